@@ -8,9 +8,9 @@ import type { CHANGE_KINDS } from './update.ts';
 /** Of the running program: with every start, and in every heartbeat, so that the newest are found at once. */
 export interface Running {
   readonly versions: Readonly<Record<string, string>>;
-  /** SHA-256 of the configuration as it was read, in JSON. */
+  /** HMAC-SHA-256 of the configuration as it was read, in JSON, by the journal's key: the password in it cannot be tried. */
   readonly config: string;
-  /** The same of what is drawn: zones, lines and masks. */
+  /** SHA-256 of what is drawn: zones, lines and masks. */
   readonly zones: string;
   /** The same of that and of camera and rules; absent in entries of versions up to 0.1.0. */
   readonly watched?: string;

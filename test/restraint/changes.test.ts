@@ -1,4 +1,5 @@
 /** What changes under a box, and what ends, is told to the room: once, over restarts, and by whatever hand. */
+import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -6,6 +7,7 @@ import { SteadyClock } from '../../agent/base/steady-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { type Ending, remindersOf } from '../../agent/incident/expiry.ts';
 import { CertificateDates } from '../../agent/mqtt/certificate-dates.ts';
@@ -153,6 +155,16 @@ t.test('what else changes is told as well, by its name', async (t) => {
   );
   t.match(told[0]?.cause, { lists: ['other'] }, 'a password is no other camera');
   t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is kept nowhere');
+});
+
+t.test('what the journal says of a configuration lets no password be tried', async (t) => {
+  const hashes = [scratch(t), scratch(t)].map((stateDir) => {
+    const { entered } = live(stateDir, boxWith());
+    return (entered[0] as Extract<JournalContent, { type: 'start' }>).config;
+  });
+  t.match(hashes[0], /^[0-9a-f]{64}$/);
+  t.not(hashes[0], hashes[1], 'two boxes of one configuration have nothing in common');
+  t.not(hashes[0], createHash('sha256').update(JSON.stringify(boxWith())).digest('hex'));
 });
 
 t.test('killed before it could tell, it tells at the next start, of all that has changed', async (t) => {

@@ -1,18 +1,27 @@
 /** What has changed under the box between two starts, and who changed it, as far as the disk tells. */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Config } from '../../contract/config.ts';
 import type { ChangedBy, JournalEntry, Running } from '../../contract/journal.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from './key.ts';
 import { WatchedFile, watchedHash } from './watched.ts';
 
 const PASSWD = '/etc/passwd';
 
-/** By which a change of the configuration is seen, and of what is drawn in it. */
-export function hashesOf(config: Config): Pick<Running, 'config' | 'zones' | 'watched'> {
-  const hashOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+/**
+ * By which a change of the configuration is seen, and of what is drawn in it; to be called once the journal has its key. That
+ * of the whole configuration is keyed (HMAC): it holds the camera's password, and whoever has the journal and knows the rest
+ * could else try passwords until the hash is right.
+ */
+export function hashesOf(config: Config, stateDir: string): Pick<Running, 'config' | 'zones' | 'watched'> {
   const { zones, lines, masks } = config;
-  const drawn = hashOf({ zones, lines, masks });
-  return { config: hashOf(config), zones: drawn, watched: watchedHash(config) };
+  const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE)).export({ type: 'pkcs8', format: 'der' });
+  return {
+    config: createHmac('sha256', key).update(JSON.stringify(config)).digest('hex'),
+    zones: createHash('sha256').update(JSON.stringify({ zones, lines, masks })).digest('hex'),
+    watched: watchedHash(config),
+  };
 }
 
 export interface Configured {

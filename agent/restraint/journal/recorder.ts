@@ -80,7 +80,7 @@ export class JournalRecorder {
   readonly #options: JournalRecorderOptions;
   readonly #journal: Journal;
   readonly #retention: JournalRetention;
-  readonly #hashes: ReturnType<typeof hashesOf>;
+  #hashes: ReturnType<typeof hashesOf> | undefined;
   #opened = false;
   #known = new Known();
   /** When a clock that was set last wrote here, before this start, ms since the epoch. */
@@ -107,7 +107,6 @@ export class JournalRecorder {
     this.#options = options;
     this.#journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
     this.#retention = new JournalRetention(this.#journal, { alertsDays: options.alertsDays });
-    this.#hashes = hashesOf(config);
     this.#clockSteps = new ClockSteps(clock);
   }
 
@@ -245,8 +244,9 @@ export class JournalRecorder {
   }
 
   #running(): Running {
-    const { status, steady } = this.#options;
+    const { config, stateDir, status, steady } = this.#options;
     const { detector } = status;
+    this.#hashes ??= hashesOf(config, stateDir);
     return {
       versions: { vigie: programVersion(), node: process.versions.node },
       ...this.#hashes,
