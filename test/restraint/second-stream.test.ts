@@ -23,7 +23,7 @@ const MAIN = join(ROOT, 'dist/agent/cli/main.js');
 const skip = rtspMissing();
 t.setTimeout(240_000);
 
-/** Two films of a still street, as one camera sends them. */
+/** Two films of a still street; the second has most of the frames, so that it shows whether they are counted. */
 function films(dir: string): [string, string] {
   const film = (name: string, size: string, fps: number): string => {
     const file = join(dir, name);
@@ -32,7 +32,7 @@ function films(dir: string): [string, string] {
     execFileSync('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', picture, ...coded, file]);
     return file;
   };
-  return [film('main.mkv', '640x360', 25), film('second.mkv', '320x180', 10)];
+  return [film('main.mkv', '640x360', 5), film('second.mkv', '320x180', 25)];
 }
 
 /** TCP connections to a port of this machine that are open (proc(5), net/tcp: state 01 is ESTABLISHED). */
@@ -77,7 +77,8 @@ void t.test('named by the order, it is watched; suspended, nothing is', { skip }
   await new Promise((done) => setTimeout(done, 6000));
   const [to, lastedS] = [(await report()).frames, (Date.now() - fromMs) / 1000];
   const perS = (to.read - from.read) / lastedS;
-  t.ok(perS > 30 && perS < 40, `${perS} frames a second are decoded: 25 and 10`);
+  // Counters are up to three seconds old at either end.
+  t.ok(perS > 12 && perS < 60, `${perS} frames a second are decoded: 5 and 25`);
   t.equal(to.watched, 0, 'all of them');
 
   const suspend = start(t, process.execPath, [MAIN, 'suspend', '--reason', 'order', '--state', stateDir]);
@@ -98,7 +99,7 @@ void t.test('where the order does not name it, it is not opened', { skip }, asyn
   const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
   const { report } = await box(t, camera, undefined);
   const isRead = async (): Promise<boolean> =>
-    ((await report().catch(() => undefined))?.frames.read ?? 0) > 100;
+    ((await report().catch(() => undefined))?.frames.read ?? 0) > 20;
   const beganMs = Date.now();
   while (!(await isRead()) && Date.now() - beganMs < SLOW_MS)
     await new Promise((done) => setTimeout(done, 500));
