@@ -5,6 +5,7 @@ import { SingleBar } from 'cli-progress';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
+import { processUsage } from '../base/process-usage.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../contract/config.ts';
 import type { VisionSettings, VisionStats } from '../contract/link.ts';
@@ -190,7 +191,7 @@ class ReplayRun {
       wallS: (performance.now() - fromMs) / 1000,
       stages,
       cpuS: { vision: (stats?.cpuMs ?? 0) / 1000, agent: (user + system) / 1e6 },
-      rssPeakMiB: { vision: stats?.rssPeakMiB, agent: process.resourceUsage().maxRSS / 1024 },
+      rssPeakMiB: { vision: stats?.rssPeakMiB, agent: processUsage().rssPeakMiB },
     };
   }
 }

@@ -20,7 +20,7 @@ const MARGIN_MS = 1000;
 const HELD_BACK_MS = 500;
 /** Such frames in a row: one may have waited for a look. */
 const HELD_BACK_MIN = 2;
-/** 4:2:0 of the largest kept burst and what comes meanwhile; compressed, and allocated as it comes. */
+/** Room for what was kept and what comes while that is decoded; compressed, and allocated as it comes. */
 const QUEUE_BYTES = 16_777_216;
 
 /** Launch text between depayloader and decoder; empty for a decoder that may hold pictures back. */
@@ -43,7 +43,8 @@ export interface KeyFrameState {
 
 export class KeyFrameMode {
   readonly #pipeline: Pick<NativePipeline, 'get' | 'set'>;
-  readonly #decoders: Decoders;
+  /** Codecs whose path has a gate. */
+  readonly #gated: readonly Codec[];
   readonly #clock: Clock;
   #wanted = false;
   #lossless = false;
@@ -55,22 +56,26 @@ export class KeyFrameMode {
 
   constructor(pipeline: Pick<NativePipeline, 'get' | 'set'>, decoders: Decoders, clock: Clock) {
     this.#pipeline = pipeline;
-    this.#decoders = decoders;
+    this.#gated = CODECS.filter((codec) => isLibav(decoders[codec]));
     this.#clock = clock;
   }
 
   get state(): KeyFrameState {
     const gate = this.#gate;
     let packetsWatched = 0;
-    for (const codec of CODECS)
-      if (isLibav(this.#decoders[codec]))
-        packetsWatched += Number(this.#pipeline.get(`gate-${codec}`, 'undecoded'));
+    for (const codec of this.#gated)
+      packetsWatched += Number(this.#pipeline.get(`gate-${codec}`, 'undecoded'));
     return { resting: this.#isResting(gate), reason: this.#reasonOf(gate), packetsWatched };
+  }
+
+  /** Key frames alone are decoded now. */
+  get resting(): boolean {
+    return this.#isResting(this.#gate);
   }
 
   /** The next pictures come from a new opening: in full. */
   reopen(): void {
-    for (const codec of CODECS) if (isLibav(this.#decoders[codec])) this.#set(codec, false);
+    for (const codec of this.#gated) this.#set(codec, false);
     this.#wanted = false;
     this.#heldBack = 0;
     this.#catchUpFromMs = undefined;
@@ -89,11 +94,12 @@ export class KeyFrameMode {
 
   /** Takes each frame that is read. */
   follow(atMs: number): void {
-    const gate = this.#gate;
-    if (gate === undefined || (!this.#wanted && !this.#lossless)) {
+    if (!this.#wanted && !this.#lossless) {
       this.#usualLagMs = this.#clock.nowMs() - atMs;
       return;
     }
+    const gate = this.#gate;
+    if (gate === undefined) return;
     if (this.#isResting(gate)) {
       this.#keepAll(true);
       this.#catchUpFromMs = undefined;
@@ -127,7 +133,7 @@ export class KeyFrameMode {
   /** Of the stream's codec; undefined while none is known, and where its decoder has none. */
   get #gate(): Codec | undefined {
     const codec = CODECS[Number(this.#pipeline.get('codec', 'current-path'))];
-    return codec !== undefined && isLibav(this.#decoders[codec]) ? codec : undefined;
+    return codec !== undefined && this.#gated.includes(codec) ? codec : undefined;
   }
 
   #isResting(gate: Codec | undefined): boolean {

@@ -18,6 +18,7 @@ export const SECOND_FPS = 10;
 
 /** Key-frame mode of the main stream. */
 interface KeyFrames {
+  readonly resting: boolean;
   readonly state: { readonly resting: boolean; readonly reason: string | undefined };
   want(quiet: boolean): void;
 }
@@ -113,7 +114,7 @@ export class QuietStreet {
   }
 
   #countRests(isStill: boolean): void {
-    const resting = this.#options.keyFrames()?.state.resting ?? false;
+    const resting = this.#options.keyFrames()?.resting ?? false;
     if (resting && !this.#rested) {
       if (this.#idle) this.#idleWakings += 1;
       this.#rests += 1;

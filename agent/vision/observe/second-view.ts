@@ -11,9 +11,8 @@ import { assert } from '../../base/errors.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Glimpse } from '../../contract/picture.ts';
 import { Onset } from './onset.ts';
+import { SETTLE_MS } from './wanted-rate.ts';
 
-/** What has come to rest is watched for so long, as in wanted-rate.ts. */
-const SETTLE_MS = 2000;
 /** What moves by less than a cell's noise in a tenth of a second adds up in this. */
 const SLOW_MS = 1000;
 /** Ten pictures; then the second stream can wake nobody. */

@@ -18,7 +18,7 @@ export const FPS_MAX = 15;
 /** Where nothing moves: the rate of the pictures from which the place is learnt. */
 const FPS_STILL = 1;
 /** What has come to rest is seen at the usual rate for so long: tracker and static regions settle in it. */
-const SETTLE_MS = 2000;
+export const SETTLE_MS = 2000;
 /**
  * So moved, boxes overlap by .48 and are matched without a known velocity (.2 is the least); after one look that missed
  * the object, as one of three does, they still overlap by .18, which the tracker's pass with enlarged boxes takes

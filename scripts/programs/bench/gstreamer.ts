@@ -133,7 +133,7 @@ export async function secondStream(film: string, file: string): Promise<void> {
   ]);
 }
 
-async function durationS(file: string): Promise<number> {
+export async function durationS(file: string): Promise<number> {
   const { stdout } = await costOf(['gst-discoverer-1.0', file], () => undefined);
   const [, h, m, s] = /Duration: (\d+):(\d+):([\d.]+)/.exec(stdout) ?? [];
   return Number(h) * 3600 + Number(m) * 60 + Number(s);

@@ -2,7 +2,7 @@
  * The agent and a plain Python program on the same live camera, one after the other: a film at 1920 × 1080 and 25 frames a
  * second, served by RTSP. CPU time and memory are those of the processes after their first minute.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +12,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
 import { type LiveBox, type LiveBoxOptions, withLiveBox } from '../soak/live-box.ts';
 import { FilmCamera } from './film-camera.ts';
-import { busyFilm, concatenate, cut, type Input, quietFilm, secondStream } from './gstreamer.ts';
+import { busyFilm, concatenate, cut, durationS, type Input, quietFilm, secondStream } from './gstreamer.ts';
 import { costOf } from './measure.ts';
 
 /** Looks of the detector a second. */
@@ -67,11 +67,9 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
   try {
     for (const film of FILMS) {
       options.say(`${film}: making the film`);
-      const file = join(dir, `${film}.mkv`);
-      const second = join(dir, `${film}-second.mkv`);
-      await makeFilm(film, options, dir, file);
-      await secondStream(file, second);
-      const camera = await FilmCamera.start(file, second);
+      const camera = await FilmCamera.start(
+        ...(await (film === 'busy' ? makeBusy : makeQuiet)(options, dir)),
+      );
       const [logFile, { signal }] = [join(dir, 'agent.log'), interrupted];
       const box = { source: camera.url, fps: LOOKS_PER_S, logFile, signal };
       try {
@@ -95,22 +93,36 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
   }
 }
 
-async function makeFilm(
-  film: LiveReport['film'],
-  { clip, seconds }: LiveOptions,
-  dir: string,
-  file: string,
-): Promise<void> {
-  const [busy, quiet] = [join(dir, 'busy-once.mkv'), join(dir, 'quiet-once.mkv')];
-  const [still, moving] = [join(dir, 'still.mkv'), join(dir, 'moving.mkv')];
-  const fullS = WARM_S + seconds + MARGIN_S;
-  const busyS = await busyFilm(clip, busy);
-  if (film === 'busy') return concatenate(Array<string>(Math.ceil(fullS / busyS)).fill(busy), file);
-  const quietS = await quietFilm(clip, quiet);
+/** Seconds that a film must last. */
+const lengthS = ({ seconds }: LiveOptions): number => WARM_S + seconds + MARGIN_S;
+
+/** The clip once, as a camera sends it; made where it is not there yet. */
+async function busyOnce(clip: string, dir: string): Promise<{ file: string; lastsS: number }> {
+  const file = join(dir, 'busy-once.mkv');
+  return { file, lastsS: await (existsSync(file) ? durationS(file) : busyFilm(clip, file)) };
+}
+
+/** Main stream. */
+async function makeBusy(options: LiveOptions, dir: string): Promise<string[]> {
+  const main = join(dir, 'busy.mkv');
+  const once = await busyOnce(options.clip, dir);
+  await concatenate(Array<string>(Math.ceil(lengthS(options) / once.lastsS)).fill(once.file), main);
+  return [main];
+}
+
+/** Main stream and second stream. */
+async function makeQuiet(options: LiveOptions, dir: string): Promise<string[]> {
+  const [main, second] = [join(dir, 'quiet.mkv'), join(dir, 'quiet-second.mkv')];
+  const [quiet, still, moving] = ['quiet-once.mkv', 'still.mkv', 'moving.mkv'].map((name) =>
+    join(dir, name),
+  ) as [string, string, string];
+  const quietS = await quietFilm(options.clip, quiet);
   await cut(quiet, BEGINNINGS.still, still);
-  await cut(busy, BEGINNINGS.moving, moving);
+  await cut((await busyOnce(options.clip, dir)).file, BEGINNINGS.moving, moving);
   const begins = Array.from({ length: BEGINNINGS.count }, () => [still, moving]).flat();
-  await concatenate([...begins, ...Array<string>(Math.ceil(fullS / quietS)).fill(quiet)], file);
+  await concatenate([...begins, ...Array<string>(Math.ceil(lengthS(options) / quietS)).fill(quiet)], main);
+  await secondStream(main, second);
+  return [main, second];
 }
 
 /** What has been spent up to a moment. */
