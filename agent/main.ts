@@ -203,6 +203,7 @@ function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Report
       doctor: (command) => diagnosis.doctor(command),
       'renew-certificate': (command) => diagnosis.renew(command),
       'read-configuration': () => diagnosis.readConfiguration(),
+      tracks: () => undefined,
     },
   });
   const updates = new Updates({ ...options, ...parts, publisher: delivery?.publisher });

@@ -5,6 +5,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { CommandKey, MaskConfig } from './config.ts';
 import { Time } from './time.ts';
+import { TrackLogGrant } from './track-log.ts';
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
@@ -78,6 +79,10 @@ export const Authorisation = Type.Object(
         description: 'black in every picture, whatever the configuration of the box says',
       }),
     ),
+    tracks: Type.Optional({
+      ...TrackLogGrant,
+      description: 'a log of what passes may be kept, and asked; without this none is',
+    }),
     notBefore: Time,
     notAfter: Time,
     retention: Type.Object(

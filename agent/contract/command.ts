@@ -32,6 +32,7 @@ export const COMMAND_OPS = [
   'doctor',
   'renew-certificate',
   'read-configuration',
+  'tracks',
 ] as const;
 export type CommandOp = (typeof COMMAND_OPS)[number];
 /** What a key may sign: commands, and the orders of contract/update.ts. */

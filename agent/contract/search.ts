@@ -4,6 +4,7 @@ import { VigieEvent } from './event.ts';
 import type { Lane } from './outbox.ts';
 import type { UnsealRecord } from './sealed-evidence.ts';
 import { Time } from './time.ts';
+import type { TrackRecord } from './track-log.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -73,11 +74,13 @@ export const PurgeRecord = Type.Object(
   {
     record: Type.Literal('purge'),
     at: Time,
-    what: Type.Union([Type.Literal('events'), Type.Literal('sealed')]),
+    what: Type.Union([Type.Literal('events'), Type.Literal('sealed'), Type.Literal('tracks')]),
     count: Type.Integer({ minimum: 1 }),
     from: Type.String({ ...Time, description: 'time of the oldest that went' }),
     to: Type.String({ ...Time, description: 'time of the newest that went' }),
-    why: Type.Union([Type.Literal('retention'), Type.Literal('limit')]),
+    why: Type.Union([Type.Literal('retention'), Type.Literal('limit'), Type.Literal('authorisation')], {
+      description: '`authorisation`: the order has ended, or allows it no more',
+    }),
     days: Type.Integer({ description: 'retention at that time' }),
   },
   strict,
@@ -100,4 +103,4 @@ export const SearchRecord = Type.Object(
   strict,
 );
 export type SearchRecord = Static<typeof SearchRecord>;
-export type RestraintRecord = PurgeRecord | SearchRecord | UnsealRecord;
+export type RestraintRecord = PurgeRecord | SearchRecord | UnsealRecord | TrackRecord;

@@ -85,13 +85,15 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   if (new Set(outlines.map(({ id }) => id)).size < outlines.length) {
     throw new CommandRefused('malformed', 'two of its outlines have the same id; a place has one');
   }
-  for (const [list, shapes] of Object.entries({ outlines, masks })) {
+  const { zones = 'all', notKept = [] } = authorisation.tracks ?? {};
+  const shaped = { outlines, masks, 'tracks/zones': zones === 'all' ? [] : zones, 'tracks/notKept': notKept };
+  for (const [list, shapes] of Object.entries(shaped)) {
     for (const { id, polygon } of shapes) {
       const fault = polygonFault(polygon);
       if (fault !== undefined) throw new CommandRefused('malformed', `${list}: ${id}: ${fault}`);
     }
   }
-  const fault = installationFault(authorisation);
+  const fault = installationFault(authorisation) ?? trackLogFault(authorisation);
   if (fault !== undefined) throw new CommandRefused('malformed', fault);
   return authorisation;
 }
@@ -120,9 +122,23 @@ function installationFault(authorisation: Authorisation): string | undefined {
       : '/rules is empty: an order names one rule at least; a permit to install says `installation: true`';
   }
   if (rules.length > 0) return 'a permit to install names no rules (rules: [])';
+  if (authorisation.tracks !== undefined) return 'a permit to install keeps no tracks; leave tracks out';
   if (ageRecipients !== undefined) return 'a permit to install seals nothing; leave ageRecipients out';
   if (Date.parse(notAfter) - Date.parse(notBefore) <= INSTALLATION_MS_MAX) return undefined;
   return `a permit to install is valid for 24 hours at most; this one from ${notBefore} until ${notAfter}`;
+}
+
+function trackLogFault({ tracks }: Authorisation): string | undefined {
+  if (tracks === undefined) return undefined;
+  const { grade, magistrate, colour, spanHours, days } = tracks;
+  if (grade === 'persons' && magistrate === undefined)
+    return '/tracks/grade persons needs /tracks/magistrate, who has authorised it';
+  if (grade !== 'persons' && magistrate !== undefined)
+    return `/tracks/magistrate belongs to the grade persons alone; the grade is ${grade}`;
+  if (grade === 'counts' && colour === true)
+    return '/tracks/colour serves nothing under the grade counts; leave it out';
+  if (spanHours > days * 24) return `/tracks/spanHours is longer than /tracks/days (${days * 24} h)`;
+  return undefined;
 }
 
 /** Why it does not hold at this place and time, or undefined. */

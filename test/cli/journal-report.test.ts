@@ -2,9 +2,9 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { durationText, SiteTime } from '../../agent/base/site-time.ts';
 import { rolloutText } from '../../agent/cli/journal/report/rollouts.ts';
 import { StoryTeller } from '../../agent/cli/journal/story/story.ts';
-import { durationText, SiteTime } from '../../agent/cli/site-time.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { BoxLife, dayOf, yearOf } from '../lib/box-life.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';

@@ -248,6 +248,7 @@ void t.test(
         doctor: () => t.fail('nor for this'),
         'renew-certificate': () => t.fail('nor for this'),
         'read-configuration': () => t.fail('nor for that'),
+        tracks: () => t.fail('nor for that'),
         resume: () => Promise.reject(new CommandRefused('not-permitted', 'one key has signed')),
       },
       clock: own,
@@ -307,6 +308,7 @@ void t.test('what waits at a stop is answered before it is over, slow results to
       doctor: () => ({}),
       'renew-certificate': () => ({}),
       'read-configuration': () => ({}),
+      tracks: () => ({}),
       suspend: () => new Promise((resolve) => setTimeout(() => resolve({ mode: 'suspended' }), 100)),
     },
   });

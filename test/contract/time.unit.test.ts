@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { openOrder } from '../../agent/base/room-order.ts';
-import { SiteTime } from '../../agent/cli/site-time.ts';
+import { SiteTime } from '../../agent/base/site-time.ts';
 import { ReplayGuard } from '../../agent/command/replay-guard.ts';
 import { CommandVerifier } from '../../agent/command/verifier.ts';
 import { checkedAuthorisation } from '../../agent/contract/signed-order.ts';

@@ -78,6 +78,7 @@ export class SearchableBox {
         doctor: notHere,
         'renew-certificate': notHere,
         'read-configuration': notHere,
+        tracks: notHere,
       },
       clock,
       log: SILENT,

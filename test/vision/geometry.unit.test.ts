@@ -8,7 +8,7 @@ import {
   isInside,
   meetingPoint,
   type Point,
-} from '../../agent/vision/observe/geometry.ts';
+} from '../../agent/contract/plane.ts';
 
 /** Hundredths: finer steps only test the rounding of numbers. */
 const coordinate = fc.integer({ min: -1000, max: 1000 }).map((n) => n / 100);

@@ -2,10 +2,10 @@
 import { readFileSync, statSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { AgentError, messageOf } from '../../base/errors.ts';
+import { numberText } from '../../base/site-time.ts';
 import type { JournalContent } from '../../contract/journal.ts';
 import { COSIGNATURE, parseVerifierKey, type Verifier } from '../../restraint/journal/note.ts';
 import { type JournalFindings, verifyJournal } from '../../restraint/journal/verify.ts';
-import { numberText } from '../site-time.ts';
 
 export interface CheckOptions {
   readonly key: string;

@@ -9,11 +9,11 @@ import { systemClock } from '../../base/clock.ts';
 import { signEnvelope } from '../../base/dsse.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
+import type { SiteTime } from '../../base/site-time.ts';
 import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
 import type { SearchArgs } from '../../contract/search.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import type { Room } from '../room/room-file.ts';
-import type { SiteTime } from '../site-time.ts';
 import { Asking } from './asking.ts';
 
 /** Clocks of boxes and room differ by less. */

@@ -1,12 +1,12 @@
 /** What was typed for `vigie search` → what to ask. Throws AgentError `config`, one line. */
 import { Value } from '@sinclair/typebox/value';
+import { SiteTime } from '../../base/site-time.ts';
 import { nearest } from '../../config/words.ts';
 import { CASE_RULE, unreadableOf } from '../../contract/case.ts';
 import { RULE_SCHEMAS } from '../../contract/rule-config.ts';
 import { SearchArgs } from '../../contract/search.ts';
 import { wrong } from '../bad-option.ts';
 import { NAME, type Room, type RoomOptions } from '../room/room-file.ts';
-import { SiteTime } from '../site-time.ts';
 
 export interface SearchOptions extends RoomOptions {
   readonly sign: string;

@@ -2,12 +2,12 @@
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
 import { printable } from '../../base/printable.ts';
+import type { SiteTime } from '../../base/site-time.ts';
 import type { VigieEvent } from '../../contract/event.ts';
 import type { SearchArgs } from '../../contract/search.ts';
 import { print, printJson, printNote } from '../print.ts';
 import { type Room, roomOf } from '../room/room-file.ts';
 import { signingKey } from '../signing-key.ts';
-import type { SiteTime } from '../site-time.ts';
 import type { AskedBox, Asking } from './asking.ts';
 import { FleetSearch } from './fleet-search.ts';
 import { type SearchOptions, searchArgs, timeOfSite } from './request.ts';

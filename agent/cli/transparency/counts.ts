@@ -1,7 +1,7 @@
 /** What a journal that was read on its box says of each month, and of now. */
 
+import type { SiteTime } from '../../base/site-time.ts';
 import { STATES, type State, type Story, type StoryTeller } from '../journal/story/story.ts';
-import type { SiteTime } from '../site-time.ts';
 import type { MonthCounts } from './facts.ts';
 
 /** A year, and the month that runs. */

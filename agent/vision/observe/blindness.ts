@@ -16,10 +16,10 @@ import { wilson } from '../../base/wilson.ts';
 import type { ZoneConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Detection, Foreground } from '../../contract/picture.ts';
+import { isInside } from '../../contract/plane.ts';
 import { type Light, lightOf } from './condition-light.ts';
 import { BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS, type ConditionPicture } from './condition-picture.ts';
 import { ClearView, type Veil } from './condition-veil.ts';
-import { isInside } from './geometry.ts';
 import { type Passage, Passages, SEEN_SCORE, type UnknownMover } from './passages.ts';
 
 /** Share of veiled blocks that blinds the camera, and that from which it sees again; haze leaves 0.94 and more. */

@@ -9,9 +9,9 @@
  */
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Foreground, Frame } from '../../contract/picture.ts';
+import type { Polygon } from '../../contract/plane.ts';
 import { Background } from './background.ts';
 import { CHANGED } from './background-state.ts';
-import type { Polygon } from './geometry.ts';
 import { SmallPicture } from './small-picture.ts';
 
 /** A person of 40 px in a still of 576 lines is three of them high; four times as many found less by themselves. */

@@ -7,8 +7,8 @@
  */
 import { isMasked } from '../../contract/masked.ts';
 import type { SmallPicture } from '../../contract/picture.ts';
+import type { Point } from '../../contract/plane.ts';
 import { changeFrom, noiseAfter, shiftOf } from './cell-change.ts';
-import type { Point } from './geometry.ts';
 
 const CELL_PX = 4;
 const CELLS_MAX = 2000;

@@ -2,8 +2,8 @@
 import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
+import { isInside } from '../../contract/plane.ts';
 import type { Attendant } from './carrier.ts';
-import { isInside } from './geometry.ts';
 import type { Grid } from './small-picture.ts';
 import type { Region } from './static-region.ts';
 

@@ -8,7 +8,7 @@
 import { type Placement, placementOf } from '../../contract/letterbox.ts';
 import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { isInside, type Polygon } from './geometry.ts';
+import { isInside, type Polygon } from '../../contract/plane.ts';
 
 /**
  * With 12,000 cells the smallest thing that a dumping rule takes by default (0.0005 of the frame) covers

@@ -3,8 +3,8 @@ import { iou, isPartOf, shareInside, type XyxyPx } from '../../contract/geometry
 import type { Label } from '../../contract/label.ts';
 import type { StandingVehicle } from '../../contract/observation.ts';
 import type { Detection, Track } from '../../contract/picture.ts';
+import type { Visit } from '../../contract/zone-visit.ts';
 import type { Patch } from './patch.ts';
-import type { Visit } from './zone.ts';
 
 /** Two boxes of the same standing car differ by jitter only: half overlap leaves room for a cut-off corner. */
 export const SAME_BOX_IOU_MIN = 0.4;

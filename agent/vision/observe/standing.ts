@@ -16,6 +16,7 @@ import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import type { Label } from '../../contract/label.ts';
 import type { StandingVehicle } from '../../contract/observation.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
+import { newVisit, type Visit, Zone } from '../../contract/zone-visit.ts';
 import { blend, FrameLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
 import { LIKENESS_MIN, StandingArrivals } from './standing-arrival.ts';
 import {
@@ -34,7 +35,6 @@ import {
   SAME_BOX_IOU_MIN,
   stays,
 } from './standing-place.ts';
-import { newVisit, type Visit, Zone } from './zone.ts';
 
 const PLACES_MAX = 64;
 /**

@@ -8,9 +8,9 @@ import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import type { Crossing, ObservedTrack } from '../../contract/observation.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
-import type { Point } from './geometry.ts';
-import { type Approach, newApproach, Tripwire } from './tripwire.ts';
-import { newVisit, type Visit, Zone } from './zone.ts';
+import type { Point } from '../../contract/plane.ts';
+import { type Approach, newApproach, Tripwire } from '../../contract/tripwire.ts';
+import { newVisit, type Visit, Zone } from '../../contract/zone-visit.ts';
 
 /** As many as the observation's schema takes. */
 const CROSSINGS_MAX = 512;

@@ -10,7 +10,13 @@
 import { assert } from '../../base/errors.ts';
 import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
 import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
-import { distanceToBoundary, distanceToSegment, isInside, meetingPoint, type Point } from './geometry.ts';
+import {
+  distanceToBoundary,
+  distanceToSegment,
+  isInside,
+  meetingPoint,
+  type Point,
+} from '../../contract/plane.ts';
 import { Onset } from './onset.ts';
 
 /** A car at 50 km/h, 6 m from the camera, moves by half of its length in a fifteenth of a second. */

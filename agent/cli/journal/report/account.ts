@@ -1,6 +1,7 @@
 /** A story → plain sentences and lists, for the text and for the page. */
+
+import { durationText, numberText, type SiteTime } from '../../../base/site-time.ts';
 import type { JournalContent } from '../../../contract/journal.ts';
-import { durationText, numberText, type SiteTime } from '../../site-time.ts';
 import type { Uncounted } from '../story/frames.ts';
 import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
 import type { MissingResume } from '../story/suspensions.ts';

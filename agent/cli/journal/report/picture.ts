@@ -1,7 +1,7 @@
 /** The interval as a picture, SVG: a band of all states, a row for each, alerts as columns, marks for what changed. */
 
 import { escaped } from '../../../base/html.ts';
-import { durationText, type SiteTime } from '../../site-time.ts';
+import { durationText, type SiteTime } from '../../../base/site-time.ts';
 import { type Period, STATES, type State, type Story } from '../story/story.ts';
 import { changeText, counted, STATE_NAMES } from './account.ts';
 

@@ -8,6 +8,7 @@ import type { JournalContent } from '../../../contract/journal.ts';
 import { Mode } from '../../../contract/mode.ts';
 import { UnsealRecord } from '../../../contract/sealed-evidence.ts';
 import { PurgeRecord, SearchRecord } from '../../../contract/search.ts';
+import { TrackRecord } from '../../../contract/track-log.ts';
 
 const Text = Type.String();
 const Count = Type.Integer({ minimum: 0 });
@@ -50,6 +51,7 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   alert: Type.Object({}),
   search: Type.Object({ record: SearchRecord }),
   unseal: Type.Object({ record: UnsealRecord }),
+  tracks: Type.Object({ record: TrackRecord }),
   purge: Type.Object({ record: PurgeRecord }),
   'clock-step': Type.Object({ stepMs: Type.Number() }),
   mode: Type.Object({

@@ -1,5 +1,5 @@
 /** Times as people at the site read and write them, in its own time zone. */
-import { AgentError } from '../base/errors.ts';
+import { AgentError } from './errors.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;

@@ -3,11 +3,11 @@
  * the line between its ends. Within the band beside the line nothing is decided, so jitter on the line
  * says nothing and one passage is told once.
  */
-import type { LineConfig } from '../../contract/config.ts';
-import { type SizePx, sameSize } from '../../contract/geometry.ts';
-import type { Crossing } from '../../contract/observation.ts';
-import { distanceRightOf, meetingPoint, type Point } from './geometry.ts';
-import { CLEAR_HEIGHTS } from './zone.ts';
+import type { LineConfig } from './config.ts';
+import { type SizePx, sameSize } from './geometry.ts';
+import type { Crossing } from './observation.ts';
+import { distanceRightOf, meetingPoint, type Point } from './plane.ts';
+import { CLEAR_HEIGHTS } from './zone-visit.ts';
 
 /** What is remembered of one track and one line. */
 export interface Approach {

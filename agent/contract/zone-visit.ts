@@ -5,9 +5,9 @@
  * INVARIANTS: only seen positions count, a predicted box neither enters nor leaves; a presence begins at
  * the first of the positions that led to it, so hysteresis delays what is said but shortens no dwell.
  */
-import type { ZoneConfig } from '../../contract/config.ts';
-import { type SizePx, sameSize } from '../../contract/geometry.ts';
-import { beyondEdges, distanceToBoundary, isInside, type Point, type Polygon } from './geometry.ts';
+import type { ZoneConfig } from './config.ts';
+import { type SizePx, sameSize } from './geometry.ts';
+import { beyondEdges, distanceToBoundary, isInside, type Point, type Polygon } from './plane.ts';
 
 /**
  * A position further than this from the border, in heights of the object's box, is clear. The ground

@@ -1,0 +1,382 @@
+/**
+ * The log of tracks: the part of an authorisation that allows it, the question that is asked of it afterwards, and the
+ * answer. A track is pseudonymous data about whoever passed; it is kept and told by the order's grade alone.
+ */
+import { type Static, Type } from '@sinclair/typebox';
+import { envelopeOf } from './command.ts';
+import { PointNorm } from './geometry.ts';
+import { type Group, groupOf, LABELS, type ObjectLabel, UNKNOWN } from './label.ts';
+import { Time } from './time.ts';
+
+const strict = { additionalProperties: false } as const;
+const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Count = Type.Integer({ minimum: 0 });
+const Text = (maxLength: number, description: string) =>
+  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000-\\u001f\\u007f]+$', description });
+const Polygon = Type.Array(PointNorm, { minItems: 3, maxItems: 64, description: 'corners [x, y], 0..1' });
+const Area = Type.Object({ id: Id, polygon: Polygon }, strict);
+
+/**
+ * `counts`: every class is kept, and numbers alone are told. `vehicles`: cars, motorcycles, buses and trucks are kept and
+ * told. `persons`: every class is kept and told, to two who sign together.
+ */
+export const TRACK_GRADES = ['counts', 'vehicles', 'persons'] as const;
+export type TrackGrade = (typeof TRACK_GRADES)[number];
+
+/** The longest that a question about persons may look at, h. */
+export const PERSONS_SPAN_HOURS_MAX = 24;
+/** Counts begin and end at whole multiples of this, so that no number tells of one moment, ms. */
+export const COUNT_STEP_MS = 600_000;
+
+export const TrackLogGrant = Type.Object(
+  {
+    purpose: Text(64, 'what the log is kept for'),
+    legalBasis: Text(300, 'the law, order or decree that this purpose rests on'),
+    grade: Type.Union(
+      TRACK_GRADES.map((grade) => Type.Literal(grade)),
+      {
+        description:
+          '`counts`: all classes are kept and only numbers told; `vehicles`: only vehicles are kept and told; `persons`: all are kept and told, to two who sign together',
+      },
+    ),
+    magistrate: Type.Optional(
+      Text(200, 'the magistrate who has authorised it; needed for the grade `persons`, and only there'),
+    ),
+    zones: Type.Union([Type.Literal('all'), Type.Array(Area, { minItems: 1, maxItems: 32 })], {
+      description: '`all`, or the areas in which tracks are kept; what lies outside of them is left out',
+    }),
+    notKept: Type.Optional(
+      Type.Array(Area, {
+        maxItems: 32,
+        description: 'a track that touches one of these areas is not kept at all',
+      }),
+    ),
+    colour: Type.Optional(
+      Type.Boolean({ description: 'the names of the two main colours of vehicles are kept, by day' }),
+    ),
+    days: Type.Integer({ minimum: 1, maximum: 30, description: 'how long a track is kept' }),
+    spanHours: Type.Integer({
+      minimum: 1,
+      maximum: 744,
+      description: `the longest time that one question may look at; ${PERSONS_SPAN_HOURS_MAX} for persons`,
+    }),
+    budget: Type.Object(
+      {
+        case: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+        keyDay: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+        day: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+      },
+      {
+        ...strict,
+        description:
+          'the most tracks that are told in one case, to one key in 24 hours, and to all keys in 24 hours; an answer that tells of no track costs one',
+      },
+    ),
+  },
+  strict,
+);
+export type TrackLogGrant = Static<typeof TrackLogGrant>;
+
+/** Whether tracks of the class are kept under the grade. */
+export function isKept(grade: TrackGrade, label: ObjectLabel): boolean {
+  if (grade !== 'vehicles') return true;
+  return label !== UNKNOWN && (groupOf(label) satisfies Group) === 'vehicle';
+}
+
+/** Relative to the scene; by night, and where nothing is coloured, a vehicle has none. */
+export const COLOURS = ['black', 'grey', 'white', 'red', 'brown', 'yellow', 'green', 'blue'] as const;
+export const Colour = Type.Union(COLOURS.map((name) => Type.Literal(name)));
+export type Colour = (typeof COLOURS)[number];
+
+const Class = Type.Union([...Object.values(LABELS).map((name) => Type.Literal(name)), Type.Literal(UNKNOWN)]);
+
+const ClockTime = Type.String({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$' });
+
+const LineAsked = Type.Object(
+  {
+    line: Type.Tuple([PointNorm, PointNorm], { description: 'its two ends' }),
+    direction: Type.Union(
+      (['left', 'right', 'both'] as const).map((side) => Type.Literal(side)),
+      {
+        description:
+          '`right`: from the left-hand side of the line, seen from its first end, to the right-hand side',
+      },
+    ),
+  },
+  { ...strict, description: 'the ground point passes the line, as it would a line of the configuration' },
+);
+
+/** What a track may do in a polygon. */
+export const AREA_DEEDS = ['enters', 'leaves', 'stays', 'stops'] as const;
+
+const AreaAsked = Type.Object(
+  {
+    polygon: Polygon,
+    does: Type.Union(AREA_DEEDS.map((deed) => Type.Literal(deed))),
+    atLeastS: Type.Integer({
+      minimum: 0,
+      maximum: 86_400,
+      description: 'how long it stays or stops at least, s; 0 for `enters` and `leaves`',
+    }),
+  },
+  { ...strict, description: 'the ground point lies in the area, as it would in a zone of the configuration' },
+);
+
+/** The start of a framing of the camera, by which it is named. */
+export const ViewId = Time;
+
+export const TrackQuestion = Type.Object(
+  {
+    from: Type.String({ ...Time, description: 'first moment that counts' }),
+    to: Type.String({ ...Time, description: 'first moment that counts no more' }),
+    daily: Type.Optional(
+      Type.Object(
+        { from: ClockTime, to: ClockTime },
+        {
+          ...strict,
+          description: 'only between these times of the site’s clock; over midnight where `to` is not later',
+        },
+      ),
+    ),
+    classes: Type.Optional(Type.Array(Class, { minItems: 1, maxItems: 16, uniqueItems: true })),
+    colours: Type.Optional(
+      Type.Array(Colour, {
+        minItems: 1,
+        maxItems: 8,
+        uniqueItems: true,
+        description: 'come first in the answer; no other is left out, since names of colours are often wrong',
+      }),
+    ),
+    view: Type.Optional({
+      ...ViewId,
+      description: 'the view that the place was drawn on; needed with `where`',
+    }),
+    where: Type.Optional(Type.Union([LineAsked, AreaAsked])),
+    answer: Type.Union(
+      (['tracks', 'count', 'coverage'] as const).map((answer) => Type.Literal(answer)),
+      { description: '`coverage`: only when the box looked, and which views there were' },
+    ),
+  },
+  strict,
+);
+export type TrackQuestion = Static<typeof TrackQuestion>;
+export type TrackPlace = NonNullable<TrackQuestion['where']>;
+
+/** Asks for a redacted still of what the camera sees now, to draw on. */
+export const TrackStillQuestion = Type.Object({ answer: Type.Literal('still') }, strict);
+export type TrackStillQuestion = Static<typeof TrackStillQuestion>;
+
+/** The DSSE payload type of a second person's approval of a question about persons. */
+export const TRACK_APPROVAL_TYPE = 'application/vnd.vigie.track-approval+json';
+/** A question with 64 corners has 4 kB. */
+export const TRACK_APPROVAL_BYTES_MAX = 8192;
+
+const asked = {
+  case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+  reason: Type.String({ minLength: 1, maxLength: 200 }),
+  question: Type.Union([TrackQuestion, TrackStillQuestion]),
+};
+
+/** What a second key signs: the same question in the same case, for this box. */
+export const TrackApproval = Type.Object(
+  { site: Id, box: Id, notBefore: Time, notAfter: Time, ...asked },
+  strict,
+);
+export type TrackApproval = Static<typeof TrackApproval>;
+
+/** The arguments of the command `tracks`. */
+export const TrackArgs = Type.Object(
+  {
+    ...asked,
+    cursor: Type.Optional(
+      Type.String({ pattern: '^[0-8]\\.\\d{1,15}\\.\\d{1,15}$', description: '`next` of the page before' }),
+    ),
+    approval: Type.Optional({
+      ...envelopeOf(TRACK_APPROVAL_BYTES_MAX, 1),
+      description: 'of another key, where the question is about persons',
+    }),
+  },
+  strict,
+);
+export type TrackArgs = Static<typeof TrackArgs>;
+
+/** Why the box did not look, or cannot tell, in a part of the time that was asked about. */
+export const GAP_REASONS = [
+  /** No order with a log of tracks held, or the log began later. */
+  'not-authorised',
+  'suspended',
+  /** The agent or vision did not run, or restarted. */
+  'not-running',
+  /** The end of what was written before a power cut or a crash. */
+  'not-written',
+  'no-picture',
+  /** The picture was not fit to judge by: covered, moved, dark, frozen. */
+  'blind',
+  'clock-not-set',
+  /** The wall clock jumped. */
+  'clock-step',
+  /** The disk refused, or the log was full. */
+  'storage',
+  /** The camera showed another view than the one that the place was drawn on. */
+  'other-view',
+  /** Older than tracks are kept. */
+  'retention',
+  /** It has not been yet. */
+  'future',
+] as const;
+export type GapReason = (typeof GAP_REASONS)[number];
+
+/** Gaps that are told one by one. */
+export const GAPS_MAX = 200;
+
+export const TrackCoverage = Type.Object(
+  {
+    seen: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'share of the time asked about in which frames were analysed',
+    }),
+    watched: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description:
+        'share in which a second stream of a still street was watched and the main one not decoded: nothing passed that it showed',
+    }),
+    gaps: Type.Array(
+      Type.Object(
+        { from: Time, to: Time, why: Type.Union(GAP_REASONS.map((why) => Type.Literal(why))) },
+        strict,
+      ),
+      { maxItems: GAPS_MAX },
+    ),
+    more: { ...Count, description: 'gaps beyond these' },
+  },
+  strict,
+);
+export type TrackCoverage = Static<typeof TrackCoverage>;
+
+export const TrackView = Type.Object(
+  {
+    view: ViewId,
+    to: Type.Union([Time, Type.Null()], { description: 'null: it is the view of now' }),
+    widthToHeight: Type.Number({ exclusiveMinimum: 0, description: 'of the picture' }),
+  },
+  strict,
+);
+export type TrackView = Static<typeof TrackView>;
+
+/** Tracks in one page; with the limit of bytes below, a page is a small message for every broker. */
+export const PAGE_TRACKS_MAX = 200;
+export const PAGE_TRACK_BYTES_MAX = 131_072;
+
+export const FoundTrack = Type.Object(
+  {
+    track: { ...Count, description: 'the number by which events of the same time name the object' },
+    class: Class,
+    colours: Type.Array(Colour, {
+      maxItems: 2,
+      description: 'main colour first; none where it cannot be told',
+    }),
+    from: { ...Time, description: 'where it was first seen' },
+    to: { ...Time, description: 'where it was last seen' },
+    at: { ...Time, description: 'when it did what was asked; `from` where no place was asked about' },
+    durationS: Type.Number({
+      minimum: 0,
+      description:
+        'how long it stayed or stopped, s; 0 where that was not asked. Thresholds flip: look at it',
+    }),
+    seen: Type.Boolean({ description: 'false: at that moment it was out of sight, between two places' }),
+    score: Type.Number({ minimum: 0, maximum: 1, description: 'the best of the detector' }),
+    stoppedS: { ...Count, description: 'its longest stop' },
+    cut: Type.Boolean({
+      description:
+        'it began before it was kept, or went on after: at a border of the order’s areas, a seam or a restart',
+    }),
+    widthToHeight: Type.Number({ minimum: 0, description: 'of its box' }),
+    path: Type.Array(
+      Type.Tuple([Type.Number(), Type.Number(), Type.Number(), Type.Number(), Type.Integer()], {
+        description:
+          's since `from`; ground point x, y and height of the box, 0..1; 1 where it was seen on the way to this point, else 0',
+      }),
+      { maxItems: 4096 },
+    ),
+  },
+  strict,
+);
+export type FoundTrack = Static<typeof FoundTrack>;
+
+export const TrackResult = Type.Object(
+  {
+    order: Type.String({ maxLength: 100 }),
+    grade: TrackLogGrant.properties.grade,
+    timeZone: Type.String({ maxLength: 64 }),
+    kept: Type.Object(
+      {
+        days: Type.Integer({ description: 'how long the box keeps tracks' }),
+        oldest: Type.Union([Time, Type.Null()], { description: 'start of its oldest track' }),
+      },
+      strict,
+    ),
+    views: Type.Array(TrackView, {
+      maxItems: 64,
+      description: 'within the time asked about, the newest first',
+    }),
+    coverage: TrackCoverage,
+    matches: { ...Count, description: 'of the whole question, all pages; 0 where only coverage was asked' },
+    tracks: Type.Array(FoundTrack, { maxItems: PAGE_TRACKS_MAX, description: 'in the order of `at`' }),
+    next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page' }),
+    left: Type.Object(
+      { case: Count, keyDay: Count, day: Count },
+      { ...strict, description: 'what is left of the budgets' },
+    ),
+  },
+  strict,
+);
+export type TrackResult = Static<typeof TrackResult>;
+
+export const TrackStillResult = Type.Object(
+  {
+    view: Type.Union([ViewId, Type.Null()]),
+    at: Time,
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    jpeg: Type.String({ maxLength: 900_000, description: 'the redacted still in Base64' }),
+  },
+  strict,
+);
+export type TrackStillResult = Static<typeof TrackStillResult>;
+
+/** For the journal: the question whole, before it is answered. */
+export const TrackRecord = Type.Object(
+  {
+    record: Type.Literal('tracks'),
+    at: Time,
+    key: Type.String({ description: 'name of the key that signed' }),
+    approvedBy: Type.Union([Type.String(), Type.Null()], { description: 'name of the second key' }),
+    counter: Type.Integer(),
+    ...asked,
+    cursor: Type.Union([Type.String(), Type.Null()]),
+    matches: Count,
+    given: { ...Count, description: 'tracks in this answer' },
+    seen: { ...TrackCoverage.properties.seen, description: 'share of the time asked about that was seen' },
+  },
+  strict,
+);
+export type TrackRecord = Static<typeof TrackRecord>;
+
+/** In the health report and in each heartbeat of the journal. */
+export const TrackLogReport = Type.Object(
+  {
+    state: Type.Union(
+      (['off', 'on', 'paused'] as const).map((state) => Type.Literal(state)),
+      { description: '`off`: no order allows it, and nothing is kept; `paused`: nothing is kept just now' },
+    ),
+    grade: Type.Union([TrackLogGrant.properties.grade, Type.Null()]),
+    days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
+    rows: { ...Count, description: 'on the disk; 0 proves that nothing is kept' },
+    oldest: Type.Union([Time, Type.Null()]),
+    questions: { ...Count, description: 'answered since the start of the agent' },
+    given: { ...Count, description: 'tracks told since the start of the agent' },
+  },
+  strict,
+);
+export type TrackLogReport = Static<typeof TrackLogReport>;
