@@ -1,0 +1,85 @@
+/** Questions to the log of tracks of one box, from the room: what is asked, and what the screens get. */
+import { type Static, Type } from '@sinclair/typebox';
+import {
+  FoundTrack,
+  type TrackApproval,
+  TrackArgs,
+  TrackLogGrant,
+  TrackQuestion,
+  TrackResult,
+  TrackStillResult,
+} from '../../../../agent/contract/track-log.ts';
+import { AskedTime, Count, Name, Nullable, strict, Text, Time } from './schema.ts';
+
+/** Tracks of one question that the room fetches, page by page; the rest is counted. */
+export const ROOM_TRACKS_MAX = 2000;
+
+const why = {
+  box: Name,
+  case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+  reason: Type.String({ minLength: 1, maxLength: 200 }),
+};
+
+export const TrackRequest = Type.Object(
+  {
+    ...why,
+    question: Type.Object({ ...TrackQuestion.properties, from: AskedTime, to: AskedTime }, strict),
+    approval: Type.Optional(TrackArgs.properties.approval),
+  },
+  strict,
+);
+export type TrackRequest = Static<typeof TrackRequest>;
+
+/** Where the city's own video of the time is. */
+export const VideoLink = Type.Object(
+  {
+    url: Nullable(Text(2000, 'by the template of the settings; null where there is none')),
+    camera: Text(200, 'as the city’s video system names it'),
+    range: Text(80, 'RTSP header (RFC 7826): `Range: clock=…`'),
+  },
+  strict,
+);
+export type VideoLink = Static<typeof VideoLink>;
+
+/** A still that the room holds of the view that was asked about. */
+export const ViewStill = Type.Object(
+  { incident: Type.Integer({ minimum: 1 }), moment: Text(16), at: Time },
+  strict,
+);
+
+export const TrackAnswer = Type.Object(
+  {
+    id: { ...Text(64), description: 'by which it can be exported for an hour' },
+    asked: Type.Object({ ...why, question: TrackQuestion }, strict),
+    order: TrackResult.properties.order,
+    grade: TrackLogGrant.properties.grade,
+    kept: TrackResult.properties.kept,
+    views: Type.Array(
+      Type.Object(
+        {
+          ...TrackResult.properties.views.items.properties,
+          still: Nullable(ViewStill),
+        },
+        strict,
+      ),
+      { maxItems: 64, description: 'the newest first, each with the newest still that the room holds of it' },
+    ),
+    coverage: TrackResult.properties.coverage,
+    matches: Count,
+    tracks: Type.Array(Type.Object({ ...FoundTrack.properties, video: VideoLink }, strict), {
+      maxItems: ROOM_TRACKS_MAX,
+    }),
+    more: { ...Count, description: 'matches beyond these' },
+    left: TrackResult.properties.left,
+  },
+  { ...strict, $id: 'TrackAnswer' },
+);
+export type TrackAnswer = Static<typeof TrackAnswer>;
+
+export const TrackStillRequest = Type.Object(why, strict);
+export type TrackStillRequest = Static<typeof TrackStillRequest>;
+
+export const TrackStillAnswer = Type.Object(TrackStillResult.properties, strict);
+export type TrackStillAnswer = Static<typeof TrackStillAnswer>;
+
+export type { TrackApproval };
