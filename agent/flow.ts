@@ -15,6 +15,7 @@
 import type { Clock } from './base/clock.ts';
 import type { Logger } from './base/log.ts';
 import { MediaTime } from './base/media-time.ts';
+import type { Condition } from './contract/condition.ts';
 import type { Config } from './contract/config.ts';
 import type { Counters } from './contract/counters.ts';
 import type { VigieEvent } from './contract/event.ts';
@@ -49,13 +50,6 @@ export interface AgentFlowOptions {
   clockSynced(): boolean;
   /** Keeps the sealed still of an event and returns why it could not; absent in replay. */
   keepSealed?(event: string, sealed: SealedEvidence): string | undefined;
-}
-
-/** A condition of the box as it is now. */
-export interface Condition {
-  readonly kind: string;
-  readonly active: boolean;
-  readonly cause: Readonly<Record<string, unknown>>;
 }
 
 export class AgentFlow {

@@ -33,10 +33,11 @@ import { Retention } from './contract/retention.ts';
 import type { RuleConfig } from './contract/rule-config.ts';
 import { topicsOf } from './contract/topics.ts';
 import { Diagnosis, type DiagnosisSources } from './diagnosis/diagnosis.ts';
-import { type Acceptance, AgentFlow, acceptInto, type Condition, takeOver } from './flow.ts';
+import { type Acceptance, AgentFlow, acceptInto, takeOver } from './flow.ts';
 import { ClockSync } from './health/clock-sync.ts';
 import { Health } from './health/health.ts';
 import { Thermal } from './health/thermal.ts';
+import { boxConditions } from './incident/box-conditions.ts';
 import { remindersOf } from './incident/expiry.ts';
 import { Activity } from './local/activity.ts';
 import { LocalView } from './local/view.ts';
@@ -51,6 +52,9 @@ import { VisionStatus } from './supervisor/status.ts';
 import { VisionSupervisor } from './supervisor/supervisor.ts';
 import { requestHotspot } from './technician/hotspot-request.ts';
 import { TechnicianPage } from './technician/technician.ts';
+import { TrackHandler } from './tracks/handler.ts';
+import { TrackLogStatus } from './tracks/status.ts';
+import { TrackLog } from './tracks/track-log.ts';
 import { type RootSources, Updates } from './update/updates.ts';
 
 /** How often everything is looked at that does not come by itself: what waits, what is due, what the box suffers. */
@@ -101,6 +105,7 @@ function sharedParts({ config, clock, log }: AgentOptions) {
     retention,
     status: new VisionStatus(config),
     activity: new Activity(clock),
+    trackStatus: new TrackLogStatus(),
   };
 }
 type Shared = ReturnType<typeof sharedParts>;
@@ -109,7 +114,7 @@ type Shared = ReturnType<typeof sharedParts>;
 function sinkParts(options: AgentOptions, shared: Shared) {
   const { config, configFile, stateDir, rootRecord, clock, log } = options;
   const { site, box, mqtt } = config;
-  const { boot, steady, retention, status, activity } = shared;
+  const { boot, steady, retention, status, activity, trackStatus } = shared;
   const base = { boot, clock, log };
   const { outboxMiB, archiveMiB } = config.retention;
   const eventsDays = (): number => retention.eventsDays();
@@ -124,15 +129,26 @@ function sinkParts(options: AgentOptions, shared: Shared) {
   const publisher = delivery?.publisher;
   const folder = rootRecord?.folder ?? ownFolder(stateDir);
   const journaled = { config, configFile, stateDir, folder, alertsDays: eventsDays };
-  const journal = new JournalRecorder({ ...base, ...journaled, steady, archive, status, publisher });
+  const journal = new JournalRecorder({
+    ...base,
+    ...journaled,
+    steady,
+    archive,
+    status,
+    trackStatus,
+    publisher,
+  });
   const record = journal.record.bind(journal);
   const sealedDays = (): number => retention.sealedDays();
   const sealed = new SealedArchive({ stateDir, days: sealedDays, clock, log, steady, record });
+  const tracked = { config, stateDir, clock, log, steady, record };
+  const trackLog = new TrackLog({ ...tracked, vision: status, status: trackStatus });
   const topics = topicsOf(site, box);
   const named = { site, box, root: topics.root, statusTopic: topics.status, healthTopic: topics.health };
   const told = { box: { ...named, version: programVersion() }, status, publisher, retention };
   const bridges = new Bridges({ config, stateDir, log, ...told });
-  return { outbox, archive, accuracy, delivery, certificates, journal, folder, sealed, bridges, topics };
+  const kept = { outbox, archive, accuracy, journal, sealed, trackLog };
+  return { ...kept, delivery, certificates, folder, bridges, topics };
 }
 type Sinks = ReturnType<typeof sinkParts>;
 
@@ -142,8 +158,8 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const { site, box, camera } = config;
   assert(camera !== undefined, 'the configuration was checked for run');
   const { boot, clockSync, steady, retention, status, activity: view } = shared;
-  const { archive, accuracy, delivery, journal, sealed } = sinks;
-  const base = { config, clock, log, boot, stateDir, status, journal };
+  const { archive, accuracy, delivery, journal, sealed, trackLog } = sinks;
+  const base = { config, clock, log, boot, stateDir, status, journal, trackLog };
   const snapshotsDays = (): number => retention.snapshotsDays();
   const acceptance: Acceptance = { ...sinks, site, box, view, snapshotsDays };
   const keepSealed = sealed.keep.bind(sealed);
@@ -157,8 +173,11 @@ function sightParts(options: AgentOptions, shared: Shared, sinks: Sinks) {
   const held = { record: options.rootRecord, steady, retention, publisher: delivery?.publisher };
   const restraint = new RestraintController({ ...base, ...held, flow, supervisor });
   const configNotice = new ConfigNotice({ ...base, restraint, flow });
-  const search = new SearchHandler({ archive, clock, record: journal.record.bind(journal) });
-  return { acceptance, flow, supervisor, restraint, configNotice, search };
+  const record = journal.record.bind(journal);
+  const search = new SearchHandler({ archive, clock, record });
+  const asked = { config, clock, supervisor, record };
+  const tracks = new TrackHandler({ ...asked, log: trackLog, status: shared.trackStatus });
+  return { acceptance, flow, supervisor, restraint, configNotice, search, tracks };
 }
 type Sight = ReturnType<typeof sightParts>;
 
@@ -167,7 +186,7 @@ function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
   const { config, stateDir, clock, log } = options;
   const { site, box, timeZone } = config;
   const { boot, steady, status, activity, archive, journal, sealed, bridges } = parts;
-  const { flow, supervisor, restraint, search } = parts;
+  const { flow, supervisor, restraint, search, tracks, trackLog } = parts;
   const versions = { vigie: programVersion(), node: process.versions.node };
   const health = new Health({ site, box, timeZone, boot, versions, clock, log, sources: parts });
   const { port } = config.metrics;
@@ -175,7 +194,7 @@ function reportParts(options: AgentOptions, parts: Shared & Sinks & Sight) {
   health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
   const isOn = (rule: RuleConfig): boolean => isOnAt(rule, config, clock.wallMs());
   const technician = new TechnicianPage({ ...options, ...parts, view, isOn });
-  health.register(search, view, technician);
+  health.register(search, tracks, trackLog, view, technician);
   return { health, view, technician };
 }
 
@@ -185,7 +204,7 @@ type Reports = ReturnType<typeof reportParts>;
 function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Reports) {
   const { config, stateDir, clock, log } = options;
   const { site, box, commands } = config;
-  const { restraint, search, sealed, journal, health, delivery, technician } = parts;
+  const { restraint, search, tracks, sealed, journal, health, delivery, technician } = parts;
   const diagnosis = new Diagnosis({ ...options, ...parts });
   const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
   const dispatcher = new CommandDispatcher({
@@ -203,7 +222,7 @@ function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Report
       doctor: (command) => diagnosis.doctor(command),
       'renew-certificate': (command) => diagnosis.renew(command),
       'read-configuration': () => diagnosis.readConfiguration(),
-      tracks: () => undefined,
+      tracks: (command) => tracks.answer(command),
     },
   });
   const updates = new Updates({ ...options, ...parts, publisher: delivery?.publisher });
@@ -236,7 +255,7 @@ export class Agent {
   async start(): Promise<void> {
     const { configRefused: reason, stateDir } = this.#options;
     const { clockSync, outbox, archive, accuracy, journal, delivery, dispatcher } = this.#parts;
-    const { flow, supervisor, restraint, technician, health, view, diagnosis } = this.#parts;
+    const { flow, supervisor, restraint, technician, health, view, diagnosis, trackLog } = this.#parts;
     const refused = reason === undefined ? {} : { reason };
     await this.#lifecycle.start([
       { name: 'state', start: () => this.#takeState(), stop: () => this.#lock.release() },
@@ -246,6 +265,7 @@ export class Agent {
       { name: 'accuracy', start: () => accuracy.start(), stop: () => accuracy.stop() },
       { name: 'restraint folder', start: () => restraint.prepare() },
       { name: 'journal', start: () => journal.start() },
+      { name: 'log of tracks', start: () => trackLog.start(), stop: () => trackLog.stop() },
       { name: 'accepted events', start: () => this.#completeAccepted() },
       { name: 'delivery', start: () => this.#listen(), stop: () => delivery?.stop() },
       { name: 'root’s record', stop: () => restraint.keepHead() },
@@ -349,29 +369,14 @@ export class Agent {
       this.#parts.journal.tick();
       this.#parts.sealed.tick();
       this.#parts.restraint.tick();
+      this.#parts.trackLog.tick();
       this.#parts.configNotice.tick();
       this.#parts.updates.tick();
-      this.#parts.flow.conditionsAre(this.#conditions());
+      this.#parts.flow.conditionsAre(boxConditions(this.#parts));
       this.#remind();
       this.#greetBroker();
       await clock.sleep(TICK_MS, this.#stopping.signal);
     }
-  }
-
-  /** What a person must mend is an event too. */
-  #conditions(): Condition[] {
-    const fault = this.#parts.delivery?.state.fault;
-    const condition = (kind: string, reason: string | undefined): Condition => ({
-      ...{ kind, active: reason !== undefined, cause: reason === undefined ? {} : { reason } },
-    });
-    const broker = (['identity-conflict', 'certificate'] as const).map((kind) =>
-      condition(kind, fault?.code === kind ? fault.message : undefined),
-    );
-    return [
-      condition('storage-readonly', this.#parts.outbox.refusedBy),
-      condition('journal-down', this.#parts.journal.downBecause),
-      ...broker,
-    ];
   }
 
   /** Of what is often false; and of what ends, only while the clock is set by the network and has been steady for an hour. */

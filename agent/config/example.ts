@@ -121,6 +121,7 @@ retention:
   sealedDays: 30
   outboxMiB: 64
   archiveMiB: 64
+  tracksMiB: 128
 
 metrics:
   port: 9464                          # /metrics on 127.0.0.1, for Prometheus; 0 = none

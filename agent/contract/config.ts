@@ -169,6 +169,13 @@ export const RetentionConfig = Type.Object(
       default: 64,
       description: 'largest size of the outbox on disk, MiB; when it is full, the least important goes first',
     }),
+    tracksMiB: Type.Integer({
+      minimum: 1,
+      maximum: 4096,
+      default: 128,
+      description:
+        'largest size of the log of tracks on disk, MiB, where an order allows one; when it is full, the oldest tracks go first',
+    }),
     archiveMiB: Type.Integer({
       minimum: 1,
       maximum: 4096,

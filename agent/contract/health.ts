@@ -5,6 +5,7 @@ import { Mode, RestraintReport } from './mode.ts';
 import { LANES, type Lane, RANKS, type Rank } from './outbox.ts';
 import { SiteClock } from './site-clock.ts';
 import { Time } from './time.ts';
+import { TrackLogReport } from './track-log.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
@@ -215,6 +216,7 @@ export const HealthReport = Type.Object(
     camera: CameraReport,
     detector: nullable(DetectorReport),
     incidents: IncidentsReport,
+    tracks: TrackLogReport,
     /** What stands, for whoever has missed its events; absent in what versions up to 0.1.0 say. */
     conditions: Type.Optional(
       Type.Array(Name, { maxItems: 64, description: 'kinds of system events that have begun and not ended' }),

@@ -3,6 +3,7 @@ import type { CommandOp } from './command.ts';
 import type { FramesReport } from './health.ts';
 import type { Mode } from './mode.ts';
 import type { RestraintRecord } from './search.ts';
+import type { TrackGrade, TrackLogReport } from './track-log.ts';
 import type { CHANGE_KINDS } from './update.ts';
 
 /** Of the running program: with every start, and in every heartbeat, so that the newest are found at once. */
@@ -76,7 +77,12 @@ export interface RedrawnPlace {
 
 export type JournalEntry =
   | ({ readonly type: 'start'; readonly boot: string; readonly timeZone: string } & Running)
-  | ({ readonly type: 'heartbeat'; readonly boot: string; readonly frames: FramesReport } & Running)
+  | ({
+      readonly type: 'heartbeat';
+      readonly boot: string;
+      readonly frames: FramesReport;
+      readonly tracks: TrackLogReport;
+    } & Running)
   | { readonly type: 'stop'; readonly boot: string; readonly frames: FramesReport }
   | {
       readonly type: 'config';
@@ -144,6 +150,8 @@ export type JournalEntry =
       readonly notAfter: string;
       /** A permit to install: no rule runs under it. Absent where it is none. */
       readonly installation?: true;
+      /** A log of tracks may be kept; absent where none may. */
+      readonly tracks?: { readonly grade: TrackGrade; readonly days: number };
     }
   /** A signed command was accepted, before it was obeyed. */
   | {

@@ -2,6 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { PointNorm, SizePx, XyxyNorm } from './geometry.ts';
 import { LabelSchema, ObjectGroup, ObjectLabel } from './label.ts';
+import { Colour } from './track-log.ts';
 
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 const Ms = Type.Number({ minimum: 0 });
@@ -40,6 +41,10 @@ export const ObservedTrack = Type.Object({
    */
   furniture: Type.Boolean(),
   zones: Type.Array(ZonePresence, { maxItems: 64 }),
+  /** Where it was found before it was confirmed, oldest first; only in the frame that confirms it. */
+  before: Type.Optional(Type.Array(Type.Object({ atMs: Ms, xyxyNorm: XyxyNorm }), { maxItems: 8 })),
+  /** Of a vehicle, main colour first; only where the order allows it. */
+  colours: Type.Optional(Type.Array(Colour, { maxItems: 2 })),
 });
 export type ObservedTrack = Static<typeof ObservedTrack>;
 

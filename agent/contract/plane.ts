@@ -82,3 +82,10 @@ export function beyondEdges(polygon: Polygon, slack: number): Polygon {
 function nextCorner(polygon: Polygon, i: number): Point {
   return polygon[(i + 1) % polygon.length] as Point;
 }
+
+/** Whether two ways, each from its first to its second point, meet. */
+export function meets(a: Point, b: Point, c: Point, d: Point): boolean {
+  const side = (p: Point, q: Point, r: Point): number =>
+    (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]);
+  return side(a, b, c) * side(a, b, d) <= 0 && side(c, d, a) * side(c, d, b) <= 0;
+}

@@ -17,6 +17,7 @@ import type {
 } from '../contract/health.ts';
 import type { RestraintReport } from '../contract/mode.ts';
 import type { OutboxCounters } from '../contract/outbox.ts';
+import type { TrackLogReport } from '../contract/track-log.ts';
 import { processReport, temperatureC } from './host.ts';
 import { CounterRegistry } from './registry.ts';
 
@@ -41,6 +42,7 @@ export interface HealthSources {
   readonly delivery:
     | { readonly state: DeliveryState; readonly publisher: { health(report: HealthReport): void } }
     | undefined;
+  readonly trackStatus: { readonly report: TrackLogReport };
   readonly certificates: { readonly report: CertificateReport | null };
   readonly accuracy: { report(): AccuracyReport | null };
 }
@@ -93,7 +95,8 @@ export class Health {
 
   report(): HealthReport {
     const { site, box, timeZone, boot, versions, sources, clock } = this.#options;
-    const { restraint, clockSync, status, flow, outbox, delivery, certificates, accuracy } = sources;
+    const { restraint, clockSync, status, flow, outbox, delivery, certificates, accuracy, trackStatus } =
+      sources;
     const { store, damaged, lanes } = outbox.counters;
     return {
       time: new Date(clock.wallMs()).toISOString(),
@@ -110,6 +113,7 @@ export class Health {
       camera: status.camera,
       detector: status.detector,
       incidents: flow.report,
+      tracks: trackStatus.report,
       conditions: flow.conditions,
       outbox: { store, damaged, lanes },
       mqtt: delivery?.state ?? null,

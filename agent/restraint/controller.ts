@@ -70,6 +70,8 @@ export interface RestraintControllerOptions {
     /** Incidents that a shadow rule has kept back. */
     shadowed(rule: string): number;
   };
+  /** What passes is kept as the order says. */
+  readonly trackLog: { permit(ruled: Pick<Ruled, 'mode' | 'authorisation'>): void };
   /** Resolves when vision is as the permit says. */
   readonly supervisor: { carryOut(permit: CapturePermit | undefined): Promise<void> };
 }
@@ -276,9 +278,10 @@ export class RestraintController {
   }
 
   async #carryOut(ruled: Ruled): Promise<void> {
-    const { flow, supervisor, log, journal, status } = this.#options;
+    const { flow, supervisor, trackLog, log, journal, status } = this.#options;
     const before = this.#carriedOut;
     flow.permit(ruled);
+    trackLog.permit(ruled);
     await supervisor.carryOut(ruled.permit);
     if (ruled.permit === undefined) await this.#root.stopVision();
     if (ruled.mode === 'suspended') await this.#record();
@@ -287,9 +290,10 @@ export class RestraintController {
     const fields = { mode, reason, order: authorisation?.order ?? null };
     log[mode === 'unauthorised' ? 'error' : 'info'](fields, `mode: ${mode}`);
     if (authorisation !== undefined && sha256 !== undefined && sha256 !== before?.sha256) {
-      const { order, notBefore, notAfter, installation } = authorisation;
+      const { order, notBefore, notAfter, installation, tracks } = authorisation;
       const permit = installation === true && { installation };
-      journal.enter({ type: 'authorisation', order, sha256, notBefore, notAfter, ...permit });
+      const kept = tracks && { tracks: { grade: tracks.grade, days: tracks.days } };
+      journal.enter({ type: 'authorisation', order, sha256, notBefore, notAfter, ...permit, ...kept });
     }
     const { read: framesRead, watched: packetsWatched } = status.frames;
     if (before !== undefined && mode === 'suspended' && suspension !== before.suspension) {

@@ -53,6 +53,8 @@ export interface CameraViewOptions {
   /** How long snapshots are kept. */
   snapshotsDays(): number;
   send(message: ToVision): boolean;
+  /** What passes from now on is seen in another view. */
+  readonly trackLog: { viewConfirmed(): void };
   /** Puts it into the journal. */
   enter(entry: JournalEntry): void;
 }
@@ -167,13 +169,14 @@ export class CameraView {
   }
 
   #confirmed({ movedSince, by }: Confirmation): boolean {
-    const { log, send, enter } = this.#options;
+    const { log, send, enter, trackLog } = this.#options;
     // The new view is learnt from nothing: its signature is told when it is.
     if (!this.#write({ ...this.#record, signature: null, movedSince: null })) return false;
     this.#moved = false;
     this.#confirmations += 1;
     log.warn({ movedSince }, 'the camera’s new view was confirmed; the rules go on');
     enter({ type: 'view-confirmed', movedSince, by });
+    trackLog.viewConfirmed();
     send({ kind: 'confirm-view' });
     return true;
   }

@@ -35,6 +35,7 @@ export interface VisionMessagesOptions {
     asked(requests: readonly EvidenceRequest[]): void;
     answered(request: number): void;
   };
+  readonly trackLog: { observe(observation: Observation): void };
   /** Whether the box sees, for walk tests. */
   readonly accuracy: { sees(sees: boolean): void };
   readonly journal: { detectorLoaded(): void };
@@ -117,10 +118,11 @@ export class VisionMessages {
   }
 
   #frame(observation: Observation): void {
-    const { flow, view, accuracy, cameraView, send } = this.#options;
+    const { flow, view, accuracy, cameraView, trackLog, send } = this.#options;
     this.#framesSeen += 1;
     const { evidence } = view.judging(() => flow.observe(observation));
     view.asked(evidence);
+    trackLog.observe(observation);
     accuracy.sees(!flow.blind);
     const ofView = cameraView.observe(observation);
     send({ kind: 'ack', frame: observation.frame, evidence: [...evidence, ...ofView] });

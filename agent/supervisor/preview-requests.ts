@@ -1,9 +1,8 @@
 /**
  * Requests for a preview, and vision's answers to them.
- * LIMITS: one request at a time; one that is not answered in ANSWER_WITHIN_MS, or whose vision has gone, is answered here.
+ * LIMITS: one request at a time, the others wait for their turn; one that is not answered in ANSWER_WITHIN_MS, or whose vision has gone, is answered here.
  */
 import type { Clock } from '../base/clock.ts';
-import { assert } from '../base/errors.ts';
 import {
   type FromVision,
   type PreviewAnswer,
@@ -30,14 +29,20 @@ export class PreviewRequests {
   readonly #options: PreviewRequestsOptions;
   #requests = 0;
   #waiting: Waiting | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: PreviewRequestsOptions) {
     this.#options = options;
   }
 
-  /** Never rejects. One call at a time. */
+  /** Never rejects. */
   ask(): Promise<PreviewAnswer> {
-    assert(this.#waiting === undefined, 'one preview at a time');
+    const asked = this.#last.then(() => this.#send());
+    this.#last = asked;
+    return asked;
+  }
+
+  #send(): Promise<PreviewAnswer> {
     this.#requests += 1;
     const request = this.#requests;
     if (!this.#options.send({ kind: 'preview', request })) {

@@ -36,6 +36,7 @@ export interface VisionSupervisorOptions
     condition(kind: 'load-shed' | 'decoder-crashloop', active: boolean, cause: object): void;
   };
   readonly journal: VisionMessagesOptions['journal'] & CameraConnectionOptions['journal'];
+  readonly trackLog: VisionMessagesOptions['trackLog'] & CameraViewOptions['trackLog'];
 }
 
 export class VisionSupervisor {

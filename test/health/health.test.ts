@@ -1,4 +1,5 @@
 /** Health as it is published, from a real process over a real broker. */
+
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,6 +12,7 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { ClockSync } from '../../agent/health/clock-sync.ts';
 import { Health, type HealthSources } from '../../agent/health/health.ts';
 import { processReport, temperatureC } from '../../agent/health/host.ts';
+import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { eventItem } from '../lib/events.ts';
 import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -37,6 +39,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
       }),
     },
     clockSync: { synced: true },
+    trackStatus: new TrackLogStatus(),
     status: {
       frames: { read: 100, analysed: 50, dropped: 1, watched: 0 },
       quiet: undefined,

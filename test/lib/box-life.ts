@@ -1,6 +1,8 @@
 /** A box's life as its journal tells it, made up by a test: entries at hand-set times, in a real journal. */
+
 import type { JournalContent, JournalEntry, Running } from '../../agent/contract/journal.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
+import { TrackLogStatus } from '../../agent/tracks/status.ts';
 
 const HEARTBEAT_MS = 600_000;
 const FRAMES_PER_SECOND = 5;
@@ -9,6 +11,8 @@ export class BoxLife {
   readonly entries: JournalContent[] = [];
   /** What a report of all this must count. */
   readonly counted = { frames: 0, alerts: 0 };
+  /** Of the log of tracks, from the next heartbeat on. */
+  tracks = new TrackLogStatus().report;
   #atMs: number;
   #mode: 'active' | 'suspended' | 'unauthorised' = 'active';
   #read = 0;
@@ -49,7 +53,7 @@ export class BoxLife {
       if (this.#mode === 'active') this.#read += (lastedMs / 1000) * FRAMES_PER_SECOND;
       if (this.#mode === 'active') this.counted.frames += (lastedMs / 1000) * FRAMES_PER_SECOND;
       const boot = String(this.#boot);
-      this.note({ type: 'heartbeat', boot, frames: this.#frames(), ...this.#now() });
+      this.note({ type: 'heartbeat', boot, frames: this.#frames(), tracks: this.tracks, ...this.#now() });
     }
     return this;
   }
@@ -60,7 +64,13 @@ export class BoxLife {
       this.#atMs += 60_000;
       this.#read += 60;
       this.#watched += 60 * (FRAMES_PER_SECOND - 1);
-      this.note({ type: 'heartbeat', boot: String(this.#boot), frames: this.#frames(), ...this.#now() });
+      this.note({
+        type: 'heartbeat',
+        boot: String(this.#boot),
+        frames: this.#frames(),
+        tracks: this.tracks,
+        ...this.#now(),
+      });
     }
     return this;
   }

@@ -1,4 +1,5 @@
 /** Starts of the agent under one configuration after another, as far as they tell of its changes. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -13,6 +14,7 @@ import { AgentFlow } from '../../agent/flow.ts';
 import { ConfigNotice } from '../../agent/restraint/config-notice.ts';
 import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
+import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { configOf } from './agent.ts';
 import { KeptNotes } from './kept-notes.ts';
 import { HandClock, SILENT } from './outbox.ts';
@@ -68,6 +70,7 @@ export function live(
     archive: { records: () => [], record: () => undefined },
     status: new VisionStatus({ detector: { input: [416, 256] } }),
     folder: ownFolder(stateDir),
+    trackStatus: new TrackLogStatus(),
   });
   const kept = new KeptNotes();
   const flow = new AgentFlow({ config, sink: kept, clock, log: SILENT, boot: 'b', clockSynced: () => true });

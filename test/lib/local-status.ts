@@ -2,6 +2,7 @@
 
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
 import type { ViewReport } from '../../agent/contract/view-report.ts';
+import { TrackLogStatus } from '../../agent/tracks/status.ts';
 
 const lane = {
   rows: 2,
@@ -30,6 +31,7 @@ export const STATUS: LocalStatus = {
     boot: 'b00t',
     uptimeS: 11_530,
     mode: 'active',
+    tracks: new TrackLogStatus().report,
     restraint: {
       since: '2026-11-24T11:00:00.000Z',
       reason: null,

@@ -1,4 +1,5 @@
 /** What the agent journals: on a clock moved by hand, with the real archive and the real journal. */
+
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -15,6 +16,7 @@ import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restr
 import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
+import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { configOf } from '../lib/agent.ts';
 import { figure, figures } from '../lib/counters.ts';
 import { entry, eventAt } from '../lib/history.ts';
@@ -59,6 +61,7 @@ function makeBox(
       status: new VisionStatus({ detector: { input: [416, 256] } }),
     },
     folder: ownFolder(stateDir),
+    trackStatus: new TrackLogStatus(),
     alertsDays: () => 30,
     publisher: { journalHead: (note) => heads.push(note) },
   });

@@ -37,6 +37,7 @@ class Box {
       snapshotsDays: () => 30,
       send: (m) => this.sent.push(m) > 0,
       enter: (entry) => this.entries.push(entry),
+      trackLog: { viewConfirmed: () => undefined },
     });
     this.desk.start();
   }

@@ -1,4 +1,5 @@
 /** What vision is connected to: in the journal and at the box, and nowhere else. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -18,6 +19,7 @@ import { metricsPage } from '../../agent/local/metrics.ts';
 import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { CameraConnection } from '../../agent/supervisor/connection.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
+import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { configOf } from '../lib/agent.ts';
 import { STATUS } from '../lib/local-status.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
@@ -46,6 +48,7 @@ t.test(
         archive: { records: () => [], record: () => undefined },
         status: new VisionStatus(config),
         folder: ownFolder(stateDir),
+        trackStatus: new TrackLogStatus(),
       });
       journal.start();
       const connection = new CameraConnection({ camera: { source }, journal });

@@ -25,12 +25,14 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     status,
     cameraView: new CameraView({
       ...{ stateDir: scratch(t), snapshotsDays: () => 7, clock, log: SILENT, send, enter: nothing },
+      trackLog: { viewConfirmed: nothing },
     }),
     load: new LoadControl({
       ...{ clock, log: SILENT, send, heatSteps: () => 0, fps: 5 },
       onShed: nothing,
     } as never),
     previews: new PreviewRequests({ clock, send }),
+    trackLog: { observe: nothing },
     flow: {
       observe: () => ({ evidence: [] }),
       evidence: nothing,

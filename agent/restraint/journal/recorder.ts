@@ -22,6 +22,7 @@ import type { JournalContent, JournalEntry, Running } from '../../contract/journ
 import type { Lane } from '../../contract/outbox.ts';
 import type { RestraintFolder } from '../../contract/restraint-folder.ts';
 import type { RestraintRecord } from '../../contract/search.ts';
+import type { TrackLogReport } from '../../contract/track-log.ts';
 import { folderHash } from '../folder.ts';
 import { assertFirstJournal } from '../pin.ts';
 import { changesBetween, hashesOf } from './changes.ts';
@@ -62,6 +63,7 @@ export interface JournalRecorderOptions {
     record(record: RestraintRecord): void;
   };
   readonly status: { readonly frames: FramesReport; readonly detector: DetectorReport | null };
+  readonly trackStatus: { readonly report: TrackLogReport };
   /** By which vision goes. */
   readonly folder: RestraintFolder;
   /** Publishes a checkpoint with the proof that it continues what the witness knows. */
@@ -322,10 +324,11 @@ export class JournalRecorder {
   }
 
   #heartbeat(nowMs: number): void {
-    const { boot, status } = this.#options;
+    const { boot, status, trackStatus } = this.#options;
     this.#dueMs.heartbeat = nowMs + HEARTBEAT_EVERY_MS;
     const { frames } = status;
-    this.#note(() => ({ type: 'heartbeat', boot, frames, ...this.#running() }));
+    const { report: tracks } = trackStatus;
+    this.#note(() => ({ type: 'heartbeat', boot, frames, tracks, ...this.#running() }));
   }
 
   #erase(trusted: boolean): void {

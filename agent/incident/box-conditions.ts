@@ -1,0 +1,28 @@
+/** Conditions of the box that a person must mend, each an event: of storage, journal and broker. */
+import type { Condition } from '../contract/condition.ts';
+
+export interface BoxConditionSources {
+  readonly outbox: { readonly refusedBy: string | undefined };
+  readonly journal: { readonly downBecause: string | undefined };
+  /** Undefined where no broker is configured. */
+  readonly delivery:
+    | { readonly state: { readonly fault: { readonly code: string; readonly message: string } | null } }
+    | undefined;
+}
+
+export function boxConditions({ outbox, journal, delivery }: BoxConditionSources): Condition[] {
+  const fault = delivery?.state.fault;
+  const condition = (kind: string, reason: string | undefined): Condition => ({
+    kind,
+    active: reason !== undefined,
+    cause: reason === undefined ? {} : { reason },
+  });
+  const broker = (['identity-conflict', 'certificate'] as const).map((kind) =>
+    condition(kind, fault?.code === kind ? fault.message : undefined),
+  );
+  return [
+    condition('storage-readonly', outbox.refusedBy),
+    condition('journal-down', journal.downBecause),
+    ...broker,
+  ];
+}

@@ -1,0 +1,140 @@
+/**
+ * When the box looked, as spans of wall time, and what ended each: what no span covers was not seen.
+ *
+ * INVARIANTS: a span reaches no further than a frame that was analysed, or a second in which the second stream was watched;
+ * one that nobody has ended is of a box that was cut off.
+ */
+import { GAPS_MAX, type GapReason, type TrackCoverage } from '../contract/track-log.ts';
+
+/** Analysed frames lie a second apart on a still street (wanted-rate.ts), and a few may be late. ms */
+export const SEEN_EVERY_MS = 3000;
+
+/** `seen`: frames were analysed; `watched`: nothing but a second stream of a still street was looked at. */
+export type SpanKind = 'seen' | 'watched';
+
+export interface Span {
+  /** Wall time, ms since the epoch. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly kind: SpanKind;
+  /** Why it ended; null: it goes on, or the box was cut off. */
+  readonly why: GapReason | null;
+}
+
+/** Spans as they arise; those that have changed are handed over at each flush. */
+export class CoverageRecorder {
+  #open: { fromMs: number; toMs: number; kind: SpanKind } | undefined;
+  #ended: Span[] = [];
+  /** The reason of the gap that is open. */
+  #why: GapReason | undefined;
+
+  /** Newest moment that was covered; undefined while nothing is. */
+  get throughMs(): number | undefined {
+    return this.#open?.toMs;
+  }
+
+  /** The box looked at this moment. */
+  note(kind: SpanKind, wallMs: number): void {
+    if (this.#open !== undefined && this.#open.kind !== kind) this.#close('no-picture', wallMs);
+    this.#open ??= { fromMs: wallMs, toMs: wallMs, kind };
+    this.#open.toMs = Math.max(this.#open.toMs, wallMs);
+    this.#why = undefined;
+  }
+
+  /**
+   * It looked no more, from the newest moment on, or from `backMs` before it. Another reason in the same gap begins a gap of
+   * its own at `wallMs`, where the wall clock is known.
+   */
+  end(why: GapReason, wallMs: number | undefined, backMs = 0): void {
+    if (this.#open !== undefined) {
+      this.#open.toMs = Math.max(this.#open.fromMs, this.#open.toMs - backMs);
+      this.#close(why);
+    } else if (this.#why !== why && wallMs !== undefined)
+      this.#ended.push({ fromMs: wallMs, toMs: wallMs, kind: 'seen', why });
+    this.#why = why;
+  }
+
+  /** Spans that are new or have grown since the last call, oldest first. */
+  take(): Span[] {
+    const spans = this.#ended;
+    this.#ended = [];
+    return this.#open === undefined ? spans : [...spans, { ...this.#open, why: null }];
+  }
+
+  /** Puts back what could not be written. */
+  putBack(spans: readonly Span[]): void {
+    this.#ended.unshift(...spans.filter(({ fromMs }) => fromMs !== this.#open?.fromMs));
+  }
+
+  /** `untilMs`: the next span begins there, without a gap. */
+  #close(why: GapReason, untilMs?: number): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    this.#open = undefined;
+    const isNext = untilMs !== undefined && untilMs - open.toMs <= SEEN_EVERY_MS;
+    this.#ended.push({ ...open, toMs: isNext ? untilMs : open.toMs, why });
+  }
+}
+
+/** Time asked about: what is covered of it, and why the rest is not. */
+export interface Window {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface Gap extends Window {
+  readonly why: GapReason;
+}
+
+/**
+ * The parts of a window that no span covers, each with its reason, in order.
+ * @param spans that may overlap the window, by their start, the last one before it included
+ * @param beforeAll why nothing is known before the first span
+ */
+export function gapsIn({ fromMs, toMs }: Window, spans: readonly Span[], beforeAll: GapReason): Gap[] {
+  const gaps: Gap[] = [];
+  let reachedMs = fromMs;
+  let why: GapReason = beforeAll;
+  for (const span of spans) {
+    if (span.fromMs >= toMs) break;
+    if (span.fromMs > reachedMs) {
+      gaps.push({ fromMs: reachedMs, toMs: span.fromMs, why });
+      reachedMs = span.fromMs;
+    }
+    reachedMs = Math.max(reachedMs, Math.min(toMs, span.toMs));
+    why = span.why ?? 'not-written';
+  }
+  if (reachedMs < toMs) gaps.push({ fromMs: reachedMs, toMs, why });
+  return gaps.filter((gap) => gap.toMs > gap.fromMs);
+}
+
+/** What is told of windows and their gaps. */
+export function coverageOf(
+  windows: readonly Window[],
+  spans: readonly Span[],
+  gaps: readonly Gap[],
+): TrackCoverage {
+  const lengthMs = (parts: readonly Window[]): number =>
+    parts.reduce((sum, part) => sum + Math.max(0, part.toMs - part.fromMs), 0);
+  const wholeMs = Math.max(1, lengthMs(windows));
+  const watched = windows.flatMap((window) =>
+    spans
+      .filter(({ kind }) => kind === 'watched')
+      .map(({ fromMs, toMs }) => ({
+        fromMs: Math.max(fromMs, window.fromMs),
+        toMs: Math.min(toMs, window.toMs),
+      })),
+  );
+  const watchedMs = lengthMs(watched);
+  const share = (ms: number): number => Math.min(1, Math.max(0, Number((ms / wholeMs).toFixed(6))));
+  return {
+    seen: share(wholeMs - lengthMs(gaps) - watchedMs),
+    watched: share(watchedMs),
+    gaps: gaps.slice(0, GAPS_MAX).map(({ fromMs, toMs, why }) => ({
+      from: new Date(fromMs).toISOString(),
+      to: new Date(toMs).toISOString(),
+      why,
+    })),
+    more: Math.max(0, gaps.length - GAPS_MAX),
+  };
+}

@@ -1,0 +1,46 @@
+/** The database of the log of tracks. */
+import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite.ts';
+
+/** Version of the tables below, in SQLite's user_version. */
+const TABLES_VERSION = 1;
+
+/**
+ * `track.at`: start in tenths of a second since the epoch × 4096 + n, so that a time is a range of the key and no index is
+ * needed; `duration` in tenths of a second; `kind`: class, colours and marks (rows.ts). `spent`: what each answer has cost.
+ * `note`: under which order the log is kept, and from when on nothing was taken out of it.
+ */
+const TABLES = `
+CREATE TABLE track (
+  at INTEGER PRIMARY KEY, duration INTEGER NOT NULL, track INTEGER NOT NULL, kind INTEGER NOT NULL,
+  score INTEGER NOT NULL, stop INTEGER NOT NULL, cells INTEGER NOT NULL, path BLOB NOT NULL
+) STRICT;
+CREATE TABLE span (from_ms INTEGER PRIMARY KEY, to_ms INTEGER NOT NULL, kind TEXT NOT NULL, why TEXT) STRICT;
+CREATE TABLE view (from_ms INTEGER PRIMARY KEY, camera TEXT NOT NULL, aspect REAL NOT NULL) STRICT;
+CREATE TABLE spent (row INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, key TEXT NOT NULL, number TEXT NOT NULL,
+  tracks INTEGER NOT NULL) STRICT;
+CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA user_version = ${TABLES_VERSION};
+`;
+
+/** For messages and errors. */
+export function trackFile(path: string): SqliteFile {
+  return { what: 'log of tracks', path };
+}
+
+/** Opens `path`, made and checked where needed. Throws AgentError as `openSqlite`. */
+export function openTrackDatabase(path: string, limitMiB: number): Db {
+  const db = openSqlite(
+    trackFile(path),
+    {
+      busyMs: 2000,
+      walPages: 512,
+      walBytes: 4_194_304,
+      cacheKiB: 1024,
+      // What was deleted must not be readable in the file's free pages.
+      pragmas: ['secure_delete = ON'],
+    },
+    { version: TABLES_VERSION, create: TABLES },
+  );
+  db.pragma(`max_page_count = ${(limitMiB * 1_048_576) / PAGE_BYTES}`);
+  return db;
+}

@@ -1,0 +1,176 @@
+/**
+ * Whether a stored path does what was asked at a place, by the same lines and zones that vision goes by while it looks
+ * (contract/tripwire.ts, contract/zone-visit.ts).
+ */
+import { isInside, type Polygon } from '../contract/plane.ts';
+import type { TrackPlace } from '../contract/track-log.ts';
+import { newApproach, Tripwire } from '../contract/tripwire.ts';
+import { newVisit, type Visit, Zone } from '../contract/zone-visit.ts';
+import type { PathPoint } from './path.ts';
+import { between, longestStop } from './stop.ts';
+
+/** Where the deed begins, in the path's own time. */
+export interface Deed {
+  readonly atMs: number;
+  /** How long it stayed or stopped; 0 for a passage. */
+  readonly durationMs: number;
+  /** False: it was out of sight at that moment. */
+  readonly seen: boolean;
+}
+
+/** Height of the picture in the unit of lines and zones; only its ratio to the width counts. */
+const HEIGHT = 1000;
+/** As frames at five a second. */
+const STEP_MS = 200;
+/** Between two kept points a path that moves by less than this decides nothing: a quarter of the band of a zone. */
+const STEP_HEIGHTS = 0.025;
+
+/**
+ * The first deed that ends at `fromMs` or later, in the path's own time; undefined where there is none.
+ * @param aspect width of the picture to its height
+ */
+export function deedOf(
+  path: readonly PathPoint[],
+  place: TrackPlace,
+  aspect: number,
+  fromMs = Number.NEGATIVE_INFINITY,
+): Deed | undefined {
+  const isLate = ({ atMs, durationMs }: Deed): boolean => atMs + durationMs >= fromMs;
+  for (const deed of deedsOf(path, place, aspect)) if (isLate(deed)) return deed;
+  return undefined;
+}
+
+function deedsOf(path: readonly PathPoint[], place: TrackPlace, aspect: number): Iterable<Deed> {
+  if ('line' in place) return passagesOf(path, place, aspect);
+  return place.does === 'stops' ? stopsIn(path, place, aspect) : visitsOf(path, place, aspect);
+}
+
+type LinePlace = Extract<TrackPlace, { line: unknown }>;
+type AreaPlace = Extract<TrackPlace, { polygon: unknown }>;
+
+const sizeOf = (aspect: number) => ({ widthPx: aspect * HEIGHT, heightPx: HEIGHT });
+
+/** Passages in the wanted direction. */
+function* passagesOf(
+  path: readonly PathPoint[],
+  { line, direction }: LinePlace,
+  aspect: number,
+): Generator<Deed> {
+  const [from, to] = line;
+  const wire = new Tripwire({ id: 'asked', from, to });
+  const approach = newApproach();
+  const size = sizeOf(aspect);
+  let met: Deed | undefined;
+  for (let i = 0; i < path.length; i += 1) {
+    const point = path[i] as PathPoint;
+    const before = path[i - 1];
+    const share = before === undefined ? undefined : shareAtLine(before, point, line);
+    if (before !== undefined && share !== undefined)
+      met = { atMs: between(before, point, share).atMs, durationMs: 0, seen: point.seen };
+    const passed = wire.approach(
+      approach,
+      size,
+      [point.x * size.widthPx, point.y * HEIGHT],
+      point.height * HEIGHT,
+    );
+    const isWanted = passed !== undefined && (direction === 'both' || direction === passed);
+    if (isWanted && met !== undefined) yield met;
+  }
+}
+
+/** Where on the way the endless line is passed, 0..1. */
+function shareAtLine(a: PathPoint, b: PathPoint, [from, to]: LinePlace['line']): number | undefined {
+  const side = ({ x, y }: PathPoint): number =>
+    (to[0] - from[0]) * (y - from[1]) - (to[1] - from[1]) * (x - from[0]);
+  const [before, after] = [side(a), side(b)];
+  return before >= 0 === after >= 0 ? undefined : before / (before - after);
+}
+
+/** The longest stop within the area, where it is long enough. */
+function* stopsIn(
+  path: readonly PathPoint[],
+  { polygon, atLeastS }: AreaPlace,
+  aspect: number,
+): Generator<Deed> {
+  const stop = longestStop(path, aspect, (x, y) => isInside(polygon, [x, y]));
+  if (stop === undefined || stop.durationMs === 0 || stop.durationMs < atLeastS * 1000) return;
+  yield { atMs: stop.fromMs, durationMs: stop.durationMs, seen: true };
+}
+
+/** Entries, leavings or long enough stays. */
+function* visitsOf(
+  path: readonly PathPoint[],
+  { polygon, does, atLeastS }: AreaPlace,
+  aspect: number,
+): Generator<Deed> {
+  const zone = new Zone({ id: 'asked', polygon: [...polygon] });
+  const visit = newVisit();
+  const size = sizeOf(aspect);
+  const first = path[0];
+  const last = path.at(-1);
+  if (first === undefined || last === undefined) return;
+  // What was there at its beginning has not come in.
+  const beganInside = isInside(polygon, [first.x, first.y]);
+  let entries = 0;
+  for (const point of places(path, polygon, visit)) {
+    const was = visit.present;
+    const sinceMs = visit.sinceMs;
+    zone.visit(visit, size, [point.x * size.widthPx, point.y * HEIGHT], point.height * HEIGHT, point.atMs);
+    if (was === visit.present) continue;
+    const changedMs = visit.sinceMs;
+    if (visit.present) {
+      entries += 1;
+      if (does === 'enters' && !(beganInside && entries === 1))
+        yield { atMs: changedMs, durationMs: 0, seen: point.seen };
+      continue;
+    }
+    if (does === 'leaves') yield { atMs: changedMs, durationMs: 0, seen: point.seen };
+    if (does === 'stays' && changedMs - sinceMs >= atLeastS * 1000)
+      yield { atMs: sinceMs, durationMs: changedMs - sinceMs, seen: true };
+  }
+  const stayedMs = last.atMs - visit.sinceMs;
+  if (does === 'stays' && visit.present && stayedMs >= atLeastS * 1000)
+    yield { atMs: visit.sinceMs, durationMs: stayedMs, seen: true };
+}
+
+/** Points of the path, with places between where it moves in or near the area; none where it was out of sight. */
+function* places(path: readonly PathPoint[], polygon: Polygon, visit: Readonly<Visit>): Generator<PathPoint> {
+  const box = boundsOf(polygon);
+  for (let i = 0; i < path.length; i += 1) {
+    const to = path[i] as PathPoint;
+    const from = path[i - 1];
+    if (
+      from !== undefined &&
+      to.seen &&
+      (visit.present || visit.contraryMs !== undefined || isNear(from, to, box))
+    ) {
+      const way = Math.hypot(to.x - from.x, to.y - from.y) / Math.max(to.height, 0.01);
+      const count = Math.ceil(Math.min((to.atMs - from.atMs) / STEP_MS, Math.max(2, way / STEP_HEIGHTS)));
+      for (let step = 1; step < count; step += 1) yield between(from, to, step / count);
+    }
+    yield to;
+  }
+}
+
+interface Bounds {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+function boundsOf(polygon: Polygon): Bounds {
+  const xs = polygon.map(([x]) => x);
+  const ys = polygon.map(([, y]) => y);
+  return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
+}
+
+/** Whether the way may meet what lies within the bounds. */
+function isNear(from: PathPoint, to: PathPoint, { left, top, right, bottom }: Bounds): boolean {
+  return (
+    Math.max(from.x, to.x) >= left &&
+    Math.min(from.x, to.x) <= right &&
+    Math.max(from.y, to.y) >= top &&
+    Math.min(from.y, to.y) <= bottom
+  );
+}

@@ -1,0 +1,303 @@
+/**
+ * Answers the signed command `tracks` from the log of tracks.
+ *
+ * INVARIANTS: the question is on record whole, durably, and its cost is paid, before its answer exists; where either cannot be
+ * there is no answer. Nothing is answered while the box is suspended or no order allows the log.
+ * LIMITS: LIMITS below, a page each, one at a time; the order's budgets of tracks; who is refused is told why.
+ */
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { Clock } from '../base/clock.ts';
+import { rethrowBug } from '../base/errors.ts';
+import { SiteTime } from '../base/site-time.ts';
+import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
+import { CASE_RULE, unreadableOf } from '../contract/case.ts';
+import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import type { Config } from '../contract/config.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { PreviewAnswer } from '../contract/link.ts';
+import {
+  type FoundTrack,
+  PAGE_TRACK_BYTES_MAX,
+  PAGE_TRACKS_MAX,
+  TrackArgs,
+  type TrackCoverage,
+  type TrackQuestion,
+  type TrackRecord,
+  type TrackResult,
+  type TrackStillResult,
+} from '../contract/track-log.ts';
+import { approvedBy, checkedQuestion, needsApproval } from './check.ts';
+import { coverageOf, type Gap, gapsIn, type Window } from './coverage.ts';
+import { findTracks, type Page, type Place } from './search.ts';
+import type { TrackLogStatus } from './status.ts';
+import type { OpenLog } from './track-log.ts';
+import { clipped, windowsOf } from './windows.ts';
+
+/** As searches: a burst of pages, after that one a second. */
+const LIMITS: BucketLimits = { burst: 30, perS: 1 };
+const DAY_MS = 86_400_000;
+const VIEWS_MAX = 64;
+
+const NOTHING: Page = { tracks: [], places: [], matches: 0, next: null };
+
+const argsCheck = TypeCompiler.Compile(TrackArgs);
+
+export interface TrackHandlerOptions {
+  readonly config: Pick<Config, 'site' | 'box' | 'commands' | 'timeZone'>;
+  readonly log: {
+    /** Written through this moment; throws CommandRefused where nothing may be answered. */
+    open(): OpenLog;
+  };
+  readonly clock: Clock;
+  readonly supervisor: { preview(): Promise<PreviewAnswer> };
+  readonly status: TrackLogStatus;
+  readonly limits?: BucketLimits;
+  /** Puts the question on record, durably; throws AgentError where it cannot. */
+  record(record: TrackRecord): void;
+}
+
+type Left = TrackResult['left'];
+
+export class TrackHandler {
+  readonly #options: TrackHandlerOptions;
+  readonly #bucket: TokenBucket;
+  readonly #site: SiteTime;
+  #limited = 0;
+  #isBusy = false;
+
+  constructor(options: TrackHandlerOptions) {
+    this.#options = options;
+    this.#bucket = new TokenBucket(options.limits ?? LIMITS, options.clock);
+    this.#site = new SiteTime(options.config.timeZone);
+  }
+
+  get counters(): Counters {
+    const { questions, given } = this.#options.status.report;
+    return { track_questions: questions, tracks_given: given, track_questions_limited: this.#limited };
+  }
+
+  /** Rejects with CommandRefused. */
+  async answer(command: AcceptedCommand): Promise<TrackResult | TrackStillResult> {
+    const args = checkedArgs(command.args);
+    this.#limit();
+    this.#isBusy = true;
+    try {
+      const { question } = args;
+      return question.answer === 'still'
+        ? await this.#still(command, args)
+        : await this.#tracks(command, { ...args, question });
+    } catch (error) {
+      rethrowBug(error);
+      if (error instanceof CommandRefused) throw error;
+      throw new CommandRefused('unavailable', `the log of tracks cannot answer: ${error.message}`, {
+        cause: error,
+      });
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  #limit(): void {
+    const waitS = this.#isBusy ? 1 : this.#bucket.take();
+    if (waitS <= 0) return;
+    this.#limited += 1;
+    const retryAfterS = Math.ceil(waitS);
+    throw new CommandRefused('rate-limited', `too many questions; come again in ${retryAfterS} s`, {
+      retryAfterS,
+    });
+  }
+
+  async #tracks(
+    command: AcceptedCommand,
+    args: TrackArgs & { readonly question: TrackQuestion },
+  ): Promise<TrackResult> {
+    const { clock, config } = this.#options;
+    const { question } = args;
+    const log = this.#options.log.open();
+    const nowMs = clock.wallMs();
+    const classes = checkedQuestion(question, log.grant);
+    const second = needsApproval(question, classes) && log.grant.grade === 'persons';
+    const approver = second ? approvedBy(args, command.key, config, nowMs) : null;
+    const left = this.#left(log, command.key, args.case, nowMs);
+    const asked = windowsOf(question, this.#site);
+    const seen = seenTime(log, question, asked, nowMs);
+    const page = await this.#page(log, args, classes, seen.windows, left);
+    const given = page.tracks.length;
+    const cost = Math.max(1, given);
+    this.#record(command, args, approver, { matches: page.matches, given, seen: seen.coverage.seen });
+    log.store.spend(nowMs, command.key, args.case, cost);
+    this.#options.status.answered(given);
+    const oldestMs = log.store.size().oldestMs;
+    return {
+      order: log.order,
+      grade: log.grant.grade,
+      timeZone: this.#site.zone,
+      kept: { days: log.grant.days, oldest: oldestMs === null ? null : timeOf(oldestMs) },
+      views: seen.views,
+      coverage: seen.coverage,
+      matches: page.matches,
+      tracks: [...page.tracks],
+      next: page.next === null ? null : `${page.next.rank}.${page.next.atMs}.${page.next.row}`,
+      left: { case: left.case - cost, keyDay: left.keyDay - cost, day: left.day - cost },
+    };
+  }
+
+  async #page(
+    log: OpenLog,
+    { question, cursor }: TrackArgs & { readonly question: TrackQuestion },
+    classes: readonly FoundTrack['class'][],
+    windows: readonly Window[],
+    left: Left,
+  ): Promise<Page> {
+    if (question.answer === 'coverage') return NOTHING;
+    const tracksMax = Math.min(PAGE_TRACKS_MAX, left.case, left.keyDay, left.day);
+    const { aspect = 1 } = log.views.find(({ fromMs }) => timeOf(fromMs) === question.view) ?? {};
+    const found = await findTracks({
+      ...{ store: log.store, question, classes, windows, aspect },
+      after: cursor === undefined ? undefined : placeOf(cursor),
+      tracksMax,
+    });
+    return question.answer === 'count' ? { ...NOTHING, matches: found.matches } : withinBytes(found);
+  }
+
+  /** What may still be told. Throws CommandRefused where a budget is spent. */
+  #left({ store, grant: { budget } }: OpenLog, key: string, number: string, nowMs: number): Left {
+    const spent = store.spent(nowMs - DAY_MS, key, number);
+    const left = {
+      case: budget.case - spent.case,
+      keyDay: budget.keyDay - spent.key,
+      day: budget.day - spent.all,
+    };
+    const names = { case: `of case ${number}`, keyDay: `of the key ${key} in 24 hours`, day: 'of 24 hours' };
+    for (const name of ['case', 'keyDay', 'day'] as const) {
+      if (left[name] > 0) continue;
+      const message = `the budget ${names[name]} is spent: order ${budget[name]} tracks (tracks.budget.${name})`;
+      throw new CommandRefused('not-permitted', `tracks: ${message}`);
+    }
+    return left;
+  }
+
+  async #still(command: AcceptedCommand, args: TrackArgs): Promise<TrackStillResult> {
+    const { supervisor, clock } = this.#options;
+    const log = this.#options.log.open();
+    const left = this.#left(log, command.key, args.case, clock.wallMs());
+    this.#record(command, args, null, { matches: 0, given: 0, seen: 0 });
+    log.store.spend(clock.wallMs(), command.key, args.case, Math.min(1, left.case));
+    this.#options.status.answered(0);
+    const answer = await supervisor.preview();
+    if (answer.picture === undefined)
+      throw new CommandRefused('unavailable', `tracks: there is no still now: ${answer.reason}`);
+    // It may have been suspended while the picture was made.
+    const { view } = this.#options.log.open();
+    const { bytes, sha256 } = answer.picture;
+    const jpeg = Buffer.from(bytes).toString('base64');
+    return {
+      view: view === undefined ? null : timeOf(view.fromMs),
+      at: timeOf(clock.wallMs()),
+      sha256,
+      jpeg,
+    };
+  }
+
+  #record(
+    { key, counter }: AcceptedCommand,
+    { case: number, reason, question, cursor }: TrackArgs,
+    approver: string | null,
+    found: Pick<TrackRecord, 'matches' | 'given' | 'seen'>,
+  ): void {
+    const at = timeOf(this.#options.clock.wallMs());
+    const who = { record: 'tracks', at, key, approvedBy: approver, counter } as const;
+    this.#options.record({ ...who, case: number, reason, question, cursor: cursor ?? null, ...found });
+  }
+}
+
+function checkedArgs(args: AcceptedCommand['args']): TrackArgs {
+  if (!argsCheck.Check(args)) {
+    const error = argsCheck.Errors(args).First();
+    throw new CommandRefused('bad-arguments', `tracks: ${error?.path || '/'}: ${error?.message ?? ''}`);
+  }
+  const unreadable = unreadableOf(args);
+  if (unreadable !== undefined)
+    throw new CommandRefused('bad-arguments', `tracks: /${unreadable}: ${CASE_RULE}`);
+  return args;
+}
+
+interface SeenTime {
+  /** Parts of the time asked about in which the place that was drawn is the place that was seen. */
+  readonly windows: readonly Window[];
+  readonly coverage: TrackCoverage;
+  readonly views: TrackResult['views'];
+}
+
+function seenTime(log: OpenLog, { view }: TrackQuestion, asked: readonly Window[], nowMs: number): SeenTime {
+  const views = log.views.map(({ fromMs, aspect }, i) => ({
+    fromMs,
+    toMs: log.views[i + 1]?.fromMs,
+    aspect,
+  }));
+  const chosen = views.find(({ fromMs }) => timeOf(fromMs) === view);
+  if (view !== undefined && chosen === undefined) {
+    const named = views.map(({ fromMs }) => timeOf(fromMs)).join(', ') || 'none';
+    throw new CommandRefused(
+      'bad-arguments',
+      `tracks: /question/view: ${view} is no view of this log: ${named}`,
+    );
+  }
+  const [whole] = [{ fromMs: asked[0]?.fromMs ?? 0, toMs: asked.at(-1)?.toMs ?? 0 }];
+  const spans = log.store.spans(whole.fromMs, whole.toMs);
+  const ofView = chosen && { fromMs: chosen.fromMs, toMs: chosen.toMs ?? Number.POSITIVE_INFINITY };
+  const gaps: Gap[] = [];
+  const windows: Window[] = [];
+  for (const window of asked) {
+    const parts = [
+      ...clipped([window], { fromMs: 0, toMs: log.keptFromMs }).map((part) => ({
+        ...part,
+        why: log.takenOut,
+      })),
+      ...clipped([window], { fromMs: nowMs, toMs: Number.POSITIVE_INFINITY }).map((part) => ({
+        ...part,
+        why: 'future' as const,
+      })),
+    ];
+    const kept = clipped([window], { fromMs: log.keptFromMs, toMs: nowMs });
+    const inView = ofView === undefined ? kept : clipped(kept, ofView);
+    if (ofView !== undefined) {
+      const others = [
+        { fromMs: 0, toMs: ofView.fromMs },
+        { fromMs: ofView.toMs, toMs: Number.POSITIVE_INFINITY },
+      ];
+      for (const other of others)
+        parts.push(...clipped(kept, other).map((part) => ({ ...part, why: 'other-view' as const })));
+    }
+    windows.push(...inView);
+    for (const part of inView) parts.push(...gapsIn(part, spans, 'not-authorised'));
+    gaps.push(...parts.sort((a, b) => a.fromMs - b.fromMs));
+  }
+  const told = views
+    .filter(({ fromMs, toMs }) => fromMs < whole.toMs && (toMs ?? Number.POSITIVE_INFINITY) > whole.fromMs)
+    .map(({ fromMs, toMs, aspect }) => ({
+      view: timeOf(fromMs),
+      to: toMs === undefined ? null : timeOf(toMs),
+      widthToHeight: aspect,
+    }));
+  return { windows, coverage: coverageOf(asked, spans, gaps), views: told.reverse().slice(0, VIEWS_MAX) };
+}
+
+function placeOf(cursor: string): Place {
+  const [rank = 0, atMs = 0, row = 0] = cursor.split('.').map(Number);
+  return { rank, atMs, row };
+}
+
+/** As many as fit a message; one at least if there is one. */
+function withinBytes(page: Page): Page {
+  let bytes = 0;
+  const fitting = page.tracks.findIndex((track, i) => {
+    bytes += Buffer.byteLength(JSON.stringify(track));
+    return bytes > PAGE_TRACK_BYTES_MAX && i > 0;
+  });
+  return fitting < 0
+    ? page
+    : { ...page, tracks: page.tracks.slice(0, fitting), next: page.places[fitting - 1] ?? null };
+}
+
+const timeOf = (ms: number): string => new Date(Math.round(ms)).toISOString();

@@ -1,0 +1,235 @@
+/**
+ * Turns observations into rows of the log of tracks: each track, cut into pieces of ten minutes at most.
+ *
+ * INVARIANTS: only classes of the order's grade are taken in; outside of its areas nothing is kept; a track that touches an
+ * area that is not kept is dropped whole, with the pieces that were handed over already.
+ * LIMITS: as many tracks as an observation has; PIECE_MS of each in memory.
+ */
+import type { PointNorm } from '../contract/geometry.ts';
+import type { Observation, ObservedTrack } from '../contract/observation.ts';
+import { isInside, meets, type Polygon } from '../contract/plane.ts';
+import { type Colour, isKept, type TrackLogGrant } from '../contract/track-log.ts';
+import { cellsOfPath } from './cells.ts';
+import { encodePath, type PathPoint, simplified } from './path.ts';
+import { longestStopS } from './stop.ts';
+
+/** Out of sight for longer, the way between is not known: three frames at five a second. */
+const UNSEEN_MS = 600;
+/** Fewer sightings are a flicker of the detector. */
+const SIGHTINGS_MIN = 3;
+/** A piece lasts no longer, so that what overlaps a time is found by the starts of pieces alone. */
+export const PIECE_MS = 600_000;
+
+/** A piece of a track, for the store. */
+export interface TrackPiece {
+  readonly track: number;
+  readonly label: ObservedTrack['label'];
+  readonly colours: readonly Colour[];
+  /** Best score of the detector, 0..1. */
+  readonly score: number;
+  /** Wall time, ms since the epoch. */
+  readonly fromMs: number;
+  readonly durationMs: number;
+  readonly stopS: number;
+  readonly cells: bigint;
+  /** Times count from the whole tenth of a second before `fromMs`. */
+  readonly path: Uint8Array;
+  /** The track was kept before this piece began, from the same point on. */
+  readonly continues: boolean;
+  /** It is kept after this piece, from the same point on. */
+  readonly goesOn: boolean;
+  /** It was there before, or after, and that is not kept. */
+  readonly cut: boolean;
+}
+
+export interface RecorderOptions {
+  readonly grant: Pick<TrackLogGrant, 'grade' | 'zones' | 'notKept'>;
+  keep(piece: TrackPiece): void;
+  /** Forgets all pieces of a track that began at this wall time or later. */
+  drop(track: number, fromMs: number): void;
+}
+
+interface OpenTrack {
+  readonly id: number;
+  /** Newest sighting: label, scores and colours are the track's own. */
+  latest: ObservedTrack;
+  /** Wall time of media time 0, ms. */
+  epochMs: number;
+  /** Wall time of its first point of all. */
+  readonly firstMs: number;
+  points: PathPoint[];
+  /** Sum of width / height of its boxes, in pixels. */
+  shapes: number;
+  sightings: number;
+  furniture: number;
+  wasMissed: boolean;
+  continues: boolean;
+  cut: boolean;
+  aspect: number;
+  /** It has touched an area that is not kept. */
+  isDropped: boolean;
+}
+
+export class TrackRecorder {
+  readonly #options: RecorderOptions;
+  readonly #areas: readonly Polygon[] | undefined;
+  readonly #notKept: readonly Polygon[];
+  readonly #open = new Map<number, OpenTrack>();
+  readonly #counts = { flickers: 0, furniture: 0, dropped: 0 };
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    const { zones, notKept = [] } = options.grant;
+    this.#areas = zones === 'all' ? undefined : zones.map(({ polygon }) => polygon);
+    this.#notKept = notKept.map(({ polygon }) => polygon);
+  }
+
+  /** Tracks that were not kept, by reason, since the start. */
+  get counts(): Readonly<{ flickers: number; furniture: number; dropped: number }> {
+    return this.#counts;
+  }
+
+  observe(observation: Observation): void {
+    const { grade } = this.#options.grant;
+    const present = new Set<number>();
+    for (const track of observation.tracks) {
+      if (!isKept(grade, track.label)) continue;
+      present.add(track.id);
+      this.#follow(track, observation);
+    }
+    for (const [id, open] of this.#open) {
+      if (present.has(id)) continue;
+      this.#open.delete(id);
+      this.#close(open, false);
+    }
+  }
+
+  /** Hands over what is open as pieces that go on: for a flush. */
+  cut(): void {
+    for (const open of this.#open.values()) this.#cut(open);
+  }
+
+  /** Ends all tracks: what follows is not seen. */
+  end(): void {
+    for (const open of this.#open.values()) {
+      open.cut = true;
+      this.#close(open, false);
+    }
+    this.#open.clear();
+  }
+
+  #follow(track: ObservedTrack, { atMs, wallMs, source }: Observation): void {
+    let open = this.#open.get(track.id);
+    if (open === undefined) {
+      const firstMs = wallMs - (atMs - (track.before?.[0]?.atMs ?? atMs));
+      open = opened(track, firstMs, wallMs - atMs, source.widthPx / source.heightPx);
+      this.#open.set(track.id, open);
+      for (const { atMs: beforeMs, xyxyNorm } of track.before ?? []) this.#add(open, beforeMs, xyxyNorm);
+    }
+    open.latest = track;
+    if (track.furniture) open.furniture += 1;
+    if (!track.seen) {
+      open.wasMissed = true;
+      return;
+    }
+    open.sightings += 1;
+    const [x1, y1, x2, y2] = track.xyxyNorm;
+    open.shapes += ((x2 - x1) * open.aspect) / Math.max(1 / source.heightPx, y2 - y1);
+    this.#add(open, atMs, track.xyxyNorm);
+    const first = open.points[0];
+    if (first !== undefined && atMs - first.atMs >= PIECE_MS) this.#cut(open);
+  }
+
+  #add(open: OpenTrack, atMs: number, [x1, y1, x2, y2]: ObservedTrack['xyxyNorm']): void {
+    if (open.isDropped) return;
+    const last = open.points.at(-1);
+    const x = (x1 + x2) / 2;
+    const seen = !(open.wasMissed && last !== undefined && atMs - last.atMs > UNSEEN_MS);
+    open.wasMissed = false;
+    const point = { atMs, x, y: y2, height: y2 - y1, seen };
+    if (this.#notKept.some((polygon) => touches(polygon, last, point))) {
+      this.#drop(open);
+      return;
+    }
+    if (this.#areas !== undefined && !this.#areas.some((polygon) => isInside(polygon, [x, y2]))) {
+      // What lies outside of the areas is another piece's past or future, and is not kept.
+      if (last !== undefined) this.#close(open, false, true);
+      open.cut = true;
+      return;
+    }
+    if (last !== undefined && isSame(last, point) && isSame(open.points.at(-2), point)) open.points.pop();
+    open.points.push(point);
+  }
+
+  #drop(open: OpenTrack): void {
+    open.isDropped = true;
+    open.points = [];
+    this.#counts.dropped += 1;
+    this.#options.drop(open.id, open.firstMs);
+  }
+
+  #cut(open: OpenTrack): void {
+    const last = open.points.at(-1);
+    if (last === undefined || open.points.length < 2 || open.sightings < SIGHTINGS_MIN) return;
+    // What is fixed may yet prove to be something that stands: only its last place is remembered.
+    if (isFurniture(open)) open.cut = true;
+    else this.#close(open, true);
+    open.continues = !isFurniture(open);
+    open.points = [{ ...last, seen: true }];
+  }
+
+  /** `leaves`: it is still there, outside of the areas. */
+  #close(open: OpenTrack, goesOn: boolean, leaves = false): void {
+    const { points, latest, id, epochMs, aspect, sightings, continues, cut } = open;
+    const [first, last] = [points[0], points.at(-1)];
+    open.points = [];
+    open.continues = false;
+    open.cut = false;
+    if (first === undefined || last === undefined || open.isDropped) return;
+    if (!continues && isFurniture(open)) this.#counts.furniture += 1;
+    else if (!continues && (sightings < SIGHTINGS_MIN || points.length < 2)) this.#counts.flickers += 1;
+    else {
+      const kept = simplified(points, aspect);
+      const fromMs = epochMs + first.atMs;
+      this.#options.keep({
+        track: id,
+        label: latest.label,
+        colours: latest.colours ?? [],
+        score: latest.bestScore,
+        fromMs,
+        durationMs: last.atMs - first.atMs,
+        stopS: longestStopS(kept, aspect),
+        cells: cellsOfPath(kept),
+        path: encodePath(
+          kept,
+          Math.floor(fromMs / 100) * 100 - epochMs,
+          open.shapes / Math.max(1, sightings),
+        ),
+        continues,
+        goesOn,
+        cut: cut || leaves,
+      });
+    }
+  }
+}
+
+function opened(latest: ObservedTrack, firstMs: number, epochMs: number, aspect: number): OpenTrack {
+  return {
+    ...{ id: latest.id, latest, firstMs, epochMs, aspect, points: [], shapes: 0, sightings: 0, furniture: 0 },
+    ...{ wasMissed: false, continues: false, cut: false, isDropped: false },
+  };
+}
+
+/** For most of its time it was something fixed that the detector takes for an object. */
+const isFurniture = ({ furniture, sightings }: OpenTrack): boolean => furniture * 2 > sightings;
+
+const isSame = (a: PathPoint | undefined, b: PathPoint): boolean =>
+  a?.seen === true && b.seen && a.x === b.x && a.y === b.y && a.height === b.height;
+
+function touches(polygon: Polygon, from: PathPoint | undefined, to: PathPoint): boolean {
+  const end: PointNorm = [to.x, to.y];
+  if (isInside(polygon, end)) return true;
+  if (from === undefined) return false;
+  const start: PointNorm = [from.x, from.y];
+  return polygon.some((a, i) => meets(a, polygon[(i + 1) % polygon.length] ?? a, start, end));
+}

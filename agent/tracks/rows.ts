@@ -1,0 +1,92 @@
+/** A piece of a track as a row of the database, and back. */
+import type { ObservedTrack } from '../contract/observation.ts';
+import { COLOURS, type Colour } from '../contract/track-log.ts';
+import type { TrackPiece } from './recorder.ts';
+
+/** By number in the database: never in another order, new ones at the end. */
+export const CLASSES = [
+  'unknown',
+  'person',
+  'bicycle',
+  'car',
+  'motorcycle',
+  'bus',
+  'truck',
+  'dog',
+  'backpack',
+  'handbag',
+  'suitcase',
+] as const satisfies readonly ObservedTrack['label'][];
+
+/** Starts within one tenth of a second. */
+const STARTS_MAX = 4096;
+const TENTH_MS = 100;
+
+/** `kind`: class, two colours (0: none) and marks, of four bits each. */
+const CONTINUES = 1 << 12;
+const GOES_ON = 1 << 13;
+const CUT = 1 << 14;
+/** Of rows that are to be joined with others of their track. */
+export const JOINED_MASK = CONTINUES | GOES_ON;
+
+export interface TrackRow {
+  readonly at: number;
+  readonly duration: number;
+  readonly track: number;
+  readonly kind: number;
+  readonly score: number;
+  readonly stop: number;
+  readonly path: Uint8Array;
+}
+
+/** The first key of a tenth of a second. */
+export function keyOf(ms: number): number {
+  return Math.floor(ms / TENTH_MS) * STARTS_MAX;
+}
+
+/** The whole tenth of a second in which a row begins, ms since the epoch. */
+export function startMsOf(at: number): number {
+  return Math.floor(at / STARTS_MAX) * TENTH_MS;
+}
+
+export const KEYS_OF_A_TENTH = STARTS_MAX;
+
+export function rowOf(piece: TrackPiece): Omit<TrackRow, 'at'> & { readonly cells: bigint } {
+  const { durationMs, track, score, stopS, cells, path } = piece;
+  return {
+    duration: Math.ceil(durationMs / TENTH_MS),
+    track,
+    kind: kindOf(piece),
+    score: Math.round(score * 100),
+    stop: stopS,
+    cells,
+    path,
+  };
+}
+
+function kindOf({ label, colours, continues, goesOn, cut }: TrackPiece): number {
+  const [first, second] = colours.map((colour) => COLOURS.indexOf(colour) + 1);
+  const marks = (continues ? CONTINUES : 0) | (goesOn ? GOES_ON : 0) | (cut ? CUT : 0);
+  return CLASSES.indexOf(label) | ((first ?? 0) << 4) | ((second ?? 0) << 8) | marks;
+}
+
+/** What the number says. Throws RangeError for one that `rowOf` has not made. */
+export function readKind(
+  kind: number,
+): Pick<TrackPiece, 'label' | 'colours' | 'continues' | 'goesOn' | 'cut'> {
+  const label = CLASSES[kind & 15];
+  if (label === undefined) throw new RangeError(`a row of the log of tracks with the class ${kind & 15}`);
+  const named = [(kind >> 4) & 15, (kind >> 8) & 15].map((number) => COLOURS[number - 1]);
+  return {
+    label,
+    colours: named.filter((colour): colour is Colour => colour !== undefined),
+    continues: (kind & CONTINUES) !== 0,
+    goesOn: (kind & GOES_ON) !== 0,
+    cut: (kind & CUT) !== 0,
+  };
+}
+
+/** Numbers of classes, for the database. */
+export function numbersOf(classes: readonly ObservedTrack['label'][]): number[] {
+  return classes.map((label) => CLASSES.indexOf(label));
+}

@@ -1,0 +1,207 @@
+/**
+ * Finds the tracks that a question means.
+ *
+ * INVARIANTS: a track that was stored in pieces is looked at as a whole; one that matches is counted once.
+ * LIMITS: ROWS_AT_ONCE rows between two turns of the event loop; one page of matches is held, the others are counted.
+ */
+import { setImmediate } from 'node:timers/promises';
+import type { FoundTrack, TrackQuestion } from '../contract/track-log.ts';
+import { cellsOfDrawing } from './cells.ts';
+import type { Window } from './coverage.ts';
+import { type Deed, deedOf } from './deed.ts';
+import { decodePath, type PathPoint, type StoredPath } from './path.ts';
+import { PIECE_MS } from './recorder.ts';
+import { numbersOf, readKind, startMsOf, type TrackRow } from './rows.ts';
+import type { RowFilter, TrackStore } from './store.ts';
+
+/** Some 10 ms on a small board. */
+const ROWS_AT_ONCE = 200;
+
+export interface SearchOptions {
+  readonly store: Pick<TrackStore, 'rows'>;
+  readonly question: Pick<TrackQuestion, 'colours' | 'where'>;
+  readonly classes: readonly FoundTrack['class'][];
+  readonly windows: readonly Window[];
+  /** Width of the picture to its height. */
+  readonly aspect: number;
+  readonly after: Place | undefined;
+  /** Of one page. */
+  readonly tracksMax: number;
+}
+
+/** Where a track stands in the order of the answer: colours that were asked for first, then by time, then by its row. */
+export interface Place {
+  /** 0: its main colour was asked for, or none was; 1: its second; 2: neither. */
+  readonly rank: number;
+  readonly atMs: number;
+  readonly row: number;
+}
+
+interface Match {
+  readonly place: Place;
+  readonly deed: Deed;
+  readonly pieces: readonly TrackRow[];
+}
+
+export interface Page {
+  readonly tracks: readonly FoundTrack[];
+  /** Of each of the tracks. */
+  readonly places: readonly Place[];
+  readonly matches: number;
+  /** Of the last track of this page, where there are more. */
+  readonly next: Place | null;
+}
+
+/** Throws AgentError where the log cannot be read. */
+export async function findTracks(options: SearchOptions): Promise<Page> {
+  const page = new PageOfMatches(options.after, options.tracksMax);
+  const known = new Set<number>();
+  for (const window of options.windows) {
+    for await (const pieces of tracksIn(options, window)) {
+      const [first] = pieces;
+      if (first === undefined || known.has(first.at)) continue;
+      const match = matchOf(pieces, window, options);
+      if (match === undefined) continue;
+      known.add(first.at);
+      page.add(match);
+    }
+  }
+  return {
+    tracks: page.matches.map(foundTrack),
+    places: page.matches.map(({ place }) => place),
+    matches: known.size,
+    next: page.isCut ? (page.matches.at(-1)?.place ?? null) : null,
+  };
+}
+
+/** Every track that may match, as its rows. */
+async function* tracksIn(
+  { store, question: { where }, classes }: SearchOptions,
+  window: Window,
+): AsyncGenerator<readonly TrackRow[]> {
+  const atLeastMs = where !== undefined && 'polygon' in where ? where.atLeastS * 1000 : 0;
+  const filter: RowFilter = {
+    // What stays for so long has begun before.
+    fromMs: window.fromMs - Math.max(PIECE_MS, atLeastMs) - PIECE_MS,
+    toMs: window.toMs,
+    cells:
+      where && ('line' in where ? cellsOfDrawing(where.line, false) : cellsOfDrawing(where.polygon, true)),
+    stopS: where !== undefined && 'does' in where && where.does === 'stops' ? where.atLeastS : 0,
+    classes: numbersOf(classes),
+  };
+  const open = new Map<number, TrackRow[]>();
+  for (let after = 0; ; ) {
+    const rows = store.rows(filter, after, ROWS_AT_ONCE);
+    for (const row of rows) {
+      const { continues, goesOn } = readKind(row.kind);
+      const pieces = [...((continues && open.get(row.track)) || []), row];
+      open.delete(row.track);
+      if (goesOn) open.set(row.track, pieces);
+      else yield pieces;
+    }
+    after = rows.at(-1)?.at ?? after;
+    if (rows.length < ROWS_AT_ONCE) break;
+    await setImmediate();
+  }
+  // Their other pieces lie after the window, or were deleted.
+  yield* open.values();
+}
+
+function matchOf(pieces: readonly TrackRow[], window: Window, options: SearchOptions): Match | undefined {
+  const { where, colours } = options.question;
+  const [first] = pieces;
+  const last = pieces.at(-1);
+  if (first === undefined || last === undefined) return undefined;
+  const startMs = startMsOf(first.at);
+  const endMs = startMsOf(last.at) + last.duration * 100;
+  if (startMs >= window.toMs || endMs < window.fromMs) return undefined;
+  if (!options.classes.includes(readKind(last.kind).label)) return undefined;
+  let deed: Deed | undefined = { atMs: 0, durationMs: 0, seen: true };
+  if (where !== undefined)
+    deed = deedOf(joined(pieces).points, where, options.aspect, window.fromMs - startMs);
+  if (deed === undefined || startMs + deed.atMs >= window.toMs) return undefined;
+  const atMs = Math.floor(startMs + deed.atMs);
+  return { place: { rank: rankOf(last, colours), atMs, row: first.at }, deed, pieces };
+}
+
+function rankOf(row: TrackRow, wanted: TrackQuestion['colours']): number {
+  if (wanted === undefined) return 0;
+  const found = readKind(row.kind).colours.findIndex((colour) => wanted.includes(colour));
+  return found < 0 ? 2 : found;
+}
+
+/** The path of all pieces, in time since the first one's tenth of a second. */
+function joined(pieces: readonly TrackRow[]): StoredPath {
+  const [first] = pieces;
+  const fromMs = first === undefined ? 0 : startMsOf(first.at);
+  const points: PathPoint[] = [];
+  let widthToHeight = 0;
+  for (const piece of pieces) {
+    const path = decodePath(piece.path);
+    const offMs = startMsOf(piece.at) - fromMs;
+    // A piece begins with the last point of the one before.
+    const own = points.length === 0 ? path.points : path.points.slice(1);
+    for (const point of own) points.push({ ...point, atMs: point.atMs + offMs });
+    widthToHeight = path.widthToHeight;
+  }
+  return { points, widthToHeight };
+}
+
+function foundTrack({ place, deed, pieces }: Match): FoundTrack {
+  const first = pieces[0] as TrackRow;
+  const last = pieces.at(-1) as TrackRow;
+  const { points, widthToHeight } = joined(pieces);
+  const startMs = startMsOf(first.at) + (points[0]?.atMs ?? 0);
+  const endMs = startMsOf(first.at) + (points.at(-1)?.atMs ?? 0);
+  const { label, colours } = readKind(last.kind);
+  const kinds = pieces.map(({ kind }) => readKind(kind));
+  const time = (ms: number): string => new Date(Math.round(ms)).toISOString();
+  const rounded = (value: number): number => Number(value.toFixed(4));
+  return {
+    track: first.track,
+    class: label,
+    colours: [...colours],
+    from: time(startMs),
+    to: time(endMs),
+    at: time(place.atMs),
+    durationS: Number((deed.durationMs / 1000).toFixed(1)),
+    seen: deed.seen,
+    score: Math.max(...pieces.map(({ score }) => score)) / 100,
+    stoppedS: Math.max(...pieces.map(({ stop }) => stop)),
+    cut: kinds.some(({ cut }) => cut) || kinds[0]?.continues === true || kinds.at(-1)?.goesOn === true,
+    widthToHeight,
+    path: points.map(({ atMs, x, y, height, seen }) => [
+      Number(((startMsOf(first.at) + atMs - startMs) / 1000).toFixed(2)),
+      rounded(x),
+      rounded(y),
+      rounded(height),
+      seen ? 1 : 0,
+    ]),
+  };
+}
+
+/** The first matches after a place, in order. */
+class PageOfMatches {
+  readonly matches: Match[] = [];
+  isCut = false;
+  readonly #after: Place | undefined;
+  readonly #max: number;
+
+  constructor(after: Place | undefined, max: number) {
+    this.#after = after;
+    this.#max = max;
+  }
+
+  add(match: Match): void {
+    if (this.#after !== undefined && compare(match.place, this.#after) <= 0) return;
+    const before = this.matches.findLastIndex(({ place }) => compare(place, match.place) < 0);
+    this.matches.splice(before + 1, 0, match);
+    if (this.matches.length <= this.#max) return;
+    this.matches.length = this.#max;
+    this.isCut = true;
+  }
+}
+
+function compare(a: Place, b: Place): number {
+  return a.rank - b.rank || a.atMs - b.atMs || a.row - b.row;
+}

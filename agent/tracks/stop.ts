@@ -1,0 +1,73 @@
+/** How long a track stood still. */
+import type { PathPoint } from './path.ts';
+
+/**
+ * Within this distance of where it began a stop goes on, in heights of the box: a door that opens, a person who shifts
+ * weight, the jitter of a box (.05).
+ */
+const STOP_HEIGHTS = 0.35;
+/** Of the smallest boxes, of the picture's height. */
+const HEIGHT_MIN = 0.02;
+/** Between two kept points a track moves evenly; places between them are looked at this far apart. */
+const STEP_MS = 500;
+
+/** A stop, in the path's own time. */
+export interface Stop {
+  readonly fromMs: number;
+  readonly durationMs: number;
+}
+
+/** The longest stop of all that `isWanted` holds for at every place of it. */
+export function longestStop(
+  points: readonly PathPoint[],
+  aspect: number,
+  isWanted: (x: number, y: number) => boolean = () => true,
+): Stop | undefined {
+  const places = spaced(points);
+  let longest: Stop | undefined;
+  let begin = 0;
+  for (let i = 0; i < places.length; i += 1) {
+    const place = places[i] as PathPoint;
+    if (!isWanted(place.x, place.y)) {
+      begin = i + 1;
+      continue;
+    }
+    while (begin < i && !isNear(places[begin] as PathPoint, place, aspect)) begin += 1;
+    const from = places[begin] as PathPoint;
+    const durationMs = place.atMs - from.atMs;
+    if (longest === undefined || durationMs > longest.durationMs) longest = { fromMs: from.atMs, durationMs };
+  }
+  return longest;
+}
+
+/** s, rounded down: of a whole piece. */
+export function longestStopS(points: readonly PathPoint[], aspect: number): number {
+  return Math.floor((longestStop(points, aspect)?.durationMs ?? 0) / 1000);
+}
+
+const isNear = (a: PathPoint, b: PathPoint, aspect: number): boolean =>
+  Math.hypot((b.x - a.x) * aspect, b.y - a.y) <= STOP_HEIGHTS * Math.max(a.height, HEIGHT_MIN);
+
+/** The points, and places between them where it moves by more than a stop may. */
+function spaced(points: readonly PathPoint[]): PathPoint[] {
+  return points.flatMap((to, i) => {
+    const from = points[i - 1];
+    if (from === undefined) return [to];
+    const steps = Math.max(1, Math.ceil((to.atMs - from.atMs) / STEP_MS));
+    const isStill = from.x === to.x && from.y === to.y;
+    const count = isStill ? 1 : steps;
+    return Array.from({ length: count }, (_, step) => between(from, to, (step + 1) / count));
+  });
+}
+
+/** Where it was at a share of the way, if it moved evenly. */
+export function between(from: PathPoint, to: PathPoint, share: number): PathPoint {
+  const at = (a: number, b: number): number => a + share * (b - a);
+  return {
+    atMs: at(from.atMs, to.atMs),
+    x: at(from.x, to.x),
+    y: at(from.y, to.y),
+    height: at(from.height, to.height),
+    seen: to.seen,
+  };
+}

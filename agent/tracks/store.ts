@@ -1,0 +1,241 @@
+/**
+ * The tables of the log of tracks.
+ *
+ * INVARIANTS: what a flush writes is one transaction: rows, spans and views are of the same moment; deleted rows are
+ * overwritten.
+ * LIMITS: `limitMiB`: before it is full the oldest rows go, EVICT_ROWS at a time.
+ */
+import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
+import type { Span } from './coverage.ts';
+import { trackFile } from './database.ts';
+import type { TrackPiece } from './recorder.ts';
+import { JOINED_MASK, KEYS_OF_A_TENTH, keyOf, rowOf, startMsOf, type TrackRow } from './rows.ts';
+
+/** Some 4 MB: what a busy day writes. */
+const SPARE_PAGES = 1024;
+/** Some four hours of a busy square. */
+const EVICT_ROWS = 5000;
+const ROWS_NOTE = 'rows';
+/** After every row. */
+export const EVERYTHING_MS = 8.64e15 / 1000;
+
+/** A framing of the camera. */
+export interface View {
+  readonly fromMs: number;
+  /** Address of the camera, without its login. */
+  readonly camera: string;
+  /** Width of the picture to its height. */
+  readonly aspect: number;
+}
+
+export interface Flushed {
+  readonly pieces: readonly TrackPiece[];
+  readonly spans: readonly Span[];
+  readonly views: readonly View[];
+}
+
+/** Which rows are looked at. */
+export interface RowFilter {
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Undefined: anywhere. */
+  readonly cells: bigint | undefined;
+  readonly stopS: number;
+  /** Numbers of classes. */
+  readonly classes: readonly number[];
+}
+
+export interface Deleted {
+  readonly count: number;
+  readonly oldestMs: number;
+  readonly newestMs: number;
+}
+
+export class TrackStore {
+  readonly #db: Db;
+  readonly #limitPages: number;
+  readonly #sql: ReturnType<typeof statements>;
+  /** Counted with every change: to count 100 MB of rows takes seconds on a memory card. */
+  #rows: number;
+
+  constructor(db: Db, limitMiB: number) {
+    this.#db = db;
+    this.#limitPages = (limitMiB * 1_048_576) / PAGE_BYTES;
+    this.#sql = sqliteCall(trackFile(db.name), () => statements(db));
+    this.#rows = Number(this.note(ROWS_NOTE) ?? 0);
+  }
+
+  close(): void {
+    this.#call(() => this.#db.close());
+  }
+
+  write({ pieces, spans, views }: Flushed): void {
+    this.#transaction(() => {
+      for (const piece of pieces) this.#insert(piece);
+      for (const { fromMs, toMs, kind, why } of spans)
+        this.#sql.span.run(Math.round(fromMs), Math.round(toMs), kind, why);
+      for (const { fromMs, camera, aspect } of views) this.#sql.view.run(Math.round(fromMs), camera, aspect);
+      this.#count(pieces.length);
+    });
+  }
+
+  /** Deletes the rows of a track that begin at `fromMs` or later. */
+  dropTrack(track: number, fromMs: number): void {
+    this.#transaction(() => this.#count(-this.#sql.drop.run(keyOf(fromMs), track).changes));
+  }
+
+  /** At most `limit` rows after the key `after`, by their start. */
+  rows({ fromMs, toMs, cells, stopS, classes }: RowFilter, after: number, limit: number): TrackRow[] {
+    const parameters = {
+      after: Math.max(after, keyOf(fromMs) - 1),
+      to: keyOf(toMs),
+      cells: cells ?? -1n,
+      stop: stopS,
+      classes: JSON.stringify(classes),
+      limit,
+    };
+    return this.#call(() => this.#sql.rows.all(parameters) as TrackRow[]);
+  }
+
+  /** Those that reach into the time, and the last one before it. */
+  spans(fromMs: number, toMs: number): Span[] {
+    return this.#call(() => this.#sql.spans.all(fromMs, toMs) as Span[]);
+  }
+
+  views(): View[] {
+    return this.#call(() => this.#sql.views.all() as View[]);
+  }
+
+  note(name: string): string | undefined {
+    const row = this.#call(() => this.#sql.note.get(name)) as { value: string } | undefined;
+    return row?.value;
+  }
+
+  setNote(name: string, value: string): void {
+    this.#transaction(() => this.#sql.setNote.run(name, value));
+  }
+
+  /** Puts down what an answer costs; durable on return. */
+  spend(atMs: number, key: string, number: string, tracks: number): void {
+    this.#transaction(() => this.#sql.spend.run(atMs, key, number, tracks));
+  }
+
+  /** What was spent since `sinceMs` by a key and by all, and in a case at any time. */
+  spent(sinceMs: number, key: string, number: string): { key: number; all: number; case: number } {
+    const [day, all] = this.#call(() => [
+      this.#sql.spentSince.get({ key, sinceMs }),
+      this.#sql.spentInCase.get(number),
+    ]) as [{ key: number | null; all: number | null }, { tracks: number | null }];
+    return { key: day.key ?? 0, all: day.all ?? 0, case: all.tracks ?? 0 };
+  }
+
+  /** What began before `beforeMs`; undefined where there is nothing. */
+  before(beforeMs: number): Deleted | undefined {
+    const { count, oldest, newest } = this.#call(() => this.#sql.before.get(keyOf(beforeMs))) as {
+      count: number;
+      oldest: number | null;
+      newest: number | null;
+    };
+    if (oldest === null || newest === null) return undefined;
+    return { count, oldestMs: startMsOf(oldest), newestMs: startMsOf(newest) };
+  }
+
+  /** Deletes what began before `beforeMs`, and the spans that ended before it. */
+  purge(beforeMs: number): void {
+    this.#transaction(() => {
+      this.#count(-this.#sql.purge.run(keyOf(beforeMs)).changes);
+      this.#sql.purgeSpans.run(beforeMs);
+    });
+    // The write-ahead log has the pages as they were.
+    this.#call(() => this.#db.pragma('wal_checkpoint(TRUNCATE)'));
+  }
+
+  /** Where the file is nearly full: before which moment it is to be purged; undefined while there is room. */
+  get fullBeforeMs(): number | undefined {
+    if (this.#usedPages() <= this.#limitPages - Math.min(SPARE_PAGES, this.#limitPages / 2)) return undefined;
+    const row = this.#call(() => this.#sql.nth.get(EVICT_ROWS)) as { at: number } | undefined;
+    return row === undefined ? EVERYTHING_MS : startMsOf(row.at);
+  }
+
+  size(): { rows: number; bytes: number; oldestMs: number | null } {
+    const { oldest } = this.#call(() => this.#sql.oldest.get()) as { oldest: number | null };
+    return {
+      rows: this.#rows,
+      bytes: this.#usedPages() * PAGE_BYTES,
+      oldestMs: oldest === null ? null : startMsOf(oldest),
+    };
+  }
+
+  #insert(piece: TrackPiece): void {
+    const first = keyOf(piece.fromMs);
+    const { newest } = this.#sql.newestIn.get(first, first + KEYS_OF_A_TENTH) as { newest: number | null };
+    this.#sql.insert.run({ at: newest === null ? first : newest + 1, ...rowOf(piece) });
+  }
+
+  #usedPages(): number {
+    const read = (name: string): number => Number(this.#db.pragma(name, { simple: true }));
+    return this.#call(() => read('page_count') - read('freelist_count'));
+  }
+
+  #count(change: number): void {
+    this.#rows += change;
+    this.#sql.setNote.run(ROWS_NOTE, String(this.#rows));
+  }
+
+  #transaction<T>(act: () => T): T {
+    const before = this.#rows;
+    try {
+      return this.#call(() => this.#db.transaction(act).immediate());
+    } catch (error) {
+      this.#rows = before;
+      throw error;
+    }
+  }
+
+  #call<T>(act: () => T): T {
+    return sqliteCall(trackFile(this.#db.name), act);
+  }
+}
+
+function statements(db: Db) {
+  return {
+    newestIn: db.prepare('SELECT max(at) AS newest FROM track WHERE at >= ? AND at < ?'),
+    insert: db.prepare(
+      'INSERT INTO track VALUES (@at, @duration, @track, @kind, @score, @stop, @cells, @path)',
+    ),
+    span: db.prepare(
+      `INSERT INTO span VALUES (?, ?, ?, ?)
+       ON CONFLICT (from_ms) DO UPDATE SET to_ms = excluded.to_ms, kind = excluded.kind, why = excluded.why`,
+    ),
+    view: db.prepare('INSERT INTO view VALUES (?, ?, ?) ON CONFLICT (from_ms) DO NOTHING'),
+    drop: db.prepare('DELETE FROM track WHERE at >= ? AND track = ?'),
+    // Rows that are to be joined with others of their track are needed wherever they lie, and whatever they were taken for.
+    rows: db.prepare(
+      `SELECT at, duration, track, kind, score, stop, path FROM track WHERE at > @after AND at < @to
+       AND ((kind & ${JOINED_MASK}) != 0 OR ((cells & @cells) != 0 AND stop >= @stop
+         AND (kind & 15) IN (SELECT value FROM json_each(@classes)))) ORDER BY at LIMIT @limit`,
+    ),
+    spans: db.prepare(
+      `SELECT from_ms AS fromMs, to_ms AS toMs, kind, why FROM span
+       WHERE from_ms >= coalesce((SELECT max(from_ms) FROM span WHERE from_ms <= ?), 0) AND from_ms < ? ORDER BY from_ms`,
+    ),
+    views: db.prepare('SELECT from_ms AS fromMs, camera, aspect FROM view ORDER BY from_ms'),
+    note: db.prepare('SELECT value FROM note WHERE name = ?'),
+    setNote: db.prepare(
+      'INSERT INTO note VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+    ),
+    spend: db.prepare('INSERT INTO spent (at_ms, key, number, tracks) VALUES (?, ?, ?, ?)'),
+    spentSince: db.prepare(
+      `SELECT sum(tracks) AS "all", sum(CASE WHEN key = @key THEN tracks END) AS key
+       FROM spent WHERE at_ms >= @sinceMs`,
+    ),
+    spentInCase: db.prepare('SELECT sum(tracks) AS tracks FROM spent WHERE number = ?'),
+    before: db.prepare(
+      'SELECT count(*) AS count, min(at) AS oldest, max(at) AS newest FROM track WHERE at < ?',
+    ),
+    purge: db.prepare('DELETE FROM track WHERE at < ?'),
+    purgeSpans: db.prepare('DELETE FROM span WHERE to_ms < ?'),
+    nth: db.prepare('SELECT at FROM track ORDER BY at LIMIT 1 OFFSET ?'),
+    oldest: db.prepare('SELECT min(at) AS oldest FROM track'),
+  };
+}

@@ -1,0 +1,44 @@
+/** The times that a question is about: its span, cut to the daily hours of the site's clock. */
+import type { SiteTime } from '../base/site-time.ts';
+import type { TrackQuestion } from '../contract/track-log.ts';
+import type { Window } from './coverage.ts';
+
+const DAY_MS = 86_400_000;
+
+/** In order, none of them empty; none where the daily hours never come. */
+export function windowsOf(
+  { from, to, daily }: Pick<TrackQuestion, 'from' | 'to' | 'daily'>,
+  site: SiteTime,
+): Window[] {
+  const whole = { fromMs: Date.parse(from), toMs: Date.parse(to) };
+  if (daily === undefined) return whole.fromMs < whole.toMs ? [whole] : [];
+  const windows: Window[] = [];
+  // The hours of the day before may reach over midnight.
+  for (let dayMs = whole.fromMs - DAY_MS; dayMs < whole.toMs + DAY_MS; dayMs += DAY_MS) {
+    const day = site.rfc3339(dayMs).slice(0, 10);
+    const fromMs = site.parse('daily', `${day}T${daily.from}`);
+    const sameDayMs = site.parse('daily', `${day}T${daily.to}`);
+    const toMs = sameDayMs > fromMs ? sameDayMs : site.parse('daily', `${nextDay(day)}T${daily.to}`);
+    const window = intersection(whole, { fromMs, toMs });
+    if (window !== undefined && window.fromMs >= (windows.at(-1)?.toMs ?? 0)) windows.push(window);
+  }
+  return windows;
+}
+
+/** The part of each window that lies in `within`. */
+export function clipped(windows: readonly Window[], within: Window): Window[] {
+  return windows.flatMap((window) => intersection(window, within) ?? []);
+}
+
+export function lengthMs(windows: readonly Window[]): number {
+  return windows.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+}
+
+function intersection(a: Window, b: Window): Window | undefined {
+  const window = { fromMs: Math.max(a.fromMs, b.fromMs), toMs: Math.min(a.toMs, b.toMs) };
+  return window.fromMs < window.toMs ? window : undefined;
+}
+
+function nextDay(day: string): string {
+  return new Date(Date.parse(`${day}T12:00:00Z`) + DAY_MS).toISOString().slice(0, 10);
+}
