@@ -1,0 +1,120 @@
+/**
+ * What vision says of a recorded clip, frame by frame: a real vision process replays it in lock-step, as `vigie replay`
+ * does. The answers are kept in `.cache/observed/`, so that a second test on the same clip takes milliseconds.
+ *
+ * INVARIANT: a kept answer is that of the same clip, settings and model, and of the same compiled code of vision and
+ * contract. Any change to one of them has another name.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { systemClock } from '../../agent/base/clock.ts';
+import { sha256Of } from '../../agent/base/sha256.ts';
+import type { VisionSettings } from '../../agent/contract/link.ts';
+import type { Observation } from '../../agent/contract/observation.ts';
+import { type ReceivedFromVision, VisionProcess } from '../../agent/supervisor/vision-process.ts';
+import { SILENT } from './outbox.ts';
+import { MODEL_DIR, ROOT } from './paths.ts';
+import { BARE_PERMIT, bareSettings } from './vision.ts';
+
+const KEPT_DIR = join(ROOT, '.cache', 'observed');
+
+export interface ObservedClipOptions
+  extends Partial<Omit<VisionSettings, 'mode' | 'camera' | 'modelDir' | 'detections'>> {
+  /** Analysed frames a second; absent: every frame of the clip. */
+  readonly fps?: number;
+  /** As the box would: more or fewer frames than `fps` by what the street asks for. */
+  readonly follows?: boolean;
+}
+
+/** All observations of the clip, in their order. */
+export async function observedClip(clip: string, options: ObservedClipOptions = {}): Promise<Observation[]> {
+  const { fps = null, follows = false, ...changes } = options;
+  const bare = bareSettings(`file:${clip}`, 0);
+  const camera = { ...bare.camera, fps, follows };
+  const settings: VisionSettings = { ...bare, ...changes, mode: 'replay', camera };
+  const kept = join(KEPT_DIR, `${nameOf(clip, settings)}.jsonl.gz`);
+  const text = keptText(kept);
+  if (text !== undefined) return linesOf(text);
+  const observations = await replayed(settings);
+  mkdirSync(KEPT_DIR, { recursive: true });
+  // Two tests may replay the same clip at once: each moves a whole file into its place.
+  const whole = `${kept}.${process.pid}`;
+  writeFileSync(whole, gzipSync(observations.map((one) => `${JSON.stringify(one)}\n`).join('')));
+  renameSync(whole, kept);
+  return observations;
+}
+
+function keptText(file: string): string | undefined {
+  try {
+    return gunzipSync(readFileSync(file)).toString();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function linesOf(text: string): Observation[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Observation);
+}
+
+function nameOf(clip: string, settings: VisionSettings): string {
+  const { camera, modelDir: _, ...told } = settings;
+  const { source: __, ...paced } = camera;
+  const { model } = settings.detector;
+  return sha256Of(
+    JSON.stringify({
+      clip: sha256Of(readFileSync(clip)),
+      settings: { ...told, camera: paced },
+      model: ['json', 'onnx'].map((kind) => sha256Of(readFileSync(join(MODEL_DIR, `${model}.${kind}`)))),
+      code: codeHash(),
+    }),
+  );
+}
+
+/** Of all modules that vision may load from its own folder and the contract's. */
+function codeHash(): string {
+  const here = fileURLToPath(import.meta.url);
+  const agent = fileURLToPath(new URL('../../agent', import.meta.url));
+  const hash = createHash('sha256');
+  for (const folder of ['vision', 'contract']) {
+    const files = readdirSync(join(agent, folder), { recursive: true, encoding: 'utf8' });
+    for (const file of files.filter((name) => extname(name) === extname(here)).sort()) {
+      hash.update(`${folder}/${file}\0`).update(readFileSync(join(agent, folder, file)));
+    }
+  }
+  return hash.digest('hex');
+}
+
+function replayed(settings: VisionSettings): Promise<Observation[]> {
+  const observations: Observation[] = [];
+  let hasEnded = false;
+  let fault: string | undefined;
+  return new Promise((resolve, reject) => {
+    const take = ({ message }: ReceivedFromVision): void => {
+      if (message.kind === 'frame') {
+        observations.push(message.observation);
+        vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
+      } else if (message.kind === 'ended') hasEnded = true;
+      else if (message.kind === 'failed') fault = message.message;
+    };
+    const vision = new VisionProcess({
+      clock: systemClock,
+      log: SILENT,
+      onMessage: take,
+      onExit: ({ code, signal, error }) => {
+        if (hasEnded) resolve(observations);
+        else
+          reject(
+            new Error(`vision ended early: ${fault ?? error?.message ?? signal ?? `exit code ${code}`}`),
+          );
+      },
+    });
+    vision.start(BARE_PERMIT, settings);
+  });
+}
