@@ -11,6 +11,13 @@ const Ms = Type.Number({ minimum: 0 });
 export const ZonePresence = Type.Object({ zone: Id, sinceMs: Ms });
 export type ZonePresence = Static<typeof ZonePresence>;
 
+/** Places of a track before it was confirmed: more than it takes at 10 frames a second. */
+export const BEFORE_MAX = 8;
+
+/** A place at which an object was found. */
+export const FoundPlace = Type.Object({ atMs: Ms, xyxyNorm: XyxyNorm }, { additionalProperties: false });
+export type FoundPlace = Static<typeof FoundPlace>;
+
 export const ObservedTrack = Type.Object({
   id: Type.Integer({ minimum: 1 }),
   group: ObjectGroup,
@@ -42,7 +49,7 @@ export const ObservedTrack = Type.Object({
   furniture: Type.Boolean(),
   zones: Type.Array(ZonePresence, { maxItems: 64 }),
   /** Where it was found before it was confirmed, oldest first; only in the frame that confirms it. */
-  before: Type.Optional(Type.Array(Type.Object({ atMs: Ms, xyxyNorm: XyxyNorm }), { maxItems: 8 })),
+  before: Type.Optional(Type.Array(FoundPlace, { minItems: 1, maxItems: BEFORE_MAX })),
   /** Of a vehicle, main colour first; only where the order allows it. */
   colours: Type.Optional(Type.Array(Colour, { maxItems: 2 })),
 });

@@ -9,6 +9,7 @@ import {
   type PlainFromVision,
   ToVision,
 } from '../../agent/contract/link.ts';
+import type { FoundPlace, ObservedTrack } from '../../agent/contract/observation.ts';
 import { observation, track } from '../lib/street.ts';
 
 const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 100_000 : 3_000;
@@ -77,4 +78,24 @@ t.test('limits and unknown content', async (t) => {
   t.throws(() => decode(unknown), /link message refused/, 'unknown kind');
   const extra = encodeMessage({ kind: 'stop', also: 1 } as never);
   t.throws(() => decode(extra), /link message refused/, 'unknown key');
+});
+
+t.test('of a track at most eight places from before it was confirmed are taken', async (t) => {
+  const taken = (before: ObservedTrack['before']): boolean => {
+    const seen = observation(400, [track(3, { before: before ?? [] })]);
+    try {
+      const sent = encodeMessage({ kind: 'frame', observation: seen, detections: [] });
+      return new LinkDecoder(FromVision).push(sent).length === 1;
+    } catch (error) {
+      if (error instanceof AgentError && error.kind === 'corrupt') return false;
+      throw error;
+    }
+  };
+  const places = (count: number): FoundPlace[] =>
+    Array.from({ length: count }, (_, i) => ({ atMs: i, xyxyNorm: [0.1, 0.1, 0.2, 0.3] }));
+  t.same(
+    [1, 8, 9, 0].map((count) => taken(places(count))),
+    [true, true, false, false],
+  );
+  t.notOk(taken([{ ...places(1)[0], hist: [1, 2, 3] } as never]), 'and nothing is sent beside them');
 });

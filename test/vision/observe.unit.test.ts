@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import { NO_LIMITS, type VisionStats } from '../../agent/contract/link.ts';
-import { type Crossing, Observation, type ObservedTrack } from '../../agent/contract/observation.ts';
+import { type Crossing, Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { Detection, Track } from '../../agent/contract/picture.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
@@ -266,6 +266,22 @@ t.test('line: what is fast has passed it before it is sure', async (t) => {
     'right',
   ]);
   t.same(along({ lines: [LINE] }, [undefined, undefined, trackAt(500, 330)]).crossings.at(-1), []);
+});
+
+t.test('the frame that confirms a track says where it was found until then, and no other does', async (t) => {
+  const before = [200, 600].map((y, k) => ({ atMs: k * 200, xyxyPx: trackAt(500, y).xyxyPx }));
+  const { tracks } = along({}, [
+    trackAt(500, 330, { before }),
+    trackAt(500, 340),
+    trackAt(500, 350, { before: [] }),
+  ]);
+  const places = [
+    { atMs: 0, xyxyNorm: [0.48, 0.2, 0.52, 0.4] },
+    { atMs: 200, xyxyNorm: [0.48, 1, 0.52, 1] },
+  ];
+  t.same(tracks[0]?.before, places, 'within the frame');
+  t.ok(tracks[0] !== undefined && Value.Check(ObservedTrack, tracks[0]));
+  t.notOk(tracks.slice(1).some((track) => track === undefined || 'before' in track));
 });
 
 t.test('observations have room for 512 crossings; further ones are counted', async (t) => {

@@ -10,6 +10,7 @@
  * travel. LIMITS: PARTS_MAX parts a tick; parts that touch are one.
  */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
+import { BEFORE_MAX } from '../../contract/observation.ts';
 import { type Detection, type Foreground, MOVING } from '../../contract/picture.ts';
 
 /** As high or wide as the smallest person that the detector finds more often than not: a tenth of the picture's height. */
@@ -43,8 +44,6 @@ export const SEEN_SCORE = 0.35;
 const SEEN_SHARE = 0.2;
 /** A shadow goes beside the one who throws it most of its way; another who is met or overtaken does not. */
 const BESIDE_SHARE = 0.5;
-/** As far back as the tracker's own memory of what is not sure yet. */
-const PATH_MAX = 8;
 /** Judged at its end, or after so long. */
 const JUDGED_MS = 6000;
 
@@ -212,7 +211,7 @@ function follow(mover: Mover, part: Part, { all, sure }: Found, atMs: number): v
     mover.unknown = false;
     mover.path = [];
   } else if (!mover.unknown) {
-    mover.path = [...mover.path.slice(1 - PATH_MAX), { atMs, part }];
+    mover.path = [...mover.path.slice(1 - BEFORE_MAX), { atMs, part }];
     mover.unknown = travels(mover);
   }
 }

@@ -5,7 +5,7 @@
  * LIMITS: as many tracks as the tracker gives; 512 crossings a frame, further ones dropped and counted.
  */
 import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
-import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
+import type { SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
 import type { Crossing, ObservedTrack } from '../../contract/observation.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
 import type { Point } from '../../contract/plane.ts';
@@ -95,25 +95,22 @@ export class TrackPlaces {
   }
 
   #describe(memory: Memory, track: PlacedTrack, source: SizePx, facts: TrackFacts): ObservedTrack {
-    const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen } = track;
-    const x1 = xyxyPx[0];
-    const y1 = xyxyPx[1];
-    const x2 = xyxyPx[2];
-    const y2 = xyxyPx[3];
+    const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen, before } =
+      track;
     const { widthPx, heightPx } = source;
     const zones: ObservedTrack['zones'] = [];
     for (let i = 0; i < this.#zones.length; i += 1) {
       const { present, sinceMs } = memory.visits[i] as Visit;
       if (present) zones.push({ zone: (this.#zones[i] as Zone).id, sinceMs });
     }
-    return {
+    const observed: ObservedTrack = {
       id,
       group,
       label,
       score,
       bestScore,
-      xyxyNorm: [share(x1, widthPx), share(y1, heightPx), share(x2, widthPx), share(y2, heightPx)],
-      ground: [share((x1 + x2) / 2, widthPx), share(y2, heightPx)],
+      xyxyNorm: normalised(xyxyPx, source),
+      ground: [share((xyxyPx[0] + xyxyPx[2]) / 2, widthPx), share(xyxyPx[3], heightPx)],
       velocityNormPerS: [velocityPxPerS[0] / widthPx, velocityPxPerS[1] / heightPx],
       firstMs,
       lastMs,
@@ -122,7 +119,18 @@ export class TrackPlaces {
       furniture: facts.furniture.has(id),
       zones,
     };
+    // Most tracks of most frames have none: they pay for a comparison.
+    if (before !== undefined && before.length > 0)
+      observed.before = before.map((found) => ({
+        atMs: found.atMs,
+        xyxyNorm: normalised(found.xyxyPx, source),
+      }));
+    return observed;
   }
+}
+
+function normalised(box: XyxyPx, { widthPx, heightPx }: SizePx): XyxyNorm {
+  return [share(box[0], widthPx), share(box[1], heightPx), share(box[2], widthPx), share(box[3], heightPx)];
 }
 
 function pass(

@@ -1,6 +1,7 @@
 /** One object as the tracker remembers it between frames. */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import type { Group, Label } from '../../contract/label.ts';
+import { BEFORE_MAX } from '../../contract/observation.ts';
 import type { Detection, Track } from '../../contract/picture.ts';
 import { blend, type ColourPrint, likeness } from './colour.ts';
 import { BoxFilter, type Cut } from './kalman.ts';
@@ -9,8 +10,6 @@ import type { GroupSettings, TrackerSettings } from './settings.ts';
 /** Colours are no way to find somebody again: so long after an object was last seen, its print is gone. */
 const PRINT_MS = 2000;
 
-/** Boxes of a track that is not confirmed yet: more than it takes at 10 frames a second. */
-const BEFORE_MAX = 8;
 /** By then the velocity is the measured one, whatever was expected. */
 const MEASURED_HITS = 4;
 
