@@ -71,7 +71,7 @@ export interface RestraintControllerOptions {
     shadowed(rule: string): number;
   };
   /** What passes is kept as the order says. */
-  readonly trackLog: { permit(ruled: Pick<Ruled, 'mode' | 'authorisation'>): void };
+  readonly trackLog: { permit(ruled: Pick<Ruled, 'mode' | 'authorisation'> & { readonly nowMs: number }): void };
   /** Resolves when vision is as the permit says. */
   readonly supervisor: { carryOut(permit: CapturePermit | undefined): Promise<void> };
 }
@@ -281,7 +281,7 @@ export class RestraintController {
     const { flow, supervisor, trackLog, log, journal, status } = this.#options;
     const before = this.#carriedOut;
     flow.permit(ruled);
-    trackLog.permit(ruled);
+    trackLog.permit({ ...ruled, nowMs: this.#authority.nowMs() });
     await supervisor.carryOut(ruled.permit);
     if (ruled.permit === undefined) await this.#root.stopVision();
     if (ruled.mode === 'suspended') await this.#record();

@@ -188,7 +188,7 @@ export class TrackHandler {
     if (answer.picture === undefined)
       throw new CommandRefused('unavailable', `tracks: there is no still now: ${answer.reason}`);
     // It may have been suspended while the picture was made.
-    const { view } = this.#options.log.open();
+    const view = this.#options.log.open().views.at(-1);
     const { bytes, sha256 } = answer.picture;
     const jpeg = Buffer.from(bytes).toString('base64');
     return {

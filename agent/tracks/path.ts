@@ -2,9 +2,10 @@
  * The path of a track: ground points with time and height of the box, simplified to what a line or an area needs to know, as
  * bytes.
  *
- * Bytes: version, width of the box in hundredths of its height (255 at most), then for each point the LEB128 varint of
- * (time since the point before in 20 ms) × 2 + unseen, and zigzag varints of the change of x, y and height in 1/2048 of the
- * picture. Some 90 bytes a track.
+ * Bytes: version, width of the box in hundredths of its height (255 at most), then numbers in groups of four bits, the lower
+ * half of a byte first: three bits of the number, the lowest first, and one that says whether it goes on. Four numbers a
+ * point: (time since the point before in 20 ms) × 2 + unseen; then, in zigzag, how far x and y (in 1/1024 of the picture) are
+ * from where it would be had it moved on as before, and the change of the height in 1/256. Some 3.5 bytes a point.
  */
 
 /** Where a track was at a moment. */
@@ -28,16 +29,23 @@ export interface StoredPath {
 
 const VERSION = 1;
 const TIME_UNIT_MS = 20;
-const PLACE_UNITS = 2048;
+/** Half of a unit is .4 px of a picture 768 wide. */
+const PLACE_UNITS = 1024;
+/** Only the band beside a line and a zone's border goes by it. */
+const HEIGHT_UNITS = 256;
 const SHAPE_UNITS = 100;
 const BYTE_MAX = 255;
+const GROUP_MAX = 7;
+const GOES_ON = 8;
 
 /**
- * How far a place that is left out may lie from the line between its neighbours, in heights of the box: half of the band
- * within which a line decides nothing (CLEAR_HEIGHTS in contract/zone-visit.ts).
+ * How far a place that is left out may lie from the way between its neighbours, in heights of the box: less than the band of
+ * .1 within which a line decides nothing (contract/zone-visit.ts), and twice what the box of one who stands still wanders by.
  */
-const TOLERANCE_HEIGHTS = 0.05;
-/** Of the picture's height: a pixel of 768. Boxes of the smallest objects jitter by more. */
+const TOLERANCE_HEIGHTS = 0.06;
+/** Of the picture's height, where the box is tall: 4.6 px of 768 × 576. */
+const TOLERANCE_MAX = 0.008;
+/** A pixel of 768: boxes of the smallest objects jitter by more. */
 const TOLERANCE_MIN = 1 / 768;
 
 /**
@@ -86,7 +94,8 @@ function furthest(
     const share = b.atMs === a.atMs ? 0 : (point.atMs - a.atMs) / (b.atMs - a.atMs);
     const dx = (point.x - a.x - share * (b.x - a.x)) * aspect;
     const dy = point.y - a.y - share * (b.y - a.y);
-    const off = Math.hypot(dx, dy) / Math.max(TOLERANCE_MIN, TOLERANCE_HEIGHTS * point.height);
+    const off =
+      Math.hypot(dx, dy) / Math.min(TOLERANCE_MAX, Math.max(TOLERANCE_MIN, TOLERANCE_HEIGHTS * point.height));
     if (off <= most) continue;
     most = off;
     worst = i;
@@ -96,69 +105,103 @@ function furthest(
 
 /** @param fromMs what the times count from; not later than the first point */
 export function encodePath(points: readonly PathPoint[], fromMs: number, widthToHeight: number): Buffer {
-  const bytes: number[] = [VERSION, Math.min(BYTE_MAX, Math.round(SHAPE_UNITS * widthToHeight))];
-  let [time, x, y, height] = [0, 0, 0, 0];
-  const places = (value: number): number => Math.round(value * PLACE_UNITS);
+  const groups: number[] = [];
+  const way = new Way();
   for (const point of points) {
-    const nextTime = Math.max(time, Math.round((point.atMs - fromMs) / TIME_UNIT_MS));
-    const [nextX, nextY, nextHeight] = [places(point.x), places(point.y), places(point.height)];
-    putVarint(bytes, (nextTime - time) * 2 + (point.seen ? 0 : 1));
-    for (const change of [nextX - x, nextY - y, nextHeight - height])
-      putVarint(bytes, change < 0 ? -2 * change - 1 : 2 * change);
-    [time, x, y, height] = [nextTime, nextX, nextY, nextHeight];
+    const time = Math.max(0, Math.round((point.atMs - fromMs) / TIME_UNIT_MS) - way.time);
+    const x = Math.round(point.x * PLACE_UNITS);
+    const y = Math.round(point.y * PLACE_UNITS);
+    const height = Math.max(1, Math.round(point.height * HEIGHT_UNITS));
+    const [expectedX, expectedY] = way.expected(time);
+    putNumber(groups, time * 2 + (point.seen ? 0 : 1));
+    for (const change of [x - expectedX, y - expectedY, height - way.height])
+      putNumber(groups, change < 0 ? -2 * change - 1 : 2 * change);
+    way.go(time, x, y, height);
   }
-  return Buffer.from(bytes);
+  const bytes = Buffer.alloc(2 + Math.ceil(groups.length / 2));
+  bytes[0] = VERSION;
+  bytes[1] = Math.min(BYTE_MAX, Math.round(SHAPE_UNITS * widthToHeight));
+  // A half that is left over goes on: no number ends in it.
+  for (let i = 0; i < bytes.length - 2; i += 1)
+    bytes[2 + i] = (groups[2 * i] as number) | ((groups[2 * i + 1] ?? GOES_ON) << 4);
+  return bytes;
 }
 
 /** Throws RangeError for bytes that `encodePath` has not made. */
 export function decodePath(bytes: Uint8Array): StoredPath {
   if (bytes[0] !== VERSION || bytes.length < 2) throw new RangeError(`a path of version ${bytes[0]}`);
   const points: PathPoint[] = [];
-  let [time, x, y, height] = [0, 0, 0, 0];
-  const reader = { bytes, at: 2 };
-  while (reader.at < bytes.length) {
-    const step = varint(reader);
-    time += Math.floor(step / 2);
-    x += zigzag(reader);
-    y += zigzag(reader);
-    height += zigzag(reader);
+  const reader = { bytes, at: 4 };
+  const way = new Way();
+  for (let step = number(reader); step !== undefined; step = number(reader)) {
+    const time = Math.floor(step / 2);
+    const [x, y] = way.expected(time);
+    const changes = [zigzag(reader), zigzag(reader), zigzag(reader)] as const;
+    way.go(time, x + changes[0], y + changes[1], way.height + changes[2]);
     points.push({
-      atMs: time * TIME_UNIT_MS,
-      x: x / PLACE_UNITS,
-      y: y / PLACE_UNITS,
-      height: height / PLACE_UNITS,
+      atMs: way.time * TIME_UNIT_MS,
+      x: way.x / PLACE_UNITS,
+      y: way.y / PLACE_UNITS,
+      height: way.height / HEIGHT_UNITS,
       seen: step % 2 === 0,
     });
   }
   return { points, widthToHeight: (bytes[1] as number) / SHAPE_UNITS };
 }
 
+/** The newest point, in whole units, and where the next is expected. */
+class Way {
+  time = 0;
+  x = 0;
+  y = 0;
+  height = 0;
+  #points = 0;
+  #step = { time: 0, x: 0, y: 0 };
+
+  /** Where it is after so many units of time if it moves on as before. */
+  expected(time: number): readonly [number, number] {
+    const { time: lasted, x, y } = this.#step;
+    if (this.#points < 2 || lasted === 0) return [this.x, this.y];
+    return [this.x + Math.round((x * time) / lasted), this.y + Math.round((y * time) / lasted)];
+  }
+
+  go(time: number, x: number, y: number, height: number): void {
+    this.#step = { time, x: x - this.x, y: y - this.y };
+    this.#points += 1;
+    Object.assign(this, { time: this.time + time, x, y, height });
+  }
+}
+
+/** `at` counts halves of bytes. */
 interface Reader {
   readonly bytes: Uint8Array;
   at: number;
 }
 
-function putVarint(bytes: number[], value: number): void {
+function putNumber(groups: number[], value: number): void {
   let rest = value;
-  while (rest >= 128) {
-    bytes.push((rest % 128) + 128);
-    rest = Math.floor(rest / 128);
+  while (rest > GROUP_MAX) {
+    groups.push((rest % (GROUP_MAX + 1)) | GOES_ON);
+    rest = Math.floor(rest / (GROUP_MAX + 1));
   }
-  bytes.push(rest);
+  groups.push(rest);
 }
 
-function varint(reader: Reader): number {
+/** Undefined at the end. */
+function number(reader: Reader): number | undefined {
   let value = 0;
-  for (let scale = 1; ; scale *= 128) {
-    const byte = reader.bytes[reader.at];
-    if (byte === undefined) throw new RangeError('a path that ends in the middle of a number');
+  for (let scale = 1; ; scale *= GROUP_MAX + 1) {
+    const byte = reader.bytes[reader.at >> 1];
+    if (byte === undefined) return undefined;
+    const group = reader.at % 2 === 0 ? byte & 15 : byte >> 4;
     reader.at += 1;
-    value += (byte % 128) * scale;
-    if (byte < 128) return value;
+    value += (group & GROUP_MAX) * scale;
+    if ((group & GOES_ON) === 0) return value;
   }
 }
 
 function zigzag(reader: Reader): number {
-  const value = varint(reader);
+  const value = number(reader);
+  if (value === undefined) throw new RangeError('a path that ends in the middle of a point');
   return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
 }

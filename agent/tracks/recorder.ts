@@ -111,11 +111,13 @@ export class TrackRecorder {
 
   /** Ends all tracks: what follows is not seen. */
   end(): void {
-    for (const open of this.#open.values()) {
+    for (const [id, open] of this.#open) {
+      // What was dropped stays so for as long as it is followed.
+      if (open.isDropped) continue;
       open.cut = true;
       this.#close(open, false);
+      this.#open.delete(id);
     }
-    this.#open.clear();
   }
 
   #follow(track: ObservedTrack, { atMs, wallMs, source }: Observation): void {
@@ -124,7 +126,8 @@ export class TrackRecorder {
       const firstMs = wallMs - (atMs - (track.before?.[0]?.atMs ?? atMs));
       open = opened(track, firstMs, wallMs - atMs, source.widthPx / source.heightPx);
       this.#open.set(track.id, open);
-      for (const { atMs: beforeMs, xyxyNorm } of track.before ?? []) this.#add(open, beforeMs, xyxyNorm);
+      for (const { atMs: beforeMs, xyxyNorm: box } of track.before ?? [])
+        this.#add(open, beforeMs, [(box[0] + box[2]) / 2, box[3]], box[3] - box[1]);
     }
     open.latest = track;
     if (track.furniture) open.furniture += 1;
@@ -135,23 +138,22 @@ export class TrackRecorder {
     open.sightings += 1;
     const [x1, y1, x2, y2] = track.xyxyNorm;
     open.shapes += ((x2 - x1) * open.aspect) / Math.max(1 / source.heightPx, y2 - y1);
-    this.#add(open, atMs, track.xyxyNorm);
+    this.#add(open, atMs, track.ground, y2 - y1);
     const first = open.points[0];
     if (first !== undefined && atMs - first.atMs >= PIECE_MS) this.#cut(open);
   }
 
-  #add(open: OpenTrack, atMs: number, [x1, y1, x2, y2]: ObservedTrack['xyxyNorm']): void {
+  #add(open: OpenTrack, atMs: number, [x, y]: PointNorm, height: number): void {
     if (open.isDropped) return;
     const last = open.points.at(-1);
-    const x = (x1 + x2) / 2;
     const seen = !(open.wasMissed && last !== undefined && atMs - last.atMs > UNSEEN_MS);
     open.wasMissed = false;
-    const point = { atMs, x, y: y2, height: y2 - y1, seen };
+    const point = { atMs, x, y, height, seen };
     if (this.#notKept.some((polygon) => touches(polygon, last, point))) {
       this.#drop(open);
       return;
     }
-    if (this.#areas !== undefined && !this.#areas.some((polygon) => isInside(polygon, [x, y2]))) {
+    if (this.#areas !== undefined && !this.#areas.some((polygon) => isInside(polygon, [x, y]))) {
       // What lies outside of the areas is another piece's past or future, and is not kept.
       if (last !== undefined) this.#close(open, false, true);
       open.cut = true;

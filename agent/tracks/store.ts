@@ -102,6 +102,10 @@ export class TrackStore {
     return this.#call(() => this.#sql.spans.all(fromMs, toMs) as Span[]);
   }
 
+  newestSpan(): Span | undefined {
+    return this.spans(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).at(-1);
+  }
+
   views(): View[] {
     return this.#call(() => this.#sql.views.all() as View[]);
   }

@@ -3,17 +3,11 @@
  * days last.
  *
  * INVARIANTS: without an order that allows it there is no file and nothing is taken in; while the box is suspended, its camera
- * does not see or its clock is not set, nothing is taken in, and the answer says why. What is deleted is in the journal.
- * LIMITS: `limitMiB` on the disk (the oldest go first, told as a gap); FLUSH_EVERY_MS of tracks are lost in a power cut, told
- * as a gap; PENDING_MAX pieces wait in memory for a disk that refuses, then they are dropped, counted and told as a gap.
+ * does not see or its clock is not set, nothing is taken in, and the answer says why.
+ * LIMITS: FLUSH_EVERY_MS of tracks are lost in a power cut, told as a gap; PENDING_MAX pieces wait in memory for a disk that
+ * refuses, then they are dropped, counted and told as a gap; those of log-file.ts.
  */
-import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Clock } from '../base/clock.ts';
-import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
-import { moveAside } from '../base/sqlite.ts';
-import type { SteadyClock } from '../base/steady-clock.ts';
+import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { cameraAddress } from '../contract/camera-address.ts';
 import { CommandRefused } from '../contract/command.ts';
@@ -22,22 +16,17 @@ import { type Counters, gauge } from '../contract/counters.ts';
 import type { CameraReport, QuietReport } from '../contract/health.ts';
 import type { Mode } from '../contract/mode.ts';
 import { isBlinding, type Observation } from '../contract/observation.ts';
-import type { PurgeRecord } from '../contract/search.ts';
-import type { GapReason, TrackLogGrant, TrackLogReport } from '../contract/track-log.ts';
+import type { GapReason, TrackLogGrant } from '../contract/track-log.ts';
 import { CoverageRecorder, SEEN_EVERY_MS } from './coverage.ts';
-import { openTrackDatabase, trackFile } from './database.ts';
-import { type Held, heldUnder, readHeld, writeHeld } from './held.ts';
+import { type KeptFrom, LogFile, type LogFileOptions } from './log-file.ts';
 import { type TrackPiece, TrackRecorder } from './recorder.ts';
 import type { TrackLogStatus } from './status.ts';
-import { type Deleted, EVERYTHING_MS, TrackStore, type View } from './store.ts';
+import type { TrackStore, View } from './store.ts';
 
-const TRACKS_FILE = 'tracks.db';
 /** What a power cut may cost; every ten seconds would write 46 MB for 1 MB of tracks. */
 const FLUSH_EVERY_MS = 300_000;
 /** An hour of a busy square, some 3 MB. */
 const PENDING_MAX = 5000;
-const PURGE_EVERY_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 /** A clock that is slewed (500 ppm at most, adjtimex(2)) moves by far less between two frames. */
 const CLOCK_STEP_MS = 1000;
 /** That the camera has moved is known this long after it has (observe/condition-view.ts); what was seen since is of no view. */
@@ -50,97 +39,78 @@ export interface TrackPermit {
   readonly mode: Mode;
   /** That holds, though the box be suspended; undefined: none. */
   readonly authorisation: Pick<Authorisation, 'order' | 'notAfter' | 'tracks'> | undefined;
+  /** The time by which that was judged, ms since the epoch. */
+  readonly nowMs: number;
 }
 
-export interface TrackLogOptions {
+export interface TrackLogOptions extends LogFileOptions {
   readonly config: Pick<Config, 'camera' | 'authorisation' | 'retention'>;
-  readonly stateDir: string;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly steady: Pick<SteadyClock, 'synced' | 'trusted'>;
   readonly vision: { readonly camera: CameraReport; readonly quiet: QuietReport | undefined };
   readonly status: TrackLogStatus;
-  /** Puts on record what is deleted, durably; throws AgentError where it cannot. */
-  record(record: PurgeRecord): void;
 }
 
 /** What a question is answered from. */
-export interface OpenLog {
+export interface OpenLog extends KeptFrom {
   readonly store: TrackStore;
   readonly grant: TrackLogGrant;
   readonly order: string;
   /** Oldest first. */
   readonly views: readonly View[];
-  /** Of now. */
-  readonly view: View | undefined;
-  /** What is older was taken out, for this reason, or was never kept. */
-  readonly keptFromMs: number;
-  readonly takenOut: GapReason;
 }
 
 export class TrackLog {
   readonly #options: TrackLogOptions;
-  #permit: TrackPermit = { mode: 'unauthorised', authorisation: undefined };
-  /** Undefined: no log is kept. */
-  #store: TrackStore | undefined;
-  #held: Held | undefined;
+  readonly #file: LogFile;
+  #permit: TrackPermit = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
+  /** Undefined: nothing is taken in. */
   #recorder: TrackRecorder | undefined;
   #coverage = new CoverageRecorder();
   #pending: TrackPiece[] = [];
   #views: View[] = [];
   #newViews: View[] = [];
   #viewIsNew = false;
+  /** Monotonic time of the newest observation. */
   #seenMs = Number.NEGATIVE_INFINITY;
+  /** Wall time of media time 0. */
   #epochMs: number | undefined;
   #isMoved = false;
   #flushAtMs = 0;
   /** Wall time of the newest flush. */
   #flushedMs = 0;
-  #purgeAtMs = 0;
-  /** Newest moment that was in the log at the start, and the monotonic time of that. */
-  #newest: { readonly wallMs: number; readonly nowMs: number } | undefined;
   #refusedBy: string | undefined;
-  readonly #counts = { kept: 0, lost: 0, purged: 0, evicted: 0, flushes: 0 };
-  readonly #recorded = { flickers: 0, furniture: 0, dropped: 0 };
+  readonly #counts = { kept: 0, lost: 0, flushes: 0, flickers: 0, furniture: 0, dropped: 0 };
 
   constructor(options: TrackLogOptions) {
     this.#options = options;
+    this.#file = new LogFile(options);
   }
 
   get counters(): Counters {
-    const { kept, lost, purged, evicted, flushes } = this.#counts;
-    const { flickers, furniture, dropped } = this.#recorded;
-    const size = this.#tried(() => this.#store?.size());
+    const { kept, lost, flushes, flickers, furniture, dropped } = this.#counts;
+    const now = this.#recorder?.counts ?? { flickers: 0, furniture: 0, dropped: 0 };
+    const size = this.#tried(() => this.#file.store?.size());
     return {
       track_rows: gauge(size?.rows ?? 0),
       track_bytes: gauge(size?.bytes ?? 0),
       track_pending: gauge(this.#pending.length),
       tracks_kept: kept,
+      // The disk refused for too long.
       tracks_lost: lost,
-      tracks_purged: purged,
-      tracks_evicted: evicted,
+      tracks_purged: this.#file.counts.purged,
+      // Went before their time, for want of room.
+      tracks_evicted: this.#file.counts.evicted,
       track_flushes: flushes,
-      tracks_flickering: flickers + (this.#recorder?.counts.flickers ?? 0),
-      tracks_fixed: furniture + (this.#recorder?.counts.furniture ?? 0),
-      tracks_not_kept: dropped + (this.#recorder?.counts.dropped ?? 0),
-    };
-  }
-
-  #report(): Omit<TrackLogReport, 'questions' | 'given'> {
-    const size = this.#tried(() => this.#store?.size());
-    const isOn = this.#recorder !== undefined && this.#reason === undefined;
-    return {
-      state: this.#held === undefined ? 'off' : isOn ? 'on' : 'paused',
-      grade: this.#held?.grant.grade ?? null,
-      days: this.#held?.grant.days ?? null,
-      rows: size?.rows ?? 0,
-      oldest: size?.oldestMs == null ? null : new Date(size.oldestMs).toISOString(),
+      // Not kept: seen too seldom, fixed things, and those that touched an area that is not kept.
+      tracks_flickering: flickers + now.flickers,
+      tracks_fixed: furniture + now.furniture,
+      tracks_not_kept: dropped + now.dropped,
     };
   }
 
   /** What an earlier start has left. */
   start(): void {
-    if (existsSync(this.#file)) this.#tried(() => this.#open());
+    this.#tried(() => this.#file.openIfThere());
+    this.#views = this.#tried(() => this.#file.store?.views()) ?? [];
   }
 
   /** What was ruled, before it is carried out. */
@@ -148,6 +118,7 @@ export class TrackLog {
     this.#permit = permit;
     this.#tried(() => this.#follow());
     if (this.#reason !== undefined) this.#pause(this.#reason);
+    this.#tell();
   }
 
   /** The camera shows another view from now on, which was confirmed. */
@@ -157,19 +128,20 @@ export class TrackLog {
 
   observe(observation: Observation): void {
     const { atMs, wallMs, source, camera = [] } = observation;
-    const { clock } = this.#options;
-    this.#seenMs = clock.nowMs();
+    this.#seenMs = this.#options.clock.nowMs();
     if (this.#recorder === undefined) return;
     const epochMs = wallMs - atMs;
-    if (this.#epochMs !== undefined && Math.abs(epochMs - this.#epochMs) > CLOCK_STEP_MS)
-      this.#pause('clock-step');
+    const stepMs = epochMs - (this.#epochMs ?? epochMs);
     this.#epochMs = epochMs;
+    if (Math.abs(stepMs) > CLOCK_STEP_MS) this.#pause('clock-step');
     const isMoved = camera.includes('moved');
     if (isMoved && !this.#isMoved) this.#pause('blind', MOVED_KNOWN_AFTER_MS);
     this.#isMoved = isMoved;
-    if (camera.some(isBlinding)) this.#pause('blind');
-    if (this.#reason !== undefined) this.#pause(this.#reason);
-    if (this.#reason !== undefined || camera.some(isBlinding)) return;
+    const reason = this.#reason ?? (camera.some(isBlinding) ? 'blind' : undefined);
+    if (reason !== undefined) {
+      this.#pause(reason);
+      return;
+    }
     this.#followView(wallMs, source.widthPx / source.heightPx);
     this.#coverage.note('seen', wallMs);
     this.#recorder.observe(observation);
@@ -177,7 +149,7 @@ export class TrackLog {
 
   /** Called about twice a second. */
   tick(): void {
-    const { clock, vision, status } = this.#options;
+    const { clock, vision } = this.#options;
     const nowMs = clock.nowMs();
     this.#tried(() => this.#follow());
     if (this.#recorder !== undefined) {
@@ -188,19 +160,18 @@ export class TrackLog {
         this.#pause(vision.camera.state === 'off' ? 'not-running' : 'no-picture');
     }
     if (nowMs >= this.#flushAtMs) this.#tried(() => this.#flush());
-    if (nowMs >= this.#purgeAtMs) this.#tried(() => this.#purge());
-    status.log(this.#report());
+    this.#tried(() => this.#file.upkeep());
+    this.#tell();
   }
 
   /** Writes what is open; what was seen up to now is there after the next start. */
   stop(): void {
     this.#pause('not-running');
     this.#tried(() => this.#flush());
-    this.#tried(() => this.#store?.close());
-    this.#store = undefined;
+    this.#tried(() => this.#file.close());
   }
 
-  /** Throws CommandRefused where nothing may be answered, AgentError where the disk refuses. */
+  /** Written through this moment. Throws CommandRefused where nothing may be answered, AgentError where the disk refuses. */
   open(): OpenLog {
     const { mode, authorisation } = this.#permit;
     const { tracks: grant, order = '' } = authorisation ?? {};
@@ -208,24 +179,14 @@ export class TrackLog {
     if (mode !== 'active' || grant === undefined)
       throw new CommandRefused('not-permitted', 'tracks: no order in force allows a log of tracks (tracks)');
     this.#follow();
-    this.#recorder?.cut();
     this.#flush();
-    const store = this.#store;
-    if (store === undefined || this.#held === undefined)
+    const { store, held } = this.#file;
+    if (store === undefined || held === undefined)
       throw new CommandRefused(
         'unavailable',
-        `tracks: the log cannot be read: ${this.#refusedBy ?? 'not begun yet'}`,
+        `tracks: there is no log yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
       );
-    const retainedMs = this.#trueMs() - grant.days * DAY_MS;
-    const { beganMs, evictedMs } = this.#held;
-    const keptFromMs = Math.max(beganMs, evictedMs, retainedMs);
-    const takenOut =
-      keptFromMs === retainedMs ? 'retention' : keptFromMs === evictedMs ? 'storage' : 'not-authorised';
-    return { store, grant, order, views: this.#views, view: this.#views.at(-1), keptFromMs, takenOut };
-  }
-
-  get #file(): string {
-    return join(this.#options.stateDir, TRACKS_FILE);
+    return { store, grant, order, views: this.#views, ...this.#file.keptFrom(held) };
   }
 
   /** Why nothing is taken in now; undefined while it is. */
@@ -236,49 +197,46 @@ export class TrackLog {
     return this.#options.steady.synced ? undefined : 'clock-not-set';
   }
 
-  /** The log begins, goes on or ends as the order says. */
+  /** The log begins, goes on or ends as the order says. Throws AgentError. */
   #follow(): void {
-    const hasAuthorisation = this.#options.config.authorisation !== undefined;
-    const { authorisation } = this.#permit;
-    const { tracks: grant, notAfter, order } = authorisation ?? {};
-    if (grant === undefined || notAfter === undefined || order === undefined) {
-      const held = this.#held;
-      // What cannot be read just now may hold; it ends when it was to end.
-      const hasEnded =
-        authorisation !== undefined || !hasAuthorisation || (held && this.#trueMs() >= held.notAfterMs);
-      if (hasEnded === true) this.#delete();
-      return;
-    }
-    if (this.#held !== undefined && !heldUnder(this.#held, grant)) this.#delete();
-    if (this.#held === undefined && this.#reason !== undefined) return;
-    this.#hold(this.#open(), { grant, order, notAfterMs: Date.parse(notAfter) });
-    this.#recorder ??= this.#makeRecorder(grant);
-  }
-
-  /** The log is kept under this order from now on. */
-  #hold(store: TrackStore, now: Pick<Held, 'grant' | 'order' | 'notAfterMs'>): void {
-    const known = this.#held;
-    if (known?.grant === now.grant && known.notAfterMs === now.notAfterMs) return;
-    const { beganMs = this.#options.clock.wallMs(), evictedMs = 0 } = known ?? {};
-    writeHeld(store, { ...now, beganMs, evictedMs });
-    this.#held = { ...now, beganMs, evictedMs };
-    this.#endRecorder();
-  }
-
-  #makeRecorder(grant: TrackLogGrant): TrackRecorder {
-    return new TrackRecorder({
+    const { authorisation, nowMs } = this.#permit;
+    if (this.#file.deleteIfEnded(authorisation, nowMs)) this.#begin();
+    if (authorisation?.tracks === undefined) return;
+    if (this.#file.held === undefined && this.#reason !== undefined) return;
+    const { tracks: grant, notAfter, order } = authorisation;
+    if (this.#file.hold({ grant, order, notAfterMs: Date.parse(notAfter) })) this.#endRecorder();
+    this.#recorder ??= new TrackRecorder({
       grant,
       keep: (piece) => this.#pending.push(piece),
-      drop: (track, fromMs) => {
-        this.#pending = this.#pending.filter((piece) => piece.track !== track);
-        this.#tried(() => this.#store?.dropTrack(track, fromMs));
-      },
+      drop: (track, fromMs) => this.#drop(track, fromMs),
     });
+  }
+
+  /** Nothing is known any more. */
+  #begin(): void {
+    this.#endRecorder();
+    this.#pending = [];
+    this.#coverage = new CoverageRecorder();
+    this.#views = [];
+    this.#newViews = [];
+  }
+
+  #endRecorder(): void {
+    const recorder = this.#recorder;
+    this.#recorder = undefined;
+    recorder?.end();
+    for (const name of ['flickers', 'furniture', 'dropped'] as const)
+      this.#counts[name] += recorder?.counts[name] ?? 0;
+  }
+
+  #drop(track: number, fromMs: number): void {
+    this.#pending = this.#pending.filter((piece) => piece.track !== track);
+    this.#tried(() => this.#file.store?.dropTrack(track, fromMs));
   }
 
   /** Nothing is seen any more, from the newest moment on or from `backMs` before it. */
   #pause(why: GapReason, backMs = 0): void {
-    if (this.#recorder === undefined && this.#held === undefined) return;
+    if (this.#file.held === undefined) return;
     this.#recorder?.end();
     this.#coverage.end(why, why === 'clock-not-set' ? undefined : this.#options.clock.wallMs(), backMs);
   }
@@ -294,60 +252,25 @@ export class TrackLog {
     this.#newViews.push(view);
   }
 
-  #open(): TrackStore {
-    if (this.#store !== undefined) return this.#store;
-    const { config, log, clock } = this.#options;
-    const [file, limitMiB] = [this.#file, config.retention.tracksMiB];
-    const make = (): TrackStore => new TrackStore(openTrackDatabase(file, limitMiB), limitMiB);
-    let store: TrackStore;
-    try {
-      store = make();
-    } catch (error) {
-      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
-      const movedTo = moveAside(trackFile(file));
-      log.error(
-        { file, movedTo, reason: error.message },
-        'the log of tracks was damaged and begins anew: check the disk',
-      );
-      store = make();
-    }
-    this.#store = store;
-    this.#held = readHeld(store);
-    this.#views = store.views();
-    const spans = store.spans(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-    const newestMs = spans.at(-1)?.toMs;
-    this.#newest = newestMs === undefined ? undefined : { wallMs: newestMs, nowMs: clock.nowMs() };
-    return store;
-  }
-
-  /** The time by which the log is kept: the wall clock's while it can be trusted, else the least that it can be. */
-  #trueMs(): number {
-    const { clock, steady } = this.#options;
-    if (this.#newest === undefined || steady.trusted()) return clock.wallMs();
-    return this.#newest.wallMs + (clock.nowMs() - this.#newest.nowMs);
-  }
-
+  /** Throws AgentError. */
   #flush(): void {
-    this.#flushAtMs = this.#options.clock.nowMs() + FLUSH_EVERY_MS;
-    if (this.#store === undefined || this.#held === undefined) return;
+    const { clock } = this.#options;
+    this.#flushAtMs = clock.nowMs() + FLUSH_EVERY_MS;
+    const { store } = this.#file;
+    if (store === undefined) return;
     this.#recorder?.cut();
     const [pieces, views, spans] = [this.#pending, this.#newViews, this.#coverage.take()];
     if (pieces.length + views.length + spans.length === 0) return;
     try {
-      this.#makeRoom(this.#store);
-      this.#store.write({ pieces, spans, views });
+      this.#file.makeRoom();
+      store.write({ pieces, spans, views });
     } catch (error) {
       rethrowBug(error);
       if (pieces.length <= PENDING_MAX) this.#coverage.putBack(spans);
-      else {
-        this.#counts.lost += pieces.length;
-        this.#pending = [];
-        const nowMs = this.#options.clock.wallMs();
-        this.#coverage.end('storage', nowMs, nowMs - this.#flushedMs);
-      }
+      else this.#lose(pieces.length);
       throw error;
     }
-    this.#flushedMs = this.#options.clock.wallMs();
+    this.#flushedMs = clock.wallMs();
     this.#counts.kept += pieces.length;
     this.#counts.flushes += 1;
     this.#pending = [];
@@ -355,71 +278,25 @@ export class TrackLog {
     this.#refusedBy = undefined;
   }
 
-  #makeRoom(store: TrackStore): void {
-    const beforeMs = store.fullBeforeMs;
-    const going = beforeMs === undefined ? undefined : store.before(beforeMs);
-    if (beforeMs === undefined || going === undefined || this.#held === undefined) return;
-    this.#options.record(this.#purgeRecord(going, 'limit'));
-    this.#held = { ...this.#held, evictedMs: beforeMs };
-    writeHeld(store, this.#held);
-    store.purge(beforeMs);
-    this.#counts.evicted += going.count;
-  }
-
-  #purge(): void {
-    this.#purgeAtMs = this.#options.clock.nowMs() + PURGE_EVERY_MS;
-    const store = this.#store;
-    if (store === undefined || this.#held === undefined) return;
-    const beforeMs = this.#trueMs() - this.#held.grant.days * DAY_MS;
-    const going = store.before(beforeMs);
-    if (going !== undefined) this.#options.record(this.#purgeRecord(going, 'retention'));
-    store.purge(beforeMs);
-    this.#counts.purged += going?.count ?? 0;
-  }
-
-  /** The order has ended or allows it no more: all of it goes, and the journal says so first. */
-  #delete(): void {
-    const { log } = this.#options;
-    const store = this.#store;
-    if (store === undefined) return;
-    const going = store.before(EVERYTHING_MS);
-    if (going !== undefined) {
-      this.#options.record(this.#purgeRecord(going, 'authorisation'));
-      store.purge(EVERYTHING_MS);
-      this.#counts.purged += going.count;
-      log.info({ count: going.count }, 'the log of tracks was deleted: no order allows it any more');
-    }
-    store.close();
-    for (const suffix of ['', '-wal', '-shm', '.damaged', '.damaged-wal'])
-      rmSync(`${this.#file}${suffix}`, { force: true });
-    this.#store = undefined;
-    this.#held = undefined;
-    this.#endRecorder();
+  /** What was seen since the newest flush is not in the log. */
+  #lose(count: number): void {
+    const wallMs = this.#options.clock.wallMs();
+    this.#counts.lost += count;
     this.#pending = [];
-    this.#coverage = new CoverageRecorder();
-    this.#views = [];
-    this.#newViews = [];
-    this.#newest = undefined;
+    this.#coverage.end('storage', wallMs, wallMs - this.#flushedMs);
   }
 
-  #endRecorder(): void {
-    this.#recorder?.end();
-    for (const name of ['flickers', 'furniture', 'dropped'] as const)
-      this.#recorded[name] += this.#recorder?.counts[name] ?? 0;
-    this.#recorder = undefined;
-  }
-
-  #purgeRecord({ count, oldestMs, newestMs }: Deleted, why: PurgeRecord['why']): PurgeRecord {
-    return {
-      record: 'purge',
-      at: new Date(this.#options.clock.wallMs()).toISOString(),
-      what: 'tracks',
-      count,
-      from: new Date(oldestMs).toISOString(),
-      to: new Date(newestMs).toISOString(),
-      why,
-      days: this.#held?.grant.days ?? 0,
-    };
+  #tell(): void {
+    const { held, store } = this.#file;
+    const { rows = 0, oldestMs = null } = this.#tried(() => store?.size()) ?? {};
+    const isOn = this.#recorder !== undefined && this.#reason === undefined;
+    this.#options.status.log({
+      state: held === undefined ? 'off' : isOn ? 'on' : 'paused',
+      grade: held?.grant.grade ?? null,
+      days: held?.grant.days ?? null,
+      rows,
+      oldest: oldestMs === null ? null : new Date(oldestMs).toISOString(),
+    });
   }
 
   /** What the disk refuses is told once, and tried again. */
@@ -428,11 +305,9 @@ export class TrackLog {
       return act();
     } catch (error) {
       rethrowBug(error);
+      const { log } = this.#options;
       if (this.#refusedBy === undefined)
-        this.#options.log.error(
-          { reason: error.message },
-          'the log of tracks cannot be written; this is tried again',
-        );
+        log.error({ reason: error.message }, 'the log of tracks cannot be written; this is tried again');
       this.#refusedBy = messageOf(error);
       return undefined;
     }
