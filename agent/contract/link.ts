@@ -80,6 +80,8 @@ export const VisionSettings = Type.Object(
     regions: Type.Boolean(),
     /** The detector looks at every frame, also where nothing has moved. */
     everyFrame: Type.Boolean(),
+    /** Names of vehicles' colours are told of a recorded clip. Under an order, what the order says counts instead. */
+    vehicleColours: Type.Optional(Type.Boolean()),
     /** Raw detections travel with each observation (replay writes them; live does not). */
     detections: Type.Boolean(),
   },

@@ -50,8 +50,8 @@ export const ObservedTrack = Type.Object({
   zones: Type.Array(ZonePresence, { maxItems: 64 }),
   /** Where it was found before it was confirmed, oldest first; only in the frame that confirms it. */
   before: Type.Optional(Type.Array(FoundPlace, { minItems: 1, maxItems: BEFORE_MAX })),
-  /** Of a vehicle, main colour first; only where the order allows it. */
-  colours: Type.Optional(Type.Array(Colour, { maxItems: 2 })),
+  /** Main colours of a vehicle so far, the first of them first; only under an order whose log of tracks has colours. */
+  colours: Type.Optional(Type.Array(Colour, { minItems: 1, maxItems: 2, uniqueItems: true })),
 });
 export type ObservedTrack = Static<typeof ObservedTrack>;
 

@@ -84,7 +84,12 @@ async function main(): Promise<void> {
   const begin = ({ settings, order }: Extract<ToVision, { kind: 'start' }>): VisionFlow => {
     const dir = process.env['VIGIE_RESTRAINT_DIR'];
     const folder = dir === undefined ? undefined : new RestraintFolder(dir);
-    const { masks, sealTo, substream, stillHolds } = allowed({ order, settings, folder, unit });
+    const { masks, sealTo, substream, vehicleColours, stillHolds } = allowed({
+      order,
+      settings,
+      folder,
+      unit,
+    });
     setInterval(() => {
       try {
         stillHolds();
@@ -93,7 +98,7 @@ async function main(): Promise<void> {
       }
     }, LOOK_EVERY_MS).unref();
     return new VisionFlow({
-      settings: { ...settings, masks: [...masks] },
+      settings: { ...settings, masks: [...masks], vehicleColours },
       substream,
       sealTo,
       keptDir: keptDir(),

@@ -80,22 +80,43 @@ t.test('limits and unknown content', async (t) => {
   t.throws(() => decode(extra), /link message refused/, 'unknown key');
 });
 
+/** Whether the agent takes a frame with such a track. */
+function isTaken(about: Partial<ObservedTrack>): boolean {
+  const seen = observation(400, [track(3, about)]);
+  try {
+    const sent = encodeMessage({ kind: 'frame', observation: seen, detections: [] });
+    return new LinkDecoder(FromVision).push(sent).length === 1;
+  } catch (error) {
+    if (error instanceof AgentError && error.kind === 'corrupt') return false;
+    throw error;
+  }
+}
+
 t.test('of a track at most eight places from before it was confirmed are taken', async (t) => {
-  const taken = (before: ObservedTrack['before']): boolean => {
-    const seen = observation(400, [track(3, { before: before ?? [] })]);
-    try {
-      const sent = encodeMessage({ kind: 'frame', observation: seen, detections: [] });
-      return new LinkDecoder(FromVision).push(sent).length === 1;
-    } catch (error) {
-      if (error instanceof AgentError && error.kind === 'corrupt') return false;
-      throw error;
-    }
-  };
   const places = (count: number): FoundPlace[] =>
     Array.from({ length: count }, (_, i) => ({ atMs: i, xyxyNorm: [0.1, 0.1, 0.2, 0.3] }));
   t.same(
-    [1, 8, 9, 0].map((count) => taken(places(count))),
+    [1, 8, 9, 0].map((count) => isTaken({ before: places(count) })),
     [true, true, false, false],
   );
-  t.notOk(taken([{ ...places(1)[0], hist: [1, 2, 3] } as never]), 'and nothing is sent beside them');
+  t.notOk(
+    isTaken({ before: [{ ...places(1)[0], hist: [1, 2, 3] } as never] }),
+    'and nothing is sent beside them',
+  );
+});
+
+t.test('of colours at most two names out of the closed list are taken', async (t) => {
+  t.ok(isTaken({ colours: ['yellow'] }) && isTaken({ colours: ['yellow', 'green'] }));
+  const others: unknown[] = [
+    [],
+    ['pink'],
+    [''],
+    ['yellow', 'yellow'],
+    ['yellow', 'green', 'white'],
+    [0.3],
+    [[0.1, 0.9]],
+    'yellow',
+    { yellow: 0.9 },
+  ];
+  for (const colours of others) t.notOk(isTaken({ colours } as never), JSON.stringify(colours));
 });

@@ -6,6 +6,7 @@ import { LABELS } from '../../agent/contract/label.ts';
 import { FromVision } from '../../agent/contract/link.ts';
 import { MESSAGES } from '../../agent/contract/messages.ts';
 import type { Detection } from '../../agent/contract/picture.ts';
+import { COLOURS } from '../../agent/contract/track-log.ts';
 import { Followed } from '../../agent/vision/track/followed.ts';
 import { SETTINGS } from '../../agent/vision/track/settings.ts';
 
@@ -20,6 +21,8 @@ const NAMING = new RegExp(
 const HARMLESS = new Set(['identity-conflict']);
 /** A yes or no: what a box shows has moved along with it. */
 const PIXELS_MOVE = 'pixelsMove';
+/** Of a vehicle, where the order allows it: at most two names out of a closed list. */
+const VEHICLE_COLOURS = 'colours';
 /** How much of a snapshot is the plate, the place with nobody in it: a share and an age. */
 const EMPTY_PLACE = /\/redaction\/plate$/;
 /** A box has four numbers, a point two; an appearance vector has dozens. */
@@ -50,11 +53,19 @@ function isVector({ type, items, maxItems }: TSchema): boolean {
   return numeric && ((maxItems as number | undefined) ?? Number.POSITIVE_INFINITY) > NUMBERS_MAX;
 }
 
+/** A list of two literals at most: no number, and no text of one's own. */
+function isShortListOfNames({ type, items, maxItems }: TSchema): boolean {
+  if (type !== 'array' || ((maxItems as number | undefined) ?? Number.POSITIVE_INFINITY) > 2) return false;
+  const names = ((items as TSchema | undefined)?.['anyOf'] ?? []) as TSchema[];
+  return names.length > 0 && names.every((name) => COLOURS.some((colour) => colour === name['const']));
+}
+
 /** `colourHistogram` and `colour_histogram` are two words each. */
 function isNaming({ path, name, schema }: Field): boolean {
   // Of another project's form: a place that must stay empty.
   if (schema['type'] === 'null') return false;
   if (name === PIXELS_MOVE && schema['type'] === 'boolean') return false;
+  if (name === VEHICLE_COLOURS && isShortListOfNames(schema)) return false;
   const words = name.replace(/([a-z])([A-Z])/g, '$1 $2').split(/[ _.-]+/);
   return !HARMLESS.has(name) && !EMPTY_PLACE.test(path) && words.some((word) => NAMING.test(word));
 }
@@ -86,6 +97,17 @@ t.test('the search finds what it is for', async (t) => {
     t.same(faultsOf(inTracks(field), 'x'), [`x/tracks/${field}`], field);
   }
   t.same(faultsOf(object({ values: numbers }), 'x'), ['x/values'], 'whatever it is called');
+  const names = { anyOf: COLOURS.map((name) => ({ const: name, type: 'string' })) };
+  const colours = (over: object): TSchema =>
+    object({ colours: { type: 'array', items: names, maxItems: 2, ...over } });
+  t.same(faultsOf(colours({}), 'x'), [], 'two names out of eight');
+  for (const over of [
+    { maxItems: 3 },
+    { maxItems: undefined },
+    { items: { type: 'string' } },
+    { items: { type: 'number' } },
+  ])
+    t.same(faultsOf(colours(over), 'x'), ['x/colours'], JSON.stringify(over));
   t.same(faultsOf(object({ xyxyNorm: { ...numbers, maxItems: 4 } }), 'x'), []);
   const redaction = object({ plate: object({ share: { type: 'number' }, plate: { type: 'string' } }) });
   t.same(

@@ -8,6 +8,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { BOX_FILE, ownFolder, type RestraintFolder } from '../../agent/contract/restraint-folder.ts';
 import { SUSPENSION_FILE, suspensionText } from '../../agent/contract/suspension.ts';
+import type { TrackLogGrant } from '../../agent/contract/track-log.ts';
 import { writeOwnFolder } from '../../agent/restraint/folder.ts';
 import { permitUnder } from '../../agent/restraint/permit.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
@@ -43,6 +44,7 @@ interface Told {
     substream?: string;
     unit?: boolean;
     folder?: undefined;
+    vehicleColours?: boolean;
   }): Allowed;
   order(change?: Partial<Authorisation>): string;
   readonly folder: RestraintFolder;
@@ -56,8 +58,9 @@ function box(t: Test): Told {
     const rules = [{ kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' }];
     return String(signedOrder({ ...orderFor(config), rules, ...change }));
   };
-  const ask: Told['ask'] = ({ source = CAMERA, substream, unit = true, ...change } = {}) => {
-    const settings = { camera: { source, fps: 5, ...(substream && { substream }) }, masks: [] };
+  const ask: Told['ask'] = ({ source = CAMERA, substream, unit = true, vehicleColours, ...change } = {}) => {
+    const camera = { source, fps: 5, ...(substream && { substream }) };
+    const settings = { camera, masks: [], ...(vehicleColours !== undefined && { vehicleColours }) };
     return allowed({ order: order(), folder, ...change, settings, unit });
   };
   return { ask, order, folder };
@@ -104,6 +107,36 @@ t.test(
     t.throws(() => ask(), { message: /is damaged/ });
   },
 );
+
+t.test('colours of vehicles are named only where the order’s log of tracks has them', async (t) => {
+  const { ask, order } = box(t);
+  const tracks = (colour?: boolean): TrackLogGrant => ({
+    purpose: 'thefts of vehicles',
+    legalBasis: 'none',
+    grade: 'vehicles',
+    zones: 'all',
+    ...(colour !== undefined && { colour }),
+    days: 7,
+    spanHours: 24,
+    budget: { case: 100, keyDay: 100, day: 100 },
+  });
+  for (const vehicleColours of [undefined, true]) {
+    const asked = vehicleColours === undefined ? {} : { vehicleColours };
+    t.equal(ask(asked).vehicleColours, false, 'an order without a log of tracks');
+    for (const colour of [undefined, false])
+      t.equal(ask({ ...asked, order: order({ tracks: tracks(colour) }) }).vehicleColours, false, `${colour}`);
+  }
+  const ordered = order({ tracks: tracks(true) });
+  t.equal(ask({ order: ordered }).vehicleColours, true);
+  t.equal(ask({ order: ordered, vehicleColours: false }).vehicleColours, true, 'the order’s word counts');
+  const recorded = { order: null, source: 'test:pattern', unit: false } as const;
+  t.equal(ask(recorded).vehicleColours, false, 'a recorded clip');
+  t.equal(
+    ask({ ...recorded, vehicleColours: true }).vehicleColours,
+    true,
+    'a recorded clip, where it is asked for',
+  );
+});
 
 t.test('a second stream is opened only where the order names it', async (t) => {
   const { ask, order } = box(t);

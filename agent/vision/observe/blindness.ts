@@ -83,7 +83,7 @@ export class Blindness {
   #veil: Veil | undefined;
   /** Since when the picture has had no contrast. */
   #flatMs: number | undefined;
-  #light: Light = 'day';
+  #light: Light | undefined;
   #atMs = 0;
   #named = 0;
   /** The same over the time for which passages count. */
@@ -117,6 +117,11 @@ export class Blindness {
     const clear = !flat && (telling < TELLING_MIN || share <= VEILED_FEW);
     const lasts = this.#flatMs !== undefined && this.#atMs - this.#flatMs >= FLAT_MS;
     return { veils: !named && (this.veiled || lasts), missed, over: !missed && (named || clear) };
+  }
+
+  /** The light of the last window; undefined where none of this view has been judged. */
+  get light(): Light | undefined {
+    return this.#light;
   }
 
   /** What travels and is not named. */
@@ -156,6 +161,7 @@ export class Blindness {
     this.#clear = undefined;
     this.#veil = undefined;
     this.#flatMs = undefined;
+    this.#light = undefined;
     this.#passed = [];
     for (const zone of this.#zones) {
       zone.blind = false;
@@ -164,7 +170,7 @@ export class Blindness {
   }
 
   #isMissed(): boolean {
-    if (this.#light === 'day') return false;
+    if (this.#light === undefined || this.#light === 'day') return false;
     const passed = this.#passed;
     const seen = passed.filter((passage) => passage.seen).length;
     const night = this.#light === 'night';

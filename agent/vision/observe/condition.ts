@@ -23,6 +23,7 @@ import type { CameraCondition } from '../../contract/observation.ts';
 import type { Detection, Foreground, Frame } from '../../contract/picture.ts';
 import { Blindness } from './blindness.ts';
 import { BEGINS_MS, judge, judgementBy, noteSound, WINDOW_MS } from './condition-judgement.ts';
+import type { Light } from './condition-light.ts';
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';
 import { type Compared, View } from './condition-view.ts';
@@ -146,6 +147,11 @@ export class CameraConditions {
   get settled(): boolean {
     const { active, upset, sinceMs } = this.#judged;
     return active === undefined && !upset && sinceMs.size === 0 && this.#passing === undefined;
+  }
+
+  /** Undefined where it is not known yet. */
+  get light(): Light | undefined {
+    return this.#blindness.light;
   }
 
   /** What travels through the picture and is not named. */

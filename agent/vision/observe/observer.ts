@@ -16,6 +16,7 @@ import {
   type CameraCondition,
   isBlinding,
   type Observation,
+  type ObservedTrack,
   PLACE_TOLERANCE,
   STANDING_MAX,
   type StandingVehicle,
@@ -29,6 +30,7 @@ import { PixelMotion } from './pixel-motion.ts';
 import { SceneObserver } from './scene.ts';
 import { StandingVehicles } from './standing.ts';
 import { type PlacedTrack, TrackPlaces } from './track-places.ts';
+import { VehicleColours } from './vehicle-colour.ts';
 
 /** Above all numbers of tracks, which begin below 2⁴⁰. */
 const UNNAMED_FROM = 2 ** 41;
@@ -37,7 +39,7 @@ const WAITING_TOLERANCE = PLACE_TOLERANCE;
 
 export type ObserverOptions = Pick<
   VisionSettings,
-  'zones' | 'lines' | 'moveTolerances' | 'knownView' | 'regions'
+  'zones' | 'lines' | 'moveTolerances' | 'knownView' | 'regions' | 'vehicleColours'
 >;
 
 type ObserverLimit = Extract<
@@ -63,11 +65,13 @@ export class Observer {
   readonly #scene: SceneObserver | undefined;
   readonly #conditions: CameraConditions;
   readonly #moving = new MovingCells();
+  /** Undefined where no name of a colour may be told. */
+  readonly #colours: VehicleColours | undefined;
   #foreground: Foreground | undefined;
   #blind = false;
 
   constructor(options: ObserverOptions) {
-    const { zones, lines, moveTolerances, knownView, regions } = options;
+    const { zones, lines, moveTolerances, knownView, regions, vehicleColours } = options;
     this.#places = new TrackPlaces({ zones, lines });
     this.#wanted = new Set(moveTolerances);
     const nextPlace = (): number => ++this.#placesGiven;
@@ -81,6 +85,7 @@ export class Observer {
     ]);
     this.#scene = regions ? new SceneObserver({ zones }) : undefined;
     this.#conditions = new CameraConditions({ known: knownView, zones });
+    this.#colours = vehicleColours === true ? new VehicleColours() : undefined;
   }
 
   /** Takes the next frame and what is known to be in it. */
@@ -89,12 +94,14 @@ export class Observer {
     const moving = this.#pixels.update(frame, tracks);
     const furniture = this.#furniture.update(frame, tracks, moving);
     const foreground = this.#moving.update(frame);
+    const isFresh = foreground !== this.#foreground;
     this.#foreground = foreground;
     const camera = this.#conditions.update(frame, found, { looked, foreground });
     this.#followSight(camera);
     const { unknown } = this.#conditions;
     const placed = unknown.length === 0 ? tracks : [...tracks, ...unnamed(unknown, tracks, atMs)];
     const { tracks: observed, crossings } = this.#places.update(frame, placed, { moving, furniture });
+    this.#nameColours(frame, tracks, observed, isFresh);
     const observation: Observation = {
       frame: index,
       atMs,
@@ -110,6 +117,23 @@ export class Observer {
     const { blindZones } = this.#conditions;
     if (blindZones.length > 0) observation.blindZones = blindZones;
     return observation;
+  }
+
+  /** Adds what vehicles are called by colour; an old foreground is not that of this frame, and a blind camera shows none. */
+  #nameColours(
+    frame: Frame,
+    tracks: readonly Track[],
+    observed: readonly ObservedTrack[],
+    isFresh: boolean,
+  ): void {
+    const colours = this.#colours;
+    if (colours === undefined) return;
+    const foreground = isFresh && !this.#blind ? this.#foreground : undefined;
+    colours.update(frame, tracks, { foreground, light: this.#conditions.light });
+    for (const track of observed) {
+      const names = colours.namesOf(track.id);
+      if (names.length > 0) track.colours = [...names];
+    }
   }
 
   /** When the camera sees again, nobody knows what has come meanwhile. */

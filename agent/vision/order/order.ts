@@ -3,8 +3,9 @@
  *
  * INVARIANTS: a camera is opened only under an order that the authority's key in the restraint folder has signed, for
  * this box and this camera, in its dates, while the folder tells of no suspension. Masks of the folder and of the order
- * are black whatever the agent says; evidence is sealed to the order's recipients and nobody else. Without an order
- * there is nothing but a recorded clip or a made picture, and in the service's unit not even that.
+ * are black whatever the agent says; evidence is sealed to the order's recipients and nobody else; colours of vehicles
+ * are named only where the order's log of tracks has them. Without an order there is nothing but a recorded clip or a
+ * made picture, and in the service's unit not even that.
  */
 import { statSync } from 'node:fs';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
@@ -18,7 +19,7 @@ import { authorisationFault, openAuthorisation } from '../../contract/signed-ord
 export interface Asked {
   /** The signed envelope; null for a recorded clip. */
   readonly order: string | null;
-  readonly settings: Pick<VisionSettings, 'camera' | 'masks'>;
+  readonly settings: Pick<VisionSettings, 'camera' | 'masks' | 'vehicleColours'>;
   /** Undefined where nobody named one: then no order can be opened. */
   readonly folder: RestraintFolder | undefined;
   /** Systemd runs this process as the service's unit. */
@@ -32,6 +33,8 @@ export interface Allowed {
   readonly sealTo: readonly string[];
   /** The camera's second stream, where settings and order both name it. */
   readonly substream: string | undefined;
+  /** The order's log of tracks has names of vehicles' colours; of a recorded clip, the settings ask for them. */
+  readonly vehicleColours: boolean;
   /** Throws AgentError `denied` when it is over. To be called often. */
   stillHolds(): void;
 }
@@ -49,7 +52,8 @@ function recorded({ settings, unit }: Asked): Allowed {
       'without a signed order only a recorded clip is looked at, and none by the service',
     );
   }
-  return { masks: settings.masks, sealTo: [], substream: undefined, stillHolds: () => undefined };
+  const { masks, vehicleColours = false } = settings;
+  return { masks, sealTo: [], substream: undefined, vehicleColours, stillHolds: () => undefined };
 }
 
 function ordered({ settings, folder }: Asked, order: string): Allowed {
@@ -71,6 +75,7 @@ function ordered({ settings, folder }: Asked, order: string): Allowed {
     masks: black,
     sealTo: content.ageRecipients ?? [],
     substream: namesCamera(content, cameraAddress(substream)) ? substream : undefined,
+    vehicleColours: content.tracks?.colour === true,
     stillHolds,
   };
 }

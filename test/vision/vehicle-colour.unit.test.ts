@@ -1,0 +1,256 @@
+/** Painted vehicles on a painted street, as the observer sees them: what they are called by colour, and when they are not. */
+import { Value } from '@sinclair/typebox/value';
+import t from 'tap';
+import type { XyxyPx } from '../../agent/contract/geometry.ts';
+import { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
+import type { Frame, Track } from '../../agent/contract/picture.ts';
+import { COLOURS, type Colour } from '../../agent/contract/track-log.ts';
+import { Observer } from '../../agent/vision/observe/observer.ts';
+import { masking } from '../lib/pictures.ts';
+
+type Rgb = readonly [number, number, number];
+
+const SOURCE = { widthPx: 208, heightPx: 128 };
+const FPS = 5;
+/** The street is learnt until then, and its light is known; a vehicle stands in it afterwards. */
+const COMES_S = 5;
+const ENDS_S = 8;
+const BOX: XyxyPx = [75, 60, 123, 92];
+
+const PAINTS: Readonly<Record<Colour, Rgb>> = {
+  black: [24, 24, 27],
+  grey: [82, 83, 85],
+  white: [225, 226, 222],
+  red: [180, 40, 45],
+  brown: [120, 82, 48],
+  yellow: [220, 190, 50],
+  green: [45, 135, 75],
+  blue: [40, 75, 165],
+};
+const GLASS: Rgb = [38, 44, 48];
+const ROAD: Rgb = [112, 111, 108];
+const GRASS: Rgb = [92, 118, 60];
+const BY_DAY: Rgb = [1, 1, 1];
+
+interface Scene {
+  /** Colours of the vehicle, from its roof down. */
+  readonly paint: readonly Rgb[];
+  /** Factors of red, green and blue. */
+  readonly light?: Rgb;
+  readonly isGrey?: boolean;
+  /** Corners of a privacy mask, 0..1. */
+  readonly mask?: [number, number][];
+  readonly box?: XyxyPx;
+  readonly track?: Partial<Track>;
+  readonly others?: readonly Track[];
+  /** The vehicle stands there from the beginning. */
+  readonly isParked?: boolean;
+  readonly isAsked?: boolean;
+}
+
+function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, more: Partial<Track> = {}): Track {
+  return {
+    id,
+    xyxyPx,
+    group: 'vehicle',
+    label: 'car',
+    score: 0.6,
+    bestScore: 0.7,
+    velocityPxPerS: [0, 0],
+    firstMs: 0,
+    lastMs: atMs,
+    seen: true,
+    ...more,
+  };
+}
+
+/** Grain of −4 to 4 levels that no two frames have alike. */
+function grainAt(pixel: number, index: number): number {
+  return ((Math.imul(pixel * 31 + index * 977, 2_654_435_761) >>> 24) % 9) - 4;
+}
+
+function painted(scene: Scene, index: number, shown: boolean): Frame {
+  const { paint, light = BY_DAY, isGrey = false, box = BOX, mask } = scene;
+  const { widthPx, heightPx } = SOURCE;
+  const rgb = new Uint8Array(widthPx * heightPx * 3);
+  const [x1, y1, x2, y2] = box;
+  for (let y = 0; y < heightPx; y += 1) {
+    for (let x = 0; x < widthPx; x += 1) {
+      const pixel = y * widthPx + x;
+      let colour = y < 30 ? GRASS : ROAD;
+      if (shown && x >= x1 && x < x2 && y >= y1 && y < y2) {
+        const down = (y - y1) / (y2 - y1);
+        const isGlass = down > 0.15 && down < 0.4 && x > x1 + 0.2 * (x2 - x1) && x < x2 - 0.2 * (x2 - x1);
+        colour = isGlass ? GLASS : (paint[Math.floor(down * paint.length)] as Rgb);
+      }
+      const grain = grainAt(pixel, index);
+      const [red, green, blue] = colour.map((level, k) => (level + grain) * (light[k] as number)) as [
+        number,
+        number,
+        number,
+      ];
+      const levels = isGrey ? Array<number>(3).fill((red + 2 * green + blue) / 4) : [red, green, blue];
+      for (let k = 0; k < 3; k += 1)
+        rgb[pixel * 3 + k] = Math.max(0, Math.min(255, Math.round(levels[k] as number)));
+    }
+  }
+  const atMs = (1000 * (index - 1)) / FPS;
+  const frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: SOURCE, rgb };
+  return mask === undefined ? frame : masking([{ id: 'mask', polygon: mask }])(frame);
+}
+
+/** All that the observer tells. */
+function observe(scene: Scene): Observation[] {
+  const { isParked = false, isAsked = true, box = BOX, track = {}, others = [] } = scene;
+  const observer = new Observer({
+    zones: [],
+    lines: [],
+    moveTolerances: [],
+    regions: false,
+    vehicleColours: isAsked,
+  });
+  return Array.from({ length: ENDS_S * FPS }, (_, i) => {
+    const frame = painted(scene, i + 1, isParked || i >= COMES_S * FPS);
+    const { atMs } = frame;
+    const tracks =
+      isParked || i >= COMES_S * FPS
+        ? [trackAt(7, box, atMs, track), ...others.map((other) => ({ ...other, lastMs: atMs }))]
+        : [];
+    return observer.observationOf(frame, { looked: true, found: [], tracks });
+  });
+}
+
+/** What the vehicle is called in the end. */
+function namesIn(scene: Scene): readonly Colour[] {
+  return (
+    observe(scene)
+      .at(-1)
+      ?.tracks.find(({ id }) => id === 7)?.colours ?? []
+  );
+}
+
+t.test('each of the eight colours has its name, also under warm and cold light', async (t) => {
+  const lights: [string, Rgb][] = [
+    ['white', BY_DAY],
+    ['warm', [1.12, 1, 0.72]],
+    ['cold', [0.82, 1, 1.15]],
+    ['dim', [0.7, 0.7, 0.7]],
+  ];
+  for (const [how, light] of lights)
+    for (const name of COLOURS)
+      t.equal(namesIn({ paint: [PAINTS[name]], light })[0], name, `${name}, ${how}`);
+});
+
+t.test('two colours have two names, the main one first', async (t) => {
+  const { yellow, green, white } = PAINTS;
+  t.same(namesIn({ paint: [yellow, yellow, yellow, green, green] }), ['yellow', 'green']);
+  t.same(namesIn({ paint: [white] }), ['white'], 'glass has none');
+});
+
+t.test('nothing is named by night, in a grey picture, or under a lamp of one colour', async (t) => {
+  const { white, red, blue } = PAINTS;
+  for (const paint of [[white], [red], [blue]]) {
+    t.same(namesIn({ paint, light: [0.35, 0.35, 0.35] }), [], 'night');
+    t.same(namesIn({ paint, isGrey: true }), [], 'infra-red');
+    t.same(namesIn({ paint, light: [1.15, 0.8, 0.3] }), [], 'sodium');
+  }
+});
+
+t.test('a privacy mask has no colour', async (t) => {
+  const [left, top, right, bottom] = [BOX[0] / 208, BOX[1] / 128, BOX[2] / 208, BOX[3] / 128];
+  const masked = (to: number): [number, number][] => [
+    [left, top],
+    [to, top],
+    [to, bottom],
+    [left, bottom],
+  ];
+  const paint = [PAINTS.red];
+  t.same(namesIn({ paint, mask: masked(right) }), [], 'a vehicle behind it has none');
+  t.equal(
+    namesIn({ paint, mask: masked(left + 0.4 * (right - left)) })[0],
+    'red',
+    'the other part has its own',
+  );
+});
+
+t.test('there is no name where the vehicle cannot be judged', async (t) => {
+  const paint = [PAINTS.red];
+  const beside = (x: number): Track => trackAt(8, [x, 60, x + 48, 92], 0);
+  t.same(namesIn({ paint, others: [beside(100)] }), [], 'another box covers half of it');
+  t.same(
+    namesIn({ paint, others: [{ ...beside(100), group: 'person', label: 'person' }] }),
+    [],
+    'somebody does',
+  );
+  t.equal(namesIn({ paint, others: [beside(118)] })[0], 'red', 'a tenth');
+  t.equal(namesIn({ paint, others: [{ ...beside(100), seen: false }] })[0], 'red', 'out of sight');
+  t.same(namesIn({ paint, track: { seen: false } }), [], 'unseen');
+  t.same(namesIn({ paint, track: { score: 0.29 } }), [], 'unsure');
+  t.same(namesIn({ paint, box: [75, 60, 80, 65] }), [], 'small');
+  t.same(
+    namesIn({ paint, isParked: true }),
+    [],
+    'there from the beginning: the street is not known without it',
+  );
+});
+
+t.test('nobody’s clothes are named', async (t) => {
+  const paint = [PAINTS.red];
+  for (const [group, label] of [
+    ['person', 'person'],
+    ['cycle', 'bicycle'],
+    ['vehicle', 'motorcycle'],
+    ['animal', 'dog'],
+    ['bag', 'suitcase'],
+  ] as const)
+    t.same(namesIn({ paint, track: { group, label } }), [], label);
+  t.same(namesIn({ paint, box: [90, 50, 105, 92] }), [], 'somebody upright who was taken for a vehicle');
+  for (const label of ['car', 'bus', 'truck'] as const)
+    t.equal(namesIn({ paint, track: { label } })[0], 'red', label);
+});
+
+t.test('without the order’s colours no observation has any; with them names alone are told', async (t) => {
+  const paint = [PAINTS.yellow, PAINTS.green];
+  for (const observation of observe({ paint, isAsked: false })) {
+    t.notOk(JSON.stringify(observation).includes('colour'));
+    t.ok(Value.Check(Observation, observation));
+  }
+  const fields = new Set(Object.keys(ObservedTrack.properties));
+  const told = observe({ paint }).flatMap(({ tracks }) => tracks);
+  t.ok(told.some(({ colours }) => colours !== undefined));
+  for (const track of told) {
+    t.ok(Value.Check(ObservedTrack, track));
+    t.same(
+      Object.keys(track).filter((field) => !fields.has(field)),
+      [],
+    );
+  }
+});
+
+t.test('what was seen of a vehicle ends with its track', async (t) => {
+  const observer = new Observer({
+    zones: [],
+    lines: [],
+    moveTolerances: [],
+    regions: false,
+    vehicleColours: true,
+  });
+  const scene = { paint: [PAINTS.red] };
+  const idAt = (i: number): { id: number; score: number } =>
+    i < 7 * FPS ? { id: 7, score: 0.6 } : { id: 9, score: 0.2 };
+  const told = new Map<number, readonly Colour[]>();
+  for (let i = 0; i < ENDS_S * FPS; i += 1) {
+    const frame = painted(scene, i + 1, i >= COMES_S * FPS);
+    const { id, score } = idAt(i);
+    const tracks = i < COMES_S * FPS ? [] : [trackAt(id, BOX, frame.atMs, { score })];
+    for (const track of observer.observationOf(frame, { looked: true, found: [], tracks }).tracks)
+      told.set(track.id, track.colours ?? []);
+  }
+  t.same(
+    [...told],
+    [
+      [7, ['red']],
+      [9, []],
+    ],
+  );
+});
