@@ -1,12 +1,19 @@
 /** What a real vision process tells of the tracks of a recorded street: where they came from, and colours if it is asked. */
 import t from 'tap';
+import type { LineConfig } from '../../agent/contract/config.ts';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { Colour } from '../../agent/contract/track-log.ts';
+import { type Approach, newApproach, Tripwire } from '../../agent/contract/tripwire.ts';
 import { observedClip } from '../lib/observed-clip.ts';
 import { evaluationData } from '../lib/paths.ts';
 
 /** A queue at a red light, 25 s, by day: among others a yellow taxi, a blue and a green one, a red car and white vans. */
 const { file, skip } = evaluationData('clips', 'boulevard25.mp4');
+
+const LINES = [0.3, 0.5, 0.7].flatMap((at): LineConfig[] => [
+  { id: `across-${10 * at}`, from: [0, at], to: [1, at] },
+  { id: `down-${10 * at}`, from: [at, 0], to: [at, 1] },
+]);
 
 /** The last that was told of each track. */
 function lastOf(observations: readonly Observation[]): ObservedTrack[] {
@@ -39,6 +46,45 @@ t.test('the first observation of a track says where it was found until then', { 
     'nobody asked for colours',
   );
 });
+
+/** Passages of each track by its places alone, as a line that is drawn afterwards would find them. */
+function foundAfterwards(observations: readonly Observation[], takesBefore: boolean): string[] {
+  const wires = LINES.map((line) => new Tripwire(line));
+  const known = new Map<number, Approach[]>();
+  const found: string[] = [];
+  for (const { tracks, source } of observations) {
+    for (const { id, seen, before = [], xyxyNorm } of tracks) {
+      const approaches = known.get(id) ?? LINES.map(newApproach);
+      known.set(id, approaches);
+      if (!seen) continue;
+      for (const [x1, y1, x2, y2] of [...(takesBefore ? before.map((one) => one.xyxyNorm) : []), xyxyNorm]) {
+        const ground = [((x1 + x2) / 2) * source.widthPx, y2 * source.heightPx] as const;
+        for (const [k, wire] of wires.entries()) {
+          const approach = approaches[k] as Approach;
+          const direction = wire.approach(approach, source, ground, (y2 - y1) * source.heightPx);
+          if (direction !== undefined) found.push(`${wire.id} ${id} ${direction}`);
+        }
+      }
+    }
+  }
+  return found.sort();
+}
+
+t.test(
+  'a line that is drawn afterwards finds what passed it, by the places from before',
+  { skip },
+  async (t) => {
+    const observations = await observedClip(file, { lines: LINES });
+    const told = observations
+      .flatMap(({ crossings }) => crossings)
+      .map(({ line, track, direction }) => `${line} ${track} ${direction}`)
+      .sort();
+    t.ok(told.length > 100, `${told.length} passages of vision's own lines`);
+    t.same(foundAfterwards(observations, true), told);
+    const without = foundAfterwards(observations, false);
+    t.ok(without.length < 0.95 * told.length, `${without.length} without the places from before`);
+  },
+);
 
 t.test('asked for colours, it names those of vehicles, and changes nothing else', { skip }, async (t) => {
   const [observations, plain] = await Promise.all([
