@@ -10,6 +10,7 @@ import { PageAsk, PREVIEW_BYTES_MAX, type SeenTrack } from '../../agent/contract
 import { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { trackName } from '../../agent/contract/track-name.ts';
 import { FrameReader } from '../../agent/kit/frames.ts';
+import { gripAt, middles, REACH_PX, shifted, snapped } from '../../agent/kit/grip.ts';
 import { hoursAndMinutes, minutesAndSeconds } from '../../agent/kit/time.ts';
 import {
   added,
@@ -31,7 +32,6 @@ import {
   withPoints,
 } from '../../agent/page/app/drawing.ts';
 import { FiringWatch, passed } from '../../agent/page/app/fires.ts';
-import { gripAt, middles, REACH_PX, shifted, snapped } from '../../agent/page/app/grip.ts';
 import { apart, lettered } from '../../agent/page/app/lettering.ts';
 import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/limits.ts';
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';

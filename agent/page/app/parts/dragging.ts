@@ -3,8 +3,8 @@
  * top; a middle of a side becomes a corner; else the shape itself is moved; a tap chooses another.
  */
 import type { PointNorm } from '../../../contract/geometry.ts';
+import { type Grip, gripAt } from '../../../kit/grip.ts';
 import { GUTTER_PX, type StageSize } from '../../../kit/stage.ts';
-import { type Grip, gripAt } from '../grip.ts';
 
 export interface Draggable {
   readonly points: readonly PointNorm[];

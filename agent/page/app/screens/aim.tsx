@@ -2,11 +2,11 @@
 import { computed, signal } from '@preact/signals';
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { Check, Notice } from '../../../kit/controls.tsx';
+import { rounded } from '../../../kit/grip.ts';
+import { Handle } from '../../../kit/handle.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, dragged, drawing } from '../draft.ts';
-import { rounded } from '../grip.ts';
 import { type Draggable, dragging } from '../parts/dragging.ts';
-import { Handle } from '../parts/handle.tsx';
 import { Letters, Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
 import { aspect } from '../preview.ts';
@@ -148,6 +148,7 @@ function RulerHandle({ index, at, size }: { index: number; at: PointNorm; size: 
       at={at}
       size={size}
       label={name}
+      place={words.value.zones.place}
       onMove={(to) => put(withHandle(people.value, index, rounded(to)), true)}
     />
   );

@@ -2,6 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { covers } from '../../../contract/polygon.ts';
+import { gripAt, shifted, snapped } from '../../../kit/grip.ts';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, dragged, drawing, history, selected } from '../draft.ts';
 import {
@@ -13,7 +14,6 @@ import {
   withInserted,
   withPoints,
 } from '../drawing.ts';
-import { gripAt, shifted, snapped } from '../grip.ts';
 import type { Draggable } from '../parts/dragging.ts';
 import { order } from '../store.ts';
 

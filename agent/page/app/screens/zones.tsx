@@ -1,6 +1,8 @@
 /** Zones, lines and masks, drawn with a finger or with keys. */
 import { computed, signal } from '@preact/signals';
 import { Button, Field, Notice } from '../../../kit/controls.tsx';
+import { middles, rounded } from '../../../kit/grip.ts';
+import { focusHandle, Handle } from '../../../kit/handle.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, drawing, history, problems, redo, selected, undo } from '../draft.ts';
 import {
@@ -18,9 +20,7 @@ import {
   withoutCorner,
   withPoints,
 } from '../drawing.ts';
-import { middles, rounded } from '../grip.ts';
 import { dragging } from '../parts/dragging.ts';
-import { focusHandle, Handle } from '../parts/handle.tsx';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
 import { order } from '../store.ts';
@@ -80,6 +80,7 @@ function Handles({ size }: { readonly size: StageSize }) {
           size={size}
           tone={corner.value === i ? 'active' : ''}
           label={shape.kind === 'line' ? zones.end(name, i + 1) : zones.corner(name, i + 1, many)}
+          place={zones.place}
           onMove={(to) => change(withPoints(drawing.value, shape, withCorner(shape, i, rounded(to))))}
           onFocus={() => {
             corner.value = i;

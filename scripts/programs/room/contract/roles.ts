@@ -15,6 +15,7 @@ const ALLOWED = {
   reopen: ['supervisor'],
   'see-cameras': ['operator', 'supervisor', 'auditor'],
   search: ['operator', 'supervisor'],
+  'ask-tracks': ['operator', 'supervisor'],
   'request-sealed': ['supervisor'],
   'see-figures': ['supervisor', 'auditor'],
   'hand-over': ['supervisor'],

@@ -1,7 +1,6 @@
 /** A corner that can be taken by the keyboard too. */
-import type { PointNorm } from '../../../contract/geometry.ts';
-import type { StageSize } from '../../../kit/stage.ts';
-import { words } from '../words/words.ts';
+import type { PointNorm } from '../contract/geometry.ts';
+import type { StageSize } from './stage.ts';
 
 const STEP = 0.005;
 const LARGE_STEP = 0.025;
@@ -19,6 +18,8 @@ interface HandleProps {
   readonly at: PointNorm;
   readonly size: StageSize;
   readonly label: string;
+  /** Says where it lies, in per cent from the left and from the top. */
+  readonly place: (x: number, y: number) => string;
   readonly tone?: string;
   readonly onMove: (to: PointNorm) => void;
   readonly onFocus?: () => void;
@@ -26,7 +27,8 @@ interface HandleProps {
   readonly onInsert?: () => void;
 }
 
-export function Handle({ index, at, size, label, tone, onMove, onFocus, onRemove, onInsert }: HandleProps) {
+export function Handle(props: HandleProps) {
+  const { index, at, size, label, place, tone, onMove, onFocus, onRemove, onInsert } = props;
   const [x, y] = at;
   const percent = (value: number): number => Math.round(value * 100);
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -49,7 +51,7 @@ export function Handle({ index, at, size, label, tone, onMove, onFocus, onRemove
       aria-valuemin={0}
       aria-valuemax={100}
       aria-valuenow={percent(x)}
-      aria-valuetext={words.value.zones.place(percent(x), percent(y))}
+      aria-valuetext={place(percent(x), percent(y))}
       onKeyDown={onKeyDown}
       onFocus={onFocus}
     >
