@@ -1,0 +1,33 @@
+/** Where tracks stood, and for how long: what moves slowly for its own height is counted in cells of the picture. */
+import type { PlayedTrack } from './replay.ts';
+
+export const HEAT_COLUMNS = 64;
+export const HEAT_ROWS = 36;
+/** Slower than this is standing, heights of its box per s: a walking person makes some .8. */
+const STANDING_PER_S = 0.12;
+/** A parked car would outshine everybody else, s. */
+const STAND_S_MAX = 120;
+
+/** Seconds of standing in each cell, row by row. */
+export function heatOf(tracks: readonly PlayedTrack[]): Float32Array {
+  const cells = new Float32Array(HEAT_COLUMNS * HEAT_ROWS);
+  for (const { found } of tracks) {
+    const { path } = found;
+    for (let i = 1; i < path.length; i++) {
+      const [a, b] = [path[i - 1], path[i]];
+      if (a === undefined || b === undefined) continue;
+      const lastedS = b[0] - a[0];
+      const heights = Math.hypot(b[1] - a[1], b[2] - a[2]) / Math.max(0.01, b[3]);
+      if (lastedS <= 0 || heights / lastedS > STANDING_PER_S) continue;
+      const column = cellOf((a[1] + b[1]) / 2, HEAT_COLUMNS);
+      const row = cellOf((a[2] + b[2]) / 2, HEAT_ROWS);
+      const cell = row * HEAT_COLUMNS + column;
+      cells[cell] = (cells[cell] ?? 0) + Math.min(lastedS, STAND_S_MAX);
+    }
+  }
+  return cells;
+}
+
+function cellOf(norm: number, many: number): number {
+  return Math.min(many - 1, Math.max(0, Math.floor(norm * many)));
+}

@@ -1,0 +1,111 @@
+/** The place that is asked about, as it is drawn: a line with a direction, or an area and what is done in it. */
+import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
+import { polygonFault } from '../../../../../agent/contract/polygon.ts';
+import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
+import { rounded } from '../../../../../agent/kit/grip.ts';
+
+type LinePlace = Extract<TrackPlace, { line: unknown }>;
+type AreaPlace = Extract<TrackPlace, { polygon: unknown }>;
+export type Direction = LinePlace['direction'];
+export type Deed = AreaPlace['does'];
+
+export interface Drawn {
+  readonly kind: 'line' | 'area';
+  readonly points: readonly PointNorm[];
+  readonly direction: Direction;
+  readonly does: Deed;
+  readonly atLeastS: number;
+}
+
+/** As in the schema of a polygon. */
+const CORNERS_MAX = 64;
+const CORNERS_MIN = 3;
+
+const START: Readonly<Record<Drawn['kind'], readonly PointNorm[]>> = {
+  line: [
+    [0.35, 0.7],
+    [0.65, 0.7],
+  ],
+  area: rectangle([0.35, 0.5], [0.65, 0.8]),
+};
+
+/** In the middle of the lower half, where streets are. */
+export function placed(kind: Drawn['kind'], points = START[kind]): Drawn {
+  return { kind, points, direction: 'both', does: 'enters', atLeastS: 30 };
+}
+
+export function rectangle([x, y]: PointNorm, [toX, toY]: PointNorm): PointNorm[] {
+  return [
+    [x, y],
+    [toX, y],
+    [toX, toY],
+    [x, toY],
+  ];
+}
+
+export function withCorner(drawn: Drawn, index: number, to: PointNorm): Drawn {
+  return { ...drawn, points: drawn.points.map((corner, i) => (i === index ? rounded(to) : corner)) };
+}
+
+/** A corner more after that one; the same where there may be no more. */
+export function withInserted(drawn: Drawn, after: number, at: PointNorm): Drawn {
+  const { kind, points } = drawn;
+  if (kind === 'line' || points.length >= CORNERS_MAX) return drawn;
+  return { ...drawn, points: [...points.slice(0, after + 1), rounded(at), ...points.slice(after + 1)] };
+}
+
+/** The same where there may be no fewer. */
+export function withoutCorner(drawn: Drawn, index: number): Drawn {
+  const { kind, points } = drawn;
+  if (kind === 'line' || points.length <= CORNERS_MIN) return drawn;
+  return { ...drawn, points: points.filter((_, i) => i !== index) };
+}
+
+/** The sides cross, or it has no area or no length. */
+export function isFaulty({ kind, points }: Drawn): boolean {
+  if (kind === 'area') return polygonFault(points) !== undefined;
+  const [from, to] = points;
+  return from === undefined || to === undefined || (from[0] === to[0] && from[1] === to[1]);
+}
+
+/** As it is asked. */
+export function asPlace({ kind, points, direction, does, atLeastS }: Drawn): TrackPlace {
+  const corners = points.map(([x, y]): PointNorm => [x, y]);
+  if (kind === 'area') return { polygon: corners, does, atLeastS: isLasting(does) ? atLeastS : 0 };
+  const [from = [0, 0], to = [0, 0]] = corners;
+  return { line: [from, to], direction };
+}
+
+export function asDrawn(place: TrackPlace): Drawn {
+  if ('line' in place) return { ...placed('line', place.line), direction: place.direction };
+  const { polygon, does, atLeastS } = place;
+  return { ...placed('area', polygon), does, atLeastS };
+}
+
+/** What takes a time that can be asked about. */
+export function isLasting(does: Deed): boolean {
+  return does === 'stays' || does === 'stops';
+}
+
+export interface Arrow {
+  readonly side: 'left' | 'right';
+  /** CSS px. */
+  readonly from: readonly [x: number, y: number];
+  readonly tip: readonly [x: number, y: number];
+}
+
+/** From the middle of a line to each side that is counted, square to it on the screen. */
+export function arrowsOf({ points, direction }: Drawn, w: number, h: number, lengthPx: number): Arrow[] {
+  const [from, to] = points.map(([x, y]) => [x * w, y * h] as const);
+  if (from === undefined || to === undefined) return [];
+  const long = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+  // To the right-hand side, seen from the first end; y down.
+  const [nx, ny] = [-(to[1] - from[1]) / long, (to[0] - from[0]) / long];
+  const [x, y] = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
+  return (['left', 'right'] as const)
+    .filter((side) => direction === 'both' || direction === side)
+    .map((side) => {
+      const by = side === 'right' ? lengthPx : -lengthPx;
+      return { side, from: [x, y] as const, tip: [x + nx * by, y + ny * by] as const };
+    });
+}

@@ -1,0 +1,42 @@
+/** The list of what passed: tracks and gaps as one, each at its place in time. */
+import type { Gap, PlayedTrack } from './replay.ts';
+
+export type ListRow =
+  | { readonly kind: 'track'; readonly track: PlayedTrack; readonly startMs: number }
+  | { readonly kind: 'gap'; readonly gap: Gap; readonly startMs: number };
+
+/** By the time of what was asked about; a gap that begins with a track stands before it. */
+export function listRows(tracks: readonly PlayedTrack[], gaps: readonly Gap[]): ListRow[] {
+  const rows: ListRow[] = [
+    ...gaps.map((gap): ListRow => ({ kind: 'gap', gap, startMs: gap.fromMs })),
+    ...tracks.map((track): ListRow => ({ kind: 'track', track, startMs: track.atMs })),
+  ];
+  return rows.sort((a, b) => a.startMs - b.startMs);
+}
+
+/** How many there were in each of `many` equal parts of the time, by the moment of what was asked about. */
+export function slotCounts(
+  tracks: readonly PlayedTrack[],
+  { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
+  many: number,
+): number[] {
+  const counts = Array.from({ length: many }, () => 0);
+  for (const { atMs } of tracks) {
+    const slot = Math.floor(((atMs - fromMs) / (toMs - fromMs)) * many);
+    if (slot >= 0 && slot < many) counts[slot] = (counts[slot] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Moments for the marks of an axis: whole minutes, hours or days, at most `most`. */
+export function axisMarks(fromMs: number, toMs: number, most: number, offsetMs: number): number[] {
+  const minute = 60_000;
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14_400].map(
+    (n) => n * minute,
+  );
+  const step = steps.find((one) => (toMs - fromMs) / one <= most) ?? 31 * 1440 * minute;
+  const first = Math.ceil((fromMs + offsetMs) / step) * step - offsetMs;
+  const marks: number[] = [];
+  for (let ms = first; ms <= toMs; ms += step) marks.push(ms);
+  return marks;
+}

@@ -1,0 +1,249 @@
+/** What the screen of tracks works out without a browser: where a figure is, which are shown, what comes next, the list, the drawing. */
+import fc from 'fast-check';
+import t from 'tap';
+import type { FoundTrack } from '../../agent/contract/track-log.ts';
+import { HEAT_COLUMNS, heatOf } from '../../scripts/programs/room/app/tracks/heat.ts';
+import {
+  arrowsOf,
+  asDrawn,
+  asPlace,
+  isFaulty,
+  placed,
+  rectangle,
+  withCorner,
+  withInserted,
+  withoutCorner,
+} from '../../scripts/programs/room/app/tracks/place.ts';
+import {
+  advanced,
+  batchOf,
+  type Gap,
+  gapAt,
+  gapsOf,
+  piecesOf,
+  placeAt,
+  playedTracks,
+  shownAt,
+  stepFrom,
+  TOGETHER_MAX,
+  togetherAt,
+} from '../../scripts/programs/room/app/tracks/replay.ts';
+import { axisMarks, listRows, slotCounts } from '../../scripts/programs/room/app/tracks/rows.ts';
+
+const START = Date.parse('2026-11-12T22:00:00.000Z');
+const WIDTH_PX = 768;
+const iso = (s: number): string => new Date(START + s * 1000).toISOString();
+
+/** One that walks from left to right for 10 s, from that second on, unless `path` is another. */
+function track(fromS: number, change: Partial<FoundTrack> = {}): FoundTrack {
+  const path: FoundTrack['path'] = change.path ?? [
+    [0, 0.1, 0.8, 0.2, 1],
+    [4, 0.3, 0.8, 0.2, 1],
+    [10, 0.9, 0.7, 0.1, 0],
+  ];
+  return {
+    ...{ track: 1, class: 'person', colours: [], durationS: 0, seen: true, score: 0.8, stoppedS: 0 },
+    ...{ cut: false, widthToHeight: 0.4, path },
+    ...{ from: iso(fromS), to: iso(fromS + (path.at(-1)?.[0] ?? 0)), at: iso(fromS + 5), ...change },
+  };
+}
+
+const gap = (fromS: number, toS: number, why: Gap['why'] = 'blind'): Gap => ({
+  ...{ fromMs: START + fromS * 1000, toMs: START + toS * 1000, why },
+});
+
+const secondsOf = (ms: number): number => (ms - START) / 1000;
+
+t.test('a figure is where the track was', (t) => {
+  const [one] = playedTracks([track(60)]);
+  if (one === undefined) throw new Error('no track');
+  t.equal(placeAt(one, START + 59_999), undefined, 'not before it came');
+  t.same(placeAt(one, START + 60_000), { x: 0.1, y: 0.8, h: 0.2, isSeen: true });
+  t.same(placeAt(one, START + 64_000), { x: 0.3, y: 0.8, h: 0.2, isSeen: true });
+  const middle = placeAt(one, START + 67_000);
+  t.ok(Math.abs((middle?.x ?? 0) - 0.6) < 1e-9 && Math.abs((middle?.h ?? 0) - 0.15) < 1e-9);
+  t.equal(middle?.isSeen, false, 'nobody saw it on the way to the last place');
+  t.equal(placeAt(one, START + 70_001), undefined, 'not after it went');
+  const [alone] = playedTracks([track(0, { path: [[0, 0.5, 0.5, 0.1, 1]] })]);
+  t.equal(alone === undefined ? 0 : placeAt(alone, START)?.x, 0.5, 'a track of one place');
+  t.end();
+});
+
+t.test('at every place that was kept it is off by less than one pixel of 768', (t) => {
+  const steps = fc.array(fc.tuple(fc.double({ min: 0.1, max: 90, noNaN: true }), fc.nat(999), fc.nat(999)), {
+    ...{ minLength: 2, maxLength: 60 },
+  });
+  fc.assert(
+    fc.property(steps, fc.nat(86_400), (steps, fromS) => {
+      let s = 0;
+      const path = steps.map(([stepS, x, y], i): FoundTrack['path'][number] => {
+        s = i === 0 ? 0 : Math.round((s + stepS) * 10) / 10;
+        return [s, x / 1000, y / 1000, 0.1, 1];
+      });
+      const [one] = playedTracks([track(fromS, { path })]);
+      return path.every(([atS, x, y]) => {
+        const place = one && placeAt(one, one.fromMs + atS * 1000);
+        return place !== undefined && Math.hypot(place.x - x, place.y - y) * WIDTH_PX <= 1;
+      });
+    }),
+  );
+  t.end();
+});
+
+t.test('a path is cut where it was out of sight, and ends where the figure is', (t) => {
+  const [one] = playedTracks([track(0)]);
+  if (one === undefined) throw new Error('no track');
+  const whole = piecesOf(one, one.fromMs, one.toMs);
+  t.same(
+    whole.map(({ isSeen, points }) => [isSeen, points.length]),
+    [
+      [true, 2],
+      [false, 2],
+    ],
+  );
+  t.same(whole[0]?.points.at(-1), whole[1]?.points[0], 'without a hole');
+  const [trail] = piecesOf(one, START + 1000, START + 3000);
+  t.ok(Math.abs((trail?.points[0]?.[0] ?? 0) - 0.15) < 1e-9);
+  t.ok(Math.abs((trail?.points.at(-1)?.[0] ?? 0) - 0.25) < 1e-9);
+  t.same(piecesOf(one, START + 20_000, START + 30_000), []);
+  t.end();
+});
+
+t.test('nearer figures are drawn over farther ones', (t) => {
+  const near = track(0, { path: [...track(0).path].map(([s, x, , h, seen]) => [s, x, 0.95, h, seen]) });
+  const shown = shownAt(playedTracks([near, track(2), track(500)]), START + 4000);
+  t.same(
+    shown.map(({ track: { index } }) => index),
+    [1, 0],
+  );
+  t.end();
+});
+
+t.test('hits together stand where each did what was asked, at most eight at once', (t) => {
+  const all = playedTracks(Array.from({ length: 19 }, (_, i) => track(i * 100)));
+  const batch = batchOf(all, 9);
+  t.same(
+    batch.map(({ index }) => index),
+    [8, 9, 10, 11, 12, 13, 14, 15],
+  );
+  t.equal(batchOf(all, 18).length, 3);
+  t.equal(togetherAt(all, 0).length, TOGETHER_MAX, 'whatever is given');
+  const xs = togetherAt(batch, 0).map(({ place }) => place.x);
+  t.ok(xs.every((x) => Math.abs(x - 0.4) < 1e-9));
+  t.same(togetherAt(batch, 5.5), [], 'all have gone');
+  t.end();
+});
+
+t.test('arrows lead from hit to hit', (t) => {
+  const all = playedTracks([track(100), track(0), track(200)]);
+  t.equal(stepFrom(all, START + 5000, 'next')?.index, 0, 'by time, and not the one of now');
+  t.equal(stepFrom(all, START + 105_000, 'previous')?.index, 1);
+  t.equal(stepFrom(all, START + 205_000, 'next'), undefined);
+  t.equal(stepFrom(all, START, 'previous'), undefined);
+  t.end();
+});
+
+t.test('a replay leaves out what is empty, and no gap', (t) => {
+  const tracks = playedTracks([track(0), track(1000), track(5000)]);
+  const gaps = [gap(2000, 2600), gap(2600, 2601, 'clock-step')];
+  const course = { tracks, gaps, toMs: START + 6000 * 1000 };
+  const step = (fromS: number, elapsedS: number, speed = 10) =>
+    secondsOf(advanced(course, START + fromS * 1000, elapsedS, speed));
+  t.equal(step(1, 0.1), 2);
+  t.equal(step(9.5, 0.1), 998, 'shortly before the next track');
+  t.equal(step(998, 0.1), 999, 'and then on');
+  t.equal(step(1009.9, 0.1), 2000, 'a gap stands in the way');
+  t.equal(step(2000, 0.75), 2300, 'it lasts 1.5 s, however long it was');
+  t.equal(step(2000, 60), 2600, 'and cannot be leapt over');
+  t.equal(step(2600, 0.75), 2600.5, 'nor can a short one');
+  t.equal(step(2600.9, 1), 2601 + 2397, 'then the next track');
+  t.equal(step(1999, 1, 60), 2000);
+  t.equal(step(5009, 10), 6000);
+  let ms = START;
+  const reasons = new Set<string>();
+  for (let i = 0; i < 5000 && ms < course.toMs; i++) {
+    ms = advanced(course, ms, 1 / 60, 60);
+    const here = gapAt(gaps, ms);
+    if (here !== undefined) reasons.add(here.why);
+  }
+  t.same([ms, [...reasons]], [course.toMs, ['blind', 'clock-step']]);
+  t.end();
+});
+
+t.test('gaps stand in the list at their place in time', (t) => {
+  const gaps = gapsOf({
+    ...{ seen: 0.9, watched: 0, more: 0 },
+    gaps: [
+      { from: iso(200), to: iso(300), why: 'blind' },
+      { from: iso(5), to: iso(6), why: 'other-view' },
+    ],
+  });
+  const rows = listRows(playedTracks([track(0), track(100), track(400)]), gaps);
+  t.same(
+    rows.map((row) => (row.kind === 'gap' ? row.gap.why : row.track.index)),
+    ['other-view', 0, 1, 'blind', 2],
+  );
+  t.same(listRows([], []), []);
+  t.equal(gapAt(gaps, START + 300_000), undefined, 'its end is not in it');
+  t.equal(gapAt(gaps, START + 299_999)?.why, 'blind');
+  t.end();
+});
+
+t.test('the time bar counts by what was asked, and its marks are whole hours of the wall', (t) => {
+  const span = { fromMs: START, toMs: START + 1_000_000 };
+  t.same(slotCounts(playedTracks([track(0), track(2), track(994), track(2000)]), span, 10), [
+    ...[2, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+  ]);
+  const hour = 3600_000;
+  const marks = axisMarks(START + 1, START + 24 * hour, 6, 5.5 * hour);
+  t.ok(marks.length >= 3 && marks.length <= 7);
+  t.ok(marks.every((ms) => (ms + 5.5 * hour) % (6 * hour) === 0));
+  t.end();
+});
+
+t.test('standing is heat, walking is none', (t) => {
+  const still = track(0, {
+    path: [
+      [0, 0.5, 0.5, 0.2, 1],
+      [40, 0.5, 0.51, 0.2, 1],
+      [42, 0.9, 0.51, 0.2, 1],
+    ],
+  });
+  const cells = heatOf(playedTracks([still]));
+  const [at, ...others] = [...cells.entries()].filter(([, s]) => s > 0);
+  t.same(others, []);
+  t.equal(at?.[1], 40);
+  t.equal((at?.[0] ?? 0) % HEAT_COLUMNS, HEAT_COLUMNS / 2);
+  t.end();
+});
+
+t.test('a drawing is asked as it stands, and comes back', (t) => {
+  const line = placed('line', [
+    [0.2, 0.5],
+    [0.8, 0.5],
+  ]);
+  t.same(asPlace(line), {
+    line: [
+      [0.2, 0.5],
+      [0.8, 0.5],
+    ],
+    direction: 'both',
+  });
+  const [right] = arrowsOf({ ...line, direction: 'right' }, 100, 100, 20);
+  t.same(right, { side: 'right', from: [50, 50], tip: [50, 70] }, 'down, seen from the left-hand end');
+  t.equal(arrowsOf(line, 100, 100, 20).length, 2);
+  t.equal(withInserted(line, 0, [0.5, 0.5]), line, 'a line has two ends');
+  t.equal(withoutCorner(line, 0), line);
+  t.ok(isFaulty(withCorner(line, 1, [0.2, 0.5])));
+
+  const area = placed('area', rectangle([0.1, 0.1], [0.4, 0.4]));
+  t.same(withCorner(area, 0, [-3, 0.33333333]).points[0], [0, 0.3333], 'within the picture');
+  t.equal(withInserted(area, 3, [0, 0.2]).points.length, 5);
+  t.equal(withoutCorner(withoutCorner(area, 0), 0).points.length, 3);
+  t.ok(isFaulty(withCorner(area, 0, [0.6, 0.3])), 'sides cross');
+  t.match(asPlace({ ...area, atLeastS: 45 }), { does: 'enters', atLeastS: 0 });
+  t.match(asPlace({ ...area, does: 'stops', atLeastS: 45 }), { does: 'stops', atLeastS: 45 });
+  for (const drawn of [line, { ...area, does: 'stays', atLeastS: 9 } as const])
+    t.same(asPlace(asDrawn(asPlace(drawn))), asPlace(drawn));
+  t.end();
+});
