@@ -13,7 +13,18 @@ const OFF = 'single-keys-off';
 /** Between g and the letter. */
 const SECOND_MS = 1500;
 /** They work whatever is switched off: they are no letters. */
-const ALWAYS = new Set(['Enter', 'Escape', 'ArrowDown', 'ArrowUp', 'PageDown', 'PageUp', 'Home', 'End']);
+const ALWAYS = new Set([
+  'Enter',
+  'Escape',
+  'ArrowDown',
+  'ArrowUp',
+  'ArrowLeft',
+  'ArrowRight',
+  'PageDown',
+  'PageUp',
+  'Home',
+  'End',
+]);
 
 export const singleKeys = signal(localStorage.getItem(OFF) === null);
 export const isHelpOpen = signal(false);
@@ -73,10 +84,11 @@ function went(letter: string): (() => void) | undefined {
   return place === undefined ? undefined : () => go(`/${place}`);
 }
 
-/** By a field that is typed into, a button or link that Enter presses, or a dialog. */
+/** By a field that is typed into, a button or link that Enter or Space presses, or a dialog. */
 function isTaken({ key, target }: KeyboardEvent): boolean {
   if (document.querySelector('dialog[open]') !== null) return true;
   if (!(target instanceof HTMLElement)) return false;
   if (target.closest('input:not([type=checkbox]), textarea, select') !== null) return key !== 'Escape';
+  if (key === ' ') return target.closest('button, summary, input') !== null;
   return key === 'Enter' && target.closest('button, a, summary') !== null;
 }

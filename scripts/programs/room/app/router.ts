@@ -3,7 +3,16 @@ import { computed, signal } from '@preact/signals';
 import { type Act, may } from '../contract/roles.ts';
 import type { Session } from '../contract/session.ts';
 
-export const PLACES = ['queue', 'cameras', 'plan', 'search', 'figures', 'hand-over', 'audit'] as const;
+export const PLACES = [
+  'queue',
+  'cameras',
+  'plan',
+  'search',
+  'tracks',
+  'figures',
+  'hand-over',
+  'audit',
+] as const;
 export type Place = (typeof PLACES)[number];
 
 /** What a role must be allowed to, and the letter that leads there after g. */
@@ -12,6 +21,7 @@ const PLACE: Readonly<Record<Place, { readonly act: Act; readonly letter: string
   cameras: { act: 'see-cameras', letter: 'c' },
   plan: { act: 'see-cameras', letter: 'p' },
   search: { act: 'search', letter: 's' },
+  tracks: { act: 'ask-tracks', letter: 't' },
   figures: { act: 'see-figures', letter: 'f' },
   'hand-over': { act: 'hand-over', letter: 'h' },
   audit: { act: 'see-audit', letter: 'a' },
@@ -57,6 +67,9 @@ export function letterOf(of: Place): string {
 /** Those that a person may go to, in their order. */
 export function placesOf({ role, plan, signer }: Session): Place[] {
   return PLACES.filter(
-    (one) => (one !== 'plan' || plan) && (one !== 'search' || signer) && may(role, PLACE[one].act),
+    (one) =>
+      (one !== 'plan' || plan) &&
+      (signer || (one !== 'search' && one !== 'tracks')) &&
+      may(role, PLACE[one].act),
   );
 }

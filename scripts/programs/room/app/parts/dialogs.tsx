@@ -11,6 +11,7 @@ import { isHelpOpen, setSingleKeys, singleKeys } from '../keys.ts';
 import { letterOf, placesOf } from '../router.ts';
 import { session } from '../session.ts';
 import { kindText, placeText } from '../words/sentence.ts';
+import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 
 /** The incident that is asked about. */
@@ -145,8 +146,17 @@ const KEYS = [
   ['help', ['?']],
 ] as const;
 
+/** Of the screen of tracks, for whoever may go there. */
+const TRACK_KEYS = [
+  ['play', ['␣']],
+  ['hits', ['←', '→']],
+  ['together', ['t']],
+  ['heat', ['h']],
+] as const;
+
 function Help() {
   const { help, frame, places } = words.value;
+  const open = session.value === undefined ? [] : placesOf(session.value);
   const close = (): void => {
     isHelpOpen.value = false;
   };
@@ -163,7 +173,18 @@ function Help() {
             <dd>{help.keys[name]}</dd>
           </div>
         ))}
-        {(session.value === undefined ? [] : placesOf(session.value)).map((place) => (
+        {open.includes('tracks') &&
+          TRACK_KEYS.map(([name, keys]) => (
+            <div key={name}>
+              <dt>
+                {keys.map((key) => (
+                  <kbd key={key}>{key}</kbd>
+                ))}
+              </dt>
+              <dd>{trackWords.value.keys[name]}</dd>
+            </div>
+          ))}
+        {open.map((place) => (
           <div key={place}>
             <dt>
               <kbd>g</kbd>

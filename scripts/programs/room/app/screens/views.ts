@@ -7,6 +7,7 @@ import { FiguresScreen } from './figures.tsx';
 import { HandOverScreen } from './hand-over.tsx';
 import { PlanScreen } from './plan.tsx';
 import { SearchScreen } from './search.tsx';
+import { TracksScreen } from './tracks.tsx';
 
 /** One that is not here is not in the header either. */
 export const VIEWS: Partial<Readonly<Record<Exclude<Place, 'queue'>, ComponentType>>> = {
@@ -16,4 +17,5 @@ export const VIEWS: Partial<Readonly<Record<Exclude<Place, 'queue'>, ComponentTy
   'hand-over': HandOverScreen,
   plan: PlanScreen,
   search: SearchScreen,
+  tracks: TracksScreen,
 };

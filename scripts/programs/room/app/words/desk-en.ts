@@ -259,6 +259,7 @@ export const DESK_EN = {
       reopen: 'reopened',
       'see-cameras': 'looked at cameras',
       search: 'searched archives',
+      'ask-tracks': 'asked what passed',
       'request-sealed': 'asked for the sealed still',
       'see-figures': 'looked at figures',
       'hand-over': 'made a hand-over',

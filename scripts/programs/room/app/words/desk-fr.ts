@@ -257,6 +257,7 @@ export const DESK_FR: DeskWords = {
       reopen: 'a rouvert',
       'see-cameras': 'a consulté les caméras',
       search: 'a cherché dans les archives',
+      'ask-tracks': 'a interrogé les passages',
       'request-sealed': 'a demandé l’image scellée',
       'see-figures': 'a consulté les chiffres',
       'hand-over': 'a fait une relève',

@@ -95,6 +95,7 @@ export const EN = {
     cameras: 'Cameras',
     plan: 'Plan',
     search: 'Search',
+    tracks: 'Passages',
     figures: 'Figures',
     'hand-over': 'Hand-over',
     audit: 'Audit',

@@ -88,6 +88,7 @@ export const FR: Words = {
     cameras: 'Caméras',
     plan: 'Plan',
     search: 'Recherche',
+    tracks: 'Passages',
     figures: 'Chiffres',
     'hand-over': 'Relève',
     audit: 'Registre',

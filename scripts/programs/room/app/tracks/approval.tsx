@@ -1,0 +1,79 @@
+/** A question about persons is signed by two: it is saved for the second, whose approval is chosen as a file. */
+import { signal } from '@preact/signals';
+import { useId } from 'preact/hooks';
+import { Button } from '../../../../../agent/kit/controls.tsx';
+import { plain } from '../desk/say.ts';
+import { trackWords } from '../words/tracks.ts';
+import { approval, isApprovalNeeded, wholeQuestion } from './question.ts';
+
+/** A larger file is something else. */
+const FILE_BYTES_MAX = 16_384;
+
+const isBad = signal(false);
+
+export function Approval() {
+  const { approval: texts } = trackWords.value;
+  const id = useId();
+  if (!isApprovalNeeded.value) return null;
+  const told = approval.value === undefined ? undefined : texts.taken(plain(approval.value.name));
+  return (
+    <fieldset class="t-approval">
+      <legend>{texts.title}</legend>
+      <p class="hint">{texts.about}</p>
+      <p class="t-acts">
+        <Button class="d-small" onClick={save}>
+          {texts.save}
+        </Button>
+      </p>
+      <div class="field">
+        <label for={id}>{texts.file}</label>
+        <input
+          id={id}
+          name="approval"
+          type="file"
+          accept=".json,application/json"
+          aria-invalid={isBad.value}
+          aria-describedby={`${id}-told`}
+          onChange={(event) => void take(event.currentTarget.files?.[0])}
+        />
+        <p id={`${id}-told`} class={isBad.value ? 'fault' : 'hint'} role="status">
+          {isBad.value ? texts.bad : told}
+        </p>
+      </div>
+    </fieldset>
+  );
+}
+
+async function take(file: File | undefined): Promise<void> {
+  approval.value = undefined;
+  isBad.value = false;
+  if (file === undefined) return;
+  const envelope = file.size > FILE_BYTES_MAX ? undefined : envelopeOf(await file.text());
+  isBad.value = envelope === undefined;
+  if (envelope !== undefined) approval.value = { name: file.name, envelope };
+}
+
+type Envelope = NonNullable<typeof approval.value>['envelope'];
+
+/** Its shape only: the box checks who signed what. */
+function envelopeOf(text: string): Envelope | undefined {
+  try {
+    const { payloadType, payload, signatures } = JSON.parse(text) as Partial<Envelope>;
+    if (typeof payloadType !== 'string' || typeof payload !== 'string' || !Array.isArray(signatures))
+      return undefined;
+    return { payloadType, payload, signatures };
+  } catch {
+    return undefined;
+  }
+}
+
+/** As it will be asked, for whoever signs it too. */
+function save(): void {
+  const text = `${JSON.stringify(wholeQuestion(), null, 2)}\n`;
+  const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = 'question.json';
+  link.click();
+  URL.revokeObjectURL(url);
+}

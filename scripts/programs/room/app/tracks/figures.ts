@@ -1,0 +1,276 @@
+/** Draws tracks on a canvas: simple figures by class, their paths, and where they stood. No picture of anybody is in it. */
+import { HEAT_COLUMNS, HEAT_ROWS } from './heat.ts';
+import { type Piece, type PlayedTrack, piecesOf, type Shown } from './replay.ts';
+
+export interface Sheet {
+  readonly context: CanvasRenderingContext2D;
+  /** CSS px. */
+  readonly w: number;
+  readonly h: number;
+}
+
+/** They stand on any picture, by day and by night. */
+const CASING = '#0b0e13';
+const FIGURE = '#ff9f2e';
+const CHOSEN = '#34e0ff';
+/** Of the vehicle, where it could be told; the figure keeps its outline. */
+const COLOURS: Readonly<Record<string, string>> = {
+  ...{ black: '#2a2d33', grey: '#8f969f', white: '#f4f5f7', red: '#d8362f' },
+  ...{ brown: '#80522f', yellow: '#f2c81f', green: '#3a9a4b', blue: '#3673d6' },
+};
+/** A detector that was never surer has maybe seen a shadow. */
+export const UNSURE = 0.5;
+const VEHICLES = new Set(['car', 'bus', 'truck']);
+const CYCLES = new Set(['bicycle', 'motorcycle']);
+/** Smaller than this nobody sees, CSS px. */
+const HEIGHT_PX_MIN = 9;
+const FONT = '600 11px system-ui, "Noto Sans", sans-serif';
+
+export interface FigureLook {
+  readonly isChosen: boolean;
+  /** Beside the figure. */
+  readonly label: string | undefined;
+  /** 1 at the moment of what was asked about, and fading around it. */
+  readonly pulse: number;
+}
+
+export function drawFigure({ context: c, w, h }: Sheet, { track, place }: Shown, look: FigureLook): void {
+  const { found } = track;
+  const high = Math.max(HEIGHT_PX_MIN, place.h * h);
+  const wide = Math.max(5, high * (found.widthToHeight || 0.4));
+  const [x, y] = [place.x * w, place.y * h];
+  const isUnsure = found.score < UNSURE;
+  const tone = look.isChosen ? CHOSEN : FIGURE;
+  c.save();
+  c.globalAlpha = place.isSeen ? 1 : 0.55;
+  if (look.pulse > 0) ring(c, x, y, wide, look.pulse, tone);
+  shadow(c, x, y, wide);
+  const colour = COLOURS[found.colours[0] ?? ''];
+  const paint: Paint = {
+    fill: isUnsure ? 'rgb(11 14 19 / 0.18)' : (colour ?? tone),
+    line: isUnsure || colour !== undefined ? tone : CASING,
+    width: isUnsure ? 1.25 : 2,
+    isDashed: !place.isSeen,
+    isOutlined: isUnsure,
+  };
+  if (found.class === 'person') person(c, x, y, high, paint);
+  else if (VEHICLES.has(found.class)) vehicle(c, x, y, wide, high, paint, found.class);
+  else if (CYCLES.has(found.class)) cycle(c, x, y, wide, high, paint);
+  else block(c, x, y, wide, high, paint);
+  c.restore();
+  if (look.label !== undefined) letters(c, x, y - high - 7, look.label, look.isChosen);
+}
+
+interface Paint {
+  readonly fill: string;
+  readonly line: string;
+  readonly width: number;
+  readonly isDashed: boolean;
+  readonly isOutlined: boolean;
+}
+
+/** Filled, with a dark casing that stands on any ground, and the line over it. */
+function painted(c: CanvasRenderingContext2D, paint: Paint): void {
+  c.setLineDash(paint.isDashed ? [4, 3] : []);
+  c.lineJoin = 'round';
+  if (!paint.isOutlined) {
+    c.lineWidth = paint.width + 2;
+    c.strokeStyle = CASING;
+    c.stroke();
+  }
+  c.fillStyle = paint.fill;
+  c.fill();
+  c.lineWidth = paint.width;
+  c.strokeStyle = paint.line;
+  c.stroke();
+}
+
+function person(c: CanvasRenderingContext2D, x: number, y: number, high: number, paint: Paint): void {
+  const head = high * 0.085;
+  const body = high * 0.15;
+  c.beginPath();
+  c.arc(x, y - high + head, head, 0, 2 * Math.PI);
+  c.closePath();
+  c.roundRect(x - body, y - high + 2 * head + high * 0.035, 2 * body, high * 0.795, body);
+  painted(c, paint);
+}
+
+function vehicle(
+  c: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  wide: number,
+  high: number,
+  paint: Paint,
+  label: string,
+): void {
+  const [left, top] = [x - wide / 2, y - high];
+  c.beginPath();
+  c.roundRect(left, top, wide, high, Math.min(wide, high) * (label === 'car' ? 0.24 : 0.1));
+  painted(c, paint);
+  // A pane: one for a car, a row for a bus, a cab for a truck.
+  c.setLineDash([]);
+  c.fillStyle = 'rgb(11 14 19 / 0.55)';
+  const panes = label === 'bus' ? 4 : 1;
+  const part = label === 'truck' ? 0.3 : 0.72 / panes;
+  for (let i = 0; i < panes; i++) {
+    c.beginPath();
+    c.roundRect(
+      left + wide * (0.14 + i * 0.72 * (1 / panes)),
+      top + high * 0.16,
+      wide * part * 0.92,
+      high * 0.26,
+      2,
+    );
+    c.fill();
+  }
+}
+
+function cycle(
+  c: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  wide: number,
+  high: number,
+  paint: Paint,
+): void {
+  const wheel = Math.min(wide * 0.24, high * 0.2);
+  c.beginPath();
+  for (const side of [-1, 1]) {
+    c.moveTo(x + side * (wide / 2 - wheel) + wheel, y - wheel);
+    c.arc(x + side * (wide / 2 - wheel), y - wheel, wheel, 0, 2 * Math.PI);
+  }
+  painted(c, { ...paint, fill: 'transparent' });
+  person(c, x, y - wheel * 0.8, high - wheel * 0.8, paint);
+}
+
+function block(
+  c: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  wide: number,
+  high: number,
+  paint: Paint,
+): void {
+  c.beginPath();
+  c.roundRect(x - wide / 2, y - high, wide, high, Math.min(wide, high) * 0.4);
+  painted(c, paint);
+}
+
+function shadow(c: CanvasRenderingContext2D, x: number, y: number, wide: number): void {
+  c.fillStyle = 'rgb(0 0 0 / 0.35)';
+  c.beginPath();
+  c.ellipse(x, y, wide * 0.55, Math.max(2, wide * 0.14), 0, 0, 2 * Math.PI);
+  c.fill();
+}
+
+function ring(
+  c: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  wide: number,
+  pulse: number,
+  tone: string,
+): void {
+  const reach = Math.max(14, wide * 0.8) * (1.6 - 0.6 * pulse);
+  c.save();
+  c.globalAlpha = pulse;
+  c.lineWidth = 2.5;
+  c.strokeStyle = tone;
+  c.beginPath();
+  c.ellipse(x, y, reach, reach * 0.38, 0, 0, 2 * Math.PI);
+  c.stroke();
+  c.restore();
+}
+
+function letters(c: CanvasRenderingContext2D, x: number, y: number, text: string, isChosen: boolean): void {
+  c.font = FONT;
+  const wide = c.measureText(text).width + 10;
+  const left = Math.min(Math.max(x - wide / 2, 2), c.canvas.clientWidth - wide - 2);
+  const top = Math.max(2, y - 14);
+  c.fillStyle = isChosen ? CHOSEN : 'rgb(11 14 19 / 0.85)';
+  c.beginPath();
+  c.roundRect(left, top, wide, 16, 4);
+  c.fill();
+  c.fillStyle = isChosen ? CASING : '#fff';
+  c.textBaseline = 'middle';
+  c.textAlign = 'left';
+  c.fillText(text, left + 5, top + 8.5);
+}
+
+interface PathLook {
+  readonly isChosen: boolean;
+  readonly alpha: number;
+  readonly isThin: boolean;
+}
+
+/** The way between two moments; dashed where nobody saw it. */
+export function drawPath(
+  sheet: Sheet,
+  track: PlayedTrack,
+  fromMs: number,
+  toMs: number,
+  look: PathLook,
+): void {
+  const { context: c } = sheet;
+  c.save();
+  c.lineJoin = 'round';
+  c.lineCap = 'round';
+  c.globalAlpha = look.alpha;
+  for (const piece of piecesOf(track, fromMs, toMs)) {
+    c.setLineDash(piece.isSeen ? [] : [3, 7]);
+    traced(sheet, piece);
+    c.strokeStyle = 'rgb(11 14 19 / 0.6)';
+    c.lineWidth = look.isThin ? 3 : 5;
+    c.stroke();
+    c.strokeStyle = look.isChosen ? CHOSEN : FIGURE;
+    c.lineWidth = look.isThin ? 1.25 : 2.5;
+    c.stroke();
+  }
+  c.restore();
+}
+
+function traced({ context: c, w, h }: Sheet, { points }: Piece): void {
+  c.beginPath();
+  for (const [i, [x, y]] of points.entries()) {
+    if (i === 0) c.moveTo(x * w, y * h);
+    else c.lineTo(x * w, y * h);
+  }
+}
+
+/** The longer somebody stood, the stronger; by its logarithm, so that a parked car does not hide a minute's stay. */
+export function drawHeat({ context: c, w, h }: Sheet, cells: Float32Array): void {
+  const most = Math.log1p(Math.max(1, ...cells));
+  const reach = (w / HEAT_COLUMNS) * 1.9;
+  c.save();
+  for (const [i, s] of cells.entries()) {
+    if (s <= 0) continue;
+    const x = (((i % HEAT_COLUMNS) + 0.5) / HEAT_COLUMNS) * w;
+    const y = ((Math.floor(i / HEAT_COLUMNS) + 0.5) / HEAT_ROWS) * h;
+    const strength = 0.25 + (0.6 * Math.log1p(s)) / most;
+    const blob = c.createRadialGradient(x, y, 0, x, y, reach);
+    blob.addColorStop(0, `rgb(255 45 85 / ${strength})`);
+    blob.addColorStop(0.45, `rgb(255 110 40 / ${strength * 0.6})`);
+    blob.addColorStop(1, 'rgb(255 170 40 / 0)');
+    c.fillStyle = blob;
+    c.fillRect(x - reach, y - reach, 2 * reach, 2 * reach);
+  }
+  c.restore();
+}
+
+/** In the place of a picture: ground and depth, and nothing that could be taken for a street. */
+export function drawFrame({ context: c, w, h }: Sheet): void {
+  c.fillStyle = '#1a2029';
+  c.fillRect(0, 0, w, h);
+  c.strokeStyle = 'rgb(255 255 255 / 0.07)';
+  c.lineWidth = 1;
+  c.beginPath();
+  for (let i = 1; i < 16; i++) {
+    c.moveTo((i / 16) * w, 0);
+    c.lineTo((i / 16) * w, h);
+    if (i >= 9) continue;
+    c.moveTo(0, (i / 9) * h);
+    c.lineTo(w, (i / 9) * h);
+  }
+  c.stroke();
+}

@@ -1,0 +1,127 @@
+/** Which camera, which case, which time: what a box can be asked by before anything is drawn. */
+import { useId } from 'preact/hooks';
+import { isReadable } from '../../../../../agent/contract/case.ts';
+import { Button, Check, Field } from '../../../../../agent/kit/controls.tsx';
+import { fleet } from '../desk/fleet.ts';
+import { IntervalFields } from '../desk/interval.tsx';
+import { desk } from '../words/desk.ts';
+import { trackWords } from '../words/tracks.ts';
+import { asking, coverage, daily, form, interval, isStale, lookUp, tried } from './question.ts';
+
+/** To choose with one click, hours. */
+const SPANS = [1, 8, 24, 7 * 24];
+
+export function QuestionForm() {
+  const { form: texts } = trackWords.value;
+  const { search } = desk.value;
+  const field = (name: keyof typeof form.value, label: string) => ({
+    ...{ name, label, value: form.value[name], autocomplete: 'off', 'aria-required': true },
+    onText: (text: string) => {
+      form.value = { ...form.value, [name]: text };
+    },
+  });
+  const needed = (text: string) => (tried.value && !isReadable(text) ? search.needed : undefined);
+  const { case: number, reason } = form.value;
+  const isFirst = coverage.value === undefined || isStale.value;
+  return (
+    <form
+      class="d-desk-form t-form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void lookUp().then(() => document.querySelector<HTMLElement>('.t-form [aria-invalid=true]')?.focus());
+      }}
+    >
+      <BoxField />
+      <Field {...field('case', search.case)} maxLength={64} fault={needed(number)} />
+      <Field {...field('reason', search.reason)} maxLength={200} fault={needed(reason)} />
+      <IntervalFields
+        value={interval.value}
+        presets={SPANS}
+        onChange={(next) => {
+          interval.value = next;
+        }}
+      />
+      <Daily />
+      <Button tone={isFirst ? 'main' : 'plain'} type="submit" disabled={asking.value !== undefined}>
+        {asking.value === 'coverage' ? texts.looking : isFirst ? texts.look : texts.lookAgain}
+      </Button>
+    </form>
+  );
+}
+
+function BoxField() {
+  const { form: texts } = trackWords.value;
+  const id = useId();
+  const boxes = [...(fleet.value?.values() ?? [])];
+  const typed = form.value.box.trim();
+  const isKnown = fleet.value === undefined || boxes.some(({ box }) => box === typed);
+  const fault = tried.value && (typed === '' || !isKnown) ? texts.unknownBox : undefined;
+  return (
+    <>
+      <Field
+        name="box"
+        label={texts.box}
+        hint={texts.boxHint}
+        fault={fault}
+        list={id}
+        autocomplete="off"
+        spellcheck={false}
+        aria-required
+        value={form.value.box}
+        onText={(box) => {
+          form.value = { ...form.value, box };
+        }}
+      />
+      <datalist id={id}>
+        {boxes
+          .sort((a, b) => (a.box < b.box ? -1 : 1))
+          .map(({ site, box }) => (
+            <option key={`${site}/${box}`} value={box}>
+              {site}
+            </option>
+          ))}
+      </datalist>
+    </>
+  );
+}
+
+function Daily() {
+  const { form: texts } = trackWords.value;
+  const window = daily.value;
+  const take = (end: 'from' | 'to') => (text: string) => {
+    daily.value = { from: '', to: '', ...daily.value, [end]: text };
+  };
+  const fault = (text: string) => (tried.value && text === '' ? texts.dailyNeeded : undefined);
+  return (
+    <>
+      <Check
+        label={texts.daily}
+        checked={window !== undefined}
+        onCheck={(on) => {
+          daily.value = on ? { from: '22:00', to: '05:00' } : undefined;
+        }}
+      />
+      {window !== undefined && (
+        <div class="t-daily">
+          <Field
+            name="daily-from"
+            type="time"
+            label={texts.dailyFrom}
+            value={window.from}
+            fault={fault(window.from)}
+            onText={take('from')}
+          />
+          <Field
+            name="daily-to"
+            type="time"
+            label={texts.dailyTo}
+            value={window.to}
+            fault={fault(window.to)}
+            onText={take('to')}
+          />
+          <p class="hint">{texts.dailyHint}</p>
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,161 @@
+/** What passed, by time, with the gaps at their place; the chosen track has its way into the city's own video. */
+import { useComputed, useSignal } from '@preact/signals';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { Button } from '../../../../../agent/kit/controls.tsx';
+import { lasting, plain, share } from '../desk/say.ts';
+import { tell } from '../toasts.ts';
+import { trackWords } from '../words/tracks.ts';
+import { UNSURE } from './figures.ts';
+import { choose, chosen, gaps, seek, shown, span, tracks } from './player.ts';
+import { answer } from './question.ts';
+import type { Gap, PlayedTrack } from './replay.ts';
+import { listRows } from './rows.ts';
+import { classText, moment } from './say.ts';
+
+/** Rows that are drawn before somebody asks for more; each has a few elements. */
+const DRAWN_MAX = 2500;
+
+export function TrackList() {
+  const { list } = trackWords.value;
+  const root = useRef<HTMLOListElement>(null);
+  const rows = useMemo(
+    () => listRows(tracks.value, gaps.value).slice(0, DRAWN_MAX),
+    [tracks.value, gaps.value],
+  );
+  /** The one that Tab leads to. */
+  const stop = useSignal(0);
+  useEffect(() => {
+    stop.value = 0;
+  }, [rows, stop]);
+  useShown(root);
+  useEffect(() => {
+    root.current?.querySelector(`[data-track="${chosen.value}"]`)?.scrollIntoView({ block: 'nearest' });
+  }, [chosen.value]);
+  const to = (index: number): void => {
+    const next = Math.min(rows.length - 1, Math.max(0, index));
+    stop.value = next;
+    root.current?.querySelectorAll<HTMLElement>('.t-row')[next]?.focus();
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const by = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e6, End: 1e6 }[event.key];
+    if (by === undefined || !(event.target as Element).classList.contains('t-row')) return;
+    event.preventDefault();
+    to(stop.value + by);
+  };
+  return (
+    <ol class="t-list" ref={root} aria-label={list.title} onKeyDown={onKeyDown}>
+      {rows.map((row, i) =>
+        row.kind === 'gap' ? (
+          <GapRow key={`gap-${row.startMs}`} gap={row.gap} isStop={stop.value === i} />
+        ) : (
+          <TrackRow key={row.track.index} track={row.track} isStop={stop.value === i} />
+        ),
+      )}
+    </ol>
+  );
+}
+
+/** Those that are on the picture now, without drawing the list again in every frame. */
+function useShown(root: { readonly current: HTMLOListElement | null }): void {
+  const names = useComputed(() => shown.value.map(({ track }) => track.index).join());
+  useEffect(() => {
+    for (const row of root.current?.querySelectorAll('[data-shown]') ?? []) row.removeAttribute('data-shown');
+    for (const name of names.value.split(','))
+      root.current?.querySelector(`[data-track="${name}"]`)?.setAttribute('data-shown', '');
+  }, [names.value, root]);
+}
+
+function GapRow({ gap, isStop }: { readonly gap: Gap; readonly isStop: boolean }) {
+  const { list, gaps: reasons } = trackWords.value;
+  const spanMs = span.value.toMs - span.value.fromMs;
+  return (
+    <li class="t-gap-row">
+      <button type="button" class="t-row" tabIndex={isStop ? 0 : -1} onClick={() => seek(gap.fromMs)}>
+        <b>{list.gap(moment(gap.fromMs, spanMs), moment(gap.toMs, spanMs))}</b>
+        <span>
+          {list.notSeen} ({lasting((gap.toMs - gap.fromMs) / 1000)}): {reasons[gap.why]}
+        </span>
+      </button>
+    </li>
+  );
+}
+
+function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isStop: boolean }) {
+  const { list, colours } = trackWords.value;
+  const isChosen = useComputed(() => chosen.value === track.index).value;
+  const { found, atMs, fromMs, toMs, index } = track;
+  const where = answer.value?.asked.question.where;
+  const does = where !== undefined && 'does' in where ? where.does : undefined;
+  const facts = [
+    list.inView(lasting((toMs - fromMs) / 1000)),
+    ...(does === 'stays' || does === 'stops' ? [list.lasted[does](lasting(found.durationS))] : []),
+    ...(found.stoppedS > 0 && does !== 'stops' ? [list.stopped(lasting(found.stoppedS))] : []),
+  ];
+  return (
+    <li class={isChosen ? 't-chosen-row' : undefined} data-track={index}>
+      <button
+        type="button"
+        class="t-row"
+        tabIndex={isStop ? 0 : -1}
+        aria-pressed={isChosen}
+        onClick={() => choose(index)}
+      >
+        <b>{moment(atMs, span.value.toMs - span.value.fromMs)}</b>
+        <span>
+          {found.colours.map((name) => (
+            <i key={name} class={`t-colour ${name}`} title={colours[name]} />
+          ))}
+          {found.colours[0] !== undefined && (
+            <span class="unseen">{found.colours.map((c) => colours[c]).join(', ')} </span>
+          )}
+          {classText(found.class)} <span class="quiet">{facts.join(' · ')}</span>
+          {found.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(found.score))} />}
+          {!found.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
+          {found.cut && <Mark text={list.cut} about={list.cutAbout} />}
+        </span>
+      </button>
+      {isChosen && <Video track={track} />}
+    </li>
+  );
+}
+
+function Mark({ text, about }: { readonly text: string; readonly about: string }) {
+  return (
+    <span class="t-flag" title={about}>
+      {text}
+    </span>
+  );
+}
+
+/** The city's own recording of the same time, which Vigie neither holds nor opens. */
+function Video({ track }: { readonly track: PlayedTrack }) {
+  const { list } = trackWords.value;
+  const video = answer.value?.tracks[track.index]?.video;
+  if (video === undefined) return null;
+  const copy = async (): Promise<void> => {
+    try {
+      await navigator.clipboard.writeText(video.range);
+      tell('good', list.copied);
+    } catch {
+      tell('bad', list.notCopied);
+    }
+  };
+  return (
+    <div class="t-video">
+      <p class="quiet">{list.camera(plain(video.camera))}</p>
+      <p class="t-acts">
+        {video.url === null ? (
+          <span class="quiet">{list.noVideo}</span>
+        ) : (
+          <a class="button d-small" href={video.url} target="_blank" rel="noopener noreferrer">
+            {list.video}
+          </a>
+        )}
+        <Button class="d-small" onClick={() => void copy()}>
+          {list.copy}
+        </Button>
+      </p>
+      <code>{plain(video.range)}</code>
+    </div>
+  );
+}

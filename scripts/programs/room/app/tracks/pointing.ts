@@ -1,0 +1,82 @@
+/**
+ * A pointer on the picture: it takes the corner in reach, makes one of the middle of a side, moves the whole area, or
+ * draws anew from where it was put down: a line from there to there, or a rectangle.
+ */
+import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
+import { covers } from '../../../../../agent/contract/polygon.ts';
+import { gripAt, rounded, shifted, snapped } from '../../../../../agent/kit/grip.ts';
+import { GUTTER_PX, type StageSize } from '../../../../../agent/kit/stage.ts';
+import { type Drawn, placed, rectangle, withCorner, withInserted } from './place.ts';
+import { drawn } from './question.ts';
+
+/** Less is a hand that trembles. CSS px. */
+const MOVED_PX = 5;
+
+interface Grab {
+  readonly pointer: number;
+  readonly from: PointNorm;
+  /** As it was before. */
+  readonly before: Drawn;
+  readonly to: (at: PointNorm, size: StageSize) => Drawn;
+  hasMoved: boolean;
+}
+
+let grab: Grab | undefined;
+
+export function pointing(size: StageSize) {
+  return {
+    onPointerDown(event: PointerEvent): void {
+      const place = drawn.peek();
+      if (grab !== undefined || event.button !== 0 || place === undefined) return;
+      const at = placeOf(event, size);
+      const to = grabbed(place, at, size);
+      grab = { pointer: event.pointerId, from: at, before: place, to, hasMoved: false };
+      (event.currentTarget as Element).setPointerCapture(event.pointerId);
+      event.preventDefault();
+    },
+    onPointerMove(event: PointerEvent): void {
+      if (grab?.pointer !== event.pointerId) return;
+      const at = placeOf(event, size);
+      const { from } = grab;
+      grab.hasMoved ||= Math.hypot((at[0] - from[0]) * size.w, (at[1] - from[1]) * size.h) > MOVED_PX;
+      if (grab.hasMoved) drawn.value = grab.to(at, size);
+    },
+    onPointerUp(event: PointerEvent): void {
+      if (grab?.pointer === event.pointerId) grab = undefined;
+    },
+    onPointerCancel(event: PointerEvent): void {
+      if (grab?.pointer !== event.pointerId) return;
+      drawn.value = grab.before;
+      grab = undefined;
+    },
+  };
+}
+
+function grabbed(place: Drawn, from: PointNorm, size: StageSize): Grab['to'] {
+  const grip = gripAt(place.points, from, size, place.kind === 'area');
+  if (grip !== undefined && 'corner' in grip)
+    return (at, size) => withCorner(place, grip.corner, snapped(at, [], size));
+  if (grip !== undefined) {
+    const more = withInserted(place, grip.between, grip.at);
+    return (at, size) => withCorner(more, grip.between + 1, snapped(at, [], size));
+  }
+  if (place.kind === 'area' && covers(place.points, [from])) {
+    return (at) => ({ ...place, points: shifted(place.points, [at[0] - from[0], at[1] - from[1]]) });
+  }
+  const start = rounded(from);
+  return (at, size) => {
+    const end = snapped(at, [], size);
+    const points = place.kind === 'line' ? [start, end] : rectangle(start, end);
+    return { ...placed(place.kind, points), ...without(place), points };
+  };
+}
+
+/** What was chosen stays; the corners are new. */
+function without({ points: _, ...rest }: Drawn): Omit<Drawn, 'points'> {
+  return rest;
+}
+
+function placeOf(event: PointerEvent, { w, h }: StageSize): PointNorm {
+  const { left, top } = (event.currentTarget as Element).getBoundingClientRect();
+  return [(event.clientX - left - GUTTER_PX) / w, (event.clientY - top - GUTTER_PX) / h];
+}

@@ -1,0 +1,183 @@
+/** What is asked of one box: what was typed and drawn, the answers, and what was refused. It stays while one logs in again. */
+import { computed, signal } from '@preact/signals';
+import { unreadableOf } from '../../../../../agent/contract/case.ts';
+import type { Colour } from '../../../../../agent/contract/track-log.ts';
+import type { TrackAnswer, TrackRequest, TrackStillAnswer } from '../../contract/tracks.ts';
+import { explain } from '../acts.ts';
+import { ApiProblem, post } from '../api.ts';
+import { type Interval, lastHours } from '../desk/interval.tsx';
+import { desk } from '../words/desk.ts';
+import { asPlace, type Drawn, isFaulty } from './place.ts';
+
+type Question = TrackRequest['question'];
+export type TrackClass = NonNullable<Question['classes']>[number];
+export type AnsweredView = TrackAnswer['views'][number];
+/** As the contract has it. */
+const COUNT_STEP_MS = 600_000;
+
+export const form = signal({ box: '', case: '', reason: '' });
+/** Empty before the screen is first shown: the room's clock is known then. */
+export const interval = signal<Interval>({ from: '', to: '' });
+/** Undefined: at every hour. */
+export const daily = signal<{ from: string; to: string } | undefined>(undefined);
+export const classes = signal<ReadonlySet<TrackClass>>(new Set());
+export const colours = signal<ReadonlySet<Colour>>(new Set());
+export const answerKind = signal<'tracks' | 'count'>('tracks');
+export const drawn = signal<Drawn | undefined>(undefined);
+export const chosenView = signal<string | undefined>(undefined);
+export const approval = signal<{ name: string; envelope: NonNullable<TrackRequest['approval']> } | undefined>(
+  undefined,
+);
+
+export const coverage = signal<TrackAnswer | undefined>(undefined);
+export const answer = signal<TrackAnswer | undefined>(undefined);
+/** The question is shown, and not the answer that there is. */
+export const isAskingAnew = signal(true);
+export const asking = signal<'coverage' | 'answer' | 'still' | undefined>(undefined);
+export const trouble = signal<string | undefined>(undefined);
+/** Faults are told once somebody has tried. */
+export const tried = signal(false);
+/** A refusal has spoken of a second signature. */
+const wasApprovalMissing = signal(false);
+/** A still that the box has made because somebody asked here; `url` is the picture. */
+export const askedStill = signal<{ box: string; view: string | null; at: string; url: string } | undefined>(
+  undefined,
+);
+
+export const isApprovalNeeded = computed(
+  () => wasApprovalMissing.value || coverage.value?.grade === 'persons' || answer.value?.grade === 'persons',
+);
+
+/** What was looked up is of another camera or time than what stands in the form. */
+export const isStale = computed(() => {
+  if (coverage.value === undefined) return false;
+  const { box, question } = coverage.value.asked;
+  const { daily: asked } = question;
+  return (
+    box !== form.value.box.trim() ||
+    Date.parse(question.from) !== Date.parse(interval.value.from) ||
+    Date.parse(question.to) !== Date.parse(interval.value.to) ||
+    asked?.from !== daily.value?.from ||
+    asked?.to !== daily.value?.to
+  );
+});
+
+export const isFormWhole = computed(() => {
+  const window = daily.value;
+  const isDailyWhole = window === undefined || (window.from !== '' && window.to !== '');
+  return isDailyWhole && form.value.box.trim() !== '' && unreadableOf(form.value) === undefined;
+});
+
+/** The one that is drawn on, and shown behind the replay where the time says nothing else. */
+export const viewOfNow = computed<AnsweredView | undefined>(() => {
+  const views = coverage.value?.views ?? [];
+  return views.find(({ view }) => view === chosenView.value) ?? views[0];
+});
+
+export function startInterval(): void {
+  if (interval.value.from === '') interval.value = lastHours(24);
+}
+
+function base(kind: Question['answer']): TrackRequest {
+  const { box, case: number, reason } = form.value;
+  const window = daily.value;
+  const isCount = kind === 'count';
+  const toStep = (iso: string, round: (steps: number) => number) =>
+    new Date(round(Date.parse(iso) / COUNT_STEP_MS) * COUNT_STEP_MS).toISOString();
+  const { from, to } = interval.value;
+  return {
+    ...{ box: box.trim(), case: number.trim(), reason: reason.trim() },
+    question: {
+      from: isCount ? toStep(from, Math.floor) : from,
+      to: isCount ? toStep(to, Math.ceil) : to,
+      ...(window !== undefined && { daily: window }),
+      answer: kind,
+    },
+  };
+}
+
+/** The question as it would be asked now; the second person signs the same one. */
+export function wholeQuestion(): TrackRequest {
+  const request = base(answerKind.value);
+  const place = drawn.value;
+  const view = viewOfNow.value?.view;
+  return {
+    ...request,
+    question: {
+      ...request.question,
+      ...(classes.value.size > 0 && { classes: [...classes.value] }),
+      ...(colours.value.size > 0 && { colours: [...colours.value] }),
+      ...(place !== undefined && view !== undefined && { view, where: asPlace(place) }),
+    },
+  };
+}
+
+export async function lookUp(): Promise<void> {
+  tried.value = true;
+  if (!isFormWhole.value || asking.value !== undefined) return;
+  const got = await asked('coverage', () =>
+    post<TrackAnswer>('/api/tracks', { ...base('coverage'), ...approved() }),
+  );
+  if (got === undefined) return;
+  const isOther = coverage.value?.asked.box !== got.asked.box;
+  coverage.value = got;
+  if (!got.views.some(({ view }) => view === chosenView.value)) chosenView.value = got.views[0]?.view;
+  if (isOther) drawn.value = undefined;
+  if (got.grade === 'counts') answerKind.value = 'count';
+  tried.value = false;
+}
+
+export async function ask(): Promise<void> {
+  tried.value = true;
+  const hasFault = drawn.value !== undefined && isFaulty(drawn.value);
+  if (!isFormWhole.value || isStale.value || hasFault || asking.value !== undefined) return;
+  const got = await asked('answer', () =>
+    post<TrackAnswer>('/api/tracks', { ...wholeQuestion(), ...approved() }),
+  );
+  if (got === undefined) return;
+  answer.value = got;
+  isAskingAnew.value = false;
+  tried.value = false;
+  // An approval is of one question.
+  approval.value = undefined;
+}
+
+/** A redacted still of what the camera sees now. */
+export async function askStill(): Promise<void> {
+  if (asking.value !== undefined) return;
+  const { box, case: number, reason } = base('coverage');
+  const got = await asked('still', () =>
+    post<TrackStillAnswer>('/api/tracks/still', { box, case: number, reason }),
+  );
+  if (got === undefined) return;
+  const bytes = Uint8Array.from(atob(got.jpeg), (letter) => letter.charCodeAt(0));
+  const before = askedStill.value;
+  if (before !== undefined) URL.revokeObjectURL(before.url);
+  const url = URL.createObjectURL(new Blob([bytes], { type: 'image/jpeg' }));
+  askedStill.value = { box, view: got.view, at: got.at, url };
+}
+
+function approved(): Pick<TrackRequest, 'approval'> {
+  return approval.value === undefined ? {} : { approval: approval.value.envelope };
+}
+
+/** Undefined where it was refused: that is told. */
+async function asked<T>(
+  what: NonNullable<typeof asking.value>,
+  send: () => Promise<T>,
+): Promise<T | undefined> {
+  asking.value = what;
+  trouble.value = undefined;
+  try {
+    return await send();
+  } catch (error) {
+    const { notSent, session } = desk.value.search;
+    const isOver = error instanceof ApiProblem && error.status === 401;
+    trouble.value = isOver ? session : notSent(explain(error));
+    if (error instanceof ApiProblem && /approv|second (key|sign)/i.test(error.title))
+      wasApprovalMissing.value = true;
+    return undefined;
+  } finally {
+    asking.value = undefined;
+  }
+}

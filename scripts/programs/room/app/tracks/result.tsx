@@ -1,0 +1,121 @@
+/** The answer: one sentence, the list, the time bar and the replay. */
+import { useEffect, useRef } from 'preact/hooks';
+import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
+import type { TrackAnswer } from '../../contract/tracks.ts';
+import { count, plain, when } from '../desk/say.ts';
+import { may } from '../session.ts';
+import { trackWords } from '../words/tracks.ts';
+import { Controls } from './controls.tsx';
+import { TrackList } from './list.tsx';
+import { chosen, gaps, nowMs, seek, span, tracks } from './player.ts';
+import { isAskingAnew } from './question.ts';
+import { ReplayPicture } from './replay-canvas.tsx';
+import { coverageText, deedText } from './say.ts';
+import { TimeBar } from './time-bar.tsx';
+
+export function Result({ answer }: { readonly answer: TrackAnswer }) {
+  const { summary, form } = trackWords.value;
+  const { asked, matches, coverage, more, left } = answer;
+  const { question } = asked;
+  const sentence = useRef<HTMLParagraphElement>(null);
+  // Whoever does not see the screen change hears the answer.
+  useEffect(() => sentence.current?.focus(), [answer]);
+  const isCount = question.answer !== 'tracks' || answer.grade === 'counts';
+  const place = summary.found(count(matches), deedText(question.where));
+  return (
+    <div class="t-result">
+      <div class="t-told">
+        <div>
+          <p class="t-asked-for">
+            <b>{plain(asked.box)}</b> · {when(question.from)} – {when(question.to)}
+            {question.daily !== undefined &&
+              ` · ${summary.dailyBetween(plain(question.daily.from), plain(question.daily.to))}`}{' '}
+            · <span class="quiet">{`${plain(asked.case)}, ${plain(asked.reason)}`}</span>
+          </p>
+          <p class="t-sentence" ref={sentence} tabIndex={-1}>
+            {coverageText(place, coverage)}
+          </p>
+        </div>
+        <div class="desk-acts">
+          {may('export') && !isCount && <Exports id={answer.id} />}
+          <Button
+            class="d-small"
+            onClick={() => {
+              isAskingAnew.value = true;
+            }}
+          >
+            {form.change}
+          </Button>
+        </div>
+      </div>
+      {more > 0 && <Notice tone="warn">{summary.more(count(more))}</Notice>}
+      {isCount ? (
+        <Count answer={answer} />
+      ) : (
+        <div class="t-split">
+          <div class="t-side">
+            <TrackList />
+            {matches === 0 && <p class="t-none">{summary.none}</p>}
+            {coverage.more > 0 && <p class="quiet">{summary.moreGaps(count(coverage.more))}</p>}
+          </div>
+          <div class="t-main">
+            <Controls />
+            <ReplayPicture />
+            <Bar />
+          </div>
+        </div>
+      )}
+      <p class="quiet t-left">
+        {summary.order(plain(answer.order))}.{' '}
+        {summary.left(count(left.case), count(left.keyDay), count(left.day))}
+      </p>
+    </div>
+  );
+}
+
+function Exports({ id }: { readonly id: string }) {
+  const { exports } = trackWords.value;
+  const path = `/api/tracks/${encodeURIComponent(id)}/tracks`;
+  return (
+    <>
+      <a class="button d-small" href={`${path}.csv`} download aria-label={`${exports.about} ${exports.csv}`}>
+        {exports.csv}
+      </a>
+      <a
+        class="button d-small"
+        href={`${path}.mf.json`}
+        download
+        aria-label={`${exports.about} ${exports.mfJson}`}
+      >
+        {exports.mfJson}
+      </a>
+    </>
+  );
+}
+
+/** The needle moves with every frame: nothing else is drawn again for it. */
+function Bar() {
+  return (
+    <TimeBar
+      {...span.value}
+      tracks={tracks.value}
+      gaps={gaps.value}
+      chosen={chosen.value}
+      nowMs={nowMs.value}
+      onSeek={seek}
+    />
+  );
+}
+
+function Count({ answer }: { readonly answer: TrackAnswer }) {
+  const { summary } = trackWords.value;
+  return (
+    <div class="t-count">
+      <p>
+        <strong>{count(answer.matches)}</strong> {deedText(answer.asked.question.where)}
+      </p>
+      <TimeBar {...span.value} tracks={[]} gaps={gaps.value} />
+      {answer.coverage.more > 0 && <p class="quiet">{summary.moreGaps(count(answer.coverage.more))}</p>}
+    </div>
+  );
+}

@@ -1,0 +1,74 @@
+/** How the screen of tracks says times of day, and what happened to a track. */
+import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
+import { language } from '../../../../../agent/kit/words.ts';
+import { count, plain, share } from '../desk/say.ts';
+import { wallTime } from '../desk/zone.ts';
+import { session } from '../session.ts';
+import { trackWords } from '../words/tracks.ts';
+import { words } from '../words/words.ts';
+
+const DAY_MS = 24 * 3600_000;
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+const zone = (): string => session.value?.timeZone ?? 'UTC';
+
+function formatted(ms: number, style: 'second' | 'minute' | 'day'): string {
+  const locale = language.value === 'en' ? 'en-GB' : 'fr';
+  const key = `${style} ${locale} ${zone()}`;
+  let format = formats.get(key);
+  if (format === undefined) {
+    format = new Intl.DateTimeFormat(locale, {
+      timeZone: zone(),
+      ...(style === 'day'
+        ? { day: 'numeric', month: 'short' }
+        : { timeStyle: style === 'second' ? ('medium' as const) : ('short' as const) }),
+    });
+    formats.set(key, format);
+  }
+  return format.format(ms);
+}
+
+/** On the room's wall, with seconds. */
+export const clock = (ms: number): string => formatted(ms, 'second');
+export const dayOf = (ms: number): string => formatted(ms, 'day');
+
+/** With the day, where the time that is looked at has several. */
+export function moment(ms: number, spanMs: number): string {
+  return spanMs > DAY_MS ? `${dayOf(ms)} ${clock(ms)}` : clock(ms);
+}
+
+/** Of an axis: days where it has several, else hours and minutes. */
+export function mark(ms: number, stepMs: number): string {
+  return stepMs >= DAY_MS ? dayOf(ms) : formatted(ms, 'minute');
+}
+
+/** From UTC to the room's wall. */
+export function offsetAt(ms: number): number {
+  const minute = 60_000;
+  const whole = Math.floor(ms / minute) * minute;
+  return Date.parse(`${wallTime(whole, zone())}:00.000Z`) - whole;
+}
+
+/** One of its class, without an article. */
+export function classText(label: string): string {
+  const { labels } = words.value;
+  const [one] = (Object.hasOwn(labels, label) ? labels[label] : undefined) ?? [plain(label)];
+  return one.replace(/^(an?|une?) /, '');
+}
+
+export function deedText(place: TrackPlace | undefined): string {
+  const { deed } = trackWords.value;
+  if (place === undefined) return deed.none;
+  return 'line' in place ? deed[place.direction] : deed[place.does];
+}
+
+/** One plain sentence: what was found, and how much of the time the box can speak of. */
+export function coverageText(found: string, { seen, watched, gaps, more }: TrackCoverage): string {
+  const { summary } = trackWords.value;
+  const many = gaps.length + more;
+  return summary.join(found, [
+    summary.seen(share(seen)),
+    ...(watched > 0 ? [summary.watched(share(watched))] : []),
+    many === 0 ? summary.whole : summary.gaps(many, count(many), share(Math.max(0, 1 - seen - watched))),
+  ]);
+}

@@ -1,0 +1,54 @@
+/** When the box looked in the time that is asked about, and which views there were. */
+import type { TrackAnswer } from '../../contract/tracks.ts';
+import { count, when } from '../desk/say.ts';
+import { desk } from '../words/desk.ts';
+import { trackWords } from '../words/tracks.ts';
+import { chosenView, drawn, viewOfNow } from './question.ts';
+import { gapsOf } from './replay.ts';
+import { coverageText } from './say.ts';
+import { TimeBar } from './time-bar.tsx';
+
+export function Sight({ answer }: { readonly answer: TrackAnswer }) {
+  const { views, grades, summary } = trackWords.value;
+  const { asked, coverage, kept, grade } = answer;
+  const { from, to } = asked.question;
+  const days = desk.value.days(kept.days);
+  return (
+    <section class="t-sight" aria-label={views.title}>
+      <p class="t-sentence">{coverageText(views.title, coverage)}</p>
+      <TimeBar fromMs={Date.parse(from)} toMs={Date.parse(to)} tracks={NONE} gaps={gapsOf(coverage)} />
+      <p class="quiet">
+        {grades[grade]} {kept.oldest === null ? views.keptNone(days) : views.kept(days, when(kept.oldest))}{' '}
+        {coverage.more > 0 && summary.moreGaps(count(coverage.more))}
+      </p>
+      {answer.views.length === 0 && <p>{views.none}</p>}
+      {answer.views.length > 1 && <Views all={answer.views} />}
+    </section>
+  );
+}
+
+const NONE: readonly never[] = [];
+
+function Views({ all }: { readonly all: TrackAnswer['views'] }) {
+  const { views } = trackWords.value;
+  return (
+    <fieldset class="t-views">
+      <legend>{views.choose}</legend>
+      {all.map(({ view, to }) => (
+        <label key={view} class="check">
+          <input
+            type="radio"
+            name="view"
+            checked={viewOfNow.value?.view === view}
+            onChange={() => {
+              // What is drawn on one view is another place on the next.
+              if (viewOfNow.value?.view !== view) drawn.value = undefined;
+              chosenView.value = view;
+            }}
+          />
+          <span>{views.span(when(view), to === null ? views.now : when(to))}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}

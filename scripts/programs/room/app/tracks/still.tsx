@@ -1,0 +1,57 @@
+/** The picture of a view: the newest still that the room holds of it, or the one that the box was asked for. */
+import { signal } from '@preact/signals';
+import { Button } from '../../../../../agent/kit/controls.tsx';
+import { when } from '../desk/say.ts';
+import { may } from '../session.ts';
+import { trackWords } from '../words/tracks.ts';
+import { type AnsweredView, askedStill, asking, askStill } from './question.ts';
+
+/** Those that the browser could not load. */
+const broken = signal<ReadonlySet<string>>(new Set());
+
+interface Still {
+  readonly url: string;
+  readonly at: string;
+}
+
+/** Undefined: an empty frame is drawn. */
+export function stillOf(view: AnsweredView | undefined, box: string): Still | undefined {
+  if (view === undefined) return undefined;
+  const made = askedStill.value;
+  if (made !== undefined && made.box === box && made.view === view.view) return made;
+  if (view.still === null || !may('see-still')) return undefined;
+  const { incident, moment, at } = view.still;
+  const url = `/api/incidents/${incident}/stills/${encodeURIComponent(moment)}`;
+  return broken.value.has(url) ? undefined : { url, at };
+}
+
+export function onBroken(url: string): void {
+  broken.value = new Set([...broken.value, url]);
+}
+
+interface Props {
+  readonly view: AnsweredView;
+  readonly box: string;
+  /** A still can be asked for here. */
+  readonly canAsk?: boolean;
+}
+
+/** Of what day the picture is, or why there is none. */
+export function StillNote({ view, box, canAsk = false }: Props) {
+  const { views } = trackWords.value;
+  const still = stillOf(view, box);
+  if (still !== undefined) return <p class="quiet t-still-note">{views.still(when(still.at))}</p>;
+  const made = askedStill.value;
+  const isOther = made !== undefined && made.box === box && made.view !== view.view;
+  return (
+    <p class="quiet t-still-note">
+      {view.still === null || !may('see-still') ? views.noStill : views.brokenStill}{' '}
+      {isOther && views.otherView}
+      {canAsk && !isOther && view.to === null && (
+        <Button disabled={asking.value !== undefined} class="d-small" onClick={() => void askStill()}>
+          {asking.value === 'still' ? views.askingStill : views.askStill}
+        </Button>
+      )}
+    </p>
+  );
+}
