@@ -26,8 +26,8 @@ import { words } from '../words/words.ts';
 
 export function TracksScreen() {
   const { form: texts, intro } = trackWords.value;
+  startInterval();
   useEffect(() => {
-    startInterval();
     if (form.value.box === '' && chosenCamera.value !== undefined)
       form.value = { ...form.value, box: chosenCamera.value.split('/')[1] ?? '' };
     return watchFleet();

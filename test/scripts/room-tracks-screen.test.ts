@@ -1,0 +1,474 @@
+/** The screen of tracks in Chromium: asked by mouse and by key alone, the answer as list, bar and replay, in both languages and themes. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'puppeteer-core';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import type { TrackAnswer, TrackRequest } from '../../scripts/programs/room/contract/tracks.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { putCamera } from '../lib/console-rows.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import { CASE, OLDER_VIEW, trackAnswer, VIEW } from '../lib/room-tracks.ts';
+import { violations } from '../page/in-page.ts';
+import { type Look, openBrowser } from '../page/phone.ts';
+
+const SCREENS_DIR = join(ROOT, '.cache/room-tracks-screens');
+
+/** What stands in for the server's part. */
+interface Box {
+  readonly asked: TrackRequest[];
+  readonly stills: object[];
+  /** Of the next answer. */
+  change: Partial<TrackAnswer>;
+  refusal: string | undefined;
+}
+
+interface Shown extends Tab {
+  readonly box: Box;
+  tabTo(selector: string): Promise<void>;
+  fill(): Promise<void>;
+  lookUp(): Promise<void>;
+}
+
+interface Opening {
+  readonly look?: Look;
+  readonly who?: string;
+  readonly size?: { readonly width: number; readonly height: number };
+  readonly isStill?: boolean;
+}
+
+let jpeg: Buffer;
+
+async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise<Shown> {
+  const {
+    look = ['en', 'light'],
+    who = 'Omar',
+    size = { width: 1366, height: 768 },
+    isStill = true,
+  } = opening;
+  const room = await appRoom(t, {
+    settings: { signer: 'unused' },
+    fill: async (db) => {
+      for (const name of ['cam-1', 'cam-2', 'square-1']) await putCamera(db, name, Date.now());
+    },
+  });
+  const context = await contextOf(t, browser, room.home, who);
+  const before = `localStorage.setItem('theme', '${look[1]}')`;
+  const tab = await tabOf(context, room.home, { look, before, width: size.width, path: '/queue' });
+  const { page } = tab;
+  await page.setViewport(size);
+  await page.emulateMediaFeatures([
+    { name: 'prefers-color-scheme', value: look[1] },
+    { name: 'prefers-reduced-motion', value: isStill ? 'reduce' : 'no-preference' },
+  ]);
+  const box: Box = { asked: [], stills: [], change: {}, refusal: undefined };
+  await standIn(page, box);
+  await tab.until('document.querySelector(".link-live") !== null');
+  const shown: Shown = {
+    ...{ ...tab, box },
+    tabTo: async (selector) => {
+      for (let i = 0; i < 120; i++) {
+        if (await page.evaluate(`document.activeElement?.matches(${JSON.stringify(selector)})`)) return;
+        await page.keyboard.press('Tab');
+      }
+      throw new Error(`Tab does not lead to ${selector}`);
+    },
+    fill: async () => {
+      await page.type('[name=box]', 'square-1');
+      await page.type('[name=case]', CASE);
+      await page.type('[name=reason]', 'theft of a bicycle');
+      // As somebody chooses in a calendar.
+      for (const [end, wall] of [
+        ['from', '2026-11-12T22:00'],
+        ['to', '2026-11-12T22:20'],
+      ])
+        await page.evaluate(`(() => {
+          const field = document.querySelector('.d-interval [name=${end}]');
+          field.value = '${wall}';
+          field.dispatchEvent(new Event('change', { bubbles: true }));
+        })()`);
+    },
+    lookUp: async () => {
+      await shown.fill();
+      await page.click('.t-form [type=submit]');
+      await tab.until('document.querySelector(".t-drawing .stage-shapes") !== null');
+    },
+  };
+  if (who !== 'Anna') {
+    await page.evaluate(`document.querySelector('nav a[href="/tracks"]').click()`);
+    await tab.until('document.querySelector("[data-screen=tracks]") !== null');
+  }
+  return shown;
+}
+
+async function standIn(page: Page, box: Box): Promise<void> {
+  await page.setRequestInterception(true);
+  page.on('request', (request) => {
+    const { pathname } = new URL(request.url());
+    const json = (status: number, body: object) =>
+      void request.respond({ status, body: JSON.stringify(body), contentType: 'application/json' });
+    const posted = (): unknown => JSON.parse(request.postData() ?? 'null');
+    if (pathname === '/api/tracks') {
+      const body = posted() as TrackRequest;
+      box.asked.push(body);
+      if (box.refusal === undefined) json(200, trackAnswer(body, box.change));
+      else json(422, { type: 'about:blank', title: box.refusal, status: 422 });
+    } else if (pathname === '/api/tracks/still') {
+      box.stills.push(posted() as object);
+      const made = { view: OLDER_VIEW, at: '2026-11-13T09:00:00.000Z', sha256: '0'.repeat(64) };
+      json(200, { ...made, jpeg: jpeg.toString('base64') });
+    } else if (pathname === '/api/incidents/7/stills/snapshot') {
+      void request.respond({ status: 200, body: jpeg, contentType: 'image/jpeg' });
+    } else if (pathname.startsWith('/api/tracks/')) {
+      const headers = { 'content-disposition': 'attachment; filename="tracks"' };
+      void request.respond({ status: 200, body: 'x', contentType: 'text/csv', headers });
+    } else void request.continue();
+  });
+}
+
+/** Of the picture, on the screen. */
+async function frameOf(page: Page, selector: string): Promise<(x: number, y: number) => [number, number]> {
+  const box = (await page.evaluate(`(() => {
+    const element = document.querySelector('${selector}');
+    element.scrollIntoView({ block: 'center' });
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [left, top, width, height];
+  })()`)) as [number, number, number, number];
+  const [left, top, width, height] = box;
+  return (x, y) => [left + x * width, top + y * height];
+}
+
+async function drag(page: Page, from: [number, number], to: [number, number]): Promise<void> {
+  await page.mouse.move(...from);
+  await page.mouse.down();
+  await page.mouse.move(...to, { steps: 6 });
+  await page.mouse.up();
+}
+
+const press = (page: Page, text: string): Promise<unknown> =>
+  page.evaluate(
+    `[...document.querySelectorAll('button')].find((one) => one.textContent.trim().startsWith('${text}')).click()`,
+  );
+
+/** Of the canvas: how many points are drawn, and are the colour of a figure. */
+const FIGURES = `(() => {
+  const canvas = document.querySelector('canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) if (data[i] > 240 && data[i + 1] > 140 && data[i + 1] < 175 && data[i + 2] < 80) n++;
+  return n;
+})()`;
+const CLOCK = 'document.querySelector(".t-clock").textContent';
+
+t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
+  const frame = await sharp(join(ROOT, 'docs/alert.jpg'))
+    .resize(1280, 720, { fit: 'cover' })
+    .jpeg()
+    .toBuffer();
+  jpeg = frame;
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  rmSync(SCREENS_DIR, { recursive: true, force: true });
+  mkdirSync(SCREENS_DIR, { recursive: true });
+  await t.test('by mouse', (t) => byMouse(t, browser));
+  await t.test('by key alone', (t) => byKey(t, browser));
+  await t.test('list, bar and replay', (t) => replayed(t, browser));
+  await t.test('without a still', (t) => withoutStill(t, browser));
+  await t.test('a second signature', (t) => approved(t, browser));
+  await t.test('numbers only', (t) => counted(t, browser));
+  await t.test('an auditor', (t) => auditor(t, browser));
+  for (const [look, size] of [
+    [['en', 'light'], { width: 1366, height: 768 }],
+    [['fr', 'dark'], { width: 1366, height: 768 }],
+    [['fr', 'light'], { width: 390, height: 844 }],
+    [['en', 'dark'], { width: 390, height: 844 }],
+  ] as const)
+    await t.test(`looks, ${look.join(', ')}, ${size.width} px`, (t) => looks(t, browser, { look, size }));
+});
+
+async function byMouse(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
+  const { page, box, until } = shown;
+  await page.click('.t-form [type=submit]');
+  await until('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
+  t.same(box.asked, [], 'nothing is asked without camera, case and reason');
+  await shown.lookUp();
+  t.match(box.asked, [
+    {
+      ...{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' },
+      question: { answer: 'coverage', from: '2026-11-12T21:00:00.000Z', to: '2026-11-12T21:20:00.000Z' },
+    },
+  ]);
+  t.notOk('where' in (box.asked[0]?.question ?? {}));
+  t.match(await shown.text('.t-sight'), /analysed in 71.%.*3 gaps/);
+  t.match(await shown.text('.t-still-note'), /Still of 11 Nov 2026/);
+
+  await press(page, 'Line');
+  await until('document.querySelector(".t-shape") !== null');
+  const at = await frameOf(page, '.stage-frame');
+  await drag(page, at(0.2, 0.5), at(0.8, 0.75));
+  await page.select('[name=direction]', 'right');
+  await until('document.querySelectorAll(".t-arrow").length === 1');
+  t.equal(await page.$eval('.t-arrow', (arrow) => arrow.getAttribute('data-side')), 'right');
+  await drag(page, at(0.8, 0.75), at(0.8, 0.5));
+  await page.click('[name=colour-white]');
+  await page.click('#ask-tracks');
+  await until('document.querySelector(".t-result") !== null');
+  const line = box.asked.at(-1)?.question.where as { line: [number, number][] } | undefined;
+  t.match(box.asked.at(-1)?.question, { answer: 'tracks', view: VIEW, colours: ['white'] });
+  t.match(line, { direction: 'right' });
+  for (const [i, [x, y]] of (
+    [
+      [0.2, 0.5],
+      [0.8, 0.5],
+    ] as const
+  ).entries())
+    t.ok(Math.hypot((line?.line[i]?.[0] ?? 9) - x, (line?.line[i]?.[1] ?? 9) - y) < 0.01, `end ${i}`);
+
+  await press(page, 'Change the question');
+  await until('document.querySelector(".t-drawing .stage-shapes") !== null');
+  await press(page, 'Area');
+  await until('document.querySelector(".t-area") !== null');
+  const on = await frameOf(page, '.stage-frame');
+  await drag(page, on(0.05, 0.1), on(0.25, 0.4));
+  await drag(page, on(0.15, 0.1), on(0.15, 0.2));
+  await page.select('[name=does]', 'stops');
+  await page.$eval('[name=at-least]', (input) => (input as unknown as { select(): void }).select());
+  await page.type('[name=at-least]', '20');
+  await page.click('#ask-tracks');
+  await until('document.querySelector(".t-result") !== null');
+  const area = box.asked.at(-1)?.question.where as { polygon: number[][] } | undefined;
+  t.match(area, { does: 'stops', atLeastS: 20 });
+  t.equal(area?.polygon.length, 5, 'the middle of a side has become a corner');
+  t.same(shown.complaints, []);
+}
+
+async function byKey(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
+  const { page, box, until, tabTo } = shown;
+  const { keyboard } = page;
+  const typed = async (selector: string, text: string): Promise<void> => {
+    await tabTo(selector);
+    await keyboard.type(text);
+  };
+  await typed('[name=box]', 'square-1');
+  await typed('[name=case]', CASE);
+  await typed('[name=reason]', 'theft of a bicycle');
+  await keyboard.press('Enter');
+  await until('document.querySelector(".t-drawing .stage-shapes") !== null');
+  await tabTo('.t-place button:nth-child(2)');
+  await keyboard.press('Enter');
+  await until('document.querySelector(".t-line") !== null');
+  // The picture stands before what is asked of it.
+  await keyboard.down('Shift');
+  for (let i = 0; i < 40; i++) {
+    if (await page.evaluate('document.activeElement.dataset.handle === "0"')) break;
+    await keyboard.press('Tab');
+  }
+  await keyboard.up('Shift');
+  t.match(await page.evaluate('document.activeElement.getAttribute("aria-label")'), 'End 1 of the line');
+  for (let i = 0; i < 10; i++) await keyboard.press('ArrowUp');
+  await keyboard.down('Shift');
+  await keyboard.press('ArrowLeft');
+  await keyboard.up('Shift');
+  t.equal(
+    await page.evaluate('document.activeElement.getAttribute("aria-valuetext")'),
+    '33 % from the left, 65 % from the top',
+  );
+  await tabTo('[name=direction]');
+  await keyboard.press('ArrowDown');
+  await tabTo('#ask-tracks');
+  await keyboard.press('Enter');
+  await until('document.querySelector(".t-result") !== null');
+  t.match(box.asked.at(-1)?.question.where, {
+    line: [
+      [0.325, 0.65],
+      [0.65, 0.7],
+    ],
+    direction: 'left',
+  });
+  t.match(await page.evaluate('document.activeElement.className'), 't-sentence', 'the answer is read out');
+
+  const first = await page.evaluate(CLOCK);
+  await keyboard.press(' ');
+  await until(`${CLOCK} !== ${JSON.stringify(first)}`);
+  await keyboard.press(' ');
+  await until('document.querySelector(".t-tool.main").getAttribute("aria-label") === "Play"');
+  await keyboard.press('ArrowRight');
+  await until('document.querySelector(".t-chosen-row") !== null');
+  const chosen = () => page.$eval('.t-chosen-row b', ({ textContent }) => textContent);
+  const before = await chosen();
+  await keyboard.press('ArrowRight');
+  await until(`document.querySelector('.t-chosen-row b').textContent !== '${before}'`);
+  await keyboard.press('ArrowLeft');
+  await until(`document.querySelector('.t-chosen-row b').textContent === '${before}'`);
+  await keyboard.press('t');
+  await until('document.querySelector(".t-batch")?.textContent.endsWith("of 34") === true');
+  await keyboard.press('h');
+  await until('document.querySelectorAll(".t-toggle[aria-pressed=true]").length === 2');
+  await keyboard.press('t');
+  await tabTo('.t-row');
+  await keyboard.press('End');
+  await keyboard.press('Enter');
+  await until('document.querySelector(".t-blank") !== null');
+  t.match(await shown.text('.t-blank'), 'the camera showed another view');
+  await tabTo('.t-seek');
+  await keyboard.press('Home');
+  await until('document.querySelector(".t-blank") === null');
+  await keyboard.press('ArrowRight');
+  t.match(
+    await page.$eval('.t-seek', (bar) => bar.getAttribute('aria-valuetext')),
+    /; [\d:]{8}–[\d:]{8}: \d/,
+  );
+  await keyboard.press('?');
+  await until('document.querySelector("dialog[open]") !== null');
+  t.match(await shown.text('dialog'), /passages: play, pause[\s\S]*Passages/);
+  t.same(shown.complaints, []);
+}
+
+async function replayed(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser, { isStill: false });
+  const { page, until } = shown;
+  await shown.lookUp();
+  await page.click('#ask-tracks');
+  await until('document.querySelector(".t-result") !== null');
+  t.match(await shown.text('.t-sentence'), /^34 passed: .*71.%.*12.%.*3 gaps \(17.%\)/);
+  const rows = (await page.$$eval('.t-list li', (all) => all.map(({ className }) => className))) as string[];
+  t.equal(rows.length, 37);
+  t.equal(rows.filter((name) => name === 't-gap-row').length, 3);
+  t.ok(rows.indexOf('t-gap-row') > 2 && rows.indexOf('t-gap-row') < 30, 'a gap stands among the tracks');
+  const first = await page.evaluate(CLOCK);
+  await until(`${CLOCK} !== ${JSON.stringify(first)}`);
+  await until(`${FIGURES} > 40`);
+  await page.keyboard.press(' ');
+  await page.click('.t-list [data-track="4"] .t-row');
+  await until('document.querySelector(".t-video") !== null');
+  t.same(await page.$eval('.t-video a', (link) => ['target', 'rel'].map((name) => link.getAttribute(name))), [
+    '_blank',
+    'noopener noreferrer',
+  ]);
+  t.match(await shown.text('.t-video'), 'Range: clock=20261112T');
+  t.same(await page.$$('.t-video img'), [], 'what others wrote is text');
+  const bar = await frameOf(page, '.t-bar svg');
+  await page.mouse.move(...bar(300 / 1200, 0.5));
+  await until('document.querySelector(".t-tip.t-in-gap") !== null');
+  t.match(await shown.text('.t-tip'), 'the camera could not see');
+  await page.mouse.click(...bar(300 / 1200, 0.3));
+  await until('document.querySelector(".t-blank") !== null');
+  t.equal(await page.evaluate(FIGURES), 0, 'nothing is drawn where nothing was seen');
+  await press(page, 'Hits together');
+  await until('document.querySelector(".t-blank") === null');
+  t.match(await page.$eval('canvas', (canvas) => canvas.getAttribute('aria-label')), /[1-8] figures/);
+  const exports = await page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href')));
+  t.same(exports, ['/api/tracks/answer-tracks/tracks.csv', '/api/tracks/answer-tracks/tracks.mf.json']);
+  const csv = page.waitForRequest((request) => request.url().endsWith('tracks.csv'));
+  await page.click('a[download]');
+  await csv;
+  t.same(shown.complaints, []);
+}
+
+async function withoutStill(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
+  const { page, box, until } = shown;
+  const view = { view: OLDER_VIEW, to: null, widthToHeight: 4 / 3, still: null };
+  box.change = { views: [view] };
+  await shown.lookUp();
+  t.match(await shown.text('.t-still-note'), 'an empty frame of the same shape');
+  const { width, height } = (await page.evaluate(
+    '(({ width, height }) => ({ width, height }))(document.querySelector(".stage-frame").getBoundingClientRect())',
+  )) as { width: number; height: number };
+  t.ok(Math.abs(width / height - 4 / 3) < 0.02);
+  await press(page, 'Ask the box for a still');
+  await until('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
+  t.match(box.stills, [{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' }]);
+  t.match(await shown.text('.t-still-note'), 'Still of 13 Nov 2026');
+  t.same(shown.complaints, []);
+}
+
+async function approved(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
+  const { page, box, until } = shown;
+  await shown.lookUp();
+  t.equal(await page.$('[name=approval]'), null, 'not where nothing says that it is needed');
+  box.refusal = 'the box refused it: a question about persons needs the approval of a second key';
+  await page.click('#ask-tracks');
+  await until('document.querySelector("[name=approval]") !== null');
+  t.match(await shown.text('main [role=alert]'), 'What you typed is kept.');
+  const file = join(scratch(t), 'approval.json');
+  const choose = async (content: object): Promise<void> => {
+    writeFileSync(file, JSON.stringify(content));
+    const input = await page.$('[name=approval]');
+    await (input as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
+  };
+  await choose({ nothing: 'of it' });
+  await until('document.querySelector(".t-approval .fault") !== null');
+  const signed = {
+    payloadType: 'application/vnd.vigie.track-approval+json',
+    payload: 'e30=',
+    signatures: [],
+  };
+  await choose(signed);
+  await until('document.querySelector(".t-approval").textContent.includes("approval.json")');
+  box.refusal = undefined;
+  await page.click('#ask-tracks');
+  await until('document.querySelector(".t-result") !== null');
+  t.match(box.asked.at(-1), { approval: signed });
+  t.same(shown.complaints, []);
+}
+
+async function counted(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser);
+  const { page, box, until } = shown;
+  box.change = { grade: 'counts' };
+  await shown.lookUp();
+  await page.click('#ask-tracks');
+  await until('document.querySelector(".t-count") !== null');
+  t.match(box.asked.at(-1)?.question, { answer: 'count', from: '2026-11-12T21:00:00.000Z' });
+  t.match(await shown.text('.t-count'), '34 passed');
+  t.equal(await page.$('canvas'), null);
+  t.same(shown.complaints, []);
+}
+
+async function auditor(t: Test, browser: Browser): Promise<void> {
+  const shown = await opened(t, browser, { who: 'Anna' });
+  t.equal(await shown.page.$('nav a[href="/tracks"]'), null);
+}
+
+async function looks(t: Test, browser: Browser, opening: Opening & { look: Look }): Promise<void> {
+  const shown = await opened(t, browser, opening);
+  const { page, until } = shown;
+  const faults: string[] = [];
+  const check = async (name: string): Promise<void> => {
+    const file = join(SCREENS_DIR, `${opening.size?.width}-${opening.look.join('-')}-${name}.png`);
+    await page.screenshot({ path: file as `${string}.png` });
+    const wide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
+    faults.push(...(await violations(page)).map((fault) => `${name}: ${fault}`));
+    if (wide === true) faults.push(`${name} is too wide`);
+  };
+  await check('1-empty');
+  await shown.lookUp();
+  await page.click('.t-place button:nth-child(2)');
+  await until('document.querySelector(".t-shape") !== null');
+  const at = await frameOf(page, '.stage-frame');
+  await drag(page, at(0.3, 0.55), at(0.62, 0.92));
+  await page.select('[name=direction]', 'left');
+  await check('2-drawing');
+  await page.click('#ask-tracks');
+  await until('document.querySelector(".t-result") !== null');
+  await page.click('.t-list [data-track="7"] .t-row');
+  await until('document.querySelector(".t-video") !== null');
+  await page.evaluate('document.querySelector(".t-controls").scrollIntoView()');
+  await page.evaluate('document.querySelector(".screen").scrollTop = 0');
+  await check('3-replay');
+  await page.keyboard.press('h');
+  await page.keyboard.press('t');
+  await until('document.querySelector(".t-batch") !== null');
+  await check('4-together');
+  await page.keyboard.press('t');
+  await page.click('.t-gap-row .t-row');
+  await until('document.querySelector(".t-blank") !== null');
+  await check('5-gap');
+  t.same(faults, []);
+  t.same(shown.complaints, []);
+}
