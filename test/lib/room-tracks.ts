@@ -35,8 +35,8 @@ function track(i: number, fromMs: number, fromS: number): FoundTrack {
   const at = (s: number): string => iso(fromMs, s);
   const label = CLASSES[i % CLASSES.length] ?? 'person';
   const isVehicle = ['car', 'truck', 'bus'].includes(label);
-  const y = isVehicle ? 0.9 : 0.52 + 0.32 * chance(i + 1);
-  const high = (isVehicle ? 0.2 : label === 'dog' ? 0.08 : 0.17) * (0.35 + y);
+  const y = isVehicle ? 0.62 + 0.2 * chance(i + 3) : 0.52 + 0.32 * chance(i + 1);
+  const high = (isVehicle ? 0.12 : label === 'dog' ? 0.08 : 0.17) * (0.35 + y);
   const isLeftward = i % 2 === 0;
   const wholeS = isVehicle ? 9 : 18 + 16 * chance(i + 5);
   const standsS = i % 4 === 1 && !isVehicle ? 12 + 30 * chance(i) : 0;
@@ -58,7 +58,7 @@ function track(i: number, fromMs: number, fromS: number): FoundTrack {
     colours: isVehicle ? [...(COLOURS[i % COLOURS.length] ?? [])] : [],
     from: at(fromS),
     to: at(fromS + lastS),
-    at: at(fromS + wholeS / 2),
+    at: at(fromS + wholeS * (0.25 + 0.2 * chance(i + 9))),
     durationS: 0,
     seen: i % 9 !== 2,
     score: i % 6 === 3 ? 0.41 : 0.84,
@@ -102,7 +102,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
     id: `answer-${question.answer}`,
     asked: { box, case: number, reason, question },
     order: `order-7 ${HOSTILE}`,
-    grade: 'vehicles',
+    grade: 'persons',
     kept: { days: 7, oldest: '2026-11-06T05:12:00.000Z' },
     views: [
       {

@@ -230,6 +230,7 @@ async function logout(t: Test, browser: Browser): Promise<void> {
 /** By which act of roles.ts each is there. */
 const SCREENS: Readonly<Record<string, Act>> = {
   ...{ queue: 'see-incidents', cameras: 'see-cameras', plan: 'see-cameras', search: 'search' },
+  tracks: 'ask-tracks',
   ...{ figures: 'see-figures', 'hand-over': 'hand-over', audit: 'see-audit' },
 };
 const BUTTONS: Readonly<Record<string, Act>> = {

@@ -20,7 +20,7 @@ import { type Look, openBrowser } from '../page/phone.ts';
 const APP_DIR = join(ROOT, 'scripts/programs/room/app');
 const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
 /** What these screens add to the console, gzip. */
-const WEIGHT_KB_MAX = 25;
+const WEIGHT_KB_MAX = 50;
 /** To lay out 1,500 tiles, in passes over a frame: some 25 ms where a pass takes .3. */
 const DRAWN_PASSES_MAX = 80;
 const LOOKS: readonly Look[] = [
@@ -29,7 +29,7 @@ const LOOKS: readonly Look[] = [
   ['en', 'light'],
   ['fr', 'dark'],
 ];
-const SCREENS = ['cameras', 'plan', 'search', 'figures', 'hand-over', 'audit'];
+const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
 const WITHOUT = `import { render } from 'preact';
 import { path } from './router.ts'; import { session, took, startClock } from './session.ts'; import { startTheme } from './theme.ts';
 import { cameras } from './stream.ts'; import { get } from './api.ts'; import { explain } from './acts.ts'; import { sentence } from './words/sentence.ts'; import { startKeys } from './keys.ts';
@@ -120,6 +120,7 @@ const READY: Readonly<Record<string, string>> = {
   cameras: 'document.querySelectorAll("[role=option]").length === 1500',
   plan: 'document.querySelectorAll(".d-marker.offline").length > 0 && document.querySelector(".d-alarm") !== null',
   search: 'document.querySelector("form") !== null',
+  tracks: 'document.querySelector("form") !== null',
   figures: 'document.querySelector(".d-precision") !== null',
   'hand-over': 'document.querySelector(".d-sums") !== null',
   audit: 'document.querySelector(".d-hash") !== null',

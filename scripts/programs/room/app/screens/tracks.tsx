@@ -19,7 +19,7 @@ import {
   trouble,
   viewOfNow,
 } from '../tracks/question.ts';
-import { Result } from '../tracks/result.tsx';
+import { Result, ResultActs } from '../tracks/result.tsx';
 import { Sight } from '../tracks/sight.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
@@ -37,9 +37,9 @@ export function TracksScreen() {
   return (
     <div class="desk d-search t-tracks" data-screen="tracks">
       <Head title={words.value.places.tracks}>
+        {isShown && <ResultActs answer={got} />}
         {!isShown && got !== undefined && (
           <Button
-            class="d-small"
             onClick={() => {
               isAskingAnew.value = false;
             }}

@@ -21,9 +21,7 @@ export function Approval() {
       <legend>{texts.title}</legend>
       <p class="hint">{texts.about}</p>
       <p class="t-acts">
-        <Button class="d-small" onClick={save}>
-          {texts.save}
-        </Button>
+        <Button onClick={save}>{texts.save}</Button>
       </p>
       <div class="field">
         <label for={id}>{texts.file}</label>

@@ -192,14 +192,10 @@ function AreaFields({ place }: { readonly place: Drawn }) {
         />
       )}
       <p class="t-acts">
-        <Button
-          class="d-small"
-          onClick={() => insertAfter(place, Math.min(corner.value, place.points.length - 1))}
-        >
+        <Button onClick={() => insertAfter(place, Math.min(corner.value, place.points.length - 1))}>
           {drawing.addCorner}
         </Button>
         <Button
-          class="d-small"
           disabled={place.points.length <= 3}
           onClick={() => remove(place, Math.min(corner.value, place.points.length - 1))}
         >

@@ -34,7 +34,12 @@ export interface FigureLook {
   readonly pulse: number;
 }
 
-export function drawFigure({ context: c, w, h }: Sheet, { track, place }: Shown, look: FigureLook): void {
+/** Returns where its label belongs. */
+export function drawFigure(
+  { context: c, w, h }: Sheet,
+  { track, place }: Shown,
+  look: FigureLook,
+): LabelPlace[] {
   const { found } = track;
   const high = Math.max(HEIGHT_PX_MIN, place.h * h);
   const wide = Math.max(5, high * (found.widthToHeight || 0.4));
@@ -58,7 +63,8 @@ export function drawFigure({ context: c, w, h }: Sheet, { track, place }: Shown,
   else if (CYCLES.has(found.class)) cycle(c, x, y, wide, high, paint);
   else block(c, x, y, wide, high, paint);
   c.restore();
-  if (look.label !== undefined) letters(c, x, y - high - 7, look.label, look.isChosen);
+  if (look.label === undefined) return [];
+  return [{ x, y: y - high - 6, text: look.label, isChosen: look.isChosen }];
 }
 
 interface Paint {
@@ -172,7 +178,7 @@ function ring(
   pulse: number,
   tone: string,
 ): void {
-  const reach = Math.max(14, wide * 0.8) * (1.6 - 0.6 * pulse);
+  const reach = Math.min(44, Math.max(14, wide * 0.8)) * (1.6 - 0.6 * pulse);
   c.save();
   c.globalAlpha = pulse;
   c.lineWidth = 2.5;
@@ -183,19 +189,39 @@ function ring(
   c.restore();
 }
 
-function letters(c: CanvasRenderingContext2D, x: number, y: number, text: string, isChosen: boolean): void {
+export interface LabelPlace {
+  readonly x: number;
+  /** Of its lower edge, CSS px. */
+  readonly y: number;
+  readonly text: string;
+  readonly isChosen: boolean;
+}
+
+const LABEL_PX = 17;
+
+/** Over all figures, each on a place of its own: one that would lie on another is moved up. */
+export function drawLabels({ context: c, w }: Sheet, labels: readonly LabelPlace[]): void {
   c.font = FONT;
-  const wide = c.measureText(text).width + 10;
-  const left = Math.min(Math.max(x - wide / 2, 2), c.canvas.clientWidth - wide - 2);
-  const top = Math.max(2, y - 14);
-  c.fillStyle = isChosen ? CHOSEN : 'rgb(11 14 19 / 0.85)';
-  c.beginPath();
-  c.roundRect(left, top, wide, 16, 4);
-  c.fill();
-  c.fillStyle = isChosen ? CASING : '#fff';
   c.textBaseline = 'middle';
   c.textAlign = 'left';
-  c.fillText(text, left + 5, top + 8.5);
+  const taken: { left: number; right: number; top: number }[] = [];
+  for (const { x, y, text, isChosen } of [...labels].sort((a, b) => b.y - a.y)) {
+    const wide = c.measureText(text).width + 10;
+    const left = Math.min(Math.max(x - wide / 2, 2), w - wide - 2);
+    const right = left + wide;
+    let top = Math.max(2, y - LABEL_PX);
+    const lies = () =>
+      taken.find((one) => one.left < right && left < one.right && Math.abs(one.top - top) < LABEL_PX);
+    for (let other = lies(); other !== undefined && top > 2; other = lies())
+      top = Math.max(2, other.top - LABEL_PX);
+    taken.push({ left, right, top });
+    c.fillStyle = isChosen ? CHOSEN : 'rgb(11 14 19 / 0.85)';
+    c.beginPath();
+    c.roundRect(left, top, wide, LABEL_PX - 1, 4);
+    c.fill();
+    c.fillStyle = isChosen ? CASING : '#fff';
+    c.fillText(text, left + 5, top + LABEL_PX / 2);
+  }
 }
 
 interface PathLook {

@@ -72,9 +72,7 @@ function GapRow({ gap, isStop }: { readonly gap: Gap; readonly isStop: boolean }
     <li class="t-gap-row">
       <button type="button" class="t-row" tabIndex={isStop ? 0 : -1} onClick={() => seek(gap.fromMs)}>
         <b>{list.gap(moment(gap.fromMs, spanMs), moment(gap.toMs, spanMs))}</b>
-        <span>
-          {list.notSeen} ({lasting((gap.toMs - gap.fromMs) / 1000)}): {reasons[gap.why]}
-        </span>
+        <span>{list.notSeen(lasting((gap.toMs - gap.fromMs) / 1000), reasons[gap.why])}</span>
       </button>
     </li>
   );
@@ -151,9 +149,7 @@ function Video({ track }: { readonly track: PlayedTrack }) {
             {list.video}
           </a>
         )}
-        <Button class="d-small" onClick={() => void copy()}>
-          {list.copy}
-        </Button>
+        <Button onClick={() => void copy()}>{list.copy}</Button>
       </p>
       <code>{plain(video.range)}</code>
     </div>

@@ -2,7 +2,15 @@
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { trackWords } from '../words/tracks.ts';
-import { drawFigure, drawFrame, drawHeat, drawPath, type Sheet } from './figures.ts';
+import {
+  drawFigure,
+  drawFrame,
+  drawHeat,
+  drawLabels,
+  drawPath,
+  type LabelPlace,
+  type Sheet,
+} from './figures.ts';
 import { asDrawn } from './place.ts';
 import {
   advance,
@@ -61,27 +69,29 @@ export function ReplayPicture() {
   const { fromMs, toMs } = span.value;
   const { w, h } = size.value;
   return (
-    <div class="t-replay" style={{ '--aspect': String(aspect) }}>
-      <div class="t-picture" ref={frame} style={{ aspectRatio: String(aspect) }}>
-        {still !== undefined && <img src={still.url} alt="" onError={() => onBroken(still.url)} />}
-        <canvas ref={canvas} role="img" aria-label={replay.canvas(shown.value.length)} />
-        {w > 0 && question.where !== undefined && (
-          <svg class="t-asked" viewBox={`0 0 ${w} ${h}`} aria-hidden="true">
-            <PlaceShape drawn={asDrawn(question.where)} size={{ w, h }} />
-          </svg>
-        )}
-        {gap !== undefined && (
-          <div class="t-blank">
-            <p>{reasons[gap.why]}</p>
-            <p>{replay.blind(moment(gap.fromMs, toMs - fromMs), moment(gap.toMs, toMs - fromMs))}</p>
-          </div>
-        )}
+    <>
+      <div class="t-replay" style={{ '--aspect': String(aspect) }}>
+        <div class="t-picture" ref={frame} style={{ aspectRatio: String(aspect) }}>
+          {still !== undefined && <img src={still.url} alt="" onError={() => onBroken(still.url)} />}
+          <canvas ref={canvas} role="img" aria-label={replay.canvas(shown.value.length)} />
+          {w > 0 && question.where !== undefined && (
+            <svg class="t-asked" viewBox={`0 0 ${w} ${h}`} aria-hidden="true">
+              <PlaceShape drawn={asDrawn(question.where)} size={{ w, h }} />
+            </svg>
+          )}
+          {gap !== undefined && (
+            <div class="t-blank">
+              <p>{reasons[gap.why]}</p>
+              <p>{replay.blind(moment(gap.fromMs, toMs - fromMs), moment(gap.toMs, toMs - fromMs))}</p>
+            </div>
+          )}
+        </div>
       </div>
       <div class="t-under">
         {view !== undefined && <StillNote view={view} box={box} />}
         <p class="quiet t-legend">{replay.legend}</p>
       </div>
-    </div>
+    </>
   );
 }
 
@@ -116,7 +126,9 @@ function draw(canvas: HTMLCanvasElement, w: number, h: number): void {
   if (gapOfNow.value !== undefined) return;
   if (withHeat.value) drawHeat(sheet, heat.value);
   drawWays(sheet);
-  for (const one of shown.value) drawFigure(sheet, one, lookOf(one));
+  const labels: LabelPlace[] = [];
+  for (const one of shown.value) labels.push(...drawFigure(sheet, one, lookOf(one)));
+  drawLabels(sheet, labels);
 }
 
 function drawWays(sheet: Sheet): void {

@@ -13,40 +13,31 @@ import { ReplayPicture } from './replay-canvas.tsx';
 import { coverageText, deedText } from './say.ts';
 import { TimeBar } from './time-bar.tsx';
 
+function isCountOf({ asked, grade }: TrackAnswer): boolean {
+  return asked.question.answer !== 'tracks' || grade === 'counts';
+}
+
 export function Result({ answer }: { readonly answer: TrackAnswer }) {
-  const { summary, form } = trackWords.value;
+  const { summary } = trackWords.value;
   const { asked, matches, coverage, more, left } = answer;
   const { question } = asked;
   const sentence = useRef<HTMLParagraphElement>(null);
   // Whoever does not see the screen change hears the answer.
   useEffect(() => sentence.current?.focus(), [answer]);
-  const isCount = question.answer !== 'tracks' || answer.grade === 'counts';
+  const isCount = isCountOf(answer);
   const place = summary.found(count(matches), deedText(question.where));
   return (
     <div class="t-result">
       <div class="t-told">
-        <div>
-          <p class="t-asked-for">
-            <b>{plain(asked.box)}</b> · {when(question.from)} – {when(question.to)}
-            {question.daily !== undefined &&
-              ` · ${summary.dailyBetween(plain(question.daily.from), plain(question.daily.to))}`}{' '}
-            · <span class="quiet">{`${plain(asked.case)}, ${plain(asked.reason)}`}</span>
-          </p>
-          <p class="t-sentence" ref={sentence} tabIndex={-1}>
-            {coverageText(place, coverage)}
-          </p>
-        </div>
-        <div class="desk-acts">
-          {may('export') && !isCount && <Exports id={answer.id} />}
-          <Button
-            class="d-small"
-            onClick={() => {
-              isAskingAnew.value = true;
-            }}
-          >
-            {form.change}
-          </Button>
-        </div>
+        <p class="t-asked-for">
+          <b>{plain(asked.box)}</b> · {when(question.from)} – {when(question.to)}
+          {question.daily !== undefined &&
+            ` · ${summary.dailyBetween(plain(question.daily.from), plain(question.daily.to))}`}{' '}
+          · <span class="quiet">{`${plain(asked.case)}, ${plain(asked.reason)}`}</span>
+        </p>
+        <p class="t-sentence" ref={sentence} tabIndex={-1}>
+          {coverageText(place, coverage)}
+        </p>
       </div>
       {more > 0 && <Notice tone="warn">{summary.more(count(more))}</Notice>}
       {isCount ? (
@@ -70,6 +61,23 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
         {summary.left(count(left.case), count(left.keyDay), count(left.day))}
       </p>
     </div>
+  );
+}
+
+/** Of what can be done with an answer. */
+export function ResultActs({ answer }: { readonly answer: TrackAnswer }) {
+  const { form } = trackWords.value;
+  return (
+    <>
+      {may('export') && !isCountOf(answer) && <Exports id={answer.id} />}
+      <Button
+        onClick={() => {
+          isAskingAnew.value = true;
+        }}
+      >
+        {form.change}
+      </Button>
+    </>
   );
 }
 

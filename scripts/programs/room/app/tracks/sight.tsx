@@ -1,4 +1,5 @@
 /** When the box looked in the time that is asked about, and which views there were. */
+import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
 import { count, when } from '../desk/say.ts';
 import { desk } from '../words/desk.ts';
@@ -32,23 +33,16 @@ const NONE: readonly never[] = [];
 function Views({ all }: { readonly all: TrackAnswer['views'] }) {
   const { views } = trackWords.value;
   return (
-    <fieldset class="t-views">
-      <legend>{views.choose}</legend>
-      {all.map(({ view, to }) => (
-        <label key={view} class="check">
-          <input
-            type="radio"
-            name="view"
-            checked={viewOfNow.value?.view === view}
-            onChange={() => {
-              // What is drawn on one view is another place on the next.
-              if (viewOfNow.value?.view !== view) drawn.value = undefined;
-              chosenView.value = view;
-            }}
-          />
-          <span>{views.span(when(view), to === null ? views.now : when(to))}</span>
-        </label>
-      ))}
-    </fieldset>
+    <Choice
+      name="view"
+      label={views.choose}
+      value={viewOfNow.value?.view ?? ''}
+      options={all.map(({ view, to }) => [view, views.span(when(view), to === null ? views.now : when(to))])}
+      onChoose={(view) => {
+        // What is drawn on one view is another place on the next.
+        drawn.value = undefined;
+        chosenView.value = view;
+      }}
+    />
   );
 }

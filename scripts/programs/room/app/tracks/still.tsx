@@ -48,7 +48,7 @@ export function StillNote({ view, box, canAsk = false }: Props) {
       {view.still === null || !may('see-still') ? views.noStill : views.brokenStill}{' '}
       {isOther && views.otherView}
       {canAsk && !isOther && view.to === null && (
-        <Button disabled={asking.value !== undefined} class="d-small" onClick={() => void askStill()}>
+        <Button disabled={asking.value !== undefined} onClick={() => void askStill()}>
           {asking.value === 'still' ? views.askingStill : views.askStill}
         </Button>
       )}

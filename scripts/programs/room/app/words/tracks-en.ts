@@ -156,7 +156,7 @@ export const TRACKS_EN = {
     cut: 'cut',
     cutAbout: 'It began before it was kept, or went on after.',
     gap: (from: string, to: string) => `${from}–${to}`,
-    notSeen: 'Not seen',
+    notSeen: (time: string, why: string) => `Not seen for ${time}: ${why}`,
     video: 'Open the city’s video',
     noVideo: 'No link to the city’s video is set up.',
     copy: 'Copy the time range',

@@ -149,7 +149,7 @@ export const TRACKS_FR: TracksWords = {
     cut: 'coupé',
     cutAbout: 'Il a commencé avant d’être conservé, ou s’est poursuivi après.',
     gap: (from, to) => `${from}–${to}`,
-    notSeen: 'Non vu',
+    notSeen: (time, why) => `Non vu pendant ${time} : ${why}`,
     video: 'Ouvrir la vidéo de la ville',
     noVideo: 'Aucun lien vers la vidéo de la ville n’est configuré.',
     copy: 'Copier la plage horaire',
