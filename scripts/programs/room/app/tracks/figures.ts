@@ -283,20 +283,3 @@ export function drawHeat({ context: c, w, h }: Sheet, cells: Float32Array): void
   }
   c.restore();
 }
-
-/** In the place of a picture: ground and depth, and nothing that could be taken for a street. */
-export function drawFrame({ context: c, w, h }: Sheet): void {
-  c.fillStyle = '#1a2029';
-  c.fillRect(0, 0, w, h);
-  c.strokeStyle = 'rgb(255 255 255 / 0.07)';
-  c.lineWidth = 1;
-  c.beginPath();
-  for (let i = 1; i < 16; i++) {
-    c.moveTo((i / 16) * w, 0);
-    c.lineTo((i / 16) * w, h);
-    if (i >= 9) continue;
-    c.moveTo(0, (i / 9) * h);
-    c.lineTo(w, (i / 9) * h);
-  }
-  c.stroke();
-}

@@ -2,15 +2,7 @@
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { trackWords } from '../words/tracks.ts';
-import {
-  drawFigure,
-  drawFrame,
-  drawHeat,
-  drawLabels,
-  drawPath,
-  type LabelPlace,
-  type Sheet,
-} from './figures.ts';
+import { drawFigure, drawHeat, drawLabels, drawPath, type LabelPlace, type Sheet } from './figures.ts';
 import { asDrawn } from './place.ts';
 import {
   advance,
@@ -73,12 +65,12 @@ export function ReplayPicture() {
       <div class="t-replay" style={{ '--aspect': String(aspect) }}>
         <div class="t-picture" ref={frame} style={{ aspectRatio: String(aspect) }}>
           {still !== undefined && <img src={still.url} alt="" onError={() => onBroken(still.url)} />}
-          <canvas ref={canvas} role="img" aria-label={replay.canvas(shown.value.length)} />
           {w > 0 && question.where !== undefined && (
             <svg class="t-asked" viewBox={`0 0 ${w} ${h}`} aria-hidden="true">
               <PlaceShape drawn={asDrawn(question.where)} size={{ w, h }} />
             </svg>
           )}
+          <canvas ref={canvas} role="img" aria-label={replay.canvas(shown.value.length)} />
           {gap !== undefined && (
             <div class="t-blank">
               <p>{reasons[gap.why]}</p>
@@ -121,8 +113,6 @@ function draw(canvas: HTMLCanvasElement, w: number, h: number): void {
   context.setTransform(density, 0, 0, density, 0, 0);
   context.clearRect(0, 0, w, h);
   const sheet: Sheet = { context, w, h };
-  const got = answer.value;
-  if (got !== undefined && stillOf(viewNow.value, got.asked.box) === undefined) drawFrame(sheet);
   if (gapOfNow.value !== undefined) return;
   if (withHeat.value) drawHeat(sheet, heat.value);
   drawWays(sheet);

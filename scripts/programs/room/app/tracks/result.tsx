@@ -36,7 +36,8 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
           · <span class="quiet">{`${plain(asked.case)}, ${plain(asked.reason)}`}</span>
         </p>
         <p class="t-sentence" ref={sentence} tabIndex={-1}>
-          {coverageText(place, coverage)}
+          <strong>{place}</strong>
+          {coverageText(place, coverage).slice(place.length)}
         </p>
       </div>
       {more > 0 && <Notice tone="warn">{summary.more(count(more))}</Notice>}

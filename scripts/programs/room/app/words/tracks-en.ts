@@ -185,8 +185,7 @@ export const TRACKS_EN = {
     paths: 'Paths',
     canvas: (n: number) => (n === 1 ? 'Replay: 1 figure is drawn' : `Replay: ${n} figures are drawn`),
     blind: (from: string, to: string) => `${from} – ${to}: nothing was seen`,
-    legend:
-      'Figures are drawn, nobody’s picture is in this. Dashed: out of sight. Thin outline: the detector was unsure.',
+    legend: 'Drawn figures, no picture of anybody. Dashed: out of sight. Thin outline: unsure.',
   },
   keys: {
     play: 'passages: play, pause',

@@ -178,8 +178,7 @@ export const TRACKS_FR: TracksWords = {
     paths: 'Trajets',
     canvas: (n) => (n <= 1 ? `Relecture : ${n} silhouette` : `Relecture : ${n} silhouettes`),
     blind: (from, to) => `${from} – ${to} : rien n’a été vu`,
-    legend:
-      'Silhouettes dessinées, sans image de personne. Tirets : hors de vue. Contour fin : détecteur incertain.',
+    legend: 'Figures dessinées, sans image de personne. Tirets : hors de vue. Contour fin : incertain.',
   },
   keys: {
     play: 'passages : lire, pause',
