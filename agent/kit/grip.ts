@@ -1,5 +1,5 @@
 /** What a finger takes hold of, and where a corner comes to lie. Distances are in CSS px, places are normalised. */
-import type { PointNorm } from '../contract/geometry.ts';
+import type { PointNorm } from './stage.ts';
 
 export interface ViewSize {
   readonly w: number;

@@ -1,6 +1,5 @@
 /** A corner that can be taken by the keyboard too. */
-import type { PointNorm } from '../contract/geometry.ts';
-import type { StageSize } from './stage.ts';
+import type { PointNorm, StageSize } from './stage.ts';
 
 const STEP = 0.005;
 const LARGE_STEP = 0.025;

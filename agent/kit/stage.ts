@@ -8,3 +8,6 @@ export interface StageSize {
   readonly w: number;
   readonly h: number;
 }
+
+/** A place in the picture, 0..1, y down. */
+export type PointNorm = [x: number, y: number];
