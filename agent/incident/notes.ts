@@ -24,8 +24,10 @@ export const WAITING = 'waiting/';
 
 /** What versions up to 0.1.0 did not say of a track. */
 const LATER = ['bestScore', 'pixelsMove', 'furniture'] as const;
+/** Of a frame, and for the log of tracks alone: no other file keeps it. */
+const NOT_KEPT = ['before', 'colours'] as const;
 const KeptTrack = Type.Composite([
-  Type.Omit(ObservedTrack, LATER),
+  Type.Omit(ObservedTrack, [...LATER, ...NOT_KEPT]),
   Type.Partial(Type.Pick(ObservedTrack, LATER)),
 ]);
 type KeptTrack = Static<typeof KeptTrack>;
@@ -68,7 +70,7 @@ export function standingNote(
   const record: StandingRecord = {
     episode,
     startedWallMs: wallAtMs(atMs - standingMs),
-    objects: situation.objects,
+    objects: situation.objects.map(({ before: _before, colours: _colours, ...track }) => track),
     ...(place && { place }),
   };
   const owner = ownerOf(about);

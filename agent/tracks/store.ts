@@ -3,7 +3,7 @@
  *
  * INVARIANTS: what a flush writes is one transaction: rows, spans and views are of the same moment; deleted rows are
  * overwritten.
- * LIMITS: `limitMiB`: before it is full the oldest rows go, EVICT_ROWS at a time.
+ * LIMITS: `limitMiB`: before it is full the oldest rows go, EVICT_SHARE of them at a time.
  */
 import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
 import type { Span } from './coverage.ts';
@@ -13,8 +13,8 @@ import { JOINED_MASK, KEYS_OF_A_TENTH, keyOf, rowOf, startMsOf, type TrackRow } 
 
 /** Some 4 MB: what a busy day writes. */
 const SPARE_PAGES = 1024;
-/** Some four hours of a busy square. */
-const EVICT_ROWS = 5000;
+/** Of all rows: a day and a half of thirty. */
+const EVICT_SHARE = 0.05;
 const ROWS_NOTE = 'rows';
 /** After every row. */
 export const EVERYTHING_MS = 8.64e15 / 1000;
@@ -157,8 +157,8 @@ export class TrackStore {
   /** Where the file is nearly full: before which moment it is to be purged; undefined while there is room. */
   get fullBeforeMs(): number | undefined {
     if (this.#usedPages() <= this.#limitPages - Math.min(SPARE_PAGES, this.#limitPages / 2)) return undefined;
-    const row = this.#call(() => this.#sql.nth.get(EVICT_ROWS)) as { at: number } | undefined;
-    return row === undefined ? EVERYTHING_MS : startMsOf(row.at);
+    const row = this.#call(() => this.#sql.nth.get(Math.ceil(this.#rows * EVICT_SHARE)));
+    return row === undefined ? undefined : startMsOf((row as { at: number }).at);
   }
 
   size(): { rows: number; bytes: number; oldestMs: number | null } {

@@ -293,7 +293,7 @@ t.test('what was deleted is not in the file any more', async (t) => {
 
 t.test('a full file lets the oldest go, with a record, a counter and a gap', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT, tracksMiB: 1 }).start();
-  for (let minute = 0; minute < 90; minute += 1) {
+  for (let minute = 0; minute < 180; minute += 1) {
     const many = Array.from({ length: 120 }, (_, i) =>
       mover(1 + minute * 200 + i, [0.1, 0.5], [0.9, 0.1 + 0.006 * i], [0, 2]),
     );
@@ -303,7 +303,7 @@ t.test('a full file lets the oldest go, with a record, a counter and a gap', asy
   await box.ask(last(box, 60));
   const limits = purges(box).filter(({ why }) => why === 'limit');
   t.ok(limits.length > 0 && box.log.counters['tracks_evicted'] !== 0, `${limits.length} records`);
-  const answer = await box.ask({ ...last(box, 5400), answer: 'count' });
+  const answer = await box.ask({ ...last(box, 180 * 60), answer: 'count' });
   t.equal(answer.coverage.gaps[1]?.why ?? answer.coverage.gaps[0]?.why, 'storage');
 });
 
