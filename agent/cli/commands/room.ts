@@ -1,5 +1,5 @@
 /** Commands for the room, and for whoever watches over it. */
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type {
   RemoteOpenHotspotOptions,
   RemoteOptions,
@@ -10,12 +10,12 @@ import type { SearchOptions } from '../search/search.ts';
 import type { UnsealOptions } from '../unseal.ts';
 import type { WitnessOptions } from '../witness.ts';
 import { command, positiveNumber, signed, wholeNumber } from './options.ts';
-
-const DESK_KEY =
-  'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the box lets command this';
+import { caOption, certKeyOption, certOption, DESK_KEY, roomOption, siteOption } from './room-options.ts';
+import { addTracks } from './tracks.ts';
 
 export function addRoomCommands(program: Command): void {
   addSearch(program);
+  addTracks(program);
   addUnseal(program);
   addRemote(program);
   addWitness(program);
@@ -207,16 +207,3 @@ function addWitness(program: Command): void {
       process.exitCode = await witness(journals, options);
     });
 }
-
-const roomOption = (): Option =>
-  new Option(
-    '--room <where>',
-    'room.yaml (site, timeZone, mqtt: {url, ca, cert, key}), or mqtts://host:port',
-  );
-const siteOption = (): Option => new Option('--site <site>', 'with --room mqtts://…: name of the site');
-const caOption = (): Option =>
-  new Option('--ca <file>', 'with --room mqtts://…: certificate authority of the broker, PEM');
-const certOption = (): Option =>
-  new Option('--cert <file>', 'with --room mqtts://…: certificate of the room, PEM');
-const certKeyOption = (): Option =>
-  new Option('--cert-key <file>', 'with --room mqtts://…: its private key, PEM');

@@ -1,0 +1,19 @@
+/** Options of the commands that a desk sends to boxes. */
+import { Option } from 'commander';
+
+export const DESK_KEY =
+  'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the box lets command this';
+
+export const roomOption = (): Option =>
+  new Option(
+    '--room <where>',
+    'room.yaml (site, timeZone, mqtt: {url, ca, cert, key}), or mqtts://host:port',
+  );
+export const siteOption = (): Option =>
+  new Option('--site <site>', 'with --room mqtts://…: name of the site');
+export const caOption = (): Option =>
+  new Option('--ca <file>', 'with --room mqtts://…: certificate authority of the broker, PEM');
+export const certOption = (): Option =>
+  new Option('--cert <file>', 'with --room mqtts://…: certificate of the room, PEM');
+export const certKeyOption = (): Option =>
+  new Option('--cert-key <file>', 'with --room mqtts://…: its private key, PEM');

@@ -1,0 +1,113 @@
+/** A second person's approval of a question about persons: signs it into a file, and looks into one before it is sent. */
+import type { KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { Value } from '@sinclair/typebox/value';
+import { envelopeReader, keyIdOf, signEnvelope } from '../../base/dsse.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import type { Envelope } from '../../contract/command.ts';
+import {
+  TRACK_APPROVAL_BYTES_MAX,
+  TRACK_APPROVAL_TYPE,
+  TrackApproval,
+  type TrackArgs,
+} from '../../contract/track-log.ts';
+import { wrong } from '../bad-option.ts';
+
+const DAY_MS = 86_400_000;
+/** Clocks of boxes and room differ by less, ms. */
+const CLOCKS_APART_MS = 300_000;
+
+const read = envelopeReader({
+  payloadType: TRACK_APPROVAL_TYPE,
+  bytesMax: TRACK_APPROVAL_BYTES_MAX,
+  signatures: 1,
+});
+
+/** What is to be approved, and at which box. */
+export interface ApprovalSubject {
+  readonly site: string;
+  readonly box: string;
+  readonly args: TrackArgs;
+}
+
+/** Returns the envelope as JSON text, and when it ends. */
+export function signedApproval(
+  { site, box, args }: ApprovalSubject,
+  key: KeyObject,
+  nowMs: number,
+): { readonly text: string; readonly notAfter: string } {
+  const fromMs = nowMs - CLOCKS_APART_MS;
+  const { case: number, reason, question } = args;
+  const approval: TrackApproval = {
+    ...{ site, box, case: number, reason, question },
+    notBefore: new Date(fromMs).toISOString(),
+    notAfter: new Date(fromMs + DAY_MS).toISOString(),
+  };
+  const text = signEnvelope(TRACK_APPROVAL_TYPE, JSON.stringify(approval), key);
+  if (text.length > TRACK_APPROVAL_BYTES_MAX) {
+    const most = `a box reads ${TRACK_APPROVAL_BYTES_MAX}`;
+    throw wrong('--area', `the approval would have ${text.length} bytes, ${most}; draw fewer corners`);
+  }
+  return { text, notAfter: approval.notAfter };
+}
+
+/** Reads the file of an approval. Throws AgentError `config`, one line. */
+export function approvalIn(file: string): Envelope {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw wrong('--approval', `${file} cannot be read (${messageOf(error).slice(0, 200)})`);
+  }
+  try {
+    read(Buffer.from(text.trim()));
+  } catch (error) {
+    throw wrong('--approval', `${file} is not an approval (${messageOf(error)}); --approve FILE makes one`);
+  }
+  return jsonOf(text) as Envelope;
+}
+
+/**
+ * Looks whether the approval is for this question, of another key and still valid, before the box is asked in vain. Who
+ * has signed it is for the box to judge. Throws AgentError `config`, one line.
+ */
+export function assertApproves(
+  envelope: Envelope,
+  { site, box, args }: ApprovalSubject,
+  key: KeyObject,
+  nowMs: number,
+): void {
+  const { payload, signed } = opened(envelope);
+  const approval = jsonOf(payload.toString());
+  if (!Value.Check(TrackApproval, approval)) throw wrong('--approval', 'is not of the form of an approval');
+  if (signed.some(({ keyid }) => keyid === keyIdOf(key))) {
+    throw wrong('--approval', 'is signed by the key that asks; another person must sign it with theirs');
+  }
+  if (Date.parse(approval.notAfter) < nowMs) {
+    throw wrong('--approval', `ended at ${approval.notAfter}; have it signed again`);
+  }
+  const { case: number, reason, question } = args;
+  const differs = difference(approval, { site, box, case: number, reason, question });
+  if (differs !== undefined) throw wrong('--approval', `is for another question: ${differs} is not the same`);
+}
+
+function opened(envelope: Envelope): ReturnType<typeof read> {
+  try {
+    return read(Buffer.from(JSON.stringify(envelope)));
+  } catch (error) {
+    throw new AgentError('config', `--approval: ${messageOf(error)}`, error);
+  }
+}
+
+type Content = Omit<TrackApproval, 'notBefore' | 'notAfter'>;
+
+/** Names the first member that is not the same in both. */
+function difference(approved: Content, asked: Content): string | undefined {
+  const name = (['site', 'box', 'case', 'reason'] as const).find((one) => approved[one] !== asked[one]);
+  if (name !== undefined) return name;
+  const [a, b] = [approved.question, asked.question] as Readonly<Record<string, unknown>>[];
+  const members = [...new Set([...Object.keys(a ?? {}), ...Object.keys(b ?? {})])];
+  return members.find((member) => !isDeepStrictEqual(a?.[member], b?.[member]));
+}

@@ -1,0 +1,163 @@
+/**
+ * Sends signed commands to one box over one connection, one after the other.
+ *
+ * INVARIANTS: each command has a counter above the one before; only the answer of this box to the command that is open
+ * counts. LIMITS: WAITS_MAX pauses that the box asks for in one command, none longer than WAIT_S_MAX.
+ */
+import type { KeyObject } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Value } from '@sinclair/typebox/value';
+import { systemClock } from '../../base/clock.ts';
+import { signEnvelope } from '../../base/dsse.ts';
+import { AgentError } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import { printable } from '../../base/printable.ts';
+import {
+  COMMAND_BYTES_MAX,
+  COMMAND_TYPE,
+  type Command,
+  type CommandOp,
+  CommandReply,
+} from '../../contract/command.ts';
+import { RoomLink } from '../../mqtt/room-link.ts';
+import type { Room } from '../room/room-file.ts';
+
+/** Clocks of boxes and room differ by less, ms. */
+const VALID_MS = 300_000;
+const WAITS_MAX = 20;
+/** A budget that is used up for the day is a refusal, and no pause. */
+const WAIT_S_MAX = 60;
+/** Another command of the same key may overtake one of these; more often than this it is no accident. */
+const OVERTAKEN_MAX = 3;
+const OVERTAKEN_WAIT_MS = 200;
+/** A message that a box may give with a refusal has 500 characters. */
+const REFUSAL_CHARS_MAX = 600;
+
+export interface BoxSessionOptions {
+  readonly room: Room;
+  /** Signs each command; its public half is among the box's `commands.keys`. */
+  readonly key: KeyObject;
+  readonly box: string;
+  /** How long each answer is waited for, s. */
+  readonly timeoutS: number;
+  readonly signal: AbortSignal;
+}
+
+interface Waiting {
+  readonly correlation: string;
+  end(outcome: Buffer | Error): void;
+}
+
+export class BoxSession {
+  readonly #options: BoxSessionOptions;
+  readonly #link: RoomLink;
+  #counter = 0;
+  #waiting: Waiting | undefined;
+  /** Why no answer can come. */
+  #fault: Error | undefined;
+
+  constructor(options: BoxSessionOptions) {
+    const { room, box } = options;
+    this.#options = options;
+    this.#link = new RoomLink({
+      config: room.mqtt,
+      site: room.site,
+      onStatus: (from, payload) => from === box && this.#status(payload),
+      onReply: (from, payload, correlation) => {
+        if (from === box && correlation === this.#waiting?.correlation) this.#waiting.end(payload);
+      },
+    });
+  }
+
+  /** Connects to the broker. Throws AgentError, one line. */
+  async open(): Promise<void> {
+    const { signal } = this.#options;
+    await this.#link.start(signal);
+    void this.#link.closed.then((fault) => this.#end(fault));
+    signal.addEventListener('abort', () => this.#end(new AgentError('unavailable', 'interrupted')));
+    if (signal.aborted) this.#end(new AgentError('unavailable', 'interrupted'));
+  }
+
+  async close(): Promise<void> {
+    await this.#link.stop();
+  }
+
+  /**
+   * Returns the result. Throws AgentError, one line: `denied` where the box refuses, `unavailable` where it does not
+   * answer, `corrupt` where what it answers is no reply.
+   */
+  async ask(op: CommandOp, args: Command['args']): Promise<unknown> {
+    const { box, signal } = this.#options;
+    for (let waits = 0, overtaken = 0; ; ) {
+      const { result, refused } = await this.#once(op, args);
+      if (refused === undefined) return result;
+      const { code, message, retryAfterS = 1 } = refused;
+      const mayWait = code === 'rate-limited' && retryAfterS <= WAIT_S_MAX && waits < WAITS_MAX;
+      const isOvertaken = code === 'replayed' && overtaken < OVERTAKEN_MAX;
+      if (!mayWait && !isOvertaken) {
+        const why = printable(message, REFUSAL_CHARS_MAX);
+        throw new AgentError('denied', `refused by ${box}: ${code}: ${why}`);
+      }
+      if (mayWait) waits += 1;
+      else overtaken += 1;
+      await sleep(mayWait ? retryAfterS * 1000 : OVERTAKEN_WAIT_MS, undefined, { signal }).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  async #once(op: CommandOp, args: Command['args']): Promise<CommandReply> {
+    const { room, box, key, timeoutS } = this.#options;
+    const nowMs = systemClock.wallMs();
+    this.#counter = Math.max(this.#counter + 1, nowMs);
+    const correlation = `${this.#counter}`;
+    const command: Command = {
+      ...{ site: room.site, box, counter: this.#counter, op, args },
+      notBefore: new Date(nowMs - VALID_MS).toISOString(),
+      notAfter: new Date(nowMs + VALID_MS).toISOString(),
+    };
+    const envelope = signEnvelope(COMMAND_TYPE, JSON.stringify(command), key);
+    if (envelope.length > COMMAND_BYTES_MAX) {
+      const right = 'draw fewer corners, or write them with fewer decimals';
+      throw new AgentError(
+        'config',
+        `the command has ${envelope.length} bytes, a box reads ${COMMAND_BYTES_MAX}; ${right}`,
+      );
+    }
+    const payload = await new Promise<Buffer>((resolve, reject) => {
+      const silence = new AgentError('unavailable', `no answer from ${box} within ${timeoutS} s`);
+      const timer = setTimeout(() => this.#waiting?.end(silence), timeoutS * 1000);
+      const end = (outcome: Buffer | Error): void => {
+        clearTimeout(timer);
+        this.#waiting = undefined;
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome);
+      };
+      this.#waiting = { correlation, end };
+      if (this.#fault === undefined)
+        this.#link.ask(box, envelope, correlation, (refusal) => this.#end(refusal));
+      else end(this.#fault);
+    });
+    const reply = jsonOf(payload.toString());
+    if (Value.Check(CommandReply, reply) && reply.site === room.site && reply.box === box) return reply;
+    throw new AgentError('corrupt', `what ${box} answered is no reply; is it of another version?`);
+  }
+
+  /** Learns from its retained status that the box is away: no answer is to be waited for. */
+  #status(payload: Buffer): void {
+    const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
+    if (state !== 'offline' && state !== 'stopped') return;
+    const since = Number.isNaN(Date.parse(String(time)))
+      ? ''
+      : ` since ${new Date(String(time)).toISOString()}`;
+    const { box } = this.#options;
+    this.#end(
+      new AgentError('unavailable', `${box} is not connected (${state}${since}); ask again when it is back`),
+    );
+  }
+
+  #end(fault: Error): void {
+    this.#fault ??= fault;
+    this.#waiting?.end(fault);
+  }
+}

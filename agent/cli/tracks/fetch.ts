@@ -1,0 +1,125 @@
+/**
+ * Fetches the answer of one box to a question to its log of tracks, page by page.
+ *
+ * INVARIANTS: a page that is not of the contract's form is not believed, nor is any after it. Pages that came before one
+ * was refused are kept: the box has counted them. LIMITS: `tracksMax` and `bytesMax`, both exceeded by one page at most;
+ * no page is asked for after `withinMs`; EMPTY_PAGES_MAX pages in a row without a track.
+ */
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { AgentError, rethrowBug } from '../../base/errors.ts';
+import { sha256Of } from '../../base/sha256.ts';
+import { type FoundTrack, type TrackArgs, TrackResult, TrackStillResult } from '../../contract/track-log.ts';
+import { BoxSession, type BoxSessionOptions } from './box-session.ts';
+
+const EMPTY_PAGES_MAX = 10;
+
+export interface TrackFetchOptions extends BoxSessionOptions {
+  readonly args: TrackArgs;
+  /** No further page is asked for after this number of tracks. */
+  readonly tracksMax: number;
+  /** Nor after this number of bytes of tracks as JSON. */
+  readonly bytesMax?: number;
+  /** Nor after this time, ms. */
+  readonly withinMs?: number;
+  onProgress?(fetched: number, matches: number): void;
+}
+
+export interface FetchedTracks {
+  /** The answer without its tracks: coverage and views by the first page, budgets by the last. */
+  readonly result: Omit<TrackResult, 'tracks' | 'next'>;
+  readonly tracks: readonly FoundTrack[];
+  /** Matches that were not given. */
+  readonly more: number;
+  /** Why the box gave no further page, in one line. */
+  readonly stopped: string | undefined;
+}
+
+const pageCheck = TypeCompiler.Compile(TrackResult);
+const stillCheck = TypeCompiler.Compile(TrackStillResult);
+
+/** Throws AgentError, one line, where no page came. */
+export function fetchTracks(options: TrackFetchOptions): Promise<FetchedTracks> {
+  return inSession(options, (session) => pages(session, options));
+}
+
+/** Returns a redacted still of what the camera sees now. Throws AgentError, one line. */
+export function fetchStill(
+  options: BoxSessionOptions & { readonly args: TrackArgs },
+): Promise<TrackStillResult> {
+  return inSession(options, async (session) => {
+    const result = await session.ask('tracks', options.args);
+    if (!stillCheck.Check(result)) throw otherForm(options.box, stillCheck.Errors(result).First());
+    const jpeg = Buffer.from(result.jpeg, 'base64');
+    const isJpeg = jpeg[0] === 0xff && jpeg[1] === 0xd8;
+    if (isJpeg && sha256Of(jpeg) === result.sha256) return result;
+    throw new AgentError('corrupt', `what ${options.box} sent is not the JPEG that it names`);
+  });
+}
+
+async function inSession<T>(
+  options: BoxSessionOptions,
+  use: (session: BoxSession) => Promise<T>,
+): Promise<T> {
+  const session = new BoxSession(options);
+  try {
+    await session.open();
+    return await use(session);
+  } finally {
+    await session.close();
+  }
+}
+
+async function pages(session: BoxSession, options: TrackFetchOptions): Promise<FetchedTracks> {
+  const { args, box, tracksMax, bytesMax = Number.POSITIVE_INFINITY, onProgress } = options;
+  const untilMs = performance.now() + (options.withinMs ?? Number.POSITIVE_INFINITY);
+  const tracks: FoundTrack[] = [];
+  let first: TrackResult | undefined;
+  let last: TrackResult | undefined;
+  let stopped: string | undefined;
+  for (let bytes = 0, empty = 0, cursor = args.cursor; ; ) {
+    let page: TrackResult;
+    try {
+      page = pageOf(box, await session.ask('tracks', { ...args, ...(cursor !== undefined && { cursor }) }));
+      empty = page.tracks.length === 0 ? empty + 1 : 0;
+      if (page.next !== null && (page.next === cursor || empty >= EMPTY_PAGES_MAX)) {
+        throw new AgentError('corrupt', `the pages of ${box} have no end`);
+      }
+    } catch (error) {
+      rethrowBug(error);
+      if (first === undefined) throw error;
+      stopped = error.message;
+      break;
+    }
+    first ??= page;
+    last = page;
+    tracks.push(...page.tracks);
+    bytes += JSON.stringify(page.tracks).length;
+    onProgress?.(tracks.length, Math.max(first.matches, tracks.length));
+    if (page.next === null || tracks.length >= tracksMax || bytes >= bytesMax) break;
+    if (performance.now() >= untilMs) break;
+    cursor = page.next;
+  }
+  const { tracks: _tracks, next: _next, ...result } = first;
+  const matches = Math.max(first.matches, tracks.length);
+  const asksTracks = args.question.answer === 'tracks';
+  return {
+    result: { ...result, matches, left: (last ?? first).left },
+    ...{ tracks, stopped, more: asksTracks ? matches - tracks.length : 0 },
+  };
+}
+
+function pageOf(box: string, result: unknown): TrackResult {
+  if (pageCheck.Check(result)) return result;
+  throw otherForm(box, pageCheck.Errors(result).First());
+}
+
+function otherForm(
+  box: string,
+  error: { readonly path: string; readonly message: string } | undefined,
+): AgentError {
+  const where = error === undefined ? '' : `, ${error.path || '/'}: ${error.message}`;
+  return new AgentError(
+    'corrupt',
+    `the answer of ${box} has another form${where}; is it of another version?`,
+  );
+}

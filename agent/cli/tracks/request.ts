@@ -1,0 +1,134 @@
+/** Turns what was typed for `vigie tracks` into the arguments of the command. Throws AgentError `config`, one line. */
+import { Value } from '@sinclair/typebox/value';
+import type { AgentError } from '../../base/errors.ts';
+import type { SiteTime } from '../../base/site-time.ts';
+import { nearest } from '../../config/words.ts';
+import { CASE_RULE, unreadableOf } from '../../contract/case.ts';
+import { LABELS, UNKNOWN } from '../../contract/label.ts';
+import { COLOURS, COUNT_STEP_MS, TrackArgs, TrackQuestion } from '../../contract/track-log.ts';
+import { wrong } from '../bad-option.ts';
+import { assertBox } from '../room/ask-box.ts';
+import { type PlaceOptions, placeOf } from './place.ts';
+
+export interface QuestionOptions extends PlaceOptions {
+  readonly case: string;
+  readonly reason: string;
+  readonly box: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly daily?: string;
+  readonly class?: readonly string[];
+  readonly colour?: readonly string[];
+  readonly view?: string;
+  readonly count?: boolean;
+  readonly coverage?: boolean;
+  /** A file; `true` where it was named without one. */
+  readonly still?: string | true;
+}
+
+const CLASSES: readonly string[] = [...Object.values(LABELS), UNKNOWN];
+const DAILY = /^((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)$/;
+/** Options of a question about what passed, which a still of now does not have. */
+const OF_QUESTION = [
+  ...(['from', 'to', 'daily', 'class', 'colour', 'view', 'line', 'direction', 'area', 'does'] as const),
+  ...(['count', 'coverage'] as const),
+];
+
+export function trackArgs(options: QuestionOptions, time: SiteTime): TrackArgs {
+  assertBox(options.box);
+  const { case: number, reason } = options;
+  const question = options.still === undefined ? questionOf(options, time) : stillOf(options);
+  return checkedArgs({ case: number, reason, question });
+}
+
+/** Checks case and reason as a person would read them, and the form of the whole. */
+export function checkedArgs(args: TrackArgs): TrackArgs {
+  const unreadable = unreadableOf(args);
+  if (unreadable !== undefined) throw wrong(`--${unreadable}`, CASE_RULE);
+  const fault = Value.Check(TrackArgs, args) ? undefined : faultIn(args);
+  if (fault !== undefined) throw fault;
+  return args;
+}
+
+function faultIn(args: TrackArgs): AgentError {
+  // The question first: what is wrong in one of a union is told of the union as a whole.
+  const { question } = args;
+  const inQuestion = question.answer === 'still' ? undefined : Value.Errors(TrackQuestion, question).First();
+  const error = inQuestion ?? Value.Errors(TrackArgs, args).First();
+  return wrong(`--${error?.path.split('/').at(1) ?? ''}`, `${error?.message}`);
+}
+
+function stillOf(options: QuestionOptions): TrackArgs['question'] {
+  const given = OF_QUESTION.find((name) => options[name] !== undefined);
+  if (given !== undefined)
+    throw wrong(`--${given}`, 'is not for --still, which shows what the camera sees now; leave it out');
+  return { answer: 'still' };
+}
+
+function questionOf(options: QuestionOptions, time: SiteTime): TrackQuestion {
+  const { count, coverage } = options;
+  if (count === true && coverage === true)
+    throw wrong('--coverage', 'one question has one answer; leave out --count or --coverage');
+  const answer = count === true ? 'count' : coverage === true ? 'coverage' : 'tracks';
+  const where = placeOf(options);
+  const view = options.view === undefined ? undefined : at('--view', options.view, time);
+  if (where !== undefined && view === undefined) {
+    throw wrong(
+      '--view',
+      'is needed with --line and --area: the view that the place was drawn on; --coverage lists them, --still names that of now',
+    );
+  }
+  const classes = options.class && [...new Set(options.class)].map((name) => known('--class', name, CLASSES));
+  const colours =
+    options.colour && [...new Set(options.colour)].map((name) => known('--colour', name, COLOURS));
+  const question = {
+    ...spanOf(options, time, answer),
+    ...(options.daily !== undefined && { daily: dailyOf(options.daily) }),
+    ...(classes && { classes: classes as NonNullable<TrackQuestion['classes']> }),
+    ...(colours && { colours: colours as NonNullable<TrackQuestion['colours']> }),
+    ...(view !== undefined && { view }),
+    ...(where !== undefined && { where }),
+    answer,
+  } satisfies TrackQuestion;
+  return question;
+}
+
+function spanOf(
+  { from, to }: QuestionOptions,
+  time: SiteTime,
+  answer: TrackQuestion['answer'],
+): Pick<TrackQuestion, 'from' | 'to'> {
+  if (from === undefined)
+    throw wrong('--from', 'is needed: the first moment that counts, YYYY-MM-DD[THH:MM[:SS]]');
+  if (to === undefined)
+    throw wrong('--to', 'is needed: the first moment that counts no more, YYYY-MM-DD[THH:MM[:SS]]');
+  const span = { from: at('--from', from, time), to: at('--to', to, time) };
+  if (span.from >= span.to) throw wrong('--to', `${to} is not after --from ${from}`);
+  if (answer === 'count') {
+    for (const name of ['from', 'to'] as const) {
+      if (Date.parse(span[name]) % COUNT_STEP_MS === 0) continue;
+      throw wrong(
+        `--${name}`,
+        `counts begin and end at whole ${COUNT_STEP_MS / 60_000} minutes of UTC; ${span[name]} is none`,
+      );
+    }
+  }
+  return span;
+}
+
+function dailyOf(text: string): NonNullable<TrackQuestion['daily']> {
+  const [, from, to] = DAILY.exec(text.trim()) ?? [];
+  if (from === undefined || to === undefined)
+    throw wrong('--daily', `"${text.slice(0, 40)}" is not HH:MM-HH:MM, as 02:00-05:00`);
+  return { from, to };
+}
+
+const at = (option: string, text: string, time: SiteTime): string =>
+  new Date(time.parse(option, text)).toISOString();
+
+function known(option: string, name: string, names: readonly string[]): string {
+  if (names.includes(name)) return name;
+  const meant = nearest(name, names);
+  const right = meant === undefined ? `it must be one of ${names.join(', ')}` : `did you mean "${meant}"?`;
+  throw wrong(option, `"${name.slice(0, 40)}" is not known; ${right}`);
+}

@@ -1,0 +1,84 @@
+/** Prints the answer of a log of tracks for a person: a line a track or a gap, and what is to be known about them. */
+import { printable } from '../../base/printable.ts';
+import { durationText, numberText, type SiteTime } from '../../base/site-time.ts';
+import type { Colour, FoundTrack, TrackArgs, TrackQuestion, TrackView } from '../../contract/track-log.ts';
+import { print, printNote } from '../print.ts';
+import type { FetchedTracks } from './fetch.ts';
+import { type Gap, timelineOf } from './timeline.ts';
+import { GAP_WORDS } from './words.ts';
+
+export function tell(args: TrackArgs, question: TrackQuestion, fetched: FetchedTracks, time: SiteTime): void {
+  const { result, tracks } = fetched;
+  const { coverage, views, matches } = result;
+  if (question.answer === 'count') print(`${numberText(matches)} track${matches === 1 ? '' : 's'}`);
+  if (question.answer === 'coverage') print(...views.map((view) => viewLine(view, time)));
+  const wanted = question.colours ?? [];
+  for (const row of timelineOf(tracks, coverage.gaps)) {
+    print(row.kind === 'gap' ? gapLine(row.gap, time) : trackLine(row.track, wanted, time));
+  }
+  printNote(...summary(args, question, fetched, time));
+}
+
+/** What stands on standard error after the lines. */
+function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTracks, time: SiteTime): string[] {
+  const { result, tracks, more, stopped } = fetched;
+  const { coverage, left, kept, matches } = result;
+  const { from, to } = question;
+  const span = [from, to].map((text) => time.rfc3339(Date.parse(text))).join(' to ');
+  const given = {
+    tracks: `${numberText(tracks.length)} of ${numberText(matches)} matches given`,
+    count: `${numberText(matches)} matches counted`,
+    coverage: 'coverage only',
+  }[question.answer];
+  const gone = Math.max(0, 1 - coverage.seen - coverage.watched);
+  const wanted = question.colours ?? [];
+  const hits = tracks.filter(({ colours }) => colours.some((name) => wanted.includes(name))).length;
+  return [
+    `case ${args.case}: ${given}, ${span}; ${percent(coverage.seen)} of the time seen, ` +
+      `${percent(coverage.watched)} only watched, ${percent(gone)} a gap`,
+    `order ${printable(result.order, 100)}, grade ${result.grade}, tracks are kept for ${kept.days} days` +
+      `${kept.oldest === null ? '; none is there' : `, the oldest of ${time.rfc3339(Date.parse(kept.oldest))}`}`,
+    `left of the budgets: ${numberText(left.case)} tracks in this case, ${numberText(left.keyDay)} for this key and ` +
+      `${numberText(left.day)} for all keys in 24 hours`,
+    ...(wanted.length > 0 && question.answer === 'tracks'
+      ? [
+          `* has a colour that was asked for: ${hits} of ${tracks.length}; names of colours are often wrong, so none is left out`,
+        ]
+      : []),
+    ...(coverage.more > 0 ? [`${numberText(coverage.more)} more gaps are not listed`] : []),
+    ...(stopped !== undefined ? [`the rest was not given: ${printable(stopped, 800)}`] : []),
+    ...(more > 0 && stopped === undefined ? [`${numberText(more)} matches were not fetched (--max)`] : []),
+  ];
+}
+
+/** `2026-11-24T02:14:07+01:00  car  white* grey  stays 62 s  seen 2 min 15 s  track 4711`. */
+function trackLine(found: FoundTrack, wanted: readonly Colour[], time: SiteTime): string {
+  const { at, from, to, colours, durationS, stoppedS, seen, cut } = found;
+  const named = colours.map((name) => (wanted.includes(name) ? `${name}*` : name)).join(' ');
+  const facts = [
+    ...(durationS > 0 ? [`for ${durationText(durationS * 1000)}`] : []),
+    ...(stoppedS > 0 ? [`stopped ${durationText(stoppedS * 1000)}`] : []),
+    ...(seen ? [] : ['out of sight at that moment']),
+    ...(cut ? ['cut'] : []),
+  ].join(', ');
+  const span = `${time.rfc3339(Date.parse(from))} to ${time.rfc3339(Date.parse(to))}`;
+  return [
+    ...[time.rfc3339(Date.parse(at)), found.class, named || '-', facts || '-', span],
+    `track ${found.track}`,
+    `score ${found.score.toFixed(2)}`,
+  ].join('  ');
+}
+
+function gapLine({ from, to, why }: Gap, time: SiteTime): string {
+  const [fromMs, toMs] = [Date.parse(from), Date.parse(to)];
+  return `${time.rfc3339(fromMs)}  GAP  ${durationText(toMs - fromMs)}, to ${time.rfc3339(toMs)}: ${GAP_WORDS[why]}`;
+}
+
+/** `view 2026-11-24T08:00:00.000Z  2026-11-24T09:00:00+01:00 to now`; its name is what --view takes. */
+function viewLine({ view, to }: TrackView, time: SiteTime): string {
+  const end = to === null ? 'now' : time.rfc3339(Date.parse(to));
+  return `view ${view}  ${time.rfc3339(Date.parse(view))} to ${end}`;
+}
+
+/** Rounded down, so that only all of it is 100 %. */
+const percent = (share: number): string => `${(Math.floor(share * 1000) / 10).toFixed(1)} %`;

@@ -1,0 +1,192 @@
+/** `vigie tracks`: asks the log of tracks of one box, by a signed command that the box journals. */
+import type { KeyObject } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
+import { SingleBar } from 'cli-progress';
+import { messageOf } from '../../base/errors.ts';
+import type { SiteTime } from '../../base/site-time.ts';
+import type { TrackArgs } from '../../contract/track-log.ts';
+import { wrong } from '../bad-option.ts';
+import { print, printJson, printNote } from '../print.ts';
+import { type Room, type RoomOptions, roomOf } from '../room/room-file.ts';
+import { timeOfSite } from '../search/request.ts';
+import { signingKey } from '../signing-key.ts';
+import { approvalIn, assertApproves, signedApproval } from './approval.ts';
+import { EXPORT_FORMATS, type ExportFormat } from './export.ts';
+import { csvOf } from './export-csv.ts';
+import { mfJsonOf } from './export-mf-json.ts';
+import { type FetchedTracks, fetchStill, fetchTracks } from './fetch.ts';
+import { type QuestionOptions, trackArgs } from './request.ts';
+import { tell } from './tell.ts';
+
+export interface TracksOptions extends RoomOptions, QuestionOptions {
+  readonly sign: string;
+  readonly approval?: string;
+  readonly approve?: string;
+  readonly max: number;
+  readonly out?: string;
+  readonly format?: string;
+  readonly timeout: number;
+  readonly timeZone?: string;
+  readonly json?: boolean;
+}
+
+interface Asked {
+  readonly options: TracksOptions;
+  readonly room: Room;
+  readonly key: KeyObject;
+  readonly args: TrackArgs;
+  readonly time: SiteTime;
+}
+
+/** Returns the exit code: 0 only when everything was given and nothing of the time was a gap. */
+export async function tracks(options: TracksOptions): Promise<number> {
+  const room = roomOf(options);
+  const key = signingKey(options.sign);
+  const time = timeOfSite(options, room);
+  const asked = { options, room, key, time, args: trackArgs(options, time) };
+  const format = formatOf(options);
+  if (options.approve !== undefined) return approve(options.approve, asked);
+  const args = withApproval(asked);
+  const { still } = options;
+  if (still !== undefined) return lookAt(still, { ...asked, args });
+  return question(format, { ...asked, args });
+}
+
+/** Undefined: lines for a person. */
+function formatOf({ format, json, out, still, approve }: TracksOptions): ExportFormat | undefined {
+  if (still !== undefined || approve !== undefined) {
+    const given = out !== undefined ? '--out' : format !== undefined ? '--format' : undefined;
+    const is = approve === undefined ? '--still FILE' : '--approve FILE';
+    if (given !== undefined)
+      throw wrong(given, `is for an answer, and ${is} names a file already; leave it out`);
+    return undefined;
+  }
+  if (format === undefined) return json === true || out !== undefined ? 'json' : undefined;
+  const known = EXPORT_FORMATS.find((name) => name === format);
+  if (known === undefined)
+    throw wrong('--format', `"${format.slice(0, 40)}" must be one of ${EXPORT_FORMATS.join(', ')}`);
+  if (json === true && known !== 'json')
+    throw wrong('--json', `--format ${known} is another format; leave out one`);
+  return known;
+}
+
+function approve(file: string, { options, room, key, args, time }: Asked): number {
+  if (options.approval !== undefined)
+    throw wrong('--approval', 'is for who asks, not for who approves; leave it out');
+  const { box } = options;
+  const nowMs = Date.now();
+  const { text, notAfter } = signedApproval({ site: room.site, box, args }, key, nowMs);
+  written('--approve', file, `${text}\n`);
+  const until = time.rfc3339(Date.parse(notAfter));
+  print(`${file}: approves this question in case ${args.case} at ${box}, until ${until}; nothing was sent`);
+  print(`  who asks adds to the same command: --approval ${file}`);
+  return 0;
+}
+
+function withApproval({ options, room, key, args }: Asked): TrackArgs {
+  if (options.approval === undefined) return args;
+  const approval = approvalIn(options.approval);
+  assertApproves(approval, { site: room.site, box: options.box, args }, key, Date.now());
+  return { ...args, approval };
+}
+
+async function lookAt(file: string | true, asked: Asked): Promise<number> {
+  if (file === true) throw wrong('--still', 'is to name the file into which the picture is written');
+  assertFree('--still', file);
+  const { room, key, args, time } = asked;
+  const { box, timeout: timeoutS } = asked.options;
+  const { jpeg, sha256, view, at } = await interruptible((signal) =>
+    fetchStill({ room, key, box, timeoutS, signal, args }),
+  );
+  const bytes = Buffer.from(jpeg, 'base64');
+  written('--still', file, bytes);
+  print(
+    `${file}: redacted still of ${time.rfc3339(Date.parse(at))}, ${bytes.length} bytes, SHA-256 ${sha256}`,
+    view === null ? 'it is of no view yet: nothing can be drawn on it' : `view ${view}`,
+  );
+  return 0;
+}
+
+async function question(format: ExportFormat | undefined, asked: Asked): Promise<number> {
+  const { options, args, time } = asked;
+  if (options.out !== undefined) assertFree('--out', options.out);
+  const { question: asks } = args;
+  if (asks.answer === 'still') throw new Error('a still is asked for elsewhere');
+  const fetched = await fetchedWithBar(asked);
+  const { coverage } = fetched.result;
+  const isComplete = fetched.more === 0 && fetched.stopped === undefined;
+  if (format === undefined) tell(args, asks, fetched, time);
+  else {
+    const { result, tracks: found, more, stopped } = fetched;
+    const parts = { ...result, box: options.box, case: args.case, question: asks, tracks: found, more };
+    const answer = {
+      case: args.case,
+      reason: args.reason,
+      box: options.box,
+      question: asks,
+      ...result,
+      tracks: found,
+      more,
+      stopped: stopped ?? null,
+    };
+    if (options.out !== undefined) {
+      const text = {
+        json: () => JSON.stringify(answer, null, 2),
+        csv: () => csvOf(parts),
+        'mf-json': () => mfJsonOf(parts),
+      }[format]();
+      written('--out', options.out, format === 'csv' ? text : `${text}\n`);
+      print(`${options.out}: ${found.length} tracks, ${coverage.gaps.length + coverage.more} gaps`);
+    } else if (format === 'csv') process.stdout.write(csvOf(parts));
+    else printJson(format === 'json' ? answer : JSON.parse(mfJsonOf(parts)));
+    if (stopped !== undefined) printNote(`the rest was not given: ${stopped}`);
+  }
+  return isComplete && coverage.gaps.length === 0 && coverage.more === 0 ? 0 : 1;
+}
+
+/** With a bar on a terminal. */
+async function fetchedWithBar({ options, room, key, args }: Asked): Promise<FetchedTracks> {
+  const { box, timeout: timeoutS, max: tracksMax } = options;
+  const bar = process.stderr.isTTY
+    ? new SingleBar({ format: 'tracks {bar} {value}/{total}', stream: process.stderr, hideCursor: true })
+    : undefined;
+  const onProgress = (fetched: number, matches: number): void => {
+    if (bar === undefined) return;
+    const total = Math.max(fetched, Math.min(matches, tracksMax));
+    if (!bar.isActive) bar.start(total, fetched);
+    bar.setTotal(total);
+    bar.update(fetched);
+  };
+  try {
+    return await interruptible((signal) =>
+      fetchTracks({ room, key, box, timeoutS, signal, args, tracksMax, onProgress }),
+    );
+  } finally {
+    bar?.stop();
+  }
+}
+
+/** Ends with SIGINT and SIGTERM. */
+async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    return await work(stop.signal);
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+/** Looked at first: what cannot be written would have been asked for in vain, and journaled. */
+function assertFree(option: string, file: string): void {
+  if (existsSync(file)) throw wrong(option, `${file} is there already; name another file`);
+}
+
+function written(option: string, file: string, content: string | Uint8Array): void {
+  try {
+    writeFileSync(file, content, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw wrong(option, `${file} cannot be written (${messageOf(error)})`);
+  }
+}

@@ -1,0 +1,114 @@
+/** A box reduced to what answers the command `tracks` by its contract: it gives what a test has laid out, page by page. */
+import type { KeyObject } from 'node:crypto';
+import { Value } from '@sinclair/typebox/value';
+import type { MqttClient } from 'mqtt';
+import type { Test } from 'tap';
+import { envelopeOpener, keyIdOf } from '../../agent/base/dsse.ts';
+import { sha256Of } from '../../agent/base/sha256.ts';
+import { COMMAND_BYTES_MAX, COMMAND_TYPE, type Command } from '../../agent/contract/command.ts';
+import {
+  type FoundTrack,
+  TrackArgs,
+  type TrackResult,
+  type TrackStillResult,
+} from '../../agent/contract/track-log.ts';
+import { clientOf, type Room, SITE } from './room.ts';
+
+export interface TrackBox {
+  /** Arguments of the commands that came, in their order. */
+  readonly asked: TrackArgs[];
+  readonly client: MqttClient;
+  /** Given instead of the next answers, first come first; the envelope around them too where `raw` is set. */
+  readonly instead: { readonly answer: object; readonly raw?: true }[];
+  tracks: FoundTrack[];
+  /** Members of every page that are others than usual. */
+  result: Partial<TrackResult>;
+}
+
+const open = envelopeOpener({
+  payloadType: COMMAND_TYPE,
+  bytesMax: COMMAND_BYTES_MAX,
+  signatures: 1,
+  keysIn: 'this box',
+});
+
+export const VIEW = '2026-11-20T09:12:44.103Z';
+export const STILL = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 1, 2, 3, 0xff, 0xd9]);
+
+/** A car that drives from left to right for 20 s. */
+export function track(number: number, at: string, change: Partial<FoundTrack> = {}): FoundTrack {
+  const to = new Date(Date.parse(at) + 20_000).toISOString();
+  return {
+    ...{
+      track: number,
+      class: 'car',
+      colours: ['white', 'grey'],
+      from: at,
+      to,
+      at,
+      durationS: 0,
+      seen: true,
+    },
+    ...{ score: 0.83, stoppedS: 0, cut: false, widthToHeight: 1.9 },
+    path: [
+      [0, 0.1, 0.7, 0.2, 1],
+      [12.5, 0.5, 0.72, 0.22, 1],
+      [20, 0.9, 0.75, 0.2, 0],
+    ],
+    ...change,
+  };
+}
+
+/** Answers commands of this public key; two tracks a page. */
+export async function trackBox(t: Test, room: Room, box: string, key: KeyObject): Promise<TrackBox> {
+  const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
+  const made: TrackBox = { asked: [], client, instead: [], tracks: [], result: {} };
+  client.on('message', (_topic, payload, { properties }) => {
+    const { payload: content } = open(payload, new Map([[keyIdOf(key), key]]));
+    const command = JSON.parse(content.toString()) as Command;
+    if (!Value.Check(TrackArgs, command.args)) throw new Error('no arguments of tracks');
+    made.asked.push(command.args);
+    const { answer, raw } = made.instead.shift() ?? { answer: { result: answerOf(made, command.args) } };
+    const envelope = {
+      site: SITE,
+      box,
+      time: new Date().toISOString(),
+      op: 'tracks',
+      counter: command.counter,
+    };
+    const correlationData = properties?.correlationData;
+    client.publish(
+      properties?.responseTopic ?? '',
+      JSON.stringify(raw === true ? answer : { ...envelope, ...answer }),
+      { qos: 1, properties: { ...(correlationData && { correlationData }) } },
+    );
+  });
+  await client.subscribeAsync(`vigie/${SITE}/${box}/cmd`, { qos: 1 });
+  return made;
+}
+
+function answerOf(
+  { tracks, result }: TrackBox,
+  { question, cursor }: TrackArgs,
+): TrackResult | TrackStillResult {
+  if (question.answer === 'still') {
+    return {
+      view: VIEW,
+      at: '2026-11-24T10:00:00.000Z',
+      sha256: sha256Of(STILL),
+      jpeg: STILL.toString('base64'),
+    };
+  }
+  const from = Number(cursor?.split('.')[1] ?? 0);
+  const given = question.answer === 'tracks' ? tracks.slice(from, from + 2) : [];
+  const next = question.answer === 'tracks' && from + 2 < tracks.length ? `0.${from + 2}.0` : null;
+  return {
+    ...{ order: 'order-1', grade: 'vehicles', timeZone: 'Europe/Paris' },
+    kept: { days: 14, oldest: '2026-11-12T00:00:00.000Z' },
+    views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }],
+    coverage: { seen: 0.95, watched: 0.05, gaps: [], more: 0 },
+    matches: question.answer === 'coverage' ? 0 : tracks.length,
+    ...{ tracks: given, next, left: { case: 100 - from, keyDay: 1900, day: 4900 } },
+    ...result,
+  };
+}
