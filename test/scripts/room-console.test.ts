@@ -42,6 +42,8 @@ const BODIES: Partial<Record<RouteName, object>> = {
   endSessions: { user: 'nobody' },
   sealed: { case: '17', reason: 'asked for' },
   search: { case: '17', reason: 'asked for', ...DAY },
+  tracks: { box: 'b-1', case: '17', reason: 'asked for', question: { ...DAY, answer: 'tracks' } },
+  trackStill: { box: 'b-1', case: '17', reason: 'asked for' },
 };
 
 /** Handlers that write down that they were called, and by whom. */

@@ -65,7 +65,7 @@ async function filters(db: Queries, query: IncidentQuery, values: Value[]): Prom
 }
 
 /** With it the index by site and box serves, where somebody names the box alone. */
-async function onlySiteOf(db: Queries, box: string): Promise<string | undefined> {
+export async function onlySiteOf(db: Queries, box: string): Promise<string | undefined> {
   const sites = await db.all<{ site: string }>('SELECT site FROM camera WHERE box = $1', [box]);
   return sites.length === 1 ? sites[0]?.site : undefined;
 }

@@ -15,6 +15,7 @@ import { peopleOf } from './sessions.ts';
 import type { Settings } from './settings.ts';
 import { SignerClient } from './signer-client.ts';
 import type { Changes, ChangesSince } from './stream.ts';
+import { trackHandlers } from './tracks.ts';
 
 /** How soon a box that says nothing any more is seen, after SILENT_S. */
 const SILENCE_EVERY_MS = 15_000;
@@ -39,7 +40,7 @@ export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
       }),
       ...(settings.signer === undefined
         ? NO_SIGNER
-        : signerHandlers(new SignerClient(settings.signer), db, Date.now)),
+        : signed(new SignerClient(settings.signer), db, settings)),
       openapi: async () => JSON.stringify(openApi(version)),
     },
     changesSince: withSilence(db),
@@ -48,7 +49,15 @@ export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
 
 const noSigner = (): Promise<never> =>
   Promise.reject(new CallError(503, 'this room has no signer: set `signer` to the path of its socket'));
-const NO_SIGNER = { search: noSigner, searchState: noSigner, sealed: noSigner };
+const NO_SIGNER = {
+  ...{ search: noSigner, searchState: noSigner, sealed: noSigner },
+  ...{ tracks: noSigner, trackStill: noSigner, tracksCsv: noSigner, tracksMfJson: noSigner },
+};
+
+const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({
+  ...signerHandlers(client, db, Date.now),
+  ...trackHandlers({ client, db, video, clock: Date.now }),
+});
 
 /** What has changed by a number, and every SILENCE_EVERY_MS which cameras are in another condition by time alone. */
 function withSilence(db: Sql): ChangesSince {

@@ -14,6 +14,7 @@ import { ROLES, type Role } from '../contract/roles.ts';
 import { OneOf, strict, Text } from '../contract/schema.ts';
 import { WEBHOOK_TYPES, type WebhookType } from '../contract/webhook.ts';
 import { faultOf } from './fault.ts';
+import { NO_VIDEO, VideoFile, type VideoSettings, videoOf } from './video.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9480';
 const LISTEN_FORM = 'address:port, as 127.0.0.1:9480 or [::1]:9480';
@@ -79,6 +80,7 @@ export const SettingsFile = Type.Object(
       ),
     ),
     signer: Type.Optional(File),
+    video: Type.Optional(VideoFile),
     demo: Type.Optional(
       Type.Object(
         { accounts: Type.Array(Type.Object({ name: Named, role: OneRole }, strict), { maxItems: 20 }) },
@@ -127,6 +129,8 @@ export interface Settings {
   readonly webhooks: readonly Webhook[];
   /** Path of the signer's socket. */
   readonly signer: string | undefined;
+  /** Of the city's video system. */
+  readonly video: VideoSettings;
   /** Accounts without a password. */
   readonly accounts: readonly { readonly name: string; readonly role: Role }[] | undefined;
   /** In the link by which one of these accounts can be entered; undefined: they are open to whoever comes. */
@@ -181,6 +185,7 @@ export function readSettings(file: string): Settings {
       return { name, url, types, secret: secretIn(file, `${where}.secretFile`, from(secretFile)) };
     }),
     signer: signer === undefined ? undefined : from(signer),
+    video: videoOf(file, given.video),
   };
 }
 
@@ -192,7 +197,7 @@ export function demoSettings(database: string, listen: string, entryToken = newE
   }
   return {
     ...{ listen: parsed, origin: undefined, database, oidc: undefined, tokens: [], plan: undefined },
-    ...{ webhooks: [], signer: undefined, accounts: DEMO_ACCOUNTS, entryToken },
+    ...{ webhooks: [], signer: undefined, video: NO_VIDEO, accounts: DEMO_ACCOUNTS, entryToken },
   };
 }
 

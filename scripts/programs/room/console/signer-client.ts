@@ -1,6 +1,7 @@
 /** The console's end of the signer's socket: what is asked of it, and its refusals as those of a call. */
 import { type IncomingMessage, request } from 'node:http';
 import type { Static, TSchema } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { Value } from '@sinclair/typebox/value';
 import { hasCode } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
@@ -10,13 +11,23 @@ import {
   SignerRefusal,
   type SignerSealed,
   type SignerSearch,
+  type SignerTrackStill,
+  SignerTrackStillAnswer,
+  type SignerTracks,
+  SignerTracksAnswer,
+  TRACKS_BYTES_MAX,
 } from '../contract/signer.ts';
 import { CallError } from './handler.ts';
 
-/** Of an answer that is no stream. */
+/** Characters of an answer of few members; of a still in Base64; of tracks, with a page beyond the limit and the rest. */
 const ANSWER_CHARS_MAX = 65_536;
+const STILL_CHARS_MAX = 1_048_576;
+const TRACKS_CHARS_MAX = TRACKS_BYTES_MAX + 1_048_576;
 /** A line of 5,000 events, and of as many boxes that are missing, has about 2 million. */
 const LINE_CHARS_MAX = 8_388_608;
+/** Compiled: an answer may have some hundred thousand numbers. */
+const tracksCheck = TypeCompiler.Compile(SignerTracksAnswer);
+
 const STATUSES = [400, 409, 413, 429] as const;
 
 export class SignerClient {
@@ -34,6 +45,21 @@ export class SignerClient {
   /** Throws CallError: 409 where the box refuses, 503 where it or the signer does not answer. */
   async sealed(asked: SignerSealed): Promise<SignerFile> {
     return formed(SignerFile, await textOf(await this.#ask('/sealed', asked)));
+  }
+
+  /** Throws CallError as `sealed` does. */
+  async tracks(asked: SignerTracks): Promise<SignerTracksAnswer> {
+    const content = jsonOf(await textOf(await this.#ask('/tracks', asked), TRACKS_CHARS_MAX));
+    if (tracksCheck.Check(content)) return content;
+    throw otherForm();
+  }
+
+  /** Throws CallError as `sealed` does. */
+  async trackStill(asked: SignerTrackStill): Promise<SignerTrackStillAnswer> {
+    return formed(
+      SignerTrackStillAnswer,
+      await textOf(await this.#ask('/track-still', asked), STILL_CHARS_MAX),
+    );
   }
 
   async #ask(path: string, body: object): Promise<IncomingMessage> {
@@ -80,11 +106,11 @@ export class SignerClient {
   }
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
+async function textOf(response: IncomingMessage, charsMax = ANSWER_CHARS_MAX): Promise<string> {
   let text = '';
   for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
     text += chunk;
-    if (text.length > ANSWER_CHARS_MAX) throw new CallError(503, 'the signer’s answer is too long');
+    if (text.length > charsMax) throw new CallError(503, 'the signer’s answer is too long');
   }
   return text;
 }
@@ -92,5 +118,8 @@ async function textOf(response: IncomingMessage): Promise<string> {
 function formed<T extends TSchema>(schema: T, text: string): Static<T> {
   const content = jsonOf(text);
   if (Value.Check(schema, content)) return content;
-  throw new CallError(503, 'the signer’s answer has another form; is it of another version?');
+  throw otherForm();
 }
+
+const otherForm = (): CallError =>
+  new CallError(503, 'the signer’s answer has another form; is it of another version?');

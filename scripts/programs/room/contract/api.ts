@@ -13,6 +13,7 @@ import type { Act } from './roles.ts';
 import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { Login, Present, Session } from './session.ts';
 import { NOTE_CHARS_MAX, STATES } from './terms.ts';
+import { TrackAnswer, TrackRequest, TrackStillAnswer, TrackStillRequest } from './tracks.ts';
 
 /** RFC 9457. `incident` where somebody else was first: what is true now. */
 export const Problem = Type.Object(
@@ -326,6 +327,39 @@ export const ROUTES = {
     act: 'search',
     params: Type.Object({ id: Text(64) }, strict),
     gives: SearchState,
+  },
+  tracks: {
+    method: 'POST',
+    path: '/api/tracks',
+    summary:
+      'ask the log of tracks of one box, by a signed command; the question is on record before it goes out',
+    act: 'ask-tracks',
+    body: TrackRequest,
+    gives: TrackAnswer,
+  },
+  trackStill: {
+    method: 'POST',
+    path: '/api/tracks/still',
+    summary: 'a redacted still of what the camera of a box sees now, to draw on, by a signed command',
+    act: 'ask-tracks',
+    body: TrackStillRequest,
+    gives: TrackStillAnswer,
+  },
+  tracksCsv: {
+    method: 'GET',
+    path: '/api/tracks/:id/tracks.csv',
+    summary: 'an answer as a table, a row a track and a row a gap; for an hour',
+    act: 'export',
+    params: Type.Object({ id: Text(64) }, strict),
+    gives: 'text/csv',
+  },
+  tracksMfJson: {
+    method: 'GET',
+    path: '/api/tracks/:id/tracks.mf.json',
+    summary: 'an answer as OGC Moving Features JSON (19-045r3), in picture coordinates; for an hour',
+    act: 'export',
+    params: Type.Object({ id: Text(64) }, strict),
+    gives: 'application/json',
   },
   figures: {
     method: 'GET',

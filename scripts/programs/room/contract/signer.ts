@@ -1,10 +1,12 @@
 /**
  * What the console asks of the signer, over HTTP on its Unix socket: `POST /search` answers with lines of JSON as boxes
- * answer, the last one `done`; `POST /sealed` with one object. A refusal is {line} with a status of 400 to 503.
+ * answer, the last one `done`; `POST /sealed`, `POST /tracks` and `POST /track-still` with one object. A refusal is {line} with a status of 400 to 503.
  */
 import { type Static, Type } from '@sinclair/typebox';
+import { FoundTrack, TrackQuestion, TrackResult } from '../../../../agent/contract/track-log.ts';
 import { SealedAnswer, SealedRequest, SearchRequest, SearchState } from './api.ts';
 import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
+import { ROOM_TRACKS_MAX, TrackRequest, TrackStillAnswer, TrackStillRequest } from './tracks.ts';
 
 /** At once: for everybody together; one for each person. */
 export const SEARCHES_MAX = 4;
@@ -61,5 +63,33 @@ export type SignerSealed = Static<typeof SignerSealed>;
 
 export const SignerFile = Type.Omit(SealedAnswer, ['recipients'], strict);
 export type SignerFile = Static<typeof SignerFile>;
+
+/** Bytes of tracks as JSON after which the signer fetches no further page; the console keeps some such answers. */
+export const TRACKS_BYTES_MAX = 4_194_304;
+
+export const SignerTracks = Type.Object(
+  { who: Who, request: Type.Object({ ...TrackRequest.properties, question: TrackQuestion }, strict) },
+  strict,
+);
+export type SignerTracks = Static<typeof SignerTracks>;
+
+const { order, grade, kept, views, coverage, left } = TrackResult.properties;
+export const SignerTracksAnswer = Type.Object(
+  {
+    site: Name,
+    ...{ order, grade, kept, views, coverage, left },
+    matches: Count,
+    tracks: Type.Array(FoundTrack, { maxItems: ROOM_TRACKS_MAX }),
+    more: { ...Count, description: 'matches beyond these' },
+  },
+  strict,
+);
+export type SignerTracksAnswer = Static<typeof SignerTracksAnswer>;
+
+export const SignerTrackStill = Type.Object({ who: Who, request: TrackStillRequest }, strict);
+export type SignerTrackStill = Static<typeof SignerTrackStill>;
+
+export const SignerTrackStillAnswer = Type.Object({ site: Name, still: TrackStillAnswer }, strict);
+export type SignerTrackStillAnswer = Static<typeof SignerTrackStillAnswer>;
 
 export const SignerRefusal = Type.Object({ line: Text(700) }, strict);

@@ -8,6 +8,7 @@ import { roomOf } from '../../../../agent/cli/room/room-file.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
 import { SignerRequests } from './requests.ts';
 import { SignerServer } from './server.ts';
+import { TrackRequests } from './track-requests.ts';
 
 interface Arguments {
   readonly room: string;
@@ -43,7 +44,11 @@ async function run({
 }: Arguments): Promise<void> {
   const [room, key] = [roomOf({ room: file }), signingKey(sign)];
   assertFolder(sealedDir);
-  const server = new SignerServer(new SignerRequests({ room, key, sealedDir, timeoutS, log: say }), warn);
+  const server = new SignerServer(
+    new SignerRequests({ room, key, sealedDir, timeoutS, log: say }),
+    new TrackRequests({ room, key, timeoutS, log: say }),
+    warn,
+  );
   await server.start(socket);
   say(`Signer for ${room.site} on ${socket}; Ctrl-C ends it`);
   await new Promise<void>((resolve) => {
@@ -54,7 +59,7 @@ async function run({
 
 const program = new Command('scripts/room signer')
   .description(
-    'Signs the searches and the requests for sealed stills that the console asks for, and sends them to the boxes: the key is here alone. See docs/guide/console.md.',
+    'Signs the searches, the requests for sealed stills and the questions to logs of tracks that the console asks for, and sends them to the boxes: the key is here alone. See docs/guide/console.md.',
   )
   .requiredOption('--room <file>', 'room.yaml (site, timeZone, mqtt: {url, ca, cert, key})')
   .requiredOption(

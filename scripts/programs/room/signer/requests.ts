@@ -1,5 +1,5 @@
 /**
- * What the signer signs: searches and requests for sealed stills, nothing else.
+ * Signs searches and requests for sealed stills; questions to logs of tracks are signed in track-requests.ts.
  *
  * INVARIANTS: nothing is sent that lacks a case or a reason; each question that goes out is a line of the log. The key is
  * in no answer and in no line.
@@ -21,13 +21,13 @@ import { sealedFile, unsealArgs } from '../../../../agent/cli/unseal.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import {
   FOUND_MAX,
-  SEARCHES_MAX,
   type SignerFile,
   type SignerFound,
   type SignerProgress,
   type SignerSealed,
   type SignerSearch,
 } from '../contract/signer.ts';
+import { entered } from './places.ts';
 import { Refusal, refusalOf } from './refusal.ts';
 
 /** A few lines a second are enough for eyes. */
@@ -134,16 +134,6 @@ function some<K extends string>(
   values: readonly string[] | undefined,
 ): Partial<Record<K, string[]>> {
   return values?.length ? ({ [name]: [...values] } as Partial<Record<K, string[]>>) : {};
-}
-
-/** Returns what frees the place again. */
-function entered(running: Set<string>, who: string, what: string): () => void {
-  if (running.has(who)) throw new Refusal(429, `a ${what} of ${who} is running; ask again when it has ended`);
-  if (running.size >= SEARCHES_MAX) {
-    throw new Refusal(429, `${running.size} others have a ${what} running; ask again when one has ended`);
-  }
-  running.add(who);
-  return () => running.delete(who);
 }
 
 /** Each line has what came since the one before. */

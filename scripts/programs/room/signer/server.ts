@@ -14,19 +14,28 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError, hasCode, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { faultText } from '../../../../agent/contract/time.ts';
-import { SIGNER_BODY_BYTES_MAX, SignerSealed, SignerSearch } from '../contract/signer.ts';
+import {
+  SIGNER_BODY_BYTES_MAX,
+  SignerSealed,
+  SignerSearch,
+  SignerTrackStill,
+  SignerTracks,
+} from '../contract/signer.ts';
 import { Refusal, refusalOf } from './refusal.ts';
 import type { SignerRequests } from './requests.ts';
+import type { TrackRequests } from './track-requests.ts';
 
 /** Searches and sealed stills of a few people, and one who looks whether it is there. */
 const CONNECTIONS_MAX = 32;
 /** The console is on this machine. */
 const REQUEST_MS = 10_000;
+const PATHS: readonly string[] = ['/search', '/sealed', '/tracks', '/track-still'];
 /** Its owner and its group, nobody else. */
 const SOCKET_MODE = 0o660;
 
 export class SignerServer {
   readonly #requests: SignerRequests;
+  readonly #tracks: TrackRequests;
   readonly #log: (line: string) => void;
   readonly #server = createServer(
     { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
@@ -35,8 +44,9 @@ export class SignerServer {
     },
   );
 
-  constructor(requests: SignerRequests, log: (line: string) => void) {
+  constructor(requests: SignerRequests, tracks: TrackRequests, log: (line: string) => void) {
     this.#requests = requests;
+    this.#tracks = tracks;
     this.#log = log;
   }
 
@@ -70,13 +80,13 @@ export class SignerServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const { method, url } = request;
-      if (method !== 'POST' || (url !== '/search' && url !== '/sealed')) {
-        throw new Refusal(404, 'only POST /search and POST /sealed');
+      const { method, url = '' } = request;
+      if (method !== 'POST' || !PATHS.includes(url)) {
+        throw new Refusal(404, `only POST ${PATHS.join(', ')}`);
       }
       const body = jsonOf((await bodyOf(request)).toString());
-      if (url === '/sealed') json(response, 200, await this.#requests.sealed(checked(SignerSealed, body)));
-      else await this.#search(checked(SignerSearch, body), response);
+      if (url === '/search') await this.#search(checked(SignerSearch, body), response);
+      else json(response, 200, await this.#one(url, body, closing(response)));
     } catch (error) {
       const { status, message } = refusalOf(error);
       const isMistake = !(error instanceof Refusal || error instanceof AgentError);
@@ -86,19 +96,32 @@ export class SignerServer {
     }
   }
 
+  /** Answers with one object. */
+  #one(url: string, body: unknown, gone: AbortSignal): Promise<object> {
+    if (url === '/sealed') return this.#requests.sealed(checked(SignerSealed, body));
+    if (url === '/tracks') return this.#tracks.tracks(checked(SignerTracks, body), gone);
+    return this.#tracks.still(checked(SignerTrackStill, body), gone);
+  }
+
   async #search(asked: SignerSearch, response: ServerResponse): Promise<void> {
-    const gone = new AbortController();
-    response.on('close', () => gone.abort());
+    const gone = closing(response);
     const searching = this.#requests.search(
       asked,
       (line) => response.write(`${JSON.stringify(line)}\n`),
-      gone.signal,
+      gone,
     );
     response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
     response.flushHeaders();
     await searching;
     response.end();
   }
+}
+
+/** Aborts when who asked has gone away. */
+function closing(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  return gone.signal;
 }
 
 /** Of an end of before; one that still answers is somebody else's. */

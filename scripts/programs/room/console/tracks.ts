@@ -1,0 +1,161 @@
+/**
+ * Answers questions to the log of tracks of one box: asked by people here, signed by the signer.
+ *
+ * INVARIANTS: who asks what about which place, in which case and why, is committed before anything goes out, and the number
+ * of tracks before they are given out. Answers are kept in memory alone, for whoever has asked and for supervisors.
+ * LIMITS: ANSWERS_KEPT answers, each KEPT_MS; the oldest goes first.
+ */
+import { randomBytes } from 'node:crypto';
+import { csvOf } from '../../../../agent/cli/tracks/export-csv.ts';
+import { mfJsonOf } from '../../../../agent/cli/tracks/export-mf-json.ts';
+import type { AuditDraft } from '../contract/audit.ts';
+import type { TrackAnswer } from '../contract/tracks.ts';
+import { record } from '../database/audit.ts';
+import { iso, type Sql } from '../database/sql.ts';
+import { caseAsked, spanAsked } from './asked.ts';
+import { type Account, type Call, CallError, type Handlers } from './handler.ts';
+import { onlySiteOf } from './incidents.ts';
+import { actorOf } from './rows.ts';
+import type { SignerClient } from './signer-client.ts';
+import { type VideoSettings, videoLink } from './video.ts';
+import { viewStill } from './view-stills.ts';
+
+const ANSWERS_KEPT = 20;
+const KEPT_MS = 3_600_000;
+
+interface Kept {
+  readonly who: string;
+  readonly site: string;
+  /** By the room's clock. */
+  readonly atMs: number;
+  /** The answer as JSON: a tenth of what its objects take. */
+  readonly json: Buffer;
+}
+
+type TrackHandlers = Pick<Handlers, 'tracks' | 'trackStill' | 'tracksCsv' | 'tracksMfJson'>;
+
+export interface TrackOptions {
+  readonly client: SignerClient;
+  readonly db: Sql;
+  readonly video: VideoSettings;
+  /** The room's clock, ms. */
+  readonly clock: () => number;
+}
+
+export function trackHandlers(options: TrackOptions): TrackHandlers {
+  const questions = new TrackQuestions(options);
+  return {
+    tracks: (call) => questions.ask(call),
+    trackStill: (call) => questions.still(call),
+    tracksCsv: async (call) => {
+      const answer = await questions.exported(call, 'tracks.csv');
+      return (async function* parts() {
+        yield csvOf({ ...answer, ...answer.asked });
+      })();
+    },
+    tracksMfJson: async (call) => {
+      const answer = await questions.exported(call, 'tracks.mf.json');
+      return mfJsonOf({ ...answer, ...answer.asked });
+    },
+  };
+}
+
+class TrackQuestions {
+  readonly #options: TrackOptions;
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(options: TrackOptions) {
+    this.#options = options;
+  }
+
+  /** Throws CallError: 409 where the box refuses, 429 while one of this person's runs, 503 where nobody answers. */
+  async ask({ who, body, nowMs }: Call<'tracks'>): Promise<TrackAnswer> {
+    const { client, db, video, clock } = this.#options;
+    caseAsked(body);
+    const { fromMs, toMs } = spanAsked(body.question);
+    const { box, case: number, reason, approval } = body;
+    const question = { ...body.question, from: iso(fromMs), to: iso(toMs) };
+    if (question.where !== undefined && question.view === undefined) {
+      throw new CallError(400, 'body: question.view is missing: a place is of the view that it was drawn on');
+    }
+    const id = randomBytes(12).toString('hex');
+    const approvedBy = approval?.signatures.map(({ keyid }) => keyid);
+    await this.#record(who, nowMs, {
+      box,
+      more: { tracks: id, case: number, reason, question, ...(approvedBy && { approvedBy }) },
+    });
+    const request = { box, case: number, reason, question, ...(approval && { approval }) };
+    const { site, views, tracks, ...result } = await client.tracks({ who: who.name, request });
+    const answer: TrackAnswer = {
+      ...{ id, asked: { box, case: number, reason, question }, ...result },
+      views: await Promise.all(
+        views.map(async (view) => ({ ...view, still: await viewStill(db, { site, box }, view, nowMs) })),
+      ),
+      tracks: tracks.map((track) => ({ ...track, video: videoLink(video, box, track.from, track.to) })),
+    };
+    const { matches, order, coverage } = answer;
+    const told = { matches, given: tracks.length, seen: coverage.seen, order };
+    await this.#record(who, clock(), { site, box, more: { tracks: id, case: number, ...told } });
+    this.#keep(id, { who: who.name, site, atMs: clock(), json: Buffer.from(JSON.stringify(answer)) });
+    return answer;
+  }
+
+  /** Throws CallError as `ask` does. */
+  async still({ who, body, nowMs }: Call<'trackStill'>) {
+    const { client, clock } = this.#options;
+    caseAsked(body);
+    const { box, case: number, reason } = body;
+    await this.#record(who, nowMs, { box, more: { still: true, case: number, reason } });
+    const { site, still } = await client.trackStill({ who: who.name, request: body });
+    const { sha256, at } = still;
+    await this.#record(who, clock(), { site, box, more: { still: true, case: number, sha256, at } });
+    return still;
+  }
+
+  /** Records what leaves the room, and by whom, and gives it. Throws CallError. */
+  async exported(
+    { who, params: { id }, nowMs }: Call<'tracksCsv' | 'tracksMfJson'>,
+    what: string,
+  ): Promise<TrackAnswer> {
+    this.#forget(nowMs);
+    const kept = this.#kept.get(id);
+    if (kept === undefined) {
+      throw new CallError(404, 'there is no such answer; answers are kept for an hour, ask again');
+    }
+    if (kept.who !== who.name && who.role !== 'supervisor') {
+      throw new CallError(403, 'this answer is somebody else’s; a supervisor may export it');
+    }
+    const answer = JSON.parse(kept.json.toString()) as TrackAnswer;
+    const { box, case: number } = answer.asked;
+    const more = { what, tracks: id, case: number, count: answer.tracks.length };
+    await this.#record(who, nowMs, { act: 'export', site: kept.site, box, more });
+    return answer;
+  }
+
+  async #record(
+    who: Account,
+    nowMs: number,
+    { act = 'ask-tracks', box, more, site }: Partial<AuditDraft> & Pick<AuditDraft, 'more'>,
+  ): Promise<void> {
+    const { db } = this.#options;
+    // Before the signer has said which site it is for.
+    const of = site ?? (box === undefined ? undefined : await onlySiteOf(db, box));
+    const where = { ...(of !== undefined && { site: of }), ...(box !== undefined && { box }) };
+    await db.transaction((transaction) =>
+      record(transaction, { ...actorOf(who), act, ...where, ...(more && { more }) }, nowMs),
+    );
+  }
+
+  #keep(id: string, kept: Kept): void {
+    this.#forget(kept.atMs);
+    this.#kept.set(id, kept);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= ANSWERS_KEPT) return;
+      this.#kept.delete(oldest);
+    }
+  }
+
+  #forget(nowMs: number): void {
+    for (const [id, { atMs }] of this.#kept) if (nowMs - atMs > KEPT_MS) this.#kept.delete(id);
+  }
+}

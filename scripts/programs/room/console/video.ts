@@ -1,0 +1,90 @@
+/** Links to the city's own video of the time in which a track was seen: by the template of the settings. */
+import { type Static, Type } from '@sinclair/typebox';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { strict, Text } from '../contract/schema.ts';
+import type { VideoLink } from '../contract/tracks.ts';
+
+/** Time before and after a track that is shown with it, ms. */
+const AROUND_MS = 10_000;
+/** Characters of a link, in the interface. */
+const LINK_CHARS_MAX = 2000;
+const PLACEHOLDERS = ['{camera}', '{from}', '{to}'] as const;
+/** A placeholder may stand behind the host only: no camera's name sends anybody to another machine. */
+const LINK_FORM = /^(https?|rtsps?):\/\/[^/?#{}@\s]+[/?#]\S*$/;
+
+export const VideoFile = Type.Object(
+  {
+    link: Type.Optional(Text(1000)),
+    cameras: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
+        Type.String({ minLength: 1, maxLength: 100 }),
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  strict,
+);
+type VideoFile = Static<typeof VideoFile>;
+
+export interface VideoSettings {
+  /** With placeholders; undefined where there is none. */
+  readonly link: string | undefined;
+  /** The name of a camera in the city's video system, by box. */
+  readonly cameras: ReadonlyMap<string, string>;
+}
+
+export const NO_VIDEO: VideoSettings = { link: undefined, cameras: new Map() };
+
+/** Throws AgentError `config`, one line: what, where, what would be right. */
+export function videoOf(file: string, given: VideoFile | undefined): VideoSettings {
+  const { link, cameras = {} } = given ?? {};
+  const made = { link, cameras: new Map(Object.entries(cameras)) };
+  if (link === undefined) return made;
+  const wrong = (line: string): AgentError => new AgentError('config', `${file}: video.link: ${line}`);
+  const known = PLACEHOLDERS.join(', ');
+  const [unknown] = (link.match(/\{[^{}]*\}?|\}/g) ?? []).filter((one) => !isPlaceholder(one));
+  if (unknown !== undefined) throw wrong(`${unknown.slice(0, 40)} is not known; known: ${known}`);
+  if (!LINK_FORM.test(link) || !URL.canParse(filled(link, 'x', 0, 0))) {
+    throw wrong(
+      `must be https://host/…, http://, rtsps:// or rtsp://, without a password, and ${known} only behind the host`,
+    );
+  }
+  for (const [box, camera] of [...made.cameras, ['of 32 characters', 'x'.repeat(32)] as const]) {
+    const { length } = filled(link, camera, 0, 0);
+    if (length > LINK_CHARS_MAX)
+      throw wrong(`for the box ${box} it has ${length} characters, at most ${LINK_CHARS_MAX}; shorten it`);
+  }
+  return made;
+}
+
+/** Where the video of this span at this box is; both times as the contract writes them. */
+export function videoLink(
+  { link, cameras }: VideoSettings,
+  box: string,
+  from: string,
+  to: string,
+): VideoLink {
+  const camera = cameras.get(box) ?? box;
+  // Whole seconds, none of the span cut off.
+  const fromMs = Math.floor((Date.parse(from) - AROUND_MS) / 1000) * 1000;
+  const toMs = Math.ceil((Date.parse(to) + AROUND_MS) / 1000) * 1000;
+  const clock = (ms: number): string => secondOf(ms).replaceAll(/[-:]/g, '');
+  return {
+    url: link === undefined ? null : filled(link, camera, fromMs, toMs),
+    camera,
+    range: `Range: clock=${clock(fromMs)}-${clock(toMs)}`,
+  };
+}
+
+function filled(link: string, camera: string, fromMs: number, toMs: number): string {
+  const values = { '{camera}': camera, '{from}': secondOf(fromMs), '{to}': secondOf(toMs) };
+  return link.replaceAll(/\{(camera|from|to)\}/g, (name) =>
+    encodeURIComponent(values[name as keyof typeof values]),
+  );
+}
+
+const isPlaceholder = (text: string): boolean => (PLACEHOLDERS as readonly string[]).includes(text);
+
+/** `2026-11-30T00:15:00Z` */
+const secondOf = (ms: number): string => new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');

@@ -1,0 +1,54 @@
+/** Finds, for each view of a camera, the newest still of it that the room holds: a place to draw on and to replay over. */
+import type { TrackView } from '../../../../agent/contract/track-log.ts';
+import { isTime } from '../contract/opened.ts';
+import type { TrackAnswer } from '../contract/tracks.ts';
+import { iso, type Queries } from '../database/sql.ts';
+import { type NamedStill, storedDetail } from './incidents.ts';
+
+/** Incidents of a view that are looked at, the newest first; nearly every alert has a still. */
+const INCIDENTS_MAX = 50;
+
+type ViewStill = TrackAnswer['views'][number]['still'];
+
+interface Candidate extends NamedStill {
+  readonly incident: number;
+}
+
+export async function viewStill(
+  db: Queries,
+  { site, box }: { readonly site: string; readonly box: string },
+  { view, to }: Pick<TrackView, 'view' | 'to'>,
+  nowMs: number,
+): Promise<ViewStill> {
+  const until = to ?? iso(nowMs);
+  const rows = await db.all<{ no: number; detail: string }>(
+    `SELECT no, detail FROM incident WHERE site = $1 AND box = $2 AND started >= $3 AND started < $4
+     ORDER BY received DESC, no DESC LIMIT ${INCIDENTS_MAX}`,
+    [site, box, view, until],
+  );
+  const named = rows
+    .flatMap(({ no, detail }) => storedDetail(detail).stills.map((still) => ({ ...still, incident: no })))
+    // Before an alert the camera may have shown the view before.
+    .filter(({ time }) => isTime(time) && time >= view && time < until)
+    .sort((a, b) => (a.time < b.time ? 1 : -1));
+  const here = await heldOf(db, site, box, named);
+  const newest = named.find(({ name, sha256 }) => here.has(`${name} ${sha256}`));
+  if (newest === undefined) return null;
+  return { incident: newest.incident, moment: newest.moment, at: newest.time };
+}
+
+/** The pictures that have come, by name and hash. */
+async function heldOf(
+  db: Queries,
+  site: string,
+  box: string,
+  named: readonly Candidate[],
+): Promise<ReadonlySet<string>> {
+  if (named.length === 0) return new Set();
+  const names = named.map((_, index) => `$${index + 3}`).join(', ');
+  const held = await db.all<{ name: string; sha256: string }>(
+    `SELECT name, sha256 FROM snapshot WHERE site = $1 AND box = $2 AND name IN (${names})`,
+    [site, box, ...named.map(({ name }) => name)],
+  );
+  return new Set(held.map(({ name, sha256 }) => `${name} ${sha256}`));
+}

@@ -1,0 +1,108 @@
+/**
+ * Signs questions to the log of tracks of one box.
+ *
+ * INVARIANTS: nothing is sent that lacks a case or a reason, nor to more than one box; each question that goes out is a
+ * line of the log. LIMITS: as of places.ts, of questions and of stills; ROOM_TRACKS_MAX tracks of a question, the rest is
+ * counted; no page is asked for after TRACKS_BYTES_MAX bytes or WITHIN_MS.
+ */
+import type { KeyObject } from 'node:crypto';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import type { Room } from '../../../../agent/cli/room/room-file.ts';
+import { assertApproves } from '../../../../agent/cli/tracks/approval.ts';
+import { fetchStill, fetchTracks } from '../../../../agent/cli/tracks/fetch.ts';
+import { checkedArgs } from '../../../../agent/cli/tracks/request.ts';
+import {
+  type SignerTrackStill,
+  type SignerTrackStillAnswer,
+  type SignerTracks,
+  type SignerTracksAnswer,
+  TRACKS_BYTES_MAX,
+} from '../contract/signer.ts';
+import { ROOM_TRACKS_MAX } from '../contract/tracks.ts';
+import { entered } from './places.ts';
+import { Refusal } from './refusal.ts';
+
+/** A person waits for the whole answer, and the proxy before the console for 90 s. */
+const WITHIN_MS = 45_000;
+
+export interface TrackRequestsOptions {
+  readonly room: Room;
+  readonly key: KeyObject;
+  /** How long each answer of a box is waited for, s. */
+  readonly timeoutS: number;
+  log(line: string): void;
+}
+
+export class TrackRequests {
+  readonly #options: TrackRequestsOptions;
+  readonly #asking = new Set<string>();
+  readonly #looking = new Set<string>();
+
+  constructor(options: TrackRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Throws Refusal or AgentError, one line. */
+  tracks({ who, request }: SignerTracks, signal: AbortSignal): Promise<SignerTracksAnswer> {
+    const { room, key, timeoutS } = this.#options;
+    const { box, case: number, reason, question, approval } = request;
+    if (question.from >= question.to)
+      throw new Refusal(400, `to: ${question.to} is not after from, ${question.from}`);
+    const asked = checkedArgs({ case: number, reason, question });
+    if (approval !== undefined)
+      assertApproves(approval, { site: room.site, box, args: asked }, key, Date.now());
+    const args = { ...asked, ...(approval !== undefined && { approval }) };
+    const about = `question to the tracks of ${box} for ${who}, case ${number}`;
+    return this.#logged(this.#asking, who, 'question to a log of tracks', about, async () => {
+      const { result, tracks, more, stopped } = await fetchTracks({
+        ...{ room, key, box, args, timeoutS, signal },
+        ...{ tracksMax: ROOM_TRACKS_MAX, bytesMax: TRACKS_BYTES_MAX, withinMs: WITHIN_MS },
+      });
+      const given = tracks.slice(0, ROOM_TRACKS_MAX);
+      const rest = stopped === undefined ? '' : `; the rest was not given: ${stopped}`;
+      this.#log(`${about}: ${given.length} of ${result.matches} matches${rest}`);
+      const { order, grade, kept, views, coverage, matches, left } = result;
+      return {
+        ...{ site: room.site, order, grade, kept, views, coverage, matches, left },
+        ...{ tracks: given, more: more + tracks.length - given.length },
+      };
+    });
+  }
+
+  /** Throws Refusal or AgentError, one line. */
+  still({ who, request }: SignerTrackStill, signal: AbortSignal): Promise<SignerTrackStillAnswer> {
+    const { room, key, timeoutS } = this.#options;
+    const { box, case: number, reason } = request;
+    const args = checkedArgs({ case: number, reason, question: { answer: 'still' } });
+    const about = `still of ${box} to draw on for ${who}, case ${number}`;
+    return this.#logged(this.#looking, who, 'request for a still', about, async () => {
+      const still = await fetchStill({ room, key, box, args, timeoutS, signal });
+      this.#log(`${about}: ${still.sha256}`);
+      return { site: room.site, still };
+    });
+  }
+
+  async #logged<T>(
+    running: Set<string>,
+    who: string,
+    what: string,
+    about: string,
+    ask: () => Promise<T>,
+  ): Promise<T> {
+    const leave = entered(running, who, what);
+    this.#log(about);
+    try {
+      return await ask();
+    } catch (error) {
+      this.#log(`${about}: ${messageOf(error)}`);
+      throw error;
+    } finally {
+      leave();
+    }
+  }
+
+  #log(line: string): void {
+    this.#options.log(printable(line, 1000));
+  }
+}
