@@ -40,6 +40,8 @@ export interface BoxSessionOptions {
   readonly box: string;
   /** How long each answer is waited for, s. */
   readonly timeoutS: number;
+  /** No pause that the box asks for may end later than this after the start, ms. */
+  readonly withinMs?: number;
   readonly signal: AbortSignal;
 }
 
@@ -51,6 +53,7 @@ interface Waiting {
 export class BoxSession {
   readonly #options: BoxSessionOptions;
   readonly #link: RoomLink;
+  readonly #untilMs: number;
   #counter = 0;
   #waiting: Waiting | undefined;
   /** Why no answer can come. */
@@ -59,6 +62,7 @@ export class BoxSession {
   constructor(options: BoxSessionOptions) {
     const { room, box } = options;
     this.#options = options;
+    this.#untilMs = performance.now() + (options.withinMs ?? Number.POSITIVE_INFINITY);
     this.#link = new RoomLink({
       config: room.mqtt,
       site: room.site,
@@ -92,7 +96,8 @@ export class BoxSession {
       const { result, refused } = await this.#once(op, args);
       if (refused === undefined) return result;
       const { code, message, retryAfterS = 1 } = refused;
-      const mayWait = code === 'rate-limited' && retryAfterS <= WAIT_S_MAX && waits < WAITS_MAX;
+      const isShort = retryAfterS <= WAIT_S_MAX && performance.now() + retryAfterS * 1000 <= this.#untilMs;
+      const mayWait = code === 'rate-limited' && isShort && waits < WAITS_MAX;
       const isOvertaken = code === 'replayed' && overtaken < OVERTAKEN_MAX;
       if (!mayWait && !isOvertaken) {
         const why = printable(message, REFUSAL_CHARS_MAX);

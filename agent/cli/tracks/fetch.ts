@@ -3,7 +3,7 @@
  *
  * INVARIANTS: a page that is not of the contract's form is not believed, nor is any after it. Pages that came before one
  * was refused are kept: the box has counted them. LIMITS: `tracksMax` and `bytesMax`, both exceeded by one page at most;
- * no page is asked for after `withinMs`; EMPTY_PAGES_MAX pages in a row without a track.
+ * no page is asked for, and no pause kept, after `withinMs`; EMPTY_PAGES_MAX pages in a row without a track.
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
@@ -19,8 +19,6 @@ export interface TrackFetchOptions extends BoxSessionOptions {
   readonly tracksMax: number;
   /** Nor after this number of bytes of tracks as JSON. */
   readonly bytesMax?: number;
-  /** Nor after this time, ms. */
-  readonly withinMs?: number;
   onProgress?(fetched: number, matches: number): void;
 }
 

@@ -28,7 +28,7 @@ interface Kept {
   readonly site: string;
   /** By the room's clock. */
   readonly atMs: number;
-  /** The answer as JSON: a tenth of what its objects take. */
+  /** The answer as JSON text: its objects would take several times as much memory. */
   readonly json: Buffer;
 }
 

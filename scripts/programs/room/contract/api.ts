@@ -10,10 +10,13 @@ import { Cameras } from './camera.ts';
 import { FIGURES_BY, Figures, HandOver } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
 import type { Act } from './roles.ts';
+import type { Route } from './route.ts';
 import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { Login, Present, Session } from './session.ts';
 import { NOTE_CHARS_MAX, STATES } from './terms.ts';
-import { TrackAnswer, TrackRequest, TrackStillAnswer, TrackStillRequest } from './tracks.ts';
+import { TRACK_ROUTES } from './track-routes.ts';
+
+export type { Route } from './route.ts';
 
 /** RFC 9457. `incident` where somebody else was first: what is true now. */
 export const Problem = Type.Object(
@@ -124,30 +127,6 @@ const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
 const Seen = { revision: { ...Count, description: 'of the incident as it was seen' } };
 const Nothing = Type.Object({}, strict);
 const Interval = { from: AskedTime, to: AskedTime };
-
-/** What `body` and `given` of a route may be besides JSON. */
-export type Media =
-  | 'application/json'
-  | 'text/csv'
-  | 'application/vnd.apache.parquet'
-  | 'image/jpeg'
-  | 'text/event-stream'
-  | 'application/geo+json';
-
-export interface Route {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly summary: string;
-  /** Undefined: whoever is logged in; `open`: everybody. */
-  readonly act?: Act | 'open';
-  readonly params?: TSchema;
-  readonly query?: TSchema;
-  readonly body?: TSchema;
-  /** Of 200. */
-  readonly gives: TSchema | Media;
-  /** The header Idempotency-Key is asked for: the same key again gives the same answer and does nothing. */
-  readonly idempotent?: true;
-}
 
 /** `params` and `body` keep their types: whoever answers the call has them from here. */
 interface ActRoute<B extends TSchema> extends Route {
@@ -328,39 +307,7 @@ export const ROUTES = {
     params: Type.Object({ id: Text(64) }, strict),
     gives: SearchState,
   },
-  tracks: {
-    method: 'POST',
-    path: '/api/tracks',
-    summary:
-      'ask the log of tracks of one box, by a signed command; the question is on record before it goes out',
-    act: 'ask-tracks',
-    body: TrackRequest,
-    gives: TrackAnswer,
-  },
-  trackStill: {
-    method: 'POST',
-    path: '/api/tracks/still',
-    summary: 'a redacted still of what the camera of a box sees now, to draw on, by a signed command',
-    act: 'ask-tracks',
-    body: TrackStillRequest,
-    gives: TrackStillAnswer,
-  },
-  tracksCsv: {
-    method: 'GET',
-    path: '/api/tracks/:id/tracks.csv',
-    summary: 'an answer as a table, a row a track and a row a gap; for an hour',
-    act: 'export',
-    params: Type.Object({ id: Text(64) }, strict),
-    gives: 'text/csv',
-  },
-  tracksMfJson: {
-    method: 'GET',
-    path: '/api/tracks/:id/tracks.mf.json',
-    summary: 'an answer as OGC Moving Features JSON (19-045r3), in picture coordinates; for an hour',
-    act: 'export',
-    params: Type.Object({ id: Text(64) }, strict),
-    gives: 'application/json',
-  },
+  ...TRACK_ROUTES,
   figures: {
     method: 'GET',
     path: '/api/figures',

@@ -77,7 +77,7 @@ export class TrackRequests {
     const args = checkedArgs({ case: number, reason, question: { answer: 'still' } });
     const about = `still of ${box} to draw on for ${who}, case ${number}`;
     return this.#logged(this.#looking, who, 'request for a still', about, async () => {
-      const still = await fetchStill({ room, key, box, args, timeoutS, signal });
+      const still = await fetchStill({ room, key, box, args, timeoutS, signal, withinMs: WITHIN_MS });
       this.#log(`${about}: ${still.sha256}`);
       return { site: room.site, still };
     });

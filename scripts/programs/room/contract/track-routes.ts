@@ -1,0 +1,43 @@
+/** Routes by which the log of tracks of one box is asked. */
+import { Type } from '@sinclair/typebox';
+import type { Route } from './route.ts';
+import { strict, Text } from './schema.ts';
+import { TrackAnswer, TrackRequest, TrackStillAnswer, TrackStillRequest } from './tracks.ts';
+
+const Id = Type.Object({ id: Text(64) }, strict);
+
+export const TRACK_ROUTES = {
+  tracks: {
+    method: 'POST',
+    path: '/api/tracks',
+    summary:
+      'ask the log of tracks of one box, by a signed command; the question is on record before it goes out',
+    act: 'ask-tracks',
+    body: TrackRequest,
+    gives: TrackAnswer,
+  },
+  trackStill: {
+    method: 'POST',
+    path: '/api/tracks/still',
+    summary: 'a redacted still of what the camera of a box sees now, to draw on, by a signed command',
+    act: 'ask-tracks',
+    body: TrackStillRequest,
+    gives: TrackStillAnswer,
+  },
+  tracksCsv: {
+    method: 'GET',
+    path: '/api/tracks/:id/tracks.csv',
+    summary: 'an answer as a table, a row a track and a row a gap; for an hour',
+    act: 'export',
+    params: Id,
+    gives: 'text/csv',
+  },
+  tracksMfJson: {
+    method: 'GET',
+    path: '/api/tracks/:id/tracks.mf.json',
+    summary: 'an answer as OGC Moving Features JSON (19-045r3), in picture coordinates; for an hour',
+    act: 'export',
+    params: Id,
+    gives: 'application/json',
+  },
+} as const satisfies Readonly<Record<string, Route>>;

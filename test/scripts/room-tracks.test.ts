@@ -1,0 +1,304 @@
+/**
+ * Questions to a log of tracks from the room's console: its own server, the signer as a program, a real broker, SQLite, and
+ * a stand-in for a box that answers by the contract.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import t, { type Test } from 'tap';
+import { keyIdOf, publicKeyOf } from '../../agent/base/dsse.ts';
+import { sha256Of } from '../../agent/base/sha256.ts';
+import { signedApproval } from '../../agent/cli/tracks/approval.ts';
+import type { TrackQuestion } from '../../agent/contract/track-log.ts';
+import { ROUTES } from '../../scripts/programs/room/contract/api.ts';
+import { TrackAnswer } from '../../scripts/programs/room/contract/tracks.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { makeSigner } from '../lib/commands.ts';
+import { ask, enter, from, roomDatabase, wholeConsole } from '../lib/console.ts';
+import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
+import { makeRoom, pairOf, SITE, until } from '../lib/room.ts';
+import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
+
+const MAIN = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
+const BOX = 'alpha';
+const QUESTION: TrackQuestion = {
+  ...{ from: '2026-11-24T01:00:00.000Z', to: '2026-11-24T04:00:00.000Z', view: VIEW, answer: 'tracks' },
+  where: {
+    line: [
+      [0.2, 0.6],
+      [0.8, 0.6],
+    ],
+    direction: 'right',
+  },
+};
+const WHY = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
+
+async function makeDesk(t: Test, timeoutS = 20) {
+  const room = await makeRoom(t);
+  const dir = scratch(t);
+  const desk = makeSigner('room', ['tracks']);
+  writeFileSync(join(dir, 'desk.pem'), desk.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
+    mode: 0o600,
+  });
+  const { cert, key } = await pairOf(room, 'room');
+  const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
+  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt }));
+  const socket = join(dir, 'signer.sock');
+  const signer = start(t, process.execPath, [
+    ...[MAIN, '--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')],
+    ...['--socket', socket, '--sealed', dir, '--timeout', `${timeoutS}`],
+  ]);
+  await until(t, 'the signer listens', () => signer.out.includes('Signer for') || signer.code !== undefined);
+  const box = await trackBox(t, room, BOX, publicKeyOf(desk.config.publicKey));
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  await putCamera(db, BOX, Date.now(), { site: SITE });
+  const video = {
+    link: 'https://vms.example/play?camera={camera}&from={from}&to={to}',
+    cameras: new Map([[BOX, 'Canebière 17/B']]),
+  };
+  const accounts = (['operator', 'operator', 'supervisor', 'auditor'] as const).map((role, n) => ({
+    ...{ name: `${role}-${n}`, role },
+  }));
+  const { url, clock } = await wholeConsole(t, db, { signer: socket, video, accounts });
+  const calls = async (name: string) => {
+    const cookie = await enter(url, name);
+    return {
+      get: (path: string) => ask(`${url}${path}`, { headers: { cookie } }),
+      post: (path: string, body: object) =>
+        ask(`${url}${path}`, { method: 'POST', headers: { cookie, ...from(url) }, body }),
+    };
+  };
+  const [anna, bert, sue, olga] = [
+    await calls('operator-0'),
+    await calls('operator-1'),
+    await calls('supervisor-2'),
+    await calls('auditor-3'),
+  ];
+  return { desk, box, db, clock, socket, signer, calls, anna, bert, sue, olga };
+}
+
+const entriesOf = async (db: Sql, ...acts: string[]) => {
+  const rows = await db.all<{ who: string; act: string; site: string; box: string; more: string }>(
+    'SELECT who, act, site, box, more FROM audit ORDER BY no',
+  );
+  return rows
+    .filter(({ act }) => acts.includes(act))
+    .map((row) => ({ ...row, more: JSON.parse(row.more) as Record<string, unknown> }));
+};
+
+void t.test('a question is on record before it goes out, and its answer has links and stills', async (t) => {
+  const { db, box, anna, bert, sue, olga, signer, clock, calls } = await makeDesk(t);
+  box.tracks = [1, 2, 3, 4, 5].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
+  const gap = { from: '2026-11-24T02:00:00.000Z', to: '2026-11-24T02:10:00.000Z', why: 'blind' as const };
+  const older = { view: '2026-11-10T00:00:00.000Z', to: VIEW, widthToHeight: 1.5 };
+  box.result = {
+    views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }, older],
+    coverage: { seen: 0.9, watched: 0, gaps: [gap], more: 0 },
+  };
+  // The newest that has come, of this box, within the view: two others are of before, of another box, or have not come.
+  const still = (name: string, time: string) => ({
+    moment: 'snapshot',
+    name,
+    time,
+    sha256: sha256Of(Buffer.from(name)),
+  });
+  const put = async (name: string, time: string, change: object, hasCome = true): Promise<number> => {
+    const detail = JSON.stringify({ stills: [still(name, time)] });
+    const at = Date.parse(time);
+    const no = await addIncident(db, at, { site: SITE, box: BOX, detail, ...change });
+    if (hasCome) await addStill(db, { name }, Buffer.from(name), at, { site: SITE, box: BOX, ...change });
+    return no;
+  };
+  await put('p-1', '2026-11-22T08:00:00.000Z', {});
+  const newest = await put('p-2', '2026-11-23T08:00:00.000Z', {});
+  await put('p-3', '2026-11-23T09:00:00.000Z', { box: 'beta' });
+  await put('p-4', '2026-11-23T10:00:00.000Z', {}, false);
+
+  const asked = await anna.post('/api/tracks', { ...WHY, question: QUESTION });
+  t.equal(asked.status, 200, asked.text);
+  const answer = asked.json as TrackAnswer;
+  t.ok(Value.Check(TrackAnswer, answer), JSON.stringify(Value.Errors(TrackAnswer, answer).First()));
+  t.strictSame(answer.asked, { ...WHY, question: QUESTION });
+  t.match(answer, { matches: 5, more: 0, grade: 'vehicles', left: { case: 96 }, coverage: { gaps: [gap] } });
+  t.strictSame(
+    answer.tracks.map(({ track: number }) => number),
+    [1, 2, 3, 4, 5],
+    'all pages',
+  );
+  t.strictSame(answer.tracks[0]?.video, {
+    url: 'https://vms.example/play?camera=Canebi%C3%A8re%2017%2FB&from=2026-11-24T01%3A14%3A51Z&to=2026-11-24T01%3A15%3A32Z',
+    camera: 'Canebière 17/B',
+    range: 'Range: clock=20261124T011451Z-20261124T011532Z',
+  });
+  t.strictSame(
+    answer.views.map((view) => view.still),
+    [{ incident: newest, moment: 'snapshot', at: '2026-11-23T08:00:00.000Z' }, null],
+  );
+  t.equal((await anna.get(`/api/incidents/${newest}/stills/snapshot`)).status, 200, 'by which it is loaded');
+  const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
+  t.strictSame(rest, []);
+  t.strictSame(before, {
+    ...{ who: 'operator-0', act: 'ask-tracks', site: SITE, box: BOX },
+    more: { tracks: answer.id, case: WHY.case, reason: WHY.reason, question: QUESTION },
+  });
+  t.strictSame(after?.more, {
+    tracks: answer.id,
+    case: WHY.case,
+    matches: 5,
+    given: 5,
+    seen: 0.9,
+    order: 'order-1',
+  });
+  t.match(
+    signer.out,
+    /question to the tracks of alpha for operator-0, case 2026\/1234\n.*: 5 of 5 matches\n/,
+  );
+
+  for (const [path, type, content] of [
+    [
+      'tracks.csv',
+      'text/csv; charset=utf-8',
+      /^\ufeffrow,box,at,[\s\S]*\r\ntrack,alpha,2026-11-24T01:15:05.400Z,[\s\S]*\r\ngap,alpha,2026-11-24T02:00:00.000Z,[^\n]*,blind\r\n$/,
+    ],
+    ['tracks.mf.json', 'application/json', /"MovingPoint"/],
+  ] as const) {
+    const route = `/api/tracks/${answer.id}/${path}`;
+    const got = await sue.get(route);
+    t.match({ ...got, type: got.headers['content-type'] }, { status: 200, text: content, type });
+    t.equal((await anna.get(route)).status, 403, 'an operator exports nothing');
+    t.match(await olga.get(route), { status: 403, json: { title: /somebody else’s/ } });
+  }
+  t.match(await entriesOf(db, 'export'), [
+    {
+      who: 'supervisor-2',
+      site: SITE,
+      box: BOX,
+      more: { what: 'tracks.csv', tracks: answer.id, case: WHY.case, count: 5 },
+    },
+    { more: { what: 'tracks.mf.json', count: 5 } },
+  ]);
+  t.match(await sue.get('/api/tracks/none/tracks.csv'), { status: 404, json: { title: /kept for an hour/ } });
+  // The oldest goes: twenty are kept.
+  for (let n = 0; n < 20; n += 1)
+    await bert.post('/api/tracks', { ...WHY, question: { ...QUESTION, answer: 'count' } });
+  t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).status, 404);
+  const last = (await sue.post('/api/tracks', { ...WHY, question: QUESTION })).json as TrackAnswer;
+  t.equal((await sue.get(`/api/tracks/${last.id}/tracks.csv`)).status, 200);
+  clock.aheadMs = 3_700_000;
+  const later = await calls('supervisor-2');
+  t.equal((await later.get(`/api/tracks/${last.id}/tracks.csv`)).status, 404, 'after an hour');
+});
+
+void t.test('what may not be asked is refused in one line, and a refusal of the box is told', async (t) => {
+  const { desk, db, box, socket, signer, anna, olga } = await makeDesk(t, 2);
+  const post = (change: object, more: object = {}) =>
+    anna.post('/api/tracks', { ...WHY, question: { ...QUESTION, ...change }, ...more });
+  t.match(await olga.post('/api/tracks', { ...WHY, question: QUESTION }), { status: 403 });
+  t.match(await olga.post('/api/tracks/still', WHY), { status: 403 });
+  const refused: [object, object, number, RegExp][] = [
+    [{}, { reason: '…' }, 400, /reason must hold at least one letter or digit/],
+    [{}, { box: 'all boxes' }, 400, /box/],
+    [{}, { box: [BOX, 'beta'] }, 400, /box/],
+    [{ to: QUESTION.from }, {}, 400, /to: .* is not after from/],
+    [{ from: '2026-02-30T00:00:00Z' }, {}, 400, /there is no day 2026-02-30/],
+    [{ view: undefined }, {}, 400, /question\.view is missing/],
+    [{ face: 'x' }, {}, 400, /question\.face is not known here/],
+  ];
+  for (const [change, more, status, title] of refused)
+    t.match(await post(change, more), { status, json: { title } });
+  t.strictSame(await entriesOf(db, 'ask-tracks'), [], 'none of it is a question that went out');
+
+  box.instead.push({
+    answer: { refused: { code: 'not-permitted', message: 'the order has no log of tracks' } },
+  });
+  t.match(await post({}), {
+    status: 409,
+    json: { title: 'refused by alpha: not-permitted: the order has no log of tracks' },
+  });
+  t.equal((await entriesOf(db, 'ask-tracks')).length, 1, 'it went out');
+  box.instead.push({ answer: { result: { all: 'is well' } } });
+  t.match(await post({}), { status: 503, json: { title: /^the answer of alpha has another form/ } });
+  const slow = post({}, { box: 'nobody' });
+  await until(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
+  const second = await post({}, { box: 'nobody' });
+  t.match([await slow, second].map(({ status }) => status).sort(), [429, 503], 'one of each person at once');
+  t.match([(await slow).text, second.text].join(), /no answer from nobody within 2 s/);
+
+  const subject = { site: SITE, box: BOX, args: { case: WHY.case, reason: WHY.reason, question: QUESTION } };
+  const other = makeSigner('prosecutor', ['tracks']);
+  const approval = JSON.parse(signedApproval(subject, other.privateKey, Date.now()).text) as object;
+  t.equal((await post({}, { approval })).status, 200);
+  const keyid = keyIdOf(other.privateKey);
+  t.match(box.asked.at(-1), { approval: { signatures: [{ keyid }] } });
+  t.match((await entriesOf(db, 'ask-tracks')).at(-2), { more: { approvedBy: [keyid] } });
+  t.match(await post({ classes: ['person'] }, { approval }), {
+    status: 400,
+    json: { title: /^approval: is for another question: classes/ },
+  });
+  const own = JSON.parse(signedApproval(subject, desk.privateKey, Date.now()).text) as object;
+  t.match(await post({}, { approval: own }), { status: 400, json: { title: /another person must sign/ } });
+
+  const looked = await anna.post('/api/tracks/still', WHY);
+  t.match(looked, { status: 200, json: { view: VIEW, jpeg: STILL.toString('base64') } });
+  t.ok(Value.Check(ROUTES.trackStill.gives, looked.json));
+  t.match((await entriesOf(db, 'ask-tracks')).slice(-2), [
+    { who: 'operator-0', box: BOX, more: { still: true, case: WHY.case, reason: WHY.reason } },
+    { more: { still: true, sha256: sha256Of(STILL) } },
+  ]);
+
+  const ofSigner = (path: string, body: object): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const asking = request({ socketPath: socket, method: 'POST', path }, (response) => {
+        let text = `${response.statusCode} `;
+        response.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => resolve(text));
+      });
+      asking.on('error', reject).end(JSON.stringify(body));
+    });
+  const asked = { who: 'anna', request: { ...WHY, question: QUESTION } };
+  t.match(await ofSigner('/track', asked), /^404 .*only POST \/search, \/sealed, \/tracks, \/track-still/);
+  t.match(
+    await ofSigner('/tracks', { ...asked, request: { ...asked.request, box: '*' } }),
+    /^400 \{"line":"\/request\/box: /,
+  );
+  t.match(
+    await ofSigner('/tracks', { ...asked, request: { ...asked.request, case: '\u200b' } }),
+    /^400 \{"line":"case: must hold/,
+  );
+  t.match(
+    await ofSigner('/tracks', {
+      ...asked,
+      request: { ...asked.request, question: { ...QUESTION, to: QUESTION.from } },
+    }),
+    /^400 .*is not after from/,
+  );
+  t.match(
+    await ofSigner('/track-still', { ...asked, request: { ...WHY, reason: '' } }),
+    /^400 \{"line":"\/request\/reason: /,
+  );
+
+  signer.child.kill('SIGTERM');
+  await signer.ended;
+  const before = (await entriesOf(db, 'ask-tracks')).length;
+  t.match(await post({}), {
+    status: 503,
+    json: { title: /signer does not answer .*start vigie-room-signer/ },
+  });
+  t.equal((await entriesOf(db, 'ask-tracks')).length, before + 1, 'on record before it would go out');
+});
+
+void t.test('without a signer nobody asks', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const { url } = await wholeConsole(t, db);
+  const headers = { cookie: await enter(url, 'operator'), ...from(url) };
+  const answer = await ask(`${url}/api/tracks`, {
+    method: 'POST',
+    headers,
+    body: { ...WHY, question: QUESTION },
+  });
+  t.match(answer, { status: 503, json: { title: /this room has no signer/ } });
+  t.ok(readFileSync(join(ROOT, 'docs/ref/openapi.yaml'), 'utf8').includes('/api/tracks/{id}/tracks.mf.json'));
+});
