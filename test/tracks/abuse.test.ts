@@ -1,0 +1,191 @@
+/** Whoever means the log of tracks harm: each threat, and what bounds it. */
+import { statSync } from 'node:fs';
+import t from 'tap';
+import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
+import { scratch } from '../lib/paths.ts';
+import { GRANT, type Mover, mover, TrackedBox } from '../lib/tracked-box.ts';
+
+const AREA = {
+  id: 'clinic',
+  polygon: [
+    [0.45, 0.4],
+    [0.55, 0.4],
+    [0.55, 0.6],
+    [0.45, 0.6],
+  ] as [number, number][],
+};
+const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
+
+t.test('a new case number is no new budget: the key’s day and the day bind', async (t) => {
+  const cars = Array.from({ length: 30 }, (_, i) => mover(1 + i, [0.1, 0.5], [0.9, 0.5 + i / 100], [1, 9]));
+  const budget = { case: 10, keyDay: 25, day: 40 };
+  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, budget } }).start();
+  box.live(12, cars);
+  t.equal((await box.ask({}, { number: 'a' })).tracks.length, 10, 'no more than the case has left');
+  await t.rejects(box.ask({}, { number: 'a' }), {
+    code: 'not-permitted',
+    message: /budget of case a is spent/,
+  });
+  t.equal((await box.ask({}, { number: 'b' })).tracks.length, 10);
+  t.equal((await box.ask({}, { number: 'c' })).tracks.length, 5, 'no more than the key has left');
+  await t.rejects(box.ask({}, { number: 'd' }), /budget of the key judge-desk in 24 hours is spent/);
+  t.equal((await box.ask({}, { number: 'd', key: 'other' })).tracks.length, 10);
+  t.equal(
+    (await box.ask({}, { number: 'e', key: 'other' })).tracks.length,
+    5,
+    'no more than the day has left',
+  );
+  await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /budget of 24 hours is spent/);
+  box.restart();
+  await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /is spent/, 'a restart gives none back');
+  box.sleep(25 * 3600, 600);
+  t.equal(
+    await box.ask({}, { number: 'a', key: 'third' }).catch((error: Error) => error.message),
+    'tracks: the budget of case a is spent: order 10 tracks (tracks.budget.case)',
+    'a case has one budget for good',
+  );
+});
+
+t.test('many small counts cost as many tracks', async (t) => {
+  const box = new TrackedBox(scratch(t), {
+    grant: { ...GRANT, budget: { case: 5, keyDay: 50, day: 50 } },
+  }).start();
+  box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  for (let i = 0; i < 5; i += 1) t.equal((await box.ask({ answer: 'count' })).matches, 1);
+  await t.rejects(box.ask({ answer: 'count' }), /budget of case/);
+});
+
+t.test(
+  'what touches an area that is not kept is gone whole, also what was written before it did',
+  async (t) => {
+    const grant = { ...GRANT, notKept: [AREA] };
+    const box = new TrackedBox(scratch(t), { grant }).start();
+    // Six minutes on its way to the door, so that a part of it is on the disk.
+    const visitor: Mover = {
+      id: 1,
+      label: 'car',
+      at: (s) => (s > 420 ? undefined : [0.05 + (0.45 * s) / 400, 0.5]),
+    };
+    const other = mover(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
+    box.live(340, [visitor, other]);
+    t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, nobody knows');
+    const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
+    box.live(60, [later]);
+    t.strictSame(numbers((await box.ask()).tracks), [2]);
+    t.equal(box.log.counters['tracks_not_kept'], 1);
+    // Asked twice, before and after: the difference names who went in. It costs two questions on record, and the moment
+    // at which it went in was never written.
+    box.kill();
+    t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
+  },
+);
+
+t.test('no track that is left shows the door: whoever goes in leaves no end at it', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, notKept: [AREA] } }).start();
+  const visitors = Array.from({ length: 40 }, (_, i) =>
+    mover(1 + i, [0.02 * i + 0.05, 0.95], [0.5, 0.5], [i, i + 8]),
+  );
+  const passers = Array.from({ length: 40 }, (_, i) => mover(100 + i, [0.05, 0.8], [0.95, 0.8], [i, i + 8]));
+  box.live(50, [...visitors, ...passers]);
+  const { tracks } = await box.ask();
+  t.strictSame(
+    numbers(tracks).filter((track) => track < 100),
+    [],
+  );
+  t.equal(tracks.length, 40);
+});
+
+t.test(
+  'one who is cut at a border cannot be followed by it: pieces of two areas have no number in common to the outside of them',
+  async (t) => {
+    const zones = [
+      {
+        id: 'west',
+        polygon: [
+          [0, 0],
+          [0.3, 0],
+          [0.3, 1],
+          [0, 1],
+        ] as [number, number][],
+      },
+      {
+        id: 'east',
+        polygon: [
+          [0.7, 0],
+          [1, 0],
+          [1, 1],
+          [0.7, 1],
+        ] as [number, number][],
+      },
+    ];
+    const box = new TrackedBox(scratch(t), { grant: { ...GRANT, zones } }).start();
+    box.live(12, [mover(1, [0.05, 0.5], [0.95, 0.5], [0, 10])]);
+    const { tracks, views } = await box.ask();
+    t.equal(tracks.length, 2);
+    t.ok(
+      tracks.every(({ cut }) => cut),
+      'that they are parts is said',
+    );
+    const xs = tracks.flatMap(({ path }) => path.map(([, x]) => x));
+    t.ok(
+      xs.every((x) => x <= 0.31 || x >= 0.69),
+      'nothing of what lies between',
+    );
+    const where = {
+      line: [
+        [0.5, 0.1],
+        [0.5, 0.9],
+      ] as [[number, number], [number, number]],
+      direction: 'both' as const,
+    };
+    await t.rejects(box.ask({ where, view: views[0]?.view ?? '' }), {
+      code: 'not-permitted',
+      message: /must lie inside one area in which the order lets the box keep tracks: west, east/,
+    });
+  },
+);
+
+t.test('the file is for the box’s user alone, with its log', (t) => {
+  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+  box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  for (const suffix of ['', '-wal', '-shm']) t.equal(statSync(`${box.file}${suffix}`).mode & 0o077, 0);
+  t.end();
+});
+
+t.test('of persons nothing is written under the grade of vehicles, whatever is asked later', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+  box.live(12, [
+    mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' }),
+    mover(6, [0.1, 0.6], [0.9, 0.6], [1, 9], { label: 'bicycle' }),
+  ]);
+  box.grant = { ...GRANT, grade: 'persons', magistrate: 'Mme Test' };
+  box.rule();
+  t.equal((await box.ask({ classes: ['car'], answer: 'count' })).matches, 0);
+  t.equal(box.status.report.rows, 0);
+});
+
+t.test(
+  'a still is redacted, on record before it is made, and not given once the box is suspended',
+  async (t) => {
+    const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+    box.live(12, []);
+    const still = { case: '2026/1', reason: 'to draw on', question: { answer: 'still' } };
+    await t.rejects(box.raw(still), /there is no still now: there is no vision process/);
+    t.match(box.records.at(-1), { record: 'tracks', question: { answer: 'still' }, given: 0 });
+    const picture = {
+      bytes: Buffer.from('jpeg'),
+      sha256: 'a'.repeat(64),
+      widthPx: 1,
+      heightPx: 1,
+      atMs: 0,
+    } as unknown as RedactedJpeg;
+    box.picture = { picture, tookMs: 1 };
+    const answer = await box.raw(still);
+    t.match(answer, { jpeg: Buffer.from('jpeg').toString('base64'), sha256: 'a'.repeat(64) });
+    t.ok(answer.view);
+    const asked = box.raw(still);
+    box.mode = 'suspended';
+    box.rule();
+    await t.rejects(asked, /suspended/);
+  },
+);

@@ -1,0 +1,270 @@
+/** Questions to the log of tracks: what is answered, in which order, what is refused, and that each is on record first. */
+import t from 'tap';
+import type { TrackLogGrant, TrackQuestion, TrackRecord } from '../../agent/contract/track-log.ts';
+import { makeSigner } from '../lib/commands.ts';
+import { scratch } from '../lib/paths.ts';
+import { GRANT, type Mover, mover, TrackedBox } from '../lib/tracked-box.ts';
+
+const CARS: readonly Mover[] = [
+  mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9], { colours: ['white'] }),
+  mover(2, [0.9, 0.6], [0.1, 0.6], [2, 10], { colours: ['grey', 'white'] }),
+  mover(3, [0.1, 0.9], [0.9, 0.9], [3, 11], { label: 'bus' }),
+  // Comes, stands for 20 s near the middle, and leaves.
+  {
+    id: 4,
+    label: 'truck',
+    at: (s) =>
+      s < 5 ? [0.1 + 0.08 * s, 0.7] : s < 25 ? [0.5, 0.7] : s < 30 ? [0.5 + 0.08 * (s - 25), 0.7] : undefined,
+  },
+];
+const MIDDLE: [[number, number], [number, number]] = [
+  [0.5, 0.4],
+  [0.5, 0.8],
+];
+const SQUARE: [number, number][] = [
+  [0.4, 0.45],
+  [0.6, 0.45],
+  [0.6, 0.8],
+  [0.4, 0.8],
+];
+
+async function street(dir: string, change: Partial<TrackLogGrant> = {}, movers = CARS, options = {}) {
+  const box = new TrackedBox(dir, { grant: { ...GRANT, ...change }, ...options }).start();
+  box.live(40, movers);
+  const { views } = await box.ask({ answer: 'coverage' });
+  return { box, view: views[0]?.view ?? '' };
+}
+
+const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
+
+t.test('a line is passed as vision’s own would be, with direction, moment and way', async (t) => {
+  const { box, view } = await street(scratch(t));
+  const asked = async (direction: 'left' | 'right' | 'both') =>
+    (await box.ask({ where: { line: MIDDLE, direction }, view })).tracks;
+  t.strictSame(
+    numbers(await asked('both')),
+    [1, 4, 2],
+    'in the order of the moments; one passes below its end',
+  );
+  t.strictSame(
+    numbers(await asked('left')),
+    [1, 4],
+    'from the right-hand side of the line, seen from its first end',
+  );
+  t.strictSame(numbers(await asked('right')), [2]);
+  const [first] = await asked('left');
+  t.equal(Date.parse(first?.at ?? '') - Date.parse(first?.from ?? ''), 4000);
+});
+
+t.test('an area is entered, left, stayed in and stopped in', async (t) => {
+  const { box, view } = await street(scratch(t));
+  const asked = async (does: 'enters' | 'leaves' | 'stays' | 'stops', atLeastS = 0) =>
+    (await box.ask({ where: { polygon: SQUARE, does, atLeastS }, view })).tracks;
+  t.strictSame(numbers(await asked('enters')), [4, 1, 2]);
+  t.strictSame(numbers(await asked('leaves')).sort(), [1, 2, 4]);
+  t.strictSame(numbers(await asked('stays', 10)), [4]);
+  const [stop] = await asked('stops', 15);
+  t.match(stop, { track: 4, class: 'truck' });
+  t.ok(Math.abs((stop?.durationS ?? 0) - 20) < 1, `${stop?.durationS} s`);
+  t.strictSame(await asked('stops', 60), []);
+});
+
+t.test('classes choose; colours put in order and leave nobody out', async (t) => {
+  const { box } = await street(scratch(t), { colour: true });
+  t.strictSame(numbers((await box.ask({ classes: ['bus', 'truck'] })).tracks), [4, 3]);
+  const { tracks, matches } = await box.ask({ colours: ['white'] });
+  t.strictSame(numbers(tracks), [1, 2, 4, 3]);
+  t.equal(matches, 4);
+  t.strictSame(tracks[1]?.colours, ['grey', 'white']);
+});
+
+t.test('pages give every match once, each a question on record with its costs', async (t) => {
+  const many = Array.from({ length: 450 }, (_, i) =>
+    mover(100 + i, [0.1, 0.2], [0.9, 0.2 + i / 2000], [(i % 25) / 10, 4 + (i % 25) / 10]),
+  );
+  const { box } = await street(scratch(t), {}, many);
+  const seen: number[] = [];
+  let cursor: string | undefined;
+  let pages = 0;
+  do {
+    const page = await box.ask({}, cursor === undefined ? {} : { cursor });
+    t.equal(page.matches, 450);
+    seen.push(...numbers(page.tracks));
+    cursor = page.next ?? undefined;
+    pages += 1;
+  } while (cursor !== undefined);
+  t.equal(pages, 3);
+  t.strictSame(
+    seen.sort((a, b) => a - b),
+    many.map(({ id }) => id),
+  );
+  const asked = box.records.filter((one): one is TrackRecord => one.record === 'tracks');
+  t.match(
+    asked.slice(1).map(({ given, matches }) => [given, matches]),
+    [
+      [200, 450],
+      [200, 450],
+      [50, 450],
+    ],
+  );
+  t.match(asked.at(-1), { key: 'judge-desk', case: '2026/1234', reason: 'theft', approvedBy: null });
+  t.match(asked.at(-1)?.question, { answer: 'tracks' }, 'whole');
+});
+
+t.test('a question that cannot be put on record has no answer and costs nothing', async (t) => {
+  const { box } = await street(scratch(t), { budget: { case: 5, keyDay: 5, day: 5 } });
+  box.recordFails = true;
+  await t.rejects(box.ask({ answer: 'count' }), { code: 'unavailable', message: /journal is down/ });
+  box.recordFails = false;
+  t.equal((await box.ask({ answer: 'count' })).left.case, 3, 'this one, and the coverage before');
+});
+
+t.test('what is wrong with a question is said with its place and what would be right', async (t) => {
+  const { box, view } = await street(scratch(t));
+  const now = box.clock.wallMs();
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  const line = { line: MIDDLE, direction: 'both' as const };
+  const wrong: [Partial<TrackQuestion> & Record<string, unknown>, RegExp][] = [
+    [{ from: iso(now), to: iso(now) }, /\/question\/to: .* is not after from/],
+    [{ from: iso(now - 40 * 86_400_000) }, /720 h at most; from and to are 960\.0 h apart/],
+    [{ where: line }, /\/question\/view: is needed with where/],
+    [{ where: line, view: iso(0) }, /is no view of this log: /],
+    [
+      {
+        where: {
+          line: [
+            [0.5, 0.5],
+            [0.5, 0.5],
+          ],
+          direction: 'left',
+        },
+        view,
+      },
+      /two ends of the line are the same/,
+    ],
+    [
+      {
+        where: {
+          polygon: [
+            [0, 0],
+            [1, 1],
+            [1, 0],
+            [0, 1],
+          ],
+          does: 'stays',
+          atLeastS: 1,
+        },
+        view,
+      },
+      /crosses the side/,
+    ],
+    [{ where: { polygon: SQUARE, does: 'enters', atLeastS: 5 }, view }, /must be 0 for enters/],
+    [{ where: line, view, answer: 'coverage' }, /leave where out/],
+    [{ classes: ['person'] }, /keeps car, motorcycle, bus, truck only \(grade vehicles\), not person/],
+    [{ colours: ['red'] }, /does not allow colours/],
+    [{ more: true }, /tracks: \/question/],
+    [{ answer: 'faces' as never }, /tracks: \/question/],
+  ];
+  for (const [question, message] of wrong) await t.rejects(box.ask(question), message);
+  await t.rejects(box.ask({}, { number: ' ' }), /\/case: must hold at least one letter or digit/);
+  await t.rejects(box.raw({ case: '1', reason: 'x' }), /tracks: \/question/);
+});
+
+t.test('daily hours are the site’s', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: GRANT });
+  // 24 November, 01:00 in Paris.
+  box.start();
+  for (let hour = 0; hour < 48; hour += 1) {
+    box.live(10, [mover(1000 + hour, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+    box.sleep(3590, 10);
+  }
+  const from = new Date(box.clock.wallMs() - 48 * 3_600_000).toISOString();
+  const { tracks, coverage } = await box.ask({ from, daily: { from: '23:00', to: '02:30' } });
+  t.strictSame(numbers(tracks), [1000, 1001, 1022, 1023, 1024, 1025, 1046, 1047]);
+  t.ok(coverage.seen < 0.01, 'ten seconds of each hour');
+});
+
+t.test('counts: only numbers, of whole ten minutes, of all classes', async (t) => {
+  const walkers = [mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
+  const { box } = await street(scratch(t), { grade: 'counts' }, [...CARS, ...walkers]);
+  const end = Math.ceil(box.clock.wallMs() / 600_000) * 600_000;
+  const span = { from: new Date(end - 86_400_000).toISOString(), to: new Date(end).toISOString() };
+  await t.rejects(box.ask(span), /counts only/);
+  await t.rejects(
+    box.ask({ ...span, answer: 'count', from: new Date(end - 3_599_000).toISOString() }),
+    /multiple of ten minutes/,
+  );
+  await t.rejects(
+    box.ask({ ...span, answer: 'count', daily: { from: '01:01', to: '01:02' } }),
+    /multiples of ten minutes/,
+  );
+  const { matches, tracks } = await box.ask({ ...span, answer: 'count' });
+  t.equal(matches, 5);
+  t.strictSame(tracks, []);
+  t.equal((await box.ask({ ...span, answer: 'count', classes: ['person'] })).matches, 1);
+});
+
+t.test('persons: two who sign the same question, a day at most', async (t) => {
+  const [asker, second, stranger] = [
+    makeSigner('desk', ['tracks']),
+    makeSigner('magistrate', ['tracks']),
+    makeSigner('other', ['search']),
+  ];
+  const keys = [asker.config, second.config, stranger.config];
+  const walkers = [mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
+  const { box } = await street(
+    scratch(t),
+    { grade: 'persons', magistrate: 'Mme Test' },
+    [...CARS, ...walkers],
+    { keys },
+  );
+  const now = box.clock.wallMs();
+  const question: TrackQuestion = {
+    from: new Date(now - 3_600_000).toISOString(),
+    to: new Date(now).toISOString(),
+    answer: 'tracks',
+  };
+  const asked = { key: 'desk' };
+  await t.rejects(box.ask(question, asked), /needs the approval of a second key/);
+  const approval = box.approval(second, { question });
+  const answer = await box.ask(question, { ...asked, approval });
+  t.equal(answer.matches, 5);
+  t.equal(
+    box.records.at(-1)?.record === 'tracks' && (box.records.at(-1) as TrackRecord).approvedBy,
+    'magistrate',
+  );
+  for (const [what, other, message] of [
+    ['one’s own', box.approval(asker, { question }), /another key/],
+    ['of a key that may not', box.approval(stranger, { question }), /commands\.keys|not|key/],
+    [
+      'of another question',
+      box.approval(second, { question: { ...question, answer: 'count' } }),
+      /another question/,
+    ],
+    ['of another case', box.approval(second, { question, case: '2026/9' }), /another question, case/],
+    ['of another box', box.approval(second, { question, box: 'other' }), /is for other/],
+    [
+      'that is over',
+      box.approval(second, { question, notAfter: new Date(now - 1).toISOString() }),
+      /is valid from/,
+    ],
+  ] as const)
+    await t.rejects(box.ask(question, { ...asked, approval: other }), message, what);
+  await t.rejects(
+    box.ask({ ...question, from: new Date(now - 25 * 3_600_000).toISOString() }, { ...asked, approval }),
+    /about persons may look at 24 h/,
+  );
+  t.equal(
+    (await box.ask({ ...question, classes: ['car', 'bus'] }, asked)).matches,
+    3,
+    'of vehicles one asks alone',
+  );
+});
+
+t.test('one question at a time, and no faster than pages are read', async (t) => {
+  const { box } = await street(scratch(t));
+  const [one, other] = await Promise.allSettled([box.ask(), box.ask()]);
+  t.equal(one.status, 'fulfilled');
+  t.match(other, { status: 'rejected', reason: { code: 'rate-limited', retryAfterS: 1 } });
+  t.equal(box.handler.counters['track_questions_limited'], 1);
+});
