@@ -23,6 +23,7 @@ import { StateLock } from './base/state-lock.ts';
 import { SteadyClock } from './base/steady-clock.ts';
 import { Bridges } from './bridge/bridges.ts';
 import { CommandDispatcher } from './command/dispatcher.ts';
+import { commandHandlers } from './command/handlers.ts';
 import { ReplayGuard } from './command/replay-guard.ts';
 import { CommandVerifier } from './command/verifier.ts';
 import type { Config, MaskConfig } from './contract/config.ts';
@@ -210,20 +211,10 @@ function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Report
   const dispatcher = new CommandDispatcher({
     ...{ site, box, clock, log },
     verifier: new CommandVerifier({ site, box, keys: commands.keys, guard, clock }),
-    handlers: {
-      search: (command) => search.answer(command),
-      suspend: (command) => restraint.suspend(command),
-      resume: (command) => restraint.resume(command),
-      unseal: (command) => sealed.answer(command),
-      'reset-time': (command) => restraint.resetTime(command),
-      'open-hotspot': (command) => requestHotspot(stateDir, command),
-      'unlock-pairing': (command) => technician.unlockPairing(command),
-      logs: (command) => diagnosis.logs(command),
-      doctor: (command) => diagnosis.doctor(command),
-      'renew-certificate': (command) => diagnosis.renew(command),
-      'read-configuration': () => diagnosis.readConfiguration(),
-      tracks: (command) => tracks.answer(command),
-    },
+    handlers: commandHandlers({
+      ...{ search, tracks, sealed, restraint, technician, diagnosis },
+      openHotspot: (command) => requestHotspot(stateDir, command),
+    }),
   });
   const updates = new Updates({ ...options, ...parts, publisher: delivery?.publisher });
   health.register(diagnosis, dispatcher, updates);

@@ -71,7 +71,9 @@ export interface RestraintControllerOptions {
     shadowed(rule: string): number;
   };
   /** What passes is kept as the order says. */
-  readonly trackLog: { permit(ruled: Pick<Ruled, 'mode' | 'authorisation'> & { readonly nowMs: number }): void };
+  readonly trackLog: {
+    permit(ruled: Pick<Ruled, 'mode' | 'authorisation'> & { readonly nowMs: number }): void;
+  };
   /** Resolves when vision is as the permit says. */
   readonly supervisor: { carryOut(permit: CapturePermit | undefined): Promise<void> };
 }

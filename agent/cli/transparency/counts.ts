@@ -73,6 +73,7 @@ function countsOf(month: string, frames: number, story: Story): MonthCounts {
     alerts: count('alert'),
     searches: count('search'),
     unsealings: count('unseal') - inVain,
+    trackQuestions: count('tracks'),
     shares,
   };
 }

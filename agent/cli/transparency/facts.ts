@@ -1,5 +1,6 @@
 /** What the public page and the sign say of a box; nothing in it comes from a picture. */
 import type { Authorisation } from '../../contract/authorisation.ts';
+import type { TrackLogGrant } from '../../contract/track-log.ts';
 import type { State } from '../journal/story/story.ts';
 
 /** One calendar month of the site's time zone, counted from the journal. */
@@ -15,6 +16,8 @@ export interface MonthCounts {
   readonly searches: number;
   /** Sealed stills that were handed out. */
   readonly unsealings: number;
+  /** Questions that the log of tracks has answered. */
+  readonly trackQuestions: number;
   /** Shares of the month, or of what of it is over, 0..1. */
   readonly shares: Readonly<Record<State, number>>;
 }
@@ -56,6 +59,10 @@ export interface PublicFacts {
     /** 0: nothing is sealed. */
     readonly sealedDays: number;
   };
+  /** The log of tracks that the order allows; null: none. */
+  readonly tracks: Pick<TrackLogGrant, 'purpose' | 'legalBasis' | 'grade' | 'days'> | null;
+  /** Tracks on the disk by the journal's newest heartbeat; undefined where it has none. */
+  readonly trackRows: number | undefined;
   readonly months: readonly MonthCounts[];
   /** The journal as it was checked for this page. */
   readonly journal: {

@@ -102,6 +102,7 @@ ${list(texts.nevers)}
 ${list(texts.leaving)}
 <p>${texts.redaction}</p>
 ${sealedOf(facts, texts)}
+${tracksOf(facts, texts)}
 <h2>${texts.retention}</h2>
 ${list(retention)}
 <h2>${texts.counts}</h2>
@@ -172,6 +173,13 @@ function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): H
 ${sealedTo.map((key) => html`<code>${key}</code>`)}`;
 }
 
+/** Whether what passes is kept, by what right, and how much of it there is. */
+function tracksOf({ tracks, trackRows }: PublicFacts, texts: Texts): Html {
+  const number = new Intl.NumberFormat(texts.locale);
+  const rows = trackRows === undefined ? '' : html` ${texts.tracks.rows(number.format(trackRows))}`;
+  return html`<p>${tracks === null ? texts.tracks.none : texts.tracks.kept(tracks)}${rows}</p>`;
+}
+
 function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Html {
   if (authorisation === null) return html`<p>${texts.noOrder}</p>`;
   const day = new Intl.DateTimeFormat(texts.locale, { dateStyle: 'long', timeZone });
@@ -196,7 +204,8 @@ function monthsOf(months: readonly MonthCounts[], texts: Texts): Html {
   // A month has no time zone of its own any more.
   const name = new Intl.DateTimeFormat(texts.locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
   const [month, states, ...figures] = texts.countHeads;
-  const rows = months.map(({ month: key, shares, frames, framesAtLeast, alerts, searches, unsealings }) => {
+  const rows = months.map(({ month: key, shares, frames, framesAtLeast, ...counted }) => {
+    const { alerts, searches, trackQuestions, unsealings } = counted;
     const told = STATES.filter((mode) => shares[mode] > 0).map((mode) => sharing(mode, shares[mode], texts));
     const bar = STATES.map(
       (mode) => html`<span class="${mode}-fill" style="width:${(100 * shares[mode]).toFixed(2)}%"></span>`,
@@ -204,7 +213,7 @@ function monthsOf(months: readonly MonthCounts[], texts: Texts): Html {
     return html`<tr><td>${name.format(new Date(`${key}-01T00:00:00Z`))}</td>
 <td><div class="bar" role="img" aria-label="${told.join(', ')}" title="${told.join(', ')}">${bar}</div></td>
 <td class="figure">${framesAtLeast ? '≥ ' : ''}${number.format(frames)}</td>
-${[alerts, searches, unsealings].map((figure) => html`<td class="figure">${number.format(figure)}</td>`)}</tr>`;
+${[alerts, searches, trackQuestions, unsealings].map((figure) => html`<td class="figure">${number.format(figure)}</td>`)}</tr>`;
   });
   const least = months.some(({ framesAtLeast }) => framesAtLeast);
   return html`<div class="legend">${STATES.map((mode) => html`<span><i class="${mode}-fill"></i>${texts.modes[mode].name}</span>`)}</div>

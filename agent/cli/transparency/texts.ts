@@ -1,6 +1,7 @@
 /** The words of the public page, in the languages in which it can be written. */
 import type { RuleConfig } from '../../contract/rule-config.ts';
 import type { State } from '../journal/story/story.ts';
+import type { PublicFacts } from './facts.ts';
 
 export const LANGUAGES = ['fr', 'en'] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -31,6 +32,11 @@ export interface Texts {
   readonly leaving: readonly string[];
   readonly redaction: string;
   readonly sealed: (days: number, handedOut: string, keys: number) => string;
+  readonly tracks: {
+    readonly none: string;
+    readonly kept: (log: NonNullable<PublicFacts['tracks']>) => string;
+    readonly rows: (rows: string) => string;
+  };
   readonly retention: string;
   readonly kept: (events: number, snapshots: number, sealed: number) => readonly string[];
   readonly counts: string;
@@ -40,6 +46,7 @@ export interface Texts {
     frames: string,
     alerts: string,
     searches: string,
+    trackQuestions: string,
     unsealings: string,
   ];
   readonly noCounts: string;
@@ -134,6 +141,12 @@ const en: Texts = {
   redaction: `What is not shown: every person and cycle that the program finds, with a margin, and whatever else moves. There the still shows the place as the program knows it empty, hatched, or where it does not know it, blocks in the colours around; where a person was found, a figure is drawn. Vehicles, and who sits in them, are shown in blocks too coarse for a number plate or a face; the parts hidden from the program are black. What is shown as it is: the street itself, animals, bags. Somebody whom the program does not find and who does not move is not covered, and may be taken for a part of the place. Measured on two annotated films: at least ${covered('en-GB')} of the area of people taller than 40 pixels was not shown; another camera may do worse. What remains: where somebody stood, how tall, with whom and when, by which somebody who was there may be known.`,
   sealed: (days, handedOut, keys) =>
     `Of each alert also one sealed still: no part of it is covered but the hidden parts. It is encrypted before it is stored, so that the box itself cannot open it, and kept for ${days} days. It leaves the box only on a signed request with a case number, which stands in the journal before it is handed out; handed out in the months below: ${handedOut}. Only ${keys === 1 ? 'this key opens' : `these ${keys} keys open`} it:`,
+  tracks: {
+    none: 'No log of what passes is kept: what raises no alert is forgotten.',
+    kept: ({ grade, days, purpose, legalBasis }) =>
+      `${{ counts: 'Of everything that passes', vehicles: 'Of each vehicle that passes', persons: 'Of everything and everybody that passes' }[grade]} the box keeps, for ${days} days, the way that it took through the picture, the time and the kind, and no picture, face, plate or name${grade === 'counts' ? '; only numbers are told' : ''}. Purpose: ${purpose}. Legal basis: ${legalBasis}. It is asked by signed questions with a case number alone${grade === 'persons' ? ', about persons by two keys' : ''}, each of which stands in the journal before it is answered.`,
+    rows: (rows) => `Ways kept now: ${rows}.`,
+  },
   retention: 'How long it is kept on the box',
   kept: (events, snapshots, sealed) => [
     `Texts of alerts: ${events} days.`,
@@ -143,7 +156,15 @@ const en: Texts = {
       : `Sealed stills that only the authority can open, on request with a case number: ${sealed} days.`,
   ],
   counts: 'What it did',
-  countHeads: ['Month', 'State', 'Pictures read', 'Alerts', 'Searches', 'Sealed stills handed out'],
+  countHeads: [
+    'Month',
+    'State',
+    'Pictures read',
+    'Alerts',
+    'Searches',
+    'Questions about what passed',
+    'Sealed stills handed out',
+  ],
   noCounts: 'The journal has no entry yet.',
   atLeast: '≥: at least. The program was cut off before it wrote how many, or has not written it yet.',
   missingResume: (when) =>
@@ -232,6 +253,12 @@ const fr: Texts = {
   redaction: `Ce qui n’est pas montré : chaque personne et chaque cycle que le programme trouve, avec une marge, et tout ce qui bouge par ailleurs. À la place, l’image montre, hachuré, le lieu vide tel que le programme le connaît ou, là où il ne le connaît pas, des blocs aux couleurs des alentours ; là où une personne a été trouvée, un pictogramme est dessiné. Les véhicules, et les personnes qui s’y trouvent, sont montrés en blocs trop grossiers pour une plaque d’immatriculation ou un visage ; les parties cachées au programme sont noires. Ce qui est montré tel quel : la rue elle-même, les animaux, les sacs. Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte, et peut être prise pour une partie du lieu. Mesuré sur deux films annotés : au moins ${covered('fr-FR')} de la surface des personnes de plus de 40 pixels de haut n’était pas montrée ; une autre caméra peut faire moins bien. Ce qui reste : où quelqu’un se tenait, sa taille dans l’image, avec qui et quand, à quoi une personne présente peut être reconnue.`,
   sealed: (days, handedOut, keys) =>
     `De chaque alerte, aussi une image scellée : rien n’y est couvert, sauf les parties cachées. Elle est chiffrée avant d’être enregistrée, si bien que le boîtier lui-même ne peut l’ouvrir, et gardée ${days} jours. Elle ne sort du boîtier que sur demande signée avec un numéro d’affaire, inscrite au journal avant la remise ; remises : ${handedOut} au cours des mois ci-dessous. Seule${keys === 1 ? ' cette clé l’ouvre' : `s ces ${keys} clés l’ouvrent`} :`,
+  tracks: {
+    none: 'Aucun registre des passages n’est tenu : ce qui ne donne pas l’alerte est oublié.',
+    kept: ({ grade, days, purpose, legalBasis }) =>
+      `${{ counts: 'De tout ce qui passe', vehicles: 'De chaque véhicule qui passe', persons: 'De tout ce qui passe, personnes comprises' }[grade]}, le boîtier garde pendant ${days} jours le trajet dans l’image, l’heure et le type, sans image, visage, plaque ni nom${grade === 'counts' ? ' ; seuls des nombres sont communiqués' : ''}. Finalité : ${purpose}. Base légale : ${legalBasis}. Il n’est interrogé que par des questions signées, avec un numéro de procédure${grade === 'persons' ? ', par deux clés s’il s’agit de personnes' : ''}, chacune inscrite au journal avant la réponse.`,
+    rows: (rows) => `Trajets gardés en ce moment : ${rows}.`,
+  },
   retention: 'Combien de temps le boîtier les garde',
   kept: (events, snapshots, sealed) => [
     `Textes des alertes : ${events} jours.`,
@@ -241,7 +268,15 @@ const fr: Texts = {
       : `Images scellées que seule l’autorité peut ouvrir, sur demande avec un numéro d’affaire : ${sealed} jours.`,
   ],
   counts: 'Ce qu’il a fait',
-  countHeads: ['Mois', 'État', 'Images lues', 'Alertes', 'Recherches', 'Images scellées remises'],
+  countHeads: [
+    'Mois',
+    'État',
+    'Images lues',
+    'Alertes',
+    'Recherches',
+    'Questions sur les passages',
+    'Images scellées remises',
+  ],
   noCounts: 'Le journal ne contient encore aucune inscription.',
   atLeast:
     '≥ : au moins. Le programme a été interrompu avant d’en inscrire le nombre, ou ne l’a pas encore inscrit.',

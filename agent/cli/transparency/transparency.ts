@@ -86,6 +86,8 @@ function gather({ config: file, state, url, contact }: TransparencyOptions): Pub
     masks: masksOf(config, authorisation),
     sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),
+    tracks: authorisation?.tracks ?? null,
+    trackRows: teller.trackRows,
     months,
     journal: {
       verifierKey,

@@ -326,8 +326,7 @@ export class JournalRecorder {
   #heartbeat(nowMs: number): void {
     const { boot, status, trackStatus } = this.#options;
     this.#dueMs.heartbeat = nowMs + HEARTBEAT_EVERY_MS;
-    const { frames } = status;
-    const { report: tracks } = trackStatus;
+    const [{ frames }, { report: tracks }] = [status, trackStatus];
     this.#note(() => ({ type: 'heartbeat', boot, frames, tracks, ...this.#running() }));
   }
 

@@ -5,6 +5,8 @@ import type { JournalContent } from '../../../contract/journal.ts';
 import type { Uncounted } from '../story/frames.ts';
 import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
 import type { MissingResume } from '../story/suspensions.ts';
+import { counted, short } from './counted.ts';
+import { purgeText, searchText, tracksText, unsealText } from './record-texts.ts';
 import { redrawnText } from './redrawn.ts';
 import { rolloutText } from './rollouts.ts';
 
@@ -60,6 +62,7 @@ export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime
       section('What could not be proved', unprovedLines(story, time)),
       section('Who stopped it, who let it go on, under which order', restraintLines(story, time)),
       section('Searches in its record', listed(story, time, searchText)),
+      section('Questions to its log of tracks', listed(story, time, tracksText)),
       section('Unredacted stills that were asked for', listed(story, time, unsealText)),
       section('Changes: program, configuration, zones, model', listed(story, time, changeText)),
       section('Deleted and erased', listed(story, time, purgeText)),
@@ -92,6 +95,7 @@ function summaryOf(
   return [
     `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${gone}.`,
     `It was ${held.join('; ')}.`,
+    ...trackLogText(story),
     ...(framesAtEdges > 0
       ? [
           `${counted(framesAtEdges, 'further frame', 'further frames')} were read between two counts, one of which lies outside of this interval.`,
@@ -101,6 +105,19 @@ function summaryOf(
       ? ['While it was suspended or not authorised, the counters of frames did not move.']
       : []),
   ];
+}
+
+/** Whether heartbeats say that what passed was kept. */
+function trackLogText(story: Story): string[] {
+  const reports = ofType(story, 'heartbeat').map(({ tracks }) => tracks);
+  if (reports.length === 0) return [];
+  const most = Math.max(...reports.map(({ rows }) => rows));
+  const isOff = reports.every(({ state, rows }) => state === 'off' && rows === 0);
+  return isOff
+    ? [
+        `It kept no log of what passed: each of ${counted(reports.length, 'heartbeat says', 'heartbeats says')} so.`,
+      ]
+    : [`It kept a log of what passed: ${counted(most, 'track', 'tracks')} at most.`];
 }
 
 /** `read at least 7,200 frames, analysed at least 6,000` */
@@ -262,20 +279,6 @@ function restraintLines(story: Story, time: SiteTime): Line[] {
   return lines.sort((a, b) => (a.atMs ?? 0) - (b.atMs ?? 0));
 }
 
-function searchText(content: JournalContent, time: SiteTime): string | undefined {
-  if (content.type !== 'search' || content.record.record !== 'search') return undefined;
-  const { key, reason, query, matches, given } = content.record;
-  const what = [query.kinds?.join(', '), query.zones?.join(', ')].filter(Boolean).join(' in ');
-  return `case ${content.record.case}, by the key “${key}”: ${reason} – ${time.span(Date.parse(query.from), Date.parse(query.to))}${what === '' ? '' : `, ${what}`}: ${counted(matches, 'event', 'events')}, ${numberText(given)} given out`;
-}
-
-function unsealText(content: JournalContent): string | undefined {
-  if (content.type !== 'unseal' || content.record.record !== 'unseal') return undefined;
-  const { key, reason, event, sha256 } = content.record;
-  const given = sha256 === null ? 'there was none' : `handed out sealed, SHA-256 ${short(sha256)}`;
-  return `case ${content.record.case}, by the key “${key}”: ${reason} – event ${event}: ${given}`;
-}
-
 function restraintText(content: JournalContent, time: SiteTime): string | undefined {
   switch (content.type) {
     case 'suspend':
@@ -283,7 +286,7 @@ function restraintText(content: JournalContent, time: SiteTime): string | undefi
     case 'resume':
       return `let go on by the keys ${content.by.join(', ')}: ${content.reason}`;
     case 'authorisation':
-      return `${content.installation === true ? 'permit to install, under which no rule runs:' : 'order'} ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}`;
+      return `${content.installation === true ? 'permit to install, under which no rule runs:' : 'order'} ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}${content.tracks === undefined ? '' : `, with a log of tracks (${content.tracks.grade}, ${content.tracks.days} days)`}`;
     case 'authority':
       return `the authority’s key that is obeyed from now on: ${short(content.after)}${content.before === null ? '' : `, before ${short(content.before)}`}`;
     default:
@@ -325,19 +328,6 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
   }
 }
 
-function purgeText(content: JournalContent, time: SiteTime): string | undefined {
-  if (content.type === 'erase') {
-    return `${counted(content.entries.length, 'entry', 'entries')} of this journal erased${content.what === undefined ? '' : ` (${content.what})`}: ${content.why}`;
-  }
-  if (content.type !== 'purge' || content.record.record !== 'purge') return undefined;
-  const { count, from, to, why, days } = content.record;
-  const things =
-    content.record.what === 'sealed'
-      ? counted(count, 'sealed still', 'sealed stills')
-      : counted(count, 'event', 'events');
-  return `${things} of ${time.span(Date.parse(from), Date.parse(to))} deleted: ${why} (kept for ${days} days)`;
-}
-
 const HANDLED = new Set([
   'suspend',
   'resume',
@@ -345,6 +335,7 @@ const HANDLED = new Set([
   'authority',
   'search',
   'unseal',
+  'tracks',
   'start',
   'stop',
   'update',
@@ -393,9 +384,3 @@ const versions = (of: Readonly<Record<string, string>>): string =>
   Object.entries(of)
     .map(([name, version]) => `${name} ${version}`)
     .join(', ');
-
-const short = (hash: string): string => `${hash.slice(0, 12)}…`;
-
-export function counted(count: number, one: string, many: string): string {
-  return `${numberText(count)} ${count === 1 ? one : many}`;
-}

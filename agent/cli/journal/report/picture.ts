@@ -3,7 +3,8 @@
 import { escaped } from '../../../base/html.ts';
 import { durationText, type SiteTime } from '../../../base/site-time.ts';
 import { type Period, STATES, type State, type Story } from '../story/story.ts';
-import { changeText, counted, STATE_NAMES } from './account.ts';
+import { changeText, STATE_NAMES } from './account.ts';
+import { counted } from './counted.ts';
 
 const ROW = 40;
 const BAR = 16;

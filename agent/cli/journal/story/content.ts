@@ -8,7 +8,7 @@ import type { JournalContent } from '../../../contract/journal.ts';
 import { Mode } from '../../../contract/mode.ts';
 import { UnsealRecord } from '../../../contract/sealed-evidence.ts';
 import { PurgeRecord, SearchRecord } from '../../../contract/search.ts';
-import { TrackRecord } from '../../../contract/track-log.ts';
+import { TrackLogReport, TrackRecord } from '../../../contract/track-log.ts';
 
 const Text = Type.String();
 const Count = Type.Integer({ minimum: 0 });
@@ -28,7 +28,10 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
     config: Text,
     clockSynced: Type.Boolean(),
   }),
-  heartbeat: Type.Object({ boot: Text, frames: Frames, clockSynced: Type.Boolean() }),
+  heartbeat: Type.Object({
+    ...{ boot: Text, frames: Frames, clockSynced: Type.Boolean() },
+    tracks: TrackLogReport,
+  }),
   stop: Type.Object({ boot: Text, frames: Frames }),
   config: Type.Object({ before: Text, after: Text, zones: Type.Optional(Change), by: orNull(By) }),
   geometry: Type.Object({

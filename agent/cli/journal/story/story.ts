@@ -99,6 +99,13 @@ export class StoryTeller {
     return undefined;
   }
 
+  /** Tracks that are kept, by the newest heartbeat. */
+  get trackRows(): number | undefined {
+    for (const { content } of [...this.#told].reverse())
+      if (content.type === 'heartbeat') return content.tracks.rows;
+    return undefined;
+  }
+
   /** `readMs`: when it was read on the box itself, so that nothing more had been written by then. */
   tell(fromMs: number, toMs: number, readMs?: number): Story {
     const walk = this.#walk(fromMs, toMs, readMs);
