@@ -21,6 +21,7 @@ export interface TrackBox {
   /** Given instead of the next answers, first come first; the envelope around them too where `raw` is set. */
   readonly instead: { readonly answer: object; readonly raw?: true }[];
   tracks: FoundTrack[];
+  pageTracks: number;
   /** Members of every page that are others than usual. */
   result: Partial<TrackResult>;
 }
@@ -59,10 +60,10 @@ export function track(number: number, at: string, change: Partial<FoundTrack> = 
   };
 }
 
-/** Answers commands of this public key; two tracks a page. */
+/** Answers commands of this public key. */
 export async function trackBox(t: Test, room: Room, box: string, key: KeyObject): Promise<TrackBox> {
   const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
-  const made: TrackBox = { asked: [], client, instead: [], tracks: [], result: {} };
+  const made: TrackBox = { asked: [], client, instead: [], tracks: [], pageTracks: 2, result: {} };
   client.on('message', (_topic, payload, { properties }) => {
     const { payload: content } = open(payload, new Map([[keyIdOf(key), key]]));
     const command = JSON.parse(content.toString()) as Command;
@@ -88,7 +89,7 @@ export async function trackBox(t: Test, room: Room, box: string, key: KeyObject)
 }
 
 function answerOf(
-  { tracks, result }: TrackBox,
+  { tracks, pageTracks, result }: TrackBox,
   { question, cursor }: TrackArgs,
 ): TrackResult | TrackStillResult {
   if (question.answer === 'still') {
@@ -100,15 +101,16 @@ function answerOf(
     };
   }
   const from = Number(cursor?.split('.')[1] ?? 0);
-  const given = question.answer === 'tracks' ? tracks.slice(from, from + 2) : [];
-  const next = question.answer === 'tracks' && from + 2 < tracks.length ? `0.${from + 2}.0` : null;
+  const given = question.answer === 'tracks' ? tracks.slice(from, from + pageTracks) : [];
+  const next =
+    question.answer === 'tracks' && from + pageTracks < tracks.length ? `0.${from + pageTracks}.0` : null;
   return {
     ...{ order: 'order-1', grade: 'vehicles', timeZone: 'Europe/Paris' },
     kept: { days: 14, oldest: '2026-11-12T00:00:00.000Z' },
     views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }],
     coverage: { seen: 0.95, watched: 0.05, gaps: [], more: 0 },
     matches: question.answer === 'coverage' ? 0 : tracks.length,
-    ...{ tracks: given, next, left: { case: 100 - from, keyDay: 1900, day: 4900 } },
+    ...{ tracks: given, next, left: { case: Math.max(0, 100 - from), keyDay: 1900, day: 4900 } },
     ...result,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Questions to a log of tracks from the room's console: its own server, the signer as a program, a real broker, SQLite, and
- * a stand-in for a box that answers by the contract.
+ * Questions to a log of tracks from the room's console: its own server, the signer as a program, a real broker, both databases,
+ * and a stand-in for a box that answers by the contract.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -35,9 +35,13 @@ const QUESTION: TrackQuestion = {
     direction: 'right',
   },
 };
+const PAGE = {
+  ...{ order: 'order-1', grade: 'vehicles', timeZone: 'UTC', kept: { days: 1, oldest: null }, views: [] },
+  ...{ coverage: { seen: 1, watched: 0, gaps: [], more: 0 }, left: { case: 1, keyDay: 1, day: 1 } },
+};
 const WHY = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
 
-async function makeDesk(t: Test, timeoutS = 20) {
+async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 'sqlite') {
   const room = await makeRoom(t);
   const dir = scratch(t);
   const desk = makeSigner('room', ['tracks']);
@@ -54,7 +58,7 @@ async function makeDesk(t: Test, timeoutS = 20) {
   ]);
   await until(t, 'the signer listens', () => signer.out.includes('Signer for') || signer.code !== undefined);
   const box = await trackBox(t, room, BOX, publicKeyOf(desk.config.publicKey));
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES[kind](t)).where);
   await putCamera(db, BOX, Date.now(), { site: SITE });
   const video = {
     link: 'https://vms.example/play?camera={camera}&from={from}&to={to}',
@@ -90,108 +94,126 @@ const entriesOf = async (db: Sql, ...acts: string[]) => {
     .map((row) => ({ ...row, more: JSON.parse(row.more) as Record<string, unknown> }));
 };
 
-void t.test('a question is on record before it goes out, and its answer has links and stills', async (t) => {
-  const { db, box, anna, bert, sue, olga, signer, clock, calls } = await makeDesk(t);
-  box.tracks = [1, 2, 3, 4, 5].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
-  const gap = { from: '2026-11-24T02:00:00.000Z', to: '2026-11-24T02:10:00.000Z', why: 'blind' as const };
-  const older = { view: '2026-11-10T00:00:00.000Z', to: VIEW, widthToHeight: 1.5 };
-  box.result = {
-    views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }, older],
-    coverage: { seen: 0.9, watched: 0, gaps: [gap], more: 0 },
-  };
-  // The newest that has come, of this box, within the view: two others are of before, of another box, or have not come.
-  const still = (name: string, time: string) => ({
-    moment: 'snapshot',
-    name,
-    time,
-    sha256: sha256Of(Buffer.from(name)),
-  });
-  const put = async (name: string, time: string, change: object, hasCome = true): Promise<number> => {
-    const detail = JSON.stringify({ stills: [still(name, time)] });
-    const at = Date.parse(time);
-    const no = await addIncident(db, at, { site: SITE, box: BOX, detail, ...change });
-    if (hasCome) await addStill(db, { name }, Buffer.from(name), at, { site: SITE, box: BOX, ...change });
-    return no;
-  };
-  await put('p-1', '2026-11-22T08:00:00.000Z', {});
-  const newest = await put('p-2', '2026-11-23T08:00:00.000Z', {});
-  await put('p-3', '2026-11-23T09:00:00.000Z', { box: 'beta' });
-  await put('p-4', '2026-11-23T10:00:00.000Z', {}, false);
+for (const kind of ['sqlite', 'postgres'] as const) {
+  void t.test(
+    `a question is on record before it goes out, and its answer has links and stills (${kind})`,
+    async (t) => {
+      const { db, box, anna, bert, sue, olga, signer, clock, calls } = await makeDesk(t, 20, kind);
+      box.tracks = [1, 2, 3, 4, 5].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
+      const gap = { from: '2026-11-24T02:00:00.000Z', to: '2026-11-24T02:10:00.000Z', why: 'blind' as const };
+      const older = { view: '2026-11-10T00:00:00.000Z', to: VIEW, widthToHeight: 1.5 };
+      box.result = {
+        views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }, older],
+        coverage: { seen: 0.9, watched: 0, gaps: [gap], more: 0 },
+      };
+      // The newest that has come, of this box, within the view: two others are of before, of another box, or have not come.
+      const still = (name: string, time: string) => ({
+        moment: 'snapshot',
+        name,
+        time,
+        sha256: sha256Of(Buffer.from(name)),
+      });
+      const put = async (name: string, time: string, change: object, hasCome = true): Promise<number> => {
+        const detail = JSON.stringify({ stills: [still(name, time)] });
+        const at = Date.parse(time);
+        const no = await addIncident(db, at, { site: SITE, box: BOX, detail, ...change });
+        if (hasCome) await addStill(db, { name }, Buffer.from(name), at, { site: SITE, box: BOX, ...change });
+        return no;
+      };
+      await put('p-1', '2026-11-22T08:00:00.000Z', {});
+      const newest = await put('p-2', '2026-11-23T08:00:00.000Z', {});
+      await put('p-3', '2026-11-23T09:00:00.000Z', { box: 'beta' });
+      await put('p-4', '2026-11-23T10:00:00.000Z', {}, false);
 
-  const asked = await anna.post('/api/tracks', { ...WHY, question: QUESTION });
-  t.equal(asked.status, 200, asked.text);
-  const answer = asked.json as TrackAnswer;
-  t.ok(Value.Check(TrackAnswer, answer), JSON.stringify(Value.Errors(TrackAnswer, answer).First()));
-  t.strictSame(answer.asked, { ...WHY, question: QUESTION });
-  t.match(answer, { matches: 5, more: 0, grade: 'vehicles', left: { case: 96 }, coverage: { gaps: [gap] } });
-  t.strictSame(
-    answer.tracks.map(({ track: number }) => number),
-    [1, 2, 3, 4, 5],
-    'all pages',
-  );
-  t.strictSame(answer.tracks[0]?.video, {
-    url: 'https://vms.example/play?camera=Canebi%C3%A8re%2017%2FB&from=2026-11-24T01%3A14%3A51Z&to=2026-11-24T01%3A15%3A32Z',
-    camera: 'Canebière 17/B',
-    range: 'Range: clock=20261124T011451Z-20261124T011532Z',
-  });
-  t.strictSame(
-    answer.views.map((view) => view.still),
-    [{ incident: newest, moment: 'snapshot', at: '2026-11-23T08:00:00.000Z' }, null],
-  );
-  t.equal((await anna.get(`/api/incidents/${newest}/stills/snapshot`)).status, 200, 'by which it is loaded');
-  const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
-  t.strictSame(rest, []);
-  t.strictSame(before, {
-    ...{ who: 'operator-0', act: 'ask-tracks', site: SITE, box: BOX },
-    more: { tracks: answer.id, case: WHY.case, reason: WHY.reason, question: QUESTION },
-  });
-  t.strictSame(after?.more, {
-    tracks: answer.id,
-    case: WHY.case,
-    matches: 5,
-    given: 5,
-    seen: 0.9,
-    order: 'order-1',
-  });
-  t.match(
-    signer.out,
-    /question to the tracks of alpha for operator-0, case 2026\/1234\n.*: 5 of 5 matches\n/,
-  );
+      const asked = await anna.post('/api/tracks', { ...WHY, question: QUESTION });
+      t.equal(asked.status, 200, asked.text);
+      const answer = asked.json as TrackAnswer;
+      t.ok(Value.Check(TrackAnswer, answer), JSON.stringify(Value.Errors(TrackAnswer, answer).First()));
+      t.strictSame(answer.asked, { ...WHY, question: QUESTION });
+      t.match(answer, {
+        matches: 5,
+        more: 0,
+        grade: 'vehicles',
+        left: { case: 96 },
+        coverage: { gaps: [gap] },
+      });
+      t.strictSame(
+        answer.tracks.map(({ track: number }) => number),
+        [1, 2, 3, 4, 5],
+        'all pages',
+      );
+      t.strictSame(answer.tracks[0]?.video, {
+        url: 'https://vms.example/play?camera=Canebi%C3%A8re%2017%2FB&from=2026-11-24T01%3A14%3A51Z&to=2026-11-24T01%3A15%3A32Z',
+        camera: 'Canebière 17/B',
+        range: 'Range: clock=20261124T011451Z-20261124T011532Z',
+      });
+      t.strictSame(
+        answer.views.map((view) => view.still),
+        [{ incident: newest, moment: 'snapshot', at: '2026-11-23T08:00:00.000Z' }, null],
+      );
+      t.equal(
+        (await anna.get(`/api/incidents/${newest}/stills/snapshot`)).status,
+        200,
+        'by which it is loaded',
+      );
+      const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
+      t.strictSame(rest, []);
+      t.strictSame(before, {
+        ...{ who: 'operator-0', act: 'ask-tracks', site: SITE, box: BOX },
+        more: { tracks: answer.id, case: WHY.case, reason: WHY.reason, question: QUESTION },
+      });
+      t.strictSame(after?.more, {
+        tracks: answer.id,
+        case: WHY.case,
+        matches: 5,
+        given: 5,
+        seen: 0.9,
+        order: 'order-1',
+      });
+      t.match(
+        signer.out,
+        /question to the tracks of alpha for operator-0, case 2026\/1234\n.*: 5 of 5 matches\n/,
+      );
 
-  for (const [path, type, content] of [
-    [
-      'tracks.csv',
-      'text/csv; charset=utf-8',
-      /^\ufeffrow,box,at,[\s\S]*\r\ntrack,alpha,2026-11-24T01:15:05.400Z,[\s\S]*\r\ngap,alpha,2026-11-24T02:00:00.000Z,[^\n]*,blind\r\n$/,
-    ],
-    ['tracks.mf.json', 'application/json', /"MovingPoint"/],
-  ] as const) {
-    const route = `/api/tracks/${answer.id}/${path}`;
-    const got = await sue.get(route);
-    t.match({ ...got, type: got.headers['content-type'] }, { status: 200, text: content, type });
-    t.equal((await anna.get(route)).status, 403, 'an operator exports nothing');
-    t.match(await olga.get(route), { status: 403, json: { title: /somebody else’s/ } });
-  }
-  t.match(await entriesOf(db, 'export'), [
-    {
-      who: 'supervisor-2',
-      site: SITE,
-      box: BOX,
-      more: { what: 'tracks.csv', tracks: answer.id, case: WHY.case, count: 5 },
+      for (const [path, type, content] of [
+        [
+          'tracks.csv',
+          'text/csv; charset=utf-8',
+          /^\ufeffrow,box,at,[\s\S]*\r\ntrack,alpha,2026-11-24T01:15:05.400Z,[\s\S]*\r\ngap,alpha,2026-11-24T02:00:00.000Z,[^\n]*,blind\r\n$/,
+        ],
+        ['tracks.mf.json', 'application/json', /"MovingPoint"/],
+      ] as const) {
+        const route = `/api/tracks/${answer.id}/${path}`;
+        const got = await sue.get(route);
+        t.match({ ...got, type: got.headers['content-type'] }, { status: 200, text: content, type });
+        t.equal((await anna.get(route)).status, 403, 'an operator exports nothing');
+        t.match(await olga.get(route), { status: 403, json: { title: /somebody else’s/ } });
+      }
+      t.match(await entriesOf(db, 'export'), [
+        {
+          who: 'supervisor-2',
+          site: SITE,
+          box: BOX,
+          more: { what: 'tracks.csv', tracks: answer.id, case: WHY.case, count: 5 },
+        },
+        { more: { what: 'tracks.mf.json', count: 5 } },
+      ]);
+      t.match(await sue.get('/api/tracks/none/tracks.csv'), {
+        status: 404,
+        json: { title: /kept for an hour/ },
+      });
+      // The oldest goes: twenty are kept.
+      for (let n = 0; n < 20; n += 1)
+        await bert.post('/api/tracks', { ...WHY, question: { ...QUESTION, answer: 'count' } });
+      t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).status, 404);
+      const last = (await sue.post('/api/tracks', { ...WHY, question: QUESTION })).json as TrackAnswer;
+      t.equal((await sue.get(`/api/tracks/${last.id}/tracks.csv`)).status, 200);
+      clock.aheadMs = 3_700_000;
+      const later = await calls('supervisor-2');
+      t.equal((await later.get(`/api/tracks/${last.id}/tracks.csv`)).status, 404, 'after an hour');
     },
-    { more: { what: 'tracks.mf.json', count: 5 } },
-  ]);
-  t.match(await sue.get('/api/tracks/none/tracks.csv'), { status: 404, json: { title: /kept for an hour/ } });
-  // The oldest goes: twenty are kept.
-  for (let n = 0; n < 20; n += 1)
-    await bert.post('/api/tracks', { ...WHY, question: { ...QUESTION, answer: 'count' } });
-  t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).status, 404);
-  const last = (await sue.post('/api/tracks', { ...WHY, question: QUESTION })).json as TrackAnswer;
-  t.equal((await sue.get(`/api/tracks/${last.id}/tracks.csv`)).status, 200);
-  clock.aheadMs = 3_700_000;
-  const later = await calls('supervisor-2');
-  t.equal((await later.get(`/api/tracks/${last.id}/tracks.csv`)).status, 404, 'after an hour');
-});
+  );
+}
 
 void t.test('what may not be asked is refused in one line, and a refusal of the box is told', async (t) => {
   const { desk, db, box, socket, signer, anna, olga } = await makeDesk(t, 2);
@@ -222,6 +244,19 @@ void t.test('what may not be asked is refused in one line, and a refusal of the 
   t.equal((await entriesOf(db, 'ask-tracks')).length, 1, 'it went out');
   box.instead.push({ answer: { result: { all: 'is well' } } });
   t.match(await post({}), { status: 503, json: { title: /^the answer of alpha has another form/ } });
+  box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
+  const first = { ...PAGE, tracks: box.tracks.slice(0, 2), matches: 3, next: '0.2.0' };
+  box.instead.push(
+    { answer: { result: first } },
+    { answer: { refused: { code: 'rate-limited', message: 'the budget is used up', retryAfterS: 9000 } } },
+  );
+  t.match(await post({}), {
+    status: 200,
+    json: { matches: 3, more: 1, tracks: [{ track: 1 }, { track: 2 }] },
+  });
+  t.match((await entriesOf(db, 'ask-tracks')).at(-1), {
+    more: { given: 2, stopped: 'refused by alpha: rate-limited: the budget is used up' },
+  });
   const slow = post({}, { box: 'nobody' });
   await until(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
   const second = await post({}, { box: 'nobody' });
@@ -288,6 +323,24 @@ void t.test('what may not be asked is refused in one line, and a refusal of the 
     json: { title: /signer does not answer .*start vigie-room-signer/ },
   });
   t.equal((await entriesOf(db, 'ask-tracks')).length, before + 1, 'on record before it would go out');
+});
+
+void t.test('two thousand tracks are given, the rest is counted', async (t) => {
+  const { db, box, sue } = await makeDesk(t);
+  const firstMs = Date.parse('2026-11-24T01:00:00.000Z');
+  box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
+  box.pageTracks = 190;
+  const beganMs = performance.now();
+  const { status, json } = await sue.post('/api/tracks', { ...WHY, question: QUESTION });
+  t.comment(`${Math.round(performance.now() - beganMs)} ms`);
+  const answer = json as TrackAnswer;
+  t.match(
+    { status, ...answer, tracks: answer.tracks.length },
+    { status: 200, matches: 2300, tracks: 2000, more: 300 },
+  );
+  t.equal(box.asked.length, 11, 'no further page is asked for');
+  t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, given: 2000 } });
+  t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).text.split('\r\n').length, 2002);
 });
 
 void t.test('without a signer nobody asks', async (t) => {

@@ -67,7 +67,7 @@ interface Moment {
   readonly seen: boolean;
 }
 
-/** Times rise, as the standard asks: of two points in one millisecond the first stays. */
+/** Returns moments whose times rise, as the standard asks: of two points in one millisecond the first stays. */
 function momentsOf(path: FoundTrack['path'], fromMs: number): Moment[] {
   const moments: Moment[] = [];
   let lastMs = Number.NEGATIVE_INFINITY;

@@ -15,7 +15,7 @@ export interface PlaceOptions {
 const CORNERS_MAX = 64;
 const DIRECTIONS = ['left', 'right', 'both'] as const;
 
-/** Undefined where no place is named. Throws AgentError `config`, one line. */
+/** Returns undefined where no place is named. Throws AgentError `config`, one line. */
 export function placeOf(options: PlaceOptions): TrackPlace | undefined {
   const { line, area } = options;
   if (line !== undefined && area !== undefined)

@@ -19,7 +19,7 @@ export function tell(args: TrackArgs, question: TrackQuestion, fetched: FetchedT
   printNote(...summary(args, question, fetched, time));
 }
 
-/** What stands on standard error after the lines. */
+/** Lines for standard error, after the tracks. */
 function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTracks, time: SiteTime): string[] {
   const { result, tracks, more, stopped } = fetched;
   const { coverage, left, kept, matches } = result;
@@ -35,7 +35,7 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
   const hits = tracks.filter(({ colours }) => colours.some((name) => wanted.includes(name))).length;
   return [
     `case ${args.case}: ${given}, ${span}; ${percent(coverage.seen)} of the time seen, ` +
-      `${percent(coverage.watched)} only watched, ${percent(gone)} a gap`,
+      `${percent(coverage.watched)} only watched, ${percent(gone, Math.ceil)} a gap`,
     `order ${printable(result.order, 100)}, grade ${result.grade}, tracks are kept for ${kept.days} days` +
       `${kept.oldest === null ? '; none is there' : `, the oldest of ${time.rfc3339(Date.parse(kept.oldest))}`}`,
     `left of the budgets: ${numberText(left.case)} tracks in this case, ${numberText(left.keyDay)} for this key and ` +
@@ -80,5 +80,9 @@ function viewLine({ view, to }: TrackView, time: SiteTime): string {
   return `view ${view}  ${time.rfc3339(Date.parse(view))} to ${end}`;
 }
 
-/** Rounded down, so that only all of it is 100 %. */
-const percent = (share: number): string => `${(Math.floor(share * 1000) / 10).toFixed(1)} %`;
+/** Rounds so that only all of it is 100 % seen, and only none of it is 0 % of a gap. */
+const percent = (share: number, round = Math.floor): string => {
+  // Sums of shares are off by less than this.
+  const thousandths = Math.round(share * 1e9) / 1e6;
+  return `${(round(thousandths) / 10).toFixed(1)} %`;
+};

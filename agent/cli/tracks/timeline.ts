@@ -6,7 +6,7 @@ export type TimelineRow =
   | { readonly kind: 'gap'; readonly gap: Gap }
   | { readonly kind: 'track'; readonly track: FoundTrack };
 
-/** In the order of time; a gap stands before a track of the same moment. */
+/** Sorts by time; a gap stands before a track of the same moment. */
 export function timelineOf<T extends FoundTrack>(
   tracks: readonly T[],
   gaps: readonly Gap[],

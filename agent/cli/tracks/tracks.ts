@@ -52,7 +52,7 @@ export async function tracks(options: TracksOptions): Promise<number> {
   return question(format, { ...asked, args });
 }
 
-/** Undefined: lines for a person. */
+/** Returns undefined where lines for a person are wanted. Throws AgentError `config`, one line. */
 function formatOf({ format, json, out, still, approve }: TracksOptions): ExportFormat | undefined {
   if (still !== undefined || approve !== undefined) {
     const given = out !== undefined ? '--out' : format !== undefined ? '--format' : undefined;
@@ -144,7 +144,7 @@ async function question(format: ExportFormat | undefined, asked: Asked): Promise
   return isComplete && coverage.gaps.length === 0 && coverage.more === 0 ? 0 : 1;
 }
 
-/** With a bar on a terminal. */
+/** Shows a progress bar on a terminal. */
 async function fetchedWithBar({ options, room, key, args }: Asked): Promise<FetchedTracks> {
   const { box, timeout: timeoutS, max: tracksMax } = options;
   const bar = process.stderr.isTTY
@@ -166,7 +166,7 @@ async function fetchedWithBar({ options, room, key, args }: Asked): Promise<Fetc
   }
 }
 
-/** Ends with SIGINT and SIGTERM. */
+/** Ends the work with SIGINT and SIGTERM. */
 async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stop = new AbortController();
   const interrupt = (): void => stop.abort();
@@ -178,7 +178,7 @@ async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Prom
   }
 }
 
-/** Looked at first: what cannot be written would have been asked for in vain, and journaled. */
+/** Refuses before the box is asked: what cannot be written would have been asked for in vain, and journaled. */
 function assertFree(option: string, file: string): void {
   if (existsSync(file)) throw wrong(option, `${file} is there already; name another file`);
 }

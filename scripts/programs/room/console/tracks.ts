@@ -85,7 +85,7 @@ class TrackQuestions {
       more: { tracks: id, case: number, reason, question, ...(approvedBy && { approvedBy }) },
     });
     const request = { box, case: number, reason, question, ...(approval && { approval }) };
-    const { site, views, tracks, ...result } = await client.tracks({ who: who.name, request });
+    const { site, views, tracks, stopped, ...result } = await client.tracks({ who: who.name, request });
     const answer: TrackAnswer = {
       ...{ id, asked: { box, case: number, reason, question }, ...result },
       views: await Promise.all(
@@ -94,7 +94,13 @@ class TrackQuestions {
       tracks: tracks.map((track) => ({ ...track, video: videoLink(video, box, track.from, track.to) })),
     };
     const { matches, order, coverage } = answer;
-    const told = { matches, given: tracks.length, seen: coverage.seen, order };
+    const told = {
+      matches,
+      given: tracks.length,
+      seen: coverage.seen,
+      order,
+      ...(stopped !== null && { stopped }),
+    };
     await this.#record(who, clock(), { site, box, more: { tracks: id, case: number, ...told } });
     this.#keep(id, { who: who.name, site, atMs: clock(), json: Buffer.from(JSON.stringify(answer)) });
     return answer;

@@ -58,7 +58,7 @@ export function videoOf(file: string, given: VideoFile | undefined): VideoSettin
   return made;
 }
 
-/** Where the video of this span at this box is; both times as the contract writes them. */
+/** Returns where the video of this span at this box is; both times are of the contract's form. */
 export function videoLink(
   { link, cameras }: VideoSettings,
   box: string,

@@ -14,6 +14,7 @@ interface Candidate extends NamedStill {
   readonly incident: number;
 }
 
+/** Returns null where the room holds none. `to` null: the view is the one of now. */
 export async function viewStill(
   db: Queries,
   { site, box }: { readonly site: string; readonly box: string },
@@ -37,7 +38,7 @@ export async function viewStill(
   return { incident: newest.incident, moment: newest.moment, at: newest.time };
 }
 
-/** The pictures that have come, by name and hash. */
+/** Returns the pictures that have come, by name and hash. */
 async function heldOf(
   db: Queries,
   site: string,

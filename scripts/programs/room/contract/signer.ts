@@ -81,6 +81,7 @@ export const SignerTracksAnswer = Type.Object(
     matches: Count,
     tracks: Type.Array(FoundTrack, { maxItems: ROOM_TRACKS_MAX }),
     more: { ...Count, description: 'matches beyond these' },
+    stopped: Nullable(Text(700, 'why the box gave no further page, where it did not')),
   },
   strict,
 );

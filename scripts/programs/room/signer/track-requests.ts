@@ -65,7 +65,11 @@ export class TrackRequests {
       const { order, grade, kept, views, coverage, matches, left } = result;
       return {
         ...{ site: room.site, order, grade, kept, views, coverage, matches, left },
-        ...{ tracks: given, more: more + tracks.length - given.length },
+        ...{
+          tracks: given,
+          more: more + tracks.length - given.length,
+          stopped: stopped?.slice(0, 700) ?? null,
+        },
       };
     });
   }
