@@ -10,6 +10,7 @@ import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisatio
 import { CommandRefused } from '../contract/command.ts';
 import { RULE_SCHEMAS } from '../contract/rule-config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../contract/signed-order.ts';
+import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
 import { print } from './print.ts';
 import { signingKey } from './signing-key.ts';
 
@@ -45,7 +46,7 @@ export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
 /** What an order says, a line each; of its keys what can be compared with what their holders have read out. */
 export function orderLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
-  const { substream, outlines = [], masks = [], ageRecipients: recipients = [] } = content;
+  const { substream, outlines = [], masks = [], ageRecipients: recipients = [], tracks } = content;
   const holders = resumeKeys.map(({ name, publicKey }) => [
     '',
     `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
@@ -74,11 +75,49 @@ export function orderLines(content: Authorisation): string[] {
       'keeps',
       `events ${retention.eventsDays} days at most, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}`,
     ],
+    ...trackLines(tracks),
     ['resumes', 'with two keys of:'],
     ...holders,
     ['seals', recipients.length === 0 ? 'nothing: no recipient is named' : 'evidence to:'],
     ...recipients.map((recipient) => ['', recipient]),
   ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
+}
+
+const GRADES: Readonly<Record<TrackGrade, string>> = {
+  counts: 'EVERYTHING that passes is kept; only numbers are told',
+  vehicles: 'vehicles that pass are kept and told',
+  persons: 'EVERYBODY and everything that passes is kept and told, persons to two who sign together',
+};
+
+/** What is kept of all that passes; none is the usual order. */
+function trackLines(tracks: TrackLogGrant | undefined): string[][] {
+  if (tracks === undefined) return [['tracks', 'none: what raises no alert is not kept']];
+  const {
+    grade,
+    days,
+    purpose,
+    legalBasis,
+    magistrate,
+    zones,
+    notKept = [],
+    colour,
+    spanHours,
+    budget,
+  } = tracks;
+  const by = magistrate === undefined ? '' : `; authorised by ${magistrate}`;
+  const { case: number, keyDay, day } = budget;
+  return [
+    ['tracks', `${GRADES[grade]}, for ${days} days, for ${purpose}: ${legalBasis}${by}`],
+    ...(zones === 'all'
+      ? []
+      : zones.map(({ id, polygon }) => ['', `${id}: only inside ${cornersText(polygon)}`])),
+    ...notKept.map(({ id, polygon }) => ['', `${id}: nothing that touches ${cornersText(polygon)}`]),
+    ...(colour === true ? [['', 'with the names of the colours of vehicles']] : []),
+    [
+      '',
+      `a question looks at ${spanHours} h; ${number} tracks a case, ${keyDay} a key and day, ${day} a day`,
+    ],
+  ];
 }
 
 /** `(0.1, 0.25) (0.9, 0.25) (0.9, 0.8)` */

@@ -165,7 +165,7 @@ function summary(config: Config): string[] {
       : [['mqtt', `${withoutSecret(mqtt.url)}, delivered when the ${mqtt.ack} has acknowledged`]]),
     [
       'keeps',
-      `events ${retention.eventsDays} days, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}; outbox at most ${retention.outboxMiB} MiB, archive ${retention.archiveMiB}`,
+      `events ${retention.eventsDays} days, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}; outbox at most ${retention.outboxMiB} MiB, archive ${retention.archiveMiB}, log of tracks (where an order allows one) ${retention.tracksMiB}`,
     ],
     [
       'obeys',

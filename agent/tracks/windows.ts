@@ -30,10 +30,6 @@ export function clipped(windows: readonly Window[], within: Window): Window[] {
   return windows.flatMap((window) => intersection(window, within) ?? []);
 }
 
-export function lengthMs(windows: readonly Window[]): number {
-  return windows.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
-}
-
 function intersection(a: Window, b: Window): Window | undefined {
   const window = { fromMs: Math.max(a.fromMs, b.fromMs), toMs: Math.min(a.toMs, b.toMs) };
   return window.fromMs < window.toMs ? window : undefined;

@@ -249,7 +249,7 @@ void t.test('what is broken is named, and each failure has its fix', async (t) =
 
 void t.test('disk, state folder and files', async (t) => {
   const dir = scratch(t);
-  const small = configured({ retention: { outboxMiB: 1, archiveMiB: 1 } });
+  const small = configured({ retention: { outboxMiB: 1, archiveMiB: 1, tracksMiB: 1 } });
   t.match(diskFinding(join(dir, 'not', 'yet'), small), {
     state: 'ok',
     detail: /MiB free for .*, 4 MiB needed/,

@@ -18,10 +18,10 @@ export function diskFinding(stateDir: string, { retention }: Config): Finding {
   const dir = nearestExisting(stateDir);
   const { bavail, bsize } = statfsSync(dir);
   const freeMiB = Math.floor((bavail * bsize) / MIB);
-  const neededMiB = 2 * (retention.outboxMiB + retention.archiveMiB);
+  const neededMiB = 2 * (retention.outboxMiB + retention.archiveMiB + retention.tracksMiB);
   const detail = `${freeMiB} MiB free for ${stateDir}, ${neededMiB} MiB needed`;
   if (freeMiB >= neededMiB) return ok('disk', detail);
-  return failed('disk', detail, 'free some space, or lower retention.outboxMiB and archiveMiB');
+  return failed('disk', detail, 'free some space, or lower retention.outboxMiB, archiveMiB and tracksMiB');
 }
 
 export function stateFinding(stateDir: string): Finding {

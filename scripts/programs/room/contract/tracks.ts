@@ -2,7 +2,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import {
   FoundTrack,
-  type TrackApproval,
   TrackArgs,
   TrackLogGrant,
   TrackQuestion,
@@ -81,5 +80,3 @@ export type TrackStillRequest = Static<typeof TrackStillRequest>;
 
 export const TrackStillAnswer = Type.Object(TrackStillResult.properties, strict);
 export type TrackStillAnswer = Static<typeof TrackStillAnswer>;
-
-export type { TrackApproval };
