@@ -122,6 +122,8 @@ export class TrackHandler {
     const asked = windowsOf(question, this.#site);
     const seen = seenTime(log, question, asked, nowMs);
     const page = await this.#page(log, args, classes, seen.windows, left);
+    // It may have been suspended, or its order have ended, while rows were read.
+    this.#options.log.open();
     const given = page.tracks.length;
     const cost = Math.max(1, given);
     this.#record(command, args, approver, { matches: page.matches, given, seen: seen.coverage.seen });

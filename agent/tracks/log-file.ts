@@ -48,7 +48,7 @@ export class LogFile {
   #store: TrackStore | undefined;
   #held: Held | undefined;
   #purgeAtMs = 0;
-  /** Newest moment that was in the log when it was opened, and the monotonic time of that. */
+  /** Newest moment that was in the log when it was opened, or at which it began, and the monotonic time of that. */
   #newest: { readonly wallMs: number; readonly nowMs: number } | undefined;
   readonly counts = { purged: 0, evicted: 0 };
 
@@ -125,7 +125,9 @@ export class LogFile {
     const store = this.open();
     const known = this.#held;
     if (known?.grant === now.grant && known.notAfterMs === now.notAfterMs) return false;
-    const { beganMs = this.#options.clock.wallMs(), evictedMs = 0 } = known ?? {};
+    const { clock } = this.#options;
+    this.#newest ??= { wallMs: clock.wallMs(), nowMs: clock.nowMs() };
+    const { beganMs = clock.wallMs(), evictedMs = 0 } = known ?? {};
     writeHeld(store, { ...now, beganMs, evictedMs });
     this.#held = { ...now, beganMs, evictedMs };
     return true;

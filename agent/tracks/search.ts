@@ -16,6 +16,8 @@ import type { RowFilter, TrackStore } from './store.ts';
 
 /** Some 10 ms on a small board. */
 const ROWS_AT_ONCE = 200;
+/** Of one track in an answer: a car that stood for a day in a jittering box has more. */
+const POINTS_TOLD_MAX = 1000;
 
 export interface SearchOptions {
   readonly store: Pick<TrackStore, 'rows'>;
@@ -150,7 +152,8 @@ function joined(pieces: readonly TrackRow[]): StoredPath {
 function foundTrack({ place, deed, pieces }: Match): FoundTrack {
   const first = pieces[0] as TrackRow;
   const last = pieces.at(-1) as TrackRow;
-  const { points, widthToHeight } = joined(pieces);
+  const { points: all, widthToHeight } = joined(pieces);
+  const points = thinned(all);
   const startMs = startMsOf(first.at) + (points[0]?.atMs ?? 0);
   const endMs = startMsOf(first.at) + (points.at(-1)?.atMs ?? 0);
   const { label, colours } = readKind(last.kind);
@@ -178,6 +181,13 @@ function foundTrack({ place, deed, pieces }: Match): FoundTrack {
       seen ? 1 : 0,
     ]),
   };
+}
+
+/** Evenly fewer points where there are too many, with both ends and what nobody saw. */
+function thinned(points: readonly PathPoint[]): readonly PathPoint[] {
+  const every = Math.ceil(points.length / POINTS_TOLD_MAX);
+  if (every === 1) return points;
+  return points.filter((point, i) => i % every === 0 || i === points.length - 1 || !point.seen);
 }
 
 /** The first matches after a place, in order. */

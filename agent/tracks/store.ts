@@ -5,6 +5,7 @@
  * overwritten.
  * LIMITS: `limitMiB`: before it is full the oldest rows go, EVICT_SHARE of them at a time.
  */
+import { AgentError } from '../base/errors.ts';
 import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
 import type { Span } from './coverage.ts';
 import { trackFile } from './database.ts';
@@ -65,8 +66,9 @@ export class TrackStore {
     this.#rows = Number(this.note(ROWS_NOTE) ?? 0);
   }
 
+  /** Idempotent. */
   close(): void {
-    this.#call(() => this.#db.close());
+    if (this.#db.open) this.#call(() => this.#db.close());
   }
 
   write({ pieces, spans, views }: Flushed): void {
@@ -197,6 +199,8 @@ export class TrackStore {
   }
 
   #call<T>(act: () => T): T {
+    // A question waits between its batches; the order may end meanwhile.
+    if (!this.#db.open) throw new AgentError('unavailable', 'the log of tracks was closed meanwhile');
     return sqliteCall(trackFile(this.#db.name), act);
   }
 }

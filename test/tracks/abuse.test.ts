@@ -189,3 +189,39 @@ t.test(
     await t.rejects(asked, /suspended/);
   },
 );
+
+t.test('an order that ends, or a suspension, in the middle of a question ends the question', async (t) => {
+  const cars = Array.from({ length: 450 }, (_, i) =>
+    mover(1 + i, [0.1, 0.5], [0.9, 0.5], [(i % 10) / 10, 6]),
+  );
+  for (const [name, change, message] of [
+    ['suspended', { mode: 'suspended' }, /suspended/],
+    ['ended', { grant: undefined }, /closed meanwhile|no order in force/],
+  ] as const) {
+    const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+    box.live(8, cars);
+    const asked = box.ask();
+    await new Promise(setImmediate);
+    Object.assign(box, change);
+    box.rule();
+    await t.rejects(asked, message, name);
+    t.notOk(
+      box.records.some(({ record }) => record === 'tracks'),
+      'and nothing was told',
+    );
+  }
+});
+
+t.test('a car that stands for hours in a jittering box is told in a page', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+  const parked: Mover = {
+    id: 1,
+    label: 'car',
+    at: (s) => [0.5 + 0.01 * Math.sin(s * 7), 0.5 + 0.01 * Math.cos(s * 5)],
+  };
+  for (let hour = 0; hour < 4; hour += 1) box.live(1800, [parked]);
+  const { tracks, matches } = await box.ask();
+  t.equal(matches, 1);
+  const points = tracks[0]?.path.length ?? 0;
+  t.ok(points > 500 && points < 1100, `${points} points`);
+});

@@ -266,15 +266,17 @@ t.test(
     t.equal(box.status.report.rows, 0);
     t.match(purges(box), [{ why: 'retention', count: 1, days: 2 }]);
 
-    const other = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
-    other.live(12, [CAR]);
-    other.restart();
-    other.trusted = false;
-    other.clock.epochMs += 300 * 86_400_000;
-    other.sleep(60);
-    t.equal(other.status.report.rows, 1, 'a clock that has jumped deletes nothing');
-    other.sleep(49 * HOUR_S, 600);
-    t.equal(other.status.report.rows, 0);
+    for (const isRestarted of [true, false]) {
+      const other = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
+      other.live(12, [CAR]);
+      if (isRestarted) other.restart();
+      other.trusted = false;
+      other.clock.epochMs += 200 * 86_400_000;
+      other.sleep(2 * HOUR_S, 60);
+      t.equal(other.status.report.rows, 1, 'a clock that has jumped deletes nothing');
+      other.sleep(48 * HOUR_S, 600);
+      t.equal(other.status.report.rows, 0);
+    }
   },
 );
 
