@@ -2,6 +2,7 @@
 import { withoutControls } from '../../base/printable.ts';
 import type { Finding } from '../../contract/finding.ts';
 import type { LocalEvent, LocalStatus } from '../../contract/local-status.ts';
+import type { TrackLogReport } from '../../contract/track-log.ts';
 import { clockText } from '../../local/findings.ts';
 
 export interface Screen {
@@ -44,11 +45,19 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
   if (status.connected !== null)
     lines.push('', ...wrapped(`camera: connected to ${status.connected}`, width, 0));
   const { timeZone } = status.report.clock;
+  lines.push('', ...wrapped(tracksText(status.report.tracks, timeZone), width, 0));
   lines.push(
     ...eventLines('standing', status.standing, timeZone, width),
     ...eventLines('last', status.recent, timeZone, width),
   );
   return lines.join('\n');
+}
+
+/** Whether what passes is kept without an alert. */
+function tracksText({ state, grade, days, rows, oldest }: TrackLogReport, timeZone: string): string {
+  if (state === 'off') return 'log of tracks: none is kept';
+  const since = oldest === null ? '' : ` since ${clockText(oldest, timeZone)}`;
+  return `log of tracks: ${grade}, ${days} days, ${rows} tracks${since}${state === 'paused' ? '; nothing is taken in now' : ''}`;
 }
 
 function eventLines(title: string, events: readonly LocalEvent[], timeZone: string, width: number): string[] {
