@@ -143,7 +143,8 @@ export class TrackLog {
       return;
     }
     this.#followView(wallMs, source.widthPx / source.heightPx);
-    this.#coverage.note('seen', wallMs);
+    // Key frames that are decoded now and then are not what the street was seen by.
+    this.#coverage.note(this.#isResting ? 'watched' : 'seen', wallMs);
     this.#recorder.observe(observation);
   }
 
@@ -154,8 +155,7 @@ export class TrackLog {
     this.#tried(() => this.#follow());
     if (this.#recorder !== undefined) {
       if (this.#reason !== undefined) this.#pause(this.#reason);
-      else if (vision.quiet?.resting === true && vision.camera.state === 'streaming')
-        this.#coverage.note('watched', clock.wallMs());
+      else if (this.#isResting) this.#coverage.note('watched', clock.wallMs());
       else if (nowMs - this.#seenMs > SEEN_EVERY_MS)
         this.#pause(vision.camera.state === 'off' ? 'not-running' : 'no-picture');
     }
@@ -187,6 +187,12 @@ export class TrackLog {
         `tracks: there is no log yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
       );
     return { store, grant, order, views: this.#views, ...this.#file.keptFrom(held) };
+  }
+
+  /** Of the main stream key frames alone are decoded, while a second stream is watched. */
+  get #isResting(): boolean {
+    const { quiet, camera } = this.#options.vision;
+    return quiet?.resting === true && camera.state === 'streaming';
   }
 
   /** Why nothing is taken in now; undefined while it is. */
