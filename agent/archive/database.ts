@@ -1,5 +1,5 @@
 /** The archive's database. */
-import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite.ts';
+import { type Db, openBoundedSqlite, type SqliteFile } from '../base/sqlite.ts';
 import { LANES } from '../contract/outbox.ts';
 
 /** Version of the tables below, in SQLite's user_version. */
@@ -29,20 +29,5 @@ export function archiveFile(path: string): SqliteFile {
 
 /** Opens `path`, made and checked where needed. Throws AgentError as `openSqlite`. */
 export function openDatabase(path: string, limitMiB: number): Db {
-  const db = openSqlite(
-    archiveFile(path),
-    {
-      busyMs: 2000,
-      // As for the outbox.
-      walPages: 512,
-      walBytes: 4_194_304,
-      // A search reads each page once; better-sqlite3's 16 MiB would only be memory spent.
-      cacheKiB: 1024,
-      // What was purged must not be readable in the file's free pages.
-      pragmas: ['secure_delete = ON'],
-    },
-    { version: TABLES_VERSION, create: TABLES },
-  );
-  db.pragma(`max_page_count = ${(limitMiB * 1_048_576) / PAGE_BYTES}`);
-  return db;
+  return openBoundedSqlite(archiveFile(path), limitMiB, { version: TABLES_VERSION, create: TABLES });
 }

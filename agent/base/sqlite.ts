@@ -78,6 +78,28 @@ export function openSqlite(file: SqliteFile, options: SqliteOptions, tables: Tab
 }
 
 /**
+ * Opens a file that a question reads and that age empties: what is deleted is overwritten, and it grows to `limitMiB` at most.
+ * Throws AgentError as `openSqlite`.
+ */
+export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Tables): Db {
+  const db = openSqlite(
+    file,
+    {
+      busyMs: 2000,
+      walPages: 512,
+      walBytes: 4_194_304,
+      // A question reads each page once; better-sqlite3's 16 MiB would only be memory spent.
+      cacheKiB: 1024,
+      // What was deleted must not be readable in the file's free pages.
+      pragmas: ['secure_delete = ON'],
+    },
+    tables,
+  );
+  db.pragma(`max_page_count = ${(limitMiB * 1_048_576) / PAGE_BYTES}`);
+  return db;
+}
+
+/**
  * Runs `act`, mapping SQLite's and the file system's errors: `corrupt`, `exhausted` (no room), `unavailable`
  * (the disk refuses, or another process writes), `denied` (that should not), `bug`.
  */

@@ -41,7 +41,7 @@ import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
 import { openResume } from './resume.ts';
 import { type LinkedJournal, RootLink } from './root-link.ts';
 import type { RootRecord } from './root-record.ts';
-import { isSame, type Ruled, reportOf, statementOf } from './ruling.ts';
+import { isSame, orderEntry, type Ruled, reportOf, statementOf } from './ruling.ts';
 import { SuspensionRecords, type SuspensionRecordsOptions } from './suspension-records.ts';
 
 const LOAD_EVERY_MS = 60_000;
@@ -291,12 +291,8 @@ export class RestraintController {
     const { mode, reason, since, suspension, by, authorisation, sha256 } = ruled;
     const fields = { mode, reason, order: authorisation?.order ?? null };
     log[mode === 'unauthorised' ? 'error' : 'info'](fields, `mode: ${mode}`);
-    if (authorisation !== undefined && sha256 !== undefined && sha256 !== before?.sha256) {
-      const { order, notBefore, notAfter, installation, tracks } = authorisation;
-      const permit = installation === true && { installation };
-      const kept = tracks && { tracks: { grade: tracks.grade, days: tracks.days } };
-      journal.enter({ type: 'authorisation', order, sha256, notBefore, notAfter, ...permit, ...kept });
-    }
+    if (authorisation !== undefined && sha256 !== undefined && sha256 !== before?.sha256)
+      journal.enter(orderEntry(authorisation, sha256));
     const { read: framesRead, watched: packetsWatched } = status.frames;
     if (before !== undefined && mode === 'suspended' && suspension !== before.suspension) {
       const entry = { id: suspension ?? '', reason: reason ?? '', by: by ?? '', framesRead, packetsWatched };

@@ -1,6 +1,7 @@
 /** A ruling with what it rests on, and how it is told. */
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { FramesReport } from '../contract/health.ts';
+import type { JournalEntry } from '../contract/journal.ts';
 import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
 import type { Coverage } from './authorisation.ts';
@@ -54,6 +55,16 @@ export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => n
       reason: why?.slice(0, TEXT_MAX) ?? null,
       shadowed: shadowed(rule),
     })),
+  };
+}
+
+/** Of an order that is in force from now on. */
+export function orderEntry(authorisation: Authorisation, sha256: string): JournalEntry {
+  const { order, notBefore, notAfter, installation, tracks } = authorisation;
+  return {
+    ...{ type: 'authorisation', order, sha256, notBefore, notAfter },
+    ...(installation === true && { installation }),
+    ...(tracks && { tracks: { grade: tracks.grade, days: tracks.days } }),
   };
 }
 

@@ -1,5 +1,5 @@
 /** The database of the log of tracks. */
-import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite.ts';
+import { type Db, openBoundedSqlite, type SqliteFile } from '../base/sqlite.ts';
 
 /** Version of the tables below, in SQLite's user_version. */
 const TABLES_VERSION = 1;
@@ -29,18 +29,5 @@ export function trackFile(path: string): SqliteFile {
 
 /** Opens `path`, made and checked where needed. Throws AgentError as `openSqlite`. */
 export function openTrackDatabase(path: string, limitMiB: number): Db {
-  const db = openSqlite(
-    trackFile(path),
-    {
-      busyMs: 2000,
-      walPages: 512,
-      walBytes: 4_194_304,
-      cacheKiB: 1024,
-      // What was deleted must not be readable in the file's free pages.
-      pragmas: ['secure_delete = ON'],
-    },
-    { version: TABLES_VERSION, create: TABLES },
-  );
-  db.pragma(`max_page_count = ${(limitMiB * 1_048_576) / PAGE_BYTES}`);
-  return db;
+  return openBoundedSqlite(trackFile(path), limitMiB, { version: TABLES_VERSION, create: TABLES });
 }
