@@ -25,6 +25,8 @@ import {
 import { CLASSES } from './rows.ts';
 
 const HOUR_MS = 3_600_000;
+/** As long as anything may be kept, and a day. */
+const COVERAGE_HOURS_MAX = 744;
 
 const refused = (path: string, message: string): CommandRefused =>
   new CommandRefused('bad-arguments', `tracks: /question/${path}: ${message}`);
@@ -42,7 +44,7 @@ export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): 
   checkPlace(where, grant);
   checkColours(question, grant);
   const classes = classesOf(question, grant);
-  if (answer !== 'coverage') checkSpan(spanMs, classes, grant);
+  checkSpan(spanMs, question, classes, grant);
   if (grant.grade === 'counts') checkCounts(question);
   return classes;
 }
@@ -62,11 +64,14 @@ function classesOf({ classes }: TrackQuestion, { grade }: TrackLogGrant): FoundT
 
 function checkSpan(
   spanMs: number,
+  { answer }: TrackQuestion,
   classes: readonly FoundTrack['class'][],
   { grade, spanHours }: TrackLogGrant,
 ): void {
-  const ofPersons = grade === 'persons' && !classes.every((name) => isKept('vehicles', name));
-  const hours = ofPersons ? Math.min(spanHours, PERSONS_SPAN_HOURS_MAX) : spanHours;
+  const ofPersons =
+    answer !== 'coverage' && grade === 'persons' && !classes.every((name) => isKept('vehicles', name));
+  const allowed = answer === 'coverage' ? COVERAGE_HOURS_MAX : spanHours;
+  const hours = ofPersons ? Math.min(allowed, PERSONS_SPAN_HOURS_MAX) : allowed;
   if (spanMs <= hours * HOUR_MS) return;
   const whom = ofPersons ? ' about persons' : '';
   throw beyond(

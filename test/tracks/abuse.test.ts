@@ -1,8 +1,11 @@
 /** Whoever means the log of tracks harm: each threat, and what bounds it. */
 import { statSync } from 'node:fs';
+import fc from 'fast-check';
 import t from 'tap';
+import { CommandRefused } from '../../agent/contract/command.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { scratch } from '../lib/paths.ts';
+import { SEED } from '../lib/random.ts';
 import { GRANT, type Mover, mover, TrackedBox } from '../lib/tracked-box.ts';
 
 const AREA = {
@@ -224,4 +227,80 @@ t.test('a car that stands for hours in a jittering box is told in a page', async
   t.equal(matches, 1);
   const points = tracks[0]?.path.length ?? 0;
   t.ok(points > 500 && points < 1100, `${points} points`);
+});
+
+t.test('whatever an allowed key signs is answered or refused with a line; the box goes on', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, colour: true } }).start();
+  box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  const now = box.clock.wallMs();
+  const time = (min: number, max: number) =>
+    fc
+      .integer({ min: now + min * 86_400_000, max: now + max * 86_400_000 })
+      .map((ms) => new Date(ms).toISOString());
+  const point = fc.tuple(
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+  );
+  const clock = fc
+    .integer({ min: 0, max: 1439 })
+    .map(
+      (minute) =>
+        `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`,
+    );
+  const where = fc.oneof(
+    fc.record({ line: fc.tuple(point, point), direction: fc.constantFrom('left', 'right', 'both') }),
+    fc.record({
+      polygon: fc.array(point, { minLength: 3, maxLength: 9 }),
+      does: fc.constantFrom('enters', 'leaves', 'stays', 'stops'),
+      atLeastS: fc.integer({ min: 0, max: 90_000 }),
+    }),
+  );
+  const { views } = await box.ask({ answer: 'coverage' });
+  const question = fc.record(
+    {
+      from: time(-20, 0),
+      to: time(-2, 9),
+      answer: fc.constantFrom('tracks', 'tracks', 'count', 'coverage', 'still', 'faces'),
+      daily: fc.record({ from: clock, to: clock }),
+      classes: fc.oneof(
+        { weight: 5, arbitrary: fc.subarray(['car', 'bus'], { minLength: 1 }) },
+        fc.subarray(['person', 'unknown']),
+      ),
+      colours: fc.subarray(['white', 'red'], { minLength: 1 }),
+      view: fc.constantFrom(...Array<string>(4).fill(views[0]?.view ?? ''), '2020-01-01T00:00:00.000Z'),
+      where,
+    },
+    { requiredKeys: ['from', 'to', 'answer'] },
+  );
+  const args = fc.oneof(
+    {
+      weight: 9,
+      arbitrary: fc.record(
+        {
+          case: fc.constant('1'),
+          reason: fc.constant('x'),
+          question,
+          cursor: fc.constantFrom('0.1.1', '8.999.0'),
+        },
+        { requiredKeys: ['case', 'reason', 'question'] },
+      ),
+    },
+    { weight: 1, arbitrary: fc.dictionary(fc.string(), fc.jsonValue()) },
+  );
+  let answered = 0;
+  await fc.assert(
+    fc.asyncProperty(args, async (asked) => {
+      box.sleep(2, 2);
+      try {
+        await box.raw(asked as Record<string, unknown>);
+        answered += 1;
+      } catch (error) {
+        if (!(error instanceof CommandRefused)) throw error;
+        if (!/^tracks: |^the log of tracks|too many/.test(error.message))
+          throw new Error(`said: ${error.message}`);
+      }
+    }),
+    { seed: SEED, numRuns: 800 },
+  );
+  t.ok(answered > 30, `${answered} of 800 were answered`);
 });

@@ -127,6 +127,15 @@ t.test('what is wrong with a question is said with its place and what would be r
   const wrong: [Partial<TrackQuestion> & Record<string, unknown>, RegExp][] = [
     [{ from: iso(now), to: iso(now) }, /\/question\/to: .* is not after from/],
     [{ from: iso(now - 40 * 86_400_000) }, /720 h at most; from and to are 960\.0 h apart/],
+    [
+      {
+        from: '0001-01-01T00:00:00.000Z',
+        to: '9999-12-31T00:00:00.000Z',
+        daily: { from: '01:00', to: '02:00' },
+        answer: 'coverage',
+      },
+      /744 h at most/,
+    ],
     [{ where: line }, /\/question\/view: is needed with where/],
     [{ where: line, view: iso(0) }, /is no view of this log: /],
     [
