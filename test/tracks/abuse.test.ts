@@ -2,10 +2,15 @@
 import { statSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
-import { CommandRefused } from '../../agent/contract/command.ts';
+import { systemClock } from '../../agent/base/clock.ts';
+import { ReplayGuard } from '../../agent/command/replay-guard.ts';
+import { CommandVerifier } from '../../agent/command/verifier.ts';
+import { type Command, CommandRefused } from '../../agent/contract/command.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
+import { makeSigner, type Signer, searchCommand, signed } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
+import { BOX, SITE } from '../lib/room.ts';
 import { GRANT, type Mover, mover, TrackedBox } from '../lib/tracked-box.ts';
 
 const AREA = {
@@ -303,4 +308,26 @@ t.test('whatever an allowed key signs is answered or refused with a line; the bo
     { seed: SEED, numRuns: 800 },
   );
   t.ok(answered > 30, `${answered} of 800 were answered`);
+});
+
+t.test('the key of another box, of another right, and a question to all boxes are refused', (t) => {
+  const [desk, other, search] = [
+    makeSigner('desk', ['tracks']),
+    makeSigner('desk', ['tracks']),
+    makeSigner('archive', ['search']),
+  ];
+  const guard = new ReplayGuard({
+    file: `${scratch(t)}/counters.json`,
+    journal: { known: { commands: new Map() }, enter: () => undefined },
+  });
+  const keys = [desk.config, search.config];
+  const verifier = new CommandVerifier({ site: SITE, box: BOX, keys, guard, clock: systemClock });
+  const ask = (signer: Signer, change: Partial<Command> = {}) =>
+    verifier.open(signed(signer, searchCommand({ op: 'tracks', args: {}, ...change })));
+  t.throws(() => ask(other), { code: 'unknown-key' });
+  t.throws(() => ask(search), { code: 'not-permitted' });
+  t.throws(() => ask(desk, { box: '*' }), { code: 'wrong-box' });
+  t.throws(() => ask(desk, { box: 'another-box' }), { code: 'wrong-box' });
+  t.match(ask(desk), { op: 'tracks', key: 'desk' });
+  t.end();
 });
