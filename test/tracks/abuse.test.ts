@@ -6,8 +6,8 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { ReplayGuard } from '../../agent/command/replay-guard.ts';
 import { CommandVerifier } from '../../agent/command/verifier.ts';
 import { type Command, CommandRefused } from '../../agent/contract/command.ts';
-import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { makeSigner, type Signer, searchCommand, signed } from '../lib/commands.ts';
+import { picture } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
 import { BOX, SITE } from '../lib/room.ts';
@@ -180,16 +180,10 @@ t.test(
     const still = { case: '2026/1', reason: 'to draw on', question: { answer: 'still' } };
     await t.rejects(box.raw(still), /there is no still now: there is no vision process/);
     t.match(box.records.at(-1), { record: 'tracks', question: { answer: 'still' }, given: 0 });
-    const picture = {
-      bytes: Buffer.from('jpeg'),
-      sha256: 'a'.repeat(64),
-      widthPx: 1,
-      heightPx: 1,
-      atMs: 0,
-    } as unknown as RedactedJpeg;
-    box.picture = { picture, tookMs: 1 };
+    const redacted = picture(4);
+    box.picture = { picture: redacted, tookMs: 1 };
     const answer = await box.raw(still);
-    t.match(answer, { jpeg: Buffer.from('jpeg').toString('base64'), sha256: 'a'.repeat(64) });
+    t.match(answer, { jpeg: Buffer.from(redacted.bytes).toString('base64'), sha256: redacted.sha256 });
     t.ok(answer.view);
     const asked = box.raw(still);
     box.mode = 'suspended';
