@@ -92,7 +92,7 @@ async function* tracksIn(
     classes: numbersOf(classes),
   };
   const open = new Map<number, TrackRow[]>();
-  for (let after = 0; ; ) {
+  for (let after = -1; ; ) {
     const rows = store.rows(filter, after, ROWS_AT_ONCE);
     for (const row of rows) {
       const { continues, goesOn } = readKind(row.kind);
