@@ -1,8 +1,11 @@
 /** The log of tracks beside what vision says while it looks: the same observations, once as they come and once as they were stored. */
 import { join } from 'node:path';
 import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
-import type { Observation } from '../../agent/contract/observation.ts';
+import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
+import { distanceToBoundary, type Point } from '../../agent/contract/plane.ts';
 import type { FoundTrack, TrackLogGrant, TrackPlace } from '../../agent/contract/track-log.ts';
+import { type Approach, newApproach, Tripwire } from '../../agent/contract/tripwire.ts';
+import { newVisit, type Visit, Zone } from '../../agent/contract/zone-visit.ts';
 import { openTrackDatabase } from '../../agent/tracks/database.ts';
 import { decodePath, type PathPoint } from '../../agent/tracks/path.ts';
 import { type TrackPiece, TrackRecorder } from '../../agent/tracks/recorder.ts';
@@ -117,18 +120,150 @@ export function staysTold(observations: readonly Observation[]): Map<string, num
   return stays;
 }
 
-/** Tracks that stay in a zone for so long, of the log: `zone track` with the stay, ms. */
+/** Tracks that stay in a zone for so long, of the log: `zone track` with the stay. */
 export async function staysFound(
   log: Logged,
   zones: readonly ZoneConfig[],
   atLeastS: number,
-): Promise<Map<string, number>> {
-  const stays = new Map<string, number>();
+): Promise<Map<string, { readonly ms: number; readonly wallMs: number }>> {
+  const stays = new Map<string, { readonly ms: number; readonly wallMs: number }>();
   for (const { id, polygon } of zones) {
-    for (const { track, durationS } of await found(log, { polygon, does: 'stays', atLeastS }))
-      stays.set(`${id} ${track}`, durationS * 1000);
+    for (const { track, durationS, at } of await found(log, { polygon, does: 'stays', atLeastS }))
+      stays.set(`${id} ${track}`, { ms: durationS * 1000, wallMs: Date.parse(at) });
   }
   return stays;
+}
+
+/** A track in a zone, by every place at which it was found. */
+export interface WholeStay {
+  /** Longest stay, ms, the places before the track was confirmed included. */
+  ms: number;
+  /** Media time at which it began. */
+  fromMs: number;
+  /** ms, from the frame that confirmed it on, until it was said to have left. */
+  toldMs: number;
+  sightings: number;
+  furniture: number;
+  /** Distance of each place from the border, in heights of the box. */
+  readonly places: { readonly atMs: number; readonly offBorder: number }[];
+}
+
+/** What vision's own zones say if they are given every place, one by one: nothing simplified, nothing left out. `zone track`. */
+export function wholeStays(
+  observations: readonly Observation[],
+  zones: readonly ZoneConfig[],
+): Map<string, WholeStay> {
+  const stays = new Map<string, WholeStay>();
+  for (const config of zones) {
+    const zone = new Zone(config);
+    const visits = new Map<number, { readonly whole: Visit; readonly told: Visit }>();
+    for (const { atMs, tracks, source } of observations) {
+      const border = config.polygon.map(([x, y]): Point => [x * source.widthPx, y * source.heightPx]);
+      for (const { id, seen, furniture, before = [], xyxyNorm, ground: own } of tracks) {
+        if (!seen) continue;
+        const stay = stays.get(`${config.id} ${id}`) ?? newStay();
+        stays.set(`${config.id} ${id}`, stay);
+        const { whole, told } = visits.get(id) ?? { whole: newVisit(), told: newVisit() };
+        visits.set(id, { whole, told });
+        for (const place of [...before, { atMs, xyxyNorm }]) {
+          const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
+          stay.places.push({ atMs: place.atMs, offBorder: distanceToBoundary(border, ground) / height });
+          const was = { ...whole };
+          zone.visit(whole, source, ground, height, place.atMs);
+          extend(stay, was, whole, place.atMs);
+          if (place.atMs !== atMs) continue;
+          zone.visit(told, source, ground, height, atMs);
+          if (told.present) stay.toldMs = Math.max(stay.toldMs, atMs - told.sinceMs);
+        }
+        stay.sightings += 1;
+        if (furniture) stay.furniture += 1;
+      }
+    }
+  }
+  return stays;
+}
+
+/** Passages of vision's own lines if they are given every place: `line direction track`. */
+export function wholePassages(
+  observations: readonly Observation[],
+  lines: readonly LineConfig[],
+): Set<string> {
+  const all = new Set<string>();
+  for (const config of lines) {
+    const wire = new Tripwire(config);
+    const approaches = new Map<number, Approach>();
+    for (const { atMs, tracks, source } of observations) {
+      for (const { id, seen, before = [], xyxyNorm, ground: own } of tracks) {
+        if (!seen) continue;
+        const approach = approaches.get(id) ?? newApproach();
+        approaches.set(id, approach);
+        for (const place of [...before, { atMs, xyxyNorm }]) {
+          const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
+          const direction = wire.approach(approach, source, ground, height);
+          if (direction !== undefined) all.add(`${config.id} ${direction} ${id}`);
+        }
+      }
+    }
+  }
+  return all;
+}
+
+function groundPx(
+  own: readonly [number, number] | undefined,
+  [x1, y1, x2, y2]: ObservedTrack['xyxyNorm'],
+  { widthPx, heightPx }: Observation['source'],
+): { readonly ground: Point; readonly height: number } {
+  const [x, y] = own ?? [(x1 + x2) / 2, y2];
+  return { ground: [x * widthPx, y * heightPx], height: (y2 - y1) * heightPx };
+}
+
+/** The observations of a worse detector: boxes jump by `sigma` of their height, and a share of the sightings is missed. */
+export function shaken(
+  observations: readonly Observation[],
+  { random, sigma, missed }: { random: () => number; sigma: number; missed: number },
+): Observation[] {
+  // Box and Muller, "A note on the generation of random normal deviates", 1958.
+  const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  const moved = ([x1, y1, x2, y2]: ObservedTrack['xyxyNorm'], aspect: number): ObservedTrack['xyxyNorm'] => {
+    const [dx, dy, taller] = [normal(), normal(), normal()].map((by) => by * sigma * (y2 - y1)) as [
+      number,
+      number,
+      number,
+    ];
+    return [x1 + dx / aspect, y1 + dy - taller, x2 + dx / aspect, y2 + dy];
+  };
+  return observations.map(({ tracks, ...observation }) => {
+    const aspect = observation.source.widthPx / observation.source.heightPx;
+    return {
+      ...observation,
+      tracks: tracks.map((track) => {
+        const { before, ...rest } = track;
+        const xyxyNorm = moved(track.xyxyNorm, aspect);
+        return {
+          ...rest,
+          xyxyNorm,
+          ground: [(xyxyNorm[0] + xyxyNorm[2]) / 2, xyxyNorm[3]],
+          // The frame that confirms a track has seen it.
+          seen: track.seen && (before !== undefined || random() >= missed),
+          ...(before && {
+            before: before.map((place) => ({ ...place, xyxyNorm: moved(place.xyxyNorm, aspect) })),
+          }),
+        };
+      }),
+    };
+  });
+}
+
+const newStay = (): WholeStay => ({ ms: 0, fromMs: 0, toldMs: 0, sightings: 0, furniture: 0, places: [] });
+
+/** What leaves has left at the first of the places that say so. */
+function extend(stay: WholeStay, was: Visit, is: Visit, atMs: number): void {
+  if (!was.present && !is.present) return;
+  const fromMs = is.present ? is.sinceMs : was.sinceMs;
+  const untilMs = is.present ? (is.contraryMs ?? atMs) : is.sinceMs;
+  if (untilMs - fromMs <= stay.ms) return;
+  stay.ms = untilMs - fromMs;
+  stay.fromMs = fromMs;
 }
 
 /** How far the stored path is from each place at which vision saw the track, px of a picture 768 wide. */

@@ -1,0 +1,303 @@
+/**
+ * The same questions at two times: vision's own lines and zones answer while it looks; the log of tracks answers afterwards,
+ * stored, flushed, decoded and asked through its search.
+ */
+import { existsSync } from 'node:fs';
+import t from 'tap';
+import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
+import type { Observation } from '../../agent/contract/observation.ts';
+import { LEAVE_MS } from '../../agent/contract/zone-visit.ts';
+import { observedClip } from '../lib/observed-clip.ts';
+import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { randomOf, SEED } from '../lib/random.ts';
+import {
+  type Logged,
+  logged,
+  passagesFound,
+  passagesTold,
+  pathErrorsPx,
+  shaken,
+  staysFound,
+  staysTold,
+  type WholeStay,
+  wholePassages,
+  wholeStays,
+} from '../lib/track-oracle.ts';
+
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+
+interface Clip {
+  readonly clip: string;
+  /** It has five frames a second itself: both rates are one. */
+  readonly isSlow?: boolean;
+  /** Takes vision longer than 10 s at its own rate, or at both: only with VIGIE_TEST_FULL. */
+  readonly isLong?: 'own rate' | 'both';
+}
+
+const CLIPS: readonly Clip[] = [
+  { clip: 'a14-haze.mp4', isSlow: true },
+  { clip: 'boulevard25.mp4', isSlow: true },
+  { clip: 'car-detection.mp4' },
+  { clip: 'crosswalk.mp4', isSlow: true },
+  { clip: 'dark-yard.mp4', isSlow: true },
+  { clip: 'graffiti-composed.mp4' },
+  { clip: 'highway-320.avi' },
+  { clip: 'one-by-one-person-detection.mp4', isLong: 'both' },
+  { clip: 'parked-car-composed.mp4' },
+  { clip: 'pets2001-d3.mp4', isSlow: true },
+  { clip: 'pets2006-s1-c3.mp4', isLong: 'own rate' },
+  { clip: 'shopfront-focus.mp4', isSlow: true },
+  { clip: 'tud-stadtmitte.mp4' },
+];
+const RATES = [undefined, 5] as const;
+const LINES: readonly LineConfig[] = [
+  { id: 'a', from: [0.4, 0.46], to: [0.55, 0.56] },
+  { id: 'b', from: [0.9, 0.34], to: [0.82, 0.75] },
+  { id: 'c', from: [0.6, 0.3], to: [0.62, 0.75] },
+  { id: 'd', from: [0.05, 0.62], to: [0.95, 0.62] },
+  { id: 'e', from: [0.2, 0.4], to: [0.9, 0.4] },
+  { id: 'f', from: [0.3, 0.8], to: [0.9, 0.3] },
+];
+const corners = (...polygon: [number, number][]): ZoneConfig['polygon'] => polygon;
+const ZONES: readonly ZoneConfig[] = [
+  { id: 'z1', polygon: corners([0.4, 0.36], [0.8, 0.36], [1, 0.55], [1, 0.8], [0.55, 0.56], [0.4, 0.46]) },
+  { id: 'z2', polygon: corners([0.1, 0.5], [0.9, 0.5], [0.9, 0.9], [0.1, 0.9]) },
+  { id: 'z3', polygon: corners([0.3, 0.3], [0.7, 0.3], [0.7, 0.6], [0.3, 0.6]) },
+];
+const STAYS_S = [2, 5, 10];
+/** Of media time, so that tracks are cut by flushes. */
+const FLUSH_MS = 60_000;
+/** Two measurements of a stay differ by no more than this where nothing else is the matter: two frames at five a second and what simplifying moves. */
+const FLIP_MS = 500;
+/** Fewer sightings are no track (recorder.ts). */
+const SIGHTINGS_MIN = 3;
+/** The band beside a border in which nothing is decided at once, and what simplifying moves a place by. */
+const BESIDE_HEIGHTS = 0.16;
+
+interface Source extends Clip {
+  readonly file: string;
+  readonly skip: string | false;
+}
+
+const sources: readonly Source[] = [
+  {
+    ...{ clip: 'vtest.avi', isLong: 'own rate', file: STREET_CLIP },
+    skip: existsSync(STREET_CLIP) ? false : 'no vtest.avi in .cache (scripts/setup)',
+  },
+  ...CLIPS.map((one) => ({ ...one, ...evaluationData('clips', one.clip) })),
+];
+
+/** What vision says of the clip; `fps` undefined: of all its frames. */
+function observed({ file, isSlow = false }: Source, fps: number | undefined): Promise<Observation[]> {
+  const rate = fps === undefined || isSlow ? {} : { fps };
+  return observedClip(file, { zones: [...ZONES], lines: [...LINES], ...rate });
+}
+
+/** Clips that are asked at this rate. */
+function clipsAt(fps: number | undefined): readonly Source[] {
+  return present.filter(
+    ({ isLong }) => FULL || isLong === undefined || (fps !== undefined && isLong !== 'both'),
+  );
+}
+
+interface Tally {
+  told: number;
+  found: number;
+  both: number;
+}
+const newTally = (): Tally => ({ told: 0, found: 0, both: 0 });
+const recall = ({ told, both }: Tally): number => both / Math.max(1, told);
+const precision = ({ found, both }: Tally): number => both / Math.max(1, found);
+
+/** `told` counts what was told, `found` what the log finds, `both` what both say. */
+function add(tally: Tally, told: ReadonlySet<string>, found: ReadonlySet<string>): void {
+  tally.told += told.size;
+  tally.found += found.size;
+  tally.both += [...told].filter((key) => found.has(key)).length;
+}
+
+const figures = (tally: Tally): string =>
+  `${String(tally.told).padStart(4)} told ${String(tally.found).padStart(4)} found ${String(tally.both).padStart(4)} both` +
+  `  recall ${recall(tally).toFixed(3)} precision ${precision(tally).toFixed(3)}`;
+
+const quantile = (values: readonly number[], share: number): number =>
+  values[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0;
+
+/** Why a stay is told and not found, or found and not told. */
+type Reason =
+  | 'not kept: fixed or flickering'
+  | 'longer by the places before it was confirmed'
+  | 'told until it was sure to have left'
+  | 'at the threshold'
+  | 'stands on the border';
+
+interface Stays {
+  /** What was told, beside what was found. */
+  readonly tally: Tally;
+  /** The zones over every place, beside what was found. */
+  readonly whole: Tally;
+  readonly reasons: Map<Reason, number>;
+  readonly unexplained: string[];
+}
+
+/** Compares the stays of at least `atLeastS`; each that differs has a reason, or is put down as unexplained. */
+async function compareStays(
+  log: Logged,
+  observations: readonly Observation[],
+  atLeastS: number,
+  { tally, whole: wholeTally, reasons, unexplained }: Stays,
+) {
+  const leastMs = atLeastS * 1000;
+  const told = staysTold(observations);
+  const whole = wholeStays(observations, ZONES);
+  const measured = await staysFound(log, ZONES, 0);
+  const found = new Set((await staysFound(log, ZONES, atLeastS)).keys());
+  const atLeast = (stays: Iterable<[string, number]>): Set<string> =>
+    new Set([...stays].filter(([, ms]) => ms >= leastMs).map(([key]) => key));
+  const toldKeys = atLeast(told);
+  add(tally, toldKeys, found);
+  add(wholeTally, atLeast([...whole].map(([key, { ms }]) => [key, ms])), found);
+  for (const [key, ms] of told) {
+    // Else the reasons below would be those of another street.
+    if (Math.abs((whole.get(key)?.toldMs ?? 0) - ms) > 1) unexplained.push(`${key} is not replayed as told`);
+  }
+  const kept = new Set(log.pieces.map(({ track }) => track));
+  const epochMs = (observations[0]?.wallMs ?? 0) - (observations[0]?.atMs ?? 0);
+  const reasonFor = (key: string): Reason | undefined => {
+    const stay = whole.get(key);
+    if (stay === undefined) return undefined;
+    const { ms, toldMs, sightings, furniture } = stay;
+    if (!kept.has(Number(key.split(' ')[1]))) {
+      const isFleeting = sightings < SIGHTINGS_MIN || furniture * 2 > sightings;
+      return isFleeting ? 'not kept: fixed or flickering' : undefined;
+    }
+    if (ms >= leastMs === found.has(key)) {
+      if (found.has(key)) return ms > toldMs ? 'longer by the places before it was confirmed' : undefined;
+      return toldMs - ms <= LEAVE_MS ? 'told until it was sure to have left' : undefined;
+    }
+    const mine = measured.get(key) ?? { ms: 0, wallMs: epochMs };
+    if ([ms, mine.ms].every((one) => Math.abs(one - leastMs) <= FLIP_MS)) return 'at the threshold';
+    return isOnBorder(stay, mine.wallMs - epochMs, mine.ms) ? 'stands on the border' : undefined;
+  };
+  for (const key of new Set([...toldKeys, ...found])) {
+    if (toldKeys.has(key) === found.has(key)) continue;
+    const reason = reasonFor(key);
+    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    else
+      unexplained.push(
+        `${atLeastS} s ${key}: told ${told.get(key)}, every place ${whole.get(key)?.ms}, found ${measured.get(key)?.ms}`,
+      );
+  }
+}
+
+/** Wherever the two measurements differ it was so close to the border that simplifying may put it on the other side. */
+function isOnBorder({ places, fromMs, ms }: WholeStay, foundMs: number, lastedMs: number): boolean {
+  const isIn = (atMs: number, from: number, lasted: number): boolean => atMs > from && atMs < from + lasted;
+  return places
+    .filter(({ atMs }) => isIn(atMs, fromMs, ms) !== isIn(atMs, foundMs, lastedMs))
+    .every(({ offBorder }) => offBorder <= BESIDE_HEIGHTS);
+}
+
+const present = sources.filter(({ skip }) => skip === false);
+for (const { skip } of sources) if (skip !== false) t.comment(`LEFT OUT: ${skip}`);
+/** Why there is nothing to ask at this rate. */
+const noneAt = (fps: number | undefined): string | false =>
+  clipsAt(fps).length === 0 && 'no clip that it is asked of is there';
+
+for (const fps of RATES) {
+  t.test(`lines and zones afterwards, ${fps ?? 'all'} frames a second`, { skip: noneAt(fps) }, async (t) => {
+    const passages = newTally();
+    const stays = new Map(
+      STAYS_S.map((atLeastS): [number, Stays] => [
+        atLeastS,
+        { tally: newTally(), whole: newTally(), reasons: new Map(), unexplained: [] },
+      ]),
+    );
+    const errors = { kept: [] as number[], between: [] as number[] };
+    let pathBytes = 0;
+    let pieces = 0;
+    let seams = 0;
+    for (const source of clipsAt(fps)) {
+      const observations = await observed(source, fps);
+      const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
+      const own = newTally();
+      const [told, found] = [passagesTold(observations), await passagesFound(log, LINES)];
+      for (const tally of [own, passages]) add(tally, told, found);
+      for (const [atLeastS, one] of stays) await compareStays(log, observations, atLeastS, one);
+      const { kept, between } = pathErrorsPx(log, observations);
+      for (const error of kept) errors.kept.push(error);
+      for (const error of between) errors.between.push(error);
+      pieces += log.pieces.length;
+      seams += log.pieces.filter(({ goesOn }) => goesOn).length;
+      pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
+      t.comment(
+        `${source.clip.padEnd(32)} ${String(observations.length).padStart(5)} frames  ${figures(own)}`,
+      );
+      const missed = [...told].filter((key) => !found.has(key));
+      const extra = [...found].filter((key) => !told.has(key));
+      if (missed.length + extra.length > 0)
+        t.comment(`  missed: ${missed.join(', ') || 'none'}; extra: ${extra.join(', ') || 'none'}`);
+      log.store.close();
+    }
+    t.comment(`passages together              ${figures(passages)}`);
+    t.ok(passages.told >= 300 || present.length < sources.length, `${passages.told} passages`);
+    t.ok(recall(passages) >= 0.98, `recall of passages ${recall(passages).toFixed(4)}`);
+    t.ok(precision(passages) >= 0.98, `precision of passages ${precision(passages).toFixed(4)}`);
+    for (const [atLeastS, { tally, whole, reasons, unexplained }] of stays) {
+      const because = [...reasons].map(([reason, count]) => `${count} ${reason}`).join(', ') || 'none differ';
+      t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${figures(tally)}  (${because})`);
+      t.comment(`      every place ${figures(whole)}`);
+      t.strictSame(unexplained, [], `every stay of ${atLeastS} s that differs has a reason`);
+    }
+    const together = newTally();
+    for (const { whole } of stays.values())
+      for (const name of ['told', 'found', 'both'] as const) together[name] += whole[name];
+    t.ok(recall(together) >= 0.98, `recall of stays, of every place ${recall(together).toFixed(4)}`);
+    t.ok(precision(together) >= 0.98, `precision of stays, of every place ${precision(together).toFixed(4)}`);
+    for (const values of Object.values(errors)) values.sort((a, b) => a - b);
+    const of = (values: readonly number[]): string =>
+      [0.5, 0.95, 1].map((share) => quantile(values, share).toFixed(2)).join(' / ');
+    t.comment(
+      `path error px of 768, median / 95 % / most: kept ${of(errors.kept)}, between ${of(errors.between)}; ` +
+        `${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}, ${seams} seams`,
+    );
+    t.ok(quantile(errors.kept, 1) <= 1, 'no kept point is off by more than a pixel');
+    t.ok(quantile(errors.between, 0.95) <= 4, 'between them 95 % are off by 4 px at most');
+    t.ok(seams > 0, 'tracks were cut by flushes');
+  });
+}
+
+/** The detector's boxes wander by .05 of their height before they are filtered, .03 after it (zone-visit.ts). */
+const SHAKEN = { sigma: 0.03, missed: 0.1 };
+
+t.test('the same of a worse detector, beside every place that it found', { skip: noneAt(5) }, async (t) => {
+  t.comment(`VIGIE_TEST_SEED=${SEED}`);
+  const random = randomOf(SEED);
+  const passages = newTally();
+  const stays = newTally();
+  let pathBytes = 0;
+  let pieces = 0;
+  for (const source of clipsAt(5)) {
+    const observations = shaken(await observed(source, 5), { random, ...SHAKEN });
+    const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
+    add(passages, wholePassages(observations, LINES), await passagesFound(log, LINES));
+    const whole = wholeStays(observations, ZONES);
+    for (const atLeastS of STAYS_S) {
+      const long = [...whole]
+        .filter(([, { ms }]) => ms >= atLeastS * 1000)
+        .map(([key]) => `${atLeastS} ${key}`);
+      const found = [...(await staysFound(log, ZONES, atLeastS)).keys()].map((key) => `${atLeastS} ${key}`);
+      add(stays, new Set(long), new Set(found));
+    }
+    pieces += log.pieces.length;
+    pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
+    log.store.close();
+  }
+  t.comment(`passages  ${figures(passages)}`);
+  t.comment(`stays     ${figures(stays)}`);
+  t.comment(`${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}`);
+  for (const [name, tally] of Object.entries({ passages, stays })) {
+    t.ok(recall(tally) >= 0.95, `recall of ${name} ${recall(tally).toFixed(4)}`);
+    t.ok(precision(tally) >= 0.95, `precision of ${name} ${precision(tally).toFixed(4)}`);
+  }
+});
