@@ -25,24 +25,39 @@ const STEP_MS = 200;
 /** Between two kept points a path that moves by less than this decides nothing: a quarter of the band of a zone. */
 const STEP_HEIGHTS = 0.025;
 
+/** Of the path's own time. */
+interface Within {
+  readonly fromMs: number;
+  /** First moment that counts no more. */
+  readonly toMs: number;
+}
+const ALWAYS: Within = { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY };
+
 /**
- * The first deed that ends at `fromMs` or later, in the path's own time; undefined where there is none.
+ * The first deed that ends at `fromMs` or later and begins before `toMs`, of stops the longest; undefined where there is none.
  * @param aspect width of the picture to its height
  */
 export function deedOf(
   path: readonly PathPoint[],
   place: TrackPlace,
   aspect: number,
-  fromMs = Number.NEGATIVE_INFINITY,
+  within: Within = ALWAYS,
 ): Deed | undefined {
-  const isLate = ({ atMs, durationMs }: Deed): boolean => atMs + durationMs >= fromMs;
-  for (const deed of deedsOf(path, place, aspect)) if (isLate(deed)) return deed;
+  for (const deed of deedsOf(path, place, aspect, within)) {
+    if (deed.atMs >= within.toMs) return undefined;
+    if (deed.atMs + deed.durationMs >= within.fromMs) return deed;
+  }
   return undefined;
 }
 
-function deedsOf(path: readonly PathPoint[], place: TrackPlace, aspect: number): Iterable<Deed> {
+function deedsOf(
+  path: readonly PathPoint[],
+  place: TrackPlace,
+  aspect: number,
+  within: Within,
+): Iterable<Deed> {
   if ('line' in place) return passagesOf(path, place, aspect);
-  return place.does === 'stops' ? stopsIn(path, place, aspect) : visitsOf(path, place, aspect);
+  return place.does === 'stops' ? stopsIn(path, place, aspect, within) : visitsOf(path, place, aspect);
 }
 
 type LinePlace = Extract<TrackPlace, { line: unknown }>;
@@ -86,13 +101,17 @@ function shareAtLine(a: PathPoint, b: PathPoint, [from, to]: LinePlace['line']):
   return before >= 0 === after >= 0 ? undefined : before / (before - after);
 }
 
-/** The longest stop within the area, where it is long enough. */
+/** The longest stop within the area and the time, where it is long enough. */
 function* stopsIn(
   path: readonly PathPoint[],
   { polygon, atLeastS }: AreaPlace,
   aspect: number,
+  { fromMs, toMs }: Within,
 ): Generator<Deed> {
-  const stop = longestStop(path, aspect, (x, y) => isInside(polygon, [x, y]));
+  const stop = longestStop(path, aspect, {
+    isPlace: (x, y) => isInside(polygon, [x, y]),
+    isTime: (beginMs, endMs) => beginMs < toMs && endMs >= fromMs,
+  });
   if (stop === undefined || stop.durationMs === 0 || stop.durationMs < atLeastS * 1000) return;
   yield { atMs: stop.fromMs, durationMs: stop.durationMs, seen: true };
 }

@@ -8,6 +8,8 @@
  * from where it would be had it moved on as before, and the change of the height in 1/256. Some 3.5 bytes a point.
  */
 
+import { AgentError } from '../base/errors.ts';
+
 /** Where a track was at a moment. */
 export interface PathPoint {
   /** ms, in any one scale that rises. */
@@ -48,13 +50,17 @@ const TOLERANCE_MAX = 0.008;
 /** A pixel of 768: boxes of the smallest objects jitter by more. */
 const TOLERANCE_MIN = 1 / 768;
 
+/** Of the tolerance: half of the picture's height at most. */
+const COARSER_MAX = 64;
+
 /**
  * The points that are needed: Douglas and Peucker (1973) with the distance to where the object would be at that time if it
  * moved evenly (Meratnia and de By, "Spatiotemporal compression techniques for moving point objects", 2004). Both ends
  * of what was out of sight stay.
  * @param aspect width of the picture to its height
+ * @param coarser factor of the tolerance
  */
-export function simplified(points: readonly PathPoint[], aspect: number): PathPoint[] {
+export function simplified(points: readonly PathPoint[], aspect: number, coarser = 1): PathPoint[] {
   const keeps = new Uint8Array(points.length);
   keeps[0] = 1;
   keeps[points.length - 1] = 1;
@@ -71,7 +77,7 @@ export function simplified(points: readonly PathPoint[], aspect: number): PathPo
   }
   for (let piece = pieces.pop(); piece !== undefined; piece = pieces.pop()) {
     const [from, to] = piece;
-    const worst = furthest(points, from, to, aspect);
+    const worst = furthest(points, from, to, aspect, coarser);
     if (worst === undefined) continue;
     keeps[worst] = 1;
     pieces.push([from, worst], [worst, to]);
@@ -79,16 +85,34 @@ export function simplified(points: readonly PathPoint[], aspect: number): PathPo
   return points.filter((_, i) => keeps[i] === 1);
 }
 
+/** At most so many points: simplified as little as that needs; whoever goes out of sight all the time is told in parts. */
+export function withinPoints(
+  points: readonly PathPoint[],
+  aspect: number,
+  max: number,
+): readonly PathPoint[] {
+  let kept = points;
+  for (let coarser = 1; kept.length > max && coarser <= COARSER_MAX; coarser *= 2)
+    kept = simplified(points, aspect, coarser);
+  if (kept.length <= max) return kept;
+  const every = Math.ceil((kept.length - 1) / (max - 1));
+  return kept.flatMap((point, i) => {
+    if (i % every !== 0 && i !== kept.length - 1) return [];
+    return [{ ...point, seen: kept.slice(Math.max(0, i - every + 1), i + 1).every(({ seen }) => seen) }];
+  });
+}
+
 function furthest(
   points: readonly PathPoint[],
   from: number,
   to: number,
   aspect: number,
+  coarser: number,
 ): number | undefined {
   const a = points[from] as PathPoint;
   const b = points[to] as PathPoint;
   let worst: number | undefined;
-  let most = 1;
+  let most = coarser;
   for (let i = from + 1; i < to; i += 1) {
     const point = points[i] as PathPoint;
     const share = b.atMs === a.atMs ? 0 : (point.atMs - a.atMs) / (b.atMs - a.atMs);
@@ -127,9 +151,9 @@ export function encodePath(points: readonly PathPoint[], fromMs: number, widthTo
   return bytes;
 }
 
-/** Throws RangeError for bytes that `encodePath` has not made. */
+/** Throws AgentError `corrupt` for bytes that `encodePath` has not made. */
 export function decodePath(bytes: Uint8Array): StoredPath {
-  if (bytes[0] !== VERSION || bytes.length < 2) throw new RangeError(`a path of version ${bytes[0]}`);
+  if (bytes[0] !== VERSION || bytes.length < 2) throw damaged(`a path of version ${bytes[0]}`);
   const points: PathPoint[] = [];
   const reader = { bytes, at: 4 };
   const way = new Way();
@@ -172,6 +196,8 @@ class Way {
   }
 }
 
+const damaged = (what: string): AgentError => new AgentError('corrupt', `the log of tracks has ${what}`);
+
 /** `at` counts halves of bytes. */
 interface Reader {
   readonly bytes: Uint8Array;
@@ -191,6 +217,7 @@ function putNumber(groups: number[], value: number): void {
 function number(reader: Reader): number | undefined {
   let value = 0;
   for (let scale = 1; ; scale *= GROUP_MAX + 1) {
+    if (scale > Number.MAX_SAFE_INTEGER) throw damaged('a path with a number that is too large');
     const byte = reader.bytes[reader.at >> 1];
     if (byte === undefined) return undefined;
     const group = reader.at % 2 === 0 ? byte & 15 : byte >> 4;
@@ -202,6 +229,6 @@ function number(reader: Reader): number | undefined {
 
 function zigzag(reader: Reader): number {
   const value = number(reader);
-  if (value === undefined) throw new RangeError('a path that ends in the middle of a point');
+  if (value === undefined) throw damaged('a path that ends in the middle of a point');
   return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
 }

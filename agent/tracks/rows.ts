@@ -1,4 +1,5 @@
 /** A piece of a track as a row of the database, and back. */
+import { AgentError } from '../base/errors.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 import { COLOURS, type Colour } from '../contract/track-log.ts';
 import type { TrackPiece } from './recorder.ts';
@@ -23,7 +24,7 @@ const STARTS_MAX = 4096;
 const TENTH_MS = 100;
 
 /** `kind`: class, two colours (0: none) and marks, of four bits each. */
-const CONTINUES = 1 << 12;
+export const CONTINUES = 1 << 12;
 const GOES_ON = 1 << 13;
 const CUT = 1 << 14;
 /** Of rows that are to be joined with others of their track. */
@@ -37,6 +38,8 @@ export interface TrackRow {
   readonly score: number;
   readonly stop: number;
   readonly path: Uint8Array;
+  /** 0: it shares no cell with the place that was asked about. */
+  readonly near: number;
 }
 
 /** The first key of a tenth of a second. */
@@ -51,7 +54,7 @@ export function startMsOf(at: number): number {
 
 export const KEYS_OF_A_TENTH = STARTS_MAX;
 
-export function rowOf(piece: TrackPiece): Omit<TrackRow, 'at'> & { readonly cells: bigint } {
+export function rowOf(piece: TrackPiece): Omit<TrackRow, 'at' | 'near'> & { readonly cells: bigint } {
   const { durationMs, track, score, stopS, cells, path } = piece;
   return {
     duration: Math.ceil(durationMs / TENTH_MS),
@@ -70,12 +73,13 @@ function kindOf({ label, colours, continues, goesOn, cut }: TrackPiece): number 
   return CLASSES.indexOf(label) | ((first ?? 0) << 4) | ((second ?? 0) << 8) | marks;
 }
 
-/** What the number says. Throws RangeError for one that `rowOf` has not made. */
+/** What the number says. Throws AgentError `corrupt` for one that `rowOf` has not made. */
 export function readKind(
   kind: number,
 ): Pick<TrackPiece, 'label' | 'colours' | 'continues' | 'goesOn' | 'cut'> {
   const label = CLASSES[kind & 15];
-  if (label === undefined) throw new RangeError(`a row of the log of tracks with the class ${kind & 15}`);
+  if (label === undefined)
+    throw new AgentError('corrupt', `the log of tracks has a row of class ${kind & 15}`);
   const named = [(kind >> 4) & 15, (kind >> 8) & 15].map((number) => COLOURS[number - 1]);
   return {
     label,

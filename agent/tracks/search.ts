@@ -2,25 +2,28 @@
  * Finds the tracks that a question means.
  *
  * INVARIANTS: a track that was stored in pieces is looked at as a whole; one that matches is counted once.
- * LIMITS: ROWS_AT_ONCE rows between two turns of the event loop; one page of matches is held, the others are counted.
+ * LIMITS: ROWS_AT_ONCE rows between two turns of the event loop; one page of matches is held, the others are counted;
+ * SIDE_PIECES_MAX pieces of a track before the time asked about, and after; PATH_POINTS_MAX points of a path are told.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { FoundTrack, TrackQuestion } from '../contract/track-log.ts';
 import { cellsOfDrawing } from './cells.ts';
 import type { Window } from './coverage.ts';
 import { type Deed, deedOf } from './deed.ts';
-import { decodePath, type PathPoint, type StoredPath } from './path.ts';
+import { decodePath, type PathPoint, type StoredPath, withinPoints } from './path.ts';
 import { PIECE_MS } from './recorder.ts';
 import { numbersOf, readKind, startMsOf, type TrackRow } from './rows.ts';
 import type { RowFilter, TrackStore } from './store.ts';
 
 /** Some 10 ms on a small board. */
 const ROWS_AT_ONCE = 200;
-/** Of one track in an answer: a car that stood for a day in a jittering box has more. */
-const POINTS_TOLD_MAX = 1000;
+/** Pieces that are looked for before, and after, those of the time asked about: of a day at least. */
+const SIDE_PIECES_MAX = 288;
+/** Of a track that is told, some 40 kB: a car that stood for a day in a jittering box has more. */
+const PATH_POINTS_MAX = 1024;
 
 export interface SearchOptions {
-  readonly store: Pick<TrackStore, 'rows'>;
+  readonly store: Pick<TrackStore, 'rows' | 'pieceBefore' | 'pieceAfter'>;
   readonly question: Pick<TrackQuestion, 'colours' | 'where'>;
   readonly classes: readonly FoundTrack['class'][];
   readonly windows: readonly Window[];
@@ -57,35 +60,74 @@ export interface Page {
 /** Throws AgentError where the log cannot be read. */
 export async function findTracks(options: SearchOptions): Promise<Page> {
   const page = new PageOfMatches(options.after, options.tracksMax);
-  const known = new Set<number>();
+  const known = new Known();
   for (const window of options.windows) {
     for await (const pieces of tracksIn(options, window)) {
-      const [first] = pieces;
-      if (first === undefined || known.has(first.at)) continue;
-      const match = matchOf(pieces, window, options);
+      if (known.has(pieces) || !mayMatch(pieces, window, options)) continue;
+      const whole = wholeTrack(options.store, pieces);
+      if (whole !== pieces) await setImmediate();
+      if (known.has(whole)) continue;
+      const match = matchOf(whole, window, options);
       if (match === undefined) continue;
-      known.add(first.at);
+      known.add(whole);
       page.add(match);
     }
   }
   return {
-    tracks: page.matches.map(foundTrack),
+    tracks: page.matches.map((match) => foundTrack(match, options.aspect)),
     places: page.matches.map(({ place }) => place),
-    matches: known.size,
+    matches: known.count,
     next: page.isCut ? (page.matches.at(-1)?.place ?? null) : null,
   };
 }
 
-/** Every track that may match, as its rows. */
+/** Tracks that match: of the pieces of one track each set is another one where it is longer than SIDE_PIECES_MAX. */
+class Known {
+  count = 0;
+  readonly #rows = new Set<number>();
+  readonly #cut = new Set<number>();
+
+  has([first]: readonly TrackRow[]): boolean {
+    if (first === undefined) return true;
+    return this.#rows.has(first.at) || (readKind(first.kind).continues && this.#cut.has(first.track));
+  }
+
+  add(pieces: readonly TrackRow[]): void {
+    this.count += 1;
+    for (const { at } of pieces) this.#rows.add(at);
+    const [first, last] = [pieces[0], pieces.at(-1)];
+    if (first !== undefined && last !== undefined && readKind(last.kind).goesOn) this.#cut.add(first.track);
+  }
+}
+
+/** The track with its pieces before and after those that were read, where it has any. */
+function wholeTrack(store: SearchOptions['store'], read: readonly TrackRow[]): readonly TrackRow[] {
+  const before: TrackRow[] = [];
+  const after: TrackRow[] = [];
+  for (let first = read[0]; before.length < SIDE_PIECES_MAX; ) {
+    if (first === undefined || !readKind(first.kind).continues) break;
+    first = store.pieceBefore(first);
+    if (first !== undefined) before.unshift(first);
+  }
+  for (let last = read.at(-1); after.length < SIDE_PIECES_MAX; ) {
+    if (last === undefined || !readKind(last.kind).goesOn) break;
+    last = store.pieceAfter(last);
+    if (last !== undefined) after.push(last);
+  }
+  return before.length + after.length === 0 ? read : [...before, ...read, ...after];
+}
+
+/** Every track that may match, as its rows: all of them that the answer may need. */
 async function* tracksIn(
   { store, question: { where }, classes }: SearchOptions,
   window: Window,
 ): AsyncGenerator<readonly TrackRow[]> {
   const atLeastMs = where !== undefined && 'polygon' in where ? where.atLeastS * 1000 : 0;
   const filter: RowFilter = {
-    // What stays for so long has begun before.
+    // What stays for so long has begun before, and goes on after.
     fromMs: window.fromMs - Math.max(PIECE_MS, atLeastMs) - PIECE_MS,
     toMs: window.toMs,
+    onMs: window.toMs + atLeastMs + PIECE_MS,
     cells:
       where && ('line' in where ? cellsOfDrawing(where.line, false) : cellsOfDrawing(where.polygon, true)),
     stopS: where !== undefined && 'does' in where && where.does === 'stops' ? where.atLeastS : 0,
@@ -105,8 +147,23 @@ async function* tracksIn(
     if (rows.length < ROWS_AT_ONCE) break;
     await setImmediate();
   }
-  // Their other pieces lie after the window, or were deleted.
+  // They go on for longer, or the rest was deleted.
   yield* open.values();
+}
+
+/** By what the rows say without their paths. */
+function mayMatch(
+  pieces: readonly TrackRow[],
+  window: Window,
+  { classes, question: { where } }: SearchOptions,
+): boolean {
+  const [first] = pieces;
+  const last = pieces.at(-1);
+  if (first === undefined || last === undefined) return false;
+  if (startMsOf(first.at) >= window.toMs || startMsOf(last.at) + last.duration * 100 < window.fromMs)
+    return false;
+  if (where !== undefined && pieces.every(({ near }) => near === 0)) return false;
+  return classes.includes(readKind(last.kind).label);
 }
 
 function matchOf(pieces: readonly TrackRow[], window: Window, options: SearchOptions): Match | undefined {
@@ -115,13 +172,12 @@ function matchOf(pieces: readonly TrackRow[], window: Window, options: SearchOpt
   const last = pieces.at(-1);
   if (first === undefined || last === undefined) return undefined;
   const startMs = startMsOf(first.at);
-  const endMs = startMsOf(last.at) + last.duration * 100;
-  if (startMs >= window.toMs || endMs < window.fromMs) return undefined;
-  if (!options.classes.includes(readKind(last.kind).label)) return undefined;
   let deed: Deed | undefined = { atMs: 0, durationMs: 0, seen: true };
-  if (where !== undefined)
-    deed = deedOf(joined(pieces).points, where, options.aspect, window.fromMs - startMs);
-  if (deed === undefined || startMs + deed.atMs >= window.toMs) return undefined;
+  if (where !== undefined) {
+    const within = { fromMs: window.fromMs - startMs, toMs: window.toMs - startMs };
+    deed = deedOf(joined(pieces).points, where, options.aspect, within);
+  }
+  if (deed === undefined) return undefined;
   const atMs = Math.floor(startMs + deed.atMs);
   return { place: { rank: rankOf(last, colours), atMs, row: first.at }, deed, pieces };
 }
@@ -149,11 +205,10 @@ function joined(pieces: readonly TrackRow[]): StoredPath {
   return { points, widthToHeight };
 }
 
-function foundTrack({ place, deed, pieces }: Match): FoundTrack {
+function foundTrack({ place, deed, pieces }: Match, aspect: number): FoundTrack {
   const first = pieces[0] as TrackRow;
   const last = pieces.at(-1) as TrackRow;
-  const { points: all, widthToHeight } = joined(pieces);
-  const points = thinned(all);
+  const { points, widthToHeight } = joined(pieces);
   const startMs = startMsOf(first.at) + (points[0]?.atMs ?? 0);
   const endMs = startMsOf(first.at) + (points.at(-1)?.atMs ?? 0);
   const { label, colours } = readKind(last.kind);
@@ -173,7 +228,7 @@ function foundTrack({ place, deed, pieces }: Match): FoundTrack {
     stoppedS: Math.max(...pieces.map(({ stop }) => stop)),
     cut: kinds.some(({ cut }) => cut) || kinds[0]?.continues === true || kinds.at(-1)?.goesOn === true,
     widthToHeight,
-    path: points.map(({ atMs, x, y, height, seen }) => [
+    path: withinPoints(points, aspect, PATH_POINTS_MAX).map(({ atMs, x, y, height, seen }) => [
       Number(((startMsOf(first.at) + atMs - startMs) / 1000).toFixed(2)),
       rounded(x),
       rounded(y),
@@ -181,13 +236,6 @@ function foundTrack({ place, deed, pieces }: Match): FoundTrack {
       seen ? 1 : 0,
     ]),
   };
-}
-
-/** Evenly fewer points where there are too many, with both ends and what nobody saw. */
-function thinned(points: readonly PathPoint[]): readonly PathPoint[] {
-  const every = Math.ceil(points.length / POINTS_TOLD_MAX);
-  if (every === 1) return points;
-  return points.filter((point, i) => i % every === 0 || i === points.length - 1 || !point.seen);
 }
 
 /** The first matches after a place, in order. */

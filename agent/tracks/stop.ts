@@ -17,25 +17,33 @@ export interface Stop {
   readonly durationMs: number;
 }
 
-/** The longest stop of all that `isWanted` holds for at every place of it. */
+/** Which stops count: every place of one, and its first and last moment. */
+interface Wanted {
+  isPlace(x: number, y: number): boolean;
+  isTime(beginMs: number, endMs: number): boolean;
+}
+const ANY: Wanted = { isPlace: () => true, isTime: () => true };
+
+/** The longest stop of all that are wanted. */
 export function longestStop(
   points: readonly PathPoint[],
   aspect: number,
-  isWanted: (x: number, y: number) => boolean = () => true,
+  wanted: Wanted = ANY,
 ): Stop | undefined {
   const places = spaced(points);
   let longest: Stop | undefined;
   let begin = 0;
   for (let i = 0; i < places.length; i += 1) {
     const place = places[i] as PathPoint;
-    if (!isWanted(place.x, place.y)) {
+    if (!wanted.isPlace(place.x, place.y)) {
       begin = i + 1;
       continue;
     }
     while (begin < i && !isNear(places[begin] as PathPoint, place, aspect)) begin += 1;
     const from = places[begin] as PathPoint;
     const durationMs = place.atMs - from.atMs;
-    if (longest === undefined || durationMs > longest.durationMs) longest = { fromMs: from.atMs, durationMs };
+    if (longest !== undefined && durationMs <= longest.durationMs) continue;
+    if (wanted.isTime(from.atMs, place.atMs)) longest = { fromMs: from.atMs, durationMs };
   }
   return longest;
 }

@@ -9,14 +9,24 @@ import { AgentError } from '../base/errors.ts';
 import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
 import type { Span } from './coverage.ts';
 import { trackFile } from './database.ts';
-import type { TrackPiece } from './recorder.ts';
-import { JOINED_MASK, KEYS_OF_A_TENTH, keyOf, rowOf, startMsOf, type TrackRow } from './rows.ts';
+import { PIECE_MS, type TrackPiece } from './recorder.ts';
+import {
+  CONTINUES,
+  JOINED_MASK,
+  KEYS_OF_A_TENTH,
+  keyOf,
+  readKind,
+  rowOf,
+  startMsOf,
+  type TrackRow,
+} from './rows.ts';
 
 /** Some 4 MB: what a busy day writes. */
 const SPARE_PAGES = 1024;
 /** Of all rows: a day and a half of thirty. */
 const EVICT_SHARE = 0.05;
 const ROWS_NOTE = 'rows';
+const COLUMNS = 'at, duration, track, kind, score, stop, path';
 /** After every row. */
 export const EVERYTHING_MS = 8.64e15 / 1000;
 
@@ -39,6 +49,8 @@ export interface Flushed {
 export interface RowFilter {
   readonly fromMs: number;
   readonly toMs: number;
+  /** Until then rows that continue what began before. */
+  readonly onMs: number;
   /** Undefined: anywhere. */
   readonly cells: bigint | undefined;
   readonly stopS: number;
@@ -87,16 +99,33 @@ export class TrackStore {
   }
 
   /** At most `limit` rows after the key `after`, by their start. */
-  rows({ fromMs, toMs, cells, stopS, classes }: RowFilter, after: number, limit: number): TrackRow[] {
+  rows({ fromMs, toMs, onMs, cells, stopS, classes }: RowFilter, after: number, limit: number): TrackRow[] {
     const parameters = {
       after: Math.max(after, keyOf(fromMs) - 1),
       to: keyOf(toMs),
+      on: keyOf(onMs),
       cells: cells ?? -1n,
       stop: stopS,
       classes: JSON.stringify(classes),
       limit,
     };
     return this.#call(() => this.#sql.rows.all(parameters) as TrackRow[]);
+  }
+
+  /** The piece of the same track that this one continues. */
+  pieceBefore({ at, track }: Pick<TrackRow, 'at' | 'track'>): TrackRow | undefined {
+    const from = keyOf(startMsOf(at) - 2 * PIECE_MS);
+    const row = this.#call(() => this.#sql.pieceBefore.get({ at, track, from })) as TrackRow | undefined;
+    return row !== undefined && readKind(row.kind).goesOn ? row : undefined;
+  }
+
+  /** The piece of the same track that continues this one. */
+  pieceAfter({ at, track, duration }: Pick<TrackRow, 'at' | 'track' | 'duration'>): TrackRow | undefined {
+    // It begins where this one ends, which is known to a tenth of a second.
+    const end = at + duration * KEYS_OF_A_TENTH;
+    const parameters = { at: Math.max(at, end - 2 * KEYS_OF_A_TENTH), to: end + 2 * KEYS_OF_A_TENTH, track };
+    const row = this.#call(() => this.#sql.pieceAfter.get(parameters)) as TrackRow | undefined;
+    return row !== undefined && readKind(row.kind).continues ? row : undefined;
   }
 
   /** Those that reach into the time, and the last one before it. */
@@ -219,9 +248,16 @@ function statements(db: Db) {
     drop: db.prepare('DELETE FROM track WHERE at >= ? AND track = ?'),
     // Rows that are to be joined with others of their track are needed wherever they lie, and whatever they were taken for.
     rows: db.prepare(
-      `SELECT at, duration, track, kind, score, stop, path FROM track WHERE at > @after AND at < @to
-       AND ((kind & ${JOINED_MASK}) != 0 OR ((cells & @cells) != 0 AND stop >= @stop
+      `SELECT ${COLUMNS}, (cells & @cells) != 0 AS near FROM track WHERE at > @after AND at < @on
+       AND (at < @to OR (kind & ${CONTINUES}) != 0) AND ((kind & ${JOINED_MASK}) != 0 OR ((cells & @cells) != 0 AND stop >= @stop
          AND (kind & 15) IN (SELECT value FROM json_each(@classes)))) ORDER BY at LIMIT @limit`,
+    ),
+    pieceBefore: db.prepare(
+      `SELECT ${COLUMNS}, 1 AS near FROM track WHERE at >= @from AND at < @at AND track = @track
+       ORDER BY at DESC LIMIT 1`,
+    ),
+    pieceAfter: db.prepare(
+      `SELECT ${COLUMNS}, 1 AS near FROM track WHERE at > @at AND at < @to AND track = @track ORDER BY at LIMIT 1`,
     ),
     spans: db.prepare(
       `SELECT from_ms AS fromMs, to_ms AS toMs, kind, why FROM span

@@ -1,0 +1,291 @@
+/** The search over the log of tracks, beside one that decodes every row and looks at every track as a whole. */
+import fc from 'fast-check';
+import t from 'tap';
+import { COLOURS, type Colour, type FoundTrack, type TrackPlace } from '../../agent/contract/track-log.ts';
+import { cellsOfPath } from '../../agent/tracks/cells.ts';
+import type { Window } from '../../agent/tracks/coverage.ts';
+import { openTrackDatabase } from '../../agent/tracks/database.ts';
+import { deedOf } from '../../agent/tracks/deed.ts';
+import { decodePath, encodePath, type PathPoint } from '../../agent/tracks/path.ts';
+import type { TrackPiece } from '../../agent/tracks/recorder.ts';
+import { CLASSES } from '../../agent/tracks/rows.ts';
+import { findTracks, type Page, type Place } from '../../agent/tracks/search.ts';
+import { longestStopS } from '../../agent/tracks/stop.ts';
+import { TrackStore } from '../../agent/tracks/store.ts';
+import { SEED } from '../lib/random.ts';
+
+const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 3000 : 300;
+const ASPECT = 16 / 9;
+const MINUTE_MS = 60_000;
+/** The night in which the clocks of Paris go back. */
+const BASE_MS = Date.parse('2026-10-24T22:00:00Z');
+
+interface MadeTrack {
+  readonly id: number;
+  readonly label: (typeof CLASSES)[number];
+  readonly colours: readonly Colour[];
+  /** Wall time of its first point. */
+  readonly fromMs: number;
+  /** Times count from `fromMs`. */
+  readonly points: readonly PathPoint[];
+  /** Numbers of the points at which a flush has cut it. */
+  readonly seams: readonly number[];
+}
+
+/** The track as the recorder hands it over. */
+function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): TrackPiece[] {
+  const ends = [...seams, points.length - 1];
+  return ends.map((end, i) => {
+    const begin = i === 0 ? 0 : (ends[i - 1] as number);
+    const own = points.slice(begin, end + 1).map((point, k) => (k === 0 ? { ...point, seen: true } : point));
+    const first = own[0] as PathPoint;
+    const beganMs = fromMs + first.atMs;
+    return {
+      ...{ track: id, label, colours, score: 0.5, fromMs: beganMs, cut: false },
+      durationMs: (own.at(-1) as PathPoint).atMs - first.atMs,
+      stopS: longestStopS(own, ASPECT),
+      cells: cellsOfPath(own),
+      path: encodePath(own, Math.floor(beganMs / 100) * 100 - fromMs, 1),
+      continues: i > 0,
+      goesOn: i < ends.length - 1,
+    };
+  });
+}
+
+const share = fc.integer({ min: 0, max: 1000 }).map((thousandth) => thousandth / 1000);
+const place = fc.tuple(share, share);
+
+/** A minute between two points at most, an hour in all; some of it out of sight, some of it still. */
+const track = fc
+  .record({
+    label: fc.constantFrom(...CLASSES.slice(0, 4)),
+    colours: fc.uniqueArray(fc.constantFrom(...COLOURS.slice(0, 3)), { maxLength: 2 }),
+    fromS: fc.integer({ min: 0, max: 7200 }),
+    steps: fc.array(
+      fc.record({
+        at: place,
+        height: share.map((of) => 0.02 + of / 2),
+        afterMs: fc.integer({ min: 100, max: MINUTE_MS }),
+        seen: fc.boolean(),
+        stays: fc.boolean(),
+      }),
+      { minLength: 2, maxLength: 60, size: 'max' },
+    ),
+    isCut: fc.boolean(),
+  })
+  .map(({ label, colours, fromS, steps, isCut }): Omit<MadeTrack, 'id'> => {
+    const points: PathPoint[] = [];
+    const seams: number[] = [];
+    let atMs = (fromS * 37) % 1000;
+    let pieceMs = atMs;
+    for (const { at, height, afterMs, seen, stays } of steps) {
+      const last = points.at(-1);
+      atMs += last === undefined ? 0 : afterMs;
+      const [x, y] = stays && last !== undefined ? [last.x, last.y] : at;
+      points.push({ atMs, x, y, height, seen: seen || last === undefined });
+      // As the recorder: a flush every five minutes, and no piece longer than ten.
+      if (atMs - pieceMs < (isCut ? 5 : 10) * MINUTE_MS || points.length === steps.length) continue;
+      seams.push(points.length - 1);
+      pieceMs = atMs;
+    }
+    return { label, colours, fromMs: BASE_MS + fromS * 1000, points, seams };
+  });
+
+const tracks = fc
+  .array(track, { minLength: 1, maxLength: 25 })
+  .map((all) => all.map((one, i): MadeTrack => ({ ...one, id: i + 1 })));
+
+const where: fc.Arbitrary<TrackPlace | undefined> = fc.oneof(
+  fc.constant(undefined),
+  fc.record({
+    line: fc.tuple(place, place),
+    direction: fc.constantFrom('left' as const, 'right' as const, 'both' as const),
+  }),
+  fc
+    .record({
+      polygon: fc.array(place, { minLength: 3, maxLength: 6 }),
+      does: fc.constantFrom('enters' as const, 'leaves' as const, 'stays' as const, 'stops' as const),
+      atLeastS: fc.constantFrom(0, 5, 60, 900),
+    })
+    .map((one) => ({ ...one, atLeastS: one.does === 'enters' || one.does === 'leaves' ? 0 : one.atLeastS })),
+);
+
+const question = fc.record({
+  where,
+  colours: fc.option(fc.uniqueArray(fc.constantFrom(...COLOURS.slice(0, 3)), { minLength: 1 }), {
+    nil: undefined,
+  }),
+  classes: fc.subarray([...CLASSES.slice(0, 4)], { minLength: 1 }),
+  windows: fc
+    .uniqueArray(fc.integer({ min: 0, max: 180 }), { minLength: 2, maxLength: 6 })
+    .map((minutes): Window[] => {
+      const sorted = minutes.sort((a, b) => a - b).map((minute) => BASE_MS + minute * MINUTE_MS);
+      return sorted.flatMap((fromMs, i) => {
+        const toMs = sorted[i + 1];
+        return i % 2 === 1 || toMs === undefined ? [] : [{ fromMs, toMs }];
+      });
+    }),
+});
+type Asked = typeof question extends fc.Arbitrary<infer T> ? T : never;
+
+/** The same by every row: number, and moment of the deed, in the order of the answer. */
+function everyRow(made: readonly MadeTrack[], { where, colours, classes, windows }: Asked): string[] {
+  const matches: { readonly id: number; readonly rank: number; readonly atMs: number }[] = [];
+  for (const one of made) {
+    if (!classes.includes(one.label)) continue;
+    const startMs = Math.floor((one.fromMs + (one.points[0] as PathPoint).atMs) / 100) * 100;
+    const points = piecesOf(one).flatMap(({ path, fromMs }, i) => {
+      const offMs = Math.floor(fromMs / 100) * 100 - startMs;
+      const own = decodePath(path).points.map((point) => ({ ...point, atMs: point.atMs + offMs }));
+      return i === 0 ? own : own.slice(1);
+    });
+    const endMs = startMs + (points.at(-1) as PathPoint).atMs;
+    for (const { fromMs, toMs } of windows) {
+      if (startMs >= toMs || endMs < fromMs - 100) continue;
+      const inside = { fromMs: fromMs - startMs, toMs: toMs - startMs };
+      const deed = where === undefined ? { atMs: 0 } : deedOf(points, where, ASPECT, inside);
+      if (deed === undefined) continue;
+      const main = one.colours.findIndex((name) => colours?.includes(name));
+      const rank = colours === undefined ? 0 : main < 0 ? 2 : main;
+      matches.push({ id: one.id, rank, atMs: Math.floor(startMs + deed.atMs) });
+      break;
+    }
+  }
+  matches.sort((a, b) => a.rank - b.rank || a.atMs - b.atMs || a.id - b.id);
+  return matches.map(({ id, rank, atMs }) => `${rank} ${new Date(atMs).toISOString()} ${id}`);
+}
+
+async function allPages(store: TrackStore, asked: Asked, tracksMax: number): Promise<Page[]> {
+  const pages: Page[] = [];
+  let after: Place | undefined;
+  do {
+    const { where, colours, classes, windows } = asked;
+    const page = await findTracks({
+      ...{ store, classes: classes as FoundTrack['class'][], windows, aspect: ASPECT, after, tracksMax },
+      question: { ...(where && { where }), ...(colours && { colours }) },
+    });
+    pages.push(page);
+    after = page.next ?? undefined;
+  } while (after !== undefined);
+  return pages;
+}
+
+t.comment(`VIGIE_TEST_SEED=${SEED}`);
+
+t.test(
+  'pages give each track that does what was asked once, in order, as one that reads every row',
+  async (t) => {
+    let matched = 0;
+    await fc.assert(
+      fc.asyncProperty(tracks, question, fc.integer({ min: 1, max: 7 }), async (made, asked, tracksMax) => {
+        const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
+        store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
+        const pages = await allPages(store, asked, tracksMax);
+        store.close();
+        const found = pages.flatMap(({ tracks, places }) =>
+          tracks.map(({ track, at }, i) => `${places[i]?.rank} ${at} ${track}`),
+        );
+        const expected = everyRow(made, asked);
+        matched += expected.length;
+        const order = (list: readonly string[]): string[] =>
+          list.map((one) => one.slice(0, one.lastIndexOf(' ')));
+        if (
+          order(found).join() !== order(expected).join() ||
+          [...found].sort().join() !== [...expected].sort().join()
+        )
+          throw new Error(
+            `found ${found.filter((x) => !expected.includes(x)).join(', ')}; by every row ${expected.filter((x) => !found.includes(x)).join(', ')}`,
+          );
+        if (pages.some(({ matches }) => matches !== expected.length))
+          throw new Error(`matches ${pages.map(({ matches }) => matches).join()} of ${expected.length}`);
+        if (pages.slice(0, -1).some(({ tracks }) => tracks.length !== tracksMax))
+          throw new Error('a page is not full');
+      }),
+      { seed: SEED, numRuns: RUNS, endOnFailure: true },
+    );
+    t.ok(matched > RUNS, `${matched} matches`);
+  },
+);
+
+/** Of tracks that are given to the store. */
+async function ask(made: readonly MadeTrack[], asked: Partial<Asked> & Pick<Asked, 'windows'>) {
+  const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
+  store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
+  const whole = { where: undefined, colours: undefined, classes: [...CLASSES], ...asked };
+  const pages = await allPages(store, whole, 100);
+  store.close();
+  return pages.flatMap(({ tracks }) => tracks);
+}
+
+/** One a second, at what a function says. */
+function madeTrack(id: number, seconds: number, at: (s: number) => readonly [number, number]): MadeTrack {
+  const points = Array.from({ length: seconds }, (_, s): PathPoint => {
+    const [x, y] = at(s);
+    return { atMs: s * 1000, x, y, height: 0.1, seen: true };
+  });
+  const seams = Array.from({ length: Math.floor((seconds - 1) / 300) }, (_, i) => 300 * (i + 1));
+  return {
+    id,
+    label: 'car',
+    colours: [],
+    fromMs: BASE_MS,
+    points,
+    seams: seams.filter((one) => one < seconds - 1),
+  };
+}
+
+const SQUARE: Extract<TrackPlace, { polygon: unknown }>['polygon'] = [
+  [0.4, 0.4],
+  [0.6, 0.4],
+  [0.6, 0.6],
+  [0.4, 0.6],
+];
+const span = (fromS: number, toS: number): Window[] => [
+  { fromMs: BASE_MS + fromS * 1000, toMs: BASE_MS + toS * 1000 },
+];
+
+t.test('of two stops of a track, the one within the time asked about is told', async (t) => {
+  // It stands for half an hour, goes round, and stands for ten minutes at the end.
+  const car = madeTrack(1, 3600, (s) =>
+    s < 1800 || s >= 3000 ? [0.5, 0.5] : [0.5 + 0.4 * Math.sin(s / 3), 0.9],
+  );
+  const where = { polygon: SQUARE, does: 'stops' as const, atLeastS: 300 };
+  for (const [fromS, toS, beganS, lastedS] of [
+    [0, 3600, 0, 1799],
+    [2400, 3600, 3000, 599],
+    [0, 2400, 0, 1799],
+  ] as const) {
+    const [told] = await ask([car], { where, windows: span(fromS, toS) });
+    t.equal((Date.parse(told?.at ?? '') - BASE_MS) / 1000, beganS, `from ${fromS} to ${toS} s`);
+    t.equal(told?.durationS, lastedS);
+  }
+  t.strictSame(await ask([car], { where, windows: span(2000, 2900) }), []);
+});
+
+t.test('what stays for hours is one track in all windows, told from its beginning to its end', async (t) => {
+  const vendor = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.001 * Math.sin(s), 0.5]);
+  const windows = [1, 2, 3, 4].flatMap((hour) => span(hour * 3600, hour * 3600 + 600));
+  const [told, ...others] = await ask([vendor], {
+    windows,
+    where: { polygon: SQUARE, does: 'stays', atLeastS: 60 },
+  });
+  t.strictSame(others, []);
+  t.match(told, { cut: false, durationS: 6 * 3600 - 1 });
+  t.equal(Date.parse(told?.to ?? '') - Date.parse(told?.from ?? ''), (6 * 3600 - 1) * 1000);
+});
+
+t.test('a path of hours is told in points that fit a message', async (t) => {
+  const restless = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.3 * Math.sin(s / 5), 0.5 + 0.3 * Math.cos(s / 7)]);
+  const flickering = {
+    ...restless,
+    points: restless.points.map((one, s) => ({ ...one, seen: s % 2 === 0 })),
+  };
+  for (const one of [restless, flickering]) {
+    const [told] = await ask([one], { windows: span(0, 600) });
+    const path = told?.path ?? [];
+    t.ok(path.length > 100 && path.length <= 1024, `${path.length} points`);
+    t.ok(JSON.stringify(told).length < 65_536, `${JSON.stringify(told).length} B`);
+    t.equal(path.at(-1)?.[0], 6 * 3600 - 1);
+    t.ok(path.every((point, i) => i === 0 || point[0] > (path[i - 1]?.[0] ?? 0)));
+  }
+});
