@@ -13,9 +13,10 @@ export function windowsOf(
   const whole = { fromMs: Date.parse(from), toMs: Date.parse(to) };
   if (daily === undefined) return whole.fromMs < whole.toMs ? [whole] : [];
   const windows: Window[] = [];
-  // The hours of the day before may reach over midnight.
-  for (let dayMs = whole.fromMs - DAY_MS; dayMs < whole.toMs + DAY_MS; dayMs += DAY_MS) {
-    const day = site.rfc3339(dayMs).slice(0, 10);
+  // The hours of the day before may reach over midnight. Days are not all of 24 hours.
+  const dayOf = (ms: number): string => site.rfc3339(ms).slice(0, 10);
+  const lastDay = dayOf(whole.toMs);
+  for (let day = dayOf(whole.fromMs - DAY_MS); day <= lastDay; day = nextDay(day)) {
     const fromMs = site.parse('daily', `${day}T${daily.from}`);
     const sameDayMs = site.parse('daily', `${day}T${daily.to}`);
     const toMs = sameDayMs > fromMs ? sameDayMs : site.parse('daily', `${nextDay(day)}T${daily.to}`);

@@ -1,6 +1,7 @@
 /** The search over the log of tracks, beside one that decodes every row and looks at every track as a whole. */
 import fc from 'fast-check';
 import t from 'tap';
+import { SiteTime } from '../../agent/base/site-time.ts';
 import { COLOURS, type Colour, type FoundTrack, type TrackPlace } from '../../agent/contract/track-log.ts';
 import { cellsOfPath } from '../../agent/tracks/cells.ts';
 import type { Window } from '../../agent/tracks/coverage.ts';
@@ -12,11 +13,13 @@ import { CLASSES } from '../../agent/tracks/rows.ts';
 import { findTracks, type Page, type Place } from '../../agent/tracks/search.ts';
 import { longestStopS } from '../../agent/tracks/stop.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
+import { windowsOf } from '../../agent/tracks/windows.ts';
 import { SEED } from '../lib/random.ts';
 
 const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 3000 : 300;
 const ASPECT = 16 / 9;
 const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 /** The night in which the clocks of Paris go back. */
 const BASE_MS = Date.parse('2026-10-24T22:00:00Z');
 
@@ -289,3 +292,52 @@ t.test('a path of hours is told in points that fit a message', async (t) => {
     t.ok(path.every((point, i) => i === 0 || point[0] > (path[i - 1]?.[0] ?? 0)));
   }
 });
+
+/** The site's clock at a moment, min since midnight. */
+const PARIS = new Intl.DateTimeFormat('en-GB', {
+  ...{ timeZone: 'Europe/Paris', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+});
+function minuteOfDay(ms: number): number {
+  const [hour, minute] = PARIS.format(ms).split(':').map(Number);
+  return (hour as number) * 60 + (minute as number);
+}
+
+const clockTime = (minute: number): string =>
+  [Math.floor(minute / 60), minute % 60].map((part) => String(part).padStart(2, '0')).join(':');
+
+for (const [name, night] of [
+  ['goes back', '2026-10-25T00:00:00Z'],
+  ['goes forward', '2026-03-29T00:00:00Z'],
+] as const) {
+  t.test(`daily hours are those that the site’s clock shows, in the night in which it ${name}`, async (t) => {
+    const site = new SiteTime('Europe/Paris');
+    const nightMs = Date.parse(night);
+    // Within the hour that is twice there, or not at all, a time names no one moment.
+    const minute = fc.integer({ min: 0, max: 1439 }).filter((one) => one <= 120 || one >= 180);
+    const hours = fc.integer({ min: -40, max: 40 });
+    fc.assert(
+      fc.property(minute, minute, hours, fc.integer({ min: 1, max: 60 }), (from, to, begin, lasts) => {
+        const spanMs = { fromMs: nightMs + begin * HOUR_MS, toMs: nightMs + (begin + lasts) * HOUR_MS };
+        const windows = windowsOf(
+          {
+            from: new Date(spanMs.fromMs).toISOString(),
+            to: new Date(spanMs.toMs).toISOString(),
+            daily: { from: clockTime(from), to: clockTime(to) },
+          },
+          site,
+        );
+        for (let ms = spanMs.fromMs; ms < spanMs.toMs; ms += 5 * MINUTE_MS) {
+          const shown = minuteOfDay(ms);
+          const isMeant = from < to ? shown >= from && shown < to : shown >= from || shown < to;
+          const inWindows = windows.filter(({ fromMs, toMs }) => ms >= fromMs && ms < toMs).length;
+          if (inWindows !== (isMeant ? 1 : 0))
+            throw new Error(
+              `${new Date(ms).toISOString()} is in ${inWindows} windows, the clock shows ${shown} min`,
+            );
+        }
+      }),
+      { seed: SEED, numRuns: 60 },
+    );
+    t.end();
+  });
+}
