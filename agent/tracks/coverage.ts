@@ -108,27 +108,23 @@ export function gapsIn({ fromMs, toMs }: Window, spans: readonly Span[], beforeA
   return gaps.filter((gap) => gap.toMs > gap.fromMs);
 }
 
-/** What is told of windows and their gaps. */
+/**
+ * What is told of windows and their gaps.
+ * @param gaps in order; what lies in none of them is covered by spans
+ */
 export function coverageOf(
   windows: readonly Window[],
   spans: readonly Span[],
   gaps: readonly Gap[],
 ): TrackCoverage {
   const lengthMs = (parts: readonly Window[]): number =>
-    parts.reduce((sum, part) => sum + Math.max(0, part.toMs - part.fromMs), 0);
+    parts.reduce((sum, part) => sum + part.toMs - part.fromMs, 0);
   const wholeMs = Math.max(1, lengthMs(windows));
-  const watched = windows.flatMap((window) =>
-    spans
-      .filter(({ kind }) => kind === 'watched')
-      .map(({ fromMs, toMs }) => ({
-        fromMs: Math.max(fromMs, window.fromMs),
-        toMs: Math.min(toMs, window.toMs),
-      })),
-  );
-  const watchedMs = lengthMs(watched);
+  const covered = windows.flatMap((window) => withoutGaps(window, gaps));
+  const watchedMs = covered.reduce((sum, part) => sum + watchedMsIn(part, spans), 0);
   const share = (ms: number): number => Math.min(1, Math.max(0, Number((ms / wholeMs).toFixed(6))));
   return {
-    seen: share(wholeMs - lengthMs(gaps) - watchedMs),
+    seen: share(lengthMs(covered) - watchedMs),
     watched: share(watchedMs),
     gaps: gaps.slice(0, GAPS_MAX).map(({ fromMs, toMs, why }) => ({
       from: new Date(fromMs).toISOString(),
@@ -137,4 +133,29 @@ export function coverageOf(
     })),
     more: Math.max(0, gaps.length - GAPS_MAX),
   };
+}
+
+function withoutGaps({ fromMs, toMs }: Window, gaps: readonly Gap[]): Window[] {
+  const parts: Window[] = [];
+  let reachedMs = fromMs;
+  for (const gap of gaps) {
+    if (gap.toMs <= reachedMs || gap.fromMs >= toMs) continue;
+    if (gap.fromMs > reachedMs) parts.push({ fromMs: reachedMs, toMs: gap.fromMs });
+    reachedMs = gap.toMs;
+  }
+  if (reachedMs < toMs) parts.push({ fromMs: reachedMs, toMs });
+  return parts;
+}
+
+/** Where the clock has stepped back, spans lie over each other: each moment is of the first of them. */
+function watchedMsIn({ fromMs, toMs }: Window, spans: readonly Span[]): number {
+  let watchedMs = 0;
+  let reachedMs = fromMs;
+  for (const span of spans) {
+    const endMs = Math.min(toMs, span.toMs);
+    if (endMs <= reachedMs) continue;
+    if (span.kind === 'watched') watchedMs += Math.max(0, endMs - Math.max(reachedMs, span.fromMs));
+    reachedMs = endMs;
+  }
+  return watchedMs;
 }

@@ -4,7 +4,7 @@ import t from 'tap';
 import { SiteTime } from '../../agent/base/site-time.ts';
 import { COLOURS, type Colour, type FoundTrack, type TrackPlace } from '../../agent/contract/track-log.ts';
 import { cellsOfPath } from '../../agent/tracks/cells.ts';
-import type { Window } from '../../agent/tracks/coverage.ts';
+import { CoverageRecorder, coverageOf, gapsIn, type Window } from '../../agent/tracks/coverage.ts';
 import { openTrackDatabase } from '../../agent/tracks/database.ts';
 import { deedOf } from '../../agent/tracks/deed.ts';
 import { decodePath, encodePath, type PathPoint } from '../../agent/tracks/path.ts';
@@ -341,3 +341,68 @@ for (const [name, night] of [
     t.end();
   });
 }
+
+const WHYS = ['no-picture', 'blind', 'suspended', 'not-running', 'clock-step'] as const;
+const WAITS_MS = [0, 40, 200, 2900, 3100, 20_000, 90_000];
+
+/** What happens to a recorder of coverage, each after a while. */
+const happening = fc.record({
+  does: fc.constantFrom('seen' as const, 'watched' as const, 'end' as const, 'flush' as const),
+  afterMs: fc.constantFrom(...WAITS_MS),
+  why: fc.constantFrom(...WHYS),
+  backMs: fc.constantFrom(0, 0, 60_000),
+  /** The wall clock steps back. */
+  stepMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 45_000),
+});
+
+t.test('spans and gaps are the whole time asked about, and no part of it twice', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(happening, { minLength: 1, maxLength: 80, size: 'max' }),
+      fc.integer({ min: -100, max: 1000 }),
+      fc.integer({ min: 1, max: 1000 }),
+      fc.option(share),
+      (happenings, beginS, lastsS, viewShare) => {
+        const recorder = new CoverageRecorder();
+        const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
+        let wallMs = BASE_MS;
+        for (const { does, afterMs, why, backMs, stepMs } of happenings) {
+          wallMs += afterMs;
+          if (stepMs > 0) {
+            recorder.end('clock-step', wallMs);
+            wallMs -= stepMs;
+          }
+          if (does === 'flush') store.write({ pieces: [], spans: recorder.take(), views: [] });
+          else if (does === 'end') recorder.end(why, wallMs, backMs);
+          else recorder.note(does, wallMs);
+        }
+        store.write({ pieces: [], spans: recorder.take(), views: [] });
+        const window = { fromMs: BASE_MS + beginS * 1000, toMs: BASE_MS + (beginS + lastsS) * 1000 };
+        const spans = store.spans(window.fromMs, window.toMs);
+        store.close();
+        const gaps = gapsIn(window, spans, 'not-authorised');
+        const edges = [window, ...spans, ...gaps].flatMap(({ fromMs, toMs }) => [fromMs, toMs]);
+        const moments = [...new Set(edges)].sort((a, b) => a - b);
+        for (const [i, ms] of moments.entries()) {
+          const middle = (ms + (moments[i + 1] ?? ms)) / 2;
+          if (middle < window.fromMs || middle >= window.toMs || middle === ms) continue;
+          const has = ({ fromMs, toMs }: Window): boolean => fromMs <= middle && middle < toMs;
+          const isGap = gaps.filter(has).length;
+          if (isGap !== (spans.some(has) ? 0 : 1)) throw new Error(`${middle - BASE_MS}: ${isGap} gaps`);
+        }
+        // What lies after a share of it may be of another view.
+        const untilMs = window.fromMs + Math.round((viewShare ?? 1) * (window.toMs - window.fromMs));
+        const ofView = [
+          ...gapsIn({ ...window, toMs: untilMs }, spans, 'not-authorised'),
+          ...(untilMs < window.toMs ? [{ ...window, fromMs: untilMs, why: 'other-view' as const }] : []),
+        ];
+        const { seen, watched } = coverageOf([window], spans, ofView);
+        const gapMs = ofView.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+        const sum = seen + watched + gapMs / (window.toMs - window.fromMs);
+        if (Math.abs(sum - 1) > 1e-5) throw new Error(`the shares are ${sum} together`);
+      },
+    ),
+    { seed: SEED, numRuns: RUNS },
+  );
+  t.end();
+});
