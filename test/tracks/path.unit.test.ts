@@ -1,0 +1,172 @@
+/** Paths of tracks as bytes, simplified, and as cells of a grid: for whatever a track may do. */
+import fc from 'fast-check';
+import t from 'tap';
+import { AgentError } from '../../agent/base/errors.ts';
+import type { TrackPlace } from '../../agent/contract/track-log.ts';
+import { cellsOfDrawing, cellsOfPath } from '../../agent/tracks/cells.ts';
+import { deedOf } from '../../agent/tracks/deed.ts';
+import { decodePath, encodePath, type PathPoint, simplified } from '../../agent/tracks/path.ts';
+import { between } from '../../agent/tracks/stop.ts';
+import { SEED } from '../lib/random.ts';
+
+const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 20_000 : 2000;
+const ASPECT = 16 / 9;
+const options = { seed: SEED, numRuns: RUNS, endOnFailure: true };
+
+const share = fc.integer({ min: 0, max: 10_000 }).map((part) => part / 10_000);
+/** A box may reach beyond the picture. */
+const wide = fc.integer({ min: -3000, max: 13_000 }).map((part) => part / 10_000);
+
+/** Slow, fast, still, an hour between two points, out of sight; times are no multiples of anything. */
+const path = fc
+  .array(
+    fc.record({
+      at: fc.oneof(fc.tuple(wide, wide), fc.constant(undefined)),
+      by: fc.tuple(share, share),
+      height: share,
+      afterMs: fc.oneof(
+        { weight: 8, arbitrary: fc.integer({ min: 1, max: 400 }) },
+        { weight: 1, arbitrary: fc.integer({ min: 400, max: 3_600_000 }) },
+      ),
+      seen: fc.integer({ min: 0, max: 9 }).map((one) => one > 0),
+    }),
+    { minLength: 1, maxLength: 120, size: 'max' },
+  )
+  .map((steps) => {
+    const points: PathPoint[] = [];
+    let atMs = 0.25;
+    for (const { at, by, height, afterMs, seen } of steps) {
+      const last = points.at(-1) ?? { x: 0.5, y: 0.5 };
+      // Most steps are small: a jump now and then.
+      const [x, y] =
+        at !== undefined && afterMs > 100 ? at : [last.x + (by[0] - 0.5) / 50, last.y + (by[1] - 0.5) / 50];
+      points.push({ atMs, x, y, height: 0.01 + height, seen: seen || points.length === 0 });
+      atMs += afterMs;
+    }
+    return points;
+  });
+
+t.comment(`VIGIE_TEST_SEED=${SEED}`);
+
+t.test('a path comes back from its bytes as it was, to the rounding', async (t) => {
+  let bytes = 0;
+  let count = 0;
+  fc.assert(
+    fc.property(path, share, (points, widthToHeight) => {
+      const encoded = encodePath(points, 0, widthToHeight);
+      const decoded = decodePath(encoded);
+      if (decoded.points.length !== points.length) throw new Error(`${decoded.points.length} points`);
+      for (const [i, { atMs, x, y, height, seen }] of decoded.points.entries()) {
+        const was = points[i] as PathPoint;
+        const isSame =
+          Math.abs(atMs - was.atMs) <= 10.001 &&
+          Math.max(Math.abs(x - was.x), Math.abs(y - was.y)) <= 0.5001 / 1024 &&
+          Math.abs(height - was.height) <= 0.5001 / 256 &&
+          seen === was.seen;
+        if (!isSame) throw new Error(`${i}: ${JSON.stringify(was)} is ${JSON.stringify(decoded.points[i])}`);
+      }
+      if (Math.abs(decoded.widthToHeight - widthToHeight) > 0.0051) throw new Error('another shape');
+      bytes += encoded.length;
+      count += points.length;
+    }),
+    options,
+  );
+  t.ok(count > RUNS, `${(bytes / count).toFixed(1)} B a point`);
+});
+
+t.test('bytes that no path has are refused as damaged, and nothing else happens', async (t) => {
+  let refused = 0;
+  const start = fc.constantFrom(Uint8Array.of(1, 100), Uint8Array.of(2, 100), new Uint8Array(0));
+  fc.assert(
+    fc.property(start, fc.uint8Array({ maxLength: 300 }), (head, tail) => {
+      try {
+        const { points } = decodePath(Uint8Array.from([...head, ...tail]));
+        if (points.some(({ atMs, x, y, height }) => !Number.isFinite(atMs + x + y + height)))
+          throw new Error('no number');
+      } catch (error) {
+        if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+        refused += 1;
+      }
+    }),
+    options,
+  );
+  t.throws(() => decodePath(Uint8Array.of(1, 100, ...new Array(60).fill(0xff), 0)), /too large/);
+  t.ok(refused > 0, `${refused} of ${RUNS}`);
+});
+
+/** Of the tolerance of a place: how far it is from where the simplified path has it at its time. */
+function offWay(kept: readonly PathPoint[], point: PathPoint): number {
+  const next = Math.max(
+    0,
+    kept.findIndex(({ atMs }) => atMs >= point.atMs),
+  );
+  const to = kept[next] as PathPoint;
+  const from = kept[Math.max(0, next - 1)] as PathPoint;
+  const part = to.atMs === from.atMs ? 1 : (point.atMs - from.atMs) / (to.atMs - from.atMs);
+  const at = between(from, to, part);
+  const tolerance = Math.min(0.008, Math.max(1 / 768, 0.06 * point.height));
+  return Math.hypot((at.x - point.x) * ASPECT, at.y - point.y) / tolerance;
+}
+
+t.test(
+  'simplifying moves no place further than its tolerance, and keeps the ends of what nobody saw',
+  async (t) => {
+    let before = 0;
+    let after = 0;
+    fc.assert(
+      fc.property(path, (points) => {
+        const kept = simplified(points, ASPECT);
+        if (!kept.every((one) => points.includes(one))) throw new Error('a point of its own');
+        if (kept[0] !== points[0] || kept.at(-1) !== points.at(-1)) throw new Error('an end is gone');
+        const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !kept.includes(one);
+        if (points.some(({ seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
+          throw new Error('an end of what nobody saw is gone');
+        const worst = Math.max(...points.map((one) => offWay(kept, one)));
+        if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);
+        before += points.length;
+        after += kept.length;
+      }),
+      options,
+    );
+    t.ok(after < before, `${after} of ${before} points`);
+  },
+);
+
+const place: fc.Arbitrary<TrackPlace> = fc.oneof(
+  fc.record({
+    line: fc.tuple(fc.tuple(share, share), fc.tuple(share, share)),
+    direction: fc.constant('both' as const),
+  }),
+  fc.record({
+    polygon: fc.array(fc.tuple(share, share), { minLength: 3, maxLength: 8 }),
+    does: fc.constantFrom('enters' as const, 'leaves' as const, 'stays' as const, 'stops' as const),
+    atLeastS: fc.constant(0),
+  }),
+  // Along the picture's edge, where a zone goes on beyond it.
+  fc.record({
+    polygon: fc.tuple(share, share, share).map(([a, b, top]): [number, number][] => [
+      [a, top],
+      [b, top],
+      [b, 1],
+      [a, 1],
+    ]),
+    does: fc.constantFrom('enters' as const, 'leaves' as const, 'stays' as const),
+    atLeastS: fc.constant(0),
+  }),
+);
+
+t.test('a path that does something at a place shares a cell with it', async (t) => {
+  let did = 0;
+  fc.assert(
+    fc.property(path, place, (points, where) => {
+      const kept = simplified(points, ASPECT);
+      const decoded = decodePath(encodePath(kept, 0, 1)).points;
+      if (deedOf(decoded, where, ASPECT) === undefined) return;
+      did += 1;
+      const cells = 'line' in where ? cellsOfDrawing(where.line, false) : cellsOfDrawing(where.polygon, true);
+      if ((cells & cellsOfPath(kept)) === 0n) throw new Error('no cell in common');
+    }),
+    options,
+  );
+  t.ok(did > RUNS / 20, `${did} of ${RUNS} did`);
+});

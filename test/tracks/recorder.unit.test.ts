@@ -1,0 +1,244 @@
+/** The recorder of tracks, on observations made by hand: what it keeps, cuts, drops and marks. */
+import t from 'tap';
+import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
+import type { TrackLogGrant } from '../../agent/contract/track-log.ts';
+import { decodePath } from '../../agent/tracks/path.ts';
+import { type TrackPiece, TrackRecorder } from '../../agent/tracks/recorder.ts';
+import { OPEN_GRANT } from '../lib/track-oracle.ts';
+import { type Mover, mover, trackOf } from '../lib/tracked-box.ts';
+
+const FRAME_MS = 200;
+const WALL_MS = Date.parse('2026-11-24T10:00:00Z');
+
+/** A recorder and what it has handed over; frames follow each other at five a second. */
+class Street {
+  pieces: TrackPiece[] = [];
+  readonly dropped: number[] = [];
+  readonly recorder: TrackRecorder;
+  atMs = 0;
+
+  constructor(grant: Partial<TrackLogGrant> = {}) {
+    this.recorder = new TrackRecorder({
+      grant: { ...OPEN_GRANT, ...grant },
+      keep: (piece) => this.pieces.push(piece),
+      drop: (track, fromMs) => {
+        this.dropped.push(track);
+        this.pieces = this.pieces.filter((one) => one.track !== track || one.fromMs < fromMs);
+      },
+    });
+  }
+
+  /** Movers count time from the beginning of all. */
+  live(
+    seconds: number,
+    movers: readonly Mover[],
+    change: (track: ObservedTrack) => ObservedTrack = (one) => one,
+  ) {
+    for (const endMs = this.atMs + seconds * 1000; this.atMs < endMs; this.atMs += FRAME_MS) {
+      this.frame(
+        movers.flatMap((one) => {
+          const at = one.at(this.atMs / 1000);
+          return at === undefined ? [] : [change(trackOf(one, at, this.atMs))];
+        }),
+      );
+    }
+    return this;
+  }
+
+  frame(tracks: ObservedTrack[], more: Partial<Observation> = {}) {
+    const { atMs } = this;
+    this.recorder.observe({
+      ...{
+        frame: 1 + atMs / FRAME_MS,
+        atMs,
+        wallMs: WALL_MS + atMs,
+        source: { widthPx: 1600, heightPx: 900 },
+      },
+      ...{ tracks, crossings: [], standing: [], camera: [], ...more },
+    });
+  }
+
+  /** Of all pieces. */
+  get bytes(): number {
+    return this.pieces.reduce((sum, { path }) => sum + path.length, 0);
+  }
+}
+
+const pointsOf = ({ path }: TrackPiece) => decodePath(path).points;
+const box = (left: number, top: number, right: number, bottom: number): [number, number][] => [
+  [left, top],
+  [right, top],
+  [right, bottom],
+  [left, bottom],
+];
+const ACROSS = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
+
+t.test('outside of the order’s areas nothing is kept, and what lies inside is marked as cut', async (t) => {
+  const street = new Street({ zones: [{ id: 'square', polygon: box(0.4, 0, 0.6, 1) }] });
+  const thereAndBack: Mover = {
+    id: 7,
+    at: (s) => (s > 16 ? undefined : [0.1 + 0.1 * (s <= 8 ? s : 16 - s), 0.5]),
+  };
+  street.live(20, [thereAndBack]);
+  t.equal(street.pieces.length, 2, 'on the way there and on the way back');
+  for (const piece of street.pieces) {
+    t.match(piece, { cut: true, continues: false, goesOn: false });
+    t.ok(pointsOf(piece).every(({ x }) => x >= 0.399 && x <= 0.601));
+  }
+  street.pieces = [];
+  street.live(20, [mover(8, [0.1, 0.5], [0.3, 0.5], [20, 30])]);
+  t.strictSame(street.pieces, []);
+});
+
+t.test('what touches an area that is not kept is dropped whole, with what was handed over', async (t) => {
+  const street = new Street({ notKept: [{ id: 'door', polygon: box(0.7, 0.4, 0.8, 0.6) }] });
+  const other = mover(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
+  street.live(4, [ACROSS, other]);
+  street.recorder.cut();
+  t.strictSame(street.pieces.map(({ track }) => track).sort(), [7, 8]);
+  street.live(6, [ACROSS, other]);
+  t.strictSame(street.dropped, [7]);
+  t.ok(street.pieces.every(({ track }) => track === 8));
+  t.equal(street.recorder.counts.dropped, 1);
+});
+
+t.test('what was dropped stays so for as long as it is followed, over a pause and a flush', async (t) => {
+  const street = new Street({ notKept: [{ id: 'door', polygon: box(0.2, 0.4, 0.3, 0.6) }] });
+  street.live(4, [ACROSS]);
+  street.recorder.end();
+  street.live(2, [ACROSS]);
+  street.recorder.cut();
+  street.live(6, [ACROSS]);
+  street.recorder.end();
+  t.strictSame(street.pieces, []);
+  t.strictSame(street.dropped, [7], 'once');
+});
+
+t.test('an area that is crossed between two frames drops what crosses it', async (t) => {
+  const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.505, 0, 0.506, 1) }] });
+  street.live(12, [ACROSS]);
+  t.ok(Math.floor(0.505 / 0.02) === Math.floor(0.506 / 0.02), 'no frame has it inside');
+  t.strictSame(street.dropped, [7]);
+  t.strictSame(street.pieces, []);
+});
+
+t.test('an area that was crossed before the track was confirmed drops it', async (t) => {
+  const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.305, 0, 0.306, 1) }] });
+  const { xyxyNorm } = trackOf(ACROSS, [0.3, 0.5], 0);
+  street.atMs = 400;
+  street.frame([{ ...trackOf(ACROSS, [0.34, 0.5], 400), before: [{ atMs: 0, xyxyNorm }] }]);
+  t.strictSame(street.dropped, [7]);
+});
+
+t.test('fixed things are not kept however long they are there, and are not gathered in memory', async (t) => {
+  const street = new Street();
+  const sign = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { furniture: true });
+  // Its box jitters, so that no place is as the one before.
+  const jitters: Mover = { ...sign, at: (s) => [0.5 + 0.004 * Math.sin(7 * s), 0.5] };
+  for (let minute = 0; minute < 60; minute += 1) {
+    street.live(60, [jitters]);
+    if (minute % 5 === 4) street.recorder.cut();
+  }
+  street.live(1, []);
+  t.strictSame(street.pieces, []);
+  t.equal(street.recorder.counts.furniture, 1);
+});
+
+t.test('what proves to be no fixed thing is kept from then on', async (t) => {
+  const street = new Street();
+  const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 100]);
+  street.live(20, [parked], (one) => ({ ...one, furniture: true }));
+  street.recorder.cut();
+  street.live(60, [parked]);
+  street.live(1, []);
+  t.equal(street.pieces.length, 1);
+  t.match(street.pieces[0], { cut: true });
+});
+
+t.test('what is seen less than three times is a flicker', async (t) => {
+  const street = new Street();
+  street.live(0.4, [ACROSS]);
+  street.live(1, []);
+  t.strictSame(street.pieces, []);
+  t.equal(street.recorder.counts.flickers, 1);
+});
+
+t.test('frames that nobody looked at end nothing and add little', async (t) => {
+  const street = new Street();
+  const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 1e6]);
+  street.live(2, [parked]);
+  for (let i = 0; i < 500; i += 1, street.atMs += FRAME_MS)
+    street.frame([trackOf(parked, [0.5, 0.5], street.atMs)], { looked: false });
+  street.live(2, [parked]);
+  street.live(1, []);
+  t.equal(street.pieces.length, 1);
+  const [piece] = street.pieces;
+  t.equal(piece?.durationMs, 103_800);
+  t.ok(piece !== undefined && pointsOf(piece).length === 2);
+});
+
+/** Boxes of near cars that stand wander by .03 to .08 of their height, 5 to 95 %; those of far ones by whole cars. */
+t.test('a parked car of an hour is a few bytes, though its box jitters', async (t) => {
+  for (const [name, at, most] of [
+    ['still', () => [0.5, 0.5], 200],
+    ['jittering', (s: number) => [0.5 + 0.001 * Math.sin(7 * s), 0.5 + 0.001 * Math.cos(5 * s)], 300],
+  ] as const) {
+    const street = new Street();
+    for (let flush = 0; flush < 12; flush += 1) {
+      street.live(300, [{ id: 3, at: (s) => at(s) as [number, number] }]);
+      street.recorder.cut();
+    }
+    street.live(1, []);
+    t.ok(street.pieces.length >= 6 && street.pieces.length <= 14, `${street.pieces.length} pieces`);
+    t.ok(street.bytes <= most, `${name}: ${street.bytes} B`);
+    const inRow = street.pieces.every((piece, i) => {
+      const next = street.pieces[i + 1];
+      if (next === undefined) return !piece.goesOn;
+      return piece.goesOn && next.continues && next.fromMs === piece.fromMs + piece.durationMs;
+    });
+    t.ok(inRow, 'each piece begins where the one before ends');
+  }
+});
+
+t.test('a part of the way that nobody saw is marked, a frame that was missed is none', async (t) => {
+  const street = new Street();
+  const missed = (fromMs: number, toMs: number) => (one: ObservedTrack) => ({
+    ...one,
+    seen: !(one.lastMs >= fromMs && one.lastMs < toMs),
+  });
+  street.live(12, [ACROSS], missed(3000, 5000));
+  const [piece] = street.pieces;
+  const unseen = (piece === undefined ? [] : pointsOf(piece)).filter(({ seen }) => !seen);
+  t.equal(unseen.length, 1);
+  t.ok(Math.abs((unseen[0]?.atMs ?? 0) - 5000) <= 20, 'the first place after it');
+  street.pieces = [];
+  const again = mover(8, [0.1, 0.5], [0.9, 0.5], [12, 20]);
+  street.live(12, [again], missed(15_000, 15_400));
+  t.ok(street.pieces.every((one) => pointsOf(one).every(({ seen }) => seen)));
+});
+
+t.test('each grade keeps its classes', async (t) => {
+  const labels = [
+    'person',
+    'bicycle',
+    'car',
+    'motorcycle',
+    'bus',
+    'truck',
+    'dog',
+    'backpack',
+    'unknown',
+  ] as const;
+  for (const [grade, kept] of [
+    ['counts', labels],
+    ['vehicles', ['car', 'motorcycle', 'bus', 'truck']],
+    ['persons', labels],
+  ] as const) {
+    const street = new Street({ grade });
+    const movers = labels.map((label, i) =>
+      mover(i + 1, [0.1, 0.1 + 0.08 * i], [0.9, 0.1 + 0.08 * i], [0, 8], { label: label as never }),
+    );
+    street.live(12, movers);
+    t.strictSame(street.pieces.map(({ label }) => label).sort(), [...kept].sort(), grade);
+  }
+});
