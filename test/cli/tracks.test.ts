@@ -313,6 +313,38 @@ void t.test('a still is written, and an approval by a second person', async (t) 
     [[...question, '--approve', file('ok.json')], /--approve: .*ok\.json cannot be written/],
   ];
   for (const [args, err] of wrong) t.match(await ask(...args), { code: 2, out: '', err });
+
+  // As the console saves it.
+  const { box: name, case: number, reason } = { ...approval };
+  const [from, to] = [approval.question, approval.question].map((asked, i) =>
+    'from' in asked ? [asked.from, asked.to][i] : '',
+  );
+  const saved = {
+    box: name,
+    case: number,
+    reason,
+    question: { from, to, answer: 'tracks', classes: ['person'] },
+  };
+  writeFileSync(file('question.json'), JSON.stringify(saved));
+  const bySaved = [...bySecond.slice(0, 5), '--question', file('question.json')];
+  t.match(await run(...bySaved, '--approve', file('saved.json')), { code: 0 });
+  t.match(await ask(...question, '--approval', file('saved.json')), { code: 0 }, 'approves the typed one');
+  t.match(
+    await run(...basic.slice(0, 5), '--question', file('question.json'), '--approval', file('saved.json')),
+    {
+      code: 0,
+    },
+  );
+  writeFileSync(
+    file('question.json'),
+    JSON.stringify({ ...saved, question: { ...saved.question, to: 'now' } }),
+  );
+  t.match(await run(...bySaved), { code: 2, err: /^vigie: --question: .*: "now" is not a time\n$/ });
+  t.match(await run(...bySecond.slice(0, 5), '--question', file('ok.json')), {
+    code: 2,
+    err: /^vigie: --question: .*ok\.json: .*it must be a question that the console has saved\n$/,
+  });
+
   await ask(...question, '--approve', file('own.json'));
   t.match(await ask(...question, '--approval', file('own.json')), {
     code: 2,
@@ -359,6 +391,7 @@ void t.test('what is typed wrong is one line, exit 2', async (t) => {
       ['--from', '2026-11-24T02:05', '--to', '2026-11-24T05:00', '--count'],
       /--from: counts begin and end at whole 10 minutes/,
     ],
+    [['--question', join(dir, 'desk.pem')], /--case: is in the file of --question already; leave it out/],
     [['--still'], /--still: is to name the file/],
     [['--still', 'x.jpg', ...NIGHT], /--from: is not for --still/],
     [['--still', 'x.jpg', '--out', 'y'], /--out: is for an answer/],

@@ -34,9 +34,9 @@ export function addTracks(program: Command): void {
   );
   signed(made, DESK_KEY)
     .addOption(roomOption().makeOptionMandatory())
-    .requiredOption('--case <number>', 'number of the case; the box journals it')
-    .requiredOption('--reason <text>', 'why; the box journals it')
-    .requiredOption('--box <box>', 'the box that is asked, one alone', placeName)
+    .option('--case <number>', 'number of the case; the box journals it')
+    .option('--reason <text>', 'why; the box journals it')
+    .option('--box <box>', 'the box that is asked, one alone', placeName)
     .option('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
     .option('--to <time>', 'first moment that counts no more, in the same form')
     .option(
@@ -54,6 +54,7 @@ export function addTracks(program: Command): void {
     .option('--count', 'only the number of tracks')
     .option('--coverage', 'only when the box looked, and which views there were')
     .option('--still [file]', 'a redacted still of what the camera sees now, written to this file')
+    .option('--question <file>', 'case, reason, box and question as the console has saved them')
     .option('--approval <file>', 'a second person’s approval, where the question is about persons')
     .option('--approve <file>', 'write such an approval of this question, valid for 24 hours; sends nothing')
     .option('--max <n>', 'fetch about so many tracks at most', positiveNumber(1_000_000), 2000)

@@ -11,9 +11,9 @@ import { assertBox } from '../room/ask-box.ts';
 import { type PlaceOptions, placeOf } from './place.ts';
 
 export interface QuestionOptions extends PlaceOptions {
-  readonly case: string;
-  readonly reason: string;
-  readonly box: string;
+  readonly case?: string;
+  readonly reason?: string;
+  readonly box?: string;
   readonly from?: string;
   readonly to?: string;
   readonly daily?: string;
@@ -34,11 +34,25 @@ const OF_QUESTION = [
   ...(['count', 'coverage'] as const),
 ];
 
-export function trackArgs(options: QuestionOptions, time: SiteTime): TrackArgs {
-  assertBox(options.box);
-  const { case: number, reason } = options;
+/** What a saved question has in its place. */
+export const QUESTION_OPTIONS = [
+  ...(['case', 'reason', 'box'] as const),
+  ...OF_QUESTION,
+  ...(['atLeast', 'still'] as const),
+];
+
+export function trackArgs(
+  options: QuestionOptions,
+  time: SiteTime,
+): { readonly box: string; readonly args: TrackArgs } {
+  const [number, reason, box] = (['case', 'reason', 'box'] as const).map((name) => {
+    const text = options[name];
+    if (text === undefined) throw wrong(`--${name}`, 'is needed, or a question of the console (--question)');
+    return text;
+  }) as [string, string, string];
+  assertBox(box);
   const question = options.still === undefined ? questionOf(options, time) : stillOf(options);
-  return checkedArgs({ case: number, reason, question });
+  return { box, args: checkedArgs({ case: number, reason, question }) };
 }
 
 /** Checks case and reason as a person would read them, and the form of the whole. */

@@ -15,11 +15,14 @@ import { EXPORT_FORMATS, type ExportFormat } from './export.ts';
 import { csvOf } from './export-csv.ts';
 import { mfJsonOf } from './export-mf-json.ts';
 import { type FetchedTracks, fetchStill, fetchTracks } from './fetch.ts';
-import { type QuestionOptions, trackArgs } from './request.ts';
+import { QUESTION_OPTIONS, type QuestionOptions, trackArgs } from './request.ts';
+import { savedQuestion } from './saved-question.ts';
 import { tell } from './tell.ts';
 
 export interface TracksOptions extends RoomOptions, QuestionOptions {
   readonly sign: string;
+  /** File with box, case, reason and question. */
+  readonly question?: string;
   readonly approval?: string;
   readonly approve?: string;
   readonly max: number;
@@ -31,7 +34,7 @@ export interface TracksOptions extends RoomOptions, QuestionOptions {
 }
 
 interface Asked {
-  readonly options: TracksOptions;
+  readonly options: TracksOptions & { readonly box: string };
   readonly room: Room;
   readonly key: KeyObject;
   readonly args: TrackArgs;
@@ -43,13 +46,23 @@ export async function tracks(options: TracksOptions): Promise<number> {
   const room = roomOf(options);
   const key = signingKey(options.sign);
   const time = timeOfSite(options, room);
-  const asked = { options, room, key, time, args: trackArgs(options, time) };
+  const { box, args: typed } = subjectOf(options, time);
+  const asked = { options: { ...options, box }, room, key, time, args: typed };
   const format = formatOf(options);
   if (options.approve !== undefined) return approve(options.approve, asked);
   const args = withApproval(asked);
   const { still } = options;
   if (still !== undefined) return lookAt(still, { ...asked, args });
   return question(format, { ...asked, args });
+}
+
+function subjectOf(options: TracksOptions, time: SiteTime): ReturnType<typeof savedQuestion> {
+  const { question: file } = options;
+  if (file === undefined) return trackArgs(options, time);
+  const given = QUESTION_OPTIONS.find((name) => options[name] !== undefined);
+  if (given === undefined) return savedQuestion(file);
+  const name = given === 'atLeast' ? 'at-least' : given;
+  throw wrong(`--${name}`, 'is in the file of --question already; leave it out');
 }
 
 /** Returns undefined where lines for a person are wanted. Throws AgentError `config`, one line. */

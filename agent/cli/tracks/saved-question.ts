@@ -1,0 +1,42 @@
+/** Reads a question that the console has saved for whoever approves it. Throws AgentError `config`, one line. */
+import { readFileSync } from 'node:fs';
+import { Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { messageOf } from '../../base/errors.ts';
+import { jsonOf } from '../../base/json.ts';
+import { TrackArgs, TrackQuestion } from '../../contract/track-log.ts';
+import { wrong } from '../bad-option.ts';
+import { NAME } from '../room/room-file.ts';
+import { checkedArgs } from './request.ts';
+
+const Saved = Type.Object({
+  box: Type.String({ pattern: NAME.source }),
+  case: TrackArgs.properties.case,
+  reason: TrackArgs.properties.reason,
+  // Its times may be written in any form.
+  question: Type.Object({ ...TrackQuestion.properties, from: Type.String(), to: Type.String() }),
+});
+
+export function savedQuestion(file: string): { readonly box: string; readonly args: TrackArgs } {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw wrong('--question', `${file} cannot be read (${messageOf(error).slice(0, 200)})`);
+  }
+  const saved = jsonOf(text);
+  if (!Value.Check(Saved, saved)) {
+    const error = Value.Errors(Saved, saved).First();
+    throw wrong(
+      '--question',
+      `${file}: ${error?.path || '/'}: ${error?.message}; it must be a question that the console has saved`,
+    );
+  }
+  const { box, case: number, reason, question } = saved;
+  const [from, to] = [question.from, question.to].map((time) => {
+    const ms = Date.parse(time);
+    if (Number.isNaN(ms)) throw wrong('--question', `${file}: "${time.slice(0, 40)}" is not a time`);
+    return new Date(ms).toISOString();
+  }) as [string, string];
+  return { box, args: checkedArgs({ case: number, reason, question: { ...question, from, to } }) };
+}
