@@ -9,8 +9,17 @@ import type { Config } from '../../agent/contract/config.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** Writes key and order into `dir`; returns the environment that names them. The private keys are not kept. */
-export function ownOrder(config: Config, source: string, dir: string, why: string): NodeJS.ProcessEnv {
+/**
+ * Writes key and order into `dir`; returns the environment that names them. The private keys are not kept.
+ * @param more its number, where it has one of its own, and the log of tracks that it allows
+ */
+export function ownOrder(
+  config: Config,
+  source: string,
+  dir: string,
+  why: string,
+  more: Partial<Pick<Authorisation, 'order' | 'tracks'>> = {},
+): NodeJS.ProcessEnv {
   const substream = config.camera?.substream;
   const files = { key: join(dir, 'authority.pub'), order: join(dir, 'authorisation.dsse.json') };
   const authority = generateKeyPairSync('ed25519');
@@ -36,6 +45,7 @@ export function ownOrder(config: Config, source: string, dir: string, why: strin
       name: `holder-${i + 1}`,
       publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
     })),
+    ...more,
   };
   writeFileSync(files.key, authority.publicKey.export({ type: 'spki', format: 'pem' }));
   writeFileSync(files.order, signEnvelope(AUTHORISATION_TYPE, JSON.stringify(order), authority.privateKey));

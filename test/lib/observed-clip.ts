@@ -10,11 +10,10 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { systemClock } from '../../agent/base/clock.ts';
 import { sha256Of } from '../../agent/base/sha256.ts';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
-import { type ReceivedFromVision, VisionProcess } from '../../agent/supervisor/vision-process.ts';
+import { observeClip } from '../../scripts/programs/demo/observed-clip.ts';
 import { SILENT } from './outbox.ts';
 import { MODEL_DIR, ROOT } from './paths.ts';
 import { BARE_PERMIT, bareSettings } from './vision.ts';
@@ -38,7 +37,7 @@ export async function observedClip(clip: string, options: ObservedClipOptions = 
   const kept = join(KEPT_DIR, `${nameOf(clip, settings)}.jsonl.gz`);
   const text = keptText(kept);
   if (text !== undefined) return linesOf(text);
-  const observations = await replayed(settings);
+  const observations = await observeClip({ settings, permit: BARE_PERMIT, log: SILENT });
   mkdirSync(KEPT_DIR, { recursive: true });
   // Two tests may replay the same clip at once: each moves a whole file into its place.
   const whole = `${kept}.${process.pid}`;
@@ -89,32 +88,4 @@ function codeHash(): string {
     }
   }
   return hash.digest('hex');
-}
-
-function replayed(settings: VisionSettings): Promise<Observation[]> {
-  const observations: Observation[] = [];
-  let hasEnded = false;
-  let fault: string | undefined;
-  return new Promise((resolve, reject) => {
-    const take = ({ message }: ReceivedFromVision): void => {
-      if (message.kind === 'frame') {
-        observations.push(message.observation);
-        vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
-      } else if (message.kind === 'ended') hasEnded = true;
-      else if (message.kind === 'failed') fault = message.message;
-    };
-    const vision = new VisionProcess({
-      clock: systemClock,
-      log: SILENT,
-      onMessage: take,
-      onExit: ({ code, signal, error }) => {
-        if (hasEnded) resolve(observations);
-        else
-          reject(
-            new Error(`vision ended early: ${fault ?? error?.message ?? signal ?? `exit code ${code}`}`),
-          );
-      },
-    });
-    vision.start(BARE_PERMIT, settings);
-  });
 }

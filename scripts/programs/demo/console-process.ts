@@ -21,6 +21,8 @@ export interface ConsolePlaces {
   readonly database: string;
   /** For its log. */
   readonly outDir: string;
+  /** Socket of the signer. */
+  readonly signer: string;
 }
 
 export class ConsoleProcess {
@@ -29,9 +31,9 @@ export class ConsoleProcess {
   readonly #token = randomBytes(32).toString('base64url');
   readonly #logPath: string;
 
-  constructor({ database, outDir }: ConsolePlaces) {
+  constructor({ database, outDir, signer }: ConsolePlaces) {
     this.#logPath = join(outDir, 'console.log');
-    const options = ['--demo', '--database', database, '--listen', LISTEN];
+    const options = ['--demo', '--database', database, '--listen', LISTEN, '--signer', signer];
     const command = [process.execPath, '--enable-source-maps', PROGRAM, ...options];
     const env = { ...process.env, VIGIE_ROOM_DEMO_TOKEN: this.#token };
     this.#process = new AgentProcess(command, env, this.#logPath);

@@ -25,7 +25,9 @@ import { Room } from '../room/archive/room.ts';
 import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
 import { ConsoleProcess, openInBrowser } from './console-process.ts';
+import { Desk } from './desk.ts';
 import { startPage } from './page.ts';
+import { Passages } from './passages.ts';
 
 /** As the demo's config.yaml has them. */
 const [SITE, BOX] = ['demo', 'square-1'];
@@ -67,8 +69,13 @@ interface Ending {
 }
 
 let finish: (ending: Ending) => void = () => undefined;
+/** What is still being started need not be. */
+const isEnding = new AbortController();
 const ending = new Promise<Ending>((resolveEnding) => {
-  finish = resolveEnding;
+  finish = (of) => {
+    resolveEnding(of);
+    isEnding.abort();
+  };
 });
 
 /** What is to be undone, the newest first. */
@@ -93,6 +100,9 @@ async function start(): Promise<void> {
   undo.push(() => rmSync(dir, { recursive: true, force: true }));
   rmSync(snapshotDir, { recursive: true, force: true });
   mkdirSync(snapshotDir, { recursive: true });
+  const config = join(dir, 'vigie.yaml');
+  copyFileSync(DEMO_CONFIG, config);
+  const passages = new Passages(config, source, isEnding.signal);
 
   const { authorities, broker } = await roomBroker(dir, [{ site: SITE, box: BOX }]);
   const { ca } = authorities.boxes;
@@ -111,11 +121,19 @@ async function start(): Promise<void> {
   undo.push(() => room.stop());
   await room.start();
 
+  const desk = new Desk({
+    ...{ dir, outDir, site: SITE, timeZone: localTimeZone(), url: broker.programsUrl, ca, pair: ofRoom },
+  });
+  await showConsole(desk);
+
   const stateDir = join(dir, 'state');
   const environment = agentEnvironment(broker.url, ofBox, ca, stateDir);
-  const config = join(dir, 'vigie.yaml');
-  copyFileSync(DEMO_CONFIG, config);
+  desk.addKeys(config);
   const loaded = loadConfig(config, { env: environment, mode: 'run', files: false });
+  const { order, tracks, fault } = await passages.written(stateDir, loaded);
+  isEnding.signal.throwIfAborted();
+  if (fault !== undefined) say(`Passages of the clip could not be made: ${printable(fault, 500)}`);
+  if (tracks !== undefined) tellPassages(tracks, desk);
   const agent = new AgentProcess(
     [
       // What is tried on the page is written to the demo's own copy.
@@ -134,13 +152,12 @@ async function start(): Promise<void> {
         : []),
       ...[process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
     ],
-    { ...environment, ...ownOrder(loaded, source, dir, 'demonstration') },
+    { ...environment, ...ownOrder(loaded, source, dir, 'demonstration', order) },
     logPath,
   );
   undo.push(() => agent.stop());
   const gone = agent.start();
   say(`Agent    on ${shownSource(source)}; its log: ${relative(process.cwd(), logPath)}`);
-  await showConsole();
   if (values.page) {
     const page = await startPage({ program: PROGRAM, dir, stateDir, outDir });
     undo.push(() => page.stop());
@@ -157,14 +174,25 @@ async function start(): Promise<void> {
   );
 }
 
-/** Of the operators, on what the archive has; it goes on by itself until the demo ends. */
-async function showConsole(): Promise<void> {
-  const consoleProcess = new ConsoleProcess({ database, outDir });
-  undo.push(() => consoleProcess.stop());
-  const { url, gone } = await consoleProcess.start();
+/** Of the operators, on what the archive has, with the signer of their questions; both run until the demo ends. */
+async function showConsole(desk: Desk): Promise<void> {
+  const consoleProcess = new ConsoleProcess({ database, outDir, signer: desk.socket });
+  undo.push(() => Promise.all([consoleProcess.stop(), desk.stop()]).then(() => undefined));
+  const [{ url, gone }, signer] = await Promise.all([consoleProcess.start(), desk.start()]);
+  void signer.gone.then((reason) => finish({ code: 1, message: `demo: the signer ended: ${reason}` }));
   say(`Console  ${url} as the room’s operators have it; this link lets in whoever has it`);
   if (values.open) openInBrowser(url, dir, process.env, say);
   void gone.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
+}
+
+/** How one sees the hour that was made, and what it takes to ask about persons. */
+function tellPassages(tracks: number, { room, magistrate }: Desk): void {
+  const vigie = `node ${relative(process.cwd(), PROGRAM)}`;
+  say(`Passages press g t in the console: an hour of ${tracks} tracks, made from the clip`);
+  say('         vehicles need one key; a question about persons that was saved there is approved by:');
+  say(
+    `         ${vigie} tracks --room ${room} --sign ${magistrate} --question question.json --approve approval.json`,
+  );
 }
 
 function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed): Room {

@@ -1,0 +1,90 @@
+/**
+ * The log of tracks of a box that has just been started, with an hour in it: what vision saw in a clip of some seconds, over
+ * and over.
+ *
+ * INVARIANTS: it is written by the code that writes a box's log, under the grant of the order that the box will run under,
+ * and ends before the box begins. Each round of the clip has track numbers of its own.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Observation } from '../../../agent/contract/observation.ts';
+import type { GapReason, TrackLogGrant } from '../../../agent/contract/track-log.ts';
+import { CoverageRecorder } from '../../../agent/tracks/coverage.ts';
+import { openTrackDatabase } from '../../../agent/tracks/database.ts';
+import { writeHeld } from '../../../agent/tracks/held.ts';
+import { type TrackPiece, TrackRecorder } from '../../../agent/tracks/recorder.ts';
+import { TrackStore, type View } from '../../../agent/tracks/store.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+export interface MadeHour {
+  /** Of the agent that has not been started yet. */
+  readonly stateDir: string;
+  /** `retention.tracksMiB` of its configuration. */
+  readonly limitMiB: number;
+  readonly grant: TrackLogGrant;
+  readonly order: string;
+  /** Address of the camera, as the order names it. */
+  readonly camera: string;
+  /** When the hour ends, ms since the epoch. */
+  readonly endsMs: number;
+  /** Why the log has nothing of the time after it until the box looks. */
+  readonly why: GapReason;
+}
+
+/** Writes the hour; returns how many tracks it has. Throws AgentError where the file cannot be written. */
+export function writeHour(observations: readonly Observation[], hour: MadeHour): number {
+  const { grant, order, camera, endsMs, why } = hour;
+  const [first, last] = [observations[0], observations.at(-1)];
+  if (first === undefined || last === undefined) return 0;
+  const pieces: TrackPiece[] = [];
+  const recorder = new TrackRecorder({ grant, keep: (piece) => pieces.push(piece), drop: () => undefined });
+  const coverage = new CoverageRecorder();
+  const fromMs = endsMs - HOUR_MS;
+  for (const observation of overAndOver(observations, fromMs, endsMs)) {
+    if (observation.atMs === first.atMs) recorder.end();
+    coverage.note('seen', observation.wallMs);
+    recorder.observe(observation);
+  }
+  recorder.end();
+  coverage.end(why, undefined);
+  const { widthPx, heightPx } = first.source;
+  const view: View = { fromMs, camera, aspect: widthPx / heightPx };
+  mkdirSync(hour.stateDir, { recursive: true, mode: 0o700 });
+  const file = join(hour.stateDir, 'tracks.db');
+  const store = new TrackStore(openTrackDatabase(file, hour.limitMiB), hour.limitMiB);
+  try {
+    writeHeld(store, { grant, order, notAfterMs: endsMs + DAY_MS, beganMs: fromMs, evictedMs: 0 });
+    store.write({ pieces, spans: coverage.take(), views: [view] });
+  } finally {
+    store.close();
+  }
+  return new Set(pieces.map(({ track }) => track)).size;
+}
+
+/** The observations as if the clip had been played again and again between the two moments, by the wall clock. */
+function* overAndOver(
+  observations: readonly Observation[],
+  fromMs: number,
+  endsMs: number,
+): Generator<Observation> {
+  const startMs = observations[0]?.atMs ?? 0;
+  const clipMs = (observations.at(-1)?.atMs ?? startMs) - startMs;
+  const roundMs = clipMs + clipMs / Math.max(1, observations.length - 1);
+  const numbers = new Map<number, number>();
+  for (const { tracks } of observations) {
+    for (const { id } of tracks) if (!numbers.has(id)) numbers.set(id, numbers.size + 1);
+  }
+  for (let round = 0; fromMs + round * roundMs < endsMs; round += 1) {
+    for (const observation of observations) {
+      const wallMs = fromMs + round * roundMs + observation.atMs - startMs;
+      if (wallMs >= endsMs) return;
+      const tracks = observation.tracks.map((track) => ({
+        ...track,
+        id: round * numbers.size + (numbers.get(track.id) ?? 0),
+      }));
+      yield { ...observation, wallMs, tracks };
+    }
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * What the demo's order says of a log of tracks, and the hour that is in that log before the agent starts: made from the
+ * clip, and labelled so by the number of the order. A camera has none.
+ */
+import { existsSync } from 'node:fs';
+import { SingleBar } from 'cli-progress';
+import { systemClock } from '../../../agent/base/clock.ts';
+import { messageOf } from '../../../agent/base/errors.ts';
+import { makeLogger } from '../../../agent/base/log.ts';
+import { loadConfig } from '../../../agent/config/load.ts';
+import type { Authorisation } from '../../../agent/contract/authorisation.ts';
+import { cameraAddress } from '../../../agent/contract/camera-address.ts';
+import type { Config } from '../../../agent/contract/config.ts';
+import type { Observation } from '../../../agent/contract/observation.ts';
+import type { TrackLogGrant } from '../../../agent/contract/track-log.ts';
+import { ClockSync } from '../../../agent/health/clock-sync.ts';
+import { permitReplay } from '../../../agent/restraint/permit.ts';
+import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
+import { writeHour } from './made-hour.ts';
+import { observeClip } from './observed-clip.ts';
+
+/** As the demo's box has it (config.yaml). */
+const FPS = 5;
+const FILE = 'file:';
+
+const GRANT: TrackLogGrant = {
+  purpose: 'demonstration',
+  legalBasis: 'none: a demonstration',
+  grade: 'persons',
+  magistrate: 'Demonstration: nobody has authorised it',
+  zones: 'all',
+  colour: true,
+  days: 1,
+  spanHours: 24,
+  budget: { case: 1_000_000, keyDay: 1_000_000, day: 1_000_000 },
+};
+const ORDER = 'demonstration-1';
+const ORDER_OF_HOUR = `${ORDER}: the hour before its start was made from the clip`;
+
+export interface Hour {
+  /** For the order under which the agent is to run. */
+  readonly order: Required<Pick<Authorisation, 'order' | 'tracks'>>;
+  /** Tracks that were written; undefined: there is no hour. */
+  readonly tracks: number | undefined;
+  /** Why there is none, where there could have been one. */
+  readonly fault: string | undefined;
+}
+
+/** The replay of the clip, which takes some seconds beside whatever else is being started. */
+export class Passages {
+  readonly #source: string;
+  readonly #log = makeLogger('demo', 'silent');
+  readonly #observed: Promise<Observation[] | string | undefined>;
+  readonly #clock = new ClockSync({ clock: systemClock, log: this.#log });
+  #share = 0;
+  #bar: SingleBar | undefined;
+
+  /** Begins at once. `config`: file of the demo's configuration; `signal` ends it early. */
+  constructor(config: string, source: string, signal: AbortSignal) {
+    this.#source = source;
+    this.#observed = this.#observe(config, signal).catch(messageOf);
+  }
+
+  /** Resolves when the hour is in the log of the agent with this state folder, which has not been started yet. */
+  async written(stateDir: string, { retention }: Pick<Config, 'retention'>): Promise<Hour> {
+    const observed = await this.#shown();
+    const none = { order: { order: ORDER, tracks: GRANT }, tracks: undefined };
+    if (!Array.isArray(observed)) return { ...none, fault: observed };
+    await this.#clock.start();
+    await this.#clock.stop();
+    const tracks = writeHour(observed, {
+      ...{ stateDir, limitMiB: retention.tracksMiB, grant: GRANT, order: ORDER_OF_HOUR },
+      camera: cameraAddress(this.#source),
+      endsMs: Date.now(),
+      // The agent keeps nothing until its clock is set.
+      why: this.#clock.synced ? 'not-running' : 'clock-not-set',
+    });
+    return { order: { order: ORDER_OF_HOUR, tracks: GRANT }, tracks, fault: undefined };
+  }
+
+  async #observe(file: string, signal: AbortSignal): Promise<Observation[] | undefined> {
+    // What is wrong with a clip is for the agent to say.
+    if (!this.#source.startsWith(FILE) || !existsSync(this.#source.slice(FILE.length))) return undefined;
+    // A broker of its own comes later; a replay publishes nothing.
+    const env = { VIGIE_CAMERA_SOURCE: this.#source, VIGIE_MQTT_URL: 'mqtt://localhost' };
+    const config = loadConfig(file, { env, mode: 'replay' });
+    const permit = permitReplay(config);
+    const camera = { source: this.#source, fps: FPS };
+    const settings = visionSettings(config, permit, { mode: 'replay', camera });
+    return observeClip({
+      ...{ permit, signal, log: this.#log },
+      settings: { ...settings, detections: false, vehicleColours: true },
+      onProgress: (share) => {
+        this.#share = share;
+        this.#bar?.update(share);
+      },
+    });
+  }
+
+  /** Waits for it, with a bar on a terminal. */
+  async #shown(): Promise<Observation[] | string | undefined> {
+    if (process.stderr.isTTY && this.#source.startsWith(FILE)) {
+      const format = 'Passages {bar} {percentage}% of the clip, from which an hour of tracks is made';
+      const stream = process.stderr;
+      this.#bar = new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true });
+      this.#bar.start(1, this.#share);
+    }
+    try {
+      return await this.#observed;
+    } finally {
+      this.#bar?.stop();
+    }
+  }
+}
