@@ -115,6 +115,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
     ],
     coverage: { seen: 0.71, watched: 0.12, gaps: gapsFrom(fromMs), more: 0 },
     matches: question.answer === 'coverage' ? 0 : 34,
+    stopped: null,
     tracks: found.map((one) => ({
       ...one,
       video: {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
+import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest } from '../../scripts/programs/room/contract/tracks.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { putCamera } from '../lib/console-rows.ts';
@@ -220,6 +221,14 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   const line = box.asked.at(-1)?.question.where as { line: [number, number][] } | undefined;
   t.match(box.asked.at(-1)?.question, { answer: 'tracks', view: VIEW, colours: ['white'] });
   t.match(line, { direction: 'right' });
+  const wanted = await page.$$eval('.t-list li', (rows) =>
+    rows.map((row) => row.querySelector('.t-wanted') !== null),
+  );
+  t.ok(
+    wanted[0] === true && !wanted.slice(wanted.indexOf(false)).includes(true),
+    'white ones come first, marked',
+  );
+  t.match(await shown.text('.t-list li'), 'colour asked for');
   for (const [i, [x, y]] of (
     [
       [0.2, 0.5],
@@ -406,17 +415,31 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   };
   await choose('other.json', { nothing: 'of it' });
   await until('document.querySelector(".t-approval .fault") !== null');
-  const signed = {
-    payloadType: 'application/vnd.vigie.track-approval+json',
-    payload: 'e30=',
-    signatures: [],
-  };
+  const signed = { payloadType: TRACK_APPROVAL_TYPE, payload: 'e30=', signatures: [] };
   await choose('approval.json', signed);
   await until('document.querySelector(".t-approval").textContent.includes("approval.json")');
   box.refusal = undefined;
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-result") !== null');
   t.match(box.asked.at(-1), { approval: signed });
+  await press(page, 'Change the question');
+  await until('document.querySelector(".t-command code") !== null');
+  t.match(
+    await shown.text('.t-command'),
+    /vigie tracks .* --approve approval\.json --box square-1 .*--to 2026/,
+  );
+  await press(page, 'Look up again');
+  await until('document.querySelector("#ask-tracks:not([disabled])") !== null');
+  t.notOk('approval' in (box.asked.at(-1) ?? {}), 'which it is not about');
+  box.change = { grade: 'persons', stopped: 'refused by square-1: the budget is used up', more: 3 };
+  await page.evaluate(
+    `[...document.querySelectorAll('.t-chips label')].find((one) => one.textContent === 'car').click()`,
+  );
+  await until('document.querySelector(".t-approval") === null');
+  await page.click('#ask-tracks');
+  await until('document.querySelector(".t-result .notice") !== null');
+  t.match(await shown.text('.t-result .notice'), /no further page, 3 tracks .*the budget is used up/);
+  t.match(box.asked.at(-1), { question: { classes: ['car'] } });
   t.same(shown.complaints, []);
 }
 

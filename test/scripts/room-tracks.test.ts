@@ -252,7 +252,10 @@ void t.test('what may not be asked is refused in one line, and a refusal of the 
   );
   t.match(await post({}), {
     status: 200,
-    json: { matches: 3, more: 1, tracks: [{ track: 1 }, { track: 2 }] },
+    json: {
+      ...{ matches: 3, more: 1, tracks: [{ track: 1 }, { track: 2 }] },
+      stopped: 'refused by alpha: rate-limited: the budget is used up',
+    },
   });
   t.match((await entriesOf(db, 'ask-tracks')).at(-1), {
     more: { given: 2, stopped: 'refused by alpha: rate-limited: the budget is used up' },

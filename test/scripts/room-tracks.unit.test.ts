@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { FoundTrack } from '../../agent/contract/track-log.ts';
+import { approvalCommand } from '../../scripts/programs/room/app/tracks/command.ts';
 import { HEAT_COLUMNS, heatOf } from '../../scripts/programs/room/app/tracks/heat.ts';
 import {
   arrowsOf,
@@ -186,6 +187,51 @@ t.test('gaps stand in the list at their place in time', (t) => {
   t.same(listRows([], []), []);
   t.equal(gapAt(gaps, START + 300_000), undefined, 'its end is not in it');
   t.equal(gapAt(gaps, START + 299_999)?.why, 'blind');
+  t.end();
+});
+
+t.test('tracks with a colour that was asked for stand first in the list, and no other is left out', (t) => {
+  const tracks = playedTracks([
+    track(100, { colours: ['white'] }),
+    track(0, { colours: ['grey', 'white'] }),
+    track(50, { colours: ['blue'] }),
+    track(400),
+  ]);
+  const rows = listRows(tracks, [gap(60, 70)], ['white']);
+  t.same(
+    rows.map((row) => (row.kind === 'gap' ? row.gap.why : row.track.index)),
+    [0, 1, 2, 'blind', 3],
+  );
+  t.end();
+});
+
+t.test('a question is a command line with the exact place, for a second person to sign', (t) => {
+  const asked = { box: 'square-1', case: '2026/1432', reason: "the boy's bicycle; rm -rf $HOME" };
+  const span = { from: '2026-11-12T21:00:00Z', to: '2026-11-12T21:20:00.000Z' };
+  const line: [number, number][] = [
+    [0.125, 0.5],
+    [1, 0.7501],
+  ];
+  t.equal(
+    approvalCommand({
+      ...asked,
+      question: {
+        ...{ ...span, answer: 'tracks', classes: ['person', 'dog'], colours: ['white'], view: iso(0) },
+        ...{ daily: { from: '22:00', to: '05:00' } },
+        where: { line: line as [[number, number], [number, number]], direction: 'left' },
+      },
+    }),
+    'vigie tracks --room room.yaml --sign KEY.pem --approve approval.json --box square-1 --case 2026/1432 ' +
+      "--reason 'the boy'\\''s bicycle; rm -rf $HOME' --from 2026-11-12T21:00:00.000Z " +
+      '--to 2026-11-12T21:20:00.000Z --daily 22:00-05:00 --class person dog --colour white ' +
+      '--view 2026-11-12T22:00:00.000Z --line 0.125,0.5,1,0.7501 --direction left',
+  );
+  const polygon: [number, number][] = [...line, [0, 1]];
+  const where = { polygon, does: 'stays', atLeastS: 30 } as const;
+  t.match(
+    approvalCommand({ ...asked, question: { ...span, answer: 'count', view: iso(0), where } }),
+    / --area '0\.125,0\.5 1,0\.7501 0,1' --does stays --at-least 30 --count$/,
+  );
   t.end();
 });
 

@@ -120,7 +120,7 @@ export async function dispatch(incident: Incident): Promise<boolean> {
       dispatchedBy: session.value?.user ?? null,
       dispatchedAt: new Date(nowMs()).toISOString(),
     },
-    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/dispatch`, { revision }, key),
+    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/dispatch`, { revision }, { key }),
     done: (now) => words.value.done.dispatch(nameOf(now)),
   });
 }
@@ -139,7 +139,7 @@ export function note(incident: Incident, text: string, key: string): Promise<boo
   return act({
     incident,
     change: {},
-    send: () => post<Incident>(`/api/incidents/${incident.no}/note`, { text }, key),
+    send: () => post<Incident>(`/api/incidents/${incident.no}/note`, { text }, { key }),
     done: () => words.value.done.note,
   });
 }
@@ -156,7 +156,7 @@ export function reassign(incident: Incident, to: string): Promise<boolean> {
 /** What was closed stays so; a new entry is opened, and shown. */
 export async function reopen({ no, revision }: Incident): Promise<void> {
   try {
-    const entry = await post<Incident>(`/api/incidents/${no}/reopen`, { revision }, newKey());
+    const entry = await post<Incident>(`/api/incidents/${no}/reopen`, { revision }, { key: newKey() });
     settle(entry);
     tell('good', words.value.done.reopen(entry.no));
     go(`/incidents/${entry.no}`);

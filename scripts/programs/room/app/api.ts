@@ -11,6 +11,8 @@ import { expired, session } from './session.ts';
 
 /** A database that is being restarted answers after seconds; longer than this nobody waits at a screen. */
 const ANSWER_MS = 20_000;
+/** A box may answer in many pages; the signer asks for no further one after 45 s, and waits 30 s at most for the last. */
+export const LONG_ANSWER_MS = 80_000;
 /** More than a person does between the end of a session and noticing it. */
 const KEPT_MAX = 20;
 const KEPT = 'kept-acts';
@@ -45,11 +47,18 @@ export function get<T>(path: string): Promise<T> {
   return asked<T>(path, {});
 }
 
-/** Rejects with ApiProblem. `key`: of an act that must not be done twice. */
-export function post<T>(path: string, body: unknown, key?: string): Promise<T> {
+interface Posting {
+  /** Of an act that must not be done twice. */
+  readonly key?: string | undefined;
+  /** How long the answer is waited for, ms. */
+  readonly withinMs?: number;
+}
+
+/** Rejects with ApiProblem. */
+export function post<T>(path: string, body: unknown, { key, withinMs }: Posting = {}): Promise<T> {
   const { user } = session.value ?? {};
   const act = user === undefined ? undefined : { id: newKey(), user, path, body, key };
-  return asked<T>(path, posting(body, key), act);
+  return asked<T>(path, posting(body, key), act, withinMs);
 }
 
 /** Random and never used before; also where the page is not a secure context. */
@@ -77,9 +86,9 @@ function posting(body: unknown, key: string | undefined): RequestInit {
   };
 }
 
-async function asked<T>(path: string, init: RequestInit, act?: KeptAct): Promise<T> {
+async function asked<T>(path: string, init: RequestInit, act?: KeptAct, withinMs = ANSWER_MS): Promise<T> {
   for (;;) {
-    const response = await reached(path, init);
+    const response = await reached(path, init, withinMs);
     if (response.ok) return (await jsonOf(response)) as T;
     const problem = await problemOf(response);
     const user = session.value?.user;
@@ -93,9 +102,9 @@ async function asked<T>(path: string, init: RequestInit, act?: KeptAct): Promise
   }
 }
 
-async function reached(path: string, init: RequestInit): Promise<Response> {
+async function reached(path: string, init: RequestInit, withinMs: number): Promise<Response> {
   try {
-    const signal = AbortSignal.timeout(ANSWER_MS);
+    const signal = AbortSignal.timeout(withinMs);
     return await fetch(path, { cache: 'no-store', credentials: 'same-origin', signal, ...init });
   } catch {
     throw new ApiProblem(0, '');

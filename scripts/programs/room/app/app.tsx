@@ -47,7 +47,7 @@ async function sendKept(user: string): Promise<void> {
   for (const { path, body, key, ...act } of kept) {
     if (act.user !== user) continue;
     try {
-      await post(path, body, key);
+      await post(path, body, { key });
       sent += 1;
     } catch (error) {
       tell('bad', explain(error));

@@ -69,6 +69,7 @@ export const TrackAnswer = Type.Object(
       maxItems: ROOM_TRACKS_MAX,
     }),
     more: { ...Count, description: 'matches beyond these' },
+    stopped: Nullable(Text(700, 'why the box gave no further page, where it did not')),
     left: TrackResult.properties.left,
   },
   { ...strict, $id: 'TrackAnswer' },

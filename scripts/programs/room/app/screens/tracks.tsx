@@ -1,7 +1,7 @@
 /** What passed one camera: a question to the box's log of tracks, drawn on its view, and the answer as list, bar and replay. */
 import { useEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
-import { chosen as chosenCamera, watchFleet } from '../desk/fleet.ts';
+import { chosen as chosenCamera, fleet, watchFleet } from '../desk/fleet.ts';
 import { Head } from '../desk/parts.tsx';
 import { Approval } from '../tracks/approval.tsx';
 import { DrawingPicture, PlaceFields } from '../tracks/drawing.tsx';
@@ -32,6 +32,11 @@ export function TracksScreen() {
       form.value = { ...form.value, box: chosenCamera.value.split('/')[1] ?? '' };
     return watchFleet();
   }, []);
+  const [first, ...others] = fleet.value?.values() ?? [];
+  const only = others.length === 0 ? first?.box : undefined;
+  useEffect(() => {
+    if (only !== undefined && form.value.box === '') form.value = { ...form.value, box: only };
+  }, [only]);
   const got = answer.value;
   const isShown = got !== undefined && !isAskingAnew.value;
   return (

@@ -1,10 +1,12 @@
-/** A question about persons is signed by two: it is saved for the second, whose approval is chosen as a file. */
+/** A question about persons is signed by two: it is saved, or told as a command, for the second, whose approval is chosen as a file. */
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { plain } from '../desk/say.ts';
+import { tell } from '../toasts.ts';
 import { trackWords } from '../words/tracks.ts';
-import { approval, isApprovalNeeded, wholeQuestion } from './question.ts';
+import { approvalCommand } from './command.ts';
+import { approval, coverage, isApprovalNeeded, isFormWhole, wholeQuestion } from './question.ts';
 
 /** A larger file is something else. */
 const FILE_BYTES_MAX = 16_384;
@@ -23,6 +25,7 @@ export function Approval() {
       <p class="t-acts">
         <Button onClick={save}>{texts.save}</Button>
       </p>
+      {coverage.value !== undefined && isFormWhole.value && <ByCommand />}
       <div class="field">
         <label for={id}>{texts.file}</label>
         <input
@@ -39,6 +42,29 @@ export function Approval() {
         </p>
       </div>
     </fieldset>
+  );
+}
+
+/** The same question, for a second person who has the command line alone. */
+function ByCommand() {
+  const { approval: texts } = trackWords.value;
+  const command = approvalCommand(wholeQuestion());
+  const copy = async (): Promise<void> => {
+    try {
+      await navigator.clipboard.writeText(command);
+      tell('good', texts.copied);
+    } catch {
+      tell('bad', texts.notCopied);
+    }
+  };
+  return (
+    <div class="t-command">
+      <p class="hint">{texts.command}</p>
+      <code>{plain(command)}</code>
+      <p class="t-acts">
+        <Button onClick={() => void copy()}>{texts.copy}</Button>
+      </p>
+    </div>
   );
 }
 

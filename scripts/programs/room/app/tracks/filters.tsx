@@ -5,10 +5,8 @@ import { Check } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
-import { answerKind, classes, colours, type TrackClass } from './question.ts';
+import { answerKind, classes, colours, type TrackClass, VEHICLES } from './question.ts';
 import { classText } from './say.ts';
-
-const VEHICLES: readonly TrackClass[] = ['car', 'motorcycle', 'bus', 'truck'];
 
 /** `grade`: of what the box keeps; what it does not keep cannot be asked for. */
 export function Filters({ grade }: Pick<TrackAnswer, 'grade'>) {

@@ -9,7 +9,7 @@ import { UNSURE } from './figures.ts';
 import { choose, chosen, gaps, seek, shown, span, tracks } from './player.ts';
 import { answer } from './question.ts';
 import type { Gap, PlayedTrack } from './replay.ts';
-import { listRows } from './rows.ts';
+import { isWanted, listRows } from './rows.ts';
 import { classText, moment } from './say.ts';
 
 /** Rows that are drawn before somebody asks for more; each has a few elements. */
@@ -18,9 +18,10 @@ const DRAWN_MAX = 2500;
 export function TrackList() {
   const { list } = trackWords.value;
   const root = useRef<HTMLOListElement>(null);
+  const wanted = answer.value?.asked.question.colours;
   const rows = useMemo(
-    () => listRows(tracks.value, gaps.value).slice(0, DRAWN_MAX),
-    [tracks.value, gaps.value],
+    () => listRows(tracks.value, gaps.value, wanted).slice(0, DRAWN_MAX),
+    [tracks.value, gaps.value, wanted],
   );
   /** The one that Tab leads to. */
   const stop = useSignal(0);
@@ -82,7 +83,7 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
   const { list, colours } = trackWords.value;
   const isChosen = useComputed(() => chosen.value === track.index).value;
   const { found, atMs, fromMs, toMs, index } = track;
-  const where = answer.value?.asked.question.where;
+  const { where, colours: wanted = [] } = answer.value?.asked.question ?? {};
   const does = where !== undefined && 'does' in where ? where.does : undefined;
   const facts = [
     list.inView(lasting((toMs - fromMs) / 1000)),
@@ -101,12 +102,17 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
         <b>{moment(atMs, span.value.toMs - span.value.fromMs)}</b>
         <span>
           {found.colours.map((name) => (
-            <i key={name} class={`t-colour ${name}`} title={colours[name]} />
+            <i
+              key={name}
+              class={`t-colour ${name}${wanted.includes(name) ? ' t-wanted' : ''}`}
+              title={colours[name]}
+            />
           ))}
           {found.colours[0] !== undefined && (
             <span class="unseen">{found.colours.map((c) => colours[c]).join(', ')} </span>
           )}
           {classText(found.class)} <span class="quiet">{facts.join(' · ')}</span>
+          {isWanted(track, wanted) && <Mark text={list.wanted} about={list.wantedAbout} />}
           {found.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(found.score))} />}
           {!found.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
           {found.cut && <Mark text={list.cut} about={list.cutAbout} />}

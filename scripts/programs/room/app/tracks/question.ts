@@ -4,7 +4,7 @@ import { unreadableOf } from '../../../../../agent/contract/case.ts';
 import type { Colour } from '../../../../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest, TrackStillAnswer } from '../../contract/tracks.ts';
 import { explain } from '../acts.ts';
-import { ApiProblem, post } from '../api.ts';
+import { ApiProblem, LONG_ANSWER_MS, post } from '../api.ts';
 import { type Interval, lastHours } from '../desk/interval.tsx';
 import { desk } from '../words/desk.ts';
 import { asPlace, type Drawn, isFaulty } from './place.ts';
@@ -12,8 +12,10 @@ import { asPlace, type Drawn, isFaulty } from './place.ts';
 type Question = TrackRequest['question'];
 export type TrackClass = NonNullable<Question['classes']>[number];
 export type AnsweredView = TrackAnswer['views'][number];
+export const VEHICLES: readonly TrackClass[] = ['car', 'motorcycle', 'bus', 'truck'];
 /** As the contract has it. */
 const COUNT_STEP_MS = 600_000;
+const PATIENCE = { withinMs: LONG_ANSWER_MS };
 
 export const form = signal({ box: '', case: '', reason: '' });
 /** Empty before the screen is first shown: the room's clock is known then. */
@@ -44,9 +46,12 @@ export const askedStill = signal<{ box: string; view: string | null; at: string;
   undefined,
 );
 
-export const isApprovalNeeded = computed(
-  () => wasApprovalMissing.value || coverage.value?.grade === 'persons' || answer.value?.grade === 'persons',
-);
+/** A question about vehicles alone is asked by one key, whatever the box keeps. */
+export const isApprovalNeeded = computed(() => {
+  const isOfVehicles = classes.value.size > 0 && [...classes.value].every((one) => VEHICLES.includes(one));
+  const { grade } = coverage.value ?? answer.value ?? {};
+  return !isOfVehicles && (wasApprovalMissing.value || grade === 'persons');
+});
 
 /** What was looked up is of another camera or time than what stands in the form. */
 export const isStale = computed(() => {
@@ -106,7 +111,8 @@ export function wholeQuestion(): TrackRequest {
     question: {
       ...request.question,
       ...(classes.value.size > 0 && { classes: [...classes.value] }),
-      ...(colours.value.size > 0 && { colours: [...colours.value] }),
+      // They put tracks in order, which a number has none of.
+      ...(colours.value.size > 0 && request.question.answer === 'tracks' && { colours: [...colours.value] }),
       ...(place !== undefined && view !== undefined && { view, where: asPlace(place) }),
     },
   };
@@ -115,9 +121,7 @@ export function wholeQuestion(): TrackRequest {
 export async function lookUp(): Promise<void> {
   tried.value = true;
   if (!isFormWhole.value || asking.value !== undefined) return;
-  const got = await asked('coverage', () =>
-    post<TrackAnswer>('/api/tracks', { ...base('coverage'), ...approved() }),
-  );
+  const got = await asked('coverage', () => post<TrackAnswer>('/api/tracks', base('coverage'), PATIENCE));
   if (got === undefined) return;
   const isOther = coverage.value?.asked.box !== got.asked.box;
   coverage.value = got;
@@ -132,7 +136,7 @@ export async function ask(): Promise<void> {
   const hasFault = drawn.value !== undefined && isFaulty(drawn.value);
   if (!isFormWhole.value || isStale.value || hasFault || asking.value !== undefined) return;
   const got = await asked('answer', () =>
-    post<TrackAnswer>('/api/tracks', { ...wholeQuestion(), ...approved() }),
+    post<TrackAnswer>('/api/tracks', { ...wholeQuestion(), ...approved() }, PATIENCE),
   );
   if (got === undefined) return;
   answer.value = got;
@@ -147,7 +151,7 @@ export async function askStill(): Promise<void> {
   if (asking.value !== undefined) return;
   const { box, case: number, reason } = base('coverage');
   const got = await asked('still', () =>
-    post<TrackStillAnswer>('/api/tracks/still', { box, case: number, reason }),
+    post<TrackStillAnswer>('/api/tracks/still', { box, case: number, reason }, PATIENCE),
   );
   if (got === undefined) return;
   const bytes = Uint8Array.from(atob(got.jpeg), (letter) => letter.charCodeAt(0));
@@ -158,7 +162,7 @@ export async function askStill(): Promise<void> {
 }
 
 function approved(): Pick<TrackRequest, 'approval'> {
-  return approval.value === undefined ? {} : { approval: approval.value.envelope };
+  return approval.value === undefined || !isApprovalNeeded.value ? {} : { approval: approval.value.envelope };
 }
 
 /** Undefined where it was refused: that is told. */

@@ -19,7 +19,7 @@ function isCountOf({ asked, grade }: TrackAnswer): boolean {
 
 export function Result({ answer }: { readonly answer: TrackAnswer }) {
   const { summary } = trackWords.value;
-  const { asked, matches, coverage, more, left } = answer;
+  const { asked, matches, coverage, more, left, stopped } = answer;
   const { question } = asked;
   const sentence = useRef<HTMLParagraphElement>(null);
   // Whoever does not see the screen change hears the answer.
@@ -40,7 +40,8 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
           {coverageText(place, coverage).slice(place.length)}
         </p>
       </div>
-      {more > 0 && <Notice tone="warn">{summary.more(count(more))}</Notice>}
+      {stopped !== null && <Notice tone="warn">{summary.stopped(count(more), plain(stopped))}</Notice>}
+      {more > 0 && stopped === null && <Notice tone="warn">{summary.more(count(more))}</Notice>}
       {isCount ? (
         <Count answer={answer} />
       ) : (

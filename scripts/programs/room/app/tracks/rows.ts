@@ -5,13 +5,29 @@ export type ListRow =
   | { readonly kind: 'track'; readonly track: PlayedTrack; readonly startMs: number }
   | { readonly kind: 'gap'; readonly gap: Gap; readonly startMs: number };
 
-/** By the time of what was asked about; a gap that begins with a track stands before it. */
-export function listRows(tracks: readonly PlayedTrack[], gaps: readonly Gap[]): ListRow[] {
+/**
+ * Tracks that have a colour that was asked for, in the order of the answer; then the others and the gaps, by the time of what
+ * was asked about. A gap that begins with a track stands before it.
+ */
+export function listRows(
+  tracks: readonly PlayedTrack[],
+  gaps: readonly Gap[],
+  wanted: readonly string[] = [],
+): ListRow[] {
+  const rowOf = (track: PlayedTrack): ListRow => ({ kind: 'track', track, startMs: track.atMs });
   const rows: ListRow[] = [
     ...gaps.map((gap): ListRow => ({ kind: 'gap', gap, startMs: gap.fromMs })),
-    ...tracks.map((track): ListRow => ({ kind: 'track', track, startMs: track.atMs })),
+    ...tracks.filter((track) => !isWanted(track, wanted)).map(rowOf),
   ];
-  return rows.sort((a, b) => a.startMs - b.startMs);
+  return [
+    ...tracks.filter((track) => isWanted(track, wanted)).map(rowOf),
+    ...rows.sort((a, b) => a.startMs - b.startMs),
+  ];
+}
+
+/** It has a colour that was asked for. */
+export function isWanted({ found }: PlayedTrack, wanted: readonly string[]): boolean {
+  return found.colours.some((name) => wanted.includes(name));
 }
 
 /** How many there were in each of `many` equal parts of the time, by the moment of what was asked about. */

@@ -1,7 +1,7 @@
 /** When the box looked in the time that is asked about, and which views there were. */
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
-import { count, when } from '../desk/say.ts';
+import { count, plain, when } from '../desk/say.ts';
 import { desk } from '../words/desk.ts';
 import { trackWords } from '../words/tracks.ts';
 import { chosenView, drawn, viewOfNow } from './question.ts';
@@ -11,7 +11,7 @@ import { TimeBar } from './time-bar.tsx';
 
 export function Sight({ answer }: { readonly answer: TrackAnswer }) {
   const { views, grades, summary } = trackWords.value;
-  const { asked, coverage, kept, grade } = answer;
+  const { asked, coverage, kept, grade, order } = answer;
   const { from, to } = asked.question;
   const days = desk.value.days(kept.days);
   return (
@@ -22,6 +22,7 @@ export function Sight({ answer }: { readonly answer: TrackAnswer }) {
         {grades[grade]} {kept.oldest === null ? views.keptNone(days) : views.kept(days, when(kept.oldest))}{' '}
         {coverage.more > 0 && summary.moreGaps(count(coverage.more))}
       </p>
+      <p class="quiet t-order">{summary.order(plain(order))}</p>
       {answer.views.length === 0 && <p>{views.none}</p>}
       {answer.views.length > 1 && <Views all={answer.views} />}
     </section>

@@ -37,7 +37,8 @@ const colours: Texts<Colour> = {
 const grades: Texts<TrackGrade> = {
   counts: 'Numbers only: this box tells no single track.',
   vehicles: 'Vehicles only: this box keeps no track of a person.',
-  persons: 'Persons too: every question needs a second signature and looks at 24 hours at most.',
+  persons:
+    'Persons too: a question about persons needs a second signature and looks at 24 hours at most. Vehicles alone need one.',
 };
 
 export const TRACKS_EN = {
@@ -121,6 +122,10 @@ export const TRACKS_EN = {
     bad: 'This file is not an approval.',
     taken: (name: string) => `Approval chosen: ${name}`,
     save: 'Save the question for signing',
+    command: 'What the second person runs, with their own key and the room’s file:',
+    copy: 'Copy the command',
+    copied: 'The command is copied.',
+    notCopied: 'The browser did not allow copying. The command is shown above.',
   },
   grades,
   gaps,
@@ -135,6 +140,7 @@ export const TRACKS_EN = {
       `${n === 1 ? 'one gap' : `${text} gaps`} (${share}): what passed then is not known`,
     join: (found: string, parts: readonly string[]) => `${found}: ${parts.join('; ')}.`,
     more: (n: string) => `${n} more are not shown here: narrow the question.`,
+    stopped: (n: string, why: string) => `The box gave no further page, ${n} tracks are missing here: ${why}`,
     moreGaps: (n: string) => `and ${n} shorter gaps`,
     left: (inCase: string, key: string, day: string) =>
       `Still to be told: ${inCase} tracks in this case, ${key} to this key and ${day} in all within 24 h.`,
@@ -149,6 +155,8 @@ export const TRACKS_EN = {
     inView: (time: string) => `in view ${time}`,
     stopped: (time: string) => `stood ${time}`,
     lasted: { stays: (time: string) => `stayed ${time}`, stops: (time: string) => `stopped ${time}` },
+    wanted: 'colour asked for',
+    wantedAbout: 'It has a colour that was asked for; names of colours are often wrong.',
     unsure: 'unsure',
     unsureAbout: (score: string) => `The detector was never surer than ${score}.`,
     unseen: 'out of sight then',

@@ -85,12 +85,16 @@ export const TRACKS_FR: TracksWords = {
     bad: 'Ce fichier n’est pas une approbation.',
     taken: (name) => `Approbation choisie : ${name}`,
     save: 'Enregistrer la question à signer',
+    command: 'Ce que la seconde personne lance, avec sa propre clé et le fichier de la salle :',
+    copy: 'Copier la commande',
+    copied: 'La commande est copiée.',
+    notCopied: 'Le navigateur n’a pas permis la copie. La commande figure ci-dessus.',
   },
   grades: {
     counts: 'Nombres seulement : ce boîtier ne communique aucun passage isolé.',
     vehicles: 'Véhicules seulement : ce boîtier ne garde aucun passage de personne.',
     persons:
-      'Personnes comprises : chaque question exige une seconde signature et porte sur 24 heures au plus.',
+      'Personnes comprises : une question sur des personnes exige une seconde signature et porte sur 24 heures au plus. Pour les seuls véhicules, une signature suffit.',
   },
   gaps: {
     'not-authorised': 'conservation non autorisée',
@@ -128,6 +132,7 @@ export const TRACKS_FR: TracksWords = {
       `${n === 1 ? 'une lacune' : `${text} lacunes`} (${share}) : ce qui est passé alors n’est pas connu`,
     join: (found, parts) => `${found} : ${parts.join(' ; ')}.`,
     more: (n) => `${n} de plus ne figurent pas ici : précisez la question.`,
+    stopped: (n, why) => `Le boîtier n’a pas donné la suite, ${n} passages manquent ici : ${why}`,
     moreGaps: (n) => `et ${n} lacunes plus courtes`,
     left: (inCase, key, day) =>
       `Reste à communiquer : ${inCase} passages dans cette procédure, ${key} à cette clé et ${day} en tout sur 24 h.`,
@@ -142,6 +147,8 @@ export const TRACKS_FR: TracksWords = {
     inView: (time) => `visible ${time}`,
     stopped: (time) => `à l’arrêt ${time}`,
     lasted: { stays: (time) => `resté ${time}`, stops: (time) => `arrêté ${time}` },
+    wanted: 'couleur demandée',
+    wantedAbout: 'Il porte une couleur demandée ; les noms de couleurs sont souvent faux.',
     unsure: 'incertain',
     unsureAbout: (score) => `Le détecteur n’a jamais dépassé ${score}.`,
     unseen: 'hors de vue alors',

@@ -1,0 +1,35 @@
+/** The command line by which a second person approves a question about persons, with the exact place that was drawn. */
+import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
+import type { TrackRequest } from '../../contract/tracks.ts';
+
+/** For a POSIX shell. */
+export function approvalCommand({ box, case: number, reason, question }: TrackRequest): string {
+  const { from, to, daily, classes, colours, view, where, answer } = question;
+  const words = [
+    ...['vigie', 'tracks', '--room', 'room.yaml', '--sign', 'KEY.pem', '--approve', 'approval.json'],
+    ...['--box', box, '--case', number, '--reason', reason, '--from', utc(from), '--to', utc(to)],
+    ...(daily === undefined ? [] : ['--daily', `${daily.from}-${daily.to}`]),
+    ...(classes === undefined ? [] : ['--class', ...classes]),
+    ...(colours === undefined ? [] : ['--colour', ...colours]),
+    ...(view === undefined ? [] : ['--view', view]),
+    ...(where === undefined ? [] : placeWords(where)),
+    ...(answer === 'count' ? ['--count'] : []),
+  ];
+  return words.map(quoted).join(' ');
+}
+
+function placeWords(where: TrackPlace): string[] {
+  if ('line' in where) return ['--line', where.line.flat().join(','), '--direction', where.direction];
+  const { polygon, does, atLeastS } = where;
+  const hasTime = does === 'stays' || does === 'stops';
+  return [
+    ...['--area', polygon.map((corner) => corner.join(',')).join(' '), '--does', does],
+    ...(hasTime ? ['--at-least', String(atLeastS)] : []),
+  ];
+}
+
+const utc = (time: string): string => new Date(time).toISOString();
+
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
