@@ -1,0 +1,258 @@
+/**
+ * The log of tracks from end to end: the agent on a street clip under a signed order, a real broker, `vigie tracks`, and the
+ * room's signer and console. One thing is made up: a timedatectl that says that the clock is set.
+ */
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { loadConfig } from '../../agent/config/load.ts';
+import type { HealthReport } from '../../agent/contract/health.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import type { RestraintRecord } from '../../agent/contract/search.ts';
+import type { TrackLogGrant, TrackResult } from '../../agent/contract/track-log.ts';
+import type { TrackAnswer } from '../../scripts/programs/room/contract/tracks.ts';
+import { authorised, authoriseFile } from '../lib/authority.ts';
+import { makeSigner } from '../lib/commands.ts';
+import { ask, enter, from, roomDatabase, wholeConsole } from '../lib/console.ts';
+import { putCamera } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { start, VIGIE } from '../lib/program.ts';
+import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+
+const SIGNER = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
+const SLOW_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const root = `vigie/${SITE}/${BOX}`;
+const GRANT: TrackLogGrant = {
+  purpose: 'searches after the fact',
+  legalBasis: 'Code de test, art. L. 2',
+  grade: 'persons',
+  magistrate: 'the prosecutor of Test',
+  zones: 'all',
+  days: 1,
+  spanHours: 24,
+  budget: { case: 5000, keyDay: 5000, day: 5000 },
+};
+
+/** A box on the clip, whose clock is set, and what the room hears of it. */
+async function makeBox(t: Test, room: Room) {
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  const signers = { desk: makeSigner('desk', ['tracks']), second: makeSigner('magistrate', ['tracks']) };
+  for (const [name, { privateKey }] of Object.entries(signers))
+    writeFileSync(join(dir, `${name}.pem`), privateKey.export({ type: 'pkcs8', format: 'pem' }), {
+      mode: 0o600,
+    });
+  const config = join(dir, 'vigie.json');
+  const content = {
+    ...{ site: SITE, box: BOX, metrics: { port: 0 } },
+    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+    mqtt: { ...room.config, ack: 'broker' },
+    commands: { keys: Object.values(signers).map((signer) => signer.config) },
+  };
+  writeFileSync(config, JSON.stringify(content));
+  authoriseFile(config, join(dir, 'order'), { tracks: GRANT });
+  const bin = join(dir, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'timedatectl'), '#!/bin/sh\necho yes\n', { mode: 0o755 });
+
+  const health: HealthReport[] = [];
+  /** For each reply that came: whether the question was in the journal by then. */
+  const wasJournaled: boolean[] = [];
+  const client = await clientOf(t, room, 'room');
+  client.on('message', (topic, payload, { properties }) => {
+    if (topic === `${root}/health`) health.push(JSON.parse(String(payload)) as HealthReport);
+    else {
+      const counter = Number(String(properties?.correlationData));
+      const { result } = JSON.parse(String(payload)) as { result?: unknown };
+      if (result !== undefined)
+        wasJournaled.push(recordsIn(stateDir, 'tracks').some((one) => one.counter === counter));
+    }
+  });
+  await client.subscribeAsync([`${root}/health`, `${root}/reply/#`], { qos: 1 });
+
+  const agent = start(t, 'env', [
+    ...[`PATH=${bin}:${process.env['PATH']}`, process.execPath, VIGIE],
+    ...['run', '--config', config, '--state', stateDir],
+  ]);
+  const vigie = async (...args: string[]) => {
+    const program = start(t, process.execPath, [VIGIE, ...args]);
+    const code = await program.ended;
+    return { code, out: program.out, err: program.err };
+  };
+  return { dir, stateDir, config, agent, health, wasJournaled, vigie };
+}
+
+function journalOf(stateDir: string): JournalContent[] {
+  const text = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => (JSON.parse(line) as { content: JournalContent }).content);
+}
+
+function recordsIn<T extends RestraintRecord['record']>(stateDir: string, kind: T) {
+  return journalOf(stateDir)
+    .flatMap((entry) => ('record' in entry ? [entry.record] : []))
+    .filter((record): record is Extract<RestraintRecord, { record: T }> => record.record === kind);
+}
+
+/** Rows of the log, and when its files were written last. */
+function stateOf(stateDir: string): object {
+  const file = join(stateDir, 'tracks.db');
+  const written = ['', '-wal'].map(
+    (suffix) => statSync(`${file}${suffix}`, { throwIfNoEntry: false })?.mtimeMs,
+  );
+  const db = new Database(file, { readonly: true });
+  try {
+    const count = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
+    return { written, rows: count('track'), spans: count('span'), spent: count('spent') };
+  } finally {
+    db.close();
+  }
+}
+
+const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
+
+t.test(
+  'what passed is asked after the fact, until no order allows it',
+  { skip, timeout: 180_000 },
+  async (t) => {
+    const startMs = Date.now();
+    const room = await makeRoom(t);
+    const { dir, stateDir, config, agent, health, wasJournaled, vigie } = await makeBox(t, room);
+    const { cert, key } = await pairOf(room, 'room');
+    const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
+    const file = (name: string): string => join(dir, name);
+    writeFileSync(file('room.yaml'), JSON.stringify({ site: SITE, timeZone: 'Europe/Paris', mqtt }));
+    const by = (name: string) => ['tracks', '--room', file('room.yaml'), '--sign', file(`${name}.pem`)];
+    const span = (fromMs: number, toMs: number): string[] => [
+      ...['--from', new Date(fromMs).toISOString(), '--to', new Date(toMs).toISOString()],
+    ];
+    const why = ['--box', BOX, '--case', '2026/1234', '--reason', 'theft of a bicycle'];
+    await until(t, 'a log is kept', () => health.at(-1)?.tracks.state === 'on', SLOW_MS);
+    await until(t, 'frames', () => existsSync(file('state/tracks.db')), SLOW_MS);
+    // People cross the square in each second of the clip.
+    await sleep(8000);
+
+    const now = span(startMs - HOUR_MS, Date.now());
+    const coverage = await vigie(...by('desk'), ...why, ...now, '--coverage', '--json');
+    const seen = JSON.parse(coverage.out) as TrackResult;
+    t.equal(coverage.code, 1, 'there are gaps');
+    t.match(seen, { order: '2026-77', grade: 'persons', matches: 0, kept: { days: 1 } });
+    t.ok(seen.coverage.seen > 0.001, `${seen.coverage.seen} of the time was seen`);
+    t.match(seen.coverage.gaps[0], { why: 'not-authorised' }, 'the log began later');
+    const view = seen.views[0]?.view ?? '';
+    const asks = [...why, ...now, '--class', 'person', '--view', view, '--line', '.3,.2,.7,.95'];
+    t.match(await vigie(...by('desk'), ...asks), {
+      code: 1,
+      err: /tracks: a question about persons needs the approval of a second key \(args\.approval\)/,
+    });
+    t.match(await vigie(...by('second'), ...asks, '--approve', file('ok.json')), { code: 0 });
+    const crossed = await vigie(...by('desk'), ...asks, '--approval', file('ok.json'), '--json');
+    const answer = JSON.parse(crossed.out) as TrackResult;
+    t.ok(answer.matches > 0 && answer.tracks.length === answer.matches, `${answer.matches} crossed the line`);
+    t.ok(answer.tracks.every((one) => one.class === 'person' && one.path.length > 1));
+    t.equal(answer.left.case, seen.left.case - answer.matches, 'the budget is paid');
+    const tenMs = 600_000;
+    const whole = span(Math.floor(startMs / tenMs) * tenMs, Math.ceil(Date.now() / tenMs) * tenMs);
+    const counts = [...why, ...whole, '--class', 'person', '--count'];
+    await vigie(...by('second'), ...counts, '--approve', file('count.json'));
+    const counted = await vigie(...by('desk'), ...counts, '--approval', file('count.json'), '--json');
+    const { matches, tracks, coverage: covered } = JSON.parse(counted.out) as TrackResult;
+    t.ok(matches >= answer.matches, `${matches} persons were there`);
+    t.strictSame(tracks, [], 'a number alone');
+    t.equal(covered.gaps.at(-1)?.why, 'future');
+
+    const desk = await makeDesk(t, file);
+    const question = {
+      ...{ from: new Date(startMs).toISOString(), to: new Date().toISOString() },
+      ...{ classes: ['car', 'motorcycle', 'bus', 'truck'], answer: 'tracks' },
+    };
+    const request = { box: BOX, case: '2026/1234', reason: 'theft of a bicycle', question };
+    const inRoom = await desk(request);
+    t.equal(inRoom.status, 200, inRoom.text);
+    t.match(inRoom.json as TrackAnswer, {
+      order: '2026-77',
+      matches: Number,
+      stopped: null,
+      views: [{ view }],
+    });
+    t.ok((inRoom.json as TrackAnswer).coverage.seen > 0.05);
+    t.match(await desk({ ...request, question: { ...question, classes: ['person'] } }), {
+      status: 409,
+      json: { title: /needs the approval of a second key/ },
+    });
+
+    const asked = recordsIn(stateDir, 'tracks');
+    t.match(asked, [
+      { key: 'desk', approvedBy: null, case: '2026/1234', question: { answer: 'coverage' } },
+      {
+        ...{ key: 'desk', approvedBy: 'magistrate', reason: 'theft of a bicycle', given: answer.matches },
+        question: {
+          ...{ classes: ['person'], view, answer: 'tracks' },
+          where: {
+            line: [
+              [0.3, 0.2],
+              [0.7, 0.95],
+            ],
+            direction: 'both',
+          },
+        },
+      },
+      { approvedBy: 'magistrate', question: { answer: 'count' }, matches, given: 0 },
+      { approvedBy: null, question: { answer: 'tracks', classes: ['car', 'motorcycle', 'bus', 'truck'] } },
+    ]);
+    t.equal(asked.length, 4, 'and nothing of what was refused');
+    t.strictSame(wasJournaled, [true, true, true, true], 'each before its answer was out');
+
+    await vigie('suspend', '--reason', 'order 2026/9 of the court', '--state', stateDir);
+    const refused = /refused by \S+: not-permitted: tracks: the box is suspended/;
+    t.match(await vigie(...by('desk'), ...why, ...now, '--coverage'), { code: 1, out: '', err: refused });
+    const suspended = stateOf(stateDir);
+    await sleep(3000);
+    t.match(await desk(request), { status: 409, json: { title: refused } });
+    t.strictSame(stateOf(stateDir), suspended, 'nothing is written');
+    t.equal(recordsIn(stateDir, 'tracks').length, 4);
+    t.equal(health.at(-1)?.tracks.state === 'off', false, 'what was kept is still there');
+
+    authorised(loadConfig(config, { env: {}, mode: 'check', files: false }), join(dir, 'order'), {
+      order: '2026-78',
+    });
+    agent.child.kill('SIGHUP');
+    await until(t, 'the file has gone', () => !existsSync(file('state/tracks.db')), SLOW_MS);
+    t.notOk(existsSync(file('state/tracks.db-wal')));
+    t.match(recordsIn(stateDir, 'purge').at(-1), {
+      what: 'tracks',
+      why: 'authorisation',
+      days: 1,
+      count: Number,
+    });
+    await until(t, 'told', () => health.at(-1)?.tracks.state === 'off', SLOW_MS);
+    t.match(health.at(-1)?.tracks, { state: 'off', grade: null, days: null, rows: 0, oldest: null });
+    t.equal(agent.code, undefined, 'it runs');
+    t.comment(`${((Date.now() - startMs) / 1000).toFixed(0)} s`);
+  },
+);
+
+/** The room's signer as a program, and its console; resolves with what asks it. */
+async function makeDesk(t: Test, file: (name: string) => string) {
+  const socket = file('signer.sock');
+  const signer = start(t, process.execPath, [
+    ...[SIGNER, '--room', file('room.yaml'), '--sign', file('desk.pem')],
+    ...['--socket', socket, '--sealed', file('.')],
+  ]);
+  await until(t, 'the signer listens', () => signer.out.includes('Signer for') || signer.code !== undefined);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  await putCamera(db, BOX, Date.now(), { site: SITE });
+  const accounts = [{ name: 'operator', role: 'operator' }] as const;
+  const { url } = await wholeConsole(t, db, { signer: socket, accounts });
+  const cookie = await enter(url, 'operator');
+  return (body: object) =>
+    ask(`${url}/api/tracks`, { method: 'POST', headers: { cookie, ...from(url) }, body });
+}
