@@ -75,6 +75,13 @@ export function explain(error: unknown): string {
   return `${conflict.head}${state === 'new' ? conflict.new : conflict.changed}`;
 }
 
+/** As `explain`, within a text that says by itself that nothing was done; a whole sentence. */
+export function reasonOf(error: unknown): string {
+  const isRefusal = error instanceof ApiProblem && error.incident === undefined && error.title !== '';
+  const text = isRefusal ? plain(error.title) : explain(error);
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
 export function isMine({ claimedBy }: Incident): boolean {
   return claimedBy !== null && claimedBy === session.value?.user;
 }

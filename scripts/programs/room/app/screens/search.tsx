@@ -4,7 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { isReadable, unreadableOf } from '../../../../../agent/contract/case.ts';
 import { Button, Check, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchRequest, SearchState } from '../../contract/api.ts';
-import { explain } from '../acts.ts';
+import { reasonOf } from '../acts.ts';
 import { ApiProblem, get, post } from '../api.ts';
 import { type Interval, IntervalFields, lastHours } from '../desk/interval.tsx';
 import { badNames, names } from '../desk/names.ts';
@@ -84,7 +84,7 @@ function usePoll(): void {
 function told(error: unknown, away: string): string {
   if (!(error instanceof ApiProblem)) throw error;
   if (error.status === 401) return desk.value.search.session;
-  return error.status === 0 || error.status === 503 ? away : explain(error);
+  return error.status === 0 || error.status === 503 ? away : reasonOf(error);
 }
 
 function faultOf(text: string, max: number): string | undefined {
@@ -117,7 +117,7 @@ async function submit(): Promise<void> {
     tried.value = false;
   } catch (error) {
     const { notSent } = desk.value.search;
-    trouble.value = told(error, notSent(explain(error)));
+    trouble.value = told(error, notSent(reasonOf(error)));
     if (error instanceof ApiProblem && ![0, 401, 503].includes(error.status))
       trouble.value = notSent(trouble.value);
   }

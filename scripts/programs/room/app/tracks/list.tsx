@@ -111,7 +111,7 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
           {found.colours[0] !== undefined && (
             <span class="unseen">{found.colours.map((c) => colours[c]).join(', ')} </span>
           )}
-          {classText(found.class)} <span class="quiet">{facts.join(' · ')}</span>
+          {classText(found.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
           {isWanted(track, wanted) && <Mark text={list.wanted} about={list.wantedAbout} />}
           {found.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(found.score))} />}
           {!found.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
@@ -122,6 +122,9 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
     </li>
   );
 }
+
+/** A fact stays in one line. */
+const unbroken = (fact: string): string => fact.replaceAll(' ', '\u00a0');
 
 function Mark({ text, about }: { readonly text: string; readonly about: string }) {
   return (

@@ -3,10 +3,11 @@ import { computed, signal } from '@preact/signals';
 import { unreadableOf } from '../../../../../agent/contract/case.ts';
 import type { Colour } from '../../../../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest, TrackStillAnswer } from '../../contract/tracks.ts';
-import { explain } from '../acts.ts';
+import { reasonOf } from '../acts.ts';
 import { ApiProblem, LONG_ANSWER_MS, post } from '../api.ts';
 import { type Interval, lastHours } from '../desk/interval.tsx';
 import { desk } from '../words/desk.ts';
+import { trackWords } from '../words/tracks.ts';
 import { asPlace, type Drawn, isFaulty } from './place.ts';
 
 type Question = TrackRequest['question'];
@@ -177,9 +178,10 @@ async function asked<T>(
   } catch (error) {
     const { notSent, session } = desk.value.search;
     const isOver = error instanceof ApiProblem && error.status === 401;
-    trouble.value = isOver ? session : notSent(explain(error));
-    if (error instanceof ApiProblem && /approv|second (key|sign)/i.test(error.title))
-      wasApprovalMissing.value = true;
+    const isMissing = error instanceof ApiProblem && /needs the approval of a second key/.test(error.title);
+    if (isMissing) wasApprovalMissing.value = true;
+    const why = isMissing ? trackWords.value.approval.missing : reasonOf(error);
+    trouble.value = isOver ? session : notSent(why);
     return undefined;
   } finally {
     asking.value = undefined;

@@ -118,6 +118,7 @@ export const TRACKS_EN = {
     title: 'Second signature',
     about:
       'A question about persons is answered only where a second person has signed the same question. Save it, have it signed, and choose the signed file here.',
+    missing: 'the box answers a question about persons only with a second signature, see there.',
     file: 'Approval (JSON)',
     bad: 'This file is not an approval.',
     taken: (name: string) => `Approval chosen: ${name}`,

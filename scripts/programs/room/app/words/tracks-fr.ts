@@ -81,6 +81,8 @@ export const TRACKS_FR: TracksWords = {
     title: 'Seconde signature',
     about:
       'Une question sur des personnes n’obtient de réponse que si une seconde personne a signé la même question. Enregistrez-la, faites-la signer, puis choisissez ici le fichier signé.',
+    missing:
+      'le boîtier ne répond à une question sur des personnes qu’avec une seconde signature, voir cette rubrique.',
     file: 'Approbation (JSON)',
     bad: 'Ce fichier n’est pas une approbation.',
     taken: (name) => `Approbation choisie : ${name}`,
