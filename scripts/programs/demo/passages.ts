@@ -1,6 +1,6 @@
 /**
  * What the demo's order says of a log of tracks, and the hour that is in that log before the agent starts: made from the
- * clip, and labelled so by the number of the order. A camera has none.
+ * clip, and labelled so by the number of the order. A camera has none, and its order allows no log.
  */
 import { existsSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
@@ -39,7 +39,7 @@ const ORDER_OF_HOUR = `${ORDER}: the hour before its start was made from the cli
 
 export interface Hour {
   /** For the order under which the agent is to run. */
-  readonly order: Required<Pick<Authorisation, 'order' | 'tracks'>>;
+  readonly order: Pick<Authorisation, 'order' | 'tracks'>;
   /** Tracks that were written; undefined: there is no hour. */
   readonly tracks: number | undefined;
   /** Why there is none, where there could have been one. */
@@ -64,8 +64,7 @@ export class Passages {
   /** Resolves when the hour is in the log of the agent with this state folder, which has not been started yet. */
   async written(stateDir: string, { retention }: Pick<Config, 'retention'>): Promise<Hour> {
     const observed = await this.#shown();
-    const none = { order: { order: ORDER, tracks: GRANT }, tracks: undefined };
-    if (!Array.isArray(observed)) return { ...none, fault: observed };
+    if (!Array.isArray(observed)) return { order: { order: ORDER }, tracks: undefined, fault: observed };
     await this.#clock.start();
     await this.#clock.stop();
     const tracks = writeHour(observed, {

@@ -1,0 +1,142 @@
+/**
+ * The screen of passages on the demo's made hour, against the real signer, box and broker: a question about persons, drawn,
+ * refused, approved by the command that the screen tells, and answered. The picture of README; WRITE_SCREENS=1 makes it anew.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import { browserMissing } from '../lib/browser.ts';
+import { ConsoleScreen } from '../lib/console-screen.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { start, VIGIE } from '../lib/program.ts';
+import { openBrowser } from '../page/phone.ts';
+
+const DEMO = fileURLToPath(new URL('../../scripts/programs/demo/main.js', import.meta.url));
+const PICTURE = join(ROOT, process.env['WRITE_SCREENS'] === '1' ? 'docs' : '.cache', 'tracks.png');
+const PICTURE_BYTES_MAX = 300_000;
+const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
+
+/** Started, with its console's address and folder; ended with the test. */
+async function startDemo(t: Test, saidAll: RegExp) {
+  let said = '';
+  const dir = scratch(t);
+  const demo = spawn(process.execPath, [DEMO, '--dir', dir], { cwd: ROOT });
+  const ended = new Promise((done) => demo.once('close', done));
+  for (const stream of [demo.stdout, demo.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+  }
+  t.teardown(async () => {
+    demo.kill('SIGTERM');
+    await ended;
+  });
+  while (!saidAll.test(said)) {
+    if (demo.exitCode !== null) throw new Error(said);
+    await sleep(100);
+  }
+  const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(said) ?? [];
+  return { dir, said, desk: { url, link } };
+}
+
+/** The command as the second person types it, with their files. */
+async function approve(t: Test, command: string, dir: string): Promise<string> {
+  const file = join(dir, 'approval.json');
+  const mine = command
+    .replace(/^vigie /, `'${process.execPath}' '${VIGIE}' `)
+    .replace('room.yaml', join(dir, 'room.yaml'))
+    .replace('KEY.pem', join(dir, 'magistrate.pem'))
+    .replace('approval.json', file);
+  const program = start(t, 'sh', ['-c', mine]);
+  t.equal(await program.ended, 0, program.err);
+  return file;
+}
+
+t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t) => {
+  // A still of the place has come by then.
+  const { dir, said, desk } = await startDemo(t, / {2}ALERT {2}/);
+  t.match(said, /\nPassages press g t in the console: an hour of \d{3,4} tracks, made from the clip\n/);
+  const [, persons = ''] = /: an hour of (\d+) tracks/.exec(said) ?? [];
+  t.ok(Number(persons) > 500, persons);
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  const screen = await ConsoleScreen.open(browser, desk, 'operator');
+  const { page } = screen;
+  const textOf = (selector: string) => page.$eval(selector, ({ textContent }) => textContent);
+  const press = (selector: string) => page.evaluate(`document.querySelector('${selector}').click()`);
+  await screen.keys('g', 't');
+  await screen.until('the camera is chosen', `document.querySelector('[name=box]')?.value === 'square-1'`);
+  await page.type('[name=case]', '2026/1432');
+  await page.type('[name=reason]', 'theft of a bicycle');
+  await press('.d-interval button');
+  await page.click('.t-form [type=submit]');
+  await screen.until('the view', `document.querySelector('.t-drawing .stage-frame img')?.naturalWidth > 0`);
+  t.match(await textOf('.t-sight'), /analysed in 9\d(\.\d)?% of the time/);
+  t.match(await textOf('.t-order'), 'the hour before its start was made from the clip', 'labelled');
+
+  await press('.t-place button:nth-child(2)');
+  await screen.until('a line', `document.querySelector('.t-shape') !== null`);
+  const [left, top, w, h] = (await page.evaluate(`(() => {
+    const frame = document.querySelector('.stage-frame');
+    frame.scrollIntoView({ block: 'center' });
+    const { left, top, width, height } = frame.getBoundingClientRect();
+    return [left, top, width, height];
+  })()`)) as [number, number, number, number];
+  // Across the road on the right, as the demo's own line.
+  await page.mouse.move(left + 0.9 * w, top + 0.34 * h);
+  await page.mouse.down();
+  await page.mouse.move(left + 0.82 * w, top + 0.75 * h, { steps: 5 });
+  await page.mouse.up();
+  await page.select('[name=direction]', 'right');
+
+  await press('.t-chips .check:nth-of-type(3) input');
+  await screen.until('vehicles need one key', `document.querySelector('.t-approval') === null`);
+  await page.click('#ask-tracks');
+  await screen.until('an answer about vehicles', `document.querySelector('.t-result') !== null`);
+  t.match(await textOf('.t-sentence'), /^\d+ crossed the line to its right/);
+  await press('.desk-acts button');
+  await screen.until('the question', `document.querySelector('.t-chips') !== null`);
+  await press('.t-chips .check:nth-of-type(3) input');
+  await press('.t-chips .check:nth-of-type(1) input');
+  await page.click('#ask-tracks');
+  await screen.until('refused', `document.querySelector('main [role=alert]') !== null`);
+  t.match(await textOf('main [role=alert]'), /^Not done: .*only with a second signature/);
+  const file = await approve(t, String(await textOf('.t-command code')), dir);
+  const chosen = await page.$('[name=approval]');
+  await (chosen as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
+  await screen.until('chosen', `document.querySelector('.t-approval').textContent.includes('approval.json')`);
+  await page.click('#ask-tracks');
+  await screen.until('the answer', `document.querySelector('.t-result') !== null`);
+  const [, many = ''] =
+    /^([\d,]+) crossed the line to its right/.exec(String(await textOf('.t-sentence'))) ?? [];
+  const crossed = Number(many.replace(',', ''));
+  t.ok(crossed > 100 && crossed < Number(persons), `${crossed} persons crossed it`);
+  t.match(await textOf('.t-left'), 'was made from the clip');
+  await screen.until('a replay', `document.querySelector('.t-picture img')?.naturalWidth > 0`);
+  const clock = String(await textOf('.t-clock'));
+  await screen.until('it runs', `document.querySelector('.t-clock').textContent !== '${clock}'`);
+  await press('.t-tool.main');
+  await press('.t-list [data-track="3"] .t-row');
+  await screen.until(
+    'paused',
+    `document.querySelector('.t-tool.main').getAttribute('aria-label') === 'Play'`,
+  );
+  // Half a second before it is at the line.
+  await page.focus('.t-seek');
+  await screen.until('figures', `document.querySelectorAll('[data-shown]').length > 1`);
+  await page.evaluate('document.activeElement.blur()');
+  await sleep(300);
+  mkdirSync(join(PICTURE, '..'), { recursive: true });
+  const shot = await page.screenshot();
+  const { size, width, height } = await sharp(shot)
+    .png({ palette: true, colours: 128, effort: 10 })
+    .toFile(PICTURE);
+  t.ok(size <= PICTURE_BYTES_MAX, `${size} bytes`);
+  t.same([width, height], [1400, 900]);
+  t.equal(await page.$eval('html', (html) => html.getAttribute('lang')), 'en');
+  t.same(screen.complaints, []);
+});
