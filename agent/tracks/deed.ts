@@ -24,6 +24,9 @@ const HEIGHT = 1000;
 const STEP_MS = 200;
 /** Between two kept points a path that moves by less than this decides nothing: a quarter of the band of a zone. */
 const STEP_HEIGHTS = 0.025;
+/** Of the picture, more than where a zone is taken to reach its edge. */
+const EDGE = 0.011;
+const SLACK = 1e-9;
 
 /** Of the path's own time. */
 interface Within {
@@ -43,11 +46,33 @@ export function deedOf(
   aspect: number,
   within: Within = ALWAYS,
 ): Deed | undefined {
+  if (!mayDo(path, place)) return undefined;
   for (const deed of deedsOf(path, place, aspect, within)) {
     if (deed.atMs >= within.toMs) return undefined;
     if (deed.atMs + deed.durationMs >= within.fromMs) return deed;
   }
   return undefined;
+}
+
+/** Most paths that share a cell with the place pass it by. */
+function mayDo(path: readonly PathPoint[], place: TrackPlace): boolean {
+  if (!('line' in place)) {
+    const bounds = beyondPicture(boundsOf(place.polygon));
+    return path.some((to, i) => isNear(path[Math.max(0, i - 1)] as PathPoint, to, bounds));
+  }
+  const [[fromX, fromY], [toX, toY]] = place.line;
+  const [dx, dy] = [toX - fromX, toY - fromY];
+  let last: { readonly side: number; readonly along: number } | undefined;
+  for (const { x, y } of path) {
+    const side = dx * (y - fromY) - dy * (x - fromX);
+    const along = dx * (x - fromX) + dy * (y - fromY);
+    if (last !== undefined && last.side >= 0 !== side >= 0) {
+      const met = last.along + (last.side / (last.side - side)) * (along - last.along);
+      if (met >= -SLACK && met <= dx * dx + dy * dy + SLACK) return true;
+    }
+    last = { side, along };
+  }
+  return false;
 }
 
 function deedsOf(
@@ -169,6 +194,13 @@ function* places(path: readonly PathPoint[], polygon: Polygon, visit: Readonly<V
     }
     yield to;
   }
+}
+
+/** What reaches the edge of the picture goes on beyond it (contract/zone-visit.ts). */
+function beyondPicture({ left, top, right, bottom }: Bounds): Bounds {
+  const below = (edge: number): number => (edge <= EDGE ? Number.NEGATIVE_INFINITY : edge);
+  const above = (edge: number): number => (edge >= 1 - EDGE ? Number.POSITIVE_INFINITY : edge);
+  return { left: below(left), top: below(top), right: above(right), bottom: above(bottom) };
 }
 
 interface Bounds {

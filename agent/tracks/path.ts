@@ -52,6 +52,7 @@ const TOLERANCE_MIN = 1 / 768;
 
 /** Of the tolerance: half of the picture's height at most. */
 const COARSER_MAX = 64;
+const CHUNK_POINTS = 128;
 
 /**
  * The points that are needed: Douglas and Peucker (1973) with the distance to where the object would be at that time if it
@@ -93,13 +94,24 @@ export function withinPoints(
 ): readonly PathPoint[] {
   let kept = points;
   for (let coarser = 1; kept.length > max && coarser <= COARSER_MAX; coarser *= 2)
-    kept = simplified(points, aspect, coarser);
+    kept = inChunks(points, (chunk) => simplified(chunk, aspect, coarser));
   if (kept.length <= max) return kept;
   const every = Math.ceil((kept.length - 1) / (max - 1));
   return kept.flatMap((point, i) => {
     if (i % every !== 0 && i !== kept.length - 1) return [];
     return [{ ...point, seen: kept.slice(Math.max(0, i - every + 1), i + 1).every(({ seen }) => seen) }];
   });
+}
+
+/** Simplifying takes the square of the length of what jumps to and fro: a track of a day would hold everything up. */
+function inChunks(
+  points: readonly PathPoint[],
+  simplify: (chunk: readonly PathPoint[]) => readonly PathPoint[],
+): PathPoint[] {
+  const kept = points.slice(0, 1);
+  for (let begin = 0; begin < points.length - 1; begin += CHUNK_POINTS)
+    kept.push(...simplify(points.slice(begin, begin + CHUNK_POINTS + 1)).slice(1));
+  return kept;
 }
 
 function furthest(
@@ -192,7 +204,10 @@ class Way {
   go(time: number, x: number, y: number, height: number): void {
     this.#step = { time, x: x - this.x, y: y - this.y };
     this.#points += 1;
-    Object.assign(this, { time: this.time + time, x, y, height });
+    this.time += time;
+    this.x = x;
+    this.y = y;
+    this.height = height;
   }
 }
 
@@ -215,12 +230,13 @@ function putNumber(groups: number[], value: number): void {
 
 /** Undefined at the end. */
 function number(reader: Reader): number | undefined {
+  const { bytes } = reader;
   let value = 0;
   for (let scale = 1; ; scale *= GROUP_MAX + 1) {
     if (scale > Number.MAX_SAFE_INTEGER) throw damaged('a path with a number that is too large');
-    const byte = reader.bytes[reader.at >> 1];
+    const byte = bytes[reader.at >> 1];
     if (byte === undefined) return undefined;
-    const group = reader.at % 2 === 0 ? byte & 15 : byte >> 4;
+    const group = (reader.at & 1) === 0 ? byte & 15 : byte >> 4;
     reader.at += 1;
     value += (group & GROUP_MAX) * scale;
     if ((group & GOES_ON) === 0) return value;

@@ -64,11 +64,15 @@ export async function findTracks(options: SearchOptions): Promise<Page> {
   for (const window of options.windows) {
     for await (const pieces of tracksIn(options, window)) {
       if (known.has(pieces) || !mayMatch(pieces, window, options)) continue;
-      const whole = wholeTrack(options.store, pieces);
-      if (whole !== pieces) await setImmediate();
-      if (known.has(whole)) continue;
-      const match = matchOf(whole, window, options);
+      let match = matchOf(pieces, window, options);
       if (match === undefined) continue;
+      const whole = wholeTrack(options.store, pieces);
+      if (whole !== pieces) {
+        await setImmediate();
+        if (known.has(whole)) continue;
+        match = matchOf(whole, window, options);
+        if (match === undefined) continue;
+      }
       known.add(whole);
       page.add(match);
     }
@@ -191,6 +195,7 @@ function rankOf(row: TrackRow, wanted: TrackQuestion['colours']): number {
 /** The path of all pieces, in time since the first one's tenth of a second. */
 function joined(pieces: readonly TrackRow[]): StoredPath {
   const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) return decodePath(first.path);
   const fromMs = first === undefined ? 0 : startMsOf(first.at);
   const points: PathPoint[] = [];
   let widthToHeight = 0;

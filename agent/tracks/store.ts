@@ -84,8 +84,10 @@ export class TrackStore {
   }
 
   write({ pieces, spans, views }: Flushed): void {
+    // Tracks come in the order in which they end; written by their start they fill each page.
+    const byStart = [...pieces].sort((a, b) => a.fromMs - b.fromMs);
     this.#transaction(() => {
-      for (const piece of pieces) this.#insert(piece);
+      for (const piece of byStart) this.#insert(piece);
       for (const { fromMs, toMs, kind, why } of spans)
         this.#sql.span.run(Math.round(fromMs), Math.round(toMs), kind, why);
       for (const { fromMs, camera, aspect } of views) this.#sql.view.run(Math.round(fromMs), camera, aspect);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import type { TrackPlace } from '../../agent/contract/track-log.ts';
+import { newApproach, Tripwire } from '../../agent/contract/tripwire.ts';
 import { cellsOfDrawing, cellsOfPath } from '../../agent/tracks/cells.ts';
 import { deedOf } from '../../agent/tracks/deed.ts';
 import { decodePath, encodePath, type PathPoint, simplified } from '../../agent/tracks/path.ts';
@@ -170,3 +171,27 @@ t.test('a path that does something at a place shares a cell with it', async (t) 
   );
   t.ok(did > RUNS / 20, `${did} of ${RUNS} did`);
 });
+
+t.test(
+  'a path passes a line that is asked about just where it passes one of the configuration',
+  async (t) => {
+    const size = { widthPx: ASPECT * 1000, heightPx: 1000 };
+    let passed = 0;
+    fc.assert(
+      fc.property(path, fc.tuple(share, share), fc.tuple(share, share), (points, from, to) => {
+        const wire = new Tripwire({ id: 'wire', from, to });
+        const approach = newApproach();
+        const told = points.some(
+          ({ x, y, height }) =>
+            wire.approach(approach, size, [x * size.widthPx, y * size.heightPx], height * size.heightPx) !==
+            undefined,
+        );
+        if (told) passed += 1;
+        if ((deedOf(points, { line: [from, to], direction: 'both' }, ASPECT) !== undefined) !== told)
+          throw new Error(`the line says ${told}`);
+      }),
+      options,
+    );
+    t.ok(passed > RUNS / 20, `${passed} of ${RUNS} passed`);
+  },
+);
