@@ -28,11 +28,6 @@ export class CoverageRecorder {
   /** The reason of the gap that is open. */
   #why: GapReason | undefined;
 
-  /** Newest moment that was covered; undefined while nothing is. */
-  get throughMs(): number | undefined {
-    return this.#open?.toMs;
-  }
-
   /** The box looked at this moment. */
   note(kind: SpanKind, wallMs: number): void {
     if (this.#open !== undefined && this.#open.kind !== kind) this.#close('no-picture', wallMs);
