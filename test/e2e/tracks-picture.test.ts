@@ -104,7 +104,10 @@ t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t
   await press('.t-chips .check:nth-of-type(1) input');
   await page.click('#ask-tracks');
   await screen.until('refused', `document.querySelector('main [role=alert]') !== null`);
-  t.match(await textOf('main [role=alert]'), /^Not done: .*only with a second signature/);
+  t.match(
+    await textOf('main [role=alert]'),
+    /^Not done: A question about persons is answered only where a second person has signed/,
+  );
   const file = await approve(t, String(await textOf('.t-command code')), dir);
   const chosen = await page.$('[name=approval]');
   await (chosen as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);

@@ -3,9 +3,9 @@ import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { plain } from '../desk/say.ts';
-import { tell } from '../toasts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { approvalCommand } from './command.ts';
+import { copy } from './copy.ts';
 import { approval, coverage, isApprovalNeeded, isFormWhole, wholeQuestion } from './question.ts';
 
 /** A larger file is something else. */
@@ -49,20 +49,12 @@ export function Approval() {
 function ByCommand() {
   const { approval: texts } = trackWords.value;
   const command = approvalCommand(wholeQuestion());
-  const copy = async (): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(command);
-      tell('good', texts.copied);
-    } catch {
-      tell('bad', texts.notCopied);
-    }
-  };
   return (
     <div class="t-command">
       <p class="hint">{texts.command}</p>
       <code>{plain(command)}</code>
       <p class="t-acts">
-        <Button onClick={() => void copy()}>{texts.copy}</Button>
+        <Button onClick={() => void copy(command)}>{texts.copy}</Button>
       </p>
     </div>
   );

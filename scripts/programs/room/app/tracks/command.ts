@@ -1,6 +1,7 @@
 /** The command line by which a second person approves a question about persons, with the exact place that was drawn. */
 import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import type { TrackRequest } from '../../contract/tracks.ts';
+import { isLasting } from './place.ts';
 
 /** For a POSIX shell. */
 export function approvalCommand({ box, case: number, reason, question }: TrackRequest): string {
@@ -21,10 +22,9 @@ export function approvalCommand({ box, case: number, reason, question }: TrackRe
 function placeWords(where: TrackPlace): string[] {
   if ('line' in where) return ['--line', where.line.flat().join(','), '--direction', where.direction];
   const { polygon, does, atLeastS } = where;
-  const hasTime = does === 'stays' || does === 'stops';
   return [
     ...['--area', polygon.map((corner) => corner.join(',')).join(' '), '--does', does],
-    ...(hasTime ? ['--at-least', String(atLeastS)] : []),
+    ...(isLasting(does) ? ['--at-least', String(atLeastS)] : []),
   ];
 }
 

@@ -37,7 +37,7 @@ export function Controls() {
     <section class="t-controls" aria-label={replay.title}>
       <div class="t-group">
         <Tool label={replay.previous} shortcut="ArrowLeft" onPress={() => step('previous')} isOff={!has}>
-          <path d="M13 3v14l-9-7zM15 3h2v14h-2z" transform="matrix(-1 0 0 1 20 0) rotate(180 10 10)" />
+          <path d="M17 3v14l-9-7zM4 3h2v14h-2z" />
         </Tool>
         <Tool
           label={isPlaying.value ? replay.pause : replay.play}

@@ -5,6 +5,7 @@ import { Check } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
+import { COLOURS } from './figures.ts';
 import { answerKind, classes, colours, type TrackClass, VEHICLES } from './question.ts';
 import { classText } from './say.ts';
 
@@ -68,7 +69,7 @@ function Colours() {
               colours.value = toggled(colours.value, one, event.currentTarget.checked);
             }}
           />
-          <i class={`t-colour ${one}`} aria-hidden="true" />
+          <i class="t-colour" style={{ background: COLOURS[one] }} aria-hidden="true" />
           <span>{names[one]}</span>
         </label>
       ))}

@@ -3,9 +3,9 @@ import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { lasting, plain, share } from '../desk/say.ts';
-import { tell } from '../toasts.ts';
 import { trackWords } from '../words/tracks.ts';
-import { UNSURE } from './figures.ts';
+import { copy } from './copy.ts';
+import { COLOURS, UNSURE } from './figures.ts';
 import { choose, chosen, gaps, seek, shown, span, tracks } from './player.ts';
 import { answer } from './question.ts';
 import type { Gap, PlayedTrack } from './replay.ts';
@@ -80,7 +80,7 @@ function GapRow({ gap, isStop }: { readonly gap: Gap; readonly isStop: boolean }
 }
 
 function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isStop: boolean }) {
-  const { list, colours } = trackWords.value;
+  const { list, colours, form } = trackWords.value;
   const isChosen = useComputed(() => chosen.value === track.index).value;
   const { found, atMs, fromMs, toMs, index } = track;
   const { where, colours: wanted = [] } = answer.value?.asked.question ?? {};
@@ -104,7 +104,8 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
           {found.colours.map((name) => (
             <i
               key={name}
-              class={`t-colour ${name}${wanted.includes(name) ? ' t-wanted' : ''}`}
+              class={wanted.includes(name) ? 't-colour t-wanted' : 't-colour'}
+              style={{ background: COLOURS[name] }}
               title={colours[name]}
             />
           ))}
@@ -112,7 +113,7 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
             <span class="unseen">{found.colours.map((c) => colours[c]).join(', ')} </span>
           )}
           {classText(found.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
-          {isWanted(track, wanted) && <Mark text={list.wanted} about={list.wantedAbout} />}
+          {isWanted(track, wanted) && <Mark text={list.wanted} about={form.coloursHint} />}
           {found.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(found.score))} />}
           {!found.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
           {found.cut && <Mark text={list.cut} about={list.cutAbout} />}
@@ -139,14 +140,6 @@ function Video({ track }: { readonly track: PlayedTrack }) {
   const { list } = trackWords.value;
   const video = answer.value?.tracks[track.index]?.video;
   if (video === undefined) return null;
-  const copy = async (): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(video.range);
-      tell('good', list.copied);
-    } catch {
-      tell('bad', list.notCopied);
-    }
-  };
   return (
     <div class="t-video">
       <p class="quiet">{list.camera(plain(video.camera))}</p>
@@ -158,7 +151,7 @@ function Video({ track }: { readonly track: PlayedTrack }) {
             {list.video}
           </a>
         )}
-        <Button onClick={() => void copy()}>{list.copy}</Button>
+        <Button onClick={() => void copy(video.range)}>{list.copy}</Button>
       </p>
       <code>{plain(video.range)}</code>
     </div>

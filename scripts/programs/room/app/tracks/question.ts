@@ -180,7 +180,7 @@ async function asked<T>(
     const isOver = error instanceof ApiProblem && error.status === 401;
     const isMissing = error instanceof ApiProblem && /needs the approval of a second key/.test(error.title);
     if (isMissing) wasApprovalMissing.value = true;
-    const why = isMissing ? trackWords.value.approval.missing : reasonOf(error);
+    const why = isMissing ? trackWords.value.approval.about : reasonOf(error);
     trouble.value = isOver ? session : notSent(why);
     return undefined;
   } finally {

@@ -37,8 +37,7 @@ const colours: Texts<Colour> = {
 const grades: Texts<TrackGrade> = {
   counts: 'Numbers only: this box tells no single track.',
   vehicles: 'Vehicles only: this box keeps no track of a person.',
-  persons:
-    'Persons too: a question about persons needs a second signature and looks at 24 hours at most. Vehicles alone need one.',
+  persons: 'Persons too: a question about persons needs a second signature and looks at 24 hours at most.',
 };
 
 export const TRACKS_EN = {
@@ -102,7 +101,6 @@ export const TRACKS_EN = {
     direction: 'Counted',
     directions: { both: 'both ways', left: 'to the left', right: 'to the right' } as Texts<Direction>,
     directionHint: 'The arrow shows which way is counted.',
-    swap: 'Turn the direction round',
     does: 'What it does there',
     deeds,
     atLeast: 'For at least, s',
@@ -118,15 +116,12 @@ export const TRACKS_EN = {
     title: 'Second signature',
     about:
       'A question about persons is answered only where a second person has signed the same question. Save it, have it signed, and choose the signed file here.',
-    missing: 'the box answers a question about persons only with a second signature, see there.',
     file: 'Approval (JSON)',
     bad: 'This file is not an approval.',
     taken: (name: string) => `Approval chosen: ${name}`,
     save: 'Save the question for signing',
-    command: 'What the second person runs, with their own key and the room’s file:',
+    command: 'Or the second person runs this, with their own key:',
     copy: 'Copy the command',
-    copied: 'The command is copied.',
-    notCopied: 'The browser did not allow copying. The command is shown above.',
   },
   grades,
   gaps,
@@ -141,13 +136,12 @@ export const TRACKS_EN = {
       `${n === 1 ? 'one gap' : `${text} gaps`} (${share}): what passed then is not known`,
     join: (found: string, parts: readonly string[]) => `${found}: ${parts.join('; ')}.`,
     more: (n: string) => `${n} more are not shown here: narrow the question.`,
-    stopped: (n: string, why: string) => `The box gave no further page, ${n} tracks are missing here: ${why}`,
+    stopped: (n: string, why: string) => `${n} more are not shown here: ${why}`,
     moreGaps: (n: string) => `and ${n} shorter gaps`,
     left: (inCase: string, key: string, day: string) =>
       `Still to be told: ${inCase} tracks in this case, ${key} to this key and ${day} in all within 24 h.`,
     none: 'Nothing passed that fits the question.',
     order: (name: string) => `Authorised by ${name}`,
-    between: (from: string, to: string) => `${from} to ${to}`,
     dailyBetween: (from: string, to: string) => `daily ${from}–${to}`,
   },
   exports: { csv: 'CSV', mfJson: 'MF-JSON', about: 'Export' },
@@ -157,7 +151,6 @@ export const TRACKS_EN = {
     stopped: (time: string) => `stood ${time}`,
     lasted: { stays: (time: string) => `stayed ${time}`, stops: (time: string) => `stopped ${time}` },
     wanted: 'colour asked for',
-    wantedAbout: 'It has a colour that was asked for; names of colours are often wrong.',
     unsure: 'unsure',
     unsureAbout: (score: string) => `The detector was never surer than ${score}.`,
     unseen: 'out of sight then',
@@ -169,8 +162,8 @@ export const TRACKS_EN = {
     video: 'Open the city’s video',
     noVideo: 'No link to the city’s video is set up.',
     copy: 'Copy the time range',
-    copied: 'The time range is copied.',
-    notCopied: 'The browser did not allow copying. The range is shown below.',
+    copied: 'Copied.',
+    notCopied: 'The browser did not allow copying.',
     camera: (name: string) => `Camera ${name} of the city’s video system`,
   },
   bar: {
@@ -186,7 +179,6 @@ export const TRACKS_EN = {
     next: 'Next hit',
     speed: 'Speed',
     times: (n: number) => `${n}×`,
-    asItWas: 'As it was',
     together: 'Hits together',
     togetherOf: (from: number, to: number, all: string) => `${from}–${to} of ${all}`,
     offset: (s: string) => `${s} s`,
