@@ -28,6 +28,11 @@ export class CoverageRecorder {
   /** The reason of the gap that is open. */
   #why: GapReason | undefined;
 
+  /** Why nothing is seen now; undefined while something is, or nobody has said. */
+  get why(): GapReason | undefined {
+    return this.#why;
+  }
+
   /** The box looked at this moment. */
   note(kind: SpanKind, wallMs: number): void {
     if (this.#open !== undefined && this.#open.kind !== kind) this.#close('no-picture', wallMs);
@@ -44,8 +49,11 @@ export class CoverageRecorder {
     if (this.#open !== undefined) {
       this.#open.toMs = Math.max(this.#open.fromMs, this.#open.toMs - backMs);
       this.#close(why);
-    } else if (this.#why !== why && wallMs !== undefined)
+    } else if (this.#why !== why) {
+      // At no known time it cannot be said.
+      if (wallMs === undefined) return;
       this.#ended.push({ fromMs: wallMs, toMs: wallMs, kind: 'seen', why });
+    }
     this.#why = why;
   }
 
@@ -118,16 +126,28 @@ export function coverageOf(
   const covered = windows.flatMap((window) => withoutGaps(window, gaps));
   const watchedMs = covered.reduce((sum, part) => sum + watchedMsIn(part, spans), 0);
   const share = (ms: number): number => Math.min(1, Math.max(0, Number((ms / wholeMs).toFixed(6))));
+  const told = merged(gaps);
   return {
     seen: share(lengthMs(covered) - watchedMs),
     watched: share(watchedMs),
-    gaps: gaps.slice(0, GAPS_MAX).map(({ fromMs, toMs, why }) => ({
+    gaps: told.slice(0, GAPS_MAX).map(({ fromMs, toMs, why }) => ({
       from: new Date(fromMs).toISOString(),
       to: new Date(toMs).toISOString(),
       why,
     })),
-    more: Math.max(0, gaps.length - GAPS_MAX),
+    more: Math.max(0, told.length - GAPS_MAX),
   };
+}
+
+/** Neighbours of one reason as one gap. */
+function merged(gaps: readonly Gap[]): Gap[] {
+  const all: Gap[] = [];
+  for (const gap of gaps) {
+    const last = all.at(-1);
+    if (last?.why === gap.why && last.toMs === gap.fromMs) all[all.length - 1] = { ...last, toMs: gap.toMs };
+    else all.push(gap);
+  }
+  return all;
 }
 
 function withoutGaps({ fromMs, toMs }: Window, gaps: readonly Gap[]): Window[] {

@@ -68,11 +68,15 @@ export class TrackLog {
   #pending: TrackPiece[] = [];
   #views: View[] = [];
   #newViews: View[] = [];
+  /** The file of which the views are known. */
+  #read: TrackStore | undefined;
   #viewIsNew = false;
   /** Monotonic time of the newest observation. */
   #seenMs = Number.NEGATIVE_INFINITY;
   /** Wall time of media time 0. */
   #epochMs: number | undefined;
+  /** Monotonic time since which the clock is not set; undefined while it is. */
+  #clockUnsetMs: number | undefined;
   #isMoved = false;
   #flushAtMs = 0;
   /** Wall time of the newest flush. */
@@ -110,7 +114,7 @@ export class TrackLog {
   /** What an earlier start has left. */
   start(): void {
     this.#tried(() => this.#file.openIfThere());
-    this.#views = this.#tried(() => this.#file.store?.views()) ?? [];
+    this.#tried(() => this.#readViews());
   }
 
   /** What was ruled, before it is carried out. */
@@ -143,8 +147,7 @@ export class TrackLog {
       return;
     }
     this.#followView(wallMs, source.widthPx / source.heightPx);
-    // Key frames that are decoded now and then are not what the street was seen by.
-    this.#coverage.note(this.#isResting ? 'watched' : 'seen', wallMs);
+    this.#note(wallMs);
     this.#recorder.observe(observation);
   }
 
@@ -155,7 +158,7 @@ export class TrackLog {
     this.#tried(() => this.#follow());
     if (this.#recorder !== undefined) {
       if (this.#reason !== undefined) this.#pause(this.#reason);
-      else if (this.#isResting) this.#coverage.note('watched', clock.wallMs());
+      else if (this.#isResting) this.#note(clock.wallMs());
       else if (nowMs - this.#seenMs > SEEN_EVERY_MS)
         this.#pause(vision.camera.state === 'off' ? 'not-running' : 'no-picture');
     }
@@ -211,11 +214,20 @@ export class TrackLog {
     if (this.#file.held === undefined && this.#reason !== undefined) return;
     const { tracks: grant, notAfter, order } = authorisation;
     if (this.#file.hold({ grant, order, notAfterMs: Date.parse(notAfter) })) this.#endRecorder();
+    this.#readViews();
     this.#recorder ??= new TrackRecorder({
       grant,
       keep: (piece) => this.#pending.push(piece),
       drop: (track, fromMs) => this.#drop(track, fromMs),
     });
+  }
+
+  /** Those of the file, where it has been opened since the last time. Throws AgentError. */
+  #readViews(): void {
+    const { store } = this.#file;
+    if (store === this.#read) return;
+    this.#views = [...(store?.views() ?? []), ...this.#newViews];
+    this.#read = store;
   }
 
   /** Nothing is known any more. */
@@ -244,7 +256,19 @@ export class TrackLog {
   #pause(why: GapReason, backMs = 0): void {
     if (this.#file.held === undefined) return;
     this.#recorder?.end();
-    this.#coverage.end(why, why === 'clock-not-set' ? undefined : this.#options.clock.wallMs(), backMs);
+    const { clock } = this.#options;
+    if (why === 'clock-not-set') this.#clockUnsetMs ??= clock.nowMs();
+    this.#coverage.end(why, why === 'clock-not-set' ? undefined : clock.wallMs(), backMs);
+  }
+
+  /** The box looks, at a time that is known; so is the time from which it was not. */
+  #note(wallMs: number): void {
+    const { clock } = this.#options;
+    if (this.#clockUnsetMs !== undefined && this.#coverage.why !== 'clock-not-set')
+      this.#coverage.end('clock-not-set', wallMs - (clock.nowMs() - this.#clockUnsetMs));
+    this.#clockUnsetMs = undefined;
+    // Key frames that are decoded now and then are not what the street was seen by.
+    this.#coverage.note(this.#isResting ? 'watched' : 'seen', wallMs);
   }
 
   #followView(wallMs: number, aspect: number): void {

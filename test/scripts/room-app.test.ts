@@ -18,7 +18,7 @@ import { type Look, openBrowser } from '../page/phone.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/console-screens');
 /** All that a browser loads, gzip. */
-const WEIGHT_KB_MAX = 80;
+const WEIGHT_KB_MAX = 90;
 /** A verdict is on the screen within this, whatever the server does. */
 const VERDICT_MS = 100;
 const STORM = 36_000;

@@ -1,5 +1,5 @@
 /** The log of tracks over real SQLite: when it is kept, what it says it has not seen, and how it ends. */
-import { copyFileSync, existsSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, statSync } from 'node:fs';
 import t from 'tap';
 import type { PurgeRecord } from '../../agent/contract/search.ts';
 import type { TrackLogGrant, TrackQuestion, TrackResult } from '../../agent/contract/track-log.ts';
@@ -343,4 +343,40 @@ t.test('another framing is another view: moved and confirmed, another camera, an
     'a line that was drawn on the first is not laid on the second',
   );
   t.ok(gaps(asked).includes('other-view'));
+});
+
+t.test('a start whose clock is not set yet is a gap with that reason, from when it started', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+  box.live(12, [CAR]);
+  box.log.stop();
+  box.clock.advance(100_000);
+  box.synced = false;
+  box.kill();
+  box.live(40, []);
+  box.synced = true;
+  box.live(12, []);
+  const { coverage } = await box.ask(last(box, 160, 'coverage'));
+  const told = coverage.gaps.map(({ why, from, to }) => [
+    why,
+    Math.round((Date.parse(to) - Date.parse(from)) / 1000),
+  ]);
+  t.strictSame(told.slice(0, 2), [
+    ['not-running', 100],
+    ['clock-not-set', 40],
+  ]);
+});
+
+t.test('views are known again when a file that could not be opened can be', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+  box.live(12, [CAR]);
+  const [view] = (await box.ask(last(box, 60, 'coverage'))).views;
+  box.log.stop();
+  renameSync(box.file, `${box.file}.away`);
+  mkdirSync(box.file);
+  box.kill();
+  rmdirSync(box.file);
+  renameSync(`${box.file}.away`, box.file);
+  box.live(3, []);
+  const { views } = await box.ask(last(box, 60, 'coverage'));
+  t.equal(views.at(-1)?.view, view?.view);
 });
