@@ -315,7 +315,7 @@ for (const [name, night] of [
     // Within the hour that is twice there, or not at all, a time names no one moment.
     const minute = fc.integer({ min: 0, max: 1439 }).filter((one) => one <= 120 || one >= 180);
     const hours = fc.integer({ min: -40, max: 40 });
-    fc.assert(
+    const nights = fc.check(
       fc.property(minute, minute, hours, fc.integer({ min: 1, max: 60 }), (from, to, begin, lasts) => {
         const spanMs = { fromMs: nightMs + begin * HOUR_MS, toMs: nightMs + (begin + lasts) * HOUR_MS };
         const windows = windowsOf(
@@ -338,6 +338,7 @@ for (const [name, night] of [
       }),
       { seed: SEED, numRuns: 60 },
     );
+    t.notOk(nights.failed, fc.defaultReportMessage(nights) ?? 'of 60 questions');
     t.end();
   });
 }
@@ -356,7 +357,7 @@ const happening = fc.record({
 });
 
 t.test('spans and gaps are the whole time asked about, and no part of it twice', async (t) => {
-  fc.assert(
+  const lives = fc.check(
     fc.property(
       fc.array(happening, { minLength: 1, maxLength: 80, size: 'max' }),
       fc.integer({ min: -100, max: 1000 }),
@@ -404,5 +405,6 @@ t.test('spans and gaps are the whole time asked about, and no part of it twice',
     ),
     { seed: SEED, numRuns: RUNS },
   );
+  t.notOk(lives.failed, fc.defaultReportMessage(lives) ?? `of ${RUNS} lives`);
   t.end();
 });
