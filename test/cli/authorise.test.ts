@@ -8,6 +8,8 @@ import { type Program, vigie } from '../lib/program.ts';
 
 /** The order of the guide. */
 const GUIDE = readFileSync(join(ROOT, 'docs/guide/authorisation.md'), 'utf8');
+/** Its log of tracks. */
+const LOG = (parse(/```yaml\n(tracks:.*?)```/s.exec(GUIDE)?.[1] ?? '') as { tracks: object }).tracks;
 const ORDER = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
 
 async function ended(program: Program): Promise<Program> {
@@ -72,6 +74,30 @@ void t.test('keygen, authorise, check', async (t) => {
       /two of its resumeKeys have the same publicKey/,
     ],
     [{ oder: 1 }, /\/oder/],
+    [{ tracks: { ...LOG, grade: 'persons' } }, /tracks\/grade persons needs \/tracks\/magistrate/],
+    [{ tracks: { ...LOG, magistrate: 'Mme Test' } }, /magistrate belongs to the grade persons alone/],
+    [{ tracks: { ...LOG, grade: 'counts', colour: true } }, /colour serves nothing under the grade counts/],
+    [{ tracks: { ...LOG, days: 1, spanHours: 48 } }, /spanHours is longer than \/tracks\/days \(24 h\)/],
+    [{ tracks: { ...LOG, budget: { case: 1 } } }, /\/tracks\/budget/],
+    [
+      {
+        tracks: {
+          ...LOG,
+          zones: [
+            {
+              id: 'a',
+              polygon: [
+                [0, 0],
+                [1, 1],
+                [1, 0],
+                [0, 1],
+              ],
+            },
+          ],
+        },
+      },
+      /tracks\/zones: a: the side/,
+    ],
     [{ ageRecipients: ['AGE-SECRET-KEY-1'] }, /\/ageRecipients/],
   ];
   for (const [change, message] of wrong) {
@@ -102,6 +128,14 @@ void t.test('keygen, authorise, check', async (t) => {
   t.match(whole.out, new RegExp(`  resumes   with two keys of:\\n +${held.join('\\n +')}\\n`));
   t.match(whole.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
   t.match((await sign({})).out, / {2}seals {5}nothing: no recipient is named\n/);
+  t.match((await sign({})).out, / {2}tracks {4}none: what raises no alert is not kept\n/);
+  const kept = await sign({ tracks: LOG });
+  t.match(
+    kept.out,
+    / {2}tracks {4}vehicles that pass are kept and told, for 7 days, for searches-after-the-fact: /,
+  );
+  t.match(kept.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
+  t.match(kept.out, /a question looks at 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
 
   const square = [
     [0.1, 0.4],
