@@ -155,7 +155,7 @@ export class TrackHandler {
     const tracksMax = Math.min(PAGE_TRACKS_MAX, left.case, left.keyDay, left.day);
     const { aspect = 1 } = log.views.find(({ fromMs }) => timeOf(fromMs) === question.view) ?? {};
     const found = await findTracks({
-      ...{ store: log.store, question, classes, windows, aspect },
+      ...{ store: log.store, keptFromMs: log.keptFromMs, question, classes, windows, aspect },
       after: cursor === undefined ? undefined : placeOf(cursor),
       tracksMax,
     });

@@ -27,6 +27,8 @@ export interface SearchOptions {
   readonly question: Pick<TrackQuestion, 'colours' | 'where'>;
   readonly classes: readonly FoundTrack['class'][];
   readonly windows: readonly Window[];
+  /** What began before is past its retention, and is told to nobody, deleted already or not. */
+  readonly keptFromMs: number;
   /** Width of the picture to its height. */
   readonly aspect: number;
   readonly after: Place | undefined;
@@ -66,7 +68,7 @@ export async function findTracks(options: SearchOptions): Promise<Page> {
       if (known.has(pieces) || !mayMatch(pieces, window, options)) continue;
       let match = matchOf(pieces, window, options);
       if (match === undefined) continue;
-      const whole = wholeTrack(options.store, pieces);
+      const whole = wholeTrack(options, pieces);
       if (whole !== pieces) {
         await setImmediate();
         if (known.has(whole)) continue;
@@ -105,13 +107,14 @@ class Known {
 }
 
 /** The track with its pieces before and after those that were read, where it has any. */
-function wholeTrack(store: SearchOptions['store'], read: readonly TrackRow[]): readonly TrackRow[] {
+function wholeTrack({ store, keptFromMs }: SearchOptions, read: readonly TrackRow[]): readonly TrackRow[] {
   const before: TrackRow[] = [];
   const after: TrackRow[] = [];
   for (let first = read[0]; before.length < SIDE_PIECES_MAX; ) {
     if (first === undefined || !readKind(first.kind).continues) break;
     first = store.pieceBefore(first);
-    if (first !== undefined) before.unshift(first);
+    if (first === undefined || startMsOf(first.at) < keptFromMs) break;
+    before.unshift(first);
   }
   for (let last = read.at(-1); after.length < SIDE_PIECES_MAX; ) {
     if (last === undefined || !readKind(last.kind).goesOn) break;
@@ -123,13 +126,13 @@ function wholeTrack(store: SearchOptions['store'], read: readonly TrackRow[]): r
 
 /** Every track that may match, as its rows: all of them that the answer may need. */
 async function* tracksIn(
-  { store, question: { where }, classes }: SearchOptions,
+  { store, keptFromMs, question: { where }, classes }: SearchOptions,
   window: Window,
 ): AsyncGenerator<readonly TrackRow[]> {
   const atLeastMs = where !== undefined && 'polygon' in where ? where.atLeastS * 1000 : 0;
   const filter: RowFilter = {
     // What stays for so long has begun before, and goes on after.
-    fromMs: window.fromMs - Math.max(PIECE_MS, atLeastMs) - PIECE_MS,
+    fromMs: Math.max(keptFromMs, window.fromMs - Math.max(PIECE_MS, atLeastMs) - PIECE_MS),
     toMs: window.toMs,
     onMs: window.toMs + atLeastMs + PIECE_MS,
     cells:

@@ -73,6 +73,7 @@ export function logged(
 /** All tracks that do what is asked, by number. */
 export async function found(log: Logged, where: TrackPlace | undefined): Promise<FoundTrack[]> {
   const { tracks } = await findTracks({
+    keptFromMs: 0,
     store: log.store,
     question: where === undefined ? {} : { where },
     classes: CLASSES,

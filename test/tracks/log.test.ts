@@ -380,3 +380,19 @@ t.test('views are known again when a file that could not be opened can be', asyn
   const { views } = await box.ask(last(box, 60, 'coverage'));
   t.equal(views.at(-1)?.view, view?.view);
 });
+
+t.test('what began before the days of the order is told to nobody, also before it is deleted', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
+  // Its purge is due each hour: at 24 h, and not yet at 24 h and 20 min.
+  box.sleep(1200, 600);
+  const parked = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
+  box.live(1200, [parked]);
+  box.sleep(24 * HOUR_S - 1500, 300);
+  t.ok(box.status.report.rows > 1, 'nothing is deleted yet');
+  const { tracks } = await box.ask(last(box, 86_400));
+  const keptMs = box.clock.wallMs() - 86_400_000;
+  t.ok(
+    tracks.every(({ from }) => Date.parse(from) >= keptMs - 100),
+    tracks.map(({ from }) => from).join(),
+  );
+});

@@ -164,6 +164,7 @@ async function allPages(store: TrackStore, asked: Asked, tracksMax: number): Pro
   do {
     const { where, colours, classes, windows } = asked;
     const page = await findTracks({
+      keptFromMs: 0,
       ...{ store, classes: classes as FoundTrack['class'][], windows, aspect: ASPECT, after, tracksMax },
       question: { ...(where && { where }), ...(colours && { colours }) },
     });

@@ -207,6 +207,7 @@ async function asked(store: TrackStore, question: TrackQuestion) {
     const beganMs = performance.now();
     const before = process.cpuUsage();
     const page = await findTracks({
+      keptFromMs: 0,
       ...{ store, windows: windowsOf(question, hours), aspect: 4 / 3, after: undefined, tracksMax: 200 },
       classes: checkedQuestion({ ...question, ...(where && { view: at(0, 0) }) }, GRANT),
       question: { ...(where && { where }), ...(colours && { colours }) },
