@@ -387,7 +387,7 @@ t.test('what began before the days of the order is told to nobody, also before i
   box.sleep(1200, 600);
   const parked = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
   box.live(1200, [parked]);
-  box.sleep(24 * HOUR_S - 1500, 300);
+  box.sleep(24 * HOUR_S - 600, 300);
   t.ok(box.status.report.rows > 1, 'nothing is deleted yet');
   const { tracks } = await box.ask(last(box, 86_400));
   const keptMs = box.clock.wallMs() - 86_400_000;
