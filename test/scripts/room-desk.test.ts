@@ -384,7 +384,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   says.fault = 'the signer is away';
   await shown.page.click('[type=submit]');
   await shown.until('document.querySelector("main [role=alert]") !== null');
-  t.match(await shown.text('main [role=alert]'), 'the signer is away What you typed is kept.');
+  t.match(await shown.text('main [role=alert]'), 'Not done: the signer is away. What you typed is kept.');
   await shown.show('audit');
   await shown.show('search');
   t.equal(
