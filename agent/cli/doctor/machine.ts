@@ -13,7 +13,7 @@ import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 const execFileAsync = promisify(execFile);
 const MIB = 1_048_576;
 
-/** Room for outbox and archive, each with a write-ahead log as large in the worst case. */
+/** Room for outbox, archive and log of tracks, each with a write-ahead log as large in the worst case. */
 export function diskFinding(stateDir: string, { retention }: Config): Finding {
   const dir = nearestExisting(stateDir);
   const { bavail, bsize } = statfsSync(dir);
