@@ -2,16 +2,13 @@
 import type { KeyObject } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
 import { systemClock } from '../../base/clock.ts';
-import { signEnvelope } from '../../base/dsse.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import { COMMAND_TYPE, type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
+import { type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import { NAME, type Room } from './room-file.ts';
-
-/** Clocks of boxes and room differ by less. */
-const VALID_MS = 300_000;
+import { signedCommand } from './signed-command.ts';
 
 export interface Asked {
   readonly op: CommandOp;
@@ -31,16 +28,7 @@ export function assertBox(box: string): void {
 /** The result; throws AgentError, one line: `denied` where the box refuses, `unavailable` where it does not answer. */
 export async function askBox(room: Room, { op, args, box, key, timeoutS }: Asked): Promise<unknown> {
   const counter = systemClock.wallMs();
-  const command: Command = {
-    site: room.site,
-    box,
-    counter,
-    notBefore: new Date(counter - VALID_MS).toISOString(),
-    notAfter: new Date(counter + VALID_MS).toISOString(),
-    op,
-    args,
-  };
-  const envelope = signEnvelope(COMMAND_TYPE, JSON.stringify(command), key);
+  const envelope = signedCommand({ site: room.site, box, counter, op, args }, key, counter);
   const { result, refused } = await answered(room, op, box, `${counter}`, envelope, timeoutS);
   if (refused === undefined) return result;
   throw new AgentError('denied', `refused by ${box}: ${refused.code}: ${printable(refused.message, 600)}`);

@@ -6,18 +6,14 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { systemClock } from '../../base/clock.ts';
-import { signEnvelope } from '../../base/dsse.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import type { SiteTime } from '../../base/site-time.ts';
-import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
 import type { SearchArgs } from '../../contract/search.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import type { Room } from '../room/room-file.ts';
+import { signedCommand } from '../room/signed-command.ts';
 import { Asking } from './asking.ts';
-
-/** Clocks of boxes and room differ by less. */
-const VALID_MS = 300_000;
 
 /** Retained status messages come at once and without a pause; so long a pause is their end. */
 const QUIET_MS = 500;
@@ -136,16 +132,15 @@ export class FleetSearch {
     const counter = Math.max(newest + 1, nowMs);
     if (box === undefined) this.#counterOfAll = counter;
     else this.#counters.set(box, counter);
-    const command: Command = {
-      site: this.#options.room.site,
-      box: box ?? '*',
-      counter,
-      notBefore: new Date(nowMs - VALID_MS).toISOString(),
-      notAfter: new Date(nowMs + VALID_MS).toISOString(),
-      op: 'search',
-      args: { ...this.#options.args, ...(cursor !== undefined && { cursor }) },
-    };
-    const envelope = signEnvelope(COMMAND_TYPE, JSON.stringify(command), this.#options.key);
+    const { room, key, args } = this.#options;
+    const envelope = signedCommand(
+      {
+        ...{ site: room.site, box: box ?? '*', counter, op: 'search' },
+        args: { ...args, ...(cursor !== undefined && { cursor }) },
+      },
+      key,
+      nowMs,
+    );
     this.#link.ask(box, envelope, `${counter}`, (refusal) => {
       this.#fault ??= refusal;
     });

@@ -14,10 +14,9 @@ import {
   type TrackArgs,
 } from '../../contract/track-log.ts';
 import { wrong } from '../bad-option.ts';
+import { CLOCKS_APART_MS } from '../room/signed-command.ts';
 
 const DAY_MS = 86_400_000;
-/** Clocks of boxes and room differ by less, ms. */
-const CLOCKS_APART_MS = 300_000;
 
 const read = envelopeReader({
   payloadType: TRACK_APPROVAL_TYPE,

@@ -8,22 +8,14 @@ import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import { systemClock } from '../../base/clock.ts';
-import { signEnvelope } from '../../base/dsse.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import {
-  COMMAND_BYTES_MAX,
-  COMMAND_TYPE,
-  type Command,
-  type CommandOp,
-  CommandReply,
-} from '../../contract/command.ts';
+import { COMMAND_BYTES_MAX, type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import type { Room } from '../room/room-file.ts';
+import { signedCommand } from '../room/signed-command.ts';
 
-/** Clocks of boxes and room differ by less, ms. */
-const VALID_MS = 300_000;
 const WAITS_MAX = 20;
 /** A budget that is used up for the day is a refusal, and no pause. */
 const WAIT_S_MAX = 60;
@@ -116,12 +108,8 @@ export class BoxSession {
     const nowMs = systemClock.wallMs();
     this.#counter = Math.max(this.#counter + 1, nowMs);
     const correlation = `${this.#counter}`;
-    const command: Command = {
-      ...{ site: room.site, box, counter: this.#counter, op, args },
-      notBefore: new Date(nowMs - VALID_MS).toISOString(),
-      notAfter: new Date(nowMs + VALID_MS).toISOString(),
-    };
-    const envelope = signEnvelope(COMMAND_TYPE, JSON.stringify(command), key);
+    const said = { site: room.site, box, counter: this.#counter, op, args };
+    const envelope = signedCommand(said, key, nowMs);
     if (envelope.length > COMMAND_BYTES_MAX) {
       const right = 'draw fewer corners, or write them with fewer decimals';
       throw new AgentError(

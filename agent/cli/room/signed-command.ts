@@ -1,0 +1,21 @@
+/** A command of the room to one box, or to all, as it is sent: signed, and valid for as long as clocks may differ. */
+import type { KeyObject } from 'node:crypto';
+import { signEnvelope } from '../../base/dsse.ts';
+import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
+
+/** Clocks of boxes and room differ by less, ms. */
+export const CLOCKS_APART_MS = 300_000;
+
+/** Returns the envelope as JSON text. @param nowMs wall time, ms since the epoch */
+export function signedCommand(
+  said: Omit<Command, 'notBefore' | 'notAfter'>,
+  key: KeyObject,
+  nowMs: number,
+): string {
+  const command: Command = {
+    ...said,
+    notBefore: new Date(nowMs - CLOCKS_APART_MS).toISOString(),
+    notAfter: new Date(nowMs + CLOCKS_APART_MS).toISOString(),
+  };
+  return signEnvelope(COMMAND_TYPE, JSON.stringify(command), key);
+}
