@@ -9,7 +9,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
-import { CASE_RULE, unreadableOf } from '../contract/case.ts';
+import { checkedCaseArgs } from '../contract/case-args.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Counters } from '../contract/counters.ts';
 import { SearchArgs, type SearchQuery, type SearchRecord, type SearchResult } from '../contract/search.ts';
@@ -49,15 +49,8 @@ export class SearchHandler {
   }
 
   /** Throws CommandRefused. */
-  answer({ args, key, counter }: AcceptedCommand): SearchResult {
-    if (!argsCheck.Check(args)) {
-      const error = argsCheck.Errors(args).First();
-      throw new CommandRefused('bad-arguments', `search: ${error?.path || '/'}: ${error?.message ?? ''}`);
-    }
-    const unreadable = unreadableOf(args);
-    if (unreadable !== undefined) {
-      throw new CommandRefused('bad-arguments', `search: /${unreadable}: ${CASE_RULE}`);
-    }
+  answer({ args: given, key, counter }: AcceptedCommand): SearchResult {
+    const args = checkedCaseArgs('search', argsCheck, given);
     assertPeriod(args.query);
     const waitS = this.#bucket.take();
     if (waitS > 0) {

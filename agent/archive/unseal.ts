@@ -9,7 +9,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
-import { CASE_RULE, unreadableOf } from '../contract/case.ts';
+import { checkedCaseArgs } from '../contract/case-args.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Counters } from '../contract/counters.ts';
 import { UnsealArgs, type UnsealRecord, type UnsealResult } from '../contract/sealed-evidence.ts';
@@ -44,15 +44,8 @@ export class UnsealHandler {
   }
 
   /** Throws CommandRefused. */
-  answer({ args, key, counter }: AcceptedCommand): UnsealResult {
-    if (!argsCheck.Check(args)) {
-      const error = argsCheck.Errors(args).First();
-      throw new CommandRefused('bad-arguments', `unseal: ${error?.path || '/'}: ${error?.message ?? ''}`);
-    }
-    const unreadable = unreadableOf(args);
-    if (unreadable !== undefined) {
-      throw new CommandRefused('bad-arguments', `unseal: /${unreadable}: ${CASE_RULE}`);
-    }
+  answer({ args: given, key, counter }: AcceptedCommand): UnsealResult {
+    const args = checkedCaseArgs('unseal', argsCheck, given);
     const waitS = this.#bucket.take();
     if (waitS > 0) {
       this.#limited += 1;

@@ -49,9 +49,13 @@ export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): 
   return classes;
 }
 
-/** Whether a second key must have signed. */
-export function needsApproval(question: TrackQuestion, classes: readonly FoundTrack['class'][]): boolean {
-  return question.answer !== 'coverage' && !classes.every((name) => isKept('vehicles', name));
+/** Whether it is about persons who are told one by one: a second key must have signed it. */
+export function needsApproval(
+  { answer }: TrackQuestion,
+  classes: readonly FoundTrack['class'][],
+  { grade }: TrackLogGrant,
+): boolean {
+  return answer !== 'coverage' && grade === 'persons' && !classes.every((name) => isKept('vehicles', name));
 }
 
 function classesOf({ classes }: TrackQuestion, { grade }: TrackLogGrant): FoundTrack['class'][] {
@@ -64,13 +68,12 @@ function classesOf({ classes }: TrackQuestion, { grade }: TrackLogGrant): FoundT
 
 function checkSpan(
   spanMs: number,
-  { answer }: TrackQuestion,
+  question: TrackQuestion,
   classes: readonly FoundTrack['class'][],
-  { grade, spanHours }: TrackLogGrant,
+  grant: TrackLogGrant,
 ): void {
-  const ofPersons =
-    answer !== 'coverage' && grade === 'persons' && !classes.every((name) => isKept('vehicles', name));
-  const allowed = answer === 'coverage' ? COVERAGE_HOURS_MAX : spanHours;
+  const ofPersons = needsApproval(question, classes, grant);
+  const allowed = question.answer === 'coverage' ? COVERAGE_HOURS_MAX : grant.spanHours;
   const hours = ofPersons ? Math.min(allowed, PERSONS_SPAN_HOURS_MAX) : allowed;
   if (spanMs <= hours * HOUR_MS) return;
   const whom = ofPersons ? ' about persons' : '';

@@ -10,7 +10,7 @@ import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
 import { SiteTime } from '../base/site-time.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
-import { CASE_RULE, unreadableOf } from '../contract/case.ts';
+import { checkedCaseArgs } from '../contract/case-args.ts';
 import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
@@ -47,6 +47,8 @@ export interface TrackHandlerOptions {
   readonly log: {
     /** Written through this moment; throws CommandRefused where nothing may be answered. */
     open(): OpenLog;
+    /** Throws CommandRefused where nothing may be answered any more. */
+    assertMayAnswer(): void;
   };
   readonly clock: Clock;
   readonly supervisor: { preview(): Promise<PreviewAnswer> };
@@ -78,7 +80,7 @@ export class TrackHandler {
 
   /** Rejects with CommandRefused. */
   async answer(command: AcceptedCommand): Promise<TrackResult | TrackStillResult> {
-    const args = checkedArgs(command.args);
+    const args = checkedCaseArgs('tracks', argsCheck, command.args);
     this.#limit();
     this.#isBusy = true;
     try {
@@ -116,14 +118,15 @@ export class TrackHandler {
     const log = this.#options.log.open();
     const nowMs = clock.wallMs();
     const classes = checkedQuestion(question, log.grant);
-    const second = needsApproval(question, classes) && log.grant.grade === 'persons';
-    const approver = second ? approvedBy(args, command.key, config, nowMs) : null;
+    const approver = needsApproval(question, classes, log.grant)
+      ? approvedBy(args, command.key, config, nowMs)
+      : null;
     const left = this.#left(log, command.key, args.case, nowMs);
     const asked = windowsOf(question, this.#site);
     const seen = seenTime(log, question, asked, nowMs);
-    const page = await this.#page(log, args, classes, seen.windows, left);
+    const page = await this.#page(log, args, classes, seen, left);
     // It may have been suspended, or its order have ended, while rows were read.
-    this.#options.log.open();
+    this.#options.log.assertMayAnswer();
     const given = page.tracks.length;
     const cost = Math.max(1, given);
     this.#record(command, args, approver, { matches: page.matches, given, seen: seen.coverage.seen });
@@ -148,12 +151,11 @@ export class TrackHandler {
     log: OpenLog,
     { question, cursor }: TrackArgs & { readonly question: TrackQuestion },
     classes: readonly FoundTrack['class'][],
-    windows: readonly Window[],
+    { windows, aspect }: SeenTime,
     left: Left,
   ): Promise<Page> {
     if (question.answer === 'coverage') return NOTHING;
     const tracksMax = Math.min(PAGE_TRACKS_MAX, left.case, left.keyDay, left.day);
-    const { aspect = 1 } = log.views.find(({ fromMs }) => timeOf(fromMs) === question.view) ?? {};
     const found = await findTracks({
       ...{ store: log.store, keptFromMs: log.keptFromMs, question, classes, windows, aspect },
       after: cursor === undefined ? undefined : placeOf(cursor),
@@ -182,15 +184,16 @@ export class TrackHandler {
   async #still(command: AcceptedCommand, args: TrackArgs): Promise<TrackStillResult> {
     const { supervisor, clock } = this.#options;
     const log = this.#options.log.open();
-    const left = this.#left(log, command.key, args.case, clock.wallMs());
+    this.#left(log, command.key, args.case, clock.wallMs());
     this.#record(command, args, null, { matches: 0, given: 0, seen: 0 });
-    log.store.spend(clock.wallMs(), command.key, args.case, Math.min(1, left.case));
+    log.store.spend(clock.wallMs(), command.key, args.case, 1);
     this.#options.status.answered(0);
     const answer = await supervisor.preview();
     if (answer.picture === undefined)
       throw new CommandRefused('unavailable', `tracks: there is no still now: ${answer.reason}`);
     // It may have been suspended while the picture was made.
-    const view = this.#options.log.open().views.at(-1);
+    this.#options.log.assertMayAnswer();
+    const view = log.views.at(-1);
     const { bytes, sha256 } = answer.picture;
     const jpeg = Buffer.from(bytes).toString('base64');
     return {
@@ -213,20 +216,11 @@ export class TrackHandler {
   }
 }
 
-function checkedArgs(args: AcceptedCommand['args']): TrackArgs {
-  if (!argsCheck.Check(args)) {
-    const error = argsCheck.Errors(args).First();
-    throw new CommandRefused('bad-arguments', `tracks: ${error?.path || '/'}: ${error?.message ?? ''}`);
-  }
-  const unreadable = unreadableOf(args);
-  if (unreadable !== undefined)
-    throw new CommandRefused('bad-arguments', `tracks: /${unreadable}: ${CASE_RULE}`);
-  return args;
-}
-
 interface SeenTime {
   /** Parts of the time asked about in which the place that was drawn is the place that was seen. */
   readonly windows: readonly Window[];
+  /** Of the view that was asked about, width to height; 1 where none was. */
+  readonly aspect: number;
   readonly coverage: TrackCoverage;
   readonly views: TrackResult['views'];
 }
@@ -245,7 +239,7 @@ function seenTime(log: OpenLog, { view }: TrackQuestion, asked: readonly Window[
       `tracks: /question/view: ${view} is no view of this log: ${named}`,
     );
   }
-  const [whole] = [{ fromMs: asked[0]?.fromMs ?? 0, toMs: asked.at(-1)?.toMs ?? 0 }];
+  const whole = { fromMs: asked[0]?.fromMs ?? 0, toMs: asked.at(-1)?.toMs ?? 0 };
   const spans = log.store.spans(whole.fromMs, whole.toMs);
   const ofView = chosen && { fromMs: chosen.fromMs, toMs: chosen.toMs ?? Number.POSITIVE_INFINITY };
   const gaps: Gap[] = [];
@@ -282,7 +276,8 @@ function seenTime(log: OpenLog, { view }: TrackQuestion, asked: readonly Window[
       to: toMs === undefined ? null : timeOf(toMs),
       widthToHeight: aspect,
     }));
-  return { windows, coverage: coverageOf(asked, spans, gaps), views: told.reverse().slice(0, VIEWS_MAX) };
+  const coverage = coverageOf(asked, spans, gaps);
+  return { windows, aspect: chosen?.aspect ?? 1, coverage, views: told.reverse().slice(0, VIEWS_MAX) };
 }
 
 function placeOf(cursor: string): Place {

@@ -21,7 +21,8 @@ import { openTrackDatabase, trackFile } from './database.ts';
 import { type Held, heldUnder, readHeld, writeHeld } from './held.ts';
 import { type Deleted, EVERYTHING_MS, TrackStore } from './store.ts';
 
-const TRACKS_FILE = 'tracks.db';
+/** In the state folder. */
+export const TRACKS_FILE = 'tracks.db';
 const PURGE_EVERY_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 

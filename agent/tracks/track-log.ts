@@ -61,6 +61,8 @@ export interface OpenLog extends KeptFrom {
 export class TrackLog {
   readonly #options: TrackLogOptions;
   readonly #file: LogFile;
+  /** Address of the camera, without its login. */
+  readonly #camera: string;
   #permit: TrackPermit = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
   /** Undefined: nothing is taken in. */
   #recorder: TrackRecorder | undefined;
@@ -87,6 +89,7 @@ export class TrackLog {
   constructor(options: TrackLogOptions) {
     this.#options = options;
     this.#file = new LogFile(options);
+    this.#camera = cameraAddress(options.config.camera?.source);
   }
 
   get counters(): Counters {
@@ -176,11 +179,7 @@ export class TrackLog {
 
   /** Written through this moment. Throws CommandRefused where nothing may be answered, AgentError where the disk refuses. */
   open(): OpenLog {
-    const { mode, authorisation } = this.#permit;
-    const { tracks: grant, order = '' } = authorisation ?? {};
-    if (mode === 'suspended') throw new CommandRefused('not-permitted', 'tracks: the box is suspended');
-    if (mode !== 'active' || grant === undefined)
-      throw new CommandRefused('not-permitted', 'tracks: no order in force allows a log of tracks (tracks)');
+    const { grant, order } = this.#answerable();
     this.#follow();
     this.#flush();
     const { store, held } = this.#file;
@@ -190,6 +189,19 @@ export class TrackLog {
         `tracks: there is no log yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
       );
     return { store, grant, order, views: this.#views, ...this.#file.keptFrom(held) };
+  }
+
+  /** Throws CommandRefused where nothing may be answered now. */
+  assertMayAnswer(): void {
+    this.#answerable();
+  }
+
+  #answerable(): { readonly grant: TrackLogGrant; readonly order: string } {
+    const { mode, authorisation } = this.#permit;
+    if (mode === 'suspended') throw new CommandRefused('not-permitted', 'tracks: the box is suspended');
+    if (mode !== 'active' || authorisation?.tracks === undefined)
+      throw new CommandRefused('not-permitted', 'tracks: no order in force allows a log of tracks (tracks)');
+    return { grant: authorisation.tracks, order: authorisation.order };
   }
 
   /** Of the main stream key frames alone are decoded, while a second stream is watched. */
@@ -272,7 +284,7 @@ export class TrackLog {
   }
 
   #followView(wallMs: number, aspect: number): void {
-    const camera = cameraAddress(this.#options.config.camera?.source);
+    const camera = this.#camera;
     const last = this.#views.at(-1);
     const isSame = last?.camera === camera && Math.abs(last.aspect - aspect) <= SAME_ASPECT * aspect;
     if (isSame && !this.#viewIsNew) return;

@@ -12,6 +12,7 @@ import type { GapReason, TrackLogGrant } from '../../../agent/contract/track-log
 import { CoverageRecorder } from '../../../agent/tracks/coverage.ts';
 import { openTrackDatabase } from '../../../agent/tracks/database.ts';
 import { writeHeld } from '../../../agent/tracks/held.ts';
+import { TRACKS_FILE } from '../../../agent/tracks/log-file.ts';
 import { type TrackPiece, TrackRecorder } from '../../../agent/tracks/recorder.ts';
 import { TrackStore, type View } from '../../../agent/tracks/store.ts';
 
@@ -52,7 +53,7 @@ export function writeHour(observations: readonly Observation[], hour: MadeHour):
   const { widthPx, heightPx } = first.source;
   const view: View = { fromMs, camera, aspect: widthPx / heightPx };
   mkdirSync(hour.stateDir, { recursive: true, mode: 0o700 });
-  const file = join(hour.stateDir, 'tracks.db');
+  const file = join(hour.stateDir, TRACKS_FILE);
   const store = new TrackStore(openTrackDatabase(file, hour.limitMiB), hour.limitMiB);
   try {
     writeHeld(store, { grant, order, notAfterMs: endsMs + DAY_MS, beganMs: fromMs, evictedMs: 0 });
