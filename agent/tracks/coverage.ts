@@ -125,7 +125,7 @@ export function coverageOf(
   const wholeMs = Math.max(1, lengthMs(windows));
   const covered = windows.flatMap((window) => withoutGaps(window, gaps));
   const watchedMs = covered.reduce((sum, part) => sum + watchedMsIn(part, spans), 0);
-  const share = (ms: number): number => Math.min(1, Math.max(0, Number((ms / wholeMs).toFixed(6))));
+  const share = (ms: number): number => Math.min(1, Math.max(0, Number((ms / wholeMs).toFixed(9))));
   const told = merged(gaps);
   return {
     seen: share(lengthMs(covered) - watchedMs),

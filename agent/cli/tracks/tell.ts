@@ -1,6 +1,7 @@
 /** Prints the answer of a log of tracks for a person: a line a track or a gap, and what is to be known about them. */
 import { printable } from '../../base/printable.ts';
 import { durationText, numberText, type SiteTime } from '../../base/site-time.ts';
+import { roundedShare } from '../../contract/rounded-share.ts';
 import type { Colour, FoundTrack, TrackArgs, TrackQuestion, TrackView } from '../../contract/track-log.ts';
 import { print, printNote } from '../print.ts';
 import type { FetchedTracks } from './fetch.ts';
@@ -34,8 +35,8 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
   const wanted = question.colours ?? [];
   const hits = tracks.filter(({ colours }) => colours.some((name) => wanted.includes(name))).length;
   return [
-    `case ${args.case}: ${given}, ${span}; ${percent(coverage.seen)} of the time seen, ` +
-      `${percent(coverage.watched)} only watched, ${percent(gone, Math.ceil)} a gap`,
+    `case ${args.case}: ${given}, ${span}; ${percent(coverage.seen, 'down')} of the time seen, ` +
+      `${percent(coverage.watched, 'down')} only watched, ${percent(gone, 'up')} a gap`,
     `order ${printable(result.order, 100)}, grade ${result.grade}, tracks are kept for ${kept.days} days` +
       `${kept.oldest === null ? '; none is there' : `, the oldest of ${time.rfc3339(Date.parse(kept.oldest))}`}`,
     `left of the budgets: ${numberText(left.case)} tracks in this case, ${numberText(left.keyDay)} for this key and ` +
@@ -80,9 +81,5 @@ function viewLine({ view, to }: TrackView, time: SiteTime): string {
   return `view ${view}  ${time.rfc3339(Date.parse(view))} to ${end}`;
 }
 
-/** Rounds so that only all of it is 100 % seen, and only none of it is 0 % of a gap. */
-const percent = (share: number, round = Math.floor): string => {
-  // Sums of shares are off by less than this.
-  const thousandths = Math.round(share * 1e9) / 1e6;
-  return `${(round(thousandths) / 10).toFixed(1)} %`;
-};
+const percent = (share: number, round: 'down' | 'up'): string =>
+  `${(roundedShare(share, round) * 100).toFixed(1)} %`;

@@ -1,7 +1,8 @@
 /** How the screen of tracks says times of day, and what happened to a track. */
+import { roundedShare } from '../../../../../agent/contract/rounded-share.ts';
 import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { language } from '../../../../../agent/kit/words.ts';
-import { count, plain, share } from '../desk/say.ts';
+import { count, plain } from '../desk/say.ts';
 import { wallTime } from '../desk/zone.ts';
 import { session } from '../session.ts';
 import { trackWords } from '../words/tracks.ts';
@@ -67,8 +68,16 @@ export function coverageText(found: string, { seen, watched, gaps, more }: Track
   const { summary } = trackWords.value;
   const many = gaps.length + more;
   return summary.join(found, [
-    summary.seen(share(seen)),
-    ...(watched > 0 ? [summary.watched(share(watched))] : []),
-    many === 0 ? summary.whole : summary.gaps(many, count(many), share(Math.max(0, 1 - seen - watched))),
+    summary.seen(tenths(seen, 'down')),
+    ...(watched > 0 ? [summary.watched(tenths(watched, 'down'))] : []),
+    many === 0
+      ? summary.whole
+      : summary.gaps(many, count(many), tenths(Math.max(0, 1 - seen - watched), 'up')),
   ]);
+}
+
+/** In tenths of a percent: 100 % with a gap, or a gap of 0 %, would contradict itself. */
+function tenths(part: number, round: 'down' | 'up'): string {
+  const format = new Intl.NumberFormat(language.value, { style: 'percent', maximumFractionDigits: 1 });
+  return format.format(roundedShare(part, round));
 }

@@ -1,0 +1,19 @@
+/** Shares of a time as they are told: never a whole that has a hole. */
+import t from 'tap';
+import { roundedShare } from '../../agent/contract/rounded-share.ts';
+
+t.test('a claim is rounded down, what is missing up', async (t) => {
+  // A gap of one second in an hour, a day, and a year.
+  for (const lengthS of [3600, 86_400, 31_536_000]) {
+    const gap = 1 / lengthS;
+    t.equal(roundedShare(1 - gap, 'down'), 0.999, `${lengthS} s: never the whole`);
+    t.equal(roundedShare(gap, 'up'), 0.001, `${lengthS} s: never nothing`);
+  }
+  t.equal(roundedShare(1, 'down'), 1);
+  t.equal(roundedShare(0, 'up'), 0);
+});
+
+t.test('an error of a sum does not change what is told', async (t) => {
+  t.equal(roundedShare(0.7 + 0.2 + 0.1, 'down'), 1);
+  t.equal(roundedShare(1 - 0.9 - 0.1, 'up'), 0);
+});
