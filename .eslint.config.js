@@ -18,6 +18,18 @@ export default tseslint.config(
         },
       ],
       '@typescript-eslint/no-misused-promises': 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ObjectExpression > SpreadElement > ObjectExpression',
+          message: 'Write the members themselves; a spread literal only saves lines.',
+        },
+        {
+          selector:
+            'NewExpression > ObjectExpression > SpreadElement > :matches(Identifier, MemberExpression, CallExpression)',
+          message: 'Name each argument: of a bag, the compiler does not notice a member that was renamed.',
+        },
+      ],
     },
   },
 );

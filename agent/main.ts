@@ -208,10 +208,18 @@ function roomParts(options: AgentOptions, parts: Shared & Sinks & Sight & Report
   const diagnosis = new Diagnosis({ ...options, ...parts });
   const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
   const dispatcher = new CommandDispatcher({
-    ...{ site, box, clock, log },
+    site,
+    box,
+    clock,
+    log,
     verifier: new CommandVerifier({ site, box, keys: commands.keys, guard, clock }),
     handlers: commandHandlers({
-      ...{ search, tracks, sealed, restraint, technician, diagnosis },
+      search,
+      tracks,
+      sealed,
+      restraint,
+      technician,
+      diagnosis,
       openHotspot: (command) => requestHotspot(stateDir, command),
     }),
   });

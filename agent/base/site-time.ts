@@ -33,8 +33,13 @@ export class SiteTime {
     this.zone = zone;
     try {
       this.#full = new Intl.DateTimeFormat('en-GB', {
-        ...{ timeZone: zone, day: 'numeric', month: 'short', year: 'numeric' },
-        ...{ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+        timeZone: zone,
+        day: 'numeric',
+        month: 'short',
+        year: 'numeric',
+        hour: '2-digit',
+        minute: '2-digit',
+        hourCycle: 'h23',
       });
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
@@ -44,8 +49,14 @@ export class SiteTime {
       );
     }
     this.#parts = new Intl.DateTimeFormat('en-GB', {
-      ...{ timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' },
-      ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' },
+      timeZone: zone,
+      year: 'numeric',
+      month: '2-digit',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+      second: '2-digit',
+      hourCycle: 'h23',
     });
   }
 

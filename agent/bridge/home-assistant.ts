@@ -120,10 +120,16 @@ export function homeAssistantEvent(root: string, { id: rule, kind }: Rule, event
   if (!phasesOf(kind).includes(phase)) return [];
   const told: Static<typeof HomeAssistantEvent> = {
     event_type: phase,
-    ...{ rule, kind, severity },
+    rule,
+    kind,
+    severity,
     ...(zone && { zone: zone.id }),
     ...(line && { line: line.id }),
-    ...{ episode, event_id: event.id, time: event.time, objects, cause },
+    episode,
+    event_id: event.id,
+    time: event.time,
+    objects,
+    cause,
     ...(degraded && { degraded }),
   };
   return [jsonNotice(eventTopic(root, rule), told)];

@@ -211,8 +211,12 @@ function asJson({ file, config, problems, warnings, coverage, idle, view }: Judg
     warnings: coverage.warnings,
   };
   return {
-    ...{ file, ok: config !== undefined, use, runsNothing: idle ?? null },
-    ...{ problems: listed(problems), warnings: listed(warnings) },
+    file,
+    ok: config !== undefined,
+    use,
+    runsNothing: idle ?? null,
+    problems: listed(problems),
+    warnings: listed(warnings),
     ...(authorisation !== undefined && { authorisation }),
     ...(view.length > 0 && { view }),
   };

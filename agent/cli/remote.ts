@@ -40,7 +40,10 @@ export async function remoteSuspend(options: RemoteSuspendOptions): Promise<void
   const room = roomOf(options);
   const args = checked(options);
   const result = await askBox(room, {
-    ...{ op: 'suspend', args, box, timeoutS },
+    op: 'suspend',
+    args,
+    box,
+    timeoutS,
     key: signingKey(options.sign),
   });
   tell(box, result);
@@ -58,7 +61,10 @@ export async function remoteResume(options: RemoteResumeOptions): Promise<void> 
   const signedByBoth = signResume({ site: room.site, box, suspension, reason, notBefore, notAfter }, keys);
   const args = { envelope: JSON.parse(signedByBoth) as Record<string, unknown> };
   const result = await askBox(room, {
-    ...{ op: 'resume', args, box, timeoutS },
+    op: 'resume',
+    args,
+    box,
+    timeoutS,
     key: signingKey(options.sign),
   });
   tell(box, result);
@@ -69,7 +75,10 @@ export async function remoteResetTime(options: RemoteOptions): Promise<void> {
   const { box, timeout: timeoutS } = options;
   assertBox(box);
   const result = await askBox(roomOf(options), {
-    ...{ op: 'reset-time', args: {}, box, timeoutS },
+    op: 'reset-time',
+    args: {},
+    box,
+    timeoutS,
     key: signingKey(options.sign),
   });
   if (!Value.Check(TimeResetResult, result)) throw otherForm(box);
@@ -81,7 +90,10 @@ export async function remoteOpenHotspot(options: RemoteOpenHotspotOptions): Prom
   const { box, timeout: timeoutS, minutes } = options;
   assertBox(box);
   const result = await askBox(roomOf(options), {
-    ...{ op: 'open-hotspot', args: { minutes }, box, timeoutS },
+    op: 'open-hotspot',
+    args: { minutes },
+    box,
+    timeoutS,
     key: signingKey(options.sign),
   });
   if (!Value.Check(OpenHotspotResult, result)) throw otherForm(box);
@@ -93,7 +105,10 @@ export async function remoteUnlockPairing(options: RemoteOptions): Promise<void>
   const { box, timeout: timeoutS } = options;
   assertBox(box);
   await askBox(roomOf(options), {
-    ...{ op: 'unlock-pairing', args: {}, box, timeoutS },
+    op: 'unlock-pairing',
+    args: {},
+    box,
+    timeoutS,
     key: signingKey(options.sign),
   });
   print(`${box}: phones that were locked for wrong codes may try again`);

@@ -88,7 +88,10 @@ function reminderKind(kind: string, title: string, what: readonly string[]): Eve
     notAfter: Time('the end'),
   };
   return {
-    ...{ kind, title, severities: ['system'], params: Type.Object(params, strict) },
+    kind,
+    title,
+    severities: ['system'],
+    params: Type.Object(params, strict),
     cause: cause({
       what: Type.Union(what.map((name) => Type.Literal(name))),
       notAfter: Time('the end'),

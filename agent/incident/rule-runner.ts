@@ -298,7 +298,10 @@ function graceMs(config: RuleConfig): number {
 function dwellsOf({ objects, startedWallMs }: Remembered, afterMs: number, now: Moment): Dwell[] {
   const sinceMs = now.atMs - Math.max(0, now.wallMs - startedWallMs) - afterMs;
   return objects.map(({ group, xyxyNorm, score }) => ({
-    ...{ group, xyxyNorm, score, sinceMs },
+    group,
+    xyxyNorm,
+    score,
+    sinceMs,
     seenMs: now.atMs,
   }));
 }

@@ -100,7 +100,10 @@ export class RestraintController {
     this.#suspension = new SuspensionRecords({ stateDir, clock, record, journal, onFailed });
     this.#root = new RootLink({ config, stateDir, clock, log, record, journal, onFailed });
     this.#authority = new Authority({
-      ...{ config, stateDir, clock, journal },
+      config,
+      stateDir,
+      clock,
+      journal,
       folder: record?.folder,
       onPinned: (keyid, before) => journal.enter({ type: 'authority', before, after: keyid }),
     });
@@ -336,7 +339,10 @@ export class RestraintController {
     }
     const own = { ...base, suspension: null, by: null, since: '' };
     const unauthorised = (why: string): Ruled => ({
-      ...{ ...own, mode: 'unauthorised', reason: why.slice(0, TEXT_MAX), permit: undefined },
+      ...own,
+      mode: 'unauthorised',
+      reason: why.slice(0, TEXT_MAX),
+      permit: undefined,
     });
     if ('reason' in held) return unauthorised(held.reason);
     if (!journal.writable) return unauthorised('journal-down: what could not be proved is not done');

@@ -32,7 +32,16 @@ export function statementOf(
   { read: framesRead, watched: packetsWatched }: FramesReport,
 ): ModeStatement {
   return {
-    ...{ site, box, boot, time, mode, since, reason, framesRead, packetsWatched, suspension },
+    site,
+    box,
+    boot,
+    time,
+    mode,
+    since,
+    reason,
+    framesRead,
+    packetsWatched,
+    suspension,
     ...orderOf(authorisation),
   };
 }
@@ -62,7 +71,11 @@ export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => n
 export function orderEntry(authorisation: Authorisation, sha256: string): JournalEntry {
   const { order, notBefore, notAfter, installation, tracks } = authorisation;
   return {
-    ...{ type: 'authorisation', order, sha256, notBefore, notAfter },
+    type: 'authorisation',
+    order,
+    sha256,
+    notBefore,
+    notAfter,
     ...(installation === true && { installation }),
     ...(tracks && { tracks: { grade: tracks.grade, days: tracks.days } }),
   };

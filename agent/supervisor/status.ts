@@ -165,7 +165,9 @@ export class VisionStatus {
         this.#connected = null;
         this.#camera = {
           ...this.#camera,
-          ...{ state: 'lost', reason: message.reason.slice(0, TEXT_MAX), asOrdered: null },
+          state: 'lost',
+          reason: message.reason.slice(0, TEXT_MAX),
+          asOrdered: null,
         };
         break;
       case 'stats':

@@ -62,8 +62,10 @@ export class VisionSupervisor {
     this.#previews = new PreviewRequests({ clock: options.clock, send });
     this.#connection = new CameraConnection(options);
     const hearers = {
-      ...{ cameraView: this.#cameraView, load: this.#load },
-      ...{ previews: this.#previews, connection: this.#connection },
+      cameraView: this.#cameraView,
+      load: this.#load,
+      previews: this.#previews,
+      connection: this.#connection,
     };
     this.#messages = new VisionMessages({ ...options, ...hearers, send });
     this.#vision = new VisionKeepAlive({

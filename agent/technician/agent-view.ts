@@ -29,7 +29,14 @@ export function agentView(sources: AgentViewSources): AgentView {
   const { preview, walk, configSha256 } = sources;
   const refused = [...(ruled?.refused ?? [])].slice(0, LIST_MAX);
   return {
-    ...{ site, box, version: programVersion(), timeZone, configSha256, preview, walk, status },
+    site,
+    box,
+    version: programVersion(),
+    timeZone,
+    configSha256,
+    preview,
+    walk,
+    status,
     mode: ruled?.mode ?? 'unauthorised',
     reason: ruled === undefined ? 'starting' : (ruled.reason?.slice(0, TEXT_MAX) ?? null),
     order: ruled?.authorisation === undefined ? null : orderView(ruled.authorisation),
@@ -44,7 +51,11 @@ function orderView(authorisation: Authorisation): OrderView {
   const { order, authority, camera, substream, notAfter, rules, installation, outlines, masks } =
     authorisation;
   return {
-    ...{ order, authority, camera, notAfter, rules },
+    order,
+    authority,
+    camera,
+    notAfter,
+    rules,
     ...(substream === undefined ? {} : { substream }),
     installation: installation === true,
     outlines: outlines ?? [],

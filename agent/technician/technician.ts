@@ -88,7 +88,8 @@ export class TechnicianPage {
     this.#server = new PageServer({
       socket: pageSocket ?? join(stateDir, PAGE_SOCKET),
       mode: pageSocket === undefined ? OWN_MODE : GROUP_MODE,
-      ...{ clock, log },
+      clock,
+      log,
       ask: (message, screen) => this.#ask(message, screen),
       left: (screen) => this.#preview.left(screen),
     });

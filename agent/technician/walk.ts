@@ -52,8 +52,13 @@ export class Walk {
     if (!isOn(rule)) return { code: 'off', reason: `rule ${rule.id} is off now by its schedule` };
     this.#stopping = new AbortController();
     this.#view = {
-      ...{ rule: rule.id, passes, phase: 'ready', outcomes: [] },
-      ...{ passedS: 0, windowS: 0, last: null },
+      rule: rule.id,
+      passes,
+      phase: 'ready',
+      outcomes: [],
+      passedS: 0,
+      windowS: 0,
+      last: null,
     };
     this.#running = this.#run(rule, passes).finally(() => {
       this.#running = undefined;

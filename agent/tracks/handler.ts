@@ -157,7 +157,12 @@ export class TrackHandler {
     if (question.answer === 'coverage') return NOTHING;
     const tracksMax = Math.min(PAGE_TRACKS_MAX, left.case, left.keyDay, left.day);
     const found = await findTracks({
-      ...{ store: log.store, keptFromMs: log.keptFromMs, question, classes, windows, aspect },
+      store: log.store,
+      keptFromMs: log.keptFromMs,
+      question,
+      classes,
+      windows,
+      aspect,
       after: cursor === undefined ? undefined : placeOf(cursor),
       tracksMax,
     });

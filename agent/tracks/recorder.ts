@@ -217,8 +217,19 @@ export class TrackRecorder {
 
 function opened(latest: ObservedTrack, firstMs: number, epochMs: number, aspect: number): OpenTrack {
   return {
-    ...{ id: latest.id, latest, firstMs, epochMs, aspect, points: [], shapes: 0, sightings: 0, furniture: 0 },
-    ...{ wasMissed: false, continues: false, cut: false, isDropped: false },
+    id: latest.id,
+    latest,
+    firstMs,
+    epochMs,
+    aspect,
+    points: [],
+    shapes: 0,
+    sightings: 0,
+    furniture: 0,
+    wasMissed: false,
+    continues: false,
+    cut: false,
+    isDropped: false,
   };
 }
 

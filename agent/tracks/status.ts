@@ -2,7 +2,13 @@
 import type { TrackLogReport } from '../contract/track-log.ts';
 
 const OFF: TrackLogReport = {
-  ...{ state: 'off', grade: null, days: null, rows: 0, oldest: null, questions: 0, given: 0 },
+  state: 'off',
+  grade: null,
+  days: null,
+  rows: 0,
+  oldest: null,
+  questions: 0,
+  given: 0,
 };
 
 export class TrackLogStatus {

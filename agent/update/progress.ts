@@ -87,7 +87,14 @@ function entryOf({ n, at, what, rollout, phase, from, to, reason }: ChangeRecord
     return what === 'configuration' ? target.name : releaseName(target.number, target.name);
   };
   return {
-    ...{ type: 'rollout', what, n, noted: at, rollout, phase, reason },
-    ...{ from: name(from), to: name(to) },
+    type: 'rollout',
+    what,
+    n,
+    noted: at,
+    rollout,
+    phase,
+    reason,
+    from: name(from),
+    to: name(to),
   };
 }

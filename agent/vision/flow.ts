@@ -116,14 +116,20 @@ export class VisionFlow {
     const [widthPx, heightPx] = detector.input;
     this.#live = mode === 'live';
     const either = {
-      ...{ input: { widthPx, heightPx }, masks, mode, clock, log },
+      input: { widthPx, heightPx },
+      masks,
+      mode,
+      clock,
+      log,
       resolveHost: options.resolveHost,
     };
     const substream = this.#live && follows && fps !== null ? options.substream : undefined;
     this.#camera = new Camera({
       ...either,
-      ...{ source, fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps },
-      ...{ small: follows && fps !== null, gated: substream !== undefined },
+      source,
+      fps: follows && fps !== null ? Math.max(fps, FPS_MAX) : fps,
+      small: follows && fps !== null,
+      gated: substream !== undefined,
       // No picture that leaves the box is larger, but what is sealed.
       stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
       onOpened: (info) => this.#tell({ kind: 'opened', ...info }),
@@ -156,7 +162,12 @@ export class VisionFlow {
     this.#observer = new Observer(settings);
     this.#evidence = new Evidence({
       stillNear: (atMs) => this.#camera.stillNear(atMs),
-      ...{ sealTo, zones, lines, timeZone, send, log },
+      sealTo,
+      zones,
+      lines,
+      timeZone,
+      send,
+      log,
     });
   }
 

@@ -18,7 +18,11 @@ import { VIGIE } from '../lib/program.ts';
 
 const SPOT: XyxyNorm = [0.4, 0.5, 0.5, 0.6];
 const DUMPING: RuleConfig = {
-  ...{ id: 'dump', kind: 'illegal-dumping', zone: 'forecourt', purpose: 'cleanliness', afterS: 30 },
+  id: 'dump',
+  kind: 'illegal-dumping',
+  zone: 'forecourt',
+  purpose: 'cleanliness',
+  afterS: 30,
   minAreaNorm: 0.0005,
 };
 

@@ -117,7 +117,9 @@ t.test(
     const kept = new KeptNotes();
     const permit = permitReplay({ rules: [] });
     const refused: Ruling = {
-      ...{ mode: 'active', reason: null, permit },
+      mode: 'active',
+      reason: null,
+      permit,
       refused: new Map([[RULE.id, 'zone square is not in the order']]),
     };
     t.same(flow(60, kept, 'b', refused).told(), ['rule-unauthorised b-e1 start']);

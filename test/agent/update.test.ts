@@ -46,8 +46,17 @@ const root = `vigie/${SITE}/${BOX}`;
 
 function order(signer: Signer, counter: number, change: object = {}): string {
   const content = {
-    ...{ rollout: 'november', site: SITE, box: BOX, action: 'install', counter, window: null },
-    ...{ notBefore: T(0), notAfter: '2036-01-01T00:00:00.000Z', what: 'release', seq: 12, version: '0.2.0' },
+    rollout: 'november',
+    site: SITE,
+    box: BOX,
+    action: 'install',
+    counter,
+    window: null,
+    notBefore: T(0),
+    notAfter: '2036-01-01T00:00:00.000Z',
+    what: 'release',
+    seq: 12,
+    version: '0.2.0',
     ...change,
   };
   return signEnvelope(UPDATE_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
@@ -55,8 +64,16 @@ function order(signer: Signer, counter: number, change: object = {}): string {
 
 function configOrder(signer: Signer, counter: number): string {
   const content = {
-    ...{ rollout: 'masks', site: SITE, box: BOX, action: 'install', counter, window: null, revision: 1 },
-    ...{ notBefore: T(0), notAfter: '2036-01-01T00:00:00.000Z', sha256: 'a'.repeat(64) },
+    rollout: 'masks',
+    site: SITE,
+    box: BOX,
+    action: 'install',
+    counter,
+    window: null,
+    revision: 1,
+    notBefore: T(0),
+    notAfter: '2036-01-01T00:00:00.000Z',
+    sha256: 'a'.repeat(64),
     yaml: `# ${'x'.repeat(250_000)}\n`,
   };
   return signEnvelope(CONFIG_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
@@ -82,9 +99,14 @@ class Box {
     for (const folder of [this.state, this.updates, join(this.dir, 'etc')]) mkdirSync(folder);
     const rule = { id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' };
     const content = {
-      ...{ site: SITE, box: BOX, camera: { source: 'rtsp://viewer:s3cret@192.0.2.7/main', fps: 5 } },
-      ...{ lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }], rules: [rule], metrics: { port: 0 } },
-      ...{ mqtt: { ...config, ack: 'broker' }, commands: { keys } },
+      site: SITE,
+      box: BOX,
+      camera: { source: 'rtsp://viewer:s3cret@192.0.2.7/main', fps: 5 },
+      lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+      rules: [rule],
+      metrics: { port: 0 },
+      mqtt: { ...config, ack: 'broker' },
+      commands: { keys },
     };
     writeFileSync(this.config, JSON.stringify(content));
   }
@@ -150,13 +172,11 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
   const keys = [ops.config, desk.config, other.config];
   const made = (): RoomOrder =>
     new RoomOrder({
-      ...{
-        kind: 'update',
-        reader: { site: SITE, box: BOX, keys, wallMs: () => Date.now() },
-        stateDir,
-        clock: systemClock,
-        log: SILENT,
-      },
+      kind: 'update',
+      reader: { site: SITE, box: BOX, keys, wallMs: () => Date.now() },
+      stateDir,
+      clock: systemClock,
+      log: SILENT,
     });
   const laid = (): string => readFileSync(join(stateDir, UPDATE_ORDER_FILE), 'utf8');
   const first = order(ops, 5);
@@ -218,9 +238,12 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   await reported('the order that was there', (report) => report.order === 5);
   t.equal(box.laid(), first, 'as it came');
   t.match(box.last, {
-    ...{ updater: { phase: 'idle', release: { seq: 11 }, freeBytes: 5_000_000_000 }, refused: null },
+    updater: { phase: 'idle', release: { seq: 11 }, freeBytes: 5_000_000_000 },
+    refused: null,
     config: { sha256: /^[0-9a-f]{64}$/, phase: 'idle', order: null, refused: null },
-    ...{ mode: 'unauthorised', authorisation: null, certNotAfter: /^20/ },
+    mode: 'unauthorised',
+    authorisation: null,
+    certNotAfter: /^20/,
   });
   t.ok((box.last?.journalIndex ?? 0) > 0);
 

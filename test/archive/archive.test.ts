@@ -330,7 +330,9 @@ void t.test('each search is on record and counted; too many are told when to com
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs - 1000, { id: 'hit' }))]);
   const desk = new SearchHandler({
-    ...{ archive, clock, limits: { burst: 2, perS: 0.5 } },
+    archive,
+    clock,
+    limits: { burst: 2, perS: 0.5 },
     record: (record) => archive.record(record),
   });
   const { args } = searchCommand({}, clock.epochMs);

@@ -93,7 +93,12 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[], li
   const { cert, key } = await pairOf(room, box);
   const config = { ...room.config, cert, key };
   const made = new SearchableBox({
-    ...{ site: SITE, box, stateDir: join(dir, 'state'), mqtt: config, keys, outbox },
+    site: SITE,
+    box,
+    stateDir: join(dir, 'state'),
+    mqtt: config,
+    keys,
+    outbox,
     ...(limits && { limits }),
   });
   t.teardown(() => made.stop());

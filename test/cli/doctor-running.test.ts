@@ -54,7 +54,9 @@ void t.test('a running agent stays connected', { skip, timeout: 300_000 }, async
   const dir = scratch(t);
   const [config, state] = [join(dir, 'vigie.yaml'), join(dir, 'state')];
   const content = {
-    ...{ site: SITE, box: BOX, camera: { source: `file:${STREET_CLIP}`, fps: 5 } },
+    site: SITE,
+    box: BOX,
+    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     mqtt,

@@ -289,7 +289,12 @@ void t.test('disk, state folder and files', async (t) => {
 void t.test('GStreamer is asked which elements it has', async (t) => {
   const [preset] = PRESETS as [(typeof PRESETS)[number]];
   const found = (element: string) => ({
-    ...{ preset: { ...preset, element }, devices: [], driver: null, nodes: [], dropIn: true, group: true },
+    preset: { ...preset, element },
+    devices: [],
+    driver: null,
+    nodes: [],
+    dropIn: true,
+    group: true,
   });
   t.same([...(await elementsOf([found('fakesink'), found('no-such-element')]))], ['fakesink']);
 });

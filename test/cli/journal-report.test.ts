@@ -360,8 +360,11 @@ void t.test('who stopped it, who let it go on, and who asked for unredacted stil
     .note({ type: 'authority', before: null, after: 'ab'.repeat(32) })
     .start()
     .note({
-      ...{ type: 'authorisation', order: '2026-77', sha256: 'cd'.repeat(32) },
-      ...{ notBefore: '2026-11-01T00:00:00.000Z', notAfter: '2027-05-31T22:00:00.000Z' },
+      type: 'authorisation',
+      order: '2026-77',
+      sha256: 'cd'.repeat(32),
+      notBefore: '2026-11-01T00:00:00.000Z',
+      notAfter: '2027-05-31T22:00:00.000Z',
     })
     .live(30)
     .note({
@@ -453,8 +456,16 @@ void t.test('what others wrote is text on the page, never markup', async (t) => 
 void t.test('changes of each kind are told in plain words, and one of a newer version by its name', (t) => {
   const told = (what: string, phase: string, to: string | null, from: string | null = null): unknown =>
     rolloutText({
-      ...{ type: 'rollout', what, n: 1, noted: '2026-11-26T02:01:00.000Z', phase, from, to },
-      ...{ at: '2026-11-26T02:02:00.000Z', rollout: 'n-1', reason: null },
+      type: 'rollout',
+      what,
+      n: 1,
+      noted: '2026-11-26T02:01:00.000Z',
+      phase,
+      from,
+      to,
+      at: '2026-11-26T02:02:00.000Z',
+      rollout: 'n-1',
+      reason: null,
     } as unknown as JournalContent);
   t.equal(
     told('root', 'probation', '412-0.3.0'),

@@ -35,7 +35,11 @@ const nameOf = (index: number): string => `fleet-${String(index).padStart(5, '0'
 async function template(file: string, nowMs: number): Promise<VigieEvent[]> {
   const name = nameOf(0);
   const archive = new EventArchive({
-    ...{ file, limitMiB: 64, boot: 'boot-1', clock: systemClock, log: SILENT },
+    file,
+    limitMiB: 64,
+    boot: 'boot-1',
+    clock: systemClock,
+    log: SILENT,
     eventsDays: () => DAYS,
     steady: { trusted: () => true },
   });

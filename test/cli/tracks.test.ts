@@ -92,11 +92,15 @@ void t.test('tracks come page by page, with gaps at their place in time', async 
   t.match(all.err, /^left of the budgets: 98 tracks in this case, 1,900 for this key/m);
   t.match(all.err, /colour that was asked for: 1 of 3/);
   t.strictSame(box.asked[0], {
-    ...{ case: '2026/1234', reason: 'theft' },
+    case: '2026/1234',
+    reason: 'theft',
     question: {
-      ...{ from: '2026-11-24T01:00:00.000Z', to: '2026-11-24T04:00:00.000Z' },
+      from: '2026-11-24T01:00:00.000Z',
+      to: '2026-11-24T04:00:00.000Z',
       daily: { from: '02:00', to: '05:00' },
-      ...{ classes: ['car', 'truck'], colours: ['white'], view: VIEW },
+      classes: ['car', 'truck'],
+      colours: ['white'],
+      view: VIEW,
       where: {
         polygon: [
           [0.1, 0.5],

@@ -143,7 +143,9 @@ void t.test('the page says what the journal and the authorisation say', async (t
 
 void t.test('a permit to install is said to be one, in both languages', async (t) => {
   const permit = {
-    ...{ installation: true, rules: [], notBefore: new Date(Date.now() - 3_600_000).toISOString() },
+    installation: true,
+    rules: [],
+    notBefore: new Date(Date.now() - 3_600_000).toISOString(),
     notAfter: new Date(Date.now() + 3_600_000).toISOString(),
     masks: [{ id: 'door', polygon: [...ZONE].reverse() as [number, number][] }],
   };

@@ -295,7 +295,10 @@ void t.test('what waits at a stop is answered before it is over, slow results to
   const slow = new HandClock();
   const may = { ...signer.config, may: ['suspend' as const] };
   const dispatcher = new CommandDispatcher({
-    ...{ site: SITE, box: BOX, clock: slow, log: SILENT },
+    site: SITE,
+    box: BOX,
+    clock: slow,
+    log: SILENT,
     verifier: makeVerifier(join(scratch(t), 'counters.json'), [may]),
     handlers: {
       search: () => ({}),

@@ -48,7 +48,9 @@ async function makeBox(t: Test, room: Room) {
     });
   const config = join(dir, 'vigie.json');
   const content = {
-    ...{ site: SITE, box: BOX, metrics: { port: 0 } },
+    site: SITE,
+    box: BOX,
+    metrics: { port: 0 },
     camera: { source: `file:${STREET_CLIP}`, fps: 5 },
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
@@ -171,8 +173,10 @@ t.test(
 
     const desk = await makeDesk(t, file);
     const question = {
-      ...{ from: new Date(startMs).toISOString(), to: new Date().toISOString() },
-      ...{ classes: ['car', 'motorcycle', 'bus', 'truck'], answer: 'tracks' },
+      from: new Date(startMs).toISOString(),
+      to: new Date().toISOString(),
+      classes: ['car', 'motorcycle', 'bus', 'truck'],
+      answer: 'tracks',
     };
     const request = { box: BOX, case: '2026/1234', reason: 'theft of a bicycle', question };
     const inRoom = await desk(request);
@@ -193,9 +197,14 @@ t.test(
     t.match(asked, [
       { key: 'desk', approvedBy: null, case: '2026/1234', question: { answer: 'coverage' } },
       {
-        ...{ key: 'desk', approvedBy: 'magistrate', reason: 'theft of a bicycle', given: answer.matches },
+        key: 'desk',
+        approvedBy: 'magistrate',
+        reason: 'theft of a bicycle',
+        given: answer.matches,
         question: {
-          ...{ classes: ['person'], view, answer: 'tracks' },
+          classes: ['person'],
+          view,
+          answer: 'tracks',
           where: {
             line: [
               [0.3, 0.2],

@@ -123,7 +123,9 @@ const FAULTS: readonly Fault[] = [
 
 const INPUT_OF_640: ModelCard['input'] = {
   ...({ name: 'frame', layout: 'NHWC', dtype: 'uint8', colour: 'RGB', letterbox: 'centred, black' } as const),
-  ...{ multipleOf: 32, default: [640, 384], fixed: true },
+  multipleOf: 32,
+  default: [640, 384],
+  fixed: true,
 };
 
 const table: string[] = [];

@@ -13,7 +13,11 @@ import { makeOutbox, SILENT } from './outbox.ts';
 const [dir = '', boot = ''] = process.argv.slice(2);
 const { outbox } = makeOutbox(join(dir, 'outbox.db'), { limitMiB: 16, boot });
 const archive = new EventArchive({
-  ...{ file: join(dir, 'archive.db'), limitMiB: 16, boot, clock: systemClock, log: SILENT },
+  file: join(dir, 'archive.db'),
+  limitMiB: 16,
+  boot,
+  clock: systemClock,
+  log: SILENT,
   eventsDays: () => 30,
   steady: { trusted: () => true },
 });

@@ -131,8 +131,16 @@ export class BoxLife {
     const at = new Date(this.#atMs).toISOString();
     const query = { from: at, to: at, kinds: ['loitering'], zones: ['forecourt'] };
     const record = {
-      ...{ record: 'search' as const, at, key: 'judge-desk', counter: 1, case: number },
-      ...{ reason: 'theft of a bicycle', query, cursor: null, matches: 4, given: 4 },
+      record: 'search' as const,
+      at,
+      key: 'judge-desk',
+      counter: 1,
+      case: number,
+      reason: 'theft of a bicycle',
+      query,
+      cursor: null,
+      matches: 4,
+      given: 4,
     };
     return this.note({ type: 'search', row: 1, record });
   }
@@ -141,8 +149,14 @@ export class BoxLife {
   unseal(number: string, there: boolean): this {
     const at = new Date(this.#atMs).toISOString();
     const record = {
-      ...{ record: 'unseal' as const, at, key: 'judge-desk', counter: 1, case: number, reason: 'assault' },
-      ...{ event: 'b00t-1', sha256: there ? 'ef'.repeat(32) : null },
+      record: 'unseal' as const,
+      at,
+      key: 'judge-desk',
+      counter: 1,
+      case: number,
+      reason: 'assault',
+      event: 'b00t-1',
+      sha256: there ? 'ef'.repeat(32) : null,
     };
     return this.note({ type: 'unseal', row: 1, record });
   }

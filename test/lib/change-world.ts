@@ -244,7 +244,9 @@ export class World {
         // As on a box, an order is for the one program or for the other.
         file: (kind) => this.#file(kind),
         reader: () => ({
-          ...{ site: SITE, box: BOX, keys: [this.ops.config] },
+          site: SITE,
+          box: BOX,
+          keys: [this.ops.config],
           wallMs: () => Number.POSITIVE_INFINITY,
         }),
         take: (_kind, order) => {

@@ -45,7 +45,10 @@ function arrival(no: number): Arrival {
   event.data.phase = at === 0 ? 'start' : at === EVENTS_OF_EPISODE - 1 ? 'end' : 'update';
   return arrivalOf(
     {
-      ...{ cmd: 'publish', qos: 1, dup: false, retain: false },
+      cmd: 'publish',
+      qos: 1,
+      dup: false,
+      retain: false,
       topic: `vigie/${site}/${box}/evt/${severity}/loitering`,
       payload: JSON.stringify(event),
       properties: { userProperties: { seq: String(seq), first: '1', lane: 'alert', epoch } },

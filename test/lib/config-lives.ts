@@ -32,8 +32,11 @@ export const RULE = { id: 'stays', kind: 'loitering', zone: 'court', purpose: 'o
 export const boxWith = (more: object = {}): Config =>
   configOf(
     {
-      ...{ site: SITE, box: BOX, camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' } },
-      ...{ zones: [zone('court', 0.1)], rules: [RULE] },
+      site: SITE,
+      box: BOX,
+      camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' },
+      zones: [zone('court', 0.1)],
+      rules: [RULE],
       ...more,
     },
     'replay',
@@ -65,7 +68,13 @@ export function live(
 ): Life {
   const clock = new HandClock();
   const recorder = new JournalRecorder({
-    ...{ boot: 'b', clock, log: SILENT, config, stateDir, alertsDays: () => 30, publisher: undefined },
+    boot: 'b',
+    clock,
+    log: SILENT,
+    config,
+    stateDir,
+    alertsDays: () => 30,
+    publisher: undefined,
     steady: new SteadyClock(clock, () => true),
     archive: { records: () => [], record: () => undefined },
     status: new VisionStatus({ detector: { input: [416, 256] } }),

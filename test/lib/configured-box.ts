@@ -130,7 +130,11 @@ ${more}`;
     });
     const judged = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
     this.#payload = new ConfigurationPayload({
-      ...{ file, units, health, say, orderedFile: join(this.own, 'ordered-configuration.yaml') },
+      file,
+      units,
+      health,
+      say,
+      orderedFile: join(this.own, 'ordered-configuration.yaml'),
       healthyS: () => 20,
       judge: {
         filled: withSecretsOf,
@@ -148,7 +152,12 @@ ${more}`;
     });
     const releases = new ReleaseFolder(this.own);
     const release = new ReleasePayload({
-      ...{ places, releases, units, clock, health, say },
+      places,
+      releases,
+      units,
+      clock,
+      health,
+      say,
       source: () => Promise.reject(new AgentError('config', 'none')),
     });
     const payload = this.#payload;
@@ -176,7 +185,10 @@ ${more}`;
       wallMs: () => Date.now(),
     });
     this.requests = new ConfigurationRequests({
-      ...{ file, machine: this.machine, payload, clock },
+      file,
+      machine: this.machine,
+      payload,
+      clock,
       judge: { ...plain, problems: (...words) => Promise.resolve(plain.problems(...words)) },
     });
     this.store.load();
@@ -252,7 +264,8 @@ ${more}`;
     const { machine, store } = this;
     const payload = this.#payload;
     await judge({
-      ...{ machine, store },
+      machine,
+      store,
       payloads: { release: payload as never, configuration: payload, root: payload as never },
       clock: {
         boottimeS: () => this.boottimeS,

@@ -6,9 +6,23 @@ import { iso, type Queries, type Sql, type Value } from '../../scripts/programs/
 export type Columns = Readonly<Record<string, Value>>;
 
 const INCIDENT = {
-  ...{ revision: 0, site: 'lyon', box: 'b-1', entry: 1, severity: 'alert', priority: 2, kind: 'loitering' },
-  ...{ rule: 'r-1', place: 'zone/square', ended: null, clock_doubt: false, objects: '[]', cause: '{}' },
-  ...{ events: 1, still: null, detail: '{}', state: 'new' },
+  revision: 0,
+  site: 'lyon',
+  box: 'b-1',
+  entry: 1,
+  severity: 'alert',
+  priority: 2,
+  kind: 'loitering',
+  rule: 'r-1',
+  place: 'zone/square',
+  ended: null,
+  clock_doubt: false,
+  objects: '[]',
+  cause: '{}',
+  events: 1,
+  still: null,
+  detail: '{}',
+  state: 'new',
 } as const;
 
 let episodes = 0;
@@ -85,8 +99,15 @@ export async function addStill(
   change: Columns = {},
 ): Promise<void> {
   await insert(db, 'snapshot', {
-    ...{ site: 'lyon', box: 'b-1', epoch: 'e1', lane: 'alert', seq: 1, name: named.name },
-    ...{ sha256: createHash('sha256').update(jpeg).digest('hex'), jpeg, received: iso(receivedMs) },
+    site: 'lyon',
+    box: 'b-1',
+    epoch: 'e1',
+    lane: 'alert',
+    seq: 1,
+    name: named.name,
+    sha256: createHash('sha256').update(jpeg).digest('hex'),
+    jpeg,
+    received: iso(receivedMs),
     ...change,
   });
 }

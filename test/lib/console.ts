@@ -57,7 +57,9 @@ export function wholeConsole(
 ): Promise<TestConsole> {
   const parts = partsOf(db, settingsWith(settings), TIME_ZONE);
   return startConsole(t, db, {
-    ...{ settings, changesSince: parts.changesSince, app: BUILT_APP },
+    settings,
+    changesSince: parts.changesSince,
+    app: BUILT_APP,
     handlers: { ...parts.handlers, ...handlers },
   });
 }

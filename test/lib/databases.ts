@@ -66,7 +66,9 @@ function opener(t: Test, where: string): Pick<TestDatabase, 'open' | 'sql'> {
   return {
     open: async (now = Date.now, more = {}) => {
       const archive = new Archive(database(), {
-        ...{ timeZone: TIME_ZONE, now, holder: randomUUID() },
+        timeZone: TIME_ZONE,
+        now,
+        holder: randomUUID(),
         onNotice: (line) => t.comment(line),
         ...more,
       });

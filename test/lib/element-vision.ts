@@ -77,11 +77,16 @@ export class ElementVision {
     process.env['CACHE_DIRECTORY'] = this.#cacheDir;
     const settings: VisionSettings = {
       ...bareSettings('test:pattern', 10),
-      ...{ modelDir: this.modelDir, detector: elementConfig(ELEMENT, 'fake', detector) },
-      ...{ everyFrame: true, detections: true, ...over },
+      modelDir: this.modelDir,
+      detector: elementConfig(ELEMENT, 'fake', detector),
+      everyFrame: true,
+      detections: true,
+      ...over,
     };
     this.vision = new VisionKeepAlive({
-      ...{ clock: systemClock, log: SILENT, settings: () => settings },
+      clock: systemClock,
+      log: SILENT,
+      settings: () => settings,
       onMessage: ({ message }) => this.#take(message),
       onEnd: (exit) => this.ends.push(exit),
       onCrashLoop: () => undefined,

@@ -5,10 +5,16 @@ import type { EnrolledBox } from '../../scripts/programs/room/contract/enrolled.
 export const SINCE = '2026-11-24T12:00:00.000Z';
 
 export const enrolled = (site: string, box: string): EnrolledBox => ({
-  ...{ site, box, state: 'enrolled', since: SINCE },
+  site,
+  box,
+  state: 'enrolled',
+  since: SINCE,
 });
 export const revoked = (site: string, box: string, since = SINCE): EnrolledBox => ({
-  ...{ site, box, state: 'revoked', since },
+  site,
+  box,
+  state: 'revoked',
+  since,
 });
 
 /** In one step, as the enrolment does. */

@@ -51,8 +51,11 @@ export class HostileRoom {
     this.broker = new Mosquitto({
       dir: scratch(t),
       tls: {
-        ...{ cert: file('broker.crt'), key: file('broker.key'), ca: file('ca.crt') },
-        ...{ programsCa: file('programs/ca.crt'), crl: enrolment.list('revoked.pem') },
+        cert: file('broker.crt'),
+        key: file('broker.key'),
+        ca: file('ca.crt'),
+        programsCa: file('programs/ca.crt'),
+        crl: enrolment.list('revoked.pem'),
         programsCrl: enrolment.list('programs-revoked.pem'),
       },
       aclFile: enrolment.list('broker.acl'),
@@ -155,8 +158,12 @@ export class HostileRoom {
     const client = await mqtt.connectAsync(
       url,
       {
-        ...{ protocolVersion: 5, reconnectPeriod: 0, connectTimeout: 20_000, ca: this.enrolment.ca },
-        ...{ cert: readFileSync(pair.cert), key: readFileSync(pair.key) },
+        protocolVersion: 5,
+        reconnectPeriod: 0,
+        connectTimeout: 20_000,
+        ca: this.enrolment.ca,
+        cert: readFileSync(pair.cert),
+        key: readFileSync(pair.key),
         ...options,
       },
       false,

@@ -87,13 +87,12 @@ export function elementConfig(
 ): DetectorConfig {
   const element = { name, model, properties: [] };
   return {
-    ...{
-      model: MODEL,
-      input: [...INPUT] as [number, number],
-      backend: 'gstreamer' as const,
-      providers: ['cpu'],
-    },
-    ...{ element, ...over },
+    model: MODEL,
+    input: [...INPUT] as [number, number],
+    backend: 'gstreamer' as const,
+    providers: ['cpu'],
+    element,
+    ...over,
   };
 }
 

@@ -19,7 +19,12 @@ export class Load {
   /** Ended with the test. */
   constructor(t: Test, processes: number) {
     this.#counts = Array.from({ length: processes }, () => ({
-      ...{ connected: 0, failed: 0, sent: 0, health: 0, refused: 0, stored: 0 },
+      connected: 0,
+      failed: 0,
+      sent: 0,
+      health: 0,
+      refused: 0,
+      stored: 0,
     }));
     this.#children = this.#counts.map((_, i) => {
       const child = fork(BOXES_PROGRAM);
@@ -48,7 +53,10 @@ export class Load {
     const share = Math.ceil(count / this.#children.length);
     this.#ask((i) => ({
       do: 'connect',
-      ...{ url, dir, first: i * share, count: Math.min(share, count - i * share) },
+      url,
+      dir,
+      first: i * share,
+      count: Math.min(share, count - i * share),
       perS: perS / this.#children.length,
     }));
   }

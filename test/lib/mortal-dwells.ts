@@ -23,11 +23,20 @@ const [file = '', boot = '', mediaMs = '0', wallMs = '0', forS = '1', seen = '{}
 const { arrival, person } = JSON.parse(seen) as Seen;
 const rules = [
   {
-    ...{ id: 'park', kind: 'illegal-parking', zone: 'square', purpose: 'public-order', afterS: 20 },
-    ...{ classes: ['car'], moveTolerance: 0.25 },
+    id: 'park',
+    kind: 'illegal-parking',
+    zone: 'square',
+    purpose: 'public-order',
+    afterS: 20,
+    classes: ['car'],
+    moveTolerance: 0.25,
   } as const,
   {
-    ...{ id: 'stay', kind: 'loitering', zone: 'square', purpose: 'public-order', afterS: 20 },
+    id: 'stay',
+    kind: 'loitering',
+    zone: 'square',
+    purpose: 'public-order',
+    afterS: 20,
     classes: ['person'],
   } as const,
 ].map((rule) => ({ ...rule, classes: [...rule.classes] })) as Parameters<typeof permitReplay>[0]['rules'];
@@ -51,7 +60,12 @@ flow.permit({ mode: 'active', reason: null, permit: permitReplay({ rules }), ref
 const zones = [{ zone: 'square', sinceMs: beganMs }];
 for (; atMs < beganMs + Number(forS) * 1000; atMs += FRAME_MS) {
   const car = track(7, {
-    ...{ group: 'vehicle', label: 'car', score: 0.6, firstMs: beganMs, lastMs: atMs, zones },
+    group: 'vehicle',
+    label: 'car',
+    score: 0.6,
+    firstMs: beganMs,
+    lastMs: atMs,
+    zones,
     xyxyNorm: [0.6, 0.5, 0.8, 0.7],
   });
   const somebody = track(beganMs + 1, { firstMs: beganMs, lastMs: atMs, zones });

@@ -79,8 +79,13 @@ export async function provider(t: Test, port: number, back: string, isRenewable 
 }
 
 const oidcSettings = (issuer: string): Settings['oidc'] => ({
-  ...{ issuer: new URL(issuer), clientId: 'vigie', clientSecret: SECRET, scope: 'openid profile' },
-  ...{ nameClaim: 'preferred_username', roleClaim: 'groups', roles: ROLES },
+  issuer: new URL(issuer),
+  clientId: 'vigie',
+  clientSecret: SECRET,
+  scope: 'openid profile',
+  nameClaim: 'preferred_username',
+  roleClaim: 'groups',
+  roles: ROLES,
 });
 
 export async function consoleWith(

@@ -108,11 +108,21 @@ export class Bench {
     const { releases } = this;
     const health = (): Promise<undefined> => Promise.resolve(undefined);
     this.payload = new ReleasePayload({
-      ...{ places, releases, units, clock, health, say },
+      places,
+      releases,
+      units,
+      clock,
+      health,
+      say,
       source: () => Promise.resolve(source),
     });
     const root = new RootPayload({
-      ...{ places, releases: new ReleaseFolder(places.rootLib), units, clock, health, say },
+      places,
+      releases: new ReleaseFolder(places.rootLib),
+      units,
+      clock,
+      health,
+      say,
       source: () => Promise.resolve(source),
     });
     const keys = [this.ops.config, this.searcher.config];

@@ -46,8 +46,15 @@ async function reopen(camera: Camera, times: number): Promise<void> {
 
 async function ofOpening(): Promise<Held> {
   const camera = new Camera({
-    ...{ source: `file:${clip}`, fps: null, input: { widthPx: 64, heightPx: 64 }, masks: [] },
-    ...{ mode: 'live', clock: systemClock, log: SILENT, onOpened: () => undefined, onLost: () => undefined },
+    source: `file:${clip}`,
+    fps: null,
+    input: { widthPx: 64, heightPx: 64 },
+    masks: [],
+    mode: 'live',
+    clock: systemClock,
+    log: SILENT,
+    onOpened: () => undefined,
+    onLost: () => undefined,
   });
   await camera.start();
   await reopen(camera, Number(warmup));

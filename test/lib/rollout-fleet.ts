@@ -73,15 +73,14 @@ export class RolloutFleet {
     const boxes = Array.from(
       { length: count },
       (_, i): SimBoxOptions => ({
-        ...{
-          site: SITE,
-          box: `b-${i}`,
-          board: 'rpi5',
-          runs: RUNS,
-          mode: 'active',
-          fate: WELL,
-        },
-        ...{ bytes: 17_000, jitterMs: 1000 * i },
+        site: SITE,
+        box: `b-${i}`,
+        board: 'rpi5',
+        runs: RUNS,
+        mode: 'active',
+        fate: WELL,
+        bytes: 17_000,
+        jitterMs: 1000 * i,
         ...change(i),
       }),
     );

@@ -8,7 +8,9 @@ export const PLAN = planOf({ canary: { boxes: ['b-0', 'b-1', 'b-2'] } }, 'Europe
 /** Begins at 0; a confirmed box has nothing more to prove. */
 export const NEW: Rollout = {
   state: 'running',
-  ...{ sinceMs: 0, madeMs: 0, window: null },
+  sinceMs: 0,
+  madeMs: 0,
+  window: null,
   wave: 0,
   reachedMs: null,
   soakMs: [24 * HOUR, 4 * HOUR, 0],
@@ -20,8 +22,15 @@ export const NEW: Rollout = {
 };
 
 export const box = (id: number, wave: number, change: Partial<RolloutBox> = {}): RolloutBox => ({
-  ...{ id: `b-${id}`, wave, state: 'planned', action: null, progress: 'none', online: true },
-  ...{ sinceMs: 0, heardMs: 0, isSkipped: false },
+  id: `b-${id}`,
+  wave,
+  state: 'planned',
+  action: null,
+  progress: 'none',
+  online: true,
+  sinceMs: 0,
+  heardMs: 0,
+  isSkipped: false,
   ...change,
 });
 

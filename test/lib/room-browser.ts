@@ -122,7 +122,12 @@ export async function contextOf(
   if (who !== undefined) {
     const [name = '', value = ''] = (await enter(home, who)).split('=');
     await context.setCookie({
-      ...{ name, value, domain: '127.0.0.1', path: '/', httpOnly: true, sameSite: 'Strict' },
+      name,
+      value,
+      domain: '127.0.0.1',
+      path: '/',
+      httpOnly: true,
+      sameSite: 'Strict',
     });
   }
   return context;

@@ -69,7 +69,8 @@ function camera(i: number, many: number, nowMs: number): CameraRow & { readonly 
   return {
     site: SITES[Math.floor((i * SITES.length) / many)] ?? 'elsewhere',
     box: `cam-${String(i).padStart(4, '0')}`,
-    ...{ state: isAway ? 'offline' : 'online', mode: condition === 'suspended' ? 'suspended' : 'active' },
+    state: isAway ? 'offline' : 'online',
+    mode: condition === 'suspended' ? 'suspended' : 'active',
     conditions: JSON.stringify(['blind', 'impaired'].includes(condition) ? reasons : []),
     heard: at(isAway ? (i % 7) * 37 * MINUTE + 3 * MINUTE : (i % 30) * 1000),
     last_alert: i % 3 === 0 ? null : at((i % 900) * MINUTE),
@@ -90,8 +91,15 @@ function incident(no: number, nowMs: number, change: Columns = {}): Columns {
   const { site, box } = camera((no * 131) % 1500, 1500, nowMs);
   const kind = KINDS[no % KINDS.length] ?? 'loitering';
   return {
-    ...{ no, site, box, episode: `episode-${no}`, kind, priority: priorityOf('alert', kind) },
-    ...{ rule: 'quay', place: 'zone/quay', started: iso(nowMs - no * MINUTE - 900) },
+    no,
+    site,
+    box,
+    episode: `episode-${no}`,
+    kind,
+    priority: priorityOf('alert', kind),
+    rule: 'quay',
+    place: 'zone/quay',
+    started: iso(nowMs - no * MINUTE - 900),
     received: iso(nowMs - no * MINUTE),
     ...change,
   };
@@ -134,26 +142,39 @@ export async function city(db: Sql, nowMs = Date.now()): Promise<void> {
     }),
     ...Array.from({ length: 30 }, (_, i) =>
       incident(100 + i, nowMs, {
-        ...{
-          state: 'closed',
-          verdict: i < 18 ? 'true' : i < 27 ? 'false' : 'unclear',
-          closed_at: at(i * MINUTE),
-        },
+        state: 'closed',
+        verdict: i < 18 ? 'true' : i < 27 ? 'false' : 'unclear',
+        closed_at: at(i * MINUTE),
       }),
     ),
     ...all.flatMap(({ site, box, blind }, i) =>
       blind === null ? [] : [{ ...system, site, box, kind: blind, received: at((5220 + i) * 1000) }],
     ),
     {
-      ...{ ...system, site: 'part-dieu', box: 'cam-1170', kind: 'alert-limit', rule: 'bus-lane' },
-      ...{ received: at(3 * DAY), ended: at(3 * DAY - 20 * MINUTE), cause: '{"heldBack":37}' },
+      ...system,
+      site: 'part-dieu',
+      box: 'cam-1170',
+      kind: 'alert-limit',
+      rule: 'bus-lane',
+      received: at(3 * DAY),
+      ended: at(3 * DAY - 20 * MINUTE),
+      cause: '{"heldBack":37}',
     },
   ]);
   for (const [site, box, rule, alerts, yes, no, unclear, claimS] of FIGURES) {
     await insert(db, 'day_figure', {
-      ...{ day: at(DAY).slice(0, 10), hour: 12, site, box, rule, kind: 'illegal-parking', alerts },
-      ...{ judged_true: yes, judged_false: no, judged_unclear: unclear },
-      ...{ claims: claimS === null ? 0 : alerts, claim_s: (claimS ?? 0) * alerts },
+      day: at(DAY).slice(0, 10),
+      hour: 12,
+      site,
+      box,
+      rule,
+      kind: 'illegal-parking',
+      alerts,
+      judged_true: yes,
+      judged_false: no,
+      judged_unclear: unclear,
+      claims: claimS === null ? 0 : alerts,
+      claim_s: (claimS ?? 0) * alerts,
     });
   }
   const patrol = 'Patrol 2 is on its way; the van blocks the tram.';
@@ -226,25 +247,27 @@ export function cityMapFile(many = 1500): { type: string; features: unknown[] } 
 
 /** What a signer would have found. */
 export const SEARCH: SearchState = {
-  ...{ id: 's-1', case: '2026/1432', reason: 'theft of a bicycle', done: false, asked: 1500, answered: 1371 },
+  id: 's-1',
+  case: '2026/1432',
+  reason: 'theft of a bicycle',
+  done: false,
+  asked: 1500,
+  answered: 1371,
   missing: [
     'bellecour/cam-0210: offline',
     `saxe/cam-1404: ${HOSTILE}`,
     'parc-est/cam-1054: refused, no order holds',
   ],
   found: Array.from({ length: 240 }, (_, i) => ({
-    ...{
-      box: `cam-${String(i).padStart(4, '0')}`,
-      event: `e-${i}`,
-      time: iso(Date.now() - i * 7 * MINUTE),
-      kind: KINDS[i % 6] ?? '',
-    },
-    ...{
-      place: 'zone/quay',
-      phase: i % 3 === 0 ? 'end' : 'start',
-      incident: i % 4 === 0 ? i + 1 : null,
-      sealed: i % 5 === 0,
-    },
+    box: `cam-${String(i).padStart(4, '0')}`,
+    event: `e-${i}`,
+    time: iso(Date.now() - i * 7 * MINUTE),
+    kind: KINDS[i % 6] ?? '',
+    place: 'zone/quay',
+    phase: i % 3 === 0 ? 'end' : 'start',
+    incident: i % 4 === 0 ? i + 1 : null,
+    sealed: i % 5 === 0,
   })),
-  ...{ more: 0, fault: null },
+  more: 0,
+  fault: null,
 };

@@ -8,9 +8,16 @@ const ago = (s: number): string => iso(Date.now() - s * 1000);
 /** A car on a tram track, 20 s ago, with a number that a test can name. */
 export function numbered(no: number, change: Columns = {}): Columns {
   return {
-    ...{ no, site: 'centre', box: `cam-${no % 7}`, episode: `e-${no}`, kind: 'illegal-parking' },
-    ...{ rule: 'tram-track', place: 'zone/tram-stop', received: ago(20) },
-    ...{ objects: '[{"label":"car","track":94371}]', cause: '{"stoodS":62.4,"presence":"seen"}' },
+    no,
+    site: 'centre',
+    box: `cam-${no % 7}`,
+    episode: `e-${no}`,
+    kind: 'illegal-parking',
+    rule: 'tram-track',
+    place: 'zone/tram-stop',
+    received: ago(20),
+    objects: '[{"label":"car","track":94371}]',
+    cause: '{"stoodS":62.4,"presence":"seen"}',
     ...change,
   };
 }
@@ -20,7 +27,11 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
   [
     ...([1, 140] as const),
     {
-      ...{ box: 'cam-bourse-3', priority: 1, kind: 'wrong-way', rule: 'one-way', place: 'line/rue-neuve' },
+      box: 'cam-bourse-3',
+      priority: 1,
+      kind: 'wrong-way',
+      rule: 'one-way',
+      place: 'line/rue-neuve',
       cause: '{"headingDeg":180}',
     },
   ],
@@ -28,7 +39,11 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
   [
     ...([3, 22] as const),
     {
-      ...{ box: 'cam-grand-place', priority: 1, kind: 'crowd-gathering', rule: 'crowd', place: 'zone/steps' },
+      box: 'cam-grand-place',
+      priority: 1,
+      kind: 'crowd-gathering',
+      rule: 'crowd',
+      place: 'zone/steps',
       cause: '{"count":14,"stayedS":45}',
       objects: '[{"label":"person","track":1},{"label":"person","track":2}]',
     },
@@ -36,7 +51,10 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
   [
     ...([4, 9] as const),
     {
-      ...{ kind: 'illegal-dumping', rule: 'dump', place: 'zone/quay', cause: '{"unattendedS":61}' },
+      kind: 'illegal-dumping',
+      rule: 'dump',
+      place: 'zone/quay',
+      cause: '{"unattendedS":61}',
       clock_doubt: true,
     },
   ],
@@ -44,15 +62,24 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
   [
     ...([6, 260] as const),
     {
-      ...{ kind: 'graffiti', rule: 'wall', place: 'zone/east-wall', cause: '{"besideS":24}' },
-      ...{ state: 'claimed', claimed_by: 'Nadia' },
+      kind: 'graffiti',
+      rule: 'wall',
+      place: 'zone/east-wall',
+      cause: '{"besideS":24}',
+      state: 'claimed',
+      claimed_by: 'Nadia',
     },
   ],
   [
     ...([7, 700] as const),
     {
-      ...{ kind: 'loitering', rule: 'stays', place: 'zone/hall', cause: '{"stayedS":190}' },
-      ...{ objects: '[{"label":"person","track":94371}]', state: 'claimed', claimed_by: 'Omar' },
+      kind: 'loitering',
+      rule: 'stays',
+      place: 'zone/hall',
+      cause: '{"stayedS":190}',
+      objects: '[{"label":"person","track":94371}]',
+      state: 'claimed',
+      claimed_by: 'Omar',
     },
   ],
   [8, 1500, { state: 'dispatched', claimed_by: 'Omar', dispatched_by: 'Omar' }],
@@ -66,13 +93,19 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
   const sha256 = createHash('sha256').update(jpeg).digest('hex');
   const stills = MOMENTS.map((moment) => ({ moment, name: `${moment}.jpg`, time: ago(76), sha256 }));
   const detail = JSON.stringify({
-    ...{ stills, purpose: 'tram traffic', legalBasis: 'Council decision 2026-114, §3', event: 'ev-1' },
-    ...{ validUntil: '2027-06-30T22:00:00.000Z', degraded: ['defocused'], sealed: true },
+    stills,
+    purpose: 'tram traffic',
+    legalBasis: 'Council decision 2026-114, §3',
+    event: 'ev-1',
+    validUntil: '2027-06-30T22:00:00.000Z',
+    degraded: ['defocused'],
+    sealed: true,
     timeZone: 'Indian/Reunion',
   });
   const shown = EVENING.map(([no, agoS, change]) =>
     numbered(no, {
-      ...{ received: ago(agoS), detail },
+      received: ago(agoS),
+      detail,
       ...('claimed_by' in change && { claimed_until: ago(-90) }),
       ...('dispatched_by' in change && { dispatched_at: ago(900), ended: ago(200) }),
       ...change,
@@ -80,23 +113,40 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
   );
   const storm = Array.from({ length: 14 }, (_, at) => ({
     ...numbered(20 + at, { received: ago(30 - at), box: 'cam-gare-1', kind: 'line-crossing' }),
-    ...{ rule: 'platform-edge', place: 'line/platform-2' },
+    rule: 'platform-edge',
+    place: 'line/platform-2',
   }));
   const of2 = { site: 'centre', box: 'cam-tram-12' };
   await addIncidents(db, [
     ...shown,
     ...storm,
     numbered(10, {
-      ...{ ...of2, received: ago(1800), kind: 'line-crossing', state: 'closed', verdict: 'false' },
+      ...of2,
+      received: ago(1800),
+      kind: 'line-crossing',
+      state: 'closed',
+      verdict: 'false',
       closed_at: ago(1700),
     }),
   ]);
   for (const { name } of stills) await addStill(db, { name }, jpeg, Date.now() - 74_000, of2);
   await insert(db, 'note', {
-    ...{ incident: 2, at: ago(40), who: 'Omar', text: 'The same delivery van as <b>yesterday</b>.' },
+    incident: 2,
+    at: ago(40),
+    who: 'Omar',
+    text: 'The same delivery van as <b>yesterday</b>.',
   });
   await insert(db, 'day_figure', {
-    ...{ day: ago(86_400).slice(0, 10), hour: 12, ...of2, rule: 'tram-track', kind: 'illegal-parking' },
-    ...{ alerts: 80, judged_true: 48, judged_false: 9, judged_unclear: 3, claims: 60, claim_s: 1500 },
+    day: ago(86_400).slice(0, 10),
+    hour: 12,
+    ...of2,
+    rule: 'tram-track',
+    kind: 'illegal-parking',
+    alerts: 80,
+    judged_true: 48,
+    judged_false: 9,
+    judged_unclear: 3,
+    claims: 60,
+    claim_s: 1500,
   });
 }

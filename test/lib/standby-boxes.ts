@@ -57,7 +57,12 @@ async function boxOf(t: Test, room: Room, name: string, ack: MqttConfig['ack']) 
   const { url, cert, key } = await pairOf(room, name);
   const delivery = new Delivery({
     config: { url, ca: room.authority.ca, cert, key, ack },
-    ...{ site: SITE, box: name, outbox, boot: 'boot-1', clock: systemClock, log: SILENT },
+    site: SITE,
+    box: name,
+    outbox,
+    boot: 'boot-1',
+    clock: systemClock,
+    log: SILENT,
     timing: { reconnect: { firstMs: 100, maxMs: 500 } },
   });
   t.teardown(() => delivery.stop());
@@ -71,11 +76,17 @@ function alert(box: string, id: string): OutboxItem[] {
   const body = (seq: number): string => eventText({ site: SITE, box, id, seq, time });
   return [
     {
-      ...{ lane: 'alert', rank: 'alert', contentType: EVENT_CONTENT_TYPE, body },
+      lane: 'alert',
+      rank: 'alert',
+      contentType: EVENT_CONTENT_TYPE,
+      body,
       topic: topics.event('alert', 'loitering'),
     },
     {
-      ...{ lane: 'alert', rank: 'snapshot', contentType: 'image/jpeg', jpeg: picture(STILL_BYTES) },
+      lane: 'alert',
+      rank: 'snapshot',
+      contentType: 'image/jpeg',
+      jpeg: picture(STILL_BYTES),
       topic: topics.snapshot(id),
     },
   ];

@@ -48,7 +48,12 @@ export class StreetBox {
     const { url, cert, key } = await pairOf(room, name);
     const delivery = new Delivery({
       config: { url, ca: room.authority.ca, cert, key, ack: 'archive' },
-      ...{ site: SITE, box: name, outbox, boot: 'boot-1', clock: systemClock, log: SILENT },
+      site: SITE,
+      box: name,
+      outbox,
+      boot: 'boot-1',
+      clock: systemClock,
+      log: SILENT,
       timing: { reconnect: { firstMs: 100, maxMs: 500 } },
     });
     t.teardown(() => delivery.stop());

@@ -40,17 +40,18 @@ export const STILL = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 1, 2, 3, 0xff, 0xd9
 export function track(number: number, at: string, change: Partial<FoundTrack> = {}): FoundTrack {
   const to = new Date(Date.parse(at) + 20_000).toISOString();
   return {
-    ...{
-      track: number,
-      class: 'car',
-      colours: ['white', 'grey'],
-      from: at,
-      to,
-      at,
-      durationS: 0,
-      seen: true,
-    },
-    ...{ score: 0.83, stoppedS: 0, cut: false, widthToHeight: 1.9 },
+    track: number,
+    class: 'car',
+    colours: ['white', 'grey'],
+    from: at,
+    to,
+    at,
+    durationS: 0,
+    seen: true,
+    score: 0.83,
+    stoppedS: 0,
+    cut: false,
+    widthToHeight: 1.9,
     path: [
       [0, 0.1, 0.7, 0.2, 1],
       [12.5, 0.5, 0.72, 0.22, 1],
@@ -105,12 +106,16 @@ function answerOf(
   const next =
     question.answer === 'tracks' && from + pageTracks < tracks.length ? `0.${from + pageTracks}.0` : null;
   return {
-    ...{ order: 'order-1', grade: 'vehicles', timeZone: 'Europe/Paris' },
+    order: 'order-1',
+    grade: 'vehicles',
+    timeZone: 'Europe/Paris',
     kept: { days: 14, oldest: '2026-11-12T00:00:00.000Z' },
     views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }],
     coverage: { seen: 0.95, watched: 0.05, gaps: [], more: 0 },
     matches: question.answer === 'coverage' ? 0 : tracks.length,
-    ...{ tracks: given, next, left: { case: Math.max(0, 100 - from), keyDay: 1900, day: 4900 } },
+    tracks: given,
+    next,
+    left: { case: Math.max(0, 100 - from), keyDay: 1900, day: 4900 },
     ...result,
   };
 }

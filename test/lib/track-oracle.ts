@@ -64,8 +64,11 @@ export function logged(
   const [first, last] = [observations[0], observations.at(-1)];
   const { widthPx = 1, heightPx = 1 } = first?.source ?? {};
   return {
-    ...{ store, pieces, aspect: widthPx / heightPx },
-    ...{ fromMs: first?.wallMs ?? 0, toMs: (last?.wallMs ?? 0) + 1 },
+    store,
+    pieces,
+    aspect: widthPx / heightPx,
+    fromMs: first?.wallMs ?? 0,
+    toMs: (last?.wallMs ?? 0) + 1,
     cpuMsPerFrame: (user + system) / 1000 / observations.length,
   };
 }

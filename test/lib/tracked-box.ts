@@ -110,20 +110,22 @@ export class TrackedBox {
     this.grant = grant;
     this.clock = clock;
     this.camera = {
-      ...{
-        state: 'streaming',
-        reason: null,
-        decoder: null,
-        widthPx: 1600,
-        heightPx: 900,
-        fps: 25,
-        asOrdered: true,
-      },
+      state: 'streaming',
+      reason: null,
+      decoder: null,
+      widthPx: 1600,
+      heightPx: 900,
+      fps: 25,
+      asOrdered: true,
     };
     this.config = {
-      ...{ site: 'marseille-1', box: 'canebiere-017', timeZone: 'Europe/Paris' },
-      ...{ camera: { source, fps: 5 }, commands: { keys: [...keys] } },
-      ...{ authorisation: '/etc/vigie/order.json', retention: { tracksMiB } },
+      site: 'marseille-1',
+      box: 'canebiere-017',
+      timeZone: 'Europe/Paris',
+      camera: { source, fps: 5 },
+      commands: { keys: [...keys] },
+      authorisation: '/etc/vigie/order.json',
+      retention: { tracksMiB },
     } as unknown as Config;
     this.#make();
   }
@@ -210,7 +212,10 @@ export class TrackedBox {
   approval(signer: Signer, said: Partial<TrackApproval> & Pick<TrackApproval, 'question'>): object {
     const nowMs = this.clock.wallMs();
     const whole: TrackApproval = {
-      ...{ site: this.config.site, box: this.config.box, case: '2026/1234', reason: 'theft' },
+      site: this.config.site,
+      box: this.config.box,
+      case: '2026/1234',
+      reason: 'theft',
       notBefore: new Date(nowMs - 60_000).toISOString(),
       notAfter: new Date(nowMs + 3_600_000).toISOString(),
       ...said,
@@ -253,8 +258,14 @@ export class TrackedBox {
       return place === undefined ? [] : [trackOf(one, place, atMs)];
     });
     return {
-      ...{ frame: this.#frame, atMs, wallMs: this.clock.wallMs(), source: SOURCE },
-      ...{ tracks, crossings: [], standing: [], camera: [...camera] },
+      frame: this.#frame,
+      atMs,
+      wallMs: this.clock.wallMs(),
+      source: SOURCE,
+      tracks,
+      crossings: [],
+      standing: [],
+      camera: [...camera],
     };
   }
 }
@@ -265,18 +276,20 @@ export function trackOf(
   atMs: number,
 ): ObservedTrack {
   return {
-    ...{ id, label, group: groupOf(label), score: 0.7, bestScore: 0.8 },
+    id,
+    label,
+    group: groupOf(label),
+    score: 0.7,
+    bestScore: 0.8,
     xyxyNorm: [x - 0.05, y - heightNorm, x + 0.05, y],
     ground: [x, y],
-    ...{
-      velocityNormPerS: [0, 0],
-      firstMs: atMs,
-      lastMs: atMs,
-      seen: true,
-      pixelsMove: true,
-      furniture,
-      zones: [],
-    },
+    velocityNormPerS: [0, 0],
+    firstMs: atMs,
+    lastMs: atMs,
+    seen: true,
+    pixelsMove: true,
+    furniture,
+    zones: [],
     ...(colours !== undefined && { colours }),
   };
 }

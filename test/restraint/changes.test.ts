@@ -235,7 +235,11 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
   const start = () => {
     const steady = new SteadyClock(clock, () => synced);
     const flow = new AgentFlow({
-      ...{ config: boxWith(), sink: kept, clock, log: SILENT, boot: `b${++boot}` },
+      config: boxWith(),
+      sink: kept,
+      clock,
+      log: SILENT,
+      boot: `b${++boot}`,
       clockSynced: () => synced,
     });
     flow.start(kept);
@@ -364,13 +368,12 @@ t.test('under a permit to install the box looks, no rule runs, and everybody is 
   const stateDir = join(dir, 'state');
   const box = (left: number): Config =>
     configOf({
-      ...{
-        site: SITE,
-        box: BOX,
-        camera: { source: 'test:pattern', fps: 5 },
-        mqtt: { ...room.config, ack: 'broker' },
-      },
-      ...{ zones: [zone('court', left)], rules: [RULE] },
+      site: SITE,
+      box: BOX,
+      camera: { source: 'test:pattern', fps: 5 },
+      mqtt: { ...room.config, ack: 'broker' },
+      zones: [zone('court', left)],
+      rules: [RULE],
     });
   const first = makeAgent(t, authorised(box(0.1), join(dir, 'order')), stateDir);
   await first.start();
@@ -392,7 +395,10 @@ t.test('under a permit to install the box looks, no rule runs, and everybody is 
     mode: 'active',
     certificate: { notAfter: /^20/, caNotAfter: /^20/ },
     restraint: {
-      ...{ order: '2026-80-I', installation: true, validUntil: until24, reason: null },
+      order: '2026-80-I',
+      installation: true,
+      validUntil: until24,
+      reason: null,
       rules: [
         { id: 'stays', state: 'unauthorised', reason: /is a permit to install: no rule runs under it/ },
       ],

@@ -14,7 +14,10 @@ const DAY_MS = 86_400_000;
 const BEGIN_MS = Date.parse('2026-01-01T00:00:00Z');
 const alertOf = (day: number): JournalContent => ({
   at: new Date(BEGIN_MS + day * DAY_MS).toISOString(),
-  ...{ type: 'alert', id: `alert-of-day-${day}`, sequence: 'x', sha256: 'y'.repeat(64) },
+  type: 'alert',
+  id: `alert-of-day-${day}`,
+  sequence: 'x',
+  sha256: 'y'.repeat(64),
 });
 
 /** An alert and a clock step a day. */

@@ -74,8 +74,11 @@ const CONFIG = boxWith(rectangle(0.1, 0.8, 0.9, 0.9));
 const order = (change: Partial<Authorisation> = {}): Authorisation => orderFor(CONFIG, change, START_MS);
 const permit = (change: Partial<Authorisation> = {}): Authorisation =>
   order({
-    ...{ order: '2026-80-I', installation: true, rules: [] },
-    ...{ notBefore: iso(START_MS - HOUR_MS), notAfter: iso(START_MS + 23 * HOUR_MS) },
+    order: '2026-80-I',
+    installation: true,
+    rules: [],
+    notBefore: iso(START_MS - HOUR_MS),
+    notAfter: iso(START_MS + 23 * HOUR_MS),
     ...change,
   });
 
@@ -297,7 +300,11 @@ function placed(t: Test): Placed {
   const held = (): string => {
     const known = { authority: undefined, confirmedBeforeMs: undefined };
     const made = new Authority({
-      ...{ config, stateDir: join(dir, 'state'), clock, journal: { known }, onPinned: () => undefined },
+      config,
+      stateDir: join(dir, 'state'),
+      clock,
+      journal: { known },
+      onPinned: () => undefined,
     });
     made.load();
     const now = made.now();

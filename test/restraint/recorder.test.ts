@@ -49,17 +49,18 @@ function makeBox(
   const steady = new SteadyClock(clock, () => true);
   const base = { boot, clock, log: SILENT, steady };
   const archive = new EventArchive({
-    ...{ ...base, file: join(stateDir, 'archive.db'), limitMiB: 16, eventsDays: () => 30 },
+    ...base,
+    file: join(stateDir, 'archive.db'),
+    limitMiB: 16,
+    eventsDays: () => 30,
   });
   const recorder = new JournalRecorder({
-    ...{
-      ...base,
-      ...more,
-      config,
-      stateDir,
-      archive,
-      status: new VisionStatus({ detector: { input: [416, 256] } }),
-    },
+    ...base,
+    ...more,
+    config,
+    stateDir,
+    archive,
+    status: new VisionStatus({ detector: { input: [416, 256] } }),
     folder: ownFolder(stateDir),
     trackStatus: new TrackLogStatus(),
     alertsDays: () => 30,

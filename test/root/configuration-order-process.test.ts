@@ -66,7 +66,10 @@ function rootOf(dir: string, config: string, agentState: string, unit: Unit): Bo
   const done = (): Promise<void> => Promise.resolve();
   return openBox({ ...places, systemctl: 'false', timedatectl: 'false' }, () => undefined, WORK_WITHIN_MS, {
     units: {
-      ...{ wereStarted: () => Promise.resolve([]), stop: done, start: done, resetFailed: done },
+      wereStarted: () => Promise.resolve([]),
+      stop: done,
+      start: done,
+      resetFailed: done,
       restart: () => Promise.resolve(unit.restart()),
       state: () => Promise.resolve(unit.state),
     },
@@ -76,7 +79,9 @@ function rootOf(dir: string, config: string, agentState: string, unit: Unit): Bo
       problems: (text, former) =>
         Promise.resolve(
           wholeProblems(text, former, {
-            ...{ env: {}, files: true, wallMs: () => Date.now() },
+            env: {},
+            files: true,
+            wallMs: () => Date.now(),
             order: ({ authorisation = '' }) =>
               openAuthorisation(readAuthorisationFile(authorisation), AUTHORITY.publicKey),
           }),

@@ -81,7 +81,9 @@ void t.test('a token that is refused: told, asked again each hour, mended on eit
       () => {
         const token = room.token();
         room.store.byToken(token, {
-          ...{ box: BOX, key: 'f'.repeat(64), nowMs: Date.now() },
+          box: BOX,
+          key: 'f'.repeat(64),
+          nowMs: Date.now(),
           issue: () => room.authority.issue(csrOf(newKey(join(room.dir, 'x.key')), BOX), CLIENT, Date.now()),
         });
         return token;

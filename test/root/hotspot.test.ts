@@ -211,7 +211,9 @@ void t.test('root judges the room’s command by itself, and obeys it once', asy
   const file = join(state, 'open-hotspot.dsse.json');
   const judge = (): HotspotRequest =>
     new HotspotRequest({
-      ...{ stateDir: state, folder, clock },
+      stateDir: state,
+      folder,
+      clock,
       config: () => ({ site: SITE, box: BOX, commands: { keys } }),
     });
   const look = (bytes: Uint8Array): unknown => {

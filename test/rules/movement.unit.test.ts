@@ -11,8 +11,14 @@ const CARS: ('car' | 'truck')[] = ['car', 'truck'];
 const wrongWay = (): Rule =>
   makeRule(
     {
-      ...{ id: 'w', kind: 'wrong-way', purpose: 'p', zone: 'z', classes: CARS },
-      ...{ directionDeg: 180, toleranceDeg: 60, minTravel: 0.1 },
+      id: 'w',
+      kind: 'wrong-way',
+      purpose: 'p',
+      zone: 'z',
+      classes: CARS,
+      directionDeg: 180,
+      toleranceDeg: 60,
+      minTravel: 0.1,
     },
     SITE,
   );
@@ -31,7 +37,10 @@ const line = (): Rule =>
 
 function car(id: number, x: number, over: Partial<ObservedTrack> = {}): ObservedTrack {
   return track(id, {
-    ...{ group: 'vehicle', label: 'car', xyxyNorm: [x - 0.05, 0.5, x + 0.05, 0.6], ground: [x, 0.6] },
+    group: 'vehicle',
+    label: 'car',
+    xyxyNorm: [x - 0.05, 0.5, x + 0.05, 0.6],
+    ground: [x, 0.6],
     zones: [{ zone: 'z', sinceMs: 0 }],
     ...over,
   });

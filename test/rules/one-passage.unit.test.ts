@@ -10,7 +10,11 @@ type Cab = (look: number) => number;
 /** Both pass in the last look; returns how many passages are told. */
 function passages(cab: Cab, lowerBy = 0): number {
   const rule = new LineCrossingRule({
-    ...{ id: 'line', kind: 'line-crossing', line: 'kerb', purpose: 'p', direction: 'both' },
+    id: 'line',
+    kind: 'line-crossing',
+    line: 'kerb',
+    purpose: 'p',
+    direction: 'both',
     classes: ['car'],
   });
   let told = 0;

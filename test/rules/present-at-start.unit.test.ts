@@ -25,7 +25,11 @@ function told({
   trackAt = () => 4,
 }: Stands): string[] {
   const rule = new VehicleInPedestrianZoneRule({
-    ...{ id: 'cars', kind: 'vehicle-in-pedestrian-zone', zone: 'square', purpose: 'p', afterS: 1 },
+    id: 'cars',
+    kind: 'vehicle-in-pedestrian-zone',
+    zone: 'square',
+    purpose: 'p',
+    afterS: 1,
     classes: ['car'],
   });
   const lines = new Map<string, string>();

@@ -10,7 +10,12 @@ const SITE = { timeZone: 'Europe/Paris', holidays: [] };
 function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number): number | undefined {
   const rule = makeRule(
     {
-      ...{ id: 'stays', kind: 'loitering', zone: 'z', purpose: 'p', classes: ['person'], afterS: 3 },
+      id: 'stays',
+      kind: 'loitering',
+      zone: 'z',
+      purpose: 'p',
+      classes: ['person'],
+      afterS: 3,
       ...(scoreMin !== undefined && { scoreMin }),
     },
     SITE,

@@ -24,8 +24,14 @@ function clip(): Observation[] {
       return place === undefined ? [] : [trackOf(car, place, atMs)];
     });
     return {
-      ...{ frame: i + 1, atMs, wallMs: atMs, source: { widthPx: 1600, heightPx: 900 } },
-      ...{ tracks, crossings: [], standing: [], camera: [] },
+      frame: i + 1,
+      atMs,
+      wallMs: atMs,
+      source: { widthPx: 1600, heightPx: 900 },
+      tracks,
+      crossings: [],
+      standing: [],
+      camera: [],
     };
   });
 }
@@ -35,8 +41,14 @@ function made(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
   const box = new TrackedBox(scratch(t), { grant, keys: [desk.config], source: CAMERA });
   const endsMs = box.clock.wallMs();
   const tracks = writeHour(clip(), {
-    ...{ stateDir: box.stateDir, limitMiB: 16, grant: GRANT, order: 'made', camera: CAMERA, endsMs },
-    ...{ why: 'clock-not-set', ...change },
+    stateDir: box.stateDir,
+    limitMiB: 16,
+    grant: GRANT,
+    order: 'made',
+    camera: CAMERA,
+    endsMs,
+    why: 'clock-not-set',
+    ...change,
   });
   return { box, tracks, endsMs };
 }

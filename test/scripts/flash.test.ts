@@ -139,7 +139,11 @@ void t.test('a card as a file: written, read back, and what the box finds', asyn
     );
   }
   t.strictSame(JSON.parse(readFileSync(join(boot, 'vigie/enrol.json'), 'utf8')), {
-    ...{ version: 1, site: 'marseille-1', box: BOX, url: ROOM, token: TOKEN },
+    version: 1,
+    site: 'marseille-1',
+    box: BOX,
+    url: ROOM,
+    token: TOKEN,
   });
   t.notMatch(said.out + said.err, TOKEN, 'the token is not printed');
   const whole = readFileSync(target).subarray(BOOT_START);

@@ -85,7 +85,9 @@ void t.test(
     t.equal(incomingMax(10_000), 50_000);
     const link = (count: number): FleetLink =>
       new FleetLink({
-        ...{ config: { url: broker.url, ack: 'broker' }, boxes: count, clock: systemClock },
+        config: { url: broker.url, ack: 'broker' },
+        boxes: count,
+        clock: systemClock,
         warn: (line) => t.fail(line),
       });
     const small = link(10_000);
@@ -109,7 +111,9 @@ void t.test('a broker that is not there ends the wait', async (t) => {
   t.teardown(() => broker.stop());
   await broker.stop();
   const link = new FleetLink({
-    ...{ config: { url: broker.url, ack: 'broker' }, clock: systemClock, warn: () => undefined },
+    config: { url: broker.url, ack: 'broker' },
+    clock: systemClock,
+    warn: () => undefined,
   });
   t.teardown(() => link.stop());
   const beganMs = performance.now();

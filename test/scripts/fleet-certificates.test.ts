@@ -33,12 +33,15 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
   room.server('broker');
   const file = (name: string): string => join(room.dir, name);
   const tls = {
-    ...{ cert: file('broker.crt'), key: file('broker.key'), ca: file('ca.crt') },
+    cert: file('broker.crt'),
+    key: file('broker.key'),
+    ca: file('ca.crt'),
     programsCa: file('programs/ca.crt'),
   };
   const broker = usesLists
     ? new Mosquitto({
-        ...{ dir: scratch(t), tls: { ...tls, crl: room.list('revoked.pem') } },
+        dir: scratch(t),
+        tls: { ...tls, crl: room.list('revoked.pem') },
         aclFile: room.list('broker.acl'),
       })
     : new Mosquitto({ dir: scratch(t), tls, boxes: [{ site: SITE, box: BOX }] });
@@ -68,7 +71,10 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
   };
   writeFileSync(join(dir, 'fleet.yaml'), JSON.stringify(yaml));
   return {
-    ...{ room, broker, dir, given },
+    room,
+    broker,
+    dir,
+    given,
     fleet: async (...args) => {
       const program: Program = start(t, process.execPath, [PROGRAM, 'cert', ...args, '--dir', dir]);
       const code = await program.ended;
@@ -78,7 +84,10 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
       const [cert, key] = [`${name}.crt`, `${name}.key`].map((one) => readFileSync(file(one)));
       await broker.reload();
       const client = await mqtt.connectAsync(name === 'fleet' ? broker.programsUrl : broker.url, {
-        ...{ protocolVersion: 5, ca: room.ca, clientId, reconnectPeriod: 300 },
+        protocolVersion: 5,
+        ca: room.ca,
+        clientId,
+        reconnectPeriod: 300,
         ...(cert && { cert }),
         ...(key && { key }),
       });

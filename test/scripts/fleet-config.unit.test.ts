@@ -210,7 +210,10 @@ void t.test('what is sent, what is left out, what is refused', async (t) => {
   ];
   const choose = (set: string[], orders = new Orders([]), of = boxes) =>
     chooseChanges({
-      ...{ boxes: of, copies, orders, nowMs: Date.now() },
+      boxes: of,
+      copies,
+      orders,
+      nowMs: Date.now(),
       change: (text) => patched(text, patchOf(undefined, set, [])),
     });
   const choice = choose(['rules[stay].afterS=5']);

@@ -178,7 +178,11 @@ class Fleet {
     return {
       rollouts: store.rollouts.map(({ boxes, newest, name, state, wave }): KnownRollout => {
         return {
-          ...{ name, state, wave, kind: kindOf(name), newest },
+          name,
+          state,
+          wave,
+          kind: kindOf(name),
+          newest,
           boxes: [...boxes].map(([id, box]) => ({ id, ...box })),
         };
       }),

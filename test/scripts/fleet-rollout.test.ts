@@ -389,8 +389,12 @@ void t.test(
       spareCanaries: false,
     };
     const none = {
-      ...{ broken: undefined, haltShare: undefined, maxQueued: undefined },
-      ...{ dieInWave: undefined, emptyInWave: undefined, restoreInWave: undefined },
+      broken: undefined,
+      haltShare: undefined,
+      maxQueued: undefined,
+      dieInWave: undefined,
+      emptyInWave: undefined,
+      restoreInWave: undefined,
     };
     const broken = await simulate(
       { ...base, ...none, broken: 'rk3588', ...(full && { maxQueued: 1000 }) },

@@ -70,9 +70,18 @@ class Builder {
   /** In this process; the trial of a release of the agent is for another test. */
   async make(release: SampleRelease, arches: readonly Arch[] = ARCHES): Promise<string> {
     const options: MakeOptions = {
-      ...{ what: undefined, arches, boards: [], seq: undefined, seqMin: undefined, deltas: 1, keep: 2 },
-      ...{ trees: await this.#trees(release, arches), out: this.#out, allowDirty: false },
-      ...{ clip: '', nowMs: Date.now() },
+      what: undefined,
+      arches,
+      boards: [],
+      seq: undefined,
+      seqMin: undefined,
+      deltas: 1,
+      keep: 2,
+      trees: await this.#trees(release, arches),
+      out: this.#out,
+      allowDirty: false,
+      clip: '',
+      nowMs: Date.now(),
     };
     const around = { say: () => undefined, warn: () => undefined, checkState: () => Promise.resolve() };
     return await makeRelease(this.fleet.repository, options, around);
@@ -120,19 +129,18 @@ void t.test(
       );
     t.match(fleet.sign('release', made.file, 'ben'), { code: 0 });
     t.match(fleet.publish('release', made.file), {
-      ...{ code: 0, out: /the newest is release 42 of root’s program/ },
+      code: 0,
+      out: /the newest is release 42 of root’s program/,
     });
     t.match(
       fleet.inRepository('release', 'list').out,
       /release 42 of root’s program, version 0\.2\.0, arm64/,
     );
     t.match(builder.offered[0], {
-      ...{
-        what: 'root',
-        full: 'vigie-root-42-0.2.0-amd64.full.tar.zst',
-        deltas: {},
-        boards: ['pc', 'generic'],
-      },
+      what: 'root',
+      full: 'vigie-root-42-0.2.0-amd64.full.tar.zst',
+      deltas: {},
+      boards: ['pc', 'generic'],
     });
 
     const refused = async (
@@ -228,7 +236,8 @@ const targetsIn = ({ metadata }: SigningFile): object =>
 /** A fleet whose boxes all run the new release of the agent but the last, which is away; its rollout waits for that one. */
 async function waiting(t: Test) {
   const fleet = await new RolloutFleet(t).start(6, (i) => ({
-    ...{ jitterMs: 0, fate: i === 5 ? { ...WELL, away: true } : WELL },
+    jitterMs: 0,
+    fate: i === 5 ? { ...WELL, away: true } : WELL,
   }));
   const orders = await Orders.of(t, fleet.broker.url);
   const { store, controller, link } = await fleet.controller();
@@ -249,7 +258,8 @@ void t.test('a rollout of root’s program takes the place of one of the agent t
   const { fleet, orders, store, link, turned } = await waiting(t);
   await turned('r-1', 'running');
   t.throws(() => fleet.create(store, 'r-2', PLAN, 'root'), {
-    ...{ kind: 'denied', message: /the rollout r-1 is running; let it end/ },
+    kind: 'denied',
+    message: /the rollout r-1 is running; let it end/,
   });
   await turned('r-1', 'finishing');
   t.match(orders.held.get('b-5'), { what: 'release', action: 'install', rollout: 'r-1' });
@@ -280,10 +290,15 @@ void t.test('a rollout of root’s program takes the place of one of the agent t
   t.match(await next.run('r-2', signal), { state: 'done' });
   t.match(fleet.box(5).truth, { phase: 'confirmed', seq: 44 });
   t.match(store.named('b-5')[0]?.report?.updater, {
-    ...{ release: { seq: 42 }, phase: 'idle', rollout: null, root: { release: { seq: 44 }, rollout: 'r-2' } },
+    release: { seq: 42 },
+    phase: 'idle',
+    rollout: null,
+    root: { release: { seq: 44 }, rollout: 'r-2' },
   });
   t.match(store.named('b-0')[0]?.report?.updater, {
-    ...{ release: { seq: 43 }, phase: 'confirmed', rollout: 'r-1' },
+    release: { seq: 43 },
+    phase: 'confirmed',
+    rollout: 'r-1',
     root: { release: { seq: 44 }, previous: undefined, phase: 'confirmed', rollout: 'r-2' },
   });
   t.match(store.history(SITE, 'b-0').map(({ release, root, rollout }) => [release, root, rollout])[0], [
@@ -308,7 +323,8 @@ void t.test('by commands: --root or a number, and what is known of a box', async
   t.match(await run(...start, '1.5.0', '--dry-run'), { out: /3 boxes, .* in all: release 43-1\.5\.0\n/ });
   for (const args of [['1.5.0', '--root'], ['44']])
     t.match(await run(...start, ...args, '--dry-run'), {
-      ...{ code: 0, out: /3 boxes, .* in all: root’s program 44-1\.5\.0\n/ },
+      code: 0,
+      out: /3 boxes, .* in all: root’s program 44-1\.5\.0\n/,
     });
   const made = await run(...start, '1.5.0', '--root', '--yes');
   t.match(made, { code: 0, out: /\d-root-1\.5\.0 is made/ }, made.err);

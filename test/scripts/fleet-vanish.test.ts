@@ -75,7 +75,8 @@ void t.test(
     t.match(fleet.box(2).truth, { phase: 'confirmed', seq: 44 });
     const { report } = store.named('b-2')[0] ?? {};
     t.match(report?.updater, {
-      ...{ phase: 'idle', release: { seq: 42 } },
+      phase: 'idle',
+      release: { seq: 42 },
       root: { phase: 'confirmed', release: { seq: 44, version: '1.5.0' }, rollout: NAME },
     });
     const [head = ''] = viewLines(viewOf(store, halted, fleet.clock.wallMs()), fleet.clock.wallMs());
@@ -187,11 +188,26 @@ void t.test(
 
 void t.test('simulated fleets: boxes that vanish, and poles without power by day', async (t) => {
   const base: SimulateOptions = {
-    ...{ boxes: FULL ? 1500 : 100, seed: 2, processes: 2, deltaBytes: 17_000, fullBytes: 28_600_000 },
-    ...{ rollBack: 0, offline: 0.05, mute: 0, vanish: 0, vanishAt: 'any', vanishAfterMinutes: 5, dark: 0 },
-    ...{ what: 'release' as const, spareCanaries: false },
-    ...{ broken: undefined, haltShare: 0.05, maxQueued: undefined },
-    ...{ dieInWave: undefined, emptyInWave: undefined, restoreInWave: undefined },
+    boxes: FULL ? 1500 : 100,
+    seed: 2,
+    processes: 2,
+    deltaBytes: 17_000,
+    fullBytes: 28_600_000,
+    rollBack: 0,
+    offline: 0.05,
+    mute: 0,
+    vanish: 0,
+    vanishAt: 'any',
+    vanishAfterMinutes: 5,
+    dark: 0,
+    what: 'release' as const,
+    spareCanaries: false,
+    broken: undefined,
+    haltShare: 0.05,
+    maxQueued: undefined,
+    dieInWave: undefined,
+    emptyInWave: undefined,
+    restoreInWave: undefined,
   };
   const lived = async (what: string, change: Partial<SimulateOptions>) => {
     const result = await simulate({ ...base, ...change }, () => undefined);

@@ -306,7 +306,11 @@ void t.test(
   'of two changes with orders of one kind a report names the one that moves, or moved last',
   (t) => {
     const change = (phase: string, rollout: string | null, minute: number): object => ({
-      ...{ phase, rollout, reason: null, target: null, release: null },
+      phase,
+      rollout,
+      reason: null,
+      target: null,
+      release: null,
       since: new Date(minute * 60_000).toISOString(),
     });
     const named = (release: object, root: object) =>
@@ -322,7 +326,8 @@ void t.test(
       rollout: 'r',
     });
     t.strictSame(named(change('confirmed', 'a', 9), change('confirmed', 'r', 6)), {
-      ...{ kind: 'release', rollout: 'a' },
+      kind: 'release',
+      rollout: 'a',
     });
     t.strictSame(
       named(change('confirmed', 'a', 5), change('idle', null, 7)),
@@ -338,7 +343,10 @@ void t.test('only boxes that fit are chosen, and each that does not is told why'
   const running = (seq: number) => ({ release: { seq, version: '1.4.2' } });
   const updater = {
     root: running(41),
-    ...{ board: 'rpi5', arch: 'arm64', node: '20.20.2', freeBytes: 1e12 },
+    board: 'rpi5',
+    arch: 'arm64',
+    node: '20.20.2',
+    freeBytes: 1e12,
     release: { seq: 42, version: '1.4.2' },
   };
   const row = (name: string, change: object | null, more: Partial<BoxRow> = {}): BoxRow =>
@@ -441,7 +449,9 @@ void t.test('what a box sends cannot fill the store', (t) => {
   store.addBox('lyon', 'a', 1);
   const knowledge = new Knowledge(store);
   const send = (box: string, n: number) => ({
-    ...{ site: 'lyon', box, branch: 'update/reported' },
+    site: 'lyon',
+    box,
+    branch: 'update/reported',
     payload: Buffer.alloc(200_000 + n, ' '),
   });
   for (let n = 0; n < 200; n += 1) knowledge.take([send('a', n), send('nobody', n)], n);

@@ -363,7 +363,9 @@ const FOUND: Attack = {
     t.equal(await answerTo(thief, own.event('alert', 'loitering')), DENIED, 'it says nothing any more');
     t.same(await hearing(room, thief), [], 'it hears nothing any more');
     const fleet = await room.connect(HONEST, {
-      ...{ pair: room.program('fleet'), url: room.broker.programsUrl, clientId: THIEF },
+      pair: room.program('fleet'),
+      url: room.broker.programsUrl,
+      clientId: THIEF,
     });
     await until(t, 'its connection is ended', () => !thief.connected);
     await fleet.endAsync(true);

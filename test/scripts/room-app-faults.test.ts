@@ -120,7 +120,9 @@ async function away(t: Test, browser: Browser): Promise<void> {
 
 async function supervisor(t: Test, browser: Browser): Promise<void> {
   const { page, room, complaints, until, text } = await opened(t, browser, {
-    ...{ ...inQueue(1), who: 'Omar', path: '/incidents/1' },
+    ...inQueue(1),
+    who: 'Omar',
+    path: '/incidents/1',
   });
   await page.waitForSelector('.act.claim');
   t.equal(await page.$('.give'), null, 'what nobody has is there to be claimed');
@@ -229,12 +231,22 @@ async function logout(t: Test, browser: Browser): Promise<void> {
 
 /** By which act of roles.ts each is there. */
 const SCREENS: Readonly<Record<string, Act>> = {
-  ...{ queue: 'see-incidents', cameras: 'see-cameras', plan: 'see-cameras', search: 'search' },
+  queue: 'see-incidents',
+  cameras: 'see-cameras',
+  plan: 'see-cameras',
+  search: 'search',
   tracks: 'ask-tracks',
-  ...{ figures: 'see-figures', 'hand-over': 'hand-over', audit: 'see-audit' },
+  figures: 'see-figures',
+  'hand-over': 'hand-over',
+  audit: 'see-audit',
 };
 const BUTTONS: Readonly<Record<string, Act>> = {
-  ...{ claim: 'claim', dispatch: 'dispatch', true: 'judge', false: 'judge', unclear: 'judge', note: 'note' },
+  claim: 'claim',
+  dispatch: 'dispatch',
+  true: 'judge',
+  false: 'judge',
+  unclear: 'judge',
+  note: 'note',
 };
 const KEYS = { claim: 'c', dispatch: 'd', true: 't', false: 'f', unclear: 'u', note: 'n' } as const;
 

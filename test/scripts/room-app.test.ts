@@ -82,7 +82,9 @@ async function checked(page: Page, name: string, look: Look): Promise<string[]> 
 
 async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look): Promise<void> {
   const { page, complaints, until } = await opened(t, browser, {
-    ...{ look, who: undefined, fill: (db) => evening(db, jpeg) },
+    look,
+    who: undefined,
+    fill: (db) => evening(db, jpeg),
   });
   await page.waitForSelector('[data-account]');
   const faults = await checked(page, '1-login', look);
@@ -267,7 +269,9 @@ async function expired(t: Test, browser: Browser): Promise<void> {
 
 async function auditor(t: Test, browser: Browser): Promise<void> {
   const { page, room, asked, posts, text } = await opened(t, browser, {
-    ...{ ...inQueue(1), who: 'Anna', path: '/incidents/1' },
+    ...inQueue(1),
+    who: 'Anna',
+    path: '/incidents/1',
   });
   await page.waitForSelector('.no-picture');
   t.match(await text('.no-picture'), 'An auditor sees no picture');
@@ -324,7 +328,9 @@ async function storm(t: Test, browser: Browser): Promise<void> {
   for (let no = 100; no < 100 + STORM; no += 200) {
     const rows = Array.from({ length: 200 }, (_, more) =>
       numbered(no + more, {
-        ...{ received, site: `site-${no % 5}`, rule: `rule-${more % 97}` },
+        received,
+        site: `site-${no % 5}`,
+        rule: `rule-${more % 97}`,
         kind: more % 2 ? 'loitering' : 'graffiti',
       }),
     );

@@ -21,13 +21,36 @@ const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
 function incidentOf(no: number, more: Partial<Incident> = {}): Incident {
   const at = new Date(NOW_MS - 20_000).toISOString();
   return {
-    ...{ no, rev: no, revision: 0, site: 'centre', box: `cam-${no % 7}`, episode: `e-${no}` },
-    ...{ severity: 'alert', priority: 2, kind: 'illegal-parking', rule: 'tram-track' },
-    ...{ place: 'zone/tram-stop', started: at, ended: null, received: at, clockDoubt: false },
-    ...{ objects: [{ label: 'car', track: 94371 }], cause: { stoodS: 62.4, presence: 'seen' } },
-    ...{ events: 1, still: 'a.jpg', state: 'new', claimedBy: null, claimedUntil: null },
-    ...{ dispatchedBy: null, dispatchedAt: null, verdict: null, verdictAt: null, closedAt: null },
-    ...{ closedWhy: null, reopens: null, ...more },
+    no,
+    rev: no,
+    revision: 0,
+    site: 'centre',
+    box: `cam-${no % 7}`,
+    episode: `e-${no}`,
+    severity: 'alert',
+    priority: 2,
+    kind: 'illegal-parking',
+    rule: 'tram-track',
+    place: 'zone/tram-stop',
+    started: at,
+    ended: null,
+    received: at,
+    clockDoubt: false,
+    objects: [{ label: 'car', track: 94371 }],
+    cause: { stoodS: 62.4, presence: 'seen' },
+    events: 1,
+    still: 'a.jpg',
+    state: 'new',
+    claimedBy: null,
+    claimedUntil: null,
+    dispatchedBy: null,
+    dispatchedAt: null,
+    verdict: null,
+    verdictAt: null,
+    closedAt: null,
+    closedWhy: null,
+    reopens: null,
+    ...more,
   };
 }
 
@@ -99,7 +122,10 @@ t.test('every incident is on exactly one line, or in one storm', async (t) => {
     fc.property(fc.array(one, { maxLength: 60 }), (drawn) => {
       const incidents = drawn.map(({ s, box, kind, isNew }, i) =>
         incidentOf(i + 1, {
-          ...{ received: ago(s), box: `b-${box}`, kind: `k-${kind}`, rule: `k-${kind}` },
+          received: ago(s),
+          box: `b-${box}`,
+          kind: `k-${kind}`,
+          rule: `k-${kind}`,
           ...(!isNew && { state: 'claimed', claimedBy: 'Omar' }),
         }),
       );

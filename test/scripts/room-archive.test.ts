@@ -22,7 +22,10 @@ function arrival(change: (event: VigieEvent) => unknown = () => undefined, box =
   change(event);
   const made = arrivalOf(
     {
-      ...{ cmd: 'publish', qos: 1, dup: false, retain: false },
+      cmd: 'publish',
+      qos: 1,
+      dup: false,
+      retain: false,
       topic: `vigie/lyon/${box}/evt/${event.data.severity}/${event.data.rule.kind}`,
       payload: JSON.stringify(event),
       properties: { userProperties: { seq: String(seq), first: '1', lane: 'alert', epoch: 'e1' } },
@@ -118,7 +121,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
         event.data.rule.kind = 'from-the-future';
         Object.assign(event.data, { unheardOf: { deep: [1] } });
         event.data.cause = {
-          ...{ standingS: 0, reason: `\u0000\ud800<img src=x>${'x'.repeat(200_000)}`, list: [1, 2] },
+          standingS: 0,
+          reason: `\u0000\ud800<img src=x>${'x'.repeat(200_000)}`,
+          list: [1, 2],
           ...Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i])),
         };
       });
@@ -126,7 +131,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`;
       const rubbish: Arrival[] = ['{', '"\\ud800\\u0000"', deep, '1e999'].map((body, index) => ({
         ...arrival(),
-        ...{ body, id: `unread-${index}`, time: '', type: '', unread: 'rubbish', event: undefined as never },
+        body,
+        id: `unread-${index}`,
+        time: '',
+        type: '',
+        unread: 'rubbish',
+        event: undefined as never,
       }));
       await archive.store([strange, ...rubbish]);
       const [row] = await db.all("SELECT * FROM incident WHERE episode = 'strange'");

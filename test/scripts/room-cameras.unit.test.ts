@@ -17,8 +17,17 @@ const DAY_MS = 86_400_000;
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 const WELL: CameraRow = {
-  ...{ site: 'lyon', box: 'b-1', rev: 1, state: 'online', mode: 'active', conditions: '[]', version: null },
-  ...{ certificate_ends: null, order_ends: null, last_alert: null, heard: iso(NOW - 10_000) },
+  site: 'lyon',
+  box: 'b-1',
+  rev: 1,
+  state: 'online',
+  mode: 'active',
+  conditions: '[]',
+  version: null,
+  certificate_ends: null,
+  order_ends: null,
+  last_alert: null,
+  heard: iso(NOW - 10_000),
   share_until: null,
 };
 const look = (change: Partial<CameraRow>, nowMs = NOW) => conditionOf({ ...WELL, ...change }, nowMs);

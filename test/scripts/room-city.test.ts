@@ -60,35 +60,47 @@ function questionsOf(db: Sql): Question[] {
   return [
     { what: 'queue', bar: 5, rounds: many, ask: () => handlers.queue(anna<'queue'>()) },
     {
-      ...{ what: 'one incident', bar: 20, rounds: many },
+      what: 'one incident',
+      bar: 20,
+      rounds: many,
       ask: (round) =>
         handlers.incident(
           callOf<'incident'>('anna', NOW, { params: { no: 1 + ((round * 7_919_017) % SIZE.incidents) } }),
         ),
     },
     {
-      ...{ what: "a box's week", bar: 100, rounds: many },
+      what: "a box's week",
+      bar: 100,
+      rounds: many,
       ask: (round) => handlers.incidents(anna<'incidents'>({ query: { ...week(round), ...siteIn(round) } })),
     },
     {
-      ...{ what: 'the same without its site', bar: 100, rounds: many },
+      what: 'the same without its site',
+      bar: 100,
+      rounds: many,
       ask: (round) => handlers.incidents(anna<'incidents'>({ query: week(round) })),
     },
     {
-      ...{ what: 'the same for a file', bar: 100, rounds: many },
+      what: 'the same for a file',
+      bar: 100,
+      rounds: many,
       ask: (round) => allOf(incidentsOf(db, week(round))),
     },
     { what: 'the newest page', bar: 100, rounds: many, ask: () => handlers.incidents(anna<'incidents'>()) },
     { what: 'all cameras', bar: 100, rounds: many, ask: () => handlers.cameras(anna<'cameras'>()) },
     {
-      ...{ what: 'what has changed', bar: 20, rounds: many },
+      what: 'what has changed',
+      bar: 20,
+      rounds: many,
       ask: async () => {
         const [rev] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'");
         return changesSince(db, (rev?.value ?? 0) - 20, NOW);
       },
     },
     {
-      ...{ what: 'the hand-over', bar: 500, rounds: some },
+      what: 'the hand-over',
+      bar: 500,
+      rounds: some,
       ask: () => handlers.handOver(callOf<'handOver'>('sup', NOW, { query: shift })),
     },
     { what: 'a month by rule', bar: 300, rounds: some, ask: () => figures('rule') },

@@ -21,7 +21,8 @@ const TOKENS: Readonly<Record<Role, string>> = {
   auditor: 'token-of-an-auditor-program',
 };
 const tokens = ROLES.map((role) => ({
-  ...{ name: `program-${role}`, role },
+  name: `program-${role}`,
+  role,
   sha256: createHash('sha256').update(TOKENS[role]).digest('hex'),
 }));
 const DAY = { from: '2026-01-01T00:00:00.000Z', to: '2026-01-02T00:00:00.000Z' };

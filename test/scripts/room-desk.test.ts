@@ -40,15 +40,24 @@ const WITH = `import { VIEWS } from './screens/views.ts'; console.log(VIEWS); ${
 async function bundled(contents: string): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: APP_DIR, loader: 'ts' },
-    ...{ bundle: true, write: false, minify: true, format: 'esm', target: 'es2022' },
-    ...{ jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none' },
+    bundle: true,
+    write: false,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    legalComments: 'none',
   });
   return outputFiles[0]?.text ?? '';
 }
 
 async function styles(file: string): Promise<string> {
   const { outputFiles } = await build({
-    ...{ entryPoints: [join(APP_DIR, file)], bundle: true, write: false, minify: true },
+    entryPoints: [join(APP_DIR, file)],
+    bundle: true,
+    write: false,
+    minify: true,
   });
   return outputFiles[0]?.text ?? '';
 }
@@ -83,7 +92,9 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
   const plan = join(scratch(t), 'city.geojson');
   writeFileSync(plan, JSON.stringify(cityMapFile()));
   const room = await appRoom(t, {
-    ...{ fill: city, settings: { plan, signer: 'unused' }, handlers: signer().handlers },
+    fill: city,
+    settings: { plan, signer: 'unused' },
+    handlers: signer().handlers,
     ...opening,
   });
   const context = await contextOf(t, browser, room.home, 'Omar');
@@ -91,7 +102,8 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
   const tab = await tabOf(context, room.home, { look, before, width: 1440, excused });
   await tab.until('document.querySelector(".link-live") !== null');
   return {
-    ...{ ...tab, room },
+    ...tab,
+    room,
     show: async (screen) => {
       await tab.page.evaluate(`document.querySelector('nav a[href="/${screen}"]').click()`);
       await tab.until(`document.querySelector('[data-screen="${screen}"]') !== null`);
@@ -113,7 +125,8 @@ async function instead({ page }: Tab): Promise<Map<string, { status: number; bod
 }
 
 const away = (title: string): { status: number; body: string } => ({
-  ...{ status: 503, body: JSON.stringify({ type: 'about:blank', title, status: 503 }) },
+  status: 503,
+  body: JSON.stringify({ type: 'about:blank', title, status: 503 }),
 });
 
 const READY: Readonly<Record<string, string>> = {

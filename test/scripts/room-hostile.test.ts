@@ -41,7 +41,12 @@ const FLOOD_MS = 15_000;
 function packet(topic: string, body: string, seq = 1): IPublishPacket {
   const userProperties = { seq: String(seq), first: '1', lane: 'alert', epoch: 'e1' };
   return {
-    ...{ cmd: 'publish', topic, payload: Buffer.from(body), qos: 1, retain: false, dup: false },
+    cmd: 'publish',
+    topic,
+    payload: Buffer.from(body),
+    qos: 1,
+    retain: false,
+    dup: false,
     properties: { userProperties },
   };
 }

@@ -109,7 +109,9 @@ void t.test('whoever died with the lease is followed after its time, whatever it
   let begun = false;
   const beganMs = performance.now();
   const duty = new Duty({
-    ...{ lease: archive.lease, onBegin: () => (begun = true), onLost: async () => undefined },
+    lease: archive.lease,
+    onBegin: () => (begun = true),
+    onLost: async () => undefined,
     onStandby: (line) => lines.push(line),
     onNotice: (line) => t.fail(line),
   });
@@ -202,7 +204,10 @@ async function stolen(t: Test, room: Room, name: string, forMs: number): Promise
   for (const untilMs = performance.now() + forMs; performance.now() < untilMs; await sleep(THEFT_EVERY_MS)) {
     last?.end(true);
     last = await mqtt.connectAsync(url, {
-      ...{ protocolVersion: 5, ...tls, clientId: 'room.archive', reconnectPeriod: 0 },
+      protocolVersion: 5,
+      ...tls,
+      clientId: 'room.archive',
+      reconnectPeriod: 0,
     });
     // The archive takes it back.
     last.on('error', (error) => t.comment(error.message));

@@ -48,7 +48,12 @@ for (const language of ['en', 'fr'] as const) {
     ]);
     const at = iso(now);
     await insert(db, 'stranger', {
-      ...{ site: 'x', box: 'nobody', first_at: at, last_at: at, messages: 1, bytes: 1 },
+      site: 'x',
+      box: 'nobody',
+      first_at: at,
+      last_at: at,
+      messages: 1,
+      bytes: 1,
     });
     const no = await addIncident(db, now, { box: 'thief', site: 'a' });
     await enter(home, 'Nadia');
@@ -67,7 +72,10 @@ for (const language of ['en', 'fr'] as const) {
     writeBoxes(file, [enrolled('a', 'thief')]);
     const register = new Register(file, (line) => t.comment(line));
     const withdrawal = new Withdrawal({
-      ...{ db, register, holder: randomUUID(), nowMs: Date.now },
+      db,
+      register,
+      holder: randomUUID(),
+      nowMs: Date.now,
       log: (line) => t.comment(line),
     });
     t.teardown(() => withdrawal.stop());

@@ -31,7 +31,10 @@ function alertOf(site: string, box: string, number = ++seq): EventArrival {
   const id = `e-${box}-${number}`;
   const arrival = arrivalOf(
     {
-      ...{ cmd: 'publish', qos: 1, dup: false, retain: false },
+      cmd: 'publish',
+      qos: 1,
+      dup: false,
+      retain: false,
       topic: `vigie/${site}/${box}/evt/alert/loitering`,
       payload: eventText({ site, box, id, seq: number, time: iso(NOW - 1000) }),
       properties: { userProperties: { seq: String(number), first: '1', lane: 'alert', epoch: 'e1' } },
@@ -168,7 +171,10 @@ function listsOf(t: Test, ...boxes: Parameters<typeof writeBoxes>[1]): Lists {
 function withdrawing(t: Test, db: Sql, register: Register): { started: Withdrawal; told: string[] } {
   const told: string[] = [];
   const started = new Withdrawal({
-    ...{ db, register, holder: randomUUID(), nowMs: () => NOW },
+    db,
+    register,
+    holder: randomUUID(),
+    nowMs: () => NOW,
     log: (line) => {
       told.push(line);
       t.comment(line);
@@ -219,7 +225,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const mine = await addIncident(db, NOW, { box: 'zebra' });
     const [taken = 0] = await addIncidents(db, [
       {
-        ...{ received: iso(NOW), box: 'thief', state: 'claimed', claimed_by: 'anna' },
+        received: iso(NOW),
+        box: 'thief',
+        state: 'claimed',
+        claimed_by: 'anna',
         claimed_until: iso(NOW + 60_000),
       },
       { received: iso(NOW), box: 'thief', state: 'dispatched', dispatched_by: 'anna' },
@@ -249,7 +258,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(changes.cameras, []);
     const { incident } = await detailOf(db, taken, { timeZone: TIME_ZONE, nowMs: NOW });
     t.match(incident, {
-      ...{ state: 'closed', closedWhy: 'box-revoked', closedAt: iso(NOW), verdict: null, claimedBy: null },
+      state: 'closed',
+      closedWhy: 'box-revoked',
+      closedAt: iso(NOW),
+      verdict: null,
+      claimedBy: null,
       ended: iso(NOW),
       revision: 1,
     });

@@ -174,13 +174,22 @@ t.test('a provider that lies in its ID token is not believed', async (t) => {
     const path = new URL(request.url ?? '/', issuer).pathname;
     const nowS = Math.floor(Date.now() / 1000);
     const claims = {
-      ...{ iss: issuer, aud: 'vigie', sub: 's', nonce, iat: nowS, exp: nowS + 300 },
-      ...{ preferred_username: 'ines', groups: 'room-operators' },
+      iss: issuer,
+      aud: 'vigie',
+      sub: 's',
+      nonce,
+      iat: nowS,
+      exp: nowS + 300,
+      preferred_username: 'ines',
+      groups: 'room-operators',
     };
     const answers: Readonly<Record<string, () => unknown>> = {
       '/.well-known/openid-configuration': () => ({
-        ...{ issuer, jwks_uri: `${issuer}/jwks`, token_endpoint: `${issuer}/token` },
-        ...{ authorization_endpoint: `${issuer}/auth`, id_token_signing_alg_values_supported: ['RS256'] },
+        issuer,
+        jwks_uri: `${issuer}/jwks`,
+        token_endpoint: `${issuer}/token`,
+        authorization_endpoint: `${issuer}/auth`,
+        id_token_signing_alg_values_supported: ['RS256'],
       }),
       '/jwks': () => ({ keys: [jwk] }),
       '/token': () => ({ access_token: 'a', token_type: 'Bearer', id_token: token(claims) }),

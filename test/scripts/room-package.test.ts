@@ -351,7 +351,10 @@ function purged(t: Test, container: Container): void {
 function signerAlone(t: Test, container: Container): void {
   t.equal(container.run('stat', '-c', '%U:%G %a', SOCKET).out.trim(), 'vigie-room-signer:vigie-room 660');
   const asked = JSON.stringify({
-    ...{ who: 'test', site: 'elsewhere', box: 'b', event: 'e' },
+    who: 'test',
+    site: 'elsewhere',
+    box: 'b',
+    event: 'e',
     request: { case: '1', reason: 'test' },
   });
   const program = `const r = require('http').request({ socketPath: '${SOCKET}', method: 'POST', path: '/sealed' }, (a) => a.pipe(process.stdout));

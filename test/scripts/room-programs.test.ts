@@ -37,7 +37,11 @@ async function opened(t: Test, where: string): Promise<Sql> {
 }
 
 const hook = ({ url }: { url: string }, more: Partial<WebhookSettings> = {}): WebhookSettings => ({
-  ...{ name: 'city', url, secret: SECRET, types: WEBHOOK_TYPES, ...more },
+  name: 'city',
+  url,
+  secret: SECRET,
+  types: WEBHOOK_TYPES,
+  ...more,
 });
 
 /** What is logged, as text. */
@@ -72,8 +76,11 @@ for (const [name, make] of Object.entries(DATABASES)) {
       hook(closings, { name: 'archive', types: ['incident.closed'] }),
     ]);
     const no = await addIncident(db, Date.now(), {
-      ...{ claimed_by: 'ada', dispatched_by: 'bob', state: 'dispatched' },
-      ...{ box: 'b-12', cause: '{"seconds":60}' },
+      claimed_by: 'ada',
+      dispatched_by: 'bob',
+      state: 'dispatched',
+      box: 'b-12',
+      cause: '{"seconds":60}',
     });
     await until(t, 'the incident is told', () => receiver.all.length === 1);
     // While the receiver has not answered yet, what changes is a moment, however slow this machine is.

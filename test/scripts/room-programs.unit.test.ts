@@ -208,31 +208,35 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
 void t.test('incidents as Parquet are read back with their types', async (t) => {
   const at = '2026-05-04T10:00:00.123Z';
   const one: Incident = {
-    ...{
-      no: 2 ** 40,
-      rev: 7,
-      revision: 1,
-      site: 'lyon',
-      box: 'b-12',
-      episode: 'e-1',
-      severity: 'alert',
-      priority: 1,
-    },
-    ...{ kind: 'loitering', rule: 'bag', place: 'zone/square', started: at, ended: null, received: at },
-    ...{
-      clockDoubt: false,
-      objects: [{ label: 'person', track: 4 }],
-      cause: { seconds: 60.5, text: '=déposé' },
-    },
-    ...{
-      events: 3,
-      still: null,
-      state: 'dispatched',
-      claimedBy: null,
-      claimedUntil: null,
-      dispatchedBy: 'ada',
-    },
-    ...{ dispatchedAt: at, verdict: null, verdictAt: null, closedAt: null, closedWhy: null, reopens: null },
+    no: 2 ** 40,
+    rev: 7,
+    revision: 1,
+    site: 'lyon',
+    box: 'b-12',
+    episode: 'e-1',
+    severity: 'alert',
+    priority: 1,
+    kind: 'loitering',
+    rule: 'bag',
+    place: 'zone/square',
+    started: at,
+    ended: null,
+    received: at,
+    clockDoubt: false,
+    objects: [{ label: 'person', track: 4 }],
+    cause: { seconds: 60.5, text: '=déposé' },
+    events: 3,
+    still: null,
+    state: 'dispatched',
+    claimedBy: null,
+    claimedUntil: null,
+    dispatchedBy: 'ada',
+    dispatchedAt: at,
+    verdict: null,
+    verdictAt: null,
+    closedAt: null,
+    closedWhy: null,
+    reopens: null,
   };
   const all = [one, { ...one, no: 1, ended: at, verdict: 'true' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));
@@ -248,7 +252,11 @@ void t.test('incidents as Parquet are read back with their types', async (t) => 
     { ...rest },
     (({ objects: _o, cause: _c, ...flat }) => ({
       ...flat,
-      ...{ no: BigInt(one.no), rev: 7n, started: when, received: when, dispatchedAt: when },
+      no: BigInt(one.no),
+      rev: 7n,
+      started: when,
+      received: when,
+      dispatchedAt: when,
     }))(one),
   );
   t.match(rows[1], { no: 1n, ended: when, verdict: 'true', reopens: 5n });

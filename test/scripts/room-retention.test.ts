@@ -49,9 +49,14 @@ function order({
   snapshots = 30,
 }: Change) {
   return {
-    ...{ order, authority: 'Ville de Test', site: SITE, box, camera: 'rtsp://camera/1' },
+    order,
+    authority: 'Ville de Test',
+    site: SITE,
+    box,
+    camera: 'rtsp://camera/1',
     rules: [{ kind: 'loitering', zones: 'all', purpose: 'safety', legalBasis: 'Code de test, art. L. 1' }],
-    ...{ notBefore: iso(from), notAfter: iso(until) },
+    notBefore: iso(from),
+    notAfter: iso(until),
     retention: { eventsDays: events, snapshotsDays: snapshots, sealedDays: 1 },
     resumeKeys: [
       { name: 'prefect', publicKey: PREFECT.line },

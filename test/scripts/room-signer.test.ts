@@ -41,7 +41,12 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): P
   const { cert, key } = await pairOf(room, box);
   const mqtt = { ...room.config, cert, key };
   const made = new SearchableBox({
-    ...{ site: SITE, box, stateDir: join(dir, 'state'), mqtt, keys, outbox },
+    site: SITE,
+    box,
+    stateDir: join(dir, 'state'),
+    mqtt,
+    keys,
+    outbox,
   });
   t.teardown(() => made.stop());
   made.start();

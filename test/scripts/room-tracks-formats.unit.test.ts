@@ -12,10 +12,17 @@ import { track } from '../lib/track-box.ts';
 
 const [FROM, TO] = ['2026-11-24T01:00:00.000Z', '2026-11-24T04:00:00.000Z'];
 const PARTS: TrackAnswerParts = {
-  ...{ box: 'alpha', case: '17', question: { from: FROM, to: TO, answer: 'tracks' }, order: 'o-1' },
-  ...{ grade: 'vehicles', matches: 3, more: 1 },
+  box: 'alpha',
+  case: '17',
+  question: { from: FROM, to: TO, answer: 'tracks' },
+  order: 'o-1',
+  grade: 'vehicles',
+  matches: 3,
+  more: 1,
   coverage: {
-    ...{ seen: 0.9, watched: 0.05, more: 0 },
+    seen: 0.9,
+    watched: 0.05,
+    more: 0,
     gaps: [{ from: '2026-11-24T02:00:00.000Z', to: '2026-11-24T02:10:00.000Z', why: 'suspended' }],
   },
   tracks: [

@@ -67,7 +67,8 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
   await standIn(page, box);
   await tab.until('document.querySelector(".link-live") !== null');
   const shown: Shown = {
-    ...{ ...tab, box },
+    ...tab,
+    box,
     tabTo: async (selector) => {
       for (let i = 0; i < 120; i++) {
         if (await page.evaluate(`document.activeElement?.matches(${JSON.stringify(selector)})`)) return;
@@ -199,7 +200,9 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   await shown.lookUp();
   t.match(box.asked, [
     {
-      ...{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' },
+      box: 'square-1',
+      case: CASE,
+      reason: 'theft of a bicycle',
       question: { answer: 'coverage', from: '2026-11-12T21:00:00.000Z', to: '2026-11-12T21:20:00.000Z' },
     },
   ]);

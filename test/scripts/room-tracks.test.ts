@@ -26,7 +26,10 @@ import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 const MAIN = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
 const BOX = 'alpha';
 const QUESTION: TrackQuestion = {
-  ...{ from: '2026-11-24T01:00:00.000Z', to: '2026-11-24T04:00:00.000Z', view: VIEW, answer: 'tracks' },
+  from: '2026-11-24T01:00:00.000Z',
+  to: '2026-11-24T04:00:00.000Z',
+  view: VIEW,
+  answer: 'tracks',
   where: {
     line: [
       [0.2, 0.6],
@@ -36,8 +39,13 @@ const QUESTION: TrackQuestion = {
   },
 };
 const PAGE = {
-  ...{ order: 'order-1', grade: 'vehicles', timeZone: 'UTC', kept: { days: 1, oldest: null }, views: [] },
-  ...{ coverage: { seen: 1, watched: 0, gaps: [], more: 0 }, left: { case: 1, keyDay: 1, day: 1 } },
+  order: 'order-1',
+  grade: 'vehicles',
+  timeZone: 'UTC',
+  kept: { days: 1, oldest: null },
+  views: [],
+  coverage: { seen: 1, watched: 0, gaps: [], more: 0 },
+  left: { case: 1, keyDay: 1, day: 1 },
 };
 const WHY = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
 
@@ -65,7 +73,8 @@ async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 's
     cameras: new Map([[BOX, 'Canebière 17/B']]),
   };
   const accounts = (['operator', 'operator', 'supervisor', 'auditor'] as const).map((role, n) => ({
-    ...{ name: `${role}-${n}`, role },
+    name: `${role}-${n}`,
+    role,
   }));
   const { url, clock } = await wholeConsole(t, db, { signer: socket, video, accounts });
   const calls = async (name: string) => {
@@ -159,7 +168,10 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
       t.strictSame(rest, []);
       t.strictSame(before, {
-        ...{ who: 'operator-0', act: 'ask-tracks', site: SITE, box: BOX },
+        who: 'operator-0',
+        act: 'ask-tracks',
+        site: SITE,
+        box: BOX,
         more: { tracks: answer.id, case: WHY.case, reason: WHY.reason, question: QUESTION },
       });
       t.strictSame(after?.more, {
@@ -253,7 +265,9 @@ void t.test('what may not be asked is refused in one line, and a refusal of the 
   t.match(await post({}), {
     status: 200,
     json: {
-      ...{ matches: 3, more: 1, tracks: [{ track: 1 }, { track: 2 }] },
+      matches: 3,
+      more: 1,
+      tracks: [{ track: 1 }, { track: 2 }],
       stopped: 'refused by alpha: rate-limited: the budget is used up',
     },
   });

@@ -44,14 +44,27 @@ function track(fromS: number, change: Partial<FoundTrack> = {}): FoundTrack {
     [10, 0.9, 0.7, 0.1, 0],
   ];
   return {
-    ...{ track: 1, class: 'person', colours: [], durationS: 0, seen: true, score: 0.8, stoppedS: 0 },
-    ...{ cut: false, widthToHeight: 0.4, path },
-    ...{ from: iso(fromS), to: iso(fromS + (path.at(-1)?.[0] ?? 0)), at: iso(fromS + 5), ...change },
+    track: 1,
+    class: 'person',
+    colours: [],
+    durationS: 0,
+    seen: true,
+    score: 0.8,
+    stoppedS: 0,
+    cut: false,
+    widthToHeight: 0.4,
+    path,
+    from: iso(fromS),
+    to: iso(fromS + (path.at(-1)?.[0] ?? 0)),
+    at: iso(fromS + 5),
+    ...change,
   };
 }
 
 const gap = (fromS: number, toS: number, why: Gap['why'] = 'blind'): Gap => ({
-  ...{ fromMs: START + fromS * 1000, toMs: START + toS * 1000, why },
+  fromMs: START + fromS * 1000,
+  toMs: START + toS * 1000,
+  why,
 });
 
 const secondsOf = (ms: number): number => (ms - START) / 1000;
@@ -73,7 +86,8 @@ t.test('a figure is where the track was', (t) => {
 
 t.test('at every place that was kept it is off by less than one pixel of 768', (t) => {
   const steps = fc.array(fc.tuple(fc.double({ min: 0.1, max: 90, noNaN: true }), fc.nat(999), fc.nat(999)), {
-    ...{ minLength: 2, maxLength: 60 },
+    minLength: 2,
+    maxLength: 60,
   });
   const paths = fc.check(
     fc.property(steps, fc.nat(86_400), (steps, fromS) => {
@@ -176,7 +190,9 @@ t.test('a replay leaves out what is empty, and no gap', (t) => {
 
 t.test('gaps stand in the list at their place in time', (t) => {
   const gaps = gapsOf({
-    ...{ seen: 0.9, watched: 0, more: 0 },
+    seen: 0.9,
+    watched: 0,
+    more: 0,
     gaps: [
       { from: iso(200), to: iso(300), why: 'blind' },
       { from: iso(5), to: iso(6), why: 'other-view' },
@@ -219,8 +235,12 @@ t.test('a question is a command line with the exact place, for a second person t
     approvalCommand({
       ...asked,
       question: {
-        ...{ ...span, answer: 'tracks', classes: ['person', 'dog'], colours: ['white'], view: iso(0) },
-        ...{ daily: { from: '22:00', to: '05:00' } },
+        ...span,
+        answer: 'tracks',
+        classes: ['person', 'dog'],
+        colours: ['white'],
+        view: iso(0),
+        daily: { from: '22:00', to: '05:00' },
         where: { line: line as [[number, number], [number, number]], direction: 'left' },
       },
     }),

@@ -23,17 +23,19 @@ const handlersOf = (db: Sql, plan?: string) =>
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 const day = (dayText: string, hour: number, change: Record<string, string | number>) => ({
-  ...{
-    day: dayText,
-    hour,
-    site: 'lyon',
-    box: 'b-1',
-    rule: 'r-1',
-    kind: 'loitering',
-    alerts: 0,
-    judged_true: 0,
-  },
-  ...{ judged_false: 0, judged_unclear: 0, claims: 0, claim_s: 0, ...change },
+  day: dayText,
+  hour,
+  site: 'lyon',
+  box: 'b-1',
+  rule: 'r-1',
+  kind: 'loitering',
+  alerts: 0,
+  judged_true: 0,
+  judged_false: 0,
+  judged_unclear: 0,
+  claims: 0,
+  claim_s: 0,
+  ...change,
 });
 
 for (const name of ['sqlite', 'postgres'] as const) {
@@ -148,7 +150,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       );
       const [shown, forged, late] = jpegs as [Buffer, Buffer, Buffer];
       const named = (moment: string, jpeg: Buffer) => ({
-        ...{ moment, name: `${moment}.jpg`, time: iso(NOW), sha256: sha256(jpeg) },
+        moment,
+        name: `${moment}.jpg`,
+        time: iso(NOW),
+        sha256: sha256(jpeg),
       });
       const stills = [named('snapshot', shown), named('before', shown), named('deposit', late)];
       const detail = JSON.stringify({ stills, absent: 'none' });
@@ -161,7 +166,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.same(await ask('snapshot'), shown, 'of two of one name the one that was announced');
       const rows = () => db.all<{ more: string }>("SELECT more FROM audit WHERE act = 'see-still'");
       t.same(JSON.parse((await rows())[0]?.more ?? ''), {
-        ...{ moment: 'snapshot', picture: 'snapshot.jpg', sha256: sha256(shown) },
+        moment: 'snapshot',
+        picture: 'snapshot.jpg',
+        sha256: sha256(shown),
       });
       t.match((await refusalOf(ask('before'))).message, /is not the picture that the event names/);
       t.match((await refusalOf(ask('deposit'))).message, /has not come, or is no longer kept/);
@@ -312,8 +319,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.match(later, { whole: false, fault: 'entry 2 is not as it was written' });
 
       const slow: Sql = {
-        ...{ dialect: db.dialect, run: db.run.bind(db), transaction: db.transaction.bind(db) },
-        ...{ listen: db.listen.bind(db), scrub: db.scrub.bind(db), close: db.close.bind(db) },
+        dialect: db.dialect,
+        run: db.run.bind(db),
+        transaction: db.transaction.bind(db),
+        listen: db.listen.bind(db),
+        scrub: db.scrub.bind(db),
+        close: db.close.bind(db),
         all: async (sql, values) => {
           if (/FROM audit WHERE no >/.test(sql)) await sleep(4000);
           return db.all(sql, values);

@@ -122,8 +122,14 @@ void t.test('what a record of a gap says of itself is what the topic and the pro
       dataschema: 'urn:vigie:schema:events:1#/$defs/GapRecord',
       sequence: '0000000007',
       data: {
-        ...{ lane: 'alert', from: 4, to: 7, reasons: ['overflow'], dropped: {} },
-        ...{ since: '2026-11-24T14:00:00.000Z', until: '2026-11-24T14:00:00.000Z', ...data },
+        lane: 'alert',
+        from: 4,
+        to: 7,
+        reasons: ['overflow'],
+        dropped: {},
+        since: '2026-11-24T14:00:00.000Z',
+        until: '2026-11-24T14:00:00.000Z',
+        ...data,
       },
       ...event,
     });

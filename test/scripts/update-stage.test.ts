@@ -72,11 +72,21 @@ async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}
   const [full, delta] = [target(custom.full), target(custom.deltas[42] ?? '')];
   const manifest = join(tree, 'MANIFEST');
   return {
-    ...{ lib, current, custom, target, full, delta },
+    lib,
+    current,
+    custom,
+    target,
+    full,
+    delta,
     run: (options = {}) =>
       stage({
-        ...{ lib, current: join(lib, 'current'), custom, manifest, delta },
-        ...{ full: () => Promise.resolve(full), signal: new AbortController().signal },
+        lib,
+        current: join(lib, 'current'),
+        custom,
+        manifest,
+        delta,
+        full: () => Promise.resolve(full),
+        signal: new AbortController().signal,
         ...options,
       }),
     releases: () => readdirSync(releases).sort(),

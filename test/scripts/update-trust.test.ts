@@ -325,7 +325,10 @@ void t.test('a download', async (t) => {
   repository.addFile('big', content);
   repository.publish();
   const box = new ReleaseTrust({
-    ...{ dir: join(dir, 'b'), rootFile: repository.rootFile, url: server.url, tls: server.tls },
+    dir: join(dir, 'b'),
+    rootFile: repository.rootFile,
+    url: server.url,
+    tls: server.tls,
     fetchWithinMs: 5000,
   });
   await box.refresh(SIGNAL);
@@ -439,8 +442,13 @@ void t.test('which box a release fits', async (t) => {
     node: ['20.17.0', '22.0.0'],
   });
   const box: BoxFacts = {
-    ...{ board: 'pc', arch: ARCH, node: 'v20.17.0', seq: 42, stateWrites: 1 },
-    ...{ freeBytes: 2e6, neededBytes: 1e6 },
+    board: 'pc',
+    arch: ARCH,
+    node: 'v20.17.0',
+    seq: 42,
+    stateWrites: 1,
+    freeBytes: 2e6,
+    neededBytes: 1e6,
   };
   t.equal(misfit(custom, box), undefined);
   t.equal(misfit(custom, { ...box, node: '21.99.9' }), undefined);

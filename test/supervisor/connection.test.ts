@@ -43,7 +43,13 @@ t.test(
       const clock = new HandClock();
       const config = configOf({ site: 'a', box: 'b', camera: { source } }, 'replay');
       const journal = new JournalRecorder({
-        ...{ boot: 'b', clock, log: SILENT, config, stateDir, alertsDays: () => 30, publisher: undefined },
+        boot: 'b',
+        clock,
+        log: SILENT,
+        config,
+        stateDir,
+        alertsDays: () => 30,
+        publisher: undefined,
         steady: new SteadyClock(clock, () => true),
         archive: { records: () => [], record: () => undefined },
         status: new VisionStatus(config),
@@ -85,7 +91,11 @@ t.test(
 t.test('the room is told whether it is as ordered, and not where', async (t) => {
   const status = new VisionStatus({ detector: { input: [416, 256] }, camera: { source: BY_NAME, fps: 5 } });
   const opened = (connected: string): FromVision => ({
-    ...{ kind: 'opened', source: { widthPx: 640, heightPx: 480 }, decoder: 'x', fps: 5, durationMs: null },
+    kind: 'opened',
+    source: { widthPx: 640, heightPx: 480 },
+    decoder: 'x',
+    fps: 5,
+    durationMs: null,
     connected,
   });
   status.hear(opened('rtsp://10.0.0.7:554'));

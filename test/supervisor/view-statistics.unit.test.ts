@@ -21,21 +21,29 @@ function passing(
       const x = (step * look * height * SOURCE.heightPx) / SOURCE.widthPx;
       const box = [x, 0.5, x + 0.001, 0.5 + height] as const;
       const track: ObservedTrack = {
-        ...{
-          id,
-          group,
-          label: group === 'person' ? 'person' : 'car',
-          score: 0.6,
-          bestScore: 0.6,
-          firstMs: 0,
-          lastMs: 0,
-        },
-        ...{ xyxyNorm: [...box], ground: [x, 0.5 + height], velocityNormPerS: [0, 0], seen: true, zones: [] },
-        ...{ pixelsMove: false, furniture: false },
+        id,
+        group,
+        label: group === 'person' ? 'person' : 'car',
+        score: 0.6,
+        bestScore: 0.6,
+        firstMs: 0,
+        lastMs: 0,
+        xyxyNorm: [...box],
+        ground: [x, 0.5 + height],
+        velocityNormPerS: [0, 0],
+        seen: true,
+        zones: [],
+        pixelsMove: false,
+        furniture: false,
       };
       const nothing = { crossings: [], standing: [] };
       const observation: Observation = {
-        ...{ frame, atMs: 200 * frame, wallMs: 0, source: SOURCE, tracks: [track], ...nothing },
+        frame,
+        atMs: 200 * frame,
+        wallMs: 0,
+        source: SOURCE,
+        tracks: [track],
+        ...nothing,
       };
       statistics.observe(observation);
       // A frame that nobody looked at says nothing: neither a height nor a step.

@@ -60,7 +60,8 @@ class Box {
     this.use.start();
     const enter = (entry: JournalEntry): void => void this.entries.push(entry);
     this.preview = new Preview({
-      ...{ clock, use: this.use },
+      clock,
+      use: this.use,
       journal: {
         enter,
         enterSurely: (entry) => {

@@ -82,7 +82,9 @@ interface Source extends Clip {
 
 const sources: readonly Source[] = [
   {
-    ...{ clip: 'vtest.avi', isLong: 'own rate', file: STREET_CLIP },
+    clip: 'vtest.avi',
+    isLong: 'own rate',
+    file: STREET_CLIP,
     skip: existsSync(STREET_CLIP) ? false : 'no vtest.avi in .cache (scripts/setup)',
   },
   ...CLIPS.map((one) => ({ ...one, ...evaluationData('clips', one.clip) })),

@@ -48,13 +48,15 @@ class Street {
   frame(tracks: ObservedTrack[], more: Partial<Observation> = {}) {
     const { atMs } = this;
     this.recorder.observe({
-      ...{
-        frame: 1 + atMs / FRAME_MS,
-        atMs,
-        wallMs: WALL_MS + atMs,
-        source: { widthPx: 1600, heightPx: 900 },
-      },
-      ...{ tracks, crossings: [], standing: [], camera: [], ...more },
+      frame: 1 + atMs / FRAME_MS,
+      atMs,
+      wallMs: WALL_MS + atMs,
+      source: { widthPx: 1600, heightPx: 900 },
+      tracks,
+      crossings: [],
+      standing: [],
+      camera: [],
+      ...more,
     });
   }
 

@@ -44,7 +44,12 @@ function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): Tra
     const first = own[0] as PathPoint;
     const beganMs = fromMs + first.atMs;
     return {
-      ...{ track: id, label, colours, score: 0.5, fromMs: beganMs, cut: false },
+      track: id,
+      label,
+      colours,
+      score: 0.5,
+      fromMs: beganMs,
+      cut: false,
       durationMs: (own.at(-1) as PathPoint).atMs - first.atMs,
       stopS: longestStopS(own, ASPECT),
       cells: cellsOfPath(own),
@@ -165,7 +170,12 @@ async function allPages(store: TrackStore, asked: Asked, tracksMax: number): Pro
     const { where, colours, classes, windows } = asked;
     const page = await findTracks({
       keptFromMs: 0,
-      ...{ store, classes: classes as FoundTrack['class'][], windows, aspect: ASPECT, after, tracksMax },
+      store,
+      classes: classes as FoundTrack['class'][],
+      windows,
+      aspect: ASPECT,
+      after,
+      tracksMax,
       question: { ...(where && { where }), ...(colours && { colours }) },
     });
     pages.push(page);
@@ -296,7 +306,10 @@ t.test('a path of hours is told in points that fit a message', async (t) => {
 
 /** The site's clock at a moment, min since midnight. */
 const PARIS = new Intl.DateTimeFormat('en-GB', {
-  ...{ timeZone: 'Europe/Paris', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+  timeZone: 'Europe/Paris',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
 });
 function minuteOfDay(ms: number): number {
   const [hour, minute] = PARIS.format(ms).split(':').map(Number);

@@ -101,9 +101,18 @@ function parked(fromMs: number): TrackPiece[] {
     const point: PathPoint = { atMs: 0, x: 0.1 + 0.11 * i, y: 0.5, height: 0.1, seen: true };
     const path = [point, { ...point, atMs: FLUSH_MS }];
     return {
-      ...{ track: 1 + i, label: 'car' as const, colours: ['white' as const], score: 0.8, fromMs, cut: false },
-      ...{ durationMs: FLUSH_MS, stopS: FLUSH_MS / 1000, continues: true, goesOn: true },
-      ...{ cells: cellsOfPath(path), path: encodePath(path, 0, 2) },
+      track: 1 + i,
+      label: 'car' as const,
+      colours: ['white' as const],
+      score: 0.8,
+      fromMs,
+      cut: false,
+      durationMs: FLUSH_MS,
+      stopS: FLUSH_MS / 1000,
+      continues: true,
+      goesOn: true,
+      cells: cellsOfPath(path),
+      path: encodePath(path, 0, 2),
     };
   });
 }
@@ -208,7 +217,11 @@ async function asked(store: TrackStore, question: TrackQuestion) {
     const before = process.cpuUsage();
     const page = await findTracks({
       keptFromMs: 0,
-      ...{ store, windows: windowsOf(question, hours), aspect: 4 / 3, after: undefined, tracksMax: 200 },
+      store,
+      windows: windowsOf(question, hours),
+      aspect: 4 / 3,
+      after: undefined,
+      tracksMax: 200,
       classes: checkedQuestion({ ...question, ...(where && { view: at(0, 0) }) }, GRANT),
       question: { ...(where && { where }), ...(colours && { colours }) },
     });

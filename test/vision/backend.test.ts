@@ -43,7 +43,10 @@ interface Kind {
 const [width, height] = INPUT;
 const FRAME = { name: 'frame', shape: [1, height, width, 3] };
 const USUAL: DetectorConfig = {
-  ...{ model: MODEL, input: [width, height], backend: 'onnxruntime', providers: ['cpu'] },
+  model: MODEL,
+  input: [width, height],
+  backend: 'onnxruntime',
+  providers: ['cpu'],
 };
 
 function constants(outputs: readonly Output[], ids: boolean): Buffer {

@@ -43,7 +43,12 @@ t.test('a path longer than the link takes is told cut', async (t) => {
   execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
   const connected: string[] = [];
   const camera = new Camera({
-    ...{ source: `file:${clip}`, fps: 10, input: INPUT, masks: [], mode: 'live', clock: systemClock },
+    source: `file:${clip}`,
+    fps: 10,
+    input: INPUT,
+    masks: [],
+    mode: 'live',
+    clock: systemClock,
     log: makeLogger('camera-test', 'silent'),
     onOpened: (info) => connected.push(info.connected),
     onLost: () => undefined,
@@ -62,7 +67,12 @@ t.test('a clip that becomes something else while it is played', async (t) => {
   const lost: string[] = [];
   const connected: string[] = [];
   const camera = new Camera({
-    ...{ source: `file:${link}`, fps: 10, input: INPUT, masks: [], mode: 'live', clock: systemClock },
+    source: `file:${link}`,
+    fps: 10,
+    input: INPUT,
+    masks: [],
+    mode: 'live',
+    clock: systemClock,
     log: makeLogger('camera-test', 'silent'),
     onOpened: (info) => connected.push(info.connected),
     onLost: ({ reason }) => {

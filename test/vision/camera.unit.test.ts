@@ -168,8 +168,14 @@ function readerOf(
   over: Partial<FrameReaderOptions> = {},
 ): FrameReader {
   return new FrameReader({
-    ...{ pipeline, ring: new StillRing(), masks: new PrivacyMasks([]), input: { widthPx: 32, heightPx: 32 } },
-    ...{ timeline: new Timeline(new QuickClock(), true), fps: null, small: false, stillLongSidePx: 1280 },
+    pipeline,
+    ring: new StillRing(),
+    masks: new PrivacyMasks([]),
+    input: { widthPx: 32, heightPx: 32 },
+    timeline: new Timeline(new QuickClock(), true),
+    fps: null,
+    small: false,
+    stillLongSidePx: 1280,
     ...over,
   });
 }

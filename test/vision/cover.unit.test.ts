@@ -54,7 +54,10 @@ const valuesAt = ({ grid, cells }: Cover, ...points: [number, number][]): (numbe
 t.test('cover: a box is kept for two seconds after and before its detection', async (t) => {
   const frames = {
     1000: { found: [person(500)] },
-    ...{ 2000: {}, 3000: {}, 3001: {}, 6000: {} },
+    2000: {},
+    3000: {},
+    3001: {},
+    6000: {},
     5000: { found: [person(200)] },
   };
   t.same(leftsOf(coverAt(frames, 2000)), [500]);

@@ -198,7 +198,10 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
   let asked = false;
   const kinds: string[] = [];
   const vision = new VisionProcess({
-    ...{ clock: systemClock, log: SILENT, restraintDir, onExit: () => undefined },
+    clock: systemClock,
+    log: SILENT,
+    restraintDir,
+    onExit: () => undefined,
     onMessage: ({ message, binary }) => {
       kinds.push(message.kind === 'failed' ? `failed: ${message.message}` : message.kind);
       if (message.kind === 'snapshot') jpeg = Buffer.from(binary);

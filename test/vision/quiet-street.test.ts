@@ -141,7 +141,10 @@ async function watch(camera: Camera, quiet?: QuietStreet, each?: (seen: Seen) =>
     quiet?.follow(glimpse, isStill, true);
     const resting = camera.keyFrames?.state.resting ?? false;
     const seen = {
-      ...{ atS: (glimpse.atMs - firstMs) / 1000, index: glimpse.index, isStill, resting },
+      atS: (glimpse.atMs - firstMs) / 1000,
+      index: glimpse.index,
+      isStill,
+      resting,
       readS: systemClock.nowMs() / 1000,
     };
     all.push(seen);
@@ -162,7 +165,11 @@ async function live(t: Test, made: readonly [string, string]) {
   const camera = cameraOf(server.url, { gated: true });
   const second = cameraOf(server.substreamUrl, { fps: SECOND_FPS });
   const quiet = new QuietStreet({
-    ...{ second, keyFrames: () => camera.keyFrames, view: trusted(), clock: systemClock, log },
+    second,
+    keyFrames: () => camera.keyFrames,
+    view: trusted(),
+    clock: systemClock,
+    log,
   });
   await camera.start();
   void quiet.run();

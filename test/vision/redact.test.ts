@@ -226,7 +226,9 @@ const anyDetection = ({ widthPx, heightPx }: SizePx): fc.Arbitrary<Detection> =>
   return fc
     .tuple(span(-9, widthPx), span(-9, heightPx), side, side, fc.constantFrom(...labels), span(0.1, 0.9))
     .map(([x, y, width, height, label, score]) => ({
-      ...{ group: groups[label], label, score },
+      group: groups[label],
+      label,
+      score,
       xyxyPx: [x, y, Math.min(widthPx, x + width), Math.min(heightPx, y + height)],
     }));
 };

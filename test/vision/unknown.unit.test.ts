@@ -46,7 +46,9 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
         : [
             {
               xyxyPx: [centrePx - 23, 0.45 * 432, centrePx + 23, 0.8 * 432],
-              ...{ score: over.score, label: 'person', group: 'person' },
+              score: over.score,
+              label: 'person',
+              group: 'person',
             },
           ];
     const observation = observer.observationOf(shown, { looked: true, found, tracks: [] });

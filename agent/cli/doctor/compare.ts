@@ -82,7 +82,11 @@ function figuresOf({ trial: { detector, stats }, power }: Look): LookFigures | n
   if (frames === 0) return null;
   const { provider: on, model, fallback } = detector;
   return {
-    ...{ on, model, fallback, frames, power },
+    on,
+    model,
+    fallback,
+    frames,
+    power,
     meanMs: round(detect.wallMs / frames),
     p50BelowMs: quantileBelowMs(detect.latency, 0.5),
     p95BelowMs: quantileBelowMs(detect.latency, 0.95),

@@ -219,7 +219,12 @@ function adviceFinding(
   const modelDir = join(packageRoot(), 'models');
   const unready = found.filter((one) => !ready.includes(one) && one.preset.obstacle === undefined);
   const lines = adviceOf({
-    ...{ cores: availableParallelism(), input, inferenceMs, untimed, on, view },
+    cores: availableParallelism(),
+    input,
+    inferenceMs,
+    untimed,
+    on,
+    view,
     model: element !== undefined && on === element.name ? element.model : model,
     fps: camera?.fps ?? null,
     ready: ready.map(({ preset }) => preset.name),

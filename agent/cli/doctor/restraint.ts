@@ -64,7 +64,11 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
   const { authority: keyid, suspension, confirmedMs: confirmedBeforeMs } = known;
   const facts = { authority: keyid, suspension, confirmedBeforeMs };
   const authority = new Authority({
-    ...{ config, stateDir, clock: systemClock, folder: record?.folder, journal: { known: facts } },
+    config,
+    stateDir,
+    clock: systemClock,
+    folder: record?.folder,
+    journal: { known: facts },
   });
   authority.load();
   const held = authority.now();
@@ -115,7 +119,11 @@ function suspensionOf(
     throw new AgentError('bug', 'a look ends no suspension');
   };
   const records = new SuspensionRecords({
-    ...{ stateDir, clock: systemClock, record, readOnly: true, onFailed: refuse },
+    stateDir,
+    clock: systemClock,
+    record,
+    readOnly: true,
+    onFailed: refuse,
     journal: { writable: false, known, enter: refuse, enterSurely: refuse },
   });
   return records.state();

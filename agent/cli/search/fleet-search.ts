@@ -135,7 +135,10 @@ export class FleetSearch {
     const { room, key, args } = this.#options;
     const envelope = signedCommand(
       {
-        ...{ site: room.site, box: box ?? '*', counter, op: 'search' },
+        site: room.site,
+        box: box ?? '*',
+        counter,
+        op: 'search',
         args: { ...args, ...(cursor !== undefined && { cursor }) },
       },
       key,

@@ -83,7 +83,11 @@ function order(a: string, b: string): number {
 
 function asJson({ args, asking, events, tookMs }: Outcome): object {
   const boxes = asking.boxes.map(({ box, state, note, matches, given, keptDays, oldest }) => ({
-    ...{ box, state, note: note ?? null, matches, given },
+    box,
+    state,
+    note: note ?? null,
+    matches,
+    given,
     ...(keptDays !== undefined && { kept: { days: keptDays, oldest } }),
   }));
   return { ...args, tookMs: Math.round(tookMs), boxes, events };

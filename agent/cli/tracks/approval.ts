@@ -40,7 +40,11 @@ export function signedApproval(
   const fromMs = nowMs - CLOCKS_APART_MS;
   const { case: number, reason, question } = args;
   const approval: TrackApproval = {
-    ...{ site, box, case: number, reason, question },
+    site,
+    box,
+    case: number,
+    reason,
+    question,
     notBefore: new Date(fromMs).toISOString(),
     notAfter: new Date(fromMs + DAY_MS).toISOString(),
   };

@@ -16,11 +16,19 @@ export function mfJsonOf(parts: TrackAnswerParts): string {
   const { box, case: number, question, order, grade, coverage, matches, more, tracks } = parts;
   const features = tracks.flatMap((track) => featureOf(box, track));
   return JSON.stringify({
-    ...{ type: 'FeatureCollection', description: DESCRIPTION },
+    type: 'FeatureCollection',
+    description: DESCRIPTION,
     features,
-    ...{ box, case: number, question, order, grade, matches, more },
+    box,
+    case: number,
+    question,
+    order,
+    grade,
+    matches,
+    more,
     coverage: { seen: coverage.seen, watched: coverage.watched },
-    ...{ gaps: coverage.gaps, moreGaps: coverage.more },
+    gaps: coverage.gaps,
+    moreGaps: coverage.more,
   });
 }
 
@@ -34,7 +42,8 @@ function featureOf(box: string, track: FoundTrack): object[] {
       type: 'Feature',
       id: `${box}/${from}/${track.track}`,
       temporalGeometry: {
-        ...{ type: 'MovingPoint', datetimes },
+        type: 'MovingPoint',
+        datetimes,
         coordinates: points.map(({ x, y }) => [x, y]),
         interpolation: 'Linear',
       },
@@ -52,7 +61,17 @@ function featureOf(box: string, track: FoundTrack): object[] {
         },
       ],
       properties: {
-        ...{ track: track.track, class: label, colours, from, to, at, durationS, seen, score, stoppedS, cut },
+        track: track.track,
+        class: label,
+        colours,
+        from,
+        to,
+        at,
+        durationS,
+        seen,
+        score,
+        stoppedS,
+        cut,
         widthToHeight: track.widthToHeight,
       },
     },

@@ -102,7 +102,9 @@ async function pages(session: BoxSession, options: TrackFetchOptions): Promise<F
   const asksTracks = args.question.answer === 'tracks';
   return {
     result: { ...result, matches, left: (last ?? first).left },
-    ...{ tracks, stopped, more: asksTracks ? matches - tracks.length : 0 },
+    tracks,
+    stopped,
+    more: asksTracks ? matches - tracks.length : 0,
   };
 }
 

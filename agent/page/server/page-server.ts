@@ -123,7 +123,9 @@ export class PageServer {
     const livedBefore = existsSync(join(stateDir, FINGERPRINT_FILE));
     this.#pairing = new Pairing({ stateDir, setupCodeFile, livedBefore, clock, log });
     this.#sessions = new Sessions({
-      ...{ stateDir, clock, log },
+      stateDir,
+      clock,
+      log,
       onEnded: (session) => this.#preview.end(session),
     });
     this.#agent = new AgentClient({

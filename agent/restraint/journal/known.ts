@@ -105,8 +105,11 @@ export class Known {
   get summary(): RestraintKnown {
     const commands = Object.fromEntries(this.#commands);
     return {
-      ...{ authority: this.#authority, suspension: this.#suspension, commands },
-      ...{ rollouts: this.#rollouts, connection: this.#connection },
+      authority: this.#authority,
+      suspension: this.#suspension,
+      commands,
+      rollouts: this.#rollouts,
+      connection: this.#connection,
     };
   }
 

@@ -178,7 +178,8 @@ function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigCha
   const compared =
     [...former, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
   return (compared ? uncovered(former, now) : notAmong(former, now)).map(({ id, polygon }) => ({
-    ...{ id, polygon },
+    id,
+    polygon,
     change: now.some((mask) => mask.id === id) ? ('smaller' as const) : ('removed' as const),
   }));
 }
@@ -223,7 +224,8 @@ type Drawn = Pick<Watched, 'zones' | 'lines' | 'masks'>;
 function redrawn(before: Drawn | undefined, after: Drawn): RedrawnPlace[] {
   return (['zones', 'lines', 'masks'] as const).flatMap((list) =>
     differing(before?.[list] ?? [], after[list]).map((id) => ({
-      ...{ list, id },
+      list,
+      id,
       before: before === undefined ? ('unknown' as const) : cornersOf(before, list, id),
       after: cornersOf(after, list, id),
     })),

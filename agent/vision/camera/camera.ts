@@ -132,7 +132,8 @@ export class Camera {
    */
   async start(): Promise<void> {
     const parts = await assembleParts(this.#options, {
-      ...{ ring: this.#ring, masks: this.#masks },
+      ring: this.#ring,
+      masks: this.#masks,
       onReturn: (downMs) => this.#cameBack(downMs),
     });
     this.#parts = parts;

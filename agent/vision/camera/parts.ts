@@ -84,7 +84,14 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
   const timeline = new Timeline(clock, live);
   const { small = false, stillLongSidePx = Number.POSITIVE_INFINITY } = options;
   const reader = new FrameReader({
-    ...{ pipeline, timeline, ring, masks, input, fps, small, stillLongSidePx },
+    pipeline,
+    timeline,
+    ring,
+    masks,
+    input,
+    fps,
+    small,
+    stillLongSidePx,
   });
   const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => around.onReturn(downMs));
   log.debug({ source: source.label, decoders }, 'camera starts');

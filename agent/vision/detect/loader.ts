@@ -220,8 +220,14 @@ async function prepareElement(
   return {
     card,
     options: {
-      ...{ clock, element, file: join(modelDir, card.file), model: card.name, input: { widthPx, heightPx } },
-      ...{ decoder: card.decoder, scoreMin: card.inGraph.scoreMin, mayName: mayNameOf(card) },
+      clock,
+      element,
+      file: join(modelDir, card.file),
+      model: card.name,
+      input: { widthPx, heightPx },
+      decoder: card.decoder,
+      scoreMin: card.inGraph.scoreMin,
+      mayName: mayNameOf(card),
     },
   };
 }
@@ -272,8 +278,12 @@ function checkInput({ input }: DetectorConfig, card: ModelCard): void {
 async function openFirst(config: DetectorConfig, card: ModelCard, bytes: Uint8Array, log: Logger) {
   const [widthPx, heightPx] = config.input;
   const base = {
-    ...{ bytes, model: card.name, inputName: card.input.name, input: { widthPx, heightPx } },
-    ...{ features: card.features, mayName: mayNameOf(card) },
+    bytes,
+    model: card.name,
+    inputName: card.input.name,
+    input: { widthPx, heightPx },
+    features: card.features,
+    mayName: mayNameOf(card),
   };
   const runtime = await loadRuntime();
   const refused: string[] = [];

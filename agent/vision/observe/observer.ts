@@ -211,6 +211,10 @@ function unnamed(movers: readonly UnknownMover[], tracks: readonly Track[], atMs
     .map(({ id, ...mover }) => ({
       ...mover,
       id: UNNAMED_FROM + id,
-      ...{ group: UNKNOWN, label: UNKNOWN, score: 0, bestScore: 0, seen: mover.lastMs === atMs },
+      group: UNKNOWN,
+      label: UNKNOWN,
+      score: 0,
+      bestScore: 0,
+      seen: mover.lastMs === atMs,
     }));
 }

@@ -122,7 +122,13 @@ async function start(): Promise<void> {
   await room.start();
 
   const desk = new Desk({
-    ...{ dir, outDir, site: SITE, timeZone: localTimeZone(), url: broker.programsUrl, ca, pair: ofRoom },
+    dir,
+    outDir,
+    site: SITE,
+    timeZone: localTimeZone(),
+    url: broker.programsUrl,
+    ca,
+    pair: ofRoom,
   });
   await showConsole(desk);
 

@@ -43,7 +43,9 @@ export function observeClip({
     };
     const stop = (): void => void vision.stop();
     const vision = new VisionProcess({
-      ...{ clock: systemClock, log, onMessage: take },
+      clock: systemClock,
+      log,
+      onMessage: take,
       onExit: ({ code, signal: killedBy, asked, error }) => {
         signal?.removeEventListener('abort', stop);
         if (hasEnded && !asked) resolve(observations);

@@ -68,7 +68,10 @@ export class Passages {
     await this.#clock.start();
     await this.#clock.stop();
     const tracks = writeHour(observed, {
-      ...{ stateDir, limitMiB: retention.tracksMiB, grant: GRANT, order: ORDER_OF_HOUR },
+      stateDir,
+      limitMiB: retention.tracksMiB,
+      grant: GRANT,
+      order: ORDER_OF_HOUR,
       camera: cameraAddress(this.#source),
       endsMs: Date.now(),
       // The agent keeps nothing until its clock is set.
@@ -87,7 +90,9 @@ export class Passages {
     const camera = { source: this.#source, fps: FPS };
     const settings = visionSettings(config, permit, { mode: 'replay', camera });
     return observeClip({
-      ...{ permit, signal, log: this.#log },
+      permit,
+      signal,
+      log: this.#log,
       settings: { ...settings, detections: false, vehicleColours: true },
       onProgress: (share) => {
         this.#share = share;

@@ -158,7 +158,12 @@ export async function measureRedaction(
 
 function cameraOf(clip: string): Camera {
   return new Camera({
-    ...{ source: `file:${clip}`, fps: null, input: INPUT, masks: [], mode: 'replay', clock: systemClock },
+    source: `file:${clip}`,
+    fps: null,
+    input: INPUT,
+    masks: [],
+    mode: 'replay',
+    clock: systemClock,
     log: makeLogger('evaluate', 'warn'),
     onOpened: () => undefined,
     onLost: () => undefined,
@@ -313,7 +318,11 @@ class Sum {
   figures(msPerFrame: number): RedactionFigures {
     const { pictures } = this.#counts;
     return {
-      ...{ name: this.#name, ...this.#counts, by: this.#by, bytesMax: this.#bytesMax, msPerFrame },
+      name: this.#name,
+      ...this.#counts,
+      by: this.#by,
+      bytesMax: this.#bytesMax,
+      msPerFrame,
       plateShare: this.#shares.plate / pictures,
       mosaicShare: this.#shares.mosaic / pictures,
       seam: this.#seams.reduce((sum, seam) => sum + seam, 0) / Math.max(1, this.#seams.length),

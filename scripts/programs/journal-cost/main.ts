@@ -19,7 +19,10 @@ syncBuiltinESMExports();
 
 const at = new Date().toISOString();
 const alert = (i: number): JournalContent => ({
-  ...{ at, type: 'alert', id: `0123456789abcdef-${i}`, sequence: String(i).padStart(20, '0') },
+  at,
+  type: 'alert',
+  id: `0123456789abcdef-${i}`,
+  sequence: String(i).padStart(20, '0'),
   sha256: 'ab'.repeat(32),
 });
 

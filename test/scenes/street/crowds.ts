@@ -33,7 +33,7 @@ function crowd(): StreetScene[] {
       const s = fromS + everyS * i;
       const away = y < 0.6 ? 0.25 : 1.05;
       return {
-        ...{ label },
+        label,
         way: [
           [s - 4, x, away],
           [s, x, y],

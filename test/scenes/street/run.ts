@@ -134,7 +134,11 @@ class Street {
     const moving = pixels.update(frame, tracks);
     const furniture = known.update(frame, tracks, moving);
     const observation: Observation = {
-      ...{ frame: index, atMs, wallMs, source, ...places.update(frame, tracks, { moving, furniture }) },
+      frame: index,
+      atMs,
+      wallMs,
+      source,
+      ...places.update(frame, tracks, { moving, furniture }),
       standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, found)),
     };
     if (regions !== undefined) observation.regions = regions.update(frame, tracks, found);

@@ -52,7 +52,13 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
       await reload(folder, options);
       const { watch } = options;
       const heard = await cutOff({
-        ...{ config: fleet.mqtt, box, sites, watchMs: watch * 1000, clock, signal, say },
+        config: fleet.mqtt,
+        box,
+        sites,
+        watchMs: watch * 1000,
+        clock,
+        signal,
+        say,
       });
       if (heard.length > 0) {
         throw new AgentError(

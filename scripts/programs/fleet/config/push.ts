@@ -47,7 +47,10 @@ export function push(file: string | undefined, options: PushOptions): Promise<vo
       if (change.whole !== undefined) mustBe(change.whole, boxes);
       const copies = new Copies(options.dir);
       const choice = chooseChanges({
-        ...{ boxes, copies, orders, nowMs: clock.wallMs() },
+        boxes,
+        copies,
+        orders,
+        nowMs: clock.wallMs(),
         change: change.apply,
       });
       tell(choice);
@@ -81,7 +84,10 @@ async function send(opened: OpenedFleet, { choice, copies, plan, options }: Send
   createRollout(
     store,
     {
-      ...{ kind: 'configuration', name, what: `revision ${revision}`, plan },
+      kind: 'configuration',
+      name,
+      what: `revision ${revision}`,
+      plan,
       boxes: changes.map((changed) => ({
         site: changed.site,
         box: changed.box,

@@ -88,7 +88,14 @@ export function writeMerged(merged: Merged, adopting: Adopting): void {
       throw new AgentError('bug', 'an order that is adopted lies at the broker');
     const { site, box, strange } = standing;
     rollouts.adoptOrder({
-      ...{ kind, counter, rollout, site, box, action, made: nowMs, envelope: strange.envelope },
+      kind,
+      counter,
+      rollout,
+      site,
+      box,
+      action,
+      made: nowMs,
+      envelope: strange.envelope,
       final: final ? 1 : 0,
     });
   }
@@ -136,8 +143,13 @@ function saveState(
   const state: RolloutState = outcome === 'over' ? 'done' : outcome;
   const { name, plan, reached, not_after, accepted } = row;
   const base = {
-    ...{ sinceMs: row.changed, madeMs: row.made, window: plan.window },
-    ...{ soakMs: [], notAfterMs: not_after, thresholds: plan.thresholds, accepted },
+    sinceMs: row.changed,
+    madeMs: row.made,
+    window: plan.window,
+    soakMs: [],
+    notAfterMs: not_after,
+    thresholds: plan.thresholds,
+    accepted,
   };
   const before = {
     ...base,
@@ -152,7 +164,10 @@ function saveState(
     name,
     before,
     {
-      ...{ ...before, state, wave, wanted: null },
+      ...before,
+      state,
+      wave,
+      wanted: null,
       reachedMs: wave === row.wave ? reached : null,
       reason: reason ?? (state === row.state ? row.reason : null),
     },
@@ -176,7 +191,10 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
   const { fields } = first;
   rollouts.add(
     {
-      ...{ name, kind, made: nowMs, who: whoRuns() },
+      name,
+      kind,
+      made: nowMs,
+      who: whoRuns(),
       what: fieldsText(fields),
       plan: plan?.plan ?? { ...only, window },
       not_after: endOf(orders, plan?.plan, nowMs),

@@ -183,7 +183,13 @@ export class Controller {
         const id = `${site}/${box}`;
         const online = this.knowledge.isOnline(id);
         return {
-          ...{ id, wave, state, action, online, sinceMs: since, isSkipped: skipped.has(id) },
+          id,
+          wave,
+          state,
+          action,
+          online,
+          sinceMs: since,
+          isSkipped: skipped.has(id),
           progress: said[i]?.progress ?? 'none',
           heardMs: online ? nowMs : this.knowledge.heardMs(id),
         };
@@ -323,7 +329,10 @@ export function rolloutOf({
 }: RolloutRow): Rollout {
   const hours = [plan.canary.hours, ...plan.waves.map(({ soakHours }) => soakHours)];
   return {
-    ...{ state, sinceMs: changed, madeMs: made, window: plan.window },
+    state,
+    sinceMs: changed,
+    madeMs: made,
+    window: plan.window,
     wave,
     reachedMs: reached,
     soakMs: hours.map((hour) => hour * HOUR_MS),

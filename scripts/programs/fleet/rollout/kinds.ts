@@ -79,7 +79,10 @@ export const CHANGE_IN: Readonly<Record<RolloutKind, (report: UpdateReport) => R
     release: ({ updater }) => releaseChange('release', updater, updater),
     root: ({ updater }) => releaseChange('root', updater, updater?.root ?? null),
     configuration: ({ config: { phase, rollout, reason, revision, sha256 } }) => ({
-      ...{ phase, rollout, reason, since: '' },
+      phase,
+      rollout,
+      reason,
+      since: '',
       fields: { revision, sha256: sha256 ?? '', yaml: '' },
       runs: (fields) => 'sha256' in fields && fields.sha256 === sha256,
     }),
@@ -94,7 +97,10 @@ function releaseChange(
   const { phase, rollout, reason, since, target, release } = said;
   const { seq, version } = target ?? release ?? { seq: 0, version: '0.0.0' };
   return {
-    ...{ phase, rollout, reason, since },
+    phase,
+    rollout,
+    reason,
+    since,
     fields: { what, seq, version },
     runs: (fields) => 'seq' in fields && fields.what === what && fields.seq === release?.seq,
   };

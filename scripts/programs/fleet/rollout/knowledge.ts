@@ -214,7 +214,14 @@ export class Knowledge {
     const isStrange = byOwnKey && this.#rollouts.envelope(may, site, box, counter) === undefined;
     const fields = fieldsOf(order);
     return {
-      ...{ kind: kindOf(fields), site, box, rollout, counter, action, final, byOwnKey },
+      kind: kindOf(fields),
+      site,
+      box,
+      rollout,
+      counter,
+      action,
+      final,
+      byOwnKey,
       notAfterMs: Date.parse(order.notAfter),
       strange: isStrange ? { fields, window, envelope: payload.toString() } : undefined,
     };

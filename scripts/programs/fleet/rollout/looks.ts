@@ -208,8 +208,15 @@ function jsonOfBox({
 }: BoxRow): object {
   const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   return {
-    ...{ site, box, link: state, linkSince: time(state_at), reportedAt: time(reported) },
-    ...{ key: fingerprint, keySince: time(pinned), otherKey: other, report: report ?? null },
+    site,
+    box,
+    link: state,
+    linkSince: time(state_at),
+    reportedAt: time(reported),
+    key: fingerprint,
+    keySince: time(pinned),
+    otherKey: other,
+    report: report ?? null,
   };
 }
 

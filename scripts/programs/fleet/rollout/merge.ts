@@ -260,7 +260,11 @@ class Merger {
     const { outcome, reason } = this.#outcome(orders, undefined, name, latest);
     const goesOn = outcome === 'over' && named === name;
     return {
-      ...{ name, kind, isKnown: false, wave: 0, reason },
+      name,
+      kind,
+      isKnown: false,
+      wave: 0,
+      reason,
       outcome: goesOn ? 'running' : outcome,
       boxes: [...boxes.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     };

@@ -44,7 +44,14 @@ export function layOrder(
   } as UpdateOrder | ConfigOrder;
   const envelope = signEnvelope(ORDER_TYPES[orderKind], JSON.stringify(order), key);
   rollouts.addOrder({
-    ...{ kind, counter, rollout: name, site, box, action, made: nowMs, envelope },
+    kind,
+    counter,
+    rollout: name,
+    site,
+    box,
+    action,
+    made: nowMs,
+    envelope,
     final: final ? 1 : 0,
   });
 }
@@ -58,7 +65,9 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
     rollouts.saveBox(name, { ...box, state: 'withdrawn', action: 'withdraw', since: signing.nowMs, reason });
   }
   const base: Omit<Rollout, 'state' | 'reason'> = {
-    ...{ sinceMs: signing.nowMs, madeMs: row.made, window: row.plan.window },
+    sinceMs: signing.nowMs,
+    madeMs: row.made,
+    window: row.plan.window,
     wave,
     reachedMs: reached,
     soakMs: [],

@@ -41,8 +41,10 @@ const NEGLIGIBLE = 1e-18;
 export function compare(tried: readonly Watched[], untried: readonly Watched[]): Comparison {
   const silentOf = (boxes: readonly Watched[]): number => boxes.filter(({ isSilent }) => isSilent).length;
   const counts = {
-    ...{ tried: tried.length, silent: silentOf(tried) },
-    ...{ untried: untried.length, untriedSilent: silentOf(untried) },
+    tried: tried.length,
+    silent: silentOf(tried),
+    untried: untried.length,
+    untriedSilent: silentOf(untried),
   };
   return { ...counts, probability: counts.silent === 0 ? 1 : probabilityOf(strataOf(tried, untried)) };
 }

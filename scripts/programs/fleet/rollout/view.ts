@@ -96,7 +96,13 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
   const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
   const isNext = state === 'running' && reached !== null && wave < plan.waves.length;
   return {
-    ...{ rollout: name, kind, what, state, reason, wave, who },
+    rollout: name,
+    kind,
+    what,
+    state,
+    reason,
+    wave,
+    who,
     made: new Date(made).toISOString(),
     notAfter: new Date(not_after).toISOString(),
     nextWave: isNext ? time(reached + soakHours * HOUR_MS) : null,
@@ -118,7 +124,9 @@ function stuckOf(
   const limitMs = thresholds.stuckHours * HOUR_MS;
   const haltsMs = stalledAt(window, sinceMs, limitMs);
   return {
-    ...{ since: new Date(sinceMs).toISOString(), halts: new Date(haltsMs).toISOString(), unheard },
+    since: new Date(sinceMs).toISOString(),
+    halts: new Date(haltsMs).toISOString(),
+    unheard,
     isAlarm: haltsMs - nowMs < ALARM_SHARE * limitMs,
   };
 }
@@ -133,7 +141,12 @@ function boxNow(
   const { site, box: name, wave, state, since, action } = box;
   const online = known?.state === 'online';
   return {
-    ...{ id: `${site}/${name}`, wave, state, action, online, sinceMs: since },
+    id: `${site}/${name}`,
+    wave,
+    state,
+    action,
+    online,
+    sinceMs: since,
     progress: progressOf(known?.report, targetOf(row, box)).progress,
     heardMs: online ? nowMs : known === undefined ? 0 : lastHeardMs(known),
     isSkipped: skipped.has(`${site}/${name}`),

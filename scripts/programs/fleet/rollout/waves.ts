@@ -102,7 +102,8 @@ class Machine {
       states: this.#states,
       orders: [...this.#orders].map(([id, action]) => ({ id, action })),
       nextMs: Number.isFinite(next) ? next : undefined,
-      ...{ waits, silent },
+      waits,
+      silent,
     };
   }
 

@@ -361,8 +361,12 @@ export class SimBox {
     const report = reportOf({
       ...this.options,
       ...this.#changes,
-      ...{ key: this.#publicKey, boot: this.#boot, atMs: this.#around.nowMs(), journal: this.#journal },
-      ...{ order: this.#order?.counter ?? null, refused: this.#refused },
+      key: this.#publicKey,
+      boot: this.#boot,
+      atMs: this.#around.nowMs(),
+      journal: this.#journal,
+      order: this.#order?.counter ?? null,
+      refused: this.#refused,
     });
     return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify({ ...report, ...instead }), this.#key);
   }

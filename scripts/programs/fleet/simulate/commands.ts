@@ -137,7 +137,13 @@ export function simulateCommands(program: Command): void {
       } = options;
       assertSockets(options.boxes);
       const full = {
-        ...{ ...others, broken, haltShare, maxQueued, dieInWave, emptyInWave, restoreInWave },
+        ...others,
+        broken,
+        haltShare,
+        maxQueued,
+        dieInWave,
+        emptyInWave,
+        restoreInWave,
         spareCanaries: spareCanaries === true,
         what: root === true ? ('root' as const) : ('release' as const),
       };

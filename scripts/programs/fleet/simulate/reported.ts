@@ -21,8 +21,13 @@ export interface Change {
 
 export function changeFrom(running: Release): Change {
   return {
-    ...{ phase: 'idle', sinceMs: 0, rollout: null, target: undefined },
-    ...{ running, previous: null, reason: null },
+    phase: 'idle',
+    sinceMs: 0,
+    rollout: null,
+    target: undefined,
+    running,
+    previous: null,
+    reason: null,
   };
 }
 
@@ -51,20 +56,44 @@ export function reportOf({ release, root, ...box }: Reported): UpdateReport {
   const { previous, ...updater } = changeOf(release);
   const { previous: _, ...rootChange } = changeOf(root);
   return {
-    ...{ site, box: name, key, at, boot, version: release.running.version },
+    site,
+    box: name,
+    key,
+    at,
+    boot,
+    version: release.running.version,
     updater: {
-      ...{ at, board, arch: 'arm64', os: 'debian-13.6', kernel: '6.12.47+rpt-rpi-2712', node: '20.20.2' },
-      ...{ ...updater, previous, bytes: null, root: rootChange },
+      at,
+      board,
+      arch: 'arm64',
+      os: 'debian-13.6',
+      kernel: '6.12.47+rpt-rpi-2712',
+      node: '20.20.2',
+      ...updater,
+      previous,
+      bytes: null,
+      root: rootChange,
       metadata: { root: 3, timestamp: 190, snapshot: 41, targets: 41 },
       osUpdates: { pending: 0, reboot: false },
-      ...{ freeBytes: 12_345_678_901, history: journal - JOURNAL_FIRST },
+      freeBytes: 12_345_678_901,
+      history: journal - JOURNAL_FIRST,
     },
-    ...{ order, refused },
+    order,
+    refused,
     config: {
-      ...{ sha256: '9f'.repeat(32), phase: 'idle', rollout: null, revision: 12 },
-      ...{ reason: null, order: null, refused: null },
+      sha256: '9f'.repeat(32),
+      phase: 'idle',
+      rollout: null,
+      revision: 12,
+      reason: null,
+      order: null,
+      refused: null,
     },
-    ...{ mode, authorisation: '2026-77', orderNotAfter: null, certNotAfter: null, journalIndex: journal },
+    mode,
+    authorisation: '2026-77',
+    orderNotAfter: null,
+    certNotAfter: null,
+    journalIndex: journal,
   };
 }
 

@@ -117,7 +117,10 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     const fate = fates.get(i) ?? { ...there, ends: 'confirmed' };
     const isBroken = board === broken && fate.ends === 'confirmed';
     return {
-      ...{ site: `site-${(i % SITES) + 1}`, box: nameOf(i), board, runs: old },
+      site: `site-${(i % SITES) + 1}`,
+      box: nameOf(i),
+      board,
+      runs: old,
       mode: i % 25 === 24 ? 'suspended' : 'active',
       fate: { ...fate, ...(isBroken && { ends: 'rolled-back' as const }), ...bane(i) },
       bytes: old === BEHIND ? options.fullBytes : options.deltaBytes,
@@ -193,9 +196,13 @@ function filesOf(what: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, 
   const paths = { manifest: manifestTarget(id), full: fullTarget(id), delta: deltaTarget(seq, id) };
   const custom: ReleaseTarget = {
     ...id,
-    ...{ boards: BOARDS.map(([board]) => board), node: ['20.17.0', '21.0.0'] },
-    ...{ seqMin: 1, stateWrites: 1, stateReads: [1, 1] },
-    ...{ full: paths.full, deltas: { [seq]: paths.delta } },
+    boards: BOARDS.map(([board]) => board),
+    node: ['20.17.0', '21.0.0'],
+    seqMin: 1,
+    stateWrites: 1,
+    stateReads: [1, 1],
+    full: paths.full,
+    deltas: { [seq]: paths.delta },
     installedBytes: 3 * fullBytes,
   };
   const file = (path: string, length: number, unrecognizedFields = {}): [string, TargetFile] => [

@@ -195,14 +195,12 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     row = await controller.run(NAME, signal, true);
     const truth = await simulation.truth();
     return {
-      ...{
-        view: viewOf(store, row, simulation.wallMs()),
-        truth,
-        missing,
-        simulatedHours,
-        deaths,
-        wallS: { connect, learn, rollout },
-      },
+      view: viewOf(store, row, simulation.wallMs()),
+      truth,
+      missing,
+      simulatedHours,
+      deaths,
+      wallS: { connect, learn, rollout },
       halfWay: truth.filter((box) => isHalfWay(box, seq)).map(({ id }) => id),
       lost: truth.filter(({ gone }) => gone).map(({ id }) => id),
     };

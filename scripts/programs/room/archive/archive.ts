@@ -116,7 +116,9 @@ export class Archive {
           timeZone: this.#timeZone,
         });
         const cameras = await touchCameras(transaction, dialect, {
-          ...{ events: told, reports, nowMs },
+          events: told,
+          reports,
+          nowMs,
           rev: rev + told.length,
         });
         await showLeftOut(transaction, dialect, begun, { rev: rev + told.length + boxes, ...day });
@@ -196,7 +198,10 @@ export class Archive {
     if (reports.length === 0) return;
     const { dialect } = this.#db;
     const rows = reports.map(({ site, box, topic, body }) => ({
-      ...{ site, box, topic, received },
+      site,
+      box,
+      topic,
+      received,
       body: documentIn(body),
     }));
     const columns = { site: 'text', box: 'text', topic: 'text', body: 'json', received: 'time' } as const;

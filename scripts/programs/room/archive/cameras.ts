@@ -101,17 +101,17 @@ const shown = ({ rev: _rev, heard: _heard, ...row }: CameraRow): string => JSON.
 
 function unknown(site: string, box: string): CameraRow {
   return {
-    ...{
-      site,
-      box,
-      rev: 0,
-      state: null,
-      mode: null,
-      conditions: [],
-      certificate_ends: null,
-      order_ends: null,
-    },
-    ...{ version: null, last_alert: null, heard: iso(0) },
+    site,
+    box,
+    rev: 0,
+    state: null,
+    mode: null,
+    conditions: [],
+    certificate_ends: null,
+    order_ends: null,
+    version: null,
+    last_alert: null,
+    heard: iso(0),
   };
 }
 

@@ -42,7 +42,13 @@ export async function insertEvents(
     const { from: _from, first: _first, ...where } = place;
     const at = iso(momentOf(time, receivedMs));
     return {
-      ...{ ...where, id, type, at, unread, received, time: time === '' ? null : time },
+      ...where,
+      id,
+      type,
+      at,
+      unread,
+      received,
+      time: time === '' ? null : time,
       body: documentIn(body),
     };
   });

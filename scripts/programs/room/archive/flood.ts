@@ -86,7 +86,10 @@ export class FloodGuard {
   #followed(box: string, nowMs: number): Followed {
     const followed = this.#boxes.get(box) ?? {
       bucket: new TokenBucket(MUCH, { nowMs: this.#nowMs }),
-      ...{ lastMs: nowMs, trustedUntilMs: 0, leftOutUntilMs: 0, asked: undefined },
+      lastMs: nowMs,
+      trustedUntilMs: 0,
+      leftOutUntilMs: 0,
+      asked: undefined,
     };
     this.#boxes.delete(box);
     this.#boxes.set(box, followed);

@@ -98,7 +98,12 @@ async function takeEvents(transaction: Queries, dialect: Dialect, timeZone: stri
 function arrivalOf({ site, box, epoch, lane, seq, id, type, time, body, unread }: OldEvent): EventArrival {
   const event = jsonOf(body);
   return {
-    ...{ kind: 'event', place: { site, box, epoch, lane, seq, from: seq, first: seq }, id, type, time, body },
+    kind: 'event',
+    place: { site, box, epoch, lane, seq, from: seq, first: seq },
+    id,
+    type,
+    time,
+    body,
     ...(unread !== null && { unread }),
     ...(vigieEvent.Check(event) && { event }),
   };

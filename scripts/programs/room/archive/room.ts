@@ -121,13 +121,22 @@ export class Room {
     });
     this.#connection = connection;
     this.#duty = new Duty({
-      ...{ lease: archive.lease, onStandby, onNotice },
+      lease: archive.lease,
+      onStandby,
+      onNotice,
       onBegin: () => this.#begin(),
       onLost: () => this.#lost(),
     });
     this.counters = {
-      ...{ events: 0, snapshots: 0, duplicates: 0, unread: 0, refused: 0, dropped: 0, limited: 0 },
-      ...{ strangers: 0, leftOut: 0 },
+      events: 0,
+      snapshots: 0,
+      duplicates: 0,
+      unread: 0,
+      refused: 0,
+      dropped: 0,
+      limited: 0,
+      strangers: 0,
+      leftOut: 0,
       get takenOver() {
         return connection.takenOver;
       },

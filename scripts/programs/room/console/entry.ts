@@ -156,11 +156,16 @@ export class Entry {
     const { plan, signer, accounts } = settings;
     const people = who.role === 'supervisor' ? await peopleOf(db, accounts ?? [], nowMs()) : [];
     return {
-      ...{ user: who.name, role: who.role, timeZone, people },
+      user: who.name,
+      role: who.role,
+      timeZone,
+      people,
       // A token does not end; whoever asks again hears a later one.
       ends: session?.ends ?? iso(nowMs() + LONGEST_MS),
       now: iso(nowMs()),
-      ...{ signer: signer !== undefined, plan: plan !== undefined, demo: accounts !== undefined },
+      signer: signer !== undefined,
+      plan: plan !== undefined,
+      demo: accounts !== undefined,
     };
   }
 

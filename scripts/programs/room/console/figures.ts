@@ -32,7 +32,9 @@ export async function figuresOf(
     [first.day, first.hour, last.day, last.hour],
   );
   return {
-    ...{ from: iso(span.fromMs), to: iso(span.toMs), timeZone },
+    from: iso(span.fromMs),
+    to: iso(span.toMs),
+    timeZone,
     rows: rows.map((row) => ({
       key: columns.map((name) => keyPart(row[name])).join('/'),
       ...precisionOf(row),
@@ -63,7 +65,11 @@ async function mutedOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['mu
     [iso(fromMs), iso(toMs)],
   );
   return rows.map(({ site, box, rule, received, cause, kind }) => ({
-    ...{ site, box, rule, kind: kind ?? '', at: received },
+    site,
+    box,
+    rule,
+    kind: kind ?? '',
+    at: received,
     heldBack: countIn(objectIn(cause)['heldBack']),
   }));
 }

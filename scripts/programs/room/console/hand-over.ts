@@ -29,7 +29,8 @@ export async function handOverOf(
   const dispatched = await openOf(db, ['dispatched']);
   const { cameras, more: camerasMore } = await camerasOf(db, nowMs);
   return {
-    ...{ from: iso(fromMs), to: iso(toMs) },
+    from: iso(fromMs),
+    to: iso(toMs),
     received: await count("incident WHERE received >= $1 AND received < $2 AND severity <> 'system'"),
     closed: closed.reduce((sum, { n }) => sum + n, 0),
     withdrawn: await count('incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NOT NULL'),

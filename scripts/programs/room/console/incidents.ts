@@ -117,9 +117,21 @@ export async function detailOf(
     sealed,
   } = detail;
   return {
-    ...{ incident: incidentOf(row), stills, stillAbsent: absent, purpose, legalBasis, validUntil },
+    incident: incidentOf(row),
+    stills,
+    stillAbsent: absent,
+    purpose,
+    legalBasis,
+    validUntil,
     timeZone: ofSite,
-    ...{ seen, where, degraded, event, sealed, precision, notes, ...nearby },
+    seen,
+    where,
+    degraded,
+    event,
+    sealed,
+    precision,
+    notes,
+    ...nearby,
   };
 }
 

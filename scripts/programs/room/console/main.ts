@@ -82,7 +82,12 @@ async function run(options: Arguments): Promise<void> {
     const timeZone = await opened(db, options.demo === true);
     const { handlers, changesSince } = partsOf(db, settings, timeZone);
     const server = new ConsoleServer({
-      ...{ settings, db, handlers, changesSince, app, timeZone },
+      settings,
+      db,
+      handlers,
+      changesSince,
+      app,
+      timeZone,
       onNotice: warn,
       nowMs: Date.now,
     });

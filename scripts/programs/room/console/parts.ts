@@ -50,8 +50,13 @@ export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
 const noSigner = (): Promise<never> =>
   Promise.reject(new CallError(503, 'this room has no signer: set `signer` to the path of its socket'));
 const NO_SIGNER = {
-  ...{ search: noSigner, searchState: noSigner, sealed: noSigner },
-  ...{ tracks: noSigner, trackStill: noSigner, tracksCsv: noSigner, tracksMfJson: noSigner },
+  search: noSigner,
+  searchState: noSigner,
+  sealed: noSigner,
+  tracks: noSigner,
+  trackStill: noSigner,
+  tracksCsv: noSigner,
+  tracksMfJson: noSigner,
 };
 
 const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({

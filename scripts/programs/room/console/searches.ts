@@ -73,10 +73,20 @@ class Searches {
     const kept: Kept = {
       who: who.name,
       state: {
-        ...{ id, case: body.case, reason: body.reason, done: false },
-        ...{ asked: 0, answered: 0, missing: [], more: 0, fault: null },
+        id,
+        case: body.case,
+        reason: body.reason,
+        done: false,
+        asked: 0,
+        answered: 0,
+        missing: [],
+        more: 0,
+        fault: null,
       },
-      ...{ found: [], site: '', matched: 0, endedMs: undefined },
+      found: [],
+      site: '',
+      matched: 0,
+      endedMs: undefined,
     };
     this.#kept.set(id, kept);
     void this.#follow(kept, lines);
@@ -176,7 +186,11 @@ async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body
   );
   const note = await noteOf(db, site, box, event);
   const file = await client.sealed({
-    ...{ who: who.name, site, box, event, request: body },
+    who: who.name,
+    site,
+    box,
+    event,
+    request: body,
     ...(note.sha256 !== undefined && { sha256: note.sha256 }),
   });
   return { ...file, recipients: note.recipients };

@@ -170,7 +170,10 @@ export function readSettings(file: string): Settings {
     if (isTwice) throw wrong(file, `tokens.${index}.name: two tokens are called ${name}`);
   }
   return {
-    ...{ listen, origin, tokens, accounts: demo?.accounts },
+    listen,
+    origin,
+    tokens,
+    accounts: demo?.accounts,
     entryToken: demo === undefined ? undefined : newEntryToken(),
     database: databaseIn(file, given.database, from),
     oidc: oidcOf(file, given.oidc, from),
@@ -196,8 +199,17 @@ export function demoSettings(database: string, listen: string, entryToken = newE
     throw wrong('--listen', 'with --demo anybody with the link may enter: it must be 127.0.0.1 or [::1]');
   }
   return {
-    ...{ listen: parsed, origin: undefined, database, oidc: undefined, tokens: [], plan: undefined },
-    ...{ webhooks: [], signer: undefined, video: NO_VIDEO, accounts: DEMO_ACCOUNTS, entryToken },
+    listen: parsed,
+    origin: undefined,
+    database,
+    oidc: undefined,
+    tokens: [],
+    plan: undefined,
+    webhooks: [],
+    signer: undefined,
+    video: NO_VIDEO,
+    accounts: DEMO_ACCOUNTS,
+    entryToken,
   };
 }
 
@@ -282,7 +294,10 @@ function oidcOf(
     throw wrong(file, 'oidc.issuer: must be https://… (http:// on this machine only), without a password');
   }
   return {
-    ...{ issuer: new URL(issuer), clientId, roleClaim, roles },
+    issuer: new URL(issuer),
+    clientId,
+    roleClaim,
+    roles,
     scope: given.scope ?? 'openid profile',
     nameClaim: given.nameClaim ?? 'preferred_username',
     clientSecret:

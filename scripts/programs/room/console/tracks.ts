@@ -87,7 +87,10 @@ class TrackQuestions {
     const request = { box, case: number, reason, question, ...(approval && { approval }) };
     const { site, views, tracks, stopped, ...result } = await client.tracks({ who: who.name, request });
     const answer: TrackAnswer = {
-      ...{ id, asked: { box, case: number, reason, question }, ...result, stopped },
+      id,
+      asked: { box, case: number, reason, question },
+      ...result,
+      stopped,
       views: await Promise.all(
         views.map(async (view) => ({ ...view, still: await viewStill(db, { site, box }, view, nowMs) })),
       ),

@@ -41,8 +41,13 @@ export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<I
     await addFigures(transaction, db, row, timeZone, sumsOf(body.verdict, former?.verdict));
     return {
       set: {
-        ...{ state: 'closed', verdict: body.verdict, verdict_at: at, verdict_by: who.name },
-        ...{ closed_at: iso(nowMs), claimed_by: null, claimed_until: null },
+        state: 'closed',
+        verdict: body.verdict,
+        verdict_at: at,
+        verdict_by: who.name,
+        closed_at: iso(nowMs),
+        claimed_by: null,
+        claimed_until: null,
       },
       record: {
         act: 'judge',

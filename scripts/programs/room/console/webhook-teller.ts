@@ -252,7 +252,8 @@ export class Teller {
     if (this.#inARow > 1) return;
     const isOurs = !(error instanceof NotTaken || error instanceof DatabaseAway);
     const fields = {
-      ...{ webhook: this.#settings.name, url: withoutSecret(this.#settings.url) },
+      webhook: this.#settings.name,
+      url: withoutSecret(this.#settings.url),
       ...(isOurs ? { err: error } : { reason: messageOf(error) }),
     };
     const line = 'a webhook cannot be told; it is tried again until it can';

@@ -34,8 +34,14 @@ const incident: WebhookIncident = {
 
 const closed: WebhookIncident = {
   ...incident,
-  ...{ rev: 4720, revision: 2, ended: '2026-05-04T10:06:11.000Z', events: 2, state: 'closed' },
-  ...{ verdict: 'true', verdictAt: '2026-05-04T10:07:30.512Z', closedAt: '2026-05-04T10:07:30.512Z' },
+  rev: 4720,
+  revision: 2,
+  ended: '2026-05-04T10:06:11.000Z',
+  events: 2,
+  state: 'closed',
+  verdict: 'true',
+  verdictAt: '2026-05-04T10:07:30.512Z',
+  closedAt: '2026-05-04T10:07:30.512Z',
 };
 
 const camera: Camera = {

@@ -133,7 +133,11 @@ function contentOf({ gives }: Route, schemaOf: SchemaOf): JsonObject {
 
 function parametersOf(name: string, route: Route, schemaOf: SchemaOf): Json[] {
   const header = (title: string, required: boolean, schema: Json, description: string): Json => ({
-    ...{ name: title, in: 'header', required, schema, description },
+    name: title,
+    in: 'header',
+    required,
+    schema,
+    description,
   });
   return [
     ...members('path', route.params, schemaOf),
@@ -177,7 +181,11 @@ function refusalsOf({ method, act, params, query, body }: Route): Refusal[] {
 
 function webhook(type: WebhookType, { given }: Forms): JsonObject {
   const header = (name: string, description: string): Json => ({
-    ...{ name, in: 'header', required: true, schema: { type: 'string' }, description },
+    name,
+    in: 'header',
+    required: true,
+    schema: { type: 'string' },
+    description,
   });
   return {
     post: {

@@ -77,7 +77,12 @@ const { order, grade, kept, views, coverage, left } = TrackResult.properties;
 export const SignerTracksAnswer = Type.Object(
   {
     site: Name,
-    ...{ order, grade, kept, views, coverage, left },
+    order,
+    grade,
+    kept,
+    views,
+    coverage,
+    left,
     matches: Count,
     tracks: Type.Array(FoundTrack, { maxItems: ROOM_TRACKS_MAX }),
     more: { ...Count, description: 'matches beyond these' },

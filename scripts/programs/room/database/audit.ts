@@ -14,8 +14,16 @@ export async function record(
   const no = await next(transaction, 'audit');
   const [before] = await transaction.all<{ hash: string }>('SELECT hash FROM audit WHERE no = $1', [no - 1]);
   const entry = {
-    ...{ no, at: iso(nowMs), who, role, act, more, previous: before?.hash ?? GENESIS },
-    ...{ site: site || null, box: box || null, incident: incident ?? null },
+    no,
+    at: iso(nowMs),
+    who,
+    role,
+    act,
+    more,
+    previous: before?.hash ?? GENESIS,
+    site: site || null,
+    box: box || null,
+    incident: incident ?? null,
   };
   await transaction.run(
     `INSERT INTO audit (no, at, who, role, act, site, box, incident, more, previous, hash)

@@ -16,7 +16,12 @@ export function dayHourOf(atMs: number, timeZone: string): DayHour {
   if (format === undefined) {
     // Sweden writes dates as ISO 8601 does.
     format = new Intl.DateTimeFormat('sv-SE', {
-      ...{ timeZone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', hourCycle: 'h23' },
+      timeZone,
+      year: 'numeric',
+      month: '2-digit',
+      day: '2-digit',
+      hour: '2-digit',
+      hourCycle: 'h23',
     });
     formats.set(timeZone, format);
   }

@@ -108,7 +108,9 @@ export class Enrolment {
     const list: EnrolledBoxes = {
       version: 1,
       boxes: rows.map(({ site, box, since, revoked }) => ({
-        ...{ site, box, state: revoked === null ? 'enrolled' : 'revoked' },
+        site,
+        box,
+        state: revoked === null ? 'enrolled' : 'revoked',
         since: new Date(revoked ?? since).toISOString(),
       })),
     };

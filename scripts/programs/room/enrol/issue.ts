@@ -92,7 +92,9 @@ export async function signRequest(
   const nowMs = Date.now();
   const { authority, store } = enrolment;
   const pem = store.byOperator(site, {
-    ...{ box, key, nowMs },
+    box,
+    key,
+    nowMs,
     issue: () => authority.issue(csr, { use: 'client', commonName, days }, nowMs),
   });
   enrolment.writeBoxes();

@@ -154,7 +154,12 @@ async function serve({ dir, port, host, name, days }: ServeOptions): Promise<voi
   enrolment.writeBoxes();
   const tls = serverTls(dir, authority, name);
   const server = new EnrolServer({
-    ...{ authority, store, tls, days, clock: systemClock, log: say },
+    authority,
+    store,
+    tls,
+    days,
+    clock: systemClock,
+    log: say,
     onEnrolled: () => enrolment.writeBoxes(),
   });
   let bound: number;

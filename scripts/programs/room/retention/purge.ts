@@ -180,7 +180,10 @@ export class Purge {
     // By this program's own hand and the database's list: the name is a table's, a year and a month.
     await transaction.run(`DROP TABLE ${name}`);
     await this.#record(transaction, {
-      ...{ counts: { [table]: rows, partition: 1 }, partition: name, from: iso(fromMs), to: iso(toMs) },
+      counts: { [table]: rows, partition: 1 },
+      partition: name,
+      from: iso(fromMs),
+      to: iso(toMs),
       why: 'older than the longest ceiling of all boxes',
     });
   }

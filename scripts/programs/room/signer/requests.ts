@@ -69,7 +69,11 @@ export class SignerRequests {
     this.#log(`search for ${who}, case ${request.case}: ${boxes?.length || 'all'} boxes`);
     const progress = new Progress(room.site, tell);
     const search = new FleetSearch({
-      ...{ room, key, args, time, timeoutS },
+      room,
+      key,
+      args,
+      time,
+      timeoutS,
       boxes: boxes?.length ? boxes : undefined,
       eventsMax: FOUND_MAX,
       keptMax: FOUND_MAX,

@@ -56,20 +56,32 @@ export class TrackRequests {
     const about = `question to the tracks of ${box} for ${who}, case ${number}`;
     return this.#logged(this.#asking, who, 'question to a log of tracks', about, async () => {
       const { result, tracks, more, stopped } = await fetchTracks({
-        ...{ room, key, box, args, timeoutS, signal },
-        ...{ tracksMax: ROOM_TRACKS_MAX, bytesMax: TRACKS_BYTES_MAX, withinMs: WITHIN_MS },
+        room,
+        key,
+        box,
+        args,
+        timeoutS,
+        signal,
+        tracksMax: ROOM_TRACKS_MAX,
+        bytesMax: TRACKS_BYTES_MAX,
+        withinMs: WITHIN_MS,
       });
       const given = tracks.slice(0, ROOM_TRACKS_MAX);
       const rest = stopped === undefined ? '' : `; the rest was not given: ${stopped}`;
       this.#log(`${about}: ${given.length} of ${result.matches} matches${rest}`);
       const { order, grade, kept, views, coverage, matches, left } = result;
       return {
-        ...{ site: room.site, order, grade, kept, views, coverage, matches, left },
-        ...{
-          tracks: given,
-          more: more + tracks.length - given.length,
-          stopped: stopped?.slice(0, 700) ?? null,
-        },
+        site: room.site,
+        order,
+        grade,
+        kept,
+        views,
+        coverage,
+        matches,
+        left,
+        tracks: given,
+        more: more + tracks.length - given.length,
+        stopped: stopped?.slice(0, 700) ?? null,
       };
     });
   }

@@ -48,8 +48,12 @@ function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): B
   const [lib, state] = [join(dir, 'lib'), join(dir, 'state')];
   const there: BoxOptions = {
     ...places,
-    ...{ lib, state, rootLib: join(dir, 'root'), agentState: join(dir, 'agent') },
-    ...{ config: join(dir, 'vigie.yaml'), systemctl: 'true' },
+    lib,
+    state,
+    rootLib: join(dir, 'root'),
+    agentState: join(dir, 'agent'),
+    config: join(dir, 'vigie.yaml'),
+    systemctl: 'true',
   };
   mkdirSync(state, { recursive: true, mode: 0o755 });
   for (const { seq, version } of [FORMER, TRIED]) {

@@ -86,8 +86,12 @@ export async function provisionRenew(options: RenewCommandOptions): Promise<numb
 /** By the room's command, which root judges by its own configuration. */
 function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
   const command = new RoomCommand({
-    ...{ op: 'renew-certificate', file: RENEW_FILE, countersFile: 'renew-counters.json' },
-    ...{ stateDir: stateDir(state, process.env), folder, clock: systemClock },
+    op: 'renew-certificate',
+    file: RENEW_FILE,
+    countersFile: 'renew-counters.json',
+    stateDir: stateDir(state, process.env),
+    folder,
+    clock: systemClock,
     config: () => {
       assertOwn(config);
       return loadConfig(config, { env: process.env, mode: 'check', files: false });

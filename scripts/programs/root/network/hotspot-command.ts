@@ -52,7 +52,10 @@ export async function provisionHotspot({
   // systemd.exec(5): what has started the unit, where that was another unit.
   const onRequest = process.env['TRIGGER_UNIT'] !== undefined;
   const request = new HotspotRequest({
-    ...{ stateDir: stateDir(agentState, process.env), folder, clock: systemClock, config: own },
+    stateDir: stateDir(agentState, process.env),
+    folder,
+    clock: systemClock,
+    config: own,
   });
   let looks = 0;
   const hotspot = new Hotspot({

@@ -15,8 +15,14 @@ const FIGURE = '#ff9f2e';
 const CHOSEN = '#34e0ff';
 /** Of the vehicle, where it could be told; the figure keeps its outline. */
 export const COLOURS: Readonly<Record<string, string>> = {
-  ...{ black: '#2a2d33', grey: '#8f969f', white: '#f4f5f7', red: '#d8362f' },
-  ...{ brown: '#80522f', yellow: '#f2c81f', green: '#3a9a4b', blue: '#3673d6' },
+  black: '#2a2d33',
+  grey: '#8f969f',
+  white: '#f4f5f7',
+  red: '#d8362f',
+  brown: '#80522f',
+  yellow: '#f2c81f',
+  green: '#3a9a4b',
+  blue: '#3673d6',
 };
 /** A detector that was never surer has maybe seen a shadow. */
 export const UNSURE = 0.5;

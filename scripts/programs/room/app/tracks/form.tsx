@@ -15,7 +15,11 @@ export function QuestionForm() {
   const { form: texts } = trackWords.value;
   const { search } = desk.value;
   const field = (name: keyof typeof form.value, label: string) => ({
-    ...{ name, label, value: form.value[name], autocomplete: 'off', 'aria-required': true },
+    name,
+    label,
+    value: form.value[name],
+    autocomplete: 'off',
+    'aria-required': true,
     onText: (text: string) => {
       form.value = { ...form.value, [name]: text };
     },

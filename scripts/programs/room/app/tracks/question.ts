@@ -92,7 +92,9 @@ function base(kind: Question['answer']): TrackRequest {
     new Date(round(Date.parse(iso) / COUNT_STEP_MS) * COUNT_STEP_MS).toISOString();
   const { from, to } = interval.value;
   return {
-    ...{ box: box.trim(), case: number.trim(), reason: reason.trim() },
+    box: box.trim(),
+    case: number.trim(),
+    reason: reason.trim(),
     question: {
       from: isCount ? toStep(from, Math.floor) : from,
       to: isCount ? toStep(to, Math.ceil) : to,

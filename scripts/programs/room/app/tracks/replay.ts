@@ -38,8 +38,11 @@ export interface Place {
 
 export function playedTracks(found: readonly FoundTrack[]): PlayedTrack[] {
   return found.map((track, index) => ({
-    ...{ found: track, index },
-    ...{ fromMs: Date.parse(track.from), toMs: Date.parse(track.to), atMs: Date.parse(track.at) },
+    found: track,
+    index,
+    fromMs: Date.parse(track.from),
+    toMs: Date.parse(track.to),
+    atMs: Date.parse(track.at),
   }));
 }
 

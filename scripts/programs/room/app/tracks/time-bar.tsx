@@ -56,8 +56,14 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: P
   const onKeyDown = (event: KeyboardEvent): void => {
     const at = nowMs ?? fromMs;
     const to = {
-      ...{ ArrowRight: at + slotMs, ArrowLeft: at - slotMs, ArrowUp: at + slotMs, ArrowDown: at - slotMs },
-      ...{ PageUp: at + 10 * slotMs, PageDown: at - 10 * slotMs, Home: fromMs, End: toMs },
+      ArrowRight: at + slotMs,
+      ArrowLeft: at - slotMs,
+      ArrowUp: at + slotMs,
+      ArrowDown: at - slotMs,
+      PageUp: at + 10 * slotMs,
+      PageDown: at - 10 * slotMs,
+      Home: fromMs,
+      End: toMs,
     }[event.key];
     if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -81,8 +87,12 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: P
       class={isSlider ? 't-bar t-seek' : 't-bar'}
       ref={box}
       {...(isSlider && {
-        ...{ role: 'slider', tabIndex: 0, onKeyDown, 'aria-label': bar.title },
-        ...{ 'aria-valuemin': 0, 'aria-valuemax': 1000 },
+        role: 'slider',
+        tabIndex: 0,
+        onKeyDown,
+        'aria-label': bar.title,
+        'aria-valuemin': 0,
+        'aria-valuemax': 1000,
         'aria-valuenow': Math.round(((nowMs - fromMs) / spanMs) * 1000),
         'aria-valuetext': `${moment(nowMs, spanMs)}; ${told(nowMs)}`,
       })}

@@ -31,8 +31,14 @@ const gaps: Texts<GapReason> = {
   future: 'not yet',
 };
 const colours: Texts<Colour> = {
-  ...{ black: 'black', grey: 'grey', white: 'white', red: 'red' },
-  ...{ brown: 'brown', yellow: 'yellow', green: 'green', blue: 'blue' },
+  black: 'black',
+  grey: 'grey',
+  white: 'white',
+  red: 'red',
+  brown: 'brown',
+  yellow: 'yellow',
+  green: 'green',
+  blue: 'blue',
 };
 const grades: Texts<TrackGrade> = {
   counts: 'Numbers only: this box tells no single track.',
