@@ -52,16 +52,16 @@ module.exports = {
     },
     {
       // `vigie run` starts the agent and `vigie replay` plays a clip through its flow.
-      name: 'nobody-imports-main-or-flow',
+      name: 'nobody-imports-the-root',
       severity: 'error',
-      from: { path: '^agent/', pathNot: '^agent/(vision/)?main\\.ts$|^agent/cli/(run|replay)\\.ts$' },
-      to: { path: '^agent/(vision/)?(main|flow)\\.ts$' },
+      from: { path: '^agent/', pathNot: '^agent/(vision/)?(main|parts|flow)\\.ts$|^agent/cli/(run|replay)\\.ts$' },
+      to: { path: '^agent/(vision/)?(main|parts|flow)\\.ts$' },
     },
     {
-      name: 'the-root-is-main-and-flow',
+      name: 'the-root-is-main-parts-and-flow',
       severity: 'error',
       from: {},
-      to: { path: '^agent/(vision/)?[^/]+\\.ts$', pathNot: '^agent/(vision/)?(main|flow)\\.ts$' },
+      to: { path: '^agent/(vision/)?[^/]+\\.ts$', pathNot: '^agent/(vision/)?(main|parts|flow)\\.ts$' },
     },
     {
       name: 'pixels-stay-in-vision',

@@ -21,6 +21,7 @@ import type { Counters } from './contract/counters.ts';
 import type { VigieEvent } from './contract/event.ts';
 import type { EventPicture, EventSink, UnnumberedEvent } from './contract/event-sink.ts';
 import type { IncidentsReport } from './contract/health.ts';
+import type { Stopwatch } from './contract/latency.ts';
 import {
   type EvidenceRequest,
   type FromVision,
@@ -40,6 +41,9 @@ import { type Reminder, SystemConditions } from './incident/system-conditions.ts
 import { itemsOf, rowsAsEvents } from './outbox/event-items.ts';
 import { makeRule, type RuleSite } from './rules/registry.ts';
 
+/** An event has so many pictures at most, whose numbers follow its own. */
+const PICTURES_MAX = 3;
+
 export interface AgentFlowOptions {
   readonly config: Pick<Config, 'site' | 'box' | 'rules' | 'alertsPerHour'> & RuleSite;
   readonly sink: EventSink;
@@ -48,8 +52,8 @@ export interface AgentFlowOptions {
   /** Prefix of episode and message ids: unique per boot of the agent. */
   readonly boot: string;
   clockSynced(): boolean;
-  /** Keeps the sealed still of an event and returns why it could not; absent in replay. */
-  keepSealed?(event: string, sealed: SealedEvidence): string | undefined;
+  /** Keeps the sealed still of an event and returns why it could not; undefined: there is none, as in a replay. */
+  readonly keepSealed: ((event: string, sealed: SealedEvidence) => string | undefined) | undefined;
 }
 
 export class AgentFlow {
@@ -140,6 +144,11 @@ export class AgentFlow {
   condition(kind: string, active: boolean, cause: Condition['cause']): void {
     const { clock } = this.#options;
     this.#add(this.#conditions.tell(kind, active, cause, this.#time.nowAtMs(), clock.nowMs()));
+  }
+
+  /** The configuration that was asked for is not the one that runs, and why; undefined: it is. */
+  configuration(refused: string | undefined): void {
+    this.condition('config-refused', refused !== undefined, refused === undefined ? {} : { reason: refused });
   }
 
   /** The same for conditions that are looked at again and again: what has changed since the last look is told. */
@@ -236,8 +245,11 @@ export class AgentFlow {
 export interface Acceptance {
   readonly site: string;
   readonly box: string;
-  readonly outbox: Pick<Outbox, 'append' | 'peek'>;
-  readonly journal: { event(event: VigieEvent): void };
+  readonly outbox: Pick<Outbox, 'append' | 'peek'> & {
+    /** Takes no number through `seq` for a new event, nor the `beyond` that follow. */
+    knownThrough(lane: Lane, seq: number, beyond: number): void;
+  };
+  readonly journal: { event(event: VigieEvent): void; newestAlert(lane: Lane): number };
   readonly archive: {
     add(entries: readonly ArchivedEvent[]): void;
     progress(lane: Lane): number | undefined;
@@ -245,7 +257,7 @@ export interface Acceptance {
   readonly accuracy: { note(event: UnnumberedEvent): void };
   readonly delivery: { wake(): void } | undefined;
   readonly bridges: { accepted(event: UnnumberedEvent, pictures: readonly EventPicture[]): void };
-  readonly view: { committing<T>(commit: () => T): T; accepted(event: VigieEvent): void };
+  readonly view: { committing(): Stopwatch; accepted(event: VigieEvent): void };
   snapshotsDays(): number;
 }
 
@@ -253,14 +265,15 @@ export interface Acceptance {
  * What an event causes on a live box, from top to bottom.
  *
  * INVARIANT: an event that the outbox has accepted is in journal and archive before it can leave the outbox: it is put
- * there before delivery is woken, and after a crash in between by `takeOver`.
+ * there before delivery is woken, and after a crash in between by `completeAccepted`.
  */
 export function acceptInto(parts: Acceptance): EventSink {
   const { site, box, outbox, journal, archive, accuracy, delivery, bridges, view } = parts;
   return {
     remember: (notes) => void outbox.append([], notes),
-    accept: (event, pictures, notes) =>
-      view.committing(() => {
+    accept: (event, pictures, notes) => {
+      const committing = view.committing();
+      try {
         const { items, lane, numbered } = itemsOf(event, pictures, { site, box }, parts.snapshotsDays());
         const [seq = 0] = outbox.append(items, notes);
         const accepted = numbered(seq);
@@ -270,12 +283,22 @@ export function acceptInto(parts: Acceptance): EventSink {
         delivery?.wake();
         bridges.accepted(event, pictures);
         view.accepted(accepted);
-      }),
+      } finally {
+        committing.stop();
+      }
+    },
   };
 }
 
-/** Takes into journal and archive what only the outbox has, since a crash came between; before delivery starts. */
-export function takeOver({ outbox, journal, archive }: Acceptance): void {
+/**
+ * Makes outbox, journal and archive agree on the events that were accepted: a crash may have come between them, or one
+ * file may have been lost. To be called before delivery starts.
+ */
+export function completeAccepted({ outbox, journal, archive }: Acceptance): void {
+  for (const lane of LANES) {
+    const known = Math.max(archive.progress(lane) ?? 0, journal.newestAlert(lane));
+    if (known > 0) outbox.knownThrough(lane, known, PICTURES_MAX);
+  }
   for (const lane of LANES) {
     for (const entries of rowsAsEvents(outbox, lane, archive.progress(lane))) {
       for (const { event } of entries) journal.event(event);

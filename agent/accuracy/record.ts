@@ -108,7 +108,13 @@ export class AccuracyRecord {
    * adds its result in a transaction of its own.
    * @throws AgentError `unavailable` where the box does not see or the record cannot be used; WalkTestOver
    */
-  async walkTest(options: Omit<WalkTestOptions, 'store' | 'clock' | 'unattended'>): Promise<WalkResult> {
+  async walkTest({
+    rule,
+    passes,
+    technician,
+    signal,
+    isOn,
+  }: Omit<WalkTestOptions, 'store' | 'clock' | 'unattended'>): Promise<WalkResult> {
     const { clock, file } = this.#options;
     const store: WalkTestStore = {
       box: () => this.#must((own) => own.box()),
@@ -119,7 +125,7 @@ export class AccuracyRecord {
       readOnly: () => undefined,
     };
     watchingBox(store, file);
-    return new WalkTest({ ...options, store, clock, unattended: false }).run();
+    return new WalkTest({ store, rule, passes, technician, clock, signal, unattended: false, isOn }).run();
   }
 
   /** What the verdicts teach; as it was known last while the record cannot be read. Cheap between two verdicts. */

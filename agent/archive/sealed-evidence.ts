@@ -27,8 +27,15 @@ export class SealedArchive {
   readonly #unseal: UnsealHandler;
 
   constructor({ stateDir, days, clock, log, steady, record }: SealedArchiveOptions) {
-    const store = { dir: join(stateDir, 'sealed'), limitMiB: LIMIT_MIB, days, clock, log, steady };
-    this.#store = new SealedStore({ ...store, onPurged: record });
+    this.#store = new SealedStore({
+      dir: join(stateDir, 'sealed'),
+      limitMiB: LIMIT_MIB,
+      days,
+      clock,
+      log,
+      steady,
+      onPurged: record,
+    });
     this.#unseal = new UnsealHandler({ store: this.#store, clock, record });
   }
 

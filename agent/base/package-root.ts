@@ -14,6 +14,9 @@ export function packageRoot(): string {
   return dir;
 }
 
+/** Of the detectors' models and their cards. */
+export const modelsDir = (): string => join(packageRoot(), 'models');
+
 export function programVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
   return String(Reflect.get(Object(manifest), 'version'));

@@ -3,7 +3,7 @@
  * disk too and ends with the process, however that ends.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { AgentError, messageOf } from './errors.ts';
 
 /** flock(1)'s exit code where somebody else holds the lock (-E, --conflict-exit-code). */
@@ -18,10 +18,16 @@ export class StateLock {
   }
 
   /**
-   * Throws AgentError `denied` where another process holds it, and `config` where the folder is not for this user: what
-   * root writes there the agent could not change any more.
+   * Makes the folder where it is missing, and takes it. Throws AgentError `denied` where another process holds it, and
+   * `config` where it cannot be made or is not for this user: what root writes there the agent could not change any more.
    */
   take(): void {
+    try {
+      mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      const message = `${this.#dir}: cannot be made (${messageOf(error)}); name another with --state`;
+      throw new AgentError('config', message, error);
+    }
     const { uid } = statSync(this.#dir);
     const own = process.geteuid?.() ?? uid;
     if (uid !== own) {

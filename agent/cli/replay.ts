@@ -1,10 +1,12 @@
 /** `vigie replay`: the whole pipeline over a recorded clip, on the clip's own clock, as fast as it goes. */
+
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
+import { modelsDir } from '../base/package-root.ts';
 import { processUsage } from '../base/process-usage.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../contract/config.ts';
@@ -43,7 +45,7 @@ export async function replay(clip: string, options: ReplayOptions): Promise<void
     const fps = options.fps === 'live' ? (config.camera?.fps ?? LIVE_FPS) : (options.fps ?? null);
     const camera = { source: `file:${resolve(clip)}`, fps, follows };
     const permit = permitReplay(config);
-    const settings = visionSettings(config, permit, { mode: 'replay', camera });
+    const settings = visionSettings(config, permit, { modelDir: modelsDir(), mode: 'replay', camera });
     await run.play(permit, { ...settings, everyFrame: options.everyFrame ?? false });
     print(
       `${options.out}: ${run.result}; in events.jsonl, tracks.txt, detections.txt, snapshots/ and summary.json`,
@@ -84,8 +86,17 @@ class ReplayRun {
     this.#log = log;
     // Media time is the only time, so that two replays of a clip say the same.
     const clock: Clock = { ...systemClock, nowMs: () => this.#atMs, wallMs: () => this.#atMs };
-    this.#flow = new AgentFlow({ config, sink: files, clock, log, boot: 'replay', clockSynced: () => true });
+    this.#flow = new AgentFlow({
+      keepSealed: undefined,
+      config,
+      sink: files,
+      clock,
+      log,
+      boot: 'replay',
+      clockSynced: () => true,
+    });
     this.#vision = new VisionProcess({
+      restraintDir: undefined,
       clock: systemClock,
       log,
       wrapper,

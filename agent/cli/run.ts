@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { type AgentError, rethrowBug } from '../base/errors.ts';
 import { type Logger, type LogLevel, makeLogger } from '../base/log.ts';
+import { modelsDir } from '../base/package-root.ts';
 import { sha256Of } from '../base/sha256.ts';
 import { configCopy } from '../config/copy.ts';
 import { keepConfig, usableConfig } from '../config/last-good.ts';
@@ -47,6 +48,7 @@ export async function run(options: RunOptions): Promise<void> {
       logsSocket: env['VIGIE_LOGS_SOCKET'],
       checks: () => checksBesideAgent(asked, state),
       configCopy: () => configCopy(asked),
+      modelDir: modelsDir(),
       masksOnDisk: () => loadConfig(asked, { env, mode: 'run', files: false }).masks,
       onUnusable: (error) => fail(error),
     });

@@ -6,8 +6,7 @@
  * LIMITS: 256 KiB of text (source.ts), PROBLEMS_MAX problems.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { packageRoot } from '../base/package-root.ts';
+import { modelsDir } from '../base/package-root.ts';
 import type { Config } from '../contract/config.ts';
 import { resolveCredentials } from './credentials.ts';
 import { crossCheck, type Use } from './cross-check.ts';
@@ -87,11 +86,9 @@ export function inspectText(text: string, options: ConfigOptions, file?: string)
   if (known.length + mistakes.length > 0) return refuse(mistakes);
   // structuredClone gives the objects their ordinary prototype; the shape has just been checked.
   const config = deepFreeze(structuredClone(data)) as Config;
-  const warnings = findWarnings(config, file, modelDir()).map(place).sort(inFileOrder);
+  const warnings = findWarnings(config, file, modelsDir()).map(place).sort(inFileOrder);
   return { config, problems: [], warnings };
 }
-
-const modelDir = (): string => join(packageRoot(), 'models');
 
 function findMistakes(data: Record<string, unknown>, { env, mode, files }: ConfigOptions): Mistake[] {
   const credentials = resolveCredentials(data, env, mode === 'run');
@@ -103,7 +100,7 @@ function findMistakes(data: Record<string, unknown>, { env, mode, files }: Confi
     ...credentials,
     ...shape,
     ...crossCheck(data, use),
-    ...checkModel(data, modelDir()),
+    ...checkModel(data, modelsDir()),
     ...((files ?? mode !== 'replay') ? checkFiles(data) : []),
   ];
   // The first mistake at a place is the most basic one; what is said of its inside says more.

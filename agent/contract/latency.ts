@@ -33,3 +33,8 @@ export class Latency {
     this.#sumMs += Math.max(0, ms);
   }
 }
+
+/** Measures one run of a stage, through `stop`. */
+export interface Stopwatch {
+  stop(): void;
+}

@@ -39,11 +39,11 @@ const TEXT_MAX = 500;
 /** What only an installed box has. */
 export interface DiagnosisSources {
   /** Of the helper that may read the system's log. */
-  readonly logsSocket?: string | undefined;
+  readonly logsSocket: string | undefined;
   /** The doctor's checks but those of camera and detector. */
-  checks?(): Promise<readonly Finding[]>;
+  readonly checks: (() => Promise<readonly Finding[]>) | undefined;
   /** The configuration as it lies on the disk, as the room may read it; throws CommandRefused. */
-  configCopy?(): ConfigCopy;
+  readonly configCopy: (() => ConfigCopy) | undefined;
 }
 
 export interface DiagnosisOptions extends DiagnosisSources {

@@ -1,16 +1,30 @@
 /** Conditions of the box that a person must mend, each an event: of storage, journal and broker. */
 import type { Condition } from '../contract/condition.ts';
 
-export interface BoxConditionSources {
+export interface BoxConditionsOptions {
   readonly outbox: { readonly refusedBy: string | undefined };
   readonly journal: { readonly downBecause: string | undefined };
   /** Undefined where no broker is configured. */
   readonly delivery:
     | { readonly state: { readonly fault: { readonly code: string; readonly message: string } | null } }
     | undefined;
+  readonly flow: { conditionsAre(conditions: readonly Condition[]): void };
 }
 
-export function boxConditions({ outbox, journal, delivery }: BoxConditionSources): Condition[] {
+export class BoxConditions {
+  readonly #options: BoxConditionsOptions;
+
+  constructor(options: BoxConditionsOptions) {
+    this.#options = options;
+  }
+
+  /** To be called often. */
+  tick(): void {
+    this.#options.flow.conditionsAre(conditionsOf(this.#options));
+  }
+}
+
+function conditionsOf({ outbox, journal, delivery }: BoxConditionsOptions): Condition[] {
   const fault = delivery?.state.fault;
   const condition = (kind: string, reason: string | undefined): Condition => ({
     kind,

@@ -69,7 +69,7 @@ export interface EvidenceQueueOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Keeps the sealed still of an event and returns why it could not; absent in replay. */
-  keepSealed?: ((event: string, sealed: SealedEvidence) => string | undefined) | undefined;
+  readonly keepSealed: ((event: string, sealed: SealedEvidence) => string | undefined) | undefined;
 }
 
 export class EvidenceQueue {

@@ -1,6 +1,7 @@
 /** What is measured on the way of a frame and of an event through the agent, for a person at the box. */
 import type { Clock } from '../base/clock.ts';
 import type { VigieEvent } from '../contract/event.ts';
+import type { Stopwatch } from '../contract/latency.ts';
 import type { EvidenceRequest } from '../contract/link.ts';
 import type { Lane } from '../contract/outbox.ts';
 import { Latencies } from './latencies.ts';
@@ -15,10 +16,10 @@ export class Activity {
     this.recent = new RecentEvents(clock);
   }
 
-  /** Takes the time of what the rules make of a frame. */
-  judging<T>(judge: () => T): T {
+  /** The rules begin to judge a frame. */
+  judging(): Stopwatch {
     this.recent.frame();
-    return this.latencies.timed('rules', judge);
+    return this.latencies.begin('rules');
   }
 
   /** Vision was asked for these pictures. */
@@ -31,9 +32,9 @@ export class Activity {
     this.latencies.answered(request);
   }
 
-  /** Takes the time of an acceptance. */
-  committing<T>(commit: () => T): T {
-    return this.latencies.timed('commit', commit);
+  /** An acceptance begins. */
+  committing(): Stopwatch {
+    return this.latencies.begin('commit');
   }
 
   /** The event has been accepted. */

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { VigieEvent } from '../contract/event.ts';
-import { Latency, type LatencyCounts } from '../contract/latency.ts';
+import { Latency, type LatencyCounts, type Stopwatch } from '../contract/latency.ts';
 import type { Lane } from '../contract/outbox.ts';
 
 export const AGENT_STAGES = ['rules', 'snapshot', 'commit'] as const;
@@ -27,7 +27,8 @@ export class Latencies {
   readonly #askedMs = new Map<number, number>();
   /** When the frame of an event was captured, monotonic, by lane and number. */
   readonly #capturedMs = new Map<string, number>();
-  #innerMs = 0;
+  /** Of all stages so far. */
+  #bookedMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -42,18 +43,17 @@ export class Latencies {
     return this.#puback.counts;
   }
 
-  /** Books the time of `work` less that of stages within it. */
-  timed<T>(stage: AgentStage, work: () => T): T {
+  /** Starts to measure a stage; what stages within it take is not booked to it. */
+  begin(stage: AgentStage): Stopwatch {
     const beganMs = performance.now();
-    const outerMs = this.#innerMs;
-    this.#innerMs = 0;
-    try {
-      return work();
-    } finally {
-      const tookMs = performance.now() - beganMs;
-      this.#stages[stage].observe(tookMs - this.#innerMs);
-      this.#innerMs = outerMs + tookMs;
-    }
+    const bookedMs = this.#bookedMs;
+    return {
+      stop: () => {
+        const tookMs = performance.now() - beganMs;
+        this.#stages[stage].observe(tookMs - (this.#bookedMs - bookedMs));
+        this.#bookedMs = bookedMs + tookMs;
+      },
+    };
   }
 
   /** Vision was asked for this picture. */

@@ -92,6 +92,7 @@ export class Delivery {
   /** The refusal that was told last, while it stands. */
   #refusal: DeliveryError | undefined;
   #sessions = 0;
+  #sessionsTaken = 0;
   /** Aborts when the credentials shall be read anew, and at the stop. */
   #renewal = new AbortController();
   #wakeAsked = false;
@@ -132,9 +133,11 @@ export class Delivery {
     };
   }
 
-  /** Connections that were opened since the start. */
-  get connections(): number {
-    return this.#sessions;
+  /** Whether a connection was opened since the last call, and is open: the broker may know nothing. */
+  takeOpened(): boolean {
+    if (this.#phase !== 'online' || this.#sessions === this.#sessionsTaken) return false;
+    this.#sessionsTaken = this.#sessions;
+    return true;
   }
 
   /**

@@ -16,7 +16,7 @@ export class DeliveryError extends AgentError {
     code: DeliveryFaultCode,
     reason: string,
     fix: string,
-    from?: { cause?: unknown; reasonCode?: number },
+    from?: { cause?: unknown; reasonCode?: number | undefined },
   ) {
     super(KINDS[code], `${reason}; ${fix}`, from?.cause);
     this.code = code;
@@ -162,8 +162,8 @@ export function deliveryError(error: unknown, url: string): DeliveryError {
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const [fault, what, fix] = explain(code, url.startsWith('mqtts:'), messageOf(error));
-  const reasonCode = typeof code === 'number' ? { reasonCode: code } : {};
-  return new DeliveryError(fault, `broker ${where}: ${what}`, fix, { cause: error, ...reasonCode });
+  const reasonCode = typeof code === 'number' ? code : undefined;
+  return new DeliveryError(fault, `broker ${where}: ${what}`, fix, { cause: error, reasonCode });
 }
 
 /** From a reason code that the broker sent. */

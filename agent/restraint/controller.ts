@@ -36,12 +36,11 @@ import type { CapturePermit, Ruling } from '../contract/permit.ts';
 import type { Retention } from '../contract/retention.ts';
 import { Authority } from './authority.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
-import { permitUnder } from './permit.ts';
 import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
 import { openResume } from './resume.ts';
 import { type LinkedJournal, RootLink } from './root-link.ts';
 import type { RootRecord } from './root-record.ts';
-import { isSame, orderEntry, type Ruled, reportOf, statementOf } from './ruling.ts';
+import { isSame, orderEntry, type Ruled, reportOf, rulingOf, statementOf } from './ruling.ts';
 import { SuspensionRecords, type SuspensionRecordsOptions } from './suspension-records.ts';
 
 const LOAD_EVERY_MS = 60_000;
@@ -127,8 +126,10 @@ export class RestraintController {
     this.#root.load();
   }
 
-  start(): void {
+  /** Resolves when vision has been started, or may not be. */
+  async start(): Promise<void> {
     this.tick();
+    await this.settled();
   }
 
   /** Resolves when what was ruled so far has been carried out. */
@@ -268,7 +269,12 @@ export class RestraintController {
   }
 
   #look(): void {
-    const found = this.#rule();
+    const found = rulingOf({
+      suspension: this.#suspension.state(),
+      held: this.#authority.now(),
+      journalWritable: this.#options.journal.writable,
+      rootFault: this.#root.fault,
+    });
     if (this.#ruled !== undefined && isSame(this.#ruled, found)) return;
     const since = found.mode === this.#ruled?.mode && found.since === '' ? this.#ruled.since : found.since;
     const ruled = { ...found, since: since === '' ? this.#now() : since };
@@ -318,37 +324,6 @@ export class RestraintController {
       rethrowBug(error);
       this.#failed(error.message);
     }
-  }
-
-  /** `since` is empty where it began just now. */
-  #rule(): Ruled {
-    const { journal } = this.#options;
-    const { suspended, id, since, reason, by } = this.#suspension.state();
-    const held = this.#authority.now();
-    const [authorisation, sha256, coverage] =
-      'reason' in held ? [undefined, undefined, []] : [held.content, held.sha256, held.coverage];
-    const refused = new Map(
-      coverage.flatMap(({ rule, reason: why }): [string, string][] =>
-        why === undefined ? [] : [[rule, why]],
-      ),
-    );
-    const base = { authorisation, sha256, coverage, refused };
-    if (suspended) {
-      const suspension = { suspension: id, by, since: since ?? '' };
-      return { ...base, ...suspension, mode: 'suspended', reason, permit: undefined };
-    }
-    const own = { ...base, suspension: null, by: null, since: '' };
-    const unauthorised = (why: string): Ruled => ({
-      ...own,
-      mode: 'unauthorised',
-      reason: why.slice(0, TEXT_MAX),
-      permit: undefined,
-    });
-    if ('reason' in held) return unauthorised(held.reason);
-    if (!journal.writable) return unauthorised('journal-down: what could not be proved is not done');
-    const fault = this.#root.fault;
-    if (fault !== undefined) return unauthorised(fault);
-    return { ...own, mode: 'active', reason: null, permit: permitUnder(held.order, coverage) };
   }
 
   #statement() {

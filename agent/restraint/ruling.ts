@@ -1,10 +1,13 @@
-/** A ruling with what it rests on, and how it is told. */
+/** Rules on whether the box looks, from what holds now, and tells the ruling. */
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { FramesReport } from '../contract/health.ts';
 import type { JournalEntry } from '../contract/journal.ts';
 import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
+import type { SuspensionState } from '../contract/suspension.ts';
 import type { Coverage } from './authorisation.ts';
+import type { Refused, Signed } from './orders.ts';
+import { permitUnder } from './permit.ts';
 
 const TEXT_MAX = 500;
 
@@ -15,6 +18,38 @@ export interface Ruled extends Ruling {
   readonly authorisation: Authorisation | undefined;
   readonly sha256: string | undefined;
   readonly coverage: readonly Coverage[];
+}
+
+export interface Grounds {
+  readonly suspension: SuspensionState;
+  /** The order in force, or why none is. */
+  readonly held: Signed | Refused;
+  /** Where nothing can be proved, nothing is done. */
+  readonly journalWritable: boolean;
+  /** Why root's record cannot be kept; undefined where it can, or in a plain run. */
+  readonly rootFault: string | undefined;
+}
+
+/** Suspension first, then the order, then what proves it. `since` is empty where it began just now. */
+export function rulingOf({ suspension, held, journalWritable, rootFault }: Grounds): Ruled {
+  const { suspended, id, since, reason, by } = suspension;
+  const [authorisation, sha256, coverage] =
+    'reason' in held ? [undefined, undefined, []] : [held.content, held.sha256, held.coverage];
+  const refused = new Map(
+    coverage.flatMap(({ rule, reason: why }): [string, string][] => (why === undefined ? [] : [[rule, why]])),
+  );
+  const base = { authorisation, sha256, coverage, refused, permit: undefined };
+  if (suspended) return { ...base, suspension: id, by, since: since ?? '', mode: 'suspended', reason };
+  const own = { ...base, suspension: null, by: null, since: '' };
+  const unauthorised = (why: string): Ruled => ({
+    ...own,
+    mode: 'unauthorised',
+    reason: why.slice(0, TEXT_MAX),
+  });
+  if ('reason' in held) return unauthorised(held.reason);
+  if (!journalWritable) return unauthorised('journal-down: what could not be proved is not done');
+  if (rootFault !== undefined) return unauthorised(rootFault);
+  return { ...own, mode: 'active', reason: null, permit: permitUnder(held.order, coverage) };
 }
 
 /** Reasons of time hold the time, which is no change. */

@@ -23,7 +23,7 @@ export interface KeepAliveOptions {
   /** Asked for at the start of each life. */
   settings(permit: CapturePermit): VisionSettings;
   readonly socketPath?: string | undefined;
-  readonly restraintDir?: string | undefined;
+  readonly restraintDir: string | undefined;
   onMessage(received: ReceivedFromVision): void;
   /** Vision ended without being asked. */
   onEnd(exit: VisionExit): void;

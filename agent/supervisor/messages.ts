@@ -1,6 +1,7 @@
 /** What vision says, and what the agent does about it: observations go to the rules, states of camera and detector become events. */
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { Stopwatch } from '../contract/latency.ts';
 import type { EvidenceRequest, FromVision, Received, ToVision } from '../contract/link.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { CameraView } from './camera-view.ts';
@@ -31,7 +32,7 @@ export interface VisionMessagesOptions {
   readonly flow: VisionReceiver;
   /** How long the agent's own part takes. */
   readonly view: {
-    judging<T>(judge: () => T): T;
+    judging(): Stopwatch;
     asked(requests: readonly EvidenceRequest[]): void;
     answered(request: number): void;
   };
@@ -120,7 +121,9 @@ export class VisionMessages {
   #frame(observation: Observation): void {
     const { flow, view, accuracy, cameraView, trackLog, send } = this.#options;
     this.#framesSeen += 1;
-    const { evidence } = view.judging(() => flow.observe(observation));
+    const judging = view.judging();
+    const { evidence } = flow.observe(observation);
+    judging.stop();
     view.asked(evidence);
     trackLog.observe(observation);
     accuracy.sees(!flow.blind);

@@ -23,8 +23,8 @@ export interface VisionSupervisorOptions
     Pick<VisionMessagesOptions, 'view' | 'accuracy' | 'onUnusable'> {
   readonly config: Config;
   readonly camera: CameraConfig;
-  /** Folder of the model cards, where it is not the package's own. */
-  readonly modelDir?: string | undefined;
+  /** Folder of the model cards. */
+  readonly modelDir: string;
   /** Activation socket of the vision unit; without it vision is spawned. */
   readonly socketPath: string | undefined;
   /** Where a spawned vision finds whose orders count. */
@@ -53,23 +53,46 @@ export class VisionSupervisor {
 
   constructor(options: VisionSupervisorOptions) {
     this.#options = options;
-    const { flow, journal } = options;
+    const { camera, clock, log, flow, journal } = options;
     const send = (message: ToVision): boolean => this.#vision.send(message);
-    const enter = journal.enter.bind(journal);
-    this.#cameraView = new CameraView({ ...options, send, enter });
-    const onShed = (active: boolean, cause: object): void => flow.condition('load-shed', active, cause);
-    this.#load = new LoadControl({ ...options, send, onShed });
-    this.#previews = new PreviewRequests({ clock: options.clock, send });
-    this.#connection = new CameraConnection(options);
-    const hearers = {
+    this.#cameraView = new CameraView({
+      stateDir: options.stateDir,
+      clock,
+      log,
+      snapshotsDays: () => options.snapshotsDays(),
+      trackLog: options.trackLog,
+      send,
+      enter: (entry) => journal.enter(entry),
+    });
+    this.#load = new LoadControl({
+      clock,
+      log,
+      heatSteps: (nowMs) => options.heatSteps(nowMs),
+      send,
+      onShed: (active, cause) => flow.condition('load-shed', active, cause),
+    });
+    this.#previews = new PreviewRequests({ clock, send });
+    this.#connection = new CameraConnection({ camera, journal });
+    this.#messages = new VisionMessages({
+      log,
+      status: options.status,
       cameraView: this.#cameraView,
       load: this.#load,
       previews: this.#previews,
+      flow,
+      view: options.view,
+      trackLog: options.trackLog,
+      accuracy: options.accuracy,
+      journal,
       connection: this.#connection,
-    };
-    this.#messages = new VisionMessages({ ...options, ...hearers, send });
+      send,
+      onUnusable: (error) => options.onUnusable(error),
+    });
     this.#vision = new VisionKeepAlive({
-      ...options,
+      clock,
+      log,
+      socketPath: options.socketPath,
+      restraintDir: options.restraintDir,
       settings: (permit) => this.#settings(permit),
       onMessage: (received) => this.#messages.hear(received),
       onEnd: () => this.#messages.gone(),
@@ -127,8 +150,7 @@ export class VisionSupervisor {
 
   #permitted(permit: CapturePermit): VisionSettings {
     const { config, camera, modelDir } = this.#options;
-    const settings = visionSettings(config, permit, { mode: 'live', camera: { ...camera, follows: true } });
-    return modelDir === undefined ? settings : { ...settings, modelDir };
+    return visionSettings(config, permit, { mode: 'live', camera: { ...camera, follows: true }, modelDir });
   }
 
   /** For a life of vision, with what was known before. */

@@ -40,8 +40,8 @@ export interface VisionProcessOptions {
   onExit(exit: VisionExit): void;
   /** Path of an activation socket; without it the process is spawned. */
   readonly socketPath?: string | undefined;
-  /** Where a spawned process finds whose orders count; absent for recorded clips. */
-  readonly restraintDir?: string | undefined;
+  /** Where a spawned process finds whose orders count; undefined for recorded clips. */
+  readonly restraintDir: string | undefined;
   /** Put before the command, for tracing in tests. */
   readonly wrapper?: readonly string[];
 }

@@ -1,19 +1,17 @@
 /** The part of the configuration that vision gets to see: no key, no broker. */
-import { join } from 'node:path';
-import { packageRoot } from '../base/package-root.ts';
 import type { Config } from '../contract/config.ts';
 import type { VisionSettings } from '../contract/link.ts';
 import { PLACE_TOLERANCE } from '../contract/observation.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 
-export type VisionSource = Pick<VisionSettings, 'mode' | 'camera'>;
+export type VisionSource = Pick<VisionSettings, 'mode' | 'camera' | 'modelDir'>;
 
 /** Only what the permitted rules need is observed. */
 export function visionSettings(
   config: Config,
   permit: CapturePermit,
-  { mode, camera }: VisionSource,
+  { mode, camera, modelDir }: VisionSource,
 ): VisionSettings {
   const { detector, zones, lines, masks, timeZone, groundPlane } = config;
   const rules = config.rules.filter(({ id }) => permit.rules.has(id));
@@ -22,7 +20,7 @@ export function visionSettings(
     mode,
     camera,
     detector,
-    modelDir: join(packageRoot(), 'models'),
+    modelDir,
     zones,
     lines,
     masks,

@@ -40,10 +40,10 @@ type Told = { readonly status: LocalStatus; readonly findings: readonly Finding[
 export interface TechnicianPageOptions {
   readonly config: Config;
   /** Of the file that the agent has read, hex; undefined: it is not told. */
-  readonly configSha256?: string | undefined;
+  readonly configSha256: string | undefined;
   readonly stateDir: string;
   /** Where the service listens; in the state folder of a plain run. */
-  readonly pageSocket?: string | undefined;
+  readonly pageSocket: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly restraint: { readonly ruled: RuledOrder | undefined };
@@ -59,7 +59,7 @@ export interface TechnicianPageOptions {
   readonly view: { told(language: Language): Told };
   isOn(rule: RuleConfig): boolean;
   /** Masks of the configuration as it lies on the disk. Throws AgentError where they cannot be read. */
-  masksOnDisk?: (() => readonly MaskConfig[]) | undefined;
+  masksOnDisk(): readonly MaskConfig[];
 }
 
 export class TechnicianPage {
@@ -75,13 +75,17 @@ export class TechnicianPage {
     this.#options = options;
     const { config, stateDir, pageSocket, clock, log, accuracy, masksOnDisk } = options;
     const { masks: running, timeZone } = config;
-    this.#masks = new Masks({ running, onDisk: masksOnDisk ?? (() => running), clock });
+    this.#masks = new Masks({ running, onDisk: masksOnDisk, clock });
     this.#use = new PreviewUse({ file: join(stateDir, USE_FILE), timeZone, clock, log });
     const { isOn } = options;
     this.#walk = new Walk({ clock, isOn, walkTest: (test) => accuracy.walkTest(test) });
     this.#preview = new Preview({
-      ...options,
+      clock,
       use: this.#use,
+      journal: options.journal,
+      flow: options.flow,
+      supervisor: options.supervisor,
+      status: options.status,
       order: () => options.restraint.ruled?.authorisation?.order,
       forbidden: () => this.#forbidden(),
     });

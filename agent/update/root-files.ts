@@ -66,11 +66,11 @@ class Watched<T> {
 
 export interface RootSources {
   /** Where root says what it does; absent: root's program is not installed. */
-  readonly updateDir?: string | undefined;
+  readonly updateDir: string | undefined;
   /** The configuration that was asked for, which root changes as the room orders. */
-  readonly orderedFile?: string | undefined;
+  readonly orderedFile: string | undefined;
   /** The same as the room may read it; throws AgentError. */
-  configCopy?(): ConfigCopy;
+  readonly configCopy: (() => ConfigCopy) | undefined;
 }
 
 export interface RootFilesOptions extends RootSources {

@@ -69,9 +69,8 @@ export class Updates {
       keys: config.commands.keys,
       wallMs: () => clock.wallMs(),
     };
-    const order = { reader, stateDir, clock, log };
-    this.#update = new RoomOrder({ ...order, kind: 'update' });
-    this.#configure = new RoomOrder({ ...order, kind: 'configure' });
+    this.#update = new RoomOrder({ kind: 'update', reader, stateDir, clock, log });
+    this.#configure = new RoomOrder({ kind: 'configure', reader, stateDir, clock, log });
     this.#files = new RootFiles(options);
     this.#progress = new Progress(options);
   }

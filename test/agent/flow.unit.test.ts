@@ -29,6 +29,7 @@ function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
   const { events } = kept;
   const made = new AgentFlow({
+    keepSealed: undefined,
     config: {
       site: 'site',
       box: 'box',

@@ -17,7 +17,7 @@ void t.test('members that a newer program of root’s has added are left out', (
   writeFileSync(join(updateDir, STATUS_FILE), JSON.stringify(newer));
   const line = JSON.stringify({ ...JSON.parse(releaseRecord(1, 'confirmed')), colour: 'blue' });
   writeFileSync(join(updateDir, HISTORY_FILE), `${line}\n`);
-  const files = new RootFiles({ updateDir, log: SILENT });
+  const files = new RootFiles({ orderedFile: undefined, configCopy: undefined, updateDir, log: SILENT });
   files.look();
   t.strictSame(files.status, said, 'and nothing else is');
   t.strictSame(files.history, [JSON.parse(releaseRecord(1, 'confirmed'))]);
@@ -33,7 +33,7 @@ void t.test('what is no status says nothing, in one line', (t) => {
   const updateDir = scratch(t);
   for (const text of ['', '{', '[]', '{"version":2}', status('running', 1)]) {
     writeFileSync(join(updateDir, STATUS_FILE), text);
-    const files = new RootFiles({ updateDir, log: SILENT });
+    const files = new RootFiles({ orderedFile: undefined, configCopy: undefined, updateDir, log: SILENT });
     files.look();
     t.equal(files.status, undefined, text.slice(0, 20));
     t.equal(files.unreadable, 1);

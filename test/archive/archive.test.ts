@@ -242,16 +242,16 @@ void t.test('what the outbox has accepted is in the archive, whatever happened i
   for (let i = 0; i < 250; i += 1) lost.accept({ ...event, id: `lost-${i}` }, [], {});
   const second = make(t, join(dir, 'archive.db'), { clock, boot: 'boot-2' });
   t.equal(figure(second.archive, 'archive_events'), 1);
-  accepting(outbox, second.archive).takeOver();
+  accepting(outbox, second.archive).completeAccepted();
   t.equal(figure(second.archive, 'archive_events'), 251, 'taken from the outbox');
-  accepting(outbox, second.archive).takeOver();
+  accepting(outbox, second.archive).completeAccepted();
   t.equal(figure(second.archive, 'archive_added'), 250, 'once');
   await second.archive.stop();
 
   writeFileSync(join(dir, 'archive.db'), 'damaged'.repeat(4000));
   const third = make(t, join(dir, 'archive.db'), { clock });
   t.ok(existsSync(join(dir, 'archive.db.damaged')), 'a damaged file is moved aside');
-  accepting(outbox, third.archive).takeOver();
+  accepting(outbox, third.archive).completeAccepted();
   t.equal(figure(third.archive, 'archive_events'), 251, 'and what the outbox still has is there again');
   utimesSync(join(dir, 'archive.db.damaged'), clock.epochMs / 1000, clock.epochMs / 1000);
   third.pass(29 * DAY_MS);
@@ -288,7 +288,7 @@ void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, 
   clock.epochMs = Date.now();
   const { archive } = make(t, join(dir, 'archive.db'), { clock, limitMiB: 16 });
   const added = figure(archive, 'archive_added');
-  accepting(outbox, archive).takeOver();
+  accepting(outbox, archive).completeAccepted();
   const found = new Set<string>();
   const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
   for (let cursor: string | undefined = ''; cursor !== undefined; ) {

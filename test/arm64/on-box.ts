@@ -6,8 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { packageRoot } from '../../agent/base/package-root.ts';
+import { modelsDir } from '../../agent/base/package-root.ts';
 import { chooseDecoders, installedElements } from '../../agent/vision/camera/presets.ts';
 import { readCard, readModel } from '../../agent/vision/detect/card.ts';
 import { loadRuntime, Session } from '../../agent/vision/detect/onnxruntime.ts';
@@ -25,7 +24,7 @@ const decoded = execFileSync(
   { maxBuffer: 1_000_000_000 },
 );
 
-const models = join(packageRoot(), 'models');
+const models = modelsDir();
 const card = await readCard(models, MODEL);
 const session = await Session.open(await loadRuntime(), {
   bytes: await readModel(models, card),

@@ -103,6 +103,7 @@ t.test('the clock steps under vision: media time goes on as it was', { skip: noF
   const clock = steppable(scratch(t));
   const seen: Observation[] = [];
   const vision = new VisionProcess({
+    restraintDir: undefined,
     clock: systemClock,
     log: SILENT,
     wrapper: ['env', ...clock.env],

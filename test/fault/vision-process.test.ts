@@ -38,6 +38,7 @@ t.test('vision comes back within 2 s after it was killed, by SIGKILL and by SIGS
   const messages = new Messages();
   const ends: string[] = [];
   const vision = new VisionKeepAlive({
+    restraintDir: undefined,
     clock: systemClock,
     log,
     settings: () => SETTINGS,
@@ -73,6 +74,7 @@ t.test('five ends within a minute are reported as a loop, once', async (t) => {
   const messages = new Messages();
   const loops: boolean[] = [];
   const vision = new VisionKeepAlive({
+    restraintDir: undefined,
     // No delay between lives: the loop is what is tested here, not the backoff.
     clock: { ...systemClock, sleep: async () => undefined },
     log,
@@ -97,6 +99,7 @@ t.test('a broken detector is one clear message, and no snapshot is made', async 
   const messages = new Messages();
   const gone = new Promise<number | null>((resolve) => {
     const vision = new VisionProcess({
+      restraintDir: undefined,
       clock: systemClock,
       log,
       onMessage: messages.take,
@@ -126,6 +129,7 @@ t.test('no telemetry: no machine id, no Microsoft cache, no DNS, no socket', { s
   const messages = new Messages();
   const exited = new Promise<void>((resolve) => {
     const vision = new VisionProcess({
+      restraintDir: undefined,
       clock: systemClock,
       log,
       wrapper: ['strace', '-f', '-qq', '-e', 'trace=%file,%network', '-o', trace],
@@ -176,6 +180,7 @@ async function runningVision(
 ): Promise<{ pid: number; messages: Messages }> {
   const messages = new Messages();
   const vision = new VisionProcess({
+    restraintDir: undefined,
     clock: systemClock,
     log,
     wrapper,

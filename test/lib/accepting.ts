@@ -2,26 +2,27 @@
 import type { EventArchive } from '../../agent/archive/archive.ts';
 import type { EventSink } from '../../agent/contract/event-sink.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
-import { type Acceptance, acceptInto, takeOver } from '../../agent/flow.ts';
+import { type Acceptance, acceptInto, completeAccepted } from '../../agent/flow.ts';
+import type { DurableOutbox } from '../../agent/outbox/outbox.ts';
 import { BOX, SITE } from './room.ts';
 
 const nothing = (): void => undefined;
 
 export function accepting(
-  outbox: Outbox,
+  outbox: Outbox & Pick<DurableOutbox, 'knownThrough'>,
   archive: Pick<EventArchive, 'add' | 'progress'>,
-): EventSink & { takeOver(): void } {
+): EventSink & { completeAccepted(): void } {
   const parts: Acceptance = {
     site: SITE,
     box: BOX,
     outbox,
     archive,
-    journal: { event: nothing },
+    journal: { event: nothing, newestAlert: () => 0 },
     accuracy: { note: nothing },
     delivery: undefined,
     bridges: { accepted: nothing },
-    view: { committing: (commit) => commit(), accepted: nothing },
+    view: { committing: () => ({ stop: nothing }), accepted: nothing },
     snapshotsDays: () => 7,
   };
-  return { ...acceptInto(parts), takeOver: () => takeOver(parts) };
+  return { ...acceptInto(parts), completeAccepted: () => completeAccepted(parts) };
 }

@@ -1,9 +1,11 @@
 /** Whole agents, and the configurations of tests. */
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
+import { modelsDir } from '../../agent/base/package-root.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import type { Config } from '../../agent/contract/config.ts';
-import { Agent, type AgentOptions } from '../../agent/main.ts';
+import { Agent } from '../../agent/main.ts';
+import type { AgentOptions } from '../../agent/parts.ts';
 import { authorised } from './authority.ts';
 import { SILENT } from './outbox.ts';
 
@@ -17,6 +19,22 @@ export function configOf(content: object, mode: 'run' | 'replay' = 'run'): Confi
   return config;
 }
 
+/** Nothing that only an installed box has. */
+const PLAIN_RUN = {
+  configFile: undefined,
+  configSha256: undefined,
+  configRefused: undefined,
+  rootRecord: undefined,
+  visionSocket: undefined,
+  pageSocket: undefined,
+  logsSocket: undefined,
+  checks: undefined,
+  configCopy: undefined,
+  updateDir: undefined,
+  orderedFile: undefined,
+  modelDir: modelsDir(),
+} satisfies Partial<AgentOptions>;
+
 /** Authorised by `authorised` unless its configuration names an authorisation. Not started yet, and stopped with the test; that its camera cannot work fails the test unless `more` says otherwise. */
 export function makeAgent(
   t: Test,
@@ -25,10 +43,12 @@ export function makeAgent(
   more: Partial<AgentOptions> = {},
 ): Agent {
   const agent = new Agent({
+    ...PLAIN_RUN,
     config: config.authorisation === undefined ? authorised(config, `${stateDir}.order`) : config,
     stateDir,
     clock: systemClock,
     log: SILENT,
+    masksOnDisk: () => config.masks,
     onUnusable: (error) => t.fail(error.message),
     ...more,
   });

@@ -24,7 +24,7 @@ const archive = new EventArchive({
 const sink = accepting(outbox, archive);
 outbox.start();
 archive.start();
-sink.takeOver();
+sink.completeAccepted();
 for (let i = 0; ; i += 1) {
   const { sequence: _, ...event } = eventAt(Date.now(), { id: `${boot}-${i}` });
   sink.accept(event, [], {});

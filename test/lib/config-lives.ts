@@ -82,7 +82,15 @@ export function live(
     trackStatus: new TrackLogStatus(),
   });
   const kept = new KeptNotes();
-  const flow = new AgentFlow({ config, sink: kept, clock, log: SILENT, boot: 'b', clockSynced: () => true });
+  const flow = new AgentFlow({
+    keepSealed: undefined,
+    config,
+    sink: kept,
+    clock,
+    log: SILENT,
+    boot: 'b',
+    clockSynced: () => true,
+  });
   flow.start(kept);
   const before = existsSync(join(stateDir, 'journal/contents')) ? contentsIn(stateDir).length : 0;
   recorder.start();

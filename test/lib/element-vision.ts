@@ -84,6 +84,7 @@ export class ElementVision {
       ...over,
     };
     this.vision = new VisionKeepAlive({
+      restraintDir: undefined,
       clock: systemClock,
       log: SILENT,
       settings: () => settings,

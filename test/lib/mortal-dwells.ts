@@ -47,6 +47,7 @@ const wall = (): number => Number(wallMs) + atMs - beganMs;
 const { outbox } = makeOutbox(file, { boot, limitMiB: 16 });
 outbox.start();
 const flow = new AgentFlow({
+  keepSealed: undefined,
   config: { site: 'site', box: 'box', rules, timeZone: 'Europe/Paris', holidays: [], alertsPerHour: 60 },
   sink: accepting(outbox, { add: () => undefined, progress: () => 0 }),
   clock: { nowMs: () => atMs, wallMs: wall, sleep: () => Promise.reject(new Error('nobody sleeps here')) },

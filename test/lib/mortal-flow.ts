@@ -89,6 +89,7 @@ const { outbox } = makeOutbox(file, { boot, limitMiB: 16 });
 outbox.start();
 const nothing = { add: () => undefined, progress: () => 0 };
 const flow = new AgentFlow({
+  keepSealed: undefined,
   config: {
     site: 'site',
     box: 'box',

@@ -2,8 +2,10 @@
  * One pass over a labelled film for many shakes of the detector's outputs: each frame is decoded once and seen by the
  * graph once, and every shake has a tracker, an observer and rules of its own, composed as agent/vision/flow.ts does.
  */
+
 import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
+import { modelsDir } from '../../agent/base/package-root.ts';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import { GroundPlane } from '../../agent/contract/ground-plane.ts';
 import type { VisionSettings } from '../../agent/contract/link.ts';
@@ -31,6 +33,7 @@ export async function playShaken(
 ): Promise<UnnumberedEvent[][]> {
   const config = configOf(label.config, 'replay');
   const settings = visionSettings(config, permitReplay(config), {
+    modelDir: modelsDir(),
     mode: 'replay',
     camera: { source: `file:${label.clipPath}`, fps: null },
   });
@@ -92,6 +95,7 @@ class ShakenBox {
     this.#observer = new Observer(settings);
     this.#regions = settings.regions;
     this.#flow = new AgentFlow({
+      keepSealed: undefined,
       config,
       sink: { accept: (event) => this.#events.push(event), remember: () => undefined },
       clock: { ...systemClock, nowMs: () => this.#atMs, wallMs: () => this.#atMs },

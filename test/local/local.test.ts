@@ -19,11 +19,13 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { LATENCY_BOUNDS_MS, Latency } from '../../agent/contract/latency.ts';
 import { LOCAL_SOCKET, LocalStatus, METRICS_PATH, STATUS_PATH } from '../../agent/contract/local-status.ts';
+import { acceptInto } from '../../agent/flow.ts';
 import { Latencies } from '../../agent/local/latencies.ts';
 import { LocalServer } from '../../agent/local/local-server.ts';
 import { counterMetric } from '../../agent/local/metrics.ts';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
+import { eventText } from '../lib/events.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { BOX, makeRoom, type Room, SITE, until } from '../lib/room.ts';
@@ -425,14 +427,35 @@ t.test('latencies: stages within stages, and the way to the broker', async (t) =
     const untilMs = performance.now() + ms;
     while (performance.now() < untilMs);
   };
-  latencies.timed('rules', () => latencies.timed('commit', () => busy(30)));
+  const judging = latencies.begin('rules');
+  const committing = latencies.begin('commit');
+  busy(30);
+  committing.stop();
+  judging.stop();
   const { rules, commit } = latencies.stages;
   t.ok(commit.sumMs >= 30 && rules.sumMs < commit.sumMs, 'the commit is not booked on the rules as well');
-  t.throws(() =>
-    latencies.timed('commit', () => {
-      throw new AgentError('exhausted', 'full');
-    }),
-  );
+  const full = new AgentError('exhausted', 'full');
+  const nothing = (): void => undefined;
+  const sink = acceptInto({
+    site: SITE,
+    box: BOX,
+    outbox: {
+      append: () => {
+        throw full;
+      },
+      peek: () => [],
+      knownThrough: nothing,
+    },
+    archive: { add: nothing, progress: () => undefined },
+    journal: { event: nothing, newestAlert: () => 0 },
+    accuracy: { note: nothing },
+    delivery: undefined,
+    bridges: { accepted: nothing },
+    view: { committing: () => latencies.begin('commit'), accepted: nothing },
+    snapshotsDays: () => 7,
+  });
+  const alert = JSON.parse(eventText({ id: 'full', seq: 1 }));
+  t.throws(() => sink.accept(alert, [], {}), full);
   t.equal(
     latencies.stages.commit.counts.reduce((a, b) => a + b),
     2,

@@ -2,11 +2,13 @@
  * The booted box under attack by its own agent's user, who may write the state folder, hold vision's link and ask root's
  * record: what restrains the box stands, and what was put back, cut or removed is told.
  */
+
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
+import { modelsDir } from '../../agent/base/package-root.ts';
 import { loadConfig } from '../../agent/config/load.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { LOGS_SOCKET, LogsResult } from '../../agent/contract/diagnosis.ts';
@@ -133,7 +135,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     if (camera === undefined) throw new Error('the box has a camera');
     const permit = permitReplay(config);
     const settings = {
-      ...visionSettings(config, permit, { mode: 'live', camera }),
+      ...visionSettings(config, permit, { modelDir: modelsDir(), mode: 'live', camera }),
       modelDir: '/usr/lib/vigie/current/models',
     };
     const order = container.read('/etc/vigie/authorisation.dsse.json');
@@ -207,7 +209,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     const { camera } = config;
     if (camera === undefined) throw new Error('the box has a camera');
     const settings = {
-      ...visionSettings(config, permitReplay(config), { mode: 'live', camera }),
+      ...visionSettings(config, permitReplay(config), { modelDir: modelsDir(), mode: 'live', camera }),
       modelDir: '/usr/lib/vigie/current/models',
     };
     const order = container.read('/etc/vigie/authorisation.dsse.json');

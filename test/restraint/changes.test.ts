@@ -235,6 +235,7 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
   const start = () => {
     const steady = new SteadyClock(clock, () => synced);
     const flow = new AgentFlow({
+      keepSealed: undefined,
       config: boxWith(),
       sink: kept,
       clock,

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { AgentError } from '../../agent/base/errors.ts';
 import type { Logger } from '../../agent/base/log.ts';
-import { packageRoot } from '../../agent/base/package-root.ts';
+import { modelsDir, packageRoot } from '../../agent/base/package-root.ts';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
 import { iou, type SizePx, type XyxyPx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
@@ -16,7 +16,7 @@ import { Detector } from '../../agent/vision/detect/detector.ts';
 import { constantModel, type Output } from '../lib/onnx.ts';
 import { scratch } from '../lib/paths.ts';
 
-const MODELS = join(packageRoot(), 'models');
+const MODELS = modelsDir();
 const FIXTURES = join(packageRoot(), 'test', 'fixtures');
 const CLIP = join(packageRoot(), '.cache', 'vtest.avi');
 const WITH_CLIP = { skip: existsSync(CLIP) ? false : `${CLIP} is absent: scripts/setup fetches it` };

@@ -91,6 +91,7 @@ async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
   let framesHeld = -1;
   await new Promise<void>((resolve, reject) => {
     const vision = new VisionProcess({
+      restraintDir: undefined,
       clock: systemClock,
       log,
       onMessage: ({ message }) => {

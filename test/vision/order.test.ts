@@ -275,6 +275,7 @@ t.test('the process itself, by whoever starts it and holds its link', async (t) 
     const said: { kind: string; message?: string }[] = [];
     let over = false;
     const vision = new VisionProcess({
+      restraintDir: undefined,
       clock: systemClock,
       log: SILENT,
       onMessage: ({ message }) => said.push(message),

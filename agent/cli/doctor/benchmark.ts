@@ -3,6 +3,7 @@
  * here and holds nobody; with it, decoder, detector and the whole trip of a frame are timed, and the board's heat
  * before and after is read.
  */
+
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
@@ -11,7 +12,7 @@ import { promisify } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { makeLogger } from '../../base/log.ts';
-import { programVersion } from '../../base/package-root.ts';
+import { modelsDir, programVersion } from '../../base/package-root.ts';
 import type { Config } from '../../contract/config.ts';
 import { temperatureC } from '../../health/host.ts';
 import { permitReplay } from '../../restraint/permit.ts';
@@ -131,6 +132,7 @@ async function lookAt(config: Config, source: string, seconds: number): Promise<
   const mode = source.startsWith('file:') ? 'replay' : 'live';
   const permit = permitReplay(config);
   const settings = visionSettings(config, permit, {
+    modelDir: modelsDir(),
     mode,
     camera: { source, fps: mode === 'replay' ? null : 5 },
   });

@@ -1,11 +1,10 @@
 /** `vigie doctor`: tries everything the box depends on; one line each, with a fix under each failure. */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
 import { type LogLevel, makeLogger } from '../../base/log.ts';
-import { packageRoot } from '../../base/package-root.ts';
+import { modelsDir } from '../../base/package-root.ts';
 import { StateLock } from '../../base/state-lock.ts';
 import { onlySizeOf } from '../../config/files.ts';
 import { inspectConfig, loadConfig } from '../../config/load.ts';
@@ -179,7 +178,7 @@ async function tryOut(whole: Config, look: Look | undefined, seconds: number): P
   try {
     const trial = await tryVision({
       permit,
-      settings: visionSettings(config, permit, { mode: 'live', camera }),
+      settings: visionSettings(config, permit, { modelDir: modelsDir(), mode: 'live', camera }),
       restraintDir: look?.restraintDir,
       clock: systemClock,
       log: makeLogger('doctor', process.env['VIGIE_LOG'] as LogLevel),
@@ -216,7 +215,7 @@ function adviceFinding(
   const { camera, detector } = config;
   const { backend, model, input, element } = detector;
   const ready = found.filter((one) => isReady(one, elements));
-  const modelDir = join(packageRoot(), 'models');
+  const modelDir = modelsDir();
   const unready = found.filter((one) => !ready.includes(one) && one.preset.obstacle === undefined);
   const lines = adviceOf({
     cores: availableParallelism(),

@@ -69,7 +69,6 @@ export interface CameraOptions extends PartsOptions {
 }
 
 export interface CameraCounters {
-  /** Frames decoded. */
   readonly framesRead: number;
   /** Frames to be analysed that gave way to a newer one. */
   readonly framesDropped: number;

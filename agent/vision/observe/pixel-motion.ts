@@ -75,7 +75,8 @@ export class PixelMotion {
       const oldest = this.#past.length < PICTURES_MAX ? undefined : this.#past.shift();
       const rgb = oldest?.rgb.length === frame.rgb.length ? oldest.rgb : new Uint8Array(frame.rgb.length);
       rgb.set(frame.rgb);
-      this.#past.push({ atMs, rgb, picture: new FrameLuma({ ...frame, rgb }), boxes });
+      const copy = { ...frame, rgb };
+      this.#past.push({ atMs, rgb, picture: new FrameLuma(copy), boxes });
     }
     return moving;
   }

@@ -254,7 +254,8 @@ export class Tracker {
     }
     const flow = this.#flows.get(group);
     const expected = flow?.at(flow.cellOf(xyxyPx, source));
-    this.#tracks.push(new Followed(this.#nextId, candidate, atMs, { ...this.#settings, groups }, expected));
+    const settings = { ...this.#settings, groups };
+    this.#tracks.push(new Followed(this.#nextId, candidate, atMs, settings, expected));
     this.#nextId += 1;
     matched.push(candidate);
   }

@@ -140,6 +140,7 @@ async function start(): Promise<void> {
   isEnding.signal.throwIfAborted();
   if (fault !== undefined) say(`Passages of the clip could not be made: ${printable(fault, 500)}`);
   if (tracks !== undefined) tellPassages(tracks, desk);
+  const ordered = { ...environment, ...ownOrder(loaded, source, dir, 'demonstration', order) };
   const agent = new AgentProcess(
     [
       // What is tried on the page is written to the demo's own copy.
@@ -158,7 +159,7 @@ async function start(): Promise<void> {
         : []),
       ...[process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
     ],
-    { ...environment, ...ownOrder(loaded, source, dir, 'demonstration', order) },
+    ordered,
     logPath,
   );
   undo.push(() => agent.stop());
@@ -205,6 +206,8 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
   return new Room({
     url,
     tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
+    // A broker of its own, and no box but this one.
+    register: undefined,
     archive: new Archive(new SqliteDatabase(database), {
       timeZone: localTimeZone(),
       now: Date.now,

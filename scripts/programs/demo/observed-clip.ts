@@ -43,6 +43,7 @@ export function observeClip({
     };
     const stop = (): void => void vision.stop();
     const vision = new VisionProcess({
+      restraintDir: undefined,
       clock: systemClock,
       log,
       onMessage: take,

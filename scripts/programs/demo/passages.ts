@@ -2,11 +2,13 @@
  * What the demo's order says of a log of tracks, and the hour that is in that log before the agent starts: made from the
  * clip, and labelled so by the number of the order. A camera has none, and its order allows no log.
  */
+
 import { existsSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
+import { modelsDir } from '../../../agent/base/package-root.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { Authorisation } from '../../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../../agent/contract/camera-address.ts';
@@ -88,7 +90,7 @@ export class Passages {
     const config = loadConfig(file, { env, mode: 'replay' });
     const permit = permitReplay(config);
     const camera = { source: this.#source, fps: FPS };
-    const settings = visionSettings(config, permit, { mode: 'replay', camera });
+    const settings = visionSettings(config, permit, { modelDir: modelsDir(), mode: 'replay', camera });
     return observeClip({
       permit,
       signal,

@@ -15,7 +15,7 @@ import { connectAsync, type IPublishPacket } from 'mqtt';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
-import { packageRoot } from '../../../agent/base/package-root.ts';
+import { modelsDir, packageRoot } from '../../../agent/base/package-root.ts';
 import { inspectText } from '../../../agent/config/load.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
@@ -23,10 +23,10 @@ import { Agent } from '../../../agent/main.ts';
 import type { CertificateAuthority } from '../../lib/certificates.ts';
 import { roomBroker } from '../../lib/mosquitto.ts';
 
-/** As a camera's main stream is usually set: variable bit rate with a cap, a key frame every 5 s (10 fps). */
 /** As the demo's config.yaml has them. */
 const [SITE, BOX] = ['demo', 'square-1'];
 
+/** As a camera's main stream is usually set: variable bit rate with a cap, a key frame every 5 s (10 fps). */
 const H264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-maxrate', '2M', '-bufsize', '4M'];
 const KEY_FRAMES = ['-g', '50', '-pix_fmt', 'yuv420p', '-an', '-f', 'h264'];
 
@@ -135,6 +135,19 @@ async function watch(
       stateDir: join(dir, 'state'),
       clock: systemClock,
       log: makeLogger('agent', 'error'),
+      configFile: undefined,
+      configSha256: undefined,
+      configRefused: undefined,
+      rootRecord: undefined,
+      visionSocket: undefined,
+      pageSocket: undefined,
+      logsSocket: undefined,
+      checks: undefined,
+      configCopy: undefined,
+      updateDir: undefined,
+      orderedFile: undefined,
+      modelDir: modelsDir(),
+      masksOnDisk: () => config.masks,
       onUnusable: (error) => say(error.message),
     });
     undo.push(() => agent.stop());

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
-import { packageRoot } from '../../../agent/base/package-root.ts';
+import { modelsDir, packageRoot } from '../../../agent/base/package-root.ts';
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
@@ -90,7 +90,7 @@ async function evaluateSequence(
   const log = makeLogger('evaluate', 'warn');
   const detector = new Detector({
     config: { model, input: [...input], backend: 'onnxruntime', providers: ['cpu'] },
-    modelDir: join(packageRoot(), 'models'),
+    modelDir: modelsDir(),
     clock: systemClock,
     log,
   });

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
-import { packageRoot } from '../../../agent/base/package-root.ts';
+import { modelsDir, packageRoot } from '../../../agent/base/package-root.ts';
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import type { Detection, Frame, Still } from '../../../agent/contract/picture.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
@@ -178,7 +178,7 @@ async function startedDetector(): Promise<Detector> {
     providers: ['cpu'],
   };
   const log = makeLogger('evaluate', 'warn');
-  const detector = new Detector({ config, modelDir: join(packageRoot(), 'models'), clock: systemClock, log });
+  const detector = new Detector({ config, modelDir: modelsDir(), clock: systemClock, log });
   await detector.start();
   return detector;
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
-import { packageRoot } from '../../../agent/base/package-root.ts';
+import { modelsDir, packageRoot } from '../../../agent/base/package-root.ts';
 import type { Frame, Track } from '../../../agent/contract/picture.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
@@ -108,7 +108,7 @@ async function follow(
   const log = makeLogger('evaluate', 'warn');
   const detector = new Detector({
     config: { model: options.model, input: [widthPx, heightPx], backend: 'onnxruntime', providers: ['cpu'] },
-    modelDir: join(packageRoot(), 'models'),
+    modelDir: modelsDir(),
     clock: systemClock,
     log,
   });

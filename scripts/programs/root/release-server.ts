@@ -31,7 +31,7 @@ export interface ReleaseServer {
   /** Undefined: no certificate of ours, and the authorities of the system. */
   readonly tls: TlsFiles | undefined;
   /** Default PATIENCE; tests have less. */
-  readonly patience?: Partial<PatienceLimits>;
+  readonly patience?: Partial<PatienceLimits> | undefined;
 }
 
 /** 100 comes once where at all, 102 while a server works, 103 with a list of links: no server of files sends more. */
@@ -83,7 +83,8 @@ export async function get(
 ): Promise<ServerAnswer> {
   const options: RequestOptions = { agent: false, headers: { ...headers, 'accept-encoding': 'identity' } };
   const pem = address.protocol === 'https:' && tls !== undefined ? await pemOf(tls) : {};
-  const patience = new ServerPatience({ ...PATIENCE, ...limits });
+  const allowed = { ...PATIENCE, ...limits };
+  const patience = new ServerPatience(allowed);
   const response = await mapped(address, () => head(address, { ...options, ...pem, signal }, patience));
   const { statusCode: status = 0 } = response;
   const encoding = response.headers['content-encoding'] ?? 'identity';

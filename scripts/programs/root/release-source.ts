@@ -50,7 +50,9 @@ export class ServerSource implements ReleaseSource {
     const server = serverOf(this.#options);
     mkdirSync(tufDir(places), { recursive: true, mode: 0o755 });
     const trust = new ReleaseTrust({
-      ...server,
+      url: server.url,
+      tls: server.tls,
+      patience: server.patience,
       dir: tufDir(places),
       rootFile: places.root,
       fetchWithinMs: METADATA_WITHIN_MS,

@@ -83,7 +83,8 @@ async function start(
     pair: await authorities.boxes.client(BOX),
     metricsPort: await freePort(),
   });
-  const agent = new AgentProcess(command, { ...process.env, ...environment }, logFile);
+  const inherited = { ...process.env, ...environment };
+  const agent = new AgentProcess(command, inherited, logFile);
   undo.push(() => agent.stop());
   void agent.start().then(({ code, signal, reason }) => {
     breaks(`the agent ended (${signal ?? `exit code ${code}`}): ${reason}`);
@@ -104,6 +105,8 @@ function roomOf(
   return new Room({
     url,
     tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
+    // A broker of its own, and no box but this one.
+    register: undefined,
     archive: new Archive(new SqliteDatabase(file), {
       timeZone: localTimeZone(),
       now: Date.now,

@@ -2,8 +2,10 @@
  * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent
  * compose them, on the scene's own clock.
  */
+
 import { createHash } from 'node:crypto';
 import { makeLogger } from '../../../agent/base/log.ts';
+import { modelsDir } from '../../../agent/base/package-root.ts';
 import { ConfigProblems, inspectText } from '../../../agent/config/load.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { UnnumberedEvent } from '../../../agent/contract/event-sink.ts';
@@ -101,6 +103,7 @@ class Street {
     this.#config = checkedConfig(scene);
     this.#restarts = [...(scene.restartS ?? [])];
     this.#flow = new AgentFlow({
+      keepSealed: undefined,
       config: this.#config,
       sink: { accept: (event) => this.#events.push(event), remember: () => undefined },
       clock: {
@@ -183,6 +186,7 @@ function visionOf(config: Config, life: number) {
   let places = 0;
   const nextPlace = (): number => ++places;
   const { zones, lines, moveTolerances, regions } = visionSettings(config, permitReplay(config), {
+    modelDir: modelsDir(),
     mode: 'replay',
     camera: { source: 'test:pattern', fps: null },
   });

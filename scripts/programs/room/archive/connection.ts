@@ -44,8 +44,8 @@ const NOT_YET = new Error('acknowledged when it is stored');
 
 export interface ConnectionOptions {
   readonly url: string;
-  /** PEM, absent for a broker without TLS. */
-  readonly tls?: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
+  /** PEM; undefined for a broker without TLS. */
+  readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer } | undefined;
   /** Messages that may be on their way, acknowledged neither to the broker nor given up. */
   readonly window: number;
   /** `stream` is the connection that it came on, for `puback`. */

@@ -121,8 +121,8 @@ async function run(options: Arguments): Promise<void> {
     const room = new Room({
       url,
       archive,
-      ...(tls && { tls }),
-      ...(register !== undefined && { register }),
+      tls,
+      register,
       onReady: () => {
         if (!hasSaid) say(`Room on ${new URL(url).host}; Ctrl-C ends it`);
         hasSaid = true;

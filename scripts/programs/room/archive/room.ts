@@ -42,11 +42,11 @@ const RETRY_MS = { first: 100, max: 5000 };
 
 export interface RoomOptions {
   readonly url: string;
-  /** PEM, absent for a broker without TLS. */
-  readonly tls?: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
+  /** PEM; undefined for a broker without TLS. */
+  readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly archive: Archive;
-  /** Absent: every box is taken as known. */
-  readonly register?: Register;
+  /** Undefined: every box is taken as known. */
+  readonly register: Register | undefined;
   /** Connected and subscribed, each time. */
   onReady?(): void;
   /** What is new in the archive, duplicates left out. */
@@ -110,7 +110,8 @@ export class Room {
     const { archive, onStandby, onNotice } = options;
     this.#options = options;
     const connection = new Connection({
-      ...options,
+      url: options.url,
+      tls: options.tls,
       window: BATCH_MAX,
       onPacket: (packet, stream) => this.#take(packet, stream),
       onReady: () => {
@@ -118,6 +119,8 @@ export class Room {
         this.#acknowledge();
       },
       isForeign: () => this.#duty.confirmed(),
+      brokerFault: (error) => options.brokerFault(error),
+      onNotice,
     });
     this.#connection = connection;
     this.#duty = new Duty({

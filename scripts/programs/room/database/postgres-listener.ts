@@ -56,7 +56,8 @@ export class PostgresListener {
 
   async #connect(): Promise<void> {
     const { config, channel, onChange } = this.#options;
-    const client = new pg.Client({ ...config, query_timeout: PROBE_WITHIN_MS });
+    const patient = { ...config, query_timeout: PROBE_WITHIN_MS };
+    const client = new pg.Client(patient);
     this.#client = client;
     // More than one error may come of one connection, and one that nobody hears ends the process.
     client.on('error', (error) => this.#lost(client, error));

@@ -94,12 +94,8 @@ export class PostgresDatabase implements Sql {
     };
     // The pool waits for what it returns, which its types do not say.
     const onConnect: (client: pg.ClientBase) => unknown = prepareSession;
-    this.#pool = new pg.Pool({
-      ...this.#config,
-      max: CONNECTIONS_MAX,
-      query_timeout: ANSWER_WITHIN_MS,
-      onConnect,
-    });
+    const pooled = { ...this.#config, max: CONNECTIONS_MAX, query_timeout: ANSWER_WITHIN_MS, onConnect };
+    this.#pool = new pg.Pool(pooled);
     this.#pool.on('error', onBroken);
   }
 

@@ -71,9 +71,9 @@ export class Purge {
 
   /** `log` hears one line for a person of each run that deleted something, and of each fault. */
   constructor(db: Sql, options: PurgeOptions, log: (line: string) => void) {
-    const { holder, nowMs = Date.now, everyMs = EVERY_MS, ...orders } = options;
+    const { holder, folder, keys, nowMs = Date.now, everyMs = EVERY_MS } = options;
     this.#db = db;
-    this.#orders = new Orders({ ...orders, log });
+    this.#orders = new Orders({ folder, keys, log });
     this.#nowMs = nowMs;
     this.#everyMs = everyMs;
     this.#lease = { name: 'lease-purge', holder, forMs: LEASE_MS };

@@ -79,7 +79,8 @@ async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise
     return { state: 'bad', why: 'its time was over' };
   }
   if (!started.includes(AGENT_UNIT)) return await payload.startsAtAll();
-  const probation = new Probation({ before: before ?? undefined, ...payload.times() });
+  const { healthyS, withinS } = payload.times();
+  const probation = new Probation({ before: before ?? undefined, healthyS, withinS });
   probation.look(fromS, DOWN, undefined);
   // Of a trial that has waited for the box to look: one that is suspended once more goes on waiting.
   const hasWaited = before?.mode === 'active' && before.camera === '';

@@ -8,13 +8,16 @@ export type HotspotAsked = { readonly minutes: number } | { readonly refused: st
 export class HotspotRequest {
   readonly #command: RoomCommand;
 
-  constructor(options: Omit<RoomCommandOptions, 'op' | 'file' | 'countersFile'>) {
-    const own = {
+  constructor({ stateDir, folder, clock, config }: Omit<RoomCommandOptions, 'op' | 'file' | 'countersFile'>) {
+    this.#command = new RoomCommand({
       op: 'open-hotspot',
       file: OPEN_HOTSPOT_FILE,
       countersFile: 'hotspot-counters.json',
-    } as const;
-    this.#command = new RoomCommand({ ...options, ...own });
+      stateDir,
+      folder,
+      clock,
+      config,
+    });
   }
 
   /** What is asked since the last look; undefined: nothing. */

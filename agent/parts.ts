@@ -1,0 +1,382 @@
+/**
+ * The agent's parts, each with what it is given: by name, so that the compiler notices whatever is renamed or left out.
+ *
+ * Each part is given those above it; none is told of one that comes later. Constructors assign; main.ts starts and stops.
+ */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { AccuracyRecord, watchingOf } from './accuracy/record.ts';
+import { oftenFalse } from './accuracy/reminder.ts';
+import { RECORD_FILE } from './accuracy/store.ts';
+import { EventArchive } from './archive/archive.ts';
+import { SealedArchive } from './archive/sealed-evidence.ts';
+import { SearchHandler } from './archive/search.ts';
+import type { Clock } from './base/clock.ts';
+import { type AgentError, assert } from './base/errors.ts';
+import type { Logger } from './base/log.ts';
+import { programVersion } from './base/package-root.ts';
+import { isOnAt } from './base/schedule.ts';
+import { SteadyClock } from './base/steady-clock.ts';
+import { Bridges } from './bridge/bridges.ts';
+import { CommandDispatcher, commandHandlers } from './command/dispatcher.ts';
+import { ReplayGuard } from './command/replay-guard.ts';
+import { CommandVerifier } from './command/verifier.ts';
+import type { Config, MaskConfig } from './contract/config.ts';
+import { ownFolder } from './contract/restraint-folder.ts';
+import { Retention } from './contract/retention.ts';
+import { topicsOf } from './contract/topics.ts';
+import { Diagnosis, type DiagnosisSources } from './diagnosis/diagnosis.ts';
+import { type Acceptance, AgentFlow, acceptInto } from './flow.ts';
+import { ClockSync } from './health/clock-sync.ts';
+import { Health } from './health/health.ts';
+import { Thermal } from './health/thermal.ts';
+import { BoxConditions } from './incident/box-conditions.ts';
+import { Reminders } from './incident/reminders.ts';
+import { Activity } from './local/activity.ts';
+import { LocalView } from './local/view.ts';
+import { CertificateDates } from './mqtt/certificate-dates.ts';
+import { Delivery } from './mqtt/delivery.ts';
+import { DurableOutbox } from './outbox/outbox.ts';
+import { ConfigNotice } from './restraint/config-notice.ts';
+import { RestraintController, type RestraintControllerOptions } from './restraint/controller.ts';
+import { JournalRecorder } from './restraint/journal/recorder.ts';
+import { VisionStatus } from './supervisor/status.ts';
+import { VisionSupervisor } from './supervisor/supervisor.ts';
+import { requestHotspot } from './technician/hotspot-request.ts';
+import { TechnicianPage } from './technician/technician.ts';
+import { TrackHandler } from './tracks/handler.ts';
+import { TrackLogStatus } from './tracks/status.ts';
+import { TrackLog } from './tracks/track-log.ts';
+import { type RootSources, Updates } from './update/updates.ts';
+
+export interface AgentOptions extends DiagnosisSources, RootSources {
+  readonly config: Config;
+  /** Where it was read from, for the journal. */
+  readonly configFile: string | undefined;
+  readonly configSha256: string | undefined;
+  /** Why another one runs than the one that was asked for; undefined where it is that one. */
+  readonly configRefused: string | undefined;
+  /** Folder for the outbox and what must outlive a restart; made when missing. */
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Root's record of what restrains the box; undefined in a plain run, where one user owns everything. */
+  readonly rootRecord: RestraintControllerOptions['record'];
+  /** Activation socket of the vision unit; undefined: vision is spawned. */
+  readonly visionSocket: string | undefined;
+  /** Where the technician's page asks; undefined: in the state folder. */
+  readonly pageSocket: string | undefined;
+  /** Masks of the configuration as it lies on the disk; throws AgentError where they cannot be read. */
+  masksOnDisk(): readonly MaskConfig[];
+  /** Folder of the model cards. */
+  readonly modelDir: string;
+  /** The camera can never work as configured (no such clip, element missing): the program ends with 2. */
+  onUnusable(error: AgentError): void;
+}
+
+export type Parts = ReturnType<typeof makeParts>;
+
+/** Throws AgentError for what no part can be made of: a key in the configuration that is none. */
+export function makeParts(options: AgentOptions) {
+  const { config, configFile, stateDir, rootRecord, clock, log, onUnusable } = options;
+  const { site, box, timeZone, camera, rules, mqtt } = config;
+  assert(camera !== undefined, 'the configuration was checked for run');
+  // Unique per start, short enough for ids that people read aloud.
+  const boot = randomBytes(4).toString('hex');
+  const topics = topicsOf(site, box);
+  const folder = rootRecord?.folder ?? ownFolder(stateDir);
+
+  // What many ask: time, retention, what vision says of itself, what is measured.
+  const clockSync = new ClockSync({ clock, log });
+  const steady = new SteadyClock(clock, () => clockSync.synced);
+  const retention = new Retention(config.retention);
+  const status = new VisionStatus(config);
+  const activity = new Activity(clock);
+  const trackStatus = new TrackLogStatus();
+
+  // Where events go, from the disk to the room.
+  const outbox = new DurableOutbox({
+    file: join(stateDir, 'outbox.db'),
+    limitMiB: config.retention.outboxMiB,
+    boot,
+    clock,
+    log,
+  });
+  const archive = new EventArchive({
+    file: join(stateDir, 'archive.db'),
+    limitMiB: config.retention.archiveMiB,
+    eventsDays: () => retention.eventsDays(),
+    boot,
+    clock,
+    log,
+    steady,
+  });
+  const accuracy = new AccuracyRecord({
+    file: join(stateDir, RECORD_FILE),
+    watching: watchingOf(config),
+    clock,
+    log,
+  });
+  const delivery =
+    mqtt &&
+    new Delivery({
+      config: mqtt,
+      site,
+      box,
+      outbox,
+      boot,
+      clock,
+      log,
+      onPuback: (lane, seq) => activity.acknowledged(lane, seq),
+    });
+  const publisher = delivery?.publisher;
+  const certificates = new CertificateDates({ config: mqtt, clock });
+  const journal = new JournalRecorder({
+    config,
+    configFile,
+    stateDir,
+    alertsDays: () => retention.eventsDays(),
+    boot,
+    clock,
+    steady,
+    log,
+    archive,
+    status,
+    trackStatus,
+    folder,
+    publisher,
+  });
+  const sealed = new SealedArchive({
+    stateDir,
+    days: () => retention.sealedDays(),
+    clock,
+    log,
+    steady,
+    record: (record) => journal.record(record),
+  });
+  const trackLog = new TrackLog({
+    config,
+    stateDir,
+    clock,
+    log,
+    steady,
+    record: (record) => journal.record(record),
+    vision: status,
+    status: trackStatus,
+  });
+  const bridges = new Bridges({
+    config,
+    box: {
+      site,
+      box,
+      root: topics.root,
+      statusTopic: topics.status,
+      healthTopic: topics.health,
+      version: programVersion(),
+    },
+    status,
+    publisher,
+    stateDir,
+    log,
+    retention,
+  });
+
+  // From what vision sees to events, and whether it may look.
+  const acceptance: Acceptance = {
+    site,
+    box,
+    outbox,
+    journal,
+    archive,
+    accuracy,
+    delivery,
+    bridges,
+    view: activity,
+    snapshotsDays: () => retention.snapshotsDays(),
+  };
+  const flow = new AgentFlow({
+    config,
+    sink: acceptInto(acceptance),
+    clock,
+    log,
+    boot,
+    clockSynced: () => clockSync.synced,
+    keepSealed: (event, still) => sealed.keep(event, still),
+  });
+  const thermal = new Thermal();
+  const supervisor = new VisionSupervisor({
+    config,
+    camera,
+    modelDir: options.modelDir,
+    socketPath: options.visionSocket,
+    restraintDir: folder.dir,
+    stateDir,
+    snapshotsDays: () => retention.snapshotsDays(),
+    clock,
+    log,
+    status,
+    flow,
+    journal,
+    trackLog,
+    view: activity,
+    accuracy,
+    heatSteps: (nowMs) => thermal.steps(nowMs),
+    onUnusable,
+  });
+  const restraint = new RestraintController({
+    config,
+    stateDir,
+    boot,
+    clock,
+    steady,
+    log,
+    record: rootRecord,
+    status,
+    journal,
+    retention,
+    publisher,
+    flow,
+    trackLog,
+    supervisor,
+  });
+  const configNotice = new ConfigNotice({ config, stateDir, log, journal, restraint, flow });
+  const boxConditions = new BoxConditions({ outbox, journal, delivery, flow });
+  const reminders = new Reminders({
+    clock,
+    steady,
+    certificates,
+    restraint,
+    oftenFalse: () => oftenFalse(rules, accuracy.proposals()),
+    flow,
+  });
+
+  // What the box says of itself.
+  const health = new Health({
+    site,
+    box,
+    timeZone,
+    boot,
+    versions: { vigie: programVersion(), node: process.versions.node },
+    sources: {
+      restraint,
+      clockSync,
+      status,
+      flow,
+      outbox,
+      delivery,
+      trackStatus,
+      certificates,
+      accuracy,
+    },
+    clock,
+    log,
+  });
+  const view = new LocalView({
+    port: config.metrics.port,
+    stateDir,
+    clock,
+    log,
+    activity,
+    health,
+    status,
+    journal,
+  });
+  const technician = new TechnicianPage({
+    config,
+    configSha256: options.configSha256,
+    stateDir,
+    pageSocket: options.pageSocket,
+    clock,
+    log,
+    restraint,
+    status,
+    supervisor,
+    journal,
+    flow,
+    accuracy,
+    view,
+    isOn: (rule) => isOnAt(rule, config, clock.wallMs()),
+    masksOnDisk: () => options.masksOnDisk(),
+  });
+
+  // Who answers the room, and who passes its orders on to root.
+  const search = new SearchHandler({ archive, clock, record: (record) => journal.record(record) });
+  const tracks = new TrackHandler({
+    config,
+    log: trackLog,
+    clock,
+    supervisor,
+    status: trackStatus,
+    record: (record) => journal.record(record),
+  });
+  const diagnosis = new Diagnosis({
+    stateDir,
+    clock,
+    view,
+    logsSocket: options.logsSocket,
+    checks: options.checks,
+    configCopy: options.configCopy,
+  });
+  const guard = new ReplayGuard({ file: join(stateDir, 'command-counters.json'), journal });
+  const dispatcher = new CommandDispatcher({
+    site,
+    box,
+    verifier: new CommandVerifier({ site, box, keys: config.commands.keys, guard, clock }),
+    handlers: commandHandlers({
+      search,
+      tracks,
+      sealed,
+      restraint,
+      technician,
+      diagnosis,
+      openHotspot: (command) => requestHotspot(stateDir, command),
+    }),
+    clock,
+    log,
+  });
+  const updates = new Updates({
+    config,
+    stateDir,
+    boot,
+    clock,
+    log,
+    topics,
+    journal,
+    restraint,
+    certificates,
+    publisher,
+    flow,
+    updateDir: options.updateDir,
+    orderedFile: options.orderedFile,
+    configCopy: options.configCopy,
+  });
+  health.register(steady, archive, journal, sealed, bridges, flow, status, supervisor, restraint);
+  health.register(search, tracks, trackLog, view, technician, diagnosis, dispatcher, updates);
+
+  return {
+    clockSync,
+    outbox,
+    archive,
+    accuracy,
+    delivery,
+    certificates,
+    journal,
+    sealed,
+    trackLog,
+    bridges,
+    acceptance,
+    flow,
+    supervisor,
+    restraint,
+    configNotice,
+    boxConditions,
+    reminders,
+    health,
+    view,
+    technician,
+    diagnosis,
+    dispatcher,
+    updates,
+    topics,
+  };
+}

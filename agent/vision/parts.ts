@@ -1,0 +1,133 @@
+/**
+ * The parts of vision, each with what it is given: by name, so that the compiler notices whatever is renamed or left out.
+ * flow.ts passes on what they say.
+ */
+import { randomInt } from 'node:crypto';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { GroundPlane } from '../contract/ground-plane.ts';
+import type { PlainFromVision, VisionSettings } from '../contract/link.ts';
+import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../contract/redacted-jpeg.ts';
+import { Camera } from './camera/camera.ts';
+import { Pace } from './camera/pace.ts';
+import { Detector } from './detect/detector.ts';
+import { FineLooks } from './detect/fine-looks.ts';
+import { MotionGate } from './observe/motion-gate.ts';
+import { Observer } from './observe/observer.ts';
+import { FPS_MAX, SECOND_FPS, Street } from './observe/street.ts';
+import { Evidence } from './redact/evidence.ts';
+import { Tracker } from './track/tracker.ts';
+
+/** Leaves room to count for years in what JSON and a double hold exactly. */
+const FIRST_ID_MAX = 2 ** 40;
+
+export interface VisionFlowOptions {
+  readonly settings: VisionSettings;
+  /** Public keys to which the unredacted still of an event is sealed; none: nothing is sealed. */
+  readonly sealTo: readonly string[];
+  /** The camera's second stream, as far as it may be looked at: live, it wakes on a quiet street. */
+  readonly substream?: string | undefined;
+  /** Vision's own folder for the model that ran last; a replay runs the installed one or none. */
+  readonly keptDir?: string | undefined;
+  /** Where the camera is; by the system's own look-up where absent. */
+  readonly resolveHost?: ((host: string) => Promise<readonly string[]>) | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Puts an encoded message on the link; false when it was refused. */
+  send(encoded: Buffer): boolean;
+}
+
+/** What the parts say to the flow. */
+interface Hearers {
+  tell(message: PlainFromVision): void;
+  /** Vision cannot go on, and starts anew. */
+  giveUp(reason: string): void;
+}
+
+export interface Parts {
+  readonly camera: Camera;
+  /** The second stream of a camera whose street may be quiet. */
+  readonly second: Camera | undefined;
+  /** Not in a replay at a fixed rate: it analyses every frame. */
+  readonly pace: Pace | undefined;
+  readonly street: Street | undefined;
+  readonly gate: MotionGate;
+  readonly detector: Detector;
+  readonly fineLooks: FineLooks;
+  readonly tracker: Tracker;
+  readonly observer: Observer;
+  readonly evidence: Evidence;
+}
+
+export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers): Parts {
+  const { settings, clock, log, send, sealTo, resolveHost } = options;
+  const { detector: detectorConfig, groundPlane, masks, mode, modelDir, zones, lines, timeZone } = settings;
+  const { source, fps, follows = false } = settings.camera;
+  const [widthPx, heightPx] = detectorConfig.input;
+  const live = mode === 'live';
+  const followsStreet = follows && fps !== null;
+  const substream = live && followsStreet ? options.substream : undefined;
+  const camera = new Camera({
+    source,
+    fps: followsStreet ? Math.max(fps, FPS_MAX) : fps,
+    input: { widthPx, heightPx },
+    masks,
+    mode,
+    clock,
+    log,
+    resolveHost,
+    small: followsStreet,
+    gated: substream !== undefined,
+    // No picture that leaves the box is larger, but what is sealed.
+    stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
+    onOpened: (info) => tell({ kind: 'opened', ...info }),
+    onLost: (info) => tell({ kind: 'lost', ...info }),
+    onStuck: (reason) => giveUp(`${reason}: vision starts anew`),
+  });
+  const second =
+    substream === undefined
+      ? undefined
+      : new Camera({
+          source: substream,
+          fps: SECOND_FPS,
+          input: { widthPx, heightPx },
+          masks,
+          mode,
+          clock,
+          log,
+          resolveHost,
+          small: true,
+          onOpened: () => undefined,
+          onLost: () => undefined,
+        });
+  const quiet = second && { second, keyFrames: () => camera.keyFrames, clock, log };
+  // Two replays number their tracks alike; a live camera's begin anywhere.
+  const firstId = live ? randomInt(1, FIRST_ID_MAX) : 1;
+  return {
+    camera,
+    second,
+    pace: fps !== null && (live || follows) ? new Pace(fps, follows) : undefined,
+    street: followsStreet ? new Street({ zones, lines, usualFps: fps, quiet }) : undefined,
+    gate: new MotionGate(settings),
+    detector: new Detector({
+      config: detectorConfig,
+      modelDir,
+      keptDir: live ? options.keptDir : undefined,
+      features: settings.regions,
+      clock,
+      log,
+    }),
+    fineLooks: new FineLooks(),
+    tracker: new Tracker(undefined, firstId, groundPlane && new GroundPlane(groundPlane)),
+    observer: new Observer(settings),
+    evidence: new Evidence({
+      stillNear: (atMs) => camera.stillNear(atMs),
+      sealTo,
+      zones,
+      lines,
+      timeZone,
+      send,
+      log,
+    }),
+  };
+}
