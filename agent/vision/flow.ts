@@ -49,7 +49,6 @@ export class VisionFlow {
   readonly #stageClock = new StageClock();
   /** What the detector said when it last looked. */
   #found: readonly Detection[] = [];
-  #toldStep: number | undefined;
   #framesAnalysed = 0;
   #framesHeld = 0;
   #detections = 0;
@@ -80,7 +79,7 @@ export class VisionFlow {
   async run(): Promise<void> {
     this.#startedMs = this.#options.clock.nowMs();
     await this.#begin();
-    void this.#parts.street?.run();
+    void this.#parts.schedule.run();
     for (;;) {
       const glimpse = await this.#parts.camera.nextGlimpse();
       if (glimpse === null) break;
@@ -146,7 +145,7 @@ export class VisionFlow {
 
   /** The board is hot, by so many steps. */
   heat(steps: number): void {
-    this.#parts.pace?.heat(steps);
+    this.#parts.schedule.heat(steps);
   }
 
   /** The camera's view is the right one as it is now. */
@@ -158,7 +157,7 @@ export class VisionFlow {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#wakeLockStep?.();
-    await Promise.all([this.#parts.camera.stop(), this.#parts.street?.stop()]);
+    await Promise.all([this.#parts.camera.stop(), this.#parts.schedule.stop()]);
     // The last word on how many frames were read: the journal has it.
     this.#tell({ kind: 'stats', stats: this.#stats() });
     await this.#parts.evidence.idle();
@@ -166,33 +165,29 @@ export class VisionFlow {
   }
 
   #isDue(glimpse: Glimpse): boolean {
-    const { atMs, pictured } = glimpse;
-    const state = { awaited: this.#isAwaited(atMs), settled: this.#parts.observer.settled };
-    const asked = this.#parts.street?.follow(glimpse, state);
-    if (asked !== undefined) this.#parts.camera.followStreet(asked.isStill);
-    return this.#parts.pace?.isDue(atMs, { fps: asked?.fps ?? 0, pictured }) ?? true;
+    const { camera, observer, schedule } = this.#parts;
+    const awaited = this.#isAwaited(glimpse.atMs);
+    const { due, isStill } = schedule.follow(glimpse, { awaited, settled: observer.settled });
+    if (isStill !== undefined) camera.followStreet(isStill);
+    return due;
   }
 
   async #pacedAnalyse(frame: Frame): Promise<void> {
-    const pace = this.#parts.pace;
+    const { schedule } = this.#parts;
     const beganMs = threadCpuMs();
     const held = this.#framesHeld;
     await this.#analyse(frame);
-    if (pace === undefined) return;
     const looked = held === this.#framesHeld;
-    pace.noteAnalysed(!looked ? 'held' : frame.fine === undefined ? 'look' : 'closer look', frame.atMs);
     // A frame that was not looked at says nothing of how long a look takes.
-    if (this.#live && looked) pace.noteDuration(threadCpuMs() - beganMs, frame.atMs);
-    const { step, fps, reason } = pace.state;
-    if (step === this.#toldStep) return;
-    this.#toldStep = step;
-    this.#tell({ kind: 'pace', step, fps, reason });
+    schedule.analysed(frame, looked, this.#live && looked ? threadCpuMs() - beganMs : undefined);
+    const pace = schedule.changedPace();
+    if (pace !== undefined) this.#tell({ kind: 'pace', ...pace });
   }
 
   async #analyse(frame: Frame): Promise<void> {
     const look = await this.#look(frame);
     const observation = this.#parts.observer.observationOf(frame, look);
-    this.#parts.street?.note(frame, look.tracks);
+    this.#parts.schedule.note(frame, look.tracks);
     this.#followView(observation.camera ?? [], frame.atMs);
     this.#stageClock.book('observe');
     this.#parts.evidence.remember(frame, look, this.#parts.observer.foreground);
@@ -209,23 +204,17 @@ export class VisionFlow {
 
   /** By a look of the detector, or as it was found last where nothing has moved since. */
   async #look(frame: Frame): Promise<Look> {
-    const slowed = (this.#parts.pace?.state.step ?? 0) > 0;
-    this.#parts.camera.wantFine(
-      this.#parts.fineLooks.wants(frame, slowed) && this.#parts.detector.looksCloser,
-    );
-    const looked = this.#parts.gate.mustLook(
-      frame,
-      this.#isAwaited(frame.atMs) || this.#parts.fineLooks.isDue(frame),
-    );
+    const { camera, detector, schedule, tracker } = this.#parts;
+    camera.wantFine(schedule.wantsFine(frame) && detector.looksCloser);
+    const looked = schedule.mustLook(frame, this.#isAwaited(frame.atMs));
     let features: Features | undefined;
     if (looked) {
-      ({ found: this.#found, features } = await this.#parts.detector.look(frame));
-      this.#parts.fineLooks.looked(frame);
+      ({ found: this.#found, features } = await detector.look(frame));
+      schedule.looked(frame);
     }
     this.#stageClock.book('detect');
     const found = this.#found;
-    const { dark } = this.#parts.fineLooks;
-    const tracks = looked ? this.#parts.tracker.update(frame, found, dark) : this.#parts.tracker.hold(frame);
+    const tracks = looked ? tracker.update(frame, found, schedule.dark) : tracker.hold(frame);
     this.#stageClock.book('track');
     return { looked, found, tracks, features };
   }
@@ -292,15 +281,16 @@ export class VisionFlow {
 
   #stats(): VisionStats {
     const { framesRead, framesDropped, reconnects, rebuilds, stillsCut } = this.#parts.camera.counters;
+    const { shed, short, fine } = this.#parts.schedule.counts;
     return {
       framesRead: framesRead + (this.#parts.second?.counters.framesRead ?? 0),
       packetsWatched: this.#parts.camera.keyFrames?.state.packetsWatched ?? 0,
-      quiet: this.#parts.street?.quiet ?? null,
+      quiet: this.#parts.schedule.quiet ?? null,
       framesAnalysed: this.#framesAnalysed,
       framesHeld: this.#framesHeld,
-      framesShed: this.#parts.pace?.shed ?? 0,
-      framesShort: this.#parts.pace?.short ?? 0,
-      looksFine: this.#parts.fineLooks.count,
+      framesShed: shed,
+      framesShort: short,
+      looksFine: fine,
       framesDropped,
       observationsDropped: this.#observationsDropped,
       reconnects,

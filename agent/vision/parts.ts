@@ -9,13 +9,10 @@ import { GroundPlane } from '../contract/ground-plane.ts';
 import type { PlainFromVision, VisionSettings } from '../contract/link.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../contract/redacted-jpeg.ts';
 import { Camera } from './camera/camera.ts';
-import { Pace } from './camera/pace.ts';
 import { Detector } from './detect/detector.ts';
-import { FineLooks } from './detect/fine-looks.ts';
-import { MotionGate } from './observe/motion-gate.ts';
 import { Observer } from './observe/observer.ts';
-import { FPS_MAX, SECOND_FPS, Street } from './observe/street.ts';
 import { Evidence } from './redact/evidence.ts';
+import { FPS_MAX, Schedule, SECOND_FPS } from './schedule/schedule.ts';
 import { Tracker } from './track/tracker.ts';
 
 /** Leaves room to count for years in what JSON and a double hold exactly. */
@@ -48,12 +45,8 @@ export interface Parts {
   readonly camera: Camera;
   /** The second stream of a camera whose street may be quiet. */
   readonly second: Camera | undefined;
-  /** Not in a replay at a fixed rate: it analyses every frame. */
-  readonly pace: Pace | undefined;
-  readonly street: Street | undefined;
-  readonly gate: MotionGate;
+  readonly schedule: Schedule;
   readonly detector: Detector;
-  readonly fineLooks: FineLooks;
   readonly tracker: Tracker;
   readonly observer: Observer;
   readonly evidence: Evidence;
@@ -106,9 +99,7 @@ export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers)
   return {
     camera,
     second,
-    pace: fps !== null && (live || follows) ? new Pace(fps, follows) : undefined,
-    street: followsStreet ? new Street({ zones, lines, usualFps: fps, quiet }) : undefined,
-    gate: new MotionGate(settings),
+    schedule: new Schedule({ fps, follows, live, everyFrame: settings.everyFrame, zones, lines, quiet }),
     detector: new Detector({
       config: detectorConfig,
       modelDir,
@@ -117,7 +108,6 @@ export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers)
       clock,
       log,
     }),
-    fineLooks: new FineLooks(),
     tracker: new Tracker(undefined, firstId, groundPlane && new GroundPlane(groundPlane)),
     observer: new Observer(settings),
     evidence: new Evidence({

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import type { ToVision } from '../../agent/contract/link.ts';
 import { Thermal } from '../../agent/health/thermal.ts';
 import { LoadControl } from '../../agent/supervisor/load.ts';
-import { Pace } from '../../agent/vision/camera/pace.ts';
+import { Pace } from '../../agent/vision/schedule/pace.ts';
 import { figures } from '../lib/counters.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';

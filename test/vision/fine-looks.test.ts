@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
-import { FineLooks } from '../../agent/vision/detect/fine-looks.ts';
+import { FineLooks } from '../../agent/vision/schedule/fine-looks.ts';
 import { filteredClip } from '../lib/filtered-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 

@@ -1,9 +1,9 @@
 /** When the detector need not look: what moves, what is waited for, and what is held meanwhile. */
 import t from 'tap';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
-import { Motion } from '../../agent/vision/observe/motion.ts';
-import { MotionGate } from '../../agent/vision/observe/motion-gate.ts';
 import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
+import { Motion } from '../../agent/vision/schedule/motion.ts';
+import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';

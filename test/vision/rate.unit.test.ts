@@ -1,8 +1,8 @@
 /** How often is looked: by what passes zones and lines, and within a budget. */
 import t from 'tap';
 import type { Glimpse, Track } from '../../agent/contract/picture.ts';
-import { Pace } from '../../agent/vision/camera/pace.ts';
-import { FPS_MAX, WantedRate } from '../../agent/vision/observe/wanted-rate.ts';
+import { Pace } from '../../agent/vision/schedule/pace.ts';
+import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };

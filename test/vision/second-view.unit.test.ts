@@ -1,7 +1,7 @@
 /** The second stream as a waker: what it shows, and when it is not trusted. */
 import t from 'tap';
 import type { SmallPicture } from '../../agent/contract/picture.ts';
-import { SecondView } from '../../agent/vision/observe/second-view.ts';
+import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 
 const SIZE = { widthPx: 208, heightPx: 117 };
 

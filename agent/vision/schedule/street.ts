@@ -2,10 +2,7 @@
 import type { QuietReport } from '../../contract/health.ts';
 import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
 import { QuietStreet, type QuietStreetOptions } from './quiet-street.ts';
-import { FPS_MAX, WantedRate, type WantedRateOptions } from './wanted-rate.ts';
-
-export { SECOND_FPS } from './quiet-street.ts';
-export { FPS_MAX };
+import { WantedRate, type WantedRateOptions } from './wanted-rate.ts';
 
 export interface StreetOptions extends WantedRateOptions {
   /** Where the camera has a second stream that may wake. */
@@ -24,8 +21,8 @@ export class Street {
   readonly #rate: WantedRate;
   readonly #quiet: QuietStreet | undefined;
 
-  constructor({ quiet, ...options }: StreetOptions) {
-    this.#rate = new WantedRate(options);
+  constructor({ zones, lines, usualFps, quiet }: StreetOptions) {
+    this.#rate = new WantedRate({ zones, lines, usualFps });
     this.#quiet = quiet && new QuietStreet(quiet);
   }
 
