@@ -14,7 +14,6 @@ import {
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { releaseName } from '../../agent/contract/release.ts';
 import {
@@ -29,8 +28,9 @@ import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer } from './release-server.ts';
 import { BOX, SITE } from './room.ts';
+import { rootProgram } from './root-bundle.ts';
 
-export const UPDATER = fileURLToPath(new URL('../../scripts/programs/root/main.js', import.meta.url));
+export const UPDATER = rootProgram();
 
 /** Units that run are files; `broken` makes the agent crash at each start. */
 const SYSTEMCTL = `#!/bin/sh

@@ -3,11 +3,13 @@
  * `N passed, N failed` or `N passed, N failed, N skipped`. Called by scripts/test.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync, readdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MultiBar } from 'cli-progress';
 import { packageRoot } from '../../../agent/base/package-root.ts';
+import { LONGEST } from './longest.ts';
 import { type Failure, type FileResult, Tally } from './tally.ts';
 
 /** One file may take this long, s: the longest (labels, the booted updates) took 14 minutes on a busy machine. */
@@ -15,6 +17,9 @@ const FILE_TIMEOUT_S = { quick: 60, normal: 1800, full: 12 * 3600 };
 const ALL = /\.test\.js$/;
 /** Files of tests that are pure: no process, no broker, no real clip. */
 const QUICK = /\.(?:unit|contract)\.test\.js$/;
+/** Linux' own file system in memory. Tests that run at once make up to 3 GB of files there, and need as much again. */
+const MEMORY_DIR = '/dev/shm';
+const MEMORY_BYTES_MIN = 8e9;
 /** Lines of diagnostics shown for one failure; all of them are in .cache/test.tap. */
 const DIAGNOSTIC_LINES_MAX = 30;
 
@@ -100,18 +105,37 @@ print(`\n${files} test files in ${((performance.now() - began) / 1000).toFixed(0
 print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-/**
- * Below the root; from the end of the alphabet, where the longest lie (package, restraint, replay): begun last, they
- * would run on alone.
- */
+/** Below the root; the longest first: begun last, they would run on alone. */
 function wantedFiles(): string[] {
   if (values.only !== undefined) return [values.only];
   const tests = join('dist', 'test');
-  return readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
+  const found = readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
     .filter((file) => (values.quick ? QUICK : ALL).test(file))
-    .sort()
-    .reverse()
-    .map((file) => join(tests, file));
+    .sort();
+  const long = LONGEST.map((name) => `${name}.test.js`).filter((file) => found.includes(file));
+  return [...new Set([...long, ...found])].map((file) => join(tests, file));
+}
+
+/**
+ * Where tests make their files: in memory where there is room, as they wait for a disk a third of their time. The long
+ * versions stay on the disk. Undefined: where the machine has them.
+ */
+function scratchDir(): string | undefined {
+  const { TMPDIR } = process.env;
+  if (values.full || TMPDIR !== undefined) return TMPDIR;
+  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
+  const options = mounts.map((line) => line.split(' ')).find(([, dir]) => dir === MEMORY_DIR)?.[3];
+  if (options === undefined || /\b(?:ro|noexec)\b/.test(options)) return undefined;
+  const { bavail, bsize } = statfsSync(MEMORY_DIR);
+  return Math.min(bavail * bsize, freemem()) < MEMORY_BYTES_MIN ? undefined : MEMORY_DIR;
+}
+
+function testEnvironment(): NodeJS.ProcessEnv {
+  const env = { ...process.env };
+  if (values.full) env['VIGIE_TEST_FULL'] = '1';
+  const dir = scratchDir();
+  if (dir !== undefined) env['TMPDIR'] = dir;
+  return env;
 }
 
 /** Why it did not end well, or undefined. */
@@ -122,7 +146,7 @@ async function runFiles(files: readonly string[]): Promise<string | undefined> {
     {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, ...(values.full && { VIGIE_TEST_FULL: '1' }) },
+      env: testEnvironment(),
     },
   );
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => suite.kill('SIGTERM'));

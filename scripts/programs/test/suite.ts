@@ -5,10 +5,12 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import t, { type Spawn } from 'tap';
+import { kindOf, Schedule, type TestFile } from './schedule.ts';
 
-/** One more than the small machine has cores: a third of their time the tests of whole boxes wait. */
-const JOBS = 3;
+/** Two a core: half of their time most tests wait for a program, a broker or a moment. */
+const PLACES = 2 * Math.max(2, availableParallelism());
 
 const [timeoutS = '', ...files] = process.argv.slice(2);
 const env = { ...process.env, NO_COLOR: '1', TAP_TIMEOUT: timeoutS };
@@ -29,27 +31,25 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 // Each file has its own.
 t.setTimeout(0);
-t.jobs = JOBS;
+t.jobs = PLACES;
 t.plan(files.length);
 
-/** Tests that boot a machine of their own: two of them side by side take each other the time in which a box must be up. */
-const boots = new Set(
-  files.filter((file) => /lib\/(nspawn|booted-updates)\.js/.test(readFileSync(file, 'utf8'))),
+const schedule = new Schedule(
+  files.map((name) => kindOf(name, readFileSync(name, 'utf8'))),
+  PLACES,
 );
-const waiting = [...files];
-let booted = false;
 
-/** One after the other, until none is left that may run now. */
-async function lane(): Promise<void> {
-  for (;;) {
-    const next = waiting.findIndex((one) => !booted || !boots.has(one));
-    const [file] = next < 0 ? [] : waiting.splice(next, 1);
-    if (file === undefined) return;
-    const isBoot = boots.has(file);
-    booted ||= isBoot;
-    await run(file);
-    if (isBoot) booted = false;
-  }
+/** Begins what may begin now, and goes on with the next when one has ended. */
+async function fill(): Promise<void> {
+  const begun: Promise<void>[] = [];
+  for (let file = schedule.next(); file !== undefined; file = schedule.next()) begun.push(runToEnd(file));
+  await Promise.all(begun);
+}
+
+async function runToEnd(file: TestFile): Promise<void> {
+  await run(file.name);
+  schedule.ended(file);
+  await fill();
 }
 
 async function run(file: string): Promise<void> {
@@ -63,4 +63,4 @@ async function run(file: string): Promise<void> {
   );
 }
 
-await Promise.all(Array.from({ length: JOBS }, lane));
+await fill();
