@@ -4,10 +4,9 @@
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { LEAVE_MS } from '../../agent/contract/zone-visit.ts';
-import { observedClip } from '../lib/observed-clip.ts';
+import { LINES, observedStreet, ZONES } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import {
@@ -51,20 +50,6 @@ const CLIPS: readonly Clip[] = [
 ];
 /** Frames a second; undefined: all of them, which takes a minute more. */
 const RATES: readonly (number | undefined)[] = FULL ? [undefined, 5] : [5];
-const LINES: readonly LineConfig[] = [
-  { id: 'a', from: [0.4, 0.46], to: [0.55, 0.56] },
-  { id: 'b', from: [0.9, 0.34], to: [0.82, 0.75] },
-  { id: 'c', from: [0.6, 0.3], to: [0.62, 0.75] },
-  { id: 'd', from: [0.05, 0.62], to: [0.95, 0.62] },
-  { id: 'e', from: [0.2, 0.4], to: [0.9, 0.4] },
-  { id: 'f', from: [0.3, 0.8], to: [0.9, 0.3] },
-];
-const corners = (...polygon: [number, number][]): ZoneConfig['polygon'] => polygon;
-const ZONES: readonly ZoneConfig[] = [
-  { id: 'z1', polygon: corners([0.4, 0.36], [0.8, 0.36], [1, 0.55], [1, 0.8], [0.55, 0.56], [0.4, 0.46]) },
-  { id: 'z2', polygon: corners([0.1, 0.5], [0.9, 0.5], [0.9, 0.9], [0.1, 0.9]) },
-  { id: 'z3', polygon: corners([0.3, 0.3], [0.7, 0.3], [0.7, 0.6], [0.3, 0.6]) },
-];
 const STAYS_S = [2, 5, 10];
 /** Of media time, so that tracks are cut by flushes. */
 const FLUSH_MS = 60_000;
@@ -89,12 +74,6 @@ const sources: readonly Source[] = [
   },
   ...CLIPS.map((one) => ({ ...one, ...evaluationData('clips', one.clip) })),
 ];
-
-/** What vision says of the clip; `fps` undefined: of all its frames. */
-function observed({ file, isSlow = false }: Source, fps: number | undefined): Promise<Observation[]> {
-  const rate = fps === undefined || isSlow ? {} : { fps };
-  return observedClip(file, { zones: [...ZONES], lines: [...LINES], ...rate });
-}
 
 /** Clips that are asked at this rate. */
 function clipsAt(fps: number | undefined): readonly Source[] {
@@ -221,7 +200,7 @@ for (const fps of RATES) {
     let pieces = 0;
     let seams = 0;
     for (const source of clipsAt(fps)) {
-      const observations = await observed(source, fps);
+      const observations = await observedStreet(source, fps);
       const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
       const own = newTally();
       const [told, found] = [passagesTold(observations), await passagesFound(log, LINES)];
@@ -281,7 +260,7 @@ t.test('the same of a worse detector, beside every place that it found', { skip:
   let pathBytes = 0;
   let pieces = 0;
   for (const source of clipsAt(5)) {
-    const observations = shaken(await observed(source, 5), { random, ...SHAKEN });
+    const observations = shaken(await observedStreet(source, 5), { random, ...SHAKEN });
     const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
     add(passages, wholePassages(observations, LINES), await passagesFound(log, LINES));
     const whole = wholeStays(observations, ZONES);

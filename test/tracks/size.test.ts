@@ -17,7 +17,7 @@ import { findTracks } from '../../agent/tracks/search.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
 import { cpuMsSince } from '../lib/cpu-time.ts';
-import { observedClip } from '../lib/observed-clip.ts';
+import { observedStreet } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { slowness } from '../lib/slowness.ts';
@@ -35,11 +35,11 @@ const BASE_MS = Date.parse('2026-10-09T22:00:00Z');
 const ZONE = 'Europe/Paris';
 /** A street with persons, a crossing, a queue of cars, a junction and a pavement. */
 const CLIPS = [
-  'crosswalk.mp4',
-  'boulevard25.mp4',
-  'highway-320.avi',
-  'pets2001-d3.mp4',
-  'tud-stadtmitte.mp4',
+  { clip: 'crosswalk.mp4', isSlow: true },
+  { clip: 'boulevard25.mp4', isSlow: true },
+  { clip: 'highway-320.avi' },
+  { clip: 'pets2001-d3.mp4', isSlow: true },
+  { clip: 'tud-stadtmitte.mp4' },
 ];
 /** Share of a day's tracks in each hour of the site's clock, from midnight on: two rush hours and a quiet night. */
 const BY_HOUR = [4, 3, 2, 2, 3, 8, 25, 60, 80, 55, 45, 50, 65, 55, 45, 45, 60, 85, 90, 70, 50, 35, 20, 8];
@@ -50,7 +50,7 @@ const RECORDER_MS_MAX = 0.05;
 
 const sources = [
   { file: STREET_CLIP, skip: existsSync(STREET_CLIP) ? false : 'no vtest.avi in .cache (scripts/setup)' },
-  ...CLIPS.map((clip) => evaluationData('clips', clip)),
+  ...CLIPS.map((one) => ({ ...one, ...evaluationData('clips', one.clip) })),
 ];
 const skip = sources.find((one) => one.skip !== false)?.skip ?? false;
 
@@ -240,8 +240,8 @@ t.test('thirty days of a busy square: bytes a day, and the time of five question
   const dir = scratch(t);
   const kinds: TrackPiece[] = [];
   let busiest: readonly Observation[] = [];
-  for (const [i, { file }] of sources.entries()) {
-    const observations = await observedClip(file, { fps: 5 });
+  for (const [i, source] of sources.entries()) {
+    const observations = await observedStreet(source, 5);
     const log = logged(dir, observations, { name: `clip-${i}` });
     kinds.push(...log.pieces.filter(({ goesOn }) => !goesOn));
     log.store.close();

@@ -23,7 +23,7 @@ function lastOf(observations: readonly Observation[]): ObservedTrack[] {
 }
 
 t.test('the first observation of a track says where it was found until then', { skip }, async (t) => {
-  const observations = await observedClip(file);
+  const observations = await observedClip(file, { lines: LINES });
   const known = new Set<number>();
   let whole = 0;
   const wrong: number[] = [];
@@ -88,8 +88,8 @@ t.test(
 
 t.test('asked for colours, it names those of vehicles, and changes nothing else', { skip }, async (t) => {
   const [observations, plain] = await Promise.all([
-    observedClip(file, { vehicleColours: true }),
-    observedClip(file),
+    observedClip(file, { lines: LINES, vehicleColours: true }),
+    observedClip(file, { lines: LINES }),
   ]);
   const named = lastOf(observations).filter(({ colours }) => colours !== undefined);
   const mains = new Set(named.map(({ colours }) => colours?.[0]));

@@ -2,7 +2,7 @@
 
 export interface TestFile {
   readonly name: string;
-  /** It boots a machine of its own: two side by side take each other the time in which a box must be up. */
+  /** It boots a machine of its own: of many side by side each takes the others the time in which a box must be up. */
   readonly boots: boolean;
   /** It holds a bar in wall time: it takes the place of two. */
   readonly timed: boolean;
@@ -17,13 +17,15 @@ export function kindOf(name: string, text: string): TestFile {
   };
 }
 
+const BOOTS_MAX = 2;
+
 /** Takes as long as it takes where nothing else runs. */
 const placesOf = ({ timed }: TestFile): number => (timed ? 2 : 1);
 
 export class Schedule {
   readonly #waiting: TestFile[];
   #free: number;
-  #booted = false;
+  #booted = 0;
   #timed = false;
 
   /** `places`: files at once; `files` in the order in which they begin, where they may. */
@@ -40,18 +42,18 @@ export class Schedule {
     if (file === undefined || placesOf(file) > this.#free) return undefined;
     this.#waiting.splice(at, 1);
     this.#free -= placesOf(file);
-    this.#booted ||= file.boots;
+    if (file.boots) this.#booted += 1;
     this.#timed ||= file.timed;
     return file;
   }
 
   ended(file: TestFile): void {
     this.#free += placesOf(file);
-    if (file.boots) this.#booted = false;
+    if (file.boots) this.#booted -= 1;
     if (file.timed) this.#timed = false;
   }
 
   #mayRun({ boots, timed }: TestFile): boolean {
-    return !(boots && this.#booted) && !(timed && this.#timed);
+    return !(boots && this.#booted >= BOOTS_MAX) && !(timed && this.#timed);
   }
 }

@@ -1,0 +1,70 @@
+/** Which test files run beside which, and that the list of the longest names files that there are. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { LONGEST } from '../../scripts/programs/test/longest.ts';
+import { kindOf, Schedule, type TestFile } from '../../scripts/programs/test/schedule.ts';
+import { ROOT } from '../lib/paths.ts';
+
+const plain = (name: string): TestFile => ({ name, boots: false, timed: false });
+const boots = (name: string): TestFile => ({ name, boots: true, timed: false });
+const timed = (name: string): TestFile => ({ name, boots: false, timed: true });
+
+/** Names of all that may begin now. */
+function begun(schedule: Schedule, running: TestFile[] = []): string[] {
+  const names: string[] = [];
+  for (let file = schedule.next(); file !== undefined; file = schedule.next()) {
+    running.push(file);
+    names.push(file.name);
+  }
+  return names;
+}
+
+t.test('as many at once as there are places, in their order', async (t) => {
+  const schedule = new Schedule(['a', 'b', 'c', 'd'].map(plain), 3);
+  const running: TestFile[] = [];
+  t.strictSame(begun(schedule, running), ['a', 'b', 'c']);
+  schedule.ended(running[1] as TestFile);
+  t.strictSame(begun(schedule), ['d']);
+});
+
+t.test('two machines are booted at once, and others run meanwhile', async (t) => {
+  const schedule = new Schedule([boots('a'), boots('b'), boots('c'), plain('d'), plain('e')], 4);
+  const running: TestFile[] = [];
+  t.strictSame(begun(schedule, running), ['a', 'b', 'd', 'e']);
+  schedule.ended(running[2] as TestFile);
+  t.strictSame(begun(schedule), []);
+  schedule.ended(running[0] as TestFile);
+  t.strictSame(begun(schedule), ['c']);
+});
+
+t.test('who holds a bar in wall time has room, and is the only one', async (t) => {
+  const schedule = new Schedule([timed('a'), timed('b'), plain('c'), plain('d'), plain('e')], 4);
+  const running: TestFile[] = [];
+  t.strictSame(begun(schedule, running), ['a', 'c', 'd']);
+  schedule.ended(running[1] as TestFile);
+  t.strictSame(begun(schedule, running), ['e']);
+  schedule.ended(running[0] as TestFile);
+  t.strictSame(begun(schedule), ['b']);
+});
+
+t.test('places that one waits for are not taken from it', async (t) => {
+  const schedule = new Schedule([plain('a'), plain('b'), timed('c'), plain('d')], 2);
+  const running: TestFile[] = [];
+  t.strictSame(begun(schedule, running), ['a', 'b']);
+  schedule.ended(running[0] as TestFile);
+  t.strictSame(begun(schedule), []);
+  schedule.ended(running[1] as TestFile);
+  t.strictSame(begun(schedule), ['c']);
+});
+
+t.test('what a file is, is read from what it imports', async (t) => {
+  t.match(kindOf('a', "import { Container } from '../lib/nspawn.js';"), { boots: true, timed: false });
+  t.match(kindOf('a', "import { slowness } from '../lib/slowness.js';"), { boots: false, timed: true });
+  t.match(kindOf('a', "import t from 'tap';"), { boots: false, timed: false });
+});
+
+t.test('the longest are there', async (t) => {
+  for (const name of LONGEST) t.ok(existsSync(join(ROOT, 'test', `${name}.test.ts`)), name);
+  t.equal(new Set(LONGEST).size, LONGEST.length);
+});
