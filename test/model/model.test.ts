@@ -16,6 +16,7 @@ import { start } from '../lib/program.ts';
 
 const PROGRAM = join(ROOT, 'scripts', 'model');
 const HELPER = join(ROOT, 'test', 'lib', 'make-export.py');
+const FORKS = join(ROOT, 'test', 'lib', 'model-forks.py');
 /** Debian's own, whatever comes first in PATH. */
 const PYTHON = '/usr/bin/python3';
 const needed = [
@@ -63,6 +64,22 @@ async function importedWith(more: NodeJS.ProcessEnv, ...args: string[]): Promise
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
     return { code, out: stdout, err: stderr };
   }
+}
+
+/** What scripts/model import says to each of these lists of arguments. */
+async function importedTogether(all: readonly (readonly string[])[]): Promise<Ended[]> {
+  const folder = join(ROOT, 'scripts', 'programs', 'model');
+  const truth = join(process.env['VIGIE_DATA'] ?? join(ROOT, '../shared/data'), 'gt/pets09-s2l1.txt');
+  const places = Object.entries({
+    clip: STREET_CLIP,
+    'our-stills': join(ROOT, '.cache/model/opencv-doc/usr/share/doc/opencv-doc/examples/data'),
+    models: MODEL_DIR,
+    cache: join(ROOT, '.cache/model'),
+    truth,
+  }).flatMap(([name, value]) => [`--${name}`, value]);
+  const running = promisify(execFile)(PYTHON, ['-B', FORKS, folder], { maxBuffer: 1e7 });
+  running.child.stdin?.end(JSON.stringify(all.map((args) => [...places, ...args])));
+  return JSON.parse((await running).stdout) as Ended[];
 }
 
 /** A folder with these exports, and eight stills. */
@@ -138,17 +155,16 @@ t.test(
       ['model.json', ['--kind', 'ssd', '--name', 'one'], /model\.json is no graph model of TensorFlow\.js/],
     ];
     const cases = [...REFUSED.map(([name, , args, said]) => [name, args, said] as const), ...more];
-    // Two at a time: most of it is the start of Python.
-    const refuses = async (lane: number): Promise<void> => {
-      for (const [name, args, said] of cases.filter((_, index) => index % 2 === lane)) {
-        const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out];
-        const { code, out: printed, err } = await imported(join(dir, name), ...common, ...args);
-        t.match({ code, printed }, { code: 1, printed: '' }, name);
-        t.match(err, said, `${name}: ${err.trim()}`);
-        t.match(err, /^model: [^\n]+\n$/, `${name}: one line`);
-      }
-    };
-    await Promise.all([refuses(0), refuses(1)]);
+    const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out];
+    const wanted = cases.map(([name, args]) => [join(dir, name), ...common, ...args]);
+    const said = await importedTogether(wanted);
+    t.strictSame(said[0], await imported(...(wanted[0] ?? [])), 'by the command as it is typed');
+    for (const [index, [name, , expected]] of cases.entries()) {
+      const { code, out: printed, err } = said[index] as Ended;
+      t.match({ code, printed }, { code: 1, printed: '' }, name);
+      t.match(err, expected, `${name}: ${err.trim()}`);
+      t.match(err, /^model: [^\n]+\n$/, `${name}: one line`);
+    }
     t.strictSame(existsSync(out) ? readdirSync(out) : [], [], 'no file, no folder of its own');
 
     const usage: [string[], RegExp][] = [
@@ -164,10 +180,13 @@ t.test(
       [['--kind', 'yolox', '--map', 'Human Face=person'], /--map: 'Human Face' tells who somebody is/],
       [['--kind', 'yolox', '--name', 'My Model'], /--name takes at most 40 small letters/],
     ];
-    for (const [args, said] of usage) {
-      const { code, err } = await imported(join(dir, 'poor.onnx'), ...args);
-      t.match({ code, err }, { code: 2, err: said }, args.join(' '));
+    const told = await importedTogether(usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]));
+    for (const [index, [args, expected]] of usage.entries()) {
+      const { code, err } = told[index] as Ended;
+      t.match({ code, err }, { code: 2, err: expected }, args.join(' '));
     }
+    const [first = []] = usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]);
+    t.strictSame(told[0], await imported(...first), 'by the command as it is typed');
   },
 );
 
