@@ -15,7 +15,7 @@
 import type { Clock } from './base/clock.ts';
 import type { Logger } from './base/log.ts';
 import { MediaTime } from './base/media-time.ts';
-import type { Condition } from './contract/condition.ts';
+import type { Condition, MomentCondition, StateCondition } from './contract/condition.ts';
 import type { Config } from './contract/config.ts';
 import type { Counters } from './contract/counters.ts';
 import type { VigieEvent } from './contract/event.ts';
@@ -141,7 +141,7 @@ export class AgentFlow {
   }
 
   /** A condition of the camera or the box has begun or ended; each is one incident. */
-  condition(kind: string, active: boolean, cause: Condition['cause']): void {
+  condition(kind: StateCondition, active: boolean, cause: Condition['cause']): void {
     const { clock } = this.#options;
     this.#add(this.#conditions.tell(kind, active, cause, this.#time.nowAtMs(), clock.nowMs()));
   }
@@ -161,7 +161,7 @@ export class AgentFlow {
   }
 
   /** Something of the box has happened and is over; durable on return. */
-  happened(kind: 'config-changed' | 'mask-removed' | 'update-failed', cause: Condition['cause']): void {
+  happened(kind: MomentCondition, cause: Condition['cause']): void {
     this.#add(this.#conditions.happened(kind, cause, this.#time.nowAtMs()));
   }
 

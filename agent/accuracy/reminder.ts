@@ -1,8 +1,9 @@
 /** What the verdicts teach, as the room is reminded of it: of each rule the spot at which it was wrong most often. */
 import type { Proposal } from '../contract/accuracy.ts';
+import type { ReminderCondition } from '../contract/condition.ts';
 
 export interface OftenFalse {
-  readonly kind: 'often-false';
+  readonly kind: ReminderCondition;
   /** The rule. */
   readonly id: string;
   readonly params: Readonly<Record<string, unknown>>;

@@ -5,9 +5,10 @@
  * nothing, the topic has the alias `vigie:` that Core asks of extensions.
  */
 import { jsonNotice, type Notice } from '../contract/bridge.ts';
+import { type ConditionKind, isConditionKind } from '../contract/condition.ts';
 import type { Phase } from '../contract/event.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
-import type { RuleConfig } from '../contract/rule-config.ts';
+import { isRuleKind, type RuleKind } from '../contract/rule-config.ts';
 
 /** One box, one camera, one analytics configuration. */
 const VIDEO_SOURCE = '1';
@@ -41,7 +42,7 @@ const LIFE: Readonly<Record<Phase, string>> = {
 
 type Tell = (event: UnnumberedEvent, context: OnvifContext) => Told[];
 
-const RULES: Readonly<Record<RuleConfig['kind'], Tell>> = {
+const RULES: Readonly<Record<RuleKind, Tell>> = {
   'vehicle-in-pedestrian-zone': objectsInside,
   'illegal-parking': objectsInside,
   loitering: ({ data }) => [
@@ -65,23 +66,43 @@ const RULES: Readonly<Record<RuleConfig['kind'], Tell>> = {
   graffiti: ({ data }) => [told('once', 'RuleEngine/vigie:SurfacePainted', { ObjectId: data.episode })],
 };
 
-const TELL: ReadonlyMap<string, Tell> = new Map(Object.entries(RULES));
-
-/** Conditions of the camera that ONVIF's tampering detection names. */
-const CONDITIONS: Readonly<Record<string, string>> = {
+/** Topics of ONVIF's tampering detection; null where ONVIF has no name for the condition, which is not told then. */
+const CONDITION_TOPICS: Readonly<Record<ConditionKind, string | null>> = {
+  'alert-limit': null,
+  'rule-unauthorised': null,
+  suspended: null,
+  unauthorised: null,
   'stream-lost': 'VideoSource/SignalLoss',
-  'too-dark': 'VideoSource/ImageTooDark/AnalyticsService',
-  defocused: 'VideoSource/ImageTooBlurry/AnalyticsService',
-  'cannot-see': 'VideoSource/ImageTooBlurry/AnalyticsService',
+  frozen: null,
   covered: 'VideoSource/GlobalSceneChange/AnalyticsService',
+  'too-dark': 'VideoSource/ImageTooDark/AnalyticsService',
   moved: 'VideoSource/GlobalSceneChange/AnalyticsService',
+  'cannot-see': 'VideoSource/ImageTooBlurry/AnalyticsService',
+  defocused: 'VideoSource/ImageTooBlurry/AnalyticsService',
+  'detector-down': null,
+  'detector-fallback': null,
+  preview: null,
+  'config-refused': null,
+  'vision-failed': null,
+  'decoder-crashloop': null,
+  'load-shed': null,
+  'storage-readonly': null,
+  'journal-down': null,
+  'identity-conflict': null,
+  'certificate-ends': null,
+  'order-ends': null,
+  'often-false': null,
+  'config-changed': null,
+  'mask-removed': null,
+  'update-failed': null,
+  certificate: null,
 };
 
 /** `root` is the topic prefix, which names the producer: `vigie/<site>/<box>`. */
 export function onvifNotices(root: string, event: UnnumberedEvent, context: OnvifContext): Notice[] {
   const { rule, phase, severity } = event.data;
   const condition = severity === 'system';
-  const all = condition ? conditionTold(rule.kind, phase) : (TELL.get(rule.kind)?.(event, context) ?? []);
+  const all = condition ? conditionTold(rule.kind, phase) : ruleTold(event, context);
   const source = sourceOf(condition, condition ? rule.kind : rule.id);
   return all
     .filter(({ as }) => as !== 'once' || phase === 'start')
@@ -95,9 +116,14 @@ export function onvifNotices(root: string, event: UnnumberedEvent, context: Onvi
     );
 }
 
+function ruleTold(event: UnnumberedEvent, context: OnvifContext): Told[] {
+  const { kind } = event.data.rule;
+  return isRuleKind(kind) ? RULES[kind](event, context) : [];
+}
+
 function conditionTold(kind: string, phase: Phase): Told[] {
-  const topic = CONDITIONS[kind];
-  return topic === undefined ? [] : [told('state', topic, { State: phase !== 'end' })];
+  const topic = isConditionKind(kind) ? CONDITION_TOPICS[kind] : null;
+  return topic === null ? [] : [told('state', topic, { State: phase !== 'end' })];
 }
 
 /** As long as one object or more is inside. */

@@ -1,6 +1,179 @@
+/**
+ * Closed list of the conditions of a camera and its box. Each is a kind of system event; what its event says is in
+ * kinds.ts. Whatever must know every condition has a table keyed by `ConditionKind`, so the compiler names it.
+ */
+
+/**
+ * Effect on what the box is there for.
+ * - `off`: the box does not look, by an order or for want of one.
+ * - `blind`: no zone and no line is watched meanwhile, by a fault.
+ * - `degraded`: the rules go on, and their events are marked.
+ * - `impaired`: the rules go on; something else is to be mended.
+ * - `ending`: something ends by a date.
+ * - `none`: a person should know it, and nothing suffers.
+ */
+export type ConditionEffect = 'off' | 'blind' | 'degraded' | 'impaired' | 'ending' | 'none';
+
+/**
+ * How a condition is told.
+ * - `state`: begins and ends, once at a time.
+ * - `moment`: has happened and is over.
+ * - `reminder`: what a person must do; as many at a time as there are ids.
+ * - `of-rule`: begins and ends for one rule.
+ */
+export type ConditionForm = 'state' | 'moment' | 'reminder' | 'of-rule';
+
+interface ConditionFacts {
+  readonly title: string;
+  /** `vision` judges the picture; `box` is everything else. */
+  readonly raisedBy: 'vision' | 'box';
+  readonly form: ConditionForm;
+  readonly effect: ConditionEffect;
+  /**
+   * Its cause lists the places that are not watched meanwhile, so that the incident records the gap. Not so for
+   * `decoder-crashloop`, which stands beside the incidents of vision's ends, nor for `detector-down`: a detector fails when
+   * it is loaded, before anything is watched.
+   */
+  readonly listsPlaces: boolean;
+  /** Its source says at each start, or as soon as it can, how things stand. */
+  readonly toldAtStart: boolean;
+}
+
+function picture<E extends 'blind' | 'degraded'>(title: string, effect: E) {
+  const listsPlaces = effect === 'blind';
+  return { title, raisedBy: 'vision', form: 'state', effect, listsPlaces, toldAtStart: false } as const;
+}
+
+function box<F extends ConditionForm, E extends ConditionEffect>(
+  form: F,
+  title: string,
+  effect: E,
+  { listsPlaces = false, toldAtStart = false } = {},
+) {
+  return { title, raisedBy: 'box', form, effect, listsPlaces, toldAtStart } as const;
+}
+
+/** Its source speaks at each start. */
+const AT_START = { toldAtStart: true } as const;
+
+export const CONDITIONS = {
+  'alert-limit': box(
+    'of-rule',
+    'a rule has used up its alerts of the hour; further ones are held back',
+    'impaired',
+  ),
+  'rule-unauthorised': box(
+    'of-rule',
+    'a rule does not run: the authorisation does not name it so',
+    'impaired',
+    AT_START,
+  ),
+  suspended: box('state', 'the box is suspended and does not look', 'off', AT_START),
+  unauthorised: box('state', 'no authorisation holds: the box does not look', 'off', AT_START),
+  'stream-lost': box('state', 'the camera’s stream is lost', 'blind', {
+    listsPlaces: true,
+    toldAtStart: true,
+  }),
+  frozen: picture('the camera sends the same picture again and again', 'blind'),
+  covered: picture('the camera is covered, or its picture black', 'blind'),
+  'too-dark': picture('it is too dark for the camera', 'blind'),
+  moved: picture('the camera shows another view than before', 'blind'),
+  'cannot-see': picture(
+    'nothing can be seen: the picture is veiled, or what passes is not detected; with fewer places than the rules watch, only there',
+    'blind',
+  ),
+  defocused: picture('the camera’s picture is far less sharp than before', 'degraded'),
+  'detector-down': box('state', 'the detector cannot run', 'blind', AT_START),
+  'detector-fallback': box(
+    'state',
+    'the detector runs, but not the model or provider that is configured',
+    'impaired',
+    AT_START,
+  ),
+  preview: box('state', 'a technician at the box looks at redacted pictures of its camera', 'none'),
+  'config-refused': box(
+    'state',
+    'the configuration is refused; the last good one runs',
+    'impaired',
+    AT_START,
+  ),
+  'vision-failed': box(
+    'state',
+    'vision ended by a fault of its own, or may not look, and is started anew',
+    'blind',
+    { listsPlaces: true, toldAtStart: true },
+  ),
+  'decoder-crashloop': box('state', 'vision ends again and again', 'blind'),
+  'load-shed': box('state', 'fewer frames are analysed than configured', 'impaired'),
+  'storage-readonly': box('state', 'the disk refuses writes; the outbox is in memory', 'impaired'),
+  'journal-down': box('state', 'the tamper-evident journal cannot be written', 'impaired'),
+  'identity-conflict': box('state', 'another client uses the box’s name', 'impaired', AT_START),
+  'certificate-ends': box(
+    'reminder',
+    'a certificate of the broker’s connection ends soon',
+    'ending',
+    AT_START,
+  ),
+  'order-ends': box('reminder', 'the order under which the box looks ends soon', 'ending', AT_START),
+  'often-false': box(
+    'reminder',
+    'a rule was judged false again and again at one spot; a person should see to it',
+    'none',
+    AT_START,
+  ),
+  'config-changed': box('moment', 'the configuration is another than at the start before', 'none'),
+  'mask-removed': box(
+    'moment',
+    'a privacy mask of the configuration was removed or made smaller, and no mask of the order covers the same place',
+    'none',
+  ),
+  'update-failed': box('moment', 'an update was given up or taken back; what ran before runs', 'impaired'),
+  certificate: box('state', 'the broker’s or the box’s certificate is refused', 'impaired', AT_START),
+} as const satisfies Readonly<Record<string, ConditionFacts>>;
+
+type Conditions = typeof CONDITIONS;
+export type ConditionKind = keyof Conditions;
+
+/** Kinds with certain facts. */
+type KindsWith<F extends Partial<ConditionFacts>> = {
+  [K in ConditionKind]: Conditions[K] extends F ? K : never;
+}[ConditionKind];
+
+export type StateCondition = KindsWith<{ readonly form: 'state' }>;
+export type MomentCondition = KindsWith<{ readonly form: 'moment' }>;
+export type ReminderCondition = KindsWith<{ readonly form: 'reminder' }>;
+export type RuleCondition = KindsWith<{ readonly form: 'of-rule' }>;
+
+/** What can be wrong with the picture itself. */
+export type CameraCondition = KindsWith<{ readonly raisedBy: 'vision' }>;
+/** With these the rules go on, and what they say is marked. */
+export type DegradingCondition = KindsWith<{ readonly effect: 'degraded' }>;
+
+export const CONDITION_KINDS: readonly ConditionKind[] = Object.keys(CONDITIONS).filter(isConditionKind);
+export const CAMERA_CONDITIONS: readonly CameraCondition[] = CONDITION_KINDS.filter(isCameraCondition);
+export const DEGRADING: readonly DegradingCondition[] = CONDITION_KINDS.filter(isDegrading);
+
+/** Whether a text, as of another version's report, names a condition that is known here. */
+export function isConditionKind(text: string): text is ConditionKind {
+  return Object.hasOwn(CONDITIONS, text);
+}
+
+function isCameraCondition(kind: ConditionKind): kind is CameraCondition {
+  return CONDITIONS[kind].raisedBy === 'vision';
+}
+
+function isDegrading(kind: ConditionKind): kind is DegradingCondition {
+  return CONDITIONS[kind].effect === 'degraded';
+}
+
+/** While it stands no zone and no line is watched, by a fault. */
+export function isBlinding(kind: ConditionKind): boolean {
+  return CONDITIONS[kind].effect === 'blind';
+}
+
 /** A condition of the box or its camera as it is now: each that begins is an incident. */
 export interface Condition {
-  readonly kind: string;
+  readonly kind: StateCondition;
   readonly active: boolean;
   readonly cause: Readonly<Record<string, unknown>>;
 }

@@ -1,9 +1,9 @@
 /** The published event: CloudEvents 1.0, structured JSON, QoS 1. */
 import { type Static, Type } from '@sinclair/typebox';
+import { DEGRADING } from './condition.ts';
 import { XyxyNorm } from './geometry.ts';
 import { ObjectLabel } from './label.ts';
 import { Mode } from './mode.ts';
-import { DEGRADING } from './observation.ts';
 import { Redaction } from './redacted-jpeg.ts';
 import { SealedNote } from './sealed-evidence.ts';
 import { SiteClock } from './site-clock.ts';
@@ -21,6 +21,9 @@ const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 
 export const Severity = Type.Union([Type.Literal('alert'), Type.Literal('notice'), Type.Literal('system')]);
 export type Severity = Static<typeof Severity>;
+
+/** A vehicle stood where a rule watches when the box began to look: told once, and no alert. */
+export const PRESENT_AT_START = 'present-at-start';
 
 export const Phase = Type.Union([Type.Literal('start'), Type.Literal('update'), Type.Literal('end')]);
 export type Phase = Static<typeof Phase>;

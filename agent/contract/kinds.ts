@@ -1,24 +1,15 @@
 /**
- * Every kind of event, with what its `cause` may say: the list from which the published schema is made.
- * A new rule or condition is published only when it stands here; the tests refuse what does not.
+ * Kinds of events, with what their `cause` may say: the table from which the published schema is made. It is keyed by
+ * the kinds of rules (rule-config.ts) and of conditions (condition.ts), so the compiler asks for what is new there.
  */
 import { type TObject, type TProperties, Type } from '@sinclair/typebox';
 import { Remedy } from './accuracy.ts';
+import { CONDITIONS, type ConditionKind, type ReminderCondition } from './condition.ts';
 import { ConfigChange } from './config-change.ts';
-import type { Severity } from './event.ts';
+import { PRESENT_AT_START, type Severity } from './event.ts';
 import { XyxyNorm } from './geometry.ts';
 import { LabelSchema } from './label.ts';
-import {
-  CrowdGathering,
-  Graffiti,
-  IllegalDumping,
-  IllegalParking,
-  LineCrossing,
-  Loitering,
-  type RuleConfig,
-  VehicleInPedestrianZone,
-  WrongWay,
-} from './rule-config.ts';
+import { type RuleKind, ruleSchema } from './rule-config.ts';
 import { TIME_PATTERN } from './time.ts';
 import { CHANGE_KINDS } from './update.ts';
 
@@ -35,11 +26,10 @@ const COMMON = {
   ),
 };
 
-/** Of the condition that a technician looks at redacted pictures: no fault. */
-export const PREVIEW_CONDITION = 'preview';
+export type EventKindName = RuleKind | ConditionKind | typeof PRESENT_AT_START;
 
 export interface EventKind {
-  readonly kind: string;
+  readonly kind: EventKindName;
   readonly title: string;
   readonly severities: readonly Severity[];
   /** `rule.params`: what the rule was set to. */
@@ -65,10 +55,12 @@ function cause(properties: TProperties): TObject {
   return Type.Object({ ...COMMON, ...Object.fromEntries(optional) }, strict);
 }
 
-function ruleKind(schema: TObject, title: string, properties: TProperties): EventKind {
-  const { id: _id, kind, purpose: _purpose, zone: _zone, line: _line, ...params } = schema.properties;
+type EventTerms = Omit<EventKind, 'kind'>;
+
+function ruleTerms(kind: RuleKind, title: string, properties: TProperties): EventTerms {
+  const all: TProperties = ruleSchema(kind).properties;
+  const { id: _id, kind: _kind, purpose: _purpose, zone: _zone, line: _line, ...params } = all;
   return {
-    kind: String(kind?.['const']),
     title,
     severities: ['alert', 'notice'],
     params: Type.Object(params, strict),
@@ -76,28 +68,29 @@ function ruleKind(schema: TObject, title: string, properties: TProperties): Even
   };
 }
 
-function conditionKind(kind: string, title: string, properties: TProperties): EventKind {
-  const params = Type.Object({}, strict);
-  return { kind, title, severities: ['system'], params, cause: cause(properties) };
+/** Of a condition that lists them, the places come last in its cause. */
+function conditionTerms(kind: ConditionKind, properties: TProperties, params: TProperties = {}): EventTerms {
+  const { title, listsPlaces } = CONDITIONS[kind];
+  return {
+    title,
+    severities: ['system'],
+    params: Type.Object(params, strict),
+    cause: cause(listsPlaces ? { ...properties, places } : properties),
+  };
 }
 
 /** What a person must do by a date; each of the days before it is an incident of its own, which ends when it is done. */
-function reminderKind(kind: string, title: string, what: readonly string[]): EventKind {
+function endingTerms(kind: ReminderCondition, what: readonly string[]): EventTerms {
+  const properties = {
+    what: Type.Union(what.map((name) => Type.Literal(name))),
+    notAfter: Time('the end'),
+    daysLeft: Type.Integer({ minimum: 0, description: 'whole days; 0: hours, or it is over' }),
+  };
   const params = {
     daysBefore: Type.Union([30, 7, 1].map((days) => Type.Literal(days))),
     notAfter: Time('the end'),
   };
-  return {
-    kind,
-    title,
-    severities: ['system'],
-    params: Type.Object(params, strict),
-    cause: cause({
-      what: Type.Union(what.map((name) => Type.Literal(name))),
-      notAfter: Time('the end'),
-      daysLeft: Type.Integer({ minimum: 0, description: 'whole days; 0: hours, or it is over' }),
-    }),
-  };
+  return conditionTerms(kind, properties, params);
 }
 
 /** Of a condition in which nothing is seen: its `standingS` is the time for which these were not watched. */
@@ -105,52 +98,6 @@ const places = Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), {
   maxItems: 64,
   description: 'zones and lines with a rule, none of which is watched meanwhile',
 });
-
-const RULE_KINDS: Readonly<Record<RuleConfig['kind'], EventKind>> = {
-  'vehicle-in-pedestrian-zone': ruleKind(VehicleInPedestrianZone, 'a vehicle in a zone for pedestrians', {
-    stayedS: Seconds('in the zone so far'),
-  }),
-  loitering: ruleKind(Loitering, 'somebody stays in a zone', { stayedS: Seconds('in the zone so far') }),
-  'line-crossing': ruleKind(LineCrossing, 'a line was crossed', {
-    direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
-  }),
-  'wrong-way': ruleKind(WrongWay, 'a vehicle goes the wrong way', {
-    headingDeg: Type.Number({
-      minimum: 0,
-      maximum: 360,
-      description: 'counter-clockwise in the picture, 0 = to the right',
-    }),
-    travel: Type.Number({
-      minimum: 0,
-      description: 'way gone against the direction, in heights of the frame',
-    }),
-  }),
-  'crowd-gathering': ruleKind(CrowdGathering, 'people gather and stay', {
-    count: Type.Integer({ minimum: 0, description: 'people who stay' }),
-    stayedS: Seconds('since so many have stayed'),
-    peoplePerM2: Type.Number({ minimum: 0, description: 'of the zone’s ground, where that is known' }),
-  }),
-  'illegal-dumping': ruleKind(IllegalDumping, 'something was left behind', {
-    ...region,
-    depositTime: Time('when it appeared'),
-    leftTime: Time('when the carrier was last beside it'),
-    unattendedS: Seconds('without anybody beside it'),
-  }),
-  graffiti: ruleKind(Graffiti, 'a wall was painted', {
-    ...region,
-    besideS: Seconds('the carrier was beside the place before it changed'),
-    beforeTime: Time('the last still that shows the place as it was'),
-    changeTime: Time('when it began to change'),
-    doneTime: Time('when it last grew'),
-  }),
-  'illegal-parking': ruleKind(IllegalParking, 'a vehicle stands where it must not', {
-    stoodS: Seconds('at this place so far'),
-    presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
-      description:
-        '`held`: not detected now, but the place looks the same; `hidden`: out of sight, behind something as a rule',
-    }),
-  }),
-};
 
 const ChangedPlace = Type.Object(
   {
@@ -169,33 +116,66 @@ const { id, change } = ConfigChange.properties.masksLost.items.properties;
 /** A mask of which a part is black no more. */
 const LostMask = Type.Object({ id, change }, strict);
 
-export const EVENT_KINDS: readonly EventKind[] = [
-  ...Object.values(RULE_KINDS),
-  {
-    kind: 'alert-limit',
-    title: 'a rule has used up its alerts of the hour; further ones are held back',
-    severities: ['system'],
-    params: Type.Object(
-      {
-        kind: Type.String({ description: 'the rule’s own kind' }),
-        alertsPerHour: Type.Integer({ minimum: 1 }),
-      },
-      strict,
-    ),
-    cause: cause({ heldBack: Type.Integer({ minimum: 0, description: 'told at the end' }) }),
-  },
-  {
-    kind: 'rule-unauthorised',
-    title: 'a rule does not run: the authorisation does not name it so',
-    severities: ['system'],
-    params: Type.Object({ kind: Type.String({ description: 'the rule’s own kind' }) }, strict),
-    cause: cause({ reason: Reason }),
-  },
-  {
-    kind: 'present-at-start',
+const OfRule = Type.String({ description: 'the rule’s own kind' });
+
+const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
+  'vehicle-in-pedestrian-zone': ruleTerms(
+    'vehicle-in-pedestrian-zone',
+    'a vehicle in a zone for pedestrians',
+    {
+      stayedS: Seconds('in the zone so far'),
+    },
+  ),
+  loitering: ruleTerms('loitering', 'somebody stays in a zone', { stayedS: Seconds('in the zone so far') }),
+  'line-crossing': ruleTerms('line-crossing', 'a line was crossed', {
+    direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
+  }),
+  'wrong-way': ruleTerms('wrong-way', 'a vehicle goes the wrong way', {
+    headingDeg: Type.Number({
+      minimum: 0,
+      maximum: 360,
+      description: 'counter-clockwise in the picture, 0 = to the right',
+    }),
+    travel: Type.Number({
+      minimum: 0,
+      description: 'way gone against the direction, in heights of the frame',
+    }),
+  }),
+  'crowd-gathering': ruleTerms('crowd-gathering', 'people gather and stay', {
+    count: Type.Integer({ minimum: 0, description: 'people who stay' }),
+    stayedS: Seconds('since so many have stayed'),
+    peoplePerM2: Type.Number({ minimum: 0, description: 'of the zone’s ground, where that is known' }),
+  }),
+  'illegal-dumping': ruleTerms('illegal-dumping', 'something was left behind', {
+    ...region,
+    depositTime: Time('when it appeared'),
+    leftTime: Time('when the carrier was last beside it'),
+    unattendedS: Seconds('without anybody beside it'),
+  }),
+  graffiti: ruleTerms('graffiti', 'a wall was painted', {
+    ...region,
+    besideS: Seconds('the carrier was beside the place before it changed'),
+    beforeTime: Time('the last still that shows the place as it was'),
+    changeTime: Time('when it began to change'),
+    doneTime: Time('when it last grew'),
+  }),
+  'illegal-parking': ruleTerms('illegal-parking', 'a vehicle stands where it must not', {
+    stoodS: Seconds('at this place so far'),
+    presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
+      description:
+        '`held`: not detected now, but the place looks the same; `hidden`: out of sight, behind something as a rule',
+    }),
+  }),
+  'alert-limit': conditionTerms(
+    'alert-limit',
+    { heldBack: Type.Integer({ minimum: 0, description: 'told at the end' }) },
+    { kind: OfRule, alertsPerHour: Type.Integer({ minimum: 1 }) },
+  ),
+  'rule-unauthorised': conditionTerms('rule-unauthorised', { reason: Reason }, { kind: OfRule }),
+  [PRESENT_AT_START]: {
     title: 'a vehicle stood there when the box began to look: nobody saw it come, and it is no alert',
     severities: ['notice'],
-    params: Type.Object({ kind: Type.String({ description: 'the rule’s own kind' }) }, strict),
+    params: Type.Object({ kind: OfRule }, strict),
     cause: cause({
       stoodS: Seconds('at this place while the box looked'),
       zone: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
@@ -203,77 +183,66 @@ export const EVENT_KINDS: readonly EventKind[] = [
       xyxyNorm: { ...XyxyNorm, description: 'where it stands, [x1, y1, x2, y2] as shares of the frame' },
     }),
   },
-  conditionKind('suspended', 'the box is suspended and does not look', { reason: Reason }),
-  conditionKind('unauthorised', 'no authorisation holds: the box does not look', { reason: Reason }),
-  conditionKind('stream-lost', 'the camera’s stream is lost', { reason: Reason, places }),
-  conditionKind('frozen', 'the camera sends the same picture again and again', { places }),
-  conditionKind('covered', 'the camera is covered, or its picture black', { places }),
-  conditionKind('too-dark', 'it is too dark for the camera', { places }),
-  conditionKind('moved', 'the camera shows another view than before', { places }),
-  conditionKind(
-    'cannot-see',
-    'nothing can be seen: the picture is veiled, or what passes is not detected; with fewer places than the rules watch, only there',
-    { places },
-  ),
-  conditionKind('defocused', 'the camera’s picture is far less sharp than before', {}),
-  conditionKind('detector-down', 'the detector cannot run', { reason: Reason }),
-  conditionKind('detector-fallback', 'the detector runs, but not the model or provider that is configured', {
-    reason: Reason,
-  }),
-  conditionKind(PREVIEW_CONDITION, 'a technician at the box looks at redacted pictures of its camera', {}),
-  conditionKind('config-refused', 'the configuration is refused; the last good one runs', {
-    reason: Reason,
-  }),
-  conditionKind('vision-failed', 'vision ended by a fault of its own, or may not look, and is started anew', {
-    reason: Reason,
-    places,
-  }),
-  conditionKind('decoder-crashloop', 'vision ends again and again', {
+  suspended: conditionTerms('suspended', { reason: Reason }),
+  unauthorised: conditionTerms('unauthorised', { reason: Reason }),
+  'stream-lost': conditionTerms('stream-lost', { reason: Reason }),
+  frozen: conditionTerms('frozen', {}),
+  covered: conditionTerms('covered', {}),
+  'too-dark': conditionTerms('too-dark', {}),
+  moved: conditionTerms('moved', {}),
+  'cannot-see': conditionTerms('cannot-see', {}),
+  defocused: conditionTerms('defocused', {}),
+  'detector-down': conditionTerms('detector-down', { reason: Reason }),
+  'detector-fallback': conditionTerms('detector-fallback', { reason: Reason }),
+  preview: conditionTerms('preview', {}),
+  'config-refused': conditionTerms('config-refused', { reason: Reason }),
+  'vision-failed': conditionTerms('vision-failed', { reason: Reason }),
+  'decoder-crashloop': conditionTerms('decoder-crashloop', {
     ends: Type.Integer({ minimum: 0, description: 'ends of the vision process since the agent started' }),
   }),
-  conditionKind('load-shed', 'fewer frames are analysed than configured', {
+  'load-shed': conditionTerms('load-shed', {
     reason: Type.Union([Type.Literal('heat'), Type.Literal('load')], {
       description: '`heat`: the board is hot; `load`: it is too slow for its camera',
     }),
     fps: Type.Number({ minimum: 0, description: 'analysed frames a second' }),
   }),
-  conditionKind('storage-readonly', 'the disk refuses writes; the outbox is in memory', {
-    reason: Reason,
-  }),
-  conditionKind('journal-down', 'the tamper-evident journal cannot be written', { reason: Reason }),
-  conditionKind('identity-conflict', 'another client uses the box’s name', { reason: Reason }),
-  reminderKind('certificate-ends', 'a certificate of the broker’s connection ends soon', [
-    'certificate',
-    'ca',
-  ]),
-  reminderKind('order-ends', 'the order under which the box looks ends soon', ['order']),
-  {
-    kind: 'often-false',
-    title: 'a rule was judged false again and again at one spot; a person should see to it',
-    severities: ['system'],
-    params: Type.Object({ remedy: Remedy }, strict),
-    cause: cause({
+  'storage-readonly': conditionTerms('storage-readonly', { reason: Reason }),
+  'journal-down': conditionTerms('journal-down', { reason: Reason }),
+  'identity-conflict': conditionTerms('identity-conflict', { reason: Reason }),
+  'certificate-ends': endingTerms('certificate-ends', ['certificate', 'ca']),
+  'order-ends': endingTerms('order-ends', ['order']),
+  'often-false': conditionTerms(
+    'often-false',
+    {
       xyxyNorm: { ...XyxyNorm, description: 'the spot' },
       false: Type.Integer({ minimum: 0, description: 'alerts there that were judged false' }),
       true: Type.Integer({ minimum: 0, description: 'and true' }),
-    }),
-  },
-  conditionKind('config-changed', 'the configuration is another than at the start before', {
+    },
+    { remedy: Remedy },
+  ),
+  'config-changed': conditionTerms('config-changed', {
     lists: ConfigChange.properties.lists,
     changed: Type.Array(ChangedPlace, { maxItems: 64 }),
     more: Type.Integer({ minimum: 1, description: 'places that are not named here' }),
     reason: Reason,
   }),
-  conditionKind(
-    'mask-removed',
-    'a privacy mask of the configuration was removed or made smaller, and no mask of the order covers the same place',
-    { masks: Type.Array(LostMask, { maxItems: 64 }), reason: Reason },
-  ),
-  conditionKind('update-failed', 'an update was given up or taken back; what ran before runs', {
+  'mask-removed': conditionTerms('mask-removed', {
+    masks: Type.Array(LostMask, { maxItems: 64 }),
+    reason: Reason,
+  }),
+  'update-failed': conditionTerms('update-failed', {
     what: Type.Union(CHANGE_KINDS.map((kind) => Type.Literal(kind))),
     rollout: Type.String({ maxLength: 64 }),
     phase: Type.Union([Type.Literal('rolled-back'), Type.Literal('failed')]),
     reason: Reason,
   }),
-  conditionKind('certificate', 'the broker’s or the box’s certificate is refused', { reason: Reason }),
-];
+  certificate: conditionTerms('certificate', { reason: Reason }),
+};
+
+export const EVENT_KINDS: readonly EventKind[] = Object.keys(TERMS)
+  .filter(isEventKind)
+  .map((kind) => ({ kind, ...TERMS[kind] }));
+
+function isEventKind(text: string): text is EventKindName {
+  return Object.hasOwn(TERMS, text);
+}

@@ -1,5 +1,6 @@
 /** What vision says of one frame: facts about places, no pixels. */
 import { type Static, Type } from '@sinclair/typebox';
+import { CAMERA_CONDITIONS } from './condition.ts';
 import { PointNorm, SizePx, XyxyNorm } from './geometry.ts';
 import { LabelSchema, ObjectGroup, ObjectLabel } from './label.ts';
 import { Colour } from './track-log.ts';
@@ -148,29 +149,6 @@ export const StandingVehicle = Type.Object({
   vehicle: ObservedTrack,
 });
 export type StandingVehicle = Static<typeof StandingVehicle>;
-
-/**
- * What can be wrong with the picture itself. `frozen`: always the same picture; `covered`: its structure was
- * lost at once; `too-dark`: nothing is bright enough; `moved`: the view is another; `cannot-see`: what is there is veiled,
- * or passes without being detected; `defocused`: far less sharp.
- */
-export const CAMERA_CONDITIONS = [
-  'frozen',
-  'covered',
-  'too-dark',
-  'moved',
-  'cannot-see',
-  'defocused',
-] as const;
-export type CameraCondition = (typeof CAMERA_CONDITIONS)[number];
-/** With these the rules go on, and what they say is marked; with all others they see nothing. */
-export const DEGRADING = ['defocused'] as const satisfies readonly CameraCondition[];
-export type DegradingCondition = (typeof DEGRADING)[number];
-
-/** With it the picture says nothing of the zones. */
-export function isBlinding(kind: CameraCondition): boolean {
-  return !DEGRADING.some((degrading) => degrading === kind);
-}
 
 /** 64 places for each tolerance; a box has one tolerance, or few. */
 export const STANDING_MAX = 256;

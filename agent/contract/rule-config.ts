@@ -1,5 +1,6 @@
 /** The parameters of every kind of rule, as the configuration gives them. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { AgentError } from '../base/errors.ts';
 import { id, strict } from './config-fields.ts';
 import { UNKNOWN } from './label.ts';
 
@@ -174,3 +175,23 @@ export const RULE_SCHEMAS = [
 ] as const;
 export const RuleConfig = Type.Union([...RULE_SCHEMAS]);
 export type RuleConfig = Static<typeof RuleConfig>;
+
+/**
+ * Kinds of rules. Whatever must know every kind has a table keyed by `RuleKind`, so the compiler names it when
+ * RULE_SCHEMAS grows.
+ */
+export type RuleKind = RuleConfig['kind'];
+export const RULE_KINDS: readonly RuleKind[] = RULE_SCHEMAS.map(({ properties }) => properties.kind.const);
+
+export type RuleOf<K extends RuleKind> = Extract<RuleConfig, { kind: K }>;
+export type RuleSchema = (typeof RULE_SCHEMAS)[number];
+
+export function isRuleKind(text: string): text is RuleKind {
+  return RULE_KINDS.some((kind) => kind === text);
+}
+
+export function ruleSchema(kind: RuleKind): RuleSchema {
+  const schema = RULE_SCHEMAS.find(({ properties }) => properties.kind.const === kind);
+  if (schema === undefined) throw new AgentError('bug', `${kind}: RULE_SCHEMAS lacks this kind`);
+  return schema;
+}

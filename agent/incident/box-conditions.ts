@@ -1,5 +1,5 @@
 /** Conditions of the box that a person must mend, each an event: of storage, journal and broker. */
-import type { Condition } from '../contract/condition.ts';
+import type { Condition, StateCondition } from '../contract/condition.ts';
 
 export interface BoxConditionsOptions {
   readonly outbox: { readonly refusedBy: string | undefined };
@@ -26,7 +26,7 @@ export class BoxConditions {
 
 function conditionsOf({ outbox, journal, delivery }: BoxConditionsOptions): Condition[] {
   const fault = delivery?.state.fault;
-  const condition = (kind: string, reason: string | undefined): Condition => ({
+  const condition = (kind: StateCondition, reason: string | undefined): Condition => ({
     kind,
     active: reason !== undefined,
     cause: reason === undefined ? {} : { reason },

@@ -2,15 +2,16 @@
  * What the agent makes of vision's word on the camera's condition: which begin and end, whether the rules may
  * judge by the picture, and for how long they could not: with the stream lost or vision away as well.
  */
-import type { Counters } from '../contract/counters.ts';
+
 import {
   CAMERA_CONDITIONS,
   type CameraCondition,
   DEGRADING,
   type DegradingCondition,
   isBlinding,
-  type Observation,
-} from '../contract/observation.ts';
+} from '../contract/condition.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { Observation } from '../contract/observation.ts';
 import { HOLD_MS } from './lifecycle.ts';
 
 export interface CameraChange {

@@ -1,9 +1,16 @@
 /** From a transition to the CloudEvent that says it. */
 
-import { EVENT_SCHEMA_URI, type EventObject, type Evidence, type Severity } from '../contract/event.ts';
+import type { DegradingCondition, ReminderCondition, RuleCondition } from '../contract/condition.ts';
+import {
+  EVENT_SCHEMA_URI,
+  type EventObject,
+  type Evidence,
+  PRESENT_AT_START,
+  type Severity,
+} from '../contract/event.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import type { Mode } from '../contract/mode.ts';
-import type { DegradingCondition, ObservedTrack } from '../contract/observation.ts';
+import type { ObservedTrack } from '../contract/observation.ts';
 import type { RuleGrant } from '../contract/permit.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 import type { Transition } from './lifecycle.ts';
@@ -60,7 +67,7 @@ export function subjectOfRule(rule: RuleConfig, grant: RuleGrant | undefined): E
 }
 
 /** What the box itself says of a rule: `alert-limit`, `rule-unauthorised`. */
-export function subjectOfBoxRule(about: EventSubject, kind: string, params: object): EventSubject {
+export function subjectOfBoxRule(about: EventSubject, kind: RuleCondition, params: object): EventSubject {
   const { id, kind: ofRule } = about.rule;
   return { ...about, rule: { id, kind, params: { kind: ofRule, ...params } }, severity: 'system' };
 }
@@ -68,16 +75,20 @@ export function subjectOfBoxRule(about: EventSubject, kind: string, params: obje
 /** What a rule would have told had it seen the beginning. */
 export function subjectOfPresent(about: EventSubject): EventSubject {
   const { id, kind } = about.rule;
-  return { ...about, rule: { id, kind: 'present-at-start', params: { kind } }, severity: 'notice' };
+  return { ...about, rule: { id, kind: PRESENT_AT_START, params: { kind } }, severity: 'notice' };
 }
 
-/** A condition of the camera or the box: `stream-lost`, `detector-down` … */
+/** A condition of the camera or the box; one that an earlier version has begun may be unknown to this one. */
 export function subjectOfCondition(kind: string): EventSubject {
   return { rule: { id: BUILT_IN, kind, params: {} }, severity: 'system', subject: 'camera' };
 }
 
 /** What a person should do, often by a date: `certificate-ends`, `order-ends`, `often-false`. */
-export function subjectOfReminder(kind: string, id: string, params: Record<string, unknown>): EventSubject {
+export function subjectOfReminder(
+  kind: ReminderCondition,
+  id: string,
+  params: Record<string, unknown>,
+): EventSubject {
   return { rule: { id, kind, params }, severity: 'system', subject: 'camera' };
 }
 

@@ -5,13 +5,17 @@
  * or ended at the start, and begun anew should it hold on.
  */
 import type { Moment } from '../base/media-time.ts';
-import type { Counters } from '../contract/counters.ts';
 import {
-  CAMERA_CONDITIONS,
+  CONDITIONS,
   type DegradingCondition,
-  isBlinding,
-  type Observation,
-} from '../contract/observation.ts';
+  isConditionKind,
+  type MomentCondition,
+  type ReminderCondition,
+  type RuleCondition,
+  type StateCondition,
+} from '../contract/condition.ts';
+import type { Counters } from '../contract/counters.ts';
+import type { Observation } from '../contract/observation.ts';
 import { CameraFitness } from './camera-fitness.ts';
 import { type EventSubject, subjectOfBoxRule, subjectOfCondition, subjectOfReminder } from './event.ts';
 import type { Happening } from './evidence-queue.ts';
@@ -20,29 +24,9 @@ import { BOX_OWNER, type StandingByOwner } from './notes.ts';
 
 type Cause = Readonly<Record<string, unknown>>;
 
-/** Their sources speak at each start, or as soon as they can. */
-const TOLD_AT_START: readonly string[] = [
-  'suspended',
-  'unauthorised',
-  'config-refused',
-  'stream-lost',
-  'vision-failed',
-  'detector-down',
-  'detector-fallback',
-  'identity-conflict',
-  'certificate',
-  // Of each rule of the configuration.
-  'rule-unauthorised/',
-];
-/** While one of these stands nothing is seen of the places that rules watch. */
-const BLINDING: readonly string[] = ['stream-lost', 'vision-failed', ...CAMERA_CONDITIONS.filter(isBlinding)];
-
-/** Their source says at each start how things stand, as soon as the clock can be relied on. */
-export const REMINDERS = ['certificate-ends', 'order-ends', 'often-false'] as const;
-
 /** What a person should do, as it is now. */
 export interface Reminder {
-  readonly kind: (typeof REMINDERS)[number];
+  readonly kind: ReminderCondition;
   /** Of one reminder among those of its kind. */
   readonly id: string;
   readonly params: Readonly<Record<string, unknown>>;
@@ -120,14 +104,15 @@ export class SystemConditions {
   }
 
   /** A condition of the camera or the box holds or does not; returns what begins, goes on or ends by that. */
-  tell(kind: string, active: boolean, cause: Cause, atMs: number, nowMs: number): Happening[] {
-    if ((kind === 'stream-lost' || kind === 'vision-failed') && active) this.#camera.sees(false, nowMs);
-    const blinded = BLINDING.includes(kind) ? { places: this.#options.places } : {};
+  tell(kind: StateCondition, active: boolean, cause: Cause, atMs: number, nowMs: number): Happening[] {
+    const { listsPlaces } = CONDITIONS[kind];
+    if (active && listsPlaces) this.#camera.sees(false, nowMs);
+    const blinded = listsPlaces ? { places: this.#options.places } : {};
     return this.#change(kind, subjectOfCondition(kind), active, { ...cause, ...blinded }, atMs);
   }
 
   /** Something of the box has happened and is over: told at once, and told as ended. */
-  happened(kind: string, cause: Cause, atMs: number): Happening[] {
+  happened(kind: MomentCondition, cause: Cause, atMs: number): Happening[] {
     const about = subjectOfCondition(kind);
     const situation = { key: kind, objects: [], cause, momentary: true };
     return this.#of(kind)
@@ -157,7 +142,7 @@ export class SystemConditions {
   /** The same of what the box says of one of its rules. */
   tellOfRule(
     about: EventSubject,
-    kind: string,
+    kind: RuleCondition,
     params: object,
     active: boolean,
     cause: Cause,
@@ -183,10 +168,11 @@ export class SystemConditions {
   }
 
   #isToldAtStart(key: string): boolean {
-    const [kind = '', rule] = key.split('/');
-    if (REMINDERS.some((reminder) => reminder === kind)) return true;
-    if (rule === undefined) return TOLD_AT_START.includes(kind);
-    return TOLD_AT_START.includes(`${kind}/`) && this.#options.rules.includes(rule);
+    const [kind = '', id] = key.split('/');
+    if (!isConditionKind(kind) || !CONDITIONS[kind].toldAtStart) return false;
+    const { form } = CONDITIONS[kind];
+    if (form === 'of-rule') return id !== undefined && this.#options.rules.includes(id);
+    return form === 'reminder' || id === undefined;
   }
 
   #change(key: string, about: EventSubject, active: boolean, cause: Cause, atMs: number): Happening[] {

@@ -1,7 +1,7 @@
 /** What the running agent says of itself, thing by thing, and what a person should do about it. */
+import { type ConditionKind, isConditionKind } from '../contract/condition.ts';
 import { type Finding, failed, ok, unknown } from '../contract/finding.ts';
 import { type HealthReport, UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
-import { PREVIEW_CONDITION } from '../contract/kinds.ts';
 import type { LocalEvent, LocalStatus } from '../contract/local-status.ts';
 import { zoneName } from '../contract/zone-name.ts';
 import { FINDING_TEXTS, type FindingTexts, type Language } from './finding-texts.ts';
@@ -15,13 +15,42 @@ const FREE_MIB_MIN = 256;
 const HOT_C = 80;
 /** As the second reminder to the room (incident/expiry.ts): from then on it is not only a date. */
 const SOON_MS = 7 * 86_400_000;
-/** Ends and the detector have lines of their own here; what is often false is for the room to judge. */
-const TOLD_ELSEWHERE: readonly string[] = [
-  'certificate-ends',
-  'order-ends',
-  'often-false',
-  'detector-fallback',
-];
+/**
+ * How a condition that stands is told.
+ * - `to-mend`: a failure; the operations guide says what to do.
+ * - `known`: in order, since somebody does it on purpose.
+ * - `elsewhere`: ends and the detector have lines of their own, and what is often false is for the room to judge.
+ */
+const TOLD: Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewhere'>> = {
+  'alert-limit': 'to-mend',
+  'rule-unauthorised': 'to-mend',
+  suspended: 'to-mend',
+  unauthorised: 'to-mend',
+  'stream-lost': 'to-mend',
+  frozen: 'to-mend',
+  covered: 'to-mend',
+  'too-dark': 'to-mend',
+  moved: 'to-mend',
+  'cannot-see': 'to-mend',
+  defocused: 'to-mend',
+  'detector-down': 'to-mend',
+  'detector-fallback': 'elsewhere',
+  preview: 'known',
+  'config-refused': 'to-mend',
+  'vision-failed': 'to-mend',
+  'decoder-crashloop': 'to-mend',
+  'load-shed': 'to-mend',
+  'storage-readonly': 'to-mend',
+  'journal-down': 'to-mend',
+  'identity-conflict': 'to-mend',
+  'certificate-ends': 'elsewhere',
+  'order-ends': 'elsewhere',
+  'often-false': 'elsewhere',
+  'config-changed': 'to-mend',
+  'mask-removed': 'to-mend',
+  'update-failed': 'to-mend',
+  certificate: 'to-mend',
+};
 
 export function statusFindings(status: LocalStatus, language: Language = 'en'): Finding[] {
   const { report } = status;
@@ -37,7 +66,7 @@ export function statusFindings(status: LocalStatus, language: Language = 'en'): 
     ...viewFindings(status.view, texts),
     incidentsFinding(report, texts),
     ...status.standing
-      .filter(({ severity, kind }) => severity === 'system' && !TOLD_ELSEWHERE.includes(kind))
+      .filter(({ severity, kind }) => severity === 'system' && howTold(kind) !== 'elsewhere')
       .map((event) => conditionFinding(event, timeZone, texts)),
     outboxFinding(report, texts),
     brokerFinding(report, texts),
@@ -126,6 +155,11 @@ function incidentsFinding({ incidents }: HealthReport, texts: FindingTexts): Fin
   return ok('incidents', texts.incidents(standing, episodes, events));
 }
 
+/** One that only another version knows is to be mended. */
+function howTold(kind: string): (typeof TOLD)[ConditionKind] {
+  return isConditionKind(kind) ? TOLD[kind] : 'to-mend';
+}
+
 /** A condition of the camera or the box is what the operations guide is for; that somebody looks is none to mend. */
 function conditionFinding(
   { kind, time, reason }: LocalEvent,
@@ -133,7 +167,7 @@ function conditionFinding(
   texts: FindingTexts,
 ): Finding {
   const since = clockText(time, timeZone);
-  if (kind === PREVIEW_CONDITION) return ok(kind, texts.previewSince(since));
+  if (howTold(kind) === 'known') return ok(kind, texts.previewSince(since));
   const why = reason === null ? '' : `: ${reason}`;
   return failed(kind, `${texts.since(since)}${why}`, `docs/guide/operations.md, ${kind}`);
 }

@@ -5,9 +5,11 @@
  *
  * INVARIANT: told when the event is durable, not before: a change outlives a crash in between, and may then be told twice.
  */
+
 import { rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
+import type { MomentCondition } from '../contract/condition.ts';
 import type { Config } from '../contract/config.ts';
 import { CHANGED_LISTS, type ConfigChange } from '../contract/config-change.ts';
 import { uncovered } from '../contract/polygon.ts';
@@ -25,7 +27,7 @@ export interface ConfigNoticeOptions {
   readonly journal: { readonly writable: boolean };
   /** The order that holds, whose outlines may sign what was drawn. */
   readonly restraint: { readonly order: Authorisation | undefined };
-  readonly flow: { happened(kind: 'config-changed' | 'mask-removed', cause: object): void };
+  readonly flow: { happened(kind: MomentCondition, cause: object): void };
 }
 
 export class ConfigNotice {

@@ -2,6 +2,7 @@
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Stopwatch } from '../contract/latency.ts';
+import type { StateCondition } from '../contract/condition.ts';
 import type { EvidenceRequest, FromVision, Received, ToVision } from '../contract/link.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { CameraView } from './camera-view.ts';
@@ -14,11 +15,7 @@ import type { VisionStatus } from './status.ts';
 export interface VisionReceiver {
   observe(observation: Observation): { evidence: EvidenceRequest[] };
   evidence(received: Received<FromVision>): void;
-  condition(
-    kind: 'detector-down' | 'detector-fallback' | 'stream-lost' | 'vision-failed',
-    active: boolean,
-    cause: Readonly<Record<string, unknown>>,
-  ): void;
+  condition(kind: StateCondition, active: boolean, cause: Readonly<Record<string, unknown>>): void;
   visionReturns(): void;
   readonly blind: boolean;
 }

@@ -11,9 +11,9 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
+import type { StateCondition } from '../contract/condition.ts';
 import { type Counters, gauge } from '../contract/counters.ts';
 import type { JournalEntry } from '../contract/journal.ts';
-import { PREVIEW_CONDITION } from '../contract/kinds.ts';
 import type { PreviewAnswer } from '../contract/link.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 import { encodePagePicture, encodeToPage } from '../contract/page-frames.ts';
@@ -68,7 +68,7 @@ export interface PreviewOptions {
     enterSurely(entry: JournalEntry): void;
     enter(entry: JournalEntry): void;
   };
-  readonly flow: { condition(kind: typeof PREVIEW_CONDITION, active: boolean, cause: object): void };
+  readonly flow: { condition(kind: StateCondition, active: boolean, cause: object): void };
   readonly supervisor: { preview(): Promise<PreviewAnswer> };
   readonly status: { readonly tracks: readonly ObservedTrack[] };
   /** Number of the order under which the box looks. */
@@ -200,7 +200,7 @@ export class Preview {
     const times = { beganMs: nowMs, dueMs: nowMs, newest };
     const run: Run = { ...times, order: under, ending, viewers: [viewer], failure: undefined };
     this.#run = run;
-    flow.condition(PREVIEW_CONDITION, true, {});
+    flow.condition('preview', true, {});
     this.#watching = this.#watching.then(() => this.#watch(run));
     return undefined;
   }
@@ -294,7 +294,7 @@ export class Preview {
     this.#run = undefined;
     run.ending.abort();
     this.#options.use.end();
-    this.#options.flow.condition(PREVIEW_CONDITION, false, {});
+    this.#options.flow.condition('preview', false, {});
   }
 
   /** For all; `no`: what takes the place of the picture. */

@@ -6,6 +6,7 @@
  * never not. A history that does not continue what the journal knows is an entry of its own.
  * LIMITS: ENTRIES_MAX at once; nothing while the journal cannot be written.
  */
+import type { MomentCondition } from '../contract/condition.ts';
 import type { JournalEntry, RolloutsKnown } from '../contract/journal.ts';
 import { releaseName } from '../contract/release.ts';
 import type { ChangeRecord, ChangeTarget } from '../contract/update.ts';
@@ -21,7 +22,7 @@ export interface ProgressOptions {
     readonly known: { readonly rollouts: RolloutsKnown | null } | undefined;
     enter(entry: JournalEntry): void;
   };
-  readonly flow: { happened(kind: 'update-failed', cause: Readonly<Record<string, unknown>>): void };
+  readonly flow: { happened(kind: MomentCondition, cause: Readonly<Record<string, unknown>>): void };
 }
 
 export class Progress {

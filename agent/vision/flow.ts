@@ -18,6 +18,7 @@ import { AgentError } from '../base/errors.ts';
 import { processUsage } from '../base/process-usage.ts';
 import { StageClock } from '../base/stage-clock.ts';
 import { threadCpuMs } from '../base/thread-cpu.ts';
+import type { CameraCondition } from '../contract/condition.ts';
 import type { XyxyNorm } from '../contract/geometry.ts';
 import {
   encodeMessage,
@@ -26,7 +27,6 @@ import {
   type ToVision,
   type VisionStats,
 } from '../contract/link.ts';
-import type { CameraCondition } from '../contract/observation.ts';
 import type { Detection, Features, Frame, Glimpse, Look } from '../contract/picture.ts';
 
 import { makeParts, type Parts, type VisionFlowOptions } from './parts.ts';

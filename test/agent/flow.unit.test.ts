@@ -1,7 +1,8 @@
 /** What the agent makes of observations as a whole: gaps in what is seen, and alerts that are too many. */
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
-import type { CameraCondition, ObservedTrack } from '../../agent/contract/observation.ts';
+import type { CameraCondition } from '../../agent/contract/condition.ts';
+import type { ObservedTrack } from '../../agent/contract/observation.ts';
 import type { RuleGrant, Ruling } from '../../agent/contract/permit.ts';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { AgentFlow } from '../../agent/flow.ts';

@@ -13,6 +13,7 @@ import { parse } from 'yaml';
 import { ACK_BYTES_MAX } from '../../agent/contract/ack.ts';
 import { TO_BOX_BYTES_MAX } from '../../agent/contract/broker-connection.ts';
 import { COMMAND_BYTES_MAX } from '../../agent/contract/command.ts';
+import { CONDITION_KINDS, isBlinding } from '../../agent/contract/condition.ts';
 import { EVENT_CONTENT_TYPE, SCHEMA_ID, type VigieEvent } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { MESSAGES } from '../../agent/contract/messages.ts';
@@ -213,13 +214,17 @@ void t.test('the examples in asyncapi.yaml keep the schema', async (t) => {
 });
 
 void t.test('every rule and condition that the sources raise is in the list', async (t) => {
-  const kinds = EVENT_KINDS.map(({ kind }) => kind);
+  const kinds: string[] = EVENT_KINDS.map(({ kind }) => kind);
   for (const { properties } of RULE_SCHEMAS)
     t.ok(kinds.includes(properties.kind.const), properties.kind.const);
   const files = readdirSync(join(ROOT, 'agent'), { recursive: true, encoding: 'utf8' });
   const sources = files.filter((file) => file.endsWith('.ts')).map((file) => join(ROOT, 'agent', file));
   const raised = sources.flatMap((file) =>
     [...readFileSync(file, 'utf8').matchAll(/\.condition\(\s*'([a-z-]+)'/g)].map(([, kind = '']) => kind),
+  );
+  t.equal(
+    CONDITION_KINDS.filter(isBlinding).join(' '),
+    'stream-lost frozen covered too-dark moved cannot-see detector-down vision-failed decoder-crashloop',
   );
   t.ok(raised.length >= 4, `${raised.length} calls found`);
   for (const kind of new Set(raised)) t.ok(kinds.includes(kind), kind);

@@ -2,12 +2,13 @@
 import { join } from 'node:path';
 import { signEnvelope } from '../../agent/base/dsse.ts';
 import { AgentError } from '../../agent/base/errors.ts';
+import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { CommandKey, Config } from '../../agent/contract/config.ts';
 import type { CameraReport } from '../../agent/contract/health.ts';
 import { groupOf, type Label } from '../../agent/contract/label.ts';
 import type { PreviewAnswer } from '../../agent/contract/link.ts';
 import type { Mode } from '../../agent/contract/mode.ts';
-import type { CameraCondition, Observation, ObservedTrack } from '../../agent/contract/observation.ts';
+import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { PurgeRecord } from '../../agent/contract/search.ts';
 import type {
   TrackApproval,

@@ -111,7 +111,7 @@ void t.test('the guide’s settings and webhook are valid', async (t) => {
 void t.test(
   'examples in the OpenAPI document are valid, and their kinds are kinds of the contract',
   async (t) => {
-    const kinds = EVENT_KINDS.map(({ kind }) => kind);
+    const kinds: string[] = EVENT_KINDS.map(({ kind }) => kind);
     for (const type of WEBHOOK_TYPES) {
       const { schema = { not: {} }, example } =
         DOCUMENT.webhooks[type]?.['post']?.requestBody?.content['application/json'] ?? {};

@@ -1,6 +1,7 @@
 /** In what condition a camera is, by what its box said last and by time alone. */
 import fc from 'fast-check';
 import t from 'tap';
+import { CONDITION_KINDS, isBlinding } from '../../agent/contract/condition.ts';
 import {
   type CameraRow,
   changedConditions,
@@ -9,7 +10,7 @@ import {
   type Interval,
 } from '../../scripts/programs/room/console/cameras.ts';
 import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
-import { BLINDING, type Condition, SILENT_S } from '../../scripts/programs/room/contract/terms.ts';
+import { type Condition, SILENT_S } from '../../scripts/programs/room/contract/terms.ts';
 import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -69,7 +70,8 @@ void t.test('conditions, the worst first', async (t) => {
   for (const [name, change, condition, reasons] of cases) {
     t.same(look(change), { condition, reasons }, name);
   }
-  for (const kind of BLINDING) t.equal(look({ conditions: JSON.stringify([kind]) }).condition, 'blind', kind);
+  for (const kind of CONDITION_KINDS.filter(isBlinding))
+    t.equal(look({ conditions: JSON.stringify([kind]) }).condition, 'blind', kind);
   const { reasons } = look({
     conditions: JSON.stringify([...Array(99).keys()].map((n) => `${n}`.repeat(99))),
   });

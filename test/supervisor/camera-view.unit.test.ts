@@ -3,9 +3,9 @@ import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { CAMERA_FILES } from '../../agent/contract/camera-record.ts';
+import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
 import type { EvidenceRequest, FromVision, KnownView, ToVision } from '../../agent/contract/link.ts';
-import type { CameraCondition } from '../../agent/contract/observation.ts';
 import { CameraView } from '../../agent/supervisor/camera-view.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';

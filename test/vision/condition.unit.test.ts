@@ -1,9 +1,9 @@
 /** Conditions of the camera from synthetic pictures, and what the agent makes of them. */
 import t from 'tap';
+import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { KnownView } from '../../agent/contract/link.ts';
-import type { CameraCondition } from '../../agent/contract/observation.ts';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { CameraFitness } from '../../agent/incident/camera-fitness.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';

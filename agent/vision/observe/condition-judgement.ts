@@ -2,7 +2,7 @@
  * What is judged of the picture by one learnt view, in one record that a view gets anew and whole: a camera that was
  * turned, or sends another size of picture, is judged as if nothing had been before.
  */
-import type { CameraCondition } from '../../contract/observation.ts';
+import type { CameraCondition } from '../../contract/condition.ts';
 import type { View } from './condition-view.ts';
 
 /** Five frames: enough for a mean, and three windows within the 10 s of `covered`. */

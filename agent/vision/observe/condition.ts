@@ -16,10 +16,10 @@
  * picture) only `frozen` and `too-dark` can be told. What changes slowly is learnt, not told.
  */
 
+import type { CameraCondition } from '../../contract/condition.ts';
 import type { ZoneConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { KnownView } from '../../contract/link.ts';
-import type { CameraCondition } from '../../contract/observation.ts';
 import type { Detection, Foreground, Frame } from '../../contract/picture.ts';
 import { Blindness } from './blindness.ts';
 import { BEGINS_MS, judge, judgementBy, noteSound, WINDOW_MS } from './condition-judgement.ts';

@@ -9,12 +9,12 @@
  *
  * INVARIANTS: only what the settings ask for is looked for; all times are media times.
  */
+
+import { type CameraCondition, isBlinding } from '../../contract/condition.ts';
 import { iou } from '../../contract/geometry.ts';
 import { UNKNOWN } from '../../contract/label.ts';
 import type { VisionLimit, VisionSettings } from '../../contract/link.ts';
 import {
-  type CameraCondition,
-  isBlinding,
   type Observation,
   type ObservedTrack,
   PLACE_TOLERANCE,

@@ -3,6 +3,7 @@
  * Hendrycks and Dietterich (2019), in strengths that street cameras suffer, the same from run to run. Used for whole
  * films by `evaluate conditions` and for composed scenes by the tests.
  */
+import type { CameraCondition } from '../../../agent/contract/condition.ts';
 
 export interface Film {
   readonly widthPx: number;
@@ -18,7 +19,7 @@ export interface Degradation {
   /** Encoder options in place of constant quality. */
   readonly encode?: readonly string[];
   /** Conditions of the camera that are right on it. */
-  readonly mayTell: readonly string[];
+  readonly mayTell: readonly CameraCondition[];
   /** It can blind: what is missed is forgiven to a box that says so in time. */
   readonly blinding?: true;
 }

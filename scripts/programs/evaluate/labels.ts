@@ -10,8 +10,9 @@ import { basename, join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { CAMERA_CONDITIONS, type CameraCondition } from '../../../agent/contract/condition.ts';
+import { PRESENT_AT_START } from '../../../agent/contract/event.ts';
 import type { UnnumberedEvent } from '../../../agent/contract/event-sink.ts';
-import { CAMERA_CONDITIONS } from '../../../agent/contract/observation.ts';
 
 const LabelSchema = Type.Object({
   clip: Type.String({ minLength: 1 }),
@@ -65,12 +66,15 @@ export interface Fault {
   readonly line: string;
 }
 
-/** What a box says that cannot see: the conditions by which a miss is forgiven. */
-export const BLINDNESS: readonly string[] = ['cannot-see', 'too-dark'];
+/**
+ * Conditions by which a miss is forgiven: fewer than blind a camera, since no clip here is frozen, covered or turned.
+ */
+const FORGIVING: readonly CameraCondition[] = ['cannot-see', 'too-dark'];
+export const BLINDNESS: readonly string[] = FORGIVING;
 /** It must say so by then; a film of seconds is seen in a loop, which need not be longer: later does not count. */
 export const BLINDNESS_BY_S = 60;
 /** What stood there when the box began: written down once, neither found nor false. */
-const NOT_COUNTED: readonly string[] = ['present-at-start'];
+const NOT_COUNTED: readonly string[] = [PRESENT_AT_START];
 
 /** Reads every label of a folder; `clipDirs` are tried in turn for the clips. Throws `config`. */
 export function readLabels(dir: string, clipDirs: readonly string[]): Label[] {
@@ -190,7 +194,7 @@ export function scoreConditions({ name, mayTell = [] }: Label, starts: readonly 
 }
 
 export function conditionsOf(starts: readonly Start[]): Start[] {
-  const conditions: readonly string[] = [...CAMERA_CONDITIONS, ...BLINDNESS];
+  const conditions: readonly string[] = CAMERA_CONDITIONS;
   return starts.filter(({ kind }) => conditions.includes(kind));
 }
 

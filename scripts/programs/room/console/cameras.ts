@@ -1,7 +1,14 @@
 /** Every camera as the room sees it now: what its box said last, how long ago, and what ends soon. */
 import { setImmediate } from 'node:timers/promises';
+import {
+  CONDITION_KINDS,
+  CONDITIONS,
+  type ConditionEffect,
+  isBlinding,
+  isConditionKind,
+} from '../../../../agent/contract/condition.ts';
 import { CAMERAS_MAX, type Camera, type Cameras, type GoneCamera } from '../contract/camera.ts';
-import { BLINDING, type Condition, ENDING_DAYS, SILENT_S } from '../contract/terms.ts';
+import { type Condition, ENDING_DAYS, SILENT_S } from '../contract/terms.ts';
 import { iso, type Queries, type Value } from '../database/sql.ts';
 import { textsIn, timeOf } from './rows.ts';
 
@@ -15,13 +22,23 @@ const PAGE_MAX = 500;
 
 const REASON_CHARS_MAX = 40;
 
-/** Kinds of what a person should know and no camera suffers from. */
-const TOLD_ONLY: readonly string[] = ['preview', 'config-changed', 'mask-removed', 'often-false'];
-/** Kinds in which a box itself says what ends soon; the camera's row has the dates, of newer boxes. */
-const ENDS: readonly string[] = ['certificate-ends', 'order-ends'];
-const HARMLESS: readonly string[] = [...TOLD_ONLY, ...ENDS];
-/** By somebody's order, or for want of one. */
-const SUSPENDING: readonly string[] = ['suspended', 'unauthorised'];
+/** Condition of a camera whose box reports one with such an effect. */
+const CONDITION_BY_EFFECT: Readonly<Record<ConditionEffect, Exclude<Condition, 'offline'>>> = {
+  off: 'suspended',
+  blind: 'blind',
+  degraded: 'impaired',
+  impaired: 'impaired',
+  // The camera's row has the dates, of newer boxes.
+  ending: 'ending',
+  none: 'well',
+};
+
+const BLINDING = CONDITION_KINDS.filter(isBlinding);
+
+/** A kind of a newer agent is taken for what it is called: a condition. */
+function conditionBy(kind: string): Exclude<Condition, 'offline'> {
+  return isConditionKind(kind) ? CONDITION_BY_EFFECT[CONDITIONS[kind].effect] : 'impaired';
+}
 
 export interface CameraRow {
   readonly site: string;
@@ -56,7 +73,8 @@ export function conditionOf(
     ...(row.state === 'offline' || row.state === 'stopped' ? [row.state] : []),
     ...(isSilent ? ['silent'] : []),
   ];
-  const suspended = row.mode !== null && SUSPENDING.includes(row.mode) ? [row.mode] : [];
+  // A mode other than `active` is called as the condition that it causes.
+  const suspended = row.mode !== null && conditionBy(row.mode) === 'suspended' ? [row.mode] : [];
   const limited = row.share_until !== null && Date.parse(row.share_until) > nowMs ? ['storage-share'] : [];
   const ending = [
     ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-ends'] : []),
@@ -66,14 +84,13 @@ export function conditionOf(
     0,
     REASONS_MAX,
   );
-  const has = (kinds: readonly string[]): boolean => standing.some((kind) => kinds.includes(kind));
+  const has = (condition: Condition): boolean => standing.some((kind) => conditionBy(kind) === condition);
   const condition = (): Condition => {
     if (away.length > 0) return 'offline';
-    if (has(BLINDING)) return 'blind';
-    if (suspended.length > 0 || has(SUSPENDING)) return 'suspended';
-    // A kind of a newer agent is taken for what it is called: a condition.
-    if (limited.length > 0 || standing.some((kind) => !HARMLESS.includes(kind))) return 'impaired';
-    return ending.length > 0 || has(ENDS) ? 'ending' : 'well';
+    if (has('blind')) return 'blind';
+    if (suspended.length > 0 || has('suspended')) return 'suspended';
+    if (limited.length > 0 || has('impaired')) return 'impaired';
+    return ending.length > 0 || has('ending') ? 'ending' : 'well';
   };
   return { condition: condition(), reasons };
 }

@@ -35,19 +35,6 @@ export const ENDING_DAYS = 30;
 /** A box that has said nothing for this long is offline, whatever it said last: its health comes every 30 s. */
 export const SILENT_S = 120;
 
-/** Kinds of system events while which a camera is not watched by its own fault; suspended is apart. */
-export const BLINDING: readonly string[] = [
-  'stream-lost',
-  'frozen',
-  'covered',
-  'too-dark',
-  'cannot-see',
-  'moved',
-  'detector-down',
-  'vision-failed',
-  'decoder-crashloop',
-];
-
 /**
  * How often the stream says something though nothing changes, s: proxies close what is silent for a minute (nginx:
  * proxy_read_timeout). It is also how fast a session's end is seen.

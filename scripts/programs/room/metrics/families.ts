@@ -6,7 +6,7 @@
  * each other the one that holds is there, as 1; the others are absent.
  */
 
-import { EVENT_KINDS } from '../../../../agent/contract/kinds.ts';
+import { isConditionKind } from '../../../../agent/contract/condition.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
 import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
@@ -27,9 +27,6 @@ import { CHANGES, type ReleaseChange, type Updater } from './release-changes.ts'
 
 /** Versions, kernels, names of rollouts; whatever moves a cursor or is long is none. */
 const WORD = /^[A-Za-z0-9][A-Za-z0-9 .,:+~_()/#-]{0,79}$/;
-const CONDITIONS = new Set(
-  EVENT_KINDS.filter(({ severities }) => severities.includes('system')).map(({ kind }) => kind),
-);
 const MIB = 1_048_576;
 
 interface Measured {
@@ -376,7 +373,7 @@ function fleetFamilies(all: Boxes, shown: number, forgotten: number): Family[] {
 
 /** Those that are known by name, each once; all others together. */
 function conditionsOf(kinds: readonly string[]): Sample[] {
-  const known = new Set(kinds.map((kind) => (CONDITIONS.has(kind) ? kind : 'other')));
+  const known = new Set(kinds.map((kind) => (isConditionKind(kind) ? kind : 'other')));
   return [...known].map((condition) => one(1, { condition }));
 }
 

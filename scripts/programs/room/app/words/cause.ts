@@ -1,4 +1,9 @@
 /** What a sentence about an incident is made of, whatever its language. */
+import type { ConditionKind } from '../../../../../agent/contract/condition.ts';
+import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
+
+/** What somebody in the street did; conditions of the box have a reason instead. */
+export type WatchedKind = Exclude<EventKindName, ConditionKind>;
 
 /** Who did it, with whether it is more than one, for the verb. */
 export interface Who {

@@ -1,8 +1,9 @@
 /** What the console says, in English: the frame, the queue and the incident. */
-import type { FiguresOfCause, Who } from './cause.ts';
+import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
+import type { FiguresOfCause, WatchedKind, Who } from './cause.ts';
 
-/** Kinds that are not here are of a newer box, and are shown by their own name. */
-const kinds: Readonly<Record<string, string>> = {
+/** Kinds that only a newer box knows are shown by their own name. */
+const kinds: Readonly<Record<EventKindName, string>> = {
   'vehicle-in-pedestrian-zone': 'Vehicle in a pedestrian zone',
   loitering: 'Somebody stays',
   'line-crossing': 'Line crossed',
@@ -60,7 +61,7 @@ const labels: Readonly<Record<string, readonly [one: string, several: string]>> 
 const has = (who: Who, one: string, several: string) => (who.many ? several : one);
 
 /** What happened, by kind: a sentence without its full stop. */
-const causes: Readonly<Record<string, (who: Who, where: string, figures: FiguresOfCause) => string>> = {
+const causes: Readonly<Record<WatchedKind, (who: Who, where: string, figures: FiguresOfCause) => string>> = {
   'vehicle-in-pedestrian-zone': (who, where, { stayed }) =>
     `${who.text} ${has(who, 'is', 'are')} in ${where}${stayed && `, for ${stayed} so far`}`,
   loitering: (who, where, { stayed }) =>
