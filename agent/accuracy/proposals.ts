@@ -4,7 +4,7 @@
  */
 import type { Proposal } from '../contract/accuracy.ts';
 import { iou, type XyxyNorm } from '../contract/geometry.ts';
-import type { RuleConfig } from '../contract/rule-config.ts';
+import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 
 /** One may be chance and two a coincidence; a spot that is wrong three times is wrong. */
 const FALSE_MIN = 3;
@@ -49,14 +49,26 @@ export function proposalsOf(rule: RuleConfig, judged: readonly Judged[]): Propos
     });
 }
 
+/** Parameter against which the score or the area of an alert is measured; null where there is none. */
+const THRESHOLDS: Readonly<Record<RuleKind, 'scoreMin' | 'minAreaNorm' | null>> = {
+  'vehicle-in-pedestrian-zone': 'scoreMin',
+  loitering: 'scoreMin',
+  'line-crossing': 'scoreMin',
+  'wrong-way': 'scoreMin',
+  'crowd-gathering': null,
+  'illegal-dumping': 'minAreaNorm',
+  graffiti: null,
+  'illegal-parking': 'scoreMin',
+};
+
 /** The parameter that the rule would need, where all true alerts lie above all false ones of the spot. */
 function thresholdOf(
   rule: RuleConfig,
   wrong: readonly { readonly measure: number | undefined }[],
   right: readonly Judged[],
 ): Proposal['remedy'] | undefined {
-  const parameter = rule.kind === 'illegal-dumping' ? 'minAreaNorm' : 'scoreMin';
-  if (rule.kind === 'graffiti' || rule.kind === 'crowd-gathering') return undefined;
+  const parameter = THRESHOLDS[rule.kind];
+  if (parameter === null) return undefined;
   const above = right.flatMap(({ measure }) => measure ?? []);
   const below = wrong.flatMap(({ measure }) => measure ?? []);
   if (above.length < TRUE_MIN || above.length < right.length || below.length < wrong.length) return undefined;

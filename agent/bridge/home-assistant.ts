@@ -11,7 +11,7 @@ import { type HomeAssistantEvent, jsonNotice, type Notice } from '../contract/br
 import type { Phase } from '../contract/event.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import type { RedactedJpeg } from '../contract/redacted-jpeg.ts';
-import type { RuleConfig } from '../contract/rule-config.ts';
+import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 
 /** Home Assistant's default discovery prefix. */
 const PREFIX = 'homeassistant';
@@ -34,7 +34,7 @@ interface Shown {
   readonly event?: 'motion';
 }
 
-const KINDS: Readonly<Record<RuleConfig['kind'], Shown>> = {
+const KINDS: Readonly<Record<RuleKind, Shown>> = {
   'vehicle-in-pedestrian-zone': { state: 'occupancy' },
   'illegal-parking': { state: 'occupancy' },
   'crowd-gathering': { state: 'occupancy' },
@@ -166,7 +166,7 @@ function ruleConfigs(box: HomeAssistantBox, { id, kind }: Rule): Notice[] {
   ];
 }
 
-function phasesOf(kind: RuleConfig['kind']): readonly Phase[] {
+function phasesOf(kind: RuleKind): readonly Phase[] {
   return KINDS[kind].state === undefined ? MOMENTARY : LASTING;
 }
 

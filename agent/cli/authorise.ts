@@ -8,7 +8,7 @@ import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
-import { RULE_SCHEMAS } from '../contract/rule-config.ts';
+import { isRuleKind, RULE_KINDS } from '../contract/rule-config.ts';
 import { checkedAuthorisation, openAuthorisation } from '../contract/signed-order.ts';
 import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
 import { print } from './print.ts';
@@ -154,12 +154,11 @@ function readOrder(file: string): Authorisation {
     ),
   };
   const checked = refusedAsConfig(file, () => checkedAuthorisation(content));
-  const kinds: string[] = RULE_SCHEMAS.map(({ properties }) => properties.kind.const);
   for (const [index, { kind }] of checked.rules.entries()) {
-    if (kinds.includes(kind)) continue;
+    if (isRuleKind(kind)) continue;
     throw new AgentError(
       'config',
-      `${file}: /rules/${index}/kind: "${kind}" is no rule; use ${oneOf(kinds)}`,
+      `${file}: /rules/${index}/kind: "${kind}" is no rule; use ${oneOf(RULE_KINDS)}`,
     );
   }
   return checked;

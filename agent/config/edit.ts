@@ -22,7 +22,7 @@ import { jsonOf } from '../base/json.ts';
 import { cameraAddress, maskedSource, shownSource, withLoginOf } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import type { Proposable, Proposal } from '../contract/proposal.ts';
-import { RULE_SCHEMAS } from '../contract/rule-config.ts';
+import { isRuleKind, ruleSchema } from '../contract/rule-config.ts';
 import { readSource } from './source.ts';
 
 const LISTS = ['zones', 'lines', 'masks', 'rules'] as const;
@@ -221,8 +221,8 @@ function dataOf(document: Document, node: unknown): unknown {
 
 /** Of the rule's kind; zones, lines and masks have none. */
 function defaultsOf(kind: string | undefined): Readonly<Record<string, unknown>> {
-  const schema = RULE_SCHEMAS.find(({ properties }) => properties.kind.const === kind);
-  const properties = Object.entries<TSchema>(schema?.properties ?? {});
+  const isRule = kind !== undefined && isRuleKind(kind);
+  const properties = Object.entries<TSchema>(isRule ? ruleSchema(kind).properties : {});
   return Object.fromEntries(
     properties.flatMap(([key, { default: value }]) => (value === undefined ? [] : [[key, value]])),
   );

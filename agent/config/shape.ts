@@ -2,7 +2,7 @@
 import { KindGuard, type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
 import { Config } from '../contract/config.ts';
-import { RULE_SCHEMAS } from '../contract/rule-config.ts';
+import { isRuleKind, RULE_KINDS, ruleSchema } from '../contract/rule-config.ts';
 import { type Path, PROBLEMS_MAX, shown } from './problem.ts';
 import { didYouMean, expected, literals, nearest } from './words.ts';
 
@@ -20,8 +20,6 @@ const Outline = Type.Object(
   { ...Config.properties, rules: Type.Array(Type.Unknown(), { maxItems: 64, default: [] }) },
   { additionalProperties: false },
 );
-
-const RULE_KINDS = RULE_SCHEMAS.map((schema) => schema.properties.kind.const);
 
 /** Fills in defaults (in place) and returns every mistake, at most PROBLEMS_MAX. */
 export function checkShape(data: Record<string, unknown>): Mistake[] {
@@ -57,7 +55,7 @@ function checkRule(rule: unknown, path: Path, mistakes: Map<string, Mistake>): v
     return;
   }
   const { kind } = rule;
-  const known = RULE_KINDS.some((name) => name === kind);
+  const known = typeof kind === 'string' && isRuleKind(kind);
   // With a mistyped kind the rest is judged as the kind that was most likely meant.
   const meant = !known && typeof kind === 'string' ? nearest(kind, RULE_KINDS) : undefined;
   if (!known) {
@@ -65,8 +63,9 @@ function checkRule(rule: unknown, path: Path, mistakes: Map<string, Mistake>): v
     const message = `${kind === undefined ? 'missing; ' : ''}must be one of ${RULE_KINDS.join(', ')}${hint}`;
     add(mistakes, { path: [...path, 'kind'], at: 'value', found: shown(kind, path), message });
   }
-  const schema = RULE_SCHEMAS.find(({ properties }) => properties.kind.const === (meant ?? kind));
-  if (schema === undefined) return;
+  const named = meant ?? kind;
+  if (typeof named !== 'string' || !isRuleKind(named)) return;
+  const schema = ruleSchema(named);
   fillDefaults(schema, rule);
   collect(Value.Errors(schema, rule), rule, path, mistakes);
 }

@@ -4,7 +4,7 @@ import type { Config, ZoneConfig } from '../contract/config.ts';
 import type { PointNorm } from '../contract/geometry.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import { areaNorm, covers } from '../contract/polygon.ts';
-import type { RuleConfig } from '../contract/rule-config.ts';
+import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 import { onlySizeOf } from './files.ts';
 import type { Mistake } from './shape.ts';
 
@@ -70,11 +70,22 @@ function tinyZones({ zones, detector }: Config): Warning[] {
   });
 }
 
+/** What the place of a rule is drawn on: the corners of a wall say nothing of where people stand. */
+const LIES_ON: Readonly<Record<RuleKind, 'ground' | 'wall'>> = {
+  'vehicle-in-pedestrian-zone': 'ground',
+  loitering: 'ground',
+  'line-crossing': 'ground',
+  'wrong-way': 'ground',
+  'crowd-gathering': 'ground',
+  'illegal-dumping': 'ground',
+  graffiti: 'wall',
+  'illegal-parking': 'ground',
+};
+
 /** Zones in which people look too small for the detector's input, where the ground is known. */
 function farZones({ zones, rules, detector, groundPlane }: Config): Warning[] {
   if (groundPlane === undefined) return [];
-  // A wall is no ground: its corners say nothing of where people stand.
-  const grounds = new Set(rules.flatMap((rule) => (rule.kind === 'graffiti' ? [] : placesOf(rule))));
+  const grounds = new Set(rules.flatMap((rule) => (LIES_ON[rule.kind] === 'wall' ? [] : placesOf(rule))));
   const ground = new GroundPlane(groundPlane);
   // The letterboxed picture fills the input's height at most.
   const tallPx = (y: number): number => ground.personHeightNorm(y) * detector.input[1];

@@ -183,7 +183,6 @@ export type RuleConfig = Static<typeof RuleConfig>;
 export type RuleKind = RuleConfig['kind'];
 export const RULE_KINDS: readonly RuleKind[] = RULE_SCHEMAS.map(({ properties }) => properties.kind.const);
 
-export type RuleOf<K extends RuleKind> = Extract<RuleConfig, { kind: K }>;
 export type RuleSchema = (typeof RULE_SCHEMAS)[number];
 
 export function isRuleKind(text: string): text is RuleKind {

@@ -3,9 +3,21 @@ import type { Config } from '../contract/config.ts';
 import type { VisionSettings } from '../contract/link.ts';
 import { PLACE_TOLERANCE } from '../contract/observation.ts';
 import type { CapturePermit } from '../contract/permit.ts';
-import type { RuleConfig } from '../contract/rule-config.ts';
+import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 
 export type VisionSource = Pick<VisionSettings, 'mode' | 'camera' | 'modelDir'>;
+
+/** What a rule judges by, besides tracks and crossings: only that is observed for it. */
+const JUDGES: Readonly<Record<RuleKind, 'tracks' | 'standing' | 'regions'>> = {
+  'vehicle-in-pedestrian-zone': 'standing',
+  loitering: 'tracks',
+  'line-crossing': 'tracks',
+  'wrong-way': 'tracks',
+  'crowd-gathering': 'tracks',
+  'illegal-dumping': 'regions',
+  graffiti: 'regions',
+  'illegal-parking': 'standing',
+};
 
 /** Only what the permitted rules need is observed. */
 export function visionSettings(
@@ -28,7 +40,7 @@ export function visionSettings(
     ...(groundPlane !== undefined && { groundPlane }),
     // Each rule gets what it would get alone.
     moveTolerances: [...new Set(tolerances)],
-    regions: rules.some(({ kind }) => kind === 'illegal-dumping' || kind === 'graffiti'),
+    regions: rules.some(({ kind }) => JUDGES[kind] === 'regions'),
     everyFrame: false,
     detections: mode === 'replay',
   };
@@ -36,6 +48,6 @@ export function visionSettings(
 
 /** Of the standing vehicles that a rule looks at; none where it looks at none. */
 function toleranceOf(rule: RuleConfig): number[] {
-  if (rule.kind === 'illegal-parking') return [rule.moveTolerance];
-  return rule.kind === 'vehicle-in-pedestrian-zone' ? [PLACE_TOLERANCE] : [];
+  if (JUDGES[rule.kind] !== 'standing') return [];
+  return ['moveTolerance' in rule ? rule.moveTolerance : PLACE_TOLERANCE];
 }

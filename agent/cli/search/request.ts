@@ -3,7 +3,7 @@ import { Value } from '@sinclair/typebox/value';
 import { SiteTime } from '../../base/site-time.ts';
 import { nearest } from '../../config/words.ts';
 import { CASE_RULE, unreadableOf } from '../../contract/case.ts';
-import { RULE_SCHEMAS } from '../../contract/rule-config.ts';
+import { isRuleKind, RULE_KINDS } from '../../contract/rule-config.ts';
 import { SearchArgs } from '../../contract/search.ts';
 import { wrong } from '../bad-option.ts';
 import { NAME, type Room, type RoomOptions } from '../room/room-file.ts';
@@ -51,9 +51,8 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
 
 /** A box of a newer version may know more kinds; a typing mistake must not look like "nothing happened". */
 function assertKind(name: string): void {
-  const known: string[] = RULE_SCHEMAS.map(({ properties }) => properties.kind.const);
-  const meant = known.includes(name) ? undefined : nearest(name, known);
+  const meant = isRuleKind(name) ? undefined : nearest(name, RULE_KINDS);
   if (meant !== undefined) throw wrong('--kind', `no rule is called "${name}"; did you mean "${meant}"?`);
   if (!/^[a-z-]{1,40}$/.test(name))
-    throw wrong('--kind', `"${name}" is no kind; there are ${known.join(', ')}`);
+    throw wrong('--kind', `"${name}" is no kind; there are ${RULE_KINDS.join(', ')}`);
 }

@@ -1,5 +1,5 @@
 /** The words of the public page, in the languages in which it can be written. */
-import type { RuleConfig } from '../../contract/rule-config.ts';
+import type { RuleKind } from '../../contract/rule-config.ts';
 import type { State } from '../journal/story/story.ts';
 import type { PublicFacts } from './facts.ts';
 
@@ -20,7 +20,7 @@ export interface Texts {
   readonly noOrder: string;
   readonly detected: string;
   readonly detectedHeads: readonly [what: string, place: string, purpose: string, basis: string];
-  readonly kinds: Readonly<Record<RuleConfig['kind'], string>>;
+  readonly kinds: Readonly<Record<RuleKind, string>>;
   readonly condition: string;
   readonly shadow: string;
   readonly notAuthorised: string;

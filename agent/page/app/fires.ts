@@ -9,7 +9,7 @@ import type { ObjectLabel } from '../../contract/label.ts';
 import type { PreviewHeader } from '../../contract/page-api.ts';
 import type { SeenTrack } from '../../contract/page-link.ts';
 import { covers } from '../../contract/polygon.ts';
-import type { RuleConfig } from '../../contract/rule-config.ts';
+import type { RuleConfig, RuleKind } from '../../contract/rule-config.ts';
 import type { Drawing } from './drawing.ts';
 
 export type SeenFrame = Extract<PreviewHeader, { picture: true }>;
@@ -43,6 +43,21 @@ interface Memory {
   right: number;
   firedAtMs: number | undefined;
 }
+
+/**
+ * What can be told of a rule here. Things and walls are no tracks, and a way of driving takes more than a place: those are
+ * judged from the box's pictures.
+ */
+const JUDGED_FROM: Readonly<Record<RuleKind, 'tracks' | 'pictures'>> = {
+  'vehicle-in-pedestrian-zone': 'tracks',
+  loitering: 'tracks',
+  'line-crossing': 'tracks',
+  'wrong-way': 'pictures',
+  'crowd-gathering': 'tracks',
+  'illegal-dumping': 'pictures',
+  graffiti: 'pictures',
+  'illegal-parking': 'tracks',
+};
 
 /** Four pictures of a slow box: a track that was hidden for so long is taken for gone. */
 const GONE_MS = 4000;
@@ -126,11 +141,12 @@ function staying(
     // Who is seen and not inside has left; who is not seen may only be hidden.
     if (lastMs < atMs && (seenNow.has(track) || atMs - lastMs > GONE_MS)) memory.since.delete(track);
   }
-  const enough = inside.length >= (rule.kind === 'crowd-gathering' ? rule.minCount : 1);
+  const isOfMany = 'minCount' in rule;
+  const enough = inside.length >= (isOfMany ? rule.minCount : 1);
   memory.enoughSinceMs = enough ? (memory.enoughSinceMs ?? atMs) : undefined;
-  const sinceMs = rule.kind === 'crowd-gathering' ? memory.enoughSinceMs : inside[0]?.sinceMs;
+  const sinceMs = isOfMany ? memory.enoughSinceMs : inside[0]?.sinceMs;
   const stoodS = sinceMs === undefined ? 0 : (atMs - sinceMs) / 1000;
-  const judgedByBox = needsMore(rule);
+  const judgedByBox = JUDGED_FROM[rule.kind] === 'pictures';
   const needS = needOf(rule);
   return {
     rule,
@@ -146,11 +162,6 @@ function staying(
 function needOf(rule: ZoneRule): number | undefined {
   if ('afterS' in rule) return rule.afterS;
   return 'persistS' in rule ? rule.persistS : undefined;
-}
-
-/** Things and walls are no tracks, and a way of driving takes more than a place. */
-function needsMore({ kind }: ZoneRule): boolean {
-  return kind === 'illegal-dumping' || kind === 'graffiti' || kind === 'wrong-way';
 }
 
 function counts(rule: RuleConfig, label: ObjectLabel): boolean {

@@ -1,9 +1,8 @@
 /** What the form of a rule knows of it: its fields, from the schema by way of the build, and a rule to begin with. */
 import type { OrderView } from '../../contract/page-link.ts';
-import type { RuleConfig } from '../../contract/rule-config.ts';
+import type { RuleConfig, RuleKind } from '../../contract/rule-config.ts';
 import type { Drawing } from './drawing.ts';
 
-export type RuleKind = RuleConfig['kind'];
 /** Every parameter of any kind of rule. */
 export type FieldName = Exclude<
   RuleConfig extends infer R ? (R extends unknown ? keyof R : never) : never,
@@ -32,8 +31,7 @@ export function newRule(
   order: OrderView | null,
 ): RuleConfig {
   const entry = order?.rules.find((rule) => rule.kind === kind);
-  const isLine = fields[kind].some(({ name }) => name === 'line');
-  const drawn = (isLine ? drawing.lines : drawing.zones).map(({ id }) => id);
+  const drawn = (watchesLine(fields, kind) ? drawing.lines : drawing.zones).map(({ id }) => id);
   const allowed = drawn.find((id) => entry?.zones === 'all' || entry?.zones.includes(id));
   const parameters = fields[kind].flatMap(({ name, type, default: initial }) => {
     if (type === 'place') return [[name, allowed ?? drawn[0] ?? '']];
@@ -46,6 +44,15 @@ export function newRule(
     purpose: entry?.purpose ?? '',
     ...(Object.fromEntries(parameters) as object),
   } as RuleConfig;
+}
+
+/** Whether rules of a kind, as an order names it, are about lines. */
+export function watchesLine(fields: RuleFields, kind: string): boolean {
+  return isRuleKind(fields, kind) && fields[kind].some(({ name }) => name === 'line');
+}
+
+export function isRuleKind(fields: RuleFields, text: string): text is RuleKind {
+  return Object.hasOwn(fields, text);
 }
 
 function freeRuleName(kind: RuleKind, { rules }: Drawing): string {

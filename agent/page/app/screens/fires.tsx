@@ -67,9 +67,7 @@ function Watch({ watch }: { readonly watch: RuleWatch }) {
       ) : (
         <>
           <p>
-            {rule.kind === 'crowd-gathering'
-              ? fires.crowd(inside.length, rule.minCount)
-              : fires.inside(inside.length)}
+            {'minCount' in rule ? fires.crowd(inside.length, rule.minCount) : fires.inside(inside.length)}
           </p>
           <ul class="inside">
             {inside.slice(0, NAMED_MAX).map(({ track, label, sinceMs }) => (

@@ -1,12 +1,12 @@
 /** What the box shall tell, and where: each rule with a form made of its schema, beside what the order allows. */
 import { signal } from '@preact/signals';
-import type { RuleConfig } from '../../../contract/rule-config.ts';
+import type { RuleConfig, RuleKind } from '../../../contract/rule-config.ts';
 import { Button, Choice, Notice } from '../../../kit/controls.tsx';
 import { change, drawing, problems, ruleFields } from '../draft.ts';
 import { RuleForm } from '../parts/rule-form.tsx';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
-import { newRule, placeOf, type RuleKind } from '../rule-form.ts';
+import { isRuleKind, newRule, placeOf } from '../rule-form.ts';
 import { agent, order } from '../store.ts';
 import { siteMoment, words } from '../words/words.ts';
 
@@ -100,7 +100,7 @@ function Card({ rule }: { readonly rule: RuleConfig }) {
 function Add() {
   const { rules, kinds } = words.value;
   const allowed = new Set<string>(order.value?.rules.map((rule) => rule.kind));
-  const all = Object.keys(ruleFields) as RuleKind[];
+  const all = Object.keys(ruleFields).filter((one) => isRuleKind(ruleFields, one));
   const sorted = [...all.filter((one) => allowed.has(one)), ...all.filter((one) => !allowed.has(one))];
   const value = kind.value ?? sorted[0] ?? 'loitering';
   const add = (): void => {
@@ -116,7 +116,7 @@ function Add() {
         value={value}
         options={sorted.map((one) => [one, allowed.has(one) ? kinds[one] : rules.notInOrder(kinds[one])])}
         onChoose={(chosen) => {
-          kind.value = chosen as RuleKind;
+          if (isRuleKind(ruleFields, chosen)) kind.value = chosen;
         }}
       />
       <Button id="add-rule" onClick={add}>

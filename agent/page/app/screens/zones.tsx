@@ -4,7 +4,7 @@ import { Button, Field, Notice } from '../../../kit/controls.tsx';
 import { middles, rounded } from '../../../kit/grip.ts';
 import { focusHandle, Handle } from '../../../kit/handle.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
-import { change, drawing, history, problems, redo, selected, undo } from '../draft.ts';
+import { change, drawing, history, problems, redo, ruleFields, selected, undo } from '../draft.ts';
 import {
   added,
   CORNERS_MAX,
@@ -23,6 +23,7 @@ import {
 import { dragging } from '../parts/dragging.ts';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
+import { watchesLine } from '../rule-form.ts';
 import { order } from '../store.ts';
 import { words } from '../words/words.ts';
 import { chosen, corner, editable, tapped } from './zones-drag.ts';
@@ -140,7 +141,7 @@ function List() {
 /** Under a name that the order has and that is not drawn yet, where there is one. */
 function add(kind: ShapeKind): void {
   const named = order.value?.rules.flatMap((rule) =>
-    rule.zones === 'all' || (rule.kind === 'line-crossing') !== (kind === 'line') ? [] : rule.zones,
+    rule.zones === 'all' || watchesLine(ruleFields, rule.kind) !== (kind === 'line') ? [] : rule.zones,
   );
   const id = freeName(drawing.value, kind, kind === 'mask' ? [] : (named ?? []));
   const next = added(drawing.value, { kind, id });

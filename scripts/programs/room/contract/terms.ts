@@ -1,4 +1,5 @@
 /** The words and limits that server and browser share; nothing in here needs a library. */
+import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
 
 /** Of an incident. One way: what is closed is reopened as a new entry. */
 export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
@@ -18,11 +19,26 @@ export const NOTE_CHARS_MAX = 1000;
 /** 1 = people may be in danger now, 2 = somebody should go there, 3 = to be known. */
 export type Priority = 1 | 2 | 3;
 
-const URGENT: ReadonlySet<string> = new Set(['crowd-gathering', 'vehicle-in-pedestrian-zone', 'wrong-way']);
+/** Of alerts. */
+const PRIORITIES: Readonly<Record<RuleKind, Priority>> = {
+  'vehicle-in-pedestrian-zone': 1,
+  loitering: 2,
+  'line-crossing': 2,
+  'wrong-way': 1,
+  'crowd-gathering': 1,
+  'illegal-dumping': 2,
+  graffiti: 2,
+  'illegal-parking': 2,
+};
 
+/** An alert of a kind that only a newer box knows has the middle priority. */
 export function priorityOf(severity: string, kind: string): Priority {
   if (severity !== 'alert') return 3;
-  return URGENT.has(kind) ? 1 : 2;
+  return isRanked(kind) ? PRIORITIES[kind] : 2;
+}
+
+function isRanked(kind: string): kind is RuleKind {
+  return Object.hasOwn(PRIORITIES, kind);
 }
 
 /** Of a camera, worst first; each has a colour and a shape of its own on the screen. */
