@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { AcceptedCommand } from '../contract/command.ts';
+import type { CheckedCommand } from '../contract/commands.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { SealedEvidence, UnsealResult } from '../contract/sealed-evidence.ts';
 import type { RestraintRecord } from '../contract/search.ts';
@@ -45,7 +45,7 @@ export class SealedArchive {
   }
 
   /** The command `unseal`; throws CommandRefused. */
-  answer(command: AcceptedCommand): UnsealResult {
+  answer(command: CheckedCommand<'unseal'>): UnsealResult {
     return this.#unseal.answer(command);
   }
 

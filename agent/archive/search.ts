@@ -5,20 +5,17 @@
  * no answer.
  * LIMITS: LIMITS below, a page each; who is refused is told when to come again.
  */
-import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
-import { checkedCaseArgs } from '../contract/case-args.ts';
-import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import { CommandRefused } from '../contract/command.ts';
+import type { CheckedCommand } from '../contract/commands.ts';
 import type { Counters } from '../contract/counters.ts';
-import { SearchArgs, type SearchQuery, type SearchRecord, type SearchResult } from '../contract/search.ts';
+import type { SearchQuery, SearchRecord, SearchResult } from '../contract/search.ts';
 import type { EventArchive } from './archive.ts';
 
 /** A burst fetches 30 days of 200 events; after that 200 events a second. */
 const LIMITS: BucketLimits = { burst: 30, perS: 1 };
-
-const argsCheck = TypeCompiler.Compile(SearchArgs);
 
 export interface SearchHandlerOptions {
   readonly archive: Pick<EventArchive, 'search'>;
@@ -49,8 +46,7 @@ export class SearchHandler {
   }
 
   /** Throws CommandRefused. */
-  answer({ args: given, key, counter }: AcceptedCommand): SearchResult {
-    const args = checkedCaseArgs('search', argsCheck, given);
+  answer({ args, key, counter }: CheckedCommand<'search'>): SearchResult {
     assertPeriod(args.query);
     const waitS = this.#bucket.take();
     if (waitS > 0) {

@@ -5,20 +5,17 @@
  * recorded there is no file. Requests for what is not there are recorded too.
  * LIMITS: LIMITS below; who is refused is told when to come again.
  */
-import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
-import { checkedCaseArgs } from '../contract/case-args.ts';
-import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import { CommandRefused } from '../contract/command.ts';
+import type { CheckedCommand } from '../contract/commands.ts';
 import type { Counters } from '../contract/counters.ts';
-import { UnsealArgs, type UnsealRecord, type UnsealResult } from '../contract/sealed-evidence.ts';
+import type { UnsealRecord, UnsealResult } from '../contract/sealed-evidence.ts';
 import type { SealedStore } from './sealed.ts';
 
 /** The stills of some incidents at once; after that one in ten seconds. */
 const LIMITS: BucketLimits = { burst: 20, perS: 0.1 };
-
-const argsCheck = TypeCompiler.Compile(UnsealArgs);
 
 export interface UnsealHandlerOptions {
   readonly store: Pick<SealedStore, 'read'>;
@@ -44,8 +41,7 @@ export class UnsealHandler {
   }
 
   /** Throws CommandRefused. */
-  answer({ args: given, key, counter }: AcceptedCommand): UnsealResult {
-    const args = checkedCaseArgs('unseal', argsCheck, given);
+  answer({ args, key, counter }: CheckedCommand<'unseal'>): UnsealResult {
     const waitS = this.#bucket.take();
     if (waitS > 0) {
       this.#limited += 1;

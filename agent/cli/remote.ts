@@ -2,10 +2,8 @@
  * `vigie remote`: from the room, by a signed command, one box is suspended, let go on, told that its clock is right, or opened
  * for a technician's phone: its hotspot, or the lock after wrong codes.
  */
-import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
-import { OpenHotspotResult } from '../contract/hotspot.ts';
-import { RestraintResult, SuspendArgs, TimeResetResult } from '../contract/mode.ts';
+import { argsFault, type CommandArgs, type CommandResult } from '../contract/commands.ts';
 import { signResume } from '../restraint/resume.ts';
 import { print, printNote } from './print.ts';
 import { askBox, assertBox } from './room/ask-box.ts';
@@ -59,7 +57,7 @@ export async function remoteResume(options: RemoteResumeOptions): Promise<void> 
     new Date(ms).toISOString(),
   );
   const signedByBoth = signResume({ site: room.site, box, suspension, reason, notBefore, notAfter }, keys);
-  const args = { envelope: JSON.parse(signedByBoth) as Record<string, unknown> };
+  const args = { envelope: JSON.parse(signedByBoth) as CommandArgs<'resume'>['envelope'] };
   const result = await askBox(room, {
     op: 'resume',
     args,
@@ -81,7 +79,6 @@ export async function remoteResetTime(options: RemoteOptions): Promise<void> {
     timeoutS,
     key: signingKey(options.sign),
   });
-  if (!Value.Check(TimeResetResult, result)) throw otherForm(box);
   print(`${box}: what is valid is judged from ${result.after} on, no longer from ${result.before}`);
 }
 
@@ -96,7 +93,6 @@ export async function remoteOpenHotspot(options: RemoteOpenHotspotOptions): Prom
     timeoutS,
     key: signingKey(options.sign),
   });
-  if (!Value.Check(OpenHotspotResult, result)) throw otherForm(box);
   print(`${box}: its root was given the command to open the hotspot for ${result.minutes} min`);
 }
 
@@ -114,17 +110,13 @@ export async function remoteUnlockPairing(options: RemoteOptions): Promise<void>
   print(`${box}: phones that were locked for wrong codes may try again`);
 }
 
-function checked({ box, reason }: RemoteSuspendOptions): { reason: string } {
+function checked({ box, reason }: RemoteSuspendOptions): CommandArgs<'suspend'> {
   assertBox(box);
-  const args = { reason };
-  if (Value.Check(SuspendArgs, args)) return args;
+  if (argsFault('suspend', { reason }) === undefined) return { reason };
   throw new AgentError('config', '--reason: 1 to 500 characters are needed');
 }
 
-function tell(box: string, result: unknown): void {
-  if (!Value.Check(RestraintResult, result)) {
-    throw otherForm(box);
-  }
+function tell(box: string, result: CommandResult<'suspend'>): void {
   const { mode, since, framesRead, suspension, recorded = true } = result;
   const id = suspension === null ? '' : `, suspension ${suspension}`;
   print(`${box}: ${mode} since ${since}, ${framesRead} frames read${id}`);
@@ -132,8 +124,4 @@ function tell(box: string, result: unknown): void {
     printNote(
       `vigie: root’s record on ${box} does not have it: until it does, the agent’s own user could undo it`,
     );
-}
-
-function otherForm(box: string): AgentError {
-  return new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
 }

@@ -1,11 +1,10 @@
 /** `vigie unseal`: asks one box, by a signed command, for the sealed still of an event, and writes it to a file. */
 
 import { existsSync, writeFileSync } from 'node:fs';
-import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { sha256Of } from '../base/sha256.ts';
-import { CASE_RULE, unreadableOf } from '../contract/case.ts';
-import { isAgeFile, UnsealArgs, UnsealResult } from '../contract/sealed-evidence.ts';
+import { argsFault } from '../contract/commands.ts';
+import { isAgeFile, type UnsealArgs, type UnsealResult } from '../contract/sealed-evidence.ts';
 import { print } from './print.ts';
 import { type Asked, askBox, assertBox } from './room/ask-box.ts';
 import { type Room, type RoomOptions, roomOf } from './room/room-file.ts';
@@ -43,9 +42,7 @@ export async function unseal(options: UnsealOptions): Promise<void> {
 }
 
 /** Of which box, and by whose key. */
-export interface SealedAsked extends Omit<Asked, 'op'> {
-  readonly args: UnsealArgs;
-}
+export type SealedAsked = Omit<Asked<'unseal'>, 'op'>;
 
 /** The sealed still as the box holds it. Throws AgentError, one line. */
 export async function sealedFile(room: Room, asked: SealedAsked): Promise<Buffer> {
@@ -62,18 +59,13 @@ export function unsealArgs({
 }: Pick<UnsealOptions, 'case' | 'reason' | 'event' | 'box'>): UnsealArgs {
   assertBox(box);
   const args = { case: number, reason, event };
-  const unreadable = unreadableOf(args);
-  if (unreadable !== undefined) throw new AgentError('config', `--${unreadable}: ${CASE_RULE}`);
-  if (Value.Check(UnsealArgs, args)) return args;
-  const error = Value.Errors(UnsealArgs, args).First();
-  throw new AgentError('config', `--${error?.path.slice(1)}: ${error?.message}`);
+  const fault = argsFault('unseal', args);
+  if (fault === undefined) return args;
+  throw new AgentError('config', `--${fault.path.slice(1)}: ${fault.message}`);
 }
 
 /** Believed only when it is what it says. */
-function fileIn(result: unknown, box: string, event: string): Buffer {
-  if (!Value.Check(UnsealResult, result)) {
-    throw new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
-  }
+function fileIn(result: UnsealResult, box: string, event: string): Buffer {
   const file = Buffer.from(result.file, 'base64');
   if (result.event === event && sha256Of(file) === result.sha256 && isAgeFile(file)) return file;
   throw new AgentError('corrupt', `what ${box} sent is not the sealed still of ${event}`);

@@ -1,7 +1,7 @@
 /**
  * Takes signed commands from the room to whoever obeys them, and the answer back.
  *
- * INVARIANTS: nothing that arrives makes it throw; a command without a place to answer is not obeyed; every
+ * INVARIANTS: nothing that arrives makes it throw; arguments are checked here, before their handler has them; a command without a place to answer is not obeyed; every
  * refusal is counted, and says why as far as the limit below lets it.
  * LIMITS: REFUSALS_TOLD replies and log lines about refused commands (who cannot sign must not make the box
  * busy); WAITING_MAX answers to broadcasts wait for their moment.
@@ -17,6 +17,7 @@ import {
   type IncomingCommand,
   type SignedCommand,
 } from '../contract/command.ts';
+import { type CommandHandler, type CommandHandlers, checkedCommand } from '../contract/commands.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { CommandVerifier } from './verifier.ts';
 
@@ -32,8 +33,7 @@ export interface CommandDispatcherOptions {
   readonly site: string;
   readonly box: string;
   readonly verifier: CommandVerifier;
-  /** What each command does; returns the result of the reply (or a promise of it), or throws CommandRefused. */
-  readonly handlers: Readonly<Record<CommandOp, CommandHandler>>;
+  readonly handlers: CommandHandlers;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -98,7 +98,7 @@ export class CommandDispatcher {
   #obey(command: SignedCommand, incoming: IncomingCommand): void {
     const { op, counter, key } = command;
     try {
-      const result = this.#options.handlers[op](command);
+      const result = this.#result(op, command);
       const obeyed = (done: unknown): void => {
         this.#accepted += 1;
         this.#options.log.info({ op, counter, key }, 'command obeyed');
@@ -115,6 +115,11 @@ export class CommandDispatcher {
     } catch (error) {
       this.#refuse(error, incoming, { op, counter });
     }
+  }
+
+  /** Throws CommandRefused. */
+  #result<K extends CommandOp>(op: K, command: SignedCommand): ReturnType<CommandHandler<K>> {
+    return this.#options.handlers[op](checkedCommand(op, command));
   }
 
   #refuse(error: unknown, incoming: IncomingCommand, about: Pick<Answer, 'op' | 'counter'>): void {
@@ -139,25 +144,26 @@ export class CommandDispatcher {
   }
 }
 
-/** Takes a command that was accepted; returns its result, or a promise of it, or throws CommandRefused. */
-export type CommandHandler = (command: SignedCommand) => unknown;
-interface Answering {
-  answer(command: SignedCommand): unknown;
-}
-
 export interface CommandParts {
-  readonly search: Answering;
-  readonly sealed: Answering;
-  readonly tracks: Answering;
-  readonly restraint: Readonly<Record<'suspend' | 'resume' | 'resetTime', CommandHandler>>;
-  readonly technician: { unlockPairing: CommandHandler };
-  readonly diagnosis: Readonly<Record<'logs' | 'doctor' | 'renew', CommandHandler>> & {
-    readConfiguration(): unknown;
+  readonly search: { readonly answer: CommandHandler<'search'> };
+  readonly sealed: { readonly answer: CommandHandler<'unseal'> };
+  readonly tracks: { readonly answer: CommandHandler<'tracks'> };
+  readonly restraint: {
+    readonly suspend: CommandHandler<'suspend'>;
+    readonly resume: CommandHandler<'resume'>;
+    readonly resetTime: CommandHandler<'reset-time'>;
   };
-  readonly openHotspot: CommandHandler;
+  readonly technician: { readonly unlockPairing: CommandHandler<'unlock-pairing'> };
+  readonly diagnosis: {
+    readonly logs: CommandHandler<'logs'>;
+    readonly doctor: CommandHandler<'doctor'>;
+    readonly renew: CommandHandler<'renew-certificate'>;
+    readonly readConfiguration: CommandHandler<'read-configuration'>;
+  };
+  readonly openHotspot: CommandHandler<'open-hotspot'>;
 }
 
-export function commandHandlers(parts: CommandParts): Readonly<Record<CommandOp, CommandHandler>> {
+export function commandHandlers(parts: CommandParts): CommandHandlers {
   const { search, sealed, tracks, restraint, technician, diagnosis, openHotspot } = parts;
   return {
     search: (command) => search.answer(command),
@@ -170,7 +176,7 @@ export function commandHandlers(parts: CommandParts): Readonly<Record<CommandOp,
     logs: (command) => diagnosis.logs(command),
     doctor: (command) => diagnosis.doctor(command),
     'renew-certificate': (command) => diagnosis.renew(command),
-    'read-configuration': () => diagnosis.readConfiguration(),
+    'read-configuration': (command) => diagnosis.readConfiguration(command),
     tracks: (command) => tracks.answer(command),
   };
 }

@@ -16,6 +16,7 @@ import {
   CommandRefused,
   type SignedCommand,
 } from '../contract/command.ts';
+import { COMMANDS } from '../contract/commands.ts';
 import type { CommandKey } from '../contract/config.ts';
 import type { ReplayGuard } from './replay-guard.ts';
 
@@ -25,9 +26,6 @@ const openEnvelope = envelopeOpener({
   signatures: 1,
   keysIn: 'commands.keys of this box',
 });
-
-/** Commands that one message may give to every box of a site. */
-const FOR_ALL: readonly CommandOp[] = ['search', 'suspend'];
 
 export interface CommandVerifierOptions {
   readonly site: string;
@@ -85,7 +83,7 @@ export class CommandVerifier {
 
   #checkBox({ site, box }: Command, op: CommandOp): void {
     const own = this.#options;
-    const forAll = box === '*' && FOR_ALL.includes(op);
+    const forAll = box === '*' && COMMANDS[op].isForAll;
     if (site === own.site && (box === own.box || forAll)) return;
     throw new CommandRefused('wrong-box', `it is for ${box} at ${site}; this is ${own.box} at ${own.site}`);
   }

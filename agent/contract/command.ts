@@ -73,16 +73,15 @@ export const Command = Type.Object(
 );
 export type Command = Static<typeof Command>;
 
-/** A command that has passed every check; `key` is the name that the configuration gives its key. */
-export interface AcceptedCommand {
+/** A command whose signature, box, time, permission and counter are right. */
+export interface SignedCommand {
   readonly op: CommandOp;
+  /** Not checked yet (commands.ts). */
   readonly args: Readonly<Record<string, unknown>>;
   readonly counter: number;
+  /** Name that the configuration gives its key. */
   readonly key: string;
-}
-
-/** With what was signed, for another to judge by itself. */
-export interface SignedCommand extends AcceptedCommand {
+  /** As signed, for root to judge by itself. */
   readonly envelope: Uint8Array;
 }
 

@@ -55,9 +55,6 @@ export type LogsResult = Static<typeof LogsResult>;
 export const LogsAnswer = Type.Union([LogsResult, Type.Object({ refused: Reason }, strict)]);
 export type LogsAnswer = Static<typeof LogsAnswer>;
 
-/** Of `doctor` and `renew-certificate`. */
-export const NoArgs = Type.Object({}, strict);
-
 /** As many checks as `vigie doctor` makes, and some rules more. */
 export const CHECKS_MAX = 128;
 

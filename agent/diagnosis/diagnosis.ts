@@ -14,16 +14,16 @@ import { jsonOf } from '../base/json.ts';
 import { exchangeLine } from '../base/line-exchange.ts';
 import { printable } from '../base/printable.ts';
 import { redactedText } from '../base/redacted-text.ts';
-import { CommandRefused, type SignedCommand } from '../contract/command.ts';
+import { CommandRefused } from '../contract/command.ts';
+import type { CheckedCommand } from '../contract/commands.ts';
 import type { Counters } from '../contract/counters.ts';
 import {
   CHECKS_MAX,
   type DoctorResult,
   LOGS_PACKED_CHARS_MAX,
   LogsAnswer,
-  LogsArgs,
+  type LogsArgs,
   type LogsResult,
-  NoArgs,
   RENEW_FILE,
   type RenewResult,
 } from '../contract/diagnosis.ts';
@@ -74,15 +74,9 @@ export class Diagnosis {
   }
 
   /** The command `logs`. Rejects with CommandRefused. */
-  logs({ args }: SignedCommand): Promise<LogsResult> {
+  logs({ args }: CheckedCommand<'logs'>): Promise<LogsResult> {
     return this.#one('logs', LOGS_WITHIN_MS, async () => {
       const { logsSocket } = this.#options;
-      if (!Value.Check(LogsArgs, args)) {
-        throw new CommandRefused(
-          'bad-arguments',
-          'logs takes sinceS: 1 to 2678400, and bytesMax: 1000 to 1000000',
-        );
-      }
       if (logsSocket === undefined)
         throw noLogs('this agent was started by hand; its log is on its own terminal');
       const answer = await this.#asked(logsSocket, args);
@@ -92,9 +86,8 @@ export class Diagnosis {
   }
 
   /** The command `doctor`. Rejects with CommandRefused. */
-  doctor({ args }: SignedCommand): Promise<DoctorResult> {
+  doctor(): Promise<DoctorResult> {
     return this.#one('doctor', CHECKS_WITHIN_MS, async () => {
-      assertNoArgs('doctor', args);
       const { checks, view } = this.#options;
       if (checks === undefined)
         throw new CommandRefused('unavailable', 'this agent was started without its doctor');
@@ -105,8 +98,7 @@ export class Diagnosis {
   }
 
   /** The command `renew-certificate`. Throws CommandRefused. */
-  renew({ args, envelope }: SignedCommand): RenewResult {
-    assertNoArgs('renew-certificate', args);
+  renew({ envelope }: CheckedCommand<'renew-certificate'>): RenewResult {
     layForRoot(this.#options.stateDir, RENEW_FILE, envelope);
     return { given: true };
   }
@@ -178,10 +170,6 @@ async function checked(checks: () => Promise<readonly Finding[]>): Promise<reado
 
 function noLogs(reason: string): CommandRefused {
   return new CommandRefused('unavailable', `no log can be read: ${reason}`.slice(0, TEXT_MAX));
-}
-
-function assertNoArgs(op: string, args: unknown): void {
-  if (!Value.Check(NoArgs, args)) throw new CommandRefused('bad-arguments', `${op} takes no arguments`);
 }
 
 function checkOf({ name, state, detail, fix }: Finding): DoctorResult['checks'][number] {

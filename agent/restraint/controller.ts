@@ -9,8 +9,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TObject } from '@sinclair/typebox';
-import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { publicTextOf, signEnvelope } from '../base/dsse.ts';
@@ -18,7 +16,8 @@ import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { SteadyClock } from '../base/steady-clock.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
-import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import { CommandRefused } from '../contract/command.ts';
+import type { CheckedCommand, CommandResult } from '../contract/commands.ts';
 import type { Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { FramesReport } from '../contract/health.ts';
@@ -28,8 +27,6 @@ import {
   type Mode,
   RESUME_BYTES_MAX,
   type RestraintReport,
-  ResumeArgs,
-  SuspendArgs,
   type TimeResetResult,
 } from '../contract/mode.ts';
 import type { CapturePermit, Ruling } from '../contract/permit.ts';
@@ -166,10 +163,9 @@ export class RestraintController {
   }
 
   /** The command `suspend`: answered when the vision process has gone. */
-  async suspend({ args, key }: AcceptedCommand): Promise<object> {
-    const { reason } = checked(SuspendArgs, args) as { reason: string };
+  async suspend({ args, key }: CheckedCommand<'suspend'>): Promise<CommandResult<'suspend'>> {
     try {
-      this.#suspension.suspend(reason, key);
+      this.#suspension.suspend(args.reason, key);
     } finally {
       this.#look();
     }
@@ -178,15 +174,14 @@ export class RestraintController {
   }
 
   /** The command `resume`. */
-  async resume({ args }: AcceptedCommand): Promise<object> {
-    const { envelope } = checked(ResumeArgs, args) as { envelope: object };
-    await this.#resume(Buffer.from(JSON.stringify(envelope)));
+  async resume({ args }: CheckedCommand<'resume'>): Promise<CommandResult<'resume'>> {
+    await this.#resume(Buffer.from(JSON.stringify(args.envelope)));
     await this.#carrying;
     return this.#result();
   }
 
   /** The command `reset-time`: the box's clock is right, whatever it has said before. */
-  resetTime({ key }: AcceptedCommand): TimeResetResult {
+  resetTime({ key }: Pick<CheckedCommand<'reset-time'>, 'key'>): TimeResetResult {
     const { clock, journal } = this.#options;
     const before = new Date(this.#authority.nowMs()).toISOString();
     const after = new Date(clock.wallMs()).toISOString();
@@ -331,8 +326,11 @@ export class RestraintController {
     return this.#carriedOut && statementOf(this.#carriedOut, config, boot, this.#now(), status.frames);
   }
 
-  #result(): object {
-    const { mode, since, reason, framesRead, packetsWatched, suspension } = this.#statement() ?? {};
+  #result(): CommandResult<'suspend'> {
+    const statement = this.#statement();
+    if (statement === undefined)
+      throw new CommandRefused('unavailable', 'the mode of this box is not known yet; ask again');
+    const { mode, since, reason, framesRead, packetsWatched, suspension } = statement;
     const recorded = this.#options.record &&
       mode === 'suspended' && { recorded: this.#suspension.recordedAtRoot };
     return { mode, since, reason, framesRead, packetsWatched, suspension, ...recorded };
@@ -370,10 +368,4 @@ export class RestraintController {
   #now(): string {
     return new Date(this.#options.clock.wallMs()).toISOString();
   }
-}
-
-function checked(schema: TObject, args: unknown): unknown {
-  if (Value.Check(schema, args)) return args;
-  const error = Value.Errors(schema, args).First();
-  throw new CommandRefused('bad-arguments', `args${error?.path ?? ''}: ${error?.message ?? ''}`);
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { CommandRefused, type SignedCommand } from '../contract/command.ts';
+import { CommandRefused } from '../contract/command.ts';
 import type { Config, MaskConfig } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { Finding } from '../contract/finding.ts';
@@ -116,9 +116,7 @@ export class TechnicianPage {
   }
 
   /** For the command `unlock-pairing`; throws CommandRefused. */
-  unlockPairing({ args }: SignedCommand): Record<string, never> {
-    if (Object.keys(args).length > 0)
-      throw new CommandRefused('bad-arguments', 'unlock-pairing takes no arguments');
+  unlockPairing(): Record<string, never> {
     if (!this.#server.tellAll(encodeToPage({ kind: 'unlock-pairing' })))
       throw new CommandRefused('unavailable', 'the technician’s page does not run on this box');
     return {};

@@ -5,13 +5,12 @@
  * there is no answer. Nothing is answered while the box is suspended or no order allows the log.
  * LIMITS: LIMITS below, a page each, one at a time; the order's budgets of tracks; who is refused is told why.
  */
-import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
 import { SiteTime } from '../base/site-time.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
-import { checkedCaseArgs } from '../contract/case-args.ts';
-import { type AcceptedCommand, CommandRefused } from '../contract/command.ts';
+import { CommandRefused } from '../contract/command.ts';
+import type { CheckedCommand } from '../contract/commands.ts';
 import type { Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { PreviewAnswer } from '../contract/link.ts';
@@ -19,7 +18,7 @@ import {
   type FoundTrack,
   PAGE_TRACK_BYTES_MAX,
   PAGE_TRACKS_MAX,
-  TrackArgs,
+  type TrackArgs,
   type TrackCoverage,
   type TrackQuestion,
   type TrackRecord,
@@ -40,7 +39,7 @@ const VIEWS_MAX = 64;
 
 const NOTHING: Page = { tracks: [], places: [], matches: 0, next: null };
 
-const argsCheck = TypeCompiler.Compile(TrackArgs);
+type Asked = Pick<CheckedCommand<'tracks'>, 'key' | 'counter'>;
 
 export interface TrackHandlerOptions {
   readonly config: Pick<Config, 'site' | 'box' | 'commands' | 'timeZone'>;
@@ -79,8 +78,8 @@ export class TrackHandler {
   }
 
   /** Rejects with CommandRefused. */
-  async answer(command: AcceptedCommand): Promise<TrackResult | TrackStillResult> {
-    const args = checkedCaseArgs('tracks', argsCheck, command.args);
+  async answer(command: CheckedCommand<'tracks'>): Promise<TrackResult | TrackStillResult> {
+    const { args } = command;
     this.#limit();
     this.#isBusy = true;
     try {
@@ -110,7 +109,7 @@ export class TrackHandler {
   }
 
   async #tracks(
-    command: AcceptedCommand,
+    command: Asked,
     args: TrackArgs & { readonly question: TrackQuestion },
   ): Promise<TrackResult> {
     const { clock, config } = this.#options;
@@ -186,7 +185,7 @@ export class TrackHandler {
     return left;
   }
 
-  async #still(command: AcceptedCommand, args: TrackArgs): Promise<TrackStillResult> {
+  async #still(command: Asked, args: TrackArgs): Promise<TrackStillResult> {
     const { supervisor, clock } = this.#options;
     const log = this.#options.log.open();
     this.#left(log, command.key, args.case, clock.wallMs());
@@ -210,7 +209,7 @@ export class TrackHandler {
   }
 
   #record(
-    { key, counter }: AcceptedCommand,
+    { key, counter }: Asked,
     { case: number, reason, question, cursor }: TrackArgs,
     approver: string | null,
     found: Pick<TrackRecord, 'matches' | 'given' | 'seen'>,

@@ -13,7 +13,7 @@ import { SteadyClock } from '../../agent/base/steady-clock.ts';
 import { CommandRefused } from '../../agent/contract/command.ts';
 import { PAGE_BYTES_MAX, PurgeRecord, SearchRecord, SearchResult } from '../../agent/contract/search.ts';
 import { accepting } from '../lib/accepting.ts';
-import { searchCommand } from '../lib/commands.ts';
+import { accepted, searchCommand } from '../lib/commands.ts';
 import { figure, figures } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
@@ -317,8 +317,8 @@ void t.test('a disk that refuses: events wait in memory, searches are refused, n
     'bounded and counted',
   );
   const desk = new SearchHandler({ archive, clock, record: (record) => archive.record(record) });
-  const accepted = { op: 'search', args: searchCommand().args, counter: 1, key: 'k' } as const;
-  t.throws(() => desk.answer(accepted), { code: 'unavailable' }, 'no search without its record');
+  const command = accepted('search', searchCommand().args);
+  t.throws(() => desk.answer(command), { code: 'unavailable' }, 'no search without its record');
   rmSync(folder);
   mkdirSync(folder);
   archive.upkeep();
@@ -337,7 +337,7 @@ void t.test('each search is on record and counted; too many are told when to com
   });
   const { args } = searchCommand({}, clock.epochMs);
   const ask = (change: object = {}) =>
-    desk.answer({ op: 'search', args: { ...args, ...change }, counter: 7, key: 'judge-desk' });
+    desk.answer(accepted('search', { ...args, ...change }, { counter: 7 }));
   t.match(ask(), { matches: 1, events: [{ id: 'hit' }] });
   const [kept] = archive.records(0, 9);
   t.ok(Value.Check(SearchRecord, kept?.record));

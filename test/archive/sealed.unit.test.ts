@@ -1,4 +1,5 @@
 /** Where sealed stills lie, how long, and who gets them; on a clock moved by hand. */
+
 import {
   chmodSync,
   existsSync,
@@ -20,6 +21,7 @@ import { SteadyClock } from '../../agent/base/steady-clock.ts';
 import { encodeSealed, FromVision, LinkDecoder, receivedSealed } from '../../agent/contract/link.ts';
 import { type SealedEvidence, UnsealRecord, UnsealResult } from '../../agent/contract/sealed-evidence.ts';
 import { PurgeRecord } from '../../agent/contract/search.ts';
+import { accepted } from '../lib/commands.ts';
 import { figure, figures } from '../lib/counters.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -207,8 +209,7 @@ t.test('a restart finds what is there, and counts from now what has no true time
   t.same(readdirSync(dir), []);
 });
 
-const command = (args: Record<string, unknown>, counter = 1) =>
-  ({ op: 'unseal', key: 'judge-desk', counter, args }) as const;
+const command = (args: Record<string, unknown>, counter = 1) => accepted('unseal', args, { counter });
 const ASKED = { case: '2026/1234', reason: 'assault on the forecourt', event: 'a-1' };
 
 t.test('handed out as it lies there, and on record before that', async (t) => {

@@ -16,6 +16,7 @@ import {
   CommandReply,
   type IncomingCommand,
 } from '../../agent/contract/command.ts';
+import type { CommandHandlers } from '../../agent/contract/commands.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
@@ -48,6 +49,25 @@ function makeVerifier(file: string, keys = [signer.config], commands = new Map<s
 
 const verdict = (verifier: CommandVerifier, bytes: Uint8Array): Verdict =>
   verdictOf(() => verifier.open(bytes));
+
+/** A bug, which the dispatcher lets pass. */
+const nobody = (): never => {
+  throw new TypeError('nobody asked for this');
+};
+const NOT_ASKED: CommandHandlers = {
+  search: nobody,
+  suspend: nobody,
+  resume: nobody,
+  unseal: nobody,
+  'reset-time': nobody,
+  'open-hotspot': nobody,
+  'unlock-pairing': nobody,
+  logs: nobody,
+  doctor: nobody,
+  'renew-certificate': nobody,
+  'read-configuration': nobody,
+  tracks: nobody,
+};
 
 void t.test('no single-bit flip is accepted; the original is, once', async (t) => {
   const verifier = makeVerifier(join(scratch(t), 'counters.json'));
@@ -233,23 +253,12 @@ void t.test(
       box: BOX,
       verifier: makeVerifier(join(scratch(t), 'counters.json')),
       handlers: {
+        ...NOT_ASKED,
         search: ({ args }) => {
-          if (args['case'] === 'refuse')
-            throw new CommandRefused('rate-limited', 'later', { retryAfterS: 7 });
+          if (args.case === 'refuse') throw new CommandRefused('rate-limited', 'later', { retryAfterS: 7 });
           obeyed += 1;
-          return { hits: obeyed };
+          return { events: [], matches: obeyed, next: null, kept: { days: 30, oldest: null } };
         },
-        unseal: () => t.fail('nobody asked for this'),
-        suspend: async () => ({ mode: 'suspended' }),
-        'reset-time': () => t.fail('nor for this'),
-        'open-hotspot': () => t.fail('nor for this'),
-        'unlock-pairing': () => t.fail('nor for this'),
-        logs: () => t.fail('nor for this'),
-        doctor: () => t.fail('nor for this'),
-        'renew-certificate': () => t.fail('nor for this'),
-        'read-configuration': () => t.fail('nor for that'),
-        tracks: () => t.fail('nor for that'),
-        resume: () => Promise.reject(new CommandRefused('not-permitted', 'one key has signed')),
       },
       clock: own,
       log: SILENT,
@@ -281,10 +290,20 @@ void t.test(
     const args = { ...command().args, case: 'refuse' };
     dispatcher.hear(incoming(signed(signer, command({ args }))));
     t.match(replies.at(-1), { op: 'search', refused: { code: 'rate-limited', retryAfterS: 7 } });
+    dispatcher.hear(incoming(signed(signer, command({ args: { ...args, case: ' ' } }))));
+    dispatcher.hear(incoming(signed(signer, command({ args: { ...args, more: 1 } }))));
+    t.match(
+      replies.slice(-2).map(({ refused }) => refused),
+      [
+        { code: 'bad-arguments', message: /^search: \/case: must hold/ },
+        { code: 'bad-arguments', message: /^search: \/more: / },
+      ],
+      'arguments are checked before a handler has them',
+    );
     dispatcher.hear(incoming(signed(signer, command({ box: '*' })), { broadcast: true }));
     t.equal(obeyed, 0, 'the answer to a broadcast waits for its moment');
     await until(t, 'obeyed', () => obeyed === 1);
-    t.match(replies.at(-1), { op: 'search', result: { hits: 1 } });
+    t.match(replies.at(-1), { op: 'search', result: { matches: 1 } });
     t.equal(figure(dispatcher, 'commands_accepted'), 1);
     await dispatcher.stop();
   },
@@ -294,6 +313,7 @@ void t.test('what waits at a stop is answered before it is over, slow results to
   const replies: CommandReply[] = [];
   const slow = new HandClock();
   const may = { ...signer.config, may: ['suspend' as const] };
+  const { notBefore } = command();
   const dispatcher = new CommandDispatcher({
     site: SITE,
     box: BOX,
@@ -301,18 +321,12 @@ void t.test('what waits at a stop is answered before it is over, slow results to
     log: SILENT,
     verifier: makeVerifier(join(scratch(t), 'counters.json'), [may]),
     handlers: {
-      search: () => ({}),
-      unseal: () => ({}),
-      resume: () => ({}),
-      'reset-time': () => ({}),
-      'open-hotspot': () => ({}),
-      'unlock-pairing': () => ({}),
-      logs: () => ({}),
-      doctor: () => ({}),
-      'renew-certificate': () => ({}),
-      'read-configuration': () => ({}),
-      tracks: () => ({}),
-      suspend: () => new Promise((resolve) => setTimeout(() => resolve({ mode: 'suspended' }), 100)),
+      ...NOT_ASKED,
+      suspend: ({ args: { reason } }) => {
+        const counts = { framesRead: 0, packetsWatched: 0 };
+        const result = { ...counts, mode: 'suspended' as const, since: notBefore, reason, suspension: null };
+        return new Promise((resolve) => setTimeout(() => resolve(result), 100));
+      },
     },
   });
   const reply = (text: string): boolean => replies.push(JSON.parse(text) as CommandReply) > 0;

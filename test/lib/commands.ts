@@ -1,7 +1,8 @@
 /** Keys and signed commands for tests. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { signEnvelope } from '../../agent/base/dsse.ts';
-import { COMMAND_TYPE, type Command } from '../../agent/contract/command.ts';
+import { COMMAND_TYPE, type Command, type CommandOp } from '../../agent/contract/command.ts';
+import { type CheckedCommand, checkedCommand } from '../../agent/contract/commands.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { BOX, SITE } from './room.ts';
@@ -15,6 +16,16 @@ export function makeSigner(name = 'judge-desk', may: CommandKey['may'] = ['searc
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const spki = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
   return { privateKey, config: { name, publicKey: spki, may } };
+}
+
+/** A command as a handler has it: by a known key, its arguments checked. Throws CommandRefused. */
+export function accepted<K extends CommandOp>(
+  op: K,
+  args: Readonly<Record<string, unknown>>,
+  about: { readonly counter?: number; readonly key?: string; readonly envelope?: Uint8Array } = {},
+): CheckedCommand<K> {
+  const { counter: number = 1, key = 'judge-desk', envelope = new Uint8Array() } = about;
+  return checkedCommand(op, { op, args, counter: number, key, envelope });
 }
 
 let counter = Date.now();

@@ -22,7 +22,7 @@ import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-log.ts';
 import { TrackHandler } from '../../agent/tracks/handler.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { TrackLog } from '../../agent/tracks/track-log.ts';
-import type { Signer } from './commands.ts';
+import { accepted, type Signer } from './commands.ts';
 import { HandClock, SILENT } from './outbox.ts';
 
 export const GRANT: TrackLogGrant = {
@@ -207,7 +207,8 @@ export class TrackedBox {
     // A rate of one a second is another test's.
     this.clock.advance(1000);
     this.log.tick();
-    return (await this.handler.answer({ op: 'tracks', args, counter: this.#counter, key })) as Answer;
+    const command = accepted('tracks', args, { counter: this.#counter, key });
+    return (await this.handler.answer(command)) as Answer;
   }
 
   approval(signer: Signer, said: Partial<TrackApproval> & Pick<TrackApproval, 'question'>): object {

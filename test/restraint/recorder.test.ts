@@ -18,6 +18,7 @@ import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { configOf } from '../lib/agent.ts';
+import { accepted } from '../lib/commands.ts';
 import { figure, figures } from '../lib/counters.ts';
 import { entry, eventAt } from '../lib/history.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
@@ -99,7 +100,7 @@ function verifierIn(stateDir: string) {
 function searchOf(clock: HandClock, counter: number) {
   const [from, to] = [new Date(clock.epochMs - 1000), new Date(clock.epochMs)].map((d) => d.toISOString());
   const args = { case: '2026/1234', reason: 'theft of a bicycle', query: { from, to } };
-  return { op: 'search' as const, key: 'judge-desk', counter, args };
+  return accepted('search', args, { counter });
 }
 
 t.test('start, heartbeats, alerts, clock steps, stop; heads once a minute at most', async (t) => {

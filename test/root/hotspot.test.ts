@@ -28,7 +28,7 @@ import { orderThatHolds } from '../../scripts/programs/root/network/hotspot-comm
 import { HotspotRequest } from '../../scripts/programs/root/network/hotspot-request.ts';
 import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
 import { configOf } from '../lib/agent.ts';
-import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { accepted, makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE } from '../lib/room.ts';
@@ -255,22 +255,14 @@ void t.test('root judges the room’s command by itself, and obeys it once', asy
   t.strictSame(look(signed(desk, asks())), { minutes: 20 }, 'and the next right one is obeyed');
 
   rmSync(file);
-  t.strictSame(
-    requestHotspot(state, {
-      op: 'open-hotspot',
-      counter: 1,
-      key: 'desk',
-      args: { minutes: 20 },
-      envelope: right,
-    }),
-    { minutes: 20 },
-  );
+  t.strictSame(requestHotspot(state, accepted('open-hotspot', { minutes: 20 }, { envelope: right })), {
+    minutes: 20,
+  });
   t.strictSame(readFileSync(file), right, 'the agent lays down what was signed, and nothing else');
   for (const args of [{}, { minutes: 0 }, { minutes: 1.5 }, { minutes: 20, ssid: 'x' }])
-    t.throws(
-      () => requestHotspot(state, { op: 'open-hotspot', counter: 1, key: 'desk', args, envelope: right }),
-      { code: 'bad-arguments' },
-    );
+    t.throws(() => requestHotspot(state, accepted('open-hotspot', args, { envelope: right })), {
+      code: 'bad-arguments',
+    });
 });
 
 void t.test('an order closes it, a permit and an end do not', async (t) => {

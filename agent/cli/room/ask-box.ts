@@ -5,14 +5,15 @@ import { systemClock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import { type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
+import { type CommandOp, CommandReply } from '../../contract/command.ts';
+import { type CommandArgs, type CommandResult, isResultOf } from '../../contract/commands.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import { NAME, type Room } from './room-file.ts';
 import { signedCommand } from './signed-command.ts';
 
-export interface Asked {
-  readonly op: CommandOp;
-  readonly args: Command['args'];
+export interface Asked<K extends CommandOp> {
+  readonly op: K;
+  readonly args: CommandArgs<K>;
   readonly box: string;
   /** Signs the command; its public half is among the box's `commands.keys`. */
   readonly key: KeyObject;
@@ -25,12 +26,21 @@ export function assertBox(box: string): void {
   throw new AgentError('config', `--box: "${box}" is no name; 1 to 32 of a-z, 0-9 and - are`);
 }
 
-/** The result; throws AgentError, one line: `denied` where the box refuses, `unavailable` where it does not answer. */
-export async function askBox(room: Room, { op, args, box, key, timeoutS }: Asked): Promise<unknown> {
+/**
+ * Returns the result. Throws AgentError, one line: `denied` where the box refuses, `unavailable` where it does not answer,
+ * `corrupt` where what it answers is no result of this command.
+ */
+export async function askBox<K extends CommandOp>(
+  room: Room,
+  { op, args, box, key, timeoutS }: Asked<K>,
+): Promise<CommandResult<K>> {
   const counter = systemClock.wallMs();
   const envelope = signedCommand({ site: room.site, box, counter, op, args }, key, counter);
   const { result, refused } = await answered(room, op, box, `${counter}`, envelope, timeoutS);
-  if (refused === undefined) return result;
+  if (refused === undefined) {
+    if (isResultOf(op, result)) return result;
+    throw new AgentError('corrupt', `the answer of ${box} has another form; is it of another version?`);
+  }
   throw new AgentError('denied', `refused by ${box}: ${refused.code}: ${printable(refused.message, 600)}`);
 }
 

@@ -1,10 +1,9 @@
 /** What was typed for `vigie search` → what to ask. Throws AgentError `config`, one line. */
-import { Value } from '@sinclair/typebox/value';
 import { SiteTime } from '../../base/site-time.ts';
 import { nearest } from '../../config/words.ts';
-import { CASE_RULE, unreadableOf } from '../../contract/case.ts';
+import { argsFault } from '../../contract/commands.ts';
 import { isRuleKind, RULE_KINDS } from '../../contract/rule-config.ts';
-import { SearchArgs } from '../../contract/search.ts';
+import type { SearchArgs } from '../../contract/search.ts';
 import { wrong } from '../bad-option.ts';
 import { NAME, type Room, type RoomOptions } from '../room/room-file.ts';
 
@@ -42,11 +41,9 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
   }
   const query = { from, to, ...(kind && { kinds: [...kind] }), ...(zone && { zones: [...zone] }) };
   const args = { case: options.case, reason: options.reason, query };
-  const unreadable = unreadableOf(args);
-  if (unreadable !== undefined) throw wrong(`--${unreadable}`, CASE_RULE);
-  if (Value.Check(SearchArgs, args)) return args;
-  const error = Value.Errors(SearchArgs, args).First();
-  throw wrong(`--${error?.path.split('/').at(1) ?? ''}`, `${error?.message}`);
+  const fault = argsFault('search', args);
+  if (fault === undefined) return args;
+  throw wrong(`--${fault.path.split('/').at(1) ?? ''}`, fault.message);
 }
 
 /** A box of a newer version may know more kinds; a typing mistake must not look like "nothing happened". */

@@ -11,7 +11,8 @@ import { systemClock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import { COMMAND_BYTES_MAX, type Command, type CommandOp, CommandReply } from '../../contract/command.ts';
+import { COMMAND_BYTES_MAX, type CommandOp, CommandReply } from '../../contract/command.ts';
+import type { CommandArgs } from '../../contract/commands.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
 import type { Room } from '../room/room-file.ts';
 import { signedCommand } from '../room/signed-command.ts';
@@ -82,7 +83,7 @@ export class BoxSession {
    * Returns the result. Throws AgentError, one line: `denied` where the box refuses, `unavailable` where it does not
    * answer, `corrupt` where what it answers is no reply.
    */
-  async ask(op: CommandOp, args: Command['args']): Promise<unknown> {
+  async ask<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<unknown> {
     const { box, signal } = this.#options;
     for (let waits = 0, overtaken = 0; ; ) {
       const { result, refused } = await this.#once(op, args);
@@ -103,7 +104,7 @@ export class BoxSession {
     }
   }
 
-  async #once(op: CommandOp, args: Command['args']): Promise<CommandReply> {
+  async #once<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<CommandReply> {
     const { room, box, key, timeoutS } = this.#options;
     const nowMs = systemClock.wallMs();
     this.#counter = Math.max(this.#counter + 1, nowMs);

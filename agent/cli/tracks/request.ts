@@ -1,11 +1,10 @@
 /** Turns what was typed for `vigie tracks` into the arguments of the command. Throws AgentError `config`, one line. */
 import { Value } from '@sinclair/typebox/value';
-import type { AgentError } from '../../base/errors.ts';
 import type { SiteTime } from '../../base/site-time.ts';
 import { nearest } from '../../config/words.ts';
-import { CASE_RULE, unreadableOf } from '../../contract/case.ts';
+import { argsFault } from '../../contract/commands.ts';
 import { LABELS, UNKNOWN } from '../../contract/label.ts';
-import { COLOURS, COUNT_STEP_MS, TrackArgs, TrackQuestion } from '../../contract/track-log.ts';
+import { COLOURS, COUNT_STEP_MS, type TrackArgs, TrackQuestion } from '../../contract/track-log.ts';
 import { wrong } from '../bad-option.ts';
 import { assertBox } from '../room/ask-box.ts';
 import { type PlaceOptions, placeOf } from './place.ts';
@@ -57,19 +56,13 @@ export function trackArgs(
 
 /** Checks case and reason as a person would read them, and the form of the whole. */
 export function checkedArgs(args: TrackArgs): TrackArgs {
-  const unreadable = unreadableOf(args);
-  if (unreadable !== undefined) throw wrong(`--${unreadable}`, CASE_RULE);
-  const fault = Value.Check(TrackArgs, args) ? undefined : faultIn(args);
-  if (fault !== undefined) throw fault;
-  return args;
-}
-
-function faultIn(args: TrackArgs): AgentError {
+  const fault = argsFault('tracks', args);
+  if (fault === undefined) return args;
   // The question first: what is wrong in one of a union is told of the union as a whole.
   const { question } = args;
   const inQuestion = question.answer === 'still' ? undefined : Value.Errors(TrackQuestion, question).First();
-  const error = inQuestion ?? Value.Errors(TrackArgs, args).First();
-  return wrong(`--${error?.path.split('/').at(1) ?? ''}`, `${error?.message}`);
+  const { path, message } = inQuestion ?? fault;
+  throw wrong(`--${path.split('/').at(1) ?? ''}`, message);
 }
 
 function stillOf(options: QuestionOptions): TrackArgs['question'] {

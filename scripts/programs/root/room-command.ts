@@ -12,16 +12,12 @@ import { messageOf, rethrowBug } from '../../../agent/base/errors.ts';
 import { readForeign } from '../../../agent/base/foreign-file.ts';
 import { ReplayGuard } from '../../../agent/command/replay-guard.ts';
 import { CommandVerifier } from '../../../agent/command/verifier.ts';
-import {
-  COMMAND_BYTES_MAX,
-  type CommandOp,
-  CommandRefused,
-  type RefusalCode,
-} from '../../../agent/contract/command.ts';
+import { COMMAND_BYTES_MAX, CommandRefused, type RefusalCode } from '../../../agent/contract/command.ts';
+import { type CommandArgs, checkedCommand, type RootCommand } from '../../../agent/contract/commands.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 
-export interface RoomCommandOptions {
-  readonly op: CommandOp;
+export interface RoomCommandOptions<K extends RootCommand> {
+  readonly op: K;
   /** In the state folder: what the agent has laid. */
   readonly file: string;
   /** In root's folder: what was obeyed. */
@@ -35,20 +31,20 @@ export interface RoomCommandOptions {
   config(): Pick<Config, 'site' | 'box' | 'commands'>;
 }
 
-export type Asked =
-  | { readonly args: Readonly<Record<string, unknown>> }
+export type Asked<K extends RootCommand> =
+  | { readonly args: CommandArgs<K> }
   | { readonly refused: string; readonly code: RefusalCode | undefined };
 
-export class RoomCommand {
-  readonly #options: RoomCommandOptions;
+export class RoomCommand<K extends RootCommand> {
+  readonly #options: RoomCommandOptions<K>;
   #judged: Buffer | undefined;
 
-  constructor(options: RoomCommandOptions) {
+  constructor(options: RoomCommandOptions<K>) {
     this.#options = options;
   }
 
   /** What is asked since the last look; undefined: nothing. */
-  look(): Asked | undefined {
+  look(): Asked<K> | undefined {
     const file = join(this.#options.stateDir, this.#options.file);
     try {
       const bytes = readForeign(file, COMMAND_BYTES_MAX);
@@ -65,7 +61,7 @@ export class RoomCommand {
   }
 
   /** Throws AgentError. */
-  #judge(bytes: Buffer): Asked {
+  #judge(bytes: Buffer): Asked<K> {
     const { op, countersFile, folder, clock } = this.#options;
     const { site, box, commands } = this.#options.config();
     // No other command may use up a counter of root's.
@@ -73,6 +69,7 @@ export class RoomCommand {
     // The journal is the agent's: what root has obeyed is in root's folder alone.
     const journal = { known: { commands: new Map<string, number>() }, enter: () => undefined };
     const guard = new ReplayGuard({ file: join(folder, countersFile), journal });
-    return { args: new CommandVerifier({ site, box, keys, guard, clock }).open(bytes).args };
+    const command = new CommandVerifier({ site, box, keys, guard, clock }).open(bytes);
+    return { args: checkedCommand(op, command).args };
   }
 }

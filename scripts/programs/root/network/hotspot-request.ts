@@ -1,14 +1,18 @@
 /** The room's command to open the hotspot, judged by root (room-command.ts). */
-import { Value } from '@sinclair/typebox/value';
-import { OPEN_HOTSPOT_FILE, OpenHotspotArgs } from '../../../../agent/contract/hotspot.ts';
+import { OPEN_HOTSPOT_FILE } from '../../../../agent/contract/hotspot.ts';
 import { RoomCommand, type RoomCommandOptions } from '../room-command.ts';
 
 export type HotspotAsked = { readonly minutes: number } | { readonly refused: string };
 
 export class HotspotRequest {
-  readonly #command: RoomCommand;
+  readonly #command: RoomCommand<'open-hotspot'>;
 
-  constructor({ stateDir, folder, clock, config }: Omit<RoomCommandOptions, 'op' | 'file' | 'countersFile'>) {
+  constructor({
+    stateDir,
+    folder,
+    clock,
+    config,
+  }: Omit<RoomCommandOptions<'open-hotspot'>, 'op' | 'file' | 'countersFile'>) {
     this.#command = new RoomCommand({
       op: 'open-hotspot',
       file: OPEN_HOTSPOT_FILE,
@@ -24,7 +28,6 @@ export class HotspotRequest {
   look(): HotspotAsked | undefined {
     const asked = this.#command.look();
     if (asked === undefined || 'refused' in asked) return asked;
-    if (Value.Check(OpenHotspotArgs, asked.args)) return { minutes: asked.args.minutes };
-    return { refused: 'open-hotspot takes minutes: 1 to 60, a whole number' };
+    return { minutes: asked.args.minutes };
   }
 }

@@ -1,0 +1,133 @@
+/**
+ * Table of the signed commands: what each takes, what it answers, and who may be asked. Arguments are checked by it once,
+ * where a command comes in; the room builds its questions and reads the answers by the same schemas.
+ */
+import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { CASE_RULE, unreadableOf } from './case.ts';
+import { type CommandOp, CommandRefused, type SignedCommand } from './command.ts';
+import { DoctorResult, LOGS_BYTES_MAX, LogsArgs, LogsResult, RenewResult } from './diagnosis.ts';
+import { OpenHotspotArgs, OpenHotspotResult } from './hotspot.ts';
+import { RestraintResult, ResumeArgs, SuspendArgs, TimeResetResult } from './mode.ts';
+import { UnsealArgs, UnsealResult } from './sealed-evidence.ts';
+import { SearchArgs, SearchResult } from './search.ts';
+import { TrackArgs, TrackResult, TrackStillResult } from './track-log.ts';
+import { ConfigCopy } from './update.ts';
+
+interface CommandTerms {
+  readonly args: TObject;
+  readonly result: TSchema;
+  /** Arguments in one line, for a refusal; null: the refusal names the place and the fault. */
+  readonly takes: string | null;
+  /** The arguments name a case and a reason, in which a person must be able to read something. */
+  readonly namesCase: boolean;
+  /** One message may give it to every box of a site. */
+  readonly isForAll: boolean;
+  /** `root`: the agent lays it down as signed, and root judges it by itself. */
+  readonly obeyedBy: 'agent' | 'root';
+}
+
+const Nothing = Type.Object({}, { additionalProperties: false });
+const NO_ARGS = { args: Nothing, takes: 'no arguments' } as const;
+const OF_ONE_BOX = { namesCase: false, isForAll: false, obeyedBy: 'agent' } as const;
+
+export const COMMANDS = {
+  search: {
+    args: SearchArgs,
+    result: SearchResult,
+    takes: null,
+    namesCase: true,
+    isForAll: true,
+    obeyedBy: 'agent',
+  },
+  suspend: {
+    args: SuspendArgs,
+    result: RestraintResult,
+    takes: null,
+    namesCase: false,
+    isForAll: true,
+    obeyedBy: 'agent',
+  },
+  resume: { ...OF_ONE_BOX, args: ResumeArgs, result: RestraintResult, takes: null },
+  unseal: { ...OF_ONE_BOX, args: UnsealArgs, result: UnsealResult, takes: null, namesCase: true },
+  'reset-time': { ...OF_ONE_BOX, ...NO_ARGS, result: TimeResetResult },
+  'open-hotspot': {
+    ...OF_ONE_BOX,
+    args: OpenHotspotArgs,
+    result: OpenHotspotResult,
+    takes: 'minutes: 1 to 60, a whole number',
+    obeyedBy: 'root',
+  },
+  'unlock-pairing': { ...OF_ONE_BOX, ...NO_ARGS, result: Nothing },
+  logs: {
+    ...OF_ONE_BOX,
+    args: LogsArgs,
+    result: LogsResult,
+    takes: `sinceS: 1 to 2678400, and bytesMax: 1000 to ${LOGS_BYTES_MAX}`,
+  },
+  doctor: { ...OF_ONE_BOX, ...NO_ARGS, result: DoctorResult },
+  'renew-certificate': { ...OF_ONE_BOX, ...NO_ARGS, result: RenewResult, obeyedBy: 'root' },
+  'read-configuration': { ...OF_ONE_BOX, ...NO_ARGS, result: ConfigCopy },
+  tracks: {
+    ...OF_ONE_BOX,
+    args: TrackArgs,
+    result: Type.Union([TrackResult, TrackStillResult]),
+    takes: null,
+    namesCase: true,
+  },
+} as const satisfies Readonly<Record<CommandOp, CommandTerms>>;
+
+type Commands = typeof COMMANDS;
+export type CommandArgs<K extends CommandOp> = Static<Commands[K]['args']>;
+export type CommandResult<K extends CommandOp> = Static<Commands[K]['result']>;
+/** Commands that root obeys, by what the agent has laid down for it. */
+export type RootCommand = {
+  [K in CommandOp]: Commands[K]['obeyedBy'] extends 'root' ? K : never;
+}[CommandOp];
+
+/** A command of one kind whose arguments are right. */
+export interface CheckedCommand<K extends CommandOp> extends Omit<SignedCommand, 'op' | 'args'> {
+  readonly op: K;
+  readonly args: CommandArgs<K>;
+}
+
+/** Obeys a command; returns its result, or a promise of it. Throws CommandRefused. */
+export type CommandHandler<K extends CommandOp> = (
+  command: CheckedCommand<K>,
+) => CommandResult<K> | Promise<CommandResult<K>>;
+export type CommandHandlers = { readonly [K in CommandOp]: CommandHandler<K> };
+
+/** Throws CommandRefused `bad-arguments`, with the command and what is wrong. */
+export function checkedCommand<K extends CommandOp>(op: K, command: SignedCommand): CheckedCommand<K> {
+  const { counter, key, envelope } = command;
+  return { op, args: checkedArgs(op, command.args), counter, key, envelope };
+}
+
+/** Whether what a box answered is a result of this command. */
+export function isResultOf<K extends CommandOp>(op: K, result: unknown): result is CommandResult<K> {
+  return Value.Check(COMMANDS[op].result, result);
+}
+
+/** Where the arguments are wrong, as a JSON pointer, and how; undefined where they are right. */
+export function argsFault(
+  op: CommandOp,
+  args: unknown,
+): { readonly path: string; readonly message: string } | undefined {
+  const { args: schema, namesCase }: CommandTerms = COMMANDS[op];
+  // First, since it says of an empty text what is needed.
+  const unreadable = namesCase && Value.Check(Case, args) ? unreadableOf(args) : undefined;
+  if (unreadable !== undefined) return { path: `/${unreadable}`, message: CASE_RULE };
+  const error = Value.Errors(schema, args).First();
+  return error === undefined ? undefined : { path: error.path || '/', message: error.message };
+}
+
+const Case = Type.Object({ case: Type.String(), reason: Type.String() });
+
+function checkedArgs<K extends CommandOp>(op: K, args: unknown): CommandArgs<K> {
+  const schema: Commands[K]['args'] = COMMANDS[op].args;
+  const fault = argsFault(op, args);
+  if (fault === undefined && Value.Check(schema, args)) return args;
+  const { takes } = COMMANDS[op];
+  const message = takes === null ? `${op}: ${fault?.path}: ${fault?.message}` : `${op} takes ${takes}`;
+  throw new CommandRefused('bad-arguments', message);
+}
