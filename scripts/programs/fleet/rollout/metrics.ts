@@ -7,7 +7,7 @@
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import type { Clock } from '../../../../agent/base/clock.ts';
 import { messageOf } from '../../../../agent/base/errors.ts';
-import { exposition, gauge, type Labels, one } from '../../../../agent/local/exposition.ts';
+import { exposition, gauge, type Labels, one } from '../../../../agent/base/exposition.ts';
 import { ROLLOUT_STATES } from './states.ts';
 import type { RolloutView } from './view.ts';
 

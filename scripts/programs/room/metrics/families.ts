@@ -6,10 +6,6 @@
  * each other the one that holds is there, as 1; the others are absent.
  */
 
-import { isConditionKind } from '../../../../agent/contract/condition.ts';
-import { LANES } from '../../../../agent/contract/outbox.ts';
-import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
-import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import {
   counter,
   EXPOSITION_TYPE,
@@ -19,15 +15,16 @@ import {
   type Labels,
   one,
   type Sample,
-} from '../../../../agent/local/exposition.ts';
+} from '../../../../agent/base/exposition.ts';
+import { roomFamilies, timestamp } from '../../../../agent/contract/health-metrics.ts';
+import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
+import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import type { Page } from '../../../../agent/local/local-server.ts';
 import { type Box, type Boxes, REFUSALS } from './boxes.ts';
-import type { Health } from './messages.ts';
 import { CHANGES, type ReleaseChange, type Updater } from './release-changes.ts';
 
 /** Versions, kernels, names of rollouts; whatever moves a cursor or is long is none. */
 const WORD = /^[A-Za-z0-9][A-Za-z0-9 .,:+~_()/#-]{0,79}$/;
-const MIB = 1_048_576;
 
 interface Measured {
   readonly boxes: Boxes;
@@ -49,7 +46,7 @@ export function metricsPage({ boxes: all, connected, retainedMessages, memory, n
     boxes.flatMap((box) => samplesOf(of(box), labels.get(box) ?? {}));
   const body = exposition([
     ...stateFamilies(each, nowMs),
-    ...healthFamilies((of) => each(({ said }) => said.health && of(said.health))),
+    ...roomFamilies((of) => each(({ said }) => said.health && of(said.health))),
     ...updateFamilies((of) => each(({ said }) => said.report && of(said.report))),
     ...fleetFamilies(all, boxes.length, forgotten),
     gauge('fleet_broker_connected', 'This program hears the broker', [one(Number(connected))]),
@@ -136,138 +133,6 @@ function infoOf({ said: { health, report } }: Box): Sample | undefined {
   });
 }
 
-function healthFamilies(each: (of: (health: Health) => Values) => Sample[]): Family[] {
-  return [
-    gauge(
-      'box_uptime_seconds',
-      'Since the start of the agent',
-      each(({ uptimeS }) => uptimeS),
-    ),
-    gauge(
-      'box_clock_synced',
-      'The clock is set by the network',
-      each(({ clock }) => Number(clock.synced)),
-    ),
-    counter(
-      'box_frames_read',
-      'Frames read from the camera',
-      each(({ frames }) => frames.read),
-    ),
-    counter(
-      'box_frames_analysed',
-      'Frames analysed',
-      each(({ frames }) => frames.analysed),
-    ),
-    counter(
-      'box_frames_dropped',
-      'Frames that came while one was analysed',
-      each(({ frames }) => frames.dropped),
-    ),
-    counter(
-      'box_packets_watched',
-      'Compressed pictures that were never decoded',
-      each(({ frames }) => frames.watched),
-    ),
-    gauge(
-      'box_camera_state',
-      'State of the camera',
-      each(({ camera }) => one(1, { state: camera.state })),
-    ),
-    gauge(
-      'box_detector_up',
-      'The detector is loaded',
-      each(({ detectorUp }) => Number(detectorUp)),
-    ),
-    gauge(
-      'box_temperature_celsius',
-      'Hottest sensor of the board',
-      each(({ temperatureC }) => temperatureC ?? undefined),
-    ),
-    gauge(
-      'box_incidents_standing',
-      'Incidents that have begun and not ended',
-      each(({ incidents }) => incidents.standing),
-    ),
-    counter(
-      'box_incidents',
-      'Incidents that have begun',
-      each(({ incidents }) => incidents.episodes),
-    ),
-    gauge(
-      'box_condition',
-      'Conditions of the box and its camera that stand',
-      each(({ conditions = [] }) => conditionsOf(conditions)),
-    ),
-    gauge(
-      'box_resident_memory_bytes',
-      'Resident memory of each process',
-      each(({ processes: { agent, vision } }) => [
-        one(Math.round(agent.rssMiB * MIB), { process: 'agent' }),
-        ...(vision === null ? [] : [one(Math.round(vision.rssMiB * MIB), { process: 'vision' })]),
-      ]),
-    ),
-    gauge(
-      'box_certificate_expiry_timestamp_seconds',
-      'End of the certificates of the broker’s connection',
-      each(({ certificate }) => [
-        ...end(certificate?.notAfter, { certificate: 'box' }),
-        ...end(certificate?.caNotAfter, { certificate: 'ca' }),
-      ]),
-    ),
-    gauge(
-      'box_order_expiry_timestamp_seconds',
-      'End of the order under which the box may look',
-      each(({ orderEnds }) => end(orderEnds)),
-    ),
-    ...deliveryFamilies(each),
-  ];
-}
-
-function deliveryFamilies(each: (of: (health: Health) => Values) => Sample[]): Family[] {
-  type LaneOf = Health['outbox']['lanes']['alert'];
-  const byLane = (of: (lane: LaneOf) => number): Sample[] =>
-    each(({ outbox }) => LANES.map((lane) => one(of(outbox.lanes[lane]), { lane })));
-  const sum = (counts: Readonly<Record<string, number>>): number =>
-    Object.values(counts).reduce((all, count) => all + count, 0);
-  return [
-    gauge(
-      'box_outbox_on_disk',
-      'The outbox is on disk, not in memory',
-      each(({ outbox }) => Number(outbox.store === 'disk')),
-    ),
-    gauge(
-      'box_outbox_rows',
-      'Messages that wait',
-      byLane(({ rows }) => rows),
-    ),
-    gauge(
-      'box_outbox_bytes',
-      'Their size',
-      byLane(({ bytes }) => bytes),
-    ),
-    counter(
-      'box_outbox_released',
-      'Messages delivered: let go after an acknowledgement',
-      byLane(({ released }) => released),
-    ),
-    counter(
-      'box_outbox_lost',
-      'Messages that were not delivered: the outbox was full, they were too old, or too large for the broker',
-      byLane(({ dropped, expired, tooLarge }) => sum(dropped) + expired + sum(tooLarge)),
-    ),
-    gauge(
-      'box_delivery_fault',
-      'What was wrong with the broker’s connection at the newest report',
-      each(({ mqtt }) => (mqtt?.fault == null ? undefined : one(1, { fault: mqtt.fault.code }))),
-    ),
-    counter(
-      'box_reconnects',
-      'The connection to the broker was lost and came back',
-      each(({ mqtt }) => mqtt?.reconnects),
-    ),
-  ];
-}
-
 function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]): Family[] {
   const updater = (of: (updater: Updater) => Values): Sample[] =>
     each((report) => (report.updater === null ? undefined : of(report.updater)));
@@ -292,7 +157,7 @@ function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]
     gauge(
       'box_update_phase_timestamp_seconds',
       'When that phase began',
-      programs(({ since }, what) => end(since, { what })),
+      programs(({ since }, what) => timestamp(since, { what })),
     ),
     gauge(
       'box_update_target_info',
@@ -369,18 +234,6 @@ function fleetFamilies(all: Boxes, shown: number, forgotten: number): Family[] {
       REFUSALS.map((reason) => one(all.refused[reason], { reason })),
     ),
   ];
-}
-
-/** Those that are known by name, each once; all others together. */
-function conditionsOf(kinds: readonly string[]): Sample[] {
-  const known = new Set(kinds.map((kind) => (isConditionKind(kind) ? kind : 'other')));
-  return [...known].map((condition) => one(1, { condition }));
-}
-
-/** The digits have been looked at, not whether they are a time. */
-function end(time: string | null | undefined, labels: Labels = {}): Sample[] {
-  const ms = Date.parse(time ?? '');
-  return Number.isNaN(ms) ? [] : [one(ms / 1000, labels)];
 }
 
 function word(text = ''): string {

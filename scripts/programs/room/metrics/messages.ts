@@ -9,6 +9,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { envelopeOf } from '../../../../agent/contract/command.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
+import type { MeasuredHealth } from '../../../../agent/contract/health-metrics.ts';
 import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
 import { isTime, opened } from '../contract/opened.ts';
@@ -20,15 +21,9 @@ export const MESSAGE_BYTES_MAX = 65_536;
 export const BRANCHES = ['status', 'health', 'mode', 'update/reported'] as const;
 export type Branch = (typeof BRANCHES)[number];
 
-export type Health = Omit<HealthReport, 'counters' | 'restraint' | 'detector' | 'accuracy'> & {
-  readonly detectorUp: boolean;
-  /** Of an order that is not a permit to install, which is made to end. */
-  readonly orderEnds: string | null;
-};
-
 export interface Said {
   status?: StatusReport;
-  health?: Health;
+  health?: MeasuredHealth;
   mode?: ModeStatement;
   report?: UpdateReport;
 }
@@ -90,11 +85,11 @@ export function timeIn(branch: Branch, said: Said): number {
   return Date.parse(at ?? '');
 }
 
-/** Of a report what is measured: with 1,500 boxes the rest would be most of the memory. */
-function kept(content: HealthReport): Health {
+function kept(content: HealthReport): MeasuredHealth {
   const { counters: _counters, restraint, detector, accuracy: _accuracy, ...rest } = content;
-  const orderEnds = restraint.installation === true ? null : restraint.validUntil;
-  return { ...rest, detectorUp: detector !== null, orderEnds };
+  const { installation, validUntil } = restraint;
+  const order = { validUntil, ...(installation !== undefined && { installation }) };
+  return { ...rest, restraint: order, detector: detector && {} };
 }
 
 /** The content of a DSSE envelope. */
