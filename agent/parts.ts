@@ -174,7 +174,6 @@ export function makeParts(options: AgentOptions) {
       healthTopic: topics.health,
       version: programVersion(),
     },
-    status,
     publisher,
     stateDir,
     log,

@@ -10,8 +10,6 @@ import { type Notice, removalNotice } from '../contract/bridge.ts';
 import type { Config } from '../contract/config.ts';
 import type { Counters } from '../contract/counters.ts';
 import type { EventPicture, UnnumberedEvent } from '../contract/event-sink.ts';
-import type { SizePx } from '../contract/geometry.ts';
-import { type FrigateState, frigateNotice, frigateState } from './frigate.ts';
 import {
   type HomeAssistantBox,
   homeAssistantEvent,
@@ -32,8 +30,6 @@ const EPISODES_MAX = 4096;
 export interface BridgesOptions {
   readonly config: Pick<Config, 'bridges' | 'rules'>;
   readonly box: HomeAssistantBox;
-  /** Size of the camera's picture while it is open. */
-  readonly status: { readonly frameSize: SizePx | undefined };
   /** False: the broker is away or slow, and the notice is lost. */
   readonly publisher: { notice(notice: Notice): boolean } | undefined;
   /** Where it is written down which retained topics are to be taken away when their rule goes. */
@@ -46,7 +42,6 @@ export interface BridgesOptions {
 interface Episode {
   readonly rule: string;
   readonly tracks: readonly number[];
-  readonly frigate: FrigateState | undefined;
 }
 
 export class Bridges {
@@ -56,7 +51,6 @@ export class Bridges {
   /** Incidents of each rule since the start. */
   readonly #counted = new Map<string, number>();
   readonly #retained: RetainedTopics;
-  #frame: SizePx | undefined;
   #published = 0;
   #dropped = 0;
 
@@ -94,15 +88,13 @@ export class Bridges {
   /** An event has been accepted by the outbox, with its pictures. */
   accepted(event: UnnumberedEvent, pictures: readonly EventPicture[]): void {
     const { config, box } = this.#options;
-    const { onvif, homeAssistant, frigate } = config.bridges;
-    if (!onvif && !homeAssistant && !frigate) return;
-    const { episode, phase, rule, severity } = event.data;
-    // What was there before is no alarm: none of the three has a word for it.
+    const { onvif, homeAssistant } = config.bridges;
+    if (!onvif && !homeAssistant) return;
+    const { rule, severity } = event.data;
+    // What was there before is no alarm: neither of the two has a word for it.
     if (severity === 'notice') return;
     const ruleId = severity === 'system' ? rule.kind : rule.id;
-    const before = this.#episodes.get(episode)?.frigate;
-    const after = frigate ? this.#frigateState(event, before) : undefined;
-    this.#remember(event, ruleId, after);
+    this.#remember(event, ruleId);
     const standing = this.#standing(ruleId);
     if (onvif) {
       const counted = this.#counted.get(ruleId) ?? 0;
@@ -110,7 +102,6 @@ export class Bridges {
       for (const notice of onvifNotices(box.root, event, { inside, counted })) this.#publish(notice);
     }
     if (homeAssistant && severity === 'alert') this.#tellHomeAssistant(event, pictures, standing.length);
-    if (after !== undefined) this.#publish(frigateNotice(box.root, phase, before, after));
   }
 
   /** The picture first: an automation that the event starts finds it there. */
@@ -125,24 +116,11 @@ export class Bridges {
     for (const notice of homeAssistantState(box.root, rule, standing)) this.#publish(notice);
   }
 
-  #frigateState(event: UnnumberedEvent, before: FrigateState | undefined): FrigateState | undefined {
-    if (event.data.objects.length === 0) return undefined;
-    // A camera that is lost just now had a size.
-    this.#frame = this.#options.status.frameSize ?? this.#frame;
-    if (this.#frame !== undefined) return frigateState(event, this.#frame, before);
-    this.#dropped += 1;
-    return undefined;
-  }
-
-  #remember(
-    { data: { episode, phase, objects } }: UnnumberedEvent,
-    rule: string,
-    frigate?: FrigateState,
-  ): void {
+  #remember({ data: { episode, phase, objects } }: UnnumberedEvent, rule: string): void {
     if (phase === 'start') this.#counted.set(rule, (this.#counted.get(rule) ?? 0) + 1);
     this.#episodes.delete(episode);
     if (phase === 'end') return;
-    this.#episodes.set(episode, { rule, tracks: objects.map(({ track }) => track), frigate });
+    this.#episodes.set(episode, { rule, tracks: objects.map(({ track }) => track) });
     const oldest = this.#episodes.keys().next().value;
     if (this.#episodes.size > EPISODES_MAX && oldest !== undefined) this.#episodes.delete(oldest);
   }

@@ -113,7 +113,6 @@ mqtt:
 bridges:                              # the same events for other systems, best effort
   onvif: false
   homeAssistant: false
-  frigate: false
 
 retention:
   eventsDays: 30

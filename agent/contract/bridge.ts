@@ -1,10 +1,9 @@
 /**
- * What the bridges publish beside the main topics, in the forms of ONVIF, Home Assistant and Frigate.
+ * What the bridges publish beside the main topics, in the forms of ONVIF and Home Assistant.
  * Notices derived from accepted events, QoS 0: only the main topics are guaranteed.
  */
 import { type TSchema, Type } from '@sinclair/typebox';
 import { EventData, Phase, VigieEvent } from './event.ts';
-import { ObjectLabel } from './label.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
 import { Time } from './time.ts';
 
@@ -130,59 +129,6 @@ export const HomeAssistantEvent = Type.Object(
   strict,
 );
 
-const BoxPx = Type.Array(Type.Integer({ minimum: 0, maximum: 16_384 }), {
-  minItems: 4,
-  maxItems: 4,
-  description: 'x1, y1, x2, y2 in pixels of the source frame',
-});
-const EpochS = Type.Number({ description: 'seconds since the epoch' });
-const Score = Type.Number({ minimum: 0, maximum: 1 });
-const Zones = Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), { maxItems: 1 });
-
-/** One state of a tracked object, as Frigate tells it; what names a person or a plate is always null. */
-const FrigateObject = Type.Object(
-  {
-    id: Type.String({ minLength: 1, maxLength: 64, description: 'the episode' }),
-    camera: Type.String({ pattern: '^[a-z0-9-]{1,32}$', description: 'the box' }),
-    frame_time: EpochS,
-    snapshot: Type.Union([
-      Type.Object({ frame_time: EpochS, box: BoxPx, area: Type.Integer(), score: Score }, strict),
-      Type.Null(),
-    ]),
-    label: ObjectLabel,
-    sub_label: Type.Null(),
-    recognized_license_plate: Type.Null(),
-    top_score: Score,
-    false_positive: Type.Literal(false),
-    start_time: EpochS,
-    end_time: Type.Union([EpochS, Type.Null()]),
-    score: Score,
-    box: BoxPx,
-    area: Type.Integer({ minimum: 0 }),
-    ratio: Type.Number({ minimum: 0 }),
-    region: BoxPx,
-    active: Type.Boolean(),
-    stationary: Type.Boolean(),
-    current_zones: Zones,
-    entered_zones: Zones,
-    attributes: Type.Object({}, strict),
-    current_attributes: Type.Array(Type.Never(), { maxItems: 0 }),
-    has_snapshot: Type.Boolean(),
-    has_clip: Type.Literal(false),
-  },
-  strict,
-);
-
-/** Frigate, `<topic_prefix>/events`. */
-export const FrigateEvent = Type.Object(
-  {
-    type: Type.Union([Type.Literal('new'), Type.Literal('update'), Type.Literal('end')]),
-    before: FrigateObject,
-    after: FrigateObject,
-  },
-  strict,
-);
-
 const root = 'vigie/{site}/{box}';
 const notice = { direction: 'from-box', qos: 0, retained: false, numbered: false } as const;
 
@@ -233,13 +179,5 @@ export const BRIDGE_MESSAGES = [
     topic: `${root}/home-assistant/box/image`,
     contentType: 'image/jpeg',
     expires: true,
-  },
-  {
-    ...notice,
-    name: 'FrigateEvent',
-    summary: 'Bridge `frigate`: the event in the form of Frigate’s tracked objects.',
-    topic: `${root}/frigate/events`,
-    contentType: JSON_TYPE,
-    schema: FrigateEvent as TSchema,
   },
 ] as const;

@@ -224,7 +224,6 @@ export const BridgesConfig = Type.Object(
     homeAssistant: bridge(
       'MQTT discovery for Home Assistant, with each alert’s redacted still; the broker must let the box write `homeassistant/+/<box>/+/config`',
     ),
-    frigate: bridge('events in the form of Frigate, on `vigie/<site>/<box>/frigate/events`'),
   },
   { ...strict, default: {} },
 );

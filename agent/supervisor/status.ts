@@ -81,12 +81,6 @@ export class VisionStatus {
     return this.#view.report;
   }
 
-  /** Undefined while no stream is open. */
-  get frameSize(): { widthPx: number; heightPx: number } | undefined {
-    const { widthPx, heightPx } = this.#camera;
-    return widthPx === null || heightPx === null ? undefined : { widthPx, heightPx };
-  }
-
   get detector(): DetectorReport | null {
     return this.#detector;
   }

@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Bridges, type BridgesOptions } from '../../agent/bridge/bridges.ts';
-import { frigateState } from '../../agent/bridge/frigate.ts';
 import { homeAssistantRetained } from '../../agent/bridge/home-assistant.ts';
 import { onvifNotices } from '../../agent/bridge/onvif.ts';
 import type { Notice } from '../../agent/contract/bridge.ts';
@@ -26,7 +25,6 @@ const BOX = {
   healthTopic: `${ROOT}/health`,
   version: '1',
 };
-const FRAME = { widthPx: 1000, heightPx: 500 };
 const contract = new Contract();
 let events = 0;
 
@@ -84,9 +82,8 @@ function published({ topic, payload, contentType, retain }: Notice): [string, un
 function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
   const told: [string, unknown][] = [];
   const options: BridgesOptions = {
-    config: { bridges: { onvif: false, homeAssistant: true, frigate: false }, rules: [] },
+    config: { bridges: { onvif: false, homeAssistant: true }, rules: [] },
     box: BOX,
-    status: { frameSize: FRAME },
     publisher: {
       notice: (notice) => {
         told.push(published(notice));
@@ -234,7 +231,7 @@ void t.test(
     const rules = [ruleOf('line-crossing'), ruleOf('loitering')];
     const notices: Notice[] = [];
     const { bridges, told } = bridgesOf(t, {
-      config: { bridges: { onvif: false, homeAssistant: true, frigate: false }, rules },
+      config: { bridges: { onvif: false, homeAssistant: true }, rules },
       publisher: {
         notice: (notice) => Boolean(notices.push(notice)) && Boolean(told.push(published(notice))),
       },
@@ -285,7 +282,7 @@ void t.test(
 
 void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away', async (t) => {
   const config = (homeAssistant: boolean, ...kinds: RuleConfig['kind'][]): BridgesOptions['config'] => ({
-    bridges: { onvif: false, homeAssistant, frigate: false },
+    bridges: { onvif: false, homeAssistant },
     rules: kinds.map(ruleOf),
   });
   const stateDir = scratch(t);
@@ -346,25 +343,12 @@ void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away
   t.match(JSON.parse(readFileSync(file, 'utf8')), { version: 1, topics: { length: 4 } });
 });
 
-void t.test('Frigate: pixels of the frame, and no state without an object', async (t) => {
-  const after = frigateState(event('loitering', 'start'), FRAME, undefined);
-  t.match(after, { box: [400, 200, 450, 300], area: 5000, ratio: 0.5, region: [0, 0, 1000, 500], id: 'e1' });
-  t.equal(after?.start_time, Date.UTC(2026, 10, 24, 0, 0, 3) / 1000, 'when the incident began');
-  t.equal(frigateState(event('graffiti', 'start', { objects: [] }), FRAME, undefined), undefined);
-});
-
 void t.test('the bridges together: what stands, what is told before and after, what is lost', async (t) => {
-  let frame: typeof FRAME | undefined;
   let away = true;
   const { bridges, told } = bridgesOf(t, {
     config: {
-      bridges: { onvif: false, homeAssistant: true, frigate: true },
+      bridges: { onvif: false, homeAssistant: true },
       rules: [ruleOf('loitering')],
-    },
-    status: {
-      get frameSize() {
-        return frame;
-      },
     },
     publisher: {
       notice: (notice) => {
@@ -387,26 +371,13 @@ void t.test('the bridges together: what stands, what is told before and after, w
   t.equal(state(), 'OFF');
 
   bridges.accepted(event('loitering', 'start'), []);
-  t.equal(bridges.counters['bridge_dropped'], 8, 'no frame was seen yet: Frigate’s pixels are unknown');
-  frame = FRAME;
   bridges.accepted(event('loitering', 'start', { episode: 'e2' }), []);
   t.equal(state(), 'ON');
   bridges.accepted(event('loitering', 'end'), []);
   t.equal(state(), 'ON', 'the other still stands');
   bridges.accepted(event('loitering', 'update', { episode: 'e2', objects: [9] }), []);
-  frame = undefined;
   bridges.accepted(event('loitering', 'end', { episode: 'e2' }), []);
   t.equal(state(), 'OFF');
   bridges.accepted(event('stream-lost', 'start', { objects: [] }), []);
-  t.match(
-    told.filter(([topic]) => topic.endsWith('/frigate/events')).map(([, told]) => told),
-    [
-      { type: 'new', after: { id: 'e2', end_time: null } },
-      { type: 'end', after: { id: 'e1', end_time: Number } },
-      { type: 'update', before: { end_time: null }, after: { id: 'e2' } },
-      { type: 'end', before: { end_time: null }, after: { end_time: Number, current_zones: [] } },
-    ],
-  );
-  const text = JSON.stringify(told);
-  t.notMatch(text, /"(sub_label|recognized_license_plate)":"/, 'nobody and no plate is named');
+  t.equal(bridges.counters['bridge_dropped'], 7, 'nothing more was lost');
 });

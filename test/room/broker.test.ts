@@ -52,7 +52,6 @@ void t.test('a box has its own topics and nobody else’s; the room reads and ac
     'health',
     'probe',
     'onvif-ej/x/&1',
-    'frigate/events',
   ];
   for (const rest of own) t.equal(await a.publish(`vigie/${SITE}/box-a/${rest}`), 0, `own ${rest}`);
   t.equal(await a.publish('homeassistant/sensor/box-a/health-camera/config', '{}', { retain: true }), 0);
