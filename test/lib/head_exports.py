@@ -11,7 +11,6 @@ import numpy as np
 from graph import GraphBuilder
 from onnx import TensorProto
 
-FREE = (128, 96)  # the size at which an export for any size is run
 CLASSES, ROWS = 5, [3, 0]
 BINS = 8  # of the distributions of NanoDet and PicoDet
 NANO_STRIDES = {False: (8, 16, 32), True: (8, 16, 32, 64)}
@@ -31,7 +30,7 @@ class Export:
     """
 
     def __init__(self, size, image=None):
-        self.size = size or FREE
+        self.size = size
         self.builder = GraphBuilder()
         self.outputs = {}
         self.more = {}
@@ -74,10 +73,9 @@ class Export:
     def joined(self, parts, axis=1):
         return self.add("Concat", *parts, axis=axis)
 
-    def put_out(self, name, tensor, shape, free=()):
-        """`free` axes have a name instead of a number."""
+    def put_out(self, name, tensor, shape):
         self.add("Identity", tensor, name=name)
-        self.outputs[name] = [f"side{axis}" if axis in free else side for axis, side in enumerate(shape)]
+        self.outputs[name] = list(shape)
 
     def cells(self, stride):
         return math.ceil(self.size[0] / stride) * math.ceil(self.size[1] / stride)
@@ -104,7 +102,6 @@ def cells_of(size, strides):
 
 def yolox(size, decoded=False, maps=False, image=None):
     export = Export(size, image)
-    free = (1, 2, 3) if size is None else ()
     parts = []
     for stride in (8, 16, 32):
         box = export.level(4, stride, 0.5)
@@ -113,7 +110,7 @@ def yolox(size, decoded=False, maps=False, image=None):
     if maps:
         for stride, part in zip((8, 16, 32), parts):
             sides = [math.ceil(side / stride) for side in (export.size[1], export.size[0])]
-            export.put_out(f"output_{stride}", part, [1, 5 + CLASSES, *sides], [axis for axis in free if axis > 1])
+            export.put_out(f"output_{stride}", part, [1, 5 + CLASSES, *sides])
         return export
     listed = export.joined([export.listed(part, 5 + CLASSES) for part in parts])
     if decoded:
@@ -125,7 +122,7 @@ def yolox(size, decoded=False, maps=False, image=None):
         centre = export.add("Mul", export.add("Add", centre, grid), strides)
         listed = export.joined([centre, export.add("Mul", export.add("Exp", sides), strides), rest], axis=2)
     total = sum(export.cells(stride) for stride in (8, 16, 32))
-    export.put_out("output", listed, [1, total, 5 + CLASSES], free[:1])
+    export.put_out("output", listed, [1, total, 5 + CLASSES])
     return export
 
 
@@ -145,18 +142,17 @@ def nanodet(size, plus=False, apart=False, image=None):
     """NanoDet-Plus has a fourth stride, and its points in the corners of the cells."""
     export = Export(size, image)
     export.more = {"classes": CLASSES}
-    free = (1,) if size is None else ()
     strides = NANO_STRIDES[plus]
     scores = [export.add("Sigmoid", export.listed(export.level(CLASSES, stride), CLASSES)) for stride in strides]
     distances = [export.listed(export.level(4 * BINS, stride), 4 * BINS) for stride in strides]
     if apart:
         for index, stride in enumerate(strides):
-            export.put_out(f"cls_pred_stride_{stride}", scores[index], [1, export.cells(stride), CLASSES], free)
-            export.put_out(f"dis_pred_stride_{stride}", distances[index], [1, export.cells(stride), 4 * BINS], free)
+            export.put_out(f"cls_pred_stride_{stride}", scores[index], [1, export.cells(stride), CLASSES])
+            export.put_out(f"dis_pred_stride_{stride}", distances[index], [1, export.cells(stride), 4 * BINS])
         return export
     total = sum(export.cells(stride) for stride in strides)
     export.put_out("output", export.joined([export.joined(scores), export.joined(distances)], axis=2),
-                   [1, total, CLASSES + 4 * BINS], free)
+                   [1, total, CLASSES + 4 * BINS])
     return export
 
 
@@ -186,22 +182,21 @@ PICO_STRIDES = (8, 16, 32, 64)
 
 def picodet(size, decoded=False, logits=False, image=None):
     export = Export(size, image)
-    free = (1,) if size is None else ()
     scores = [export.listed(export.level(CLASSES, stride), CLASSES) for stride in PICO_STRIDES]
     if not logits:
         scores = [export.add("Sigmoid", one) for one in scores]
     total = sum(export.cells(stride) for stride in PICO_STRIDES)
     if decoded:
         boxes = [export.listed(export.level(4, stride, 30), 4) for stride in PICO_STRIDES]
-        export.put_out("boxes", export.joined(boxes), [1, total, 4], free)
+        export.put_out("boxes", export.joined(boxes), [1, total, 4])
         turned = export.add("Transpose", export.joined(scores), perm=[0, 2, 1])
-        export.put_out("scores", turned, [1, CLASSES, total], [2] if free else [])
+        export.put_out("scores", turned, [1, CLASSES, total])
         return export
     for index, stride in enumerate(PICO_STRIDES):
-        export.put_out(f"scores_{stride}", scores[index], [1, export.cells(stride), CLASSES], free)
+        export.put_out(f"scores_{stride}", scores[index], [1, export.cells(stride), CLASSES])
     for stride in PICO_STRIDES:
         level = export.level(4 * BINS, stride)
-        export.put_out(f"distances_{stride}", export.listed(level, 4 * BINS), [1, export.cells(stride), 4 * BINS], free)
+        export.put_out(f"distances_{stride}", export.listed(level, 4 * BINS), [1, export.cells(stride), 4 * BINS])
     return export
 
 
@@ -228,9 +223,8 @@ def detr(size, no_object=False, applied=None, names=CLASSES, image=None):
         logits, boxes = (_linear(export, queries, channels) for channels in (count, 4))
     if applied:
         logits = export.add(applied, logits, **({"axis": 2} if applied == "Softmax" else {}))
-    free = (1,) if size is None else ()
-    export.put_out("logits", logits, [1, export.cells(16), count], free)
-    export.put_out("pred_boxes", export.add("Sigmoid", boxes), [1, export.cells(16), 4], free)
+    export.put_out("logits", logits, [1, export.cells(16), count])
+    export.put_out("pred_boxes", export.add("Sigmoid", boxes), [1, export.cells(16), 4])
     return export
 
 
@@ -276,7 +270,6 @@ def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False, image=N
     boxes, scores = ([export.listed(export.level(number * channels, stride), channels)
                       for number, stride in zip(each, strides)] for channels in (4, count))
     total = sum(number * export.cells(stride) for number, stride in zip(each, strides))
-    free = (1,) if size is None else ()
     named = {"tensorflow": ("box_encodings", "class_predictions"), "torchvision": ("bbox_regression", "cls_logits"),
              "corners": ("raw_detection_boxes", "raw_detection_scores"),
              "coco-ssd": ("Postprocessor/ExpandDims_1", "Postprocessor/Slice")}[family]
@@ -287,8 +280,8 @@ def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False, image=N
     if family == "coco-ssd":
         joined = export.add("Unsqueeze", joined, export.builder.integers(2))
         shape = [1, total, 1, 4]
-    export.put_out(named[0], joined, shape, free)
-    export.put_out(named[1], classes, [1, total, count], free)
+    export.put_out(named[0], joined, shape)
+    export.put_out(named[1], classes, [1, total, count])
     if anchors:
         given = random.uniform(0.1, 0.9, size=(total, 4))
         if family == "torchvision":
@@ -365,42 +358,3 @@ def ssd_reference(size, raw, family="tensorflow", anchors=False, names=None, vgg
             family, lambda: classes)()
         share = sum(classes[row] for row in [0, *(row + 1 for row in ROWS)]) if kept and family == "torchvision" else 1
         yield box, [classes[row + first] / share for row in ROWS]
-
-
-# --- CenterNet ---
-
-def centernet(size, channels=2, offset=True, last=False, logits=False, image=None):
-    export = Export(size, image)
-    sides = [export.size[1] // 4, export.size[0] // 4]
-    heat = export.level(CLASSES, 4, 1 if image is None else 0.3)  # scores of exactly 1 beside one another are no peaks
-    parts = {"hm": (heat if logits else export.add("Sigmoid", heat), CLASSES),
-             "wh": (export.add("Relu", export.level(channels, 4, 10)), channels)}
-    if offset:
-        parts["reg"] = export.level(2, 4), 2
-    for name, (tensor, count) in parts.items():
-        free = () if size else (1, 2) if last else (2, 3)
-        if last:
-            export.put_out(name, export.add("Transpose", tensor, perm=[0, 2, 3, 1]), [1, *sides, count], free)
-        else:
-            export.put_out(name, tensor, [1, count, *sides], free)
-    return export
-
-
-def centernet_reference(size, raw, channels=2, offset=True, last=False, logits=False):
-    heat, sides, *moves = (one[0].transpose(2, 0, 1) if last else one[0] for one in raw)
-    if logits:
-        heat = 1 / (1 + np.exp(-heat))
-    lines, columns = heat.shape[1:]
-    for line in range(lines):
-        for column in range(columns):
-            around = heat[:, max(line - 1, 0):line + 2, max(column - 1, 0):column + 2]
-            scores = [heat[row, line, column] if heat[row, line, column] == around[row].max() else 0 for row in ROWS]
-            parts = sides[:, line, column]
-            if channels == 4:
-                left, top, right, bottom = parts
-                x, y = column * 4, line * 4
-            else:
-                left, right, top, bottom = (float(part) * 2 for part in (parts[0], parts[0], parts[1], parts[1]))
-                dx, dy = moves[0][:, line, column] if offset else (0.5, 0.5)
-                x, y = (column + dx) * 4, (line + dy) * 4
-            yield [x - left, y - top, x + right, y + bottom], scores

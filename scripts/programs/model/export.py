@@ -16,7 +16,6 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-import tfjs_export
 from refusal import Refusal, note
 
 OPSET = 17
@@ -35,17 +34,15 @@ class Export(NamedTuple):
     size: tuple  # width, height
     outputs: dict  # name -> shape
     names: Optional[list]  # of the classes, if the export says them
-    takes: Optional[dict]  # what it was trained on, if that is known better than its kind tells
 
 
-def read(path, kind, wanted, taken=None):
-    """The export of `kind` at `path`; `wanted` is the (width, height) that the user asks for, or None. `taken` names the
+def read(path, wanted, taken=None):
+    """The export at `path`; `wanted` is the (width, height) that the user asks for, or None. `taken` names the
     outputs to look at, None for all."""
     path = Path(path)
     if not path.is_file():
         raise Refusal(f"{path} is not a file")
-    model = tfjs_export.load(path, kind) if path.suffix == ".json" else _load(path)
-    takes = _preprocess_in(model) if path.suffix == ".json" else None
+    model = _load(path)
     names = _names_in(model)
     model = _as_float32(_at_opset(model, path))
     layout, dtype, size = _fix_input(model, path, wanted)
@@ -57,7 +54,7 @@ def read(path, kind, wanted, taken=None):
         raise Refusal(f"--outputs: {path} has no output {unknown[0]}; it has {', '.join(outputs)}")
     if taken:
         outputs = {name: outputs[name] for name in taken}
-    return Export(inferred.graph, layout, dtype, size, outputs, names, takes)
+    return Export(inferred.graph, layout, dtype, size, outputs, names)
 
 
 def _load(path):
@@ -243,11 +240,6 @@ def _names_in(model):
         if names:
             return names
     return None
-
-
-def _preprocess_in(model):
-    """What the network takes, where its reader knew it."""
-    return next((json.loads(one.value) for one in model.metadata_props if one.key == "preprocess"), None)
 
 
 def parse_names(text):

@@ -81,12 +81,11 @@ def parse(arguments):
     if options.kind not in heads.KINDS:
         told = "is missing" if options.kind is None else f"takes no '{options.kind}'"
         _refuse_usage(f"--kind {told}: it is one of {', '.join(heads.KINDS)}")
-    stem = options.file.parent.name if options.file.name == "model.json" else options.file.stem
-    options.name = options.name or re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+    options.name = options.name or re.sub(r"[^a-z0-9]+", "-", options.file.stem.lower()).strip("-")
     if not NAME.fullmatch(options.name):
         _refuse_usage(f"--name takes at most 40 small letters, digits and hyphens, not '{options.name}'")
     options.input = options.input and size_of(options.input)
-    _preparation(options, heads.module(options.kind).PREPROCESS)  # refuses before anything is read
+    options.preparation = _preparation(options, heads.module(options.kind).PREPROCESS)
     options.mapped = dict(_pair(one) for one in options.map)
     options.out = options.out or options.cache / options.name
     return options
@@ -148,8 +147,7 @@ def class_names(options, export):
 def main(arguments):
     options = parse(arguments)
     say(f"reading {options.file.name}")
-    export = read(options.file, options.kind, options.input, options.outputs and options.outputs.split(","))
-    options.preparation = _preparation(options, export.takes or heads.module(options.kind).PREPROCESS)
+    export = read(options.file, options.input, options.outputs and options.outputs.split(","))
     names = class_names(options, export)
     rows, labels = our_labels.rows_of(names, options.mapped)
     if not rows:

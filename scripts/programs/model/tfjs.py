@@ -28,9 +28,8 @@ class Graph:
         self.nodes = nodes
         self.constants = constants
 
-    def ordered(self, outputs, given=()):
-        """Names of the nodes that `outputs` need, each after the nodes it reads; constants and what is `given`, with
-        all that only it needs, are left out."""
+    def ordered(self, outputs):
+        """Names of the nodes that `outputs` need, each after the nodes it reads; constants are left out."""
         done, order = set(), []
         # An explicit stack: a deep graph must not meet Python's recursion limit.
         stack = [(name, False) for name in reversed(outputs)]
@@ -38,7 +37,7 @@ class Graph:
             name, inputs_done = stack.pop()
             if inputs_done:
                 order.append(name)
-            elif name not in done and name not in self.constants and name not in given:
+            elif name not in done and name not in self.constants:
                 done.add(name)
                 stack.append((name, True))
                 stack.extend((node_of(source), False) for source in reversed(self.nodes[name].inputs))
@@ -84,8 +83,7 @@ def _plain(value):
     if "list" in value:
         return [_plain({kind: item}) for kind, items in value["list"].items() for item in items]
     if "s" in value:
-        # Converters before 1.3 wrote a string as the list of its bytes.
-        return (bytes(value["s"]) if isinstance(value["s"], list) else base64.b64decode(value["s"])).decode()
+        return base64.b64decode(value["s"]).decode()
     if "i" in value:
         return int(value["i"])
     for kind in ("f", "b"):

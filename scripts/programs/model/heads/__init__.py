@@ -10,9 +10,8 @@ A head module has
 
 `decode` adds nodes to the GraphBuilder `graph` in which the export's own nodes already are. `outputs` maps the names
 of the export's outputs to their shapes (numbers, or names for what is free), in the export's order. `rows` are the
-export's class indices that are kept, in our order. `size` is (width, height) of the input in pixels, or None for any
-size: the grids are then made at run time from the input `frame` [1, height, width, 3]. A head that cannot tell from the
-shapes whether a background is beside the classes takes `classes` too, the number of class names. It returns the names of
+export's class indices that are kept, in our order. `size` is (width, height) of the input in pixels. A head that cannot
+tell from the shapes whether a background is beside the classes takes `classes` too, the number of class names. It returns the names of
 
   boxes   float32 [1, N, 4]       x1 y1 x2 y2 in pixels of the input, not yet cut at its edges
   scores  float32 [1, rows, N]    0 to 1, without background, objectness multiplied in
@@ -21,7 +20,7 @@ and raises Misfit where the outputs are not those of the kind. Classes outside `
 """
 import importlib
 
-KINDS = ("yolox", "nanodet", "picodet", "detr", "ssd", "centernet")
+KINDS = ("yolox", "nanodet", "picodet", "detr", "ssd")
 
 
 class Misfit(ValueError):

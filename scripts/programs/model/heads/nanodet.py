@@ -74,7 +74,7 @@ def _apart(graph, outputs):
 
 def _generation(count, size):
     """Strides, and where in a cell its point lies, of a network with `count` anchors at `size`."""
-    if size is None or not isinstance(count, int):
+    if not isinstance(count, int):
         return GENERATIONS[0]
     sums = []
     for strides, offset in GENERATIONS:

@@ -2,7 +2,6 @@
 from math import ceil
 
 import numpy as np
-from onnx import TensorProto
 
 from . import Misfit
 
@@ -32,7 +31,7 @@ def check_rows(rows, classes, kind):
 
 def check_count(count, size, strides, kind, name):
     """Refuses a number of anchors that is not that of one for each cell of the strides."""
-    if size is None or not isinstance(count, int):
+    if not isinstance(count, int):
         return
     expected = sum(cell_count(size, stride) for stride in strides)
     if count != expected:
@@ -49,8 +48,6 @@ def cell_count(size, stride):
 def grid(graph, strides, size, offset):
     """Points of all cells and their strides: float32 [1, N, 2] (x, y, in pixels) and [1, N, 1]; strides in turn,
     rows of cells from above, cells from the left. A point lies at (index + offset) * stride."""
-    if size is None:
-        return _grid_at_run_time(graph, strides, offset)
     points, scales = [], []
     for stride in strides:
         columns, lines = (np.arange(ceil(side / stride)) for side in size)
@@ -61,31 +58,6 @@ def grid(graph, strides, size, offset):
             graph.constant(np.concatenate(scales)[None], np.float32))
 
 
-def _grid_at_run_time(graph, strides, offset):
-    sides = graph.add("Gather", [graph.add("Shape", ["frame"]), graph.integers(1, 2)])  # height, width
-    points, scales = [], []
-    for stride in strides:
-        up = graph.add("Add", [sides, graph.integers(stride - 1)])
-        counts = graph.add("Div", [up, graph.integers(stride)])
-        height, width = (graph.add("Gather", [counts, graph.constant(axis, np.int64)]) for axis in (0, 1))
-        x = graph.add("Expand", [_steps(graph, width, stride, offset), counts])
-        column = graph.add("Unsqueeze", [_steps(graph, height, stride, offset), graph.integers(1)])
-        y = graph.add("Expand", [column, counts])
-        flat = [graph.add("Reshape", [axis, graph.integers(1, -1, 1)]) for axis in (x, y)]
-        points.append(graph.add("Concat", flat, axis=2))
-        total = graph.add("Reshape", [graph.add("Mul", [height, width]), graph.integers(1)])
-        shape = graph.add("Concat", [graph.integers(1), total, graph.integers(1)], axis=0)
-        scales.append(graph.add("Expand", [graph.constant(stride, np.float32), shape]))
-    return graph.add("Concat", points, axis=1), graph.add("Concat", scales, axis=1)
-
-
-def _steps(graph, count, stride, offset):
-    zero, one = graph.constant(0, np.int64), graph.constant(1, np.int64)
-    indices = graph.add("Cast", [graph.add("Range", [zero, count, one])], to=TensorProto.FLOAT)
-    return graph.add("Mul", [graph.add("Add", [indices, graph.constant(offset, np.float32)]),
-                             graph.constant(stride, np.float32)])
-
-
 def corners(graph, centres, sides):
     """x1 y1 x2 y2 [1, N, 4] of centres and sides [1, N, 2] each."""
     half = graph.add("Mul", [sides, graph.constant(0.5, np.float32)])
@@ -94,17 +66,7 @@ def corners(graph, centres, sides):
 
 def frame_sides(graph, size):
     """Width and height of the input, float32 [2]."""
-    return graph.constant(size, np.float32) if size is not None else _sides_of(graph, "frame", (2, 1))
-
-
-def picture_sides(graph, picture):
-    """Width and height of the NCHW tensor `picture`, float32 [2]."""
-    return _sides_of(graph, picture, (3, 2))
-
-
-def _sides_of(graph, tensor, axes):
-    sides = graph.add("Gather", [graph.add("Shape", [tensor]), graph.integers(*axes)])
-    return graph.add("Cast", [sides], to=TensorProto.FLOAT)
+    return graph.constant(size, np.float32)
 
 
 def slice_last(graph, tensor, first, end):

@@ -97,12 +97,12 @@ def _anchors(graph, outputs, boxes, given, family, size, sides):
         return middle, graph.add("Sub", [far, near])
     count = outputs[boxes][1]
     if family == "tensorflow":
-        if size is not None and isinstance(count, int) and anchors.tensorflow_count(size) != count:
+        if isinstance(count, int) and anchors.tensorflow_count(size) != count:
             raise Misfit(f"ssd: {boxes} has {count} anchors, a MobileNet SSD of {size[0]}x{size[1]} has "
                          f"{anchors.tensorflow_count(size)}: export the anchors too, as an output named anchors")
-        # Constants where they can be: what foreign classes are cut out of must have shapes that are known beforehand.
-        return anchors.tensorflow(graph, sides) if size is None else _constants(graph, anchors.tensorflow_at(size))
-    usual = anchors.torchvision(count, size) if size is not None and isinstance(count, int) else None
+        # Constants: what foreign classes are cut out of must have shapes that are known beforehand.
+        return _constants(graph, anchors.tensorflow(size))
+    usual = anchors.torchvision(count, size) if isinstance(count, int) else None
     if usual is None:
         raise Misfit(f"ssd: {boxes} has {count} anchors, neither those of ssdlite320 nor of ssd300: export the anchors "
                      f"too, as an output named anchors")

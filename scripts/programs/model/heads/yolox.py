@@ -58,7 +58,7 @@ def _joined(graph, outputs, size):
         names.sort(key=lambda name: -outputs[name][2] * outputs[name][3])
         for name, stride in zip(names, STRIDES_PX):
             found = outputs[name][2] * outputs[name][3]
-            if size is not None and found != cell_count(size, stride):
+            if found != cell_count(size, stride):
                 raise Misfit(f"yolox: {name} has {found} cells, and {size[0]}x{size[1]} at stride {stride} has "
                              f"{cell_count(size, stride)}")
     flat = [graph.add("Flatten", [graph.add("Squeeze", [name, graph.integers(0)])], axis=1) for name in names]
