@@ -84,8 +84,8 @@ export class AgentFlow {
   }
 
   /** Takes up what stood and what was not told yet when an earlier life of the agent ended. */
-  start(outbox: Pick<Outbox, 'notes'>, oldFile?: string): void {
-    const standing = this.#queue.recover(outbox, oldFile);
+  start(outbox: Pick<Outbox, 'notes'>): void {
+    const standing = this.#queue.recover(outbox);
     const now = this.#time.last;
     this.#rules.restore({ standing, outbox }, now);
     this.#add(this.#conditions.restore(standing, now));

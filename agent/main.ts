@@ -2,7 +2,6 @@
  * How the agent starts, ticks and stops: from the disk up to the camera, and back in reverse, so that nothing that was
  * accepted is without a place to go. A start that fails takes back what had begun.
  */
-import { join } from 'node:path';
 import { Lifecycle } from './base/lifecycle.ts';
 import { StateLock } from './base/state-lock.ts';
 import { Ticker } from './base/ticker.ts';
@@ -13,8 +12,6 @@ import { type AgentOptions, makeParts, type Parts } from './parts.ts';
 
 /** How often everything is looked at that does not come by itself: what waits, what is due, what the box suffers. */
 const TICK_MS = 500;
-/** Versions up to 0.1.0 kept there what stands. */
-const OLD_STANDING_FILE = 'standing.json';
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -50,11 +47,7 @@ export class Agent {
       { name: 'last entry', stop: () => journal.stop() },
       { name: 'commands', stop: () => dispatcher.stop() },
       { name: 'diagnosis', stop: () => diagnosis.stop() },
-      {
-        name: 'incidents',
-        start: () => flow.start(outbox, join(stateDir, OLD_STANDING_FILE)),
-        stop: () => flow.handOver(),
-      },
+      { name: 'incidents', start: () => flow.start(outbox), stop: () => flow.handOver() },
       { name: 'configuration', start: () => flow.configuration(configRefused) },
       { name: 'local view', start: () => view.start(), stop: () => view.stop() },
       { name: 'vision', start: () => supervisor.start(), stop: () => supervisor.stop() },

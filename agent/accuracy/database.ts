@@ -35,10 +35,6 @@ CREATE TABLE box (
 PRAGMA user_version = ${TABLES_VERSION};
 `;
 
-const UPGRADES = {
-  1: `ALTER TABLE episode ADD COLUMN box TEXT; ALTER TABLE episode ADD COLUMN measure REAL; PRAGMA user_version = 2;`,
-};
-
 /** For messages and errors. */
 export function recordFile(path: string): SqliteFile {
   return { what: 'record', path };
@@ -56,7 +52,7 @@ export function openRecord(path: string, make: boolean): Db {
       cacheKiB: 512,
       mustExist: !make,
     },
-    { version: TABLES_VERSION, create: TABLES, upgrades: UPGRADES },
+    { version: TABLES_VERSION, create: TABLES },
   );
   db.pragma(`max_page_count = ${FILE_BYTES_MAX / PAGE_BYTES}`);
   return db;

@@ -34,16 +34,14 @@ export interface SqliteOptions {
 }
 
 export interface Tables {
-  /** In SQLite's user_version; `create` and the last of `upgrades` set it. */
+  /** In SQLite's user_version; `create` sets it. */
   readonly version: number;
   readonly create: string;
-  /** From version n to n + 1, by n. */
-  readonly upgrades?: Readonly<Record<number, string>>;
 }
 
 /**
  * Opens a file, made and checked where needed. Throws AgentError: `corrupt` when the content is damaged,
- * `config` for a file of a newer program, else as `sqliteCall`.
+ * `config` for a file of another layout, else as `sqliteCall`.
  */
 export function openSqlite(file: SqliteFile, options: SqliteOptions, tables: Tables): Db {
   const { what, path } = file;
@@ -153,16 +151,11 @@ function prepareTables(db: Db, { what, path }: SqliteFile, tables: Tables): 'mad
     db.transaction(() => db.exec(tables.create)).immediate();
     return 'made';
   }
-  if (found > tables.version) {
+  if (found !== tables.version) {
     throw new AgentError(
       'config',
-      `the ${what} ${path} has tables of version ${found}, this program knows ${tables.version}; run the newer program, or move the file away`,
+      `the ${what} ${path} has tables of version ${found}, this program knows ${tables.version}; run the program that made it, or move its folder away`,
     );
-  }
-  for (let version = found; version < tables.version; version += 1) {
-    const upgrade = tables.upgrades?.[version];
-    if (upgrade === undefined) throw new AgentError('bug', `no way from version ${version} of the ${what}`);
-    db.transaction(() => db.exec(upgrade)).immediate();
   }
   return 'found';
 }

@@ -16,7 +16,6 @@ import {
   homeAssistantImage,
   homeAssistantRetained,
   homeAssistantState,
-  homeAssistantSuperseded,
   isRetainedTopic,
 } from './home-assistant.ts';
 import { onvifNotices } from './onvif.ts';
@@ -81,7 +80,6 @@ export class Bridges {
     const removed = gone.map((topic) => this.#publish(removalNotice(topic)));
     if (removed.every(Boolean)) this.#retained.removed();
     if (!on) return;
-    for (const topic of homeAssistantSuperseded(box, config.rules)) this.#publish(removalNotice(topic));
     for (const notice of retained) this.#publish(notice);
   }
 

@@ -90,13 +90,6 @@ export function homeAssistantRetained(
   ];
 }
 
-/** Topics that earlier versions have filled for these rules, and this one does not. */
-export function homeAssistantSuperseded(box: HomeAssistantBox, rules: readonly Rule[]): string[] {
-  return rules
-    .filter(({ kind }) => KINDS[kind].state === undefined)
-    .flatMap(({ id }) => [configTopic(box, 'binary_sensor', ruleEntity(id)), stateTopic(box.root, id)]);
-}
-
 /** Whether a topic may be one of this box's that were retained for Home Assistant. */
 export function isRetainedTopic({ box, root }: HomeAssistantBox, topic: string): boolean {
   const [prefix, , name, , last, ...more] = topic.split('/');

@@ -217,15 +217,16 @@ export const HealthReport = Type.Object(
     detector: nullable(DetectorReport),
     incidents: IncidentsReport,
     tracks: TrackLogReport,
-    /** What stands, for whoever has missed its events; absent in what versions up to 0.1.0 say. */
-    conditions: Type.Optional(
-      Type.Array(Name, { maxItems: 64, description: 'kinds of system events that have begun and not ended' }),
-    ),
+    /** What stands, for whoever has missed its events. */
+    conditions: Type.Array(Name, {
+      maxItems: 64,
+      description: 'kinds of system events that have begun and not ended',
+    }),
     outbox: OutboxReport,
     /** Null where no broker is configured. */
     mqtt: nullable(DeliveryState),
-    /** Null where there is none, or none that can be read; absent in what versions up to 0.1.0 say. */
-    certificate: Type.Optional(nullable(CertificateReport)),
+    /** Null where there is none, or none that can be read. */
+    certificate: nullable(CertificateReport),
     /** Null while its record cannot be read. */
     accuracy: nullable(AccuracyReport),
     processes: Type.Object({ agent: ProcessReport, vision: nullable(ProcessReport) }, strict),

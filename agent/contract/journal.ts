@@ -13,17 +13,16 @@ export interface Running {
   readonly config: string;
   /** SHA-256 of what is drawn: zones, lines and masks. */
   readonly zones: string;
-  /** The same of that and of camera and rules; absent in entries of versions up to 0.1.0. */
-  readonly watched?: string;
+  /** The same of that and of camera and rules. */
+  readonly watched: string;
   /** Null while no detector is loaded. */
   readonly model: { readonly name: string; readonly sha256: string } | null;
   readonly clockSynced: boolean;
   /** Records of the archive through this row are in the journal. */
   readonly records: number;
-  /** Absent in entries of versions up to 0.1.0. */
-  readonly restraint?: RestraintKnown;
-  /** A hash of what lies where vision looks for whose orders count and what must be black; absent as `restraint`. */
-  readonly folder?: string;
+  readonly restraint: RestraintKnown;
+  /** A hash of what lies where vision looks for whose orders count and what must be black. */
+  readonly folder: string;
 }
 
 /** What the journal knows of what restrains the box, as of this entry. */
@@ -40,9 +39,9 @@ export interface RestraintKnown {
   /** The newest counter of each key that has commanded the box, by its fingerprint. */
   readonly commands: Readonly<Record<string, number>>;
   /** The newest `rollout` that is in the journal; null: there is none. */
-  readonly rollouts?: RolloutsKnown | null;
-  /** The newest `connected`. */
-  readonly connection?: ConnectionKnown | null;
+  readonly rollouts: RolloutsKnown | null;
+  /** The newest `connected`; null: there is none. */
+  readonly connection: ConnectionKnown | null;
 }
 
 /** The camera as the configuration names it, and what vision was connected to; no login. */

@@ -23,10 +23,9 @@ export const RESUME_SIGNATURES = 2;
 /** The id of a suspension: whoever lets the box go on names the one that he ends. */
 const SuspensionId = Type.String({ pattern: '^[0-9a-f]{16}$' });
 
-/** Absent in what versions up to 0.1.0 say. */
-const Installation = Type.Optional(
-  Type.Boolean({ description: 'the order is a permit to install: the box may look, and no rule runs' }),
-);
+const Installation = Type.Boolean({
+  description: 'the order is a permit to install: the box may look, and no rule runs',
+});
 
 /** What is signed on `vigie/<site>/<box>/mode`, by the key of the box's journal. */
 export const ModeStatement = Type.Object(

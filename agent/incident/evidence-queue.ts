@@ -23,7 +23,6 @@ import {
   type StandingByOwner,
   standingNote,
   standingOf,
-  takeFile,
   WAITING,
   waitingKey,
   waitingOf,
@@ -124,13 +123,9 @@ export class EvidenceQueue {
     return requests;
   }
 
-  /**
-   * Tells the events of an earlier life whose pictures will not come any more, and returns what stood in it; `oldFile`
-   * is where versions up to 0.1.0 kept that.
-   */
-  recover(kept: Pick<Outbox, 'notes'>, oldFile: string | undefined): StandingByOwner {
-    const { sink, log } = this.#options;
-    if (oldFile !== undefined) takeFile(oldFile, (notes) => sink.remember(notes), log);
+  /** Tells the events of an earlier life whose pictures will not come any more, and returns what stood in it. */
+  recover(kept: Pick<Outbox, 'notes'>): StandingByOwner {
+    const { log } = this.#options;
     const absent = 'the agent ended before it was made';
     for (const { key, event } of waitingOf(kept.notes(WAITING), log)) {
       this.#accept({ ...event, data: { ...event.data, evidence: { absent } } }, [], { [key]: null });

@@ -5,10 +5,8 @@
  * INVARIANTS: a note changes in the transaction that makes its event durable: what stands has been told or will be.
  * Notes hold no pixel and no name; one that cannot be read is left out and told, and costs no start.
  */
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { type Static, Type } from '@sinclair/typebox';
+import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
 import type { Logger } from '../base/log.ts';
 import { EventData, VigieEvent } from '../contract/event.ts';
@@ -22,15 +20,8 @@ import { placeOf, type StandingRecord, type Transition } from './lifecycle.ts';
 export const STANDING = 'standing/';
 export const WAITING = 'waiting/';
 
-/** What versions up to 0.1.0 did not say of a track. */
-const LATER = ['bestScore', 'pixelsMove', 'furniture'] as const;
-/** Of a frame, and for the log of tracks alone: no other file keeps it. */
-const NOT_KEPT = ['before', 'colours'] as const;
-const KeptTrack = Type.Composite([
-  Type.Omit(ObservedTrack, [...LATER, ...NOT_KEPT]),
-  Type.Partial(Type.Pick(ObservedTrack, LATER)),
-]);
-type KeptTrack = Static<typeof KeptTrack>;
+/** Without what is of a frame, and for the log of tracks alone: no other file keeps that. */
+const KeptTrack = Type.Omit(ObservedTrack, ['before', 'colours']);
 
 const Record = Type.Object({
   episode: Type.String({ minLength: 1, maxLength: 64 }),
@@ -47,8 +38,6 @@ const Standing = Type.Object({
   about: Type.Optional(About),
   ...Record.properties,
 });
-/** The file in which versions up to 0.1.0 kept what stands: by owner. */
-const StandingFile = Type.Record(Type.String(), Type.Array(Record, { maxItems: 64 }));
 const Waiting = Type.Omit(VigieEvent, ['sequence']);
 
 export interface Remembered extends StandingRecord {
@@ -93,16 +82,10 @@ export function standingOf(kept: Kept, log: Logger): StandingByOwner {
     const content = jsonOf(text);
     if (Value.Check(Standing, content)) {
       const { owner, ...record } = content;
-      const objects = record.objects.map(trackOf);
-      found.set(owner, [...(found.get(owner) ?? []), { ...record, objects }]);
+      found.set(owner, [...(found.get(owner) ?? []), record]);
     } else log.warn({ key }, 'a note of what stands cannot be read; that incident will not be ended');
   }
   return found;
-}
-
-/** It was sure enough to be told: that is what it was, as far as its note says. */
-function trackOf(kept: KeptTrack): ObservedTrack {
-  return { bestScore: kept.score, pixelsMove: true, furniture: false, ...kept };
 }
 
 /** `number` grows with each event that waits; ten digits, so that the order of keys is theirs. */
@@ -118,24 +101,4 @@ export function waitingOf(kept: Kept, log: Logger): { key: string; event: Unnumb
     log.error({ key }, 'an event that waited for its picture cannot be read and is lost; check the disk');
     return [];
   });
-}
-
-/** Keeps what an older version's file says as notes, and deletes it when they are durable. Nothing where there is none. */
-export function takeFile(file: string, remember: (notes: Notes) => void, log: Logger): void {
-  if (!existsSync(file)) return;
-  try {
-    const content = jsonOf(readFileSync(file, 'utf8'));
-    if (!Value.Check(StandingFile, content)) {
-      renameSync(file, `${file}.damaged`);
-      throw new AgentError('corrupt', 'it was damaged and is moved aside');
-    }
-    const records = Object.entries(content).flatMap(([owner, own]) =>
-      own.map((record) => [STANDING + record.episode, JSON.stringify({ owner, ...record })] as const),
-    );
-    remember(Object.fromEntries(records));
-    rmSync(file);
-  } catch (error) {
-    if (error instanceof AgentError && error.kind === 'bug') throw error;
-    log.warn({ file, reason: messageOf(error) }, 'what stood is not known; open incidents will not be ended');
-  }
 }

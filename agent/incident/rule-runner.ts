@@ -12,7 +12,7 @@ import { DwellNotes, type RuleDwells } from './dwell-notes.ts';
 import { type EventSubject, subjectOfRule } from './event.ts';
 import type { Happening } from './evidence-queue.ts';
 import { HOLD_MS, Incidents, type Transition } from './lifecycle.ts';
-import type { Remembered, StandingByOwner } from './notes.ts';
+import type { StandingByOwner } from './notes.ts';
 import { PresentAtStart } from './present-at-start.ts';
 
 /** The schema's limit on why an incident ended. */
@@ -94,10 +94,7 @@ export class RuleRunners {
       const { config, incidents } = runner;
       const records = kept.standing.get(config.id) ?? [];
       incidents.restore(records, now, graceMs(config));
-      // Versions up to 0.1.0 kept no dwells: what stood long enough to be told has stayed for the rule's time.
-      runner.restore(
-        dwells.get(config.id) ?? records.flatMap((record) => dwellsOf(record, afterMs(config), now)),
-      );
+      runner.restore(dwells.get(config.id) ?? []);
     }
   }
 
@@ -293,15 +290,4 @@ function afterMs(config: RuleConfig): number {
 
 function graceMs(config: RuleConfig): number {
   return afterMs(config) + RESTORE_MARGIN_MS;
-}
-
-function dwellsOf({ objects, startedWallMs }: Remembered, afterMs: number, now: Moment): Dwell[] {
-  const sinceMs = now.atMs - Math.max(0, now.wallMs - startedWallMs) - afterMs;
-  return objects.map(({ group, xyxyNorm, score }) => ({
-    group,
-    xyxyNorm,
-    score,
-    sinceMs,
-    seenMs: now.atMs,
-  }));
 }

@@ -32,23 +32,13 @@ const BYTES_MIN = 1_048_576;
 const BYTES_PER_MIB = 1_048_576;
 
 /** Version of the tables below, in SQLite's user_version. */
-const TABLES_VERSION = 2;
+const TABLES_VERSION = 3;
 
 /**
- * What is remembered beside the messages. Made whenever it is missing, without a version of its own: an older program
- * leaves it alone, so that an update can be taken back.
+ * A row of a lane is a message, or where `gap` is set the record of numbers that went. The index counts and finds victims.
+ * `epoch` has one row: a new file counts anew, and eight random digits tell its numbers from an older file's. `note`: what
+ * is remembered beside the messages.
  */
-const NOTE_TABLE =
-  'CREATE TABLE IF NOT EXISTS note (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID';
-
-/** One row; a new file counts anew, and eight random digits tell its numbers from an older file's. */
-const EPOCH_TABLE = `
-CREATE TABLE epoch (id TEXT NOT NULL) STRICT;
-INSERT INTO epoch VALUES (lower(hex(randomblob(4))));
-PRAGMA user_version = ${TABLES_VERSION};
-`;
-
-/** A row is a message, or where `gap` is set the record of numbers that went. The index counts and finds victims. */
 const TABLES = `
 ${LANES.map(
   (lane) => `
@@ -62,7 +52,11 @@ CREATE INDEX ${lane}_expiry ON ${lane} (expiry_s) WHERE expiry_s IS NOT NULL;`,
 ).join('')}
 CREATE TABLE sequence (lane TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ${LANES.map((lane) => `INSERT INTO sequence VALUES ('${lane}', 0);`).join('\n')}
-${EPOCH_TABLE}`;
+CREATE TABLE epoch (id TEXT NOT NULL) STRICT;
+INSERT INTO epoch VALUES (lower(hex(randomblob(4))));
+CREATE TABLE note (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA user_version = ${TABLES_VERSION};
+`;
 
 /** For messages and errors. */
 export function outboxFile(path: string): SqliteFile {
@@ -75,13 +69,12 @@ export function openDatabase(path: string, limitMiB: number, log: Logger): Db {
   const db = openSqlite(
     file,
     { busyMs: 2000, walPages: WAL_CHECKPOINT_PAGES, walBytes: WAL_BYTES, cacheKiB: CACHE_KIB },
-    { version: TABLES_VERSION, create: TABLES, upgrades: { 1: EPOCH_TABLE } },
+    { version: TABLES_VERSION, create: TABLES },
   );
   try {
     sqliteCall(file, () => {
       // A write at once: on a read-only disk everything else, BEGIN IMMEDIATE included, goes well.
       db.exec('UPDATE sequence SET last = last');
-      db.exec(NOTE_TABLE);
       const limitBytes = limitMiB * BYTES_PER_MIB;
       const bytes = db.memory ? limitBytes : reserve(path, limitBytes, log);
       db.pragma(`max_page_count = ${Math.floor(bytes / PAGE_BYTES)}`);

@@ -65,7 +65,7 @@ export class DurableOutbox implements Outbox {
     this.#options = options;
   }
 
-  /** Throws `config` for a file of a newer program and `denied` when another process uses it. */
+  /** Throws `config` for a file of another layout and `denied` when another process uses it. */
   start(): void {
     assert(this.#stopping === undefined, 'an outbox starts once');
     const { file, clock, log } = this.#options;

@@ -28,10 +28,10 @@ import { closeDatabase, outboxFile } from './database.ts';
 import { gapOf, mergeGaps } from './gap.ts';
 import { type Statements, type StoredRow, statementsOf } from './lane-statements.ts';
 
-/** Ranks as they stand in the table (1 is free: an older program had a rank there). */
-const RANK_NUMBERS: Readonly<Record<Rank, number>> = { snapshot: 0, notice: 2, alert: 3 };
+/** Ranks as they stand in the table. */
+const RANK_NUMBERS: Readonly<Record<Rank, number>> = { snapshot: 0, notice: 1, alert: 2 };
 /** Of gap rows: above all others, so never a victim. */
-const GAP_RANK = 4;
+const GAP_RANK = 3;
 
 /** Bytes of a row beside its body (topic, times, index entries), measured: 155 to 210. */
 const ROW_OVERHEAD_BYTES = 256;

@@ -2,16 +2,15 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
-import Database from 'better-sqlite3';
 import t from 'tap';
 import { type Judged, proposalsOf } from '../../agent/accuracy/proposals.ts';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';
 import { oftenFalse } from '../../agent/accuracy/reminder.ts';
-import { RECORD_FILE, RecordStore } from '../../agent/accuracy/store.ts';
+import { RECORD_FILE } from '../../agent/accuracy/store.ts';
 import type { XyxyNorm } from '../../agent/contract/geometry.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
-import { alert, KERB, LONG_STAY, seeingBox, verdictOf, WATCHING } from '../lib/accuracy.ts';
+import { alert, KERB, LONG_STAY, verdictOf, WATCHING } from '../lib/accuracy.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { VIGIE } from '../lib/program.ts';
@@ -147,23 +146,4 @@ t.test('alerts and verdicts of a running box, a restart, the command and the rem
   record.verdict(verdictOf({ episode: 'b-e2' }, 'true', clock));
   t.match(reminder(), { active: false }, 'a verdict that is taken back takes the proposal back');
   record.stop();
-});
-
-t.test('a record of the version before is taken over', async (t) => {
-  const file = join(scratch(t), RECORD_FILE);
-  RecordStore.make(file).close();
-  const db = new Database(file);
-  db.exec('ALTER TABLE episode DROP COLUMN box; ALTER TABLE episode DROP COLUMN measure');
-  db.exec(
-    `INSERT INTO episode (episode, event, rule, raised_ms, verdict) VALUES ('e', 'v', 'kerb', 1, 'false')`,
-  );
-  db.pragma('user_version = 1');
-  db.close();
-  const store = RecordStore.make(file);
-  t.teardown(() => store.close());
-  store.setBox(seeingBox());
-  t.match(store.figures(['kerb']), [{ alerts: 1, false: 1 }]);
-  t.same(store.proposals(WATCHING.rules), []);
-  store.raise({ episode: 'e2', event: 'v2', rule: 'kerb', wallMs: 2, xyxyNorm: SPOT, measure: 0.5 });
-  t.match(store.figures(['kerb']), [{ alerts: 2 }]);
 });

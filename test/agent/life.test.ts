@@ -170,22 +170,22 @@ t.test('a start that fails ends, with its reason, and leaves nobody behind', { s
   await until(t, 'ready', () => isReady(agent), DECIDED_MS);
   agent.child.kill('SIGTERM');
   await agent.ended;
-  const file = join(stateDir, 'archive.db');
-  const version = (to?: number): number => {
-    const db = new Database(file);
+  const version = (file: string, to: number): number => {
+    const db = new Database(join(stateDir, file));
     const was = db.pragma('user_version', { simple: true }) as number;
-    if (to !== undefined) db.pragma(`user_version = ${to}`);
+    db.pragma(`user_version = ${to}`);
     db.close();
     return was;
   };
-  const was = version(999);
-  await ended(
-    t,
-    agentOn(t, dir, stateDir),
-    2,
-    /archive\.db has tables of version 999, .*run the newer program/,
-  );
-  version(was);
+  for (const [file, other] of [
+    ['outbox.db', 1],
+    ['archive.db', 999],
+  ] as const) {
+    const was = version(file, other);
+    const told = `${file} has tables of version ${other}, this program knows ${was}; run the program that made it, or move its folder away`;
+    await ended(t, agentOn(t, dir, stateDir), 2, new RegExp(told));
+    version(file, was);
+  }
   const next = agentOn(t, dir, stateDir);
   await until(t, 'and starts where it can', () => isReady(next), DECIDED_MS);
   next.child.kill('SIGTERM');

@@ -322,14 +322,6 @@ void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away
   );
   t.equal(off.told.length, 7, 'two entities and a state of the rule, the picture, three sensors');
 
-  const old = bridgesOf(t, { config: config(true, 'line-crossing') });
-  old.bridges.online();
-  t.strictSame(
-    removed(old.told).sort(),
-    of('r-line-crossing', 'binary_sensor').sort(),
-    'what earlier versions had of a crossing',
-  );
-
   const file = join(stateDir, 'home-assistant.json');
   const foreign = ['homeassistant/sensor/other/x/config', 'vigie/s/b/status', `${ROOT}/home-assistant/#`];
   writeFileSync(file, JSON.stringify({ version: 1, topics: foreign }));

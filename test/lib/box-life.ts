@@ -2,6 +2,7 @@
 
 import type { JournalContent, JournalEntry, Running } from '../../agent/contract/journal.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
+import { Known } from '../../agent/restraint/journal/known.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 
 const HEARTBEAT_MS = 600_000;
@@ -19,10 +20,13 @@ export class BoxLife {
   #watched = 0;
   #boot = 0;
   #synced = true;
-  #running: Omit<Running, 'clockSynced' | 'records'> = {
+  readonly #known = new Known();
+  #running: Omit<Running, 'clockSynced' | 'records' | 'restraint'> = {
     versions: { vigie: '0.1.0', node: '20.19.2' },
     config: 'c0'.repeat(32),
     zones: '20'.repeat(32),
+    watched: '30'.repeat(32),
+    folder: '40'.repeat(32),
     model: { name: 'ssd-street-v2', sha256: 'de'.repeat(32) },
   };
 
@@ -31,7 +35,7 @@ export class BoxLife {
   }
 
   note(entry: JournalEntry): this {
-    this.entries.push({ at: new Date(this.#atMs).toISOString(), ...entry });
+    this.entries.push(this.#known.learnt({ at: new Date(this.#atMs).toISOString(), ...entry }));
     return this;
   }
 
@@ -185,7 +189,12 @@ export class BoxLife {
   }
 
   #now(): Running {
-    return { ...this.#running, clockSynced: this.#synced, records: 0 };
+    return {
+      ...this.#running,
+      clockSynced: this.#synced,
+      records: 0,
+      restraint: this.#known.summary,
+    };
   }
 
   #frames() {

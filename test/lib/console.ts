@@ -25,7 +25,7 @@ export const BUILT_APP = join(ROOT, 'dist/scripts/programs/room/app');
 export async function roomDatabase(t: Test, where: string, nowMs = Date.now()): Promise<Sql> {
   const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
   t.teardown(() => db.close());
-  await prepare(db, TIME_ZONE, nowMs, () => Promise.reject(new Error('nothing old is there')));
+  await prepare(db, TIME_ZONE, nowMs);
   return db;
 }
 

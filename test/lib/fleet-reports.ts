@@ -70,6 +70,7 @@ function modeOf({ site, box, n }: SimulatedBox, nowMs: number): ModeStatement {
     packetsWatched: 0,
     order: null,
     validUntil: null,
+    installation: false,
     suspension: null,
   };
 }

@@ -16,7 +16,7 @@ interface Place {
 export async function roomDatabase(t: Test, where: string, nowMs: number): Promise<Sql> {
   const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
   t.teardown(() => db.close());
-  await prepare(db, TIME_ZONE, nowMs, async () => undefined);
+  await prepare(db, TIME_ZONE, nowMs);
   return db;
 }
 

@@ -32,7 +32,7 @@ const WRITER = fileURLToPath(new URL('../lib/webhook-writer.js', import.meta.url
 async function opened(t: Test, where: string): Promise<Sql> {
   const db = databaseOf(where, ({ message }) => t.comment(message));
   t.teardown(() => db.close());
-  await prepare(db, 'Europe/Paris', Date.now(), async () => undefined);
+  await prepare(db, 'Europe/Paris', Date.now());
   return db;
 }
 

@@ -137,7 +137,7 @@ async function databases(t: Test): Promise<Sql[]> {
   const both = [join(scratch(t), 'room.db'), server.url].map((where) => databaseOf(where, () => undefined));
   for (const db of both) {
     t.teardown(() => db.close());
-    await prepare(db, 'Europe/Paris', Date.now(), () => Promise.resolve());
+    await prepare(db, 'Europe/Paris', Date.now());
   }
   return both;
 }
@@ -260,7 +260,7 @@ void t.test('one search for a person, four for all; who goes away ends it; the s
   const desk = await makeDesk(t, room, signer);
   const db = databaseOf(join(scratch(t), 'room.db'), () => undefined);
   t.teardown(() => db.close());
-  await prepare(db, 'UTC', Date.now(), () => Promise.resolve());
+  await prepare(db, 'UTC', Date.now());
   const calls = consoleOf(t, desk, db);
   const away = {
     status: 503,

@@ -44,8 +44,7 @@ export function changesBetween(
   const changes: JournalEntry[] = [];
   if (JSON.stringify(before.versions) !== JSON.stringify(now.versions))
     changes.push({ type: 'update', before: before.versions, after: now.versions });
-  // An older program knew of no such folder.
-  if (before.folder !== undefined && now.folder !== undefined && before.folder !== now.folder)
+  if (before.folder !== now.folder)
     changes.push({ type: 'restraint', before: before.folder, after: now.folder });
   if (before.config !== now.config) {
     const hashes = before.zones !== now.zones && { zones: { before: before.zones, after: now.zones } };

@@ -31,7 +31,7 @@ export class Known {
     switch (content.type) {
       case 'start':
       case 'heartbeat':
-        if (content.restraint !== undefined) this.#restore(content.restraint);
+        this.#restore(content.restraint);
         if (content.clockSynced) this.#confirmedMs = Date.parse(content.at);
         return;
       case 'authority':
@@ -113,7 +113,7 @@ export class Known {
     };
   }
 
-  #restore({ authority, suspension, commands, rollouts = null, connection = null }: RestraintKnown): void {
+  #restore({ authority, suspension, commands, rollouts, connection }: RestraintKnown): void {
     this.#connection = connection;
     this.#authority = authority;
     this.#suspension = suspension;

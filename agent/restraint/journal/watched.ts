@@ -93,7 +93,6 @@ export class WatchedFile {
     const watched = watchedOf(config);
     const kept = this.#read();
     const former = kept?.known.find((known) => hashOf(known) === before?.watched);
-    // Of older versions only what is drawn has a hash, and only that.
     const drawnAnew = before !== undefined && before.zones !== now.zones;
     const same = before === undefined || before.config === now.config;
     const untold = same ? kept?.untold : merged(kept?.untold, changeOf(former, watched, before, now));

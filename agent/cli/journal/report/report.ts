@@ -20,7 +20,7 @@ export interface JournalReportOptions extends CheckOptions {
   readonly json?: boolean;
 }
 
-/** Where a journal of an older program does not say the site's. */
+/** Where no entry that says the site's can be read. */
 const OTHERWISE = 'UTC';
 const WRONG_SHOWN = 20;
 

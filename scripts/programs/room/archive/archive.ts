@@ -24,7 +24,6 @@ import { touchCameras } from './cameras.ts';
 import { insertEvents } from './events.ts';
 import { keepIncidents } from './incidents.ts';
 import type { Arrival, ReportArrival } from './message.ts';
-import { takeOver } from './migrate.ts';
 import { advance, NOTHING } from './numbers.ts';
 import type { Register } from './register.ts';
 import { giveBack, SHARE, type Share, showLeftOut, takeShares } from './share.ts';
@@ -65,11 +64,8 @@ export class Archive {
   /** Makes the tables where there are none. Throws DatabaseAway, or what is wrong with the database. */
   async open(): Promise<void> {
     const { timeZone, now, onNotice } = this.#options;
-    const { from } = await prepare(this.#db, timeZone, now(), async (transaction) => {
-      onNotice('archive: the tables are of an earlier version; they are taken over, which may take minutes');
-      await takeOver(transaction, this.#db.dialect, timeZone);
-    });
-    if (from !== undefined && from !== 1) this.#timeZone = await timeZoneOf(this.#db);
+    await prepare(this.#db, timeZone, now());
+    this.#timeZone = await timeZoneOf(this.#db);
     const fault = await standbyFault(this.#db);
     if (fault !== undefined) onNotice(fault);
   }

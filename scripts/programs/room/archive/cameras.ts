@@ -151,7 +151,7 @@ function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: 
   const { mode, restraint, certificate, conditions, versions, time } = content;
   row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs, nowMs);
   row.mode = mode;
-  if (conditions !== undefined) row.conditions = [...conditions];
+  row.conditions = [...conditions];
   row.certificate_ends = earlier(certificate?.notAfter ?? null, certificate?.caNotAfter ?? null);
   // A permit to install is made to end.
   row.order_ends = restraint.installation === true ? null : timeOrNull(restraint.validUntil);

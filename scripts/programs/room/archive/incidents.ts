@@ -101,8 +101,6 @@ interface KeepOptions {
   readonly rev: number;
   readonly nowMs: number;
   readonly timeZone: string;
-  /** Of a database of before: nobody is to be sent there any more. */
-  readonly isOld?: true;
 }
 
 /** Adds events that are new to their incidents; returns how many rows that were. */
@@ -110,7 +108,7 @@ export async function keepIncidents(
   transaction: Queries,
   dialect: Dialect,
   events: readonly EventArrival[],
-  { rev, nowMs, timeZone, isOld }: KeepOptions,
+  { rev, nowMs, timeZone }: KeepOptions,
 ): Promise<number> {
   if (events.length === 0) return 0;
   const keys = new Map<string, { site: string; box: string; episode: string }>();
@@ -141,10 +139,9 @@ export async function keepIncidents(
     nextRev += 1;
   }
   const names = Object.keys(COLUMNS).join(', ');
-  const [state, closed] = isOld === true ? ["'closed'", 'received'] : ["'new'", 'NULL'];
   await transaction.run(
-    `INSERT INTO incident (${names}, revision, state, closed_at)
-     SELECT ${names}, 0, ${state}, ${closed} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
+    `INSERT INTO incident (${names}, revision, state)
+     SELECT ${names}, 0, 'new' FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT (site, box, episode, entry) DO UPDATE SET
      ${CHANGED.map((name) => `${name} = excluded.${name}`).join(', ')}`,
     // A box may write a NUL into any text of an event: what PostgreSQL refuses would be an alert that nobody sees.

@@ -54,11 +54,10 @@ function databaseAt(where: string): Sql {
 
 /** The room's time zone. A demonstration makes the tables where there are none: the archive may come later. */
 async function opened(db: Sql, isDemo: boolean): Promise<string> {
-  const old = 'the database is of an older version: the archive (scripts/room) takes it over when it starts';
   try {
     if (isDemo) {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-      await prepare(db, timeZone, Date.now(), () => Promise.reject(new AgentError('config', old)));
+      await prepare(db, timeZone, Date.now());
     }
     return await timeZoneOf(db);
   } catch (error) {
