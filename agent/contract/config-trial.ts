@@ -14,8 +14,6 @@ export const CONFIG_REQUEST_BYTES_MAX = PROPOSAL_BYTES_MAX + 4096;
 export const CONFIG_REPLY_BYTES_MAX = PROPOSAL_BYTES_MAX + 131_072;
 /** Where the helper listens where the package is installed. */
 export const CONFIG_SOCKET = '/run/vigie-config/config.sock';
-/** In the state folder of a plain run beside which `vigie-root serve-trials` answers. */
-export const CONFIG_SOCKET_FILE = 'config.sock';
 /** File beside the configuration that holds the one before a trial: while it is there, what is installed is on trial. */
 export const formerFile = (config: string): string => `${config}.before-trial`;
 /** After so long what was tried goes back unless it was kept; as `netplan try`. */

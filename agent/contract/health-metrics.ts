@@ -181,7 +181,7 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
   ),
   shared('counter', 'incidents', 'Incidents that have begun', ({ incidents }) => incidents.episodes),
   ofBox('counter', 'events', 'Events accepted', ({ incidents }) => incidents.events),
-  ofRoom('gauge', 'box_condition', 'Conditions of the box and its camera that stand', ({ conditions = [] }) =>
+  ofRoom('gauge', 'box_condition', 'Conditions of the box and its camera that stand', ({ conditions }) =>
     conditionSamples(conditions),
   ),
   shared('gauge', 'outbox_on_disk', 'The outbox is on disk, not in memory', ({ outbox }) =>

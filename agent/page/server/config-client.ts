@@ -98,12 +98,17 @@ export class ConfigClient {
       const limits = { withinMs: ANSWER_WITHIN_MS, bytesMax: CONFIG_REPLY_BYTES_MAX };
       text = await exchangeLine(socket, JSON.stringify(request), limits);
     } catch (error) {
-      const fix = 'systemctl status vigie-config.socket';
-      const reason = `the configuration helper does not answer (${socket}: ${messageOf(error)}); ${fix}`;
-      throw new AgentError('unavailable', reason, error);
+      throw new AgentError('unavailable', unanswered(socket, error), error);
     }
     const reply = jsonOf(text);
     if (Value.Check(ConfigReply, reply)) return reply;
     throw new AgentError('corrupt', `${socket}: what came back is no answer of this version`);
   }
+}
+
+function unanswered(socket: string, error: unknown): string {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+    return `a configuration is tried by vigie-root, which is not here (${socket} is missing): install it, or systemctl start vigie-config.socket`;
+  const fix = 'systemctl status vigie-config.socket';
+  return `the configuration helper does not answer (${socket}: ${messageOf(error)}); ${fix}`;
 }

@@ -32,11 +32,6 @@ import { Passages } from './passages.ts';
 /** As the demo's config.yaml has them. */
 const [SITE, BOX] = ['demo', 'square-1'];
 const PROGRAM = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
-const ROOT_PROGRAM = [
-  process.execPath,
-  '--enable-source-maps',
-  fileURLToPath(new URL('../root/main.js', import.meta.url)),
-];
 const DEMO_CONFIG = join(packageRoot(), 'scripts/programs/demo/config.yaml');
 const { values } = parseArgs({
   options: {
@@ -142,23 +137,7 @@ async function start(): Promise<void> {
   if (tracks !== undefined) tellPassages(tracks, desk);
   const ordered = { ...environment, ...ownOrder(loaded, source, dir, 'demonstration', order) };
   const agent = new AgentProcess(
-    [
-      // What is tried on the page is written to the demo's own copy.
-      ...(values.page
-        ? [
-            ...ROOT_PROGRAM,
-            'serve-trials',
-            '--config',
-            config,
-            '--state',
-            stateDir,
-            '--check-program',
-            PROGRAM,
-            '--',
-          ]
-        : []),
-      ...[process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
-    ],
+    [process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
     ordered,
     logPath,
   );

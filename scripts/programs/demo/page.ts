@@ -2,7 +2,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
-import { CONFIG_SOCKET_FILE } from '../../../agent/contract/config-trial.ts';
 import { PAGE_SOCKET } from '../../../agent/contract/page-link.ts';
 import { makeSetupCode, type SetupCode, setupCodeHash } from '../../../agent/contract/setup-code.ts';
 import { freePort, listening } from '../../lib/mosquitto.ts';
@@ -38,12 +37,8 @@ export async function startPage({ program, dir, stateDir, outDir }: PagePlaces):
   mkdirSync(state, { mode: 0o700 });
   const port = await freePort();
   const at = ['--host', '127.0.0.1', '--port', String(port), '--state', state, '--setup-code', codeFile];
-  const peers = [
-    '--agent',
-    join(stateDir, PAGE_SOCKET),
-    '--config-helper',
-    join(stateDir, CONFIG_SOCKET_FILE),
-  ];
+  // Nobody answers there: an installed box of this machine is not the demonstration's to change.
+  const peers = ['--agent', join(stateDir, PAGE_SOCKET), '--config-helper', join(dir, 'vigie-root.sock')];
   const command = [process.execPath, '--enable-source-maps', program, 'page', ...at, ...peers];
   const logFile = join(outDir, 'page.log');
   const page = new AgentProcess(command, process.env, logFile);

@@ -27,7 +27,7 @@ export const REQUEST_WITHIN_MS = 10_000;
 export const WORK_WITHIN_MS = 180_000;
 const LOCK_AGAIN_MS = 100;
 
-/** What a test, a plain run or a rehearsal has of its own. */
+/** What a test or a rehearsal has of its own. */
 export interface BoxParts {
   readonly units?: Units;
   readonly clock?: BoxClock;

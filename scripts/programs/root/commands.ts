@@ -1,16 +1,8 @@
 /** Commands of root's for the box beside its releases, called by units: configuration, enrolment, card, network. */
 import { type Command, Option } from 'commander';
-import {
-  command,
-  configOption,
-  DEFAULT_CONFIG,
-  positiveNumber,
-  stateOption,
-} from '../../../agent/cli/commands/options.ts';
-import { TRIAL_S } from '../../../agent/contract/config-trial.ts';
+import { command, configOption, DEFAULT_CONFIG, stateOption } from '../../../agent/cli/commands/options.ts';
 import { ENROL_STATUS_FILE } from '../../../agent/contract/enrolment.ts';
 import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
-import type { ServeTrialsOptions } from './configuration/serve-trials.ts';
 import type { EnrolCommandOptions, RenewCommandOptions } from './enrolment/enrol-command.ts';
 import type { HotspotCommandOptions } from './network/hotspot-command.ts';
 import type { PinOptions } from './pin.ts';
@@ -171,29 +163,5 @@ function addRestraint(program: Command): void {
     .action(async (options: PinOptions) => {
       const { provisionPin } = await import('./pin.ts');
       provisionPin(options);
-    });
-  addServeTrials(program);
-}
-
-function addServeTrials(program: Command): void {
-  command(
-    program,
-    'serve-trials',
-    'start the agent of a plain run, and let configurations be tried over config.sock in its state folder',
-    [
-      [
-        'vigie-root serve-trials --config vigie.yaml --state state -- vigie run --config vigie.yaml --state state',
-        'on a machine where one user owns everything; a box has units instead',
-      ],
-    ],
-  )
-    .argument('<command...>', 'the agent, after --')
-    .addOption(configOption().makeOptionMandatory())
-    .requiredOption('--state <dir>', 'the agent’s state folder')
-    .option('--check-program <file>', 'program vigie, which is asked about what is to be tried')
-    .option('--seconds <n>', 'how long a trial runs unless it is kept', positiveNumber(TRIAL_S), TRIAL_S)
-    .action(async (words: string[], options: ServeTrialsOptions) => {
-      const { serveTrials } = await import('./configuration/serve-trials.ts');
-      process.exitCode = await serveTrials(words, options);
     });
 }
