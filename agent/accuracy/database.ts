@@ -5,7 +5,7 @@ import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite
 const FILE_BYTES_MAX = 33_554_432;
 
 /** Version of the tables below, in SQLite's user_version. */
-const TABLES_VERSION = 2;
+const TABLES_VERSION = 3;
 
 /**
  * `episode`: one row an alert of a rule. `staged` = raised while its rule was being walk-tested; `box` = where it was,
@@ -29,8 +29,7 @@ CREATE TABLE walk_test (
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO counter VALUES ('expired', 0), ('dropped', 0);
 CREATE TABLE box (
-  id INTEGER PRIMARY KEY CHECK (id = 1), watching TEXT NOT NULL, pid INTEGER, started TEXT NOT NULL,
-  sees INTEGER NOT NULL
+  id INTEGER PRIMARY KEY CHECK (id = 1), watching TEXT NOT NULL, sees INTEGER NOT NULL
 ) STRICT;
 PRAGMA user_version = ${TABLES_VERSION};
 `;
@@ -45,7 +44,7 @@ export function openRecord(path: string, make: boolean): Db {
   const db = openSqlite(
     recordFile(path),
     {
-      // Agent and walk test write to it for some milliseconds each; neither may wait long for the other.
+      // A command that reads beside the agent keeps it for some milliseconds.
       busyMs: 1000,
       walPages: 256,
       walBytes: 1_048_576,

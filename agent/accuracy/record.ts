@@ -15,10 +15,9 @@ import type { EventData } from '../contract/event.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import { XyxyNorm } from '../contract/geometry.ts';
 import { recordFile } from './database.ts';
-import { processStart } from './process-start.ts';
 import { type BoxState, type Raised, RecordStore, type StoreLimits, type Watching } from './store.ts';
 import { parseVerdict } from './verdict-message.ts';
-import { WalkTest, type WalkTestOptions, type WalkTestStore, watchingBox } from './walk-test.ts';
+import { WalkTest, type WalkTestOptions, type WalkTestStore } from './walk-test.ts';
 
 const REOPEN_EVERY_MS = 30_000;
 const EXPIRE_EVERY_MS = 3_600_000;
@@ -47,8 +46,7 @@ export class AccuracyRecord {
 
   constructor(options: AccuracyRecordOptions) {
     this.#options = options;
-    const { pid } = process;
-    this.#box = { watching: options.watching, pid, started: processStart(pid) ?? '', sees: false };
+    this.#box = { watching: options.watching, sees: false };
   }
 
   start(): void {
@@ -57,7 +55,7 @@ export class AccuracyRecord {
 
   /** What comes later is not recorded. Idempotent. */
   stop(): void {
-    this.#box = { ...this.#box, pid: null, sees: false };
+    this.#box = { ...this.#box, sees: false };
     if (this.#store !== undefined) {
       this.#attempt((store) => store.setBox(this.#box));
       this.#attempt((store) => store.close());
@@ -104,28 +102,24 @@ export class AccuracyRecord {
   }
 
   /**
-   * A walk test within the agent, of a rule that it has, with somebody who answers. A test beside it (`vigie walktest`)
-   * adds its result in a transaction of its own.
+   * A walk test of a rule that the agent has, with somebody who answers.
    * @throws AgentError `unavailable` where the box does not see or the record cannot be used; WalkTestOver
    */
-  async walkTest({
+  walkTest({
     rule,
     passes,
     technician,
     signal,
     isOn,
-  }: Omit<WalkTestOptions, 'store' | 'clock' | 'unattended'>): Promise<WalkResult> {
-    const { clock, file } = this.#options;
+  }: Omit<WalkTestOptions, 'store' | 'clock'>): Promise<WalkResult> {
+    const { clock } = this.#options;
     const store: WalkTestStore = {
       box: () => this.#must((own) => own.box()),
       lastId: () => this.#must((own) => own.lastId()),
       raisedSince: (rule, afterId) => this.#must((own) => own.raisedSince(rule, afterId)),
       keepWalkTest: (test) => this.#must((own) => own.keepWalkTest(test)),
-      // The agent goes on writing to it.
-      readOnly: () => undefined,
     };
-    watchingBox(store, file);
-    return new WalkTest({ store, rule, passes, technician, clock, signal, unattended: false, isOn }).run();
+    return new WalkTest({ store, rule, passes, technician, clock, signal, isOn }).run();
   }
 
   /** What the verdicts teach; as it was known last while the record cannot be read. Cheap between two verdicts. */

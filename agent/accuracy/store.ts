@@ -37,11 +37,9 @@ export const Watching = Type.Object({
 });
 export type Watching = Static<typeof Watching>;
 
-/** The agent that writes here: absent pid = it was stopped. `started` tells it from a later process of the same pid. */
+/** The agent that writes here. */
 export interface BoxState {
   readonly watching: Watching;
-  readonly pid: number | null;
-  readonly started: string;
   /** Frames come from the camera. */
   readonly sees: boolean;
 }
@@ -97,26 +95,13 @@ export class RecordStore {
     sqliteCall(this.#file, () => this.#db.close());
   }
 
-  /** Nothing can be written until `readOnly(false)`. */
-  readOnly(on: boolean): void {
-    sqliteCall(this.#file, () => this.#db.pragma(`query_only = ${on ? 'ON' : 'OFF'}`));
-  }
-
-  setBox({ watching, pid, started, sees }: BoxState): void {
-    this.#run(
-      'INSERT OR REPLACE INTO box VALUES (1, ?, ?, ?, ?)',
-      JSON.stringify(watching),
-      pid,
-      started,
-      sees ? 1 : 0,
-    );
+  setBox({ watching, sees }: BoxState): void {
+    this.#run('INSERT OR REPLACE INTO box VALUES (1, ?, ?)', JSON.stringify(watching), sees ? 1 : 0);
   }
 
   /** Undefined before the first agent. */
   box(): BoxState | undefined {
-    const row = this.#row<{ watching: string; pid: number | null; started: string; sees: number }>(
-      'SELECT watching, pid, started, sees FROM box',
-    );
+    const row = this.#row<{ watching: string; sees: number }>('SELECT watching, sees FROM box');
     if (row === undefined) return undefined;
     const watching: unknown = JSON.parse(row.watching);
     if (!Value.Check(Watching, watching)) {
@@ -125,7 +110,7 @@ export class RecordStore {
         `the record ${this.#file} is of another version of the program; restart the agent`,
       );
     }
-    return { watching, pid: row.pid, started: row.started, sees: row.sees === 1 };
+    return { watching, sees: row.sees === 1 };
   }
 
   raise({ episode, event, rule, wallMs, xyxyNorm, measure }: Raised): void {

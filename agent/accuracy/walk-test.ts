@@ -3,18 +3,16 @@
  * counted. It only looks into the box's record, so that the box is as it always is.
  *
  * INVARIANTS: an alert that was raised before a pass began never counts for it; a pass in which the box did
- * not see, or was started anew, counts neither way; nothing is kept but a whole test.
- * LIMITS: a pass is watched for what its rule needs and `MARGIN_S`; where passes start by themselves, three
- * in a row that cannot count end the test, and so does a scene that is not cleared in `CLEAR_WITHIN_MS`.
+ * not see counts neither way; nothing is kept but a whole test.
+ * LIMITS: a pass is watched for what its rule needs and `MARGIN_S`.
  */
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { WalkResult } from '../contract/accuracy.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 import { type Technician, type WalkAnswer, type WalkEvent, WalkTestOver } from '../contract/walk-test.ts';
-import { processStart } from './process-start.ts';
-import { type Scene, sceneOf } from './scene.ts';
-import type { BoxState, RecordStore } from './store.ts';
+import { sceneS } from './scene.ts';
+import type { RecordStore } from './store.ts';
 
 /**
  * On top of what the rule needs: 15 s to walk or drive into the picture, 5 s for tracks and regions to settle,
@@ -22,11 +20,9 @@ import type { BoxState, RecordStore } from './store.ts';
  */
 export const MARGIN_S = 30;
 const POLL_MS = 300;
-const CLEAR_WITHIN_MS = 120_000;
-const BLIND_IN_A_ROW_MAX = 3;
 
-/** What it needs of the record; read only but for the last step. */
-export type WalkTestStore = Pick<RecordStore, 'box' | 'lastId' | 'raisedSince' | 'readOnly' | 'keepWalkTest'>;
+/** What it needs of the record. */
+export type WalkTestStore = Pick<RecordStore, 'box' | 'lastId' | 'raisedSince' | 'keepWalkTest'>;
 
 export interface WalkTestOptions {
   readonly store: WalkTestStore;
@@ -35,8 +31,6 @@ export interface WalkTestOptions {
   readonly technician: Technician;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Passes start by themselves: nobody is asked to try again. */
-  readonly unattended: boolean;
   /** Whether the rule is on by its schedule now. */
   isOn(): boolean;
 }
@@ -45,28 +39,11 @@ type Pass = { readonly outcome: 'seen'; readonly passedS: number } | { readonly 
 
 /** How long one pass may take, s. */
 export function windowS(rule: RuleConfig): number {
-  return Math.ceil(sceneOf(rule).needS + MARGIN_S);
-}
-
-/** Throws AgentError when no agent runs, or when it does not see: a test would only measure that. */
-export function watchingBox(store: Pick<RecordStore, 'box'>, stateDir: string): BoxState {
-  const box = store.box();
-  if (box === undefined || !isRunning(box)) {
-    throw new AgentError('config', `no agent runs with the state in ${stateDir}; start \`vigie run\` first`);
-  }
-  if (!box.sees) {
-    throw new AgentError('unavailable', 'the box gets no frames from its camera; `vigie doctor` says why');
-  }
-  return box;
-}
-
-function isRunning({ pid, started }: BoxState): boolean {
-  return pid !== null && processStart(pid) === started;
+  return Math.ceil(sceneS(rule) + MARGIN_S);
 }
 
 export class WalkTest {
   readonly #options: WalkTestOptions;
-  readonly #scene: Scene;
   readonly #windowS: number;
   readonly #outcomes: ('seen' | 'missed')[] = [];
   #repeated = 0;
@@ -77,15 +54,16 @@ export class WalkTest {
 
   constructor(options: WalkTestOptions) {
     this.#options = options;
-    this.#scene = sceneOf(options.rule);
     this.#windowS = windowS(options.rule);
   }
 
-  /** Resolves with what was kept; rejects with AgentError `unavailable` when it was given up. */
+  /** Resolves with what was kept; rejects with AgentError `unavailable` when the box does not see, or it was given up. */
   async run(): Promise<WalkResult> {
     const { store, rule, passes, clock } = this.#options;
+    // A test of a blind box would only measure that.
+    if (store.box()?.sees !== true)
+      throw new AgentError('unavailable', 'the box gets no frames from its camera; `vigie doctor` says why');
     const afterId = store.lastId();
-    let blind = 0;
     for (;;) {
       const done = this.#outcomes.length;
       const answer = await this.#ask(done);
@@ -97,18 +75,13 @@ export class WalkTest {
       }
       if (done === passes) break;
       this.#assertOn();
-      if (!(await this.#cleared())) continue;
+      if (!this.#cleared()) continue;
       const pass = await this.#watch();
       if (pass.outcome === 'missed') this.#assertOn();
-      this.#options.technician.tell(this.#eventOf(pass));
-      blind = pass.outcome === 'blind' ? blind + 1 : 0;
-      if (this.#options.unattended && blind >= BLIND_IN_A_ROW_MAX) {
-        throw new WalkTestOver('blind', `the box was blind in ${blind} passes in a row`);
-      }
+      this.#options.technician.tell(eventOf(pass));
       if (pass.outcome !== 'blind') this.#outcomes.push(pass.outcome);
     }
     const seen = this.#outcomes.filter((outcome) => outcome === 'seen').length;
-    store.readOnly(false);
     const wallMs = clock.wallMs();
     return store.keepWalkTest({ rule: rule.id, wallMs, passes, seen, repeated: this.#repeated, afterId });
   }
@@ -116,7 +89,7 @@ export class WalkTest {
   #ask(done: number): Promise<WalkAnswer> {
     const { passes, technician } = this.#options;
     if (done === passes) return technician.keep();
-    return technician.ready({ number: done + 1, passes, act: this.#scene.act }, done > 0);
+    return technician.ready(done > 0);
   }
 
   /** A rule that is off misses everything, which says nothing of the box. */
@@ -127,23 +100,11 @@ export class WalkTest {
   }
 
   /** Whether the next pass may start: the last scene is over, or the technician knows better. */
-  async #cleared(): Promise<boolean> {
-    const { technician, unattended, clock, signal } = this.#options;
+  #cleared(): boolean {
     if (!this.#stands() || this.#warned) return true;
-    technician.tell({ code: 'still-standing', clear: this.#scene.clear });
-    if (!unattended) {
-      this.#warned = true;
-      return false;
-    }
-    const sinceMs = clock.nowMs();
-    while (this.#stands()) {
-      if (clock.nowMs() - sinceMs > CLEAR_WITHIN_MS) {
-        const reason = `the last scene still stands after ${CLEAR_WITHIN_MS / 1000} s`;
-        throw new WalkTestOver('still-standing', reason);
-      }
-      await this.#sleep(clock, signal);
-    }
-    return true;
+    this.#options.technician.tell({ code: 'still-standing' });
+    this.#warned = true;
+    return false;
   }
 
   #stands(): boolean {
@@ -155,40 +116,21 @@ export class WalkTest {
   /** One pass, from now to its alert or the end of its time. */
   async #watch(): Promise<Pass> {
     const { store, rule, clock, signal, technician } = this.#options;
-    const before = store.box();
     const afterId = store.lastId();
     this.#lastAfterId = afterId;
     this.#warned = false;
     const [beganMs, beganWallMs] = [clock.nowMs(), clock.wallMs()];
-    try {
-      for (;;) {
-        const passedS = (clock.nowMs() - beganMs) / 1000;
-        const raised = store
-          .raisedSince(rule.id, afterId)
-          // An alert waits up to 3 s for its snapshot: one of before may be recorded now.
-          .find(({ raisedMs }) => raisedMs >= beganWallMs);
-        if (raised !== undefined) return { outcome: 'seen', passedS };
-        const box = store.box();
-        const sees = box?.sees === true && box.started === before?.started && isRunning(box);
-        if (!sees) return { outcome: 'blind' };
-        if (passedS >= this.#windowS) return { outcome: 'missed' };
-        technician.watching(passedS, this.#windowS);
-        await this.#sleep(clock, signal);
-      }
-    } finally {
-      technician.watched();
-    }
-  }
-
-  #eventOf(pass: Pass): WalkEvent {
-    const { clear } = this.#scene;
-    switch (pass.outcome) {
-      case 'seen':
-        return { code: 'seen', seconds: pass.passedS, clear };
-      case 'missed':
-        return { code: 'missed', windowS: this.#windowS, clear };
-      case 'blind':
-        return { code: 'blind', clear };
+    for (;;) {
+      const passedS = (clock.nowMs() - beganMs) / 1000;
+      const raised = store
+        .raisedSince(rule.id, afterId)
+        // An alert waits up to 3 s for its snapshot: one of before may be recorded now.
+        .find(({ raisedMs }) => raisedMs >= beganWallMs);
+      if (raised !== undefined) return { outcome: 'seen', passedS };
+      if (store.box()?.sees !== true) return { outcome: 'blind' };
+      if (passedS >= this.#windowS) return { outcome: 'missed' };
+      technician.watching(passedS, this.#windowS);
+      await this.#sleep(clock, signal);
     }
   }
 
@@ -196,6 +138,10 @@ export class WalkTest {
     await clock.sleep(POLL_MS, signal);
     if (signal.aborted) throw givenUp();
   }
+}
+
+function eventOf(pass: Pass): WalkEvent {
+  return pass.outcome === 'seen' ? { code: 'seen', seconds: pass.passedS } : { code: pass.outcome };
 }
 
 function givenUp(): WalkTestOver {

@@ -101,10 +101,9 @@ export class Walk {
   get #technician(): Technician {
     return {
       tell: (event) => this.#tell(event),
-      ready: (_pass, again) => this.#ask('ready', again),
+      ready: (again) => this.#ask('ready', again),
       keep: () => this.#ask('done', true),
       watching: (passedS, windowS) => this.#show({ passedS: Math.min(passedS, windowS), windowS }),
-      watched: () => undefined,
     };
   }
 

@@ -379,7 +379,7 @@ void t.test('a record of a newer program is left alone', async (t) => {
   const db = new Database(file);
   db.pragma('user_version = 9');
   db.close();
-  t.throws(() => RecordStore.open(file), { message: /version 9, this program knows 2/ });
+  t.throws(() => RecordStore.open(file), { message: /version 9, this program knows 3/ });
   t.equal(recorded(t, file).record.report(), null);
 });
 

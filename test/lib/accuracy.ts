@@ -1,5 +1,4 @@
 /** Alerts, verdicts and a box for tests of the record of accuracy. */
-import { processStart } from '../../agent/accuracy/process-start.ts';
 import type { BoxState, Watching } from '../../agent/accuracy/store.ts';
 import type { Clock } from '../../agent/base/clock.ts';
 import { EVENT_SCHEMA_URI, type Phase, type Severity } from '../../agent/contract/event.ts';
@@ -34,10 +33,9 @@ export const WATCHING: Watching = {
   rules: [LONG_STAY, KERB],
 };
 
-/** A box whose agent is this process, and which sees. */
+/** A box that sees. */
 export function seeingBox(over: Partial<BoxState> = {}): BoxState {
-  const { pid } = process;
-  return { watching: WATCHING, pid, started: processStart(pid) ?? '', sees: true, ...over };
+  return { watching: WATCHING, sees: true, ...over };
 }
 
 export function alert(

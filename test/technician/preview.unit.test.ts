@@ -283,16 +283,15 @@ t.test('a third one, one who begins again and again, and one who does not read',
 
 /** A test of which the street has nothing to do: what is asked of the technician, and what he is told. */
 async function acted(technician: Technician, signal: AbortSignal): Promise<never> {
-  const pass = { number: 1, passes: 1, act: 'cross the line' };
   const given = (answer: string): void => {
     if (answer === 'abort' || signal.aborted) throw new WalkTestOver('given-up', 'given up');
   };
-  given(await technician.ready(pass, false));
+  given(await technician.ready(false));
   technician.watching(3, 30);
-  technician.tell({ code: 'missed', windowS: 30, clear: undefined });
-  given(await technician.ready({ ...pass, number: 2 }, true));
-  technician.tell({ code: 'still-standing', clear: 'leave' });
-  given(await technician.ready({ ...pass, number: 2 }, true));
+  technician.tell({ code: 'missed' });
+  given(await technician.ready(true));
+  technician.tell({ code: 'still-standing' });
+  given(await technician.ready(true));
   throw new WalkTestOver('off', 'the hours are over');
 }
 

@@ -25,7 +25,6 @@ export function addBoxCommands(program: Command): void {
   addDoctor(program);
   addStatus(program);
   addAccuracy(program);
-  addWalktest(program);
   addCamera(program);
   addPage(program);
 }
@@ -149,28 +148,6 @@ function addAccuracy(program: Command): void {
     .action(async (options: { state?: string; json?: true }) => {
       const { accuracy } = await import('../accuracy.ts');
       accuracy(options);
-    });
-}
-
-function addWalktest(program: Command): void {
-  command(program, 'walktest', 'act the scene of a rule before the running box, and count what it sees', [
-    ['sudo -u vigie vigie walktest --rule parked-on-forecourt', 'each pass starts when you press Enter'],
-    [
-      'vigie walktest --rule long-stay --passes 20 --every 180',
-      'each pass starts by itself, every 3 minutes',
-    ],
-  ])
-    .requiredOption('--rule <id>', 'the rule, as the running agent has it')
-    .option('--passes <n>', 'how often the scene is acted', wholeNumber(1000), 10)
-    .option(
-      '--every <s>',
-      'seconds from start to start; without it you start each pass',
-      positiveNumber(86_400),
-    )
-    .addOption(stateOption())
-    .action(async (options: { rule: string; passes: number; every?: number; state?: string }) => {
-      const { walktest } = await import('../walktest/walktest.ts');
-      await walktest(options);
     });
 }
 

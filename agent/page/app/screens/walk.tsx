@@ -10,7 +10,6 @@ import { placeOf } from '../rule-form.ts';
 import { agent, attempt, refresh } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
-/** As `vigie walktest` begins with. */
 const PASSES = 5;
 
 async function answer(what: 'go' | 'repeat' | 'abort'): Promise<void> {
