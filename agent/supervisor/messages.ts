@@ -1,8 +1,8 @@
 /** What vision says, and what the agent does about it: observations go to the rules, states of camera and detector become events. */
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { Stopwatch } from '../contract/latency.ts';
 import type { StateCondition } from '../contract/condition.ts';
+import type { Stopwatch } from '../contract/latency.ts';
 import type { EvidenceRequest, FromVision, Received, ToVision } from '../contract/link.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { CameraView } from './camera-view.ts';

@@ -88,8 +88,7 @@ export function timeIn(branch: Branch, said: Said): number {
 function kept(content: HealthReport): MeasuredHealth {
   const { counters: _counters, restraint, detector, accuracy: _accuracy, ...rest } = content;
   const { installation, validUntil } = restraint;
-  const order = { validUntil, ...(installation !== undefined && { installation }) };
-  return { ...rest, restraint: order, detector: detector && {} };
+  return { ...rest, restraint: { validUntil, installation }, detector: detector && {} };
 }
 
 /** The content of a DSSE envelope. */
