@@ -3,8 +3,8 @@
 const { readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
-/** Everybody may import these; cli is what a person types, and may use any stage. */
-const SHARED = ['base', 'contract', 'cli', 'kit'];
+/** Every stage may import base, contract and orders; cli is what a person types, and may use any stage. */
+const SHARED = ['base', 'contract', 'orders', 'cli', 'kit'];
 const foldersIn = (dir) =>
   readdirSync(join(__dirname, dir), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -26,10 +26,31 @@ module.exports = {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
-      name: 'contract-and-base-are-leaves',
+      name: 'base-imports-nothing-of-ours',
       severity: 'error',
-      from: { path: '^agent/(contract|base)/' },
-      to: { path: '^agent/', pathNot: '^agent/(contract|base)/' },
+      from: { path: '^agent/base/' },
+      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/base/' },
+    },
+    {
+      name: 'contract-imports-base-alone',
+      severity: 'error',
+      from: { path: '^agent/contract/' },
+      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/(contract|base)/' },
+    },
+    {
+      name: 'contract-reads-no-file-and-no-socket',
+      severity: 'error',
+      from: { path: '^agent/contract/' },
+      to: {
+        path: '^(node:)?(fs|net|http|https|tls|child_process|dgram|worker_threads|os)(/|$)',
+        dependencyTypes: ['core'],
+      },
+    },
+    {
+      name: 'orders-import-base-and-contract',
+      severity: 'error',
+      from: { path: '^agent/orders/' },
+      to: { path: '^(agent|scripts|test)/', pathNot: '^agent/(orders|contract|base)/' },
     },
     {
       name: 'stages-do-not-import-each-other',
@@ -41,7 +62,7 @@ module.exports = {
       name: 'vision-stages-do-not-import-each-other',
       severity: 'error',
       from: { path: `^agent/vision/(${visionStages})/` },
-      to: { path: '^agent/vision/', pathNot: '^agent/vision/$1/' },
+      to: { path: '^agent/vision/', pathNot: '^agent/vision/($1|native)/' },
     },
     {
       // What runs as root belongs to no release: scripts/programs/root.
@@ -54,7 +75,10 @@ module.exports = {
       // `vigie run` starts the agent and `vigie replay` plays a clip through its flow.
       name: 'nobody-imports-the-root',
       severity: 'error',
-      from: { path: '^agent/', pathNot: '^agent/(vision/)?(main|parts|flow)\\.ts$|^agent/cli/(run|replay)\\.ts$' },
+      from: {
+        path: '^agent/',
+        pathNot: '^agent/(vision/)?(main|parts|flow)\\.ts$|^agent/cli/(run|replay)\\.ts$',
+      },
       to: { path: '^agent/(vision/)?(main|parts|flow)\\.ts$' },
     },
     {
@@ -114,11 +138,11 @@ module.exports = {
       to: { path: '^(agent/(kit|page/app)|scripts/programs/room/app)/' },
     },
     {
-      // The addon itself is loaded in base/gstreamer.ts by createRequire, which no rule sees.
+      // The addon itself is loaded in vision/native by createRequire, which no rule sees.
       name: 'gstreamer-only-at-home',
       severity: 'error',
-      from: { path: '^(agent|scripts)/', pathNot: '^agent/(vision/(camera|detect)/|base/gstreamer\\.ts$)' },
-      to: { path: '^agent/base/gstreamer\\.ts$|node_modules/node-gstreamer-superficial(/|$)' },
+      from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/(camera|detect|native)/' },
+      to: { path: '^agent/vision/native/|node_modules/node-gstreamer-superficial(/|$)' },
     },
     owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),
     owned('sharp', 'sharp', '^agent/vision/(redact|camera)/'),

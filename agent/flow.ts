@@ -13,11 +13,11 @@
  * LIMITS: those of incidents and queue.
  */
 import type { Clock } from './base/clock.ts';
+import type { Counters } from './base/counters.ts';
 import type { Logger } from './base/log.ts';
 import { MediaTime } from './base/media-time.ts';
 import type { Condition, MomentCondition, StateCondition } from './contract/condition.ts';
 import type { Config } from './contract/config.ts';
-import type { Counters } from './contract/counters.ts';
 import type { VigieEvent } from './contract/event.ts';
 import type { EventPicture, EventSink, UnnumberedEvent } from './contract/event-sink.ts';
 import type { IncidentsReport } from './contract/health.ts';

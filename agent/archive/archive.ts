@@ -7,11 +7,11 @@
  * LIMITS: `limitMiB` on disk (the oldest go first); PENDING_MAX events wait in memory for a disk that refuses.
  */
 import type { Clock } from '../base/clock.ts';
+import { type Counters, gauge } from '../base/counters.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { forgetDamaged, moveAside } from '../base/sqlite.ts';
 import type { SteadyClock } from '../base/steady-clock.ts';
-import { type Counters, gauge } from '../contract/counters.ts';
 import type { VigieEvent } from '../contract/event.ts';
 import type { Lane } from '../contract/outbox.ts';
 import {

@@ -1,9 +1,9 @@
 /** Sealed evidence in the agent: kept as it comes from vision, deleted in time, handed out on a signed request. */
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
 import type { CheckedCommand } from '../contract/commands.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { SealedEvidence, UnsealResult } from '../contract/sealed-evidence.ts';
 import type { RestraintRecord } from '../contract/search.ts';
 import { SealedStore, type SealedStoreOptions } from './sealed.ts';

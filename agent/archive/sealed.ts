@@ -12,11 +12,11 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utim
 import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
+import { type Counters, gauge } from '../base/counters.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { sha256Of } from '../base/sha256.ts';
 import type { SteadyClock } from '../base/steady-clock.ts';
-import { type Counters, gauge } from '../contract/counters.ts';
 import { isAgeFile, SEALED_BYTES_MAX, type SealedEvidence } from '../contract/sealed-evidence.ts';
 import type { PurgeRecord } from '../contract/search.ts';
 

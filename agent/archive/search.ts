@@ -6,11 +6,11 @@
  * LIMITS: LIMITS below, a page each; who is refused is told when to come again.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import { rethrowBug } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { CheckedCommand } from '../contract/commands.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { SearchQuery, SearchRecord, SearchResult } from '../contract/search.ts';
 import type { EventArchive } from './archive.ts';
 

@@ -6,11 +6,11 @@
  * LIMITS: LIMITS below; who is refused is told when to come again.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import { AgentError } from '../base/errors.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { CheckedCommand } from '../contract/commands.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { UnsealRecord, UnsealResult } from '../contract/sealed-evidence.ts';
 import type { SealedStore } from './sealed.ts';
 

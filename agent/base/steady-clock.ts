@@ -4,8 +4,9 @@
  * A clock that jumps forward by a month must not delete a month of events. So the wall clock counts only
  * while it is synchronised, and has run beside the monotonic clock without a step for STEADY_MS.
  */
-import type { Counters } from '../contract/counters.ts';
+
 import { type Clock, ClockSteps } from './clock.ts';
+import type { Counters } from './counters.ts';
 
 /** A clock that is only being slewed (500 ppm at most, adjtimex(2)) drifts 30 ms a minute. */
 const STEP_MS = 60_000;

@@ -5,10 +5,11 @@
  * nothing is kept for a broker that is away, what could not be sent is counted; the main topics never wait for a bridge.
  * LIMITS: EPISODES_MAX episodes are remembered, the oldest goes first.
  */
+
+import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
 import { type Notice, removalNotice } from '../contract/bridge.ts';
 import type { Config } from '../contract/config.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { EventPicture, UnnumberedEvent } from '../contract/event-sink.ts';
 import {
   type HomeAssistantBox,

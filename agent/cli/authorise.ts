@@ -3,14 +3,14 @@ import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, isScalar, parseDocument } from 'yaml';
 import { systemClock } from '../base/clock.ts';
-import { keyIdOf, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { oneOf } from '../config/words.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { isRuleKind, RULE_KINDS } from '../contract/rule-config.ts';
-import { checkedAuthorisation, openAuthorisation } from '../contract/signed-order.ts';
 import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
+import { keyIdOf, publicKeyOf, signEnvelope } from '../orders/dsse.ts';
+import { checkedAuthorisation, openAuthorisation } from '../orders/signed-order.ts';
 import { print } from './print.ts';
 import { signingKey } from './signing-key.ts';
 

@@ -1,8 +1,8 @@
 /** `vigie keygen`: a pair of keys for an authority, or for who may let a box go on; on no box. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { keyIdOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { keyIdOf } from '../orders/dsse.ts';
 import { print } from './print.ts';
 
 /** @param pemOf the private key as it is to lie on the disk; default: not encrypted */

@@ -1,10 +1,10 @@
 /** Private keys that were named by an option, to sign with. Throws AgentError `config`, one line. */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { keyIdOf } from '../base/dsse.ts';
 import { messageOf } from '../base/errors.ts';
 import { openToOthers } from '../base/private-file.ts';
 import { RESUME_SIGNATURES } from '../contract/mode.ts';
+import { keyIdOf } from '../orders/dsse.ts';
 import { wrong } from './bad-option.ts';
 
 /** `option`: by which it was named. */

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, rethrowBug } from '../base/errors.ts';
-import { SUSPENSION_FILE, type SuspensionState } from '../contract/suspension.ts';
+import { SUSPENSION_FILE, type SuspensionState } from '../orders/suspension.ts';
 import { Suspension } from '../restraint/suspension.ts';
 import {
   ANSWER_WITHIN_MS,

@@ -7,6 +7,7 @@
  * busy); WAITING_MAX answers to broadcasts wait for their moment.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import { rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
@@ -18,7 +19,6 @@ import {
   type SignedCommand,
 } from '../contract/command.ts';
 import { type CommandHandler, type CommandHandlers, checkedCommand } from '../contract/commands.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { CommandVerifier } from './verifier.ts';
 
 const REFUSALS_TOLD = { burst: 20, perS: 1 };

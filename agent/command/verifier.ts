@@ -6,7 +6,6 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
-import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../base/dsse.ts';
 import {
   COMMAND_BYTES_MAX,
   COMMAND_OPS,
@@ -18,6 +17,7 @@ import {
 } from '../contract/command.ts';
 import { COMMANDS } from '../contract/commands.ts';
 import type { CommandKey } from '../contract/config.ts';
+import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../orders/dsse.ts';
 import type { ReplayGuard } from './replay-guard.ts';
 
 const openEnvelope = envelopeOpener({

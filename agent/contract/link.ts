@@ -4,6 +4,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../base/errors.ts';
+import { frameUp } from '../base/link-frame.ts';
 import { AUTHORISATION_BYTES_MAX } from './authorisation.ts';
 import { Connected } from './camera-connection.ts';
 import {
@@ -18,12 +19,11 @@ import { SizePx, XyxyNorm } from './geometry.ts';
 import { QuietReport } from './health.ts';
 import { GroupSchema, LabelSchema, ObjectGroup, ObjectLabel } from './label.ts';
 import { LatencyCounts } from './latency.ts';
-import { frameUp } from './link-frame.ts';
 import { Observation } from './observation.ts';
 import { type RedactedJpeg, Redaction } from './redacted-jpeg.ts';
 import { isAgeFile, type SealedEvidence, SealedNote } from './sealed-evidence.ts';
 
-export { LINK_MESSAGE_BYTES_MAX, LinkDecoder, type Received } from './link-frame.ts';
+export { LINK_MESSAGE_BYTES_MAX, LinkDecoder, type Received } from '../base/link-frame.ts';
 
 const strict = { additionalProperties: false } as const;
 const Text = Type.String({ maxLength: 1000 });

@@ -1,5 +1,5 @@
 /** Messages of page-link.ts as they are sent. Apart from it, because a phone's code is built from that and has no Buffer. */
-import { frameUp } from './link-frame.ts';
+import { frameUp } from '../base/link-frame.ts';
 import type { FromPage, PagePicture, SeenTrack, ToPage } from './page-link.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
 

@@ -8,15 +8,14 @@
  */
 import { Value } from '@sinclair/typebox/value';
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
-import { layForRoot } from '../base/for-root.ts';
 import { jsonOf } from '../base/json.ts';
 import { exchangeLine } from '../base/line-exchange.ts';
 import { printable } from '../base/printable.ts';
 import { redactedText } from '../base/redacted-text.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { CheckedCommand } from '../contract/commands.ts';
-import type { Counters } from '../contract/counters.ts';
 import {
   CHECKS_MAX,
   type DoctorResult,
@@ -29,6 +28,7 @@ import {
 } from '../contract/diagnosis.ts';
 import { type Finding, failed, OF_THE_AGENT } from '../contract/finding.ts';
 import type { ConfigCopy } from '../contract/update.ts';
+import { layForRoot } from '../orders/for-root.ts';
 
 /** The unit that answers gives the journal 20 s, and is a program that has to start. */
 const LOGS_WITHIN_MS = 40_000;

@@ -1,9 +1,9 @@
 /** Collects what the box says of itself, and publishes it every 30 s. */
 import type { Clock } from '../base/clock.ts';
+import type { Counters, Counting } from '../base/counters.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { AccuracyReport } from '../contract/accuracy.ts';
-import type { Counters, Counting } from '../contract/counters.ts';
 import type {
   CameraReport,
   CertificateReport,

@@ -3,8 +3,9 @@
  *
  * INVARIANT: no two parts count under one name.
  */
+
+import type { Counters, Counting } from '../base/counters.ts';
 import { assert } from '../base/errors.ts';
-import type { Counters, Counting } from '../contract/counters.ts';
 
 export class CounterRegistry implements Counting {
   readonly #parts: Counting[] = [];

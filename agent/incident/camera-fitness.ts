@@ -3,6 +3,7 @@
  * judge by the picture, and for how long they could not: with the stream lost or vision away as well.
  */
 
+import type { Counters } from '../base/counters.ts';
 import {
   CAMERA_CONDITIONS,
   type CameraCondition,
@@ -10,7 +11,6 @@ import {
   type DegradingCondition,
   isBlinding,
 } from '../contract/condition.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { Observation } from '../contract/observation.ts';
 import { HOLD_MS } from './lifecycle.ts';
 

@@ -7,8 +7,8 @@
  * LIMITS: 256 events wait; when there are more the oldest goes without its pictures.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { Evidence, Moment } from '../contract/event.ts';
 import type { EventPicture, EventSink, UnnumberedEvent } from '../contract/event-sink.ts';
 import type { EvidenceRequest, Focus } from '../contract/link.ts';

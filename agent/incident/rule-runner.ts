@@ -1,7 +1,8 @@
 /** The rules of the configuration with their incidents, each as far as its grant lets it run. */
+
+import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
 import type { MediaTime, Moment } from '../base/media-time.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { Dwell } from '../contract/dwell.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { Notes, Outbox } from '../contract/outbox.ts';

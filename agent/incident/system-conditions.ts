@@ -4,6 +4,8 @@
  * INVARIANTS: what an earlier life has begun is either taken up (when its source says at every start how things stand)
  * or ended at the start, and begun anew should it hold on.
  */
+
+import type { Counters } from '../base/counters.ts';
 import type { Moment } from '../base/media-time.ts';
 import {
   CONDITIONS,
@@ -14,7 +16,6 @@ import {
   type RuleCondition,
   type StateCondition,
 } from '../contract/condition.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { Observation } from '../contract/observation.ts';
 import { CameraFitness } from './camera-fitness.ts';
 import { type EventSubject, subjectOfBoxRule, subjectOfCondition, subjectOfReminder } from './event.ts';

@@ -5,6 +5,7 @@
  * reason in words, a zone or an event.
  */
 
+import type { Counters } from '../base/counters.ts';
 import {
   EXPOSITION_TYPE,
   exposition,
@@ -14,7 +15,6 @@ import {
   one,
   type Sample,
 } from '../base/exposition.ts';
-import type { Counters } from '../contract/counters.ts';
 import { boxFamilies } from '../contract/health-metrics.ts';
 import { LATENCY_BOUNDS_MS, type LatencyCounts } from '../contract/latency.ts';
 import type { LocalStatus } from '../contract/local-status.ts';

@@ -5,8 +5,8 @@
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import { type Counters, type Counting, gauge } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
-import { type Counters, type Counting, gauge } from '../contract/counters.ts';
 import type { Finding } from '../contract/finding.ts';
 import type { HealthReport } from '../contract/health.ts';
 import type { VisionStats } from '../contract/link.ts';

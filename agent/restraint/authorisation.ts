@@ -7,7 +7,6 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
-import { keyIdOf, publicKeyOf } from '../base/dsse.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { AUTHORISATION_BYTES_MAX, type Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
@@ -15,6 +14,7 @@ import type { PointNorm } from '../contract/geometry.ts';
 import type { RuleGrant } from '../contract/permit.ts';
 import { covers } from '../contract/polygon.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
+import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
 
 /** Group and others may not change whose word the box obeys. */
 const OTHERS_WRITE = 0o022;

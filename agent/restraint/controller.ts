@@ -11,7 +11,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
-import { publicTextOf, signEnvelope } from '../base/dsse.ts';
+import type { Counters } from '../base/counters.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { SteadyClock } from '../base/steady-clock.ts';
@@ -19,7 +19,6 @@ import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { CheckedCommand, CommandResult } from '../contract/commands.ts';
 import type { Config } from '../contract/config.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { FramesReport } from '../contract/health.ts';
 import {
   type LocalMode,
@@ -31,6 +30,7 @@ import {
 } from '../contract/mode.ts';
 import type { CapturePermit, Ruling } from '../contract/permit.ts';
 import type { Retention } from '../contract/retention.ts';
+import { publicTextOf, signEnvelope } from '../orders/dsse.ts';
 import { Authority } from './authority.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
 import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';

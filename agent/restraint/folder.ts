@@ -13,7 +13,7 @@ import {
   JOURNAL_FILE,
   ownFolder,
   type RestraintFolder,
-} from '../contract/restraint-folder.ts';
+} from '../orders/restraint-folder.ts';
 import { readAuthorityKey } from './authorisation.ts';
 
 /** For everybody to read: nothing in it is secret, and vision is another user. */

@@ -10,7 +10,7 @@ import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
-import { authorisationFault, openAuthorisation, type Place } from '../contract/signed-order.ts';
+import { authorisationFault, openAuthorisation, type Place } from '../orders/signed-order.ts';
 import { type Coverage, coverageOf, readAuthorisationFile } from './authorisation.ts';
 
 /** An order that holds in all but time. */

@@ -1,9 +1,9 @@
 /** The signatures that let a suspended box go on: of two different keys of its authorisation, for this suspension. */
 import type { KeyObject } from 'node:crypto';
-import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf, signEnvelope } from '../base/dsse.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { RESUME_BYTES_MAX, RESUME_SIGNATURES, RESUME_TYPE, Resume } from '../contract/mode.ts';
+import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf, signEnvelope } from '../orders/dsse.ts';
 import { resumeKeysOf } from './authorisation.ts';
 
 const openEnvelope = envelopeOpener({

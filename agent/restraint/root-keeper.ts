@@ -11,15 +11,15 @@ import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
+import { RootRequest } from '../contract/root-record.ts';
 import {
   ENDED_FILE,
   JOURNAL_FILE,
   type JournalRecord,
   type RestraintFolder,
-} from '../contract/restraint-folder.ts';
-import { RootRequest } from '../contract/root-record.ts';
-import { authorisationFault, openAuthorisation } from '../contract/signed-order.ts';
-import { newSuspensionId, SUSPENSION_FILE, suspensionText } from '../contract/suspension.ts';
+} from '../orders/restraint-folder.ts';
+import { authorisationFault, openAuthorisation } from '../orders/signed-order.ts';
+import { newSuspensionId, SUSPENSION_FILE, suspensionText } from '../orders/suspension.ts';
 import { isConsistent } from './journal/consistency.ts';
 import { openCheckpoint, parseVerifierKey } from './journal/note.ts';
 import { parseProvenHead } from './journal/proven-head.ts';

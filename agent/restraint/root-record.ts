@@ -10,7 +10,6 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
 import { exchangeLine } from '../base/line-exchange.ts';
-import { RestraintFolder } from '../contract/restraint-folder.ts';
 import {
   ROOT_RECORD_DIR,
   ROOT_RECORD_SOCKET,
@@ -18,7 +17,8 @@ import {
   RootReply,
   type RootRequest,
 } from '../contract/root-record.ts';
-import type { SuspensionState } from '../contract/suspension.ts';
+import { RestraintFolder } from '../orders/restraint-folder.ts';
+import type { SuspensionState } from '../orders/suspension.ts';
 
 /** A program that starts on a busy Raspberry Pi, and vision's two seconds to end. */
 const ANSWER_WITHIN_MS = 15_000;

@@ -4,7 +4,7 @@ import type { FramesReport } from '../contract/health.ts';
 import type { JournalEntry } from '../contract/journal.ts';
 import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
-import type { SuspensionState } from '../contract/suspension.ts';
+import type { SuspensionState } from '../orders/suspension.ts';
 import type { Coverage } from './authorisation.ts';
 import type { Refused, Signed } from './orders.ts';
 import { permitUnder } from './permit.ts';

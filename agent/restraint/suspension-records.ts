@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { JournalEntry } from '../contract/journal.ts';
-import { SUSPENSION_FILE, type SuspensionState } from '../contract/suspension.ts';
+import { SUSPENSION_FILE, type SuspensionState } from '../orders/suspension.ts';
 import type { RootRecord } from './root-record.ts';
 import { Suspension } from './suspension.ts';
 

@@ -15,7 +15,7 @@ import {
   type SuspensionState,
   suspensionText,
   unreadableSuspension,
-} from '../contract/suspension.ts';
+} from '../orders/suspension.ts';
 
 export class Suspension {
   readonly #file: string;

@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { keyIdOf } from '../base/dsse.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Config } from '../contract/config.ts';
-import type { RestraintFolder } from '../contract/restraint-folder.ts';
+import { keyIdOf } from '../orders/dsse.ts';
+import type { RestraintFolder } from '../orders/restraint-folder.ts';
 import { readAuthorityKey } from './authorisation.ts';
 import { forgetJournal, writeAuthority, writeBox } from './folder.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';

@@ -1,10 +1,10 @@
 /** From a configured rule to the code that watches for it, when its schedule says so. */
 
-import { Schedule, type ScheduleOptions } from '../base/schedule.ts';
 import type { Config } from '../contract/config.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
+import { Schedule, type ScheduleOptions } from '../contract/schedule.ts';
 import type { Situation } from '../contract/situation.ts';
 import { CrowdGatheringRule, type MeasureZone } from './crowd-gathering.ts';
 import { GraffitiRule } from './graffiti.ts';

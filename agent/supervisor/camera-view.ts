@@ -13,6 +13,7 @@ import { existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import {
@@ -22,7 +23,6 @@ import {
   parseCameraRecord,
   parseConfirmation,
 } from '../contract/camera-record.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { JournalEntry } from '../contract/journal.ts';
 import {
   type EvidenceRequest,

@@ -2,8 +2,9 @@
  * What vision is connected to, for the journal: an entry at the first opening of all, and whenever it is something else
  * than before, restarts included.
  */
+
+import type { Counters } from '../base/counters.ts';
 import { cameraAddress } from '../contract/camera-address.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { ConnectionKnown, JournalEntry } from '../contract/journal.ts';
 
 export interface CameraConnectionOptions {

@@ -1,7 +1,7 @@
 /** Heat of the board to vision, and vision's pace to the room: `load-shed` stands while fewer frames are analysed. */
 import type { Clock } from '../base/clock.ts';
+import { type Counters, gauge } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
-import { type Counters, gauge } from '../contract/counters.ts';
 import type { FromVision, ToVision } from '../contract/link.ts';
 
 export interface LoadControlOptions {

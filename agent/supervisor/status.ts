@@ -1,6 +1,7 @@
 /** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
+
+import type { Counters } from '../base/counters.ts';
 import { isConnectedAs } from '../contract/camera-connection.ts';
-import type { Counters } from '../contract/counters.ts';
 import type {
   CameraReport,
   DetectorReport,

@@ -3,9 +3,9 @@
  * nothing for it.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
 import type { CameraConfig, Config } from '../contract/config.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { PreviewAnswer, ToVision, VisionSettings } from '../contract/link.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import { CameraView, type CameraViewOptions } from './camera-view.ts';

@@ -8,6 +8,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../base/clock.ts';
 import { assert } from '../base/errors.ts';
+import { LinkEnd } from '../base/link-end.ts';
 import type { Logger } from '../base/log.ts';
 import {
   encodeMessage,
@@ -16,7 +17,6 @@ import {
   type ToVision,
   type VisionSettings,
 } from '../contract/link.ts';
-import { LinkEnd } from '../contract/link-end.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import { passOnStderr } from './vision-stderr.ts';
 

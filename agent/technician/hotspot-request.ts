@@ -2,9 +2,10 @@
  * The command `open-hotspot`: the room lets a technician in by the box's Wi-Fi although an order holds. The agent lays
  * the signed command where root looks.
  */
-import { layForRoot } from '../base/for-root.ts';
+
 import type { CheckedCommand } from '../contract/commands.ts';
 import { OPEN_HOTSPOT_FILE, type OpenHotspotResult } from '../contract/hotspot.ts';
+import { layForRoot } from '../orders/for-root.ts';
 
 /** Throws CommandRefused. */
 export function requestHotspot(

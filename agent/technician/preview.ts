@@ -9,10 +9,10 @@
  * not read skips pictures (counted).
  */
 import type { Clock } from '../base/clock.ts';
+import { type Counters, gauge } from '../base/counters.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import type { StateCondition } from '../contract/condition.ts';
-import { type Counters, gauge } from '../contract/counters.ts';
 import type { JournalEntry } from '../contract/journal.ts';
 import type { PreviewAnswer } from '../contract/link.ts';
 import type { ObservedTrack } from '../contract/observation.ts';

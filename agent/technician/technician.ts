@@ -7,11 +7,11 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { Config, MaskConfig } from '../contract/config.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { Finding } from '../contract/finding.ts';
 import type { CameraReport, DetectorReport } from '../contract/health.ts';
 import type { LocalStatus } from '../contract/local-status.ts';

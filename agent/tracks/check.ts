@@ -5,7 +5,6 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../base/dsse.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { CommandKey, Config } from '../contract/config.ts';
 import { covers, polygonFault } from '../contract/polygon.ts';
@@ -22,6 +21,7 @@ import {
   type TrackPlace,
   type TrackQuestion,
 } from '../contract/track-log.ts';
+import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../orders/dsse.ts';
 import { CLASSES } from './rows.ts';
 
 const HOUR_MS = 3_600_000;

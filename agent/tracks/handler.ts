@@ -6,13 +6,13 @@
  * LIMITS: LIMITS below, a page each, one at a time; the order's budgets of tracks; who is refused is told why.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import { rethrowBug } from '../base/errors.ts';
 import { SiteTime } from '../base/site-time.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { CheckedCommand } from '../contract/commands.ts';
 import type { Config } from '../contract/config.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { PreviewAnswer } from '../contract/link.ts';
 import {
   type FoundTrack,

@@ -7,13 +7,14 @@
  * LIMITS: FLUSH_EVERY_MS of tracks are lost in a power cut, told as a gap; PENDING_MAX pieces wait in memory for a disk that
  * refuses, then they are dropped, counted and told as a gap; those of log-file.ts.
  */
+
+import { type Counters, gauge } from '../base/counters.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { cameraAddress } from '../contract/camera-address.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { isBlinding } from '../contract/condition.ts';
 import type { Config } from '../contract/config.ts';
-import { type Counters, gauge } from '../contract/counters.ts';
 import type { CameraReport, QuietReport } from '../contract/health.ts';
 import type { Mode } from '../contract/mode.ts';
 import type { Observation } from '../contract/observation.ts';

@@ -12,13 +12,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
-import { layForRoot } from '../base/for-root.ts';
 import type { Logger } from '../base/log.ts';
 import { RepeatedLine } from '../base/repeated-line.ts';
-import { type OrderKind, type OrderReader, openOrder } from '../base/room-order.ts';
 import { sha256Of } from '../base/sha256.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { CONFIG_ORDER_FILE, UPDATE_ORDER_FILE } from '../contract/update.ts';
+import { layForRoot } from '../orders/for-root.ts';
+import { type OrderKind, type OrderReader, openOrder } from '../orders/room-order.ts';
 
 const FILES: Readonly<Record<OrderKind, string>> = {
   update: UPDATE_ORDER_FILE,

@@ -7,11 +7,11 @@
  * LIMITS: a report a second at most, one an hour at least, one for each connection; nothing while there is no connection.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
 import { programVersion } from '../base/package-root.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
-import type { Counters } from '../contract/counters.ts';
 import type { CertificateReport } from '../contract/health.ts';
 import type { Mode } from '../contract/mode.ts';
 import type { Topics } from '../contract/topics.ts';

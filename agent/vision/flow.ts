@@ -16,8 +16,6 @@
  */
 import { AgentError } from '../base/errors.ts';
 import { processUsage } from '../base/process-usage.ts';
-import { StageClock } from '../base/stage-clock.ts';
-import { threadCpuMs } from '../base/thread-cpu.ts';
 import type { CameraCondition } from '../contract/condition.ts';
 import type { XyxyNorm } from '../contract/geometry.ts';
 import {
@@ -28,8 +26,9 @@ import {
   type VisionStats,
 } from '../contract/link.ts';
 import type { Detection, Features, Frame, Glimpse, Look } from '../contract/picture.ts';
-
 import { makeParts, type Parts, type VisionFlowOptions } from './parts.ts';
+import { StageClock } from './schedule/stage-clock.ts';
+import { threadCpuMs } from './schedule/thread-cpu.ts';
 
 const UNACKNOWLEDGED_MAX = 32;
 /** Counters reach the agent this often; the agent's own report goes out every 30 s. */

@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { systemClock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
+import { LinkEnd } from '../base/link-end.ts';
 import { type LogLevel, makeLogger } from '../base/log.ts';
 import { encodeMessage, type PlainFromVision, ToVision } from '../contract/link.ts';
-import { LinkEnd } from '../contract/link-end.ts';
-import { RestraintFolder } from '../contract/restraint-folder.ts';
+import { RestraintFolder } from '../orders/restraint-folder.ts';
 import { VisionFlow } from './flow.ts';
 import { allowed } from './order/order.ts';
 

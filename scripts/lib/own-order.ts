@@ -2,10 +2,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
 import type { Config } from '../../agent/contract/config.ts';
+import { signEnvelope } from '../../agent/orders/dsse.ts';
 
 const HOUR_MS = 3_600_000;
 

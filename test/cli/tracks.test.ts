@@ -3,12 +3,12 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
-import { envelopeOpener, keyIdOf, publicKeyOf } from '../../agent/base/dsse.ts';
 import {
   TRACK_APPROVAL_BYTES_MAX,
   TRACK_APPROVAL_TYPE,
   TrackApproval,
 } from '../../agent/contract/track-log.ts';
+import { envelopeOpener, keyIdOf, publicKeyOf } from '../../agent/orders/dsse.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { scratch } from '../lib/paths.ts';

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t from 'tap';
-import { keyIdOf } from '../../agent/base/dsse.ts';
 import { CommandDispatcher } from '../../agent/command/dispatcher.ts';
 import { ReplayGuard } from '../../agent/command/replay-guard.ts';
 import { CommandVerifier } from '../../agent/command/verifier.ts';
@@ -19,6 +18,7 @@ import {
 import type { CommandHandlers } from '../../agent/contract/commands.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import { keyIdOf } from '../../agent/orders/dsse.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { figure } from '../lib/counters.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';

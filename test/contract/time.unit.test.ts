@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { openOrder } from '../../agent/base/room-order.ts';
 import { SiteTime } from '../../agent/base/site-time.ts';
 import { ReplayGuard } from '../../agent/command/replay-guard.ts';
 import { CommandVerifier } from '../../agent/command/verifier.ts';
-import { checkedAuthorisation } from '../../agent/contract/signed-order.ts';
 import { TIME_PATTERN } from '../../agent/contract/time.ts';
 import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
+import { openOrder } from '../../agent/orders/room-order.ts';
+import { checkedAuthorisation } from '../../agent/orders/signed-order.ts';
 import { configOf } from '../lib/agent.ts';
 import { orderFor } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed, updateOrder } from '../lib/commands.ts';

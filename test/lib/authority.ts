@@ -2,11 +2,11 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 import { loadConfig } from '../../agent/config/load.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
 import type { Config } from '../../agent/contract/config.ts';
+import { signEnvelope } from '../../agent/orders/dsse.ts';
 
 export interface TestKey {
   readonly privateKey: KeyObject;

@@ -1,10 +1,10 @@
 /** Keys and signed commands for tests. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 import { COMMAND_TYPE, type Command, type CommandOp } from '../../agent/contract/command.ts';
 import { type CheckedCommand, checkedCommand } from '../../agent/contract/commands.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
+import { signEnvelope } from '../../agent/orders/dsse.ts';
 import { BOX, SITE } from './room.ts';
 
 export interface Signer {

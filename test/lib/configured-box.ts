@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import type { Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import type { AgentHealth, UnitState } from '../../agent/base/probation.ts';
 import { shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { CommandKey, MaskConfig } from '../../agent/contract/config.ts';
@@ -15,6 +14,7 @@ import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE, type ConfigOrder } from '../../ag
 import { ConfigurationPayload } from '../../scripts/programs/root/change/configuration-payload.ts';
 import { judge } from '../../scripts/programs/root/change/judge.ts';
 import { Machine } from '../../scripts/programs/root/change/machine.ts';
+import type { AgentHealth, UnitState } from '../../scripts/programs/root/change/probation.ts';
 import { ReleasePayload } from '../../scripts/programs/root/change/release-payload.ts';
 import { ConfigurationRequests } from '../../scripts/programs/root/change/requests.ts';
 import { Store } from '../../scripts/programs/root/change/store.ts';

@@ -1,5 +1,5 @@
 /** What a part counts, as plain figures. */
-import type { Counting } from '../../agent/contract/counters.ts';
+import type { Counting } from '../../agent/base/counters.ts';
 
 export function figures({ counters }: Counting): Record<string, number> {
   return Object.fromEntries(

@@ -1,10 +1,10 @@
 /** What many boxes say of themselves, as their messages at the broker. */
 import { generateKeyPairSync } from 'node:crypto';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import { MODE_TYPE, type ModeStatement } from '../../agent/contract/mode.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { CHANGE_PHASES, UPDATE_REPORT_TYPE, type UpdateReport } from '../../agent/contract/update.ts';
+import { signEnvelope } from '../../agent/orders/dsse.ts';
 import { STATUS } from './local-status.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');

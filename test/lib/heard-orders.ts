@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
 import type { Test } from 'tap';
-import { claimedOrder } from '../../agent/base/room-order.ts';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
+import { claimedOrder } from '../../agent/orders/room-order.ts';
 
 /** Waits for it. */
 export async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
-import { LinkEnd } from '../../agent/contract/link-end.ts';
-import type { Received } from '../../agent/contract/link-frame.ts';
+import { LinkEnd } from '../../agent/base/link-end.ts';
+import type { Received } from '../../agent/base/link-frame.ts';
 import { encodeFromPage } from '../../agent/contract/page-frames.ts';
 import { type AgentView, type PageAsk, type PagePicture, ToPage } from '../../agent/contract/page-link.ts';
 import { until } from './room.ts';

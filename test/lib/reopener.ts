@@ -4,8 +4,8 @@
  */
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
-import { NativePipeline } from '../../agent/base/gstreamer.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
+import { NativePipeline } from '../../agent/vision/native/gstreamer.ts';
 import { SILENT } from './outbox.ts';
 
 interface Held {

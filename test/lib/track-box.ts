@@ -3,7 +3,6 @@ import type { KeyObject } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
 import type { MqttClient } from 'mqtt';
 import type { Test } from 'tap';
-import { envelopeOpener, keyIdOf } from '../../agent/base/dsse.ts';
 import { sha256Of } from '../../agent/base/sha256.ts';
 import { COMMAND_BYTES_MAX, COMMAND_TYPE, type Command } from '../../agent/contract/command.ts';
 import {
@@ -12,6 +11,7 @@ import {
   type TrackResult,
   type TrackStillResult,
 } from '../../agent/contract/track-log.ts';
+import { envelopeOpener, keyIdOf } from '../../agent/orders/dsse.ts';
 import { clientOf, type Room, SITE } from './room.ts';
 
 export interface TrackBox {

@@ -1,6 +1,5 @@
 /** A box that is nothing but a log of tracks and its handler, on a clock that the test moves; its street is made by hand. */
 import { join } from 'node:path';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { CommandKey, Config } from '../../agent/contract/config.ts';
@@ -19,6 +18,7 @@ import type {
   TrackStillResult,
 } from '../../agent/contract/track-log.ts';
 import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-log.ts';
+import { signEnvelope } from '../../agent/orders/dsse.ts';
 import { TrackHandler } from '../../agent/tracks/handler.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { TrackLog } from '../../agent/tracks/track-log.ts';

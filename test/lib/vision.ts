@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import type { CapturePermit } from '../../agent/contract/permit.ts';
-import { ownFolder } from '../../agent/contract/restraint-folder.ts';
+import { ownFolder } from '../../agent/orders/restraint-folder.ts';
 import { writeOwnFolder } from '../../agent/restraint/folder.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
 import { configOf } from './agent.ts';

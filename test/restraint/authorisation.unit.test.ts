@@ -4,7 +4,6 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { keyIdOf, signEnvelope } from '../../agent/base/dsse.ts';
 import {
   AUTHORISATION_BYTES_MAX,
   AUTHORISATION_TYPE,
@@ -13,7 +12,8 @@ import {
 import type { CommandRefused } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { RESUME_TYPE } from '../../agent/contract/mode.ts';
-import { authorisationFault, openAuthorisation } from '../../agent/contract/signed-order.ts';
+import { keyIdOf, signEnvelope } from '../../agent/orders/dsse.ts';
+import { authorisationFault, openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { coverageOf } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';
 import { CONFIRMED_TIME_FILE, LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';

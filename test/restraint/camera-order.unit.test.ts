@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
-import { authorisationFault, openAuthorisation } from '../../agent/contract/signed-order.ts';
+import { authorisationFault, openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { configOf } from '../lib/agent.ts';
 import { AUTHORITY, orderFor, signedOrder } from '../lib/authority.ts';
 import { verdictOf } from '../lib/refusals.ts';

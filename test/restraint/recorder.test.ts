@@ -9,7 +9,7 @@ import { SteadyClock } from '../../agent/base/steady-clock.ts';
 import { contentOf } from '../../agent/cli/journal/story/content.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
-import { ownFolder } from '../../agent/contract/restraint-folder.ts';
+import { ownFolder } from '../../agent/orders/restraint-folder.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';

@@ -9,8 +9,8 @@ import {
   BOX_FILE,
   JOURNAL_FILE,
   RestraintFolder,
-} from '../../agent/contract/restraint-folder.ts';
-import { SUSPENSION_FILE } from '../../agent/contract/suspension.ts';
+} from '../../agent/orders/restraint-folder.ts';
+import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { signResume } from '../../agent/restraint/resume.ts';
 import { keep } from '../../agent/restraint/root-keeper.ts';

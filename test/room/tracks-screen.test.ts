@@ -131,13 +131,12 @@ async function standIn(page: Page, box: Box): Promise<void> {
 
 /** Of the picture, on the screen. */
 async function frameOf(page: Page, selector: string): Promise<(x: number, y: number) => [number, number]> {
-  const box = (await page.evaluate(`(() => {
+  const [left, top, width, height] = (await page.evaluate(`(() => {
     const element = document.querySelector('${selector}');
     element.scrollIntoView({ block: 'center' });
     const { left, top, width, height } = element.getBoundingClientRect();
     return [left, top, width, height];
   })()`)) as [number, number, number, number];
-  const [left, top, width, height] = box;
   return (x, y) => [left + x * width, top + y * height];
 }
 
@@ -158,8 +157,7 @@ const FIGURES = `(() => {
   const canvas = document.querySelector('canvas');
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
   copy.drawImage(canvas, 0, 0);
-  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-  let n = 0;
+  let [n, { data }] = [0, copy.getImageData(0, 0, canvas.width, canvas.height)];
   for (let i = 0; i < data.length; i += 4) if (data[i] > 240 && data[i + 1] > 140 && data[i + 1] < 175 && data[i + 2] < 80) n++;
   return n;
 })()`;
@@ -198,16 +196,15 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
   t.same(box.asked, [], 'nothing is asked without camera, case and reason');
   await shown.lookUp();
-  t.match(box.asked, [
-    {
-      box: 'square-1',
-      case: CASE,
-      reason: 'theft of a bicycle',
-      question: { answer: 'coverage', from: '2026-11-12T21:00:00.000Z', to: '2026-11-12T21:20:00.000Z' },
-    },
-  ]);
+  t.equal(box.asked.length, 1);
+  t.match(box.asked[0], {
+    box: 'square-1',
+    case: CASE,
+    reason: 'theft of a bicycle',
+    question: { answer: 'coverage', from: '2026-11-12T21:00:00.000Z', to: '2026-11-12T21:20:00.000Z' },
+  });
   t.notOk('where' in (box.asked[0]?.question ?? {}));
-  t.match(await shown.text('.t-sight'), /analysed in 71.?%.*3 gaps/);
+  t.match(await shown.text('.t-sight'), /analysed in 71(\.\d)?%.*3 gaps/);
   t.match(await shown.text('.t-still-note'), /Still of 11 Nov 2026/);
 
   await press(page, 'Line');

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { shownSha256, withSecretsOf } from '../../agent/config/secrets.ts';
-import { openAuthorisation } from '../../agent/contract/signed-order.ts';
 import { CONFIG_ORDER_FILE } from '../../agent/contract/update.ts';
+import { openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { readAuthorisationFile } from '../../agent/restraint/authorisation.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { type Box, openBox, WORK_WITHIN_MS } from '../../scripts/programs/root/box.ts';

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { RestraintFolder } from '../../agent/contract/restraint-folder.ts';
+import { RestraintFolder } from '../../agent/orders/restraint-folder.ts';
 import { writeCamera } from '../../agent/restraint/folder.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { cameraReach, tellSystemd } from '../../scripts/programs/root/network/camera-address.ts';

@@ -71,26 +71,17 @@ async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}
   const target = (name: string): string => join(repository.dir, 'targets', name);
   const [full, delta] = [target(custom.full), target(custom.deltas[42] ?? '')];
   const manifest = join(tree, 'MANIFEST');
-  return {
+  const usual = {
     lib,
-    current,
+    current: join(lib, 'current'),
     custom,
-    target,
-    full,
+    manifest,
     delta,
-    run: (options = {}) =>
-      stage({
-        lib,
-        current: join(lib, 'current'),
-        custom,
-        manifest,
-        delta,
-        full: () => Promise.resolve(full),
-        signal: new AbortController().signal,
-        ...options,
-      }),
-    releases: () => readdirSync(releases).sort(),
+    full: () => Promise.resolve(full),
+    signal: new AbortController().signal,
   };
+  const run: Made['run'] = (options = {}) => stage({ ...usual, ...options });
+  return { lib, current, custom, target, full, delta, run, releases: () => readdirSync(releases).sort() };
 }
 
 void t.test('a release that brings what systemd or udev would obey as root is refused', async (t) => {

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { Schedule } from '../../agent/base/schedule.ts';
 import type { GroundPlaneConfig } from '../../agent/contract/config.ts';
 import type { ObservedTrack } from '../../agent/contract/observation.ts';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
+import { Schedule } from '../../agent/contract/schedule.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
 import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
 import type { Rule } from '../../agent/rules/rule.ts';

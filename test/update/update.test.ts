@@ -15,7 +15,6 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
-import { signEnvelope } from '../../agent/base/dsse.ts';
 import { RENEW_FILE } from '../../agent/contract/diagnosis.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
@@ -29,6 +28,7 @@ import {
   UPDATE_ORDER_TYPE,
   type UpdateReport,
 } from '../../agent/contract/update.ts';
+import { signEnvelope } from '../../agent/orders/dsse.ts';
 import { RoomOrder } from '../../agent/update/room-orders.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { openReport } from '../../scripts/programs/fleet/report.ts';

@@ -5,12 +5,12 @@
 import sharp from 'sharp';
 import t from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
-import { type HeldPicture, NativePipeline } from '../../agent/base/gstreamer.ts';
 import { fitted } from '../../agent/contract/fitted-size.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
+import { type HeldPicture, NativePipeline } from '../../agent/vision/native/gstreamer.ts';
 import { gstreamerFrames } from '../lib/gstreamer-frames.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
-import { NativePipeline } from '../../agent/base/gstreamer.ts';
+import { NativePipeline } from '../../agent/vision/native/gstreamer.ts';
 import { scratch } from '../lib/paths.ts';
 
 const SECONDS = 28;

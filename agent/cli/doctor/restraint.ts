@@ -7,7 +7,7 @@ import { StateLock } from '../../base/state-lock.ts';
 import type { Config } from '../../contract/config.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import type { CapturePermit } from '../../contract/permit.ts';
-import { ownFolder } from '../../contract/restraint-folder.ts';
+import { ownFolder } from '../../orders/restraint-folder.ts';
 import { Authority } from '../../restraint/authority.ts';
 import { writeOwnFolder } from '../../restraint/folder.ts';
 import { Journal } from '../../restraint/journal/journal.ts';

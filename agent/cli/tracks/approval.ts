@@ -3,7 +3,6 @@ import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
-import { envelopeReader, keyIdOf, signEnvelope } from '../../base/dsse.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import type { Envelope } from '../../contract/command.ts';
@@ -13,6 +12,7 @@ import {
   TrackApproval,
   type TrackArgs,
 } from '../../contract/track-log.ts';
+import { envelopeReader, keyIdOf, signEnvelope } from '../../orders/dsse.ts';
 import { wrong } from '../bad-option.ts';
 import { CLOCKS_APART_MS } from '../room/signed-command.ts';
 

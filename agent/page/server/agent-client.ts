@@ -9,9 +9,9 @@ import { createConnection, type Socket } from 'node:net';
 import { Backoff } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
+import { LinkEnd } from '../../base/link-end.ts';
 import type { Logger } from '../../base/log.ts';
 import { RepeatedLine } from '../../base/repeated-line.ts';
-import { LinkEnd } from '../../contract/link-end.ts';
 import { encodeFromPage } from '../../contract/page-frames.ts';
 import { type PageAsk, ToPage } from '../../contract/page-link.ts';
 

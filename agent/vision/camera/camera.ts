@@ -16,11 +16,11 @@
  */
 import { Backoff } from '../../base/backoff.ts';
 import { AgentError, assert, rethrowBug } from '../../base/errors.ts';
-import type { Fault } from '../../base/gstreamer.ts';
 import { CONNECTED_MAX } from '../../contract/camera-connection.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Glimpse, Still } from '../../contract/picture.ts';
+import type { Fault } from '../native/gstreamer.ts';
 import { frameRateOf } from './caps.ts';
 import type { KeyFrameMode } from './key-frame-mode.ts';
 import { PrivacyMasks } from './mask.ts';

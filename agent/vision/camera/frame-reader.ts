@@ -10,12 +10,12 @@
  */
 
 import { AgentError, assert } from '../../base/errors.ts';
-import type { HeldPicture, NativePipeline } from '../../base/gstreamer.ts';
 import { fitted } from '../../contract/fitted-size.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Glimpse, SmallPicture, YuvPlanes } from '../../contract/picture.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
+import type { HeldPicture, NativePipeline } from '../native/gstreamer.ts';
 import { fineSize } from './fine-size.ts';
 import { type DecodedSize, type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';

@@ -7,7 +7,7 @@
  * LIMITS: after CATCH_UP_MS frames give way again, whatever is left.
  */
 import type { Clock } from '../../base/clock.ts';
-import type { NativePipeline } from '../../base/gstreamer.ts';
+import type { NativePipeline } from '../native/gstreamer.ts';
 import type { Codec, Decoders } from './presets.ts';
 
 /** Codecs by path of the element `codec` of an RTSP source. */

@@ -3,9 +3,9 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
-import { NativePipeline } from '../../base/gstreamer.ts';
 import type { Logger } from '../../base/log.ts';
 import type { SizePx } from '../../contract/geometry.ts';
+import { NativePipeline } from '../native/gstreamer.ts';
 import { FrameReader } from './frame-reader.ts';
 import { KeyFrameMode } from './key-frame-mode.ts';
 import type { PrivacyMasks } from './mask.ts';

@@ -8,7 +8,6 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { AgentError, hasCode, messageOf } from '../../base/errors.ts';
-import type { Given, RtspRequests } from '../../base/gstreamer.ts';
 import {
   DEFAULT_RTSP_PORT,
   hostText,
@@ -16,6 +15,7 @@ import {
   type RtspCamera,
   shownSource,
 } from '../../contract/camera-address.ts';
+import type { Given, RtspRequests } from '../native/gstreamer.ts';
 
 /** VIDEO_MAJOR of Linux: devices of V4L2 (devices.txt). */
 const V4L2_MAJOR = 81;

@@ -18,12 +18,12 @@ import { join } from 'node:path';
 import type { Inferred, Tensor } from 'node-gstreamer-superficial';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
-import { NativePipeline } from '../../base/gstreamer.ts';
 import { printable } from '../../base/printable.ts';
 import type { ElementConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { INFERENCE_ELEMENTS } from '../../contract/inference-element.ts';
 import { LABELS } from '../../contract/label.ts';
+import { NativePipeline } from '../native/gstreamer.ts';
 import { type Backend, checkSize, foreignLabel, type RawDetections, type RunOptions } from './backend.ts';
 
 export interface ElementOptions {

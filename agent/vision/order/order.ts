@@ -13,8 +13,8 @@ import type { Authorisation } from '../../contract/authorisation.ts';
 import { cameraAddress, namesCamera, parseCameraSource } from '../../contract/camera-address.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import type { VisionSettings } from '../../contract/link.ts';
-import type { RestraintFolder } from '../../contract/restraint-folder.ts';
-import { authorisationFault, openAuthorisation } from '../../contract/signed-order.ts';
+import type { RestraintFolder } from '../../orders/restraint-folder.ts';
+import { authorisationFault, openAuthorisation } from '../../orders/signed-order.ts';
 
 export interface Asked {
   /** The signed envelope; null for a recorded clip. */

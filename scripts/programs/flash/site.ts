@@ -14,8 +14,8 @@ import { coverageReport, whyNothingRuns } from '../../../agent/cli/coverage.ts';
 import { inspectConfig, problemText } from '../../../agent/config/load.ts';
 import { cameraAddress } from '../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../agent/contract/config.ts';
-import { authorisationFault } from '../../../agent/contract/signed-order.ts';
 import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/update-settings.ts';
+import { authorisationFault } from '../../../agent/orders/signed-order.ts';
 import type { BootFile } from './fat.ts';
 
 /** What provisioning takes of one file (scripts/programs/root/card/found-files.ts). */

@@ -1,5 +1,8 @@
 /** What a box reports, believed only where it is signed by the box's key and is of the topic on which it came. */
 
+import { AgentError } from '../../../agent/base/errors.ts';
+import { CommandRefused } from '../../../agent/contract/command.ts';
+import { UPDATE_REPORT_BYTES_MAX, UPDATE_REPORT_TYPE, UpdateReport } from '../../../agent/contract/update.ts';
 import {
   envelopeOpener,
   envelopeReader,
@@ -7,10 +10,7 @@ import {
   ofForm,
   parseJson,
   publicKeyOf,
-} from '../../../agent/base/dsse.ts';
-import { AgentError } from '../../../agent/base/errors.ts';
-import { CommandRefused } from '../../../agent/contract/command.ts';
-import { UPDATE_REPORT_BYTES_MAX, UPDATE_REPORT_TYPE, UpdateReport } from '../../../agent/contract/update.ts';
+} from '../../../agent/orders/dsse.ts';
 
 const KIND = {
   payloadType: UPDATE_REPORT_TYPE,

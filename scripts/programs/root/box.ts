@@ -3,7 +3,6 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
-import { type AgentHealth, agentHealth } from '../../../agent/base/probation.ts';
 import { StateLock } from '../../../agent/base/state-lock.ts';
 import { shownSha256, withSecretsOf } from '../../../agent/config/secrets.ts';
 import { formerFile } from '../../../agent/contract/config-trial.ts';
@@ -11,6 +10,7 @@ import { type ReleaseKind, VERSION_FILE } from '../../../agent/contract/release.
 import { machine as machineOf } from './board.ts';
 import { type ConfigurationJudge, ConfigurationPayload } from './change/configuration-payload.ts';
 import { Machine } from './change/machine.ts';
+import { type AgentHealth, agentHealth } from './change/probation.ts';
 import { ReleasePayload, type ReleasePayloadOptions, targetOf } from './change/release-payload.ts';
 import { RootPayload } from './change/root-payload.ts';
 import { Store } from './change/store.ts';

@@ -2,7 +2,7 @@
 import { printableLine } from '../../../agent/base/printable.ts';
 import { DEFAULT_STATE_DIR } from '../../../agent/cli/state-dir.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
-import { RestraintFolder } from '../../../agent/contract/restraint-folder.ts';
+import { RestraintFolder } from '../../../agent/orders/restraint-folder.ts';
 import { vouch } from '../../../agent/restraint/vouch.ts';
 import { assertOwn } from './restraint.ts';
 

@@ -3,11 +3,11 @@ import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, hasCode, messageOf } from '../../../agent/base/errors.ts';
-import type { OrderReader } from '../../../agent/base/room-order.ts';
 import { parseYaml } from '../../../agent/base/yaml-text.ts';
 import { CONFIG_BYTES_MAX, readSource } from '../../../agent/config/source.ts';
 import { CommandKey } from '../../../agent/contract/config.ts';
 import { UpdateSettings } from '../../../agent/contract/update-settings.ts';
+import type { OrderReader } from '../../../agent/orders/room-order.ts';
 
 const strict = { additionalProperties: false } as const;
 /** It has some ten lines. */

@@ -1,7 +1,7 @@
 /** Units as systemd has them, by systemctl(1). */
 import { execFile } from 'node:child_process';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
-import type { UnitState } from '../../../agent/base/probation.ts';
+import type { UnitState } from './change/probation.ts';
 
 export const AGENT_UNIT = 'vigie.service';
 export const VISION_UNIT = 'vigie-vision.service';

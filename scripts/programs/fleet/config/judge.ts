@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
-import { claimedAuthorisation } from '../../../../agent/contract/signed-order.ts';
+import { claimedAuthorisation } from '../../../../agent/orders/signed-order.ts';
 import { wholeProblems } from '../../root/configuration/trial-judge.ts';
 import type { Place } from './copies.ts';
 

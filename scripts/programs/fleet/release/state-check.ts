@@ -14,11 +14,11 @@ import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
-import { type AgentHealth, agentHealth } from '../../../../agent/base/probation.ts';
 import { loadConfig } from '../../../../agent/config/load.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
 import { ownOrder } from '../../../lib/own-order.ts';
 import { AgentProcess } from '../../demo/agent-process.ts';
+import { type AgentHealth, agentHealth } from '../../root/change/probation.ts';
 
 /** The street clip has its first events after 5 s; a loaded machine takes its time. */
 const RUN_WITHIN_MS = 120_000;

@@ -8,7 +8,7 @@
  *
  * LIMITS: two unknown counters a box.
  */
-import type { OrderKind } from '../../../../agent/base/room-order.ts';
+import type { OrderKind } from '../../../../agent/orders/room-order.ts';
 import { ORDER_KIND_OF, ORDER_KINDS, rolloutIn } from './kinds.ts';
 import type { Knowledge } from './knowledge.ts';
 import { believableCounter, type Rollouts } from './rollouts.ts';

@@ -1,5 +1,5 @@
 /** What differs between the kinds of a rollout: names, orders, and what a box reports of each. */
-import type { OrderKind } from '../../../../agent/base/room-order.ts';
+
 import {
   CHANGE_KINDS,
   type ChangePhase,
@@ -9,6 +9,7 @@ import {
   type UpdateOrder,
   type UpdateReport,
 } from '../../../../agent/contract/update.ts';
+import type { OrderKind } from '../../../../agent/orders/room-order.ts';
 
 export const ROLLOUT_KINDS = CHANGE_KINDS;
 export type RolloutKind = (typeof ROLLOUT_KINDS)[number];

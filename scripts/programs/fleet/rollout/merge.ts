@@ -10,7 +10,7 @@
  * - What was taken over once changes nothing when it is taken over again.
  */
 
-import type { OrderKind } from '../../../../agent/base/room-order.ts';
+import type { OrderKind } from '../../../../agent/orders/room-order.ts';
 import { REPORTS_MIN } from './behind.ts';
 import { ORDER_KIND_OF, type RolloutKind } from './kinds.ts';
 import { type Action, type BoxState, OVER, type RolloutState } from './states.ts';

@@ -1,9 +1,9 @@
 /** Orders of a rollout, signed and laid into the store; nothing goes out here. */
 import type { KeyObject } from 'node:crypto';
-import { signEnvelope } from '../../../../agent/base/dsse.ts';
-import type { OrderKind } from '../../../../agent/base/room-order.ts';
 import { topicsOf } from '../../../../agent/contract/topics.ts';
 import type { ConfigOrder, UpdateOrder } from '../../../../agent/contract/update.ts';
+import { signEnvelope } from '../../../../agent/orders/dsse.ts';
+import type { OrderKind } from '../../../../agent/orders/room-order.ts';
 import { ORDER_KIND_OF, ORDER_TYPES, type OrderFields } from './kinds.ts';
 import type { RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
 import { type Action, type BoxState, OPEN, type Rollout } from './states.ts';

@@ -6,9 +6,10 @@
  * rollout at a time may send, of whichever kind: the next one begins when the one before is over or only waits for boxes
  * that have not come (`finishing`), and then takes its place.
  */
-import type { OrderKind } from '../../../../agent/base/room-order.ts';
+
 import type { Db } from '../../../../agent/base/sqlite.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
+import type { OrderKind } from '../../../../agent/orders/room-order.ts';
 import type { FleetStore } from '../store.ts';
 import { ORDER_IN, ORDER_KIND_OF, type OrderFields, type RolloutKind } from './kinds.ts';
 import type { Plan } from './plan.ts';

@@ -1,5 +1,5 @@
 /** The time from which a wave that waits for boxes has waited too long, where boxes change only in a window. */
-import { scheduleOf } from '../../../../agent/base/schedule.ts';
+import { scheduleOf } from '../../../../agent/contract/schedule.ts';
 import type { Window } from '../../../../agent/contract/update.ts';
 
 const DAY_MS = 86_400_000;

@@ -4,8 +4,6 @@
  */
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { systemClock } from '../../../../agent/base/clock.ts';
-import { signEnvelope } from '../../../../agent/base/dsse.ts';
-import { openOrder, orderDates } from '../../../../agent/base/room-order.ts';
 import { CommandRefused } from '../../../../agent/contract/command.ts';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { StatusReport } from '../../../../agent/contract/health.ts';
@@ -19,6 +17,8 @@ import {
   type UpdateReport,
 } from '../../../../agent/contract/update.ts';
 import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
+import { signEnvelope } from '../../../../agent/orders/dsse.ts';
+import { openOrder, orderDates } from '../../../../agent/orders/room-order.ts';
 import type { Fate } from './fate.ts';
 import { opening } from './opening.ts';
 import { type Change, changeFrom, JOURNAL_FIRST, type Release, reportOf } from './reported.ts';

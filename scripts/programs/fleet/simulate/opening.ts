@@ -1,5 +1,5 @@
 /** When a window is open next, worked out once for all boxes that ask for it at one time. */
-import { scheduleOf } from '../../../../agent/base/schedule.ts';
+import { scheduleOf } from '../../../../agent/contract/schedule.ts';
 import type { Window } from '../../../../agent/contract/update.ts';
 
 /** Windows begin and end at such times. */

@@ -20,7 +20,7 @@ export function documentIn(text: string): unknown {
 }
 
 /** The text of a JSON column, of a text from elsewhere. */
-export const document = (text: string): string => JSON.stringify(documentIn(text));
+const document = (text: string): string => JSON.stringify(documentIn(text));
 
 /** The same of a value that is known. */
 export const documentOf = (value: unknown): string => JSON.stringify(storable(value, 0));

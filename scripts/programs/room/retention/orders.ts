@@ -11,11 +11,11 @@ import type { KeyObject } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { keyIdOf } from '../../../../agent/base/dsse.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
-import { openAuthorisation } from '../../../../agent/contract/signed-order.ts';
+import { keyIdOf } from '../../../../agent/orders/dsse.ts';
+import { openAuthorisation } from '../../../../agent/orders/signed-order.ts';
 import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
 
 /** As `vigie authorise --out` is told to in docs/guide/authorisation.md. */

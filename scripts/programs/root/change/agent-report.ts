@@ -1,6 +1,6 @@
 /** What the agent reports before a switch, for the judge to compare with. */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
-import type { AgentHealth } from '../../../../agent/base/probation.ts';
+import type { AgentHealth } from './probation.ts';
 import type { Trial } from './record.ts';
 
 /** Null where the agent does not answer, or answers with something else. */

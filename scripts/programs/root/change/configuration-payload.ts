@@ -9,13 +9,13 @@ import { existsSync, lstatSync, readFileSync, renameSync, rmSync, type Stats } f
 import { dirname } from 'node:path';
 import { flush, writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, hasCode, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
-import type { AgentHealth } from '../../../../agent/base/probation.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { formerFile, type ProposalProblem, TRIAL_S } from '../../../../agent/contract/config-trial.ts';
 import type { ConfigOrder } from '../../../../agent/contract/update.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
 import { agentReport } from './agent-report.ts';
 import type { FinalVerdict, JudgeTimes, Left, Payload } from './payload.ts';
+import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,
   type Change,

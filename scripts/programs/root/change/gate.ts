@@ -1,7 +1,8 @@
 /** Whether an order may go further now: by its dates, its window, a pause, and a clock that can be believed. */
-import { orderDates } from '../../../../agent/base/room-order.ts';
-import { isOpenAt } from '../../../../agent/base/schedule.ts';
+
+import { isOpenAt } from '../../../../agent/contract/schedule.ts';
 import type { Window } from '../../../../agent/contract/update.ts';
+import { orderDates } from '../../../../agent/orders/room-order.ts';
 import type { Change } from './record.ts';
 import type { Gate } from './step.ts';
 

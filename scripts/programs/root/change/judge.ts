@@ -6,13 +6,13 @@
  * roll back needs no settings, no history, no agent that answers and no clock but the kernel's.
  */
 import { rethrowBug } from '../../../../agent/base/errors.ts';
-import { type AgentHealth, Probation, type UnitState } from '../../../../agent/base/probation.ts';
 import { TRIAL_S } from '../../../../agent/contract/config-trial.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
 import { AGENT_UNIT } from '../units.ts';
 import type { Machine } from './machine.ts';
 import type { FinalVerdict, Payload } from './payload.ts';
+import { type AgentHealth, Probation, type UnitState } from './probation.ts';
 import type { Change, Kind, Trial } from './record.ts';
 import { actOf } from './step.ts';
 import type { Store } from './store.ts';

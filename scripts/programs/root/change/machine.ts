@@ -6,8 +6,8 @@
  * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind in one start; the timer of the unit goes on.
  */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
-import type { OrderReader } from '../../../../agent/base/room-order.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
+import type { OrderReader } from '../../../../agent/orders/room-order.ts';
 import type { BoxClock } from '../clock.ts';
 import { JUDGE_UNIT } from '../units.ts';
 import { gateOf } from './gate.ts';

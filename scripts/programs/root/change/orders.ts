@@ -9,14 +9,14 @@
 import { lstatSync } from 'node:fs';
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { readForeign } from '../../../../agent/base/foreign-file.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
+import { CONFIG_ORDER_BYTES_MAX, UPDATE_ORDER_BYTES_MAX } from '../../../../agent/contract/update.ts';
 import {
   type OpenedOrder,
   type OrderKind,
   type OrderReader,
   openOrder,
-} from '../../../../agent/base/room-order.ts';
-import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { CONFIG_ORDER_BYTES_MAX, UPDATE_ORDER_BYTES_MAX } from '../../../../agent/contract/update.ts';
+} from '../../../../agent/orders/room-order.ts';
 import { type Change, COUNTERS_MAX, type Kind } from './record.ts';
 
 export const ORDER_KINDS = {

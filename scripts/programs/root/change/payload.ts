@@ -1,5 +1,5 @@
 /** What the change machine needs of a kind of change: how it is fetched, staged, switched to and left again. */
-import type { Verdict } from '../../../../agent/base/probation.ts';
+import type { Verdict } from './probation.ts';
 import type { Change, Kind, State, Target, Trial } from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';

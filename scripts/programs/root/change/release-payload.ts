@@ -9,7 +9,6 @@ import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
-import type { AgentHealth } from '../../../../agent/base/probation.ts';
 import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import { childUser } from '../agent-user.ts';
 import type { BoxClock } from '../clock.ts';
@@ -29,6 +28,7 @@ import {
 } from '../units.ts';
 import { agentReport } from './agent-report.ts';
 import type { FinalVerdict, JudgeTimes, Left, Payload, Progress } from './payload.ts';
+import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,
   type Change,

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
-import { BOX_FILE, RestraintFolder } from '../../../../agent/contract/restraint-folder.ts';
+import { BOX_FILE, RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import type { ProposalJudge } from '../change/requests.ts';
 import type { Places } from '../places.ts';
 import { rootsJudge, trialJudge, wholeProblems } from './trial-judge.ts';

@@ -11,8 +11,8 @@ import type { CommandKey, Config, MaskConfig } from '../../../../agent/contract/
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import { uncovered } from '../../../../agent/contract/polygon.ts';
 import type { Proposable, Proposal } from '../../../../agent/contract/proposal.ts';
-import { RestraintFolder } from '../../../../agent/contract/restraint-folder.ts';
-import { authorisationFault, openAuthorisation } from '../../../../agent/contract/signed-order.ts';
+import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
+import { authorisationFault, openAuthorisation } from '../../../../agent/orders/signed-order.ts';
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
 import { childUser } from '../agent-user.ts';
 import { type Places, releaseProgram } from '../places.ts';

@@ -4,7 +4,7 @@ import { print } from '../../../../agent/cli/print.ts';
 import { stateDir } from '../../../../agent/cli/state-dir.ts';
 import { usableConfig } from '../../../../agent/config/last-good.ts';
 import { shownSource } from '../../../../agent/contract/camera-address.ts';
-import { RestraintFolder } from '../../../../agent/contract/restraint-folder.ts';
+import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import { writeCamera } from '../../../../agent/restraint/folder.ts';
 import { cameraReach, tellSystemd } from './camera-address.ts';
 

@@ -2,8 +2,8 @@
  * Measures CPU time and wall time of a frame by stage. A stage's CPU time is that of the JavaScript thread, on which
  * inference runs too. What the process's other threads spend (GStreamer, libvips, V8's) is booked on `capture`.
  */
-import { Latency, type LatencyCounts } from '../contract/latency.ts';
-import type { Stage } from '../contract/picture.ts';
+import { Latency, type LatencyCounts } from '../../contract/latency.ts';
+import type { Stage } from '../../contract/picture.ts';
 import { threadCpuMs } from './thread-cpu.ts';
 
 export interface Spent {

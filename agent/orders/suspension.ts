@@ -10,7 +10,7 @@ import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
-import { Time } from './time.ts';
+import { Time } from '../contract/time.ts';
 
 export const SUSPENSION_FILE = 'suspension.json';
 

@@ -7,7 +7,7 @@
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler';
-import { AgentError } from '../base/errors.ts';
+import { AgentError } from './errors.ts';
 
 export const LINK_MESSAGE_BYTES_MAX = 1_048_576;
 

@@ -8,11 +8,11 @@
 import { join } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { LOCAL_SOCKET, STATUS_PATH } from '../contract/local-status.ts';
-import { Mode } from '../contract/mode.ts';
-import { AgentError, rethrowBug } from './errors.ts';
-import { jsonOf } from './json.ts';
-import { getLocal } from './local-http.ts';
+import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { getLocal } from '../../../../agent/base/local-http.ts';
+import { LOCAL_SOCKET, STATUS_PATH } from '../../../../agent/contract/local-status.ts';
+import { Mode } from '../../../../agent/contract/mode.ts';
 
 /** So many starts by systemd are a loop. */
 const RESTARTS_MAX = 3;

@@ -6,22 +6,20 @@
  */
 import type { KeyObject } from 'node:crypto';
 import {
-  envelopeOpener,
-  envelopeReader,
-  keyIdOf,
-  type OpenedEnvelope,
-  ofForm,
-  parseJson,
-} from '../base/dsse.ts';
-import {
   AUTHORISATION_BYTES_MAX,
   AUTHORISATION_TYPE,
   Authorisation,
   INSTALLATION_MS_MAX,
-} from './authorisation.ts';
-import { namesCamera, parseCameraSource, secondStreamFault, shownSource } from './camera-address.ts';
-import { CommandRefused } from './command.ts';
-import { polygonFault } from './polygon.ts';
+} from '../contract/authorisation.ts';
+import {
+  namesCamera,
+  parseCameraSource,
+  secondStreamFault,
+  shownSource,
+} from '../contract/camera-address.ts';
+import { CommandRefused } from '../contract/command.ts';
+import { polygonFault } from '../contract/polygon.ts';
+import { envelopeOpener, envelopeReader, keyIdOf, type OpenedEnvelope, ofForm, parseJson } from './dsse.ts';
 
 const KIND = {
   payloadType: AUTHORISATION_TYPE,

@@ -2,7 +2,7 @@
 import { sign } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
-import { envelopeOpener, keyIdOf, parseJson } from '../../agent/base/dsse.ts';
+import { envelopeOpener, keyIdOf, parseJson } from '../../agent/orders/dsse.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { SEED } from '../lib/random.ts';
 import { verdictOf } from '../lib/refusals.ts';

@@ -19,8 +19,8 @@ import type {
   Pipeline,
   RtspSrc,
 } from 'node-gstreamer-superficial';
-import type { Clock } from './clock.ts';
-import { AgentError, messageOf } from './errors.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
 
 /** Of a time stamp that is none: GST_CLOCK_TIME_NONE, read as signed. */
 const NO_TIME = -1n;

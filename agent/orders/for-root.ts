@@ -3,9 +3,9 @@
  * start nothing; root looks there, and believes the signature and not the agent.
  */
 import { join } from 'node:path';
+import { writeAtomically } from '../base/atomic-file.ts';
+import { messageOf } from '../base/errors.ts';
 import { CommandRefused } from '../contract/command.ts';
-import { writeAtomically } from './atomic-file.ts';
-import { messageOf } from './errors.ts';
 
 /** Durable on return. Throws CommandRefused `unavailable` where the disk refuses. */
 export function layForRoot(stateDir: string, name: string, envelope: Uint8Array): void {

@@ -14,7 +14,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, hasCode, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
-import { MaskConfig } from './config.ts';
+import { MaskConfig } from '../contract/config.ts';
 import { readSuspension, SUSPENSION_FILE, type SuspensionState } from './suspension.ts';
 
 const strict = { additionalProperties: false } as const;

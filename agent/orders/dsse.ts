@@ -8,10 +8,10 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import { AgentError } from '../base/errors.ts';
+import { strictJsonOf } from '../base/json.ts';
 import { CommandRefused, type Envelope, envelopeOf } from '../contract/command.ts';
 import { faultText } from '../contract/time.ts';
-import { AgentError } from './errors.ts';
-import { strictJsonOf } from './json.ts';
 
 export interface OpenedEnvelope {
   /** Of the keys that have signed, in the order of the envelope. */

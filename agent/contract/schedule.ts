@@ -3,8 +3,8 @@
  * spans that name `holiday` count. A span that ends before it begins goes on into the next day.
  * Local time is Intl's (IANA tz data of the runtime), so that summer time is right.
  */
-import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
-import type { Window } from '../contract/update.ts';
+import type { RuleConfig, ScheduleSpan } from './rule-config.ts';
+import type { Window } from './update.ts';
 
 export interface ScheduleOptions {
   readonly timeZone: string;
