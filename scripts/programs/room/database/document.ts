@@ -19,10 +19,7 @@ export function documentIn(text: string): unknown {
   }
 }
 
-/** The text of a JSON column, of a text from elsewhere. */
-const document = (text: string): string => JSON.stringify(documentIn(text));
-
-/** The same of a value that is known. */
+/** The text of a JSON column, of a value that is known. */
 export const documentOf = (value: unknown): string => JSON.stringify(storable(value, 0));
 
 export function clean(text: string): string {
