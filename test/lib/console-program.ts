@@ -3,15 +3,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { newEntryToken } from '../../scripts/programs/room/console/settings.ts';
 import { ENTER_PATH } from '../../scripts/programs/room/contract/terms.ts';
+import { bundled } from './bundled.ts';
 
-const CONSOLE_PROGRAM = fileURLToPath(
-  new URL('../../scripts/programs/room/console/main.js', import.meta.url),
-);
+const CONSOLE_PROGRAM = bundled('scripts/programs/room/console');
 const START_WITHIN_MS = 30_000;
 
 export class ConsoleProgram {

@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, copyFileSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { AgentError } from '../../agent/base/errors.ts';
 import { readLockedKey, unlockKey } from '../../scripts/programs/fleet/release/holder-key.ts';
 import { Repository } from '../../scripts/programs/fleet/release/repository.ts';
@@ -15,9 +14,10 @@ import {
   trustedRoot,
   writeSigningFile,
 } from '../../scripts/programs/fleet/release/signing-file.ts';
+import { bundled } from './bundled.ts';
 
 /** The built program. */
-export const FLEET = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
+export const FLEET = bundled('scripts/programs/fleet');
 
 export interface Said {
   readonly code: number | null;

@@ -7,9 +7,6 @@ import type { Test } from 'tap';
 /** The built program. */
 export const VIGIE = fileURLToPath(new URL('../../agent/cli/main.js', import.meta.url));
 
-/** Root's built program on a box. */
-export const VIGIE_ROOT = fileURLToPath(new URL('../../scripts/programs/root/main.js', import.meta.url));
-
 export interface Program {
   readonly child: ChildProcess;
   out: string;

@@ -3,7 +3,6 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Metadata, type Targets } from '@tufjs/models';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
@@ -22,12 +21,13 @@ import type { Fate } from '../../scripts/programs/fleet/simulate/fate.ts';
 import { RUNS, TARGETS, targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
 import { World } from '../../scripts/programs/fleet/simulate/world.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { bundled } from './bundled.ts';
 import { type FastTime, fastClock } from './fast-clock.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
 import { slowness } from './slowness.ts';
 
-const FLEET = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
+const FLEET = bundled('scripts/programs/fleet');
 /** Hours of a rollout pass in seconds: fewer on a slow machine, which would else let deadlines pass while it is busy. */
 const SPEED = 1200;
 const SLOWER_MAX = 4;

@@ -1,13 +1,11 @@
 /** `scripts/room` as a process of its own, without the set-up. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { bundled } from './bundled.ts';
 import type { Room } from './room.ts';
 
-export const ROOM_PROGRAM = fileURLToPath(
-  new URL('../../scripts/programs/room/archive/main.js', import.meta.url),
-);
+export const ROOM_PROGRAM = bundled('scripts/programs/room/archive');
 
 export class RoomProgram {
   /** What it printed since the first start. */

@@ -23,12 +23,12 @@ import {
   type UpdaterStatus,
 } from '../../agent/contract/update.ts';
 import type { State, Target } from '../../scripts/programs/root/change/record.ts';
+import { rootProgram } from './bundled.ts';
 import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer } from './release-server.ts';
 import { BOX, SITE } from './room.ts';
-import { rootProgram } from './root-bundle.ts';
 
 export const UPDATER = rootProgram();
 

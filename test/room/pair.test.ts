@@ -4,10 +4,10 @@
  * told twice.
  */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { LANES } from '../../agent/contract/outbox.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { bundled } from '../lib/bundled.ts';
 import { appFolder, enter, linkIn, readStream } from '../lib/console.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventWithStill } from '../lib/events.ts';
@@ -17,7 +17,7 @@ import { type Program, start } from '../lib/program.ts';
 import { deliver, makeRoom, until } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
-const CONSOLE = fileURLToPath(new URL('../../scripts/programs/room/console/main.js', import.meta.url));
+const CONSOLE = bundled('scripts/programs/room/console');
 
 /** Alerts, each with a still. Ten times as many with VIGIE_TEST_FULL=1. */
 const ALERTS = process.env['VIGIE_TEST_FULL'] === '1' ? 6000 : 600;

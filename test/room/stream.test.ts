@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { changesSince as queueChanges } from '../../scripts/programs/room/console/queue.ts';
 import type { Changes } from '../../scripts/programs/room/console/stream.ts';
@@ -11,6 +10,7 @@ import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import { DatabaseAway, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { bundled } from '../lib/bundled.ts';
 import {
   appFolder,
   ask,
@@ -28,7 +28,7 @@ import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
 import { until } from '../lib/room.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../scripts/programs/room/console/main.js', import.meta.url));
+const PROGRAM = bundled('scripts/programs/room/console');
 
 /** All numbers of the database after `after`, each once and in order: nothing is missing, nothing came twice. */
 async function checkWhole(

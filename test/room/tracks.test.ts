@@ -14,6 +14,7 @@ import { keyIdOf, publicKeyOf } from '../../agent/orders/dsse.ts';
 import { ROUTES } from '../../scripts/programs/room/contract/api.ts';
 import { TrackAnswer } from '../../scripts/programs/room/contract/tracks.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { ask, enter, from, roomDatabase, wholeConsole } from '../lib/console.ts';
 import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
@@ -23,7 +24,7 @@ import { start } from '../lib/program.ts';
 import { makeRoom, pairOf, SITE, until } from '../lib/room.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 
-const MAIN = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
+const MAIN = bundled('scripts/programs/room/signer');
 const BOX = 'alpha';
 const QUESTION: TrackQuestion = {
   from: '2026-11-24T01:00:00.000Z',

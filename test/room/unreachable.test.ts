@@ -1,16 +1,15 @@
 /** Programs of the room whose broker or database cannot be reached: one line with the address and what would be right. */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { roomBrokerFault } from '../../agent/mqtt/faults.ts';
 import { CertificateAuthority, RoomAuthorities } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
+import { bundled } from '../lib/bundled.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
 import { until } from '../lib/room.ts';
 
-const programOf = (name: string): string =>
-  fileURLToPath(new URL(`../../scripts/programs/room/${name}/main.js`, import.meta.url));
+const programOf = (name: string): string => bundled(`scripts/programs/room/${name}`);
 
 /** The program's first line on standard error; then it is ended. */
 async function firstFault(t: Test, name: string, ...args: string[]): Promise<string> {

@@ -12,14 +12,15 @@ import { judge } from '../../scripts/programs/root/change/judge.ts';
 import { wholeProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
 import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
 import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/authority.ts';
+import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
+import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
 import { until } from '../lib/room.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const WAIT_MS = 60_000;
-const FLEET = join(ROOT, 'dist/scripts/programs/fleet/main.js');
+const FLEET = bundled('scripts/programs/fleet');
 const textOf = (file: string): string => readFileSync(file, 'utf8');
 
 /** What systemd does for the unit of the agent. */

@@ -3,9 +3,12 @@ import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from '
 import { join } from 'node:path';
 import t from 'tap';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
+import { rootProgram } from '../lib/bundled.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { type Program, start, VIGIE_ROOT } from '../lib/program.ts';
+import { type Program, start } from '../lib/program.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
+
+const VIGIE_ROOT = rootProgram();
 
 const FORMER = `site: s
 box: box-1

@@ -8,10 +8,13 @@ import { type Authority, OpensslAuthority } from '../../scripts/programs/room/en
 import { certsOnly } from '../../scripts/programs/room/enrol/request.ts';
 import { EnrolFiles } from '../../scripts/programs/root/enrolment/enrol-files.ts';
 import { renewBox, renewPage } from '../../scripts/programs/root/enrolment/renew.ts';
+import { rootProgram } from '../lib/bundled.ts';
 import { BOX, csrOf, keysBelow, NewBox, newKey, SITE, ssl, TestRoom } from '../lib/enrolment.ts';
 import { scratch } from '../lib/paths.ts';
-import { start, VIGIE_ROOT } from '../lib/program.ts';
+import { start } from '../lib/program.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
+
+const VIGIE_ROOT = rootProgram();
 
 const SILENT = { say: () => undefined };
 const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8);

@@ -16,9 +16,12 @@ import { RestraintFolder } from '../../agent/orders/restraint-folder.ts';
 import { writeCamera } from '../../agent/restraint/folder.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { cameraReach, tellSystemd } from '../../scripts/programs/root/network/camera-address.ts';
+import { rootProgram } from '../lib/bundled.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { type Program, start, VIGIE_ROOT } from '../lib/program.ts';
+import { type Program, start } from '../lib/program.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
+
+const VIGIE_ROOT = rootProgram();
 
 interface Card {
   readonly from: string;

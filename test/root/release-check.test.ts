@@ -8,9 +8,12 @@ import {
   type ReleaseCheckOptions,
   releaseProblems,
 } from '../../scripts/programs/root/configuration/release-check.ts';
+import { rootProgram } from '../lib/bundled.ts';
 import { scratch } from '../lib/paths.ts';
-import { start, VIGIE, VIGIE_ROOT } from '../lib/program.ts';
+import { start, VIGIE } from '../lib/program.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
+
+const VIGIE_ROOT = rootProgram();
 
 const TEXT = 'site: s\nbox: b\nrules: []\n';
 const isRoot = process.geteuid?.() === 0;

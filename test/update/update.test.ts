@@ -1,5 +1,4 @@
 /** The agent between the room, which orders, and root, which acts: a real broker, the whole program, killed on the way. */
-
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
@@ -33,11 +32,12 @@ import { RoomOrder } from '../../agent/update/room-orders.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { openReport } from '../../scripts/programs/fleet/report.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { rootProgram } from '../lib/bundled.ts';
 import { makeSigner, type Signer } from '../lib/commands.ts';
 import { keyOf } from '../lib/journal.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { type Program, start, VIGIE, VIGIE_ROOT, vigie } from '../lib/program.ts';
+import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import { configRecord, releaseRecord, rootRecord, status, T } from '../lib/root-said.ts';
 
@@ -383,7 +383,7 @@ function logsHelper(t: Test, dir: string): { close(): void } {
   chmodSync(join(dir, 'journalctl'), 0o755);
   const env = { ...process.env, PATH: `${dir}:${process.env['PATH']}` };
   const server = createServer((socket) => {
-    const child = spawn(process.execPath, [VIGIE_ROOT, 'logs'], {
+    const child = spawn(process.execPath, [rootProgram(), 'logs'], {
       env,
       stdio: ['pipe', 'pipe', 'inherit'],
     });

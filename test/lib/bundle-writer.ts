@@ -1,0 +1,38 @@
+/**
+ * `MAIN FILE`: makes one file of a program and all that it imports, but for what is compiled for the machine. Each module finds
+ * its neighbours where it lies itself.
+ */
+import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+const [main = '', outfile = ''] = process.argv.slice(2);
+const OWN_PLACE = 'import.meta.url';
+
+const asItLies: Plugin = {
+  name: 'as-it-lies',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /\/dist\/.*\.js$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8');
+      const place = JSON.stringify(pathToFileURL(path).href);
+      return { contents: text.replaceAll(OWN_PLACE, place), loader: 'js' };
+    });
+  },
+};
+
+await build({
+  entryPoints: [main],
+  outfile,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.17',
+  format: 'esm',
+  external: ['better-sqlite3', 'node-gstreamer-superficial', 'onnxruntime-node', 'sharp', 'pg-native'],
+  plugins: [asItLies],
+  // What is CommonJS in it asks for node's own modules by require().
+  banner: {
+    js: 'import { createRequire as vigieRequire } from "node:module"; const require = vigieRequire(import.meta.url);',
+  },
+  legalComments: 'none',
+  logLevel: 'warning',
+});

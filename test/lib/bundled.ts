@@ -1,0 +1,54 @@
+/**
+ * Programs of this checkout as one file each: a start takes a third of the time that loading their modules takes, and tests start
+ * them by the hundred. Root's is one file in its package too, made by the package's own maker.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ROOT } from './paths.ts';
+
+const KEPT_DIR = join(ROOT, '.cache', 'bundled');
+const MAKER = fileURLToPath(new URL('./bundle-writer.js', import.meta.url));
+const ROOTS_MAKER = join(ROOT, 'dist/scripts/programs/package/bundle.js');
+
+/** Path of the program, `scripts/programs/fleet` for its main.js; made unless it is there for this very code. */
+export function bundled(folder: string): string {
+  const main = join(ROOT, 'dist', folder, 'main.js');
+  return made(folder, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
+}
+
+export function rootProgram(): string {
+  const name = 'vigie-root.js';
+  return made('scripts/programs/root', name, (dir) => [ROOTS_MAKER, dir, join(dir, 'copyright')]);
+}
+
+/** `command`: what makes the file in that folder. */
+function made(folder: string, name: string, command: (dir: string) => string[]): string {
+  const hash = codeHash();
+  const dir = join(KEPT_DIR, hash, folder.replaceAll('/', '-'));
+  const program = join(dir, name);
+  if (existsSync(program)) return program;
+  mkdirSync(join(dir, '..'), { recursive: true });
+  // Of earlier code.
+  for (const other of readdirSync(KEPT_DIR).filter((one) => one !== hash))
+    rmSync(join(KEPT_DIR, other), { recursive: true, force: true });
+  const fresh = mkdtempSync(`${dir}.`);
+  execFileSync(process.execPath, command(fresh), { stdio: 'pipe' });
+  try {
+    renameSync(fresh, dir);
+  } catch (error) {
+    // Another test has made it meanwhile.
+    if (!existsSync(program)) throw error;
+    rmSync(fresh, { recursive: true });
+  }
+  return program;
+}
+
+/** Of all modules that may be in it: the compiler writes down of each source what it was. */
+function codeHash(): string {
+  const hash = createHash('sha256');
+  for (const file of ['dist/.tsbuildinfo', 'package-lock.json']) hash.update(readFileSync(join(ROOT, file)));
+  return hash.digest('hex').slice(0, 12);
+}
