@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
+import { sampled } from '../lib/sampled.ts';
 import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
 import type { StageName } from '../scenes/street/scene.ts';
 import { loadStage, makeDetector } from '../scenes/street/stage.ts';
@@ -31,7 +32,7 @@ for (const { name, clip, skip, lengthS } of stages) {
     await detector.start();
     try {
       const stage = await loadStage(name, clip, detector, lengthS);
-      await judge(t, scenes, () => stage, detector);
+      await judge(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
     } finally {
       await detector.stop();
     }
