@@ -13,6 +13,7 @@ import {
 } from '../config/load.ts';
 import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
+import { wantedElement } from '../contract/detector-backend.ts';
 import { type Finding, unknown } from '../contract/finding.ts';
 import { LOCAL_SOCKET } from '../contract/local-status.ts';
 import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
@@ -127,6 +128,7 @@ function summary(config: Config): string[] {
   const { site, box, camera, detector, groundPlane, alertsPerHour, masks, rules, mqtt, retention, commands } =
     config;
   const missing = missingForRun(config);
+  const element = wantedElement(detector);
   const lines = [
     ['box', `${box} at ${site}`],
     [
@@ -145,14 +147,9 @@ function summary(config: Config): string[] {
       'detector',
       `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,
     ],
-    ...(detector.backend === 'onnxruntime' || detector.element === undefined
+    ...(element === undefined
       ? []
-      : [
-          [
-            'element',
-            `${detector.element.model} on ${detector.element.name}; the line above while it cannot`,
-          ],
-        ]),
+      : [['element', `${element.model} on ${element.name}; the line above while it cannot`]]),
     ...(groundPlane === undefined ? [] : [['ground', groundText(groundPlane)]]),
     ...rules.map((rule, index) => [index === 0 ? 'rules' : '', ruleText(rule)]),
     ['alerts', `${alertsPerHour} an hour of each rule at most`],

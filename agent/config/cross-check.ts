@@ -12,6 +12,7 @@ import {
   RetentionConfig,
   ZoneConfig,
 } from '../contract/config.ts';
+import { DETECTOR_BACKENDS, isDetectorBackend } from '../contract/detector-backend.ts';
 import { INFERENCE_ELEMENTS } from '../contract/inference-element.ts';
 import { polygonFault } from '../contract/polygon.ts';
 import { NAMES_OF_OTHERS } from '../contract/topics.ts';
@@ -52,9 +53,11 @@ export function crossCheck(data: Data, use: Use): Mistake[] {
 function elementFaults(detector: unknown): Mistake[] {
   if (!isGroup(detector)) return [];
   const { backend, element } = detector;
-  if (backend === 'gstreamer' && element === undefined) {
+  const usesElement =
+    typeof backend === 'string' && isDetectorBackend(backend) && DETECTOR_BACKENDS[backend].usesElement;
+  if (usesElement && element === undefined) {
     const names = Object.keys(INFERENCE_ELEMENTS).join(', ');
-    const message = `gstreamer needs detector.element, with a name (one of ${names}) and a model`;
+    const message = `${backend} needs detector.element, with a name (one of ${names}) and a model`;
     return [mistake(['detector', 'backend'], backend, message)];
   }
   if (!isGroup(element)) return [];

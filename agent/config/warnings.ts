@@ -1,6 +1,7 @@
 /** What is allowed but cannot work, or not as meant: said by `vigie check` and when the agent starts. */
 import { statSync } from 'node:fs';
 import type { Config, ZoneConfig } from '../contract/config.ts';
+import { wantedElement } from '../contract/detector-backend.ts';
 import type { PointNorm } from '../contract/geometry.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
 import { areaNorm, covers } from '../contract/polygon.ts';
@@ -143,12 +144,13 @@ function absentHolidays({ holidays, rules }: Config): Warning[] {
 
 /** A model that was made for one size of picture, another one, does not run. */
 function otherSizes({ detector }: Config, modelDir: string): Warning[] {
-  const { backend, model, element, input } = detector;
+  const { model, input } = detector;
+  const element = wantedElement(detector);
   const used = [
     { name: model, result: 'the detector does not start' },
-    ...(backend === 'gstreamer' && element !== undefined
-      ? [{ name: element.model, result: `it runs on the CPU, not on ${element.name}` }]
-      : []),
+    ...(element === undefined
+      ? []
+      : [{ name: element.model, result: `it runs on the CPU, not on ${element.name}` }]),
   ];
   return used.flatMap(({ name, result }) => {
     const only = onlySizeOf(modelDir, name);

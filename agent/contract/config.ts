@@ -7,6 +7,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { SOURCE_CHARS_MAX } from './camera-address.ts';
 import { PERMISSIONS } from './command.ts';
 import { id, strict } from './config-fields.ts';
+import { CPU_BACKEND, DETECTOR_BACKEND_NAMES } from './detector-backend.ts';
 import { PointNorm } from './geometry.ts';
 import { INFERENCE_ELEMENTS } from './inference-element.ts';
 import { MetricsConfig } from './metrics-config.ts';
@@ -101,10 +102,14 @@ export const DetectorConfig = Type.Object(
       default: [416, 256],
       description: 'width and height of the detector input, multiples of 32',
     }),
-    backend: Type.Union([Type.Literal('onnxruntime'), Type.Literal('gstreamer')], {
-      default: 'onnxruntime',
-      description: 'what runs the model: ONNX Runtime inside the program, or `element`, a GStreamer element',
-    }),
+    backend: Type.Union(
+      DETECTOR_BACKEND_NAMES.map((name) => Type.Literal(name)),
+      {
+        default: CPU_BACKEND,
+        description:
+          'what runs the model: ONNX Runtime inside the program, or `element`, a GStreamer element',
+      },
+    ),
     providers: Type.Array(Type.String({ pattern: '^[a-z]{1,16}$', description: '1 to 16 of a-z' }), {
       minItems: 1,
       maxItems: 8,

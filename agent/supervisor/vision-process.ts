@@ -10,6 +10,7 @@ import type { Clock } from '../base/clock.ts';
 import { assert } from '../base/errors.ts';
 import { LinkEnd } from '../base/link-end.ts';
 import type { Logger } from '../base/log.ts';
+import { DETECTOR_BACKENDS } from '../contract/detector-backend.ts';
 import {
   encodeMessage,
   FromVision,
@@ -112,7 +113,7 @@ export class VisionProcess {
     const program = fileURLToPath(new URL(`../vision/main${extname(here)}`, import.meta.url));
     const command = [...(this.#options.wrapper ?? []), process.execPath, ...NODE_FLAGS, program];
     // Only elements make noise: without one, what vision says takes no way round.
-    const stderr = detector.backend === 'gstreamer' ? 'pipe' : 2;
+    const stderr = DETECTOR_BACKENDS[detector.backend].usesElement ? 'pipe' : 2;
     const child = spawn(command[0] as string, command.slice(1), {
       // Standard output belongs to the command that the user called; vision speaks on stderr only.
       stdio: ['ignore', 2, stderr, 'pipe'],

@@ -8,7 +8,8 @@ import { AgentError } from '../../agent/base/errors.ts';
 import { makeLogger } from '../../agent/base/log.ts';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
 import type { RawDetections } from '../../agent/vision/detect/backend.ts';
-import { type DetectorInfo, Loader } from '../../agent/vision/detect/loader.ts';
+import { loaderOf } from '../../agent/vision/detect/loader.ts';
+import type { DetectorInfo, Loader } from '../../agent/vision/detect/loading.ts';
 
 /** A frame is a place in a file of RGB frames of the input's size, or black. */
 export type Step =
@@ -46,7 +47,7 @@ export interface Outcome {
 const [, , from = '', to = ''] = process.argv;
 const task = JSON.parse(readFileSync(from, 'utf8')) as Task;
 const { config, modelDir } = task;
-const loader = new Loader({ config, modelDir, clock: systemClock, log: makeLogger('test', 'silent') });
+const loader = loaderOf({ config, modelDir, clock: systemClock, log: makeLogger('test', 'silent') });
 const [widthPx, heightPx] = config.input;
 const length = widthPx * heightPx * 3;
 const frames = readFileSync(task.frames);

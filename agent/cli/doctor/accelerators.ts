@@ -7,6 +7,7 @@ import { existsSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { sysfsNames, sysfsText } from '../../base/sysfs.ts';
+import { CPU_BACKEND } from '../../contract/detector-backend.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import { type AcceleratorPreset, DROP_IN_DIR, PRESETS } from './accelerator-presets.ts';
 
@@ -75,7 +76,7 @@ export function acceleratorFindings(
   const isOf = (preset: AcceleratorPreset): boolean => preset.element === wanted;
   if (PRESETS.some(isOf) && !found.some(({ preset }) => isOf(preset))) {
     const detail = `none found for ${wanted}, which detector.element asks for`;
-    const fix = 'plug it (docs/guide/accelerators.md, step 1), or go back to backend: onnxruntime';
+    const fix = `plug it (docs/guide/accelerators.md, step 1), or go back to backend: ${CPU_BACKEND}`;
     return [failed('accelerator', detail, fix), ...acceleratorLines(found, elements, wanted)];
   }
   if (found.length === 0) return [ok('accelerator', 'none found: inference runs on the CPU')];

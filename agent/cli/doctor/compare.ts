@@ -4,6 +4,7 @@
  * two copies of ONNX Runtime in one end it.
  */
 import type { Config } from '../../contract/config.ts';
+import { CPU_BACKEND, DETECTOR_BACKENDS } from '../../contract/detector-backend.ts';
 import { LATENCY_BOUNDS_MS, type LatencyCounts } from '../../contract/latency.ts';
 import { type Agreement, agreementOf, type Seen } from './agreement.ts';
 import type { VisionTrial } from './vision-trial.ts';
@@ -42,12 +43,12 @@ export interface Comparison {
 
 /** The configuration asks for something else than ONNX Runtime on the CPU. */
 export function isAccelerated({ detector }: Config): boolean {
-  return detector.backend === 'gstreamer' || detector.providers[0] !== 'cpu';
+  return DETECTOR_BACKENDS[detector.backend].usesElement || detector.providers[0] !== 'cpu';
 }
 
 /** The same configuration with the CPU looking: the other side of every comparison. */
 export function onCpu(config: Config): Config {
-  return { ...config, detector: { ...config.detector, backend: 'onnxruntime', providers: ['cpu'] } };
+  return { ...config, detector: { ...config.detector, backend: CPU_BACKEND, providers: ['cpu'] } };
 }
 
 /** `configured`: with the configuration as it is; `cpu`: with the CPU, absent where that is the same. */

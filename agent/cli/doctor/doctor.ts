@@ -9,6 +9,7 @@ import { StateLock } from '../../base/state-lock.ts';
 import { onlySizeOf } from '../../config/files.ts';
 import { inspectConfig, loadConfig } from '../../config/load.ts';
 import type { Config } from '../../contract/config.ts';
+import { DETECTOR_BACKENDS, wantedElement } from '../../contract/detector-backend.ts';
 import { type Finding, failed, findingText, OF_THE_AGENT, ok, unknown } from '../../contract/finding.ts';
 import type { LocalStatus } from '../../contract/local-status.ts';
 import type { ViewReport } from '../../contract/view-report.ts';
@@ -89,7 +90,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     ...others,
     ...[broker].flat(),
     ...vision.findings,
-    ...acceleratorFindings(found, elements, wantedElement(config)),
+    ...acceleratorFindings(found, elements, wantedElement(config.detector)?.name),
     adviceFinding(config, vision, found, elements),
   ];
   const failures = findings.filter((finding) => finding.state === 'failed').length;
@@ -201,10 +202,6 @@ async function tryOut(whole: Config, look: Look | undefined, seconds: number): P
   }
 }
 
-function wantedElement({ detector: { backend, element } }: Config): string | undefined {
-  return backend === 'gstreamer' ? element?.name : undefined;
-}
-
 /** The configuration of the box, and what would suit it better. */
 function adviceFinding(
   config: Config,
@@ -228,7 +225,7 @@ function adviceFinding(
     fps: camera?.fps ?? null,
     ready: ready.map(({ preset }) => preset.name),
     unready: unready.map(({ preset }) => preset.name),
-    takesOneSize: backend === 'gstreamer' || onlySizeOf(modelDir, model) !== undefined,
+    takesOneSize: DETECTOR_BACKENDS[backend].usesElement || onlySizeOf(modelDir, model) !== undefined,
     figures: modelFigures(modelDir),
   });
   return ok('advice', [...lines, ...substreamAdvice(config)].join('; '));

@@ -1,6 +1,7 @@
 /** Camera, decoder, model and speed, out of a trial of the real vision process. */
 import { shownSource } from '../../contract/camera-address.ts';
 import type { Config } from '../../contract/config.ts';
+import { DETECTOR_BACKENDS } from '../../contract/detector-backend.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import { FINDING_TEXTS } from '../../local/finding-texts.ts';
 import { viewFindings } from '../../local/view-advice.ts';
@@ -26,7 +27,7 @@ export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
       : failed(
           'detector',
           `${model} runs on ${provider}: ${fallback}`,
-          config.detector.backend === 'gstreamer'
+          DETECTOR_BACKENDS[config.detector.backend].usesElement
             ? ELEMENT_FIX
             : 'put detector.providers right, or accept cpu: [cpu]',
         );
@@ -48,7 +49,7 @@ function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial
   return failed(
     'detector',
     `${detector.model}: ${why}`,
-    detector.backend === 'gstreamer' ? ELEMENT_FIX : fix,
+    DETECTOR_BACKENDS[detector.backend].usesElement ? ELEMENT_FIX : fix,
   );
 }
 

@@ -5,7 +5,8 @@ import type { Detection, Features, Frame } from '../../contract/picture.ts';
 import { thresholdsOf } from './card.ts';
 import { detectionsOf } from './detections.ts';
 import { featuresOf } from './features.ts';
-import { type DetectorInfo, type Loaded, Loader, type LoadOptions } from './loader.ts';
+import { loaderOf } from './loader.ts';
+import type { DetectorInfo, Loaded, Loader, LoadOptions } from './loading.ts';
 import { suppressWithinGroups } from './suppress.ts';
 
 export interface DetectorOptions extends LoadOptions {
@@ -37,7 +38,7 @@ export class Detector {
 
   constructor(options: DetectorOptions) {
     this.#options = options;
-    this.#loader = new Loader(options);
+    this.#loader = loaderOf(options);
   }
 
   /**

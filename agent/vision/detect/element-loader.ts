@@ -1,0 +1,177 @@
+/**
+ * Loads `detector.element`, a GStreamer element with a model of its own; while it cannot run, `detector.model` on the CPU.
+ *
+ * INVARIANTS: what is loaded is what its card says, by SHA-256; whatever runs instead of what was configured is told. An
+ * element that has failed ends vision, with a note for the next one (element-trial.ts); without a folder of vision's own
+ * nothing runs in its place.
+ */
+import { join } from 'node:path';
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { DetectorConfig, ElementConfig } from '../../contract/config.ts';
+import { INFERENCE_ELEMENTS } from '../../contract/inference-element.ts';
+import type { RawDetections, RunOptions } from './backend.ts';
+import { type ModelCard, readCard, readModel } from './card.ts';
+import { ElementTrial } from './element-trial.ts';
+import { type ElementOptions, InferenceElementBackend } from './gstreamer.ts';
+import { checkInput, joined, type Loaded, type Loader, type LoadOptions, mayNameOf } from './loading.ts';
+import { RuntimeLoader } from './runtime-loader.ts';
+
+export class ElementLoader implements Loader {
+  readonly #options: LoadOptions;
+  /** Runs while the element cannot. */
+  readonly #instead: RuntimeLoader;
+  readonly #trial: ElementTrial | undefined;
+  #element: InferenceElementBackend | undefined;
+  /** The element is not tried yet. */
+  #heldOff = false;
+  #failed = false;
+  /** An element is being loaded, which may hang. */
+  #opening = false;
+  #released = false;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    this.#instead = new RuntimeLoader(options);
+    const { keptDir, clock, log } = options;
+    if (keptDir !== undefined) this.#trial = new ElementTrial({ dir: keptDir, clock, log });
+  }
+
+  get mayTryAgain(): boolean {
+    return this.#heldOff && this.#trial?.heldOff === undefined;
+  }
+
+  get failed(): boolean {
+    return this.#failed || this.#opening;
+  }
+
+  async load(): Promise<Loaded> {
+    const { config, log } = this.#options;
+    const element = await this.#loadElement(config);
+    if (typeof element !== 'string') return element;
+    const loaded = await this.#instead.load();
+    log.warn({}, `detector runs on ${loaded.info.provider} instead: ${element}`);
+    return { ...loaded, info: { ...loaded.info, fallback: joined(element, loaded.info.fallback) } };
+  }
+
+  /** One that the element fails is noted for the next vision. */
+  async run(rgb: Uint8Array, options: RunOptions): Promise<RawDetections> {
+    if (this.#element === undefined) return this.#instead.run(rgb, options);
+    if (this.#released) throw stopped();
+    try {
+      const found = await this.#element.run(rgb, options);
+      this.#trial?.works();
+      return found;
+    } catch (error) {
+      this.#elementFailed(error);
+      throw error;
+    }
+  }
+
+  async release(): Promise<void> {
+    this.#released = true;
+    await this.#element?.release();
+    await this.#instead.release();
+    if (this.#element?.failed) this.#elementFailed('the element did not come to rest');
+    else this.#trial?.end();
+  }
+
+  /** The element, or why the CPU runs instead. */
+  async #loadElement(config: DetectorConfig): Promise<Loaded | string> {
+    const trial = this.#trial;
+    let prepared: Prepared;
+    try {
+      prepared = await prepareElement(this.#options, config.element);
+    } catch (error) {
+      // Nothing of the element is in the process yet.
+      if (trial === undefined || !(error instanceof AgentError)) throw error;
+      return error.message;
+    }
+    const { card, options } = prepared;
+    trial?.start(whatRuns(card, options));
+    const heldOff = trial?.heldOff;
+    if (heldOff !== undefined) {
+      this.#heldOff = true;
+      return heldOff;
+    }
+    // The mark of one that is not even loaded would stand for ever.
+    if (this.#released) throw stopped();
+    trial?.begin();
+    this.#opening = true;
+    try {
+      this.#element = await InferenceElementBackend.open(options);
+      this.#opening = false;
+    } catch (error) {
+      this.#opening = false;
+      if (trial !== undefined && error instanceof AgentError && error.kind === 'config') {
+        trial.end();
+        return error.message;
+      }
+      this.#elementFailed(error);
+      throw error;
+    }
+    const { name, sha256 } = card;
+    const info = { model: name, sha256, provider: options.element.name, fallback: null };
+    return { card, backend: this.#element, info };
+  }
+
+  #elementFailed(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#trial?.failed(messageOf(error));
+  }
+}
+
+function stopped(): AgentError {
+  return new AgentError('bug', 'the detector was stopped');
+}
+
+interface Prepared {
+  readonly card: ModelCard;
+  readonly options: ElementOptions;
+}
+
+/** @throws AgentError `config` or `corrupt` */
+async function prepareElement(
+  { config, modelDir, clock }: LoadOptions,
+  element: ElementConfig | undefined,
+): Promise<Prepared> {
+  const known = element && INFERENCE_ELEMENTS[element.name];
+  if (element === undefined || known === undefined) {
+    const names = Object.keys(INFERENCE_ELEMENTS).join(', ');
+    throw new AgentError(
+      'config',
+      `detector.backend is ${config.backend}: detector.element must name its element, one of ${names}`,
+    );
+  }
+  const card = await readCard(modelDir, element.model);
+  if (!card.file.endsWith(known.modelFile)) {
+    throw new AgentError(
+      'config',
+      `detector.element.model ${card.name} is the file ${card.file}; ${element.name} takes ${known.modelFile}`,
+    );
+  }
+  checkInput(config, card);
+  await readModel(modelDir, card);
+  const [widthPx, heightPx] = config.input;
+  return {
+    card,
+    options: {
+      clock,
+      element,
+      file: join(modelDir, card.file),
+      model: card.name,
+      input: { widthPx, heightPx },
+      decoder: card.decoder,
+      scoreMin: card.inGraph.scoreMin,
+      mayName: mayNameOf(card),
+    },
+  };
+}
+
+/** For the note on what became of it: another model under the same name is another one. */
+function whatRuns(card: ModelCard, { element, input }: ElementOptions): string {
+  const model = `${card.name} (SHA-256 ${card.sha256})`;
+  return [element.name, model, `${input.widthPx}x${input.heightPx}`, ...element.properties]
+    .join(', ')
+    .slice(0, 1000);
+}

@@ -1,0 +1,114 @@
+/**
+ * Loads `detector.model` into ONNX Runtime, on the first execution provider that works; where the installed file is
+ * damaged, the same model as it was kept.
+ *
+ * INVARIANTS: what is loaded is what its card says, by SHA-256; whatever runs instead of what was configured is told.
+ */
+import { AgentError, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { DetectorConfig } from '../../contract/config.ts';
+import type { Backend, RawDetections, RunOptions } from './backend.ts';
+import { type ModelCard, readCard, readModel } from './card.ts';
+import { isKept, keepModel } from './kept-model.ts';
+import { checkInput, joined, type Loaded, type Loader, type LoadOptions, mayNameOf } from './loading.ts';
+import { loadRuntime, Session } from './onnxruntime.ts';
+
+export class RuntimeLoader implements Loader {
+  readonly mayTryAgain = false;
+  readonly failed = false;
+  readonly #options: LoadOptions;
+  #backend: Backend | undefined;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+  }
+
+  async load(): Promise<Loaded> {
+    const loaded = await this.#loadSound();
+    this.#backend = loaded.backend;
+    return loaded;
+  }
+
+  async run(rgb: Uint8Array, options: RunOptions): Promise<RawDetections> {
+    if (this.#backend === undefined) throw new AgentError('bug', 'the detector was stopped');
+    return this.#backend.run(rgb, options);
+  }
+
+  async release(): Promise<void> {
+    const backend = this.#backend;
+    this.#backend = undefined;
+    await backend?.release();
+  }
+
+  async #loadSound(): Promise<Loaded> {
+    const { config, modelDir, keptDir, log } = this.#options;
+    if (keptDir === undefined) return (await load(config, modelDir, log)).loaded;
+    let damage: string;
+    try {
+      const { loaded, bytes } = await load(config, modelDir, log);
+      await keepModel(keptDir, loaded.card, bytes).catch((error) => log.warn({}, messageOf(error)));
+      return loaded;
+    } catch (error) {
+      if (
+        !(error instanceof AgentError) ||
+        error.kind !== 'corrupt' ||
+        !(await isKept(keptDir, config.model))
+      )
+        throw error;
+      damage = messageOf(error);
+    }
+    const { loaded } = await load(config, keptDir, log);
+    const { info } = loaded;
+    const kept = `${damage}; the model that ran last (SHA-256 ${info.sha256.slice(0, 12)}…) runs instead`;
+    const fallback = joined(kept, info.fallback);
+    log.error({ sha256: info.sha256 }, fallback);
+    return { ...loaded, info: { ...info, fallback } };
+  }
+}
+
+async function load(
+  config: DetectorConfig,
+  modelDir: string,
+  log: Logger,
+): Promise<{ loaded: Loaded; bytes: Buffer }> {
+  const card = await readCard(modelDir, config.model);
+  if (card.decoder !== undefined || !card.file.endsWith('.onnx')) {
+    throw new AgentError(
+      'config',
+      `detector.model ${card.name} is made for an element: it belongs to detector.element.model`,
+    );
+  }
+  checkInput(config, card);
+  const bytes = await readModel(modelDir, card);
+  const { backend, provider, fallback } = await openFirst(config, card, bytes, log);
+  return {
+    loaded: { card, backend, info: { model: card.name, sha256: card.sha256, provider, fallback } },
+    bytes,
+  };
+}
+
+async function openFirst(config: DetectorConfig, card: ModelCard, bytes: Uint8Array, log: Logger) {
+  const [widthPx, heightPx] = config.input;
+  const base = {
+    bytes,
+    model: card.name,
+    inputName: card.input.name,
+    input: { widthPx, heightPx },
+    features: card.features,
+    mayName: mayNameOf(card),
+  };
+  const runtime = await loadRuntime();
+  const refused: string[] = [];
+  for (const provider of new Set([...config.providers, 'cpu'])) {
+    try {
+      const backend = await Session.open(runtime, { ...base, provider });
+      const fallback = refused.length > 0 ? refused.join('; ').slice(0, 1000) : null;
+      if (fallback !== null) log.warn({ provider }, `detector runs on ${provider} instead: ${fallback}`);
+      return { backend, provider, fallback };
+    } catch (error) {
+      if (provider === 'cpu') throw error;
+      refused.push(`${provider}: ${messageOf(error)}`);
+    }
+  }
+  throw new AgentError('bug', 'no execution provider was tried');
+}
