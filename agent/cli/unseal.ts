@@ -6,8 +6,8 @@ import { sha256Of } from '../base/sha256.ts';
 import { argsFault } from '../contract/commands.ts';
 import { isAgeFile, type UnsealArgs, type UnsealResult } from '../contract/sealed-evidence.ts';
 import { print } from './print.ts';
-import { type Asked, askBox, assertBox } from './room/ask-box.ts';
-import { type Room, type RoomOptions, roomOf } from './room/room-file.ts';
+import { type Asked, askBox } from './room/box-session.ts';
+import { assertBox, type Room, type RoomOptions, roomOf } from './room/room-file.ts';
 import { signingKey } from './signing-key.ts';
 
 export interface UnsealOptions extends RoomOptions {

@@ -19,13 +19,14 @@ import { figure } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox } from '../lib/outbox.ts';
-import { MODEL_DIR, ROOT, scratch } from '../lib/paths.ts';
+import { MODEL_DIR, scratch } from '../lib/paths.ts';
+import { FLEET } from '../lib/fleet-holders.ts';
+import { VIGIE } from '../lib/program.ts';
 import { SEED } from '../lib/random.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 
 const HOUR_MS = 3_600_000;
-const VIGIE = join(ROOT, 'dist/agent/cli/main.js');
 
 interface Outcome {
   readonly code: number | null;
@@ -60,8 +61,10 @@ async function makeSearch(t: Test) {
   return { room, dir, signer, key, tls, nowMs, basic, search };
 }
 
-async function vigie(args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, [VIGIE, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+const vigie = (args: string[]): Promise<Outcome> => ended([VIGIE, ...args]);
+
+async function ended(args: string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { out: '', err: '' };
   child.stdout.on('data', (chunk: Buffer) => {
     said.out += chunk.toString();
@@ -354,7 +357,7 @@ async function hostileBox(t: Test, room: Room, box: string, reply: () => object)
 }
 
 void t.test('a hostile box reaches nobody’s terminal', async (t) => {
-  const { room, basic, dir, nowMs, search } = await makeSearch(t);
+  const { room, basic, dir, tls, nowMs, search } = await makeSearch(t);
   const from = eventAt(nowMs - HOUR_MS, { id: HOSTILE.slice(0, 60), box: 'mallory' });
   const event = { ...from, subject: HOSTILE.slice(0, 80) };
   let gives: object = {
@@ -381,21 +384,25 @@ void t.test('a hostile box reaches nobody’s terminal', async (t) => {
   const key = basic[3] ?? '';
   const room1 = ['--room', join(dir, 'room.yaml')];
   const case1 = ['--sign', key, '--case', '1', '--reason', 'r'];
+  mkdirSync(join(dir, 'fleet'));
+  const mqtt = { url: room.broker.programsUrl, ...tls };
+  writeFileSync(join(dir, 'fleet/fleet.yaml'), JSON.stringify({ mqtt, sign: key }));
+  const suspend = [FLEET, 'suspend', `${SITE}/mallory`, '--dir', join(dir, 'fleet'), '--reason', 'r'];
   const commands = [
-    ['search', ...basic, ...to],
-    ['unseal', ...room1, ...case1, ...to, '--event', 'e-1', '--out', join(dir, 'e-1.age')],
-    ['remote', 'suspend', ...room1, '--sign', key, '--reason', 'r', ...to],
+    [VIGIE, 'search', ...basic, ...to],
+    [VIGIE, 'unseal', ...room1, ...case1, ...to, '--event', 'e-1', '--out', join(dir, 'e-1.age')],
+    suspend,
   ];
   for (const args of commands) {
-    const { code, out, err } = await vigie(args);
-    t.equal(code, 1, `${args[0]}: ${err}`);
+    const { code, out, err } = await ended(args);
+    t.equal(code, 1, `${args[1]}: ${err}`);
     t.match(err, /refused by mallory: not-permitted: \\x1b\[2J/);
     t.strictSame(forbiddenIn(out + err), []);
-    t.notMatch(err, /^vigie: all is well/m);
+    t.notMatch(err, /^(?:vigie|fleet): all is well/m);
   }
   gives = { result: { mode: HOSTILE } };
-  const strange = await vigie(commands[2] ?? []);
-  t.match(strange, { code: 2, err: /another form/ });
+  const strange = await ended(suspend);
+  t.match(strange, { code: 1, err: /another form/ });
   t.strictSame(forbiddenIn(strange.err), []);
 });
 

@@ -34,7 +34,8 @@ import {
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
-import { type Program, start, vigie as vigieProgram } from '../lib/program.ts';
+import { FLEET } from '../lib/fleet-holders.ts';
+import { type Program, start } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 
 const SLOW_MS = 60_000;
@@ -307,18 +308,20 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
   const pair = await pairOf(room, 'room');
   const where = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
   const [sign, prefect, mayor] = [
     keyFile(dir, 'desk', desk),
     keyFile(dir, 'prefect', PREFECT),
     keyFile(dir, 'mayor', MAYOR),
   ];
+  const fleetDir = join(dir, 'fleet');
+  mkdirSync(fleetDir);
+  writeFileSync(join(fleetDir, 'fleet.yaml'), JSON.stringify({ mqtt: where, sign }));
   const remote = async (op: string, ...args: string[]): Promise<Program> => {
-    const common = ['--room', join(dir, 'room.yaml'), '--sign', sign, '--box', BOX];
+    const common = [`${SITE}/${BOX}`, '--dir', fleetDir];
     const why = ['reset-time', 'open-hotspot', 'unlock-pairing'].includes(op)
       ? []
       : ['--reason', 'court order'];
-    const program = vigieProgram(t, 'remote', op, ...common, ...why, ...args);
+    const program = start(t, process.execPath, [FLEET, op, ...common, ...why, ...args]);
     await program.ended;
     return program;
   };
@@ -331,10 +334,17 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   t.match(await resume(suspension, prefect), { code: 2, err: /two different keys/ });
   t.match(await resume('0'.repeat(16), prefect, mayor), {
     code: 1,
-    err: /^vigie: refused by .*: replayed: /,
+    err: /^fleet: refused by .*: replayed: /,
   });
-  t.match(await remote('suspend', '--box', 'No'), { code: 2, err: /^vigie: --box: "No" is no name/ });
-  t.match(await remote('suspend', '--reason', ''), { code: 2, err: /^vigie: --reason: 1 to 500/ });
+  const unnamed = start(t, process.execPath, [FLEET, 'suspend', 'No', '--dir', fleetDir, '--reason', 'r']);
+  await unnamed.ended;
+  t.match(unnamed, { code: 2, err: /^fleet: "No" is no name of a box/ });
+  t.match(await remote('suspend', '--reason', ''), { code: 2, err: /^fleet: --reason: 1 to 500/ });
+  t.match(
+    await remote('suspend', '--sign', prefect),
+    { code: 1, err: /^fleet: refused by .*: unknown-key: / },
+    'by another key than the fleet’s',
+  );
   t.equal(modes.at(-1)?.mode, 'suspended');
   t.match(await resume(suspension, prefect, mayor), { code: 0, out: /: active since / });
 

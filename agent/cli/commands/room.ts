@@ -1,15 +1,9 @@
 /** Commands for the room, and for whoever watches over it. */
 import type { Command } from 'commander';
-import type {
-  RemoteOpenHotspotOptions,
-  RemoteOptions,
-  RemoteResumeOptions,
-  RemoteSuspendOptions,
-} from '../remote.ts';
 import type { SearchOptions } from '../search/search.ts';
 import type { UnsealOptions } from '../unseal.ts';
 import type { WitnessOptions } from '../witness.ts';
-import { command, positiveNumber, signed, wholeNumber } from './options.ts';
+import { command, positiveNumber, signed } from './options.ts';
 import { caOption, certKeyOption, certOption, DESK_KEY, roomOption, siteOption } from './room-options.ts';
 import { addTracks } from './tracks.ts';
 
@@ -17,7 +11,6 @@ export function addRoomCommands(program: Command): void {
   addSearch(program);
   addTracks(program);
   addUnseal(program);
-  addRemote(program);
   addWitness(program);
 }
 
@@ -91,90 +84,6 @@ function addUnseal(program: Command): void {
       const { unseal } = await import('../unseal.ts');
       await unseal(options);
     });
-}
-
-function addRemote(program: Command): void {
-  const remote = command(
-    program,
-    'remote',
-    'from the room, by a signed command: suspend a box, let it go on, say that its clock is right, let a technician in',
-    [
-      [
-        'vigie remote suspend --room room.yaml --sign desk.pem --box canebiere-017 --reason "order 2026/1234"',
-        'now',
-      ],
-    ],
-  );
-  const asked = (made: Command): Command =>
-    made
-      .addOption(roomOption().makeOptionMandatory())
-      .requiredOption('--sign <file>', DESK_KEY)
-      .requiredOption('--box <box>', 'the box')
-      .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), 30)
-      .addOption(siteOption())
-      .addOption(caOption())
-      .addOption(certOption())
-      .addOption(certKeyOption());
-  const common = (made: Command): Command =>
-    asked(made.requiredOption('--reason <text>', 'why; published and kept in the journal'));
-  common(
-    command(remote, 'suspend', 'stop looking; answered when the vision process has gone', [
-      [
-        'vigie remote suspend --room room.yaml --sign desk.pem --box canebiere-017 --reason "order 2026/1234"',
-        'now',
-      ],
-    ]),
-  ).action(async (options: RemoteSuspendOptions) => {
-    const { remoteSuspend } = await import('../remote.ts');
-    await remoteSuspend(options);
-  });
-  common(
-    command(remote, 'resume', 'go on; signed by two keys of the authorisation, for one suspension', [
-      [
-        'vigie remote resume --room room.yaml --sign desk.pem --key prefect.key --key mayor.key --box canebiere-017 --suspension 6fd1b2 --reason "order lifted"',
-        'the suspension’s id stands in the answer to suspend, and in the topic mode',
-      ],
-    ]),
-  )
-    .requiredOption('--key <file...>', 'private keys of two of the authorisation’s resumeKeys, PEM')
-    .requiredOption('--suspension <id>', 'which suspension ends')
-    .action(async (options: RemoteResumeOptions) => {
-      const { remoteResume } = await import('../remote.ts');
-      await remoteResume(options);
-    });
-  asked(
-    command(remote, 'reset-time', 'the box’s clock is right now, whatever it has said before', [
-      [
-        'vigie remote reset-time --room room.yaml --sign desk.pem --box canebiere-017',
-        'where it says that its order has ended, after its clock had been ahead',
-      ],
-    ]),
-  ).action(async (options: RemoteOptions) => {
-    const { remoteResetTime } = await import('../remote.ts');
-    await remoteResetTime(options);
-  });
-  asked(
-    command(remote, 'open-hotspot', 'open the box’s own Wi-Fi for a technician, although its order holds', [
-      [
-        'vigie remote open-hotspot --room room.yaml --sign desk.pem --box canebiere-017 --minutes 30',
-        'by a key that may open-hotspot; `journalctl -u vigie-hotspot` on the box says whether it is open',
-      ],
-    ]).option('--minutes <n>', 'for how long, 1 to 60', wholeNumber(60), 15),
-  ).action(async (options: RemoteOpenHotspotOptions) => {
-    const { remoteOpenHotspot } = await import('../remote.ts');
-    await remoteOpenHotspot(options);
-  });
-  asked(
-    command(remote, 'unlock-pairing', 'let phones try again that are locked for wrong codes of the label', [
-      [
-        'vigie remote unlock-pairing --room room.yaml --sign desk.pem --box canebiere-017',
-        'by a key that may unlock-pairing; a new label does the same',
-      ],
-    ]),
-  ).action(async (options: RemoteOptions) => {
-    const { remoteUnlockPairing } = await import('../remote.ts');
-    await remoteUnlockPairing(options);
-  });
 }
 
 function addWitness(program: Command): void {

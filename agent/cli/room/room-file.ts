@@ -27,6 +27,11 @@ export interface Room {
 /** Of a site, a box, a zone or a line. */
 export const NAME = /^[a-z0-9-]{1,32}$/;
 
+/** Throws AgentError `config` for what is no name of a box. */
+export function assertBox(box: string): void {
+  if (!NAME.test(box)) throw wrong('--box', `"${box}" is no name; 1 to 32 of a-z, 0-9 and - are`);
+}
+
 /** Other keys of the file belong to other programs of the room. */
 const RoomFile = Type.Object({
   site: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),

@@ -5,11 +5,11 @@
  * was refused are kept: the box has counted them. LIMITS: `tracksMax` and `bytesMax`, both exceeded by one page at most;
  * no page is asked for, and no pause kept, after `withinMs`; EMPTY_PAGES_MAX pages in a row without a track.
  */
-import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
 import { sha256Of } from '../../base/sha256.ts';
-import { type FoundTrack, type TrackArgs, TrackResult, TrackStillResult } from '../../contract/track-log.ts';
-import { BoxSession, type BoxSessionOptions } from './box-session.ts';
+import type { CommandResult } from '../../contract/commands.ts';
+import type { FoundTrack, TrackArgs, TrackResult, TrackStillResult } from '../../contract/track-log.ts';
+import { type BoxSession, type BoxSessionOptions, inSession } from '../room/box-session.ts';
 
 const EMPTY_PAGES_MAX = 10;
 
@@ -32,8 +32,6 @@ export interface FetchedTracks {
   readonly stopped: string | undefined;
 }
 
-const pageCheck = TypeCompiler.Compile(TrackResult);
-const stillCheck = TypeCompiler.Compile(TrackStillResult);
 
 /** Throws AgentError, one line, where no page came. */
 export function fetchTracks(options: TrackFetchOptions): Promise<FetchedTracks> {
@@ -46,25 +44,12 @@ export function fetchStill(
 ): Promise<TrackStillResult> {
   return inSession(options, async (session) => {
     const result = await session.ask('tracks', options.args);
-    if (!stillCheck.Check(result)) throw otherForm(options.box, stillCheck.Errors(result).First());
+    if (!('jpeg' in result)) throw otherForm(options.box);
     const jpeg = Buffer.from(result.jpeg, 'base64');
     const isJpeg = jpeg[0] === 0xff && jpeg[1] === 0xd8;
     if (isJpeg && sha256Of(jpeg) === result.sha256) return result;
     throw new AgentError('corrupt', `what ${options.box} sent is not the JPEG that it names`);
   });
-}
-
-async function inSession<T>(
-  options: BoxSessionOptions,
-  use: (session: BoxSession) => Promise<T>,
-): Promise<T> {
-  const session = new BoxSession(options);
-  try {
-    await session.open();
-    return await use(session);
-  } finally {
-    await session.close();
-  }
 }
 
 async function pages(session: BoxSession, options: TrackFetchOptions): Promise<FetchedTracks> {
@@ -108,18 +93,15 @@ async function pages(session: BoxSession, options: TrackFetchOptions): Promise<F
   };
 }
 
-function pageOf(box: string, result: unknown): TrackResult {
-  if (pageCheck.Check(result)) return result;
-  throw otherForm(box, pageCheck.Errors(result).First());
+function pageOf(box: string, result: CommandResult<'tracks'>): TrackResult {
+  if ('tracks' in result) return result;
+  throw otherForm(box);
 }
 
-function otherForm(
-  box: string,
-  error: { readonly path: string; readonly message: string } | undefined,
-): AgentError {
-  const where = error === undefined ? '' : `, ${error.path || '/'}: ${error.message}`;
+/** A still where tracks were asked for, or the other way round. */
+function otherForm(box: string): AgentError {
   return new AgentError(
     'corrupt',
-    `the answer of ${box} has another form${where}; is it of another version?`,
+    `the answer of ${box} has another form, it answers another question; is it of another version?`,
   );
 }

@@ -6,7 +6,7 @@ import { argsFault } from '../../contract/commands.ts';
 import { LABELS, UNKNOWN } from '../../contract/label.ts';
 import { COLOURS, COUNT_STEP_MS, type TrackArgs, TrackQuestion } from '../../contract/track-log.ts';
 import { wrong } from '../bad-option.ts';
-import { assertBox } from '../room/ask-box.ts';
+import { assertBox } from '../room/room-file.ts';
 import { type PlaceOptions, placeOf } from './place.ts';
 
 export interface QuestionOptions extends PlaceOptions {

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { askCommands } from './ask/commands.ts';
+import { restraintCommands } from './ask/restraint.ts';
 import { certCommands } from './cert/commands.ts';
 import { configCommands } from './config/commands.ts';
 import { releaseCommands } from './release/commands.ts';
@@ -23,6 +24,7 @@ rolloutCommands(program);
 configCommands(program);
 certCommands(program);
 askCommands(program);
+restraintCommands(program);
 simulateCommands(program);
 
 // `fleet status | head`: nobody reads on, so there is nothing left to say.

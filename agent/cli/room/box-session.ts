@@ -12,10 +12,10 @@ import { AgentError } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
 import { COMMAND_BYTES_MAX, type CommandOp, CommandReply } from '../../contract/command.ts';
-import type { CommandArgs } from '../../contract/commands.ts';
+import { COMMANDS, type CommandArgs, type CommandResult, isResultOf } from '../../contract/commands.ts';
 import { RoomLink } from '../../mqtt/room-link.ts';
-import type { Room } from '../room/room-file.ts';
-import { signedCommand } from '../room/signed-command.ts';
+import type { Room } from './room-file.ts';
+import { signedCommand } from './signed-command.ts';
 
 const WAITS_MAX = 20;
 /** A budget that is used up for the day is a refusal, and no pause. */
@@ -81,13 +81,19 @@ export class BoxSession {
 
   /**
    * Returns the result. Throws AgentError, one line: `denied` where the box refuses, `unavailable` where it does not
-   * answer, `corrupt` where what it answers is no reply.
+   * answer, `corrupt` where what it answers is no result of this command.
    */
-  async ask<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<unknown> {
+  async ask<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<CommandResult<K>> {
     const { box, signal } = this.#options;
     for (let waits = 0, overtaken = 0; ; ) {
       const { result, refused } = await this.#once(op, args);
-      if (refused === undefined) return result;
+      if (refused === undefined) {
+        if (isResultOf(op, result)) return result;
+        const error = Value.Errors(COMMANDS[op].result, result).First();
+        const where = `${error?.path || '/'}: ${error?.message ?? ''}`;
+        const form = `the answer of ${box} has another form, ${where}; is it of another version?`;
+        throw new AgentError('corrupt', form);
+      }
       const { code, message, retryAfterS = 1 } = refused;
       const isShort = retryAfterS <= WAIT_S_MAX && performance.now() + retryAfterS * 1000 <= this.#untilMs;
       const mayWait = code === 'rate-limited' && isShort && waits < WAITS_MAX;
@@ -112,7 +118,7 @@ export class BoxSession {
     const said = { site: room.site, box, counter: this.#counter, op, args };
     const envelope = signedCommand(said, key, nowMs);
     if (envelope.length > COMMAND_BYTES_MAX) {
-      const right = 'draw fewer corners, or write them with fewer decimals';
+      const right = 'say less: fewer corners, or fewer decimals';
       throw new AgentError(
         'config',
         `the command has ${envelope.length} bytes, a box reads ${COMMAND_BYTES_MAX}; ${right}`,
@@ -153,5 +159,44 @@ export class BoxSession {
   #end(fault: Error): void {
     this.#fault ??= fault;
     this.#waiting?.end(fault);
+  }
+}
+
+/** Opens a session for `use`, and closes it whatever comes. */
+export async function inSession<T>(
+  options: BoxSessionOptions,
+  use: (session: BoxSession) => Promise<T>,
+): Promise<T> {
+  const session = new BoxSession(options);
+  try {
+    await session.open();
+    return await use(session);
+  } finally {
+    await session.close();
+  }
+}
+
+export interface Asked<K extends CommandOp> {
+  readonly op: K;
+  readonly args: CommandArgs<K>;
+  readonly box: string;
+  /** Signs the command; its public half is among the box's `commands.keys`. */
+  readonly key: KeyObject;
+  readonly timeoutS: number;
+}
+
+/** The result of one command, over a connection of its own; SIGINT and SIGTERM end it. Throws AgentError as `ask`. */
+export async function askBox<K extends CommandOp>(
+  room: Room,
+  { op, args, box, key, timeoutS }: Asked<K>,
+): Promise<CommandResult<K>> {
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    const options = { room, key, box, timeoutS, signal: stop.signal };
+    return await inSession(options, (session) => session.ask(op, args));
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
 }

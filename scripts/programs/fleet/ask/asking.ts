@@ -1,0 +1,83 @@
+/** A signed command of the fleet to one box, by the name that was typed; it is put on record and the box journals it. */
+import type { Command } from 'commander';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
+import { askBox } from '../../../../agent/cli/room/box-session.ts';
+import { NAME, type Room } from '../../../../agent/cli/room/room-file.ts';
+import { signingKey as namedKey } from '../../../../agent/cli/signing-key.ts';
+import type { CommandOp } from '../../../../agent/contract/command.ts';
+import type { CommandArgs, CommandResult } from '../../../../agent/contract/commands.ts';
+import { FLEET_DIR, readFleet, signingKey } from '../fleet-file.ts';
+import { FleetStore } from '../store.ts';
+
+const TIMEOUT_S = 60;
+
+export interface AskOptions {
+  readonly dir: string;
+  readonly timeout: number;
+  /** Key that signs, where it is not the fleet's own. */
+  readonly sign?: string;
+}
+
+/** The box that was named, and how it is reached. */
+export interface AskedBox {
+  readonly room: Room;
+  readonly box: string;
+}
+
+export function asking(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(`${description} (by a signed command that the box journals)`)
+    .argument('<box>', 'the box, or site/box where two sites have one of that name')
+    .allowExcessArguments(false)
+    .option('--dir <dir>', 'folder of the fleet', FLEET_DIR)
+    .option('--sign <file>', 'ed25519 private key, PEM, that signs instead of the one of fleet.yaml')
+    .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), TIMEOUT_S);
+}
+
+/** Throws AgentError `config` for what is no name, or a name that is not enough. */
+export function namedBox(name: string, dir: string): AskedBox {
+  const { timeZone, mqtt } = readFleet(dir);
+  const { site, box } = placeOf(name, dir);
+  return { room: { site, timeZone, mqtt }, box };
+}
+
+/** The result. Throws AgentError, one line. */
+export async function ask<K extends CommandOp>(
+  { room, box }: AskedBox,
+  { dir, timeout: timeoutS, sign }: AskOptions,
+  op: K,
+  args: CommandArgs<K>,
+): Promise<CommandResult<K>> {
+  const key = sign === undefined ? signingKey(readFleet(dir)) : namedKey(sign);
+  const store = new FleetStore(dir);
+  try {
+    store.record(`${op} asked of ${room.site}/${box}`, Date.now());
+  } finally {
+    store.close();
+  }
+  return askBox(room, { op, args, box, key, timeoutS });
+}
+
+function placeOf(name: string, dir: string): { readonly site: string; readonly box: string } {
+  const parts = name.split('/');
+  const [site = '', own = ''] = parts;
+  if (parts.length > 2 || !parts.every((part) => NAME.test(part)))
+    throw new AgentError(
+      'config',
+      `"${name.slice(0, 80)}" is no name of a box; canebiere-017 and marseille-1/canebiere-017 are`,
+    );
+  if (parts.length === 2) return { site, box: own };
+  const store = new FleetStore(dir, true);
+  try {
+    const sites = store.named(name).map((row) => row.site);
+    const [only] = sites;
+    if (only !== undefined && sites.length === 1) return { site: only, box: name };
+    const why =
+      sites.length === 0 ? 'the fleet knows no box of that name' : `there is one at ${sites.join(' and ')}`;
+    throw new AgentError('config', `${name}: ${why}; name its site too: site/${name}`);
+  } finally {
+    store.close();
+  }
+}

@@ -1,0 +1,87 @@
+/** `fleet suspend`, `resume`, `reset-time`, `open-hotspot`: whether one box looks, by what time it judges, and a technician's way to it. */
+import { Value } from '@sinclair/typebox/value';
+import type { Command } from 'commander';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { print, printNote } from '../../../../agent/cli/print.ts';
+import { resumeKeys } from '../../../../agent/cli/signing-key.ts';
+import type { CommandArgs, CommandResult } from '../../../../agent/contract/commands.ts';
+import { SuspendArgs } from '../../../../agent/contract/mode.ts';
+import { signResume } from '../../../../agent/restraint/resume.ts';
+import { type AskOptions, ask, asking, namedBox } from './asking.ts';
+
+interface SuspendOptions extends AskOptions {
+  readonly reason: string;
+}
+
+interface ResumeOptions extends SuspendOptions {
+  readonly key: readonly string[];
+  readonly suspension: string;
+}
+
+/** What holders of keys have signed is for now. */
+const VALID_MS = 3_600_000;
+
+export function restraintCommands(program: Command): void {
+  asking(program, 'suspend', 'stops looking; answered when the vision process has gone')
+    .requiredOption('--reason <text>', 'why; published and kept in the journal')
+    .action(async (name: string, options: SuspendOptions) => {
+      const { reason } = checked(options);
+      const asked = namedBox(name, options.dir);
+      tell(asked.box, await ask(asked, options, 'suspend', { reason }));
+    });
+  asking(program, 'resume', 'looks again; signed by two keys of the authorisation, for one suspension')
+    .requiredOption('--reason <text>', 'why; published and kept in the journal')
+    .requiredOption('--key <file...>', 'private keys of two of the authorisation’s resumeKeys, PEM')
+    .requiredOption('--suspension <id>', 'which suspension ends: its id stands in the answer to suspend')
+    .action(resume);
+  asking(program, 'reset-time', 'the box’s clock is right now, whatever it has said before').action(
+    async (name: string, options: AskOptions) => {
+      const asked = namedBox(name, options.dir);
+      const result = await ask(asked, options, 'reset-time', {});
+      print(`${asked.box}: what is valid is judged from ${result.after} on, no longer from ${result.before}`);
+    },
+  );
+  asking(
+    program,
+    'open-hotspot',
+    'opens the box’s own Wi-Fi for a technician, although its order holds; `journalctl -u vigie-hotspot` there says whether it is open',
+  )
+    .option('--minutes <n>', 'for how long, 1 to 60', wholeNumber(60), 15)
+    .action(async (name: string, options: AskOptions & { readonly minutes: number }) => {
+      const asked = namedBox(name, options.dir);
+      const result = await ask(asked, options, 'open-hotspot', { minutes: options.minutes });
+      print(`${asked.box}: its root was given the command to open the hotspot for ${result.minutes} min`);
+    });
+}
+
+/** Throws AgentError, one line. */
+async function resume(name: string, options: ResumeOptions): Promise<void> {
+  const { suspension } = options;
+  const { reason } = checked(options);
+  const keys = resumeKeys(options.key);
+  const asked = namedBox(name, options.dir);
+  const [notBefore = '', notAfter = ''] = [Date.now() - VALID_MS, Date.now() + VALID_MS].map((ms) =>
+    new Date(ms).toISOString(),
+  );
+  const { site } = asked.room;
+  const said = { site, box: asked.box, suspension, reason, notBefore, notAfter };
+  const envelope = JSON.parse(signResume(said, keys)) as CommandArgs<'resume'>['envelope'];
+  tell(asked.box, await ask(asked, options, 'resume', { envelope }));
+}
+
+function checked({ reason }: SuspendOptions): { reason: string } {
+  const args = { reason };
+  if (Value.Check(SuspendArgs, args)) return args;
+  throw new AgentError('config', '--reason: 1 to 500 characters are needed');
+}
+
+function tell(box: string, result: CommandResult<'suspend' | 'resume'>): void {
+  const { mode, since, framesRead, suspension, recorded = true } = result;
+  const id = suspension === null ? '' : `, suspension ${suspension}`;
+  print(`${box}: ${mode} since ${since}, ${framesRead} frames read${id}`);
+  if (!recorded)
+    printNote(
+      `fleet: root’s record on ${box} does not have it: until it does, the agent’s own user could undo it`,
+    );
+}
