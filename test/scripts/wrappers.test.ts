@@ -194,75 +194,102 @@ function noInstallation(t: Test): { PATH: string; tried: () => string } {
   };
 }
 
-void t.test('help and what nobody knows are answered before anything is set up', async (t) => {
-  t.ok(WRAPPERS.includes('bench') && WRAPPERS.includes('setup'), WRAPPERS.join(', '));
-  const { PATH, tried } = noInstallation(t);
-  const call = (name: string, ...args: string[]) => {
-    const beganMs = performance.now();
-    const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
-      encoding: 'utf8',
-      timeout: 20_000,
-      env: { PATH },
-    });
-    return { status, stdout, stderr, tookMs: performance.now() - beganMs };
-  };
-  for (const name of WRAPPERS) {
-    for (const option of ['--help', '-h']) {
-      const help = call(name, option);
-      t.match(help, { status: 0, stdout: /^Usage: (?:\.\/)?scripts\//, stderr: '' }, `${name} ${option}`);
-      t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
+/** A checkout whose set-up says what it was asked for, and that it is done. */
+function checkout(t: Test, setUp: string): string {
+  const dir = scratch(t);
+  cpSync(scripts, join(dir, 'scripts'), { recursive: true });
+  for (const name of ['dist', 'package.json']) symlinkSync(join(ROOT, name), join(dir, name));
+  writeFileSync(join(dir, 'scripts/setup'), setUp);
+  return dir;
+}
+
+void t.test(
+  'programs of the shell answer help and what nobody knows before anything is set up',
+  async (t) => {
+    const { PATH, tried } = noInstallation(t);
+    const call = (name: string, ...args: string[]) => {
+      const beganMs = performance.now();
+      const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
+        encoding: 'utf8',
+        timeout: 20_000,
+        env: { PATH },
+      });
+      return { status, stdout, stderr, tookMs: performance.now() - beganMs };
+    };
+    for (const name of ['demo', 'media-tree', 'package', 'setup', 'test']) {
+      for (const option of ['--help', '-h']) {
+        const help = call(name, option);
+        t.match(help, { status: 0, stdout: /^Usage: (?:\.\/)?scripts\//, stderr: '' }, `${name} ${option}`);
+        t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
+      }
+      const stray = call(name, '--no-such-thing');
+      const said = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
+      t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
+      t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
     }
+    const cases: [string, string[], RegExp][] = [
+      ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
+      ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
+      [
+        'test',
+        ['--quick', '--full'],
+        /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/,
+      ],
+      [
+        'setup',
+        ['--for', 'fun'],
+        /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
+      ],
+      ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
+      ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
+      ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
+      ['model', [], /^model: name one of build, import \(see --help\)\n$/],
+      ['model', ['colours'], /^model: unknown argument 'colours' \(see --help\)\n$/],
+    ];
+    for (const [name, args, said] of cases) {
+      t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
+    }
+    t.match(call('model', '--help'), { status: 0, stdout: /^Usage: scripts\/model/, stderr: '' });
+    t.equal(tried(), '');
+    call('soak', '--hours', '0.5', '--json');
+    t.match(tried(), /dpkg-query|apt-get/, 'the others go to the set-up (control)');
+  },
+);
+
+void t.test('all others set the checkout up and hand on what was typed', async (t) => {
+  const dir = checkout(t, `#!/bin/sh\necho "set up $*" >&2\n`);
+  const call = (name: string, ...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(join(dir, 'scripts', name), args, { encoding: 'utf8' });
+    return { status, stdout, stderr: stderr.replace(/^set up --for [a-z]+\n/, 'SET UP ') };
+  };
+  for (const name of ['bench', 'evaluate', 'flash', 'fleet', 'room', 'soak']) {
+    t.match(call(name, '--help'), { status: 0, stdout: new RegExp(`^Usage: scripts/${name}`) }, name);
     const stray = call(name, '--no-such-thing');
-    const said = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
+    const said = `SET UP ${name}: unknown option '--no-such-thing'\n`;
     t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
-    t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
   }
   const cases: [string, string[], RegExp][] = [
-    ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
-    ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
-    ['test', ['--quick', '--full'], /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/],
-    [
-      'setup',
-      ['--for', 'fun'],
-      /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
-    ],
-    ['bench', ['--passes', '2', 'more'], /^bench: unknown argument 'more' \(see --help\)\n$/],
-    ['bench', ['--passes'], /^bench: --passes needs a value \(see --help\)\n$/],
-    ['soak', ['--hours=1', '--colour'], /^soak: unknown argument '--colour' \(see --help\)\n$/],
-    [
-      'evaluate',
-      [],
-      /^evaluate: name one of detector, tracks, events, conditions, sight, gating, bytes, redaction \(see --help\)\n$/,
-    ],
-    [
-      'fleet',
-      ['release'],
-      /^fleet: name one of keygen, make, sign, publish, refresh, list, withdraw, renew \(see --help\)\n$/,
-    ],
-    ['fleet', ['release', 'sign', 'a', 'b'], /^fleet: unknown argument 'b' \(see --help\)\n$/],
-    ['fleet', ['release', 'sign', 'a', '--key'], /^fleet: --key needs a value \(see --help\)\n$/],
-    ['evaluate', ['colours'], /^evaluate: unknown argument 'colours' \(see --help\)\n$/],
-    ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
-    ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
-    ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
-    ['model', ['build', '--activation', 'u7'], /^model: --activation takes u8 or s8, not 'u7'/],
+    ['bench', ['--passes', '2', 'more'], /^SET UP bench: (?:too many arguments|unknown command)[^\n]*\n$/],
+    ['bench', ['--passes'], /^SET UP bench: option '--passes <n>' argument missing\n$/],
+    ['soak', ['--hours=1', '--colour'], /^SET UP soak: unknown option '--colour'\n$/],
+    ['evaluate', [], /Commands:\n {2}detector /],
+    ['evaluate', ['colours'], /^SET UP evaluate: unknown command 'colours'\n$/],
+    ['fleet', ['release'], /Commands:\n {2}keygen /],
+    ['fleet', ['release', 'sign', 'a', 'b'], /^SET UP fleet: too many arguments[^\n]*\n$/],
+    ['fleet', ['release', 'sign', 'a', '--key'], /^SET UP fleet: option '--key <file>' argument missing\n$/],
   ];
   for (const [name, args, said] of cases) {
     t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
   }
-  t.equal(tried(), '');
-  t.match(
-    call('evaluate', 'bytes', '--help').stdout,
-    /Usage: scripts\/evaluate bytes/,
-    'each command has its help',
-  );
-  t.match(
-    call('fleet', 'release', 'make', '--help').stdout,
-    /^Usage: scripts\/fleet release make \[options\]\n/,
-    'commands of commands too',
-  );
-  call('soak', '--hours', '0.5', '--json');
-  t.match(tried(), /dpkg-query|apt-get/, 'what is known goes on to the set-up (control)');
+  const commands: [string, string[]][] = [
+    ['evaluate', ['bytes']],
+    ['fleet', ['release', 'make']],
+    ['room', ['enrol', 'serve']],
+  ];
+  for (const [name, path] of commands) {
+    const { stdout } = call(name, ...path, '--help');
+    t.match(stdout, new RegExp(`^Usage: scripts/${name} ${path.join(' ')} `), 'each command has its help');
+  }
 });
 
 void t.test('who ends a program while it sets up ends the set-up too', async (t) => {
@@ -276,27 +303,17 @@ void t.test('who ends a program while it sets up ends the set-up too', async (t)
   await Promise.all(names.map((name) => endedInSetUp(t, name)));
 });
 
-/** Of programs that do nothing without a command. */
-const COMMANDS: Readonly<Record<string, string[]>> = {
-  evaluate: ['bytes'],
-  flash: ['label'],
-  fleet: ['release', 'list'],
-};
-
 /** Ends `name` by TERM in a checkout whose set-up is one long step, of a command that ignores TERM. */
 async function endedInSetUp(t: Test, name: string): Promise<void> {
-  const dir = scratch(t);
-  cpSync(scripts, join(dir, 'scripts'), { recursive: true });
-  writeFileSync(join(dir, 'package.json'), '{"version":"0.0.0"}');
-  const pidFile = join(dir, 'pid');
-  writeFileSync(
-    join(dir, 'scripts/setup'),
+  const pidFile = join(scratch(t), 'pid');
+  const dir = checkout(
+    t,
     `#!/bin/bash
-set -euo pipefail; STEP_LOG=${dir}/log; : >"$STEP_LOG"; source ${dir}/scripts/lib/steps.sh
+set -euo pipefail; STEP_LOG=${pidFile}.log; : >"$STEP_LOG"; source ${scripts}/lib/steps.sh
 step long none bash -c 'trap "" TERM; echo $$ >${pidFile}.new; mv ${pidFile}.new ${pidFile}; while :; do sleep 1; done'
 `,
   );
-  const program = start(t, join(dir, 'scripts', name), COMMANDS[name] ?? []);
+  const program = start(t, join(dir, 'scripts', name), []);
   const wait = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
   while (!existsSync(pidFile)) {
     if (program.code !== undefined) throw new Error(`${name} ended: ${program.err}`);

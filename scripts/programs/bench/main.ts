@@ -1,9 +1,10 @@
 /** `scripts/bench`: what the agent costs above the bare work, in one run. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
+import { typedProgram } from '../../lib/typed-program.ts';
 import { type BareInferenceOptions, bareInference } from './bare-inference.ts';
 import { benchmark } from './benchmark.ts';
 import type { Input } from './gstreamer.ts';
@@ -61,7 +62,7 @@ async function run({ clip, passes, rounds, model, input, peer, live, json }: Arg
 }
 
 const STREET_CLIP = join(packageRoot(), '.cache', 'vtest.avi');
-const program = new Command('scripts/bench')
+const program = typedProgram('bench')
   .usage('[options]')
   .description('Measures the agent against the floor: bare GStreamer and bare inference on the same frames.')
   .addOption(

@@ -1,5 +1,5 @@
 /**
- * Writes the pages of docs/ref and the usages of programs that are made from the sources; with `--check` it writes
+ * Writes the pages of docs/ref that are made from the sources; with `--check` it writes
  * nothing and exits with 1 when a page is not what it would write.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,6 @@ import { makeProgram as makeRootProgram } from '../root/program.ts';
 import { describeAsyncApi } from './asyncapi.ts';
 import { describeOpenApi } from './openapi.ts';
 import { describeSchema } from './schema.ts';
-import { PROGRAMS, usageOf } from './usage.ts';
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
   version: string;
@@ -25,7 +24,6 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/ref/events.schema.json': describeSchema,
   'docs/ref/asyncapi.yaml': () => describeAsyncApi(version),
   'docs/ref/openapi.yaml': () => describeOpenApi(version),
-  ...Object.fromEntries(PROGRAMS.map((name) => [`scripts/programs/${name}/usage.txt`, () => usageOf(name)])),
 };
 
 const checking = process.argv.includes('--check');

@@ -1,8 +1,9 @@
 /** `scripts/evaluate`: how good the box is, measured on ground truth; one subcommand for each part. */
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
+import { typedProgram } from '../../lib/typed-program.ts';
 import { bytesTable, measureBytes } from './bytes.ts';
 import { CONDITIONS_HEAD, conditionRow, evaluateConditions } from './conditions.ts';
 import { pictureFolder } from './contact-sheet.ts';
@@ -169,11 +170,9 @@ function conditionOf(name: string): string {
   throw new InvalidArgumentError(`One of ${names.join(', ')} is expected.`);
 }
 
-const program = new Command('scripts/evaluate')
-  .description(
-    'Measures the parts of the box on ground truth. VIGIE_DATA names the folder with clips/, gt/ and labels/.',
-  )
-  .helpCommand(false);
+const program = typedProgram('evaluate').description(
+  'Measures the parts of the box on ground truth. VIGIE_DATA names the folder with clips/, gt/ and labels/.',
+);
 program
   .command('detector')
   .description('average precision and recall of people on PETS09-S2L1 and TUD-Stadtmitte, every 5th frame')

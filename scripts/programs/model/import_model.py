@@ -1,8 +1,7 @@
-"""Makes a detector of our contract of an exported one. Called by scripts/model import, whose usage is usage.txt.
+"""Makes a detector of our contract of an exported one. Called by scripts/model import.
 
 INVARIANT: files appear under their final names only when all of them are there and the gate has passed, cards last.
 """
-import argparse
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ import labels as our_labels
 import numpy as np
 import quantise
 import stills
+from arguments import Arguments, refuse
 from assemble import Preparation, assemble
 from export import parse_names, read
 from progress import Progress, say
@@ -31,6 +31,21 @@ NAME = re.compile(r"[a-z0-9-]{1,40}")  # a card's name has 64 characters, and -1
 STILLS_MIN, STILLS_MAX = 8, 400
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 # In a transformer the attention's own products, its softmax and its normalisation do not stand 8 bits; its layers do.
+OPTIONS = (
+    ("--kind", "KIND", ", ".join(heads.KINDS)),
+    ("--name", "NAME", "of the model: small letters, digits and hyphens (default: from the file's name)"),
+    ("--classes", "NAMES", "a file with one class name a line in the export's order, or coco80 or coco91 (default: what the "
+                           "export says of itself)"),
+    ("--input", "SIZE", "WIDTHxHEIGHT, multiples of 32: the size of an export that leaves it open (default: the export's, "
+                        "else 416x256)"),
+    ("--outputs", "NAMES", "which of the export's outputs to take, joined by commas (default: all)"),
+    ("--colour", "ORDER", "RGB or BGR, where the export is unlike its kind"),
+    ("--mean", "LEVELS", "three numbers of 0 to 255, likewise"),
+    ("--std", "LEVELS", "three numbers, likewise"),
+    ("--licence", "TEXT", "of the weights, for the card"),
+    ("--source", "TEXT", "where the weights come from, for the card"),
+    ("--summary", "TEXT", "what the model is, for the card"),
+)
 ONLY = {"detr": ["Conv", "Gemm", "MatMul"]}
 LOUD = "NOT ACCEPTED BY THE GATE: "
 PARTLY = 3  # exit status: some forms were written and others refused
@@ -63,27 +78,27 @@ class Produced(NamedTuple):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="scripts/model import", add_help=False, allow_abbrev=False)
-    parser.error = lambda text: _refuse_usage(text)
-    parser.add_argument("file", type=Path)
-    for option in ("--clip", "--our-stills", "--models", "--cache", "--truth"):
-        parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--kind")
-    parser.add_argument("--map", action="append", default=[])
-    for option in ("--name", "--classes", "--input", "--colour", "--mean", "--std"):
-        parser.add_argument(option)
-    for option in ("--outputs", "--licence", "--source", "--summary"):
-        parser.add_argument(option)
-    for option in ("--stills", "--out"):
-        parser.add_argument(option, type=Path)
-    parser.add_argument("--accept-accuracy", action="store_true")
+    parser = Arguments("import", "A detector of our contract of an exported one (.onnx): pre- and post-processing put into the "
+                       "graph, cut down to our classes, quantised, measured. Exit status 1 where it is refused, 3 where an "
+                       "int8 form of it is and the others are written.")
+    parser.add_argument("file", type=Path, help="the export")
+    parser.place("--clip", "--our-stills", "--models", "--cache", "--truth", type=Path)
+    for option, metavar, meaning in OPTIONS:
+        parser.add_argument(option, metavar=metavar, help=meaning)
+    parser.add_argument("--map", metavar="NAME=LABEL", action="append", default=[],
+                        help="take the export's class NAME for our LABEL; may be given again")
+    parser.add_argument("--stills", type=Path, metavar="FOLDER",
+                        help="pictures of your own streets to calibrate on (default: those of Debian's opencv-doc)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where all files go (default: .cache/model/NAME)")
+    parser.add_argument("--accept-accuracy", action="store_true",
+                        help="write the model although the gate on accuracy refuses it; the card says so")
     options = parser.parse_args(arguments)
     if options.kind not in heads.KINDS:
         told = "is missing" if options.kind is None else f"takes no '{options.kind}'"
-        _refuse_usage(f"--kind {told}: it is one of {', '.join(heads.KINDS)}")
+        refuse(f"--kind {told}: it is one of {', '.join(heads.KINDS)}")
     options.name = options.name or re.sub(r"[^a-z0-9]+", "-", options.file.stem.lower()).strip("-")
     if not NAME.fullmatch(options.name):
-        _refuse_usage(f"--name takes at most 40 small letters, digits and hyphens, not '{options.name}'")
+        refuse(f"--name takes at most 40 small letters, digits and hyphens, not '{options.name}'")
     options.input = options.input and size_of(options.input)
     options.preparation = _preparation(options, heads.module(options.kind).PREPROCESS)
     options.mapped = dict(_pair(one) for one in options.map)
@@ -91,15 +106,10 @@ def parse(arguments):
     return options
 
 
-def _refuse_usage(text):
-    print(f"model: {text} (see --help)", file=sys.stderr)
-    sys.exit(2)
-
-
 def _preparation(options, own):
     colour = options.colour or own["colour"]
     if colour not in ("RGB", "BGR"):
-        _refuse_usage(f"--colour takes RGB or BGR, not '{colour}'")
+        refuse(f"--colour takes RGB or BGR, not '{colour}'")
     values = []
     for name in ("mean", "std"):
         text = getattr(options, name)
@@ -108,7 +118,7 @@ def _preparation(options, own):
         except ValueError:
             numbers = []
         if len(numbers) != 3 or not all(np.isfinite(numbers)) or (name == "std" and min(numbers) <= 0):
-            _refuse_usage(f"--{name} takes three numbers as in 123.7,116.3,103.5, not '{text}'")
+            refuse(f"--{name} takes three numbers as in 123.7,116.3,103.5, not '{text}'")
         values.append(numbers)
     return Preparation(colour, *values)
 
@@ -116,9 +126,9 @@ def _preparation(options, own):
 def _pair(text):
     name, _, label = text.partition("=")
     if not name or label not in our_labels.LABELS.values():
-        _refuse_usage(f"--map takes NAME=LABEL with a label of {', '.join(our_labels.LABELS.values())}, not '{text}'")
+        refuse(f"--map takes NAME=LABEL with a label of {', '.join(our_labels.LABELS.values())}, not '{text}'")
     if our_labels.tells_identity(name):
-        _refuse_usage(f"--map: '{name}' tells who somebody is or whose a vehicle is; no model may name it, whatever it is called")
+        refuse(f"--map: '{name}' tells who somebody is or whose a vehicle is; no model may name it, whatever it is called")
     return our_labels.plain(name), label
 
 
@@ -146,6 +156,8 @@ def class_names(options, export):
 
 def main(arguments):
     options = parse(arguments)
+    if options.only_check:
+        return
     say(f"reading {options.file.name}")
     export = read(options.file, options.input, options.outputs and options.outputs.split(","))
     names = class_names(options, export)

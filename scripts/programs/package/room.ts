@@ -3,6 +3,7 @@
  * files, the packages that they need, with the compiled ones from MODULES/node_modules (of the target), a package.json that
  * names these, and DIR/vigie-room.1. `modules.js` makes the packages small.
  */
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -106,7 +107,7 @@ function versionOf(folder: string): string {
 /** The help of each program, as it is typed on a terminal. */
 function manPage(): string {
   const usages = programs.flatMap((name) => {
-    const text = readFileSync(join(root, 'scripts/programs/room', name, 'usage.txt'), 'utf8');
+    const text = helpOf(join(root, ROOM, name, 'main.js')).join('\n');
     // `scripts/room enrol` here, `vigie-room enrol` there; the archive is `scripts/room` alone.
     const help = text
       .replaceAll(`scripts/room ${name}`, `vigie-room ${name}`)
@@ -130,6 +131,14 @@ function manPage(): string {
     'file:///usr/share/doc/vigie\\-room/console.md',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What the program at `main` says to --help, then each of its commands, and theirs. */
+function helpOf(main: string, command: readonly string[] = []): string[] {
+  const whole = execFileSync(process.execPath, [main, ...command, '--help'], { encoding: 'utf8' });
+  const listed = /^Commands:\n((?: .*\n)+)/m.exec(whole)?.[1] ?? '';
+  const commands = [...listed.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => String(name));
+  return [whole, ...commands.flatMap((name) => helpOf(main, [...command, name]))];
 }
 
 /** A backslash, a hyphen and a leading dot or quote mean something to groff. */

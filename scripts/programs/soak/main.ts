@@ -2,9 +2,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SingleBar } from 'cli-progress';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
+import { typedProgram } from '../../lib/typed-program.ts';
 import { memoryPicture } from './picture.ts';
 import { findingsOf, type Run, seriesOf, tableOf } from './report.ts';
 import { PROCESSES, type ProcessSample, soak } from './soak.ts';
@@ -70,7 +71,7 @@ async function run({ hours, warmup, clip, fps, out, json }: Arguments): Promise<
   process.exitCode = findings.steady ? 0 : 1;
 }
 
-const program = new Command('scripts/soak')
+const program = typedProgram('soak')
   .description(
     'Runs the real agent against a real broker on a clip that is played again and again, and reports growth of memory, descriptors, frames, events and latencies. Exit codes: 0 steady, 1 it grows or broke, 2 usage.',
   )
@@ -92,16 +93,11 @@ const program = new Command('scripts/soak')
     ),
   )
   .option('--json', 'print JSON instead of a table')
-  .exitOverride()
   .action(run);
 
 try {
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else {
-    process.stderr.write(`soak: ${messageOf(error)}\n`);
-    process.exitCode = error instanceof AgentError && error.kind === 'config' ? 2 : 1;
-  }
+  process.stderr.write(`soak: ${messageOf(error)}\n`);
+  process.exitCode = error instanceof AgentError && error.kind === 'config' ? 2 : 1;
 }

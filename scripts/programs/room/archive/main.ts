@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
-import { Command } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printable, printableLine } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
 import { databaseOf } from '../database/open.ts';
 import { Purge } from '../retention/purge.ts';
 import { AlertFeed } from './alert-feed.ts';
@@ -157,7 +157,7 @@ async function run(options: Arguments): Promise<void> {
   process.exit(code);
 }
 
-const program = new Command('scripts/room')
+const program = typedProgram('room')
   .description(
     'Stores what boxes publish, tells each how far it has come, and prints a line for each alert. See docs/guide/room.md.',
   )
@@ -184,9 +184,6 @@ const program = new Command('scripts/room')
     'the enrolment’s list of boxes (boxes.json): what others send is left out; without it every box is known',
   )
   .option('--quiet', 'print faults only')
-  .showSuggestionAfterError(false)
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   .action(run);
 
 try {

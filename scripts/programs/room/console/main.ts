@@ -1,10 +1,10 @@
 /** `scripts/room console`: the screens of a room, and its interface for programs; see docs/guide/console.md. */
 import { join } from 'node:path';
-import { Command } from 'commander';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { makeLogger } from '../../../../agent/base/log.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
 import { ENTER_PATH } from '../contract/terms.ts';
 import { databaseOf } from '../database/open.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
@@ -111,7 +111,7 @@ async function run(options: Arguments): Promise<void> {
   }
 }
 
-const program = new Command('scripts/room console')
+const program = typedProgram('room console')
   .description(
     'Serves the screens of the room and its interface for programs, from the database of the archive. A proxy in front of it has the certificate. See docs/guide/console.md.',
   )
@@ -121,10 +121,6 @@ const program = new Command('scripts/room console')
   .option('--listen <address>', 'with --demo: address and port; 0 for any', '127.0.0.1:9480')
   .option('--signer <socket>', 'with --demo: socket of scripts/room signer, for searches and passages')
   .option('--app <folder>', 'index.html, app.js and style.css, where they are not the built ones')
-  .allowExcessArguments(false)
-  .showSuggestionAfterError(false)
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   .action(run);
 
 try {

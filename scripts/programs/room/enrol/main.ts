@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { Argument, Command, InvalidArgumentError } from 'commander';
+import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -12,6 +12,7 @@ import { printableLine } from '../../../../agent/base/printable.ts';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
 import type { Authority } from './authority.ts';
 import { Enrolment, withEnrolment } from './enrolment.ts';
 import { hostName, issueProgram, issueServer, newRequest, signRequest } from './issue.ts';
@@ -184,14 +185,9 @@ function boxName(text: string): string {
   return placeName(text);
 }
 
-const program = new Command('scripts/room enrol')
-  .description(
-    'Gives boxes their certificates: with a one-time token that is on the card, or once somebody accepts the box. Boxes renew by themselves. See docs/guide/enrolment.md.',
-  )
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
-  .showSuggestionAfterError(false)
-  .helpCommand(false)
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+const program = typedProgram('room enrol').description(
+  'Gives boxes their certificates: with a one-time token that is on the card, or once somebody accepts the box. Boxes renew by themselves. See docs/guide/enrolment.md.',
+);
 
 /** A command with the folder that all of them work on. */
 function command(name: string, description: string): Command {

@@ -1,8 +1,7 @@
-/** `scripts/room metrics`: all boxes for Prometheus; see docs/guide/fleet-metrics.md. */
-import { Command } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
 import { Boxes } from './boxes.ts';
 import { Broker } from './broker.ts';
 import { metricsPage } from './families.ts';
@@ -61,7 +60,7 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
   }
 }
 
-const program = new Command('scripts/room metrics')
+const program = typedProgram('room metrics')
   .description(
     'Shows how all boxes are, for Prometheus: hears what they say of themselves at the broker, as its user `metrics` (or `room`). See docs/guide/fleet-metrics.md.',
   )
@@ -78,10 +77,6 @@ const program = new Command('scripts/room metrics')
     wholeNumber(3650),
     30,
   )
-  .allowExcessArguments(false)
-  .showSuggestionAfterError(false)
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   .action(run);
 
 try {

@@ -1,11 +1,11 @@
 /** `scripts/room signer`: signs what the console asks of boxes; see docs/guide/console.md. */
 import { accessSync, constants, statSync } from 'node:fs';
-import { Command } from 'commander';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { roomOf } from '../../../../agent/cli/room/room-file.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
 import { SignerRequests } from './requests.ts';
 import { SignerServer } from './server.ts';
 import { TrackRequests } from './track-requests.ts';
@@ -57,7 +57,7 @@ async function run({
   await server.stop();
 }
 
-const program = new Command('scripts/room signer')
+const program = typedProgram('room signer')
   .description(
     'Signs the searches, the requests for sealed stills and the questions to logs of tracks that the console asks for, and sends them to the boxes: the key is here alone. See docs/guide/console.md.',
   )
@@ -69,10 +69,6 @@ const program = new Command('scripts/room signer')
   .requiredOption('--socket <file>', 'Unix socket to listen on; for its user and its group (0660)')
   .requiredOption('--sealed <folder>', 'where sealed stills are put, as boxes hold them')
   .option('--timeout <s>', 'wait so long for each answer of a box', wholeNumber(3600), 30)
-  .allowExcessArguments(false)
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'room: ')) })
-  .showSuggestionAfterError(false)
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   .action(run);
 
 try {
