@@ -44,7 +44,7 @@ const BROKER_CERT_FIX = 'check mqtt.ca and the broker’s certificate; there is 
 const NOT_MQTT_5: Explanation = [
   'protocol',
   'the broker does not speak MQTT 5',
-  'use a broker with MQTT 5 (Mosquitto 2, EMQX 5)',
+  'use a broker with MQTT 5 (Mosquitto 2)',
 ];
 
 const NO_QOS_1: Explanation = [
@@ -58,7 +58,7 @@ const LARGER_FIX = 'allow messages of 300000 bytes at the broker (Mosquitto: max
 
 /** MQTT 5 reason codes of CONNACK, DISCONNECT and PUBACK (MQTT 5.0, 2.4). */
 const REASON_CODES: Readonly<Record<number, Explanation>> = {
-  // How a broker of MQTT 3.1.1 says it (3.1.1, 3.2.2.3): NATS does.
+  // How a broker of MQTT 3.1.1 says it (3.1.1, 3.2.2.3).
   1: NOT_MQTT_5,
   132: NOT_MQTT_5,
   133: ['denied', 'the broker refuses the client identifier', 'allow it in the broker’s configuration'],
