@@ -10,18 +10,16 @@ export interface BackoffLimits {
 export class Backoff {
   #attempts = 0;
   readonly #limits: BackoffLimits;
-  readonly #random: () => number;
 
-  constructor(limits: BackoffLimits, random: () => number = Math.random) {
+  constructor(limits: BackoffLimits) {
     this.#limits = limits;
-    this.#random = random;
   }
 
   /** The delay before the next try, ms: half of the step plus a random part of the other half. */
   nextMs(): number {
     const step = Math.min(this.#limits.maxMs, this.#limits.firstMs * 2 ** Math.min(this.#attempts, 30));
     this.#attempts += 1;
-    return step / 2 + (step / 2) * this.#random();
+    return step / 2 + (step / 2) * Math.random();
   }
 
   reset(): void {

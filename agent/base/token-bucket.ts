@@ -39,12 +39,11 @@ const KEYS_MAX = 5000;
 export class TokenBuckets {
   #refused = 0;
   readonly #limits: BucketLimits;
-  readonly #clock: Pick<Clock, 'nowMs'>;
+  readonly #clock = { nowMs: () => performance.now() };
   readonly #buckets = new Map<string, TokenBucket>();
 
-  constructor(limits: BucketLimits, clock: Pick<Clock, 'nowMs'> = { nowMs: () => performance.now() }) {
+  constructor(limits: BucketLimits) {
     this.#limits = limits;
-    this.#clock = clock;
   }
 
   /** How often there was no token, all keys together. */

@@ -134,8 +134,8 @@ async function* chunksOf(
 }
 
 /** `NAME on HOST` and what is wrong with it. */
-export function unavailable(address: URL, what: string, cause?: unknown): AgentError {
-  return new AgentError('unavailable', `${placeOf(address)}: the server ${what}`, cause);
+export function unavailable(address: URL, what: string): AgentError {
+  return new AgentError('unavailable', `${placeOf(address)}: the server ${what}`);
 }
 
 export function placeOf(address: URL): string {

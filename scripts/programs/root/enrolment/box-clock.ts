@@ -22,14 +22,13 @@ const run = promisify(execFile);
 
 export interface ClockOptions {
   /** For tests. */
-  readonly epochFile?: string;
   readonly timesyncFile?: string;
   say(line: string): void;
 }
 
 /** The latest moment that is certainly past: the image was made, the room's authority too. */
-export function clockFloorMs(caFile: string, epochFile = EPOCH_FILE): number {
-  const made = statSync(existsSync(epochFile) ? epochFile : join(packageRoot(), 'package.json')).mtimeMs;
+export function clockFloorMs(caFile: string): number {
+  const made = statSync(existsSync(EPOCH_FILE) ? EPOCH_FILE : join(packageRoot(), 'package.json')).mtimeMs;
   try {
     return Math.max(made, Date.parse(new X509Certificate(readFileSync(caFile)).validFrom));
   } catch {

@@ -53,7 +53,7 @@ export async function enrol(options: EnrolOptions): Promise<'enrolled' | 'nothin
   const pair = files.box();
   pair.finish();
   if (files.request() === undefined) return 'nothing';
-  await raiseClock(clockFloorMs(files.caFile, boxClock.epochFile), 'when this image was made', boxClock);
+  await raiseClock(clockFloorMs(files.caFile), 'when this image was made', boxClock);
   const backoff = new Backoff(TIMING.retry);
   while (!signal.aborted) {
     const { done, waitMs } = await attempt(options, pair, backoff);
