@@ -375,7 +375,7 @@ void t.test('users and folders', { skip: noUsers }, async (t) => {
   const groups = readFileSync(join(dir, 'etc/group'), 'utf8');
   t.match(groups, /^video:.*vigie-vision/m, 'vision may open cameras');
   t.match(passwd, /^vigie-page:/m, 'the user of the technician’s page too');
-  // As versions before renewal left it.
+  // As a person may have put it there.
   mkdirSync(join(dir, 'etc/vigie/pki'), { recursive: true });
   writeFileSync(join(dir, 'etc/vigie/pki/box.key'), 'key', { mode: 0o600 });
   const tmpfiles = run('systemd-tmpfiles', '--create', join(unitDir, 'vigie.tmpfiles.conf'));
@@ -390,6 +390,6 @@ void t.test('users and folders', { skip: noUsers }, async (t) => {
   t.match(groups, page, 'what is made beside the page is its group’s');
   t.equal(ofPage.mode & 0o7777, 0o2750);
   const key = statSync(join(dir, 'etc/vigie/pki/box.key'));
-  t.equal(key.mode & 0o777, 0o640, 'a key of an earlier version is read by the agent');
+  t.equal(key.mode & 0o777, 0o640, 'a key that was put there by hand is read by the agent');
   t.match(groups, new RegExp(`^vigie:x:${key.gid}:`, 'm'));
 });
