@@ -32,9 +32,9 @@ import {
   testKey,
 } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { FLEET } from '../lib/fleet-holders.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
-import { FLEET } from '../lib/fleet-holders.ts';
 import { type Program, start } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 

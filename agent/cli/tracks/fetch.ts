@@ -32,7 +32,6 @@ export interface FetchedTracks {
   readonly stopped: string | undefined;
 }
 
-
 /** Throws AgentError, one line, where no page came. */
 export function fetchTracks(options: TrackFetchOptions): Promise<FetchedTracks> {
   return inSession(options, (session) => pages(session, options));
