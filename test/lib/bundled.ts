@@ -4,12 +4,23 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROOT } from './paths.ts';
 
 const KEPT_DIR = join(ROOT, '.cache', 'bundled');
+/** Those of earlier code go after a day: a test may be running on them. */
+const KEPT_MS = 86_400_000;
 const MAKER = fileURLToPath(new URL('./bundle-writer.js', import.meta.url));
 const ROOTS_MAKER = join(ROOT, 'dist/scripts/programs/package/bundle.js');
 
@@ -31,9 +42,10 @@ function made(folder: string, name: string, command: (dir: string) => string[]):
   const program = join(dir, name);
   if (existsSync(program)) return program;
   mkdirSync(join(dir, '..'), { recursive: true });
-  // Of earlier code.
-  for (const other of readdirSync(KEPT_DIR).filter((one) => one !== hash))
-    rmSync(join(KEPT_DIR, other), { recursive: true, force: true });
+  for (const other of readdirSync(KEPT_DIR).map((one) => join(KEPT_DIR, one))) {
+    const madeMs = statSync(other, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - madeMs > KEPT_MS) rmSync(other, { recursive: true, force: true });
+  }
   const fresh = mkdtempSync(`${dir}.`);
   execFileSync(process.execPath, command(fresh), { stdio: 'pipe' });
   try {

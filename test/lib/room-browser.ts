@@ -100,6 +100,14 @@ export interface Tab {
   text(selector?: string): Promise<string>;
 }
 
+/** Languages and themes; of them the ordinary run takes two, which have each language and each theme. */
+export const LOOKS: readonly Look[] = [
+  ['fr', 'light'],
+  ['fr', 'dark'],
+  ['en', 'dark'],
+  ['en', 'light'],
+];
+
 export interface TabOptions {
   readonly look?: Look;
   readonly path?: string;

@@ -11,8 +11,9 @@ import { BUILT_APP } from '../lib/console.ts';
 import { addIncident, addIncidents, insert } from '../lib/console-rows.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
-import { type AppRoom, appRoom, contextOf, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
+import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
 import { evening, numbered } from '../lib/room-evening.ts';
+import { sampled } from '../lib/sampled.ts';
 import { VERDICT_TIME, violations } from '../page/in-page.ts';
 import { type Look, openBrowser } from '../page/phone.ts';
 
@@ -36,12 +37,7 @@ t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) =
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
   mkdirSync(SCREENS_DIR, { recursive: true });
-  for (const look of [
-    ['fr', 'light'],
-    ['en', 'dark'],
-    ['en', 'light'],
-    ['fr', 'dark'],
-  ] as const)
+  for (const look of sampled(t, 'looks', LOOKS, 2))
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, jpeg, look));
   await t.test('a shift by keyboard alone', (t) => shift(t, browser));
   await t.test('keys that are quicker than the screen', (t) => quick(t, browser));

@@ -12,8 +12,9 @@ import { browserMissing } from '../lib/browser.ts';
 import { putCameras } from '../lib/console-rows.ts';
 import { passMs } from '../lib/cpu-time.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { type AppRoom, appRoom, contextOf, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
+import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
 import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
+import { sampled } from '../lib/sampled.ts';
 import { violations } from '../page/in-page.ts';
 import { type Look, openBrowser } from '../page/phone.ts';
 
@@ -23,12 +24,6 @@ const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
 const WEIGHT_KB_MAX = 50;
 /** To lay out 1,500 tiles, in passes over a frame: some 25 ms where a pass takes .3. */
 const DRAWN_PASSES_MAX = 80;
-const LOOKS: readonly Look[] = [
-  ['fr', 'light'],
-  ['en', 'dark'],
-  ['en', 'light'],
-  ['fr', 'dark'],
-];
 const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
 const WITHOUT = `import { render } from 'preact';
 import { path } from './router.ts'; import { session, took, startClock } from './session.ts'; import { startTheme } from './theme.ts';
@@ -153,7 +148,7 @@ t.test('in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) =
   t.teardown(() => browser.close());
   rmSync(SCREENS_DIR, { recursive: true, force: true });
   mkdirSync(SCREENS_DIR, { recursive: true });
-  for (const look of LOOKS)
+  for (const look of sampled(t, 'looks', LOOKS, 2))
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, look));
   await t.test('1,500 tiles', (t) => tiles(t, browser));
   await t.test('cameras by key', (t) => camerasByKey(t, browser));

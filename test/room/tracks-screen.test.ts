@@ -42,12 +42,8 @@ interface Opening {
 let jpeg: Buffer;
 
 async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise<Shown> {
-  const {
-    look = ['en', 'light'],
-    who = 'Omar',
-    size = { width: 1366, height: 768 },
-    isStill = true,
-  } = opening;
+  const { look = ['en', 'light'], who = 'Omar', isStill = true } = opening;
+  const { size = { width: 1366, height: 768 } } = opening;
   const room = await appRoom(t, {
     settings: { signer: 'unused' },
     fill: async (db) => {

@@ -435,20 +435,16 @@ const CHANGED = 12;
 const PATHS = process.env['VIGIE_TEST_FULL'] === '1' ? 4000 : 600;
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const NEWER = { what: 'release', seq: 43, version: '0.3.0', arch: ARCH } as const;
-const [WHOLE, PATCH, DELTA, FULL] = [
-  manifestTarget(NEWER),
-  manifestPatchTarget(42, NEWER),
-  deltaTarget(42, NEWER),
-  fullTarget(NEWER),
-];
+const WHOLE = manifestTarget(NEWER);
+const PATCH = manifestPatchTarget(42, NEWER);
+const DELTA = deltaTarget(42, NEWER);
+const FULL = fullTarget(NEWER);
 
 void t.test('what a usual release costs, and a manifest by its difference', async (t) => {
   const { current, repository, server, fetched, bytes } = await served(t);
   t.same(await fetched(), [[PATCH, DELTA], ''], 'by the differences');
   const length = (name: string): number => statSync(join(repository.dir, 'targets', name)).size;
-  t.comment(
-    `${server.sent} bytes in all; manifest of ${bytes.length}: ${length(PATCH)}, files: ${length(DELTA)}`,
-  );
+  t.comment(`${server.sent} bytes; manifest of ${bytes.length}: ${length(PATCH)}, files: ${length(DELTA)}`);
   t.ok(bytes.length > 80_000, 'the whole manifest would be more');
   t.ok(server.sent <= 50_000, `${server.sent} bytes`);
 
@@ -485,11 +481,8 @@ void t.test('what a usual release costs, and a manifest by its difference', asyn
     execFileSync('sh', ['-c', script], { maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'pipe'] });
   const bomb = zstd('head -c 1000000000 /dev/zero | zstd -q -1 -c');
   await signedAs('a bomb', /holds more than the \d+ bytes that were signed/, bomb);
-  await signedAs(
-    'a window that asks for much memory',
-    /cannot be unpacked: .*/,
-    zstd('head -c 300000000 /dev/zero | zstd -q -1 --long=30 -c'),
-  );
+  const wide = zstd('head -c 300000000 /dev/zero | zstd -q -1 --long=30 -c');
+  await signedAs('a window that asks for much memory', /cannot be unpacked: .*/, wide);
   await signedAs('no archive', /cannot be unpacked: zstd: .*/, Buffer.from('no archive at all'));
   await signedAs('of something else', /does not make the manifest/, zstd('echo else | zstd -q -c'));
   repository.addFile(PATCH, good);

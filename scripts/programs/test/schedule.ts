@@ -8,12 +8,22 @@ export interface TestFile {
   readonly timed: boolean;
 }
 
+/** They hold bars of their own: rows a second, the longest wait of another. */
+const TIMED = [
+  'fault/delivery',
+  'mqtt/delivery',
+  'mqtt/delivery-flood',
+  'room/exports',
+  'room/limits',
+  'room/hostile',
+];
+
 /** Whether a file of this text boots a machine, and whether it holds a bar in wall time. */
 export function kindOf(name: string, text: string): TestFile {
   return {
     name,
     boots: /lib\/(?:nspawn|booted-updates)\.js/.test(text),
-    timed: /lib\/slowness\.js/.test(text),
+    timed: /lib\/slowness\.js/.test(text) || TIMED.some((one) => name.endsWith(`${one}.test.js`)),
   };
 }
 
