@@ -5,7 +5,7 @@ import { CommandRefused, type RefusalCode } from '../../agent/contract/command.t
 import { SEED } from './random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-export const REFUSAL_RUNS = FULL ? 1_000_000 : 3_000;
+export const REFUSAL_RUNS = FULL ? 1_000_000 : 1_500;
 export const REFUSAL_TIMEOUT_S = FULL ? 7200 : 600;
 
 export type Verdict = RefusalCode | 'accepted';
