@@ -96,12 +96,12 @@ export function unpack(container: Container, deb: string): void {
   renameSync(join(container.root, FIRST_RELEASE), join(container.root, 'usr/lib/vigie/current'));
 }
 
-const configOf = (fps: number): string => `site: ${SITE}
+const CONFIG = `site: ${SITE}
 box: ${BOX}
 alertsPerHour: 3600
 camera:
   source: file:${CLIP}
-  fps: ${fps}
+  fps: 5
 zones:
   - id: lawn
     polygon: [[0.00, 0.46], [0.20, 0.48], [0.50, 0.62], [0.96, 0.92], [0.96, 1.00], [0.00, 1.00]]
@@ -136,15 +136,11 @@ allow_anonymous true
 
 /**
  * Everything that a box needs to watch a street: clip, broker, and on the boot partition what a technician puts
- * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration; `fps`: where
- * it is of no account whom the box sees, fewer leave time for the others. Returns the room's authority.
+ * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration. Returns the
+ * room's authority.
  */
-export async function provision(
-  t: Test,
-  container: Container,
-  { more = '', fps = 5 }: { readonly more?: string; readonly fps?: number } = {},
-): Promise<CertificateAuthority> {
-  const config = configOf(fps) + more;
+export async function provision(t: Test, container: Container, more = ''): Promise<CertificateAuthority> {
+  const config = CONFIG + more;
   const authority = new CertificateAuthority(join(scratch(t), 'pki'));
   await authority.start();
   const [broker, box] = [await authority.broker(), await authority.client(BOX)];
