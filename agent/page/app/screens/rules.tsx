@@ -102,7 +102,8 @@ function Add() {
   const allowed = new Set<string>(order.value?.rules.map((rule) => rule.kind));
   const all = Object.keys(ruleFields).filter((one) => isRuleKind(ruleFields, one));
   const sorted = [...all.filter((one) => allowed.has(one)), ...all.filter((one) => !allowed.has(one))];
-  const value = kind.value ?? sorted[0] ?? 'loitering';
+  const value = kind.value ?? sorted[0];
+  if (value === undefined) return null;
   const add = (): void => {
     const rule = newRule(ruleFields, value, drawing.value, order.value);
     change({ ...drawing.value, rules: [...drawing.value.rules, rule] });

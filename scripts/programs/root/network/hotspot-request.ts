@@ -7,12 +7,8 @@ export type HotspotAsked = { readonly minutes: number } | { readonly refused: st
 export class HotspotRequest {
   readonly #command: RoomCommand<'open-hotspot'>;
 
-  constructor({
-    stateDir,
-    folder,
-    clock,
-    config,
-  }: Omit<RoomCommandOptions<'open-hotspot'>, 'op' | 'file' | 'countersFile'>) {
+  constructor(options: Omit<RoomCommandOptions<'open-hotspot'>, 'op' | 'file' | 'countersFile'>) {
+    const { stateDir, folder, clock } = options;
     this.#command = new RoomCommand({
       op: 'open-hotspot',
       file: OPEN_HOTSPOT_FILE,
@@ -20,7 +16,7 @@ export class HotspotRequest {
       stateDir,
       folder,
       clock,
-      config,
+      config: () => options.config(),
     });
   }
 
