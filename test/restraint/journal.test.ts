@@ -398,6 +398,12 @@ function goMissing(): string | false {
     : 'no sumdb/tlog: the package golang-golang-x-mod-dev is not installed';
 }
 
+/** With what its signatures decode to: Go takes base64 whose last, unused bits are set, and ours does not. */
+const decodedNote = (note: Buffer): string =>
+  note
+    .toString('latin1')
+    .replace(/[A-Za-z0-9+/]+={1,2}$/gm, (text) => Buffer.from(text, 'base64').toString('hex'));
+
 void t.test(
   'a verifier that is not ours agrees: Debian’s golang.org/x/mod',
   { skip: goMissing() },
@@ -446,9 +452,11 @@ void t.test(
     for (const path of files.flatMap((file) => Array.from({ length: 12 }, () => file))) {
       const file = join(whole, 'journal', path);
       const before = readFileSync(file);
-      writeFileSync(file, TAMPER.bit(before, path, below));
+      const after = TAMPER.bit(before, path, below);
+      writeFileSync(file, after);
       const theirs = verified(whole);
-      if (!theirs.startsWith('REJECTED')) t.fail(`not found by Go in ${path}: ${theirs}`);
+      if (!theirs.startsWith('REJECTED') && decodedNote(after) !== decodedNote(before))
+        t.fail(`not found by Go in ${path}: ${theirs}`);
       if (wrongIn(whole).length === 0) t.fail(`not found by us in ${path}`);
       writeFileSync(file, before);
     }
