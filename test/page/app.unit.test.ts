@@ -31,11 +31,11 @@ import {
   withoutCorner,
   withPoints,
 } from '../../agent/page/app/drawing.ts';
-import { FiringWatch, passed } from '../../agent/page/app/fires.ts';
 import { apart, lettered } from '../../agent/page/app/lettering.ts';
 import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/limits.ts';
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
-import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-form.ts';
+import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';
+import { FiringWatch, passed } from '../../agent/page/app/rule-preview.ts';
 import { horizonOf, PEOPLE, peopleFault, personPx, rulerVerdict } from '../../agent/page/app/ruler.ts';
 import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
 import { INSTALLED, ORDER } from './canned.ts';

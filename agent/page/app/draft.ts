@@ -12,7 +12,7 @@ import type { CameraStreams } from '../../contract/page-api.ts';
 import type { Proposable, Proposal } from '../../contract/proposal.ts';
 import { committed, type Drawing, type History, redone, type ShapeName, undone } from './drawing.ts';
 import { problemsOf } from './problems.ts';
-import type { RuleFields } from './rule-form.ts';
+import type { RuleFields } from './rule-fields.ts';
 import { config, order, trial } from './store.ts';
 
 /** Of every kind of rule, put in by the build. */

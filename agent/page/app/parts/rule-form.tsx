@@ -3,7 +3,7 @@ import type { Label } from '../../../contract/label.ts';
 import type { RuleConfig, ScheduleSpan } from '../../../contract/rule-config.ts';
 import { Button, Check, Choice, Field } from '../../../kit/controls.tsx';
 import { change, drawing, ruleFields } from '../draft.ts';
-import { badFields, placeOf, type RuleField, TIME } from '../rule-form.ts';
+import { badFields, placeOf, type RuleField, TIME } from '../rule-fields.ts';
 import { order } from '../store.ts';
 import type { Day } from '../words/en.ts';
 import { number, words } from '../words/words.ts';

@@ -3,8 +3,8 @@ import type { PointNorm } from '../../../contract/geometry.ts';
 import type { StageSize } from '../../../kit/stage.ts';
 import { drawing, problems } from '../draft.ts';
 import { type Shape, type ShapeName, sameShape, shapesOf } from '../drawing.ts';
-import { footOf, type SeenFrame } from '../fires.ts';
 import { apart, lettered } from '../lettering.ts';
+import { footOf, type SeenFrame } from '../rule-preview.ts';
 import { order } from '../store.ts';
 import { words } from '../words/words.ts';
 

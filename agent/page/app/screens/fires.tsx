@@ -4,11 +4,11 @@ import { useEffect } from 'preact/hooks';
 import { trackName } from '../../../contract/track-name.ts';
 import { Notice } from '../../../kit/controls.tsx';
 import { drawing } from '../draft.ts';
-import { FiringWatch, type RuleWatch } from '../fires.ts';
 import { Feet, Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
 import { seen } from '../preview.ts';
-import { placeOf } from '../rule-form.ts';
+import { placeOf } from '../rule-fields.ts';
+import { FiringWatch, type RuleWatch } from '../rule-preview.ts';
 import { number, words } from '../words/words.ts';
 
 const watches = signal<readonly RuleWatch[]>([]);

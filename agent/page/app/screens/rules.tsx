@@ -6,7 +6,7 @@ import { change, drawing, problems, ruleFields } from '../draft.ts';
 import { RuleForm } from '../parts/rule-form.tsx';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
-import { isRuleKind, newRule, placeOf } from '../rule-form.ts';
+import { isRuleKind, newRule, placeOf } from '../rule-fields.ts';
 import { agent, order } from '../store.ts';
 import { siteMoment, words } from '../words/words.ts';
 

@@ -6,7 +6,7 @@ import { ask } from '../api.ts';
 import { changes, installed } from '../draft.ts';
 import { PASSES_MAX } from '../limits.ts';
 import { TrialFate } from '../parts/trial-fate.tsx';
-import { placeOf } from '../rule-form.ts';
+import { placeOf } from '../rule-fields.ts';
 import { agent, attempt, refresh } from '../store.ts';
 import { number, words } from '../words/words.ts';
 

@@ -23,7 +23,7 @@ import {
 import { dragging } from '../parts/dragging.ts';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
-import { watchesLine } from '../rule-form.ts';
+import { watchesLine } from '../rule-fields.ts';
 import { order } from '../store.ts';
 import { words } from '../words/words.ts';
 import { chosen, corner, editable, tapped } from './zones-drag.ts';

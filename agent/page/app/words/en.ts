@@ -5,7 +5,7 @@ import type { NoPicture, WalkView } from '../../../contract/page-link.ts';
 import type { RuleKind } from '../../../contract/rule-config.ts';
 import type { ShapeKind } from '../drawing.ts';
 import type { ProblemCode } from '../problems.ts';
-import type { FieldName } from '../rule-form.ts';
+import type { FieldName } from '../rule-fields.ts';
 import type { PeopleFault, RulerVerdict } from '../ruler.ts';
 import type { Screen } from '../screens.ts';
 
