@@ -73,7 +73,8 @@ export const REPLY: ConfigReply = {
       },
     ],
   },
-  sha256: 'b'.repeat(64),
+  sha256: 'a'.repeat(64),
+  shownSha256: 'b'.repeat(64),
   trial: null,
 };
 

@@ -244,6 +244,7 @@ export class StandIn {
       problems: [],
       installed: this.installed,
       sha256: createHash('sha256').update(JSON.stringify(this.installed)).digest('hex'),
+      shownSha256: createHash('sha256').update(JSON.stringify(this.installed)).digest('hex'),
       trial: this.#trial === undefined ? null : { id: this.#trial.id, leftS },
     };
   }

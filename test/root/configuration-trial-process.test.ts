@@ -2,6 +2,8 @@
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { sha256Of } from '../../agent/base/sha256.ts';
+import { shownSha256 } from '../../agent/config/secrets.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { rootProgram } from '../lib/bundled.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
@@ -12,7 +14,7 @@ const VIGIE_ROOT = rootProgram();
 
 const FORMER = `site: s
 box: box-1
-camera: { source: "test:pattern" }
+camera: { source: "rtsp://viewer:secret@192.0.2.7/street" }
 zones: [{ id: yard, polygon: [[0, 0], [1, 0], [1, 1]] }]
 rules: [{ id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }]
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
@@ -56,6 +58,11 @@ void t.test('the unit’s program: one request each', async (t) => {
   const both = await Promise.all([one(line), one(line)]);
   t.equal(both.filter(({ refused }) => refused === null).length, 1, 'of two at once one');
   t.match(both.find(({ refused }) => refused !== null)?.refused, /another configuration is on trial/);
+  const [reply] = both;
+  const text = textOf(file);
+  t.equal(reply?.sha256, sha256Of(text));
+  t.equal(reply?.shownSha256, shownSha256(text), 'for papers: no login can be tried out by it');
+  t.not(reply?.shownSha256, reply?.sha256, 'a camera with a login');
   const log = (): string => readFileSync(`${bin}.log`, 'utf8');
   t.equal(
     log(),

@@ -120,7 +120,7 @@ function whereOf(rule: object): string {
 function drawProof(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, texts: ReceiptTexts): void {
   doc.moveDown(0.5);
   const { journal } = agent.status;
-  field(doc, texts.configuration, config.sha256 ?? texts.notKnown);
+  field(doc, texts.configuration, config.shownSha256 ?? texts.notKnown);
   const head = journal === null ? texts.notKnown : `${texts.entries(journal.entries)} ${journal.root}`;
   field(doc, texts.journal, head);
   doc.moveDown(0.5);
@@ -137,7 +137,7 @@ function codeText(input: ReceiptInput): string {
     new Date(nowMs).toISOString(),
     isGo(input) ? 'go' : 'no-go',
     `order ${agent.order === null ? '-' : `${latin(agent.order.order)} ${agent.order.notAfter}`}`,
-    `config ${config.sha256 ?? '-'}`,
+    `config ${config.shownSha256 ?? '-'}`,
     `journal ${journal === null ? '-' : `${journal.entries} ${journal.root}`}`,
   ].join('\n');
 }

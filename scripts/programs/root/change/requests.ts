@@ -24,6 +24,8 @@ import { ON_TRIAL, SWITCHED } from './record.ts';
 export interface ProposalJudge {
   /** Undefined where the text is no configuration. */
   proposable(text: string): Proposable | undefined;
+  /** SHA-256 of the text without logins, hex; undefined where it is not readable as YAML. */
+  shownSha256(text: string): string | undefined;
   /** Throws AgentError `config` where it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
   /** `former`: the text that was edited. */
@@ -162,6 +164,7 @@ export class ConfigurationRequests {
       problems,
       installed: text === undefined ? null : (judge.proposable(text) ?? null),
       sha256: text === undefined ? null : sha256Of(text),
+      shownSha256: text === undefined ? null : (judge.shownSha256(text) ?? null),
       trial: id !== null && leftS > 0 ? { id, leftS } : null,
     };
   }

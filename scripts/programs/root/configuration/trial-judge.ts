@@ -5,6 +5,7 @@
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { editedText, proposableOf } from '../../../../agent/config/edit.ts';
 import { inspectText, type Problem } from '../../../../agent/config/load.ts';
+import { shownSha256 } from '../../../../agent/config/secrets.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../../../agent/contract/camera-address.ts';
 import type { CommandKey, Config, MaskConfig } from '../../../../agent/contract/config.ts';
@@ -25,6 +26,8 @@ const MESSAGE_CHARS_MAX = 500;
 export interface TrialJudge {
   /** Undefined where the text is no configuration. */
   proposable(text: string): Proposable | undefined;
+  /** SHA-256 of the text without logins, hex; undefined where it is not readable as YAML. */
+  shownSha256(text: string): string | undefined;
   /** Throws AgentError `config` where it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
   /** `former`: the text that was edited. */
@@ -68,6 +71,7 @@ export function trialJudge({ env, order, ofRelease, wallMs }: JudgeOptions): Tri
       const { config } = inspectText(text, { env, mode: 'check', files: false });
       return config === undefined ? undefined : proposableOf(config);
     },
+    shownSha256,
     edited: editedText,
     problems: (edited, proposal, former) => {
       const { config, problems } = inspect(edited);
