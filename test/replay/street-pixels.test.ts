@@ -32,7 +32,7 @@ for (const { name, clip, skip, lengthS } of stages) {
     await detector.start();
     try {
       const stage = await loadStage(name, clip, detector, lengthS);
-      await judge(t, sampled(t, `scenes on the ${name}`, scenes, 3), () => stage, detector);
+      await judge(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
     } finally {
       await detector.stop();
     }
