@@ -19,7 +19,16 @@ export function evaluationData(...path: string[]): { file: string; skip: string 
 
 /** A fresh folder that goes away with the test. */
 export function scratch(t: { teardown(fn: () => void): void }): string {
-  const dir = mkdtempSync(join(tmpdir(), 'vigie-test-'));
+  return folderIn(tmpdir(), t);
+}
+
+/** The same, never in memory: where what is asked hangs on the file system, as a box has it. */
+export function scratchOnDisk(t: { teardown(fn: () => void): void }): string {
+  return folderIn('/var/tmp', t);
+}
+
+function folderIn(parent: string, t: { teardown(fn: () => void): void }): string {
+  const dir = mkdtempSync(join(parent, 'vigie-test-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
