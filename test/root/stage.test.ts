@@ -185,13 +185,8 @@ void t.test('from a delta, and whole', async (t) => {
 
 /** A hostile archive in tar's own words, packed by zstd. */
 function archive(file: string, tree: string, ...tar: string[]): void {
-  execFileSync(
-    'sh',
-    ['-c', 'cd "$1"; out="$2"; shift 2; tar -c "$@" | zstd -q -f -o "$out"', 'sh', tree, file, ...tar],
-    {
-      stdio: 'pipe',
-    },
-  );
+  const script = 'cd "$1"; out="$2"; shift 2; tar -c "$@" | zstd -q -f -o "$out"';
+  execFileSync('sh', ['-c', script, 'sh', tree, file, ...tar], { stdio: 'pipe' });
 }
 
 void t.test('hostile archives', async (t) => {
