@@ -59,6 +59,13 @@ const JUDGED_FROM: Readonly<Record<RuleKind, 'tracks' | 'pictures'>> = {
   'illegal-parking': 'tracks',
 };
 
+/** What counts for a rule that does not say so itself. */
+const COUNTED: Readonly<Record<Exclude<RuleConfig, { classes: unknown }>['kind'], ObjectLabel>> = {
+  'crowd-gathering': 'person',
+  'illegal-dumping': 'person',
+  graffiti: 'person',
+};
+
 /** Four pictures of a slow box: a track that was hidden for so long is taken for gone. */
 const GONE_MS = 4000;
 /** A passage is over at once, and shown as long as this. */
@@ -165,7 +172,7 @@ function needOf(rule: ZoneRule): number | undefined {
 }
 
 function counts(rule: RuleConfig, label: ObjectLabel): boolean {
-  if (!('classes' in rule)) return label === 'person';
+  if (!('classes' in rule)) return label === COUNTED[rule.kind];
   const labels: readonly string[] = rule.classes;
   return labels.includes(label);
 }

@@ -48,11 +48,9 @@ function Header() {
     <header class="top">
       <p class="brand">Vigie</p>
       <nav aria-label={frame.nav}>
-        {placesOf(now)
-          .filter((one) => one === 'queue' || one in VIEWS)
-          .map((one) => (
-            <PlaceLink key={one} to={one} text={places[one]} />
-          ))}
+        {placesOf(now).map((one) => (
+          <PlaceLink key={one} to={one} text={places[one]} />
+        ))}
       </nav>
       <p class={`link ${link.value}`} role="status">
         <LinkMark link={link.value} /> {frame.links[link.value]}

@@ -9,8 +9,7 @@ import { PlanScreen } from './plan.tsx';
 import { SearchScreen } from './search.tsx';
 import { TracksScreen } from './tracks.tsx';
 
-/** One that is not here is not in the header either. */
-export const VIEWS: Partial<Readonly<Record<Exclude<Place, 'queue'>, ComponentType>>> = {
+export const VIEWS: Readonly<Record<Exclude<Place, 'queue'>, ComponentType>> = {
   audit: AuditScreen,
   cameras: CamerasScreen,
   figures: FiguresScreen,

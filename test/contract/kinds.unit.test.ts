@@ -1,0 +1,92 @@
+/** What no compiler reads names every kind too: scenes, guides, alert rules; and a condition that is listed is raised. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { COMMAND_OPS } from '../../agent/contract/command.ts';
+import { CONDITION_KINDS, type ConditionKind } from '../../agent/contract/condition.ts';
+import { RULE_KINDS } from '../../agent/contract/rule-config.ts';
+import { ROOT } from '../lib/paths.ts';
+import { CATALOGUE } from '../scenes/catalogue.ts';
+import { labelOf } from '../scenes/scene.ts';
+import { BUSY_SCENE, STREET_SCENES } from '../scenes/street/catalogue.ts';
+import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
+
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+
+/** Names in the first column of a table. */
+function firstColumn(file: string): string[] {
+  const rows = read(file)
+    .split('\n')
+    .filter((line) => line.startsWith('| '));
+  return rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/[a-z]+(?:-[a-z]+)*/g)].map(String));
+}
+
+function missing<K extends string>(all: readonly K[], named: readonly string[]): K[] {
+  return all.filter((kind) => !named.includes(kind));
+}
+
+void t.test('each kind of rule has scenes, and the busy street has all of them', async (t) => {
+  const scenes = [...STREET_SCENES, ...PIXEL_SCENES].map(({ rule }) => rule.kind);
+  const clips = CATALOGUE.flatMap((scene) => labelOf(scene).config.rules.map(({ kind }) => kind));
+  t.same(missing(RULE_KINDS, [...scenes, ...clips]), []);
+  t.same(
+    missing(
+      RULE_KINDS,
+      [BUSY_SCENE.rule, ...(BUSY_SCENE.beside ?? [])].map(({ kind }) => kind),
+    ),
+    [],
+  );
+});
+
+void t.test('each kind of rule stands in the guides', async (t) => {
+  for (const file of ['docs/guide/legal.md', 'docs/guide/bridges.md'])
+    t.same(missing(RULE_KINDS, firstColumn(file)), [], file);
+  const [, list = ''] = /^Rules: ([^;]*);/m.exec(read('README.md')) ?? [];
+  const named = [...list.matchAll(/`([a-z-]+)`/g)].map(([, kind = '']) => kind);
+  t.same(named.sort(), [...RULE_KINDS].sort(), 'README.md');
+});
+
+void t.test('each command stands in the table of what a key may sign', async (t) => {
+  t.same(missing(COMMAND_OPS, firstColumn('docs/guide/authorisation.md')), []);
+});
+
+/** Conditions that no alert rule names: the rule that sees the same by another metric, or null where nobody is called. */
+const ALERTED_OTHERWISE: Partial<Readonly<Record<ConditionKind, string | null>>> = {
+  'alert-limit': null,
+  suspended: 'VigieBoxSuspended',
+  unauthorised: 'VigieBoxUnauthorised',
+  'stream-lost': 'VigieBoxNotWatching',
+  preview: null,
+  'load-shed': null,
+  'certificate-ends': 'VigieBoxCertificateEnds7d',
+  'order-ends': 'VigieBoxOrderEnds7d',
+  'often-false': null,
+  'config-changed': null,
+  'mask-removed': null,
+  'update-failed': 'VigieBoxUpdateFailed',
+};
+
+void t.test('each condition has an alert rule, or is listed as one that needs none of its own', async (t) => {
+  const rules = read('docs/guide/prometheus-fleet-rules.yaml');
+  const alerted = [...rules.matchAll(/condition=~?"([^"]+)"/g)].flatMap(([, kinds = '']) => kinds.split('|'));
+  t.same(missing(CONDITION_KINDS, [...alerted, ...Object.keys(ALERTED_OTHERWISE)]), []);
+  const twice = alerted.filter((kind) => Object.hasOwn(ALERTED_OTHERWISE, kind));
+  t.same(twice, [], 'in one place only');
+  for (const alert of Object.values(ALERTED_OTHERWISE))
+    if (alert !== null) t.match(rules, `alert: ${alert}\n`, alert);
+});
+
+/** Files that must know every kind of condition; they raise none. */
+const TABLES = ['bridge/onvif.ts', 'local/findings.ts'];
+
+void t.test('each condition is raised by somebody', async (t) => {
+  const sources = readdirSync(join(ROOT, 'agent'), { recursive: true, encoding: 'utf8' }).filter(
+    (path) => /\.ts$/.test(path) && !/^(?:contract|cli|page|kit)\//.test(path) && !TABLES.includes(path),
+  );
+  t.ok(sources.length > 100, `${sources.length} sources`);
+  const text = sources.map((path) => read(join('agent', path))).join('\n');
+  t.same(
+    CONDITION_KINDS.filter((kind) => !text.includes(`'${kind}'`)),
+    [],
+  );
+});
