@@ -107,7 +107,7 @@ export const DetectorConfig = Type.Object(
       {
         default: CPU_BACKEND,
         description:
-          'what runs the model: ONNX Runtime inside the program, or `element`, a GStreamer element',
+          'what runs the model: `onnxruntime`, inside the program, or `gstreamer`, one of its elements',
       },
     ),
     providers: Type.Array(Type.String({ pattern: '^[a-z]{1,16}$', description: '1 to 16 of a-z' }), {
