@@ -34,7 +34,7 @@ import {
   type SiteFolder,
   siteFolder,
 } from '../lib/flash-images.ts';
-import { scratch } from '../lib/paths.ts';
+import { scratch, scratchOnDisk } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
@@ -409,7 +409,8 @@ void t.test('media that fail', async (t) => {
 void t.test('a stick, and a label for a code that is lost', async (t) => {
   const made = await bench(t);
   const { dir, site } = made;
-  const stick = join(dir, 'stick');
+  // What lies below /dev is a device to it, and a scratch folder in memory does.
+  const stick = join(scratchOnDisk(t), 'stick');
   mkdirSync(stick);
   const options = { stick, out: join(dir, 'labels') };
   const done = await cardOf(made, options);

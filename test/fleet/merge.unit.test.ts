@@ -234,54 +234,64 @@ const deed = fc.tuple(
 );
 const life = fc.array(deed, { minLength: 5, maxLength: 120 });
 
+/** So often no batch with all that is wanted: once in 20 to the power of this. */
+const BATCHES_MAX = 8;
+
 void t.test('whatever a fleet has lived through, an old store takes over no more than was so', async (t) => {
   const seen = new Map<string, number>();
   const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
-  fc.assert(
-    fc.property(life, (deeds) => {
-      const fleet = new Fleet();
-      for (const each of deeds) fleet.act(each);
-      const { yesterday, store, boxes, broker } = fleet;
-      const merged = merge(fleet.witnesses(yesterday));
-      const after = adopted(yesterday, merged);
-      for (const [id, { counter }] of boxes) {
-        const known = after.counters.get(id) ?? 0;
-        if (known < counter || known < (broker.get(id)?.counter ?? 0)) throw new Error(`${id}: ${known}`);
-      }
-      const open = after.rollouts.filter(({ state }) => OPEN.includes(state));
-      if (open.length > 1) throw new Error(`${open.length} rollouts go on`);
-      for (const { name, state, wave } of open) {
-        const truth = store.rollouts.find((rollout) => rollout.name === name);
-        if (truth === undefined) throw new Error(`${name} was never there`);
-        if (wave > truth.wave) throw new Error(`${name}: wave ${wave} above ${truth.wave}`);
-        const isStale = merged.orders.length + merged.counters.length > 0;
-        if (truth.state === 'aborted' && !fleet.isBrokerLost) throw new Error(`${name} was aborted`);
-        const isByReports =
-          merged.counters.length > 0 && !merged.orders.some(({ rollout }) => rollout === name);
-        if (isByReports && state === 'running') throw new Error(`${name} goes on by reports alone`);
-        if (isStale && !fleet.isBrokerLost && truth.state !== 'running' && state === 'running')
-          if (broker.size > 0 && [...broker.values()].some(({ rollout }) => rollout === name))
-            throw new Error(`${name} was ${truth.state}`);
-        count(`${truth.state} taken for ${state}`);
-      }
-      for (const { name, outcome } of merged.rollouts) {
-        const truth = store.rollouts.find((rollout) => rollout.name === name);
-        if (outcome === 'aborted' && truth !== undefined && OPEN.includes(truth.state))
-          throw new Error(`${name} goes on`);
-        if (outcome === 'aborted' && truth !== undefined) count(`${truth.state} taken for aborted`);
-      }
-      const again = merge(fleet.witnesses(after));
-      if (again.orders.length + again.counters.length + again.rollouts.length > 0)
-        throw new Error(`again: ${JSON.stringify(again)}`);
-    }),
-    {
+  const wanted = [
+    ...['running', 'halted', 'aborted'].map((state) => `${state} taken for ${state}`),
+    'running taken for paused',
+  ];
+  const takesNoMore = fc.property(life, (deeds) => {
+    const fleet = new Fleet();
+    for (const each of deeds) fleet.act(each);
+    const { yesterday, store, boxes, broker } = fleet;
+    const merged = merge(fleet.witnesses(yesterday));
+    const after = adopted(yesterday, merged);
+    for (const [id, { counter }] of boxes) {
+      const known = after.counters.get(id) ?? 0;
+      if (known < counter || known < (broker.get(id)?.counter ?? 0)) throw new Error(`${id}: ${known}`);
+    }
+    const open = after.rollouts.filter(({ state }) => OPEN.includes(state));
+    if (open.length > 1) throw new Error(`${open.length} rollouts go on`);
+    for (const { name, state, wave } of open) {
+      const truth = store.rollouts.find((rollout) => rollout.name === name);
+      if (truth === undefined) throw new Error(`${name} was never there`);
+      if (wave > truth.wave) throw new Error(`${name}: wave ${wave} above ${truth.wave}`);
+      const isStale = merged.orders.length + merged.counters.length > 0;
+      if (truth.state === 'aborted' && !fleet.isBrokerLost) throw new Error(`${name} was aborted`);
+      const isByReports =
+        merged.counters.length > 0 && !merged.orders.some(({ rollout }) => rollout === name);
+      if (isByReports && state === 'running') throw new Error(`${name} goes on by reports alone`);
+      if (isStale && !fleet.isBrokerLost && truth.state !== 'running' && state === 'running')
+        if (broker.size > 0 && [...broker.values()].some(({ rollout }) => rollout === name))
+          throw new Error(`${name} was ${truth.state}`);
+      count(`${truth.state} taken for ${state}`);
+    }
+    for (const { name, outcome } of merged.rollouts) {
+      const truth = store.rollouts.find((rollout) => rollout.name === name);
+      if (outcome === 'aborted' && truth !== undefined && OPEN.includes(truth.state))
+        throw new Error(`${name} goes on`);
+      if (outcome === 'aborted' && truth !== undefined) count(`${truth.state} taken for aborted`);
+    }
+    const again = merge(fleet.witnesses(after));
+    if (again.orders.length + again.counters.length + again.rollouts.length > 0)
+      throw new Error(`again: ${JSON.stringify(again)}`);
+  });
+  // The rarest comes three times in a batch on average, and in one of twenty not at all.
+  for (
+    let batch = 0;
+    batch < BATCHES_MAX && (batch === 0 || !wanted.every((what) => seen.has(what)));
+    batch++
+  )
+    fc.assert(takesNoMore, {
       numRuns: Number(process.env['VIGIE_RUNS'] ?? 3000),
       ...(process.env['VIGIE_SEED'] && { seed: Number(process.env['VIGIE_SEED']) }),
-    },
-  );
+    });
   for (const [what, n] of [...seen].sort()) t.comment(`${n} ${what}`);
-  const wanted = ['running', 'halted', 'aborted'].map((state) => `${state} taken for ${state}`);
-  for (const what of [...wanted, 'running taken for paused']) t.ok((seen.get(what) ?? 0) > 0, what);
+  for (const what of wanted) t.ok(seen.has(what), what);
 });
 
 void t.test('two boxes that lie hold a rollout at the most, and move no other', async (t) => {

@@ -3,6 +3,9 @@ import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** A loop device that was given back is freed a moment later, and another test may take the same one. */
+const [BUSY_TRIES, BUSY_WAIT_MS] = [50, 100];
+
 export class SmallDisk {
   readonly dir: string;
   #image: string;
@@ -34,7 +37,15 @@ export class SmallDisk {
   mount(readOnly = false, commitS?: number): void {
     const log = commitS === undefined ? '' : `,commit=${commitS},noauto_da_alloc`;
     const options = `loop,errors=remount-ro${readOnly ? ',ro' : ''}${log}`;
-    execFileSync('mount', ['-o', options, this.#image, this.dir], { stdio: 'pipe' });
+    for (let left = BUSY_TRIES; ; left -= 1) {
+      try {
+        execFileSync('mount', ['-o', options, this.#image, this.dir], { stdio: 'pipe' });
+        return;
+      } catch (error) {
+        if (left === 0 || !/busy/.test(String(error))) throw error;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_WAIT_MS);
+      }
+    }
   }
 
   unmount(): void {
