@@ -93,11 +93,13 @@ t.test('no file is written on the way', { skip: noTrace }, async (t) => {
     const args = ['-f', '-qq', '-e', calls, '-o', trace, ...program, ...more];
     const { status, stderr } = spawnSync('strace', args);
     t.equal(status, 0, String(stderr));
-    return readFileSync(trace, 'utf8')
-      .split('\n')
-      .filter((line) => /O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE|creat\(|memfd|rename|link|mknod/.test(line))
-      // /dev/shm is memory that other programs can read.
-      .filter((line) => !/"\/(dev\/(?!shm\/)|proc\/|sys\/)|AT_SYMLINK| = -1 /.test(line));
+    return (
+      readFileSync(trace, 'utf8')
+        .split('\n')
+        .filter((line) => /O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE|creat\(|memfd|rename|link|mknod/.test(line))
+        // /dev/shm is memory that other programs can read.
+        .filter((line) => !/"\/(dev\/(?!shm\/)|proc\/|sys\/)|AT_SYMLINK| = -1 /.test(line))
+    );
   };
   t.same(written([]), []);
   t.match(written([join(dir, 'out')]).join(), /\/out"/, 'the trace would show one');
