@@ -248,42 +248,6 @@ void t.test('the end of the record is cut off, and the count put back', async (t
   t.not(5, printed?.no, 'the paper does');
 });
 
-void t.test(
-  'a large database of before is taken over in time that grows with it, and no faster',
-  { timeout: 120_000 },
-  async (t) => {
-    const { open, read, sql } = await DATABASES.postgres(t);
-    const before = sql();
-    const key = 'site text, box text';
-    await before.run(`CREATE TABLE event (${key}, epoch text, lane text, seq bigint, id text, type text, time text,
-    body text, unread text, received text, PRIMARY KEY (site, box, id))`);
-    await before.run(`CREATE TABLE snapshot (${key}, epoch text, lane text, seq bigint, name text, jpeg bytea,
-    received text, PRIMARY KEY (site, box, name))`);
-    await before.run(`CREATE TABLE lane (${key}, epoch text, lane text, through bigint, ahead text,
-    PRIMARY KEY (site, box, epoch, lane))`);
-    await before.run(
-      `CREATE TABLE report (${key}, topic text, body text, received text, PRIMARY KEY (site, box, topic))`,
-    );
-    const body = eventText({ site: 'lyon', box: 'b-1', id: 'ID-1', seq: 1, time: iso(NOW - HOUR_MS) });
-    const many = 1500;
-    // Each has come at a time of its own.
-    await before.run(
-      `INSERT INTO event SELECT 'lyon', 'b-1', 'e1', 'alert', n, 'ID-' || n, 'vigie.loitering.v1', $2,
-       replace($3, 'ID-1', 'ID-' || n), NULL,
-       to_char($1::timestamptz + n * interval '10 ms', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-     FROM generate_series(1, ${many}) AS n`,
-      [iso(NOW - HOUR_MS), iso(NOW - HOUR_MS), body],
-    );
-    await open(() => NOW);
-    const [made] = await read('SELECT count(*)::int AS n FROM incident');
-    t.equal(made?.['n'], many);
-    const [scans] = await read(
-      "SELECT seq_scan::int AS n FROM pg_stat_user_tables WHERE relname = 'incident'",
-    );
-    t.ok(Number(scans?.['n']) < 100, `${scans?.['n']} walks over all incidents for ${many} events`);
-  },
-);
-
 void t.test('a box that floods delays no other', { timeout: 180_000, skip: noFlood }, async (t) => {
   const broker = await makeRoom(t);
   const { where } = await DATABASES.postgres(t);

@@ -440,7 +440,8 @@ void t.test('the rules of the house name what breaks them', async (t) => {
     mkdirSync(join(dir, name, '..'), { recursive: true });
     writeFileSync(join(dir, name), text);
   };
-  for (const name of ['main', 'flow', 'vision/main', 'vision/flow']) write(`agent/${name}.ts`, '');
+  for (const home of ['agent', 'agent/vision'])
+    for (const name of ['parts', 'main', 'flow']) write(`${home}/${name}.ts`, '');
   copyFileSync(join(ROOT, '.house.mjs'), join(dir, '.house.mjs'));
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
