@@ -1,4 +1,4 @@
-/** Writes the folder by which vision goes (contract/restraint-folder.ts): root does in an installed package, the agent in a plain run. */
+/** Writes the folder by which vision goes (orders/restraint-folder.ts): root does in an installed package, the agent in a plain run. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { writeAtomically } from '../base/atomic-file.ts';

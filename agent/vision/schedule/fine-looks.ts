@@ -27,7 +27,7 @@ const ENDS_MS = 30_000;
 const REST_MS = 21_600_000;
 /**
  * A quiet street is looked at closely at least so often: a little before the motion gate's own look is due (two seconds,
- * observe/motion-gate.ts), so that this one falls on a frame that has a larger picture.
+ * motion-gate.ts), so that this one falls on a frame that has a larger picture.
  */
 const CHECK_MS = 1600;
 

@@ -1,5 +1,5 @@
 /**
- * How many frames a second are analysed: as the street asks (observe/wanted-rate.ts), within a budget that holds the
+ * How many frames a second are analysed: as the street asks (wanted-rate.ts), within a budget that holds the
  * mean to the configured rate (look-budget.ts); and less, step by step, where the board is hot (the agent says by how
  * many steps) or where analysing a frame takes longer than the frames are apart.
  *

@@ -1,5 +1,5 @@
 /**
- * Whether vision looks now: which frames are analysed (street and pace), which of these the detector looks at (motion
+ * Decides whether vision looks now: which frames are analysed (street and pace), which of these the detector looks at (motion
  * gate), and which it looks at more closely (fine looks).
  *
  * A frame that is not due is never made; one that the gate holds is analysed with what was found last.

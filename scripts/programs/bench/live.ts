@@ -18,7 +18,7 @@ import { costOf } from './measure.ts';
 /** Looks of the detector a second. */
 export const LOOKS_PER_S = 5;
 const CAMERA_FPS = 25;
-/** What a box has saved for a quick street is spent by then (camera/look-budget.ts), and what is hot is compiled. */
+/** What a box has saved for a quick street is spent by then (schedule/look-budget.ts), and what is hot is compiled. */
 const WARM_S = 90;
 /** A film lasts longer than a run; without an end, which would be an opening anew. */
 const MARGIN_S = 40;
