@@ -1,5 +1,5 @@
 /** The answer: one sentence, the list, the time bar and the replay. */
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
 import { count, plain, when } from '../desk/say.ts';
@@ -23,7 +23,7 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
   const { question } = asked;
   const sentence = useRef<HTMLParagraphElement>(null);
   // Whoever does not see the screen change hears the answer.
-  useEffect(() => sentence.current?.focus(), [answer]);
+  useLayoutEffect(() => sentence.current?.focus(), [answer]);
   const isCount = isCountOf(answer);
   const place = summary.found(count(matches), deedText(question.where));
   return (
