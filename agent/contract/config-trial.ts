@@ -55,7 +55,7 @@ export const ConfigReply = Type.Object(
     problems: Type.Array(ProposalProblem, { maxItems: 200 }),
     /** What is installed now; null where the file cannot be read. */
     installed: Type.Union([Proposable, Type.Null()]),
-    /** SHA-256 of the file as it lies there: whoever knows the rest could try out the camera’s login by it. */
+    /** SHA-256 of the file as it lies there. Whoever knows the rest could try out the camera’s login by it: a phone gets a mark. */
     sha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
     /** The same without logins, as the fleet knows it; the one for papers. */
     shownSha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),

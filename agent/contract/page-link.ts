@@ -130,7 +130,7 @@ export const AgentView = Type.Object(
       { zones: Config.properties.zones, lines: Config.properties.lines, masks: Config.properties.masks },
       strict,
     ),
-    /** SHA-256 of the configuration file that runs. */
+    /** SHA-256 of the configuration file that runs; a phone gets a mark instead (page/server/config-mark.ts). */
     configSha256: Type.Union([Type.String({ maxLength: 64 }), Type.Null()]),
     preview: Type.Object(
       { running: Type.Boolean(), leftS: Count, leftTodayS: Count, viewers: Count },

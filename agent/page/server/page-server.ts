@@ -23,6 +23,7 @@ import { AgentClient } from './agent-client.ts';
 import { Cameras, type CamerasOptions } from './cameras.ts';
 import { Certificate, FINGERPRINT_FILE } from './certificate.ts';
 import { ConfigClient } from './config-client.ts';
+import { ConfigMark } from './config-mark.ts';
 import { fromOwnPage, targetOf } from './guard.ts';
 import { Refused, type Reply, refusal, write } from './http.ts';
 import { localName, OwnNames, ownAddresses } from './own-names.ts';
@@ -145,6 +146,7 @@ export class PageServer {
     this.#routes = new Routes({
       agent: this.#agent,
       config: new ConfigClient({ socket: options.configSocket, clock }),
+      configMark: new ConfigMark({ stateDir, log }),
       cameras: this.#cameras,
       pairing: this.#pairing,
       sessions: this.#sessions,

@@ -3,13 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Type } from '@sinclair/typebox';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
-import { ConfigRequest } from '../../contract/config-trial.ts';
+import { type ConfigReply, ConfigRequest } from '../../contract/config-trial.ts';
 import type { Hello, PageState } from '../../contract/page-api.ts';
 import { type AgentView, PageAsk } from '../../contract/page-link.ts';
 import { Proposal } from '../../contract/proposal.ts';
 import type { AgentClient } from './agent-client.ts';
 import type { Cameras } from './cameras.ts';
 import type { ConfigClient } from './config-client.ts';
+import type { ConfigMark } from './config-mark.ts';
 import { enrolmentView } from './enrolment-view.ts';
 import { begin, bodyOf, json, Refused, type Reply } from './http.ts';
 import { localName } from './own-names.ts';
@@ -43,6 +44,7 @@ const HELLO_EVERY_MS = 10_000;
 export interface RouteParts {
   readonly agent: AgentClient;
   readonly config: ConfigClient;
+  readonly configMark: ConfigMark;
   readonly cameras: Cameras;
   readonly pairing: Pairing;
   readonly sessions: Sessions;
@@ -154,9 +156,9 @@ export class Routes {
       orReason(config.read()),
     ]);
     return json({
-      agent: agent.value,
+      agent: agent.value && this.#agentForPhone(agent.value),
       agentReason: agent.reason,
-      config: installed.value,
+      config: installed.value && this.#configForPhone(installed.value),
       configReason: installed.reason,
       enrolment: enrolmentView(enrolStatusFile),
       sessionLeftS: sessions.leftS(session),
@@ -175,12 +177,12 @@ export class Routes {
 
   async #propose({ request }: Asked, op: 'check' | 'try'): Promise<Reply> {
     const proposal = await bodyOf(request, Proposal);
-    return json(await this.#parts.config.ask({ op, proposal }));
+    return json(this.#configForPhone(await this.#parts.config.ask({ op, proposal })));
   }
 
   async #settle({ request }: Asked, op: 'keep' | 'revert'): Promise<Reply> {
     const { trial } = await bodyOf(request, TrialBody);
-    return json(await this.#parts.config.ask({ op, trial }));
+    return json(this.#configForPhone(await this.#parts.config.ask({ op, trial })));
   }
 
   async #walkStart({ request }: Asked, session: Session): Promise<Reply> {
@@ -214,6 +216,14 @@ export class Routes {
     const pdf = await receipt({ agent, config, language, nowMs: this.#parts.clock.wallMs() });
     const name = `attachment; filename="vigie-${agent.box}.pdf"`;
     return { status: 200, type: 'application/pdf', body: pdf, headers: { 'Content-Disposition': name } };
+  }
+
+  #configForPhone(reply: ConfigReply): ConfigReply {
+    return { ...reply, sha256: this.#parts.configMark.of(reply.sha256) };
+  }
+
+  #agentForPhone(view: AgentView): AgentView {
+    return { ...view, configSha256: this.#parts.configMark.of(view.configSha256) };
   }
 
   /** Rejects with AgentError `unavailable`. */
