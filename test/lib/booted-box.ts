@@ -73,8 +73,7 @@ export class BootedBox {
   async standsStill(how: string): Promise<void> {
     const container = this.#container;
     const still = (): boolean =>
-      container.show('vigie', 'ActiveState') === 'active' &&
-      container.show('vigie', 'StatusText').startsWith('suspended, nothing is watched');
+      container.states('vigie').some((state) => state.startsWith('active, suspended, nothing is watched'));
     await until(this.#t, `${how}: suspended`, still, PATIENCE_MS);
     const agent = this.agent;
     const dead = (): boolean => this.agent !== agent || this.vision !== 0;
@@ -90,10 +89,8 @@ export class BootedBox {
     const container = this.#container;
     let said = '';
     const seen = (): boolean => {
-      said = ['vigie', 'vigie-vision']
-        .flatMap((unit) => [container.show(unit, 'ActiveState'), container.show(unit, 'StatusText')])
-        .join(' | ');
-      return /^active \| watching, (?!0\.0 ).* \| active \| /.test(said);
+      said = container.states('vigie', 'vigie-vision').join(' | ');
+      return /^active, watching, (?!0\.0 ).* \| active, /.test(said);
     };
     try {
       await until(this.#t, `${how}: active, and frames come`, seen, PATIENCE_MS);

@@ -88,7 +88,7 @@ export class BootedUpdates {
     const { container } = this;
     const { publicKey } = this.#signer.config;
     const keys = `commands: { keys: [{ name: ops, may: [update], publicKey: "${publicKey}" }] }\n`;
-    const authority = await provision(this.#t, container, keys);
+    const authority = await provision(this.#t, container, { more: keys });
     container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
     const server = await authority.broker();
     writeFileSync(

@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { authoriseFile } from './authority.ts';
+import { emptyStreet } from './empty-street.ts';
 import type { Container, Said } from './nspawn.ts';
-import { ROOT, STREET_CLIP, scratch } from './paths.ts';
+import { ROOT, scratch } from './paths.ts';
 
 export const SITE = 'site-1';
 export const BOX = 'box-1';
 /** Below /usr, which is all that vision sees. */
-const CLIP = '/usr/share/vigie-test/street.avi';
+export const CLIP = '/usr/share/vigie-test/street.avi';
 
 /** In the package: the release that is made the current one where a box has none. */
 const FIRST_RELEASE = 'usr/share/vigie/first-release';
@@ -136,15 +137,19 @@ allow_anonymous true
 
 /**
  * Everything that a box needs to watch a street: clip, broker, and on the boot partition what a technician puts
- * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration. Returns the
- * room's authority.
+ * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration; `clip`: what
+ * its camera sees. Returns the room's authority.
  */
-export async function provision(t: Test, container: Container, more = ''): Promise<CertificateAuthority> {
+export async function provision(
+  t: Test,
+  container: Container,
+  { more = '', clip = emptyStreet() } = {},
+): Promise<CertificateAuthority> {
   const config = CONFIG + more;
   const authority = new CertificateAuthority(join(scratch(t), 'pki'));
   await authority.start();
   const [broker, box] = [await authority.broker(), await authority.client(BOX)];
-  container.write(CLIP, readFileSync(STREET_CLIP));
+  container.write(CLIP, readFileSync(clip));
   container.write('/etc/mosquitto/conf.d/test.conf', BROKER);
   for (const [file, name] of [
     [authority.ca, 'ca.crt'],

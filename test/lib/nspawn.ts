@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
@@ -97,10 +98,7 @@ export class Container {
 
   /** Runs a program inside: in the booted system, or alone where none is booted. */
   run(...command: readonly string[]): Said {
-    const [program = '', ...args] =
-      this.#leader === undefined
-        ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', 'env', '-i', ...INSIDE, ...command]
-        : ['nsenter', '-t', String(this.#leader), '-a', 'env', '-i', ...INSIDE, ...command];
+    const [program = '', ...args] = this.#inside(...command);
     const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 900_000 });
     return { status, out: stdout, err: stderr };
   }
@@ -116,6 +114,15 @@ export class Container {
     return this.run('systemctl', 'show', unit, '-p', property, '--value').out.trim();
   }
 
+  /** State and words of units, `active, watching …` each, asked at once. */
+  states(...units: readonly string[]): string[] {
+    const { out } = this.run('systemctl', 'show', ...units, '-p', 'ActiveState', '-p', 'StatusText');
+    return out.split('\n\n').map((lines) => {
+      const of = (property: string): string => new RegExp(`^${property}=(.*)$`, 'm').exec(lines)?.[1] ?? '';
+      return `${of('ActiveState')}, ${of('StatusText')}`;
+    });
+  }
+
   async boot(t: Test): Promise<void> {
     const [program = '', ...args] = [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--console=pipe', '--boot'];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -128,6 +135,11 @@ export class Container {
     // systemd-nspawn's child is the container's first process; before that, the shell has children of its own.
     await until(t, 'the container begins', () => initOf(child.pid) !== undefined, BOOT_WITHIN_MS);
     this.#leader = initOf(child.pid);
+    const bus = `/proc/${this.#leader}/root/run/dbus/system_bus_socket`;
+    await until(t, 'its bus is there', () => existsSync(bus), BOOT_WITHIN_MS);
+    // Asked again and again it would take from the boot what that needs.
+    const [waits = '', ...words] = this.#inside('timeout', '30', 'systemctl', 'is-system-running', '--wait');
+    await once(spawn(waits, words, { stdio: 'ignore' }), 'exit');
     const up = (): boolean => /running|degraded/.test(this.run('systemctl', 'is-system-running').out);
     await until(t, 'the container is up', up, BOOT_WITHIN_MS);
   }
@@ -160,6 +172,13 @@ export class Container {
     await gone;
     this.#leader = undefined;
     this.#nspawn = undefined;
+  }
+
+  #inside(...command: readonly string[]): string[] {
+    const words = ['env', '-i', ...INSIDE, ...command];
+    return this.#leader === undefined
+      ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', ...words]
+      : ['nsenter', '-t', String(this.#leader), '-a', ...words];
   }
 
   #spawnWords(): string[] {

@@ -12,6 +12,7 @@ import {
   asVersion,
   BOX,
   boxPackages,
+  CLIP,
   FIRST_ROOT,
   install,
   provision,
@@ -419,7 +420,10 @@ async function runsElement(t: Test, container: Container, box: BootedBox): Promi
 }
 
 async function losesNothing(t: Test, container: Container, box: BootedBox): Promise<void> {
-  container.run('systemctl', 'stop', 'mosquitto');
+  // From here on somebody is in the street.
+  container.run('systemctl', 'stop', 'vigie', 'mosquitto');
+  container.write(CLIP, readFileSync(STREET_CLIP));
+  container.run('systemctl', 'start', 'vigie');
   let before: string[] = [];
   const some = (): boolean => {
     before = outboxIds(container);

@@ -10,7 +10,7 @@ import type { Incident } from '../../scripts/programs/room/contract/incident.ts'
 import { asVersion, boxPackages, install, provision, roomPackage } from '../lib/box-package.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
+import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
 const UNITS = ['archive', 'console', 'signer', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`);
@@ -93,7 +93,7 @@ const TOKEN = randomBytes(32).toString('hex');
 
 /** A box that watches a clip, its broker, and the room's settings made of the examples; as an administrator would. */
 async function setUp(t: Test, container: Container): Promise<CertificateAuthority> {
-  const authority = await provision(t, container);
+  const authority = await provision(t, container, { clip: STREET_CLIP });
   enrolled(t, container);
   const pem = makeSigner().privateKey.export({ type: 'pkcs8', format: 'pem' });
   container.write('/etc/vigie-room/signer/desk.pem', pem, 0o600);

@@ -99,7 +99,7 @@ class Attacked {
 void t.test('booted, and attacked by the agent’s own user', { skip }, async (t) => {
   const container = new Container(t);
   t.match(install(container, ...boxPackages(ownArch())), { status: 0 });
-  await provision(t, container, MASK);
+  await provision(t, container, { more: MASK });
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   await container.boot(t);
   const attacked = new Attacked(t, container);
