@@ -124,8 +124,11 @@ export class Container {
   }
 
   async boot(t: Test): Promise<void> {
-    const [program = '', ...args] = [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--console=pipe', '--boot'];
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const booting = [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--console=pipe', '--boot'];
+    // It ends with the test, however that ends.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...booting], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
         this.#console = `${this.#console}${chunk.toString()}`.slice(-4000);

@@ -8,8 +8,8 @@
  * LIMITS  One stage at a time (the caller has the lock): what an earlier try left is removed.
  */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmodSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
@@ -124,7 +124,7 @@ async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | '
   const archive = await making.full();
   await mkdir(into, { mode: 0o755 });
   await unpack(archive, into, filesOf(making.entries), making.signal);
-  await foldersAndLinks(into, making.entries);
+  foldersAndLinks(into, making.entries);
   await finish(into, making);
   return { by: 'full', why };
 }
@@ -150,16 +150,16 @@ async function fromDelta(
   });
   for (const path of [MANIFEST_FILE, ...remove]) await rm(join(into, path), { recursive: true });
   for (const { path, type } of fresh) if (type !== 'dir') await rm(join(into, path), { force: true });
-  await foldersAndLinks(into, fresh);
+  foldersAndLinks(into, fresh);
   for (const { path } of filesOf(fresh)) await rename(join(unpacked, path), join(into, path));
   await rm(unpacked, { recursive: true });
 }
 
 /** Sorted as they are, a folder comes before what lies in it. */
-async function foldersAndLinks(dir: string, entries: readonly Entry[]): Promise<void> {
+function foldersAndLinks(dir: string, entries: readonly Entry[]): void {
   for (const { path, type, link = '' } of entries) {
-    if (type === 'dir') await mkdir(join(dir, path), { recursive: true, mode: 0o755 });
-    if (type === 'link') await symlink(link, join(dir, path));
+    if (type === 'dir') mkdirSync(join(dir, path), { recursive: true, mode: 0o755 });
+    if (type === 'link') symlinkSync(link, join(dir, path));
   }
 }
 
@@ -169,7 +169,7 @@ async function finish(dir: string, { text, entries, custom }: Making): Promise<v
   // The umask has no say in it.
   await chmod(dir, 0o755);
   await chmod(join(dir, MANIFEST_FILE), 0o644);
-  for (const { path, type } of entries) if (type === 'dir') await chmod(join(dir, path), 0o755);
+  for (const { path, type } of entries) if (type === 'dir') chmodSync(join(dir, path), 0o755);
   await verifyTree(dir, entries);
   const version = jsonOf(await readFile(join(dir, VERSION_FILE), 'utf8'));
   if (!Value.Check(ReleaseVersion, version))
