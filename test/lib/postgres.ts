@@ -1,5 +1,6 @@
 /** A private PostgreSQL of Debian's on a free loopback port, as an unprivileged user, in a folder of its own. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -7,13 +8,18 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { ROOT } from './paths.ts';
 
 /** Debian keeps its versions apart and out of the PATH. */
 const VERSIONS = '/usr/lib/postgresql';
@@ -22,6 +28,9 @@ const START_WITHIN_MS = 60_000;
 /** What Debian's package makes; PostgreSQL refuses to run as root. */
 const USER = 'postgres';
 
+/** A fresh database takes initdb(1) half a second of a processor, and its copy a tenth of that: one is kept for all tests. */
+const KEPT_DIR = join(ROOT, '.cache', 'postgres');
+
 /** Folder of the newest version that is installed. */
 export function newestPostgres(): string {
   const newest = existsSync(VERSIONS)
@@ -29,6 +38,15 @@ export function newestPostgres(): string {
     : undefined;
   if (newest === undefined) throw new Error('PostgreSQL is missing: scripts/setup --for test installs it');
   return join(VERSIONS, newest);
+}
+
+/** Path of the kept database: another one for another initdb(1), user, language or time zone, which it writes into it. */
+function keptName(): string {
+  const newest = newestPostgres();
+  const { mtimeMs } = statSync(join(newest, 'bin/initdb'));
+  const given = Object.entries(process.env).filter(([name]) => /^(?:LANG|LANGUAGE|LC_.*|TZ)$/.test(name));
+  const all = JSON.stringify([mtimeMs, process.getuid?.(), given.sort()]);
+  return join(KEPT_DIR, `${basename(newest)}-${createHash('sha256').update(all).digest('hex').slice(0, 12)}`);
 }
 
 export class Postgres {
@@ -102,17 +120,9 @@ export class Postgres {
       // The scratch folder is its maker's alone; another user must be let through.
       chmodSync(join(this.#dir, '..'), 0o711);
     }
-    const [program = '', ...args] = this.#command(
-      'initdb',
-      '-D',
-      data,
-      '-U',
-      USER,
-      '--auth=trust',
-      '-E',
-      'UTF8',
-    );
-    execFileSync(program, args, { cwd: '/', stdio: 'pipe' });
+    const kept = keptName();
+    if (!existsSync(kept)) this.#initdb(kept);
+    execFileSync('cp', ['-a', kept, data]);
     const settings = [
       `port = ${this.#port}`,
       "listen_addresses = '127.0.0.1'",
@@ -125,6 +135,26 @@ export class Postgres {
       '',
     ];
     appendFileSync(join(data, 'postgresql.conf'), settings.join('\n'));
+  }
+
+  /** A database as initdb(1) makes it, in a folder that is there whole or not at all. */
+  #initdb(kept: string): void {
+    const first = join(this.#dir, 'first');
+    const made = this.#command('initdb', '-D', first, '-U', USER, '--auth=trust', '-E', 'UTF8');
+    const [program = '', ...args] = made;
+    execFileSync(program, args, { cwd: '/', stdio: 'pipe' });
+    mkdirSync(KEPT_DIR, { recursive: true });
+    const fresh = mkdtempSync(`${kept}.`);
+    execFileSync('cp', ['-a', first, join(fresh, 'data')]);
+    rmSync(first, { recursive: true });
+    try {
+      renameSync(join(fresh, 'data'), kept);
+    } catch (error) {
+      // Another test has made it meanwhile.
+      if (!existsSync(kept)) throw error;
+    } finally {
+      rmSync(fresh, { recursive: true });
+    }
   }
 
   #command(program: string, ...args: string[]): string[] {
