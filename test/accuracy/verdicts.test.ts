@@ -1,7 +1,6 @@
 /** Verdicts over a real broker into the record, and out again by health and commands. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';
 import { RECORD_FILE, RecordStore } from '../../agent/accuracy/store.ts';
@@ -12,13 +11,14 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { alert, seeingBox, verdictOf, WATCHING } from '../lib/accuracy.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
+import { bundledHelper } from '../lib/bundled.ts';
 import { eventItem } from '../lib/events.ts';
 import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, vigie } from '../lib/program.ts';
 import { BOX, clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
-const JUDGED_BOX = fileURLToPath(new URL('../lib/judged-box.js', import.meta.url));
+const JUDGED_BOX = bundledHelper('judged-box');
 const TOPICS = topicsOf(SITE, BOX);
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 

@@ -8,7 +8,6 @@ import { once } from 'node:events';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
@@ -16,12 +15,13 @@ import { packageRoot } from '../../agent/base/package-root.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { bundledHelper } from '../lib/bundled.ts';
 import { Orders, until } from '../lib/heard-orders.ts';
 import type { Program } from '../lib/program.ts';
 import { QUICK, RolloutFleet, SITE } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
 
-const WRITER = fileURLToPath(new URL('../lib/rollout-writer.js', import.meta.url));
+const WRITER = bundledHelper('rollout-writer');
 const NAME = 'r-1';
 const { signal } = new AbortController();
 /** Who takes an order and is no canary waits for half an hour of the fleet, some seconds here, before it begins. */

@@ -2,14 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
+import { bundledHelper } from '../lib/bundled.ts';
 import type { Seen } from '../lib/mortal-dwells.ts';
 import { scratch } from '../lib/paths.ts';
 
-const MORTAL = fileURLToPath(new URL('../lib/mortal-dwells.js', import.meta.url));
+const MORTAL = bundledHelper('mortal-dwells');
 const DAY_S = 86_400;
 const NOBODY: Seen = { arrival: null, person: false };
 

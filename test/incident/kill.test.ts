@@ -6,10 +6,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
+import { bundledHelper } from '../lib/bundled.ts';
 import { scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
@@ -23,7 +23,7 @@ const POINTS = [
   'before-accept',
   'after-accept',
 ] as const;
-const MORTAL = fileURLToPath(new URL('../lib/mortal-flow.js', import.meta.url));
+const MORTAL = bundledHelper('mortal-flow');
 
 t.setTimeout(FULL ? 3_600_000 : 600_000);
 

@@ -30,6 +30,12 @@ export function bundled(folder: string): string {
   return made(folder, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
 }
 
+/** The same for a program of test/lib, `mortal-flow` for its mortal-flow.ts. */
+export function bundledHelper(name: string): string {
+  const main = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  return made(`test/lib/${name}`, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
+}
+
 export function rootProgram(): string {
   const name = 'vigie-root.js';
   return made('scripts/programs/root', name, (dir) => [ROOTS_MAKER, dir, join(dir, 'copyright')]);

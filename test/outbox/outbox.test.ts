@@ -4,15 +4,15 @@ import { once } from 'node:events';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { LANES, type Lane, type OutboxRow } from '../../agent/contract/outbox.ts';
+import { bundledHelper } from '../lib/bundled.ts';
 import { HandClock, keptLog, makeOutbox, snapshot, text } from '../lib/outbox.ts';
 import { carelessRows, survivors } from '../lib/outbox-rows.ts';
 import { scratch } from '../lib/paths.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
-const WRITER = fileURLToPath(new URL('../lib/outbox-writer.js', import.meta.url));
+const WRITER = bundledHelper('outbox-writer');
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 const bodies = (rows: OutboxRow[]): unknown[] =>
