@@ -133,7 +133,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
     /from 41: \d+ B, 2 paths written, 0 removed; manifest \d+ B\n {2}VERSION\n {2}dist\/main\.js/,
   );
   const stranger = new Fleet(scratch(t));
-  stranger.begin();
+  await stranger.beginQuickly();
   t.match(stranger.sign('release', next, 'anna'), {
     code: 1,
     err: /of another fleet: its root 1 is not yours/,
@@ -192,7 +192,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
 
 void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
   const f = new Fleet(scratch(t));
-  f.begin();
+  await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
   await signedAndPublished(f, await make(f, { seq: 42, version: '0.2.0' }));
   const { box } = await served(t, f);
@@ -261,7 +261,7 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
 
 void t.test('keys come and go', async (t) => {
   const f = new Fleet(scratch(t));
-  f.begin();
+  await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
   const { box } = await served(t, f);
   const away = box('away');
@@ -395,7 +395,7 @@ void t.test('keys come and go', async (t) => {
 
 void t.test('who reads while something is published has the old or the new', async (t) => {
   const f = new Fleet(scratch(t));
-  f.begin();
+  await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
   const { box } = await served(t, f);
   let isDone = false;
@@ -434,7 +434,7 @@ const hashes = (dir: string): string[] =>
 
 void t.test('the same tree makes the same bytes', async (t) => {
   const f = new Fleet(scratch(t));
-  f.begin();
+  await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
   const made: string[][] = [];
   for (const turn of [1, 2]) {

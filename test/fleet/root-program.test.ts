@@ -36,9 +36,14 @@ class Builder {
   readonly fleet: Fleet;
   #made = 0;
 
-  constructor(t: Test) {
+  private constructor(t: Test) {
     this.fleet = new Fleet(scratch(t));
-    this.fleet.begin();
+  }
+
+  static async begun(t: Test): Promise<Builder> {
+    const builder = new Builder(t);
+    await builder.fleet.beginQuickly();
+    return builder;
   }
 
   async #trees(release: SampleRelease, arches: readonly Arch[]): Promise<Map<Arch, string>> {
@@ -109,7 +114,7 @@ class Builder {
 void t.test(
   'a release of root’s program is made of given trees, signed, and offered to all boards',
   async (t) => {
-    const builder = new Builder(t);
+    const builder = await Builder.begun(t);
     const { fleet } = builder;
     const made = await builder.command({ what: 'root', seq: 42, version: '0.2.0' }, '--root');
     t.match(made, { code: 0 }, made.err);
@@ -182,7 +187,7 @@ void t.test(
 );
 
 void t.test('what stays on offer, differences and architectures are counted for each program', async (t) => {
-  const builder = new Builder(t);
+  const builder = await Builder.begun(t);
   const { fleet } = builder;
   for (const seq of [41, 42, 43, 44, 45, 46, 47])
     await builder.publish(

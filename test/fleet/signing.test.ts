@@ -244,7 +244,7 @@ function signBlindly(f: Fleet, file: string, role: string): void {
 
 void t.test('an edited root is neither signed nor published', async (t) => {
   const f = new Fleet(scratch(t));
-  f.begin();
+  await f.beginQuickly();
   const made = join(f.dir, 'root2.json');
   t.match(f.inRepository('root', 'rotate', '--out', made), { code: 0 });
   const proposed = readFileSync(made);
@@ -289,7 +289,7 @@ void t.test('an edited root is neither signed nor published', async (t) => {
 
 void t.test('an edited list of releases is neither signed nor published', async (t) => {
   const f = new Fleet(scratch(t));
-  f.begin();
+  await f.beginQuickly();
   const file = join(f.dir, 'room/release.json');
   const targets = { _type: 'targets', spec_version: '1.0.31', version: 1, expires: '', targets: {} };
   const write = (over: object): void => {
@@ -321,7 +321,7 @@ void t.test('an edited list of releases is neither signed nor published', async 
 
 void t.test('each difference of a root is agreed to', async (t) => {
   const f = new Fleet(scratch(t));
-  f.begin();
+  await f.beginQuickly();
   mkdirSync(join(f.dir, 'dora'));
   keyPair(f.key('dora', 'root'));
   const made = join(f.dir, 'root2.json');
@@ -448,7 +448,7 @@ void t.test('keys of holders are encrypted', async (t) => {
   t.equal(made.code, 0, made.out);
   t.ok(unlockKey({ file: typed, pem: readFileSync(typed, 'utf8') }, PASSPHRASE));
 
-  f.begin();
+  await f.beginQuickly();
   const root2 = join(f.dir, 'root2.json');
   f.inRepository('root', 'rotate', '--out', root2);
   const plain = keyPair(join(f.dir, 'anna/plain.key'), false);

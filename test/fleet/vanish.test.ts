@@ -190,7 +190,7 @@ void t.test('simulated fleets: boxes that vanish, and poles without power by day
   const base: SimulateOptions = {
     boxes: FULL ? 1500 : 100,
     seed: 2,
-    processes: 2,
+    processes: FULL ? 2 : 1,
     deltaBytes: 17_000,
     fullBytes: 28_600_000,
     rollBack: 0,

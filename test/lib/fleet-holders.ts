@@ -1,16 +1,19 @@
 /** Holders of a fleet's keys, each with a folder of their own, as if it were another machine; and the room. */
 import { spawnSync } from 'node:child_process';
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { closeSync, copyFileSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AgentError } from '../../agent/base/errors.ts';
 import { readLockedKey, unlockKey } from '../../scripts/programs/fleet/release/holder-key.ts';
+import { publishRoot } from '../../scripts/programs/fleet/release/publish.ts';
 import { Repository } from '../../scripts/programs/fleet/release/repository.ts';
+import { firstRoot } from '../../scripts/programs/fleet/release/root.ts';
 import { signedDigest } from '../../scripts/programs/fleet/release/root-check.ts';
 import {
   addSignature,
   checkOrigin,
   readSigningFile,
+  signingFileOf,
   trustedRoot,
   writeSigningFile,
 } from '../../scripts/programs/fleet/release/signing-file.ts';
@@ -79,17 +82,15 @@ export class Fleet {
 
   /** The first root, signed by two and published; each holder gets it. */
   begin(): Said[] {
-    const keys = (role: string) =>
-      ['anna', 'ben', 'carl'].map((name) => `${name}=${this.key(name, role)}.pub`);
     const root = join(this.dir, 'room/root1.json');
     const all = [
       this.inRepository(
         'root',
         'init',
         '--root-key',
-        ...keys('root'),
+        ...this.#holders('root'),
         '--targets-key',
-        ...keys('targets'),
+        ...this.#holders('targets'),
         '--online-key',
         `${this.onlineKey}.pub`,
         '--out',
@@ -101,6 +102,27 @@ export class Fleet {
     ];
     this.trust('anna', 'ben', 'carl');
     return all;
+  }
+
+  /** The same in this process, a tenth of the time. */
+  async beginQuickly(): Promise<void> {
+    const [rootKey, targetsKey] = [this.#holders('root'), this.#holders('targets')];
+    const nowMs = Date.now();
+    const first = firstRoot({ rootKey, targetsKey, onlineKey: `${this.onlineKey}.pub` }, nowMs);
+    const file = join(this.dir, 'room/root1.json');
+    writeSigningFile(file, signingFileOf(this.repository, first));
+    for (const holder of ['anna', 'ben']) {
+      const { code, err } = this.signQuickly('root', file, holder);
+      if (code !== 0) throw new Error(err);
+    }
+    const online = [createPrivateKey(readFileSync(this.onlineKey))];
+    await publishRoot(this.repository, file, { online, nowMs, agreed: rootDigest(file) });
+    this.trust('anna', 'ben', 'carl');
+  }
+
+  /** Public keys of all holders, as the program is given them. */
+  #holders(role: 'root' | 'targets'): string[] {
+    return ['anna', 'ben', 'carl'].map((name) => `${name}=${this.key(name, role)}.pub`);
   }
 
   /** The newest root, beside their keys. */
