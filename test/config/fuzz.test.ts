@@ -11,7 +11,7 @@ import { Config } from '../../agent/contract/config.ts';
 import { SEED } from '../lib/random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-const RUNS = FULL ? 100_000 : 800;
+const RUNS = FULL ? 100_000 : 500;
 // The full run takes six minutes on one core of a laptop, and several times that on a board.
 if (FULL) t.setTimeout(3_600_000);
 

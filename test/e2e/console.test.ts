@@ -23,7 +23,8 @@ const DRAWN_MAX_MS = 1000;
 /** What one does oneself shows at once, what another does within this. */
 const OWN_ACT_MS = 100;
 const OTHERS_ACT_MS = 1000;
-const BURST = 5000;
+/** More than a screen holds, 2,000. */
+const BURST = FULL ? 5000 : 2400;
 /** In one transaction of a box's outbox: a disk takes some hundred a second. */
 const TOGETHER = 20;
 const BURST_WITHIN_MS = 180_000;
@@ -382,13 +383,13 @@ async function burst(t: Test, given: Given): Promise<void> {
     while ((await stored()).length < count) await sleep(50);
   };
   const first = tell(0, BURST / 2);
-  await reached(BURST / 8);
+  await reached(BURST / 16);
   await desk.kill();
   const atConsole = (await stored()).length;
   await desk.start();
   await first;
   const second = tell(BURST / 2, BURST);
-  await reached((BURST * 5) / 8);
+  await reached((BURST * 9) / 16);
   await database.server?.kill();
   await second;
   await database.server?.start();

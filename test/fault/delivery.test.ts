@@ -6,10 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { LANES, type Lane } from '../../agent/contract/outbox.ts';
+import { bundledHelper } from '../lib/bundled.ts';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
 import { namedEvent } from '../lib/events.ts';
 import { makeOutbox } from '../lib/outbox.ts';
@@ -18,7 +18,7 @@ import { randomOf, SEED } from '../lib/random.ts';
 import { deliver, makeRoom, type Room, until } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
-const BOX_PROGRAM = fileURLToPath(new URL('../lib/delivering-box.js', import.meta.url));
+const BOX_PROGRAM = bundledHelper('delivering-box');
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 /** Nothing is left this long after the last fault: a room that was killed waits for its own lease. A busy machine is given more. */
@@ -186,7 +186,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     const room = await makeRoom(t);
     const database = await make(t);
     await room.broker.stop();
-    const backlog = FULL ? 50_000 : 10_000;
+    const backlog = FULL ? 50_000 : 3000;
     const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
     outbox.start();
     t.teardown(() => outbox.stop());

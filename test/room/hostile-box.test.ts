@@ -14,6 +14,7 @@ import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';
 import { alertOf, answerTo, FAR, FAR_SITE, HONEST, HostileRoom, THIEF } from '../lib/hostile-room.ts';
 import { until } from '../lib/room.ts';
 
+const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const DENIED = 135;
 const EST = '/.well-known/est';
 const theirs = topicsOf(SITE, HONEST);
@@ -388,10 +389,16 @@ async function hearing(room: HostileRoom, thief: MqttClient): Promise<string[]> 
 
 const ATTACKS = [...IDENTITY, ...WRITING, ...READING, ...FILLING, ...ENROLLING, FOUND];
 
+/** The others are stopped by broker and enrolment, before any database: the ordinary run makes them beside one of the two. */
+const OF_THE_DATABASE = [...FILLING, FOUND];
+
 for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`${ATTACKS.length} attacks, ${name}`, { timeout: 600_000 }, async (t) => {
+  const all = FULL || name === 'sqlite' ? ATTACKS : OF_THE_DATABASE;
+  void t.test(`${all.length} attacks, ${name}`, { timeout: 600_000 }, async (t) => {
     const room = await HostileRoom.start(t, name);
-    for (const attack of ATTACKS) {
+    const left = ATTACKS.length - all.length;
+    if (left > 0) t.pass(`${left} of ${ATTACKS.length} attacks`, { skip: 'set VIGIE_TEST_FULL=1 for all' });
+    for (const attack of all) {
       await t.test(attack.name, async (t) => {
         await attack.run(t, room);
         await room.hearsHonest(t, 'afterwards');
