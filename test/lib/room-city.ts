@@ -87,8 +87,8 @@ const cameras = (nowMs: number, many = 1500) =>
 const KINDS = ['wrong-way', 'illegal-parking', 'illegal-dumping', 'crowd-gathering', 'loitering', 'graffiti'];
 
 /** An alert of some camera, as many minutes ago as its number says. */
-function incident(no: number, nowMs: number, change: Columns = {}): Columns {
-  const { site, box } = camera((no * 131) % 1500, 1500, nowMs);
+function incident(no: number, nowMs: number, many: number, change: Columns = {}): Columns {
+  const { site, box } = camera((no * 131) % many, many, nowMs);
   const kind = KINDS[no % KINDS.length] ?? 'loitering';
   return {
     no,
@@ -121,9 +121,10 @@ const ACTS: readonly AuditDraft['act'][] = [
 /** Entries of the record that `city` makes. */
 export const ENTRIES = 250;
 
-/** Cameras, what is open and what was closed, figures, notes, and a record. */
-export async function city(db: Sql, nowMs = Date.now()): Promise<void> {
-  const all = cameras(nowMs);
+/** So many cameras, what is open and what was closed, figures, notes, and a record. */
+export async function city(db: Sql, many = 1500): Promise<void> {
+  const nowMs = Date.now();
+  const all = cameras(nowMs, many);
   await putCameras(
     db,
     all.map(({ blind: _, ...row }) => row),
@@ -132,16 +133,16 @@ export async function city(db: Sql, nowMs = Date.now()): Promise<void> {
   const system = { severity: 'system', priority: 3, rule: 'built-in', place: 'camera' };
   const open = { claimed_by: 'Nadia', claimed_until: at(-2 * MINUTE) };
   await addIncidents(db, [
-    ...[3, 21, 34].map((no) => incident(no, nowMs)),
-    incident(8, nowMs, { state: 'claimed', ...open }),
-    incident(13, nowMs, {
+    ...[3, 21, 34].map((no) => incident(no, nowMs, many)),
+    incident(8, nowMs, many, { state: 'claimed', ...open }),
+    incident(13, nowMs, many, {
       state: 'dispatched',
       ...open,
       dispatched_by: 'Nadia',
       dispatched_at: at(9 * MINUTE),
     }),
     ...Array.from({ length: 30 }, (_, i) =>
-      incident(100 + i, nowMs, {
+      incident(100 + i, nowMs, many, {
         state: 'closed',
         verdict: i < 18 ? 'true' : i < 27 ? 'false' : 'unclear',
         closed_at: at(i * MINUTE),

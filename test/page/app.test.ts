@@ -1,5 +1,5 @@
 /** The technician's app in a real browser at a phone's size, by finger and by key, in both languages, by day and night. */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -8,7 +8,7 @@ import { browserMissing } from '../lib/browser.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { CAMERA, INSTALLED, ORDER } from './canned.ts';
 import { MESSAGE_PLACE } from './in-page.ts';
-import { type Look, openBrowser, type Phone, SCREENS_DIR } from './phone.ts';
+import { type Look, openBrowser, type Phone } from './phone.ts';
 import type { StandIn } from './stand-in.ts';
 import { drawing, keyboard, opened, type Parts } from './ways.ts';
 
@@ -42,8 +42,6 @@ t.test('in a browser', { skip, timeout: 180_000 }, async (t) => {
   const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  rmSync(SCREENS_DIR, { recursive: true, force: true });
-  mkdirSync(SCREENS_DIR, { recursive: true });
   const parts = { browser, jpeg };
   for (const look of LOOKS)
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, parts, look));

@@ -1,12 +1,12 @@
 /** A phone: Debian's Chromium at 360×740 with touch, and what a test does with it. */
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import { ROOT } from '../lib/paths.ts';
 import { beginning, FRAME_PLACE, MISFITS, violations } from './in-page.ts';
 
-export const SCREENS_DIR = join(ROOT, '.cache/page-screens');
+const SCREENS_DIR = join(ROOT, '.cache/page-screens');
 /** Where Debian's package puts it. */
 const CHROMIUM = '/usr/bin/chromium';
 const GUIDE_DIR = join(ROOT, 'docs/guide/technician');
@@ -38,6 +38,13 @@ export function openBrowser(
       ...args,
     ],
   });
+}
+
+/** A picture of the screen, for people: with WRITE_SCREENS=1 and in the full run. No test asks anything of it. */
+export async function pictured(page: Page, file: string, fullPage = false): Promise<void> {
+  if (process.env['WRITE_SCREENS'] !== '1' && process.env['VIGIE_TEST_FULL'] !== '1') return;
+  mkdirSync(dirname(file), { recursive: true });
+  await page.screenshot({ path: file as `${string}.png`, fullPage });
 }
 
 export class Phone {
@@ -160,14 +167,13 @@ export class Phone {
     await this.until('shapes', 'document.querySelector(".stage-shapes") !== null');
   }
 
-  /** Whole page into .cache/page-screens; returns what is wrong with it. */
+  /** What is wrong with the page; a picture of the whole of it goes into .cache/page-screens. */
   async check(name: string): Promise<string[]> {
     await this.page.evaluate('scrollTo(0, 0)');
-    mkdirSync(SCREENS_DIR, { recursive: true });
     const file = join(SCREENS_DIR, `${name}-${this.look.join('-')}.png`);
     // The bar at the bottom would lie across the middle.
     await this.page.evaluate(`document.querySelector('.way')?.style.setProperty('position', 'static')`);
-    await this.page.screenshot({ path: file as `${string}.png`, fullPage: true });
+    await pictured(this.page, file, true);
     await this.page.evaluate(`document.querySelector('.way')?.style.removeProperty('position')`);
     await this.#document(name);
     const misfits = (await this.page.evaluate(MISFITS)) as string[];

@@ -1,5 +1,5 @@
 /** The room's console in a real browser, with the real server: by keyboard alone, in a storm, in two tabs, in both languages, by day and night. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'puppeteer-core';
@@ -15,7 +15,7 @@ import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } 
 import { evening, numbered } from '../lib/room-evening.ts';
 import { sampled } from '../lib/sampled.ts';
 import { VERDICT_TIME, violations } from '../page/in-page.ts';
-import { type Look, openBrowser } from '../page/phone.ts';
+import { type Look, openBrowser, pictured } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SCREENS_DIR = join(ROOT, '.cache/console-screens');
@@ -38,7 +38,6 @@ t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) =
   const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  mkdirSync(SCREENS_DIR, { recursive: true });
   for (const look of sampled(t, 'looks', LOOKS, 2))
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, jpeg, look));
   await t.test('a shift by keyboard alone', (t) => shift(t, browser));
@@ -73,7 +72,7 @@ async function opened(t: Test, browser: Browser, opening: Opening): Promise<Open
 
 /** Its picture into .cache/console-screens; what axe says against it. */
 async function checked(page: Page, name: string, look: Look): Promise<string[]> {
-  await page.screenshot({ path: join(SCREENS_DIR, `${name}-${look.join('-')}.png`) as `${string}.png` });
+  await pictured(page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
   const faults = await violations(page);
   return faults.map((fault) => `${name}: ${fault}`);
 }
@@ -346,6 +345,6 @@ async function storm(t: Test, browser: Browser): Promise<void> {
   t.ok(drawn <= 60, `${drawn} drawn`);
   t.ok(merged > 0, `${merged} storms`);
   t.match(more, String(STORM + 2 - 2000), 'what is not held is counted');
-  await page.screenshot({ path: join(SCREENS_DIR, '7-storm-en-light.png') as `${string}.png` });
+  await pictured(page, join(SCREENS_DIR, '7-storm-en-light.png'));
   t.strictSame(complaints, []);
 }

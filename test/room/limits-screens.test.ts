@@ -1,6 +1,5 @@
 /** What the screens show of a hostile box and of a busy colleague, in a real browser, in both languages. */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Register } from '../../scripts/programs/room/archive/register.ts';
@@ -12,7 +11,7 @@ import { addIncident, insert, putCameras } from '../lib/console-rows.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { appRoom, contextOf, tabOf } from '../lib/room-browser.ts';
-import { openBrowser } from '../page/phone.ts';
+import { openBrowser, pictured } from '../page/phone.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/room-limits-screens');
 
@@ -59,9 +58,7 @@ for (const language of ['en', 'fr'] as const) {
     await enter(home, 'Nadia');
     const look = [language, 'light'] as const;
     const tab = await tabOf(await contextOf(t, browser, home, 'Omar'), home, { look, path: '/cameras' });
-    mkdirSync(SCREENS_DIR, { recursive: true });
-    const picture = (name: string) =>
-      tab.page.screenshot({ path: join(SCREENS_DIR, `${name}-${language}.png`) });
+    const picture = (name: string) => pictured(tab.page, join(SCREENS_DIR, `${name}-${language}.png`));
     await tab.until('document.querySelectorAll("[role=option]").length === 5000', 30_000);
     const list = await tab.text();
     t.match(list, says.more);
