@@ -1,0 +1,42 @@
+/**
+ * Runs a program that people type, to its exit code. 0 = done; 1 = what was checked or found is not in order, or the work
+ * failed while running; 2 = usage, configuration or input that cannot be worked with. A fault is one line on standard
+ * error; standard output belongs to the result.
+ */
+import { CommanderError } from 'commander';
+import { AgentError, messageOf } from '../base/errors.ts';
+import { printNote } from './print.ts';
+
+const LEAVE_AFTER_MS = 5000;
+
+/** A reader that has seen enough (`| head`) is no failure; anything else wrong with a pipe ends the program. */
+function onPipeError(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+}
+
+/** Prints the fault after the name of the program, and returns the exit code. */
+function report(name: string, error: unknown): number {
+  // Commander has said it already: help, version, or a usage error.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  printNote(`${name}: ${messageOf(error)}`);
+  if (!(error instanceof AgentError) || error.kind === 'bug') {
+    const stack = error instanceof Error ? error.stack : undefined;
+    const asked = `${name}: this is a mistake of the program; please report it with:`;
+    printNote(asked, ...(stack ?? '').split('\n'));
+    return 1;
+  }
+  return error.kind === 'config' || error.kind === 'corrupt' ? 2 : 1;
+}
+
+/** `name` stands before each message. */
+export async function runProgram(name: string, work: () => Promise<unknown>): Promise<void> {
+  process.stdout.on('error', onPipeError);
+  process.stderr.on('error', onPipeError);
+  try {
+    await work();
+  } catch (error) {
+    process.exitCode = report(name, error);
+    // What has failed leaves, whatever it had begun.
+    setTimeout(() => process.exit(), LEAVE_AFTER_MS).unref();
+  }
+}
