@@ -1,6 +1,6 @@
 // The import rules of the house (docs/design/016-house.md). Data flows down the tree; whatever must go up belongs in
 // agent/contract. What a stage is, is read from the folders: a new one is covered without a line here.
-const { readdirSync } = require('node:fs');
+const { existsSync, readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
 /** Every stage may import base, contract and orders; cli is what a person types, and may use any stage. */
@@ -13,6 +13,10 @@ const stages = foldersIn('agent')
   .filter((name) => !SHARED.includes(name))
   .join('|');
 const visionStages = foldersIn('agent/vision').join('|');
+const ROOM = 'scripts/programs/room';
+const roomPrograms = foldersIn(ROOM)
+  .filter((name) => existsSync(join(__dirname, ROOM, name, 'main.ts')))
+  .join('|');
 
 /** Only the files under `home` may import the npm package. */
 const owned = (name, pattern, home) => ({
@@ -107,6 +111,13 @@ module.exports = {
         pathNot:
           '^agent/(contract/|base/(network-fault|printable|json|sha256|token-bucket)\\.ts$)|^scripts/(lib/json-schema\\.ts$|programs/room/(archive|contract|database)/)',
       },
+    },
+    {
+      // What several of them need lies beside them: contract, database, questions, retention.
+      name: 'programs-of-the-room-do-not-import-each-other',
+      severity: 'error',
+      from: { path: `^${ROOM}/(${roomPrograms})/` },
+      to: { path: `^${ROOM}/(${roomPrograms})/`, pathNot: `^${ROOM}/$1/` },
     },
     {
       name: 'the-kit-is-a-leaf',

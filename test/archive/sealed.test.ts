@@ -13,7 +13,7 @@ import { configOf, makeAgent } from '../lib/agent.ts';
 import { authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { vigie } from '../lib/program.ts';
+import { roomProgram, start } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, SITE, until } from '../lib/room.ts';
 import { ageUnavailable, makeAuthority, opened, sealed, stillOf } from '../lib/sealing.ts';
 import { WriteTrace } from '../lib/write-trace.ts';
@@ -172,7 +172,8 @@ t.test('kept on the box, named in the event, handed out on a signed request only
   writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
   const unsealTo = (out: string, id: string) => {
     const why = ['--case', '2026/1234', '--reason', 'assault', '--box', BOX, '--event', id, '--out', out];
-    return vigie(t, 'unseal', '--room', join(dir, 'room.yaml'), '--sign', desk, ...why);
+    const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', desk];
+    return start(t, process.execPath, [...program, ...why]);
   };
   const out = join(dir, 'still.age');
   const done = unsealTo(out, event.id);
@@ -182,20 +183,20 @@ t.test('kept on the box, named in the event, handed out on a signed request only
   t.ok(opened(readFileSync(out), authority.keyFile).content, 'the authority opens it');
   const twice = unsealTo(out, event.id);
   t.equal(await twice.ended, 2);
-  t.match(twice.err, /^vigie: --out: .*still\.age is there already\n$/);
+  t.match(twice.err, /^room: --out: .*still\.age is there already\n$/);
   const none = unsealTo(join(dir, 'none.age'), 'ffff-1');
   t.equal(await none.ended, 1);
-  t.match(none.err, /^vigie: refused by .*: unavailable: no sealed still of event ffff-1 is held here\n$/);
+  t.match(none.err, /^room: refused by .*: unavailable: no sealed still of event ffff-1 is held here\n$/);
   chmodSync(desk, 0o644);
   const open = unsealTo(join(dir, 'none.age'), event.id);
   t.equal(await open.ended, 2);
-  t.match(open.err, /^vigie: --sign: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);
+  t.match(open.err, /^room: --sign: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);
 
   const journal = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
   t.match(journal, /"type":"unseal".*"case":"2026\/1234"/);
   t.equal(journal.match(/"type":"unseal"/g)?.length, 3, 'all that were asked by who may, the vain one too');
-  const start = bytes.subarray(0, 21);
-  const marks = [start.toString(), start.toString('base64').slice(0, 24)];
+  const head = bytes.subarray(0, 21);
+  const marks = [head.toString(), head.toString('base64').slice(0, 24)];
   const carriers = heard.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));
   t.equal(carriers.length, 2, 'each asked for');
   t.ok(

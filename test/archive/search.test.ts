@@ -1,4 +1,4 @@
-/** A search over real brokers and archives: asked by `vigie search`, answered by boxes that record it. */
+/** A search over real brokers and archives: asked by `scripts/room search`, answered by boxes that record it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ import { entry, eventAt, history } from '../lib/history.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
-import { VIGIE } from '../lib/program.ts';
+import { roomProgram } from '../lib/program.ts';
 import { SEED } from '../lib/random.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
@@ -57,11 +57,11 @@ async function makeSearch(t: Test) {
     ...['--room', join(dir, 'room.yaml'), '--sign', key, '--case', '2026/1234', '--reason', 'theft'],
     ...['--from', new Date(nowMs - 24 * HOUR_MS).toISOString(), '--to', new Date(nowMs).toISOString()],
   ];
-  const search = (...more: string[]): Promise<Outcome> => vigie(['search', ...basic, ...more]);
+  const search = (...more: string[]): Promise<Outcome> => asked([...basic, ...more]);
   return { room, dir, signer, key, tls, nowMs, basic, search };
 }
 
-const vigie = (args: string[]): Promise<Outcome> => ended([VIGIE, ...args]);
+const asked = (args: string[]): Promise<Outcome> => ended([roomProgram('search'), ...args]);
 
 async function ended(args: string[]): Promise<Outcome> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -186,43 +186,20 @@ void t.test('times are those of the site, and say so', async (t) => {
   // The file of the room knows its site's; what is typed without an offset is of there as well.
   const content = { site: SITE, timeZone: 'Asia/Kolkata', mqtt: { url: room.broker.programsUrl, ...tls } };
   writeFileSync(join(dir, 'india.yaml'), JSON.stringify(content));
-  const asked = (...more: string[]) =>
-    vigie([
-      'search',
-      '--room',
-      join(dir, 'india.yaml'),
-      '--key',
-      key,
-      '--case',
-      '1',
-      '--reason',
-      'r',
-      ...more,
-    ]);
+  const inIndia = (...more: string[]) =>
+    asked(['--room', join(dir, 'india.yaml'), '--sign', key, '--case', '1', '--reason', 'r', ...more]);
   const [from, to] = [atMs, atMs + 1000].map((ms) => new SiteTime('Asia/Kolkata').rfc3339(ms).slice(0, 19));
-  const india = await asked('--from', from ?? '', '--to', to ?? '');
-  t.match(india, { code: 0, err: /1 event of 1 box/ }, 'the old name of the key still works');
+  const india = await inIndia('--from', from ?? '', '--to', to ?? '');
+  t.match(india, { code: 0, err: /1 event of 1 box/ });
   t.equal(india.out.split('  ')[0], local('Asia/Kolkata'));
-  const json = await asked('--from', from ?? '', '--to', to ?? '', '--json');
+  const json = await inIndia('--from', from ?? '', '--to', to ?? '', '--json');
   t.equal(
     (JSON.parse(json.out) as Answer).events[0]?.time,
     new Date(atMs).toISOString(),
     'RFC 3339 for programs',
   );
-  const none = await vigie([
-    'search',
-    '--room',
-    'x',
-    '--case',
-    '1',
-    '--reason',
-    'r',
-    '--from',
-    '1',
-    '--to',
-    '2',
-  ]);
-  t.match(none, { code: 2, err: /^vigie: required option '--sign <file>' not specified\n$/ });
+  const none = await asked(['--room', 'x', '--case', '1', '--reason', 'r', '--from', '1', '--to', '2']);
+  t.match(none, { code: 2, err: /^room: required option '--sign <file>' not specified\n$/ });
 });
 
 void t.test('many matches come page by page, at the pace the box allows', async (t) => {
@@ -316,10 +293,10 @@ void t.test('only who may write commands and holds a key can search', async (t) 
   const pair = await pairOf(room, 'beta');
   const asBox = { url: room.broker.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   writeFileSync(join(dir, 'box.yaml'), JSON.stringify({ site: SITE, mqtt: asBox }));
-  const args = ['search', ...basic, '--room', join(dir, 'box.yaml')];
+  const args = [...basic, '--room', join(dir, 'box.yaml')];
   for (const to of [[], ['--box', 'alpha']]) {
-    const denied = await vigie([...args, ...to, '--timeout', '3']);
-    t.match(denied, { code: 1, out: '', err: /^vigie: .*does not authorise/ }, 'with a box’s certificate');
+    const denied = await asked([...args, ...to, '--timeout', '3']);
+    t.match(denied, { code: 1, out: '', err: /^room: .*does not authorise/ }, 'with a box’s certificate');
     t.equal(denied.err.trim().split('\n').length, 1);
   }
   // A box hears no command for another, and no answer of another.
@@ -327,8 +304,8 @@ void t.test('only who may write commands and holds a key can search', async (t) 
   const spy = await clientOf(t, room, 'beta');
   spy.on('message', (topic) => heard.push(topic));
   await spy.subscribeAsync('vigie/#', { qos: 1 });
-  t.match(await vigie(['search', ...basic, '--box', 'alpha']), { code: 0 });
-  t.match(await vigie(['search', ...basic]), { code: 0 });
+  t.match(await asked([...basic, '--box', 'alpha']), { code: 0 });
+  t.match(await asked(basic), { code: 0 });
   await until(t, 'the broadcast', () => heard.length > 0);
   t.same(
     [...new Set(heard)],
@@ -389,8 +366,8 @@ void t.test('a hostile box reaches nobody’s terminal', async (t) => {
   writeFileSync(join(dir, 'fleet/fleet.yaml'), JSON.stringify({ mqtt, sign: key }));
   const suspend = [FLEET, 'suspend', `${SITE}/mallory`, '--dir', join(dir, 'fleet'), '--reason', 'r'];
   const commands = [
-    [VIGIE, 'search', ...basic, ...to],
-    [VIGIE, 'unseal', ...room1, ...case1, ...to, '--event', 'e-1', '--out', join(dir, 'e-1.age')],
+    [roomProgram('search'), ...basic, ...to],
+    [roomProgram('unseal'), ...room1, ...case1, ...to, '--event', 'e-1', '--out', join(dir, 'e-1.age')],
     suspend,
   ];
   for (const args of commands) {
@@ -398,7 +375,7 @@ void t.test('a hostile box reaches nobody’s terminal', async (t) => {
     t.equal(code, 1, `${args[1]}: ${err}`);
     t.match(err, /refused by mallory: not-permitted: \\x1b\[2J/);
     t.strictSame(forbiddenIn(out + err), []);
-    t.notMatch(err, /^(?:vigie|fleet): all is well/m);
+    t.notMatch(err, /^(?:room|fleet): all is well/m);
   }
   gives = { result: { mode: HOSTILE } };
   const strange = await ended(suspend);
@@ -428,15 +405,15 @@ void t.test('what is typed wrong is one line, exit 2', async (t) => {
     [['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', join(dir, 'none')], /none cannot be read/],
   ];
   for (const [args, message] of cases) {
-    const { code, out, err } = await vigie(['search', ...basic, ...args]);
+    const { code, out, err } = await asked([...basic, ...args]);
     t.match({ code, out, err }, { code: /^[12]$/, out: '', err: message }, args.join(' ').slice(0, 80));
-    t.match(err, /^vigie: [^\n]+\n$/, 'one line');
+    t.match(err, /^room: [^\n]+\n$/, 'one line');
   }
   const nobody = ['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', tls.ca, '--cert', tls.cert];
-  const { code, err } = await vigie(['search', ...basic, ...nobody, '--cert-key', tls.key]);
+  const { code, err } = await asked([...basic, ...nobody, '--cert-key', tls.key]);
   t.match(
     { code, err },
-    { code: 1, err: /^vigie: broker mqtts:\/\/localhost:1: nothing listens there; [^\n]*\n$/ },
+    { code: 1, err: /^room: broker mqtts:\/\/localhost:1: nothing listens there; [^\n]*\n$/ },
   );
   t.ok(key);
 });

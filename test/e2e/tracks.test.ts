@@ -1,6 +1,6 @@
 /**
- * The log of tracks from end to end: the agent on a street clip under a signed order, a real broker, `vigie tracks`, and the
- * room's signer and console. One thing is made up: a timedatectl that says that the clock is set.
+ * The log of tracks from end to end: the agent on a street clip under a signed order, a real broker, `scripts/room tracks`,
+ * and the room's signer and console. One thing is made up: a timedatectl that says that the clock is set.
  */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ import { ask, enter, from, roomDatabase, wholeConsole } from '../lib/console.ts'
 import { putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { start, VIGIE } from '../lib/program.ts';
+import { roomProgram, start, VIGIE } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 
 const SIGNER = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
@@ -82,12 +82,14 @@ async function makeBox(t: Test, room: Room) {
     ...[`PATH=${bin}:${process.env['PATH']}`, process.execPath, VIGIE],
     ...['run', '--config', config, '--state', stateDir],
   ]);
-  const vigie = async (...args: string[]) => {
-    const program = start(t, process.execPath, [VIGIE, ...args]);
+  const run = async (file: string, args: readonly string[]) => {
+    const program = start(t, process.execPath, [file, ...args]);
     const code = await program.ended;
     return { code, out: program.out, err: program.err };
   };
-  return { dir, stateDir, config, agent, health, wasJournaled, vigie };
+  const vigie = (...args: string[]) => run(VIGIE, args);
+  const tracksOf = (...args: string[]) => run(roomProgram('tracks'), args);
+  return { dir, stateDir, config, agent, health, wasJournaled, vigie, tracksOf };
 }
 
 function journalOf(stateDir: string): JournalContent[] {
@@ -127,12 +129,12 @@ t.test(
   async (t) => {
     const startMs = Date.now();
     const room = await makeRoom(t);
-    const { dir, stateDir, config, agent, health, wasJournaled, vigie } = await makeBox(t, room);
+    const { dir, stateDir, config, agent, health, wasJournaled, vigie, tracksOf } = await makeBox(t, room);
     const { cert, key } = await pairOf(room, 'room');
     const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
     const file = (name: string): string => join(dir, name);
     writeFileSync(file('room.yaml'), JSON.stringify({ site: SITE, timeZone: 'Europe/Paris', mqtt }));
-    const by = (name: string) => ['tracks', '--room', file('room.yaml'), '--sign', file(`${name}.pem`)];
+    const by = (name: string) => ['--room', file('room.yaml'), '--sign', file(`${name}.pem`)];
     const span = (fromMs: number, toMs: number): string[] => [
       ...['--from', new Date(fromMs).toISOString(), '--to', new Date(toMs).toISOString()],
     ];
@@ -143,7 +145,7 @@ t.test(
     await sleep(8000);
 
     const now = span(startMs - HOUR_MS, Date.now());
-    const coverage = await vigie(...by('desk'), ...why, ...now, '--coverage', '--json');
+    const coverage = await tracksOf(...by('desk'), ...why, ...now, '--coverage', '--json');
     const seen = JSON.parse(coverage.out) as TrackResult;
     t.equal(coverage.code, 1, 'there are gaps');
     t.match(seen, { order: '2026-77', grade: 'persons', matches: 0, kept: { days: 1 } });
@@ -151,12 +153,12 @@ t.test(
     t.match(seen.coverage.gaps[0], { why: 'not-authorised' }, 'the log began later');
     const view = seen.views[0]?.view ?? '';
     const asks = [...why, ...now, '--class', 'person', '--view', view, '--line', '.3,.2,.7,.95'];
-    t.match(await vigie(...by('desk'), ...asks), {
+    t.match(await tracksOf(...by('desk'), ...asks), {
       code: 1,
       err: /tracks: a question about persons needs the approval of a second key \(args\.approval\)/,
     });
-    t.match(await vigie(...by('second'), ...asks, '--approve', file('ok.json')), { code: 0 });
-    const crossed = await vigie(...by('desk'), ...asks, '--approval', file('ok.json'), '--json');
+    t.match(await tracksOf(...by('second'), ...asks, '--approve', file('ok.json')), { code: 0 });
+    const crossed = await tracksOf(...by('desk'), ...asks, '--approval', file('ok.json'), '--json');
     const answer = JSON.parse(crossed.out) as TrackResult;
     t.ok(answer.matches > 0 && answer.tracks.length === answer.matches, `${answer.matches} crossed the line`);
     t.ok(answer.tracks.every((one) => one.class === 'person' && one.path.length > 1));
@@ -164,8 +166,8 @@ t.test(
     const tenMs = 600_000;
     const whole = span(Math.floor(startMs / tenMs) * tenMs, Math.ceil(Date.now() / tenMs) * tenMs);
     const counts = [...why, ...whole, '--class', 'person', '--count'];
-    await vigie(...by('second'), ...counts, '--approve', file('count.json'));
-    const counted = await vigie(...by('desk'), ...counts, '--approval', file('count.json'), '--json');
+    await tracksOf(...by('second'), ...counts, '--approve', file('count.json'));
+    const counted = await tracksOf(...by('desk'), ...counts, '--approval', file('count.json'), '--json');
     const { matches, tracks, coverage: covered } = JSON.parse(counted.out) as TrackResult;
     t.ok(matches >= answer.matches, `${matches} persons were there`);
     t.strictSame(tracks, [], 'a number alone');
@@ -222,7 +224,7 @@ t.test(
 
     await vigie('suspend', '--reason', 'order 2026/9 of the court', '--state', stateDir);
     const refused = /refused by \S+: not-permitted: tracks: the box is suspended/;
-    t.match(await vigie(...by('desk'), ...why, ...now, '--coverage'), { code: 1, out: '', err: refused });
+    t.match(await tracksOf(...by('desk'), ...why, ...now, '--coverage'), { code: 1, out: '', err: refused });
     const suspended = stateOf(stateDir);
     await sleep(3000);
     t.match(await desk(request), { status: 409, json: { title: refused } });

@@ -35,5 +35,9 @@ export function start(t: Test, file: string, args: readonly string[]): Program {
   return program;
 }
 
+/** A built program of the room. */
+export const roomProgram = (name: string): string =>
+  fileURLToPath(new URL(`../../scripts/programs/room/${name}/main.js`, import.meta.url));
+
 /** The built program with these arguments; its standard input is a pipe. */
 export const vigie = (t: Test, ...args: string[]): Program => start(t, process.execPath, [VIGIE, ...args]);

@@ -63,7 +63,7 @@ void t.test('what is in the package', { skip }, async (t) => {
     'nothing that sees pixels, no tests',
   );
   for (const file of [
-    ...['archive', 'console', 'signer', 'enrol', 'metrics'].map(
+    ...['archive', 'console', 'signer', 'enrol', 'metrics', 'search', 'tracks', 'unseal'].map(
       (name) => `${lib}/scripts/programs/room/${name}/main.js`,
     ),
     `${lib}/scripts/programs/room/app/index.html`,

@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { TrackAnswerParts } from '../../agent/cli/tracks/export.ts';
-import { csvOf } from '../../agent/cli/tracks/export-csv.ts';
-import { mfJsonOf } from '../../agent/cli/tracks/export-mf-json.ts';
 import { readSettings } from '../../scripts/programs/room/console/settings.ts';
 import { NO_VIDEO, videoLink, videoOf } from '../../scripts/programs/room/console/video.ts';
+import type { TrackAnswerParts } from '../../scripts/programs/room/questions/tracks/export.ts';
+import { csvOf } from '../../scripts/programs/room/questions/tracks/export-csv.ts';
+import { mfJsonOf } from '../../scripts/programs/room/questions/tracks/export-mf-json.ts';
 import { scratch } from '../lib/paths.ts';
 import { track } from '../lib/track-box.ts';
 

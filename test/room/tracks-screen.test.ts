@@ -422,7 +422,7 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector(".t-command code") !== null');
   t.match(
     await shown.text('.t-command'),
-    /vigie tracks .* --approve approval\.json --box square-1 .*--to 2026/,
+    /vigie-room tracks .* --approve approval\.json --box square-1 .*--to 2026/,
   );
   await press(page, 'Look up again');
   await until('document.querySelector("#ask-tracks:not([disabled])") !== null');

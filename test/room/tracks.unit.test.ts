@@ -244,7 +244,7 @@ t.test('a question is a command line with the exact place, for a second person t
         where: { line: line as [[number, number], [number, number]], direction: 'left' },
       },
     }),
-    'vigie tracks --room room.yaml --sign KEY.pem --approve approval.json --box square-1 --case 2026/1432 ' +
+    'vigie-room tracks --room room.yaml --sign KEY.pem --approve approval.json --box square-1 --case 2026/1432 ' +
       "--reason 'the boy'\\''s bicycle; rm -rf $HOME' --from 2026-11-12T21:00:00.000Z " +
       '--to 2026-11-12T21:20:00.000Z --daily 22:00-05:00 --class person dog --colour white ' +
       '--view 2026-11-12T22:00:00.000Z --line 0.125,0.5,1,0.7501 --direction left',

@@ -286,6 +286,9 @@ void t.test('all others set the checkout up and hand on what was typed', async (
     ['evaluate', ['bytes']],
     ['fleet', ['release', 'make']],
     ['room', ['enrol', 'serve']],
+    ['room', ['search']],
+    ['room', ['tracks']],
+    ['room', ['unseal']],
   ];
   for (const [name, path] of commands) {
     const { stdout } = call(name, ...path, '--help');

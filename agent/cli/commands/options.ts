@@ -11,12 +11,17 @@ export function command(
   description: string,
   examples: readonly (readonly [string, string])[],
 ): Command {
-  const lines = examples.map(([typed, meaning]) => `  # ${meaning}\n  ${typed}`);
   return program
     .command(name)
     .description(description)
     .allowExcessArguments(false)
-    .addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+    .addHelpText('after', examplesText(examples));
+}
+
+/** The end of a help: what to type, and what for. */
+export function examplesText(examples: readonly (readonly [string, string])[]): string {
+  const lines = examples.map(([typed, meaning]) => `  # ${meaning}\n  ${typed}`);
+  return `\nExamples:\n${lines.join('\n')}`;
 }
 
 /** Who signs what the command makes. `--key`, as some commands once called it, still works. */

@@ -33,7 +33,7 @@ export class Desk {
   readonly #logPath: string;
   readonly #keys: readonly CommandKey[];
   readonly socket: string;
-  /** For `vigie tracks`: room.yaml, and the key of who approves. */
+  /** For `scripts/room tracks`: room.yaml, and the key of who approves. */
   readonly room: string;
   readonly magistrate: string;
 

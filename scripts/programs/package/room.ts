@@ -123,12 +123,14 @@ function manPage(): string {
     '.I program',
     '[options]',
     '.SH DESCRIPTION',
-    'All of them run as units of systemd; enrol also has the commands of whoever gives boxes their certificates.',
+    'Units of systemd are archive, console, signer, metrics and enrol, which has the commands of whoever gives boxes their',
+    'certificates as well. With search, tracks and unseal a person asks boxes in a case.',
     '.SH PROGRAMS',
     ...usages,
     '.SH SEE ALSO',
     '.BR systemctl (1),',
-    'file:///usr/share/doc/vigie\\-room/console.md',
+    'file:///usr/share/doc/vigie\\-room/console.md,',
+    'file:///usr/share/doc/vigie\\-room/search.md',
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -2,7 +2,7 @@
 
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { askBox } from '../../../../agent/cli/room/box-session.ts';
+import { askBox } from '../../../lib/room-link/box-session.ts';
 import { signingKey } from '../fleet-file.ts';
 import { type OpenedFleet, withFleet } from '../opened.ts';
 import { learnt } from '../rollout/looks.ts';

@@ -6,12 +6,12 @@
  * LIMITS: ANSWERS_KEPT answers, each KEPT_MS; the oldest goes first.
  */
 import { randomBytes } from 'node:crypto';
-import { csvOf } from '../../../../agent/cli/tracks/export-csv.ts';
-import { mfJsonOf } from '../../../../agent/cli/tracks/export-mf-json.ts';
 import type { AuditDraft } from '../contract/audit.ts';
 import type { TrackAnswer } from '../contract/tracks.ts';
 import { record } from '../database/audit.ts';
 import { iso, type Sql } from '../database/sql.ts';
+import { csvOf } from '../questions/tracks/export-csv.ts';
+import { mfJsonOf } from '../questions/tracks/export-mf-json.ts';
 import { caseAsked, spanAsked } from './asked.ts';
 import { type Account, type Call, CallError, type Handlers } from './handler.ts';
 import { onlySiteOf } from './incidents.ts';

@@ -14,10 +14,6 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import type { Room } from '../../../../agent/cli/room/room-file.ts';
-import type { AskedBox, Asking } from '../../../../agent/cli/search/asking.ts';
-import { FleetSearch } from '../../../../agent/cli/search/fleet-search.ts';
-import { searchArgs, timeOfSite } from '../../../../agent/cli/search/request.ts';
-import { sealedFile, unsealArgs } from '../../../../agent/cli/unseal.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import {
   FOUND_MAX,
@@ -27,6 +23,11 @@ import {
   type SignerSealed,
   type SignerSearch,
 } from '../contract/signer.ts';
+import { sealedFile, unsealArgs } from '../questions/sealed-still.ts';
+import type { AskedBox, Asking } from '../questions/search/asking.ts';
+import { FleetSearch } from '../questions/search/fleet-search.ts';
+import { searchArgs } from '../questions/search/request.ts';
+import { timeOfSite } from '../questions/time-of-site.ts';
 import { entered } from './places.ts';
 import { Refusal, refusalOf } from './refusal.ts';
 

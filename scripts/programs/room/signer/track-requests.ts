@@ -9,9 +9,6 @@ import type { KeyObject } from 'node:crypto';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { Room } from '../../../../agent/cli/room/room-file.ts';
-import { assertApproves } from '../../../../agent/cli/tracks/approval.ts';
-import { fetchStill, fetchTracks } from '../../../../agent/cli/tracks/fetch.ts';
-import { checkedArgs } from '../../../../agent/cli/tracks/request.ts';
 import {
   type SignerTrackStill,
   type SignerTrackStillAnswer,
@@ -20,6 +17,9 @@ import {
   TRACKS_BYTES_MAX,
 } from '../contract/signer.ts';
 import { ROOM_TRACKS_MAX } from '../contract/tracks.ts';
+import { assertApproves } from '../questions/tracks/approval.ts';
+import { fetchStill, fetchTracks } from '../questions/tracks/fetch.ts';
+import { checkedArgs } from '../questions/tracks/request.ts';
 import { entered } from './places.ts';
 import { Refusal } from './refusal.ts';
 

@@ -7,7 +7,7 @@ import { isLasting } from './place.ts';
 export function approvalCommand({ box, case: number, reason, question }: TrackRequest): string {
   const { from, to, daily, classes, colours, view, where, answer } = question;
   const words = [
-    ...['vigie', 'tracks', '--room', 'room.yaml', '--sign', 'KEY.pem', '--approve', 'approval.json'],
+    ...['vigie-room', 'tracks', '--room', 'room.yaml', '--sign', 'KEY.pem', '--approve', 'approval.json'],
     ...['--box', box, '--case', number, '--reason', reason, '--from', utc(from), '--to', utc(to)],
     ...(daily === undefined ? [] : ['--daily', `${daily.from}-${daily.to}`]),
     ...(classes === undefined ? [] : ['--class', ...classes]),

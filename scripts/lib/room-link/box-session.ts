@@ -7,14 +7,19 @@
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
-import { systemClock } from '../../base/clock.ts';
-import { AgentError } from '../../base/errors.ts';
-import { jsonOf } from '../../base/json.ts';
-import { printable } from '../../base/printable.ts';
-import { COMMAND_BYTES_MAX, type CommandOp, CommandReply } from '../../contract/command.ts';
-import { COMMANDS, type CommandArgs, type CommandResult, isResultOf } from '../../contract/commands.ts';
-import { RoomLink } from '../../mqtt/room-link.ts';
-import type { Room } from './room-file.ts';
+import { systemClock } from '../../../agent/base/clock.ts';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { jsonOf } from '../../../agent/base/json.ts';
+import { printable } from '../../../agent/base/printable.ts';
+import type { Room } from '../../../agent/cli/room/room-file.ts';
+import { COMMAND_BYTES_MAX, type CommandOp, CommandReply } from '../../../agent/contract/command.ts';
+import {
+  COMMANDS,
+  type CommandArgs,
+  type CommandResult,
+  isResultOf,
+} from '../../../agent/contract/commands.ts';
+import { RoomLink } from './room-link.ts';
 import { signedCommand } from './signed-command.ts';
 
 const WAITS_MAX = 20;

@@ -5,7 +5,7 @@
  * Coordinates are of the picture and not of the earth. There is no `crs` member, since no reference system names them; the
  * member `description` says so. Gaps, coverage and the question are members of their own, which the standard allows.
  */
-import type { FoundTrack } from '../../contract/track-log.ts';
+import type { FoundTrack } from '../../../../../agent/contract/track-log.ts';
 import type { TrackAnswerParts } from './export.ts';
 
 const DESCRIPTION =

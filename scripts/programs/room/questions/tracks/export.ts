@@ -1,5 +1,10 @@
 /** Formats in which the answer of a log of tracks is handed on; the command line and the room write the same. */
-import type { FoundTrack, TrackGrade, TrackQuestion, TrackResult } from '../../contract/track-log.ts';
+import type {
+  FoundTrack,
+  TrackGrade,
+  TrackQuestion,
+  TrackResult,
+} from '../../../../../agent/contract/track-log.ts';
 
 export interface TrackAnswerParts {
   readonly box: string;

@@ -5,14 +5,14 @@
  * INVARIANTS: a counter goes up with each command that is signed. LIMITS: as of `Asking`.
  */
 import type { KeyObject } from 'node:crypto';
-import { systemClock } from '../../base/clock.ts';
-import { AgentError } from '../../base/errors.ts';
-import { jsonOf } from '../../base/json.ts';
-import type { SiteTime } from '../../base/site-time.ts';
-import type { SearchArgs } from '../../contract/search.ts';
-import { RoomLink } from '../../mqtt/room-link.ts';
-import type { Room } from '../room/room-file.ts';
-import { signedCommand } from '../room/signed-command.ts';
+import { systemClock } from '../../../../../agent/base/clock.ts';
+import { AgentError } from '../../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../../agent/base/json.ts';
+import type { SiteTime } from '../../../../../agent/base/site-time.ts';
+import type { Room } from '../../../../../agent/cli/room/room-file.ts';
+import type { SearchArgs } from '../../../../../agent/contract/search.ts';
+import { RoomLink } from '../../../../lib/room-link/room-link.ts';
+import { signedCommand } from '../../../../lib/room-link/signed-command.ts';
 import { Asking } from './asking.ts';
 
 /** Retained status messages come at once and without a pause; so long a pause is their end. */

@@ -5,11 +5,16 @@
  * was refused are kept: the box has counted them. LIMITS: `tracksMax` and `bytesMax`, both exceeded by one page at most;
  * no page is asked for, and no pause kept, after `withinMs`; EMPTY_PAGES_MAX pages in a row without a track.
  */
-import { AgentError, rethrowBug } from '../../base/errors.ts';
-import { sha256Of } from '../../base/sha256.ts';
-import type { CommandResult } from '../../contract/commands.ts';
-import type { FoundTrack, TrackArgs, TrackResult, TrackStillResult } from '../../contract/track-log.ts';
-import { type BoxSession, type BoxSessionOptions, inSession } from '../room/box-session.ts';
+import { AgentError, rethrowBug } from '../../../../../agent/base/errors.ts';
+import { sha256Of } from '../../../../../agent/base/sha256.ts';
+import type { CommandResult } from '../../../../../agent/contract/commands.ts';
+import type {
+  FoundTrack,
+  TrackArgs,
+  TrackResult,
+  TrackStillResult,
+} from '../../../../../agent/contract/track-log.ts';
+import { type BoxSession, type BoxSessionOptions, inSession } from '../../../../lib/room-link/box-session.ts';
 
 const EMPTY_PAGES_MAX = 10;
 

@@ -1,18 +1,25 @@
-/** `vigie search`: one signed question to all boxes of a site; their answers in the order of time. */
+/** One signed question to all boxes of a site; their answers in the order of time. */
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
-import { printable } from '../../base/printable.ts';
-import type { SiteTime } from '../../base/site-time.ts';
-import type { VigieEvent } from '../../contract/event.ts';
-import type { SearchArgs } from '../../contract/search.ts';
-import { print, printJson, printNote } from '../print.ts';
-import { type Room, roomOf } from '../room/room-file.ts';
-import { signingKey } from '../signing-key.ts';
-import type { AskedBox, Asking } from './asking.ts';
-import { FleetSearch } from './fleet-search.ts';
-import { type SearchOptions, searchArgs, timeOfSite } from './request.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import type { SiteTime } from '../../../../agent/base/site-time.ts';
+import { print, printJson, printNote } from '../../../../agent/cli/print.ts';
+import { type Room, type RoomOptions, roomOf } from '../../../../agent/cli/room/room-file.ts';
+import { signingKey } from '../../../../agent/cli/signing-key.ts';
+import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import type { SearchArgs } from '../../../../agent/contract/search.ts';
+import type { AskedBox, Asking } from '../questions/search/asking.ts';
+import { FleetSearch } from '../questions/search/fleet-search.ts';
+import { type SearchAsked, searchArgs } from '../questions/search/request.ts';
+import { timeOfSite } from '../questions/time-of-site.ts';
 
-export type { SearchOptions };
+export interface SearchOptions extends RoomOptions, SearchAsked {
+  readonly sign: string;
+  readonly timeout: number;
+  readonly max: number;
+  readonly timeZone?: string;
+  readonly json?: boolean;
+}
 
 const NAMES_SHOWN = 20;
 /** Of a refusal, which a box may give in 500 characters. */

@@ -1,14 +1,14 @@
-/** What was typed for `vigie search` → what to ask. Throws AgentError `config`, one line. */
-import { SiteTime } from '../../base/site-time.ts';
-import { nearest } from '../../config/words.ts';
-import { argsFault } from '../../contract/commands.ts';
-import { isRuleKind, RULE_KINDS } from '../../contract/rule-config.ts';
-import type { SearchArgs } from '../../contract/search.ts';
-import { wrong } from '../bad-option.ts';
-import { NAME, type Room, type RoomOptions } from '../room/room-file.ts';
+/** Turns a search as it was typed into the arguments of the command. Throws AgentError `config`, one line. */
+import type { SiteTime } from '../../../../../agent/base/site-time.ts';
+import { wrong } from '../../../../../agent/cli/bad-option.ts';
+import { NAME } from '../../../../../agent/cli/room/room-file.ts';
+import { nearest } from '../../../../../agent/config/words.ts';
+import { argsFault } from '../../../../../agent/contract/commands.ts';
+import { isRuleKind, RULE_KINDS } from '../../../../../agent/contract/rule-config.ts';
+import type { SearchArgs } from '../../../../../agent/contract/search.ts';
 
-export interface SearchOptions extends RoomOptions {
-  readonly sign: string;
+/** The question as it was typed. */
+export interface SearchAsked {
   readonly case: string;
   readonly reason: string;
   readonly from: string;
@@ -16,18 +16,6 @@ export interface SearchOptions extends RoomOptions {
   readonly kind?: readonly string[];
   readonly zone?: readonly string[];
   readonly box?: readonly string[];
-  readonly timeout: number;
-  readonly max: number;
-  readonly timeZone?: string;
-  readonly json?: boolean;
-}
-
-/** What is asked, as it was typed. */
-export type SearchAsked = Pick<SearchOptions, 'case' | 'reason' | 'from' | 'to' | 'kind' | 'zone' | 'box'>;
-
-/** Where nothing else says it: the zone of this machine. */
-export function timeOfSite({ timeZone }: Pick<SearchOptions, 'timeZone'>, room: Room): SiteTime {
-  return new SiteTime(timeZone ?? room.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone);
 }
 
 export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {

@@ -3,18 +3,18 @@ import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError, messageOf } from '../../base/errors.ts';
-import { jsonOf } from '../../base/json.ts';
-import type { Envelope } from '../../contract/command.ts';
+import { AgentError, messageOf } from '../../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../../agent/base/json.ts';
+import { wrong } from '../../../../../agent/cli/bad-option.ts';
+import type { Envelope } from '../../../../../agent/contract/command.ts';
 import {
   TRACK_APPROVAL_BYTES_MAX,
   TRACK_APPROVAL_TYPE,
   TrackApproval,
   type TrackArgs,
-} from '../../contract/track-log.ts';
-import { envelopeReader, keyIdOf, signEnvelope } from '../../orders/dsse.ts';
-import { wrong } from '../bad-option.ts';
-import { CLOCKS_APART_MS } from '../room/signed-command.ts';
+} from '../../../../../agent/contract/track-log.ts';
+import { envelopeReader, keyIdOf, signEnvelope } from '../../../../../agent/orders/dsse.ts';
+import { CLOCKS_APART_MS } from '../../../../lib/room-link/signed-command.ts';
 
 const DAY_MS = 86_400_000;
 

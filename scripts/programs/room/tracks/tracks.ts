@@ -1,21 +1,21 @@
-/** `vigie tracks`: asks the log of tracks of one box, by a signed command that the box journals. */
+/** Asks the log of tracks of one box, by a signed command that the box journals. */
 import type { KeyObject } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
-import { messageOf } from '../../base/errors.ts';
-import type { SiteTime } from '../../base/site-time.ts';
-import type { TrackArgs } from '../../contract/track-log.ts';
-import { wrong } from '../bad-option.ts';
-import { print, printJson, printNote } from '../print.ts';
-import { type Room, type RoomOptions, roomOf } from '../room/room-file.ts';
-import { timeOfSite } from '../search/request.ts';
-import { signingKey } from '../signing-key.ts';
-import { approvalIn, assertApproves, signedApproval } from './approval.ts';
-import { EXPORT_FORMATS, type ExportFormat } from './export.ts';
-import { csvOf } from './export-csv.ts';
-import { mfJsonOf } from './export-mf-json.ts';
-import { type FetchedTracks, fetchStill, fetchTracks } from './fetch.ts';
-import { QUESTION_OPTIONS, type QuestionOptions, trackArgs } from './request.ts';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import type { SiteTime } from '../../../../agent/base/site-time.ts';
+import { wrong } from '../../../../agent/cli/bad-option.ts';
+import { print, printJson, printNote } from '../../../../agent/cli/print.ts';
+import { type Room, type RoomOptions, roomOf } from '../../../../agent/cli/room/room-file.ts';
+import { signingKey } from '../../../../agent/cli/signing-key.ts';
+import type { TrackArgs } from '../../../../agent/contract/track-log.ts';
+import { timeOfSite } from '../questions/time-of-site.ts';
+import { approvalIn, assertApproves, signedApproval } from '../questions/tracks/approval.ts';
+import { EXPORT_FORMATS, type ExportFormat } from '../questions/tracks/export.ts';
+import { csvOf } from '../questions/tracks/export-csv.ts';
+import { mfJsonOf } from '../questions/tracks/export-mf-json.ts';
+import { type FetchedTracks, fetchStill, fetchTracks } from '../questions/tracks/fetch.ts';
+import { QUESTION_OPTIONS, type QuestionOptions, trackArgs } from '../questions/tracks/request.ts';
 import { savedQuestion } from './saved-question.ts';
 import { tell } from './tell.ts';
 

@@ -1,11 +1,17 @@
 /** Prints the answer of a log of tracks for a person: a line a track or a gap, and what is to be known about them. */
-import { printable } from '../../base/printable.ts';
-import { durationText, numberText, type SiteTime } from '../../base/site-time.ts';
-import { roundedShare } from '../../contract/rounded-share.ts';
-import type { Colour, FoundTrack, TrackArgs, TrackQuestion, TrackView } from '../../contract/track-log.ts';
-import { print, printNote } from '../print.ts';
-import type { FetchedTracks } from './fetch.ts';
-import { type Gap, timelineOf } from './timeline.ts';
+import { printable } from '../../../../agent/base/printable.ts';
+import { durationText, numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
+import { print, printNote } from '../../../../agent/cli/print.ts';
+import { roundedShare } from '../../../../agent/contract/rounded-share.ts';
+import type {
+  Colour,
+  FoundTrack,
+  TrackArgs,
+  TrackQuestion,
+  TrackView,
+} from '../../../../agent/contract/track-log.ts';
+import type { FetchedTracks } from '../questions/tracks/fetch.ts';
+import { type Gap, timelineOf } from '../questions/tracks/timeline.ts';
 import { GAP_WORDS } from './words.ts';
 
 export function tell(args: TrackArgs, question: TrackQuestion, fetched: FetchedTracks, time: SiteTime): void {

@@ -1,5 +1,5 @@
 /** The words in which gaps are told to a person. */
-import type { GapReason } from '../../contract/track-log.ts';
+import type { GapReason } from '../../../../agent/contract/track-log.ts';
 
 export const GAP_WORDS: Readonly<Record<GapReason, string>> = {
   'not-authorised': 'no authorisation with a log of tracks held, or the log began later',

@@ -1,4 +1,4 @@
-/** `vigie tracks` over a real broker, answered by a stand-in for a box: pages, refusals, gaps, files, hostile answers. */
+/** `scripts/room tracks` over a real broker, answered by a stand-in for a box: pages, refusals, gaps, files, hostile answers. */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -12,7 +12,7 @@ import { envelopeOpener, keyIdOf, publicKeyOf } from '../../agent/orders/dsse.ts
 import { makeSigner } from '../lib/commands.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { scratch } from '../lib/paths.ts';
-import { vigie as started } from '../lib/program.ts';
+import { roomProgram, start } from '../lib/program.ts';
 import { makeRoom, pairOf, SITE } from '../lib/room.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 
@@ -34,11 +34,11 @@ async function makeDesk(t: Test) {
   const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
   writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, timeZone: 'Europe/Paris', mqtt }));
   const basic = [
-    ...['tracks', '--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem'), '--box', BOX],
+    ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem'), '--box', BOX],
     ...['--case', '2026/1234', '--reason', 'theft', '--timeout', '20'],
   ];
   const run = async (...args: string[]) => {
-    const program = started(t, ...args);
+    const program = start(t, process.execPath, [roomProgram('tracks'), ...args]);
     const code = await program.ended;
     return { code, out: program.out, err: program.err };
   };
@@ -187,12 +187,12 @@ void t.test('a refusal, another box’s answer and an answer of another form are
   t.match(await ask(...NIGHT), {
     code: 1,
     out: '',
-    err: /^vigie: refused by alpha: not-permitted: the order has no log of tracks\n$/,
+    err: /^room: refused by alpha: not-permitted: the order has no log of tracks\n$/,
   });
   box.instead.push(refused('rate-limited', 'soon', { retryAfterS: 0.1 }), refused('replayed', 'later'));
   t.match(await ask(...NIGHT), { code: 0 }, 'a pause that is asked for is kept');
   box.instead.push(refused('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }));
-  t.match(await ask(...NIGHT), { code: 1, err: /^vigie: refused by alpha: rate-limited: the budget/ });
+  t.match(await ask(...NIGHT), { code: 1, err: /^room: refused by alpha: rate-limited: the budget/ });
 
   const page = {
     order: 'o',
@@ -232,7 +232,7 @@ void t.test('a refusal, another box’s answer and an answer of another form are
     t.match(strange, {
       code: 2,
       out: '',
-      err: /^vigie: the answer of alpha has another form, [^\n]*another version\?\n$/,
+      err: /^room: the answer of alpha has another form, [^\n]*another version\?\n$/,
     });
     t.strictSame(forbiddenIn(strange.err), []);
   }
@@ -242,20 +242,20 @@ void t.test('a refusal, another box’s answer and an answer of another form are
   });
   t.match(
     await ask(...NIGHT),
-    { code: 2, err: /^vigie: what alpha answered is no reply/ },
+    { code: 2, err: /^room: what alpha answered is no reply/ },
     'in the name of another',
   );
 
   await box.client.unsubscribeAsync(`vigie/${SITE}/${BOX}/cmd`);
   t.match(await ask(...NIGHT, '--timeout', '1'), {
     code: 1,
-    err: /^vigie: no answer from alpha within 1 s\n$/,
+    err: /^room: no answer from alpha within 1 s\n$/,
   });
   const status = JSON.stringify({ state: 'stopped', boot: 'b', time: '2026-11-24T08:00:00.000Z' });
   await box.client.publishAsync(`vigie/${SITE}/${BOX}/status`, status, { qos: 1, retain: true });
   t.match(await ask(...NIGHT), {
     code: 1,
-    err: /^vigie: alpha is not connected \(stopped since 2026-11-24T08:00:00.000Z\)/,
+    err: /^room: alpha is not connected \(stopped since 2026-11-24T08:00:00.000Z\)/,
   });
 });
 
@@ -330,11 +330,11 @@ void t.test('a still is written, and an approval by a second person', async (t) 
     question: { from, to, answer: 'tracks', classes: ['person'] },
   };
   writeFileSync(file('question.json'), JSON.stringify(saved));
-  const bySaved = [...bySecond.slice(0, 5), '--question', file('question.json')];
+  const bySaved = [...bySecond.slice(0, 4), '--question', file('question.json')];
   t.match(await run(...bySaved, '--approve', file('saved.json')), { code: 0 });
   t.match(await ask(...question, '--approval', file('saved.json')), { code: 0 }, 'approves the typed one');
   t.match(
-    await run(...basic.slice(0, 5), '--question', file('question.json'), '--approval', file('saved.json')),
+    await run(...basic.slice(0, 4), '--question', file('question.json'), '--approval', file('saved.json')),
     {
       code: 0,
     },
@@ -343,10 +343,10 @@ void t.test('a still is written, and an approval by a second person', async (t) 
     file('question.json'),
     JSON.stringify({ ...saved, question: { ...saved.question, to: 'now' } }),
   );
-  t.match(await run(...bySaved), { code: 2, err: /^vigie: --question: .*: "now" is not a time\n$/ });
-  t.match(await run(...bySecond.slice(0, 5), '--question', file('ok.json')), {
+  t.match(await run(...bySaved), { code: 2, err: /^room: --question: .*: "now" is not a time\n$/ });
+  t.match(await run(...bySecond.slice(0, 4), '--question', file('ok.json')), {
     code: 2,
-    err: /^vigie: --question: .*ok\.json: .*it must be a question that the console has saved\n$/,
+    err: /^room: --question: .*ok\.json: .*it must be a question that the console has saved\n$/,
   });
 
   await ask(...question, '--approve', file('own.json'));
@@ -356,12 +356,22 @@ void t.test('a still is written, and an approval by a second person', async (t) 
   });
 });
 
+void t.test('the help of each question has examples', async (t) => {
+  for (const name of ['search', 'tracks', 'unseal']) {
+    const program = start(t, process.execPath, [roomProgram(name), '--help']);
+    t.equal(await program.ended, 0, name);
+    t.match(program.out, new RegExp(`^Usage: scripts/room ${name} `));
+    t.match(program.out, new RegExp(`\\nExamples:\\n(  # .+\\n  .*scripts/room ${name} .*\\n)+$`));
+    t.equal(program.err, '');
+  }
+});
+
 void t.test('what is typed wrong is one line, exit 2', async (t) => {
   const dir = scratch(t);
   const { privateKey } = makeSigner();
   writeFileSync(join(dir, 'desk.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   const basic = [
-    ...['tracks', '--room', 'mqtts://localhost:1', '--site', SITE, '--sign', join(dir, 'desk.pem')],
+    ...['--room', 'mqtts://localhost:1', '--site', SITE, '--sign', join(dir, 'desk.pem')],
     ...['--box', BOX, '--case', '1', '--reason', 'r', '--time-zone', 'Europe/Paris'],
   ];
   const area = ['--view', VIEW, '--area', '.1,.1 .2,.1 .2,.2'];
@@ -407,10 +417,10 @@ void t.test('what is typed wrong is one line, exit 2', async (t) => {
     [[...NIGHT, '--max', '0'], /--max/],
   ];
   for (const [args, err] of cases) {
-    const program = started(t, ...basic, ...args);
+    const program = start(t, process.execPath, [roomProgram('tracks'), ...basic, ...args]);
     t.equal(await program.ended, 2, args.join(' '));
     t.equal(program.out, '');
     t.match(program.err, err);
-    t.match(program.err, /^vigie: [^\n]+\n$/, 'one line');
+    t.match(program.err, /^room: [^\n]+\n$/, 'one line');
   }
 });

@@ -1,6 +1,7 @@
 /** Reads the place of a question as it was typed: a line, or an area and what is done there. */
-import { AREA_DEEDS, type TrackPlace } from '../../contract/track-log.ts';
-import { wrong } from '../bad-option.ts';
+
+import { wrong } from '../../../../../agent/cli/bad-option.ts';
+import { AREA_DEEDS, type TrackPlace } from '../../../../../agent/contract/track-log.ts';
 
 type Point = [number, number];
 

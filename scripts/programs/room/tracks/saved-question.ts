@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { messageOf } from '../../base/errors.ts';
-import { jsonOf } from '../../base/json.ts';
-import { TrackArgs, TrackQuestion } from '../../contract/track-log.ts';
-import { wrong } from '../bad-option.ts';
-import { NAME } from '../room/room-file.ts';
-import { checkedArgs } from './request.ts';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
+import { wrong } from '../../../../agent/cli/bad-option.ts';
+import { NAME } from '../../../../agent/cli/room/room-file.ts';
+import { TrackArgs, TrackQuestion } from '../../../../agent/contract/track-log.ts';
+import { checkedArgs } from '../questions/tracks/request.ts';
 
 const Saved = Type.Object({
   box: Type.String({ pattern: NAME.source }),

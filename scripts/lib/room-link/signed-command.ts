@@ -1,7 +1,7 @@
 /** A command of the room to one box, or to all, as it is sent: signed, and valid for as long as clocks may differ. */
 import type { KeyObject } from 'node:crypto';
-import { COMMAND_TYPE, type Command } from '../../contract/command.ts';
-import { signEnvelope } from '../../orders/dsse.ts';
+import { COMMAND_TYPE, type Command } from '../../../agent/contract/command.ts';
+import { signEnvelope } from '../../../agent/orders/dsse.ts';
 
 /** Clocks of boxes and room differ by less, ms. */
 export const CLOCKS_APART_MS = 300_000;

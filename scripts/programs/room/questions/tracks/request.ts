@@ -1,12 +1,17 @@
-/** Turns what was typed for `vigie tracks` into the arguments of the command. Throws AgentError `config`, one line. */
+/** Turns a question to a log of tracks as it was typed into the arguments of the command. Throws AgentError `config`, one line. */
 import { Value } from '@sinclair/typebox/value';
-import type { SiteTime } from '../../base/site-time.ts';
-import { nearest } from '../../config/words.ts';
-import { argsFault } from '../../contract/commands.ts';
-import { LABELS, UNKNOWN } from '../../contract/label.ts';
-import { COLOURS, COUNT_STEP_MS, type TrackArgs, TrackQuestion } from '../../contract/track-log.ts';
-import { wrong } from '../bad-option.ts';
-import { assertBox } from '../room/room-file.ts';
+import type { SiteTime } from '../../../../../agent/base/site-time.ts';
+import { wrong } from '../../../../../agent/cli/bad-option.ts';
+import { assertBox } from '../../../../../agent/cli/room/room-file.ts';
+import { nearest } from '../../../../../agent/config/words.ts';
+import { argsFault } from '../../../../../agent/contract/commands.ts';
+import { LABELS, UNKNOWN } from '../../../../../agent/contract/label.ts';
+import {
+  COLOURS,
+  COUNT_STEP_MS,
+  type TrackArgs,
+  TrackQuestion,
+} from '../../../../../agent/contract/track-log.ts';
 import { type PlaceOptions, placeOf } from './place.ts';
 
 export interface QuestionOptions extends PlaceOptions {

@@ -1,11 +1,11 @@
 /** The room's end of commands: which boxes there are, what is asked of them, and what they answer. */
 import { randomBytes } from 'node:crypto';
-import { systemClock } from '../base/clock.ts';
-import { ALL_BOXES } from '../contract/command.ts';
-import type { MqttConfig } from '../contract/config.ts';
-import { readCredentials } from './credentials.ts';
-import type { DeliveryError } from './faults.ts';
-import { openSession, type Session } from './session.ts';
+import { systemClock } from '../../../agent/base/clock.ts';
+import { ALL_BOXES } from '../../../agent/contract/command.ts';
+import type { MqttConfig } from '../../../agent/contract/config.ts';
+import { readCredentials } from '../../../agent/mqtt/credentials.ts';
+import type { DeliveryError } from '../../../agent/mqtt/faults.ts';
+import { openSession, type Session } from '../../../agent/mqtt/session.ts';
 
 /** A page of a search has 128 KiB, one event at most 256, a sealed still 700 kB, in Base64. */
 const REPLY_BYTES_MAX = 1_048_576;

@@ -11,7 +11,8 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { entry, history } from '../lib/history.ts';
 import { SILENT } from '../lib/outbox.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
+import { scratch } from '../lib/paths.ts';
+import { roomProgram } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
 
@@ -27,7 +28,6 @@ const SPAN_HOURS = FULL ? 1 : 24;
 if (FULL) t.setTimeout(3_600_000);
 
 const FLEET = fileURLToPath(new URL('../lib/fleet-boxes.js', import.meta.url));
-const VIGIE = join(ROOT, 'dist/agent/cli/main.js');
 
 /** All names have the same length, so that one archive becomes another's by exchanging bytes. */
 const nameOf = (index: number): string => `fleet-${String(index).padStart(5, '0')}`;
@@ -151,9 +151,13 @@ async function ask(
     '--reason',
     'm',
   ];
-  const child = spawn(process.execPath, [VIGIE, 'search', ...common, ...args, '--json', '--timeout', '120'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [roomProgram('search'), ...common, ...args, '--json', '--timeout', '120'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
   const [code] = (await once(child, 'close')) as [number | null];

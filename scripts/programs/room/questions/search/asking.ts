@@ -7,11 +7,11 @@
  * kept, the others counted in `beyond`.
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import type { Clock } from '../../base/clock.ts';
-import { jsonOf } from '../../base/json.ts';
-import { CommandReply } from '../../contract/command.ts';
-import type { VigieEvent } from '../../contract/event.ts';
-import { SearchResult } from '../../contract/search.ts';
+import type { Clock } from '../../../../../agent/base/clock.ts';
+import { jsonOf } from '../../../../../agent/base/json.ts';
+import { CommandReply } from '../../../../../agent/contract/command.ts';
+import type { VigieEvent } from '../../../../../agent/contract/event.ts';
+import { SearchResult } from '../../../../../agent/contract/search.ts';
 
 export type BoxState = 'waiting' | 'done' | 'cut' | 'refused' | 'silent' | 'offline';
 

@@ -1,5 +1,5 @@
 /** Puts the tracks of an answer and the gaps of its time into one order. */
-import type { FoundTrack, TrackCoverage } from '../../contract/track-log.ts';
+import type { FoundTrack, TrackCoverage } from '../../../../../agent/contract/track-log.ts';
 
 export type Gap = TrackCoverage['gaps'][number];
 export type TimelineRow =

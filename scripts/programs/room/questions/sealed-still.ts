@@ -1,0 +1,40 @@
+/** Asks one box, by a signed command that it journals, for the sealed still of an event. */
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
+import { assertBox, type Room } from '../../../../agent/cli/room/room-file.ts';
+import { argsFault } from '../../../../agent/contract/commands.ts';
+import { isAgeFile, type UnsealArgs, type UnsealResult } from '../../../../agent/contract/sealed-evidence.ts';
+import { type Asked, askBox } from '../../../lib/room-link/box-session.ts';
+
+/** The still that is asked for, and why, as it was typed. */
+export interface StillAsked {
+  readonly case: string;
+  readonly reason: string;
+  readonly box: string;
+  readonly event: string;
+}
+
+/** Throws AgentError `config`, one line. */
+export function unsealArgs({ case: number, reason, event, box }: StillAsked): UnsealArgs {
+  assertBox(box);
+  const args = { case: number, reason, event };
+  const fault = argsFault('unseal', args);
+  if (fault === undefined) return args;
+  throw new AgentError('config', `--${fault.path.slice(1)}: ${fault.message}`);
+}
+
+/** Of which box, and by whose key. */
+export type SealedAsked = Omit<Asked<'unseal'>, 'op'>;
+
+/** The sealed still as the box holds it. Throws AgentError, one line. */
+export async function sealedFile(room: Room, asked: SealedAsked): Promise<Buffer> {
+  const { box, args } = asked;
+  return fileIn(await askBox(room, { ...asked, op: 'unseal' }), box, args.event);
+}
+
+/** Believed only when it is what it says. */
+function fileIn(result: UnsealResult, box: string, event: string): Buffer {
+  const file = Buffer.from(result.file, 'base64');
+  if (result.event === event && sha256Of(file) === result.sha256 && isAgeFile(file)) return file;
+  throw new AgentError('corrupt', `what ${box} sent is not the sealed still of ${event}`);
+}

@@ -1,0 +1,54 @@
+/** `scripts/room search`: asks the archives of all boxes of a site; see docs/guide/search.md. */
+import { examplesText, positiveNumber } from '../../../../agent/cli/commands/options.ts';
+import {
+  caOption,
+  certKeyOption,
+  certOption,
+  DESK_KEY,
+  roomOption,
+  siteOption,
+} from '../../../../agent/cli/commands/room-options.ts';
+import { runProgram } from '../../../../agent/cli/run-program.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
+import { type SearchOptions, search } from './search.ts';
+
+const ASK =
+  'scripts/room search --room room.yaml --sign desk.pem --case 2026/1234 --reason "theft of a bicycle"';
+const HOUR = '--from 2026-11-24T14:00 --to 2026-11-24T15:00';
+
+const program = typedProgram('room search')
+  .description(
+    'Asks the archives of all boxes of a site, by a signed command that each box records. Exit 0 only when every box has given all that it has. See docs/guide/search.md.',
+  )
+  .requiredOption('--sign <file>', DESK_KEY)
+  .addOption(roomOption().makeOptionMandatory())
+  .requiredOption('--case <number>', 'number of the case; each box keeps it with the search')
+  .requiredOption('--reason <text>', 'why; each box keeps it with the search')
+  .requiredOption('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
+  .requiredOption('--to <time>', 'first moment that counts no more, in the same form')
+  .option('--kind <kind...>', 'only events of these kinds')
+  .option('--zone <id...>', 'only events in these zones or over these lines')
+  .option('--box <box...>', 'ask only these boxes')
+  .option('--timeout <s>', 'wait so long for each answer', positiveNumber(3600), 30)
+  .option('--time-zone <name>', 'times in this zone instead of that of room.yaml, or else of this machine')
+  .option('--max <n>', 'fetch about so many events at most', positiveNumber(1_000_000), 10_000)
+  .addOption(siteOption())
+  .addOption(caOption())
+  .addOption(certOption())
+  .addOption(certKeyOption())
+  .option('--json', 'print one JSON object')
+  .addHelpText(
+    'after',
+    examplesText([
+      [
+        `${ASK} ${HOUR} --kind loitering --zone forecourt`,
+        'an hour, every box; times without an offset are those of the site',
+      ],
+      [`${ASK} ${HOUR} --box canebiere-017 --json | jq .events`, 'one box, for programs'],
+    ]),
+  )
+  .action(async (options: SearchOptions) => {
+    process.exitCode = await search(options);
+  });
+
+await runProgram('room', () => program.parseAsync());

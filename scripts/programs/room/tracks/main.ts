@@ -1,0 +1,88 @@
+/** `scripts/room tracks`: asks the log of tracks of one box what passed; see docs/guide/search.md. */
+import {
+  examplesText,
+  placeName,
+  positiveNumber,
+  wholeNumber,
+} from '../../../../agent/cli/commands/options.ts';
+import {
+  caOption,
+  certKeyOption,
+  certOption,
+  DESK_KEY,
+  roomOption,
+  siteOption,
+} from '../../../../agent/cli/commands/room-options.ts';
+import { runProgram } from '../../../../agent/cli/run-program.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
+import { type TracksOptions, tracks } from './tracks.ts';
+
+const ASK =
+  'scripts/room tracks --room room.yaml --sign desk.pem --case 2026/1234 --reason "theft from a van" --box canebiere-017';
+const NIGHT = '--from 2026-11-24T02:00 --to 2026-11-24T05:00';
+const LINE = '--view 2026-11-20T09:12:44.103Z --line .2,.6,.8,.6 --direction right';
+const AREA = '--view 2026-11-20T09:12:44.103Z --area ".1,.5 .4,.5 .4,.9 .1,.9" --does stops --at-least 30';
+
+const program = typedProgram('room tracks')
+  .description(
+    'Asks the log of tracks of one box what passed, by a signed command that the box journals. Exit 0 only when all was given and nothing of the time was a gap. See docs/guide/search.md.',
+  )
+  .requiredOption('--sign <file>', DESK_KEY)
+  .addOption(roomOption().makeOptionMandatory())
+  .option('--case <number>', 'number of the case; the box journals it')
+  .option('--reason <text>', 'why; the box journals it')
+  .option('--box <box>', 'the box that is asked, one alone', placeName)
+  .option('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
+  .option('--to <time>', 'first moment that counts no more, in the same form')
+  .option(
+    '--daily <HH:MM-HH:MM>',
+    'only between these times of the site’s clock; over midnight where the second is earlier',
+  )
+  .option('--class <class...>', 'only objects of these classes')
+  .option('--colour <name...>', 'vehicles of these colours come first; no other is left out')
+  .option('--view <time>', 'the view that --line or --area was drawn on, by its name')
+  .option('--line <x1,y1,x2,y2>', 'what crosses this line; each 0 to 1, from the top left')
+  .option('--direction <side>', 'with --line: to the left or right of it, seen from its first end, or both')
+  .option('--area <"x,y x,y x,y …">', 'what does something in this area; 3 to 64 corners')
+  .option('--does <what>', 'with --area: enters, leaves, stays or stops')
+  .option('--at-least <s>', 'with --does stays or stops: for how long', wholeNumber(86_400, 0))
+  .option('--count', 'only the number of tracks')
+  .option('--coverage', 'only when the box looked, and which views there were')
+  .option('--still [file]', 'a redacted still of what the camera sees now, written to this file')
+  .option('--question <file>', 'case, reason, box and question as the console has saved them')
+  .option('--approval <file>', 'a second person’s approval, where the question is about persons')
+  .option('--approve <file>', 'write such an approval of this question, valid for 24 hours; sends nothing')
+  .option('--max <n>', 'fetch about so many tracks at most', positiveNumber(1_000_000), 2000)
+  .option('--out <file>', 'write the answer to this file, which must not exist')
+  .option('--format <format>', 'json, csv or mf-json (OGC Moving Features)')
+  .option('--timeout <s>', 'wait so long for each answer', positiveNumber(3600), 30)
+  .option('--time-zone <name>', 'times in this zone instead of that of room.yaml, or else of this machine')
+  .addOption(siteOption())
+  .addOption(caOption())
+  .addOption(certOption())
+  .addOption(certKeyOption())
+  .option('--json', 'print one JSON object')
+  .addHelpText(
+    'after',
+    examplesText([
+      [`${ASK} ${NIGHT} --coverage`, 'when the box looked, and which views there were'],
+      [`${ASK} --still now.jpg`, 'a redacted still of now, to draw on; names its view'],
+      [
+        `${ASK} ${NIGHT} --class car truck --colour white ${AREA}`,
+        'vehicles that stopped in a place, white ones marked',
+      ],
+      [
+        `${ASK} --from 2026-11-01 --to 2026-11-24 --daily 02:00-05:00 ${LINE} --out hits.csv --format csv`,
+        'whatever crossed a line by night, as a table',
+      ],
+      [
+        `${ASK} ${NIGHT} --class person --approve approval.json`,
+        'the second person approves a question about persons; who asks adds --approval approval.json',
+      ],
+    ]),
+  )
+  .action(async (options: TracksOptions) => {
+    process.exitCode = await tracks(options);
+  });
+
+await runProgram('room', () => program.parseAsync());

@@ -1,0 +1,43 @@
+/** `scripts/room unseal`: fetches the sealed still of an event; see docs/guide/search.md. */
+import { examplesText, positiveNumber } from '../../../../agent/cli/commands/options.ts';
+import {
+  caOption,
+  certKeyOption,
+  certOption,
+  DESK_KEY,
+  roomOption,
+  siteOption,
+} from '../../../../agent/cli/commands/room-options.ts';
+import { runProgram } from '../../../../agent/cli/run-program.ts';
+import { typedProgram } from '../../../lib/typed-program.ts';
+import { unseal } from './unseal.ts';
+
+const ASK =
+  'scripts/room unseal --room room.yaml --sign desk.pem --case 2026/1234 --reason "assault on the forecourt"';
+
+const program = typedProgram('room unseal')
+  .description('Asks a box, by a signed command that it journals, for the sealed still of an event.')
+  .requiredOption('--sign <file>', DESK_KEY)
+  .addOption(roomOption().makeOptionMandatory())
+  .requiredOption('--case <number>', 'number of the case; the box puts it into its journal')
+  .requiredOption('--reason <text>', 'why; the box puts it into its journal')
+  .requiredOption('--box <box>', 'the box that raised the event')
+  .requiredOption('--event <id>', 'id of the event')
+  .requiredOption('--out <file>', 'where the sealed file is written; it must not exist')
+  .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), 30)
+  .addOption(siteOption())
+  .addOption(caOption())
+  .addOption(certOption())
+  .addOption(certKeyOption())
+  .addHelpText(
+    'after',
+    examplesText([
+      [
+        `${ASK} --box canebiere-017 --event b1c2-7 --out b1c2-7.age`,
+        'the file as it lies on the box: only the authority’s key of age opens it',
+      ],
+    ]),
+  )
+  .action(unseal);
+
+await runProgram('room', () => program.parseAsync());
