@@ -2,7 +2,6 @@
 import { printable } from '../../../../agent/base/printable.ts';
 import { durationText, numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
-import { roundedShare } from '../../../../agent/contract/rounded-share.ts';
 import type {
   Colour,
   FoundTrack,
@@ -10,6 +9,7 @@ import type {
   TrackQuestion,
   TrackView,
 } from '../../../../agent/contract/track-log.ts';
+import { roundedShare } from '../contract/rounded-share.ts';
 import type { FetchedTracks } from '../questions/tracks/fetch.ts';
 import { type Gap, timelineOf } from '../questions/tracks/timeline.ts';
 import { GAP_WORDS } from './words.ts';

@@ -1,7 +1,8 @@
 /** How the screen of tracks says times of day, and what happened to a track. */
-import { roundedShare } from '../../../../../agent/contract/rounded-share.ts';
+
 import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { language } from '../../../../../agent/kit/words.ts';
+import { roundedShare } from '../../contract/rounded-share.ts';
 import { count, plain } from '../desk/say.ts';
 import { wallTime } from '../desk/zone.ts';
 import { session } from '../session.ts';

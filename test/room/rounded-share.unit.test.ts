@@ -1,6 +1,6 @@
 /** Shares of a time as they are told: never a whole that has a hole. */
 import t from 'tap';
-import { roundedShare } from '../../agent/contract/rounded-share.ts';
+import { roundedShare } from '../../scripts/programs/room/contract/rounded-share.ts';
 
 t.test('a claim is rounded down, what is missing up', async (t) => {
   // A gap of one second in an hour, a day, and a year.
