@@ -8,8 +8,8 @@
  * its Receive Maximum, no packet beyond its Maximum Packet Size, nothing retained where it keeps nothing.
  * LIMITS: WAITING_MAX messages wait for their turn in that window; a further one is refused.
  */
-import { createRequire } from 'node:module';
 import mqtt, { type MqttClient, type Packet } from 'mqtt';
+import constants from 'mqtt-packet/constants.js';
 import type { Clock } from '../base/clock.ts';
 import { withoutSecret } from '../base/log.ts';
 import { TO_BOX_PACKET_BYTES_MAX } from '../contract/broker-connection.ts';
@@ -29,11 +29,7 @@ const QOS_NOT_SUPPORTED = 155;
  * Brokers say in a PUBACK, too, that a message is too large, though MQTT 5 has 149 for DISCONNECT alone (3.4.2.1). The
  * codec of MQTT.js would take that PUBACK for malformed, and nobody would know which message it is about.
  */
-const besideMqtt = createRequire(createRequire(import.meta.url).resolve('mqtt'));
-const { MQTT5_PUBACK_PUBREC_CODES } = besideMqtt('mqtt-packet/constants') as {
-  MQTT5_PUBACK_PUBREC_CODES: Record<number, string>;
-};
-MQTT5_PUBACK_PUBREC_CODES[PACKET_TOO_LARGE] = 'Packet too large';
+constants.MQTT5_PUBACK_PUBREC_CODES[PACKET_TOO_LARGE] = 'Packet too large';
 
 /** So many messages of QoS 1 a broker may have under way to us: a flood waits there and not in our memory. */
 const INCOMING_WINDOW = 20;
