@@ -7,7 +7,7 @@ import type { Config } from '../contract/config.ts';
 import { covers } from '../contract/polygon.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
 import { orderInForce, type Refused, readOrders, type Signed } from '../restraint/orders.ts';
-import { orderLines } from './authorise.ts';
+import { orderLines } from './order-lines.ts';
 
 export interface CoveredRule {
   readonly rule: string;
@@ -24,7 +24,8 @@ export interface CoverageReport {
   readonly warnings: readonly string[];
 }
 
-const NO_ORDER = '`authorisation` is not set; it names the signed order (`vigie authorise` signs one)';
+const NO_ORDER =
+  '`authorisation` is not set; it names the signed order (`vigie-oversight authorise` signs one)';
 const NO_KEY = '`authorityKey` is not set; it names the authority’s public key';
 
 /** Why no rule would run; undefined where one may, as far as is known without the files when there is no `report`. */

@@ -59,8 +59,8 @@ function openedEnvelope(bytes: Uint8Array, authority: KeyObject): OpenedEnvelope
   } catch (error) {
     if (!(error instanceof CommandRefused) || error.code !== 'malformed') throw error;
     const message = UNSIGNED.test(Buffer.from(bytes).toString('latin1'))
-      ? 'an order that is not signed; sign it with `vigie authorise ORDER --sign KEY --out FILE`, and name that FILE'
-      : `not a signed order (${error.message}); \`vigie authorise\` writes one`;
+      ? 'an order that is not signed; sign it with `vigie-oversight authorise ORDER --sign KEY --out FILE`, and name that FILE'
+      : `not a signed order (${error.message}); \`vigie-oversight authorise\` writes one`;
     throw new CommandRefused('malformed', message, { cause: error });
   }
 }

@@ -114,7 +114,7 @@ export function readAuthorityKey(file: string): KeyObject {
   }
   if (key.asymmetricKeyType === 'ed25519' && !pem.includes('PRIVATE KEY')) return key;
   const what = pem.includes('PRIVATE KEY') ? 'a private key, which belongs on no box' : 'not of type ed25519';
-  throw new AgentError('config', `authorityKey ${file} is ${what}; \`vigie keygen\` makes a pair`);
+  throw new AgentError('config', `authorityKey ${file} is ${what}; \`vigie-oversight keygen\` makes a pair`);
 }
 
 /**

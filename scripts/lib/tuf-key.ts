@@ -7,7 +7,7 @@ export const ED25519_SPKI_PREFIX = '302a300506032b6570032100';
 const ED25519_HEX = /^[0-9a-f]{64}$/i;
 
 /**
- * SHA-256 of the SubjectPublicKeyInfo, hex, as `vigie keygen` prints it.
+ * SHA-256 of the SubjectPublicKeyInfo, hex, as `vigie-oversight keygen` prints it.
  *
  * @param text `keyval.public`: hex digits of an ed25519 key, or PEM; of any other text SHA-256 of the text
  */

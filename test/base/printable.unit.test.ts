@@ -1,9 +1,9 @@
 /** Text from elsewhere: nothing of it moves a cursor, begins a line, turns or hides, and everything of it is shown. */
 import fc from 'fast-check';
 import t from 'tap';
-import { escaped, html } from '../../agent/base/html.ts';
 import { scrubbed } from '../../agent/base/log.ts';
 import { printable, printableJson, printableLine } from '../../agent/base/printable.ts';
+import { escaped, html } from '../../scripts/lib/html.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 
 void t.test('what no terminal should get is shown instead', async (t) => {

@@ -13,6 +13,7 @@ import { browserMissing } from '../lib/browser.ts';
 import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { oversight } from '../lib/program.ts';
 import { until } from '../lib/room.ts';
 import { openBrowser, Phone } from '../page/phone.ts';
 
@@ -126,11 +127,9 @@ void t.test('from a blank card to the first alert', { skip }, async (t) => {
     /[Pp]ermission denied/,
     'the agent’s user cannot write its configuration',
   );
-  const told = container.run(
-    'sh',
-    '-c',
-    'vigie journal key >/tmp/box.vkey && vigie journal report /var/lib/vigie/journal --key /tmp/box.vkey',
-  );
+  const key = container.run('vigie', 'journal', 'key').out.trim();
+  const told = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
+  await told.ended;
   const story = `${told.out}${told.err}`;
   t.match(story, /preview|redacted/i, 'the journal tells that somebody looked at redacted pictures');
   t.match(story, /lawn/, 'and where the zone lies now');

@@ -1,7 +1,7 @@
 /**
  * The quick start as a stranger types it: its commands in their order, in one shell, with real openssl and Mosquitto.
  * What stands for something else is replaced by name, and must be there to be replaced: the ports, the home folder, and
- * the room's programs, which are the built ones without set-up; the archive ends when it has shown an alert.
+ * the programs of room and authority, which are the built ones without set-up; the archive ends when it has shown an alert.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,6 +13,7 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const GUIDE = join(ROOT, 'docs/guide/quickstart.md');
 const ROOM_PROGRAM = join(ROOT, 'dist/scripts/programs/room/archive/main.js');
+const OVERSIGHT_PROGRAM = join(ROOT, 'dist/scripts/programs/oversight/main.js');
 const ENROL_PROGRAM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
 
 /** What the guide's shell has before its first line. */
@@ -54,6 +55,7 @@ void t.test('the quick start, as it is written', { skip }, async (t) => {
     ['mqtts://localhost:8884', `mqtts://localhost:${programsPort}`],
     ['"$VIGIE/scripts/room" enrol ', `node '${ENROL_PROGRAM}' `],
     ['"$VIGIE/scripts/room" ', 'room_program '],
+    ['"$VIGIE/scripts/oversight" ', `node '${OVERSIGHT_PROGRAM}' `],
     // What it finds of this machine's clock and disk is no matter of the guide.
     ['--state box/state\n', '--state box/state || doctor=$?\n'],
   ] as const) {

@@ -6,7 +6,7 @@ import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
-import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';

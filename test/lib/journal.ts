@@ -5,7 +5,7 @@ import type { JournalContent } from '../../agent/contract/journal.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
-import { type Against, type KnownCheckpoint, verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { type Against, type KnownCheckpoint, verifyJournal } from '../../scripts/lib/journal/verification.ts';
 
 export const ORIGIN = 'vigie/marseille-1/canebiere-017';
 export const AT = '2026-11-24T14:00:00.000Z';

@@ -41,3 +41,9 @@ export const roomProgram = (name: string): string =>
 
 /** The built program with these arguments; its standard input is a pipe. */
 export const vigie = (t: Test, ...args: string[]): Program => start(t, process.execPath, [VIGIE, ...args]);
+
+const OVERSIGHT = fileURLToPath(new URL('../../scripts/programs/oversight/main.js', import.meta.url));
+
+/** The same of the program for those who oversee boxes. */
+export const oversight = (t: Test, ...args: string[]): Program =>
+  start(t, process.execPath, [OVERSIGHT, ...args]);

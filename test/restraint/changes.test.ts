@@ -21,7 +21,7 @@ import { boxWith, contentsIn, fits, type Life, live, RULE, zone } from '../lib/c
 import { KeptNotes } from '../lib/kept-notes.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { vigie } from '../lib/program.ts';
+import { oversight, vigie } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
 
 const DAY_MS = 86_400_000;
@@ -432,7 +432,7 @@ t.test('under a permit to install the box looks, no rule runs, and everybody is 
     { installation: true },
   );
   const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
-  const told = vigie(t, 'journal', 'report', join(stateDir, 'journal'), '--key', key);
+  const told = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
   await told.ended;
   t.match(told.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
   t.match(

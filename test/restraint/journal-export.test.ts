@@ -5,11 +5,11 @@ import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { COSIGNATURE, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
-import type { Against } from '../../agent/restraint/journal/verify.ts';
-import { Witness } from '../../agent/restraint/journal/witness.ts';
+import type { Against } from '../../scripts/lib/journal/verification.ts';
+import { Witness } from '../../scripts/programs/oversight/witness/witness.ts';
 import { AT, fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
-import { vigie } from '../lib/program.ts';
+import { oversight, vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
 const TAMPERINGS = process.env['VIGIE_TEST_FULL'] === '1' ? 1000 : 250;
@@ -151,11 +151,11 @@ void t.test('the commands: export, then verify FILE with a plain sentence and it
   t.notMatch(readFileSync(out, 'utf8'), /PRIVATE KEY/);
   const vkey = join(scratch(t), 'box.vkey');
   writeFileSync(vkey, `${key}\n`);
-  const good = vigie(t, 'journal', 'verify', out, '--key', vkey);
+  const good = oversight(t, 'verify', out, '--key', vkey);
   t.equal(await good.ended, 0, good.err);
   t.match(good.out, /\nIn order: the journal of box canebiere-017 at marseille-1 has 601 entries, .*\.\n$/);
   writeFileSync(out, readFileSync(out, 'utf8').replace('"stepMs":77}', '"stepMs":78}'));
-  const bad = vigie(t, 'journal', 'verify', out, '--key', vkey, '--json');
+  const bad = oversight(t, 'verify', out, '--key', vkey, '--json');
   t.equal(await bad.ended, 1, bad.err);
   t.match(JSON.parse(bad.out), {
     inOrder: false,
@@ -168,7 +168,7 @@ void t.test('the commands: export, then verify FILE with a plain sentence and it
     [['export', join(whole, 'nowhere'), '--out', `${out}.2`], /holds no journal/],
     [['export', join(whole, 'journal'), '--out', out], /name a new file with --out/],
   ] as const) {
-    const refused = vigie(t, 'journal', ...args);
+    const refused = args[0] === 'export' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
     t.equal(await refused.ended, 2);
     t.match(refused.err, says);
   }

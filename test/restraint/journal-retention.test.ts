@@ -6,7 +6,7 @@ import type { JournalContent } from '../../agent/contract/journal.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
 import { parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import { JournalRetention } from '../../agent/restraint/journal/retention.ts';
-import { verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { filesBelow, keyOf, noteIn, openJournal, wrongIn } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 

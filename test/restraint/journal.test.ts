@@ -21,10 +21,10 @@ import { readSteadily } from '../../agent/restraint/journal/files.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { unpackEntries } from '../../agent/restraint/journal/layout.ts';
 import { openCheckpoint, parseVerifierKey, signCheckpoint } from '../../agent/restraint/journal/note.ts';
-import { type Against, verifyJournal } from '../../agent/restraint/journal/verify.ts';
+import { type Against, verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { AT, filesBelow, fill, keyOf, noteIn, ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { vigie } from '../lib/program.ts';
+import { oversight, vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { until } from '../lib/room.ts';
 
@@ -274,7 +274,7 @@ void t.test(`read ${BESIDE_A_WRITER} times while it is written: in order each ti
   t.equal(sizes.size, BESIDE_A_WRITER, 'of another size each time');
   for (const command of [['verify'], ['report', '--json']]) {
     const [name = '', ...more] = command;
-    const run = vigie(t, 'journal', name, place, '--key', key, ...more);
+    const run = oversight(t, name, place, '--key', key, ...more);
     t.equal(await run.ended, 0, run.out.slice(0, 2000));
   }
 });
@@ -360,7 +360,7 @@ void t.test('the commands: key and verify', async (t) => {
   const key = vigie(t, 'journal', 'key', '--state', whole);
   t.equal(await key.ended, 0, key.err);
   t.equal(key.out.trim(), keyOf(whole));
-  const good = vigie(t, 'journal', 'verify', dir, '--key', key.out.trim());
+  const good = oversight(t, 'verify', dir, '--key', key.out.trim());
   t.equal(await good.ended, 0, good.err);
   t.match(
     good.out,
@@ -371,7 +371,7 @@ void t.test('the commands: key and verify', async (t) => {
   const copy = scratch(t);
   cpSync(whole, copy, { recursive: true });
   rmSync(join(copy, 'journal/tile/1/000.p/2'));
-  const bad = vigie(t, 'journal', 'verify', join(copy, 'journal'), '--key', key.out.trim());
+  const bad = oversight(t, 'verify', join(copy, 'journal'), '--key', key.out.trim());
   t.equal(await bad.ended, 1, bad.err);
   t.match(bad.out, /^wrong: tile\/1\/000\.p\/2: missing\n.*NOT in order: one fault was found .*\n$/s);
 
@@ -381,7 +381,7 @@ void t.test('the commands: key and verify', async (t) => {
     [['verify', dir, '--key', keyOf(whole), '--head', 'nowhere'], /nowhere cannot be read/],
     [['key', '--state', join(whole, 'nowhere')], /does not exist/],
   ] as const) {
-    const refused = vigie(t, 'journal', ...args);
+    const refused = args[0] === 'key' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
     t.equal(await refused.ended, 2);
     t.match(refused.err, says);
   }

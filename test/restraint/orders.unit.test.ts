@@ -333,7 +333,7 @@ void t.test('the order where it holds, else the permit to install where that doe
   clock.advance(24 * HOUR_MS);
   t.match(
     held(),
-    /not JSON in UTF-8\); `vigie authorise` writes one; and the permit to install does not hold: order 2026-80-I was valid until/,
+    /not JSON in UTF-8\); `vigie-oversight authorise` writes one; and the permit to install does not hold: order 2026-80-I was valid until/,
     'both over',
   );
   place('authorisation', undefined);

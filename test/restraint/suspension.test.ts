@@ -8,8 +8,6 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import type { MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
-import { contentOf } from '../../agent/cli/journal/story/content.ts';
-import { type MissingResume, Suspensions } from '../../agent/cli/journal/story/suspensions.ts';
 import type { Command, CommandReply } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
@@ -21,6 +19,8 @@ import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/
 import { LATEST_TIME_FILE } from '../../agent/restraint/latest-time.ts';
 import { signResume } from '../../agent/restraint/resume.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
+import { contentOf } from '../../scripts/programs/oversight/story/content.ts';
+import { type MissingResume, Suspensions } from '../../scripts/programs/oversight/story/suspensions.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import {
   authorised,

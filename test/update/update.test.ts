@@ -37,7 +37,7 @@ import { makeSigner, type Signer } from '../lib/commands.ts';
 import { keyOf } from '../lib/journal.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
+import { oversight, type Program, start, VIGIE } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
 import { configRecord, releaseRecord, rootRecord, status, T } from '../lib/root-said.ts';
 
@@ -347,7 +347,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   await screen.ended;
   t.match(screen.out, /✓ release +11-0\.1\.0, ordered 12-0\.2\.0, staged \(rollout november\)/);
   t.match(screen.out, /✗ root +10-0\.1\.0, rolled-back \(rollout november-root\): it does not run/);
-  const told = vigie(t, 'journal', 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
+  const told = oversight(t, 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
   await told.ended;
   t.match(
     told.out,

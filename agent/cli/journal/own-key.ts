@@ -5,7 +5,7 @@ import { AgentError } from '../../base/errors.ts';
 import { JOURNAL_DIR, JOURNAL_KEY_FILE, readJournalKey } from '../../restraint/journal/key.ts';
 import { CHECKPOINT } from '../../restraint/journal/layout.ts';
 import { verifierKey } from '../../restraint/journal/note.ts';
-import { reading } from './checked.ts';
+import { reading } from '../reading.ts';
 
 /** As `vigie journal key` prints it. Throws AgentError `config` where no agent has run yet. */
 export function ownKey(stateDir: string): string {

@@ -2,29 +2,18 @@
  * A whole journal in one file, a line of JSON an entry, in their order: the first line holds the signed checkpoint,
  * and the newest one that a witness cosigned. Tiles are left out: they follow from the entries.
  */
-import { closeSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
-import { jsonOf } from '../../base/json.ts';
 import { type Fault, JournalFiles, readSteadily } from './files.ts';
 import { CHECKPOINT, contentsPath, erasedBy, parseLine, tilePath, unpackEntries } from './layout.ts';
 import { TILE_WIDTH } from './tree.ts';
 
 const FORM = 'vigie-journal-export-1';
-/** Of one line: an entry has 32 KiB at most. */
-const LINE_MAX = 131_072;
-const CHUNK_BYTES = 262_144;
-const HASH = /^[0-9a-f]{64}$/;
 
 export interface ExportHead {
   readonly checkpoint: string;
   readonly witnessed: string | null;
-}
-
-/** `entry` is undefined where the content gives it. */
-export interface ExportLine {
-  readonly line: string;
-  readonly hash: string | undefined;
 }
 
 /**
@@ -40,7 +29,10 @@ export function exportJournal(dir: string, file: string): number {
   try {
     const { size, hole } = readSteadily(dir, (files) => exported(files, file));
     if (hole === undefined) return size;
-    throw new AgentError('corrupt', `${hole} or its entries are too short; run vigie journal verify ${dir}`);
+    throw new AgentError(
+      'corrupt',
+      `${hole} or its entries are too short; check it with vigie-oversight verify ${dir}`,
+    );
   } catch (error) {
     rmSync(file);
     throw error;
@@ -80,7 +72,8 @@ function exported(files: JournalFiles, file: string): Exported {
   return { size, hole: undefined, faults: faults.map((what) => ({ what, line: what })) };
 }
 
-function headLine({ checkpoint, witnessed }: ExportHead): string {
+/** The first line of the file, without its end. */
+export function headLine({ checkpoint, witnessed }: ExportHead): string {
   return JSON.stringify({ form: FORM, checkpoint, witnessed });
 }
 
@@ -102,53 +95,4 @@ function linesOf(files: JournalFiles, file: number, width: number): OutLine[] | 
     const sha256 = String(entries[place]).slice(-64);
     return { index, parsed, text: `${JSON.stringify({ index, erased: true, sha256 })}\n` };
   });
-}
-
-/** Throws AgentError `config` for a file that is no export. */
-export function readExportHead(file: string, line: string | undefined): ExportHead {
-  const { checkpoint, witnessed } = Object(jsonOf(line ?? '')) as Record<string, unknown>;
-  const head = { checkpoint: String(checkpoint), witnessed: witnessed === null ? null : String(witnessed) };
-  if (headLine(head) === line) return head;
-  throw new AgentError(
-    'config',
-    `${file} is no journal as vigie journal export writes it: its first line is another`,
-  );
-}
-
-/** As the line would stand in a journal's contents. */
-export function readExportLine(line: string, index: number): ExportLine {
-  const { erased, sha256 } = Object(jsonOf(line)) as Record<string, unknown>;
-  if (erased !== true || typeof sha256 !== 'string' || !HASH.test(sha256)) return { line, hash: undefined };
-  const same = line === JSON.stringify({ index, erased: true, sha256 });
-  return same
-    ? { line: JSON.stringify({ index, erased: true }), hash: sha256 }
-    : { line: '', hash: undefined };
-}
-
-/** Lines of a file of any length, with how many bytes were read so far; one without its end is marked. */
-export function* linesOfFile(file: string): Generator<{ line: string; bytes: number }> {
-  const fd = openSync(file, 'r');
-  try {
-    const chunk = Buffer.alloc(CHUNK_BYTES);
-    let rest: Buffer = Buffer.alloc(0);
-    let bytes = 0;
-    for (;;) {
-      const got = readSync(fd, chunk);
-      if (got === 0) break;
-      bytes += got;
-      rest = Buffer.concat([rest, chunk.subarray(0, got)]);
-      let from = 0;
-      for (let end = rest.indexOf(10, from); end >= 0; end = rest.indexOf(10, from)) {
-        yield { line: rest.toString('utf8', from, end), bytes };
-        from = end + 1;
-      }
-      rest = rest.subarray(from);
-      if (rest.length > LINE_MAX) {
-        throw new AgentError('config', `${file} has a line longer than ${LINE_MAX} bytes: it is no journal`);
-      }
-    }
-    if (rest.length > 0) yield { line: `${rest.toString()} (cut off)`, bytes };
-  } finally {
-    closeSync(fd);
-  }
 }

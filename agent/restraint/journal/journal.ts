@@ -96,7 +96,7 @@ export class Journal {
 
   /**
    * Makes the journal and its key, or takes them up. Throws AgentError: `corrupt` for a journal that does not fit
-   * its checkpoint (it is left as it is, for `vigie journal verify`), `unavailable` or `exhausted` for the disk.
+   * its checkpoint (it is left as it is, for `vigie-oversight verify`), `unavailable` or `exhausted` for the disk.
    */
   start(): void {
     this.#disk(() => {
@@ -378,7 +378,7 @@ export class Journal {
   #corrupt(reason: string): AgentError {
     return new AgentError(
       'corrupt',
-      `the journal ${this.#dir} cannot go on: ${reason}; keep a copy and run vigie journal verify, then move it away`,
+      `the journal ${this.#dir} cannot go on: ${reason}; keep a copy and check it with vigie-oversight verify, then move it away`,
     );
   }
 

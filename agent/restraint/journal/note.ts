@@ -47,7 +47,7 @@ export function parseVerifierKey(text: string, type: SignatureType = ED25519): V
   const [, name = '', hash = '', base64 = ''] = /^([^\s+]+)\+([0-9a-f]{8})\+(\S+)$/.exec(text.trim()) ?? [];
   const bytes = strictBase64(base64);
   if (bytes?.length !== KEY_BYTES + 1 || bytes[0] !== type) {
-    const where = type === ED25519 ? 'vigie journal key' : 'vigie witness';
+    const where = type === ED25519 ? 'vigie journal key' : 'vigie-oversight witness';
     throw new AgentError(
       'config',
       `${JSON.stringify(text.slice(0, 200))} is no verifier key of ed25519; it has the form name+hash+base64, as ${where} prints it`,

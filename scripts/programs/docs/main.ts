@@ -8,6 +8,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { describeCommands } from '../../../agent/cli/describe.ts';
 import { makeProgram } from '../../../agent/cli/program.ts';
 import { describeConfig } from '../../../agent/config/describe.ts';
+import { makeProgram as makeOversightProgram } from '../oversight/program.ts';
 import { makeProgram as makeRootProgram } from '../root/program.ts';
 import { describeAsyncApi } from './asyncapi.ts';
 import { describeOpenApi } from './openapi.ts';
@@ -20,6 +21,8 @@ const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'),
 const PAGES: Readonly<Record<string, () => string>> = {
   'docs/ref/config.md': describeConfig,
   'docs/ref/cli.md': () => describeCommands(makeProgram(), 'Commands'),
+  'docs/ref/vigie-oversight.md': () =>
+    describeCommands(makeOversightProgram(), 'Commands for those who oversee boxes'),
   'docs/ref/vigie-root.md': () => describeCommands(makeRootProgram(), 'Commands of root’s program'),
   'docs/ref/events.schema.json': describeSchema,
   'docs/ref/asyncapi.yaml': () => describeAsyncApi(version),

@@ -75,7 +75,7 @@ export const LONGEST: readonly string[] = [
   'cli/doctor',
   'vision/camera',
   'accuracy/verdicts',
-  'cli/transparency',
+  'oversight/transparency',
   'e2e/tracks-picture',
-  'cli/journal-report',
+  'oversight/report',
 ];

@@ -62,7 +62,7 @@ export function holderOf(key: Key): string {
   return typeof holder === 'string' ? holder : key.keyID.slice(0, 16);
 }
 
-/** As `vigie keygen` prints it, hex; two keys with one fingerprint are one key, whatever their ids and encodings. */
+/** As `vigie-oversight keygen` prints it, hex; two keys with one fingerprint are one key, whatever their ids and encodings. */
 export const fingerprintOf = (key: Key): string => publicKeyFingerprint(key.keyVal['public'] ?? '');
 
 export function expiry(role: RoleName, nowMs: number): string {

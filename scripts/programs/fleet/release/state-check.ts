@@ -6,7 +6,7 @@
  * the journal as it was and longer, a suspension.
  */
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,8 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import { loadConfig } from '../../../../agent/config/load.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
+import { parseVerifierKey } from '../../../../agent/restraint/journal/note.ts';
+import { verifyJournal } from '../../../lib/journal/verification.ts';
 import { ownOrder } from '../../../lib/own-order.ts';
 import { AgentProcess } from '../../demo/agent-process.ts';
 import { type AgentHealth, agentHealth } from '../../root/change/probation.ts';
@@ -26,6 +28,8 @@ const LOOK_MS = 500;
 const COMMAND_WITHIN_MS = 60_000;
 /** Of what an agent says in the end. */
 const REASON_CHARS_MAX = 300;
+/** Faults of a journal that are told; one has others in its wake. */
+const WRONG_SHOWN = 3;
 
 export interface StateCheckOptions {
   /** Folders of releases; without `before` the new one follows itself. */
@@ -222,24 +226,16 @@ function strings(file: string, sql: string): string[] {
   }
 }
 
-/** Of the journal, verified by the release whose turn it was, against the head that the one before has left. */
+/** Of the journal, verified by the key that the release tells, against the head that the one before has left. */
 async function journalEntries(place: Place, turn: Turn): Promise<number> {
-  const head = join(place.dir, 'head');
-  const key = await vigie(place, turn, ['journal', 'key', '--state', place.state]);
-  const against = existsSync(head) ? ['--head', head] : [];
-  const journal = join(place.state, 'journal');
-  const said = await vigie(place, turn, [
-    'journal',
-    'verify',
-    journal,
-    '--key',
-    key.trim(),
-    '--json',
-    ...against,
-  ]);
-  const { entries } = JSON.parse(said) as { entries?: unknown };
-  if (typeof entries === 'number') return entries;
-  throw refused(`${turn.name} does not say how long the journal is`);
+  const file = join(place.dir, 'head');
+  const heads = existsSync(file) ? [{ file, note: readFileSync(file, 'utf8') }] : [];
+  const key = parseVerifierKey(await vigie(place, turn, ['journal', 'key', '--state', place.state]));
+  const { wrong, checkpoint } = verifyJournal(join(place.state, 'journal'), key, { heads });
+  if (checkpoint !== undefined && wrong.length === 0) return checkpoint.size;
+  throw refused(
+    `after ${turn.name}: the journal is not in order (${wrong.slice(0, WRONG_SHOWN).join('; ')})`,
+  );
 }
 
 async function suspend(place: Place, turn: Turn): Promise<void> {

@@ -8,8 +8,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { html } from '../../../../agent/base/html.ts';
 import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
+import { html } from '../../../lib/html.ts';
 import type { Login, Session as SessionView } from '../contract/session.ts';
 import { BACK_PATH, ENTER_PATH } from '../contract/terms.ts';
 import { iso, type Queries } from '../database/sql.ts';

@@ -1,6 +1,6 @@
 /**
  * How long what comes from each box may be kept: by the signed orders of the authority, which the room has in a folder
- * (`*.dsse.json`, as `vigie authorise` writes them).
+ * (`*.dsse.json`, as `vigie-oversight authorise` writes them).
  *
  * INVARIANTS: an order counts only with the signature of a key that was given. A file that cannot be read or verified
  * lengthens nothing: what it said when it could be read counts on, beside the default. An order that has ended goes on
@@ -18,7 +18,7 @@ import { keyIdOf } from '../../../../agent/orders/dsse.ts';
 import { openAuthorisation } from '../../../../agent/orders/signed-order.ts';
 import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
 
-/** As `vigie authorise --out` is told to in docs/guide/authorisation.md. */
+/** As `vigie-oversight authorise --out` is told to in docs/guide/authorisation.md. */
 const SUFFIX = '.dsse.json';
 
 /** 1,500 boxes with an order and its successor each, and as many again. */

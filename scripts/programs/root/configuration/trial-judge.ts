@@ -212,7 +212,7 @@ function maskProblems({ config, open, nowMs }: Judged, black: readonly MaskConfi
   const holds = order !== undefined && authorisationFault(order, place, nowMs) === undefined;
   const staying = [...masks, ...((holds && order.masks) || [])];
   return [...new Set(uncovered(black, staying).map(({ id }) => id))].map((id) => {
-    const message = `the mask ${id} is taken away or smaller: what is black stays so unless a mask of the order covers it; the order’s masks (\`vigie authorise\`) or somebody at the pole can do it`;
+    const message = `the mask ${id} is taken away or smaller: what is black stays so unless a mask of the order covers it; the order’s masks (\`vigie-oversight authorise\`) or somebody at the pole can do it`;
     return problem('masks', message, true);
   });
 }

@@ -1,0 +1,24 @@
+/** The head of a program that consists of commands: name, version, exit codes, and faults of usage in one line each. */
+import { Command } from 'commander';
+import { programVersion } from '../base/package-root.ts';
+
+export function commandProgram(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .version(programVersion())
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .configureOutput({ outputError: (text, write) => write(oneLine(name, text)) })
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 something is not in order or failed, 2 usage, configuration or input.',
+    );
+}
+
+/** Commander's "error: …\n(Did you mean …?)\n" as one line in the form of all our messages. */
+function oneLine(name: string, text: string): string {
+  return `${name}: ${text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\s*\n\s*/g, ' ')}\n`;
+}

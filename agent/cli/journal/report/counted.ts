@@ -1,8 +1,0 @@
-/** Numbers and hashes as the report writes them. */
-import { numberText } from '../../../base/site-time.ts';
-
-export const short = (hash: string): string => `${hash.slice(0, 12)}…`;
-
-export function counted(count: number, one: string, many: string): string {
-  return `${numberText(count)} ${count === 1 ? one : many}`;
-}

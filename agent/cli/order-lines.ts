@@ -1,0 +1,86 @@
+/** An order in words, for whoever signs it and for whoever checks a box that it is for. */
+import type { Authorisation } from '../contract/authorisation.ts';
+import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
+import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
+
+/** What an order says, a line each; of its keys what can be compared with what their holders have read out. */
+export function orderLines(content: Authorisation): string[] {
+  const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
+  const { substream, outlines = [], masks = [], ageRecipients: recipients = [], tracks } = content;
+  const holders = resumeKeys.map(({ name, publicKey }) => [
+    '',
+    `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
+  ]);
+  return [
+    [content.installation === true ? 'permit' : 'order', `${order} of ${authority}`],
+    ['for', `${box} at ${site}, camera ${camera}${substream === undefined ? '' : ` or ${substream}`}`],
+    ['valid', `from ${notBefore} until ${notAfter}`],
+    ...rules.map(({ kind, zones, purpose, legalBasis, shadow }, index) => {
+      const where = zones === 'all' ? 'everywhere' : `in ${zones.join(', ')}`;
+      const how = shadow === true ? ', only counted (shadow)' : '';
+      return [index === 0 ? 'allows' : '', `${kind} ${where} for ${purpose}${how}: ${legalBasis}`];
+    }),
+    ...(content.installation === true
+      ? [['allows', 'to look while the box is installed; NO rule runs']]
+      : []),
+    ...outlines.map(({ id, polygon }, index) => [
+      index === 0 ? 'outlines' : '',
+      `${id} only inside ${cornersText(polygon)}`,
+    ]),
+    ...masks.map(({ id, polygon }, index) => [
+      index === 0 ? 'masks' : '',
+      `${id}: black in every picture: ${cornersText(polygon)}`,
+    ]),
+    [
+      'keeps',
+      `events ${retention.eventsDays} days at most, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}`,
+    ],
+    ...trackLines(tracks),
+    ['resumes', 'with two keys of:'],
+    ...holders,
+    ['seals', recipients.length === 0 ? 'nothing: no recipient is named' : 'evidence to:'],
+    ...recipients.map((recipient) => ['', recipient]),
+  ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
+}
+
+const GRADES: Readonly<Record<TrackGrade, string>> = {
+  counts: 'EVERYTHING that passes is kept; only numbers are told',
+  vehicles: 'vehicles that pass are kept and told',
+  persons: 'EVERYBODY and everything that passes is kept and told, persons to two who sign together',
+};
+
+/** What is kept of all that passes; none is the usual order. */
+function trackLines(tracks: TrackLogGrant | undefined): string[][] {
+  if (tracks === undefined) return [['tracks', 'none: what raises no alert is not kept']];
+  const {
+    grade,
+    days,
+    purpose,
+    legalBasis,
+    magistrate,
+    zones,
+    notKept = [],
+    colour,
+    spanHours,
+    budget,
+  } = tracks;
+  const by = magistrate === undefined ? '' : `; authorised by ${magistrate}`;
+  const { case: number, keyDay, day } = budget;
+  return [
+    ['tracks', `${GRADES[grade]}, for ${days} days, for ${purpose}: ${legalBasis}${by}`],
+    ...(zones === 'all'
+      ? []
+      : zones.map(({ id, polygon }) => ['', `${id}: only inside ${cornersText(polygon)}`])),
+    ...notKept.map(({ id, polygon }) => ['', `${id}: nothing that touches ${cornersText(polygon)}`]),
+    ...(colour === true ? [['', 'with the names of the colours of vehicles']] : []),
+    [
+      '',
+      `a question looks at ${spanHours} h; ${number} tracks a case, ${keyDay} a key and day, ${day} a day`,
+    ],
+  ];
+}
+
+/** `(0.1, 0.25) (0.9, 0.25) (0.9, 0.8)` */
+const cornersText = (polygon: readonly (readonly number[])[]): string =>
+  polygon.map(([x = 0, y = 0]) => `(${rounded(x)}, ${rounded(y)})`).join(' ');
+const rounded = (share: number): number => Number(share.toFixed(4));

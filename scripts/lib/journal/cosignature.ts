@@ -1,0 +1,50 @@
+/**
+ * A witness's signature on a box's checkpoint, with the time at which it was given (c2sp.org/tlog-cosignature):
+ * the witness had seen everything through that checkpoint grow by additions alone.
+ */
+import { type KeyObject, sign, verify } from 'node:crypto';
+import { AgentError } from '../../../agent/base/errors.ts';
+import {
+  COSIGNATURE,
+  readNote,
+  signatureLine,
+  type Verifier,
+} from '../../../agent/restraint/journal/note.ts';
+
+const TIME_BYTES = 8;
+const SIGNATURE_BYTES = 64;
+
+/** `note` with the witness's line below those that are there; older lines of the same witness go. */
+export function cosign(note: string, witness: Verifier, privateKey: KeyObject, wallMs: number): string {
+  const { text } = readNote(note, witness);
+  const seconds = BigInt(Math.floor(wallMs / 1000));
+  const time = Buffer.alloc(TIME_BYTES);
+  time.writeBigUInt64BE(seconds);
+  const signature = sign(null, signedBytes(text, seconds), privateKey);
+  const line = signatureLine(witness.name, COSIGNATURE, privateKey, Buffer.concat([time, signature]));
+  return withoutWitness(note, witness) + line;
+}
+
+/** When `witness` cosigned the note, ms since the epoch; undefined: not at all. Throws AgentError `corrupt`. */
+export function cosignedAtMs(note: string, witness: Verifier): number | undefined {
+  const { text, signatures } = readNote(note, witness);
+  let newest: number | undefined;
+  for (const bytes of signatures) {
+    const seconds = bytes.length === TIME_BYTES + SIGNATURE_BYTES ? bytes.readBigUInt64BE() : -1n;
+    if (seconds < 0n || !verify(null, signedBytes(text, seconds), witness.key, bytes.subarray(TIME_BYTES))) {
+      throw new AgentError('corrupt', `the cosignature of ${witness.name} does not fit`);
+    }
+    newest = Math.max(newest ?? 0, Number(seconds) * 1000);
+  }
+  return newest;
+}
+
+const signedBytes = (text: string, seconds: bigint): Buffer =>
+  Buffer.from(`cosignature/v1\ntime ${seconds}\n${text}`);
+
+function withoutWitness(note: string, { name }: Verifier): string {
+  const cut = note.lastIndexOf('\n\n') + 2;
+  const lines = note.slice(cut, -1).split('\n');
+  const kept = lines.filter((line) => !line.startsWith(`— ${name} `));
+  return note.slice(0, cut) + kept.map((line) => `${line}\n`).join('');
+}

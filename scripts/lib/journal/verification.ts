@@ -1,0 +1,302 @@
+/** Checks a journal, or a copy of one, against its key: offline, from its files or its export alone. */
+import { statSync } from 'node:fs';
+import { AgentError } from '../../../agent/base/errors.ts';
+import type { JournalContent } from '../../../agent/contract/journal.ts';
+import { type Fault, type JournalFiles, readSteadily } from '../../../agent/restraint/journal/files.ts';
+import {
+  CHECKPOINT,
+  contentsPath,
+  entryOf,
+  entryOfHash,
+  erasedBy,
+  packEntries,
+  parseLine,
+  tilePath,
+  unpackEntries,
+  WITNESSED,
+} from '../../../agent/restraint/journal/layout.ts';
+import { type Checkpoint, openCheckpoint, type Verifier } from '../../../agent/restraint/journal/note.ts';
+import { leafHash, TILE_WIDTH, type Tile, Tree } from '../../../agent/restraint/journal/tree.ts';
+import { cosignedAtMs } from './cosignature.ts';
+import { linesOfFile, readExportHead, readExportLine } from './read-export.ts';
+
+/** A checkpoint from elsewhere, such as one that the room or a witness kept. */
+export interface KnownCheckpoint {
+  readonly file: string;
+  readonly note: string;
+}
+
+export interface Against {
+  readonly heads?: readonly KnownCheckpoint[];
+  /** Each must have cosigned one of the checkpoints that are there. */
+  readonly witnesses?: readonly Verifier[];
+  /**
+   * The entries come, from the first on: what came before counts for nothing, since the journal was written while
+   * it was read.
+   */
+  onBegin?(): void;
+  /** Called for each entry whose content fits its hash, in order; undefined for an erased one. */
+  onEntry?(index: number, content: JournalContent | undefined): void;
+  onProgress?(done: number, total: number): void;
+}
+
+/** What a witness vouches for. */
+export interface Witnessed {
+  readonly name: string;
+  readonly size: number;
+  readonly atMs: number;
+}
+
+export interface JournalFindings {
+  /** What is wrong and where, a line each. */
+  readonly wrong: readonly string[];
+  /** The newest checkpoint that each witness cosigned. */
+  readonly witnessed: readonly Witnessed[];
+  /** The signed one, with its text; undefined when that is what is wrong. */
+  readonly checkpoint: (Checkpoint & { readonly note: string }) | undefined;
+  readonly erased: number;
+  /** Lines of contents after the signed end, left by an append that was cut off; they count for nothing. */
+  readonly beyond: number;
+}
+
+type KnownHead = Checkpoint & KnownCheckpoint;
+
+/**
+ * `place` = a journal's folder, also one that is being written, or a file that `vigie journal export` wrote. Throws
+ * AgentError `unavailable` for a folder that is written too fast.
+ */
+export function verifyJournal(place: string, verifier: Verifier, against: Against = {}): JournalFindings {
+  const verification = (): Verification => new Verification(place, verifier, against);
+  const { faults, ...findings } = statSync(place).isDirectory()
+    ? readSteadily(place, (files) => verification().folder(files))
+    : verification().file();
+  return { ...findings, wrong: faults.map(({ line }) => line) };
+}
+
+/** Of one reading. */
+type Found = Omit<JournalFindings, 'wrong'> & { readonly faults: readonly Fault[] };
+
+class Verification {
+  readonly #place: string;
+  readonly #verifier: Verifier;
+  readonly #against: Against;
+  readonly #faults: Fault[] = [];
+  readonly #witnessed: Witnessed[] = [];
+  #checkpoint: KnownHead | undefined;
+  #beyond = 0;
+  readonly #tree = new Tree();
+  readonly #erased = new Map<number, string>();
+  readonly #mayBeErased = new Set<number>();
+  #known: readonly KnownHead[] = [];
+
+  constructor(place: string, verifier: Verifier, against: Against) {
+    this.#place = place;
+    this.#verifier = verifier;
+    this.#against = against;
+  }
+
+  folder(files: JournalFiles): Found {
+    this.#against.onBegin?.();
+    const own = this.#heads(files.checkpoint, files.witnessed);
+    if (own === undefined) return this.#found();
+    for (let file = 0; file * TILE_WIDTH < own.size; file += 1) {
+      // Without its entries no later hash can be known.
+      if (!this.#entries(files, file, Math.min(TILE_WIDTH, own.size - file * TILE_WIDTH)))
+        return this.#found();
+      this.#against.onProgress?.(this.#tree.size, own.size);
+    }
+    for (const tile of this.#tree.partialTiles()) this.#compareTile(files, tile);
+    this.#beyond += linesOf(files, Math.ceil(own.size / TILE_WIDTH)).length;
+    // What was appended since lies there too.
+    if (files.moved) this.#beyond = 0;
+    return this.#conclude(own);
+  }
+
+  file(): Found {
+    this.#against.onBegin?.();
+    const lines = linesOfFile(this.#place);
+    const first = lines.next();
+    const head = readExportHead(this.#place, first.done === true ? undefined : first.value.line);
+    const own = this.#heads(head.checkpoint, head.witnessed ?? undefined);
+    if (own === undefined) return this.#found();
+    const total = statSync(this.#place).size;
+    for (const { line, bytes } of lines) {
+      const index = this.#tree.size;
+      if (index === own.size) {
+        this.#wrong(`${this.#place}:${index + 2}: more lines than the ${own.size} entries that are signed`);
+        break;
+      }
+      if (!this.#exported(line, index)) return this.#found();
+      if (index % TILE_WIDTH === 0) this.#against.onProgress?.(bytes, total);
+    }
+    if (this.#tree.size < own.size) {
+      this.#wrong(`${this.#place}: cut short: ${own.size} entries are signed, here are ${this.#tree.size}`);
+    }
+    return this.#conclude(own);
+  }
+
+  #found(): Found {
+    return {
+      faults: this.#faults,
+      witnessed: this.#witnessed,
+      checkpoint: this.#checkpoint,
+      erased: this.#erased.size,
+      beyond: this.#beyond,
+    };
+  }
+
+  /** Looks at all signed heads and returns the journal's own. */
+  #heads(own: string | undefined, witnessed: string | undefined): KnownHead | undefined {
+    const { heads = [], witnesses = [] } = this.#against;
+    const kept = witnessed === undefined ? [] : [{ file: WITNESSED, note: witnessed }];
+    const others = [...kept, ...heads].flatMap((head) => this.#opened(head) ?? []);
+    const mine = own === undefined ? undefined : this.#opened({ file: CHECKPOINT, note: own });
+    if (own === undefined) this.#wrong(`${CHECKPOINT}: missing`);
+    if (mine === undefined) return undefined;
+    this.#checkpoint = mine;
+    this.#known = others;
+    for (const { size, file } of others) {
+      if (size <= mine.size) continue;
+      this.#wrong(
+        `rolled back or cut short: ${file} signs ${size} entries, here are ${mine.size}`,
+        `rolled back from ${file}`,
+      );
+    }
+    for (const witness of witnesses) this.#witness(witness, [...others, mine]);
+    this.#compareKnown();
+    return mine;
+  }
+
+  #opened(head: KnownCheckpoint): KnownHead | undefined {
+    return this.#sound(head.file, () => ({ ...openCheckpoint(head.note, this.#verifier), ...head }));
+  }
+
+  #sound<T>(file: string, open: () => T): T | undefined {
+    try {
+      return open();
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+      this.#wrong(`${file}: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  #witness(witness: Verifier, heads: readonly KnownHead[]): void {
+    let best: Witnessed | undefined;
+    for (const { file, note, size } of heads) {
+      const atMs = this.#sound(file, () => cosignedAtMs(note, witness));
+      if (atMs === undefined || size < (best?.size ?? 0)) continue;
+      best = { name: witness.name, size, atMs };
+    }
+    if (best !== undefined) this.#witnessed.push(best);
+    else this.#wrong(`the witness ${witness.name} has cosigned none of the heads that are here`);
+  }
+
+  /** One file of entries with its contents and its tiles; false when its entries cannot be read. */
+  #entries(files: JournalFiles, file: number, width: number): boolean {
+    const path = tilePath('entries', file, width);
+    const packed = files.read(path);
+    const entries = unpackEntries(packed ?? Buffer.alloc(0)).map(String);
+    if (packed === undefined || entries.length !== width || !packEntries(entries).equals(packed)) {
+      this.#wrong(`${path}: ${packed === undefined ? 'missing' : `does not hold ${width} entries`}`);
+      return false;
+    }
+    this.#contents(files, file, entries);
+    for (const entry of entries) {
+      for (const tile of this.#tree.add(leafHash(Buffer.from(entry)))) this.#compareTile(files, tile);
+      this.#compareKnown();
+    }
+    return true;
+  }
+
+  #contents(files: JournalFiles, file: number, entries: readonly string[]): void {
+    const path = contentsPath(file);
+    const lines = linesOf(files, file);
+    for (const [place, entry] of entries.entries()) {
+      this.#content(file * TILE_WIDTH + place, lines[place], `${path}:${place + 1}`, entry);
+    }
+    const extra = lines.length - entries.length;
+    if (extra <= 0) return;
+    if (entries.length < TILE_WIDTH) this.#beyond += extra;
+    else this.#wrong(`${path}:${entries.length + 1}: ${extra} lines too many`);
+  }
+
+  /** A line of an export; false where it gives no hash, so that no later one can be known. */
+  #exported(text: string, index: number): boolean {
+    const where = `${this.#place}:${index + 2}`;
+    const { line, hash } = readExportLine(text, index);
+    const parsed = parseLine(line, index);
+    const entry =
+      parsed === undefined || parsed === 'erased'
+        ? hash && entryOfHash(hash)
+        : entryOf(Buffer.from(parsed.salt, 'hex'), JSON.stringify(parsed.content));
+    if (entry === undefined) {
+      this.#wrong(`${where}: no line of entry ${index}`);
+      return false;
+    }
+    this.#content(index, line, where, entry);
+    this.#tree.add(leafHash(Buffer.from(entry)));
+    this.#compareKnown();
+    return true;
+  }
+
+  #content(index: number, line: string | undefined, where: string, entry: string): void {
+    const parsed = line === undefined ? undefined : parseLine(line, index);
+    if (parsed === undefined) {
+      this.#wrong(`${where}: ${line === undefined ? 'missing' : 'no line'} of entry ${index}`);
+    } else if (parsed === 'erased') {
+      this.#erased.set(index, where);
+      this.#against.onEntry?.(index, undefined);
+    } else if (entryOf(Buffer.from(parsed.salt, 'hex'), JSON.stringify(parsed.content)) !== entry) {
+      this.#wrong(`${where}: the content of entry ${index} does not fit its hash`);
+    } else {
+      for (const gone of erasedBy(parsed.content)) this.#mayBeErased.add(gone);
+      this.#against.onEntry?.(index, parsed.content as JournalContent);
+    }
+  }
+
+  #conclude(own: Checkpoint): Found {
+    if (this.#tree.size === own.size && !this.#tree.root().equals(own.root)) {
+      this.#wrong(
+        `${CHECKPOINT}: the ${own.size} entries do not give the root that it signs`,
+        'another root',
+      );
+    }
+    for (const [index, where] of this.#erased) {
+      if (!this.#mayBeErased.has(index)) {
+        this.#wrong(`${where}: entry ${index} is erased, and no entry says so`);
+      }
+    }
+    return this.#found();
+  }
+
+  #compareTile(files: JournalFiles, tile: Tile): void {
+    const path = tilePath(tile.level, tile.index, tile.hashes.length);
+    const found = files.read(path);
+    if (found === undefined) this.#wrong(`${path}: missing`);
+    else if (!found.equals(Buffer.concat(tile.hashes))) {
+      this.#wrong(`${path}: does not hold the hashes of its entries`);
+    }
+  }
+
+  #compareKnown(): void {
+    const here = this.#known.filter(({ size }) => size === this.#tree.size);
+    for (const { root, size, file } of here) {
+      if (this.#tree.root().equals(root)) continue;
+      this.#wrong(`forked: the first ${size} entries are not those that ${file} signs`);
+    }
+  }
+
+  /** `what`: where the line would say something else of the same fault when the journal has grown. */
+  #wrong(line: string, what = line): void {
+    this.#faults.push({ what, line });
+  }
+}
+
+function linesOf(files: JournalFiles, file: number): string[] {
+  const text = files.read(contentsPath(file))?.toString() ?? '';
+  const lines = text.split('\n');
+  // After the last line feed: nothing, or what was cut off, which no longer counts as a line of an entry.
+  const rest = lines.pop();
+  return rest === '' || rest === undefined ? lines : [...lines, `${rest} (cut off)`];
+}

@@ -1,0 +1,105 @@
+/** `vigie-oversight authorise`: an order is signed, at the authority's desk, on no box. */
+import { createPublicKey } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { isMap, isScalar, parseDocument } from 'yaml';
+import { systemClock } from '../../../agent/base/clock.ts';
+import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { orderLines } from '../../../agent/cli/order-lines.ts';
+import { print } from '../../../agent/cli/print.ts';
+import { signingKey } from '../../../agent/cli/signing-key.ts';
+import { oneOf } from '../../../agent/config/words.ts';
+import { AUTHORISATION_TYPE, type Authorisation } from '../../../agent/contract/authorisation.ts';
+import { CommandRefused } from '../../../agent/contract/command.ts';
+import { isRuleKind, RULE_KINDS } from '../../../agent/contract/rule-config.ts';
+import { keyIdOf, signEnvelope } from '../../../agent/orders/dsse.ts';
+import { checkedAuthorisation, openAuthorisation } from '../../../agent/orders/signed-order.ts';
+
+export interface AuthoriseOptions {
+  readonly sign: string;
+  readonly out: string;
+}
+
+/** ISO 8601 with its offset: an order must not mean another hour on another machine. */
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
+  const key = signingKey(sign);
+  const content = readOrder(file);
+  const nowMs = systemClock.wallMs();
+  if (!(nowMs < Date.parse(content.notAfter))) {
+    const now = new Date(nowMs).toISOString();
+    throw new AgentError(
+      'config',
+      `${file}: notAfter: ${content.notAfter} is over, and it is ${now} by this machine’s clock: the order would allow nothing; write a later time`,
+    );
+  }
+  const envelope = signEnvelope(AUTHORISATION_TYPE, JSON.stringify(content), key);
+  openAuthorisation(Buffer.from(envelope), createPublicKey(key));
+  try {
+    writeFileSync(out, envelope, { mode: 0o644 });
+  } catch (error) {
+    throw new AgentError('config', `--out ${out} cannot be written: ${messageOf(error)}`, error);
+  }
+  print(`${out}: signed by ${keyIdOf(key)}`, ...orderLines(content));
+}
+
+function readOrder(file: string): Authorisation {
+  let order: unknown;
+  let written: unknown;
+  try {
+    const document = parseDocument(readFileSync(file, 'utf8'));
+    const [fault] = [...document.errors, ...document.warnings];
+    if (fault !== undefined) throw fault;
+    order = document.toJS();
+    const number = isMap(document.contents) ? document.contents.get('order', true) : undefined;
+    written = isScalar(number) ? number.source : undefined;
+  } catch (error) {
+    throw new AgentError('config', `${file} cannot be read (${messageOf(error).slice(0, 300)})`, error);
+  }
+  if (typeof order !== 'object' || order === null || Array.isArray(order)) {
+    throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
+  }
+  const given = order as Record<string, unknown>;
+  if ('payloadType' in given) {
+    throw new AgentError('config', `${file}: is signed already; give the order as it was written, in YAML`);
+  }
+  const content = {
+    ...given,
+    // Numbers of orders often look like numbers: 2026.10 is not 2026.1.
+    ...('order' in given && { order: String(written ?? given['order']) }),
+    ...Object.fromEntries(
+      ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, given[name])]),
+    ),
+  };
+  const checked = refusedAsConfig(file, () => checkedAuthorisation(content));
+  for (const [index, { kind }] of checked.rules.entries()) {
+    if (isRuleKind(kind)) continue;
+    throw new AgentError(
+      'config',
+      `${file}: /rules/${index}/kind: "${kind}" is no rule; use ${oneOf(RULE_KINDS)}`,
+    );
+  }
+  return checked;
+}
+
+function timeOf(where: string, value: unknown): string {
+  if (value === undefined) {
+    throw new AgentError('config', `${where}: is missing; write 2026-11-24T00:00:00+01:00`);
+  }
+  const text = value instanceof Date ? value.toISOString() : String(value);
+  const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
+  // 30 February would be read as 2 March, and 24:00 as the next day.
+  const wallMs = Date.parse(text.replace(/[+-]\d{2}:\d{2}$/, 'Z'));
+  if (!Number.isNaN(ms) && new Date(wallMs).toISOString().startsWith(text.slice(0, 16)))
+    return new Date(ms).toISOString();
+  throw new AgentError('config', `${where}: "${text}" is no time; write 2026-11-24T00:00:00+01:00`);
+}
+
+function refusedAsConfig<T>(file: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof CommandRefused)) throw error;
+    throw new AgentError('config', `${file}: ${error.message}`, error);
+  }
+}

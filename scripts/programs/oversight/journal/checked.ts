@@ -1,0 +1,107 @@
+/** A journal as it was named on the command line → verified, with what that means in a sentence. */
+import { readFileSync, statSync } from 'node:fs';
+import { SingleBar } from 'cli-progress';
+import { numberText } from '../../../../agent/base/site-time.ts';
+import { reading } from '../../../../agent/cli/reading.ts';
+import type { JournalContent } from '../../../../agent/contract/journal.ts';
+import { COSIGNATURE, parseVerifierKey, type Verifier } from '../../../../agent/restraint/journal/note.ts';
+import { type JournalFindings, verifyJournal } from '../../../lib/journal/verification.ts';
+
+export interface CheckOptions {
+  readonly key: string;
+  readonly head?: readonly string[];
+  readonly witness?: readonly string[];
+}
+
+export interface Checked extends JournalFindings {
+  readonly key: Verifier;
+  /** As it can be compared by eye. */
+  readonly keyText: string;
+}
+
+/** Is told what a verified journal says, entry by entry. */
+export interface EntryReader {
+  /** In order; undefined: it was erased. */
+  add(index: number, content: JournalContent | undefined): void;
+}
+
+/** With what `makeReader` made, which has been told each entry that fits its hash. */
+export function checkedJournal<R extends EntryReader>(
+  place: string,
+  options: CheckOptions,
+  makeReader: () => R,
+): { checked: Checked; read: R } {
+  const keyText = textOrFile(options.key);
+  const key = parseVerifierKey(keyText);
+  const heads = (options.head ?? []).map((file) => ({
+    file,
+    note: reading(file, () => readFileSync(file, 'utf8')),
+  }));
+  const witnesses = (options.witness ?? []).map((text) => parseVerifierKey(textOrFile(text), COSIGNATURE));
+  const bar = new SingleBar({
+    format: 'verify {bar} {percentage} %',
+    stream: process.stderr,
+    hideCursor: true,
+    clearOnComplete: true,
+  });
+  if (process.stderr.isTTY) bar.start(1, 0);
+  let read = makeReader();
+  try {
+    const findings = reading(place, () =>
+      verifyJournal(place, key, {
+        heads,
+        witnesses,
+        onBegin: () => {
+          read = makeReader();
+        },
+        onEntry: (index, content) => read.add(index, content),
+        ...(process.stderr.isTTY && { onProgress: (done, total) => bar.update(done / Math.max(1, total)) }),
+      }),
+    );
+    return { checked: { ...findings, key, keyText }, read };
+  } finally {
+    bar.stop();
+  }
+}
+
+/** One plain sentence. */
+export function verdictOf({ wrong, checkpoint, key, erased }: Checked): string {
+  const name = nameOf(key.name);
+  if (wrong.length > 0 || checkpoint === undefined) {
+    const faults = wrong.length === 1 ? 'one fault was found' : `${wrong.length} faults were found`;
+    return `NOT in order: ${faults} in the journal of ${name}; what it says must not be relied on.`;
+  }
+  const gone =
+    erased === 0 ? '' : `; the contents of ${numberText(erased)} were erased, and the journal says so`;
+  return `In order: the journal of ${name} has ${numberText(checkpoint.size)} entries, each in its place and as it was signed${gone}.`;
+}
+
+/** What the verdict rests on, a line each. */
+export function groundsOf(
+  { checkpoint, keyText, witnessed }: Checked,
+  heads: readonly string[] = [],
+): string[] {
+  return [
+    `key: ${keyText}`,
+    ...(checkpoint === undefined
+      ? []
+      : [`tree head: ${checkpoint.size} entries, root ${checkpoint.root.toString('base64')}`]),
+    ...heads.map((file) => `compared with: ${file}`),
+    ...witnessed.map(
+      ({ name, size, atMs }) =>
+        `witness: ${name} vouches for the first ${size} entries, on ${new Date(atMs).toISOString()}`,
+    ),
+  ];
+}
+
+/** `box canebiere-017 at marseille-1` */
+export function nameOf(origin: string): string {
+  const [, site, box] = origin.split('/');
+  return `box ${box} at ${site}`;
+}
+
+function textOrFile(text: string): string {
+  // One that must not be read is no text.
+  const isFile = reading(text, () => statSync(text, { throwIfNoEntry: false })) !== undefined;
+  return isFile ? reading(text, () => readFileSync(text, 'utf8')).trim() : text.trim();
+}

@@ -1,0 +1,5 @@
+/** The program `vigie-oversight`, for those who oversee boxes; its exit codes are those of run-program.ts. */
+import { runProgram } from '../../../agent/cli/run-program.ts';
+import { makeProgram } from './program.ts';
+
+await runProgram('vigie-oversight', () => makeProgram().parseAsync());

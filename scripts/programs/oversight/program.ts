@@ -1,0 +1,174 @@
+/**
+ * Commands of `vigie-oversight`: keys and orders of an authority, a journal as a judge reads it, an independent witness, and
+ * the public page. The work behind each command is imported when it is called.
+ */
+import { type Command, Option } from 'commander';
+import { commandProgram } from '../../../agent/cli/command-program.ts';
+import { command, signed } from '../../../agent/cli/commands/options.ts';
+import {
+  caOption,
+  certKeyOption,
+  certOption,
+  roomOption,
+  siteOption,
+} from '../../../agent/cli/commands/room-options.ts';
+import type { AuthoriseOptions } from './authorise.ts';
+import type { VerifyOptions } from './journal/verify.ts';
+import type { ReportOptions } from './report/report.ts';
+import { LANGUAGES } from './transparency/texts.ts';
+import type { TransparencyOptions } from './transparency/transparency.ts';
+import type { WitnessOptions } from './witness/attend.ts';
+
+export function makeProgram(): Command {
+  const program = commandProgram(
+    'vigie-oversight',
+    'For those who oversee boxes of Vigie: signs what a box may do, checks what it did, and tells the public.',
+  );
+  addAuthority(program);
+  addJournal(program);
+  addWitness(program);
+  addTransparency(program);
+  return program;
+}
+
+function addAuthority(program: Command): void {
+  command(
+    program,
+    'keygen',
+    'make a pair of ed25519 keys: for an authority, or for who may let a box go on',
+    [
+      [
+        'vigie-oversight keygen authority.key',
+        'writes authority.key (for its holder alone) and authority.key.pub',
+      ],
+    ],
+  )
+    .argument('<file>', 'where the private key goes; the public one gets .pub')
+    .action(async (file: string) => {
+      const { keygen } = await import('../../lib/keygen.ts');
+      keygen(file);
+    });
+  const authorised = command(program, 'authorise', 'sign an order, so that a box may do what it says', [
+    [
+      'vigie-oversight authorise order.yaml --sign authority.key --out canebiere-017.dsse.json',
+      'at the authority',
+    ],
+  ]);
+  signed(authorised, 'the authority’s private key, PEM')
+    .argument('<order>', 'the order, YAML (docs/guide/authorisation.md)')
+    .requiredOption('--out <file>', 'the signed authorisation, for `authorisation` of the box')
+    .action(async (order: string, options: AuthoriseOptions) => {
+      const { authorise } = await import('./authorise.ts');
+      authorise(order, options);
+    });
+}
+
+function addJournal(program: Command): void {
+  checking(
+    command(program, 'verify', 'check a journal offline; exit 0 in order, 1 not in order, 2 cannot be read', [
+      ['vigie-oversight verify canebiere-017.jsonl --key canebiere-017.vkey', 'its entries alone'],
+      [
+        'vigie-oversight verify canebiere-017.jsonl --key canebiere-017.vkey --head head.txt',
+        'against a head that the room or a witness kept: finds a journal that was rolled back or forked',
+      ],
+    ]),
+  )
+    .option('--json', 'print one JSON object')
+    .action(async (place: string, options: VerifyOptions) => {
+      const { verify } = await import('./journal/verify.ts');
+      process.exitCode = verify(place, options);
+    });
+  checking(
+    command(program, 'report', 'verify a journal, and tell in plain words what the box did in an interval', [
+      [
+        'vigie-oversight report canebiere-017.jsonl --key canebiere-017.vkey --from 2026-11-01 --to 2026-12-01 --out november.html',
+        'as text, and as a page with a picture that can be printed',
+      ],
+    ]),
+  )
+    .option('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS]][Z|±HH:MM]; without it the whole journal')
+    .option('--to <time>', 'first moment that counts no more, in the same form')
+    .option('--time-zone <name>', 'times in this zone instead of the site’s own')
+    .option('--out <file>', 'also as one page of HTML')
+    .option('--json', 'print one JSON object')
+    .action(async (place: string, options: ReportOptions) => {
+      const { report } = await import('./report/report.ts');
+      process.exitCode = report(place, options);
+    });
+}
+
+const JOURNAL = 'folder of the journal or of a copy, or a file that `vigie journal export` wrote';
+const VKEY = 'verifier key as `vigie journal key` prints it, or a file that holds it';
+
+/** Which journal, and what it is held against. */
+function checking(made: Command): Command {
+  return made
+    .argument('<journal>', JOURNAL)
+    .requiredOption('--key <vkey>', VKEY)
+    .option('--head <file...>', 'earlier or later signed heads of this box, kept elsewhere')
+    .option(
+      '--witness <vkey...>',
+      'keys of witnesses, or files that hold them: each must have cosigned a head',
+    );
+}
+
+function addWitness(program: Command): void {
+  const meaning =
+    'cosign the journals of boxes as long as they only grow; an alarm on standard error otherwise';
+  command(program, 'witness', meaning, [
+    [
+      'vigie-oversight witness --room room.yaml --dir /var/lib/vigie-witness --keys boxes.vkey --name witness.example',
+      'all boxes of a site, as their heads come, until SIGTERM; exit 1 when there was an alarm',
+    ],
+    [
+      'vigie-oversight witness --dir kept --keys boxes.vkey --name court.example canebiere-017.jsonl',
+      'one journal or its export, without a broker',
+    ],
+  ])
+    .argument('[journal...]', 'folders or exports of journals')
+    .requiredOption(
+      '--dir <dir>',
+      'folder of the heads that are kept and of the witness’s own key; made when missing',
+    )
+    .requiredOption('--keys <file>', 'verifier keys of the boxes, a line each')
+    .requiredOption('--name <name>', 'name in the witness’s signatures, such as its domain')
+    .addOption(roomOption())
+    .addOption(siteOption())
+    .addOption(caOption())
+    .addOption(certOption())
+    .addOption(certKeyOption())
+    .action(async (journals: string[], options: WitnessOptions) => {
+      const { attend } = await import('./witness/attend.ts');
+      process.exitCode = await attend(journals, options);
+    });
+}
+
+function addTransparency(program: Command): void {
+  command(
+    program,
+    'transparency',
+    'write the public page of a box, and the sign for its pole, from what the box hands over',
+    [
+      [
+        'vigie-oversight transparency --config canebiere-017.yaml --order canebiere-017.dsse.json --authority-key authority.key.pub --journal canebiere-017.jsonl --key canebiere-017.vkey --url https://ville.example/cameras/017 --contact dpd@ville.example --out page',
+        'page/index.html, page/sign.html (A4, with a QR code of the address), page/sign.txt',
+      ],
+    ],
+  )
+    .requiredOption('--config <file>', 'the box’s configuration: rules, masks, retention')
+    .option(
+      '--order <file>',
+      'the signed order under which it looks; without it the page says that nothing is authorised',
+    )
+    .option('--authority-key <file>', 'the authority’s public key, PEM (default: that of the configuration)')
+    .requiredOption('--journal <journal>', JOURNAL)
+    .requiredOption('--key <vkey>', VKEY)
+    .requiredOption('--url <url>', 'where the page will stand')
+    .requiredOption('--contact <text>', 'whom people ask about their rights')
+    .requiredOption('--out <dir>', 'folder for the page and the sign; made when missing')
+    .addOption(new Option('--language <language>', 'of the page').choices(LANGUAGES).default('fr'))
+    .action(async (options: TransparencyOptions) => {
+      const { transparency } = await import('./transparency/transparency.ts');
+      process.exitCode = transparency(options);
+    });
+}

@@ -1,0 +1,386 @@
+/** A story → plain sentences and lists, for the text and for the page. */
+
+import { durationText, numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
+import type { JournalContent } from '../../../../agent/contract/journal.ts';
+import type { Uncounted } from '../story/frames.ts';
+import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
+import type { MissingResume } from '../story/suspensions.ts';
+import { counted, short } from './counted.ts';
+import { purgeText, searchText, tracksText, unsealText } from './record-texts.ts';
+import { redrawnText } from './redrawn.ts';
+import { rolloutText } from './rollouts.ts';
+
+export const STATE_NAMES: Readonly<Record<State, string>> = {
+  active: 'Active: it looked',
+  suspended: 'Suspended: it did not look',
+  unauthorised: 'Not authorised: it did not look',
+  down: 'Down: the program did not run',
+  unproved: 'Not proved: no entry says what it did',
+};
+
+/** Longer lists are for programs. */
+const LINES_MAX = 200;
+const DETAILS_MAX = 300;
+/** Too many to be told one by one. */
+const COUNTED = new Set(['heartbeat', 'alert']);
+
+export interface Line {
+  /** When it was, where it has a time. */
+  readonly atMs: number | undefined;
+  readonly when: string;
+  readonly text: string;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly lines: readonly Line[];
+  /** Lines that were left out. */
+  readonly more: number;
+}
+
+export interface Account {
+  /** What must not be, a sentence each. */
+  readonly alarms: readonly string[];
+  readonly summary: readonly string[];
+  readonly totals: Readonly<Record<State, number>>;
+  readonly alerts: { readonly present: number; readonly erased: number };
+  readonly sections: readonly Section[];
+}
+
+/** `atEnd`: as of the journal's last entry. */
+export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime): Account {
+  const totals = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
+  for (const { state, fromMs, toMs } of story.periods) totals[state] += toMs - fromMs;
+  const alerts = { present: ofType(story, 'alert').length, erased: story.erased.get('alert') ?? 0 };
+  return {
+    totals,
+    alerts,
+    alarms: alarmsOf(story, time),
+    summary: [...summaryOf(story, totals, alerts, time), ...endOf(story, atEnd, time)],
+    sections: [
+      section('When it did not look', periodLines(story.periods, time)),
+      section('What could not be proved', unprovedLines(story, time)),
+      section('Who stopped it, who let it go on, under which order', restraintLines(story, time)),
+      section('Searches in its record', listed(story, time, searchText)),
+      section('Questions to its log of tracks', listed(story, time, tracksText)),
+      section('Unredacted stills that were asked for', listed(story, time, unsealText)),
+      section('Changes: program, configuration, zones, model', listed(story, time, changeText)),
+      section('Deleted and erased', listed(story, time, purgeText)),
+      section('Everything else on record', otherLines(story, time)),
+    ],
+  };
+}
+
+type Of<T extends JournalContent['type']> = Extract<JournalContent, { type: T }>;
+
+function ofType<T extends JournalContent['type']>(story: Story, type: T): Of<T>[] {
+  return story.told.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
+}
+
+function summaryOf(
+  story: Story,
+  totals: Readonly<Record<State, number>>,
+  alerts: Account['alerts'],
+  time: SiteTime,
+): string[] {
+  const { framesAtEdges, framesWhileOff, fromMs, toMs } = story;
+  const off = totals.suspended + totals.unauthorised;
+  const gone =
+    alerts.erased > 0
+      ? ` (${counted(alerts.erased, 'of their entries is', 'of their entries are')} erased)`
+      : '';
+  const held = STATES.filter((state) => totals[state] > 0).map((state) =>
+    phrase(state, story, totals[state], time),
+  );
+  return [
+    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${gone}.`,
+    `It was ${held.join('; ')}.`,
+    ...trackLogText(story),
+    ...(framesAtEdges > 0
+      ? [
+          `${counted(framesAtEdges, 'further frame', 'further frames')} were read between two counts, one of which lies outside of this interval.`,
+        ]
+      : []),
+    ...(off > 0 && framesWhileOff === 0
+      ? ['While it was suspended or not authorised, the counters of frames did not move.']
+      : []),
+  ];
+}
+
+/** Whether heartbeats say that what passed was kept. */
+function trackLogText(story: Story): string[] {
+  const reports = ofType(story, 'heartbeat').map(({ tracks }) => tracks);
+  if (reports.length === 0) return [];
+  const most = Math.max(...reports.map(({ rows }) => rows));
+  const isOff = reports.every(({ state, rows }) => state === 'off' && rows === 0);
+  return isOff
+    ? [
+        `It kept no log of what passed: each of ${counted(reports.length, 'heartbeat says', 'heartbeats says')} so.`,
+      ]
+    : [`It kept a log of what passed: ${counted(most, 'track', 'tracks')} at most.`];
+}
+
+/** `read at least 7,200 frames, analysed at least 6,000` */
+function framesText({ frames, uncounted, analysedUnknown }: Story): string {
+  if (frames.read === 0 && uncounted.length > 0) {
+    const surely = uncounted.some(({ alerts }) => alerts > 0);
+    return `${surely ? 'read' : 'may have read'} frames of which no entry has a count,`;
+  }
+  const read = `${uncounted.length > 0 ? 'at least ' : ''}${counted(frames.read, 'frame', 'frames')}`;
+  const watched = frames.watched > 0 ? `, watched ${numberText(frames.watched)} more undecoded` : '';
+  return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}${watched}`;
+}
+
+function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): string[] {
+  return [
+    ...missingResumes.map(
+      ({ suspension, sinceMs, atMs }) =>
+        `WENT ON WITHOUT A SIGNED RESUME: at ${time.text(atMs)} the box looked again, and no entry says that two keys have ended the suspension ${suspension} of ${time.text(sinceMs)}.`,
+    ),
+    ...(framesWhileOff > 0
+      ? [
+          `CONTRADICTION: the counters of frames moved by ${numberText(framesWhileOff)} while the box was suspended or not authorised.`,
+        ]
+      : []),
+  ];
+}
+
+const ENDS: Readonly<Record<State, string>> = {
+  active: 'active',
+  suspended: 'suspended',
+  unauthorised: 'not authorised',
+  down: 'down',
+  unproved: 'in a state that no entry proves',
+};
+
+/** Nothing where the interval ends before the journal does. */
+function endOf({ toMs }: Story, atEnd: AtEnd | undefined, time: SiteTime): string[] {
+  if (atEnd === undefined || atEnd.lastMs >= toMs) return [];
+  const { state, sinceMs, lastMs } = atEnd;
+  return [
+    `At its last entry, ${time.text(lastMs)}, the box was ${ENDS[state]}, since ${time.text(sinceMs)}; what came after that, this journal does not say.`,
+  ];
+}
+
+const PHRASES: Readonly<Record<State, string>> = {
+  active: 'active for',
+  suspended: 'suspended for',
+  unauthorised: 'not authorised for',
+  down: 'down for',
+  unproved: 'without proof for',
+};
+
+/** `suspended for 2 h (24 Nov 2026, 14:00 to …)`, with the times where it is once. */
+function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): string {
+  const own = periods.filter((period) => period.state === state);
+  const [only] = own;
+  if (state === 'active') return `${PHRASES[state]} ${durationText(ms)}`;
+  if (own.length > 1 || only === undefined)
+    return `${PHRASES[state]} ${durationText(ms)} in ${own.length} periods`;
+  return `${PHRASES[state]} ${lastedText(ms)} (${time.span(only.fromMs, only.toMs)})`;
+}
+
+/** What began with the last entry has hardly lasted. */
+const lastedText = (ms: number): string => (ms < 500 ? 'less than 1 s' : durationText(ms));
+
+function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
+  return periods
+    .filter(({ state }) => state !== 'active' && state !== 'unproved')
+    .map(({ state, fromMs, toMs, why }) => ({
+      atMs: fromMs,
+      when: time.span(fromMs, toMs),
+      text: `${STATE_NAMES[state].split(':')[0]} for ${lastedText(toMs - fromMs)}${why === '' ? '' : ` – ${why}`}`,
+    }));
+}
+
+function unprovedLines(story: Story, time: SiteTime): Line[] {
+  const gaps = story.periods.filter(({ state }) => state === 'unproved');
+  const missed = ofType(story, 'missed').reduce((sum, { count }) => sum + count, 0);
+  const lines: Line[] = [
+    ...gaps.map(({ fromMs, toMs, why }) => ({
+      atMs: fromMs,
+      when: time.span(fromMs, toMs),
+      text: `what the box did is not proved for ${durationText(toMs - fromMs)}: ${why}`,
+    })),
+    ...story.brokenOff.map((ms) => ({
+      atMs: ms,
+      when: time.text(ms),
+      text: 'last sign of a run that ended without a stop',
+    })),
+    ...story.uncounted.map((uncounted) => ({
+      atMs: uncounted.fromMs,
+      when: time.span(uncounted.fromMs, uncounted.toMs),
+      text: uncountedText(uncounted),
+    })),
+    ...story.unsynced.map(({ fromMs, toMs }) => ({
+      atMs: fromMs,
+      when: time.span(fromMs, toMs),
+      text: 'the clock was not synchronised: the order of entries is sure, their times are not',
+    })),
+    ...story.told.flatMap(({ atMs, content }) =>
+      content.type === 'clock-step'
+        ? [
+            {
+              atMs,
+              when: time.text(atMs),
+              text: `the clock was put ${steps(content.stepMs)}: times before it are off by that`,
+            },
+          ]
+        : [],
+    ),
+    ...[...story.erased].map(([kind, count]) =>
+      timeless(
+        `${counted(count, 'entry', 'entries')} of the kind “${kind}” can no longer be read: erased, as the journal says; that they were there is proved`,
+      ),
+    ),
+    ...(story.undated === 0
+      ? []
+      : [
+          timeless(
+            `${counted(story.undated, 'entry bears', 'entries bear')} no time; told as of the entry before`,
+          ),
+        ]),
+    ...(missed === 0
+      ? []
+      : [timeless(`${counted(missed, 'entry', 'entries')} could not be written, because the disk refused`)]),
+  ];
+  const last = Number.POSITIVE_INFINITY;
+  return lines.sort((a, b) => Math.sign((a.atMs ?? last) - (b.atMs ?? last)) || 0);
+}
+
+function uncountedText({ why, alerts }: Uncounted): string {
+  const because =
+    why === 'killed' ? 'the run ended without a stop' : 'the journal ends before the next count';
+  const raised = alerts === 0 ? '' : `; ${counted(alerts, 'alert was', 'alerts were')} raised meanwhile`;
+  return `what it read meanwhile is not counted: ${because}${raised}`;
+}
+
+const steps = (ms: number): string => `${ms < 0 ? 'back' : 'forward'} by ${durationText(Math.abs(ms))}`;
+
+function listed(
+  story: Story,
+  time: SiteTime,
+  textOf: (content: JournalContent, time: SiteTime) => string | undefined,
+): Line[] {
+  return story.told.flatMap(({ atMs, content }) => {
+    const text = textOf(content, time);
+    return text === undefined ? [] : [{ atMs, when: time.text(atMs), text }];
+  });
+}
+
+/** With what should be there and is not. */
+function restraintLines(story: Story, time: SiteTime): Line[] {
+  const missing = ({ suspension, atMs }: MissingResume): Line => ({
+    atMs,
+    when: time.text(atMs),
+    text: `went on without a signed resume of the suspension ${suspension}`,
+  });
+  const lines = [...listed(story, time, restraintText), ...story.missingResumes.map(missing)];
+  return lines.sort((a, b) => (a.atMs ?? 0) - (b.atMs ?? 0));
+}
+
+function restraintText(content: JournalContent, time: SiteTime): string | undefined {
+  switch (content.type) {
+    case 'suspend':
+      return `suspended by ${content.by}: ${content.reason}`;
+    case 'resume':
+      return `let go on by the keys ${content.by.join(', ')}: ${content.reason}`;
+    case 'authorisation':
+      return `${content.installation === true ? 'permit to install, under which no rule runs:' : 'order'} ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}${content.tracks === undefined ? '' : `, with a log of tracks (${content.tracks.grade}, ${content.tracks.days} days)`}`;
+    case 'authority':
+      return `the authority’s key that is obeyed from now on: ${short(content.after)}${content.before === null ? '' : `, before ${short(content.before)}`}`;
+    default:
+      return undefined;
+  }
+}
+
+export function changeText(content: JournalContent, time: SiteTime): string | undefined {
+  switch (content.type) {
+    case 'start':
+      return `started with ${versions(content.versions)}; configuration ${short(content.config)}`;
+    case 'stop':
+      return 'stopped in order';
+    case 'update':
+      return `updated from ${versions(content.before)} to ${versions(content.after)}`;
+    case 'config': {
+      const by =
+        content.by &&
+        `file of ${content.by.user ?? `user ${content.by.uid}`}, written ${time.text(Date.parse(content.by.fileTime))}`;
+      const zones = content.zones && `; zones ${short(content.zones.before)} → ${short(content.zones.after)}`;
+      return `configuration changed: ${short(content.before)} → ${short(content.after)}${zones ?? ''}${by ? ` (${by})` : ''}`;
+    }
+    case 'geometry':
+      return `drawn anew: ${content.places.map(redrawnText).join('; ')}`;
+    case 'model':
+      return `model ${content.name}, SHA-256 ${short(content.sha256)}`;
+    case 'connected':
+      return `connected to ${content.to}${content.before === null ? '' : `, before to ${content.before}, with the same camera in the configuration`}`;
+    case 'view-confirmed':
+      return `the camera had moved (${time.text(Date.parse(content.movedSince))}); its new view was confirmed${content.by === null ? '' : ` by ${content.by}`}`;
+    case 'preview-started':
+      return `a technician began to look at redacted pictures under the order ${content.order} (session ${content.session})`;
+    case 'preview-ended':
+      return `he looked no more (session ${content.session}; ${content.why}): ${counted(content.frames, 'picture', 'pictures')}`;
+    case 'mode':
+      return `mode ${content.mode}${content.reason === null ? '' : `: ${content.reason}`}`;
+    default:
+      return rolloutText(content);
+  }
+}
+
+const HANDLED = new Set([
+  'suspend',
+  'resume',
+  'authorisation',
+  'authority',
+  'search',
+  'unseal',
+  'tracks',
+  'start',
+  'stop',
+  'update',
+  'rollout',
+  'config',
+  'geometry',
+  'model',
+  'connected',
+  'mode',
+  'view-confirmed',
+  'preview-started',
+  'preview-ended',
+  'purge',
+  'erase',
+  'clock-step',
+  'missed',
+]);
+
+/** Also of kinds that this program does not know: those are told as they stand. */
+function otherLines(story: Story, time: SiteTime): Line[] {
+  const counts = new Map<string, number>();
+  const unknown = listed(story, time, (content) => {
+    if (HANDLED.has(content.type)) return undefined;
+    if (!COUNTED.has(content.type)) return `${content.type}: ${detailsOf(content)}`;
+    counts.set(content.type, (counts.get(content.type) ?? 0) + 1);
+    return undefined;
+  });
+  const numbers = [...counts].map(([type, count]) =>
+    timeless(`${type}: ${counted(count, 'entry', 'entries')}`),
+  );
+  return [...unknown, ...numbers];
+}
+
+function detailsOf({ at: _at, type: _type, ...details }: JournalContent): string {
+  const text = JSON.stringify(details);
+  return text.length > DETAILS_MAX ? `${text.slice(0, DETAILS_MAX)}…` : text;
+}
+
+const timeless = (text: string): Line => ({ atMs: undefined, when: '', text });
+
+function section(title: string, lines: readonly Line[]): Section {
+  return { title, lines: lines.slice(0, LINES_MAX), more: Math.max(0, lines.length - LINES_MAX) };
+}
+
+const versions = (of: Readonly<Record<string, string>>): string =>
+  Object.entries(of)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ');

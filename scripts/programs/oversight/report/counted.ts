@@ -1,0 +1,8 @@
+/** Numbers and hashes as the report writes them. */
+import { numberText } from '../../../../agent/base/site-time.ts';
+
+export const short = (hash: string): string => `${hash.slice(0, 12)}…`;
+
+export function counted(count: number, one: string, many: string): string {
+  return `${numberText(count)} ${count === 1 ? one : many}`;
+}

@@ -1,0 +1,15 @@
+/** Where a zone, line or mask lay and lies, in words and corners. */
+import type { RedrawnPlace } from '../../../../agent/contract/journal.ts';
+
+/** `zone forecourt from (0.1, 0.2) … to (0.1, 0.3) …` */
+export function redrawnText({ list, id, before, after }: RedrawnPlace): string {
+  const what = `${list.replace(/s$/, '')} ${id}`;
+  if (after === null) return `${what} taken away, was at ${cornersText(before)}`;
+  if (before === null) return `${what} new at ${cornersText(after)}`;
+  return `${what} from ${cornersText(before)} to ${cornersText(after)}`;
+}
+
+function cornersText(corners: RedrawnPlace['before']): string {
+  if (corners === null || corners === 'unknown') return 'a place that no record holds';
+  return corners.map(([x, y]) => `(${x}, ${y})`).join(' ');
+}

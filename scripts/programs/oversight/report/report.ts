@@ -1,0 +1,149 @@
+/** `vigie-oversight report`: what the box did in an interval, in plain words and as a page, from a verified journal. */
+import { createHash } from 'node:crypto';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { systemClock } from '../../../../agent/base/clock.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { programVersion } from '../../../../agent/base/package-root.ts';
+import { SiteTime } from '../../../../agent/base/site-time.ts';
+import { print, printJson } from '../../../../agent/cli/print.ts';
+import {
+  type Checked,
+  type CheckOptions,
+  checkedJournal,
+  groundsOf,
+  nameOf,
+  verdictOf,
+} from '../journal/checked.ts';
+import { type AtEnd, type Story, StoryTeller } from '../story/story.ts';
+import { type Account, accountOf } from './account.ts';
+import { pageOf } from './page.ts';
+import { pictureOf } from './picture.ts';
+
+export interface ReportOptions extends CheckOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly timeZone?: string;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** Where no entry that says the site's can be read. */
+const OTHERWISE = 'UTC';
+const WRONG_SHOWN = 20;
+
+/** Returns the exit code. */
+export function report(place: string, options: ReportOptions): number {
+  const { checked, read: teller } = checkedJournal(place, options, () => new StoryTeller());
+  const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
+  const { firstMs = 0, lastMs = 0 } = teller;
+  const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
+  // The last entry counts too, and whatever holds since.
+  const toMs = options.to === undefined ? Math.max(lastMs, fromMs) + 1 : time.parse('--to', options.to);
+  if (fromMs >= toMs)
+    throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);
+  const story = teller.tell(fromMs, toMs);
+  const atEnd = teller.atEnd();
+  const account = accountOf(story, atEnd, time);
+  if (options.out !== undefined) write(options.out, page(place, checked, story, account, time, options));
+  if (options.json) printJson(asJson(checked, story, atEnd, account));
+  else print(...plain(checked, account, time, options));
+  return checked.wrong.length > 0 ? 1 : 0;
+}
+
+function plain(checked: Checked, account: Account, time: SiteTime, options: ReportOptions): string[] {
+  const { wrong } = checked;
+  return [
+    ...wrong.slice(0, WRONG_SHOWN).map((line) => `wrong: ${line}`),
+    verdictOf(checked),
+    '',
+    ...account.alarms,
+    ...account.summary,
+    ...account.sections.flatMap(({ title, lines, more }) =>
+      lines.length === 0
+        ? []
+        : [
+            '',
+            title,
+            ...lines.map(({ when, text }) => `  ${when === '' ? '' : `${when}  `}${text}`),
+            ...(more > 0 ? [`  … and ${more} more, which --json has`] : []),
+          ],
+    ),
+    '',
+    `Times are those of ${time.zone}.`,
+    ...groundsOf(checked, options.head),
+    ...(options.out === undefined ? [] : [`page: ${options.out}`]),
+  ];
+}
+
+function asJson(
+  checked: Checked,
+  story: Story,
+  atEnd: AtEnd | undefined,
+  { totals, alerts }: Account,
+): object {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  return {
+    inOrder: checked.wrong.length === 0,
+    origin: checked.key.name,
+    from: at(story.fromMs),
+    to: at(story.toMs),
+    timeZone: story.timeZone ?? null,
+    frames: story.frames,
+    framesAtEdges: story.framesAtEdges,
+    framesWhileOff: story.framesWhileOff,
+    uncounted: story.uncounted.map(({ fromMs, toMs, ...rest }) => ({
+      from: at(fromMs),
+      to: at(toMs),
+      ...rest,
+    })),
+    missingResumes: story.missingResumes.map(({ suspension, sinceMs, atMs }) => ({
+      suspension,
+      since: at(sinceMs),
+      at: at(atMs),
+    })),
+    atEnd: atEnd && { state: atEnd.state, since: at(atEnd.sinceMs), last: at(atEnd.lastMs) },
+    alerts,
+    totalsMs: totals,
+    periods: story.periods.map(({ fromMs, toMs, ...rest }) => ({ from: at(fromMs), to: at(toMs), ...rest })),
+    erased: Object.fromEntries(story.erased),
+    entries: story.told.map(({ content }) => content),
+    wrong: checked.wrong,
+  };
+}
+
+function page(
+  place: string,
+  checked: Checked,
+  story: Story,
+  account: Account,
+  time: SiteTime,
+  options: ReportOptions,
+): string {
+  const { wrong, key, keyText } = checked;
+  const raw = key.key.export({ type: 'spki', format: 'der' });
+  const fingerprint = createHash('sha256')
+    .update(raw)
+    .digest('hex')
+    .replace(/(.{8})(?=.)/g, '$1 ');
+  const heads = (options.head ?? []).map((file) => ` --head ${file}`).join('');
+  return pageOf({
+    title: `What ${nameOf(key.name)} did, ${time.span(story.fromMs, story.toMs)}`,
+    inOrder: wrong.length === 0,
+    verdict: verdictOf(checked),
+    wrong: wrong.slice(0, WRONG_SHOWN),
+    account,
+    picture: pictureOf(story, time, account.totals),
+    grounds: [...groundsOf(checked, options.head), `fingerprint of the key (SHA-256): ${fingerprint}`],
+    howTo: `vigie-oversight verify ${place} --key '${keyText}'${heads}`,
+    zone: time.zone,
+    made: `Made by vigie-oversight ${programVersion()} on ${time.text(systemClock.wallMs())} (${time.zone}).`,
+  });
+}
+
+function write(file: string, html: string): void {
+  try {
+    writeAtomically(file, html);
+  } catch (error) {
+    throw new AgentError('config', `--out: ${file} cannot be written: ${messageOf(error)}`, error);
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * What a journal's entries say of an interval: when the box looked and when not, and what it did.
+ *
+ * A state holds from one entry to the next of the same run, as long as they are not further apart than heartbeats
+ * can be. What lies beyond that is not proved, and is said so.
+ */
+import type { JournalContent } from '../../../../agent/contract/journal.ts';
+import { contentOf } from './content.ts';
+import { FrameCount, type FrameFindings } from './frames.ts';
+import { type MissingResume, Suspensions } from './suspensions.ts';
+
+/** A heartbeat comes every 10 minutes; a busy disk may keep it waiting. */
+const SILENCE_MAX_MS = 900_000;
+
+export const STATES = ['active', 'suspended', 'unauthorised', 'down', 'unproved'] as const;
+export type State = (typeof STATES)[number];
+
+export interface Period {
+  readonly state: State;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Why it is so, where that is known. */
+  readonly why: string;
+}
+
+export interface Told {
+  readonly atMs: number;
+  readonly content: JournalContent;
+}
+
+/** What is so at the journal's end. */
+export interface AtEnd {
+  readonly state: State;
+  readonly sinceMs: number;
+  /** Of its last entry. */
+  readonly lastMs: number;
+}
+
+export interface Story extends FrameFindings {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly timeZone: string | undefined;
+  readonly periods: readonly Period[];
+  /** Entries of the interval, in order. */
+  readonly told: readonly Told[];
+  /** Of erased entries, by what they were; `entries` where that is not known. */
+  readonly erased: ReadonlyMap<string, number>;
+  /** Entries of the whole journal that bear no time; they are told as of the entry before. */
+  readonly undated: number;
+  /** While these lasted, the clock was not synchronised. */
+  readonly unsynced: readonly Omit<Period, 'state' | 'why'>[];
+  /** Runs that ended without saying so. */
+  readonly brokenOff: readonly number[];
+  /** In the interval the box looked again without a resume that names its suspension. */
+  readonly missingResumes: readonly MissingResume[];
+}
+
+type Mode = Extract<State, 'active' | 'suspended' | 'unauthorised'>;
+
+/** Entries that the program writes before or when it starts. */
+const STARTING = new Set(['start', 'config', 'update']);
+/** Entries that only a running program writes. */
+const RUNNING = new Set(['start', 'heartbeat', 'mode', 'alert']);
+
+export class StoryTeller {
+  readonly #told: Told[] = [];
+  /** Erased entries, with how many entries stand before them. */
+  readonly #erased: { index: number; after: number }[] = [];
+  readonly #kinds = new Map<number, string>();
+  #undated = 0;
+
+  /** To be called for each entry in order; undefined: it was erased. */
+  add(index: number, entry: JournalContent | undefined): void {
+    if (entry === undefined) {
+      this.#erased.push({ index, after: this.#told.length });
+      return;
+    }
+    const content = contentOf(entry);
+    const ms = Date.parse(content.at);
+    // Its place is sure, whatever it says of its time.
+    if (Number.isNaN(ms)) this.#undated += 1;
+    this.#told.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
+    if (content.type !== 'erase' || content.what === undefined) return;
+    for (const entry of content.entries) this.#kinds.set(entry, content.what);
+  }
+
+  get firstMs(): number | undefined {
+    return this.#told[0]?.atMs;
+  }
+
+  get lastMs(): number | undefined {
+    return this.#told.at(-1)?.atMs;
+  }
+
+  /** Of the newest start. */
+  get timeZone(): string | undefined {
+    for (const { content } of [...this.#told].reverse())
+      if (content.type === 'start') return content.timeZone;
+    return undefined;
+  }
+
+  /** Of the program that ran last, by the newest start. */
+  get version(): string | undefined {
+    for (const { content } of [...this.#told].reverse())
+      if (content.type === 'start') return content.versions['vigie'];
+    return undefined;
+  }
+
+  /** Fingerprint of the key whose orders the box obeys, by the newest entry about it. */
+  get authority(): string | undefined {
+    for (const { content } of [...this.#told].reverse())
+      if (content.type === 'authority') return content.after;
+    return undefined;
+  }
+
+  /** Tracks that are kept, by the newest heartbeat. */
+  get trackRows(): number | undefined {
+    for (const { content } of [...this.#told].reverse())
+      if (content.type === 'heartbeat') return content.tracks.rows;
+    return undefined;
+  }
+
+  /** `readMs`: when it was read, just taken from the box; what its last entry says holds until a heartbeat is due. */
+  tell(fromMs: number, toMs: number, readMs?: number): Story {
+    const walk = this.#walk(fromMs, toMs, readMs);
+    const inside = (ms: number): boolean => ms >= fromMs && ms < toMs;
+    const erased = new Map<string, number>();
+    for (const { index, after } of this.#erased) {
+      // It was written between the entries around it.
+      const near = (this.#told[after - 1] ?? this.#told[after])?.atMs;
+      if (near === undefined || !inside(near)) continue;
+      const kind = this.#kinds.get(index) ?? 'entries';
+      erased.set(kind, (erased.get(kind) ?? 0) + 1);
+    }
+    const told = this.#told.filter(({ atMs }) => inside(atMs));
+    return { fromMs, toMs, timeZone: this.timeZone, told, erased, undated: this.#undated, ...walk.found };
+  }
+
+  /** Undefined for a journal without entries. `readMs` as in `tell`; without it as of the last entry. */
+  atEnd(readMs?: number): AtEnd | undefined {
+    const { firstMs, lastMs } = this;
+    if (firstMs === undefined || lastMs === undefined) return undefined;
+    const walk = this.#walk(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, readMs);
+    const { state } = walk.now(readMs);
+    let sinceMs = lastMs;
+    // Periods of one state that differ in their reasons are one here; the last is what comes after the end.
+    for (const period of walk.found.periods.slice(0, -1).reverse()) {
+      if (period.state !== state) break;
+      sinceMs = period.fromMs;
+    }
+    return { state, sinceMs: Math.max(sinceMs, firstMs), lastMs };
+  }
+
+  #walk(fromMs: number, toMs: number, readMs: number | undefined): Walk {
+    const walk = new Walk(fromMs, toMs, new Set(this.#erased.map(({ after }) => after)));
+    for (const told of this.#told) walk.step(told);
+    walk.end(readMs);
+    return walk;
+  }
+}
+
+/** Goes through all entries, since what holds at the beginning of the interval was said before it. */
+class Walk {
+  readonly #fromMs: number;
+  readonly #toMs: number;
+  readonly #erasedBefore: ReadonlySet<number>;
+  readonly #periods: Period[] = [];
+  readonly #unsynced: { fromMs: number; toMs: number }[] = [];
+  readonly #brokenOff: number[] = [];
+  readonly #frames: FrameCount;
+  readonly #suspensions = new Suspensions();
+  #before: Told | undefined;
+  #count = 0;
+  /** Undefined while no entry has said it. */
+  #mode: Mode | undefined;
+  #why = '';
+  /** Undefined while no entry has said it. */
+  #running: boolean | undefined;
+  #unsyncedNow = false;
+
+  constructor(fromMs: number, toMs: number, erasedBefore: ReadonlySet<number>) {
+    this.#fromMs = fromMs;
+    this.#toMs = toMs;
+    this.#erasedBefore = erasedBefore;
+    this.#frames = new FrameCount(fromMs, toMs);
+  }
+
+  get found() {
+    const missing = this.#suspensions.missing;
+    return {
+      ...this.#frames.found,
+      periods: this.#periods,
+      unsynced: this.#unsynced,
+      brokenOff: this.#brokenOff,
+      missingResumes: missing.filter(({ atMs }) => atMs >= this.#fromMs && atMs < this.#toMs),
+    };
+  }
+
+  step(told: Told): void {
+    const { atMs, content } = told;
+    const before = this.#before;
+    if (before === undefined)
+      this.#period('unproved', Number.NEGATIVE_INFINITY, atMs, 'before the journal began');
+    else this.#between(before, told);
+    this.#before = told;
+    this.#count += 1;
+    if (RUNNING.has(content.type)) this.#running = true;
+    else if (STARTING.has(content.type) || content.type === 'stop') this.#running = false;
+    if (content.type === 'start') this.#mode ??= 'active';
+    if ('clockSynced' in content) this.#unsyncedNow = !content.clockSynced;
+    if (content.type === 'mode') {
+      this.#mode = content.mode;
+      this.#why = content.reason ?? '';
+    }
+    this.#suspensions.add(content);
+    this.#frames.step(atMs, content, this.#mode !== undefined && this.#mode !== 'active');
+  }
+
+  end(readMs: number | undefined): void {
+    const { atMs = Number.NEGATIVE_INFINITY } = this.#before ?? {};
+    // What ends with the last entry takes its millisecond in, so that it shows what the entry says.
+    const shown = readMs !== undefined || this.#toMs <= atMs + 1;
+    const untilMs = Math.max(readMs ?? atMs, atMs) + (shown ? 1 : 0);
+    if (this.#before !== undefined) {
+      const { state, why } = this.now(readMs);
+      this.#period(state, atMs, untilMs, why);
+      this.#frames.end(untilMs);
+    }
+    this.#period('unproved', untilMs, Number.POSITIVE_INFINITY, 'after the last entry of this journal');
+  }
+
+  /** After the last entry so far, in a copy that was read at `readMs`. */
+  now(readMs: number | undefined): Pick<Period, 'state' | 'why'> {
+    const lastedMs = Math.abs((readMs ?? this.#before?.atMs ?? 0) - (this.#before?.atMs ?? 0));
+    // A copy does not say whether the box was started again since.
+    if (this.#running === false && lastedMs > SILENCE_MAX_MS) {
+      return { state: 'unproved', why: 'stopped in order, and no entry since' };
+    }
+    return this.#stateFor(lastedMs);
+  }
+
+  #between({ atMs: from }: Told, told: Told): void {
+    const to = told.atMs;
+    if (this.#unsyncedNow && to > from) this.#merge(this.#unsynced, from, to);
+    if (this.#running && STARTING.has(told.content.type) && to >= this.#fromMs && from < this.#toMs) {
+      this.#brokenOff.push(from);
+    }
+    const { state, why } = this.#stateUntil(to - from, told.content);
+    this.#period(state, from, to, why);
+  }
+
+  #stateUntil(lastedMs: number, next: JournalContent): Pick<Period, 'state' | 'why'> {
+    if (this.#running === true && STARTING.has(next.type))
+      return { state: 'down', why: 'ended without a stop: power cut or killed' };
+    return this.#stateFor(lastedMs);
+  }
+
+  #stateFor(lastedMs: number): Pick<Period, 'state' | 'why'> {
+    if (this.#running === false) return { state: 'down', why: 'stopped in order' };
+    if (this.#mode === undefined) return { state: 'unproved', why: 'no entry before says what it did' };
+    if (lastedMs <= SILENCE_MAX_MS) return { state: this.#mode, why: this.#why };
+    const erased = this.#erasedBefore.has(this.#count);
+    return { state: 'unproved', why: erased ? 'entries were erased' : 'no entry, though one was due' };
+  }
+
+  /** Cut to the interval, and one with the period before where they say the same. */
+  #period(state: State, from: number, to: number, why: string): void {
+    const [fromMs, toMs] = [Math.max(from, this.#fromMs), Math.min(to, this.#toMs)];
+    if (toMs <= fromMs) return;
+    const last = this.#periods.at(-1);
+    if (last?.state === state && last.why === why && last.toMs === fromMs) {
+      this.#periods[this.#periods.length - 1] = { ...last, toMs };
+    } else {
+      this.#periods.push({ state, fromMs, toMs, why });
+    }
+  }
+
+  #merge(spans: { fromMs: number; toMs: number }[], from: number, to: number): void {
+    const [fromMs, toMs] = [Math.max(from, this.#fromMs), Math.min(to, this.#toMs)];
+    if (toMs <= fromMs) return;
+    const last = spans.at(-1);
+    if (last?.toMs === fromMs) last.toMs = toMs;
+    else spans.push({ fromMs, toMs });
+  }
+}

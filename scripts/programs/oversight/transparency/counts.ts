@@ -1,0 +1,79 @@
+/** What a journal that was just taken from its box says of each month, and of now. */
+
+import type { SiteTime } from '../../../../agent/base/site-time.ts';
+import { STATES, type State, type Story, type StoryTeller } from '../story/story.ts';
+import type { MonthCounts } from './facts.ts';
+
+/** A year, and the month that runs. */
+const MONTHS_MAX = 13;
+
+/** Newest first; none while the journal is empty. */
+export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): MonthCounts[] {
+  const { firstMs } = teller;
+  if (firstMs === undefined) return [];
+  const months: MonthCounts[] = [];
+  for (let month = monthAt(site, nowMs), toMs = nowMs; months.length < MONTHS_MAX; ) {
+    const startMs = site.parse('month', `${month}-01`);
+    const fromMs = Math.max(startMs, firstMs);
+    if (fromMs < toMs) {
+      // Frames that were read across the turn of a month count for the later one, and once.
+      const frames = framesUntil(teller, firstMs, toMs) - framesUntil(teller, firstMs, fromMs);
+      months.push(countsOf(month, frames, teller.tell(fromMs, toMs, nowMs)));
+    }
+    if (startMs <= firstMs) break;
+    toMs = startMs;
+    month = monthAt(site, startMs - 1);
+  }
+  return months;
+}
+
+/** How the box is, and since when: what no entry says is not proved. */
+export function stateNow(teller: StoryTeller, nowMs: number): { readonly mode: State; readonly since: Date } {
+  const { state = 'unproved', sinceMs = nowMs } = teller.atEnd(nowMs) ?? {};
+  return { mode: state, since: new Date(sinceMs) };
+}
+
+/** Within the months that are told. */
+export function missingResumes(teller: StoryTeller, months: readonly MonthCounts[], nowMs: number): Date[] {
+  const first = months.at(-1);
+  if (first === undefined) return [];
+  const { missingResumes: missing } = teller.tell(first.from.getTime(), nowMs + 1, nowMs);
+  return missing.map(({ atMs }) => new Date(atMs));
+}
+
+function framesUntil(teller: StoryTeller, firstMs: number, toMs: number): number {
+  return toMs <= firstMs ? 0 : teller.tell(firstMs, toMs + 1).frames.read;
+}
+
+/** 2026-11 */
+function monthAt(site: SiteTime, ms: number): string {
+  const parts = new Intl.DateTimeFormat('en-GB', { timeZone: site.zone, year: 'numeric', month: '2-digit' })
+    .formatToParts(ms)
+    .map(({ type, value }) => [type, value]);
+  const { year, month } = Object.fromEntries(parts) as { year: string; month: string };
+  return `${year}-${month}`;
+}
+
+function countsOf(month: string, frames: number, story: Story): MonthCounts {
+  const wholeMs = story.toMs - story.fromMs;
+  const shares = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
+  for (const { state, fromMs, toMs } of story.periods) shares[state] += (toMs - fromMs) / wholeMs;
+  const count = (type: string): number =>
+    story.told.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
+  // Requests for what is not there hand out nothing.
+  const inVain = story.told.filter(
+    ({ content }) =>
+      content.type === 'unseal' && content.record.record === 'unseal' && content.record.sha256 === null,
+  ).length;
+  return {
+    month,
+    from: new Date(story.fromMs),
+    frames,
+    framesAtLeast: story.uncounted.length > 0,
+    alerts: count('alert'),
+    searches: count('search'),
+    unsealings: count('unseal') - inVain,
+    trackQuestions: count('tracks'),
+    shares,
+  };
+}

@@ -1,0 +1,68 @@
+/**
+ * The order that a box's page may name: judged by the code that judges it on the box, for the same place.
+ *
+ * INVARIANT: what is not the authority's, or is for another box, never gets on a page: it is refused. An order whose time is
+ * over or has not come is told as none, as the box holds it.
+ */
+import type { KeyObject } from 'node:crypto';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { cameraAddress } from '../../../../agent/contract/camera-address.ts';
+import type { Config } from '../../../../agent/contract/config.ts';
+import { keyIdOf } from '../../../../agent/orders/dsse.ts';
+import { authorisationFault } from '../../../../agent/orders/signed-order.ts';
+import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
+import { type Refused, readOrders, type Signed } from '../../../../agent/restraint/orders.ts';
+
+export interface NamedOrder {
+  readonly order?: string;
+  /** Instead of the file that the configuration names. */
+  readonly authorityKey?: string;
+}
+
+export interface OrderTime {
+  readonly nowMs: number;
+  /** Fingerprint of the key whose orders the box obeys, by its journal; undefined: the journal does not say. */
+  readonly obeyed: string | undefined;
+}
+
+/** Throws AgentError `config` in one line. */
+export function orderFor(
+  config: Config,
+  { order, authorityKey }: NamedOrder,
+  time: OrderTime,
+): Signed | Refused {
+  if (order === undefined) return { reason: 'none was given with --order' };
+  const key = authority(config, authorityKey, time.obeyed);
+  const { rules, zones, lines, site, box, camera } = config;
+  const { authorisation } = readOrders({ authorisation: order, rules, zones, lines }, key);
+  if ('reason' in authorisation) throw new AgentError('config', `--order: ${authorisation.reason}`);
+  const place = { site, box, camera: cameraAddress(camera?.source) };
+  const fault = authorisationFault(authorisation.content, place, time.nowMs);
+  if (fault === undefined) return authorisation;
+  if (fault.code === 'expired' || fault.code === 'not-yet-valid') return { reason: fault.message };
+  throw new AgentError('config', `--order: ${fault.message}`);
+}
+
+function authority(config: Config, named: string | undefined, obeyed: string | undefined): KeyObject {
+  const file = named ?? config.authorityKey;
+  if (file === undefined) {
+    throw new AgentError(
+      'config',
+      '--order: `authorityKey` is not in the configuration; name the authority’s public key with --authority-key',
+    );
+  }
+  const key = readKey(file, named === undefined);
+  const keyid = keyIdOf(key);
+  if (obeyed === undefined || obeyed === keyid) return key;
+  throw new AgentError('config', `${file}: is the key ${keyid}, and by its journal the box obeys ${obeyed}`);
+}
+
+/** `ofBox`: the path is one of the box's. */
+function readKey(file: string, ofBox: boolean): KeyObject {
+  try {
+    return readAuthorityKey(file);
+  } catch (error) {
+    if (!ofBox || !(error instanceof AgentError)) throw error;
+    throw new AgentError('config', `${error.message}; name another file with --authority-key`, error);
+  }
+}

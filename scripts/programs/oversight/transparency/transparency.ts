@@ -1,0 +1,159 @@
+/** `vigie-oversight transparency`: the public page of a box, and the sign for its pole, from what the box hands over. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
+import { systemClock } from '../../../../agent/base/clock.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { programVersion } from '../../../../agent/base/package-root.ts';
+import { SiteTime } from '../../../../agent/base/site-time.ts';
+import { print, printNote } from '../../../../agent/cli/print.ts';
+import { loadConfig } from '../../../../agent/config/load.ts';
+import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
+import type { Config } from '../../../../agent/contract/config.ts';
+import type { Signed } from '../../../../agent/restraint/orders.ts';
+import { type Checked, checkedJournal, nameOf } from '../journal/checked.ts';
+import { StoryTeller } from '../story/story.ts';
+import { missingResumes, monthsOf, stateNow } from './counts.ts';
+import type { PublicFacts, PublicRule } from './facts.ts';
+import { orderFor } from './order.ts';
+import { publicPage, publicSign, publicSignText } from './page.ts';
+import type { Language } from './texts.ts';
+
+export interface TransparencyOptions {
+  /** The box's. */
+  readonly config: string;
+  /** The signed authorisation, or the permit to install; without it the page says that there is none. */
+  readonly order?: string;
+  /** The authority's public key; without it the file that the configuration names. */
+  readonly authorityKey?: string;
+  /** Its folder, a copy of it, or its export. */
+  readonly journal: string;
+  /** Verifier key of the journal, or a file that holds it. */
+  readonly key: string;
+  readonly out: string;
+  /** Where the page will stand. */
+  readonly url: string;
+  /** Whom to ask about one's rights. */
+  readonly contact: string;
+  readonly language: Language;
+}
+
+/** What a QR code on a sign still shows well enough to be read from two metres. */
+const URL_MAX = 200;
+
+/** Returns the exit code: 1 when the journal is not in order, which the page says too. */
+export function transparency(options: TransparencyOptions): number {
+  const { out, language } = options;
+  const facts = gather(options);
+  write(out, 'index.html', publicPage(facts, language));
+  write(out, 'sign.html', publicSign(facts, language));
+  write(out, 'sign.txt', publicSignText(facts, language));
+  print(`${join(out, 'index.html')}, sign.html and sign.txt written`);
+  if (facts.journal.inOrder) return 0;
+  printNote(
+    'vigie-oversight: the journal is NOT in order, and the page says so; `vigie-oversight verify` says why',
+  );
+  return 1;
+}
+
+function gather(options: TransparencyOptions): PublicFacts {
+  const { config: file, journal: place, key, url, contact } = options;
+  assertUrl(url);
+  if (contact.trim() === '') {
+    throw new AgentError('config', '--contact: empty; name whom people ask about their rights');
+  }
+  // As the box has it: nothing of this machine's environment is in it.
+  const config = loadConfig(file, { env: {}, mode: 'check', files: false });
+  const { checked: journal, read: teller } = checkedJournal(place, { key }, () => new StoryTeller());
+  assertSameBox(config, journal);
+  // After the journal was read: nothing that it says is later.
+  const madeMs = systemClock.wallMs();
+  const { firstMs } = teller;
+  const held = orderFor(config, options, { nowMs: madeMs, obeyed: teller.authority });
+  if ('reason' in held) printNote(`vigie-oversight: the page says that no order is valid: ${held.reason}`);
+  const authorisation = 'reason' in held ? null : held.content;
+  const months = monthsOf(teller, new SiteTime(config.timeZone), madeMs);
+  return {
+    site: config.site,
+    box: config.box,
+    timeZone: config.timeZone,
+    version: teller.version ?? programVersion(),
+    contact: contact.trim(),
+    url,
+    madeAt: new Date(madeMs),
+    mode: stateNow(teller, madeMs),
+    missingResumes: missingResumes(teller, months, madeMs),
+    authorisation,
+    rules: rulesOf(config, 'reason' in held ? [] : held.coverage),
+    masks: masksOf(config, authorisation),
+    sealedTo: authorisation?.ageRecipients ?? [],
+    retention: retentionOf(config, authorisation),
+    tracks: authorisation?.tracks ?? null,
+    trackRows: teller.trackRows,
+    months,
+    journal: {
+      verifierKey: journal.keyText,
+      size: journal.checkpoint?.size ?? 0,
+      rootHash: journal.checkpoint?.root.toString('base64') ?? '',
+      from: firstMs === undefined ? null : new Date(firstMs),
+      inOrder: journal.wrong.length === 0 && journal.checkpoint !== undefined,
+    },
+  };
+}
+
+/** A journal says nothing of another box's configuration. */
+function assertSameBox({ site, box }: Config, { key }: Checked): void {
+  const own = `vigie/${site}/${box}`;
+  if (key.name === own) return;
+  throw new AgentError(
+    'config',
+    `--key: it is the key of ${nameOf(key.name)}, and --config that of ${nameOf(own)}`,
+  );
+}
+
+/** One that order and configuration both draw is one. */
+function masksOf({ masks }: Config, authorisation: Authorisation | null): number {
+  const all = [...masks, ...(authorisation?.masks ?? [])];
+  return new Set(all.map(({ polygon }) => JSON.stringify(polygon))).size;
+}
+
+function rulesOf({ rules }: Config, coverage: Signed['coverage']): PublicRule[] {
+  return rules.map((rule) => {
+    const place = 'line' in rule ? rule.line : rule.zone;
+    const grant = coverage.find(({ rule: id }) => id === rule.id)?.grant;
+    if (grant === undefined) return { kind: rule.kind, place, grant: null };
+    const { legalBasis = '', shadow } = grant;
+    return { kind: rule.kind, place, grant: { purpose: rule.purpose, legalBasis, shadow } };
+  });
+}
+
+function retentionOf({ retention }: Config, authorisation: Authorisation | null): PublicFacts['retention'] {
+  const ceilings = authorisation?.retention ?? retention;
+  const seals = (authorisation?.ageRecipients ?? []).length > 0;
+  return {
+    eventsDays: Math.min(retention.eventsDays, ceilings.eventsDays),
+    snapshotsDays: Math.min(retention.snapshotsDays, ceilings.snapshotsDays),
+    sealedDays: seals ? Math.min(retention.sealedDays, ceilings.sealedDays) : 0,
+  };
+}
+
+function assertUrl(url: string): void {
+  const protocol = URL.canParse(url) ? new URL(url).protocol : '';
+  if (url.length <= URL_MAX && (protocol === 'https:' || protocol === 'http:')) return;
+  const right = `the address at which people will find the page, https://…, ${URL_MAX} characters at most`;
+  throw new AgentError('config', `--url: "${url.slice(0, URL_MAX)}" is not right; write ${right}`);
+}
+
+function write(dir: string, name: string, text: string): void {
+  const file = join(dir, name);
+  try {
+    if (!existsSync(dir)) mkdirSync(dir, { recursive: true });
+    writeAtomically(file, text, 0o644);
+  } catch (error) {
+    throw new AgentError(
+      'config',
+      `${file} cannot be written: ${messageOf(error)}; name another --out`,
+      error,
+    );
+  }
+}

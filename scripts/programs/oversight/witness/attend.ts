@@ -1,0 +1,95 @@
+/** `vigie-oversight witness`: an independent party that cosigns each box's journal as long as it only grows. */
+import { readFileSync } from 'node:fs';
+import { systemClock } from '../../../../agent/base/clock.ts';
+import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { print, printNote } from '../../../../agent/cli/print.ts';
+import { reading } from '../../../../agent/cli/reading.ts';
+import { type RoomOptions, roomOf } from '../../../../agent/cli/room/room-file.ts';
+import { WitnessLink } from './link.ts';
+import { type Judgement, Witness } from './witness.ts';
+
+export interface WitnessOptions extends Partial<RoomOptions> {
+  readonly dir: string;
+  readonly keys: string;
+  readonly name: string;
+}
+
+/** Returns the exit code: 1 when there was anything to be alarmed about. */
+export async function attend(journals: readonly string[], options: WitnessOptions): Promise<number> {
+  const { room, name, dir, keys: file } = options;
+  if ((room === undefined) === (journals.length === 0)) {
+    throw new AgentError('config', 'witness takes journals, or --room for those of a whole site');
+  }
+  if (!/^[^\s+]{1,100}$/.test(name)) {
+    throw new AgentError('config', `--name: "${name}" must be 1 to 100 characters without blanks and +`);
+  }
+  const keys = reading(file, () => readFileSync(file, 'utf8'));
+  const made = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));
+  print(`key of this witness: ${made.vkey}`);
+  const told = new Telling();
+  if (room === undefined) {
+    for (const place of journals) {
+      const { origin, judgement } = reading(place, () => made.journal(place));
+      told.judgement(origin, judgement);
+    }
+  } else {
+    await attendRoom(made, { ...options, room }, told);
+  }
+  return told.alarms > 0 ? 1 : 0;
+}
+
+async function attendRoom(made: Witness, options: RoomOptions, told: Telling): Promise<void> {
+  const { site, mqtt } = roomOf(options);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  const link = new WitnessLink({
+    config: mqtt,
+    site,
+    clock: systemClock,
+    onConnected: () => told.line(`listening to the boxes of ${site}`),
+    onFault: (fault) => told.problem(fault.message),
+    onProvenHead: (box, text) => {
+      const origin = `vigie/${site}/${box}`;
+      try {
+        const judgement = made.judge(origin, text);
+        told.judgement(origin, judgement);
+        if (judgement.is !== 'alarm') link.tell(box, judgement.note);
+      } catch (error) {
+        // A disk of this machine that refuses: nothing was cosigned, and the next head tries again.
+        told.problem(`${origin}: ${messageOf(error)}`);
+      }
+    },
+  });
+  await link.run(stop.signal);
+}
+
+class Telling {
+  alarms = 0;
+
+  judgement(origin: string, judgement: Judgement): void {
+    switch (judgement.is) {
+      case 'cosigned':
+        this.line(`${origin}: cosigned ${judgement.size} entries, ${judgement.more} more than before`);
+        return;
+      case 'known':
+        this.line(`${origin}: nothing new, ${judgement.size} entries`);
+        return;
+      case 'elsewhere':
+        this.line(`${origin}: asked for the proof that it continues ${judgement.size} entries`);
+        return;
+      case 'alarm':
+        this.alarms += 1;
+        printNote(`ALARM ${now()} ${origin}: ${judgement.message}`);
+    }
+  }
+
+  line(text: string): void {
+    print(`${now()} ${text}`);
+  }
+
+  problem(text: string): void {
+    printNote(`${now()} ${text}`);
+  }
+}
+
+const now = (): string => new Date(systemClock.wallMs()).toISOString();

@@ -1,0 +1,91 @@
+/** The witness's end at the broker: every head of a site's boxes comes in, cosigned ones go out. */
+import { randomBytes } from 'node:crypto';
+import { Backoff } from '../../../../agent/base/backoff.ts';
+import type { Clock } from '../../../../agent/base/clock.ts';
+import { rethrowBug } from '../../../../agent/base/errors.ts';
+import type { MqttConfig } from '../../../../agent/contract/config.ts';
+import { topicsOf } from '../../../../agent/contract/topics.ts';
+import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
+import { type DeliveryError, deliveryError } from '../../../../agent/mqtt/faults.ts';
+import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEPALIVE_S = 30;
+const RECONNECT = { firstMs: 1000, maxMs: 60_000 } as const;
+const END_WITHIN_MS = 1000;
+
+export interface WitnessLinkOptions {
+  readonly config: MqttConfig;
+  readonly site: string;
+  readonly clock: Clock;
+  /** A box's head with its proof, as it came. */
+  onProvenHead(box: string, text: string): void;
+  onConnected(): void;
+  /** The connection is gone, or could not be made; it is tried again. */
+  onFault(fault: DeliveryError): void;
+}
+
+export class WitnessLink {
+  readonly #options: WitnessLinkOptions;
+  readonly #clientId = `witness.${randomBytes(6).toString('hex')}`;
+  #session: Session | undefined;
+
+  constructor(options: WitnessLinkOptions) {
+    this.#options = options;
+  }
+
+  /** Until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, onFault } = this.#options;
+    const backoff = new Backoff(RECONNECT);
+    while (!signal.aborted) {
+      const fault = await this.#live(signal, backoff);
+      if (signal.aborted) return;
+      onFault(fault);
+      await clock.sleep(backoff.nextMs(), signal);
+    }
+  }
+
+  /** Retained; an empty note takes back what was there. */
+  tell(box: string, note: string): void {
+    const topic = topicsOf(this.#options.site, box).journalWitnessed;
+    const base = { qos: 1, retain: true, contentType: 'text/plain; charset=utf-8' } as const;
+    this.#session?.publish({ ...base, topic, payload: note }, (refusal) => {
+      if (refusal !== undefined) this.#options.onFault(refusal);
+    });
+  }
+
+  async #live(signal: AbortSignal, backoff: Backoff): Promise<DeliveryError> {
+    const { config, site, clock, onConnected, onProvenHead } = this.#options;
+    try {
+      const session = await openSession(
+        {
+          config,
+          credentials: readCredentials(config),
+          clientId: this.#clientId,
+          keepaliveS: KEEPALIVE_S,
+          connectTimeoutMs: CONNECT_TIMEOUT_MS,
+          clock,
+          onMessage: (topic, payload) => onProvenHead(topic.split('/')[2] ?? '', payload.toString()),
+        },
+        signal,
+      );
+      this.#session = session;
+      await session.subscribe(topicsOf(site, '+').journalProvenHead);
+      backoff.reset();
+      onConnected();
+      const ended = new Promise<void>((resolve) =>
+        signal.addEventListener('abort', () => resolve(), { once: true }),
+      );
+      await Promise.race([session.closed, ended]);
+      if (signal.aborted) await session.end(END_WITHIN_MS);
+      return await session.closed;
+    } catch (error) {
+      rethrowBug(error);
+      return deliveryError(error, config.url);
+    } finally {
+      this.#session?.destroy();
+      this.#session = undefined;
+    }
+  }
+}

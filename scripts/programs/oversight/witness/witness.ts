@@ -1,0 +1,186 @@
+/**
+ * An independent party that keeps the newest head of each box and cosigns what continues it, and nothing else
+ * (c2sp.org/tlog-witness, c2sp.org/tlog-cosignature).
+ *
+ * INVARIANTS: a head is kept on disk before it is handed out; two heads of a box that do not continue one another
+ * are never both cosigned.
+ * LIMITS: of each box the first CONFLICTS_MAX heads that did not fit are kept as evidence: both are signed by the
+ * box, so that they prove the fault to anybody. Later ones are told, and not kept.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { flush } from '../../../../agent/base/atomic-file.ts';
+import { AgentError } from '../../../../agent/base/errors.ts';
+import { isConsistent } from '../../../../agent/restraint/journal/consistency.ts';
+import { JournalFiles } from '../../../../agent/restraint/journal/files.ts';
+import { makeJournalKey, readJournalKey } from '../../../../agent/restraint/journal/key.ts';
+import { CHECKPOINT, writeIn } from '../../../../agent/restraint/journal/layout.ts';
+import {
+  type Checkpoint,
+  COSIGNATURE,
+  openCheckpoint,
+  parseVerifierKey,
+  type Verifier,
+  verifierKey,
+} from '../../../../agent/restraint/journal/note.ts';
+import { parseProvenHead } from '../../../../agent/restraint/journal/proven-head.ts';
+import { sha256 } from '../../../../agent/restraint/journal/tree.ts';
+import { cosign, cosignedAtMs } from '../../../lib/journal/cosignature.ts';
+import { linesOfFile, readExportHead } from '../../../lib/journal/read-export.ts';
+import { verifyJournal } from '../../../lib/journal/verification.ts';
+
+const KEY_FILE = 'witness.key';
+const HEAD_FILE = 'head';
+const CONFLICTS_MAX = 20;
+
+export type Judgement =
+  | { readonly is: 'cosigned'; readonly note: string; readonly size: number; readonly more: number }
+  /** Nothing new; `note` is what is kept. */
+  | { readonly is: 'known'; readonly note: string; readonly size: number }
+  /** The proof begins elsewhere than at what is kept: the box needs `note` (empty: nothing is kept). */
+  | { readonly is: 'elsewhere'; readonly note: string; readonly size: number }
+  | { readonly is: 'alarm'; readonly message: string };
+
+type Kept = Checkpoint & { readonly note: string; readonly atMs: number };
+
+export interface WitnessOptions {
+  /** Made when missing. */
+  readonly dir: string;
+  readonly name: string;
+  /** Verifier keys of the boxes, one a line; lines that begin with # count for nothing. */
+  readonly keys: string;
+  wallMs(): number;
+}
+
+export class Witness {
+  readonly #options: WitnessOptions;
+  readonly #key: ReturnType<typeof readJournalKey>;
+  readonly #boxes: ReadonlyMap<string, Verifier>;
+  readonly #self: Verifier;
+  /** For others, to check the cosignatures with. */
+  readonly vkey: string;
+
+  /** Throws AgentError `config` for a key that is none. */
+  constructor(options: WitnessOptions) {
+    const { dir, name, keys } = options;
+    this.#options = options;
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const file = join(dir, KEY_FILE);
+    this.#key = existsSync(file) ? readJournalKey(file) : makeJournalKey(file);
+    this.vkey = verifierKey(name, this.#key, COSIGNATURE);
+    this.#self = parseVerifierKey(this.vkey, COSIGNATURE);
+    const lines = keys.split('\n').map((line) => line.trim());
+    const verifiers = lines
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => parseVerifierKey(line));
+    this.#boxes = new Map(verifiers.map((verifier) => [verifier.name, verifier]));
+    if (this.#boxes.size < verifiers.length)
+      throw new AgentError('config', 'a box has two keys; one is right');
+  }
+
+  /** A box's head with its proof. Throws AgentError for this machine's own faults only. */
+  judge(origin: string, text: string): Judgement {
+    return this.#judge(origin, text, (verifier, kept) => {
+      const { from, proof, note } = parseProvenHead(text);
+      const head = openCheckpoint(note, verifier);
+      const differs = kept && this.#difference(head, kept);
+      if (differs !== undefined) throw new AgentError('denied', differs);
+      if (kept?.size === head.size) return { is: 'known', note: kept.note, size: kept.size };
+      if (from !== (kept?.size ?? 0))
+        return { is: 'elsewhere', note: kept?.note ?? '', size: kept?.size ?? 0 };
+      if (kept !== undefined && !isConsistent(kept, head, proof)) {
+        const when = new Date(kept.atMs).toISOString();
+        const message = `forked: its ${head.size} entries do not continue the ${kept.size} that were cosigned on ${when}`;
+        throw new AgentError('denied', message);
+      }
+      return this.#cosign(origin, note, head, kept);
+    });
+  }
+
+  /** A whole journal, or its export, checked against the kept head. */
+  journal(place: string): { origin: string; judgement: Judgement } {
+    const first = statSync(place).isDirectory()
+      ? new JournalFiles(place).checkpoint
+      : readExportHead(place, linesOfFile(place).next().value?.line).checkpoint;
+    if (first === undefined)
+      throw new AgentError('config', `${place} holds no journal: there is no file ${CHECKPOINT} in it`);
+    const origin = first.split('\n')[0] ?? '';
+    const judgement = this.#judge(origin, first, (verifier, kept) => {
+      const heads = kept === undefined ? [] : [{ file: 'the kept head', note: kept.note }];
+      const { wrong, checkpoint } = verifyJournal(place, verifier, { heads });
+      if (wrong.length > 0 || checkpoint === undefined)
+        throw new AgentError('denied', wrong.slice(0, 5).join('; '));
+      if (kept?.size === checkpoint.size) return { is: 'known', note: kept.note, size: kept.size };
+      return this.#cosign(origin, checkpoint.note, checkpoint, kept);
+    });
+    return { origin, judgement };
+  }
+
+  #judge(
+    origin: string,
+    evidence: string,
+    judge: (verifier: Verifier, kept: Kept | undefined) => Judgement,
+  ): Judgement {
+    const verifier = this.#boxes.get(origin);
+    if (verifier === undefined)
+      return { is: 'alarm', message: 'no key of this box is known here; nothing of it is cosigned' };
+    const kept = this.#kept(origin, verifier);
+    try {
+      return judge(verifier, kept);
+    } catch (error) {
+      if (!(error instanceof AgentError) || (error.kind !== 'denied' && error.kind !== 'corrupt'))
+        throw error;
+      const where = this.#keepEvidence(origin, evidence);
+      return { is: 'alarm', message: `${error.message}; ${where}` };
+    }
+  }
+
+  /** What makes `head` no continuation of `kept`, as far as sizes and roots tell. */
+  #difference(head: Checkpoint, kept: Kept): string | undefined {
+    const cosigned = `${kept.size} entries were cosigned on ${new Date(kept.atMs).toISOString()}`;
+    if (head.size < kept.size) return `rolled back: it has ${head.size} entries, ${cosigned}`;
+    if (head.size > kept.size || head.root.equals(kept.root)) return undefined;
+    return `forked: its ${head.size} entries are others than those that were cosigned; ${cosigned}`;
+  }
+
+  #cosign(origin: string, note: string, head: Checkpoint, kept: Kept | undefined): Judgement {
+    const cosigned = cosign(note, this.#self, this.#key, this.#options.wallMs());
+    writeIn(this.#options.dir, join(folderOf(origin), HEAD_FILE), cosigned);
+    return { is: 'cosigned', note: cosigned, size: head.size, more: head.size - (kept?.size ?? 0) };
+  }
+
+  #kept(origin: string, verifier: Verifier): Kept | undefined {
+    const file = join(this.#options.dir, folderOf(origin), HEAD_FILE);
+    if (!existsSync(file)) return undefined;
+    const note = readFileSync(file, 'utf8');
+    try {
+      const atMs = cosignedAtMs(note, this.#self);
+      if (atMs === undefined)
+        throw new AgentError('corrupt', 'it is not cosigned with the key that is used now');
+      return { ...openCheckpoint(note, verifier), note, atMs };
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+      throw new AgentError(
+        'config',
+        `${file} cannot be used: ${error.message}; was the key of the box or the witness changed?`,
+      );
+    }
+  }
+
+  #keepEvidence(origin: string, text: string): string {
+    const folder = folderOf(origin);
+    const path = join(folder, `conflict-${sha256(Buffer.from(text)).toString('hex').slice(0, 12)}`);
+    const dir = join(this.#options.dir, folder);
+    const there = existsSync(dir) ? readdirSync(dir).filter((name) => name.startsWith('conflict-')) : [];
+    const full = there.length >= CONFLICTS_MAX && !existsSync(join(this.#options.dir, path));
+    if (full) return `${there.length} such heads are kept already`;
+    writeIn(this.#options.dir, path, text);
+    flush(dir);
+    return `kept as ${join(this.#options.dir, path)}`;
+  }
+}
+
+/** Origins are names of boxes with known keys, but are never trusted as paths. */
+function folderOf(origin: string): string {
+  return join('boxes', ...origin.split('/').map((part) => encodeURIComponent(part).replaceAll('.', '%2E')));
+}

@@ -1,0 +1,294 @@
+/** From the authority's desk to the box: keys, a signed order, and what `vigie check` makes of it. */
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { parse, stringify } from 'yaml';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { oversight, type Program, vigie } from '../lib/program.ts';
+
+/** The order of the guide. */
+const GUIDE = readFileSync(join(ROOT, 'docs/guide/authorisation.md'), 'utf8');
+/** Its log of tracks. */
+const LOG = (parse(/```yaml\n(tracks:.*?)```/s.exec(GUIDE)?.[1] ?? '') as { tracks: object }).tracks;
+const ORDER = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
+
+async function ended(program: Program): Promise<Program> {
+  await program.ended;
+  return program;
+}
+
+/** As `vigie-oversight keygen` prints them. */
+async function keys(t: Test, dir: string, ...names: string[]) {
+  const made = await Promise.all(names.map((name) => ended(oversight(t, 'keygen', join(dir, name)))));
+  const printed = (field: string): string[] =>
+    made.map(({ out }) => new RegExp(`^${field}: (\\S+)`, 'm').exec(out)?.[1] ?? '');
+  return { publicKeys: printed('publicKey'), fingerprints: printed('fingerprint') };
+}
+
+void t.test('keygen, authorise, check', async (t) => {
+  const dir = scratch(t);
+  const path = (name: string): string => join(dir, name);
+  const { publicKeys, fingerprints } = await keys(t, dir, 'authority.key', 'prefect.key', 'mayor.key');
+  const [, prefect = '', mayor = ''] = publicKeys;
+  t.equal(statSync(path('authority.key')).mode & 0o777, 0o600);
+  t.equal(statSync(path('authority.key.pub')).mode & 0o777, 0o644);
+  t.match(await ended(oversight(t, 'keygen', path('authority.key'))), {
+    code: 2,
+    err: /exists; a key is never written over/,
+  });
+
+  const order = parse(ORDER) as Record<string, unknown> & { resumeKeys: object[] };
+  order['notAfter'] = new Date(Date.now() + 86_400_000).toISOString();
+  order['notBefore'] = new Date(Date.now() - 86_400_000).toISOString();
+  order.resumeKeys = [
+    { name: 'prefect', publicKey: prefect },
+    { name: 'mayor', publicKey: mayor },
+  ];
+  const sign = (change: object, number = ''): Promise<Program> => {
+    const text = stringify({ ...order, ...change });
+    writeFileSync(
+      path('order.yaml'),
+      number === '' ? text : text.replace(/^order: .*$/m, `order: ${number}`),
+    );
+    const files = ['--sign', path('authority.key'), '--out', path('order.dsse.json')];
+    return ended(oversight(t, 'authorise', path('order.yaml'), ...files));
+  };
+  const wrong: [object, RegExp][] = [
+    [{ rules: [] }, /order\.yaml: .*\/rules/],
+    [
+      { rules: [{ kind: 'loitring', zones: 'all', purpose: 'p', legalBasis: 'b' }] },
+      /"loitring" is no rule; use one of/,
+    ],
+    [{ notAfter: '2026-11-24' }, /notAfter: "2026-11-24" is no time; write 2026-11-24T00:00:00\+01:00/],
+    [{ notAfter: '2099-02-30T00:00:00+01:00' }, /notAfter: "2099-02-30T00:00:00\+01:00" is no time/],
+    [{ notAfter: '2099-02-28T24:00:00Z' }, /notAfter: "2099-02-28T24:00:00Z" is no time/],
+    [{ notAfter: '2020-01-01T00:00:00Z' }, /does not come before/],
+    [
+      { notBefore: '2020-01-01T00:00:00Z', notAfter: '2021-01-01T00:00:00Z' },
+      /order\.yaml: notAfter: 2021-01-01T00:00:00\.000Z is over, and it is 20\S+ by this machine’s clock: .*; write a later time/,
+    ],
+    [{ notAfter: undefined }, /notAfter: is missing; write 2026-/],
+    [{ resumeKeys: order.resumeKeys.slice(1) }, /\/resumeKeys/],
+    [
+      { resumeKeys: [1, 2].map((n) => ({ name: `n${n}`, publicKey: prefect })) },
+      /two of its resumeKeys have the same publicKey/,
+    ],
+    [{ oder: 1 }, /\/oder/],
+    [{ tracks: { ...LOG, grade: 'persons' } }, /tracks\/grade persons needs \/tracks\/magistrate/],
+    [{ tracks: { ...LOG, magistrate: 'Mme Test' } }, /magistrate belongs to the grade persons alone/],
+    [{ tracks: { ...LOG, grade: 'counts', colour: true } }, /colour serves nothing under the grade counts/],
+    [{ tracks: { ...LOG, days: 1, spanHours: 48 } }, /spanHours is longer than \/tracks\/days \(24 h\)/],
+    [{ tracks: { ...LOG, budget: { case: 1 } } }, /\/tracks\/budget/],
+    [
+      {
+        tracks: {
+          ...LOG,
+          zones: [
+            {
+              id: 'a',
+              polygon: [
+                [0, 0],
+                [1, 1],
+                [1, 0],
+                [0, 1],
+              ],
+            },
+          ],
+        },
+      },
+      /tracks\/zones: a: the side/,
+    ],
+    [{ ageRecipients: ['AGE-SECRET-KEY-1'] }, /\/ageRecipients/],
+  ];
+  for (const [change, message] of wrong) {
+    const { code, err, out } = await sign(change);
+    t.match({ code, err, out }, { code: 2, out: '', err: message }, err.trim());
+    t.match(err, /^vigie-oversight: [^\n]+\n$/, 'one line');
+  }
+  t.match(await sign({}), {
+    code: 0,
+    err: '',
+    out: /order\.dsse\.json: signed by [0-9a-f]{64}\n {2}order .*\n/,
+  });
+  for (const [written, signed] of [
+    ['2026.10', '2026.10'],
+    ['0077', '0077'],
+    ['"2026.10"', '2026.10'],
+  ]) {
+    t.match(
+      (await sign({}, written)).out,
+      new RegExp(`\\n {2}order {5}${signed} of `),
+      `the number ${written}`,
+    );
+  }
+  // Whoever signs reads who may let the box go on, and who may open what: keys, not their number.
+  const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
+  const whole = await sign({ ageRecipients: recipients });
+  const held = ['prefect', 'mayor'].map((name, i) => `${name} +${fingerprints[i + 1]}`);
+  t.match(whole.out, new RegExp(`  resumes   with two keys of:\\n +${held.join('\\n +')}\\n`));
+  t.match(whole.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
+  t.match((await sign({})).out, / {2}seals {5}nothing: no recipient is named\n/);
+  t.match((await sign({})).out, / {2}tracks {4}none: what raises no alert is not kept\n/);
+  const kept = await sign({ tracks: LOG });
+  t.match(
+    kept.out,
+    / {2}tracks {4}vehicles that pass are kept and told, for 7 days, for searches-after-the-fact: /,
+  );
+  t.match(kept.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
+  t.match(kept.out, /a question looks at 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
+
+  const square = [
+    [0.1, 0.4],
+    [0.9, 0.4],
+    [0.9, 1],
+  ];
+  const drawn = await sign({
+    outlines: [{ id: 'forecourt', polygon: square }],
+    masks: [{ id: 'windows', polygon: square }],
+  });
+  t.match(drawn.out, / {2}outlines {2}forecourt only inside \(0\.1, 0\.4\) \(0\.9, 0\.4\) \(0\.9, 1\)\n/);
+  t.match(drawn.out, / {2}masks {5}windows: black in every picture: \(0\.1, 0\.4\) /);
+  const day = { installation: true, rules: [], notAfter: new Date(Date.now() + 3_600_000).toISOString() };
+  t.match(await sign(day), { code: 2, err: /a permit to install is valid for 24 hours at most/ });
+  const permit = await sign({ ...day, notBefore: new Date(Date.now() - 3_600_000).toISOString() });
+  t.match(
+    permit.out,
+    / {2}permit {4}.*\n(?:.*\n)* {2}allows {4}to look while the box is installed; NO rule runs\n/,
+  );
+
+  const config = {
+    site: order['site'],
+    box: order['box'],
+    camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' },
+    zones: [
+      {
+        id: 'forecourt',
+        polygon: [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+        ],
+      },
+    ],
+    rules: [
+      { id: 'parked', kind: 'illegal-parking', zone: 'forecourt', purpose: 'pedestrian-safety' },
+      { id: 'stays', kind: 'loitering', zone: 'forecourt', purpose: 'public-order' },
+      { id: 'crowds', kind: 'crowd-gathering', zone: 'forecourt', purpose: 'public-order' },
+    ],
+    mqtt: { url: 'mqtt://localhost:1883' },
+    retention: { eventsDays: 300 },
+    authorisation: path('order.dsse.json'),
+    authorityKey: path('authority.key.pub'),
+  };
+  const check = (change: object, ...options: string[]): Promise<Program> => {
+    writeFileSync(path('vigie.yaml'), stringify({ ...config, ...change }), { mode: 0o640 });
+    return ended(vigie(t, 'check', ...options, path('vigie.yaml')));
+  };
+  t.match(await check({ authorisation: undefined, installation: path('order.dsse.json') }), {
+    code: 1,
+    out: / runs +NOTHING: order .* is a permit to install: the box looks under it, and no rule runs/,
+  });
+  await sign({ outlines: [{ id: 'forecourt', polygon: square }] });
+  t.match(await check({}), {
+    code: 1,
+    out: / parked: NOT covered: the zone forecourt does not lie inside the outline that order .* gives for it/,
+  });
+  await sign({});
+  const { code, out } = await check({});
+  t.equal(code, 0);
+  t.match(out, / parked: covered: .*, until 20/);
+  t.match(out, / stays: only counted \(shadow\): /);
+  t.match(out, / crowds: NOT covered: order .* does not name crowd-gathering/);
+  t.match(out, /^\S+vigie\.yaml: ok, but 1 of 3 rules will not run: 1 zone/, 'in the first line');
+  t.match(out, /\n\S+vigie\.yaml: ok, but 1 of 3 rules will not run\n$/, 'and in the last one');
+  t.match(out, /warning: .*retention\.eventsDays: 300, but order .* allows 30; 30 is used/);
+  t.notMatch(out, 'hunter2');
+  t.equal((await check({}, '--strict')).code, 1, 'what is not covered is a warning');
+  t.match(JSON.parse((await check({}, '--json')).out), {
+    authorisation: {
+      holds: true,
+      fault: null,
+      rules: [{ state: 'covered' }, { state: 'shadow' }, { state: 'not covered' }],
+    },
+  });
+  t.match(
+    await check({ box: 'other' }),
+    { code: 1, out: / runs +NOTHING: order .* is for canebiere-017 at marseille-1; this is other/ },
+    'a box that would run nothing is not in order',
+  );
+  const files: [string, string, RegExp][] = [
+    [
+      'order.yaml',
+      '',
+      /authorisation \S+order\.yaml: an order that is not signed; sign it with `vigie-oversight authorise /,
+    ],
+    ['order.json', JSON.stringify(order), /order\.json: an order that is not signed; sign it with/],
+    [
+      'garbage',
+      '\x00\xff{[',
+      /garbage: not a signed order \(the envelope is not JSON in UTF-8\); `vigie-oversight auth/,
+    ],
+    ['empty', '', /empty: not a signed order \(.*\); `vigie-oversight authorise` writes one/],
+  ];
+  for (const [name, content, message] of files) {
+    if (name !== 'order.yaml') writeFileSync(path(name), content);
+    const { code, out: said } = await check({ authorisation: path(name) });
+    t.equal(code, 1, name);
+    t.match(/NOTHING: (.*)/.exec(said)?.[1], message, name);
+  }
+  const signed = ['authorise', path('order.dsse.json'), '--sign', path('authority.key'), '--out', path('x')];
+  t.match(await ended(oversight(t, ...signed)), {
+    code: 2,
+    err: /order\.dsse\.json: is signed already; give the/,
+  });
+  writeFileSync(path('garbage'), 'a: [1\nb: "\x1b[31m\n');
+  const garbage = await ended(
+    oversight(t, 'authorise', path('garbage'), '--sign', path('authority.key'), '--out', path('x')),
+  );
+  t.match(garbage, { code: 2, err: /^vigie-oversight: \S+garbage cannot be read \([^\n]+\)\n$/ });
+  t.notMatch(garbage.err, '\x1b');
+  t.match(await check({ authorisation: path('gone') }), {
+    code: 1,
+    out: / runs +NOTHING: authorisation .*gone cannot be read/,
+  });
+  t.match(
+    await check({ rules: [{ id: 'crowds', kind: 'crowd-gathering', zone: 'forecourt', purpose: 'order' }] }),
+    { code: 1, out: / runs +NOTHING: order .* covers no rule of this configuration/ },
+  );
+  t.match(
+    await check({
+      rules: [{ id: 'stays', kind: 'loitering', zone: 'forecourt', purpose: 'public-order' }],
+    }),
+    { code: 0, out: /stays: only counted \(shadow\)/ },
+    'a rule that only counts does run',
+  );
+});
+
+void t.test('on a box without an agent: suspend, resume and pin say what they did', async (t) => {
+  const dir = scratch(t);
+  const state = ['--state', join(dir, 'state')];
+  await keys(t, dir, 'a.key', 'b.key');
+  const suspend = (reason: string): Promise<Program> =>
+    ended(vigie(t, 'suspend', '--reason', reason, ...state));
+  t.match(await suspend(' '), { code: 2, err: /--reason: 1 to 500 characters/ });
+  const absent = await ended(vigie(t, 'suspend', '--reason', 'x', '--state', '/proc/nowhere'));
+  t.match(absent, { code: 2, err: /^vigie: \/proc\/nowhere cannot be written: [^\n]+\n$/ });
+  t.match(await suspend('court order'), {
+    code: 0,
+    out: /^suspended since .*\nno agent runs here; the next one starts suspended\n$/,
+  });
+  const resume = ['resume', '--reason', 'lifted', '--key', join(dir, 'a.key'), join(dir, 'b.key'), ...state];
+  t.match(await ended(vigie(t, ...resume)), {
+    code: 2,
+    err: /mode\.json does not tell which box this is: start the agent/,
+  });
+  const config = join(dir, 'vigie.yaml');
+  writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'a.key.pub') }));
+  const pinned = await ended(vigie(t, 'pin', '--config', config, ...state));
+  t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; valid times are judged from / });
+  writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'b.key') }));
+  t.match(await ended(vigie(t, 'pin', '--config', config, ...state)), {
+    code: 2,
+    err: /a private key, which belongs on no box/,
+  });
+});

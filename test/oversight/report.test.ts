@@ -1,0 +1,492 @@
+/** The report: its figures are those of the journal, and its page is looked at by a real browser. */
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { durationText, SiteTime } from '../../agent/base/site-time.ts';
+import type { JournalContent } from '../../agent/contract/journal.ts';
+import { rolloutText } from '../../scripts/programs/oversight/report/rollouts.ts';
+import { StoryTeller } from '../../scripts/programs/oversight/story/story.ts';
+import { BoxLife, dayOf, yearOf } from '../lib/box-life.ts';
+import { browserMissing, chromium, measured } from '../lib/browser.ts';
+import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
+import { keyOf, openJournal } from '../lib/journal.ts';
+import { scratch } from '../lib/paths.ts';
+import { oversight } from '../lib/program.ts';
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+function storyOf(life: BoxLife, from: string, to: string) {
+  const teller = new StoryTeller();
+  life.entries.forEach((content, index) => {
+    teller.add(index, content);
+  });
+  const time = new SiteTime('Europe/Paris');
+  return teller.tell(time.parse('--from', from), time.parse('--to', to));
+}
+
+const lasted = (story: ReturnType<typeof storyOf>, state: string): number =>
+  story.periods
+    .filter((period) => period.state === state)
+    .reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+
+void t.test('states: what was, to the minute, and nothing is left out', async (t) => {
+  const story = storyOf(dayOf(), '2026-11-24', '2026-11-25');
+  t.equal(lasted(story, 'suspended'), 200 * MINUTE_MS);
+  t.equal(lasted(story, 'unauthorised'), 60 * MINUTE_MS);
+  t.equal(lasted(story, 'down'), 35 * MINUTE_MS);
+  t.equal(lasted(story, 'unproved'), 100 * MINUTE_MS, 'an hour of silence, and what is after the last entry');
+  const all = story.periods.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  t.equal(all, 24 * HOUR_MS);
+  for (const [i, { fromMs }] of story.periods.entries()) {
+    if (i > 0) t.equal(fromMs, story.periods[i - 1]?.toMs, 'each begins where the one before ends');
+  }
+  t.equal(story.frames.read, dayOf().counted.frames);
+  t.equal(story.framesWhileOff, 0);
+  t.equal(story.brokenOff.length, 1);
+  t.equal(story.unsynced.length, 1);
+});
+
+void t.test(
+  'frames that were read in a suspension are found; those at the edges are not split',
+  async (t) => {
+    const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
+    const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
+    const moved = { ...last.frames, read: last.frames.read + 7 };
+    life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: moved });
+    t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
+    const half = storyOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
+    t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
+  },
+);
+
+void t.test(
+  'pictures that were watched and never decoded are told, and none may be while it is off',
+  async (t) => {
+    const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
+    const { frames, framesWhileOff } = storyOf(life, '2026-11-24', '2026-11-25');
+    t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
+    life.live(30);
+    const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
+    const moved = { ...last.frames, watched: last.frames.watched + 9 };
+    life.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: moved });
+    t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 9);
+  },
+);
+
+/** Entries of a real start: what was there before, then the mode. */
+function begun(life: BoxLife): BoxLife {
+  return life.start().mode('active', 'order 2026-77');
+}
+
+void t.test('frames are taken from every entry that counts them, run by run', async (t) => {
+  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).run(5);
+  // Suspended before the first heartbeat, and killed while it is.
+  life.suspend('5a'.repeat(8)).silence(3);
+  begun(life.resume('5a'.repeat(8)))
+    .run(4)
+    .stop()
+    .silence(1);
+  const stopped = storyOf(life, '2026-11-24', '2026-11-25');
+  t.match(stopped.frames, { read: 2700 }, 'before a suspension and before a stop');
+  t.strictSame(stopped.uncounted, [], 'and there is nothing else');
+
+  begun(life).live(20).run(7).alerts(2);
+  const alive = storyOf(life, '2026-11-24', '2026-11-25');
+  t.equal(alive.frames.read, 2700 + 6000);
+  t.match(alive.uncounted, [{ why: 'end', toMs: Date.parse('2026-11-24T08:40:00Z') }], 'seven minutes');
+
+  begun(life.silence(30)).run(3).alerts(169).silence(5).start();
+  const killed = storyOf(life, '2026-11-24', '2026-11-25');
+  t.equal(killed.frames.read, 2700 + 6000);
+  t.match(
+    killed.uncounted.map(({ why, alerts }) => ({ why, alerts })),
+    [
+      { why: 'killed', alerts: 2 },
+      { why: 'killed', alerts: 169 },
+    ],
+  );
+  const inside = storyOf(life, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
+  t.strictSame(inside.uncounted, [], 'what is not counted lies outside of the interval');
+
+  // Another run of which the start is not on record: what it had read before its first count is of no known time.
+  t.match(life.entries.splice(0, 2), [{ type: 'start' }, { type: 'mode' }]);
+  t.match(storyOf(life, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
+});
+
+void t.test('the report says in words which frames it cannot count', async (t) => {
+  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
+  const dir = scratch(t);
+  const none = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  t.match(none.text, /read frames of which no entry has a count, and raised 169 alerts\./);
+  t.match(none.text, /24 Nov 2026, 09:00 to 09:03 \+01:00 {2}what it read .* is not counted.* 169 alerts/);
+  begun(life).live(20).run(4).suspend('5a'.repeat(8)).silence(20).start();
+  const some = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  t.match(some.text, /read at least 7,200 frames, analysed at least 6,000 and raised 169 alerts\./);
+  t.match(some.html, /read at least 7,200 frames/);
+  t.match(some.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
+});
+
+void t.test('the last entry counts, and what was so then is told', async (t) => {
+  const at = (life: BoxLife): Promise<string> => whole(t, life);
+  const active = begun(new BoxLife('2026-11-24T08:00:00Z')).live(30);
+  t.match(
+    await at(active),
+    /At its last entry, 24 Nov 2026, 09:30 \+01:00, the box was active, since 24 Nov 2026, 09:00/,
+  );
+  const last = active.alerts(1);
+  t.match(await at(last), /raised 1 alert\./, 'an alert that is the last entry');
+  t.match(
+    await at(active.suspend('5a'.repeat(8))),
+    /the box was suspended, since 24 Nov[\s\S]*suspended by desk: order\n/,
+  );
+  t.match(
+    await at(active.resume('5a'.repeat(8)).mode('active', 'order 2026-77')),
+    /the box was active, since/,
+  );
+  t.match(await at(active.live(10).stop()), /the box was down, since/);
+});
+
+/** Without an interval: the whole journal. */
+async function whole(t: Test, life: BoxLife): Promise<string> {
+  const dir = scratch(t);
+  life.into(openJournal(dir));
+  const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir));
+  t.equal(await run.ended, 0, run.err);
+  return run.out;
+}
+
+void t.test('a suspension that no resume has ended is named', async (t) => {
+  const [one, two] = ['5a'.repeat(8), '5b'.repeat(8)];
+  const missing = (life: BoxLife) =>
+    storyOf(life, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
+  const suspended = () => begun(new BoxLife('2026-11-24T08:00:00Z')).live(30).suspend(one).live(20);
+  t.strictSame(missing(suspended()), [], 'it is still suspended');
+  t.strictSame(missing(suspended().silence(5).start().suspendedAgain(one)), [], 'after a restart too');
+  t.strictSame(missing(suspended().resume(one).mode('active', 'order')), [], 'as it should be');
+  t.strictSame(missing(suspended().mode('active', 'order')), [one], 'went on');
+  t.strictSame(missing(begun(suspended().silence(5))), [one], 'went on after a restart');
+  t.strictSame(missing(suspended().resume(two).mode('active', 'order')), [one], 'a resume for another');
+  t.strictSame(
+    missing(
+      suspended().resume(one).mode('active', 'order').live(10).suspendedAgain(one).mode('active', 'order'),
+    ),
+    [one],
+    'one that was ended, put back, and ended by nobody',
+  );
+  t.strictSame(
+    missing(suspended().suspendedAgain(two).resume(two).mode('active', 'order')),
+    [one],
+    'another in its place, and only that one is ended',
+  );
+  // The command to go on may be on record before the suspension has been carried out.
+  const crossing = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).resume(one).suspend(one);
+  t.strictSame(missing(crossing.mode('active', 'order')), [], 'crossing each other');
+
+  const dir = scratch(t);
+  const life = suspended().mode('active', 'order').live(10);
+  const { text, html, json } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  const says =
+    /WENT ON WITHOUT A SIGNED RESUME: at 24 Nov 2026, 09:50 \+01:00 the box looked again, .*5a5a5a5a5a5a5a5a/;
+  t.match(text, says);
+  t.match(html, says);
+  t.match(json, { missingResumes: [{ suspension: one, at: '2026-11-24T08:50:00.000Z' }] });
+  const place = join(dir, 'journal');
+  const verify = oversight(t, 'verify', place, '--key', keyOf(dir));
+  t.equal(await verify.ended, 0, 'the journal itself is whole');
+  t.match(
+    verify.out,
+    /^warning: 2026-11-24T08:50:00.000Z: went on without a signed resume: .*5a5a5a5a5a5a5a5a/m,
+  );
+  const asJson = oversight(t, 'verify', place, '--key', keyOf(dir), '--json');
+  t.equal(await asJson.ended, 0);
+  t.match(JSON.parse(asJson.out), { inOrder: true, warnings: [/went on without a signed resume/] });
+});
+
+void t.test('a clock that is put back, an unknown kind and erased entries do no harm', async (t) => {
+  const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).silence(-90);
+  life.note({ type: 'clock-step', stepMs: -90 * MINUTE_MS }).live(30);
+  life
+    .note({ type: 'unsealing', case: '2026/77' } as never)
+    .live(20)
+    .alerts(1);
+  const teller = new StoryTeller();
+  life.entries.forEach((content, index) => {
+    teller.add(index, content.type === 'alert' ? undefined : content);
+  });
+  teller.add(99, {
+    at: '2026-11-24T00:30:00.000Z',
+    type: 'erase',
+    entries: [life.entries.length - 1],
+    why: 'retention',
+    what: 'alert',
+  });
+  const story = teller.tell(Date.parse('2026-11-23T12:00Z'), Date.parse('2026-11-24T12:00Z'));
+  t.equal(story.erased.get('alert'), 1);
+  t.ok(story.periods.every(({ fromMs, toMs }) => toMs > fromMs));
+});
+
+void t.test('times are those of the site, over the change of the clocks too', async (t) => {
+  const paris = new SiteTime('Europe/Paris');
+  t.equal(new Date(paris.parse('--from', '2026-10-25')).toISOString(), '2026-10-24T22:00:00.000Z');
+  t.equal(new Date(paris.parse('--from', '2026-10-26')).toISOString(), '2026-10-25T23:00:00.000Z');
+  t.equal(new Date(paris.parse('--from', '2026-10-26T10:00Z')).toISOString(), '2026-10-26T10:00:00.000Z');
+  t.equal(paris.rfc3339(Date.parse('2026-10-25T00:30:07.9Z')), '2026-10-25T02:30:07+02:00');
+  t.equal(paris.rfc3339(Date.parse('2026-10-25T01:30:07.9Z')), '2026-10-25T02:30:07+01:00');
+  t.equal(paris.text(Date.parse('2026-10-25T01:30Z')), '25 Oct 2026, 02:30 +01:00');
+  const [before, after] = [Date.parse('2026-10-25T00:00Z'), Date.parse('2026-10-25T11:00Z')];
+  t.equal(paris.span(before, after), '25 Oct 2026, 02:00 +02:00 to 12:00 +01:00');
+  t.equal(paris.span(after, after + HOUR_MS), '25 Oct 2026, 12:00 to 13:00 +01:00');
+  t.equal(new SiteTime('Asia/Kolkata').rfc3339(0), '1970-01-01T05:30:00+05:30');
+  t.equal(new SiteTime('America/St_Johns').rfc3339(after), '2026-10-25T08:30:00-02:30');
+  t.throws(() => paris.parse('--from', '2026-02-30'), /no time/);
+  t.throws(() => new SiteTime('Europe/Pari'), /no time zone/);
+  const day = paris.ticks(paris.parse('', '2026-10-25'), paris.parse('', '2026-10-26'), 9);
+  t.strictSame(
+    day.map(({ label }) => label),
+    ['25 Oct', '03:00', '06:00', '09:00', '12:00', '15:00', '18:00', '21:00', '26 Oct'],
+  );
+  for (const days of [1 / 24, 1, 3, 10, 40, 100, 366, 4000]) {
+    const from = Date.parse('2026-03-01T00:00Z');
+    const ticks = paris.ticks(from, from + days * 24 * HOUR_MS, 8);
+    t.ok(ticks.length >= 2 && ticks.length <= 9, `${ticks.length} ticks in ${days} days`);
+  }
+  t.equal(durationText(26 * HOUR_MS), '1 d 2 h');
+});
+
+/** Whether all fits, and what the summary says. */
+const LOOKED = `(() => {
+  const root = document.documentElement;
+  const shown = [...document.querySelectorAll('svg text')].filter((text) => text.getClientRects().length > 0);
+  const frame = document.querySelector('svg').getBoundingClientRect();
+  const boxes = shown.map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() }));
+  const outside = boxes.filter(({ box }) => box.left < frame.left - 1 || box.right > frame.right + 1);
+  const overlapping = boxes.filter(({ box: a }, i) => boxes.some(({ box: b }, j) => i < j &&
+    a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom));
+  const named = (list) => list.map(({ text }) => text);
+  return { width: innerWidth, beyond: root.scrollWidth - root.clientWidth,
+    outside: named(outside), overlapping: named(overlapping), texts: shown.length,
+    summary: document.querySelector('.summary').innerText };
+})()`;
+
+const looked = (dir: string, html: string, width: number) =>
+  measured(dir, html, width, LOOKED) as Record<string, unknown>;
+
+async function reported(t: Test, dir: string, life: BoxLife, from: string, to: string) {
+  const journal = openJournal(dir);
+  life.into(journal);
+  const out = join(dir, 'report.html');
+  const args = ['report', join(dir, 'journal'), '--key', keyOf(dir), '--from', from, '--to', to];
+  const text = oversight(t, ...args, '--out', out);
+  t.equal(await text.ended, 0, text.err);
+  const json = oversight(t, ...args, '--json');
+  t.equal(await json.ended, 0, json.err);
+  return {
+    text: text.out,
+    json: JSON.parse(json.out) as Record<string, unknown>,
+    html: readFileSync(out, 'utf8'),
+    out,
+  };
+}
+
+for (const [name, life, from, to] of [
+  ['an hour', dayOf(), '2026-11-24T14:00', '2026-11-24T15:00'],
+  ['a day', dayOf(), '2026-11-24', '2026-11-25'],
+  ['a year', yearOf(), '2025-12-01', '2026-12-08'],
+] as const) {
+  void t.test(
+    `${name}: text, page and journal agree, and the page fits`,
+    { skip: browserMissing() },
+    async (t) => {
+      const dir = scratch(t);
+      const { text, json, html, out } = await reported(t, dir, life, from, to);
+      if (name !== 'an hour') {
+        t.match(json, {
+          frames: { read: life.counted.frames },
+          alerts: { present: life.counted.alerts, erased: 0 },
+        });
+      }
+      const frames = (json as { frames: { read: number } }).frames.read.toLocaleString('en-GB');
+      const alerts = (json as { alerts: { present: number } }).alerts.present;
+      // In each there is a power cut, and the minutes before it are on no entry.
+      const sentence = `the box read at least ${frames} frames, analysed at least ${frames} and raised ${alerts} alert`;
+      t.ok(text.includes(sentence), sentence);
+      t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
+      for (const width of [360, 1100]) {
+        const seen = looked(dir, html, width);
+        t.match(seen, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
+        t.ok(String(seen['summary']).includes(sentence), 'what the browser shows says the same');
+      }
+      const wide = html.replace('</h1>', `<i style="white-space:nowrap">${'wide '.repeat(100)}</i></h1>`);
+      t.ok(Number(looked(dir, wide, 360)['beyond']) > 0, 'what does not fit would be seen');
+      const picture = join(dir, 'page.png');
+      chromium(dir, '--window-size=1100,1700', `--screenshot=${picture}`, out);
+      t.ok(statSync(picture).size > 20_000, 'it can be drawn');
+    },
+  );
+}
+
+void t.test('a journal that is not in order is told first, on the page too', async (t) => {
+  const dir = scratch(t);
+  dayOf().into(openJournal(dir));
+  const contents = join(dir, 'journal/contents/000.jsonl');
+  writeFileSync(
+    contents,
+    readFileSync(contents, 'utf8').replace('theft of a bicycle', 'theft <b>of</b> a tricycle'),
+  );
+  const out = join(dir, 'report.html');
+  const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir), '--out', out);
+  t.equal(await run.ended, 1, run.err);
+  t.match(
+    run.out,
+    /^wrong: .*the content of entry \d+ does not fit its hash\nNOT in order: one fault was found/,
+  );
+  const html = readFileSync(out, 'utf8');
+  t.match(html, /class="verdict bad"[\s\S]*NOT in order/);
+  t.notMatch(html, /tricycle/, 'what does not fit its hash is not told');
+  for (const [option, value, says] of [
+    ['--from', 'yesterday', /--from: "yesterday" is no time/],
+    ['--to', '2020-01-01', /is not after/],
+    ['--time-zone', 'Nowhere', /no time zone/],
+  ] as const) {
+    const refused = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir), option, value);
+    t.equal(await refused.ended, 2);
+    t.match(refused.err, says);
+  }
+});
+
+void t.test('who stopped it, who let it go on, and who asked for unredacted stills', async (t) => {
+  const life = new BoxLife('2026-11-24T08:00:00Z')
+    .note({ type: 'authority', before: null, after: 'ab'.repeat(32) })
+    .start()
+    .note({
+      type: 'authorisation',
+      order: '2026-77',
+      sha256: 'cd'.repeat(32),
+      notBefore: '2026-11-01T00:00:00.000Z',
+      notAfter: '2027-05-31T22:00:00.000Z',
+    })
+    .live(30)
+    .note({
+      type: 'suspend',
+      id: 's1',
+      reason: 'order of the court',
+      by: 'judge-desk',
+      framesRead: 9000,
+      packetsWatched: 0,
+    })
+    .mode('suspended', 'order of the court')
+    .live(30)
+    .note({ type: 'resume', id: 's1', reason: 'order lifted', by: ['prefect', 'mayor'] })
+    .mode('active', 'order lifted')
+    .live(10);
+  const unseal = { record: 'unseal' as const, at: '2026-11-24T09:00:00.000Z', key: 'judge-desk', counter: 2 };
+  const asked = { ...unseal, case: '2026/1234', reason: 'assault', event: 'b00t-1', sha256: 'ef'.repeat(32) };
+  life.note({ type: 'unseal', row: 2, record: asked }).live(10);
+  const { text, html } = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  for (const says of [
+    /order 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
+    /suspended by judge-desk: order of the court/,
+    /let go on by the keys prefect, mayor: order lifted/,
+    /case 2026\/1234, by the key “judge-desk”: assault – event b00t-1: handed out sealed, SHA-256 efef/,
+    /the authority’s key that is obeyed from now on: abab/,
+  ]) {
+    t.match(text, says);
+    t.match(html, says);
+  }
+});
+
+void t.test('what others wrote reaches no terminal and no page as it is', async (t) => {
+  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  life.note({
+    type: 'suspend',
+    id: HOSTILE,
+    reason: HOSTILE,
+    by: HOSTILE,
+    framesRead: 3000,
+    packetsWatched: 0,
+  });
+  life
+    .mode('suspended', HOSTILE)
+    .live(10)
+    .note({ type: HOSTILE, [HOSTILE]: HOSTILE } as never);
+  // What a box that was taken over may sign as well.
+  for (const entry of [7, [], {}, { type: 'suspend', id: 7 }, { type: 'resume', id: 's1', by: 'x' }])
+    life.entries.push(entry as never);
+  life.entries.push({ at: 'never', type: 'heartbeat', boot: '1', frames: null } as never);
+  life.mode('active', HOSTILE).note({ type: 'resume', id: HOSTILE, reason: HOSTILE, by: [HOSTILE] });
+  const dir = scratch(t);
+  const { text, json, html } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  t.strictSame(forbiddenIn(text), []);
+  t.strictSame(forbiddenIn(html), []);
+  t.match(text, /suspended by \\x1b\[2J/);
+  t.notMatch(text, /^vigie: all is well/m);
+  t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'for programs it is as it was');
+  const place = join(dir, 'journal');
+  for (const more of [[], ['--json']]) {
+    const verify = oversight(t, 'verify', place, '--key', keyOf(dir), ...more);
+    t.equal(await verify.ended, 0);
+    t.match(verify.out, /without a signed resume/);
+    t.strictSame(forbiddenIn(verify.out), []);
+    t.equal(verify.out.includes('\nvigie: all is well'), false);
+  }
+  t.match(text, /suspend, not of its form: \{"id":7\}/);
+  t.match(text, /6 entries bear no time/);
+  const bad = join(dir, 'bad.jsonl');
+  writeFileSync(
+    bad,
+    `${JSON.stringify({ form: 'vigie-journal-export-1', checkpoint: `${HOSTILE}\n\n— ${HOSTILE}\n`, witnessed: null })}\n`,
+  );
+  const forged = oversight(t, 'verify', bad, '--key', keyOf(dir));
+  t.equal(await forged.ended, 1, forged.err);
+  t.strictSame(forbiddenIn(forged.out + forged.err), []);
+});
+
+void t.test('what others wrote is text on the page, never markup', async (t) => {
+  const dir = scratch(t);
+  const evil = '<img src=x onerror=alert(1)>"';
+  const life = new BoxLife('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
+  life.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
+  const { html, text } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  t.match(text, /unsealing: \{"case":"2026\/77",/, 'a kind that is not known is told as it stands');
+  t.notMatch(html, /<img/);
+  t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);
+});
+
+void t.test('changes of each kind are told in plain words, and one of a newer version by its name', (t) => {
+  const told = (what: string, phase: string, to: string | null, from: string | null = null): unknown =>
+    rolloutText({
+      type: 'rollout',
+      what,
+      n: 1,
+      noted: '2026-11-26T02:01:00.000Z',
+      phase,
+      from,
+      to,
+      at: '2026-11-26T02:02:00.000Z',
+      rollout: 'n-1',
+      reason: null,
+    } as unknown as JournalContent);
+  t.equal(
+    told('root', 'probation', '412-0.3.0'),
+    'root’s program 412-0.3.0 runs, on probation (rollout n-1)',
+  );
+  t.equal(
+    told('root', 'rolled-back', '412-0.3.0', '398-0.2.0'),
+    'root’s program 412-0.3.0 was taken back, and root’s program 398-0.2.0 runs again (rollout n-1)',
+  );
+  t.equal(
+    told('root', 'failed', null),
+    'root’s program of a release that is not named was given up; nothing was changed (rollout n-1)',
+  );
+  t.equal(
+    told('release', 'staged', '411-0.3.0'),
+    'the release 411-0.3.0 was fetched and checked, and lies ready (rollout n-1)',
+  );
+  t.equal(
+    told('configuration', 'confirmed', 'ab'.repeat(32)),
+    'the configuration abababababab… has proved itself and stays (rollout n-1)',
+  );
+  t.equal(told('constructor', 'confirmed', 'x'), 'constructor x has proved itself and stays (rollout n-1)');
+  t.end();
+});

@@ -1,0 +1,469 @@
+/** The public page and the sign: their figures are those of the journal, and a real browser shows them whole. */
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { loadConfig } from '../../agent/config/load.ts';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
+import type { Config } from '../../agent/contract/config.ts';
+import { keyIdOf } from '../../agent/orders/dsse.ts';
+import { exportJournal } from '../../agent/restraint/journal/export.ts';
+import { Journal } from '../../agent/restraint/journal/journal.ts';
+import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { verifierKey } from '../../agent/restraint/journal/note.ts';
+import { AUTHORITY, authorised, orderFor, signedOrder, testKey } from '../lib/authority.ts';
+import { BoxLife } from '../lib/box-life.ts';
+import { browserMissing, chromium, measured } from '../lib/browser.ts';
+import { keyOf, openJournal } from '../lib/journal.ts';
+import { scratch } from '../lib/paths.ts';
+import { oversight, type Program } from '../lib/program.ts';
+
+const DAY_MIN = 24 * 60;
+const URL = 'https://ville.example/cameras/canebiere-017';
+const CONTACT = 'dpd@ville.example <le délégué>';
+const ZONE = [
+  [0.1, 0.5],
+  [0.9, 0.5],
+  [0.9, 1],
+];
+
+interface Made {
+  readonly life: BoxLife;
+  readonly page: string;
+  readonly sign: string;
+  readonly words: string;
+  readonly file: string;
+  readonly order: string;
+  readonly stateDir: string;
+  readonly out: string;
+  readonly err: string;
+  /** Without the order. */
+  again(...more: string[]): Program;
+}
+
+/** Four days, of which the last one is suspended, up to this minute. */
+function lived(): BoxLife {
+  const life = new BoxLife(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
+  life
+    .note({ type: 'connected', camera: 'rtsp://10.0.0.2/main', to: 'rtsp://10.0.0.2:554', before: null })
+    .live(2 * DAY_MIN)
+    .alerts(3)
+    .live(DAY_MIN)
+    .alerts(4)
+    .search('2026/1234');
+  return life.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
+}
+
+const made = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Made> =>
+  madeOf(t, lived(), change, ...more);
+
+async function madeOf(
+  t: Test,
+  life: BoxLife,
+  change: Partial<Authorisation> = {},
+  ...more: string[]
+): Promise<Made> {
+  const dir = scratch(t);
+  const stateDir = join(dir, 'state');
+  mkdirSync(stateDir);
+  life.into(openJournal(stateDir));
+  const file = join(dir, 'vigie.yaml');
+  // JSON is YAML too.
+  const write = (config: object): void => writeFileSync(file, JSON.stringify(config));
+  write({
+    site: 'marseille-1',
+    box: 'canebiere-017',
+    timeZone: 'Europe/Paris',
+    camera: { source: 'rtsp://watcher:s3cret@10.0.0.2/main', fps: 5 },
+    zones: [{ id: 'forecourt', polygon: ZONE }],
+    masks: [{ id: 'window-2f', polygon: ZONE }],
+    rules: [
+      { id: 'cars', kind: 'vehicle-in-pedestrian-zone', zone: 'forecourt', purpose: 'pedestrian-safety' },
+      { id: 'crowd', kind: 'crowd-gathering', zone: 'forecourt', purpose: 'public-order' },
+      { id: 'rubbish', kind: 'illegal-dumping', zone: 'forecourt', purpose: 'cleanliness' },
+    ],
+  });
+  const config = authorised(loadConfig(file, { env: {}, mode: 'check', files: false }), join(dir, 'order'), {
+    rules: [
+      {
+        kind: 'vehicle-in-pedestrian-zone',
+        zones: ['forecourt'],
+        purpose: 'pedestrian-safety',
+        legalBasis: 'Arrêté 2026-77 <du maire>',
+      },
+      {
+        kind: 'crowd-gathering',
+        zones: 'all',
+        purpose: 'public-order',
+        legalBasis: 'Loi 2023-380, art. 10',
+        shadow: true,
+      },
+    ],
+    retention: { eventsDays: 20, snapshotsDays: 3, sealedDays: 5 },
+    ...change,
+  });
+  write(config);
+  const out = join(dir, 'page');
+  const again = (...args: string[]): Program =>
+    oversight(
+      t,
+      ...['transparency', '--config', file, '--journal', join(stateDir, 'journal'), '--key', keyOf(stateDir)],
+      ...['--out', out, '--url', URL, '--contact', CONTACT, ...args],
+    );
+  const order = join(dir, 'order/authorisation.dsse.json');
+  const run = again('--order', order, ...more);
+  t.equal(await run.ended, 0, run.err);
+  const [page = '', sign = '', words = ''] = ['index.html', 'sign.html', 'sign.txt'].map((name) =>
+    readFileSync(join(out, name), 'utf8'),
+  );
+  return { life, page, sign, words, file, order, stateDir, out, err: run.err, again };
+}
+
+const text = (html: string): string => html.replace(/<style>.*?<\/style>/s, '').replace(/<[^>]*>/g, ' ');
+
+void t.test('the page says what the journal and the authorisation say', async (t) => {
+  const { life, page, sign, words } = await made(t, {}, '--language', 'en');
+  t.match(text(page), /Suspended\s+since/);
+  t.match(text(page), 'Order 2026-77');
+  t.match(text(page), 'Arrêté 2026-77 &lt;du maire&gt;', 'text, not markup');
+  t.match(text(page), 'On trial: counted only');
+  t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
+  t.match(text(page), 'Texts of alerts: 20 days.');
+  t.match(text(page), 'Stills, people replaced by drawn figures, vehicles in blocks: 3 days.');
+  t.match(text(page), 'No still as the camera took it is kept or handed out.', 'nobody to seal to');
+  t.match(text(page), '1 part of the picture');
+  const figures = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
+    Number(n.replaceAll(',', '')),
+  );
+  const sum = (column: number): number =>
+    figures.filter((_, i) => i % 4 === column).reduce((a, b) => a + b, 0);
+  t.equal(sum(0), life.counted.frames, 'frames of all months');
+  t.equal(sum(1), 7, 'alerts');
+  t.equal(sum(2), 1, 'searches');
+  t.equal(sum(3), 0, 'sealed stills handed out');
+  for (const made of [page, sign, words]) {
+    t.notMatch(made, /s3cret|watcher|10\.0\.0\.2|rtsp/, 'nothing of the camera’s address');
+    t.notMatch(made, /Ms Somebody/, 'nor who asked for the suspension');
+    t.notMatch(made, /<img|<script|@import|src=/i, 'no picture, nothing from elsewhere');
+  }
+  t.match(
+    words,
+    /A program alerts to:\n- A vehicle where only people on foot may be\n\n/,
+    'shadow alerts nobody',
+  );
+});
+
+void t.test('a permit to install is said to be one, in both languages', async (t) => {
+  const permit = {
+    installation: true,
+    rules: [],
+    notBefore: new Date(Date.now() - 3_600_000).toISOString(),
+    notAfter: new Date(Date.now() + 3_600_000).toISOString(),
+    masks: [{ id: 'door', polygon: [...ZONE].reverse() as [number, number][] }],
+  };
+  const { page, words } = await made(t, permit, '--language', 'en');
+  t.match(
+    text(page),
+    'This is a permit to install: the program reads pictures so that the camera can be put up.',
+  );
+  t.match(text(page), 'No rule runs under it, and nobody is alerted.');
+  t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
+  t.match(text(page), '2 parts of the picture', 'masks of configuration and order');
+  t.match(words, 'No analysis is authorised here at present.');
+  t.match(text((await made(t, permit)).page), 'C’est un permis d’installation');
+});
+
+/** An hour of life, `minutes` before now. */
+const before = (minutes: number): BoxLife =>
+  new BoxLife(new Date(Date.now() - (60 + minutes) * 60_000).toISOString()).start().mode('active', 'order');
+
+const ID = '5a'.repeat(8);
+
+void t.test('the state now is that of the journal’s end, and what is not known is told so', async (t) => {
+  const cases: [string, BoxLife, RegExp][] = [
+    [
+      '20 s after a resume',
+      before(1 / 3)
+        .live(20)
+        .suspend(ID)
+        .live(40)
+        .resume(ID)
+        .mode('active', 'order'),
+      /Now\s+Active\s+since/,
+    ],
+    [
+      '20 s after a suspension',
+      before(1 / 3)
+        .live(60)
+        .suspend(ID),
+      /Now\s+Suspended\s+since/,
+    ],
+    ['9 min after a heartbeat', before(9).live(60), /Now\s+Active\s+since/],
+    ['9 min after the stop', before(9).live(60).stop(), /Now\s+Down\s+since/],
+    [
+      'a day after the stop, since a copy does not say what came then',
+      before(24 * 60)
+        .live(60)
+        .stop(),
+      /Now\s+Not proved\s+since/,
+    ],
+    ['a heartbeat is overdue', before(20).live(60), /Now\s+Not proved\s+since/],
+    [
+      'a heartbeat of a suspended box is overdue',
+      before(20).live(20).suspend(ID).live(40),
+      /Now\s+Not proved\s+since/,
+    ],
+    ['an entry of a clock that was ahead', before(-180).live(60), /Now\s+Not proved\s+since/],
+  ];
+  for (const [name, life, says] of cases) {
+    const { page } = await madeOf(t, life, {}, '--language', 'en');
+    t.match(text(page), says, name);
+  }
+});
+
+void t.test('figures that are not whole are told as such', async (t) => {
+  const killed = before(120)
+    .live(10)
+    .run(5)
+    .alerts(2)
+    .silence(10)
+    .start()
+    .mode('suspended', 'order')
+    .live(40);
+  const { page } = await madeOf(t, killed.stop(), {}, '--language', 'en');
+  const least = [...page.matchAll(/<td class="figure">(≥ )?([\d,]+)<\/td>/g)].filter(([, mark]) => mark);
+  t.equal(
+    least.reduce((sum, [, , figure = '']) => sum + Number(figure.replaceAll(',', '')), 0),
+    3000,
+    'at least what the heartbeat counted',
+  );
+  t.match(text(page), /≥: at least\. The program was cut off/);
+});
+
+void t.test('a box that went on without a signed resume says so, in both languages', async (t) => {
+  const life = before(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
+  const { page } = await madeOf(t, life, {}, '--language', 'en');
+  t.match(
+    page,
+    /class="alarm">On [^<]* the program looked again after a suspension, and no entry of the journal says/,
+  );
+  const french = await madeOf(t, life);
+  t.match(french.page, /class="alarm">Le [^<]* le programme a recommencé/);
+});
+
+void t.test('what it says of redaction and of the journal, it says with their limits', async (t) => {
+  for (const [language, says] of [
+    [
+      'en',
+      [
+        /at least 99\.997\s?% of the area of people/,
+        /Somebody whom the program does not find and who does not move is not covered/,
+        /What remains: where somebody stood, how tall, with whom and when/,
+        /after the last head that somebody else has kept/,
+        /It does not prove .* that nobody else uses the pictures of the same camera/,
+      ],
+    ],
+    [
+      'fr',
+      [
+        /au moins 99,997\s?% de la surface des personnes/,
+        /Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte/,
+        /après la dernière tête qu’un tiers a conservée/,
+        /ne prouve pas .* que personne d’autre n’utilise les images de la même caméra/,
+      ],
+    ],
+  ] as const) {
+    const { page } = await made(t, {}, '--language', language);
+    for (const sentence of says) t.match(text(page).replace(/\s+/g, ' '), sentence);
+    t.notMatch(
+      text(page),
+      /unrecognisable|méconnaissable|unnoticed|sans que cela se voie/,
+      'no promise without limits',
+    );
+  }
+});
+
+void t.test('without a valid authorisation it says that nothing is analysed', async (t) => {
+  const past = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-02-01T00:00:00.000Z' };
+  const { page, words, err, again, out } = await made(t, past, '--language', 'en');
+  t.match(text(page), 'No valid authorisation: nothing is analysed.');
+  t.match(words, 'No analysis is authorised here at present.');
+  t.match(
+    err,
+    /^vigie-oversight: the page says that no order is valid: order 2026-77 was valid until 2025-02-01/,
+  );
+
+  const run = again('--language', 'en');
+  t.equal(await run.ended, 0, run.err);
+  t.match(run.err, /^vigie-oversight: the page says that no order is valid: none was given with --order/);
+  t.match(
+    text(readFileSync(join(out, 'index.html'), 'utf8')),
+    'No valid authorisation: nothing is analysed.',
+    'without an order too',
+  );
+});
+
+void t.test(
+  'sealed stills: whether, to whom, how long, how often handed out; French is the usual language',
+  async (t) => {
+    const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
+    const life = before(10).live(20).unseal('2026/77', true).unseal('2026/78', true).unseal('2026/79', false);
+    const { page } = await madeOf(t, life.live(40), { ageRecipients: recipients });
+    t.match(page, '<html lang="fr">');
+    t.match(text(page), /Images scellées .*: 5 jours\./);
+    for (const recipient of recipients) t.match(page, recipient, 'the keys that open them');
+    t.match(text(page), /remises : 2\b/);
+    const english = await madeOf(t, life, { ageRecipients: recipients }, '--language', 'en');
+    t.match(text(english.page), /no part of it is covered but the hidden parts/);
+    t.match(text(english.page), /Only these 2 keys open it:/);
+    t.match(text(english.page), /handed out in the months below: 2\b/);
+    const handed = [...english.page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].at(-1);
+    t.equal(handed?.[1], '2', 'a request for what is not there hands out nothing');
+  },
+);
+
+void t.test('a journal that was changed is told on the page; exit code 1', async (t) => {
+  const { stateDir, again, out } = await made(t);
+  const contents = join(stateDir, 'journal/contents/000.jsonl');
+  writeFileSync(contents, readFileSync(contents, 'utf8').replace('"read":3000,', '"read":2,'));
+  const run = again();
+  t.equal(await run.ended, 1);
+  t.match(run.err, /^vigie-oversight: the journal is NOT in order.*`vigie-oversight verify` says why/m);
+  t.match(readFileSync(join(out, 'index.html'), 'utf8'), 'Le journal de ce boîtier n’est PAS en ordre');
+});
+
+/** What `run` says is one line, and nothing was written. */
+async function refused(t: Test, run: Program, says: RegExp): Promise<void> {
+  t.equal(await run.ended, 2, run.err);
+  t.match(run.err, says);
+  t.equal(run.err.trim().split('\n').length, 1, run.err);
+}
+
+void t.test('bad input is one clear line', async (t) => {
+  const { again, stateDir, out } = await made(t);
+  for (const [args, says] of [
+    [['--url', 'ville.example'], /^vigie-oversight: --url: "ville.example" is not right; write the address/],
+    [['--contact', ' '], /^vigie-oversight: --contact: empty/],
+    [['--journal', join(stateDir, 'none')], /^vigie-oversight: .*none cannot be read/],
+    [['--key', 'nonsense'], /^vigie-oversight: .*no verifier key of ed25519/],
+    [['--config', join(stateDir, 'none.yaml')], /^vigie-oversight: .*none.yaml: no such file/],
+  ] as const) {
+    await refused(t, again(...args), says);
+  }
+  const beyond = again('--out', join(out, 'sign.txt', 'page'));
+  t.equal(await beyond.ended, 2, beyond.err);
+  t.match(
+    beyond.err,
+    /^vigie-oversight: .*sign.txt\/page\/index.html cannot be written: .*; name another --out/m,
+  );
+});
+
+void t.test('what does not belong together is refused', async (t) => {
+  const { again, file, order, out } = await made(t);
+  rmSync(out, { recursive: true });
+  const dir = scratch(t);
+  const written = (name: string, content: string | Buffer): string => {
+    writeFileSync(join(dir, name), content, { mode: 0o644 });
+    return join(dir, name);
+  };
+  const config = JSON.parse(readFileSync(file, 'utf8')) as Config;
+  const { authorityKey: _key, ...keyless } = config;
+  const far = written(
+    'far.yaml',
+    JSON.stringify({ ...config, authorityKey: '/etc/vigie-none/authority.pub' }),
+  );
+  const other = testKey();
+  const pem = other.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const signed = (name: string, content: object): string => written(name, signedOrder(content));
+  const strange = new Journal({ stateDir: dir, origin: 'vigie/marseille-1/canebiere-018' });
+  strange.start();
+  const strangeKey = verifierKey(
+    'vigie/marseille-1/canebiere-018',
+    readJournalKey(join(dir, JOURNAL_KEY_FILE)),
+  );
+  for (const [args, says] of [
+    [['--order', join(dir, 'none')], /: --order: authorisation .*none cannot be read/],
+    [['--order', file], /: --order: authorisation .*: not a signed order/],
+    [
+      ['--order', written('by-another', signedOrder(orderFor(config), other))],
+      /: --order: authorisation .*by-another: /,
+    ],
+    [
+      ['--order', signed('for-another', orderFor({ ...config, box: 'canebiere-018' }))],
+      /: --order: order 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
+    ],
+    [
+      ['--order', signed('for-a-camera', { ...orderFor(config), camera: 'rtsp://10.0.0.9/main' })],
+      /: --order: order 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
+    ],
+    [['--order', order, '--authority-key', written('other.pub', pem)], /: --order: authorisation /],
+    [
+      ['--order', order, '--config', written('keyless.yaml', JSON.stringify(keyless))],
+      /: --order: `authorityKey` is not in the configuration; .* with --authority-key/,
+    ],
+    [
+      ['--order', order, '--config', far],
+      /: authorityKey \/etc\/vigie-none\/authority.pub cannot be read.*; name another file with --authority-key/,
+    ],
+    [
+      ['--key', strangeKey, '--journal', join(dir, 'journal')],
+      /: --key: it is the key of box canebiere-018 at marseille-1, and --config that of box canebiere-017 at/,
+    ],
+  ] as const) {
+    await refused(t, again(...args), says);
+  }
+  t.notOk(existsSync(out), 'nothing was written');
+  const named = again('--order', order, '--config', far, '--authority-key', String(config.authorityKey));
+  t.equal(await named.ended, 0, named.err);
+  t.equal(named.err, '', 'the key where it lies here');
+});
+
+void t.test('the authority is the one that the box obeys by its journal', async (t) => {
+  const obeys = (after: string): BoxLife => lived().note({ type: 'authority', before: null, after }).live(10);
+  const keyid = keyIdOf(AUTHORITY.publicKey);
+  const { page } = await madeOf(t, obeys(keyid), {}, '--language', 'en');
+  t.match(text(page), 'Order 2026-77');
+  const { again, order, stateDir } = await madeOf(t, obeys(keyid));
+  openJournal(stateDir).append({
+    at: new Date().toISOString(),
+    type: 'authority',
+    before: keyid,
+    after: 'ab'.repeat(32),
+  });
+  await refused(
+    t,
+    again('--order', order),
+    /authority\.pub: is the key .*, and by its journal the box obeys (ab){32}/,
+  );
+});
+
+void t.test('an export is as good as the folder', async (t) => {
+  const { again, order, stateDir, out, page } = await made(t, {}, '--language', 'en');
+  const file = join(scratch(t), 'box.jsonl');
+  exportJournal(join(stateDir, 'journal'), file);
+  const run = again('--order', order, '--journal', file, '--language', 'en');
+  t.equal(await run.ended, 0, run.err);
+  const counts = (html: string): string => /<table class="months">.*<\/table>/s.exec(html)?.[0] ?? '';
+  const figures = (html: string): string[] =>
+    [...counts(html).matchAll(/<td class="figure">[^<]*/g)].map(([cell]) => cell);
+  t.strictSame(figures(readFileSync(join(out, 'index.html'), 'utf8')), figures(page));
+  t.equal(figures(page).length > 0, true);
+});
+
+void t.test('a browser shows both whole, narrow and wide', { skip: browserMissing() }, async (t) => {
+  const { page, sign, out } = await made(t);
+  const dir = scratch(t);
+  const beyond =
+    '{ beyond: document.documentElement.scrollWidth - innerWidth, shown: document.body.innerText }';
+  for (const width of [320, 1100]) {
+    const seen = measured(dir, page, width, beyond) as { beyond: number; shown: string };
+    t.ok(seen.beyond <= 0, `nothing beyond a width of ${width}: ${seen.beyond}`);
+    t.match(seen.shown, 'Ce qui donne l’alerte');
+  }
+  const svg = 'document.querySelector("svg").getBoundingClientRect().width';
+  t.ok(Number(measured(dir, sign, 800, svg)) > 150, 'the code is large enough to be read');
+  for (const name of ['index', 'sign']) {
+    const picture = join(dir, `${name}.png`);
+    chromium(dir, '--window-size=800,1400', `--screenshot=${picture}`, join(out, `${name}.html`));
+    t.ok(statSync(picture).size > 20_000, `${name} can be drawn`);
+  }
+});
