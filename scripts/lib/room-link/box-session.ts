@@ -11,7 +11,6 @@ import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
 import { printable } from '../../../agent/base/printable.ts';
-import type { Room } from '../../../agent/cli/room/room-file.ts';
 import { COMMAND_BYTES_MAX, type CommandOp, CommandReply } from '../../../agent/contract/command.ts';
 import {
   COMMANDS,
@@ -19,6 +18,7 @@ import {
   type CommandResult,
   isResultOf,
 } from '../../../agent/contract/commands.ts';
+import type { Room } from './room-file.ts';
 import { RoomLink } from './room-link.ts';
 import { signedCommand } from './signed-command.ts';
 

@@ -11,7 +11,7 @@ import {
   certOption,
   roomOption,
   siteOption,
-} from '../../../agent/cli/commands/room-options.ts';
+} from '../../lib/room-link/room-options.ts';
 import type { AuthoriseOptions } from './authorise.ts';
 import type { VerifyOptions } from './journal/verify.ts';
 import type { ReportOptions } from './report/report.ts';

@@ -2,11 +2,11 @@
 import type { Command } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
-import { NAME, type Room } from '../../../../agent/cli/room/room-file.ts';
 import { signingKey as namedKey } from '../../../../agent/cli/signing-key.ts';
 import type { CommandOp } from '../../../../agent/contract/command.ts';
 import type { CommandArgs, CommandResult } from '../../../../agent/contract/commands.ts';
 import { askBox } from '../../../lib/room-link/box-session.ts';
+import { NAME, type Room } from '../../../lib/room-link/room-file.ts';
 import { FLEET_DIR, readFleet, signingKey } from '../fleet-file.ts';
 import { FleetStore } from '../store.ts';
 

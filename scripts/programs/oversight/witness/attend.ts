@@ -4,7 +4,7 @@ import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
 import { reading } from '../../../../agent/cli/reading.ts';
-import { type RoomOptions, roomOf } from '../../../../agent/cli/room/room-file.ts';
+import { type RoomOptions, roomOf } from '../../../lib/room-link/room-file.ts';
 import { WitnessLink } from './link.ts';
 import { type Judgement, Witness } from './witness.ts';
 

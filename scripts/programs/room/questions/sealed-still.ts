@@ -1,10 +1,10 @@
 /** Asks one box, by a signed command that it journals, for the sealed still of an event. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { assertBox, type Room } from '../../../../agent/cli/room/room-file.ts';
 import { argsFault } from '../../../../agent/contract/commands.ts';
 import { isAgeFile, type UnsealArgs, type UnsealResult } from '../../../../agent/contract/sealed-evidence.ts';
 import { type Asked, askBox } from '../../../lib/room-link/box-session.ts';
+import { assertBox, type Room } from '../../../lib/room-link/room-file.ts';
 
 /** The still that is asked for, and why, as it was typed. */
 export interface StillAsked {

@@ -1,5 +1,6 @@
 /** `scripts/room search`: asks the archives of all boxes of a site; see docs/guide/search.md. */
 import { examplesText, positiveNumber } from '../../../../agent/cli/commands/options.ts';
+import { runProgram } from '../../../../agent/cli/run-program.ts';
 import {
   caOption,
   certKeyOption,
@@ -7,8 +8,7 @@ import {
   DESK_KEY,
   roomOption,
   siteOption,
-} from '../../../../agent/cli/commands/room-options.ts';
-import { runProgram } from '../../../../agent/cli/run-program.ts';
+} from '../../../lib/room-link/room-options.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
 import { type SearchOptions, search } from './search.ts';
 

@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import type { Room } from '../../../../agent/cli/room/room-file.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
+import type { Room } from '../../../lib/room-link/room-file.ts';
 import {
   FOUND_MAX,
   type SignerFile,

@@ -8,7 +8,7 @@
 import type { KeyObject } from 'node:crypto';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
-import type { Room } from '../../../../agent/cli/room/room-file.ts';
+import type { Room } from '../../../lib/room-link/room-file.ts';
 import {
   type SignerTrackStill,
   type SignerTrackStillAnswer,

@@ -5,6 +5,7 @@ import {
   positiveNumber,
   wholeNumber,
 } from '../../../../agent/cli/commands/options.ts';
+import { runProgram } from '../../../../agent/cli/run-program.ts';
 import {
   caOption,
   certKeyOption,
@@ -12,8 +13,7 @@ import {
   DESK_KEY,
   roomOption,
   siteOption,
-} from '../../../../agent/cli/commands/room-options.ts';
-import { runProgram } from '../../../../agent/cli/run-program.ts';
+} from '../../../lib/room-link/room-options.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
 import { type TracksOptions, tracks } from './tracks.ts';
 

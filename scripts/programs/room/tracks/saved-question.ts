@@ -5,8 +5,8 @@ import { Value } from '@sinclair/typebox/value';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { wrong } from '../../../../agent/cli/bad-option.ts';
-import { NAME } from '../../../../agent/cli/room/room-file.ts';
 import { TrackArgs, TrackQuestion } from '../../../../agent/contract/track-log.ts';
+import { NAME } from '../../../lib/room-link/room-file.ts';
 import { checkedArgs } from '../questions/tracks/request.ts';
 
 const Saved = Type.Object({

@@ -3,8 +3,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { print } from '../../../../agent/cli/print.ts';
-import { type RoomOptions, roomOf } from '../../../../agent/cli/room/room-file.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
+import { type RoomOptions, roomOf } from '../../../lib/room-link/room-file.ts';
 import { type StillAsked, sealedFile, unsealArgs } from '../questions/sealed-still.ts';
 
 export interface UnsealOptions extends RoomOptions, StillAsked {

@@ -1,11 +1,11 @@
 /** Turns a search as it was typed into the arguments of the command. Throws AgentError `config`, one line. */
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
-import { NAME } from '../../../../../agent/cli/room/room-file.ts';
 import { nearest } from '../../../../../agent/config/words.ts';
 import { argsFault } from '../../../../../agent/contract/commands.ts';
 import { isRuleKind, RULE_KINDS } from '../../../../../agent/contract/rule-config.ts';
 import type { SearchArgs } from '../../../../../agent/contract/search.ts';
+import { NAME } from '../../../../lib/room-link/room-file.ts';
 
 /** The question as it was typed. */
 export interface SearchAsked {

@@ -2,7 +2,6 @@
 import { Value } from '@sinclair/typebox/value';
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
-import { assertBox } from '../../../../../agent/cli/room/room-file.ts';
 import { nearest } from '../../../../../agent/config/words.ts';
 import { argsFault } from '../../../../../agent/contract/commands.ts';
 import { LABELS, UNKNOWN } from '../../../../../agent/contract/label.ts';
@@ -12,6 +11,7 @@ import {
   type TrackArgs,
   TrackQuestion,
 } from '../../../../../agent/contract/track-log.ts';
+import { assertBox } from '../../../../lib/room-link/room-file.ts';
 import { type PlaceOptions, placeOf } from './place.ts';
 
 export interface QuestionOptions extends PlaceOptions {

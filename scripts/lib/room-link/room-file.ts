@@ -4,9 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
-import { messageOf } from '../../base/errors.ts';
-import type { MqttConfig } from '../../contract/config.ts';
-import { wrong } from '../bad-option.ts';
+import { messageOf } from '../../../agent/base/errors.ts';
+import { wrong } from '../../../agent/cli/bad-option.ts';
+import type { MqttConfig } from '../../../agent/contract/config.ts';
 
 /** Where the room's broker is. */
 export interface RoomOptions {
