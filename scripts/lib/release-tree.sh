@@ -27,7 +27,7 @@ make_root_release() { # DIR COPYRIGHT SEQ
   local dir=$1 copyright=$2 seq=$3
   rm -rf -- "$dir"
   mkdir -p -- "$dir"
-  node "$root/dist/scripts/programs/package/bundle.js" "$dir" "$copyright"
+  node "$root/dist/scripts/programs/package/bundle.js" root "$dir" "$copyright"
   find "$dir" -type d -exec chmod 0755 {} +
   find "$dir" -type f -exec chmod 0644 {} +
   node "$root/dist/scripts/programs/package/release.js" "$dir" all "$seq"

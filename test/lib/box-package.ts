@@ -44,6 +44,12 @@ export function roomPackage(arch: string): string {
   return join(ROOT, '.cache', 'package', `vigie-room_${packageVersion()}_${arch}.deb`);
 }
 
+/** That of those who oversee boxes, built with the others. */
+export function oversightPackage(arch: string): string {
+  buildPackage(arch);
+  return join(ROOT, '.cache', 'package', `vigie-oversight_${packageVersion()}_all.deb`);
+}
+
 function packageVersion(): string {
   return (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 }

@@ -38,7 +38,7 @@ export function bundledHelper(name: string): string {
 
 export function rootProgram(): string {
   const name = 'vigie-root.js';
-  return made('scripts/programs/root', name, (dir) => [ROOTS_MAKER, dir, join(dir, 'copyright')]);
+  return made('scripts/programs/root', name, (dir) => [ROOTS_MAKER, 'root', dir, join(dir, 'copyright')]);
 }
 
 /** `command`: what makes the file in that folder. */

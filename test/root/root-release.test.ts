@@ -20,7 +20,7 @@ const FIRST = 11;
 /** The program as it is packaged, once for the whole test. */
 const program = (() => {
   const dir = scratch(t);
-  execFileSync(process.execPath, [BUNDLE, dir, join(dir, 'copyright')]);
+  execFileSync(process.execPath, [BUNDLE, 'root', dir, join(dir, 'copyright')]);
   return readFileSync(join(dir, 'vigie-root.js'), 'utf8');
 })();
 

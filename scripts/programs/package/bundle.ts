@@ -1,33 +1,42 @@
 /**
- * `bundle.js DIR COPYRIGHT` makes root's program one file, DIR/vigie-root.js: it outlives every release of the agent, whose
- * modules it must not need. COPYRIGHT is its debian/copyright, with the licence of every package that is in it.
+ * `bundle.js PROGRAM DIR COPYRIGHT` makes a program one file, DIR/vigie-PROGRAM.js, with all that it imports: root's, which
+ * outlives every release of the agent, and oversight's, which runs where no other package of Vigie is. COPYRIGHT is the
+ * debian/copyright of its package, with the licence of every npm package that is in the file.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { packageRoot, programVersion } from '../../../agent/base/package-root.ts';
 
-const HEAD = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: vigie-root
+/** Where its Debian package has the file. */
+const PLACES = new Map([
+  ['root', 'usr/share/vigie-root/first-release'],
+  ['oversight', 'usr/share/vigie-oversight'],
+]);
+/** Where packages carry it, by Debian's eyes. */
+const LICENCE_FILE = /^(licen[cs]e|copying)(\.(md|txt))?$/i;
+
+const [program = '', dir, copyright] = process.argv.slice(2);
+const place = PLACES.get(program);
+if (place === undefined || dir === undefined || copyright === undefined) {
+  const known = [...PLACES.keys()].join(' or ');
+  process.stderr.write(`bundle: give ${known}, a folder, and the file that is to be its copyright\n`);
+  process.exit(2);
+}
+const name = `vigie-${program}`;
+const head = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: ${name}
 
 Files: *
 Copyright: Vigie contributors
 License: Apache-2.0
  On Debian systems the full text is in /usr/share/common-licenses/Apache-2.0.
 `;
-/** Where packages carry it, by Debian's eyes. */
-const LICENCE_FILE = /^(licen[cs]e|copying)(\.(md|txt))?$/i;
-
-const [dir, copyright] = process.argv.slice(2);
-if (dir === undefined || copyright === undefined) {
-  process.stderr.write('bundle: give a folder, and the file that is to be its copyright\n');
-  process.exit(2);
-}
 const root = packageRoot();
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: ['dist/scripts/programs/root/main.js'],
-  outfile: join(dir, 'vigie-root.js'),
+  entryPoints: [`dist/scripts/programs/${program}/main.js`],
+  outfile: join(dir, `${name}.js`),
   bundle: true,
   metafile: true,
   platform: 'node',
@@ -43,7 +52,7 @@ const { metafile } = await build({
 // That it is a module, and which version.
 writeFileSync(
   join(dir, 'package.json'),
-  `${JSON.stringify({ name: 'vigie-root', version: programVersion(), type: 'module' })}\n`,
+  `${JSON.stringify({ name, version: programVersion(), type: 'module' })}\n`,
 );
 mkdirSync(dirname(copyright), { recursive: true });
 const packages = new Set(
@@ -51,11 +60,15 @@ const packages = new Set(
     (file) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? [],
   ),
 );
-writeFileSync(copyright, [HEAD, ...[...packages].sort().map(paragraph)].join('\n'));
+writeFileSync(copyright, [head, ...[...packages].sort().map(paragraph)].join('\n'));
 
 /** As copyright-format/1.0 wants it: the licence's own text, indented, its empty lines as dots. */
 function paragraph(folder: string): string {
-  const { name, version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as {
+  const {
+    name: of,
+    version,
+    license,
+  } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as {
     name: string;
     version: string;
     license: string;
@@ -64,12 +77,12 @@ function paragraph(folder: string): string {
   const text = file === undefined ? '' : readFileSync(join(root, folder, file), 'utf8').trim();
   const owner =
     /^\s*(?:[Cc]opyright )?\([Cc]\) .+$|^\s*Copyright [A-Z0-9].+$/m.exec(text)?.[0].trim() ??
-    `the authors of ${name}`;
+    `the authors of ${of}`;
   const lines = text.split(/\r?\n/).map((line) => ` ${line.trim() === '' ? '.' : line.trimEnd()}`);
-  return `Files: usr/share/vigie-root/first-release/vigie-root.js
-Comment: the part of it that is ${name} ${version}
+  return `Files: ${place}/${name}.js
+Comment: the part of it that is ${of} ${version}
 Copyright: ${owner.replace(/^[Cc]opyright /, '')}
 License: ${license}
-${text === '' ? ` ${name} comes without a text; its package.json says ${license}.` : lines.join('\n')}
+${text === '' ? ` ${of} comes without a text; its package.json says ${license}.` : lines.join('\n')}
 `;
 }

@@ -1,0 +1,177 @@
+/** The package of those who oversee boxes, on a Debian that has no other of Vigie: what is in it, and each of its commands. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { exportJournal } from '../../agent/restraint/journal/export.ts';
+import { orderFor } from '../lib/authority.ts';
+import { BoxLife } from '../lib/box-life.ts';
+import { install, oversightPackage } from '../lib/box-package.ts';
+import { keyOf, ORIGIN, openJournal } from '../lib/journal.ts';
+import { Container, ownArch, type Said } from '../lib/nspawn.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { until } from '../lib/room.ts';
+
+const skip = Container.unavailable();
+const deb = skip === false ? oversightPackage(ownArch()) : '';
+const [, SITE = '', BOX = ''] = ORIGIN.split('/');
+const PATIENCE_MS = 60_000;
+const COMMANDS = ['keygen', 'authorise', 'verify', 'report', 'witness', 'transparency'];
+/** On the container's own loopback. */
+const BROKER = 'listener 1883 127.0.0.1\nallow_anonymous true\n';
+
+const field = (name: string): string =>
+  execFileSync('dpkg-deb', ['-f', deb, name], { encoding: 'utf8' }).trim();
+
+void t.test('what is in the package', { skip }, async (t) => {
+  const listed = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8' }).trim().split('\n');
+  const files = listed.filter((line) => !line.startsWith('d')).map((line) => line.split(/\s+/)[5]?.slice(1));
+  t.strictSame(files.sort(), [
+    '/usr/bin/vigie-oversight',
+    ...['authorisation.md', 'changelog.gz', 'copyright', 'journal.md'].map(
+      (name) => `/usr/share/doc/vigie-oversight/${name}`,
+    ),
+    '/usr/share/lintian/overrides/vigie-oversight',
+    '/usr/share/man/man1/vigie-oversight.1.gz',
+    '/usr/share/vigie-oversight/package.json',
+    '/usr/share/vigie-oversight/vigie-oversight.js',
+  ]);
+  t.equal(field('Architecture'), 'all');
+  t.equal(field('Depends'), 'nodejs (>= 20.17~), ca-certificates', 'no other package of Vigie');
+  const [mb, installedMb] = [statSync(deb).size / 1e6, Number(field('Installed-Size')) / 1000];
+  t.ok(mb < 1 && installedMb < 4, `${mb.toFixed(2)} MB, ${installedMb.toFixed(1)} MB installed`);
+});
+
+/** A box's journal of an hour, as the box hands it over. */
+function handedOver(t: Test, container: Container): { stateDir: string; key: string } {
+  const stateDir = scratch(t);
+  const life = new BoxLife(new Date(Date.now() - 3_600_000).toISOString()).start().mode('active', 'order');
+  life.live(30).alerts(2).live(25).into(openJournal(stateDir));
+  mkdirSync(join(container.root, 'root/box'), { recursive: true });
+  exportJournal(join(stateDir, 'journal'), join(container.root, 'root/box/box.jsonl'));
+  const key = keyOf(stateDir);
+  container.write('/root/box/box.vkey', `${key}\n`);
+  return { stateDir, key };
+}
+
+void t.test('its commands, where nothing else of Vigie is', { skip }, async (t) => {
+  const container = new Container(t);
+  const said = install(container, deb);
+  t.match(said, { status: 0 }, said.err);
+  t.match(container.run('dpkg-query', '-W', 'vigie*').out, /^vigie-oversight\t\S+\n$/, 'no box, no room');
+  const oversight = (...words: string[]): Said => container.run('vigie-oversight', ...words);
+  const help = oversight('--help');
+  t.match(help, { status: 0, out: /^Usage: vigie-oversight \[options\] \[command\]/ }, help.err);
+  const version = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string })
+    .version;
+  t.match(oversight('--version'), { status: 0, out: `${version}\n` });
+  const manual = container.run('gzip', '-dc', '/usr/share/man/man1/vigie-oversight.1.gz').out;
+  for (const command of COMMANDS) {
+    t.match(help.out, new RegExp(`^ {2}${command} `, 'm'));
+    t.ok(manual.includes(`.SS vigie\\-oversight ${command}\n`), `the manual has ${command}`);
+  }
+  t.match(oversight('sign'), { status: 2, err: /^vigie-oversight: unknown command 'sign'/ });
+
+  const { key } = handedOver(t, container);
+  const place = '/root/box/box.jsonl';
+  t.match(oversight('verify', place, '--key', '/root/box/box.vkey'), {
+    status: 0,
+    out: new RegExp(`\nIn order: the journal of box ${BOX} at ${SITE} has `),
+  });
+  container.write('/root/box/bad.jsonl', container.read(place).replace('"type":"alert"', '"type":"alerT"'));
+  t.match(oversight('verify', '/root/box/bad.jsonl', '--key', key), { status: 1, out: /^wrong: / });
+  t.match(oversight('report', place, '--key', key, '--out', '/root/report.html'), {
+    status: 0,
+    out: /2 alerts/,
+  });
+  t.match(container.read('/root/report.html'), /How to check this page/);
+  const kept = ['--dir', '/root/kept', '--keys', '/root/box/box.vkey', '--name', 'court.example'];
+  t.match(oversight('witness', ...kept, place), { status: 0, out: /: cosigned \d+ entries/ });
+  t.match(oversight('witness', ...kept, '/root/box/bad.jsonl'), { status: 1, err: /^ALARM / });
+
+  for (const name of ['authority', 'prefect', 'mayor'])
+    t.match(oversight('keygen', `/root/${name}.key`), { status: 0, out: /^fingerprint: /m });
+  const rules = [
+    { id: 'coming-in', kind: 'line-crossing', line: 'east-road', purpose: 'traffic-count' },
+  ] as const;
+  const config = {
+    site: SITE,
+    box: BOX,
+    camera: { source: 'rtsp://10.0.0.2/main', fps: 5 },
+    lines: [{ id: 'east-road', from: [0.9, 0.34], to: [0.82, 0.75] }],
+    rules,
+    authorityKey: '/etc/vigie/authority.pub',
+  };
+  container.write('/root/box/vigie.yaml', JSON.stringify(config));
+  const resumeKeys = ['prefect', 'mayor'].map((name) => {
+    const publicKey = container.read(`/root/${name}.key.pub`).split('\n')[1];
+    return { name, publicKey };
+  });
+  const order = { ...orderFor(config as never), resumeKeys };
+  container.write('/root/order.yaml', JSON.stringify(order));
+  const signing = ['--sign', '/root/authority.key', '--out', '/root/order.dsse.json'];
+  t.match(oversight('authorise', '/root/order.yaml', ...signing), {
+    status: 0,
+    out: /allows +line-crossing/,
+  });
+  const page = oversight(
+    'transparency',
+    ...['--config', '/root/box/vigie.yaml', '--order', '/root/order.dsse.json'],
+    ...['--authority-key', '/root/authority.key.pub', '--journal', place, '--key', key],
+    ...['--url', 'https://ville.example/017', '--contact', 'dpd@ville.example', '--out', '/root/page'],
+    ...['--language', 'en'],
+  );
+  t.match(page, { status: 0, err: '' });
+  t.match(container.read('/root/page/index.html'), /Ville de Test\. Order 2026-77/);
+  t.match(container.read('/root/page/sign.html'), /<svg/);
+
+  t.match(container.run('dpkg', '--purge', 'vigie-oversight'), { status: 0 });
+  t.equal(container.run('sh', '-c', 'ls -d /usr/*/*vigie* /usr/share/doc/vigie*').out, '', 'nothing is left');
+});
+
+void t.test('a witness at a broker', { skip }, async (t) => {
+  const container = new Container(t);
+  t.match(install(container, deb), { status: 0 });
+  const { stateDir } = handedOver(t, container);
+  container.write('/etc/mosquitto/conf.d/test.conf', BROKER);
+  await container.boot(t);
+  const up = (): boolean => container.run('systemctl', 'is-active', 'mosquitto').out.trim() === 'active';
+  await until(t, 'the broker is up', up, PATIENCE_MS);
+  const topics = topicsOf(SITE, BOX);
+  const options = ['--room', 'mqtt://localhost:1883', '--site', SITE, '--dir', '/root/kept'];
+  const unit = ['systemd-run', '--quiet', '--unit=witness', '/usr/bin/vigie-oversight', 'witness'];
+  t.match(container.run(...unit, ...options, '--keys', '/root/box/box.vkey', '--name', 'witness.example'), {
+    status: 0,
+  });
+  container.write('/root/head', openJournal(stateDir).provenHead());
+  t.match(
+    container.run(
+      'mosquitto_pub',
+      '-V',
+      '5',
+      '-q',
+      '1',
+      '-r',
+      '-t',
+      topics.journalProvenHead,
+      '-f',
+      '/root/head',
+    ),
+    { status: 0 },
+  );
+  const cosigned = container.run(
+    'mosquitto_sub',
+    '-V',
+    '5',
+    '-W',
+    '60',
+    '-C',
+    '1',
+    '-t',
+    topics.journalWitnessed,
+  );
+  t.match(cosigned.out, /\n— witness\.example /, cosigned.err);
+  t.match(container.run('systemctl', 'stop', 'witness'), { status: 0 });
+  t.equal(container.show('witness', 'Result'), 'success', 'SIGTERM ends it, and there was no alarm');
+});
