@@ -10,7 +10,7 @@ import { scratch } from '../lib/paths.ts';
 const SECONDS = 28;
 const FPS = 25;
 const FRAME_NS = BigInt(1e9 / FPS);
-const SIZE = { widthPx: 320, heightPx: 180 };
+const SIZE = { widthPx: 192, heightPx: 112 };
 
 interface Encoding {
   readonly name: string;
@@ -63,11 +63,17 @@ const ENCODINGS: readonly Encoding[] = [
   },
 ];
 
-function film(dir: string, { name, args }: Encoding): string {
-  const file = join(dir, `${name}.mkv`);
+const made = new Map<string, string>();
+
+/** Each is made once. */
+function film({ name, args }: Encoding): string {
+  const before = made.get(name);
+  if (before !== undefined) return before;
+  const file = join(scratch(t), `${name}.mkv`);
   const picture = `testsrc2=size=${SIZE.widthPx}x${SIZE.heightPx}:rate=${FPS},noise=alls=8:allf=t,format=yuv420p`;
   const to = ['-t', String(SECONDS), ...args.split(' '), '-f', 'matroska', file];
   execFileSync('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', picture, ...to], { stdio: 'inherit' });
+  made.set(name, file);
   return file;
 }
 
@@ -114,10 +120,9 @@ async function read(
 }
 
 void t.test('what is decoded after a rest is what full decoding gives', async (t) => {
-  const dir = scratch(t);
   for (const encoding of ENCODINGS) {
     const { name, codec, reason } = encoding;
-    const file = film(dir, encoding);
+    const file = film(encoding);
     const full = await read(t, file, codec, () => false);
     t.equal(full.pictures.size, SECONDS * FPS, `${name}: all of it`);
     t.equal(full.undecoded, 0);
@@ -149,7 +154,7 @@ void t.test('what is decoded after a rest is what full decoding gives', async (t
 
 void t.test('what is kept is dropped with the opening, and the next begins in full', async (t) => {
   const encoding = ENCODINGS[0] as Encoding;
-  const file = film(scratch(t), encoding);
+  const file = film(encoding);
   const text =
     `filesrc location="${file}" ! matroskademux : capsfilter caps=video/x-h264 ! h264parse ! ` +
     'video/x-h264,stream-format=byte-stream,alignment=au ! packetgate name=gate quiet=true ! ' +
@@ -174,12 +179,11 @@ void t.test('what is kept is dropped with the opening, and the next begins in fu
 });
 
 void t.test('rubbish in the packets brings down nothing, and is never counted twice', async (t) => {
-  const dir = scratch(t);
   for (const encoding of ENCODINGS.filter(
     ({ name }) => name === 'a key frame a second' || name === 'H.265',
   )) {
     const { codec } = encoding;
-    const file = film(dir, encoding);
+    const file = film(encoding);
     for (const probability of [0.0005, 0.01, 0.3]) {
       const text =
         `filesrc location="${file}" ! matroskademux ! ${codec}parse ! ` +
