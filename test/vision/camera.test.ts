@@ -46,6 +46,14 @@ function makeClip(file: string, chain: string, pictures = 'pattern=ball num-buff
   execFileSync('gst-launch-1.0', ['-q', ...text.split(' ')], { stdio: 'ignore' });
 }
 
+/** The street's first 20 s, its packets as they are. */
+function shortStreet(t: Test): string {
+  const clip = join(scratch(t), 'street.avi');
+  const copied = ['-frames:v', '200', '-c', 'copy', clip];
+  execFileSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, ...copied], { stdio: 'inherit' });
+  return `file:${clip}`;
+}
+
 async function replayed(t: Test, options: Partial<CameraOptions> = {}) {
   const { camera: made, opened } = camera(t, options);
   await made.start();
@@ -85,18 +93,19 @@ void t.test('frames lie in one place, one after the other', { skip: noClip }, as
 });
 
 void t.test('a replay gives every frame of the clip, and twice the same', { skip: noClip }, async (t) => {
-  const [one, two] = [await replayed(t), await replayed(t)];
-  t.equal(one.frames.length, 795);
+  const source = shortStreet(t);
+  const [one, two] = [await replayed(t, { source }), await replayed(t, { source })];
+  t.equal(one.frames.length, 200);
   for (const [i, frame] of one.frames.entries()) {
     if (frame.ptsNs !== BigInt(i) * 100_000_000n || frame.atMs !== i * 100 || frame.index !== i + 1) {
       t.fail(`frame ${i}: ${JSON.stringify({ ...frame, ptsNs: String(frame.ptsNs) })}`);
     }
   }
-  t.match(one.frames.at(-1), { wallMs: 79_400, source: { widthPx: 768, heightPx: 576 }, input: INPUT });
+  t.match(one.frames.at(-1), { wallMs: 19_900, source: { widthPx: 768, heightPx: 576 }, input: INPUT });
   t.equal(one.pixels, two.pixels, 'the same pixels');
   t.equal(one.stills, two.stills, 'the same stills at every frame');
-  t.equal(one.matched, 159, 'two stills a second, each on an analysed frame');
-  t.match(one.made.counters, { framesRead: 795, framesDropped: 0, reconnects: 0, stillsCut: 0 });
+  t.equal(one.matched, 40, 'two stills a second, each on an analysed frame');
+  t.match(one.made.counters, { framesRead: 200, framesDropped: 0, reconnects: 0, stillsCut: 0 });
   t.match(one.opened, [{ source: { widthPx: 768, heightPx: 576 }, decoder: 'avdec_msmpeg4', fps: 10 }]);
   t.equal(await one.made.next(), null, 'and nothing after the end');
 });
@@ -129,15 +138,16 @@ void t.test('the still is the frame, at full size', { skip: noClip }, async (t) 
 });
 
 void t.test('the rate is lowered by dropping, time stamps stay', { skip: noClip }, async (t) => {
-  const { frames, matched, made } = await replayed(t, { fps: 5 });
-  t.equal(frames.length, 398);
+  const source = shortStreet(t);
+  const { frames, matched, made } = await replayed(t, { source, fps: 5 });
+  t.equal(frames.length, 100);
   t.same(
     frames.slice(0, 3).map((frame) => frame.atMs),
     [0, 200, 400],
   );
-  t.ok(matched >= 130, `${matched} stills on analysed frames`);
-  t.match(made.counters, { framesRead: 795, framesDropped: 0 });
-  t.equal((await replayed(t, { fps: 0.2 })).frames.length, 16, 'one frame in 5 s');
+  t.ok(matched >= 33, `${matched} stills on analysed frames`);
+  t.match(made.counters, { framesRead: 200, framesDropped: 0 });
+  t.equal((await replayed(t, { source, fps: 0.2 })).frames.length, 4, 'one frame in 5 s');
 });
 
 void t.test(
