@@ -98,6 +98,10 @@ function films(dir: string, { name, args, noise }: Encoding): [string, string] {
   return [main, second];
 }
 
+let usual: [string, string] | undefined;
+/** Those of the usual encoding, made once. */
+const usualFilms = (): [string, string] => (usual ??= films(scratch(t), NORMAL));
+
 /** A second stream that has shown all that the main one has seen begin, before the test. */
 function trusted(): SecondView {
   const view = new SecondView();
@@ -186,7 +190,7 @@ async function live(t: Test, made: readonly [string, string]) {
 
 for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
   void t.test(`${encoding.name}: what moves is seen as by full decoding`, { skip }, async (t) => {
-    const made = films(scratch(t), encoding);
+    const made = encoding === NORMAL ? usualFilms() : films(scratch(t), encoding);
     const whole = cameraOf(`file:${made[0]}`, { mode: 'replay' });
     await whole.start();
     const truth = startsOf(await watch(whole));
@@ -214,7 +218,7 @@ for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
 }
 
 void t.test('an opening anew begins in full, with nothing of the one before', { skip }, async (t) => {
-  const made = films(scratch(t), NORMAL);
+  const made = usualFilms();
   const server = await FilmCamera.start(made[0]);
   t.teardown(() => server.stop());
   const camera = cameraOf(server.url, { gated: true });
