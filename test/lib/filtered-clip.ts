@@ -8,7 +8,7 @@ import { STREET_CLIP } from './paths.ts';
 /** Of the street clip. */
 const SOURCE = { widthPx: 768, heightPx: 576 };
 const INPUT = { widthPx: 416, heightPx: 256 };
-const FPS = 5;
+export const FILTERED_FPS = 5;
 
 export interface ClipOptions {
   readonly clip?: string;
@@ -23,7 +23,7 @@ export async function* filteredClip(
 ): AsyncGenerator<Frame> {
   const { widthPx, heightPx, leftPx, topPx } = placementOf(source, INPUT);
   const { widthPx: width, heightPx: height } = INPUT;
-  const letterbox = `fps=${FPS},scale=${widthPx}:${heightPx}:flags=area,pad=${width}:${height}:${leftPx}:${topPx}`;
+  const letterbox = `fps=${FILTERED_FPS},scale=${widthPx}:${heightPx}:flags=area,pad=${width}:${height}:${leftPx}:${topPx}`;
   const raw = ['-pix_fmt', 'rgb24', '-f', 'rawvideo', '-'];
   const loop = loopS === undefined ? [] : ['-stream_loop', '-1'];
   const length = loopS === undefined ? [] : ['-t', String(loopS)];
@@ -34,15 +34,20 @@ export async function* filteredClip(
     child.once('error', reject).once('close', resolve),
   );
   const frameBytes = width * height * 3;
-  let pending = Buffer.alloc(0);
-  let index = 0;
+  let rgb = new Uint8Array(frameBytes);
+  let [index, filled] = [0, 0];
   for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-    pending = Buffer.concat([pending, chunk]);
-    for (; pending.length >= frameBytes; pending = pending.subarray(frameBytes)) {
-      const atMs = (index * 1000) / FPS;
+    for (let from = 0; from < chunk.length; ) {
+      const part = chunk.subarray(from, from + frameBytes - filled);
+      rgb.set(part, filled);
+      filled += part.length;
+      from += part.length;
+      if (filled < frameBytes) continue;
+      const atMs = (index * 1000) / FILTERED_FPS;
       index += 1;
-      const rgb = new Uint8Array(pending.subarray(0, frameBytes));
       yield { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
+      rgb = new Uint8Array(frameBytes);
+      filled = 0;
     }
   }
   const code = await ended;
