@@ -28,7 +28,7 @@ import { playShaken } from '../lib/shaken-film.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** A street where nothing happens, cars from above, a line, a queue at a red light. */
-const BY_DEFAULT = ['pets09-quiet', 'car-detection', 'crosswalk', 'boulevard-park'];
+const BY_DEFAULT = ['pets2001-d3-quiet', 'car-detection', 'crosswalk', 'boulevard-park'];
 const SEEDS = FULL ? 20 : 1;
 
 const SHAKES: readonly (readonly [name: string, shake: () => Shake])[] = [
