@@ -18,7 +18,7 @@ import {
   scoreStarts,
   startsOf,
 } from './labels.ts';
-import { replayClip } from './replay-clip.ts';
+import { type Replayed, replayClip } from './replay-clip.ts';
 
 export interface EventsReport {
   readonly scores: readonly RuleScore[];
@@ -39,6 +39,8 @@ export interface EvaluateOptions {
   readonly askBlindness?: boolean;
   /** Makes the film's loop; the clip's own pictures again and again where left out. */
   loop?(lengthS: number): Promise<string>;
+  /** Replays a film; by every frame of it where left out. */
+  replay?(clip: string, config: object): Promise<Replayed>;
   /** Where a contact sheet of each miss and each false alert is written. */
   readonly pictureDir?: string;
 }
@@ -49,7 +51,7 @@ export interface EvaluateOptions {
  * is, once: the cut from a loop's end to its beginning is no street's doing, and its further turns expect nothing new.
  */
 export async function evaluateLabel(label: Label, options: EvaluateOptions = {}): Promise<EventsReport> {
-  const replayed = await replayClip(label.clipPath, label.config);
+  const replayed = await (options.replay ?? replayClip)(label.clipPath, label.config);
   try {
     const { summary, events } = replayed;
     const starts = startsOf(events);
@@ -84,7 +86,7 @@ async function blindnessOf(
   label: Label,
   starts: readonly Start[],
   clipS: number,
-  { loop }: EvaluateOptions,
+  { loop, replay = replayClip }: EvaluateOptions,
 ): Promise<Start | undefined> {
   const told = blindnessTold(starts);
   if (told !== undefined || clipS >= BLINDNESS_BY_S) return told;
@@ -92,7 +94,7 @@ async function blindnessOf(
   try {
     const lengthS = BLINDNESS_BY_S + 1;
     const looped = await (loop?.(lengthS) ?? loopedClip(label.clipPath, lengthS, dir));
-    const replayed = await replayClip(looped, label.config);
+    const replayed = await replay(looped, label.config);
     replayed.forget();
     return blindnessTold(startsOf(replayed.events));
   } finally {
