@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { FineLooks } from '../../agent/vision/schedule/fine-looks.ts';
-import { filteredClip } from '../lib/filtered-clip.ts';
+import { FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
@@ -14,7 +14,7 @@ const GREY = 'hue=s=0';
 async function switched(filter: string, over: Partial<Frame> = {}): Promise<number[]> {
   const looks = new FineLooks();
   const atS: number[] = [];
-  for await (const frame of filteredClip(filter)) {
+  for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`)) {
     const wanted = looks.wants({ ...frame, ...over }, false);
     if (wanted !== (atS.length % 2 === 1)) atS.push(frame.atMs / 1000);
   }
