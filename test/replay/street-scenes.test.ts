@@ -37,7 +37,7 @@ t.test('the catalogue is balanced and its names are its own', async (t) => {
 
 t.test(`${STREET_SCENES.length} street scenes`, { skip, timeout: 600_000 }, async (t) => {
   const stage = await streetStage();
-  await judge(t, sampled(t, 'street scenes', STREET_SCENES, 3), () => stage);
+  await judge(t, sampled(t, 'street scenes', STREET_SCENES, 4), () => stage);
   // Once to warm up: no other scene watches static regions.
   await play(BUSY_SCENE, stage);
   const { frames, observeMs, trackMs } = await play(BUSY_SCENE, stage);

@@ -58,10 +58,14 @@ export function paint(edit: Edit, canvas: Canvas): void {
 
 export function paintNoise({ picture, random }: Pick<Canvas, 'picture' | 'random'>, sigma: number): void {
   const { rgb } = picture;
+  // Rounds and clips what is stored in it: a picture has a hundred thousand pixels, and a scene hundreds of pictures.
+  const clipped = new Uint8ClampedArray(rgb.buffer, rgb.byteOffset, rgb.length);
   for (let at = 0; at < rgb.length; at += 3) {
     // The sum of three is near enough to normal, with a variance of a quarter.
     const noise = (random() + random() + random() - 1.5) * 2 * sigma;
-    for (let c = 0; c < 3; c += 1) rgb[at + c] = clip((rgb[at + c] as number) + noise);
+    clipped[at] = (rgb[at] as number) + noise;
+    clipped[at + 1] = (rgb[at + 1] as number) + noise;
+    clipped[at + 2] = (rgb[at + 2] as number) + noise;
   }
 }
 
@@ -161,7 +165,8 @@ function paintLight(edit: Extract<Edit, { kind: 'light' }>, { picture, atS }: Ca
 
 function paintGain({ picture: { rgb } }: Canvas, gain: number): void {
   if (gain === 1) return;
-  for (let at = 0; at < rgb.length; at += 1) rgb[at] = clip((rgb[at] as number) * gain);
+  const levels = Uint8Array.from({ length: 256 }, (_, level) => clip(level * gain));
+  for (let at = 0; at < rgb.length; at += 1) rgb[at] = levels[rgb[at] as number] as number;
 }
 
 function paintRain({ picture, random }: Canvas, drops: number): void {
