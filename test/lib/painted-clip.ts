@@ -50,12 +50,9 @@ export async function paintedClip(
     const rgb = Buffer.from(street.rgb);
     const place = at(frame / PAINTED_FPS);
     if (place !== undefined) overlay(rgb, person, place);
-    for (let i = 0; i < rgb.length; i += 1) {
-      rgb[i] = Math.min(
-        255,
-        Math.max(0, (rgb[i] as number) + ((i * 7919 + frame * 104_729) % (2 * NOISE + 1)) - NOISE),
-      );
-    }
+    const clipped = new Uint8ClampedArray(rgb.buffer, rgb.byteOffset, rgb.length);
+    for (let i = 0; i < rgb.length; i += 1)
+      clipped[i] = (rgb[i] as number) + ((4 * (i + frame)) % (2 * NOISE + 1)) - NOISE;
     if (!ffmpeg.stdin.write(rgb)) await once(ffmpeg.stdin, 'drain');
   }
   ffmpeg.stdin.end();

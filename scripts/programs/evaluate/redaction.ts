@@ -213,7 +213,10 @@ class Box {
     const learnt = new Map<number, number[]>();
     const seenMs = this.#plate.known?.seenMs;
     seenMs?.forEach((ms, cell) => {
-      if (ms > 0 && ms !== this.#learntMs?.[cell]) learnt.set(ms, [...(learnt.get(ms) ?? []), cell]);
+      if (ms <= 0 || ms === this.#learntMs?.[cell]) return;
+      const cells = learnt.get(ms);
+      if (cells === undefined) learnt.set(ms, [cell]);
+      else cells.push(cell);
     });
     this.#learntMs = seenMs?.slice();
     return learnt;
