@@ -26,12 +26,13 @@ const NOTHING = { focus: [] };
 /** Noise on top of a slope, the same for the same seed (xorshift32). `grain`: 0 (smooth) to 255. */
 function picture({ widthPx, heightPx }: SizePx, seed: number, grain: number): Buffer {
   const rgb = Buffer.alloc(widthPx * heightPx * 3);
+  const row = 3 * widthPx;
   let state = seed | 1;
   for (let i = 0; i < rgb.length; i += 1) {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    const slope = ((i / 3) % widthPx) / widthPx + i / rgb.length;
+    const slope = (i % row) / row + i / rgb.length;
     rgb[i] = Math.round((slope / 2) * (255 - grain)) + ((state & 255) * grain) / 255;
   }
   return rgb;
