@@ -236,12 +236,12 @@ void t.test(
         Array.from({ length: heightPx }, (_, y) => y),
       ];
       const depth = insideBy(polygon.map(([x, y]) => [leftPx + x * widthPx, topPx + y * heightPx] as const));
-      for (const [i, { [what]: after }] of masked.entries()) {
-        const before = bare[i]?.[what] as Buffer;
-        for (const y of rows) {
-          for (let x = 0; x < widthPx; x += 1) {
-            const within = depth(leftPx + x + 0.5, topPx + y + 0.5);
-            const at = ((topPx + y) * width + leftPx + x) * 3;
+      const pairs = masked.map(({ [what]: after }, i) => [bare[i]?.[what] as Buffer, after] as const);
+      for (const y of rows) {
+        for (let x = 0; x < widthPx; x += 1) {
+          const within = depth(leftPx + x + 0.5, topPx + y + 0.5);
+          const at = ((topPx + y) * width + leftPx + x) * 3;
+          for (const [before, after] of pairs) {
             if (within >= -0.5) counts[after.readUIntBE(at, 3) === 0 ? 'black' : 'lit'] += 1;
             else if (within < -reachPx)
               counts[after.compare(before, at, at + 3, at, at + 3) === 0 ? 'kept' : 'changed'] += 1;
