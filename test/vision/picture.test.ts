@@ -45,7 +45,11 @@ interface Scene {
 }
 
 /** Brightness and colour of a pixel: the body fills the middle of the box, a head on top. */
-function pixelOf(x: number, y: number, { person, ground }: Scene): [number, number, number] {
+function pixelOf(
+  x: number,
+  y: number,
+  { person, ground }: Pick<Scene, 'ground'> & { readonly person: Scene['person'] | undefined },
+): [number, number, number] {
   const level = ground + 25 * Math.sin(x / 11) * Math.cos(y / 17);
   const [left, top, right, bottom] = HERE;
   const across = Math.abs(x - (left + right) / 2) / (right - left);
@@ -58,15 +62,29 @@ function pixelOf(x: number, y: number, { person, ground }: Scene): [number, numb
   return [cloth + 8 * Math.sin(x / 3), cloth, cloth + 8 * Math.cos(y / 4)];
 }
 
+const bare = new Map<string, Float64Array>();
+
+/** Levels without light and noise, computed once for each scene. */
+function bareOf({ person, ground }: Scene): Float64Array {
+  const key = JSON.stringify([person, ground]);
+  const before = bare.get(key);
+  if (before !== undefined) return before;
+  const levels = new Float64Array(SIZE.widthPx * SIZE.heightPx * 3);
+  for (let at = 0; at < levels.length; at += 3) {
+    const [x, y] = [(at / 3) % SIZE.widthPx, Math.floor(at / 3 / SIZE.widthPx)];
+    levels.set(pixelOf(x, y, { person, ground }), at);
+  }
+  bare.set(key, levels);
+  return levels;
+}
+
 function rgbOf(scene: Scene): Buffer {
   const { light = 1, noise = 0 } = scene;
-  const rgb = Buffer.alloc(SIZE.widthPx * SIZE.heightPx * 3);
-  for (let at = 0; at < rgb.length; at += 3) {
-    const pixel = pixelOf((at / 3) % SIZE.widthPx, Math.floor(at / 3 / SIZE.widthPx), scene);
-    for (let i = 0; i < 3; i += 1) {
-      const level = (pixel[i] as number) * light + noise * (random() + random() - 1);
-      rgb[at + i] = Math.min(255, Math.max(0, Math.round(level)));
-    }
+  const levels = bareOf(scene);
+  const rgb = Buffer.alloc(levels.length);
+  for (let at = 0; at < rgb.length; at += 1) {
+    const by = noise === 0 ? 0 : noise * (random() + random() - 1);
+    rgb[at] = Math.min(255, Math.max(0, Math.round((levels[at] as number) * light + by)));
   }
   return rgb;
 }
