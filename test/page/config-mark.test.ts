@@ -1,0 +1,51 @@
+/** What a phone gets for the SHA-256 of a configuration. */
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { ConfigReply } from '../../agent/contract/config-trial.ts';
+import type { AgentView } from '../../agent/contract/page-link.ts';
+import { openPage, REPLY } from '../lib/page.ts';
+import { PROPOSAL } from '../lib/proposal.ts';
+import { until } from '../lib/room.ts';
+
+void t.test(
+  'no answer holds the SHA-256 of the configuration, by which a password could be tried out',
+  async (t) => {
+    const page = await openPage(t);
+    const phone = page.phone();
+    await phone.pair();
+    const marks = async (): Promise<string[]> => {
+      page.clock.advance(10_000);
+      const { json } = (await phone.get('/api/state')) as { json: { agent: AgentView; config: ConfigReply } };
+      return [String(json.agent.configSha256), String(json.config.sha256)];
+    };
+    const [agents = '', helpers] = await marks();
+    t.match(agents, /^[0-9a-f]{64}$/);
+    t.equal(agents, helpers, 'the same configuration has the same mark');
+    t.not(agents, REPLY.sha256, 'which is not its hash');
+    for (const op of ['check', 'try'] as const) {
+      const answer = await phone.post(`/api/config/${op}`, PROPOSAL);
+      t.match(answer, { status: 200, json: { sha256: agents } }, op);
+    }
+    for (const op of ['keep', 'revert'] as const) {
+      const answer = await phone.post(`/api/config/${op}`, { trial: 'a'.repeat(16) });
+      t.match(answer, { status: 200, json: { sha256: agents } }, op);
+    }
+    page.helper.answer = () => ({ ...REPLY, sha256: 'c'.repeat(64) });
+    const [same, changed] = await marks();
+    t.equal(same, agents);
+    t.not(changed, agents, 'another configuration has another');
+    page.helper.answer = () => REPLY;
+    await page.restart();
+    await until(t, 'the agent is back', () => page.agent.connected);
+    t.same(await marks(), [agents, agents], 'and keeps it over a restart of the page');
+    const key = join(page.dir, 'state', 'config-mark.key');
+    t.equal(statSync(key).mode & 0o777, 0o600);
+    writeFileSync(key, 'short');
+    await page.restart();
+    await until(t, 'the agent is back', () => page.agent.connected);
+    const [anew = '', its] = await marks();
+    t.equal(anew, its, 'a damaged key is made anew');
+    t.not(anew, agents);
+  },
+);
