@@ -8,6 +8,7 @@ import t from 'tap';
 import { makeProgram } from '../../agent/cli/program.ts';
 import { stateDir } from '../../agent/cli/state-dir.ts';
 import { EXAMPLE } from '../../agent/config/example.ts';
+import { makeProgram as makeOversight } from '../../scripts/programs/oversight/program.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 
 const built = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -245,7 +246,7 @@ void t.test('the readme names every command, and signing is called the same ever
   for (const name of COMMANDS) t.ok(new RegExp(`^\\|.*\`vigie ${name}\\b`, 'm').test(readme), name);
   const all = (commands: readonly Command[]): Command[] =>
     commands.flatMap((command) => [command, ...all(command.commands)]);
-  const options = all(makeProgram().commands).flatMap((command) =>
+  const options = all([makeProgram(), makeOversight()]).flatMap((command) =>
     command.options.filter(({ hidden }) => !hidden).map(({ long, description }) => ({ long, description })),
   );
   // A private key that signs what a command makes; `resume` is signed by those whom the order names.

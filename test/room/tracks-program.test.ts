@@ -363,6 +363,10 @@ void t.test('the help of each question has examples', async (t) => {
     t.match(program.out, new RegExp(`^Usage: scripts/room ${name} `));
     t.match(program.out, new RegExp(`\\nExamples:\\n(  # .+\\n  .*scripts/room ${name} .*\\n)+$`));
     t.equal(program.err, '');
+    const options = program.out.match(/^ {2}--.*(?:\n {4,}.*)*/gm) ?? [];
+    const signing = options.filter((text) => /private key, PEM/.test(text.replaceAll(/\s+/g, ' ')));
+    const names = signing.map((text) => /--[a-z-]+/.exec(text)?.[0]).sort();
+    t.strictSame(names, ['--cert-key', '--sign'], 'signing is called the same everywhere');
   }
 });
 

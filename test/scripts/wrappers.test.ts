@@ -299,7 +299,18 @@ void t.test('all others set the checkout up and hand on what was typed', async (
 void t.test('who ends a program while it sets up ends the set-up too', async (t) => {
   const setUp = /^[^#]*\bset_up /m;
   const names = WRAPPERS.filter((name) => setUp.test(readFileSync(join(scripts, name), 'utf8')));
-  t.match(names.sort(), ['bench', 'demo', 'evaluate', 'flash', 'fleet', 'package', 'room', 'soak', 'test']);
+  t.match(names.sort(), [
+    'bench',
+    'demo',
+    'evaluate',
+    'flash',
+    'fleet',
+    'oversight',
+    'package',
+    'room',
+    'soak',
+    'test',
+  ]);
   for (const name of WRAPPERS) {
     const called = /scripts\/setup"? --for/.test(readFileSync(join(scripts, name), 'utf8'));
     t.equal(called, false, `${name}: calls the set-up by set_up only`);
