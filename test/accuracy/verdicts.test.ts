@@ -18,7 +18,7 @@ import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, vigie } from '../lib/program.ts';
 import { BOX, clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
-const JUDGED_BOX = bundledHelper('judged-box');
+const JUDGED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url));
 const TOPICS = topicsOf(SITE, BOX);
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 

@@ -20,7 +20,7 @@ import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
-const WRITER = bundledHelper('archive-writer');
+const WRITER = bundledHelper(new URL('../lib/archive-writer.js', import.meta.url));
 const KILLS = process.env['VIGIE_TEST_FULL'] === '1' ? 300 : 10;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;

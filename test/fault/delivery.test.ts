@@ -18,7 +18,7 @@ import { randomOf, SEED } from '../lib/random.ts';
 import { deliver, makeRoom, type Room, until } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
-const BOX_PROGRAM = bundledHelper('delivering-box');
+const BOX_PROGRAM = bundledHelper(new URL('../lib/delivering-box.js', import.meta.url));
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 /** Nothing is left this long after the last fault: a room that was killed waits for its own lease. A busy machine is given more. */

@@ -21,7 +21,7 @@ import type { Program } from '../lib/program.ts';
 import { QUICK, RolloutFleet, SITE } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
 
-const WRITER = bundledHelper('rollout-writer');
+const WRITER = bundledHelper(new URL('../lib/rollout-writer.js', import.meta.url));
 const NAME = 'r-1';
 const { signal } = new AbortController();
 /** Who takes an order and is no canary waits for half an hour of the fleet, some seconds here, before it begins. */

@@ -20,7 +20,7 @@ import { bundledHelper } from '../lib/bundled.ts';
 import { idOf, QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
 
-const WRITER = bundledHelper('rollout-writer');
+const WRITER = bundledHelper(new URL('../lib/rollout-writer.js', import.meta.url));
 const NAME = 'r-1';
 const { signal } = new AbortController();
 const full = process.env['VIGIE_TEST_FULL'] === '1';

@@ -9,7 +9,7 @@ import { bundledHelper } from '../lib/bundled.ts';
 import type { Seen } from '../lib/mortal-dwells.ts';
 import { scratch } from '../lib/paths.ts';
 
-const MORTAL = bundledHelper('mortal-dwells');
+const MORTAL = bundledHelper(new URL('../lib/mortal-dwells.js', import.meta.url));
 const DAY_S = 86_400;
 const NOBODY: Seen = { arrival: null, person: false };
 

@@ -23,7 +23,7 @@ const POINTS = [
   'before-accept',
   'after-accept',
 ] as const;
-const MORTAL = bundledHelper('mortal-flow');
+const MORTAL = bundledHelper(new URL('../lib/mortal-flow.js', import.meta.url));
 
 t.setTimeout(FULL ? 3_600_000 : 600_000);
 

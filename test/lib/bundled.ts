@@ -14,7 +14,7 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROOT } from './paths.ts';
 
@@ -30,10 +30,10 @@ export function bundled(folder: string): string {
   return made(folder, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
 }
 
-/** The same for a program of test/lib, `mortal-flow` for its mortal-flow.ts. */
-export function bundledHelper(name: string): string {
-  const main = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
-  return made(`test/lib/${name}`, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
+/** The same for a helper of tests, named by the address of its module. */
+export function bundledHelper(module: URL): string {
+  const main = fileURLToPath(module);
+  return made(`test/lib/${basename(main, '.js')}`, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
 }
 
 export function rootProgram(): string {

@@ -12,7 +12,7 @@ import { carelessRows, survivors } from '../lib/outbox-rows.ts';
 import { scratch } from '../lib/paths.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
-const WRITER = bundledHelper('outbox-writer');
+const WRITER = bundledHelper(new URL('../lib/outbox-writer.js', import.meta.url));
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 const bodies = (rows: OutboxRow[]): unknown[] =>
