@@ -29,7 +29,9 @@ const FleetYaml = Type.Object(
       },
       strict,
     ),
-    sign: Path('PEM file of the ed25519 key that signs orders and commands (`vigie-oversight keygen` makes one)'),
+    sign: Path(
+      'PEM file of the ed25519 key that signs orders and commands (`vigie-oversight keygen` makes one)',
+    ),
     repository: Type.Optional(Path('folder of the releases: metadata/ and targets/')),
     enrolment: Type.Optional(Path('folder of `scripts/room enrol`')),
     boxes: Type.Integer({
