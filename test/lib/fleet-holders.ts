@@ -108,7 +108,8 @@ export class Fleet {
   async beginQuickly(): Promise<void> {
     const [rootKey, targetsKey] = [this.#holders('root'), this.#holders('targets')];
     const nowMs = Date.now();
-    const first = firstRoot({ rootKey, targetsKey, onlineKey: `${this.onlineKey}.pub` }, nowMs);
+    // Of a moment before: its end, which has no fractions of a second, is another than that of the next root.
+    const first = firstRoot({ rootKey, targetsKey, onlineKey: `${this.onlineKey}.pub` }, nowMs - 60_000);
     const file = join(this.dir, 'room/root1.json');
     writeSigningFile(file, signingFileOf(this.repository, first));
     for (const holder of ['anna', 'ben']) {
