@@ -43,7 +43,7 @@ export function rootProgram(): string {
 
 /** `command`: what makes the file in that folder. */
 function made(folder: string, name: string, command: (dir: string) => string[]): string {
-  const hash = codeHash();
+  hash ??= codeHash();
   const dir = join(KEPT_DIR, hash, folder.replaceAll('/', '-'));
   const program = join(dir, name);
   if (existsSync(program)) return program;
@@ -64,9 +64,11 @@ function made(folder: string, name: string, command: (dir: string) => string[]):
   return program;
 }
 
+let hash: string | undefined;
+
 /** Of all modules that may be in it: the compiler writes down of each source what it was. */
 function codeHash(): string {
-  const hash = createHash('sha256');
-  for (const file of ['dist/.tsbuildinfo', 'package-lock.json']) hash.update(readFileSync(join(ROOT, file)));
-  return hash.digest('hex').slice(0, 12);
+  const made = createHash('sha256');
+  for (const file of ['dist/.tsbuildinfo', 'package-lock.json']) made.update(readFileSync(join(ROOT, file)));
+  return made.digest('hex').slice(0, 12);
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { bundled } from './bundled.ts';
 
 /** The built program. */
 export const VIGIE = fileURLToPath(new URL('../../agent/cli/main.js', import.meta.url));
@@ -35,15 +36,12 @@ export function start(t: Test, file: string, args: readonly string[]): Program {
   return program;
 }
 
-/** A built program of the room. */
-export const roomProgram = (name: string): string =>
-  fileURLToPath(new URL(`../../scripts/programs/room/${name}/main.js`, import.meta.url));
+/** A program of the room. */
+export const roomProgram = (name: string): string => bundled(`scripts/programs/room/${name}`);
 
 /** The built program with these arguments; its standard input is a pipe. */
 export const vigie = (t: Test, ...args: string[]): Program => start(t, process.execPath, [VIGIE, ...args]);
 
-const OVERSIGHT = fileURLToPath(new URL('../../scripts/programs/oversight/main.js', import.meta.url));
-
 /** The same of the program for those who oversee boxes. */
 export const oversight = (t: Test, ...args: string[]): Program =>
-  start(t, process.execPath, [OVERSIGHT, ...args]);
+  start(t, process.execPath, [bundled('scripts/programs/oversight'), ...args]);
