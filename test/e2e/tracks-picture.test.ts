@@ -12,7 +12,7 @@ import t, { type Test } from 'tap';
 import { browserMissing } from '../lib/browser.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { start, VIGIE } from '../lib/program.ts';
+import { roomProgram, start } from '../lib/program.ts';
 import { openBrowser } from '../page/phone.ts';
 
 const DEMO = fileURLToPath(new URL('../../scripts/programs/demo/main.js', import.meta.url));
@@ -47,7 +47,7 @@ async function startDemo(t: Test, saidAll: RegExp) {
 async function approve(t: Test, command: string, dir: string): Promise<string> {
   const file = join(dir, 'approval.json');
   const mine = command
-    .replace(/^vigie /, `'${process.execPath}' '${VIGIE}' `)
+    .replace(/^vigie-room tracks /, `'${process.execPath}' '${roomProgram('tracks')}' `)
     .replace('room.yaml', join(dir, 'room.yaml'))
     .replace('KEY.pem', join(dir, 'magistrate.pem'))
     .replace('approval.json', file);
