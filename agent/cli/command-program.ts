@@ -1,5 +1,5 @@
 /** The head of a program that consists of commands: name, version, exit codes, and faults of usage in one line each. */
-import { Command } from 'commander';
+import { Command } from '@commander-js/extra-typings';
 import { programVersion } from '../base/package-root.ts';
 
 export function commandProgram(name: string, description: string): Command {

@@ -1,10 +1,10 @@
 /** A reference page of a program's commands (docs/ref): the help of each, as it is printed. */
-import type { Command } from 'commander';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 
 const WIDTH_CHARS = 100;
 
 /** Markdown. The same program always gives the same text, whatever the terminal. */
-export function describeCommands(program: Command, title: string): string {
+export function describeCommands(program: CommandUnknownOpts, title: string): string {
   const sections = program.commands.map(
     (command) => `## \`${program.name()} ${command.name()}\`\n\n${helpBlock(command)}`,
   );
@@ -12,7 +12,7 @@ export function describeCommands(program: Command, title: string): string {
   return `${[head, helpBlock(program), ...sections].join('\n\n')}\n`;
 }
 
-function helpBlock(command: Command): string {
+function helpBlock(command: CommandUnknownOpts): string {
   let text = '';
   command.configureOutput({
     writeOut: (part) => {

@@ -2,7 +2,7 @@
  * What can be typed: commands, options, help and examples. The work behind each command is imported when
  * it is called, so that `vigie check` does not load what only `vigie run` needs.
  */
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { commandProgram } from './command-program.ts';
 import { addBoxCommands } from './commands/box.ts';
 import { addRestraintCommands } from './commands/restraint.ts';

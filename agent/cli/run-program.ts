@@ -3,7 +3,7 @@
  * failed while running; 2 = usage, configuration or input that cannot be worked with. A fault is one line on standard
  * error; standard output belongs to the result.
  */
-import { CommanderError } from 'commander';
+import { CommanderError } from '@commander-js/extra-typings';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { printNote } from './print.ts';
 

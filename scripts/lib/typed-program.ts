@@ -1,5 +1,5 @@
 /** A program of scripts/ as it is typed: what is wrong is one line in its name and exit code 2, and nothing is guessed. */
-import { Command } from 'commander';
+import { Command } from '@commander-js/extra-typings';
 
 /** `name`: the wrapper's, and behind a space that of a program which the wrapper starts by its first word. */
 export function typedProgram(name: string): Command {

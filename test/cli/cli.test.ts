@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Command } from 'commander';
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import t from 'tap';
 import { makeProgram } from '../../agent/cli/program.ts';
 import { stateDir } from '../../agent/cli/state-dir.ts';
@@ -244,7 +244,7 @@ void t.test('the reference pages say what the sources say', async (t) => {
 void t.test('the readme names every command, and signing is called the same everywhere', async (t) => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   for (const name of COMMANDS) t.ok(new RegExp(`^\\|.*\`vigie ${name}\\b`, 'm').test(readme), name);
-  const all = (commands: readonly Command[]): Command[] =>
+  const all = (commands: readonly CommandUnknownOpts[]): CommandUnknownOpts[] =>
     commands.flatMap((command) => [command, ...all(command.commands)]);
   const options = all([makeProgram(), makeOversight()]).flatMap((command) =>
     command.options.filter(({ hidden }) => !hidden).map(({ long, description }) => ({ long, description })),

@@ -398,7 +398,7 @@ function logsHelper(t: Test, dir: string): { close(): void } {
 }
 
 const FLEET = `
-import { Command } from 'commander';
+import { Command } from '@commander-js/extra-typings';
 import { askCommands, renewCommand } from './dist/scripts/programs/fleet/ask/commands.js';
 const program = new Command();
 askCommands(program);

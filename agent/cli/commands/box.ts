@@ -1,5 +1,5 @@
 /** Commands for the box and the technician beside it. */
-import { Argument, type Command, Option } from 'commander';
+import { Argument, type Command, Option } from '@commander-js/extra-typings';
 import { LOG_LEVELS } from '../../base/log-level.ts';
 import { CONFIG_SOCKET } from '../../contract/config-trial.ts';
 import type { CameraConfirmOptions } from '../camera.ts';

@@ -1,5 +1,5 @@
 /** What the definitions of commands share. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { DEFAULT_STATE_DIR } from '../state-dir.ts';
 
 export const DEFAULT_CONFIG = '/etc/vigie/vigie.yaml';
@@ -24,19 +24,11 @@ export function examplesText(examples: readonly (readonly [string, string])[]): 
   return `\nExamples:\n${lines.join('\n')}`;
 }
 
-/** Who signs what the command makes. `--key`, as some commands once called it, still works. */
-export function signed(made: Command, meaning: string): Command {
-  return made
-    .requiredOption('--sign <file>', meaning)
-    .addOption(new Option('--key <file>').hideHelp())
-    .on('option:key', (file: string) => made.setOptionValue('sign', file));
-}
-
-export function configOption(): Option {
+export function configOption(): Option<'--config <file>'> {
   return new Option('--config <file>', 'configuration, YAML or JSON');
 }
 
-export function stateOption(): Option {
+export function stateOption(): Option<'--state <dir>'> {
   const meaning = `folder of all that must survive a restart (default: systemd’s, else ${DEFAULT_STATE_DIR})`;
   return new Option('--state <dir>', meaning).env('VIGIE_STATE_DIR');
 }

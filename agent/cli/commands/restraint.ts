@@ -1,5 +1,5 @@
 /** Commands about what the box may do, and what it has done. */
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import type { PinOptions } from '../pin.ts';
 import type { ResumeOptions } from '../resume.ts';
 import type { SuspendOptions } from '../suspend.ts';

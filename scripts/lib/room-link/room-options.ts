@@ -1,19 +1,18 @@
 /** Options of the commands that a desk sends to boxes. */
-import { Option } from 'commander';
+import { Option } from '@commander-js/extra-typings';
 
 export const DESK_KEY =
   'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the box lets command this';
 
-export const roomOption = (): Option =>
+export const roomOption = () =>
   new Option(
     '--room <where>',
     'room.yaml (site, timeZone, mqtt: {url, ca, cert, key}), or mqtts://host:port',
   );
-export const siteOption = (): Option =>
-  new Option('--site <site>', 'with --room mqtts://…: name of the site');
-export const caOption = (): Option =>
+export const siteOption = () => new Option('--site <site>', 'with --room mqtts://…: name of the site');
+export const caOption = () =>
   new Option('--ca <file>', 'with --room mqtts://…: certificate authority of the broker, PEM');
-export const certOption = (): Option =>
+export const certOption = () =>
   new Option('--cert <file>', 'with --room mqtts://…: certificate of the room, PEM');
-export const certKeyOption = (): Option =>
+export const certKeyOption = () =>
   new Option('--cert-key <file>', 'with --room mqtts://…: its private key, PEM');

@@ -1,7 +1,7 @@
 /** `scripts/bench`: what the agent costs above the bare work, in one run. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { typedProgram } from '../../lib/typed-program.ts';

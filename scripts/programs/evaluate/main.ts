@@ -1,6 +1,6 @@
 /** `scripts/evaluate`: how good the box is, measured on ground truth; one subcommand for each part. */
 import { join, resolve } from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { typedProgram } from '../../lib/typed-program.ts';
@@ -33,10 +33,10 @@ function clearLine(): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
 }
 
-function inputsOf(text: string, before: readonly Input[] | undefined): Input[] {
+function inputOf(text: string): Input {
   const [, width, height] = /^(\d+)x(\d+)$/.exec(text) ?? [];
   const sides = [Number(width), Number(height)] as const;
-  if (sides.every((side) => side > 0 && side % 32 === 0)) return [...(before ?? []), sides];
+  if (sides.every((side) => side > 0 && side % 32 === 0)) return sides;
   throw new InvalidArgumentError('WIDTHxHEIGHT in multiples of 32 is expected, for instance 416x256.');
 }
 
@@ -47,7 +47,7 @@ async function detector({
   json,
 }: {
   model: string;
-  input?: Input[];
+  input?: Input[] | undefined;
   copy?: string;
   json?: true;
 }): Promise<void> {
@@ -82,8 +82,8 @@ async function events({ labels, pictures }: { labels: string; pictures?: string 
 }
 
 interface ConditionsArguments {
-  readonly labels: string[];
-  readonly only: string[];
+  readonly labels: readonly string[];
+  readonly only: readonly string[];
   readonly json?: true;
 }
 
@@ -106,7 +106,7 @@ async function conditions({ labels, only, json }: ConditionsArguments): Promise<
 }
 
 interface SightArguments {
-  readonly labels: string[];
+  readonly labels: readonly string[];
   readonly seconds: number;
 }
 
@@ -147,10 +147,10 @@ async function redaction({ stills, json }: { stills?: string; json?: true }): Pr
   process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : redactionTable(figures)}\n`);
 }
 
-const labelsOption = (): Option =>
+const labelsOption = () =>
   new Option('--labels <dir>', 'folder of labels').default(join(dataDir, 'labels'), 'labels/ of VIGIE_DATA');
 
-const labelFoldersOption = (): Option =>
+const labelFoldersOption = () =>
   new Option(
     '--labels <dir>',
     'folder of labels, may be given again (labels/ and labels-hard/ of VIGIE_DATA)',
@@ -179,7 +179,7 @@ program
   .option('--model <name>', 'model in models/', 'nanodet-g-city10')
   .addOption(
     new Option('--input <size>', 'detector input, may be given again (416x256 and 640x384)').argParser(
-      inputsOf,
+      (text, before: Input[] | undefined) => [...(before ?? []), inputOf(text)],
     ),
   )
   .addOption(
@@ -196,7 +196,7 @@ program
   .option('--model <name>', 'model in models/', 'nanodet-g-city10')
   .addOption(
     new Option('--input <size>', 'detector input')
-      .argParser((text) => inputsOf(text, [])[0])
+      .argParser((text) => inputOf(text))
       .default([416, 256], '416x256'),
   )
   .addOption(

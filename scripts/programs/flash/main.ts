@@ -1,6 +1,7 @@
 /** `scripts/flash`: a vendor's image with Vigie in it, and a box's card, stick and label; see docs/guide/flash.md. */
+
+import { type Command, Option } from '@commander-js/extra-typings';
 import { SingleBar } from 'cli-progress';
-import { type Command, Option } from 'commander';
 import { messageOf } from '../../../agent/base/errors.ts';
 import { printableLine } from '../../../agent/base/printable.ts';
 import { typedProgram } from '../../lib/typed-program.ts';

@@ -2,9 +2,9 @@
  * Commands of `vigie-oversight`: keys and orders of an authority, a journal as a judge reads it, an independent witness, and
  * the public page. The work behind each command is imported when it is called.
  */
-import { type Command, Option } from 'commander';
+import { type Command, Option } from '@commander-js/extra-typings';
 import { commandProgram } from '../../../agent/cli/command-program.ts';
-import { command, signed } from '../../../agent/cli/commands/options.ts';
+import { command } from '../../../agent/cli/commands/options.ts';
 import {
   caOption,
   certKeyOption,
@@ -54,7 +54,8 @@ function addAuthority(program: Command): void {
       'at the authority',
     ],
   ]);
-  signed(authorised, 'the authority’s private key, PEM')
+  authorised
+    .requiredOption('--sign <file>', 'the authority’s private key, PEM')
     .argument('<order>', 'the order, YAML (docs/guide/authorisation.md)')
     .requiredOption('--out <file>', 'the signed authorisation, for `authorisation` of the box')
     .action(async (order: string, options: AuthoriseOptions) => {
@@ -101,7 +102,7 @@ const JOURNAL = 'folder of the journal or of a copy, or a file that `vigie journ
 const VKEY = 'verifier key as `vigie journal key` prints it, or a file that holds it';
 
 /** Which journal, and what it is held against. */
-function checking(made: Command): Command {
+function checking(made: Command) {
   return made
     .argument('<journal>', JOURNAL)
     .requiredOption('--key <vkey>', VKEY)

@@ -2,7 +2,7 @@
  * Prints vigie(1), or with `oversight` vigie-oversight(1), made from the program's own help, so that the two cannot differ;
  * with `--example` the example configuration.
  */
-import type { Command } from 'commander';
+import type { Command, CommandUnknownOpts } from '@commander-js/extra-typings';
 import { programVersion } from '../../../agent/base/package-root.ts';
 import { makeProgram } from '../../../agent/cli/program.ts';
 import { EXAMPLE } from '../../../agent/config/example.ts';
@@ -84,7 +84,7 @@ function pageOf({ program, summary, description, files, seeAlso }: Page): string
 }
 
 /** `before`: what is typed before the command, in groff. */
-function section(command: Command, before: string): string[] {
+function section(command: CommandUnknownOpts, before: string): string[] {
   const name = `${before}${escaped(command.name())}`;
   // The help as it is typed on a terminal: what people find there and here is the same.
   let help = '';

@@ -89,10 +89,11 @@ function take(name: string, from: string): void {
 }
 
 function needs(folder: string): void {
-  const { dependencies = {}, optionalDependencies = {} } = JSON.parse(
+  const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
     readFileSync(join(folder, 'package.json'), 'utf8'),
-  ) as { dependencies?: Record<string, string>; optionalDependencies?: Record<string, string> };
-  for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) take(name, folder);
+  ) as Partial<Record<'dependencies' | 'optionalDependencies' | 'peerDependencies', Record<string, string>>>;
+  for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }))
+    take(name, folder);
 }
 
 function copied(from: string, to: string): void {

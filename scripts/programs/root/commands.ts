@@ -1,5 +1,5 @@
 /** Commands of root's for the box beside its releases, called by units: configuration, enrolment, card, network. */
-import { type Command, Option } from 'commander';
+import { type Command, Option } from '@commander-js/extra-typings';
 import { command, configOption, DEFAULT_CONFIG, stateOption } from '../../../agent/cli/commands/options.ts';
 import { ENROL_STATUS_FILE } from '../../../agent/contract/enrolment.ts';
 import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
@@ -74,9 +74,8 @@ function addHotspot(program: Command): void {
 }
 
 function addEnrolment(program: Command): void {
-  const toOption = (): Option =>
-    new Option('--to <dir>', 'folder of configuration and keys').default('/etc/vigie');
-  const statusOption = (): Option =>
+  const toOption = () => new Option('--to <dir>', 'folder of configuration and keys').default('/etc/vigie');
+  const statusOption = () =>
     new Option('--status <file>', 'where it is said how far it is').default(ENROL_STATUS_FILE);
   command(
     program,
@@ -115,7 +114,7 @@ function addEnrolment(program: Command): void {
     });
 }
 
-function folderOption(): Option {
+function folderOption() {
   return new Option('--folder <dir>', 'root’s folder, which vision and the agent read').default(
     ROOT_RECORD_DIR,
   );

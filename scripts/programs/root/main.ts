@@ -1,5 +1,5 @@
 /** `vigie-root`: root's program on the box, which belongs to no release of the agent; see docs/design/032-change-machine.md. */
-import { CommanderError } from 'commander';
+import { CommanderError } from '@commander-js/extra-typings';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printableLine } from '../../../agent/base/printable.ts';
 import { makeProgram } from './program.ts';

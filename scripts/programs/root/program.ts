@@ -1,5 +1,5 @@
 /** Commands of `vigie-root` that change what runs on the box; those beside them are in commands.ts. */
-import { Argument, Command, Option } from 'commander';
+import { Argument, Command, Option } from '@commander-js/extra-typings';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { printableJson, printableLine } from '../../../agent/base/printable.ts';
 import { CONFIG_REQUEST_BYTES_MAX } from '../../../agent/contract/config-trial.ts';
@@ -34,9 +34,7 @@ const RUNS_MAX = 2;
 /** Another run goes on with what there is; its timer comes in any case. */
 const WORKER_WITHIN_MS = 10_000;
 
-interface Options extends BoxOptions {
-  readonly aptGet: string;
-}
+type Options = Record<keyof BoxOptions | 'aptGet', string>;
 
 export function makeProgram(): Command {
   const program = new Command('vigie-root')
@@ -48,7 +46,7 @@ export function makeProgram(): Command {
       'after',
       '\nExit codes: 0 done, 1 it failed or must wait for another, 2 usage or configuration.',
     );
-  const add = (name: string, text: string): Command => withPlaces(program.command(name).description(text));
+  const add = (name: string, text: string) => withPlaces(program.command(name).description(text));
   add('run', 'carry out the room’s orders as far as they can go now').action(runCommand);
   add('boot', 'finish or undo what a power cut left; before the agent starts').action(bootCommand);
   add('judge', 'watch what is on trial until it has proved itself, or roll back').action(judgeCommand);
@@ -70,11 +68,12 @@ export function makeProgram(): Command {
   return program;
 }
 
-function withPlaces(command: Command): Command {
+/** The table of places has a flag for each option of a box: what the type says is not inferred from a loop. */
+function withPlaces(command: Command): Command<[], Options> {
   const places = PLACE_KEYS.map((key) => new Option(...PLACE_OPTIONS[key]).default(DEFAULT_PLACES[key]));
   const aptGet = new Option('--apt-get <program>', 'what asks apt').default('apt-get');
   for (const option of [...places, aptGet]) command.addOption(option);
-  return command;
+  return command as Command as unknown as Command<[], Options>;
 }
 
 const say = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`);

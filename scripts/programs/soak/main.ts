@@ -1,8 +1,8 @@
 /** `scripts/soak`: whether the agent can run for months, as far as some hours can tell. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { SingleBar } from 'cli-progress';
-import { InvalidArgumentError, Option } from 'commander';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { typedProgram } from '../../lib/typed-program.ts';

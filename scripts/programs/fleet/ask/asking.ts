@@ -1,5 +1,5 @@
 /** A signed command of the fleet to one box, by the name that was typed; it is put on record and the box journals it. */
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
 import { signingKey as namedKey } from '../../../../agent/cli/signing-key.ts';
@@ -25,7 +25,7 @@ export interface AskedBox {
   readonly box: string;
 }
 
-export function asking(program: Command, name: string, description: string): Command {
+export function asking(program: Command, name: string, description: string) {
   return program
     .command(name)
     .description(`${description} (by a signed command that the box journals)`)

@@ -1,5 +1,5 @@
 /** `fleet logs`, `fleet doctor`, `fleet unlock-pairing` and `fleet cert renew`: what one box is asked that is no matter of its restraint. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';

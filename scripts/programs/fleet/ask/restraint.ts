@@ -1,6 +1,7 @@
 /** `fleet suspend`, `resume`, `reset-time`, `open-hotspot`: whether one box looks, by what time it judges, and a technician's way to it. */
+
+import type { Command } from '@commander-js/extra-typings';
 import { Value } from '@sinclair/typebox/value';
-import type { Command } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';

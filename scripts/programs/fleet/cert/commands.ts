@@ -1,5 +1,5 @@
 /** `fleet cert`: the boxes' certificates; see docs/guide/fleet-certificates.md. */
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { renewCommand } from '../ask/commands.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
@@ -34,7 +34,7 @@ export function certCommands(program: Command): void {
 }
 
 /** With the folder that all work in. */
-function command(parent: Command, name: string, description: string): Command {
+function command(parent: Command, name: string, description: string) {
   return parent
     .command(name)
     .description(description)

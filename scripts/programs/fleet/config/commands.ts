@@ -1,5 +1,5 @@
 /** `fleet config …`: the boxes' configurations, and the room's copies of them. */
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import { type PullOptions, pull } from './pull.ts';
@@ -9,7 +9,7 @@ const TIMEOUT_S = 30;
 
 const several = (word: string, before: readonly string[] = []): string[] => [...before, word];
 
-function command(parent: Command, name: string, description: string, ...examples: string[]): Command {
+function command(parent: Command, name: string, description: string, ...examples: string[]) {
   return parent
     .command(name)
     .description(description)

@@ -1,7 +1,7 @@
 /** `fleet release …`: make, sign, publish, withdraw; see docs/guide/fleet.md. */
 import { join } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import type { Targets } from '@tufjs/models';
-import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
 import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts';

@@ -1,6 +1,6 @@
 /** `fleet root …`: who may sign what; see docs/guide/fleet.md. */
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import type { Command, OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { command } from '../../../../agent/cli/commands/options.ts';
 import { say } from '../said.ts';
@@ -103,7 +103,7 @@ export function rootCommands(program: Command): void {
     );
 }
 
-function rootKeys(made: Command): Command {
+function rootKeys<A extends unknown[], O extends OptionValues>(made: Command<A, O>) {
   return made
     .option('--root-key <holder=file...>', 'public keys of who signs roots')
     .option('--targets-key <holder=file...>', 'public keys of who signs releases')

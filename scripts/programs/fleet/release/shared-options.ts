@@ -1,5 +1,5 @@
 /** What the commands of releases and roots share. */
-import { type Command, Option } from 'commander';
+import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
@@ -73,7 +73,7 @@ export function addSign(group: Command, kind: 'release' | 'root', example: strin
 }
 
 /** The root that someone has read, where nobody is at a terminal. */
-export const agreeOption = (): Option =>
+export const agreeOption = () =>
   new Option(
     '--agree <sha256>',
     'agree to every difference of the root with this SHA-256, without being asked',
@@ -82,7 +82,7 @@ export const agreeOption = (): Option =>
 /** Highest file descriptor that a shell opens for a program. */
 const FD_MAX = 1023;
 
-export const passphraseOption = (): Option =>
+export const passphraseOption = () =>
   new Option(
     '--passphrase-fd <number>',
     'read the passphrase of the key from this file descriptor (default: from the terminal)',
@@ -94,19 +94,19 @@ export function signable(
   name: string,
   meaning: string,
   examples: readonly (readonly [string, string])[],
-): Command {
+) {
   return command(group, name, meaning, examples)
     .addOption(repositoryOption())
     .requiredOption('--out <file>', 'the file to be signed');
 }
 
-export function published(made: Command): Command {
+export function published<A extends unknown[], O extends OptionValues>(made: Command<A, O>) {
   return made
     .addOption(repositoryOption())
     .option('--online-key <file>', 'private key of the room that signs snapshot and timestamp', ONLINE_KEY);
 }
 
-export const repositoryOption = (): Option =>
+export const repositoryOption = () =>
   new Option('--repository <folder>', 'what the web server gives to boxes').default(REPOSITORY);
 
 /** Every command says what will end soon. */

@@ -1,5 +1,5 @@
 /** `fleet status`, `box`, `inventory`, `rollout`. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import { type AdoptOptions, adopt } from './adopt.ts';
@@ -23,7 +23,7 @@ function fingerprint(text: string): string {
 }
 
 /** With the folder that all work in, and examples below the help. */
-function command(parent: Command, name: string, description: string, ...examples: string[]): Command {
+function command(parent: Command, name: string, description: string, ...examples: string[]) {
   return parent
     .command(name)
     .description(description)

@@ -1,6 +1,6 @@
 /** `fleet simulate`: a rollout to boxes that are none, before one to boxes that are. */
 import { readFileSync } from 'node:fs';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { BOARDS, type Board } from '../../../../agent/contract/release.ts';
 import { columns } from '../rollout/table.ts';

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { Argument, type Command, InvalidArgumentError } from 'commander';
+import { Argument, InvalidArgumentError } from '@commander-js/extra-typings';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -190,7 +190,7 @@ const program = typedProgram('room enrol').description(
 );
 
 /** A command with the folder that all of them work on. */
-function command(name: string, description: string): Command {
+function command(name: string, description: string) {
   return program
     .command(name)
     .description(description)
