@@ -6,8 +6,8 @@ import { openBoxRecord } from './record-file.ts';
 import { stateDir } from './state-dir.ts';
 
 export interface AccuracyOptions {
-  readonly state?: string;
-  readonly json?: boolean;
+  readonly state: string | undefined;
+  readonly json: boolean | undefined;
 }
 
 /**

@@ -15,8 +15,8 @@ import { print } from './print.ts';
 import { stateDir } from './state-dir.ts';
 
 export interface CameraConfirmOptions {
-  readonly state?: string;
-  readonly yes?: true;
+  readonly state: string | undefined;
+  readonly yes: true | undefined;
 }
 
 /** The running agent looks twice a second. */

@@ -27,9 +27,9 @@ import { localStatus } from './status/local.ts';
 export interface CheckOptions {
   readonly files: boolean;
   /** Of the agent that runs here, if one does. */
-  readonly state?: string;
-  readonly strict?: boolean;
-  readonly json?: boolean;
+  readonly state: string | undefined;
+  readonly strict: boolean | undefined;
+  readonly json: boolean | undefined;
 }
 
 /** What is known of one configuration. */

@@ -10,12 +10,12 @@ import { DEFAULT_PAGE_STATE_DIR } from './page-places.ts';
 export interface PageOptions {
   readonly agent: string;
   readonly configHelper: string;
-  readonly state?: string;
+  readonly state: string | undefined;
   readonly setupCode: string;
-  readonly app?: string;
+  readonly app: string | undefined;
   readonly host: string;
   readonly port: number;
-  readonly log: string;
+  readonly log: LogLevel;
 }
 
 /** The first descriptor that systemd hands over (sd_listen_fds(3)). */
@@ -35,7 +35,7 @@ export async function page(options: PageOptions): Promise<void> {
     enrolStatusFile: ENROL_STATUS_FILE,
     version: programVersion(),
     clock: systemClock,
-    log: makeLogger('vigie-page', options.log as LogLevel),
+    log: makeLogger('vigie-page', options.log),
     cameras: { interfaces: [] },
     limits: PAGE_LIMITS,
   });

@@ -7,7 +7,7 @@ import { print } from './print.ts';
 
 export interface PinOptions {
   readonly config: string;
-  readonly state?: string;
+  readonly state: string | undefined;
 }
 
 export function pin({ config: file, state }: PinOptions): void {

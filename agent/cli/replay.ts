@@ -27,10 +27,10 @@ export interface ReplayOptions {
   readonly config: string;
   readonly out: string;
   /** Analysed frames a second; `live`: as the box would, with `camera.fps` of the configuration. */
-  readonly fps?: number | 'live';
-  readonly everyFrame?: true;
+  readonly fps: number | 'live' | undefined;
+  readonly everyFrame: true | undefined;
   /** Put before vision's command, by what measures it. */
-  readonly wrapper?: readonly string[];
+  readonly wrapper: readonly string[];
 }
 
 export async function replay(clip: string, options: ReplayOptions): Promise<void> {
@@ -39,7 +39,7 @@ export async function replay(clip: string, options: ReplayOptions): Promise<void
   const log = makeLogger('replay', (process.env['VIGIE_LOG'] ?? 'warn') as LogLevel);
   const files = new ReplayFiles(options.out);
   files.start();
-  const run = new ReplayRun(config, files, log, options.wrapper ?? []);
+  const run = new ReplayRun(config, files, log, options.wrapper);
   try {
     const follows = options.fps === 'live';
     const fps = options.fps === 'live' ? (config.camera?.fps ?? LIVE_FPS) : (options.fps ?? null);

@@ -23,7 +23,7 @@ import { resumeKeys } from './signing-key.ts';
 export interface ResumeOptions {
   readonly key: readonly string[];
   readonly reason: string;
-  readonly state?: string;
+  readonly state: string | undefined;
 }
 
 /** A request to resume is for now. */

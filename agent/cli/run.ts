@@ -17,15 +17,15 @@ import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
 
 export interface RunOptions {
   readonly config: string;
-  readonly state?: string;
-  readonly log?: string;
+  readonly state: string | undefined;
+  readonly log: LogLevel;
 }
 
 export async function run(options: RunOptions): Promise<void> {
   const { env } = process;
   const { config: asked } = options;
   const state = stateDir(options.state, env);
-  const log = makeLogger('vigie', (options.log ?? env['VIGIE_LOG'] ?? 'info') as LogLevel);
+  const log = makeLogger('vigie', options.log);
   const record = rootRecord(state, DEFAULT_STATE_DIR, env);
   const { config, bytes, file, warnings, refused } = usableConfig(asked, state, { env, mode: 'run' });
   if (refused !== undefined) log.error({ instead: file }, refused.message);

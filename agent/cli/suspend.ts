@@ -20,7 +20,7 @@ import { print, printNote } from './print.ts';
 
 export interface SuspendOptions {
   readonly reason: string;
-  readonly state?: string;
+  readonly state: string | undefined;
 }
 
 /** Returns the exit code: 1 when it is not certain that the box has stopped looking, or that this lasts. */

@@ -2,12 +2,7 @@
 import { Argument, type Command, Option } from '@commander-js/extra-typings';
 import { LOG_LEVELS } from '../../base/log-level.ts';
 import { CONFIG_SOCKET } from '../../contract/config-trial.ts';
-import type { CameraConfirmOptions } from '../camera.ts';
-import type { CheckOptions } from '../check.ts';
-import type { DoctorOptions } from '../doctor/doctor.ts';
-import type { PageOptions } from '../page.ts';
 import { DEFAULT_PAGE_SOCKET, DEFAULT_PAGE_STATE_DIR, DEFAULT_SETUP_CODE } from '../page-places.ts';
-import type { ReplayOptions } from '../replay.ts';
 import {
   command,
   configOption,
@@ -45,9 +40,9 @@ function addRun(program: Command): void {
         .env('VIGIE_LOG')
         .default('info'),
     )
-    .action(async (options: { config: string; state?: string; log: string }) => {
+    .action(async ({ config, state, log }) => {
       const { run } = await import('../run.ts');
-      await run(options);
+      await run({ config, state, log });
     });
 }
 
@@ -69,9 +64,9 @@ function addReplay(program: Command): void {
       rateOrLive(120),
     )
     .option('--every-frame', 'let the detector look at every frame, also where nothing moves')
-    .action(async (clip: string, options: ReplayOptions) => {
+    .action(async (clip, { config, out, fps, everyFrame }) => {
       const { replay } = await import('../replay.ts');
-      await replay(clip, options);
+      await replay(clip, { config, out, fps, everyFrame, wrapper: [] });
     });
 }
 
@@ -89,9 +84,9 @@ function addCheck(program: Command): void {
     .addOption(stateOption())
     .option('--strict', 'also exit 1 when there are warnings, or rules that the order does not cover')
     .option('--json', 'print one JSON object')
-    .action(async (file: string, options: CheckOptions) => {
+    .action(async (file, { files, state, strict, json }) => {
       const { check } = await import('../check.ts');
-      process.exitCode = await check(file, options);
+      process.exitCode = await check(file, { files, state, strict, json });
     });
 }
 
@@ -112,9 +107,9 @@ function addDoctor(program: Command): void {
     .option('--benchmark', 'time decoder, detector and whole frames on a made picture; stop the agent before')
     .option('--clip <file>', 'with --benchmark: a recording of a street to compare accelerator and CPU on')
     .option('--json', 'print one JSON object')
-    .action(async (options: DoctorOptions) => {
+    .action(async ({ config, state, seconds, json, benchmark, clip }) => {
       const { doctor } = await import('../doctor/doctor.ts');
-      process.exitCode = await doctor(options);
+      process.exitCode = await doctor({ config, state, seconds, json, benchmark, clip });
     });
 }
 
@@ -127,9 +122,9 @@ function addStatus(program: Command): void {
   ])
     .addOption(stateOption())
     .option('--json', 'print one JSON object')
-    .action(async (options: { state?: string; json?: true }) => {
+    .action(async ({ state, json }) => {
       const { status } = await import('../status/status.ts');
-      process.exitCode = await status(options);
+      process.exitCode = await status({ state, json });
     });
 }
 
@@ -145,9 +140,9 @@ function addAccuracy(program: Command): void {
   )
     .addOption(stateOption())
     .option('--json', 'print one JSON object')
-    .action(async (options: { state?: string; json?: true }) => {
+    .action(async ({ state, json }) => {
       const { accuracy } = await import('../accuracy.ts');
-      accuracy(options);
+      accuracy({ state, json });
     });
 }
 
@@ -161,9 +156,9 @@ function addCamera(program: Command): void {
   ])
     .addOption(stateOption())
     .option('--yes', 'do not ask')
-    .action(async (options: CameraConfirmOptions) => {
+    .action(async ({ state, yes }) => {
       const { cameraConfirm } = await import('../camera.ts');
-      process.exitCode = await cameraConfirm(options);
+      process.exitCode = await cameraConfirm({ state, yes });
     });
 }
 
@@ -205,8 +200,8 @@ function addPage(program: Command): void {
         .env('VIGIE_LOG')
         .default('info'),
     )
-    .action(async (options: PageOptions) => {
+    .action(async ({ agent, configHelper, state, setupCode, app, host, port, log }) => {
       const { page } = await import('../page.ts');
-      await page(options);
+      await page({ agent, configHelper, state, setupCode, app, host, port, log });
     });
 }

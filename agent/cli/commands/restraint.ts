@@ -1,8 +1,5 @@
 /** Commands about what the box may do, and what it has done. */
 import type { Command } from '@commander-js/extra-typings';
-import type { PinOptions } from '../pin.ts';
-import type { ResumeOptions } from '../resume.ts';
-import type { SuspendOptions } from '../suspend.ts';
 import { command, configOption, DEFAULT_CONFIG, stateOption } from './options.ts';
 
 export function addRestraintCommands(program: Command): void {
@@ -25,9 +22,9 @@ function addPin(program: Command): void {
   )
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
-    .action(async (options: PinOptions) => {
+    .action(async ({ config, state }) => {
       const { pin } = await import('../pin.ts');
-      pin(options);
+      pin({ config, state });
     });
 }
 
@@ -37,9 +34,9 @@ function addSuspension(program: Command): void {
   ])
     .requiredOption('--reason <text>', 'why; published and kept in the journal')
     .addOption(stateOption())
-    .action(async (options: SuspendOptions) => {
+    .action(async ({ reason, state }) => {
       const { suspend } = await import('../suspend.ts');
-      process.exitCode = await suspend(options);
+      process.exitCode = await suspend({ reason, state });
     });
   command(program, 'resume', 'on the box: let it look again', [
     [
@@ -50,9 +47,9 @@ function addSuspension(program: Command): void {
     .requiredOption('--key <file...>', 'private keys of two of the authorisation’s resumeKeys, PEM')
     .requiredOption('--reason <text>', 'why; kept in the journal')
     .addOption(stateOption())
-    .action(async (options: ResumeOptions) => {
+    .action(async ({ key, reason, state }) => {
       const { resume } = await import('../resume.ts');
-      process.exitCode = await resume(options);
+      process.exitCode = await resume({ key, reason, state });
     });
 }
 
@@ -70,16 +67,16 @@ function addJournal(program: Command): void {
   ])
     .argument('<dir>', 'folder of the journal')
     .requiredOption('--out <file>', 'file to be made')
-    .action(async (dir: string, options: { out: string }) => {
+    .action(async (dir, { out }) => {
       const { journalExport } = await import('../journal/export.ts');
-      journalExport(dir, options);
+      journalExport(dir, { out });
     });
   command(journal, 'key', 'print the verifier key of this box’s journal', [
     ['sudo -u vigie vigie journal key > canebiere-017.vkey', 'once, to be kept away from the box'],
   ])
     .addOption(stateOption())
-    .action(async (options: { state?: string }) => {
+    .action(async ({ state }) => {
       const { journalKey } = await import('../journal/key.ts');
-      journalKey(options);
+      journalKey({ state });
     });
 }

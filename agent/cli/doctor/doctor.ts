@@ -42,13 +42,13 @@ import { tryVision } from './vision-trial.ts';
 
 export interface DoctorOptions {
   readonly config: string;
-  readonly state?: string;
+  readonly state: string | undefined;
   /** How long to watch the camera. */
   readonly seconds: number;
-  readonly json?: boolean;
-  readonly benchmark?: boolean;
+  readonly json: boolean | undefined;
+  readonly benchmark: boolean | undefined;
   /** A recording to compare accelerator and CPU on, with `benchmark`. */
-  readonly clip?: string;
+  readonly clip: string | undefined;
 }
 
 /** A broker on the other side of a mobile link answers within a second; ten is no answer. */

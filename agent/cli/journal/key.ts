@@ -3,6 +3,6 @@ import { print } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
 import { ownKey } from './own-key.ts';
 
-export function journalKey(options: { readonly state?: string }): void {
+export function journalKey(options: { readonly state: string | undefined }): void {
   print(ownKey(stateDir(options.state, process.env)));
 }

@@ -8,8 +8,8 @@ import { releaseFindings } from './release.ts';
 import { statusText } from './screen.ts';
 
 export interface StatusOptions {
-  readonly state?: string;
-  readonly json?: boolean;
+  readonly state: string | undefined;
+  readonly json: boolean | undefined;
 }
 
 const WIDTH_ELSEWHERE = 80;

@@ -68,7 +68,13 @@ export async function v8Work(
 export async function tracedReplay({ clip, config, out, traces }: TracedReplay): Promise<void> {
   const pattern = join(traces, `trace-\${rotation}.json`);
   const options = `--trace-event-categories=${CATEGORIES} --trace-event-file-pattern=${pattern}`;
-  await replay(clip, { config, out, everyFrame: true, wrapper: ['env', `NODE_OPTIONS=${options}`] });
+  await replay(clip, {
+    config,
+    out,
+    fps: undefined,
+    everyFrame: true,
+    wrapper: ['env', `NODE_OPTIONS=${options}`],
+  });
 }
 
 /** What the events of a whole run say of its time after the first `warmShare`. */
