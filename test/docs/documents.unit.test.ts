@@ -31,3 +31,18 @@ t.test('every link and every file that the documents name is there', async (t) =
   t.same(broken, []);
   t.ok(seen > 100, `${seen} were looked at`);
 });
+
+/** Tables that say by which test something is held, as `folder/name`. */
+const HELD = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
+const LAST_COLUMN = /\|([^|]*)\|$/gm;
+
+t.test('every test that a table of borders or threats names is there', async (t) => {
+  for (const document of HELD) {
+    const text = readFileSync(join(ROOT, document), 'utf8');
+    const cells = [...text.matchAll(LAST_COLUMN)].map(([, cell]) => cell ?? '').join('\n');
+    const named = [...cells.matchAll(/`([a-z0-9]+\/[a-z0-9.-]+)`/g)].map(([, name]) => name as string);
+    t.ok(named.length > 20, `${document}: ${named.length}`);
+    const missing = named.filter((name) => !existsSync(join(ROOT, 'test', `${name}.test.ts`)));
+    t.same([...new Set(missing)], [], document);
+  }
+});
