@@ -32,6 +32,8 @@ interface Manifest {
   readonly name?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
+  /** What lies beside it and is loaded by it: commander, whose types another package only makes stricter. */
+  readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly libc?: readonly string[];
 }
 
@@ -55,9 +57,9 @@ process.stdout.write(`${kept.size} packages, ${Math.round(bytesOf(modules) / 1e6
 
 /** Folders of all packages that are needed at run time, from this one's dependencies on. */
 function reachable(manifest: Manifest, from: string, found = new Set<string>()): Set<string> {
-  const { name = '', dependencies = {}, optionalDependencies = {} } = manifest;
+  const { name = '', dependencies, optionalDependencies, peerDependencies } = manifest;
   const skipped = INSTALL_ONLY[name] ?? [];
-  for (const wanted of Object.keys({ ...dependencies, ...optionalDependencies })) {
+  for (const wanted of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
     const dir = skipped.includes(wanted) ? undefined : resolveFrom(from, wanted);
     if (dir === undefined || found.has(dir)) continue;
     const its = manifestOf(dir);
