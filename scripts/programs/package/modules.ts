@@ -3,8 +3,9 @@
  * packages that only an installation calls, binaries for other platforms, what an addon was compiled from,
  * and files that nothing loads; it prints what is left.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { type Manifest, manifestOf, neededBy } from './npm-package.ts';
 
 /** Packages that an install script calls and the running program never loads. */
 const INSTALL_ONLY: Readonly<Record<string, readonly string[]>> = {
@@ -28,15 +29,6 @@ const UNREAD =
   /\.([cm]?ts|map|h|cc|md|markdown|html|flow|tsbuildinfo|gypi?|mk|o|a|d)$|^(Makefile|\..+|(.+\.)?test\.js)$/;
 const UNREAD_DIRS = /^(test|tests|__tests__|fixtures?|docs?|examples?|benchmarks?|\..+|coverage)$/;
 
-interface Manifest {
-  readonly name?: string;
-  readonly dependencies?: Readonly<Record<string, string>>;
-  readonly optionalDependencies?: Readonly<Record<string, string>>;
-  /** What lies beside it and is loaded by it: commander, whose types another package only makes stricter. */
-  readonly peerDependencies?: Readonly<Record<string, string>>;
-  readonly libc?: readonly string[];
-}
-
 const [modulesArgument, arch] = process.argv.slice(2);
 if (modulesArgument === undefined || (arch !== 'arm64' && arch !== 'x64')) {
   process.stderr.write('modules: give a folder that holds node_modules, and arm64 or x64\n');
@@ -57,9 +49,8 @@ process.stdout.write(`${kept.size} packages, ${Math.round(bytesOf(modules) / 1e6
 
 /** Folders of all packages that are needed at run time, from this one's dependencies on. */
 function reachable(manifest: Manifest, from: string, found = new Set<string>()): Set<string> {
-  const { name = '', dependencies, optionalDependencies, peerDependencies } = manifest;
-  const skipped = INSTALL_ONLY[name] ?? [];
-  for (const wanted of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
+  const skipped = INSTALL_ONLY[manifest.name ?? ''] ?? [];
+  for (const wanted of neededBy(manifest)) {
     const dir = skipped.includes(wanted) ? undefined : resolveFrom(from, wanted);
     if (dir === undefined || found.has(dir)) continue;
     const its = manifestOf(dir);
@@ -78,10 +69,6 @@ function resolveFrom(from: string, name: string): string | undefined {
     if (existsSync(join(candidate, 'package.json'))) return candidate;
   }
   return undefined;
-}
-
-function manifestOf(dir: string): Manifest {
-  return JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as Manifest;
 }
 
 function packageDirs(dir: string): string[] {

@@ -4,11 +4,12 @@
  * names these, and DIR/vigie-room.1. `modules.js` makes the packages small.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build, type Metafile } from 'esbuild';
 import { packageRoot, programVersion } from '../../../agent/base/package-root.ts';
+import { manifestOf, neededBy } from './npm-package.ts';
 
 const ROOM = 'dist/scripts/programs/room';
 /** What the browser gets; bundled by the build. */
@@ -44,7 +45,7 @@ writeFileSync(
     version: programVersion(),
     type: 'module',
     dependencies: Object.fromEntries(
-      [...packages].sort().map((name) => [name, versionOf(join(root, 'node_modules', name))]),
+      [...packages].sort().map((name) => [name, manifestOf(join(root, 'node_modules', name)).version]),
     ),
   })}\n`,
 );
@@ -89,20 +90,12 @@ function take(name: string, from: string): void {
 }
 
 function needs(folder: string): void {
-  const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
-    readFileSync(join(folder, 'package.json'), 'utf8'),
-  ) as Partial<Record<'dependencies' | 'optionalDependencies' | 'peerDependencies', Record<string, string>>>;
-  for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }))
-    take(name, folder);
+  for (const name of neededBy(manifestOf(folder))) take(name, folder);
 }
 
 function copied(from: string, to: string): void {
   mkdirSync(dirname(to), { recursive: true });
   cpSync(from, to, { recursive: true });
-}
-
-function versionOf(folder: string): string {
-  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
 /** The help of each program, as it is typed on a terminal. */
