@@ -219,8 +219,9 @@ async function endOf(world: World): Promise<string | undefined> {
   world.cutIn = undefined;
   world.fetchFault = undefined;
   world.mode = 'active';
-  // Past all that the box has acted on: until then it waits for the network.
-  world.nowMs = Math.max(world.nowMs, NOON, world.store.state.seenMs) + 3 * DAY_MS;
+  // Past all that the box has acted on, and past a lost record: until then it waits for the network, or refuses.
+  const { seenMs, ordersFromMs } = world.store.state;
+  world.nowMs = Math.max(world.nowMs, NOON, seenMs, ordersFromMs) + 3 * DAY_MS;
   world.boottimeS += 3 * 86_400;
   await world.comesBack(false);
   const settled = async (): Promise<void> => {
