@@ -63,7 +63,7 @@ t.test('the queue of the demo, one incident open beside it', { skip, timeout: 12
     const chosen = await screen.page.evaluate(
       `document.querySelector('.row[aria-selected=true]')?.textContent ?? ''`,
     );
-    if (/^(?!.*▸).*Somebody stays/.test(String(chosen))) break;
+    if (/^(?!.*▸).*Loitering/.test(String(chosen))) break;
     await screen.keys(...(String(chosen).includes('▸') ? ['Enter', 'j'] : ['j']));
     await sleep(50);
   }

@@ -150,7 +150,7 @@ async function shift(t: Test, given: Given): Promise<void> {
   await screen.until('sent', `document.querySelector('.incident .mark.dispatched') !== null`);
   await screen.keys('t');
   await screen.until('closed', `document.querySelector('.incident .mark.closed') !== null`);
-  await screen.until('kept', `document.querySelector('.toasts').textContent.includes('Closed as true')`);
+  await screen.until('kept', `document.querySelector('.toasts').textContent.includes('Closed as confirmed')`);
   const record = await recordOf(chain, no);
   const acts = record.map(({ act }) => String(act));
   t.same(

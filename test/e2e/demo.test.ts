@@ -2,7 +2,7 @@
  * ./scripts/demo as a person runs it: alerts with redacted snapshots, and nothing left behind however it ends.
  * Every process that a demo starts inherits a TMPDIR of its own, by which it is found.
  */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -117,8 +117,16 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-// Eleven demos of 10 to 20 s each, several times that on a busy machine.
+// Eleven demos of 5 to 15 s each, several times that on a busy machine.
 t.setTimeout(500_000);
+
+/** Words for the first seconds of the demo's own clip: before a demo starts its agent, it replays its whole clip once. */
+function shortClip(t: Test): string[] {
+  const clip = join(scratch(t), 'short.avi');
+  const words = ['-v', 'error', '-i', join(root, '.cache/vtest.avi'), '-t', '4', '-c', 'copy', clip];
+  execFileSync('ffmpeg', words);
+  return ['--source', `file:${clip}`];
+}
 
 const ready = existsSync(join(root, 'node_modules/.vigie-setup'))
   ? false
@@ -187,8 +195,9 @@ void t.test(
       // Killed itself, it cannot tidy up: its program notices and does.
       { name: 'KILL', end: (demo) => process.kill(pid(demo), 'SIGKILL'), code: null, says: /\nEnded\.\n$/ },
     ];
+    const short = shortClip(t);
     for (const { name, after = /the agent is online/, end, code, says } of ways) {
-      const demo = new Demo(t);
+      const demo = new Demo(t, short);
       await demo.until(after);
       const beganMs = Date.now();
       end(demo);
@@ -206,7 +215,7 @@ void t.test(
     skip: ready,
   },
   async (t) => {
-    const without = new Demo(t, ['--open'], { DISPLAY: '', WAYLAND_DISPLAY: '' });
+    const without = new Demo(t, ['--open', ...shortClip(t)], { DISPLAY: '', WAYLAND_DISPLAY: '' });
     const [, url = ''] = await without.until(
       /Console {2}(http:\/\/127\.0\.0\.1:\d+\/auth\/enter\?token=[\w-]{43}) /,
     );
@@ -248,7 +257,7 @@ void t.test(
   '--page: the technician’s page answers a browser, and ends with the demo',
   { skip: ready },
   async (t) => {
-    const demo = new Demo(t, ['--page']);
+    const demo = new Demo(t, ['--page', ...shortClip(t)]);
     const [, home = '', code = ''] = await demo.until(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
     await demo.until(/the agent is online/);
     const said = async (path: string, body?: object): Promise<unknown> => {

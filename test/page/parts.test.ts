@@ -399,12 +399,12 @@ void t.test('the receipt: one page with what anybody can check later', { skip: n
   page.clock.advance(10_000);
   const french = await read('fr');
   for (const part of [
-    /Reçu d’installation/,
-    /\nNON\n/,
-    /9 vus sur 10/,
+    /Procès-verbal d’installation/,
+    /\nNON CONFORME\n/,
+    /9 sur 10 détectés/,
     /non couverte par l’arrêté/,
-    /et 48 de plus/,
-    /essai de configuration est en cours/,
+    /et 48 autres/,
+    /configuration est en cours de test/,
   ])
     t.match(french, part);
 });

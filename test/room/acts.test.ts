@@ -139,7 +139,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.same([tries[0]?.state, tries[0]?.dispatchedBy, tries[0]?.revision], ['dispatched', 'anna', 2]);
       t.same(await acts(db, 'anna').dispatch(no, { ...how, atS: 3000 }), tries[0], 'and an hour later');
       const twice = await refusalOf(acts(db, 'anna').dispatch(no, { revision: 2, key: 'k-2' }));
-      t.match(twice.message, /anna has sent somebody at 12:00:00 UTC/);
+      t.match(twice.message, /anna has dispatched a patrol at 12:00:00 UTC/);
       const elsewhere = await addIncident(db, NOW);
       t.match(
         (await refusalOf(acts(db, 'anna').dispatch(elsewhere, how))).message,

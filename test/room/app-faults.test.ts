@@ -140,7 +140,7 @@ async function supervisor(t: Test, browser: Browser): Promise<void> {
   await page.click('#reopen');
   await until('location.pathname === "/incidents/2"');
   await until('document.querySelector(".incident .mark.new, .incident .mark.late") !== null');
-  t.match(await text('.incident'), 'Opens again');
+  t.match(await text('.incident'), 'Reopens');
   t.same(await room.record('claim', 'reassign', 'judge', 'reopen'), [
     { who: 'Omar', act: 'claim', incident: 1 },
     { who: 'Omar', act: 'reassign', incident: 1 },

@@ -267,11 +267,11 @@ async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   await shown.until('document.activeElement.id === "camera-title"');
   t.equal(`camera-${await shown.text('#camera-title')}`, second);
   t.match(await shown.text('.desk-aside'), /stream lost[\s\S]*1 h \d\d min \(\d+/);
-  t.match(await shown.text('.desk-aside'), 'Certificate ends');
+  t.match(await shown.text('.desk-aside'), 'Certificate expires');
   await keyboard.press('Escape');
   await shown.until('document.querySelector("#camera-title") === null');
   await shown.page.click('.d-tally.offline');
-  await shown.until('document.body.textContent.includes("No camera fits.")');
+  await shown.until('document.body.textContent.includes("No camera matches.")');
   t.same(await shown.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
     '/api/cameras.csv',
   ]);
@@ -395,7 +395,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   says.fault = 'the signer is away';
   await shown.page.click('[type=submit]');
   await shown.until('document.querySelector("main [role=alert]") !== null');
-  t.match(await shown.text('main [role=alert]'), 'Not done: the signer is away. What you typed is kept.');
+  t.match(await shown.text('main [role=alert]'), 'Search refused: the signer is away. Your input is kept.');
   await shown.show('audit');
   await shown.show('search');
   t.equal(
@@ -441,7 +441,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   await shown.until(READY['figures'] ?? '');
   t.match(await shown.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
   t.match(await shown.text(), 'few verdicts');
-  t.match(await shown.text(), 'Held back');
+  t.match(await shown.text(), 'Suppressed');
   const figures = spanOf(await askedBy(shown, '/api/figures', () => shown.page.select('[name=by]', 'hour')));
   t.ok(Math.abs(Date.now() - 30 * DAY_MS - Date.parse(figures.from)) < 600_000, figures.from);
   t.match(figures, { from: /:00\.000Z$/, by: 'hour' });

@@ -386,7 +386,7 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
     '(({ width, height }) => ({ width, height }))(document.querySelector(".stage-frame").getBoundingClientRect())',
   )) as { width: number; height: number };
   t.ok(Math.abs(width / height - 4 / 3) < 0.02);
-  await press(page, 'Ask the box for a still');
+  await press(page, 'Request a still from the box');
   await until('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
   t.match(box.stills, [{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' }]);
   t.match(await shown.text('.t-still-note'), 'Still of 13 Nov 2026');
@@ -402,7 +402,7 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   box.refusal = 'the box refused it: a question about persons needs the approval of a second key';
   await page.click('#ask-tracks');
   await until('document.querySelector("[name=approval]") !== null');
-  t.match(await shown.text('main [role=alert]'), 'What you typed is kept.');
+  t.match(await shown.text('main [role=alert]'), 'Your input is kept.');
   const choose = async (name: string, content: object): Promise<void> => {
     const file = join(scratch(t), name);
     writeFileSync(file, JSON.stringify(content));

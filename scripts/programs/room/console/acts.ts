@@ -74,7 +74,7 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
     if (done !== undefined) return undefined;
     mustBeOpen(row);
     if (row.state === 'dispatched') {
-      throw conflict(row, `${row.dispatched_by} has sent somebody at ${clock(row.dispatched_at)} UTC`);
+      throw conflict(row, `${row.dispatched_by} has dispatched a patrol at ${clock(row.dispatched_at)} UTC`);
     }
     if (holderOf(row, nowMs) !== who.name)
       throw conflict(row, `${who.name} does not have it: claim it first`);

@@ -5,7 +5,7 @@ const several = (n: string) => !['0', '1'].includes(n);
 
 export const TRACKS_FR: TracksWords = {
   intro:
-    'Demande à un boîtier ce qui est passé : classe, heure et trajet, sous un simple numéro et sans image de personne. Procédure, motif et question sont enregistrés dans les journaux de la salle et du boîtier.',
+    'Demande à un boîtier ce qui est passé : classe, heure et trajet, sous un simple numéro et sans image de personne. Procédure, motif et question sont enregistrés dans le journal d’audit et dans le journal du boîtier.',
   steps: {
     title: 'Marche à suivre',
     first: 'Indiquez la caméra, la période et le motif, puis consultez ce que le boîtier a vu.',
@@ -16,7 +16,7 @@ export const TRACKS_FR: TracksWords = {
   form: {
     box: 'Caméra',
     boxHint: 'nom de son boîtier',
-    unknownBox: 'Aucune caméra de la salle ne porte ce nom.',
+    unknownBox: 'Aucune caméra de ce CSU ne porte ce nom.',
     daily: 'Seulement à certaines heures de chaque jour',
     dailyFrom: 'De (heure)',
     dailyTo: 'À (heure)',
@@ -47,7 +47,7 @@ export const TRACKS_FR: TracksWords = {
     kept: (days, oldest) => `Passages conservés ${days} ; le plus ancien date du ${oldest}.`,
     keptNone: (days) => `Passages conservés ${days} ; aucun pour l’instant.`,
     still: (at) => `Image du ${at}, personnes en silhouettes`,
-    noStill: 'La salle n’a pas d’image de cette vue : cadre vide aux mêmes proportions.',
+    noStill: 'Le CSU n’a pas d’image de cette vue : cadre vide aux mêmes proportions.',
     brokenStill: 'L’image n’a pas pu être chargée : cadre vide aux mêmes proportions.',
     askStill: 'Demander une image au boîtier',
     askingStill: 'Demande au boîtier…',
@@ -89,7 +89,7 @@ export const TRACKS_FR: TracksWords = {
   },
   grades: {
     counts: 'Nombres seulement : ce boîtier ne communique aucun passage isolé.',
-    vehicles: 'Véhicules seulement : ce boîtier ne garde aucun passage de personne.',
+    vehicles: 'Véhicules seulement : ce boîtier ne conserve aucun passage de personne.',
     persons:
       'Personnes comprises : une question sur des personnes exige une seconde signature et porte sur 24 heures au plus.',
   },
@@ -189,7 +189,7 @@ export const TRACKS_FR: TracksWords = {
     paths: 'Trajets',
     canvas: (n) => (n <= 1 ? `Relecture : ${n} silhouette` : `Relecture : ${n} silhouettes`),
     blind: (from, to) => `${from} – ${to} : rien n’a été vu`,
-    legend: 'Figures dessinées, sans image de personne. Tirets : hors de vue. Contour fin : incertain.',
+    legend: 'Silhouettes dessinées, sans image de personne. Tirets : hors de vue. Contour fin : incertain.',
   },
   keys: {
     play: 'passages : lire, pause',
