@@ -343,7 +343,7 @@ void t.test('the receipt: one page with what anybody can check later', { skip: n
     /Installation receipt/,
     /canebiere-017 · marseille-1/,
     /2026\/1234 \(Préfecture/,
-    /\nGO\n/,
+    /\nPASS\n/,
     /forecourt/,
     /long-stay +loitering +forecourt +no test/,
     new RegExp('b'.repeat(64)),
