@@ -25,7 +25,7 @@ import { readOrderReader, readSettings } from './settings.ts';
 import { StatusWriter } from './status.ts';
 import { systemUnits, type Units } from './units.ts';
 
-/** How long a request waits for the lock, and how long a judge or worker waits, ms. */
+/** Patience with the lock, ms: of a request, and of a judge or worker. */
 export const REQUEST_WITHIN_MS = 10_000;
 export const WORK_WITHIN_MS = 180_000;
 const LOCK_AGAIN_MS = 100;

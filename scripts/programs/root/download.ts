@@ -6,8 +6,9 @@
  * - The file gets its name only when it is complete, has the signed hash, and is on disk.
  * - A partial file is named by its hash, so that parts of two contents are never joined.
  *
- * LIMITS  Stores at most the signed number of bytes; one time limit per request (server-patience.ts); the rate, if one
- * is given.
+ * LIMITS
+ * - Stores at most the signed number of bytes.
+ * - One time limit per request (server-patience.ts), and the rate, if one is given.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -57,9 +58,11 @@ const PAUSE_LEAST_S = 0.05;
 /**
  * Downloads `ref` to `file`, unless it is already there.
  *
- * @throws TargetMismatch the content differs from the signed one, and is deleted
- * @throws AgentError unavailable: cannot be had now, the partial file stays; exhausted: no space, and the partial file
- * is deleted; config: address or certificate. `corrupt` occurs only as TargetMismatch
+ * @throws TargetMismatch the content differs from the signed one, and is deleted; the only error of kind `corrupt`
+ * @throws AgentError
+ * - unavailable: cannot be had now; the partial file stays
+ * - exhausted: no space; the partial file is deleted
+ * - config: address or certificate
  */
 export async function download(ref: TargetRef, file: string, options: DownloadOptions): Promise<void> {
   const address = addressOf(options, 'targets', ref.path);

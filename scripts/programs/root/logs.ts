@@ -2,7 +2,10 @@
  * `vigie-root logs`: returns lines of the system's journal for the room. Runs in a unit that may read the journal and
  * nothing else. The agent may not read it and only forwards what this program has redacted.
  *
- * LIMITS: only units `vigie*`; the newest LOGS_BYTES_MAX of text; READ_WITHIN_MS for reading the journal.
+ * LIMITS:
+ * - Only units `vigie*`.
+ * - The newest LOGS_BYTES_MAX of text.
+ * - READ_WITHIN_MS for reading the journal.
  */
 import { spawn } from 'node:child_process';
 import { promisify } from 'node:util';

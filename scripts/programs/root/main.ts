@@ -1,6 +1,5 @@
 /**
- * `vigie-root`: root's program on the box, which belongs to no release of the agent; see
- * docs/design/032-change-machine.md.
+ * `vigie-root`, root's program on the box. It belongs to no release of the agent (docs/design/032-change-machine.md).
  */
 import { CommanderError } from '@commander-js/extra-typings';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';

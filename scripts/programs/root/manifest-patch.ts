@@ -30,8 +30,10 @@ export interface ManifestPatch {
 /**
  * Writes the manifest, or nothing.
  *
- * @throws AgentError corrupt: the result differs; exhausted: the disk is full; unavailable: zstd cannot be run, or the
- * signal aborts
+ * @throws AgentError
+ * - corrupt: the result differs
+ * - exhausted: the disk is full
+ * - unavailable: zstd cannot be run, or the signal aborts
  */
 export async function patchManifest(
   { patch, from, manifest, file }: ManifestPatch,

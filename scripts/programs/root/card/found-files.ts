@@ -33,7 +33,7 @@ export interface Found {
    * Misplaced files and folders with names like ours, relative to the folder: in deeper folders, or as `../` beside it.
    */
   readonly strays: readonly string[];
-  /** Why the folder cannot be used, independent of its files. */
+  /** Reasons that make the folder unusable, independent of its files. */
   readonly problems: readonly string[];
 }
 

@@ -29,7 +29,7 @@ export interface JudgeOptions {
   readonly clock: BoxClock;
   unit(): Promise<UnitState>;
   health(): Promise<AgentHealth | undefined>;
-  /** How long a technician has to keep a trial, s. */
+  /** Time that a technician has to keep a trial, s. */
   readonly trialS?: number;
 }
 

@@ -24,7 +24,8 @@ export interface Payload {
   /**
    * Downloads the target; resumes an interrupted download.
    *
-   * @throws AgentError corrupt: the served bytes are not the signed ones; denied: never retry; other kinds: retry later
+   * @throws AgentError corrupt if the served bytes are not the signed ones, denied if it must not be tried again, else
+   * another kind
    */
   fetch(target: Target, signal: AbortSignal, progress: Progress): Promise<void>;
   /** Returns what the last fetch has found out, for the record. */

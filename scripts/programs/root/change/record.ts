@@ -64,7 +64,7 @@ export const Trial = Type.Object(
     boots: Count,
     /** Start of the probation in this boot, CLOCK_BOOTTIME, s; null if it has not begun. */
     beganS: nullable(Type.Number({ minimum: 0 })),
-    /** Why the box rolls back; null if it does not. */
+    /** Reason for rolling back; null if the box does not. */
     returning: nullable(Reason),
   },
   strict,

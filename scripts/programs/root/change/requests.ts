@@ -39,7 +39,7 @@ export interface RequestsOptions {
   readonly payload: ConfigurationPayload;
   readonly judge: ProposalJudge;
   readonly clock: { boottimeS(): number };
-  /** How long a technician has to keep a trial, s; TRIAL_S at most. */
+  /** Time that a technician has to keep a trial, s; TRIAL_S at most. */
   readonly trialS?: number;
 }
 

@@ -12,8 +12,10 @@
  * - `returning` is never undone.
  * - A phase at rest is left only by an order or by a person.
  *
- * LIMITS: BOOTS_MAX boots in probation; UNDONE_MAX switches undone by power cuts; ROTTEN_MAX archives that differ from
- * the signed one.
+ * LIMITS:
+ * - BOOTS_MAX boots in probation.
+ * - UNDONE_MAX switches undone by power cuts.
+ * - ROTTEN_MAX archives that differ from the signed one.
  */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import {

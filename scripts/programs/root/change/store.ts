@@ -122,7 +122,9 @@ export class Store {
     this.#commit(this.#with(kind, next, shared));
   }
 
-  /** As `put`, for the way back: if the disk refuses, the record stays in memory and the rollback continues. */
+  /**
+   * Does the same as `put` on the way back. If the disk refuses, the record stays in memory and the rollback continues.
+   */
   putAnyway(kind: Kind, next: Change, shared: Shared = {}): void {
     const state = this.#with(kind, next, shared);
     try {
@@ -134,7 +136,7 @@ export class Store {
     }
   }
 
-  /** As `put`, for fields that belong to no kind. */
+  /** Does the same as `put` for fields that belong to no kind. */
   set(shared: Shared): void {
     this.#commit({ ...this.#state, ...shared });
   }

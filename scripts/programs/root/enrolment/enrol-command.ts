@@ -27,7 +27,7 @@ export interface RenewCommandOptions {
   readonly to: string;
   readonly status: string;
   readonly now?: true;
-  /** Also renew at once if the room has commanded it. */
+  /** Renews at once too if the room has commanded it. */
   readonly ordered?: true;
   readonly config: string;
   readonly state?: string;

@@ -1,6 +1,6 @@
 /**
- * Reports the progress of the enrolment: in the log, in /run for every user of the box, and in result.txt on the boot
- * partition for a card that is read elsewhere.
+ * Reports the progress of the enrolment in three places: the log, /run for every user of the box, and result.txt. The
+ * last is on the boot partition, for a card that is read elsewhere.
  *
  * LIMITS: a repeated message is reported once; result.txt keeps one line of ours, to limit wear of the card.
  */

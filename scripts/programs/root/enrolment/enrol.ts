@@ -21,11 +21,11 @@ import { askRoom, EST, type EstAnswer } from './est-client.ts';
 import { issuedFrom, keyIdOf, makeRequest } from './openssl.ts';
 
 const TIMING = {
-  /** While the network or the room is unreachable. */
+  /** Delays while the network or the room is unreachable. */
   retry: { firstMs: 2000, maxMs: 300_000 },
-  /** After a refusal by the room: a person must act, there or here. */
+  /** Delay after a refusal by the room: a person must act, there or here. */
   refusedMs: 3_600_000,
-  /** While the box is on the room's list and the room names no interval. */
+  /** Delay while the box is on the room's list and the room names no interval. */
   pendingMs: 60_000,
   /** Bounds of the interval that the room may ask for. */
   askedMinMs: 1000,
