@@ -59,19 +59,19 @@ PRAGMA user_version = 2;`,
 export interface BoxRow {
   readonly site: string;
   readonly box: string;
-  /** When it was first heard, ms. */
+  /** Time at which it was first heard, ms. */
   readonly seen: number;
   readonly fingerprint: string | null;
-  /** Since when this key counts, ms. */
+  /** Time from which this key counts, ms. */
   readonly pinned: number | null;
   /** Another key with which it reports, not accepted yet. */
   readonly other: string | null;
   readonly state: StatusReport['state'] | null;
-  /** When the state was received, ms. */
+  /** Time at which the state was received, ms. */
   readonly state_at: number | null;
   readonly reported: number | null;
   readonly report: UpdateReport | undefined;
-  /** When its certificates were revoked, ms. Its reports are no longer accepted. */
+  /** Time at which its certificates were revoked, ms. Its reports are no longer accepted. */
   readonly revoked: number | null;
 }
 
@@ -116,7 +116,7 @@ export class FleetStore {
     this.#db = openSqlite(this.#file, { ...OPTIONS, mustExist }, TABLES);
   }
 
-  /** For the tables of rollouts. */
+  /** Database, for the tables of rollouts. */
   get db(): Db {
     return this.#db;
   }

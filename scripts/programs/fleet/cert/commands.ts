@@ -1,4 +1,4 @@
-/** `fleet cert`: manages the boxes' certificates; see docs/guide/fleet-certificates.md. */
+/** `fleet cert`: manages the boxes' certificates (docs/guide/fleet-certificates.md). */
 import type { Command } from '@commander-js/extra-typings';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { renewCommand } from '../ask/commands.ts';

@@ -12,7 +12,7 @@ import { differences, isOfRoot, type SigningFile } from './signing-file.ts';
  * Asks for agreement to a root; other metadata passes.
  *
  * @param agreed SHA-256 of the root that was read and agreed to
- * @throws AgentError denied: no agreement, or agreement to another root; config: there is no terminal to ask at
+ * @throws AgentError denied without agreement to this root, config without a terminal to ask at
  */
 export async function agreeToRoot(
   content: SigningFile,

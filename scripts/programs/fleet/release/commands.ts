@@ -1,4 +1,4 @@
-/** `fleet release …`: makes, signs, publishes and withdraws releases; see docs/guide/fleet.md. */
+/** `fleet release …`: makes, signs, publishes and withdraws releases (docs/guide/fleet.md). */
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import type { Targets } from '@tufjs/models';

@@ -293,7 +293,7 @@ async function tried(
   await checkState({ next: tree.dir, before, wayBack, clip: options.clip, say: (line) => say(`  ${line}`) });
 }
 
-/** Name of what each program leaves for its previous release. */
+/** Name of the state that each program leaves for its previous release. */
 const WRITTEN = { release: 'state', root: 'record' } as const satisfies Record<ReleaseKind, string>;
 
 /** Makes the archives and the manifest, as targets. */

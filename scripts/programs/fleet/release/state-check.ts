@@ -1,5 +1,5 @@
 /**
- * Tests that a rollback is possible: the previous release and the new one run in turn on one state folder and a clip,
+ * Tests that a rollback is possible. The previous release and the new one run in turn on one state folder and a clip,
  * like a box that updates, rolls back and updates again.
  *
  * INVARIANT: each release still has what the last one left: events of the archive, rows of the outbox (none is

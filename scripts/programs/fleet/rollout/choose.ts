@@ -92,7 +92,7 @@ const RUNNING: Readonly<Record<ReleaseKind, (updater: Updater) => Updater['relea
   root: ({ root }) => root.release,
 };
 
-/** What a box must do first if it runs no release of a program; undefined if a release is sufficient. */
+/** Action that a box must take first if it runs no release of a program; undefined if a release is sufficient. */
 const WITHOUT_RELEASE: Readonly<Record<ReleaseKind, string | undefined>> = {
   release: undefined,
   root: 'its root’s program is of a package without releases; install the package vigie-root of today there',
@@ -111,7 +111,7 @@ function whyNot(
   return releases.some((custom) => custom.arch === arch) ? undefined : `${version} is not there for ${arch}`;
 }
 
-/** Returns the box with what it would download, or one line why it refuses the release. */
+/** Returns the box with its download, or one line why it refuses the release. */
 function specOf(
   { site, box }: BoxRow,
   { updater }: UpdateReport,

@@ -49,7 +49,7 @@ export function freeName(store: FleetStore, name: string): string {
  * Stores a rollout, which `Controller.run` then sends. Ends a rollout that only waits for its last boxes, and withdraws
  * its orders with `key`.
  *
- * @throws AgentError config: the rollout is invalid; denied: another one is sending
+ * @throws AgentError config if the rollout is invalid, denied if another one is sending
  */
 export function createRollout(
   store: FleetStore,

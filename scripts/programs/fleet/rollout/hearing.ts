@@ -38,7 +38,7 @@ export class Hearing {
   readonly #nowMs: number;
   readonly #rolloutNow: () => Rollout;
 
-  /** Reads `states` and `rolloutNow` anew in each method. */
+  /** Reads `states` and `rolloutNow` again in each method. */
   constructor(
     boxes: readonly RolloutBox[],
     states: readonly BoxState[],

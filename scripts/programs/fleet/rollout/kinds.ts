@@ -54,7 +54,7 @@ export function kindOf(fields: OrderFields): RolloutKind {
   return 'what' in fields ? fields.what : 'configuration';
 }
 
-/** Returns a text for people of what an order requests. */
+/** Returns a text for people about the request of an order. */
 export function fieldsText(fields: OrderFields): string {
   return 'seq' in fields ? `${fields.seq}-${fields.version}` : `revision ${fields.revision}`;
 }
@@ -64,7 +64,7 @@ export interface ReportedChange {
   readonly phase: ChangePhase;
   readonly rollout: string | null;
   readonly reason: string | null;
-  /** When the phase began; empty if the report does not contain it. */
+  /** Beginning of the phase; empty if the report does not contain it. */
   readonly since: string;
   /** Fields for the target, or else for what runs. The text of a configuration is never in a report. */
   readonly fields: OrderFields;

@@ -24,7 +24,7 @@ export const Thresholds = Type.Object(
     failuresMin: Type.Integer({ minimum: 1, maximum: 1000, default: 3, description: 'a number of boxes' }),
     /** Time without a message after which a box is silent. */
     silentHours: { ...Hours, default: 1 },
-    /** How long after its confirmation a box must still be heard. The broker reports a lost one within 45 s. */
+    /** Time after its confirmation at which a box must still be heard. The broker reports a lost one within 45 s. */
     heardMinutes: Type.Number({
       minimum: 0,
       maximum: 1440,

@@ -48,7 +48,7 @@ export interface RolloutRow {
   readonly accepted: Accepted;
   readonly wanted: Rollout['wanted'];
   readonly reason: string | null;
-  /** When its state last changed. */
+  /** Time of its last change of state. */
   readonly changed: number;
 }
 
@@ -76,7 +76,7 @@ export interface WaveRow {
 
 export interface OrderRow {
   readonly kind: RolloutKind;
-  /** Of one kind, a box's newest order counts, whichever rollout it belongs to. */
+  /** Kind of the order. A box's newest order of a kind counts, whichever rollout it belongs to. */
   readonly order_kind: OrderKind;
   readonly counter: number;
   readonly rollout: string;

@@ -33,7 +33,7 @@ export class Sending {
     this.#rollouts = rollouts;
   }
 
-  /** Sends unacknowledged orders; `finals`: only those that end a rollout. Throws DeliveryError. */
+  /** Sends unacknowledged orders, or with `finals` only those that end a rollout. Throws DeliveryError. */
   async send(finals = false): Promise<void> {
     const { store, link, clock } = this.#options;
     const orders = this.#rollouts

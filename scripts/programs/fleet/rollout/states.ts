@@ -68,9 +68,9 @@ export interface RolloutBox {
   readonly action: Action | null;
   readonly progress: Progress;
   readonly online: boolean;
-  /** When its state last changed. */
+  /** Time of its last change of state. */
   readonly sinceMs: number;
-  /** When it was connected or has last reported; for a connected box the present time. */
+  /** Time of its last connection or report; for a connected box the present time. */
   readonly heardMs: number;
   /** A person has left it out. */
   readonly isSkipped: boolean;
@@ -89,12 +89,12 @@ export interface Accepted extends Tried {
 
 export interface Rollout {
   readonly state: RolloutState;
-  /** When this state began. */
+  /** Beginning of this state. */
   readonly sinceMs: number;
   readonly madeMs: number;
   /** The present wave; 0 is that of the canaries. */
   readonly wave: number;
-  /** When enough of its boxes were confirmed; null if not yet. */
+  /** Time at which enough of its boxes were confirmed; null if not yet. */
   readonly reachedMs: number | null;
   /** Soak time of each wave, ms. */
   readonly soakMs: readonly number[];
@@ -111,7 +111,7 @@ export interface Rollout {
 /** Boxes for which the present wave waits, and since when nothing has changed in it. */
 export interface Waits {
   readonly sinceMs: number;
-  /** When the rollout halts if nothing changes. */
+  /** Time at which the rollout halts if nothing changes. */
   readonly haltsMs: number;
   /** Boxes that are connected and not confirmed. */
   readonly connected: readonly string[];
@@ -124,7 +124,7 @@ export interface Step {
   /** States of all boxes, in their order. */
   readonly states: readonly BoxState[];
   readonly orders: readonly { readonly id: string; readonly action: Action }[];
-  /** When something is due even without a message. */
+  /** Time at which something is due even without a message. */
   readonly nextMs: number | undefined;
   /** Null if it waits only for time to pass, or for nothing. */
   readonly waits: Waits | null;

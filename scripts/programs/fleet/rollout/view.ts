@@ -20,7 +20,7 @@ export interface WaveView {
   /** Number of boxes that have begun, are not connected, and were not heard for the plan's `silentHours`. */
   readonly silent: number;
   readonly began: string | null;
-  /** When enough boxes were confirmed. */
+  /** Time at which enough boxes were confirmed. */
   readonly reached: string | null;
   readonly ended: string | null;
   /** Downloaded bytes by type, as far as boxes have reported. */
@@ -37,7 +37,7 @@ export interface RolloutView {
   readonly made: string;
   readonly who: string;
   readonly notAfter: string;
-  /** When the next wave begins if nothing else happens; null if it waits for boxes, or if there is none. */
+  /** Beginning of the next wave without further events; null if it waits for boxes, or if there is none. */
   readonly nextWave: string | null;
   readonly waves: readonly WaveView[];
   /** Boxes of the present wave that are connected and not finished. */
@@ -51,9 +51,9 @@ export interface RolloutView {
 
 /** State of a wave that waits for boxes. */
 export interface Stuck {
-  /** When something last changed in it. */
+  /** Time of the last change in it. */
   readonly since: string;
-  /** When the rollout halts; days without a window are not counted. */
+  /** Time at which the rollout halts; days without a window are not counted. */
   readonly halts: string;
   /** True if more than an ordinary night and day have passed, so that a person should check. */
   readonly isAlarm: boolean;

@@ -18,7 +18,10 @@ export class OldCopy {
   #copied: number | undefined;
   #isOver = false;
 
-  /** `wave`: once this wave has its orders, the copy from before the previous wave is restored; undefined for none. */
+  /**
+   * Prepares the copy. Once `wave` has its orders, the store is restored to the time before the previous wave;
+   * undefined for none.
+   */
   constructor(dir: string, wave: number | undefined) {
     this.#store = join(dir, STORE_FILE);
     this.#copy = join(dir, 'yesterday.db');

@@ -21,7 +21,7 @@ import { Simulation } from './simulation.ts';
 
 export interface SimulateOptions extends ScenarioOptions {
   readonly processes: number;
-  /** `max_queued_messages` of the broker; undefined: a room's setting. */
+  /** Broker option `max_queued_messages`; undefined means a room's setting. */
   readonly maxQueued: number | undefined;
   /** Wave in which the controller dies halfway, and another one continues. */
   readonly dieInWave: number | undefined;
