@@ -42,7 +42,7 @@ const QUIET_MS = 400;
 /** Time for all retained messages, ms: a broker on a busy machine sends at least 2,000 messages a second. */
 const LEARN_WITHIN_MS = 60_000;
 const LEARN_MS_A_BOX = 4;
-/** Delays between attempts, ms. They do not matter much: without a broker, nothing can be done. */
+/** Delays between attempts, ms. Waiting costs nothing, and the broker has other problems then. */
 const BACKOFF = { firstMs: 500, maxMs: 30_000 };
 const FILTERS = ['status', 'update/reported', 'update/desired', 'config/desired'].map(
   (tail) => `vigie/+/+/${tail}`,

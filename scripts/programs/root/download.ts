@@ -60,8 +60,8 @@ const PAUSE_LEAST_S = 0.05;
  *
  * @throws TargetMismatch the content differs from the signed one, and is deleted; the only error of kind `corrupt`
  * @throws AgentError
- * - unavailable: cannot be had now; the partial file stays
- * - exhausted: no space; the partial file is deleted
+ * - unavailable: cannot be had now, and the partial file stays
+ * - exhausted: no space, and the partial file is deleted
  * - config: address or certificate
  */
 export async function download(ref: TargetRef, file: string, options: DownloadOptions): Promise<void> {

@@ -28,8 +28,8 @@ const SINCE_S = 86_400;
 /** Timeout for reading the journal, ms. A slow card takes seconds for a gigabyte; the agent waits longer. */
 const READ_WITHIN_MS = 20_000;
 /**
- * Ratio of the fitting size to which text is cut in each step, if it does not compress to a tenth as log text usually
- * does.
+ * Ratio of the fitting size to which text is cut in each step. Log text usually compresses to a tenth, and needs no
+ * cut.
  */
 const TRY_SHARE = 0.9;
 

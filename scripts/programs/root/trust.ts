@@ -8,8 +8,8 @@
  * - The chain of trust begins with the root file or the stored root, whichever is newer. Removing the folder restarts
  *   it.
  * - One key counts as one signature: a root that names a key twice in a role is refused.
- * - The wall clock must not be earlier than the last time that metadata was found valid, so a clock that is set back
- *   cannot revive expired metadata.
+ * - The wall clock is no earlier than the last time that metadata was found valid. A clock that is set back therefore
+ *   revives no expired metadata.
  *
  * LIMITS  LENGTHS_MAX bytes per metadata file, `fetchWithinMs` for all of them; no delegations.
  */

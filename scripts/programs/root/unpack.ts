@@ -23,8 +23,8 @@ import { diskError } from './disk-error.ts';
 /** Window of zstd's level 22, MiB; releases are made with a smaller one. */
 export const WINDOW_MIB = 128;
 /**
- * Header bytes per file of GNU tar: a header, and for a name of more than 100 characters a header and one or two blocks
- * with the name.
+ * Header bytes per file of GNU tar: a header, and for a name of more than 100 characters a second header with one or
+ * two blocks.
  */
 const HEADER_BYTES_MAX = 512 * 5;
 /** Bytes at the end: two empty blocks, padded to a record of 20. */

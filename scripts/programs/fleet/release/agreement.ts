@@ -1,7 +1,7 @@
 /**
- * Asks a person to agree to the content before signing or publishing: to each difference of a root separately, to a
- * list of releases as a whole. Without a terminal a root must be named by its SHA-256, so that a script agrees only to
- * a root that someone has read.
+ * Asks a person to agree before content is signed or published: to each difference of a root separately, to a list of
+ * releases as a whole. Without a terminal a root must be named by its SHA-256, so that a script agrees only to a root
+ * that someone has read.
  */
 import { createInterface } from 'node:readline/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';

@@ -3,8 +3,8 @@
  * the targets role sign.
  *
  * INVARIANTS:
- * - No file to be signed is written before a release of the agent has run on the state of the previous one and back, on
- *   the architecture that runs here.
+ * - Before a file to be signed is written, a release of the agent has run on the state of the previous one and back.
+ *   The test covers the architecture that runs here.
  * - Offered releases are counted per program: those of one program never displace those of the other.
  */
 import { execFileSync, spawn } from 'node:child_process';

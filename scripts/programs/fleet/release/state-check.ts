@@ -1,9 +1,12 @@
 /**
- * Tests that a rollback is possible. The previous release and the new one run in turn on one state folder and a clip,
- * like a box that updates, rolls back and updates again.
+ * Tests that a rollback is possible. The previous release and the new one run in turn on one state folder and a clip:
+ * forward, back, and forward again.
  *
- * INVARIANT: each release still has what the last one left: events of the archive, rows of the outbox (none is
- * delivered), the journal as a prefix, a suspension.
+ * INVARIANT: each release still has the data of the last one:
+ * - events of the archive
+ * - rows of the outbox, none of which is delivered
+ * - the journal, as a prefix
+ * - a suspension
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

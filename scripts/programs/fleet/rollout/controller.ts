@@ -4,8 +4,8 @@
  *
  * INVARIANTS:
  * - Durable in this order: the boxes' messages, the next step with its signed orders, the broker's acknowledgement.
- * - A crash in between is harmless: the same step follows from the same data, and an order that is sent twice is the
- *   same order by its counter.
+ * - A crash in between is harmless. The same step follows from the same data, and a repeated order is the same one by
+ *   its counter.
  * - With each connection the broker's messages are read again, and lost orders of a wave are sent again.
  * - A rollout is aborted only once the broker has all its withdrawals.
  * - A store that is behind the fleet (behind.ts) sends nothing.

@@ -1,6 +1,6 @@
 /**
- * Keeps the known state of the boxes current from the broker's messages: in memory for each step of a rollout, in the
- * store for the next run.
+ * Keeps the known state of the boxes current from the broker's messages. It is in memory for each step of a rollout,
+ * and in the store for the next run.
  */
 
 import type { KeyObject } from 'node:crypto';

@@ -4,9 +4,9 @@ import type { JournalContent } from '../../../../agent/contract/journal.ts';
 /** A case in which analysis resumed and no entry shows that the keys had ended the suspension. */
 export interface MissingResume {
   readonly suspension: string;
-  /** When the suspension was first recorded. */
+  /** Time at which the suspension was first recorded. */
   readonly sinceMs: number;
-  /** When analysis resumed. */
+  /** Time at which analysis resumed. */
   readonly atMs: number;
 }
 

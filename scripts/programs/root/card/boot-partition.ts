@@ -346,8 +346,8 @@ function staged(config: Config, pieces: readonly Piece[], from: string): Config 
 }
 
 /**
- * Installs a file with the folder's owner and group. A file for another reader belongs to root and to the agent's
- * group.
+ * Installs a file with the folder's owner and group. A file for the page gets those of the page's folder; one for root
+ * is readable by its owner alone.
  */
 function place(content: Buffer, target: string, to: string, reader?: Piece['reader']): void {
   const page = reader === 'page' ? new EnrolFiles(to).pageFolder() : undefined;

@@ -1,5 +1,5 @@
 /**
- * Changes the agent's release for the change machine: fetches it from the room's server, stages it beside the one that
+ * Changes the agent's release for the change machine. Fetches it from the room's server, stages it beside the one that
  * runs, and switches the link `current`. Base of root-payload.ts, which does so for vigie-root.
  *
  * INVARIANTS:

@@ -80,8 +80,8 @@ export async function provisionHotspot({
 }
 
 /**
- * Returns why the hotspot is off, or undefined. An authorisation counts from its signature on: a box without a clock of
- * its own wakes up in the past, and must not open the hotspot for that reason.
+ * Returns why the hotspot is off, or undefined. An authorisation counts from its signature, not from its first day. A
+ * box without a clock wakes up in the past, and must not open the hotspot for that reason.
  */
 export function orderThatHolds(
   config: Config | undefined,

@@ -1,7 +1,9 @@
 /**
  * Runs the box's own Wi-Fi, for a technician's phone on a site without a cable. It is open for a quarter of an hour
- * after power-up. While an authorisation other than an installation authorisation is valid, it stays closed: the room
- * opens it by a signed command for a limited time, or a cable is used.
+ * after power-up.
+ *
+ * It stays closed while an authorisation is valid that is not only for installation. The room can then open it by a
+ * signed command for a limited time, or a cable is used.
  *
  * INVARIANTS:
  * - The passphrase is in no argument and no variable. NetworkManager reads it from a file of root's in /run, which is
