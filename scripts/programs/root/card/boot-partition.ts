@@ -1,7 +1,7 @@
 /**
  * Installs the technician's files from the boot partition, once: checks them together, installs them with owner and
- * mode, and removes them from the partition. The outcome is written there as result.txt, for misnamed files too.
- * On a box that is already installed, the files of a new label are accepted without a configuration.
+ * mode, and removes them from the partition. The outcome is written there as result.txt, for misnamed files too. On a
+ * box that is already installed, the files of a new label are accepted without a configuration.
  *
  * INVARIANTS:
  * - Nothing is installed unless all files are valid and those that are taken can be removed.

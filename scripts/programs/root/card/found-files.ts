@@ -1,6 +1,6 @@
 /**
- * Lists the files on the boot partition: in the expected folder, and in places where people put them by mistake.
- * Names are compared without case, because FAT ignores it and Windows and macOS change it.
+ * Lists the files on the boot partition: in the expected folder, and in places where people put them by mistake. Names
+ * are compared without case, because FAT ignores it and Windows and macOS change it.
  *
  * LIMITS: reads ENTRIES_MAX names of a folder, DEPTH_MAX folders deep. A larger folder is reported as a validation
  * error.

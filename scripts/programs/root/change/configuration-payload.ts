@@ -1,7 +1,6 @@
 /**
  * Changes the agent's configuration for the change machine. Replaces the configuration file with a text that the room
- * has
- * ordered or a technician is trying, and restarts the agent.
+ * has ordered or a technician is trying, and restarts the agent.
  *
  * INVARIANTS:
  * - The previous file is on disk beside the new one before the new one is installed, and stays until the change is
