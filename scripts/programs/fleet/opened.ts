@@ -1,4 +1,4 @@
-/** What every command of fleet works with: the folder's file, its store, and where needed the broker. */
+/** Opens the context of each fleet command: fleet.yaml, the store, and the link to the broker. */
 import { mkdirSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import type { Clock } from '../../../agent/base/clock.ts';
@@ -13,14 +13,14 @@ import { FleetStore } from './store.ts';
 export interface OpenedFleet {
   readonly fleet: Fleet;
   readonly store: FleetStore;
-  /** Not yet connected. */
+  /** Not connected yet. */
   readonly link: FleetLink;
-  /** Aborts with SIGINT and SIGTERM. */
+  /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
 }
 
-/** Runs `work` and closes all. */
+/** Runs `work`, and closes everything afterwards. */
 export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => Promise<T>): Promise<T> {
   const fleet = readFleet(dir);
   mkdirSync(dir, { recursive: true });
@@ -38,7 +38,10 @@ export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => P
   }
 }
 
-/** The only one who sends orders from this folder. Throws AgentError `denied` where there is another; `release` ends it. */
+/**
+ * Locks the folder, so that only this process sends orders from it. Throws AgentError `denied` if another holds the
+ * lock.
+ */
 export function lockFleet(dir: string): StateLock {
   const lock = new StateLock(dir);
   try {
@@ -53,7 +56,7 @@ export function lockFleet(dir: string): StateLock {
   return lock;
 }
 
-/** Throws AgentError `denied` unless a person at a terminal says yes; `yes`: said already. */
+/** Asks a person at the terminal; `yes` skips the question. Throws AgentError `denied` unless the answer is yes. */
 export async function confirmed(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY)

@@ -1,4 +1,4 @@
-/** Files that people write for fleet: read whole, held against their form, refused with one line for each mistake. */
+/** Reads and validates the YAML files that people write for fleet, and reports one line per validation error. */
 import { readFileSync } from 'node:fs';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -6,10 +6,10 @@ import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
 import { parseYaml } from '../../../agent/base/yaml-text.ts';
 
-/** So many mistakes are told; who has made more mends these first. */
+/** Maximum number of reported validation errors. */
 const MISTAKES_MAX = 20;
 
-/** The content with its defaults; throws AgentError `config`. */
+/** Returns the content with its defaults. Throws AgentError `config`. */
 export function readYaml<S extends TSchema>(file: string, schema: S): Static<S> {
   let text: string;
   try {
@@ -26,14 +26,14 @@ export function readYaml<S extends TSchema>(file: string, schema: S): Static<S> 
   return ofSchema(file, content, schema);
 }
 
-/** As `readYaml`, of what was parsed already. */
+/** Validates parsed content like `readYaml`. */
 export function ofSchema<S extends TSchema>(file: string, content: unknown, schema: S): Static<S> {
   const full: unknown = Value.Default(schema, Value.Clone(content ?? {}));
   if (Value.Check(schema, full)) return full;
   const mistakes = new Map<string, string>();
   for (const error of Value.Errors(schema, full)) {
     const where = error.path.slice(1).replaceAll('/', '.');
-    // Of several complaints about one place the first says most.
+    // Of several errors at one place, the first says most.
     if (!mistakes.has(where)) mistakes.set(where, mistakeText(file, where, error));
     if (mistakes.size === MISTAKES_MAX) break;
   }

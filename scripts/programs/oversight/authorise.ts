@@ -1,4 +1,4 @@
-/** `vigie-oversight authorise`: an order is signed, at the authority's desk, on no box. */
+/** `vigie-oversight authorise`: signs an authorisation on the authority's offline machine, not on a box. */
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, isScalar, parseDocument } from 'yaml';
@@ -19,7 +19,7 @@ export interface AuthoriseOptions {
   readonly out: string;
 }
 
-/** ISO 8601 with its offset: an order must not mean another hour on another machine. */
+/** ISO 8601 with an offset: an authorisation must mean the same time on every machine. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
 
 export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
@@ -65,7 +65,7 @@ function readOrder(file: string): Authorisation {
   }
   const content = {
     ...given,
-    // Numbers of orders often look like numbers: 2026.10 is not 2026.1.
+    // Keeps the number as written: 2026.10 is not 2026.1.
     ...('order' in given && { order: String(written ?? given['order']) }),
     ...Object.fromEntries(
       ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, given[name])]),
@@ -88,7 +88,7 @@ function timeOf(where: string, value: unknown): string {
   }
   const text = value instanceof Date ? value.toISOString() : String(value);
   const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
-  // 30 February would be read as 2 March, and 24:00 as the next day.
+  // Otherwise 30 February would be read as 2 March, and 24:00 as the next day.
   const wallMs = Date.parse(text.replace(/[+-]\d{2}:\d{2}$/, 'Z'));
   if (!Number.isNaN(ms) && new Date(wallMs).toISOString().startsWith(text.slice(0, 16)))
     return new Date(ms).toISOString();

@@ -1,7 +1,7 @@
-/** What the file system says, in a line for people. */
+/** Converts errors of the file system into AgentErrors with a line for people. */
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 
-/** `exhausted` where no space is left; else `unavailable`. */
+/** Returns an AgentError: `exhausted` if no space is left, else `unavailable`. */
 export function diskError(where: string, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
   const said = messageOf(error);
@@ -10,7 +10,11 @@ export function diskError(where: string, error: unknown): AgentError {
   return new AgentError('unavailable', `${where}: ${said}`, error);
 }
 
-/** @throws AgentError as `diskError` has it */
+/**
+ * Runs `act`.
+ *
+ * @throws AgentError as in `diskError`
+ */
 export function onDisk<T>(where: string, act: () => T): T {
   try {
     return act();

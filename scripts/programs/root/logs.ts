@@ -1,8 +1,11 @@
 /**
- * `vigie-root logs`: lines of the system's journal for the room, by a unit that may read it and nothing else. The
- * agent may not: what it hands on is what this program has redacted.
+ * `vigie-root logs`: returns lines of the system's journal for the room. Runs in a unit that may read the journal and
+ * nothing else. The agent may not read it and only forwards what this program has redacted.
  *
- * LIMITS: units `vigie*` alone; LOGS_BYTES_MAX of text, the newest; READ_WITHIN_MS for the journal to be read.
+ * LIMITS:
+ * - Only units `vigie*`.
+ * - The newest LOGS_BYTES_MAX of text.
+ * - READ_WITHIN_MS for reading the journal.
  */
 import { spawn } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -22,14 +25,17 @@ import { answerAndLeave, firstLine } from './one-request.ts';
 
 const REQUEST_CHARS_MAX = 200;
 const SINCE_S = 86_400;
-/** A slow card takes seconds for a journal of a gigabyte; the agent waits longer. */
+/** Timeout for reading the journal, ms. A slow card takes seconds for a gigabyte; the agent waits longer. */
 const READ_WITHIN_MS = 20_000;
-/** Log text packs to a tenth; what does not is cut to what fits, in steps of this share of it. */
+/**
+ * Ratio of the fitting size to which text is cut in each step. Log text usually compresses to a tenth, and needs no
+ * cut.
+ */
 const TRY_SHARE = 0.9;
 
 const packed = promisify(gzip);
 
-/** One request on standard input, the answer on standard output. */
+/** Answers one request from standard input on standard output. */
 export async function provisionLogs(): Promise<void> {
   const request = jsonOf(await firstLine(REQUEST_CHARS_MAX));
   await answerAndLeave(await answerTo(request));
@@ -47,7 +53,9 @@ async function answerTo(request: unknown): Promise<LogsAnswer> {
   }
 }
 
-/** Entries of one line or more, oldest first. Throws AgentError `unavailable` where the journal cannot be read. */
+/**
+ * Returns entries of one or more lines, oldest first. Throws AgentError `unavailable` if the journal cannot be read.
+ */
 async function newestEntries(
   sinceS: number,
   bytesMax: number,
@@ -72,7 +80,7 @@ async function newestEntries(
     rest = lines.pop() ?? '';
     for (const line of lines) {
       bytes += Buffer.byteLength(line) + 1;
-      // A further line of an entry is indented.
+      // Continuation lines of an entry are indented.
       if (/^\s/.test(line) && newestFirst.length > 0) newestFirst.push(`${newestFirst.pop()}\n${line}`);
       else newestFirst.push(line);
     }
@@ -82,13 +90,13 @@ async function newestEntries(
     break;
   }
   const code = await ended;
-  // It was told to end where there is more than is asked for.
+  // The child was killed if there was more than requested.
   if (code !== 0 && !cut)
     throw new AgentError('unavailable', `journalctl: ${failure.trim() || 'no answer in time'}`);
   return { entries: newestFirst.reverse(), cut };
 }
 
-/** The newest lines that fit, packed as they travel. */
+/** Returns the newest lines that fit, compressed for transport. */
 export async function logsResult(
   lines: readonly string[],
   bytesMax: number,

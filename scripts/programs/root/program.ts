@@ -1,4 +1,4 @@
-/** Commands of `vigie-root` that change what runs on the box; those beside them are in commands.ts. */
+/** Commands of `vigie-root` that change what runs on the box; the others are in commands.ts. */
 import { Argument, Command, Option } from '@commander-js/extra-typings';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { printableJson, printableLine } from '../../../agent/base/printable.ts';
@@ -29,9 +29,9 @@ import { screenOf } from './status.ts';
 import { AGENT_UNIT, RUN_UNIT } from './units.ts';
 
 const PROGRESS_EVERY_MS = 10_000;
-/** Who writes another order all the time is looked at by the next start. */
+/** Maximum number of runs in one start. If new orders keep coming, the next start handles the rest. */
 const RUNS_MAX = 2;
-/** Another run goes on with what there is; its timer comes in any case. */
+/** Patience with another worker, ms. That one does the work, and the timer starts this one again. */
 const WORKER_WITHIN_MS = 10_000;
 
 type Options = Record<keyof BoxOptions | 'aptGet', string>;
@@ -68,7 +68,7 @@ export function makeProgram(): Command {
   return program;
 }
 
-/** The table of places has a flag for each option of a box: what the type says is not inferred from a loop. */
+/** Adds the options of all places. The cast is needed because a loop infers no option types. */
 function withPlaces(command: Command): Command<[], Options> {
   const places = PLACE_KEYS.map((key) => new Option(...PLACE_OPTIONS[key]).default(DEFAULT_PLACES[key]));
   const aptGet = new Option('--apt-get <program>', 'what asks apt').default('apt-get');
@@ -79,7 +79,7 @@ function withPlaces(command: Command): Command<[], Options> {
 const say = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`);
 const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 
-/** With the record as it is, or rebuilt; what an earlier program has left is finished or undone. */
+/** Opens the box, with its record read or rebuilt. Finishes or undoes what an earlier process has left. */
 async function opened(options: Options, booting: boolean, withinMs = WORK_WITHIN_MS): Promise<Box> {
   makeFolder(options.state, say);
   const box = openBox(options, say, withinMs);
@@ -96,7 +96,7 @@ async function runCommand(options: Options): Promise<void> {
   const box = await opened(options, false);
   try {
     await lockedIn(workerLock(options), WORKER_WITHIN_MS, async () => {
-      // systemd does not see an order that comes while this service runs (systemd.path(5)): it is looked for at the end.
+      // systemd does not see an order that arrives while this service runs (systemd.path(5)), so the loop checks again.
       for (let runs = 0, seen = ''; runs < RUNS_MAX && seen !== ordersAt(options); runs += 1) {
         seen = ordersAt(options);
         await rehearse(box, say);
@@ -140,7 +140,7 @@ async function judgeCommand(options: Options): Promise<void> {
   const box = await opened(options, false);
   const { machine, store, payloads, clock, units, health } = box;
   await judge({ machine, store, payloads, clock, unit: () => units.state(AGENT_UNIT), health });
-  // What has been ordered meanwhile.
+  // Handles orders that have arrived meanwhile.
   await units.start([RUN_UNIT]);
 }
 
@@ -165,7 +165,7 @@ async function byHand(
   print('switched; it stays if it proves itself, see vigie-root status');
 }
 
-/** One request on standard input, the answer on standard output. */
+/** Answers one request from standard input on standard output. */
 async function trialCommand(options: Options): Promise<void> {
   const line = await firstLine(CONFIG_REQUEST_BYTES_MAX);
   const { machine, payloads, clock, places } = await opened(options, false, REQUEST_WITHIN_MS);

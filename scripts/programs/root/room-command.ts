@@ -1,10 +1,13 @@
 /**
- * A command of the room's that root obeys, judged by root: the agent's user lays it into a folder of its own, so nothing of
- * it is believed but what one of root's own `commands.keys` has signed.
+ * Reads and verifies a command of the room that root obeys. The agent's user writes it into its own folder, so only a
+ * signature of a key in root's own `commands.keys` is trusted.
  *
- * INVARIANTS: the checks are those of every command (signature, a key that may, this box, dates); each command counts
- * once, whatever the agent puts back, since root keeps the newest counter of each key in its own folder, before it obeys.
- * LIMITS: a file of COMMAND_BYTES_MAX, no link and no pipe; what was judged is not judged again until the file changes.
+ * INVARIANTS:
+ * - The checks are those of every command: signature, a key with the right, this box, dates.
+ * - Each command is obeyed at most once, even if the agent restores its file. Root stores the newest counter of each
+ *   key in its own folder before it obeys.
+ *
+ * LIMITS: a file of COMMAND_BYTES_MAX, no link and no pipe. A command is not judged again until its file changes.
  */
 import { join } from 'node:path';
 import type { Clock } from '../../../agent/base/clock.ts';
@@ -18,16 +21,16 @@ import type { Config } from '../../../agent/contract/config.ts';
 
 export interface RoomCommandOptions<K extends RootCommand> {
   readonly op: K;
-  /** In the state folder: what the agent has laid. */
+  /** File in the state folder, written by the agent. */
   readonly file: string;
-  /** In root's folder: what was obeyed. */
+  /** File in root's folder with the counters of obeyed commands. */
   readonly countersFile: string;
-  /** The agent's. */
+  /** The agent's state folder. */
   readonly stateDir: string;
-  /** Root's. */
+  /** Root's folder. */
   readonly folder: string;
   readonly clock: Clock;
-  /** Root's configuration, and nothing that the agent has kept. Throws AgentError. */
+  /** Reads root's own configuration, never one that the agent has stored. Throws AgentError. */
   config(): Pick<Config, 'site' | 'box' | 'commands'>;
 }
 
@@ -43,7 +46,7 @@ export class RoomCommand<K extends RootCommand> {
     this.#options = options;
   }
 
-  /** What is asked since the last look; undefined: nothing. */
+  /** Returns a new command since the last call; undefined if there is none. */
   look(): Asked<K> | undefined {
     const file = join(this.#options.stateDir, this.#options.file);
     try {
@@ -60,13 +63,13 @@ export class RoomCommand<K extends RootCommand> {
     }
   }
 
-  /** Throws AgentError. */
+  /** Verifies a command. Throws AgentError. */
   #judge(bytes: Buffer): Asked<K> {
     const { op, countersFile, folder, clock } = this.#options;
     const { site, box, commands } = this.#options.config();
-    // No other command may use up a counter of root's.
+    // Restricts the keys to this operation, so that no other command uses up a counter of root's.
     const keys = commands.keys.map((key) => ({ ...key, may: key.may.filter((may) => may === op) }));
-    // The journal is the agent's: what root has obeyed is in root's folder alone.
+    // An empty journal: the real one belongs to the agent, and root trusts only its own folder.
     const journal = { known: { commands: new Map<string, number>() }, enter: () => undefined };
     const guard = new ReplayGuard({ file: join(folder, countersFile), journal });
     const command = new CommandVerifier({ site, box, keys, guard, clock }).open(bytes);

@@ -1,16 +1,17 @@
 /**
- * Which releases are signed, and which they are: the client of The Update Framework
- * (https://theupdateframework.github.io/specification/latest/, tuf-js), with the box's own way to the server.
+ * Verifies which releases are signed, as a client of The Update Framework
+ * (https://theupdateframework.github.io/specification/latest/, tuf-js) with the box's own connection to the server.
  *
  * INVARIANTS
- * - What was verified once stays: versions never go back, and a newer root is kept even where what follows fails.
- * - A file of metadata is whole after a power cut: tuf-js writes into `work/`, from where each is renamed into place.
- * - The chain begins with the root of the root file, or the one kept, whichever is newer; to begin anew, remove the folder.
- * - One key is one signature: a root that names it twice in a role is refused.
- * - The wall clock is no earlier than the last time that metadata was found fresh: what has expired cannot be kept alive
- *   by a clock put back.
+ * - Verified metadata stays. Versions are monotonic, and a newer root is stored even if a later step fails.
+ * - Metadata files are intact after a power cut: tuf-js writes into `work/`, and each file is then renamed into place.
+ * - The chain of trust begins with the root file or the stored root, whichever is newer. Removing the folder restarts
+ *   it.
+ * - One key counts as one signature: a root that names a key twice in a role is refused.
+ * - The wall clock is no earlier than the last time that metadata was found valid. A clock that is set back therefore
+ *   revives no expired metadata.
  *
- * LIMITS  LENGTHS_MAX bytes a file of metadata, `fetchWithinMs` for all of them; no delegations.
+ * LIMITS  LENGTHS_MAX bytes per metadata file, `fetchWithinMs` for all of them; no delegations.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,40 +36,42 @@ import { checkRootKeys } from './root-keys.ts';
 
 export type MetadataVersions = NonNullable<UpdaterStatus['metadata']>;
 
-/** A file on the server, of which every byte is known. */
+/** A file on the server whose size and hash are known. */
 export interface TargetRef {
-  /** Below targets/ of the server. */
+  /** Path below targets/ on the server. */
   readonly path: string;
-  /** Bytes. */
   readonly length: number;
-  /** Hexadecimal. */
+  /** Hexadecimal digits. */
   readonly sha256: string;
 }
 
 export interface TrustedRelease {
   readonly custom: ReleaseTarget;
   readonly manifest: TargetRef;
-  /** `custom.full`, or one of `custom.deltas`. @throws AgentError corrupt where nobody has signed it */
+  /** Returns `custom.full`, or one of `custom.deltas`. @throws AgentError corrupt: no one has signed it */
   archive(name: string): Promise<TargetRef>;
-  /** The manifest as the difference from that of another release; undefined where none is signed. */
+  /** Returns the manifest as a difference from another release's; undefined if none is signed. */
   manifestPatch(fromSeq: number): Promise<TargetRef | undefined>;
 }
 
 export interface TrustOptions extends ReleaseServer {
-  /** Kept metadata; made where it is not there. */
+  /** Folder of stored metadata; made if it is missing. */
   readonly dir: string;
-  /** The root to begin with, as the box was set up. */
+  /** The first root, from the setup of the box. */
   readonly rootFile: string;
-  /** For one refresh. */
+  /** Time limit of one refresh, ms. */
   readonly fetchWithinMs: number;
-  /** Wall time; tests turn it back. */
+  /** Wall time; tests set it back. */
   readonly wallMs?: () => number;
 }
 
 const ROLES = ['root', 'timestamp', 'snapshot', 'targets'] as const;
 type RoleName = (typeof ROLES)[number];
 
-/** Bytes. A root has 3 KB and a release 1 KB of targets, so that these are some hundred keys and a thousand releases. */
+/**
+ * Maximum size of a metadata file, bytes. A root has 3 KB and a release 1 KB of targets, so the limits allow some
+ * hundred keys and a thousand releases.
+ */
 const LENGTHS_MAX: Readonly<Record<RoleName, number>> = {
   root: 262_144,
   timestamp: 16_384,
@@ -76,7 +79,7 @@ const LENGTHS_MAX: Readonly<Record<RoleName, number>> = {
   targets: 4_194_304,
 };
 const TUF_CONFIG = {
-  /** A box that was away for ten years with a rotation each month. */
+  /** Enough for a box that was offline for ten years with a rotation each month. */
   maxRootRotations: 120,
   maxDelegations: 0,
   rootMaxLength: LENGTHS_MAX.root,
@@ -85,13 +88,13 @@ const TUF_CONFIG = {
   targetsMaxLength: LENGTHS_MAX.targets,
 } as const;
 const ROOT_FILE = /^\d+\.root\.json$/;
-/** As TUF writes time, but for the milliseconds; tuf-js takes what is no time as one that never comes. */
+/** TUF's time format, with optional milliseconds. tuf-js would treat an invalid time as one that never comes. */
 const EXPIRES = new RegExp(TIME_PATTERN);
 
-/** Nobody had a release before; what a clock says that has not been set since power came. */
+/** Earlier times are those of a clock that was not set since power-up; the first release is later. */
 const FIRST_RELEASE_MS = Date.UTC(2026, 0, 1);
 const VERIFIED_FILE = 'verified.json';
-/** A clock that has been right may be set back by as much, ms. */
+/** Maximum amount by which a correct clock may be set back, ms. */
 const CLOCK_SLACK_MS = 3_600_000;
 
 export class ReleaseTrust {
@@ -103,10 +106,13 @@ export class ReleaseTrust {
   }
 
   /**
-   * Fetches and verifies what is new.
+   * Fetches and verifies new metadata.
    *
-   * @throws AgentError unavailable where it cannot be had now; denied for what is not signed as it must be, is old or has
-   *   expired; corrupt for what is none; config for a root file, address or certificate that cannot be used
+   * @throws AgentError
+   * - unavailable: it cannot be had now
+   * - denied: a signature is missing, or it is old or expired
+   * - corrupt: it is not metadata
+   * - config: the root file, address or certificate cannot be used
    */
   async refresh(signal: AbortSignal): Promise<MetadataVersions> {
     const { dir, fetchWithinMs } = this.#options;
@@ -127,7 +133,7 @@ export class ReleaseTrust {
     } catch (error) {
       throw fetcher.failure ?? refusal(placeOf(base), error);
     } finally {
-      // A root to begin with that is not signed as it must be is no root to keep.
+      // A first root without the required signatures is not stored.
       onDisk(dir, () => (updater === undefined ? rmSync(work, { recursive: true }) : this.#keep(work)));
     }
     const at = new Date(this.#wallMs()).toISOString();
@@ -137,9 +143,9 @@ export class ReleaseTrust {
   }
 
   /**
-   * A release that the keys of releases have signed; undefined where there is none of that name. After `refresh`.
+   * Returns a signed release, or undefined if there is none of that name. Requires `refresh` first.
    *
-   * @throws AgentError corrupt where what was signed is no description of it
+   * @throws AgentError corrupt: the signed target does not describe a release
    */
   async release(release: ReleaseId): Promise<TrustedRelease | undefined> {
     const path = manifestTarget(release);
@@ -167,7 +173,7 @@ export class ReleaseTrust {
   async #target(path: string): Promise<TargetFile | undefined> {
     assert(this.#updater !== undefined, 'releases are asked for before a refresh');
     const target: unknown = await this.#updater.getTargetInfo(path);
-    // tuf-js looks in a plain object, which has more names than were put into it.
+    // tuf-js looks the name up in a plain object, which also has inherited names.
     return target instanceof TargetFile ? target : undefined;
   }
 
@@ -190,7 +196,7 @@ export class ReleaseTrust {
     );
   }
 
-  /** A folder for tuf-js with what is kept. */
+  /** Makes a folder for tuf-js with the stored metadata. */
   #prepare(): string {
     const { dir, rootFile } = this.#options;
     const work = join(dir, 'work');
@@ -209,7 +215,7 @@ export class ReleaseTrust {
     return work;
   }
 
-  /** With the kept root, or, where that has been damaged on the disk, with the one to begin with. */
+  /** Starts with the stored root, or with the first root if the stored one is damaged. */
   #start(work: string, base: URL, fetcher: Fetcher): Updater {
     const options = { metadataDir: work, metadataBaseUrl: base.href, fetcher, config: TUF_CONFIG };
     const root = join(work, 'root.json');
@@ -223,7 +229,7 @@ export class ReleaseTrust {
     }
   }
 
-  /** Root first: a chain that got further is kept, whatever came after it. */
+  /** Stores the new metadata, root first: a longer chain stays, whatever fails afterwards. */
   #keep(work: string): void {
     const { dir } = this.#options;
     for (const role of ROLES) {
@@ -237,7 +243,7 @@ export class ReleaseTrust {
   }
 }
 
-/** tuf-js's way to the server; what fails on the way is remembered, since tuf-js wraps some of it into text. */
+/** Connection of tuf-js to the server. Stores the failure, because tuf-js wraps some errors into text. */
 class MetadataFetcher extends BaseFetcher {
   readonly #server: ReleaseServer;
   readonly #signal: AbortSignal;
@@ -270,7 +276,7 @@ class MetadataFetcher extends BaseFetcher {
     const answer = await get(address, this.#server, {}, this.#signal);
     const { status } = answer;
     if (status !== 200) answer.close();
-    // That there is no root of the next number says that the last one is the newest.
+    // No root with the next number means that the last one is the newest.
     if ((status === 404 || status === 403) && ROOT_FILE.test(name))
       throw new DownloadHTTPError(`HTTP ${status}`, status);
     if (status !== 200) throw unavailable(address, `answers ${status}, not 200`);
@@ -286,20 +292,22 @@ class MetadataFetcher extends BaseFetcher {
   }
 }
 
-/** With consistent snapshots a file has its version in front: `7.targets.json`. */
+/**
+ * Returns the maximum size for a file. With consistent snapshots its name begins with the version: `7.targets.json`.
+ */
 function lengthMaxOf(name: string): number {
   const role = ROLES.find((known) => name.replace(/^\d+\./, '') === `${known}.json`) ?? 'root';
   return LENGTHS_MAX[role];
 }
 
 interface Form {
-  /** NaN where it has none. */
+  /** NaN if it has none. */
   readonly version: number;
   readonly expires: string;
   readonly why: string;
 }
 
-/** What of a file of metadata is read before it is trusted. */
+/** Reads the fields of a metadata file that are needed before it is trusted. */
 function formOf(file: string): Form {
   if (!existsSync(file)) return { version: Number.NaN, expires: '', why: 'it is not there' };
   const { signed } = (jsonOf(readFileSync(file, 'utf8')) ?? {}) as {
@@ -320,7 +328,7 @@ function refOf(path: string, { length, hashes }: TargetFile): TargetRef {
   return { path, length, sha256 };
 }
 
-/** What tuf-js says where it refuses (its dist/store.js), in a line for people. */
+/** Converts a refusal by tuf-js (its dist/store.js) into a line for people. */
 function refusal(place: string, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
   const said = printable(

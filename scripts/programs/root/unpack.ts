@@ -1,10 +1,12 @@
 /**
- * Takes files out of an archive (tar and zstd) of a release: those that the manifest names, in an empty folder, with the
- * modes of the manifest. Folders, links and devices of an archive are never made; no name of it is followed.
+ * Extracts files of a release's archive (tar and zstd) into an empty folder: the files that the manifest names, with
+ * its modes. Folders, links and devices of the archive are never made, and its names are not followed.
  *
- * LIMITS  No more comes out of zstd than tar needs for the files that the manifest names (a bomb is stopped there), and
- * no file is larger than the largest of them; zstd has WINDOW_MIB of memory. What is done to each of thousands of files is done
- * by calls that wait: asynchronous ones took ten times the processor's time.
+ * LIMITS
+ * - zstd's output is limited to what tar needs for the files of the manifest (a bomb is stopped there), and its memory
+ *   to WINDOW_MIB.
+ * - No file is larger than the largest file of the manifest.
+ * - The work per file uses synchronous calls: for thousands of files, asynchronous ones took ten times the CPU time.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,32 +20,39 @@ import { printable } from '../../../agent/base/printable.ts';
 import type { Entry } from '../../lib/manifest.ts';
 import { diskError } from './disk-error.ts';
 
-/** What level 22 of zstd asks for; releases are made with less. */
+/** Window of zstd's level 22, MiB; releases are made with a smaller one. */
 export const WINDOW_MIB = 128;
-/** GNU tar: a header, and for a name of more than 100 characters a header and a block or two with the name. */
+/**
+ * Header bytes per file of GNU tar: a header, and for a name of more than 100 characters a second header with one or
+ * two blocks.
+ */
 const HEADER_BYTES_MAX = 512 * 5;
-/** The end: two empty blocks, filled up to a record of 20. */
+/** Bytes at the end: two empty blocks, padded to a record of 20. */
 const END_BYTES = 10_240 + 1024;
-/** The list of what is wanted, beside the folder; gone in the end. */
+/** Suffix of the list of names beside the folder; removed at the end. */
 const NAMES_SUFFIX = '.names';
-/** Of what tar or zstd say. */
+/** Maximum length of the stored error output of tar or zstd. */
 const SAID_CHARS_MAX = 2000;
 
 const TAR = [
   '--extract',
   '--file=-',
-  // Only what is named, by its whole name, and nothing below it.
+  // Extracts only the listed names, matched in full, and nothing below them.
   ...['--null', '--verbatim-files-from', '--no-wildcards', '--anchored', '--no-recursion'],
-  // Nothing of the archive but bytes; what is in the way, or a link to elsewhere, is never written through.
+  // Extracts only bytes. A file or link in the way is removed, never written through.
   ...['--no-same-owner', '--no-same-permissions', '--no-xattrs', '--no-acls', '--no-selinux'],
   ...['--unlink-first', '--touch'],
 ] as const;
 
 /**
- * @param files entries of type file, that all must be in the archive
+ * Extracts `files` into `dir`.
+ *
+ * @param files entries of type file, all of which must be in the archive
  * @param dir an empty folder
- * @throws AgentError corrupt where the archive is not what the manifest needs; exhausted where the disk is full;
- *   unavailable where tar or zstd cannot be run, and when the signal aborts
+ * @throws AgentError
+ * - corrupt: the archive lacks what the manifest needs
+ * - exhausted: the disk is full
+ * - unavailable: tar or zstd cannot be run, or the signal aborts
  */
 export async function unpack(
   archive: string,
@@ -77,8 +86,7 @@ async function run(
   const list = `--files-from=${names}`;
   const zstd = spawn('zstd', ['-q', '-d', '-c', `--memory=${WINDOW_MIB}MiB`, '--', archive], options);
   const tar = spawn('prlimit', [fileMax, '--core=0', 'tar', `--directory=${dir}`, ...TAR, list], options);
-  // What tar leaves unread of the end of an archive resets the connection when the pipeline has done its work; how the
-  // programs have ended is what counts.
+  // Unread bytes after the archive's end reset the connection once the pipeline is done; only the exit codes count.
   for (const stream of [zstd.stdin, tar.stdin]) stream.on('error', () => undefined);
   const ended = [zstd, tar].map((child) => endOf(child));
   const [result] = await Promise.allSettled([
@@ -92,8 +100,8 @@ async function run(
   if (signal.aborted)
     throw new AgentError('unavailable', `${archive}: unpacking was given up, as was asked`, signal.reason);
   if (stop !== undefined) throw stop;
-  // Tar ends at the end of the archive and reads no further: that it had all it was asked for is what counts, and not that
-  // zstd, or the pipe, then finds nobody there. Where zstd has failed, tar says only that too little came.
+  // tar stops at the end of the archive, so zstd or the pipe may then lose their reader. If tar got all files, that is
+  // no error. If zstd has failed, tar reports only that too little arrived.
   const zstdFirst =
     unzipped !== undefined && !/Broken pipe/.test(unzipped.said) && untarred?.error === undefined;
   const end = zstdFirst ? unzipped : untarred;
@@ -102,12 +110,12 @@ async function run(
 
 interface End {
   readonly name: string;
-  /** Where it could not be run. */
+  /** Set if the program could not be run. */
   readonly error?: Error;
   readonly said: string;
 }
 
-/** Undefined where it went well. */
+/** Returns undefined on success. */
 async function endOf(child: ChildProcess): Promise<End | undefined> {
   const name = child.spawnfile;
   let said = '';
@@ -130,7 +138,7 @@ function failureOf(archive: string, dir: string, { name, said, error }: End): Ag
   return new AgentError('corrupt', `${archive} cannot be unpacked: ${printable(line)}`);
 }
 
-/** Lets as many bytes through. */
+/** Passes at most `bytesMax` bytes through. */
 function limit(bytesMax: number, archive: string): Transform {
   let bytes = 0;
   return new Transform({

@@ -1,4 +1,7 @@
-/** `fleet logs`, `fleet doctor`, `fleet unlock-pairing` and `fleet cert renew`: what one box is asked that is no matter of its restraint. */
+/**
+ * `fleet logs`, `fleet doctor`, `fleet unlock-pairing` and `fleet cert renew`: commands to one box that do not concern
+ * its restraint.
+ */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
@@ -41,7 +44,7 @@ export function askCommands(program: Command): void {
   });
 }
 
-/** `renew BOX`, for the group `cert`. */
+/** Adds `renew BOX` to the group `cert`. */
 export function renewCommand(cert: Command): void {
   asking(
     cert,

@@ -1,4 +1,7 @@
-/** `fleet suspend`, `resume`, `reset-time`, `open-hotspot`: whether one box looks, by what time it judges, and a technician's way to it. */
+/**
+ * `fleet suspend`, `resume`, `reset-time`, `open-hotspot`: control analysis, the clock and a technician's access on one
+ * box.
+ */
 
 import type { Command } from '@commander-js/extra-typings';
 import { Value } from '@sinclair/typebox/value';
@@ -20,7 +23,7 @@ interface ResumeOptions extends SuspendOptions {
   readonly suspension: string;
 }
 
-/** What holders of keys have signed is for now. */
+/** Validity of a resume command on each side of the present time, ms. Keyholders sign it for immediate use. */
 const VALID_MS = 3_600_000;
 
 export function restraintCommands(program: Command): void {

@@ -1,4 +1,4 @@
-/** `fleet cert list`: what the enrolment has given, beside what the boxes say that they use. */
+/** `fleet cert list`: compares the issued certificates with those that the boxes report. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { withEnrolment } from '../../room/enrol/enrolment.ts';
@@ -11,9 +11,9 @@ import { say } from '../said.ts';
 import type { BoxRow } from '../store.ts';
 
 const DAY_MS = 86_400_000;
-/** As the box's own reminders, days before the end. */
+/** Days before the end that are marked, as in the box's own reminders. */
 const MARKS = [1, 7, 30] as const;
-/** A certificate has whole seconds. */
+/** Tolerance, ms; certificates have whole seconds. */
 const SAME_MS = 1000;
 
 export interface ListOptions {
@@ -25,9 +25,9 @@ export interface ListOptions {
 interface Line {
   readonly site: string;
   readonly box: string;
-  /** ms; of the newest that was given and holds; null: none. */
+  /** End of the newest valid issued certificate, ms; null if there is none. */
   readonly ends: number | null;
-  /** ms; of the one with which the box connects, as it has said last. */
+  /** End of the certificate that the box last reported, ms. */
   readonly says: number | null;
   readonly note: string;
 }
@@ -52,7 +52,7 @@ export function list({ dir, ends, json }: ListOptions): Promise<void> {
   });
 }
 
-/** Throws AgentError `config` where fleet.yaml names none. */
+/** Returns the enrolment folder. Throws AgentError `config` if fleet.yaml names none. */
 export function enrolmentOf({ dir, enrolment }: Fleet): string {
   if (enrolment !== undefined) return enrolment;
   throw new AgentError(
@@ -61,7 +61,7 @@ export function enrolmentOf({ dir, enrolment }: Fleet): string {
   );
 }
 
-/** The next to end first. */
+/** Returns the lines; the next certificate to expire comes first. */
 function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow[], nowMs: number): Line[] {
   const given = new Map<string, CertificateRow[]>();
   for (const row of certificates) {

@@ -1,9 +1,11 @@
 /**
- * `fleet cert revoke BOX`: a box that was stolen, or is not ours any more.
+ * `fleet cert revoke BOX`: revokes a box that was stolen or no longer belongs to the fleet.
  *
- * INVARIANTS: what needs no network comes first and stays, whatever fails afterwards: certificates and tokens are revoked,
- * the lists are written, reports are refused. All of it may be said again. Exit code 0 only where the box was looked for at
- * the broker, and not found.
+ * INVARIANTS:
+ * - Offline steps come first and are durable whatever fails later: certificates and tokens are revoked, the lists are
+ *   written, and reports are refused.
+ * - The command is idempotent.
+ * - Exit code 0 only if the box was looked for at the broker and not found.
  */
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,14 +18,14 @@ import { cutOff } from './cut-off.ts';
 import { enrolmentOf } from './list.ts';
 
 const RELOAD_WITHIN_MS = 60_000;
-/** A signal has no answer; Mosquitto reads its files again within its loop of 100 ms. */
+/** Wait after a signal, ms, which is not acknowledged. Mosquitto reads its files again within its loop of 100 ms. */
 const RELOADED_MS = 1000;
 
 export interface RevokeOptions {
   readonly dir: string;
   readonly brokerPid?: number;
   readonly reload?: string;
-  /** s */
+  /** Time to listen, s. */
   readonly watch: number;
   readonly yes?: boolean;
 }
@@ -73,7 +75,7 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
   });
 }
 
-/** Throws AgentError where the broker is not made to read the lists. */
+/** Throws AgentError if no option makes the broker read the lists. */
 async function reload(folder: string, { brokerPid, reload: command }: RevokeOptions): Promise<void> {
   if (brokerPid === undefined && command === undefined) {
     throw new AgentError(

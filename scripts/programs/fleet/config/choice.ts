@@ -1,4 +1,4 @@
-/** What becomes of each box that was chosen: it gets another file, has it already, or is left out with a reason. */
+/** Decides for each chosen box: it gets a new file, has it already, or is left out with a reason. */
 
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
@@ -12,7 +12,7 @@ export interface Choice {
   readonly changes: readonly Changed[];
   readonly there: readonly BoxRow[];
   readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
-  /** Nothing is sent while there is any. */
+  /** Validation errors. If there are any, nothing is sent. */
   readonly mistakes: readonly { readonly box: BoxRow; readonly lines: readonly string[] }[];
 }
 
@@ -21,7 +21,7 @@ export interface ChoiceOptions {
   readonly copies: Copies;
   readonly orders: Orders;
   readonly nowMs: number;
-  /** The file that a box is to have instead of this one. Throws AgentError `config`. */
+  /** Returns the file that replaces this one. Throws AgentError `config`. */
   change(text: string): string;
 }
 
@@ -49,7 +49,7 @@ export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOp
   return { changes, there, left, mistakes };
 }
 
-/** The file that the box has, or why nobody knows it. */
+/** Returns the file that the box has, or why it is unknown. */
 export function copyOf(box: BoxRow, copies: Copies): string | { readonly why: string } {
   const { report, other } = box;
   if (report === undefined) return { why: 'it has not reported' };
@@ -66,7 +66,7 @@ export function copyOf(box: BoxRow, copies: Copies): string | { readonly why: st
   };
 }
 
-/** As it goes out. */
+/** Returns the text as it is sent. Throws AgentError `config` if it contains a login. */
 function sent(text: string): string {
   const stream = heldSecret(text);
   if (stream !== undefined) {
@@ -78,7 +78,7 @@ function sent(text: string): string {
   return shown;
 }
 
-/** What `fields` of a rollout of configurations hold. */
+/** Returns the `fields` of a configuration rollout. */
 export function fieldsOf({ after }: Changed, revision: number) {
   return { revision, sha256: sha256Of(after), yaml: after };
 }

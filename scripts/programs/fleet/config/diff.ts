@@ -1,4 +1,4 @@
-/** What changes in which boxes, as diff(1) shows it; boxes with the same change are named together. */
+/** Shows changes of configurations in the form of diff(1). Boxes with the same change are named together. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,14 +17,16 @@ export interface Changed {
   readonly after: string;
 }
 
-/** Lines for a person; `coloured`: for a terminal. Throws AgentError `unavailable` without diff(1). */
+/**
+ * Returns lines for people, with colours for a terminal if `coloured`. Throws AgentError `unavailable` without diff(1).
+ */
 export function diffLines(changes: readonly Changed[], coloured: boolean): string[] {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-diff-'));
   try {
     const groups = new Map<string, { names: string[]; lines: string[] }>();
     for (const change of changes) {
       const lines = unified(change, dir);
-      // Where it stands in the file may differ.
+      // The position in the file may differ.
       const key = lines.map((line) => (line.startsWith('@@') ? '@@' : line)).join('\n');
       const group = groups.get(key) ?? { names: [], lines };
       group.names.push(`${change.site}/${change.box}`);

@@ -1,9 +1,9 @@
 /**
- * One change for the files of many boxes: a piece of YAML that is merged in, values by their path, keys that go. Comments,
- * order and whatever is not changed stay as they are.
+ * Applies one change to the files of many boxes: merges a piece of YAML, sets values by path, removes keys. Comments,
+ * order and everything else stay unchanged.
  *
- * Groups are merged key by key, and lists whose items have an `id` (or a `name`) item by item; other lists are replaced.
- * `null` takes a key away.
+ * Groups are merged key by key, and lists whose items have an `id` (or a `name`) item by item. Other lists are
+ * replaced. `null` removes a key.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -25,7 +25,7 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 type Tree = YAMLMap<unknown, unknown>;
 type Group = Readonly<Record<string, unknown>>;
 
-/** A step of a path: a key, or the item of a list by its id. */
+/** A step of a path: a key, or an item of a list by its id. */
 interface Step {
   readonly key: string;
   readonly item: string | undefined;
@@ -37,7 +37,7 @@ export interface Patch {
   readonly unset: readonly string[];
 }
 
-/** `set`: `path=value` each, the value as YAML. Throws AgentError `config`. */
+/** Parses a patch. `set` holds `path=value` words, with the value as YAML. Throws AgentError `config`. */
 export function patchOf(text: string | undefined, set: readonly string[], unset: readonly string[]): Patch {
   const merge = text === undefined ? {} : parsed(text, 'the patch');
   if (!isGroup(merge)) throw new AgentError('config', 'the patch is no group of keys');
@@ -54,7 +54,7 @@ export function patchOf(text: string | undefined, set: readonly string[], unset:
   return { merge, set: values, unset };
 }
 
-/** The text with the change. Throws AgentError `config`: a line that names what does not fit. */
+/** Returns the text with the change. Throws AgentError `config` with a line that names the mismatch. */
 export function patched(text: string, patch: Patch): string {
   const document = parseDocument(text, { uniqueKeys: false, prettyErrors: false, resolveKnownTags: false });
   const root = document.contents;
@@ -64,7 +64,7 @@ export function patched(text: string, patch: Patch): string {
   const edit = new Editor(document, text);
   edit.apply(root, patch);
   const after: unknown = plainOf(document);
-  // The same change where every alias is written out: nothing that nobody has named may become another.
+  // Applies the change with all aliases expanded, to detect a change of a value that the patch does not name.
   const written = new Document(before, { aliasDuplicateObjects: false });
   new Editor(written, '').apply(written.contents as Tree, patch);
   if (!isDeepStrictEqual(written.toJS(), after)) throw new AgentError('config', ALIASES);
@@ -83,7 +83,7 @@ function plainOf(document: Document): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // An alias that leads nowhere, or to too much.
+    // An alias without a target, or with too large a one.
     if (error instanceof ReferenceError) throw new AgentError('config', ALIASES, error);
     throw error;
   }
@@ -92,7 +92,7 @@ function plainOf(document: Document): unknown {
 class Editor {
   readonly #document: Document;
   readonly #text: string;
-  /** Undefined once something was changed that is no value in a place of its own. */
+  /** Changes of single values; undefined once something else was changed. */
   #edits: { start: number; end: number; text: string }[] | undefined = [];
 
   constructor(document: Document, text: string) {
@@ -141,7 +141,7 @@ class Editor {
     }
   }
 
-  /** The text with values changed in their places; undefined where more has changed. */
+  /** Returns the text with single values replaced; undefined if something else was changed. */
   spliced(): string | undefined {
     if (this.#edits === undefined) return undefined;
     let result = this.#text;
@@ -150,7 +150,7 @@ class Editor {
     return result;
   }
 
-  /** The group around the last step; undefined where there is none and none is to be made. */
+  /** Returns the group around the last step; undefined if it does not exist and must not be made. */
   #walk(root: Tree, steps: readonly Step[], path: string, make: boolean): [Tree | undefined, Step] {
     let map = root;
     for (const { key, item } of steps.slice(0, -1)) {
@@ -213,14 +213,14 @@ class Editor {
   }
 }
 
-/** On one line, wherever it stands. */
+/** Returns the value on one line, valid in any position. */
 function valueText(value: unknown): string {
   if (typeof value === 'string')
     return /^[A-Za-z][\w-]*$/.test(value) && parse(value) === value ? value : JSON.stringify(value);
   return stringify(value, { collectionStyle: 'flow', lineWidth: 0, flowCollectionPadding: false }).trimEnd();
 }
 
-/** `rules[stay].afterS` */
+/** Parses a path such as `rules[stay].afterS`. */
 function stepsOf(path: string, option: string): Step[] {
   const steps = path.split('.').map((part) => {
     const [, key, , item] = /^([A-Za-z][A-Za-z0-9]*)(\[([a-z0-9-]{1,32})\])?$/.exec(part) ?? [];

@@ -1,4 +1,4 @@
-/** `fleet config pull`: boxes are asked for their files by signed commands, which they journal. */
+/** `fleet config pull`: requests the boxes' files by signed commands, which the boxes journal. */
 
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
@@ -12,7 +12,7 @@ import type { BoxRow } from '../store.ts';
 import { Copies } from './copies.ts';
 import { selected } from './selector.ts';
 
-/** Each has a connection of its own. */
+/** Number of parallel requests; each has its own connection. */
 const AT_ONCE = 8;
 
 export interface PullOptions {
@@ -20,7 +20,7 @@ export interface PullOptions {
   readonly timeout: number;
 }
 
-/** Throws AgentError `unavailable` where one of them has not answered. */
+/** Throws AgentError `unavailable` if a box has not answered. */
 export function pull(selector: string, options: PullOptions): Promise<void> {
   return withFleet(options.dir, async (opened) => {
     await learnt(opened);
@@ -48,7 +48,7 @@ export function pull(selector: string, options: PullOptions): Promise<void> {
   });
 }
 
-/** A line of what has come. */
+/** Stores the file of one box, and returns a line about it. */
 async function pulled(
   { fleet }: OpenedFleet,
   place: BoxRow,

@@ -1,4 +1,4 @@
-/** `fleet config push`: what changes is shown box by box, and goes out as a rollout. */
+/** `fleet config push`: shows the changes box by box, and sends them as a rollout. */
 import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
@@ -101,7 +101,7 @@ async function send(opened: OpenedFleet, { choice, copies, plan, options }: Send
   say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
 }
 
-/** A whole file names its site and box; what does not is merged into the file of each. */
+/** Returns the change. A complete file names its site and box; any other is merged into the file of each box. */
 function changeOf(file: string | undefined, { set = [], unset = [] }: PushOptions) {
   const text = file === undefined ? undefined : contentOf(file);
   const place = text === undefined ? undefined : placeIn(text);
@@ -138,7 +138,7 @@ function mustBe(whole: string, boxes: readonly BoxRow[]): void {
   throw new AgentError('config', message);
 }
 
-/** Throws AgentError `config` where a file would be refused on its box. */
+/** Prints the choice. Throws AgentError `config` if a file would be refused on its box. */
 function tell({ changes, there, left, mistakes }: Choice): void {
   const reasons = new Map<string, string[]>();
   for (const { box, why } of left) reasons.set(why, [...(reasons.get(why) ?? []), `${box.site}/${box.box}`]);
@@ -154,11 +154,11 @@ function tell({ changes, there, left, mistakes }: Choice): void {
   }
   if (there.length > 0) say(`${there.length} have it already: ${someOf(there.map(({ box }) => box))}`);
   const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
-  // Colours are no control characters of a file's: those are taken out.
+  // Written without filtering: the files' control characters have been removed, so only the colours are left.
   for (const line of diffLines(changes, coloured)) process.stdout.write(`${line}\n`);
 }
 
-/** Undefined: nothing is to be sent. Throws AgentError `config`. */
+/** Returns the plan, or undefined if nothing is to be sent. Throws AgentError `config`. */
 function planFor(
   { changes, left }: Choice,
   { plan, dryRun }: PushOptions,
@@ -176,7 +176,8 @@ function planFor(
     const message = `${changes.length} boxes go in waves: give --plan FILE (canary: {boxes: [${first.box}]} is enough)`;
     throw new AgentError('config', message);
   }
-  // Its trial has reached the broker before it confirms, and nobody comes after it who would have to wait.
+  // A single box needs no time to be heard: its trial has reached the broker before it confirms, and no later wave
+  // waits.
   const thresholds = { heardMinutes: 0 };
   return planOf({ canary: { boxes: [first.box], hours: 0 }, waves: [{ share: 1 }], thresholds }, timeZone);
 }

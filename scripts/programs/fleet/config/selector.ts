@@ -1,15 +1,21 @@
-/** Which boxes are meant: `canebiere-017`, `marseille-1/canebiere-017`, `site:marseille-1`, `board:rpi5`, `all`, several with commas. */
+/**
+ * Selects boxes by words: `canebiere-017`, `marseille-1/canebiere-017`, `site:marseille-1`, `board:rpi5`, `all`, or
+ * several separated by commas.
+ */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { BoxRow } from '../store.ts';
 
 type Named = Pick<BoxRow, 'site' | 'box' | 'report'>;
 
-/** As the waves have it. */
+/** Returns the board in the form that the waves use. */
 export function boardOf({ report }: Pick<BoxRow, 'report'>): string {
   return report?.updater?.board ?? 'generic';
 }
 
-/** In the order of `boxes`, each once. Throws AgentError `config` for a word that means no box. */
+/**
+ * Returns the selected boxes, each once, in the order of `boxes`. Throws AgentError `config` for a word without a
+ * match.
+ */
 export function selected<B extends Named>(selector: string, boxes: readonly B[]): B[] {
   const found = new Set<B>();
   for (const word of selector.split(',').map((part) => part.trim())) {

@@ -1,11 +1,11 @@
 /**
- * Makes a release of this checkout, of the agent or of root's program: its archives, and the file that the holders of the
- * targets keys sign.
+ * Makes a release of this checkout, of the agent or of vigie-root: its archives, and the file that the keyholders of
+ * the targets role sign.
  *
  * INVARIANTS:
- * - No file to be signed is written before a release of the agent has run on the state of the one before and back, on the
- *   architecture that runs here.
- * - What is kept on offer is counted for each program: the releases of one never displace those of the other.
+ * - Before a file to be signed is written, a release of the agent has run on the state of the previous one and back.
+ *   The test covers the architecture that runs here.
+ * - Offered releases are counted per program: those of one program never displace those of the other.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -40,15 +40,18 @@ import { signingFileOf, writeSigningFile } from './signing-file.ts';
 import type { StateCheckOptions } from './state-check.ts';
 import { bytesText, filesOf, PROGRAM_NAMES, releaseOf } from './words.ts';
 
-/** Which boards have which processor (agent/base/board.ts); `generic` is any other. */
+/** Boards of each architecture (agent/base/board.ts); `generic` is any other. */
 const BOARDS_OF: Readonly<Record<Arch, readonly Board[]>> = {
   amd64: ['pc', 'generic'],
   arm64: ['rpi4', 'rpi5', 'jetson', 'rk3588', 'generic'],
 };
-/** At least what package.json asks for; the addons are compiled for node 20 alone (its ABI is 115). */
+/**
+ * Range of node versions: at least that of package.json, and only node 20, as the addons are compiled for its ABI
+ * (115).
+ */
 const NODE: ReleaseTarget['node'] = ['20.17.0', '21.0.0'];
 const MACHINE: Readonly<Record<string, Arch>> = { x64: 'amd64', arm64: 'arm64' };
-/** Paths that are named to people. */
+/** Maximum number of paths in a message. */
 const CHANGED_SHOWN = 15;
 
 /** Option of scripts/package that makes the folder of a release. */
@@ -56,23 +59,26 @@ const TREE_OPTIONS = {
   release: '--release-tree',
   root: '--root-release-tree',
 } as const satisfies Record<ReleaseKind, string>;
-/** Ahead of the name of the default folder. */
+/** Prefix of the default folder's name. */
 const OUT_PREFIXES = { release: '', root: 'root-' } as const satisfies Record<ReleaseKind, string>;
 
 export interface MakeOptions {
-  /** Undefined: that of the trees that are given, else the agent. */
+  /** Undefined: the program of the given trees, else the agent. */
   readonly what: ReleaseKind | undefined;
   readonly arches: readonly Arch[];
-  /** Of them those that the architecture has; empty: all. */
+  /** Boards; those that the architecture lacks are ignored. Empty means all. */
   readonly boards: readonly Board[];
   readonly seq: number | undefined;
   readonly seqMin: number | undefined;
-  /** From how many releases of the program before a difference is made, and how many stay on offer, this one included. */
+  /**
+   * Number of earlier releases for which differences are made, and number of releases that stay on offer, including
+   * this one.
+   */
   readonly deltas: number;
   readonly keep: number;
   readonly out: string | undefined;
   readonly allowDirty: boolean;
-  /** Trees that are there; the others are built. */
+  /** Existing trees; the others are built. */
   readonly trees: ReadonlyMap<Arch, string>;
   readonly clip: string;
   readonly nowMs: number;
@@ -140,7 +146,7 @@ const git = (...args: string[]): string =>
     stdio: ['ignore', 'pipe', 'pipe'],
   }).trimEnd();
 
-/** What it is made of, for the holders of keys. Refuses what no other machine could make again. */
+/** Describes the sources, for the keyholders. Refuses sources from which no other machine could build it again. */
 function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surroundings): string {
   const given = arches.filter((arch) => trees.has(arch));
   if (given.length === arches.length) return `of trees that were given for ${given.join(', ')}`;
@@ -179,7 +185,7 @@ async function treesOf({ what, arches, trees, seq }: MakeOptions, work: string):
     const version = jsonOf(text(join(dir, VERSION_FILE)));
     if (!Value.Check(ReleaseVersion, version))
       throw new AgentError('config', `${dir}/${VERSION_FILE}: is none of a release`);
-    // Root's program is the same for each.
+    // vigie-root is the same for each architecture.
     if (version.arch !== undefined && version.arch !== arch)
       throw new AgentError('config', `${dir}: is for ${version.arch}, not for ${arch}`);
     const entries = parseManifest(text(join(dir, MANIFEST_FILE)));
@@ -245,8 +251,8 @@ function refuseOld(repository: Repository, release: ReleaseVersion): void {
 }
 
 /**
- * Refuses a release whose state or record the newest one before it cannot read; runs both releases of the agent on one state
- * folder, where this machine can.
+ * Refuses a release whose state or record the previous one cannot read. Runs both releases of the agent on one state
+ * folder, if this machine can.
  */
 async function tried(
   tree: Tree,
@@ -287,10 +293,10 @@ async function tried(
   await checkState({ next: tree.dir, before, wayBack, clip: options.clip, say: (line) => say(`  ${line}`) });
 }
 
-/** What each program leaves behind for the release before it. */
+/** Name of the state that each program leaves for its previous release. */
 const WRITTEN = { release: 'state', root: 'record' } as const satisfies Record<ReleaseKind, string>;
 
-/** Its archives and manifest, as targets. */
+/** Makes the archives and the manifest, as targets. */
 async function packed(
   tree: Tree,
   was: readonly Offered[],
@@ -361,7 +367,7 @@ async function packed(
   return [await targetFile(manifest, join(dir, manifest), custom), ...archives];
 }
 
-/** The newest of them. */
+/** Returns the newest releases. */
 function keptOf(was: readonly Offered[], count: number): Offered[] {
   const seqs = [...new Set(was.map(({ custom }) => custom.seq))].slice(0, Math.max(0, count));
   return was.filter(({ custom }) => seqs.includes(custom.seq));

@@ -1,8 +1,8 @@
 /**
- * Puts what enough have signed before the boxes.
+ * Publishes metadata that has enough signatures.
  *
- * INVARIANT: archives first, then what names them, up to the timestamp, which is the last and one rename: whoever reads
- * meanwhile has the old state or the new one, and each is whole.
+ * INVARIANT: atomic for readers. Archives come first, then the metadata that names them, and last the timestamp, by one
+ * rename. A reader sees the complete old state or the complete new one.
  */
 import type { KeyObject } from 'node:crypto';
 import { createPublicKey } from 'node:crypto';
@@ -43,11 +43,11 @@ import {
 import { filesOf, releaseOf, signatureWords } from './words.ts';
 
 export interface PublishOptions {
-  /** Private keys of the snapshot and timestamp roles; after a rotation the former one too. */
+  /** Private keys of the snapshot and timestamp roles; after a rotation also the previous key. */
   readonly online: readonly KeyObject[];
   /** Folder of the archives. */
   readonly targetsDir?: string | undefined;
-  /** Of a root: although no box will believe the releases until they are renewed. */
+  /** Publishes a root even if no box will trust the releases until they are renewed. */
   readonly releasesLater?: boolean | undefined;
   readonly nowMs: number;
 }
@@ -57,7 +57,10 @@ export interface RootPublishOptions extends PublishOptions {
   readonly agreed: string;
 }
 
-/** Throws AgentError: `denied` where signatures are missing or the file is stale, `config`, `corrupt`. */
+/**
+ * Publishes a list of releases. Throws AgentError: `denied` if signatures are missing or the file is out of date,
+ * `config`, `corrupt`.
+ */
 export async function publishReleases(
   repository: Repository,
   file: string,
@@ -82,8 +85,8 @@ export async function publishReleases(
 }
 
 /**
- * The timestamp is signed by the former online key too, where it is at hand, and lies there before the root: so it is
- * believed by whoever has the old root, and whoever has the new one.
+ * Publishes a root. If the previous online key is available, it signs the timestamp too, before the root is published.
+ * The timestamp is then valid under the old root and the new one.
  */
 export async function publishRoot(
   repository: Repository,
@@ -115,7 +118,7 @@ export async function publishRoot(
   });
 }
 
-/** Whether this root can be published now, and what of it must be agreed to. Throws AgentError. */
+/** Checks that this root can be published now, and returns its content for agreement. Throws AgentError. */
 export function checkRootFile(
   repository: Repository,
   file: string,
@@ -133,7 +136,9 @@ export function checkRootFile(
   return { ...content, metadata };
 }
 
-/** A new timestamp, and a new snapshot where the old one is half through. Returns what was cleaned away, in files. */
+/**
+ * Signs a new timestamp, and a new snapshot after half of the old one's lifetime. Returns the number of files removed.
+ */
 export async function refresh(repository: Repository, { online, nowMs }: PublishOptions): Promise<number> {
   const root = repository.root();
   return await repository.locked(() => {
@@ -215,7 +220,7 @@ function checkReleases(
   }
 }
 
-/** Throws AgentError `denied` where releases of two programs have one number. */
+/** Throws AgentError `denied` if releases of two programs have the same number. */
 function refuseShared(is: readonly Offered[], file: string): void {
   const owners = new Map<number, string>();
   for (const { custom } of is) {
@@ -238,12 +243,12 @@ function lastArches(was: readonly Offered[], what: ReleaseKind): Arch[] {
   return last === undefined ? [] : archesOf(was, last.custom);
 }
 
-/** A manifest that no box could read must not be offered. */
+/** Refuses a manifest that no box could read. */
 function checkManifest(repository: Repository, { target }: Offered): void {
   parseManifest(readFileSync(repository.targetFile(target.path), 'utf8'));
 }
 
-/** A snapshot of these targets, and its timestamp. */
+/** Publishes a snapshot of these targets, and its timestamp. */
 function putOnline(
   repository: Repository,
   root: Metadata<Root>,

@@ -1,4 +1,4 @@
-/** `fleet root …`: who may sign what; see docs/guide/fleet.md. */
+/** `fleet root …`: makes and publishes the TUF root, which decides who may sign (docs/guide/fleet.md). */
 import { join } from 'node:path';
 import type { Command, OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';

@@ -1,4 +1,4 @@
-/** Roots: the first one, and those that replace a key or carry the date on. */
+/** Makes roots: the first one, and later ones that replace a key or extend the expiry date. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Key, Metadata, type Root } from '@tufjs/models';
@@ -8,11 +8,11 @@ import type { Repository } from './repository.ts';
 import { checkRoot, isHolderName, repeatedKeyFault } from './root-check.ts';
 
 export interface RootChange {
-  /** `HOLDER=FILE` of public keys; a holder who is there already gets this key instead. */
+  /** `HOLDER=FILE` words with public keys; an existing keyholder gets this key instead. */
   readonly rootKey?: readonly string[];
   readonly targetsKey?: readonly string[];
   readonly onlineKey?: string;
-  /** Holders whose keys are taken out. */
+  /** Keyholders whose keys are removed. */
   readonly dropRoot?: readonly string[];
   readonly dropTargets?: readonly string[];
 }
@@ -31,7 +31,7 @@ export function firstRoot(
   return checked(holders, undefined, nowMs);
 }
 
-/** Without a change the same keys for another year. */
+/** Returns the next root; without a change, with the same keys for another year. */
 export function nextRoot(repository: Repository, change: RootChange, nowMs: number): Metadata<Root> {
   const { signed } = repository.root();
   const now = holdersOf(signed);
@@ -51,7 +51,7 @@ export function nextRoot(repository: Repository, change: RootChange, nowMs: numb
 
 function checked(holders: Holders, previous: Root | undefined, nowMs: number): Metadata<Root> {
   const where = '--root-key, --targets-key, --online-key';
-  // Two ids in one role that are equal cannot be written as a root at all.
+  // A root with two equal ids in one role cannot be written at all.
   const repeated = repeatedKeyFault('root', holders.root) ?? repeatedKeyFault('targets', holders.targets);
   if (repeated !== undefined) throw new AgentError('config', `${where}: ${repeated}`);
   const root = rootOf(holders, (previous?.version ?? 0) + 1, expiry('root', nowMs));
@@ -97,7 +97,7 @@ function publicKeyIn(file: string, option: string): KeyObject {
   } catch (error) {
     throw new AgentError('config', `${option}: ${file} cannot be read (${messageOf(error)})`, error);
   }
-  // Node would take the public half out of it; a private key has no business on the machine that makes a root.
+  // Node would extract the public key, but a private key must not be on the machine that makes a root.
   if (text.includes('PRIVATE KEY')) {
     throw new AgentError('config', `${option}: ${file} is a private key; name the public one (${file}.pub)`);
   }

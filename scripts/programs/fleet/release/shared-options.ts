@@ -1,4 +1,4 @@
-/** What the commands of releases and roots share. */
+/** Options and helpers that the commands of releases and roots share. */
 import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts';
@@ -34,9 +34,9 @@ interface SignOptions {
   readonly root?: string;
   readonly repository?: string;
   readonly passphraseFd?: number;
-  /** Of releases. */
+  /** Agreement to a list of releases. */
   readonly yes?: true;
-  /** Of roots: SHA-256. */
+  /** Agreement to a root, by its SHA-256. */
   readonly agree?: string;
 }
 
@@ -49,7 +49,7 @@ export interface PublishFlags extends InRepository {
   readonly agree?: string;
 }
 
-/** For what a release needs, and for roots. */
+/** Adds `sign` to the commands of releases or of roots. */
 export function addSign(group: Command, kind: 'release' | 'root', example: string): void {
   const made = command(
     group,
@@ -72,7 +72,7 @@ export function addSign(group: Command, kind: 'release' | 'root', example: strin
   else made.option('--yes', 'sign without being asked');
 }
 
-/** The root that someone has read, where nobody is at a terminal. */
+/** Names the root that someone has read, for use without a terminal. */
 export const agreeOption = () =>
   new Option(
     '--agree <sha256>',
@@ -88,7 +88,7 @@ export const passphraseOption = () =>
     'read the passphrase of the key from this file descriptor (default: from the terminal)',
   ).argParser(wholeNumber(FD_MAX, 0));
 
-/** A command that makes a file to be signed. */
+/** Adds a command that makes a file to be signed. */
 export function signable(
   group: Command,
   name: string,
@@ -109,7 +109,7 @@ export function published<A extends unknown[], O extends OptionValues>(made: Com
 export const repositoryOption = () =>
   new Option('--repository <folder>', 'what the web server gives to boxes').default(REPOSITORY);
 
-/** Every command says what will end soon. */
+/** Runs a command, and warns about metadata that expires soon. */
 export async function withRepository(
   flags: InRepository,
   work: (repository: Repository) => void | Promise<void>,

@@ -1,9 +1,9 @@
 /**
- * A file that travels from machine to machine until enough have signed it: what is to be signed, and what is published,
- * so that a holder sees the difference on a machine without a network.
+ * File that travels between machines until enough keyholders have signed it. It contains the metadata to be signed and
+ * the published metadata, so that a keyholder sees the difference on an offline machine.
  *
- * INVARIANT: nothing of the file is believed for lying in it. The roots in it are followed from the root that the holder
- * keeps, as a box does; what it calls published must be signed by these.
+ * INVARIANT: no content of the file is trusted by itself. Its roots are followed from the keyholder's own root, as on a
+ * box, and these roots must have signed its published metadata.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -29,19 +29,19 @@ import { checkRoot, signedDigest } from './root-check.ts';
 import { checkTargets } from './targets-check.ts';
 import { rootDifferences, rootWords, signatureWords, targetsWords } from './words.ts';
 
-/** 50 roots and the releases of some years are below a megabyte. */
+/** Maximum size, bytes; 50 roots and the releases of some years are below a megabyte. */
 const FILE_BYTES_MAX = 8_388_608;
 
 const SigningForm = Type.Object(
   {
     form: Type.Literal('vigie-signing-1'),
-    /** All roots that are published, from the first on. */
+    /** All published roots, from the first on. */
     roots: Type.Array(Type.Object({}, { additionalProperties: true })),
-    /** The targets that are published; null before the first release. */
+    /** The published targets; null before the first release. */
     published: Type.Union([Type.Object({}, { additionalProperties: true }), Type.Null()]),
-    /** What is to be signed, with the signatures so far. */
+    /** The metadata to be signed, with its present signatures. */
     metadata: Type.Object({}, { additionalProperties: true }),
-    /** Of whoever made it, for people; nobody vouches for it. */
+    /** Unverified note by the maker, for people. */
     note: Type.String({ maxLength: 500 }),
   },
   { additionalProperties: false },
@@ -76,7 +76,7 @@ export function writeSigningFile(file: string, { roots, published, metadata, not
   writeAtomically(file, `${JSON.stringify(content, null, 1)}\n`, 0o644);
 }
 
-/** Its form alone. Throws AgentError `config`, one line. */
+/** Reads and checks the form only. Throws AgentError `config`, one line. */
 export function readSigningFile(file: string): SigningFile {
   let text: string;
   try {
@@ -101,7 +101,7 @@ export function readSigningFile(file: string): SigningFile {
   };
 }
 
-/** Each root signed by the one before and by itself. Throws AgentError `corrupt`. */
+/** Checks that each root is signed by the previous one and by itself. Throws AgentError `corrupt`. */
 export function checkChain(roots: readonly Metadata<Root>[], where: string): void {
   for (const [at, root] of roots.entries()) {
     const before = roots[at - 1] ?? root;
@@ -115,10 +115,10 @@ export function checkChain(roots: readonly Metadata<Root>[], where: string): voi
 }
 
 /**
- * Everybody who takes a signing file calls it, to sign or to publish.
+ * Checks the origin of a signing file; called before each signature and publication.
  *
- * @throws AgentError denied: what the file builds on is not this fleet's, is older than what is published, or what it
- *   proposes is not what this fleet's commands make
+ * @throws AgentError denied: its base does not belong to this fleet or is out of date, or this fleet's commands would
+ * not make its proposal
  */
 export function checkOrigin(
   content: SigningFile,
@@ -155,7 +155,7 @@ export function checkOrigin(
   else checkTargets(metadata.signed, believed(content) ?? content.published, nowMs, file);
 }
 
-/** Throws AgentError `denied` where the repository has gone on since, or is another. */
+/** Throws AgentError `denied` if the repository has changed since, or is another one. */
 export function checkAgainst(repository: Repository, content: SigningFile, file: string): void {
   const { metadata, roots, published } = content;
   const now = repository.roots();
@@ -181,7 +181,7 @@ export function checkAgainst(repository: Repository, content: SigningFile, file:
   }
 }
 
-/** Beside the key: the root that its holder trusts. Without one only a first root can be signed. */
+/** Reads the keyholder's trusted root, beside the key. Without one only a first root can be signed. */
 export function trustedRoot(keyFile: string, named: string | undefined): Metadata<Root> | undefined {
   const file = named ?? join(dirname(keyFile), 'root.json');
   if (!existsSync(file)) {
@@ -193,14 +193,14 @@ export function trustedRoot(keyFile: string, named: string | undefined): Metadat
   return root;
 }
 
-/** What is published, where the keys of the newest root have signed it; against anything else nothing is compared. */
+/** Returns the published targets if the keys of the newest root have signed them; else nothing is compared. */
 function believed({ roots, published }: SigningFile): Metadata<Targets> | undefined {
   const newest = roots.at(-1);
   if (newest === undefined || published === undefined) return undefined;
   return isSigned(published, newest.signed, 'targets') ? published : undefined;
 }
 
-/** What a person must read before signing. */
+/** Returns the lines that a person must read before signing. */
 export function describe(content: SigningFile): string[] {
   const { metadata, roots, note } = content;
   const published = believed(content);
@@ -225,7 +225,10 @@ export function describe(content: SigningFile): string[] {
   ];
 }
 
-/** Differences of a proposed root from the newest that is published; none of the first root, which is new as a whole. */
+/**
+ * Returns the differences of a proposed root from the newest published one; empty for the first root, which is entirely
+ * new.
+ */
 export function differences({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>): string[] {
   const newest = roots.at(-1)?.signed;
   return newest === undefined || !isOfRoot(metadata) ? [] : rootDifferences(newest, metadata.signed);
@@ -246,7 +249,7 @@ function progress({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>):
   ];
 }
 
-/** Whether it can be published. */
+/** Reports whether it can be published. */
 export function isComplete({ metadata, roots }: SigningFile): boolean {
   const newest = roots.at(-1)?.signed;
   if (!isOfRoot(metadata)) return newest !== undefined && isSigned(metadata, newest, 'targets');
@@ -256,7 +259,7 @@ export function isComplete({ metadata, roots }: SigningFile): boolean {
   );
 }
 
-/** Adds a signature; returns its holder's name. Throws AgentError `denied` where the key may not sign this. */
+/** Adds a signature; returns the keyholder's name. Throws AgentError `denied` if the key may not sign this. */
 export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): string {
   const newest = roots.at(-1)?.signed;
   const role = isOfRoot(metadata) ? 'root' : 'targets';

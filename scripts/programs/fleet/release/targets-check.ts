@@ -5,12 +5,12 @@ import { expiryFault } from './expiry.ts';
 import { SPECIFICATION, signedBytes } from './metadata.ts';
 
 /**
- * Numbers that may be skipped: each publication that was cut off leaves one behind. A list with the highest number there
- * is would be the last that boxes take.
+ * Maximum number of skipped versions; each interrupted publication leaves one. A list with the highest possible number
+ * would be the last that boxes accept.
  */
 const VERSIONS_SKIPPED_MAX = 100;
 
-/** Throws AgentError `denied` for a list that no command of `fleet release` would have made, one line. */
+/** Throws AgentError `denied`, one line, for a list that no command of `fleet release` would make. */
 export function checkTargets(
   targets: Targets,
   published: Metadata<Targets> | undefined,
@@ -29,7 +29,7 @@ function versionFault(targets: Targets, published: Metadata<Targets> | undefined
   return undefined;
 }
 
-/** Delegations and unknown fields are shown to nobody, so that nobody may sign them. */
+/** Refuses delegations and unknown fields: they are not shown, so no one may sign them. */
 function formFault(targets: Targets): string | undefined {
   if (targets.delegations !== undefined)
     return 'gives releases to another role (delegations); there must be none';

@@ -1,11 +1,11 @@
-/** Targets that bring nothing new: without some release, or the same for another 90 days. */
+/** Makes targets without new content: without some releases, or unchanged for another 90 days. */
 import { Metadata, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { expiry, SPECIFICATION } from './metadata.ts';
 import { offered, type Repository } from './repository.ts';
 import { filesOf, PROGRAM_NAMES } from './words.ts';
 
-/** Without these releases; with none named the same as now. Throws AgentError `config`. */
+/** Returns the targets without these releases; unchanged if none is named. Throws AgentError `config`. */
 export function targetsWithout(
   repository: Repository,
   seqs: readonly number[],

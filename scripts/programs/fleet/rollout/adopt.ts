@@ -1,4 +1,4 @@
-/** `fleet rollout adopt`: a store that is behind the fleet takes over what boxes and broker know. */
+/** `fleet rollout adopt`: copies what boxes and broker know into a store that is behind the fleet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { signingKey } from '../fleet-file.ts';
 import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
@@ -21,7 +21,7 @@ export interface AdoptOptions extends DirOption {
   readonly yes?: boolean;
 }
 
-/** `name`: the rollout that goes on, where reports alone do not show it. */
+/** Adopts rollouts. `name` is the rollout that is still running, if reports alone do not show it. */
 export function adopt(name: string | undefined, options: AdoptOptions): Promise<void> {
   return withFleet(options.dir, async (opened) => {
     const lock = lockFleet(options.dir);
@@ -33,7 +33,7 @@ export function adopt(name: string | undefined, options: AdoptOptions): Promise<
   });
 }
 
-/** As `adopt`, by whoever holds the lock. Returns how it stands then. */
+/** Adopts while the caller holds the lock. Returns lines with the resulting state. */
 export async function adoptInto(
   opened: OpenedFleet,
   name: string | undefined,
@@ -108,7 +108,10 @@ function refuseName(name: string | undefined, { rollouts, orders, reports }: Wit
     throw new AgentError('config', `neither an order nor a report names the rollout ${name}; check the name`);
 }
 
-/** Throws AgentError `config` where a rollout goes on of which nobody but the person knows the plan. */
+/**
+ * Returns the plan that a person gave. Throws AgentError `config` if a running rollout's plan is known only to the
+ * person.
+ */
 function givenFor(
   merged: Merged,
   { plan: file, abort }: Pick<AdoptOptions, 'plan' | 'abort'>,
@@ -146,7 +149,7 @@ function givenFor(
   return { plan, boxes: boxesFor(strange, opened, controller) };
 }
 
-/** Those that were ordered, and those that would take the release today. */
+/** Returns the boxes that were ordered, and those that would accept the release today. */
 function boxesFor(
   strange: MergedRollout,
   { fleet, store }: OpenedFleet,

@@ -1,12 +1,13 @@
 /**
- * Tells whether the store is behind the fleet: restored from a copy, or beside another one with the same key. What shows it
- * are orders by the fleet's key that lie at the broker, and counters that boxes report, both above all that the store knows.
+ * Detects that the store is behind the fleet: restored from a copy, or used beside another one with the same key. The
+ * evidence is orders by the fleet's key at the broker, and counters in boxes' reports, above all that the store knows.
  *
  * INVARIANTS:
  * - An order at the broker is proof, since only the key makes one.
- * - A report is the word of one box: REPORTS_MIN of them stop a rollout, or all boxes that the store has ordered in it.
+ * - A report is the word of one box. A rollout stops for REPORTS_MIN of them, or if all boxes that the store has
+ *   ordered report so.
  *
- * LIMITS: two unknown counters a box.
+ * LIMITS: two unknown counters per box.
  */
 import type { OrderKind } from '../../../../agent/orders/room-order.ts';
 import { ORDER_KIND_OF, ORDER_KINDS, rolloutIn } from './kinds.ts';
@@ -14,7 +15,7 @@ import type { Knowledge } from './knowledge.ts';
 import { believableCounter, type Rollouts } from './rollouts.ts';
 import { someOf } from './table.ts';
 
-/** Number of boxes whose word is believed against the store: one that was stolen, and one that is broken, stop nobody. */
+/** Number of boxes that are believed against the store; one stolen and one broken box must not stop a rollout. */
 export const REPORTS_MIN = 3;
 const FIX = 'run `fleet rollout adopt` (docs/guide/fleet-restore.md)';
 
@@ -25,16 +26,16 @@ interface Unknown {
 }
 
 export interface Behind {
-  /** Enough to send nothing. */
+  /** True if the evidence is sufficient to send nothing. */
   readonly isSure: boolean;
-  /** One line, with what to do. */
+  /** One line, with the remedy. */
   readonly text: string;
 }
 
 export class Evidence {
   readonly #knowledge: Knowledge;
   readonly #rollouts: Rollouts;
-  /** By kind of order and box. */
+  /** Unknown orders and counters, by kind of order and box. */
   readonly #unknown = new Map<string, Unknown>();
 
   constructor(knowledge: Knowledge, rollouts: Rollouts) {
@@ -42,9 +43,9 @@ export class Evidence {
     this.#rollouts = rollouts;
   }
 
-  /** Undefined where the store knows all that is to be seen. */
+  /** Returns the evidence; undefined if the store knows everything that is visible. */
   look(nowMs: number): Behind | undefined {
-    // What was unknown may have been adopted since.
+    // Unknown entries may have been adopted since.
     const ids = new Set([...this.#knowledge.changed(), ...[...this.#unknown.values()].map(({ id }) => id)]);
     for (const id of ids) for (const kind of ORDER_KINDS) this.#lookAt(kind, id, nowMs);
     if (this.#unknown.size === 0) return undefined;
@@ -60,7 +61,7 @@ export class Evidence {
     };
   }
 
-  /** Whether every box that the present rollout has ordered, or would order first, reports a later order. */
+  /** Reports whether every box that the present rollout has ordered, or would order first, reports a later order. */
   #allSay(): boolean {
     const row = this.#rollouts.present();
     if (row === undefined) return false;

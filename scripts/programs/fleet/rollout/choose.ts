@@ -1,4 +1,4 @@
-/** Which boxes would take a release, by what they have reported last, and what each would load. */
+/** Chooses the boxes that would accept a release, from their last reports, and how many bytes each would download. */
 import type { TargetFile, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { type ReleaseKind, type ReleaseTarget, releaseName } from '../../../../agent/contract/release.ts';
@@ -9,14 +9,17 @@ import { PROGRAM_NAMES } from '../release/words.ts';
 import type { BoxRow } from '../store.ts';
 import type { RolloutBoxSpec } from './create.ts';
 
-/** Files of an archive, unpacked: zstd makes a third of code, and less of a model. */
+/** Ratio of unpacked to archived size: zstd compresses code to a third, and models less. */
 const UNPACKED = 3;
 
-/** The release that is wanted, as a person names it. */
+/** The requested release, as a person names it. */
 export interface Wanted {
-  /** A number, which one release of either program has, or a version: of several with it the newest. */
+  /**
+   * A sequence number, which belongs to one release of either program, or a version. Of several with one version, the
+   * newest counts.
+   */
   readonly name: string;
-  /** Of root's program; without it a version is that of the agent. */
+  /** True for vigie-root; else a version means the agent's. */
   readonly isRoot?: boolean;
 }
 
@@ -25,12 +28,12 @@ export interface Choice {
   readonly seq: number;
   readonly version: string;
   readonly takes: readonly RolloutBoxSpec[];
-  /** They run it already. */
+  /** Boxes that run it already. */
   readonly there: readonly BoxRow[];
   readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
 }
 
-/** Throws AgentError `config` where it is not offered. */
+/** Chooses the boxes. Throws AgentError `config` if the release is not offered. */
 export function chooseBoxes(targets: Targets, wanted: Wanted, boxes: readonly BoxRow[]): Choice {
   const all = offered(targets).map(({ custom }) => custom);
   const chosen = chosenOf(all, wanted);
@@ -83,13 +86,13 @@ function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: Wante
 
 type Updater = NonNullable<UpdateReport['updater']>;
 
-/** Release that a box runs of each program. */
+/** Returns the release of each program that a box runs. */
 const RUNNING: Readonly<Record<ReleaseKind, (updater: Updater) => Updater['release']>> = {
   release: ({ release }) => release,
   root: ({ root }) => root.release,
 };
 
-/** What a box that runs no release of a program is to do first; undefined: a release is all that it needs. */
+/** Action that a box must take first if it runs no release of a program; undefined if a release is sufficient. */
 const WITHOUT_RELEASE: Readonly<Record<ReleaseKind, string | undefined>> = {
   release: undefined,
   root: 'its root’s program is of a package without releases; install the package vigie-root of today there',
@@ -108,7 +111,7 @@ function whyNot(
   return releases.some((custom) => custom.arch === arch) ? undefined : `${version} is not there for ${arch}`;
 }
 
-/** Or one line why not. */
+/** Returns the box with its download, or one line why it refuses the release. */
 function specOf(
   { site, box }: BoxRow,
   { updater }: UpdateReport,
@@ -132,7 +135,7 @@ function specOf(
     arch,
     node,
     seq,
-    // Of a release that is offered no more only the box knows; it looks again by itself.
+    // The state format of a release that is no longer offered is known only to the box, which checks it again.
     stateWrites: running?.stateWrites ?? custom.stateReads[1],
     freeBytes,
     neededBytes: way === 'full' ? bytes + custom.installedBytes : bytes * (1 + UNPACKED),

@@ -1,4 +1,4 @@
-/** `fleet status`, `box`, `inventory`, `rollout`. */
+/** Adds the commands `fleet status`, `box`, `inventory` and `rollout`. */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
@@ -22,7 +22,7 @@ function fingerprint(text: string): string {
   throw new InvalidArgumentError('It must be 64 of 0-9 and a-f, as `fleet box` shows it.');
 }
 
-/** With the folder that all work in, and examples below the help. */
+/** Returns a command with the option `--dir`, which all need, and with examples below the help. */
 function command(parent: Command, name: string, description: string, ...examples: string[]) {
   return parent
     .command(name)

@@ -1,4 +1,4 @@
-/** `fleet rollout …`: makes a rollout, runs it, holds it, ends it. */
+/** `fleet rollout …`: starts, runs, skips boxes of, and shows a rollout. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MultiBar, type SingleBar } from 'cli-progress';
@@ -25,7 +25,7 @@ import { columns, someOf } from './table.ts';
 import { restOf, viewLines, waveName } from './text.ts';
 import { type BoxView, type RolloutView, viewOf } from './view.ts';
 
-/** How long a word of another program may wait in the store. */
+/** Maximum time that a request of another program waits in the store, ms. */
 const LOOK_MS = 2000;
 
 export interface StartOptions extends DirOption {
@@ -95,8 +95,8 @@ export function start(version: string, options: StartOptions): Promise<void> {
 }
 
 /**
- * Throws AgentError `denied` where the store is behind the fleet, and where orders by another key are retained, unless these
- * are to be written over.
+ * Throws AgentError `denied` if the store is behind the fleet, or if orders by another key are retained and must not be
+ * overwritten.
  */
 export function refuseStrangers(controller: Controller, nowMs: number, takeOver: boolean): void {
   const behind = controller.behind();
@@ -111,7 +111,7 @@ export function refuseStrangers(controller: Controller, nowMs: number, takeOver:
     );
 }
 
-/** Which boxes get what, in which wave, and how many bytes. */
+/** Returns lines with the choice: boxes, waves and bytes. */
 function choiceLines(name: string, { what, takes, there, left, seq, version }: Choice, plan: Plan): string[] {
   if (takes.length === 0)
     return [
@@ -192,7 +192,7 @@ export function run({ dir, once }: RunOptions): Promise<void> {
   });
 }
 
-/** Throws AgentError `config` where no rollout is under way. */
+/** Throws AgentError `config` if no rollout is running. */
 export function present(store: OpenedFleet['store']): RolloutRow {
   const row = new Rollouts(store).present();
   if (row === undefined)
@@ -200,7 +200,7 @@ export function present(store: OpenedFleet['store']): RolloutRow {
   return row;
 }
 
-/** What a person has laid into the store is done by who runs the rollout, and where nobody does, by this program once. */
+/** Has a stored request carried out: by the program that runs the rollout, or once by this one if none does. */
 async function obeyed(opened: OpenedFleet, name: string, what: string): Promise<void> {
   const { fleet, signal } = opened;
   if (StateLock.isHeld(fleet.dir)) {
@@ -221,11 +221,13 @@ async function obeyed(opened: OpenedFleet, name: string, what: string): Promise<
 }
 
 export interface SkipOptions extends DirOption {
-  /** Those for which the present wave waits. */
+  /** Skips the boxes for which the present wave waits. */
   readonly waiting?: boolean;
 }
 
-/** Leaves boxes out of the rollout that is under way: nobody waits for them, and they count neither way. */
+/**
+ * Leaves boxes out of the running rollout. It does not wait for them, and they count neither as success nor as failure.
+ */
 export function skip(names: readonly string[], { dir, waiting }: SkipOptions): Promise<void> {
   return withFleet(dir, async (opened) => {
     const { store, clock } = opened;
@@ -260,7 +262,10 @@ function boxNamed({ rollout, boxes }: RolloutView, name: string): BoxView {
   return first;
 }
 
-/** Of the present wave, begun and silent, or connected and not confirmed; also where a halt has called it back. */
+/**
+ * Reports whether the present wave waits for a box: silent since it began, or connected and not confirmed, also after a
+ * halt.
+ */
 function isWaitedFor({ wave }: RolloutView, box: BoxView): boolean {
   const isLeft = OPEN.includes(box.state) || box.state === 'withdrawn';
   return box.wave === wave && (box.silent || (box.online && isLeft));
@@ -271,7 +276,7 @@ export interface RolloutStatusOptions extends DirOption {
   readonly json?: boolean;
 }
 
-/** Of the newest one, or of the one that is named. Only from the store: `run` keeps it. */
+/** Shows the newest or the named rollout, from the store that `run` keeps current. */
 export function rolloutStatus(
   name: string | undefined,
   { dir, watch, json }: RolloutStatusOptions,

@@ -1,7 +1,7 @@
 /**
- * Which boxes of a rollout were heard after they began, which are silent, and what follows from it.
+ * Decides which boxes of a rollout were heard after they began, which are silent, and what follows.
  *
- * A box is silent when it is not connected and was not heard for the plan's `silentHours`. Silence counts in a download,
+ * A box is silent if it is not connected and was not heard for the plan's `silentHours`. Silence counts in a download,
  * a switch, a probation, and after the confirmation.
  */
 import { compare, DOUBT, type Watched } from './silence.ts';
@@ -11,10 +11,13 @@ import { someOf } from './table.ts';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-/** A box that was dead for longer before the rollout was made says nothing of how many fall silent during it. */
+/**
+ * Maximum silence before the rollout for a box to count as alive, ms. A box that was dead for longer says nothing about
+ * boxes that fall silent during it.
+ */
 const ALIVE_MS = 24 * HOUR_MS;
 
-/** What is said of boxes that are not confirmed when it is over. */
+/** Descriptions of boxes that are not confirmed at the end. */
 const LEFT: Record<BoxState, string> = {
   planned: 'never sent for',
   ordered: 'ordered and not begun',
@@ -35,7 +38,7 @@ export class Hearing {
   readonly #nowMs: number;
   readonly #rolloutNow: () => Rollout;
 
-  /** `states`: of the boxes, as they are when a method is called; `rolloutNow` likewise. */
+  /** Reads `states` and `rolloutNow` again in each method. */
   constructor(
     boxes: readonly RolloutBox[],
     states: readonly BoxState[],
@@ -48,11 +51,11 @@ export class Hearing {
     this.#rolloutNow = rolloutNow;
   }
 
-  /** Why it halts, where tried boxes are silent more often than chance explains (silence.ts). */
+  /** Returns the reason for a halt if tried boxes are silent more often than chance explains (silence.ts). */
   excess(): string | undefined {
     const { wave, soakMs, madeMs, thresholds } = this.#rolloutNow();
     const [tried, untried]: [Watched[], Watched[]] = [[], []];
-    // With the last wave all are sent for: those of the waves before have shown what is usual at this hour.
+    // The last wave leaves no untried boxes, so those of earlier waves show what is usual at this hour.
     const isLast = wave === soakMs.length - 1;
     for (const [i, box] of this.#boxes.entries()) {
       if (this.isAccepted(box)) continue;
@@ -74,7 +77,7 @@ export class Hearing {
     );
   }
 
-  /** Null: the wave waits for the time to pass, or nothing runs. */
+  /** Returns what the wave waits for; null if it waits only for time to pass, or if nothing runs. */
   waits(): Waits | null {
     const { state, wave, reachedMs, soakMs, madeMs, sinceMs, accepted, window, thresholds } =
       this.#rolloutNow();
@@ -90,7 +93,7 @@ export class Hearing {
       else if (box.online && this.isOpen(i)) connected.push(box.id);
     }
     const stuckMs = thresholds.stuckHours * HOUR_MS;
-    // Days without a window are looked up only where they matter.
+    // Days without a window are looked up only if they matter.
     const isLate = this.#nowMs > lastMs + stuckMs;
     const haltsMs = isLate ? stalledAt(window, lastMs, stuckMs) : lastMs + stuckMs;
     return { sinceMs: lastMs, haltsMs, connected, unheard };
@@ -108,7 +111,7 @@ export class Hearing {
     return `${wave === 0 ? 'canaries' : `wave ${wave}`}: no progress for ${thresholds.stuckHours} h: ${why}`;
   }
 
-  /** What is left at the end, counted; undefined: every box has confirmed and was heard, or is skipped. */
+  /** Returns the counted rest at the end; undefined if every box is skipped, or confirmed and heard. */
   left(): string | undefined {
     const left = new Map<string, number>();
     for (const [i, state] of this.#states.entries()) {
@@ -128,7 +131,7 @@ export class Hearing {
     return box === undefined || box.state !== this.#states[i] ? this.#nowMs : box.sinceMs;
   }
 
-  /** Of its own order, and counted: what a person has accepted is not. */
+  /** Reports whether a box has begun by its own order. Boxes that a person has accepted do not count. */
   began(i: number): boolean {
     const box = this.#boxes[i];
     return (
@@ -139,7 +142,7 @@ export class Hearing {
     );
   }
 
-  /** It has begun by its own word, and is silent: also where it was called back since, or a person has accepted it. */
+  /** Reports whether a box says that it began, and is silent, also if it was withdrawn or accepted since. */
   hasVanished(i: number): boolean {
     const box = this.#boxes[i];
     if (box === undefined || box.action === null || this.#states[i] === 'skipped') return false;
@@ -154,7 +157,10 @@ export class Hearing {
     return !online && heardMs <= this.#rolloutNow().accepted.atMs;
   }
 
-  /** Confirmed, and heard long enough after it; one that was there before the rollout has nothing to prove. */
+  /**
+   * Reports whether a box is confirmed and was heard long enough afterwards. A box that had the target before the
+   * rollout needs no proof.
+   */
   isProven(i: number): boolean {
     const box = this.#boxes[i];
     const state = this.#states[i];
@@ -163,7 +169,7 @@ export class Hearing {
     return box.heardMs >= this.since(i) + this.#rolloutNow().thresholds.heardMinutes * MINUTE_MS;
   }
 
-  /** It may still change by itself, or has not been heard since it confirmed. */
+  /** Reports whether a box may still change on its own, or has not been heard since it confirmed. */
   isOpen(i: number): boolean {
     const state = this.#states[i] ?? 'planned';
     return OPEN.includes(state) || (state === 'confirmed' && !this.isProven(i));

@@ -1,4 +1,4 @@
-/** The inventory for a spreadsheet: `fleet inventory`. */
+/** `fleet inventory`: exports the inventory for a spreadsheet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { withFleet } from '../opened.ts';
 import { releaseName, releaseText } from '../store.ts';

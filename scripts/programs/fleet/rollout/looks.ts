@@ -1,4 +1,4 @@
-/** What the fleet is like: `fleet status`, `fleet box`. */
+/** `fleet status` and `fleet box`: show the state of the fleet. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import { Rollouts } from './rollouts.ts';
 import { ago, columns, someOf } from './table.ts';
 
 const WATCH_MS = 2000;
-/** Of `scripts/room enrol`. */
+/** Database of `scripts/room enrol`. */
 const ENROLMENT = 'enrolment.db';
 const HOME_AND_CLEAR = '\x1b[H\x1b[J';
 
@@ -31,7 +31,7 @@ export interface StatusOptions extends DirOption {
   readonly site?: string;
 }
 
-/** Learns what the broker keeps; where it cannot be reached, what is known from before is told as such. */
+/** Receives the retained messages. If the broker is unreachable, warns that the shown state is older. */
 export async function learnt({ fleet, store, link, signal, clock }: OpenedFleet): Promise<Knowledge> {
   const knowledge = new Knowledge(store);
   try {
@@ -51,7 +51,7 @@ export async function learnt({ fleet, store, link, signal, clock }: OpenedFleet)
   return knowledge;
 }
 
-/** Boxes that have a certificate and were never heard of. */
+/** Names boxes that have a certificate and were never heard. */
 function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): string[] {
   const file = enrolment === undefined ? undefined : join(enrolment, ENROLMENT);
   if (file === undefined || !existsSync(file)) return [];
@@ -96,7 +96,7 @@ export function status(options: StatusOptions): Promise<void> {
       const rows =
         options.watch === true && isTerminal ? lines.slice(0, (process.stdout.rows ?? 40) - 1) : lines;
       if (options.watch === true && isTerminal) process.stdout.write(HOME_AND_CLEAR);
-      // In a pipe only what has changed is worth a line.
+      // In a pipe, only changed lines are printed.
       const text = (
         isTerminal ? rows : lines.filter((line) => options.watch !== true || !before.includes(line))
       ).join('\n');
@@ -111,7 +111,7 @@ function interrupted(error: unknown): void {
   if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
 }
 
-/** "43-1.5.0 on 12", the most frequent first. */
+/** Returns texts such as "43-1.5.0 on 12", the most frequent first. */
 function countedBy(boxes: readonly BoxRow[], of: (box: BoxRow) => string): string[] {
   const counts = new Map<string, number>();
   for (const name of boxes.map(of)) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -334,7 +334,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
   ];
 }
 
-/** Nothing where nothing has ever changed. */
+/** Returns an empty text if nothing has ever changed. */
 const sinceText = (since: string): string => (Date.parse(since) > 0 ? ` since ${since}` : '');
 
 function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string, string][] {

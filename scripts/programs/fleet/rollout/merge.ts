@@ -1,13 +1,14 @@
 /**
- * Works out what became of rollouts from three witnesses: a store that may be old, signed orders that lie at the broker,
- * and what boxes report. Pure: no clock, no broker, no store.
+ * Reconstructs the state of rollouts from three witnesses: a store that may be old, signed orders at the broker, and
+ * boxes' reports. Pure: no clock, no broker, no store.
  *
  * INVARIANTS:
- * - A rollout whose final withdrawal lies at the broker is aborted, and so is one after which another came. At most one goes on.
- * - The wave is never above the one that was reached: an order by the fleet's key proves it, or the word of half its boxes.
- * - Reports alone never let a rollout go on: what the broker has lost may have been its end, so that it is paused for a person.
- * - Below REPORTS_MIN boxes no word changes more than that, and what is known of its own box.
- * - What was taken over once changes nothing when it is taken over again.
+ * - A rollout is aborted if the broker holds its final withdrawal, or if a later rollout exists. At most one is
+ *   running.
+ * - The wave is never above the one reached, as proved by an order with the fleet's key or by half its boxes.
+ * - Reports alone never let a rollout continue: the broker may have lost its end, so it is paused for a person.
+ * - Fewer than REPORTS_MIN reports change only that, and the state of their own boxes.
+ * - Idempotent: merging an adopted state changes nothing.
  */
 
 import type { OrderKind } from '../../../../agent/orders/room-order.ts';
@@ -15,10 +16,10 @@ import { REPORTS_MIN } from './behind.ts';
 import { ORDER_KIND_OF, type RolloutKind } from './kinds.ts';
 import { type Action, type BoxState, OVER, type RolloutState } from './states.ts';
 
-/** An order by the fleet's key, as it lies at the broker. */
+/** An order by the fleet's key that the broker holds. */
 export interface SeenOrder {
   readonly kind: RolloutKind;
-  /** `site/box`. */
+  /** Box in the form `site/box`. */
   readonly id: string;
   readonly rollout: string;
   readonly action: Action;
@@ -26,12 +27,12 @@ export interface SeenOrder {
   readonly final: boolean;
 }
 
-/** What a box reports of one kind of order. */
+/** A box's report of one kind of order. */
 export interface SeenReport {
-  /** Of the rollout that it names. */
+  /** Kind of the rollout that it names. */
   readonly kind: RolloutKind;
   readonly id: string;
-  /** Counter of the newest order that it has taken. */
+  /** Counter of the newest order that the box has accepted. */
   readonly counter: number;
   readonly rollout: string | null;
 }
@@ -57,13 +58,13 @@ export interface Witnesses {
   readonly rollouts: readonly KnownRollout[];
   readonly orders: readonly SeenOrder[];
   readonly reports: readonly SeenReport[];
-  /** The rollout that goes on, as a person says; undefined: nobody has said. */
+  /** Name of the running rollout, as given by a person; undefined if not given. */
   readonly named?: string | undefined;
-  /** Largest counter that the store knows of a box and kind of order: given or adopted; 0: none. */
+  /** Returns the largest counter, given or adopted, that the store knows for a box and kind of order; 0 if none. */
   newestOf(kind: OrderKind, id: string): number;
 }
 
-/** `over`: none of its orders is open any more, and nobody can say whether it went on. */
+/** State after the merge. `over`: none of its orders is open, and it is unknown whether it continued. */
 export type Outcome = 'running' | 'finishing' | 'paused' | 'halted' | 'aborted' | 'over';
 
 export interface MergedBox {
@@ -75,26 +76,26 @@ export interface MergedBox {
 export interface MergedRollout {
   readonly name: string;
   readonly kind: RolloutKind;
-  /** In the store. */
+  /** True if the rollout is in the store. */
   readonly isKnown: boolean;
   readonly outcome: Outcome;
-  /** Of a rollout that is in the store. */
+  /** Wave of a rollout in the store. */
   readonly wave: number;
   readonly reason: string | null;
-  /** Of a rollout that is in the store those that change, else all that are known. */
+  /** Changed boxes of a rollout in the store; otherwise all known boxes. */
   readonly boxes: readonly MergedBox[];
 }
 
 export interface Merged {
-  /** At the broker, and not in the store. */
+  /** Orders that the broker holds and the store does not. */
   readonly orders: readonly SeenOrder[];
-  /** Of boxes that have taken a later order than the store knows. */
+  /** Counters of boxes that have accepted a later order than the store knows. */
   readonly counters: readonly Pick<SeenReport, 'kind' | 'id' | 'counter'>[];
   /** Rollouts that change or are new to the store. */
   readonly rollouts: readonly MergedRollout[];
 }
 
-/** By how much each holds back; of two orders with one counter the stricter one counts. */
+/** Rank of an action; of two orders with one counter, the stricter one counts. */
 const STRICTNESS: Readonly<Record<Action, number>> = { install: 0, pause: 1, withdraw: 2 };
 const NOT_SWITCHED: readonly BoxState[] = ['planned', 'ordered', 'begun', 'withdrawn'];
 
@@ -104,11 +105,11 @@ export function merge(witnesses: Witnesses): Merged {
 
 class Merger {
   readonly #witnesses: Witnesses;
-  /** Above what the store knows. */
+  /** Orders above what the store knows. */
   readonly #orders: readonly SeenOrder[];
-  /** Above what the store knows and the broker holds. */
+  /** Reports above what the store knows and the broker holds. */
   readonly #reports: readonly SeenReport[];
-  /** Counters of these reports by the rollout that they name, the newest first. */
+  /** Counters of these reports by the rollout that they name, newest first. */
   readonly #counters = new Map<string, number[]>();
 
   constructor(witnesses: Witnesses) {
@@ -142,7 +143,7 @@ class Merger {
     };
   }
 
-  /** Names that the store does not have; of reports only those that enough boxes give, or a person. */
+  /** Returns names that the store lacks; from reports only if enough boxes or a person give the name. */
   #strangeNames(): string[] {
     const known = new Set(this.#witnesses.rollouts.map(({ name }) => name));
     const names = new Set(this.#orders.map(({ rollout }) => rollout));
@@ -150,7 +151,7 @@ class Merger {
     return [...names].filter((name) => !known.has(name)).sort();
   }
 
-  /** The name with the newest order; undefined where nothing was ever ordered. */
+  /** Returns the rollout with the newest order; undefined if nothing was ever ordered. */
   #latest(): string | undefined {
     const { rollouts, named } = this.#witnesses;
     if (named !== undefined) return named;
@@ -167,7 +168,10 @@ class Merger {
     return Math.max(stored, this.#stampByReports(name), ...held);
   }
 
-  /** The newest counter that at least one honest box gives, of which REPORTS_MIN - 1 may lie; 0: too few. */
+  /**
+   * Returns the newest counter that at least one honest box reports, if REPORTS_MIN - 1 may lie; 0 if there are too
+   * few.
+   */
   #stampByReports(name: string): number {
     const { named } = this.#witnesses;
     return this.#counters.get(name)?.[named === name ? 0 : REPORTS_MIN - 1] ?? 0;
@@ -223,14 +227,14 @@ class Merger {
       let after: MergedBox = { id, state, action };
       if (order !== undefined) after = { id, state: stateBy(order.action, state), action: order.action };
       else if (report?.rollout === name) after = { id, state: stateBy('install', state), action: 'install' };
-      // It has left by an order that lies nowhere any more; where the rollout goes on it is ordered anew.
+      // The box has an order that the broker no longer holds. If the rollout continues, the box is ordered again.
       else if (report !== undefined && (state === 'ordered' || state === 'begun'))
         after = { id, state: 'withdrawn', action: 'withdraw' };
       return after.state === state && after.action === action ? [] : [after];
     });
   }
 
-  /** The highest wave of which one box was ordered for certain, or half of which say so. */
+  /** Returns the highest wave in which one box was ordered for certain, or half of the boxes report so. */
   #wave({ name, wave, boxes }: KnownRollout, orders: readonly SeenOrder[]): number {
     const ordered = new Set(orders.map(({ id }) => id));
     const reported = new Set(this.#reports.filter(({ rollout }) => rollout === name).map(({ id }) => id));
@@ -238,7 +242,7 @@ class Merger {
     for (const box of boxes) {
       const count = waves.get(box.wave) ?? { all: 0, ordered: 0, told: 0 };
       count.all += 1;
-      // Canaries have a final withdrawal without an order before.
+      // Canaries have a final withdrawal even without an earlier order.
       if (ordered.has(box.id)) count.ordered += 1;
       if (ordered.has(box.id) || reported.has(box.id) || box.action !== null) count.told += 1;
       waves.set(box.wave, count);
@@ -271,7 +275,7 @@ class Merger {
   }
 }
 
-/** Whether the newest order of a box holds for rollouts of both kinds. */
+/** Reports whether a report's kind of order also serves rollouts of this kind. */
 function isAlike(report: SeenReport, kind: RolloutKind): boolean {
   return ORDER_KIND_OF[report.kind] === ORDER_KIND_OF[kind];
 }
@@ -282,7 +286,7 @@ function topAction(orders: readonly SeenOrder[]): Action | undefined {
   return actions.sort((a, b) => STRICTNESS[b] - STRICTNESS[a])[0];
 }
 
-/** What an order makes of a box, before its report says more. */
+/** Returns the state of a box after an order, before its report is considered. */
 function stateBy(action: Action, state: BoxState): BoxState {
   if (!NOT_SWITCHED.includes(state)) return state;
   if (action === 'withdraw') return 'withdrawn';

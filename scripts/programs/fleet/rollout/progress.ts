@@ -1,9 +1,9 @@
-/** What a box's newest report says of a rollout. */
+/** Extracts the progress of a rollout from a box's newest report. */
 import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
 import { CHANGE_IN, ORDER_IN, ORDER_KIND_OF, type OrderFields, type RolloutKind } from './kinds.ts';
 import type { Progress } from './states.ts';
 
-/** What a box should have. */
+/** Desired state of a box. */
 export interface Target {
   readonly kind: RolloutKind;
   readonly rollout: string;
@@ -12,7 +12,7 @@ export interface Target {
 
 export interface Said {
   readonly progress: Progress;
-  /** As the box says it: the phase of this rollout, or what it runs. */
+  /** Phase of this rollout, or what the box runs, in the box's words. */
   readonly phase: string;
   readonly reason: string | null;
 }
@@ -42,7 +42,7 @@ export function progressOf(report: UpdateReport | undefined, target: Target): Sa
   const reason = change.reason ?? refused;
   const progress = PROGRESS[phase];
   const mine = rollout === change.rollout;
-  // What it has tried and not yet kept is not there.
+  // A target on trial does not count as installed.
   const there = change.runs(fields) && (mine ? progress === 'none' : !TRYING.includes(progress));
   if (there) return { progress: 'confirmed', phase, reason: null };
   return mine ? { progress, phase, reason } : { progress: 'none', phase: '', reason };

@@ -1,18 +1,19 @@
 /**
- * Compares how many boxes are silent among those that tried a change with how many are among those that did not.
+ * Compares the number of silent boxes among those that tried a change with that among the others.
  *
- * A pole that has power only at night, a site without network and a dead box make both groups silent alike. A release
- * that takes boxes off the network makes only one of them silent.
+ * A site with power only at night, a site without network and a dead box silence both groups alike. A release that
+ * takes boxes off the network silences only one of them.
  *
- * Method: Fisher's exact test, one-sided, in strata. Within a site the silent boxes are dealt to the two groups by chance
- * if the change has nothing to do with them (the hypergeometric distribution); the sum over the sites is the statistic.
+ * Method: Fisher's exact test, one-sided, in strata. If the change has no effect, the silent boxes of a site are
+ * distributed over the two groups by chance (the hypergeometric distribution). The statistic is the sum over the sites.
+ *
  * Sources: R. A. Fisher, The Design of Experiments (1935); C. R. Mehta, N. R. Patel, R. Gray, Computing an exact
- * confidence interval for the common odds ratio in several 2×2 tables, JASA 80 (1985); the normal approximation that
- * spares most looks the exact one is that of N. Mantel, W. Haenszel, JNCI 22 (1959).
+ * confidence interval for the common odds ratio in several 2×2 tables, JASA 80 (1985). The normal approximation that
+ * avoids most exact computations is that of N. Mantel, W. Haenszel, JNCI 22 (1959).
  */
 
 export interface Watched {
-  /** `site/box`. */
+  /** Box in the form `site/box`. */
   readonly id: string;
   readonly isSilent: boolean;
 }
@@ -22,20 +23,20 @@ export interface Comparison {
   readonly silent: number;
   readonly untried: number;
   readonly untriedSilent: number;
-  /** Probability of so many silent boxes among the tried ones, or more, if the change has nothing to do with it. */
+  /** Probability of at least this number of silent boxes among the tried ones if the change has no effect. */
   readonly probability: number;
 }
 
 /**
- * Largest probability that counts as evidence. Tried boxes are chosen by a hash, so that a look at a harmless release is
- * below it at most once in so many independent looks. A rollout of days has some ten: nights, days, waves.
+ * Largest probability that counts as evidence. Tried boxes are chosen by a hash, so a harmless release is below it at
+ * most once in 1/DOUBT independent checks. A rollout of days has some ten: nights, days, waves.
  */
 export const DOUBT = 0.001;
-/** Number of untried boxes from which a site is compared by itself; boxes of smaller sites are compared together. */
+/** Number of untried boxes from which a site is a stratum of its own; smaller sites are combined. */
 const SITE_MIN = 10;
 /** Standard deviations below which no exact probability is as low as `DOUBT`. */
 const DEVIATIONS_MIN = 2;
-/** Probabilities below it change nothing that `DOUBT` decides. */
+/** Probabilities below this do not affect the comparison with `DOUBT`. */
 const NEGLIGIBLE = 1e-18;
 
 export function compare(tried: readonly Watched[], untried: readonly Watched[]): Comparison {
@@ -56,7 +57,10 @@ interface Stratum {
   untriedSilent: number;
 }
 
-/** Sites with enough untried boxes, and the rest together; all in one where the rest has nobody to be compared with. */
+/**
+ * Returns the strata: sites with enough untried boxes, and the rest combined. All are combined if the rest has no
+ * untried boxes.
+ */
 function strataOf(tried: readonly Watched[], untried: readonly Watched[]): Stratum[] {
   const sites = new Map<string, Stratum>();
   const at = (id: string): Stratum => {
@@ -106,13 +110,13 @@ function probabilityOf(strata: readonly Stratum[]): number {
   );
 }
 
-/** Chances of `from`, `from + 1`, …; what is left out is negligible. */
+/** Probabilities of `from`, `from + 1`, …; omitted ones are negligible. */
 interface Distribution {
   readonly from: number;
   readonly chances: readonly number[];
 }
 
-/** Of the number of silent boxes among the tried ones of a stratum. */
+/** Returns the distribution of the number of silent boxes among the tried ones of a stratum. */
 function hypergeometric({ tried, silent, untried, untriedSilent }: Stratum): Distribution {
   const quiet = silent + untriedSilent;
   const from = Math.max(0, quiet - untried);
@@ -136,7 +140,7 @@ function trimmed({ from, chances }: Distribution): Distribution {
   return { from: from + first, chances: chances.slice(first, last + 1) };
 }
 
-/** Logarithms of n!, as far as they were asked for. */
+/** Cached logarithms of n!. */
 const logFactorials = [0];
 
 function logFactorial(n: number): number {

@@ -1,4 +1,4 @@
-/** A rollout as people and programs look at it. */
+/** View of a rollout for people and programs. */
 import type { BoxRow, FleetStore } from '../store.ts';
 import { rolloutOf } from './controller.ts';
 import { lastHeardMs } from './knowledge.ts';
@@ -9,21 +9,21 @@ import { BOX_STATES, type BoxState, OPEN, type RolloutBox, type Waits } from './
 import { step } from './waves.ts';
 
 export interface WaveView {
-  /** 0: the canaries. */
+  /** 0 is the wave of the canaries. */
   readonly wave: number;
   readonly boxes: number;
   readonly states: Readonly<Record<BoxState, number>>;
-  /** Sent for, and not connected. */
+  /** Number of boxes that were ordered and are not connected. */
   readonly offline: number;
-  /** Sent for and connected, and has said nothing since. */
+  /** Number of boxes that were ordered and are connected, and have sent nothing since. */
   readonly mute: number;
-  /** Have begun, are not connected, and were not heard for the plan's `silentHours`. */
+  /** Number of boxes that have begun, are not connected, and were not heard for the plan's `silentHours`. */
   readonly silent: number;
   readonly began: string | null;
-  /** When enough were confirmed. */
+  /** Time at which enough boxes were confirmed. */
   readonly reached: string | null;
   readonly ended: string | null;
-  /** What was loaded, as far as boxes have said so; by the way. */
+  /** Downloaded bytes by type, as far as boxes have reported. */
   readonly bytes: { readonly delta: number; readonly full: number };
 }
 
@@ -37,27 +37,27 @@ export interface RolloutView {
   readonly made: string;
   readonly who: string;
   readonly notAfter: string;
-  /** When the next wave begins if nothing else happens; null: it waits for boxes, or there is none. */
+  /** Beginning of the next wave without further events; null if it waits for boxes, or if there is none. */
   readonly nextWave: string | null;
   readonly waves: readonly WaveView[];
-  /** Boxes of the present wave that are connected and not there yet. */
+  /** Boxes of the present wave that are connected and not finished. */
   readonly waitsFor: readonly string[];
-  /** Null: it waits for the time to pass, or for nothing. */
+  /** Null if it waits only for time to pass, or for nothing. */
   readonly stuck: Stuck | null;
-  /** Of the plan: without progress for longer a wave halts. */
+  /** Limit of the plan: without progress for longer, a wave halts. */
   readonly stuckHours: number;
   readonly boxes: readonly BoxView[];
 }
 
-/** A wave that waits for boxes. */
+/** State of a wave that waits for boxes. */
 export interface Stuck {
-  /** Nothing has changed in it since then. */
+  /** Time of the last change in it. */
   readonly since: string;
-  /** When the rollout halts; days without a window are not counted. */
+  /** Time at which the rollout halts; days without a window are not counted. */
   readonly halts: string;
-  /** More than an ordinary night and day have passed: somebody should look. */
+  /** True if more than an ordinary night and day have passed, so that a person should check. */
   readonly isAlarm: boolean;
-  /** They have begun, and were not heard after that. */
+  /** Boxes that have begun and were not heard afterwards. */
   readonly unheard: readonly string[];
 }
 
@@ -74,10 +74,13 @@ export interface BoxView {
   readonly silent: boolean;
 }
 
-/** It has begun to load, or has. */
+/** States of boxes that have begun or finished the download. */
 const LOADED: readonly BoxState[] = ['begun', 'switched', 'confirmed', 'rolled-back', 'failed'];
 const HOUR_MS = 3_600_000;
-/** Of the limit of 48 h, 19 h: more than a day has passed then, and with it the window of a night. */
+/**
+ * Ratio of the limit below which the remaining time is an alarm. Of 48 h this is 19 h: more than a day has passed, and
+ * with it a night's window.
+ */
 const ALARM_SHARE = 0.4;
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
@@ -87,7 +90,7 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
   const rows = rollouts.boxes(row.name);
   const skipped = rollouts.skipped(row.name);
   const now = rows.map((box) => boxNow(row, box, known.get(`${box.site}/${box.box}`), nowMs, skipped));
-  // What `run` would see; nothing is written or sent.
+  // Computes the step that `run` would take; writes and sends nothing.
   const { waits, silent } = step({ ...rolloutOf(row), wanted: null }, now, nowMs);
   const silence = new Set(silent);
   const boxes = rows.map((box) => boxView(box, known.get(`${box.site}/${box.box}`), silence));

@@ -1,4 +1,4 @@
-/** `fleet rollout pause`, `resume` and `abort`: what a person wants of the rollout that is under way. */
+/** `fleet rollout pause`, `resume` and `abort`: store a person's request for the running rollout. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
@@ -8,13 +8,16 @@ import { controllerOf, present } from './drive.ts';
 import type { DirOption } from './looks.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
 
-/** A program that runs the rollout looks each LOOK_MS, and sends to the largest fleet within a minute. */
+/**
+ * Time limit for an abort, ms. The running program checks every LOOK_MS, and sends to the largest fleet within a
+ * minute.
+ */
 const ABORT_WITHIN_MS = 120_000;
 const ABORT_LOOK_MS = 500;
 
 type Wanted = 'pause' | 'resume' | 'abort';
 
-/** Said into the store; whoever runs the rollout does it, and where nobody does, this program once. */
+/** Stores the request. The program that runs the rollout carries it out; if none does, this program does so once. */
 export function want(what: Wanted, { dir }: DirOption): Promise<void> {
   return withFleet(dir, async (opened) => {
     const { signal } = opened;
@@ -46,7 +49,7 @@ export function want(what: Wanted, { dir }: DirOption): Promise<void> {
   });
 }
 
-/** Throws AgentError `config` where it does not fit. */
+/** Throws AgentError `config` if the request does not fit the rollout's state. */
 function wish(what: Wanted, { store, clock }: OpenedFleet): RolloutRow {
   const row = present(store);
   const right = {
@@ -68,7 +71,10 @@ function wish(what: Wanted, { store, clock }: OpenedFleet): RolloutRow {
   return row;
 }
 
-/** Waits for the program that runs it; false where that has ended before. Throws AgentError `unavailable` where it does not. */
+/**
+ * Waits until the running program has aborted; false if it ended before. Throws AgentError `unavailable` after the time
+ * limit.
+ */
 async function isAborted({ store, signal }: OpenedFleet, dir: string, name: string): Promise<boolean> {
   const untilMs = performance.now() + ABORT_WITHIN_MS;
   while (!signal.aborted) {

@@ -1,6 +1,7 @@
 /**
- * A box as the broker sees one: connects with its Last Will, judges orders by the real code and its commands.keys, goes
- * through the phases of the real updater in their times, and signs what it reports with a journal key of its own.
+ * Simulates a box as the broker sees it: it connects with a Last Will and verifies orders with the real code and its
+ * commands.keys. It passes through the phases of the real updater in their usual times, and signs its reports with its
+ * own journal key.
  */
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { systemClock } from '../../../../agent/base/clock.ts';
@@ -27,11 +28,11 @@ export interface SimBoxOptions {
   readonly site: string;
   readonly box: string;
   readonly board: Board;
-  /** What it runs in the beginning. */
+  /** Release of each program at the start. */
   readonly runs: Readonly<Record<ReleaseKind, Release>>;
   readonly mode: Mode;
   readonly fate: Fate;
-  /** Of what it would load, and how long it waits before it begins. */
+  /** Size of the download, and the delay before it begins. */
   readonly bytes: number;
   readonly jitterMs: number;
 }
@@ -39,15 +40,18 @@ export interface SimBoxOptions {
 export interface SimSurroundings {
   readonly url: string;
   readonly keys: readonly CommandKey[];
-  /** Simulated time, ms since the epoch. */
+  /** Returns the simulated time, ms since the epoch. */
   nowMs(): number;
   /** Calls back at a simulated time. */
   at(ms: number, act: () => Promise<void>): void;
 }
 
-/** Ten Mbit/s with others on the line. */
+/** Ten Mbit/s on a shared line. */
 const BYTES_PER_MS = 1000;
-/** Seen in booted units: staging and checks, the switch, 60 s of health; a crash at start goes back 20 s after it. */
+/**
+ * Durations measured on booted units, ms: staging and checks, the switch, 60 s of health. A crash at start rolls back
+ * 20 s later.
+ */
 const TIMES_MS: Partial<Record<ChangePhase, number>> = {
   verified: 1000,
   staged: 8000,
@@ -69,19 +73,19 @@ export class SimBox {
   readonly #publicKey: string;
   #session: Session | undefined;
   readonly #changes: Readonly<Record<ReleaseKind, Change>>;
-  /** Of which a release is under way, or was last. */
+  /** Program with a release under way, or with the last one. */
   #what: ReleaseKind = 'release';
   #order: UpdateOrder | undefined;
-  /** That which is carried out, or was last. */
+  /** The order that is carried out, or the last one. */
   #obeyed: UpdateOrder | undefined;
   #refused: string | null = null;
   #journal = JOURNAL_FIRST;
   #generation = 0;
   #muted = false;
   #gone = false;
-  /** Messages that the broker has of it. */
+  /** Number of the box's messages at the broker. */
   published = 0;
-  /** What has come last on its topic of orders, by its hash. */
+  /** Hash of the last message on its order topic. */
   heard = '';
   #busy: Promise<void> = Promise.resolve();
 
@@ -99,12 +103,12 @@ export class SimBox {
     return this.#session !== undefined;
   }
 
-  /** Resolves when all that has come is dealt with. */
+  /** Resolves when all received messages have been handled. */
   get settled(): Promise<void> {
     return this.#busy;
   }
 
-  /** What it is really like: of the program whose release is under way, or was last. */
+  /** The box's actual state, for the program with the latest release. */
   get truth(): { phase: ChangePhase; seq: number; mode: Mode; gone: boolean } {
     const { phase, running } = this.#now;
     return { phase, seq: running.seq, mode: this.options.mode, gone: this.#gone };
@@ -114,7 +118,7 @@ export class SimBox {
     return this.#changes[this.#what];
   }
 
-  /** Connects, says what it runs, and hears what is desired. */
+  /** Connects, reports what it runs, and receives the desired state. */
   async connect(): Promise<void> {
     if (this.#gone) return;
     const { site, box, fate } = this.options;
@@ -146,12 +150,12 @@ export class SimBox {
     this.heard = '';
     await this.#publish(message('online'));
     await this.#report();
-    // From here on it is there and says nothing.
+    // From now on the box is connected but sends nothing.
     this.#muted = fate.ends === 'mute';
     await session.subscribe(topics.updateDesired);
   }
 
-  /** As a cable that is pulled: the broker publishes the Last Will. */
+  /** Disconnects like a pulled cable: the broker publishes the Last Will. */
   drop(): void {
     if (this.#session === undefined) return;
     this.#session.destroy();
@@ -159,25 +163,25 @@ export class SimBox {
     this.published += 1;
   }
 
-  /** Its power goes, and with it what it was about to do. */
+  /** Simulates a power cut, which also cancels the pending work. */
   cut(): void {
     this.#generation += 1;
     this.drop();
   }
 
-  /** Its power is back: it connects, and goes on with what it was at, as the updater does after a boot. */
+  /** Simulates the return of power: the box connects and continues like the updater after a boot. */
   async boot(): Promise<void> {
     const [order, generation] = [this.#obeyed, this.#generation];
     const { phase, rollout } = this.#now;
     await this.connect();
-    // An order that has come with the connection is at work already.
+    // An order that came with the connection is already being handled.
     if (this.#gone || order === undefined || rollout === null || generation !== this.#generation) return;
     if (phase === 'switching') this.#then('probation', TIMES_MS.probation ?? 0);
     else if (phase === 'probation') this.#then(...this.#verdict());
     else if (BEFORE_SWITCH.includes(phase)) await this.#begin(order);
   }
 
-  /** The broker has come back with nothing: as after `drop`, without a Last Will. */
+  /** Reconnects to a restarted, empty broker: like `drop`, but without a Last Will. */
   async reconnect(): Promise<void> {
     if (this.#session === undefined) return;
     this.#session.destroy();
@@ -185,14 +189,14 @@ export class SimBox {
     await this.connect();
   }
 
-  /** One that anybody could send: with the box's own key, and what is given instead of the truth. */
+  /** Sends a false report, signed with the box's own key; `instead` replaces the true values. */
   async report(instead: Partial<UpdateReport>): Promise<string> {
     const envelope = this.#envelope(instead);
     await this.#publishReport(envelope);
     return envelope;
   }
 
-  /** What was signed already, once more. */
+  /** Sends an earlier signed report again. */
   async replay(envelope: string): Promise<void> {
     await this.#publishReport(envelope);
   }
@@ -223,7 +227,7 @@ export class SimBox {
       this.#refused = null;
       this.#order = order;
       if (dates === undefined) return await this.#obey(order);
-      // As on a box: an order of the future waits, unless another one comes.
+      // A future order waits, as on a box, unless another one arrives.
       this.#around.at(Date.parse(order.notBefore), async () => {
         if (this.#order === order) await this.#obey(order);
       });
@@ -237,7 +241,7 @@ export class SimBox {
 
   async #obey(order: UpdateOrder): Promise<void> {
     if (this.options.fate.ends === 'mute') return;
-    // What tries goes on to its end; an order for the other program waits until then.
+    // A change on probation continues; an order for the other program waits until it ends.
     if (TRYING.includes(this.#now.phase)) return this.#report();
     if (order.what !== this.#what) {
       await this.#withdraw();
@@ -255,7 +259,7 @@ export class SimBox {
     await this.#begin(order);
   }
 
-  /** Takes back what has not switched. What has ended stays as it is, as on the real one. */
+  /** Withdraws a change before its switch. A finished change stays unchanged, as on a real box. */
   async #withdraw(): Promise<void> {
     if (AT_REST.includes(this.#now.phase)) return this.#report();
     this.#generation += 1;
@@ -266,7 +270,7 @@ export class SimBox {
   async #begin(order: UpdateOrder): Promise<void> {
     const nowMs = this.#around.nowMs();
     const openMs = order.window === null ? nowMs : opening(order.window, nowMs);
-    // All look at the same times, and begin at their own.
+    // All boxes wait for the same window, and each begins with its own delay.
     if (openMs > nowMs) return this.#next(openMs - nowMs, () => this.#begin(order));
     this.#next(this.options.jitterMs, async () => {
       await this.#enter('downloading', null);
@@ -274,7 +278,7 @@ export class SimBox {
     });
   }
 
-  /** The phase after the given time, and what follows it. */
+  /** Enters the phase after the given time, and continues from there. */
   #then(phase: ChangePhase, afterMs: number): void {
     this.#next(afterMs, async () => {
       const { ends } = this.options.fate;
@@ -300,13 +304,13 @@ export class SimBox {
     });
   }
 
-  /** What follows the probation, and when. */
+  /** Returns the phase after the probation, and its delay. */
   #verdict(): [phase: ChangePhase, afterMs: number] {
     const phase = this.options.fate.ends === 'rolled-back' ? 'rolled-back' : 'confirmed';
     return [phase, TIMES_MS[phase] ?? 0];
   }
 
-  /** Unless another order has come in between. */
+  /** Calls back unless another order has arrived in between. */
   #next(afterMs: number, act: () => Promise<void>): void {
     const generation = this.#generation;
     this.#around.at(this.#around.nowMs() + afterMs, async () => {
@@ -372,7 +376,7 @@ export class SimBox {
   }
 }
 
-/** Tells what was sent from what was sent before; nothing of nothing. */
+/** Returns a hash that distinguishes messages; empty for an empty message. */
 export function hashOf(payload: Uint8Array): string {
   return payload.length === 0 ? '' : createHash('sha256').update(payload).digest('hex');
 }

@@ -1,4 +1,4 @@
-/** What a simulated rollout came to, as lines for people. */
+/** Formats the result of a simulated rollout as lines for people. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { bytesText } from '../release/words.ts';
 import { columns } from '../rollout/table.ts';
@@ -73,7 +73,7 @@ function muteIn({ boxes }: RolloutView, wave: number): number {
     .length;
 }
 
-/** Throws AgentError `unavailable` where somebody is left half way. */
+/** Throws AgentError `unavailable` if a box is left halfway. */
 export function assertWhole({ halfWay }: Simulated): void {
   if (halfWay.length > 0)
     throw new AgentError(
@@ -82,7 +82,7 @@ export function assertWhole({ halfWay }: Simulated): void {
     );
 }
 
-/** One line for a mix of faults: where it ended, and how many boxes were lost. */
+/** Returns the cells for a mix of faults: where it ended, and how many boxes were lost. */
 export function mixCells(name: string, { view, lost, simulatedHours, wallS }: Simulated): string[] {
   const { state, wave, waves, reason, boxes } = view;
   const confirmed = waves.reduce((sum, { states }) => sum + states.confirmed, 0);

@@ -1,4 +1,4 @@
-/** What a simulated box reports: all that a real one does, with as many bytes. */
+/** Builds the report of a simulated box, with the content and size of a real one. */
 import type { Mode } from '../../../../agent/contract/mode.ts';
 import type { Board } from '../../../../agent/contract/release.ts';
 import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
@@ -8,7 +8,7 @@ export interface Release {
   readonly version: string;
 }
 
-/** How far a box is with the releases of one program. */
+/** Progress of a box with the releases of one program. */
 export interface Change {
   phase: ChangePhase;
   sinceMs: number;
@@ -43,7 +43,7 @@ export interface Reported {
   readonly root: Change;
   readonly order: number | null;
   readonly refused: string | null;
-  /** Entries of its journal, of which JOURNAL_FIRST are older than the simulation. */
+  /** Entries of its journal; JOURNAL_FIRST of them are older than the simulation. */
   readonly journal: number;
 }
 

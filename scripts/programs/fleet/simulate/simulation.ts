@@ -1,7 +1,6 @@
 /**
- * The real controller, store and broker, and boxes in processes of their own, on a clock that goes on only when everybody
- * has done what was to do until then: hours of waves pass in seconds, and nobody is early or late by the load of this
- * machine.
+ * Runs the real controller, store and broker with boxes in separate processes, on a simulated clock. Time advances only
+ * when all have finished their work, so hours pass in seconds and the load of this machine has no effect.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +14,7 @@ import type { Answer, Ask, Truth } from './protocol.ts';
 import type { WorldOptions } from './world.ts';
 
 const BOXES = fileURLToPath(new URL('./boxes/main.js', import.meta.url));
-/** What happens within it is seen at once, as a controller that is busy sees it. */
+/** Events within this time are handled together, as by a busy controller, ms. */
 const GRID_MS = 10_000;
 const HEARD_WITHIN_MS = 30_000;
 
@@ -30,7 +29,7 @@ export class Simulation implements Clock {
   readonly #children: ChildProcess[] = [];
   readonly #states = new Map<ChildProcess, Answer>();
   readonly #waiting = new Map<number, (answer: Answer) => void>();
-  /** What was sent to each box since its process heard of it last, by its hash; for each process. */
+  /** Hashes of the messages sent to each box since its process was last informed, per process. */
   readonly #orders: Map<string, string>[] = [];
   /** Number of the process of each box. */
   readonly #homes = new Map<string, number>();
@@ -38,7 +37,7 @@ export class Simulation implements Clock {
   #nowMs: number;
   #n = 0;
   #link: FleetLink | undefined;
-  /** Messages of the link that are no box's and no order's. */
+  /** Messages of the link that are neither from a box nor an order. */
   #baseline = 0;
   #sent = 0;
   #disturb: (() => Promise<boolean>) | undefined;
@@ -86,7 +85,7 @@ export class Simulation implements Clock {
     }
   }
 
-  /** The link of the controller that runs now, connected. */
+  /** Follows the connected link of the running controller. */
   async follow(link: FleetLink): Promise<void> {
     await this.#all(() => ({ what: 'truth' }));
     this.#link = link;
@@ -94,25 +93,28 @@ export class Simulation implements Clock {
     this.#baseline = link.received - this.#published;
   }
 
-  /** `disturb` is called before time goes on, when boxes have dealt with all that was sent; true: it has disturbed something, and time stands still for a turn. */
+  /**
+   * `disturb` is called before time advances, when boxes have handled all messages. If it returns true, time stops for
+   * a turn.
+   */
   before(disturb: () => Promise<boolean>): void {
     this.#disturb = disturb;
   }
 
-  /** An order went out. */
+  /** Records a sent order. */
   sent({ topic, payload }: Outgoing): void {
     const id = topic.split('/').slice(1, 3).join('/');
     this.#orders[this.#homes.get(id) ?? 0]?.set(id, hashOf(Buffer.from(payload)));
     this.#sent += 1;
   }
 
-  /** The broker has come back, and keeps nothing: boxes connect again. */
+  /** Reconnects the boxes after the broker has restarted empty. */
   async reconnect(): Promise<void> {
     for (const orders of this.#orders) orders.clear();
     await this.#all(() => ({ what: 'reconnect' }));
   }
 
-  /** Time goes on to the next thing that happens, at most by that much. */
+  /** Advances time to the next event, at most by `delayMs`. */
   async sleep(delayMs: number): Promise<void> {
     await this.#all((i) => ({ what: 'settle', orders: [...(this.#orders[i] ?? [])] }));
     for (const orders of this.#orders) orders.clear();
@@ -125,7 +127,7 @@ export class Simulation implements Clock {
     if (!Number.isFinite(toMs))
       throw new AgentError('bug', 'nothing more happens in the simulation, and the rollout waits');
     this.#nowMs = toMs;
-    // Also where nothing is due: who is sent an order judges it by this time.
+    // Also needed if nothing is due: a box evaluates its order by this time.
     await this.#all(() => ({ what: 'advance', toMs }));
     await this.#heard();
   }
@@ -139,7 +141,7 @@ export class Simulation implements Clock {
     return [...this.#states.values()].reduce((sum, { published }) => sum + published, 0);
   }
 
-  /** All that boxes have said has come to the controller's link. */
+  /** Waits until the boxes' messages have reached the controller's link. */
   async #heard(): Promise<void> {
     const wanted = (): number => this.#baseline + this.#published + this.#sent;
     const until = performance.now() + HEARD_WITHIN_MS;

@@ -1,4 +1,4 @@
-/** A story → plain sentences and lists, for the text and for the page. */
+/** Turns a timeline into plain sentences and lists, for the text report and the page. */
 
 import { durationText, numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
@@ -18,14 +18,14 @@ export const STATE_NAMES: Readonly<Record<State, string>> = {
   unproved: 'Not proved: no entry says what it did',
 };
 
-/** Longer lists are for programs. */
+/** Maximum number of lines of a list; longer ones are for programs. */
 const LINES_MAX = 200;
 const DETAILS_MAX = 300;
-/** Too many to be told one by one. */
+/** Entry types that are counted, since they are too many to list. */
 const COUNTED = new Set(['heartbeat', 'alert']);
 
 export interface Line {
-  /** When it was, where it has a time. */
+  /** Time of the entry, if it has one. */
   readonly atMs: number | undefined;
   readonly when: string;
   readonly text: string;
@@ -34,12 +34,12 @@ export interface Line {
 export interface Section {
   readonly title: string;
   readonly lines: readonly Line[];
-  /** Lines that were left out. */
+  /** Number of omitted lines. */
   readonly more: number;
 }
 
 export interface Account {
-  /** What must not be, a sentence each. */
+  /** Violations, one sentence each. */
   readonly alarms: readonly string[];
   readonly summary: readonly string[];
   readonly totals: Readonly<Record<State, number>>;
@@ -47,7 +47,7 @@ export interface Account {
   readonly sections: readonly Section[];
 }
 
-/** `atEnd`: as of the journal's last entry. */
+/** Returns the account; `atEnd` is the state at the journal's last entry. */
 export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime): Account {
   const totals = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
   for (const { state, fromMs, toMs } of story.periods) totals[state] += toMs - fromMs;
@@ -107,7 +107,7 @@ function summaryOf(
   ];
 }
 
-/** Whether heartbeats say that what passed was kept. */
+/** Returns whether tracks were stored, according to the heartbeats. */
 function trackLogText(story: Story): string[] {
   const reports = ofType(story, 'heartbeat').map(({ tracks }) => tracks);
   if (reports.length === 0) return [];
@@ -120,7 +120,7 @@ function trackLogText(story: Story): string[] {
     : [`It kept a log of what passed: ${counted(most, 'track', 'tracks')} at most.`];
 }
 
-/** `read at least 7,200 frames, analysed at least 6,000` */
+/** Returns a text such as `read at least 7,200 frames, analysed at least 6,000`. */
 function framesText({ frames, uncounted, analysedUnknown }: Story): string {
   if (frames.read === 0 && uncounted.length > 0) {
     const surely = uncounted.some(({ alerts }) => alerts > 0);
@@ -153,7 +153,7 @@ const ENDS: Readonly<Record<State, string>> = {
   unproved: 'in a state that no entry proves',
 };
 
-/** Nothing where the interval ends before the journal does. */
+/** Returns nothing if the interval ends before the journal does. */
 function endOf({ toMs }: Story, atEnd: AtEnd | undefined, time: SiteTime): string[] {
   if (atEnd === undefined || atEnd.lastMs >= toMs) return [];
   const { state, sinceMs, lastMs } = atEnd;
@@ -170,7 +170,7 @@ const PHRASES: Readonly<Record<State, string>> = {
   unproved: 'without proof for',
 };
 
-/** `suspended for 2 h (24 Nov 2026, 14:00 to …)`, with the times where it is once. */
+/** Returns a text such as `suspended for 2 h (24 Nov 2026, 14:00 to …)`, with the times if there is one period. */
 function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): string {
   const own = periods.filter((period) => period.state === state);
   const [only] = own;
@@ -180,7 +180,7 @@ function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): s
   return `${PHRASES[state]} ${lastedText(ms)} (${time.span(only.fromMs, only.toMs)})`;
 }
 
-/** What began with the last entry has hardly lasted. */
+/** A state that began with the last entry has no measurable duration. */
 const lastedText = (ms: number): string => (ms < 500 ? 'less than 1 s' : durationText(ms));
 
 function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
@@ -268,7 +268,7 @@ function listed(
   });
 }
 
-/** With what should be there and is not. */
+/** Includes missing resumes. */
 function restraintLines(story: Story, time: SiteTime): Line[] {
   const missing = ({ suspension, atMs }: MissingResume): Line => ({
     atMs,
@@ -354,7 +354,7 @@ const HANDLED = new Set([
   'missed',
 ]);
 
-/** Also of kinds that this program does not know: those are told as they stand. */
+/** Includes types that this program does not know, with their content unchanged. */
 function otherLines(story: Story, time: SiteTime): Line[] {
   const counts = new Map<string, number>();
   const unknown = listed(story, time, (content) => {

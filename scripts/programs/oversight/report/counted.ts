@@ -1,4 +1,4 @@
-/** Numbers and hashes as the report writes them. */
+/** Formats numbers and hashes for the report. */
 import { numberText } from '../../../../agent/base/site-time.ts';
 
 export const short = (hash: string): string => `${hash.slice(0, 12)}…`;

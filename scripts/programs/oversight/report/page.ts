@@ -1,4 +1,4 @@
-/** The report as one page of HTML that needs nothing else: no script, no font, no picture from elsewhere. */
+/** Renders the report as one self-contained HTML page: no script, font or picture from elsewhere. */
 import { escaped } from '../../../lib/html.ts';
 import type { Account, Section } from './account.ts';
 
@@ -9,7 +9,7 @@ export interface PageParts {
   readonly wrong: readonly string[];
   readonly account: Account;
   readonly picture: string;
-  /** What the verdict rests on. */
+  /** Evidence for the verdict. */
   readonly grounds: readonly string[];
   readonly howTo: string;
   readonly zone: string;

@@ -1,4 +1,4 @@
-/** The interval as a picture, SVG: a band of all states, a row for each, alerts as columns, marks for what changed. */
+/** Draws the interval as SVG: a band of all states, a row for each, alerts as columns, and marks for changes. */
 
 import { durationText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import { escaped } from '../../../lib/html.ts';
@@ -9,9 +9,9 @@ import { counted } from './counted.ts';
 const ROW = 40;
 const BAR = 16;
 const TOP = 8;
-/** Of the width: below it nothing could be seen, nor hit with a pointer. */
+/** Minimum bar width in percent; smaller bars cannot be seen or pointed at. */
 const LEAST = 0.35;
-/** Shorter pauses between two periods of a state cannot be seen, and are drawn over. */
+/** Gaps in percent that are drawn over, since shorter pauses between periods of one state are invisible. */
 const MERGE = 0.3;
 const COLUMNS = 120;
 const TICKS_MAX = 8;
@@ -58,7 +58,7 @@ interface Scale {
   readonly time: SiteTime;
 }
 
-/** What is rare is drawn last, so that it is not hidden. */
+/** Draws rare states last, so that they are not hidden. */
 function band(periods: readonly Period[], scale: Scale): string {
   return STATES.map((state) =>
     bars(
@@ -139,7 +139,7 @@ function rect(kind: string, x: number, width: number, y: number, height: number,
 
 const pc = (share: number): string => `${share.toFixed(3)}%`;
 
-/** Told apart without colour too: on paper, and by whoever does not see them. */
+/** Patterns that distinguish the states without colour, on paper and for colour-blind readers. */
 const PATTERNS = `<defs>
 <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="#2b6cb0"/><rect width="2" height="6" fill="#bcd7f0"/></pattern>
 <pattern id="cross" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#c05621"/><path d="M0 0L6 6M6 0L0 6" stroke="#fbd9b5" stroke-width="1"/></pattern>

@@ -1,4 +1,4 @@
-/** Entries about what was asked of the box's memory, and about what was deleted from it, as lines of the report. */
+/** Formats entries about searches and deletions in the box's storage as lines of the report. */
 import { numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 import type { PurgeRecord } from '../../../../agent/contract/search.ts';
@@ -19,7 +19,7 @@ export function unsealText(content: JournalContent): string | undefined {
   return `case ${content.record.case}, by the key “${key}”: ${reason} – event ${event}: ${given}`;
 }
 
-/** The question with its place, and what was told. */
+/** Returns the query with its location, and the answer. */
 export function tracksText(content: JournalContent, time: SiteTime): string | undefined {
   if (content.type !== 'tracks' || content.record.record !== 'tracks') return undefined;
   const { key, approvedBy, reason, question, matches, given, seen } = content.record;

@@ -1,4 +1,7 @@
-/** `vigie-oversight report`: what the box did in an interval, in plain words and as a page, from a verified journal. */
+/**
+ * `vigie-oversight report`: reports a box's activity in an interval from a verified journal, in plain words and as a
+ * page.
+ */
 import { createHash } from 'node:crypto';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
@@ -27,7 +30,7 @@ export interface ReportOptions extends CheckOptions {
   readonly json?: boolean;
 }
 
-/** Where no entry that says the site's can be read. */
+/** Time zone if no entry with the site's time zone is readable. */
 const OTHERWISE = 'UTC';
 const WRONG_SHOWN = 20;
 
@@ -37,7 +40,7 @@ export function report(place: string, options: ReportOptions): number {
   const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
   const { firstMs = 0, lastMs = 0 } = teller;
   const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
-  // The last entry counts too, and whatever holds since.
+  // Includes the last entry, and the state that follows from it.
   const toMs = options.to === undefined ? Math.max(lastMs, fromMs) + 1 : time.parse('--to', options.to);
   if (fromMs >= toMs)
     throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);

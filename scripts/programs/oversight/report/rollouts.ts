@@ -1,10 +1,10 @@
-/** What root has done with the room's orders, in plain words. */
+/** Describes in plain words how root has carried out the room's orders. */
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 import type { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 
 const HASH_CHARS = 12;
 
-/** By phase; further ones are told as they stand. */
+/** Sentences by phase; other phases are shown unchanged. */
 const TOLD: Readonly<Record<string, (to: string, from: string) => string>> = {
   waiting: (to) => `${to} was ordered, and waits for its time`,
   staged: (to) => `${to} was fetched and checked, and lies ready`,
@@ -21,7 +21,7 @@ interface Words {
   readonly unnamed: string;
 }
 
-/** What each kind of change is of. */
+/** Names of each kind of change. */
 const WORDS: Readonly<Record<(typeof CHANGE_KINDS)[number], Words>> = {
   release: { named: (name) => `the release ${name}`, unnamed: 'a release that is not named' },
   configuration: {
@@ -34,14 +34,16 @@ const WORDS: Readonly<Record<(typeof CHANGE_KINDS)[number], Words>> = {
   },
 };
 
-/** A journal may be of a newer version: a kind that is not known here is told by its name. */
+/**
+ * Returns the names for a kind. A journal of a newer version may contain an unknown kind, which is shown by its name.
+ */
 function wordsOf(what: string): Words {
   const known: Readonly<Record<string, Words>> = WORDS;
   const words = Object.hasOwn(known, what) ? known[what] : undefined;
   return words ?? { named: (name) => `${what} ${name}`, unnamed: `${what} that is not named` };
 }
 
-/** Undefined for another kind of entry. */
+/** Returns undefined for another type of entry. */
 export function rolloutText(content: JournalContent): string | undefined {
   if (content.type !== 'rollout') return undefined;
   const { what, rollout, phase, from, to, reason } = content;
@@ -49,7 +51,7 @@ export function rolloutText(content: JournalContent): string | undefined {
   const named = (name: string | null): string => (name === null ? words.unnamed : words.named(name));
   const why = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;
-  // What is said of root's own record of it.
+  // The entry concerns root's own history of changes.
   if (phase.startsWith('history-')) return `the record of changes that root keeps is not whole${why}`;
   const told = TOLD[phase]?.(named(to), named(from)) ?? `${named(to)}: ${phase}`;
   return `${told}${by}${why}`;

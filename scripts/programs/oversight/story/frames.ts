@@ -1,9 +1,9 @@
 /**
- * Frames that were read in an interval, and compressed pictures that were watched, by the counters that entries carry; and
- * what no entry counts.
+ * Counts the frames read and the compressed pictures watched in an interval, from the counters in journal entries. Also
+ * reports what no entry counts.
  *
- * A counter begins at 0 with its run. What lies between two counts was read between them; where one of the two lies
- * outside of the interval, it is told apart and not split. What a run read after its last count is not known.
+ * A counter begins at 0 with its run. Frames between two counts were read between them. If one of the two lies outside
+ * the interval, they are reported separately and not split. Frames after a run's last count are unknown.
  */
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 
@@ -15,46 +15,46 @@ export interface Frames {
   readonly watched: number;
 }
 
-/** What every entry counts. */
+/** Counters that every entry has. */
 type Taken = Pick<Frames, 'read' | 'watched'>;
-/** What some do. */
+/** Counters that some entries have. */
 type Rest = Omit<Frames, keyof Taken>;
 
-/** Frames may have been read that no entry counts: the run was killed, or the journal ends. */
+/** Period in which frames may have been read that no entry counts: the run was killed, or the journal ends. */
 export interface Uncounted {
   readonly fromMs: number;
   readonly toMs: number;
   readonly why: 'killed' | 'end';
-  /** Raised in it. */
+  /** Alerts raised in this period. */
   readonly alerts: number;
 }
 
 export interface FrameFindings {
   readonly frames: Frames;
-  /** Read between two counts, one of them outside of the interval. */
+  /** Frames read between two counts, one of them outside the interval. */
   readonly framesAtEdges: number;
-  /** Read or watched while the box said that it did not look; there must be none. */
+  /** Frames read or watched while the box reported that it did not analyse; must be zero. */
   readonly framesWhileOff: number;
   readonly uncounted: readonly Uncounted[];
-  /** Of some frames that were read no entry says how many were analysed. */
+  /** True if no entry says how many of some frames were analysed. */
   readonly analysedUnknown: boolean;
 }
 
-/** What an entry says of the counter of whoever looks. */
+/** Counter value in an entry. */
 interface Count {
-  /** Who: one counter each. */
+  /** Owner of the counter. */
   readonly of: 'agent' | 'look';
   readonly phase: 'begin' | 'on' | 'end';
-  /** Undefined where the entry does not name its run. */
+  /** Undefined if the entry does not name its run. */
   readonly boot: string | undefined;
   readonly taken: Taken;
-  /** Undefined where the entry does not count it. */
+  /** Undefined if the entry does not contain these counters. */
   readonly rest: Rest | undefined;
 }
 
 const NOTHING: Taken = { read: 0, watched: 0 };
 
-/** Every kind of entry that counts frames. */
+/** Returns the counters of an entry, for every type that has them. */
 function countIn(content: JournalContent): Count | undefined {
   switch (content.type) {
     case 'start':
@@ -99,16 +99,16 @@ function between(before: Taken, after: Taken): Taken {
   return { read: after.read - before.read, watched: after.watched - before.watched };
 }
 
-/** Whether a counter has begun anew. */
+/** Reports whether a counter has restarted. */
 function isLess(one: Taken, other: Taken): boolean {
   return one.read < other.read || one.watched < other.watched;
 }
 
-/** From one count to the next. */
+/** State since the last count. */
 interface Since {
   readonly taken: Taken;
   readonly atMs: number;
-  /** The box has said ever since that it does not look. */
+  /** True if the box has reported since then that it does not analyse. */
   off: boolean;
   alerts: number;
 }
@@ -116,7 +116,7 @@ interface Since {
 interface Run {
   readonly boot: string | undefined;
   last: Since;
-  /** The last count of what was analysed, and how many had been read by then. */
+  /** Last count of analysed frames, with the number of frames read by then. */
   rest: Rest & { readonly read: number; readonly atMs: number };
 }
 
@@ -145,7 +145,7 @@ export class FrameCount {
     };
   }
 
-  /** To be called for each entry in order; `off`: after it the box says that it does not look. */
+  /** Adds an entry, in order. `off`: after it, the box reports that it does not analyse. */
   step(atMs: number, content: JournalContent, off: boolean): void {
     const count = countIn(content);
     if (count !== undefined) this.#count(count, atMs, off);
@@ -155,7 +155,7 @@ export class FrameCount {
     }
   }
 
-  /** After the last entry; `untilMs`: when the journal was read, or just after that entry. */
+  /** Ends the journal. `untilMs` is when it was read, or just after the last entry. */
   end(untilMs: number): void {
     for (const of of [...this.#runs.keys()]) this.#close(of, untilMs, 'end');
   }
@@ -166,10 +166,10 @@ export class FrameCount {
       before !== undefined && (isLess(taken, before.last.taken) || (boot ?? before.boot) !== before.boot);
     if (phase === 'begin' || other) this.#close(of, atMs, 'killed');
     const run = this.#runs.get(of);
-    // A look is under a permit of its own, whatever the agent said when it stopped.
+    // A preview has its own permission, whatever state the agent reported when it stopped.
     const fresh = { taken, atMs, off: off && of === 'agent', alerts: 0 };
     if (run === undefined) {
-      // Without its begin nobody knows when it was read.
+      // Without the begin of the run, the time of reading is unknown.
       if (phase !== 'begin') this.#readBetween(Number.NEGATIVE_INFINITY, atMs, taken, false);
       this.#runs.set(of, {
         boot,
@@ -214,7 +214,7 @@ export class FrameCount {
     return ms >= this.#fromMs && ms < this.#toMs;
   }
 
-  /** A run that has not said how it ended. */
+  /** Closes a run that did not report its end. */
   #close(of: Count['of'], untilMs: number, why: Uncounted['why']): void {
     const run = this.#runs.get(of);
     if (run === undefined) return;

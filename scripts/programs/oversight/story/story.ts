@@ -1,15 +1,15 @@
 /**
- * What a journal's entries say of an interval: when the box looked and when not, and what it did.
+ * Reconstructs the timeline of an interval from a journal: when the box analysed and when not, and what it did.
  *
- * A state holds from one entry to the next of the same run, as long as they are not further apart than heartbeats
- * can be. What lies beyond that is not proved, and is said so.
+ * A state lasts from one entry to the next of the same run, if the gap is within the interval of heartbeats. Anything
+ * beyond that is reported as unproved.
  */
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 import { contentOf } from './content.ts';
 import { FrameCount, type FrameFindings } from './frames.ts';
 import { type MissingResume, Suspensions } from './suspensions.ts';
 
-/** A heartbeat comes every 10 minutes; a busy disk may keep it waiting. */
+/** Longest gap that counts as continuous, ms. A heartbeat is written every 10 minutes, and a busy disk may delay it. */
 const SILENCE_MAX_MS = 900_000;
 
 export const STATES = ['active', 'suspended', 'unauthorised', 'down', 'unproved'] as const;
@@ -19,7 +19,7 @@ export interface Period {
   readonly state: State;
   readonly fromMs: number;
   readonly toMs: number;
-  /** Why it is so, where that is known. */
+  /** Reason, if known. */
   readonly why: string;
 }
 
@@ -28,11 +28,11 @@ export interface Told {
   readonly content: JournalContent;
 }
 
-/** What is so at the journal's end. */
+/** State at the journal's end. */
 export interface AtEnd {
   readonly state: State;
   readonly sinceMs: number;
-  /** Of its last entry. */
+  /** Time of the last entry. */
   readonly lastMs: number;
 }
 
@@ -43,33 +43,33 @@ export interface Story extends FrameFindings {
   readonly periods: readonly Period[];
   /** Entries of the interval, in order. */
   readonly told: readonly Told[];
-  /** Of erased entries, by what they were; `entries` where that is not known. */
+  /** Number of erased entries by type; `entries` if the type is unknown. */
   readonly erased: ReadonlyMap<string, number>;
-  /** Entries of the whole journal that bear no time; they are told as of the entry before. */
+  /** Number of entries in the journal without a time; they get the time of the previous entry. */
   readonly undated: number;
-  /** While these lasted, the clock was not synchronised. */
+  /** Periods in which the clock was not synchronised. */
   readonly unsynced: readonly Omit<Period, 'state' | 'why'>[];
-  /** Runs that ended without saying so. */
+  /** Runs that ended without reporting it. */
   readonly brokenOff: readonly number[];
-  /** In the interval the box looked again without a resume that names its suspension. */
+  /** Cases in the interval in which analysis resumed without a resume that names its suspension. */
   readonly missingResumes: readonly MissingResume[];
 }
 
 type Mode = Extract<State, 'active' | 'suspended' | 'unauthorised'>;
 
-/** Entries that the program writes before or when it starts. */
+/** Types that the program writes before or at its start. */
 const STARTING = new Set(['start', 'config', 'update']);
-/** Entries that only a running program writes. */
+/** Types that only a running program writes. */
 const RUNNING = new Set(['start', 'heartbeat', 'mode', 'alert']);
 
 export class StoryTeller {
   readonly #told: Told[] = [];
-  /** Erased entries, with how many entries stand before them. */
+  /** Erased entries, with the number of entries before them. */
   readonly #erased: { index: number; after: number }[] = [];
   readonly #kinds = new Map<number, string>();
   #undated = 0;
 
-  /** To be called for each entry in order; undefined: it was erased. */
+  /** Adds an entry, in order; undefined means that it was erased. */
   add(index: number, entry: JournalContent | undefined): void {
     if (entry === undefined) {
       this.#erased.push({ index, after: this.#told.length });
@@ -77,7 +77,7 @@ export class StoryTeller {
     }
     const content = contentOf(entry);
     const ms = Date.parse(content.at);
-    // Its place is sure, whatever it says of its time.
+    // Its position is certain, whatever its time.
     if (Number.isNaN(ms)) this.#undated += 1;
     this.#told.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
     if (content.type !== 'erase' || content.what === undefined) return;
@@ -92,35 +92,38 @@ export class StoryTeller {
     return this.#told.at(-1)?.atMs;
   }
 
-  /** Of the newest start. */
+  /** Time zone at the newest start. */
   get timeZone(): string | undefined {
     for (const { content } of [...this.#told].reverse())
       if (content.type === 'start') return content.timeZone;
     return undefined;
   }
 
-  /** Of the program that ran last, by the newest start. */
+  /** Version of the program at the newest start. */
   get version(): string | undefined {
     for (const { content } of [...this.#told].reverse())
       if (content.type === 'start') return content.versions['vigie'];
     return undefined;
   }
 
-  /** Fingerprint of the key whose orders the box obeys, by the newest entry about it. */
+  /** Fingerprint of the authority's key, from the newest entry about it. */
   get authority(): string | undefined {
     for (const { content } of [...this.#told].reverse())
       if (content.type === 'authority') return content.after;
     return undefined;
   }
 
-  /** Tracks that are kept, by the newest heartbeat. */
+  /** Number of stored tracks, from the newest heartbeat. */
   get trackRows(): number | undefined {
     for (const { content } of [...this.#told].reverse())
       if (content.type === 'heartbeat') return content.tracks.rows;
     return undefined;
   }
 
-  /** `readMs`: when it was read, just taken from the box; what its last entry says holds until a heartbeat is due. */
+  /**
+   * Returns the timeline. `readMs` is when the journal was copied from the box; the last state extends until a
+   * heartbeat is due.
+   */
   tell(fromMs: number, toMs: number, readMs?: number): Story {
     const walk = this.#walk(fromMs, toMs, readMs);
     const inside = (ms: number): boolean => ms >= fromMs && ms < toMs;
@@ -136,14 +139,17 @@ export class StoryTeller {
     return { fromMs, toMs, timeZone: this.timeZone, told, erased, undated: this.#undated, ...walk.found };
   }
 
-  /** Undefined for a journal without entries. `readMs` as in `tell`; without it as of the last entry. */
+  /**
+   * Returns the state at the end; undefined for an empty journal. `readMs` is as in `tell`; without it, the last entry
+   * counts.
+   */
   atEnd(readMs?: number): AtEnd | undefined {
     const { firstMs, lastMs } = this;
     if (firstMs === undefined || lastMs === undefined) return undefined;
     const walk = this.#walk(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, readMs);
     const { state } = walk.now(readMs);
     let sinceMs = lastMs;
-    // Periods of one state that differ in their reasons are one here; the last is what comes after the end.
+    // Joins periods of one state with different reasons. The last period is the one after the end.
     for (const period of walk.found.periods.slice(0, -1).reverse()) {
       if (period.state !== state) break;
       sinceMs = period.fromMs;
@@ -159,7 +165,7 @@ export class StoryTeller {
   }
 }
 
-/** Goes through all entries, since what holds at the beginning of the interval was said before it. */
+/** Walks through all entries, since the state at the beginning of the interval comes from earlier entries. */
 class Walk {
   readonly #fromMs: number;
   readonly #toMs: number;
@@ -171,10 +177,10 @@ class Walk {
   readonly #suspensions = new Suspensions();
   #before: Told | undefined;
   #count = 0;
-  /** Undefined while no entry has said it. */
+  /** Undefined until an entry gives it. */
   #mode: Mode | undefined;
   #why = '';
-  /** Undefined while no entry has said it. */
+  /** Undefined until an entry gives it. */
   #running: boolean | undefined;
   #unsyncedNow = false;
 
@@ -218,7 +224,7 @@ class Walk {
 
   end(readMs: number | undefined): void {
     const { atMs = Number.NEGATIVE_INFINITY } = this.#before ?? {};
-    // What ends with the last entry takes its millisecond in, so that it shows what the entry says.
+    // A period that ends with the last entry includes its millisecond, so that the entry's state is shown.
     const shown = readMs !== undefined || this.#toMs <= atMs + 1;
     const untilMs = Math.max(readMs ?? atMs, atMs) + (shown ? 1 : 0);
     if (this.#before !== undefined) {
@@ -229,10 +235,10 @@ class Walk {
     this.#period('unproved', untilMs, Number.POSITIVE_INFINITY, 'after the last entry of this journal');
   }
 
-  /** After the last entry so far, in a copy that was read at `readMs`. */
+  /** Returns the state after the last entry, for a copy read at `readMs`. */
   now(readMs: number | undefined): Pick<Period, 'state' | 'why'> {
     const lastedMs = Math.abs((readMs ?? this.#before?.atMs ?? 0) - (this.#before?.atMs ?? 0));
-    // A copy does not say whether the box was started again since.
+    // A copy does not show whether the box has started again since.
     if (this.#running === false && lastedMs > SILENCE_MAX_MS) {
       return { state: 'unproved', why: 'stopped in order, and no entry since' };
     }
@@ -263,7 +269,7 @@ class Walk {
     return { state: 'unproved', why: erased ? 'entries were erased' : 'no entry, though one was due' };
   }
 
-  /** Cut to the interval, and one with the period before where they say the same. */
+  /** Adds a period, cut to the interval, and merges it with an equal one before it. */
   #period(state: State, from: number, to: number, why: string): void {
     const [fromMs, toMs] = [Math.max(from, this.#fromMs), Math.min(to, this.#toMs)];
     if (toMs <= fromMs) return;

@@ -1,11 +1,11 @@
-/** The public page and the sign: self-contained HTML without a script, from facts alone. */
+/** Renders the public page and the sign: self-contained HTML without a script, from facts alone. */
 import { renderSVG } from 'uqr';
 import { Html, html } from '../../../lib/html.ts';
 import { STATES, type State } from '../story/story.ts';
 import type { MonthCounts, PublicFacts, PublicRule } from './facts.ts';
 import { type Language, TEXTS, type Texts } from './texts.ts';
 
-/** The colours of the journal's report; each stands in words beside. */
+/** Colours of the journal's report; each state is also given in words. */
 const STYLE = new Html(`
   :root { --active: #2f855a; --suspended: #2b6cb0; --unauthorised: #c05621; --down: #4a5568; --unproved: #d6a4a4; --ink: #1a1a1a; --soft: #555; --line: #ddd; }
   * { box-sizing: border-box; }
@@ -119,7 +119,7 @@ ${facts.months.length === 0 ? html`<p>${texts.noCounts}</p>` : monthsOf(facts.mo
   return documentOf(texts, `${texts.title} · ${facts.box}`, STYLE, body);
 }
 
-/** A page of A4 for the pole. */
+/** Returns the sign, an A4 page to be mounted on site. */
 export function publicSign(facts: PublicFacts, language: Language): string {
   const texts = TEXTS[language];
   const kinds = alertingKinds(facts, texts);
@@ -132,7 +132,7 @@ ${kinds.length === 0 ? html`<p>${texts.sign.alertsNothing}</p>` : html`<p>${text
   return documentOf(texts, `${texts.sign.title} · ${facts.box}`, SIGN_STYLE, body);
 }
 
-/** The words of the sign, for whoever has it made. */
+/** Returns the words of the sign, for its manufacturer. */
 export function publicSignText(facts: PublicFacts, language: Language): string {
   const texts = TEXTS[language];
   const kinds = alertingKinds(facts, texts);
@@ -164,7 +164,7 @@ function list(items: readonly string[]): Html {
   return html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`;
 }
 
-/** Whether stills are sealed, to whom, for how long, and how many were handed out. */
+/** Describes whether stills are sealed, to which keys, for how long, and how many were handed out. */
 function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): Html {
   if (retention.sealedDays === 0) return html``;
   const handedOut = months.reduce((sum, { unsealings }) => sum + unsealings, 0);
@@ -173,7 +173,7 @@ function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): H
 ${sealedTo.map((key) => html`<code>${key}</code>`)}`;
 }
 
-/** Whether what passes is kept, by what right, and how much of it there is. */
+/** Describes whether tracks are stored, on which legal basis, and how many there are. */
 function tracksOf({ tracks, trackRows }: PublicFacts, texts: Texts): Html {
   const number = new Intl.NumberFormat(texts.locale);
   const rows = trackRows === undefined ? '' : html` ${texts.tracks.rows(number.format(trackRows))}`;
@@ -201,7 +201,7 @@ function rulesOf(rules: readonly PublicRule[], texts: Texts): Html {
 
 function monthsOf(months: readonly MonthCounts[], texts: Texts): Html {
   const number = new Intl.NumberFormat(texts.locale);
-  // A month has no time zone of its own any more.
+  // The month's key no longer depends on a time zone.
   const name = new Intl.DateTimeFormat(texts.locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
   const [month, states, ...figures] = texts.countHeads;
   const rows = months.map(({ month: key, shares, frames, framesAtLeast, ...counted }) => {

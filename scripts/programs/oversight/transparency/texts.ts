@@ -1,4 +1,4 @@
-/** The words of the public page, in the languages in which it can be written. */
+/** Texts of the public page, in its languages. */
 import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
 import type { State } from '../story/story.ts';
 import type { PublicFacts } from './facts.ts';
@@ -68,12 +68,12 @@ export interface Texts {
 }
 
 /**
- * Share of the area of people that was not shown on the two annotated films of docs/design/002-redaction.md: the limit
- * that a test holds for both of them.
+ * Ratio of the area of people that was hidden in the two annotated films of docs/design/002-redaction.md. A test
+ * enforces this limit for both.
  */
 const COVERED = 0.99997;
 
-/** `99.997%` */
+/** Returns a text such as `99.997%`. */
 function covered(locale: string): string {
   return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 3 }).format(COVERED);
 }

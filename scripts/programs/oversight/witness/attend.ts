@@ -1,4 +1,4 @@
-/** `vigie-oversight witness`: an independent party that cosigns each box's journal as long as it only grows. */
+/** `vigie-oversight witness`: an independent witness that cosigns each box's journal as long as it is append-only. */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
@@ -14,7 +14,7 @@ export interface WitnessOptions extends Partial<RoomOptions> {
   readonly name: string;
 }
 
-/** Returns the exit code: 1 when there was anything to be alarmed about. */
+/** Returns the exit code; 1 if there was an alarm. */
 export async function attend(journals: readonly string[], options: WitnessOptions): Promise<number> {
   const { room, name, dir, keys: file } = options;
   if ((room === undefined) === (journals.length === 0)) {
@@ -55,7 +55,7 @@ async function attendRoom(made: Witness, options: RoomOptions, told: Telling): P
         told.judgement(origin, judgement);
         if (judgement.is !== 'alarm') link.tell(box, judgement.note);
       } catch (error) {
-        // A disk of this machine that refuses: nothing was cosigned, and the next head tries again.
+        // This machine's disk refused: nothing was cosigned, and the next head tries again.
         told.problem(`${origin}: ${messageOf(error)}`);
       }
     },

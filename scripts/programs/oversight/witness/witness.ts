@@ -1,11 +1,13 @@
 /**
- * An independent party that keeps the newest head of each box and cosigns what continues it, and nothing else
- * (c2sp.org/tlog-witness, c2sp.org/tlog-cosignature).
+ * Stores the newest head of each box, and cosigns only heads that continue it (c2sp.org/tlog-witness,
+ * c2sp.org/tlog-cosignature).
  *
- * INVARIANTS: a head is kept on disk before it is handed out; two heads of a box that do not continue one another
- * are never both cosigned.
- * LIMITS: of each box the first CONFLICTS_MAX heads that did not fit are kept as evidence: both are signed by the
- * box, so that they prove the fault to anybody. Later ones are told, and not kept.
+ * INVARIANTS:
+ * - A head is durable before it is handed out.
+ * - Two heads of a box that do not continue one another are never both cosigned.
+ *
+ * LIMITS: stores the first CONFLICTS_MAX conflicting heads of each box as evidence. Both heads are signed by the box,
+ * so anyone can verify the violation. Later ones are reported and not stored.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,19 +37,19 @@ const CONFLICTS_MAX = 20;
 
 export type Judgement =
   | { readonly is: 'cosigned'; readonly note: string; readonly size: number; readonly more: number }
-  /** Nothing new; `note` is what is kept. */
+  /** No new head; `note` is the stored one. */
   | { readonly is: 'known'; readonly note: string; readonly size: number }
-  /** The proof begins elsewhere than at what is kept: the box needs `note` (empty: nothing is kept). */
+  /** The proof does not begin at the stored head: the box needs `note` (empty if none is stored). */
   | { readonly is: 'elsewhere'; readonly note: string; readonly size: number }
   | { readonly is: 'alarm'; readonly message: string };
 
 type Kept = Checkpoint & { readonly note: string; readonly atMs: number };
 
 export interface WitnessOptions {
-  /** Made when missing. */
+  /** Folder of the witness; made if missing. */
   readonly dir: string;
   readonly name: string;
-  /** Verifier keys of the boxes, one a line; lines that begin with # count for nothing. */
+  /** Verifier keys of the boxes, one per line; lines that begin with # are ignored. */
   readonly keys: string;
   wallMs(): number;
 }
@@ -57,10 +59,10 @@ export class Witness {
   readonly #key: ReturnType<typeof readJournalKey>;
   readonly #boxes: ReadonlyMap<string, Verifier>;
   readonly #self: Verifier;
-  /** For others, to check the cosignatures with. */
+  /** Public key with which others verify the cosignatures. */
   readonly vkey: string;
 
-  /** Throws AgentError `config` for a key that is none. */
+  /** Throws AgentError `config` for an invalid key. */
   constructor(options: WitnessOptions) {
     const { dir, name, keys } = options;
     this.#options = options;
@@ -78,7 +80,7 @@ export class Witness {
       throw new AgentError('config', 'a box has two keys; one is right');
   }
 
-  /** A box's head with its proof. Throws AgentError for this machine's own faults only. */
+  /** Judges a box's head with its proof. Throws AgentError only for this machine's own errors. */
   judge(origin: string, text: string): Judgement {
     return this.#judge(origin, text, (verifier, kept) => {
       const { from, proof, note } = parseProvenHead(text);
@@ -97,7 +99,7 @@ export class Witness {
     });
   }
 
-  /** A whole journal, or its export, checked against the kept head. */
+  /** Checks a complete journal, or its export, against the stored head. */
   journal(place: string): { origin: string; judgement: Judgement } {
     const first = statSync(place).isDirectory()
       ? new JournalFiles(place).checkpoint
@@ -135,7 +137,7 @@ export class Witness {
     }
   }
 
-  /** What makes `head` no continuation of `kept`, as far as sizes and roots tell. */
+  /** Returns why `head` does not continue `kept`, as far as sizes and roots show. */
   #difference(head: Checkpoint, kept: Kept): string | undefined {
     const cosigned = `${kept.size} entries were cosigned on ${new Date(kept.atMs).toISOString()}`;
     if (head.size < kept.size) return `rolled back: it has ${head.size} entries, ${cosigned}`;
@@ -180,7 +182,7 @@ export class Witness {
   }
 }
 
-/** Origins are names of boxes with known keys, but are never trusted as paths. */
+/** Returns a safe folder name. Origins are names of boxes with known keys, but are not trusted as paths. */
 function folderOf(origin: string): string {
   return join('boxes', ...origin.split('/').map((part) => encodeURIComponent(part).replaceAll('.', '%2E')));
 }

@@ -1,9 +1,9 @@
-/** What the agent reports before a switch, for the judge to compare with. */
+/** Reads the agent's health before a switch, for comparison during probation. */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { AgentHealth } from './probation.ts';
 import type { Trial } from './record.ts';
 
-/** Null where the agent does not answer, or answers with something else. */
+/** Returns null if the agent does not answer, or if its answer is invalid. */
 export async function agentReport(
   health: () => Promise<AgentHealth | undefined>,
   say: (line: string) => void,

@@ -1,4 +1,6 @@
-/** What a person at the box may begin: back to the release that is kept, or to the one that the package has brought. */
+/**
+ * Changes that a person starts on the box: roll back to the previous release, or switch to the release of a package.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +33,11 @@ export interface ByHand {
   readonly places: Places;
 }
 
-/** Goes to the kept previous release, through the same switch and probation. Throws AgentError `denied`. */
+/**
+ * Rolls back to the stored previous release, with the same switch and probation as an update.
+ *
+ * @throws AgentError denied
+ */
 export async function back({ machine, releases: { release: releases } }: ByHand): Promise<void> {
   assertFree(machine, 'release');
   const { previous: kept, seqMin } = machine.state;
@@ -54,7 +60,11 @@ export async function back({ machine, releases: { release: releases } }: ByHand)
   await machine.switchNow('release');
 }
 
-/** Goes to the release that the package of the agent, or of root's program, has brought. Throws AgentError. */
+/**
+ * Switches to the release that the package of the agent, or of vigie-root, has installed.
+ *
+ * @throws AgentError
+ */
 export async function fromPackage(
   { machine, releases: folders, places }: ByHand,
   what: ReleaseKind,
@@ -67,7 +77,7 @@ export async function fromPackage(
   const { seq, version } = brought;
   const release = { seq, version };
   const current = releases.current();
-  // An older program of root's is refused by its number, as in an order.
+  // An older vigie-root is refused by its sequence number, as in an update order.
   const seqMin = what === 'release' ? machine.state.seqMin : (current?.seq ?? 0);
   if (sameRelease(current, release)) throw new AgentError('denied', `${nameOf(release)} runs already`);
   if (seq < seqMin)
@@ -91,7 +101,10 @@ export async function fromPackage(
   await machine.switchNow(what);
 }
 
-/** Hard links where the file system is the same: dpkg replaces files, it never writes into them. */
+/**
+ * Copies the package's release. Uses hard links on the same file system, since dpkg replaces files and never writes
+ * into them.
+ */
 async function stageCopy(releases: ReleaseFolder, first: string, release: Release): Promise<void> {
   const stage = join(releases.lib, 'releases', '.from-package');
   try {
@@ -110,7 +123,11 @@ async function stageCopy(releases: ReleaseFolder, first: string, release: Releas
   }
 }
 
-/** For what a person begins on the box: not in the middle of something else. Throws AgentError `denied`. */
+/**
+ * Refuses a manual change while another change is under way.
+ *
+ * @throws AgentError denied
+ */
 function assertFree({ state }: Machine, what: ReleaseKind): void {
   const other = CHANGE_KINDS.find((kind) => kind !== what && SWITCHED.has(state[kind].phase));
   if (other !== undefined) throw new AgentError('denied', `another ${other} is on trial; wait for its end`);

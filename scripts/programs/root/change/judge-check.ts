@@ -1,6 +1,6 @@
 /**
- * Whether the judge of a program of root's does its work: it is given two releases on trial, in a folder of their own, where no
- * agent runs. One that does not start must be taken back, and one that starts must stay.
+ * Tests the judge of a new vigie-root on two trial releases, in a separate folder without an agent. It must roll back
+ * the release that does not start, and keep the one that starts.
  */
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -18,7 +18,9 @@ interface Clock {
   bootId(): string;
 }
 
-/** Returns undefined where it does, else what it did instead. `dir` is made anew, and removed. */
+/**
+ * Returns undefined if the judge passes, else what it did wrong. `dir` is created for the test and removed afterwards.
+ */
 export async function judgeFault(
   program: string,
   places: BoxOptions,
@@ -42,7 +44,7 @@ export async function judgeFault(
   }
 }
 
-/** A box with a release on trial, whose program is `code`. */
+/** Prepares a box with a release on trial whose program is `code`. */
 function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): BoxOptions {
   rmSync(dir, { recursive: true, force: true });
   const [lib, state] = [join(dir, 'lib'), join(dir, 'state')];

@@ -1,7 +1,8 @@
 /**
- * A technician's requests for a configuration (contract/config-trial.ts): read, check, try, keep, revert.
+ * Answers a technician's configuration requests (contract/config-trial.ts): read, check, try, keep, revert.
  *
- * INVARIANTS: nothing is installed that the judge has a problem with; a trial that is not kept in time is rolled back.
+ * INVARIANTS: a configuration with a validation error is never installed. A trial that is not kept in time is rolled
+ * back.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -20,15 +21,15 @@ import type { ConfigurationPayload } from './configuration-payload.ts';
 import type { Machine } from './machine.ts';
 import { ON_TRIAL, SWITCHED } from './record.ts';
 
-/** Rules for what a technician proposes. */
+/** Validates a technician's proposal. */
 export interface ProposalJudge {
-  /** Undefined where the text is no configuration. */
+  /** Returns undefined if the text is not a configuration. */
   proposable(text: string): Proposable | undefined;
-  /** SHA-256 of the text without logins, hex; undefined where it is not readable as YAML. */
+  /** Returns the SHA-256 of the text without logins, hex; undefined if it is not valid YAML. */
   shownSha256(text: string): string | undefined;
-  /** Throws AgentError `config` where it cannot be edited. */
+  /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
-  /** `former`: the text that was edited. */
+  /** Returns the validation errors; `former` is the text before the edit. */
   problems(edited: string, proposal: Proposal, former: string): Promise<readonly ProposalProblem[]>;
 }
 
@@ -42,12 +43,12 @@ export interface RequestsOptions {
   readonly trialS?: number;
 }
 
-/** What was asked is not repeated: it may hold a camera's password. */
+/** Reply to an invalid request. It does not quote the request, which may contain a camera password. */
 const NO_REQUEST = 'not a request of this version, or too long';
 
 type Answer = Partial<Pick<ConfigReply, 'refused' | 'problems'>>;
 
-/** Of a trial that is kept. */
+/** Reply if a trial is to be kept but the file has changed. */
 const CHANGED = 'somebody else has changed the configuration on the box meanwhile';
 
 export class ConfigurationRequests {
@@ -125,7 +126,7 @@ export class ConfigurationRequests {
     await this.#options.machine.rollBack('configuration', 'taken back at the box');
   }
 
-  /** Throws AgentError `denied` where this trial does not run, or not any more. */
+  /** Throws AgentError `denied` if this trial does not run, or no longer runs. */
   #assertNamed(id: string): void {
     const { phase, trial } = this.#options.machine.state.configuration;
     const isOn = phase === 'probation' && trial?.returning === null;
@@ -169,7 +170,7 @@ export class ConfigurationRequests {
     };
   }
 
-  /** Undefined where the file cannot be read. */
+  /** Returns undefined if the file cannot be read. */
   #text(): string | undefined {
     try {
       return readFileSync(this.#options.file, 'utf8');

@@ -1,8 +1,8 @@
-/** Moves away what lies in the place of one of root's files and cannot be read, so that the next write finds the place free. */
+/** Moves an unreadable file of root's aside, so that the next write can take its place. */
 import { renameSync, rmSync } from 'node:fs';
 import { messageOf } from '../../../../agent/base/errors.ts';
 
-/** Never throws: what cannot be moved is reported, and the caller goes on without the file. */
+/** Renames the file to `.damaged`. Never throws: a failure is logged, and the caller continues without the file. */
 export function setAside(file: string, why: string, say: (line: string) => void): void {
   const aside = `${file}.damaged`;
   try {

@@ -1,11 +1,13 @@
 /**
- * The record of the change machine on the disk: state.json, and the history beside it.
+ * Stores the record of the change machine: state.json, and the history beside it.
  *
- * INVARIANTS: a phase is on the disk before its work begins; a phase that the journal must know of is in state.json first, with
- * its number, and in the history before the next change. A record in any other form (missing, empty, half, a folder,
- * unreadable, of a later version, older than the history) is set aside and rebuilt from the history and from what is
- * installed: a release on trial is judged on, a configuration on trial is rolled back, and orders that may have been obeyed
- * before are refused.
+ * INVARIANTS:
+ * - A phase is on disk before its work begins.
+ * - A phase for the journal is first in state.json, with its number, and in the history before the next change.
+ * - Any other record (missing, empty, half, a folder, unreadable, of a later version, older than the history) is set
+ *   aside. It is rebuilt from the history and from what is installed.
+ * - After a rebuild, a release on trial stays on probation and a configuration on trial is rolled back. Orders that may
+ *   have been obeyed before are refused.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,17 +39,17 @@ const MODE = 0o644;
 const LOST = 'what root knew of it was lost';
 const UNKNOWN: Target = { number: 0, name: 'unknown' };
 
-/** What can be learnt of a box whose record is lost. */
+/** Facts that can be read from a box whose record is lost. */
 export interface Remains {
-  /** The release of a kind that runs. */
+  /** Returns the running release of a kind. */
   current(what: ReleaseKind): Target | null;
-  /** A former configuration lies beside the one that is installed: a trial of it had begun. */
+  /** Reports whether a previous configuration lies beside the installed one, which means that a trial had begun. */
   isConfigurationOnTrial(): boolean;
 }
 
 export interface StoreOptions {
   say(line: string): void;
-  /** Called after each change that is on the disk. */
+  /** Called after each change, once it is on disk. */
   changed(state: State): void;
   readonly remains: Remains;
 }
@@ -73,19 +75,19 @@ export class Store {
     return this.#state;
   }
 
-  /** Reads the record without repairing it: for who may not write. */
+  /** Reads the record without repairing it, for callers that may not write. */
   read(): void {
     const found = readState(this.#file);
     this.#state = typeof found === 'object' ? found : FIRST_STATE;
   }
 
-  /** Reads the record, or rebuilds it. Never throws for what lies there. */
+  /** Reads the record, or rebuilds it. Never throws for invalid content. */
   load(): void {
     this.#stamp = stampOf(this.#file);
     const found = readState(this.#file);
     const records = this.#history.records();
     const last = records.at(-1);
-    // A record is written before the line of the history: one that has fewer is of an earlier day.
+    // The record is written before the history, so a record with a lower number is out of date.
     const isEarlier = typeof found === 'object' && (last?.n ?? 0) > (found.last?.n ?? 0);
     if (typeof found === 'object' && !isEarlier) {
       this.#state = this.#inTime(found);
@@ -103,7 +105,7 @@ export class Store {
     this.#anyway(() => this.#write(this.#state));
   }
 
-  /** Takes what another program of root's has changed since. Whoever calls holds the lock, or only reads. */
+  /** Reads what another vigie-root process has changed. The caller holds the lock, or only reads. */
   refresh(): void {
     const stamp = stampOf(this.#file);
     if (stamp === this.#stamp) return;
@@ -112,12 +114,17 @@ export class Store {
     this.#stamp = stamp;
   }
 
-  /** Durable on return. Throws AgentError `unavailable` where the disk refuses; the record is then as it was. */
+  /**
+   * Writes a change; durable on return. Throws AgentError `unavailable` if the disk refuses, and the record is then
+   * unchanged.
+   */
   put(kind: Kind, next: Change, shared: Shared = {}): void {
     this.#commit(this.#with(kind, next, shared));
   }
 
-  /** As `put`, on the way back: a disk that refuses keeps no box from it, and the record is kept in memory. */
+  /**
+   * Does the same as `put` on the way back. If the disk refuses, the record stays in memory and the rollback continues.
+   */
   putAnyway(kind: Kind, next: Change, shared: Shared = {}): void {
     const state = this.#with(kind, next, shared);
     try {
@@ -129,12 +136,12 @@ export class Store {
     }
   }
 
-  /** As `put`, for what belongs to no kind. */
+  /** Does the same as `put` for fields that belong to no kind. */
   set(shared: Shared): void {
     this.#commit({ ...this.#state, ...shared });
   }
 
-  /** Age of the phase, s. Over a boot by the wall clock, and never less than nothing. */
+  /** Returns the age of the phase in s, at least 0. After a boot it comes from the wall clock. */
   ageS(kind: Kind): number {
     const { boot, sinceS, since } = this.#state[kind];
     if (boot === this.#clock.bootId()) return this.#clock.boottimeS() - sinceS;
@@ -157,8 +164,8 @@ export class Store {
   }
 
   /**
-   * A clock that the network has set is right, even where it was later once. One that nobody has set counts up to the end of
-   * the order: a box that was once decades ahead waits for no longer than that.
+   * Returns the latest time seen. A clock set by the network is right, even if it was later once. An unset clock counts
+   * only up to the end of the order, so a box that was once decades ahead waits no longer than that.
    */
   #seenMs({ order }: Change): number {
     const nowMs = this.#clock.wallMs();
@@ -191,13 +198,13 @@ export class Store {
     this.#options.changed(state);
   }
 
-  /** Orders may be given again where the clock that said when the record was lost has proved to be wrong. */
+  /** Accepts orders again if the network's clock shows that the recorded time of the loss was in the future. */
   #inTime(state: State): State {
     const nowMs = this.#clock.wallMs();
     return this.#clock.synced() && state.ordersFromMs > nowMs ? { ...state, ordersFromMs: nowMs } : state;
   }
 
-  /** The record has the number already: the line that is missing is appended by the next start. */
+  /** Appends to the history. On failure the next start appends the line, since the record already has its number. */
   #append(record: ChangeRecord): void {
     this.#anyway(() => this.#history.append(record));
   }
@@ -224,7 +231,7 @@ export class Store {
     const { remains } = this.#options;
     const last = records.at(-1);
     const current = remains.current('release');
-    // How far back this box may go is not known any more, so not below what it has.
+    // The rollback limit is lost, so the box accepts nothing below its present release.
     const seqMin = current?.number ?? 0;
     const ordersFromMs = Math.max(this.#clock.wallMs(), last === undefined ? 0 : Date.parse(last.at));
     const changes = CHANGE_KINDS.map((kind) => {
@@ -273,7 +280,7 @@ export class Store {
       ...FIRST_TRIAL,
       from,
       started: ['vigie.service'],
-      // Whose trial it was, and for how long, is not known: the former configuration is the safe one.
+      // It is unknown whose trial it was and for how long; the previous configuration is the safe one.
       returning: isRelease ? null : LOST,
     };
     const phase = isRelease && last !== undefined ? last.phase : 'probation';
@@ -281,7 +288,7 @@ export class Store {
   }
 }
 
-/** Undefined: there is none. A text: why it is no record. */
+/** Returns undefined if there is no record, or a text that says why it is invalid. */
 function readState(file: string): State | string | undefined {
   let text: string;
   try {

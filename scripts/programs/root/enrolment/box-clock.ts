@@ -1,6 +1,6 @@
 /**
- * The clock of a box without a battery starts years ago, and a clock that is behind takes no certificate. It is raised to
- * what is known to have been, never put back, and never touched where the network sets it.
+ * Raises the clock of a box without a battery, which starts years in the past and then accepts no certificate. The
+ * clock is raised to a time that has certainly passed. It is never set back, and never set while the network sets it.
  */
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -12,32 +12,32 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
 import { kernelIsSynced } from '../clock.ts';
 
-/** When the system was made, by its modification time (systemd-timesyncd.service(8)). */
+/** Its modification time is when the system was made (systemd-timesyncd.service(8)). */
 const EPOCH_FILE = '/usr/lib/clock-epoch';
-/** A Date header has whole seconds and comes late; certificates do not mind minutes. */
+/** Tolerance, ms: a Date header has whole seconds and arrives late, and certificates tolerate minutes. */
 const BEHIND_MS = 60_000;
 const WITHIN_MS = 5000;
 
 const run = promisify(execFile);
 
 export interface ClockOptions {
-  /** For tests. */
+  /** Replaced in tests. */
   readonly timesyncFile?: string;
   say(line: string): void;
 }
 
-/** The latest moment that is certainly past: the image was made, the room's authority too. */
+/** Returns the latest time that is certainly past: when the image was made, or the room's authority. */
 export function clockFloorMs(caFile: string): number {
   const made = statSync(existsSync(EPOCH_FILE) ? EPOCH_FILE : join(packageRoot(), 'package.json')).mtimeMs;
   try {
     return Math.max(made, Date.parse(new X509Certificate(readFileSync(caFile)).validFrom));
   } catch {
-    // The authority is read and judged where it is used.
+    // The authority's file is checked where it is used.
     return made;
   }
 }
 
-/** `why`: where the time is from, for the log. A clock that cannot be set is told, and no more. */
+/** Raises the clock; `why` names the source of the time, for the log. A failure is only logged. */
 export async function raiseClock(toMs: number, why: string, options: ClockOptions): Promise<void> {
   const beforeMs = Date.now();
   if (beforeMs >= toMs - BEHIND_MS) return;
@@ -51,7 +51,7 @@ export async function raiseClock(toMs: number, why: string, options: ClockOption
   }
 }
 
-/** After an answer that is the room's beyond doubt. */
+/** Raises the clock to the time of an authenticated answer of the room. */
 export async function raiseToRoom(dateMs: number | undefined, options: ClockOptions): Promise<void> {
   const { timesyncFile = TIMESYNC_FILE } = options;
   if (dateMs === undefined || existsSync(timesyncFile) || kernelIsSynced()) return;

@@ -1,8 +1,8 @@
 /**
- * How far the enrolment is, for whoever stands before the box: the log, /run for everybody on it, and result.txt on the
- * boot partition, for a card that is looked at elsewhere.
+ * Reports the progress of the enrolment in three places: the log, /run for every user of the box, and result.txt. The
+ * last is on the boot partition, for a card that is read elsewhere.
  *
- * LIMITS: what repeats is told once; result.txt keeps one line of ours, so that no card is worn out by it.
+ * LIMITS: a repeated message is reported once; result.txt keeps one line of ours, to limit wear of the card.
  */
 import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,7 +17,7 @@ const RESULT_BYTES_MAX = 256 * 1024;
 const LINE = 'enrolment: ';
 
 export interface ReportOptions {
-  /** Folder on the boot partition; undefined where nothing is written there. */
+  /** Folder on the boot partition; undefined if nothing is written there. */
   readonly from?: string | undefined;
   readonly statusFile?: string;
   say(line: string): void;
@@ -57,7 +57,7 @@ export class EnrolReport {
     });
   }
 
-  /** The other lines stay: they are about what was installed. */
+  /** Keeps the other lines, which describe the installation. */
   #writeResult(line: string): void {
     const { from } = this.#options;
     if (from === undefined) return;
@@ -70,7 +70,7 @@ export class EnrolReport {
     });
   }
 
-  /** A card that is read-only or pulled stops nothing. */
+  /** Writes; a card that is read-only or has been removed stops nothing. */
   #try(file: string, write: () => void): void {
     try {
       write();
