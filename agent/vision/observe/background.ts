@@ -6,7 +6,7 @@
  * appearance; it learns from resting cells only while they look like it.
  *
  * A resting cell that differs from its ground is `changed`, from the moment it came to rest. It stays so while people
- * pass in front of it, until it rests again and looks like its ground.
+ * pass in front, until it rests again and looks like its ground.
  *
  * Before each comparison the models are converted to the picture's exposure (background-exposure). So automatic
  * exposure, white balance and clouds have no effect here.

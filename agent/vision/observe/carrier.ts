@@ -84,7 +84,7 @@ export interface Attendant {
    * True if its box was seen in another place, so it is neither a parked car nor an object that looks like a person.
    */
   moved: boolean;
-  /** How long something was detected at the spot where its track was lost, in ms. */
+  /** Duration of detections at the spot where its track was lost, in ms. */
   againMs: number;
   /** Time since when it is near again after leaving. */
   backMs: number | undefined;
@@ -290,8 +290,7 @@ export function lastLeftMs(attendants: readonly Attendant[]): number {
 
 /**
  * Returns the tracks that can have brought the object: they moved, and had not left when it was put down. A vehicle
- * must have been seen to do both. A person whose track broke on the spot has left if nothing is detected there any
- * more.
+ * must have been seen to do both. A person whose track broke on the spot has left if the spot shows no more detections.
  */
 export function carriers(attendants: readonly Attendant[], firstMs: number): Attendant[] {
   return attendants.filter(({ moved, left, lastBesideMs, againMs, group }) => {

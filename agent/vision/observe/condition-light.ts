@@ -7,8 +7,8 @@ import type { ConditionPicture } from './condition-picture.ts';
 
 /**
  * - `night`: no colours (infra-red), or dark.
- * - `lifted`: light is added everywhere, so nothing is black (haze, dirt on the lens, glare; also a bare road seen from
- *   straight above).
+ * - `lifted`: light is added everywhere, so the picture has no black. Causes are haze, dirt on the lens and glare; also
+ *   a bare road seen from straight above.
  * - `day`: all other.
  */
 export type Light = 'day' | 'night' | 'lifted';

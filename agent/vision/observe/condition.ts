@@ -1,7 +1,7 @@
 /**
  * Evaluates whether the camera is usable: frozen, covered, too dark, moved, blind or defocused.
  *
- *   Frame ─▶ window of 2.5 s (condition-picture) ─▶ compared with the learnt view (condition-view) ─▶ conditions
+ *   Frame ─▶ window of 2.4 s (condition-picture) ─▶ compared with the learnt view (condition-view) ─▶ conditions
  *                         └─▶ haze, or objects pass undetected (blindness) ─▶ cannot-see, blind zones
  *
  * The view is learnt from the first 20 s and follows slowly. It stops following when the picture changes suddenly; it
@@ -36,7 +36,7 @@ const TICK_MS = 480;
 const FRAMES_MIN = 2;
 /** Windows after which the view is learnt: 20 s. */
 const LEARNT_LOOKS = 8;
-/** Time constant of the view, in ms: the sun's shadows move by a pixel in it; dusk takes ten times as long. */
+/** Time constant of the view, in ms. The sun's shadows move by a pixel in it, and dusk takes ten times as long. */
 const VIEW_MS = 120_000;
 /** Usable blocks required: a sixth of the picture. */
 const TELLING_MIN = 8;

@@ -7,7 +7,9 @@
  * over the same picture is marked until it moves, scores high or its picture changes. A person in front of the post is
  * another picture.
  *
- * INVARIANTS: a cleared track stays cleared; time is media time; only places are stored.
+ * INVARIANTS:
+ * - A cleared track stays cleared.
+ * - Time is media time; only places are stored.
  * LIMITS: 128 places in memory, the weakest is removed first (counted). A note counts half after `HALF_LIFE_MS`.
  */
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
