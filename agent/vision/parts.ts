@@ -1,6 +1,6 @@
 /**
- * Creates the parts of the vision pipeline and passes each its inputs by name, so that the compiler finds anything
- * renamed or missing. flow.ts forwards their messages.
+ * Creates the parts of the vision pipeline. Each gets its inputs by name, so that the compiler finds anything renamed
+ * or missing. flow.ts forwards their messages.
  */
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
@@ -22,7 +22,7 @@ export interface VisionFlowOptions {
   readonly settings: VisionSettings;
   /** Public keys to which the unredacted still of an event is sealed. Empty: no still is sealed. */
   readonly sealTo: readonly string[];
-  /** Address of the camera's second stream, if it may be opened. Live, it ends the rest mode on a quiet street. */
+  /** Address of the camera's second stream, if it may be opened. Live, it wakes the main stream on a quiet street. */
   readonly substream?: string | undefined;
   /** Vision's own folder for the model that ran last. A replay runs the installed model or none. */
   readonly keptDir?: string | undefined;

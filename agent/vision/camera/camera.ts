@@ -1,8 +1,9 @@
 /**
  * Reads frames from the camera on demand, stores recent stills, and reopens a lost stream automatically.
  *
- * `nextGlimpse()` does all the work: it reads the pipeline's one sink and returns a glimpse. When the stream has ended,
- * it closes, waits and opens again, indefinitely. `frame()` makes the picture to be analysed from the newest glimpse.
+ * `nextGlimpse()` does all the work, and only when called. It reads the pipeline's one sink and returns a glimpse. When
+ * the stream has ended, it closes, waits and opens again, indefinitely. `frame()` makes the picture to be analysed from
+ * the newest glimpse.
  *
  * INVARIANTS
  * - Media time is monotonic; frame numbers are never used twice.
@@ -34,17 +35,15 @@ const RETRY_GAP_MS = 500;
 /** Time without a decoded picture until a source is lost, in ms. With the interval below, a loss shows within 5 s. */
 const STALL_MS = 3500;
 const CHECK_EVERY_MS = 500;
-/**
- * Time limit for the first frame, in ms: the longest retry wait. A camera that wakes up answers the pending request.
- */
+/** First-frame limit in ms: the longest retry wait. A waking camera answers the pending request at once. */
 const FIRST_FRAME_MS = 30_000;
 /** Time without a picture, in ms, from a camera that answers and gave pictures before: the decoder may be at fault. */
 const STUCK_MS = 10_000;
 /** Time without a frame until a clip is abandoned, in ms. No disk or decoder is that slow. */
 const REPLAY_STALL_MS = 60_000;
 /**
- * Time limit for the first frame of a clip, in ms. Examining a file takes a second on a slow card. (decodebin hides
- * errors while it plugs elements, and a demuxer's own error can fall into that window.)
+ * Time limit for a clip's first frame, in ms. Examining a file takes a second on a slow card. (decodebin hides errors
+ * while it plugs elements, and a demuxer's own error can fall into that window.)
  */
 const REPLAY_FIRST_FRAME_MS = 15_000;
 
@@ -64,7 +63,7 @@ export interface CameraOptions extends PartsOptions {
   onLost(info: { reason: string; retryInMs: number }): void;
   /**
    * Called once, live: the camera answers but gave no picture for 10 s, though it did before. The stream is corrupt or
-   * a decoder has failed. A new process has neither.
+   * a decoder failed; a new process starts without that.
    */
   onStuck?(reason: string): void;
 }
@@ -97,7 +96,7 @@ export class Camera {
   #openedMs = 0;
   /** Address or path of this opening. */
   #connected = '';
-  /** Time since when a frame is awaited. */
+  /** Time since which a frame is awaited. */
   #askedMs: number | undefined;
   #wait: AbortController | undefined;
   #over = false;
@@ -126,9 +125,10 @@ export class Camera {
   }
 
   /**
-   * Opens the source. Resolves on a recording's first frame, but at once for a camera, which is awaited.
-   * @throws `config` for a source that can never work
-   * @throws `unavailable` for a recording that, live, gave nothing in time: a slow disk or decoder, worth a retry
+   * Opens the source. Resolves on a recording's first frame; at once for a camera, which is awaited.
+   *
+   * @throws `config` for a source that can never work; `unavailable` for a recording that, live, gave nothing in time
+   * (a slow disk or decoder, for which a retry may succeed)
    */
   async start(): Promise<void> {
     const parts = await assembleParts(this.#options, {
@@ -184,10 +184,7 @@ export class Camera {
     return this.#parts.reader.frame(glimpse);
   }
 
-  /**
-   * Adds a larger picture to 2.5 frames a second, from the next frame on, if the source is larger than the frame. Costs
-   * nothing while false.
-   */
+  /** Adds a larger picture to 2.5 frames a second, from the next one on, if the source is larger. Free while false. */
   wantFine(wanted: boolean): void {
     this.#parts?.reader.wantFine(wanted);
   }
@@ -264,8 +261,8 @@ export class Camera {
   }
 
   /**
-   * Ends openings that give no frame in time, until the camera is stopped. GStreamer's `watchdog` waits as long for the
-   * first buffer as for the next, but a first key frame may be 10 s away.
+   * Ends openings that give no frame in time, until the camera is stopped. GStreamer's `watchdog` has only one time
+   * limit, but a first key frame may be 10 s away.
    */
   async #endStalls({ pipeline, reader }: Parts): Promise<void> {
     const { clock, fps } = this.#options;

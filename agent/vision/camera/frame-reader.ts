@@ -27,8 +27,8 @@ import type { Timeline } from './timeline.ts';
  * Minimum distance of two frames, as a ratio of the requested interval.
  *
  * videorate counts frames from the opening. After hours of a slower camera (night) it would pass every frame of a
- * faster one. The whole intervals of a faster camera that fit into the requested one are always more than half of it:
- * 15 of 25 a second come 40 and 80 ms apart.
+ * faster one. The whole intervals of a faster camera that fit into the requested one are always more than half of it.
+ * For example, 15 of 25 a second come 40 and 80 ms apart.
  */
 const INTERVAL_PART_MIN = 0.5;
 /** Minimum side of the picture, and of its part of the detector's input, in px. */

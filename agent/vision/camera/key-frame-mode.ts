@@ -56,7 +56,7 @@ export class KeyFrameMode {
   readonly #clock: Clock;
   #wanted = false;
   #lossless = false;
-  /** Time since when stored packets are being read. */
+  /** Time since which stored packets are being read. */
   #catchUpFromMs: number | undefined;
   /** Lag of frames in full decoding, in ms. */
   #usualLagMs = 0;

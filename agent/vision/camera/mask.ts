@@ -167,12 +167,12 @@ interface Edge {
 }
 
 /**
- * Returns the byte ranges of the pixels within `reachPx` (whole pixels, along rows and columns) of a polygon's inside
- * or edge, in a picture of `size`. The source, to which the polygon is normalised, lies at `placement` in the picture.
- * Corners outside of it are allowed. Winding is non-zero, so a polygon that crosses itself has no hole.
+ * Returns the byte ranges of the pixels within `reachPx` of a polygon's inside or edge, in a picture of `size`. The
+ * reach is in whole pixels, along rows and columns. The source, to which the polygon is normalised, lies at `placement`
+ * in the picture. Corners outside of it are allowed. Winding is non-zero, so a polygon that crosses itself has no hole.
  *
  * Method: a row of pixels is the band between two horizontal lines. A pixel that the polygon touches is either crossed
- * by an edge within the band, or lies completely inside, and then its upper line lies inside too.
+ * by an edge within the band, or lies completely inside. In the second case its upper line lies inside too.
  */
 export function maskRanges(
   polygon: readonly PointNorm[],

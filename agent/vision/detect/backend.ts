@@ -26,8 +26,10 @@ export interface Backend {
   /**
    * Runs the model. `rgb`, RGB rows of 8 bits and of the input's size, must not change until the promise settles. One
    * call at a time.
-   * @throws AgentError `corrupt` if the model or its runtime fails, or outputs a label that its card does not know;
-   * `bug` for a frame of another size, which has no effect
+   *
+   * @throws AgentError `corrupt` if the model or its runtime fails, or outputs a label that its card does not know
+   *
+   * @throws AgentError `bug` for a frame of another size, which has no effect
    */
   run(rgb: Uint8Array, options?: RunOptions): Promise<RawDetections>;
   /** Frees the backend after the current run. Idempotent. */

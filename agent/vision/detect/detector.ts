@@ -48,6 +48,7 @@ export class Detector {
   /**
    * Reads the card, checks the model against it and loads it with the configured backend, or with its fallback
    * (loader.ts).
+   *
    * @throws AgentError `config` or `corrupt`, one line that says what would be right
    */
   async start(): Promise<DetectorInfo> {
@@ -60,8 +61,8 @@ export class Detector {
   }
 
   /**
-   * True if a larger picture beside a frame is useful: the model takes any size and runs on the CPU, where another size
-   * costs only its pixels. (Accelerators compile a model for one size.)
+   * True if a larger picture beside a frame is useful. The model must take any size and run on the CPU, where another
+   * size costs only its pixels. (Accelerators compile a model for one size.)
    */
   get looksCloser(): boolean {
     const loaded = this.#loaded;
@@ -87,6 +88,7 @@ export class Detector {
    * other, and boxes too large for their group are dropped. If the frame has a larger picture, the model runs on both.
    * The larger one shows people who are far away or in the dark, and loses those close by
    * (docs/design/005-benchmark.md).
+   *
    * @throws AgentError `corrupt` if the model outputs a label that its card does not know
    */
   async detect(frame: Frame): Promise<Detection[]> {

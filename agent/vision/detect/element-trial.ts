@@ -96,7 +96,7 @@ export class ElementTrial {
     if (!isOn && failures === 0) return;
     const forMs = this.#options.clock.nowMs() - this.#startedMs;
     if (forMs < WORKS_AFTER_MS) return;
-    // After repeated failures the record is cleared only when it has worked as long as it was held off.
+    // After repeated failures the record is cleared only when it has worked for the time that it was held off.
     if (failures > 0 && forMs >= heldOffMs(failures)) this.#write({ ...this.#trial, ...NONE });
     else if (isOn) this.#write({ ...this.#trial, isOn: false });
   }

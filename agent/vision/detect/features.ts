@@ -1,6 +1,6 @@
 /**
  * Defines the features of places: the output of the first stage of the detector's backbone for each cell of the
- * picture, as its neck uses it. Every detector run computes them anyway; here they are only returned.
+ * picture. The model's neck uses the same output, so every detector run computes it anyway; here it is only returned.
  *
  * A detector may output this beside its ten classes for three reasons:
  *

@@ -11,9 +11,9 @@
  * - Only elements and properties of contract/inference-element.ts, and the decoder below, get a frame.
  * - It never shares a process with onnxruntime-node. An element may bring its own ONNX Runtime, and two of them abort.
  * LIMITS:
- * - OPEN_WITHIN_MS for the first answer, ANSWER_WITHIN_MS for every other, REST_WITHIN_MS for its end.
+ * - OPEN_WITHIN_MS for the first answer, ANSWER_WITHIN_MS for all others, REST_WITHIN_MS for its end.
  * - ROWS_MAX detections.
- * - A libuv worker waits for the element, so vision can still be told to end while one hangs.
+ * - A libuv worker waits for the element, so vision can still receive the message to end while one hangs.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

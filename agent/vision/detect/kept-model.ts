@@ -1,6 +1,6 @@
 /**
- * Stores the model that ran last, beside the program's own. If an update or a dying card has damaged the installed
- * file, the box continues with the stored model and reports it, instead of going blind.
+ * Stores the model that ran last, beside the program's own. An update or a dying card may damage the installed file.
+ * The box then continues with the stored model and reports it, instead of going blind.
  *
  * INVARIANTS:
  * - A card exists only with its complete model: the model is written first, under its hash, and each write is atomic.

@@ -27,9 +27,9 @@ export interface SessionOptions {
 }
 
 /**
- * Contract of every model: element type and shape of each tensor (-1: any). A model with other outputs (an embedding,
- * landmarks, wider rows) is refused, because these could not be about ten classes only. The one exception is a feature
- * map of the complete picture that the card describes (features.ts gives the reasons).
+ * Contract of every model: the element type and the shape of each tensor, in which -1 allows any side. A model with
+ * other outputs (an embedding, landmarks, wider rows) is refused, because these could not be about ten classes only.
+ * The one exception is a feature map of the complete picture that the card describes (features.ts gives the reasons).
  */
 const OUTPUTS = { boxes: ['float32', [-1, 4]], scores: ['float32', [-1]], labels: ['int32', [-1]] } as const;
 const DETECTIONS = Object.keys(OUTPUTS);

@@ -1,6 +1,6 @@
 /**
- * Runs one GStreamer pipeline, which is created once and opened and closed many times, because the binding never frees
- * a Pipeline object (two file descriptors each).
+ * Runs one GStreamer pipeline. It is created once and opened and closed many times, because the binding never frees a
+ * Pipeline object (two file descriptors each).
  *
  * INVARIANTS
  * - At most one `pullPicture` and one `pollBus` wait in the binding (a libuv worker each).
@@ -156,7 +156,7 @@ export class NativePipeline {
 
   /**
    * Creates the pipeline. `stopsAtError` is false if a failed element may hang, and each change of state with it.
-   * @throws `config` if the text does not describe a valid pipeline.
+   * @throws `config` if the text does not describe a valid pipeline
    */
   constructor(text: string, clock: Clock, stopsAtError = true) {
     this.#clock = clock;
@@ -240,8 +240,8 @@ export class NativePipeline {
   }
 
   /**
-   * Returns an element's results of the next sample. Null if none came within `limitMs`, at the end of the opening, or
-   * after a fault, since an element that could not start ends no wait in the binding. One call at a time.
+   * Returns an element's results of the next sample; null if none came within `limitMs`, or at the end of the opening.
+   * Also null after a fault, since an element that could not start ends no wait in the binding. One call at a time.
    */
   infer(limitMs: number): Promise<Inferred | null> {
     return new Promise((resolve) => {

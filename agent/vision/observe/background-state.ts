@@ -2,7 +2,7 @@
 
 /** No appearance has rested there yet. */
 export const UNKNOWN = 0;
-/** Looks like its ground unless an object is in front of it. */
+/** Looks like its ground unless covered by an object. */
 export const GROUND = 1;
 /** Has come to look different permanently. */
 export const CHANGED = 2;

@@ -70,7 +70,7 @@ export class Background {
   readonly changed: Planes;
   /** UNKNOWN, GROUND or CHANGED. */
   readonly state: Uint8Array;
-  /** Media time since when the cell has its changed appearance. */
+  /** Media time since which the cell has its changed appearance. */
   readonly changedMs: Float64Array;
   /** 1 where the cell rests now and is not covered. */
   readonly resting: Uint8Array;

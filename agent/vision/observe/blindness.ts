@@ -2,10 +2,10 @@
  * Detects that nothing can be seen: the picture is hazy (condition-veil.ts), or objects pass and the detector names
  * none of them (passages.ts). The rules would then be silent for no visible reason.
  *
- * Reporting it pauses all rules, and much motion is rightly not named: headlight beams, cloud shadows, water, animals,
- * people who are too small or behind glass. So unclassified motion counts only in a light in which detectors fail
- * (condition-light.ts). At night, when beams sweep over empty streets, it counts only if the detector finds nothing at
- * all.
+ * Reporting it pauses all rules, and much motion is rightly not named. Examples are headlight beams, cloud shadows,
+ * water, animals, and people who are too small or behind glass. So unclassified motion counts only in a light in which
+ * detectors fail (condition-light.ts). At night, when beams sweep over empty streets, it counts only if the detector
+ * finds nothing at all.
  *
  *   window of 2.4 s ─▶ haze of each block ─┐
  *   moving cells, detections ─▶ passages ──┴─▶ the whole camera is blind; zones that are
@@ -80,7 +80,7 @@ interface BlindZone {
   /** Ratio of the zone in each block. */
   readonly shares: Float64Array;
   blind: boolean;
-  /** Time since when the opposite of `blind` holds. */
+  /** Time since which the opposite of `blind` holds. */
   contraryMs: number | undefined;
 }
 
@@ -91,7 +91,7 @@ export class Blindness {
   #passed: Passage[] = [];
   #clear: ClearView | undefined;
   #veil: Veil | undefined;
-  /** Time since when the picture has had no contrast. */
+  /** Time since which the picture has had no contrast. */
   #flatMs: number | undefined;
   #light: Light | undefined;
   #atMs = 0;

@@ -33,8 +33,8 @@ const LEAD_MS = 5000;
 const SUCCESSOR_MS = 3000;
 
 /**
- * Limits for a track that is the object itself, mistaken for a person: earliest start before the change (ms), and
- * minimum ratio of its boxes inside the changed place.
+ * Limits for a track that is the object itself, mistaken for a person. It starts at most this long before the change
+ * (ms), with at least this ratio of its boxes inside the changed place.
  */
 const BEGAN_MS = 2000;
 const THING_INSIDE = 0.5;
@@ -58,8 +58,8 @@ const DEPOSIT_SLACK_MS = 1000;
 /** Time for which an undetected track may still cover its place, in ms: half of the tracker's memory. */
 export const COVERS_MS = 1000;
 /**
- * Time of detections at the spot of a lost track, in ms, from which it has not left, or is an object that looks like a
- * person.
+ * Time of detections at the spot of a lost track, in ms. From there on it has not left, or is an object that looks like
+ * a person.
  */
 const AGAIN_MS = 1500;
 const AGAIN_IOU = 0.5;
@@ -86,7 +86,7 @@ export interface Attendant {
   moved: boolean;
   /** Duration of detections at the spot where its track was lost, in ms. */
   againMs: number;
-  /** Time since when it is near again after leaving. */
+  /** Time since which it is near again after leaving. */
   backMs: number | undefined;
   /** First and last known boxes and times of its track. */
   readonly firstBox: XyxyPx;

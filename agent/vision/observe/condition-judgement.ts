@@ -46,7 +46,7 @@ export interface Judgement {
   /** Appearance of the picture since it differs. */
   readonly other: View;
   otherSinceMs: number;
-  /** True if the picture differs suddenly; then the time since when. */
+  /** True if the picture differs suddenly, and the start of that. */
   upset: boolean;
   upsetMs: number;
   /** Lowest edge energy of the good pictures, and that of the last one, which the next may prove not to be good. */
@@ -54,7 +54,7 @@ export interface Judgement {
   lastSound: number | undefined;
   soundMs: number;
   active: CameraCondition | undefined;
-  /** Time since when each condition holds (the active one: does not hold). */
+  /** Time since which each condition holds (the active one: does not hold). */
   readonly sinceMs: Map<CameraCondition, number>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Accumulates the data of frames that the camera's condition is evaluated from. It holds, at every fourth pixel, the
- * level and the level steps to neighbours two pixels away, as means over a window of a few seconds.
+ * Accumulates the data of frames that the camera's condition is evaluated from, as means over a window of a few
+ * seconds. It holds, at every fourth pixel, the level and the level steps to neighbours two pixels away.
  *
  * Steps keep their sign, so noise and passers-by cancel out in the mean and the street's edges remain. The remaining
  * noise is known from the spread within the window. Green is most of the luma; red and blue only show whether the

@@ -5,8 +5,8 @@
  * docs/design/006-static-regions.md).
  *
  * INVARIANTS:
- * - It does not learn in or beside the box of a person or vehicle, or where something moves or has changed and is not
- *   ground yet.
+ * - It does not learn in or beside the box of a person or vehicle.
+ * - It does not learn where something moves, or has changed and is not ground yet.
  * - It holds a mean of each place, only in this process's memory. It is dropped when the size of the source or of the
  *   detector's input changes.
  * LIMITS: two means of `VALUES_MAX` values (8 MiB each). Features on a finer grid are not used (counted).

@@ -2,7 +2,7 @@
  * Makes the observation of a frame, vision's complete result:
  *
  *   Frame, Look ─▶ pixel motion, static false positives ─▶ track places ─┐
- *          ├─────▶ standing vehicles ────────────────────────────────────┤
+ *          ├─────▶ parked vehicles ──────────────────────────────────────┤
  *          ├─────▶ static regions ───────────────────────────────────────┼─▶ Observation
  *          ├─────▶ camera conditions ────────────────────────────────────┘
  *          └─────▶ moving cells ─────────────────────────────────────────▶ Foreground, for the redactor

@@ -78,7 +78,7 @@ interface Mover {
   lastMs: number;
   looks: number;
   seen: number;
-  /** Updates with a certain detection at it or beside it. */
+  /** Updates with a confident detection at it or beside it. */
   beside: number;
   /** True if there was a detection at it or beside it, of any score. */
   hinted: boolean;
@@ -88,7 +88,7 @@ interface Mover {
   stride: Part;
   judged: boolean;
   /**
-   * True if it travels like an object without a certain detection at it or beside it; then kept while it is followed.
+   * True if it travels like an object without a confident detection at it or beside it; then kept while it is followed.
    */
   unknown: boolean;
   /** Positions until then, the oldest first. */

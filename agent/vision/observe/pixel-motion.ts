@@ -1,6 +1,7 @@
 /**
- * Checks whether the pixels move with the box. A detector's box may jump between still objects, grow from a part to a
- * complete object, or appear where a shadow's edge or a hunting focus changed the picture. None of these is driving.
+ * Checks whether the pixels move with the box. A detector's box may jump between still objects or grow from a part to a
+ * complete object. It may also appear where a shadow's edge or a hunting focus changed the picture. None of these is
+ * driving.
  *
  * The present box is compared with an earlier picture, up to a second old, in which the same track was clearly
  * elsewhere. If an object has moved, both places have changed. The box now then resembles the earlier box more than the

@@ -42,7 +42,7 @@ const SETTLED_MS = 1500;
 const LIGHT_LOOKS = 3;
 const REMOVED_LOOKS = 6;
 const REPORTED_LOOKS = 2;
-/** Feature cells inside a region from which features overrule the pixels; the edge of a shadow is thinner. */
+/** Number of feature cells inside a region from which features overrule the pixels; a shadow's edge is thinner. */
 const OTHER_CELLS = 4;
 /**
  * Minimum mean difference of colour of a reported change, in levels. Automatic exposure and a codec leave up to 10, and
@@ -103,7 +103,7 @@ export class SceneObserver {
   #lookMs = 0;
   /** Number of feature updates at the last search for regions. */
   #featureLooks = 0;
-  /** Time since when the complete picture has turned. */
+  /** Time since which the complete picture has turned. */
   #anotherMs: number | undefined;
   #quietMs: number[] = [];
   #reported: StaticRegion[] = [];

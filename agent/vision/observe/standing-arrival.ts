@@ -28,7 +28,7 @@ const FIRST_LOOK_MS = HISTORY_EVERY_MS + HISTORY_BEFORE_MS;
 /** Minimum correlation of the same vehicle. Street surface and car have below 0.3, a car in other light above 0.6. */
 export const LIKENESS_MIN = 0.5;
 /**
- * Distance of a track's start from which it came in, in sizes of the box; a jump from part of a car to all of it is
+ * Distance of a track's start from which it came in, in sizes of the box. A jump from part of a car to all of it is
  * shorter.
  */
 const CAME_SIZES = 1;

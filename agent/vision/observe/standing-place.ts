@@ -113,8 +113,8 @@ export function restart(place: Place, atMs: number): void {
 }
 
 /**
- * Reports whether the place has a track or a certain score. The tracker also starts vehicles only with a certain or a
- * steady detection.
+ * Reports whether the place has a track or a sufficient score. The tracker also starts vehicles only with a confident
+ * or a steady detection.
  */
 export function isLikely({ track, scoreMax }: Place): boolean {
   return track !== 0 || scoreMax >= SURE_SCORE_MIN;

@@ -1,5 +1,5 @@
 /**
- * Computes the place of each track, its zones with the time since when, and its line crossings.
+ * Computes the place of each track, its zones with the start of each stay, and its line crossings.
  *
  * INVARIANTS: places are normalised and lie within the frame; memory of a track ends with the track.
  * LIMITS: as many tracks as the tracker gives; 512 crossings a frame, further ones are dropped and counted.

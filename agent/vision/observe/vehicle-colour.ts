@@ -8,8 +8,8 @@
  * - Only cars, buses and trucks have names. A motorcycle's box shows its rider's clothes.
  * - Only names are output. The votes end with the track.
  * - There is no vote at night, when the picture has no colours, or under a lamp of one colour.
- * - There is no vote for a vehicle that is unseen, uncertain, small, upright or covered by another box, or where the
- *   picture does not differ from the learnt empty street.
+ * - There is no vote for a vehicle that is unseen, uncertain, small, upright or covered by another box.
+ * - There is no vote where the picture does not differ from the learnt empty street.
  * LIMITS: names are often off by a neighbour (white and grey, grey and black, black and blue in the shade).
  */
 import { shareInside, type XyxyPx } from '../../contract/geometry.ts';

@@ -35,8 +35,8 @@ const MARGIN_OF_LONG_SIDE = 1 / 10;
 const RIDER_ABOVE = 0.8;
 
 /**
- * Limits for an uncertain box that is part of a vehicle, at most its driver: minimum ratio of its area inside the
- * vehicle's box, and maximum ratio of the heights. A person in front of a car is taller than the car.
+ * Limits for an uncertain box that is part of a vehicle, at most its driver. They are the minimum ratio of its area
+ * inside the vehicle's box, and the maximum ratio of the heights. A person in front of a car is taller than the car.
  */
 const WITHIN_VEHICLE = 0.8;
 const LOWER_THAN_VEHICLE = 0.8;
@@ -77,7 +77,7 @@ export function coverOf(
   const all = [...shown, ...missingIn(own, before), ...missingIn(own, after)];
   const vehicles = shown.filter((box) => isVehicle(box) && box.sure);
   const parts = all.filter((box) => isPartOfOne(box, vehicles));
-  // A possible vehicle counts as one where a certain one is; a person in front of a vehicle is hidden.
+  // A possible vehicle counts as one where a confident one is; a person in front of a vehicle is hidden.
   const doubtful = all.filter((box) => isVehicle(box) && !vehicles.includes(box));
   const people = all.filter((box) => !isVehicle(box) && !parts.includes(box));
   const ofVehicles = grownBoxes(vehicles, size, reachPx);

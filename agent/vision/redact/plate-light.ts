@@ -1,7 +1,7 @@
 /**
- * Measures how the light changed between the clean plate and a picture: for each tile of 8 × 8 cells, a gain of the
- * luma and a step of each chroma channel. They are measured in comparable cells and interpolated between the centres of
- * the tiles.
+ * Measures how the light changed between the clean plate and a picture. Each tile of 8 × 8 cells has a gain of the luma
+ * and a step of each chroma channel. They are measured in comparable cells and interpolated between the centres of the
+ * tiles.
  *
  * Exposure and daylight multiply the light. After a camera's tone curve, a gain of the levels still describes this well
  * within a tile. White balance shifts the colours.

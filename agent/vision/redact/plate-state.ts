@@ -64,18 +64,18 @@ export class PlateState {
   /** True if it has looked different since; then how often it returned to that appearance. */
   readonly away: Uint8Array;
   readonly returns: Uint8Array;
-  /** Time when something last moved in front of the cell, or a certain box covered it. */
+  /** Time when something last moved in front of the cell, or a confident (`sure`) box covered it. */
   readonly coveredMs: Float64Array;
   /** Time when an uncertain box, a vehicle or foreground covered the cell; then the same for a vehicle alone. */
   readonly doubtfulMs: Float64Array;
   readonly vehicleMs: Float64Array;
   /** Side of the blocks in which that vehicle is drawn, in cells. */
   readonly vehicleCells: Uint8Array;
-  /** Time when a person's box covered it; then the first and last time of a certain person's body. */
+  /** Time when a person's box covered it; then the first and last time of the body of a confident detection. */
   readonly peopleMs: Float64Array;
   readonly bodySinceMs: Float64Array;
   readonly bodyMs: Float64Array;
-  /** Time since when that is known. */
+  /** Time since which that is known. */
   readonly sinceMs: number;
   /** Foreground that was recorded last. */
   foreground: Foreground | undefined;

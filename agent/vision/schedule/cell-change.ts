@@ -6,8 +6,9 @@
  */
 const LEVELS_MIN = 8;
 /**
- * In the dark the same contrast is fewer levels. The minimum falls in proportion below FULL_FROM, a quarter of the
- * scale, down to the difference of two means of eight pixels after a codec's rounding.
+ * Level from which the full minimum applies, a quarter of the scale, and the lowest minimum. In the dark the same
+ * contrast is fewer levels, so the minimum falls in proportion to the level. Its lower bound is the difference of two
+ * means of eight pixels after a codec's rounding.
  */
 const FULL_FROM = 64;
 const LEVELS_DARK_MIN = 3;

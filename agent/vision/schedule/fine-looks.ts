@@ -1,7 +1,7 @@
 /**
- * Decides when the detector makes a high-resolution pass on the larger picture of the camera: while the picture is grey
- * (a camera in infra-red mode sends no colours) or dark. People score less there, and size compensates for it. By day
- * the frame's own size works as well or better, at a fifth of the cost (docs/design/005-benchmark.md).
+ * Decides when the detector makes a high-resolution pass on the larger picture of the camera. It does so while the
+ * picture is dark or grey (a camera in infra-red mode sends no colours). People score less there, and size compensates
+ * for it. By day the frame's own size works as well or better, at a fifth of the cost (docs/design/005-benchmark.md).
  *
  * The picture is read in cells, whose colour is averaged over seconds. Noise cancels out, a street's colours do not.
  *

@@ -1,6 +1,6 @@
 /**
  * Motion trigger: detects the start of motion by a cheap comparison of each small picture of the camera with the
- * previous one, in cells of 4 × 4 pixels (8 × 8 of the detector's input). It reports any quick motion, and whether that
+ * previous one. Cells have 4 × 4 pixels (8 × 8 of the detector's input). It reports any quick motion, and whether that
  * is near a watched place and belongs to no known track.
  *
  * Slow motion is not detected here; for that, the motion gate compares with the last detector run.

@@ -21,11 +21,10 @@ const FACTORS = [1, 1.5, 2, 3, 4] as const;
  * Lowest rate. Rules and tracker work down to a frame a second, when a walking person moves by less than their height.
  */
 const FPS_MIN = 1;
-/** Load, as a ratio of the interval, from which the rate falls … */
+/** Load from which the rate falls, as a ratio of the interval. */
 const FULL = 0.95;
 /**
- * … after this time, in ms. It rises again when the load would stay below ROOM of the shorter interval, after a longer
- * time.
+ * Time of full load until it falls, in ms; and time with a load below `ROOM` of the shorter interval until it rises.
  */
 const FULL_FOR_MS = 10_000;
 const ROOM = 0.7;

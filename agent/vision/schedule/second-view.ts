@@ -32,7 +32,7 @@ export class SecondView {
   readonly #quick = new Onset(nothingKnown);
   readonly #slow = new Onset(nothingKnown);
   #slowMs = Number.NEGATIVE_INFINITY;
-  /** Of the second stream: time of the last picture, start of the present motion, and time of the last motion. */
+  /** State of the second stream: time of the last picture, start of the present motion, and time of the last motion. */
   #pictureMs = Number.NEGATIVE_INFINITY;
   #beganMs = Number.NEGATIVE_INFINITY;
   #movedMs = Number.NEGATIVE_INFINITY;
@@ -51,7 +51,7 @@ export class SecondView {
   /** Takes each picture of the second stream; returns true if something moves in it. */
   watchSecond({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): boolean {
     assert(small !== undefined, 'the second stream gives small pictures');
-    // After a gap or a new size nothing is known; Onset reports motion for its first picture.
+    // After a gap or a new size the past is unknown; Onset reports motion for its first picture.
     let moved = this.#quick.update(small, atMs, nothingKnown).any || atMs - this.#pictureMs > SILENT_MS;
     if (atMs - this.#slowMs >= SLOW_MS) {
       this.#slowMs = atMs;

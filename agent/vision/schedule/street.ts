@@ -16,7 +16,7 @@ export interface StreetOptions extends WantedRateOptions {
 export interface Asked {
   /** Frames a second to be analysed. */
   readonly fps: number;
-  /** True if nothing moves, and nothing is awaited. */
+  /** True if neither motion is seen nor an object awaited. */
   readonly isStill: boolean;
 }
 

@@ -1,10 +1,12 @@
 /**
- * Computes the frame rate that the street demands: one a second without motion, the configured rate with motion, and up
- * to `FPS_MAX` for objects too quick for that.
+ * Computes the frame rate that the street demands. It is one a second without motion, the configured rate with motion,
+ * and up to `FPS_MAX` for objects too quick for that.
  *
- * An object is too quick if it passes a zone or line of a rule and would move by more than a third of its size between
- * two detector runs, or be seen fewer than three times in a zone. New motion near such a place is assumed to be as
- * quick as nine of ten earlier objects.
+ * An object is too quick if it passes a zone or line of a rule and one of these holds:
+ * - It would move by more than a third of its size between two detector runs.
+ * - It would be seen fewer than three times in a zone.
+ *
+ * New motion near such a place is assumed to be as quick as nine of ten earlier objects.
  *
  * INVARIANTS: time is media time; a rule contributes only places, never kinds of objects.
  */

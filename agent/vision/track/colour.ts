@@ -1,6 +1,6 @@
 /**
- * Coarse appearance of an object: one colour histogram for its upper and one for its lower half, of the detector's
- * pixels, on the opponent axes of Swain and Ballard ("Color indexing", 1991).
+ * Coarse appearance of an object: one colour histogram for its upper and one for its lower half. It is measured on the
+ * detector's pixels, on the opponent axes of Swain and Ballard ("Color indexing", 1991).
  *
  * It distinguishes a dark jacket over light trousers from the reverse and no more: 36 colours per half, no shape, no
  * texture, no face. It exists only in the vision process's memory, as long as its track (at most 2 s beyond the last
@@ -10,7 +10,7 @@ import type { XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
 
-/** Finer divisions (up to 8 × 5 × 5, or 4 to 8 levels of red, green and blue) were no better when measured. */
+/** Finer divisions (up to 8 × 5 × 5, or 4 to 8 levels of red, green and blue) gave no better results when measured. */
 const BRIGHTNESS_LEVELS = 4;
 const HUE_LEVELS = 3;
 const COLOURS = BRIGHTNESS_LEVELS * HUE_LEVELS * HUE_LEVELS;

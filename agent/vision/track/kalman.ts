@@ -123,7 +123,7 @@ export class BoxFilter {
     this.#h.predict(seconds, (this.#cut.height ? startVelocity : sizeAgility) * scale);
   }
 
-  /** Stops the change of size while nothing is detected, unless the object is entering or leaving. */
+  /** Stops the change of size during a missed detection, unless the object is entering or leaving. */
   holdSize(): void {
     if (!this.#cut.width) this.#w.velocity = 0;
     if (!this.#cut.height) this.#h.velocity = 0;

@@ -12,19 +12,19 @@ import type { MotionNoise } from './kalman.ts';
 export interface GroupSettings {
   /** Minimum score of the first pass. */
   readonly highScoreMin: number;
-  /** Minimum score that continues a track where it must be (Zhang et al., "ByteTrack", 2022) … */
+  /** Minimum score that continues a track where the object must be (Zhang et al., "ByteTrack", 2022). */
   readonly lowScoreMin: number;
-  /** … and for how long after its last high score, in ms. */
+  /** Time for which such scores continue a track after its last high score, in ms. */
   readonly lowMemoryMs: number;
   /** Minimum score that begins a track, which is reported only once it is confirmed. */
   readonly startScoreMin: number;
-  /** Number of detections that confirm a track … */
+  /** Number of detections that confirm a track. */
   readonly confirmHits: number;
-  /** … minimum ratio of frames with one since the first … */
+  /** Minimum ratio of frames with a detection since the first, for a confirmation. */
   readonly confirmShare: number;
-  /** … minimum time over which they occur, in ms … */
+  /** Minimum time over which they occur, in ms. */
   readonly confirmMs: number;
-  /** … and minimum score of the best of them. */
+  /** Minimum score of the best of them. */
   readonly peakScoreMin: number;
   readonly noise: MotionNoise;
   /** A new object is expected to move like others at its place: traffic has lanes, people have none. */
@@ -32,8 +32,8 @@ export interface GroupSettings {
 }
 
 /**
- * Measured at scores above 0.5: the detector's error is 0.045 heights in the box's centre and 0.065 in its size; at
- * lower scores twice as much. It is alike in frames 0.1 to 0.2 s apart, since a pose lasts.
+ * Measured at scores above 0.5: the detector's error is 0.045 heights in the box's centre and 0.065 in its size. At
+ * lower scores it is twice as much. It is alike in frames 0.1 to 0.2 s apart, since a pose lasts.
  *
  * People walk 0.8 heights a second (1.4 m/s at 1.7 m). In a second, that changes by 0.28 along the rows and 0.08 across
  * them (root mean square); 0.35 leaves room for people who run and turn. A height changes by 4 % in a second.
@@ -72,9 +72,9 @@ const person: GroupSettings = {
 };
 
 /**
- * In a dark picture people score less. On copies of PETS09-S2L1 and TUD-Stadtmitte at gamma 0.5 with noise, 91 and 88
- * in 100 boxes of 0.4 and more are right, as many as of 0.55 and more by day. They show 80 and 62 of 100 people; those
- * of 0.5 and more show 72 and 52.
+ * Lower limits for a dark picture, in which people score less. They were measured on copies of PETS09-S2L1 and
+ * TUD-Stadtmitte at gamma 0.5 with noise. Of boxes of 0.4 and more, 91 and 88 in 100 are right, as many as of 0.55 and
+ * more by day. They show 80 and 62 of 100 people; those of 0.5 and more show 72 and 52.
  */
 const personInTheDark: GroupSettings = { ...person, startScoreMin: 0.4, peakScoreMin: 0.4 };
 
@@ -109,9 +109,9 @@ export interface TrackerSettings {
   readonly iouMin: number;
   /** Minimum overlap with a box of low score, which is accepted only where the object must be. */
   readonly lowIouMin: number;
-  /** Enlargement of boxes on each side in the last pass, as a ratio (Yang et al., "C-BIoU", 2023) … */
+  /** Enlargement of boxes on each side in the last pass, as a ratio (Yang et al., "C-BIoU", 2023). */
   readonly enlargeShare: number;
-  /** … and the minimum overlap then. */
+  /** Minimum overlap of boxes after that enlargement. */
   readonly enlargedIouMin: number;
   /** Maximum squared Mahalanobis distance, four degrees of freedom: chance exceeds it once in 20,000. */
   readonly distance2Max: number;

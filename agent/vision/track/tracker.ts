@@ -1,6 +1,6 @@
 /**
- * Tracks objects from frame to frame, with a Kalman filter for each and passes of optimal assignment from the surest
- * pairs to the least sure (docs/design/003-tracker.md names the papers and measures each part).
+ * Tracks objects from frame to frame. Each has a Kalman filter, and passes of optimal assignment match the surest pairs
+ * first (docs/design/003-tracker.md names the papers and measures each part).
  *
  * INVARIANTS:
  * - An id is never used twice in a process; groups never mix.
@@ -36,7 +36,7 @@ const STANDS_WORTH = 0.9;
 
 /**
  * Width of a person's box above which it is invalid, as a ratio of the picture. It is a person close to the lens with
- * feet far below the picture, or a completely dark picture with few contrasts that was mistaken for a person.
+ * feet far below the picture, or a mistaken detection of a completely dark picture with few contrasts.
  */
 const PERSON_WIDTH_MAX = 0.9;
 
