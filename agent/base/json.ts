@@ -1,3 +1,4 @@
+/** Parses JSON strictly or leniently. */
 import { AgentError } from './errors.ts';
 
 /** Parses JSON; undefined for invalid JSON (no valid text parses to undefined). */
