@@ -153,7 +153,8 @@ export class AgentFlow {
   }
 
   /**
-   * Reports that the requested configuration is not the running one, with the reason; undefined: it is the running one.
+   * Reports that the requested configuration is not the running one, with the reason. If undefined, it is the running
+   * one.
    */
   configuration(refused: string | undefined): void {
     this.condition('config-refused', refused !== undefined, refused === undefined ? {} : { reason: refused });

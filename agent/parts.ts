@@ -61,11 +61,14 @@ export interface AgentOptions extends DiagnosisSources, RootSources {
   readonly log: Logger;
   /** Root's record of the box's restraints. Undefined in a plain run, where one user owns everything. */
   readonly rootRecord: RestraintControllerOptions['record'];
-  /** Activation socket of the vision unit; undefined: vision is spawned. */
+  /** Activation socket of the vision unit. If undefined, vision is spawned. */
   readonly visionSocket: string | undefined;
-  /** Socket for requests of the technician's page; undefined: in the state folder. */
+  /** Socket for requests of the technician's page. If undefined, it is in the state folder. */
   readonly pageSocket: string | undefined;
-  /** Returns the masks of the configuration on disk. @throws AgentError if they cannot be read */
+  /**
+   * Returns the masks of the configuration on disk.
+   * @throws AgentError if they cannot be read
+   */
   masksOnDisk(): readonly MaskConfig[];
   /** Folder of the model cards. */
   readonly modelDir: string;
@@ -75,7 +78,10 @@ export interface AgentOptions extends DiagnosisSources, RootSources {
 
 export type Parts = ReturnType<typeof makeParts>;
 
-/** Creates all parts. @throws AgentError for an invalid setting, such as a malformed key in the configuration */
+/**
+ * Creates all parts.
+ * @throws AgentError for an invalid setting, such as a malformed key in the configuration
+ */
 export function makeParts(options: AgentOptions) {
   const { config, configFile, stateDir, rootRecord, clock, log, onUnusable } = options;
   const { site, box, timeZone, camera, rules, mqtt } = config;

@@ -10,8 +10,8 @@ const TABLES_VERSION = 3;
 /**
  * `episode`: one row per alert of a rule.
  * - `staged`: raised while its rule was being walk-tested.
- * - `box`: its place, JSON [x1, y1, x2, y2] normalised; null if there is none.
- * - `measure`: the score or area that exceeded the threshold; null if there is none.
+ * - `box`: place as JSON [x1, y1, x2, y2], normalised, or null.
+ * - `measure`: score or area that exceeded the threshold, or null.
  *
  * `box` has one row: the watched rules and places of the running agent, and whether it receives frames.
  */
@@ -42,7 +42,10 @@ export function recordFile(path: string): SqliteFile {
   return { what: 'record', path };
 }
 
-/** Opens `path`, and creates it if `make` is set. @throws AgentError as `openSqlite` */
+/**
+ * Opens `path`, and creates it if `make` is set.
+ * @throws AgentError as `openSqlite`
+ */
 export function openRecord(path: string, make: boolean): Db {
   const db = openSqlite(
     recordFile(path),

@@ -29,7 +29,7 @@ export interface AccuracyRecordOptions {
   readonly watching: Watching;
   readonly clock: Clock;
   readonly log: Logger;
-  /** For tests. */
+  /** Limits for tests. */
   readonly limits?: StoreLimits;
 }
 

@@ -7,7 +7,10 @@ import { VERDICT_BYTES_MAX, Verdict } from '../contract/verdict.ts';
 
 const check = TypeCompiler.Compile(Verdict);
 
-/** Parses a verdict. @throws AgentError `corrupt` if it is invalid */
+/**
+ * Parses a verdict.
+ * @throws AgentError `corrupt` if it is invalid
+ */
 export function parseVerdict(payload: Buffer): Verdict {
   if (payload.length > VERDICT_BYTES_MAX) {
     throw refused(`${payload.length} bytes, at most ${VERDICT_BYTES_MAX} are taken`);

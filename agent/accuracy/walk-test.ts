@@ -18,8 +18,8 @@ import { sceneS } from './scene.ts';
 import type { RecordStore } from './store.ts';
 
 /**
- * In s, added to the rule's own time: 15 s to walk or drive into the picture, 5 s for tracks and regions to settle, 3 s
- * for which an alert waits for its snapshot, and the rest for a box under load.
+ * Time in s added to the rule's own time. Walking or driving into the picture takes 15 s, and tracks and regions settle
+ * in 5 s. An alert waits 3 s for its snapshot. The rest is for a box under load.
  */
 export const MARGIN_S = 30;
 const POLL_MS = 300;

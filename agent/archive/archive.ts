@@ -29,7 +29,7 @@ import {
 import { archiveFile, openDatabase } from './database.ts';
 import { ArchiveStore, type Cursor, type Moment } from './store.ts';
 
-/** At most a few MB of memory. */
+/** Maximum number of waiting events; they take at most a few MB of memory. */
 const PENDING_MAX = 1000;
 
 /** Interval in ms of checking both clocks and retrying the disk. */
@@ -62,7 +62,10 @@ export class EventArchive {
     this.#options = options;
   }
 
-  /** Opens the archive; a refusing disk is retried. @throws AgentError `config` for a file of a newer program */
+  /**
+   * Opens the archive; a refusing disk is retried.
+   * @throws AgentError `config` for a file of a newer program
+   */
   start(): void {
     this.#guarded(() => this.#open());
     this.#stopping = new AbortController();
@@ -95,7 +98,10 @@ export class EventArchive {
     return this.#guarded(() => this.#open().progress(lane));
   }
 
-  /** Returns one page of matching events. @throws AgentError if the archive cannot be read */
+  /**
+   * Returns one page of matching events.
+   * @throws AgentError if the archive cannot be read
+   */
   search(query: SearchQuery, cursor?: string): SearchResult {
     return this.#reading((store) => {
       const wallMs = this.#options.clock.wallMs();
@@ -119,7 +125,10 @@ export class EventArchive {
     });
   }
 
-  /** Stores a record for the journal, durable on return. @throws AgentError on failure */
+  /**
+   * Stores a record for the journal, durable on return.
+   * @throws AgentError on failure
+   */
   record(record: RestraintRecord): void {
     this.#reading((store) => store.keepRecord(record));
   }

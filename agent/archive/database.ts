@@ -6,9 +6,10 @@ import { LANES } from '../contract/outbox.ts';
 const TABLES_VERSION = 1;
 
 /**
- * `kept_from_ms`: the time from which retention counts; null while no clock was trusted.
- * `progress`: the newest number of each lane of the outbox in the archive.
- * `record`: purges and searches.
+ * Tables of the archive.
+ * - `kept_from_ms`: the time from which retention counts, or null while no clock was trusted.
+ * - `progress`: the newest number of each lane of the outbox in the archive.
+ * - `record`: purges and searches.
  */
 const TABLES = `
 CREATE TABLE event (
@@ -28,7 +29,10 @@ export function archiveFile(path: string): SqliteFile {
   return { what: 'archive', path };
 }
 
-/** Opens `path`, and creates and checks it as needed. @throws AgentError as `openSqlite` */
+/**
+ * Opens `path`, and creates and checks it as needed.
+ * @throws AgentError as `openSqlite`
+ */
 export function openDatabase(path: string, limitMiB: number): Db {
   return openBoundedSqlite(archiveFile(path), limitMiB, { version: TABLES_VERSION, create: TABLES });
 }

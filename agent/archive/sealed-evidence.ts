@@ -21,7 +21,10 @@ export interface SealedArchiveOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly steady: SealedStoreOptions['steady'];
-  /** Writes to the archive's records and the journal, durable on return. @throws AgentError */
+  /**
+   * Writes to the archive's records and the journal, durable on return.
+   * @throws AgentError
+   */
   record(record: RestraintRecord): void;
 }
 
@@ -47,7 +50,10 @@ export class SealedArchive {
     return this.#store.keep(event, sealed);
   }
 
-  /** Executes the command `unseal`. @throws CommandRefused */
+  /**
+   * Executes the command `unseal`.
+   * @throws CommandRefused
+   */
   answer(command: CheckedCommand<'unseal'>): UnsealResult {
     return this.#unseal.answer(command);
   }

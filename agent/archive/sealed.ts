@@ -38,7 +38,10 @@ export interface SealedStoreOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly steady: Pick<SteadyClock, 'trusted'>;
-  /** Records deletions. @throws AgentError on failure */
+  /**
+   * Records deletions.
+   * @throws AgentError on failure
+   */
   onPurged(record: PurgeRecord): void;
 }
 
@@ -53,7 +56,7 @@ interface Held {
 
 export class SealedStore {
   readonly #options: SealedStoreOptions;
-  /** By event, oldest first. */
+  /** Stored files by event, oldest first. */
   readonly #held = new Map<string, Held>();
   readonly #untold = new Map<PurgeRecord['why'], PurgeRecord>();
   readonly #counts = { kept: 0, purged: 0, evicted: 0, missed: 0 };
@@ -89,7 +92,8 @@ export class SealedStore {
   }
 
   /**
-   * Returns the sealed still of an event, or undefined if there is none. @throws AgentError `unavailable`, `corrupt`
+   * Returns the sealed still of an event, or undefined if there is none.
+   * @throws AgentError `unavailable`, `corrupt`
    */
   read(event: string): SealedEvidence | undefined {
     try {

@@ -21,7 +21,10 @@ export interface SearchHandlerOptions {
   readonly archive: Pick<EventArchive, 'search'>;
   readonly clock: Clock;
   readonly limits?: BucketLimits;
-  /** Records the search durably. @throws AgentError on failure */
+  /**
+   * Records the search durably.
+   * @throws AgentError on failure
+   */
   record(record: SearchRecord): void;
 }
 
@@ -45,7 +48,10 @@ export class SearchHandler {
     };
   }
 
-  /** Returns one page. @throws CommandRefused */
+  /**
+   * Returns one page.
+   * @throws CommandRefused
+   */
   answer({ args, key, counter }: CheckedCommand<'search'>): SearchResult {
     assertPeriod(args.query);
     const waitS = this.#bucket.take();

@@ -115,8 +115,8 @@ export class ArchiveStore {
   }
 
   /**
-   * Deletes expired events: those stored for the retention by the monotonic clock of this start and, only while the
-   * wall clock is trusted, those of that age by the wall clock.
+   * Deletes expired events. Those of this start expire by the monotonic clock. While the wall clock is trusted, events
+   * also expire by the wall clock.
    */
   purge(now: Moment, wallTrusted: boolean): PurgeRecord | undefined {
     const daysMs = this.#days * 86_400_000;

@@ -22,7 +22,10 @@ export interface UnsealHandlerOptions {
   readonly store: Pick<SealedStore, 'read'>;
   readonly clock: Clock;
   readonly limits?: BucketLimits;
-  /** Records the request durably. @throws AgentError on failure */
+  /**
+   * Records the request durably.
+   * @throws AgentError on failure
+   */
   record(record: UnsealRecord): void;
 }
 
@@ -41,7 +44,10 @@ export class UnsealHandler {
     return { unseals: this.#unseals, unseals_limited: this.#limited };
   }
 
-  /** Returns the sealed still. @throws CommandRefused */
+  /**
+   * Returns the sealed still.
+   * @throws CommandRefused
+   */
   answer({ args, key, counter }: CheckedCommand<'unseal'>): UnsealResult {
     const waitS = this.#bucket.take();
     if (waitS > 0) {

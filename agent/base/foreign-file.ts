@@ -1,4 +1,4 @@
-/** Safe reading from a folder of another user, who may place anything there: a link, a pipe, an endless file. */
+/** Safe reading from a folder of another user, which may contain anything: a link, a pipe, an endless file. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { hasCode } from './errors.ts';
 

@@ -1,4 +1,4 @@
-/** Parses JSON strictly or leniently. */
+/** Parses JSON, either with undefined for invalid text, or strictly for signed texts. */
 import { AgentError } from './errors.ts';
 
 /** Parses JSON; undefined for invalid JSON (no valid text parses to undefined). */

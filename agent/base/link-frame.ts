@@ -46,8 +46,8 @@ export class LinkDecoder<S extends TSchema> {
   }
 
   /**
-   * Buffers the bytes of an incomplete message and returns the messages completed by `chunk`. @throws AgentError
-   * `corrupt` on invalid data
+   * Buffers the bytes of an incomplete message and returns the messages completed by `chunk`.
+   * @throws AgentError `corrupt` on invalid data
    */
   push(chunk: Buffer): Received<Static<S>>[] {
     const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);

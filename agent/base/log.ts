@@ -4,7 +4,10 @@
  * INVARIANTS: no line contains the login of a URL, a private key, a picture, or a control character of a terminal,
  * whatever a caller passes. Each line is checked as text when it is written, so no field is missed.
  *
- * Levels: error = a person must act; warn = recovered, nothing lost; info = a change of state.
+ * Levels:
+ * - error: a person must act.
+ * - warn: recovered, nothing lost.
+ * - info: a change of state.
  */
 import { pino } from 'pino';
 import { jsonOf } from './json.ts';

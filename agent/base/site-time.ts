@@ -82,7 +82,10 @@ export class SiteTime {
     return `${new Date(this.#toLocal(ms)).toISOString().slice(0, 19)}${this.#offset(ms)}`;
   }
 
-  /** Parses a time. Without an offset, the text is in the site's time. @throws AgentError `config` */
+  /**
+   * Parses a time. Without an offset, the text is in the site's time.
+   * @throws AgentError `config`
+   */
   parse(option: string, text: string): number {
     const [, day = '', time = '00:00', offset] = FORM.exec(text) ?? [];
     const utcMs = Date.parse(`${day}T${time}Z`);

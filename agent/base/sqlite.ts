@@ -101,8 +101,12 @@ export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Ta
 }
 
 /**
- * Runs `act` and maps errors of SQLite and the file system: `corrupt`, `exhausted` (no space), `unavailable` (disk
- * error, or another process writes), `denied` (an unexpected other process), `bug`.
+ * Runs `act` and maps errors of SQLite and the file system.
+ * - `corrupt`: the content is damaged.
+ * - `exhausted`: no space.
+ * - `unavailable`: the disk refuses, or another process writes.
+ * - `denied`: another process uses a file that only one agent may use.
+ * - `bug`: any other error of SQLite.
  */
 export function sqliteCall<T>(file: SqliteFile, act: () => T): T {
   try {
@@ -123,7 +127,10 @@ export function damagedPath(path: string): string {
   return `${path}.damaged`;
 }
 
-/** Moves the file aside. @throws AgentError `unavailable` if the disk refuses */
+/**
+ * Moves the file aside.
+ * @throws AgentError `unavailable` if the disk refuses
+ */
 export function moveAside(file: SqliteFile): string {
   const { path } = file;
   const target = damagedPath(path);

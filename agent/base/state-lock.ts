@@ -19,6 +19,7 @@ export class StateLock {
 
   /**
    * Creates the folder if it is missing, and locks it.
+   *
    * @throws AgentError `denied` if another process holds the lock
    * @throws AgentError `config` if the folder cannot be created or belongs to another user: the agent could not change
    * files that root writes there

@@ -15,7 +15,7 @@ const STEP_MS = 60_000;
 
 /**
  * Time without a step before the clock is trusted, in ms. systemd-timesyncd polls at least every 2,048 s
- * (timesyncd.conf(5)), so it corrects a wrong clock within an hour.
+ * (timesyncd.conf(5)). It therefore corrects a wrong clock within an hour.
  */
 const STEADY_MS = 3_600_000;
 

@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 
 export interface TickerOptions {
   readonly clock: Clock;
-  /** From the end of one call to the next. */
+  /** Interval in ms from the end of one call to the next. */
   readonly everyMs: number;
   /** An exception ends the ticker; `stop` rejects with it. */
   tick(): void;

@@ -1,7 +1,10 @@
 /** YAML that may contain a password. Error messages state the position and contain none of the text. */
 import { LineCounter, parseDocument } from 'yaml';
 
-/** Parses YAML. @throws Error with one line for invalid YAML, including a repeated key */
+/**
+ * Parses YAML.
+ * @throws Error with one line for invalid YAML, including a repeated key
+ */
 export function parseYaml(text: string): unknown {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });

@@ -3,7 +3,7 @@
  *
  * INVARIANTS:
  * - A notice contains no information beyond its event, and no picture but the event's own redacted still.
- * - Nothing is stored for an unreachable broker; unsent notices are counted.
+ * - No notice is stored for an unreachable broker; unsent notices are counted.
  * - The main topics never wait for a bridge.
  *
  * LIMITS: EPISODES_MAX episodes are stored; the oldest is dropped first.

@@ -39,7 +39,7 @@ interface Judged extends Inspection {
   readonly coverage: CoverageReport | undefined;
   /** Reason why a box with this configuration would run no rule; undefined if rules may run, or none should. */
   readonly idle: string | undefined;
-  /** Observations of the agent on this machine, and what they mean for this configuration. */
+  /** Observations of the agent on this machine, with their consequences for this configuration. */
   readonly view: readonly Finding[];
 }
 

@@ -23,7 +23,7 @@ export interface CoverageReport {
   readonly fault: string | undefined;
   readonly content: Authorisation | undefined;
   readonly rules: readonly CoveredRule[];
-  /** Settings that exceed what is authorised. */
+  /** Settings that exceed the authorisation. */
   readonly warnings: readonly string[];
 }
 

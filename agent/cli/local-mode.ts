@@ -14,7 +14,10 @@ const REASON_CHARS_MAX = 500;
 export const ANSWER_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 100;
 
-/** Returns the state folder; creates it if it was named and is missing. @throws AgentError `config` */
+/**
+ * Returns the state folder; creates it if it was named and is missing.
+ * @throws AgentError `config`
+ */
 export function existingDir(asked: string | undefined): string {
   const dir = stateDir(asked, process.env);
   const made = asked !== undefined && !existsSync(dir);

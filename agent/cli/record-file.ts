@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { RECORD_FILE, RecordStore } from '../accuracy/store.ts';
 import { AgentError, hasCode, messageOf } from '../base/errors.ts';
 
-/** Opens the record. @throws AgentError `config` if it does not exist, or is not readable for this user */
+/**
+ * Opens the record.
+ * @throws AgentError `config` if it does not exist, or is not readable for this user
+ */
 export function openBoxRecord(stateDir: string): RecordStore {
   const file = join(stateDir, RECORD_FILE);
   try {

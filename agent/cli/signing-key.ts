@@ -1,4 +1,7 @@
-/** Loads private keys that are named by an option, for signing. @throws AgentError `config`, one line */
+/**
+ * Loads private keys that are named by an option, for signing.
+ * @throws AgentError `config`, one line
+ */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';

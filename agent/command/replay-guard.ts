@@ -45,8 +45,8 @@ export class ReplayGuard {
   }
 
   /**
-   * Records the use of a counter. @throws CommandRefused if the counter is not above the newest one, or cannot be
-   * stored
+   * Records the use of a counter.
+   * @throws CommandRefused if the counter is not above the newest one, or cannot be stored
    */
   use({ op, key, keyid, counter }: Used): void {
     const { file, journal } = this.#options;

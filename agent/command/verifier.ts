@@ -51,7 +51,10 @@ export class CommandVerifier {
     }
   }
 
-  /** Returns the command, for a single immediate execution. @throws CommandRefused */
+  /**
+   * Returns the command, for a single immediate execution.
+   * @throws CommandRefused
+   */
   open(bytes: Uint8Array): SignedCommand {
     const { keyids, payload } = openEnvelope(bytes, this.#publicKeys);
     const command = ofForm(Command, parseJson(payload, 'the command'), 'not a command');

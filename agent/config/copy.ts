@@ -6,7 +6,10 @@ import type { ConfigCopy } from '../contract/update.ts';
 import { shownSha256, withoutSecrets } from './secrets.ts';
 import { CONFIG_BYTES_MAX } from './source.ts';
 
-/** Returns the copy. `file`: the configuration requested for the agent, accepted or not. @throws CommandRefused */
+/**
+ * Returns the copy. `file`: the configuration requested for the agent, accepted or not.
+ * @throws CommandRefused
+ */
 export function configCopy(file: string): ConfigCopy {
   const yaml = withoutSecrets(textOf(file));
   const sha256 = yaml === undefined ? undefined : shownSha256(yaml);

@@ -146,7 +146,7 @@ function longPictures({ retention }: Data): Mistake[] {
   return [mistake(['retention', 'snapshotsDays'], snapshotsDays, message)];
 }
 
-/** In the records a name identifies one key, and a key has one set of permissions. */
+/** A name identifies one key in the records, and a key has one set of permissions. */
 function repeatedKeys(commands: unknown): Mistake[] {
   if (!isGroup(commands)) return [];
   const keys = groups(commands, 'keys');

@@ -37,6 +37,7 @@ export function proposableOf({ camera, groundPlane, zones, lines, masks, rules }
 /**
  * Returns the edited text. A stream's address given as shown keeps its login. Another source removes the previous
  * second stream, unless the proposal names one.
+ *
  * @throws AgentError `config` for a text that is not a configuration, or that cannot be edited in this way
  */
 export function editedText(text: string, proposal: Proposal): string {

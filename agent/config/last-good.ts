@@ -1,6 +1,6 @@
 /**
- * Stores the last configuration with which the agent started, in the state folder. If a later one is refused, the box
- * continues with the stored one and reports it, because no one is on site.
+ * Stores the last configuration with which the agent started, in the state folder. If a later one is refused, a box at
+ * its mounting point continues with the stored one and reports the refusal.
  * It is validated as strictly as any other, except for the files that it names. A certificate that became invalid since
  * keeps events from the room, but must not stop the analysis.
  *

@@ -3,7 +3,7 @@
  *
  * INVARIANTS:
  * - The result matches the contract's schema and is deeply frozen.
- * - Nothing is read twice.
+ * - Each input is read once.
  * - An unreadable, hostile or truncated file results in problems, never in another exception.
  *
  * LIMITS: 256 KiB of text (source.ts), PROBLEMS_MAX problems.
@@ -38,12 +38,15 @@ export interface Inspection {
   readonly bytes?: Buffer;
   /** Configuration; undefined if there are problems. */
   readonly config: Config | undefined;
-  /** In the order of the file. */
+  /** Sorted by position in the file. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
 
-/** Loads a configuration. @throws ConfigProblems (an AgentError of kind `config`) with every error */
+/**
+ * Loads a configuration.
+ * @throws ConfigProblems (an AgentError of kind `config`) with every error
+ */
 export function loadConfig(file: string, options: ConfigOptions): Config {
   const { config, problems } = inspectConfig(file, options);
   if (config === undefined) throw new ConfigProblems(file, problems);

@@ -19,7 +19,7 @@ interface Misplaced {
 interface Group {
   readonly path: Path;
   readonly schema: TObject;
-  /** Data of the group; undefined if nothing is below its name. */
+  /** Data of the group; undefined if the file has no data below its name. */
   readonly data: Record<string, unknown> | undefined;
 }
 

@@ -6,7 +6,7 @@ import { maskedSource } from '../contract/camera-address.ts';
 export type Path = readonly (string | number)[];
 
 export interface Problem {
-  /** In the notation of people: `rules[0].zone`; empty for the complete file. */
+  /** Path as people write it, such as `rules[0].zone`; empty for the complete file. */
   readonly path: string;
   /** 1-based position in the file; null if the value does not come from the file. */
   readonly line: number | null;

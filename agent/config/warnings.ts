@@ -28,8 +28,8 @@ const PERSON_INPUT_PX_MIN = 2 * 8;
 type Warning = Omit<Mistake, 'at'>;
 
 /**
- * Returns all warnings. `file`: path of the configuration; undefined if its mode is irrelevant. `modelDir`: folder of
- * the cards.
+ * Returns all warnings. `file` is the path of the configuration, or undefined if its mode is irrelevant. `modelDir` is
+ * the folder of the cards.
  */
 export function findWarnings(config: Config, file: string | undefined, modelDir: string): Mistake[] {
   const found: Warning[] = [
@@ -78,7 +78,8 @@ function tinyZones({ zones, detector }: Config): Warning[] {
 }
 
 /**
- * Surface on which the place of a rule is drawn. The corners of a wall contain no information about where people stand.
+ * Surface on which the place of a rule is drawn. The corners of a wall contain no information about the ground on which
+ * people are.
  */
 const LIES_ON: Readonly<Record<RuleKind, 'ground' | 'wall'>> = {
   'vehicle-in-pedestrian-zone': 'ground',

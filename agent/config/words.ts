@@ -43,7 +43,10 @@ function count(min: number | undefined, max: number | undefined): string {
   return max === undefined ? '' : `at most ${max} `;
 }
 
-/** Returns the plural: "a number from 0 to 1" → "numbers from 0 to 1"; "one of a, b" → "items, each one of a, b". */
+/**
+ * Returns the plural. "a number from 0 to 1" becomes "numbers from 0 to 1", "one of a, b" becomes "items, each one of
+ * a, b".
+ */
 function plural(words: string): string {
   const match = /^a (whole number|number|multiple|list)\b(.*)$/s.exec(words);
   if (match) return `${match[1]}s${match[2]}`;
@@ -68,8 +71,8 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
 }
 
 /**
- * Returns the nearest candidate within a third of the word's length in typing errors (a letter added, missing, wrong or
- * swapped: optimal string alignment distance, Damerau 1964). Compares without case, - and _.
+ * Returns the nearest candidate within a third of the word's length in typing errors: a letter added, missing, wrong or
+ * swapped. The measure is the optimal string alignment distance (Damerau 1964). Compares without case, - and _.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   if (word.length > 64) return undefined;

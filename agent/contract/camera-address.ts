@@ -47,7 +47,7 @@ export interface LocalSource {
 export type CameraSource = RtspCamera | LocalSource;
 
 /**
- * One-line reason why a text is not a source, and what is accepted. It contains no part of the text that could be
+ * One-line reason why a text is not a source, with the accepted form. It contains no part of the text that could be
  * secret.
  */
 export interface SourceFault {

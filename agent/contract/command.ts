@@ -16,7 +16,7 @@ export const COMMAND_TYPE = 'application/vnd.vigie.command+json';
 /** Maximum size in bytes. A search with all its lists full takes 5 kB. */
 export const COMMAND_BYTES_MAX = 16_384;
 
-/** Stands in place of a box name and addresses every box of the site. No box may have this name. */
+/** Box name that addresses every box of the site. No box may have this name. */
 export const ALL_BOXES = 'all';
 
 /** Operations that a command may request. A key in the configuration lists the ones that it may sign. */
@@ -84,7 +84,7 @@ export interface SignedCommand {
   readonly counter: number;
   /** Name of its key in the configuration. */
   readonly key: string;
-  /** As signed, so that root can verify it independently. */
+  /** Envelope as signed, so that root can verify it independently. */
   readonly envelope: Uint8Array;
 }
 

@@ -94,13 +94,19 @@ export interface CheckedCommand<K extends CommandOp> extends Omit<SignedCommand,
   readonly args: CommandArgs<K>;
 }
 
-/** Executes a command and returns its result or a promise of it. @throws CommandRefused */
+/**
+ * Executes a command and returns its result or a promise of it.
+ * @throws CommandRefused
+ */
 export type CommandHandler<K extends CommandOp> = (
   command: CheckedCommand<K>,
 ) => CommandResult<K> | Promise<CommandResult<K>>;
 export type CommandHandlers = { readonly [K in CommandOp]: CommandHandler<K> };
 
-/** Checks the arguments of a command. @throws CommandRefused `bad-arguments`, with the command and the fault */
+/**
+ * Checks the arguments of a command.
+ * @throws CommandRefused `bad-arguments`, with the command and the fault
+ */
 export function checkedCommand<K extends CommandOp>(op: K, command: SignedCommand): CheckedCommand<K> {
   const { counter, key, envelope } = command;
   return { op, args: checkedArgs(op, command.args), counter, key, envelope };

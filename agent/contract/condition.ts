@@ -6,20 +6,20 @@
 
 /**
  * Effect on the purpose of the box.
- * - `off`: no analysis, by an order or for lack of an authorisation.
+ * - `off`: no analysis, because of a suspension or for lack of an authorisation.
  * - `blind`: no zone and no line is watched, because of a fault.
  * - `degraded`: the rules run and their events are marked.
  * - `impaired`: the rules run, and something else needs a fix.
  * - `ending`: something expires at a date.
- * - `none`: a person should know it; nothing is affected.
+ * - `none`: a person should know it, and no function is affected.
  */
 export type ConditionEffect = 'off' | 'blind' | 'degraded' | 'impaired' | 'ending' | 'none';
 
 /**
- * How a condition is reported.
- * - `state`: begins and ends; at most one active at a time.
+ * Form in which a condition is reported.
+ * - `state`: begins and ends, with at most one active at a time.
  * - `moment`: a single occurrence without an end.
- * - `reminder`: a task for a person; one active for each id.
+ * - `reminder`: a task for a person, with one active for each id.
  * - `of-rule`: begins and ends for one rule.
  */
 export type ConditionForm = 'state' | 'moment' | 'reminder' | 'of-rule';
@@ -31,9 +31,9 @@ interface ConditionFacts {
   readonly form: ConditionForm;
   readonly effect: ConditionEffect;
   /**
-   * The cause lists the places that are not watched, so that the incident records the gap. `decoder-crashloop` lists
-   * none, because it is active beside the incidents of vision's exits. `detector-down` lists none, because a detector
-   * fails at load time, before anything is watched.
+   * The cause lists the places that are not watched, so that the incident records the gap.
+   * The condition `decoder-crashloop` lists none, because it is active beside the incidents of vision's exits. The
+   * condition `detector-down` lists none, because a detector fails at load time, before anything is watched.
    */
   readonly listsPlaces: boolean;
   /** The source reports the current state at each start, or as soon as it can. */

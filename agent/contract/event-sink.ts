@@ -11,9 +11,15 @@ export interface EventPicture {
 }
 
 export interface EventSink {
-  /** Stores an event, its pictures and its notes atomically; all are durable on return. @throws AgentError */
+  /**
+   * Stores an event, its pictures and its notes atomically; all are durable on return.
+   * @throws AgentError
+   */
   accept(event: UnnumberedEvent, pictures: readonly EventPicture[], notes: Notes): void;
-  /** Stores notes; they are durable on return. @throws AgentError */
+  /**
+   * Stores notes; they are durable on return.
+   * @throws AgentError
+   */
   remember(notes: Notes): void;
 }
 

@@ -2,7 +2,7 @@
 export interface Finding {
   /** One or two words, unique in a report. */
   readonly name: string;
-  /** `unknown`: cannot be determined from here; never treated as ok. */
+  /** `unknown`: cannot be determined from here. It is never treated as ok. */
   readonly state: 'ok' | 'failed' | 'unknown';
   /** Observation with its values. No secrets. */
   readonly detail: string;

@@ -2,10 +2,10 @@
  * Ground plane of a fixed camera over flat ground, derived from two people of known position and height.
  * It predicts how tall a person appears anywhere in the picture. If the lens is known too, it measures ground areas.
  *
- * Method: the height of an upright object in the picture is proportional to the distance of its foot below the horizon
- * (Hoiem, Efros, Hebert, "Putting Objects in Perspective", IJCV 80, 2008, eq. 4). This is exact for a level camera and
- * within a tenth for the tilts of street cameras. The ground follows from the horizon (tilt), the camera's height and
- * the focal length by the pinhole model.
+ * Method: the height of an upright object in the picture is proportional to the distance of its foot below the horizon.
+ * Source: Hoiem, Efros, Hebert, "Putting Objects in Perspective", IJCV 80, 2008, eq. 4. This is exact for a level
+ * camera and within a tenth for the tilts of street cameras. The ground follows from the horizon (tilt), the camera's
+ * height and the focal length by the pinhole model.
  */
 import { assert } from '../base/errors.ts';
 import type { GroundPlaneConfig } from './config.ts';

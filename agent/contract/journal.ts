@@ -176,7 +176,7 @@ export type JournalEntry =
       readonly phase: 'begin' | 'end';
       readonly framesRead: number | null;
     }
-  /** Hashes of files that vision obeys and the agent cannot write: they have changed. */
+  /** Files that vision obeys and the agent cannot write have changed; `before` and `after` are hashes of them. */
   | { readonly type: 'restraint'; readonly before: string; readonly after: string }
   /** A signed command has corrected the time by which validity is checked. */
   | { readonly type: 'time-reset'; readonly before: string; readonly after: string; readonly by: string }

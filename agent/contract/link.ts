@@ -95,8 +95,8 @@ export const VisionSettings = Type.Object(
 export type VisionSettings = Static<typeof VisionSettings>;
 
 /**
- * Subject of an event, in the event's order; drawn figures bear its number. A box is moved with its velocity to its
- * position at the time of the still.
+ * One subject of an event. The list is in the event's order, and drawn figures bear its numbers. A box is moved with
+ * its velocity to its position at the time of the still.
  */
 export const Focus = Type.Object(
   {
@@ -318,7 +318,7 @@ export const FromVision = Type.Union([
   Type.Object({ kind: Type.Literal('stats'), stats: VisionStats }, strict),
   /** Replay only: the clip has ended. */
   Type.Object({ kind: Type.Literal('ended'), stats: VisionStats }, strict),
-  /** Vision cannot continue and exits. The message is one line that says what a person must do. */
+  /** Vision cannot continue and exits. The message states on one line the action for a person. */
   Type.Object({ kind: Type.Literal('failed'), error: ErrorKindSchema, message: Text }, strict),
 ]);
 export type FromVision = Static<typeof FromVision>;

@@ -38,7 +38,7 @@ export const LocalStatus = Type.Object(
     view: ViewReport,
     /** File system of the state directory. */
     disk: Type.Object({ freeMiB: Type.Number({ minimum: 0 }), sizeMiB: Type.Number({ minimum: 0 }) }, strict),
-    /** Newest signed checkpoint: number of entries and root hash; null if there is none. */
+    /** Newest signed checkpoint (number of entries and root hash); null if there is none. */
     journal: Type.Union([
       Type.Object({ entries: Type.Integer({ minimum: 0 }), root: Type.String({ maxLength: 64 }) }, strict),
       Type.Null(),

@@ -1,6 +1,6 @@
 /**
- * Test whether a privacy mask touches a cell of the frame. Masked black and the edges it makes carry no information
- * about the street.
+ * Detection of cells touched by a privacy mask. Masked black and the edges it makes carry no information about the
+ * street.
  */
 import type { Frame } from './picture.ts';
 

@@ -39,7 +39,7 @@ export const ObservedTrack = Type.Object({
   /** A detection of this frame was matched. Without a detector run, the value is that of the last run. */
   seen: Type.Boolean(),
   /**
-   * For vehicles and cycles: the content of the box has moved along with it within the last second. False if the box
+   * True if the content of a vehicle's or cycle's box has moved along with it within the last second. False if the box
    * jumps over an unchanged picture, or if only light or focus changes.
    */
   pixelsMove: Type.Boolean(),
@@ -112,7 +112,7 @@ export const StaticRegion = Type.Object({
   seen: Type.Boolean(),
   /** Media time of the last still that shows the place before the change. */
   beforeMs: Ms,
-  /** At least one of the people nearby when it appeared is still there. */
+  /** True if at least one of the people nearby when it appeared is still there. */
   attended: Type.Boolean(),
   carrier: Type.Optional(Carrier),
   places: Type.Array(RegionPlace, { maxItems: 64 }),

@@ -142,7 +142,7 @@ export interface LaneCounters {
   /** Size of the bodies in bytes. */
   readonly bytes: number;
   readonly lastSeq: number;
-  /** Since the start of the process. */
+  /** Counters since the start of the process. */
   readonly appended: number;
   readonly released: number;
   readonly dropped: Readonly<Record<Rank, number>>;

@@ -35,7 +35,7 @@ export interface PairRefused extends Refusal {
   readonly error: 'wrong' | 'locked' | 'used' | 'expired' | 'no-code';
   /** Attempts before the lock. */
   readonly left?: number;
-  /** In s. */
+  /** Delay before the next attempt, in s. */
   readonly retryInS?: number;
 }
 

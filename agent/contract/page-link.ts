@@ -189,7 +189,7 @@ const SeenTrack = Type.Object(
 export type SeenTrack = Static<typeof SeenTrack>;
 
 export const ToPage = Type.Union([
-  /** `refused`: one-line reason why nothing was done; `code` if there is one for it. */
+  /** `refused` is a one-line reason why nothing was done, with `code` if there is one for it. */
   Type.Object(
     {
       kind: Type.Literal('answer'),

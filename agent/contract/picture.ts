@@ -77,7 +77,7 @@ export interface YuvPlanes {
 
 /** Detected box. */
 export interface Detection {
-  /** In source pixels, clipped to the frame. */
+  /** Box in source pixels, clipped to the frame. */
   readonly xyxyPx: XyxyPx;
   /** 0..1. */
   readonly score: number;
@@ -167,6 +167,7 @@ export interface Still {
   readonly source: SizePx;
   /**
    * Returns its pixels, scaled to `size`: not redacted, but black under the privacy masks.
+   *
    * @throws AgentError `corrupt` if its JPEG is not complete or not of the size in which it was made
    */
   pixels(size: SizePx): Promise<StillPixels>;

@@ -12,11 +12,13 @@ export const PROPOSAL_BYTES_MAX = 262_144;
 
 export const Proposal = Type.Object(
   {
-    /** With user and password if the camera needs them; absent: unchanged. They are never returned. */
+    /**
+     * Address with user and password if the camera needs them. If absent, it is unchanged. Logins are never returned.
+     */
     source: Type.Optional(CameraConfig.properties.source),
     /** Second stream, like `source`. Null: none. Absent: unchanged, or none if `source` is another address. */
     substream: Type.Optional(Type.Union([SubstreamAddress, Type.Null()])),
-    /** Null: none; absent: unchanged. */
+    /** Null for none. If absent, it is unchanged. */
     groundPlane: Type.Optional(Type.Union([GroundPlaneConfig, Type.Null()])),
     zones: Config.properties.zones,
     lines: Config.properties.lines,
@@ -30,7 +32,7 @@ export type Proposal = Static<typeof Proposal>;
 /** Part of the installed configuration that a proposal may change, as shown to a technician. */
 export const Proposable = Type.Object(
   {
-    /** As returned by `shownSource`. */
+    /** Address as returned by `shownSource`. */
     cameraAddress: Type.String({ maxLength: 1024 }),
     /** Second stream, like `cameraAddress`; absent if there is none. */
     substreamAddress: Type.Optional(Type.String({ maxLength: 1024 })),

@@ -1,7 +1,8 @@
 /**
  * Redacted picture, the only picture that may leave the vision process.
- * The brand can be given in two places: where the picture is redacted (agent/vision/redact) and where the link delivers
- * it (agent/contract/link.ts, which carries no other clear binary). A test bans the cast everywhere else.
+ * The brand can be given in two places: where the picture is redacted (agent/vision/redact), and where the link
+ * delivers it (agent/contract/link.ts). The link carries no other unencrypted binary. A test bans the cast everywhere
+ * else.
  */
 import { type Static, Type } from '@sinclair/typebox';
 

@@ -66,7 +66,7 @@ export const ReleaseTarget = Type.Object(
     version: Version,
     arch: Arch,
     boards: Type.Array(Board, { minItems: 1, maxItems: BOARDS.length, uniqueItems: true }),
-    /** Lowest accepted version, and first one no longer accepted. */
+    /** Lowest accepted version of Node, and the first one that is too new. */
     node: Type.Tuple([NodeVersion, NodeVersion]),
     /** Rollback to releases below it is forbidden. */
     seqMin: Seq,

@@ -27,7 +27,10 @@ export function isOnAt(rule: RuleConfig, site: ScheduleOptions, wallMs: number):
   return schedule === undefined || new Schedule(schedule, site).isOn(wallMs);
 }
 
-/** Reports whether a window of the room is open. @throws RangeError if its time zone is invalid */
+/**
+ * Reports whether a window of the room is open.
+ * @throws RangeError if its time zone is invalid
+ */
 export function isOpenAt(window: Window, wallMs: number): boolean {
   return scheduleOf(window).isOn(wallMs);
 }

@@ -10,7 +10,7 @@ import { Time } from './time.ts';
 const strict = { additionalProperties: false } as const;
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
-/** Recipient of a sealed still: a public key of age (X25519, Bech32: 58 characters after `age1`). */
+/** Recipient of a sealed still, as a public key of age (X25519, Bech32: 58 characters after `age1`). */
 export const AgeRecipient = Type.String({ pattern: '^age1[02-9ac-hj-np-z]{58}$' });
 
 /** First line of every age file. */

@@ -1,6 +1,6 @@
 /**
- * Code that pairs a phone with a box. It is printed once on the label; the card and the box hold only its hash.
- * 16 letters of Crockford's base32 (no I, L, O, U) are 80 random bits.
+ * Code that pairs a phone with a box. It is printed once on the label; the card and the box hold only its hash. Its 16
+ * letters of Crockford's base32 (no I, L, O, U) are 80 random bits.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { type Static, Type } from '@sinclair/typebox';

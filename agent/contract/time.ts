@@ -12,7 +12,7 @@ const LEAP_YEAR = '(\\d\\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][
  */
 export const TIME_PATTERN = `^(\\d{4}-(${LONG_MONTHS}|${SHORT_MONTHS}|${FEBRUARY})|${LEAP_YEAR}-02-29)T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}Z$`;
 
-/** Error message for a text that the pattern rejects, for any such text. */
+/** Error message for a text that the pattern rejects. It does not quote the text, which is untrusted. */
 export const TIME_RULE = 'must be a moment that exists, as 2026-11-24T08:00:00.000Z';
 
 export const Time = Type.String({ pattern: TIME_PATTERN });

@@ -13,11 +13,11 @@ export interface Topics {
   readonly journalHead: string;
   /** The checkpoint with the proof that it continues the one cosigned by the witness. */
   readonly journalProvenHead: string;
-  /** From the witness: the newest checkpoint that it has cosigned. */
+  /** Newest checkpoint that the witness has cosigned, sent by the witness. */
   readonly journalWitnessed: string;
-  /** From the room's archive: all rows up to these numbers are stored. */
+  /** Acknowledgement from the room's archive: all rows up to these numbers are stored. */
   readonly ack: string;
-  /** From the room's operators: verdicts on alerts. */
+  /** Verdicts on alerts from the room's operators. */
   readonly verdict: string;
   /** Written by `doctor` to test whether publishing is allowed; no client needs to read it. */
   readonly probe: string;
@@ -32,8 +32,8 @@ export interface Topics {
   event(severity: Severity, kind: string): string;
   snapshot(eventId: string): string;
   /**
-   * Returns the topic for the reply to a command with this response topic, or undefined if that is not in `reply/` of
-   * this box or of all boxes. In the latter, each box replies below its own name.
+   * Returns the topic for the reply to a command with this response topic. Undefined if that is not in `reply/` of this
+   * box or of all boxes. In the latter, each box replies below its own name.
    */
   replyTo(responseTopic: string | undefined): string | undefined;
 }

@@ -18,9 +18,10 @@ const Polygon = Type.Array(PointNorm, { minItems: 3, maxItems: 64, description: 
 const Area = Type.Object({ id: Id, polygon: Polygon }, strict);
 
 /**
- * `counts`: every class is stored; only numbers are disclosed.
- * `vehicles`: cars, motorcycles, buses and trucks are stored and disclosed.
- * `persons`: every class is stored, and disclosed to two people who sign together.
+ * Grades of the log.
+ * - `counts`: every class is stored, and only numbers are disclosed.
+ * - `vehicles`: cars, motorcycles, buses and trucks are stored and disclosed.
+ * - `persons`: every class is stored, and disclosed to two people who sign together.
  */
 export const TRACK_GRADES = ['counts', 'vehicles', 'persons'] as const;
 export type TrackGrade = (typeof TRACK_GRADES)[number];

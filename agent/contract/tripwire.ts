@@ -1,7 +1,7 @@
 /**
- * Detects that a track crosses a line. A crossing is complete when the track was on one side and is then clearly on the
- * other, and its way met the line between its ends. Nothing is decided within a band beside the line, so jitter on the
- * line has no effect and one crossing is reported once.
+ * Detects that a track crosses a line. A crossing is complete when the track, after being on one side, is clearly on
+ * the other. Its way must also meet the line between its ends. Nothing is decided within a band beside the line, so
+ * jitter on the line has no effect and one crossing is reported once.
  */
 import type { LineConfig } from './config.ts';
 import { type SizePx, sameSize } from './geometry.ts';

@@ -17,7 +17,7 @@ export const UpdateSettings = Type.Object(
     ca: AbsolutePath,
     cert: AbsolutePath,
     key: AbsolutePath,
-    /** In KiB per second; 0: unlimited. */
+    /** Rate limit in KiB per second; 0 means unlimited. */
     rateKiBps: Type.Integer({ minimum: 0, maximum: 1_048_576 }),
     board: Type.Optional(Board),
     healthyS: Type.Integer({ minimum: 1, maximum: 3600 }),

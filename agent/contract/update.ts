@@ -122,8 +122,8 @@ export const CHANGE_KINDS = ['release', 'configuration', 'root'] as const;
 
 /**
  * Phases in their order.
- * `failed`: cancelled, and nothing was changed.
- * `awaits-resume`: a configuration installed on a suspended or unauthorised box, to be tried when analysis resumes.
+ * - `failed`: cancelled, and nothing was changed.
+ * - `awaits-resume`: a configuration installed on a suspended or unauthorised box, to be tried when analysis resumes.
  */
 export const CHANGE_PHASES = [
   'idle',
@@ -142,8 +142,8 @@ export const ChangePhase = Type.Union(CHANGE_PHASES.map((phase) => Type.Literal(
 export type ChangePhase = (typeof CHANGE_PHASES)[number];
 
 /**
- * For a release of either kind: its sequence number and version. For a configuration: its revision and the SHA-256 of
- * its text with the camera's login as `***`.
+ * Target of a change. A release of either kind has its sequence number and version. A configuration has its revision
+ * and the SHA-256 of its text with the camera's login as `***`.
  */
 export const ChangeTarget = Type.Object({ number: Count, name: Type.String({ maxLength: 64 }) }, strict);
 export type ChangeTarget = Static<typeof ChangeTarget>;
@@ -226,7 +226,7 @@ export const RECORDED_PHASES = [
 /** Line of HISTORY_FILE. */
 export const ChangeRecord = Type.Object(
   {
-    /** From 1 without gaps, over all kinds. */
+    /** Line number from 1 without gaps, over all kinds. */
     n: Type.Integer({ minimum: 1 }),
     at: Time,
     what: Type.Union(CHANGE_KINDS.map((kind) => Type.Literal(kind))),

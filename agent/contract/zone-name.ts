@@ -1,13 +1,13 @@
 /**
  * Name of a time zone. Every time of day shown to a person is in the time zone of the site (`timeZone` of the
- * configuration) and names it, in the same way on stills, screens and the command line.
+ * configuration). It names that zone in the same way on stills, screens and the command line.
  */
 
 const formats = new Map<string | undefined, Intl.DateTimeFormat>();
 
 /**
- * Returns a short name that is unambiguous in the hour that a clock shows twice: `CET`, `CEST`, `GMT-3`. @throws
- * RangeError for an invalid zone
+ * Returns a short name that is unambiguous in the hour that a clock shows twice: `CET`, `CEST`, `GMT-3`.
+ * @throws RangeError for an invalid zone
  */
 export function zoneName(ms: number, timeZone: string | undefined): string {
   let format = formats.get(timeZone);

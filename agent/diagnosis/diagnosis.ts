@@ -32,9 +32,9 @@ import { type Finding, failed, OF_THE_AGENT } from '../contract/finding.ts';
 import type { ConfigCopy } from '../contract/update.ts';
 import { layForRoot } from '../orders/for-root.ts';
 
-/** In ms. The helper unit gives the journal 20 s, and is a program that must start first. */
+/** Time limit in ms. The helper unit gives the journal 20 s, and is a program that must start first. */
 const LOGS_WITHIN_MS = 40_000;
-/** In ms. The broker has 10 s, each program for the clock 3. */
+/** Time limit in ms. The broker has 10 s, each program for the clock 3. */
 const CHECKS_WITHIN_MS = 60_000;
 const TEXT_MAX = 500;
 
@@ -44,7 +44,10 @@ export interface DiagnosisSources {
   readonly logsSocket: string | undefined;
   /** Runs the doctor's checks except those of camera and detector. */
   readonly checks: (() => Promise<readonly Finding[]>) | undefined;
-  /** Returns the configuration on disk in the form for the room. @throws CommandRefused */
+  /**
+   * Returns the configuration on disk in the form for the room.
+   * @throws CommandRefused
+   */
   readonly configCopy: (() => ConfigCopy) | undefined;
 }
 
@@ -99,13 +102,19 @@ export class Diagnosis {
     });
   }
 
-  /** Command `renew-certificate`. @throws CommandRefused */
+  /**
+   * Command `renew-certificate`.
+   * @throws CommandRefused
+   */
   renew({ envelope }: CheckedCommand<'renew-certificate'>): RenewResult {
     layForRoot(this.#options.stateDir, RENEW_FILE, envelope);
     return { given: true };
   }
 
-  /** Command `read-configuration`. @throws CommandRefused */
+  /**
+   * Command `read-configuration`.
+   * @throws CommandRefused
+   */
   readConfiguration(): ConfigCopy {
     const { configCopy } = this.#options;
     if (configCopy !== undefined) return configCopy();

@@ -9,7 +9,7 @@ import { type Clock, TIMESYNC_FILE } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 
-/** For other daemons (chrony, ntpsec): timedatectl reads the kernel's own state, adjtimex(2). */
+/** Check for other daemons (chrony, ntpsec): timedatectl reads the kernel's own state, adjtimex(2). */
 const TIMEDATECTL = 'timedatectl';
 
 const ASK_EVERY_MS = 60_000;

@@ -23,7 +23,7 @@ import { CounterRegistry } from './registry.ts';
 
 const REPORT_EVERY_MS = 30_000;
 
-/** Source of each section, queried for each report, so that nothing is stored twice. */
+/** Source of each section, queried for each report, so that no value is stored twice. */
 export interface HealthSources {
   readonly restraint: { readonly mode: HealthReport['mode']; report(): RestraintReport };
   readonly clockSync: { readonly synced: boolean };
@@ -57,7 +57,7 @@ export interface HealthOptions {
   readonly sources: HealthSources;
   readonly clock: Clock;
   readonly log: Logger;
-  /** For tests; default 30 s. */
+  /** Interval for tests; default 30 s. */
   readonly everyMs?: number;
 }
 

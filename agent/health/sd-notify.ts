@@ -19,7 +19,7 @@ import { statusLine } from './status-line.ts';
 
 const run = promisify(execFile);
 
-/** In ms. A run takes some milliseconds; on a board that swaps, seconds. */
+/** Time limit in ms. A run takes some milliseconds; on a board that swaps, seconds. */
 const RUN_WITHIN_MS = 5000;
 /** Interval of the status line in ms, without a watchdog. */
 const STATUS_EVERY_MS = 10_000;
@@ -38,7 +38,7 @@ export interface SdNotifyOptions {
   report(): HealthReport;
   /** Returns a count that grows with every message and every observed exit of vision. */
   signsOfLife(): number;
-  /** For tests; default systemd-notify. */
+  /** Program for tests; default systemd-notify. */
   readonly program?: string;
 }
 

@@ -19,7 +19,7 @@ export interface CameraChange {
   readonly active: boolean;
 }
 
-/** Begin or end of a period in which nothing is visible in a zone. */
+/** Begin or end of a period without visibility in a zone. */
 export interface ZoneChange {
   readonly zone: string;
   readonly blind: boolean;
@@ -66,8 +66,8 @@ export class CameraFitness {
   }
 
   /**
-   * For each condition, the number of times it began and its total duration in seconds. For each zone that was blind on
-   * its own, the duration in seconds.
+   * Number of times each condition began, and its total duration in seconds. Each zone that was blind on its own has
+   * its duration in seconds.
    */
   get counters(): Counters {
     const zones = [...this.#zonesMs].map(([zone, ms]) => [

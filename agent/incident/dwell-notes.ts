@@ -40,7 +40,7 @@ export interface RuleDwells {
 export class DwellNotes {
   readonly #remember: (notes: Notes) => void;
   readonly #log: Logger;
-  /** By rule: begin of each written dwell, and the time of writing. */
+  /** Begin of each written dwell, and the time of writing, by rule. */
   readonly #written = new Map<string, { readonly begun: string; readonly atMs: number }>();
   #lookedMs = Number.NEGATIVE_INFINITY;
 

@@ -15,7 +15,7 @@ import type { RuleGrant } from '../contract/permit.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 import type { Transition } from './lifecycle.ts';
 
-/** Stands in place of a rule's id for a condition that concerns no rule. */
+/** Rule id of a condition that concerns no rule. */
 export const BUILT_IN = 'built-in';
 
 /** Maximum number of objects in a published event (the schema's limit). */

@@ -31,7 +31,7 @@ import {
   waitingOf,
 } from './notes.ts';
 
-/** In ms. A snapshot takes about 0.1 s; an alert must not wait long for a missing one. */
+/** Maximum wait in ms. A snapshot takes about 0.1 s; an alert must not wait long for a missing one. */
 const EVIDENCE_WAIT_MS = 3000;
 const WAITING_MAX = 256;
 
@@ -96,8 +96,8 @@ export class EvidenceQueue {
   }
 
   /**
-   * Adds the transitions of one moment, in order; durable on return. Start events of alerts wait for their pictures.
-   * Returns the requests for these.
+   * Adds the transitions of one moment, in order; durable on return. Start events from the street wait for their
+   * pictures. Returns the requests for these.
    */
   add(happenings: readonly Happening[], circumstances: Circumstances): EvidenceRequest[] {
     const { site, box, boot } = this.#options;

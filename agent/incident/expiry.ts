@@ -7,7 +7,7 @@ const DAYS_BEFORE = [30, 7, 1] as const;
 
 export interface Ending {
   readonly what: 'certificate' | 'ca' | 'order';
-  /** Wall time in ms. Null: nothing can expire; undefined: unreadable, so nothing is reported. */
+  /** Wall time in ms. Null if nothing can expire. Undefined if unreadable; no reminder is then sent. */
   readonly endMs: number | null | undefined;
 }
 

@@ -6,8 +6,8 @@
  * - An incident that is absent for less than the hold time continues, also under another track number at the same
  *   place.
  *
- * LIMITS: at most 64 active incidents per rule, a limited number of starts in an hour (alert-limit.ts), and no start at
- * the place of an incident that has just ended. A situation refused for such a reason is counted once. It is raised
+ * LIMITS: at most 64 active incidents per rule, and a limited number of starts in an hour (alert-limit.ts). None starts
+ * at the place of an incident that has just ended. A situation refused for such a reason is counted once. It is raised
  * later if it still exists when the reason no longer applies.
  */
 import type { Phase } from '../contract/event.ts';
@@ -16,11 +16,14 @@ import type { ObservedTrack } from '../contract/observation.ts';
 import type { Situation } from '../contract/situation.ts';
 import { AlertLimit } from './alert-limit.ts';
 
-/** In ms. The tracker remembers a lost object for 2 s; one more second lets it be found again under a new number. */
+/**
+ * Hold time in ms. The tracker remembers a lost object for 2 s; one more second lets it be found again under a new
+ * number.
+ */
 export const HOLD_MS = 3000;
 /**
- * In ms. Frequent enough to show that the incident is still active, and rare enough for ten operators and 1,500
- * cameras.
+ * Interval of updates in ms. It is frequent enough to show that the incident is still active, and rare enough for ten
+ * operators and 1,500 cameras.
  */
 const UPDATE_EVERY_MS = 60_000;
 const STANDING_MAX = 64;

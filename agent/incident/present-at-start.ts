@@ -41,7 +41,7 @@ interface Told {
 export class PresentAtStart {
   readonly #log: Logger;
   readonly #incidents: Incidents;
-  /** By the key of its note, in order of reporting. */
+  /** Reported places by the key of their note, in order of reporting. */
   readonly #told = new Map<string, Told>();
   /** Keys of obsolete notes. */
   #over: string[] = [];

@@ -19,7 +19,7 @@ import { PresentAtStart } from './present-at-start.ts';
 /** Maximum length of the reason why an incident ended (the schema's limit). */
 const ENDED_MAX = 200;
 /**
- * Time in ms to find an active incident again after a restart, in addition to the rule's own time: half a minute for
+ * Time in ms to find an active incident again after a restart, in addition to the rule's own time. Half a minute covers
  * the start of the camera and the tracker.
  */
 const RESTORE_MARGIN_MS = 30_000;

@@ -83,7 +83,7 @@ export class SystemConditions {
     return this.#camera.blindS(nowMs);
   }
 
-  /** Records that nothing is visible from a monotonic time on, because vision is unavailable. */
+  /** Records from a monotonic time on that the zones are not visible, because vision is unavailable. */
   visionIsAway(nowMs: number): void {
     this.#camera.sees(false, nowMs);
   }

@@ -25,8 +25,8 @@ export class FrameReader {
   }
 
   /**
-   * Buffers the bytes and returns the frames completed by them, oldest first. @throws RangeError for a frame that is
-   * too long
+   * Buffers the bytes and returns the frames completed by them, oldest first.
+   * @throws RangeError for a frame that is too long
    */
   take(bytes: Uint8Array): Frame[] {
     const held = new Uint8Array(this.#held.length + bytes.length);

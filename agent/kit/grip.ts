@@ -17,7 +17,7 @@ const ROUND = 10_000;
 
 export type Grip =
   | { readonly corner: number }
-  /** Between this corner and the next. */
+  /** Handle between this corner and the next. */
   | { readonly between: number; readonly at: PointNorm };
 
 export function middles(points: readonly PointNorm[]): PointNorm[] {

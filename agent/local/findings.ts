@@ -12,8 +12,8 @@ const SETTLE_S = 60;
 /** Space for outbox and archive at their usual sizes, each with a write-ahead log of the same size. */
 const FREE_MIB_MIN = 256;
 /**
- * In °C. A Raspberry Pi throttles its processor from this temperature on (raspberrypi.com/documentation, frequency
- * management).
+ * Limit in °C. A Raspberry Pi throttles its processor from this temperature on (raspberrypi.com/documentation,
+ * frequency management).
  */
 const HOT_C = 80;
 /**
@@ -22,8 +22,8 @@ const HOT_C = 80;
  */
 const SOON_MS = 7 * 86_400_000;
 /**
- * How an active condition is reported.
- * - `to-mend`: a failure; the operations guide describes the fix.
+ * Form in which an active condition is reported.
+ * - `to-mend`: a failure, whose fix is in the operations guide.
  * - `known`: ok, because a person does it on purpose.
  * - `elsewhere`: expiries and the detector have their own lines, and the room reviews rules that are often false.
  */

@@ -50,7 +50,7 @@ export interface LocalServerOptions {
 interface Place {
   readonly at: { readonly path: string } | { readonly host: string; readonly port: number };
   readonly paths: readonly string[];
-  /** Host names to which it replies; undefined: any. */
+  /** Host names to which it replies. If undefined, it replies to any. */
   readonly hosts?: readonly string[];
   /** Consequence of its absence, for the log. */
   readonly without: string;

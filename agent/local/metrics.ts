@@ -25,7 +25,7 @@ export interface Measured {
   readonly counters: Counters;
   /** Wall time of each stage of a frame. */
   readonly stages: Readonly<Record<string, LatencyCounts>>;
-  /** From the capture of the frame in which an incident began to the broker's acknowledgement. */
+  /** Latency from the capture of the frame in which an incident began to the broker's acknowledgement. */
   readonly puback: LatencyCounts;
 }
 

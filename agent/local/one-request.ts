@@ -1,6 +1,7 @@
 /**
  * Serves one HTTP request on a connection (RFC 9112) with one response, and closes it.
- * node:http is not used, because it reads everything received and creates a response for each request in it. One write
+ *
+ * It does not use node:http, which reads everything received and creates a response for each request in it. One write
  * of 62 kB would keep the agent busy for the time of a thousand responses.
  *
  * LIMITS: HEAD_BYTES_MAX for a request, WITHIN_MS for request and response unless the caller sets another limit. Data
@@ -19,7 +20,7 @@ const REQUEST_LINE = /^([A-Z]{1,16}) (\S+) HTTP\/1\.[01]$/;
 export interface Request {
   readonly method: string;
   readonly target: string;
-  /** In lower case; empty if absent. */
+  /** Host name in lower case; empty if absent. */
   readonly host: string;
 }
 
@@ -30,8 +31,8 @@ export interface Answer {
 }
 
 /**
- * Serves one request. `answerTo` is called at most once, and must not throw; its argument is undefined for an
- * unreadable request. `onLate` is called if no complete request arrived in time.
+ * Serves one request. The function `answerTo` is called at most once, and must not throw; its argument is undefined for
+ * an unreadable request. The function `onLate` is called if no complete request arrived in time.
  */
 export function answerOnce(
   socket: Socket,

@@ -5,7 +5,10 @@ import { ACK_BYTES_MAX, Ack } from '../contract/ack.ts';
 
 const ackCheck = TypeCompiler.Compile(Ack);
 
-/** Parses an acknowledgement. @throws AgentError `corrupt` if it is invalid */
+/**
+ * Parses an acknowledgement.
+ * @throws AgentError `corrupt` if it is invalid
+ */
 export function parseAck(payload: Buffer): Ack {
   if (payload.length > ACK_BYTES_MAX) throw refused(`${payload.length} bytes`);
   let ack: unknown;

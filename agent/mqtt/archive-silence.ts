@@ -1,6 +1,6 @@
 /**
- * Measures how long the room's archive has acknowledged nothing of a lane, although the broker has accepted its
- * messages. Time without a connection does not count.
+ * Measures how long the room's archive has not acknowledged a lane, although the broker has accepted its messages. Time
+ * without a connection does not count.
  */
 import type { Clock } from '../base/clock.ts';
 

@@ -11,7 +11,7 @@ import type { MqttConfig } from '../contract/config.ts';
 import type { CertificateReport } from '../contract/health.ts';
 
 const LOOK_EVERY_MS = 86_400_000;
-/** In bytes; a chain of certificates takes some kB. */
+/** Maximum size in bytes; a chain of certificates takes some kB. */
 const PEM_BYTES_MAX = 262_144;
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
@@ -20,7 +20,7 @@ export interface CertificateDatesOptions {
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
 }
 
-/** Wall times in ms; null: none is configured; undefined: unreadable. */
+/** Wall times in ms. Null if none is configured, undefined if unreadable. */
 interface Ends {
   readonly certificate: number | null | undefined;
   readonly ca: number | null | undefined;

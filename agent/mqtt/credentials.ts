@@ -34,7 +34,10 @@ export async function settledCredentials(
   }
 }
 
-/** Reads the credentials. @throws AgentError `config` with the file and the accepted content */
+/**
+ * Reads the credentials.
+ * @throws AgentError `config` with the file and the accepted content
+ */
 export function readCredentials(config: MqttConfig): Credentials {
   const { ca, cert, key } = config;
   if ((cert === undefined) !== (key === undefined)) {

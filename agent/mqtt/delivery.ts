@@ -30,7 +30,7 @@ import { Refusals } from './refusals.ts';
 import { openSession, type Session } from './session.ts';
 
 export interface DeliveryTiming {
-  /** In seconds. A half-open connection is detected after 1.5 × this. */
+  /** Keep-alive in seconds. A half-open connection is detected after 1.5 × this. */
   readonly keepaliveS: number;
   readonly connectTimeoutMs: number;
   readonly reconnect: BackoffLimits;
@@ -63,7 +63,7 @@ export const DELIVERY_TIMING: DeliveryTiming = {
 
 const TICK_MS = 250;
 
-/** In ms, after STOPPED_WITHIN_MS of the publisher; systemd gives the complete agent 5 s. */
+/** Time limit in ms, after STOPPED_WITHIN_MS of the publisher; systemd gives the complete agent 5 s. */
 const END_WITHIN_MS = 1000;
 
 export interface DeliveryOptions {
@@ -150,8 +150,9 @@ export class Delivery {
   }
 
   /**
-   * Connects, and reconnects indefinitely; an unreachable or refusing broker is not an error here. `inbox`: further
-   * topics to subscribe at QoS 1, with their readers, which must not throw because of a message's content.
+   * Connects, and reconnects indefinitely. An unreachable or refusing broker is not an error here. The map `inbox`
+   * contains further topics to subscribe at QoS 1, with their readers. A reader must not throw because of a message's
+   * content.
    */
   start(inbox: Inbox = new Map()): void {
     assert(this.#stopping === undefined, 'a delivery starts once');
@@ -177,7 +178,7 @@ export class Delivery {
     });
   }
 
-  /** Reconnects if the box's certificate differs from that of the connection; nothing is lost. */
+  /** Reconnects if the box's certificate differs from that of the connection, without any loss. */
   reload(): void {
     this.#renewal.abort();
   }
@@ -366,7 +367,7 @@ export class Delivery {
     if (oldest !== undefined) this.#options.log.error({ code: oldest.code }, oldest.message);
   }
 
-  /** `fault`: reason why there is no connection; the last one remains until there is a connection. */
+  /** `fault` is the reason why there is no connection. The last one remains until there is a connection. */
   #enter(phase: DeliveryState['phase'], fault: DeliveryError | undefined): void {
     if (phase !== this.#phase) this.#sinceWallMs = this.#options.clock.wallMs();
     this.#phase = phase;

@@ -2,8 +2,8 @@
  * Publishes the rows of the outbox in a window and releases them when they are acknowledged.
  *
  * INVARIANTS:
- * - A row leaves the outbox only after its acknowledgement (`ack: archive`: the room's cumulative one, `ack: broker`:
- *   PUBACK), or becomes a gap that states its reason.
+ * - A row leaves the outbox only after its acknowledgement, or becomes a gap that states its reason. With
+ *   `ack: archive`, the acknowledgement is the room's cumulative one, with `ack: broker` it is PUBACK.
  * - Neither lane waits for the other, whatever the window.
  * - Only this module repeats messages.
  *
@@ -32,7 +32,10 @@ import type { Session } from './session.ts';
 /** Mosquitto's default receive maximum (max_inflight_messages 20); a larger window did not drain faster. */
 const WINDOW = 20;
 
-/** At 1 Mbit/s the data in flight of both lanes takes 2 s, which is the longest wait of a live alert. */
+/**
+ * Maximum size in flight of a lane, in bytes. At 1 Mbit/s the data of both lanes takes 2 s, which is the longest wait
+ * of a live alert.
+ */
 const LANE_BYTES = 131_072;
 
 /**
@@ -121,7 +124,7 @@ export class Drain {
     this.#lanes = { alert: emptyLane(options.clock), bulk: emptyLane(options.clock) };
   }
 
-  /** Seconds for which the archive has acknowledged nothing of a lane that waits for it: the maximum over the lanes. */
+  /** Seconds for which the archive has not acknowledged a lane that waits for it: the maximum over the lanes. */
   get unacknowledgedS(): number {
     return Math.floor(Math.max(...LANES.map((lane) => this.#lanes[lane].silence.ms)) / 1000);
   }

@@ -28,8 +28,8 @@ export class LaneCursor {
   }
 
   /**
-   * Returns the next row, or undefined if there is none to send now. `ahead` = number of backlog rows that may be in
-   * flight beyond the first unreleased one.
+   * Returns the next row, or undefined if there is none to send now. The limit `ahead` is the number of backlog rows
+   * that may be in flight beyond the first unreleased one.
    */
   next(first: number, ahead: number, peek: (after: number) => OutboxRow | undefined): OutboxRow | undefined {
     const live = peek(this.#live - 1);

@@ -25,7 +25,7 @@ import type { Session } from './session.ts';
 const HEALTH_FRESH_MS = 60_000;
 
 /**
- * Maximum number of bridge notices not yet taken by the socket: as many as a bridge retains and removes for 64 rules
+ * Maximum number of bridge notices not yet taken by the socket. A bridge retains and removes that many for 64 rules
  * when a connection is opened.
  */
 const NOTICES_MAX = 512;
@@ -163,7 +163,7 @@ export class Publisher {
     await this.#options.clock.sleep(STOPPED_WITHIN_MS, enough.signal);
   }
 
-  /** For messages that are not sent again: reports whether there is a connection that accepts this one. */
+  /** Reports whether there is a connection that accepts this message, which is not sent again. */
   #fits(message: Message): boolean {
     const session = this.#session;
     if (session === undefined) return false;

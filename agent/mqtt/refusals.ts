@@ -5,11 +5,11 @@
 import type { DeliveryError } from './faults.ts';
 
 export class Refusals {
-  /** In the order in which they began. */
+  /** Active refusals in the order in which they began. */
   readonly #standing = new Map<string, DeliveryError>();
   readonly #onChange: () => void;
 
-  /** `onChange`: called when the oldest one may have changed; must not throw. */
+  /** The function `onChange` is called when the oldest one may have changed. It must not throw. */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }

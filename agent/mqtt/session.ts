@@ -3,10 +3,10 @@
  * MQTT.js is used without its own reconnection and queues: each connection has a new client and a clean session. The
  * drain, the only module that repeats messages, sends unacknowledged messages again.
  *
- * INVARIANTS: nothing is sent that the broker has declared unsupported:
+ * INVARIANTS: it sends nothing that the broker has declared unsupported:
  * - no more unacknowledged QoS 1 messages than its Receive Maximum,
  * - no packet beyond its Maximum Packet Size,
- * - nothing retained if it does not retain.
+ * - no retained message if it does not retain.
  *
  * LIMITS: WAITING_MAX messages wait for space in that window; further ones are refused.
  */
@@ -137,7 +137,10 @@ export class Session {
     });
   }
 
-  /** Connects. @throws DeliveryError if the broker refuses, or does not support what a box sends */
+  /**
+   * Connects.
+   * @throws DeliveryError if the broker refuses, or does not support what a box sends
+   */
   async open(): Promise<void> {
     const where = `broker ${withoutSecret(this.#options.config.url)}`;
     const accepted = new Promise<DeliveryError | undefined>((resolve) => {
@@ -186,9 +189,9 @@ export class Session {
   }
 
   /**
-   * Sends immediately or, with QoS 1, when the window has space. `done` is called at most once: on PUBACK (QoS 1), when
-   * written (QoS 0), or immediately with a refusal for an unsupported message. It is never called after the connection
-   * has ended.
+   * Sends immediately or, with QoS 1, when the window has space. The function `done` is called at most once, and never
+   * after the connection has ended. It is called on PUBACK (QoS 1), when written (QoS 0), or immediately with a refusal
+   * for an unsupported message.
    */
   publish(message: Message, done: (refusal?: DeliveryError) => void): void {
     const bytes = packetBytes(message);

@@ -1,6 +1,6 @@
 /**
- * Accelerators with presets (systemd/accelerators): how each is recognised, and what it needs.
- * docs/guide/accelerators.md cites the source of each fact; no such device has been tested here.
+ * Accelerators with presets (systemd/accelerators), with their ids and requirements. docs/guide/accelerators.md cites
+ * the source of each fact. No such device has been tested here.
  */
 
 /** Path below the root. */
@@ -17,7 +17,7 @@ export interface AcceleratorPreset {
   readonly chips: Readonly<Record<string, string>>;
   /** Driver of an accelerator within a chip; its device nodes reveal it. */
   readonly driver: string;
-  /** Device nodes below /dev, any of which is enough; `*` stands for digits. Empty: opened through libusb. */
+  /** Device nodes below /dev, any of which is enough; `*` matches digits. Empty: opened through libusb. */
   readonly nodes: readonly string[];
   /** Other driver of the same device, with which the element does not work. */
   readonly otherDriver?: { readonly name: string; readonly nodes: readonly string[] };

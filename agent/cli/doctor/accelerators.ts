@@ -1,6 +1,6 @@
 /**
- * Finds the accelerators of this board from Linux's view of its buses and device nodes, and what is missing to use
- * them. It reports presence, never function: only a run proves that (`vigie doctor --benchmark`).
+ * Finds the accelerators of this board from Linux's view of its buses and device nodes, and the missing requirements
+ * for their use. It reports presence, never function: only a run proves that (`vigie doctor --benchmark`).
  */
 import { execFile } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
@@ -68,7 +68,7 @@ export async function elementsOf(found: readonly FoundAccelerator[]): Promise<Re
 }
 
 /**
- * Returns a line for each accelerator. `wanted`: the element of the configuration, whose absence is a failure; other
+ * Returns a line for each accelerator. `wanted` is the element of the configuration, whose absence is a failure. Other
  * accelerators are only reported.
  */
 export function acceleratorFindings(

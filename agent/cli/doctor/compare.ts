@@ -27,7 +27,7 @@ export interface LookFigures {
   readonly frames: number;
   readonly meanMs: number;
   /**
-   * Upper bounds of the buckets that contain half, and 95 of 100, of the detector runs; null: beyond the last bucket.
+   * Upper bounds of the buckets that contain half, and 95 of 100, of the detector runs. Null beyond the last bucket.
    */
   readonly p50BelowMs: number | null;
   readonly p95BelowMs: number | null;
@@ -53,7 +53,10 @@ export function onCpu(config: Config): Config {
   return { ...config, detector: { ...config.detector, backend: CPU_BACKEND, providers: ['cpu'] } };
 }
 
-/** Compares two runs. `configured`: the configuration unchanged; `cpu`: on the CPU, absent if that is the same. */
+/**
+ * Compares two runs. `configured` used the unchanged configuration. `cpu` used the CPU, and is absent if that is the
+ * same.
+ */
 export function comparisonOf(configured: Look, cpu?: Look): Comparison {
   if (cpu === undefined) {
     const note = 'the configuration has the CPU look: nothing to compare it with';

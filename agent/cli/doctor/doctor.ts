@@ -55,7 +55,8 @@ export interface DoctorOptions {
 const BROKER_TIMEOUT_MS = 10_000;
 
 /**
- * Runs all checks and returns the exit code: 1 if any failed. @throws ConfigProblems if the configuration is unusable
+ * Runs all checks and returns the exit code: 1 if any failed.
+ * @throws ConfigProblems if the configuration is unusable
  */
 export async function doctor(options: DoctorOptions): Promise<number> {
   const { config: file, seconds, json, clip } = options;
@@ -102,7 +103,10 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
-/** Returns the checks for a running agent, which knows the rest. @throws ConfigProblems as `doctor` */
+/**
+ * Returns the checks for a running agent, which knows the rest.
+ * @throws ConfigProblems as `doctor`
+ */
 export async function checksBesideAgent(file: string, state: string): Promise<readonly Finding[]> {
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
   return checksOfMachine(file, config, state);
@@ -170,7 +174,10 @@ function ofAgent(status: LocalStatus, names: readonly string[]): Finding[] {
   return statusFindings(status).filter(({ name }) => names.includes(name));
 }
 
-/** Without a camera or the permission to access it, a test picture still shows that detector and decoder work. */
+/**
+ * Tests detector and decoder with the camera. Without a camera, or without the permission to access it, a test picture
+ * is used.
+ */
 async function tryOut(whole: Config, look: Look | undefined, seconds: number): Promise<Sight> {
   const { camera: own, ...rest } = whole;
   const config: Config = look === undefined ? rest : whole;

@@ -1,6 +1,7 @@
 /**
- * Power consumption as reported by the board, if it has a sensor with a driver. Sources are hwmon (power in µW, or the
- * voltages and currents of an INA3221, as on NVIDIA's Jetson), and the power chip of a Raspberry Pi 5 through vcgencmd.
+ * Power consumption as reported by the board, if it has a sensor with a driver. One source is hwmon (power in µW, or
+ * the voltages and currents of an INA3221, as on NVIDIA's Jetson). The other is the power chip of a Raspberry Pi 5,
+ * through vcgencmd.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';

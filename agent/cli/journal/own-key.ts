@@ -7,7 +7,10 @@ import { CHECKPOINT } from '../../restraint/journal/layout.ts';
 import { verifierKey } from '../../restraint/journal/note.ts';
 import { reading } from '../reading.ts';
 
-/** Returns the key as `vigie journal key` prints it. @throws AgentError `config` if no agent has run yet */
+/**
+ * Returns the key as `vigie journal key` prints it.
+ * @throws AgentError `config` if no agent has run yet
+ */
 export function ownKey(stateDir: string): string {
   const checkpoint = join(stateDir, JOURNAL_DIR, CHECKPOINT);
   if (!existsSync(checkpoint)) {

@@ -6,7 +6,10 @@ import { jsonOf } from '../../base/json.ts';
 import { getLocal } from '../../base/local-http.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../contract/local-status.ts';
 
-/** Returns the status of the agent on a state folder. @throws AgentError `config` if none replies */
+/**
+ * Returns the status of the agent on a state folder.
+ * @throws AgentError `config` if none replies
+ */
 export async function localStatus(stateDir: string): Promise<LocalStatus> {
   const socket = join(stateDir, LOCAL_SOCKET);
   const answer: unknown = jsonOf(await answered(socket));

@@ -6,7 +6,7 @@ import type { TrackLogReport } from '../../contract/track-log.ts';
 import { clockText } from '../../local/findings.ts';
 
 export interface Screen {
-  /** In characters; a phone held upright shows 40. */
+  /** Width in characters; a phone held upright shows 40. */
   readonly width: number;
   readonly colours: boolean;
 }

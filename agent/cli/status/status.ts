@@ -15,8 +15,8 @@ export interface StatusOptions {
 const WIDTH_ELSEWHERE = 80;
 
 /**
- * Prints the status and returns the exit code: 0 healthy, 1 needs a person. @throws AgentError `config` if no agent
- * runs
+ * Prints the status and returns the exit code: 0 healthy, 1 needs a person.
+ * @throws AgentError `config` if no agent runs
  */
 export async function status(options: StatusOptions): Promise<number> {
   const { env, stdout } = process;
