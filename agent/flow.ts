@@ -146,7 +146,7 @@ export class AgentFlow {
     if (message.kind === 'no-snapshot') this.#queue.noSnapshot(message.request, message.reason);
   }
 
-  /** Reports the begin or end of a condition of the camera or the box; each is one incident. */
+  /** Reports the start or end of a condition of the camera or the box; each is one incident. */
   condition(kind: StateCondition, active: boolean, cause: Condition['cause']): void {
     const { clock } = this.#options;
     this.#add(this.#conditions.tell(kind, active, cause, this.#time.nowAtMs(), clock.nowMs()));

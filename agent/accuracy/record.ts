@@ -136,7 +136,7 @@ export class AccuracyRecord {
     return this.#proposals ?? [];
   }
 
-  /** Null while the record cannot be read. */
+  /** Returns the report; null while the record cannot be read. */
   report(): AccuracyReport | null {
     const { clock, file, watching } = this.#options;
     let report: AccuracyReport | null = null;

@@ -102,7 +102,7 @@ export class RecordStore {
     this.#run('INSERT OR REPLACE INTO box VALUES (1, ?, ?)', JSON.stringify(watching), sees ? 1 : 0);
   }
 
-  /** Undefined before the first run of the agent. */
+  /** Returns the state of the box; undefined before the first run of the agent. */
   box(): BoxState | undefined {
     const row = this.#row<{ watching: string; sees: number }>('SELECT watching, sees FROM box');
     if (row === undefined) return undefined;

@@ -98,7 +98,7 @@ export class WalkTest {
     return technician.ready(done > 0);
   }
 
-  /** A rule that is off misses everything, which proves nothing about the box. */
+  /** Ends the test if the rule is off. A rule that is off misses everything, which proves nothing about the box. */
   #assertOn(): void {
     const { rule, isOn } = this.#options;
     if (isOn()) return;

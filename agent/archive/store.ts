@@ -228,7 +228,10 @@ export class ArchiveStore {
     };
   }
 
-  /** Expired events are never shown, whether or not they are purged already. */
+  /**
+   * Returns the wall time before which events are expired. Those are never shown, whether or not they are purged
+   * already.
+   */
   #keptMs(wallMs: number): number {
     return wallMs - this.#days * 86_400_000;
   }

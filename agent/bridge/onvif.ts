@@ -129,7 +129,7 @@ function conditionTold(kind: string, phase: Phase): Told[] {
   return topic === null ? [] : [told('state', topic, { State: phase !== 'end' })];
 }
 
-/** True as long as at least one object is inside. */
+/** Returns the state of the zone, which is true as long as at least one object is inside. */
 function objectsInside(_event: UnnumberedEvent, { inside }: OnvifContext): Told[] {
   const ids = inside.slice(0, IDS_MAX).join(' ');
   return [

@@ -11,7 +11,7 @@ import { printNote } from './print.ts';
 
 const LEAVE_AFTER_MS = 5000;
 
-/** A reader that closes early (`| head`) is not an error; any other fault of a pipe ends the program. */
+/** Ends the program on a fault of a pipe. A reader that closes early (`| head`) is not an error. */
 function onPipeError(error: NodeJS.ErrnoException): void {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 }
@@ -30,7 +30,7 @@ function report(name: string, error: unknown): number {
   return error.kind === 'config' || error.kind === 'corrupt' ? 2 : 1;
 }
 
-/** `name` precedes each message. */
+/** Runs `work` and sets the exit code. `name` precedes each message. */
 export async function runProgram(name: string, work: () => Promise<unknown>): Promise<void> {
   process.stdout.on('error', onPipeError);
   process.stderr.on('error', onPipeError);

@@ -10,7 +10,7 @@ import { RESUME_SIGNATURES } from '../contract/mode.ts';
 import { keyIdOf } from '../orders/dsse.ts';
 import { wrong } from './bad-option.ts';
 
-/** `option`: the option that named the key. */
+/** Loads a key; `option` is the option that named it. */
 export function signingKey(file: string, option = '--sign'): KeyObject {
   let pem: Buffer;
   try {

@@ -117,13 +117,16 @@ function repeatedIds(data: Data, list: string): Mistake[] {
   return mistakes;
 }
 
-/** A box of this name would have the rights, or the topics, of another client. */
+/** Refuses a name that would give the box the rights, or the topics, of another client. */
 function reservedName({ box }: Data): Mistake[] {
   const whose = typeof box === 'string' && Object.hasOwn(NAMES_OF_OTHERS, box) && NAMES_OF_OTHERS[box];
   return whose ? [mistake(['box'], box, `${whose}; give this box another name`)] : [];
 }
 
-/** YAML can contain characters that occur in no address, path or name, and that move a terminal's cursor. */
+/**
+ * Finds control characters. YAML can contain ones that occur in no address, path or name, and that move a terminal's
+ * cursor.
+ */
 function controlCharacters(value: unknown, path: Path): Mistake[] {
   if (typeof value === 'string') {
     const [found] = /\p{Cc}/u.exec(value) ?? [];
@@ -137,7 +140,7 @@ function controlCharacters(value: unknown, path: Path): Mistake[] {
   return inner.flatMap(([key, item]) => controlCharacters(item, [...path, key]));
 }
 
-/** A picture is found by its event. */
+/** Finds a retention of pictures longer than that of events. A picture is found by its event. */
 function longPictures({ retention }: Data): Mistake[] {
   if (!Value.Check(RetentionConfig, retention)) return [];
   const { eventsDays, snapshotsDays } = retention;
@@ -146,7 +149,7 @@ function longPictures({ retention }: Data): Mistake[] {
   return [mistake(['retention', 'snapshotsDays'], snapshotsDays, message)];
 }
 
-/** A name identifies one key in the records, and a key has one set of permissions. */
+/** Finds repeated names and keys. A name identifies one key in the records, and a key has one set of permissions. */
 function repeatedKeys(commands: unknown): Mistake[] {
   if (!isGroup(commands)) return [];
   const keys = groups(commands, 'keys');
@@ -179,7 +182,7 @@ function shapes(data: Data): Mistake[] {
   ];
 }
 
-/** The two people must define a ground plane: upright, at different depths, the nearer one taller. */
+/** Checks that the two people define a ground plane: upright, at different depths, the nearer one taller. */
 function groundFaults(ground: unknown): Mistake[] {
   if (!Value.Check(GroundPlaneConfig, ground)) return [];
   const upsideDown = ground.people.flatMap(({ feet, head }, index) =>
@@ -205,7 +208,7 @@ function groundFaults(ground: unknown): Mistake[] {
   return [mistake(path, undefined, 'the one who stands lower in the picture is nearer and must look taller')];
 }
 
-/** The zone or line of a rule must exist. */
+/** Finds rules whose zone or line does not exist. */
 function danglingPlaces(data: Data): Mistake[] {
   return groups(data, 'rules').flatMap(({ index, group }) =>
     (['zone', 'line'] as const).flatMap((key) => {
@@ -253,7 +256,7 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** 2026-02-30 rolls over to March, so that it is formatted as another text. */
+/** Reports whether the date exists. 2026-02-30 rolls over to March, so that it is formatted as another text. */
 function isDate(text: string): boolean {
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
@@ -304,7 +307,7 @@ function streamOf(camera: Data, key: 'source' | 'substream'): CameraSource | Mis
   return 'fault' in parsed ? [mistake(['camera', key], text, parsed.fault)] : parsed;
 }
 
-/** The connection to the room is mutually authenticated, or does not leave the machine. */
+/** Checks that the connection to the room is mutually authenticated, or does not leave the machine. */
 function mqttFaults(mqtt: unknown): Mistake[] {
   if (!isGroup(mqtt) || typeof mqtt['url'] !== 'string') return [];
   const path = ['mqtt', 'url'];

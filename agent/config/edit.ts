@@ -125,8 +125,8 @@ function editCamera(document: Document, root: YAMLMap<unknown, unknown>, wanted:
 }
 
 /**
- * Returns the second stream under a new source. At another address there is none; if it had the previous login, it gets
- * the new one.
+ * Returns the second stream under a new source. At another address there is none. A second stream with the previous
+ * login gets the new login.
  */
 function keptSubstream(substream: string, former: string, source: string): string | null {
   if (cameraAddress(former) !== cameraAddress(source)) return null;
@@ -176,7 +176,7 @@ function listOf(document: Document, wanted: readonly object[]): YAMLSeq {
   return list;
 }
 
-/** An absent key has its default, so the default need not be written. */
+/** Edits a group in place. An absent key has its default, so the default need not be written. */
 function editMap(
   document: Document,
   map: YAMLMap<unknown, unknown>,
@@ -209,7 +209,7 @@ function inFlow<T>(node: T): T {
   return node;
 }
 
-/** If two items have the same id, which no check accepts, takes the first. */
+/** Returns the items by id. If two items have the same id, which no check accepts, the first one counts. */
 function itemsById(document: Document, list: YAMLSeq<unknown>): Map<string, unknown> {
   const items = new Map<string, unknown>();
   for (const item of list.items) {

@@ -95,7 +95,7 @@ function unknownVariables(names: readonly string[]): Problem[] {
   });
 }
 
-/** Checked here, because every process reads it itself. */
+/** Checks the log level. It is checked here, because every process reads it itself. */
 function logLevelProblem(level: string | undefined): Problem[] {
   if (level === undefined || LOG_LEVELS.some((known) => known === level)) return [];
   const message = `must be ${oneOf(LOG_LEVELS)}`;

@@ -138,7 +138,7 @@ function documentOf(text: string) {
   }
 }
 
-/** JSON's quotes are also valid in YAML. */
+/** Returns the edit that replaces a scalar. JSON's quotes are also valid in YAML. */
 function editOf(text: string, { range }: Scalar, value: string): Edit {
   const [start = 0, end = 0] = range ?? [];
   // A block scalar ends with its line.

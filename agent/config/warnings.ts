@@ -47,7 +47,7 @@ export function findWarnings(config: Config, file: string | undefined, modelDir:
   return found.map((warning) => ({ ...warning, at: 'value' }));
 }
 
-/** A replay without rules still detects and tracks. */
+/** Warns of an empty list of rules for a run. A replay without rules still detects and tracks. */
 function noRules({ camera, mqtt, rules }: Config): Warning[] {
   if (camera === undefined || mqtt === undefined || rules.length > 0) return [];
   const message = 'is empty: the box would watch nothing; name at least one rule';
@@ -110,7 +110,7 @@ function farZones({ zones, rules, detector, groundPlane }: Config): Warning[] {
   });
 }
 
-/** A privacy mask is black before detection, so a zone or line under it observes nothing. */
+/** Finds zones and lines under a privacy mask. A mask is black before detection, so they observe nothing. */
 function blindPlaces({ zones, lines, masks }: Config): Warning[] {
   const places: { path: Mistake['path']; points: readonly PointNorm[] }[] = [
     ...zones.map(({ polygon }, index) => ({ path: ['zones', index], points: polygon })),
@@ -151,7 +151,7 @@ function absentHolidays({ holidays, rules }: Config): Warning[] {
   });
 }
 
-/** A model made for one picture size does not run with another size. */
+/** Finds models made for another picture size, with which they do not run. */
 function otherSizes({ detector }: Config, modelDir: string): Warning[] {
   const { model, input } = detector;
   const element = wantedElement(detector);

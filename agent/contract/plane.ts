@@ -4,7 +4,10 @@ export type Point = readonly [number, number];
 /** Corners in order; the last one connects to the first. */
 export type Polygon = readonly Point[];
 
-/** Even-odd rule (Shimrat, "Position of point relative to polygon", CACM 1962): self-crossing polygons are allowed. */
+/**
+ * Tests by the even-odd rule (Shimrat, "Position of point relative to polygon", CACM 1962); self-crossing polygons are
+ * allowed.
+ */
 export function isInside(polygon: Polygon, point: Point): boolean {
   const x = point[0];
   const y = point[1];

@@ -118,7 +118,7 @@ function spansAt(polygon: readonly PointNorm[], y: number): Span[] {
   return at.flatMap((from, index) => (index % 2 === 0 ? [[from, at[index + 1] ?? from] as const] : []));
 }
 
-/** Reports whether a span lies within `spans`, which are sorted by their begin. */
+/** Reports whether a span lies within `spans`, which are sorted by their start. */
 function isWithin([from, to]: Span, spans: readonly Span[]): boolean {
   let reached = from;
   for (const [begin, end] of spans) if (begin <= reached + SAME_NORM) reached = Math.max(reached, end);

@@ -78,7 +78,7 @@ export class Diagnosis {
     this.#stopping.abort();
   }
 
-  /** Command `logs`. Rejects with CommandRefused. */
+  /** Executes the command `logs`. Rejects with CommandRefused. */
   logs({ args }: CheckedCommand<'logs'>): Promise<LogsResult> {
     return this.#one('logs', LOGS_WITHIN_MS, async () => {
       const { logsSocket } = this.#options;
@@ -90,7 +90,7 @@ export class Diagnosis {
     });
   }
 
-  /** Command `doctor`. Rejects with CommandRefused. */
+  /** Executes the command `doctor`. Rejects with CommandRefused. */
   doctor(): Promise<DoctorResult> {
     return this.#one('doctor', CHECKS_WITHIN_MS, async () => {
       const { checks, view } = this.#options;
@@ -103,7 +103,7 @@ export class Diagnosis {
   }
 
   /**
-   * Command `renew-certificate`.
+   * Executes the command `renew-certificate`.
    * @throws CommandRefused
    */
   renew({ envelope }: CheckedCommand<'renew-certificate'>): RenewResult {
@@ -112,7 +112,7 @@ export class Diagnosis {
   }
 
   /**
-   * Command `read-configuration`.
+   * Executes the command `read-configuration`.
    * @throws CommandRefused
    */
   readConfiguration(): ConfigCopy {
@@ -168,7 +168,7 @@ export class Diagnosis {
   }
 }
 
-/** A check that the machine refuses becomes a finding. */
+/** Runs the checks. A check that the machine refuses becomes a finding. */
 async function checked(checks: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
   try {
     return await checks();

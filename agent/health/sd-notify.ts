@@ -109,7 +109,7 @@ export class SdNotify {
     return !silent;
   }
 
-  /** Undefined while a store cannot be read; the health report logs that itself. */
+  /** Returns the report; undefined while a store cannot be read, which the health report logs itself. */
   #report(): HealthReport | undefined {
     try {
       return this.#options.report();

@@ -19,7 +19,7 @@ export interface CameraChange {
   readonly active: boolean;
 }
 
-/** Begin or end of a period without visibility in a zone. */
+/** Start or end of a period without visibility in a zone. */
 export interface ZoneChange {
   readonly zone: string;
   readonly blind: boolean;

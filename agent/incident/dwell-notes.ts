@@ -4,7 +4,7 @@
  *
  * INVARIANTS: notes contain places and times, no pixels and no track numbers.
  *
- * LIMITS: written at most every five seconds, and only after a begin or end, or after a minute. 64 dwells per rule,
+ * LIMITS: written at most every five seconds, and only after a start or end, or after a minute. 64 dwells per rule,
  * oldest first.
  */
 import { Type } from '@sinclair/typebox';
@@ -40,7 +40,7 @@ export interface RuleDwells {
 export class DwellNotes {
   readonly #remember: (notes: Notes) => void;
   readonly #log: Logger;
-  /** Begin of each written dwell, and the time of writing, by rule. */
+  /** Start of each written dwell, and the time of writing, by rule. */
   readonly #written = new Map<string, { readonly begun: string; readonly atMs: number }>();
   #lookedMs = Number.NEGATIVE_INFINITY;
 

@@ -71,7 +71,7 @@ interface Cooling {
   readonly untilMs: number;
 }
 
-/** Data of an active incident that survives a restart: its place and begin, in wall time. */
+/** Data of an active incident that survives a restart: its place and start, in wall time. */
 export interface StandingRecord {
   readonly episode: string;
   readonly startedWallMs: number;

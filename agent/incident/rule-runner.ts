@@ -48,7 +48,7 @@ export interface RestoredRules {
   readonly outbox: Pick<Outbox, 'notes'>;
 }
 
-/** Begin or end of a period in which a rule has reached its hourly alert limit. */
+/** Start or end of a period in which a rule has reached its hourly alert limit. */
 export interface LimitChange {
   readonly about: EventSubject;
   readonly limiting: boolean;

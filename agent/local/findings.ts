@@ -232,7 +232,7 @@ function memoryFinding({ processes: { agent, vision } }: HealthReport, texts: Fi
   return ok('memory', texts.memory(visionMiB, Math.round(agent.rssMiB)));
 }
 
-/** `days`: the word for days. */
+/** Formats a duration; `days` is the word for days. */
 export function durationText(seconds: number, days = 'days'): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 1) return `${Math.floor(seconds)} s`;

@@ -108,7 +108,7 @@ function diskOf(dir: string): LocalStatus['disk'] {
   return { freeMiB: mib(bavail), sizeMiB: mib(blocks) };
 }
 
-/** Origin, size and root hash are the first three lines of a checkpoint (C2SP tlog-checkpoint). */
+/** Returns the head of a checkpoint, whose first three lines are origin, size and root hash (C2SP tlog-checkpoint). */
 function headOf(note: string | undefined): LocalStatus['journal'] {
   const [, entries, root] = note?.split('\n') ?? [];
   return entries === undefined || root === undefined ? null : { entries: Number(entries), root };

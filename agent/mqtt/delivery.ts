@@ -358,7 +358,7 @@ export class Delivery {
     }
   }
 
-  /** Called when something becomes stuck, or is stuck for another reason. */
+  /** Logs the oldest refusal when something becomes stuck, or is stuck for another reason. */
   #refusalsChanged(): void {
     const { oldest } = this.#refusals;
     const before = this.#refusal;

@@ -1,6 +1,6 @@
 /**
  * Selects the next row of a lane to send: live rows immediately, the backlog in order behind them.
- * At the begin of a session all rows in the lane are backlog; later ones are live. A live row may overtake, because the
+ * At the start of a session all rows in the lane are backlog; later ones are live. A live row may overtake, because the
  * archive sorts a lane by its numbers.
  *
  * INVARIANT: within a session each row is sent once, until `rewind` makes all unreleased rows backlog again.

@@ -163,7 +163,7 @@ function pciDevices(root: string, { pci }: AcceleratorPreset): Device[] {
   });
 }
 
-/** Such a device is opened through libusb, which needs no kernel driver. */
+/** Finds USB devices. They are opened through libusb, which needs no kernel driver. */
 function usbDevices(root: string, { usb }: AcceleratorPreset): Device[] {
   const dir = join(root, 'sys/bus/usb/devices');
   return (sysfsNames(dir) ?? []).flatMap((port) => {

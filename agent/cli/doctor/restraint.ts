@@ -36,7 +36,7 @@ export interface MayLook {
   readonly findings: readonly Finding[];
 }
 
-/** Decides if no agent runs on this folder. The begin of the access is in the journal before it returns. */
+/** Decides if no agent runs on this folder. The start of the access is in the journal before it returns. */
 export function mayLook(config: Config, stateDir: string, record: RootRecord | undefined): MayLook {
   if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) {
     const why = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
