@@ -1,4 +1,4 @@
-/** What the page is told of the agent, from those who know it. */
+/** Builds the view of the agent that the page shows, from the parts that hold the data. */
 import { programVersion } from '../base/package-root.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
