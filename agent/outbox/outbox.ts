@@ -1,9 +1,8 @@
 /**
  * Outbox of one box: on disk while the disk accepts writes, otherwise in bounded memory.
  *
- * INVARIANTS:
- * - While `counters.store` is `disk`, everything that `append` has accepted survives kill -9 and power cuts.
- * - Numbers continue without reuse across restarts, damaged files and periods in memory.
+ * INVARIANTS: while `counters.store` is `disk`, everything that `append` has accepted survives kill -9 and power cuts.
+ * Numbers continue without reuse across restarts, damaged files and periods in memory.
  * LIMITS: `limitMiB` on disk and MEMORY_MIB in memory; the lowest rank is dropped first (see store.ts).
  */
 import type { Clock } from '../base/clock.ts';
@@ -27,10 +26,7 @@ import { openDatabase, openReadOnly, outboxFile } from './database.ts';
 import { lostStoreGap } from './gap.ts';
 import { isExhausted, Store } from './store.ts';
 
-/**
- * Size of the memory store, MiB. It holds about 6,000 events or 50 alerts with snapshots, within the 32 MiB that an
- * outage may cost.
- */
+/** MiB for about 6,000 events or 50 alerts with snapshots, within the 32 MiB that an outage may cost. */
 const MEMORY_MIB = 8;
 
 const TICK_MS = 1000;

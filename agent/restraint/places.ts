@@ -1,4 +1,4 @@
-/** Files of the state folder by which agent and commands on the box speak of its mode. */
+/** Names of files in the state folder through which the agent and commands on the box exchange its mode. */
 export const LOCAL_MODE_FILE = 'mode.json';
 export const RESUME_REQUEST_FILE = 'resume-request.json';
 
