@@ -1,3 +1,5 @@
+/** Minimum scores of stopped vehicles, below which a rule ignores them. */
+
 import type { StandingVehicle } from '../contract/observation.ts';
 
 /**

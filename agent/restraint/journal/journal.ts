@@ -116,7 +116,7 @@ export class Journal {
     });
   }
 
-  /** Appends an entry and returns its index. Durable on return. Throws AgentError as `start`; then nothing is added. */
+  /** Appends an entry and returns its index. Durable on return. Throws AgentError as `start`; then none is added. */
   append(content: JournalContent): number {
     const index = this.size;
     this.appendAll([content]);
@@ -128,9 +128,7 @@ export class Journal {
     return TILE_WIDTH - this.#open.entries.length;
   }
 
-  /**
-   * Appends up to a file of 256 under one checkpoint, which costs hardly more than one entry; otherwise as `append`.
-   */
+  /** Appends up to a file of 256 under one checkpoint, which costs little more than one; otherwise as `append`. */
   appendAll(contents: readonly JournalContent[]): void {
     for (let from = 0; from < contents.length; ) {
       const texts = contents.slice(from, from + this.room).map((content) => JSON.stringify(content));

@@ -4,8 +4,7 @@
  * INVARIANTS:
  * - No method throws because of the disk, except for a search: without its entry there is no answer.
  * - Every alert's entry is on disk before the alert is sent, unless the journal is down, which is reported.
- * LIMITS: PENDING_MAX entries wait in memory for a refusing disk, in order; the number of further ones becomes an
- * entry.
+ * LIMITS: PENDING_MAX entries wait in memory for a refusing disk, in order; the count of further ones is entered.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -36,7 +35,7 @@ import { JournalRetention } from './retention.ts';
 const HEARTBEAT_EVERY_MS = 600_000;
 const HEAD_EVERY_MS = 60_000;
 const RECORDS_EVERY_MS = 60_000;
-/** Retry interval of a refusing disk, and the longest time that the box analyses without a writable journal. */
+/** Retry interval of a refusing disk, and the longest time of analysis without a writable journal. */
 const WRITE_EVERY_MS = 10_000;
 const ERASE_EVERY_MS = 86_400_000;
 /** Slewing (500 ppm at most, adjtimex(2)) moves a clock by far less between two checks. */
