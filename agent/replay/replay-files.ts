@@ -1,8 +1,8 @@
 /**
  * Writes the output files of a replay:
  * - events.jsonl, summary.json and snapshots/<event-id>.jpg
- * - tracks.txt, tracks.classes.txt and detections.txt in the MOTChallenge 2D form: frame, id, left, top, width, height,
- *   score, -1, -1, -1; with 1-based frames and source pixels.
+ * - tracks.txt, tracks.classes.txt and detections.txt in the MOTChallenge 2D form, with 1-based frames and source
+ *   pixels. The columns are frame, id, left, top, width, height, score, -1, -1, -1.
  */
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import type { SizePx, XyxyNorm } from '../contract/geometry.ts';
 import type { FromVision } from '../contract/link.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 
-/** How long the tracker's predicted box replaces a missed detection (docs/design/003-tracker.md). */
+/** Time in which the tracker's predicted box replaces a missed detection (docs/design/003-tracker.md). */
 const BRIDGED_MS = 300;
 
 type FrameMessage = Extract<FromVision, { kind: 'frame' }>;

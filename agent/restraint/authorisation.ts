@@ -3,7 +3,7 @@
  *
  * INVARIANTS:
  * - Fails closed: an authorisation that is not positively valid is refused with the reason.
- * - A rule runs only if an entry names its kind, its zone or line and its purpose, and if its place lies inside the
+ * - A rule runs only if an entry names its kind, its zone or line and its purpose. Its place must lie inside the
  *   outline that the authorisation gives for it.
  * - Of several matching entries, the first counts.
  */
@@ -43,7 +43,7 @@ export function coverageOf(authorisation: Authorisation, config: Drawn & Pick<Co
   });
 }
 
-/** Whether the authorisation has an outline for a zone or line, and the place lies inside it. */
+/** True if the authorisation has an outline for a zone or line, and the place lies inside it. */
 export function isOutlined(
   authorisation: Authorisation,
   list: keyof Drawn,

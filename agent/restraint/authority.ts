@@ -49,7 +49,7 @@ export class Authority {
     this.#place = { site, box, camera: cameraAddress(camera?.source) };
   }
 
-  /** Whether the box has run before, as its state folder shows. */
+  /** True if the box has run before, as its state folder shows. */
   get known(): boolean {
     return [PIN_FILE, LATEST_TIME_FILE].some((file) => existsSync(join(this.#options.stateDir, file)));
   }

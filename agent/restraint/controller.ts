@@ -54,7 +54,7 @@ export interface RestraintControllerOptions {
   /** Root's record; undefined in a plain run, where one user owns everything. */
   readonly record: RootRecord | undefined;
   readonly status: { readonly frames: FramesReport };
-  /** Without a working journal nothing can be proved, so nothing is permitted. */
+  /** Required for a permit: without a working journal nothing can be proved. */
   readonly journal: SuspensionRecordsOptions['journal'] &
     LinkedJournal & {
       readonly known: { readonly confirmedBeforeMs: number | undefined } | undefined;

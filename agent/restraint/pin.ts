@@ -23,7 +23,7 @@ const Pin = Type.Object(
     keyid: KeyId,
     /** Previous key; null at the first use. */
     before: Type.Union([KeyId, Type.Null()]),
-    /** Whether the journal holds it. */
+    /** True if the journal holds it. */
     told: Type.Boolean(),
   },
   { additionalProperties: false },

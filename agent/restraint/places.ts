@@ -2,5 +2,5 @@
 export const LOCAL_MODE_FILE = 'mode.json';
 export const RESUME_REQUEST_FILE = 'resume-request.json';
 
-/** How a person on the box vouches for it, for messages. */
+/** Instruction for vouching on the box, for messages. */
 export const VOUCHING = 'run `sudo vigie-root pin` on the box (in a plain run: `vigie pin`)';

@@ -46,13 +46,13 @@ export class RootLink {
     return this.#fault;
   }
 
-  /** Whether the journal's head is due to be reported. */
+  /** True if the journal's head is due to be reported. */
   get due(): boolean {
     const { record, clock, journal } = this.#options;
     return record !== undefined && journal.writable && clock.nowMs() >= this.#tellAtMs;
   }
 
-  /** Whether a request that root refused may be repeated. */
+  /** True if a request that root refused may be repeated. */
   mayRetry(): boolean {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs < this.#retryAtMs) return false;

@@ -24,7 +24,7 @@ export interface Grounds {
   readonly suspension: SuspensionState;
   /** Valid authorisation, or the reason why there is none. */
   readonly held: Signed | Refused;
-  /** Without a working journal nothing can be proved, so nothing is permitted. */
+  /** Required for a permit: without a working journal nothing can be proved. */
   readonly journalWritable: boolean;
   /** Reason why root's record cannot be kept; undefined if it can, or in a plain run. */
   readonly rootFault: string | undefined;
@@ -54,7 +54,7 @@ export function rulingOf({ suspension, held, journalWritable, rootFault }: Groun
   return { ...own, mode: 'active', reason: null, permit: permitUnder(held.order, coverage) };
 }
 
-/** Whether two rulings are the same. Reasons about time contain the time, which is not a change. */
+/** True if two rulings are the same. Reasons about time contain the time, which is not a change. */
 export function isSame(a: Ruled, b: Ruled): boolean {
   const mark = ({ mode, reason, suspension, sha256, coverage }: Ruled): string =>
     JSON.stringify([mode, reason?.replace(/; it is \S+ by/g, ''), suspension, sha256, coverage]);

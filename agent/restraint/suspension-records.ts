@@ -76,13 +76,13 @@ export class SuspensionRecords {
     return own;
   }
 
-  /** Whether root has recorded the suspension; true in a plain run, which has no such record. */
+  /** True if root has recorded the suspension; also true in a plain run, which has no such record. */
   get recordedAtRoot(): boolean {
     const { record } = this.#options;
     return record === undefined || record.folder.suspension()?.suspended === true;
   }
 
-  /** On disk on return. If the disk refuses, the suspension still holds, and AgentError is thrown. */
+  /** Suspends the box; on disk on return. If the disk refuses, the suspension still holds, and AgentError is thrown. */
   suspend(reason: string, by: string): void {
     this.#file.suspend(reason, by, this.#options.clock.wallMs());
   }

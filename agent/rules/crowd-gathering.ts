@@ -30,7 +30,8 @@ const STAYING_HEIGHTS_PER_S = 0.3;
  */
 const MEDIAN_MS = 2000;
 /**
- * How long a crowd may look too small before it is reported, ms. Two people who pass in front hide some others in turn.
+ * Longest time for which a crowd may look too small before it is reported, ms. Two people who pass in front hide some
+ * others in turn.
  */
 const LAPSE_MAX_MS = 4000;
 /**

@@ -27,8 +27,8 @@ const SAME_OBJECT_IOU = 0.4;
 /** Overlap for a vehicle's cab or front, which is detected as a second vehicle. */
 const PART_INSIDE = 0.7;
 /**
- * How long after an overlap two boxes still count as one object. Behind a pole a box splits and merges, and the overlap
- * at the moment of crossing depends on single pixels.
+ * Time after an overlap in which two boxes still count as one object. Behind a pole a box splits and merges, and the
+ * overlap at the moment of crossing depends on single pixels.
  */
 const TOGETHER_MS = 1000;
 /**
@@ -139,7 +139,7 @@ export class LineCrossingRule implements Rule {
   }
 }
 
-/** Whether the crossing track is the object that has already crossed. Two tracks seen side by side are two objects. */
+/** True if the crossing track is the object that has already crossed. Two tracks seen side by side are two objects. */
 function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, aspect: number): boolean {
   if (last.id === now.id || last.group !== now.group) return false;
   const there = movedOn(last, (atMs - lastMs) / 1000);
@@ -157,7 +157,7 @@ function pairOf(a: number, b: number): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 
-/** Whether two vehicle boxes show one vehicle, or a vehicle and a part of it. */
+/** True if two vehicle boxes show one vehicle, or a vehicle and a part of it. */
 function isUpon(a: XyxyPx, b: XyxyPx): boolean {
   return iou(a, b) > SAME_OBJECT_IOU || isPartOf(a, b, PART_INSIDE) || isPartOf(b, a, PART_INSIDE);
 }

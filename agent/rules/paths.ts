@@ -19,7 +19,7 @@ export interface PathPoint {
   readonly leftX: number;
   readonly topY: number;
   readonly rightX: number;
-  /** Whether the step to this point is one that a vehicle makes (witnessed.ts). */
+  /** True if the step to this point is one that a vehicle makes (witnessed.ts). */
   readonly witnessed: boolean;
 }
 
@@ -131,7 +131,7 @@ export function driveOf(
   return undefined;
 }
 
-/** Whether every corner of the box has gone a good part of the way, in its direction. */
+/** True if every corner of the box has gone a good part of the way, in its direction. */
 function isRigid(start: PathPoint, now: PathPoint, travel: number): boolean {
   const [ux, uy] = [(now.x - start.x) / travel, (now.y - start.y) / travel];
   const along = (xs: number, ys: number): boolean => xs * ux + ys * uy >= LESSER_END_SHARE * travel;
@@ -139,7 +139,7 @@ function isRigid(start: PathPoint, now: PathPoint, travel: number): boolean {
   return [now.leftX - start.leftX, now.rightX - start.rightX].every((x) => along(x, top) && along(x, bottom));
 }
 
-/** Whether the path has no jump and no zig-zag, and is witnessed for most of the way and in most of its steps. */
+/** True if the path has no jump and no zig-zag, and is witnessed for most of the way and in most of its steps. */
 function isSteady(path: readonly PathPoint[], travel: number): boolean {
   let [sum, witnessed, steps, largest] = [0, 0, 0, 0];
   for (let i = 1; i < path.length; i++) {

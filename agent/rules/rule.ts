@@ -9,7 +9,7 @@ export interface Rule {
   readonly config: RuleConfig;
   /** Takes the next observation and returns all situations that are active now. Media time is monotonic. */
   observe(observation: Observation): Situation[];
-  /** For a rule that waits for a dwell time: present dwells, and remembered ones not found again yet. */
+  /** Present dwells, and remembered ones not found again yet, of a rule that waits for a dwell time. */
   readonly dwells?: readonly Dwell[];
   /** Continues `dwells` whose object is found again at its place, after a break in vision or a restart. */
   resume?(dwells: readonly Dwell[]): void;

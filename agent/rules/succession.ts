@@ -113,7 +113,7 @@ function atEdge([x1, , x2, y2]: XyxyNorm): boolean {
   return x1 < EDGE_NORM || x2 > 1 - EDGE_NORM || y2 > 1 - EDGE_NORM;
 }
 
-/** Whether a person could have walked from one box to the other in this time. */
+/** True if a person could have walked from one box to the other in this time. */
 function reaches(from: XyxyNorm, to: XyxyNorm, gapMs: number, aspect: number): boolean {
   if (gapMs > VANISHED_MS) return false;
   const heights = distance(from, to, aspect) / (from[3] - from[1]);

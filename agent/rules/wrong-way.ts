@@ -12,7 +12,7 @@ import type { Rule } from './rule.ts';
 import { isSure } from './sure.ts';
 import { Witness } from './witnessed.ts';
 
-/** In this time a car at walking pace (the slowest relevant speed) covers a tenth of the frame's height. */
+/** Time in which a car at walking pace (the slowest relevant speed) covers a tenth of the frame's height. */
 const LOOK_BACK_MS = 5000;
 /**
  * Minimum way in box sizes. A moving vehicle's box is wrong by up to a tenth of its size (0.05, standard deviation).

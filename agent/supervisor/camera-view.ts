@@ -55,7 +55,7 @@ export interface CameraViewOptions {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** How long snapshots are stored, in days. */
+  /** Retention of snapshots, in days. */
   snapshotsDays(): number;
   send(message: ToVision): boolean;
   /** Marks that later tracks are seen in another view. */

@@ -47,7 +47,7 @@ export interface VisionProcessOptions {
   readonly wrapper?: readonly string[];
 }
 
-/** How long vision may take to exit before it is killed, ms (systemd's stop has 5 s for everything). */
+/** Time for vision to exit before it is killed, ms (systemd's stop has 5 s for everything). */
 const STOP_GRACE_MS = 2000;
 
 /**

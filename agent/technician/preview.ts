@@ -1,5 +1,5 @@
 /**
- * Runs the technician's preview: who views it, for how long, and which pictures are sent.
+ * Runs the technician's preview. It limits viewers and time, and selects the pictures that are sent.
  *
  * INVARIANTS:
  * - The start of each viewing is in the journal on disk before anything is shown.
@@ -7,8 +7,8 @@
  *   soon as anything forbids it.
  * - No picture is stored, and none is shown twice.
  * LIMITS:
- * - PREVIEW_VIEWERS_MAX viewers.
- * - PREVIEW_S_MAX per run, which begins with the first viewer and ends for all; PREVIEW_S_A_DAY_MAX a day; STARTS.
+ * - PREVIEW_VIEWERS_MAX viewers, and STARTS.
+ * - PREVIEW_S_MAX per run, which begins with the first viewer and ends for all, and PREVIEW_S_A_DAY_MAX a day.
  * - PREVIEW_FPS_MAX pictures a second and CORE_SHARE_MAX of a core.
  * - A viewer that does not read skips pictures (counted).
  */

@@ -31,7 +31,7 @@ import { Walk, type WalkOptions } from './walk.ts';
 const USE_FILE = 'preview-use.json';
 /** Modes of the socket. A service's socket also belongs to the group of the page's user. */
 const [OWN_MODE, GROUP_MODE] = [0o600, 0o660];
-/** How long a state is reused, ms, because each phone requests it. */
+/** Time for which a state is reused, ms, because each phone requests it. */
 const TOLD_FOR_MS = 500;
 /** Limit of the contract on a line of text. */
 const TEXT_MAX = 1000;

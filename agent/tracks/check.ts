@@ -49,7 +49,7 @@ export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): 
   return classes;
 }
 
-/** Whether the question lists individual persons, which requires the signature of a second key. */
+/** True if the question lists individual persons, which requires the signature of a second key. */
 export function needsApproval(
   { answer }: TrackQuestion,
   classes: readonly FoundTrack['class'][],

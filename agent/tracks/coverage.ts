@@ -92,6 +92,7 @@ export interface Gap extends Window {
 
 /**
  * Returns the parts of a window that no span covers, each with its reason, in order.
+ *
  * @param spans those that may overlap the window, ordered by start, including the last one before it
  * @param beforeAll reason for the time before the first span
  */
@@ -163,7 +164,7 @@ function withoutGaps({ fromMs, toMs }: Window, gaps: readonly Gap[]): Window[] {
   return parts;
 }
 
-/** After the clock was set back, spans overlap: each moment belongs to the first of them. */
+/** Sums the watched time. Spans overlap after the clock was set back: each moment belongs to the first of them. */
 function watchedMsIn({ fromMs, toMs }: Window, spans: readonly Span[]): number {
   let watchedMs = 0;
   let reachedMs = fromMs;

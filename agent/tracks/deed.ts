@@ -37,8 +37,9 @@ interface Within {
 const ALWAYS: Within = { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY };
 
 /**
- * Returns the first action that ends at `fromMs` or later and begins before `toMs`; of stops the longest; undefined if
+ * Returns the first action that ends at `fromMs` or later and begins before `toMs`, or the longest stop; undefined if
  * there is none.
+ *
  * @param aspect width of the picture to its height
  */
 export function deedOf(
@@ -220,7 +221,7 @@ function boundsOf(polygon: Polygon): Bounds {
   return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
 }
 
-/** Whether the way may meet the bounds. */
+/** True if the way may meet the bounds. */
 function isNear(from: PathPoint, to: PathPoint, { left, top, right, bottom }: Bounds): boolean {
   return (
     Math.max(from.x, to.x) >= left &&

@@ -30,7 +30,7 @@ export function writeHeld(store: Pick<TrackStore, 'setNote'>, held: Held): void 
 }
 
 /**
- * Whether data stored under one authorisation may be stored under another. Data stored for counts is never given out as
+ * True if data stored under one authorisation may be stored under another. Data stored for counts is never given out as
  * tracks, and an area that is excluded now was not excluded before.
  */
 export function heldUnder({ grant: before }: Held, now: TrackLogGrant): boolean {

@@ -24,7 +24,7 @@ export interface PathPoint {
   readonly y: number;
   /** Height of the box, 0..1 of the picture. */
   readonly height: number;
-  /** Whether it was in sight on the way to this point. */
+  /** True if it was in sight on the way to this point. */
   readonly seen: boolean;
 }
 

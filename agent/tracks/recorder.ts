@@ -14,7 +14,7 @@ import { cellsOfPath } from './cells.ts';
 import { encodePath, type PathPoint, simplified } from './path.ts';
 import { longestStopS } from './stop.ts';
 
-/** After a longer absence the way between is unknown: three frames at five a second. */
+/** Longest absence with a known way in between: three frames at five a second. */
 const UNSEEN_MS = 600;
 /** Fewer sightings are a flicker of the detector. */
 const SIGHTINGS_MIN = 3;
@@ -234,7 +234,7 @@ function opened(latest: ObservedTrack, firstMs: number, epochMs: number, aspect:
   };
 }
 
-/** Whether it was a static false positive for most of its time. */
+/** True if it was a static false positive for most of its time. */
 const isFurniture = ({ furniture, sightings }: OpenTrack): boolean => furniture * 2 > sightings;
 
 const isSame = (a: PathPoint | undefined, b: PathPoint): boolean =>

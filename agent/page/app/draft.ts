@@ -66,7 +66,7 @@ export const problems = computed(() =>
   ),
 );
 
-/** Whether someone else has changed the configuration in the meantime. */
+/** True if someone else has changed the configuration in the meantime. */
 export const stale = computed(
   () =>
     trial.value === null &&

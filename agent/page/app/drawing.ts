@@ -119,7 +119,7 @@ export function withoutCorner({ kind, points }: Shape, index: number): readonly 
   return points.filter((_, i) => i !== index);
 }
 
-/** Whether the shape's sides cross, or it has no area or no length. */
+/** True if the shape's sides cross, or it has no area or no length. */
 export function isFaulty({ kind, points }: Shape): boolean {
   if (kind !== 'line') return polygonFault(points) !== undefined;
   const [from, to] = points;

@@ -33,7 +33,7 @@ export const seen = signal<Seen | undefined>(undefined);
 const missing = signal<(() => string) | undefined>(undefined);
 /** Reason why there is no picture, as text for the user. */
 export const noPicture = computed(() => missing.value?.() ?? words.value.noPicture['not-started']);
-/** Whether the preview has ended and is requested again only by the user. */
+/** True if the preview has ended and is requested again only by the user. */
 export const ended = signal(false);
 /** Aspect ratio (width / height) of the last picture, kept while there is none. */
 export const aspect = signal(4 / 3);

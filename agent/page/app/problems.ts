@@ -28,7 +28,7 @@ export interface Problem {
   /** Caused by the authorisation: shown in red, and not fixable by drawing. */
   readonly order: boolean;
   /**
-   * Whether it prevents the trial. A rule that was installed before and is not covered does not run, and blocks
+   * True if it prevents the trial. A rule that was installed before and is not covered does not run, and blocks
    * nothing.
    */
   readonly blocks: boolean;

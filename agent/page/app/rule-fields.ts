@@ -46,7 +46,7 @@ export function newRule(
   } as RuleConfig;
 }
 
-/** Whether rules of a kind, as an authorisation names it, use lines. */
+/** True if rules of a kind, as an authorisation names it, use lines. */
 export function watchesLine(fields: RuleFields, kind: string): boolean {
   return isRuleKind(fields, kind) && fields[kind].some(({ name }) => name === 'line');
 }

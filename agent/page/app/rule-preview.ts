@@ -31,7 +31,7 @@ export interface RuleWatch {
   readonly fires: boolean;
   /** Crossings of a line since the preview started. */
   readonly crossed: { readonly left: number; readonly right: number };
-  /** Whether tracks alone cannot show the rule's condition. */
+  /** True if tracks alone cannot show the rule's condition. */
   readonly judgedByBox: boolean;
 }
 
@@ -68,7 +68,7 @@ const COUNTED: Readonly<Record<Exclude<RuleConfig, { classes: unknown }>['kind']
 
 /** Four pictures of a slow box. A track that was hidden for longer counts as ended. */
 const GONE_MS = 4000;
-/** How long a crossing, which is momentary, stays visible. */
+/** Display time of a crossing, which itself is momentary. */
 const SHOW_PASSAGE_MS = 3000;
 
 export class FiringWatch {

@@ -16,7 +16,7 @@ export const page = signal<PageState | undefined>(undefined);
 export const screen = signal<Screen>('pair');
 /** Last error, as text for the user. */
 export const trouble = signal<string | undefined>(undefined);
-/** Whether the box did not answer the last request for its state. */
+/** True if the box did not answer the last request for its state. */
 export const away = signal(false);
 /** Time of this phone, ms, from which countdowns continue between two answers. */
 export const stateAtMs = signal(0);

@@ -1,6 +1,6 @@
 /**
- * Starts, applies and rolls back a trial, and determines the outcome of an unobserved one: a phone that slept through
- * the end of its trial learns of it from the state.
+ * Starts, applies and rolls back a trial. It also determines the outcome of an unobserved one: a phone that slept
+ * through the end of its trial learns of it from the state.
  */
 import { computed, effect, signal } from '@preact/signals';
 import type { ConfigReply } from '../../contract/config-trial.ts';
@@ -31,12 +31,12 @@ export const leftS = computed(() =>
     : Math.max(0, trial.value.leftS - Math.max(0, nowMs.value - stateAtMs.value) / 1000),
 );
 
-/** Whether the agent runs the installed configuration. */
+/** True if the agent runs the installed configuration. */
 export const inForce = computed(
   () => agent.value !== null && agent.value.configSha256 === (config.value?.sha256 ?? null),
 );
 
-/** Whether there is something to try, and no problem blocks it. */
+/** True if there is something to try, and no problem blocks it. */
 export const canTry = computed(
   () =>
     trial.value === null &&

@@ -145,7 +145,7 @@ function sourceOf(uri: string, host: string, login: { user: string; password: st
   return 'fault' in parseCameraSource(source) ? undefined : source;
 }
 
-/** Whether a configuration may name it as the second stream. */
+/** True if a configuration may name it as the second stream. */
 function isSecond(source: string, second: string): boolean {
   const [main, other] = [parseCameraSource(source), parseCameraSource(second)];
   return (

@@ -6,8 +6,8 @@
  * - TLS 1.3 and HTTP/1.1 only; every answer has the headers of http.ts.
  * - The log holds nothing of a request except the name of its route.
  * - An error in one request ends only that request.
- * LIMITS: PAGE_LIMITS: connections in total and by address (ConnectionGuard), time for head, request and silence;
- * bodies as in http.ts. Anything beyond is closed and counted, and the counts are in the log.
+ * LIMITS: PAGE_LIMITS for connections in total and by address (ConnectionGuard) and for time of head, request and
+ * silence. Bodies as in http.ts. Anything beyond is closed and counted, and the counts are in the log.
  */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';

@@ -55,7 +55,7 @@ export interface PairingOptions {
   readonly stateDir: string;
   /** File with the hash of the label's code (contract/setup-code.ts). */
   readonly setupCodeFile: string;
-  /** Whether the state folder is from an earlier start. */
+  /** True if the state folder is from an earlier start. */
   readonly livedBefore: boolean;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Logger;

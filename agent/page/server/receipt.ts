@@ -51,7 +51,7 @@ export function receipt(input: ReceiptInput): Promise<Buffer> {
 }
 
 /**
- * Whether the technician may leave the box: nothing has failed, and it runs under an authorisation that is not just for
+ * True if the technician may leave the box: nothing has failed, and it runs under an authorisation that is not just for
  * the installation.
  */
 function isGo({ agent, config }: ReceiptInput): boolean {

@@ -80,7 +80,7 @@ export class Sessions {
   readonly #sessions = new Map<string, Session>();
   #keptAtMs: number;
   #started = false;
-  /** Whether the disk has refused the present sessions. */
+  /** True if the disk has refused the present sessions. */
   #refused = false;
 
   constructor(options: SessionsOptions) {

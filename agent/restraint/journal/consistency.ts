@@ -59,7 +59,7 @@ interface Head {
   readonly root: Buffer;
 }
 
-/** Whether `newer` contains all of `older`, unchanged and in the same places. */
+/** True if `newer` contains all of `older`, unchanged and in the same places. */
 export function isConsistent(older: Head, newer: Head, proof: readonly Buffer[]): boolean {
   if (older.size > newer.size) return false;
   if (older.size === newer.size) return proof.length === 0 && older.root.equals(newer.root);

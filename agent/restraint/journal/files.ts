@@ -55,7 +55,7 @@ export class JournalFiles {
     return this.#kept.has(path) ? this.#kept.get(path) : this.#onDisk(path);
   }
 
-  /** Whether there is another checkpoint by now. */
+  /** True if there is another checkpoint by now. */
   get moved(): boolean {
     return this.#onDisk(CHECKPOINT)?.toString() !== this.checkpoint;
   }

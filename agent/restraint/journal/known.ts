@@ -131,5 +131,5 @@ export class Known {
   }
 }
 
-/** Whether the entry holds the complete state. */
+/** True if the entry holds the complete state. */
 export const isSummary = (content: JournalContent): boolean => 'restraint' in content;

@@ -51,7 +51,7 @@ export interface JournalRecorderOptions {
   /** Path of the configuration file. */
   readonly configFile?: string | undefined;
   readonly stateDir: string;
-  /** How long the contents of alerts are stored, in days. */
+  /** Retention of the contents of alerts, in days. */
   alertsDays(): number;
   readonly boot: string;
   readonly clock: Clock;
@@ -134,7 +134,7 @@ export class JournalRecorder {
     if (due('head')) this.#publish();
   }
 
-  /** Whether entries can be written. Otherwise the box must not analyse, because no one could prove what it did. */
+  /** True if entries can be written. Otherwise the box must not analyse, because no one could prove what it did. */
   get writable(): boolean {
     return this.#opened && this.#down === undefined;
   }

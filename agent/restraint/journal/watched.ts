@@ -41,7 +41,7 @@ const strict = { additionalProperties: false } as const;
 const { zones, lines, masks } = Config.properties;
 const Watched = Type.Object(
   {
-    /** Without user and password. */
+    /** Addresses omit user and password. */
     camera: Type.Union([
       Type.Null(),
       Type.Object(
@@ -90,8 +90,9 @@ export class WatchedFile {
   }
 
   /**
-   * Stores the present configuration, and a change to report if it differs from what the journal holds. Durable on
-   * return; throws AgentError `unavailable`.
+   * Stores the present configuration, and a change to report if it differs from the journal's state. Durable on return.
+   * Throws AgentError `unavailable`.
+   *
    * @param before the journal's newest entry of an earlier start; undefined at the very first start
    * @returns redrawn places for the journal, in parts that fit an entry each
    */

@@ -9,7 +9,7 @@ import { GUTTER_PX, type StageSize } from '../../../kit/stage.ts';
 export interface Draggable {
   readonly points: readonly PointNorm[];
   readonly withMiddles: boolean;
-  /** Whether the place lies in an area that can be moved as a whole. */
+  /** True if the place lies in an area that can be moved as a whole. */
   holds(at: PointNorm): boolean;
   /** Inserts a corner after the given one; false if the maximum is reached. */
   insert(after: number, at: PointNorm): boolean;

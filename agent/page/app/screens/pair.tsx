@@ -7,7 +7,7 @@ import { ask, Refused } from '../api.ts';
 import { agent, explain, hello, refresh, show } from '../store.ts';
 import { words } from '../words/words.ts';
 
-/** How long the phone waits for the agent before it continues without it. */
+/** Time that the phone waits for the agent before it continues without it. */
 const FIRST_WORD_MS = 5000;
 const ASK_AGAIN_MS = 500;
 

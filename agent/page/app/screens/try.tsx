@@ -94,7 +94,7 @@ function Against({ list, title }: { readonly list: readonly Problem[]; readonly 
   );
 }
 
-/** In the box's words, because the box has checked the whole configuration. */
+/** Shows the box's own words, because the box has checked the whole configuration. */
 function Said() {
   const { refused, problems: found = [] } = said.value ?? {};
   if ((refused ?? null) === null && found.length === 0) return null;
