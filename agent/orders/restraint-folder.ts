@@ -1,6 +1,6 @@
 /**
- * Reads the folder that restrains the box. It states which authority's orders count, which box this is and which areas
- * must be black. It also states whether the box is suspended, and how far its journal had grown.
+ * Reads the folder that restrains the box. It names the authority whose authorisations count, the box, and the areas
+ * that must be black. It also states whether the box is suspended, and how far its journal had grown.
  *
  * Vision reads this folder. In an installed package (/var/lib/vigie-restraint) it belongs to root and the agent cannot
  * write it. In a plain run one user owns everything, and the folder is in the state folder. That protects against
@@ -84,7 +84,7 @@ export class RestraintFolder {
     return join(this.dir, name);
   }
 
-  /** Returns the key of the authority whose orders count. Throws AgentError `denied`. */
+  /** Returns the key of the authority whose authorisations count. Throws AgentError `denied`. */
   authority(): KeyObject {
     const file = this.path(AUTHORITY_FILE);
     try {

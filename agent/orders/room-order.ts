@@ -1,6 +1,6 @@
 /**
- * Opens the room's signed orders to a box (contract/update.ts). The agent uses it before it writes an order to the
- * request spool for root; root uses it again and trusts no one.
+ * Opens the room's signed orders, which hold the desired release or configuration of a box (contract/update.ts). The
+ * agent uses it before it writes an order to the request spool for root; root uses it again and trusts no one.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Static } from '@sinclair/typebox';

@@ -130,7 +130,7 @@ export class RestraintController {
     await this.settled();
   }
 
-  /** Resolves when all rulings so far have been carried out. */
+  /** Resolves when all rulings made up to now have been carried out. */
   async settled(): Promise<void> {
     await this.#carrying;
   }

@@ -20,7 +20,7 @@ import {
 
 export class Suspension {
   readonly #file: string;
-  /** Suspension that the disk has refused so far; it still holds. */
+  /** Suspension that the disk has not accepted yet; it still holds. */
   #unsaved: SuspensionState | undefined;
   #seen: { readonly mark: string; readonly state: SuspensionState } | undefined;
 

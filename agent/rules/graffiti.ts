@@ -11,7 +11,7 @@ import type { Rule } from './rule.ts';
 
 /** A region belongs to the wall on which most of it lies. */
 const SHARE_MIN = 0.5;
-/** Minimum area of a tag as a ratio of the frame. Smaller regions cannot be told apart from a codec's blocks. */
+/** Minimum area of a tag as a ratio of the frame. Smaller regions are indistinguishable from a codec's blocks. */
 const AREA_MIN_NORM = 0.0005;
 /** An object that a person only held against the wall disappears with the person, within this time. */
 const AFTER_LEFT_MS = 2000;

@@ -1,7 +1,7 @@
 /**
  * Raises an incident when an object was put down in the zone and left behind. Its nature does not matter: it is a
  * static region that appeared while a person was beside it, and none of those people has stayed. The incident stays
- * active until the object is removed, whoever passes by in the meantime.
+ * active until the object is removed, also while others pass by.
  */
 
 import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';

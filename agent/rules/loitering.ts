@@ -2,8 +2,8 @@
  * Raises an incident when a person stays in the zone. The time counts from the first stop, not from the entry: crossing
  * a large square slowly is not loitering. Once it runs, pacing up and down does not stop it; leaving the zone does.
  *
- * The time of people who are present when analysis begins counts from then on: they are not part of the scene, and the
- * whole time was observed.
+ * For people who are present when analysis begins, the time counts from then on. They are not part of the scene, and
+ * the whole time was observed.
  */
 
 import type { Dwell } from '../contract/dwell.ts';

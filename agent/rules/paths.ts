@@ -46,7 +46,7 @@ const LESSER_END_SHARE = 0.5;
 const STRAIGHT_SHARE_MIN = 0.7;
 /**
  * Minimum ratio of the way, and of the steps, that must be witnessed. In real drives pixels move in at least two thirds
- * of the detector runs at 5 frames a second, and in half of them for 98 in 100 drives. Boxes that jump over standing
+ * of the detector runs at 5 frames a second. In 98 of 100 drives they move in half. Boxes that jump over standing
  * objects reach hardly one in ten. Steps count too, because a jump that ends where something moves is one step, however
  * long.
  */

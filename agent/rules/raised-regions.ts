@@ -1,6 +1,6 @@
 /**
  * Holds the static regions that a rule has raised, each with the associated track at that moment. A raised region stays
- * active until it is gone, whoever passes by in the meantime.
+ * active until it is gone, also while others pass by.
  */
 import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
 import type { Situation } from '../contract/situation.ts';

@@ -1,7 +1,7 @@
 /**
  * Raises an incident when a vehicle has entered the zone and stayed for the set time. It must have been seen to move. A
- * car parked there before the box started, or a kiosk that a small detector takes for a lorry, belongs to the scene and
- * would alert indefinitely.
+ * car parked there before the box started belongs to the scene, like a kiosk that a small detector takes for a lorry.
+ * Both would alert indefinitely.
  *
  * A vehicle that stands there since the start of analysis is `present-at-start`. This is a property of its place, whose
  * picture vision compares, and not of its track. A track may begin late or change its number by the rounding of one

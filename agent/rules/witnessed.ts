@@ -1,6 +1,6 @@
 /**
  * Decides whether the step of a box between two detector runs is one that a vehicle makes. In a queue a weak box moves
- * from car to car, against the traffic as well as with it, and the pixels under it move while the queue creeps. The
+ * from car to car, against the traffic as well as with it. The pixels under it also move while the queue creeps. The
  * reliable sign is that the vehicles whose places it takes are tracked too and do not move with it.
  *
  * LIMITS: one box for each present track, removed with it.

@@ -1,9 +1,10 @@
 /**
  * Keeps the camera's view over restarts, and handles a technician's confirmation of a new one.
  *
- * A moved camera suspends every rule until the old view is back or `vigie camera confirm` was run on the box, because
- * the zones may no longer fit. For the technician, two redacted stills are in the state folder, from before and after
- * the move. For vision there is a signature by which it recognises the view; no picture can be made from it.
+ * A moved camera suspends every rule, because the zones may no longer fit. The rules continue when the old view is back
+ * or `vigie camera confirm` was run on the box. For the technician, two redacted stills are in the state folder, from
+ * before and after the move. For vision there is a signature by which it recognises the view; no picture can be made
+ * from it.
  *
  * INVARIANTS:
  * - Only redacted pictures and signatures are written.

@@ -10,7 +10,7 @@ import type { Ruling } from '../contract/permit.ts';
 const TEXT_MAX = 1000;
 const LIST_MAX = 64;
 
-/** A ruling with the order on which it rests. */
+/** A ruling with its authorisation. */
 export interface RuledOrder extends Ruling {
   readonly authorisation: Authorisation | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * Encodes the path of a track as bytes: ground points with time and height of the box, simplified to what a line or an
- * area needs.
+ * Encodes the path of a track as bytes: ground points with time and height of the box, simplified to the precision of
+ * lines and areas.
  *
  * Form of the bytes:
  * - The version, then the width of the box in hundredths of its height (255 at most).
@@ -61,9 +61,9 @@ const COARSER_MAX = 64;
 const CHUNK_POINTS = 128;
 
 /**
- * Returns the points that are needed. The method is Douglas and Peucker (1973), with the distance to the object's place
- * at that time at constant speed (Meratnia and de By, "Spatiotemporal compression techniques for moving point objects",
- * 2004). Both ends of an unseen stretch stay.
+ * Returns the points that are needed. The method is Douglas and Peucker (1973). Its distance is the one to the object's
+ * place at that time at constant speed (Meratnia and de By, "Spatiotemporal compression techniques for moving point
+ * objects", 2004). Both ends of an unseen stretch stay.
  * @param aspect width of the picture to its height
  * @param coarser factor of the tolerance
  */

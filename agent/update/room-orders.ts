@@ -1,6 +1,6 @@
 /**
- * Receives the room's orders to this box: a release or a configuration. Each order is verified and written to the
- * request spool for root, which verifies it again and alone acts on it.
+ * Receives the room's orders, which hold the desired release or configuration of this box. Each order is verified and
+ * written to the request spool for root, which verifies it again and alone acts on it.
  *
  * INVARIANTS:
  * - An order is written only if a key of `commands.keys` with the permission has signed it for this box.

@@ -1,6 +1,6 @@
 /**
- * Agent side of updates: passes the room's orders to root, reports root's and the box's state to the room, and records
- * completed changes in the journal. It installs nothing.
+ * Agent side of updates. It passes the room's orders (desired releases and configurations) to root, and reports root's
+ * and the box's state to the room. It records completed changes in the journal. It installs nothing.
  *
  * INVARIANTS:
  * - Reports are signed by the key of the journal, as statements of the mode are.

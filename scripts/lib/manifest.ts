@@ -6,7 +6,8 @@
  * are `./path type=file mode=0644 size=12 sha256digest=…`, `./path type=dir mode=0755` and `./path type=link
  * link=target`. The manifest itself is not included.
  *
- * LIMITS: names of letters, digits and `._+@,~-`; modes 0644 and 0755; links that stay in the tree; ENTRIES_MAX paths.
+ * LIMITS: names of letters, digits and `._+@,~-`, modes 0644 and 0755, links that stay in the tree, and ENTRIES_MAX
+ * paths.
  */
 import { createHash } from 'node:crypto';
 import {

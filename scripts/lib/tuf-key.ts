@@ -7,9 +7,10 @@ export const ED25519_SPKI_PREFIX = '302a300506032b6570032100';
 const ED25519_HEX = /^[0-9a-f]{64}$/i;
 
 /**
- * Returns the SHA-256 of the SubjectPublicKeyInfo, hex, as `vigie-oversight keygen` prints it.
+ * Returns the SHA-256 of the SubjectPublicKeyInfo, hex, as `vigie-oversight keygen` prints it. For other text it is the
+ * SHA-256 of the text.
  *
- * @param text `keyval.public`: hex digits of an ed25519 key, or PEM; for any other text the SHA-256 of the text is used
+ * @param text `keyval.public`: hex digits of an ed25519 key, or PEM
  */
 export function publicKeyFingerprint(text: string): string {
   if (ED25519_HEX.test(text)) return sha256Of(Buffer.from(`${ED25519_SPKI_PREFIX}${text}`, 'hex'));

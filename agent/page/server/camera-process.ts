@@ -1,10 +1,10 @@
 /**
- * Asks the cameras of the local networks one question, in a process of its own: reads it from standard input, prints
- * the answer as JSON and exits. A library parses the devices' replies. It may throw outside any call and reads answers
- * of any length (onvif 0.8.3). Here that costs one answer and not the page.
+ * Asks the cameras of the local networks one question, in a process of its own. It reads the question from standard
+ * input, prints the answer as JSON and exits. A library parses the devices' replies. It may throw outside any call and
+ * reads answers of any length (onvif 0.8.3). Here that costs one answer and not the page.
  *
- * INVARIANTS: a password comes by standard input and goes only to the camera's own address, not to the address that the
- * camera gives for its services. Only the answer is printed.
+ * INVARIANTS: a password comes by standard input and goes only to the camera's own address. It never goes to an address
+ * that the camera gives for its services. Only the answer is printed.
  * LIMITS: those of cameras.ts, which ends this process.
  */
 import { writeFileSync } from 'node:fs';
@@ -100,7 +100,7 @@ function stream({
   password,
 }: Extract<CameraQuestion, { op: 'stream' }>): Promise<CameraAnswer> {
   return new Promise((resolve) => {
-    // Result so far, in case the library throws outside any call.
+    // Preliminary result, in case the library throws outside any call.
     let known: CameraAnswer = { refused: NO_ONVIF };
     process.on('uncaughtException', () => resolve(known));
     const camera = new Cam({

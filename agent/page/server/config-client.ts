@@ -3,7 +3,7 @@
  *
  * INVARIANT: an answer counts only if it matches its schema.
  * LIMITS: ANSWER_WITHIN_MS. QUEUE_MAX requests wait, and a further one is refused. A reading is reused for READ_MS, a
- * failed one for AGAIN_MS, so that two phones that poll every two seconds do not start root's program each time.
+ * failed one for AGAIN_MS. Otherwise two phones that poll every two seconds would start root's program each time.
  */
 import { Value } from '@sinclair/typebox/value';
 import type { Clock } from '../../base/clock.ts';

@@ -16,7 +16,7 @@ const TARGET = /^\/[\x21-\x7e]*$/;
 const READS = ['GET', 'HEAD'];
 
 export interface Target {
-  /** GET also stands for HEAD. */
+  /** GET for HEAD as well. */
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;

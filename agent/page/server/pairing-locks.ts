@@ -3,7 +3,7 @@
  *
  * A phone is identified by its address alone (addressKey), because an attacker would discard a cookie. An attacker with
  * many addresses has many tries. The code has 80 bits, and `TRIES` is the maximum that is compared at all, 3.2 × 10⁹ in
- * a year: one of them is right with a probability of 2.6 × 10⁻¹⁵. So a lock need not affect phones that have typed
+ * a year. One of them is right with a probability of 2.6 × 10⁻¹⁵. So a lock need not affect phones that have typed
  * nothing wrong.
  *
  * INVARIANT: wrong codes of others lock no phone. A new label and `clear` remove all locks.

@@ -1,6 +1,6 @@
 /**
- * Selects the media profile of a camera's second stream from the ONVIF profiles: the smallest picture of the same video
- * source that the box can decode at a sufficient rate.
+ * Selects the media profile of a camera's second stream from the ONVIF profiles. It is the smallest picture of the same
+ * video source that the box can decode at a sufficient rate.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';

@@ -1,10 +1,10 @@
 /**
- * Stores the phones that are paired with this box. They stay paired across a restart of the page and of the box,
- * because power may fail during an installation, when the label's code is already used.
+ * Stores the phones that are paired with this box. They stay paired across a restart of the page and of the box. Power
+ * may fail during an installation, when the label's code is already used.
  *
  * INVARIANTS:
  * - Only the hash of a token is stored: no file and no copy of one admits anyone.
- * - The journal names a session by a random id that reveals nothing of the token.
+ * - The journal names a session by a random id that is independent of the token.
  * - A session's time is the page's running time by the monotonic clock; the wall clock neither lengthens nor ends it.
  * - The disk never holds more time than is left. A power cut may cost KEEP_EVERY_MS of it and adds none.
  * - An unreadable file means no session, and is logged once.

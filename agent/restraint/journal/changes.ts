@@ -31,8 +31,8 @@ export interface Configured {
 }
 
 /**
- * Returns the changes, newest program first, as the journal always has. Empty if nothing changed or nothing was known.
- * Throws AgentError `unavailable` if the monitored configuration cannot be stored for the next start.
+ * Returns the changes in the journal's fixed order, with a new program first. Empty if nothing changed or nothing was
+ * known. Throws AgentError `unavailable` if the monitored configuration cannot be stored for the next start.
  */
 export function changesBetween(
   before: Running | undefined,

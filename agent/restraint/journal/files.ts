@@ -31,7 +31,7 @@ export class JournalFiles {
   /** Undefined if there is none. */
   readonly checkpoint: string | undefined;
   readonly witnessed: string | undefined;
-  /** Number of entries in the checkpoint, whoever has signed it; 0 if it names none. */
+  /** Number of entries that the checkpoint names, with any signature; 0 if it names none. */
   readonly size: number;
   readonly #kept: ReadonlyMap<string, Buffer | undefined>;
 

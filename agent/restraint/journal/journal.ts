@@ -57,7 +57,7 @@ export interface JournalOptions {
   readonly origin: string;
 }
 
-/** File being written: its number, its entries so far, and the bytes of their contents. */
+/** File being written: its number, its present entries, and the bytes of their contents. */
 interface Open {
   readonly index: number;
   readonly entries: readonly string[];

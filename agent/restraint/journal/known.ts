@@ -1,7 +1,7 @@
 /**
  * State of the restraints as the journal records it, so that missing files, and files restored from an older copy, are
- * detected. It holds the authority's key, the suspension, the commands obeyed, the reported progress of root's updates,
- * the camera connection, and the last time of a correct clock.
+ * detected. It holds the authority's key, the suspension and the commands obeyed. It also holds the reported progress
+ * of root's updates, the camera connection, and the last time of a correct clock.
  */
 import type {
   ConnectionKnown,

@@ -147,7 +147,7 @@ export class JournalRecorder {
     return { authority, suspension, commands, rollouts, connection, confirmedBeforeMs };
   }
 
-  /** Reason why it cannot be written, or undefined. */
+  /** Reason why the journal cannot be written, or undefined. */
   get downBecause(): string | undefined {
     return this.#down;
   }

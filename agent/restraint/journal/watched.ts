@@ -111,7 +111,7 @@ export class WatchedFile {
   #read(): Kept | undefined {
     if (!existsSync(this.#path)) return undefined;
     const content = jsonOf(bounded(this.#path));
-    // A damaged file is treated as missing: the box continues, and the room is told so.
+    // A damaged file is treated as missing: the box continues, and the room receives a report.
     return Value.Check(Kept, content) ? content : undefined;
   }
 

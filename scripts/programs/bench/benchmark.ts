@@ -1,7 +1,7 @@
 /**
  * Measures floor and agent in one run, on one clip, in turn (docs/design/005-benchmark.md). Every value is the cost of
- * one more frame: a run over the whole clip minus a run over its first frames, divided by the number of frames between.
- * Loading, first frames and warm-up thus cancel out.
+ * one more frame. It is a run over the whole clip minus a run over its first frames, divided by the number of frames
+ * between. Loading, first frames and warm-up thus cancel out.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -272,7 +272,7 @@ function summarise(
   const floorEach = floors.map(({ stages }) => stages.capture + stages.detect);
   const visionEach = agents.map(({ vision }) => vision);
   const plates = agents.map(({ stages }) => stages['plate'] ?? 0);
-  // Planes are made once a second of the clip; on a box, of every fifth frame.
+  // Planes come once a second: on the clip for one of `clipFps` frames, on a box for every fifth.
   const plateMs = median(plates) * (clipFps / LOOKS_PER_S);
   const agentEach = agents.map(({ agent }) => agent);
   const floor = median(floorEach);

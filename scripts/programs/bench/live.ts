@@ -18,7 +18,10 @@ import { costOf } from './measure.ts';
 /** Detector runs a second. */
 export const LOOKS_PER_S = 5;
 const CAMERA_FPS = 25;
-/** By then a box has used its saved budget for a quick street (schedule/look-budget.ts), and hot code is compiled. */
+/**
+ * Warm-up time, after which a box has used its saved budget for a quick street (schedule/look-budget.ts), and hot code
+ * is compiled.
+ */
 const WARM_S = 90;
 /** Extra length of a film, s. A film outlasts a run, because its end would mean another opening. */
 const MARGIN_S = 40;

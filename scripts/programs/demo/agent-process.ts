@@ -1,5 +1,6 @@
 /**
- * Runs the agent, or the page or the console beside it, as a process of its own, as on a box, with its log in a file.
+ * Runs the agent, or the page or the console beside it, with its log in a file. It is a process of its own, as on a
+ * box.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
@@ -43,8 +44,8 @@ export class AgentProcess {
   /** Resolves when the process has ended. */
   start(): Promise<AgentExit> {
     const log = createWriteStream(this.#logPath);
-    // Its own process group: Ctrl-C reaches the demo, which then ends the agent before the broker. --pdeathsig: if the
-    // demo is killed, its agent ends too.
+    // With its own process group, Ctrl-C reaches only the demo, which then ends the agent before the broker. With
+    // --pdeathsig, the agent also ends if the demo is killed.
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...this.#command], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: this.#env,

@@ -58,7 +58,7 @@ export class Passages {
   #share = 0;
   #bar: SingleBar | undefined;
 
-  /** Begins at once. `config`: file of the demo's configuration; `signal` ends it early. */
+  /** Begins at once. `config` is the file of the demo's configuration, and `signal` ends the replay early. */
   constructor(config: string, source: string, signal: AbortSignal) {
     this.#source = source;
     this.#observed = this.#observe(config, signal).catch(messageOf);

@@ -64,7 +64,7 @@ interface Hour {
 interface BytesFigures {
   readonly seconds: number;
   readonly parts: Readonly<Record<Part, PartFigures>>;
-  /** Two hours: with the clip's incidents, and with a street's. */
+  /** Two hours, one with the clip's incidents and one with a street's. */
   readonly hours: readonly Hour[];
   readonly h264: { readonly bytesPerHour: number; readonly mbitPerS: number };
 }

@@ -1,7 +1,7 @@
 /**
- * Makes contact sheets of misses and false alerts for inspection: frames around the moment, with the zones and lines of
- * the rules and the boxes of the tracks. They show recorded films unredacted, and so must never be stored in the
- * project.
+ * Makes contact sheets of misses and false alerts for inspection. They show frames around the moment, with the zones
+ * and lines of the rules and the boxes of the tracks. They show recorded films unredacted, and so must never be stored
+ * in the project.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

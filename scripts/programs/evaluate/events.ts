@@ -48,8 +48,8 @@ export interface EvaluateOptions {
 }
 
 /**
- * Replays one label and scores its starts. If a label with `orCannotSee` has misses, its film is replayed in a loop, in
- * which the box must report in time that it has no usable image. Windows and false alerts are evaluated on the film
+ * Replays one label and scores its starts. If a label with `orCannotSee` has misses, its film is replayed in a loop.
+ * There the box must report in time that it has no usable image. Windows and false alerts are evaluated on the film
  * itself, once. The cut from a loop's end to its beginning is not a real event, and its further rounds have no expected
  * incidents.
  */

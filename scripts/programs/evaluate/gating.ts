@@ -1,7 +1,4 @@
-/**
- * `evaluate gating`: compares every label with and without motion gating: inferences saved, and equality of the
- * incidents.
- */
+/** `evaluate gating`: compares every label with and without motion gating, by inferences saved and by the incidents. */
 
 import { labelsIn } from './events.ts';
 import { type Label, type Start, scoreStarts, startsOf } from './labels.ts';

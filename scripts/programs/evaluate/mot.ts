@@ -10,7 +10,7 @@ export interface MotRow {
   readonly frame: number;
   readonly id: number;
   readonly xyxyPx: XyxyPx;
-  /** For ground truth 0 means not counted; for tracks it is the score. */
+  /** Confidence. In ground truth 0 means not counted; in tracks it is the score. */
   readonly conf: number;
 }
 

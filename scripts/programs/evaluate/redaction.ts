@@ -4,7 +4,7 @@
  * redactor.
  *
  * That a picture contains nothing of a person does not rely on the redactor's own report. Each picture is made a second
- * time from a still in which the people of the ground truth are painted over, and no hidden pixel may differ.
+ * time, from a still in which the people of the ground truth are painted over. No hidden pixel may differ.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

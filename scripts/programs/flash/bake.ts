@@ -29,8 +29,8 @@ export interface BakeOptions {
 /** Debian 13 has node 20 and the C library for which the package is built. */
 const CODENAME = 'trixie';
 /**
- * Free space for installation and operation. Measured: 0.8 GB installed (docs/guide/install.md); the box uses the rest
- * until it grows its root.
+ * Free space for installation and operation. The installation takes 0.8 GB, measured (docs/guide/install.md). The box
+ * uses the rest until it grows its root.
  */
 const ROOM_BYTES = 1536 * 1024 * 1024;
 const ALIGN_BYTES = 1024 * 1024;

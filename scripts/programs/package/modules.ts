@@ -1,7 +1,7 @@
 /**
  * Reduces a node_modules to what runs on one kind of machine. `modules.js DIR ARCH` (arm64 or x64) deletes packages
  * that only an installation calls, binaries for other platforms, sources of addons, and files that are never loaded. It
- * prints the remaining size.
+ * prints the remaining packages and their size.
  */
 import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';

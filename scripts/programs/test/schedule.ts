@@ -29,7 +29,7 @@ export function kindOf(name: string, text: string): TestFile {
 
 const BOOTS_MAX = 2;
 
-/** A timed file needs the time that it takes when nothing else runs. */
+/** A timed file takes two places, so that it runs as fast as if nothing else did. */
 const placesOf = ({ timed }: TestFile): number => (timed ? 2 : 1);
 
 export class Schedule {
@@ -38,7 +38,7 @@ export class Schedule {
   #booted = 0;
   #timed = false;
 
-  /** `places`: number of files at once; `files`: in order of preference. */
+  /** `places` is the number of files at once, and `files` are in order of preference. */
   constructor(files: readonly TestFile[], places: number) {
     this.#waiting = [...files];
     this.#free = places;

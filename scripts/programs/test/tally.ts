@@ -1,6 +1,6 @@
 /**
  * Counts a TAP stream by its assertions (leaves). A subtest or file that failed although none of its assertions did
- * (crash, exit code, wrong plan) is one failure, and so is a file that ran nothing.
+ * (crash, exit code, wrong plan) is one failure. So is a file that ran nothing.
  */
 import { Parser, type Result } from 'tap-parser';
 

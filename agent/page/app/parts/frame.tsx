@@ -113,7 +113,7 @@ function Stepper({ now }: { readonly now: Screen }) {
   );
 }
 
-/** Opens the next screen. Leaving the preview of rules starts the trial with one touch. */
+/** Opens the next screen. Opening the trial screen also starts the trial, if it is possible. */
 function goOn(next: Screen): void {
   const tries = next === 'try' && canTry.value;
   show(next);
