@@ -1,4 +1,4 @@
-/** The technician's page on a phone. */
+/** Entry point of the technician's page on a phone. */
 import { render } from 'preact';
 import { startDraft } from './draft.ts';
 import { Frame } from './parts/frame.tsx';

@@ -1,11 +1,11 @@
 /**
- * A checkpoint with the proof that it continues an older one, in the form in which c2sp.org/tlog-witness asks a
- * witness to cosign it (the body of `add-checkpoint`).
+ * A checkpoint with the proof that it continues an older one, in the form in which c2sp.org/tlog-witness requests a
+ * witness's cosignature (the body of `add-checkpoint`).
  */
 import { AgentError } from '../../base/errors.ts';
 import { strictBase64 } from './note.ts';
 
-/** No tree of ours needs more. */
+/** No tree of this project needs more. */
 const PROOF_MAX = 63;
 
 export interface ProvenHead {
