@@ -54,7 +54,10 @@ export interface RoutesOptions {
  */
 const REFUSED_ACTS: BucketLimits = { burst: 60, perS: 1 };
 
-/** Idempotency-Key, draft-ietf-httpapi-idempotency-key-header: visible ASCII; a UUID has 36 characters. */
+/**
+ * Form of the header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): visible ASCII. A UUID has 36
+ * characters.
+ */
 const KEY = /^[\x21-\x7e]{1,64}$/;
 
 /** Accepts up to 15 digits, which a double represents exactly. No row has a larger number. */

@@ -1,7 +1,8 @@
 /** Rounds ratios so that the rounded value never claims more than the exact one. */
 
 /**
- * Rounds a ratio to tenths of a percent; the result is again a ratio (0 to 1).
+ * Rounds a ratio to tenths of a percent. The result is again a ratio (0 to 1).
+ *
  * @param round `down` for a claimed part, so that 100 % means all of it; `up` for a missing part, so that 0 % means
  * none
  */

@@ -16,7 +16,13 @@ export const ESCALATE_S = 60;
 /** Maximum length of a note in characters. */
 export const NOTE_CHARS_MAX = 1000;
 
-/** 1: people may be in danger now. 2: someone should go there. 3: for information. */
+/**
+ * Urgency of an incident.
+ *
+ * - 1 = people may be in danger now
+ * - 2 = someone should go there
+ * - 3 = for information
+ */
 export type Priority = 1 | 2 | 3;
 
 /** Priority of each kind of alert. */

@@ -10,8 +10,9 @@ import { tables, VERSION } from './tables.ts';
 export const TABLES_LOCK = 8_442_017;
 
 /**
- * Creates the tables if there are none, and the partitions. `timeZone` defines days and hours in statistics; the first
- * start stores it.
+ * Creates the tables if there are none, and the partitions. The first start stores `timeZone`, which defines days and
+ * hours in statistics.
+ *
  * @throws {DatabaseAway} if the database is unavailable
  * @throws {Error} with one line if the tables are of another version
  */
