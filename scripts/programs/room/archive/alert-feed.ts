@@ -3,7 +3,7 @@
  *
  * INVARIANTS:
  * - A snapshot is saved only if its bytes have the hash named by its event.
- * - Each event is passed on exactly once: with its picture, or without it after `PICTURE_WAIT_MS`.
+ * - Each event is passed on once: with its picture, or without it after `PICTURE_WAIT_MS`.
  * LIMITS: 64 events and 64 pictures wait for each other (the oldest is dropped first); 500 saved pictures are kept.
  */
 import { createHash } from 'node:crypto';

@@ -2,7 +2,7 @@
  * Delivers the operators' verdicts to the boxes: `vigie/<site>/<box>/verdict`, QoS 1.
  *
  * INVARIANTS:
- * - A verdict leaves the table only after a subscriber of the box received it (PUBACK without "no matching
+ * - A verdict leaves the table only after the broker had a subscriber for it (PUBACK without "no matching
  *   subscribers"), in one transaction with its audit entry.
  * - Verdicts of a box are sent in order and in sequence.
  * - The reviewer's name is not known here.

@@ -183,7 +183,7 @@ export async function* allCameras(db: Queries, nowMs: number): AsyncGenerator<Ca
 
 interface CameraChange {
   readonly rev: number;
-  /** Either `camera` or `gone` is set. */
+  /** Exactly one of `camera` and `gone` is set. */
   readonly camera?: Camera;
   readonly gone?: GoneCamera;
 }

@@ -1,6 +1,6 @@
 /**
  * Registers the routes of the room's interface. Each request is checked against the route's schemas and the caller's
- * role before its handler runs. The audit log records refused acts.
+ * role before its handler runs. The audit log records refused actions.
  */
 import { Readable } from 'node:stream';
 import type { TSchema } from '@sinclair/typebox';
@@ -49,8 +49,8 @@ export interface RoutesOptions {
 }
 
 /**
- * Rate of refused acts per account. A screen does not offer forbidden acts, so a refusal comes from a program or an
- * attack.
+ * Rate of refused actions per account. A screen does not offer forbidden actions, so a refusal comes from a program or
+ * an attack.
  */
 const REFUSED_ACTS: BucketLimits = { burst: 60, perS: 1 };
 
@@ -65,7 +65,7 @@ const DIGITS = /^\d{1,15}$/;
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** Registers all routes. Returns the rate limit whose counter holds the refused acts that were not recorded. */
+/** Registers all routes. Returns the rate limit whose counter holds the refused actions that were not recorded. */
 export function registerRoutes(
   app: FastifyInstance,
   options: RoutesOptions,

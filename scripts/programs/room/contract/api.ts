@@ -1,5 +1,5 @@
 /**
- * Defines the room's HTTP interface: paths, inputs, outputs and the act that each needs.
+ * Defines the room's HTTP interface: paths, inputs, outputs and the permission that each requires.
  *
  * The server registers its routes from this table, the OpenAPI document is generated from it, and the browser imports
  * its types.

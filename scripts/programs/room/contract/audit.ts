@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { ACTS, ROLES } from './roles.ts';
 import { Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 
-/** Actions that the audit log records, in addition to those of the table of roles. */
+/** Actions recorded in the audit log: those of the table of roles, and further ones. */
 export const AUDITED = [
   ...ACTS,
   'login',

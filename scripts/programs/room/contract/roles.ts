@@ -1,9 +1,9 @@
-/** Defines three roles and the acts that each may perform. Server and browser read the same table. */
+/** Defines three roles and the actions that each may perform. Server and browser read the same table. */
 
 export const ROLES = ['operator', 'supervisor', 'auditor'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** Roles allowed for each act. An auditor reviews the actions of others and sees no pictures. */
+/** Roles allowed for each action. An auditor reviews the actions of others and sees no pictures. */
 const ALLOWED = {
   'see-incidents': ['operator', 'supervisor', 'auditor'],
   'see-still': ['operator', 'supervisor'],

@@ -1,7 +1,7 @@
 /** Terms and limits shared by server and browser. This module imports no library. */
 import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
 
-/** States of an incident, in order. A closed incident is never reopened itself: reopening creates a new entry. */
+/** States of an incident, in order. A closed incident stays closed; reopening creates a new entry. */
 export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
 
 /** Reasons for which the room closes an incident: the certificates of its box were revoked. */

@@ -58,7 +58,7 @@ export async function rewriteTables(
     );
     for (const { name, deleted, bytes } of rows) {
       if (signal?.aborted === true) break;
-      // Not equal also if lower: the server has reset its counters.
+      // A lower number also differs: the server has reset its counters.
       if (Number(deleted) === (known.get(name) ?? 0)) continue;
       const line =
         Number(bytes) > sizeMax ? tooLarge(name, sizeMax) : await rewritten(client, name, withinMs);

@@ -22,8 +22,8 @@ const SETTINGS = {
   work_mem: WORK_MEM,
   // Compiling a query takes longer than running any query of the room.
   jit: 'off',
-  // Limits how long a client that crashed, lost its network or froze during a transaction keeps its locks. No other
-  // program could take over meanwhile.
+  // Limits how long a client that crashed, lost its network or froze during a transaction keeps its locks. Until then
+  // no other program can replace it.
   idle_in_transaction_session_timeout: '10s',
   tcp_keepalives_idle: '10s',
   tcp_keepalives_interval: '5s',

@@ -14,8 +14,8 @@ const RETAINED_COUNT = '$SYS/broker/retained messages/count';
 /** Maximum receive window: Mosquitto silently drops messages beyond the window and its queue. */
 const WINDOW = 65_535;
 /**
- * Maximum packet size in bytes: the largest message of a box. Messages above the limit of a reader are refused there
- * and counted.
+ * Maximum packet size in bytes, enough for the largest message of a box. Messages above MESSAGE_BYTES_MAX are refused
+ * later and counted.
  */
 const PACKET_BYTES_MAX = 1_048_576;
 const RECONNECT_MS = 1000;

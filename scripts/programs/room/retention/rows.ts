@@ -104,7 +104,7 @@ async function removeIncidents(
   return { rows, counts: { incident: rows.length, note: notes } };
 }
 
-/** Deletes undelivered verdicts. A box that was unreachable for so long has forgotten the alert too. */
+/** Deletes undelivered verdicts. After this time a box has forgotten the alert too. */
 async function removeVerdicts(
   transaction: Queries,
   dialect: Dialect,

@@ -85,7 +85,7 @@ export const chosen = computed<Line | undefined>(() => {
   const all = lines.value;
   const index = all.findIndex((line) => keyOf(line) === chosenKey.value);
   const line = all[index];
-  // After an incident of one's own, the most urgent one follows; after one judged in passing, the next below it.
+  // After an incident of one's own, the most urgent one follows; after one reviewed in passing, the next below it.
   if (line !== undefined) chosenIndex = line.type === 'storm' || waits(line.incident) ? index : 0;
   return all[index >= 0 ? index : Math.min(chosenIndex, all.length - 1)];
 });

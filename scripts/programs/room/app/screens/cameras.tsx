@@ -1,4 +1,4 @@
-/** Cameras screen: all cameras, with those that are or will soon be out of order. */
+/** Cameras screen: all cameras, with those that are faulty now or will be soon. */
 import { computed, signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';

@@ -71,7 +71,7 @@ export function QueueScreen() {
         field.current?.blur();
       },
     }),
-    // An open incident handles its own keys; a key meant for it must not judge the next line here.
+    // An open incident handles its own keys; a key meant for it must not give a verdict on the next line here.
     ...(openNo.value === undefined && actKeys(incidentOf(line))),
   });
   useEffect(() => {
