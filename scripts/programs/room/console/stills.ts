@@ -27,7 +27,7 @@ export async function stillOf(
     throw new CallError(404, `incident ${no}: there is no picture '${moment}'${absent ? `: ${absent}` : ''}`);
   }
   const { name, sha256 } = still;
-  // A box may send several pictures under one name. All are stored; this prefers the announced one.
+  // Prefers the announced picture if several are stored under one name.
   const came = await db.all<{ sha256: string; jpeg: Buffer }>(
     `SELECT sha256, jpeg FROM snapshot WHERE site = $1 AND box = $2 AND name = $3
      ORDER BY CASE WHEN sha256 = $4 THEN 0 ELSE 1 END LIMIT 1`,
