@@ -1,4 +1,7 @@
-/** What people do with incidents in the room: one behaviour on SQLite and PostgreSQL, two consoles on each database. */
+/**
+ * Tests of operators' actions on incidents: the same behaviour on SQLite and PostgreSQL, with two consoles on each
+ * database.
+ */
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { claim, dispatch, note, reassign, release } from '../../scripts/programs/room/console/acts.ts';
@@ -23,7 +26,7 @@ interface Asking {
   readonly key?: string;
 }
 
-/** The acts, as somebody asks for them so many seconds after NOW. */
+/** The actions, as a user requests them at `NOW` plus a number of seconds. */
 const acts = (db: Sql, who: string) => {
   const parts = (no: number, { revision = 0, key = '' }: Asking, more: object = {}) =>
     ({ params: { no }, body: { revision, ...more }, key }) as never;
@@ -65,7 +68,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const other = await roomDatabase(t, where, NOW);
     const consoles = [db, other];
 
-    await t.test('five claim at once, on two consoles: one has it, four are told who', async (t) => {
+    await t.test('one of five concurrent claims wins, and the others get its owner', async (t) => {
       for (let round = 0; round < 5; round += 1) {
         const no = await addIncident(db, NOW - 60_000, { rule: 'r-claim' });
         const tries = await Promise.allSettled(
@@ -88,7 +91,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.same(await figuresIn(db, 'r-claim'), [0, 0, 0, 5, 300], 'first claims and how long they took');
     });
 
-    await t.test('a claim holds two minutes, and is renewed without noise', async (t) => {
+    await t.test('a claim holds for two minutes, and its renewal is silent', async (t) => {
       const no = await addIncident(db, NOW);
       const { rev, revision } = await acts(db, 'anna').claim(no);
       const soon = await acts(other, 'anna').claim(no, { atS: 30 });
@@ -114,7 +117,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal((await figuresIn(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
     });
 
-    await t.test('dispatch: one’s own claim, as seen, and once', async (t) => {
+    await t.test('a dispatch needs one’s own claim and the current revision, and happens once', async (t) => {
       const no = await addIncident(db, NOW);
       const how = { revision: 1, key: 'k-1' };
       t.match(
@@ -150,7 +153,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(released.state, 'dispatched', 'somebody is on the way, whoever has it');
     });
 
-    await t.test('verdict: of two at once one counts; the box is told, and not by whom', async (t) => {
+    await t.test('one of two concurrent verdicts counts, and the box gets no user name', async (t) => {
       const no = await addIncident(db, NOW, { rule: 'r-judge', episode: 'judged' });
       const tries = await Promise.allSettled(
         consoles.map((one, index) =>
@@ -192,7 +195,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     });
 
     await t.test(
-      'an operator closes what he has or nobody has; a supervisor whatever he has seen',
+      'an operator closes own or unclaimed incidents; a supervisor any that was seen',
       async (t) => {
         const no = await addIncident(db, NOW);
         await acts(db, 'anna').claim(no);
@@ -217,7 +220,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       },
     );
 
-    await t.test('notes, and whom it is given to', async (t) => {
+    await t.test('notes are stored once, and a supervisor reassigns an incident', async (t) => {
       const no = await addIncident(db, NOW);
       const text = '  <img src=x onerror=alert(1)> \u001b[2J \u202e ';
       await Promise.all(consoles.map((one) => acts(one, 'anna').note(no, text, { key: 'n' })));
@@ -241,7 +244,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       }
     });
 
-    await t.test('whoever reads on from a number misses nothing, while others act', async (t) => {
+    await t.test('a reader that goes on from a revision misses no concurrent change', async (t) => {
       const nos: number[] = [];
       for (let index = 0; index < 40; index += 1) nos.push(await addIncident(db, NOW));
       let rev =
@@ -273,7 +276,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.ok([...seen.values()].every(({ claimedBy }) => claimedBy === 'cleo'));
     });
 
-    await t.test('the record is whole, and tells where it is not', async (t) => {
+    await t.test('the audit log verifies, and a changed or missing entry is named', async (t) => {
       const whole = await verifyChain(db);
       t.equal(whole.fault, null);
       t.ok(whole.no > 60, `${whole.no} entries of all that was done here`);

@@ -1,4 +1,4 @@
-/** The room's guide for other programs and its OpenAPI document: paths that there are, examples that are valid. */
+/** Tests of the API guide and the OpenAPI document: every path exists, and every example is valid. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
@@ -36,7 +36,7 @@ const DOCUMENT = openApi('0.0.0') as {
   components: { schemas: object; responses: object };
 };
 
-/** Blocks of code of the guide in a language. */
+/** Code blocks of the guide in one language. */
 const blocks = (language: string): string[] =>
   [...GUIDE.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, code = '']) => code);
 
@@ -45,7 +45,7 @@ ajv.addSchema(
   movedTo('urn:vigie:room#/$defs/', { $id: 'urn:vigie:room', $defs: DOCUMENT.components.schemas }),
 );
 
-/** What refers to the document's schemas as a validator finds them. */
+/** Moves references to the document's schemas to where a validator finds them. */
 function movedTo(place: string, value: object): object {
   return JSON.parse(JSON.stringify(value).replaceAll('#/components/schemas/', place)) as object;
 }
@@ -55,7 +55,7 @@ const valid = (schema: object, value: unknown): true | object => {
   return check(value) ? true : (check.errors ?? []);
 };
 
-/** The operation that a path of the guide means; its parameters may be named or given. */
+/** Finds the operation of a path in the guide, whose parameters are either names or values. */
 function operationOf(method: string, path: string): Operation | undefined {
   const found = Object.keys(DOCUMENT.paths).find((known) => {
     const [parts, own] = [known.split('/'), path.split('/')];
@@ -81,7 +81,7 @@ void t.test('every path and method in the guide is in the OpenAPI document', asy
   t.notOk(operationOf('POST', '/api/incidents/{no}/judge'), 'an act that has another path (control)');
 });
 
-void t.test('the guide’s table of acts is whole, and its bodies are taken', async (t) => {
+void t.test('the guide’s table of actions is complete, and its bodies are accepted', async (t) => {
   const rows = [...GUIDE.matchAll(/^\| `POST (\S+)` \| `(.*)` \| (needed )?\|$/gm)];
   const acts = Object.values<Route>(ROUTES).filter(({ path }) => path.startsWith('/api/incidents/:no/'));
   const posts = acts.filter(({ method }) => method === 'POST');
@@ -135,29 +135,26 @@ void t.test(
   },
 );
 
-void t.test(
-  'every schema compiles in strict mode; answers are open for further members, requests are not',
-  async (t) => {
-    const schemas: [string, object][] = Object.entries(DOCUMENT.components.schemas as Record<string, object>);
-    for (const [path, methods] of Object.entries({ ...DOCUMENT.paths, ...DOCUMENT.webhooks })) {
-      for (const [method, { parameters = [], requestBody, responses }] of Object.entries(methods)) {
-        const name = `${method} ${path}`;
-        for (const one of parameters) schemas.push([`${name} ${one.name}`, one.schema]);
-        const body = requestBody?.content['application/json']?.schema;
-        if (body !== undefined) schemas.push([`${name} body`, body]);
-        const answer = responses['200']?.content?.['application/json']?.schema;
-        if (answer === undefined) continue;
-        schemas.push([`${name} answer`, answer]);
-        t.notMatch(JSON.stringify(answer), '"additionalProperties":false', `${name} answer`);
-      }
+void t.test('every schema compiles in strict mode, and only answers allow further members', async (t) => {
+  const schemas: [string, object][] = Object.entries(DOCUMENT.components.schemas as Record<string, object>);
+  for (const [path, methods] of Object.entries({ ...DOCUMENT.paths, ...DOCUMENT.webhooks })) {
+    for (const [method, { parameters = [], requestBody, responses }] of Object.entries(methods)) {
+      const name = `${method} ${path}`;
+      for (const one of parameters) schemas.push([`${name} ${one.name}`, one.schema]);
+      const body = requestBody?.content['application/json']?.schema;
+      if (body !== undefined) schemas.push([`${name} body`, body]);
+      const answer = responses['200']?.content?.['application/json']?.schema;
+      if (answer === undefined) continue;
+      schemas.push([`${name} answer`, answer]);
+      t.notMatch(JSON.stringify(answer), '"additionalProperties":false', `${name} answer`);
     }
-    for (const [name, schema] of schemas) t.doesNotThrow(() => compiled(schema), name);
-    t.notMatch(JSON.stringify(DOCUMENT.components), '"additionalProperties":false');
-    t.notMatch(JSON.stringify(DOCUMENT.webhooks), '"additionalProperties":false');
-  },
-);
+  }
+  for (const [name, schema] of schemas) t.doesNotThrow(() => compiled(schema), name);
+  t.notMatch(JSON.stringify(DOCUMENT.components), '"additionalProperties":false');
+  t.notMatch(JSON.stringify(DOCUMENT.webhooks), '"additionalProperties":false');
+});
 
-void t.test('times that a program gives are of RFC 3339, and of the calendar', async (t) => {
+void t.test('a time from a program must be valid RFC 3339 and exist in the calendar', async (t) => {
   const at = (text: string): number | string => {
     const fault = faultOf(AskedTime, text);
     if (fault !== undefined) return fault;

@@ -1,4 +1,7 @@
-/** The console in a real browser when something is not as usual: a link that hangs, a database that is away, an old tab, another tab that logs out; and what each role sees. */
+/**
+ * Browser tests of the console under faults: a hanging connection, an unavailable database, a stale tab, a logout in
+ * another tab; also checks what each role sees.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
@@ -24,7 +27,7 @@ import {
 import { evening, numbered } from '../lib/room-evening.ts';
 import { openBrowser } from '../page/phone.ts';
 
-/** Timers that the page sets run so many times as fast while `hurry` is more than 1. */
+/** Speeds up the page's timers by the factor `hurry`, while it is above 1. */
 const HURRY = `globalThis.hurry = 1;
   for (const name of ['setTimeout', 'setInterval']) {
     const own = globalThis[name];
@@ -59,25 +62,27 @@ async function opened(
   return { ...tab, room, another };
 }
 
-t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
+t.test('the console handles faults in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
   const { url } = await wholeConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).where));
   const quiet = readStream(t, url, await enter(url, 'operator'));
-  await t.test('a link that hangs without an error', (t) => hangs(t, browser));
-  await t.test('a database that is away, and back', (t) => away(t, browser));
-  await t.test('a supervisor gives away, and opens again', (t) => supervisor(t, browser));
-  await t.test('a claim is held while it is open', (t) => renewal(t, browser));
-  await t.test('an old tab', (t) => stale(t, browser));
-  await t.test('a logout in another tab', (t) => logout(t, browser));
-  await t.test('what each role sees and does', (t) => roles(t, browser));
+  await t.test('a connection that hangs without an error is reported', (t) => hangs(t, browser));
+  await t.test('the console reports an unavailable database and recovers with it', (t) => away(t, browser));
+  await t.test('a supervisor reassigns and reopens an incident', (t) => supervisor(t, browser));
+  await t.test('a claim is renewed while its incident is open, and not afterwards', (t) =>
+    renewal(t, browser),
+  );
+  await t.test('a stale tab gets the current state before it acts', (t) => stale(t, browser));
+  await t.test('a logout in one tab ends the session in the other', (t) => logout(t, browser));
+  await t.test('each role sees and does what its rights allow', (t) => roles(t, browser));
   await until(t, 'where nothing happens the stream beats', () => quiet.names().includes('beat'), 20_000);
 });
 
 async function hangs(t: Test, browser: Browser): Promise<void> {
   const { page, room, complaints, until } = await opened(t, browser, inQueue(1));
   await page.evaluate('hurry = 20');
-  // It is from now on that nothing comes; 40 s are two in this page.
+  // From now on the stream is silent. In this page 40 s pass in two.
   await addIncidents(room.db, [numbered(2)]);
   await until('document.querySelector("[data-no=\\"2\\"]") !== null');
   room.link.hold(true, true);
@@ -97,7 +102,7 @@ async function away(t: Test, browser: Browser): Promise<void> {
   const { where, server } = await DATABASES.postgres(t);
   const { page, room, complaints, until } = await opened(t, browser, {
     where,
-    // PostgreSQL gives the numbers itself: 1 and 2.
+    // PostgreSQL assigns the numbers: 1 and 2.
     fill: (db) => addIncidents(db, [1, 2].map(unnumbered)),
   });
   await page.waitForSelector('.row');
@@ -163,7 +168,7 @@ async function renewal(t: Test, browser: Browser): Promise<void> {
   await page.keyboard.press('j');
   await page.keyboard.press('c');
   await shown('document.querySelector(".row.claimed") !== null');
-  // A minute is a second in this page; at the server it is a minute, too.
+  // One second in this page is a minute, but at the server a minute stays a minute.
   await page.evaluate('hurry = 60');
   const before = await claimedUntil();
   await page.keyboard.press('Enter');
@@ -187,7 +192,7 @@ async function stale(t: Test, browser: Browser): Promise<void> {
   const old = await another('/incidents/1');
   await old.until(LIVE);
   await old.page.waitForSelector('.act.true');
-  // It hears nothing of what others do, as one that the browser has put to sleep.
+  // The tab receives no change by others, like one that the browser has suspended.
   room.link.hold(false, true);
   t.equal((await room.act('Omar', '/api/incidents/1/claim', {})).status, 200);
   t.equal((await room.act('Omar', '/api/incidents/1/release', {})).status, 200);
@@ -209,7 +214,7 @@ async function logout(t: Test, browser: Browser): Promise<void> {
   const { page, room, another, until: shown } = await opened(t, browser, inQueue(1, 2));
   const other = await another('/incidents/2');
   await other.page.waitForSelector('.act.true');
-  // In a tab that is not in front Chromium draws nothing, and a click waits for that.
+  // Chromium draws nothing in a background tab, and a click waits for a frame.
   await page.bringToFront();
   await page.click('#logout');
   await shown('document.querySelector("[data-account=Nadia]") !== null');
@@ -229,7 +234,7 @@ async function logout(t: Test, browser: Browser): Promise<void> {
   t.same(await room.record('logout', 'judge').then((all) => all.map(({ act }) => act)), ['logout', 'judge']);
 }
 
-/** By which act of roles.ts each is there. */
+/** Action of `roles.ts` that each screen requires. */
 const SCREENS: Readonly<Record<string, Act>> = {
   queue: 'see-incidents',
   cameras: 'see-cameras',

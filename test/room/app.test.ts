@@ -1,4 +1,7 @@
-/** The room's console in a real browser, with the real server: by keyboard alone, in a storm, in two tabs, in both languages, by day and night. */
+/**
+ * Browser tests of the console with the real server: keyboard only, alert storms, two tabs, both languages and both
+ * themes.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -19,14 +22,14 @@ import { type Look, openBrowser, pictured } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SCREENS_DIR = join(ROOT, '.cache/console-screens');
-/** All that a browser loads, gzip. */
+/** Maximum size of all files that a browser loads, gzip. */
 const WEIGHT_KB_MAX = 90;
-/** A verdict is on the screen within this, whatever the server does. */
+/** Maximum time until a verdict is on the screen, independent of the server's answer. */
 const VERDICT_MS = 100;
-/** Many times what a screen holds, 2,000. */
+/** Number of alerts in a storm: several times the 2,000 that a screen holds. */
 const STORM = FULL ? 36_000 : 6000;
 
-t.test('the app weighs little, and brings no schema library', async (t) => {
+t.test('the app is small and contains no schema library', async (t) => {
   const files = ['index.html', 'app.js', 'style.css'].map((name) => readFileSync(join(BUILT_APP, name)));
   const kB = files.reduce((sum, file) => sum + gzipSync(file).length, 0) / 1000;
   t.comment(`${kB.toFixed(1)} kB gzip`);
@@ -34,25 +37,29 @@ t.test('the app weighs little, and brings no schema library', async (t) => {
   t.notMatch(files.join(''), /TypeBox|https?:\/\/(?!www\.w3\.org)/);
 });
 
-t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
+t.test('the console works in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
   const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
   for (const look of sampled(t, 'looks', LOOKS, 2))
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, jpeg, look));
-  await t.test('a shift by keyboard alone', (t) => shift(t, browser));
-  await t.test('keys that are quicker than the screen', (t) => quick(t, browser));
-  await t.test('somebody else was first', (t) => conflict(t, browser));
-  await t.test('a session that ends in mid-verdict', (t) => expired(t, browser));
-  await t.test('an auditor', (t) => auditor(t, browser));
-  await t.test('a hostile box', (t) => hostile(t, browser));
-  await t.test('two tabs, one stream', (t) => tabs(t, browser));
-  await t.test('a storm', (t) => storm(t, browser));
+  await t.test('an operator works a whole shift by keyboard alone', (t) => shift(t, browser));
+  await t.test('keys pressed faster than the screen is drawn act on the right element', (t) =>
+    quick(t, browser),
+  );
+  await t.test('an action that another operator took first is reported as a conflict', (t) =>
+    conflict(t, browser),
+  );
+  await t.test('a session that ends during a verdict sends it for no other user', (t) => expired(t, browser));
+  await t.test('an auditor sees incidents but no picture', (t) => auditor(t, browser));
+  await t.test('text of a hostile box is shown as text', (t) => hostile(t, browser));
+  await t.test('two tabs share one stream', (t) => tabs(t, browser));
+  await t.test('a storm is grouped, and alerts beyond the limit are counted', (t) => storm(t, browser));
 });
 
 interface Opened extends Tab {
   readonly room: AppRoom;
-  /** Another tab of the same browser. */
+  /** Opens another tab of the same browser. */
   another(path: string, look: Look): Promise<Tab>;
 }
 
@@ -70,7 +77,7 @@ async function opened(t: Test, browser: Browser, opening: Opening): Promise<Open
   return { ...tab, room, another: (to, as) => tabOf(context, room.home, { look: as, path: to }) };
 }
 
-/** Its picture into .cache/console-screens; what axe says against it. */
+/** Writes a screenshot into .cache/console-screens and returns what axe finds. */
 async function checked(page: Page, name: string, look: Look): Promise<string[]> {
   await pictured(page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
   const faults = await violations(page);
@@ -121,7 +128,7 @@ const inQueue = (...nos: number[]) => ({
     ),
 });
 
-/** Keys one after the other, before anything of what they do is drawn, and what has the focus or is open then. */
+/** Presses keys in sequence before the page draws their effect, and returns the focused or open element. */
 const QUICK = `(async () => {
   globalThis.requestAnimationFrame = () => 0;
   const press = async (key) => {
@@ -220,7 +227,7 @@ async function conflict(t: Test, browser: Browser): Promise<void> {
   const { page, room, until } = await opened(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
-  /** What Omar does comes to the server first, and to Nadia's screen after what she does. */
+  /** Sends Omar's action to the server first, and to Nadia's screen after her own action. */
   const before = async (path: string, body: unknown, key: string): Promise<void> => {
     room.link.hold(false, true);
     t.equal((await room.act('Omar', path, body)).status, 200);
@@ -332,7 +339,7 @@ async function storm(t: Test, browser: Browser): Promise<void> {
       }),
     );
     await addIncidents(room.db, rows);
-    // The console is in this process, and the archive would not be: it must have its turn.
+    // The console runs in this process, unlike in production, so it needs time slices.
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   await addIncident(room.db, Date.now() - 100_000, { no: 99_999, priority: 1, kind: 'wrong-way' });

@@ -1,4 +1,4 @@
-/** What the console's queue makes of incidents, and what it says of them: pure. */
+/** Unit tests of the console's queue and of its texts for incidents. */
 import fc from 'fast-check';
 import t from 'tap';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
@@ -17,7 +17,7 @@ import type { Incident } from '../../scripts/programs/room/contract/incident.ts'
 
 const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
 
-/** As the interface gives one: a car on a tram track. */
+/** An incident as the API returns it: a car on a tram track. */
 function incidentOf(no: number, more: Partial<Incident> = {}): Incident {
   const at = new Date(NOW_MS - 20_000).toISOString();
   return {
@@ -61,29 +61,26 @@ const order = (incidents: Incident[], more: Partial<LinesOptions> = {}): (number
     line.type === 'storm' ? `${line.storm.of} × ${line.storm.members.length}` : line.incident.no,
   );
 
-t.test(
-  'order: late, waiting, one’s own, others’; the urgent first, then who has waited longest',
-  async (t) => {
-    const incidents = [
-      incidentOf(1, { received: ago(10), box: 'a' }),
-      incidentOf(2, { received: ago(61), box: 'b' }),
-      incidentOf(3, { received: ago(5), box: 'c', priority: 1 }),
-      incidentOf(4, { received: ago(900), box: 'd', state: 'claimed', claimedBy: 'Omar' }),
-      incidentOf(5, { received: ago(20), box: 'e', state: 'claimed', claimedBy: 'Nadia' }),
-      incidentOf(6, { received: ago(4000), box: 'f', severity: 'notice', priority: 3 }),
-      incidentOf(7, { received: ago(300), box: 'g' }),
-      incidentOf(8, { received: ago(100), box: 'h', state: 'dispatched', claimedBy: 'Omar' }),
-    ];
-    t.strictSame(order(incidents), [7, 2, 3, 1, 6, 5, 4, 8]);
-    t.strictSame(order(incidents, { fits: ({ no }) => no < 3 }), [2, 1]);
-    t.strictSame(
-      incidents.map((incident) => isEscalated(incident, NOW_MS)),
-      [false, true, false, false, false, false, true, false],
-    );
-  },
-);
+t.test('the queue puts overdue before waiting, own and others’, then by priority and age', async (t) => {
+  const incidents = [
+    incidentOf(1, { received: ago(10), box: 'a' }),
+    incidentOf(2, { received: ago(61), box: 'b' }),
+    incidentOf(3, { received: ago(5), box: 'c', priority: 1 }),
+    incidentOf(4, { received: ago(900), box: 'd', state: 'claimed', claimedBy: 'Omar' }),
+    incidentOf(5, { received: ago(20), box: 'e', state: 'claimed', claimedBy: 'Nadia' }),
+    incidentOf(6, { received: ago(4000), box: 'f', severity: 'notice', priority: 3 }),
+    incidentOf(7, { received: ago(300), box: 'g' }),
+    incidentOf(8, { received: ago(100), box: 'h', state: 'dispatched', claimedBy: 'Omar' }),
+  ];
+  t.strictSame(order(incidents), [7, 2, 3, 1, 6, 5, 4, 8]);
+  t.strictSame(order(incidents, { fits: ({ no }) => no < 3 }), [2, 1]);
+  t.strictSame(
+    incidents.map((incident) => isEscalated(incident, NOW_MS)),
+    [false, true, false, false, false, false, true, false],
+  );
+});
 
-t.test('storms: many of a box and rule, or of a kind at many boxes, soon after each other', async (t) => {
+t.test('alerts of one box and rule, or of one kind at many boxes, form a storm', async (t) => {
   const ofBox = Array.from({ length: 5 }, (_, i) =>
     incidentOf(10 + i, { received: ago(50 - 10 * i), box: 'a' }),
   );
@@ -138,7 +135,7 @@ t.test('every incident is on exactly one line, or in one storm', async (t) => {
   t.pass('so it is');
 });
 
-t.test('rows: bounded, the newest version, and nothing twice', async (t) => {
+t.test('the queue’s rows are bounded, current and unique', async (t) => {
   const rows = new Rows();
   rows.reset({ rev: 10, incidents: [incidentOf(1, { rev: 3 }), incidentOf(2, { rev: 9 })], more: 0 });
   t.strictSame(rows.apply([incidentOf(3, { rev: 8 })]), [], 'from before the queue was loaded');
@@ -168,7 +165,7 @@ t.test('rows: bounded, the newest version, and nothing twice', async (t) => {
   t.ok(rows.isShort);
 });
 
-t.test('every kind has its words in both languages; a newer one its own name', async (t) => {
+t.test('every kind has texts in both languages, and an unknown one shows its own name', async (t) => {
   for (const words of [EN, FR]) {
     const missing = EVENT_KINDS.filter(({ kind }) => !Object.hasOwn(words.kinds, kind)).map(
       ({ kind }) => kind,
@@ -194,7 +191,7 @@ t.test('every kind has its words in both languages; a newer one its own name', a
   t.strictSame([age(65_000, EN), age(7_500_000, EN), age(-5, EN)], ['1:05', '2 h 05', '0:00']);
 });
 
-t.test('a box that floods the room does not push out what the others say', async (t) => {
+t.test('a box that floods the room does not displace alerts of others', async (t) => {
   const rows = new Rows();
   rows.reset({ rev: 1, incidents: [incidentOf(1, { box: 'quiet', priority: 2, rev: 1 })], more: 0 });
   const flood = Array.from({ length: HELD_MAX + 500 }, (_, at) =>

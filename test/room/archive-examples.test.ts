@@ -1,6 +1,7 @@
 /**
- * The guide's example archives, in Python and in Node, with a box's outbox and a broker: all is stored, acknowledged, and
- * gone from the box; what comes again is dropped; nothing is lost by a kill.
+ * Tests the guide's example archives in Python and Node with a box's outbox and a broker.
+ *
+ * Every message is stored, acknowledged and removed from the box. Duplicates are dropped, and a kill loses nothing.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,19 +18,19 @@ import { ROOT, scratch } from '../lib/paths.ts';
 import { clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
 interface Example {
-  /** Program and arguments, before those of the certificates. */
+  /** Program and arguments; the certificates' arguments follow. */
   command(port: number): [string, ...string[]];
-  /** Branch of the topic and id of what is stored, as often as it is. */
+  /** Topic branch and id of each stored message, once per stored copy. */
   stored(file: string): string[];
 }
 
 const EXAMPLES: Readonly<Record<string, Example>> = {
   'archive.py': {
-    // Debian's own: it has Debian's python3-paho-mqtt.
+    // Debian's own Python, since it has python3-paho-mqtt.
     command: (port) => ['/usr/bin/python3', join(ROOT, 'docs/examples/archive.py'), 'localhost', `${port}`],
     stored: (file) => {
       if (!existsSync(file)) return [];
-      // Not read-only: who was killed in a transaction has left a journal that must be rolled back.
+      // Not read-only: a process killed in a transaction has left a journal to roll back.
       const db = new Database(file);
       try {
         if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'message'").get() === undefined) return [];
@@ -93,7 +94,7 @@ async function killed({ child, said }: Running): Promise<void> {
   await gone;
 }
 
-/** The shipped rules without that which lets the room acknowledge. */
+/** The shipped rules without the one that lets the room acknowledge. */
 const DEAF = PROGRAM_RULES.replace('topic write vigie/+/+/ack\n', '');
 
 for (const [name, example] of Object.entries(EXAMPLES)) {
@@ -115,7 +116,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     const first = await started(t, room, example, file);
     for (let i = 0; i < 10; i += 1) add(`a-${i}`);
     await until(t, 'some is stored', () => stored().length > 1, 30_000);
-    // Without an acknowledgement a box sends its oldest again and again, and not all.
+    // Without an acknowledgement a box repeats its oldest messages, and does not send all.
     const { published } = delivery.state;
     await until(t, 'it came again', () => delivery.state.published > published + 5, 30_000);
     await until(t, 'it tells that it may not acknowledge', () => /[Nn]ot authorized/.test(first.said()));
@@ -172,7 +173,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
       JSON.stringify({ ...gap, data: null }),
       `{"id":"i","type":"vigie.outbox-gap.v1","data":{"from":Infinity}}`,
     ];
-    // Again and again until it has subscribed: nothing of them is of an outbox that sends again.
+    // Publishes repeatedly until the archive has subscribed, since these messages have no outbox that sends them again.
     const all = async (): Promise<void> => {
       await box.publishAsync(topics.event('notice', 'x'), '{}', { qos: 1 });
       for (const seq of ['x', '', '-1', '9'.repeat(40), '١']) await send('{}', seq);
@@ -195,7 +196,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
   });
 }
 
-void t.test('the guide shows the example in Python as it is tested', async (t) => {
+void t.test('the guide shows the tested example in Python', async (t) => {
   const guide = readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8');
   const [, shown = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
   t.equal(shown, readFileSync(join(ROOT, 'docs/examples/archive.py'), 'utf8'));

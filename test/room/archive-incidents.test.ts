@@ -1,4 +1,7 @@
-/** What the archive makes of events and reports: incidents, cameras, figures; and a database of before, taken over. */
+/**
+ * Tests how the archive turns events and reports into incidents, cameras and statistics, and refuses tables of another
+ * layout.
+ */
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { Arrival, EventArrival, ReportArrival } from '../../scripts/programs/room/archive/message.ts';
@@ -8,13 +11,13 @@ import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
 import { healthOf } from '../lib/fleet-reports.ts';
 
-/** By the room's clock, of all that these tests store. */
+/** Time by the control room's clock at which these tests store. */
 const NOW = Date.parse('2026-11-24T23:30:00.000Z');
 const at = (seconds: number): string => new Date(NOW + seconds * 1000).toISOString();
 
 let seq = 0;
 
-/** As it comes from the broker: checked at the border, its number the next. */
+/** An event as the broker delivers it: validated, and with the next number. */
 function arrival(change: (event: VigieEvent) => unknown = () => undefined, box = 'b-1'): EventArrival {
   seq += 1;
   const event = JSON.parse(eventText({ site: 'lyon', box, id: `e1-${seq}`, seq, time: at(0) })) as VigieEvent;
@@ -57,7 +60,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const db = database.sql();
     const incidents = (): Promise<Row[]> => db.all('SELECT * FROM incident ORDER BY no');
 
-    await t.test('the events of an episode are one, in whatever order they come', async (t) => {
+    await t.test('the events of one episode become one incident, in any order of arrival', async (t) => {
       const end = arrival(phase('end', 30, { standingS: 30 }));
       const start = arrival(phase('start', 0, { standingS: 0, stayedS: 10 }));
       const update = arrival(phase('update', 10, { standingS: 10, stayedS: 20 }));
@@ -75,7 +78,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.match(await incidents(), [{ events: 3, rev: row?.['rev'] }], 'what comes again changes nothing');
     });
 
-    await t.test('alerts are counted by day and hour of the room', async (t) => {
+    await t.test('alerts are counted by day and hour of the room’s time zone', async (t) => {
       t.match(await db.all('SELECT * FROM day_figure'), [
         {
           day: '2026-11-25',
@@ -89,7 +92,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       ]);
     });
 
-    await t.test('times that cannot be', async (t) => {
+    await t.test('an event with an impossible time is stored once', async (t) => {
       const ahead = arrival((event) => {
         event.data.episode = 'ahead';
         event.time = '2199-01-01T00:00:00.000Z';
@@ -114,7 +117,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       );
     });
 
-    await t.test('hostile contents', async (t) => {
+    await t.test('hostile or unknown contents are stored as text', async (t) => {
       const strange = arrival((event) => {
         event.data.episode = 'strange';
         event.type = 'vigie.from-the-future.v1';
@@ -150,7 +153,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(kept.length, 4, 'rubbish is kept');
       t.equal(JSON.parse(kept[0]?.body ?? ''), '{', 'as text where it is no JSON');
     });
-    // Both see one order of changes.
+    // Both readers see one order of changes.
     const revs = (await incidents()).map((row) => Number(row['rev']));
     t.equal(new Set(revs).size, revs.length);
   });

@@ -1,4 +1,4 @@
-/** The room's archive: one contract for SQLite and PostgreSQL, and the program as a team would run it. */
+/** Tests the control room's archive: one contract for SQLite and PostgreSQL, and the program as a city would run it. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ function still(seq: number, bytes = 1000): SnapshotArrival {
   return { kind: 'snapshot', place: { ...PLACE, seq, from: seq }, name: `a1-${seq}`, jpeg };
 }
 
-/** PostgreSQL's driver has read it already. */
+/** PostgreSQL's driver has already parsed it. */
 const jsonIn = (body: unknown): unknown => (typeof body === 'string' ? JSON.parse(body) : body);
 
 const throughOf = (lanes: readonly LaneThrough[], lane = 'alert', epoch = 'e1'): number | undefined =>
@@ -107,7 +107,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`several at once on one database: ${name}`, async (t) => {
     const database = await make(t);
     const archives = await Promise.all([1, 2, 3].map(() => database.open()));
-    // 600 numbers of two boxes, dealt out in disorder, every third to two instances.
+    // The 600 numbers of two boxes in random order; every third one goes to two instances.
     const all = Array.from({ length: 600 }, (_, i) =>
       event((i >> 1) + 1, { box: `b-${i & 1}` }, `a${i & 1}-${i >> 1}`),
     );
@@ -140,7 +140,7 @@ function boxOf(t: Test, file: string) {
   return { outbox, rows };
 }
 
-void t.test('the program: events stored, acknowledged, shown; it stops cleanly', async (t) => {
+void t.test('the program stores, acknowledges and shows events, and stops cleanly', async (t) => {
   const broker = await makeRoom(t);
   const dir = scratch(t);
   const file = join(dir, 'room.db');
@@ -171,7 +171,7 @@ void t.test('the program: events stored, acknowledged, shown; it stops cleanly',
     /ALERT {3}loitering: person #12 in zone square, there for 10.2 s {2}\[marseille-1\/canebiere-017\]/,
   );
 
-  // Someone who is no box, on a box's topic.
+  // A client that is not a box, on a box's topic.
   const { cert, key } = broker.box;
   const client = await mqtt.connectAsync(broker.broker.url, {
     protocolVersion: 5,
@@ -192,14 +192,15 @@ void t.test('the program: events stored, acknowledged, shown; it stops cleanly',
   t.same(readdirSync(join(dir, 'stills')), [], 'no still is saved that its event does not name');
 });
 
-void t.test('a hostile box neither forges a line nor reaches the terminal', async (t) => {
+void t.test('a hostile box cannot forge a line or send control characters to the terminal', async (t) => {
   const broker = await makeRoom(t);
   const file = join(scratch(t), 'room.db');
   const stills = join(scratch(t), 'stills');
   const running = await RoomProgram.start(t, broker, '--database', file, '--snapshots', stills);
   await until(t, 'it listens', () => running.said.includes('Room on'), 30_000);
   const box = await clientOf(t, broker, BOX, { reconnectPeriod: 0 });
-  // The broker keeps this one for a room that has not subscribed yet; what is no box of ours sends nothing again.
+  // The broker retains this one for a room that has not subscribed yet. A client other than our boxes does not send
+  // again.
   await box.publishAsync(`vigie/${SITE}/${BOX}/status`, '{}', { qos: 1, retain: true });
   const heard = (): boolean => {
     const db = new Database(file, { readonly: true });
@@ -222,7 +223,7 @@ void t.test('a hostile box neither forges a line nor reaches the terminal', asyn
       properties: { userProperties },
     });
   };
-  // Eight that are shown, each with something else in it.
+  // Eight alerts that are shown, each with one other hostile field.
   await send((event) => void Object.assign(event.data.cause, { reason: HOSTILE, direction: HOSTILE }));
   await send((event) => void Object.assign(event, { subject: `zone/${HOSTILE.slice(0, 70)}` }));
   await send((event) => void Object.assign(event.data.evidence, { absent: HOSTILE.slice(0, 200) }));
@@ -233,7 +234,7 @@ void t.test('a hostile box neither forges a line nor reaches the terminal', asyn
   await send((event) => void Object.assign(event.data.cause, { reason: 'x'.repeat(100_000) }));
   await send((event) => void Object.assign(event, { time: '2199-01-01T00:00:00.000Z' }));
   await send((event) => void Object.assign(event.data.clock, { synced: false }));
-  // Four that cannot be read, and one that is no message of an outbox.
+  // Four messages that cannot be parsed, and one that is not an outbox message.
   await send((event) => void Object.assign(event, { time: '2026-99-99T99:99:99.999Z' }));
   await send((event) => void Object.assign(event, { time: '2026-02-30T00:00:00.000Z' }));
   await send(() => `{"specversion": "${HOSTILE}`);
@@ -276,7 +277,7 @@ void t.test('a hostile box neither forges a line nor reaches the terminal', asyn
   t.equal((db.prepare('SELECT max(time) FROM event').pluck().get() as string) <= now(), true);
 });
 
-void t.test('what is refused or kept unread again and again does not fill the terminal', async (t) => {
+void t.test('repeated refusals do not flood the terminal', async (t) => {
   const broker = await makeRoom(t);
   const file = join(scratch(t), 'room.db');
   const running = await RoomProgram.start(t, broker, '--database', file);
@@ -291,37 +292,34 @@ void t.test('what is refused or kept unread again and again does not fill the te
   t.match(running.said, /500 refused, 0 reports dropped\.\n$/);
 });
 
-void t.test(
-  'a new archive, and a box that lost its folder: nothing waits, nothing is taken for old',
-  async (t) => {
-    const broker = await makeRoom(t);
-    const dir = scratch(t);
-    const file = join(dir, 'room.db');
-    const before = boxOf(t, join(dir, 'outbox.db'));
-    const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, before.outbox);
-    for (let i = 0; i < 10; i += 1) before.outbox.append(eventWithStill(`a1-${i}`, 500));
-    await until(t, 'a broker without an archive', () => before.rows() === 0);
-    await delivery.stop();
+void t.test('a new archive and a box that lost its folder leave no message waiting', async (t) => {
+  const broker = await makeRoom(t);
+  const dir = scratch(t);
+  const file = join(dir, 'room.db');
+  const before = boxOf(t, join(dir, 'outbox.db'));
+  const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, before.outbox);
+  for (let i = 0; i < 10; i += 1) before.outbox.append(eventWithStill(`a1-${i}`, 500));
+  await until(t, 'a broker without an archive', () => before.rows() === 0);
+  await delivery.stop();
 
-    await RoomProgram.start(t, broker, '--database', file);
-    const second = deliver(t, broker.config, before.outbox);
-    before.outbox.append(eventWithStill('a1-new', 500));
-    second.delivery.wake();
-    await until(t, 'an archive without a past acknowledges', () => before.rows() === 0, 30_000);
-    await second.delivery.stop();
+  await RoomProgram.start(t, broker, '--database', file);
+  const second = deliver(t, broker.config, before.outbox);
+  before.outbox.append(eventWithStill('a1-new', 500));
+  second.delivery.wake();
+  await until(t, 'an archive without a past acknowledges', () => before.rows() === 0, 30_000);
+  await second.delivery.stop();
 
-    const after = boxOf(t, join(dir, 'other.db'));
-    t.not(after.outbox.epoch, before.outbox.epoch);
-    for (let i = 0; i < 3; i += 1) after.outbox.append(eventWithStill(`b2-${i}`, 500));
-    deliver(t, broker.config, after.outbox);
-    await until(t, 'a box that counts anew is acknowledged', () => after.rows() === 0, 30_000);
-    const db = new Database(file, { readonly: true });
-    t.teardown(() => db.close());
-    t.same(db.prepare('SELECT id FROM event ORDER BY id').pluck().all(), ['a1-new', 'b2-0', 'b2-1', 'b2-2']);
-  },
-);
+  const after = boxOf(t, join(dir, 'other.db'));
+  t.not(after.outbox.epoch, before.outbox.epoch);
+  for (let i = 0; i < 3; i += 1) after.outbox.append(eventWithStill(`b2-${i}`, 500));
+  deliver(t, broker.config, after.outbox);
+  await until(t, 'a box that counts anew is acknowledged', () => after.rows() === 0, 30_000);
+  const db = new Database(file, { readonly: true });
+  t.teardown(() => db.close());
+  t.same(db.prepare('SELECT id FROM event ORDER BY id').pluck().all(), ['a1-new', 'b2-0', 'b2-1', 'b2-2']);
+});
 
-void t.test('boxes that rely on the broker: an archive killed at its work misses nothing', async (t) => {
+void t.test('an archive that is killed at work misses no acknowledged message', async (t) => {
   const broker = await makeRoom(t);
   const file = join(scratch(t), 'room.db');
   const program = await RoomProgram.start(t, broker, '--database', file, '--quiet');
@@ -338,7 +336,7 @@ void t.test('boxes that rely on the broker: an archive killed at its work misses
   const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, outbox);
   await until(t, 'the room has subscribed: it knows the box', () => count('report') === 1, 30_000);
   let given = 0;
-  // Each takes the time of a lease.
+  // Each start takes as long as a lease.
   for (let i = 0; i < 2; i += 1) {
     for (let k = 0; k < 100; k += 1) outbox.append(eventWithStill(`a1-${given++}`, 500));
     delivery.wake();
@@ -352,7 +350,7 @@ void t.test('boxes that rely on the broker: an archive killed at its work misses
   t.equal(count('event'), given, 'every PUBACK was given after the commit');
 });
 
-void t.test('PostgreSQL that is away is waited for; one that refuses is a mistake', async (t) => {
+void t.test('an unavailable PostgreSQL is retried, and a refusal by it ends the program', async (t) => {
   const broker = await makeRoom(t);
   const { server, where } = await DATABASES.postgres(t);
   if (server === undefined) throw new Error('PostgreSQL has a server');
@@ -376,7 +374,7 @@ void t.test('PostgreSQL that is away is waited for; one that refuses is a mistak
   t.equal(wrong.said, 'room: --database cannot be opened: database "nowhere" does not exist\n');
 });
 
-void t.test('mistakes are one line and exit code 2', async (t) => {
+void t.test('a usage error is one line and exit code 2', async (t) => {
   const file = join(scratch(t), 'not-a-database');
   writeFileSync(file, 'x'.repeat(5000));
   const broker = ['--broker', 'mqtt://127.0.0.1:1'];

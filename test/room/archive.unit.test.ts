@@ -1,4 +1,4 @@
-/** The room's reckoning of numbers and its reading of messages. */
+/** Unit tests of the archive's sequence tracking and message parsing. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { arrivalOf as arrivalAt } from '../../scripts/programs/room/archive/mess
 import { advance, NOTHING, type Progress } from '../../scripts/programs/room/archive/numbers.ts';
 import { eventText } from '../lib/events.ts';
 
-void t.test('all through a number, whatever the order, the repetitions and the batches', async (t) => {
+void t.test('the tracker finds the last complete number in any order and batches', async (t) => {
   const range = fc
     .tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 4 }))
     .map(([from, more]) => [from, from + more] as const);
@@ -64,7 +64,7 @@ const NOW_MS = Date.parse('2026-11-24T15:00:00.000Z');
 const arrivalOf = (of: IPublishPacket) => arrivalAt(of, NOW_MS);
 const EVENT_TOPIC = 'vigie/lyon/b-1/evt/alert/loitering';
 
-void t.test('events, gaps, snapshots and reports are read as the agent writes them', async (t) => {
+void t.test('events, gaps, snapshots and reports are parsed as the agent writes them', async (t) => {
   const body = eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7 });
   const place = { site: 'lyon', box: 'b-1', epoch: '1f00ab32', lane: 'alert', from: 7, seq: 7, first: 3 };
   const event = arrivalOf(packet(EVENT_TOPIC, body));
@@ -109,7 +109,7 @@ void t.test('events, gaps, snapshots and reports are read as the agent writes th
   });
 });
 
-void t.test('what a record of a gap says of itself is what the topic and the properties say', async (t) => {
+void t.test('a gap record that contradicts its topic or properties is kept unread', async (t) => {
   const gapOf = (event: object, data: object = {}) =>
     JSON.stringify({
       specversion: '1.0',
@@ -155,7 +155,7 @@ void t.test('what a record of a gap says of itself is what the topic and the pro
 
 const eventAt = (time: string): string => eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7, time });
 
-void t.test('a time ahead of the room is kept and shown, under no time', async (t) => {
+void t.test('an event from the future is kept and shown without a time', async (t) => {
   const read = (time: string) => arrivalOf(packet(EVENT_TOPIC, eventAt(time)));
   const near = '2026-11-25T14:59:59.000Z';
   t.match(read(near), { time: near, id: 'a1-7', event: { time: near } }, 'a day is no proof');
@@ -169,7 +169,7 @@ void t.test('a time ahead of the room is kept and shown, under no time', async (
   t.match(read('1970-01-01T00:00:00.000Z'), { time: '1970-01-01T00:00:00.000Z' }, 'long ago is no fault');
 });
 
-void t.test('what cannot be read is kept, what has no number is refused', async (t) => {
+void t.test('an unreadable message is kept, and one without a number is refused', async (t) => {
   const kept: [string, string, RegExp][] = [
     ['no JSON', '{"specversion":', /JSON/],
     [
@@ -209,7 +209,7 @@ void t.test('what cannot be read is kept, what has no number is refused', async 
     t.throws(() => arrivalOf(packet(topic, '{}', user)), { message: why });
 });
 
-void t.test('an event is shown once, with its still or why there is none', async (t) => {
+void t.test('an event is shown once, with its still or the reason for its absence', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-feed-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const jpeg = Buffer.from('a still');
@@ -241,7 +241,7 @@ void t.test('an event is shown once, with its still or why there is none', async
   t.match(shown(join(dir, 'no-folder')), [/^a1-7 not saved: ENOENT/, foreign], 'a bad disk is said');
 });
 
-/** On a clock of its own. */
+/** An admission guard with a clock of its own. */
 function guarded() {
   let nowMs = 1000;
   const guard = new FloodGuard(() => nowMs);
@@ -251,51 +251,45 @@ function guarded() {
   return { guard, pass };
 }
 
-void t.test(
-  'a box that drains what it holds, and waits for acknowledgements, is never left out',
-  async (t) => {
-    const { guard, pass } = guarded();
-    let [outstanding, sent, held] = [0, 0, 0];
-    // 65,000 messages, 2,000 beyond an acknowledgement, an archive that stores 1,500 a second.
-    while (sent < 65_000) {
-      for (let i = 0; i < 150 && outstanding < 2000; i += 1) {
-        if (guard.leavesOut('s/b')) t.fail(`message ${sent} is left out`);
-        sent += 1;
-        outstanding += 1;
-      }
-      pass(100);
-      if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) held += 1;
-      else outstanding = 0;
-      if (held > 10_000) throw new Error('held back for ever');
+void t.test('a box that drains its backlog and waits for acknowledgements is never dropped', async (t) => {
+  const { guard, pass } = guarded();
+  let [outstanding, sent, held] = [0, 0, 0];
+  // 65,000 messages, 2,000 of them unacknowledged, with an archive that stores 1,500 a second.
+  while (sent < 65_000) {
+    for (let i = 0; i < 150 && outstanding < 2000; i += 1) {
+      if (guard.leavesOut('s/b')) t.fail(`message ${sent} is left out`);
+      sent += 1;
+      outstanding += 1;
     }
-    t.ok(held > 0, 'it was asked');
-    t.ok(sent >= 65_000);
-  },
-);
+    pass(100);
+    if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) held += 1;
+    else outstanding = 0;
+    if (held > 10_000) throw new Error('held back for ever');
+  }
+  t.ok(held > 0, 'it was asked');
+  t.ok(sent >= 65_000);
+});
 
-void t.test(
-  'a box that goes on without an acknowledgement is left out, and let in again when it rests',
-  async (t) => {
-    const { guard, pass } = guarded();
-    const second = (perS: number): number => {
-      let taken = 0;
-      for (let i = 0; i < perS; i += 1) {
-        pass(1000 / perS);
-        if (!guard.leavesOut('s/flood')) taken += 1;
-      }
-      t.notOk(guard.leavesOut('s/quiet'), 'another is not');
-      return taken;
-    };
-    const first = second(10_000);
-    t.ok(first < 5100, `${first} of the first 10,000 are taken`);
-    t.ok(guard.holds('s/flood', 0) === false);
-    t.ok(second(10_000) <= 501, 'then 500 a second');
-    pass(60_000);
-    t.equal(second(10), 10, 'after a rest as any other');
-  },
-);
+void t.test('a box that sends on without an acknowledgement is dropped until it pauses', async (t) => {
+  const { guard, pass } = guarded();
+  const second = (perS: number): number => {
+    let taken = 0;
+    for (let i = 0; i < perS; i += 1) {
+      pass(1000 / perS);
+      if (!guard.leavesOut('s/flood')) taken += 1;
+    }
+    t.notOk(guard.leavesOut('s/quiet'), 'another is not');
+    return taken;
+  };
+  const first = second(10_000);
+  t.ok(first < 5100, `${first} of the first 10,000 are taken`);
+  t.ok(guard.holds('s/flood', 0) === false);
+  t.ok(second(10_000) <= 501, 'then 500 a second');
+  pass(60_000);
+  t.equal(second(10), 10, 'after a rest as any other');
+});
 
-void t.test('others that send on show that a box waits', async (t) => {
+void t.test('traffic of other boxes shows that a box waits for its acknowledgement', async (t) => {
   const { guard, pass } = guarded();
   for (let i = 0; i < 2100; i += 1) guard.leavesOut('s/b');
   t.ok(guard.holds('s/b', 0), 'much at once: it is asked');

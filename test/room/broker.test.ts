@@ -1,3 +1,4 @@
+/** Tests the shipped Mosquitto configuration: each client reaches its own topics and no others. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IClientPublishOptions, MqttClient } from 'mqtt';
@@ -11,7 +12,7 @@ import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 interface Client {
   readonly client: MqttClient;
   readonly heard: string[];
-  /** Reason code of the PUBACK: 0 = accepted. */
+  /** Publishes, and returns the reason code of the PUBACK: 0 = accepted. */
   publish(topic: string, payload?: string | Buffer, options?: IClientPublishOptions): Promise<number>;
 }
 
@@ -36,7 +37,7 @@ async function connect(t: Test, room: Room, name: string): Promise<Client> {
 
 const DENIED = 135;
 
-void t.test('a box has its own topics and nobody else’s; the room reads and acknowledges', async (t) => {
+void t.test('a box reaches only its own topics, and the room reads and acknowledges', async (t) => {
   const room = await makeRoom(t);
   const [a, b, operator] = await Promise.all(
     ['box-a', 'box-b', 'room'].map((name) => connect(t, room, name)),
@@ -79,7 +80,7 @@ void t.test('a box has its own topics and nobody else’s; the room reads and ac
   t.strictSame(late.heard, [`vigie/${SITE}/box-c/probe`], 'nothing retained of others either');
 });
 
-void t.test('what the programs write is allowed to whom they belong to, and to nobody else', async (t) => {
+void t.test('each program’s topics are open to their owners and to no one else', async (t) => {
   const room = await makeRoom(t);
   const client = (name: string): Promise<Client> => connect(t, room, name);
   const [box, operator, witness] = [await client('box-a'), await client('room'), await client('witness')];
@@ -116,43 +117,40 @@ void t.test('what the programs write is allowed to whom they belong to, and to n
   await refused(fleet, [...ofBox, topics.ack, topics.verdict, topics.journalWitnessed], 'the fleet’s');
   await refused(metrics, [...ofBox, ...ofRoom, ...ofFleet, topics.journalWitnessed], 'the metrics’');
   const read = [topics.status, topics.health, topics.mode, topics.updateReported];
-  // What is for all boxes of a site everybody may read: it is signed, and says nothing of a box.
+  // Everyone may read a message to all boxes of a site, since it is signed and contains nothing about one box.
   const heard = (): string[] => metrics.heard.filter((topic) => topic !== topics.commandAll).sort();
   await until(t, 'both have read', () => heard().length >= read.length && fleet.heard.length > 0);
   t.strictSame(heard(), [...read].sort(), 'of the boxes the metrics read no more than these');
   await refused(box, [topics.commandAll], 'a box’s');
 });
 
-void t.test(
-  'Home Assistant reads its entities, their states and pictures, and nothing else of a box',
-  async (t) => {
-    const room = await makeRoom(t);
-    const [box, assistant] = [await connect(t, room, 'box-a'), await connect(t, room, 'homeassistant')];
-    await assistant.client.subscribeAsync('#', { qos: 1 });
-    const root = `vigie/${SITE}/box-a`;
-    const entities = ['binary_sensor', 'event', 'image', 'sensor'].map(
-      (component) => `homeassistant/${component}/box-a/rule-x/config`,
-    );
-    const own = [
-      ...['home-assistant/x', 'home-assistant/x/event', 'home-assistant/box/image', 'status', 'health'].map(
-        (rest) => `${root}/${rest}`,
-      ),
-    ];
-    for (const topic of ['evt/alert/loitering', 'snap/e-1', 'mode', 'update/reported']) {
-      t.equal(await box.publish(`${root}/${topic}`), 0, topic);
-    }
-    for (const topic of [...entities, ...own]) t.equal(await box.publish(topic), 0, topic);
-    t.equal(await assistant.publish('homeassistant/status', 'online'), 0, 'its own status');
-    for (const topic of [...entities, ...own, `${root}/cmd`, `${root}/ack`, `${root}/update/desired`]) {
-      t.equal(await assistant.publish(topic), DENIED, `${topic} is not Home Assistant’s`);
-    }
-    const heard = [...entities, ...own, 'homeassistant/status'].sort();
-    await until(t, 'it has read', () => assistant.heard.length >= heard.length);
-    t.strictSame([...assistant.heard].sort(), heard);
-  },
-);
+void t.test('Home Assistant reads its entities, their states and pictures, and nothing else', async (t) => {
+  const room = await makeRoom(t);
+  const [box, assistant] = [await connect(t, room, 'box-a'), await connect(t, room, 'homeassistant')];
+  await assistant.client.subscribeAsync('#', { qos: 1 });
+  const root = `vigie/${SITE}/box-a`;
+  const entities = ['binary_sensor', 'event', 'image', 'sensor'].map(
+    (component) => `homeassistant/${component}/box-a/rule-x/config`,
+  );
+  const own = [
+    ...['home-assistant/x', 'home-assistant/x/event', 'home-assistant/box/image', 'status', 'health'].map(
+      (rest) => `${root}/${rest}`,
+    ),
+  ];
+  for (const topic of ['evt/alert/loitering', 'snap/e-1', 'mode', 'update/reported']) {
+    t.equal(await box.publish(`${root}/${topic}`), 0, topic);
+  }
+  for (const topic of [...entities, ...own]) t.equal(await box.publish(topic), 0, topic);
+  t.equal(await assistant.publish('homeassistant/status', 'online'), 0, 'its own status');
+  for (const topic of [...entities, ...own, `${root}/cmd`, `${root}/ack`, `${root}/update/desired`]) {
+    t.equal(await assistant.publish(topic), DENIED, `${topic} is not Home Assistant’s`);
+  }
+  const heard = [...entities, ...own, 'homeassistant/status'].sort();
+  await until(t, 'it has read', () => assistant.heard.length >= heard.length);
+  t.strictSame([...assistant.heard].sort(), heard);
+});
 
-void t.test('a reader hears events, stills and how the boxes are, and writes nothing', async (t) => {
+void t.test('a reader receives events, stills and health, and cannot publish', async (t) => {
   const room = await makeRoom(t);
   const [box, reader] = [await connect(t, room, 'box-a'), await connect(t, room, 'reader')];
   await reader.client.subscribeAsync(['#', 'vigie/#', 'homeassistant/#'], { qos: 1 });
@@ -176,7 +174,7 @@ void t.test('a reader hears events, stills and how the boxes are, and writes not
   t.ok('reader' in NAMES_OF_OTHERS, 'no box is called so');
 });
 
-void t.test('the guide of the room shows the rules that are shipped', async (t) => {
+void t.test('the guide of the room shows the shipped rules', async (t) => {
   const rules = (text: string): string[] =>
     text.split('\n').filter((line) => /^(user|topic|pattern) /.test(line));
   const shipped = rules(PROGRAM_RULES);
@@ -184,7 +182,7 @@ void t.test('the guide of the room shows the rules that are shipped', async (t) 
   t.strictSame(guide, shipped);
 });
 
-void t.test('the retained messages of 1,500 boxes come whole, also after a restart', async (t) => {
+void t.test('the retained messages of 1,500 boxes arrive completely, also after a restart', async (t) => {
   const room = await makeRoom(t, { persistent: true });
   const box = await connect(t, room, 'box-a');
   const topics = Array.from({ length: 1500 }, (_, i) =>
@@ -207,7 +205,7 @@ void t.test('the retained messages of 1,500 boxes come whole, also after a resta
   await all();
 });
 
-void t.test('the largest message of a box passes, what neither box nor room sends does not', async (t) => {
+void t.test('the largest valid message of a box passes, and a larger one is refused', async (t) => {
   const room = await makeRoom(t);
   const box = await connect(t, room, 'box-a');
   const topic = `vigie/${SITE}/box-a/evt/alert/loitering`;

@@ -1,4 +1,4 @@
-/** In what condition a camera is, by what its box said last and by time alone. */
+/** Unit tests of a camera's condition, as a function of its box's last report and of time. */
 import fc from 'fast-check';
 import t from 'tap';
 import { CONDITION_KINDS, isBlinding } from '../../agent/contract/condition.ts';
@@ -33,7 +33,7 @@ const WELL: CameraRow = {
 };
 const look = (change: Partial<CameraRow>, nowMs = NOW) => conditionOf({ ...WELL, ...change }, nowMs);
 
-void t.test('conditions, the worst first', async (t) => {
+void t.test('conditions are derived from reports and ordered with the worst first', async (t) => {
   const cases: readonly (readonly [string, Partial<CameraRow>, Condition, string[]])[] = [
     ['nothing', {}, 'well', []],
     ['a status that has not come yet', { state: null, mode: null }, 'well', []],
@@ -82,7 +82,7 @@ void t.test('conditions, the worst first', async (t) => {
   );
 });
 
-void t.test('by silence alone, and back', async (t) => {
+void t.test('a camera changes to silent and back by time alone', async (t) => {
   const heardMs = Date.parse(WELL.heard);
   t.equal(look({}, heardMs + SILENT_S * 1000 - 1).condition, 'well');
   t.same(look({}, heardMs + SILENT_S * 1000), { condition: 'offline', reasons: ['silent'] });
@@ -99,7 +99,7 @@ void t.test('by silence alone, and back', async (t) => {
   t.same(at(NOW + 140_000, { heard: iso(NOW + 139_000) }), ['well'], 'and when it is heard again');
 });
 
-void t.test('blind time: intervals that lie over each other count once', async (t) => {
+void t.test('overlapping blind intervals are counted once', async (t) => {
   const [from, to] = [NOW - DAY_MS, NOW];
   t.equal(coveredS([], from, to), 0);
   t.equal(coveredS([[NOW - 20_000, NOW - 10_000]], from, to), 10);
@@ -128,7 +128,7 @@ void t.test('blind time: intervals that lie over each other count once', async (
   );
 });
 
-void t.test('days and hours in the room’s time zone, summer time included', async (t) => {
+void t.test('days and hours follow the room’s time zone, with summer time', async (t) => {
   const at = (text: string) => dayHourOf(Date.parse(text), 'Europe/Paris');
   t.same(at('2026-11-27T23:30:00.000Z'), { day: '2026-11-28', hour: 0 });
   t.same(at('2026-10-25T00:30:00.000Z'), { day: '2026-10-25', hour: 2 });

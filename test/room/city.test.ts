@@ -1,7 +1,8 @@
 /**
- * A city's month in PostgreSQL: 1,500 boxes, 10 million events and 1 million incidents with VIGIE_TEST_FULL=1, a hundredth
- * of what happens in it in the normal run. The console's own calls, alone and beside an archive that stores; then what is
- * too old is deleted beside it.
+ * Tests the console's queries on a city's month in PostgreSQL, alone and beside an archive that stores; then deletes
+ * expired rows beside it.
+ *
+ * With VIGIE_TEST_FULL=1: 1,500 boxes, 10 million events and 1 million incidents; else a hundredth of them.
  */
 import { loadavg } from 'node:os';
 import t, { type Test } from 'tap';
@@ -21,29 +22,31 @@ import { slowness } from '../lib/slowness.ts';
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SIZE = FULL ? CITY : SMALL_CITY;
 
-/** A moment at which the month before it is in two partitions. */
+/** Time whose previous month spans two partitions. */
 const NOW = Date.parse('2026-11-20T12:00:00.000Z');
 
 /**
- * The archive's bar, and what is offered to it meanwhile: a quarter more. In the normal run other tests want the same two
- * cores, and one that waits for its turn stores a tenth of it: there it shows that the two do not lock each other out.
+ * Required rate of the archive; the offered rate is a quarter higher.
+ *
+ * In the normal run other tests share the two cores, and an archive that waits for its turn stores a tenth. There the
+ * test shows only that console and archive do not block each other.
  */
 const STORED_PER_S = FULL ? 2000 : 200;
 const OFFERED_PER_S = FULL ? 2500 : 500;
 
-/** What a batch may wait where something is deleted, ms: the longest in the full run, 95 of 100 in the normal one. */
+/** Maximum wait of a batch beside deletion, ms: the longest in the full run, the 95th percentile in the normal one. */
 const BATCH_MS_MAX = 1000;
 
 interface Question {
   readonly what: string;
-  /** Ms. */
+  /** Maximum time, ms. */
   readonly bar: number;
   readonly rounds: number;
-  /** Each time another row, after the connections and the plans are there. */
+  /** Queries another row each time, after connections and plans exist. */
   ask(round: number): Promise<unknown>;
 }
 
-/** The first three are the bars of the console; the others what a screen may wait. */
+/** The first three limits are the console's own; the others are acceptable waits of a screen. */
 function questionsOf(db: Sql): Question[] {
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
   const anna = <N extends 'queue' | 'incidents' | 'cameras'>(parts = {}) => callOf<N>('anna', NOW, parts);
@@ -109,7 +112,7 @@ function questionsOf(db: Sql): Question[] {
   ];
 }
 
-/** One that was filled before, to look into afterwards; `--database` of the programs. */
+/** Connection URL of an already filled database to inspect afterwards, as for `--database`. */
 const FILLED = process.env['VIGIE_TEST_CITY'];
 
 void t.test(`a city's month of ${SIZE.events} events`, { timeout: 3_600_000 }, async (t) => {
@@ -122,12 +125,12 @@ void t.test(`a city's month of ${SIZE.events} events`, { timeout: 3_600_000 }, a
     await checkWhole(t, db);
   }
   const questions = questionsOf(db);
-  // Alone they are quicker than beside one another, which is what the normal run has the time for.
+  // Alone they are faster than beside one another. The normal run has time for the latter only.
   if (FULL) {
-    await t.test('the console alone', async (t) => {
+    await t.test('the console alone meets its limits', async (t) => {
       for (const question of questions) await measured(t, question);
     });
-    await t.test('the archive alone', async (t) => {
+    await t.test('the archive alone reaches its rate', async (t) => {
       const storing = await CityStoring.start(t, where, NOW, 0);
       await until(t, 'some seconds', after(10_000), 60_000);
       const { perS, text } = storing.taken();
@@ -135,18 +138,18 @@ void t.test(`a city's month of ${SIZE.events} events`, { timeout: 3_600_000 }, a
       await storing.end();
     });
   }
-  await t.test('both at once', async (t) => {
+  await t.test('console and archive meet their limits together', async (t) => {
     const storing = await CityStoring.start(t, where, NOW, OFFERED_PER_S);
     for (const question of questions) await measured(t, question);
     const { perS, text } = storing.taken();
     t.ok(perS >= STORED_PER_S, `${text}; at least ${STORED_PER_S}; load ${load()}`);
     await storing.end();
   });
-  await t.test('deleting beside the archive', async (t) => {
+  await t.test('deletion does not hold up the archive', async (t) => {
     const storing = await CityStoring.start(t, where, NOW, OFFERED_PER_S);
     await purged(t, db, NOW + 3_600_000, /^purge: deleted \d+ of event, \d+ of snapshot, \d+ of incident/);
     waited(t, storing, 'an hour');
-    // December begins: all that is left of October goes.
+    // December begins, so the rest of October expires.
     await purged(
       t,
       db,
@@ -186,9 +189,10 @@ async function checkWhole(t: Test, db: Sql): Promise<void> {
 }
 
 /**
- * In the full run, for which the machine does nothing else, 95 of 100 must hold the bar. In the normal one other tests run
- * beside this on the same two cores, which can only add to a time, tenfold: there the quickest of some series must, on a
- * slow machine later.
+ * Measures one query against its limit.
+ *
+ * In the full run the machine does nothing else, and the 95th percentile must hold. In the normal run other tests share
+ * the two cores and can multiply a time by ten, so the fastest of several series must hold.
  */
 async function measured(t: Test, { what, bar, rounds, ask }: Question): Promise<void> {
   const seen: { quickest: number; middle: number; high: number }[] = [];
@@ -219,14 +223,14 @@ const after = (ms: number): (() => boolean) => {
   return () => performance.now() > untilMs;
 };
 
-/** The longest batch must hold the bar in the full run; beside other tests 95 of 100, on a slow machine later. */
+/** Checks the longest batch against the limit in the full run, and the 95th percentile in the normal one. */
 function waited(t: Test, storing: CityStoring, what: string): void {
   const { longestMs, highMs, text } = storing.taken();
   const limitMs = FULL ? BATCH_MS_MAX : Math.round(BATCH_MS_MAX * slowness());
   t.ok((FULL ? longestMs : highMs) <= limitMs, `${what}: ${text}; at most ${limitMs} ms; load ${load()}`);
 }
 
-/** What is too old at a time, of 1,500 boxes. */
+/** Deletes what has expired at a time, of 1,500 boxes. */
 async function purged(t: Test, db: Sql, nowMs: number, told: RegExp): Promise<void> {
   const lines: string[] = [];
   const purge = new Purge(db, { holder: 'one', keys: [], nowMs: () => nowMs }, (line) => lines.push(line));

@@ -1,4 +1,4 @@
-/** The room's console: who may come near, who may do what, and what its screens are told, on both databases. */
+/** Tests the control room's console on both databases: access, roles, and what its screens receive. */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ const tokens = ROLES.map((role) => ({
 }));
 const DAY = { from: '2026-01-01T00:00:00.000Z', to: '2026-01-02T00:00:00.000Z' };
 
-/** What is asked of each route that takes something. */
+/** Query of each route that takes one. */
 const QUERIES: Partial<Record<RouteName, string>> = {
   figures: `?from=${DAY.from}&to=${DAY.to}&by=rule`,
   figuresCsv: `?from=${DAY.from}&to=${DAY.to}&by=rule`,
@@ -47,7 +47,7 @@ const BODIES: Partial<Record<RouteName, object>> = {
   trackStill: { box: 'b-1', case: '17', reason: 'asked for' },
 };
 
-/** Handlers that write down that they were called, and by whom. */
+/** Handlers that record each call and its caller. */
 function written(): { handlers: DataHandlers; calls: { name: string; call: Record<string, unknown> }[] } {
   const calls: { name: string; call: Record<string, unknown> }[] = [];
   const handlers = Object.fromEntries(
@@ -77,7 +77,7 @@ const auditOf = async (db: Sql): Promise<AuditEntry[]> => {
   return rows.map((row) => ({ ...row, more: JSON.parse(row.more) as AuditEntry['more'] }));
 };
 
-/** Every entry holds the hash of the one before, and its own. */
+/** Checks that every entry holds the hash of the previous one and its own. */
 function checkChain(test: Test, entries: readonly AuditEntry[]): void {
   let previous = '0'.repeat(64);
   for (const { hash, ...entry } of entries) {
@@ -146,7 +146,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 
 const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
 
-t.test('who has no session hears nothing, and what comes is checked before anybody is called', async (t) => {
+t.test('a request without a session gets nothing, and input is validated before any call', async (t) => {
   const db = await sqliteDatabase(t);
   const { handlers, calls } = written();
   const { url } = await startConsole(t, db, { handlers, settings: { tokens } });
@@ -220,7 +220,7 @@ t.test('who has no session hears nothing, and what comes is checked before anybo
   t.match(csv, { text: 'no\r\n1\r\n', headers: { 'content-disposition': /vigie-audit\.csv/ } });
 });
 
-t.test('other sites, other names, and what a browser may do with an answer', async (t) => {
+t.test('foreign origins and host names are refused, and answers are safe for a browser', async (t) => {
   const db = await sqliteDatabase(t);
   const { handlers } = written();
   const { url } = await startConsole(t, db, { handlers });
@@ -271,36 +271,33 @@ t.test('other sites, other names, and what a browser may do with an answer', asy
   t.equal(await response.text(), script.text);
 });
 
-t.test(
-  'behind a proxy with a certificate: its name only, and cookies that no other host can set',
-  async (t) => {
-    const db = await sqliteDatabase(t);
-    const { url, server } = await startConsole(t, db, { settings: { origin: 'https://console.example' } });
-    const headers = {
-      host: 'console.example',
-      origin: 'https://console.example',
-      'x-forwarded-for': '192.0.2.7',
-    };
-    const enters = (more: Record<string, string>, name: string) =>
-      ask(`${url}/api/login`, { method: 'POST', headers: { ...headers, ...more }, body: { name } });
-    const answer = await enters({}, 'operator');
-    t.match(answer.headers['set-cookie'], [
-      /^__Host-vigie=[\w-]{43}; Max-Age=43200; Path=\/; HttpOnly; Secure; SameSite=Strict$/,
-    ]);
-    t.match(answer.headers['strict-transport-security'], /^max-age=/);
-    const cookie = cookieOf(answer, '__Host-vigie');
-    const session = (sent: string) => ask(`${url}/api/session`, { headers: { ...headers, cookie: sent } });
-    t.equal((await session(cookie)).status, 200);
-    t.equal((await session(cookie.replace('__Host-', ''))).status, 401, 'under a name that others could set');
-    t.equal((await ask(`${url}/api/login`)).status, 421, 'by its address');
-    for (let at = 0; at < 40; at += 1) await enters({}, 'x');
-    t.equal((await enters({}, 'operator')).status, 429, 'who tries too often waits');
-    t.equal((await enters({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and nobody else');
-    const refused = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
-    t.ok(refused.length <= 31, 'a stranger does not fill the record');
-    t.match(server.summary(), /logins refused/);
-  },
-);
+t.test('behind a TLS proxy only the configured name and host-bound cookies are accepted', async (t) => {
+  const db = await sqliteDatabase(t);
+  const { url, server } = await startConsole(t, db, { settings: { origin: 'https://console.example' } });
+  const headers = {
+    host: 'console.example',
+    origin: 'https://console.example',
+    'x-forwarded-for': '192.0.2.7',
+  };
+  const enters = (more: Record<string, string>, name: string) =>
+    ask(`${url}/api/login`, { method: 'POST', headers: { ...headers, ...more }, body: { name } });
+  const answer = await enters({}, 'operator');
+  t.match(answer.headers['set-cookie'], [
+    /^__Host-vigie=[\w-]{43}; Max-Age=43200; Path=\/; HttpOnly; Secure; SameSite=Strict$/,
+  ]);
+  t.match(answer.headers['strict-transport-security'], /^max-age=/);
+  const cookie = cookieOf(answer, '__Host-vigie');
+  const session = (sent: string) => ask(`${url}/api/session`, { headers: { ...headers, cookie: sent } });
+  t.equal((await session(cookie)).status, 200);
+  t.equal((await session(cookie.replace('__Host-', ''))).status, 401, 'under a name that others could set');
+  t.equal((await ask(`${url}/api/login`)).status, 421, 'by its address');
+  for (let at = 0; at < 40; at += 1) await enters({}, 'x');
+  t.equal((await enters({}, 'operator')).status, 429, 'who tries too often waits');
+  t.equal((await enters({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and nobody else');
+  const refused = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
+  t.ok(refused.length <= 31, 'a stranger does not fill the record');
+  t.match(server.summary(), /logins refused/);
+});
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   t.test(`a session ends when it should, and is in the record (${kind})`, async (t) => {
@@ -391,7 +388,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
   });
 }
 
-t.test('settings: what is wrong is told with its place and what would be right, and no secret is', (t) => {
+t.test('a wrong setting is reported with its place and fix, without any secret', (t) => {
   const dir = scratch(t);
   const secret = join(dir, 'secret');
   writeFileSync(secret, 's3cret\n', { mode: 0o600 });

@@ -1,4 +1,4 @@
-/** The console's screens beside the queue, in a real browser and with the real server: every one in both languages and themes, by key, at 1,500 cameras. */
+/** Browser tests of the console's views: both languages and themes, by keyboard, at 1,500 cameras. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -20,11 +20,11 @@ import { type Look, openBrowser, pictured } from '../page/phone.ts';
 
 const APP_DIR = join(ROOT, 'scripts/programs/room/app');
 const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
-/** What these screens add to the console, gzip. */
+/** Maximum size that these views add to the console, gzip. */
 const WEIGHT_KB_MAX = 50;
-/** To lay out 1,500 tiles, in passes over a frame: some 25 ms where a pass takes .3. */
+/** Maximum layout time of 1,500 tiles, in passes over a frame: about 25 ms where a pass takes .3. */
 const DRAWN_PASSES_MAX = 80;
-/** Cameras of the screens that axe looks at, which takes its time for each: some of every condition. */
+/** Number of cameras on the screens that axe checks, of every condition; axe takes its time for each. */
 const LOOKED_AT = process.env['VIGIE_TEST_FULL'] === '1' ? 1500 : 450;
 const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
 const WITHOUT = `import { render } from 'preact';
@@ -64,11 +64,11 @@ interface Shown extends Tab {
   show(screen: string): Promise<void>;
 }
 
-/** What the browser asked for last of that path. */
+/** The browser's last request to that path. */
 const lastOf = ({ asked }: Tab, path: string): string =>
   asked.findLast((one) => one.startsWith(`GET ${path}`)) ?? '';
 
-/** What is asked for of that path because of what `act` does, when the answer is there; an act shows nothing by itself. */
+/** The request to that path that `act` causes, once answered; an action shows nothing before. */
 async function askedBy({ page }: Tab, path: string, act: () => Promise<unknown>): Promise<string> {
   const [answer] = await Promise.all([
     page.waitForResponse((response) => new URL(response.url()).pathname === path),
@@ -84,7 +84,7 @@ interface Opening extends Setup {
   readonly excused?: RegExp;
 }
 
-/** A supervisor at the console of a city. */
+/** Opens the console of a city as a supervisor. */
 async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise<Shown> {
   const { cameras = 1500, look = ['en', 'light'], excused = /status of 4/ } = opening;
   const plan = join(scratch(t), 'city.geojson');
@@ -110,7 +110,7 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
   };
 }
 
-/** Answers of the server to one path that are others than its own, until they are taken away. */
+/** Replaces the server's answers to a path until they are removed. */
 async function instead({ page }: Tab): Promise<Map<string, { status: number; body: string }>> {
   const answers = new Map<string, { status: number; body: string }>();
   await page.setRequestInterception(true);
@@ -140,7 +140,7 @@ const READY: Readonly<Record<string, string>> = {
   audit: 'document.querySelector(".d-hash") !== null',
 };
 
-t.test('these screens weigh little', async (t) => {
+t.test('the views are small', async (t) => {
   const [all, without] = await Promise.all([bundled(WITH), bundled(WITHOUT)]);
   const kB =
     (gzipSync(all).length - gzipSync(without).length + gzipSync(await styles('desk.css')).length) / 1000;
@@ -149,18 +149,18 @@ t.test('these screens weigh little', async (t) => {
   t.notMatch(all, /TypeBox|https?:\/\/(?!www\.w3\.org)/);
 });
 
-t.test('in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
+t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
   for (const look of sampled(t, 'looks', LOOKS, 2))
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, look));
-  await t.test('1,500 tiles', (t) => tiles(t, browser));
-  await t.test('cameras by key', (t) => camerasByKey(t, browser));
-  await t.test('the plan by hand and key', (t) => plan(t, browser));
-  await t.test('a map that is none', (t) => hostileMaps(t, browser));
-  await t.test('a search, with the server away in the midst of it', (t) => search(t, browser));
-  await t.test('figures, hand-over and audit', (t) => papers(t, browser));
-  await t.test('a record that somebody has changed', (t) => broken(t, browser));
+  await t.test('1,500 tiles are laid out within the limit', (t) => tiles(t, browser));
+  await t.test('cameras are reached and read by keyboard', (t) => camerasByKey(t, browser));
+  await t.test('the plan moves by mouse and keyboard', (t) => plan(t, browser));
+  await t.test('an invalid map is refused with a reason', (t) => hostileMaps(t, browser));
+  await t.test('a search keeps its input while the server is unavailable', (t) => search(t, browser));
+  await t.test('statistics, shift report and audit log show the server’s data', (t) => papers(t, browser));
+  await t.test('a changed audit log is shown as broken', (t) => broken(t, browser));
 });
 
 async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void> {
@@ -199,7 +199,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   t.same(shown.complaints, []);
 }
 
-/** From the moment the data is there to a layout that is done, and to the frame after it. */
+/** Measures from the data's arrival to the finished layout, and to the next frame. */
 const DRAW = `(async () => {
   document.querySelector('nav a[href="/search"]').click();
   await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)));
@@ -216,7 +216,7 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
   const shown = await opened(t, browser);
   await shown.show('cameras');
   await shown.until(READY['cameras'] ?? '');
-  // Other programs of this machine only add to it: the quickest of some must hold the bar, and there are more while none does.
+  // Other programs can only add time, so the fastest run must hold; more runs follow while none does.
   const barMs = DRAWN_PASSES_MAX * passMs();
   const runs: [number, number][] = [];
   while (runs.length < 5 || (runs.length < 60 && runs.every(([laidMs]) => laidMs > barMs))) {
@@ -365,7 +365,7 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
   t.same(shown.complaints, []);
 }
 
-/** In the place of the signer, which is a program of its own: what it was asked, and what it says. */
+/** A stand-in for the signer: records requests and gives prepared answers. */
 function signer() {
   const asked: SearchRequest[] = [];
   const says: { fault: string | undefined; state: SearchState } = { fault: undefined, state: SEARCH };
@@ -472,7 +472,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   t.same(shown.complaints, []);
 }
 
-/** Somebody has changed the tables past the program. */
+/** Changes the tables behind the program's back. */
 async function broken(t: Test, browser: Browser): Promise<void> {
   const fill = async (db: Sql): Promise<void> => {
     await city(db);

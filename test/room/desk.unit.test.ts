@@ -1,4 +1,4 @@
-/** What the console's screens work out without a browser: wall clocks, the city's map, its view, lists of names. */
+/** Unit tests of the views' calculations: wall clock times, the city map, its viewport and lists of names. */
 import fc from 'fast-check';
 import t from 'tap';
 import { type CityMap, cityMap } from '../../scripts/programs/room/app/desk/geo.ts';
@@ -7,7 +7,7 @@ import { moved, wholeView, zoomed } from '../../scripts/programs/room/app/desk/v
 import { wallMs, wallTime } from '../../scripts/programs/room/app/desk/zone.ts';
 import { cityMapFile } from '../lib/room-city.ts';
 
-t.test('a clock on the wall', (t) => {
+t.test('wall clock times convert both ways in a time zone', (t) => {
   const paris = (iso: string) => wallTime(Date.parse(iso), 'Europe/Paris');
   t.equal(paris('2026-11-27T14:00:00.000Z'), '2026-11-27T15:00');
   t.equal(paris('2026-07-01T22:30:00.000Z'), '2026-07-02T00:30');
@@ -36,7 +36,7 @@ t.test('a clock on the wall', (t) => {
     fc.property(minutes, zones, (minute, zone) => {
       const wall = wallTime(minute * 60_000, zone);
       const ms = wallMs(wall, zone);
-      // The same wall clock; where it comes twice, maybe an hour before.
+      // The same wall clock time; a repeated hour may resolve to the earlier instant.
       return ms !== undefined && wallTime(ms, zone) === wall && minute * 60_000 - ms <= 24 * 3600_000;
     }),
   );
@@ -48,7 +48,7 @@ function whole(found: ReturnType<typeof cityMap>): CityMap {
   return found;
 }
 
-t.test('a map', (t) => {
+t.test('a map is validated and projected with true proportions', (t) => {
   const city = whole(cityMap(cityMapFile(1500)));
   t.equal(city.cameras.length, 1500);
   t.ok(city.cameras.every(({ x, y }) => x >= 0 && x <= city.width && y >= 0 && y <= city.height));
@@ -80,7 +80,7 @@ t.test('a map', (t) => {
   t.end();
 });
 
-t.test('its view never loses the city', (t) => {
+t.test('the map’s view never loses the city', (t) => {
   const all = wholeView(1000, 600);
   const share = fc.double({ min: -3, max: 3, noNaN: true });
   fc.assert(
@@ -100,7 +100,7 @@ t.test('its view never loses the city', (t) => {
   t.end();
 });
 
-t.test('lists of names', (t) => {
+t.test('a list of names is split, and invalid names are reported', (t) => {
   t.same(names(' quay, lawn;quay\n gate-2 '), ['quay', 'lawn', 'gate-2']);
   t.same(badNames('quay Quay_2 é'), ['Quay_2', 'é']);
   t.same(names(''), []);

@@ -1,4 +1,4 @@
-/** A request to sign: its one name and its key are what openssl signs later, and nothing is around them. */
+/** Unit tests of certificate requests: openssl signs exactly the one name and key that were read. */
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -36,7 +36,7 @@ const request = (subject: string, key = KEY, ...more: string[]): Buffer =>
   ]);
 const read = (csr: Uint8Array) => readRequest(Buffer.from(csr).toString('base64'));
 
-void t.test('one common name and no more', async (t) => {
+void t.test('a request with anything but one common name is refused', async (t) => {
   t.match(await read(request('/CN=b-1')), { commonName: 'b-1' });
   const names = {
     'two of them': '/CN=b-1/CN=b-2',
@@ -63,14 +63,14 @@ void t.test('one common name and no more', async (t) => {
   }
 });
 
-void t.test('a name with a zero byte, and in another kind of text', async (t) => {
+void t.test('a name with a zero byte or of another string type is refused', async (t) => {
   const plain = request('/CN=b-1');
   const bent = (change: (csr: Buffer, at: number) => void): Buffer => {
     const csr = Buffer.from(plain);
     change(csr, csr.indexOf('b-1'));
     return csr;
   };
-  // The signature is no longer good, which is what keeps such a name out whoever reads it.
+  // Such a change breaks the signature, so any verifier refuses the name.
   await t.rejects(read(bent((csr, at) => csr.writeUInt8(0, at + 1))), { message: /whose signature is good/ });
   await t.rejects(
     read(bent((csr, at) => csr.writeUInt8(0x1e, at - 2))),
@@ -79,7 +79,7 @@ void t.test('a name with a zero byte, and in another kind of text', async (t) =>
   );
 });
 
-void t.test('nothing lies behind it, and the curve has its name', async (t) => {
+void t.test('trailing bytes and a curve without a name are refused', async (t) => {
   const csr = request('/CN=b-1');
   await t.rejects(read(Buffer.concat([csr, Buffer.from('more')])), { message: /bytes behind it/ });
   await t.rejects(read(Buffer.concat([csr, csr])), { message: /bytes behind it/ }, 'another request');
@@ -95,7 +95,7 @@ void t.test('nothing lies behind it, and the curve has its name', async (t) => {
   t.match(await read(request('/CN=b-1', larger)), { commonName: 'b-1' }, 'P-384');
 });
 
-/** A value of DER, or of what a parser might take for it. */
+/** A DER value, or bytes that a lenient parser might accept as one. */
 function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const content = Buffer.concat(parts);
   const { length } = content;
@@ -123,7 +123,7 @@ interface Made {
   readonly signer?: KeyObject;
 }
 
-/** A request whose signature is good whatever is in it, as only its own maker can make it. */
+/** A request with a valid signature over any content, as only the key's owner can make it. */
 function made({
   version = VERSION,
   subject = seq(set(named('b-1'))),
@@ -138,7 +138,7 @@ function made({
   return seq(info, algorithm, der(3, Buffer.from([0]), bits));
 }
 
-/** The same bytes with another first length. */
+/** The same bytes with another outer length. */
 function lengthOf(csr: Buffer, ...size: readonly number[]): Buffer {
   return Buffer.concat([Buffer.from([0x30, ...size]), csr.subarray(3)]);
 }
@@ -149,7 +149,7 @@ const changed = (bytes: Uint8Array, at: number, to: number): Buffer => {
   return copy;
 };
 
-void t.test('what is signed well and is not right', async (t) => {
+void t.test('a malformed request is refused although its signature is valid', async (t) => {
   const whole = made({});
   t.equal(whole[1], 0x81, 'its length is in one byte more');
   t.match(await read(whole), { commonName: 'b-1' });
@@ -222,7 +222,7 @@ void t.test('what is signed well and is not right', async (t) => {
   for (const [what, [csr, message]] of Object.entries(cases)) await t.rejects(read(csr), { message }, what);
 });
 
-void t.test('what is asked for beside the key is in no certificate', async (t) => {
+void t.test('extensions that a request asks for do not reach the certificate', async (t) => {
   OpensslAuthority.make(dir, 'test room');
   const authority = new OpensslAuthority(dir);
   const extension = (id: string, value: Uint8Array): Buffer => seq(oid(id), der(4, value));

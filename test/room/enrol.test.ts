@@ -1,4 +1,7 @@
-/** The room's enrolment: tokens, the list, renewal, revocation at a real broker, and whoever sends rubbish. */
+/**
+ * Tests the control room's enrolment: tokens, the list, renewal, revocation at a real broker, and malformed or slow
+ * clients.
+ */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -32,7 +35,7 @@ async function startedRoom(t: Test, limits?: ConstructorParameters<typeof TestRo
   return room;
 }
 
-/** A box's certificate straight from the store, and its key. */
+/** Issues a box's certificate and key from the store directly. */
 function given(
   room: TestRoom,
   box: string,
@@ -46,7 +49,7 @@ function given(
   return { cert: issued.pem, key: readFileSync(keyFile, 'utf8'), serial: issued.serial };
 }
 
-void t.test('one token, many at once: one certificate; an answer that was lost is given again', async (t) => {
+void t.test('concurrent requests with one token give one certificate, also repeated', async (t) => {
   const room = await startedRoom(t);
   const login = `${BOX}:${room.token()}`;
   const requests = [1, 2, 3, 4].map((i) => base64(csrOf(newKey(join(room.dir, `k${i}.key`)), BOX)));
@@ -63,7 +66,7 @@ void t.test('one token, many at once: one certificate; an answer that was lost i
   t.match(listed, { status: 200, headers: { 'content-type': /pkcs7-mime/ } });
 });
 
-void t.test('the list has a limit, and who asks without a token one of its own', async (t) => {
+void t.test('the list is limited, and requests without a token have a limit of their own', async (t) => {
   const room = await startedRoom(t, { perAddress: { burst: 3, perS: 0.1 } });
   const body = base64(csrOf(newKey(join(room.dir, 'a.key')), BOX));
   const polled = [];
@@ -110,7 +113,7 @@ void t.test('the list has a limit, and who asks without a token one of its own',
   t.match(room.store.refuse('b-2000', 'bbb'), { address: '192.0.2.2' });
 });
 
-void t.test('renewal: the same box, by a certificate that is good', async (t) => {
+void t.test('a box renews its certificate with its valid one', async (t) => {
   const room = await startedRoom(t);
   const own = given(room, BOX);
   const body = (name = BOX): string => base64(csrOf(newKey(join(room.dir, 'next.key')), name));
@@ -148,7 +151,7 @@ void t.test('renewal: the same box, by a certificate that is good', async (t) =>
   t.match(lines(), /revoked \d{4}/);
 });
 
-void t.test('a key is renewed while events flow, and a revoked box is shut out by the broker', async (t) => {
+void t.test('renewal interrupts no event, and the broker cuts off a revoked box', async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   await box.enrol();
@@ -213,14 +216,14 @@ void t.test('a key is renewed while events flow, and a revoked box is shut out b
   const before = box.certificate;
   t.match(await renewBox({ ...options, signal: new AbortController().signal }), { state: 'renewed' });
   t.not(box.certificate, before);
-  // As the reload finds it between the two moves.
+  // The state that a reload finds between the two renames.
   const next = readFileSync(box.file('box.crt'));
   writeFileSync(
     box.file('box.crt'),
     room.store.certificates().find(({ box: name }) => name === BOX)?.pem ?? '',
   );
   delivery.reload();
-  // Less than it waits before it reads a pair that does not match once more.
+  // Shorter than the wait before a mismatched pair is read again.
   await systemClock.sleep(150);
   writeFileSync(box.file('box.crt'), next);
   await until(
@@ -246,7 +249,7 @@ void t.test('a key is renewed while events flow, and a revoked box is shut out b
   t.notOk(heard.has('after'), 'what stands says nothing any more');
   const revoked = { cert: readFileSync(config.cert), key: readFileSync(config.key), ca: room.ca };
   let refused = false;
-  // The broker reads its files again when it comes to it.
+  // The broker reads its files again at a time of its own.
   for (let tries = 0; tries < 50 && !refused; tries++) {
     await systemClock.sleep(100);
     const options = { protocolVersion: 5, reconnectPeriod: 0, ...revoked } as const;
@@ -263,7 +266,7 @@ void t.test('a key is renewed while events flow, and a revoked box is shut out b
   t.match(readFileSync(broker.logFile, 'utf8'), /certificate verify failed/, 'as the broker’s log says');
 });
 
-void t.test('rubbish, floods and slow clients', async (t) => {
+void t.test('malformed, flooding and slow clients are cut off, and the server goes on', async (t) => {
   const room = await startedRoom(t, {
     perAddress: { burst: 1e6, perS: 1e6 },
     headersMs: 400,
@@ -303,7 +306,7 @@ void t.test('rubbish, floods and slow clients', async (t) => {
   t.strictSame(odd.slice(0, 3), [], 'the log has words of ours only');
 });
 
-/** Bodies, headers and paths by chance, some of them nearly right. */
+/** Sends random bodies, headers and paths, some of them nearly right. */
 async function fuzz(t: Test, room: TestRoom): Promise<void> {
   t.comment(`seed ${SEED}`);
   const share = randomOf(SEED);
@@ -352,7 +355,7 @@ const enrolProgram = (dir: string, ...args: string[]) => {
   return { status, stdout, stderr };
 };
 
-void t.test('the program', async (t) => {
+void t.test('the program enrols, lists and ends cleanly, and stores no token', async (t) => {
   const dir = join(scratch(t), 'enrolment');
   t.match(enrolProgram(dir, 'list'), { status: 2, stderr: /ca\.key: is missing; make it with `init/ });
   t.match(enrolProgram(dir, 'init', '--name', 'my town'), { status: 0, stdout: /a new authority/ });
@@ -399,8 +402,8 @@ void t.test('the program', async (t) => {
   });
 });
 
-void t.test('broker and archive can read the lists, whatever the umask of whoever enrols', (t) => {
-  // The package's unit has UMask=0077.
+void t.test('broker and archive can read the lists under any umask', (t) => {
+  // The package's unit sets UMask=0077.
   const before = process.umask(0o077);
   t.teardown(() => process.umask(before));
   const room = new TestRoom(t);
@@ -412,12 +415,12 @@ void t.test('broker and archive can read the lists, whatever the umask of whoeve
   t.end();
 });
 
-void t.test('of two who write the lists at once, no older one comes last', async (t) => {
+void t.test('of two concurrent writers of the lists the newer one wins', async (t) => {
   const room = new TestRoom(t);
   const boxes = Array.from({ length: 20 }, (_, i) => `b-${i}`);
   for (const box of boxes) given(room, box);
   room.enrolment.writeBoxes();
-  // A server that enrols goes on writing, as fast as it can, while another program revokes.
+  // A server that enrols writes as fast as it can while another program revokes.
   const writer = `
     const { Enrolment } = await import(${JSON.stringify(new URL('../../scripts/programs/room/enrol/enrolment.js', import.meta.url).href)});
     const { appendFileSync } = await import('node:fs');

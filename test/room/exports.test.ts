@@ -1,4 +1,4 @@
-/** A large export beside the work of others: nobody waits for it. */
+/** Tests that a large export does not hold up other requests. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { ask, enter, roomDatabase } from '../lib/console.ts';
@@ -7,7 +7,7 @@ import { DATABASES } from '../lib/databases.ts';
 
 const INCIDENTS = 100_000;
 
-void t.test('100,000 incidents as a table and as a file hold up nobody', { timeout: 300_000 }, async (t) => {
+void t.test('an export of 100,000 incidents holds up no other request', { timeout: 300_000 }, async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   await db.run(

@@ -1,6 +1,8 @@
 /**
- * The room on a database that fails over, with the files that are shipped for it: its machines are killed, paused and moved
- * while boxes publish. Nothing that was accepted is lost or stored twice; how long nothing was stored is told for each fault.
+ * Tests the control room with the shipped files for a database that fails over.
+ *
+ * The database machines are killed, paused and moved while boxes publish. No accepted event is lost or stored twice.
+ * Each fault reports for how long nothing was stored.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -19,21 +21,21 @@ const skip =
 const BOXES = 5;
 const TELL_EVERY_MS = 100;
 
-/** One event in so many has a picture. */
+/** One event in this number has a picture. */
 const STILL_EACH = 10;
 const STILL_BYTES = 20_000;
 
-/** Patroni's `ttl` of 20 s, an election, a check of the proxy; and a machine that has all of it to do at once. */
+/** Patroni's `ttl` of 20 s, an election and a proxy check, with a margin for one machine that runs everything. */
 const FAILOVER_MS_MAX = 90_000;
 
-/** Where the primary goes on, or says that it leads no more. */
+/** Maximum pause where the primary continues or steps down itself. */
 const PAUSE_MS_MAX = 20_000;
 const BACK_WITHIN_MS = 180_000;
 
-/** Longer than the ttl: another machine leads when it is over. */
+/** Longer than the ttl, so another machine leads afterwards. */
 const STANDSTILL_MS = 40_000;
 
-/** Events without end, and what was told so far. */
+/** Publishes events continuously, and collects the acknowledged ones. */
 class Load {
   readonly told = new Set<string>();
   readonly #boxes: readonly StreetBox[];
@@ -67,7 +69,7 @@ class Load {
   }
 }
 
-/** By whichever machine leads; throws where none does. */
+/** Queries the current leader; throws without one. */
 async function read<T extends pg.QueryResultRow>(
   url: string,
   sql: string,
@@ -114,9 +116,9 @@ async function pauseMs(url: string, sinceMs: number): Promise<number> {
 
 interface Fault {
   readonly what: string;
-  /** Of the time without anything stored. */
+  /** Maximum time without any stored event. */
   readonly pauseMsMax: number;
-  /** Resolves when all is running again. */
+  /** Resolves when all machines run again. */
   act(): Promise<void>;
 }
 
@@ -170,7 +172,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         const leader = await cluster.leader();
-        // Patroni refuses, in words only, while the standby that shall lead has just come back.
+        // Patroni refuses, only in words, while the future leader has just come back.
         await eventually(t, 'another leads', async () => {
           if ((await cluster.leader()) !== leader) return true;
           cluster.patronictl('switchover', '--force', '--leader', leader);
@@ -191,7 +193,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
   ];
 }
 
-void t.test('a database that fails over under load', { skip, timeout: 3_600_000 }, async (t) => {
+void t.test('a failover under load loses no accepted event', { skip, timeout: 3_600_000 }, async (t) => {
   const cluster = await DatabaseCluster.start(t);
   const room = await makeRoom(t, { persistent: true });
   const program = await RoomProgram.start(t, room, '--database', cluster.url, '--quiet');

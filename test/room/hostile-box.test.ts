@@ -1,6 +1,8 @@
 /**
- * A stolen box, whose certificate is good, against the room as it is shipped: broker files, enrolment, archive, on both
- * databases. After each attack the honest box is still connected, and what it says is in the operators' queue.
+ * Tests a stolen box with a valid certificate against the shipped control room: broker files, enrolment and archive, on
+ * both databases.
+ *
+ * After each attack the honest box is still connected, and its alerts are in the operators' queue.
  */
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
@@ -25,7 +27,7 @@ interface Attack {
   run(t: Test, room: HostileRoom): Promise<void>;
 }
 
-/** All of these topics are denied to the thief. */
+/** Checks that the thief is denied all of these topics. */
 async function denied(t: Test, room: HostileRoom, topics: readonly string[], body = '{}'): Promise<void> {
   const thief = await room.connect(THIEF);
   for (const topic of topics) {
@@ -34,7 +36,7 @@ async function denied(t: Test, room: HostileRoom, topics: readonly string[], bod
   await thief.endAsync(true);
 }
 
-/** What the thief hears of these filters while the honest box is heard. */
+/** Messages that the thief receives on these filters while the honest box receives its own. */
 async function hears(t: Test, room: HostileRoom, filters: readonly string[]): Promise<string[]> {
   const thief = await room.connect(THIEF);
   const heard: string[] = [];
@@ -353,7 +355,7 @@ const ENROLLING: readonly Attack[] = [
   },
 ];
 
-/** The last: it is found out. */
+/** The last attack: the theft is detected. */
 const FOUND: Attack = {
   name: 'it is revoked while it is connected',
   run: async (t, room) => {
@@ -389,7 +391,9 @@ async function hearing(room: HostileRoom, thief: MqttClient): Promise<string[]> 
 
 const ATTACKS = [...IDENTITY, ...WRITING, ...READING, ...FILLING, ...ENROLLING, FOUND];
 
-/** The others are stopped by broker and enrolment, before any database: the ordinary run makes them beside one of the two. */
+/**
+ * The others are stopped by broker and enrolment, before any database, so the normal run makes them with one database.
+ */
 const OF_THE_DATABASE = [...FILLING, FOUND];
 
 for (const name of ['sqlite', 'postgres'] as const) {
