@@ -1,4 +1,4 @@
-/** What a box that means harm, a clock that goes back and a database that is full do to the room: on real databases. */
+/** Tests the control room against a malicious box, a clock set back and a full database, on real databases. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -35,7 +35,7 @@ const noFlood =
   process.env['VIGIE_TEST_FULL'] === '1'
     ? false
     : 'a flood of 10,000 a second needs two cores for itself: VIGIE_TEST_FULL=1';
-/** As long as a queue at the broker needs to stand before others. */
+/** As long as the broker needs to queue a box's messages ahead of others'. */
 const FLOOD_MS = 15_000;
 
 function packet(topic: string, body: string, seq = 1): IPublishPacket {
@@ -53,7 +53,9 @@ function packet(topic: string, body: string, seq = 1): IPublishPacket {
 
 const topicOf = (box: string): string => `vigie/lyon/${box}/evt/alert/loitering`;
 
-/** What JSON allows and jsonb does not, in every text that a box may fill, and times that only look like some. */
+/**
+ * Text that JSON allows and jsonb refuses, in every field that a box can fill, and invalid times that look like some.
+ */
 function poisoned(): string {
   const event = JSON.parse(
     eventText({ site: 'lyon', box: 'b-1', id: 'bad-1', seq: 1, time: iso(NOW - 1000) }),
@@ -94,7 +96,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
   });
 }
 
-void t.test('names that no box can have', async (t) => {
+void t.test('a name that no box can have creates no camera', async (t) => {
   for (const [site, box] of [
     ['lyon', '..'],
     ['Lyon', 'b-1'],
@@ -106,7 +108,7 @@ void t.test('names that no box can have', async (t) => {
   }
 });
 
-void t.test('the clock of the room is put back an hour', async (t) => {
+void t.test('a room clock set back an hour neither prolongs a claim nor hides a silent camera', async (t) => {
   const { where, open } = await DATABASES.sqlite(t);
   const before = await open(() => NOW);
   const health = (at: number): IPublishPacket => ({
@@ -131,7 +133,7 @@ void t.test('the clock of the room is put back an hour', async (t) => {
   t.equal(camera?.heard, iso(early), 'a camera that falls silent now is seen to, not in an hour');
 });
 
-void t.test('the database is full', async (t) => {
+void t.test('a full database is reported as unavailable, and smaller writes go on', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOW);
   const no = await addIncident(db, NOW);
@@ -139,7 +141,7 @@ void t.test('the database is full', async (t) => {
   t.teardown(() => filler.close());
   const [{ page_count: pages } = { page_count: 0 }] = filler.pragma('page_count') as { page_count: number }[];
   await db.run(`INSERT INTO setting VALUES ('room', 'for later')`);
-  // Of the connection that writes: there are no more pages than these.
+  // Limit of the writing connection: the database gets no further page.
   await db.all(`PRAGMA max_page_count = ${pages}`);
   const fill = db.transaction((transaction) => {
     return transaction
@@ -175,7 +177,7 @@ void t.test('one box alone does not fill the screen', { timeout: 120_000 }, asyn
   t.equal(incidents.length + more, 50_001, 'and none is lost count of');
 });
 
-void t.test('another site of the same city asks through the browser of an operator', async (t) => {
+void t.test('another site in an operator’s browser gets no answer', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
@@ -191,7 +193,7 @@ void t.test('another site of the same city asks through the browser of an operat
   t.equal(statusCode, 403, 'nor where the whole address is the path');
 });
 
-void t.test('a camera falls silent while a screen comes back', async (t) => {
+void t.test('a camera that falls silent while a screen reconnects is reported', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   const real = Date.now;
@@ -218,7 +220,7 @@ void t.test('a camera falls silent while a screen comes back', async (t) => {
   t.equal((await changesSince(9, 2000, true)).cameras[0]?.condition, 'well', 'by a clock put back, too');
 });
 
-void t.test('the end of the record is cut off, and the count put back', async (t) => {
+void t.test('a truncated audit log with a reset counter is detected', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOW);
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
@@ -248,7 +250,7 @@ void t.test('the end of the record is cut off, and the count put back', async (t
   t.not(5, printed?.no, 'the paper does');
 });
 
-void t.test('a box that floods delays no other', { timeout: 180_000, skip: noFlood }, async (t) => {
+void t.test('a box that floods delays no other box', { timeout: 180_000, skip: noFlood }, async (t) => {
   const broker = await makeRoom(t);
   const { where } = await DATABASES.postgres(t);
   const room = await RoomProgram.start(t, broker, '--database', where);
@@ -282,7 +284,7 @@ void t.test('a box that floods delays no other', { timeout: 180_000, skip: noFlo
   t.match(room.said, /left out a message of marseille-1\/flooder: it waits for no acknowledgement/);
 });
 
-/** By the room's own certificate of that box, as fast as the broker takes them. */
+/** Publishes with the box's own certificate as fast as the broker accepts it. */
 async function floodOf(t: Test, broker: Room, box: string): Promise<{ sent(): number }> {
   const { cert, key } = await pairOf(broker, box);
   const body = eventText({ box, id: 'flood-#', seq: 1 });

@@ -1,6 +1,8 @@
 /**
- * The lease of the archive that is at work: who has it, that no clock decides, what becomes of an archive that loses it or
- * whose database is away, and one whose client id somebody else takes again and again.
+ * Tests the lease of the active archive on both databases.
+ *
+ * Exactly one holder has it, and no clock decides. The tests cover an archive that loses the lease, one whose database
+ * is unavailable, and one whose client id another client takes repeatedly.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -60,7 +62,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 }
 
-void t.test('in postgres a lease is not taken from under a transaction that has confirmed it', async (t) => {
+void t.test('in PostgreSQL a lease is not taken during a transaction that has confirmed it', async (t) => {
   const database = await DATABASES.postgres(t);
   const archive = await database.open();
   const [db, other] = [database.sql(), database.sql()];
@@ -85,7 +87,7 @@ void t.test('in postgres a lease is not taken from under a transaction that has 
   await t.rejects(archive.store([event(1)], mine), LOST);
   const frozen = db.transaction(async (transaction) => {
     await transaction.all('SELECT 1 FROM setting FOR UPDATE');
-    // As a frozen program: it asks nothing, and does not end.
+    // Like a frozen program: it sends no query and does not end.
     await sleep(16_000);
     await transaction.all('SELECT 1');
   });
@@ -101,7 +103,7 @@ void t.test('in postgres a lease is not taken from under a transaction that has 
   await t.rejects(frozen, 'its transaction is gone');
 });
 
-void t.test('whoever died with the lease is followed after its time, whatever its clock said', async (t) => {
+void t.test('a dead holder is replaced after the lease time, whatever its clock said', async (t) => {
   const database = await DATABASES.sqlite(t);
   const archive = await database.open();
   await database.sql().run("INSERT INTO setting VALUES ('lease-archive', '2099-01-01T00:00:00.000Z dead')");
@@ -125,27 +127,24 @@ void t.test('whoever died with the lease is followed after its time, whatever it
   t.equal(await archive.lease.look(), undefined, 'a clean stop lets go of it');
 });
 
-void t.test(
-  'an archive whose database is away for longer than the lease leaves the broker and comes back',
-  async (t) => {
-    const room = await makeRoom(t, { persistent: true });
-    const database = await DATABASES.postgres(t);
-    const { server } = database;
-    if (server === undefined) throw new Error('PostgreSQL has a server');
-    const archive = await RoomProgram.start(t, room, '--database', database.where);
-    await until(t, 'it is at work', () => archive.said.includes('Ctrl-C'));
-    const street = await publishing(t, room, ['archive', 'broker']);
-    await until(t, 'the boxes publish', () => street.given.length > 20);
-    await server.stop();
-    await until(t, 'it has left', () => archive.said.includes('has lost the lease: it has left the broker'));
-    await server.start();
-    await until(t, 'it is back', () => archive.said.includes('archive: holds the lease; it is at work'));
-    await emptied(t, street, database);
-    await checkStored(t, database, street.given);
-    t.equal(await archive.end('SIGTERM'), 0);
-    t.notMatch(archive.said, /stands by/, 'there was nobody else');
-  },
-);
+void t.test('an archive that loses its database for longer than the lease reconnects', async (t) => {
+  const room = await makeRoom(t, { persistent: true });
+  const database = await DATABASES.postgres(t);
+  const { server } = database;
+  if (server === undefined) throw new Error('PostgreSQL has a server');
+  const archive = await RoomProgram.start(t, room, '--database', database.where);
+  await until(t, 'it is at work', () => archive.said.includes('Ctrl-C'));
+  const street = await publishing(t, room, ['archive', 'broker']);
+  await until(t, 'the boxes publish', () => street.given.length > 20);
+  await server.stop();
+  await until(t, 'it has left', () => archive.said.includes('has lost the lease: it has left the broker'));
+  await server.start();
+  await until(t, 'it is back', () => archive.said.includes('archive: holds the lease; it is at work'));
+  await emptied(t, street, database);
+  await checkStored(t, database, street.given);
+  t.equal(await archive.end('SIGTERM'), 0);
+  t.notMatch(archive.said, /stands by/, 'there was nobody else');
+});
 
 const THEFT_MS = FULL ? 60_000 : 8000;
 const THEFT_EVERY_MS = 500;
@@ -158,7 +157,7 @@ void t.test(
     const database = await DATABASES.sqlite(t);
     const archive = await RoomProgram.start(t, room, '--database', database.where);
     await until(t, 'it is at work', () => archive.said.includes('Ctrl-C'));
-    // The broker drops what came for the session that a thief has ended: no matter for a box that waits for the archive.
+    // The broker drops messages of the session that a thief has ended. A box that waits for the archive repeats them.
     const street = await publishing(t, room, ['archive', 'archive', 'archive']);
     await until(t, 'the boxes publish', () => street.given.length > 30);
     const tried = await stolen(t, room, 'stolen-box', 3000);
@@ -191,7 +190,7 @@ void t.test(
   },
 );
 
-/** `name` connects under the archive's id, again and again, and subscribes to nothing; returns how often. */
+/** Connects repeatedly as `name` under the archive's id and subscribes to nothing; returns how often. */
 async function stolen(t: Test, room: Room, name: string, forMs: number): Promise<number> {
   const { url, ...files } = await pairOf(room, name);
   const tls = {
@@ -209,7 +208,7 @@ async function stolen(t: Test, room: Room, name: string, forMs: number): Promise
       clientId: 'room.archive',
       reconnectPeriod: 0,
     });
-    // The archive takes it back.
+    // The archive takes its id back.
     last.on('error', (error) => t.comment(error.message));
     thefts += 1;
   }

@@ -1,4 +1,4 @@
-/** What the screens show of a hostile box and of a busy colleague, in a real browser, in both languages. */
+/** Browser tests of the screens about a hostile box and a concurrent operator, in both languages. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import t from 'tap';

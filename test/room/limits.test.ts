@@ -1,4 +1,4 @@
-/** One hostile box against the room: what it may fill, under which names, and how it is taken out; on real databases. */
+/** Tests the limits of one hostile box: storage, names and removal, on real databases. */
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ function statusOf(site: string, box: string) {
   return { kind: 'report', site, box, topic: 'status', body, isRetained: false } as const;
 }
 
-/** In batches as the archive has them. */
+/** Stores in batches, as the archive does. */
 async function storeAll(archive: Archive, arrivals: Parameters<Archive['store']>[0]): Promise<void> {
   for (let at = 0; at < arrivals.length; at += 200) await archive.store(arrivals.slice(at, at + 200));
 }
@@ -104,9 +104,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal(left, 100);
     t.equal(through, 300, 'what is left out is not acknowledged');
     await first.store(many.slice(0, 100));
-    // As after a restart, or by the other archive that takes over.
+    // Opens it as after a restart, or as another archive that takes over.
     const second = await open(() => clock.ms, more);
-    // Another site is the same box.
+    // Another site name, but the same box.
     const { leftOut } = await second.store([
       ...many.slice(400, 500),
       alertOf('nice', 'thief'),
@@ -232,7 +232,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         claimed_until: iso(NOW + 60_000),
       },
       { received: iso(NOW), box: 'thief', state: 'dispatched', dispatched_by: 'anna' },
-      // Under a site that it has invented.
+      // A camera under an invented site.
       { received: iso(NOW), box: 'thief', site: 'nice' },
     ]);
     const lasting = await addIncident(db, NOW, { box: 'thief', severity: 'system', kind: 'covered' });
@@ -285,7 +285,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.match(shift, { closed: 0, withdrawn: 3 });
     const again = callOf<'reopen'>('sup', NOW, { params: { no: taken }, body: { revision: 1 }, key: 'k-1' });
     t.match((await refusalOf(reopen(db, again))).message, /its box thief was revoked/);
-    // What was on its way when it was revoked.
+    // Messages that were in flight when the box was revoked.
     await archive.store([alertOf('lyon', 'thief'), statusOf('lyon', 'thief')]);
     started.wake();
     await untilDone(t, db);
@@ -352,7 +352,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 }
 
-void t.test('the list of enrolled boxes', async (t) => {
+void t.test('the list of enrolled boxes is validated, and the last valid one stays active', async (t) => {
   const file = join(scratch(t), 'boxes.json');
   t.throws(() => new Register(file, () => undefined), /--boxes: .*boxes.json: cannot be read/);
   writeFileSync(file, '{"version":1,"boxes":[{"site":"lyon","box":"B 1","state":"enrolled","since":"now"}]}');

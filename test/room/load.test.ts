@@ -1,6 +1,8 @@
 /**
- * A city's boxes at once: 3,000 connections with TLS to one Mosquitto as it is shipped, and an archive on either database.
- * At a city's rate nothing waits; then faster, until something gives. What each process spends on a message is told.
+ * Tests all boxes of a city at once: 3,000 TLS connections to one shipped Mosquitto, and an archive on either database.
+ *
+ * At a city's rate nothing queues. Then the rate rises until a part is too slow. The test reports the cost per message
+ * of each process.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -17,23 +19,23 @@ import { RoomProgram } from '../lib/room-program.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
-/** For a look at something between. */
+/** Number of boxes; can be set for an experiment. */
 const BOXES = Number(process.env['VIGIE_TEST_BOXES'] ?? 3000);
 const PROCESSES = 2;
 
-/** Boxes come back within a minute: the handshakes of an outage's end. */
+/** Connections per second: all boxes return within a minute of an outage's end. */
 const CONNECTS_PER_S = Math.ceil(BOXES / 60);
 const CONNECTED_WITHIN_MS = 300_000;
 
 interface Stage {
   readonly what: string;
-  /** Events and pictures a second of all boxes. */
+  /** Events and pictures per second of all boxes. */
   readonly perS: number;
   readonly stills: boolean;
   readonly lastsMs: number;
 }
 
-/** Four incidents an hour with a start, an end and a picture each; beside it each box's health every 30 s. */
+/** Each box has four incidents an hour with a start, an end and a picture, and reports its health every 30 s. */
 const CITY: Stage = { what: "a city's rate", perS: (BOXES * 12) / 3600, stills: true, lastsMs: 60_000 };
 const STAGES: readonly Stage[] = [
   CITY,
@@ -41,7 +43,7 @@ const STAGES: readonly Stage[] = [
   ...[500, 1000, 2000, 4000].map((perS) => ({ what: 'events only', perS, stills: false, lastsMs: 20_000 })),
 ];
 
-/** Of what is behind when a stage ends: more has piled up than comes in two seconds. */
+/** Maximum backlog at the end of a stage, in seconds of traffic; a greater one would grow. */
 const BEHIND_S_MAX = 2;
 const DRAINED_WITHIN_MS = 180_000;
 
@@ -52,7 +54,7 @@ interface Parts {
   readonly database: TestDatabase;
 }
 
-/** CPU of each part so far, s. */
+/** CPU time of each part so far, s. */
 function spent({ load, room, program, database }: Parts): Record<string, number> {
   const { server } = database;
   const parts = {
@@ -65,7 +67,7 @@ function spent({ load, room, program, database }: Parts): Record<string, number>
   return { ...parts, others: machineCpuS() - sum };
 }
 
-/** False where something gave: what was sent is not stored as fast as it comes. */
+/** Runs a stage; false if messages were stored more slowly than they arrived. */
 async function ran(t: Test, parts: Parts, { what, perS, stills, lastsMs }: Stage): Promise<boolean> {
   const { load, room, program } = parts;
   const [counts, before, beganMs] = [load.counts, spent(parts), performance.now()];
@@ -99,7 +101,7 @@ async function ran(t: Test, parts: Parts, { what, perS, stills, lastsMs }: Stage
   return kept;
 }
 
-/** Certificates of so many boxes, and their access rules. */
+/** Writes the certificates of a number of boxes, and their access rules. */
 async function enrolled(dir: string, { authority, broker }: Room, count: number): Promise<void> {
   makeCertificates(dir, dirname(authority.ca), count);
   await broker.enrol(
@@ -109,7 +111,7 @@ async function enrolled(dir: string, { authority, broker }: Room, count: number)
 
 const skip = !FULL && 'set VIGIE_TEST_FULL=1 for 3,000 boxes';
 
-/** systemd's default for a unit that says nothing of it, as Debian's of Mosquitto does. */
+/** systemd's default for a unit without a setting, such as Debian's Mosquitto unit. */
 const OPEN_FILES = 1024;
 
 void t.test('the open files of a unit are the first limit', { skip, timeout: 600_000 }, async (t) => {
@@ -127,7 +129,7 @@ void t.test('the open files of a unit are the first limit', { skip, timeout: 600
   await until(t, 'no more are taken', isFull, CONNECTED_WITHIN_MS);
   const { connected } = load.counts;
   t.ok(connected < OPEN_FILES, `${connected} are connected`);
-  // The broker writes its log in blocks. Without an open file it cannot read /etc/hosts.allow, and takes that for a denial.
+  // The broker writes its log in blocks. Without a free descriptor it cannot read /etc/hosts.allow, and logs a denial.
   const log = (): string => readFileSync(room.broker.logFile, 'utf8');
   const saysWhy = (): boolean => log().includes('denied access by tcpd');
   await until(t, 'the log says why', saysWhy, CONNECTED_WITHIN_MS);
@@ -163,7 +165,7 @@ for (const name of ['postgres', 'sqlite'] as const) {
       const [stage = CITY, ...others] = rest;
       const kept = await ran(t, parts, stage);
       if (stage === CITY) t.ok(kept, "a city's rate is stored as it comes");
-      // Of a kind that something gave at, what is faster still is left out.
+      // After a failed stage the faster ones of its kind are skipped.
       rest = kept ? others : others.filter(({ what }) => what !== stage.what);
     }
     const { sent, stored, refused, failed } = load.counts;

@@ -1,4 +1,4 @@
-/** `scripts/room metrics`: many boxes over a real Mosquitto, hostile ones among them, before a real Prometheus. */
+/** Tests `scripts/room metrics` with many boxes, some hostile, over a real Mosquitto and with a real Prometheus. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -36,7 +36,7 @@ async function exporter(t: Test, ...args: string[]): Promise<{ program: Program;
   return { program, url: /http:\/\/\S+\/metrics/.exec(program.out)?.[0] ?? '' };
 }
 
-/** In later rounds the health only, as between changes. */
+/** Publishes all messages; later rounds publish the health only, as between changes. */
 async function publish(client: MqttClient, boxes: readonly SimulatedBox[], round = 0): Promise<void> {
   const all = boxes.flatMap((box) =>
     round === 0
@@ -46,7 +46,7 @@ async function publish(client: MqttClient, boxes: readonly SimulatedBox[], round
   await Promise.all(all.map(([topic, text]) => client.publishAsync(topic, text, { qos: 1, retain: true })));
 }
 
-/** A page is made once a second. */
+/** Loads the page, which is made once a second. */
 async function page(url: string): Promise<string> {
   await sleep(1050);
   return (await fetch(url)).text();
@@ -73,13 +73,13 @@ function promtool(...args: string[]): { status: number | null; said: string } {
   return { status, said: `${stdout}${stderr}` };
 }
 
-t.test('1,500 boxes: one page, its size, its time, its memory', async (t) => {
+t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', async (t) => {
   const { broker, client } = await plainBroker(t);
   const boxes = simulatedBoxes(FLEET);
   await publish(client, boxes);
   const { program, url } = await exporter(t, '--broker', broker.url);
   await pageWith(t, url, 'vigie_fleet_boxes', FLEET);
-  // Each has a new report, as 30 s later.
+  // Each box has a new report, as 30 s later.
   await publish(client, boxes, 1);
   await sleep(1050);
   const beganMs = performance.now();
@@ -120,7 +120,7 @@ t.test('1,500 boxes: one page, its size, its time, its memory', async (t) => {
   for (const name of shown) t.ok(guide.includes(`\`${name}\``), `fleet-metrics.md has ${name}`);
   for (const file of [RULES, join(ROOT, 'docs/guide/grafana-dashboard.json')]) {
     const used = new Set([...readFileSync(file, 'utf8').matchAll(/\bvigie_[a-z_]+/g)].map(([name]) => name));
-    // Those of a rollout are of another program (fleet-vanish.test.ts).
+    // Metrics of a rollout come from another program (fleet/vanish.test.ts).
     for (const name of used)
       if (!name.startsWith('vigie_rollout_')) t.ok(shown.includes(name), `${name} exists`);
   }
@@ -128,7 +128,7 @@ t.test('1,500 boxes: one page, its size, its time, its memory', async (t) => {
   t.equal(await program.ended, 0, 'ends cleanly');
 });
 
-t.test('whatever a box says, the others are measured', async (t) => {
+t.test('a hostile box does not disturb the metrics of the others', async (t) => {
   const { broker, client } = await plainBroker(t);
   const { program, url } = await exporter(t, '--broker', broker.url, '--boxes', '20', '--forget-days', '5');
   const boxes = simulatedBoxes(13, 1);
@@ -166,7 +166,7 @@ t.test('whatever a box says, the others are measured', async (t) => {
   await say('vigie/site-0/room/status', '{}');
   await say(`vigie/site-0/${'x'.repeat(33)}/status`, '{}');
   const status = said(0, 'status');
-  // A box may write for any site.
+  // A box that may write for any site.
   for (let i = 0; i < 50; i += 1) await say(`vigie/elsewhere-${i}/box-1/status`, status);
   for (let i = 0; i < 20; i += 1) await say(`vigie/site-0/many-${i}/status`, status);
   const text = await pageWith(t, url, 'vigie_fleet_refused_total{reason="boxes"}', 15);
@@ -180,7 +180,7 @@ t.test('whatever a box says, the others are measured', async (t) => {
     t.equal(valueIn(text, `vigie_box_up${labels}`), 1);
   }
 
-  // What has the right form, and is meant to break the page.
+  // Well-formed values that are meant to break the page.
   const versions = { vigie: HOSTILE.slice(0, 300), node: '"} 1\nvigie_box_up{site="x"} 0' };
   const report = health(0) as HealthReport;
   await say(own(0, 'health'), {
@@ -206,7 +206,7 @@ t.test('whatever a box says, the others are measured', async (t) => {
   );
   t.equal(valueIn(hostile, 'vigie_box_up{site="site-0",box="box-1"}'), 1, 'the other box is as it was');
 
-  // What is taken back makes room; what is old.
+  // Removed messages free their place, and old ones expire.
   const longAgo = Date.now() - 6 * 86_400_000;
   for (const name of ['many-0', 'many-1']) await say(`vigie/site-0/${name}/status`, '');
   for (const [topic, body] of messagesOf({ site: 'site-0', box: 'lone', n: 14 }, longAgo)) {
@@ -226,7 +226,7 @@ t.test('whatever a box says, the others are measured', async (t) => {
   t.match(rebound.stdout.toString(), /^this is 127/, 'no page for a browser that was led here');
 });
 
-t.test('as the broker’s user metrics; while the broker is away the last data stay', async (t) => {
+t.test('the broker’s user for metrics suffices, and its outage keeps the last data', async (t) => {
   const room = await makeRoom(t, { persistent: true });
   const [box] = simulatedBoxes(1);
   if (box === undefined) throw new Error('one box');
@@ -271,7 +271,7 @@ const missing =
   spawnSync('prometheus', ['--version']).error !== undefined &&
   'prometheus is missing: apt-get install prometheus promtool';
 
-t.test('the rules of the fleet, by promtool', { skip: missing }, async (t) => {
+t.test('promtool accepts the fleet’s rules and their tests', { skip: missing }, async (t) => {
   t.match(promtool('test', 'rules', join(ROOT, 'test/fixtures/fleet-rules.test.yaml')), {
     status: 0,
     said: /SUCCESS/,
@@ -314,7 +314,7 @@ interface Panel {
   readonly targets?: readonly { readonly expr: string }[];
 }
 
-t.test('the dashboard and the rules before a real Prometheus', { skip: missing }, async (t) => {
+t.test('every query of dashboard and rules has data in a real Prometheus', { skip: missing }, async (t) => {
   const { broker, client } = await plainBroker(t);
   const boxes = simulatedBoxes(FULL ? FLEET : 120);
   await publish(client, boxes);

@@ -1,4 +1,4 @@
-/** Login to the room's console by OpenID Connect: a real provider, real attacks on the way back, and a lying provider. */
+/** Tests the console's login by OpenID Connect with a real provider, attacks on the callback, and a lying provider. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import t from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
@@ -19,7 +19,7 @@ async function refusals(db: Sql): Promise<{ name: string; why: string }[]> {
 
 const sessions = async (db: Sql): Promise<number> => (await db.all('SELECT id FROM session')).length;
 
-t.test('people enter by the provider, with the role that it gives them', async (t) => {
+t.test('users log in by the provider, with the role that it gives them', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const { issuer, person } = await provider(t, idPort, `http://127.0.0.1:${port}/auth/back`);
   const { url, db } = await consoleWith(t, port, issuer);
@@ -61,7 +61,7 @@ t.test('people enter by the provider, with the role that it gives them', async (
   }
 });
 
-t.test('attacks on the way back are refused, and recorded', async (t) => {
+t.test('attacks on the callback are refused and audited', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const { issuer, person } = await provider(t, idPort, `http://127.0.0.1:${port}/auth/back`);
   const { url, db } = await consoleWith(t, port, issuer);
@@ -159,7 +159,7 @@ function signed(
   return `${text}.${signature}`;
 }
 
-t.test('a provider that lies in its ID token is not believed', async (t) => {
+t.test('an invalid ID token of the provider is refused', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const issuer = `http://localhost:${idPort}`;
   const jwk = {
@@ -230,7 +230,7 @@ t.test('a provider that lies in its ID token is not believed', async (t) => {
   t.equal((await refusals(db)).length, lies.length);
 });
 
-t.test('a provider that is away is told, and asked again', async (t) => {
+t.test('an unavailable provider is reported and queried again', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const { url, db } = await consoleWith(t, port, `http://localhost:${idPort}`);
   const away = await new Browser().get(`${url}/auth/enter`);
@@ -244,7 +244,7 @@ t.test('a provider that is away is told, and asked again', async (t) => {
   t.same(await refusals(db), [], 'nobody was refused');
 });
 
-t.test('a real browser: the Strict cookie is there when it has come back from another site', async (t) => {
+t.test('a browser has the Strict cookie after the return from another site', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const { issuer } = await provider(t, idPort, `http://127.0.0.1:${port}/auth/back`);
   const { url, db } = await consoleWith(t, port, issuer);
@@ -254,12 +254,12 @@ t.test('a real browser: the Strict cookie is there when it has come back from an
   await page.goto(`${url}/auth/enter`);
   await page.waitForFunction("document.title === 'Vigie' && location.pathname === '/'", { timeout: 30_000 });
   t.match(await page.evaluate("fetch('/api/session').then((answer) => answer.json())"), { user: 'ines' });
-  // As the app leaves: its own POST, with what the browser says of where it comes from.
+  // Like the app's logout: its own POST, with the browser's headers about its origin.
   const leave = `fetch('/api/logout', {method: 'POST', headers: {'content-type': 'application/json'}, body: '{}'}).then(({status}) => status)`;
   t.equal(await page.evaluate(leave), 200);
   t.equal(await sessions(db), 0);
   t.equal(await page.evaluate("fetch('/api/session').then(({status}) => status)"), 401);
-  // A page of somebody else asks in the name of whoever is logged in.
+  // A page of another origin requests as the logged-in user.
   await page.goto(`${url}/auth/enter`);
   await page.waitForFunction("document.title === 'Vigie' && location.pathname === '/'", { timeout: 30_000 });
   await page.goto(`${issuer}/nothing`);
@@ -268,7 +268,7 @@ t.test('a real browser: the Strict cookie is there when it has come back from an
   t.equal(await sessions(db), 1, 'and has done nothing');
 });
 
-t.test('a real browser: a verdict in mid-session-end is sent after the login, by nobody else', async (t) => {
+t.test('a verdict during a session’s end is sent after the login, by the same user only', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const { issuer, person } = await provider(t, idPort, `http://127.0.0.1:${port}/auth/back`);
   const { url, db } = await consoleWith(t, port, issuer, true);
@@ -281,7 +281,7 @@ t.test('a real browser: a verdict in mid-session-end is sent after the login, by
     await shown(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
     await page.click('a[href="/auth/enter"]');
   };
-  /** Where the stream has told of the end before the key came, there was nothing to press: once more. */
+  /** Presses again where the stream reported the end before the key, since the button was gone. */
   const judgedInVain = async (key: 't' | 'f'): Promise<void> => {
     for (;;) {
       await db.run('DELETE FROM session');
@@ -310,7 +310,7 @@ t.test('a real browser: a verdict in mid-session-end is sent after the login, by
   await page.waitForSelector('.incident .act.true');
   await judgedInVain('f');
   person.name = 'marc';
-  // She has left; at the provider it is he now.
+  // She has logged out; at the provider he is now logged in.
   const cookies = (await browser.cookies()).filter(({ domain }) => domain === 'localhost');
   await browser.deleteCookie(...cookies);
   await login();

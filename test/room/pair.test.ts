@@ -1,7 +1,8 @@
 /**
- * An archive, one that stands by, and two consoles on one PostgreSQL, each a process of its own, and a burst of alerts
- * through a real broker. The archive and a console are killed in the middle of it: nothing is lost, and nothing is there or
- * told twice.
+ * Tests an archive, a standby and two consoles on one PostgreSQL, each in a process of its own, during a burst of
+ * alerts.
+ *
+ * The archive and a console are killed in the middle. No alert is lost, stored twice or reported twice.
  */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -19,10 +20,10 @@ import { RoomProgram } from '../lib/room-program.ts';
 
 const CONSOLE = bundled('scripts/programs/room/console');
 
-/** Alerts, each with a still. Ten times as many with VIGIE_TEST_FULL=1. */
+/** Number of alerts, each with a still; ten times as many with VIGIE_TEST_FULL=1. */
 const ALERTS = process.env['VIGIE_TEST_FULL'] === '1' ? 6000 : 600;
 
-/** As soon as a browser notices that it is cut off. */
+/** Polling interval; a browser notices a lost connection as fast. */
 const LOOK_EVERY_MS = 5;
 
 interface Console {
@@ -37,7 +38,10 @@ async function startConsole(t: Test, where: string): Promise<Console> {
   return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
 }
 
-/** As a browser: who is cut off goes on at the other console, from the last number that it was told. */
+/**
+ * Acts as a browser: after a lost connection it continues at the other console, from the last event id that it
+ * received.
+ */
 class Screen {
   readonly revs: number[] = [];
   moves = 0;
@@ -46,7 +50,7 @@ class Screen {
   #urls: readonly string[];
   #reader: ReturnType<typeof readStream>;
   #taken = 0;
-  /** Also of the connections before: one may be cut off before it was told anything. */
+  /** Also covers earlier connections, since one may be lost before its first event. */
   #lastId = 0;
 
   constructor(t: Test, cookie: string, urls: readonly string[]) {
@@ -56,7 +60,7 @@ class Screen {
     this.#reader = readStream(t, urls[0] ?? '', cookie, 0);
   }
 
-  /** Takes what came; asked for all the time. */
+  /** Collects received events; called continuously. */
   look(): void {
     const { revs, names } = { revs: this.#reader.revs, names: this.#reader.names() };
     if (names.includes('reset')) this.#t.fail('told to load the queue again');
@@ -65,7 +69,7 @@ class Screen {
     if (this.#reader.isOver) this.move();
   }
 
-  /** To the next console. */
+  /** Switches to the next console. */
   move(): void {
     this.#reader.close();
     this.revs.push(...this.#reader.revs.slice(this.#taken));
@@ -88,7 +92,7 @@ void t.test(
     await until(t, 'the other one stands by', () => standby.said.includes('stands by'));
     const consoles = await Promise.all([startConsole(t, where), startConsole(t, where)]);
     const [one = '', two = ''] = consoles.map(({ url }) => url);
-    // One session for both: it is in the database.
+    // One session is valid for both, since it is in the database.
     const cookie = await enter(one, 'operator', linkIn(consoles[0]?.program.out ?? ''));
     const screens = { killed: new Screen(t, cookie, [one, two]), steady: new Screen(t, cookie, [two]) };
     const wanderer = new Screen(t, cookie, [two, one]);

@@ -1,4 +1,4 @@
-/** What one person of the room can do to the others: streams, sessions, roles. */
+/** Tests what one user of the control room can do to others: streams, sessions and roles. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { signerHandlers } from '../../scripts/programs/room/console/searches.ts';
@@ -12,17 +12,17 @@ import { recordsOf } from '../lib/room-rows.ts';
 
 const NOW = Date.parse('2026-11-24T14:00:00.000Z');
 
-/** As the console takes them of one account, and of one session. */
+/** Maximum number of streams that the console accepts for one account, and for one session. */
 const SESSIONS = 16;
 const STREAMS = 8;
 
-void t.test('two people with all their sessions and streams shut out no third', async (t) => {
+void t.test('two users with all their sessions and streams do not shut out a third', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const { url, server } = await startConsole(t, db);
   const readers = [];
   for (const name of ['operator', 'operator-2']) {
     for (let session = 0; session < SESSIONS; session += 1) {
-      // Of more than one address: so many do not enter from one in a minute.
+      // From several addresses, since one address may not open as many sessions in a minute.
       const headers = { ...from(url), 'x-forwarded-for': `192.0.2.${session}` };
       const entered = await ask(`${url}/api/login`, { method: 'POST', headers, body: { name } });
       const cookie = cookieOf(entered);
@@ -46,7 +46,7 @@ void t.test('two people with all their sessions and streams shut out no third', 
   t.match(server.summary(), /208 streams too many/);
 });
 
-void t.test('where all streams are taken, whoever has fewer gets one of whoever has the most', async (t) => {
+void t.test('with all streams taken, a user with fewer gets one of the user with most', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const accounts = Array.from({ length: 12 }, (_, n) => ({ name: `person-${n}`, role: 'operator' as const }));
   const { url, server } = await startConsole(t, db, { settings: { accounts } });
@@ -71,7 +71,7 @@ void t.test('where all streams are taken, whoever has fewer gets one of whoever 
   t.match(server.summary(), /streams ended for somebody with fewer/);
 });
 
-void t.test('the record of a search names every box that is asked', async (t) => {
+void t.test('the audit log of a search names every queried box', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const { search, sealed } = signerHandlers(new SignerClient('/nowhere/signer.sock'), db, Date.now);
   const boxes = Array.from({ length: 150 }, (_, n) => `box-${n}`);
@@ -83,7 +83,7 @@ void t.test('the record of a search names every box that is asked', async (t) =>
     boxes,
   };
   const asked = (change: object) => search(callOf<'search'>('anna', NOW, { body: { ...body, ...change } }));
-  // It is on record before the signer is asked.
+  // It is audited before the signer is queried.
   t.match((await refusalOf(asked({}))).message, /signer does not answer/);
   t.match(await recordsOf(db, 'search'), [{ more: { boxes, case: '17' } }]);
   const no = await addIncident(db, NOW, { detail: '{"sealed":true,"event":"e-1"}' });
@@ -99,7 +99,7 @@ void t.test('the record of a search names every box that is asked', async (t) =>
   t.equal((await recordsOf(db, 'search')).length, 4, 'what is refused is not on record');
 });
 
-void t.test('a supervisor ends the sessions of somebody', async (t) => {
+void t.test('a supervisor ends another user’s sessions', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const { url } = await startConsole(t, db);
   const [one, two, boss] = [
@@ -133,7 +133,7 @@ void t.test('a supervisor ends the sessions of somebody', async (t) => {
   t.same((await ask(path, { method: 'POST', headers: headers(boss), body })).json, { ended: 0 });
 });
 
-void t.test('an account of the settings that is another one now', async (t) => {
+void t.test('a changed or removed account of the settings ends its sessions', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const before = await startConsole(t, db);
   const cookies = [await enter(before.url, 'operator'), await enter(before.url, 'operator-2')];

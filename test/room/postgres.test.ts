@@ -1,4 +1,4 @@
-/** PostgreSQL as it is while a server fails over: a standby, a COMMIT without an answer, a connection that is dead. */
+/** Tests PostgreSQL as it behaves during a failover: a standby, a lost answer to COMMIT, a dead connection. */
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { TcpProxy } from '../lib/proxy.ts';
 import { makeRoom, until } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
-/** With what a server needs that waits for a standby, or is one. */
+/** Settings of a server that waits for a standby, or is one. */
 const REPLICATED = ['wal_level = replica', 'max_wal_senders = 2'];
 
 async function serverFor(t: Test): Promise<Postgres> {
@@ -52,7 +52,7 @@ function event(seq: number): EventArrival {
   return { kind: 'event', place, id, type: 'vigie.loitering.v1', time: '2026-11-24T14:00:00.000Z', body };
 }
 
-/** Statements by the server's administrator, on a connection of their own. */
+/** Runs statements as the server's administrator, on a connection of their own. */
 async function administer(server: Postgres, ...statements: string[]): Promise<pg.QueryResult> {
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
@@ -67,14 +67,14 @@ async function administer(server: Postgres, ...statements: string[]): Promise<pg
 
 const WITHIN_MS = 40_000;
 
-/** As `until`, of what another program has to be asked. */
+/** Like `until`, for a condition that has to be queried elsewhere. */
 async function eventually(what: string, condition: () => Promise<boolean>): Promise<void> {
   for (const untilMs = performance.now() + WITHIN_MS; !(await condition()); await sleep(50)) {
     if (performance.now() > untilMs) throw new Error(`${what}: not within ${WITHIN_MS} ms`);
   }
 }
 
-/** The first error of what goes well until a setting has come through. */
+/** Repeats an action until a new setting makes it fail, and returns the error. */
 async function failureOf(act: () => Promise<unknown>): Promise<unknown> {
   let failure: unknown;
   await eventually('it fails', async () => {
@@ -86,7 +86,7 @@ async function failureOf(act: () => Promise<unknown>): Promise<unknown> {
   return failure;
 }
 
-/** From now on every COMMIT waits for a standby that there is not. */
+/** Makes every COMMIT wait for a standby that does not exist. */
 async function waitForNobody(server: Postgres): Promise<void> {
   await administer(
     server,
@@ -102,7 +102,7 @@ async function waitForNobody(server: Postgres): Promise<void> {
 const waitNoMore = (server: Postgres): Promise<unknown> =>
   administer(server, 'ALTER SYSTEM RESET synchronous_standby_names', 'SELECT pg_reload_conf()');
 
-/** Resolves when a transaction stands in its COMMIT; with the number of its backend. */
+/** Waits until a transaction hangs in its COMMIT, and returns the pid of its backend. */
 async function waitingPid(server: Postgres): Promise<number> {
   let pid: number | undefined;
   await eventually('a COMMIT waits for its standby', async () => {
@@ -116,7 +116,7 @@ async function waitingPid(server: Postgres): Promise<number> {
   return Number(pid);
 }
 
-void t.test('a standby takes nothing and tells nothing: it is away, until it is the primary', async (t) => {
+void t.test('a standby is treated as unavailable until it becomes the primary', async (t) => {
   const server = await serverFor(t);
   const db = opened(t, server.url);
   const archive = await archiveOn(t, db);
@@ -146,7 +146,7 @@ void t.test('a standby takes nothing and tells nothing: it is away, until it is 
   t.equal(await program.end('SIGTERM'), 0);
 });
 
-void t.test('a server that takes no writes for a while is away', async (t) => {
+void t.test('a read-only server is treated as unavailable', async (t) => {
   const server = await serverFor(t);
   const archive = await archiveOn(t, opened(t, server.url));
   await administer(server, 'ALTER SYSTEM SET default_transaction_read_only = on', 'SELECT pg_reload_conf()');
@@ -154,7 +154,7 @@ void t.test('a server that takes no writes for a while is away', async (t) => {
   t.ok(error instanceof DatabaseAway, String(error));
 });
 
-void t.test('a COMMIT whose answer is lost: the same again is known, and acknowledged', async (t) => {
+void t.test('a COMMIT whose answer was lost is recognised on repetition, and acknowledged', async (t) => {
   const server = await serverFor(t);
   const proxy = new TcpProxy(Number(new URL(server.url).port));
   await proxy.start();
@@ -184,7 +184,7 @@ void t.test('a COMMIT whose answer is lost: the same again is known, and acknowl
   t.equal(lanes[0]?.through, 2, 'and is acknowledged now');
 });
 
-void t.test('a COMMIT that was told not to wait for its standby is none', async (t) => {
+void t.test('a COMMIT that was cancelled before its standby confirmed is not acknowledged', async (t) => {
   const server = await serverFor(t);
   const db = opened(t, server.url);
   const archive = await archiveOn(t, db);
@@ -207,7 +207,7 @@ void t.test('a COMMIT that was told not to wait for its standby is none', async 
   t.equal(lanes[0]?.through, 1);
 });
 
-void t.test('nobody else decides how durable a transaction is', async (t) => {
+void t.test('no setting of server, role or URL changes the durability of a transaction', async (t) => {
   const server = await serverFor(t);
   await administer(
     server,
@@ -215,7 +215,7 @@ void t.test('nobody else decides how durable a transaction is', async (t) => {
     'SELECT pg_reload_conf()',
     'ALTER ROLE postgres SET synchronous_commit = local',
   );
-  // As a pooler does, the URL replaces the options that the program gives with its connections.
+  // Like a pooler, the URL replaces the options that the program sets for its connections.
   const db = opened(t, `${server.url}?options=${encodeURIComponent('-c synchronous_commit=off')}`);
   for (const rows of [
     await db.all<Setting>(SETTINGS),
@@ -224,7 +224,7 @@ void t.test('nobody else decides how durable a transaction is', async (t) => {
     t.same(Object.fromEntries(rows.map(({ name, setting }) => [name, setting])), {
       synchronous_commit: 'on',
       TimeZone: 'UTC',
-      // Whoever vanishes leaves no locks for hours; ms and s as the server counts them.
+      // A client that vanishes holds no locks for hours; ms and s are the server's units.
       idle_in_transaction_session_timeout: '10000',
       tcp_keepalives_idle: '10',
       tcp_user_timeout: '30000',
@@ -248,7 +248,7 @@ interface Setting {
 const SETTINGS = `SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_commit', 'TimeZone',
   'idle_in_transaction_session_timeout', 'tcp_keepalives_idle', 'tcp_user_timeout')`;
 
-void t.test('a listener whose server is silent finds another connection, and calls', async (t) => {
+void t.test('a listener whose server is silent reconnects and is notified', async (t) => {
   const server = await serverFor(t);
   const proxy = new TcpProxy(Number(new URL(server.url).port));
   await proxy.start();
@@ -265,7 +265,7 @@ void t.test('a listener whose server is silent finds another connection, and cal
   t.equal(calls, 1, 'once at the beginning');
   await administer(server, 'NOTIFY vigie_room');
   await until(t, 'it is called', () => calls === 2);
-  // Half open: neither side is told.
+  // Half open: neither side is notified.
   proxy.hold(true, true);
   await until(t, 'the silence is noticed', () => broken.length > 0 && proxy.connections > 1);
   t.equal(broken.length, 1, 'it is told once');
@@ -282,7 +282,7 @@ void t.test('a listener whose server is silent finds another connection, and cal
   await unlisten();
 });
 
-void t.test('a listener that could not begin leaves nothing behind', async (t) => {
+void t.test('a listener that could not start leaves nothing behind', async (t) => {
   const server = await serverFor(t);
   await server.stop();
   let calls = 0;
@@ -298,7 +298,7 @@ void t.test('a listener that could not begin leaves nothing behind', async (t) =
   t.equal(calls, 0, 'whoever was told that it failed hears nothing');
 });
 
-void t.test('an archive tells of standbys that nobody waits for', async (t) => {
+void t.test('an archive reports standbys that are not synchronous', async (t) => {
   const server = await serverFor(t);
   const told = async (): Promise<string[]> => {
     const lines: string[] = [];

@@ -1,4 +1,7 @@
-/** Other programs and the room: signed webhooks from both databases, and a client generated from the description. */
+/**
+ * Tests the interfaces to other programs: signed webhooks from both databases, and a client generated from the OpenAPI
+ * document.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -44,7 +47,7 @@ const hook = ({ url }: { url: string }, more: Partial<WebhookSettings> = {}): We
   ...more,
 });
 
-/** What is logged, as text. */
+/** A logger that collects its lines as text. */
 function logged(): { log: Logger; lines: string[] } {
   const lines: string[] = [];
   const line = (level: string) => (fields: object, message: string) =>
@@ -83,7 +86,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
       cause: '{"seconds":60}',
     });
     await until(t, 'the incident is told', () => receiver.all.length === 1);
-    // While the receiver has not answered yet, what changes is a moment, however slow this machine is.
+    // While the receiver has not answered, all changes count as one moment, on any machine.
     let answer: () => void = () => undefined;
     receiver.answer = (response) => {
       answer = () => response.writeHead(204).end();
@@ -123,7 +126,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
   });
 }
 
-void t.test('a receiver that does not take it: again and again, and once in the log', async (t) => {
+void t.test('a message that the receiver refuses is repeated, and logged once', async (t) => {
   const db = await opened(t, join(scratch(t), 'room.db'));
   const [receiver, thief] = [await receiverFor(t), await receiverFor(t)];
   receiver.answer = (response) => response.writeHead(307, { location: thief.url }).end();
@@ -148,7 +151,7 @@ void t.test('a receiver that does not take it: again and again, and once in the 
   await webhooks.stop();
 });
 
-void t.test('settings that are wrong are refused in one line, without the secret', async (t) => {
+void t.test('wrong settings are refused in one line, without the secret', async (t) => {
   const db = await opened(t, join(scratch(t), 'room.db'));
   const cases: [WebhookSettings[], RegExp][] = [
     [[hook({ url: 'http://city.example/hook' })], /webhook city: url must be https/],
@@ -174,55 +177,45 @@ void t.test('settings that are wrong are refused in one line, without the secret
   }
 });
 
-void t.test(
-  'the guide’s way to check a signature by hand takes what is sent, and nothing else',
-  async (t) => {
-    const db = await opened(t, join(scratch(t), 'room.db'));
-    const receiver = await receiverFor(t);
-    await telling(t, db, [hook(receiver)]);
-    await addIncident(db, Date.now(), { place: 'zone/déposé' });
-    await until(t, 'a message has come', () => receiver.all.length === 1);
-    const { headers = {}, text = '' } = receiver.all[0] ?? {};
-    const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
-    const [, code = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
-    const judged = (secret: string, given: object, body: string): string => {
-      const calling =
-        'import json, sys\nprint(verified(*json.loads(sys.argv[1])[:2], json.loads(sys.argv[1])[2].encode()))';
-      const result = spawnSync('python3', [
-        '-c',
-        `${code}\n${calling}`,
-        JSON.stringify([secret, given, body]),
-      ]);
-      return result.stdout.toString().trim() || result.stderr.toString();
-    };
-    t.equal(judged(SECRET, headers, text), 'True');
-    t.equal(judged(SECRET, headers, `${text} `), 'False');
-    t.equal(judged(SECRET, { ...headers, 'webhook-id': 'incident-2-2-closed' }, text), 'False');
-    t.equal(judged(SECRET, { ...headers, 'webhook-timestamp': '1700000000' }, text), 'False');
-    t.equal(judged(`whsec_${randomBytes(32).toString('base64')}`, headers, text), 'False');
-  },
-);
+void t.test('the guide’s manual signature check accepts exactly what was sent', async (t) => {
+  const db = await opened(t, join(scratch(t), 'room.db'));
+  const receiver = await receiverFor(t);
+  await telling(t, db, [hook(receiver)]);
+  await addIncident(db, Date.now(), { place: 'zone/déposé' });
+  await until(t, 'a message has come', () => receiver.all.length === 1);
+  const { headers = {}, text = '' } = receiver.all[0] ?? {};
+  const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
+  const [, code = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
+  const judged = (secret: string, given: object, body: string): string => {
+    const calling =
+      'import json, sys\nprint(verified(*json.loads(sys.argv[1])[:2], json.loads(sys.argv[1])[2].encode()))';
+    const result = spawnSync('python3', ['-c', `${code}\n${calling}`, JSON.stringify([secret, given, body])]);
+    return result.stdout.toString().trim() || result.stderr.toString();
+  };
+  t.equal(judged(SECRET, headers, text), 'True');
+  t.equal(judged(SECRET, headers, `${text} `), 'False');
+  t.equal(judged(SECRET, { ...headers, 'webhook-id': 'incident-2-2-closed' }, text), 'False');
+  t.equal(judged(SECRET, { ...headers, 'webhook-timestamp': '1700000000' }, text), 'False');
+  t.equal(judged(`whsec_${randomBytes(32).toString('base64')}`, headers, text), 'False');
+});
 
-void t.test(
-  'PostgreSQL is killed and comes back: what changes afterwards is told, and the log has a line for each',
-  async (t) => {
-    const { where, server } = await DATABASES.postgres(t);
-    const db = await opened(t, where);
-    const receiver = await receiverFor(t);
-    const { lines } = await telling(t, db, [hook(receiver)]);
-    const no = await addIncident(db);
-    await until(t, 'it is told', () => receiver.all.length === 1);
-    await server?.kill();
-    await until(t, 'it is seen at the next look', () => lines.length === 1, 20_000);
-    await server?.start();
-    await changeIncident(db, no);
-    await until(t, 'what changed is told', () => receiver.all.length === 2, 20_000);
-    t.strictSame(idsOf(receiver), [`incident-${no}-1-received`, `incident-${no}-2-changed`]);
-    t.match(lines[0], /^warn .*again until it can/);
-  },
-);
+void t.test('changes after an outage of PostgreSQL are sent, and each outage is logged', async (t) => {
+  const { where, server } = await DATABASES.postgres(t);
+  const db = await opened(t, where);
+  const receiver = await receiverFor(t);
+  const { lines } = await telling(t, db, [hook(receiver)]);
+  const no = await addIncident(db);
+  await until(t, 'it is told', () => receiver.all.length === 1);
+  await server?.kill();
+  await until(t, 'it is seen at the next look', () => lines.length === 1, 20_000);
+  await server?.start();
+  await changeIncident(db, no);
+  await until(t, 'what changed is told', () => receiver.all.length === 2, 20_000);
+  t.strictSame(idsOf(receiver), [`incident-${no}-1-received`, `incident-${no}-2-changed`]);
+  t.match(lines[0], /^warn .*again until it can/);
+});
 
-/** A console's webhooks in a process of their own. */
+/** Starts a console's webhooks in a process of their own. */
 async function started(t: Test, where: string, settings: WebhookSettings[]): Promise<ChildProcess> {
   const child = spawn(process.execPath, [WRITER, where, JSON.stringify(settings)], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -239,95 +232,89 @@ async function killed(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-/** What thirty seconds would do: whoever was killed has let go. */
+/** Ends the lease, as thirty seconds would: a killed holder has released it. */
 const leaseEnded = (db: Sql): Promise<number> =>
   db.run('UPDATE webhook SET until = $1 WHERE holder IS NOT NULL', ['2020-01-01T00:00:00.000Z']);
 
-void t.test(
-  'a console that is killed between the message and its mark: the message comes again',
-  async (t) => {
-    const { where } = await DATABASES.postgres(t);
-    const db = await opened(t, where);
-    const receiver = await receiverFor(t);
-    receiver.answer = () => undefined;
-    const first = await started(t, where, [hook(receiver)]);
-    const no = await addIncident(db);
-    await until(t, 'it is received, and not answered', () => receiver.all.length === 1);
-    await killed(first);
-    receiver.answer = (response) => response.writeHead(204).end();
-    const second = await started(t, where, [hook(receiver)]);
-    await sleep(1000);
-    t.equal(receiver.all.length, 1, 'as long as the dead one might tell, the other does not');
-    await leaseEnded(db);
-    await addIncident(db);
-    await until(t, 'it comes again, and then the next', () => receiver.all.length === 3);
-    t.strictSame(idsOf(receiver), [
-      ...[`incident-${no}-1-received`, `incident-${no}-1-received`, `incident-${no + 1}-2-received`],
-    ]);
-    second.kill('SIGTERM');
-    await once(second, 'close');
-    const [row] = await db.all('SELECT rev, incident, holder FROM webhook');
-    t.strictSame(row, { rev: 2, incident: no + 1, holder: null }, 'who ends in peace lets go');
-  },
-);
+void t.test('a console that is killed before it stores the cursor sends the message again', async (t) => {
+  const { where } = await DATABASES.postgres(t);
+  const db = await opened(t, where);
+  const receiver = await receiverFor(t);
+  receiver.answer = () => undefined;
+  const first = await started(t, where, [hook(receiver)]);
+  const no = await addIncident(db);
+  await until(t, 'it is received, and not answered', () => receiver.all.length === 1);
+  await killed(first);
+  receiver.answer = (response) => response.writeHead(204).end();
+  const second = await started(t, where, [hook(receiver)]);
+  await sleep(1000);
+  t.equal(receiver.all.length, 1, 'as long as the dead one might tell, the other does not');
+  await leaseEnded(db);
+  await addIncident(db);
+  await until(t, 'it comes again, and then the next', () => receiver.all.length === 3);
+  t.strictSame(idsOf(receiver), [
+    ...[`incident-${no}-1-received`, `incident-${no}-1-received`, `incident-${no + 1}-2-received`],
+  ]);
+  second.kill('SIGTERM');
+  await once(second, 'close');
+  const [row] = await db.all('SELECT rev, incident, holder FROM webhook');
+  t.strictSame(row, { rev: 2, incident: no + 1, holder: null }, 'who ends in peace lets go');
+});
 
-void t.test(
-  'two consoles on one database: nothing lost, nothing twice, and one of them killed in mid-burst',
-  async (t) => {
-    const { where } = await DATABASES.postgres(t);
-    const db = await opened(t, where);
-    const receiver = await receiverFor(t);
-    const first = await started(t, where, [hook(receiver)]);
-    const numbers = [await addIncident(db)];
-    await until(
-      t,
-      'the first one tells, and goes on as long as there is something',
-      () => receiver.all.length > 0,
+void t.test('two consoles on one database lose and repeat nothing when one is killed', async (t) => {
+  const { where } = await DATABASES.postgres(t);
+  const db = await opened(t, where);
+  const receiver = await receiverFor(t);
+  const first = await started(t, where, [hook(receiver)]);
+  const numbers = [await addIncident(db)];
+  await until(
+    t,
+    'the first one tells, and goes on as long as there is something',
+    () => receiver.all.length > 0,
+  );
+  await started(t, where, [hook(receiver)]);
+  const burst = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 1) {
+      numbers.push(await addIncident(db));
+      const old = numbers[Math.floor(Math.random() * numbers.length)] ?? 0;
+      await changeIncident(db, old);
+    }
+  };
+  const newest = async (): Promise<Map<number, number>> =>
+    new Map(
+      (await db.all<{ no: number; rev: number }>('SELECT no, rev FROM incident')).map(({ no, rev }) => [
+        no,
+        rev,
+      ]),
     );
-    await started(t, where, [hook(receiver)]);
-    const burst = async (count: number): Promise<void> => {
-      for (let i = 0; i < count; i += 1) {
-        numbers.push(await addIncident(db));
-        const old = numbers[Math.floor(Math.random() * numbers.length)] ?? 0;
-        await changeIncident(db, old);
-      }
-    };
-    const newest = async (): Promise<Map<number, number>> =>
-      new Map(
-        (await db.all<{ no: number; rev: number }>('SELECT no, rev FROM incident')).map(({ no, rev }) => [
-          no,
-          rev,
-        ]),
-      );
-    const isTold = (revs: Map<number, number>): boolean => {
-      const ids = new Set(receiver.all.map(({ id }) => id.replace(/-\w+$/, '')));
-      return [...revs].every(([no, rev]) => ids.has(`incident-${no}-${rev}`));
-    };
-    await burst(100);
-    const before = await newest();
-    await until(t, 'the newest of each is told', () => isTold(before), 60_000);
-    const ids = idsOf(receiver);
-    t.equal(new Set(ids).size, ids.length, 'nothing twice');
-    const revs = receiver.all.map(({ message }) => ('rev' in message.data ? message.data.rev : 0));
-    t.strictSame(
-      revs,
-      [...revs].sort((a, b) => a - b),
-      'in order',
-    );
-    const received = receiver.all.filter(({ message }) => message.type === 'incident.received');
-    t.equal(received.length, numbers.length, 'each is received once');
-    const going = burst(100);
-    await sleep(300);
-    await killed(first);
-    await going;
-    await leaseEnded(db);
-    await addIncident(db);
-    const after = await newest();
-    await until(t, 'all is told by the other', () => isTold(after), 60_000);
-    const twice = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
-    t.ok(twice.length <= 1, `at most the one that was on its way: ${twice.join()}`);
-  },
-);
+  const isTold = (revs: Map<number, number>): boolean => {
+    const ids = new Set(receiver.all.map(({ id }) => id.replace(/-\w+$/, '')));
+    return [...revs].every(([no, rev]) => ids.has(`incident-${no}-${rev}`));
+  };
+  await burst(100);
+  const before = await newest();
+  await until(t, 'the newest of each is told', () => isTold(before), 60_000);
+  const ids = idsOf(receiver);
+  t.equal(new Set(ids).size, ids.length, 'nothing twice');
+  const revs = receiver.all.map(({ message }) => ('rev' in message.data ? message.data.rev : 0));
+  t.strictSame(
+    revs,
+    [...revs].sort((a, b) => a - b),
+    'in order',
+  );
+  const received = receiver.all.filter(({ message }) => message.type === 'incident.received');
+  t.equal(received.length, numbers.length, 'each is received once');
+  const going = burst(100);
+  await sleep(300);
+  await killed(first);
+  await going;
+  await leaseEnded(db);
+  await addIncident(db);
+  const after = await newest();
+  await until(t, 'all is told by the other', () => isTold(after), 60_000);
+  const twice = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
+  t.ok(twice.length <= 1, `at most the one that was on its way: ${twice.join()}`);
+});
 
 const CLIENT = `import type { operations, components } from './room';
 
@@ -344,32 +331,27 @@ export async function read(base: string, no: operations['incident']['parameters'
 }
 `;
 
-void t.test(
-  'a client’s types are generated from the description, and a program reads an incident with them',
-  async (t) => {
-    const types = await typesOf(openApi('0.0.0'));
-    const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
-    const [, shown = ''] = /```ts\n([\s\S]*?)```/.exec(guide) ?? [];
-    const fromGuide = `declare const base: string, token: string;\n${shown}`;
-    const files = { 'room.d.ts': types, 'client.ts': CLIENT, 'guide.ts': fromGuide };
-    t.strictSame(complaints(files), [], 'this one, and the guide’s');
-    const wrong = CLIENT.replace('incident.kind', 'incident.colour');
-    t.match(complaints({ 'room.d.ts': types, 'client.ts': wrong }), [/Property 'colour' does not exist/]);
-    const server = createServer(({ url, headers }, response) => {
-      const known = url === '/api/incidents/7' && headers.authorization === 'Bearer secret';
-      const incident = { kind: 'loitering', site: 'lyon', box: 'b-12', state: 'claimed', claimedBy: 'ada' };
-      response
-        .writeHead(known ? 200 : 404)
-        .end(JSON.stringify(known ? { incident, stills: [] } : { title: 'no such incident' }));
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.teardown(() => void server.close());
-    const { read } = await imported<{ read(base: string, no: number, token: string): Promise<string> }>(
-      CLIENT,
-    );
-    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    t.equal(await read(base, 7, 'secret'), 'loitering at lyon/b-12: claimed, ada, 0 stills');
-    await t.rejects(read(base, 8, 'secret'), { message: 'no such incident' });
-  },
-);
+void t.test('a client with types generated from the description reads an incident', async (t) => {
+  const types = await typesOf(openApi('0.0.0'));
+  const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
+  const [, shown = ''] = /```ts\n([\s\S]*?)```/.exec(guide) ?? [];
+  const fromGuide = `declare const base: string, token: string;\n${shown}`;
+  const files = { 'room.d.ts': types, 'client.ts': CLIENT, 'guide.ts': fromGuide };
+  t.strictSame(complaints(files), [], 'this one, and the guide’s');
+  const wrong = CLIENT.replace('incident.kind', 'incident.colour');
+  t.match(complaints({ 'room.d.ts': types, 'client.ts': wrong }), [/Property 'colour' does not exist/]);
+  const server = createServer(({ url, headers }, response) => {
+    const known = url === '/api/incidents/7' && headers.authorization === 'Bearer secret';
+    const incident = { kind: 'loitering', site: 'lyon', box: 'b-12', state: 'claimed', claimedBy: 'ada' };
+    response
+      .writeHead(known ? 200 : 404)
+      .end(JSON.stringify(known ? { incident, stills: [] } : { title: 'no such incident' }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => void server.close());
+  const { read } = await imported<{ read(base: string, no: number, token: string): Promise<string> }>(CLIENT);
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  t.equal(await read(base, 7, 'secret'), 'loitering at lyon/b-12: claimed, ada, 0 stills');
+  await t.rejects(read(base, 8, 'secret'), { message: 'no such incident' });
+});

@@ -1,4 +1,4 @@
-/** What other programs get from the room's console: tables, the order of messages, the description of the interface. */
+/** Unit tests of the console's interfaces: tables, the order of webhook messages, and the OpenAPI document. */
 import { Validator } from '@seriousme/openapi-schema-validator';
 import fc from 'fast-check';
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
@@ -22,7 +22,9 @@ async function textOf(lines: AsyncIterable<string>): Promise<string> {
   return text;
 }
 
-/** RFC 4180 read by the letter; with another separator, as spreadsheets of other countries read it: no quote within. */
+/**
+ * Parses RFC 4180 strictly. With another separator, as spreadsheets of other countries use, it allows no quote within.
+ */
 function cellsOf(text: string, separator: string): string[] {
   const cells = [''];
   let quoted = false;
@@ -56,7 +58,7 @@ void t.test('a table is RFC 4180 in UTF-8 with a byte order mark', async (t) => 
   );
 });
 
-void t.test('no cell is a formula, and a number stays one', async (t) => {
+void t.test('no cell is a formula, and a number stays a number', async (t) => {
   const cases: readonly [unknown, string][] = [
     ['=1+1', "'=1+1"],
     ['+33 1', "'+33 1"],
@@ -78,7 +80,7 @@ void t.test('no cell is a formula, and a number stays one', async (t) => {
     [undefined, ''],
   ];
   for (const [value, cell] of cases) t.equal(cellOf(value), cell, JSON.stringify(value));
-  // Whatever the text, whichever separator the reader has.
+  // Any text must be safe for any separator that the reader uses.
   const nasty = fc.string({ unit: fc.constantFrom(...'=+-@|%,;\t\r\n" \u3000\u200b＝＠1a'), maxLength: 12 });
   await fc.assert(
     fc.asyncProperty(fc.array(nasty, { minLength: 1, maxLength: 4 }), async (texts) => {
@@ -102,7 +104,7 @@ const incident = (no: number, rev: number, state = 'new'): Incident =>
   ({ no, rev, state, claimedBy: 'ada', dispatchedBy: 'bob', site: 'lyon' }) as Incident;
 const NOW = '2026-05-04T10:00:00.000Z';
 
-void t.test('what a webhook is told, in which order, and what is kept of it', async (t) => {
+void t.test('webhook messages are in order, and the cursor covers what was sent', async (t) => {
   const place = { rev: 10, incident: 4 };
   const camera = { site: 'lyon', box: 'b-1' } as Camera;
   const changes = {
@@ -118,7 +120,7 @@ void t.test('what a webhook is told, in which order, and what is kept of it', as
     steps.map(({ messages, place }) => [messages.map(({ id }) => id), place]),
     [
       [['incident-3-12-changed'], { rev: 12, incident: 4 }],
-      // The fifth is not told yet: if all ends here it must still be a new one afterwards.
+      // The fifth has not been sent: after a crash here it must still count as new.
       [['incident-6-13-received'], { rev: 13, incident: 4 }],
       [['camera-lyon-b-1-14'], { rev: 14, incident: 4 }],
       [['incident-5-15-received', 'incident-5-15-closed'], { rev: 15, incident: 6 }],
@@ -205,7 +207,7 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
   t.strictSame(document.paths['/api/openapi.json']?.['get']?.security, [], 'whoever asks may have it');
 });
 
-void t.test('incidents as Parquet are read back with their types', async (t) => {
+void t.test('an export of incidents as Parquet keeps its types', async (t) => {
   const at = '2026-05-04T10:00:00.123Z';
   const one: Incident = {
     no: 2 ** 40,

@@ -1,4 +1,4 @@
-/** What is deleted is not in the files of the room's database any more, in both databases: byte by byte. */
+/** Tests byte by byte that deleted rows are no longer in the files of either database. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,24 +10,24 @@ import { DATABASES } from '../lib/databases.ts';
 import { until } from '../lib/room.ts';
 import { addIncident, countOf, DAY_MS, roomDatabase } from '../lib/room-rows.ts';
 
-/** Noon in Paris, and the hours around its next night. */
+/** Noon in Paris, and hours around the following night. */
 const NOON = Date.parse('2026-11-27T11:00:00.000Z');
 const NIGHT = Date.parse('2026-11-28T02:10:00.000Z');
 const OLD = NOON - 40 * DAY_MS;
 const NEW = NOON - DAY_MS;
 
-/** Pictures of the size of a still, and as many events and notes; half of each is due. */
+/** Number of pictures as large as a still, and of events and notes; half of each is due for deletion. */
 const ROWS = 1200;
 const PICTURE_BYTES = 15_000;
 
-/** The content of one row: a mark that nothing else holds, at both ends of what no database makes smaller. */
+/** Content of one row: random text between two copies of a unique mark, which no database can compress. */
 const marked = (kind: string, index: number, bytes: number): string => {
   const mark = `<${kind}-${index % 2 === 0 ? 'due' : 'kept'}-${index}>`;
   return `${mark}${randomBytes(bytes).toString('base64')}${mark}`;
 };
 
 async function fill(db: Sql, rows = ROWS): Promise<void> {
-  // One in a while in the order of nobody's keys, as boxes send.
+  // The keys arrive in an irregular order, as from boxes.
   for (let index = 0; index < rows; index += 1) {
     const at = iso(index % 2 === 0 ? OLD : NEW);
     const box = `b-${(index * 7919) % 50}`;
@@ -51,7 +51,7 @@ async function fill(db: Sql, rows = ROWS): Promise<void> {
   }
 }
 
-/** Marks that stand in a folder's files, by kind and fate. */
+/** Marks that the files of a folder contain, counted by kind and fate. */
 function marksIn(folder: string): Record<string, number> {
   const found = new Set<string>();
   const walk = (path: string): void => {
@@ -72,7 +72,7 @@ function marksIn(folder: string): Record<string, number> {
   return counts;
 }
 
-/** Asks until the sum is there: the server counts what was deleted when a connection has been idle for a while. */
+/** Repeats a query until the sum is reached; the server counts deleted rows after a connection has been idle. */
 async function poll(db: Sql, sql: string, least: number): Promise<void> {
   for (;;) {
     const [row] = await db.all<{ n: number }>(sql);
@@ -93,7 +93,7 @@ const HALF = ROWS / 2;
 const KEPT = { 'event-kept': HALF, 'picture-kept': HALF, 'note-kept': HALF };
 const ALL = { ...KEPT, 'event-due': HALF, 'picture-due': HALF, 'note-due': HALF };
 
-/** Runs the deletion by a clock that the test sets, until `stop`. */
+/** Runs the deletion by a clock of the test, until it is stopped. */
 function purging(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purge: Purge } {
   const lines: string[] = [];
   const purge = new Purge(db, { holder: 'one', keys: [], nowMs, everyMs: 100 }, (line) => lines.push(line));
@@ -102,7 +102,7 @@ function purging(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purg
   return { lines, purge };
 }
 
-void t.test('SQLite: neither the file nor its log', async (t) => {
+void t.test('in SQLite a deleted row remains neither in the file nor in its log', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const folder = join(where, '..');
   const db = await roomDatabase(t, where, NOON);
@@ -130,7 +130,7 @@ void t.test('SQLite: neither the file nor its log', async (t) => {
   t.equal(lines.length, 1, lines.join('\n'));
 });
 
-void t.test('SQLite: a file that another program reads for long, and one that is too large', async (t) => {
+void t.test('SQLite reports a file that has a long reader, or is too large to rewrite', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOON);
   await fill(db, 100);
@@ -150,7 +150,7 @@ void t.test('SQLite: a file that another program reads for long, and one that is
   t.same(await db.scrub(false), []);
 });
 
-void t.test('PostgreSQL: neither tables nor the log that is written ahead', async (t) => {
+void t.test('in PostgreSQL a deleted row remains neither in tables nor in the WAL', async (t) => {
   const { where, server } = await DATABASES.postgres(t);
   if (server === undefined) throw new Error('there is no server');
   const db = await roomDatabase(t, where, NOON);
@@ -173,7 +173,7 @@ void t.test('PostgreSQL: neither tables nor the log that is written ahead', asyn
   await db.run('CHECKPOINT');
   t.ok((marksIn(tables)['picture-due'] ?? 0) > HALF / 2, 'by day it stands in pages that are free');
   nowMs = NIGHT;
-  // In the order of their names: the pictures are the last of them.
+  // In the order of their names, so pictures are the last.
   const bytes = await bytesOf(db, '^snapshot');
   while ((await bytesOf(db, '^snapshot')) > 0.7 * bytes) await sleep(200);
   await purge.stop();
@@ -188,7 +188,7 @@ void t.test('PostgreSQL: neither tables nor the log that is written ahead', asyn
   t.equal(lines.length, 1, lines.join('\n'));
 });
 
-void t.test('PostgreSQL: a table that somebody uses, and one that is too large, are told', async (t) => {
+void t.test('PostgreSQL reports a table that is in use, or is too large to rewrite', async (t) => {
   const { where } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where, NOON);
   const other = await roomDatabase(t, where, NOON);
@@ -197,10 +197,10 @@ void t.test('PostgreSQL: a table that somebody uses, and one that is too large, 
   let told: string[] = [];
   await other.transaction(async (transaction) => {
     await transaction.all('SELECT count(*) FROM note');
-    // The server counts what was deleted when the connection has been idle for a while.
+    // The server counts deleted rows after the connection has been idle.
     while (told.length === 0) {
       told = await db.scrub(true);
-      // The server ends a transaction that asks nothing for 10 s.
+      // The server ends a transaction without a query after 10 s.
       await transaction.all('SELECT 1 AS there');
     }
   });

@@ -1,4 +1,4 @@
-/** How long a room keeps what boxes send: the orders of the authority, and the deletion in both databases. */
+/** Tests the retention of data from boxes: limits by the authority's authorisations, and deletion in both databases. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -30,7 +30,7 @@ const SITE = 'marseille-1';
 const A = { site: SITE, box: 'a' };
 const B = { site: SITE, box: 'b' };
 
-/** What matters here, and the rest as an order has it. */
+/** The tested fields of an authorisation; the rest has usual values. */
 interface Change {
   readonly box?: string;
   readonly order?: string;
@@ -70,7 +70,7 @@ function put(folder: string, name: string, change: Change, key = AUTHORITY): voi
   writeFileSync(join(folder, `${name}.dsse.json`), signedOrder(order(change), key));
 }
 
-void t.test('the ceilings of boxes, by their orders', async (t) => {
+void t.test('the retention of each box follows its valid authorisations', async (t) => {
   const folder = scratch(t);
   const said: string[] = [];
   const other = testKey();
@@ -134,7 +134,7 @@ void t.test('the ceilings of boxes, by their orders', async (t) => {
   t.match(said.at(-1), /cannot be read \(ENOENT/);
 });
 
-/** One whole run at a time of its own; the session that is over goes last. */
+/** Runs one complete deletion at a given time; the expired session is deleted last. */
 async function purgeAt(
   t: Test,
   db: Sql,
@@ -297,7 +297,7 @@ async function manyEvents(db: Sql, rows: number): Promise<void> {
   );
 }
 
-/** Every record holds the hash of the one before. */
+/** Checks that every entry holds the hash of the previous one. */
 async function isWhole(t: Test, db: Sql): Promise<void> {
   const entries = await db.all<Parameters<typeof hashOf>[0] & { hash: string; more: unknown }>(
     'SELECT * FROM audit ORDER BY no',
@@ -312,7 +312,7 @@ async function isWhole(t: Test, db: Sql): Promise<void> {
   t.pass(`${entries.length} records, one chain`);
 }
 
-void t.test('months in PostgreSQL', async (t) => {
+void t.test('in PostgreSQL expired months are dropped as whole partitions', async (t) => {
   const { where } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where, Date.parse('2026-08-10T00:00:00.000Z'));
   const names = async (): Promise<string[]> => (await partitionsOf(db)).map((month) => month.name);
@@ -330,7 +330,7 @@ void t.test('months in PostgreSQL', async (t) => {
   await addSnapshot(db, A, 'a-1', lastOfAugust);
   await addEvent(db, B, 'long ago', Date.parse('2019-01-01T00:00:00.000Z'));
 
-  // 90 days after the end of August are over with 29 November.
+  // 90 days after the end of August have passed with 29 November.
   await purgeAt(t, db, Date.parse('2026-11-29T23:59:59.999Z'), { folder });
   t.ok((await names()).includes('event_2026_08'), 'a millisecond of the month may be kept');
   t.notOk(
@@ -367,7 +367,7 @@ void t.test('months in PostgreSQL', async (t) => {
   });
 });
 
-/** While somebody reads for long: dropping must not hold up everybody behind him. */
+/** Deletes during a long read: dropping a partition must not block the queries behind it. */
 async function blockedPurge(t: Test, db: Sql, where: string, folder: string): Promise<string[]> {
   const reader = await roomDatabase(t, where, Date.parse('2026-11-30T00:00:00.000Z'));
   const lines: string[] = [];

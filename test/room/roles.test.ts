@@ -1,11 +1,11 @@
-/** Roles that the identity provider takes away while a session lasts. */
+/** Tests roles that the identity provider withdraws during a session. */
 import t from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { readStream } from '../lib/console.ts';
 import { Browser, consoleWith, GROUPS, listening, provider } from '../lib/oidc-people.ts';
 import { until } from '../lib/room.ts';
 
-t.test('a role that was taken away holds for minutes, and an account that is gone too', async (t) => {
+t.test('a withdrawn role or account loses its rights within minutes', async (t) => {
   const [port, idp] = [await freePort(), await freePort()];
   const { issuer, person, server, serve } = await provider(
     t,
@@ -58,7 +58,7 @@ t.test('a role that was taken away holds for minutes, and an account that is gon
   t.equal(await status(otto), 200, 'as before');
   t.ok(stream.names().includes('session'), 'and the stream has ended');
   t.match(ended.join(), /"user":"lena","role":"supervisor","why":"the role is operator now"/);
-  // A provider that is away ends nobody's session.
+  // An unavailable provider ends no session.
   server.close().closeAllConnections();
   clock.aheadMs = 12 * 60_000;
   await until(t, 'it is told', () => notices.some((line) => /identity provider does not answer/.test(line)));
@@ -70,7 +70,7 @@ t.test('a role that was taken away holds for minutes, and an account that is gon
   t.equal(await status(otto), 401, 'when it is back');
 });
 
-t.test('without a refresh token a session lasts an hour', async (t) => {
+t.test('a session without a refresh token lasts an hour', async (t) => {
   const [port, idp] = [await freePort(), await freePort()];
   const { issuer } = await provider(t, idp, `http://127.0.0.1:${port}/auth/back`);
   const { url, clock } = await consoleWith(t, port, issuer);

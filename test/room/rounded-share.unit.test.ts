@@ -1,8 +1,8 @@
-/** Shares of a time as they are told: never a whole that has a hole. */
+/** Unit tests of rounded ratios of time: a ratio with a gap is never shown as complete. */
 import t from 'tap';
 import { roundedShare } from '../../scripts/programs/room/contract/rounded-share.ts';
 
-t.test('a claim is rounded down, what is missing up', async (t) => {
+t.test('a ratio is rounded down, and its gap up', async (t) => {
   // A gap of one second in an hour, a day, and a year.
   for (const lengthS of [3600, 86_400, 31_536_000]) {
     const gap = 1 / lengthS;
@@ -13,7 +13,7 @@ t.test('a claim is rounded down, what is missing up', async (t) => {
   t.equal(roundedShare(0, 'up'), 0);
 });
 
-t.test('an error of a sum does not change what is told', async (t) => {
+t.test('a rounding error of the sum does not change the ratio', async (t) => {
   t.equal(roundedShare(0.7 + 0.2 + 0.1, 'down'), 1);
   t.equal(roundedShare(1 - 0.9 - 0.1, 'up'), 0);
 });

@@ -1,4 +1,4 @@
-/** One question to a whole site over a real Mosquitto with mTLS: every box answers from an archive of 30 days. */
+/** Tests one search of a whole site over a real Mosquitto with mTLS: every box answers from an archive of 30 days. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -18,18 +18,18 @@ import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const BOXES = FULL ? 1500 : 100;
-/** 11 GB of archives with 1,500 boxes. */
+/** Events per box and day; 11 GB of archives with 1,500 boxes. */
 const PER_DAY = FULL ? 200 : 20;
 const DAYS = 30;
 const PROCESSES = 3;
 const HOUR_MS = 3_600_000;
-/** Of the narrow question, so that there is something to find. */
+/** Span of the narrow query, long enough to match events. */
 const SPAN_HOURS = FULL ? 1 : 24;
 if (FULL) t.setTimeout(3_600_000);
 
 const FLEET = fileURLToPath(new URL('../lib/fleet-boxes.js', import.meta.url));
 
-/** All names have the same length, so that one archive becomes another's by exchanging bytes. */
+/** Names of equal length, so that replacing bytes turns one archive into another's. */
 const nameOf = (index: number): string => `fleet-${String(index).padStart(5, '0')}`;
 
 async function template(file: string, nowMs: number): Promise<VigieEvent[]> {
@@ -44,7 +44,7 @@ async function template(file: string, nowMs: number): Promise<VigieEvent[]> {
     steady: { trusted: () => true },
   });
   archive.start();
-  // A little less than the retention, or the oldest would be gone while this runs.
+  // Slightly shorter than the retention, or the oldest would expire during the test.
   const events = history(nowMs, DAYS, PER_DAY, name).map((event) => ({
     ...event,
     id: `${name}-${event.id}`,
@@ -61,7 +61,7 @@ function copyAs(from: Buffer, name: string, file: string): void {
   writeFileSync(file, bytes);
 }
 
-/** Runs `act` for each index, a few at a time. */
+/** Runs `act` for each index, with limited concurrency. */
 async function each(count: number, act: (index: number) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -111,7 +111,7 @@ async function startFleet(
   await until(t, `${BOXES} boxes online`, () => online === PROCESSES, FULL ? 900_000 : 120_000);
 }
 
-/** What the broker says it has received and sent so far: MQTT bytes, before TLS. */
+/** Reads the broker's counters of received and sent MQTT bytes, before TLS. */
 async function meter(t: Test, room: Room): Promise<() => Promise<{ received: number; sent: number }>> {
   const client = await clientOf(t, room, 'room');
   const seen = { received: 0, sent: 0 };
@@ -123,7 +123,7 @@ async function meter(t: Test, room: Room): Promise<() => Promise<{ received: num
   });
   await client.subscribeAsync(['$SYS/broker/bytes/received', '$SYS/broker/bytes/sent'], { qos: 1 });
   return async () => {
-    // Two whole rounds from now, since one may be on its way.
+    // Waits for two complete rounds, since one may be in flight.
     const from = rounds;
     await until(t, 'the broker’s figures', () => rounds >= from + 4, 30_000);
     return { ...seen };

@@ -1,6 +1,6 @@
 /**
- * The signer as a program, before a real broker and real archives of boxes, asked by the console's end of its socket; both
- * databases.
+ * Tests the signer program with a real broker and real archives of boxes, through the console's end of its socket, on
+ * both databases.
  */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -60,7 +60,7 @@ interface Desk {
   readonly socket: string;
   readonly args: string[];
   readonly client: SignerClient;
-  /** Everything that the programs have said. */
+  /** Everything that the programs have written. */
   said(): string;
   run(...more: string[]): Program;
   ready(): Promise<Program>;
@@ -102,7 +102,7 @@ const account = (name: string, role: Role = 'operator', isProgram = false): Acco
   isProgram,
 });
 
-/** The calls of the console on one database. */
+/** The console's calls on one database. */
 function consoleOf(t: Test, desk: Desk, db: Sql) {
   const handlers = signerHandlers(desk.client, db, Date.now);
   const call = { query: undefined, key: '' };
@@ -166,7 +166,7 @@ const auditOf = (db: Sql) =>
     'SELECT who, role, act, incident, more FROM audit ORDER BY no',
   );
 
-void t.test('search: progress, who is missing, the incidents of the room; on record before', async (t) => {
+void t.test('a search is audited first, and reports progress, missing boxes and incidents', async (t) => {
   const room = await makeRoom(t);
   const signer = makeSigner();
   const desk = await makeDesk(t, room, signer);
@@ -255,7 +255,7 @@ void t.test('search: progress, who is missing, the incidents of the room; on rec
   );
 });
 
-void t.test('one search for a person, four for all; who goes away ends it; the signer away', async (t) => {
+void t.test('a user has one search, and all users four; an ended signer ends them', async (t) => {
   const room = await makeRoom(t);
   const signer = makeSigner();
   const desk = await makeDesk(t, room, signer);
@@ -269,7 +269,7 @@ void t.test('one search for a person, four for all; who goes away ends it; the s
   };
   await t.rejects(calls.search(account('alice')), away, 'not there yet');
   const program = await desk.ready();
-  // Nobody answers: each lasts as long as boxes are waited for.
+  // No box answers, so each search lasts as long as the signer waits for boxes.
   const running: SearchState[] = [];
   for (const name of ['alice', 'bob', 'carol', 'dave']) running.push(await calls.search(account(name)));
   await t.rejects(calls.search(account('alice')), { status: 429, message: /search of alice is running/ });
@@ -288,7 +288,7 @@ void t.test('one search for a person, four for all; who goes away ends it; the s
   t.match(broken.err, /^room: --sign: .*desk\.pem holds no private key .*\n$/);
 });
 
-void t.test('what is no request is refused in one line', async (t) => {
+void t.test('an invalid request is refused in one line', async (t) => {
   const room = await makeRoom(t);
   const desk = await makeDesk(t, room, makeSigner());
   const program = await desk.ready();
@@ -335,7 +335,7 @@ void t.test('what is no request is refused in one line', async (t) => {
   t.match(nowhere.err, /^room: --sealed .*nowhere: ENOENT.*name a folder to write into\n$/);
 });
 
-void t.test('a sealed still: asked for, on record, put where nobody else reads it', async (t) => {
+void t.test('a sealed still is requested, audited and stored for its recipient alone', async (t) => {
   const room = await makeRoom(t);
   const [judge, other] = [
     makeSigner('judge-desk', ['search', 'unseal']),

@@ -1,7 +1,10 @@
 /**
- * An archive and one that stands by, on either database: the first is killed, frozen or ended, also while the broker starts
- * again. Of what boxes were told is kept nothing is lost, and nothing is there twice.
- * VIGIE_TEST_SEED runs the same faults again; VIGIE_TEST_FULL=1 runs more of them.
+ * Tests an archive and its standby on either database.
+ *
+ * The active one is killed, frozen or ended, also during a restart of the broker. No acknowledged message is lost or
+ * stored twice.
+ *
+ * VIGIE_TEST_SEED repeats the same faults; VIGIE_TEST_FULL=1 runs more of them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -28,12 +31,12 @@ const MORE: readonly Fault[] = [
   'killed',
 ];
 
-/** For the time of the lease (10 s), for a lock that a frozen program holds as long again, and for a slow machine. */
+/** The lease (10 s), the same again for a lock that a frozen program holds, and a margin for slow machines. */
 const TAKEN_OVER_WITHIN_MS = 90_000;
 
 const BOXES = ['archive', 'archive', 'archive', 'broker', 'broker'] as const;
 
-/** Two archives with one command line; the first is at work. */
+/** Two archives with the same arguments; the first is active. */
 class Pair {
   readonly #t: Test;
   readonly #room: Room;
@@ -64,7 +67,7 @@ class Pair {
     return this.#programs.map(({ said }) => said).join('');
   }
 
-  /** Returns how long nothing was stored, ms; the one that was at work stands by afterwards. */
+  /** Returns for how long nothing was stored, ms. The previously active one is the standby afterwards. */
   async change(fault: Fault): Promise<number> {
     const [atWork, standby] = this.#programs;
     const linesBefore = standby.said.length;
@@ -93,7 +96,10 @@ class Pair {
     return tookMs;
   }
 
-  /** Where it holds no lock of a SQLite file: nobody can break that, and nobody could take over. */
+  /**
+   * Freezes a program while it holds no lock of a SQLite file, since no other program could break the lock and take
+   * over.
+   */
   async #freeze(program: RoomProgram): Promise<void> {
     for (;;) {
       program.signal('SIGSTOP');
@@ -103,7 +109,7 @@ class Pair {
     }
   }
 
-  /** Both, cleanly. */
+  /** Ends both cleanly. */
   async end(): Promise<void> {
     const [atWork, standby] = this.#programs;
     this.#t.equal(await standby.end('SIGTERM'), 0, 'a standby ends at once');

@@ -1,4 +1,4 @@
-/** What the archive does with boxes that are not enrolled: a real broker, real outboxes, the archive as a process. */
+/** Tests how the archive treats boxes that are not enrolled: a real broker, real outboxes, the archive as a process. */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { clientOf, makeRoom, SITE, until } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
 import { StreetBox } from '../lib/street-boxes.ts';
 
-void t.test('a box is heard once it is enrolled, and not any more when it is revoked', async (t) => {
+void t.test('a box is stored once it is enrolled, and no longer when it is revoked', async (t) => {
   const broker = await makeRoom(t);
   const database = await DATABASES.sqlite(t);
   const file = join(scratch(t), 'boxes.json');
@@ -47,7 +47,7 @@ void t.test('a box is heard once it is enrolled, and not any more when it is rev
     ['b-1'],
   );
   t.same(await database.read("SELECT 1 FROM lane WHERE box = 'b-2'"), [], 'it is told no number');
-  // As a broker has it whose rules are not the enrolment's.
+  // The state of a broker whose rules are not the enrolment's.
   appendFileSync(broker.broker.aclFile, '\nuser b-1\ntopic write vigie/elsewhere/#\n');
   await broker.broker.reload();
   const thief = await clientOf(t, broker, 'b-1');
@@ -65,7 +65,7 @@ void t.test('a box is heard once it is enrolled, and not any more when it is rev
   t.match(archive.said, /Ended: .* [1-9]\d* left out of boxes that are not enrolled\./);
 });
 
-void t.test('a list that is no list', async (t) => {
+void t.test('an unreadable list of boxes is a usage error', async (t) => {
   const args = ['--broker', 'mqtt://127.0.0.1:1', '--database', join(scratch(t), 'room.db')];
   const { status, stderr } = spawnSync(
     process.execPath,
@@ -76,7 +76,7 @@ void t.test('a list that is no list', async (t) => {
   t.equal(status, 2);
 });
 
-void t.test('no more than 1,000 strangers are kept by their names', async (t) => {
+void t.test('at most 1,000 unknown senders are counted by name', async (t) => {
   const database = await DATABASES.sqlite(t);
   const archive = await database.open();
   for (const round of ['a', 'b']) {

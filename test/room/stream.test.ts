@@ -1,4 +1,4 @@
-/** What the console's screens are told, and when: bursts, reconnects, a database that is killed, screens that are slow. */
+/** Tests the console's event stream: bursts, reconnects, a killed database, and slow screens. */
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ import { until } from '../lib/room.ts';
 
 const PROGRAM = bundled('scripts/programs/room/console');
 
-/** All numbers of the database after `after`, each once and in order: nothing is missing, nothing came twice. */
+/** Checks that a screen received all changes after `after`, each once and in order. */
 async function checkWhole(
   t: Test,
   db: Sql,
@@ -46,7 +46,7 @@ async function checkWhole(
   );
 }
 
-/** New incidents in one transaction; resolves with the number of the last change. */
+/** Adds incidents in one transaction; resolves with the number of the last change. */
 async function addSome(db: Sql, count: number): Promise<number> {
   const nos = await addIncidents(
     db,
@@ -78,12 +78,12 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     let broken = readStream(t, url, cookie, before);
     const parts: number[] = [];
     await until(t, 'all are there', () => [steady, old, fresh, broken].every(({ status }) => status === 200));
-    // Written by another program, as the archive is.
+    // Written by another program, as by the archive.
     const writer = databaseOf(where, () => undefined);
     t.teardown(() => writer.close());
     const beganMs = performance.now();
     let end = 0;
-    // Of any connection before: one may be cut off before it was told anything.
+    // Covers earlier connections, since one may be cut off before its first event.
     let lastId: number | undefined;
     for (let at = 0; at < 60; at += 1) {
       end = await addSome(writer, 5);
@@ -113,7 +113,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
   });
 }
 
-t.test('PostgreSQL killed in the middle of a burst, three times: no gap and nothing twice', async (t) => {
+t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate', async (t) => {
   const { where, server } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where);
   const { url, notices } = await startConsole(t, db);
@@ -129,7 +129,7 @@ t.test('PostgreSQL killed in the middle of a burst, three times: no gap and noth
   const writing = (async () => {
     while (!isOver) {
       try {
-        // A number each time: what is not known to be done is not done again.
+        // A new number each time, since a write with an unknown outcome is not repeated.
         end = await addSome(writer, 3);
       } catch (error) {
         if (!(error instanceof DatabaseAway)) throw error;
@@ -183,7 +183,7 @@ t.test('PostgreSQL killed in the middle of a burst, three times: no gap and noth
   );
 });
 
-t.test('too far behind, from another database, and what comes between two queries', async (t) => {
+t.test('a screen too far behind reloads, and a change between two queries comes once', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const state = { rev: 5000, put: [] as number[], cameras: 0 };
   const changesSince = async (since: number): Promise<Changes> => ({
@@ -200,7 +200,7 @@ t.test('too far behind, from another database, and what comes between two querie
   const [far, ahead, near] = [2999, 6000, 3000].map((after) => readStream(t, url, cookie, after));
   await until(t, 'told to load again', () => far?.names()[0] === 'reset' && ahead?.names()[0] === 'reset');
   t.equal(far?.events[0]?.id, 5000);
-  // Newer than the number that the query gives: it comes with the next one, and once.
+  // Newer than the number that the query returns: it comes with the next one, and once.
   state.put = [5001, 5002];
   state.rev = 5001;
   state.cameras = 2;
@@ -233,7 +233,7 @@ t.test('too far behind, from another database, and what comes between two querie
   t.match(server.summary(), /1 streams too many/);
 });
 
-t.test('a database that is slow is told, and nothing is lost', async (t) => {
+t.test('a slow database is reported, and loses nothing', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const changesSince = (rev: number) => queueChanges(db, rev, Date.now());
   let slowMs = 0;
@@ -260,7 +260,7 @@ t.test('a database that is slow is told, and nothing is lost', async (t) => {
   ]);
 });
 
-t.test('a screen that takes nothing is cut off, a session that ends elsewhere ends its stream', async (t) => {
+t.test('a stalled screen is cut off, and a session that ends elsewhere ends its stream', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   const state = { rev: 0 };
@@ -304,7 +304,7 @@ async function consoleProgram(t: Test, ...args: string[]): Promise<{ program: Pr
   return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
 }
 
-t.test('the program: two consoles on one database, and a clean end', async (t) => {
+t.test('two consoles of the program share one database and end cleanly', async (t) => {
   const where = join(scratch(t), 'room.db');
   const args = ['--demo', '--database', where, '--listen', '127.0.0.1:0'];
   const [one, two] = [await consoleProgram(t, ...args), await consoleProgram(t, ...args)];

@@ -1,4 +1,4 @@
-/** Tables and moving features of an answer of a log of tracks, and links to the city's video. */
+/** Unit tests of track answers as tables and moving features, and of links to the city's video. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -31,7 +31,7 @@ const PARTS: TrackAnswerParts = {
   ],
 };
 
-t.test('a table has a row a track and a row a gap, in the order of time', async (t) => {
+t.test('a table has one row for each track and gap, in order of time', async (t) => {
   t.equal(
     csvOf(PARTS),
     [
@@ -44,7 +44,7 @@ t.test('a table has a row a track and a row a gap, in the order of time', async 
   );
 });
 
-t.test('moving features have a MovingPoint a track, rising times and the gaps', async (t) => {
+t.test('moving features have a MovingPoint for each track, rising times and the gaps', async (t) => {
   const twice = track(9, '2026-11-24T01:00:00.000Z', {
     path: [
       [0, 0.1, 0.2, 0.3, 1],
@@ -81,7 +81,7 @@ t.test('moving features have a MovingPoint a track, rising times and the gaps', 
   });
 });
 
-t.test('a link has camera and whole seconds around the track, encoded', async (t) => {
+t.test('a video link encodes the camera, and covers the track in whole seconds', async (t) => {
   const video = videoOf('x', {
     link: 'rtsps://vms.example:322/{camera}/replay?from={from}&to={to}&again={camera}',
     cameras: { alpha: 'a&b=c/../?#é' },
@@ -103,7 +103,7 @@ t.test('a link has camera and whole seconds around the track, encoded', async (t
   });
 });
 
-t.test('settings of the video: what is wrong is one line', async (t) => {
+t.test('a wrong setting of the video is reported in one line', async (t) => {
   const file = join(scratch(t), 'console.yaml');
   const read = (video: object): string => {
     const content = { database: 'room.db', demo: { accounts: [{ name: 'o', role: 'operator' }] }, video };

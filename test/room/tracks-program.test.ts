@@ -1,4 +1,7 @@
-/** `scripts/room tracks` over a real broker, answered by a stand-in for a box: pages, refusals, gaps, files, hostile answers. */
+/**
+ * Tests `scripts/room tracks` over a real broker with a stand-in for a box: pages, refusals, gaps, files and hostile
+ * answers.
+ */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -47,7 +50,7 @@ async function makeDesk(t: Test) {
   return { box, second, file, basic, run, ask: (...more: string[]) => run(...basic, ...more) };
 }
 
-void t.test('tracks come page by page, with gaps at their place in time', async (t) => {
+void t.test('tracks are printed page by page, with gaps at their place in time', async (t) => {
   const { box, ask, file } = await makeDesk(t);
   box.tracks = [
     track(1, '2026-11-24T01:14:07.000Z', { stoppedS: 62, durationS: 95 }),
@@ -177,7 +180,7 @@ void t.test('tracks come page by page, with gaps at their place in time', async 
   });
 });
 
-void t.test('a refusal, another box’s answer and an answer of another form are one line', async (t) => {
+void t.test('a refusal, another box’s answer and a malformed answer are one line each', async (t) => {
   const { box, ask } = await makeDesk(t);
   box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:0${number}:00.000Z`));
   const refused = (code: string, message: string, more = {}) => ({
@@ -259,7 +262,7 @@ void t.test('a refusal, another box’s answer and an answer of another form are
   });
 });
 
-void t.test('a still is written, and an approval by a second person', async (t) => {
+void t.test('a still and a second person’s approval are written to files', async (t) => {
   const { box, second, file, basic, run, ask } = await makeDesk(t);
   const still = await ask('--still', file('now.jpg'));
   t.match(still, {
@@ -318,7 +321,7 @@ void t.test('a still is written, and an approval by a second person', async (t) 
   ];
   for (const [args, err] of wrong) t.match(await ask(...args), { code: 2, out: '', err });
 
-  // As the console saves it.
+  // In the form that the console saves.
   const { box: name, case: number, reason } = { ...approval };
   const [from, to] = [approval.question, approval.question].map((asked, i) =>
     'from' in asked ? [asked.from, asked.to][i] : '',
@@ -356,7 +359,7 @@ void t.test('a still is written, and an approval by a second person', async (t) 
   });
 });
 
-void t.test('the help of each question has examples', async (t) => {
+void t.test('the help of each command has examples', async (t) => {
   for (const name of ['search', 'tracks', 'unseal']) {
     const program = start(t, process.execPath, [roomProgram(name), '--help']);
     t.equal(await program.ended, 0, name);
@@ -370,7 +373,7 @@ void t.test('the help of each question has examples', async (t) => {
   }
 });
 
-void t.test('what is typed wrong is one line, exit 2', async (t) => {
+void t.test('a usage error is one line and exit code 2', async (t) => {
   const dir = scratch(t);
   const { privateKey } = makeSigner();
   writeFileSync(join(dir, 'desk.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });

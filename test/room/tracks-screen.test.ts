@@ -1,4 +1,7 @@
-/** The screen of tracks in Chromium: asked by mouse and by key alone, the answer as list, bar and replay, in both languages and themes. */
+/**
+ * Browser tests of the tracks screen: search by mouse and keyboard; list, time bar and replay in each language and
+ * theme.
+ */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
@@ -16,11 +19,11 @@ import { type Look, openBrowser } from '../page/phone.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/room-tracks-screens');
 
-/** What stands in for the server's part. */
+/** Stand-in for the server's part. */
 interface Box {
   readonly asked: TrackRequest[];
   readonly stills: object[];
-  /** Of the next answer. */
+  /** Changes to the next answer. */
   change: Partial<TrackAnswer>;
   refusal: string | undefined;
 }
@@ -76,7 +79,7 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
       await page.type('[name=box]', 'square-1');
       await page.type('[name=case]', CASE);
       await page.type('[name=reason]', 'theft of a bicycle');
-      // As somebody chooses in a calendar.
+      // Like a choice in the calendar.
       for (const [end, wall] of [
         ['from', '2026-11-12T22:00'],
         ['to', '2026-11-12T22:20'],
@@ -125,7 +128,7 @@ async function standIn(page: Page, box: Box): Promise<void> {
   });
 }
 
-/** Of the picture, on the screen. */
+/** Maps points of the picture to the screen. */
 async function frameOf(page: Page, selector: string): Promise<(x: number, y: number) => [number, number]> {
   const [left, top, width, height] = (await page.evaluate(`(() => {
     const element = document.querySelector('${selector}');
@@ -148,7 +151,7 @@ const press = (page: Page, text: string): Promise<unknown> =>
     `[...document.querySelectorAll('button')].find((one) => one.textContent.trim().startsWith('${text}')).click()`,
   );
 
-/** Of the canvas: how many points are drawn, and are the colour of a figure. */
+/** Counts the drawn points of the canvas, and those in the colour of a figure. */
 const FIGURES = `(() => {
   const canvas = document.querySelector('canvas');
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
@@ -159,7 +162,7 @@ const FIGURES = `(() => {
 })()`;
 const CLOCK = 'document.querySelector(".t-clock").textContent';
 
-t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
+t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
   const frame = await sharp(join(ROOT, 'docs/alert.jpg'))
     .resize(1280, 720, { fit: 'cover' })
     .jpeg()
@@ -169,13 +172,13 @@ t.test('in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) =
   t.teardown(() => browser.close());
   rmSync(SCREENS_DIR, { recursive: true, force: true });
   mkdirSync(SCREENS_DIR, { recursive: true });
-  await t.test('by mouse', (t) => byMouse(t, browser));
-  await t.test('by key alone', (t) => byKey(t, browser));
-  await t.test('list, bar and replay', (t) => replayed(t, browser));
-  await t.test('without a still', (t) => withoutStill(t, browser));
-  await t.test('a second signature', (t) => approved(t, browser));
-  await t.test('numbers only', (t) => counted(t, browser));
-  await t.test('an auditor', (t) => auditor(t, browser));
+  await t.test('a question is drawn and sent by mouse', (t) => byMouse(t, browser));
+  await t.test('a question is drawn and sent by keyboard alone', (t) => byKey(t, browser));
+  await t.test('list, time bar and replay show the answer', (t) => replayed(t, browser));
+  await t.test('without a still the screen shows an empty frame and requests one', (t) => withoutStill(t, browser));
+  await t.test('a second person’s approval is added to a question', (t) => approved(t, browser));
+  await t.test('a count shows numbers only', (t) => counted(t, browser));
+  await t.test('an auditor has no link to the tracks screen', (t) => auditor(t, browser));
   for (const [look, size] of [
     [['en', 'light'], { width: 1366, height: 768 }],
     [['fr', 'dark'], { width: 1366, height: 768 }],
@@ -267,7 +270,7 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   await tabTo('.t-place button:nth-child(2)');
   await keyboard.press('Enter');
   await until('document.querySelector(".t-line") !== null');
-  // The picture stands before what is asked of it.
+  // The picture comes before its controls.
   await keyboard.down('Shift');
   for (let i = 0; i < 40; i++) {
     if (await page.evaluate('document.activeElement.dataset.handle === "0"')) break;

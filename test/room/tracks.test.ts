@@ -1,6 +1,7 @@
 /**
- * Questions to a log of tracks from the room's console: its own server, the signer as a program, a real broker, both databases,
- * and a stand-in for a box that answers by the contract.
+ * Tests track searches from the console: its own server, the signer program, a real broker and both databases.
+ *
+ * A stand-in for a box answers by the contract.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -116,7 +117,8 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }, older],
         coverage: { seen: 0.9, watched: 0, gaps: [gap], more: 0 },
       };
-      // The newest that has come, of this box, within the view: two others are of before, of another box, or have not come.
+      // The newest received still of this box within the view. The other two are older, of another box, or not
+      // received.
       const still = (name: string, time: string) => ({
         moment: 'snapshot',
         name,
@@ -215,7 +217,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         status: 404,
         json: { title: /kept for an hour/ },
       });
-      // The oldest goes: twenty are kept.
+      // The oldest is removed: twenty are kept.
       for (let n = 0; n < 20; n += 1)
         await bert.post('/api/tracks', { ...WHY, question: { ...QUESTION, answer: 'count' } });
       t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).status, 404);
@@ -228,7 +230,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
   );
 }
 
-void t.test('what may not be asked is refused in one line, and a refusal of the box is told', async (t) => {
+void t.test('a forbidden question is refused in one line, and a box’s refusal is reported', async (t) => {
   const { desk, db, box, socket, signer, anna, olga } = await makeDesk(t, 2);
   const post = (change: object, more: object = {}) =>
     anna.post('/api/tracks', { ...WHY, question: { ...QUESTION, ...change }, ...more });
@@ -343,7 +345,7 @@ void t.test('what may not be asked is refused in one line, and a refusal of the 
   t.equal((await entriesOf(db, 'ask-tracks')).length, before + 1, 'on record before it would go out');
 });
 
-void t.test('two thousand tracks are given, the rest is counted', async (t) => {
+void t.test('at most two thousand tracks are returned, and the rest are counted', async (t) => {
   const { db, box, sue } = await makeDesk(t);
   const firstMs = Date.parse('2026-11-24T01:00:00.000Z');
   box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
@@ -361,7 +363,7 @@ void t.test('two thousand tracks are given, the rest is counted', async (t) => {
   t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).text.split('\r\n').length, 2002);
 });
 
-void t.test('without a signer nobody asks', async (t) => {
+void t.test('a question without a signer is refused', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const { url } = await wholeConsole(t, db);
   const headers = { cookie: await enter(url, 'operator'), ...from(url) };

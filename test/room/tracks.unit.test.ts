@@ -1,4 +1,4 @@
-/** What the screen of tracks works out without a browser: where a figure is, which are shown, what comes next, the list, the drawing. */
+/** Unit tests of the tracks screen: positions of figures, playback, the list and the drawing. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { FoundTrack } from '../../agent/contract/track-log.ts';
@@ -36,7 +36,7 @@ const START = Date.parse('2026-11-12T22:00:00.000Z');
 const WIDTH_PX = 768;
 const iso = (s: number): string => new Date(START + s * 1000).toISOString();
 
-/** One that walks from left to right for 10 s, from that second on, unless `path` is another. */
+/** A track from left to right for 10 s, beginning at that second, unless `path` differs. */
 function track(fromS: number, change: Partial<FoundTrack> = {}): FoundTrack {
   const path: FoundTrack['path'] = change.path ?? [
     [0, 0.1, 0.8, 0.2, 1],
@@ -69,7 +69,7 @@ const gap = (fromS: number, toS: number, why: Gap['why'] = 'blind'): Gap => ({
 
 const secondsOf = (ms: number): number => (ms - START) / 1000;
 
-t.test('a figure is where the track was', (t) => {
+t.test('a figure is where its track was at that time', (t) => {
   const [one] = playedTracks([track(60)]);
   if (one === undefined) throw new Error('no track');
   t.equal(placeAt(one, START + 59_999), undefined, 'not before it came');
@@ -84,7 +84,7 @@ t.test('a figure is where the track was', (t) => {
   t.end();
 });
 
-t.test('at every place that was kept it is off by less than one pixel of 768', (t) => {
+t.test('at every stored place a figure is off by less than one pixel of 768', (t) => {
   const steps = fc.array(fc.tuple(fc.double({ min: 0.1, max: 90, noNaN: true }), fc.nat(999), fc.nat(999)), {
     minLength: 2,
     maxLength: 60,
@@ -108,7 +108,7 @@ t.test('at every place that was kept it is off by less than one pixel of 768', (
   t.end();
 });
 
-t.test('a path is cut where it was out of sight, and ends where the figure is', (t) => {
+t.test('a path is cut where the track was out of sight, and ends at the figure', (t) => {
   const [one] = playedTracks([track(0)]);
   if (one === undefined) throw new Error('no track');
   const whole = piecesOf(one, one.fromMs, one.toMs);
@@ -137,7 +137,7 @@ t.test('nearer figures are drawn over farther ones', (t) => {
   t.end();
 });
 
-t.test('hits together stand where each did what was asked, at most eight at once', (t) => {
+t.test('concurrent matches start where each matched, at most eight at a time', (t) => {
   const all = playedTracks(Array.from({ length: 19 }, (_, i) => track(i * 100)));
   const batch = batchOf(all, 9);
   t.same(
@@ -152,7 +152,7 @@ t.test('hits together stand where each did what was asked, at most eight at once
   t.end();
 });
 
-t.test('arrows lead from hit to hit', (t) => {
+t.test('the arrow keys step from match to match', (t) => {
   const all = playedTracks([track(100), track(0), track(200)]);
   t.equal(stepFrom(all, START + 5000, 'next')?.index, 0, 'by time, and not the one of now');
   t.equal(stepFrom(all, START + 105_000, 'previous')?.index, 1);
@@ -161,7 +161,7 @@ t.test('arrows lead from hit to hit', (t) => {
   t.end();
 });
 
-t.test('a replay leaves out what is empty, and no gap', (t) => {
+t.test('a replay skips empty time, and shows every gap', (t) => {
   const tracks = playedTracks([track(0), track(1000), track(5000)]);
   const gaps = [gap(2000, 2600), gap(2600, 2601, 'clock-step')];
   const course = { tracks, gaps, toMs: START + 6000 * 1000 };
@@ -188,7 +188,7 @@ t.test('a replay leaves out what is empty, and no gap', (t) => {
   t.end();
 });
 
-t.test('gaps stand in the list at their place in time', (t) => {
+t.test('gaps are listed at their place in time', (t) => {
   const gaps = gapsOf({
     seen: 0.9,
     watched: 0,
@@ -209,7 +209,7 @@ t.test('gaps stand in the list at their place in time', (t) => {
   t.end();
 });
 
-t.test('tracks with a colour that was asked for stand first in the list, and no other is left out', (t) => {
+t.test('tracks with a requested colour come first in the list, and no other is left out', (t) => {
   const tracks = playedTracks([
     track(100, { colours: ['white'] }),
     track(0, { colours: ['grey', 'white'] }),
@@ -224,7 +224,7 @@ t.test('tracks with a colour that was asked for stand first in the list, and no 
   t.end();
 });
 
-t.test('a question is a command line with the exact place, for a second person to sign', (t) => {
+t.test('a question becomes a command line for a second person to sign', (t) => {
   const asked = { box: 'square-1', case: '2026/1432', reason: "the boy's bicycle; rm -rf $HOME" };
   const span = { from: '2026-11-12T21:00:00Z', to: '2026-11-12T21:20:00.000Z' };
   const line: [number, number][] = [
@@ -258,7 +258,7 @@ t.test('a question is a command line with the exact place, for a second person t
   t.end();
 });
 
-t.test('the time bar counts by what was asked, and its marks are whole hours of the wall', (t) => {
+t.test('the time bar counts matches, and its marks are whole local hours', (t) => {
   const span = { fromMs: START, toMs: START + 1_000_000 };
   t.same(slotCounts(playedTracks([track(0), track(2), track(994), track(2000)]), span, 10), [
     ...[2, 0, 0, 0, 0, 0, 0, 0, 0, 1],
@@ -270,7 +270,7 @@ t.test('the time bar counts by what was asked, and its marks are whole hours of 
   t.end();
 });
 
-t.test('standing is heat, walking is none', (t) => {
+t.test('only standing still adds to the heat map', (t) => {
   const still = track(0, {
     path: [
       [0, 0.5, 0.5, 0.2, 1],
@@ -286,7 +286,7 @@ t.test('standing is heat, walking is none', (t) => {
   t.end();
 });
 
-t.test('a drawing is asked as it stands, and comes back', (t) => {
+t.test('a drawing is converted to a question and back without loss', (t) => {
   const line = placed('line', [
     [0.2, 0.5],
     [0.8, 0.5],

@@ -1,4 +1,4 @@
-/** Programs of the room whose broker or database cannot be reached: one line with the address and what would be right. */
+/** Tests programs of the control room with an unreachable broker or database: one line with the address and the fix. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { roomBrokerFault } from '../../agent/mqtt/faults.ts';
@@ -11,7 +11,7 @@ import { until } from '../lib/room.ts';
 
 const programOf = (name: string): string => bundled(`scripts/programs/room/${name}`);
 
-/** The program's first line on standard error; then it is ended. */
+/** Returns the program's first line on standard error, and ends it. */
 async function firstFault(t: Test, name: string, ...args: string[]): Promise<string> {
   const program: Program = start(t, process.execPath, [programOf(name), ...args]);
   await until(t, 'a fault', () => program.err.includes('\n') || program.code !== undefined, 30_000);
@@ -20,7 +20,7 @@ async function firstFault(t: Test, name: string, ...args: string[]): Promise<str
   return program.err.split('\n')[0] ?? '';
 }
 
-void t.test('a broker that is not there', async (t) => {
+void t.test('an unreachable broker is one line with its address and the fix', async (t) => {
   const port = await freePort();
   const database = join(scratch(t), 'room.db');
   t.equal(
@@ -38,7 +38,7 @@ void t.test('a broker that is not there', async (t) => {
   );
 });
 
-void t.test('a broker whose certificate is of another authority', async (t) => {
+void t.test('a broker certificate of another authority is one line with the options', async (t) => {
   const dir = scratch(t);
   const [own, other] = [new RoomAuthorities(join(dir, 'own')), new CertificateAuthority(join(dir, 'other'))];
   await Promise.all([own.start(), other.start()]);
@@ -54,7 +54,7 @@ void t.test('a broker whose certificate is of another authority', async (t) => {
   );
 });
 
-void t.test('a database that is not there', async (t) => {
+void t.test('an unreachable database is one line with its address and the fix', async (t) => {
   const port = await freePort();
   const database = `postgres://user:hunter2@127.0.0.1:${port}/room`;
   t.equal(
@@ -63,7 +63,7 @@ void t.test('a database that is not there', async (t) => {
   );
 });
 
-void t.test('a program of the room reads its own options, and of itself', async (t) => {
+void t.test('a program’s broker errors name its own options', async (t) => {
   const coded = (code: string | number): string =>
     roomBrokerFault(Object.assign(new Error('x'), { code }), 'mqtts://broker:8883');
   t.match(coded('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), /refuses this machine’s certificate .*--cert, --key/);

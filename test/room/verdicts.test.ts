@@ -1,4 +1,4 @@
-/** What operators say of alerts reaches the box, once, by a real broker and from both databases. */
+/** Tests that operators' verdicts reach the box exactly once, by a real broker and from both databases. */
 import { readFileSync } from 'node:fs';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -13,7 +13,7 @@ const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const PLACE = { site: SITE, box: BOX };
 const TOPIC = `vigie/${SITE}/${BOX}/verdict`;
 
-/** A box as far as verdicts go: what it heard. */
+/** A stand-in for a box that records the verdicts it receives. */
 async function boxOf(t: Test, room: Room): Promise<{ client: MqttClient; heard: Record<string, string>[] }> {
   const client = await clientOf(t, room, BOX);
   const heard: Record<string, string>[] = [];
@@ -67,7 +67,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const { heard } = await boxOf(t, room);
     await setCamera(db, PLACE, 'online', 3, NOW);
     await until(t, 'told', () => due === 1);
-    // The broker has answered us; it sends to the box in its own time.
+    // The broker has acknowledged to the archive; it delivers to the box in its own time.
     await until(t, 'heard', () => heard.length >= 3);
     t.same(
       heard,
@@ -141,7 +141,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 }
 
-void t.test('a room that may not say it', async (t) => {
+void t.test('a verdict that the broker refuses stays due', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOW);
   const room = await makeRoom(t);

@@ -1,4 +1,4 @@
-/** What the console shows of a room: one behaviour on SQLite and PostgreSQL, whatever boxes have written. */
+/** Tests the console's data on SQLite and PostgreSQL, with arbitrary content from boxes. */
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
@@ -45,7 +45,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const handlers = handlersOf(db);
     const page = (query: IncidentQuery) => handlers.incidents(callOf<'incidents'>('anna', NOW, { query }));
 
-    await t.test('a hostile box is text, and breaks no page', async (t) => {
+    await t.test('text of a hostile box stays text, and breaks no page', async (t) => {
       const kind = 'lens-iced';
       const cause = JSON.stringify({
         reason: `<b>${HOSTILE}</b>${'x'.repeat(1000)}`,
@@ -96,10 +96,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.strictSame(await since(received.replace('Z', '000+00:00')), await since(received), 'with an offset');
     });
 
-    await t.test('page by page: all, none twice, whatever comes meanwhile', async (t) => {
+    await t.test('pages contain each incident once, whatever arrives meanwhile', async (t) => {
       const atMs = NOW - 20 * DAY_MS;
       const nos: number[] = [];
-      // Three at a time: of one moment the number decides.
+      // Three at the same moment, so the number decides.
       for (let index = 0; index < 25; index += 1) {
         const box = `p-${index % 2}`;
         nos.push(await addIncident(db, atMs + Math.floor(index / 3) * 1000, { site: 'paging', box }));
@@ -144,7 +144,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       );
     });
 
-    await t.test('a picture: on record before it is given, and the one that the event names', async (t) => {
+    await t.test('a picture is audited before it is given, and is the one of its event', async (t) => {
       const jpegs = ['snapshot', 'before', 'deposit'].map((_, index) =>
         Buffer.from(picture(900 + index).bytes),
       );
@@ -191,7 +191,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await db.run('ALTER TABLE audit_away RENAME TO audit');
     });
 
-    await t.test('an incident whole: its rule’s precision, notes, and what else was there', async (t) => {
+    await t.test('an incident has its rule’s precision, notes and context', async (t) => {
       const place = { site: 'whole', box: 'b-9', rule: 'r-9' };
       const no = await addIncident(db, NOW, { ...place, detail: JSON.stringify({ purpose: 'safety' }) });
       const near = [await addIncident(db, NOW - HOUR_MS, place), await addIncident(db, NOW + HOUR_MS, place)];
@@ -220,7 +220,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       );
     });
 
-    await t.test('cameras, and how long they were blind', async (t) => {
+    await t.test('a camera list has condition and blind time', async (t) => {
       const system = { severity: 'system', site: 'eyes', box: 'e-1' };
       const ended = { started: iso(NOW - 3 * DAY_MS), ended: iso(NOW - 23 * HOUR_MS) };
       await addIncident(db, NOW - 3 * DAY_MS, { ...system, kind: 'covered', ...ended });
@@ -242,7 +242,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(csv.length, all.cameras.length + 1);
     });
 
-    await t.test('figures, what was muted, and the hand-over', async (t) => {
+    await t.test('statistics and the shift report count verdicts and suppressed alerts', async (t) => {
       const span = { from: '2026-06-01T10:20:00.000Z', to: '2026-06-02T09:10:00.000Z' };
       const place = { site: 'sums', box: 'b-1', rule: 'r-1' };
       const rows = [
@@ -295,7 +295,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.ok(report.received > 10 && report.open.length > 10);
     });
 
-    await t.test('the record, page by page', async (t) => {
+    await t.test('the audit log is read and exported page by page', async (t) => {
       for (let index = 0; index < 120; index += 1) {
         const call = callOf<'incidentsCsv'>('auditor', NOW, { query: { site: 'nowhere' } });
         await handlers.incidentsCsv(call);
@@ -335,42 +335,39 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.match(soon, { whole: false, fault: /^not all are looked at yet: entries 1 to 0 of \d+ are whole/ });
     });
 
-    await t.test(
-      'the queue: the most urgent first, the newest of them; what is beyond is counted',
-      async (t) => {
-        const queue = () => handlers.queue(callOf<'queue'>('anna', NOW));
-        const before = await queue();
-        t.ok(Value.Check(ROUTES.queue.gives, before));
-        const urgent = await addIncident(db, NOW - DAY_MS, { priority: 1, kind: 'wrong-way' });
-        const last = await addIncident(db, NOW - 20 * DAY_MS, { priority: 3 });
-        await addIncident(db, NOW + 5000, { priority: 3, severity: 'notice' });
-        await addIncident(db, NOW, { severity: 'system', kind: 'covered' });
-        await addIncident(db, NOW, { state: 'closed' });
-        const after = await queue();
-        t.equal(after.incidents[0]?.no, urgent);
-        t.equal(after.incidents.at(-1)?.no, last);
-        t.equal(after.incidents.length, before.incidents.length + 2);
-        t.ok(after.rev > before.rev);
-        const many = OPEN_MAX + 7 - after.incidents.length;
-        await db.transaction(async (transaction) => {
-          for (let index = 0; index < many; index += 1) {
-            await transaction.run(
-              `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
+    await t.test('the queue has the most urgent and newest first, and counts the rest', async (t) => {
+      const queue = () => handlers.queue(callOf<'queue'>('anna', NOW));
+      const before = await queue();
+      t.ok(Value.Check(ROUTES.queue.gives, before));
+      const urgent = await addIncident(db, NOW - DAY_MS, { priority: 1, kind: 'wrong-way' });
+      const last = await addIncident(db, NOW - 20 * DAY_MS, { priority: 3 });
+      await addIncident(db, NOW + 5000, { priority: 3, severity: 'notice' });
+      await addIncident(db, NOW, { severity: 'system', kind: 'covered' });
+      await addIncident(db, NOW, { state: 'closed' });
+      const after = await queue();
+      t.equal(after.incidents[0]?.no, urgent);
+      t.equal(after.incidents.at(-1)?.no, last);
+      t.equal(after.incidents.length, before.incidents.length + 2);
+      t.ok(after.rev > before.rev);
+      const many = OPEN_MAX + 7 - after.incidents.length;
+      await db.transaction(async (transaction) => {
+        for (let index = 0; index < many; index += 1) {
+          await transaction.run(
+            `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
                started, received, clock_doubt, objects, cause, events, newest, detail, state)
              SELECT rev, revision, site, box, $1, entry, severity, priority, kind, rule, place, started, received,
                clock_doubt, objects, cause, events, newest, detail, state FROM incident WHERE no = $2`,
-              [`many-${index}`, urgent],
-            );
-          }
-        });
-        const full = await queue();
-        t.same([full.incidents.length, full.more], [OPEN_MAX, 7]);
-        t.equal((await refusalOf(handlers.plan(callOf<'plan'>('anna', NOW)))).status, 404);
-        t.equal(
-          await handlersOf(db, '{"type":"FeatureCollection"}').plan(callOf<'plan'>('anna', NOW)),
-          '{"type":"FeatureCollection"}',
-        );
-      },
-    );
+            [`many-${index}`, urgent],
+          );
+        }
+      });
+      const full = await queue();
+      t.same([full.incidents.length, full.more], [OPEN_MAX, 7]);
+      t.equal((await refusalOf(handlers.plan(callOf<'plan'>('anna', NOW)))).status, 404);
+      t.equal(
+        await handlersOf(db, '{"type":"FeatureCollection"}').plan(callOf<'plan'>('anna', NOW)),
+        '{"type":"FeatureCollection"}',
+      );
+    });
   });
 }
