@@ -1,3 +1,7 @@
+/**
+ * Property tests of the machine that carries out changes: any order of faults, orders and power cuts ends in a valid
+ * state.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
@@ -80,7 +84,7 @@ const anyInput = fc.oneof(
   }),
 );
 
-/** Where each phase may lead; at rest only an order or a person leads on. */
+/** Allowed next phases of each phase; from a final phase only an order or a person leads on. */
 const NEXT: Readonly<Record<Change['phase'], readonly Change['phase'][]>> = {
   idle: [],
   confirmed: [],
@@ -95,13 +99,13 @@ const NEXT: Readonly<Record<Change['phase'], readonly Change['phase'][]>> = {
   'awaits-resume': ['probation', 'rolled-back', 'failed'],
 };
 
-void t.test('the transition function, by itself', (t) => {
+void t.test('the transition function takes only allowed steps and never rolls a counter back', (t) => {
   fc.assert(
     fc.property(fc.constantFrom(...CHANGE_KINDS), fc.array(anyInput, { maxLength: 60 }), (kind, inputs) => {
       let change: Change = FIRST_CHANGE;
       for (const input of inputs as Input[]) {
         const isOrder = input.on === 'order' || input.on === 'begin';
-        // The machine keeps these from a switch.
+        // The machine does not pass these on during a switch.
         if (input.on === 'order' && SWITCHED.has(change.phase)) continue;
         if (input.on === 'order' && input.order.counter <= (change.counters[KEY]?.counter ?? 0)) continue;
         if (input.on === 'begin' && ON_TRIAL.has(change.phase)) continue;
@@ -214,12 +218,12 @@ async function happens(world: World, event: Event): Promise<void> {
   }
 }
 
-/** All faults are over; returns what is wrong with where it ends. */
+/** Ends all faults, and returns what is wrong with the final state, if anything. */
 async function endOf(world: World): Promise<string | undefined> {
   world.cutIn = undefined;
   world.fetchFault = undefined;
   world.mode = 'active';
-  // Past all that the box has acted on, and past a lost record: until then it waits for the network, or refuses.
+  // Later than all that the box has acted on, and than a lost record; before, it waits for the network, or refuses.
   const { seenMs, ordersFromMs } = world.store.state;
   world.nowMs = Math.max(world.nowMs, NOON, seenMs, ordersFromMs) + 3 * DAY_MS;
   world.boottimeS += 3 * 86_400;
@@ -244,7 +248,7 @@ async function endOf(world: World): Promise<string | undefined> {
       return `${where}: it is still there`;
     if (!payload.proven.some((one) => sameTarget(one, payload.current)))
       return `${where}: ${JSON.stringify(payload.is)} runs and was never judged good`;
-    // And a way on.
+    // A further order succeeds.
     world.order(kind, 'install', 9);
     await settled();
     const after = world.store.state[kind];
@@ -254,7 +258,7 @@ async function endOf(world: World): Promise<string | undefined> {
   return undefined;
 }
 
-void t.test('the machine, whatever is cut, ordered, damaged and set', async (t) => {
+void t.test('the machine ends in a proven state after any faults, orders and power cuts', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyEvent, { minLength: 5, maxLength: 40 }), async (events) => {
       const world = new World();

@@ -1,7 +1,9 @@
 /**
- * Power cuts of a real file system while the real program changes the configuration, for the room's orders and for a
- * technician's trials: the file is the former or the new text, whole, and the box goes on. Without waiting for the disk it is
- * neither.
+ * Tests power cuts of a real file system while the real program changes the configuration, by a room's order or a
+ * technician's trial.
+ *
+ * The file holds the previous or the new text completely, and the box goes on. A control without fsync shows mixed or
+ * lost files.
  */
 import { execFileSync } from 'node:child_process';
 import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -18,36 +20,36 @@ import { randomOf, SEED } from '../lib/random.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** Of each payload; spread over all the calls of each way. */
+/** Number of cuts for each payload, spread over all its calls. */
 const CUTS = FULL ? 300 : 5;
 const CUTS_A_BOX = 20;
-/** A group that is not root's, which reads the file. */
+/** A group other than root's, which reads the file. */
 const GROUP = 65_534;
-/** The text has more than one block. */
+/** Makes the text longer than one block. */
 const FILLER = `# ${'a configuration of a box in a street '.repeat(3)}\n`.repeat(150);
-/** A release has 10 s for its opinion, each time. */
+/** Number of retries, since a busy machine's release may miss the 10 s for its check. */
 const TRIES_OF_LATE = 4;
-/** No program makes as many calls. */
+/** More calls than any program makes. */
 const AT_ITS_END = 1_000_000;
 const REVISION = /^# revision \d+\n/;
 
-/** What a program that ended had written before the power went. */
+/** Content that an ended program had written before the power went. */
 interface Promised {
   readonly text: string;
   readonly record: string;
 }
 
-/** What one cut has left, and what is wrong with it. */
+/** Result of one cut, and its faults. */
 interface Outcome {
   readonly faults: readonly string[];
-  /** Calls that the program has made; undefined: it was cut before its end. */
+  /** Number of calls that the program has made; undefined if it was cut before its end. */
   readonly calls: number | undefined;
   readonly isNew: boolean;
 }
 
-/** One payload on one box; each cut is of one of its ways. */
+/** One payload on one box; each cut belongs to one of its ways. */
 abstract class Bench {
-  /** What is cut, and about how many calls the program makes then. */
+  /** Ways to cut, with the approximate number of the program's calls in each. */
   abstract readonly ways: Readonly<Record<string, number>>;
   readonly made: CuttableBox;
   protected n = 0;
@@ -57,7 +59,7 @@ abstract class Bench {
     const { box, disk } = await boxOnDisk(t, { releases: 1, mib: 24 });
     box.configure(`${readFileSync(box.config, 'utf8')}${FILLER}`);
     chownSync(box.config, 0, GROUP);
-    // What the test has laid there is on the disk.
+    // The test's own files are on the disk.
     execFileSync('sync', ['-f', box.config]);
     return new CuttableBox(box, disk, libraries);
   }
@@ -66,7 +68,7 @@ abstract class Bench {
     this.made = made;
   }
 
-  /** Goes the way up to the program that is cut, cuts it, and goes on to the end; the n-th change of this box. */
+  /** Runs the n-th change of this box up to the cut program, cuts it, and continues to the end. */
   async cut(way: string, cut: Cut): Promise<Outcome> {
     this.n += 1;
     this.#faults.length = 0;
@@ -100,13 +102,13 @@ abstract class Bench {
     return { text: this.text, record: readFileSync(join(this.box.state, 'state.json'), 'utf8') };
   }
 
-  /** Runs a program of root's that must succeed. */
+  /** Runs a root program that must succeed. */
   protected async run(command: string): Promise<void> {
     const { code, err } = await this.box.run(command, this.made.env);
     if (code !== 0) this.fault(`${command}: ${code}: ${err}`);
   }
 
-  /** Boots, and looks at what lies there before and afterwards. */
+  /** Boots, and checks the files before and afterwards. */
   protected async boot(allowed: readonly string[], promised?: Promised): Promise<void> {
     this.#lookAtFile('after the cut', allowed);
     if (promised !== undefined) {
@@ -119,7 +121,7 @@ abstract class Bench {
     this.look('after the boot', allowed);
   }
 
-  /** What must be true of a box at every moment but in a switch. */
+  /** Checks what holds for a box at all times except during a switch. */
   protected look(when: string, allowed: readonly string[]): void {
     this.#lookAtFile(when, allowed);
     const { box } = this;
@@ -221,7 +223,7 @@ class OrderBench extends Bench {
     box.said.mode = 'active';
     await this.#settle();
     if (this.#phase() !== 'confirmed') {
-      // A configuration on trial does not survive a boot: another rollout tries it again.
+      // A configuration on trial does not survive a boot; another rollout tries it again.
       this.expect('the end of the first rollout', this.#phase(), 'rolled-back');
       this.expect('the text that is left', this.text, former);
       orderConfiguration(box, ordered, { rollout: `again-${n}`, revision: n });
@@ -232,7 +234,7 @@ class OrderBench extends Bench {
     return { calls, isNew };
   }
 
-  /** How the change of this number stands. */
+  /** The phase of the change with this number. */
   #phase(): string {
     if (!existsSync(join(this.box.state, 'state.json'))) return 'no record';
     const { phase, target, reason } = this.box.rawRecord.configuration;
@@ -254,7 +256,7 @@ class TrialBench extends Bench {
   protected async go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>> {
     const { box, made, n } = this;
     const former = this.text;
-    // Every other time an order of the room's waits meanwhile, for a later day.
+    // Every other time an order of the room waits for a later day.
     const isOrdered = n % 2 === 0;
     if (isOrdered) {
       const notBefore = new Date(Date.now() + 600_000).toISOString();
@@ -312,7 +314,7 @@ class TrialBench extends Bench {
     this.expect('the order that waits', `${phase} ${target?.number}`, `waiting ${this.n}`);
   }
 
-  /** Tries a mask, and returns the name of the trial. A busy machine's release may not answer in time: it is tried again then. */
+  /** Tries a mask, and returns the name of the trial. Retries where a busy machine's release answers too late. */
   async #try(n: number): Promise<string | undefined> {
     const request = { op: 'try', proposal: maskProposal(`m${n}`) };
     for (let again = 0; ; again += 1) {
@@ -347,7 +349,7 @@ async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]):
     const [way, about] = ways[(first + done) % ways.length] ?? ['', 0];
     const count = counts.get(way) ?? { calls: about, cuts: 0, hits: 0, new: 0 };
     counts.set(way, count);
-    // One of each way after its end, which counts its calls.
+    // One cut of each way after its end, to count its calls.
     const isFirst = FULL && count.cuts === 0;
     const share = (count.cuts - (FULL ? 1 : 0) + random()) / Math.max(1, CUTS / ways.length);
     const cut = { at: isFirst ? AT_ITS_END : Math.floor(share * count.calls), logged: random() < 0.5 };
@@ -358,7 +360,7 @@ async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]):
     if (calls === undefined) count.hits += 1;
     else count.calls = calls;
     if (isNew) count.new += 1;
-    // A box that is not as it should be tells nothing of the next cut.
+    // A faulty box proves nothing about the next cut.
     if (faults.length > 0) bench = new Payload(await Bench.box(t, libraries));
   }
   const hits = [...counts.values()].reduce((sum, count) => sum + count.hits, 0);
@@ -370,10 +372,12 @@ async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]):
   }
 }
 
-void t.test('power cuts in an order of the room’s', { skip: SmallDisk.unavailable() }, (t) =>
-  cutAll(t, OrderBench),
+void t.test(
+  'a power cut in a room’s order leaves an old or new file',
+  { skip: SmallDisk.unavailable() },
+  (t) => cutAll(t, OrderBench),
 );
-void t.test('power cuts in a technician’s trial', { skip: SmallDisk.unavailable() }, (t) =>
+void t.test('a power cut in a trial leaves an old or new file', { skip: SmallDisk.unavailable() }, (t) =>
   cutAll(t, TrialBench),
 );
 

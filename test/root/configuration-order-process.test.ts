@@ -1,4 +1,6 @@
-/** Configuration orders through all that is real: the fleet's program, a broker, an agent, and root's part beside it. */
+/**
+ * Tests configuration orders through real parts: the fleet's program, a broker, an agent, and root's program beside it.
+ */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -23,7 +25,7 @@ const WAIT_MS = 60_000;
 const FLEET = bundled('scripts/programs/fleet');
 const textOf = (file: string): string => readFileSync(file, 'utf8');
 
-/** What systemd does for the unit of the agent. */
+/** Acts as systemd does for the agent's unit. */
 class Unit {
   readonly #begin: () => Program;
   program: Program;
@@ -50,7 +52,7 @@ class Unit {
   }
 }
 
-/** Root's part of the box, with that unit in the place of systemd's. */
+/** Root's part of the box, with that unit in place of systemd's. */
 function rootOf(dir: string, config: string, agentState: string, unit: Unit): Box {
   const own = join(dir, 'root');
   mkdirSync(join(own, 'releases'), { recursive: true });
@@ -97,7 +99,7 @@ async function fleet(t: Test, dir: string, ...words: string[]): Promise<Program>
   return program;
 }
 
-void t.test('from the room to the pole and back', async (t) => {
+void t.test('an ordered configuration reaches the box, and the box reports it back', async (t) => {
   const dir = scratch(t);
   const broker = new Mosquitto({ dir: scratch(t) });
   t.teardown(() => broker.stop());
@@ -125,7 +127,7 @@ void t.test('from the room to the pole and back', async (t) => {
   };
   writeFileSync(file, JSON.stringify(content));
   authoriseFile(file, join(dir, 'order'), AT_ALL_TIMES);
-  // As a room writes it.
+  // In the form that a room writes.
   writeFileSync(file, `# of the room\n${textOf(file)}\n# token: geheim\n`);
   const sign = join(dir, 'desk.pem');
   writeFileSync(sign, desk.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
@@ -135,7 +137,7 @@ void t.test('from the room to the pole and back', async (t) => {
   const unit = new Unit(() => start(t, process.execPath, [VIGIE, 'run', '--config', file, '--state', state]));
   const box = rootOf(dir, file, state, unit);
   box.store.load();
-  /** As the units do: the orders, and the probation of what is on trial. */
+  /** Runs what the units do: the orders, and the probation of a trial. */
   const follow = async (): Promise<void> => {
     const { machine, store, payloads, clock, units, health } = box;
     await machine.recover(false);
@@ -160,7 +162,7 @@ void t.test('from the room to the pole and back', async (t) => {
     fleet(t, room, 'config', 'push', ...words, '--to', 'lab-1');
   const laid = (): number =>
     statSync(join(state, CONFIG_ORDER_FILE), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  /** Sent, and laid by the agent. */
+  /** Sends an order, and waits until the agent has stored it. */
   const sent = async (...words: string[]): Promise<void> => {
     const before = laid();
     const made = await push(...words, '--yes');

@@ -1,4 +1,4 @@
-/** A configuration that the room has ordered: judged, tried, kept or put back, whoever lies and whenever the power goes. */
+/** Tests a configuration order: validated, tried, then confirmed or rolled back, despite lies and power cuts. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ const SKY = 'masks: [{ id: sky, polygon: [[0, 0], [1, 0], [1, 0.4], [0, 0.4]] }]
 const DAY_MS = 86_400_000;
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-void t.test('an order is obeyed once, and kept when the agent is well with it', async (t) => {
+void t.test('an order is carried out once, and confirmed when the agent is healthy with it', async (t) => {
   const box = new ConfiguredBox(t);
   await box.follow();
   const { sha256 } = box.lay();
@@ -37,7 +37,7 @@ void t.test('an order is obeyed once, and kept when the agent is well with it', 
   t.equal(box.restarts, 1);
   t.ok(box.status.n >= n);
 
-  // The agent puts back what was.
+  // The agent stores an older order again.
   box.lay({ counter: again.counter - 1 });
   await box.follow();
   t.match(box.said.at(-1), /replayed: the counter \d+ is below/, 'replayed');
@@ -49,7 +49,7 @@ void t.test('an order is obeyed once, and kept when the agent is well with it', 
   t.match(box.status, { phase: 'failed', reason: /login .* of another camera/ }, 'a login goes nowhere else');
 });
 
-void t.test('what is not the room’s, not for this box or not now is not obeyed', async (t) => {
+void t.test('an order of another room, box or time is refused', async (t) => {
   const box = new ConfiguredBox(t);
   const refused = async (what: string, said: RegExp): Promise<void> => {
     await box.follow();
@@ -163,7 +163,7 @@ void t.test('what is not the room’s, not for this box or not now is not obeyed
 });
 
 void t.test(
-  'what a cut between the order’s text and the record leaves is not installed as another order',
+  'a cut between an order’s text and its record does not install it as another order',
   async (t) => {
     const box = new ConfiguredBox(t);
     const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
@@ -186,7 +186,7 @@ void t.test(
   },
 );
 
-void t.test('a switch that a cut has undone leaves no former file beside an order that waits', async (t) => {
+void t.test('a switch that a cut has undone leaves no previous file beside a waiting order', async (t) => {
   const box = new ConfiguredBox(t);
   const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
   box.lay({ window });
@@ -194,7 +194,7 @@ void t.test('a switch that a cut has undone leaves no former file beside an orde
   const { configuration } = box.store.state;
   const files = { former: sha256Of(box.former), tried: sha256Of(box.wanted) };
   const trial = { ...FIRST_TRIAL, started: ['vigie.service'], files };
-  // Cut after the former file was written, and before the new one has taken its place.
+  // Cut after the previous file was saved, and before the new one has replaced it.
   box.store.put('configuration', { ...configuration, phase: 'switching', trial });
   writeFileSync(`${box.file}.next`, box.wanted);
   writeFileSync(formerFile(box.file), box.former);
@@ -202,7 +202,7 @@ void t.test('a switch that a cut has undone leaves no former file beside an orde
   await box.follow();
   t.match(box.status, { phase: 'staged', reason: /waiting for the window/ });
   t.strictSame(box.left, ['vigie.yaml.next']);
-  // What somebody writes now stays, whatever becomes of the record.
+  // An edit from now on stays, whatever happens to the record.
   const edited = `${box.former}# by hand\n`;
   writeFileSync(box.file, edited);
   writeFileSync(join(box.own, 'state.json'), '');
@@ -212,7 +212,7 @@ void t.test('a switch that a cut has undone leaves no former file beside an orde
 
 void t.test('the camera’s login stays in its place', async (t) => {
   const box = new ConfiguredBox(t);
-  // A rule's purpose stands in events, and in what is said of a refusal.
+  // A rule's purpose is in events, and in the reason of a refusal.
   const shared = (text: string): string =>
     text.replace('source: "', 'source: &cam "').replace('purpose: safety', 'purpose: *cam');
   const within = (text: string): string =>
@@ -234,7 +234,7 @@ void t.test('the camera’s login stays in its place', async (t) => {
   }
 });
 
-void t.test('windows, pause, withdrawal', async (t) => {
+void t.test('an order waits for its window, pauses, and can be withdrawn', async (t) => {
   const box = new ConfiguredBox(t);
   const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
   box.lay({ window });
@@ -259,7 +259,7 @@ void t.test('windows, pause, withdrawal', async (t) => {
   t.equal(box.text, box.wanted);
 });
 
-void t.test('what the order of the authority says, and what is black', async (t) => {
+void t.test('an order obeys the authorisation, and masks may not shrink', async (t) => {
   const box = new ConfiguredBox(t, { more: SKY });
   const config = loadConfig(box.file, { env: {}, mode: 'check', files: false });
   const under = (change: Partial<Authorisation> = {}): void => {
@@ -335,7 +335,7 @@ void t.test('what the order of the authority says, and what is black', async (t)
   await tried('of one that is over nothing is certain', bare, /mask sky/);
 });
 
-void t.test('an agent that is not well goes back', async (t) => {
+void t.test('an unhealthy agent rolls the configuration back', async (t) => {
   for (const [mark, reason, withinS] of [
     ['# crash', /crashed: 3 restarts/, 5],
     ['# blind', /analyses no frame/, 120],
@@ -363,7 +363,7 @@ void t.test('an agent that is not well goes back', async (t) => {
   t.strictSame(stuck.left, []);
 });
 
-void t.test('a box that does not look: installed, and tried when it does', async (t) => {
+void t.test('an order for a suspended box is installed, and tried when it resumes', async (t) => {
   for (const [mode, mark, phase] of [
     ['suspended', '', 'confirmed'],
     ['unauthorised', '', 'confirmed'],
@@ -429,7 +429,7 @@ void t.test('a box that does not look: installed, and tried when it does', async
   t.equal(readFileSync(`${edited.file}.before`, 'utf8'), edited.former);
 });
 
-void t.test('others at the same file', async (t) => {
+void t.test('an order respects a technician’s trial and a manual edit', async (t) => {
   const box = new ConfiguredBox(t);
   const trial = await box.try();
   box.lay();
@@ -463,7 +463,7 @@ void t.test('others at the same file', async (t) => {
   t.equal(edited.running, edited.text, 'the agent runs with what lies there');
 });
 
-void t.test('started anew while it was on trial, or with its record lost', async (t) => {
+void t.test('a restart on trial or a lost record rolls back', async (t) => {
   for (const what of ['power', 'lost', 'folder'] as const) {
     const box = new ConfiguredBox(t);
     box.lay();

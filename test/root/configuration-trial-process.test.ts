@@ -1,4 +1,4 @@
-/** Configuration trials as processes: the unit's program for each request. */
+/** Tests configuration trials as processes: the unit's program for each request. */
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -21,10 +21,10 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 `;
 const textOf = (file: string): string => readFileSync(file, 'utf8');
 
-/** Says what systemd would be asked. */
+/** Stand-in for systemctl that logs its arguments. */
 const SYSTEMCTL = '#!/bin/sh\necho "$@" >>"$0.log"\n';
 
-void t.test('the unit’s program: one request each', async (t) => {
+void t.test('the unit’s program answers one request each', async (t) => {
   const dir = scratch(t);
   const file = join(dir, 'vigie.yaml');
   writeFileSync(file, FORMER);
@@ -35,7 +35,7 @@ void t.test('the unit’s program: one request each', async (t) => {
   for (const folder of [release, agentState]) mkdirSync(folder, { recursive: true });
   symlinkSync('releases/1-0.1.0', join(lib, 'current'));
   symlinkSync(join(ROOT, 'dist'), join(release, 'dist'));
-  // The release is asked as another user where this is root.
+  // Where this is root, the release runs as another user.
   chmodSync(dir, 0o711);
   const helper = (name: string): Program =>
     start(t, process.execPath, [
@@ -45,7 +45,7 @@ void t.test('the unit’s program: one request each', async (t) => {
     ]);
   const one = async (line: string): Promise<ConfigReply> => {
     const program = helper('config-trial');
-    // What is not read any more when it has been refused breaks the pipe.
+    // A refused request is not read to its end, which breaks the pipe.
     program.child.stdin?.on('error', () => undefined);
     program.child.stdin?.write(`${line}\n`);
     t.equal(await program.ended, 0, program.err);

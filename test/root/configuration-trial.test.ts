@@ -1,4 +1,4 @@
-/** A configuration on trial: kept by who asked for it in time, or else the former one again, whenever the power goes. */
+/** Tests a configuration on trial: its requester confirms it in time, or it is rolled back, also after a power cut. */
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const boxOf = (t: Test, content = FORMER): ConfiguredBox => new ConfiguredBox(t,
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-void t.test('read, check, try, keep, revert', async (t) => {
+void t.test('a configuration can be read, checked, tried, kept and reverted', async (t) => {
   const box = boxOf(t);
   const read = await box.ask({ op: 'read' });
   t.match(read, { refused: null, problems: [], trial: null, sha256: sha256(FORMER) });
@@ -88,7 +88,7 @@ void t.test('read, check, try, keep, revert', async (t) => {
   t.equal(box.running, kept);
 });
 
-void t.test('what somebody else has put in its place meanwhile is not kept, and stays', async (t) => {
+void t.test('a file that someone replaced during a trial is not kept, and stays', async (t) => {
   const box = boxOf(t);
   const { trial } = await box.ask({ op: 'try', proposal: PROPOSAL });
   const theirs = `${box.text}# by hand\n`;
@@ -98,7 +98,7 @@ void t.test('what somebody else has put in its place meanwhile is not kept, and 
   t.equal(box.text, theirs);
 });
 
-void t.test('not kept in time', async (t) => {
+void t.test('a trial that is not kept in time is rolled back', async (t) => {
   const box = boxOf(t);
   const id = await box.try();
   box.boottimeS += 121;
@@ -132,7 +132,7 @@ void t.test('not kept in time', async (t) => {
   t.strictSame(box.left, []);
 });
 
-void t.test('what somebody else does meanwhile', async (t) => {
+void t.test('a file that someone edits during a trial is not overwritten', async (t) => {
   const box = boxOf(t);
   await box.try();
   const edited = `${box.text}# by hand\n`;
@@ -152,7 +152,7 @@ void t.test('what somebody else does meanwhile', async (t) => {
   t.match(await gone.ask({ op: 'read' }), { installed: null, sha256: null });
 });
 
-void t.test('where systemd refuses, nothing is tried', async (t) => {
+void t.test('a refusal by systemd ends a trial before it begins', async (t) => {
   const box = boxOf(t);
   box.refuses = true;
   const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
@@ -160,7 +160,7 @@ void t.test('where systemd refuses, nothing is tried', async (t) => {
   t.strictSame(box.left, []);
 });
 
-void t.test('what is wrong with a proposal is said, without passwords, and not installed', async (t) => {
+void t.test('a wrong proposal is refused with a reason without passwords', async (t) => {
   const box = boxOf(t);
   const wrong = async (proposal: object, path: string, message: RegExp, order = false): Promise<void> => {
     const reply = await box.ask({ op: 'try', proposal: { ...PROPOSAL, ...proposal } });

@@ -1,4 +1,4 @@
-/** One request of a box to a TLS server that answers without end, or too slowly: it ends, and says why. */
+/** Tests one request of a box to a TLS server that answers too slowly or endlessly: it ends with a reason. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -18,13 +18,13 @@ const REF = {
   sha256: createHash('sha256').update(CONTENT).digest('hex'),
 };
 const HEAD = `HTTP/1.1 200 OK\r\ncontent-length: ${CONTENT.length}\r\n\r\n`;
-/** Far above what any case takes on a slow machine. */
+/** Far above the time of any case on a slow machine. */
 const WITHIN_MS = 40_000;
 
 interface Box {
-  /** Fetches the file from a server that answers each connection so. */
+  /** Fetches the file from a server that answers each connection with `answer`. */
   fetch(answer: (socket: Socket) => void, patience?: Partial<PatienceLimits>): Promise<void>;
-  /** Bytes that are kept for the next try. */
+  /** Number of bytes stored for the next try. */
   kept(): number | undefined;
   readonly file: string;
 }
@@ -68,7 +68,7 @@ async function fetchFrom(
   await download(REF, file, { url, tls, patience, rateKiBps: 0, signal });
 }
 
-/** Writes again and again until the other side has gone. */
+/** Writes repeatedly until the other side has disconnected. */
 function again(socket: Socket, everyMs: number, text: () => string | Buffer): void {
   const timer = setInterval(() => socket.write(text()), everyMs);
   socket.on('close', () => clearInterval(timer));
@@ -82,7 +82,7 @@ interface Case {
   readonly answer: (socket: Socket) => void;
   readonly why: RegExp;
   readonly patience?: Partial<PatienceLimits>;
-  /** Bytes of the body that came, at least. */
+  /** Minimum number of received bytes of the body. */
   readonly kept?: number;
 }
 
@@ -176,7 +176,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-void t.test('what cannot be had now', async (t) => {
+void t.test('an interrupted download is stored in part and resumed', async (t) => {
   for (const { name, answer, why, patience, kept } of CASES) {
     const one = await box(t);
     await t.rejects(one.fetch(answer, patience), { kind: 'unavailable', message: why }, name);
@@ -195,7 +195,7 @@ void t.test('what cannot be had now', async (t) => {
   }
 });
 
-void t.test('a server that is slow, and fast enough', async (t) => {
+void t.test('a server that is slow but fast enough is waited for', async (t) => {
   const one = await box(t);
   let at = 0;
   const answer = (socket: Socket): void => {
@@ -209,7 +209,7 @@ void t.test('a server that is slow, and fast enough', async (t) => {
   t.ok(readFileSync(one.file).equals(CONTENT));
 });
 
-void t.test('a server that never speaks TLS', async (t) => {
+void t.test('a server that never speaks TLS is given up after a timeout', async (t) => {
   const dir = scratch(t);
   const authority = new CertificateAuthority(join(dir, 'pki'));
   await authority.start();
@@ -227,7 +227,7 @@ void t.test('a server that never speaks TLS', async (t) => {
   await t.rejects(fetched, { kind: 'unavailable', message: /has not answered within 1\.5 s/ });
 });
 
-void t.test('what is not what was signed', async (t) => {
+void t.test('content that differs from what was signed is discarded', async (t) => {
   const rotten = Buffer.from(CONTENT).fill(0, 1000, 1001);
   const answers: readonly (readonly [string, (socket: Socket) => void, RegExp])[] = [
     [

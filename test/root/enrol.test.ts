@@ -1,4 +1,4 @@
-/** A box gets its certificate and renews it: whatever the room, the network, the card, the clock and the power do. */
+/** Tests how a box gets and renews its certificate under faults of the room, network, card, clock and power. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -25,7 +25,7 @@ async function startedRoom(t: Test): Promise<TestRoom> {
   return room;
 }
 
-void t.test('with a token: one request, one certificate, nothing typed', async (t) => {
+void t.test('a token gives one certificate by one request, without typing', async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   writeFileSync(
@@ -58,7 +58,7 @@ void t.test('with a token: one request, one certificate, nothing typed', async (
   t.equal(await renewPage(common), undefined, 'and keeps it');
 });
 
-void t.test('the room is away, busy, and back', async (t) => {
+void t.test('an unavailable or busy room is asked again until it answers', async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   await room.stop();
@@ -74,7 +74,7 @@ void t.test('the room is away, busy, and back', async (t) => {
   t.equal(box.said.filter((line) => line.includes('waiting')).length, 1, 'told once');
 });
 
-void t.test('a token that is refused: told, asked again each hour, mended on either side', async (t) => {
+void t.test('a refused token is reported, and asked again each hour', async (t) => {
   const room = await startedRoom(t);
   const cases: [string, (box: NewBox) => string, RegExp][] = [
     ['wrong', () => 'x'.repeat(32), /401 the token is not one for this box/],
@@ -121,7 +121,7 @@ void t.test('a token that is refused: told, asked again each hour, mended on eit
 
 const CLIENT = { use: 'client', commonName: BOX, days: 365 } as const;
 
-void t.test('without a token: on the list, accepted, refused', async (t) => {
+void t.test('a box without a token waits on the list until it is accepted or refused', async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room);
   const state = await box.enrol((waitMs) => {
@@ -129,7 +129,7 @@ void t.test('without a token: on the list, accepted, refused', async (t) => {
     t.ok(waitMs >= 30_000 && waitMs <= 60_000, `${waitMs} ms, as the room asks`);
     const [row] = room.store.waiting.rows();
     t.match(box.result, row?.key.slice(0, 16) ?? 'none', 'the card and the list name the same key');
-    // The box is switched off and on in between.
+    // The box is restarted in between.
     if (box.waits.length === 1) return false;
     room.store.accept(SITE, BOX, row?.key.slice(0, 16));
     return undefined;
@@ -156,7 +156,7 @@ void t.test('without a token: on the list, accepted, refused', async (t) => {
   t.notOk(existsSync(other.file('box.crt')));
 });
 
-void t.test('what a room sends is checked', async (t) => {
+void t.test('a room’s answer is validated before it is installed', async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   const stranger = newKey(join(room.dir, 'stranger.key'));
@@ -219,14 +219,14 @@ void t.test('what a room sends is checked', async (t) => {
   t.equal(room.log.length, 0, 'which has seen neither token nor request');
 });
 
-void t.test('the power goes at any moment', async (t) => {
+void t.test('a power cut at any moment ends with one certificate', async (t) => {
   const room = await startedRoom(t);
   const token = room.token();
   const box = new NewBox(t, room, token);
   await room.stop();
   await box.enrol();
   await room.start();
-  // The room has issued, and the answer is lost.
+  // The room has issued the certificate, and the answer is lost.
   box.request(room, token);
   const key = ssl(['pkey', '-in', box.file('box.key.next'), '-pubout']).toString();
   const state = await box.enrol();
@@ -237,16 +237,16 @@ void t.test('the power goes at any moment', async (t) => {
     'the key from before',
   );
   const certificate = box.certificate;
-  // Installed, and the request is still there.
+  // Installed, and the request still exists.
   box.request(room, token);
   t.equal(await box.enrol(), 'enrolled');
   t.equal(box.certificate, certificate);
-  // The key has moved, the certificate has not.
+  // The key was renamed, the certificate was not.
   renameSync(box.file('box.crt'), box.file('box.crt.next'));
   box.request(room, token);
   t.equal(await box.enrol(), 'enrolled');
   t.equal(box.certificate, certificate);
-  // Asked and issued, but never read: everything since the request is gone.
+  // Requested and issued, but never read: everything since the request is lost.
   renameSync(box.file('box.key'), box.file('box.key.next'));
   rmSync(box.file('box.crt'));
   box.request(room, token);
@@ -255,7 +255,7 @@ void t.test('the power goes at any moment', async (t) => {
   t.equal(room.store.certificates().length, 1, 'one certificate for one token');
 });
 
-void t.test('renewal: a new key, the pair together; refused, the old pair stays', async (t) => {
+void t.test('a renewal replaces key and certificate together, and a refusal keeps both', async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   await box.enrol();
@@ -282,7 +282,7 @@ void t.test('renewal: a new key, the pair together; refused, the old pair stays'
   t.not(box.certificate, before);
   t.notOk(existsSync(box.file('box.key.next')));
 
-  // Between the two moves: as a start of the agent finds it, and the unit that mends it.
+  // Between the two renames: as found by a start of the agent, and by the unit that repairs it.
   const whole = [readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))];
   writeFileSync(box.file('box.crt.next'), readFileSync(box.file('box.crt')));
   writeFileSync(box.file('box.crt'), room.store.certificates()[0]?.pem ?? '');
@@ -307,7 +307,7 @@ void t.test('renewal: a new key, the pair together; refused, the old pair stays'
 });
 
 const noMounts = SmallDisk.unavailable();
-void t.test('a card that is read-only, or pulled, stops nothing', { skip: noMounts }, async (t) => {
+void t.test('a read-only or removed card does not stop the enrolment', { skip: noMounts }, async (t) => {
   const room = await startedRoom(t);
   const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
   for (const card of ['read-only', 'pulled']) {
@@ -339,14 +339,14 @@ const FAKETIME = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
   .find((file) => existsSync(file));
 const noFaketime = FAKETIME === undefined && 'no faketime: apt-get install faketime';
 
-void t.test('a clock of 1970', { skip: noFaketime }, async (t) => {
+void t.test('a clock of 1970 is raised before TLS is used', { skip: noFaketime }, async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   const dir = scratch(t);
   const offset = join(dir, 'offset');
   writeFileSync(offset, `-${Math.floor(Date.now() / 1000) - 3600}\n`);
   mkdirSync(join(dir, 'bin'));
-  // The clock of this machine is not the box's: setting it moves what faketime adds to it.
+  // This machine's clock is not the box's: setting it changes the offset of faketime.
   const script = `#!/bin/sh
 unset LD_PRELOAD
 printf '%+d\\n' $(( \${2#--set=@} - $(/usr/bin/date +%s) )) >${offset}.new && mv ${offset}.new ${offset}
@@ -375,7 +375,7 @@ printf '%+d\\n' $(( \${2#--set=@} - $(/usr/bin/date +%s) )) >${offset}.new && mv
   );
 });
 
-void t.test('an enrol.json that is none ends with one line', async (t) => {
+void t.test('an invalid enrol.json ends with one line', async (t) => {
   const room = new TestRoom(t);
   const box = new NewBox(t, room);
   writeFileSync(join(box.etc, 'enrol.json'), `{"version":1,"site":"${SITE}"}`);

@@ -1,4 +1,7 @@
-/** The box's own Wi-Fi: what NetworkManager is given, when it is open, and that it ends. NetworkManager itself is not run. */
+/**
+ * Tests the box's own Wi-Fi: the profile for NetworkManager, when it opens, and that it ends. NetworkManager does not
+ * run.
+ */
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -35,7 +38,7 @@ import { BOX, SITE } from '../lib/room.ts';
 
 const PASSPHRASE = 'k7qf\\93mx;w"#2z';
 
-/** A clock whose sleeps pass at once. */
+/** A clock whose sleeps end at once. */
 class Hasty extends HandClock {
   onSleep: () => void = () => undefined;
   override async sleep(delayMs: number): Promise<void> {
@@ -44,7 +47,7 @@ class Hasty extends HandClock {
   }
 }
 
-/** nmcli(1) as far as it is called; it notes what, and the profile as it was then. */
+/** A stand-in for nmcli(1) that logs its calls and the current profile. */
 function standIn(
   t: Test,
   devices: string,
@@ -83,7 +86,7 @@ function hotspot(
   return { hotspot: made, lines, profileFile };
 }
 
-void t.test('open for a quarter of an hour, then gone', async (t) => {
+void t.test('the hotspot opens for a quarter of an hour, and its profile is removed', async (t) => {
   const { nmcli, calls, dir } = standIn(t, 'ethernet\\nwifi\\n');
   const clock = new Hasty();
   const { hotspot: one, lines, profileFile } = hotspot(dir, nmcli, clock, () => undefined);
@@ -103,7 +106,7 @@ void t.test('open for a quarter of an hour, then gone', async (t) => {
   t.equal(readFileSync(join(dir, 'loaded'), 'utf8'), hotspotProfile('box-1', PASSPHRASE));
 });
 
-void t.test('off under an order, and where there is nothing to open', async (t) => {
+void t.test('the hotspot stays closed under an order, and without a device or key', async (t) => {
   const clock = new Hasty();
   let order: string | undefined;
   clock.onSleep = () => {
@@ -138,7 +141,7 @@ void t.test('off under an order, and where there is nothing to open', async (t) 
   t.match(refused.calls(), /connection delete vigie-hotspot\n$/, 'what was begun is taken back');
 });
 
-void t.test('the room opens it under an order, for as long as it says', async (t) => {
+void t.test('the room’s command opens it under an order, for the given time', async (t) => {
   const holds = (): string => 'order 2026/1 holds';
   const asking = (clock: HandClock, onRequest: boolean, asked: [atMs: number, minutes: number][]): Room => ({
     onRequest,
@@ -199,7 +202,7 @@ void t.test('the room opens it under an order, for as long as it says', async (t
   );
 });
 
-void t.test('root judges the room’s command by itself, and obeys it once', async (t) => {
+void t.test('root itself validates the room’s command, and obeys it once', async (t) => {
   const dir = scratch(t);
   const [state, folder] = [join(dir, 'state'), join(dir, 'root')];
   for (const made of [state, folder]) mkdirSync(made);
@@ -265,7 +268,7 @@ void t.test('root judges the room’s command by itself, and obeys it once', asy
     });
 });
 
-void t.test('an order closes it, a permit and an end do not', async (t) => {
+void t.test('a valid order closes it; an expired or foreign one does not', async (t) => {
   const dir = scratch(t);
   const zone = {
     id: 'forecourt',
@@ -293,7 +296,7 @@ void t.test('an order closes it, a permit and an end do not', async (t) => {
 
 const noNmcli =
   spawnSync('nmcli', ['--version']).status === 0 ? false : 'no nmcli: network-manager is not installed';
-void t.test('NetworkManager’s own reader takes the profile', { skip: noNmcli }, async (t) => {
+void t.test('NetworkManager’s own reader accepts the profile', { skip: noNmcli }, async (t) => {
   const profile = hotspotProfile('box-1', PASSPHRASE);
   const read = (...args: string[]): Map<string, string> => {
     const { status, stdout, stderr } = spawnSync('nmcli', ['--offline', 'connection', ...args], {
@@ -331,7 +334,7 @@ void t.test('NetworkManager’s own reader takes the profile', { skip: noNmcli }
   t.strictSame(ours, made, 'as nmcli would have written it');
 });
 
-void t.test('the passphrase', async (t) => {
+void t.test('the passphrase is validated when it is read', async (t) => {
   const dir = scratch(t);
   mkdirSync(join(dir, 'page'));
   const file = join(dir, 'page', 'hotspot-key');
@@ -345,7 +348,7 @@ void t.test('the passphrase', async (t) => {
   t.throws(() => readHotspotKey(join(dir, 'none')), { kind: 'config', message: /cannot be read/ });
 });
 
-/** A boot partition with a configuration that is in order. */
+/** Makes a boot partition with a valid configuration. */
 function card(t: Test): { from: string; to: string; take: () => Provisioned } {
   const dir = scratch(t);
   const [from, to] = [join(dir, 'vigie'), join(dir, 'etc')];
@@ -356,7 +359,7 @@ function card(t: Test): { from: string; to: string; take: () => Provisioned } {
   return { from, to, take: () => takeFromBootPartition({ from, to, now: new Date(), ...given }) };
 }
 
-void t.test('it comes with the card', async (t) => {
+void t.test('the passphrase is installed from the card', async (t) => {
   const { from, to, take } = card(t);
   writeFileSync(join(from, 'Hotspot-Key'), 'short');
   t.match(take(), { state: 'refused', lines: [/refused/, /^hotspot-key: is no passphrase/] });
@@ -368,7 +371,7 @@ void t.test('it comes with the card', async (t) => {
   t.notOk(existsSync(join(from, 'Hotspot-Key')) || lines.join().includes(PASSPHRASE));
 });
 
-void t.test('where releases come from, for a box with the updater', async (t) => {
+void t.test('the updater’s files are installed from the card', async (t) => {
   const { from, to, take } = card(t);
   const { settings, root } = DEFAULT_PLACES;
   t.strictSame(

@@ -1,6 +1,7 @@
 /**
- * Root's program killed at a call that writes, at each in turn, for a release, for a configuration and for a release of itself:
- * what is installed is the old or the new one, whole, and the box goes on to the new one.
+ * Tests root's program killed at each writing call in turn, for a release, a configuration and a release of itself.
+ *
+ * The old or the new version is installed completely, and the box continues to the new one.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,21 +17,21 @@ import { UpdatingBox } from '../lib/updating-box.ts';
 import { WRITE_CALLS } from '../lib/write-calls.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** Of each payload; spread over all the calls that a change makes. */
+/** Number of kills for each payload, spread over all calls of a change. */
 const KILLS = FULL ? 300 : 4;
-/** So many changes are made ready for a box; it takes one more where a program ended before it was killed. */
+/** Number of changes prepared for a box; one more where a program ended before it was killed. */
 const KILLS_A_BOX = Math.min(20, KILLS + 2);
-/** Of these a run makes most; the others follow a change that was cut. */
+/** Commands to kill: `run` makes most of the calls, `judge` follows a change that was cut. */
 const COMMANDS = ['run', 'run', 'run', 'judge'] as const;
 
 interface Payload {
-  /** What a box has beside its releases. */
+  /** Prepares what a box has beside its releases. */
   furnish(box: UpdatingBox): Promise<void>;
-  /** Orders the change number n of the box. */
+  /** Orders change number n of the box. */
   order(box: UpdatingBox, n: number, rollout?: string): void;
-  /** What is wrong with what is installed, where change n or the one before it must be. */
+  /** Faults of the installed version, which must be change n, or with `orBefore` the previous one. */
   faults(box: UpdatingBox, n: number, orBefore: boolean): Promise<string[]>;
-  /** How the change number n stands. */
+  /** The phase of change number n. */
   phase(box: UpdatingBox, n: number): string;
 }
 
@@ -41,7 +42,7 @@ function phaseOf({ phase, target, reason }: Change, number: number): string {
 
 const nothing = (): Promise<void> => Promise.resolve();
 
-/** What of the releases in a folder is not as it was made. */
+/** Lists files of the releases in a folder that differ from what was made. */
 async function unwhole(lib: string, treeOf: (seq: number) => string): Promise<string[]> {
   const faults: string[] = [];
   for (const name of readdirSync(join(lib, 'releases')).filter((one) => !one.startsWith('.'))) {
@@ -66,7 +67,7 @@ const release: Payload = {
   },
 };
 
-/** Root's releases are numbered from here. */
+/** First number of root's releases. */
 const ROOT = 100;
 const root: Payload = {
   furnish: (box) => new RootReleases(box).lay(ROOT, KILLS_A_BOX + 3),
@@ -145,7 +146,7 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
       n = 1;
     }
     const command = COMMANDS[kill % COMMANDS.length] ?? 'run';
-    // Else a run that the last change began carries this order out, and what is killed finds nothing to do.
+    // Otherwise a run of the previous change carries out this order, and the killed one has nothing to do.
     await box.begunEnd();
     payload.order(box, n);
     if (command === 'judge') await box.run('run');
@@ -154,7 +155,7 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
     const where = `${name}: kill ${kill} at call ${at} of ${command}`;
     const isKilled = program.code !== 0;
     t.strictSame(await payload.faults(box, n, true), [], `${where}: old or new, whole`);
-    // Every other time the power went, too; else systemd starts it again.
+    // Every other time the power went, too; otherwise systemd restarts the program.
     if (kill % 2 === 0) {
       box.reboot();
       writeFileSync(join(box.dir, 'bin/up-vigie.service'), '');
@@ -164,7 +165,7 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
     } else await box.run(command);
     const end = await settled(box, payload, n);
     if (name === 'configuration' && end === 'rolled-back') {
-      // A configuration on trial does not survive a boot: another rollout tries it again.
+      // A configuration on trial does not survive a boot; another rollout tries it again.
       payload.order(box, n, `again-${n}`);
       t.equal(await settled(box, payload, n), 'confirmed', where);
     } else t.equal(end, 'confirmed', where);
@@ -172,7 +173,7 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
     t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), `${where}: and the agent runs`);
     if (isKilled) kill += 1;
     else {
-      // Not each change makes as many calls as the one that was counted: the next one is killed earlier.
+      // Not every change makes as many calls as the counted one, so the next one is killed earlier.
       missed += 1;
       calls[command] = Math.min(calls[command], at);
     }
@@ -182,7 +183,7 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
   rmSync(box.lib, { recursive: true });
 }
 
-void t.test('a technician’s trial stays by the technician’s word alone', async (t) => {
+void t.test('only the technician’s confirmation keeps a technician’s trial', async (t) => {
   const killer = preloaded(t, WRITE_CALLS);
   const box = await UpdatingBox.make(t, { releases: 1 });
   const file = box.config;
@@ -208,7 +209,7 @@ void t.test('a technician’s trial stays by the technician’s word alone', asy
       { LD_PRELOAD: killer, KILL_AT: at },
     );
     if (reply === undefined) hits += 1;
-    // What is left is not carried on by the room's worker as if the room had ordered it.
+    // The room's worker does not carry on what is left as if the room had ordered it.
     await box.run('run');
     const isKept = box.rawRecord.configuration.phase === 'confirmed' && readFileSync(file, 'utf8') !== former;
     t.notOk(isKept, `try, call ${at}: nobody has kept it`);
@@ -236,6 +237,8 @@ void t.test('a technician’s trial stays by the technician’s word alone', asy
   }
 });
 
-void t.test('a release', async (t) => killed(t, 'release', release));
-void t.test('a configuration', async (t) => killed(t, 'configuration', configuration));
-void t.test('a release of itself', async (t) => killed(t, 'root', root));
+void t.test('a killed release change ends complete', async (t) => killed(t, 'release', release));
+void t.test('a killed configuration change ends complete', async (t) =>
+  killed(t, 'configuration', configuration),
+);
+void t.test('a killed change of root’s program ends complete', async (t) => killed(t, 'root', root));

@@ -1,4 +1,6 @@
-/** A new box: what lies on the boot partition is taken once, as a whole or not at all; the camera's address. */
+/**
+ * Tests provisioning: a new box takes the files of its boot partition once and completely; also the camera's address.
+ */
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -29,7 +31,7 @@ interface Card {
   readonly result: () => string;
 }
 
-/** A boot partition with everything, and an /etc/vigie with nothing. */
+/** Makes a complete boot partition and an empty /etc/vigie. */
 async function card(t: Test, box = 'box-1'): Promise<Card> {
   const dir = scratch(t);
   const [from, to] = [join(dir, 'firmware/vigie'), join(dir, 'etc')];
@@ -62,7 +64,7 @@ async function take(t: Test, { from, to }: Card): Promise<{ code: number | null;
 
 const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8);
 
-void t.test('everything in order', async (t) => {
+void t.test('a complete card is installed once, and removed from the partition', async (t) => {
   const box = await card(t);
   writeFileSync(join(box.from, 'notes.txt'), 'lamp post 7');
   t.match(await take(t, box), { code: 0 });
@@ -103,7 +105,7 @@ void t.test('a key that was made on the box stays there', async (t) => {
 const enrolment = (change: object = {}): string =>
   JSON.stringify({ version: 1, site: 's', box: 'box-1', url: 'https://room:8443', token: null, ...change });
 
-void t.test('a box that is to be enrolled brings no certificate', async (t) => {
+void t.test('a box that is to be enrolled is installed without a certificate', async (t) => {
   const box = await card(t);
   for (const name of ['box.crt', 'box.key']) rmSync(join(box.from, 'pki', name));
   writeFileSync(join(box.from, 'Enrol.json'), enrolment({ token: 'a'.repeat(32) }));
@@ -124,7 +126,7 @@ void t.test('a box that is to be enrolled brings no certificate', async (t) => {
   t.match(box.result(), /enrol\.json: is taken together with a vigie\.yaml only/);
 });
 
-void t.test('refused as a whole', async (t) => {
+void t.test('a card with any mistake is refused completely', async (t) => {
   const wrong: Readonly<Record<string, readonly [(card: Card) => void, RegExp]>> = {
     'a mistake in the configuration': [
       ({ from, to }) => writeFileSync(join(from, 'vigie.yaml'), config(to, 'alertsPerHuor: 7\n')),
@@ -194,7 +196,7 @@ async function refused(t: Test, box: Card, name: string, ...reasons: RegExp[]): 
   t.notMatch(box.result(), /hunter2|PRIVATE|[^\P{Cc}\r\n]/u);
 }
 
-void t.test('a wrong name or a wrong place is told, with what would be right', async (t) => {
+void t.test('a wrong name or folder is reported with the right one', async (t) => {
   const named =
     (name: string) =>
     ({ from }: Card) =>
@@ -263,7 +265,7 @@ void t.test('a wrong name or a wrong place is told, with what would be right', a
   }
 });
 
-void t.test('capitals do not count, as on the partition itself', async (t) => {
+void t.test('capital letters in file names do not matter', async (t) => {
   const box = await card(t);
   renameSync(join(box.from, 'vigie.yaml'), join(box.from, 'Vigie.YAML'));
   renameSync(join(box.from, 'pki/box.crt'), join(box.from, 'pki/BOX.CRT'));
@@ -274,7 +276,7 @@ void t.test('capitals do not count, as on the partition itself', async (t) => {
   t.strictSame(readdirSync(box.from).sort(), ['PKI', 'result.txt'], 'taken');
 });
 
-void t.test('nothing there, nothing written; what comes after an installation is told', async (t) => {
+void t.test('an empty partition changes nothing, and later files are reported', async (t) => {
   const box = await card(t);
   const bare = join(scratch(t), 'firmware');
   mkdirSync(bare);
@@ -296,7 +298,7 @@ void t.test('nothing there, nothing written; what comes after an installation is
   t.match(box.result(), /refused\r\n(.*\r\n)*vigie\.yaml\.txt: must be named vigie\.yaml/);
 });
 
-void t.test('the unit runs once anything of ours is on the partition', async (t) => {
+void t.test('the unit runs if any of our files is on the partition', async (t) => {
   const unit = readFileSync(join(ROOT, 'systemd/vigie-provision.service'), 'utf8');
   const conditions = unit.match(/^Condition.*$/gm) ?? [];
   t.equal(conditions.length, 1);
@@ -317,7 +319,7 @@ void t.test('the unit runs once anything of ours is on the partition', async (t)
   }
 });
 
-void t.test('a new label for a box that is installed', async (t) => {
+void t.test('a new label replaces the codes of an installed box', async (t) => {
   const box = await card(t);
   const code = (sha256: string): string =>
     JSON.stringify({ version: 1, sha256: sha256.repeat(64), made: '2026-11-26T00:00:00.000Z' });
@@ -381,7 +383,7 @@ void t.test('a new label for a box that is installed', async (t) => {
   t.match(readFileSync(page('setup-code.json'), 'utf8'), 'cccc', 'alone it is');
 });
 
-/** A folder with one of the card's files. */
+/** Makes a folder with one of the card's files. */
 function alone({ from }: Card, name: string): string {
   const dir = join(from, '../alone/vigie');
   mkdirSync(dir, { recursive: true });
@@ -391,7 +393,7 @@ function alone({ from }: Card, name: string): string {
 
 const noMounts = SmallDisk.unavailable();
 
-void t.test('a partition that cannot be written', { skip: noMounts }, async (t) => {
+void t.test('a read-only partition installs nothing', { skip: noMounts }, async (t) => {
   const box = await card(t);
   const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
   const command = [process.execPath, VIGIE_ROOT, 'boot-partition', '--from', box.from, '--to', box.to];
@@ -411,7 +413,7 @@ void t.test('a partition that cannot be written', { skip: noMounts }, async (t) 
   t.match(await run(), { code: 2, err: /vigie\.yml: must be named vigie\.yaml.*\n(.*\n)*.*EROFS/ });
 });
 
-void t.test('a result that cannot be written is told in the log', async (t) => {
+void t.test('an unwritable result file is reported in the log', async (t) => {
   const box = await card(t);
   mkdirSync(join(box.from, 'result.txt'));
   t.match(await take(t, box), { code: 2, said: /result\.txt cannot be written \(EISDIR\)/ });
@@ -419,7 +421,7 @@ void t.test('a result that cannot be written is told in the log', async (t) => {
   t.match(await take(t, box), { code: 2, said: /vigie\.yaml: is not in this folder(.*\n)*.*EISDIR/ });
 });
 
-void t.test('a disk that refuses is told on the card', async (t) => {
+void t.test('a disk error is reported on the card', async (t) => {
   const box = await card(t);
   rmSync(join(box.to, 'pki'), { recursive: true });
   writeFileSync(join(box.to, 'pki'), 'a file where the folder belongs');
@@ -428,7 +430,7 @@ void t.test('a disk that refuses is told on the card', async (t) => {
   t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
 });
 
-void t.test('what vision may reach', async (t) => {
+void t.test('vision may reach the camera’s addresses only', async (t) => {
   const reach = (source: string, broker?: string) => cameraReach(source, { broker });
   const only = (address: string, forAgent = false) => ({
     host: address,

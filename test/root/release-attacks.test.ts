@@ -1,4 +1,4 @@
-/** Whoever is at the box's files, or at the agent: nothing older is taken, nothing secret is told, nothing ends the updater. */
+/** Tests attacks on a box's files and through the agent: no older release, no disclosed secret, no blocked updater. */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ async function go(box: UpdatingBox, seq: number): Promise<void> {
   for (const command of ['run', 'judge']) await box.run(command);
 }
 
-void t.test('records of an earlier day lead to nothing older', async (t) => {
+void t.test('restored old records lead to no older release', async (t) => {
   const box = await UpdatingBox.make(t, { releases: 4 });
   const [state, history] = ['state.json', 'history.jsonl'].map((name) => join(box.state, name)) as [
     string,
@@ -57,7 +57,7 @@ void t.test('records of an earlier day lead to nothing older', async (t) => {
       if (!withHistory) t.match(box.record.refused?.reason, /may have been obeyed before/, what);
     }
   }
-  // What a backup has brought back knows nothing of what was ordered since.
+  // A restored backup lacks all orders since then.
   writeFileSync(history, nowHistory);
   writeFileSync(state, String(days[1]?.state));
   await box.run('run');
@@ -77,7 +77,7 @@ void t.test('records of an earlier day lead to nothing older', async (t) => {
   t.equal(box.current, '4-0.4.0', box.record.refused?.reason ?? '');
 });
 
-void t.test('what was staged is held against its manifest once more before the switch', async (t) => {
+void t.test('a staged release is verified against its manifest again before the switch', async (t) => {
   const box = await UpdatingBox.make(t);
   await go(box, 2);
 
@@ -88,7 +88,7 @@ void t.test('what was staged is held against its manifest once more before the s
   rmSync(join(other.state, 'history.jsonl'));
   const order = { rollout, counter, notBefore, notAfter, window, may: [] };
   other.setRecord({ phase: 'staged', trial: null, order }, { starts: [], previous: null, last: null });
-  // Through its other name: files that have not changed share what they hold with the release that runs.
+  // Through its other name: unchanged files share their content with the running release.
   appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// mended in place\n');
   rmSync(join(other.agentState, 'update-desired.dsse.json'));
   await other.run('run');
@@ -99,7 +99,7 @@ void t.test('what was staged is held against its manifest once more before the s
   });
 });
 
-void t.test('a release that runs and does not say what it is can be left', async (t) => {
+void t.test('a running release without a readable version can be replaced', async (t) => {
   const box = await UpdatingBox.make(t, { releases: 3 });
   writeFileSync(join(box.lib, 'current/VERSION'), '{"seq":');
   await go(box, 2);
@@ -111,7 +111,7 @@ void t.test('a release that runs and does not say what it is can be left', async
   t.equal(box.current, '3-0.3.0');
 });
 
-void t.test('no login in what is said of a configuration that cannot be read', async (t) => {
+void t.test('a login in an unreadable configuration is in no message', async (t) => {
   const box = await UpdatingBox.make(t);
   for (const [index, yaml] of [
     'site: a\ncamera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }}\n',
@@ -131,7 +131,7 @@ void t.test('no login in what is said of a configuration that cannot be read', a
   }
 });
 
-void t.test('what the agent’s user may lay ends no start, and keeps none from its end', async (t) => {
+void t.test('files of the agent’s user neither break root’s program nor hold it up', async (t) => {
   const box = await UpdatingBox.make(t);
   const file = join(box.agentState, 'update-desired.dsse.json');
   for (const lay of [

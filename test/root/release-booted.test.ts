@@ -1,6 +1,8 @@
 /**
- * Releases on a booted box, from the room's order to the end of their probation: good ones, bad ones of each kind, suspended
- * boxes, and the plug pulled in each phase. Real packages, units, broker, web server and signatures.
+ * Tests releases on a booted box, from the room's order to the end of probation: good and bad ones, suspension, and
+ * power cuts in each phase.
+ *
+ * Packages, units, broker, web server and signatures are real.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,17 +15,17 @@ import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.t
 import { Container } from '../lib/nspawn.ts';
 import { until } from '../lib/room.ts';
 
-/** With the times of a real box, where a release that is not well costs ten minutes. */
+/** Uses the times of a real box, where an unhealthy release takes ten minutes. */
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const USUAL: Times = FULL ? { healthyS: 60, withinS: 600 } : { healthyS: 5, withinS: 60 };
-/** For one that never can be well. */
+/** Times for a release that can never be healthy. */
 const HOPELESS: Times = FULL ? USUAL : { healthyS: 3, withinS: 20 };
 const WITHIN_MS = FULL ? 900_000 : PATIENCE_MS;
 
 const MAIN = 'dist/agent/cli/main.js';
 const CRASHES = { [MAIN]: "#!/usr/bin/node\nthrow new Error('this release crashes');\n" };
 const GIVES_UP = { [MAIN]: '#!/usr/bin/node\nprocess.exit(2);\n' };
-/** It holds the link, and sees nothing. */
+/** Keeps the link open, and analyses no frame. */
 const BLIND = { 'dist/agent/vision/main.js': 'setInterval(() => undefined, 1000);\n' };
 const EVIL = `[Service]
 User=root
@@ -32,7 +34,7 @@ ExecStart=/usr/lib/vigie/current/dist/agent/cli/main.js --version
 WantedBy=vigie.service
 `;
 
-/** Lines of systemd's journal: starts of vision between the end of an agent and the start of the next. */
+/** Starts of vision in systemd's journal between the end of an agent and the start of the next. */
 function visionsAlone(journal: readonly string[]): string[] {
   const starts = journal.filter((line) => line.startsWith('Starting vigie-vision.service'));
   if (starts.length < 2) return [`only ${starts.length} starts of vision in ${journal.length} lines`];
@@ -47,7 +49,7 @@ function visionsAlone(journal: readonly string[]): string[] {
 t.setTimeout(FULL ? 7_200_000 : 1_700_000);
 const skip = Container.unavailable();
 
-void t.test('releases on a booted box', { skip }, async (t) => {
+void t.test('a booted box carries out orders for releases', { skip }, async (t) => {
   const updates = await BootedUpdates.make(t);
   const { container, box, installed } = updates;
   const began = performance.now();
@@ -55,18 +57,18 @@ void t.test('releases on a booted box', { skip }, async (t) => {
   const run = (...words: string[]): string => container.run(...words).out.trim();
   const nameOf = ({ seq, version }: MadeRelease): string => `${seq}-${version}`;
   const ofTree = (file: string): string => readFileSync(join(installed.tree, file), 'utf8');
-  /** Something harmless, so that it is another release. */
+  /** A harmless change that makes another release. */
   const better = (word: string): Record<string, string> => ({
     'dist/agent/main.js': `${ofTree('dist/agent/main.js')}// ${word}\n`,
   });
   let good = installed;
 
-  await t.test('what is installed is what was signed, after it has run', async (t) => {
+  await t.test('the installed release still equals what was signed after a run', async (t) => {
     const lies = join(container.root, 'usr/lib/vigie/releases', nameOf(installed));
     await t.resolves(verifyTree(lies, parseManifest(ofTree('MANIFEST'))));
   });
 
-  await t.test('a good one stays', async (t) => {
+  await t.test('a good release is confirmed', async (t) => {
     const release = await updates.release(installed, {
       ...better('one'),
       'package.json': ofTree('package.json').replace(/"version": ".*"/, '"version": "7.7.7"'),
@@ -93,12 +95,12 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     });
   }
   await box.watches('back');
-  // The agent of the one that sees nothing knocked at a socket where nobody opened: systemd must not answer it later.
+  // The blind release's agent connected to a socket that nothing served; systemd must not answer it later.
   const units = ['-u', 'vigie.service', '-u', 'vigie-vision.service'];
   const journal = run('journalctl', '-t', 'systemd', ...units, '-o', 'cat', '--no-pager').split('\n');
   t.strictSame(visionsAlone(journal), [], 'no vision was started while no agent ran');
 
-  await t.test('one that brings a unit does not come', async (t) => {
+  await t.test('a release with a unit is refused', async (t) => {
     const before = box.agent;
     const release = await updates.release(good, { 'systemd/vigie-evil.service': EVIL });
     const reason = await updates.ends(updates.order(release), 'failed', WITHIN_MS);
@@ -107,14 +109,14 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     t.equal(container.show('vigie-evil', 'LoadState'), 'not-found');
   });
 
-  await t.test('one that cannot read the state does not come', async (t) => {
+  await t.test('a release that cannot read the state is refused', async (t) => {
     const before = box.agent;
     const release = await updates.release(good, better('two'), { stateWrites: 2, stateReads: [2, 2] });
     t.match(await updates.ends(updates.order(release), 'failed', WITHIN_MS), /state/);
     t.strictSame([updates.current, box.agent], [nameOf(good), before], 'nothing was touched');
   });
 
-  await t.test('a suspended box stays suspended, on a good one and after a bad one', async (t) => {
+  await t.test('a suspended box stays suspended with a good and after a bad release', async (t) => {
     container.run('runuser', '-u', 'vigie', '--', 'vigie', 'suspend', '--reason', 'order of the court');
     const suspended = (): boolean => container.show('vigie', 'StatusText').startsWith('suspended');
     await until(t, 'suspended', suspended, PATIENCE_MS);
@@ -145,7 +147,7 @@ void t.test('releases on a booted box', { skip }, async (t) => {
       await container.cutPower();
       await updates.boot();
       await updates.ends(order, 'confirmed', WITHIN_MS);
-      // The record first, then the link.
+      // The record comes first, then the link.
       await until(t, 'the new one judges', () => links()[1] === nameOf(next), PATIENCE_MS);
       t.equal(links()[0], nameOf(next));
       await box.watches('with it');
@@ -165,15 +167,15 @@ void t.test('releases on a booted box', { skip }, async (t) => {
     },
   );
 
-  await t.test('the plug is pulled on the way, and no code of a release runs as root', async (t) => {
+  await t.test('power cuts on the way lose nothing, and no code of a release runs as root', async (t) => {
     const programs = await BoxPrograms.watch(t, container);
-    // A boot of a busy machine takes half a minute of it.
+    // A busy machine takes half a minute of this for a boot.
     if (!FULL) updates.judgeBy({ healthyS: 5, withinS: 180 });
     const release = await updates.release(good, {
       ...better('four'),
       'models/more.bin': randomBytes(400_000),
     });
-    // Cuts of a real disk in every phase are the test of updater-cuts; here units and boots are real.
+    // Cuts of a real disk in every phase are in release-cuts.test.ts; here units and boots are real.
     if (FULL) updates.judgeBy(USUAL, 'rateKiBps: 100\n');
     const rollout = updates.order(release);
     if (FULL) {

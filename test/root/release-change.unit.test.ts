@@ -1,4 +1,7 @@
-/** Changes of the release: orders, times, boots, probation; the machine in this process, with a clock that is set. */
+/**
+ * Unit tests of release changes: orders, times, boots and probation, with the machine in this process and a clock of
+ * the test.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -10,7 +13,7 @@ import { targetOf } from '../../scripts/programs/root/change/release-payload.ts'
 import { makeSigner } from '../lib/commands.ts';
 import { Bench, DAY_MS, iso, NOON, version } from '../lib/release-bench.ts';
 
-void t.test('an order that is not one for this box is refused, once, and changes nothing', async (t) => {
+void t.test('an order for another box is refused once, and changes nothing', async (t) => {
   const bench = new Bench(t);
   const stranger = makeSigner('stranger', ['update']);
   const refusals: [string, () => void, RegExp][] = [
@@ -47,7 +50,7 @@ void t.test('an order that is not one for this box is refused, once, and changes
   t.strictSame(bench.asked, [], 'nothing was touched');
 });
 
-void t.test('the same counter is the same order; a lower one was', async (t) => {
+void t.test('an equal counter is the same order, and a lower one is replayed', async (t) => {
   const bench = new Bench(t);
   bench.misfit = 'it does not fit';
   const first = bench.order({ counter: 7 });
@@ -71,7 +74,7 @@ void t.test('the same counter is the same order; a lower one was', async (t) => 
   t.equal(Object.values(bench.state.counters)[0]?.counter, 8, 'on the disk');
 });
 
-void t.test('dates and clocks', async (t) => {
+void t.test('an order waits, expires and downloads by a clock that must be trusted', async (t) => {
   const expired = new Bench(t);
   expired.order({ notAfter: iso(NOON - 1) });
   t.equal(await expired.run(), 'failed');
@@ -116,7 +119,7 @@ void t.test('dates and clocks', async (t) => {
   t.match(slow.state.reason, /not fetched within 24 h: no route/);
 });
 
-void t.test('windows: it begins and switches inside, in the site’s time', async (t) => {
+void t.test('an order begins and switches within its window, in the site’s time', async (t) => {
   const window = { tz: 'Europe/Paris', days: ['sat'] as 'sat'[], from: '23:00', to: '03:30' };
   const cases: [string, string, boolean][] = [
     ['Saturday 22:59', '2026-10-24T20:59:00.000Z', false],
@@ -160,7 +163,7 @@ void t.test('windows: it begins and switches inside, in the site’s time', asyn
   t.equal(await over.run(), 'failed', 'the order has ended before the window came');
 });
 
-void t.test('pause, on again, withdraw', async (t) => {
+void t.test('an order can be paused, resumed and withdrawn until its switch', async (t) => {
   const bench = new Bench(t);
   const window = { tz: 'UTC', days: ['sun'] as 'sun'[], from: '01:00', to: '02:00' };
   bench.order({ window });
@@ -202,7 +205,7 @@ void t.test('pause, on again, withdraw', async (t) => {
   t.equal(await bench.run(), 'failed', 'and nothing older');
 });
 
-void t.test('what a boot finds, and what it makes of it', async (t) => {
+void t.test('a boot continues, confirms or rolls back each phase', async (t) => {
   const staged = async (): Promise<Bench> => {
     const bench = new Bench(t);
     bench.order();
@@ -266,7 +269,7 @@ void t.test('what a boot finds, and what it makes of it', async (t) => {
   t.match(litter.releases.current(), old, 'a box without current has one again');
 });
 
-void t.test('what was known is lost', async (t) => {
+void t.test('a lost record refuses old orders and accepts new ones', async (t) => {
   const bench = new Bench(t);
   bench.order({ counter: 5 });
   await bench.run();
@@ -286,7 +289,7 @@ void t.test('what was known is lost', async (t) => {
   t.equal(bench.state.last?.n, 7, 'and the history counts on');
 });
 
-void t.test('probation: all of it at once, and in doubt back', (t) => {
+void t.test('probation needs all signs of health at once, and rolls back in doubt', (t) => {
   const up = { active: true, gaveUp: undefined, restarts: 0 };
   const before = { mode: 'active', camera: 'ok', journalEntries: 10 } as const;
   const well: AgentHealth = {
@@ -322,7 +325,7 @@ void t.test('probation: all of it at once, and in doubt back', (t) => {
   t.end();
 });
 
-void t.test('a link that leads to nothing is put on what has proved itself', async (t) => {
+void t.test('a dangling link is set to the newest proven release', async (t) => {
   const forms: [string, (bench: Bench) => void][] = [
     ['lost', ({ lib }) => rmSync(join(lib, 'current'))],
     ['an empty file', ({ lib }) => lain(lib, (link) => writeFileSync(link, ''))],
@@ -368,7 +371,7 @@ void t.test('a link that leads to nothing is put on what has proved itself', asy
   t.match(onTrial.releases.current(), { seq: 1 }, 'one that has not proved itself is no place to go');
 });
 
-void t.test('a state file of any form ends in a state and a line', async (t) => {
+void t.test('a state file of any content gives a state and a log line', async (t) => {
   for (const [what, damage] of [
     ['missing', (file: string) => rmSync(file)],
     ['empty', (file: string) => writeFileSync(file, '')],
@@ -419,26 +422,23 @@ void t.test('a state file of any form ends in a state and a line', async (t) => 
   }
 });
 
-void t.test(
-  'archives that are not what was signed are fetched at growing intervals, then no more',
-  async (t) => {
-    const bench = new Bench(t);
-    bench.rotten = new AgentError('corrupt', 'its hash is another');
-    bench.order();
-    const beganS = bench.boottimeS;
-    for (let minutes = 0; minutes < 24 * 60 && bench.phase !== 'failed'; minutes += 5) {
-      await bench.run();
-      bench.boottimeS += 300;
-      bench.nowMs += 300_000;
-    }
-    t.equal(bench.phase, 'failed');
-    t.match(bench.state.reason, /5 times fetched in vain: its hash is another/);
-    t.equal(bench.fetches, 5, 'and not every five minutes');
-    t.ok(bench.boottimeS - beganS > 15 * 3600);
-  },
-);
+void t.test('a corrupt archive is fetched at growing intervals, five times at most', async (t) => {
+  const bench = new Bench(t);
+  bench.rotten = new AgentError('corrupt', 'its hash is another');
+  bench.order();
+  const beganS = bench.boottimeS;
+  for (let minutes = 0; minutes < 24 * 60 && bench.phase !== 'failed'; minutes += 5) {
+    await bench.run();
+    bench.boottimeS += 300;
+    bench.nowMs += 300_000;
+  }
+  t.equal(bench.phase, 'failed');
+  t.match(bench.state.reason, /5 times fetched in vain: its hash is another/);
+  t.equal(bench.fetches, 5, 'and not every five minutes');
+  t.ok(bench.boottimeS - beganS > 15 * 3600);
+});
 
-void t.test('a clock that was wild once, a counter that is, and an order of the future', async (t) => {
+void t.test('a wrong clock or counter and an order of the future do not block the box', async (t) => {
   const wild = new Bench(t);
   wild.nowMs = Date.parse('2099-01-01T00:00:00.000Z');
   wild.order({ notBefore: iso(NOON), notAfter: iso(NOON + 7 * DAY_MS) });

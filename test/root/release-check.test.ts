@@ -1,4 +1,6 @@
-/** The release's own check of a configuration, as a child of root's program: stand-ins that refuse, hang, flood and lie. */
+/**
+ * Tests the release's own check of a configuration as a child of root's program: stand-ins refuse, hang, flood and lie.
+ */
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -17,10 +19,10 @@ const VIGIE_ROOT = rootProgram();
 
 const TEXT = 'site: s\nbox: b\nrules: []\n';
 const isRoot = process.geteuid?.() === 0;
-/** As on a box: root's child is another user. */
+/** As on a box, root's child runs as another user. */
 const USER = childUser('nobody');
 
-/** Asks a program of this text. */
+/** Asks a program with this source. */
 function ask(
   t: Test,
   code: string,
@@ -36,10 +38,10 @@ function ask(
 
 const written = (answer: unknown): string =>
   `process.stdout.write(${JSON.stringify(JSON.stringify(answer))});`;
-/** Once it has read the text. */
+/** A program that answers once it has read the text. */
 const answers = (answer: unknown): string =>
   `process.stdin.resume().on('end', () => { ${written(answer)} });`;
-/** Why nothing was told by the release itself. */
+/** The expected refusal without the release's own opinion. */
 const refusal = (why: RegExp): object => [
   {
     path: '',
@@ -48,7 +50,7 @@ const refusal = (why: RegExp): object => [
   },
 ];
 
-void t.test('what it refuses is told, and what it takes is taken', async (t) => {
+void t.test('a refusal is reported, and an acceptance accepted', async (t) => {
   t.strictSame(ask(t, answers({ ok: true, problems: [], more: 1 })), []);
   const problem = { path: 'rules[0].kind', message: 'no such kind', line: 3 };
   t.strictSame(ask(t, `${answers({ ok: false, problems: [problem] })} process.exitCode = 2;`), [
@@ -56,7 +58,7 @@ void t.test('what it refuses is told, and what it takes is taken', async (t) => 
   ]);
 });
 
-void t.test('it is asked as another user, with nothing but the text', async (t) => {
+void t.test('the release runs as another user, with nothing but the text', async (t) => {
   const code = `import { readFileSync } from 'node:fs';
     const message = JSON.stringify({ uid: process.getuid(), gid: process.getgid(), groups: process.getgroups(),
       env: Object.keys(process.env).sort(), cwd: process.cwd(), text: readFileSync(0, 'utf8'), args: process.argv.slice(2) });
@@ -78,7 +80,7 @@ void t.test('it is asked as another user, with nothing but the text', async (t) 
   });
 });
 
-void t.test('no answer is a refusal', async (t) => {
+void t.test('a missing answer is a refusal', async (t) => {
   const began = performance.now();
   const hung = `import { spawn } from 'node:child_process'; import { writeFileSync } from 'node:fs';
     spawn('sleep', ['20'], { stdio: 'inherit' }); process.on('SIGTERM', () => undefined);
@@ -114,7 +116,7 @@ void t.test('no answer is a refusal', async (t) => {
   );
 });
 
-void t.test('what it tells is bounded and printable', async (t) => {
+void t.test('the answer is bounded and printable', async (t) => {
   const evil = { path: `a\n\u001b[2Jb${'x'.repeat(5000)}`, message: `\u202eevil\r\n${'y'.repeat(5000)}` };
   const told = ask(t, answers({ ok: false, problems: Array.from({ length: 20 }, () => evil) }));
   t.equal(told.length, 20);
@@ -127,7 +129,7 @@ void t.test('what it tells is bounded and printable', async (t) => {
   t.equal(ask(t, answers({ ok: false, problems: many })).length, 50);
 });
 
-void t.test('nothing is tried that the release refuses', async (t) => {
+void t.test('a configuration that the release refuses is not tried', async (t) => {
   const dir = scratch(t);
   chmodSync(dir, 0o755);
   const [file, bin] = [join(dir, 'vigie.yaml'), join(dir, 'systemctl')];
@@ -169,7 +171,7 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
   t.not(readFileSync(file, 'utf8'), former);
 });
 
-void t.test('vigie check itself', async (t) => {
+void t.test('vigie check itself accepts and refuses configurations', async (t) => {
   const check = (text: string): ReturnType<typeof releaseProblems> =>
     releaseProblems(text, { program: VIGIE, user: {}, env: {} });
   t.strictSame(check(TEXT), []);
@@ -182,7 +184,7 @@ void t.test('vigie check itself', async (t) => {
   t.match(check(readFileSync(VIGIE, 'utf8')), [{ path: String }], 'no configuration at all');
 });
 
-void t.test('only a user that is there, and is not root', async (t) => {
+void t.test('only an existing user other than root is used', async (t) => {
   t.throws(() => childUser('root'), { kind: 'config', message: /must not be root/ });
   t.throws(() => childUser('no-such-user'), { kind: 'config', message: /must exist/ });
   t.throws(() => childUser('-h'), { kind: 'config', message: /must exist/ });

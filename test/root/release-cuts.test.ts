@@ -1,6 +1,8 @@
 /**
- * Power cuts of a real file system while the real program changes releases: what `current` leads to is the old or the new
- * release, every file of it, and the box goes on to the new one. Without waiting for the disk it is neither.
+ * Tests power cuts of a real file system while the real program changes releases.
+ *
+ * `current` leads to the old or the new release with every file, and the box continues to the new one. A control
+ * without fsync shows broken releases.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,10 +20,10 @@ import { UPDATER, type UpdatingBox } from '../lib/updating-box.ts';
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const CUTS = FULL ? 300 : 10;
 const CUTS_A_BOX = Math.min(20, CUTS);
-/** Patience for a phase that is sure to come, and for one that may be over before it is seen, ms. */
+/** Maximum wait for a phase that is sure to come, and for one that may be over before it is seen, ms. */
 const HELD_WITHIN_MS = 120_000;
 const SEEN_WITHIN_MS = 15_000;
-/** Where the power goes, and how long after the phase began at the most, ms: about as long as it lasts. */
+/** Phases in which the power goes, and the longest time after their start, ms: about their duration. */
 const PHASES = [
   ['waiting', 60],
   ['downloading', 120],
@@ -31,7 +33,7 @@ const PHASES = [
   ['probation', 400],
   ['confirmed', 60],
 ] as const;
-/** Stops the program once it has renamed a file to state.json that holds both texts. */
+/** Stops the program once it has renamed a file with both texts to state.json. */
 const HOLD = `
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -54,7 +56,7 @@ int rename(const char *from, const char *to) {
 }
 `;
 
-/** What the units do: carry out the order, then judge; until the power goes. */
+/** Runs what the units do until the power goes: carry out the order, then judge. */
 async function liveUntilCut(
   box: UpdatingBox,
   cut: Promise<string>,
@@ -74,7 +76,7 @@ async function liveUntilCut(
   return /"release":\{"phase":"([a-z-]+)"/.exec(record)?.[1] ?? 'before';
 }
 
-/** What is wrong with what lies there. */
+/** Faults of the installed files. */
 async function faultsOf(box: UpdatingBox, seqs: readonly number[]): Promise<string[]> {
   const faults: string[] = [];
   const check = async (what: string, act: () => unknown): Promise<void> => {
@@ -86,7 +88,7 @@ async function faultsOf(box: UpdatingBox, seqs: readonly number[]): Promise<stri
   };
   const seq = Number(box.current.split('-')[0]);
   if (!seqs.includes(seq)) faults.push(`current is ${box.current}`);
-  // What has a name is whole, in use or not.
+  // A release with a final name is complete, in use or not.
   for (const name of readdirSync(join(box.lib, 'releases')).filter((one) => !one.startsWith('.'))) {
     const manifest = readFileSync(join(box.treeOf(Number(name.split('-')[0])), 'MANIFEST'), 'utf8');
     const dir = join(box.lib, 'releases', name);
@@ -106,7 +108,7 @@ function confirmed({ record }: UpdatingBox, seq: number): boolean {
   return record.phase === 'confirmed' && record.target?.seq === seq;
 }
 
-void t.test('power cuts in every phase', { skip: SmallDisk.unavailable() }, async (t) => {
+void t.test('a power cut leaves the old or new release', { skip: SmallDisk.unavailable() }, async (t) => {
   t.comment(`seed ${SEED}`);
   const random = randomOf(SEED);
   const counts = new Map<string, { old: number; new: number }>();
@@ -116,18 +118,19 @@ void t.test('power cuts in every phase', { skip: SmallDisk.unavailable() }, asyn
     for (let n = 0; n < CUTS_A_BOX; n += 1) {
       const seq = n + 2;
       const [wanted, spanMs] = PHASES[n % PHASES.length] ?? ['waiting', 0];
-      // Where an agent runs it is watched for a second.
+      // Where an agent runs, probation watches it for a second.
       const up = join(box.dir, 'bin/up-vigie.service');
       if (n % 4 === 0) writeFileSync(up, '');
       else rmSync(up, { force: true });
-      // What waits for its time waits until the power goes.
+      // A waiting order waits until the power goes.
       const later = wanted === 'waiting' ? { notBefore: new Date(Date.now() + 600_000).toISOString() } : {};
       box.order({ seq, ...later });
       const last = box.history.at(-1)?.n ?? 0;
       const file = join(box.state, 'state.json');
-      // The phase of the order before is none of this one.
+      // Does not match the previous order's phase.
       const text = new RegExp(`"release":\\{"phase":"${wanted}"[^}]*"target":\\{"number":${seq},`);
-      // The first of each phase while it is held: a quick machine is through with it before it is seen, and a busy one looks late.
+      // The first cut of each phase comes while the phase is held. A fast machine leaves it unseen, and a busy one
+      // looks late.
       const isFirst = done + n < PHASES.length;
       const cut = disk.cutWhen(
         file,
@@ -188,7 +191,7 @@ void t.test(
       const { box, disk } = await boxOnDisk(t, { releases: 2 });
       rmSync(join(box.dir, 'bin/up-vigie.service'));
       box.order();
-      // After the log was written, before the kernel writes the data by itself.
+      // After the log was written, before the kernel writes the data on its own.
       const cut = disk.cutWhen(
         join(box.state, 'state.json'),
         /"release":\{"phase":"confirmed"/,

@@ -1,4 +1,4 @@
-/** The program that changes releases on a box: with a real server, killed at every step, on a full disk, and by hand. */
+/** Tests the program that changes releases: with a real server, killed at every step, on a full disk, and by hand. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -23,7 +23,7 @@ import { until } from '../lib/room.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 
-/** Of a release that was cut nowhere. */
+/** Steps of a release without an interruption. */
 const STEPS = [
   'stop vigie-vision.socket vigie-page.socket vigie.service vigie-vision.service vigie-page.service',
   'reset-failed vigie-vision.socket vigie.service vigie-root-judge.service',
@@ -36,7 +36,7 @@ const whole = (box: UpdatingBox, seq: number): Promise<void> =>
     parseManifest(readFileSync(join(box.treeOf(seq), 'MANIFEST'), 'utf8')),
   );
 
-/** Run and judge until nothing is to be done. */
+/** Runs and judges until nothing is left to do. */
 async function settle(box: UpdatingBox): Promise<string> {
   for (let n = 0; n < 3; n += 1) {
     await box.run('run');
@@ -51,7 +51,7 @@ function isIn(box: UpdatingBox, phase: string, seq: number): boolean {
   return box.record.phase === phase && box.record.target?.seq === seq;
 }
 
-void t.test('two orders in a row, what is said of them, and the ways back by hand', async (t) => {
+void t.test('two orders in sequence are confirmed, and can be rolled back by hand', async (t) => {
   const box = await UpdatingBox.make(t, { releases: 4 });
   t.equal((await box.run('run')).code, 0, 'without an order');
   t.match(box.status, { phase: 'idle', release: { seq: 1 }, osUpdates: { pending: 1, reboot: false } });
@@ -90,7 +90,7 @@ void t.test('two orders in a row, what is said of them, and the ways back by han
   t.equal((await box.run('run')).code, 0);
   t.strictSame(box.asked(), [], 'the same order is done');
 
-  // Deltas are from the release before: this one has to be had as a whole.
+  // Deltas are from the previous release, so this one is fetched completely.
   box.order({ seq: 4 });
   t.equal(await settle(box), 'confirmed');
   t.ok(box.server.asked.some(({ path }) => path.includes('4-0.4.0') && path.includes('.full.')));
@@ -125,7 +125,7 @@ void t.test('two orders in a row, what is said of them, and the ways back by han
   t.match(odd.stderr, /unknown option '--force'/);
 });
 
-void t.test('a release that is not well goes back, and is not tried again in its rollout', async (t) => {
+void t.test('an unhealthy release rolls back, and is not tried again in its rollout', async (t) => {
   const box = await UpdatingBox.make(t, { withinS: 3 });
   box.breakAgent();
   box.order();
@@ -153,7 +153,7 @@ void t.test('a release that is not well goes back, and is not tried again in its
   t.equal(await settle(box), 'confirmed');
 });
 
-void t.test('a box whose agent did not run before', async (t) => {
+void t.test('a release on a box without a running agent is confirmed by a start', async (t) => {
   const box = await UpdatingBox.make(t, { idle: true });
   box.order();
   t.equal(await settle(box), 'confirmed');
@@ -164,7 +164,7 @@ void t.test('a box whose agent did not run before', async (t) => {
   );
 });
 
-void t.test('killed at every step, it goes on', async (t) => {
+void t.test('a change that is killed at any step goes on', async (t) => {
   const box = await UpdatingBox.make(t, { releases: 8 });
   const kills = [
     ['run', 'downloading', 0],
@@ -203,7 +203,7 @@ void t.test('killed at every step, it goes on', async (t) => {
   );
 });
 
-void t.test('a full disk', { skip: SmallDisk.unavailable() }, async (t) => {
+void t.test('a full disk stops a change, not a roll-back', { skip: SmallDisk.unavailable() }, async (t) => {
   const disk = new SmallDisk(scratch(t), 16);
   disk.mount();
   t.teardown(() => disk.unmount());
@@ -217,7 +217,7 @@ void t.test('a full disk', { skip: SmallDisk.unavailable() }, async (t) => {
   disk.free();
   t.equal(await settle(box), 'confirmed', 'and with room again it goes on');
 
-  // Little room: the record has it, the release as a whole has not.
+  // Little room: enough for the record, too little for the release.
   disk.fill();
   truncateSync(join(disk.dir, 'filler'), statSync(join(disk.dir, 'filler')).size - 131_072);
   box.order({ seq: 4 });
@@ -242,7 +242,7 @@ void t.test('a full disk', { skip: SmallDisk.unavailable() }, async (t) => {
   await whole(box, 3);
 });
 
-void t.test('settings and boards', (t) => {
+void t.test('settings are validated, and boards are recognised', (t) => {
   const dir = scratch(t);
   const file = join(dir, 'update.yaml');
   t.match(readSettings(file), { healthyS: 60, withinS: 600, rateKiBps: 0, url: undefined });
@@ -272,7 +272,7 @@ void t.test('settings and boards', (t) => {
   t.end();
 });
 
-void t.test('the history is bounded, and half a line is none', (t) => {
+void t.test('the history is bounded, and drops an incomplete line', (t) => {
   const dir = scratch(t);
   const history = new History(dir, () => undefined);
   const file = join(dir, 'history.jsonl');

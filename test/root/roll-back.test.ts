@@ -1,4 +1,7 @@
-/** The way back of a box: it needs no settings, no history, no second disk that can be written, and never leaves the box dark. */
+/**
+ * Tests the roll-back of a box: it needs no settings, history or second writable disk, and never leaves the box without
+ * an agent.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +11,7 @@ import { UpdatingBox } from '../lib/updating-box.ts';
 
 const NO_MOUNT = SmallDisk.unavailable();
 
-/** On probation with a release that crashes. */
+/** Makes a box on probation with a release that crashes. */
 async function crashing(t: Test): Promise<UpdatingBox> {
   const box = await UpdatingBox.make(t, { withinS: 3 });
   box.order();
@@ -23,7 +26,7 @@ function isUp(box: UpdatingBox): boolean {
   return existsSync(join(box.dir, 'bin/up-vigie.service'));
 }
 
-/** By a folder. */
+/** Replaces a file by a folder. */
 function replaced(file: string, folder: string): void {
   rmSync(file);
   mkdirSync(folder, { recursive: true });
@@ -34,7 +37,7 @@ function mount(...words: string[]): void {
   if (status !== 0) throw new Error(stderr);
 }
 
-/** What lies there cannot be written until the test says so. */
+/** Makes a folder read-only until the test ends that. */
 function readOnly(t: Test, dir: string): () => void {
   mount('--bind', dir, dir);
   mount('-o', 'remount,ro,bind', dir);
@@ -47,7 +50,7 @@ function readOnly(t: Test, dir: string): () => void {
   return over;
 }
 
-void t.test('settings that cannot be read', async (t) => {
+void t.test('a box with unreadable settings rolls back', async (t) => {
   for (const [what, damage] of [
     ['no YAML', (file: string) => writeFileSync(file, 'url: [')],
     ['a folder', (file: string) => replaced(file, file)],
@@ -66,7 +69,7 @@ void t.test('settings that cannot be read', async (t) => {
   }
 });
 
-void t.test('a history that is damaged, or a folder', async (t) => {
+void t.test('a box with a damaged history rolls back', async (t) => {
   for (const damage of [
     (file: string) => writeFileSync(file, 'what?\n{"n":1}\n'),
     (file: string) => replaced(file, join(file, 'x')),
@@ -81,7 +84,7 @@ void t.test('a history that is damaged, or a folder', async (t) => {
   }
 });
 
-void t.test('a disk of root’s own that cannot be written', { skip: NO_MOUNT }, async (t) => {
+void t.test('a box with a read-only state folder rolls back', { skip: NO_MOUNT }, async (t) => {
   const box = await crashing(t);
   const over = readOnly(t, box.state);
   const judge = await box.run('judge');
@@ -95,7 +98,7 @@ void t.test('a disk of root’s own that cannot be written', { skip: NO_MOUNT },
   t.equal(box.current, '1-0.1.0');
 });
 
-void t.test('a disk of releases that cannot be written', { skip: NO_MOUNT }, async (t) => {
+void t.test('a read-only releases folder keeps the agent running', { skip: NO_MOUNT }, async (t) => {
   const box = await crashing(t);
   const over = readOnly(t, box.lib);
   box.asked();

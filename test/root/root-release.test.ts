@@ -1,6 +1,8 @@
 /**
- * Releases of root's own program on a box: the real programs, each a file of its own that is started by the links `current` and
- * `judge` as the units do; a good one, and bad ones of every kind, which the former one must take back.
+ * Tests releases of root's own program with the real programs, each one file started by the links `current` and
+ * `judge`.
+ *
+ * Good ones are confirmed. Bad ones of every kind are rolled back by the previous one.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
@@ -17,17 +19,17 @@ const BUNDLE = fileURLToPath(new URL('../../scripts/programs/package/bundle.js',
 const OF_ROOT = { what: 'root' } as const;
 const FIRST = 11;
 
-/** The program as it is packaged, once for the whole test. */
+/** The packaged program, built once for the whole test. */
 const program = (() => {
   const dir = scratch(t);
   execFileSync(process.execPath, [BUNDLE, 'root', dir, join(dir, 'copyright')]);
   return readFileSync(join(dir, 'vigie-root.js'), 'utf8');
 })();
 
-/** Runs first in the program; the modules that it needs are imported as the banner of the bundle does. */
+/** Inserts code at the start of the program; the bundle's banner imports the modules that it needs. */
 const first = (code: string): string => program.replace(/^(#!.*\n)/, `$1${code}\n`);
 
-/** A box whose root program is a release, and its numbers 11 (which runs) and 12 (which `code` is). */
+/** A box whose root program is a release, with releases 11 (running) and 12 (with `code`). */
 class RootBox {
   readonly box: UpdatingBox;
   readonly releases: RootReleases;
@@ -61,7 +63,7 @@ class RootBox {
     this.box.order({ ...OF_ROOT, version: rootVersionOf(seq), ...change, seq });
   }
 
-  /** To its end, by the link by which its unit starts it. */
+  /** Runs a command to its end, by the link that its unit uses. */
   async run(command: 'run' | 'judge' | 'boot'): Promise<Program> {
     const link = command === 'run' ? 'current' : 'judge';
     const file = join(this.box.rootLib, link, 'vigie-root.js');
@@ -70,7 +72,7 @@ class RootBox {
     return ran;
   }
 
-  /** A power cut: the next start is another boot, and what it begins with is `boot`. */
+  /** Cuts the power; the next start is another boot, which begins with `boot`. */
   async reboot(): Promise<void> {
     this.box.reboot();
     await this.run('boot');
@@ -85,7 +87,7 @@ class RootBox {
   }
 }
 
-void t.test('a good one: ordered, tried, judged by the former one, and the next one by it', async (t) => {
+void t.test('a good release is tried, judged by the previous one, and judges the next', async (t) => {
   const root = await RootBox.make(t, first('// another'));
   const { box } = root;
   root.order();
@@ -111,12 +113,12 @@ void t.test('a good one: ordered, tried, judged by the former one, and the next 
     box.history.map(({ what, phase }) => `${what} ${phase}`),
     ['root staged', 'root switching', 'root probation', 'root confirmed'],
   );
-  // And a release of the agent, by the new one.
+  // A release of the agent, by the new program.
   box.order();
   await root.run('run');
   await root.run('judge');
   t.match(box.record, { phase: 'confirmed', target: { seq: 2 } });
-  // And root's next one.
+  // The next release of root's program.
   await root.publish(13, first('// a third'));
   root.order({ seq: 13 });
   await root.run('run');
@@ -126,7 +128,7 @@ void t.test('a good one: ordered, tried, judged by the former one, and the next 
 });
 
 const ENDS = "import * as fs0 from 'node:fs'; if (process.argv[2] === 'run') process.exit(0);";
-/** What is wrong with it, and what the box says of that. */
+/** Kinds of bad releases, and the box's report about each. */
 const BAD: readonly (readonly [string, string, RegExp])[] = [
   ['whose boot fails', "if (process.argv[2] === 'boot') process.exit(1);", /vigie-root boot: it ends with 1/],
   [
@@ -146,7 +148,7 @@ const BAD: readonly (readonly [string, string, RegExp])[] = [
   ],
 ];
 
-/** The same ends by other ways; each costs a minute of patience. */
+/** Further bad releases with the same ends; each takes a minute of patience. */
 const BAD_TOO: typeof BAD = [
   ['that does not start', 'throw new Error("no start");', /vigie-root status: it ends with 1: ./],
   ['whose run ends well and does nothing', ENDS, /did not carry out its own order again/],
@@ -168,7 +170,7 @@ async function isTakenBack(t: Test, code: string, why: RegExp): Promise<void> {
   t.match(root.root, { phase: 'rolled-back', reason: why });
   t.equal(root.link('current'), 11, 'the former one runs');
   t.equal(root.link('judge'), 11);
-  // Which takes the order for a better one.
+  // Accepts the order for a better release.
   root.box.judgeBy({ healthyS: 1, withinS: 20 });
   await root.publish(13, first('// mended'));
   root.order({ seq: 13 });
@@ -178,8 +180,8 @@ async function isTakenBack(t: Test, code: string, why: RegExp): Promise<void> {
   t.equal(root.link('judge'), 13);
 }
 
-void t.test('a bad one is taken back by the former one', async (t) => {
-  // Most of their time is patience with one that does nothing.
+void t.test('a bad release is rolled back by the previous one', async (t) => {
+  // Most of the time is patience with a program that does nothing.
   t.jobs = BAD.length;
   const tested = (bad: typeof BAD, options: { readonly skip?: string | false }) =>
     bad.map(([what, code, why]) =>
@@ -188,7 +190,7 @@ void t.test('a bad one is taken back by the former one', async (t) => {
   await Promise.all([...tested(BAD, {}), ...tested(BAD_TOO, { skip })]);
 });
 
-void t.test('power lost on the way, links lost, and orders for the other program', async (t) => {
+void t.test('a trial survives a power cut, and a lost link leads to a proven program', async (t) => {
   const root = await RootBox.make(t, first('// another'));
   const { box } = root;
   root.order();
@@ -198,7 +200,7 @@ void t.test('power lost on the way, links lost, and orders for the other program
   t.equal(root.link('judge'), 11);
   for (const link of ['current', 'judge'] as const) {
     rmSync(join(box.rootLib, link));
-    // By the other link, as the unit's own program does.
+    // By the other link, as the unit does.
     if (link === 'current') await root.reboot();
     else await root.run('run');
     t.equal(root.link('judge'), 11, `without ${link}: judge leads to the former one`);
@@ -211,7 +213,7 @@ void t.test('power lost on the way, links lost, and orders for the other program
   for (let n = 0; n < 4; n += 1) await root.reboot();
   t.match(root.root, { phase: 'rolled-back', reason: /started 4 times/ }, 'not for ever');
   t.equal(root.link('current'), 11);
-  // An order for the agent's release takes back one for root's program that waits.
+  // An order for the agent's release cancels a waiting one for root's program.
   const later = new Date(Date.now() + 1_800_000).toISOString();
   root.order({ rollout: 'autumn', notBefore: later });
   await root.run('run');
@@ -226,7 +228,7 @@ void t.test('power lost on the way, links lost, and orders for the other program
   t.match(root.root, { phase: 'failed', reason: /not newer than 11/ });
 });
 
-void t.test('by hand: the one that the package has brought', async (t) => {
+void t.test('a command by hand switches to the program of the package', async (t) => {
   const root = await RootBox.make(t);
   const { box } = root;
   const file = join(box.rootLib, 'current/vigie-root.js');

@@ -1,4 +1,4 @@
-/** Whom root's updater obeys is read from the configuration as `vigie check` reads it: of one text they see one site, box and keys. */
+/** Tests that root's updater and `vigie check` read the same site, box and keys from any configuration. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -15,7 +15,7 @@ t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
 const [one, two] = [makeSigner('one').config.publicKey, makeSigner('two').config.publicKey];
 const file = join(scratch(t), 'vigie.yaml');
 
-/** What each of the two sees; null where it refuses. */
+/** Values that each of the two reads; null where it refuses. */
 function seen(content: string | Uint8Array): { agent: unknown; updater: unknown } {
   writeFileSync(file, content, { mode: 0o600 });
   const { config } = inspectConfig(file, { env: {}, mode: 'check', files: false });
@@ -31,7 +31,7 @@ const HEAD = 'site: a\nbox: b\n';
 const keysOf = (key: string, may = '[update]') =>
   `commands:\n  keys:\n    - { name: desk, publicKey: ${key}, may: ${may} }\n`;
 
-void t.test('texts that two readers of YAML could read in two ways', async (t) => {
+void t.test('a YAML text with two possible readings is refused by both or read alike', async (t) => {
   const shapes = (name: string) =>
     `${name}:\n${Array.from({ length: 60 }, (_, id) => `  - { id: z${id}, polygon: *area }\n`).join('')}`;
   const area = '  - { id: z, polygon: &area [[0, 0], [1, 0], [1, 1]] }\n';
@@ -69,7 +69,7 @@ void t.test('texts that two readers of YAML could read in two ways', async (t) =
   }
 });
 
-void t.test('texts by chance, of pieces with anchors, aliases, tags and directives', async (t) => {
+void t.test('random texts with anchors, aliases, tags and directives are read alike', async (t) => {
   const some = <T>(usual: T, ...odd: T[]) =>
     fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...odd) });
   const key = some(one, two, '*k', `&k ${one}`, `!!str ${two}`, '*m');
@@ -89,7 +89,7 @@ void t.test('texts by chance, of pieces with anchors, aliases, tags and directiv
   const agree = fc.property(head, line, list, fc.boolean(), (start, names, keys, first) => {
     const { agent, updater } = seen(start + (first ? keys + names : names + keys));
     if (agent !== null) taken += 1;
-    // What the agent refuses for another key of the file is none of the updater's.
+    // The agent may refuse another key of the file, which the updater ignores.
     return agent === null || isDeepStrictEqual(structuredClone(updater), structuredClone(agent));
   });
   fc.assert(agree, { seed: SEED, numRuns: 400 });

@@ -1,4 +1,7 @@
-/** A release is made whole beside the one that runs, or nothing is: deltas, archives that are hostile, a full disk. */
+/**
+ * Tests staging: a release is made completely beside the running one, or not at all; deltas, hostile archives, a full
+ * disk.
+ */
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
@@ -42,10 +45,10 @@ const NEW = { seq: 43, version: '0.3.0' };
 
 interface Made {
   readonly lib: string;
-  /** Folder of the release that runs. */
+  /** Folder of the running release. */
   readonly current: string;
   readonly custom: ReleaseTarget;
-  /** Below targets/. */
+  /** Path of a file below targets/. */
   target(name: string): string;
   readonly delta: string;
   readonly full: string;
@@ -54,7 +57,7 @@ interface Made {
   releases(): string[];
 }
 
-/** Release 42 runs, 43 is published; in it a file has changed, one is new, one is gone, a folder became a link. */
+/** Runs release 42 and publishes 43: one changed, one new and one removed file, and a folder that became a link. */
 async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}): Promise<Made> {
   const lib = join(dir, 'lib');
   const releases = join(lib, 'releases');
@@ -84,7 +87,7 @@ async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}
   return { lib, current, custom, target, full, delta, run, releases: () => readdirSync(releases).sort() };
 }
 
-void t.test('a release that brings what systemd or udev would obey as root is refused', async (t) => {
+void t.test('a release with files that systemd or udev would obey as root is refused', async (t) => {
   const dir = scratch(t);
   const { lib, run, releases } = await made(t, dir);
   const tree = join(dir, 'made/43-0.3.0');
@@ -114,7 +117,7 @@ const noFull = (): never => {
 };
 const inode = (...path: string[]): number => statSync(join(...path)).ino;
 
-void t.test('from a delta, and whole', async (t) => {
+void t.test('a release is staged from a delta or completely', async (t) => {
   const { lib, current, run, releases, delta } = await made(t);
   const before = await scanTree(current);
   const { dir, ...how } = await run({ full: noFull });
@@ -183,14 +186,14 @@ void t.test('from a delta, and whole', async (t) => {
   t.equal((await run({ current: undefined, full: noFull })).by, 'present');
 });
 
-/** A hostile archive in tar's own words, packed by zstd. */
+/** Makes a hostile archive by tar's own options, compressed by zstd. */
 function archive(file: string, tree: string, ...tar: string[]): void {
   const script = 'cd "$1"; out="$2"; shift 2; tar -c "$@" | zstd -q -f -o "$out"';
   execFileSync('sh', ['-c', script, 'sh', tree, file, ...tar], { stdio: 'pipe' });
 }
 
-void t.test('hostile archives', async (t) => {
-  // What tar(1) leaves of a link that a file follows is another thing in memory.
+void t.test('hostile archives are refused and touch nothing', async (t) => {
+  // tar(1) treats a link that a file follows differently in memory.
   const dir = scratchOnDisk(t);
   const { lib, run, full, releases, current } = await made(t, dir);
   const tree = join(dir, 'made/43-0.3.0');
@@ -315,7 +318,7 @@ void t.test('hostile archives', async (t) => {
   t.equal(readlinkSync(join(lib, 'current')), 'releases/42-0.2.0');
 });
 
-void t.test('what was signed is not what is in it', async (t) => {
+void t.test('an archive that differs from its signed manifest is refused', async (t) => {
   const { run, custom, releases, lib, current } = await made(t);
   const not = (message: RegExp, over: object) =>
     t.rejects(run({ delta: undefined, ...over }), { kind: 'corrupt', message }, String(message));
@@ -353,7 +356,7 @@ void t.test('what was signed is not what is in it', async (t) => {
   t.ok(lstatSync(current).isDirectory());
 });
 
-void t.test('a disk that is full, and power that goes', { skip: SmallDisk.unavailable() }, async (t) => {
+void t.test('a full disk leaves no part of a release', { skip: SmallDisk.unavailable() }, async (t) => {
   const dir = scratch(t);
   const disk = new SmallDisk(dir, 16);
   disk.mount();
@@ -375,13 +378,13 @@ void t.test('a disk that is full, and power that goes', { skip: SmallDisk.unavai
   t.same(await scanTree(current), before, 'both are on the disk when the power goes');
 });
 
-/** A box that runs 42 asks the server for 43. */
+/** A box that runs 42 requests 43 from the server. */
 async function served(t: Test) {
   const dir = scratch(t);
   const program = join(ROOT, 'dist/agent');
   const names = readdirSync(program, { recursive: true, encoding: 'utf8' });
   const size = (name: string): number => statSync(join(program, name)).size;
-  // Small ones and large ones.
+  // Small and large files.
   const sorted = names.filter((name) => name.endsWith('.js')).sort((a, b) => size(a) - size(b));
   const step = Math.floor(sorted.length / CHANGED);
   const changed = sorted.filter((_, index) => index % step === 0).slice(0, CHANGED);
@@ -411,7 +414,7 @@ async function served(t: Test) {
   const source = new ServerSource({ places, settings, machine: machine('pc'), releases, say });
   const downloads = join(places.state, 'downloads');
   const bytes = readFileSync(join(tree, 'MANIFEST'));
-  /** Of the server's targets: what was asked for, in order; and what was said. */
+  /** Fetches, and returns the requested targets in order and the output. */
   const fetched = async (): Promise<[string[], string]> => {
     const { signal } = new AbortController();
     for (const list of [server.asked, said]) list.length = 0;
@@ -427,7 +430,7 @@ async function served(t: Test) {
   return { current, repository, server, fetched, bytes };
 }
 const CHANGED = 12;
-/** As many as a release has, or enough that a manifest fetched whole is too much. */
+/** As many paths as a release has, or enough that a complete manifest is too large. */
 const PATHS = process.env['VIGIE_TEST_FULL'] === '1' ? 4000 : 600;
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const NEWER = { what: 'release', seq: 43, version: '0.3.0', arch: ARCH } as const;
@@ -436,7 +439,7 @@ const PATCH = manifestPatchTarget(42, NEWER);
 const DELTA = deltaTarget(42, NEWER);
 const FULL = fullTarget(NEWER);
 
-void t.test('what a usual release costs, and a manifest by its difference', async (t) => {
+void t.test('a usual release is fetched by differences, its manifest too', async (t) => {
   const { current, repository, server, fetched, bytes } = await served(t);
   t.same(await fetched(), [[PATCH, DELTA], ''], 'by the differences');
   const length = (name: string): number => statSync(join(repository.dir, 'targets', name)).size;

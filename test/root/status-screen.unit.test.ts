@@ -1,4 +1,4 @@
-/** `vigie-root status`: what a person at the box is told of a configuration on trial. */
+/** Tests `vigie-root status`: its text about a configuration on trial and about root's program. */
 import t from 'tap';
 import type { UpdaterStatus } from '../../agent/contract/update.ts';
 import { screenOf } from '../../scripts/programs/root/status.ts';
@@ -39,7 +39,7 @@ function configLine(configuration: Partial<UpdaterStatus['configuration']>): str
   return lines.find((line) => line.startsWith('config'));
 }
 
-void t.test('the status says whose a configuration on trial is', (t) => {
+void t.test('the status names the source of a configuration on trial', (t) => {
   const target = { number: 0, name: 'a'.repeat(64) };
   t.equal(configLine({}), undefined, 'none was ever changed');
   t.equal(configLine({ phase: 'probation', target }), 'config     probation, tried at the box');
@@ -54,7 +54,7 @@ void t.test('the status says whose a configuration on trial is', (t) => {
   t.end();
 });
 
-void t.test('the status says which program of root’s runs, and how far it is with another', (t) => {
+void t.test('the status names root’s running program and the state of another', (t) => {
   const rootLine = (root: Partial<UpdaterStatus['root']>): string | undefined =>
     screenOf({ ...STATUS, root: { ...STATUS.root, ...root } }).find((line) => line.startsWith('root'));
   const target = { seq: 309, version: '0.1.2' };

@@ -1,4 +1,4 @@
-/** What a box takes as signed, and how it fetches it: real metadata of TUF over HTTPS, attacks and a bad line. */
+/** Tests which releases a box trusts, and how it fetches them: real TUF metadata over HTTPS, attacks and a bad line. */
 import {
   existsSync,
   mkdirSync,
@@ -33,7 +33,7 @@ interface Made {
   readonly dir: string;
   readonly repository: ReleaseRepository;
   readonly server: TestReleaseServer;
-  /** A box that knows nothing but the root; or the one that has this folder. */
+  /** A box with the root alone, or with the given folder. */
   box(over?: Partial<TrustOptions>): ReleaseTrust;
 }
 
@@ -78,7 +78,7 @@ async function refused(
   await t.rejects(sees(box), { kind, message: why }, name);
 }
 
-void t.test('what is signed', async (t) => {
+void t.test('a box sees the signed releases, also with damaged stored metadata', async (t) => {
   const { dir, box, repository } = await made(t);
   const own = join(dir, 'own');
   const one = box({ dir: own });
@@ -129,7 +129,7 @@ void t.test('what is signed', async (t) => {
   }
 });
 
-void t.test('eight attacks', async (t) => {
+void t.test('attacks on the metadata are detected', async (t) => {
   const { dir, repository, box } = await made(t);
   const stranger = signingKey();
   const [one, two] = repository.targets;
@@ -159,7 +159,7 @@ void t.test('eight attacks', async (t) => {
   repository.publish();
   for (const mixed of names) {
     repository.write(mixed, newer.find(([name]) => name === mixed)?.[1] ?? Buffer.alloc(0));
-    // An older timestamp alone with what it names is a replay, which a new box cannot tell.
+    // An older timestamp with the files that it names is a replay, which a new box cannot detect.
     if (mixed !== 'timestamp.json')
       await refused(t, box(), 'corrupt', /refused: no metadata/, `mixed: ${mixed}`);
     repository.publish();
@@ -190,7 +190,7 @@ void t.test('eight attacks', async (t) => {
   t.equal(await sees(box({ rootFile: withRoot2 })), 42, 'a box that was set up with the second root');
 });
 
-void t.test('a clock that is wrong, a root that is none', async (t) => {
+void t.test('a wrong clock or an invalid root is refused with a reason', async (t) => {
   const { dir, box, repository } = await made(t);
   const own = join(dir, 'own');
   const at = (time: string) => () => Date.parse(time);
@@ -225,7 +225,7 @@ void t.test('a clock that is wrong, a root that is none', async (t) => {
   );
 });
 
-void t.test('each bit of the list of releases', async (t) => {
+void t.test('a flipped bit in the list of releases is detected', async (t) => {
   const { dir, repository } = await made(t);
   const plain = await TestReleaseServer.start(repository.dir);
   t.teardown(() => plain.stop());
@@ -253,7 +253,7 @@ void t.test('each bit of the list of releases', async (t) => {
   t.equal(accepted, 0);
 });
 
-void t.test('metadata on a bad line', async (t) => {
+void t.test('metadata is fetched over a bad line, and an endless answer is cut', async (t) => {
   const { dir, box, server, repository } = await made(t);
   const fault = async (name: string, is: Fault, kind: ErrorKind, why: RegExp, over = {}): Promise<void> => {
     server.faults.set(`metadata/${name}`, is);
@@ -319,7 +319,7 @@ void t.test('metadata on a bad line', async (t) => {
   t.equal(await sees(box()), 42, 'and without any fault');
 });
 
-void t.test('a download', async (t) => {
+void t.test('a download is resumed, verified, limited in rate, and can be cancelled', async (t) => {
   const { dir, server, repository } = await made(t);
   const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251));
   repository.addFile('big', content);
@@ -433,7 +433,7 @@ void t.test('a download', async (t) => {
   t.ok(tookS > 0.4 && tookS < 3, `293 KiB at 200 KiB/s with 200 at once: ${tookS.toFixed(2)} s`);
 });
 
-void t.test('which box a release fits', async (t) => {
+void t.test('a release that does not fit the box is refused with a reason', async (t) => {
   const { repository, dir } = await made(t);
   const tree = await sampleRelease(join(dir, 'b'), { seq: 43, version: '0.3.0' });
   const custom = await repository.addRelease(tree, {

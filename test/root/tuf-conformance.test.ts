@@ -1,7 +1,9 @@
 /**
- * The box as a client of The Update Framework, section by section of its specification
- * (https://theupdateframework.github.io/specification/latest/#detailed-client-workflow): real metadata over loopback.
- * Which parts of the specification do not apply is in docs/design/022-updates.md.
+ * Tests the box as a client of The Update Framework, by the sections of its specification, with real metadata over
+ * loopback.
+ *
+ * Specification: https://theupdateframework.github.io/specification/latest/#detailed-client-workflow
+ * The parts that do not apply are in docs/design/022-updates.md.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +39,7 @@ for (const [section, all] of GROUPS) {
   });
 }
 
-/** Names that have to be encoded in an address. */
+/** Names that need encoding in an address. */
 const UNUSUAL = [
   'a b.zst',
   'über.zst',
@@ -142,7 +144,7 @@ function delegation(r: TufRepository): object {
   return { delegations: { keys: { [key.id]: key.content }, roles: [role] } };
 }
 
-void t.test('how many cases there are', (t) => {
+void t.test('the number of cases is complete', (t) => {
   t.comment(`${cases} cases`);
   t.ok(cases >= 75);
   t.end();
