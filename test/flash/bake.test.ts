@@ -1,4 +1,4 @@
-/** `flash bake`: what it refuses; and, where all is run, a vendor's image that becomes a box and boots. */
+/** Tests `flash bake`: refusals; and in the full run a vendor's image that becomes a box and boots. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,14 +21,14 @@ import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { until } from '../lib/room.ts';
 
-/** The whole bake takes a minute and more: five hundred packages are installed. */
+/** A complete bake takes a minute or more, since it installs five hundred packages. */
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const skip = Container.unavailable();
 const BOX = 'canebiere-017';
 
 const around = { say: () => undefined, progress: () => undefined, signal: new AbortController().signal };
 
-void t.test('images that cannot be baked', { skip }, async (t) => {
+void t.test('an image that cannot be baked is refused', { skip }, async (t) => {
   const dir = scratch(t);
   const image = cardImage(dir);
   const refused = (options: BakeOptions, message: RegExp): Promise<unknown> =>
@@ -43,18 +43,22 @@ void t.test('images that cannot be baked', { skip }, async (t) => {
   );
 });
 
-void t.test('without root', { skip: process.getuid?.() === 0 ? false : 'is root’s to try' }, async (t) => {
-  const words = ['--reuid', '65534', '--clear-groups', '--', process.execPath, FLASH];
-  const { status, stderr } = spawnSync('setpriv', [...words, 'bake', '--image', '/x.img'], {
-    encoding: 'utf8',
-  });
-  t.equal(status, 1);
-  t.equal(stderr, 'flash: bake needs root, to mount the image and install in it: run it with sudo\n');
-});
+void t.test(
+  'bake is refused without root',
+  { skip: process.getuid?.() === 0 ? false : 'is root’s to try' },
+  async (t) => {
+    const words = ['--reuid', '65534', '--clear-groups', '--', process.execPath, FLASH];
+    const { status, stderr } = spawnSync('setpriv', [...words, 'bake', '--image', '/x.img'], {
+      encoding: 'utf8',
+    });
+    t.equal(status, 1);
+    t.equal(stderr, 'flash: bake needs root, to mount the image and install in it: run it with sudo\n');
+  },
+);
 
 const long = FULL ? skip : 'takes minutes; VIGIE_TEST_FULL=1 runs it';
 
-void t.test('a vendor’s image becomes a box', { skip: long }, async (t) => {
+void t.test('a vendor’s image becomes a bootable box', { skip: long }, async (t) => {
   const dir = scratch(t);
   const image = bakedImage();
   const { folder, authority, yaml } = await siteFolder(dir);
@@ -75,7 +79,7 @@ void t.test('a vendor’s image becomes a box', { skip: long }, async (t) => {
     'nothing that apt fetched is left',
   );
   copyFat(target, join(container.root, 'boot/firmware'));
-  // The enrolment of a box is tried elsewhere.
+  // The enrolment of a box has its own test.
   const { cert, key } = await authority.client(BOX);
   container.write('/etc/vigie/pki/box.crt', readFileSync(cert));
   container.write('/etc/vigie/pki/box.key', readFileSync(key), 0o600);
@@ -89,7 +93,7 @@ void t.test('a vendor’s image becomes a box', { skip: long }, async (t) => {
   await until(t, 'the agent runs', active, PATIENCE_MS);
 });
 
-void t.test('a bake that is interrupted leaves nothing', { skip: long }, async (t) => {
+void t.test('an interrupted bake leaves nothing', { skip: long }, async (t) => {
   const dir = scratch(t);
   const out = join(dir, 'out.img');
   const [image, deb] = [vendorImage(), buildPackage(ownArch())];

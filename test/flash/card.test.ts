@@ -1,4 +1,4 @@
-/** Cards, sticks and labels: written, read back, refused. */
+/** Tests cards, sticks and labels: written, read back, refused. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import {
@@ -58,7 +58,7 @@ interface Ended {
   readonly error: unknown;
 }
 
-/** In this process: starting the program takes a second each time. */
+/** Runs in this process, since starting the program takes a second each time. */
 async function attempt(work: (around: Surroundings) => Promise<void>): Promise<Ended> {
   const said: string[] = [];
   const around = {
@@ -82,7 +82,7 @@ const cardOf = ({ site, image }: Bench, more: Partial<CardOptions>): Promise<End
     ),
   );
 
-/** One clear line, and nothing else. */
+/** Checks that the output is one clear line. */
 function refused(t: Test, { said, error }: Ended, line: RegExp, what: string): void {
   t.match(error, { name: 'AgentError', message: line }, `${what}: refused`);
   t.notMatch(error, { kind: 'bug' });
@@ -94,7 +94,7 @@ function refused(t: Test, { said, error }: Ended, line: RegExp, what: string): v
   );
 }
 
-void t.test('a card as a file: written, read back, and what the box finds', async (t) => {
+void t.test('a card image is written, read back, and accepted by provisioning', async (t) => {
   const made = await bench(t);
   const { dir, image, site } = made;
   writeFileSync(join(site.folder, 'boxes', BOX, 'vigie_0.1.0_arm64.deb'), randomBytes(300_000));
@@ -149,7 +149,7 @@ void t.test('a card as a file: written, read back, and what the box finds', asyn
   const whole = readFileSync(target).subarray(BOOT_START);
   t.notOk(whole.includes('PRIVATE KEY'), 'no private key anywhere');
 
-  await t.test('its label, as a phone and a person read it', async (t) => {
+  await t.test('the label is readable for a phone and a person', async (t) => {
     const [png, pdf] = [join(dir, 'label.png'), join(dir, 'label.pdf')];
     t.equal(statSync(png).mode & 0o777, 0o600);
     t.equal(statSync(pdf).mode & 0o777, 0o600);
@@ -181,7 +181,7 @@ void t.test('a card as a file: written, read back, and what the box finds', asyn
   refused(t, second, /is already some box’s; take the baked image/, 'another box’s card as the image');
 });
 
-void t.test('images that are none', async (t) => {
+void t.test('an invalid image is refused', async (t) => {
   const made = await bench(t);
   const { dir, image } = made;
   const target = join(dir, 'card.img');
@@ -228,7 +228,7 @@ void t.test('images that are none', async (t) => {
   t.notOk(existsSync(target), 'and no card was begun');
 });
 
-void t.test('sites that are not in order', async (t) => {
+void t.test('an invalid site folder is refused', async (t) => {
   const made = await bench(t);
   const { dir, site } = made;
   const own = join(site.folder, 'boxes', BOX);
@@ -314,11 +314,11 @@ void t.test('sites that are not in order', async (t) => {
   t.notMatch(String(badToken.error), 'secret', 'and is not repeated');
 });
 
-void t.test('media that fail', async (t) => {
+void t.test('a failing medium is detected', async (t) => {
   const made = await bench(t);
   const { dir } = made;
-  await t.test('a card that changes what it is given', async (t) => {
-    // dd reads the target back: this one is a card that loses a bit before.
+  await t.test('a card that changes its content is detected', async (t) => {
+    // dd reads the target back: this one acts as a card that has lost a bit before.
     const bin = join(dir, 'bin');
     mkdirSync(bin);
     const target = join(dir, 'worn.img');
@@ -337,11 +337,11 @@ void t.test('media that fail', async (t) => {
     t.notOk(existsSync(join(dir, 'label.pdf')), 'and there is no label for it');
   });
   const unavailable = SmallDisk.unavailable();
-  await t.test('a disk that is full', { skip: unavailable }, async (t) => {
+  await t.test('a full disk leaves nothing', { skip: unavailable }, async (t) => {
     const disk = new SmallDisk(scratch(t), 8);
     disk.mount();
     t.teardown(() => disk.unmount());
-    // Zeros take no room: the root has something in it.
+    // Zeros take no space, so the root contains something.
     const full = join(dir, 'full.img');
     cpSync(made.image, full);
     execFileSync('dd', [
@@ -358,7 +358,7 @@ void t.test('media that fail', async (t) => {
     refused(t, said, /card\.img is full: it is smaller than the image/, 'too small');
     t.strictSame(readdirSync(disk.dir), ['lost+found'], 'nothing is left');
   });
-  await t.test('a disk that is gone when it is read', { skip: unavailable }, async (t) => {
+  await t.test('a disk that disappears while it is read is reported', { skip: unavailable }, async (t) => {
     const backing = join(dir, 'backing');
     writeFileSync(backing, '');
     truncateSync(backing, 32 * 1024 * 1024);
@@ -374,7 +374,7 @@ void t.test('media that fail', async (t) => {
     const gone = (done: number, of: number): void => {
       if (done === of) truncateSync(backing, 1024 * 1024);
     };
-    // Reading back has set O_DIRECT on the other one.
+    // Reading back has set O_DIRECT on the first handle.
     const second = await open(loop, 'r+');
     t.teardown(() => second.close());
     const lost = writeVerified(
@@ -387,7 +387,7 @@ void t.test('media that fail', async (t) => {
       message: /was pulled out or is broken; begin again|gave back/,
     });
   });
-  await t.test('a signal', async (t) => {
+  await t.test('a signal leaves a card without a partition table', async (t) => {
     const handle = await open(join(dir, 'cut'), 'wx+');
     t.teardown(() => handle.close());
     const abort = new AbortController();
@@ -406,10 +406,10 @@ void t.test('media that fail', async (t) => {
   });
 });
 
-void t.test('a stick, and a label for a code that is lost', async (t) => {
+void t.test('a stick is written, and a label for a lost code', async (t) => {
   const made = await bench(t);
   const { dir, site } = made;
-  // What lies below /dev is a device to it, and a scratch folder in memory does.
+  // A path below /dev counts as a device, and so does a scratch folder in memory.
   const stick = join(scratchOnDisk(t), 'stick');
   mkdirSync(stick);
   const options = { stick, out: join(dir, 'labels') };
@@ -429,7 +429,7 @@ void t.test('a stick, and a label for a code that is lost', async (t) => {
   t.equal(setupCodeHash(url.toString().split('#')[1] ?? ''), sha256);
 });
 
-void t.test('disks of this machine, by the program', async (t) => {
+void t.test('the program refuses disks of this machine', async (t) => {
   const { image, site } = await bench(t);
   const root = execFileSync('findmnt', ['-no', 'SOURCE', '/']).toString().trim();
   for (const [device, line] of [

@@ -1,4 +1,6 @@
-/** Which disks `scripts/flash` may overwrite, by a made sysfs; what a vendor's image is told. */
+/**
+ * Unit tests of the disks that `scripts/flash` may overwrite, by a made sysfs, and of the files for a vendor's image.
+ */
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -11,11 +13,11 @@ const BOX = 'canebiere-017';
 
 interface Made {
   readonly sys: string;
-  /** A disk with these files below its folder; `2` partitions where `partitions` is 2. */
+  /** Adds a disk with these files in its folder; with `partitions`, that number of partitions. */
   disk(name: string, files: Readonly<Record<string, string>>, partitions?: number): void;
 }
 
-/** A made sysfs: folders and files as the kernel lays them out. */
+/** Makes a sysfs with folders and files in the kernel's layout. */
 function madeSys(t: Test): Made {
   const sys = scratch(t);
   let minor = 0;
@@ -45,7 +47,7 @@ function madeSys(t: Test): Made {
   };
 }
 
-void t.test('which disks may be overwritten', async (t) => {
+void t.test('only a removable disk that is not in use may be overwritten', async (t) => {
   const { sys, disk } = madeSys(t);
   const line = (number: string, place: string, source: string): string =>
     `30 1 ${number} / ${place} rw,relatime shared:1 - ext4 ${source} rw`;
@@ -61,7 +63,7 @@ void t.test('which disks may be overwritten', async (t) => {
   const card = writableDisk('mmcblk0', sys, use());
   t.match(card, { bytes: 31914983424, serial: '0x12345678', model: 'SC32G' }, 'an SD card in a slot');
   disk('sda', { 'device/model': 'Card Reader' }, 2);
-  // The reader’s serial number lies at the USB device, some folders above; a hub’s further up is not its own.
+  // The reader's serial number is at the USB device, some folders above; a hub's further up does not belong to it.
   const usb = join(sys, 'devices/usb1/1-1');
   mkdirSync(join(usb, '1-1:1.0/host0/0:0:0:0'), { recursive: true });
   writeFileSync(join(usb, 'idVendor'), '05e3\n');
@@ -148,7 +150,7 @@ void t.test('which disks may be overwritten', async (t) => {
   }
 });
 
-void t.test('adapters: name, user, network', async (t) => {
+void t.test('adapter files set name, user and network of a vendor’s image', async (t) => {
   const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA alice@laptop';
   const host = { hostname: BOX, technicians: [key], instance: 'vigie-1' };
   const text = (adapter: 'cloudinit-rpi' | 'rpi-preseed', technicians = [key]): Record<string, string> =>

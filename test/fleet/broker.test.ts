@@ -1,4 +1,4 @@
-/** The fleet's link to a real broker: one that comes back empty or older, one that keeps more than is allowed, and none. */
+/** Tests the fleet's link to a real broker: one that returns empty or older, one with too many messages, and none. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
 import t from 'tap';
@@ -14,62 +14,59 @@ import { QUICK, RolloutFleet, SITE } from '../lib/rollout-fleet.ts';
 const NAME = 'r-1';
 const { signal } = new AbortController();
 
-void t.test(
-  'a broker that comes back empty, or older, while a rollout runs gets its orders again',
-  async (t) => {
-    const fleet = await new RolloutFleet(t).start(8, (i) => ({ jitterMs: i < 4 ? 40 * 3_600_000 : 0 }));
-    const { store, controller, link } = await fleet.controller();
-    fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3'], hours: 0.02 } });
-    const stop = new AbortController();
-    const going = controller.run(NAME, stop.signal);
-    const rollouts = new Rollouts(store);
-    await until('orders are at the broker', () => published(rollouts) === 4);
-    fleet.isFrozen = true;
-    // What they say to the orders is at the broker.
-    await until('all have taken theirs', () =>
-      [0, 1, 2, 3].every((i) => fleet.box(i).truth.phase === 'waiting'),
-    );
-    for (const box of fleet.world.boxes.values()) {
-      await box.settled;
-      box.drop();
-    }
-    await fleet.broker.stop();
-    await sleep(200);
-    await fleet.broker.start();
-    const orders = await Orders.of(t, fleet.broker.url);
-    await until('the orders are there again', () => orders.held.size === 4);
-    t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
-    t.equal(rollouts.ordersOf(SITE, 'b-0').length, 1, 'the same order');
-    for (const box of fleet.world.boxes.values()) await box.connect();
-    fleet.isFrozen = false;
-    // Another order of each, and then a broker that was restored to the one before.
-    const [first] = rollouts.ordersOf(SITE, 'b-0');
-    rollouts.want(NAME, 'pause');
-    await until('they are paused', () => orders.held.get('b-0')?.action === 'pause');
-    stop.abort();
-    await going;
-    await link.stop();
-    const client = await mqtt.connectAsync(fleet.broker.url, { protocolVersion: 5 });
-    t.teardown(() => client.end(true));
-    await client.publishAsync(topicsOf(SITE, 'b-0').updateDesired, first?.envelope ?? '', {
-      qos: 1,
-      retain: true,
-    });
-    await until('the older one lies there', () => orders.held.get('b-0')?.action === 'install');
-    const next = await fleet.controller();
-    await next.controller.run(NAME, signal, true);
-    await until('the newer one lies there', () => orders.held.get('b-0')?.action === 'pause');
-    new Rollouts(next.store).want(NAME, 'abort');
-    await next.controller.run(NAME, signal, true);
-    t.match(new Rollouts(next.store).get(NAME), { state: 'aborted' });
-  },
-);
+void t.test('a broker that returns empty or older during a rollout gets its orders again', async (t) => {
+  const fleet = await new RolloutFleet(t).start(8, (i) => ({ jitterMs: i < 4 ? 40 * 3_600_000 : 0 }));
+  const { store, controller, link } = await fleet.controller();
+  fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3'], hours: 0.02 } });
+  const stop = new AbortController();
+  const going = controller.run(NAME, stop.signal);
+  const rollouts = new Rollouts(store);
+  await until('orders are at the broker', () => published(rollouts) === 4);
+  fleet.isFrozen = true;
+  // Their reports about the orders are at the broker.
+  await until('all have taken theirs', () =>
+    [0, 1, 2, 3].every((i) => fleet.box(i).truth.phase === 'waiting'),
+  );
+  for (const box of fleet.world.boxes.values()) {
+    await box.settled;
+    box.drop();
+  }
+  await fleet.broker.stop();
+  await sleep(200);
+  await fleet.broker.start();
+  const orders = await Orders.of(t, fleet.broker.url);
+  await until('the orders are there again', () => orders.held.size === 4);
+  t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
+  t.equal(rollouts.ordersOf(SITE, 'b-0').length, 1, 'the same order');
+  for (const box of fleet.world.boxes.values()) await box.connect();
+  fleet.isFrozen = false;
+  // A further order for each box, then a broker that was restored to the previous one.
+  const [first] = rollouts.ordersOf(SITE, 'b-0');
+  rollouts.want(NAME, 'pause');
+  await until('they are paused', () => orders.held.get('b-0')?.action === 'pause');
+  stop.abort();
+  await going;
+  await link.stop();
+  const client = await mqtt.connectAsync(fleet.broker.url, { protocolVersion: 5 });
+  t.teardown(() => client.end(true));
+  await client.publishAsync(topicsOf(SITE, 'b-0').updateDesired, first?.envelope ?? '', {
+    qos: 1,
+    retain: true,
+  });
+  await until('the older one lies there', () => orders.held.get('b-0')?.action === 'install');
+  const next = await fleet.controller();
+  await next.controller.run(NAME, signal, true);
+  await until('the newer one lies there', () => orders.held.get('b-0')?.action === 'pause');
+  new Rollouts(next.store).want(NAME, 'abort');
+  await next.controller.run(NAME, signal, true);
+  t.match(new Rollouts(next.store).get(NAME), { state: 'aborted' });
+});
 
 const published = (rollouts: Rollouts): number =>
   rollouts.standing().filter(({ published: at }) => at !== null).length;
 
 void t.test(
-  'more retained messages than the fleet’s file allows are an error with numbers; with the right number all come',
+  'too many retained messages are an error with both numbers; a higher limit loads all',
   async (t) => {
     const dir = scratch(t);
     const broker = new Mosquitto({ dir });
@@ -104,7 +101,7 @@ void t.test(
   },
 );
 
-void t.test('a broker that is not there ends the wait', async (t) => {
+void t.test('an unreachable broker ends the wait with an error', async (t) => {
   const dir = scratch(t);
   const broker = new Mosquitto({ dir });
   await broker.start();

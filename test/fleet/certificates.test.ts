@@ -1,4 +1,7 @@
-/** `fleet cert`: what the enrolment has given beside what boxes say, and a box that is shut out at a real broker. */
+/**
+ * Tests `fleet cert`: certificates of the enrolment compared with boxes' reports, and a box that is revoked at a real
+ * broker.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +26,7 @@ interface Ops {
   readonly broker: Mosquitto;
   readonly dir: string;
   fleet(...args: string[]): Promise<{ code: number | null; out: string; err: string }>;
-  /** Of a box, by the enrolment. */
+  /** Issues a box's certificate by the enrolment. */
   given(name: string, days: number): { cert: string; key: string };
   client(name: string, clientId: string): Promise<MqttClient>;
 }
@@ -98,7 +101,7 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
   };
 }
 
-t.test('the list: ends of the enrolment and of the boxes, side by side', async (t) => {
+t.test('the list shows expiry by the enrolment and by the boxes side by side', async (t) => {
   const { room, broker, dir, fleet, given, client } = await ops(t);
   for (const [name, days] of [
     [BOX, 20],
@@ -115,7 +118,7 @@ t.test('the list: ends of the enrolment and of the boxes, side by side', async (
   ] as const) {
     if (name === 'by-hand') {
       given(name, 30);
-      // As one that was signed elsewhere.
+      // Like one that was signed elsewhere.
       new FleetStore(dir).close();
     }
     const box = await client(name, `${SITE}.${name}.test`);
@@ -149,7 +152,7 @@ t.test('the list: ends of the enrolment and of the boxes, side by side', async (
   t.match(await fleet('list'), { code: 0, out: /box-late/, err: /this is what was known before/ });
 });
 
-t.test('a stolen box: out at once, and it does not come back', async (t) => {
+t.test('a stolen box is disconnected at once and stays out', async (t) => {
   const { room, broker, dir, fleet, given, client } = await ops(t);
   const { cert, key } = given(BOX, 365);
   room.token(BOX);
@@ -194,7 +197,7 @@ t.test('a stolen box: out at once, and it does not come back', async (t) => {
   t.match((await fleet('list')).out, new RegExp(`${BOX} .*revoked`));
 });
 
-t.test('a broker that does not use the lists is told', async (t) => {
+t.test('a broker that does not use the lists is reported', async (t) => {
   const { fleet, given, client } = await ops(t, false);
   given(BOX, 365);
   const box = await client(BOX, `${SITE}.${BOX}`);
@@ -219,7 +222,7 @@ t.test('a broker that does not use the lists is told', async (t) => {
   await box.endAsync(true);
 });
 
-t.test('a thief who calls himself something else is out as well', async (t) => {
+t.test('a thief with another client id is disconnected as well', async (t) => {
   const { room, broker, fleet, given, client } = await ops(t);
   given(BOX, 365);
   const { health } = topicsOf(SITE, BOX);

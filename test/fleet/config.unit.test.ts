@@ -1,4 +1,6 @@
-/** Configurations of many boxes from the room: who is meant, what changes, what is shown, what is left out and refused. */
+/**
+ * Unit tests of configurations for many boxes: selection, changes, displayed differences, skipped and refused boxes.
+ */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -53,7 +55,7 @@ function rowOf(site: string, box: string, text: string | null, more: Partial<Box
   return { site, box, other: null, revoked: null, report, ...more } as BoxRow;
 }
 
-void t.test('what may leave a box, and what comes back', async (t) => {
+void t.test('secrets are removed from a configuration, and restored when it comes back', async (t) => {
   const texts = [
     'camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" } # was rtsp://x:hunter2@h/, password: hunter2\n',
     'camera:\n  source: rtsp://admin:hunter2@10.0.0.2/user=admin_password=hunter2?a=hunter2 # c\n  fps: 3\n',
@@ -85,7 +87,7 @@ void t.test('what may leave a box, and what comes back', async (t) => {
   );
 });
 
-void t.test('what others write into the log leaves no box as it is', (t) => {
+void t.test('a login in a log line of another program is redacted', (t) => {
   for (const line of [
     'rtspsrc: could not open rtsp://admin:my hunter2@10.0.0.2/main',
     'rtsp://admin:"hunter2@10.0.0.2/main',
@@ -111,7 +113,7 @@ void t.test('what others write into the log leaves no box as it is', (t) => {
   t.end();
 });
 
-void t.test('who is meant', async (t) => {
+void t.test('a selector names boxes by name, site and board', async (t) => {
   const boxes = [
     rowOf('lyon', 'a-1', ''),
     rowOf('lyon', 'a-5', ''),
@@ -130,7 +132,7 @@ void t.test('who is meant', async (t) => {
   t.throws(() => selected('all', []), /knows no box yet/);
 });
 
-void t.test('a change keeps what it does not change', async (t) => {
+void t.test('a change keeps all text that it does not concern', async (t) => {
   const file = fileOf('a-1');
   const change = (text: string | undefined, set: string[] = [], unset: string[] = []): string =>
     patched(file, patchOf(text, set, unset));
@@ -190,7 +192,7 @@ void t.test('a change keeps what it does not change', async (t) => {
   t.equal(patched('a: &x 1\nb: *x\nc: 2\n', patchOf('c: 3', [], [])), 'a: &x 1\nb: *x\nc: 3\n');
 });
 
-void t.test('what is sent, what is left out, what is refused', async (t) => {
+void t.test('a change is sent, skipped or refused for each box', async (t) => {
   const dir = scratch(t);
   const copies = new Copies(dir);
   const [one, two, changed, none, trial] = ['a-1', 'a-2', 'a-3', 'a-4', 'a-6'].map((box) =>
@@ -265,7 +267,7 @@ void t.test('what is sent, what is left out, what is refused', async (t) => {
   t.throws(() => new Orders([join(dir, 'x.json')]), /--order: .*x\.json: not a DSSE envelope/);
 });
 
-void t.test('the room’s copies follow the boxes', async (t) => {
+void t.test('the room’s copies follow the boxes’ confirmed configurations', async (t) => {
   const dir = scratch(t);
   const copies = new Copies(dir);
   const place = { site: 'lyon', box: 'a-1' };

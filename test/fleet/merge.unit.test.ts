@@ -1,4 +1,4 @@
-/** What became of rollouts, worked out from an old store, the broker and the boxes: cases, and lives of fleets by chance. */
+/** Tests the recovery of rollouts from an old store, the broker and the boxes: examples and random fleet histories. */
 import fc from 'fast-check';
 import t from 'tap';
 import { isOpen, reachedWave } from '../../scripts/programs/fleet/rollout/adoption.ts';
@@ -14,11 +14,11 @@ import {
 import type { Action, BoxState, RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
 
 const BOXES = 12;
-/** After all that happens, and before what a liar reports. */
+/** Later than all events, and earlier than any false report. */
 const NOW_MS = 500_000;
 const WAVES = 3;
 const idOf = (i: number): string => `s/b-${i}`;
-/** Two canaries, then two, then eight. */
+/** Two canaries, then two boxes, then eight. */
 const waveOf = (i: number): number => (i < 2 ? 0 : i < 4 ? 1 : 2);
 const OPEN: readonly RolloutState[] = ['running', 'finishing', 'paused', 'halted'];
 
@@ -32,7 +32,7 @@ interface Stored {
   name: string;
   state: RolloutState;
   wave: number;
-  /** Counter of its newest order, or the time when it was made. */
+  /** Counter of its newest order, or its creation time. */
   newest: number;
   boxes: Map<string, StoredBox>;
 }
@@ -45,17 +45,17 @@ interface Store {
 
 interface Box {
   counter: number;
-  /** Of the newest order that it has taken. */
+  /** Kind of the newest order that it has accepted. */
   kind: RolloutKind;
   rollout: string | null;
   ended: boolean;
 }
 
-/** Releases of the agent and of root's program in turn; their orders take each other's place. */
+/** Alternates releases of the agent and of root's program, whose orders replace one another. */
 const kindOf = (name: string | null): RolloutKind =>
   Number(name?.slice(2) ?? 1) % 2 === 0 ? 'root' : 'release';
 
-/** A controller, a broker and boxes as they really are. */
+/** The true state of a controller, a broker and boxes. */
 class Fleet {
   store: Store = { rollouts: [], counters: new Map() };
   readonly broker = new Map<string, SeenOrder>();
@@ -116,7 +116,7 @@ class Fleet {
     if (box !== undefined) box.action = action;
   }
 
-  /** A part of those that are due: a controller may die in between. */
+  /** Sends some of the due orders, since a controller may be killed in between. */
   #order(rollout: Stored, n: number): void {
     const due = [...rollout.boxes].filter(
       ([, box]) =>
@@ -158,7 +158,7 @@ class Fleet {
     if (order.action === 'withdraw' && !box.ended) box.rollout = null;
   }
 
-  /** It confirms, and its order is cleared. */
+  /** Confirms the box, and clears its order. */
   #end(id: string): void {
     const box = this.boxes.get(id);
     const stored = this.store.rollouts.find(({ name }) => name === box?.rollout)?.boxes.get(id);
@@ -193,7 +193,7 @@ class Fleet {
   }
 }
 
-/** As the store takes it over. */
+/** The store after it has adopted the result. */
 function adopted(store: Store, { orders, counters, rollouts }: Merged): Store {
   const after = structuredClone(store);
   for (const { id, counter } of [...orders, ...counters])
@@ -224,7 +224,7 @@ const WHAT = [
   'lose',
   'done',
 ];
-/** Orders and boxes' words are what happens most. */
+/** Orders and boxes' reports are the most frequent events. */
 const deed = fc.tuple(
   fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('order', 'take', 'take', 'end', 'wave', 'begin') },
@@ -234,10 +234,10 @@ const deed = fc.tuple(
 );
 const life = fc.array(deed, { minLength: 5, maxLength: 120 });
 
-/** So often no batch with all that is wanted: once in 20 to the power of this. */
+/** Number of batches; the probability that not all wanted outcomes occur is 1/20 to this power. */
 const BATCHES_MAX = 8;
 
-void t.test('whatever a fleet has lived through, an old store takes over no more than was so', async (t) => {
+void t.test('an old store never adopts more than really happened', async (t) => {
   const seen = new Map<string, number>();
   const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
   const wanted = [
@@ -280,7 +280,7 @@ void t.test('whatever a fleet has lived through, an old store takes over no more
     if (again.orders.length + again.counters.length + again.rollouts.length > 0)
       throw new Error(`again: ${JSON.stringify(again)}`);
   });
-  // The rarest comes three times in a batch on average, and in one of twenty not at all.
+  // The rarest outcome occurs three times in a batch on average, and not at all in one of twenty.
   for (
     let batch = 0;
     batch < BATCHES_MAX && (batch === 0 || !wanted.every((what) => seen.has(what)));
@@ -294,7 +294,7 @@ void t.test('whatever a fleet has lived through, an old store takes over no more
   for (const what of wanted) t.ok(seen.has(what), what);
 });
 
-void t.test('two boxes that lie hold a rollout at the most, and move no other', async (t) => {
+void t.test('two boxes with false reports can pause a rollout, and change no other', async (t) => {
   const lie = fc.record({
     box: fc.nat(BOXES - 1),
     ahead: fc.integer({ min: 1, max: 1_000_000 }),
@@ -315,7 +315,7 @@ void t.test('two boxes that lie hold a rollout at the most, and move no other', 
       const after = adopted(yesterday, merged);
       for (const { name, state, wave } of after.rollouts) {
         const other = without.rollouts.find((rollout) => rollout.name === name);
-        // With one honest box more a name may be believed that is one of the fleet's.
+        // One more honest box may make a name of the fleet's own credible.
         if (other === undefined && name !== 'theirs') continue;
         const held = state === 'paused' && OPEN.includes(other?.state ?? 'done');
         if (other === undefined || (state !== other.state && !held && OPEN.includes(state)))
@@ -329,15 +329,12 @@ void t.test('two boxes that lie hold a rollout at the most, and move no other', 
   t.pass();
 });
 
-void t.test(
-  'the wave of a rollout that the store does not have is never above the one that was reached',
-  async (t) => {
-    const waves = [0, 0, 1, 1, 1, 2, 2, 2, 2, 2];
-    t.equal(reachedWave(waves, 2), 0);
-    t.equal(reachedWave(waves, 3), 1);
-    t.equal(reachedWave(waves, 5), 1);
-    t.equal(reachedWave(waves, 6), 2);
-    t.equal(reachedWave(waves, 0), 0);
-    t.equal(reachedWave([], 0), 0);
-  },
-);
+void t.test('the wave of an unknown rollout is never estimated above the reached one', async (t) => {
+  const waves = [0, 0, 1, 1, 1, 2, 2, 2, 2, 2];
+  t.equal(reachedWave(waves, 2), 0);
+  t.equal(reachedWave(waves, 3), 1);
+  t.equal(reachedWave(waves, 5), 1);
+  t.equal(reachedWave(waves, 6), 2);
+  t.equal(reachedWave(waves, 0), 0);
+  t.equal(reachedWave([], 0), 0);
+});

@@ -1,4 +1,4 @@
-/** The file by which a rollout's progress comes to Prometheus: where it cannot be written, that is told once. */
+/** Tests the metrics file of a rollout for Prometheus: a failed write is reported once. */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -25,7 +25,7 @@ const VIEW: RolloutView = {
   boxes: [],
 };
 
-void t.test('a file that cannot be written is told once, and again only after it could be', (t) => {
+void t.test('a failed write is reported once, and again only after a successful one', (t) => {
   const dir = join(scratch(t), 'node-exporter');
   const file = join(dir, 'rollout.prom');
   const clock = new HandClock();

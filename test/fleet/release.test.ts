@@ -1,4 +1,4 @@
-/** Releases from the making to the box: holders with real keys, a real nginx, and the client of the box. */
+/** Tests releases from their creation to the box: keyholders with real keys, a real nginx, and the box's client. */
 import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey } from 'node:crypto';
 import {
@@ -42,7 +42,7 @@ const DAY_MS = 86_400_000;
 const FILES = { 'dist/main.js': 'one\n', 'bin/tool': '#!/bin/sh\n', 'models/m.onnx': 'x'.repeat(50_000) };
 const isFull = process.env['VIGIE_TEST_FULL'] === '1';
 
-/** Made in the fleet's folder, of files; the trial is for another test. */
+/** Makes a release of given files in the fleet's folder; its trial is in another test. */
 async function make(
   f: Fleet,
   release: SampleRelease,
@@ -72,7 +72,7 @@ async function make(
 
 const online = (f: Fleet) => [createPrivateKey(readFileSync(f.onlineKey))];
 
-/** As two holders do it, without their terminals. */
+/** Signs and publishes as two keyholders do, without their terminals. */
 async function signedAndPublished(f: Fleet, file: string, nowMs = Date.now()): Promise<void> {
   const content = readSigningFile(file);
   for (const holder of ['ben', 'carl']) addSignature(content, f.unlocked(f.key(holder, 'targets')));
@@ -87,7 +87,7 @@ const sees = async (box: ReleaseTrust, seq: number, version: string): Promise<bo
   return (await box.release(id(seq, version))) !== undefined;
 };
 
-void t.test('from two machines to a box, by nginx as the guide has it', async (t) => {
+void t.test('a release is signed on two machines and reaches a box by the guide’s nginx', async (t) => {
   const f = new Fleet(scratch(t));
   const [init, , , published] = f.begin();
   t.match(init, { code: 0 });
@@ -190,7 +190,7 @@ void t.test('from two machines to a box, by nginx as the guide has it', async (t
   t.equal(readFileSync(join(is.dir, 'dist/main.js'), 'utf8'), 'two\n', 'the difference makes the release');
 });
 
-void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
+void t.test('a release can be refused, withdrawn, renewed, and expires', async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
@@ -259,7 +259,7 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
   t.match(f.inRepository('release', 'list').err, /targets ends in 19 days .*; run `fleet release renew`/);
 });
 
-void t.test('keys come and go', async (t) => {
+void t.test('keys of root, targets and the room can be replaced', async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
@@ -331,7 +331,7 @@ void t.test('keys come and go', async (t) => {
   for (const holder of ['anna', 'dora']) t.equal(f.signQuickly('release', next, holder).code, 0);
   t.equal(f.publish('release', next).code, 0);
 
-  // The room's own key was copied by somebody: a new one, and meanwhile nobody is turned away.
+  // The room's own key was copied: a new one replaces it, and no box is refused meanwhile.
   const former = f.onlineKey;
   const fresh = keyPair(join(f.dir, 'room/online-2.key'), false);
   const fourth = join(f.dir, 'room/root4.json');
@@ -350,7 +350,7 @@ void t.test('keys come and go', async (t) => {
     );
   if (timestamp === undefined) throw new Error('no timestamp');
   t.ok(await sees(away, 42, '0.2.0'), 'a box that was away follows three roots');
-  // Two keys of targets at once: the new holders sign what is on offer, of which they are shown everything.
+  // Two keys of targets at once: the new keyholders sign the current offer, and are shown all of it.
   const fifth = join(f.dir, 'room/root5.json');
   const fresh2 = ['anna', 'ben'].map(
     (holder) => `${holder}=${keyPair(join(f.dir, holder, 'targets-2.key'))}.pub`,
@@ -393,7 +393,7 @@ void t.test('keys come and go', async (t) => {
   );
 });
 
-void t.test('who reads while something is published has the old or the new', async (t) => {
+void t.test('a reader during a publication gets the old or the new state', async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
@@ -412,7 +412,7 @@ void t.test('who reads while something is published has the old or the new', asy
   for (let i = 0; i < 5; i += 1) {
     writeSigningFile(file, signingFileOf(f.repository, targetsWithout(f.repository, [], Date.now())));
     for (const holder of ['ben', 'carl']) t.equal(f.signQuickly('release', file, holder).code, 0);
-    // A process of its own, so that readers come in between.
+    // In a process of its own, so that readers can interleave.
     const args = ['publish', file, '--online-key', f.onlineKey, '--repository', f.repository.dir];
     const publishing = start(t, process.execPath, [FLEET, 'release', ...args]);
     t.equal(await publishing.ended, 0, publishing.err);
@@ -457,7 +457,7 @@ void t.test('the same tree makes the same bytes', async (t) => {
   t.strictSame(made[0], made[1]);
 });
 
-/** A release that is the program of this checkout, and does something to the state at its start or end. */
+/** Makes a release of this checkout's program that changes the state at its start or end. */
 function tree(t: Test, atStart: string, atEnd = ''): string {
   const dir = scratch(t);
   mkdirSync(join(dir, 'dist/agent/cli'), { recursive: true });
@@ -473,7 +473,7 @@ function tree(t: Test, atStart: string, atEnd = ''): string {
   return dir;
 }
 
-void t.test('a release that spoils the state is not offered for signing', async (t) => {
+void t.test('a release that damages the state is not offered for signing', async (t) => {
   const said: string[] = [];
   const common = { wayBack: true, clip: STREET_CLIP, say: (line: string) => void said.push(line) };
   const good = tree(t, '');

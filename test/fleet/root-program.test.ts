@@ -1,6 +1,6 @@
 /**
- * Releases of root's program beside those of the agent: made, signed and kept on offer by program, and rolled out over a real
- * broker on the topic that both share.
+ * Tests releases of root's program beside those of the agent: made, signed, kept on offer, and rolled out over a real
+ * broker on their common topic.
  */
 import { createPrivateKey } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ const { signal } = new AbortController();
 const ARCHES = ['amd64', 'arm64'] as const;
 const FILES = { 'vigie-root.js': 'console.log(1)\n' };
 
-/** The builder and the room: releases of both programs, of trees that are there, for both architectures. */
+/** The builder and the room: releases of both programs, of given trees, for both architectures. */
 class Builder {
   readonly fleet: Fleet;
   #made = 0;
@@ -61,7 +61,7 @@ class Builder {
     return join(this.fleet.dir, `made-${this.#made}`, 'out');
   }
 
-  /** By the command. */
+  /** Makes a release by the command. */
   async command(
     release: SampleRelease,
     ...args: readonly string[]
@@ -72,7 +72,7 @@ class Builder {
     return { ...made, file: join(out, 'release.json') };
   }
 
-  /** In this process; the trial of a release of the agent is for another test. */
+  /** Makes a release in this process; the trial of an agent's release is in another test. */
   async make(release: SampleRelease, arches: readonly Arch[] = ARCHES): Promise<string> {
     const options: MakeOptions = {
       what: undefined,
@@ -111,82 +111,68 @@ class Builder {
   }
 }
 
-void t.test(
-  'a release of root’s program is made of given trees, signed, and offered to all boards',
-  async (t) => {
-    const builder = await Builder.begun(t);
-    const { fleet } = builder;
-    const made = await builder.command({ what: 'root', seq: 42, version: '0.2.0' }, '--root');
-    t.match(made, { code: 0 }, made.err);
-    for (const arch of ARCHES)
-      t.match(
-        made.out,
-        `${arch}: no release of root’s program was published before; root’s program is not run here`,
-      );
-    const signed = fleet.sign('release', made.file, 'anna');
-    const words = 'record form 1, reads 1 to 1; ';
-    for (const arch of ARCHES)
-      t.match(
-        signed.out,
-        new RegExp(
-          `\\+ release 42 of root’s program, version 0\\.2\\.0, ${arch}: boards .*generic; .*${words}`,
-        ),
-      );
-    t.match(fleet.sign('release', made.file, 'ben'), { code: 0 });
-    t.match(fleet.publish('release', made.file), {
-      code: 0,
-      out: /the newest is release 42 of root’s program/,
-    });
+void t.test('a release of root’s program is made of trees, signed, and offered to all boards', async (t) => {
+  const builder = await Builder.begun(t);
+  const { fleet } = builder;
+  const made = await builder.command({ what: 'root', seq: 42, version: '0.2.0' }, '--root');
+  t.match(made, { code: 0 }, made.err);
+  for (const arch of ARCHES)
     t.match(
-      fleet.inRepository('release', 'list').out,
-      /release 42 of root’s program, version 0\.2\.0, arm64/,
+      made.out,
+      `${arch}: no release of root’s program was published before; root’s program is not run here`,
     );
-    t.match(builder.offered[0], {
-      what: 'root',
-      full: 'vigie-root-42-0.2.0-amd64.full.tar.zst',
-      deltas: {},
-      boards: ['pc', 'generic'],
-    });
-
-    const refused = async (
-      err: RegExp,
-      release: SampleRelease,
-      ...args: readonly string[]
-    ): Promise<void> => {
-      t.match(await builder.command(release, ...args), { code: 2, err });
-    };
-    const next = { seq: 43, version: '0.2.0' };
-    await refused(
-      /^fleet: --root: .* is a release of the agent; leave --root out, or give other folders\n$/,
-      ...([next, '--root'] as const),
-    );
-    await refused(
-      /^fleet: --boards: a release of root’s program is for all boards; leave it out\n$/,
-      ...([{ ...next, what: 'root' }, '--root', '--boards', 'pc'] as const),
-    );
-    await refused(
-      /^fleet: release 42 of root’s program: the number was published before; .*; give a free one: --seq 43\n$/,
-      { ...next, what: 'root', seq: 42 },
-    );
-    await refused(/^fleet: release 41 of the agent is older than the newest, 42; numbers grow over both /, {
-      ...next,
-      seq: 41,
-    });
-    const later: SampleRelease = { ...next, what: 'root', stateWrites: 2, stateReads: [1, 2] };
-    await refused(
-      /release 42 cannot read the record that this one writes \(form 2\): .* say so with --seq-min 43/,
-      later,
-    );
-    const forced = await builder.command(later, '--seq-min', '43');
+  const signed = fleet.sign('release', made.file, 'anna');
+  const words = 'record form 1, reads 1 to 1; ';
+  for (const arch of ARCHES)
     t.match(
-      forced,
-      { code: 0, out: /NO WAY BACK to release 42; root’s program is not run here/ },
-      forced.err,
+      signed.out,
+      new RegExp(
+        `\\+ release 42 of root’s program, version 0\\.2\\.0, ${arch}: boards .*generic; .*${words}`,
+      ),
     );
-  },
-);
+  t.match(fleet.sign('release', made.file, 'ben'), { code: 0 });
+  t.match(fleet.publish('release', made.file), {
+    code: 0,
+    out: /the newest is release 42 of root’s program/,
+  });
+  t.match(fleet.inRepository('release', 'list').out, /release 42 of root’s program, version 0\.2\.0, arm64/);
+  t.match(builder.offered[0], {
+    what: 'root',
+    full: 'vigie-root-42-0.2.0-amd64.full.tar.zst',
+    deltas: {},
+    boards: ['pc', 'generic'],
+  });
 
-void t.test('what stays on offer, differences and architectures are counted for each program', async (t) => {
+  const refused = async (err: RegExp, release: SampleRelease, ...args: readonly string[]): Promise<void> => {
+    t.match(await builder.command(release, ...args), { code: 2, err });
+  };
+  const next = { seq: 43, version: '0.2.0' };
+  await refused(
+    /^fleet: --root: .* is a release of the agent; leave --root out, or give other folders\n$/,
+    ...([next, '--root'] as const),
+  );
+  await refused(
+    /^fleet: --boards: a release of root’s program is for all boards; leave it out\n$/,
+    ...([{ ...next, what: 'root' }, '--root', '--boards', 'pc'] as const),
+  );
+  await refused(
+    /^fleet: release 42 of root’s program: the number was published before; .*; give a free one: --seq 43\n$/,
+    { ...next, what: 'root', seq: 42 },
+  );
+  await refused(/^fleet: release 41 of the agent is older than the newest, 42; numbers grow over both /, {
+    ...next,
+    seq: 41,
+  });
+  const later: SampleRelease = { ...next, what: 'root', stateWrites: 2, stateReads: [1, 2] };
+  await refused(
+    /release 42 cannot read the record that this one writes \(form 2\): .* say so with --seq-min 43/,
+    later,
+  );
+  const forced = await builder.command(later, '--seq-min', '43');
+  t.match(forced, { code: 0, out: /NO WAY BACK to release 42; root’s program is not run here/ }, forced.err);
+});
+
+void t.test('offers, differences and architectures are counted for each program', async (t) => {
   const builder = await Builder.begun(t);
   const { fleet } = builder;
   for (const seq of [41, 42, 43, 44, 45, 46, 47])
@@ -238,7 +224,10 @@ void t.test('what stays on offer, differences and architectures are counted for 
 const targetsIn = ({ metadata }: SigningFile): object =>
   'targets' in metadata.signed ? metadata.signed.targets : {};
 
-/** A fleet whose boxes all run the new release of the agent but the last, which is away; its rollout waits for that one. */
+/**
+ * Makes a fleet whose boxes all run the agent's new release, except the last one, which is offline; the rollout waits
+ * for it.
+ */
 async function waiting(t: Test) {
   const fleet = await new RolloutFleet(t).start(6, (i) => ({
     jitterMs: 0,
@@ -259,7 +248,7 @@ async function waiting(t: Test) {
 
 const PLAN = { ...QUICK, thresholds: { heardMinutes: 0 } };
 
-void t.test('a rollout of root’s program takes the place of one of the agent that only waits', async (t) => {
+void t.test('a rollout of root’s program replaces one of the agent that only waits', async (t) => {
   const { fleet, orders, store, link, turned } = await waiting(t);
   await turned('r-1', 'running');
   t.throws(() => fleet.create(store, 'r-2', PLAN, 'root'), {
@@ -283,7 +272,7 @@ void t.test('a rollout of root’s program takes the place of one of the agent t
     'each order names its program',
   );
 
-  // Another controller connects: the withdrawal of the release is not laid over the order of root's program.
+  // Another controller connects: the release's withdrawal does not overwrite the order of root's program.
   await link.stop();
   const sent = orders.all.length;
   const { controller: next } = await fleet.controller();
@@ -314,10 +303,10 @@ void t.test('a rollout of root’s program takes the place of one of the agent t
   await until('the last order is cleared', () => orders.held.size === 0);
 });
 
-void t.test('by commands: --root or a number, and what is known of a box', async (t) => {
+void t.test('commands take --root or a number, and show each box’s program of root', async (t) => {
   const fleet = await new RolloutFleet(t).start(3, () => ({ jitterMs: 0 }));
   const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
-  // The program's clock is that of this machine.
+  // The program uses this machine's clock.
   const quick = { canary: { boxes: ['b-0'], hours: 0 }, waves: [{ share: 1 }] };
   writeFileSync(plan, stringify({ ...PLAN, ...quick }));
   const run = async (...args: string[]) => {
@@ -344,7 +333,7 @@ void t.test('by commands: --root or a number, and what is known of a box', async
   t.match((await run('inventory', '--csv')).out, /,root_release,.*\r\n.*,42-1\.4\.2,,44-1\.5\.0,rpi5/);
 });
 
-void t.test('a store of before a rollout of root’s program adopts it by its orders', async (t) => {
+void t.test('a store from before a rollout of root’s program adopts it by its orders', async (t) => {
   const { fleet, orders, store, link, turned } = await waiting(t);
   await turned('r-1', 'finishing');
   const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];

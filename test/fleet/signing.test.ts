@@ -1,4 +1,4 @@
-/** What holders sign: edited files are refused, differences are agreed to, and keys are encrypted. */
+/** Tests keyholders' signing: edited files are refused, differences need agreement, and keys are encrypted. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { scratch } from '../lib/paths.ts';
 
 const YEAR_2099 = '2099-01-01T00:00:00Z';
 
-/** `signed` of a proposed root, to be changed in place. */
+/** The `signed` part of a proposed root, to be changed in place. */
 interface RootJson {
   version: number;
   expires: string;
@@ -32,7 +32,7 @@ interface RootJson {
   [other: string]: unknown;
 }
 
-/** Changes what a signing file proposes, as whoever carries it between the holders could. */
+/** Changes the content of a signing file, as a person who carries it between keyholders could. */
 function edit<T>(file: string, change: (signed: T) => void): void {
   const content = JSON.parse(readFileSync(file, 'utf8')) as { metadata: { signed: T } };
   change(content.metadata.signed);
@@ -48,7 +48,7 @@ const pemOf = (hex: string): string =>
     .export({ type: 'spki', format: 'pem' })
     .toString();
 
-/** Id and content of a holder's key in a role. */
+/** Id and content of a keyholder's key in a role. */
 function keyOf(root: RootJson, role: string, holder: string): [string, RootJson['keys'][string]] {
   const id = root.roles[role]?.keyids.find((one) => root.keys[one]?.['x-vigie-holder'] === holder) ?? '';
   const key = root.keys[id];
@@ -56,7 +56,7 @@ function keyOf(root: RootJson, role: string, holder: string): [string, RootJson[
   return [id, key];
 }
 
-/** Anna's own key once more, as Dora's. */
+/** Adds Anna's own key again, as Dora's. */
 function doraIsAnna(root: RootJson, role: string, id: string, encoded: (hex: string) => string): void {
   const [, { keyval, ...key }] = keyOf(root, role, 'anna');
   root.keys[id] = { ...key, keyval: { public: encoded(keyval.public) }, 'x-vigie-holder': 'dora' };
@@ -224,7 +224,7 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
   ],
 ];
 
-/** Of an error that is one line for people. */
+/** The message of an error, which is one line for people. */
 async function messageFrom(work: () => unknown): Promise<string> {
   try {
     await work();
@@ -235,7 +235,7 @@ async function messageFrom(work: () => unknown): Promise<string> {
   return '';
 }
 
-/** Both holders sign without looking, by a program of their own. */
+/** Signs for both keyholders unseen, by a program of their own. */
 function signBlindly(f: Fleet, file: string, role: string): void {
   const content = readSigningFile(file);
   for (const holder of ['anna', 'ben']) addSignature(content, f.unlocked(f.key(holder, role)));
@@ -319,7 +319,7 @@ void t.test('an edited list of releases is neither signed nor published', async 
   t.match(f.signQuickly('release', file, 'anna'), { code: 0 });
 });
 
-void t.test('each difference of a root is agreed to', async (t) => {
+void t.test('each difference of a root needs agreement', async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   mkdirSync(join(f.dir, 'dora'));
@@ -382,7 +382,7 @@ void t.test('each difference of a root is agreed to', async (t) => {
   t.match(f.inRepository(...publish, '--agree', rootDigest(made)), { code: 0, out: /published: root 2/ });
 });
 
-/** The program with a text in its descriptor 3. */
+/** Runs the program with a text in its descriptor 3. */
 function withSecret(
   secret: string,
   ...args: readonly string[]
@@ -395,7 +395,7 @@ function withSecret(
   return { code: status, out: stdout, err: stderr };
 }
 
-void t.test('keys of holders are encrypted', async (t) => {
+void t.test('keys of keyholders are encrypted', async (t) => {
   const f = new Fleet(scratch(t));
   const file = join(f.dir, 'new.key');
   const keygen = ['release', 'keygen', file];

@@ -1,4 +1,7 @@
-/** Boxes that begin a change and fall silent: when a rollout halts, holds and goes on, and how often it halts by mistake. */
+/**
+ * Unit tests of boxes that begin a change and fall silent: when a rollout halts, holds and continues, and its false
+ * halts.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { randomOf } from '../../scripts/lib/random.ts';
@@ -14,7 +17,7 @@ const group = (site: string, all: number, silent: number): Watched[] =>
   Array.from({ length: all }, (_, i) => ({ id: `${site}/b-${i}`, isSilent: i < silent }));
 const installs = ({ orders }: Step): number => orders.filter(({ action }) => action === 'install').length;
 
-/** Exactly, from the definition; of small numbers. */
+/** Fisher's exact test from its definition, for small numbers. */
 function fisher(tried: number, silent: number, untried: number, untriedSilent: number): number {
   const choose = (n: number, k: number): bigint => {
     let result = 1n;
@@ -28,8 +31,8 @@ function fisher(tried: number, silent: number, untried: number, untriedSilent: n
   return Number((sum * 10n ** 15n) / choose(tried + untried, quiet)) / 1e15;
 }
 
-void t.test('the comparison is Fisher’s, within sites', async (t) => {
-  // The lady who tastes tea has three of four right: 17 of 70; the shortcut says 1 below two deviations.
+void t.test('silence is compared by Fisher’s test within sites', async (t) => {
+  // The lady tasting tea has three of four right: 17 of 70. The shortcut returns 1 below two deviations.
   t.equal(fisher(4, 3, 4, 1).toFixed(4), (17 / 70).toFixed(4));
   t.equal(compare(group('a', 4, 3), group('a', 4, 1)).probability, 1);
   const close = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-9;
@@ -43,7 +46,7 @@ void t.test('the comparison is Fisher’s, within sites', async (t) => {
     }),
     { numRuns: 2000 },
   );
-  // Six of seven canaries at a site whose power is cut: all of that site are silent, and nobody elsewhere.
+  // Six of seven canaries are at a site whose power is cut: all boxes there are silent, and none elsewhere.
   const tried = [...group('cut', 6, 6), ...group('other', 1, 0)];
   const untried = [...group('cut', 100, 98), ...group('other', 1300, 13)];
   t.ok(compare(tried, untried).probability > DOUBT, 'a site without power proves nothing');
@@ -54,7 +57,7 @@ void t.test('the comparison is Fisher’s, within sites', async (t) => {
   t.ok(lab.probability < DOUBT, 'canaries of a site of their own are compared with all');
 });
 
-void t.test('canaries that begin and are silent hold the next wave, and by their number halt', async (t) => {
+void t.test('silent canaries hold the next wave, and halt it from a certain number', async (t) => {
   const fleet = (canaries: number): RolloutBox[] => [
     ...many(canaries, 0),
     ...many(60, 1, canaries),
@@ -97,7 +100,7 @@ void t.test('canaries that begin and are silent hold the next wave, and by their
   t.equal(one.boxes[0]?.state, 'skipped');
 });
 
-void t.test('a canary that is lost after it was heard holds the next wave until it is there', async (t) => {
+void t.test('a canary that is lost after its report holds the next wave until it returns', async (t) => {
   const life = new Life([...many(3, 0), ...many(60, 1, 3)], {
     thresholds: THRESHOLDS,
     soakMs: [24 * HOUR, 0],
@@ -113,7 +116,7 @@ void t.test('a canary that is lost after it was heard holds the next wave until 
   t.equal(installs(life.at(26)), 60);
 });
 
-void t.test('a wave whose boxes are mute halts and says so; skip and resume are the way on', async (t) => {
+void t.test('a wave with silent boxes halts with a reason; skip and resume continue it', async (t) => {
   const life = new Life([...many(3, 0), ...many(50, 1, 3), ...many(100, 2, 53)], {
     thresholds: THRESHOLDS,
     soakMs: [0, 0, 0],
@@ -136,7 +139,7 @@ void t.test('a wave whose boxes are mute halts and says so; skip and resume are 
   t.equal(life.at(54).rollout.state, 'done', 'all are confirmed, or left out by a person');
 });
 
-void t.test('resume accepts who is silent until then; a later one counts', async (t) => {
+void t.test('resume accepts boxes that are silent until then; a later one counts', async (t) => {
   const life = new Life([...many(7, 0), ...many(1400, 1, 7)], { thresholds: THRESHOLDS, soakMs: [0, 0] });
   life.at(0);
   life.say((_, i) => i < 7, { progress: 'switched' }).at(0.1);
@@ -152,7 +155,7 @@ void t.test('resume accepts who is silent until then; a later one counts', async
   t.match(life.at(721).rollout.reason, '5 of 1407 boxes are not confirmed: 5 expired');
 });
 
-void t.test('days without a window are not counted', async (t) => {
+void t.test('the time limit does not count days without a window', async (t) => {
   const window = { days: ['mon', 'tue', 'wed', 'thu'], from: '02:00', to: '05:00', tz: 'UTC' } as const;
   const at = (text: string): number => Date.parse(text);
   t.equal(stalledAt(null, at('2026-11-26T03:00Z'), 48 * HOUR), at('2026-11-28T03:00Z'));
@@ -162,52 +165,52 @@ void t.test('days without a window are not counted', async (t) => {
   t.end();
 });
 
-void t.test(
-  'never goes on where the tried are silent beyond chance; never halts where they are not',
-  async (t) => {
-    let [halts, goes] = [0, 0];
-    const counts = fc.record({
-      tried: fc.integer({ min: 1, max: 80 }),
-      silent: fc.nat(80),
-      untried: fc.integer({ min: 10, max: 1500 }),
-      share: fc.double({ min: 0, max: 0.6, noNaN: true }),
-    });
-    fc.assert(
-      fc.property(counts, ({ tried, untried, share, ...rest }) => {
-        const [silent, quiet] = [Math.min(rest.silent, tried), Math.round(share * untried)];
-        const life = new Life([...many(tried, 0), ...many(untried, 1, tried)], {
-          thresholds: THRESHOLDS,
-          soakMs: [0, 0],
-        });
-        life.at(0);
-        life.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
-        life.say((_, i) => i < silent || (i >= tried && i < tried + quiet), { online: false });
-        const next = life.at(2);
-        const isExcess = silent >= Math.min(2, tried) && fisher(tried, silent, untried, quiet) <= DOUBT;
-        if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
-        if (isExcess && installs(next) > 0) throw new Error('it goes on');
-        if (silent > 0 && next.rollout.wave > 0)
-          throw new Error('a canary is silent, and the next wave begins');
-        if (isExcess) halts += 1;
-        else goes += 1;
-      }),
-      { numRuns: 200 },
-    );
-    t.ok(halts > 20 && goes > 20, `${halts} halts, ${goes} not`);
-  },
-);
+void t.test('it halts exactly where the tried boxes are silent beyond chance', async (t) => {
+  let [halts, goes] = [0, 0];
+  const counts = fc.record({
+    tried: fc.integer({ min: 1, max: 80 }),
+    silent: fc.nat(80),
+    untried: fc.integer({ min: 10, max: 1500 }),
+    share: fc.double({ min: 0, max: 0.6, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(counts, ({ tried, untried, share, ...rest }) => {
+      const [silent, quiet] = [Math.min(rest.silent, tried), Math.round(share * untried)];
+      const life = new Life([...many(tried, 0), ...many(untried, 1, tried)], {
+        thresholds: THRESHOLDS,
+        soakMs: [0, 0],
+      });
+      life.at(0);
+      life.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
+      life.say((_, i) => i < silent || (i >= tried && i < tried + quiet), { online: false });
+      const next = life.at(2);
+      const isExcess = silent >= Math.min(2, tried) && fisher(tried, silent, untried, quiet) <= DOUBT;
+      if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
+      if (isExcess && installs(next) > 0) throw new Error('it goes on');
+      if (silent > 0 && next.rollout.wave > 0)
+        throw new Error('a canary is silent, and the next wave begins');
+      if (isExcess) halts += 1;
+      else goes += 1;
+    }),
+    { numRuns: 200 },
+  );
+  t.ok(halts > 20 && goes > 20, `${halts} halts, ${goes} not`);
+});
 
 interface Street {
   readonly seed: number;
-  /** Share of boxes without power by day. */
+  /** Ratio of boxes without power by day. */
   readonly dark: number;
-  /** Chance of a box in an hour to be lost, whatever it runs. */
+  /** Probability that a box is lost in an hour, whatever it runs. */
   readonly attrition: number;
   readonly vanish: number;
   readonly vanishAt: 'begun' | 'switched' | 'confirmed';
 }
 
-/** A whole rollout to 607 boxes, a look every half an hour; where it ends, and how many of those that vanish there are. */
+/**
+ * Runs a complete rollout to 607 boxes with a step every half hour; returns its end, and the number of boxes that
+ * vanish by it.
+ */
 function lived({ seed, dark, attrition, vanish, vanishAt }: Street): {
   state: string;
   wave: number;
@@ -222,7 +225,7 @@ function lived({ seed, dark, attrition, vanish, vanishAt }: Street): {
     }),
   );
   const life = new Life(boxes, { thresholds: THRESHOLDS, soakMs: [24 * HOUR, 4 * HOUR, 12 * HOUR, 0] });
-  // Poles of a street go dark together, and each by its own lamp within half an hour.
+  // A street's mounting points lose power together, each by its own lamp within half an hour.
   const isDark = boxes.map(() => random() < dark);
   const vanishes = boxes.map(() => random() < vanish);
   const gone = new Set<number>();
@@ -253,52 +256,46 @@ function lived({ seed, dark, attrition, vanish, vanishAt }: Street): {
   return { state, wave, lost, reason: reason ?? '' };
 }
 
-void t.test(
-  'a release that takes boxes off the network is stopped within the first wave, by day and night',
-  async (t) => {
-    let worst = 0;
-    fc.assert(
-      fc.property(
-        fc.record({
-          seed: fc.nat(),
-          dark: fc.constantFrom(0, 0.4),
-          attrition: fc.constantFrom(0, 0.0004),
-          vanish: fc.double({ min: 0.3, max: 1, noNaN: true }),
-          vanishAt: fc.constantFrom('begun' as const, 'switched' as const, 'confirmed' as const),
-        }),
-        (street) => {
-          const { state, wave, lost } = lived(street);
-          if (state !== 'halted' && !(state === 'running' && wave <= 1))
-            throw new Error(`${state} in wave ${wave}`);
-          if (wave > 1) throw new Error(`it went on to wave ${wave}`);
-          worst = Math.max(worst, lost);
-        },
-      ),
-      { numRuns: FULL ? 300 : 25 },
-    );
-    t.ok(worst <= 37, `at most ${worst} of 607 were lost`);
-  },
-);
+void t.test('a release that cuts boxes off is stopped within the first wave, day and night', async (t) => {
+  let worst = 0;
+  fc.assert(
+    fc.property(
+      fc.record({
+        seed: fc.nat(),
+        dark: fc.constantFrom(0, 0.4),
+        attrition: fc.constantFrom(0, 0.0004),
+        vanish: fc.double({ min: 0.3, max: 1, noNaN: true }),
+        vanishAt: fc.constantFrom('begun' as const, 'switched' as const, 'confirmed' as const),
+      }),
+      (street) => {
+        const { state, wave, lost } = lived(street);
+        if (state !== 'halted' && !(state === 'running' && wave <= 1))
+          throw new Error(`${state} in wave ${wave}`);
+        if (wave > 1) throw new Error(`it went on to wave ${wave}`);
+        worst = Math.max(worst, lost);
+      },
+    ),
+    { numRuns: FULL ? 300 : 25 },
+  );
+  t.ok(worst <= 37, `at most ${worst} of 607 were lost`);
+});
 
-void t.test(
-  'where both are alike, by day without power and with boxes that die, it nearly never halts',
-  async (t) => {
-    const runs = FULL ? 600 : 20;
-    if (!FULL) t.comment('20 rollouts; 600 with VIGIE_TEST_FULL=1');
-    const reasons: string[] = [];
-    for (let seed = 1; seed <= runs; seed += 1) {
-      const dark = [0, 0.3, 0.6][seed % 3] ?? 0;
-      const { state, reason } = lived({ seed, dark, attrition: 0.0002, vanish: 0, vanishAt: 'begun' });
-      // A canary that dies by itself holds the next wave, and a person leaves it out: that is no comparison.
-      if (state === 'halted' && !/no progress/.test(reason)) reasons.push(reason);
-    }
-    for (const reason of reasons) t.comment(reason);
-    // Of 600 none did; one may by chance.
-    t.ok(reasons.length <= Math.max(1, 0.01 * runs), `${reasons.length} of ${runs} halted`);
-  },
-);
+void t.test('with equal losses before and after, a rollout almost never halts', async (t) => {
+  const runs = FULL ? 600 : 20;
+  if (!FULL) t.comment('20 rollouts; 600 with VIGIE_TEST_FULL=1');
+  const reasons: string[] = [];
+  for (let seed = 1; seed <= runs; seed += 1) {
+    const dark = [0, 0.3, 0.6][seed % 3] ?? 0;
+    const { state, reason } = lived({ seed, dark, attrition: 0.0002, vanish: 0, vanishAt: 'begun' });
+    // A canary that dies of its own holds the next wave, and a person skips it; that is not a comparison.
+    if (state === 'halted' && !/no progress/.test(reason)) reasons.push(reason);
+  }
+  for (const reason of reasons) t.comment(reason);
+  // None of 600 did; one may by chance.
+  t.ok(reasons.length <= Math.max(1, 0.01 * runs), `${reasons.length} of ${runs} halted`);
+});
 
-void t.test('the timeline of the simulator gives what is due, the earliest first', async (t) => {
+void t.test('the simulator’s timeline returns what is due, the earliest first', async (t) => {
   fc.assert(
     fc.property(fc.array(fc.nat(1000)), fc.nat(1000), (times, untilMs) => {
       const timeline = new Timeline();

@@ -1,4 +1,6 @@
-/** Waves as a machine: whatever boxes say and people want, in any order. And how boxes are dealt to waves. */
+/**
+ * Unit tests of the wave machine with any reports and commands in any order, and of the assignment of boxes to waves.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import type { UpdateReport } from '../../agent/contract/update.ts';
@@ -27,7 +29,7 @@ const OUTCOMES = ['confirmed', 'rolled-back', 'failed'] as const;
 const ordersOf = ({ orders }: Step, action: Action): number =>
   orders.filter((order) => order.action === action).length;
 
-void t.test('canaries, their soak, the next wave, the last', async (t) => {
+void t.test('canaries are followed by their soak, the next wave and the last', async (t) => {
   const life = new Life([...many(3, 0), ...many(20, 1, 3), ...many(100, 2, 23)]);
   t.strictSame(
     life.at(0).orders.map(({ id }) => id),
@@ -62,7 +64,7 @@ void t.test('canaries, their soak, the next wave, the last', async (t) => {
   );
 });
 
-void t.test('where it halts, where it does not, and what a person goes on with', async (t) => {
+void t.test('a rollout halts at its limits, and a person can resume or abort it', async (t) => {
   const canaries = new Life(many(3, 0));
   canaries.at(0);
   canaries.say((_, i) => i === 0, { progress: 'rolled-back' });
@@ -94,7 +96,7 @@ void t.test('where it halts, where it does not, and what a person goes on with',
   t.equal(ordersOf(wide.at(5, 'resume'), 'install'), 0, 'what was aborted does not come back');
 });
 
-void t.test('pause holds, resume goes on, canaries that are silent prove nothing', async (t) => {
+void t.test('pause holds, resume continues, and silent canaries prove nothing', async (t) => {
   const life = new Life([...many(3, 0), ...many(10, 1, 3)], { soakMs: [0, 0] });
   life.at(0);
   life.say((_, i) => i === 0, { progress: 'begun' }).say((_, i) => i === 1, { progress: 'switched' });
@@ -120,7 +122,7 @@ void t.test('pause holds, resume goes on, canaries that are silent prove nothing
   });
 });
 
-void t.test('nothing beyond the wave, nothing after the end, nobody half way, whatever comes', async (t) => {
+void t.test('no order goes beyond the wave or after the end, whatever happens', async (t) => {
   const word = fc.record({
     box: fc.nat(29),
     progress: fc.constantFrom<Progress>('none', 'waiting', 'begun', 'switched', 'parked', ...OUTCOMES),
@@ -139,7 +141,7 @@ void t.test('nothing beyond the wave, nothing after the end, nobody half way, wh
       for (const { hours: more, words, wanted } of events) {
         hours += more;
         for (const { box: i, ...change } of words) {
-          // A box says nothing of what it was not sent.
+          // A box reports nothing about what it was not sent.
           const hears = life.boxes[i]?.action != null;
           life.say((_, at) => at === i, hears ? change : { online: change.online });
         }
@@ -155,7 +157,7 @@ void t.test('nothing beyond the wave, nothing after the end, nobody half way, wh
           throw new Error(`sent while ${rollout.state}`);
         if (OVER.includes(before) && (installs.length > 0 || rollout.state !== before))
           throw new Error('it is over, and goes on');
-        // Said again with nothing new, nothing follows: who dies after the store has it does not do it twice.
+        // A repeated step has no effect, so a controller that dies after its store does nothing twice.
         const again = step(rollout, life.boxes, hours * HOUR);
         if (again.orders.length > 0 || JSON.stringify(again.rollout) !== JSON.stringify(rollout))
           throw new Error('not idempotent');
@@ -175,7 +177,7 @@ void t.test('nothing beyond the wave, nothing after the end, nobody half way, wh
   t.ok(halts > 100 && ends === 1500, `${halts} looks at what had halted`);
 });
 
-void t.test('offline boxes never hold up who is there', async (t) => {
+void t.test('offline boxes never hold up boxes that are online', async (t) => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), (away) => {
       const life = new Life([...many(3, 0), ...many(7, 1, 3), ...many(20, 2, 10)]);
@@ -192,7 +194,7 @@ void t.test('offline boxes never hold up who is there', async (t) => {
   t.pass('200 fleets');
 });
 
-void t.test('each wave is a picture of the fleet, and always the same', async (t) => {
+void t.test('each wave represents the fleet, and is deterministic', async (t) => {
   const boards = ['rpi5', 'rpi5', 'rpi5', 'rpi5', 'rpi5', 'rpi4', 'rpi4', 'rpi4', 'jetson', 'rk3588'];
   const members = Array.from({ length: 1500 }, (_, i) => ({
     site: `s-${i % 12}`,
@@ -219,7 +221,7 @@ void t.test('each wave is a picture of the fleet, and always the same', async (t
   t.throws(() => assignWaves('r', members.slice(1), PLAN), /canary.boxes: b-0 is not among/);
 });
 
-void t.test('a plan is refused with a line for each mistake', async (t) => {
+void t.test('a plan is refused with a line for each error', async (t) => {
   const refused = (content: unknown) => {
     try {
       return planOf(content, 'Europe/Paris');
@@ -256,7 +258,7 @@ void t.test('a plan is refused with a line for each mistake', async (t) => {
   t.match(refused({ canary: { boxes: ['a'] }, window: { ...window, from: '25:00' } }), 'window');
 });
 
-void t.test('what a report says of a rollout', async (t) => {
+void t.test('a report is attributed to its rollout', async (t) => {
   const report = (updater: object | null, config = {}): UpdateReport =>
     ({
       updater,
@@ -302,43 +304,40 @@ void t.test('what a report says of a rollout', async (t) => {
   t.equal(saysRoot({ phase: 'rolled-back', rollout: 'p' }), 'rolled-back');
 });
 
-void t.test(
-  'of two changes with orders of one kind a report names the one that moves, or moved last',
-  (t) => {
-    const change = (phase: string, rollout: string | null, minute: number): object => ({
-      phase,
-      rollout,
-      reason: null,
-      target: null,
-      release: null,
-      since: new Date(minute * 60_000).toISOString(),
-    });
-    const named = (release: object, root: object) =>
-      rolloutIn({ updater: { ...release, root } } as unknown as UpdateReport, 'update');
-    const idle = change('idle', null, 0);
-    t.strictSame(named(change('waiting', 'a', 5), idle), { kind: 'release', rollout: 'a' });
-    t.strictSame(named(change('confirmed', 'a', 5), change('waiting', 'r', 6)), {
-      kind: 'root',
-      rollout: 'r',
-    });
-    t.strictSame(named(change('confirmed', 'a', 9), change('waiting', 'r', 6)), {
-      kind: 'root',
-      rollout: 'r',
-    });
-    t.strictSame(named(change('confirmed', 'a', 9), change('confirmed', 'r', 6)), {
-      kind: 'release',
-      rollout: 'a',
-    });
-    t.strictSame(
-      named(change('confirmed', 'a', 5), change('idle', null, 7)),
-      { kind: 'root', rollout: null },
-      'a withdrawn order names nobody',
-    );
-    t.end();
-  },
-);
+void t.test('of two changes a report names the one that moves, or moved last', (t) => {
+  const change = (phase: string, rollout: string | null, minute: number): object => ({
+    phase,
+    rollout,
+    reason: null,
+    target: null,
+    release: null,
+    since: new Date(minute * 60_000).toISOString(),
+  });
+  const named = (release: object, root: object) =>
+    rolloutIn({ updater: { ...release, root } } as unknown as UpdateReport, 'update');
+  const idle = change('idle', null, 0);
+  t.strictSame(named(change('waiting', 'a', 5), idle), { kind: 'release', rollout: 'a' });
+  t.strictSame(named(change('confirmed', 'a', 5), change('waiting', 'r', 6)), {
+    kind: 'root',
+    rollout: 'r',
+  });
+  t.strictSame(named(change('confirmed', 'a', 9), change('waiting', 'r', 6)), {
+    kind: 'root',
+    rollout: 'r',
+  });
+  t.strictSame(named(change('confirmed', 'a', 9), change('confirmed', 'r', 6)), {
+    kind: 'release',
+    rollout: 'a',
+  });
+  t.strictSame(
+    named(change('confirmed', 'a', 5), change('idle', null, 7)),
+    { kind: 'root', rollout: null },
+    'a withdrawn order names nobody',
+  );
+  t.end();
+});
 
-void t.test('only boxes that fit are chosen, and each that does not is told why', async (t) => {
+void t.test('only boxes that fit are chosen, and every other one has a reason', async (t) => {
   const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
   const running = (seq: number) => ({ release: { seq, version: '1.4.2' } });
   const updater = {
@@ -433,7 +432,7 @@ void t.test('only boxes that fit are chosen, and each that does not is told why'
   }
 });
 
-void t.test('a canary alone that goes back ends it, and is not waited for', (t) => {
+void t.test('a single canary that rolls back halts the rollout at once', (t) => {
   const sent = { action: 'install', heardMs: HOUR } as const;
   const one = box(0, 0, { ...sent, state: 'switched', progress: 'rolled-back' });
   const later = box(2, 1);
@@ -443,7 +442,7 @@ void t.test('a canary alone that goes back ends it, and is not waited for', (t) 
   t.end();
 });
 
-void t.test('what a box sends cannot fill the store', (t) => {
+void t.test('a box’s messages cannot fill the store', (t) => {
   const store = new FleetStore(scratch(t));
   t.teardown(() => store.close());
   store.addBox('lyon', 'a', 1);

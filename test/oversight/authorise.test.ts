@@ -1,4 +1,6 @@
-/** From the authority's desk to the box: keys, a signed order, and what `vigie check` makes of it. */
+/**
+ * Tests authorisations from the authority's offline machine to the box: keys, signing, and the check by `vigie check`.
+ */
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -6,9 +8,9 @@ import { parse, stringify } from 'yaml';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, type Program, vigie } from '../lib/program.ts';
 
-/** The order of the guide. */
+/** The guide with its example authorisation. */
 const GUIDE = readFileSync(join(ROOT, 'docs/guide/authorisation.md'), 'utf8');
-/** Its log of tracks. */
+/** The example's log of tracks. */
 const LOG = (parse(/```yaml\n(tracks:.*?)```/s.exec(GUIDE)?.[1] ?? '') as { tracks: object }).tracks;
 const ORDER = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
 
@@ -17,7 +19,7 @@ async function ended(program: Program): Promise<Program> {
   return program;
 }
 
-/** As `vigie-oversight keygen` prints them. */
+/** Makes keys, and returns what `vigie-oversight keygen` prints. */
 async function keys(t: Test, dir: string, ...names: string[]) {
   const made = await Promise.all(names.map((name) => ended(oversight(t, 'keygen', join(dir, name)))));
   const printed = (field: string): string[] =>
@@ -25,7 +27,7 @@ async function keys(t: Test, dir: string, ...names: string[]) {
   return { publicKeys: printed('publicKey'), fingerprints: printed('fingerprint') };
 }
 
-void t.test('keygen, authorise, check', async (t) => {
+void t.test('a signed authorisation is explained in full, and passes or fails vigie check', async (t) => {
   const dir = scratch(t);
   const path = (name: string): string => join(dir, name);
   const { publicKeys, fingerprints } = await keys(t, dir, 'authority.key', 'prefect.key', 'mayor.key');
@@ -121,7 +123,7 @@ void t.test('keygen, authorise, check', async (t) => {
       `the number ${written}`,
     );
   }
-  // Whoever signs reads who may let the box go on, and who may open what: keys, not their number.
+  // The signer reads who may resume the box and who may open what: the keys, not their number.
   const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
   const whole = await sign({ ageRecipients: recipients });
   const held = ['prefect', 'mayor'].map((name, i) => `${name} +${fingerprints[i + 1]}`);
@@ -264,7 +266,7 @@ void t.test('keygen, authorise, check', async (t) => {
   );
 });
 
-void t.test('on a box without an agent: suspend, resume and pin say what they did', async (t) => {
+void t.test('without an agent, suspend, resume and pin report what they did', async (t) => {
   const dir = scratch(t);
   const state = ['--state', join(dir, 'state')];
   await keys(t, dir, 'a.key', 'b.key');

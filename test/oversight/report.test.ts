@@ -1,4 +1,4 @@
-/** The report: its figures are those of the journal, and its page is looked at by a real browser. */
+/** Tests the report: its figures equal the journal's, and a real browser shows its page completely. */
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -30,7 +30,7 @@ const lasted = (story: ReturnType<typeof storyOf>, state: string): number =>
     .filter((period) => period.state === state)
     .reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
 
-void t.test('states: what was, to the minute, and nothing is left out', async (t) => {
+void t.test('periods cover every minute of the interval with the box’s state', async (t) => {
   const story = storyOf(dayOf(), '2026-11-24', '2026-11-25');
   t.equal(lasted(story, 'suspended'), 200 * MINUTE_MS);
   t.equal(lasted(story, 'unauthorised'), 60 * MINUTE_MS);
@@ -47,21 +47,18 @@ void t.test('states: what was, to the minute, and nothing is left out', async (t
   t.equal(story.unsynced.length, 1);
 });
 
-void t.test(
-  'frames that were read in a suspension are found; those at the edges are not split',
-  async (t) => {
-    const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
-    const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
-    const moved = { ...last.frames, read: last.frames.read + 7 };
-    life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: moved });
-    t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
-    const half = storyOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
-    t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
-  },
-);
+void t.test('frames read during a suspension are found; those at the edges are not split', async (t) => {
+  const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
+  const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
+  const moved = { ...last.frames, read: last.frames.read + 7 };
+  life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: moved });
+  t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
+  const half = storyOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
+  t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
+});
 
 void t.test(
-  'pictures that were watched and never decoded are told, and none may be while it is off',
+  'watched but not decoded frames are counted, and none may occur during a suspension',
   async (t) => {
     const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
     const { frames, framesWhileOff } = storyOf(life, '2026-11-24', '2026-11-25');
@@ -74,14 +71,14 @@ void t.test(
   },
 );
 
-/** Entries of a real start: what was there before, then the mode. */
+/** Entries of a real start: the previous state, then the mode. */
 function begun(life: BoxLife): BoxLife {
   return life.start().mode('active', 'order 2026-77');
 }
 
 void t.test('frames are taken from every entry that counts them, run by run', async (t) => {
   const life = begun(new BoxLife('2026-11-24T08:00:00Z')).run(5);
-  // Suspended before the first heartbeat, and killed while it is.
+  // Suspended before the first heartbeat, and killed during the suspension.
   life.suspend('5a'.repeat(8)).silence(3);
   begun(life.resume('5a'.repeat(8)))
     .run(4)
@@ -109,7 +106,7 @@ void t.test('frames are taken from every entry that counts them, run by run', as
   const inside = storyOf(life, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
   t.strictSame(inside.uncounted, [], 'what is not counted lies outside of the interval');
 
-  // Another run of which the start is not on record: what it had read before its first count is of no known time.
+  // Another run without its start in the journal: the time of its frames before its first count is unknown.
   t.match(life.entries.splice(0, 2), [{ type: 'start' }, { type: 'mode' }]);
   t.match(storyOf(life, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
 });
@@ -127,7 +124,7 @@ void t.test('the report says in words which frames it cannot count', async (t) =
   t.match(some.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
 });
 
-void t.test('the last entry counts, and what was so then is told', async (t) => {
+void t.test('the report describes the state at the last entry', async (t) => {
   const at = (life: BoxLife): Promise<string> => whole(t, life);
   const active = begun(new BoxLife('2026-11-24T08:00:00Z')).live(30);
   t.match(
@@ -147,7 +144,7 @@ void t.test('the last entry counts, and what was so then is told', async (t) => 
   t.match(await at(active.live(10).stop()), /the box was down, since/);
 });
 
-/** Without an interval: the whole journal. */
+/** Makes a report without an interval: the complete journal. */
 async function whole(t: Test, life: BoxLife): Promise<string> {
   const dir = scratch(t);
   life.into(openJournal(dir));
@@ -156,7 +153,7 @@ async function whole(t: Test, life: BoxLife): Promise<string> {
   return run.out;
 }
 
-void t.test('a suspension that no resume has ended is named', async (t) => {
+void t.test('a suspension that ended without a resume is reported', async (t) => {
   const [one, two] = ['5a'.repeat(8), '5b'.repeat(8)];
   const missing = (life: BoxLife) =>
     storyOf(life, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
@@ -179,7 +176,7 @@ void t.test('a suspension that no resume has ended is named', async (t) => {
     [one],
     'another in its place, and only that one is ended',
   );
-  // The command to go on may be on record before the suspension has been carried out.
+  // The resume may be in the journal before its suspension has been carried out.
   const crossing = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).resume(one).suspend(one);
   t.strictSame(missing(crossing.mode('active', 'order')), [], 'crossing each other');
 
@@ -203,7 +200,7 @@ void t.test('a suspension that no resume has ended is named', async (t) => {
   t.match(JSON.parse(asJson.out), { inOrder: true, warnings: [/went on without a signed resume/] });
 });
 
-void t.test('a clock that is put back, an unknown kind and erased entries do no harm', async (t) => {
+void t.test('a clock set back, an unknown kind and erased entries are harmless', async (t) => {
   const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).silence(-90);
   life.note({ type: 'clock-step', stepMs: -90 * MINUTE_MS }).live(30);
   life
@@ -226,7 +223,7 @@ void t.test('a clock that is put back, an unknown kind and erased entries do no 
   t.ok(story.periods.every(({ fromMs, toMs }) => toMs > fromMs));
 });
 
-void t.test('times are those of the site, over the change of the clocks too', async (t) => {
+void t.test('times are local to the site, also when the clocks change', async (t) => {
   const paris = new SiteTime('Europe/Paris');
   t.equal(new Date(paris.parse('--from', '2026-10-25')).toISOString(), '2026-10-24T22:00:00.000Z');
   t.equal(new Date(paris.parse('--from', '2026-10-26')).toISOString(), '2026-10-25T23:00:00.000Z');
@@ -254,7 +251,7 @@ void t.test('times are those of the site, over the change of the clocks too', as
   t.equal(durationText(26 * HOUR_MS), '1 d 2 h');
 });
 
-/** Whether all fits, and what the summary says. */
+/** Whether the page fits the window, and the text of its summary. */
 const LOOKED = `(() => {
   const root = document.documentElement;
   const shown = [...document.querySelectorAll('svg text')].filter((text) => text.getClientRects().length > 0);
@@ -308,7 +305,7 @@ for (const [name, life, from, to] of [
       }
       const frames = (json as { frames: { read: number } }).frames.read.toLocaleString('en-GB');
       const alerts = (json as { alerts: { present: number } }).alerts.present;
-      // In each there is a power cut, and the minutes before it are on no entry.
+      // Each journal has a power cut, and no entry covers the minutes before it.
       const sentence = `the box read at least ${frames} frames, analysed at least ${frames} and raised ${alerts} alert`;
       t.ok(text.includes(sentence), sentence);
       t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
@@ -326,7 +323,7 @@ for (const [name, life, from, to] of [
   );
 }
 
-void t.test('a journal that is not in order is told first, on the page too', async (t) => {
+void t.test('a faulty journal is reported first, on the page too', async (t) => {
   const dir = scratch(t);
   dayOf().into(openJournal(dir));
   const contents = join(dir, 'journal/contents/000.jsonl');
@@ -355,7 +352,7 @@ void t.test('a journal that is not in order is told first, on the page too', asy
   }
 });
 
-void t.test('who stopped it, who let it go on, and who asked for unredacted stills', async (t) => {
+void t.test('the report names who suspended, who resumed and who requested sealed stills', async (t) => {
   const life = new BoxLife('2026-11-24T08:00:00Z')
     .note({ type: 'authority', before: null, after: 'ab'.repeat(32) })
     .start()
@@ -396,7 +393,7 @@ void t.test('who stopped it, who let it go on, and who asked for unredacted stil
   }
 });
 
-void t.test('what others wrote reaches no terminal and no page as it is', async (t) => {
+void t.test('text of others reaches the terminal and the page only escaped', async (t) => {
   const life = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
   life.note({
     type: 'suspend',
@@ -410,7 +407,7 @@ void t.test('what others wrote reaches no terminal and no page as it is', async 
     .mode('suspended', HOSTILE)
     .live(10)
     .note({ type: HOSTILE, [HOSTILE]: HOSTILE } as never);
-  // What a box that was taken over may sign as well.
+  // Entries that a compromised box may sign as well.
   for (const entry of [7, [], {}, { type: 'suspend', id: 7 }, { type: 'resume', id: 's1', by: 'x' }])
     life.entries.push(entry as never);
   life.entries.push({ at: 'never', type: 'heartbeat', boot: '1', frames: null } as never);
@@ -442,7 +439,7 @@ void t.test('what others wrote reaches no terminal and no page as it is', async 
   t.strictSame(forbiddenIn(forged.out + forged.err), []);
 });
 
-void t.test('what others wrote is text on the page, never markup', async (t) => {
+void t.test('text of others is text on the page, never markup', async (t) => {
   const dir = scratch(t);
   const evil = '<img src=x onerror=alert(1)>"';
   const life = new BoxLife('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
@@ -453,7 +450,7 @@ void t.test('what others wrote is text on the page, never markup', async (t) => 
   t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);
 });
 
-void t.test('changes of each kind are told in plain words, and one of a newer version by its name', (t) => {
+void t.test('changes of each kind are described in words, and an unknown kind by its name', (t) => {
   const told = (what: string, phase: string, to: string | null, from: string | null = null): unknown =>
     rolloutText({
       type: 'rollout',

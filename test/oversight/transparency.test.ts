@@ -1,4 +1,4 @@
-/** The public page and the sign: their figures are those of the journal, and a real browser shows them whole. */
+/** Tests the public page and the sign: their figures equal the journal's, and a real browser shows them completely. */
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -36,11 +36,11 @@ interface Made {
   readonly stateDir: string;
   readonly out: string;
   readonly err: string;
-  /** Without the order. */
+  /** Runs the program again without the order. */
   again(...more: string[]): Program;
 }
 
-/** Four days, of which the last one is suspended, up to this minute. */
+/** Four days up to this minute, of which the last one is suspended. */
 function lived(): BoxLife {
   const life = new BoxLife(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
   life
@@ -120,7 +120,7 @@ async function madeOf(
 
 const text = (html: string): string => html.replace(/<style>.*?<\/style>/s, '').replace(/<[^>]*>/g, ' ');
 
-void t.test('the page says what the journal and the authorisation say', async (t) => {
+void t.test('the page states what the journal and the authorisation contain', async (t) => {
   const { life, page, sign, words } = await made(t, {}, '--language', 'en');
   t.match(text(page), /Suspended\s+since/);
   t.match(text(page), 'Order 2026-77');
@@ -152,7 +152,7 @@ void t.test('the page says what the journal and the authorisation say', async (t
   );
 });
 
-void t.test('a permit to install is said to be one, in both languages', async (t) => {
+void t.test('an installation authorisation is named as one, in both languages', async (t) => {
   const permit = {
     installation: true,
     rules: [],
@@ -172,13 +172,13 @@ void t.test('a permit to install is said to be one, in both languages', async (t
   t.match(text((await made(t, permit)).page), 'C’est un permis d’installation');
 });
 
-/** An hour of life, `minutes` before now. */
+/** An hour of entries, starting `minutes` before now. */
 const before = (minutes: number): BoxLife =>
   new BoxLife(new Date(Date.now() - (60 + minutes) * 60_000).toISOString()).start().mode('active', 'order');
 
 const ID = '5a'.repeat(8);
 
-void t.test('the state now is that of the journal’s end, and what is not known is told so', async (t) => {
+void t.test('the current state is the journal’s last one, or not proved', async (t) => {
   const cases: [string, BoxLife, RegExp][] = [
     [
       '20 s after a resume',
@@ -220,7 +220,7 @@ void t.test('the state now is that of the journal’s end, and what is not known
   }
 });
 
-void t.test('figures that are not whole are told as such', async (t) => {
+void t.test('incomplete figures are marked as minimum values', async (t) => {
   const killed = before(120)
     .live(10)
     .run(5)
@@ -239,7 +239,7 @@ void t.test('figures that are not whole are told as such', async (t) => {
   t.match(text(page), /≥: at least\. The program was cut off/);
 });
 
-void t.test('a box that went on without a signed resume says so, in both languages', async (t) => {
+void t.test('a box that went on without a signed resume is reported, in both languages', async (t) => {
   const life = before(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
   const { page } = await madeOf(t, life, {}, '--language', 'en');
   t.match(
@@ -250,7 +250,7 @@ void t.test('a box that went on without a signed resume says so, in both languag
   t.match(french.page, /class="alarm">Le [^<]* le programme a recommencé/);
 });
 
-void t.test('what it says of redaction and of the journal, it says with their limits', async (t) => {
+void t.test('statements on redaction and on the journal include their limits', async (t) => {
   for (const [language, says] of [
     [
       'en',
@@ -282,7 +282,7 @@ void t.test('what it says of redaction and of the journal, it says with their li
   }
 });
 
-void t.test('without a valid authorisation it says that nothing is analysed', async (t) => {
+void t.test('without a valid authorisation the page says that nothing is analysed', async (t) => {
   const past = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-02-01T00:00:00.000Z' };
   const { page, words, err, again, out } = await made(t, past, '--language', 'en');
   t.match(text(page), 'No valid authorisation: nothing is analysed.');
@@ -302,26 +302,23 @@ void t.test('without a valid authorisation it says that nothing is analysed', as
   );
 });
 
-void t.test(
-  'sealed stills: whether, to whom, how long, how often handed out; French is the usual language',
-  async (t) => {
-    const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
-    const life = before(10).live(20).unseal('2026/77', true).unseal('2026/78', true).unseal('2026/79', false);
-    const { page } = await madeOf(t, life.live(40), { ageRecipients: recipients });
-    t.match(page, '<html lang="fr">');
-    t.match(text(page), /Images scellées .*: 5 jours\./);
-    for (const recipient of recipients) t.match(page, recipient, 'the keys that open them');
-    t.match(text(page), /remises : 2\b/);
-    const english = await madeOf(t, life, { ageRecipients: recipients }, '--language', 'en');
-    t.match(text(english.page), /no part of it is covered but the hidden parts/);
-    t.match(text(english.page), /Only these 2 keys open it:/);
-    t.match(text(english.page), /handed out in the months below: 2\b/);
-    const handed = [...english.page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].at(-1);
-    t.equal(handed?.[1], '2', 'a request for what is not there hands out nothing');
-  },
-);
+void t.test('the page describes sealed stills and their recipients, in French by default', async (t) => {
+  const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
+  const life = before(10).live(20).unseal('2026/77', true).unseal('2026/78', true).unseal('2026/79', false);
+  const { page } = await madeOf(t, life.live(40), { ageRecipients: recipients });
+  t.match(page, '<html lang="fr">');
+  t.match(text(page), /Images scellées .*: 5 jours\./);
+  for (const recipient of recipients) t.match(page, recipient, 'the keys that open them');
+  t.match(text(page), /remises : 2\b/);
+  const english = await madeOf(t, life, { ageRecipients: recipients }, '--language', 'en');
+  t.match(text(english.page), /no part of it is covered but the hidden parts/);
+  t.match(text(english.page), /Only these 2 keys open it:/);
+  t.match(text(english.page), /handed out in the months below: 2\b/);
+  const handed = [...english.page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].at(-1);
+  t.equal(handed?.[1], '2', 'a request for what is not there hands out nothing');
+});
 
-void t.test('a journal that was changed is told on the page; exit code 1', async (t) => {
+void t.test('a changed journal is reported on the page and by exit code 1', async (t) => {
   const { stateDir, again, out } = await made(t);
   const contents = join(stateDir, 'journal/contents/000.jsonl');
   writeFileSync(contents, readFileSync(contents, 'utf8').replace('"read":3000,', '"read":2,'));
@@ -331,14 +328,14 @@ void t.test('a journal that was changed is told on the page; exit code 1', async
   t.match(readFileSync(join(out, 'index.html'), 'utf8'), 'Le journal de ce boîtier n’est PAS en ordre');
 });
 
-/** What `run` says is one line, and nothing was written. */
+/** Checks that the output is one line and that nothing was written. */
 async function refused(t: Test, run: Program, says: RegExp): Promise<void> {
   t.equal(await run.ended, 2, run.err);
   t.match(run.err, says);
   t.equal(run.err.trim().split('\n').length, 1, run.err);
 }
 
-void t.test('bad input is one clear line', async (t) => {
+void t.test('bad input is reported in one clear line', async (t) => {
   const { again, stateDir, out } = await made(t);
   for (const [args, says] of [
     [['--url', 'ville.example'], /^vigie-oversight: --url: "ville.example" is not right; write the address/],
@@ -357,7 +354,7 @@ void t.test('bad input is one clear line', async (t) => {
   );
 });
 
-void t.test('what does not belong together is refused', async (t) => {
+void t.test('an order, key or configuration of another box or authority is refused', async (t) => {
   const { again, file, order, out } = await made(t);
   rmSync(out, { recursive: true });
   const dir = scratch(t);
@@ -417,7 +414,7 @@ void t.test('what does not belong together is refused', async (t) => {
   t.equal(named.err, '', 'the key where it lies here');
 });
 
-void t.test('the authority is the one that the box obeys by its journal', async (t) => {
+void t.test('the authority’s key must be the one in the box’s journal', async (t) => {
   const obeys = (after: string): BoxLife => lived().note({ type: 'authority', before: null, after }).live(10);
   const keyid = keyIdOf(AUTHORITY.publicKey);
   const { page } = await madeOf(t, obeys(keyid), {}, '--language', 'en');
@@ -436,7 +433,7 @@ void t.test('the authority is the one that the box obeys by its journal', async 
   );
 });
 
-void t.test('an export is as good as the folder', async (t) => {
+void t.test('an export gives the same figures as the folder', async (t) => {
   const { again, order, stateDir, out, page } = await made(t, {}, '--language', 'en');
   const file = join(scratch(t), 'box.jsonl');
   exportJournal(join(stateDir, 'journal'), file);
@@ -449,7 +446,7 @@ void t.test('an export is as good as the folder', async (t) => {
   t.equal(figures(page).length > 0, true);
 });
 
-void t.test('a browser shows both whole, narrow and wide', { skip: browserMissing() }, async (t) => {
+void t.test('a browser shows page and sign at any width', { skip: browserMissing() }, async (t) => {
   const { page, sign, out } = await made(t);
   const dir = scratch(t);
   const beyond =

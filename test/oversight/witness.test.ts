@@ -1,4 +1,4 @@
-/** The witness: it cosigns what only grows, and is loud about everything else; over a real broker too. */
+/** Tests the witness: it cosigns consistent heads and raises an alarm for everything else; also over a real broker. */
 import { appendFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -23,7 +23,7 @@ function witnessOf(dir: string, ...keys: string[]): Witness {
   return new Witness({ dir, name: 'witness.example', keys: keys.join('\n'), wallMs: () => NOW_MS });
 }
 
-/** What a box and its witness say to one another until there is nothing new. */
+/** Exchanges messages between a box and its witness until there is nothing new. */
 function converse(journal: Journal, witness: Witness): Judgement {
   for (let turn = 0; turn < 3; turn += 1) {
     const judgement = witness.judge(ORIGIN, journal.provenHead());
@@ -34,7 +34,7 @@ function converse(journal: Journal, witness: Witness): Judgement {
   throw new Error('the box and its witness do not come to an end');
 }
 
-void t.test('proofs that it continues fit for every size, and no other', async (t) => {
+void t.test('consistency proofs verify for every size, and no altered one does', async (t) => {
   t.comment(`VIGIE_TEST_SEED=${SEED}`);
   const random = randomOf(SEED);
   const dir = scratch(t);
@@ -64,7 +64,7 @@ void t.test('proofs that it continues fit for every size, and no other', async (
   t.ok(mutated > 1000, `${mutated} mutated proofs, 0 accepted`);
 });
 
-void t.test('what continues is cosigned; an older image, a fork and another key are not', async (t) => {
+void t.test('consistent heads are cosigned; an older image, a fork and another key are not', async (t) => {
   const [box, old, other, stranger, dir] = [scratch(t), scratch(t), scratch(t), scratch(t), scratch(t)];
   const journal = openJournal(box);
   const witness = witnessOf(dir, '# boxes of the square', keyOf(box), '');
@@ -80,7 +80,7 @@ void t.test('what continues is cosigned; an older image, a fork and another key 
   t.equal(cosignedAtMs(note, key), NOW_MS);
   t.strictSame(wrongAt(join(box, 'journal'), keyOf(box), { witnesses: [key] }), []);
 
-  // An SD card put back from an older image: it is found by the witness, and by its kept head.
+  // An SD card restored from an older image: the witness detects it, and the stored head does too.
   const image = openJournal(old);
   t.match(converse(image, witness), {
     is: 'alarm',
@@ -90,14 +90,14 @@ void t.test('what continues is cosigned; an older image, a fork and another key 
   t.match(wrongIn(old, { file: 'kept', note }), [
     /^rolled back or cut short: kept signs 300 entries, here are 40$/,
   ]);
-  // It went on from there, past the number that the witness knows.
+  // It continued from there, beyond the number that the witness has.
   fill(openJournal(other), 310, 1);
   t.match(converse(openJournal(other), witness), {
     is: 'alarm',
     message: /^forked: its 310 entries do not continue/,
   });
   t.match(wrongIn(other, { file: 'kept', note }), [/^forked: the first 300 entries/]);
-  // The same size, another content.
+  // The same size with another content.
   const twin = scratch(t);
   cpSync(old, twin, { recursive: true });
   fill(openJournal(twin), 300, 2);
@@ -123,14 +123,14 @@ void t.test('what continues is cosigned; an older image, a fork and another key 
     'the box in order is not bothered by all that',
   );
 
-  // The witness remembers over a restart; one that has forgotten begins anew.
+  // The witness remembers across a restart; one without its memory starts again.
   t.match(converse(image, witnessOf(dir, keyOf(box))), { is: 'alarm' });
   fill(journal, 301);
   t.match(converse(journal, witnessOf(scratch(t), keyOf(box))), { is: 'cosigned', size: 301, more: 301 });
   t.throws(() => witnessOf(scratch(t), keyOf(box), keyOf(box)), /two keys/);
 });
 
-void t.test('a cosignature fits its witness, its head and its time only', async (t) => {
+void t.test('a cosignature verifies for its witness, head and time only', async (t) => {
   const box = scratch(t);
   const journal = openJournal(box);
   fill(journal, 5);
@@ -158,7 +158,7 @@ void t.test('a cosignature fits its witness, its head and its time only', async 
   ]);
 });
 
-void t.test('without a broker: a journal or its export is given to the witness', async (t) => {
+void t.test('without a broker the witness reads a journal or its export', async (t) => {
   const [box, dir] = [scratch(t), scratch(t)];
   fill(openJournal(box), 20);
   const keys = join(dir, 'boxes.vkey');
@@ -193,73 +193,70 @@ void t.test('without a broker: a journal or its export is given to the witness',
   t.match(await asked(join(dir, 'nowhere')), { code: 2, err: /nowhere cannot be read/ });
 });
 
-void t.test(
-  'over a broker: heads are cosigned as they come, and the box keeps the cosigned one',
-  async (t) => {
-    const room = await makeRoom(t);
-    const [box, dir] = [scratch(t), scratch(t)];
-    const journal = openJournal(box);
-    fill(journal, 3);
-    const outbox = openedOutbox(t, join(box, 'outbox.db'));
-    const topic = topicsOf(SITE, BOX).journalWitnessed;
-    const taken: boolean[] = [];
-    const publish = (): void => delivery.publisher.journalHead(journal.head ?? '', journal.provenHead());
-    const inbox = new Map([
-      [
-        topic,
-        (payload: Buffer) => {
-          taken.push(journal.takeWitnessed(payload.toString()));
-          if (journal.witnessedSize < journal.size) publish();
-        },
-      ],
-    ]);
-    const { delivery } = deliver(t, room.config, outbox, {}, inbox);
-    publish();
-    writeFileSync(join(dir, 'boxes.vkey'), keyOf(box));
-    const { cert, key } = await pairOf(room, 'witness');
-    const tls = ['--site', SITE, '--ca', room.authority.ca, '--cert', cert, '--cert-key', key];
-    const kept = ['--dir', join(dir, 'kept'), '--keys', join(dir, 'boxes.vkey'), '--name', 'witness.example'];
-    const program = oversight(t, 'witness', '--room', room.broker.programsUrl, ...tls, ...kept);
-    await until(t, 'the first head is cosigned', () => journal.witnessedSize === 3);
-    fill(journal, 30);
-    publish();
-    await until(t, 'the next one too', () => journal.witnessedSize === 30);
-    t.ok(taken.every(Boolean));
-    t.equal(program.err, '');
+void t.test('over a broker heads are cosigned as they arrive, and the box stores the result', async (t) => {
+  const room = await makeRoom(t);
+  const [box, dir] = [scratch(t), scratch(t)];
+  const journal = openJournal(box);
+  fill(journal, 3);
+  const outbox = openedOutbox(t, join(box, 'outbox.db'));
+  const topic = topicsOf(SITE, BOX).journalWitnessed;
+  const taken: boolean[] = [];
+  const publish = (): void => delivery.publisher.journalHead(journal.head ?? '', journal.provenHead());
+  const inbox = new Map([
+    [
+      topic,
+      (payload: Buffer) => {
+        taken.push(journal.takeWitnessed(payload.toString()));
+        if (journal.witnessedSize < journal.size) publish();
+      },
+    ],
+  ]);
+  const { delivery } = deliver(t, room.config, outbox, {}, inbox);
+  publish();
+  writeFileSync(join(dir, 'boxes.vkey'), keyOf(box));
+  const { cert, key } = await pairOf(room, 'witness');
+  const tls = ['--site', SITE, '--ca', room.authority.ca, '--cert', cert, '--cert-key', key];
+  const kept = ['--dir', join(dir, 'kept'), '--keys', join(dir, 'boxes.vkey'), '--name', 'witness.example'];
+  const program = oversight(t, 'witness', '--room', room.broker.programsUrl, ...tls, ...kept);
+  await until(t, 'the first head is cosigned', () => journal.witnessedSize === 3);
+  fill(journal, 30);
+  publish();
+  await until(t, 'the next one too', () => journal.witnessedSize === 30);
+  t.ok(taken.every(Boolean));
+  t.equal(program.err, '');
 
-    // Somebody puts an older head in its place, signed by the box.
-    const image = scratch(t);
-    cpSync(box, image, { recursive: true });
-    fill(journal, 31);
-    publish();
-    await until(t, 'and one more', () => journal.witnessedSize === 31);
-    const thief = await clientOf(t, room, BOX);
-    await thief.publishAsync(topicsOf(SITE, BOX).journalProvenHead, openJournal(image).provenHead(), {
-      qos: 1,
-      retain: true,
-    });
-    await until(t, 'the alarm', () => program.err.includes('ALARM'));
-    t.match(
-      program.err,
-      /ALARM \S+ vigie\/marseille-1\/canebiere-017: rolled back: it has 30 entries, 31 entries were/,
-    );
-    const neighbour = await clientOf(t, room, 'canebiere-018');
-    await t.rejects(neighbour.publishAsync(topic, 'forged', { qos: 1 }), 'no other box may write there');
-    program.child.kill('SIGTERM');
-    t.equal(await program.ended, 1, 'there was an alarm');
-    t.equal(journal.witnessedSize, 31);
-    const vkey = /key of this witness: (\S+)/.exec(program.out)?.[1] ?? '';
-    const verified = oversight(
-      t,
-      'verify',
-      join(box, 'journal'),
-      '--key',
-      keyOf(box),
-      '--witness',
-      vkey,
-      '--json',
-    );
-    t.equal(await verified.ended, 0, verified.err);
-    t.match(JSON.parse(verified.out), { inOrder: true, witnesses: [{ name: 'witness.example', size: 31 }] });
-  },
-);
+  // Someone replaces it by an older head that the box has signed.
+  const image = scratch(t);
+  cpSync(box, image, { recursive: true });
+  fill(journal, 31);
+  publish();
+  await until(t, 'and one more', () => journal.witnessedSize === 31);
+  const thief = await clientOf(t, room, BOX);
+  await thief.publishAsync(topicsOf(SITE, BOX).journalProvenHead, openJournal(image).provenHead(), {
+    qos: 1,
+    retain: true,
+  });
+  await until(t, 'the alarm', () => program.err.includes('ALARM'));
+  t.match(
+    program.err,
+    /ALARM \S+ vigie\/marseille-1\/canebiere-017: rolled back: it has 30 entries, 31 entries were/,
+  );
+  const neighbour = await clientOf(t, room, 'canebiere-018');
+  await t.rejects(neighbour.publishAsync(topic, 'forged', { qos: 1 }), 'no other box may write there');
+  program.child.kill('SIGTERM');
+  t.equal(await program.ended, 1, 'there was an alarm');
+  t.equal(journal.witnessedSize, 31);
+  const vkey = /key of this witness: (\S+)/.exec(program.out)?.[1] ?? '';
+  const verified = oversight(
+    t,
+    'verify',
+    join(box, 'journal'),
+    '--key',
+    keyOf(box),
+    '--witness',
+    vkey,
+    '--json',
+  );
+  t.equal(await verified.ended, 0, verified.err);
+  t.match(JSON.parse(verified.out), { inOrder: true, witnesses: [{ name: 'witness.example', size: 31 }] });
+});

@@ -1,4 +1,6 @@
-/** The installed command `vigie`, typed by root: whatever the release is, none of its code runs as root, and what the guides tell works. */
+/**
+ * Tests the installed command `vigie` run by root: no code of any release runs as root, and the guides' commands work.
+ */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +12,7 @@ import { ROOT } from '../lib/paths.ts';
 const skip = Container.unavailable();
 const arch =
   skip === false ? execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim() : '';
-/** A release that says as whom it runs. */
+/** A release that prints its user. */
 const SPY = `#!/usr/bin/node
 const status = require('node:fs').readFileSync('/proc/self/status', 'utf8');
 console.log(JSON.stringify({
@@ -20,7 +22,7 @@ console.log(JSON.stringify({
 `;
 const NONE = '0000000000000000';
 
-/** Commands that the guides and the reference tell people to type as root. */
+/** Commands that the guides and the reference show for root. */
 function toldAsRoot(): Set<string> {
   const folders = ['docs/guide', 'docs/ref', 'docs/design'].map((dir) => join(ROOT, dir));
   const pages = folders.flatMap((dir) =>
@@ -32,7 +34,7 @@ function toldAsRoot(): Set<string> {
   return new Set([...text.matchAll(/sudo vigie ([a-z]+)/g)].map(([, command]) => String(command)));
 }
 
-void t.test('vigie, typed by root', { skip }, async (t) => {
+void t.test('the command vigie, run by root, runs no code of a release as root', { skip }, async (t) => {
   const container = new Container(t);
   t.match(install(container, ...boxPackages(arch)), { status: 0 });
   t.match(container.run('dpkg', '-S', '/usr/bin/vigie').out, /^vigie-root:/);

@@ -1,4 +1,4 @@
-/** The package of those who oversee boxes, on a Debian that has no other of Vigie: what is in it, and each of its commands. */
+/** Tests the oversight package on a Debian without any other package of Vigie: its content and each command. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,13 +18,13 @@ const deb = skip === false ? oversightPackage(ownArch()) : '';
 const [, SITE = '', BOX = ''] = ORIGIN.split('/');
 const PATIENCE_MS = 60_000;
 const COMMANDS = ['keygen', 'authorise', 'verify', 'report', 'witness', 'transparency'];
-/** On the container's own loopback. */
+/** A broker on the container's own loopback. */
 const BROKER = 'listener 1883 127.0.0.1\nallow_anonymous true\n';
 
 const field = (name: string): string =>
   execFileSync('dpkg-deb', ['-f', deb, name], { encoding: 'utf8' }).trim();
 
-void t.test('what is in the package', { skip }, async (t) => {
+void t.test('the package has the oversight program and nothing else', { skip }, async (t) => {
   const listed = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8' }).trim().split('\n');
   const files = listed.filter((line) => !line.startsWith('d')).map((line) => line.split(/\s+/)[5]?.slice(1));
   t.strictSame(files.sort(), [
@@ -43,7 +43,7 @@ void t.test('what is in the package', { skip }, async (t) => {
   t.ok(mb < 1 && installedMb < 4, `${mb.toFixed(2)} MB, ${installedMb.toFixed(1)} MB installed`);
 });
 
-/** A box's journal of an hour, as the box hands it over. */
+/** A box's journal of an hour, as the box exports it. */
 function handedOver(t: Test, container: Container): { stateDir: string; key: string } {
   const stateDir = scratch(t);
   const life = new BoxLife(new Date(Date.now() - 3_600_000).toISOString()).start().mode('active', 'order');
@@ -55,7 +55,7 @@ function handedOver(t: Test, container: Container): { stateDir: string; key: str
   return { stateDir, key };
 }
 
-void t.test('its commands, where nothing else of Vigie is', { skip }, async (t) => {
+void t.test('its commands work without any other package of Vigie', { skip }, async (t) => {
   const container = new Container(t);
   const said = install(container, deb);
   t.match(said, { status: 0 }, said.err);
@@ -131,7 +131,7 @@ void t.test('its commands, where nothing else of Vigie is', { skip }, async (t) 
   t.equal(container.run('sh', '-c', 'ls -d /usr/*/*vigie* /usr/share/doc/vigie*').out, '', 'nothing is left');
 });
 
-void t.test('a witness at a broker', { skip }, async (t) => {
+void t.test('a witness cosigns at a broker and ends by SIGTERM', { skip }, async (t) => {
   const container = new Container(t);
   t.match(install(container, deb), { status: 0 });
   const { stateDir } = handedOver(t, container);

@@ -1,6 +1,6 @@
 /**
- * The Debian package on a Debian of its own: what is in it, how it comes, changes and goes, and what its units do
- * when they are booted for real: start, crashes, hangs, stop.
+ * Tests the Debian package on a Debian of its own: content, installation, upgrade and removal; and its units on a real
+ * boot: start, crashes, hangs, stop.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -34,7 +34,7 @@ function filesOf(file: string): string[] {
   return listed.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
 }
 
-void t.test('what is in the package', { skip }, async (t) => {
+void t.test('the package has all files of a box and no others', { skip }, async (t) => {
   const files = filesOf(deb);
   const modules = files.filter((file) => file.startsWith('/usr/share/vigie/first-release/node_modules/'));
   for (const dev of [
@@ -107,7 +107,7 @@ void t.test('what is in the package', { skip }, async (t) => {
   t.ok(mb < 40 && installedMb < 110, `${mb.toFixed(1)} MB, ${installedMb.toFixed(0)} MB installed`);
 });
 
-void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
+void t.test('the package is installed, used, upgraded, removed and purged', { skip }, async (t) => {
   const container = new Container(t);
   t.match(install(container, rootDeb, deb), { status: 0 }, 'installs with nothing but what it depends on');
   t.match(container.run('systemd-analyze', 'verify', '--man=no', 'vigie.service', 'vigie-vision.service'), {
@@ -170,7 +170,7 @@ void t.test('install, use, upgrade, remove, purge', { skip }, async (t) => {
   t.equal(left.out, '', 'and nothing is left');
 });
 
-/** What the container image takes of GStreamer decodes H.264 where nothing else is installed. */
+/** The container image's parts of GStreamer decode H.264 where nothing else is installed. */
 function mediaOfTheImage(t: Test, container: Container): void {
   container.write('/root/media-tree', readFileSync(join(ROOT, 'scripts/media-tree')), 0o755);
   const tree = '/root/tree';
@@ -185,7 +185,7 @@ function mediaOfTheImage(t: Test, container: Container): void {
   t.equal(links.out, '', 'no link that may lead nowhere');
 }
 
-/** The commands of a technician, from the installed package. */
+/** Runs the technician's commands of the installed package. */
 async function usedByHand(t: Test, container: Container): Promise<void> {
   const clip = join(scratch(t), 'three.avi');
   const cut = ['-v', 'error', '-i', STREET_CLIP, '-frames:v', '3', '-c', 'copy', clip];
@@ -241,18 +241,18 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
   }
 }
 
-void t.test('booted', { skip }, async (t) => {
+void t.test('the units run on a booted box', { skip }, async (t) => {
   const container = new Container(t);
   t.match(install(container, rootDeb, deb), { status: 0 });
   await provision(t, container);
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
-  // A watchdog time for a test; the unit's own is checked by the test of units.
+  // A watchdog time for the test; the test of units checks the unit's own.
   container.write('/etc/systemd/system/vigie.service.d/test.conf', '[Service]\nWatchdogSec=9\n');
   await container.boot(t);
   const box = new BootedBox(t, container);
   await box.watches('starts');
 
-  await t.test('a newer package', async (t) => {
+  await t.test('a newer package restarts nothing', async (t) => {
     t.match(container.run('cat', `/proc/${box.agent}/cmdline`).out, /\/usr\/lib\/vigie\/current\//);
     for (const unit of ['vigie.service', 'vigie-renew.timer', 'vigie-provision.service'])
       t.match(container.run('systemctl', 'is-enabled', unit).out, /^enabled/, unit);
@@ -262,7 +262,7 @@ void t.test('booted', { skip }, async (t) => {
     t.strictSame({ agent: box.agent, vision: box.vision }, running, 'a newer package restarts nothing');
   });
 
-  await t.test('the boot partition is taken once', async (t) => {
+  await t.test('the files of the boot partition are taken once', async (t) => {
     const partition = '/boot/firmware/vigie';
     t.match(container.read(`${partition}/result.txt`), /^\S+Z installed\r\n(.*\r\n)*notes.txt: .*left here/m);
     t.strictSame(readdirSync(join(container.root, partition)).sort(), ['notes.txt', 'pki', 'result.txt']);
@@ -271,7 +271,7 @@ void t.test('booted', { skip }, async (t) => {
     t.equal(container.run('stat', '-c', '%U:%G %a', '/etc/vigie/vigie.yaml').out.trim(), 'root:vigie 640');
   });
 
-  await t.test('two users, and vision finds nothing', async (t) => {
+  await t.test('vision runs as its own user and reads no secrets', async (t) => {
     const ps = container
       .run('ps', '-o', 'user:16=', '-p', `${box.agent},${box.vision}`)
       .out.trim()
@@ -294,7 +294,7 @@ void t.test('booted', { skip }, async (t) => {
     t.match(container.show('vigie-vision', 'IPAddressDeny'), /0\.0\.0\.0\/0/);
   });
 
-  await t.test('the page’s socket is for the page’s user', async (t) => {
+  await t.test('only the page’s user can open the page’s socket', async (t) => {
     const socket = '/run/vigie-link/page.sock';
     const of = (path: string): string => container.run('stat', '-c', '%U:%G %a', path).out.trim();
     t.strictSame([of('/run/vigie-link'), of(socket)], ['vigie:vigie-page 2750', 'vigie:vigie-page 660']);
@@ -305,7 +305,7 @@ void t.test('booted', { skip }, async (t) => {
     t.strictSame(['vigie-page', 'vigie-vision', 'mosquitto'].map(connects), [0, 1, 1]);
   });
 
-  await t.test('kill -9 of vision', async (t) => {
+  await t.test('vision is restarted after kill -9, and the agent goes on', async (t) => {
     const before = { agent: box.agent, vision: box.vision };
     box.signal('KILL', before.vision);
     await until(t, 'another vision', () => box.vision > 0 && box.vision !== before.vision, PATIENCE_MS);
@@ -313,7 +313,7 @@ void t.test('booted', { skip }, async (t) => {
     t.equal(box.agent, before.agent, 'the agent lives');
   });
 
-  await t.test('kill -9 of the agent', async (t) => {
+  await t.test('the agent is restarted after kill -9, with a new vision', async (t) => {
     const before = { agent: box.agent, vision: box.vision };
     box.signal('KILL', before.agent);
     await until(t, 'another agent', () => box.agent > 0 && box.agent !== before.agent, PATIENCE_MS);
@@ -329,7 +329,7 @@ void t.test('booted', { skip }, async (t) => {
     t.match(container.run('journalctl', '-u', 'vigie', '-o', 'cat').out, /Watchdog timeout/);
   });
 
-  await t.test('frames that do not come starve the watchdog', async (t) => {
+  await t.test('missing frames trip the watchdog', async (t) => {
     const before = { agent: box.agent, vision: box.vision };
     box.signal('STOP', before.vision);
     await until(t, 'another agent', () => box.agent > 0 && box.agent !== before.agent, PATIENCE_MS);
@@ -338,7 +338,7 @@ void t.test('booted', { skip }, async (t) => {
     t.match(container.run('journalctl', '-u', 'vigie', '-o', 'cat').out, /vision is silent/);
   });
 
-  await t.test('a configuration with a mistake: the last good one goes on', async (t) => {
+  await t.test('an invalid configuration is refused, and the last valid one goes on', async (t) => {
     const file = '/etc/vigie/vigie.yaml';
     const good = container.read(file);
     container.write(file, good.replace('fps: 5', 'fps: fast'));
@@ -356,11 +356,13 @@ void t.test('booted', { skip }, async (t) => {
     await box.watches('mended');
   });
 
-  await t.test('an inference element, under vision’s unit as it is', (t) => runsElement(t, container, box));
+  await t.test('an inference element runs under vision’s unit unchanged', (t) =>
+    runsElement(t, container, box),
+  );
 
-  await t.test('SIGTERM loses nothing', (t) => losesNothing(t, container, box));
+  await t.test('SIGTERM loses no event', (t) => losesNothing(t, container, box));
 
-  await t.test('suspended: kill -9, a reboot and an update change nothing', async (t) => {
+  await t.test('a suspended box stays suspended after kill -9, a reboot and an update', async (t) => {
     const words = ['runuser', '-u', 'vigie', '--', 'vigie', 'suspend', '--reason', 'order of the court'];
     t.match(container.run(...words), { status: 0, err: '' }, 'vigie suspend is obeyed');
     await box.standsStill('suspended');
@@ -378,7 +380,7 @@ void t.test('booted', { skip }, async (t) => {
   });
 });
 
-/** A plugin that brings its own ONNX Runtime: no device, a root of its own, and a journal that can still be read. */
+/** Tests a plugin with its own ONNX Runtime: no device, a root of its own, and a readable journal. */
 async function runsElement(t: Test, container: Container, box: BootedBox): Promise<void> {
   const dir = scratch(t);
   const name = modelOfOneSize(dir);
@@ -420,7 +422,7 @@ async function runsElement(t: Test, container: Container, box: BootedBox): Promi
 }
 
 async function losesNothing(t: Test, container: Container, box: BootedBox): Promise<void> {
-  // From here on somebody is in the street.
+  // From here on a person is in the street.
   container.run('systemctl', 'stop', 'vigie', 'mosquitto');
   container.write(CLIP, readFileSync(STREET_CLIP));
   container.run('systemctl', 'start', 'vigie');

@@ -1,4 +1,4 @@
-/** The room's package on a Debian of its own: what is in it, and its units booted for real, behind nginx. */
+/** Tests the control room's package on a Debian of its own: its content, and its units on a real boot behind nginx. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -16,14 +16,14 @@ import { until } from '../lib/room.ts';
 const UNITS = ['archive', 'console', 'signer', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`);
 const EXAMPLES = join(ROOT, 'scripts/programs/room/examples');
 const SOCKET = '/run/vigie-room-signer/signer.sock';
-/** On a busy machine: start of node, and tables. */
+/** Time on a busy machine for the start of node and for creating tables. */
 const PATIENCE_MS = 60_000;
 
 const skip = Container.unavailable();
 const boxDebs = skip === false ? boxPackages(ownArch()) : [];
 const deb = skip === false ? roomPackage(ownArch()) : '';
 
-void t.test('what is in the package', { skip }, async (t) => {
+void t.test('the package has the room’s files and no others', { skip }, async (t) => {
   const listed = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8', maxBuffer: 1e8 });
   const files = listed.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
   const modules = files.filter((file) => file.includes('/node_modules/'));
@@ -88,10 +88,10 @@ void t.test('what is in the package', { skip }, async (t) => {
   t.ok(statSync(deb).size < 8e6, `${(statSync(deb).size / 1e6).toFixed(1)} MB`);
 });
 
-/** Of a program that reads the console; an operator's, as the guide makes one. */
+/** Token of a program that reads the console, made as in the guide. */
 const TOKEN = randomBytes(32).toString('hex');
 
-/** A box that watches a clip, its broker, and the room's settings made of the examples; as an administrator would. */
+/** Sets up a box with a clip, its broker, and the room's settings from the examples, as an administrator would. */
 async function setUp(t: Test, container: Container): Promise<CertificateAuthority> {
   const authority = await provision(t, container, { clip: STREET_CLIP });
   enrolled(t, container);
@@ -117,7 +117,7 @@ function enrol(t: Test, container: Container, ...args: readonly string[]): strin
   return said.out;
 }
 
-/** The shipped broker with the enrolment's lists, the programs' certificates, and the box's, signed by hand. */
+/** The shipped broker with the enrolment's lists, and certificates of the programs and the box, signed by hand. */
 function enrolled(t: Test, container: Container): void {
   const copy = (from: string, to: string, mode = 0o600): void =>
     container.write(to, container.read(from), mode);
@@ -148,12 +148,12 @@ function enrolled(t: Test, container: Container): void {
   copy(`${ENROLMENT}/ca.crt`, `${pki}/ca.crt`);
 }
 
-/** A revocation reaches the broker by itself: it reads its lists again, and the box is heard no more. */
+/** Checks that a revocation reaches the broker automatically: it reads its lists again, and drops the box. */
 async function revoked(t: Test, container: Container): Promise<void> {
   t.equal(container.show('vigie-room-boxes.path', 'ActiveState'), 'active');
   const reloads = (): number =>
     container.run('journalctl', '-u', 'mosquitto', '--no-pager').out.split('Reloading config').length - 1;
-  // Without a list that it can read it would go on without any rule.
+  // Without a readable list the broker would go on without any rule.
   const acl = '/var/lib/vigie-room-boxes/broker.acl';
   const unread = reloads();
   container.run('chmod', '0600', acl);
@@ -172,7 +172,7 @@ async function revoked(t: Test, container: Container): Promise<void> {
   await until(t, 'the box is told that it may write nothing', denied, PATIENCE_MS);
 }
 
-/** What a unit waits for. */
+/** Writes the settings that a unit waits for. */
 function settle(container: Container): void {
   const retention = '--orders /etc/vigie-room/orders --authority /etc/vigie-room/authority.pub';
   const options = /^(VIGIE_ROOM_ARCHIVE_OPTIONS=.*)$/m;
@@ -188,7 +188,7 @@ function example(name: string): string {
   return readFileSync(join(EXAMPLES, name), 'utf8').replaceAll(/(room|console)\.example/g, 'localhost');
 }
 
-/** This machine's nginx in the container's network, with the example's site. */
+/** Runs this machine's nginx in the container's network, with the example's site. */
 async function nginx(t: Test, container: Container, authority: CertificateAuthority): Promise<string> {
   const dir = scratch(t);
   const { cert, key } = await authority.broker();
@@ -210,7 +210,7 @@ async function nginx(t: Test, container: Container, authority: CertificateAuthor
   return dir;
 }
 
-void t.test('installed and booted', { skip }, async (t) => {
+void t.test('the installed room runs behind nginx on a booted machine', { skip }, async (t) => {
   const container = new Container(t);
   const said = install(container, ...boxDebs, asVersion(t, deb, '0.0.9'));
   t.match(said, { status: 0 }, `installs with what it depends on: ${said.err}`);
@@ -266,7 +266,7 @@ void t.test('installed and booted', { skip }, async (t) => {
 
 const BEARER = `Authorization: Bearer ${TOKEN}`;
 
-/** By systemd itself, and by hand. */
+/** Checks the units by systemd itself and by hand. */
 function judged(t: Test, container: Container): void {
   const files = UNITS.map((unit) => `${unit}.service`);
   t.match(container.run('systemd-analyze', 'verify', '--man=no', ...files), { status: 0, out: '' });
@@ -281,7 +281,7 @@ function judged(t: Test, container: Container): void {
   t.match(container.run('vigie-room'), { status: 2, err: /name one of archive .*console .*signer/ });
 }
 
-/** The words of a question to the console, through the proxy. */
+/** The command line of a request to the console through the proxy. */
 function asker(container: Container, { ca }: CertificateAuthority) {
   return (path: string, ...more: readonly string[]): string[] =>
     container.inNetwork(
@@ -290,7 +290,7 @@ function asker(container: Container, { ca }: CertificateAuthority) {
     );
 }
 
-/** Of what the box reports meanwhile: it is on the stream within a second of its receipt. */
+/** Checks that an event of the box is on the stream within a second of its receipt. */
 async function told(t: Test, asking: ReturnType<typeof asker>): Promise<void> {
   const [program = '', ...args] = asking('/api/stream', '--no-buffer', '--header', BEARER);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -324,7 +324,7 @@ async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode === null && child.kill('SIGTERM')) await gone;
 }
 
-/** From an older package, while it runs: settings and data stay, the units run the new files. */
+/** Upgrades a running older package: settings and data stay, and the units run the new files. */
 async function upgraded(t: Test, container: Container, ask: (path: string) => string): Promise<void> {
   const settings = ['room.env', 'console.yaml', 'enrol.env', 'signer/desk.pem', 'signer/room.yaml'];
   const of = (): string[] => settings.map((file) => container.read(`/etc/vigie-room/${file}`));
@@ -347,7 +347,7 @@ function purged(t: Test, container: Container): void {
   t.equal(container.run(...left, ...apart).out, '', 'and nothing is left');
 }
 
-/** The key is the signer's, the socket the console's; neither is anybody else's. */
+/** Checks that the key belongs to the signer alone, and the socket to the console. */
 function signerAlone(t: Test, container: Container): void {
   t.equal(container.run('stat', '-c', '%U:%G %a', SOCKET).out.trim(), 'vigie-room-signer:vigie-room 660');
   const asked = JSON.stringify({

@@ -1,4 +1,4 @@
-/** The systemd files: they are what systemd understands, they are tight, and they say what the program needs. */
+/** Tests the systemd files: systemd accepts them, they are restrictive, and they contain what the programs need. */
 import { spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -56,12 +56,12 @@ const UNITS = [
   'vigie-root-boot.service',
   'vigie-root-judge.service',
 ];
-/** Programs of the release that runs: each as a user of its own. */
+/** Programs of the running release, each with a user of its own. */
 const OF_RELEASE = ['vigie.service', 'vigie-vision.service', 'vigie-page.service'];
-/** What outlives a release of root's program on trial is started by the link `judge`. */
+/** Programs that outlive a trial of root's program are started by the link `judge`. */
 const ROOTS_PROGRAM =
   /^-?\/usr\/lib\/vigie-root\/start (?:judge (?:boot|judge)|current (?!(?:boot|judge)(?: |$))[a-z-]+)( --.*)?$/;
-/** Of the unit that looks at a configuration when the mode has changed. */
+/** Command of the unit that checks a configuration after a change of mode. */
 const STARTS_ROOT = '/usr/bin/systemctl --no-block start vigie-root.service';
 const NO_TOOL = 'systemd is not installed';
 
@@ -69,7 +69,7 @@ function available(tool: string): boolean {
   return spawnSync(tool, ['--version']).status === 0;
 }
 
-/** All values of a directive, continuation lines joined. */
+/** All values of a directive, with continuation lines joined. */
 function valuesOf(unit: string, directive: string): string[] {
   const text = readFileSync(join(unitDir, unit), 'utf8').replaceAll('\\\n', ' ');
   return text
@@ -78,66 +78,70 @@ function valuesOf(unit: string, directive: string): string[] {
     .map((line) => line.slice(directive.length + 1));
 }
 
-void t.test('systemd-analyze', { skip: available('systemd-analyze') ? false : NO_TOOL }, async (t) => {
-  // A unit is looked for beside the others: verify copies, so that /etc/systemd has no say.
-  const dir = mkdtempSync(join(tmpdir(), 'vigie-units-'));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  // What starts root's program is not installed here.
-  for (const unit of UNITS) {
-    const text = readFileSync(join(unitDir, unit), 'utf8');
-    writeFileSync(join(dir, unit), text.replaceAll('/usr/lib/vigie-root/start', '/usr/bin/env'));
-  }
+void t.test(
+  'systemd-analyze accepts all units',
+  { skip: available('systemd-analyze') ? false : NO_TOOL },
+  async (t) => {
+    // verify finds units beside the given one, so they are copied: /etc/systemd must not matter.
+    const dir = mkdtempSync(join(tmpdir(), 'vigie-units-'));
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+    // The program that starts root's program is not installed here.
+    for (const unit of UNITS) {
+      const text = readFileSync(join(unitDir, unit), 'utf8');
+      writeFileSync(join(dir, unit), text.replaceAll('/usr/lib/vigie-root/start', '/usr/bin/env'));
+    }
 
-  const verify = (paths: readonly string[]): { status: number | null; said: string } => {
-    const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...paths]);
-    return { status, said: `${stdout}${stderr}`.trim() };
-  };
-  t.strictSame(
-    verify(UNITS.map((unit) => join(dir, unit))),
-    { status: 0, said: '' },
-    'verify has nothing to say about our units',
-  );
-
-  writeFileSync(join(dir, 'wrong.service'), '[Service]\nExecStart=/usr/bin/nothing-here\nRestrt=always\n');
-  const wrong = verify([join(dir, 'wrong.service')]);
-  t.match(wrong.said, /Restrt/, 'verify would have said something (control)');
-
-  // `--threshold` counts tenths of the exposure level.
-  for (const [unit, tenths] of [
-    ['vigie.service', 15],
-    ['vigie-vision.service', 10],
-    ['vigie-camera-address.service', 22],
-    ['vigie-provision.service', 18],
-    // A network, and the clock.
-    ['vigie-enrol.service', 28],
-    ['vigie-renew.service', 28],
-    ['vigie-certificates.service', 18],
-    ['vigie-restraint@.service', 18],
-    ['vigie-logs@.service', 12],
-    ['vigie-page.service', 15],
-    ['vigie-hotspot.service', 18],
-    ['vigie-config@.service', 20],
-    // A network, releases and configuration, and a child of the agent's user.
-    ['vigie-root.service', 26],
-    ['vigie-root-judge.service', 18],
-    ['vigie-root-boot.service', 18],
-  ] as const) {
-    const { status, stdout } = spawnSync('systemd-analyze', [
-      'security',
-      '--offline=true',
-      '--no-pager',
-      `--threshold=${tenths}`,
-      join(unitDir, unit),
-    ]);
-    t.equal(
-      status,
-      0,
-      `${unit}: exposure at most ${tenths / 10} (${/level.*?: (\S+)/.exec(String(stdout))?.[1]})`,
+    const verify = (paths: readonly string[]): { status: number | null; said: string } => {
+      const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...paths]);
+      return { status, said: `${stdout}${stderr}`.trim() };
+    };
+    t.strictSame(
+      verify(UNITS.map((unit) => join(dir, unit))),
+      { status: 0, said: '' },
+      'verify has nothing to say about our units',
     );
-  }
-});
 
-void t.test('who reads the configuration reads the environment that has the last word on it', async (t) => {
+    writeFileSync(join(dir, 'wrong.service'), '[Service]\nExecStart=/usr/bin/nothing-here\nRestrt=always\n');
+    const wrong = verify([join(dir, 'wrong.service')]);
+    t.match(wrong.said, /Restrt/, 'verify would have said something (control)');
+
+    // `--threshold` counts tenths of the exposure level.
+    for (const [unit, tenths] of [
+      ['vigie.service', 15],
+      ['vigie-vision.service', 10],
+      ['vigie-camera-address.service', 22],
+      ['vigie-provision.service', 18],
+      // It needs a network, and sets the clock.
+      ['vigie-enrol.service', 28],
+      ['vigie-renew.service', 28],
+      ['vigie-certificates.service', 18],
+      ['vigie-restraint@.service', 18],
+      ['vigie-logs@.service', 12],
+      ['vigie-page.service', 15],
+      ['vigie-hotspot.service', 18],
+      ['vigie-config@.service', 20],
+      // It needs a network, releases, the configuration, and a child as the agent's user.
+      ['vigie-root.service', 26],
+      ['vigie-root-judge.service', 18],
+      ['vigie-root-boot.service', 18],
+    ] as const) {
+      const { status, stdout } = spawnSync('systemd-analyze', [
+        'security',
+        '--offline=true',
+        '--no-pager',
+        `--threshold=${tenths}`,
+        join(unitDir, unit),
+      ]);
+      t.equal(
+        status,
+        0,
+        `${unit}: exposure at most ${tenths / 10} (${/level.*?: (\S+)/.exec(String(stdout))?.[1]})`,
+      );
+    }
+  },
+);
+
+void t.test('each unit that reads the configuration also reads its environment file', async (t) => {
   const readers = UNITS.filter((unit) =>
     valuesOf(unit, 'ExecStart').some((line) => line.includes(' --config ')),
   );
@@ -147,7 +151,7 @@ void t.test('who reads the configuration reads the environment that has the last
 });
 
 void t.test(
-  'drop-ins of accelerators',
+  'accelerator drop-ins are valid, and open devices of the accelerator only',
   { skip: available('systemd-analyze') ? false : NO_TOOL },
   async (t) => {
     const folder = join(unitDir, 'accelerators');
@@ -161,7 +165,7 @@ void t.test(
       const { status, stdout, stderr } = spawnSync('systemd-analyze', args, { env });
       return { status, said: `${stdout}${stderr}`.trim() };
     };
-    /** A folder of its own, as /etc/systemd/system with this one drop-in. */
+    /** Makes a folder like /etc/systemd/system with this drop-in alone. */
     const withDropIn = (text: string): string => {
       const dir = mkdtempSync(join(tmpdir(), 'vigie-drop-in-'));
       t.teardown(() => rmSync(dir, { recursive: true, force: true }));
@@ -218,7 +222,7 @@ void t.test('no code of a release runs as root', (t) => {
   t.end();
 });
 
-void t.test('what a unit must say', async (t) => {
+void t.test('each unit has its required directives', async (t) => {
   const environment = valuesOf('vigie-vision.service', 'Environment');
   t.ok(environment.includes('ORT_DISABLE_TELEMETRY=1'), 'no report home from ONNX Runtime');
   t.ok(environment.includes('UV_THREADPOOL_SIZE=16'), 'workers for GStreamer’s waiting calls');
@@ -241,7 +245,7 @@ void t.test('what a unit must say', async (t) => {
     'its root holds no configuration and no key, but what it goes by, which is root’s',
   );
   t.strictSame(valuesOf('vigie.service', 'Type'), ['notify']);
-  // Vision's silence may last two watchdog times; a camera that is away is heard of every 30 s at the latest.
+  // Vision may be silent for two watchdog times; an unavailable camera is reported every 30 s at the latest.
   t.strictSame(valuesOf('vigie.service', 'WatchdogSec'), ['30']);
   t.strictSame(valuesOf('vigie.service', 'LoadCredential'), [], 'a renewed key needs no restart');
   t.ok(
@@ -279,7 +283,7 @@ void t.test('what a unit must say', async (t) => {
   );
 });
 
-void t.test('the page sees nothing but its own folder, and nobody but the networks beside it', async (t) => {
+void t.test('the page reaches only its own folder and local networks', async (t) => {
   const page = (directive: string): string[] => valuesOf('vigie-page.service', directive);
   t.strictSame(page('User'), ['vigie-page']);
   t.strictSame(page('CapabilityBoundingSet'), [''], 'no capability: the port is handed to it');
@@ -318,7 +322,7 @@ void t.test('the page sees nothing but its own folder, and nobody but the networ
   t.match(folders, `d ${dirname(DEFAULT_SETUP_CODE)} 0750 root vigie-page -`);
   t.match(folders, `d ${dirname(DEFAULT_PAGE_SOCKET)} 2750 vigie vigie-page -`);
   t.match(valuesOf('vigie-hotspot.service', 'ConditionPathExists'), [/\/hotspot-key$/]);
-  // What such a unit would wait for may come after the boot, and a condition that was not met is never asked again.
+  // The awaited file may appear after the boot, and a failed condition is never evaluated again.
   for (const unit of ['vigie-hotspot.path', 'vigie-renew.path', 'vigie-root.path'])
     t.strictSame(valuesOf(unit, 'ConditionPathExists'), [], `${unit}: looks from the boot on`);
   t.strictSame(valuesOf('vigie-root.path', 'PathChanged'), [`${DEFAULT_STATE_DIR}/${UPDATE_ORDER_FILE}`]);
@@ -338,7 +342,7 @@ const QUADLET = '/usr/libexec/podman/quadlet';
 const noQuadlet = existsSync(QUADLET)
   ? false
   : 'podman is not installed: its generator judges vigie.container';
-void t.test('the container', { skip: noQuadlet }, async (t) => {
+void t.test('Podman’s generator accepts the container unit', { skip: noQuadlet }, async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-quadlet-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   for (const name of ['vigie.container', 'vigie.volume']) cpSync(join(unitDir, name), join(dir, name));
@@ -354,7 +358,7 @@ const noUsers = !available('systemd-sysusers')
   : asRoot
     ? false
     : 'only root can make users in a root of its own';
-void t.test('users and folders', { skip: noUsers }, async (t) => {
+void t.test('sysusers and tmpfiles make the users and folders', { skip: noUsers }, async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-root-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   mkdirSync(join(dir, 'etc'));
