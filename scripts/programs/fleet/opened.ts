@@ -60,7 +60,7 @@ export function lockFleet(dir: string): StateLock {
 export async function confirmed(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY)
-    throw new AgentError('denied', `${question} Nobody is at a terminal to say so; give --yes`);
+    throw new AgentError('denied', `${question} This needs a terminal; without one, pass --yes`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question(`${question} y/N `, { signal });

@@ -21,7 +21,7 @@ export function readYaml<S extends TSchema>(file: string, schema: S): Static<S> 
   try {
     content = parseYaml(text);
   } catch (error) {
-    throw new AgentError('config', `${file} is no YAML: ${messageOf(error)}`, error);
+    throw new AgentError('config', `${file} is not YAML: ${messageOf(error)}`, error);
   }
   return ofSchema(file, content, schema);
 }

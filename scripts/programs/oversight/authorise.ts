@@ -76,7 +76,7 @@ function readOrder(file: string): Authorisation {
     if (isRuleKind(kind)) continue;
     throw new AgentError(
       'config',
-      `${file}: /rules/${index}/kind: "${kind}" is no rule; use ${oneOf(RULE_KINDS)}`,
+      `${file}: /rules/${index}/kind: "${kind}" is not a rule; use ${oneOf(RULE_KINDS)}`,
     );
   }
   return checked;
@@ -92,7 +92,7 @@ function timeOf(where: string, value: unknown): string {
   const wallMs = Date.parse(text.replace(/[+-]\d{2}:\d{2}$/, 'Z'));
   if (!Number.isNaN(ms) && new Date(wallMs).toISOString().startsWith(text.slice(0, 16)))
     return new Date(ms).toISOString();
-  throw new AgentError('config', `${where}: "${text}" is no time; write 2026-11-24T00:00:00+01:00`);
+  throw new AgentError('config', `${where}: invalid time "${text}"; use 2026-11-24T00:00:00+01:00`);
 }
 
 function refusedAsConfig<T>(file: string, act: () => T): T {

@@ -112,7 +112,7 @@ async function fetchPart(
   }
   await rm(part, { force: true });
   if (resumed) return false;
-  throw new TargetMismatch(ref, `${placeOf(address)}: what came has not the hash that was signed`);
+  throw new TargetMismatch(ref, `${placeOf(address)}: hash mismatch with the signed metadata`);
 }
 
 async function givenUp(part: string): Promise<false> {

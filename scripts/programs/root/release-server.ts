@@ -195,11 +195,11 @@ function failureOf(address: URL, error: unknown): AgentError {
   if (cause instanceof AgentError) return cause;
   if (name === 'TimeoutError')
     return new AgentError('unavailable', `${what}: not answered within the time given`, error);
-  if (name === 'AbortError') return new AgentError('unavailable', `${what}: given up, as was asked`, error);
+  if (name === 'AbortError') return new AgentError('unavailable', `${what}: download cancelled`, error);
   if (/^ERR_OSSL_(PEM|ASN1|X509|EVP|UNSUPPORTED)/.test(code))
     return new AgentError(
       'config',
-      `the certificate or key for ${address.host} is no PEM file that fits: ${messageOf(error)}`,
+      `the certificate or key for ${address.host} is not a matching PEM file: ${messageOf(error)}`,
       error,
     );
   return new AgentError('unavailable', `${what}: ${printable(messageOf(error))}`, error);

@@ -74,7 +74,7 @@ export class ServerSource implements ReleaseSource {
 function serverOf({ settings, places }: ReleaseSourceOptions): ReleaseServer {
   const { url, ca, cert, key } = settings;
   if (url === undefined)
-    throw new AgentError('config', `${places.settings}: url: names no server of releases`);
+    throw new AgentError('config', `${places.settings}: url: must name the release server`);
   return { url, tls: url.startsWith('https:') ? { ca, cert, key } : undefined };
 }
 

@@ -85,13 +85,13 @@ export async function stage(options: StageOptions): Promise<Staged> {
     return { dir, ...made };
   } catch (error) {
     const failure = options.signal.aborted
-      ? new AgentError('unavailable', `${dir}: staging was given up, as was asked`, error)
+      ? new AgentError('unavailable', `${dir}: staging cancelled`, error)
       : diskError(dir, error);
     await clear(releases).catch((left: unknown) => {
       const also = diskError(releases, left).message;
       throw new AgentError(
         failure.kind,
-        `${failure.message}; what is left of it cannot be removed: ${also}`,
+        `${failure.message}; the partial files cannot be removed: ${also}`,
         error,
       );
     });

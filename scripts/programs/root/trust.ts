@@ -153,13 +153,13 @@ export class ReleaseTrust {
     if (target === undefined) return undefined;
     const { custom } = target;
     if (!Value.Check(ReleaseTarget, custom))
-      throw new AgentError('corrupt', `${path}: what was signed of it is not in the form of a release`);
+      throw new AgentError('corrupt', `${path}: the signed entry is not in the form of a release`);
     if (manifestTarget(custom) !== path)
       throw new AgentError('corrupt', `${path}: signed as ${manifestTarget(custom)}`);
     const archive = async (name: string): Promise<TargetRef> => {
       const file = await this.#target(name);
       if (file === undefined)
-        throw new AgentError('corrupt', `${path} names ${name}, which nobody has signed`);
+        throw new AgentError('corrupt', `${path} names ${name}, which is not in the signed metadata`);
       return refOf(name, file);
     };
     const manifestPatch = async (fromSeq: number): Promise<TargetRef | undefined> => {
@@ -192,7 +192,7 @@ export class ReleaseTrust {
     const [says, least] = [this.#wallMs(), leastMs].map((ms) => new Date(ms).toISOString());
     throw new AgentError(
       'unavailable',
-      `this box's clock says ${says}, but it is later than ${least}: what has expired cannot be told until it is set`,
+      `this box's clock says ${says}, but it is later than ${least}: expiry cannot be checked until it is set`,
     );
   }
 
@@ -208,7 +208,7 @@ export class ReleaseTrust {
     }
     const given = formOf(rootFile);
     if (!Number.isSafeInteger(given.version))
-      throw new AgentError('config', `${rootFile} is no root of signed metadata: ${given.why}`);
+      throw new AgentError('config', `${rootFile} is not a root of signed metadata: ${given.why}`);
     checkRootKeys(readFileSync(rootFile, 'utf8'), rootFile);
     if (!(formOf(join(work, 'root.json')).version >= given.version))
       cpSync(rootFile, join(work, 'root.json'));

@@ -66,7 +66,8 @@ export async function unpack(
   await run(archive, dir, files, signal);
   for (const { path, mode } of files) {
     const file = join(dir, path);
-    if (!lstatSync(file).isFile()) throw new AgentError('corrupt', `${archive}: ${path} is no file in it`);
+    if (!lstatSync(file).isFile())
+      throw new AgentError('corrupt', `${archive}: ${path} is not a regular file`);
     chmodSync(file, mode ?? 0o644);
   }
 }
@@ -97,8 +98,7 @@ async function run(
   if (signal.aborted || stop !== undefined) for (const child of [zstd, tar]) child.kill('SIGKILL');
   const [unzipped, untarred] = await Promise.all(ended);
   await rm(names, { force: true });
-  if (signal.aborted)
-    throw new AgentError('unavailable', `${archive}: unpacking was given up, as was asked`, signal.reason);
+  if (signal.aborted) throw new AgentError('unavailable', `${archive}: unpacking cancelled`, signal.reason);
   if (stop !== undefined) throw stop;
   // tar stops at the end of the archive, so zstd or the pipe may then lose their reader. If tar got all files, that is
   // no error. If zstd has failed, tar reports only that too little arrived.

@@ -68,7 +68,7 @@ function placeOf(name: string, dir: string): { readonly site: string; readonly b
   if (parts.length > 2 || !parts.every((part) => NAME.test(part)))
     throw new AgentError(
       'config',
-      `"${name.slice(0, 80)}" is no name of a box; canebiere-017 and marseille-1/canebiere-017 are`,
+      `invalid box name "${name.slice(0, 80)}"; use the form canebiere-017 or marseille-1/canebiere-017`,
     );
   if (parts.length === 2) return { site, box: own };
   const store = new FleetStore(dir, true);

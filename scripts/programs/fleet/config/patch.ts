@@ -40,7 +40,7 @@ export interface Patch {
 /** Parses a patch. `set` holds `path=value` words, with the value as YAML. Throws AgentError `config`. */
 export function patchOf(text: string | undefined, set: readonly string[], unset: readonly string[]): Patch {
   const merge = text === undefined ? {} : parsed(text, 'the patch');
-  if (!isGroup(merge)) throw new AgentError('config', 'the patch is no group of keys');
+  if (!isGroup(merge)) throw new AgentError('config', 'the patch is not a mapping');
   const values = set.map((word) => {
     const at = word.indexOf('=');
     if (at < 1) throw new AgentError('config', `--set ${word}: give path=value, as rules[stay].afterS=5`);
@@ -270,6 +270,6 @@ function parsed(text: string, what: string): unknown {
   try {
     return parse(text);
   } catch (error) {
-    throw new AgentError('config', `${what} is no YAML: ${messageOf(error).slice(0, 200)}`, error);
+    throw new AgentError('config', `${what} is not YAML: ${messageOf(error).slice(0, 200)}`, error);
   }
 }

@@ -60,7 +60,7 @@ async function pulled(
   const asked = { op: 'read-configuration', args: {}, box, key: signingKey(fleet), timeoutS } as const;
   const result = await askBox(room, asked);
   if (sha256Of(result.yaml) !== result.sha256)
-    throw new AgentError('corrupt', 'what it answered is no configuration with its SHA-256');
+    throw new AgentError('corrupt', 'the reply is not a configuration with its SHA-256');
   const file = copies.file(place);
   const known = copies.current(place, result.sha256) !== undefined;
   if (copies.keep(place, result.yaml))

@@ -127,7 +127,7 @@ function placeIn(text: string): string | undefined {
     const { site, box } = Object(content) as { site?: unknown; box?: unknown };
     return typeof site === 'string' && typeof box === 'string' ? `${site}/${box}` : undefined;
   } catch (error) {
-    throw new AgentError('config', `the file is no YAML: ${messageOf(error)}`, error);
+    throw new AgentError('config', `the file is not YAML: ${messageOf(error)}`, error);
   }
 }
 

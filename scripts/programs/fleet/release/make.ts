@@ -160,7 +160,7 @@ function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surrou
   } catch (error) {
     throw new AgentError(
       'config',
-      `${packageRoot()}: is no git checkout; a release is made of a commit (${messageOf(error)})`,
+      `${packageRoot()}: is not a git checkout; a release is made from a commit (${messageOf(error)})`,
       error,
     );
   }
@@ -168,7 +168,7 @@ function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surrou
   if (!allowDirty) {
     throw new AgentError(
       'config',
-      `${packageRoot()}: ${changed.length} files are not as committed (${changed[0]?.slice(3)}…); commit or stash them, or say --allow-dirty for a release that nobody can make again`,
+      `${packageRoot()}: ${changed.length} files are not as committed (${changed[0]?.slice(3)}…); commit or stash them, or pass --allow-dirty for a release that cannot be reproduced`,
     );
   }
   warn(
@@ -270,7 +270,7 @@ async function tried(
   if (!wayBack && (options.seqMin ?? 0) <= (former?.custom.seq ?? 0)) {
     throw new AgentError(
       'config',
-      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): there is no way back; say so with --seq-min ${seq}`,
+      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): so rollback is impossible; pass --seq-min ${seq} to accept`,
     );
   }
   if (what === 'root') {

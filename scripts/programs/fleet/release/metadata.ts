@@ -101,7 +101,7 @@ export function rootOf({ root, targets, online }: Holders, version: number, expi
 
 export function holdersOf(root: Root): Holders {
   const [online] = keysOf(root, 'timestamp');
-  if (online === undefined) throw new AgentError('corrupt', 'the root names no key for the timestamp');
+  if (online === undefined) throw new AgentError('corrupt', 'the root lacks a key for the timestamp');
   return { root: keysOf(root, 'root'), targets: keysOf(root, 'targets'), online };
 }
 

@@ -127,7 +127,7 @@ export function checkRootFile(
   const content = readSigningFile(file);
   const { metadata } = content;
   if (!isOfRoot(metadata))
-    throw new AgentError('config', `${file}: is no root; use \`fleet release publish\``);
+    throw new AgentError('config', `${file}: not a root; use \`fleet release publish\``);
   const roots = repository.roots();
   checkAgainst(repository, content, file);
   checkOrigin(content, file, roots.at(-1), nowMs);

@@ -66,7 +66,7 @@ export class Repository {
   root(): Metadata<Root> {
     const root = this.roots().at(-1);
     if (root !== undefined) return root;
-    throw new AgentError('config', `${this.dir}: holds no root; make one with \`fleet root init\``);
+    throw new AgentError('config', `${this.dir}: does not contain a root; make one with \`fleet root init\``);
   }
 
   /** Returns the targets that boxes get now; undefined before the first release. */
@@ -111,7 +111,7 @@ export class Repository {
     for (const dir of [this.dir, this.#metadata, this.#targets])
       mkdirSync(dir, { recursive: true, mode: 0o755 });
     if (StateLock.isHeld(this.dir)) {
-      throw new AgentError('denied', `${this.dir}: somebody else publishes there at this moment`);
+      throw new AgentError('denied', `${this.dir}: locked by another publish; retry when it has finished`);
     }
     const lock = new StateLock(this.dir);
     lock.take();

@@ -70,7 +70,7 @@ function exchanged(
     if (kept.delete(holder)) continue;
     throw new AgentError(
       'config',
-      `${dropOption} ${holder}: holds no key; there are ${keys.map(holderOf).join(', ')}`,
+      `${dropOption} ${holder}: not a keyholder; keyholders are ${keys.map(holderOf).join(', ')}`,
     );
   }
   for (const text of coming) {
@@ -107,12 +107,12 @@ function publicKeyIn(file: string, option: string): KeyObject {
   } catch (error) {
     throw new AgentError(
       'config',
-      `${option}: ${file} holds no public key in PEM form (${messageOf(error)})`,
+      `${option}: ${file} does not contain a public key in PEM form (${messageOf(error)})`,
       error,
     );
   }
   throw new AgentError(
     'config',
-    `${option}: ${file} is no ed25519 key; make one with \`fleet release keygen\``,
+    `${option}: ${file} is not an ed25519 key; make one with \`fleet release keygen\``,
   );
 }

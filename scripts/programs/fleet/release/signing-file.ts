@@ -89,7 +89,7 @@ export function readSigningFile(file: string): SigningFile {
   if (!Value.Check(SigningForm, value)) {
     throw new AgentError(
       'config',
-      `${file}: is no file to be signed (of \`fleet release make\`, \`fleet root rotate\`…)`,
+      `${file}: not a file for signing (from \`fleet release make\`, \`fleet root rotate\`…)`,
     );
   }
   const { _type } = Object((value.metadata as { signed?: unknown }).signed) as { _type?: unknown };
@@ -133,7 +133,7 @@ export function checkOrigin(
     if (newest !== undefined && newest.signed.version < version) {
       throw new AgentError(
         'denied',
-        `${file}: is stale: made with root ${newest.signed.version}, and root ${version} is the fleet's; make it anew`,
+        `${file}: is stale: made with root ${newest.signed.version}, and root ${version} is the fleet's; make it again`,
       );
     }
     const same = roots[version - 1];
@@ -169,14 +169,14 @@ export function checkAgainst(repository: Repository, content: SigningFile, file:
   if (roots.length !== now.length) {
     throw new AgentError(
       'denied',
-      `${file}: is stale: made when root ${roots.length} was published, and now it is root ${now.length}; make it anew`,
+      `${file}: is stale: made when root ${roots.length} was published, and now it is root ${now.length}; make it again`,
     );
   }
   const [then, newest] = [published?.signed.version ?? 0, repository.targets()?.signed.version ?? 0];
   if (!isOfRoot(metadata) && then !== newest) {
     throw new AgentError(
       'denied',
-      `${file}: is stale: made when targets ${then} were published, and now they are ${newest}; make it anew`,
+      `${file}: is stale: made when targets ${then} were published, and now they are ${newest}; make it again`,
     );
   }
 }
@@ -269,7 +269,7 @@ export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): 
   const publicKey = createPublicKey(key);
   const found = judges.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
   if (found === undefined) {
-    throw new AgentError('denied', `--key: may not sign ${role}: it is no key of this fleet's ${role} role`);
+    throw new AgentError('denied', `--key: may not sign ${role}: not a key of this fleet's ${role} role`);
   }
   if (judges.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === found.keyID))) {
     throw new AgentError('denied', `--key: ${holderOf(found)} has signed this already`);

@@ -277,7 +277,7 @@ export class Controller {
     if (found.length >= STRANGERS_MIN) {
       throw new AgentError(
         'denied',
-        `${text}; nothing more is sent. Somebody else runs a rollout: end one of them (rollout abort)`,
+        `${text}; sending has stopped. Another controller runs a rollout: end one of them (rollout abort)`,
       );
     }
     if (text !== this.#strangersTold) say(`${text}; not by this fleet`);
@@ -309,7 +309,7 @@ export class Controller {
 
   #row(name: string): RolloutRow {
     const row = this.#rollouts.get(name);
-    if (row === undefined) throw new AgentError('config', `there is no rollout ${name}`);
+    if (row === undefined) throw new AgentError('config', `unknown rollout ${name}`);
     return row;
   }
 

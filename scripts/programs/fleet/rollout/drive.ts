@@ -107,7 +107,7 @@ export function refuseStrangers(controller: Controller, nowMs: number, takeOver:
   else
     throw new AgentError(
       'denied',
-      `${strangersText(strangers)}; end that rollout where it was begun, or give --take-over if nobody can`,
+      `${strangersText(strangers)}; end that rollout on the machine that started it, or pass --take-over if that is impossible`,
     );
 }
 
@@ -288,7 +288,7 @@ export function rolloutStatus(
       if (row === undefined)
         throw new AgentError(
           'config',
-          name === undefined ? 'there was no rollout yet' : `there is no rollout ${name}`,
+          name === undefined ? 'no rollout has been started yet' : `unknown rollout ${name}`,
         );
       return viewOf(store, row, clock.wallMs());
     };

@@ -87,5 +87,8 @@ async function isAborted({ store, signal }: OpenedFleet, dir: string, name: stri
       );
     await sleep(ABORT_LOOK_MS);
   }
-  throw new AgentError('unavailable', `${name}: abort is said; whether it is done nobody has waited for`);
+  throw new AgentError(
+    'unavailable',
+    `${name}: abort requested, but not confirmed in time; see rollout status`,
+  );
 }

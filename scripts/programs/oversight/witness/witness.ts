@@ -105,7 +105,10 @@ export class Witness {
       ? new JournalFiles(place).checkpoint
       : readExportHead(place, linesOfFile(place).next().value?.line).checkpoint;
     if (first === undefined)
-      throw new AgentError('config', `${place} holds no journal: there is no file ${CHECKPOINT} in it`);
+      throw new AgentError(
+        'config',
+        `${place} does not contain a journal: the file ${CHECKPOINT} is missing`,
+      );
     const origin = first.split('\n')[0] ?? '';
     const judgement = this.#judge(origin, first, (verifier, kept) => {
       const heads = kept === undefined ? [] : [{ file: 'the kept head', note: kept.note }];

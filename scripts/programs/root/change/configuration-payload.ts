@@ -156,7 +156,7 @@ export class ConfigurationPayload implements Payload {
       if (is !== files.former) throw new AgentError('denied', FOREIGN);
       const next = this.#next();
       if (sha256Of(next) !== files.tried)
-        throw new AgentError('corrupt', 'what was staged is not there any more');
+        throw new AgentError('corrupt', 'the staged configuration has disappeared');
       this.#write(formerFile(file), this.#former(), this.#stat());
       this.#rename(this.#nextFile, file);
     }
@@ -244,7 +244,7 @@ export class ConfigurationPayload implements Payload {
 
   #next(): Buffer {
     const next = contentOf(this.#nextFile);
-    if (next === undefined) throw new AgentError('corrupt', 'what was staged is not there any more');
+    if (next === undefined) throw new AgentError('corrupt', 'the staged configuration has disappeared');
     return next;
   }
 
@@ -261,7 +261,7 @@ export class ConfigurationPayload implements Payload {
     const { orderedFile, judge } = this.#options;
     const yaml = contentOf(orderedFile)?.toString('utf8');
     if (yaml === undefined || this.#nameOf(yaml) !== target?.name)
-      throw new AgentError('corrupt', 'what was ordered is not there any more; a new order is needed');
+      throw new AgentError('corrupt', 'the ordered configuration has disappeared; a new order is needed');
     return judge.filled(yaml, former);
   }
 

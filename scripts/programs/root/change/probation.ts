@@ -48,7 +48,7 @@ export async function agentHealth(stateDir: string): Promise<AgentHealth | undef
     return undefined;
   }
   const said = jsonOf(body);
-  if (!Value.Check(Said, said)) throw new AgentError('corrupt', 'what the agent says of itself is no status');
+  if (!Value.Check(Said, said)) throw new AgentError('corrupt', 'the agent’s status is not in a valid form');
   const { report, journal } = said;
   return {
     mode: report.mode,

@@ -157,7 +157,7 @@ export class ReleasePayload implements Payload {
     const { releases } = this.options;
     const release = target === null ? null : releaseOf(target);
     if (release === null || !releases.has(release))
-      throw new AgentError('corrupt', 'what was staged is not there any more');
+      throw new AgentError('corrupt', 'the staged release has disappeared');
     const current = releases.current();
     // A person may roll back. An order never leads to an older release, even with a rebuilt record.
     if (order !== null && current !== null && release.seq <= current.seq)
@@ -166,7 +166,7 @@ export class ReleasePayload implements Payload {
       await releases.verify(release);
     } catch (error) {
       rethrowBug(error);
-      throw new AgentError(error.kind, `what was staged is not intact: ${messageOf(error)}`, error);
+      throw new AgentError(error.kind, `the staged release is damaged: ${messageOf(error)}`, error);
     }
   }
 

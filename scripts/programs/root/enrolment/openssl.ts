@@ -84,11 +84,11 @@ export interface Issued {
  */
 export async function issuedFrom(body: string, wanted: Wanted): Promise<Issued> {
   const refused = (what: string, cause?: unknown): AgentError =>
-    new AgentError('corrupt', `what the room sent is not taken: ${what}`, cause);
+    new AgentError('corrupt', `the room’s answer is refused: ${what}`, cause);
   const plain = body.replace(/\s+/g, '');
   if (plain === '') throw refused('the answer is empty; must be a certificate (PKCS #7, base64)');
   const certificates = await certificatesIn(plain).catch((error: unknown) => {
-    throw refused('it holds no certificate (PKCS #7, base64)', error);
+    throw refused('it does not contain a certificate (PKCS #7, base64)', error);
   });
   const own = certificates.find(({ pem }) => keyIdOf(pem) === wanted.keyId);
   if (own === undefined) throw refused('its certificate is for another key than this box’s');
