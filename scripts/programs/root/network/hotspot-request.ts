@@ -2,7 +2,7 @@
 import { OPEN_HOTSPOT_FILE } from '../../../../agent/contract/hotspot.ts';
 import { RoomCommand, type RoomCommandOptions } from '../room-command.ts';
 
-export type HotspotAsked = { readonly minutes: number } | { readonly refused: string };
+export type HotspotAsked = { readonly minutes: number } | { readonly refusal: string };
 
 export class HotspotRequest {
   readonly #command: RoomCommand<'open-hotspot'>;
@@ -22,8 +22,8 @@ export class HotspotRequest {
 
   /** Returns a new request since the last call; undefined if there is none. */
   look(): HotspotAsked | undefined {
-    const asked = this.#command.look();
-    if (asked === undefined || 'refused' in asked) return asked;
-    return { minutes: asked.args.minutes };
+    const request = this.#command.look();
+    if (request === undefined || 'refusal' in request) return request;
+    return { minutes: request.args.minutes };
   }
 }
