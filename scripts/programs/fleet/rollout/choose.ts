@@ -24,7 +24,7 @@ export interface ReleaseRequest {
 }
 
 export interface Choice {
-  readonly kind: ReleaseKind;
+  readonly what: ReleaseKind;
   readonly seq: number;
   readonly version: string;
   readonly takes: readonly RolloutBoxSpec[];
@@ -56,7 +56,7 @@ export function chooseBoxes(targets: Targets, request: ReleaseRequest, boxes: re
       else left.push({ box, why: spec ?? 'it is of another architecture' });
     }
   }
-  return { kind: what, seq, version: target.version, takes, there: upToDate, left };
+  return { what, seq, version: target.version, takes, there: upToDate, left };
 }
 
 function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: ReleaseRequest): ReleaseTarget {

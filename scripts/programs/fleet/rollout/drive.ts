@@ -72,19 +72,19 @@ export function start(version: string, options: StartOptions): Promise<void> {
       refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
       const choice = chooseBoxes(targets, { name: version, isRoot: options.root === true }, store.boxes());
       const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
-      const about = choice.kind === 'root' ? `root-${version}` : version;
+      const about = choice.what === 'root' ? `root-${version}` : version;
       const name = options.name ?? freeName(store, `${day}-${about}`);
       for (const line of choiceLines(name, choice, plan)) say(line);
       if (options.dryRun === true) return;
       const count = choice.takes.length;
       await confirmed(
-        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.kind]} ${choice.seq}-${choice.version}.`,
+        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.what]} ${choice.seq}-${choice.version}.`,
         options.yes === true,
         signal,
       );
       createRollout(
         store,
-        { kind: choice.kind, name, what: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
+        { kind: choice.what, name, what: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
         { key: signingKey(fleet), nowMs: clock.wallMs() },
       );
       say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
@@ -112,7 +112,11 @@ export function refuseStrangers(controller: Controller, nowMs: number, takeOver:
 }
 
 /** Returns lines with the choice: boxes, waves and bytes. */
-function choiceLines(name: string, { kind, takes, there, left, seq, version }: Choice, plan: Plan): string[] {
+function choiceLines(
+  name: string,
+  { what: kind, takes, there, left, seq, version }: Choice,
+  plan: Plan,
+): string[] {
   if (takes.length === 0)
     return [
       ...leftLines(left),

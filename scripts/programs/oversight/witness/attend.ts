@@ -69,7 +69,7 @@ class Telling {
   judgement(origin: string, judgement: Judgement): void {
     switch (judgement.is) {
       case 'cosigned':
-        this.line(`${origin}: cosigned ${judgement.size} entries, ${judgement.addedCount} more than before`);
+        this.line(`${origin}: cosigned ${judgement.size} entries, ${judgement.more} more than before`);
         return;
       case 'known':
         this.line(`${origin}: nothing new, ${judgement.size} entries`);

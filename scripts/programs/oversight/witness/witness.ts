@@ -36,7 +36,7 @@ const HEAD_FILE = 'head';
 const CONFLICTS_MAX = 20;
 
 export type Judgement =
-  | { readonly is: 'cosigned'; readonly note: string; readonly size: number; readonly addedCount: number }
+  | { readonly is: 'cosigned'; readonly note: string; readonly size: number; readonly more: number }
   /** No new head; `note` is the stored one. */
   | { readonly is: 'known'; readonly note: string; readonly size: number }
   /** The proof does not begin at the stored head: the box needs `note` (empty if none is stored). */
@@ -148,7 +148,7 @@ export class Witness {
   #cosign(origin: string, note: string, head: Checkpoint, stored: StoredHead | undefined): Judgement {
     const cosigned = cosign(note, this.#self, this.#key, this.#options.wallMs());
     writeIn(this.#options.dir, join(folderOf(origin), HEAD_FILE), cosigned);
-    return { is: 'cosigned', note: cosigned, size: head.size, addedCount: head.size - (stored?.size ?? 0) };
+    return { is: 'cosigned', note: cosigned, size: head.size, more: head.size - (stored?.size ?? 0) };
   }
 
   #storedHead(origin: string, verifier: Verifier): StoredHead | undefined {
