@@ -21,7 +21,7 @@ export interface OpenedFleet {
 }
 
 /** Runs `work`, and closes everything afterwards. */
-export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => Promise<T>): Promise<T> {
+export async function withFleet<T>(dir: string, work: (context: OpenedFleet) => Promise<T>): Promise<T> {
   const fleet = readFleet(dir);
   mkdirSync(dir, { recursive: true });
   const store = new FleetStore(dir);

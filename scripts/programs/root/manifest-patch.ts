@@ -73,6 +73,6 @@ function failureOf(patch: string, bytesMax: number, error: unknown, signal: Abor
       error,
     );
   const [line = ''] = (stderr?.toString() ?? '').split('\n');
-  const said = line === '' ? 'zstd has ended' : line;
-  return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(said)}`, error);
+  const errorLine = line === '' ? 'zstd has ended' : line;
+  return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(errorLine)}`, error);
 }
