@@ -73,7 +73,7 @@ export class SealedStore {
     const { dir, limitMiB, clock, log } = this.#options;
     try {
       if (!isAgeFile(bytes) || bytes.length > SEALED_BYTES_MAX || sha256Of(bytes) !== sha256) {
-        throw new AgentError('corrupt', 'what came from vision is no sealed still');
+        throw new AgentError('corrupt', 'vision sent something other than a sealed still');
       }
       this.#open();
       this.#forget(event);
@@ -100,7 +100,7 @@ export class SealedStore {
       this.#open();
       if (!this.#held.has(event)) return undefined;
       const bytes = readFileSync(join(this.#options.dir, `${event}.age`));
-      if (!isAgeFile(bytes)) throw new AgentError('corrupt', `${event}.age is no age file`);
+      if (!isAgeFile(bytes)) throw new AgentError('corrupt', `${event}.age is not an age file`);
       return { bytes, sha256: sha256Of(bytes), recipients: [] as string[] } as unknown as SealedEvidence;
     } catch (error) {
       if (error instanceof AgentError) throw error;

@@ -58,7 +58,7 @@ export class SearchHandler {
     if (waitS > 0) {
       this.#limited += 1;
       const retryAfterS = Math.ceil(waitS);
-      throw new CommandRefused('rate-limited', `too many searches; come again in ${retryAfterS} s`, {
+      throw new CommandRefused('rate-limited', `rate limit exceeded; retry in ${retryAfterS} s`, {
         retryAfterS,
       });
     }
@@ -93,6 +93,6 @@ function assertPeriod({ from, to }: SearchQuery): void {
   if (Date.parse(from) < Date.parse(to)) return;
   throw new CommandRefused(
     'bad-arguments',
-    `search: from ${from} to ${to} is no period; from must be the earlier`,
+    `search: from ${from} to ${to} is not a period; from must be earlier than to`,
   );
 }

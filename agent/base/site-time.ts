@@ -45,7 +45,7 @@ export class SiteTime {
       if (!(error instanceof RangeError)) throw error;
       throw new AgentError(
         'config',
-        `--time-zone: "${zone}" is no time zone; write one such as Europe/Paris`,
+        `--time-zone: "${zone}" is not a time zone; use one such as Europe/Paris`,
       );
     }
     this.#parts = new Intl.DateTimeFormat('en-GB', {
@@ -93,7 +93,7 @@ export class SiteTime {
     const elsewhereMs = Date.parse(`${day}T${time}${offset ?? 'Z'}`);
     if (day === '' || !real || Number.isNaN(elsewhereMs)) {
       const right = `write 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not of ${this.zone}`;
-      throw new AgentError('config', `${option}: "${text}" is no time; ${right}`);
+      throw new AgentError('config', `${option}: invalid time "${text}"; ${right}`);
     }
     return offset === undefined ? this.#ofLocal(utcMs) : elsewhereMs;
   }

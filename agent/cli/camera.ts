@@ -56,7 +56,7 @@ async function asksYes(): Promise<boolean> {
   if (!process.stdin.isTTY) {
     throw new AgentError(
       'config',
-      'camera confirm: nobody can be asked without a terminal; look at both pictures, then give --yes',
+      'camera confirm: a confirmation needs a terminal; compare both pictures, then pass --yes',
     );
   }
   const lines = createInterface({ input: process.stdin, output: process.stderr });

@@ -116,7 +116,7 @@ class ReplayRun {
       this.#finished = resolve;
     });
     const interrupt = (): void => {
-      this.#failure ??= new AgentError('unavailable', 'replay interrupted; what was written so far stays');
+      this.#failure ??= new AgentError('unavailable', 'replay interrupted; the files written so far remain');
       void this.#vision.stop();
     };
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt);

@@ -23,7 +23,7 @@ export function signingKey(file: string, option = '--sign'): KeyObject {
   try {
     key = createPrivateKey(pem);
   } catch {
-    throw wrong(option, `${file} holds no private key in PEM form without a passphrase; ${right}`);
+    throw wrong(option, `${file} does not contain a private key in PEM form without a passphrase; ${right}`);
   }
   if (key.asymmetricKeyType !== 'ed25519') {
     throw wrong(option, `${file} is a key of type ${key.asymmetricKeyType}; ${right}`);

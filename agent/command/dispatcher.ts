@@ -75,7 +75,9 @@ export class CommandDispatcher {
         throw new CommandRefused('malformed', message);
       }
       if (this.#waiting.size >= WAITING_MAX) {
-        throw new CommandRefused('rate-limited', 'too many commands wait; come again', { retryAfterS: 5 });
+        throw new CommandRefused('rate-limited', 'too many commands are waiting; retry later', {
+          retryAfterS: 5,
+        });
       }
       const command = verifier.open(incoming.payload);
       if (!incoming.broadcast) {

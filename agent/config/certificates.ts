@@ -71,8 +71,8 @@ function tryOpen<T>(open: () => T): T | undefined {
 }
 
 function whatInstead(name: Name, pem: string): string {
-  if (name === 'key') return 'holds no private key that can be used';
-  return holdsKey(pem) ? 'is a private key' : 'holds no certificate in PEM form';
+  if (name === 'key') return 'does not contain a usable private key';
+  return holdsKey(pem) ? 'is a private key' : 'does not contain a certificate in PEM form';
 }
 
 function holdsKey(pem: string): boolean {

@@ -54,7 +54,7 @@ export function editedText(text: string, proposal: Proposal): string {
         : `${JSON.stringify(document.toJS(), null, 2)}\n`;
     // An alias may now refer to another anchor of the same name.
     if (!isDeepStrictEqual(unproposed(edited), unproposed(text)))
-      throw new ReferenceError('what nobody has proposed would be another');
+      throw new ReferenceError('an edit outside the proposal');
     return edited;
   } catch (error) {
     // An anchor in a removed part, an alias without an anchor, or a nesting that overflows the stack.

@@ -361,7 +361,7 @@ export function receivedSnapshot(header: SnapshotHeader | PreviewHeader, binary:
 
 /** Encodes a sealed picture. An unredacted picture can be sent only in this form. */
 export function encodeSealed(request: number, { bytes, sha256, recipients }: SealedEvidence): Buffer {
-  if (!isAgeFile(bytes)) throw new AgentError('bug', 'what is called sealed is no age file');
+  if (!isAgeFile(bytes)) throw new AgentError('bug', 'the sealed still is not an age file');
   const header: SealedHeader = { kind: 'sealed', request, sha256, recipients: [...recipients] };
   return frameUp(header, bytes);
 }

@@ -72,7 +72,7 @@ function certificateOf(name: string, file: string, pem: Buffer): X509Certificate
   try {
     return new X509Certificate(pem);
   } catch (error) {
-    throw new AgentError('config', `${name}: ${file} holds no certificate in PEM form`, error);
+    throw new AgentError('config', `${name}: ${file} does not contain a certificate in PEM form`, error);
   }
 }
 
@@ -81,7 +81,7 @@ function checkPair(certificate: X509Certificate, keyPem: Buffer, keyFile: string
   try {
     fits = certificate.checkPrivateKey(createPrivateKey(keyPem));
   } catch (error) {
-    const message = `mqtt.key: ${keyFile} holds no private key in PEM form without a passphrase`;
+    const message = `mqtt.key: ${keyFile} does not contain a private key in PEM form without a passphrase`;
     throw new AgentError('config', message, error);
   }
   if (!fits) {

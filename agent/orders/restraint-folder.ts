@@ -107,7 +107,10 @@ export class RestraintFolder {
     const { host: known, addresses = [] } = this.#find(CAMERA_FILE, CameraRecord) ?? {};
     if (known === host && addresses.length > 0) return addresses;
     const fix = 'systemctl restart vigie-camera-address';
-    throw new AgentError('unavailable', `${this.path(CAMERA_FILE)} has no address of ${host}; ${fix}`);
+    throw new AgentError(
+      'unavailable',
+      `${this.path(CAMERA_FILE)} does not contain an address of ${host}; ${fix}`,
+    );
   }
 
   /** Undefined before the first record. Throws AgentError `denied` for a file that cannot be read. */

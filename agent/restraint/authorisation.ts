@@ -112,7 +112,7 @@ export function readAuthorityKey(file: string): KeyObject {
   try {
     key = createPublicKey(pem);
   } catch {
-    throw new AgentError('config', `authorityKey ${file} holds no public key in PEM form`);
+    throw new AgentError('config', `authorityKey ${file} does not contain a public key in PEM form`);
   }
   if (key.asymmetricKeyType === 'ed25519' && !pem.includes('PRIVATE KEY')) return key;
   const what = pem.includes('PRIVATE KEY') ? 'a private key, which belongs on no box' : 'not of type ed25519';

@@ -83,7 +83,7 @@ function read(
     if (name === 'installation' && content.installation !== true) {
       throw new AgentError(
         'config',
-        `installation ${file} is no permit to install; name it at \`authorisation\``,
+        `installation ${file} is not an installation authorisation; set it as \`authorisation\``,
       );
     }
     const sha256 = createHash('sha256').update(bytes).digest('hex');

@@ -103,7 +103,7 @@ export class SuspensionRecords {
   async end(id: string, reason: string, names: readonly string[], envelope: Uint8Array): Promise<void> {
     const { record, journal, clock } = this.#options;
     if (!journal.writable)
-      throw new AgentError('unavailable', 'the journal cannot be written; nobody could prove it');
+      throw new AgentError('unavailable', 'the journal cannot be written, so the change could not be proven');
     await record?.resume(envelope);
     // While root answered, a tick may have completed the end, and the box may have been suspended again.
     const own = this.#file.read();

@@ -106,7 +106,7 @@ export class TrackHandler {
     if (waitS <= 0) return;
     this.#limited += 1;
     const retryAfterS = Math.ceil(waitS);
-    throw new CommandRefused('rate-limited', `too many questions; come again in ${retryAfterS} s`, {
+    throw new CommandRefused('rate-limited', `rate limit exceeded; retry in ${retryAfterS} s`, {
       retryAfterS,
     });
   }
@@ -197,7 +197,7 @@ export class TrackHandler {
     this.#options.status.answered(0);
     const answer = await supervisor.preview();
     if (answer.picture === undefined)
-      throw new CommandRefused('unavailable', `tracks: there is no still now: ${answer.reason}`);
+      throw new CommandRefused('unavailable', `tracks: no still is available now: ${answer.reason}`);
     // The box may have been suspended while the picture was made.
     this.#options.log.assertMayAnswer();
     const view = log.views.at(-1);
@@ -243,7 +243,7 @@ function seenTime(log: OpenLog, { view }: TrackQuestion, asked: readonly Window[
     const named = views.map(({ fromMs }) => timeOf(fromMs)).join(', ') || 'none';
     throw new CommandRefused(
       'bad-arguments',
-      `tracks: /question/view: ${view} is no view of this log: ${named}`,
+      `tracks: /question/view: ${view} is not a view of this log: ${named}`,
     );
   }
   const whole = { fromMs: asked[0]?.fromMs ?? 0, toMs: asked.at(-1)?.toMs ?? 0 };

@@ -197,7 +197,7 @@ export class TrackLog {
     if (store === undefined || held === undefined)
       throw new CommandRefused(
         'unavailable',
-        `tracks: there is no log yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
+        `tracks: the log does not exist yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
       );
     return { store, grant, order, views: this.#views, ...this.#file.keptFrom(held) };
   }

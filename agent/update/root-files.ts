@@ -132,7 +132,7 @@ function newest(file: string, bytesMax: number): { readonly bytes: Buffer; reado
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new Error('it is no file');
+    if (!stat.isFile()) throw new Error('not a regular file');
     const bytes = Buffer.alloc(Math.min(stat.size, bytesMax));
     const read = readSync(fd, bytes, 0, bytes.length, Math.max(0, stat.size - bytesMax));
     return { bytes: bytes.subarray(0, read), whole: stat.size <= bytesMax };

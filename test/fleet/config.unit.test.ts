@@ -175,7 +175,7 @@ void t.test('a change keeps all text that it does not concern', async (t) => {
     [['afterS'], /give path=value/],
     [['rules[stay.x=1'], /a path is keys with dots/],
     [['timeZone.x=1'], /timeZone is no group/],
-    [['timeZone=['], /is no YAML/],
+    [['timeZone=['], /is not YAML/],
   ] as const)
     t.throws(() => change(undefined, [...words]), reason);
   t.throws(() => change(undefined), /nothing is to change/);

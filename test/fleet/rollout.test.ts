@@ -341,7 +341,7 @@ void t.test(
     await sleep(100);
     await t.rejects(controller.run(NAME, signal, true), {
       kind: 'denied',
-      message: /rollout theirs, for .*; nothing more is sent/,
+      message: /rollout theirs, for .*; sending has stopped/,
     });
     // The broker has lost one of our orders, and no one has replaced it.
     await stranger.publishAsync(topicsOf(SITE, 'b-3').updateDesired, '', { qos: 1, retain: true });

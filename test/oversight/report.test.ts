@@ -342,7 +342,7 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
   t.match(html, /class="verdict bad"[\s\S]*NOT in order/);
   t.notMatch(html, /tricycle/, 'what does not fit its hash is not told');
   for (const [option, value, says] of [
-    ['--from', 'yesterday', /--from: "yesterday" is no time/],
+    ['--from', 'yesterday', /--from: invalid time "yesterday"/],
     ['--to', '2020-01-01', /is not after/],
     ['--time-zone', 'Nowhere', /no time zone/],
   ] as const) {

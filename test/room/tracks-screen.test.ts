@@ -175,7 +175,9 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
   await t.test('a question is drawn and sent by mouse', (t) => byMouse(t, browser));
   await t.test('a question is drawn and sent by keyboard alone', (t) => byKey(t, browser));
   await t.test('list, time bar and replay show the answer', (t) => replayed(t, browser));
-  await t.test('without a still the screen shows an empty frame and requests one', (t) => withoutStill(t, browser));
+  await t.test('without a still the screen shows an empty frame and requests one', (t) =>
+    withoutStill(t, browser),
+  );
   await t.test('a second person’s approval is added to a question', (t) => approved(t, browser));
   await t.test('a count shows numbers only', (t) => counted(t, browser));
   await t.test('an auditor has no link to the tracks screen', (t) => auditor(t, browser));

@@ -77,7 +77,7 @@ export class Cameras {
       const second = sourceOf(answer.secondUri ?? '', place.host, asked);
       return { source, ...(second !== undefined && isSecond(source, second) && { substream: second }) };
     }
-    throw new AgentError('unavailable', 'the camera names no RTSP stream; type its address by hand');
+    throw new AgentError('unavailable', 'the camera offers no RTSP stream; enter its address by hand');
   }
 
   stop(): void {
@@ -96,7 +96,7 @@ export class Cameras {
     try {
       const answer = jsonOf(await ask(question, controller.signal));
       if (Value.Check(CameraAnswer, answer)) return answer;
-      throw new AgentError('unavailable', 'what the camera says cannot be read');
+      throw new AgentError('unavailable', 'the camera’s answer cannot be read');
     } finally {
       this.#running.delete(controller);
     }

@@ -104,7 +104,7 @@ export class ConfigClient {
     }
     const reply = jsonOf(text);
     if (Value.Check(ConfigReply, reply)) return reply;
-    throw new AgentError('corrupt', `${socket}: what came back is no answer of this version`);
+    throw new AgentError('corrupt', `${socket}: unexpected answer; check that the versions match`);
   }
 }
 

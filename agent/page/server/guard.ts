@@ -43,7 +43,7 @@ export function targetOf(
     throw new Refused(405, { error: 'no-such-method' }, { Allow: 'GET, HEAD, POST' });
   const bodiless = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   if (READS.includes(method) && !bodiless)
-    throw new Refused(400, { error: 'malformed', reason: `${method} has no body` });
+    throw new Refused(400, { error: 'malformed', reason: `${method} must not have a body` });
   const [path = '', query = ''] = url.split('?', 2);
   return { method: method === 'HEAD' ? 'GET' : method, path, query: new URLSearchParams(query) };
 }

@@ -93,7 +93,7 @@ export async function bodyOf<S extends TSchema>(request: IncomingMessage, schema
   const tooLong = new Refused(413, { error: 'too-long', reason: `at most ${BODY_BYTES_MAX} bytes` });
   if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) throw tooLong;
   const content = jsonOf(await textOf(request, tooLong));
-  if (content === undefined) throw new Refused(400, { error: 'malformed', reason: 'the body is no JSON' });
+  if (content === undefined) throw new Refused(400, { error: 'malformed', reason: 'the body is not JSON' });
   if (Value.Check(schema, content)) return content;
   const first = Value.Errors(schema, content).First();
   const reason = printable(`${first?.path || '/'}: ${first?.message ?? 'does not fit'}`);

@@ -23,7 +23,7 @@ export interface ExportHead {
 export function exportJournal(dir: string, file: string): number {
   const { checkpoint } = new JournalFiles(dir);
   if (checkpoint === undefined) {
-    throw new AgentError('config', `${dir} holds no journal: there is no file ${CHECKPOINT} in it`);
+    throw new AgentError('config', `${dir} does not contain a journal: the file ${CHECKPOINT} is missing`);
   }
   closeSync(openSync(file, 'wx', 0o600));
   try {

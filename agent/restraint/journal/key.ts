@@ -25,7 +25,7 @@ export function readJournalKey(file: string): KeyObject {
     throw new AgentError('corrupt', `${file} cannot be used: ${reason}`);
   }
   if (key.asymmetricKeyType !== 'ed25519')
-    throw new AgentError('corrupt', `${file} is no ed25519 key but ${key.asymmetricKeyType}`);
+    throw new AgentError('corrupt', `${file} is not an ed25519 key but ${key.asymmetricKeyType}`);
   return key;
 }
 

@@ -50,7 +50,7 @@ export function parseVerifierKey(text: string, type: SignatureType = ED25519): V
     const where = type === ED25519 ? 'vigie journal key' : 'vigie-oversight witness';
     throw new AgentError(
       'config',
-      `${JSON.stringify(text.slice(0, 200))} is no verifier key of ed25519; it has the form name+hash+base64, as ${where} prints it`,
+      `${JSON.stringify(text.slice(0, 200))} is not an ed25519 verifier key; its form is name+hash+base64, as ${where} prints it`,
     );
   }
   const raw = bytes.subarray(1);
@@ -91,7 +91,7 @@ export function signatureLine(
  */
 export function readNote(note: string, { name, id }: Verifier): { text: string; signatures: Buffer[] } {
   const cut = note.lastIndexOf('\n\n');
-  if (cut < 0 || !note.endsWith('\n')) throw new AgentError('corrupt', 'it is no signed note');
+  if (cut < 0 || !note.endsWith('\n')) throw new AgentError('corrupt', 'not a signed note');
   const signatures = note
     .slice(cut + 2, -1)
     .split('\n')
@@ -99,7 +99,7 @@ export function readNote(note: string, { name, id }: Verifier): { text: string; 
       const [, signer, base64 = ''] = /^— (\S+) (\S+)$/.exec(line) ?? [];
       const bytes = strictBase64(base64);
       if (signer === undefined || bytes === undefined) {
-        throw new AgentError('corrupt', `${JSON.stringify(line.slice(0, 200))} is no signature line`);
+        throw new AgentError('corrupt', `${JSON.stringify(line.slice(0, 200))} is not a signature line`);
       }
       return signer === name && bytes.subarray(0, 4).equals(id) ? [bytes.subarray(4)] : [];
     });
@@ -118,7 +118,7 @@ export function openCheckpoint(note: string, verifier: Verifier): Checkpoint {
   if (signatures.length === 0) throw new AgentError('corrupt', `it is not signed by ${name} with this key`);
   const [, origin = '', size = '', base64 = ''] = /^([^\n]+)\n(0|[1-9]\d{0,14})\n([^\n]+)\n/.exec(text) ?? [];
   const root = strictBase64(base64);
-  if (root?.length !== 32) throw new AgentError('corrupt', 'it is no checkpoint of origin, size and root');
+  if (root?.length !== 32) throw new AgentError('corrupt', 'not a checkpoint of origin, size and root');
   if (origin !== name) throw new AgentError('corrupt', `its origin is ${origin}, the key is of ${name}`);
   return { origin, size: Number(size), root };
 }

@@ -212,7 +212,7 @@ function fileSource(path: string): Source {
 }
 
 function explainClip({ message, debug }: Fault, path: string): string {
-  if (!existsSync(path)) return `there is no file ${path}; give the path of a video clip`;
+  if (!existsSync(path)) return `file not found: ${path}; give the path of a video clip`;
   const missing = /Missing (?:decoder|element|demuxer)[^\n(]*/i.exec(debug)?.[0].trim();
   const said = missing ?? message.replace(/\.$/, '');
   return `${path} is no video that can be decoded here (${said}); give an AVI, MP4 or MKV clip`;

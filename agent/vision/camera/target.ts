@@ -96,7 +96,7 @@ export function clipTarget(path: string): Target & { close(): void } {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (hasCode(error, 'ENOENT'))
-      throw clipFault(`there is no file ${path}; give the path of a video clip`, error);
+      throw clipFault(`file not found: ${path}; give the path of a video clip`, error);
     throw clipFault(`${path} cannot be read (${messageOf(error)}); allow this user to read it`, error);
   }
   const stat = fstatSync(fd);

@@ -101,7 +101,7 @@ export function thresholdsOf(card: ModelCard, group: Group): GroupThresholds {
   const thresholds = card.thresholds.groups[group];
   // The message is built only on failure, because this is called for each box.
   if (thresholds === undefined)
-    throw new AgentError('bug', `model card ${card.name} has no thresholds for ${group}`);
+    throw new AgentError('bug', `model card ${card.name} lacks thresholds for ${group}`);
   return thresholds;
 }
 

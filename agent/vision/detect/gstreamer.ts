@@ -291,7 +291,7 @@ function pipelineOf({
     if (error instanceof AgentError && error.message.includes(`no element "${element.name}"`)) {
       throw new AgentError(
         'config',
-        `detector.element.name ${element.name}: GStreamer has no such element here; it comes with ${known.from}`,
+        `detector.element.name ${element.name}: GStreamer element not installed; it comes with ${known.from}`,
         error,
       );
     }

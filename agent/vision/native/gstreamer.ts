@@ -325,7 +325,7 @@ export class NativePipeline {
     let element = this.#elements.get(name);
     if (element === undefined) {
       element = this.#pipeline.findChild(name);
-      if (element === undefined) throw new AgentError('bug', `the pipeline has no element "${name}"`);
+      if (element === undefined) throw new AgentError('bug', `the pipeline lacks the element "${name}"`);
       this.#elements.set(name, element);
     }
     return element;

@@ -45,7 +45,10 @@ export class Sealer {
     try {
       for (const recipient of recipients) encrypter.addRecipient(recipient);
     } catch (error) {
-      throw new AgentError('config', `not sealed: a recipient is no public key of age (${messageOf(error)})`);
+      throw new AgentError(
+        'config',
+        `not sealed: a recipient is not an age public key (${messageOf(error)})`,
+      );
     }
     for (const { longSidePx, quality } of STEPS) {
       const jpeg = await this.#plain(still, fitted(still.source, longSidePx), quality);

@@ -20,10 +20,7 @@ export function readExportHead(file: string, line: string | undefined): ExportHe
   const { checkpoint, witnessed } = Object(jsonOf(line ?? '')) as Record<string, unknown>;
   const head = { checkpoint: String(checkpoint), witnessed: witnessed === null ? null : String(witnessed) };
   if (headLine(head) === line) return head;
-  throw new AgentError(
-    'config',
-    `${file} is no journal as vigie journal export writes it: its first line is another`,
-  );
+  throw new AgentError('config', `${file} is not an export of vigie journal export: unexpected first line`);
 }
 
 /** Returns the line in the form of a journal's contents. */
@@ -55,7 +52,7 @@ export function* linesOfFile(file: string): Generator<{ line: string; bytes: num
       }
       rest = rest.subarray(from);
       if (rest.length > LINE_MAX) {
-        throw new AgentError('config', `${file} has a line longer than ${LINE_MAX} bytes: it is no journal`);
+        throw new AgentError('config', `${file} has a line longer than ${LINE_MAX} bytes: not a journal`);
       }
     }
     if (rest.length > 0) yield { line: `${rest.toString()} (cut off)`, bytes };

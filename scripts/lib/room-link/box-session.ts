@@ -145,7 +145,7 @@ export class BoxSession {
     });
     const reply = jsonOf(payload.toString());
     if (Value.Check(CommandReply, reply) && reply.site === room.site && reply.box === box) return reply;
-    throw new AgentError('corrupt', `what ${box} answered is no reply; is it of another version?`);
+    throw new AgentError('corrupt', `${box}: unexpected reply; check that the versions match`);
   }
 
   /** Learns from its retained status that the box is offline, so that no answer can be expected. */

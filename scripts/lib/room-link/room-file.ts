@@ -32,7 +32,8 @@ export const NAME = /^[a-z0-9-]{1,32}$/;
 
 /** Throws AgentError `config` for an invalid name of a box. */
 export function assertBox(box: string): void {
-  if (!NAME.test(box)) throw wrong('--box', `"${box}" is no name; 1 to 32 of a-z, 0-9 and - are`);
+  if (!NAME.test(box))
+    throw wrong('--box', `invalid name "${box}"; use 1 to 32 characters from a-z, 0-9 and "-"`);
 }
 
 /** Other keys of the file belong to other programs of the room. */

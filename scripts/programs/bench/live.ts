@@ -152,7 +152,7 @@ function runAgent(options: LiveBoxOptions, seconds: number): Promise<AgentCost> 
     const from = await spentBy(box);
     await wait(seconds);
     const to = await spentBy(box);
-    if (from.visionPid !== to.visionPid) throw new AgentError('unavailable', 'vision was started anew');
+    if (from.visionPid !== to.visionPid) throw new AgentError('unavailable', 'vision restarted');
     const wallS = (to.wallMs - from.wallMs) / 1000;
     const visionPercent = ((to.visionS - from.visionS) / wallS) * 100;
     const agentPercent = ((to.agentS - from.agentS) / wallS) * 100;

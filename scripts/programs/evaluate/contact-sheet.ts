@@ -25,7 +25,10 @@ type Point = readonly [number, number];
 export function pictureFolder(dir: string): string {
   const path = resolve(dir);
   if (!relative(packageRoot(), path).startsWith('..'))
-    throw new AgentError('config', `${dir}: lies in the project, where no film belongs; name another folder`);
+    throw new AgentError(
+      'config',
+      `${dir}: is inside the project, which must not contain films; choose another folder`,
+    );
   mkdirSync(path, { recursive: true });
   return path;
 }

@@ -77,7 +77,7 @@ export async function bake(options: BakeOptions, { say, signal }: Surroundings):
 function rooted(image: string, layout: Layout): Rooted {
   const { root } = layout;
   if (root === undefined)
-    throw new AgentError('config', `${image} has no ext4 partition; must hold a Debian root`);
+    throw new AgentError('config', `${image} lacks an ext4 partition; it must contain a Debian root`);
   return { ...layout, root };
 }
 

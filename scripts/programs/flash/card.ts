@@ -101,7 +101,7 @@ async function put(options: CardOptions, load: Load, around: Surroundings): Prom
   if ((await new Fat(image, layout.boot.start).read(BAKED_FILE)) === undefined) {
     throw new AgentError(
       'config',
-      `${image} has no Vigie inside; \`flash bake --image ${image}\` puts it there`,
+      `${image} does not contain Vigie; \`flash bake --image ${image}\` installs it`,
     );
   }
   await checkSum(image);
@@ -225,7 +225,7 @@ async function enrolment(options: CardOptions, { config }: Site, around: Surroun
   const { site, box } = config;
   if (room === undefined) {
     if (token !== undefined || roomDir !== undefined) {
-      throw new AgentError('config', '--token and --room-dir need --room: where the box finds the room');
+      throw new AgentError('config', '--token and --room-dir need --room, the address of the control room');
     }
     around.say('warning: no --room: the box does not enrol; its certificate must come to it by hand');
     return [];

@@ -16,7 +16,7 @@ export async function confirm(disk: Disk, given: string | undefined, signal: Abo
   const found = `/dev/${name} (${model}) has ${bytes} bytes and the serial ${serial}`;
   throw new AgentError(
     'denied',
-    `${found}; what was ${given === undefined ? 'typed' : 'given'} differs. Nothing was written`,
+    `${found}; the ${given === undefined ? 'typed' : 'given'} text differs. The disk is unchanged`,
   );
 }
 

@@ -69,13 +69,16 @@ export async function readLayout(file: string): Promise<Layout> {
     throw new AgentError('config', `${file} ${message}`);
   }
   if (stat.size % sector !== 0) {
-    throw new AgentError('config', `${file} is truncated: ${stat.size} bytes are no whole number of sectors`);
+    throw new AgentError(
+      'config',
+      `${file} is truncated: ${stat.size} bytes are not a whole number of sectors`,
+    );
   }
   const boot = partitions.find(({ start }) => isFat(headOf(file, start)));
   if (boot === undefined) {
     throw new AgentError(
       'config',
-      `${file} has no FAT partition, so there is no place for a box’s files; is it the right image?`,
+      `${file} lacks a FAT partition for a box’s files; check that it is the right image`,
     );
   }
   const root = partitions.findLast(({ start }) => isExt(headOf(file, start)));
@@ -88,7 +91,7 @@ async function tableOf(file: string): Promise<Table> {
     return (JSON.parse(said.toString()) as { partitiontable: Table }).partitiontable;
   } catch (error) {
     if (error instanceof AgentError && error.kind === 'config') throw error;
-    throw new AgentError('config', `${file}: has no partition table; this is no disk image`, error);
+    throw new AgentError('config', `${file}: not a disk image: the partition table is missing`, error);
   }
 }
 

@@ -87,7 +87,10 @@ function placesOf(config: Config, folder: string, own: string): Map<string, stri
   const { mqtt, authorisation, authorityKey } = config;
   const want = (key: string, value: string | undefined, right: string): void => {
     if (value === right) return;
-    throw new AgentError('config', `${own}/vigie.yaml: ${key} must be ${right}, where the card’s file goes`);
+    throw new AgentError(
+      'config',
+      `${own}/vigie.yaml: ${key} must be ${right}, the place of the card’s file`,
+    );
   };
   if (mqtt === undefined || !mqtt.url.startsWith('mqtts://')) {
     throw new AgentError(
@@ -113,7 +116,7 @@ function placesOf(config: Config, folder: string, own: string): Map<string, stri
   if (!isCertificate(text)) {
     throw new AgentError(
       'config',
-      `${ca}: holds no certificate in PEM form; must be that of the room’s authority`,
+      `${ca}: does not contain a certificate in PEM form; it must be that of the room’s authority`,
     );
   }
   return places;

@@ -137,7 +137,7 @@ export class FleetLink {
   /** Calls `connect` again while the broker is unreachable, for at most `withinMs`. */
   async reconnect(signal: AbortSignal, withinMs: number): Promise<void> {
     const untilMs = performance.now() + withinMs;
-    let told = false;
+    let hasWarned = false;
     while (!signal.aborted) {
       try {
         await this.connect(signal);
@@ -145,8 +145,8 @@ export class FleetLink {
       } catch (error) {
         if (!(error instanceof AgentError) || error.kind !== 'unavailable') throw error;
         if (performance.now() >= untilMs) throw error;
-        if (!told) this.#options.warn(`${error.message}; trying again`);
-        told = true;
+        if (!hasWarned) this.#options.warn(`${error.message}; trying again`);
+        hasWarned = true;
       }
       await sleepMs(this.#backoff.nextMs(), signal);
     }
@@ -154,9 +154,9 @@ export class FleetLink {
 
   /** Returns the messages since the last call, in their order. */
   take(): Incoming[] {
-    const taken = this.#incoming;
+    const messages = this.#incoming;
     this.#incoming = [];
-    return taken;
+    return messages;
   }
 
   /** Calls back once, when a message arrives or the connection ends; at once if a message is waiting. */
@@ -171,14 +171,14 @@ export class FleetLink {
    */
   async publish<O extends Outgoing>(
     messages: readonly O[],
-    sent: (messages: readonly O[]) => void,
+    onSent: (messages: readonly O[]) => void,
   ): Promise<void> {
     for (let at = 0; at < messages.length; at += PUBLISH_AT_ONCE) {
-      const some = messages.slice(at, at + PUBLISH_AT_ONCE);
-      const results = await Promise.allSettled(some.map((message) => this.#publish(message)));
-      sent(some.filter((_, i) => results[i]?.status === 'fulfilled'));
-      const refused = results.find((result) => result.status === 'rejected');
-      if (refused !== undefined) throw refused.reason;
+      const batch = messages.slice(at, at + PUBLISH_AT_ONCE);
+      const results = await Promise.allSettled(batch.map((message) => this.#publish(message)));
+      onSent(batch.filter((_, i) => results[i]?.status === 'fulfilled'));
+      const failure = results.find((result) => result.status === 'rejected');
+      if (failure !== undefined) throw failure.reason;
     }
   }
 
@@ -259,22 +259,22 @@ export class FleetLink {
 }
 
 function tooMany(max: number, boxes: number): AgentError {
-  const kept = `the broker keeps more than ${max} messages of boxes, the limit for ${boxes} boxes (${FILTERS.length} a box and a quarter more, ${INCOMING_MIN} at least)`;
+  const problem = `the broker keeps more than ${max} messages of boxes, the limit for ${boxes} boxes (${FILTERS.length} a box and a quarter more, ${INCOMING_MIN} at least)`;
   return new AgentError(
     'config',
-    `fleet.yaml: boxes: ${kept}; set boxes to the number of boxes that the broker knows, or clear what boxes have left there`,
+    `fleet.yaml: boxes: ${problem}; set boxes to the number of boxes that the broker knows, or clear what boxes have left there`,
   );
 }
 
 /** Sleeps on this machine's clock, also if a rollout uses another clock. */
 function sleepMs(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
+    const finish = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      signal.removeEventListener('abort', finish);
       resolve();
     };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
+    const timer = setTimeout(finish, ms);
+    signal.addEventListener('abort', finish, { once: true });
   });
 }

@@ -97,7 +97,7 @@ export function readFleet(dir: string): Fleet {
     ['enrolment', enrolment],
   ] as const) {
     if (path !== undefined && statSync(at(path), { throwIfNoEntry: false })?.isDirectory() !== true) {
-      throw new AgentError('config', `${file}: ${name}: ${at(path)} is no folder`);
+      throw new AgentError('config', `${file}: ${name}: ${at(path)} is not a folder`);
     }
   }
   checkTimeZone(file, timeZone);
@@ -131,7 +131,7 @@ export function signingKey({ sign }: Pick<Fleet, 'sign'>): KeyObject {
   } catch (error) {
     // The cause may quote the key's text.
     const reason =
-      error instanceof Error && 'syscall' in error ? messageOf(error) : 'it is no private key in PEM form';
+      error instanceof Error && 'syscall' in error ? messageOf(error) : 'not a private key in PEM form';
     throw new AgentError('config', `sign: ${sign} cannot be used: ${reason}`);
   }
   if (key.asymmetricKeyType === 'ed25519') return key;

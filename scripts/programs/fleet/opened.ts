@@ -21,7 +21,7 @@ export interface OpenedFleet {
 }
 
 /** Runs `work`, and closes everything afterwards. */
-export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => Promise<T>): Promise<T> {
+export async function withFleet<T>(dir: string, work: (context: OpenedFleet) => Promise<T>): Promise<T> {
   const fleet = readFleet(dir);
   mkdirSync(dir, { recursive: true });
   const store = new FleetStore(dir);
@@ -60,7 +60,7 @@ export function lockFleet(dir: string): StateLock {
 export async function confirmed(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY)
-    throw new AgentError('denied', `${question} Nobody is at a terminal to say so; give --yes`);
+    throw new AgentError('denied', `${question} This needs a terminal; without one, pass --yes`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question(`${question} y/N `, { signal });

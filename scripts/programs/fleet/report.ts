@@ -52,6 +52,6 @@ function readKey(spki: string): ReturnType<typeof publicKeyOf> {
     return publicKeyOf(spki);
   } catch (error) {
     if (error instanceof AgentError) throw error;
-    throw new CommandRefused('malformed', 'its key is no ed25519 key', { cause: error });
+    throw new CommandRefused('malformed', 'its key is not an ed25519 key', { cause: error });
   }
 }

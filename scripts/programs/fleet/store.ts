@@ -104,7 +104,7 @@ export interface AuditRow {
 }
 
 /** Result of a report: `pinned` for the first one of a box. */
-export type Taken = 'taken' | 'pinned' | 'known' | { readonly refused: string };
+export type ReportOutcome = 'taken' | 'pinned' | 'known' | { readonly refusal: string };
 
 export class FleetStore {
   readonly #file: { readonly what: string; readonly path: string };
@@ -175,21 +175,21 @@ export class FleetStore {
   }
 
   /** Stores a report whose signature fits the key that it names. */
-  takeReport(report: UpdateReport, fingerprint: string, nowMs: number): Taken {
+  takeReport(report: UpdateReport, fingerprint: string, nowMs: number): ReportOutcome {
     const { site, box } = report;
     this.addBox(site, box, nowMs);
     const row = this.#row(site, box);
-    if (row?.revoked != null) return { refused: 'the box is revoked' };
+    if (row?.revoked != null) return { refusal: 'the box is revoked' };
     if (row?.fingerprint != null && row.fingerprint !== fingerprint) {
       this.#db
         .prepare('UPDATE box SET other = ?, other_key = ? WHERE site = ? AND box = ?')
         .run(fingerprint, report.key, site, box);
-      return { refused: 'its key is another than the one that is known of the box' };
+      return { refusal: 'its key is another than the one that is known of the box' };
     }
     const last = row?.report;
     if (last !== undefined) {
       if (sameReport(last, report)) return 'known';
-      if (isOlder(report, last)) return { refused: 'it is older than what the box has reported' };
+      if (isOlder(report, last)) return { refusal: 'it is older than what the box has reported' };
     }
     const isNew = row?.fingerprint == null;
     if (isNew)
@@ -204,18 +204,18 @@ export class FleetStore {
   }
 
   /** Counts a refused report. */
-  refuse(site: string, box: string, why: string, nowMs: number): void {
-    const known = this.#row(site, box) !== undefined;
-    const place = known ? [site, box] : ['', ''];
-    const others = this.#db
+  refuse(site: string, box: string, reason: string, nowMs: number): void {
+    const isKnown = this.#row(site, box) !== undefined;
+    const place = isKnown ? [site, box] : ['', ''];
+    const otherReasons = this.#db
       .prepare('SELECT count(*) AS n FROM refused WHERE site = ? AND box = ? AND why != ?')
-      .get(...place, why) as { n: number };
+      .get(...place, reason) as { n: number };
     this.#db
       .prepare(
         `INSERT INTO refused (site, box, why, count, last) VALUES (?, ?, ?, 1, ?)
          ON CONFLICT DO UPDATE SET count = count + 1, last = excluded.last`,
       )
-      .run(...place, others.n < REASONS_MAX ? why : OTHER_REASONS, nowMs);
+      .run(...place, otherReasons.n < REASONS_MAX ? reason : OTHER_REASONS, nowMs);
   }
 
   refused(): RefusedRow[] {
@@ -229,8 +229,11 @@ export class FleetStore {
         .prepare('SELECT other, fingerprint FROM box WHERE site = ? AND box = ?')
         .get(site, box) as { other: string | null; fingerprint: string | null } | undefined;
       if (row?.other == null || row.other !== fingerprint) {
-        const seen = row?.other ?? 'no other key';
-        throw new AgentError('denied', `${box}: it has not reported with ${fingerprint}; seen is ${seen}`);
+        const otherKey = row?.other ?? 'no other key';
+        throw new AgentError(
+          'denied',
+          `${box}: it has not reported with ${fingerprint}; seen is ${otherKey}`,
+        );
       }
       // The counts of the old journal do not apply to the new one.
       this.#db
@@ -254,8 +257,8 @@ export class FleetStore {
   }
 
   /** Adds to the audit log what a person did: the user who runs this program. */
-  record(what: string, nowMs: number): void {
-    this.#db.prepare('INSERT INTO audit (at, who, what) VALUES (?, ?, ?)').run(nowMs, whoRuns(), what);
+  record(entry: string, nowMs: number): void {
+    this.#db.prepare('INSERT INTO audit (at, who, what) VALUES (?, ?, ?)').run(nowMs, whoRuns(), entry);
     this.#db.prepare('DELETE FROM audit WHERE n <= (SELECT max(n) FROM audit) - ?').run(AUDIT_MAX);
   }
 

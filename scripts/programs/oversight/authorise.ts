@@ -59,16 +59,16 @@ function readOrder(file: string): Authorisation {
   if (typeof order !== 'object' || order === null || Array.isArray(order)) {
     throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
   }
-  const given = order as Record<string, unknown>;
-  if ('payloadType' in given) {
+  const fields = order as Record<string, unknown>;
+  if ('payloadType' in fields) {
     throw new AgentError('config', `${file}: is signed already; give the order as it was written, in YAML`);
   }
   const content = {
-    ...given,
+    ...fields,
     // Keeps the number as written: 2026.10 is not 2026.1.
-    ...('order' in given && { order: String(written ?? given['order']) }),
+    ...('order' in fields && { order: String(written ?? fields['order']) }),
     ...Object.fromEntries(
-      ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, given[name])]),
+      ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, fields[name])]),
     ),
   };
   const checked = refusedAsConfig(file, () => checkedAuthorisation(content));
@@ -76,15 +76,15 @@ function readOrder(file: string): Authorisation {
     if (isRuleKind(kind)) continue;
     throw new AgentError(
       'config',
-      `${file}: /rules/${index}/kind: "${kind}" is no rule; use ${oneOf(RULE_KINDS)}`,
+      `${file}: /rules/${index}/kind: "${kind}" is not a rule; use ${oneOf(RULE_KINDS)}`,
     );
   }
   return checked;
 }
 
-function timeOf(where: string, value: unknown): string {
+function timeOf(place: string, value: unknown): string {
   if (value === undefined) {
-    throw new AgentError('config', `${where}: is missing; write 2026-11-24T00:00:00+01:00`);
+    throw new AgentError('config', `${place}: is missing; write 2026-11-24T00:00:00+01:00`);
   }
   const text = value instanceof Date ? value.toISOString() : String(value);
   const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
@@ -92,7 +92,7 @@ function timeOf(where: string, value: unknown): string {
   const wallMs = Date.parse(text.replace(/[+-]\d{2}:\d{2}$/, 'Z'));
   if (!Number.isNaN(ms) && new Date(wallMs).toISOString().startsWith(text.slice(0, 16)))
     return new Date(ms).toISOString();
-  throw new AgentError('config', `${where}: "${text}" is no time; write 2026-11-24T00:00:00+01:00`);
+  throw new AgentError('config', `${place}: invalid time "${text}"; use 2026-11-24T00:00:00+01:00`);
 }
 
 function refusedAsConfig<T>(file: string, act: () => T): T {

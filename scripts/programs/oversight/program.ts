@@ -102,8 +102,8 @@ const JOURNAL = 'folder of the journal or of a copy, or a file that `vigie journ
 const VKEY = 'verifier key as `vigie journal key` prints it, or a file that holds it';
 
 /** Adds the arguments that name a journal and the evidence to compare it with. */
-function checking(made: Command) {
-  return made
+function checking(subcommand: Command) {
+  return subcommand
     .argument('<journal>', JOURNAL)
     .requiredOption('--key <vkey>', VKEY)
     .option('--head <file...>', 'earlier or later signed heads of this box, kept elsewhere')

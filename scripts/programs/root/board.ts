@@ -46,8 +46,8 @@ export function machine(override: Board | undefined): Machine {
  */
 export function boardOf(compatible: string | undefined, architecture: Arch): Board {
   const names = (compatible ?? '').split('\0');
-  const known = COMPATIBLE.find(([begin]) => names.some((name) => name.startsWith(begin)));
-  return known?.[1] ?? (architecture === 'amd64' ? 'pc' : 'generic');
+  const match = COMPATIBLE.find(([begin]) => names.some((name) => name.startsWith(begin)));
+  return match?.[1] ?? (architecture === 'amd64' ? 'pc' : 'generic');
 }
 
 function archOf(name: string): Arch {

@@ -84,16 +84,16 @@ export function openBox(
     say,
     changed: (now) => status.write(now),
     remains: {
-      current: (what) => {
-        const current = releases[what].current();
+      current: (kind) => {
+        const current = releases[kind].current();
         return current === null ? null : targetOf(current);
       },
       isConfigurationOnTrial: () => existsSync(formerFile(config)),
     },
   });
-  const optionsOf = (what: ReleaseKind): ReleasePayloadOptions => ({
+  const optionsOf = (kind: ReleaseKind): ReleasePayloadOptions => ({
     places,
-    releases: releases[what],
+    releases: releases[kind],
     units,
     clock,
     health,
@@ -105,7 +105,7 @@ export function openBox(
         places,
         settings: readSettings(places.settings),
         machine: machineOf(board),
-        releases: releases[what],
+        releases: releases[kind],
         say,
       });
     },

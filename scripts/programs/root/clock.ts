@@ -31,7 +31,7 @@ export interface BoxClockPlaces {
 export function systemBoxClock({ run, bootId, timedatectl }: BoxClockPlaces): BoxClock {
   let isSet = false;
   let askAgainS = 0;
-  const asked = (): boolean => {
+  const askKernel = (): boolean => {
     const nowS = systemBootClock.boottimeS();
     if (nowS < askAgainS) return false;
     askAgainS = nowS + ASK_EVERY_S;
@@ -42,7 +42,7 @@ export function systemBoxClock({ run, bootId, timedatectl }: BoxClockPlaces): Bo
     bootId: () => readFileSync(bootId, 'utf8').trim(),
     synced: () => {
       // systemd-timesyncd makes the file at its first synchronisation after boot (systemd-timesyncd.service(8)).
-      isSet ||= existsSync(join(run, 'systemd/timesync/synchronized')) || asked();
+      isSet ||= existsSync(join(run, 'systemd/timesync/synchronized')) || askKernel();
       return isSet;
     },
     sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),

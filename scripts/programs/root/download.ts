@@ -35,7 +35,7 @@ export interface DownloadOptions extends ReleaseServer {
   readonly rateKiBps: number;
   readonly signal: AbortSignal;
   /** Receives the bytes so far, including those of earlier attempts. */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: (doneBytes: number, total: number) => void;
 }
 
 /**
@@ -93,14 +93,14 @@ async function fetchPart(
   let resumed = false;
   try {
     const hash = createHash('sha256');
-    let done = await hashed(handle, hash, ref.length);
-    resumed = done > 0;
-    if (done < ref.length) {
-      const answer = await ask(ref, done, address, options);
+    let doneBytes = await hashed(handle, hash, ref.length);
+    resumed = doneBytes > 0;
+    if (doneBytes < ref.length) {
+      const answer = await ask(ref, doneBytes, address, options);
       if (answer === undefined) return await givenUp(part);
-      done = await append(handle, hash, done, ref, answer, address, options);
+      doneBytes = await append(handle, hash, doneBytes, ref, answer, address, options);
     }
-    if (done === ref.length && hash.digest('hex') === ref.sha256) {
+    if (doneBytes === ref.length && hash.digest('hex') === ref.sha256) {
       await handle.sync();
       return true;
     }
@@ -112,7 +112,7 @@ async function fetchPart(
   }
   await rm(part, { force: true });
   if (resumed) return false;
-  throw new TargetMismatch(ref, `${placeOf(address)}: what came has not the hash that was signed`);
+  throw new TargetMismatch(ref, `${placeOf(address)}: hash mismatch with the signed metadata`);
 }
 
 async function givenUp(part: string): Promise<false> {
@@ -147,14 +147,14 @@ async function ask(
 
 /** Checks that the response head promises the requested bytes. */
 function check({ status, headers }: ServerAnswer, ref: TargetRef, from: number, address: URL): void {
-  const wanted = from === 0 ? 200 : 206;
-  if (status !== wanted) throw unavailable(address, `answers ${status}, not ${wanted}`);
+  const expectedStatus = from === 0 ? 200 : 206;
+  if (status !== expectedStatus) throw unavailable(address, `answers ${status}, not ${expectedStatus}`);
   const [range = '', length] = [headers['content-range'], headers['content-length']];
-  const asked = `${from}-${ref.length - 1}/${ref.length}`;
-  if (from > 0 && range !== `bytes ${asked}`)
+  const requestedRange = `${from}-${ref.length - 1}/${ref.length}`;
+  if (from > 0 && range !== `bytes ${requestedRange}`)
     throw new TargetMismatch(
       ref,
-      `${placeOf(address)}: bytes ${asked} were asked for, ${printable(range, 60)} came`,
+      `${placeOf(address)}: bytes ${requestedRange} were asked for, ${printable(range, 60)} came`,
     );
   if (length !== undefined && Number(length) !== ref.length - from)
     throw new TargetMismatch(
@@ -174,18 +174,19 @@ async function append(
 ): Promise<number> {
   const { rateKiBps, signal, onProgress } = options;
   const throttle = throttleOf(rateKiBps, signal);
-  let done = from;
+  let doneBytes = from;
   for await (const chunk of answer.chunks()) {
-    if (done + chunk.length > ref.length)
+    if (doneBytes + chunk.length > ref.length)
       throw new TargetMismatch(ref, `${placeOf(address)}: sends more than the ${ref.length} bytes signed`);
     await handle.appendFile(chunk);
     hash.update(chunk);
-    done += chunk.length;
-    onProgress?.(done, ref.length);
+    doneBytes += chunk.length;
+    onProgress?.(doneBytes, ref.length);
     await throttle(chunk.length);
   }
-  if (done < ref.length) throw unavailable(address, `has ended after ${done} of ${ref.length} bytes`);
-  return done;
+  if (doneBytes < ref.length)
+    throw unavailable(address, `has ended after ${doneBytes} of ${ref.length} bytes`);
+  return doneBytes;
 }
 
 /** Returns a function that waits as long as the bytes should have taken. */

@@ -25,20 +25,20 @@ const SPACE_FACTOR = 2;
 /** Returns one line why this box refuses the release; undefined if it accepts it. */
 export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined {
   const { what, seq, version, arch, boards, node, stateReads } = custom;
-  const [least, below] = node;
+  const [least, nodeLimit] = node;
   const [oldest, newest] = stateReads;
   const name = `${TITLES[what]} ${seq}-${version}`;
   if (arch !== box.arch) return `${name} is for ${arch}, this box is ${box.arch}`;
   if (!boards.includes(box.board)) return `${name} is for ${boards.join(', ')}, this box is ${box.board}`;
   if (seq <= box.seq)
     return `${name} is not newer than ${box.seq}, which runs; a box goes to newer ones only`;
-  if (compare(box.node, least) < 0 || compare(box.node, below) >= 0)
-    return `${name} needs node from ${least} to below ${below}, this box has ${box.node.replace(/^v/, '')}`;
+  if (compare(box.node, least) < 0 || compare(box.node, nodeLimit) >= 0)
+    return `${name} needs node from ${least} to below ${nodeLimit}, this box has ${box.node.replace(/^v/, '')}`;
   if (box.stateWrites < oldest || box.stateWrites > newest)
     return `${name} reads state of form ${oldest} to ${newest}, the one that runs writes ${box.stateWrites}`;
-  const wanted = SPACE_FACTOR * box.neededBytes;
-  if (!(box.freeBytes >= wanted))
-    return `${name} needs ${mib(wanted)} MiB free on the disk (twice what it brings), there are ${mib(box.freeBytes)}`;
+  const spaceBytes = SPACE_FACTOR * box.neededBytes;
+  if (!(box.freeBytes >= spaceBytes))
+    return `${name} needs ${mib(spaceBytes)} MiB free on the disk (twice what it brings), there are ${mib(box.freeBytes)}`;
   return undefined;
 }
 

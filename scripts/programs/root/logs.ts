@@ -45,8 +45,8 @@ async function answerTo(request: unknown): Promise<LogsAnswer> {
   if (!Value.Check(LogsArgs, request)) return { refused: 'not a question for lines of the log' };
   const { sinceS = SINCE_S, bytesMax = LOGS_BYTES_MAX } = request;
   try {
-    const { entries, cut } = await newestEntries(sinceS, bytesMax);
-    return await logsResult(redactedText(entries.join('\n')).split('\n'), bytesMax, cut);
+    const { entries, wasCut } = await newestEntries(sinceS, bytesMax);
+    return await logsResult(redactedText(entries.join('\n')).split('\n'), bytesMax, wasCut);
   } catch (error) {
     rethrowBug(error);
     return { refused: messageOf(error).slice(0, 500) };
@@ -59,7 +59,7 @@ async function answerTo(request: unknown): Promise<LogsAnswer> {
 async function newestEntries(
   sinceS: number,
   bytesMax: number,
-): Promise<{ readonly entries: readonly string[]; readonly cut: boolean }> {
+): Promise<{ readonly entries: readonly string[]; readonly wasCut: boolean }> {
   const names = ['--unit=vigie*', `--since=-${sinceS}s`, '--reverse', '--output=short-iso'];
   const child = spawn('journalctl', ['--no-pager', '--quiet', ...names], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -72,9 +72,9 @@ async function newestEntries(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     failure = (failure + text).slice(0, 300);
   });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
   const newestFirst: string[] = [];
-  let [bytes, rest, cut] = [0, '', false];
+  let [bytes, rest, wasCut] = [0, '', false];
   for await (const chunk of child.stdout.setEncoding('utf8')) {
     const lines = (rest + String(chunk)).split('\n');
     rest = lines.pop() ?? '';
@@ -84,16 +84,16 @@ async function newestEntries(
       if (/^\s/.test(line) && newestFirst.length > 0) newestFirst.push(`${newestFirst.pop()}\n${line}`);
       else newestFirst.push(line);
     }
-    cut = bytes > bytesMax;
-    if (!cut) continue;
+    wasCut = bytes > bytesMax;
+    if (!wasCut) continue;
     child.kill();
     break;
   }
-  const code = await ended;
+  const code = await exit;
   // The child was killed if there was more than requested.
-  if (code !== 0 && !cut)
+  if (code !== 0 && !wasCut)
     throw new AgentError('unavailable', `journalctl: ${failure.trim() || 'no answer in time'}`);
-  return { entries: newestFirst.reverse(), cut };
+  return { entries: newestFirst.reverse(), wasCut };
 }
 
 /** Returns the newest lines that fit, compressed for transport. */
@@ -102,18 +102,18 @@ export async function logsResult(
   bytesMax: number,
   wasCut: boolean,
 ): Promise<LogsResult> {
-  let kept = lines.filter((line) => line !== '');
+  let keptLines = lines.filter((line) => line !== '');
   let room = bytesMax;
-  let cut = wasCut;
+  let isCut = wasCut;
   for (;;) {
-    const newest = newestWithin(kept, room);
-    cut ||= newest.length < kept.length;
-    kept = newest;
-    const text = kept.map((line) => `${line}\n`).join('');
+    const newest = newestWithin(keptLines, room);
+    isCut ||= newest.length < keptLines.length;
+    keptLines = newest;
+    const text = keptLines.map((line) => `${line}\n`).join('');
     const bytes = Buffer.byteLength(text);
     const packedText = (await packed(text)).toString('base64');
     if (packedText.length <= LOGS_PACKED_CHARS_MAX)
-      return { lines: kept.length, bytes, cut, gzip: packedText };
+      return { lines: keptLines.length, bytes, cut: isCut, gzip: packedText };
     room = Math.floor((bytes * LOGS_PACKED_CHARS_MAX * TRY_SHARE) / packedText.length);
   }
 }

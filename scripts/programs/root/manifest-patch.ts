@@ -59,8 +59,7 @@ async function unpacked(patch: string, from: string, bytesMax: number, signal: A
 
 function failureOf(patch: string, bytesMax: number, error: unknown, signal: AbortSignal): AgentError {
   const { code, stderr } = error as { code?: string | number; stderr?: Buffer };
-  if (signal.aborted)
-    return new AgentError('unavailable', `${patch}: unpacking was given up, as was asked`, error);
+  if (signal.aborted) return new AgentError('unavailable', `${patch}: unpacking cancelled`, error);
   if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER')
     return new AgentError(
       'corrupt',
@@ -74,6 +73,6 @@ function failureOf(patch: string, bytesMax: number, error: unknown, signal: Abor
       error,
     );
   const [line = ''] = (stderr?.toString() ?? '').split('\n');
-  const said = line === '' ? 'zstd has ended' : line;
-  return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(said)}`, error);
+  const errorLine = line === '' ? 'zstd has ended' : line;
+  return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(errorLine)}`, error);
 }

@@ -15,7 +15,7 @@ import {
   WORK_WITHIN_MS,
   workerLock,
 } from './box.ts';
-import { type ByHand, back, fromPackage } from './change/by-hand.ts';
+import { type ByHand, fromPackage, rollBack } from './change/by-hand.ts';
 import { judge } from './change/judge.ts';
 import { stampOf } from './change/orders.ts';
 import { AT_REST } from './change/record.ts';
@@ -54,7 +54,7 @@ export function makeProgram(): Command {
     .option('--json', 'as JSON')
     .action(statusCommand);
   add('back', 'go back to the release that is kept').action((options: Options) =>
-    byHand(options, 'release', back),
+    byHand(options, 'release', rollBack),
   );
   add('from-package', 'go to the release that a package has brought: of the agent, or of root’s own program')
     .addArgument(new Argument('[what]', 'release: the agent’s').choices(RELEASE_KINDS).default('release'))
@@ -80,7 +80,7 @@ const say = (line: string): void => void process.stderr.write(`${printableLine(l
 const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 
 /** Opens the box, with its record read or rebuilt. Finishes or undoes what an earlier process has left. */
-async function opened(options: Options, booting: boolean, withinMs = WORK_WITHIN_MS): Promise<Box> {
+async function loadBox(options: Options, booting: boolean, withinMs = WORK_WITHIN_MS): Promise<Box> {
   makeFolder(options.state, say);
   const box = openBox(options, say, withinMs);
   await lockedIn(recordLock(options), withinMs, async () => {
@@ -93,12 +93,12 @@ async function opened(options: Options, booting: boolean, withinMs = WORK_WITHIN
 }
 
 async function runCommand(options: Options): Promise<void> {
-  const box = await opened(options, false);
+  const box = await loadBox(options, false);
   try {
     await lockedIn(workerLock(options), WORKER_WITHIN_MS, async () => {
       // systemd does not see an order that arrives while this service runs (systemd.path(5)), so the loop checks again.
-      for (let runs = 0, seen = ''; runs < RUNS_MAX && seen !== ordersAt(options); runs += 1) {
-        seen = ordersAt(options);
+      for (let runs = 0, seenOrders = ''; runs < RUNS_MAX && seenOrders !== ordersAt(options); runs += 1) {
+        seenOrders = ordersAt(options);
         await rehearse(box, say);
         await runAlone(box, options);
       }
@@ -132,12 +132,12 @@ async function runAlone({ machine, status, store, clock }: Box, { aptGet }: Opti
 }
 
 async function bootCommand(options: Options): Promise<void> {
-  const { status, store } = await opened(options, true);
+  const { status, store } = await loadBox(options, true);
   status.write(store.state);
 }
 
 async function judgeCommand(options: Options): Promise<void> {
-  const box = await opened(options, false);
+  const box = await loadBox(options, false);
   const { machine, store, payloads, clock, units, health } = box;
   await judge({ machine, store, payloads, clock, unit: () => units.state(AGENT_UNIT), health });
   // Handles orders that have arrived meanwhile.
@@ -154,12 +154,12 @@ function statusCommand(options: Options & { readonly json?: true }): void {
 
 async function byHand(
   options: Options,
-  what: ReleaseKind,
+  kind: ReleaseKind,
   act: (hand: ByHand) => Promise<void>,
 ): Promise<void> {
-  const { machine, releases, places } = await opened(options, false, REQUEST_WITHIN_MS);
+  const { machine, releases, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
   await machine.locked(() => act({ machine, releases, places }));
-  const { phase, reason } = machine.state[what];
+  const { phase, reason } = machine.state[kind];
   if (phase !== 'probation')
     throw new AgentError('unavailable', `${phase}: ${reason ?? 'see the journal of the unit'}`);
   print('switched; it stays if it proves itself, see vigie-root status');
@@ -168,7 +168,7 @@ async function byHand(
 /** Answers one request from standard input on standard output. */
 async function trialCommand(options: Options): Promise<void> {
   const line = await firstLine(CONFIG_REQUEST_BYTES_MAX);
-  const { machine, payloads, clock, places } = await opened(options, false, REQUEST_WITHIN_MS);
+  const { machine, payloads, clock, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
   const { proposalJudge } = await import('./configuration/judges.ts');
   const requests = new ConfigurationRequests({
     file: places.config,

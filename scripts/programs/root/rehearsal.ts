@@ -38,12 +38,12 @@ export async function rehearse({ places, store, clock }: Box, say: (line: string
   if (existsSync(join(dir, 'lib/current')) || !existsSync(rootOrderFile(places))) return;
   const tell = (line: string): void => say(`rehearsal: ${line}`);
   await attemptLater(tell, async () => {
-    const there = prepared(places, dir);
+    const rehearsalPlaces = prepared(places, dir);
     // Uses the time of the switch: the window may be closed by now, and the order may have ended.
     const sinceMs = Date.parse(since);
     const isOpen = gateOf({ order, paused: false }, sinceMs, undefined) === undefined;
     const wallMs = (): number => (isOpen ? sinceMs : sinceMs - SWITCH_MS);
-    const box = openBox(there, tell, WORK_WITHIN_MS, {
+    const box = openBox(rehearsalPlaces, tell, WORK_WITHIN_MS, {
       units: NOTHING_RUNS,
       clock: { ...clock, wallMs, synced: () => true },
     });
@@ -57,11 +57,15 @@ function prepared(places: BoxOptions, dir: string): BoxOptions {
   const [lib, rootLib, state, agentState] = ['agent', 'lib', 'state', 'orders'].map((name) =>
     join(dir, name),
   );
-  const there = { ...places, lib, rootLib, state, agentState } as BoxOptions;
-  for (const folder of [join(there.lib, 'releases'), join(there.rootLib, 'releases'), there.state])
+  const rehearsalPlaces = { ...places, lib, rootLib, state, agentState } as BoxOptions;
+  for (const folder of [
+    join(rehearsalPlaces.lib, 'releases'),
+    join(rehearsalPlaces.rootLib, 'releases'),
+    rehearsalPlaces.state,
+  ])
     mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const file = orderFile(there, 'root');
+  const file = orderFile(rehearsalPlaces, 'root');
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   copyFileSync(rootOrderFile(places), file);
-  return there;
+  return rehearsalPlaces;
 }

@@ -137,8 +137,8 @@ async function* chunksOf(
 }
 
 /** Returns the error `NAME on HOST`, with what is wrong. */
-export function unavailable(address: URL, what: string): AgentError {
-  return new AgentError('unavailable', `${placeOf(address)}: the server ${what}`);
+export function unavailable(address: URL, problem: string): AgentError {
+  return new AgentError('unavailable', `${placeOf(address)}: the server ${problem}`);
 }
 
 export function placeOf(address: URL): string {
@@ -147,27 +147,29 @@ export function placeOf(address: URL): string {
 
 function head(address: URL, options: RequestOptions, patience: ServerPatience): Promise<IncomingMessage> {
   const ask = address.protocol === 'https:' ? httpsRequest : httpRequest;
-  const sent = ask(address, options);
+  const clientRequest = ask(address, options);
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     let informational = 0;
-    sent.on('information', () => {
+    clientRequest.on('information', () => {
       informational += 1;
       if (informational > INFORMATIONAL_MAX)
-        sent.destroy(unavailable(address, `has sent ${informational} informational answers, and no other`));
+        clientRequest.destroy(
+          unavailable(address, `has sent ${informational} informational answers, and no other`),
+        );
     });
     // The socket has been detached from the request, which can no longer fail by it.
-    sent.on('upgrade', (_, socket) => {
+    clientRequest.on('upgrade', (_, socket) => {
       socket.destroy();
       reject(unavailable(address, 'wants to speak another protocol'));
     });
-    sent.on('response', resolve);
-    sent.on('error', reject);
-    sent.end();
+    clientRequest.on('response', resolve);
+    clientRequest.on('error', reject);
+    clientRequest.end();
   });
   return patience.wait(
     'head',
     () => answered,
-    (error) => void sent.destroy(error),
+    (error) => void clientRequest.destroy(error),
     (why) => unavailable(address, why),
   );
 }
@@ -191,16 +193,16 @@ async function mapped<T>(address: URL, act: () => Promise<T>): Promise<T> {
 function failureOf(address: URL, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
   const { name, code = '', cause } = error as Error & { readonly code?: string };
-  const what = placeOf(address);
+  const place = placeOf(address);
   if (cause instanceof AgentError) return cause;
   if (name === 'TimeoutError')
-    return new AgentError('unavailable', `${what}: not answered within the time given`, error);
-  if (name === 'AbortError') return new AgentError('unavailable', `${what}: given up, as was asked`, error);
+    return new AgentError('unavailable', `${place}: not answered within the time given`, error);
+  if (name === 'AbortError') return new AgentError('unavailable', `${place}: download cancelled`, error);
   if (/^ERR_OSSL_(PEM|ASN1|X509|EVP|UNSUPPORTED)/.test(code))
     return new AgentError(
       'config',
-      `the certificate or key for ${address.host} is no PEM file that fits: ${messageOf(error)}`,
+      `the certificate or key for ${address.host} is not a matching PEM file: ${messageOf(error)}`,
       error,
     );
-  return new AgentError('unavailable', `${what}: ${printable(messageOf(error))}`, error);
+  return new AgentError('unavailable', `${place}: ${printable(messageOf(error))}`, error);
 }

@@ -45,7 +45,7 @@ export class ServerSource implements ReleaseSource {
   }
 
   async find(
-    what: ReleaseKind,
+    kind: ReleaseKind,
     { seq, version }: Release,
     signal: AbortSignal,
   ): Promise<Offered | undefined> {
@@ -61,7 +61,7 @@ export class ServerSource implements ReleaseSource {
       fetchWithinMs: METADATA_WITHIN_MS,
     });
     this.#metadata = await trust.refresh(signal);
-    const trusted = await trust.release({ what, seq, version, arch: machine.arch });
+    const trusted = await trust.release({ what: kind, seq, version, arch: machine.arch });
     if (trusted === undefined) return undefined;
     const { rateKiBps } = settings;
     return await Download.of(this.#options, trusted, (ref, file, at, onProgress) =>
@@ -74,7 +74,7 @@ export class ServerSource implements ReleaseSource {
 function serverOf({ settings, places }: ReleaseSourceOptions): ReleaseServer {
   const { url, ca, cert, key } = settings;
   if (url === undefined)
-    throw new AgentError('config', `${places.settings}: url: names no server of releases`);
+    throw new AgentError('config', `${places.settings}: url: must name the release server`);
   return { url, tls: url.startsWith('https:') ? { ca, cert, key } : undefined };
 }
 
@@ -82,7 +82,7 @@ type Fetch = (
   ref: TargetRef,
   file: string,
   signal: AbortSignal,
-  onProgress?: (done: number, total: number) => void,
+  onProgress?: (doneBytes: number, total: number) => void,
 ) => Promise<void>;
 
 class Download implements Offered {
@@ -127,7 +127,7 @@ class Download implements Offered {
     return this.#misfit(this.#delta);
   }
 
-  async download(signal: AbortSignal, onProgress: (done: number, total: number) => void): Promise<void> {
+  async download(signal: AbortSignal, onProgress: (doneBytes: number, total: number) => void): Promise<void> {
     mkdirSync(downloadsDir(this.#options.places, this.#trusted.custom.what), {
       recursive: true,
       mode: 0o755,

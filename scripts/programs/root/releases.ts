@@ -96,10 +96,10 @@ export class ReleaseFolder {
 
   /** Makes the link beside `current` that `point` will rename. Throws AgentError `unavailable` if the disk refuses. */
   prepare(release: Release): void {
-    const beside = this.#beside;
+    const newLink = this.#newLink;
     this.#onDisk(() => {
-      rmSync(beside, { recursive: true, force: true });
-      symlinkSync(join(RELEASES, nameOf(release)), beside);
+      rmSync(newLink, { recursive: true, force: true });
+      symlinkSync(join(RELEASES, nameOf(release)), newLink);
     });
   }
 
@@ -116,7 +116,7 @@ export class ReleaseFolder {
         rmSync(`${link}.damaged`, { recursive: true, force: true });
         renameSync(link, `${link}.damaged`);
       }
-      renameSync(this.#beside, link);
+      renameSync(this.#newLink, link);
       flush(this.lib);
     });
   }
@@ -131,21 +131,21 @@ export class ReleaseFolder {
   }
 
   remove(release: Release): void {
-    const gone = join(this.lib, RELEASES, `.gone-${nameOf(release)}`);
-    rmSync(gone, { recursive: true, force: true });
-    if (existsSync(this.dirOf(release))) renameSync(this.dirOf(release), gone);
-    rmSync(gone, { recursive: true, force: true });
+    const trashDir = join(this.lib, RELEASES, `.gone-${nameOf(release)}`);
+    rmSync(trashDir, { recursive: true, force: true });
+    if (existsSync(this.dirOf(release))) renameSync(this.dirOf(release), trashDir);
+    rmSync(trashDir, { recursive: true, force: true });
   }
 
   /** Removes what an interrupted program has left: incomplete releases, and a link that was not renamed. */
   sweep(): void {
-    rmSync(this.#beside, { force: true });
+    rmSync(this.#newLink, { force: true });
     for (const name of this.#entries()) {
       if (name.startsWith('.')) rmSync(join(this.lib, RELEASES, name), { recursive: true, force: true });
     }
   }
 
-  get #beside(): string {
+  get #newLink(): string {
     return `${this.#link}.new`;
   }
 

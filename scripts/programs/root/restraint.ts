@@ -28,8 +28,8 @@ export function provisionRestraintFolder({ config: file, folder: dir }: Restrain
   assertOwn(file);
   const { config, problems } = inspectConfig(file, { env: process.env, mode: 'check', files: false });
   if (config === undefined) {
-    const why = problems.map((problem) => problemText(file, problem)).join('\n');
-    process.stderr.write(`${why}\n${dir} stays as it was\n`);
+    const problemLines = problems.map((problem) => problemText(file, problem)).join('\n');
+    process.stderr.write(`${problemLines}\n${dir} stays as it was\n`);
     return;
   }
   const folder = new RestraintFolder(dir);
@@ -49,9 +49,9 @@ export async function provisionRestraintRecord({
     return readOwnOrder(loadConfig(file, { env: process.env, mode: 'check', files: false }), name);
   };
   const line = await firstLine(ROOT_REQUEST_BYTES_MAX);
-  const refused = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readOrder });
-  if (refused !== null) process.stderr.write(`refused: ${refused}\n`);
-  await answerAndLeave({ refused });
+  const refusal = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readOrder });
+  if (refusal !== null) process.stderr.write(`refused: ${refusal}\n`);
+  await answerAndLeave({ refused: refusal });
 }
 
 /**

@@ -34,25 +34,25 @@ export interface RoomCommandOptions<K extends RootCommand> {
   config(): Pick<Config, 'site' | 'box' | 'commands'>;
 }
 
-export type Asked<K extends RootCommand> =
+export type RoomRequest<K extends RootCommand> =
   | { readonly args: CommandArgs<K> }
   | { readonly refused: string; readonly code: RefusalCode | undefined };
 
 export class RoomCommand<K extends RootCommand> {
   readonly #options: RoomCommandOptions<K>;
-  #judged: Buffer | undefined;
+  #judgedBytes: Buffer | undefined;
 
   constructor(options: RoomCommandOptions<K>) {
     this.#options = options;
   }
 
   /** Returns a new command since the last call; undefined if there is none. */
-  look(): Asked<K> | undefined {
+  look(): RoomRequest<K> | undefined {
     const file = join(this.#options.stateDir, this.#options.file);
     try {
       const bytes = readForeign(file, COMMAND_BYTES_MAX);
-      if (bytes === undefined || this.#judged?.equals(bytes) === true) return undefined;
-      this.#judged = bytes;
+      if (bytes === undefined || this.#judgedBytes?.equals(bytes) === true) return undefined;
+      this.#judgedBytes = bytes;
       return this.#judge(bytes);
     } catch (error) {
       rethrowBug(error);
@@ -64,7 +64,7 @@ export class RoomCommand<K extends RootCommand> {
   }
 
   /** Verifies a command. Throws AgentError. */
-  #judge(bytes: Buffer): Asked<K> {
+  #judge(bytes: Buffer): RoomRequest<K> {
     const { op, countersFile, folder, clock } = this.#options;
     const { site, box, commands } = this.#options.config();
     // Restricts the keys to this operation, so that no other command uses up a counter of root's.

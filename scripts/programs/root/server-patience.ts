@@ -46,22 +46,22 @@ export class ServerPatience {
    */
   async wait<T>(
     part: 'head' | 'body',
-    what: () => Promise<T>,
+    operation: () => Promise<T>,
     give: (error: AgentError) => void,
-    failure: (why: string) => AgentError,
+    failure: (reason: string) => AgentError,
   ): Promise<T> {
     const { graceMs, bytesPerS, silenceMs } = this.#limits;
     const isSilent = part === 'body' && silenceMs < this.#creditMs;
-    const why =
+    const reason =
       part === 'head'
         ? `has not answered within ${graceMs / 1000} s`
         : isSilent
           ? `has sent nothing for ${silenceMs / 1000} s`
           : `sends slower than ${bytesPerS} bytes a second`;
     const beganMs = performance.now();
-    const timer = setTimeout(() => give(failure(why)), isSilent ? silenceMs : this.#creditMs);
+    const timer = setTimeout(() => give(failure(reason)), isSilent ? silenceMs : this.#creditMs);
     try {
-      return await what();
+      return await operation();
     } finally {
       clearTimeout(timer);
       this.#creditMs = Math.max(0, this.#creditMs - (performance.now() - beganMs));

@@ -49,10 +49,10 @@ export function readOrderReader(file: string, env: NodeJS.ProcessEnv): Omit<Orde
   const [problem] = problems;
   // The parser's message may quote part of a login, and it is sent to the room.
   if (problem !== undefined) {
-    const where = `line ${problem.line ?? 1}, column ${problem.column ?? 1}`;
+    const position = `line ${problem.line ?? 1}, column ${problem.column ?? 1}`;
     throw new AgentError(
       'config',
-      `${file}: not readable: ${where}; \`vigie check\` says what is wrong there`,
+      `${file}: not readable: ${position}; \`vigie check\` says what is wrong there`,
     );
   }
   const content = Object(data) as Record<string, unknown>;

@@ -77,21 +77,21 @@ export async function stage(options: StageOptions): Promise<Staged> {
     const entries = parseManifest(text);
     assertNoUnits(releaseName(custom.seq, custom.version), entries);
     if (await isPresent(dir, text, options)) return { dir, by: 'present', why: undefined };
-    const made = await make(join(releases, STAGE), { ...options, text, entries });
+    const outcome = await make(join(releases, STAGE), { ...options, text, entries });
     await run('sync', ['--file-system', join(releases, STAGE)]);
     options.signal.throwIfAborted();
     await rename(join(releases, STAGE), dir);
     flush(releases);
-    return { dir, ...made };
+    return { dir, ...outcome };
   } catch (error) {
     const failure = options.signal.aborted
-      ? new AgentError('unavailable', `${dir}: staging was given up, as was asked`, error)
+      ? new AgentError('unavailable', `${dir}: staging cancelled`, error)
       : diskError(dir, error);
     await clear(releases).catch((left: unknown) => {
       const also = diskError(releases, left).message;
       throw new AgentError(
         failure.kind,
-        `${failure.message}; what is left of it cannot be removed: ${also}`,
+        `${failure.message}; the partial files cannot be removed: ${also}`,
         error,
       );
     });
@@ -115,18 +115,18 @@ interface Making extends StageOptions {
 
 async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | 'why'>> {
   const { delta, current } = making;
-  let why: string | undefined;
+  let reason: string | undefined;
   if (delta !== undefined && current !== undefined) {
     try {
       await fromDelta(into, current, delta, making);
       await finish(into, making);
-      return { by: 'delta', why };
+      return { by: 'delta', why: reason };
     } catch (error) {
       const failure = diskError(into, error);
       rethrowBug(failure);
       // On a full disk, or after an abort, the full archive would fail too.
       if (failure.kind === 'exhausted' || making.signal.aborted) throw failure;
-      why = failure.message;
+      reason = failure.message;
       await clear(dirname(into));
     }
   }
@@ -135,7 +135,7 @@ async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | '
   await unpack(archive, into, filesOf(making.entries), making.signal);
   foldersAndLinks(into, making.entries);
   await finish(into, making);
-  return { by: 'full', why };
+  return { by: 'full', why: reason };
 }
 
 async function fromDelta(
@@ -194,10 +194,10 @@ async function finish(dir: string, { text, entries, custom }: Making): Promise<v
 async function isPresent(dir: string, text: string, { lib, current }: StageOptions): Promise<boolean> {
   if (!existsSync(dir)) return false;
   if (await isWhole(dir, text)) return true;
-  const used = await Promise.all(
-    [join(lib, 'current'), ...(current === undefined ? [] : [current])].map(where),
+  const usedDirs = await Promise.all(
+    [join(lib, 'current'), ...(current === undefined ? [] : [current])].map(realPathOf),
   );
-  assert(!used.includes(await realpath(dir)), `${dir} is to be staged, and it runs`);
+  assert(!usedDirs.includes(await realpath(dir)), `${dir} is to be staged, and it runs`);
   await rm(dir, { recursive: true });
   return false;
 }
@@ -215,7 +215,7 @@ async function isWhole(dir: string, text: string): Promise<boolean> {
   }
 }
 
-async function where(path: string): Promise<string> {
+async function realPathOf(path: string): Promise<string> {
   return existsSync(path) ? await realpath(path) : path;
 }
 

@@ -102,12 +102,12 @@ function reasonOf({ reason, refused }: State['release']): string | null {
 export function screenOf(status: UpdaterStatus): string[] {
   const { phase, since, target, rollout, reason, bytes, metadata, osUpdates } = status;
   const row = (name: string, value: string): string => `${name.padEnd(10)} ${value}`;
-  const wanted =
+  const targetText =
     target === null ? '' : ` ${releaseText(target)}${rollout === null ? '' : ` of ${printable(rollout)}`}`;
   const lines = [
     row('release', releaseText(status.release)),
     row('previous', releaseText(status.previous)),
-    row('phase', Date.parse(since) > 0 ? `${phase}${wanted}, since ${since}` : phase),
+    row('phase', Date.parse(since) > 0 ? `${phase}${targetText}, since ${since}` : phase),
   ];
   if (reason !== null) lines.push(row('reason', printable(reason, REASON_CHARS_MAX)));
   if (bytes !== null) lines.push(row('fetched', `${bytes.done} of ${bytes.total} bytes`));
@@ -139,8 +139,8 @@ export function screenOf(status: UpdaterStatus): string[] {
     const revision = target === null || target.number === 0 ? '' : ` revision ${target.number}`;
     const byPerson = target === null ? '' : ', tried at the box';
     const of = rollout === null ? byPerson : ` of ${printable(rollout)}`;
-    const why = reason === null ? '' : `: ${printable(reason, REASON_CHARS_MAX)}`;
-    lines.push(row('config', `${phase}${revision}${of}${why}`));
+    const reasonText = reason === null ? '' : `: ${printable(reason, REASON_CHARS_MAX)}`;
+    lines.push(row('config', `${phase}${revision}${of}${reasonText}`));
   }
   lines.push(row('history', `${status.history} records`));
   return lines;

@@ -153,13 +153,13 @@ export class ReleaseTrust {
     if (target === undefined) return undefined;
     const { custom } = target;
     if (!Value.Check(ReleaseTarget, custom))
-      throw new AgentError('corrupt', `${path}: what was signed of it is not in the form of a release`);
+      throw new AgentError('corrupt', `${path}: the signed entry is not in the form of a release`);
     if (manifestTarget(custom) !== path)
       throw new AgentError('corrupt', `${path}: signed as ${manifestTarget(custom)}`);
     const archive = async (name: string): Promise<TargetRef> => {
       const file = await this.#target(name);
       if (file === undefined)
-        throw new AgentError('corrupt', `${path} names ${name}, which nobody has signed`);
+        throw new AgentError('corrupt', `${path} names ${name}, which is not in the signed metadata`);
       return refOf(name, file);
     };
     const manifestPatch = async (fromSeq: number): Promise<TargetRef | undefined> => {
@@ -192,7 +192,7 @@ export class ReleaseTrust {
     const [says, least] = [this.#wallMs(), leastMs].map((ms) => new Date(ms).toISOString());
     throw new AgentError(
       'unavailable',
-      `this box's clock says ${says}, but it is later than ${least}: what has expired cannot be told until it is set`,
+      `this box's clock says ${says}, but it is later than ${least}: expiry cannot be checked until it is set`,
     );
   }
 
@@ -203,14 +203,14 @@ export class ReleaseTrust {
     rmSync(work, { recursive: true, force: true });
     mkdirSync(work, { recursive: true, mode: 0o755 });
     for (const role of ROLES) {
-      const kept = join(dir, `${role}.json`);
-      if (existsSync(kept)) cpSync(kept, join(work, `${role}.json`));
+      const storedFile = join(dir, `${role}.json`);
+      if (existsSync(storedFile)) cpSync(storedFile, join(work, `${role}.json`));
     }
-    const given = formOf(rootFile);
-    if (!Number.isSafeInteger(given.version))
-      throw new AgentError('config', `${rootFile} is no root of signed metadata: ${given.why}`);
+    const rootForm = formOf(rootFile);
+    if (!Number.isSafeInteger(rootForm.version))
+      throw new AgentError('config', `${rootFile} is not a root of signed metadata: ${rootForm.reason}`);
     checkRootKeys(readFileSync(rootFile, 'utf8'), rootFile);
-    if (!(formOf(join(work, 'root.json')).version >= given.version))
+    if (!(formOf(join(work, 'root.json')).version >= rootForm.version))
       cpSync(rootFile, join(work, 'root.json'));
     return work;
   }
@@ -222,9 +222,9 @@ export class ReleaseTrust {
     try {
       return new Updater(options);
     } catch (error) {
-      const given = readFileSync(this.#options.rootFile);
-      if (readFileSync(root).equals(given)) throw error;
-      onDisk(work, () => writeAtomically(root, given));
+      const rootBytes = readFileSync(this.#options.rootFile);
+      if (readFileSync(root).equals(rootBytes)) throw error;
+      onDisk(work, () => writeAtomically(root, rootBytes));
       return new Updater(options);
     }
   }
@@ -233,11 +233,12 @@ export class ReleaseTrust {
   #keep(work: string): void {
     const { dir } = this.#options;
     for (const role of ROLES) {
-      const made = join(work, `${role}.json`);
-      const kept = join(dir, `${role}.json`);
-      if (!existsSync(made)) continue;
-      const content = readFileSync(made);
-      if (!existsSync(kept) || !readFileSync(kept).equals(content)) writeAtomically(kept, content, 0o644);
+      const newFile = join(work, `${role}.json`);
+      const storedFile = join(dir, `${role}.json`);
+      if (!existsSync(newFile)) continue;
+      const content = readFileSync(newFile);
+      if (!existsSync(storedFile) || !readFileSync(storedFile).equals(content))
+        writeAtomically(storedFile, content, 0o644);
     }
     rmSync(work, { recursive: true });
   }
@@ -304,12 +305,12 @@ interface Form {
   /** NaN if it has none. */
   readonly version: number;
   readonly expires: string;
-  readonly why: string;
+  readonly reason: string;
 }
 
 /** Reads the fields of a metadata file that are needed before it is trusted. */
 function formOf(file: string): Form {
-  if (!existsSync(file)) return { version: Number.NaN, expires: '', why: 'it is not there' };
+  if (!existsSync(file)) return { version: Number.NaN, expires: '', reason: 'it is not there' };
   const { signed } = (jsonOf(readFileSync(file, 'utf8')) ?? {}) as {
     signed?: { version?: unknown; expires?: unknown };
   };
@@ -317,7 +318,7 @@ function formOf(file: string): Form {
   return {
     version: typeof version === 'number' ? version : Number.NaN,
     expires: typeof expires === 'string' ? expires : '',
-    why: 'it has no version',
+    reason: 'it has no version',
   };
 }
 
@@ -331,22 +332,23 @@ function refOf(path: string, { length, hashes }: TargetFile): TargetRef {
 /** Converts a refusal by tuf-js (its dist/store.js) into a line for people. */
 function refusal(place: string, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
-  const said = printable(
+  const message = printable(
     messageOf(error).replace(/^(Unable to load \w+( metadata)? error )?(\w*Error: )?/, ''),
   );
-  const refused = (kind: 'denied' | 'corrupt', why: string): AgentError =>
-    new AgentError(kind, `${place}: refused: ${why} (${said})`, error);
-  if (/Failed to persist/.test(said))
-    return new AgentError('unavailable', `signed metadata cannot be kept: ${said}`, error);
-  if (/is expired/.test(said))
-    return refused(
+  const errorOf = (kind: 'denied' | 'corrupt', why: string): AgentError =>
+    new AgentError(kind, `${place}: refused: ${why} (${message})`, error);
+  if (/Failed to persist/.test(message))
+    return new AgentError('unavailable', `signed metadata cannot be kept: ${message}`, error);
+  if (/is expired/.test(message))
+    return errorOf(
       'denied',
       'signed metadata has expired and must be signed anew, or this box’s clock is wrong',
     );
-  if (/was signed by/.test(said))
-    return refused('denied', 'not signed by as many of the right keys as it must be');
-  if (/less than current version/.test(said)) return refused('denied', 'older than what this box has seen');
-  if (/Expected version|does ?n[o']t match/.test(said))
-    return refused('denied', 'metadata that does not belong together');
-  return refused('corrupt', 'no metadata as it was signed');
+  if (/was signed by/.test(message))
+    return errorOf('denied', 'not signed by as many of the right keys as it must be');
+  if (/less than current version/.test(message))
+    return errorOf('denied', 'older than what this box has seen');
+  if (/Expected version|does ?n[o']t match/.test(message))
+    return errorOf('denied', 'metadata that does not belong together');
+  return errorOf('corrupt', 'no metadata as it was signed');
 }

@@ -15,14 +15,14 @@ const TOP_NAMES =
 
 /** Throws AgentError `corrupt` if a release contains such a file. */
 export function assertNoUnits(release: string, entries: readonly Entry[]): void {
-  const found = entries.find(
+  const match = entries.find(
     ({ path, type }) =>
       type !== 'dir' &&
       (TOP_NAMES.test(path) || path.split('/').some((name) => FOLDERS.has(name) || DROP_INS.test(name))),
   );
-  if (found === undefined) return;
+  if (match === undefined) return;
   throw new AgentError(
     'corrupt',
-    `release ${release}: ${found.path}: a release must not bring units, users, folders or rules of the system; they belong to the package vigie-root`,
+    `release ${release}: ${match.path}: a release must not bring units, users, folders or rules of the system; they belong to the package vigie-root`,
   );
 }

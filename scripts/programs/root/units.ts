@@ -33,14 +33,14 @@ export function systemUnits(systemctl = 'systemctl'): Units {
     new Promise((resolve, reject) => {
       execFile(systemctl, words, { encoding: 'utf8', timeout: WITHIN_MS }, (error, stdout, stderr) => {
         if (error === null) return resolve(stdout);
-        const why = messageOf(stderr) || messageOf(error);
-        reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${why}`, error));
+        const reason = messageOf(stderr) || messageOf(error);
+        reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${reason}`, error));
       });
     });
   const show = async (unit: string): Promise<ReadonlyMap<string, string>> => {
-    const said = await ask('show', `--property=${PROPERTIES}`, unit);
+    const output = await ask('show', `--property=${PROPERTIES}`, unit);
     return new Map(
-      said.split('\n').flatMap((line) => {
+      output.split('\n').flatMap((line) => {
         const at = line.indexOf('=');
         return at < 0 ? [] : [[line.slice(0, at), line.slice(at + 1)] as const];
       }),
@@ -57,15 +57,15 @@ export function systemUnits(systemctl = 'systemctl'): Units {
     restart: (unit) => tell('--no-block', 'restart', unit),
     resetFailed: (units) => tell('reset-failed', ...units),
     state: async (unit) => {
-      const said = await show(unit);
-      const active = said.get('ActiveState');
-      const exit = `exit code ${said.get('ExecMainStatus') ?? '?'} (${said.get('Result') ?? '?'})`;
+      const properties = await show(unit);
+      const active = properties.get('ActiveState');
+      const exit = `exit code ${properties.get('ExecMainStatus') ?? '?'} (${properties.get('Result') ?? '?'})`;
       // A unit with a pending job counts as neither failed nor restarted, whatever it did before.
-      const isAwaited = Number(said.get('Job') ?? 0) > 0;
+      const isAwaited = Number(properties.get('Job') ?? 0) > 0;
       return {
         active: active === 'active' && !isAwaited,
         gaveUp: active === 'failed' && !isAwaited ? exit : undefined,
-        restarts: isAwaited ? 0 : Number(said.get('NRestarts') ?? 0) || 0,
+        restarts: isAwaited ? 0 : Number(properties.get('NRestarts') ?? 0) || 0,
       };
     },
   };

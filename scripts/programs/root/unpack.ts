@@ -32,7 +32,7 @@ const END_BYTES = 10_240 + 1024;
 /** Suffix of the list of names beside the folder; removed at the end. */
 const NAMES_SUFFIX = '.names';
 /** Maximum length of the stored error output of tar or zstd. */
-const SAID_CHARS_MAX = 2000;
+const OUTPUT_CHARS_MAX = 2000;
 
 const TAR = [
   '--extract',
@@ -66,7 +66,8 @@ export async function unpack(
   await run(archive, dir, files, signal);
   for (const { path, mode } of files) {
     const file = join(dir, path);
-    if (!lstatSync(file).isFile()) throw new AgentError('corrupt', `${archive}: ${path} is no file in it`);
+    if (!lstatSync(file).isFile())
+      throw new AgentError('corrupt', `${archive}: ${path} is not a regular file`);
     chmodSync(file, mode ?? 0o644);
   }
 }
@@ -88,22 +89,21 @@ async function run(
   const tar = spawn('prlimit', [fileMax, '--core=0', 'tar', `--directory=${dir}`, ...TAR, list], options);
   // Unread bytes after the archive's end reset the connection once the pipeline is done; only the exit codes count.
   for (const stream of [zstd.stdin, tar.stdin]) stream.on('error', () => undefined);
-  const ended = [zstd, tar].map((child) => endOf(child));
+  const ends = [zstd, tar].map((child) => endOf(child));
   const [result] = await Promise.allSettled([
     pipeline(zstd.stdout, limit(bytesMax, archive), tar.stdin, { signal }),
   ]);
   const failure: unknown = result.status === 'rejected' ? result.reason : undefined;
   const stop = failure instanceof AgentError ? failure : undefined;
   if (signal.aborted || stop !== undefined) for (const child of [zstd, tar]) child.kill('SIGKILL');
-  const [unzipped, untarred] = await Promise.all(ended);
+  const [unzipped, untarred] = await Promise.all(ends);
   await rm(names, { force: true });
-  if (signal.aborted)
-    throw new AgentError('unavailable', `${archive}: unpacking was given up, as was asked`, signal.reason);
+  if (signal.aborted) throw new AgentError('unavailable', `${archive}: unpacking cancelled`, signal.reason);
   if (stop !== undefined) throw stop;
   // tar stops at the end of the archive, so zstd or the pipe may then lose their reader. If tar got all files, that is
   // no error. If zstd has failed, tar reports only that too little arrived.
   const zstdFirst =
-    unzipped !== undefined && !/Broken pipe/.test(unzipped.said) && untarred?.error === undefined;
+    unzipped !== undefined && !/Broken pipe/.test(unzipped.output) && untarred?.error === undefined;
   const end = zstdFirst ? unzipped : untarred;
   if (end !== undefined) throw failureOf(archive, dir, end);
 }
@@ -112,29 +112,31 @@ interface End {
   readonly name: string;
   /** Set if the program could not be run. */
   readonly error?: Error;
-  readonly said: string;
+  readonly output: string;
 }
 
 /** Returns undefined on success. */
 async function endOf(child: ChildProcess): Promise<End | undefined> {
   const name = child.spawnfile;
-  let said = '';
+  let output = '';
   child.stderr?.on('data', (bytes: Buffer) => {
-    if (said.length < SAID_CHARS_MAX) said += bytes.toString();
+    if (output.length < OUTPUT_CHARS_MAX) output += bytes.toString();
   });
   try {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, string | null];
-    return code === 0 ? undefined : { name, said: said === '' ? `ended with ${code ?? killedBy}` : said };
+    return code === 0
+      ? undefined
+      : { name, output: output === '' ? `ended with ${code ?? killedBy}` : output };
   } catch (error) {
-    return { name, said, error: error as Error };
+    return { name, output, error: error as Error };
   }
 }
 
-function failureOf(archive: string, dir: string, { name, said, error }: End): AgentError {
+function failureOf(archive: string, dir: string, { name, output, error }: End): AgentError {
   if (error !== undefined)
     return new AgentError('unavailable', `${name} cannot be run: is it installed? ${error.message}`, error);
-  if (/No space left|Disk quota/.test(said)) return diskError(dir, new Error('ENOSPC'));
-  const [line = ''] = said.split('\n');
+  if (/No space left|Disk quota/.test(output)) return diskError(dir, new Error('ENOSPC'));
+  const [line = ''] = output.split('\n');
   return new AgentError('corrupt', `${archive} cannot be unpacked: ${printable(line)}`);
 }
 
@@ -142,10 +144,10 @@ function failureOf(archive: string, dir: string, { name, said, error }: End): Ag
 function limit(bytesMax: number, archive: string): Transform {
   let bytes = 0;
   return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
+    transform(chunk: Buffer, _encoding, callback) {
       bytes += chunk.length;
-      if (bytes <= bytesMax) return done(null, chunk);
-      done(
+      if (bytes <= bytesMax) return callback(null, chunk);
+      callback(
         new AgentError(
           'corrupt',
           `${archive}: holds more than the ${bytesMax} bytes that its manifest allows`,

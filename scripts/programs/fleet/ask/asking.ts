@@ -68,7 +68,7 @@ function placeOf(name: string, dir: string): { readonly site: string; readonly b
   if (parts.length > 2 || !parts.every((part) => NAME.test(part)))
     throw new AgentError(
       'config',
-      `"${name.slice(0, 80)}" is no name of a box; canebiere-017 and marseille-1/canebiere-017 are`,
+      `invalid box name "${name.slice(0, 80)}"; use the form canebiere-017 or marseille-1/canebiere-017`,
     );
   if (parts.length === 2) return { site, box: own };
   const store = new FleetStore(dir, true);
@@ -76,9 +76,9 @@ function placeOf(name: string, dir: string): { readonly site: string; readonly b
     const sites = store.named(name).map((row) => row.site);
     const [only] = sites;
     if (only !== undefined && sites.length === 1) return { site: only, box: name };
-    const why =
+    const reason =
       sites.length === 0 ? 'the fleet knows no box of that name' : `there is one at ${sites.join(' and ')}`;
-    throw new AgentError('config', `${name}: ${why}; name its site too: site/${name}`);
+    throw new AgentError('config', `${name}: ${reason}; name its site too: site/${name}`);
   } finally {
     store.close();
   }

@@ -38,9 +38,9 @@ export function askCommands(program: Command): void {
     'unlock-pairing',
     'lets phones try again that the box’s page has locked for wrong codes',
   ).action(async (name: string, options: AskOptions) => {
-    const asked = namedBox(name, options.dir);
-    await ask(asked, options, 'unlock-pairing', {});
-    print(`${asked.box}: phones that were locked for wrong codes may try again`);
+    const target = namedBox(name, options.dir);
+    await ask(target, options, 'unlock-pairing', {});
+    print(`${target.box}: phones that were locked for wrong codes may try again`);
   });
 }
 
@@ -51,8 +51,8 @@ export function renewCommand(cert: Command): void {
     'renew',
     'let a box renew its certificate now, with a new key; its root judges the command',
   ).action(async (name: string, options: AskOptions) => {
-    const asked = namedBox(name, options.dir);
-    await ask(asked, options, 'renew-certificate', {});
+    const target = namedBox(name, options.dir);
+    await ask(target, options, 'renew-certificate', {});
     print(`${name}: its root was given the command; \`fleet box ${name}\` shows the new certificate’s end`);
   });
 }

@@ -50,28 +50,29 @@ export interface CutOffOptions {
  */
 export async function cutOff(options: CutOffOptions): Promise<string[]> {
   const { box, watchMs, signal, say } = options;
-  const heard = new Listening(box);
-  const session = await open(options, `fleet.revoke-${process.pid}-${Date.now()}`, heard);
+  const listening = new Listening(box);
+  const session = await open(options, `fleet.revoke-${process.pid}-${Date.now()}`, listening);
   try {
     await session.subscribe(`vigie/+/${box}/#`);
     const learnUntilMs = performance.now() + LEARN_WITHIN_MS;
-    while (heard.quietMs < QUIET_MS && performance.now() < learnUntilMs && !signal.aborted) {
+    while (listening.quietMs < QUIET_MS && performance.now() < learnUntilMs && !signal.aborted) {
       await sleep(LOOK_MS / 4);
     }
-    const sites = [...new Set([...options.sites, ...heard.sites])].slice(0, SITES_MAX);
+    const sites = [...new Set([...options.sites, ...listening.sites])].slice(0, SITES_MAX);
     for (const site of sites) await takeBack(session, site, box);
     for (let left = TRIES; left > 0; left -= 1) {
       await takeOver(options);
       say(`${box}: its connection is ended; looking for it for ${Math.round(watchMs / 1000)} s`);
-      heard.begin();
+      listening.begin();
       const untilMs = performance.now() + watchMs;
-      while (performance.now() < untilMs && heard.live.length === 0 && !signal.aborted) await sleep(LOOK_MS);
+      while (performance.now() < untilMs && listening.live.length === 0 && !signal.aborted)
+        await sleep(LOOK_MS);
       if (signal.aborted) {
         throw new AgentError('unavailable', `${box}: ended before it was known whether the box comes back`);
       }
-      if (heard.live.length === 0) return [];
+      if (listening.live.length === 0) return [];
     }
-    return heard.live;
+    return listening.live;
   } finally {
     await session.end(END_MS);
   }
@@ -115,8 +116,8 @@ class Listening {
 }
 
 function isOffline(payload: Buffer): boolean {
-  const said = jsonOf(payload.toString());
-  return typeof said === 'object' && said !== null && 'state' in said && said.state === 'offline';
+  const status = jsonOf(payload.toString());
+  return typeof status === 'object' && status !== null && 'state' in status && status.state === 'offline';
 }
 
 /** Removes the retained orders: anyone who connects in the box's name could read them. */
@@ -138,7 +139,7 @@ async function takeOver(options: CutOffOptions): Promise<void> {
 function open(
   { config, clock, signal }: CutOffOptions,
   clientId: string,
-  heard?: Listening,
+  listening?: Listening,
 ): Promise<Session> {
   return openSession(
     {
@@ -149,7 +150,7 @@ function open(
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       clock,
       incomingBytesMax: BYTES_MAX,
-      onMessage: (topic, payload) => heard?.take(topic, payload),
+      onMessage: (topic, payload) => listening?.take(topic, payload),
     },
     signal,
   );

@@ -33,21 +33,27 @@ interface Line {
 }
 
 export function list({ dir, ends, json }: ListOptions): Promise<void> {
-  return withFleet(dir, async (opened) => {
-    const folder = enrolmentOf(opened.fleet);
-    await learnt(opened);
-    const nowMs = opened.clock.wallMs();
+  return withFleet(dir, async (context) => {
+    const folder = enrolmentOf(context.fleet);
+    await learnt(context);
+    const nowMs = context.clock.wallMs();
     const certificates = withEnrolment(folder, ({ store }) => store.certificates());
-    const all = linesOf(certificates, opened.store.boxes(), nowMs);
-    const shown = all.filter((line) => ends === undefined || firstEnd(line) - nowMs <= ends * DAY_MS);
+    const all = linesOf(certificates, context.store.boxes(), nowMs);
+    const selectedLines = all.filter((line) => ends === undefined || firstEnd(line) - nowMs <= ends * DAY_MS);
     if (json === true) {
       const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
-      for (const line of shown)
+      for (const line of selectedLines)
         process.stdout.write(`${printableJson({ ...line, ends: time(line.ends), says: time(line.says) })}\n`);
       return;
     }
     const day = (ms: number | null): string => (ms === null ? '-' : new Date(ms).toISOString().slice(0, 10));
-    const rows = shown.map((line) => [line.box, line.site, day(line.ends), day(line.says), line.note]);
+    const rows = selectedLines.map((line) => [
+      line.box,
+      line.site,
+      day(line.ends),
+      day(line.says),
+      line.note,
+    ]);
     for (const line of columns([['BOX', 'SITE', 'ENDS', 'THE BOX SAYS', ''], ...rows])) say(line);
   });
 }
@@ -63,17 +69,17 @@ export function enrolmentOf({ dir, enrolment }: Fleet): string {
 
 /** Returns the lines; the next certificate to expire comes first. */
 function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow[], nowMs: number): Line[] {
-  const given = new Map<string, CertificateRow[]>();
+  const rowsByBox = new Map<string, CertificateRow[]>();
   for (const row of certificates) {
-    if (row.use === 'client') given.set(row.box, [...(given.get(row.box) ?? []), row]);
+    if (row.use === 'client') rowsByBox.set(row.box, [...(rowsByBox.get(row.box) ?? []), row]);
   }
-  const known = new Set(boxes.map(({ box }) => box));
-  const unseen = [...given.keys()].filter((box) => !known.has(box));
+  const knownBoxes = new Set(boxes.map(({ box }) => box));
+  const unseen = [...rowsByBox.keys()].filter((box) => !knownBoxes.has(box));
   const lines = [
     ...boxes.map(({ site, box, report, revoked }) => ({ site, box, report, revoked })),
     ...unseen.map((box) => ({ site: '-', box, report: undefined, revoked: null })),
   ].map(({ site, box, report, revoked }): Line => {
-    const own = given.get(box) ?? [];
+    const own = rowsByBox.get(box) ?? [];
     const ends = own.filter((row) => row.revoked === null).at(-1)?.not_after ?? null;
     const notAfter = report?.certNotAfter;
     const says = notAfter == null ? null : Date.parse(notAfter);

@@ -35,25 +35,29 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
     const enrolment = new Enrolment(enrolmentOf(fleet));
     try {
       const sites = store.named(box).map(({ site }) => site);
-      const given = enrolment.store.certificates().filter((row) => row.box === box && row.use === 'client');
-      if (sites.length === 0 && given.length === 0) {
+      const certificates = enrolment.store
+        .certificates()
+        .filter((row) => row.box === box && row.use === 'client');
+      if (sites.length === 0 && certificates.length === 0) {
         throw new AgentError(
           'config',
           `${box}: neither the enrolment nor the fleet knows a box of that name`,
         );
       }
-      const where = sites.length === 0 ? '' : ` (${sites.join(', ')})`;
-      await confirmed(`Shut ${box}${where} out for good?`, options.yes === true, signal);
+      const sitesText = sites.length === 0 ? '' : ` (${sites.join(', ')})`;
+      await confirmed(`Shut ${box}${sitesText} out for good?`, options.yes === true, signal);
       const { count, folder } = enrolment.revoke(box, clock.wallMs());
       store.revoke(box, clock.wallMs());
-      say(`${box}: ${count} certificates revoked, ${given.length} were given; what it reports is refused`);
-      if (given.length === 0) {
+      say(
+        `${box}: ${count} certificates revoked, ${certificates.length} were given; what it reports is refused`,
+      );
+      if (certificates.length === 0) {
         warn(`${box}: its certificate is not from this enrolment: revoke it where it was signed`);
         process.exitCode = 1;
       }
       await reload(folder, options);
       const { watch } = options;
-      const heard = await cutOff({
+      const liveTopics = await cutOff({
         config: fleet.mqtt,
         box,
         sites,
@@ -62,10 +66,10 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
         signal,
         say,
       });
-      if (heard.length > 0) {
+      if (liveTopics.length > 0) {
         throw new AgentError(
           'denied',
-          `${box}: is still heard at the broker (${heard.slice(0, 3).join(', ')}): the broker does not use revoked.pem (crlfile) and broker.acl (acl_file) of ${folder}; put its mosquitto.conf right, then restart it`,
+          `${box}: is still heard at the broker (${liveTopics.slice(0, 3).join(', ')}): the broker does not use revoked.pem (crlfile) and broker.acl (acl_file) of ${folder}; put its mosquitto.conf right, then restart it`,
         );
       }
       say(`${box}: is out; nothing was heard of it for ${watch} s`);

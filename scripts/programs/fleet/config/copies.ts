@@ -19,7 +19,7 @@ import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { shownSha256, withoutSecrets } from '../../../../agent/config/secrets.ts';
 
 const FOLDER = 'configs';
-const KNOWN = '.known';
+const KNOWN_FOLDER = '.known';
 
 /** Names a box. */
 export interface Place {
@@ -42,10 +42,10 @@ export class Copies {
   current(place: Place, sha256: string): string | undefined {
     const copy = read(this.file(place));
     if (copy !== undefined && shownSha256(copy) === sha256) return withoutSecrets(copy);
-    const known = read(this.#knownFile(place, sha256));
-    if (known === undefined || sha256Of(known) !== sha256) return undefined;
-    if (!this.#isEdited(place, copy)) write(this.file(place), known);
-    return known;
+    const stored = read(this.#knownFile(place, sha256));
+    if (stored === undefined || sha256Of(stored) !== sha256) return undefined;
+    if (!this.#isEdited(place, copy)) write(this.file(place), stored);
+    return stored;
   }
 
   /** Reports whether there is a copy. */
@@ -91,7 +91,7 @@ export class Copies {
   }
 
   #knownDir({ site, box }: Place): string {
-    return join(this.#dir, KNOWN, site, box);
+    return join(this.#dir, KNOWN_FOLDER, site, box);
   }
 }
 

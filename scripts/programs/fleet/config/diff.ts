@@ -10,7 +10,7 @@ const NAMES_MAX = 20;
 const COLOURS: Readonly<Record<string, string>> = { '+': '\u001b[32m', '-': '\u001b[31m', '@': '\u001b[36m' };
 const PLAIN = '\u001b[0m';
 
-export interface Changed {
+export interface FileChange {
   readonly site: string;
   readonly box: string;
   readonly before: string;
@@ -20,7 +20,7 @@ export interface Changed {
 /**
  * Returns lines for people, with colours for a terminal if `coloured`. Throws AgentError `unavailable` without diff(1).
  */
-export function diffLines(changes: readonly Changed[], coloured: boolean): string[] {
+export function diffLines(changes: readonly FileChange[], coloured: boolean): string[] {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-diff-'));
   try {
     const groups = new Map<string, { names: string[]; lines: string[] }>();
@@ -42,13 +42,13 @@ export function diffLines(changes: readonly Changed[], coloured: boolean): strin
 }
 
 function titleOf(names: readonly string[]): string {
-  const more = names.length - NAMES_MAX;
-  const listed = names.slice(0, NAMES_MAX).join(', ');
+  const restCount = names.length - NAMES_MAX;
+  const nameList = names.slice(0, NAMES_MAX).join(', ');
   const count = names.length === 1 ? '' : `${names.length} boxes: `;
-  return `${count}${listed}${more > 0 ? ` and ${more} more` : ''}`;
+  return `${count}${nameList}${restCount > 0 ? ` and ${restCount} more` : ''}`;
 }
 
-function unified({ before, after }: Changed, dir: string): string[] {
+function unified({ before, after }: FileChange, dir: string): string[] {
   const [a, b] = [join(dir, 'a'), join(dir, 'b')];
   writeFileSync(a, before);
   writeFileSync(b, after);

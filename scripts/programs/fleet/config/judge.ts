@@ -52,7 +52,7 @@ function filesOf(path: string): string[] {
   if (!existsSync(path)) throw new AgentError('config', `--order: ${path}: no such file`);
   if (!statSync(path).isDirectory()) return [path];
   const names = readdirSync(path).filter((name) => name.endsWith(SUFFIX));
-  if (names.length === 0) throw new AgentError('config', `--order: ${path} holds no *${SUFFIX}`);
+  if (names.length === 0) throw new AgentError('config', `--order: ${path} does not contain a *${SUFFIX}`);
   return names.sort().map((name) => join(path, name));
 }
 

@@ -40,7 +40,7 @@ export interface Patch {
 /** Parses a patch. `set` holds `path=value` words, with the value as YAML. Throws AgentError `config`. */
 export function patchOf(text: string | undefined, set: readonly string[], unset: readonly string[]): Patch {
   const merge = text === undefined ? {} : parsed(text, 'the patch');
-  if (!isGroup(merge)) throw new AgentError('config', 'the patch is no group of keys');
+  if (!isGroup(merge)) throw new AgentError('config', 'the patch is not a mapping');
   const values = set.map((word) => {
     const at = word.indexOf('=');
     if (at < 1) throw new AgentError('config', `--set ${word}: give path=value, as rules[stay].afterS=5`);
@@ -106,8 +106,8 @@ class Editor {
     for (const path of unset) this.unset(root, stepsOf(path, '--unset'), path);
   }
 
-  merge(map: Tree, wanted: Group): void {
-    for (const [key, value] of Object.entries(wanted)) {
+  merge(map: Tree, group: Group): void {
+    for (const [key, value] of Object.entries(group)) {
       const node = map.get(key, true);
       if (value === null) this.#delete(map, key);
       else if (isGroup(value) && isMap<unknown, unknown>(node)) this.merge(node, value);
@@ -159,24 +159,24 @@ class Editor {
       if (isMap<unknown, unknown>(next)) map = next;
       else if (!make) return [undefined, lastOf(steps)];
       else if (node === undefined && item === undefined) {
-        const made = this.#document.createNode({}) as Tree;
-        map.set(key, made);
+        const newMap = this.#document.createNode({}) as Tree;
+        map.set(key, newMap);
         this.#edits = undefined;
-        map = made;
+        map = newMap;
       } else {
-        const what = item === undefined ? `${key} is no group` : `${key} has no item ${item}`;
-        throw new AgentError('config', `${path}: ${what}`);
+        const problem = item === undefined ? `${key} is no group` : `${key} has no item ${item}`;
+        throw new AgentError('config', `${path}: ${problem}`);
       }
     }
     return [map, lastOf(steps)];
   }
 
-  #mergeList(list: YAMLSeq<unknown>, wanted: readonly Group[]): void {
-    for (const group of wanted) {
-      const found = itemOf(list, nameOf(group) ?? '');
-      if (found !== undefined) this.merge(found, group);
+  #mergeList(list: YAMLSeq<unknown>, groups: readonly Group[]): void {
+    for (const group of groups) {
+      const match = itemOf(list, nameOf(group) ?? '');
+      if (match !== undefined) this.merge(match, group);
       else {
-        list.items.push(this.#made(group, list.flow === true));
+        list.items.push(this.#makeNode(group, list.flow === true));
         this.#edits = undefined;
       }
     }
@@ -197,14 +197,14 @@ class Editor {
       this.#edits?.push({ start, end, text: valueText(value) });
     else this.#edits = undefined;
     if (isScalar(node) && !isGroup(value) && !Array.isArray(value)) node.value = value;
-    else map.set(key, this.#made(value, flow || map.flow === true));
+    else map.set(key, this.#makeNode(value, flow || map.flow === true));
   }
 
   #delete(map: Tree, key: string): void {
     if (map.delete(key)) this.#edits = undefined;
   }
 
-  #made(value: unknown, flow: boolean): Node {
+  #makeNode(value: unknown, flow: boolean): Node {
     const node: Node = this.#document.createNode(value);
     if (isCollection(node)) node.flow = flow || isSeq(node);
     if (!isMap<unknown, unknown>(node)) return node;
@@ -246,8 +246,8 @@ function itemOf(list: unknown, name: string): Tree | undefined {
 }
 
 function nameOf({ id, name }: Group): string | undefined {
-  const found = id ?? name;
-  return typeof found === 'string' ? found : undefined;
+  const label = id ?? name;
+  return typeof label === 'string' ? label : undefined;
 }
 
 function isListOfNamed(value: unknown): value is readonly Group[] {
@@ -266,10 +266,10 @@ function isNode(value: unknown): value is Node {
   return isScalar(value) || isCollection(value) || isAlias(value);
 }
 
-function parsed(text: string, what: string): unknown {
+function parsed(text: string, source: string): unknown {
   try {
     return parse(text);
   } catch (error) {
-    throw new AgentError('config', `${what} is no YAML: ${messageOf(error).slice(0, 200)}`, error);
+    throw new AgentError('config', `${source} is not YAML: ${messageOf(error).slice(0, 200)}`, error);
   }
 }

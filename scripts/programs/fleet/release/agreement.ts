@@ -31,7 +31,7 @@ export async function agreeToRoot(
   if (!process.stdin.isTTY)
     throw new AgentError(
       'config',
-      `${file}: nobody is at a terminal to agree to each difference; read them, then name the root with --agree SHA256`,
+      `${file}: agreeing to each difference needs a terminal; read them, then name the root with --agree SHA256`,
     );
   const all = differences(content);
   const questions =
@@ -45,7 +45,7 @@ export async function agreeToRoot(
 /** Asks the questions until one is refused. Throws AgentError `config` without a terminal. */
 export async function agreesTo(questions: readonly string[]): Promise<boolean> {
   if (!process.stdin.isTTY)
-    throw new AgentError('config', 'nobody is at a terminal to say yes; look at it, and say --yes');
+    throw new AgentError('config', 'a confirmation needs a terminal; check the file, then pass --yes');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     for (const question of questions) {

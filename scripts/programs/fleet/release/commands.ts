@@ -125,13 +125,21 @@ function addMake(release: Command): void {
     .option('--allow-dirty', 'of files that are not committed: for trials, never for boxes in the street')
     .action((flags: MakeFlags) =>
       withRepository(flags, async (repository) => {
-        const { arch = ARCHES, boards: wanted = [], tree = [], seq, seqMin, out, allowDirty = false } = flags;
-        const what = flags.root === true ? ('root' as const) : undefined;
+        const {
+          arch = ARCHES,
+          boards: boardNames = [],
+          tree = [],
+          seq,
+          seqMin,
+          out,
+          allowDirty = false,
+        } = flags;
+        const kind = flags.root === true ? ('root' as const) : undefined;
         const { deltas, keep, clip = join(packageRoot(), '.cache/vtest.avi') } = flags;
         const options = {
-          what,
+          what: kind,
           arches: arch,
-          boards: wanted,
+          boards: boardNames,
           seq,
           seqMin,
           deltas,

@@ -66,7 +66,7 @@ export function readLockedKey(file: string): LockedKey {
   if (!pem.includes('PRIVATE KEY-----'))
     throw new AgentError(
       'config',
-      `--key: ${file} holds no private key in PEM form; make one with \`fleet release keygen\``,
+      `--key: ${file} does not contain a private key in PEM form; make one with \`fleet release keygen\``,
     );
   throw new AgentError('config', `--key: ${file} is not encrypted; ${encryptLine(file)}`);
 }

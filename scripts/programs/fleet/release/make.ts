@@ -101,31 +101,34 @@ interface Tree {
 export async function makeRelease(
   repository: Repository,
   options: MakeOptions,
-  around: Surroundings,
+  surroundings: Surroundings,
 ): Promise<string> {
   if (options.what === 'root' && options.boards.length > 0)
     throw new AgentError('config', '--boards: a release of root’s program is for all boards; leave it out');
-  const note = provenance(options, around);
+  const note = provenance(options, surroundings);
   const before = repository.targets()?.signed;
   repository.root();
   const work = mkdtempSync(join(tmpdir(), 'vigie-release-'));
   try {
     const trees = await treesOf(options, work);
-    const made = oneRelease(trees, options.what);
-    const { what, seq, version } = made;
-    refuseOld(repository, made);
+    const release = oneRelease(trees, options.what);
+    const { what, seq, version } = release;
+    refuseOld(repository, release);
     const all = before === undefined ? [] : offered(before);
     const was = all.filter(({ custom }) => custom.what === what);
-    for (const tree of trees) await tried(tree, was, repository, options, around, work);
+    for (const tree of trees) await checkTree(tree, was, repository, options, surroundings, work);
     const name = `${OUT_PREFIXES[what]}${releaseName(seq, version)}`;
     const out = options.out ?? join(packageRoot(), '.cache/release', name);
     const targetsDir = join(out, 'targets');
     mkdirSync(targetsDir, { recursive: true });
     const files: TargetFile[] = [];
     for (const tree of trees)
-      files.push(...(await packed(tree, was, repository, options, targetsDir, around)));
-    const kept = [...keptOf(was, options.keep - 1), ...all.filter(({ custom }) => custom.what !== what)];
-    const former = kept.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
+      files.push(...(await packed(tree, was, repository, options, targetsDir, surroundings)));
+    const keptReleases = [
+      ...keptOf(was, options.keep - 1),
+      ...all.filter(({ custom }) => custom.what !== what),
+    ];
+    const former = keptReleases.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
     const targets = new Targets({
       specVersion: SPECIFICATION,
       version: repository.nextVersion('targets'),
@@ -148,33 +151,33 @@ const git = (...args: string[]): string =>
 
 /** Describes the sources, for the keyholders. Refuses sources from which no other machine could build it again. */
 function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surroundings): string {
-  const given = arches.filter((arch) => trees.has(arch));
-  if (given.length === arches.length) return `of trees that were given for ${given.join(', ')}`;
+  const givenArches = arches.filter((arch) => trees.has(arch));
+  if (givenArches.length === arches.length) return `of trees that were given for ${givenArches.join(', ')}`;
   let commit: string;
-  let changed: string[];
+  let changedFiles: string[];
   try {
     commit = git('rev-parse', 'HEAD');
-    changed = git('status', '--porcelain')
+    changedFiles = git('status', '--porcelain')
       .split('\n')
       .filter((line) => line !== '');
   } catch (error) {
     throw new AgentError(
       'config',
-      `${packageRoot()}: is no git checkout; a release is made of a commit (${messageOf(error)})`,
+      `${packageRoot()}: is not a git checkout; a release is made from a commit (${messageOf(error)})`,
       error,
     );
   }
-  if (changed.length === 0) return `commit ${commit}`;
+  if (changedFiles.length === 0) return `commit ${commit}`;
   if (!allowDirty) {
     throw new AgentError(
       'config',
-      `${packageRoot()}: ${changed.length} files are not as committed (${changed[0]?.slice(3)}…); commit or stash them, or say --allow-dirty for a release that nobody can make again`,
+      `${packageRoot()}: ${changedFiles.length} files are not as committed (${changedFiles[0]?.slice(3)}…); commit or stash them, or pass --allow-dirty for a release that cannot be reproduced`,
     );
   }
   warn(
-    `warning: ${changed.length} files are NOT AS COMMITTED: nobody can make this release again; not for boxes in the street`,
+    `warning: ${changedFiles.length} files are NOT AS COMMITTED: nobody can make this release again; not for boxes in the street`,
   );
-  return `commit ${commit} with ${changed.length} files NOT AS COMMITTED`;
+  return `commit ${commit} with ${changedFiles.length} files NOT AS COMMITTED`;
 }
 
 async function treesOf({ what, arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
@@ -203,9 +206,9 @@ function text(file: string): string {
   );
 }
 
-async function build(what: ReleaseKind, arch: Arch, dir: string, seq: number | undefined): Promise<void> {
+async function build(kind: ReleaseKind, arch: Arch, dir: string, seq: number | undefined): Promise<void> {
   const numbered = seq === undefined ? [] : ['--seq', String(seq)];
-  const args = [TREE_OPTIONS[what], dir, '--arch', arch, ...numbered];
+  const args = [TREE_OPTIONS[kind], dir, '--arch', arch, ...numbered];
   const child = spawn(join(packageRoot(), 'scripts/package'), args, {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
@@ -217,7 +220,7 @@ async function build(what: ReleaseKind, arch: Arch, dir: string, seq: number | u
     );
 }
 
-function oneRelease(trees: readonly Tree[], wanted: ReleaseKind | undefined): ReleaseVersion {
+function oneRelease(trees: readonly Tree[], kind: ReleaseKind | undefined): ReleaseVersion {
   const [first] = trees;
   if (first === undefined) throw new AgentError('config', '--arch: name one at least');
   const nameOf = ({ version }: Tree): string => `${releaseOf(version)}, ${version.version}`;
@@ -225,7 +228,7 @@ function oneRelease(trees: readonly Tree[], wanted: ReleaseKind | undefined): Re
   if (other !== undefined)
     throw new AgentError('config', `${other.dir}: is ${nameOf(other)}, and ${first.dir} is ${nameOf(first)}`);
   const { what } = first.version;
-  if (wanted !== undefined && wanted !== what)
+  if (kind !== undefined && kind !== what)
     throw new AgentError(
       'config',
       `--root: ${first.dir} is a release of ${PROGRAM_NAMES[what]}; leave --root out, or give other folders`,
@@ -235,10 +238,10 @@ function oneRelease(trees: readonly Tree[], wanted: ReleaseKind | undefined): Re
 
 function refuseOld(repository: Repository, release: ReleaseVersion): void {
   const { seq } = release;
-  const used = repository.usedSeqs();
-  const newest = Math.max(0, ...used);
+  const usedSeqs = repository.usedSeqs();
+  const newest = Math.max(0, ...usedSeqs);
   const fix = `give a free one: --seq ${newest + 1}`;
-  if (used.has(seq))
+  if (usedSeqs.has(seq))
     throw new AgentError(
       'config',
       `${releaseOf(release)}: the number was published before; one is never given twice, of either program; ${fix}`,
@@ -254,7 +257,7 @@ function refuseOld(repository: Repository, release: ReleaseVersion): void {
  * Refuses a release whose state or record the previous one cannot read. Runs both releases of the agent on one state
  * folder, if this machine can.
  */
-async function tried(
+async function checkTree(
   tree: Tree,
   was: readonly Offered[],
   repository: Repository,
@@ -270,7 +273,7 @@ async function tried(
   if (!wayBack && (options.seqMin ?? 0) <= (former?.custom.seq ?? 0)) {
     throw new AgentError(
       'config',
-      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): there is no way back; say so with --seq-min ${seq}`,
+      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): so rollback is impossible; pass --seq-min ${seq} to accept`,
     );
   }
   if (what === 'root') {
@@ -307,13 +310,13 @@ async function packed(
 ): Promise<TargetFile[]> {
   const { arch } = tree;
   const { what, seq, version, stateWrites, stateReads } = tree.version;
-  const named = { what, seq, version, arch };
-  const full = fullTarget(named);
+  const id = { what, seq, version, arch };
+  const full = fullTarget(id);
   const archives: TargetFile[] = [];
   const add = async (name: string): Promise<string> => {
-    const made = await targetFile(name, join(dir, name));
-    archives.push(made);
-    return bytesText(made.length);
+    const file = await targetFile(name, join(dir, name));
+    archives.push(file);
+    return bytesText(file.length);
   };
   const put = async (name: string, paths: readonly string[]): Promise<string> => {
     await packFiles(tree.dir, paths, join(dir, name));
@@ -327,13 +330,13 @@ async function packed(
     const before = repository.targetFile(target.path);
     const from = parseManifest(readFileSync(before, 'utf8'));
     const { write, remove } = changedPaths(from, tree.entries);
-    const name = deltaTarget(custom.seq, named);
+    const name = deltaTarget(custom.seq, id);
     const bytes = await put(
       name,
       write.filter((path) => files.has(path)),
     );
     deltas[custom.seq] = name;
-    const patch = manifestPatchTarget(custom.seq, named);
+    const patch = manifestPatchTarget(custom.seq, id);
     await packPatch(before, join(tree.dir, MANIFEST_FILE), join(dir, patch));
     say(
       `${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed; manifest ${await add(patch)}`,
@@ -362,7 +365,7 @@ async function packed(
     deltas,
     installedBytes: tree.entries.reduce((sum, { size = 0 }) => sum + size, 0),
   };
-  const manifest = manifestTarget(named);
+  const manifest = manifestTarget(id);
   copyFileSync(join(tree.dir, MANIFEST_FILE), join(dir, manifest));
   return [await targetFile(manifest, join(dir, manifest), custom), ...archives];
 }

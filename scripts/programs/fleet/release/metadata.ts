@@ -101,7 +101,7 @@ export function rootOf({ root, targets, online }: Holders, version: number, expi
 
 export function holdersOf(root: Root): Holders {
   const [online] = keysOf(root, 'timestamp');
-  if (online === undefined) throw new AgentError('corrupt', 'the root names no key for the timestamp');
+  if (online === undefined) throw new AgentError('corrupt', 'the root lacks a key for the timestamp');
   return { root: keysOf(root, 'root'), targets: keysOf(root, 'targets'), online };
 }
 
@@ -163,18 +163,18 @@ const parse = {
 type Parsed<R extends RoleName> = ReturnType<(typeof parse)[R]>;
 
 /** Parses JSON into metadata, without checking signatures. Throws AgentError `corrupt`. */
-export function metadataOf<R extends RoleName>(role: R, value: unknown, where: string): Parsed<R> {
+export function metadataOf<R extends RoleName>(role: R, value: unknown, place: string): Parsed<R> {
   if (typeof value !== 'object' || value === null)
-    throw new AgentError('corrupt', `${where}: no ${role} metadata`);
+    throw new AgentError('corrupt', `${place}: no ${role} metadata`);
   try {
     return parse[role](value) as Parsed<R>;
   } catch (error) {
-    throw new AgentError('corrupt', `${where}: no ${role} metadata (${messageOf(error)})`, error);
+    throw new AgentError('corrupt', `${place}: no ${role} metadata (${messageOf(error)})`, error);
   }
 }
 
-export function readMetadata<R extends RoleName>(role: R, bytes: Uint8Array, where: string): Parsed<R> {
-  return metadataOf(role, jsonOf(Buffer.from(bytes).toString('utf8')), where);
+export function readMetadata<R extends RoleName>(role: R, bytes: Uint8Array, place: string): Parsed<R> {
+  return metadataOf(role, jsonOf(Buffer.from(bytes).toString('utf8')), place);
 }
 
 /** Returns version, length and hash, which fix every byte of the file. */

@@ -63,7 +63,7 @@ function typed(question: string): Promise<string> {
   if (!stdin.isTTY)
     throw new AgentError(
       'config',
-      'passphrase: nobody is at a terminal to type it; name a descriptor with --passphrase-fd',
+      'passphrase: typing it needs a terminal; without one, name a descriptor with --passphrase-fd',
     );
   stderr.write(question);
   stdin.setRawMode(true);

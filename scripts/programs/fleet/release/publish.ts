@@ -127,7 +127,7 @@ export function checkRootFile(
   const content = readSigningFile(file);
   const { metadata } = content;
   if (!isOfRoot(metadata))
-    throw new AgentError('config', `${file}: is no root; use \`fleet release publish\``);
+    throw new AgentError('config', `${file}: not a root; use \`fleet release publish\``);
   const roots = repository.roots();
   checkAgainst(repository, content, file);
   checkOrigin(content, file, roots.at(-1), nowMs);
@@ -177,12 +177,12 @@ function complete(content: SigningFile, file: string): void {
 function checkReleases(
   after: Targets,
   before: Targets | undefined,
-  used: ReadonlySet<number>,
+  usedSeqs: ReadonlySet<number>,
   file: string,
 ): void {
   const [is, was] = [offered(after), before === undefined ? [] : offered(before)];
-  const known = new Set(was.map(({ target }) => target.path));
-  const newest = Math.max(0, ...used);
+  const knownPaths = new Set(was.map(({ target }) => target.path));
+  const newest = Math.max(0, ...usedSeqs);
   refuseShared(is, file);
   for (const one of is) {
     const { seq } = one.custom;
@@ -196,8 +196,8 @@ function checkReleases(
     const missing = filesOf(one).find((path) => after.targets[path] === undefined);
     if (missing !== undefined)
       throw new AgentError('denied', `${file}: ${name} names ${missing}, which is not signed`);
-    if (known.has(one.target.path)) continue;
-    if (used.has(seq))
+    if (knownPaths.has(one.target.path)) continue;
+    if (usedSeqs.has(seq))
       throw new AgentError(
         'denied',
         `${file}: ${name}: the number was published before; one is never given twice, of either program`,
@@ -208,13 +208,13 @@ function checkReleases(
         `${file}: ${name} is older than the newest, ${newest}; numbers grow over both programs`,
       );
   }
-  for (const { custom } of is.filter(({ target }) => !known.has(target.path))) {
+  for (const { custom } of is.filter(({ target }) => !knownPaths.has(target.path))) {
     const [same, before] = [archesOf(is, custom), lastArches(was, custom.what)];
-    const lost = before.find((arch) => !same.includes(arch));
-    if (lost !== undefined) {
+    const missingArch = before.find((arch) => !same.includes(arch));
+    if (missingArch !== undefined) {
       throw new AgentError(
         'denied',
-        `${file}: ${releaseOf(custom)} lacks ${lost}, which the release before has; make it with --arch ${lost} too`,
+        `${file}: ${releaseOf(custom)} lacks ${missingArch}, which the release before has; make it with --arch ${missingArch} too`,
       );
     }
   }
@@ -238,8 +238,8 @@ function archesOf(all: readonly Offered[], { what, seq }: Pick<ReleaseTarget, 'w
     .map(({ custom }) => custom.arch);
 }
 
-function lastArches(was: readonly Offered[], what: ReleaseKind): Arch[] {
-  const last = was.find(({ custom }) => custom.what === what);
+function lastArches(was: readonly Offered[], kind: ReleaseKind): Arch[] {
+  const last = was.find(({ custom }) => custom.what === kind);
   return last === undefined ? [] : archesOf(was, last.custom);
 }
 
@@ -290,8 +290,9 @@ function signOnline(
 ): void {
   for (const key of keys) {
     const publicKey = createPublicKey(key);
-    const found = keyFor(root.signed, role, publicKey) ?? (former && keyFor(former.signed, role, publicKey));
-    if (found !== undefined) signWith(metadata, key, found.keyID);
+    const roleKey =
+      keyFor(root.signed, role, publicKey) ?? (former && keyFor(former.signed, role, publicKey));
+    if (roleKey !== undefined) signWith(metadata, key, roleKey.keyID);
   }
   if (isSigned(metadata, root.signed, role)) return;
   const { keyID } = holdersOf(root.signed).online;

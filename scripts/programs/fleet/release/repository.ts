@@ -66,7 +66,7 @@ export class Repository {
   root(): Metadata<Root> {
     const root = this.roots().at(-1);
     if (root !== undefined) return root;
-    throw new AgentError('config', `${this.dir}: holds no root; make one with \`fleet root init\``);
+    throw new AgentError('config', `${this.dir}: does not contain a root; make one with \`fleet root init\``);
   }
 
   /** Returns the targets that boxes get now; undefined before the first release. */
@@ -111,7 +111,7 @@ export class Repository {
     for (const dir of [this.dir, this.#metadata, this.#targets])
       mkdirSync(dir, { recursive: true, mode: 0o755 });
     if (StateLock.isHeld(this.dir)) {
-      throw new AgentError('denied', `${this.dir}: somebody else publishes there at this moment`);
+      throw new AgentError('denied', `${this.dir}: locked by another publish; retry when it has finished`);
     }
     const lock = new StateLock(this.dir);
     lock.take();
@@ -130,15 +130,15 @@ export class Repository {
     if (!existsSync(source)) {
       throw new AgentError('config', `${source}: is missing; name the folder of the archives with --targets`);
     }
-    const beside = `${file}.new`;
-    await rm(beside, { force: true });
-    await copyFile(source, beside);
+    const newFile = `${file}.new`;
+    await rm(newFile, { force: true });
+    await copyFile(source, newFile);
     try {
-      await verified(target, beside, source);
-      flush(beside);
-      await rename(beside, file);
+      await verified(target, newFile, source);
+      flush(newFile);
+      await rename(newFile, file);
     } finally {
-      await rm(beside, { force: true });
+      await rm(newFile, { force: true });
     }
     flush(this.#targets);
   }
@@ -165,13 +165,13 @@ export class Repository {
     const targets = this.targets();
     const snapshot = this.snapshot();
     if (targets === undefined || snapshot === undefined) return 0;
-    const named = join(this.#metadata, `${targets.signed.version}.targets.json`);
+    const targetsFile = join(this.#metadata, `${targets.signed.version}.targets.json`);
     const old: string[] = [];
-    if (nowMs - statSync(named).mtimeMs > CLEAN_AFTER_MS) {
-      const kept = new Set(Object.keys(targets.signed.targets));
+    if (nowMs - statSync(targetsFile).mtimeMs > CLEAN_AFTER_MS) {
+      const currentNames = new Set(Object.keys(targets.signed.targets));
       old.push(
         ...readdirSync(this.#targets)
-          .filter((name) => !kept.has(name))
+          .filter((name) => !currentNames.has(name))
           .map((name) => this.targetFile(name)),
       );
     }
@@ -214,8 +214,8 @@ export class Repository {
   #versions(role: 'root' | 'snapshot' | 'targets'): number[] {
     if (!existsSync(this.#metadata)) return [];
     const form = new RegExp(`^([1-9]\\d*)\\.${role}\\.json$`);
-    const found = readdirSync(this.#metadata).flatMap((name) => form.exec(name)?.[1] ?? []);
-    return found.map(Number).sort((a, b) => a - b);
+    const versions = readdirSync(this.#metadata).flatMap((name) => form.exec(name)?.[1] ?? []);
+    return versions.map(Number).sort((a, b) => a - b);
   }
 
   #read<R extends RoleName>(role: R, name: string): ReturnType<typeof readMetadata<R>> {
@@ -249,11 +249,11 @@ function unbelieved(role: string, remedy: string): string {
   return `${role} is not signed by the keys of the newest root: boxes take nothing more; run \`fleet ${remedy}\``;
 }
 
-/** Verifies a file; `shown` is its name for people. */
-async function verified(target: TargetFile, file: string, shown = file): Promise<void> {
+/** Verifies a file; `shownName` is its name for people. */
+async function verified(target: TargetFile, file: string, shownName = file): Promise<void> {
   try {
     await target.verify(createReadStream(file));
   } catch (error) {
-    throw new AgentError('corrupt', `${shown}: is not what was signed (${messageOf(error)})`, error);
+    throw new AgentError('corrupt', `${shownName}: is not what was signed (${messageOf(error)})`, error);
   }
 }

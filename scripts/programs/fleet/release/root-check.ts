@@ -40,13 +40,13 @@ export interface RootCheck {
   readonly previous: Root | undefined;
   readonly nowMs: number;
   /** File or options, for the message. */
-  readonly where: string;
+  readonly place: string;
   /** Kind of the error; `denied` by default. */
   readonly kind?: 'config' | 'denied';
 }
 
 /** Throws AgentError, one line, for a root that `fleet root init` or `rotate` would not make. */
-export function checkRoot(root: Root, { previous, nowMs, where, kind = 'denied' }: RootCheck): void {
+export function checkRoot(root: Root, { previous, nowMs, place, kind = 'denied' }: RootCheck): void {
   const fault =
     versionFault(root, previous) ??
     rolesFault(root) ??
@@ -55,7 +55,7 @@ export function checkRoot(root: Root, { previous, nowMs, where, kind = 'denied' 
     separationFault(root) ??
     expiryFault('root', root.expires, nowMs) ??
     formFault(root);
-  if (fault !== undefined) throw new AgentError(kind, `${where}: ${fault}`);
+  if (fault !== undefined) throw new AgentError(kind, `${place}: ${fault}`);
 }
 
 /** Returns the SHA-256 of the signed part, hex, which does not depend on the signatures. */
@@ -79,21 +79,21 @@ function rolesFault(root: Root): string | undefined {
   if (other !== undefined)
     return `has a role "${printable(other)}"; there must be ${ROLES.join(', ')} and no other`;
   for (const role of ROLES) {
-    const wanted = role === 'root' || role === 'targets' ? THRESHOLD : ONLINE_THRESHOLD;
+    const expected = role === 'root' || role === 'targets' ? THRESHOLD : ONLINE_THRESHOLD;
     const threshold = root.roles[role]?.threshold;
-    if (threshold !== wanted) return `${role}: ${threshold} must sign; it must be ${wanted}`;
+    if (threshold !== expected) return `${role}: ${threshold} must sign; it must be ${expected}`;
   }
   return undefined;
 }
 
 /** Reports a key with two names, which would count as two signatures of one person. */
 export function repeatedKeyFault(role: RoleName, keys: readonly Key[]): string | undefined {
-  const seen = new Map<string, Key>();
+  const firstKeys = new Map<string, Key>();
   for (const key of keys) {
-    const former = seen.get(fingerprintOf(key));
+    const former = firstKeys.get(fingerprintOf(key));
     if (former !== undefined)
       return `${role}: ${printable(holderOf(former))} and ${printable(keyWords(key))}, have one and the same key; each holder must have their own`;
-    seen.set(fingerprintOf(key), key);
+    firstKeys.set(fingerprintOf(key), key);
   }
   return undefined;
 }
@@ -107,8 +107,8 @@ function keysFault(root: Root): string | undefined {
       return `${role}: ${HOLDERS_MIN} different keys of ${HOLDERS_MIN} different holders are needed, of which ${THRESHOLD} sign`;
     if (!isHeld && keys.length !== 1) return `${role}: must have one key, the room's own`;
   }
-  const named = new Set(ROLES.flatMap((role) => root.roles[role]?.keyIDs ?? []));
-  const unused = Object.keys(root.keys).find((id) => !named.has(id));
+  const namedIds = new Set(ROLES.flatMap((role) => root.roles[role]?.keyIDs ?? []));
+  const unused = Object.keys(root.keys).find((id) => !namedIds.has(id));
   if (unused !== undefined) return `has a key that no role names (${unused.slice(0, 16)})`;
   const odd = Object.values(root.keys).find((key) => !isPlain(key));
   return odd === undefined
@@ -140,8 +140,8 @@ function separationFault(root: Root): string | undefined {
 
 /** Reports any other difference: the root must equal one that is made from its keyholders, version and date. */
 function formFault(root: Root): string | undefined {
-  const made = rootOf(holdersOf(root), root.version, root.expires);
-  return signedBytes(made).equals(signedBytes(root))
+  const canonicalRoot = rootOf(holdersOf(root), root.version, root.expires);
+  return signedBytes(canonicalRoot).equals(signedBytes(root))
     ? undefined
     : 'holds fields that `fleet root` does not make';
 }

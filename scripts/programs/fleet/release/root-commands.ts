@@ -103,8 +103,8 @@ export function rootCommands(program: Command): void {
     );
 }
 
-function rootKeys<A extends unknown[], O extends OptionValues>(made: Command<A, O>) {
-  return made
+function rootKeys<A extends unknown[], O extends OptionValues>(subcommand: Command<A, O>) {
+  return subcommand
     .option('--root-key <holder=file...>', 'public keys of who signs roots')
     .option('--targets-key <holder=file...>', 'public keys of who signs releases')
     .option('--online-key <file>', 'public key of the room');

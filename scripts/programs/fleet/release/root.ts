@@ -24,8 +24,8 @@ export function firstRoot(
   if (onlineKey === undefined)
     throw new AgentError('config', '--online-key: name the public key of the room');
   const holders: Holders = {
-    root: rootKey.map((text) => named(text, '--root-key')),
-    targets: targetsKey.map((text) => named(text, '--targets-key')),
+    root: rootKey.map((text) => parseKey(text, '--root-key')),
+    targets: targetsKey.map((text) => parseKey(text, '--targets-key')),
     online: holderKey(publicKeyIn(onlineKey, '--online-key'), 'online'),
   };
   return checked(holders, undefined, nowMs);
@@ -50,12 +50,12 @@ export function nextRoot(repository: Repository, change: RootChange, nowMs: numb
 }
 
 function checked(holders: Holders, previous: Root | undefined, nowMs: number): Metadata<Root> {
-  const where = '--root-key, --targets-key, --online-key';
+  const place = '--root-key, --targets-key, --online-key';
   // A root with two equal ids in one role cannot be written at all.
   const repeated = repeatedKeyFault('root', holders.root) ?? repeatedKeyFault('targets', holders.targets);
-  if (repeated !== undefined) throw new AgentError('config', `${where}: ${repeated}`);
+  if (repeated !== undefined) throw new AgentError('config', `${place}: ${repeated}`);
   const root = rootOf(holders, (previous?.version ?? 0) + 1, expiry('root', nowMs));
-  checkRoot(root, { previous, nowMs, where, kind: 'config' });
+  checkRoot(root, { previous, nowMs, place, kind: 'config' });
   return new Metadata(root);
 }
 
@@ -65,22 +65,22 @@ function exchanged(
   going: readonly string[] = [],
   [option, dropOption]: readonly [string, string],
 ): Key[] {
-  const kept = new Map(keys.map((key) => [holderOf(key), key]));
+  const keysByHolder = new Map(keys.map((key) => [holderOf(key), key]));
   for (const holder of going) {
-    if (kept.delete(holder)) continue;
+    if (keysByHolder.delete(holder)) continue;
     throw new AgentError(
       'config',
-      `${dropOption} ${holder}: holds no key; there are ${keys.map(holderOf).join(', ')}`,
+      `${dropOption} ${holder}: not a keyholder; keyholders are ${keys.map(holderOf).join(', ')}`,
     );
   }
   for (const text of coming) {
-    const key = named(text, option);
-    kept.set(holderOf(key), key);
+    const key = parseKey(text, option);
+    keysByHolder.set(holderOf(key), key);
   }
-  return [...kept.values()];
+  return [...keysByHolder.values()];
 }
 
-function named(text: string, option: string): Key {
+function parseKey(text: string, option: string): Key {
   const at = text.indexOf('=');
   const [holder, file] = [text.slice(0, at), text.slice(at + 1)];
   if (at > 0 && file !== '' && isHolderName(holder)) return holderKey(publicKeyIn(file, option), holder);
@@ -107,12 +107,12 @@ function publicKeyIn(file: string, option: string): KeyObject {
   } catch (error) {
     throw new AgentError(
       'config',
-      `${option}: ${file} holds no public key in PEM form (${messageOf(error)})`,
+      `${option}: ${file} does not contain a public key in PEM form (${messageOf(error)})`,
       error,
     );
   }
   throw new AgentError(
     'config',
-    `${option}: ${file} is no ed25519 key; make one with \`fleet release keygen\``,
+    `${option}: ${file} is not an ed25519 key; make one with \`fleet release keygen\``,
   );
 }

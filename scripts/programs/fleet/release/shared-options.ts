@@ -51,7 +51,7 @@ export interface PublishFlags extends InRepository {
 
 /** Adds `sign` to the commands of releases or of roots. */
 export function addSign(group: Command, kind: 'release' | 'root', example: string): void {
-  const made = command(
+  const signCommand = command(
     group,
     'sign',
     'show what a file holds, and sign it with a holder’s key; the file then goes to the next holder',
@@ -68,8 +68,8 @@ export function addSign(group: Command, kind: 'release' | 'root', example: strin
     .option('--root <file>', 'the root that the holder trusts (default: root.json beside the key)')
     .option('--repository <folder>', 'what is published, where it is at hand: a stale file is seen at once')
     .action((file: string, options: SignOptions) => signFile(file, kind, options));
-  if (kind === 'root') made.addOption(agreeOption());
-  else made.option('--yes', 'sign without being asked');
+  if (kind === 'root') signCommand.addOption(agreeOption());
+  else signCommand.option('--yes', 'sign without being asked');
 }
 
 /** Names the root that someone has read, for use without a terminal. */
@@ -100,8 +100,8 @@ export function signable(
     .requiredOption('--out <file>', 'the file to be signed');
 }
 
-export function published<A extends unknown[], O extends OptionValues>(made: Command<A, O>) {
-  return made
+export function published<A extends unknown[], O extends OptionValues>(subcommand: Command<A, O>) {
+  return subcommand
     .addOption(repositoryOption())
     .option('--online-key <file>', 'private key of the room that signs snapshot and timestamp', ONLINE_KEY);
 }

@@ -89,7 +89,7 @@ export function readSigningFile(file: string): SigningFile {
   if (!Value.Check(SigningForm, value)) {
     throw new AgentError(
       'config',
-      `${file}: is no file to be signed (of \`fleet release make\`, \`fleet root rotate\`…)`,
+      `${file}: not a file for signing (from \`fleet release make\`, \`fleet root rotate\`…)`,
     );
   }
   const { _type } = Object((value.metadata as { signed?: unknown }).signed) as { _type?: unknown };
@@ -102,14 +102,14 @@ export function readSigningFile(file: string): SigningFile {
 }
 
 /** Checks that each root is signed by the previous one and by itself. Throws AgentError `corrupt`. */
-export function checkChain(roots: readonly Metadata<Root>[], where: string): void {
+export function checkChain(roots: readonly Metadata<Root>[], place: string): void {
   for (const [at, root] of roots.entries()) {
     const before = roots[at - 1] ?? root;
     const follows = root.signed.version === before.signed.version + (at === 0 ? 0 : 1);
     if (follows && isSigned(root, before.signed, 'root') && isSigned(root, root.signed, 'root')) continue;
     throw new AgentError(
       'corrupt',
-      `${where}: root ${root.signed.version} is not signed by the keys that must sign it`,
+      `${place}: root ${root.signed.version} is not signed by the keys that must sign it`,
     );
   }
 }
@@ -133,7 +133,7 @@ export function checkOrigin(
     if (newest !== undefined && newest.signed.version < version) {
       throw new AgentError(
         'denied',
-        `${file}: is stale: made with root ${newest.signed.version}, and root ${version} is the fleet's; make it anew`,
+        `${file}: is stale: made with root ${newest.signed.version}, and root ${version} is the fleet's; make it again`,
       );
     }
     const same = roots[version - 1];
@@ -151,7 +151,7 @@ export function checkOrigin(
       `${file}: is stale: ${metadata.signed.type} ${before} is published, and this is ${metadata.signed.version}`,
     );
   }
-  if (isOfRoot(metadata)) checkRoot(metadata.signed, { previous: newest?.signed, nowMs, where: file });
+  if (isOfRoot(metadata)) checkRoot(metadata.signed, { previous: newest?.signed, nowMs, place: file });
   else checkTargets(metadata.signed, believed(content) ?? content.published, nowMs, file);
 }
 
@@ -169,23 +169,23 @@ export function checkAgainst(repository: Repository, content: SigningFile, file:
   if (roots.length !== now.length) {
     throw new AgentError(
       'denied',
-      `${file}: is stale: made when root ${roots.length} was published, and now it is root ${now.length}; make it anew`,
+      `${file}: is stale: made when root ${roots.length} was published, and now it is root ${now.length}; make it again`,
     );
   }
   const [then, newest] = [published?.signed.version ?? 0, repository.targets()?.signed.version ?? 0];
   if (!isOfRoot(metadata) && then !== newest) {
     throw new AgentError(
       'denied',
-      `${file}: is stale: made when targets ${then} were published, and now they are ${newest}; make it anew`,
+      `${file}: is stale: made when targets ${then} were published, and now they are ${newest}; make it again`,
     );
   }
 }
 
 /** Reads the keyholder's trusted root, beside the key. Without one only a first root can be signed. */
-export function trustedRoot(keyFile: string, named: string | undefined): Metadata<Root> | undefined {
-  const file = named ?? join(dirname(keyFile), 'root.json');
+export function trustedRoot(keyFile: string, rootFile: string | undefined): Metadata<Root> | undefined {
+  const file = rootFile ?? join(dirname(keyFile), 'root.json');
   if (!existsSync(file)) {
-    if (named !== undefined) throw new AgentError('config', `--root ${file}: is not there`);
+    if (rootFile !== undefined) throw new AgentError('config', `--root ${file}: is not there`);
     return undefined;
   }
   const root = readMetadata('root', readFileSync(file), file);
@@ -206,16 +206,16 @@ export function describe(content: SigningFile): string[] {
   const published = believed(content);
   const newest = roots.at(-1)?.signed;
   const { version, expires } = metadata.signed;
-  const until = `good until ${expires}`;
+  const expiryText = `good until ${expires}`;
   const lines = isOfRoot(metadata)
     ? [
-        `Root ${version}, ${newest === undefined ? 'the first' : `after root ${newest.version}`}; ${until}`,
+        `Root ${version}, ${newest === undefined ? 'the first' : `after root ${newest.version}`}; ${expiryText}`,
         ...rootWords(newest, metadata.signed).map((line) => `  ${line}`),
         ...differences(content).map((line) => `  difference: ${line}`),
         `  SHA-256 of this root: ${signedDigest(metadata)}`,
       ]
     : [
-        `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s holders have signed' : `targets ${published.signed.version}`}; ${until}`,
+        `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s holders have signed' : `targets ${published.signed.version}`}; ${expiryText}`,
         ...targetsWords(published?.signed, metadata.signed).map((line) => `  ${line}`),
       ];
   return [
@@ -267,13 +267,13 @@ export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): 
     (root) => root !== undefined,
   );
   const publicKey = createPublicKey(key);
-  const found = judges.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
-  if (found === undefined) {
-    throw new AgentError('denied', `--key: may not sign ${role}: it is no key of this fleet's ${role} role`);
+  const roleKey = judges.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
+  if (roleKey === undefined) {
+    throw new AgentError('denied', `--key: may not sign ${role}: not a key of this fleet's ${role} role`);
   }
-  if (judges.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === found.keyID))) {
-    throw new AgentError('denied', `--key: ${holderOf(found)} has signed this already`);
+  if (judges.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID))) {
+    throw new AgentError('denied', `--key: ${holderOf(roleKey)} has signed this already`);
   }
-  signWith(metadata, key, found.keyID);
-  return holderOf(found);
+  signWith(metadata, key, roleKey.keyID);
+  return holderOf(roleKey);
 }

@@ -46,7 +46,7 @@ export interface StateCheckOptions {
 }
 
 /** Content of the state folder. */
-interface Kept {
+interface StateContent {
   readonly events: ReadonlySet<string>;
   readonly rows: ReadonlySet<string>;
   readonly journalEntries: number;
@@ -66,32 +66,32 @@ export async function checkState({ next, before, wayBack, clip, say }: StateChec
   const dir = mkdtempSync(join(tmpdir(), 'vigie-state-'));
   try {
     const place = placeIn(dir, clip);
-    const [forth, back] = [
+    const [forth, backward] = [
       { tree: next, name: 'the new release' },
       {
         tree: before ?? next,
         name: before === undefined ? 'the new release, once more' : 'the release before',
       },
     ];
-    const later = wayBack ? [forth, back] : [forth];
-    const turns = before === undefined ? [forth, back] : [back, ...later];
-    let kept: Kept = { events: new Set(), rows: new Set(), journalEntries: 0 };
+    const later = wayBack ? [forth, backward] : [forth];
+    const turns = before === undefined ? [forth, backward] : [backward, ...later];
+    let content: StateContent = { events: new Set(), rows: new Set(), journalEntries: 0 };
     for (const turn of turns) {
       await runUntil(
         place,
         turn,
-        (health, now) => health.mode === 'active' && health.analysed > 0 && now > kept.events.size,
+        (health, now) => health.mode === 'active' && health.analysed > 0 && now > content.events.size,
         'sees nothing',
       );
-      kept = await compared(place, turn, kept);
+      content = await compared(place, turn, content);
       say(
-        `${turn.name}: healthy; ${kept.events.size} events, ${kept.rows.size} rows to deliver, ${kept.journalEntries} journal entries`,
+        `${turn.name}: healthy; ${content.events.size} events, ${content.rows.size} rows to deliver, ${content.journalEntries} journal entries`,
       );
     }
-    await suspend(place, wayBack ? forth : back);
+    await suspend(place, wayBack ? forth : backward);
     for (const turn of later) {
       await runUntil(place, turn, ({ mode }) => mode === 'suspended', 'is not suspended');
-      kept = await compared(place, turn, kept);
+      content = await compared(place, turn, content);
     }
     say(`${later.at(-1)?.name}: suspended, and stays so`);
   } finally {
@@ -145,54 +145,55 @@ async function runUntil(
     place.env,
     join(place.dir, 'log'),
   );
-  let ended: string | undefined;
-  const gone = agent.start().then(({ code, signal, reason }) => {
-    ended = `${signal ?? `exit code ${code}`}: ${messageOf(reason)}`;
+  let exitText: string | undefined;
+  const exit = agent.start().then(({ code, signal, reason }) => {
+    exitText = `${signal ?? `exit code ${code}`}: ${messageOf(reason)}`;
   });
   try {
     const untilMs = performance.now() + RUN_WITHIN_MS;
     for (;;) {
       await sleep(LOOK_MS);
-      if (ended !== undefined) throw refused(`${turn.name} ends (${printable(ended, REASON_CHARS_MAX)})`);
+      if (exitText !== undefined)
+        throw refusal(`${turn.name} ends (${printable(exitText, REASON_CHARS_MAX)})`);
       const health = await agentHealth(place.state);
       if (health !== undefined && isGood(health, eventsIn(place.state))) return;
       if (performance.now() > untilMs)
-        throw refused(`${turn.name} ${unlike} within ${RUN_WITHIN_MS / 1000} s`);
+        throw refusal(`${turn.name} ${unlike} within ${RUN_WITHIN_MS / 1000} s`);
     }
   } finally {
     await agent.stop();
-    await gone;
+    await exit;
   }
 }
 
-const refused = (what: string): AgentError =>
+const refusal = (what: string): AgentError =>
   new AgentError('denied', `old and new on one state folder: ${what}; nothing is written to be signed`);
 
 /** Returns the present content; throws if something of `before` is missing. */
-async function compared(place: Place, turn: Turn, before: Kept): Promise<Kept> {
-  const kept = { ...readKept(place.state, turn), journalEntries: await journalEntries(place, turn) };
-  const lost = [
-    ...lostOf('event', before.events, kept.events),
-    ...lostOf('row of the outbox', before.rows, kept.rows),
+async function compared(place: Place, turn: Turn, before: StateContent): Promise<StateContent> {
+  const content = { ...readKept(place.state, turn), journalEntries: await journalEntries(place, turn) };
+  const losses = [
+    ...lostOf('event', before.events, content.events),
+    ...lostOf('row of the outbox', before.rows, content.rows),
     // No broker takes the rows, so every event must still be undelivered.
-    ...(kept.rows.size >= kept.events.size
+    ...(content.rows.size >= content.events.size
       ? []
-      : [`${kept.events.size} events, and ${kept.rows.size} rows of the outbox`]),
-    ...(kept.journalEntries > before.journalEntries
+      : [`${content.events.size} events, and ${content.rows.size} rows of the outbox`]),
+    ...(content.journalEntries > before.journalEntries
       ? []
-      : [`the journal has ${kept.journalEntries} entries, and had ${before.journalEntries}`]),
+      : [`the journal has ${content.journalEntries} entries, and had ${before.journalEntries}`]),
   ];
-  if (lost.length > 0) throw refused(`after ${turn.name}: ${lost.join('; ')}`);
+  if (losses.length > 0) throw refusal(`after ${turn.name}: ${losses.join('; ')}`);
   copyFileSync(join(place.state, 'journal/checkpoint'), join(place.dir, 'head'));
-  return kept;
+  return content;
 }
 
-function lostOf(what: string, before: ReadonlySet<string>, after: ReadonlySet<string>): string[] {
-  const lost = [...before].filter((one) => !after.has(one));
-  return lost.length === 0 ? [] : [`${lost.length} of ${before.size} lost: ${what} ${lost[0]}`];
+function lostOf(kind: string, before: ReadonlySet<string>, after: ReadonlySet<string>): string[] {
+  const missing = [...before].filter((one) => !after.has(one));
+  return missing.length === 0 ? [] : [`${missing.length} of ${before.size} lost: ${kind} ${missing[0]}`];
 }
 
-function readKept(state: string, turn: Turn): Pick<Kept, 'events' | 'rows'> {
+function readKept(state: string, turn: Turn): Pick<StateContent, 'events' | 'rows'> {
   try {
     return {
       events: new Set(strings(join(state, 'archive.db'), 'SELECT id FROM event')),
@@ -206,7 +207,7 @@ function readKept(state: string, turn: Turn): Pick<Kept, 'events' | 'rows'> {
       ),
     };
   } catch (error) {
-    throw refused(`after ${turn.name}: archive or outbox cannot be read (${messageOf(error)})`);
+    throw refusal(`after ${turn.name}: archive or outbox cannot be read (${messageOf(error)})`);
   }
 }
 
@@ -239,7 +240,7 @@ async function journalEntries(place: Place, turn: Turn): Promise<number> {
   const key = parseVerifierKey(await vigie(place, turn, ['journal', 'key', '--state', place.state]));
   const { wrong, checkpoint } = verifyJournal(join(place.state, 'journal'), key, { heads });
   if (checkpoint !== undefined && wrong.length === 0) return checkpoint.size;
-  throw refused(
+  throw refusal(
     `after ${turn.name}: the journal is not in order (${wrong.slice(0, WRONG_SHOWN).join('; ')})`,
   );
 }
@@ -254,6 +255,6 @@ async function vigie(place: Place, turn: Turn, args: readonly string[]): Promise
     const { stdout } = await promisify(execFile)(process.execPath, [programOf(turn), ...args], options);
     return stdout;
   } catch (error) {
-    throw refused(`${turn.name} fails at vigie ${args.slice(0, 2).join(' ')}: ${messageOf(error)}`);
+    throw refusal(`${turn.name} fails at vigie ${args.slice(0, 2).join(' ')}: ${messageOf(error)}`);
   }
 }

@@ -15,17 +15,17 @@ export function checkTargets(
   targets: Targets,
   published: Metadata<Targets> | undefined,
   nowMs: number,
-  where: string,
+  place: string,
 ): void {
   const fault =
     versionFault(targets, published) ?? expiryFault('targets', targets.expires, nowMs) ?? formFault(targets);
-  if (fault !== undefined) throw new AgentError('denied', `${where}: ${fault}`);
+  if (fault !== undefined) throw new AgentError('denied', `${place}: ${fault}`);
 }
 
 function versionFault(targets: Targets, published: Metadata<Targets> | undefined): string | undefined {
-  const most = (published?.signed.version ?? 0) + 1 + VERSIONS_SKIPPED_MAX;
-  if (!Number.isSafeInteger(targets.version) || targets.version > most)
-    return `is targets ${targets.version}; the highest number that is accepted now is ${most}; make it again`;
+  const versionMax = (published?.signed.version ?? 0) + 1 + VERSIONS_SKIPPED_MAX;
+  if (!Number.isSafeInteger(targets.version) || targets.version > versionMax)
+    return `is targets ${targets.version}; the highest number that is accepted now is ${versionMax}; make it again`;
   return undefined;
 }
 
@@ -34,8 +34,8 @@ function formFault(targets: Targets): string | undefined {
   if (targets.delegations !== undefined)
     return 'gives releases to another role (delegations); there must be none';
   const { version, expires } = targets;
-  const made = new Targets({ specVersion: SPECIFICATION, version, expires, targets: targets.targets });
-  return signedBytes(made).equals(signedBytes(targets))
+  const canonical = new Targets({ specVersion: SPECIFICATION, version, expires, targets: targets.targets });
+  return signedBytes(canonical).equals(signedBytes(targets))
     ? undefined
     : 'holds fields that `fleet release` does not make';
 }

@@ -45,8 +45,8 @@ export function releaseWords({ custom }: Offered, targets: Targets): string {
 /** Returns a line for each release and file that is added, removed or changed. */
 export function targetsWords(before: Targets | undefined, after: Targets): string[] {
   const [was, is] = [before === undefined ? [] : offered(before), offered(after)];
-  const named = (all: readonly Offered[]) => new Map(all.map((one) => [one.target.path, one]));
-  const [wasNamed, isNamed] = [named(was), named(is)];
+  const byPath = (all: readonly Offered[]) => new Map(all.map((one) => [one.target.path, one]));
+  const [wasNamed, isNamed] = [byPath(was), byPath(is)];
   const ofReleases = new Set([...was, ...is].flatMap(filesOf));
   const lines = [
     ...is.filter(({ target }) => !wasNamed.has(target.path)).map((one) => `+ ${releaseWords(one, after)}`),
@@ -131,9 +131,10 @@ export const keyWords = (key: Key): string =>
 export function signatureWords(signers: readonly Key[], root: Root, role: RoleName): string {
   const { threshold = 0 } = root.roles[role] ?? {};
   const has = new Set(signers.map(({ keyID }) => keyID));
-  const others = keysOf(root, role).filter(({ keyID }) => !has.has(keyID));
+  const otherKeys = keysOf(root, role).filter(({ keyID }) => !has.has(keyID));
   const by = signers.length === 0 ? '' : ` (${signers.map(holderOf).join(', ')})`;
   const missing = threshold - signers.length;
-  const more = missing <= 0 ? '; that is enough' : `; ${missing} more of ${others.map(holderOf).join(', ')}`;
-  return `${signers.length} of ${threshold} signatures${by}${more}`;
+  const missingText =
+    missing <= 0 ? '; that is enough' : `; ${missing} more of ${otherKeys.map(holderOf).join(', ')}`;
+  return `${signers.length} of ${threshold} signatures${by}${missingText}`;
 }

@@ -33,7 +33,7 @@ export function witnessesOf(
   store: FleetStore,
   knowledge: Knowledge,
   nowMs: number,
-  named?: string,
+  givenName?: string,
 ): Witnesses & { readonly reports: readonly SeenReport[] } {
   const rollouts = new Rollouts(store);
   const reports = store.boxes().flatMap(({ site, box, report }) =>
@@ -49,7 +49,7 @@ export function witnessesOf(
       .filter(({ byOwnKey }) => byOwnKey)
       .map(({ site, box, ...order }) => ({ ...order, id: `${site}/${box}` })),
     reports,
-    named,
+    givenName,
     newestOf: (kind, id) => {
       const [site = '', box = ''] = id.split('/');
       return rollouts.newestCounter(kind, site, box);
@@ -73,7 +73,7 @@ export interface Adopting {
   readonly key: KeyObject;
   readonly nowMs: number;
   /** Plan and boxes of a running rollout that is not in the store; undefined if none was given. */
-  readonly given: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
+  readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
 }
 
 export interface Member extends Pick<RolloutBoxRow, 'site' | 'box' | 'fields' | 'bytes' | 'way'> {
@@ -103,7 +103,7 @@ export function writeMerged(merged: Merged, adopting: Adopting): void {
   }
   for (const { kind, id, counter } of merged.counters) {
     const [site = '', box = ''] = id.split('/');
-    rollouts.seen(ORDER_KIND_OF[kind], site, box, counter);
+    rollouts.recordSeen(ORDER_KIND_OF[kind], site, box, counter);
   }
   // The running rollout is the newest.
   const [open, over] = [
@@ -179,8 +179,8 @@ function saveState(
 
 function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopting): void {
   const { name, kind, outcome, reason } = merged;
-  const { given, nowMs, knowledge } = adopting;
-  const plan = isOpen(merged) ? given : undefined;
+  const { givenRollout, nowMs, knowledge } = adopting;
+  const plan = isOpen(merged) ? givenRollout : undefined;
   const members = plan?.boxes ?? membersOf(merged, adopting);
   const waves = plan === undefined ? members.map(() => 0) : assignWaves(name, members, plan.plan);
   const ordered = new Map(merged.boxes.map((box) => [box.id, box]));
@@ -266,8 +266,8 @@ export function membersOf(
 /** Returns what was ordered; without an order, from the box's report. */
 function fieldsBy(kind: RolloutKind, row: BoxRow | undefined, common: OrderFields | undefined): OrderFields {
   if (kind !== 'configuration' && common !== undefined) return common;
-  const said = row?.report && CHANGE_IN[kind](row.report);
-  return said?.fields ?? NOTHING[kind];
+  const reportedChange = row?.report && CHANGE_IN[kind](row.report);
+  return reportedChange?.fields ?? NOTHING[kind];
 }
 
 /** Fields for a box that reports nothing. No order can be made from them. */

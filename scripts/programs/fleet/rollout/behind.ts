@@ -25,7 +25,7 @@ interface Unknown {
   readonly isOrder: boolean;
 }
 
-export interface Behind {
+export interface Lag {
   /** True if the evidence is sufficient to send nothing. */
   readonly isSure: boolean;
   /** One line, with the remedy. */
@@ -44,9 +44,12 @@ export class Evidence {
   }
 
   /** Returns the evidence; undefined if the store knows everything that is visible. */
-  look(nowMs: number): Behind | undefined {
+  look(nowMs: number): Lag | undefined {
     // Unknown entries may have been adopted since.
-    const ids = new Set([...this.#knowledge.changed(), ...[...this.#unknown.values()].map(({ id }) => id)]);
+    const ids = new Set([
+      ...this.#knowledge.takeChangedIds(),
+      ...[...this.#unknown.values()].map(({ id }) => id),
+    ]);
     for (const id of ids) for (const kind of ORDER_KINDS) this.#lookAt(kind, id, nowMs);
     if (this.#unknown.size === 0) return undefined;
     const all = [...this.#unknown.values()];
@@ -67,22 +70,25 @@ export class Evidence {
     if (row === undefined) return false;
     const boxes = this.#rollouts.boxes(row.name);
     const ordered = boxes.filter(({ action }) => action !== null);
-    const asked = ordered.length > 0 ? ordered : boxes.filter(({ wave }) => wave === 0);
+    const candidates = ordered.length > 0 ? ordered : boxes.filter(({ wave }) => wave === 0);
     const kind = ORDER_KIND_OF[row.kind];
-    return asked.length > 0 && asked.every(({ site, box }) => this.#unknown.has(`${kind} ${site}/${box}`));
+    return (
+      candidates.length > 0 &&
+      candidates.every(({ site, box }) => this.#unknown.has(`${kind} ${site}/${box}`))
+    );
   }
 
   #lookAt(kind: OrderKind, id: string, nowMs: number): void {
     const place = `${kind} ${id}`;
     const [site = '', box = ''] = id.split('/');
     const newest = this.#rollouts.newestCounter(kind, site, box);
-    const held = this.#knowledge.standingOf(kind, id);
+    const standing = this.#knowledge.standingOf(kind, id);
     const report = this.#knowledge.report(id);
-    const said = believableCounter(report, kind, nowMs) ?? 0;
+    const reportedCounter = believableCounter(report, kind, nowMs) ?? 0;
     this.#unknown.delete(place);
-    if (held?.byOwnKey === true && held.counter > newest)
-      this.#unknown.set(place, { id, rollout: held.rollout, isOrder: true });
-    else if (said > newest) {
+    if (standing?.byOwnKey === true && standing.counter > newest)
+      this.#unknown.set(place, { id, rollout: standing.rollout, isOrder: true });
+    else if (reportedCounter > newest) {
       const rollout = report === undefined ? null : rolloutIn(report, kind).rollout;
       this.#unknown.set(place, { id, rollout, isOrder: false });
     }

@@ -13,7 +13,7 @@ import type { RolloutBoxSpec } from './create.ts';
 const UNPACKED = 3;
 
 /** The requested release, as a person names it. */
-export interface Wanted {
+export interface ReleaseRequest {
   /**
    * A sequence number, which belongs to one release of either program, or a version. Of several with one version, the
    * newest counts.
@@ -34,32 +34,32 @@ export interface Choice {
 }
 
 /** Chooses the boxes. Throws AgentError `config` if the release is not offered. */
-export function chooseBoxes(targets: Targets, wanted: Wanted, boxes: readonly BoxRow[]): Choice {
+export function chooseBoxes(targets: Targets, request: ReleaseRequest, boxes: readonly BoxRow[]): Choice {
   const all = offered(targets).map(({ custom }) => custom);
-  const chosen = chosenOf(all, wanted);
-  const { what, seq } = chosen;
+  const target = chosenOf(all, request);
+  const { what, seq } = target;
   const releases = all.filter((custom) => custom.seq === seq);
   const takes: RolloutBoxSpec[] = [];
-  const there: BoxRow[] = [];
+  const upToDate: BoxRow[] = [];
   const left: { box: BoxRow; why: string }[] = [];
   for (const box of boxes) {
     const { report } = box;
-    const why = whyNot(box, releases, wanted.name);
+    const reason = whyNot(box, releases, request.name);
     const runs = report?.updater && RUNNING[what](report.updater);
-    if (why === undefined && runs?.seq === seq) there.push(box);
-    else if (why !== undefined || report?.updater == null)
-      left.push({ box, why: why ?? 'it has no updater' });
+    if (reason === undefined && runs?.seq === seq) upToDate.push(box);
+    else if (reason !== undefined || report?.updater == null)
+      left.push({ box, why: reason ?? 'it has no updater' });
     else {
       const custom = releases.find(({ arch }) => arch === report.updater?.arch);
-      const chosen = custom && specOf(box, report, custom, targets.targets, all);
-      if (typeof chosen === 'object') takes.push(chosen);
-      else left.push({ box, why: chosen ?? 'it is of another architecture' });
+      const spec = custom && specOf(box, report, custom, targets.targets, all);
+      if (typeof spec === 'object') takes.push(spec);
+      else left.push({ box, why: spec ?? 'it is of another architecture' });
     }
   }
-  return { what, seq, version: chosen.version, takes, there, left };
+  return { what, seq, version: target.version, takes, there: upToDate, left };
 }
 
-function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: Wanted): ReleaseTarget {
+function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: ReleaseRequest): ReleaseTarget {
   const kind: ReleaseKind = isRoot ? 'root' : 'release';
   const numbered = all.find(({ seq }) => String(seq) === name);
   if (numbered !== undefined && (numbered.what === 'root' || !isRoot)) return numbered;
@@ -68,19 +68,19 @@ function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: Wante
       'config',
       `--root: release ${name} is one of ${PROGRAM_NAMES[numbered.what]}; leave --root out`,
     );
-  const chosen = all.find(({ what, version }) => what === kind && version === name);
-  if (chosen !== undefined) return chosen;
+  const match = all.find(({ what, version }) => what === kind && version === name);
+  if (match !== undefined) return match;
   const other = all.find(({ version }) => version === name);
   if (other !== undefined)
     throw new AgentError(
       'config',
       `release ${name} of ${PROGRAM_NAMES[kind]} is not published, and release ${other.seq} of ${PROGRAM_NAMES[other.what]} has that version; ${isRoot ? 'leave --root out' : 'give --root'} if that one is meant`,
     );
-  const mine = all.filter(({ what }) => what === kind);
-  const known = [...new Set(mine.map(({ seq, version }) => releaseName(seq, version)))].slice(0, 5);
+  const candidates = all.filter(({ what }) => what === kind);
+  const names = [...new Set(candidates.map(({ seq, version }) => releaseName(seq, version)))].slice(0, 5);
   throw new AgentError(
     'config',
-    `release ${name} of ${PROGRAM_NAMES[kind]} is not published; published are ${known.join(', ') || 'none'}`,
+    `release ${name} of ${PROGRAM_NAMES[kind]} is not published; published are ${names.join(', ') || 'none'}`,
   );
 }
 
@@ -130,7 +130,7 @@ function specOf(
   const way = delta === undefined ? 'full' : 'delta';
   const bytes = targets[delta ?? custom.full]?.length ?? 0;
   const running = all.find((other) => other.what === what && other.seq === seq && other.arch === arch);
-  const why = misfit(custom, {
+  const reason = misfit(custom, {
     board,
     arch,
     node,
@@ -140,5 +140,7 @@ function specOf(
     freeBytes,
     neededBytes: way === 'full' ? bytes + custom.installedBytes : bytes * (1 + UNPACKED),
   });
-  return why ?? { site, box, board, fields: { what, seq: custom.seq, version: custom.version }, bytes, way };
+  return (
+    reason ?? { site, box, board, fields: { what, seq: custom.seq, version: custom.version }, bytes, way }
+  );
 }

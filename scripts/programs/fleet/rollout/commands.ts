@@ -118,13 +118,13 @@ export function rolloutCommands(program: Command): void {
     .option('--abort', 'ends the rollout that is under way')
     .option('--yes', 'does not ask')
     .action((name: string | undefined, options: AdoptOptions) => adopt(name, options));
-  for (const [what, description] of [
+  for (const [operation, description] of [
     ['pause', 'boxes go no further than they are; none is left between two releases'],
     ['resume', 'goes on with one that is paused or has halted; what has failed until now counts no more'],
     ['abort', 'ends it for good: every box that was ordered gets a signed withdrawal'],
   ] as const) {
-    command(rollout, what, description, `rollout ${what}`).action((options: { readonly dir: string }) =>
-      want(what, options),
+    command(rollout, operation, description, `rollout ${operation}`).action(
+      (options: { readonly dir: string }) => want(operation, options),
     );
   }
   command(

@@ -19,7 +19,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { DeliveryError } from '../../../../agent/mqtt/faults.ts';
 import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
-import { type Behind, Evidence } from './behind.ts';
+import { Evidence, type Lag } from './behind.ts';
 import { ORDER_KIND_OF } from './kinds.ts';
 import { Knowledge, type Standing } from './knowledge.ts';
 import { layOrder, layWithdrawals } from './orders.ts';
@@ -71,7 +71,7 @@ export class Controller {
   /** Copies of the store's boxes: no one else writes them while this program holds the lock. */
   readonly #boxes = new Map<string, RolloutBoxRow[]>();
   /** Orders at the broker that are known to come from this store. */
-  readonly #ours = new Set<string>();
+  readonly #ownOrders = new Set<string>();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -113,15 +113,15 @@ export class Controller {
   }
 
   /** Returns what the fleet shows and the store does not know; undefined if nothing. */
-  behind(): Behind | undefined {
+  behind(): Lag | undefined {
     return this.#evidence.look(this.#options.clock.wallMs());
   }
 
   /**
-   * Runs until the rollout is over, or halted and no box is trying. `once`: does only what is due now. Throws
+   * Runs until the rollout is over, or halted and no box is trying. `dueOnly`: does only what is due now. Throws
    * AgentError `denied` if someone else sends orders to the same boxes.
    */
-  async run(name: string, signal: AbortSignal, once = false): Promise<RolloutRow> {
+  async run(name: string, signal: AbortSignal, dueOnly = false): Promise<RolloutRow> {
     const { clock, link, lookMs } = this.#options;
     for (;;) {
       if (!link.connected) {
@@ -135,7 +135,7 @@ export class Controller {
       const nextMs = await this.#turn(name);
       this.#options.looked?.(name);
       const row = this.#row(name);
-      if (once || signal.aborted || this.#isOver(row)) return row;
+      if (dueOnly || signal.aborted || this.#isOver(row)) return row;
       const untilMs = Math.min(nextMs === undefined ? lookMs : nextMs - clock.wallMs(), lookMs);
       await this.#wait(Math.max(untilMs, 0), signal);
     }
@@ -185,11 +185,11 @@ export class Controller {
       const before = rolloutOf(row);
       // A person has just requested it: the next turn does it.
       if (isAborting(row)) return nowMs;
-      const said = rows.map((box) =>
+      const reports = rows.map((box) =>
         progressOf(this.knowledge.report(`${box.site}/${box.box}`), targetOf(row, box)),
       );
       const skipped = this.#rollouts.skipped(name);
-      const known = rows.map(({ site, box, wave, state, since, action }, i): RolloutBox => {
+      const boxes = rows.map(({ site, box, wave, state, since, action }, i): RolloutBox => {
         const id = `${site}/${box}`;
         const online = this.knowledge.isOnline(id);
         return {
@@ -200,11 +200,11 @@ export class Controller {
           online,
           sinceMs: since,
           isSkipped: skipped.has(id),
-          progress: said[i]?.progress ?? 'none',
+          progress: reports[i]?.progress ?? 'none',
           heardMs: online ? nowMs : this.knowledge.heardMs(id),
         };
       });
-      const { rollout, states, orders, nextMs } = step(before, known, nowMs);
+      const { rollout, states, orders, nextMs } = step(before, boxes, nowMs);
       const actions = new Map<string, Action>(orders.map(({ id, action }) => [id, action]));
       for (const [i, box] of rows.entries()) {
         const action = actions.get(`${box.site}/${box.box}`);
@@ -212,14 +212,14 @@ export class Controller {
         const after = this.#after(box, {
           state: states[i] ?? box.state,
           action: action ?? box.action,
-          ...said[i],
+          ...reports[i],
           nowMs,
         });
         if (after === undefined) continue;
         this.#rollouts.saveBox(name, after);
         rows[i] = after;
       }
-      if (changed(before, rollout)) this.#rollouts.saveRollout(name, before, rollout, nowMs);
+      if (isChanged(before, rollout)) this.#rollouts.saveRollout(name, before, rollout, nowMs);
       for (const line of linesOf(row, before, rollout, orders)) say(line);
       return nextMs;
     });
@@ -262,22 +262,24 @@ export class Controller {
 
   #refuseBehind(): void {
     const { say } = this.#options;
-    const behind = this.behind();
-    if (behind?.isSure === true) throw new AgentError('denied', `${behind.text}; nothing is sent`);
-    if (behind !== undefined && behind.text !== this.#behindTold) say(behind.text);
-    this.#behindTold = behind?.text ?? '';
+    const lag = this.behind();
+    if (lag?.isSure === true) throw new AgentError('denied', `${lag.text}; nothing is sent`);
+    if (lag !== undefined && lag.text !== this.#behindTold) say(lag.text);
+    this.#behindTold = lag?.text ?? '';
   }
 
   #refuseStrangers(name: string): void {
     const { clock, say } = this.#options;
-    const mine = new Set(this.#boxesOf(name).map(({ site, box }) => `${site}/${box}`));
-    const found = this.strangers(clock.wallMs()).filter(({ site, box }) => mine.has(`${site}/${box}`));
-    if (found.length === 0) return;
-    const text = strangersText(found);
-    if (found.length >= STRANGERS_MIN) {
+    const ownIds = new Set(this.#boxesOf(name).map(({ site, box }) => `${site}/${box}`));
+    const foreignOrders = this.strangers(clock.wallMs()).filter(({ site, box }) =>
+      ownIds.has(`${site}/${box}`),
+    );
+    if (foreignOrders.length === 0) return;
+    const text = strangersText(foreignOrders);
+    if (foreignOrders.length >= STRANGERS_MIN) {
       throw new AgentError(
         'denied',
-        `${text}; nothing more is sent. Somebody else runs a rollout: end one of them (rollout abort)`,
+        `${text}; sending has stopped. Another controller runs a rollout: end one of them (rollout abort)`,
       );
     }
     if (text !== this.#strangersTold) say(`${text}; not by this fleet`);
@@ -294,22 +296,22 @@ export class Controller {
   }
 
   #boxesOf(name: string): RolloutBoxRow[] {
-    const known = this.#boxes.get(name) ?? this.#rollouts.boxes(name);
-    this.#boxes.set(name, known);
-    return known;
+    const rows = this.#boxes.get(name) ?? this.#rollouts.boxes(name);
+    this.#boxes.set(name, rows);
+    return rows;
   }
 
   #isOurs(kind: Standing['kind'], site: string, box: string, counter: number): boolean {
     const place = `${kind} ${site}/${box} ${counter}`;
-    if (this.#ours.has(place)) return true;
+    if (this.#ownOrders.has(place)) return true;
     if (this.#rollouts.envelope(ORDER_KIND_OF[kind], site, box, counter) === undefined) return false;
-    this.#ours.add(place);
+    this.#ownOrders.add(place);
     return true;
   }
 
   #row(name: string): RolloutRow {
     const row = this.#rollouts.get(name);
-    if (row === undefined) throw new AgentError('config', `there is no rollout ${name}`);
+    if (row === undefined) throw new AgentError('config', `unknown rollout ${name}`);
     return row;
   }
 
@@ -354,9 +356,9 @@ export function rolloutOf({
   };
 }
 
-export function strangersText(found: readonly Standing[]): string {
-  const names = [...new Set(found.map(({ rollout }) => rollout))].join(', ');
-  const boxes = someOf(found.map(({ site, box }) => `${site}/${box}`));
+export function strangersText(orders: readonly Standing[]): string {
+  const names = [...new Set(orders.map(({ rollout }) => rollout))].join(', ');
+  const boxes = someOf(orders.map(({ site, box }) => `${site}/${box}`));
   return `orders that this folder has not given lie at the broker: rollout ${names}, for ${boxes}`;
 }
 
@@ -365,7 +367,7 @@ function isAborting({ wanted, state }: RolloutRow): boolean {
   return wanted === 'abort' && !OVER.includes(state);
 }
 
-function changed(before: Rollout, after: Rollout): boolean {
+function isChanged(before: Rollout, after: Rollout): boolean {
   return JSON.stringify(before) !== JSON.stringify(after);
 }
 

@@ -85,8 +85,8 @@ export function createRollout(
       })),
     );
     store.record(`rollout ${name} of ${KIND_NAMES[kind]} ${what} made for ${boxes.length} boxes`, nowMs);
-    const made = rollouts.get(name);
-    if (made === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
-    return made;
+    const rollout = rollouts.get(name);
+    if (rollout === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
+    return rollout;
   });
 }

@@ -6,7 +6,15 @@
  */
 import { compare, DOUBT, type Watched } from './silence.ts';
 import { stalledAt } from './stall.ts';
-import { BEGAN, type BoxState, OPEN, type Rollout, type RolloutBox, STATE_OF, type Waits } from './states.ts';
+import {
+  BEGAN_STATES,
+  type BoxState,
+  OPEN,
+  type Rollout,
+  type RolloutBox,
+  STATE_OF,
+  type Waits,
+} from './states.ts';
 import { someOf } from './table.ts';
 
 const HOUR_MS = 3_600_000;
@@ -54,7 +62,7 @@ export class Hearing {
   /** Returns the reason for a halt if tried boxes are silent more often than chance explains (silence.ts). */
   excess(): string | undefined {
     const { wave, soakMs, madeMs, thresholds } = this.#rolloutNow();
-    const [tried, untried]: [Watched[], Watched[]] = [[], []];
+    const [triedBoxes, untried]: [Watched[], Watched[]] = [[], []];
     // The last wave leaves no untried boxes, so those of earlier waves show what is usual at this hour.
     const isLast = wave === soakMs.length - 1;
     for (const [i, box] of this.#boxes.entries()) {
@@ -62,18 +70,18 @@ export class Hearing {
       const watched = { id: box.id, isSilent: this.isSilent(box) };
       const isBefore = isLast && box.wave < wave;
       const isLater = box.wave > wave && this.#states[i] === 'planned' && box.heardMs >= madeMs - ALIVE_MS;
-      if (this.began(i)) (isBefore ? untried : tried).push(watched);
+      if (this.began(i)) (isBefore ? untried : triedBoxes).push(watched);
       else if (isLater) untried.push(watched);
     }
     const canaries = this.#boxes.filter((box) => box.wave === 0).length;
     const least = wave === 0 ? Math.min(thresholds.canaryFailures, canaries) : thresholds.failuresMin;
-    if (tried.filter(({ isSilent }) => isSilent).length < least) return undefined;
-    const found = compare(tried, untried);
-    if (found.probability > DOUBT) return undefined;
-    const others = isLast ? 'of the waves before' : 'that have not tried it';
+    if (triedBoxes.filter(({ isSilent }) => isSilent).length < least) return undefined;
+    const comparison = compare(triedBoxes, untried);
+    if (comparison.probability > DOUBT) return undefined;
+    const otherText = isLast ? 'of the waves before' : 'that have not tried it';
     return (
-      `${found.silent} of ${found.tried} boxes that tried it are silent for more than ${thresholds.silentHours} h, ` +
-      `and ${found.untriedSilent} of ${found.untried} ${others}: more than chance explains (p < ${DOUBT})`
+      `${comparison.silent} of ${comparison.triedCount} boxes that tried it are silent for more than ${thresholds.silentHours} h, ` +
+      `and ${comparison.untriedSilent} of ${comparison.untriedCount} ${otherText}: more than chance explains (p < ${DOUBT})`
     );
   }
 
@@ -88,7 +96,7 @@ export class Hearing {
     for (const [i, box] of this.#boxes.entries()) {
       const boxState = this.#states[i] ?? 'planned';
       if (box.wave !== wave || boxState === 'planned' || boxState === 'skipped') continue;
-      lastMs = Math.max(lastMs, this.since(i));
+      lastMs = Math.max(lastMs, this.stateSinceMs(i));
       if (this.began(i) && (this.isOpen(i) || this.isSilent(box)) && !box.online) unheard.push(box.id);
       else if (box.online && this.isOpen(i)) connected.push(box.id);
     }
@@ -107,8 +115,8 @@ export class Hearing {
         : []),
       ...(unheard.length > 0 ? [`${unheard.length} began and are not heard (${someOf(unheard, 3)})`] : []),
     ];
-    const why = parts.length > 0 ? parts.join(', ') : 'no box of it is connected';
-    return `${wave === 0 ? 'canaries' : `wave ${wave}`}: no progress for ${thresholds.stuckHours} h: ${why}`;
+    const reason = parts.length > 0 ? parts.join(', ') : 'no box of it is connected';
+    return `${wave === 0 ? 'canaries' : `wave ${wave}`}: no progress for ${thresholds.stuckHours} h: ${reason}`;
   }
 
   /** Returns the counted rest at the end; undefined if every box is skipped, or confirmed and heard. */
@@ -117,16 +125,16 @@ export class Hearing {
     for (const [i, state] of this.#states.entries()) {
       const isUnheard = state === 'confirmed' && !this.isProven(i);
       if (state === 'skipped' || (state === 'confirmed' && !isUnheard)) continue;
-      const what = isUnheard ? 'not heard since they confirmed' : LEFT[state];
-      left.set(what, (left.get(what) ?? 0) + 1);
+      const label = isUnheard ? 'not heard since they confirmed' : LEFT[state];
+      left.set(label, (left.get(label) ?? 0) + 1);
     }
     if (left.size === 0) return undefined;
     const count = [...left.values()].reduce((sum, n) => sum + n, 0);
-    const whats = [...left].map(([what, n]) => `${n} ${what}`).join(', ');
+    const whats = [...left].map(([label, n]) => `${n} ${label}`).join(', ');
     return `${count} of ${this.#boxes.length} boxes are not confirmed: ${whats}`;
   }
 
-  since(i: number): number {
+  stateSinceMs(i: number): number {
     const box = this.#boxes[i];
     return box === undefined || box.state !== this.#states[i] ? this.#nowMs : box.sinceMs;
   }
@@ -137,7 +145,7 @@ export class Hearing {
     return (
       box !== undefined &&
       box.action !== null &&
-      BEGAN.includes(this.#states[i] ?? 'planned') &&
+      BEGAN_STATES.includes(this.#states[i] ?? 'planned') &&
       !this.isAccepted(box)
     );
   }
@@ -146,7 +154,7 @@ export class Hearing {
   hasVanished(i: number): boolean {
     const box = this.#boxes[i];
     if (box === undefined || box.action === null || this.#states[i] === 'skipped') return false;
-    return BEGAN.includes(STATE_OF[box.progress]) && this.isSilent(box);
+    return BEGAN_STATES.includes(STATE_OF[box.progress]) && this.isSilent(box);
   }
 
   isSilent({ online, heardMs }: RolloutBox): boolean {
@@ -166,7 +174,7 @@ export class Hearing {
     const state = this.#states[i];
     if (box === undefined || (state !== 'confirmed' && state !== 'parked')) return false;
     if (state === 'parked' || box.action === null) return true;
-    return box.heardMs >= this.since(i) + this.#rolloutNow().thresholds.heardMinutes * MINUTE_MS;
+    return box.heardMs >= this.stateSinceMs(i) + this.#rolloutNow().thresholds.heardMinutes * MINUTE_MS;
   }
 
   /** Reports whether a box may still change on its own, or has not been heard since it confirmed. */

@@ -65,7 +65,7 @@ export interface ReportedChange {
   readonly rollout: string | null;
   readonly reason: string | null;
   /** Beginning of the phase; empty if the report does not contain it. */
-  readonly since: string;
+  readonly phaseStart: string;
   /** Fields for the target, or else for what runs. The text of a configuration is never in a report. */
   readonly fields: OrderFields;
   /** Reports whether the box runs what these fields request. */
@@ -83,27 +83,27 @@ export const CHANGE_IN: Readonly<Record<RolloutKind, (report: UpdateReport) => R
       phase,
       rollout,
       reason,
-      since: '',
+      phaseStart: '',
       fields: { revision, sha256: sha256 ?? '', yaml: '' },
       runs: (fields) => 'sha256' in fields && fields.sha256 === sha256,
     }),
   };
 
 function releaseChange(
-  what: 'release' | 'root',
+  kind: 'release' | 'root',
   updater: Updater | null,
-  said: Pick<Updater, 'phase' | 'rollout' | 'reason' | 'since' | 'target' | 'release'> | null,
+  status: Pick<Updater, 'phase' | 'rollout' | 'reason' | 'since' | 'target' | 'release'> | null,
 ): ReportedChange | undefined {
-  if (updater === null || said === null) return undefined;
-  const { phase, rollout, reason, since, target, release } = said;
+  if (updater === null || status === null) return undefined;
+  const { phase, rollout, reason, since, target, release } = status;
   const { seq, version } = target ?? release ?? { seq: 0, version: '0.0.0' };
   return {
     phase,
     rollout,
     reason,
-    since,
-    fields: { what, seq, version },
-    runs: (fields) => 'seq' in fields && fields.what === what && fields.seq === release?.seq,
+    phaseStart: since,
+    fields: { what: kind, seq, version },
+    runs: (fields) => 'seq' in fields && fields.what === kind && fields.seq === release?.seq,
   };
 }
 
@@ -114,11 +114,11 @@ function releaseChange(
 export const ORDER_IN: Readonly<
   Record<
     OrderKind,
-    (report: UpdateReport) => { readonly order: number | null; readonly refused: string | null }
+    (report: UpdateReport) => { readonly order: number | null; readonly refusal: string | null }
   >
 > = {
-  update: ({ order, refused }) => ({ order, refused }),
-  configure: ({ config: { order, refused } }) => ({ order, refused }),
+  update: ({ order, refused }) => ({ order, refusal: refused }),
+  configure: ({ config: { order, refused } }) => ({ order, refusal: refused }),
 };
 
 /** Phases in which no order is being carried out. */
@@ -134,8 +134,8 @@ export function rolloutIn(
 ): { readonly kind: RolloutKind; readonly rollout: string | null } {
   const kinds = ROLLOUT_KINDS.filter((kind) => ORDER_KIND_OF[kind] === order);
   const changes = kinds.map((kind) => {
-    const { rollout = null, phase = 'idle', since = '' } = CHANGE_IN[kind](report) ?? {};
-    return { kind, rollout, isOpen: Number(!AT_REST.includes(phase)), sinceMs: Date.parse(since) };
+    const { rollout = null, phase = 'idle', phaseStart = '' } = CHANGE_IN[kind](report) ?? {};
+    return { kind, rollout, isOpen: Number(!AT_REST.includes(phase)), sinceMs: Date.parse(phaseStart) };
   });
   const [newest] = changes.sort((a, b) => b.isOpen - a.isOpen || b.sinceMs - a.sinceMs);
   const { kind = 'release', rollout = null } = newest ?? {};

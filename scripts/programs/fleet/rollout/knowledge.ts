@@ -26,8 +26,8 @@ export function lastHeardMs({ state_at, reported }: Pick<BoxRow, 'state_at' | 'r
   return Math.max(state_at ?? 0, reported ?? 0);
 }
 
-interface Told {
-  readonly what: string;
+interface Note {
+  readonly text: string;
   readonly id: string;
 }
 
@@ -60,9 +60,9 @@ export class Knowledge {
   readonly #heardMs = new Map<string, number>();
   readonly #standing = new Map<string, Standing>();
   /** Boxes with a message since this connection was made. */
-  readonly #heard = new Set<string>();
+  readonly #heardIds = new Set<string>();
   /** Boxes with a message about orders since the last query. */
-  readonly #changed = new Set<string>();
+  readonly #changedIds = new Set<string>();
 
   /** `key` is this fleet's; without it, no order counts as the fleet's own. */
   constructor(store: FleetStore, key?: KeyObject) {
@@ -96,7 +96,7 @@ export class Knowledge {
 
   /** Returns boxes of the inventory without retained messages. */
   missing(): BoxRow[] {
-    return this.#store.boxes().filter(({ site, box }) => !this.#heard.has(`${site}/${box}`));
+    return this.#store.boxes().filter(({ site, box }) => !this.#heardIds.has(`${site}/${box}`));
   }
 
   /** Returns the orders that the broker holds. */
@@ -112,78 +112,78 @@ export class Knowledge {
   /** Clears the broker's state for a new connection. Messages that do not arrive again are no longer retained. */
   forget(): void {
     this.#standing.clear();
-    this.#heard.clear();
+    this.#heardIds.clear();
   }
 
   /** Returns boxes (`site/box`) with an order or a report since the last call. */
-  changed(): string[] {
-    const ids = [...this.#changed];
-    this.#changed.clear();
+  takeChangedIds(): string[] {
+    const ids = [...this.#changedIds];
+    this.#changedIds.clear();
     return ids;
   }
 
   /** Stores all messages in one transaction. Returns a line for people per kind of event. */
   take(messages: readonly Incoming[], nowMs: number): string[] {
     if (messages.length === 0) return [];
-    const told: Told[] = [];
+    const notes: Note[] = [];
     this.#store.transaction(() => {
       for (const message of messages) {
         const { site, box, branch } = message;
         if (!NAME.test(site) || !NAME.test(box)) continue;
         if (branch === 'status') this.#status(message, nowMs);
-        else if (branch === 'update/reported') told.push(...this.#reported(message, nowMs));
+        else if (branch === 'update/reported') notes.push(...this.#reported(message, nowMs));
         else this.#desired(branch === 'update/desired' ? 'update' : 'configure', message);
       }
     });
     const kinds = new Map<string, string[]>();
-    for (const { what, id } of told) kinds.set(what, [...(kinds.get(what) ?? []), id]);
-    return [...kinds].map(([what, ids]) => `${what}: ${someOf([...new Set(ids)])}`);
+    for (const { text, id } of notes) kinds.set(text, [...(kinds.get(text) ?? []), id]);
+    return [...kinds].map(([text, ids]) => `${text}: ${someOf([...new Set(ids)])}`);
   }
 
   #status({ site, box, payload }: Incoming, nowMs: number): void {
     // Empty: the box was removed.
     if (payload.length === 0) return;
-    const said = jsonOf(payload.toString());
-    if (!Value.Check(StatusReport, said)) {
+    const statusReport = jsonOf(payload.toString());
+    if (!Value.Check(StatusReport, statusReport)) {
       this.#store.refuse(site, box, 'its status is not one', nowMs);
       return;
     }
     const id = `${site}/${box}`;
-    this.#heard.add(id);
-    this.#store.setState(site, box, said.state, nowMs);
-    const isOnline = said.state === 'online';
+    this.#heardIds.add(id);
+    this.#store.setState(site, box, statusReport.state, nowMs);
+    const isOnline = statusReport.state === 'online';
     // The retained state of a box that was already offline does not show that it is alive.
     if (isOnline || this.#online.has(id) || !this.#heardMs.has(id)) this.#heardMs.set(id, nowMs);
     if (isOnline) this.#online.add(id);
     else this.#online.delete(id);
   }
 
-  #reported({ site, box, payload }: Incoming, nowMs: number): Told[] {
+  #reported({ site, box, payload }: Incoming, nowMs: number): Note[] {
     if (payload.length === 0) return [];
     const id = `${site}/${box}`;
-    this.#heard.add(id);
-    const refused = (why: string): Told[] => {
-      this.#store.refuse(site, box, why, nowMs);
-      return [{ what: `a report is refused, ${why}`, id }];
+    this.#heardIds.add(id);
+    const refuse = (reason: string): Note[] => {
+      this.#store.refuse(site, box, reason, nowMs);
+      return [{ text: `a report is refused, ${reason}`, id }];
     };
     try {
       const { report, fingerprint } = openReport(payload, site, box);
-      const taken = this.#store.takeReport(report, fingerprint, nowMs);
-      if (typeof taken === 'object') return refused(taken.refused);
+      const outcome = this.#store.takeReport(report, fingerprint, nowMs);
+      if (typeof outcome === 'object') return refuse(outcome.refusal);
       this.#reports.set(id, report);
-      this.#changed.add(id);
-      if (taken !== 'known') this.#heardMs.set(id, nowMs);
-      return taken === 'pinned' ? [{ what: 'the first report, its key is kept', id }] : [];
+      this.#changedIds.add(id);
+      if (outcome !== 'known') this.#heardMs.set(id, nowMs);
+      return outcome === 'pinned' ? [{ text: 'the first report, its key is kept', id }] : [];
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;
-      return refused(error.message);
+      return refuse(error.message);
     }
   }
 
   #desired(kind: OrderKind, { site, box, payload }: Incoming): void {
     const place = `${kind} ${site}/${box}`;
-    this.#changed.add(`${site}/${box}`);
-    const standing = payload.length === 0 ? undefined : this.#opened(kind, site, box, payload);
+    this.#changedIds.add(`${site}/${box}`);
+    const standing = payload.length === 0 ? undefined : this.#openOrder(kind, site, box, payload);
     if (standing === undefined) this.#standing.delete(place);
     else this.#standing.set(place, standing);
   }
@@ -192,7 +192,7 @@ export class Knowledge {
    * Returns the order; undefined if no box would accept the message as one. The key does not matter here: a box accepts
    * other keys too, and an order by one of them belongs to another rollout.
    */
-  #opened(may: OrderKind, site: string, box: string, payload: Buffer): Standing | undefined {
+  #openOrder(may: OrderKind, site: string, box: string, payload: Buffer): Standing | undefined {
     let byOwnKey = false;
     let order: ReturnType<typeof claimedOrder> | undefined;
     try {

@@ -60,8 +60,8 @@ function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): 
     const good = enrolled
       .certificates()
       .filter(({ use, revoked, not_after }) => use === 'client' && revoked === null && not_after > nowMs);
-    const known = new Set(store.boxes().map((row) => row.box));
-    const never = [...new Set(good.map((row) => row.box))].filter((name) => !known.has(name));
+    const knownBoxes = new Set(store.boxes().map((row) => row.box));
+    const never = [...new Set(good.map((row) => row.box))].filter((name) => !knownBoxes.has(name));
     if (never.length === 0) return [];
     return [`${never.length} boxes have a certificate and were never heard of: ${someOf(never)}`];
   } finally {
@@ -77,14 +77,14 @@ export function audit({ dir, count }: DirOption & { readonly count: number }): P
 }
 
 export function status(options: StatusOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
-    const { store, link, signal, clock } = opened;
-    const knowledge = await learnt(opened);
-    const chosen = (): BoxRow[] =>
+  return withFleet(options.dir, async (context) => {
+    const { store, link, signal, clock } = context;
+    const knowledge = await learnt(context);
+    const selectedRows = (): BoxRow[] =>
       store.boxes().filter(({ site }) => options.site === undefined || site === options.site);
     if (options.json === true) {
       process.stdout.write(
-        `${printableJson({ boxes: chosen().map(jsonOfBox), refused: store.refused() }, 1)}\n`,
+        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refused: store.refused() }, 1)}\n`,
       );
       return;
     }
@@ -92,7 +92,7 @@ export function status(options: StatusOptions): Promise<void> {
     let before = '';
     do {
       for (const line of knowledge.take(link.take(), clock.wallMs())) warn(line);
-      const lines = statusLines(chosen(), store, options.wide === true, clock.wallMs());
+      const lines = statusLines(selectedRows(), store, options.wide === true, clock.wallMs());
       const rows =
         options.watch === true && isTerminal ? lines.slice(0, (process.stdout.rows ?? 40) - 1) : lines;
       if (options.watch === true && isTerminal) process.stdout.write(HOME_AND_CLEAR);
@@ -125,14 +125,14 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     report?.updater == null ? 'unknown' : releaseName(report.updater.root.release),
   );
   const silent = count(({ reported }) => reported === null);
-  const refused = store.refused().reduce((sum, row) => sum + row.count, 0);
+  const refusalCount = store.refused().reduce((sum, row) => sum + row.count, 0);
   const head = [
     `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
     ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
-    ...(refused === 0 ? [] : [`${refused} reports were refused (fleet status --json names them)`]),
+    ...(refusalCount === 0 ? [] : [`${refusalCount} reports were refused (fleet status --json names them)`]),
   ];
   const names = ['SITE', 'BOX', 'LINK', 'RELEASE', 'PHASE', 'ROLLOUT', 'MODE', 'REPORTED'];
-  const more = [
+  const extraNames = [
     'BOARD',
     'ARCH',
     'NODE',
@@ -147,7 +147,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     'REASON',
   ];
   const rows = boxes.map((box) => [...cellsOf(box, nowMs), ...(wide ? wideCells(box) : [])]);
-  return [...head, ...columns([[...names, ...(wide ? more : [])], ...rows])];
+  return [...head, ...columns([[...names, ...(wide ? extraNames : [])], ...rows])];
 }
 
 function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: number): string[] {
@@ -228,10 +228,10 @@ export interface BoxOptions extends DirOption {
 }
 
 export function box(name: string, options: BoxOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
-    const { store, clock } = opened;
+  return withFleet(options.dir, async (context) => {
+    const { store, clock } = context;
     const { acceptKey, retire, json } = options;
-    if (retire !== true) await learnt(opened);
+    if (retire !== true) await learnt(context);
     const row = oneBox(store, name, options.site);
     if (acceptKey !== undefined) {
       store.acceptKey(row.site, name, acceptKey, clock.wallMs());
@@ -252,11 +252,11 @@ export function box(name: string, options: BoxOptions): Promise<void> {
 }
 
 function oneBox(store: FleetStore, name: string, site: string | undefined): BoxRow {
-  const found = store.named(name).filter((row) => site === undefined || row.site === site);
-  const [row] = found;
+  const matches = store.named(name).filter((row) => site === undefined || row.site === site);
+  const [row] = matches;
   if (row === undefined) throw new AgentError('config', `${name}: no box of that name is in the inventory`);
-  if (found.length === 1) return row;
-  const sites = found.map((other) => other.site).join(', ');
+  if (matches.length === 1) return row;
+  const sites = matches.map((other) => other.site).join(', ');
   throw new AgentError('config', `${name}: a box of that name is at ${sites}; name one with --site`);
 }
 
@@ -302,14 +302,15 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
   }
   const orders = new Rollouts(store).ordersOf(site, row.box);
   const history = store.history(site, row.box);
-  const refused = store.refused().filter((other) => other.site === site && other.box === row.box);
+  const refusals = store.refused().filter((other) => other.site === site && other.box === row.box);
   return [
     ...columns(pairs),
     ...section(
       'Orders',
       orders.slice(0, 10).map(({ made, kind, action, rollout, counter, published, cleared }) => {
-        const sent = published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
-        return [at(made), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sent];
+        const sendState =
+          published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
+        return [at(made), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
       }),
     ),
     ...section(
@@ -329,7 +330,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ),
     ...section(
       'Refused',
-      refused.map(({ why, count, last }) => [`${count}`, why, `last ${at(last)}`]),
+      refusals.map(({ why, count, last }) => [`${count}`, why, `last ${at(last)}`]),
     ),
   ];
 }

@@ -59,7 +59,7 @@ export interface Witnesses {
   readonly orders: readonly SeenOrder[];
   readonly reports: readonly SeenReport[];
   /** Name of the running rollout, as given by a person; undefined if not given. */
-  readonly named?: string | undefined;
+  readonly givenName?: string | undefined;
   /** Returns the largest counter, given or adopted, that the store knows for a box and kind of order; 0 if none. */
   newestOf(kind: OrderKind, id: string): number;
 }
@@ -115,12 +115,14 @@ class Merger {
   constructor(witnesses: Witnesses) {
     this.#witnesses = witnesses;
     const { newestOf } = witnesses;
-    const known = (kind: RolloutKind, id: string): number => newestOf(ORDER_KIND_OF[kind], id);
+    const storedCounter = (kind: RolloutKind, id: string): number => newestOf(ORDER_KIND_OF[kind], id);
     const place = ({ kind, id }: SeenOrder | SeenReport): string => `${ORDER_KIND_OF[kind]} ${id}`;
-    this.#orders = witnesses.orders.filter(({ kind, id, counter }) => counter > known(kind, id));
-    const held = new Map(witnesses.orders.map((order) => [place(order), order.counter]));
+    this.#orders = witnesses.orders.filter(({ kind, id, counter }) => counter > storedCounter(kind, id));
+    const orderCounters = new Map(witnesses.orders.map((order) => [place(order), order.counter]));
     this.#reports = witnesses.reports.filter(
-      (report) => report.counter > Math.max(known(report.kind, report.id), held.get(place(report)) ?? 0),
+      (report) =>
+        report.counter >
+        Math.max(storedCounter(report.kind, report.id), orderCounters.get(place(report)) ?? 0),
     );
     for (const { rollout, counter } of this.#reports) {
       if (rollout === null) continue;
@@ -134,27 +136,27 @@ class Merger {
   merged(): Merged {
     const { rollouts } = this.#witnesses;
     const latest = this.#latest();
-    const known = rollouts.flatMap((rollout) => this.#known(rollout, latest));
+    const stored = rollouts.flatMap((rollout) => this.#mergeKnown(rollout, latest));
     const strange = this.#strangeNames().map((name) => this.#strange(name, latest));
     return {
       orders: this.#orders,
       counters: this.#reports.map(({ kind, id, counter }) => ({ kind, id, counter })),
-      rollouts: [...known, ...strange],
+      rollouts: [...stored, ...strange],
     };
   }
 
   /** Returns names that the store lacks; from reports only if enough boxes or a person give the name. */
   #strangeNames(): string[] {
-    const known = new Set(this.#witnesses.rollouts.map(({ name }) => name));
+    const storedNames = new Set(this.#witnesses.rollouts.map(({ name }) => name));
     const names = new Set(this.#orders.map(({ rollout }) => rollout));
     for (const rollout of this.#counters.keys()) if (this.#stampByReports(rollout) > 0) names.add(rollout);
-    return [...names].filter((name) => !known.has(name)).sort();
+    return [...names].filter((name) => !storedNames.has(name)).sort();
   }
 
   /** Returns the rollout with the newest order; undefined if nothing was ever ordered. */
   #latest(): string | undefined {
-    const { rollouts, named } = this.#witnesses;
-    if (named !== undefined) return named;
+    const { rollouts, givenName } = this.#witnesses;
+    if (givenName !== undefined) return givenName;
     const names = [...rollouts.map(({ name }) => name), ...this.#strangeNames()];
     return names.reduce<string | undefined>(
       (best, name) => (best === undefined || this.#stamp(name) > this.#stamp(best) ? name : best),
@@ -164,8 +166,8 @@ class Merger {
 
   #stamp(name: string): number {
     const stored = this.#witnesses.rollouts.find((rollout) => rollout.name === name)?.newest ?? 0;
-    const held = this.#orders.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
-    return Math.max(stored, this.#stampByReports(name), ...held);
+    const counters = this.#orders.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
+    return Math.max(stored, this.#stampByReports(name), ...counters);
   }
 
   /**
@@ -173,22 +175,22 @@ class Merger {
    * few.
    */
   #stampByReports(name: string): number {
-    const { named } = this.#witnesses;
-    return this.#counters.get(name)?.[named === name ? 0 : REPORTS_MIN - 1] ?? 0;
+    const { givenName } = this.#witnesses;
+    return this.#counters.get(name)?.[givenName === name ? 0 : REPORTS_MIN - 1] ?? 0;
   }
 
   #ordersOf(name: string): SeenOrder[] {
     return this.#orders.filter(({ rollout }) => rollout === name);
   }
 
-  #known(rollout: KnownRollout, latest: string | undefined): MergedRollout[] {
+  #mergeKnown(rollout: KnownRollout, latest: string | undefined): MergedRollout[] {
     const { name, kind, state, wave } = rollout;
     if (OVER.includes(state)) return [];
     const orders = this.#ordersOf(name);
     const boxes = this.#boxes(rollout, orders);
-    const mine = new Set(rollout.boxes.map(({ id }) => id));
+    const ownIds = new Set(rollout.boxes.map(({ id }) => id));
     const isDoubtful =
-      orders.length === 0 && this.#reports.some((report) => isAlike(report, kind) && mine.has(report.id));
+      orders.length === 0 && this.#reports.some((report) => isAlike(report, kind) && ownIds.has(report.id));
     const after = this.#outcome(orders, state, name, latest, isDoubtful);
     const merged = { name, kind, isKnown: true, boxes, ...after, wave: this.#wave(rollout, orders) };
     const same = merged.outcome === state && merged.wave === wave && boxes.length === 0;
@@ -211,7 +213,7 @@ class Merger {
     if (top === 'pause') return { outcome: 'paused', reason: 'its boxes were paused' };
     if (state === undefined) return { outcome: top === undefined ? 'over' : 'running', reason: null };
     const isHeld = state === 'paused' || state === 'halted';
-    if (isDoubtful && !isHeld && name !== this.#witnesses.named)
+    if (isDoubtful && !isHeld && name !== this.#witnesses.givenName)
       return { outcome: 'paused', reason: 'boxes report later orders than the broker holds' };
     return { outcome: top === 'install' && isHeld ? 'running' : (state as Outcome), reason: null };
   }
@@ -238,17 +240,17 @@ class Merger {
   #wave({ name, wave, boxes }: KnownRollout, orders: readonly SeenOrder[]): number {
     const ordered = new Set(orders.map(({ id }) => id));
     const reported = new Set(this.#reports.filter(({ rollout }) => rollout === name).map(({ id }) => id));
-    const waves = new Map<number, { all: number; ordered: number; told: number }>();
+    const waves = new Map<number, { all: number; ordered: number; evidence: number }>();
     for (const box of boxes) {
-      const count = waves.get(box.wave) ?? { all: 0, ordered: 0, told: 0 };
+      const count = waves.get(box.wave) ?? { all: 0, ordered: 0, evidence: 0 };
       count.all += 1;
       // Canaries have a final withdrawal even without an earlier order.
       if (ordered.has(box.id)) count.ordered += 1;
-      if (ordered.has(box.id) || reported.has(box.id) || box.action !== null) count.told += 1;
+      if (ordered.has(box.id) || reported.has(box.id) || box.action !== null) count.evidence += 1;
       waves.set(box.wave, count);
     }
     const reached = [...waves].filter(
-      ([, { all, ordered: sure, told }]) => sure > 0 || (told >= REPORTS_MIN && told * 2 >= all),
+      ([, { all, ordered: sure, evidence }]) => sure > 0 || (evidence >= REPORTS_MIN && evidence * 2 >= all),
     );
     return Math.max(wave, ...reached.map(([n]) => n));
   }
@@ -260,9 +262,9 @@ class Merger {
     const boxes = new Map<string, MergedBox>();
     for (const { id } of reports) boxes.set(id, { id, state: 'ordered', action: 'install' });
     for (const { id, action } of orders) boxes.set(id, { id, state: stateBy(action, 'planned'), action });
-    const { named } = this.#witnesses;
+    const { givenName } = this.#witnesses;
     const { outcome, reason } = this.#outcome(orders, undefined, name, latest);
-    const goesOn = outcome === 'over' && named === name;
+    const goesOn = outcome === 'over' && givenName === name;
     return {
       name,
       kind,

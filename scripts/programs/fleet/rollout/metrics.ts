@@ -91,9 +91,9 @@ export class RolloutMetricsFile {
   write(view: () => RolloutView | undefined): void {
     const { file, clock, warn } = this.#options;
     this.#writtenMs = clock.nowMs();
-    const shown = file === undefined ? undefined : view();
-    if (file === undefined || shown === undefined) return;
-    const text = rolloutMetrics(shown, clock.wallMs());
+    const rolloutView = file === undefined ? undefined : view();
+    if (file === undefined || rolloutView === undefined) return;
+    const text = rolloutMetrics(rolloutView, clock.wallMs());
     let fault: string | undefined;
     try {
       // node_exporter runs as another user.

@@ -10,7 +10,7 @@ export interface Target {
   readonly fields: OrderFields;
 }
 
-export interface Said {
+export interface ProgressReport {
   readonly progress: Progress;
   /** Phase of this rollout, or what the box runs, in the box's words. */
   readonly phase: string;
@@ -32,18 +32,18 @@ const PROGRESS: Record<ChangePhase, Progress> = {
 };
 const TRYING: readonly Progress[] = ['switched', 'parked'];
 
-export function progressOf(report: UpdateReport | undefined, target: Target): Said {
+export function progressOf(report: UpdateReport | undefined, target: Target): ProgressReport {
   if (report === undefined) return { progress: 'none', phase: '', reason: null };
   const { kind, fields, rollout } = target;
-  const { refused } = ORDER_IN[ORDER_KIND_OF[kind]](report);
+  const { refusal } = ORDER_IN[ORDER_KIND_OF[kind]](report);
   const change = CHANGE_IN[kind](report);
-  if (change === undefined) return { progress: 'none', phase: '', reason: refused ?? 'it has no updater' };
+  if (change === undefined) return { progress: 'none', phase: '', reason: refusal ?? 'it has no updater' };
   const { phase } = change;
-  const reason = change.reason ?? refused;
+  const reason = change.reason ?? refusal;
   const progress = PROGRESS[phase];
-  const mine = rollout === change.rollout;
+  const isOwn = rollout === change.rollout;
   // A target on trial does not count as installed.
-  const there = change.runs(fields) && (mine ? progress === 'none' : !TRYING.includes(progress));
-  if (there) return { progress: 'confirmed', phase, reason: null };
-  return mine ? { progress, phase, reason } : { progress: 'none', phase: '', reason };
+  const isInstalled = change.runs(fields) && (isOwn ? progress === 'none' : !TRYING.includes(progress));
+  if (isInstalled) return { progress: 'confirmed', phase, reason: null };
+  return isOwn ? { progress, phase, reason } : { progress: 'none', phase: '', reason };
 }

@@ -178,8 +178,8 @@ export class Rollouts {
   }
 
   /** Stores a person's request, which the program that runs the rollout carries out. */
-  want(name: string, wanted: 'pause' | 'resume' | 'abort'): void {
-    this.#sql('UPDATE rollout SET wanted = ? WHERE name = ?').run(wanted, name);
+  want(name: string, request: 'pause' | 'resume' | 'abort'): void {
+    this.#sql('UPDATE rollout SET wanted = ? WHERE name = ?').run(request, name);
   }
 
   /** Stores boxes that a person leaves out, permanently. */
@@ -254,7 +254,7 @@ export class Rollouts {
   }
 
   /** Records a counter that the box has seen and the store has not given. */
-  seen(kind: OrderKind, site: string, box: string, counter: number): void {
+  recordSeen(kind: OrderKind, site: string, box: string, counter: number): void {
     this.#sql(
       `INSERT INTO seen_counter VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET counter = max(counter, excluded.counter)`,

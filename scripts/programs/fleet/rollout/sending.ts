@@ -76,8 +76,8 @@ export class Sending {
       const state = states.get(`${rollout} ${site}/${box}`);
       const isCalledBack = state === 'withdrawn' || state === 'skipped';
       if (state !== undefined && !OPEN.includes(state) && !isCalledBack) return true;
-      const heard = report && ORDER_IN[order_kind](report).order;
-      return action === 'withdraw' && heard != null && heard >= counter;
+      const heardCounter = report && ORDER_IN[order_kind](report).order;
+      return action === 'withdraw' && heardCounter != null && heardCounter >= counter;
     });
     const messages = over.map((order) => ({ ...outgoingOf(order), payload: '', order }));
     await link.publish(messages, (sent) =>
@@ -93,16 +93,17 @@ export class Sending {
   /** Sends orders again that the broker has lost or holds in an older form, after a new connection. */
   restore(): void {
     const { store, say } = this.#options;
-    const lost = this.#rollouts.standing().filter((order) => {
+    const lostOrders = this.#rollouts.standing().filter((order) => {
       const { order_kind, site, box, counter, published } = order;
-      const held = this.#knowledge.standingOf(order_kind, `${site}/${box}`);
+      const standing = this.#knowledge.standingOf(order_kind, `${site}/${box}`);
       if (published === null || order.overtaken === 1) return false;
       // An order of someone else stays; `strangers` reports it.
-      return held === undefined || (held.byOwnKey && held.counter < counter);
+      return standing === undefined || (standing.byOwnKey && standing.counter < counter);
     });
-    if (lost.length > 0) say(`the broker does not hold ${lost.length} orders any more; they go out again`);
+    if (lostOrders.length > 0)
+      say(`the broker does not hold ${lostOrders.length} orders any more; they go out again`);
     store.transaction(() => {
-      for (const order of lost) this.#rollouts.markUnpublished(order);
+      for (const order of lostOrders) this.#rollouts.markUnpublished(order);
       // An order that was cleared and is back, as at a restored broker, is cleared again.
       for (const { kind, site, box, byOwnKey } of this.#knowledge.standing)
         if (byOwnKey) this.#rollouts.markHeld(ORDER_KIND_OF[kind], site, box);

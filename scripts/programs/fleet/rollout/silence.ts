@@ -19,9 +19,9 @@ export interface Watched {
 }
 
 export interface Comparison {
-  readonly tried: number;
+  readonly triedCount: number;
   readonly silent: number;
-  readonly untried: number;
+  readonly untriedCount: number;
   readonly untriedSilent: number;
   /** Probability of at least this number of silent boxes among the tried ones if the change has no effect. */
   readonly probability: number;
@@ -39,21 +39,24 @@ const DEVIATIONS_MIN = 2;
 /** Probabilities below this do not affect the comparison with `DOUBT`. */
 const NEGLIGIBLE = 1e-18;
 
-export function compare(tried: readonly Watched[], untried: readonly Watched[]): Comparison {
+export function compare(triedBoxes: readonly Watched[], untriedBoxes: readonly Watched[]): Comparison {
   const silentOf = (boxes: readonly Watched[]): number => boxes.filter(({ isSilent }) => isSilent).length;
   const counts = {
-    tried: tried.length,
-    silent: silentOf(tried),
-    untried: untried.length,
-    untriedSilent: silentOf(untried),
+    triedCount: triedBoxes.length,
+    silent: silentOf(triedBoxes),
+    untriedCount: untriedBoxes.length,
+    untriedSilent: silentOf(untriedBoxes),
   };
-  return { ...counts, probability: counts.silent === 0 ? 1 : probabilityOf(strataOf(tried, untried)) };
+  return {
+    ...counts,
+    probability: counts.silent === 0 ? 1 : probabilityOf(strataOf(triedBoxes, untriedBoxes)),
+  };
 }
 
 interface Stratum {
-  tried: number;
+  triedCount: number;
   silent: number;
-  untried: number;
+  untriedCount: number;
   untriedSilent: number;
 }
 
@@ -61,45 +64,47 @@ interface Stratum {
  * Returns the strata: sites with enough untried boxes, and the rest combined. All are combined if the rest has no
  * untried boxes.
  */
-function strataOf(tried: readonly Watched[], untried: readonly Watched[]): Stratum[] {
+function strataOf(triedBoxes: readonly Watched[], untriedBoxes: readonly Watched[]): Stratum[] {
   const sites = new Map<string, Stratum>();
   const at = (id: string): Stratum => {
     const site = id.slice(0, id.lastIndexOf('/') + 1);
-    const found = sites.get(site) ?? { tried: 0, silent: 0, untried: 0, untriedSilent: 0 };
-    sites.set(site, found);
-    return found;
+    const stratum = sites.get(site) ?? { triedCount: 0, silent: 0, untriedCount: 0, untriedSilent: 0 };
+    sites.set(site, stratum);
+    return stratum;
   };
-  for (const { id, isSilent } of tried) {
+  for (const { id, isSilent } of triedBoxes) {
     const stratum = at(id);
-    stratum.tried += 1;
+    stratum.triedCount += 1;
     if (isSilent) stratum.silent += 1;
   }
-  for (const { id, isSilent } of untried) {
+  for (const { id, isSilent } of untriedBoxes) {
     const stratum = at(id);
-    stratum.untried += 1;
+    stratum.untriedCount += 1;
     if (isSilent) stratum.untriedSilent += 1;
   }
   const all = [...sites.values()];
-  const large = all.filter((stratum) => stratum.untried >= SITE_MIN);
-  const rest = together(all.filter((stratum) => stratum.untried < SITE_MIN));
-  if (rest.tried === 0) return large;
-  return rest.untried >= SITE_MIN ? [...large, rest] : [together(all)];
+  const large = all.filter((stratum) => stratum.untriedCount >= SITE_MIN);
+  const rest = together(all.filter((stratum) => stratum.untriedCount < SITE_MIN));
+  if (rest.triedCount === 0) return large;
+  return rest.untriedCount >= SITE_MIN ? [...large, rest] : [together(all)];
 }
 
 function together(strata: readonly Stratum[]): Stratum {
-  const sum = { tried: 0, silent: 0, untried: 0, untriedSilent: 0 };
+  const sum = { triedCount: 0, silent: 0, untriedCount: 0, untriedSilent: 0 };
   for (const stratum of strata)
-    for (const name of ['tried', 'silent', 'untried', 'untriedSilent'] as const) sum[name] += stratum[name];
+    for (const name of ['triedCount', 'silent', 'untriedCount', 'untriedSilent'] as const)
+      sum[name] += stratum[name];
   return sum;
 }
 
 function probabilityOf(strata: readonly Stratum[]): number {
   let [silent, expected, variance] = [0, 0, 0];
-  for (const { tried, silent: observed, untried, untriedSilent } of strata) {
-    const [boxes, quiet] = [tried + untried, observed + untriedSilent];
+  for (const { triedCount, silent: observed, untriedCount, untriedSilent } of strata) {
+    const [boxes, quiet] = [triedCount + untriedCount, observed + untriedSilent];
     silent += observed;
-    expected += (tried * quiet) / boxes;
-    if (boxes > 1) variance += (tried * untried * quiet * (boxes - quiet)) / (boxes * boxes * (boxes - 1));
+    expected += (triedCount * quiet) / boxes;
+    if (boxes > 1)
+      variance += (triedCount * untriedCount * quiet * (boxes - quiet)) / (boxes * boxes * (boxes - 1));
   }
   if (silent - expected <= DEVIATIONS_MIN * Math.sqrt(variance)) return 1;
   let sum: Distribution = { from: 0, chances: [1] };
@@ -117,13 +122,13 @@ interface Distribution {
 }
 
 /** Returns the distribution of the number of silent boxes among the tried ones of a stratum. */
-function hypergeometric({ tried, silent, untried, untriedSilent }: Stratum): Distribution {
+function hypergeometric({ triedCount, silent, untriedCount, untriedSilent }: Stratum): Distribution {
   const quiet = silent + untriedSilent;
-  const from = Math.max(0, quiet - untried);
-  const all = logChoose(tried + untried, quiet);
+  const from = Math.max(0, quiet - untriedCount);
+  const all = logChoose(triedCount + untriedCount, quiet);
   const chances: number[] = [];
-  for (let n = from; n <= Math.min(tried, quiet); n += 1)
-    chances.push(Math.exp(logChoose(tried, n) + logChoose(untried, quiet - n) - all));
+  for (let n = from; n <= Math.min(triedCount, quiet); n += 1)
+    chances.push(Math.exp(logChoose(triedCount, n) + logChoose(untriedCount, quiet - n) - all));
   return trimmed({ from, chances });
 }
 

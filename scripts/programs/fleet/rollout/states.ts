@@ -76,13 +76,13 @@ export interface RolloutBox {
   readonly isSkipped: boolean;
 }
 
-export interface Tried {
+export interface TrialCounts {
   readonly failures: number;
   readonly tried: number;
 }
 
 /** State that a person has seen and accepted when the rollout continued. */
-export interface Accepted extends Tried {
+export interface Accepted extends TrialCounts {
   /** Boxes that have been silent since before this time no longer count; 0 if nothing was accepted. */
   readonly atMs: number;
 }
@@ -137,10 +137,10 @@ export const OPEN: readonly BoxState[] = ['ordered', 'begun', 'switched'];
 export const NOT_SWITCHED: readonly BoxState[] = ['ordered', 'begun'];
 export const FAILURES: readonly BoxState[] = ['rolled-back', 'failed'];
 /** States of boxes that have tried the change, or are trying it. */
-export const TRIED: readonly BoxState[] = ['confirmed', 'parked', 'switched', ...FAILURES];
-export const ENDED: readonly BoxState[] = ['confirmed', 'parked', ...FAILURES];
+export const TRIED_STATES: readonly BoxState[] = ['confirmed', 'parked', 'switched', ...FAILURES];
+export const ENDED_STATES: readonly BoxState[] = ['confirmed', 'parked', ...FAILURES];
 /** States of boxes on which the change has had an effect. */
-export const BEGAN: readonly BoxState[] = ['begun', ...TRIED];
+export const BEGAN_STATES: readonly BoxState[] = ['begun', ...TRIED_STATES];
 
 /** State of a box for each progress in its newest report. */
 export const STATE_OF: Record<Progress, BoxState> = {

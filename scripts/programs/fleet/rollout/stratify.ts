@@ -77,14 +77,14 @@ function rankOf(name: string, { site, box }: Member): string {
 }
 
 function groups(all: readonly Ranked[], by: (one: Ranked) => string): Ranked[][] {
-  const found = new Map<string, Ranked[]>();
+  const byKey = new Map<string, Ranked[]>();
   for (const one of all) {
-    const list = found.get(by(one)) ?? [];
+    const list = byKey.get(by(one)) ?? [];
     list.push(one);
-    found.set(by(one), list);
+    byKey.set(by(one), list);
   }
-  for (const list of found.values()) list.sort((a, b) => (a.rank < b.rank ? -1 : 1));
-  return [...found.values()];
+  for (const list of byKey.values()) list.sort((a, b) => (a.rank < b.rank ? -1 : 1));
+  return [...byKey.values()];
 }
 
 /**

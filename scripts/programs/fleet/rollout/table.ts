@@ -3,9 +3,11 @@ import { printable } from '../../../../agent/base/printable.ts';
 
 /** Aligns rows; the first one holds the column names, and numbers are aligned right. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
-  const shown = rows.map((row) => row.map((cell) => printable(cell)));
-  const widths = (shown[0] ?? []).map((_, i) => Math.max(...shown.map((row) => (row[i] ?? '').length)));
-  return shown.map((row) =>
+  const printableRows = rows.map((row) => row.map((cell) => printable(cell)));
+  const widths = (printableRows[0] ?? []).map((_, i) =>
+    Math.max(...printableRows.map((row) => (row[i] ?? '').length)),
+  );
+  return printableRows.map((row) =>
     row
       .map((cell, i) =>
         /^\d[\d,]*(\.\d+)?$/.test(cell) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0),
@@ -37,6 +39,6 @@ export function ago(ms: number | null, nowMs: number): string {
 
 /** Returns the first names, and the number of the others. */
 export function someOf(names: readonly string[], count = 10): string {
-  const more = names.length - count;
-  return names.slice(0, count).join(', ') + (more > 0 ? ` and ${more} more` : '');
+  const restCount = names.length - count;
+  return names.slice(0, count).join(', ') + (restCount > 0 ? ` and ${restCount} more` : '');
 }

@@ -110,8 +110,8 @@ const LEFT: readonly (readonly [string, (box: BoxView) => boolean])[] = [
 
 /** Returns the names of unconfirmed boxes; failures have their own lines. */
 function leftLines(boxes: readonly BoxView[]): string[] {
-  return LEFT.flatMap(([what, isLeft]) => {
+  return LEFT.flatMap(([label, isLeft]) => {
     const names = boxes.filter(isLeft).map(({ site, box }) => `${site}/${box}`);
-    return names.length === 0 ? [] : [`${what}: ${names.length}: ${someOf(names)}`];
+    return names.length === 0 ? [] : [`${label}: ${names.length}: ${someOf(names)}`];
   });
 }

@@ -86,14 +86,14 @@ const time = (ms: number | null): string | null => (ms === null ? null : new Dat
 
 export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): RolloutView {
   const rollouts = new Rollouts(store);
-  const known = new Map(store.boxes().map((box) => [`${box.site}/${box.box}`, box]));
+  const boxRows = new Map(store.boxes().map((box) => [`${box.site}/${box.box}`, box]));
   const rows = rollouts.boxes(row.name);
   const skipped = rollouts.skipped(row.name);
-  const now = rows.map((box) => boxNow(row, box, known.get(`${box.site}/${box.box}`), nowMs, skipped));
+  const now = rows.map((box) => boxNow(row, box, boxRows.get(`${box.site}/${box.box}`), nowMs, skipped));
   // Computes the step that `run` would take; writes and sends nothing.
   const { waits, silent } = step({ ...rolloutOf(row), wanted: null }, now, nowMs);
   const silence = new Set(silent);
-  const boxes = rows.map((box) => boxView(box, known.get(`${box.site}/${box.box}`), silence));
+  const boxes = rows.map((box) => boxView(box, boxRows.get(`${box.site}/${box.box}`), silence));
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
   const { name, kind, what, state, reason, wave, made, who, not_after, reached, plan } = row;
   const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
@@ -137,12 +137,12 @@ function stuckOf(
 function boxNow(
   row: RolloutRow,
   box: RolloutBoxRow,
-  known: BoxRow | undefined,
+  boxRow: BoxRow | undefined,
   nowMs: number,
   skipped: ReadonlySet<string>,
 ): RolloutBox {
   const { site, box: name, wave, state, since, action } = box;
-  const online = known?.state === 'online';
+  const online = boxRow?.state === 'online';
   return {
     id: `${site}/${name}`,
     wave,
@@ -150,16 +150,16 @@ function boxNow(
     action,
     online,
     sinceMs: since,
-    progress: progressOf(known?.report, targetOf(row, box)).progress,
-    heardMs: online ? nowMs : known === undefined ? 0 : lastHeardMs(known),
+    progress: progressOf(boxRow?.report, targetOf(row, box)).progress,
+    heardMs: online ? nowMs : boxRow === undefined ? 0 : lastHeardMs(boxRow),
     isSkipped: skipped.has(`${site}/${name}`),
   };
 }
 
-function boxView(row: RolloutBoxRow, known: BoxRow | undefined, silence: ReadonlySet<string>): BoxView {
+function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: ReadonlySet<string>): BoxView {
   const { site, box, wave, state, since, phase, reason, action } = row;
-  const online = known?.state === 'online';
-  const saysNothing = (known?.reported ?? 0) < since;
+  const online = boxRow?.state === 'online';
+  const saysNothing = (boxRow?.reported ?? 0) < since;
   const mute = online && action !== null && state === 'ordered' && saysNothing;
   const silent = silence.has(`${site}/${box}`);
   return {
@@ -181,9 +181,9 @@ function waveView(
   rows: readonly RolloutBoxRow[],
   boxes: readonly BoxView[],
 ): WaveView {
-  const mine = boxes.filter((box) => box.wave === n);
+  const waveBoxes = boxes.filter((box) => box.wave === n);
   const states = Object.fromEntries(
-    BOX_STATES.map((state) => [state, mine.filter((box) => box.state === state).length]),
+    BOX_STATES.map((state) => [state, waveBoxes.filter((box) => box.state === state).length]),
   ) as Record<BoxState, number>;
   const bytes = (way: 'delta' | 'full'): number =>
     rows
@@ -191,11 +191,11 @@ function waveView(
       .reduce((sum, row) => sum + (row.bytes ?? 0), 0);
   return {
     wave: n,
-    boxes: mine.length,
+    boxes: waveBoxes.length,
     states,
-    offline: mine.filter((box) => !box.online && OPEN.includes(box.state)).length,
-    mute: mine.filter((box) => box.mute).length,
-    silent: mine.filter((box) => box.silent).length,
+    offline: waveBoxes.filter((box) => !box.online && OPEN.includes(box.state)).length,
+    mute: waveBoxes.filter((box) => box.mute).length,
+    silent: waveBoxes.filter((box) => box.silent).length,
     began: time(began),
     reached: time(reached),
     ended: time(ended),

@@ -15,27 +15,28 @@ import { type RolloutRow, Rollouts } from './rollouts.ts';
 const ABORT_WITHIN_MS = 120_000;
 const ABORT_LOOK_MS = 500;
 
-type Wanted = 'pause' | 'resume' | 'abort';
+type RolloutRequest = 'pause' | 'resume' | 'abort';
 
 /** Stores the request. The program that runs the rollout carries it out; if none does, this program does so once. */
-export function want(what: Wanted, { dir }: DirOption): Promise<void> {
-  return withFleet(dir, async (opened) => {
-    const { signal } = opened;
+export function want(request: RolloutRequest, { dir }: DirOption): Promise<void> {
+  return withFleet(dir, async (context) => {
+    const { signal } = context;
     if (StateLock.isHeld(dir)) {
-      const { name } = wish(what, opened);
-      if (what !== 'abort' || (await isAborted(opened, dir, name))) {
-        const done = what === 'abort' ? 'aborted' : `${what} is said; the program that runs it does it`;
-        say(`${name}: ${done}`);
+      const { name } = wish(request, context);
+      if (request !== 'abort' || (await isAborted(context, dir, name))) {
+        const outcome =
+          request === 'abort' ? 'aborted' : `${request} is said; the program that runs it does it`;
+        say(`${name}: ${outcome}`);
         return;
       }
     }
     const lock = lockFleet(dir);
     try {
-      const controller = controllerOf(opened);
+      const controller = controllerOf(context);
       await controller.start(signal);
-      const { name } = wish(what, opened);
+      const { name } = wish(request, context);
       const after = await controller.run(name, signal, true);
-      if (what === 'abort' && after.state !== 'aborted')
+      if (request === 'abort' && after.state !== 'aborted')
         throw new AgentError(
           'unavailable',
           `${name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
@@ -50,23 +51,23 @@ export function want(what: Wanted, { dir }: DirOption): Promise<void> {
 }
 
 /** Throws AgentError `config` if the request does not fit the rollout's state. */
-function wish(what: Wanted, { store, clock }: OpenedFleet): RolloutRow {
+function wish(request: RolloutRequest, { store, clock }: OpenedFleet): RolloutRow {
   const row = present(store);
   const right = {
     pause: ['running', 'finishing'],
     resume: ['paused', 'halted'],
     abort: ['running', 'finishing', 'paused', 'halted'],
   };
-  if (!right[what].includes(row.state))
+  if (!right[request].includes(row.state))
     throw new AgentError(
       'config',
-      `${row.name} is ${row.state}: it cannot be ${what === 'abort' ? 'aborted' : `${what}d`}`,
+      `${row.name} is ${row.state}: it cannot be ${request === 'abort' ? 'aborted' : `${request}d`}`,
     );
-  if (row.wanted === 'abort' && what !== 'abort')
-    throw new AgentError('config', `${row.name} is being aborted: it cannot be ${what}d`);
+  if (row.wanted === 'abort' && request !== 'abort')
+    throw new AgentError('config', `${row.name} is being aborted: it cannot be ${request}d`);
   store.transaction(() => {
-    new Rollouts(store).want(row.name, what);
-    if (row.wanted !== what) store.record(`rollout ${row.name}: ${what}`, clock.wallMs());
+    new Rollouts(store).want(row.name, request);
+    if (row.wanted !== request) store.record(`rollout ${row.name}: ${request}`, clock.wallMs());
   });
   return row;
 }
@@ -87,5 +88,8 @@ async function isAborted({ store, signal }: OpenedFleet, dir: string, name: stri
       );
     await sleep(ABORT_LOOK_MS);
   }
-  throw new AgentError('unavailable', `${name}: abort is said; whether it is done nobody has waited for`);
+  throw new AgentError(
+    'unavailable',
+    `${name}: abort requested, but not confirmed in time; see rollout status`,
+  );
 }

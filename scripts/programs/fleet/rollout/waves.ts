@@ -14,7 +14,7 @@ import { Hearing } from './hearing.ts';
 import {
   type Action,
   type BoxState,
-  ENDED,
+  ENDED_STATES,
   FAILURES,
   NOT_SWITCHED,
   OPEN,
@@ -24,8 +24,8 @@ import {
   type RolloutState,
   STATE_OF,
   type Step,
-  TRIED,
-  type Tried,
+  TRIED_STATES,
+  type TrialCounts,
   type Waits,
 } from './states.ts';
 
@@ -52,7 +52,7 @@ class Machine {
     this.#rollout = rollout;
     this.#boxes = boxes;
     this.#nowMs = nowMs;
-    this.#states = boxes.map(heard);
+    this.#states = boxes.map(stateFromReport);
     this.#hearing = new Hearing(boxes, this.#states, nowMs, () => this.#rollout);
   }
 
@@ -89,7 +89,7 @@ class Machine {
       if (!this.#hearing.began(i) || this.#hearing.isSilent(box)) continue;
       if (!box.online) due.push(box.heardMs + thresholds.silentHours * HOUR_MS + 1);
       else if (!this.#hearing.isProven(i))
-        due.push(this.#hearing.since(i) + thresholds.heardMinutes * MINUTE_MS);
+        due.push(this.#hearing.stateSinceMs(i) + thresholds.heardMinutes * MINUTE_MS);
     }
     const next = OVER.includes(state)
       ? Number.POSITIVE_INFINITY
@@ -124,7 +124,7 @@ class Machine {
       const atMs = state === 'halted' ? this.#nowMs : this.#rollout.accepted.atMs;
       this.#rollout = {
         ...this.#rollout,
-        accepted: { ...this.#tried(() => true), atMs },
+        accepted: { ...this.#trialCounts(() => true), atMs },
         reachedMs: null,
       };
       this.#to('running', null);
@@ -147,17 +147,18 @@ class Machine {
   #halt(): void {
     const { thresholds, accepted } = this.#rollout;
     const { canaryFailures, failures: share, failuresMin } = thresholds;
-    const canaries = this.#tried((box) => box.wave === 0).failures;
-    const { failures, tried } = this.#tried(() => true);
+    const canaries = this.#trialCounts((box) => box.wave === 0).failures;
+    const { failures, tried } = this.#trialCounts(() => true);
     const [newFailures, newTried] = [failures - accepted.failures, tried - accepted.tried];
     if (newFailures <= 0) return;
     const broken = this.#count((state) => state === 'failed');
-    const what = broken === 0 ? 'went back' : `went back or failed (${broken} failed)`;
+    const failureText = broken === 0 ? 'went back' : `went back or failed (${broken} failed)`;
     // All canaries have failed, though fewer than the limit: none is left to be healthy.
     const limit = Math.min(canaryFailures, this.#boxes.filter((box) => box.wave === 0).length);
-    if (canaries >= limit && this.#rollout.wave === 0) this.#to('halted', `${canaries} canaries ${what}`);
+    if (canaries >= limit && this.#rollout.wave === 0)
+      this.#to('halted', `${canaries} canaries ${failureText}`);
     else if (newFailures >= failuresMin && newFailures > share * newTried)
-      this.#to('halted', `${newFailures} of ${newTried} boxes that were tried ${what}`);
+      this.#to('halted', `${newFailures} of ${newTried} boxes that were tried ${failureText}`);
   }
 
   /** Returns true if the next wave has begun. */
@@ -190,7 +191,7 @@ class Machine {
    */
   #isReached(): boolean {
     const { wave, thresholds } = this.#rollout;
-    let [well, asked, unheard] = [0, 0, 0];
+    let [well, askedCount, unheard] = [0, 0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       if (box.wave !== wave || state === 'skipped' || FAILURES.includes(state)) continue;
@@ -199,9 +200,9 @@ class Machine {
       const isWell = this.#hearing.isProven(i);
       if (isWell) well += 1;
       else if (this.#hearing.began(i)) unheard += 1;
-      if (isWell || box.online || this.#hearing.began(i)) asked += 1;
+      if (isWell || box.online || this.#hearing.began(i)) askedCount += 1;
     }
-    return well >= thresholds.confirmed * asked && (wave > 0 || (well > 0 && unheard === 0));
+    return well >= thresholds.confirmed * askedCount && (wave > 0 || (well > 0 && unheard === 0));
   }
 
   /** Sets the orders of boxes that should have another one. */
@@ -219,7 +220,7 @@ class Machine {
   #action(box: RolloutBox, state: BoxState): Action | undefined {
     const { state: rollout, wave } = this.#rollout;
     if (state === 'skipped')
-      return box.action === null || TRIED.includes(STATE_OF[box.progress]) ? undefined : 'withdraw';
+      return box.action === null || TRIED_STATES.includes(STATE_OF[box.progress]) ? undefined : 'withdraw';
     if (rollout === 'halted' || rollout === 'aborted')
       return NOT_SWITCHED.includes(state) ? 'withdraw' : undefined;
     if (rollout === 'paused') return NOT_SWITCHED.includes(state) ? 'pause' : undefined;
@@ -230,15 +231,15 @@ class Machine {
       : undefined;
   }
 
-  #tried(of: (box: RolloutBox) => boolean): Tried {
-    let [failures, tried] = [0, 0];
+  #trialCounts(of: (box: RolloutBox) => boolean): TrialCounts {
+    let [failures, triedCount] = [0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       if (!of(box)) continue;
       if (FAILURES.includes(state)) failures += 1;
-      if (TRIED.includes(state)) tried += 1;
+      if (TRIED_STATES.includes(state)) triedCount += 1;
     }
-    return { failures, tried };
+    return { failures, tried: triedCount };
   }
 
   #count(of: (state: BoxState) => boolean): number {
@@ -247,16 +248,16 @@ class Machine {
 }
 
 /** Returns the state of a box from its present report. */
-function heard({ state, action, progress, isSkipped }: RolloutBox): BoxState {
+function stateFromReport({ state, action, progress, isSkipped }: RolloutBox): BoxState {
   if (isSkipped) return 'skipped';
   // The target is installed already: nothing was sent, and nothing will be.
   if (action === null) return state === 'planned' && progress === 'confirmed' ? 'confirmed' : state;
-  const said = STATE_OF[progress];
+  const reportedState = STATE_OF[progress];
   if (state === 'confirmed' || FAILURES.includes(state)) return state;
-  if (ENDED.includes(said)) return said;
+  if (ENDED_STATES.includes(reportedState)) return reportedState;
   if (state === 'parked') return state;
   // Too late for a withdrawal or a wait: it has switched regardless.
-  if (said === 'switched') return said;
+  if (reportedState === 'switched') return reportedState;
   if (state === 'expired') return state;
-  return action === 'withdraw' ? 'withdrawn' : said;
+  return action === 'withdraw' ? 'withdrawn' : reportedState;
 }

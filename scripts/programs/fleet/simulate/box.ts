@@ -68,30 +68,30 @@ const KEEPALIVE_S = 600;
 
 export class SimBox {
   readonly options: SimBoxOptions;
-  readonly #around: SimSurroundings;
+  readonly #surroundings: SimSurroundings;
   readonly #key: KeyObject;
   readonly #publicKey: string;
   #session: Session | undefined;
   readonly #changes: Readonly<Record<ReleaseKind, Change>>;
   /** Program with a release under way, or with the last one. */
-  #what: ReleaseKind = 'release';
+  #kind: ReleaseKind = 'release';
   #order: UpdateOrder | undefined;
   /** The order that is carried out, or the last one. */
   #obeyed: UpdateOrder | undefined;
-  #refused: string | null = null;
+  #refusal: string | null = null;
   #journal = JOURNAL_FIRST;
   #generation = 0;
   #muted = false;
-  #gone = false;
+  #isGone = false;
   /** Number of the box's messages at the broker. */
   published = 0;
   /** Hash of the last message on its order topic. */
-  heard = '';
+  lastOrderHash = '';
   #busy: Promise<void> = Promise.resolve();
 
-  constructor(options: SimBoxOptions, around: SimSurroundings) {
+  constructor(options: SimBoxOptions, surroundings: SimSurroundings) {
     this.options = options;
-    this.#around = around;
+    this.#surroundings = surroundings;
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     this.#key = privateKey;
     this.#publicKey = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
@@ -111,28 +111,28 @@ export class SimBox {
   /** The box's actual state, for the program with the latest release. */
   get truth(): { phase: ChangePhase; seq: number; mode: Mode; gone: boolean } {
     const { phase, running } = this.#now;
-    return { phase, seq: running.seq, mode: this.options.mode, gone: this.#gone };
+    return { phase, seq: running.seq, mode: this.options.mode, gone: this.#isGone };
   }
 
   get #now(): Change {
-    return this.#changes[this.#what];
+    return this.#changes[this.#kind];
   }
 
   /** Connects, reports what it runs, and receives the desired state. */
   async connect(): Promise<void> {
-    if (this.#gone) return;
+    if (this.#isGone) return;
     const { site, box, fate } = this.options;
     const topics = topicsOf(site, box);
     const message = (state: StatusReport['state']) => ({
       topic: topics.status,
-      payload: JSON.stringify({ state, boot: this.#boot, time: this.#time(this.#around.nowMs()) }),
+      payload: JSON.stringify({ state, boot: this.#boot, time: this.#time(this.#surroundings.nowMs()) }),
       qos: 1 as const,
       retain: true,
       contentType: 'application/json',
     });
     const session = await openSession(
       {
-        config: { url: this.#around.url, ack: 'broker' },
+        config: { url: this.#surroundings.url, ack: 'broker' },
         credentials: { certificate: undefined },
         clientId: box,
         will: message('offline'),
@@ -140,14 +140,14 @@ export class SimBox {
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         clock: systemClock,
         onMessage: (_topic, payload) => {
-          this.heard = hashOf(payload);
+          this.lastOrderHash = hashOf(payload);
           this.#busy = this.#busy.then(() => this.#hear(payload));
         },
       },
       new AbortController().signal,
     );
     this.#session = session;
-    this.heard = '';
+    this.lastOrderHash = '';
     await this.#publish(message('online'));
     await this.#report();
     // From now on the box is connected but sends nothing.
@@ -164,7 +164,7 @@ export class SimBox {
   }
 
   /** Simulates a power cut, which also cancels the pending work. */
-  cut(): void {
+  cutPower(): void {
     this.#generation += 1;
     this.drop();
   }
@@ -175,7 +175,7 @@ export class SimBox {
     const { phase, rollout } = this.#now;
     await this.connect();
     // An order that came with the connection is already being handled.
-    if (this.#gone || order === undefined || rollout === null || generation !== this.#generation) return;
+    if (this.#isGone || order === undefined || rollout === null || generation !== this.#generation) return;
     if (phase === 'switching') this.#then('probation', TIMES_MS.probation ?? 0);
     else if (phase === 'probation') this.#then(...this.#verdict());
     else if (BEFORE_SWITCH.includes(phase)) await this.#begin(order);
@@ -190,8 +190,8 @@ export class SimBox {
   }
 
   /** Sends a false report, signed with the box's own key; `instead` replaces the true values. */
-  async report(instead: Partial<UpdateReport>): Promise<string> {
-    const envelope = this.#envelope(instead);
+  async report(overrides: Partial<UpdateReport>): Promise<string> {
+    const envelope = this.#envelope(overrides);
     await this.#publishReport(envelope);
     return envelope;
   }
@@ -212,7 +212,7 @@ export class SimBox {
       const { order } = openOrder('update', payload, {
         site,
         box,
-        keys: this.#around.keys,
+        keys: this.#surroundings.keys,
         wallMs: () => Number.POSITIVE_INFINITY,
       });
       if (this.#order !== undefined && order.counter <= this.#order.counter) {
@@ -222,19 +222,19 @@ export class SimBox {
           `its counter ${order.counter} is not above ${this.#order.counter}`,
         );
       }
-      const dates = orderDates(order, this.#around.nowMs());
+      const dates = orderDates(order, this.#surroundings.nowMs());
       if (dates?.code === 'expired') throw new CommandRefused(dates.code, dates.reason);
-      this.#refused = null;
+      this.#refusal = null;
       this.#order = order;
       if (dates === undefined) return await this.#obey(order);
       // A future order waits, as on a box, unless another one arrives.
-      this.#around.at(Date.parse(order.notBefore), async () => {
+      this.#surroundings.at(Date.parse(order.notBefore), async () => {
         if (this.#order === order) await this.#obey(order);
       });
       await this.#report();
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;
-      this.#refused = `${error.code}: ${error.message}`;
+      this.#refusal = `${error.code}: ${error.message}`;
       await this.#report();
     }
   }
@@ -243,9 +243,9 @@ export class SimBox {
     if (this.options.fate.ends === 'mute') return;
     // A change on probation continues; an order for the other program waits until it ends.
     if (TRYING.includes(this.#now.phase)) return this.#report();
-    if (order.what !== this.#what) {
+    if (order.what !== this.#kind) {
       await this.#withdraw();
-      this.#what = order.what;
+      this.#kind = order.what;
     }
     if (order.action === 'withdraw') return this.#withdraw();
     this.#generation += 1;
@@ -268,7 +268,7 @@ export class SimBox {
   }
 
   async #begin(order: UpdateOrder): Promise<void> {
-    const nowMs = this.#around.nowMs();
+    const nowMs = this.#surroundings.nowMs();
     const openMs = order.window === null ? nowMs : opening(order.window, nowMs);
     // All boxes wait for the same window, and each begins with its own delay.
     if (openMs > nowMs) return this.#next(openMs - nowMs, () => this.#begin(order));
@@ -287,11 +287,11 @@ export class SimBox {
         [change.running, change.previous] = [change.target, change.running];
       if (phase === 'rolled-back' && change.previous !== null)
         [change.running, change.previous] = [change.previous, null];
-      const why: Partial<Record<ChangePhase, string>> = {
+      const reasons: Partial<Record<ChangePhase, string>> = {
         'rolled-back': 'it crashed: 3 restarts',
         failed: 'the archive is not what was signed',
       };
-      await this.#enter(phase, why[phase] ?? null);
+      await this.#enter(phase, reasons[phase] ?? null);
       const after: Partial<Record<ChangePhase, ChangePhase>> = {
         verified: ends === 'failed' ? 'failed' : 'staged',
         staged: 'switching',
@@ -300,7 +300,7 @@ export class SimBox {
       };
       const next = after[phase];
       if (next !== undefined) this.#then(next, TIMES_MS[next] ?? 0);
-      else if (this.#order !== undefined && this.#order.what !== this.#what) await this.#obey(this.#order);
+      else if (this.#order !== undefined && this.#order.what !== this.#kind) await this.#obey(this.#order);
     });
   }
 
@@ -313,24 +313,24 @@ export class SimBox {
   /** Calls back unless another order has arrived in between. */
   #next(afterMs: number, act: () => Promise<void>): void {
     const generation = this.#generation;
-    this.#around.at(this.#around.nowMs() + afterMs, async () => {
+    this.#surroundings.at(this.#surroundings.nowMs() + afterMs, async () => {
       if (generation === this.#generation) await act();
     });
   }
 
   async #enter(phase: ChangePhase, reason: string | null): Promise<void> {
-    const sinceMs = this.#around.nowMs();
+    const sinceMs = this.#surroundings.nowMs();
     Object.assign(this.#now, { phase, sinceMs, reason });
     this.#journal += 1;
     await this.#report();
     const { vanishes } = this.options.fate;
     if (vanishes?.at !== phase) return;
     const vanish = (): void => {
-      this.#gone = true;
-      this.cut();
+      this.#isGone = true;
+      this.cutPower();
     };
     if (vanishes.afterMs === 0) vanish();
-    else this.#around.at(sinceMs + vanishes.afterMs, async () => vanish());
+    else this.#surroundings.at(sinceMs + vanishes.afterMs, async () => vanish());
   }
 
   async #report(): Promise<void> {
@@ -361,18 +361,18 @@ export class SimBox {
     return new Date(ms).toISOString();
   }
 
-  #envelope(instead: Partial<UpdateReport>): string {
+  #envelope(overrides: Partial<UpdateReport>): string {
     const report = reportOf({
       ...this.options,
       ...this.#changes,
       key: this.#publicKey,
       boot: this.#boot,
-      atMs: this.#around.nowMs(),
+      atMs: this.#surroundings.nowMs(),
       journal: this.#journal,
       order: this.#order?.counter ?? null,
-      refused: this.#refused,
+      refusal: this.#refusal,
     });
-    return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify({ ...report, ...instead }), this.#key);
+    return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify({ ...report, ...overrides }), this.#key);
   }
 }
 

@@ -18,11 +18,11 @@ const BOXES_MAX = 15_000;
 /** Number of the broker's files that belong to no box. */
 const FILES_BESIDE = 200;
 
-function number(least: number, most: number): (text: string) => number {
+function number(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (/^\d+(\.\d+)?$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+    if (/^\d+(\.\d+)?$/.test(text) && value >= minimum && value <= maximum) return value;
+    throw new InvalidArgumentError(`It must be a number from ${minimum} to ${maximum}.`);
   };
 }
 

@@ -29,15 +29,15 @@ export class OldCopy {
   }
 
   /** Must be called before and after orders are sent. Throws StoreLost when the wave has come. */
-  published(when: 'before' | 'after', wave: number | undefined, store: FleetStore): void {
+  published(moment: 'before' | 'after', wave: number | undefined, store: FleetStore): void {
     if (this.#wave === undefined || wave === undefined || this.#isOver) return;
-    if (when === 'before' && wave < this.#wave && wave !== this.#copied) {
+    if (moment === 'before' && wave < this.#wave && wave !== this.#copied) {
       // A small fleet may have an empty wave, so the copy precedes the last wave with orders.
       rmSync(this.#copy, { force: true });
       store.db.prepare('VACUUM INTO ?').run(this.#copy);
       this.#copied = wave;
     }
-    if (when === 'before' || wave !== this.#wave || !existsSync(this.#copy)) return;
+    if (moment === 'before' || wave !== this.#wave || !existsSync(this.#copy)) return;
     this.#isOver = true;
     throw new StoreLost('the store is lost');
   }
@@ -58,5 +58,5 @@ export async function takeOver(
   await controller.connect(new AbortController().signal);
   const { knowledge } = controller;
   const merged = merge(witnessesOf(store, knowledge, nowMs));
-  store.transaction(() => writeMerged(merged, { store, knowledge, key, nowMs, given: undefined }));
+  store.transaction(() => writeMerged(merged, { store, knowledge, key, nowMs, givenRollout: undefined }));
 }

@@ -10,8 +10,8 @@ const openings = new Map<string, number>();
 /** Returns the opening time, to five minutes. */
 export function opening(window: Window, nowMs: number): number {
   const place = `${JSON.stringify(window)} ${Math.floor(nowMs / WINDOW_MS)}`;
-  const known = openings.get(place);
-  if (known !== undefined) return Math.max(known, nowMs);
+  const cached = openings.get(place);
+  if (cached !== undefined) return Math.max(cached, nowMs);
   const schedule = scheduleOf(window);
   let atMs = nowMs;
   while (!schedule.isOn(atMs)) atMs = (Math.floor(atMs / WINDOW_MS) + 1) * WINDOW_MS;

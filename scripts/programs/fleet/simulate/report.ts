@@ -17,7 +17,7 @@ export function simulatedLines({
   truth,
   lost,
 }: Simulated): string[] {
-  const gone = new Set(lost);
+  const lostIds = new Set(lost);
   const rows = view.waves.map((wave) => {
     const { states, bytes } = wave;
     const began =
@@ -34,7 +34,7 @@ export function simulatedLines({
       ...[
         `${wave.offline + states.expired - muteIn(view, wave.wave)}`,
         `${muteIn(view, wave.wave)}`,
-        `${view.boxes.filter((box) => box.wave === wave.wave && gone.has(`${box.site}/${box.box}`)).length}`,
+        `${view.boxes.filter((box) => box.wave === wave.wave && lostIds.has(`${box.site}/${box.box}`)).length}`,
         `${states.withdrawn}`,
         `${states.planned}`,
       ],
@@ -111,6 +111,6 @@ export const MIX_COLUMNS = [
   'REASON',
 ];
 
-function lostLine(lost: number, boxes: number): string {
-  return `${lost} of ${boxes} boxes lost: the release has taken them off the network (${((100 * lost) / boxes).toFixed(1)} %)`;
+function lostLine(lostCount: number, boxes: number): string {
+  return `${lostCount} of ${boxes} boxes lost: the release has taken them off the network (${((100 * lostCount) / boxes).toFixed(1)} %)`;
 }

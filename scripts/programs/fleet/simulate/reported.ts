@@ -42,7 +42,7 @@ export interface Reported {
   readonly release: Change;
   readonly root: Change;
   readonly order: number | null;
-  readonly refused: string | null;
+  readonly refusal: string | null;
   /** Entries of its journal; JOURNAL_FIRST of them are older than the simulation. */
   readonly journal: number;
 }
@@ -52,7 +52,7 @@ const time = (ms: number): string => new Date(ms).toISOString();
 
 export function reportOf({ release, root, ...box }: Reported): UpdateReport {
   const at = time(box.atMs);
-  const { site, box: name, key, boot, board, order, refused, mode, journal } = box;
+  const { site, box: name, key, boot, board, order, refusal, mode, journal } = box;
   const { previous, ...updater } = changeOf(release);
   const { previous: _, ...rootChange } = changeOf(root);
   return {
@@ -79,7 +79,7 @@ export function reportOf({ release, root, ...box }: Reported): UpdateReport {
       history: journal - JOURNAL_FIRST,
     },
     order,
-    refused,
+    refused: refusal,
     config: {
       sha256: '9f'.repeat(32),
       phase: 'idle',
@@ -98,6 +98,6 @@ export function reportOf({ release, root, ...box }: Reported): UpdateReport {
 }
 
 function changeOf({ phase, sinceMs, rollout, target, running, previous, reason }: Change) {
-  const wanted = rollout === null || target === undefined ? null : target;
-  return { release: running, previous, phase, since: time(sinceMs), rollout, target: wanted, reason };
+  const shownTarget = rollout === null || target === undefined ? null : target;
+  return { release: running, previous, phase, since: time(sinceMs), rollout, target: shownTarget, reason };
 }

@@ -55,7 +55,7 @@ export const RUNS = {
   root: { seq: 41, version: '1.4.2' },
 } as const satisfies Record<ReleaseKind, Release>;
 /** One box in ten runs an older release, and downloads the full archive. */
-const BEHIND = {
+const OLDER_RELEASES = {
   release: { seq: 39, version: '1.4.0' },
   root: { seq: 38, version: '1.4.0' },
 } as const satisfies Record<ReleaseKind, Release>;
@@ -91,19 +91,19 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     for (const i of names.filter((n) => boards[n] === board).slice(0, CANARIES_A_BOARD)) canaries.add(i);
   const fates = new Map<number, Fate>();
   // Canaries are healthy boxes. Faults are assigned to the others in exact numbers.
-  const others = shuffled(
+  const otherBoxes = shuffled(
     names.filter((i) => !canaries.has(i)),
     random,
   );
   const deal = (share: number, fate: (n: number) => Fate): void => {
     for (let n = 0; n < Math.round(share * count); n += 1) {
-      const i = others.pop();
+      const i = otherBoxes.pop();
       if (i !== undefined) fates.set(i, fate(n));
     }
   };
-  const there = { away: false, backAfterMs: null } as const;
-  deal(rollBack, () => ({ ...there, ends: 'rolled-back' }));
-  deal(mute, () => ({ ...there, ends: 'mute' }));
+  const onlineFate = { away: false, backAfterMs: null } as const;
+  deal(rollBack, () => ({ ...onlineFate, ends: 'rolled-back' }));
+  deal(mute, () => ({ ...onlineFate, ends: 'mute' }));
   // Two of three return after one to five days.
   deal(offline, (n) => ({
     ends: 'confirmed',
@@ -113,8 +113,8 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
   const bane = baneOf(options, canaries);
   const boxes = names.map((i): SimBoxOptions => {
     const board = boards[i] ?? 'rpi5';
-    const old = i % 10 === 9 ? BEHIND : RUNS;
-    const fate = fates.get(i) ?? { ...there, ends: 'confirmed' };
+    const old = i % 10 === 9 ? OLDER_RELEASES : RUNS;
+    const fate = fates.get(i) ?? { ...onlineFate, ends: 'confirmed' };
     const isBroken = board === broken && fate.ends === 'confirmed';
     return {
       site: `site-${(i % SITES) + 1}`,
@@ -123,7 +123,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
       runs: old,
       mode: i % 25 === 24 ? 'suspended' : 'active',
       fate: { ...fate, ...(isBroken && { ends: 'rolled-back' as const }), ...bane(i) },
-      bytes: old === BEHIND ? options.fullBytes : options.deltaBytes,
+      bytes: old === OLDER_RELEASES ? options.fullBytes : options.deltaBytes,
       jitterMs: Math.floor(random() * 60_000),
     };
   });
@@ -190,9 +190,9 @@ export function targetsOf(sizes: Sizes): Targets {
 
 type Sizes = Pick<ScenarioOptions, 'deltaBytes' | 'fullBytes'>;
 
-function filesOf(what: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, TargetFile][] {
-  const id = { what, ...TARGETS[what], arch: 'arm64' } as const;
-  const { seq } = RUNS[what];
+function filesOf(kind: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, TargetFile][] {
+  const id = { what: kind, ...TARGETS[kind], arch: 'arm64' } as const;
+  const { seq } = RUNS[kind];
   const paths = { manifest: manifestTarget(id), full: fullTarget(id), delta: deltaTarget(seq, id) };
   const custom: ReleaseTarget = {
     ...id,

@@ -60,7 +60,7 @@ class SimulatedLink extends FleetLink {
   readonly #simulation: Simulation;
   dies: (() => boolean) | undefined;
   /** Called before and after a batch is sent. */
-  published: ((when: 'before' | 'after') => void) | undefined;
+  published: ((moment: 'before' | 'after') => void) | undefined;
 
   constructor(options: FleetLinkOptions, simulation: Simulation) {
     super(options);
@@ -74,14 +74,14 @@ class SimulatedLink extends FleetLink {
 
   override async publish<O extends Outgoing>(
     messages: readonly O[],
-    sent: (messages: readonly O[]) => void,
+    onSent: (messages: readonly O[]) => void,
   ): Promise<void> {
     const dies = messages.length > 1 && this.dies?.() === true;
-    const some = dies ? messages.slice(0, messages.length / 2) : messages;
+    const batch = dies ? messages.slice(0, messages.length / 2) : messages;
     this.published?.('before');
-    for (const message of some) this.#simulation.sent(message);
+    for (const message of batch) this.#simulation.recordSent(message);
     // Half of the batch reaches the broker, but its acknowledgement is never stored.
-    await super.publish(some, dies ? () => undefined : sent);
+    await super.publish(batch, dies ? () => undefined : onSent);
     if (dies) throw new Death('the controller dies');
     this.published?.('after');
   }
@@ -189,8 +189,8 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     const rollout = seconds(running);
     const simulatedHours = (simulation.wallMs() - startMs) / HOUR_MS;
     // Withdrawn boxes need a moment to report.
-    const until = simulation.wallMs() + SETTLE_HOURS * HOUR_MS;
-    while (simulation.wallMs() < until && !OVER.includes(row.state)) await simulation.sleep(HOUR_MS);
+    const untilMs = simulation.wallMs() + SETTLE_HOURS * HOUR_MS;
+    while (simulation.wallMs() < untilMs && !OVER.includes(row.state)) await simulation.sleep(HOUR_MS);
     controller.hear();
     row = await controller.run(NAME, signal, true);
     const truth = await simulation.truth();

@@ -33,13 +33,13 @@ export class Simulation implements Clock {
   readonly #orders: Map<string, string>[] = [];
   /** Number of the process of each box. */
   readonly #homes = new Map<string, number>();
-  readonly #gone = new Map<ChildProcess, Promise<undefined>>();
+  readonly #exits = new Map<ChildProcess, Promise<undefined>>();
   #nowMs: number;
   #n = 0;
   #link: FleetLink | undefined;
   /** Messages of the link that are neither from a box nor an order. */
   #baseline = 0;
-  #sent = 0;
+  #sentCount = 0;
   #disturb: (() => Promise<boolean>) | undefined;
 
   constructor(startMs: number) {
@@ -67,7 +67,7 @@ export class Simulation implements Clock {
       this.#orders.push(new Map());
       for (const { site, box } of boxes.slice(i * share, (i + 1) * share))
         this.#homes.set(`${site}/${box}`, i);
-      this.#gone.set(
+      this.#exits.set(
         child,
         once(child, 'exit').then(() => undefined),
       );
@@ -81,7 +81,7 @@ export class Simulation implements Clock {
   async stop(): Promise<void> {
     for (const child of this.#children) {
       child.kill('SIGKILL');
-      await this.#gone.get(child);
+      await this.#exits.get(child);
     }
   }
 
@@ -89,7 +89,7 @@ export class Simulation implements Clock {
   async follow(link: FleetLink): Promise<void> {
     await this.#all(() => ({ what: 'truth' }));
     this.#link = link;
-    this.#sent = 0;
+    this.#sentCount = 0;
     this.#baseline = link.received - this.#published;
   }
 
@@ -102,10 +102,10 @@ export class Simulation implements Clock {
   }
 
   /** Records a sent order. */
-  sent({ topic, payload }: Outgoing): void {
+  recordSent({ topic, payload }: Outgoing): void {
     const id = topic.split('/').slice(1, 3).join('/');
     this.#orders[this.#homes.get(id) ?? 0]?.set(id, hashOf(Buffer.from(payload)));
-    this.#sent += 1;
+    this.#sentCount += 1;
   }
 
   /** Reconnects the boxes after the broker has restarted empty. */
@@ -129,7 +129,7 @@ export class Simulation implements Clock {
     this.#nowMs = toMs;
     // Also needed if nothing is due: a box evaluates its order by this time.
     await this.#all(() => ({ what: 'advance', toMs }));
-    await this.#heard();
+    await this.#waitUntilHeard();
   }
 
   async truth(): Promise<Truth[]> {
@@ -142,14 +142,14 @@ export class Simulation implements Clock {
   }
 
   /** Waits until the boxes' messages have reached the controller's link. */
-  async #heard(): Promise<void> {
-    const wanted = (): number => this.#baseline + this.#published + this.#sent;
-    const until = performance.now() + HEARD_WITHIN_MS;
-    while (this.#link?.connected === true && this.#link.received < wanted()) {
-      if (performance.now() > until)
+  async #waitUntilHeard(): Promise<void> {
+    const expectedCount = (): number => this.#baseline + this.#published + this.#sentCount;
+    const untilMs = performance.now() + HEARD_WITHIN_MS;
+    while (this.#link?.connected === true && this.#link.received < expectedCount()) {
+      if (performance.now() > untilMs)
         throw new AgentError(
           'unavailable',
-          `the broker has brought ${this.#link.received} of ${wanted()} messages within 30 s`,
+          `the broker has brought ${this.#link.received} of ${expectedCount()} messages within 30 s`,
         );
       await sleep(2);
     }
@@ -162,7 +162,7 @@ export class Simulation implements Clock {
         const n = this.#n;
         const answered = new Promise<Answer>((resolve) => this.#waiting.set(n, resolve));
         child.send({ ...ask(i), n });
-        const answer = await Promise.race([answered, this.#gone.get(child)]);
+        const answer = await Promise.race([answered, this.#exits.get(child)]);
         if (answer === undefined) throw new AgentError('unavailable', 'a process of boxes has ended');
         this.#states.set(child, answer);
       }),

@@ -25,12 +25,12 @@ export class Timeline {
 
   /** Removes and returns all events up to this time, the earliest first. */
   take(untilMs: number): Happening[] {
-    const taken: Happening[] = [];
+    const happenings: Happening[] = [];
     while ((this.nextMs ?? Number.POSITIVE_INFINITY) <= untilMs) {
       const first = this.#pop();
-      if (first !== undefined) taken.push(first);
+      if (first !== undefined) happenings.push(first);
     }
-    return taken;
+    return happenings;
   }
 
   #pop(): Happening | undefined {

@@ -38,14 +38,14 @@ export class World {
 
   constructor({ url, keys, startMs, boxes }: WorldOptions) {
     this.#nowMs = startMs;
-    const around = {
+    const surroundings = {
       url,
       keys,
       nowMs: () => this.#nowMs,
       at: (ms: number, act: () => Promise<void>) => this.#timeline.add({ ms, act }),
     };
     this.boxes = new Map(
-      boxes.map((options) => [`${options.site}/${options.box}`, new SimBox(options, around)]),
+      boxes.map((options) => [`${options.site}/${options.box}`, new SimBox(options, surroundings)]),
     );
   }
 
@@ -88,17 +88,17 @@ export class World {
   /** Resolves when the connected boxes have received and handled their last messages. */
   async settle(orders: ReadonlyMap<string, string>): Promise<WorldState> {
     for (const [id, hash] of orders) if (this.boxes.has(id)) this.#unheard.set(id, hash);
-    const until = performance.now() + SETTLE_WITHIN_MS;
+    const untilMs = performance.now() + SETTLE_WITHIN_MS;
     const waits = (): boolean => {
       for (const [id, hash] of this.#unheard) {
         const box = this.boxes.get(id);
-        if (box?.heard === hash) this.#unheard.delete(id);
+        if (box?.lastOrderHash === hash) this.#unheard.delete(id);
         else if (box?.online === true) return true;
       }
       return false;
     };
     while (waits()) {
-      if (performance.now() > until)
+      if (performance.now() > untilMs)
         throw new AgentError('unavailable', 'a box that is connected has not heard what was sent to it');
       await sleep(2);
     }
@@ -125,7 +125,7 @@ export class World {
       return today > this.#nowMs ? today : today + DAY_MS;
     };
     const off = async (): Promise<void> => {
-      box.cut();
+      box.cutPower();
       this.#timeline.add({ ms: nextMs(toHour), act: on });
     };
     const on = async (): Promise<void> => {

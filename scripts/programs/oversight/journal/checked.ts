@@ -71,9 +71,9 @@ export function verdictOf({ wrong, checkpoint, key, erased }: Checked): string {
     const faults = wrong.length === 1 ? 'one fault was found' : `${wrong.length} faults were found`;
     return `NOT in order: ${faults} in the journal of ${name}; what it says must not be relied on.`;
   }
-  const gone =
+  const erasedText =
     erased === 0 ? '' : `; the contents of ${numberText(erased)} were erased, and the journal says so`;
-  return `In order: the journal of ${name} has ${numberText(checkpoint.size)} entries, each in its place and as it was signed${gone}.`;
+  return `In order: the journal of ${name} has ${numberText(checkpoint.size)} entries, each in its place and as it was signed${erasedText}.`;
 }
 
 /** Returns the evidence for the verdict, one item per line. */

@@ -27,7 +27,7 @@ const COUNTED = new Set(['heartbeat', 'alert']);
 export interface Line {
   /** Time of the entry, if it has one. */
   readonly atMs: number | undefined;
-  readonly when: string;
+  readonly timeText: string;
   readonly text: string;
 }
 
@@ -35,7 +35,7 @@ export interface Section {
   readonly title: string;
   readonly lines: readonly Line[];
   /** Number of omitted lines. */
-  readonly more: number;
+  readonly omittedCount: number;
 }
 
 export interface Account {
@@ -61,11 +61,11 @@ export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime
       section('When it did not look', periodLines(story.periods, time)),
       section('What could not be proved', unprovedLines(story, time)),
       section('Who stopped it, who let it go on, under which order', restraintLines(story, time)),
-      section('Searches in its record', listed(story, time, searchText)),
-      section('Questions to its log of tracks', listed(story, time, tracksText)),
-      section('Unredacted stills that were asked for', listed(story, time, unsealText)),
-      section('Changes: program, configuration, zones, model', listed(story, time, changeText)),
-      section('Deleted and erased', listed(story, time, purgeText)),
+      section('Searches in its record', linesOf(story, time, searchText)),
+      section('Questions to its log of tracks', linesOf(story, time, tracksText)),
+      section('Unredacted stills that were asked for', linesOf(story, time, unsealText)),
+      section('Changes: program, configuration, zones, model', linesOf(story, time, changeText)),
+      section('Deleted and erased', linesOf(story, time, purgeText)),
       section('Everything else on record', otherLines(story, time)),
     ],
   };
@@ -74,7 +74,7 @@ export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime
 type Of<T extends JournalContent['type']> = Extract<JournalContent, { type: T }>;
 
 function ofType<T extends JournalContent['type']>(story: Story, type: T): Of<T>[] {
-  return story.told.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
+  return story.entries.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
 }
 
 function summaryOf(
@@ -85,16 +85,16 @@ function summaryOf(
 ): string[] {
   const { framesAtEdges, framesWhileOff, fromMs, toMs } = story;
   const off = totals.suspended + totals.unauthorised;
-  const gone =
+  const erasedText =
     alerts.erased > 0
       ? ` (${counted(alerts.erased, 'of their entries is', 'of their entries are')} erased)`
       : '';
-  const held = STATES.filter((state) => totals[state] > 0).map((state) =>
+  const phrases = STATES.filter((state) => totals[state] > 0).map((state) =>
     phrase(state, story, totals[state], time),
   );
   return [
-    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${gone}.`,
-    `It was ${held.join('; ')}.`,
+    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${erasedText}.`,
+    `It was ${phrases.join('; ')}.`,
     ...trackLogText(story),
     ...(framesAtEdges > 0
       ? [
@@ -111,13 +111,13 @@ function summaryOf(
 function trackLogText(story: Story): string[] {
   const reports = ofType(story, 'heartbeat').map(({ tracks }) => tracks);
   if (reports.length === 0) return [];
-  const most = Math.max(...reports.map(({ rows }) => rows));
+  const rowsMax = Math.max(...reports.map(({ rows }) => rows));
   const isOff = reports.every(({ state, rows }) => state === 'off' && rows === 0);
   return isOff
     ? [
         `It kept no log of what passed: each of ${counted(reports.length, 'heartbeat says', 'heartbeats says')} so.`,
       ]
-    : [`It kept a log of what passed: ${counted(most, 'track', 'tracks')} at most.`];
+    : [`It kept a log of what passed: ${counted(rowsMax, 'track', 'tracks')} at most.`];
 }
 
 /** Returns a text such as `read at least 7,200 frames, analysed at least 6,000`. */
@@ -188,7 +188,7 @@ function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
     .filter(({ state }) => state !== 'active' && state !== 'unproved')
     .map(({ state, fromMs, toMs, why }) => ({
       atMs: fromMs,
-      when: time.span(fromMs, toMs),
+      timeText: time.span(fromMs, toMs),
       text: `${STATE_NAMES[state].split(':')[0]} for ${lastedText(toMs - fromMs)}${why === '' ? '' : ` – ${why}`}`,
     }));
 }
@@ -199,30 +199,30 @@ function unprovedLines(story: Story, time: SiteTime): Line[] {
   const lines: Line[] = [
     ...gaps.map(({ fromMs, toMs, why }) => ({
       atMs: fromMs,
-      when: time.span(fromMs, toMs),
+      timeText: time.span(fromMs, toMs),
       text: `what the box did is not proved for ${durationText(toMs - fromMs)}: ${why}`,
     })),
     ...story.brokenOff.map((ms) => ({
       atMs: ms,
-      when: time.text(ms),
+      timeText: time.text(ms),
       text: 'last sign of a run that ended without a stop',
     })),
     ...story.uncounted.map((uncounted) => ({
       atMs: uncounted.fromMs,
-      when: time.span(uncounted.fromMs, uncounted.toMs),
+      timeText: time.span(uncounted.fromMs, uncounted.toMs),
       text: uncountedText(uncounted),
     })),
     ...story.unsynced.map(({ fromMs, toMs }) => ({
       atMs: fromMs,
-      when: time.span(fromMs, toMs),
+      timeText: time.span(fromMs, toMs),
       text: 'the clock was not synchronised: the order of entries is sure, their times are not',
     })),
-    ...story.told.flatMap(({ atMs, content }) =>
+    ...story.entries.flatMap(({ atMs, content }) =>
       content.type === 'clock-step'
         ? [
             {
               atMs,
-              when: time.text(atMs),
+              timeText: time.text(atMs),
               text: `the clock was put ${steps(content.stepMs)}: times before it are off by that`,
             },
           ]
@@ -257,14 +257,14 @@ function uncountedText({ why, alerts }: Uncounted): string {
 
 const steps = (ms: number): string => `${ms < 0 ? 'back' : 'forward'} by ${durationText(Math.abs(ms))}`;
 
-function listed(
+function linesOf(
   story: Story,
   time: SiteTime,
   textOf: (content: JournalContent, time: SiteTime) => string | undefined,
 ): Line[] {
-  return story.told.flatMap(({ atMs, content }) => {
+  return story.entries.flatMap(({ atMs, content }) => {
     const text = textOf(content, time);
-    return text === undefined ? [] : [{ atMs, when: time.text(atMs), text }];
+    return text === undefined ? [] : [{ atMs, timeText: time.text(atMs), text }];
   });
 }
 
@@ -272,10 +272,10 @@ function listed(
 function restraintLines(story: Story, time: SiteTime): Line[] {
   const missing = ({ suspension, atMs }: MissingResume): Line => ({
     atMs,
-    when: time.text(atMs),
+    timeText: time.text(atMs),
     text: `went on without a signed resume of the suspension ${suspension}`,
   });
-  const lines = [...listed(story, time, restraintText), ...story.missingResumes.map(missing)];
+  const lines = [...linesOf(story, time, restraintText), ...story.missingResumes.map(missing)];
   return lines.sort((a, b) => (a.atMs ?? 0) - (b.atMs ?? 0));
 }
 
@@ -357,7 +357,7 @@ const HANDLED = new Set([
 /** Includes types that this program does not know, with their content unchanged. */
 function otherLines(story: Story, time: SiteTime): Line[] {
   const counts = new Map<string, number>();
-  const unknown = listed(story, time, (content) => {
+  const unknown = linesOf(story, time, (content) => {
     if (HANDLED.has(content.type)) return undefined;
     if (!COUNTED.has(content.type)) return `${content.type}: ${detailsOf(content)}`;
     counts.set(content.type, (counts.get(content.type) ?? 0) + 1);
@@ -374,10 +374,10 @@ function detailsOf({ at: _at, type: _type, ...details }: JournalContent): string
   return text.length > DETAILS_MAX ? `${text.slice(0, DETAILS_MAX)}…` : text;
 }
 
-const timeless = (text: string): Line => ({ atMs: undefined, when: '', text });
+const timeless = (text: string): Line => ({ atMs: undefined, timeText: '', text });
 
 function section(title: string, lines: readonly Line[]): Section {
-  return { title, lines: lines.slice(0, LINES_MAX), more: Math.max(0, lines.length - LINES_MAX) };
+  return { title, lines: lines.slice(0, LINES_MAX), omittedCount: Math.max(0, lines.length - LINES_MAX) };
 }
 
 const versions = (of: Readonly<Record<string, string>>): string =>

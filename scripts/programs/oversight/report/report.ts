@@ -61,14 +61,14 @@ function plain(checked: Checked, account: Account, time: SiteTime, options: Repo
     '',
     ...account.alarms,
     ...account.summary,
-    ...account.sections.flatMap(({ title, lines, more }) =>
+    ...account.sections.flatMap(({ title, lines, omittedCount }) =>
       lines.length === 0
         ? []
         : [
             '',
             title,
-            ...lines.map(({ when, text }) => `  ${when === '' ? '' : `${when}  `}${text}`),
-            ...(more > 0 ? [`  … and ${more} more, which --json has`] : []),
+            ...lines.map(({ timeText, text }) => `  ${timeText === '' ? '' : `${timeText}  `}${text}`),
+            ...(omittedCount > 0 ? [`  … and ${omittedCount} more, which --json has`] : []),
           ],
     ),
     '',
@@ -109,7 +109,7 @@ function asJson(
     totalsMs: totals,
     periods: story.periods.map(({ fromMs, toMs, ...rest }) => ({ from: at(fromMs), to: at(toMs), ...rest })),
     erased: Object.fromEntries(story.erased),
-    entries: story.told.map(({ content }) => content),
+    entries: story.entries.map(({ content }) => content),
     wrong: checked.wrong,
   };
 }
@@ -139,7 +139,7 @@ function page(
     grounds: [...groundsOf(checked, options.head), `fingerprint of the key (SHA-256): ${fingerprint}`],
     howTo: `vigie-oversight verify ${place} --key '${keyText}'${heads}`,
     zone: time.zone,
-    made: `Made by vigie-oversight ${programVersion()} on ${time.text(systemClock.wallMs())} (${time.zone}).`,
+    madeText: `Made by vigie-oversight ${programVersion()} on ${time.text(systemClock.wallMs())} (${time.zone}).`,
   });
 }
 

@@ -5,7 +5,7 @@ import type { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 const HASH_CHARS = 12;
 
 /** Sentences by phase; other phases are shown unchanged. */
-const TOLD: Readonly<Record<string, (to: string, from: string) => string>> = {
+const PHASE_TEXTS: Readonly<Record<string, (to: string, from: string) => string>> = {
   waiting: (to) => `${to} was ordered, and waits for its time`,
   staged: (to) => `${to} was fetched and checked, and lies ready`,
   switching: (to, from) => `the change from ${from} to ${to} began`,
@@ -17,19 +17,19 @@ const TOLD: Readonly<Record<string, (to: string, from: string) => string>> = {
 };
 
 interface Words {
-  readonly named: (name: string) => string;
+  readonly nameText: (name: string) => string;
   readonly unnamed: string;
 }
 
 /** Names of each kind of change. */
 const WORDS: Readonly<Record<(typeof CHANGE_KINDS)[number], Words>> = {
-  release: { named: (name) => `the release ${name}`, unnamed: 'a release that is not named' },
+  release: { nameText: (name) => `the release ${name}`, unnamed: 'a release that is not named' },
   configuration: {
-    named: (name) => `the configuration ${name.slice(0, HASH_CHARS)}…`,
+    nameText: (name) => `the configuration ${name.slice(0, HASH_CHARS)}…`,
     unnamed: 'a configuration that is not named',
   },
   root: {
-    named: (name) => `root’s program ${name}`,
+    nameText: (name) => `root’s program ${name}`,
     unnamed: 'root’s program of a release that is not named',
   },
 };
@@ -37,10 +37,10 @@ const WORDS: Readonly<Record<(typeof CHANGE_KINDS)[number], Words>> = {
 /**
  * Returns the names for a kind. A journal of a newer version may contain an unknown kind, which is shown by its name.
  */
-function wordsOf(what: string): Words {
-  const known: Readonly<Record<string, Words>> = WORDS;
-  const words = Object.hasOwn(known, what) ? known[what] : undefined;
-  return words ?? { named: (name) => `${what} ${name}`, unnamed: `${what} that is not named` };
+function wordsOf(kind: string): Words {
+  const wordsByKind: Readonly<Record<string, Words>> = WORDS;
+  const words = Object.hasOwn(wordsByKind, kind) ? wordsByKind[kind] : undefined;
+  return words ?? { nameText: (name) => `${kind} ${name}`, unnamed: `${kind} that is not named` };
 }
 
 /** Returns undefined for another type of entry. */
@@ -48,11 +48,11 @@ export function rolloutText(content: JournalContent): string | undefined {
   if (content.type !== 'rollout') return undefined;
   const { what, rollout, phase, from, to, reason } = content;
   const words = wordsOf(what);
-  const named = (name: string | null): string => (name === null ? words.unnamed : words.named(name));
-  const why = reason === null ? '' : `: ${reason}`;
+  const nameOf = (name: string | null): string => (name === null ? words.unnamed : words.nameText(name));
+  const reasonText = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;
   // The entry concerns root's own history of changes.
-  if (phase.startsWith('history-')) return `the record of changes that root keeps is not whole${why}`;
-  const told = TOLD[phase]?.(named(to), named(from)) ?? `${named(to)}: ${phase}`;
-  return `${told}${by}${why}`;
+  if (phase.startsWith('history-')) return `the record of changes that root keeps is not whole${reasonText}`;
+  const text = PHASE_TEXTS[phase]?.(nameOf(to), nameOf(from)) ?? `${nameOf(to)}: ${phase}`;
+  return `${text}${by}${reasonText}`;
 }

@@ -103,9 +103,9 @@ const checks = new Map(Object.entries(FORMS).map(([type, form]) => [type, TypeCo
 export function contentOf(value: JournalContent): JournalContent {
   const { at, type, ...rest } = Object(value) as { at?: unknown; type?: unknown };
   const kind = typeof type === 'string' ? type : 'no kind';
-  const known = checks.get(kind);
-  const fits = known?.Check(value) ?? Object(value) === value;
+  const check = checks.get(kind);
+  const fits = check?.Check(value) ?? Object(value) === value;
   if (fits && typeof at === 'string' && typeof type === 'string') return value;
-  const named = { at: String(at), type: fits ? kind : `${kind}, not of its form` };
-  return { ...named, ...rest } as JournalContent;
+  const header = { at: String(at), type: fits ? kind : `${kind}, not of its form` };
+  return { ...header, ...rest } as JournalContent;
 }

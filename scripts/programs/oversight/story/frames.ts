@@ -16,9 +16,9 @@ export interface Frames {
 }
 
 /** Counters that every entry has. */
-type Taken = Pick<Frames, 'read' | 'watched'>;
+type InputCounts = Pick<Frames, 'read' | 'watched'>;
 /** Counters that some entries have. */
-type Rest = Omit<Frames, keyof Taken>;
+type Rest = Omit<Frames, keyof InputCounts>;
 
 /** Period in which frames may have been read that no entry counts: the run was killed, or the journal ends. */
 export interface Uncounted {
@@ -47,12 +47,12 @@ interface Count {
   readonly phase: 'begin' | 'on' | 'end';
   /** Undefined if the entry does not name its run. */
   readonly boot: string | undefined;
-  readonly taken: Taken;
+  readonly input: InputCounts;
   /** Undefined if the entry does not contain these counters. */
   readonly rest: Rest | undefined;
 }
 
-const NOTHING: Taken = { read: 0, watched: 0 };
+const NOTHING: InputCounts = { read: 0, watched: 0 };
 
 /** Returns the counters of an entry, for every type that has them. */
 function countIn(content: JournalContent): Count | undefined {
@@ -62,27 +62,27 @@ function countIn(content: JournalContent): Count | undefined {
         of: 'agent',
         phase: 'begin',
         boot: content.boot,
-        taken: NOTHING,
+        input: NOTHING,
         rest: { analysed: 0, dropped: 0 },
       };
     case 'heartbeat':
     case 'stop': {
       const { boot, frames } = content;
       const phase = content.type === 'stop' ? 'end' : 'on';
-      return { of: 'agent', phase, boot, taken: frames, rest: frames };
+      return { of: 'agent', phase, boot, input: frames, rest: frames };
     }
     case 'mode':
     case 'suspend':
-      return { of: 'agent', phase: 'on', boot: undefined, taken: takenIn(content), rest: undefined };
+      return { of: 'agent', phase: 'on', boot: undefined, input: takenIn(content), rest: undefined };
     case 'look': {
       const { phase, framesRead } = content;
       const rest = { analysed: 0, dropped: 0 };
-      if (phase === 'begin') return { of: 'look', phase, boot: undefined, taken: NOTHING, rest };
+      if (phase === 'begin') return { of: 'look', phase, boot: undefined, input: NOTHING, rest };
       return {
         of: 'look',
         phase,
         boot: undefined,
-        taken: { read: framesRead ?? 0, watched: 0 },
+        input: { read: framesRead ?? 0, watched: 0 },
         rest: undefined,
       };
     }
@@ -91,22 +91,28 @@ function countIn(content: JournalContent): Count | undefined {
   }
 }
 
-function takenIn({ framesRead, packetsWatched }: { framesRead: number; packetsWatched: number }): Taken {
+function takenIn({
+  framesRead,
+  packetsWatched,
+}: {
+  framesRead: number;
+  packetsWatched: number;
+}): InputCounts {
   return { read: framesRead, watched: packetsWatched };
 }
 
-function between(before: Taken, after: Taken): Taken {
+function between(before: InputCounts, after: InputCounts): InputCounts {
   return { read: after.read - before.read, watched: after.watched - before.watched };
 }
 
 /** Reports whether a counter has restarted. */
-function isLess(one: Taken, other: Taken): boolean {
+function isLess(one: InputCounts, other: InputCounts): boolean {
   return one.read < other.read || one.watched < other.watched;
 }
 
 /** State since the last count. */
-interface Since {
-  readonly taken: Taken;
+interface SinceCount {
+  readonly input: InputCounts;
   readonly atMs: number;
   /** True if the box has reported since then that it does not analyse. */
   off: boolean;
@@ -115,7 +121,7 @@ interface Since {
 
 interface Run {
   readonly boot: string | undefined;
-  last: Since;
+  last: SinceCount;
   /** Last count of analysed frames, with the number of frames read by then. */
   rest: Rest & { readonly read: number; readonly atMs: number };
 }
@@ -135,7 +141,7 @@ export class FrameCount {
     this.#toMs = toMs;
   }
 
-  get found(): FrameFindings {
+  get findings(): FrameFindings {
     return {
       frames: this.#frames,
       framesAtEdges: this.#atEdges,
@@ -160,34 +166,34 @@ export class FrameCount {
     for (const of of [...this.#runs.keys()]) this.#close(of, untilMs, 'end');
   }
 
-  #count({ of, phase, boot, taken, rest }: Count, atMs: number, off: boolean): void {
+  #count({ of, phase, boot, input, rest }: Count, atMs: number, off: boolean): void {
     const before = this.#runs.get(of);
     const other =
-      before !== undefined && (isLess(taken, before.last.taken) || (boot ?? before.boot) !== before.boot);
+      before !== undefined && (isLess(input, before.last.input) || (boot ?? before.boot) !== before.boot);
     if (phase === 'begin' || other) this.#close(of, atMs, 'killed');
     const run = this.#runs.get(of);
     // A preview has its own permission, whatever state the agent reported when it stopped.
-    const fresh = { taken, atMs, off: off && of === 'agent', alerts: 0 };
+    const fresh = { input, atMs, off: off && of === 'agent', alerts: 0 };
     if (run === undefined) {
       // Without the begin of the run, the time of reading is unknown.
-      if (phase !== 'begin') this.#readBetween(Number.NEGATIVE_INFINITY, atMs, taken, false);
+      if (phase !== 'begin') this.#readBetween(Number.NEGATIVE_INFINITY, atMs, input, false);
       this.#runs.set(of, {
         boot,
         last: fresh,
-        rest: { analysed: 0, dropped: 0, ...rest, read: taken.read, atMs },
+        rest: { analysed: 0, dropped: 0, ...rest, read: input.read, atMs },
       });
     } else {
-      this.#readBetween(run.last.atMs, atMs, between(run.last.taken, taken), run.last.off);
+      this.#readBetween(run.last.atMs, atMs, between(run.last.input, input), run.last.off);
       run.last = fresh;
       if (rest !== undefined) {
         if (this.#isInside(run.rest.atMs, atMs)) this.#analysedBetween(run.rest, rest);
-        run.rest = { ...rest, read: taken.read, atMs };
+        run.rest = { ...rest, read: input.read, atMs };
       }
     }
     if (phase === 'end') this.#runs.delete(of);
   }
 
-  #readBetween(fromMs: number, toMs: number, { read, watched }: Taken, off: boolean): void {
+  #readBetween(fromMs: number, toMs: number, { read, watched }: InputCounts, off: boolean): void {
     if (this.#isInside(fromMs, toMs)) {
       const before = this.#frames;
       this.#frames = { ...before, read: before.read + read, watched: before.watched + watched };
@@ -215,15 +221,15 @@ export class FrameCount {
   }
 
   /** Closes a run that did not report its end. */
-  #close(of: Count['of'], untilMs: number, why: Uncounted['why']): void {
+  #close(of: Count['of'], untilMs: number, reason: Uncounted['why']): void {
     const run = this.#runs.get(of);
     if (run === undefined) return;
     this.#runs.delete(of);
-    const { atMs, off, alerts, taken } = run.last;
-    if (run.rest.read < taken.read && this.#holds(run.rest.atMs)) this.#analysedUnknown = true;
+    const { atMs, off, alerts, input } = run.last;
+    if (run.rest.read < input.read && this.#holds(run.rest.atMs)) this.#analysedUnknown = true;
     const [fromMs, toMs] = [Math.max(atMs, this.#fromMs), Math.min(untilMs, this.#toMs)];
     if (off || toMs - fromMs <= 1) return;
-    this.#uncounted.push({ fromMs, toMs, why, alerts });
+    this.#uncounted.push({ fromMs, toMs, why: reason, alerts });
     this.#analysedUnknown = true;
   }
 }

@@ -23,7 +23,7 @@ export interface Period {
   readonly why: string;
 }
 
-export interface Told {
+export interface StoryEntry {
   readonly atMs: number;
   readonly content: JournalContent;
 }
@@ -42,7 +42,7 @@ export interface Story extends FrameFindings {
   readonly timeZone: string | undefined;
   readonly periods: readonly Period[];
   /** Entries of the interval, in order. */
-  readonly told: readonly Told[];
+  readonly entries: readonly StoryEntry[];
   /** Number of erased entries by type; `entries` if the type is unknown. */
   readonly erased: ReadonlyMap<string, number>;
   /** Number of entries in the journal without a time; they get the time of the previous entry. */
@@ -63,7 +63,7 @@ const STARTING = new Set(['start', 'config', 'update']);
 const RUNNING = new Set(['start', 'heartbeat', 'mode', 'alert']);
 
 export class StoryTeller {
-  readonly #told: Told[] = [];
+  readonly #entries: StoryEntry[] = [];
   /** Erased entries, with the number of entries before them. */
   readonly #erased: { index: number; after: number }[] = [];
   readonly #kinds = new Map<number, string>();
@@ -72,50 +72,50 @@ export class StoryTeller {
   /** Adds an entry, in order; undefined means that it was erased. */
   add(index: number, entry: JournalContent | undefined): void {
     if (entry === undefined) {
-      this.#erased.push({ index, after: this.#told.length });
+      this.#erased.push({ index, after: this.#entries.length });
       return;
     }
     const content = contentOf(entry);
     const ms = Date.parse(content.at);
     // Its position is certain, whatever its time.
     if (Number.isNaN(ms)) this.#undated += 1;
-    this.#told.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
+    this.#entries.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
     if (content.type !== 'erase' || content.what === undefined) return;
     for (const entry of content.entries) this.#kinds.set(entry, content.what);
   }
 
   get firstMs(): number | undefined {
-    return this.#told[0]?.atMs;
+    return this.#entries[0]?.atMs;
   }
 
   get lastMs(): number | undefined {
-    return this.#told.at(-1)?.atMs;
+    return this.#entries.at(-1)?.atMs;
   }
 
   /** Time zone at the newest start. */
   get timeZone(): string | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'start') return content.timeZone;
     return undefined;
   }
 
   /** Version of the program at the newest start. */
   get version(): string | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'start') return content.versions['vigie'];
     return undefined;
   }
 
   /** Fingerprint of the authority's key, from the newest entry about it. */
   get authority(): string | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'authority') return content.after;
     return undefined;
   }
 
   /** Number of stored tracks, from the newest heartbeat. */
   get trackRows(): number | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'heartbeat') return content.tracks.rows;
     return undefined;
   }
@@ -130,13 +130,21 @@ export class StoryTeller {
     const erased = new Map<string, number>();
     for (const { index, after } of this.#erased) {
       // It was written between the entries around it.
-      const near = (this.#told[after - 1] ?? this.#told[after])?.atMs;
+      const near = (this.#entries[after - 1] ?? this.#entries[after])?.atMs;
       if (near === undefined || !inside(near)) continue;
       const kind = this.#kinds.get(index) ?? 'entries';
       erased.set(kind, (erased.get(kind) ?? 0) + 1);
     }
-    const told = this.#told.filter(({ atMs }) => inside(atMs));
-    return { fromMs, toMs, timeZone: this.timeZone, told, erased, undated: this.#undated, ...walk.found };
+    const entries = this.#entries.filter(({ atMs }) => inside(atMs));
+    return {
+      fromMs,
+      toMs,
+      timeZone: this.timeZone,
+      entries,
+      erased,
+      undated: this.#undated,
+      ...walk.findings,
+    };
   }
 
   /**
@@ -150,7 +158,7 @@ export class StoryTeller {
     const { state } = walk.now(readMs);
     let sinceMs = lastMs;
     // Joins periods of one state with different reasons. The last period is the one after the end.
-    for (const period of walk.found.periods.slice(0, -1).reverse()) {
+    for (const period of walk.findings.periods.slice(0, -1).reverse()) {
       if (period.state !== state) break;
       sinceMs = period.fromMs;
     }
@@ -159,7 +167,7 @@ export class StoryTeller {
 
   #walk(fromMs: number, toMs: number, readMs: number | undefined): Walk {
     const walk = new Walk(fromMs, toMs, new Set(this.#erased.map(({ after }) => after)));
-    for (const told of this.#told) walk.step(told);
+    for (const entry of this.#entries) walk.step(entry);
     walk.end(readMs);
     return walk;
   }
@@ -175,11 +183,11 @@ class Walk {
   readonly #brokenOff: number[] = [];
   readonly #frames: FrameCount;
   readonly #suspensions = new Suspensions();
-  #before: Told | undefined;
+  #before: StoryEntry | undefined;
   #count = 0;
   /** Undefined until an entry gives it. */
   #mode: Mode | undefined;
-  #why = '';
+  #reason = '';
   /** Undefined until an entry gives it. */
   #running: boolean | undefined;
   #unsyncedNow = false;
@@ -191,10 +199,10 @@ class Walk {
     this.#frames = new FrameCount(fromMs, toMs);
   }
 
-  get found() {
+  get findings() {
     const missing = this.#suspensions.missing;
     return {
-      ...this.#frames.found,
+      ...this.#frames.findings,
       periods: this.#periods,
       unsynced: this.#unsynced,
       brokenOff: this.#brokenOff,
@@ -202,13 +210,13 @@ class Walk {
     };
   }
 
-  step(told: Told): void {
-    const { atMs, content } = told;
+  step(entry: StoryEntry): void {
+    const { atMs, content } = entry;
     const before = this.#before;
     if (before === undefined)
       this.#period('unproved', Number.NEGATIVE_INFINITY, atMs, 'before the journal began');
-    else this.#between(before, told);
-    this.#before = told;
+    else this.#between(before, entry);
+    this.#before = entry;
     this.#count += 1;
     if (RUNNING.has(content.type)) this.#running = true;
     else if (STARTING.has(content.type) || content.type === 'stop') this.#running = false;
@@ -216,7 +224,7 @@ class Walk {
     if ('clockSynced' in content) this.#unsyncedNow = !content.clockSynced;
     if (content.type === 'mode') {
       this.#mode = content.mode;
-      this.#why = content.reason ?? '';
+      this.#reason = content.reason ?? '';
     }
     this.#suspensions.add(content);
     this.#frames.step(atMs, content, this.#mode !== undefined && this.#mode !== 'active');
@@ -225,8 +233,8 @@ class Walk {
   end(readMs: number | undefined): void {
     const { atMs = Number.NEGATIVE_INFINITY } = this.#before ?? {};
     // A period that ends with the last entry includes its millisecond, so that the entry's state is shown.
-    const shown = readMs !== undefined || this.#toMs <= atMs + 1;
-    const untilMs = Math.max(readMs ?? atMs, atMs) + (shown ? 1 : 0);
+    const isShown = readMs !== undefined || this.#toMs <= atMs + 1;
+    const untilMs = Math.max(readMs ?? atMs, atMs) + (isShown ? 1 : 0);
     if (this.#before !== undefined) {
       const { state, why } = this.now(readMs);
       this.#period(state, atMs, untilMs, why);
@@ -245,13 +253,13 @@ class Walk {
     return this.#stateFor(lastedMs);
   }
 
-  #between({ atMs: from }: Told, told: Told): void {
-    const to = told.atMs;
+  #between({ atMs: from }: StoryEntry, entry: StoryEntry): void {
+    const to = entry.atMs;
     if (this.#unsyncedNow && to > from) this.#merge(this.#unsynced, from, to);
-    if (this.#running && STARTING.has(told.content.type) && to >= this.#fromMs && from < this.#toMs) {
+    if (this.#running && STARTING.has(entry.content.type) && to >= this.#fromMs && from < this.#toMs) {
       this.#brokenOff.push(from);
     }
-    const { state, why } = this.#stateUntil(to - from, told.content);
+    const { state, why } = this.#stateUntil(to - from, entry.content);
     this.#period(state, from, to, why);
   }
 
@@ -264,20 +272,20 @@ class Walk {
   #stateFor(lastedMs: number): Pick<Period, 'state' | 'why'> {
     if (this.#running === false) return { state: 'down', why: 'stopped in order' };
     if (this.#mode === undefined) return { state: 'unproved', why: 'no entry before says what it did' };
-    if (lastedMs <= SILENCE_MAX_MS) return { state: this.#mode, why: this.#why };
+    if (lastedMs <= SILENCE_MAX_MS) return { state: this.#mode, why: this.#reason };
     const erased = this.#erasedBefore.has(this.#count);
     return { state: 'unproved', why: erased ? 'entries were erased' : 'no entry, though one was due' };
   }
 
   /** Adds a period, cut to the interval, and merges it with an equal one before it. */
-  #period(state: State, from: number, to: number, why: string): void {
+  #period(state: State, from: number, to: number, reason: string): void {
     const [fromMs, toMs] = [Math.max(from, this.#fromMs), Math.min(to, this.#toMs)];
     if (toMs <= fromMs) return;
     const last = this.#periods.at(-1);
-    if (last?.state === state && last.why === why && last.toMs === fromMs) {
+    if (last?.state === state && last.why === reason && last.toMs === fromMs) {
       this.#periods[this.#periods.length - 1] = { ...last, toMs };
     } else {
-      this.#periods.push({ state, fromMs, toMs, why });
+      this.#periods.push({ state, fromMs, toMs, why: reason });
     }
   }
 

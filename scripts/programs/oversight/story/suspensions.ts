@@ -18,7 +18,7 @@ export class Suspensions {
    * out.
    */
   readonly #endedEarly = new Set<string>();
-  readonly #seen = new Set<string>();
+  readonly #seenIds = new Set<string>();
 
   #atMs = 0;
 
@@ -30,7 +30,7 @@ export class Suspensions {
     const atMs = this.#atMs;
     if (content.type === 'suspend') this.#begin(content.id, atMs);
     if (content.type === 'mode' && content.suspension !== null) this.#begin(content.suspension, atMs);
-    if (content.type === 'resume' && !this.#open.delete(content.id) && !this.#seen.has(content.id))
+    if (content.type === 'resume' && !this.#open.delete(content.id) && !this.#seenIds.has(content.id))
       this.#endedEarly.add(content.id);
     if (content.type !== 'mode' || content.mode !== 'active') return;
     for (const [suspension, sinceMs] of this.#open) this.missing.push({ suspension, sinceMs, atMs });
@@ -40,7 +40,7 @@ export class Suspensions {
 
   #begin(id: string, atMs: number): void {
     if (this.#endedEarly.has(id)) return;
-    this.#seen.add(id);
+    this.#seenIds.add(id);
     if (!this.#open.has(id)) this.#open.set(id, atMs);
   }
 }

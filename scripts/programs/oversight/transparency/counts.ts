@@ -28,9 +28,12 @@ export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): Mo
 }
 
 /** Returns the state and its beginning; a state without an entry is unproved. */
-export function stateNow(teller: StoryTeller, nowMs: number): { readonly mode: State; readonly since: Date } {
+export function stateNow(
+  teller: StoryTeller,
+  nowMs: number,
+): { readonly mode: State; readonly sinceTime: Date } {
   const { state = 'unproved', sinceMs = nowMs } = teller.atEnd(nowMs) ?? {};
-  return { mode: state, since: new Date(sinceMs) };
+  return { mode: state, sinceTime: new Date(sinceMs) };
 }
 
 /** Returns missing resumes within the reported months. */
@@ -59,9 +62,9 @@ function countsOf(month: string, frames: number, story: Story): MonthCounts {
   const shares = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
   for (const { state, fromMs, toMs } of story.periods) shares[state] += (toMs - fromMs) / wholeMs;
   const count = (type: string): number =>
-    story.told.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
+    story.entries.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
   // Requests for missing stills hand out nothing.
-  const inVain = story.told.filter(
+  const inVain = story.entries.filter(
     ({ content }) =>
       content.type === 'unseal' && content.record.record === 'unseal' && content.record.sha256 === null,
   ).length;

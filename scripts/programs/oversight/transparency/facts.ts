@@ -41,7 +41,7 @@ export interface PublicFacts {
   readonly url: string;
   readonly madeAt: Date;
   /** State without its reason, which was written for the room and not for the public. */
-  readonly mode: { readonly mode: State; readonly since: Date };
+  readonly mode: { readonly mode: State; readonly sinceTime: Date };
   /** Recorded cases in which analysis resumed without a resume signed by two keys. */
   readonly missingResumes: readonly Date[];
   /** The valid authorisation; null if there is none. */

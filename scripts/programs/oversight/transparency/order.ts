@@ -43,15 +43,15 @@ export function orderFor(
   throw new AgentError('config', `--order: ${fault.message}`);
 }
 
-function authority(config: Config, named: string | undefined, obeyed: string | undefined): KeyObject {
-  const file = named ?? config.authorityKey;
+function authority(config: Config, givenFile: string | undefined, obeyed: string | undefined): KeyObject {
+  const file = givenFile ?? config.authorityKey;
   if (file === undefined) {
     throw new AgentError(
       'config',
       '--order: `authorityKey` is not in the configuration; name the authority’s public key with --authority-key',
     );
   }
-  const key = readKey(file, named === undefined);
+  const key = readKey(file, givenFile === undefined);
   const keyid = keyIdOf(key);
   if (obeyed === undefined || obeyed === keyid) return key;
   throw new AgentError('config', `${file}: is the key ${keyid}, and by its journal the box obeys ${obeyed}`);

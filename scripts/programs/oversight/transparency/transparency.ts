@@ -72,9 +72,9 @@ function gather(options: TransparencyOptions): PublicFacts {
   // Taken after the journal was read, so that no entry is later.
   const madeMs = systemClock.wallMs();
   const { firstMs } = teller;
-  const held = orderFor(config, options, { nowMs: madeMs, obeyed: teller.authority });
-  if ('reason' in held) printNote(`vigie-oversight: the page says that no order is valid: ${held.reason}`);
-  const authorisation = 'reason' in held ? null : held.content;
+  const order = orderFor(config, options, { nowMs: madeMs, obeyed: teller.authority });
+  if ('reason' in order) printNote(`vigie-oversight: the page says that no order is valid: ${order.reason}`);
+  const authorisation = 'reason' in order ? null : order.content;
   const months = monthsOf(teller, new SiteTime(config.timeZone), madeMs);
   return {
     site: config.site,
@@ -87,7 +87,7 @@ function gather(options: TransparencyOptions): PublicFacts {
     mode: stateNow(teller, madeMs),
     missingResumes: missingResumes(teller, months, madeMs),
     authorisation,
-    rules: rulesOf(config, 'reason' in held ? [] : held.coverage),
+    rules: rulesOf(config, 'reason' in order ? [] : order.coverage),
     masks: masksOf(config, authorisation),
     sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),

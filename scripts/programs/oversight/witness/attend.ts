@@ -24,21 +24,21 @@ export async function attend(journals: readonly string[], options: WitnessOption
     throw new AgentError('config', `--name: "${name}" must be 1 to 100 characters without blanks and +`);
   }
   const keys = reading(file, () => readFileSync(file, 'utf8'));
-  const made = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));
-  print(`key of this witness: ${made.vkey}`);
-  const told = new Telling();
+  const witness = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));
+  print(`key of this witness: ${witness.vkey}`);
+  const telling = new Telling();
   if (room === undefined) {
     for (const place of journals) {
-      const { origin, judgement } = reading(place, () => made.journal(place));
-      told.judgement(origin, judgement);
+      const { origin, judgement } = reading(place, () => witness.journal(place));
+      telling.judgement(origin, judgement);
     }
   } else {
-    await attendRoom(made, { ...options, room }, told);
+    await attendRoom(witness, { ...options, room }, telling);
   }
-  return told.alarms > 0 ? 1 : 0;
+  return telling.alarms > 0 ? 1 : 0;
 }
 
-async function attendRoom(made: Witness, options: RoomOptions, told: Telling): Promise<void> {
+async function attendRoom(witness: Witness, options: RoomOptions, telling: Telling): Promise<void> {
   const { site, mqtt } = roomOf(options);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
@@ -46,17 +46,17 @@ async function attendRoom(made: Witness, options: RoomOptions, told: Telling): P
     config: mqtt,
     site,
     clock: systemClock,
-    onConnected: () => told.line(`listening to the boxes of ${site}`),
-    onFault: (fault) => told.problem(fault.message),
+    onConnected: () => telling.line(`listening to the boxes of ${site}`),
+    onFault: (fault) => telling.problem(fault.message),
     onProvenHead: (box, text) => {
       const origin = `vigie/${site}/${box}`;
       try {
-        const judgement = made.judge(origin, text);
-        told.judgement(origin, judgement);
+        const judgement = witness.judge(origin, text);
+        telling.judgement(origin, judgement);
         if (judgement.is !== 'alarm') link.tell(box, judgement.note);
       } catch (error) {
         // This machine's disk refused: nothing was cosigned, and the next head tries again.
-        told.problem(`${origin}: ${messageOf(error)}`);
+        telling.problem(`${origin}: ${messageOf(error)}`);
       }
     },
   });

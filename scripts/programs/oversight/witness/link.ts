@@ -74,10 +74,10 @@ export class WitnessLink {
       await session.subscribe(topicsOf(site, '+').journalProvenHead);
       backoff.reset();
       onConnected();
-      const ended = new Promise<void>((resolve) =>
+      const abortion = new Promise<void>((resolve) =>
         signal.addEventListener('abort', () => resolve(), { once: true }),
       );
-      await Promise.race([session.closed, ended]);
+      await Promise.race([session.closed, abortion]);
       if (signal.aborted) await session.end(END_WITHIN_MS);
       return await session.closed;
     } catch (error) {

@@ -15,7 +15,7 @@ import { tell } from './toasts.ts';
 import { words } from './words/words.ts';
 
 const root = document.getElementById('app');
-if (root === null) throw new Error('index.html has no #app');
+if (root === null) throw new Error('index.html: the element #app is missing');
 startTheme();
 startRouter();
 startClock();

@@ -134,7 +134,8 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
 
 function numberIn(text: unknown, name: string): number {
   const number = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : 0;
-  if (number < 1 || !Number.isSafeInteger(number)) throw new Error(`the user property ${name} is no number`);
+  if (number < 1 || !Number.isSafeInteger(number))
+    throw new Error(`the user property ${name} is not a number`);
   return number;
 }
 

@@ -71,7 +71,7 @@ export async function lockedRow(transaction: Queries, { dialect }: Sql, no: numb
     `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE no = $1 ${dialect.forUpdate}`,
     [noAsked('incident', no)],
   );
-  if (row === undefined) throw new CallError(404, `there is no incident ${no}, or it is no longer kept`);
+  if (row === undefined) throw new CallError(404, `incident ${no} does not exist, or is no longer stored`);
   return row;
 }
 

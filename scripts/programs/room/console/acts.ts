@@ -119,9 +119,9 @@ export function reassign(db: Sql, call: Call<'reassign'>, people: readonly strin
   const { to, revision } = call.body;
   return act(db, call, async (_transaction, row) => {
     if (!people.includes(to))
-      throw new CallError(400, 'to: is nobody of this room; a name of `people` would be right');
+      throw new CallError(400, 'to: not a person of this room; use a name of `people`');
     mustBeOpen(row);
-    if (row.state === 'new') throw conflict(row, 'nobody has it yet: it is there to be claimed');
+    if (row.state === 'new') throw conflict(row, 'it is unclaimed; claim it first');
     mustBeAsSeen(row, revision);
     return {
       set: { claimed_by: to, claimed_until: claimEnd(call.nowMs) },

@@ -17,11 +17,11 @@ export function timeAsked(name: string, text: string): number {
   const dayMs = Date.parse(`${day}T00:00:00.000Z`);
   // Date.parse turns 30 February into 2 March.
   if (Number.isNaN(dayMs) || iso(dayMs).slice(0, 10) !== day) {
-    throw new CallError(400, `${name}: there is no day ${day}; a day of the calendar would be right`);
+    throw new CallError(400, `${name}: ${day} does not exist; use a day of the calendar`);
   }
   const ms = Date.parse(text.toUpperCase());
   if (ms >= FIRST_MS && ms <= LAST_MS) return ms;
-  throw new CallError(400, `${name}: ${text} is no time of the years 0001 to 9999 in UTC`);
+  throw new CallError(400, `${name}: ${text} is not a time of the years 0001 to 9999 in UTC`);
 }
 
 /**
@@ -53,6 +53,6 @@ export function textAsked(name: string, text: string): string {
 
 /** Refuses numbers beyond the safe integers, which identify nothing. */
 export function noAsked(what: string, no: number): number {
-  if (!Number.isSafeInteger(no)) throw new CallError(404, `there is no ${what} ${no}`);
+  if (!Number.isSafeInteger(no)) throw new CallError(404, `${what} ${no} does not exist`);
   return no;
 }

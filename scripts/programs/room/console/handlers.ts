@@ -69,7 +69,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
     cameras: ({ nowMs }) => camerasOf(db, nowMs),
     camerasCsv: async ({ nowMs }) => table(CAMERAS, allCameras(db, nowMs)),
     plan: async () => {
-      if (plan === undefined) throw new CallError(404, 'this room has no map');
+      if (plan === undefined) throw new CallError(404, 'a map is not configured in this room');
       return plan;
     },
     figures: ({ query }) => figuresOf(db, query, timeZone),

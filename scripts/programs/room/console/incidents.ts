@@ -89,7 +89,7 @@ export async function incidentRowOf(db: Queries, no: number): Promise<IncidentRo
     `SELECT ${INCIDENT_COLUMNS}, detail FROM incident WHERE no = $1`,
     [noAsked('incident', no)],
   );
-  if (row === undefined) throw new CallError(404, `there is no incident ${no}, or it is no longer kept`);
+  if (row === undefined) throw new CallError(404, `incident ${no} does not exist, or is no longer stored`);
   return row;
 }
 

@@ -154,7 +154,7 @@ export class Oidc {
     const values: readonly unknown[] = Array.isArray(claim) ? claim : [claim];
     const [, role] = Object.entries(roles).find(([value]) => values.includes(value)) ?? [];
     if (role === undefined) {
-      throw new LoginRefused(`${name} has no role in this room; the identity provider gives it`, name);
+      throw new LoginRefused(`${name} lacks a role in this room; the identity provider assigns it`, name);
     }
     return { name, role, isProgram: false };
   }

@@ -51,7 +51,9 @@ export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
 }
 
 const noSigner = (): Promise<never> =>
-  Promise.reject(new CallError(503, 'this room has no signer: set `signer` to the path of its socket'));
+  Promise.reject(
+    new CallError(503, 'a signer is not configured in this room; set `signer` to the path of its socket'),
+  );
 const NO_SIGNER = {
   search: noSigner,
   searchState: noSigner,
@@ -96,8 +98,7 @@ function planIn(file: string): string {
     const text = readFileSync(file, 'utf8');
     if (text.length > PLAN_BYTES_MAX) throw new Error(`has more than ${PLAN_BYTES_MAX} bytes`);
     const content = JSON.parse(text) as { type?: unknown } | null;
-    if (content?.type !== 'FeatureCollection')
-      throw new Error('is no FeatureCollection of GeoJSON (RFC 7946)');
+    if (content?.type !== 'FeatureCollection') throw new Error('not a GeoJSON FeatureCollection (RFC 7946)');
     return text;
   } catch (error) {
     throw new AgentError('config', `plan: ${file}: ${messageOf(error).slice(0, 200)}`, error);

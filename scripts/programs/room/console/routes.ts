@@ -82,7 +82,7 @@ export function registerRoutes(
         if (route.act === 'open') return;
         const caller = await options.callerOf(request, name !== 'stream');
         if (caller === undefined)
-          throw new CallError(401, 'there is no session, or it has ended: enter again');
+          throw new CallError(401, 'not logged in, or the session has ended; log in again');
         callers.set(request, caller);
         if (route.act === undefined || may(caller.who.role, route.act)) return;
         await refuseAct(options, refused, caller.who, route.act, request);

@@ -103,10 +103,10 @@ class Searches {
     this.#forget(nowMs);
     const kept = this.#kept.get(id);
     if (kept === undefined) {
-      throw new CallError(404, 'there is no such search; what was found is kept for an hour, ask again');
+      throw new CallError(404, 'unknown search; results are stored for an hour, search again');
     }
     if (kept.who !== who.name && who.role !== 'supervisor') {
-      throw new CallError(403, 'this search is somebody else’s; a supervisor may see it');
+      throw new CallError(403, 'this search belongs to another person; a supervisor may see it');
     }
     await this.#match(kept);
     return stateOf(kept);
@@ -173,13 +173,13 @@ interface IncidentRow {
 async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body, nowMs }: Call<'sealed'>) {
   caseAsked(body);
   const [incident] = await db.all<IncidentRow>('SELECT site, box, detail FROM incident WHERE no = $1', [no]);
-  if (incident === undefined) throw new CallError(404, `there is no incident ${no}`);
+  if (incident === undefined) throw new CallError(404, `incident ${no} does not exist`);
   const { site, box } = incident;
   const detail = Object(jsonOf(incident.detail)) as { sealed?: unknown; event?: unknown };
   if (detail.sealed !== true || typeof detail.event !== 'string') {
     throw new CallError(
       409,
-      `incident ${no} has no sealed still: the order of ${box} names nobody to seal to`,
+      `incident ${no}: the sealed still does not exist, because the authorisation of ${box} lacks recipients`,
     );
   }
   if (!/^[a-z0-9-]{1,64}$/.test(detail.event)) {

@@ -258,7 +258,8 @@ function judgeEntry(
   if (oidc !== undefined && demo !== undefined) {
     throw wrong(file, 'oidc and demo: one way in is enough; leave out demo');
   }
-  if (oidc === undefined && demo === undefined) throw wrong(file, 'oidc is missing: nobody could enter');
+  if (oidc === undefined && demo === undefined)
+    throw wrong(file, 'oidc is missing; without it login is impossible');
   const isLocal =
     isLoopback(host) && (origin === undefined || (origin.startsWith('http:') && isSafeUrl(origin)));
   if (demo !== undefined && !isLocal) {

@@ -24,7 +24,10 @@ export async function stillOf(
   const { stills, absent } = storedDetail(detail);
   const still = stills.find((one) => one.moment === moment);
   if (still === undefined) {
-    throw new CallError(404, `incident ${no}: there is no picture '${moment}'${absent ? `: ${absent}` : ''}`);
+    throw new CallError(
+      404,
+      `incident ${no}: picture '${moment}' does not exist${absent ? `: ${absent}` : ''}`,
+    );
   }
   const { name, sha256 } = still;
   // Prefers the announced picture if several are stored under one name.
@@ -40,7 +43,7 @@ export async function stillOf(
   if (sha256Of(picture.jpeg) !== sha256) {
     throw new CallError(
       404,
-      `incident ${no}: what came as '${moment}' is not the picture that the event names`,
+      `incident ${no}: the received picture '${moment}' is not the one that the event names`,
     );
   }
   await db.transaction((transaction) =>

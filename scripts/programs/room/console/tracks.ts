@@ -140,10 +140,10 @@ class TrackQuestions {
     this.#forget(nowMs);
     const kept = this.#kept.get(id);
     if (kept === undefined) {
-      throw new CallError(404, 'there is no such answer; answers are kept for an hour, ask again');
+      throw new CallError(404, 'unknown answer; answers are stored for an hour, ask again');
     }
     if (kept.who !== who.name && who.role !== 'supervisor') {
-      throw new CallError(403, 'this answer is somebody else’s; a supervisor may export it');
+      throw new CallError(403, 'this answer belongs to another person; a supervisor may export it');
     }
     const answer = JSON.parse(kept.json.toString()) as TrackAnswer;
     const { box, case: number } = answer.asked;

@@ -134,7 +134,7 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
       [params.no, rev],
     );
     if (fresh === undefined)
-      throw new CallError(404, `there is no incident ${params.no}, or it is no longer kept`);
+      throw new CallError(404, `incident ${params.no} does not exist, or is no longer stored`);
     await noteDone(transaction, once, fresh.no, nowMs);
     const draft = { ...actorOf(who), act: 'reopen', site, box, incident: fresh.no } as const;
     await record(transaction, { ...draft, more: { reopens: row.no } }, nowMs);

@@ -44,6 +44,6 @@ export async function record(
 /** Returns the SHA-256 of an entry without its hash, in JCS (RFC 8785), as hex. */
 export function hashOf(entry: Omit<AuditEntry, 'hash'>): string {
   const text = canonicalize(entry);
-  if (text === undefined) throw new Error(`entry ${entry.no} has no canonical form`);
+  if (text === undefined) throw new Error(`entry ${entry.no} cannot be put into canonical form`);
   return sha256Of(text);
 }

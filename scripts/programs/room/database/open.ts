@@ -9,7 +9,7 @@ import { SqliteDatabase } from './sqlite.ts';
  */
 export function databaseOf(where: string, onBroken: (error: Error) => void): Sql {
   if (/^postgres(ql)?:/.test(where)) {
-    if (!URL.canParse(where)) throw new Error('takes a file or postgres://user@host/name; this is no URL');
+    if (!URL.canParse(where)) throw new Error('must be a file or postgres://user@host/name');
     return new PostgresDatabase(where, onBroken);
   }
   if (/^[a-z]+:\/\//.test(where)) {

@@ -67,10 +67,10 @@ export async function prepareSession(client: pg.ClientBase): Promise<void> {
   // The driver accepts a time limit per query; its types lack it.
   const query: pg.QueryConfig & { query_timeout: number } = { text: CHECK, query_timeout: CHECK_WITHIN_MS };
   const [row] = (await client.query<Checked>(query)).rows;
-  if (row === undefined) throw new Error('PostgreSQL gives no row for its settings');
+  if (row === undefined) throw new Error('PostgreSQL returned no row for its settings');
   if (row.recovering) throw new StandbyError('it is a standby');
   if (row.fsync !== 'on') {
-    throw new Error('PostgreSQL has fsync = off: what it has stored is lost with the power; set it to on');
+    throw new Error('PostgreSQL has fsync = off, so a power cut loses stored rows; set it to on');
   }
 }
 

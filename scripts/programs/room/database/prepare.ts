@@ -53,6 +53,7 @@ async function versionOf(transaction: Queries, isPostgres: boolean): Promise<str
 /** Returns the room's time zone, as given at the first start. */
 export async function timeZoneOf(db: Queries): Promise<string> {
   const [row] = await db.all<{ value: string }>("SELECT value FROM setting WHERE name = 'time-zone'");
-  if (row === undefined) throw new Error('the database has no time zone: it was not made by this program');
+  if (row === undefined)
+    throw new Error('the database lacks a time zone; it was not created by this program');
   return row.value;
 }

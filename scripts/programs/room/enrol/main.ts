@@ -79,7 +79,7 @@ function revokeProgram(name: string, serial: string, { dir }: DirOption): void {
     enrolment.revokeProgram(name, serial.toUpperCase(), Date.now()),
   );
   if (folder === undefined) {
-    throw new AgentError('config', `${name}: has no certificate with the serial ${serial}; see list`);
+    throw new AgentError('config', `${name}: unknown certificate serial ${serial}; see list`);
   }
   say(`${name}: ${serial} revoked; the broker reads it in ${folder} once it is reloaded`);
 }

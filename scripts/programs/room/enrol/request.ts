@@ -101,7 +101,7 @@ function openssl(args: readonly string[], input: Uint8Array | string): Promise<B
       // openssl ran and rejected the input.
       if (args[0] === 'req' && typeof error.code === 'number') {
         return reject(
-          new AgentError('corrupt', 'is no request to sign (PKCS #10) whose signature is good', error),
+          new AgentError('corrupt', 'not a certificate request (PKCS #10) with a valid signature', error),
         );
       }
       reject(new AgentError('unavailable', `openssl ${args[0] ?? ''}: ${messageOf(error)}`, error));

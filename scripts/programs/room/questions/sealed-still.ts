@@ -42,5 +42,5 @@ export async function sealedFile(room: Room, asked: SealedAsked): Promise<Buffer
 function fileIn(result: UnsealResult, box: string, event: string): Buffer {
   const file = Buffer.from(result.file, 'base64');
   if (result.event === event && sha256Of(file) === result.sha256 && isAgeFile(file)) return file;
-  throw new AgentError('corrupt', `what ${box} sent is not the sealed still of ${event}`);
+  throw new AgentError('corrupt', `${box}: the received file is not the sealed still of ${event}`);
 }

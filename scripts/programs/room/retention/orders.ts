@@ -147,7 +147,7 @@ export class Orders {
     if (keyid !== '' && !this.#keys.has(keyid)) {
       throw new AgentError(
         'denied',
-        `signed by ${keyid.slice(0, 16)}…, which is no key of an authority that was given`,
+        `signed by ${keyid.slice(0, 16)}…, which is not a key of a given authority`,
       );
     }
     const key = this.#keys.get(keyid) ?? this.#options.keys[0];

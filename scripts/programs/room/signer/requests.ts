@@ -121,7 +121,10 @@ export class SignerRequests {
       const bytes = await sealedFile(room, { args, box, key, timeoutS });
       const is = sha256Of(bytes);
       if (sha256 !== undefined && is !== sha256) {
-        throw new AgentError('corrupt', `what ${box} sent is not the sealed still that event ${event} names`);
+        throw new AgentError(
+          'corrupt',
+          `${box}: the received file is not the sealed still that event ${event} names`,
+        );
       }
       // The name contains the time, because the still may be requested again for another case.
       const file = join(

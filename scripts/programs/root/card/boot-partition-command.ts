@@ -44,6 +44,6 @@ function nameHost(box: string): string {
     timeout: HOSTNAME_WITHIN_MS,
   });
   if (status === 0) return `host name: ${box}, so that the page is https://${box}.local`;
-  const why = printable((error?.message ?? stderr).trim().split('\n').at(-1) ?? '', 200);
-  return `host name: stays ${hostname()} (${why}); the page is https://${hostname()}.local or the box’s address`;
+  const reason = printable((error?.message ?? stderr).trim().split('\n').at(-1) ?? '', 200);
+  return `host name: stays ${hostname()} (${reason}); the page is https://${hostname()}.local or the box’s address`;
 }

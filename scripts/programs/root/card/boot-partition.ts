@@ -24,7 +24,7 @@ import { EnrolFiles, requestProblem, setupCodeProblem } from '../enrolment/enrol
 import { hotspotKeyProblem } from '../network/hotspot.ts';
 import {
   CONFIG_NAME,
-  type Found,
+  type FoundFiles,
   findFiles,
   isConfigLike,
   looksOurs,
@@ -93,66 +93,66 @@ export interface Provisioned {
  */
 export function takeFromBootPartition(options: BootPartitionOptions): Provisioned {
   const { from } = options;
-  const found = findFiles(from);
-  if (found === undefined) return { state: 'nothing', lines: [`${from}: not there, nothing to take`] };
-  const configName = found.names.find((name) => sameName(name, CONFIG_NAME));
-  if (configName === undefined && isTold(found, from)) {
+  const files = findFiles(from);
+  if (files === undefined) return { state: 'nothing', lines: [`${from}: not there, nothing to take`] };
+  const configName = files.names.find((name) => sameName(name, CONFIG_NAME));
+  if (configName === undefined && isTold(files, from)) {
     return { state: 'nothing', lines: [`${join(from, CONFIG_NAME)}: not there, nothing to take`] };
   }
   const refuse = (problems: readonly string[]): Provisioned => {
     const next = 'Nothing was installed. Put it right in this folder and start the box again.';
     return finish(options, 'refused', [...problems, next]);
   };
-  const isLabel = configName === undefined && isNewLabel(options, found);
-  if (configName === undefined && !isLabel) return refuse(withoutConfig(found));
+  const isLabel = configName === undefined && isNewLabel(options, files);
+  if (configName === undefined && !isLabel) return refuse(withoutConfig(files));
   const { problems, pieces, pageOf }: Plan =
-    configName === undefined ? labelPieces(options, found.names) : plan(options, configName, found);
+    configName === undefined ? labelPieces(options, files.names) : plan(options, configName, files);
   if (problems.length > 0) return refuse(problems);
   const fault = writeResult(options, `${options.now.toISOString()} begun\r\n`);
   if (fault !== undefined) return refuse([`${fault}; nothing is taken from where it cannot be removed`]);
-  const named = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
-  return install(options, pieces, found, named === undefined ? [] : [named]);
+  const hostLine = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
+  return install(options, pieces, files, hostLine === undefined ? [] : [hostLine]);
 }
 
 /**
  * Reports whether the partition holds only a new label for an installed box: the phone's code and the Wi-Fi passphrase.
  * Files that an earlier installation left may lie beside them. Other files without a configuration are not a label.
  */
-function isNewLabel({ from, to }: BootPartitionOptions, found: Found): boolean {
+function isNewLabel({ from, to }: BootPartitionOptions, files: FoundFiles): boolean {
   const isOfLabel = (name: string): boolean => LABEL_FILES.some((one) => sameName(one, name));
-  const others = found.names.filter((name) => !isOfLabel(name));
-  if (others.length === found.names.length || found.problems.length > 0) return false;
-  const isAlone = !others.some((name) => looksOurs(basename(name))) && found.strays.length === 0;
-  return existsSync(join(to, CONFIG_NAME)) && (isAlone || isTold({ ...found, names: others }, from));
+  const otherNames = files.names.filter((name) => !isOfLabel(name));
+  if (otherNames.length === files.names.length || files.problems.length > 0) return false;
+  const isAlone = !otherNames.some((name) => looksOurs(basename(name))) && files.strays.length === 0;
+  return existsSync(join(to, CONFIG_NAME)) && (isAlone || isTold({ ...files, names: otherNames }, from));
 }
 
 /** Reports whether everything on the partition was left by an installation, whose result.txt names it. */
-function isTold({ names, strays, problems }: Found, from: string): boolean {
+function isTold({ names, strays, problems }: FoundFiles, from: string): boolean {
   const file = join(from, RESULT_NAME);
   const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
   const result = isFile ? readFileSync(file, 'utf8') : '';
-  const ours = [...names.filter((name) => looksOurs(basename(name))), ...strays];
+  const ownNames = [...names.filter((name) => looksOurs(basename(name))), ...strays];
   const isNew = (name: string): boolean => !result.includes(`\n${shownName(name)}: `);
-  return problems.length === 0 && /^\S+ installed\r?\n/.test(result) && !ours.some(isNew);
+  return problems.length === 0 && /^\S+ installed\r?\n/.test(result) && !ownNames.some(isNew);
 }
 
-function withoutConfig({ names, strays, problems }: Found): string[] {
+function withoutConfig({ names, strays, problems }: FoundFiles): string[] {
   const configs = names.filter((name) => isConfigLike(basename(name)));
   // Keys in the right place are named only if nothing else says what is missing.
-  const ours =
+  const ownNames =
     configs.length + strays.length > 0 ? configs : names.filter((name) => looksOurs(basename(name)));
   return [
     `${CONFIG_NAME}: is not in this folder; must lie here, with the files that it names here or in pki/`,
     ...problems,
-    ...[...ours, ...strays].map(strayText),
+    ...[...ownNames, ...strays].map(strayText),
   ];
 }
 
 function install(
   options: BootPartitionOptions,
   pieces: readonly Piece[],
-  found: Found,
-  more: readonly string[],
+  files: FoundFiles,
+  extraLines: readonly string[],
 ): Provisioned {
   const { from, to } = options;
   try {
@@ -166,19 +166,19 @@ function install(
     const next = 'Not all of it was installed, and nothing was taken from here. Start the box again.';
     return finish(options, 'refused', [messageOf(error), next]);
   }
-  const taken = new Set(pieces.map(({ source }) => source));
-  const left = found.names.filter((name) => !taken.has(name));
+  const sources = new Set(pieces.map(({ source }) => source));
+  const left = files.names.filter((name) => !sources.has(name));
   const hasConfig = pieces.some(({ target }) => target === join(to, CONFIG_NAME));
   const notTaken = hasConfig ? 'the configuration does not name it' : 'is not of the label';
   const result = finish(options, 'installed', [
     ...pieces.map(({ source, target }) => `${shownName(source)} is now ${target}`),
     ...left.map((name) => `${shownName(name)}: ${notTaken}; it was left here`),
-    ...found.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
-    ...more,
+    ...files.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
+    ...extraLines,
     `What was taken is removed from here. Deleting is not erasing: ${ofTheCard(pieces, to)}.`,
   ]);
   try {
-    for (const source of taken) rmSync(join(from, source));
+    for (const source of sources) rmSync(join(from, source));
   } catch (error) {
     const message = `what was installed cannot be removed from ${from}, and will be taken again: ${messageOf(error)}`;
     throw new AgentError('unavailable', message, error);
@@ -199,25 +199,25 @@ function isKey(target: string, to: string): boolean {
 function plan(
   { from, to, inspect, certificateProblems }: BootPartitionOptions,
   configName: string,
-  { names, strays, problems: odd }: Found,
+  { names, strays, problems: odd }: FoundFiles,
 ): Plan {
   if (odd.length > 0) return { problems: odd, pieces: [] };
   const { config, problems } = inspect(join(from, configName));
   if (config === undefined) return { problems, pieces: [] };
-  const beside = enrolmentPieces(from, to, config, names);
-  const pieces: Piece[] = [...beside.pieces];
+  const enrolment = enrolmentPieces(from, to, config, names);
+  const pieces: Piece[] = [...enrolment.pieces];
   const updater = updatePieces(from, to, names);
   pieces.push(...updater.pieces);
-  const missing: string[] = [...beside.problems, ...updater.problems];
+  const missing: string[] = [...enrolment.problems, ...updater.problems];
   for (const target of new Set(pathsIn(config, `${to}/`))) {
     const inside = relative(to, target);
     const source = [inside, basename(target)]
       .map((wanted) => names.find((name) => sameName(name, wanted)))
       .find((name) => name !== undefined);
     if (source !== undefined) pieces.push({ source, target });
-    else if (!existsSync(target) && !beside.comes.includes(target)) {
-      const meant = meantFor(inside, [...names, ...strays]);
-      const hint = meant === undefined ? '' : `; is it ${meant}?`;
+    else if (!existsSync(target) && !enrolment.comes.includes(target)) {
+      const guess = meantFor(inside, [...names, ...strays]);
+      const hint = guess === undefined ? '' : `; is it ${guess}?`;
       missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder${hint}`);
     }
   }
@@ -238,7 +238,7 @@ function labelPieces(
   { from, to }: Pick<BootPartitionOptions, 'from' | 'to'>,
   names: readonly string[],
 ): { pieces: readonly Piece[]; problems: readonly string[] } {
-  const found = [
+  const labelFiles = [
     besideConfig(from, names, SETUP_CODE_FILE, setupCodeProblem),
     besideConfig(from, names, HOTSPOT_KEY_FILE, hotspotKeyProblem),
   ];
@@ -247,10 +247,10 @@ function labelPieces(
     { target: join(to, 'page', HOTSPOT_KEY_FILE), reader: 'root' },
   ] as const;
   const pieces = places.flatMap((place, index) => {
-    const source = found[index]?.source;
+    const source = labelFiles[index]?.source;
     return source === undefined ? [] : [{ source, ...place }];
   });
-  return { pieces, problems: found.flatMap((one) => one?.problem ?? []) };
+  return { pieces, problems: labelFiles.flatMap((one) => one?.problem ?? []) };
 }
 
 /**
@@ -302,17 +302,17 @@ function updatePieces(
   names: readonly string[],
 ): { pieces: readonly Piece[]; problems: readonly string[] } {
   const dir = settingsDir(to);
-  const found = UPDATE_FILES.flatMap((name) => {
+  const files = UPDATE_FILES.flatMap((name) => {
     const file = besideConfig(from, names, name, (text) => updateFileProblem(name, text));
     return file === undefined ? [] : [{ name, source: file.source, problem: file.problem }];
   });
   const missing = updateFilesMissing(
     dir,
-    found.map(({ name }) => name),
+    files.map(({ name }) => name),
   );
   return {
-    pieces: found.map(({ name, source }) => ({ source, target: updatePlace(dir, name), reader: 'root' })),
-    problems: [...found.flatMap(({ problem }) => problem ?? []), ...(missing === undefined ? [] : [missing])],
+    pieces: files.map(({ name, source }) => ({ source, target: updatePlace(dir, name), reader: 'root' })),
+    problems: [...files.flatMap(({ problem }) => problem ?? []), ...(missing === undefined ? [] : [missing])],
   };
 }
 
@@ -330,10 +330,10 @@ function staged(config: Config, pieces: readonly Piece[], from: string): Config 
   if (mqtt === undefined) return config;
   const now = (file: string): string => source.get(file) ?? file;
   // Files that the enrolment will install cannot be checked yet.
-  const there = (file: string | undefined): string | undefined =>
+  const presentFile = (file: string | undefined): string | undefined =>
     file === undefined || source.has(file) || existsSync(file) ? file : undefined;
   const { ca, cert: certPlace, key: keyPlace, ...rest } = mqtt;
-  const [cert, key] = [there(certPlace), there(keyPlace)];
+  const [cert, key] = [presentFile(certPlace), presentFile(keyPlace)];
   return {
     ...config,
     mqtt: {
@@ -367,11 +367,11 @@ function finish(
   state: 'installed' | 'refused',
   lines: readonly string[],
 ): Provisioned {
-  const whole = [`${options.now.toISOString()} ${state}`, ...lines];
+  const allLines = [`${options.now.toISOString()} ${state}`, ...lines];
   // CRLF line ends, for a card that is read on Windows.
-  const fault = writeResult(options, `${whole.join('\r\n')}\r\n`);
-  const told = fault === undefined || whole.some((line) => line.startsWith(fault));
-  return { state, lines: told ? whole : [...whole, `${fault}; it is told here only`] };
+  const fault = writeResult(options, `${allLines.join('\r\n')}\r\n`);
+  const isReported = fault === undefined || allLines.some((line) => line.startsWith(fault));
+  return { state, lines: isReported ? allLines : [...allLines, `${fault}; it is told here only`] };
 }
 
 /** Returns why the result cannot be written, or undefined. Makes the folder if only files beside it exist. */

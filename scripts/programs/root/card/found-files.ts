@@ -26,7 +26,7 @@ const OF_UPDATER = /^update(?:\.yaml|-root\.json)(?:\.txt)?$/i;
 /** Maximum folder depth; allows for a folder that was packed inside its own folder twice. */
 const DEPTH_MAX = 3;
 
-export interface Found {
+export interface FoundFiles {
   /** Files in the folder and in its pki/, relative to the folder. result.txt is not included. */
   readonly names: readonly string[];
   /**
@@ -38,10 +38,10 @@ export interface Found {
 }
 
 /** Returns undefined if the partition holds no file of ours. */
-export function findFiles(from: string): Found | undefined {
+export function findFiles(from: string): FoundFiles | undefined {
   const folder = statSync(from, { throwIfNoEntry: false });
-  const beside = besides(from);
-  if (folder === undefined && beside.length === 0) return undefined;
+  const siblings = siblingsOf(from);
+  if (folder === undefined && siblings.length === 0) return undefined;
   const names: string[] = [];
   const strays: string[] = [];
   const problems = folder?.isDirectory() === false ? [`${from}: is a file; must be a folder`] : [];
@@ -63,7 +63,7 @@ export function findFiles(from: string): Found | undefined {
     if (names.findIndex((other) => sameName(other, name)) === index) continue;
     problems.push(`${shownName(name)}: is there more than once (capitals do not count); keep one`);
   }
-  return { names, strays: [...beside, ...strays], problems };
+  return { names, strays: [...siblings, ...strays], problems };
 }
 
 export function sameName(one: string, other: string): boolean {
@@ -100,12 +100,12 @@ export function strayText(path: string): string {
 }
 
 /**
- * Returns the file that was most likely meant if `wanted` is missing: in another folder, or with an extra extension.
+ * Returns the file that was most likely meant if `target` is missing: in another folder, or with an extra extension.
  */
-export function meantFor(wanted: string, paths: readonly string[]): string | undefined {
+export function meantFor(target: string, paths: readonly string[]): string | undefined {
   const bare = (path: string): string => lower(basename(path)).replace(/\.txt$/, '');
-  const found = paths.find((path) => bare(path) === bare(wanted));
-  return found === undefined ? undefined : shownName(found);
+  const match = paths.find((path) => bare(path) === bare(target));
+  return match === undefined ? undefined : shownName(match);
 }
 
 /**
@@ -124,7 +124,7 @@ export function isConfigLike(name: string): boolean {
 }
 
 /** Returns names at the top of the partition that begin with "vigie", except the two known folders. */
-function besides(from: string): string[] {
+function siblingsOf(from: string): string[] {
   if (!sameName(basename(from), FOLDER_NAME)) return [];
   return entriesOf(dirname(from))
     .map(({ name }) => name)

@@ -9,9 +9,9 @@ export async function agentReport(
   say: (line: string) => void,
 ): Promise<Trial['before']> {
   try {
-    const said = await health();
-    if (said === undefined) return null;
-    return { mode: said.mode, camera: said.camera, journalEntries: said.journalEntries };
+    const report = await health();
+    if (report === undefined) return null;
+    return { mode: report.mode, camera: report.camera, journalEntries: report.journalEntries };
   } catch (error) {
     rethrowBug(error);
     say(messageOf(error));

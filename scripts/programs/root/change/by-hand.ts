@@ -38,10 +38,10 @@ export interface ByHand {
  *
  * @throws AgentError denied
  */
-export async function back({ machine, releases: { release: releases } }: ByHand): Promise<void> {
+export async function rollBack({ machine, releases: { release: releases } }: ByHand): Promise<void> {
   assertFree(machine, 'release');
-  const { previous: kept, seqMin } = machine.state;
-  const previous = kept === null ? null : releaseOf(kept);
+  const { previous: previousTarget, seqMin } = machine.state;
+  const previous = previousTarget === null ? null : releaseOf(previousTarget);
   if (previous === null || !releases.has(previous))
     throw new AgentError('denied', 'no release is kept to go back to');
   const current = releases.current();
@@ -67,18 +67,18 @@ export async function back({ machine, releases: { release: releases } }: ByHand)
  */
 export async function fromPackage(
   { machine, releases: folders, places }: ByHand,
-  what: ReleaseKind,
+  kind: ReleaseKind,
 ): Promise<void> {
-  assertFree(machine, what);
-  const releases = folders[what];
-  const first = what === 'release' ? places.firstRelease : places.firstRoot;
+  assertFree(machine, kind);
+  const releases = folders[kind];
+  const first = kind === 'release' ? places.firstRelease : places.firstRoot;
   if (!existsSync(first)) throw new AgentError('denied', `${first}: no package has brought a release`);
   const brought = readVersion(first);
   const { seq, version } = brought;
   const release = { seq, version };
   const current = releases.current();
   // An older vigie-root is refused by its sequence number, as in an update order.
-  const seqMin = what === 'release' ? machine.state.seqMin : (current?.seq ?? 0);
+  const seqMin = kind === 'release' ? machine.state.seqMin : (current?.seq ?? 0);
   if (sameRelease(current, release)) throw new AgentError('denied', `${nameOf(release)} runs already`);
   if (seq < seqMin)
     throw new AgentError(
@@ -88,17 +88,17 @@ export async function fromPackage(
   assertReads(releases, current, brought);
   const target = targetOf(release);
   const reason = 'of the package';
-  const shared = what === 'release' ? { targetSeqMin: seqMin } : {};
-  machine.apply(what, { on: 'begin', phase: 'verified', target, reason }, shared);
+  const shared = kind === 'release' ? { targetSeqMin: seqMin } : {};
+  machine.apply(kind, { on: 'begin', phase: 'verified', target, reason }, shared);
   try {
     await stageCopy(releases, first, release);
   } catch (error) {
     rethrowBug(error);
-    machine.apply(what, { on: 'fail', reason: messageOf(error) });
+    machine.apply(kind, { on: 'fail', reason: messageOf(error) });
     throw error;
   }
-  machine.apply(what, { on: 'staged' });
-  await machine.switchNow(what);
+  machine.apply(kind, { on: 'staged' });
+  await machine.switchNow(kind);
 }
 
 /**
@@ -128,10 +128,10 @@ async function stageCopy(releases: ReleaseFolder, first: string, release: Releas
  *
  * @throws AgentError denied
  */
-function assertFree({ state }: Machine, what: ReleaseKind): void {
-  const other = CHANGE_KINDS.find((kind) => kind !== what && SWITCHED.has(state[kind].phase));
+function assertFree({ state }: Machine, kind: ReleaseKind): void {
+  const other = CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(state[one].phase));
   if (other !== undefined) throw new AgentError('denied', `another ${other} is on trial; wait for its end`);
-  const { phase, target } = state[what];
+  const { phase, target } = state[kind];
   if (AT_REST.has(phase) || phase === 'waiting') return;
   const update = target === null ? 'an update' : `the update to ${nameOf(releaseOf(target))}`;
   throw new AgentError(

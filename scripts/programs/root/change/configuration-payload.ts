@@ -90,7 +90,7 @@ export class ConfigurationPayload implements Payload {
   relation(target: Target): Relation {
     try {
       const former = this.#former().toString('utf8');
-      return this.#wanted(target, former) === former ? { is: 'running' } : { is: 'new' };
+      return this.#orderedText(target, former) === former ? { is: 'running' } : { is: 'new' };
     } catch (error) {
       rethrowBug(error);
       return { is: 'refused', reason: messageOf(error) };
@@ -114,7 +114,7 @@ export class ConfigurationPayload implements Payload {
 
   async stage({ target, order }: Change): Promise<void> {
     const former = this.#former().toString('utf8');
-    const text = this.#wanted(target, former);
+    const text = this.#orderedText(target, former);
     const problems = await this.#options.judge.problems(text, former, order?.may ?? []);
     if (problems.length > 0) throw new AgentError('config', problemsText(problems));
     this.stageText(text);
@@ -156,7 +156,7 @@ export class ConfigurationPayload implements Payload {
       if (is !== files.former) throw new AgentError('denied', FOREIGN);
       const next = this.#next();
       if (sha256Of(next) !== files.tried)
-        throw new AgentError('corrupt', 'what was staged is not there any more');
+        throw new AgentError('corrupt', 'the staged configuration has disappeared');
       this.#write(formerFile(file), this.#former(), this.#stat());
       this.#rename(this.#nextFile, file);
     }
@@ -244,7 +244,7 @@ export class ConfigurationPayload implements Payload {
 
   #next(): Buffer {
     const next = contentOf(this.#nextFile);
-    if (next === undefined) throw new AgentError('corrupt', 'what was staged is not there any more');
+    if (next === undefined) throw new AgentError('corrupt', 'the staged configuration has disappeared');
     return next;
   }
 
@@ -257,11 +257,11 @@ export class ConfigurationPayload implements Payload {
    * Returns the ordered text for `target`. After a power cut the file may hold the text of a later order, unknown to
    * the record.
    */
-  #wanted(target: Target | null, former: string): string {
+  #orderedText(target: Target | null, former: string): string {
     const { orderedFile, judge } = this.#options;
     const yaml = contentOf(orderedFile)?.toString('utf8');
     if (yaml === undefined || this.#nameOf(yaml) !== target?.name)
-      throw new AgentError('corrupt', 'what was ordered is not there any more; a new order is needed');
+      throw new AgentError('corrupt', 'the ordered configuration has disappeared; a new order is needed');
     return judge.filled(yaml, former);
   }
 
@@ -303,8 +303,8 @@ export class ConfigurationPayload implements Payload {
 export function problemsText(problems: readonly ProposalProblem[]): string {
   const [first] = problems;
   const text = `${first?.path ?? ''}: ${first?.message ?? ''}`.replace(/^: /, '');
-  const more = problems.length - 1;
-  return more < 1 ? text : `${text.slice(0, 400)}; and ${more} more`;
+  const restCount = problems.length - 1;
+  return restCount < 1 ? text : `${text.slice(0, 400)}; and ${restCount} more`;
 }
 
 function contentOf(file: string): Buffer | undefined {

@@ -17,7 +17,7 @@ import { jsonOf } from '../../../../agent/base/json.ts';
 import { ChangeRecord, HISTORY_FILE } from '../../../../agent/contract/update.ts';
 import { setAside } from './set-aside.ts';
 
-const KEPT = 1000;
+const RECORDS_KEPT = 1000;
 const MODE = 0o644;
 
 export class History {
@@ -50,9 +50,9 @@ export class History {
   append(record: ChangeRecord): void {
     const lines = this.#lines();
     const line = JSON.stringify(record);
-    if (lines.length >= 2 * KEPT) {
-      const kept = [...lines.slice(1 - KEPT), line].map((one) => `${one}\n`).join('');
-      writeAtomically(this.#file, kept, MODE);
+    if (lines.length >= 2 * RECORDS_KEPT) {
+      const text = [...lines.slice(1 - RECORDS_KEPT), line].map((one) => `${one}\n`).join('');
+      writeAtomically(this.#file, text, MODE);
       return;
     }
     const isNew = lines.length === 0;

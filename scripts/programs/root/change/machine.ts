@@ -106,8 +106,8 @@ export class Machine {
     // An order is either for the agent or for vigie-root.
     const release = this.advance('release', progress).then(() => this.advance('root', progress));
     // A download may take a day; a configuration order does not wait for it.
-    const ended = await Promise.allSettled([release, this.#advanceUntil(release, progress)]);
-    for (const one of ended) if (one.status === 'rejected') throw one.reason;
+    const results = await Promise.allSettled([release, this.#advanceUntil(release, progress)]);
+    for (const one of results) if (one.status === 'rejected') throw one.reason;
     await this.locked(() => Promise.resolve(this.tidy()));
   }
 
@@ -323,27 +323,27 @@ export class Machine {
   #take(kind: Kind): void {
     const { orders, store, payloads, say } = this.#options;
     const { ordersFromMs } = store.state;
-    const found = readOrder(kind, orders.file(kind), this.#change(kind), ordersFromMs, () => orders.reader());
+    const entry = readOrder(kind, orders.file(kind), this.#change(kind), ordersFromMs, () => orders.reader());
     // A refused update order is reported once, under the release.
-    if (found.is === 'refused' && kind !== 'root') {
-      say(`the order for the ${kind} is refused: ${found.reason}`);
-      this.#put(kind, { on: 'order-refused', sha256: found.sha256, reason: found.reason });
+    if (entry.is === 'refused' && kind !== 'root') {
+      say(`the order for the ${kind} is refused: ${entry.reason}`);
+      this.#put(kind, { on: 'order-refused', sha256: entry.sha256, reason: entry.reason });
     }
-    if (found.is !== 'new') return;
-    const { order, keyid, may } = found.opened;
+    if (entry.is !== 'new') return;
+    const { order, keyid, may } = entry.openedOrder;
     const { rollout, counter, notBefore, notAfter, window } = order;
     const { action, isOwn } = actionFor(kind, order);
     if (isOwn) say(`the order for the ${kind}: ${action}, as ${rollout} wants it`);
-    const { target, fault } = orders.take(kind, order, found.bytes);
-    const refused = fault === undefined ? undefined : ({ is: 'refused', reason: fault } as const);
+    const { target, fault } = orders.take(kind, order, entry.bytes);
+    const refusal = fault === undefined ? undefined : ({ is: 'refused', reason: fault } as const);
     this.#put(kind, {
       on: 'order',
       action,
       keyid,
-      sha256: found.sha256,
+      sha256: entry.sha256,
       order: { rollout, counter, notBefore, notAfter, window, may: [...may] },
       target,
-      relation: action === 'install' ? (refused ?? payloads[kind].relation(target)) : { is: 'new' },
+      relation: action === 'install' ? (refusal ?? payloads[kind].relation(target)) : { is: 'new' },
     });
   }
 
@@ -363,8 +363,8 @@ export class Machine {
     let input: Input = { on: 'fetched' };
     try {
       if (leftS <= 0) {
-        const why = this.#change(kind).reason ?? 'it is too slow';
-        input = { on: 'fail', reason: `not fetched within ${FETCH_WITHIN_S / 3600} h: ${why}` };
+        const cause = this.#change(kind).reason ?? 'it is too slow';
+        input = { on: 'fail', reason: `not fetched within ${FETCH_WITHIN_S / 3600} h: ${cause}` };
       } else await payloads[kind].fetch(target, aborting.signal, progress);
     } catch (error) {
       rethrowBug(error);

@@ -44,7 +44,7 @@ export type FoundOrder<K extends Kind> =
       readonly is: 'new';
       readonly sha256: string;
       readonly bytes: Uint8Array;
-      readonly opened: OpenedOrder<(typeof ORDER_KINDS)[K]>;
+      readonly openedOrder: OpenedOrder<(typeof ORDER_KINDS)[K]>;
     };
 
 /** Reads and verifies the order at `file`. */
@@ -61,8 +61,8 @@ export function readOrder<K extends Kind>(
   const refuse = (reason: string): FoundOrder<K> =>
     refused?.sha256 === sha256 ? { is: 'known' } : { is: 'refused', sha256, reason: reason.slice(0, 400) };
   try {
-    const opened = openOrder(ORDER_KINDS[kind], bytes, reader());
-    const { order, keyid } = opened;
+    const openedOrder = openOrder(ORDER_KINDS[kind], bytes, reader());
+    const { order, keyid } = openedOrder;
     const newest = counters[keyid];
     if (newest !== undefined && order.counter === newest.counter)
       return newest.sha256 === sha256
@@ -76,7 +76,7 @@ export function readOrder<K extends Kind>(
       const from = new Date(ordersFromMs).toISOString();
       return refuse(`it may have been obeyed before; a new order is needed, valid from after ${from}`);
     }
-    return { is: 'new', sha256, bytes, opened };
+    return { is: 'new', sha256, bytes, openedOrder };
   } catch (error) {
     // If root's own configuration cannot be read, no order is accepted.
     rethrowBug(error);

@@ -19,7 +19,7 @@ const RESTARTS_MAX = 3;
 const FRAME_WITHIN_S = 15;
 
 /** Part of the agent's report that is read here; releases of other versions send it too. */
-const Said = Type.Object({
+const AgentStatus = Type.Object({
   report: Type.Object({
     mode: Mode,
     frames: Type.Object({ analysed: Type.Integer({ minimum: 0 }) }),
@@ -47,9 +47,10 @@ export async function agentHealth(stateDir: string): Promise<AgentHealth | undef
     rethrowBug(error);
     return undefined;
   }
-  const said = jsonOf(body);
-  if (!Value.Check(Said, said)) throw new AgentError('corrupt', 'what the agent says of itself is no status');
-  const { report, journal } = said;
+  const status = jsonOf(body);
+  if (!Value.Check(AgentStatus, status))
+    throw new AgentError('corrupt', 'the agent’s status is not in a valid form');
+  const { report, journal } = status;
   return {
     mode: report.mode,
     analysed: report.frames.analysed,
@@ -85,7 +86,7 @@ export class Probation {
   #beganS: number | undefined;
   #goodSinceS: number | undefined;
   #frames = { analysed: -1, atS: 0 };
-  #why: string | undefined;
+  #reason: string | undefined;
 
   constructor(options: ProbationOptions) {
     this.#options = options;
@@ -97,18 +98,18 @@ export class Probation {
     this.#beganS ??= nowS;
     if (unit.gaveUp !== undefined) return { state: 'bad', why: `it gave up: ${unit.gaveUp}` };
     if (unit.restarts >= RESTARTS_MAX) return { state: 'bad', why: `it crashed: ${unit.restarts} restarts` };
-    const why = this.#unwell(nowS, unit, health);
-    if (why === undefined) {
+    const reason = this.#unwell(nowS, unit, health);
+    if (reason === undefined) {
       this.#goodSinceS ??= nowS;
       if (nowS - this.#goodSinceS >= healthyS) return { state: 'good' };
     } else {
       this.#goodSinceS = undefined;
-      this.#why = why;
+      this.#reason = reason;
     }
-    if (nowS - this.#beganS < withinS) return { state: 'wait', why };
+    if (nowS - this.#beganS < withinS) return { state: 'wait', why: reason };
     return {
       state: 'bad',
-      why: `not healthy for ${healthyS} s within ${withinS} s: ${this.#why ?? 'never'}`,
+      why: `not healthy for ${healthyS} s within ${withinS} s: ${this.#reason ?? 'never'}`,
     };
   }
 

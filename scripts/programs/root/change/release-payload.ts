@@ -75,14 +75,14 @@ export const releaseOf = ({ number: seq, name: version }: Target): Release => ({
 export const targetOf = ({ seq, version }: Release): Target => ({ number: seq, name: version });
 
 /** Finds a release. Invalid metadata is not a corrupt archive: it is a few kB, and may be different in a minute. */
-async function found(
+async function findRelease(
   source: ReleaseSource,
-  what: ReleaseKind,
+  kind: ReleaseKind,
   release: Release,
   signal: AbortSignal,
 ): Promise<Offered | undefined> {
   try {
-    return await source.find(what, release, signal);
+    return await source.find(kind, release, signal);
   } catch (error) {
     rethrowBug(error);
     throw error.kind === 'corrupt' ? new AgentError('unavailable', error.message, error) : error;
@@ -103,10 +103,10 @@ export class ReleasePayload implements Payload {
   relation(target: Target): Relation {
     const current = this.options.releases.current();
     if (current === null) return { is: 'new' };
-    const wanted = releaseOf(target);
-    if (sameRelease(current, wanted)) return { is: 'running' };
-    if (wanted.seq > current.seq) return { is: 'new' };
-    return { is: 'refused', reason: `${nameOf(wanted)} is not newer than ${nameOf(current)}, which runs` };
+    const release = releaseOf(target);
+    if (sameRelease(current, release)) return { is: 'running' };
+    if (release.seq > current.seq) return { is: 'new' };
+    return { is: 'refused', reason: `${nameOf(release)} is not newer than ${nameOf(current)}, which runs` };
   }
 
   installed({ target, trial }: Change): Installed {
@@ -125,7 +125,7 @@ export class ReleasePayload implements Payload {
     const { seq, version } = releaseOf(target);
     const source = await this.options.source();
     this.#learnt = {};
-    const offered = await found(source, this.kind, { seq, version }, signal);
+    const offered = await findRelease(source, this.kind, { seq, version }, signal);
     this.#learnt = { metadata: source.metadata() };
     if (offered === undefined) {
       const message = `no ${TITLES[this.kind]} ${version} (${seq}) is signed for this box’s architecture, as far as the server knows`;
@@ -157,7 +157,7 @@ export class ReleasePayload implements Payload {
     const { releases } = this.options;
     const release = target === null ? null : releaseOf(target);
     if (release === null || !releases.has(release))
-      throw new AgentError('corrupt', 'what was staged is not there any more');
+      throw new AgentError('corrupt', 'the staged release has disappeared');
     const current = releases.current();
     // A person may roll back. An order never leads to an older release, even with a rebuilt record.
     if (order !== null && current !== null && release.seq <= current.seq)
@@ -166,7 +166,7 @@ export class ReleasePayload implements Payload {
       await releases.verify(release);
     } catch (error) {
       rethrowBug(error);
-      throw new AgentError(error.kind, `what was staged is not intact: ${messageOf(error)}`, error);
+      throw new AgentError(error.kind, `the staged release is damaged: ${messageOf(error)}`, error);
     }
   }
 
@@ -210,19 +210,19 @@ export class ReleasePayload implements Payload {
     const starts = booting ? [] : started;
     if (from === null || !releases.has(releaseOf(from)))
       return { found: 'nothing', reason: 'no release to go back to', starts };
-    const found = this.installed(change);
+    const installed = this.installed(change);
     const current = releases.current();
     // The record is old, or a person changed the release: what runs is neither of the two, and is left alone.
-    if (found === 'other' && current !== null)
+    if (installed === 'other' && current !== null)
       return { found: 'other', reason: `${nameOf(current)} runs, which it did not switch to`, starts };
     // Frees the downloads, which are no longer needed: a full disk has no space for a link.
     await this.#attempt('not removed', () =>
       Promise.resolve(rmSync(downloadsDir(places, this.kind), { recursive: true, force: true })),
     );
     // If the disk refuses here, what runs keeps running.
-    if (found !== 'from') releases.prepare(releaseOf(from));
+    if (installed !== 'from') releases.prepare(releaseOf(from));
     if (!booting) await this.#attempt('not stopped', () => units.stop(STOPPED));
-    if (found !== 'from') releases.point(releaseOf(from));
+    if (installed !== 'from') releases.point(releaseOf(from));
     return { found: 'from', reason: '', starts };
   }
 
@@ -275,7 +275,7 @@ export class ReleasePayload implements Payload {
     if (!isWaiting) rmSync(downloadsDir(places, this.kind), { recursive: true, force: true });
     const current = releases.current();
     if (current === null) return;
-    const stays = [targetOf(current), ...this.kept(state), isWaiting ? target : null];
+    const stays = [targetOf(current), ...this.keptTargets(state), isWaiting ? target : null];
     for (const release of releases.list()) {
       if (stays.some((one) => sameTarget(one, targetOf(release)))) continue;
       say(`${TITLES[this.kind]} ${nameOf(release)} is removed`);
@@ -292,9 +292,11 @@ export class ReleasePayload implements Payload {
     if (releases.current() !== null) return;
     const { phase, trial } = state[this.kind];
     const onTrial = !AT_REST.has(phase) && trial !== null ? trial.from : null;
-    const known = [onTrial, ...this.kept(state)].flatMap((one) => (one === null ? [] : [releaseOf(one)]));
+    const candidates = [onTrial, ...this.keptTargets(state)].flatMap((one) =>
+      one === null ? [] : [releaseOf(one)],
+    );
     const seqMin = this.kind === 'release' ? state.seqMin : 0;
-    for (const release of [...known, ...releases.list().reverse()]) {
+    for (const release of [...candidates, ...releases.list().reverse()]) {
       if (release.seq < seqMin || !(await this.#isIntact(release))) continue;
       say(`${releases.lib}/current led to no release; it leads to ${nameOf(release)} now`);
       return releases.point(release);
@@ -305,7 +307,7 @@ export class ReleasePayload implements Payload {
   }
 
   /** Returns the releases that stay beside the running one, the best first. */
-  protected kept({ proven, previous }: State): (Target | null)[] {
+  protected keptTargets({ proven, previous }: State): (Target | null)[] {
     return [proven, previous];
   }
 
@@ -322,12 +324,12 @@ export class ReleasePayload implements Payload {
     }
   }
 
-  async #attempt(what: string, act: () => Promise<void>): Promise<void> {
+  async #attempt(step: string, act: () => Promise<void>): Promise<void> {
     try {
       await act();
     } catch (error) {
       if (error instanceof AgentError) rethrowBug(error);
-      this.options.say(`on the way back: ${what}: ${messageOf(error)}`);
+      this.options.say(`on the way back: ${step}: ${messageOf(error)}`);
     }
   }
 }

@@ -49,7 +49,7 @@ const NO_REQUEST = 'not a request of this version, or too long';
 type Answer = Partial<Pick<ConfigReply, 'refused' | 'problems'>>;
 
 /** Reply if a trial is to be kept but the file has changed. */
-const CHANGED = 'somebody else has changed the configuration on the box meanwhile';
+const CHANGED_TEXT = 'somebody else has changed the configuration on the box meanwhile';
 
 export class ConfigurationRequests {
   readonly #options: RequestsOptions;
@@ -68,7 +68,7 @@ export class ConfigurationRequests {
         case 'read':
           return this.#reply({});
         case 'check':
-          return this.#reply({ problems: (await this.#judged(request.proposal)).problems });
+          return this.#reply({ problems: (await this.#judgeProposal(request.proposal)).problems });
         case 'try':
           return this.#reply(await machine.locked(() => this.#try(request.proposal)));
         case 'keep':
@@ -87,7 +87,7 @@ export class ConfigurationRequests {
   async #try(proposal: Proposal): Promise<Answer> {
     const { machine, payload } = this.#options;
     this.#assertFree();
-    const { edited, problems } = await this.#judged(proposal);
+    const { edited, problems } = await this.#judgeProposal(proposal);
     if (problems.length > 0) return { problems };
     payload.stageText(edited);
     const target = { number: 0, name: sha256Of(edited) };
@@ -103,8 +103,8 @@ export class ConfigurationRequests {
     if ([release, root].some(({ phase }) => SWITCHED.has(phase)))
       throw new AgentError('denied', 'a release is on trial; try again when that is over');
     if (configuration.phase === 'awaits-resume') {
-      const until = 'until the box looks again; the room can withdraw it';
-      throw new AgentError('denied', `another configuration is on trial, the room’s, ${until}`);
+      const condition = 'until the box looks again; the room can withdraw it';
+      throw new AgentError('denied', `another configuration is on trial, the room’s, ${condition}`);
     }
     if (!ON_TRIAL.has(configuration.phase)) return;
     throw new AgentError(
@@ -117,8 +117,8 @@ export class ConfigurationRequests {
     const { machine, payload } = this.#options;
     this.#assertNamed(id);
     if (payload.installed(machine.state.configuration) === 'target') return machine.confirm('configuration');
-    await machine.rollBack('configuration', CHANGED);
-    throw new AgentError('denied', `${CHANGED}; it stays as they left it`);
+    await machine.rollBack('configuration', CHANGED_TEXT);
+    throw new AgentError('denied', `${CHANGED_TEXT}; it stays as they left it`);
   }
 
   async #revert(id: string): Promise<void> {
@@ -132,8 +132,8 @@ export class ConfigurationRequests {
     const isOn = phase === 'probation' && trial?.returning === null;
     if (isOn && trial.id === id && this.#leftS() > 0) return;
     const isOver = trial?.id === id && (isOn || phase === 'rolled-back');
-    const why = isOver ? 'its time is over, it was put back' : isOn ? 'another one runs' : 'none runs';
-    throw new AgentError('denied', `no such trial: ${why}`);
+    const reason = isOver ? 'its time is over, it was put back' : isOn ? 'another one runs' : 'none runs';
+    throw new AgentError('denied', `no such trial: ${reason}`);
   }
 
   #leftS(): number {
@@ -142,7 +142,7 @@ export class ConfigurationRequests {
     return beganS == null ? 0 : Math.max(0, Math.min(trialS, beganS + trialS - clock.boottimeS()));
   }
 
-  async #judged(proposal: Proposal): Promise<{ edited: string; problems: ProposalProblem[] }> {
+  async #judgeProposal(proposal: Proposal): Promise<{ edited: string; problems: ProposalProblem[] }> {
     const { judge } = this.#options;
     try {
       const former = this.#text() ?? '';

@@ -113,7 +113,7 @@ export class RootPayload extends ReleasePayload {
     if (judge !== null && this.#judge.current() === null) this.#judgeBy(judge);
   }
 
-  protected override kept({ root: { trial } }: State): (Target | null)[] {
+  protected override keptTargets({ root: { trial } }: State): (Target | null)[] {
     return [trial?.from ?? null];
   }
 
@@ -130,12 +130,12 @@ export class RootPayload extends ReleasePayload {
   /** Reports whether the rehearsal has led to the release on trial, compared file by file. */
   async #hasRehearsed(target: Target): Promise<boolean> {
     const { releases, places } = this.options;
-    const made = new ReleaseFolder(join(rehearsalDir(places), 'lib'));
+    const rehearsalFolder = new ReleaseFolder(join(rehearsalDir(places), 'lib'));
     const release = releaseOf(target);
-    if (!sameRelease(made.current(), release)) return false;
+    if (!sameRelease(rehearsalFolder.current(), release)) return false;
     try {
-      await made.verify(release);
-      const [is, should] = [made, releases].map((folder) =>
+      await rehearsalFolder.verify(release);
+      const [is, should] = [rehearsalFolder, releases].map((folder) =>
         readFileSync(join(folder.dirOf(release), MANIFEST_FILE)),
       );
       return should !== undefined && is?.equals(should) === true;

@@ -136,7 +136,7 @@ export function step(kind: Kind, change: Change, input: Input): Change {
     case 'order-refused':
       return { ...change, refused: { sha256: input.sha256, reason: input.reason } };
     case 'begin':
-      return begun(change, input);
+      return beginChange(change, input);
     case 'recover':
       return recovered(kind, change);
     case 'boot':
@@ -206,20 +206,20 @@ function ordered(change: Change, input: OrderInput): Change {
   if (SWITCHED.has(phase)) throw new AgentError('bug', 'an order in the middle of a switch');
   const { keyid, sha256, order, action } = input;
   const counters = { ...change.counters, [keyid]: { counter: order.counter, sha256 } };
-  const taken = { ...change, counters, refused: null };
-  if (phase === 'awaits-resume') return orderedOnTrial(change, taken, input);
-  if (action === 'install') return installing(taken, input);
-  if (AT_REST.has(phase)) return taken;
+  const nextChange = { ...change, counters, refused: null };
+  if (phase === 'awaits-resume') return orderedOnTrial(change, nextChange, input);
+  if (action === 'install') return installing(nextChange, input);
+  if (AT_REST.has(phase)) return nextChange;
   if (action === 'pause')
     return {
-      ...taken,
+      ...nextChange,
       order,
       phase: isFetching(phase) ? 'waiting' : phase,
       paused: true,
       reason: 'paused by the room',
     };
   return {
-    ...taken,
+    ...nextChange,
     phase: 'idle',
     target: null,
     rollout: null,
@@ -230,35 +230,35 @@ function ordered(change: Change, input: OrderInput): Change {
 }
 
 /** Handles an order during a trial. A replacing order is taken once the previous state runs again. */
-function orderedOnTrial(change: Change, taken: Change, { action, target }: OrderInput): Change {
+function orderedOnTrial(change: Change, nextChange: Change, { action, target }: OrderInput): Change {
   const { trial } = change;
-  if (trial === null || action === 'pause') return taken;
-  if (action === 'withdraw') return returning(taken, trial, 'withdrawn by the room');
-  if (sameTarget(target, change.target)) return taken;
+  if (trial === null || action === 'pause') return nextChange;
+  if (action === 'withdraw') return returning(nextChange, trial, 'withdrawn by the room');
+  if (sameTarget(target, change.target)) return nextChange;
   return returning(change, trial, 'another order has come');
 }
 
 const isFetching = (phase: Change['phase']): boolean => phase === 'downloading' || phase === 'verified';
 
-function installing(taken: Change, { order, target, relation }: OrderInput): Change {
-  const { phase, rolledBack } = taken;
+function installing(change: Change, { order, target, relation }: OrderInput): Change {
+  const { phase, rolledBack } = change;
   const { rollout } = order;
-  const next = { ...taken, order, rollout, target, paused: false };
+  const next = { ...change, order, rollout, target, paused: false };
   // The same target with other dates, another window, or after a pause: the work done so far stays.
-  if (!AT_REST.has(phase) && sameTarget(taken.target, target)) return { ...next, reason: null };
-  const anew = { ...next, undone: 0, rotten: { count: 0, untilS: 0 }, trial: null };
+  if (!AT_REST.has(phase) && sameTarget(change.target, target)) return { ...next, reason: null };
+  const reset = { ...next, undone: 0, rotten: { count: 0, untilS: 0 }, trial: null };
   if (rolledBack.some((one) => one.rollout === rollout && one.number === target.number))
     return {
-      ...anew,
+      ...reset,
       phase: 'failed',
       reason: `it was rolled back in ${rollout} already; another rollout tries it again`,
     };
-  if (relation.is === 'running') return { ...anew, phase: 'confirmed', reason: 'it ran already' };
-  if (relation.is === 'refused') return { ...anew, phase: 'failed', reason: relation.reason };
-  return { ...anew, phase: 'waiting', reason: null };
+  if (relation.is === 'running') return { ...reset, phase: 'confirmed', reason: 'it ran already' };
+  if (relation.is === 'refused') return { ...reset, phase: 'failed', reason: relation.reason };
+  return { ...reset, phase: 'waiting', reason: null };
 }
 
-function begun(change: Change, { phase, target, reason }: Extract<Input, { on: 'begin' }>): Change {
+function beginChange(change: Change, { phase, target, reason }: Extract<Input, { on: 'begin' }>): Change {
   if (ON_TRIAL.has(change.phase)) throw new AgentError('bug', `begun in the phase ${change.phase}`);
   const none = { rollout: null, order: null, paused: false, trial: null, undone: 0 };
   const counters = AT_REST.has(change.phase) ? change.counters : withoutOrder(change);

@@ -36,13 +36,13 @@ import { setAside } from './set-aside.ts';
 
 const FILE = 'state.json';
 const MODE = 0o644;
-const LOST = 'what root knew of it was lost';
+const LOST_TEXT = 'what root knew of it was lost';
 const UNKNOWN: Target = { number: 0, name: 'unknown' };
 
 /** Facts that can be read from a box whose record is lost. */
 export interface Remains {
   /** Returns the running release of a kind. */
-  current(what: ReleaseKind): Target | null;
+  current(kind: ReleaseKind): Target | null;
   /** Reports whether a previous configuration lies beside the installed one, which means that a trial had begun. */
   isConfigurationOnTrial(): boolean;
 }
@@ -77,26 +77,26 @@ export class Store {
 
   /** Reads the record without repairing it, for callers that may not write. */
   read(): void {
-    const found = readState(this.#file);
-    this.#state = typeof found === 'object' ? found : FIRST_STATE;
+    const stored = readState(this.#file);
+    this.#state = typeof stored === 'object' ? stored : FIRST_STATE;
   }
 
   /** Reads the record, or rebuilds it. Never throws for invalid content. */
   load(): void {
     this.#stamp = stampOf(this.#file);
-    const found = readState(this.#file);
+    const stored = readState(this.#file);
     const records = this.#history.records();
     const last = records.at(-1);
     // The record is written before the history, so a record with a lower number is out of date.
-    const isEarlier = typeof found === 'object' && (last?.n ?? 0) > (found.last?.n ?? 0);
-    if (typeof found === 'object' && !isEarlier) {
-      this.#state = this.#inTime(found);
-      if (found.last !== null && (last?.n ?? 0) < found.last.n) this.#append(found.last);
+    const isEarlier = typeof stored === 'object' && (last?.n ?? 0) > (stored.last?.n ?? 0);
+    if (typeof stored === 'object' && !isEarlier) {
+      this.#state = this.#inTime(stored);
+      if (stored.last !== null && (last?.n ?? 0) < stored.last.n) this.#append(stored.last);
       return;
     }
-    if (found !== undefined)
-      setAside(this.#file, isEarlier ? 'it is older than the history' : String(found), this.#options.say);
-    if (found === undefined && last === undefined && !this.#options.remains.isConfigurationOnTrial()) {
+    if (stored !== undefined)
+      setAside(this.#file, isEarlier ? 'it is older than the history' : String(stored), this.#options.say);
+    if (stored === undefined && last === undefined && !this.#options.remains.isConfigurationOnTrial()) {
       this.#state = FIRST_STATE;
       return;
     }
@@ -109,8 +109,8 @@ export class Store {
   refresh(): void {
     const stamp = stampOf(this.#file);
     if (stamp === this.#stamp) return;
-    const found = readState(this.#file);
-    if (typeof found === 'object') this.#state = found;
+    const stored = readState(this.#file);
+    if (typeof stored === 'object') this.#state = stored;
     this.#stamp = stamp;
   }
 
@@ -155,8 +155,8 @@ export class Store {
     let change: Change = { ...next, reason };
     let { last } = before;
     if (next.phase !== before[kind].phase) {
-      const since = new Date(nowMs).toISOString();
-      change = { ...change, since, sinceS: this.#clock.boottimeS(), boot: this.#clock.bootId() };
+      const sinceTime = new Date(nowMs).toISOString();
+      change = { ...change, since: sinceTime, sinceS: this.#clock.boottimeS(), boot: this.#clock.bootId() };
       const phase = RECORDED_PHASES.find((name) => name === next.phase);
       if (phase !== undefined) last = this.#recordOf(kind, change, phase);
     }
@@ -175,13 +175,13 @@ export class Store {
   }
 
   #recordOf(
-    what: Kind,
+    kind: Kind,
     { rollout, trial, target, reason, since }: Change,
     phase: ChangeRecord['phase'],
   ): ChangeRecord {
-    const from = trial?.from ?? (what === 'configuration' ? null : this.#options.remains.current(what));
+    const from = trial?.from ?? (kind === 'configuration' ? null : this.#options.remains.current(kind));
     const n = (this.#state.last?.n ?? 0) + 1;
-    return { n, at: since, what, rollout, phase, from, to: target, reason };
+    return { n, at: since, what: kind, rollout, phase, from, to: target, reason };
   }
 
   #commit(state: State): void {
@@ -255,10 +255,10 @@ export class Store {
   #rebuiltChange(kind: Kind, records: readonly ChangeRecord[]): Change {
     const last = records.at(-1);
     const isRelease = kind !== 'configuration';
-    const begun = isRelease
+    const hasBegun = isRelease
       ? last !== undefined && SWITCHED.has(last.phase)
       : this.#options.remains.isConfigurationOnTrial();
-    if (last === undefined && !begun) return FIRST_CHANGE;
+    if (last === undefined && !hasBegun) return FIRST_CHANGE;
     const rolledBack = records
       .flatMap(({ phase, rollout, to }) =>
         phase === 'rolled-back' && to !== null ? [{ rollout, number: to.number }] : [],
@@ -271,20 +271,20 @@ export class Store {
       sinceS: this.#clock.boottimeS(),
     };
     const change: Change = { ...FIRST_CHANGE, ...at, rollout, target, rolledBack };
-    if (!begun) {
+    if (!hasBegun) {
       if (last !== undefined && AT_REST.has(last.phase))
         return { ...change, phase: last.phase, reason: last.reason };
-      return { ...change, phase: 'failed', reason: `${LOST}; a new order is needed` };
+      return { ...change, phase: 'failed', reason: `${LOST_TEXT}; a new order is needed` };
     }
     const trial = {
       ...FIRST_TRIAL,
       from,
       started: ['vigie.service'],
       // It is unknown whose trial it was and for how long; the previous configuration is the safe one.
-      returning: isRelease ? null : LOST,
+      returning: isRelease ? null : LOST_TEXT,
     };
     const phase = isRelease && last !== undefined ? last.phase : 'probation';
-    return { ...change, phase, reason: LOST, trial, target: target ?? UNKNOWN };
+    return { ...change, phase, reason: LOST_TEXT, trial, target: target ?? UNKNOWN };
   }
 }
 

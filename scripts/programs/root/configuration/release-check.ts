@@ -45,12 +45,12 @@ export interface ReleaseCheckOptions {
 export function releaseProblems(text: string, options: ReleaseCheckOptions): readonly ProposalProblem[] {
   try {
     const { ok, problems } = answerOf(text, options);
-    const told = problems.slice(0, PROBLEMS_MAX).map(({ path, message }) => ({
+    const shownProblems = problems.slice(0, PROBLEMS_MAX).map(({ path, message }) => ({
       path: printable(path, PATH_CHARS_MAX - 1),
       message: printable(message, MESSAGE_CHARS_MAX - 1),
       order: false,
     }));
-    if (ok || told.length > 0) return told;
+    if (ok || shownProblems.length > 0) return shownProblems;
     return [unanswered('it refuses without a reason')];
   } catch (error) {
     if (error instanceof AgentError && error.kind !== 'bug') return [unanswered(error.message)];
@@ -93,9 +93,9 @@ function faultText(error: NodeJS.ErrnoException, withinMs: number): string {
   return messageOf(error);
 }
 
-function unanswered(why: string): ProposalProblem {
+function unanswered(reason: string): ProposalProblem {
   const message = printable(
-    `the check of the release that runs: ${why}; nothing is tried without it`,
+    `the check of the release that runs: ${reason}; nothing is tried without it`,
     MESSAGE_CHARS_MAX - 1,
   );
   return { path: '', message, order: false };

@@ -81,7 +81,7 @@ export function trialJudge({ env, order, ofRelease, wallMs }: JudgeOptions): Tri
       if (config === undefined) return problems.map(proposalProblem);
       const before = inspectText(former, { env, mode: 'check', files: false }).config;
       const against = orderProblems({ config, before, open: () => order(config), nowMs: wallMs() });
-      return asked([...sourceProblems(config, proposal), ...against], edited, ofRelease);
+      return askRelease([...sourceProblems(config, proposal), ...against], edited, ofRelease);
     },
   };
 }
@@ -112,30 +112,30 @@ export function wholeProblems(
       'the configuration that lies there is refused, and with it who may command; mend it on the box';
     return [problem('', message, false)];
   }
-  const moved = (['site', 'box'] as const)
+  const identityProblems = (['site', 'box'] as const)
     .filter((name) => config[name] !== before[name])
     .map((name) =>
       problem(name, `must stay ${before[name]}: whose box it is does not change by the room’s order`, false),
     );
-  const judged = { config, before, open: () => order(config), nowMs: wallMs() };
+  const candidate = { config, before, open: () => order(config), nowMs: wallMs() };
   const black = [...before.masks, ...(blackened?.() ?? [])];
-  const found = [
-    ...moved,
+  const allProblems = [
+    ...identityProblems,
     ...(may === undefined ? [] : grantProblems(config, before, may)),
-    ...lostOrder(judged, () => order(before)),
-    ...orderProblems(judged),
-    ...maskProblems(judged, black),
+    ...lostOrder(candidate, () => order(before)),
+    ...orderProblems(candidate),
+    ...maskProblems(candidate, black),
   ];
-  return asked(found, text, ofRelease);
+  return askRelease(allProblems, text, ofRelease);
 }
 
 /** Asks the release only if root has found no error. */
-function asked(
-  found: readonly ProposalProblem[],
+function askRelease(
+  problems: readonly ProposalProblem[],
   text: string,
   ofRelease: JudgeOptions['ofRelease'],
 ): readonly ProposalProblem[] {
-  return found.length > 0 || ofRelease === undefined ? found : ofRelease(text);
+  return problems.length > 0 || ofRelease === undefined ? problems : ofRelease(text);
 }
 
 /**
@@ -143,11 +143,11 @@ function asked(
  * others.
  */
 function grantProblems({ commands }: Config, before: Config, may: CommandKey['may']): ProposalProblem[] {
-  return commands.keys.flatMap(({ name, publicKey, may: wanted }, index) => {
+  return commands.keys.flatMap(({ name, publicKey, may: grants }, index) => {
     const had = before.commands.keys.find((key) => key.publicKey === publicKey)?.may ?? [];
-    const more = wanted.filter((one) => !had.includes(one) && !may.includes(one));
-    if (more.length === 0) return [];
-    const message = `${name} would be let ${more.join(', ')}, which the order’s own key may not; have somebody at the box add it, or sign with a key that may`;
+    const extra = grants.filter((one) => !had.includes(one) && !may.includes(one));
+    if (extra.length === 0) return [];
+    const message = `${name} would be let ${extra.join(', ')}, which the order’s own key may not; have somebody at the box add it, or sign with a key that may`;
     return [problem(`commands.keys[${index}].may`, message, false)];
   });
 }
@@ -165,8 +165,8 @@ function problem(path: string, message: string, order: boolean): ProposalProblem
 /** Reports a camera source that an environment variable overrides. */
 function sourceProblems({ camera }: Config, proposal: Proposal): ProposalProblem[] {
   return (['source', 'substream'] as const).flatMap((stream) => {
-    const wanted = proposal[stream];
-    if (wanted === undefined || cameraAddress(camera?.[stream]) === cameraAddress(wanted ?? undefined))
+    const address = proposal[stream];
+    if (address === undefined || cameraAddress(camera?.[stream]) === cameraAddress(address ?? undefined))
       return [];
     const variable = `VIGIE_CAMERA_${stream.toUpperCase()}`;
     const message = `is set by the environment variable ${variable}; unset it, or change it there`;
@@ -174,7 +174,7 @@ function sourceProblems({ camera }: Config, proposal: Proposal): ProposalProblem
   });
 }
 
-interface Judged {
+interface Candidate {
   readonly config: Config;
   /** The configuration before the change; undefined if there was none. */
   readonly before: Config | undefined;
@@ -186,7 +186,7 @@ interface Judged {
  * Reports rules that the authorisation does not cover. A rule that it did not cover before, and so does not run, may
  * stay unchanged.
  */
-function orderProblems({ config, before, open, nowMs }: Judged): ProposalProblem[] {
+function orderProblems({ config, before, open, nowMs }: Candidate): ProposalProblem[] {
   const { site, box, camera } = config;
   const order = orderOf(open);
   if (order === undefined) return [];
@@ -210,7 +210,7 @@ function orderProblems({ config, before, open, nowMs }: Judged): ProposalProblem
 /**
  * Refuses to lose the authorisation: on a suspended box no one would notice, and the box would stay blind indefinitely.
  */
-function lostOrder({ open }: Judged, former: () => Authorisation | undefined): ProposalProblem[] {
+function lostOrder({ open }: Candidate, former: () => Authorisation | undefined): ProposalProblem[] {
   if (orderOf(open) !== undefined || orderOf(former) === undefined) return [];
   return [problem('authorisation', 'names no order of this authority, and the one before does', true)];
 }
@@ -219,7 +219,7 @@ function lostOrder({ open }: Judged, former: () => Authorisation | undefined): P
  * Refuses to remove a mask unless the authorisation itself contains it. The text comes from the room, whose key must
  * not suffice to uncover a window. An authorisation that is not valid now guarantees no mask.
  */
-function maskProblems({ config, open, nowMs }: Judged, black: readonly MaskConfig[]): ProposalProblem[] {
+function maskProblems({ config, open, nowMs }: Candidate, black: readonly MaskConfig[]): ProposalProblem[] {
   const { site, box, camera, masks } = config;
   const order = orderOf(open);
   const place = { site, box, camera: cameraAddress(camera?.source) };

@@ -28,23 +28,23 @@ export interface ClockOptions {
 
 /** Returns the latest time that is certainly past: when the image was made, or the room's authority. */
 export function clockFloorMs(caFile: string): number {
-  const made = statSync(existsSync(EPOCH_FILE) ? EPOCH_FILE : join(packageRoot(), 'package.json')).mtimeMs;
+  const madeMs = statSync(existsSync(EPOCH_FILE) ? EPOCH_FILE : join(packageRoot(), 'package.json')).mtimeMs;
   try {
-    return Math.max(made, Date.parse(new X509Certificate(readFileSync(caFile)).validFrom));
+    return Math.max(madeMs, Date.parse(new X509Certificate(readFileSync(caFile)).validFrom));
   } catch {
     // The authority's file is checked where it is used.
-    return made;
+    return madeMs;
   }
 }
 
-/** Raises the clock; `why` names the source of the time, for the log. A failure is only logged. */
-export async function raiseClock(toMs: number, why: string, options: ClockOptions): Promise<void> {
+/** Raises the clock; `source` names the source of the time, for the log. A failure is only logged. */
+export async function raiseClock(toMs: number, source: string, options: ClockOptions): Promise<void> {
   const beforeMs = Date.now();
   if (beforeMs >= toMs - BEHIND_MS) return;
   try {
     await run('date', ['--utc', `--set=@${Math.floor(toMs / 1000)}`], { timeout: WITHIN_MS });
     const [before, after] = [beforeMs, toMs].map((ms) => new Date(ms).toISOString());
-    options.say(`the clock was behind (${before}) and is raised to ${after}, ${why}`);
+    options.say(`the clock was behind (${before}) and is raised to ${after}, ${source}`);
   } catch (error) {
     const { message } = new AgentError('unavailable', messageOf(error), error);
     options.say(`the clock is behind and cannot be raised (${message}); set it by hand: date --set`);

@@ -59,8 +59,8 @@ export class CertificatePair {
 
   /** Returns keyIdOf the key for the next certificate: of the request that was begun, or of a new key. */
   async nextKey(): Promise<string> {
-    const there = keyIdOf(read(this.nextKeyFile) ?? '');
-    if (there !== undefined) return there;
+    const existingId = keyIdOf(read(this.nextKeyFile) ?? '');
+    if (existingId !== undefined) return existingId;
     const pem = await makeKey();
     this.#write(this.nextKeyFile, pem, KEY_MODE);
     return keyIdOf(pem) ?? '';

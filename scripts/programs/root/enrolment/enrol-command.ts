@@ -94,14 +94,14 @@ function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
       return loadConfig(config, { env: process.env, mode: 'check', files: false });
     },
   });
-  const asked = command.look();
-  if (asked === undefined) return false;
-  if ('args' in asked) {
+  const request = command.look();
+  if (request === undefined) return false;
+  if ('args' in request) {
     print('the room’s command: renew now');
     return true;
   }
   // A replayed command was obeyed when it came, and its file stays until the next one.
-  if (asked.code !== 'replayed') print(`the room’s command is refused: ${asked.refused}`);
+  if (request.code !== 'replayed') print(`the room’s command is refused: ${request.refused}`);
   return false;
 }
 

@@ -25,7 +25,7 @@ export interface ReportOptions {
 
 export class EnrolReport {
   readonly #options: ReportOptions;
-  #told = '';
+  #lastLine = '';
   #fault = '';
 
   constructor(options: ReportOptions) {
@@ -40,10 +40,10 @@ export class EnrolReport {
       time: new Date().toISOString(),
     };
     this.#writeStatus(status);
-    const until = notAfter === null ? '' : `, until ${notAfter.toISOString()}`;
-    const line = `${state}${until}${status.reason === null ? '' : `: ${status.reason}`}`;
-    if (line === this.#told) return;
-    this.#told = line;
+    const expiryText = notAfter === null ? '' : `, until ${notAfter.toISOString()}`;
+    const line = `${state}${expiryText}${status.reason === null ? '' : `: ${status.reason}`}`;
+    if (line === this.#lastLine) return;
+    this.#lastLine = line;
     this.#options.say(`${LINE}${line}`);
     this.#writeResult(`${LINE}${line} (${status.time})`);
   }
@@ -65,8 +65,8 @@ export class EnrolReport {
     this.#try(file, () => {
       const stat = statSync(file, { throwIfNoEntry: false });
       const old = stat !== undefined && stat.size <= RESULT_BYTES_MAX ? readFileSync(file, 'utf8') : '';
-      const kept = old.split(/\r?\n/).filter((one) => one !== '' && !one.startsWith(LINE));
-      writeAtomically(file, [...kept, line, ''].join('\r\n'));
+      const otherLines = old.split(/\r?\n/).filter((one) => one !== '' && !one.startsWith(LINE));
+      writeAtomically(file, [...otherLines, line, ''].join('\r\n'));
     });
   }
 

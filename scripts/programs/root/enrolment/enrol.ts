@@ -41,7 +41,7 @@ export interface EnrolOptions {
 }
 
 interface Outcome {
-  readonly done: boolean;
+  readonly isDone: boolean;
   /** Delay before the next request. */
   readonly waitMs: number;
 }
@@ -58,8 +58,8 @@ export async function enrol(options: EnrolOptions): Promise<'enrolled' | 'nothin
   await raiseClock(clockFloorMs(files.caFile), 'when this image was made', boxClock);
   const backoff = new Backoff(TIMING.retry);
   while (!signal.aborted) {
-    const { done, waitMs } = await attempt(options, pair, backoff);
-    if (done) return 'enrolled';
+    const { isDone, waitMs } = await attempt(options, pair, backoff);
+    if (isDone) return 'enrolled';
     await clock.sleep(waitMs, signal);
   }
   return 'stopped';
@@ -69,7 +69,7 @@ async function attempt(options: EnrolOptions, pair: CertificatePair, backoff: Ba
   const { files, report, boxClock, signal } = options;
   // Read again each time: a technician may have brought another request.
   const open = files.request();
-  if (open === undefined) return { done: true, waitMs: 0 };
+  if (open === undefined) return { isDone: true, waitMs: 0 };
   try {
     if (isFinished(files, pair, open)) return finish(options, pair);
     const { box, url, token } = open.request;
@@ -86,7 +86,7 @@ async function attempt(options: EnrolOptions, pair: CertificatePair, backoff: Ba
   } catch (error) {
     if (!isOfTheWorld(error)) throw error;
     if (!signal.aborted) report.tell('waiting', messageOf(error));
-    return { done: false, waitMs: backoff.nextMs() };
+    return { isDone: false, waitMs: backoff.nextMs() };
   }
 }
 
@@ -96,21 +96,24 @@ function waited(
   backoff: Backoff,
   keyId: string,
 ): Outcome {
-  const asked = Math.min(TIMING.askedMaxMs, Math.max(TIMING.askedMinMs, answer.retryAfterMs ?? 0));
+  const delayMs = Math.min(TIMING.askedMaxMs, Math.max(TIMING.askedMinMs, answer.retryAfterMs ?? 0));
   // Spreads the requests of boxes that were switched on together.
   const spread = 1 + Math.random() / 4;
   if (answer.state === 'pending') {
     backoff.reset();
     report.tell('pending', `the room has not accepted this box yet; its key is ${keyId.slice(0, 16)}`);
-    return { done: false, waitMs: (answer.retryAfterMs === undefined ? TIMING.pendingMs : asked) * spread };
+    return {
+      isDone: false,
+      waitMs: (answer.retryAfterMs === undefined ? TIMING.pendingMs : delayMs) * spread,
+    };
   }
   if (answer.state === 'busy') {
     report.tell('waiting', `the room asks to wait: ${answer.reason}`);
-    return { done: false, waitMs: Math.max(backoff.nextMs(), asked * spread) };
+    return { isDone: false, waitMs: Math.max(backoff.nextMs(), delayMs * spread) };
   }
   backoff.reset();
   report.tell('refused', `the room refuses: ${answer.reason}; it is asked again every hour`);
-  return { done: false, waitMs: TIMING.refusedMs * spread };
+  return { isDone: false, waitMs: TIMING.refusedMs * spread };
 }
 
 /** Returns the id of the request's key, which is recorded before the request is sent. */
@@ -136,7 +139,7 @@ function finish({ files }: EnrolOptions, pair: CertificatePair): Outcome {
     throw new AgentError('unavailable', `${pair.certFile} and ${pair.keyFile} do not belong together`);
   }
   rmSync(files.requestFile, { force: true });
-  return { done: true, waitMs: 0 };
+  return { isDone: true, waitMs: 0 };
 }
 
 /** Reports whether an error comes from a disk, a network or the room rather than from a bug. */

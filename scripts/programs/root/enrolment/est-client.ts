@@ -47,12 +47,12 @@ export type EstAnswer = {
 );
 
 /** @throws AgentError `unavailable`: no response arrives, or none from the room */
-export async function askRoom(asked: EstRequest): Promise<EstAnswer> {
-  const { url, path, signal } = asked;
+export async function askRoom(estRequest: EstRequest): Promise<EstAnswer> {
+  const { url, path, signal } = estRequest;
   try {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-    const response = await send(asked, deadline);
-    return judged(response, await bodyOf(response));
+    const response = await send(estRequest, deadline);
+    return answerOf(response, await bodyOf(response));
   } catch (error) {
     const host = new URL(url).host;
     throw new AgentError('unavailable', `${host}${path}: ${hintFor(error)}`, error);
@@ -64,7 +64,7 @@ function send(
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const sent = request(new URL(path, url), {
+    const clientRequest = request(new URL(path, url), {
       method: 'POST',
       ca: Buffer.from(ca),
       minVersion: 'TLSv1.3',
@@ -74,9 +74,9 @@ function send(
       ...(pair && { cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) }),
       headers: { 'content-type': 'application/pkcs10', 'content-transfer-encoding': 'base64' },
     });
-    sent.on('response', resolve);
-    sent.on('error', reject);
-    sent.end(Buffer.from(csr).toString('base64'));
+    clientRequest.on('response', resolve);
+    clientRequest.on('error', reject);
+    clientRequest.end(Buffer.from(csr).toString('base64'));
   });
 }
 
@@ -89,7 +89,7 @@ async function bodyOf(response: IncomingMessage): Promise<string> {
   return body;
 }
 
-function judged(response: IncomingMessage, body: string): EstAnswer {
+function answerOf(response: IncomingMessage, body: string): EstAnswer {
   const { statusCode = 0, headers } = response;
   const dateMs = Date.parse(headers.date ?? '');
   const seconds = /^\d{1,6}$/.exec(headers['retry-after'] ?? '')?.[0];
@@ -99,8 +99,8 @@ function judged(response: IncomingMessage, body: string): EstAnswer {
   };
   if (statusCode === 200) return { ...all, state: 'issued', body };
   if (statusCode === 202) return { ...all, state: 'pending' };
-  const said = printable(body.trim().split('\n')[0] ?? '');
-  const reason = `${statusCode}${said === '' ? '' : ` ${said}`}`;
+  const message = printable(body.trim().split('\n')[0] ?? '');
+  const reason = `${statusCode}${message === '' ? '' : ` ${message}`}`;
   return { ...all, state: statusCode === 429 || statusCode >= 500 ? 'busy' : 'refused', reason };
 }
 

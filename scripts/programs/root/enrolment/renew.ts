@@ -73,16 +73,16 @@ function isDue(pem: string): boolean {
   return Date.now() >= from + (to - from) * DUE_SHARE;
 }
 
-interface Asked {
+interface RenewRequest {
   readonly pair: CertificatePair;
   readonly path: typeof EST.renew | typeof EST.page;
   readonly commonName: string;
   readonly host?: string;
 }
 
-async function ask(options: RenewOptions, record: EnrolRecord, asked: Asked): Promise<Renewal> {
+async function ask(options: RenewOptions, record: EnrolRecord, request: RenewRequest): Promise<Renewal> {
   try {
-    return await asksOnce(options, record, asked);
+    return await asksOnce(options, record, request);
   } catch (error) {
     if (!isOfTheWorld(error)) throw error;
     return { state: 'unavailable', reason: messageOf(error) };
@@ -92,9 +92,9 @@ async function ask(options: RenewOptions, record: EnrolRecord, asked: Asked): Pr
 async function asksOnce(
   { files, boxClock, signal }: RenewOptions,
   record: EnrolRecord,
-  asked: Asked,
+  request: RenewRequest,
 ): Promise<Renewal> {
-  const { pair, path, commonName, host } = asked;
+  const { pair, path, commonName, host } = request;
   const keyId = await pair.nextKey();
   const csr = await makeRequest(pair.nextKeyFile, commonName, host);
   const own = files.box();
@@ -108,14 +108,14 @@ async function asksOnce(
   });
   await raiseToRoom(answer.dateMs, boxClock);
   if (answer.state !== 'issued') return unissued(answer);
-  const wanted = { keyId, commonName, caFile: files.caFile, ...(host !== undefined && { host }) };
-  const issued: Issued = await issuedFrom(answer.body, wanted);
+  const target = { keyId, commonName, caFile: files.caFile, ...(host !== undefined && { host }) };
+  const issued: Issued = await issuedFrom(answer.body, target);
   pair.install(issued.pem);
   return { state: 'renewed', notAfter: issued.notAfter };
 }
 
 function unissued(answer: Exclude<EstAnswer, { state: 'issued' }>): Renewal {
   if (answer.state === 'refused') return { state: 'refused', reason: `the room refuses: ${answer.reason}` };
-  const why = answer.state === 'busy' ? `asks to wait: ${answer.reason}` : 'has not decided yet';
-  return { state: 'unavailable', reason: `the room ${why}` };
+  const answerText = answer.state === 'busy' ? `asks to wait: ${answer.reason}` : 'has not decided yet';
+  return { state: 'unavailable', reason: `the room ${answerText}` };
 }

@@ -48,7 +48,7 @@ export async function cameraReach(source: string, options: ReachOptions = {}): P
     const fix = 'give the camera by its address in camera.source';
     throw new AgentError(
       'unavailable',
-      `camera.source: ${host} has no address (${messageOf(error)}); ${fix}`,
+      `camera.source: ${host} cannot be resolved (${messageOf(error)}); ${fix}`,
       error,
     );
   });

@@ -67,10 +67,10 @@ export async function provisionHotspot({
     onRequest,
     requested: () => {
       looks += 1;
-      const asked = request.look();
-      if (asked === undefined || 'minutes' in asked) return asked?.minutes;
+      const roomRequest = request.look();
+      if (roomRequest === undefined || 'minutes' in roomRequest) return roomRequest?.minutes;
       // A command from before this start of the box was judged then.
-      if (onRequest || looks > 1) print(`the room’s command is refused: ${asked.refused}`);
+      if (onRequest || looks > 1) print(`the room’s command is refused: ${roomRequest.refused}`);
       return undefined;
     },
     say: (line) => print(line),

@@ -22,8 +22,8 @@ export class HotspotRequest {
 
   /** Returns a new request since the last call; undefined if there is none. */
   look(): HotspotAsked | undefined {
-    const asked = this.#command.look();
-    if (asked === undefined || 'refused' in asked) return asked;
-    return { minutes: asked.args.minutes };
+    const request = this.#command.look();
+    if (request === undefined || 'refused' in request) return request;
+    return { minutes: request.args.minutes };
   }
 }

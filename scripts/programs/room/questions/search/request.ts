@@ -29,7 +29,8 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
   if (from >= to) throw wrong('--to', `${to} is not after --from ${from}`);
   for (const name of kind ?? []) assertKind(name);
   for (const name of [...(zone ?? []), ...(box ?? [])]) {
-    if (!NAME.test(name)) throw wrong('--zone, --box', `"${name}" is no name; 1 to 32 of a-z, 0-9 and - are`);
+    if (!NAME.test(name))
+      throw wrong('--zone, --box', `invalid name "${name}"; use 1 to 32 characters from a-z, 0-9 and "-"`);
   }
   const query = { from, to, ...(kind && { kinds: [...kind] }), ...(zone && { zones: [...zone] }) };
   const args = { case: options.case, reason: options.reason, query };
@@ -46,5 +47,5 @@ function assertKind(name: string): void {
   const meant = isRuleKind(name) ? undefined : nearest(name, RULE_KINDS);
   if (meant !== undefined) throw wrong('--kind', `no rule is called "${name}"; did you mean "${meant}"?`);
   if (!/^[a-z-]{1,40}$/.test(name))
-    throw wrong('--kind', `"${name}" is no kind; there are ${RULE_KINDS.join(', ')}`);
+    throw wrong('--kind', `unknown kind "${name}"; use ${RULE_KINDS.join(', ')}`);
 }

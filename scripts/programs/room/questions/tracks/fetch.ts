@@ -62,7 +62,7 @@ export function fetchStill(
     const jpeg = Buffer.from(result.jpeg, 'base64');
     const isJpeg = jpeg[0] === 0xff && jpeg[1] === 0xd8;
     if (isJpeg && sha256Of(jpeg) === result.sha256) return result;
-    throw new AgentError('corrupt', `what ${options.box} sent is not the JPEG that it names`);
+    throw new AgentError('corrupt', `${options.box}: the received file is not the JPEG that the reply names`);
   });
 }
 
