@@ -1,4 +1,4 @@
-/** Tests `flash bake`: refusals; and in the full run a vendor's image that becomes a box and boots. */
+/** Tests refusals of `flash bake`, and in the full run a vendor's image that becomes a box and boots. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

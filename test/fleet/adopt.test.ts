@@ -1,9 +1,9 @@
 /**
  * Tests fleet stores that are older than the fleet, over a real broker.
  *
- * The store is yesterday's, during a rollout or after an abort; or it is missing; or the broker comes back empty; or
- * the controller is killed while it aborts and adopts. The first two follow the guide (docs/guide/fleet-restore.md),
- * command by command.
+ * - The store is yesterday's, during a rollout or after an abort. Both follow docs/guide/fleet-restore.md by command.
+ * - The store is missing, or the broker comes back empty.
+ * - The controller is killed while it aborts and adopts.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -198,7 +198,7 @@ void t.test('an abort is detected by a store from before the canaries’ orders'
   t.match(adopt.out, /r-1: aborted/);
 });
 
-void t.test('without a store the plan is requested, and the rollout goes on or is ended', async (t) => {
+void t.test('a lost store needs the plan, and the rollout goes on or is ended', async (t) => {
   const { fleet, dir, plan, orders, start, run, running, waveOne } = await begun(t);
   await waveOne();
   await killed(running);
@@ -244,7 +244,7 @@ void t.test('without a store the plan is requested, and the rollout goes on or i
   t.match(late.err, /behind the fleet/);
 });
 
-void t.test('with store and broker lost after an abort, the boxes’ reports pause the rollout', async (t) => {
+void t.test('boxes’ reports pause a rollout if store and broker are lost after an abort', async (t) => {
   const fleet = await new RolloutFleet(t).start(6, () => ({ jitterMs: 40 * 3_600_000 }));
   const { store, controller, link } = await fleet.controller();
   const dir = join(fleet.dir, 'ops');

@@ -280,7 +280,7 @@ void t.test('a release that cuts boxes off is stopped within the first wave, day
   t.ok(worst <= 37, `at most ${worst} of 607 were lost`);
 });
 
-void t.test('with equal losses before and after, a rollout almost never halts', async (t) => {
+void t.test('a rollout with equal losses before and after almost never halts', async (t) => {
   const runs = FULL ? 600 : 20;
   if (!FULL) t.comment('20 rollouts; 600 with VIGIE_TEST_FULL=1');
   const reasons: string[] = [];

@@ -304,7 +304,7 @@ void t.test('a report is attributed to its rollout', async (t) => {
   t.equal(saysRoot({ phase: 'rolled-back', rollout: 'p' }), 'rolled-back');
 });
 
-void t.test('of two changes a report names the one that moves, or moved last', (t) => {
+void t.test('a report on two changes names the one that moves, or moved last', (t) => {
   const change = (phase: string, rollout: string | null, minute: number): object => ({
     phase,
     rollout,

@@ -266,7 +266,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   );
 });
 
-void t.test('without an agent, suspend, resume and pin report what they did', async (t) => {
+void t.test('suspend, resume and pin report what they did without an agent', async (t) => {
   const dir = scratch(t);
   const state = ['--state', join(dir, 'state')];
   await keys(t, dir, 'a.key', 'b.key');

@@ -251,7 +251,7 @@ void t.test('times are local to the site, also when the clocks change', async (t
   t.equal(durationText(26 * HOUR_MS), '1 d 2 h');
 });
 
-/** Whether the page fits the window, and the text of its summary. */
+/** Checks that the page fits the window, and reads its summary. */
 const LOOKED = `(() => {
   const root = document.documentElement;
   const shown = [...document.querySelectorAll('svg text')].filter((text) => text.getClientRects().length > 0);

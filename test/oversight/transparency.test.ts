@@ -282,7 +282,7 @@ void t.test('statements on redaction and on the journal include their limits', a
   }
 });
 
-void t.test('without a valid authorisation the page says that nothing is analysed', async (t) => {
+void t.test('the page says that nothing is analysed without a valid authorisation', async (t) => {
   const past = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-02-01T00:00:00.000Z' };
   const { page, words, err, again, out } = await made(t, past, '--language', 'en');
   t.match(text(page), 'No valid authorisation: nothing is analysed.');

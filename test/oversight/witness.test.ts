@@ -1,4 +1,4 @@
-/** Tests the witness: it cosigns consistent heads and raises an alarm for everything else; also over a real broker. */
+/** Tests the witness: it cosigns consistent heads and raises an alarm for everything else, also over a real broker. */
 import { appendFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -161,7 +161,7 @@ void t.test('a cosignature verifies for its witness, head and time only', async 
   ]);
 });
 
-void t.test('without a broker the witness reads a journal or its export', async (t) => {
+void t.test('the witness reads a journal or its export without a broker', async (t) => {
   const [box, dir] = [scratch(t), scratch(t)];
   fill(openJournal(box), 20);
   const keys = join(dir, 'boxes.vkey');

@@ -1,6 +1,6 @@
 /**
- * Tests the Debian package on a Debian of its own: content, installation, upgrade and removal; and its units on a real
- * boot: start, crashes, hangs, stop.
+ * Tests the Debian package on a Debian of its own: content, installation, upgrade and removal.
+ * Tests its units on a real boot: start, crashes, hangs, stop.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * Browser tests of the console under faults: a hanging connection, an unavailable database, a stale tab, a logout in
- * another tab; also checks what each role sees.
+ * another tab. Also checks what each role sees.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

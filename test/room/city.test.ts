@@ -2,7 +2,7 @@
  * Tests the console's queries on a city's month in PostgreSQL, alone and beside an archive that stores; then deletes
  * expired rows beside it.
  *
- * With VIGIE_TEST_FULL=1: 1,500 boxes, 10 million events and 1 million incidents; else a hundredth of them.
+ * VIGIE_TEST_FULL=1 uses 1,500 boxes, 10 million events and 1 million incidents; the normal run a hundredth of them.
  */
 import { loadavg } from 'node:os';
 import t, { type Test } from 'tap';

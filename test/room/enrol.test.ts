@@ -415,7 +415,7 @@ void t.test('broker and archive can read the lists under any umask', (t) => {
   t.end();
 });
 
-void t.test('of two concurrent writers of the lists the newer one wins', async (t) => {
+void t.test('the newer of two concurrent writers of the lists wins', async (t) => {
   const room = new TestRoom(t);
   const boxes = Array.from({ length: 20 }, (_, i) => `b-${i}`);
   for (const box of boxes) given(room, box);

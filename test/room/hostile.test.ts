@@ -35,7 +35,7 @@ const noFlood =
   process.env['VIGIE_TEST_FULL'] === '1'
     ? false
     : 'a flood of 10,000 a second needs two cores for itself: VIGIE_TEST_FULL=1';
-/** As long as the broker needs to queue a box's messages ahead of others'. */
+/** Duration in which the broker queues a box's messages ahead of others'. */
 const FLOOD_MS = 15_000;
 
 function packet(topic: string, body: string, seq = 1): IPublishPacket {

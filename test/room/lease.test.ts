@@ -62,7 +62,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 }
 
-void t.test('in PostgreSQL a lease is not taken during a transaction that has confirmed it', async (t) => {
+void t.test('a lease in PostgreSQL is not taken during a transaction that confirmed it', async (t) => {
   const database = await DATABASES.postgres(t);
   const archive = await database.open();
   const [db, other] = [database.sql(), database.sql()];

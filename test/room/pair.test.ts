@@ -50,7 +50,7 @@ class Screen {
   #urls: readonly string[];
   #reader: ReturnType<typeof readStream>;
   #taken = 0;
-  /** Also covers earlier connections, since one may be lost before its first event. */
+  /** Covers earlier connections too, since one may be lost before its first event. */
   #lastId = 0;
 
   constructor(t: Test, cookie: string, urls: readonly string[]) {

@@ -46,7 +46,7 @@ void t.test('two users with all their sessions and streams do not shut out a thi
   t.match(server.summary(), /208 streams too many/);
 });
 
-void t.test('with all streams taken, a user with fewer gets one of the user with most', async (t) => {
+void t.test('a user with few streams gets one of the user with most when all are taken', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
   const accounts = Array.from({ length: 12 }, (_, n) => ({ name: `person-${n}`, role: 'operator' as const }));
   const { url, server } = await startConsole(t, db, { settings: { accounts } });

@@ -102,7 +102,7 @@ function purging(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purg
   return { lines, purge };
 }
 
-void t.test('in SQLite a deleted row remains neither in the file nor in its log', async (t) => {
+void t.test('a deleted row remains neither in the SQLite file nor in its log', async (t) => {
   const { where } = await DATABASES.sqlite(t);
   const folder = join(where, '..');
   const db = await roomDatabase(t, where, NOON);
@@ -150,7 +150,7 @@ void t.test('SQLite reports a file that has a long reader, or is too large to re
   t.same(await db.scrub(false), []);
 });
 
-void t.test('in PostgreSQL a deleted row remains neither in tables nor in the WAL', async (t) => {
+void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its WAL', async (t) => {
   const { where, server } = await DATABASES.postgres(t);
   if (server === undefined) throw new Error('there is no server');
   const db = await roomDatabase(t, where, NOON);

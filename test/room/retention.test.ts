@@ -312,7 +312,7 @@ async function isWhole(t: Test, db: Sql): Promise<void> {
   t.pass(`${entries.length} records, one chain`);
 }
 
-void t.test('in PostgreSQL expired months are dropped as whole partitions', async (t) => {
+void t.test('expired months in PostgreSQL are dropped as whole partitions', async (t) => {
   const { where } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where, Date.parse('2026-08-10T00:00:00.000Z'));
   const names = async (): Promise<string[]> => (await partitionsOf(db)).map((month) => month.name);

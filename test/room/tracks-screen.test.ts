@@ -1,7 +1,4 @@
-/**
- * Browser tests of the tracks screen: search by mouse and keyboard; list, time bar and replay in each language and
- * theme.
- */
+/** Browser tests of the tracks screen: search by mouse and keyboard, list, time bar and replay, in each language. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
@@ -175,7 +172,7 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
   await t.test('a question is drawn and sent by mouse', (t) => byMouse(t, browser));
   await t.test('a question is drawn and sent by keyboard alone', (t) => byKey(t, browser));
   await t.test('list, time bar and replay show the answer', (t) => replayed(t, browser));
-  await t.test('without a still the screen shows an empty frame and requests one', (t) =>
+  await t.test('the screen without a still shows an empty frame and requests one', (t) =>
     withoutStill(t, browser),
   );
   await t.test('a second person’s approval is added to a question', (t) => approved(t, browser));

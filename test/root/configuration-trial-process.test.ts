@@ -35,7 +35,7 @@ void t.test('the unit’s program answers one request each', async (t) => {
   for (const folder of [release, agentState]) mkdirSync(folder, { recursive: true });
   symlinkSync('releases/1-0.1.0', join(lib, 'current'));
   symlinkSync(join(ROOT, 'dist'), join(release, 'dist'));
-  // Where this is root, the release runs as another user.
+  // The release runs as another user if this is root.
   chmodSync(dir, 0o711);
   const helper = (name: string): Program =>
     start(t, process.execPath, [

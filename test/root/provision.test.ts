@@ -1,5 +1,5 @@
 /**
- * Tests provisioning: a new box takes the files of its boot partition once and completely; also the camera's address.
+ * Tests provisioning and the camera's address: a new box takes the files of its boot partition once and completely.
  */
 import { spawnSync } from 'node:child_process';
 import {

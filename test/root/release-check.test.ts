@@ -19,7 +19,7 @@ const VIGIE_ROOT = rootProgram();
 
 const TEXT = 'site: s\nbox: b\nrules: []\n';
 const isRoot = process.geteuid?.() === 0;
-/** As on a box, root's child runs as another user. */
+/** Root's child runs as another user, as on a box. */
 const USER = childUser('nobody');
 
 /** Asks a program with this source. */

@@ -118,7 +118,7 @@ void t.test('a power cut leaves the old or new release', { skip: SmallDisk.unava
     for (let n = 0; n < CUTS_A_BOX; n += 1) {
       const seq = n + 2;
       const [wanted, spanMs] = PHASES[n % PHASES.length] ?? ['waiting', 0];
-      // Where an agent runs, probation watches it for a second.
+      // Probation watches a running agent for a second.
       const up = join(box.dir, 'bin/up-vigie.service');
       if (n % 4 === 0) writeFileSync(up, '');
       else rmSync(up, { force: true });

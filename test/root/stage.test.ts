@@ -1,6 +1,6 @@
 /**
- * Tests staging: a release is made completely beside the running one, or not at all; deltas, hostile archives, a full
- * disk.
+ * Tests staging: a release is made completely beside the running one, or not at all. Covers deltas, hostile
+ * archives and a full disk.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -430,7 +430,7 @@ async function served(t: Test) {
   return { current, repository, server, fetched, bytes };
 }
 const CHANGED = 12;
-/** As many paths as a release has, or enough that a complete manifest is too large. */
+/** Number of paths, as in a release, or enough that a complete manifest is too large. */
 const PATHS = process.env['VIGIE_TEST_FULL'] === '1' ? 4000 : 600;
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const NEWER = { what: 'release', seq: 43, version: '0.3.0', arch: ARCH } as const;
