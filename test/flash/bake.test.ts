@@ -26,16 +26,20 @@ const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const skip = Container.unavailable();
 const BOX = 'canebiere-017';
 
-const around = { say: () => undefined, progress: () => undefined, signal: new AbortController().signal };
+const surroundings = {
+  say: () => undefined,
+  progress: () => undefined,
+  signal: new AbortController().signal,
+};
 
 void t.test('an image that cannot be baked is refused', { skip }, async (t) => {
   const dir = scratch(t);
   const image = cardImage(dir);
-  const refused = (options: BakeOptions, message: RegExp): Promise<unknown> =>
-    t.rejects(bake(options, around), { kind: 'config', message });
-  await refused({ image }, /is no Debian; must be Debian 13 or made from it \(trixie\)/);
-  await refused({ image: join(dir, 'none.img') }, /no such image file/);
-  await refused({ image, out: image }, /is there already/);
+  const isRefused = (options: BakeOptions, message: RegExp): Promise<unknown> =>
+    t.rejects(bake(options, surroundings), { kind: 'config', message });
+  await isRefused({ image }, /is no Debian; must be Debian 13 or made from it \(trixie\)/);
+  await isRefused({ image: join(dir, 'none.img') }, /no such image file/);
+  await isRefused({ image, out: image }, /is there already/);
   t.strictSame(
     readdirSync(dir).filter((name) => name.endsWith('.part')),
     [],
@@ -64,7 +68,7 @@ void t.test('a vendor’s image becomes a bootable box', { skip: long }, async (
   const { folder, authority, yaml } = await siteFolder(dir);
   const target = join(dir, 'card.img');
   const options: CardOptions = { site: folder, box: BOX, image, toFile: target, adapter: 'cloudinit-rpi' };
-  await card(options, around);
+  await card(options, surroundings);
   const container = new Container(t, ownArch(), mountedRoot(t, target));
   const { version } = JSON.parse(container.read('/usr/share/vigie/baked.json')) as { version: string };
   t.match(container.run('dpkg-query', '-W', 'vigie').out, version);
@@ -85,8 +89,8 @@ void t.test('a vendor’s image becomes a bootable box', { skip: long }, async (
   container.write('/etc/vigie/pki/box.key', readFileSync(key), 0o600);
   await container.boot(t);
   const result = '/boot/firmware/vigie/result.txt';
-  const taken = (): boolean => existsSync(join(container.root, result));
-  await until(t, 'the card is taken', taken, PATIENCE_MS);
+  const isCardTaken = (): boolean => existsSync(join(container.root, result));
+  await until(t, 'the card is taken', isCardTaken, PATIENCE_MS);
   t.match(container.read(result), /^\S+ installed\r\n/, container.read(result));
   t.equal(container.read('/etc/vigie/vigie.yaml'), readFileSync(yaml, 'utf8'));
   const active = (): boolean => container.show('vigie', 'ActiveState') === 'active';
@@ -100,15 +104,15 @@ void t.test('an interrupted bake leaves nothing', { skip: long }, async (t) => {
   const loops = (): string =>
     execFileSync('losetup', ['--list', '--noheadings', '-O', 'BACK-FILE']).toString();
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    const said = start(t, process.execPath, [FLASH, 'bake', '--image', image, '--out', out, '--deb', deb]);
+    const program = start(t, process.execPath, [FLASH, 'bake', '--image', image, '--out', out, '--deb', deb]);
     await until(t, 'it installs', () => loops().includes(dir), PATIENCE_MS);
-    said.child.kill(signal);
-    await said.ended;
+    program.child.kill(signal);
+    await program.ended;
     await until(t, 'the loop device is free', () => !loops().includes(dir), PATIENCE_MS);
     t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), dir, `${signal}: nothing is mounted`);
     t.notOk(existsSync(out), 'and no image');
     if (signal === 'SIGTERM') {
-      t.equal(said.err, 'flash: interrupted\n');
+      t.equal(program.err, 'flash: interrupted\n');
       t.strictSame(readdirSync(dir), [], 'not even a part of one');
     }
   }

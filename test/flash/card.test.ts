@@ -53,28 +53,28 @@ async function bench(t: Test): Promise<Bench> {
   return { dir, image: cardImage(dir), site: await siteFolder(dir) };
 }
 
-interface Ended {
-  readonly said: readonly string[];
+interface Outcome {
+  readonly lines: readonly string[];
   readonly error: unknown;
 }
 
 /** Runs in this process, since starting the program takes a second each time. */
-async function attempt(work: (around: Surroundings) => Promise<void>): Promise<Ended> {
-  const said: string[] = [];
-  const around = {
-    say: (line: string) => void said.push(line),
+async function attempt(work: (surroundings: Surroundings) => Promise<void>): Promise<Outcome> {
+  const lines: string[] = [];
+  const surroundings = {
+    say: (line: string) => void lines.push(line),
     progress: () => undefined,
     signal: new AbortController().signal,
   };
   try {
-    await work(around);
-    return { said, error: undefined };
+    await work(surroundings);
+    return { lines, error: undefined };
   } catch (error) {
-    return { said, error };
+    return { lines, error };
   }
 }
 
-const cardOf = ({ site, image }: Bench, more: Partial<CardOptions>): Promise<Ended> =>
+const cardOf = ({ site, image }: Bench, more: Partial<CardOptions>): Promise<Outcome> =>
   attempt((around) =>
     card(
       { site: site.folder, box: BOX, adapter: 'none', ...(more.stick === undefined && { image }), ...more },
@@ -83,34 +83,39 @@ const cardOf = ({ site, image }: Bench, more: Partial<CardOptions>): Promise<End
   );
 
 /** Checks that the output is one clear line. */
-function refused(t: Test, { said, error }: Ended, line: RegExp, what: string): void {
-  t.match(error, { name: 'AgentError', message: line }, `${what}: refused`);
+function checkRefusal(t: Test, { lines, error }: Outcome, line: RegExp, name: string): void {
+  t.match(error, { name: 'AgentError', message: line }, `${name}: refused`);
   t.notMatch(error, { kind: 'bug' });
   t.notMatch(error instanceof Error ? error.message : '', '\n', 'in one line');
   t.strictSame(
-    said.filter((each) => !each.startsWith('warning: ')),
+    lines.filter((each) => !each.startsWith('warning: ')),
     [],
     'and nothing is claimed',
   );
 }
 
 void t.test('a card image is written, read back, and accepted by provisioning', async (t) => {
-  const made = await bench(t);
-  const { dir, image, site } = made;
+  const setup = await bench(t);
+  const { dir, image, site } = setup;
   writeFileSync(join(site.folder, 'boxes', BOX, 'vigie_0.1.0_arm64.deb'), randomBytes(300_000));
   const before = createHash('sha256').update(readFileSync(image)).digest('hex');
   const target = join(dir, 'card.img');
   writeFileSync(join(site.folder, 'update.yaml'), 'url: https://releases.example/\n');
-  refused(t, await cardOf(made, { toFile: target }), /update\.yaml and update-root\.json go together/, 'one');
+  checkRefusal(
+    t,
+    await cardOf(setup, { toFile: target }),
+    /update\.yaml and update-root\.json go together/,
+    'one',
+  );
   writeFileSync(join(site.folder, 'update-root.json'), '{}');
   const fingerprint = new X509Certificate(readFileSync(join(site.folder, 'ca.crt'))).fingerprint256;
   const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--to-file', target];
   const enrol = ['--room', ROOM, '--token', TOKEN, '--page-fingerprint', fingerprint];
-  const said = start(t, process.execPath, [FLASH, ...args, ...enrol]);
-  t.equal(await said.ended, 0);
-  t.equal(said.err, '', 'quiet in a pipe');
+  const program = start(t, process.execPath, [FLASH, ...args, ...enrol]);
+  t.equal(await program.ended, 0);
+  t.equal(program.err, '', 'quiet in a pipe');
   const sum = createHash('sha256').update(readFileSync(target)).digest('hex');
-  t.match(said.out, `SHA-256 ${sum}`, 'the sum is that of the file');
+  t.match(program.out, `SHA-256 ${sum}`, 'the sum is that of the file');
   t.equal(createHash('sha256').update(readFileSync(image)).digest('hex'), before, 'the image is as it was');
   t.equal(statSync(target).mode & 0o777, 0o600, 'for its owner: it holds a token and a passphrase');
 
@@ -130,8 +135,8 @@ void t.test('a card image is written, read back, and accepted by provisioning', 
       ...['setup-code.json', 'update-root.json', 'update.yaml', 'vigie.yaml'].map((name) => `vigie/${name}`),
     ].sort(),
   );
-  const found = findFiles(join(boot, 'vigie'));
-  t.match(found, { problems: [], strays: [] }, 'provisioning finds nothing wrong with names and sizes');
+  const cardFiles = findFiles(join(boot, 'vigie'));
+  t.match(cardFiles, { problems: [], strays: [] }, 'provisioning finds nothing wrong with names and sizes');
   for (const name of ['vigie.yaml', 'authorisation.dsse.json']) {
     t.strictSame(
       readFileSync(join(boot, 'vigie', name)),
@@ -145,9 +150,9 @@ void t.test('a card image is written, read back, and accepted by provisioning', 
     url: ROOM,
     token: TOKEN,
   });
-  t.notMatch(said.out + said.err, TOKEN, 'the token is not printed');
-  const whole = readFileSync(target).subarray(BOOT_START);
-  t.notOk(whole.includes('PRIVATE KEY'), 'no private key anywhere');
+  t.notMatch(program.out + program.err, TOKEN, 'the token is not printed');
+  const content = readFileSync(target).subarray(BOOT_START);
+  t.notOk(content.includes('PRIVATE KEY'), 'no private key anywhere');
 
   await t.test('the label is readable for a phone and a person', async (t) => {
     const [png, pdf] = [join(dir, 'label.png'), join(dir, 'label.pdf')];
@@ -175,17 +180,22 @@ void t.test('a card image is written, read back, and accepted by provisioning', 
     for (const group of groups) t.match(text.replaceAll(' ', ''), group, 'the whole fingerprint fits');
     t.match(execFileSync('pdfinfo', [pdf]).toString(), /Page size: +175\.7\d* x 82\.2\d* pts/, '62 × 29 mm');
   });
-  refused(t, await cardOf(made, { toFile: target }), /card\.img is there already/, 'the same file again');
-  const again = { ...made, image: target };
-  const second = await cardOf(again, { toFile: join(dir, 'second.img') });
-  refused(t, second, /is already some box’s; take the baked image/, 'another box’s card as the image');
+  checkRefusal(
+    t,
+    await cardOf(setup, { toFile: target }),
+    /card\.img is there already/,
+    'the same file again',
+  );
+  const copyOfCard = { ...setup, image: target };
+  const second = await cardOf(copyOfCard, { toFile: join(dir, 'second.img') });
+  checkRefusal(t, second, /is already some box’s; take the baked image/, 'another box’s card as the image');
 });
 
 void t.test('an invalid image is refused', async (t) => {
-  const made = await bench(t);
-  const { dir, image } = made;
+  const setup = await bench(t);
+  const { dir, image } = setup;
   const target = join(dir, 'card.img');
-  const tryIt = (file: string): Promise<Ended> => cardOf({ ...made, image: file }, { toFile: target });
+  const tryIt = (file: string): Promise<Outcome> => cardOf({ ...setup, image: file }, { toFile: target });
   const copy = (name: string): string => {
     const file = join(dir, name);
     cpSync(image, file);
@@ -193,7 +203,7 @@ void t.test('an invalid image is refused', async (t) => {
   };
   const short = copy('short.img');
   truncateSync(short, 20 * 1024 * 1024);
-  refused(
+  checkRefusal(
     t,
     await tryIt(short),
     /short\.img is truncated: 20971520 bytes.*fetch or bake it again/,
@@ -201,21 +211,21 @@ void t.test('an invalid image is refused', async (t) => {
   );
   const odd = copy('odd.img');
   truncateSync(odd, statSync(odd).size - 100);
-  refused(
+  checkRefusal(
     t,
     await tryIt(odd),
     /truncated: \d+ bytes are not a whole number of sectors/,
     'cut within a sector',
   );
   writeFileSync(join(dir, 'text.img'), 'a page that says 404\n'.repeat(200));
-  refused(
+  checkRefusal(
     t,
     await tryIt(join(dir, 'text.img')),
     /not a disk image: the partition table is missing/,
     'a page',
   );
   writeFileSync(join(dir, 'packed.img'), execFileSync('xz', ['-0', '-c', short], { maxBuffer: 1e8 }));
-  refused(t, await tryIt(join(dir, 'packed.img')), /is compressed; unpack it first: unxz/, 'compressed');
+  checkRefusal(t, await tryIt(join(dir, 'packed.img')), /is compressed; unpack it first: unxz/, 'compressed');
   const foreign = copy('foreign.img');
   execFileSync('dd', [
     'if=/dev/zero',
@@ -226,32 +236,32 @@ void t.test('an invalid image is refused', async (t) => {
     'conv=notrunc',
     'status=none',
   ]);
-  refused(t, await tryIt(foreign), /lacks a FAT partition/, 'without FAT');
+  checkRefusal(t, await tryIt(foreign), /lacks a FAT partition/, 'without FAT');
   const plain = join(dir, 'plain.img');
   makeImage(plain, { fatMib: 12, rootMib: 8, root: join(dir, 'some-root'), label: 'gpt' });
-  refused(t, await tryIt(plain), /does not contain Vigie; `flash bake/, 'not baked');
+  checkRefusal(t, await tryIt(plain), /does not contain Vigie; `flash bake/, 'not baked');
   putOnFat(plain, 'vigie-files/baked.json', '{}');
   t.match(await tryIt(plain), { error: undefined }, 'and with it (control; a GPT this time)');
   rmSync(target);
   writeFileSync(`${image}.sha256`, `${'0'.repeat(64)}  baked.img\n`);
-  refused(t, await tryIt(image), /is damaged: its SHA-256 is not that in/, 'a sum that differs');
+  checkRefusal(t, await tryIt(image), /is damaged: its SHA-256 is not that in/, 'a sum that differs');
   t.notOk(existsSync(target), 'and no card was begun');
 });
 
 void t.test('an invalid site folder is refused', async (t) => {
-  const made = await bench(t);
-  const { dir, site } = made;
+  const setup = await bench(t);
+  const { dir, site } = setup;
   const own = join(site.folder, 'boxes', BOX);
   let count = 0;
-  const tryIt = (): Promise<Ended> => {
+  const tryIt = (): Promise<Outcome> => {
     count += 1;
-    return cardOf(made, { toFile: join(dir, `card-${count}.img`) });
+    return cardOf(setup, { toFile: join(dir, `card-${count}.img`) });
   };
   const pem = testKey().privateKey.export({ type: 'pkcs8', format: 'pem' });
   const withFile = async (file: string, content: string | Buffer, line: RegExp): Promise<void> => {
     const before = existsSync(file) ? readFileSync(file) : undefined;
     writeFileSync(file, content);
-    refused(t, await tryIt(), line, file.slice(dir.length));
+    checkRefusal(t, await tryIt(), line, file.slice(dir.length));
     if (before === undefined) rmSync(file);
     else writeFileSync(file, before);
   };
@@ -309,28 +319,28 @@ void t.test('an invalid site folder is refused', async (t) => {
   writeFileSync(site.order, readFileSync(early.order));
   const begins = await tryIt();
   t.match(begins, { error: undefined }, 'an order that begins tomorrow');
-  t.match(begins.said.join('\n'), /^warning: order 2026-77 begins .*; nothing runs before/);
+  t.match(begins.lines.join('\n'), /^warning: order 2026-77 begins .*; nothing runs before/);
   for (const name of ['vigie.yaml', 'authorisation.dsse.json']) {
     renameSync(join(own, name), join(dir, 'away'));
-    refused(t, await tryIt(), new RegExp(`${name}: no such file`), `no ${name}`);
+    checkRefusal(t, await tryIt(), new RegExp(`${name}: no such file`), `no ${name}`);
     renameSync(join(dir, 'away'), join(own, name));
   }
-  refused(
+  checkRefusal(
     t,
-    await cardOf(made, { site: dir, stick: dir }),
+    await cardOf(setup, { site: dir, stick: dir }),
     /boxes\/canebiere-017: no such folder/,
     'no site',
   );
-  const roomless = await cardOf(made, { toFile: join(dir, 'x.img'), token: TOKEN });
-  refused(t, roomless, /need --room/, 'a token without a room');
-  const badToken = await cardOf(made, { toFile: join(dir, 'y.img'), room: ROOM, token: 'secret' });
-  refused(t, badToken, /--token: 27 to 64/, 'a token that is none');
+  const roomless = await cardOf(setup, { toFile: join(dir, 'x.img'), token: TOKEN });
+  checkRefusal(t, roomless, /need --room/, 'a token without a room');
+  const badToken = await cardOf(setup, { toFile: join(dir, 'y.img'), room: ROOM, token: 'secret' });
+  checkRefusal(t, badToken, /--token: 27 to 64/, 'a token that is none');
   t.notMatch(String(badToken.error), 'secret', 'and is not repeated');
 });
 
 void t.test('a failing medium is detected', async (t) => {
-  const made = await bench(t);
-  const { dir } = made;
+  const setup = await bench(t);
+  const { dir } = setup;
   await t.test('a card that changes its content is detected', async (t) => {
     // dd reads the target back: this one acts as a card that has lost a bit before.
     const bin = join(dir, 'bin');
@@ -344,9 +354,9 @@ void t.test('a failing medium is detected', async (t) => {
     chmodSync(join(bin, 'dd'), 0o755);
     const path = process.env['PATH'];
     process.env['PATH'] = `${bin}:${path}`;
-    const said = await cardOf(made, { toFile: target });
+    const outcome = await cardOf(setup, { toFile: target });
     process.env['PATH'] = path;
-    refused(t, said, /does not hold what was written.*throw it away/, 'read back differs');
+    checkRefusal(t, outcome, /does not hold what was written.*throw it away/, 'read back differs');
     t.notOk(existsSync(target), 'nothing is left that looks like a card');
     t.notOk(existsSync(join(dir, 'label.pdf')), 'and there is no label for it');
   });
@@ -357,7 +367,7 @@ void t.test('a failing medium is detected', async (t) => {
     t.teardown(() => disk.unmount());
     // Zeros take no space, so the root contains something.
     const full = join(dir, 'full.img');
-    cpSync(made.image, full);
+    cpSync(setup.image, full);
     execFileSync('dd', [
       'if=/dev/urandom',
       `of=${full}`,
@@ -367,9 +377,9 @@ void t.test('a failing medium is detected', async (t) => {
       'conv=notrunc',
       'status=none',
     ]);
-    appendFileSync(join(made.site.folder, 'boxes', BOX, 'more.deb'), randomBytes(2_000_000));
-    const said = await cardOf({ ...made, image: full }, { toFile: join(disk.dir, 'card.img') });
-    refused(t, said, /card\.img is full: it is smaller than the image/, 'too small');
+    appendFileSync(join(setup.site.folder, 'boxes', BOX, 'more.deb'), randomBytes(2_000_000));
+    const outcome = await cardOf({ ...setup, image: full }, { toFile: join(disk.dir, 'card.img') });
+    checkRefusal(t, outcome, /card\.img is full: it is smaller than the image/, 'too small');
     t.strictSame(readdirSync(disk.dir), ['lost+found'], 'nothing is left');
   });
   await t.test('a disk that disappears while it is read is reported', { skip: unavailable }, async (t) => {
@@ -380,23 +390,23 @@ void t.test('a failing medium is detected', async (t) => {
     t.teardown(() => execFileSync('losetup', ['-d', loop]));
     const handle = await open(loop, 'r+');
     t.teardown(() => handle.close());
-    const bytes = statSync(made.image).size;
+    const bytes = statSync(setup.image).size;
     const target = { handle, name: loop, sparse: false };
     const options = { signal: new AbortController().signal };
     const progress = (): void => undefined;
-    await writeVerified({ image: made.image, bytes }, target, { ...options, progress });
-    const gone = (done: number, of: number): void => {
-      if (done === of) truncateSync(backing, 1024 * 1024);
+    await writeVerified({ image: setup.image, bytes }, target, { ...options, progress });
+    const shrink = (doneBytes: number, of: number): void => {
+      if (doneBytes === of) truncateSync(backing, 1024 * 1024);
     };
     // Reading back has set O_DIRECT on the first handle.
     const second = await open(loop, 'r+');
     t.teardown(() => second.close());
-    const lost = writeVerified(
-      { image: made.image, bytes },
+    const lostWrite = writeVerified(
+      { image: setup.image, bytes },
       { ...target, handle: second },
-      { ...options, progress: gone },
+      { ...options, progress: shrink },
     );
-    await t.rejects(lost, {
+    await t.rejects(lostWrite, {
       kind: 'unavailable',
       message: /was pulled out or is broken; begin again|gave back/,
     });
@@ -405,13 +415,13 @@ void t.test('a failing medium is detected', async (t) => {
     const handle = await open(join(dir, 'cut'), 'wx+');
     t.teardown(() => handle.close());
     const abort = new AbortController();
-    const source = { image: made.image, bytes: statSync(made.image).size };
-    const cut = writeVerified(
+    const source = { image: setup.image, bytes: statSync(setup.image).size };
+    const cutWrite = writeVerified(
       source,
       { handle, name: 'cut', sparse: false },
       { signal: abort.signal, progress: () => abort.abort() },
     );
-    await t.rejects(cut, { message: /interrupted; it does not boot/ });
+    await t.rejects(cutWrite, { message: /interrupted; it does not boot/ });
     const head = readFileSync(join(dir, 'cut')).subarray(0, 512);
     t.ok(
       head.every((byte) => byte === 0),
@@ -421,18 +431,21 @@ void t.test('a failing medium is detected', async (t) => {
 });
 
 void t.test('a stick is written, and a label for a lost code', async (t) => {
-  const made = await bench(t);
-  const { dir, site } = made;
+  const setup = await bench(t);
+  const { dir, site } = setup;
   // A path below /dev counts as a device, and so does a scratch folder in memory.
   const stick = join(scratchOnDisk(t), 'stick');
   mkdirSync(stick);
   const options = { stick, out: join(dir, 'labels') };
-  const done = await cardOf(made, options);
-  t.match(done, { error: undefined });
-  t.match(done.said.join('\n'), /warning: no --room.*\n.*files in .*stick; the stick’s label must be VIGIE/);
+  const outcome = await cardOf(setup, options);
+  t.match(outcome, { error: undefined });
+  t.match(
+    outcome.lines.join('\n'),
+    /warning: no --room.*\n.*files in .*stick; the stick’s label must be VIGIE/,
+  );
   t.match(findFiles(join(stick, 'vigie')), { problems: [], strays: [] });
   t.strictSame(readdirSync(join(dir, 'labels')).sort(), ['label.pdf', 'label.png']);
-  refused(t, await cardOf(made, options), /stick\/vigie is there already/, 'a stick of another box');
+  checkRefusal(t, await cardOf(setup, options), /stick\/vigie is there already/, 'a stick of another box');
   const out = join(dir, 'new');
   const fresh = await attempt((around) => newLabel({ site: site.folder, box: BOX, codeOut: out }, around));
   t.match(fresh, { error: undefined });
@@ -454,9 +467,9 @@ void t.test('the program refuses disks of this machine', async (t) => {
       : []),
   ] as const) {
     const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--device', device];
-    const said = start(t, process.execPath, [FLASH, ...args, '--confirm', '1 x']);
-    t.equal(await said.ended, 1, device);
-    t.match(said.err, line);
-    t.equal(said.out, '');
+    const program = start(t, process.execPath, [FLASH, ...args, '--confirm', '1 x']);
+    t.equal(await program.ended, 1, device);
+    t.match(program.err, line);
+    t.equal(program.out, '');
   }
 });

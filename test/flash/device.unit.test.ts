@@ -11,14 +11,14 @@ import { scratch } from '../lib/paths.ts';
 
 const BOX = 'canebiere-017';
 
-interface Made {
+interface MadeSys {
   readonly sys: string;
   /** Adds a disk with these files in its folder; with `partitions`, that number of partitions. */
   disk(name: string, files: Readonly<Record<string, string>>, partitions?: number): void;
 }
 
 /** Makes a sysfs with folders and files in the kernel's layout. */
-function madeSys(t: Test): Made {
+function madeSys(t: Test): MadeSys {
   const sys = scratch(t);
   let minor = 0;
   const write = (file: string, text: string): void => {
@@ -136,9 +136,9 @@ void t.test('only a removable disk that is not in use may be overwritten', async
     t.throws(() => assertSame(card, { ...card, ...change }), { message: /another disk than the one/ });
   }
   const { signal } = new AbortController();
-  const asked = (given: string | undefined, of: Disk = card): Promise<void> => confirm(of, given, signal);
-  await t.resolves(asked('31914983424 0x12345678'));
-  await t.resolves(asked('31914983424 My Reader', { ...card, serial: 'My Reader' }));
+  const confirmed = (given: string | undefined, of: Disk = card): Promise<void> => confirm(of, given, signal);
+  await t.resolves(confirmed('31914983424 0x12345678'));
+  await t.resolves(confirmed('31914983424 My Reader', { ...card, serial: 'My Reader' }));
   for (const wrong of [
     '',
     '31914983424',
@@ -146,7 +146,7 @@ void t.test('only a removable disk that is not in use may be overwritten', async
     '31914983424 0x12345679',
     '3191498342 0x12345678',
   ]) {
-    await t.rejects(asked(wrong), { kind: 'denied', message: /The disk is unchanged/ }, `'${wrong}'`);
+    await t.rejects(confirmed(wrong), { kind: 'denied', message: /The disk is unchanged/ }, `'${wrong}'`);
   }
 });
 

@@ -52,7 +52,7 @@ const backUp = (t: Test, fleet: RolloutFleet): void => shell(t, fleet.dir, guide
 const restore = (t: Test, fleet: RolloutFleet): void => shell(t, fleet.dir, guide('Restore', fleet));
 
 /** Starts a fleet whose rollout is begun by commands; boxes other than canaries begin later. */
-async function begun(t: Test, count = 8) {
+async function beginRollout(t: Test, count = 8) {
   const fleet = await new RolloutFleet(t).start(count, (i) => ({ jitterMs: i < 2 ? 0 : LATER_MS }));
   const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
   writeFileSync(plan, stringify(PLAN));
@@ -98,7 +98,7 @@ const view = (dir: string) => {
 };
 
 void t.test('yesterday’s store during a rollout sends nothing, adopts, and goes on to the end', async (t) => {
-  const { fleet, plan, orders, start, run, running, waveOne } = await begun(t);
+  const { fleet, plan, orders, start, run, running, waveOne } = await beginRollout(t);
   await waveOne();
   await killed(running);
   const before = orders.all.length;
@@ -110,8 +110,8 @@ void t.test('yesterday’s store during a rollout sends nothing, adopts, and goe
     ['start', '1.5.0', '--plan', plan, '--yes'],
     ['start', '1.5.0', '--plan', plan, '--yes', '--take-over'],
   ]) {
-    const said = await run(...args);
-    t.match(said, {
+    const program = await run(...args);
+    t.match(program, {
       code: 1,
       err: /^fleet: fleet\.db: it is behind the fleet: .*rollout r-1, .*run `fleet rollout adopt`.*\n$/,
     });
@@ -139,7 +139,7 @@ void t.test('yesterday’s store during a rollout sends nothing, adopts, and goe
 });
 
 void t.test('yesterday’s store after an abort never sends what was aborted', async (t) => {
-  const { fleet, dir, plan, orders, start, run, running, waveOne, ordered } = await begun(t);
+  const { fleet, dir, plan, orders, start, run, running, waveOne, ordered } = await beginRollout(t);
   await waveOne();
   t.match(await run('abort'), { code: 0, out: 'r-1: aborted\n' }, 'while another program runs it');
   t.equal(await running.ended, 0);
@@ -150,11 +150,11 @@ void t.test('yesterday’s store after an abort never sends what was aborted', a
   );
   t.strictSame(new Set(orders.held.keys()), ordered, 'of every box that was ordered, and of no other');
   const before = orders.installs();
-  const sent = orders.all.length;
+  const sentCount = orders.all.length;
   restore(t, fleet);
   for (const args of [['run'], ['start', '1.5.0', '--plan', plan, '--yes']])
     t.match(await run(...args), { code: 1, err: /behind the fleet/ }, args.join(' '));
-  t.equal(orders.all.length, sent);
+  t.equal(orders.all.length, sentCount);
   t.match(await run('adopt', '--yes'), {
     code: 0,
     out: /r-1: aborted \(its final withdrawal lies at the broker\).*\n(.*\n)*no rollout is under way/,
@@ -199,7 +199,7 @@ void t.test('an abort is detected by a store from before the canaries’ orders'
 });
 
 void t.test('a lost store needs the plan, and the rollout goes on or is ended', async (t) => {
-  const { fleet, dir, plan, orders, start, run, running, waveOne } = await begun(t);
+  const { fleet, dir, plan, orders, start, run, running, waveOne } = await beginRollout(t);
   await waveOne();
   await killed(running);
   const before = orders.all.length;
@@ -232,8 +232,8 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   t.equal(orders.all.length, before);
   // The same again, to end it.
   shell(t, dir, 'cp fleet.db adopted.db; rm -f fleet.db fleet.db-wal fleet.db-shm');
-  const ended = await run('adopt', '--yes', '--abort');
-  t.match(ended, { code: 0, out: /no rollout is under way/ }, ended.err);
+  const adoption = await run('adopt', '--yes', '--abort');
+  t.match(adoption, { code: 0, out: /no rollout is under way/ }, adoption.err);
   t.ok([...orders.held.values()].every(({ final }) => final === true));
   fleet.isFrozen = false;
   t.equal(orders.installs().size, 4, 'nobody else was ordered');
@@ -291,22 +291,22 @@ async function dying(
   mortal: Pick<Mortal, 'dir' | 'deed'>,
   deathsAfter: readonly number[],
   between: () => Promise<void> | void,
-): Promise<{ deaths: number; said: string }> {
-  let [deaths, said] = [0, ''];
+): Promise<{ deaths: number; output: string }> {
+  let [deaths, output] = [0, ''];
   for (const steps of [...deathsAfter, 0]) {
     const all: Mortal = { ...mortal, url: fleet.broker.url, time: fleet.time, rollout: NAME, steps };
     const child = spawn(process.execPath, [WRITER, JSON.stringify(all)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
+      output += chunk.toString();
     });
     const [, by] = (await once(child, 'close')) as [number | null, string | null];
     if (by !== 'SIGKILL') break;
     deaths += 1;
     await between();
   }
-  return { deaths, said };
+  return { deaths, output };
 }
 
 void t.test('a killed abort or adoption goes on, and orders no box', async (t) => {
@@ -328,7 +328,7 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
     // A copy of the store of the one killed in the middle, beside what the broker holds then.
     if (finals() >= 2 && finals() < 5) partial = `${finals()}`;
   });
-  t.match(abort, { said: 'aborted\n' });
+  t.match(abort, { output: 'aborted\n' });
   t.ok(abort.deaths >= 4, `${abort.deaths} deaths`);
   t.not(partial, '', 'it died with some of the withdrawals at the broker');
   t.equal(finals(), 5);
@@ -347,18 +347,18 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
       retain: true,
     });
   await until('two withdrawals lie there', () => finals() === 2);
-  const sent = orders.all.length;
+  const sentCount = orders.all.length;
   restore(t, fleet);
   const adopt = await dying(fleet, { dir, deed: 'adopt' }, [1, 2, 4], () => {
     const [row] = view(dir);
     if (row?.state !== 'aborted' && row?.wave !== 0) t.fail('half of it was taken over');
   });
-  t.match(adopt, { said: 'no rollout is under way\n' });
+  t.match(adopt, { output: 'no rollout is under way\n' });
   t.ok(adopt.deaths >= 2, `${adopt.deaths} deaths`);
   await until('the others are withdrawn', () => finals() === 5);
   t.match(view(dir), [{ name: NAME, state: 'aborted' }]);
   t.equal(
-    orders.all.slice(sent).filter(({ action }) => action === 'install').length,
+    orders.all.slice(sentCount).filter(({ action }) => action === 'install').length,
     0,
     'no order to install since',
   );
@@ -378,19 +378,19 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   };
   await lie(5, Number.MAX_SAFE_INTEGER);
   t.equal(controller.behind(), undefined, 'no clock gives that');
-  const ahead = fleet.clock.wallMs() + 86_400_000;
-  await lie(0, ahead);
-  await lie(3, ahead);
+  const futureCounter = fleet.clock.wallMs() + 86_400_000;
+  await lie(0, futureCounter);
+  await lie(3, futureCounter);
   t.match(controller.behind(), {
     isSure: false,
     text: /0 of the orders at the broker and 2 of the boxes’ reports/,
   });
   t.match(await controller.run(NAME, signal, true), { state: 'running' });
   const counter = (i: number): number => new Rollouts(store).ordersOf(SITE, `b-${i}`)[0]?.counter ?? 0;
-  t.equal(counter(0), ahead + 1, 'its order is above what it says it has seen');
-  t.ok(counter(1) < ahead, 'and no other box’s');
+  t.equal(counter(0), futureCounter + 1, 'its order is above what it says it has seen');
+  t.ok(counter(1) < futureCounter, 'and no other box’s');
   t.match(controller.behind(), { text: /1 of the boxes’ reports/ });
-  await lie(2, ahead);
-  await lie(4, ahead);
+  await lie(2, futureCounter);
+  await lie(4, futureCounter);
   await t.rejects(controller.run(NAME, signal, true), { kind: 'denied', message: /; nothing is sent$/ });
 });

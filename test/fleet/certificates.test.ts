@@ -27,7 +27,7 @@ interface Ops {
   readonly dir: string;
   fleet(...args: string[]): Promise<{ code: number | null; out: string; err: string }>;
   /** Issues a box's certificate by the enrolment. */
-  given(name: string, days: number): { cert: string; key: string };
+  issue(name: string, days: number): { cert: string; key: string };
   client(name: string, clientId: string): Promise<MqttClient>;
 }
 
@@ -50,7 +50,7 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
     : new Mosquitto({ dir: scratch(t), tls, boxes: [{ site: SITE, box: BOX }] });
   t.teardown(() => broker.stop());
   await broker.start();
-  const given = (name: string, days: number): { cert: string; key: string } => {
+  const issue = (name: string, days: number): { cert: string; key: string } => {
     const key = newKey(file(`${name}.key`));
     const profile = { use: 'client', commonName: name, days } as const;
     const isProgram = name === 'fleet';
@@ -64,7 +64,7 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
     writeFileSync(file(`${name}.crt`), issued.pem);
     return { cert: file(`${name}.crt`), key };
   };
-  const own = given('fleet', 30);
+  const own = issue('fleet', 30);
   const dir = join(scratch(t), 'fleet');
   mkdirSync(dir);
   const yaml = {
@@ -77,7 +77,7 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
     room,
     broker,
     dir,
-    given,
+    issue,
     fleet: async (...args) => {
       const program: Program = start(t, process.execPath, [PROGRAM, 'cert', ...args, '--dir', dir]);
       const code = await program.ended;
@@ -102,14 +102,14 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
 }
 
 t.test('the list shows expiry by the enrolment and by the boxes side by side', async (t) => {
-  const { room, broker, dir, fleet, given, client } = await ops(t);
+  const { room, broker, dir, fleet, issue, client } = await ops(t);
   for (const [name, days] of [
     [BOX, 20],
     ['box-late', 1],
     ['box-fresh', 365],
     ['box-gone', 30],
   ] as const) {
-    given(name, days);
+    issue(name, days);
   }
   room.store.revoke('box-gone', Date.now());
   for (const [name, n] of [
@@ -117,7 +117,7 @@ t.test('the list shows expiry by the enrolment and by the boxes side by side', a
     ['by-hand', 40],
   ] as const) {
     if (name === 'by-hand') {
-      given(name, 30);
+      issue(name, 30);
       // Like one that was signed elsewhere.
       new FleetStore(dir).close();
     }
@@ -126,9 +126,9 @@ t.test('the list shows expiry by the enrolment and by the boxes side by side', a
       await box.publishAsync(topic, body, { qos: 1, retain: true });
     }
   }
-  const listed = await fleet('list');
-  t.equal(listed.code, 0, listed.err);
-  const lines = listed.out.split('\n').map((line) => line.split(/ {2,}/));
+  const listing = await fleet('list');
+  t.equal(listing.code, 0, listing.err);
+  const lines = listing.out.split('\n').map((line) => line.split(/ {2,}/));
   const day = (days: number): string => new Date(Date.now() + days * DAY_MS).toISOString().slice(0, 10);
   t.same(lines.slice(0, 6), [
     ['BOX', 'SITE', 'ENDS', 'THE BOX SAYS'],
@@ -153,23 +153,23 @@ t.test('the list shows expiry by the enrolment and by the boxes side by side', a
 });
 
 t.test('a stolen box is disconnected at once and stays out', async (t) => {
-  const { room, broker, dir, fleet, given, client } = await ops(t);
-  const { cert, key } = given(BOX, 365);
+  const { room, broker, dir, fleet, issue, client } = await ops(t);
+  const { cert, key } = issue(BOX, 365);
   room.token(BOX);
   const config = { url: broker.url, ca: join(room.dir, 'ca.crt'), cert, key, ack: 'broker' } as const;
   const { delivery } = deliver(t, config, openedOutbox(t, join(scratch(t), 'outbox.db')), {
     timing: { reconnect: { firstMs: 100, maxMs: 500 }, conflict: { firstMs: 300, maxMs: 600 } },
   });
   await until(t, 'online', () => delivery.state.phase === 'online');
-  const other = given('box-2', 365);
+  const other = issue('box-2', 365);
   const second = await client('box-2', `${SITE}.box-2`);
   const topics = topicsOf(SITE, BOX);
   const ordering = await client('fleet', 'fleet-test');
   for (const topic of [topics.updateDesired, topics.configDesired]) {
     await ordering.publishAsync(topic, '{"an":"order"}', { qos: 1, retain: true });
   }
-  const kept = new Map<string, string>();
-  ordering.on('message', (topic, payload) => kept.set(topic, payload.toString()));
+  const retained = new Map<string, string>();
+  ordering.on('message', (topic, payload) => retained.set(topic, payload.toString()));
   await ordering.subscribeAsync('vigie/#', { qos: 1 });
   const store = new FleetStore(dir);
   store.addBox(SITE, BOX, Date.now());
@@ -185,9 +185,9 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   t.equal(delivery.state.phase === 'online', false);
   await until(t, 'told why', () => delivery.state.fault?.code === 'certificate');
   t.equal(delivery.state.reconnects, 0, 'it was connected once, and never again');
-  t.equal(kept.get(topics.updateDesired), '', 'no order lies there for it');
-  t.equal(kept.get(topics.configDesired), '');
-  t.match(kept.get(topics.status), /"offline"/);
+  t.equal(retained.get(topics.updateDesired), '', 'no order lies there for it');
+  t.equal(retained.get(topics.configDesired), '');
+  t.match(retained.get(topics.status), /"offline"/);
   t.equal(room.store.tokens().length, 1, 'its tokens are gone, the other box’s is there');
   t.ok(second.connected && existsSync(other.cert), 'the other box is as it was');
   const after = new FleetStore(dir);
@@ -198,8 +198,8 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
 });
 
 t.test('a broker that does not use the lists is reported', async (t) => {
-  const { fleet, given, client } = await ops(t, false);
-  given(BOX, 365);
+  const { fleet, issue, client } = await ops(t, false);
+  issue(BOX, 365);
   const box = await client(BOX, `${SITE}.${BOX}`);
   const { health } = topicsOf(SITE, BOX);
   const says = setInterval(() => void (box.connected && box.publish(health, '{}', { qos: 0 })), 600);
@@ -223,8 +223,8 @@ t.test('a broker that does not use the lists is reported', async (t) => {
 });
 
 t.test('a thief with another client id is disconnected as well', async (t) => {
-  const { room, broker, fleet, given, client } = await ops(t);
-  given(BOX, 365);
+  const { room, broker, fleet, issue, client } = await ops(t);
+  issue(BOX, 365);
   const { health } = topicsOf(SITE, BOX);
   const thief = await client(BOX, 'somebody-else');
   const speaks = setInterval(() => void (thief.connected && thief.publish(health, '{}', { qos: 0 })), 600);

@@ -43,7 +43,7 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 `;
 const fileOf = (box: string): string => FILE.replace('BOX', box);
 
-function rowOf(site: string, box: string, text: string | null, more: Partial<BoxRow> = {}): BoxRow {
+function rowOf(site: string, box: string, text: string | null, overrides: Partial<BoxRow> = {}): BoxRow {
   const config = {
     sha256: text === null ? null : shownSha256(text),
     phase: 'idle',
@@ -52,7 +52,7 @@ function rowOf(site: string, box: string, text: string | null, more: Partial<Box
   };
   const updater = box.endsWith('5') ? { board: 'rpi5' } : null;
   const report = { config, updater } as unknown as UpdateReport;
-  return { site, box, other: null, revoked: null, report, ...more } as BoxRow;
+  return { site, box, other: null, revoked: null, report, ...overrides } as BoxRow;
 }
 
 void t.test('secrets are removed from a configuration, and restored when it comes back', async (t) => {
@@ -67,11 +67,11 @@ void t.test('secrets are removed from a configuration, and restored when it come
     '# token= hunter2 \ncamera: { source: "test:pattern" }\n',
   ];
   for (const text of texts) {
-    const shown = withoutSecrets(text) ?? '';
-    t.notMatch(shown, /hunter2/, text);
-    t.equal(withoutSecrets(shown), shown, 'shown again it stays');
-    const filled = withSecretsOf(shown, text);
-    t.equal(withoutSecrets(filled), shown);
+    const shownText = withoutSecrets(text) ?? '';
+    t.notMatch(shownText, /hunter2/, text);
+    t.equal(withoutSecrets(shownText), shownText, 'shown again it stays');
+    const filled = withSecretsOf(shownText, text);
+    t.equal(withoutSecrets(filled), shownText);
     t.strictSame(parse(filled), parse(text), 'and is what it was');
     t.equal(shownSha256(text.replaceAll('hunter2', 'other')), shownSha256(text), 'its hash tells no login');
   }
@@ -151,11 +151,11 @@ void t.test('a change keeps all text that it does not concern', async (t) => {
     'timeZone: "Europe/Madrid"',
     'mqtt: { url: "mqtt://127.0.0.1:2", ack: broker }',
   ]);
-  const more = change(
+  const changedText = change(
     'rules: [{ id: new, kind: loitering, zone: yard, afterS: 3, purpose: safety }]\nretention: { eventsDays: 9 }',
   );
-  for (const comment of file.match(/#.*/g) ?? []) t.match(more, comment, comment);
-  t.match(parse(more), {
+  for (const comment of file.match(/#.*/g) ?? []) t.match(changedText, comment, comment);
+  t.match(parse(changedText), {
     retention: { eventsDays: 9 },
     rules: [{ id: 'stay' }, { id: 'crowd' }, { id: 'new' }],
   });
@@ -181,30 +181,30 @@ void t.test('a change keeps all text that it does not concern', async (t) => {
   t.throws(() => change(undefined), /nothing is to change/);
   t.throws(() => change('- a'), /no group of keys/);
   t.throws(() => patched('a: &x 1\nb: *x\n', patchOf('b: 2', [], [])), /b is an alias/);
-  const twice = 'a: &x 1\nb: &x 2\nc: *x\n';
-  for (const [text, change, what] of [
-    [twice, patchOf(undefined, [], ['b']), 'an alias that would mean another anchor'],
-    [twice, patchOf('b: [3]', [], []), 'the same, of a value in its place'],
+  const twoAnchors = 'a: &x 1\nb: &x 2\nc: *x\n';
+  for (const [text, change, name] of [
+    [twoAnchors, patchOf(undefined, [], ['b']), 'an alias that would mean another anchor'],
+    [twoAnchors, patchOf('b: [3]', [], []), 'the same, of a value in its place'],
     ['a: &x 1\nb: *x\n', patchOf(undefined, [], ['a']), 'one that would mean none'],
     ['a: &x { y: 1 }\nb: *x\n', patchOf('a: { y: 2 }', [], []), 'one that would change with its anchor'],
   ] as const)
-    t.throws(() => patched(text, change), { kind: 'config', message: /aliases/ }, what);
+    t.throws(() => patched(text, change), { kind: 'config', message: /aliases/ }, name);
   t.equal(patched('a: &x 1\nb: *x\nc: 2\n', patchOf('c: 3', [], [])), 'a: &x 1\nb: *x\nc: 3\n');
 });
 
 void t.test('a change is sent, skipped or refused for each box', async (t) => {
   const dir = scratch(t);
   const copies = new Copies(dir);
-  const [one, two, changed, none, trial] = ['a-1', 'a-2', 'a-3', 'a-4', 'a-6'].map((box) =>
+  const [one, two, edited, none, trial] = ['a-1', 'a-2', 'a-3', 'a-4', 'a-6'].map((box) =>
     rowOf('lyon', box, fileOf(box)),
   ) as [BoxRow, BoxRow, BoxRow, BoxRow, BoxRow];
   for (const box of [one, two, trial]) t.ok(copies.keep(box, fileOf(box.box)));
-  copies.keep(changed, `${fileOf('a-3')}# before\n`);
+  copies.keep(edited, `${fileOf('a-3')}# before\n`);
   Object.assign(trial.report?.config ?? {}, { phase: 'probation', rollout: 'r7' });
   const boxes = [
     one,
     two,
-    changed,
+    edited,
     none,
     trial,
     rowOf('lyon', 'a-7', null),
@@ -242,25 +242,31 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
   t.ok(painted.some((line) => /^ESC\[32m\+ {2}- \{ id: stay.*afterS: 5.*ESC\[0m$/.test(line)));
   t.equal(choose(['rules[stay].afterS=9']).there.length, 2);
 
-  const refused = (set: string[], reason: RegExp, orders?: Orders): void => {
+  const checkRefusal = (set: string[], reason: RegExp, orders?: Orders): void => {
     const { changes, mistakes } = choose(set, orders, [one]);
     t.equal(changes.length, 0, set.join());
     t.match(mistakes[0]?.lines[0], reason, set.join());
   };
-  refused(['rules[stay].zone=yrad'], /^rules\[0\]\.zone: no zone has this id/);
-  refused(['site=nice'], /^site: must stay lyon/);
-  refused(['masks=[]'], /mask door .*no order of this box was given \(--order\)/);
-  refused(['camera.source=rtsp://admin:geheim@10.0.0.2/main'], /^camera.source: a login is not sent/);
-  refused(['camera.substream=rtsp://admin:geheim@10.0.0.2/sub'], /^camera.substream: a login is not sent/);
-  refused(['camera.substream=rtsp://***@10.0.0.3/sub'], /^camera.substream: must be another RTSP stream/);
+  checkRefusal(['rules[stay].zone=yrad'], /^rules\[0\]\.zone: no zone has this id/);
+  checkRefusal(['site=nice'], /^site: must stay lyon/);
+  checkRefusal(['masks=[]'], /mask door .*no order of this box was given \(--order\)/);
+  checkRefusal(['camera.source=rtsp://admin:geheim@10.0.0.2/main'], /^camera.source: a login is not sent/);
+  checkRefusal(
+    ['camera.substream=rtsp://admin:geheim@10.0.0.2/sub'],
+    /^camera.substream: a login is not sent/,
+  );
+  checkRefusal(
+    ['camera.substream=rtsp://***@10.0.0.3/sub'],
+    /^camera.substream: must be another RTSP stream/,
+  );
   const { config } = inspectText(fileOf('a-1'), { env: {}, mode: 'run', files: false });
   if (config === undefined) throw new Error('the test’s file is a configuration');
   const folder = join(dir, 'orders');
   mkdirSync(folder);
   writeFileSync(join(folder, 'a-1.dsse.json'), signedOrder(orderFor(config)));
   const orders = new Orders([folder]);
-  refused(['rules[stay].purpose=fun'], /^rules\[0\]: order 2026-77 .*not fun/, orders);
-  refused(['camera.source=test:pattern'], /order 2026-77 is for the camera/, orders);
+  checkRefusal(['rules[stay].purpose=fun'], /^rules\[0\]: order 2026-77 .*not fun/, orders);
+  checkRefusal(['camera.source=test:pattern'], /order 2026-77 is for the camera/, orders);
   t.equal(choose(['rules[stay].afterS=4'], orders, [one]).changes.length, 1);
   t.throws(() => new Orders([join(dir, 'nowhere')]), /no such file/);
   writeFileSync(join(dir, 'x.json'), '{}');

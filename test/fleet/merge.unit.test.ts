@@ -48,7 +48,7 @@ interface Box {
   /** Kind of the newest order that it has accepted. */
   kind: RolloutKind;
   rollout: string | null;
-  ended: boolean;
+  isOver: boolean;
 }
 
 /** Alternates releases of the agent and of root's program, whose orders replace one another. */
@@ -66,33 +66,33 @@ class Fleet {
 
   constructor() {
     for (let i = 0; i < BOXES; i += 1)
-      this.boxes.set(idOf(i), { counter: 0, kind: 'release', rollout: null, ended: false });
+      this.boxes.set(idOf(i), { counter: 0, kind: 'release', rollout: null, isOver: false });
   }
 
   get present(): Stored | undefined {
     return this.store.rollouts.find(({ state }) => OPEN.includes(state));
   }
 
-  act([what, n]: readonly [string, number]): void {
+  act([event, n]: readonly [string, number]): void {
     this.#ms += 10;
     const present = this.present;
-    if (what === 'copy') this.yesterday = structuredClone(this.store);
-    if (what === 'begin' && present === undefined) this.#begin();
-    if (what === 'take') this.#take(idOf(n % BOXES));
-    if (what === 'end') this.#end(idOf(n % BOXES));
-    if (what === 'lose' && n % 4 === 0) {
+    if (event === 'copy') this.yesterday = structuredClone(this.store);
+    if (event === 'begin' && present === undefined) this.#begin();
+    if (event === 'take') this.#take(idOf(n % BOXES));
+    if (event === 'end') this.#end(idOf(n % BOXES));
+    if (event === 'lose' && n % 4 === 0) {
       this.broker.clear();
       this.isBrokerLost = true;
     }
     if (present === undefined) return;
     const going = present.state === 'running';
-    if (what === 'order' && going) this.#order(present, n);
-    if (what === 'wave' && going && present.wave < WAVES - 1) present.wave += 1;
-    if (what === 'pause' && going) this.#hold(present, 'paused', 'pause');
-    if (what === 'halt' && going) this.#hold(present, 'halted', 'withdraw');
-    if (what === 'resume' && !going) present.state = 'running';
-    if (what === 'abort') this.#abort(present);
-    if (what === 'done' && [...present.boxes.values()].every(({ state }) => state === 'confirmed'))
+    if (event === 'order' && going) this.#order(present, n);
+    if (event === 'wave' && going && present.wave < WAVES - 1) present.wave += 1;
+    if (event === 'pause' && going) this.#hold(present, 'paused', 'pause');
+    if (event === 'halt' && going) this.#hold(present, 'halted', 'withdraw');
+    if (event === 'resume' && !going) present.state = 'running';
+    if (event === 'abort') this.#abort(present);
+    if (event === 'done' && [...present.boxes.values()].every(({ state }) => state === 'confirmed'))
       present.state = 'done';
   }
 
@@ -154,16 +154,16 @@ class Fleet {
     if (order === undefined || box === undefined || order.counter <= box.counter) return;
     box.counter = order.counter;
     if (order.action === 'install')
-      Object.assign(box, { kind: order.kind, rollout: order.rollout, ended: false });
-    if (order.action === 'withdraw' && !box.ended) box.rollout = null;
+      Object.assign(box, { kind: order.kind, rollout: order.rollout, isOver: false });
+    if (order.action === 'withdraw' && !box.isOver) box.rollout = null;
   }
 
   /** Confirms the box, and clears its order. */
   #end(id: string): void {
     const box = this.boxes.get(id);
     const stored = this.store.rollouts.find(({ name }) => name === box?.rollout)?.boxes.get(id);
-    if (box === undefined || stored?.state !== 'ordered' || box.ended) return;
-    box.ended = true;
+    if (box === undefined || stored?.state !== 'ordered' || box.isOver) return;
+    box.isOver = true;
     stored.state = 'confirmed';
     if (this.broker.get(id)?.final !== true) this.broker.delete(id);
   }
@@ -210,7 +210,7 @@ function adopted(store: Store, { orders, counters, rollouts }: Merged): Store {
   return after;
 }
 
-const WHAT = [
+const RARE_EVENTS = [
   'begin',
   'order',
   'wave',
@@ -228,7 +228,7 @@ const WHAT = [
 const deed = fc.tuple(
   fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('order', 'take', 'take', 'end', 'wave', 'begin') },
-    { weight: 1, arbitrary: fc.constantFrom(...WHAT) },
+    { weight: 1, arbitrary: fc.constantFrom(...RARE_EVENTS) },
   ),
   fc.nat(BOXES * 4),
 );
@@ -238,9 +238,9 @@ const life = fc.array(deed, { minLength: 5, maxLength: 120 });
 const BATCHES_MAX = 8;
 
 void t.test('an old store never adopts more than really happened', async (t) => {
-  const seen = new Map<string, number>();
-  const count = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
-  const wanted = [
+  const counts = new Map<string, number>();
+  const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
+  const expected = [
     ...['running', 'halted', 'aborted'].map((state) => `${state} taken for ${state}`),
     'running taken for paused',
   ];
@@ -251,8 +251,9 @@ void t.test('an old store never adopts more than really happened', async (t) => 
     const merged = merge(fleet.witnesses(yesterday));
     const after = adopted(yesterday, merged);
     for (const [id, { counter }] of boxes) {
-      const known = after.counters.get(id) ?? 0;
-      if (known < counter || known < (broker.get(id)?.counter ?? 0)) throw new Error(`${id}: ${known}`);
+      const adoptedCounter = after.counters.get(id) ?? 0;
+      if (adoptedCounter < counter || adoptedCounter < (broker.get(id)?.counter ?? 0))
+        throw new Error(`${id}: ${adoptedCounter}`);
     }
     const open = after.rollouts.filter(({ state }) => OPEN.includes(state));
     if (open.length > 1) throw new Error(`${open.length} rollouts go on`);
@@ -276,22 +277,22 @@ void t.test('an old store never adopts more than really happened', async (t) => 
         throw new Error(`${name} goes on`);
       if (outcome === 'aborted' && truth !== undefined) count(`${truth.state} taken for aborted`);
     }
-    const again = merge(fleet.witnesses(after));
-    if (again.orders.length + again.counters.length + again.rollouts.length > 0)
-      throw new Error(`again: ${JSON.stringify(again)}`);
+    const second = merge(fleet.witnesses(after));
+    if (second.orders.length + second.counters.length + second.rollouts.length > 0)
+      throw new Error(`again: ${JSON.stringify(second)}`);
   });
   // The rarest outcome occurs three times in a batch on average, and not at all in one of twenty.
   for (
     let batch = 0;
-    batch < BATCHES_MAX && (batch === 0 || !wanted.every((what) => seen.has(what)));
+    batch < BATCHES_MAX && (batch === 0 || !expected.every((what) => counts.has(what)));
     batch++
   )
     fc.assert(takesNoMore, {
       numRuns: Number(process.env['VIGIE_RUNS'] ?? 3000),
       ...(process.env['VIGIE_SEED'] && { seed: Number(process.env['VIGIE_SEED']) }),
     });
-  for (const [what, n] of [...seen].sort()) t.comment(`${n} ${what}`);
-  for (const what of wanted) t.ok(seen.has(what), what);
+  for (const [outcome, n] of [...counts].sort()) t.comment(`${n} ${outcome}`);
+  for (const outcome of expected) t.ok(counts.has(outcome), outcome);
 });
 
 void t.test('two boxes with false reports can pause a rollout, and change no other', async (t) => {
@@ -305,20 +306,20 @@ void t.test('two boxes with false reports can pause a rollout, and change no oth
       const fleet = new Fleet();
       for (const each of deeds) fleet.act(each);
       const { yesterday, reports } = fleet;
-      const told = lies.map(({ box, ahead, rollout }): SeenReport => {
+      const falseReports = lies.map(({ box, ahead, rollout }): SeenReport => {
         return { kind: 'release', id: idOf(box), counter: 1_000_000 + ahead, rollout };
       });
-      const liars = new Set(told.map(({ id }) => id));
+      const liars = new Set(falseReports.map(({ id }) => id));
       const honest = reports.filter(({ id }) => !liars.has(id));
-      const without = adopted(yesterday, merge(fleet.witnesses(yesterday, honest)));
-      const merged = merge(fleet.witnesses(yesterday, [...honest, ...told]));
+      const honestStore = adopted(yesterday, merge(fleet.witnesses(yesterday, honest)));
+      const merged = merge(fleet.witnesses(yesterday, [...honest, ...falseReports]));
       const after = adopted(yesterday, merged);
       for (const { name, state, wave } of after.rollouts) {
-        const other = without.rollouts.find((rollout) => rollout.name === name);
+        const other = honestStore.rollouts.find((rollout) => rollout.name === name);
         // One more honest box may make a name of the fleet's own credible.
         if (other === undefined && name !== 'theirs') continue;
-        const held = state === 'paused' && OPEN.includes(other?.state ?? 'done');
-        if (other === undefined || (state !== other.state && !held && OPEN.includes(state)))
+        const isHeld = state === 'paused' && OPEN.includes(other?.state ?? 'done');
+        if (other === undefined || (state !== other.state && !isHeld && OPEN.includes(state)))
           throw new Error(`${name}: ${state}, without the lie ${other?.state}`);
         if (wave > other.wave && !honest.some(({ rollout }) => rollout === name))
           throw new Error(`${name}: wave ${wave}, without the lie ${other.wave}`);

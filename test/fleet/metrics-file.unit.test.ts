@@ -29,21 +29,21 @@ void t.test('a failed write is reported once, and again only after a successful 
   const dir = join(scratch(t), 'node-exporter');
   const file = join(dir, 'rollout.prom');
   const clock = new HandClock();
-  const told: string[] = [];
-  const metrics = new RolloutMetricsFile({ file, clock, warn: (line) => told.push(line) });
+  const warnings: string[] = [];
+  const metrics = new RolloutMetricsFile({ file, clock, warn: (line) => warnings.push(line) });
   const look = (): void => {
     clock.advance(15_000);
     metrics.look(() => VIEW);
   };
   for (let i = 0; i < 3; i += 1) look();
-  t.equal(told.length, 1);
-  t.match(told[0], `fleet.yaml: metricsFile: ${file} cannot be written (ENOENT`);
-  t.match(told[0], /; make its folder, or leave metricsFile out$/);
+  t.equal(warnings.length, 1);
+  t.match(warnings[0], `fleet.yaml: metricsFile: ${file} cannot be written (ENOENT`);
+  t.match(warnings[0], /; make its folder, or leave metricsFile out$/);
   mkdirSync(dir);
   look();
   t.match(readFileSync(file, 'utf8'), /vigie_rollout_state\{rollout="r-1",state="running"\} 1\n/);
   rmSync(dir, { recursive: true });
   for (let i = 0; i < 3; i += 1) look();
-  t.equal(told.length, 2, 'another fault');
+  t.equal(warnings.length, 2, 'another fault');
   t.end();
 });

@@ -47,7 +47,7 @@ async function make(
   f: Fleet,
   release: SampleRelease,
   over: Partial<MakeOptions> = {},
-  said: string[] = [],
+  lines: string[] = [],
 ): Promise<string> {
   const dir = mkdtempSync(join(f.dir, 'tree-'));
   const tree = await sampleRelease(dir, { files: FILES, ...release });
@@ -66,7 +66,7 @@ async function make(
     nowMs: Date.now(),
     ...over,
   };
-  const say = (line: string): void => void said.push(line);
+  const say = (line: string): void => void lines.push(line);
   return await makeRelease(f.repository, options, { say, warn: say, checkState: () => Promise.resolve() });
 }
 
@@ -121,15 +121,15 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
     t.equal(await status(`${url}${path}`, pem('box-1')), 404, `no listing: ${path}`);
   t.equal(await status(metadata, pem('box-1'), 'POST'), 403);
 
-  const said: string[] = [];
+  const lines: string[] = [];
   const next = await make(
     f,
     { seq: 42, version: '0.2.0', files: { ...FILES, 'dist/main.js': 'two\n' } },
     {},
-    said,
+    lines,
   );
   t.match(
-    said.join('\n'),
+    lines.join('\n'),
     /from 41: \d+ B, 2 paths written, 0 removed; manifest \d+ B\n {2}VERSION\n {2}dist\/main\.js/,
   );
   const stranger = new Fleet(scratch(t));
@@ -247,8 +247,8 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
     f.inRepository('release', 'list').err,
     /timestamp ended on .*: boxes take nothing more; run `fleet release refresh`/,
   );
-  const made = f.inRepository('release', 'refresh', '--online-key', f.onlineKey);
-  t.match(made, { code: 0, out: /timestamp good until/ });
+  const refreshed = f.inRepository('release', 'refresh', '--online-key', f.onlineKey);
+  t.match(refreshed, { code: 0, out: /timestamp good until/ });
   t.ok(await sees(one, 42, '0.2.0'));
   const renewal = join(f.dir, 'renew.json');
   writeSigningFile(
@@ -264,8 +264,8 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
   const { box } = await served(t, f);
-  const away = box('away');
-  t.ok(await sees(away, 41, '0.1.0'));
+  const offlineBox = box('away');
+  t.ok(await sees(offlineBox, 41, '0.1.0'));
   mkdirSync(join(f.dir, 'dora'));
   for (const role of ['root', 'targets']) keyPair(f.key('dora', role));
   f.trust('dora');
@@ -339,8 +339,8 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, holder).code, 0);
   t.match(f.publish('root', fourth), { code: 2, err: /--online-key: is not the snapshot key of root 4/ });
   const now = ['--online-key', fresh];
-  const done = f.publish('root', fourth, ...now, '--former-online-key', former);
-  t.match(done, { code: 0, out: /published: root 4/ }, done.err);
+  const published = f.publish('root', fourth, ...now, '--former-online-key', former);
+  t.match(published, { code: 0, out: /published: root 4/ }, published.err);
   const [roots, timestamp] = [f.repository.roots(), f.repository.timestamp()];
   for (const root of roots.slice(2))
     t.equal(
@@ -349,7 +349,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
       `root ${root.signed.version} believes it`,
     );
   if (timestamp === undefined) throw new Error('no timestamp');
-  t.ok(await sees(away, 42, '0.2.0'), 'a box that was away follows three roots');
+  t.ok(await sees(offlineBox, 42, '0.2.0'), 'a box that was away follows three roots');
   // Two keys of targets at once: the new keyholders sign the current offer, and are shown all of it.
   const fifth = join(f.dir, 'room/root5.json');
   const fresh2 = ['anna', 'ben'].map(
@@ -363,10 +363,10 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   });
   const later = f.publish('root', fifth, '--releases-later', ...now);
   t.match(later, { code: 0, err: /targets is not signed by the keys of the newest root/ });
-  await t.rejects(sees(away, 42, '0.2.0'), { kind: 'denied', message: /not signed by as many/ });
-  const shown = f.inRepository('release', 'renew', '--out', renewal).out;
+  await t.rejects(sees(offlineBox, 42, '0.2.0'), { kind: 'denied', message: /not signed by as many/ });
+  const output = f.inRepository('release', 'renew', '--out', renewal).out;
   t.match(
-    shown,
+    output,
     /after none that .*\n {2}\+ release 42 of the agent, /,
     'nothing passes for published that old keys signed',
   );
@@ -374,7 +374,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   for (const holder of ['anna', 'ben'])
     t.equal(f.signQuickly('release', renewal, holder, join(f.dir, holder, 'targets-2.key')).code, 0);
   t.equal(f.inRepository('release', 'publish', renewal, ...now).code, 0);
-  t.ok(await sees(away, 42, '0.2.0'));
+  t.ok(await sees(offlineBox, 42, '0.2.0'));
 
   const forged = f.repository.timestamp();
   if (forged === undefined) throw new Error('no timestamp');
@@ -387,7 +387,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   );
   f.repository.putTimestamp(forged);
   await t.rejects(
-    sees(away, 42, '0.2.0'),
+    sees(offlineBox, 42, '0.2.0'),
     { kind: 'denied', message: /not signed by as many/ },
     'the stolen key says nothing any more',
   );
@@ -400,11 +400,11 @@ void t.test('a reader during a publication gets the old or the new state', async
   const { box } = await served(t, f);
   let isDone = false;
   let reads = 0;
-  const seen = new Set<number>();
+  const versions = new Set<number>();
   const readers = [1, 2, 3].map(async (n) => {
     const reader = box(`reader-${n}`);
     while (!isDone) {
-      seen.add((await reader.refresh(SIGNAL)).targets);
+      versions.add((await reader.refresh(SIGNAL)).targets);
       reads += 1;
     }
   });
@@ -419,7 +419,7 @@ void t.test('a reader during a publication gets the old or the new state', async
   }
   isDone = true;
   await t.resolves(Promise.all(readers), `none of ${reads} readings failed`);
-  t.ok(seen.size > 2, `${seen.size} states were seen`);
+  t.ok(versions.size > 2, `${versions.size} states were seen`);
 });
 
 const hashes = (dir: string): string[] =>
@@ -436,7 +436,7 @@ void t.test('the same tree makes the same bytes', async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
-  const made: string[][] = [];
+  const hashLists: string[][] = [];
   for (const turn of [1, 2]) {
     const dir = scratch(t);
     let tree = join(dir, 'tree');
@@ -451,10 +451,10 @@ void t.test('the same tree makes the same bytes', async (t) => {
     // Another order of names on the disk.
     cpSync(tree, copy, { recursive: true, verbatimSymlinks: true });
     await make(f, { seq: 42, version: '0.2.0' }, { trees: new Map([[ARCH, copy]]), out: join(dir, 'out') });
-    made.push(hashes(join(dir, 'out/targets')));
+    hashLists.push(hashes(join(dir, 'out/targets')));
   }
-  t.equal(made[0]?.length, 4, 'manifest, whole, and the differences of both');
-  t.strictSame(made[0], made[1]);
+  t.equal(hashLists[0]?.length, 4, 'manifest, whole, and the differences of both');
+  t.strictSame(hashLists[0], hashLists[1]);
 });
 
 /** Makes a release of this checkout's program that changes the state at its start or end. */
@@ -474,25 +474,25 @@ function tree(t: Test, atStart: string, atEnd = ''): string {
 }
 
 void t.test('a release that damages the state is not offered for signing', async (t) => {
-  const said: string[] = [];
-  const common = { wayBack: true, clip: STREET_CLIP, say: (line: string) => void said.push(line) };
+  const lines: string[] = [];
+  const common = { wayBack: true, clip: STREET_CLIP, say: (line: string) => void lines.push(line) };
   const good = tree(t, '');
   const forgets = tree(
     t,
     `if (existsSync(state + '/outbox.db')) new Database(state + '/outbox.db').exec('DELETE FROM alert')`,
   );
   const outgrows = tree(t, '', `new Database(state + '/archive.db').pragma('user_version = 99')`);
-  const refused = async (next: string, before: string | undefined, why: RegExp): Promise<void> => {
+  const checkRefusal = async (next: string, before: string | undefined, reason: RegExp): Promise<void> => {
     const error = await checkState({ ...common, next, before }).then(
       () => undefined,
       (e: unknown) => e,
     );
     t.ok(error instanceof AgentError && error.kind === 'denied', String(error));
-    t.match(String(error), why);
+    t.match(String(error), reason);
   };
   await Promise.all([
-    refused(forgets, undefined, /after the new release, once more: .* lost: row of the outbox/),
-    ...(isFull ? [refused(outgrows, good, /the release before/)] : []),
+    checkRefusal(forgets, undefined, /after the new release, once more: .* lost: row of the outbox/),
+    ...(isFull ? [checkRefusal(outgrows, good, /the release before/)] : []),
   ]);
   if (isFull) await t.resolves(checkState({ ...common, next: good, before: good }), 'and a good one is');
 });

@@ -28,29 +28,29 @@ const NAME = 'r-1';
 const { signal } = new AbortController();
 const full = process.env['VIGIE_TEST_FULL'] === '1';
 
-async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+async function waitFor(name: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
   const untilMs = Date.now() + withinMs;
   while (!holds()) {
-    if (Date.now() > untilMs) throw new Error(`${what}: not within ${withinMs} ms`);
+    if (Date.now() > untilMs) throw new Error(`${name}: not within ${withinMs} ms`);
     await sleep(10);
   }
 }
 
 /** Connects another client to the broker. */
 async function client(t: Test, url: string): Promise<mqtt.MqttClient> {
-  const found = await mqtt.connectAsync(url, { protocolVersion: 5 });
-  t.teardown(() => found.end(true));
-  return found;
+  const connection = await mqtt.connectAsync(url, { protocolVersion: 5 });
+  t.teardown(() => connection.end(true));
+  return connection;
 }
 
 /** Retained messages at topics with this ending. */
 async function retained(t: Test, url: string, tail: string): Promise<Map<string, Buffer>> {
-  const found = new Map<string, Buffer>();
+  const messages = new Map<string, Buffer>();
   const other = await client(t, url);
-  other.on('message', (topic, payload) => found.set(topic, payload));
+  other.on('message', (topic, payload) => messages.set(topic, payload));
   await other.subscribeAsync(`vigie/+/+/${tail}`, { qos: 1 });
   await sleep(300);
-  return found;
+  return messages;
 }
 
 void t.test('a rollout ends with a late and a silent box, and leaves nothing at the broker', async (t) => {
@@ -84,19 +84,22 @@ void t.test('a rollout ends with a late and a silent box, and leaves nothing at 
     waves.find(({ box }) => box === 'b-7'),
     { way: 'delta', bytes: 17_000 },
   );
-  const ended = await controller.run(NAME, signal);
-  t.match(ended, { state: 'incomplete', reason: /^1 of 11 boxes are not confirmed: 1 expired/ });
+  const result = await controller.run(NAME, signal);
+  t.match(result, { state: 'incomplete', reason: /^1 of 11 boxes are not confirmed: 1 expired/ });
   const states = fleet.states(store, NAME);
   t.equal(states[6], 'expired', 'the mute one, which nobody waits for for ever');
   t.equal(states.filter((state) => state === 'confirmed').length, 10, 'the late one too');
   t.match(fleet.box(5).truth, { phase: 'confirmed', seq: 43 });
   t.match(fleet.box(7).truth, { seq: 43, mode: 'suspended' }, 'a suspended box is updated, and stays so');
-  const { waves: seen, boxes } = viewOf(store, ended, fleet.clock.wallMs());
+  const { waves: waveViews, boxes } = viewOf(store, result, fleet.clock.wallMs());
   t.strictSame(
-    seen.map((wave) => wave.boxes),
+    waveViews.map((wave) => wave.boxes),
     [2, 4, 5],
   );
-  t.ok((seen[0]?.began ?? '') < (seen[1]?.began ?? '') && (seen[1]?.began ?? '') < (seen[2]?.began ?? ''));
+  t.ok(
+    (waveViews[0]?.began ?? '') < (waveViews[1]?.began ?? '') &&
+      (waveViews[1]?.began ?? '') < (waveViews[2]?.began ?? ''),
+  );
   t.match(
     boxes.find(({ box }) => box === 'b-6'),
     { mute: false, online: true },
@@ -148,9 +151,9 @@ void t.test('a rollout halts on failed canaries, withdraws open orders, and can 
   new Rollouts(store).want(NAME, 'resume');
   // b-2 stays offline. It does not hold up the rollout, but then no canary has been healthy.
   const going = controller.run(NAME, signal);
-  await until('sent for again', () => fleet.states(store, NAME)[2] === 'ordered');
+  await waitFor('sent for again', () => fleet.states(store, NAME)[2] === 'ordered');
   await fleet.box(2).connect();
-  await until('waves', () =>
+  await waitFor('waves', () =>
     fleet
       .states(store, NAME)
       .slice(2)
@@ -191,8 +194,8 @@ void t.test('a controller killed at any durable step sends each box one order', 
   for (let i = 0; i < 8; i += 1) {
     const orders = new Rollouts(store).ordersOf(SITE, `b-${i}`);
     if (orders.length !== 1) t.fail(`b-${i} has ${orders.length} orders`);
-    const begun = store.history(SITE, `b-${i}`).filter(({ phase }) => phase === 'downloading').length;
-    if (begun > 1) t.fail(`b-${i} began ${begun} times`);
+    const beginnings = store.history(SITE, `b-${i}`).filter(({ phase }) => phase === 'downloading').length;
+    if (beginnings > 1) t.fail(`b-${i} began ${beginnings} times`);
   }
   t.equal((await retained(t, fleet.broker.url, 'update/desired')).size, 0);
 });
@@ -213,8 +216,8 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
     out: /r-1 is made/,
   });
   const running = fleet.fleet('rollout', 'run', '--dir', dir);
-  await until('canaries are sent for', () => running.out.includes('install for 2 boxes'));
-  await until('b-0 is there', () => fleet.box(0).truth.phase === 'confirmed');
+  await waitFor('canaries are sent for', () => running.out.includes('install for 2 boxes'));
+  await waitFor('b-0 is there', () => fleet.box(0).truth.phase === 'confirmed');
   t.match(await run('rollout', 'run'), { code: 1, err: /another program sends orders from/ });
   // Another machine with the same key and a folder of its own.
   const other = fleet.fleet(
@@ -233,14 +236,14 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
     /it is behind the fleet: 1 of the orders at the broker and 1 of the boxes’ reports are newer \(rollout r-1, site-1\/b-0, site-1\/b-1\); run `fleet rollout adopt`.* or end that rollout/,
   );
   t.match(await run('rollout', 'pause'), { code: 0, out: /pause is said; the program that runs it does it/ });
-  await until('paused', () => running.out.includes('pause for 1 box'));
+  await waitFor('paused', () => running.out.includes('pause for 1 box'));
   running.child.kill('SIGTERM');
   t.equal(await running.ended, 0);
   t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running; `fleet rollout run` goes on/ });
   const status = await run('rollout', 'status', '--json');
   t.match(JSON.parse(status.out), { rollout: NAME, state: 'running', waitsFor: [idOf(1)] });
   t.match(await run('rollout', 'abort'), { code: 0, out: /r-1: aborted/ });
-  await until('b-1 is called back', () => fleet.box(1).truth.phase === 'idle');
+  await waitFor('b-1 is called back', () => fleet.box(1).truth.phase === 'idle');
   t.match(await run('status'), {
     code: 0,
     out: /6 boxes: 6 online.*\n(.*\n)*site-1 +b-0 +online +43-1.5.0 +confirmed +r-1 +active/,
@@ -264,10 +267,10 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   t.equal(store.named('b-0')[0]?.report?.version, '1.4.3');
   const stranger = await client(t, fleet.broker.url);
   const topic = (box: string) => topicsOf(SITE, box).updateReported;
-  const others = await fleet.box(1).report({ box: 'b-0', journalIndex: 9000 });
+  const otherReport = await fleet.box(1).report({ box: 'b-0', journalIndex: 9000 });
   await stranger.publishAsync(topic('b-0'), before, { qos: 1 });
-  await stranger.publishAsync(topic('b-0'), others, { qos: 1 });
-  await stranger.publishAsync(topic('b-2'), others, { qos: 1 });
+  await stranger.publishAsync(topic('b-0'), otherReport, { qos: 1 });
+  await stranger.publishAsync(topic('b-2'), otherReport, { qos: 1 });
   await stranger.publishAsync(topic('b-2'), 'rubbish', { qos: 1 });
   const bent = JSON.parse(before) as { payload: string };
   bent.payload = Buffer.from(
@@ -292,7 +295,7 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   const other = store.named('b-0')[0]?.other ?? '';
   t.throws(() => store.acceptKey(SITE, 'b-0', '0'.repeat(64), 0), /it has not reported with/);
   store.acceptKey(SITE, 'b-0', other, 0);
-  await stranger.publishAsync(topic('b-0'), others, { qos: 1 });
+  await stranger.publishAsync(topic('b-0'), otherReport, { qos: 1 });
   await sleep(100);
   controller.hear();
   t.match(store.named('b-0')[0], { fingerprint: other, other: null, report: { journalIndex: 9000 } });
@@ -347,11 +350,11 @@ void t.test(
     await stranger.publishAsync(topicsOf(SITE, 'b-3').updateDesired, '', { qos: 1, retain: true });
     for (const i of [0, 1, 2])
       await stranger.publishAsync(topicsOf(SITE, `b-${i}`).updateDesired, '', { qos: 1, retain: true });
-    const { controller: next, store: again } = await fleet.controller();
+    const { controller: next, store: secondStore } = await fleet.controller();
     await next.run(NAME, signal, true);
     t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
     t.equal((await retained(t, fleet.broker.url, 'update/desired')).size, 4);
-    t.equal(new Rollouts(again).ordersOf(SITE, 'b-3').length, 1, 'the same order');
+    t.equal(new Rollouts(secondStore).ordersOf(SITE, 'b-3').length, 1, 'the same order');
   },
 );
 
@@ -361,7 +364,7 @@ void t.test('a broker with a short queue delivers all orders, and the rollout en
   t.strictSame(controller.knowledge.missing(), [], 'all of them come where so many may be under way');
   fleet.create(store, NAME);
   const going = controller.run(NAME, signal);
-  await until('canaries', () => fleet.states(store, NAME)[0] === 'confirmed');
+  await waitFor('canaries', () => fleet.states(store, NAME)[0] === 'confirmed');
   t.ok(link.connected);
   t.equal((await going).state, 'done');
 });
@@ -398,10 +401,10 @@ void t.test('a fleet with usual failures is completed, and one with a failing bo
     `halted in wave ${broken.view.wave}`,
   );
   t.strictSame([broken.halfWay, broken.missing], [[], 0]);
-  const whole = await simulate({ ...base, ...none, haltShare: 0.05, dieInWave: 2 }, () => undefined);
-  for (const line of simulatedLines(whole)) t.comment(line);
-  t.match(whole, { view: { state: 'incomplete' }, deaths: 1, halfWay: [], missing: 0 });
-  const count = (state: string): number => whole.view.boxes.filter((box) => box.state === state).length;
+  const complete = await simulate({ ...base, ...none, haltShare: 0.05, dieInWave: 2 }, () => undefined);
+  for (const line of simulatedLines(complete)) t.comment(line);
+  t.match(complete, { view: { state: 'incomplete' }, deaths: 1, halfWay: [], missing: 0 });
+  const count = (state: string): number => complete.view.boxes.filter((box) => box.state === state).length;
   t.equal(count('rolled-back'), base.boxes * 0.02);
   t.equal(
     count('expired'),

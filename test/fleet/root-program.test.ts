@@ -34,23 +34,23 @@ const FILES = { 'vigie-root.js': 'console.log(1)\n' };
 /** The builder and the room: releases of both programs, of given trees, for both architectures. */
 class Builder {
   readonly fleet: Fleet;
-  #made = 0;
+  #madeCount = 0;
 
   private constructor(t: Test) {
     this.fleet = new Fleet(scratch(t));
   }
 
-  static async begun(t: Test): Promise<Builder> {
+  static async begin(t: Test): Promise<Builder> {
     const builder = new Builder(t);
     await builder.fleet.beginQuickly();
     return builder;
   }
 
   async #trees(release: SampleRelease, arches: readonly Arch[]): Promise<Map<Arch, string>> {
-    this.#made += 1;
+    this.#madeCount += 1;
     const trees = new Map<Arch, string>();
     for (const arch of arches) {
-      const dir = join(this.fleet.dir, `made-${this.#made}`, arch);
+      const dir = join(this.fleet.dir, `made-${this.#madeCount}`, arch);
       mkdirSync(dir, { recursive: true });
       trees.set(arch, await sampleRelease(dir, { files: FILES, ...release, arch }));
     }
@@ -58,7 +58,7 @@ class Builder {
   }
 
   get #out(): string {
-    return join(this.fleet.dir, `made-${this.#made}`, 'out');
+    return join(this.fleet.dir, `made-${this.#madeCount}`, 'out');
   }
 
   /** Makes a release by the command. */
@@ -68,8 +68,8 @@ class Builder {
   ): Promise<Said & { readonly file: string }> {
     const trees = [...(await this.#trees(release, ARCHES))].map(([arch, tree]) => `${arch}=${tree}`);
     const out = this.#out;
-    const made = this.fleet.inRepository('release', 'make', '--tree', ...trees, '--out', out, ...args);
-    return { ...made, file: join(out, 'release.json') };
+    const program = this.fleet.inRepository('release', 'make', '--tree', ...trees, '--out', out, ...args);
+    return { ...program, file: join(out, 'release.json') };
   }
 
   /** Makes a release in this process; the trial of an agent's release is in another test. */
@@ -88,8 +88,8 @@ class Builder {
       clip: '',
       nowMs: Date.now(),
     };
-    const around = { say: () => undefined, warn: () => undefined, checkState: () => Promise.resolve() };
-    return await makeRelease(this.fleet.repository, options, around);
+    const surroundings = { say: () => undefined, warn: () => undefined, checkState: () => Promise.resolve() };
+    return await makeRelease(this.fleet.repository, options, surroundings);
   }
 
   async publish(file: string): Promise<void> {
@@ -112,16 +112,16 @@ class Builder {
 }
 
 void t.test('a release of root’s program is made of trees, signed, and offered to all boards', async (t) => {
-  const builder = await Builder.begun(t);
+  const builder = await Builder.begin(t);
   const { fleet } = builder;
-  const made = await builder.command({ what: 'root', seq: 42, version: '0.2.0' }, '--root');
-  t.match(made, { code: 0 }, made.err);
+  const program = await builder.command({ what: 'root', seq: 42, version: '0.2.0' }, '--root');
+  t.match(program, { code: 0 }, program.err);
   for (const arch of ARCHES)
     t.match(
-      made.out,
+      program.out,
       `${arch}: no release of root’s program was published before; root’s program is not run here`,
     );
-  const signed = fleet.sign('release', made.file, 'anna');
+  const signed = fleet.sign('release', program.file, 'anna');
   const words = 'record form 1, reads 1 to 1; ';
   for (const arch of ARCHES)
     t.match(
@@ -130,8 +130,8 @@ void t.test('a release of root’s program is made of trees, signed, and offered
         `\\+ release 42 of root’s program, version 0\\.2\\.0, ${arch}: boards .*generic; .*${words}`,
       ),
     );
-  t.match(fleet.sign('release', made.file, 'ben'), { code: 0 });
-  t.match(fleet.publish('release', made.file), {
+  t.match(fleet.sign('release', program.file, 'ben'), { code: 0 });
+  t.match(fleet.publish('release', program.file), {
     code: 0,
     out: /the newest is release 42 of root’s program/,
   });
@@ -143,28 +143,35 @@ void t.test('a release of root’s program is made of trees, signed, and offered
     boards: ['pc', 'generic'],
   });
 
-  const refused = async (err: RegExp, release: SampleRelease, ...args: readonly string[]): Promise<void> => {
+  const checkRefusal = async (
+    err: RegExp,
+    release: SampleRelease,
+    ...args: readonly string[]
+  ): Promise<void> => {
     t.match(await builder.command(release, ...args), { code: 2, err });
   };
   const next = { seq: 43, version: '0.2.0' };
-  await refused(
+  await checkRefusal(
     /^fleet: --root: .* is a release of the agent; leave --root out, or give other folders\n$/,
     ...([next, '--root'] as const),
   );
-  await refused(
+  await checkRefusal(
     /^fleet: --boards: a release of root’s program is for all boards; leave it out\n$/,
     ...([{ ...next, what: 'root' }, '--root', '--boards', 'pc'] as const),
   );
-  await refused(
+  await checkRefusal(
     /^fleet: release 42 of root’s program: the number was published before; .*; give a free one: --seq 43\n$/,
     { ...next, what: 'root', seq: 42 },
   );
-  await refused(/^fleet: release 41 of the agent is older than the newest, 42; numbers grow over both /, {
-    ...next,
-    seq: 41,
-  });
+  await checkRefusal(
+    /^fleet: release 41 of the agent is older than the newest, 42; numbers grow over both /,
+    {
+      ...next,
+      seq: 41,
+    },
+  );
   const later: SampleRelease = { ...next, what: 'root', stateWrites: 2, stateReads: [1, 2] };
-  await refused(
+  await checkRefusal(
     /release 42 cannot read the record that this one writes \(form 2\): .* pass --seq-min 43 to accept/,
     later,
   );
@@ -173,7 +180,7 @@ void t.test('a release of root’s program is made of trees, signed, and offered
 });
 
 void t.test('offers, differences and architectures are counted for each program', async (t) => {
-  const builder = await Builder.begun(t);
+  const builder = await Builder.begin(t);
   const { fleet } = builder;
   for (const seq of [41, 42, 43, 44, 45, 46, 47])
     await builder.publish(
@@ -274,10 +281,10 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
 
   // Another controller connects: the release's withdrawal does not overwrite the order of root's program.
   await link.stop();
-  const sent = orders.all.length;
+  const sentCount = orders.all.length;
   const { controller: next } = await fleet.controller();
   await next.run('r-2', signal, true);
-  t.equal(orders.all.length, sent);
+  t.equal(orders.all.length, sentCount);
   t.notMatch(fleet.said.join('\n'), /does not hold/);
 
   await fleet.box(5).connect();
@@ -358,16 +365,16 @@ void t.test('a store from before a rollout of root’s program adopts it by its 
     code: 2,
     err: /r-2 is not in the database, and its plan is nowhere/,
   });
-  const sent = orders.all.length;
+  const sentCount = orders.all.length;
   const adopted = await run('adopt', '--yes', '--plan', plan);
   t.match(adopted, { code: 0, out: /r-1: aborted \(its final withdrawal lies at the broker\)/ }, adopted.err);
   t.match(adopted.out, /r-2: running, wave 0; `fleet rollout run` goes on with it/);
   t.ok(
-    orders.all.slice(sent).every(({ action, rollout }) => action === 'withdraw' && rollout === 'r-1'),
+    orders.all.slice(sentCount).every(({ action, rollout }) => action === 'withdraw' && rollout === 'r-1'),
     'nothing but withdrawals is sent',
   );
-  const again = new FleetStore(dir);
-  t.teardown(() => again.close());
-  t.match(new Rollouts(again).get('r-2'), { kind: 'root', what: '44-1.5.0', state: 'running' });
-  t.equal(new Rollouts(again).boxes('r-2').length, 6, 'of all boxes that would take it today');
+  const reopened = new FleetStore(dir);
+  t.teardown(() => reopened.close());
+  t.match(new Rollouts(reopened).get('r-2'), { kind: 'root', what: '44-1.5.0', state: 'running' });
+  t.equal(new Rollouts(reopened).boxes('r-2').length, 6, 'of all boxes that would take it today');
 });

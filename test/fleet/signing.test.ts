@@ -245,20 +245,20 @@ function signBlindly(f: Fleet, file: string, role: string): void {
 void t.test('an edited root is neither signed nor published', async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
-  const made = join(f.dir, 'root2.json');
-  t.match(f.inRepository('root', 'rotate', '--out', made), { code: 0 });
-  const proposed = readFileSync(made);
+  const rootFile = join(f.dir, 'root2.json');
+  t.match(f.inRepository('root', 'rotate', '--out', rootFile), { code: 0 });
+  const proposed = readFileSync(rootFile);
   const file = join(f.dir, 'room/root2.json');
   const online = [createPrivateKey(readFileSync(f.onlineKey))];
   const publish = () =>
     publishRoot(f.repository, file, { online, nowMs: Date.now(), agreed: rootDigest(file) });
-  for (const [name, change, why] of EDITED_ROOTS) {
+  for (const [name, change, reason] of EDITED_ROOTS) {
     writeFileSync(file, proposed);
     edit(file, change);
-    t.match(f.signQuickly('root', file, 'anna'), { code: 1, err: why }, `${name}: not signed`);
+    t.match(f.signQuickly('root', file, 'anna'), { code: 1, err: reason }, `${name}: not signed`);
     signBlindly(f, file, 'root');
     const refusal = await messageFrom(publish);
-    t.match(refusal, why, `${name}: not published`);
+    t.match(refusal, reason, `${name}: not published`);
     t.notMatch(refusal, /[\n\r]/, `${name}: one line`);
   }
   t.equal(f.repository.root().signed.version, 1, 'nothing was published');
@@ -269,7 +269,7 @@ void t.test('an edited root is neither signed nor published', async (t) => {
     { code: 1, err: /anna and dora, fingerprint .*, have one and the same key/ },
     'by the program',
   );
-  const twice = f.inRepository(
+  const secondRotation = f.inRepository(
     'root',
     'rotate',
     '--root-key',
@@ -278,7 +278,7 @@ void t.test('an edited root is neither signed nor published', async (t) => {
     file,
   );
   t.match(
-    twice,
+    secondRotation,
     { code: 2, err: /--root-key.*: root: anna and dora, .*one and the same key/ },
     'and is not made',
   );
@@ -308,12 +308,12 @@ void t.test('an edited list of releases is neither signed nor published', async 
     [{ version: Number.MAX_SAFE_INTEGER }, /the highest number that is accepted now is 101/],
     [{ spec_version: '1.0.30' }, /holds fields that/],
   ];
-  for (const [over, why] of cases) {
+  for (const [over, reason] of cases) {
     write(over);
-    t.match(f.signQuickly('release', file, 'anna'), { code: 1, err: why });
+    t.match(f.signQuickly('release', file, 'anna'), { code: 1, err: reason });
     signBlindly(f, file, 'targets');
     const options = { online: [createPrivateKey(readFileSync(f.onlineKey))], nowMs: Date.now() };
-    t.match(await messageFrom(() => publishReleases(f.repository, file, options)), why);
+    t.match(await messageFrom(() => publishReleases(f.repository, file, options)), reason);
   }
   write({});
   t.match(f.signQuickly('release', file, 'anna'), { code: 0 });
@@ -324,22 +324,22 @@ void t.test('each difference of a root needs agreement', async (t) => {
   await f.beginQuickly();
   mkdirSync(join(f.dir, 'dora'));
   keyPair(f.key('dora', 'root'));
-  const made = join(f.dir, 'root2.json');
+  const rootFile = join(f.dir, 'root2.json');
   const change = ['--root-key', `dora=${f.key('dora', 'root')}.pub`, '--drop-root', 'carl'];
-  const rotated = f.inRepository('root', 'rotate', ...change, '--out', made);
+  const rotated = f.inRepository('root', 'rotate', ...change, '--out', rootFile);
   t.match(
     rotated.out,
-    new RegExp(`SHA-256 of this root: ${rootDigest(made)}`),
+    new RegExp(`SHA-256 of this root: ${rootDigest(rootFile)}`),
     'what is to be named is shown',
   );
-  const sign = ['root', 'sign', made, '--key', f.key('anna', 'root')];
+  const sign = ['root', 'sign', rootFile, '--key', f.key('anna', 'root')];
   t.match(fleet(...sign), {
     code: 2,
     err: /agreeing to each difference needs a terminal.*--agree SHA256/,
   });
   t.match(fleet(...sign, '--yes'), { code: 2, err: /unknown option '--yes'/ });
   t.match(fleet(...sign, '--agree', 'a'.repeat(64)), { code: 1, err: /--agree: names another root than/ });
-  t.match(f.inRepository('root', 'publish', made, '--online-key', f.onlineKey), {
+  t.match(f.inRepository('root', 'publish', rootFile, '--online-key', f.onlineKey), {
     code: 1,
     err: /not enough have signed/,
   });
@@ -365,9 +365,9 @@ void t.test('each difference of a root needs agreement', async (t) => {
   t.equal(yes.code, 0, yes.out);
   t.match(yes.out, /signed by anna/);
   t.notMatch(yes.out, /correct|battery/, 'the passphrase is not shown');
-  for (const holder of ['ben', 'dora']) t.match(f.signQuickly('root', made, holder), { code: 0 });
+  for (const holder of ['ben', 'dora']) t.match(f.signQuickly('root', rootFile, holder), { code: 0 });
 
-  const publish = ['root', 'publish', made, '--online-key', f.onlineKey];
+  const publish = ['root', 'publish', rootFile, '--online-key', f.onlineKey];
   t.match(
     f.inRepository(...publish),
     { code: 2, err: /agreeing to each difference needs a terminal/ },
@@ -376,10 +376,10 @@ void t.test('each difference of a root needs agreement', async (t) => {
   t.match(f.inRepository(...publish, '--agree', 'b'.repeat(64)), { code: 1, err: /names another root/ });
   const swapped = { online: [], nowMs: Date.now(), agreed: 'c'.repeat(64) };
   t.match(
-    await messageFrom(() => publishRoot(f.repository, made, swapped)),
+    await messageFrom(() => publishRoot(f.repository, rootFile, swapped)),
     /has changed since its differences were agreed to/,
   );
-  t.match(f.inRepository(...publish, '--agree', rootDigest(made)), { code: 0, out: /published: root 2/ });
+  t.match(f.inRepository(...publish, '--agree', rootDigest(rootFile)), { code: 0, out: /published: root 2/ });
 });
 
 /** Runs the program with a text in its descriptor 3. */
@@ -417,10 +417,14 @@ void t.test('keys of keyholders are encrypted', async (t) => {
     kind: 'denied',
     message: /does not open with this passphrase/,
   });
-  const opened = execFileSync('openssl', ['pkey', '-in', file, '-passin', `pass:${PASSPHRASE}`, '-pubout'], {
-    encoding: 'utf8',
-  });
-  t.equal(opened, readFileSync(`${file}.pub`, 'utf8'), 'openssl opens it too');
+  const publicPem = execFileSync(
+    'openssl',
+    ['pkey', '-in', file, '-passin', `pass:${PASSPHRASE}`, '-pubout'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  t.equal(publicPem, readFileSync(`${file}.pub`, 'utf8'), 'openssl opens it too');
   const parts = execFileSync('openssl', ['asn1parse', '-in', file], { encoding: 'utf8' }).replace(
     /\s+/g,
     ' ',
@@ -428,7 +432,7 @@ void t.test('keys of keyholders are encrypted', async (t) => {
   t.match(parts, /PBES2.*scrypt.* :4000 .*:08 .*:10 .*aes-256-cbc/);
 
   const typed = join(f.dir, 'typed.key');
-  const twice = await atTerminal(
+  const mistyped = await atTerminal(
     t,
     ['release', 'keygen', typed],
     [
@@ -436,7 +440,7 @@ void t.test('keys of keyholders are encrypted', async (t) => {
       [/same again/, 'another one here\r'],
     ],
   );
-  t.match(twice, { code: 2, out: /the second one differs from the first; no key was made/ });
+  t.match(mistyped, { code: 2, out: /the second one differs from the first; no key was made/ });
   const made = await atTerminal(
     t,
     ['release', 'keygen', typed],
@@ -465,12 +469,12 @@ void t.test('keys of keyholders are encrypted', async (t) => {
       '--passphrase-fd',
       '3',
     );
-  const refused = sign(plain);
-  t.match(refused, {
+  const refusal = sign(plain);
+  t.match(refusal, {
     code: 2,
     err: /--key: .*plain.key is not encrypted; encrypt it, then destroy the old file: openssl pkcs8 /,
   });
-  const [, command = ''] = /(openssl pkcs8 .*\.new)/.exec(refused.err) ?? [];
+  const [, command = ''] = /(openssl pkcs8 .*\.new)/.exec(refusal.err) ?? [];
   execFileSync('bash', ['-c', `${command} -passout 'pass:${PASSPHRASE}'`]);
   t.match(
     sign(`${plain}.new`),

@@ -18,7 +18,7 @@ const group = (site: string, all: number, silent: number): Watched[] =>
 const installs = ({ orders }: Step): number => orders.filter(({ action }) => action === 'install').length;
 
 /** Fisher's exact test from its definition, for small numbers. */
-function fisher(tried: number, silent: number, untried: number, untriedSilent: number): number {
+function fisher(triedCount: number, silent: number, untried: number, untriedSilent: number): number {
   const choose = (n: number, k: number): bigint => {
     let result = 1n;
     for (let i = 0; i < k; i += 1) result = (result * BigInt(n - i)) / BigInt(i + 1);
@@ -26,9 +26,9 @@ function fisher(tried: number, silent: number, untried: number, untriedSilent: n
   };
   const quiet = silent + untriedSilent;
   let sum = 0n;
-  for (let n = silent; n <= Math.min(tried, quiet); n += 1)
-    sum += choose(tried, n) * choose(untried, quiet - n);
-  return Number((sum * 10n ** 15n) / choose(tried + untried, quiet)) / 1e15;
+  for (let n = silent; n <= Math.min(triedCount, quiet); n += 1)
+    sum += choose(triedCount, n) * choose(untried, quiet - n);
+  return Number((sum * 10n ** 15n) / choose(triedCount + untried, quiet)) / 1e15;
 }
 
 void t.test('silence is compared by Fisher’s test within sites', async (t) => {
@@ -38,21 +38,21 @@ void t.test('silence is compared by Fisher’s test within sites', async (t) => 
   const close = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-9;
   t.ok(close(compare(group('a', 7, 6), group('a', 1400, 28)).probability, fisher(7, 6, 1400, 28)));
   fc.assert(
-    fc.property(fc.nat(60), fc.nat(60), fc.nat(200), fc.nat(200), (tried, silent, untried, quiet) => {
-      const [s, q] = [Math.min(silent, tried), Math.min(quiet, untried)];
-      const { probability } = compare(group('a', tried, s), group('a', untried, q));
-      const exact = fisher(tried, s, untried, q);
+    fc.property(fc.nat(60), fc.nat(60), fc.nat(200), fc.nat(200), (triedCount, silent, untried, quiet) => {
+      const [s, q] = [Math.min(silent, triedCount), Math.min(quiet, untried)];
+      const { probability } = compare(group('a', triedCount, s), group('a', untried, q));
+      const exact = fisher(triedCount, s, untried, q);
       return close(probability, exact) || (probability === 1 && exact > DOUBT);
     }),
     { numRuns: 2000 },
   );
   // Six of seven canaries are at a site whose power is cut: all boxes there are silent, and none elsewhere.
-  const tried = [...group('cut', 6, 6), ...group('other', 1, 0)];
+  const triedBoxes = [...group('cut', 6, 6), ...group('other', 1, 0)];
   const untried = [...group('cut', 100, 98), ...group('other', 1300, 13)];
-  t.ok(compare(tried, untried).probability > DOUBT, 'a site without power proves nothing');
+  t.ok(compare(triedBoxes, untried).probability > DOUBT, 'a site without power proves nothing');
   const bare = (all: readonly Watched[]): Watched[] =>
     all.map(({ id, isSilent }) => ({ id: id.replace('/', '-'), isSilent }));
-  t.ok(compare(bare(tried), bare(untried)).probability < DOUBT, 'which without sites it would');
+  t.ok(compare(bare(triedBoxes), bare(untried)).probability < DOUBT, 'which without sites it would');
   const lab = compare(group('lab', 3, 3), group('city', 1400, 28));
   t.ok(lab.probability < DOUBT, 'canaries of a site of their own are compared with all');
 });
@@ -214,7 +214,7 @@ interface Street {
 function lived({ seed, dark, attrition, vanish, vanishAt }: Street): {
   state: string;
   wave: number;
-  lost: number;
+  lostCount: number;
   reason: string;
 } {
   const random = randomOf(seed);
@@ -228,32 +228,32 @@ function lived({ seed, dark, attrition, vanish, vanishAt }: Street): {
   // A street's mounting points lose power together, each by its own lamp within half an hour.
   const isDark = boxes.map(() => random() < dark);
   const vanishes = boxes.map(() => random() < vanish);
-  const gone = new Set<number>();
-  let lost = 0;
+  const lostIds = new Set<number>();
+  let lostCount = 0;
   const phases = ['none', 'begun', 'switched', 'confirmed'] as const;
   for (let hours = 0; hours < 24 * 12; hours += 0.5) {
     life.at(hours);
     if (life.rollout.state !== 'running') break;
     const night = hours % 24 < 8 || hours % 24 >= 17;
     for (const [i, one] of life.boxes.entries()) {
-      if (gone.has(i)) continue;
-      if (random() < attrition / 2) gone.add(i);
-      const online = !gone.has(i) && (night || !isDark[i]);
+      if (lostIds.has(i)) continue;
+      if (random() < attrition / 2) lostIds.add(i);
+      const online = !lostIds.has(i) && (night || !isDark[i]);
       let progress = one.progress;
       if (online && one.action === 'install' && (hours % 24 < 5 || progress !== 'none')) {
         progress = phases[Math.min(3, phases.indexOf(progress as 'none') + 1)] ?? 'confirmed';
         if (vanishes[i] && progress === vanishAt) {
-          gone.add(i);
-          lost += 1;
+          lostIds.add(i);
+          lostCount += 1;
         }
       }
-      const isOn = online && !gone.has(i);
+      const isOn = online && !lostIds.has(i);
       if (one.online !== isOn || one.progress !== progress)
         life.boxes[i] = { ...one, online: isOn, progress };
     }
   }
   const { state, wave, reason } = life.rollout;
-  return { state, wave, lost, reason: reason ?? '' };
+  return { state, wave, lostCount, reason: reason ?? '' };
 }
 
 void t.test('a release that cuts boxes off is stopped within the first wave, day and night', async (t) => {
@@ -268,11 +268,11 @@ void t.test('a release that cuts boxes off is stopped within the first wave, day
         vanishAt: fc.constantFrom('begun' as const, 'switched' as const, 'confirmed' as const),
       }),
       (street) => {
-        const { state, wave, lost } = lived(street);
+        const { state, wave, lostCount } = lived(street);
         if (state !== 'halted' && !(state === 'running' && wave <= 1))
           throw new Error(`${state} in wave ${wave}`);
         if (wave > 1) throw new Error(`it went on to wave ${wave}`);
-        worst = Math.max(worst, lost);
+        worst = Math.max(worst, lostCount);
       },
     ),
     { numRuns: FULL ? 300 : 25 },
@@ -301,10 +301,11 @@ void t.test('the simulator’s timeline returns what is due, the earliest first'
       const timeline = new Timeline();
       for (const ms of times) timeline.add({ ms, act: async () => undefined });
       const sorted = [...times].sort((a, b) => a - b);
-      const taken = timeline.take(untilMs).map(({ ms }) => ms);
+      const takenMs = timeline.take(untilMs).map(({ ms }) => ms);
       const rest = timeline.take(1000).map(({ ms }) => ms);
       return (
-        JSON.stringify([...taken, ...rest]) === JSON.stringify(sorted) && taken.every((ms) => ms <= untilMs)
+        JSON.stringify([...takenMs, ...rest]) === JSON.stringify(sorted) &&
+        takenMs.every((ms) => ms <= untilMs)
       );
     }),
   );

@@ -24,7 +24,7 @@ const PLAN = {
   notAfterDays: 30,
   thresholds: { silentHours: 0.5 },
 };
-const gone = (at: NonNullable<Fate['vanishes']>['at'], afterMs = 0): Fate => ({
+const vanishing = (at: NonNullable<Fate['vanishes']>['at'], afterMs = 0): Fate => ({
   ...WELL,
   vanishes: { at, afterMs },
 });
@@ -34,7 +34,7 @@ const lostIn = ({ world }: RolloutFleet): number =>
 
 void t.test('a rollout halts when two of three canaries vanish in the switch', async (t) => {
   const fleet = await new RolloutFleet(t).start(100, (i) => ({
-    fate: i % 10 === 2 ? WELL : gone('switching'),
+    fate: i % 10 === 2 ? WELL : vanishing('switching'),
     jitterMs: 0,
   }));
   const { store, controller } = await fleet.controller();
@@ -57,7 +57,7 @@ void t.test('a rollout halts when two of three canaries vanish in the switch', a
 
 void t.test('a rollout of root’s program halts on vanished canaries like one of the agent', async (t) => {
   const fleet = await new RolloutFleet(t).start(100, (i) => ({
-    fate: i % 10 === 2 ? WELL : gone('switching'),
+    fate: i % 10 === 2 ? WELL : vanishing('switching'),
     jitterMs: 0,
   }));
   const { store, controller } = await fleet.controller();
@@ -79,7 +79,7 @@ void t.test('a rollout of root’s program halts on vanished canaries like one o
 
 void t.test('a wave that vanishes minutes after its confirmation halts there', async (t) => {
   const fleet = await new RolloutFleet(t).start(60, (i) => ({
-    fate: i < 3 || i % 10 === 3 ? WELL : gone('confirmed', 120_000),
+    fate: i < 3 || i % 10 === 3 ? WELL : vanishing('confirmed', 120_000),
     jitterMs: 0,
   }));
   const { store, controller } = await fleet.controller();
@@ -128,9 +128,10 @@ void t.test('a silent canary ends the program with 1; skip and resume complete t
   t.match(halted, /vigie_rollout_boxes\{rollout="r-1",wave="0",state="confirmed"\} 1\n/);
   const rules = readFileSync(join(ROOT, 'docs/guide/prometheus-fleet-rules.yaml'), 'utf8');
   const guide = readFileSync(join(ROOT, 'docs/guide/fleet-metrics.md'), 'utf8');
-  const shown = new Set([...halted.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name));
-  for (const [name] of rules.matchAll(/vigie_rollout_[a-z_]+/g)) t.ok(shown.has(name), `${name} exists`);
-  for (const name of shown) t.ok(guide.includes(`\`${name}\``), `fleet-metrics.md has ${name}`);
+  const metricNames = new Set([...halted.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name));
+  for (const [name] of rules.matchAll(/vigie_rollout_[a-z_]+/g))
+    t.ok(metricNames.has(name), `${name} exists`);
+  for (const name of metricNames) t.ok(guide.includes(`\`${name}\``), `fleet-metrics.md has ${name}`);
   const promtool = spawnSync('promtool', ['check', 'metrics'], { input: halted, encoding: 'utf8' });
   if (promtool.error === undefined) t.match(promtool, { status: 0, stdout: '', stderr: '' });
   t.match(await run('rollout', 'skip', 'b-77'), { code: 2, err: /b-77: not a box of r-1/ });
@@ -139,8 +140,8 @@ void t.test('a silent canary ends the program with 1; skip and resume complete t
     out: /r-1: 1 left out: site-1\/b-1\nr-1: halted\n/,
   });
   t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running/ });
-  const done = await run('rollout', 'run');
-  t.match(done, { code: 0, out: /r-1: release 43-1\.5\.0, done, wave 1 of 1/ });
+  const completed = await run('rollout', 'run');
+  t.match(completed, { code: 0, out: /r-1: release 43-1\.5\.0, done, wave 1 of 1/ });
   t.match(await run('audit'), { out: /rollout r-1: skip site-1\/b-1/ });
   t.match(readFileSync(metricsFile, 'utf8'), /vigie_rollout_state\{rollout="r-1",state="done"\} 1\n/);
 });
@@ -159,11 +160,11 @@ void t.test(
     const { store, link } = await fleet.controller();
     await link.stop();
     t.equal(store.boxes().length, 4);
-    const made = ['rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes', '--dir', dir];
-    t.equal(await fleet.fleet(...made).ended, 0);
+    const startArgs = ['rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes', '--dir', dir];
+    t.equal(await fleet.fleet(...startArgs).ended, 0);
     const run = fleet.fleet('rollout', 'run', '--dir', dir);
     const confirmed = (): number => fleet.states(store, NAME).filter((state) => state === 'confirmed').length;
-    for (const until = Date.now() + 40_000; confirmed() < 3 && Date.now() < until; ) await sleep(50);
+    for (const untilMs = Date.now() + 40_000; confirmed() < 3 && Date.now() < untilMs; ) await sleep(50);
     // The plan's 300 days have passed.
     store.db.prepare('UPDATE rollout SET not_after = ?').run(Date.now());
     t.equal(await run.ended, 1);
@@ -196,9 +197,9 @@ void t.test('simulated fleets halt on vanishing boxes, not on power cuts by day'
     emptyInWave: undefined,
     restoreInWave: undefined,
   };
-  const lived = async (what: string, change: Partial<SimulateOptions>) => {
+  const lived = async (name: string, change: Partial<SimulateOptions>) => {
     const result = await simulate({ ...base, ...change }, () => undefined);
-    t.comment(what);
+    t.comment(name);
     for (const line of simulatedLines(result)) t.comment(line);
     t.strictSame(result.halfWay, []);
     return result;

@@ -138,8 +138,8 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
     fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), (events) => {
       const life = new Life([...many(3, 0), ...many(7, 1, 3), ...many(20, 2, 10)]);
       let hours = 0;
-      for (const { hours: more, words, wanted } of events) {
-        hours += more;
+      for (const { hours: hoursLater, words, wanted } of events) {
+        hours += hoursLater;
         for (const { box: i, ...change } of words) {
           // A box reports nothing about what it was not sent.
           const hears = life.boxes[i]?.action != null;
@@ -158,8 +158,8 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
         if (OVER.includes(before) && (installs.length > 0 || rollout.state !== before))
           throw new Error('it is over, and goes on');
         // A repeated step has no effect, so a controller that dies after its store does nothing twice.
-        const again = step(rollout, life.boxes, hours * HOUR);
-        if (again.orders.length > 0 || JSON.stringify(again.rollout) !== JSON.stringify(rollout))
+        const repeated = step(rollout, life.boxes, hours * HOUR);
+        if (repeated.orders.length > 0 || JSON.stringify(repeated.rollout) !== JSON.stringify(rollout))
           throw new Error('not idempotent');
         if (rollout.state === 'halted' || rollout.state === 'aborted') {
           if (states.some((state) => state === 'ordered' || state === 'begun'))
@@ -179,9 +179,9 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
 
 void t.test('offline boxes never hold up boxes that are online', async (t) => {
   fc.assert(
-    fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), (away) => {
+    fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), (isOffline) => {
       const life = new Life([...many(3, 0), ...many(7, 1, 3), ...many(20, 2, 10)]);
-      life.say((_, i) => i > 0 && away[i] === true, { online: false });
+      life.say((_, i) => i > 0 && isOffline[i] === true, { online: false });
       for (let hours = 0; hours < 60; hours += 1) {
         life.at(hours);
         life.say(({ action, online }) => action === 'install' && online, { progress: 'confirmed' });
@@ -208,8 +208,8 @@ void t.test('each wave represents the fleet, and is deterministic', async (t) =>
   );
   for (const board of new Set(boards)) {
     const share = boards.filter((other) => other === board).length / 10;
-    const found = members.filter((member, i) => member.board === board && waves[i] === 1).length;
-    t.ok(Math.abs(found - 72 * share) <= 2, `${board}: ${found} of 72 in the first wave`);
+    const boardCount = members.filter((member, i) => member.board === board && waves[i] === 1).length;
+    t.ok(Math.abs(boardCount - 72 * share) <= 2, `${board}: ${boardCount} of 72 in the first wave`);
   }
   t.ok(
     new Set(members.filter((_, i) => waves[i] === 1).map(({ site }) => site)).size >= 10,
@@ -222,7 +222,7 @@ void t.test('each wave represents the fleet, and is deterministic', async (t) =>
 });
 
 void t.test('a plan is refused with a line for each error', async (t) => {
-  const refused = (content: unknown) => {
+  const outcomeOf = (content: unknown) => {
     try {
       return planOf(content, 'Europe/Paris');
     } catch (error) {
@@ -235,27 +235,27 @@ void t.test('a plan is refused with a line for each error', async (t) => {
     thresholds: { confirmed: 0.95, canaryFailures: 2, failures: 0.02, failuresMin: 3 },
   });
   t.equal(
-    refused({ canary: { boxes: [] }, wave: [], notAfterDays: 'x' })
+    outcomeOf({ canary: { boxes: [] }, wave: [], notAfterDays: 'x' })
       .toString()
       .split('\n').length,
     3,
   );
-  t.match(refused({}), 'the plan: canary is missing');
+  t.match(outcomeOf({}), 'the plan: canary is missing');
   t.match(
-    refused({ canary: { boxes: ['a'] }, waves: [{ share: 0.5 }, { share: 0.2 }] }),
+    outcomeOf({ canary: { boxes: ['a'] }, waves: [{ share: 0.5 }, { share: 0.2 }] }),
     'waves.1.share: 0.2 is not more than the 0.5',
   );
   t.match(
-    refused({ canary: { boxes: ['a'] }, waves: [{ share: 0.5 }] }),
+    outcomeOf({ canary: { boxes: ['a'] }, waves: [{ share: 0.5 }] }),
     'the last share is 0.5; it must be 1',
   );
   const window = { days: ['mon'], from: '01:00', to: '05:00' };
-  t.match(refused({ canary: { boxes: ['a'] }, window }), { window: { tz: 'Europe/Paris' } });
+  t.match(outcomeOf({ canary: { boxes: ['a'] }, window }), { window: { tz: 'Europe/Paris' } });
   t.match(
-    refused({ canary: { boxes: ['a'] }, window: { ...window, tz: 'Mars/Base' } }),
+    outcomeOf({ canary: { boxes: ['a'] }, window: { ...window, tz: 'Mars/Base' } }),
     'the time zone Mars/Base is not known',
   );
-  t.match(refused({ canary: { boxes: ['a'] }, window: { ...window, from: '25:00' } }), 'window');
+  t.match(outcomeOf({ canary: { boxes: ['a'] }, window: { ...window, from: '25:00' } }), 'window');
 });
 
 void t.test('a report is attributed to its rollout', async (t) => {
@@ -266,9 +266,9 @@ void t.test('a report is attributed to its rollout', async (t) => {
       config: { phase: 'idle', rollout: null, sha256: 'old', reason: null, refused: null, ...config },
     }) as UpdateReport;
   const fields = { what: 'release', seq: 43, version: '1.5.0' } as const;
-  const wanted = { kind: 'release', rollout: 'r', fields } as const;
+  const expected = { kind: 'release', rollout: 'r', fields } as const;
   const says = (updater: object): BoxState | Progress =>
-    progressOf(report({ reason: null, release: { seq: 42 }, ...updater }), wanted).progress;
+    progressOf(report({ reason: null, release: { seq: 42 }, ...updater }), expected).progress;
   t.equal(says({ phase: 'staged', rollout: 'r' }), 'begun');
   t.equal(
     says({ phase: 'probation', rollout: 'r', release: { seq: 43 } }),
@@ -290,8 +290,8 @@ void t.test('a report is attributed to its rollout', async (t) => {
     'parked',
   );
   t.equal(progressOf(report(null, { sha256: 'new' }), configured).progress, 'confirmed');
-  t.match(progressOf(report(null), wanted), { progress: 'none', reason: 'it has no updater' });
-  t.equal(progressOf(undefined, wanted).progress, 'none');
+  t.match(progressOf(report(null), expected), { progress: 'none', reason: 'it has no updater' });
+  t.equal(progressOf(undefined, expected).progress, 'none');
   const rooted = { kind: 'root', rollout: 'p', fields: { ...fields, what: 'root', seq: 44 } } as const;
   const root = { phase: 'idle', rollout: null, reason: null, release: { seq: 41 } };
   const agent = { phase: 'confirmed', rollout: 'r', reason: null, release: { seq: 44 } };
@@ -313,24 +313,24 @@ void t.test('a report on two changes names the one that moves, or moved last', (
     release: null,
     since: new Date(minute * 60_000).toISOString(),
   });
-  const named = (release: object, root: object) =>
+  const namedRollout = (release: object, root: object) =>
     rolloutIn({ updater: { ...release, root } } as unknown as UpdateReport, 'update');
   const idle = change('idle', null, 0);
-  t.strictSame(named(change('waiting', 'a', 5), idle), { kind: 'release', rollout: 'a' });
-  t.strictSame(named(change('confirmed', 'a', 5), change('waiting', 'r', 6)), {
+  t.strictSame(namedRollout(change('waiting', 'a', 5), idle), { kind: 'release', rollout: 'a' });
+  t.strictSame(namedRollout(change('confirmed', 'a', 5), change('waiting', 'r', 6)), {
     kind: 'root',
     rollout: 'r',
   });
-  t.strictSame(named(change('confirmed', 'a', 9), change('waiting', 'r', 6)), {
+  t.strictSame(namedRollout(change('confirmed', 'a', 9), change('waiting', 'r', 6)), {
     kind: 'root',
     rollout: 'r',
   });
-  t.strictSame(named(change('confirmed', 'a', 9), change('confirmed', 'r', 6)), {
+  t.strictSame(namedRollout(change('confirmed', 'a', 9), change('confirmed', 'r', 6)), {
     kind: 'release',
     rollout: 'a',
   });
   t.strictSame(
-    named(change('confirmed', 'a', 5), change('idle', null, 7)),
+    namedRollout(change('confirmed', 'a', 5), change('idle', null, 7)),
     { kind: 'root', rollout: null },
     'a withdrawn order names nobody',
   );
@@ -394,11 +394,11 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     other: 'another key',
   });
   t.equal(takes.length + there.length + left.length, rows.length, 'nobody is forgotten');
-  const refused = (name: string, isRoot: boolean, message: RegExp): unknown =>
+  const checkRefusal = (name: string, isRoot: boolean, message: RegExp): unknown =>
     t.throws(() => chooseBoxes(targets, { name, isRoot }, rows), { kind: 'config', message });
-  refused('9.9.9', false, /^release 9.9.9 of the agent is not published; published are 43-1.5.0$/);
-  refused('9.9.9', true, /^release 9.9.9 of root’s program is not published; published are 44-1.5.0$/);
-  refused('43', true, /^--root: release 43 is one of the agent; leave --root out$/);
+  checkRefusal('9.9.9', false, /^release 9.9.9 of the agent is not published; published are 43-1.5.0$/);
+  checkRefusal('9.9.9', true, /^release 9.9.9 of root’s program is not published; published are 44-1.5.0$/);
+  checkRefusal('43', true, /^--root: release 43 is one of the agent; leave --root out$/);
 
   const roots = [
     row('delta', {}),
@@ -409,8 +409,8 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     row('pc', { board: 'pc' }),
     row('bare', null),
   ];
-  for (const wanted of [{ name: '1.5.0', isRoot: true }, { name: '44' }, { name: '44', isRoot: true }]) {
-    const choice = chooseBoxes(targets, wanted, roots);
+  for (const target of [{ name: '1.5.0', isRoot: true }, { name: '44' }, { name: '44', isRoot: true }]) {
+    const choice = chooseBoxes(targets, target, roots);
     t.match(choice, { what: 'root', seq: 44, version: '1.5.0' });
     t.strictSame(
       choice.takes.map(({ box: name, way, fields }) => [name, way, fields]),
@@ -433,11 +433,11 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
 });
 
 void t.test('a single canary that rolls back halts the rollout at once', (t) => {
-  const sent = { action: 'install', heardMs: HOUR } as const;
-  const one = box(0, 0, { ...sent, state: 'switched', progress: 'rolled-back' });
+  const sentOrder = { action: 'install', heardMs: HOUR } as const;
+  const one = box(0, 0, { ...sentOrder, state: 'switched', progress: 'rolled-back' });
   const later = box(2, 1);
   t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canaries went back' });
-  const two = box(1, 0, { ...sent, state: 'confirmed', progress: 'confirmed' });
+  const two = box(1, 0, { ...sentOrder, state: 'confirmed', progress: 'confirmed' });
   t.equal(step(NEW, [one, two, later], HOUR).rollout.state, 'running', 'with another one the limit holds');
   t.end();
 });

@@ -14,16 +14,16 @@ const GUIDE = readFileSync(join(ROOT, 'docs/guide/authorisation.md'), 'utf8');
 const LOG = (parse(/```yaml\n(tracks:.*?)```/s.exec(GUIDE)?.[1] ?? '') as { tracks: object }).tracks;
 const ORDER = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
 
-async function ended(program: Program): Promise<Program> {
+async function toEnd(program: Program): Promise<Program> {
   await program.ended;
   return program;
 }
 
 /** Makes keys, and returns what `vigie-oversight keygen` prints. */
 async function keys(t: Test, dir: string, ...names: string[]) {
-  const made = await Promise.all(names.map((name) => ended(oversight(t, 'keygen', join(dir, name)))));
+  const programs = await Promise.all(names.map((name) => toEnd(oversight(t, 'keygen', join(dir, name)))));
   const printed = (field: string): string[] =>
-    made.map(({ out }) => new RegExp(`^${field}: (\\S+)`, 'm').exec(out)?.[1] ?? '');
+    programs.map(({ out }) => new RegExp(`^${field}: (\\S+)`, 'm').exec(out)?.[1] ?? '');
   return { publicKeys: printed('publicKey'), fingerprints: printed('fingerprint') };
 }
 
@@ -34,7 +34,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   const [, prefect = '', mayor = ''] = publicKeys;
   t.equal(statSync(path('authority.key')).mode & 0o777, 0o600);
   t.equal(statSync(path('authority.key.pub')).mode & 0o777, 0o644);
-  t.match(await ended(oversight(t, 'keygen', path('authority.key'))), {
+  t.match(await toEnd(oversight(t, 'keygen', path('authority.key'))), {
     code: 2,
     err: /exists; a key is never written over/,
   });
@@ -53,7 +53,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
       number === '' ? text : text.replace(/^order: .*$/m, `order: ${number}`),
     );
     const files = ['--sign', path('authority.key'), '--out', path('order.dsse.json')];
-    return ended(oversight(t, 'authorise', path('order.yaml'), ...files));
+    return toEnd(oversight(t, 'authorise', path('order.yaml'), ...files));
   };
   const wrong: [object, RegExp][] = [
     [{ rules: [] }, /order\.yaml: .*\/rules/],
@@ -125,31 +125,31 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   }
   // The signer reads who may resume the box and who may open what: the keys, not their number.
   const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
-  const whole = await sign({ ageRecipients: recipients });
-  const held = ['prefect', 'mayor'].map((name, i) => `${name} +${fingerprints[i + 1]}`);
-  t.match(whole.out, new RegExp(`  resumes   with two keys of:\\n +${held.join('\\n +')}\\n`));
-  t.match(whole.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
+  const sealing = await sign({ ageRecipients: recipients });
+  const keyholders = ['prefect', 'mayor'].map((name, i) => `${name} +${fingerprints[i + 1]}`);
+  t.match(sealing.out, new RegExp(`  resumes   with two keys of:\\n +${keyholders.join('\\n +')}\\n`));
+  t.match(sealing.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
   t.match((await sign({})).out, / {2}seals {5}nothing: no recipient is named\n/);
   t.match((await sign({})).out, / {2}tracks {4}none: what raises no alert is not kept\n/);
-  const kept = await sign({ tracks: LOG });
+  const tracking = await sign({ tracks: LOG });
   t.match(
-    kept.out,
+    tracking.out,
     / {2}tracks {4}vehicles that pass are kept and told, for 7 days, for searches-after-the-fact: /,
   );
-  t.match(kept.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
-  t.match(kept.out, /a question looks at 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
+  t.match(tracking.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
+  t.match(tracking.out, /a question looks at 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
 
   const square = [
     [0.1, 0.4],
     [0.9, 0.4],
     [0.9, 1],
   ];
-  const drawn = await sign({
+  const masking = await sign({
     outlines: [{ id: 'forecourt', polygon: square }],
     masks: [{ id: 'windows', polygon: square }],
   });
-  t.match(drawn.out, / {2}outlines {2}forecourt only inside \(0\.1, 0\.4\) \(0\.9, 0\.4\) \(0\.9, 1\)\n/);
-  t.match(drawn.out, / {2}masks {5}windows: black in every picture: \(0\.1, 0\.4\) /);
+  t.match(masking.out, / {2}outlines {2}forecourt only inside \(0\.1, 0\.4\) \(0\.9, 0\.4\) \(0\.9, 1\)\n/);
+  t.match(masking.out, / {2}masks {5}windows: black in every picture: \(0\.1, 0\.4\) /);
   const day = { installation: true, rules: [], notAfter: new Date(Date.now() + 3_600_000).toISOString() };
   t.match(await sign(day), { code: 2, err: /a permit to install is valid for 24 hours at most/ });
   const permit = await sign({ ...day, notBefore: new Date(Date.now() - 3_600_000).toISOString() });
@@ -184,7 +184,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   };
   const check = (change: object, ...options: string[]): Promise<Program> => {
     writeFileSync(path('vigie.yaml'), stringify({ ...config, ...change }), { mode: 0o640 });
-    return ended(vigie(t, 'check', ...options, path('vigie.yaml')));
+    return toEnd(vigie(t, 'check', ...options, path('vigie.yaml')));
   };
   t.match(await check({ authorisation: undefined, installation: path('order.dsse.json') }), {
     code: 1,
@@ -234,17 +234,17 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   ];
   for (const [name, content, message] of files) {
     if (name !== 'order.yaml') writeFileSync(path(name), content);
-    const { code, out: said } = await check({ authorisation: path(name) });
+    const { code, out: output } = await check({ authorisation: path(name) });
     t.equal(code, 1, name);
-    t.match(/NOTHING: (.*)/.exec(said)?.[1], message, name);
+    t.match(/NOTHING: (.*)/.exec(output)?.[1], message, name);
   }
   const signed = ['authorise', path('order.dsse.json'), '--sign', path('authority.key'), '--out', path('x')];
-  t.match(await ended(oversight(t, ...signed)), {
+  t.match(await toEnd(oversight(t, ...signed)), {
     code: 2,
     err: /order\.dsse\.json: is signed already; give the/,
   });
   writeFileSync(path('garbage'), 'a: [1\nb: "\x1b[31m\n');
-  const garbage = await ended(
+  const garbage = await toEnd(
     oversight(t, 'authorise', path('garbage'), '--sign', path('authority.key'), '--out', path('x')),
   );
   t.match(garbage, { code: 2, err: /^vigie-oversight: \S+garbage cannot be read \([^\n]+\)\n$/ });
@@ -271,25 +271,25 @@ void t.test('suspend, resume and pin report what they did without an agent', asy
   const state = ['--state', join(dir, 'state')];
   await keys(t, dir, 'a.key', 'b.key');
   const suspend = (reason: string): Promise<Program> =>
-    ended(vigie(t, 'suspend', '--reason', reason, ...state));
+    toEnd(vigie(t, 'suspend', '--reason', reason, ...state));
   t.match(await suspend(' '), { code: 2, err: /--reason: 1 to 500 characters/ });
-  const absent = await ended(vigie(t, 'suspend', '--reason', 'x', '--state', '/proc/nowhere'));
+  const absent = await toEnd(vigie(t, 'suspend', '--reason', 'x', '--state', '/proc/nowhere'));
   t.match(absent, { code: 2, err: /^vigie: \/proc\/nowhere cannot be written: [^\n]+\n$/ });
   t.match(await suspend('court order'), {
     code: 0,
     out: /^suspended since .*\nno agent runs here; the next one starts suspended\n$/,
   });
   const resume = ['resume', '--reason', 'lifted', '--key', join(dir, 'a.key'), join(dir, 'b.key'), ...state];
-  t.match(await ended(vigie(t, ...resume)), {
+  t.match(await toEnd(vigie(t, ...resume)), {
     code: 2,
     err: /mode\.json does not tell which box this is: start the agent/,
   });
   const config = join(dir, 'vigie.yaml');
   writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'a.key.pub') }));
-  const pinned = await ended(vigie(t, 'pin', '--config', config, ...state));
+  const pinned = await toEnd(vigie(t, 'pin', '--config', config, ...state));
   t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; valid times are judged from / });
   writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'b.key') }));
-  t.match(await ended(vigie(t, 'pin', '--config', config, ...state)), {
+  t.match(await toEnd(vigie(t, 'pin', '--config', config, ...state)), {
     code: 2,
     err: /a private key, which belongs on no box/,
   });

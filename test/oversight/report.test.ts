@@ -50,8 +50,8 @@ void t.test('periods cover every minute of the interval with the box’s state',
 void t.test('frames read during a suspension are found; those at the edges are not split', async (t) => {
   const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
   const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
-  const moved = { ...last.frames, read: last.frames.read + 7 };
-  life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: moved });
+  const laterFrames = { ...last.frames, read: last.frames.read + 7 };
+  life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: laterFrames });
   t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
   const half = storyOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
   t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
@@ -65,22 +65,22 @@ void t.test(
     t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
     life.live(30);
     const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
-    const moved = { ...last.frames, watched: last.frames.watched + 9 };
-    life.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: moved });
+    const laterFrames = { ...last.frames, watched: last.frames.watched + 9 };
+    life.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: laterFrames });
     t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 9);
   },
 );
 
 /** Entries of a real start: the previous state, then the mode. */
-function begun(life: BoxLife): BoxLife {
+function startOf(life: BoxLife): BoxLife {
   return life.start().mode('active', 'order 2026-77');
 }
 
 void t.test('frames are taken from every entry that counts them, run by run', async (t) => {
-  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).run(5);
+  const life = startOf(new BoxLife('2026-11-24T08:00:00Z')).run(5);
   // Suspended before the first heartbeat, and killed during the suspension.
   life.suspend('5a'.repeat(8)).silence(3);
-  begun(life.resume('5a'.repeat(8)))
+  startOf(life.resume('5a'.repeat(8)))
     .run(4)
     .stop()
     .silence(1);
@@ -88,12 +88,12 @@ void t.test('frames are taken from every entry that counts them, run by run', as
   t.match(stopped.frames, { read: 2700 }, 'before a suspension and before a stop');
   t.strictSame(stopped.uncounted, [], 'and there is nothing else');
 
-  begun(life).live(20).run(7).alerts(2);
+  startOf(life).live(20).run(7).alerts(2);
   const alive = storyOf(life, '2026-11-24', '2026-11-25');
   t.equal(alive.frames.read, 2700 + 6000);
   t.match(alive.uncounted, [{ why: 'end', toMs: Date.parse('2026-11-24T08:40:00Z') }], 'seven minutes');
 
-  begun(life.silence(30)).run(3).alerts(169).silence(5).start();
+  startOf(life.silence(30)).run(3).alerts(169).silence(5).start();
   const killed = storyOf(life, '2026-11-24', '2026-11-25');
   t.equal(killed.frames.read, 2700 + 6000);
   t.match(
@@ -112,21 +112,21 @@ void t.test('frames are taken from every entry that counts them, run by run', as
 });
 
 void t.test('the report says in words which frames it cannot count', async (t) => {
-  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
+  const life = startOf(new BoxLife('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
   const dir = scratch(t);
   const none = await reported(t, dir, life, '2026-11-24', '2026-11-25');
   t.match(none.text, /read frames of which no entry has a count, and raised 169 alerts\./);
   t.match(none.text, /24 Nov 2026, 09:00 to 09:03 \+01:00 {2}what it read .* is not counted.* 169 alerts/);
-  begun(life).live(20).run(4).suspend('5a'.repeat(8)).silence(20).start();
-  const some = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
-  t.match(some.text, /read at least 7,200 frames, analysed at least 6,000 and raised 169 alerts\./);
-  t.match(some.html, /read at least 7,200 frames/);
-  t.match(some.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
+  startOf(life).live(20).run(4).suspend('5a'.repeat(8)).silence(20).start();
+  const partial = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  t.match(partial.text, /read at least 7,200 frames, analysed at least 6,000 and raised 169 alerts\./);
+  t.match(partial.html, /read at least 7,200 frames/);
+  t.match(partial.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
 });
 
 void t.test('the report describes the state at the last entry', async (t) => {
-  const at = (life: BoxLife): Promise<string> => whole(t, life);
-  const active = begun(new BoxLife('2026-11-24T08:00:00Z')).live(30);
+  const at = (life: BoxLife): Promise<string> => completeReport(t, life);
+  const active = startOf(new BoxLife('2026-11-24T08:00:00Z')).live(30);
   t.match(
     await at(active),
     /At its last entry, 24 Nov 2026, 09:30 \+01:00, the box was active, since 24 Nov 2026, 09:00/,
@@ -145,7 +145,7 @@ void t.test('the report describes the state at the last entry', async (t) => {
 });
 
 /** Makes a report without an interval: the complete journal. */
-async function whole(t: Test, life: BoxLife): Promise<string> {
+async function completeReport(t: Test, life: BoxLife): Promise<string> {
   const dir = scratch(t);
   life.into(openJournal(dir));
   const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir));
@@ -157,12 +157,12 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
   const [one, two] = ['5a'.repeat(8), '5b'.repeat(8)];
   const missing = (life: BoxLife) =>
     storyOf(life, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
-  const suspended = () => begun(new BoxLife('2026-11-24T08:00:00Z')).live(30).suspend(one).live(20);
+  const suspended = () => startOf(new BoxLife('2026-11-24T08:00:00Z')).live(30).suspend(one).live(20);
   t.strictSame(missing(suspended()), [], 'it is still suspended');
   t.strictSame(missing(suspended().silence(5).start().suspendedAgain(one)), [], 'after a restart too');
   t.strictSame(missing(suspended().resume(one).mode('active', 'order')), [], 'as it should be');
   t.strictSame(missing(suspended().mode('active', 'order')), [one], 'went on');
-  t.strictSame(missing(begun(suspended().silence(5))), [one], 'went on after a restart');
+  t.strictSame(missing(startOf(suspended().silence(5))), [one], 'went on after a restart');
   t.strictSame(missing(suspended().resume(two).mode('active', 'order')), [one], 'a resume for another');
   t.strictSame(
     missing(
@@ -177,7 +177,7 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
     'another in its place, and only that one is ended',
   );
   // The resume may be in the journal before its suspension has been carried out.
-  const crossing = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).resume(one).suspend(one);
+  const crossing = startOf(new BoxLife('2026-11-24T08:00:00Z')).live(10).resume(one).suspend(one);
   t.strictSame(missing(crossing.mode('active', 'order')), [], 'crossing each other');
 
   const dir = scratch(t);
@@ -310,9 +310,9 @@ for (const [name, life, from, to] of [
       t.ok(text.includes(sentence), sentence);
       t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
       for (const width of [360, 1100]) {
-        const seen = looked(dir, html, width);
-        t.match(seen, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
-        t.ok(String(seen['summary']).includes(sentence), 'what the browser shows says the same');
+        const layout = looked(dir, html, width);
+        t.match(layout, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
+        t.ok(String(layout['summary']).includes(sentence), 'what the browser shows says the same');
       }
       const wide = html.replace('</h1>', `<i style="white-space:nowrap">${'wide '.repeat(100)}</i></h1>`);
       t.ok(Number(looked(dir, wide, 360)['beyond']) > 0, 'what does not fit would be seen');
@@ -346,9 +346,9 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
     ['--to', '2020-01-01', /is not after/],
     ['--time-zone', 'Nowhere', /no time zone/],
   ] as const) {
-    const refused = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir), option, value);
-    t.equal(await refused.ended, 2);
-    t.match(refused.err, says);
+    const program = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir), option, value);
+    t.equal(await program.ended, 2);
+    t.match(program.err, says);
   }
 });
 
@@ -378,8 +378,14 @@ void t.test('the report names who suspended, who resumed and who requested seale
     .mode('active', 'order lifted')
     .live(10);
   const unseal = { record: 'unseal' as const, at: '2026-11-24T09:00:00.000Z', key: 'judge-desk', counter: 2 };
-  const asked = { ...unseal, case: '2026/1234', reason: 'assault', event: 'b00t-1', sha256: 'ef'.repeat(32) };
-  life.note({ type: 'unseal', row: 2, record: asked }).live(10);
+  const record = {
+    ...unseal,
+    case: '2026/1234',
+    reason: 'assault',
+    event: 'b00t-1',
+    sha256: 'ef'.repeat(32),
+  };
+  life.note({ type: 'unseal', row: 2, record }).live(10);
   const { text, html } = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
   for (const says of [
     /order 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
@@ -394,7 +400,7 @@ void t.test('the report names who suspended, who resumed and who requested seale
 });
 
 void t.test('text of others reaches the terminal and the page only escaped', async (t) => {
-  const life = begun(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  const life = startOf(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
   life.note({
     type: 'suspend',
     id: HOSTILE,
@@ -420,8 +426,8 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   t.notMatch(text, /^vigie: all is well/m);
   t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'for programs it is as it was');
   const place = join(dir, 'journal');
-  for (const more of [[], ['--json']]) {
-    const verify = oversight(t, 'verify', place, '--key', keyOf(dir), ...more);
+  for (const extraArgs of [[], ['--json']]) {
+    const verify = oversight(t, 'verify', place, '--key', keyOf(dir), ...extraArgs);
     t.equal(await verify.ended, 0);
     t.match(verify.out, /without a signed resume/);
     t.strictSame(forbiddenIn(verify.out), []);
@@ -451,7 +457,7 @@ void t.test('text of others is text on the page, never markup', async (t) => {
 });
 
 void t.test('changes of each kind are described in words, and an unknown kind by its name', (t) => {
-  const told = (what: string, phase: string, to: string | null, from: string | null = null): unknown =>
+  const describe = (what: string, phase: string, to: string | null, from: string | null = null): unknown =>
     rolloutText({
       type: 'rollout',
       what,
@@ -465,25 +471,28 @@ void t.test('changes of each kind are described in words, and an unknown kind by
       reason: null,
     } as unknown as JournalContent);
   t.equal(
-    told('root', 'probation', '412-0.3.0'),
+    describe('root', 'probation', '412-0.3.0'),
     'root’s program 412-0.3.0 runs, on probation (rollout n-1)',
   );
   t.equal(
-    told('root', 'rolled-back', '412-0.3.0', '398-0.2.0'),
+    describe('root', 'rolled-back', '412-0.3.0', '398-0.2.0'),
     'root’s program 412-0.3.0 was taken back, and root’s program 398-0.2.0 runs again (rollout n-1)',
   );
   t.equal(
-    told('root', 'failed', null),
+    describe('root', 'failed', null),
     'root’s program of a release that is not named was given up; nothing was changed (rollout n-1)',
   );
   t.equal(
-    told('release', 'staged', '411-0.3.0'),
+    describe('release', 'staged', '411-0.3.0'),
     'the release 411-0.3.0 was fetched and checked, and lies ready (rollout n-1)',
   );
   t.equal(
-    told('configuration', 'confirmed', 'ab'.repeat(32)),
+    describe('configuration', 'confirmed', 'ab'.repeat(32)),
     'the configuration abababababab… has proved itself and stays (rollout n-1)',
   );
-  t.equal(told('constructor', 'confirmed', 'x'), 'constructor x has proved itself and stays (rollout n-1)');
+  t.equal(
+    describe('constructor', 'confirmed', 'x'),
+    'constructor x has proved itself and stays (rollout n-1)',
+  );
   t.end();
 });

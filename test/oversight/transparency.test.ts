@@ -26,7 +26,7 @@ const ZONE = [
   [0.9, 1],
 ];
 
-interface Made {
+interface Setup {
   readonly life: BoxLife;
   readonly page: string;
   readonly sign: string;
@@ -37,7 +37,7 @@ interface Made {
   readonly out: string;
   readonly err: string;
   /** Runs the program again without the order. */
-  again(...more: string[]): Program;
+  runAgain(...args: string[]): Program;
 }
 
 /** Four days up to this minute, of which the last one is suspended. */
@@ -53,15 +53,15 @@ function lived(): BoxLife {
   return life.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
 }
 
-const made = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Made> =>
+const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Setup> =>
   madeOf(t, lived(), change, ...more);
 
 async function madeOf(
   t: Test,
   life: BoxLife,
   change: Partial<Authorisation> = {},
-  ...more: string[]
-): Promise<Made> {
+  ...extraArgs: string[]
+): Promise<Setup> {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
@@ -103,25 +103,25 @@ async function madeOf(
   });
   write(config);
   const out = join(dir, 'page');
-  const again = (...args: string[]): Program =>
+  const runAgain = (...args: string[]): Program =>
     oversight(
       t,
       ...['transparency', '--config', file, '--journal', join(stateDir, 'journal'), '--key', keyOf(stateDir)],
       ...['--out', out, '--url', URL, '--contact', CONTACT, ...args],
     );
   const order = join(dir, 'order/authorisation.dsse.json');
-  const run = again('--order', order, ...more);
+  const run = runAgain('--order', order, ...extraArgs);
   t.equal(await run.ended, 0, run.err);
   const [page = '', sign = '', words = ''] = ['index.html', 'sign.html', 'sign.txt'].map((name) =>
     readFileSync(join(out, name), 'utf8'),
   );
-  return { life, page, sign, words, file, order, stateDir, out, err: run.err, again };
+  return { life, page, sign, words, file, order, stateDir, out, err: run.err, runAgain };
 }
 
 const text = (html: string): string => html.replace(/<style>.*?<\/style>/s, '').replace(/<[^>]*>/g, ' ');
 
 void t.test('the page states what the journal and the authorisation contain', async (t) => {
-  const { life, page, sign, words } = await made(t, {}, '--language', 'en');
+  const { life, page, sign, words } = await makePages(t, {}, '--language', 'en');
   t.match(text(page), /Suspended\s+since/);
   t.match(text(page), 'Order 2026-77');
   t.match(text(page), 'Arrêté 2026-77 &lt;du maire&gt;', 'text, not markup');
@@ -140,10 +140,10 @@ void t.test('the page states what the journal and the authorisation contain', as
   t.equal(sum(1), 7, 'alerts');
   t.equal(sum(2), 1, 'searches');
   t.equal(sum(3), 0, 'sealed stills handed out');
-  for (const made of [page, sign, words]) {
-    t.notMatch(made, /s3cret|watcher|10\.0\.0\.2|rtsp/, 'nothing of the camera’s address');
-    t.notMatch(made, /Ms Somebody/, 'nor who asked for the suspension');
-    t.notMatch(made, /<img|<script|@import|src=/i, 'no picture, nothing from elsewhere');
+  for (const content of [page, sign, words]) {
+    t.notMatch(content, /s3cret|watcher|10\.0\.0\.2|rtsp/, 'nothing of the camera’s address');
+    t.notMatch(content, /Ms Somebody/, 'nor who asked for the suspension');
+    t.notMatch(content, /<img|<script|@import|src=/i, 'no picture, nothing from elsewhere');
   }
   t.match(
     words,
@@ -160,7 +160,7 @@ void t.test('an installation authorisation is named as one, in both languages', 
     notAfter: new Date(Date.now() + 3_600_000).toISOString(),
     masks: [{ id: 'door', polygon: [...ZONE].reverse() as [number, number][] }],
   };
-  const { page, words } = await made(t, permit, '--language', 'en');
+  const { page, words } = await makePages(t, permit, '--language', 'en');
   t.match(
     text(page),
     'This is a permit to install: the program reads pictures so that the camera can be put up.',
@@ -169,7 +169,7 @@ void t.test('an installation authorisation is named as one, in both languages', 
   t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
   t.match(text(page), '2 parts of the picture', 'masks of configuration and order');
   t.match(words, 'No analysis is authorised here at present.');
-  t.match(text((await made(t, permit)).page), 'C’est un permis d’installation');
+  t.match(text((await makePages(t, permit)).page), 'C’est un permis d’installation');
 });
 
 /** An hour of entries, starting `minutes` before now. */
@@ -272,7 +272,7 @@ void t.test('statements on redaction and on the journal include their limits', a
       ],
     ],
   ] as const) {
-    const { page } = await made(t, {}, '--language', language);
+    const { page } = await makePages(t, {}, '--language', language);
     for (const sentence of says) t.match(text(page).replace(/\s+/g, ' '), sentence);
     t.notMatch(
       text(page),
@@ -284,7 +284,7 @@ void t.test('statements on redaction and on the journal include their limits', a
 
 void t.test('the page says that nothing is analysed without a valid authorisation', async (t) => {
   const past = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-02-01T00:00:00.000Z' };
-  const { page, words, err, again, out } = await made(t, past, '--language', 'en');
+  const { page, words, err, runAgain, out } = await makePages(t, past, '--language', 'en');
   t.match(text(page), 'No valid authorisation: nothing is analysed.');
   t.match(words, 'No analysis is authorised here at present.');
   t.match(
@@ -292,7 +292,7 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
     /^vigie-oversight: the page says that no order is valid: order 2026-77 was valid until 2025-02-01/,
   );
 
-  const run = again('--language', 'en');
+  const run = runAgain('--language', 'en');
   t.equal(await run.ended, 0, run.err);
   t.match(run.err, /^vigie-oversight: the page says that no order is valid: none was given with --order/);
   t.match(
@@ -319,24 +319,24 @@ void t.test('the page describes sealed stills and their recipients, in French by
 });
 
 void t.test('a changed journal is reported on the page and by exit code 1', async (t) => {
-  const { stateDir, again, out } = await made(t);
+  const { stateDir, runAgain, out } = await makePages(t);
   const contents = join(stateDir, 'journal/contents/000.jsonl');
   writeFileSync(contents, readFileSync(contents, 'utf8').replace('"read":3000,', '"read":2,'));
-  const run = again();
+  const run = runAgain();
   t.equal(await run.ended, 1);
   t.match(run.err, /^vigie-oversight: the journal is NOT in order.*`vigie-oversight verify` says why/m);
   t.match(readFileSync(join(out, 'index.html'), 'utf8'), 'Le journal de ce boîtier n’est PAS en ordre');
 });
 
 /** Checks that the output is one line and that nothing was written. */
-async function refused(t: Test, run: Program, says: RegExp): Promise<void> {
+async function checkRefusal(t: Test, run: Program, says: RegExp): Promise<void> {
   t.equal(await run.ended, 2, run.err);
   t.match(run.err, says);
   t.equal(run.err.trim().split('\n').length, 1, run.err);
 }
 
 void t.test('bad input is reported in one clear line', async (t) => {
-  const { again, stateDir, out } = await made(t);
+  const { runAgain, stateDir, out } = await makePages(t);
   for (const [args, says] of [
     [['--url', 'ville.example'], /^vigie-oversight: --url: "ville.example" is not right; write the address/],
     [['--contact', ' '], /^vigie-oversight: --contact: empty/],
@@ -344,18 +344,18 @@ void t.test('bad input is reported in one clear line', async (t) => {
     [['--key', 'nonsense'], /^vigie-oversight: .*not an ed25519 verifier key/],
     [['--config', join(stateDir, 'none.yaml')], /^vigie-oversight: .*none.yaml: no such file/],
   ] as const) {
-    await refused(t, again(...args), says);
+    await checkRefusal(t, runAgain(...args), says);
   }
-  const beyond = again('--out', join(out, 'sign.txt', 'page'));
-  t.equal(await beyond.ended, 2, beyond.err);
+  const program = runAgain('--out', join(out, 'sign.txt', 'page'));
+  t.equal(await program.ended, 2, program.err);
   t.match(
-    beyond.err,
+    program.err,
     /^vigie-oversight: .*sign.txt\/page\/index.html cannot be written: .*; name another --out/m,
   );
 });
 
 void t.test('an order, key or configuration of another box or authority is refused', async (t) => {
-  const { again, file, order, out } = await made(t);
+  const { runAgain, file, order, out } = await makePages(t);
   rmSync(out, { recursive: true });
   const dir = scratch(t);
   const written = (name: string, content: string | Buffer): string => {
@@ -406,12 +406,12 @@ void t.test('an order, key or configuration of another box or authority is refus
       /: --key: it is the key of box canebiere-018 at marseille-1, and --config that of box canebiere-017 at/,
     ],
   ] as const) {
-    await refused(t, again(...args), says);
+    await checkRefusal(t, runAgain(...args), says);
   }
   t.notOk(existsSync(out), 'nothing was written');
-  const named = again('--order', order, '--config', far, '--authority-key', String(config.authorityKey));
-  t.equal(await named.ended, 0, named.err);
-  t.equal(named.err, '', 'the key where it lies here');
+  const program = runAgain('--order', order, '--config', far, '--authority-key', String(config.authorityKey));
+  t.equal(await program.ended, 0, program.err);
+  t.equal(program.err, '', 'the key where it lies here');
 });
 
 void t.test('the authority’s key must be the one in the box’s journal', async (t) => {
@@ -419,25 +419,25 @@ void t.test('the authority’s key must be the one in the box’s journal', asyn
   const keyid = keyIdOf(AUTHORITY.publicKey);
   const { page } = await madeOf(t, obeys(keyid), {}, '--language', 'en');
   t.match(text(page), 'Order 2026-77');
-  const { again, order, stateDir } = await madeOf(t, obeys(keyid));
+  const { runAgain, order, stateDir } = await madeOf(t, obeys(keyid));
   openJournal(stateDir).append({
     at: new Date().toISOString(),
     type: 'authority',
     before: keyid,
     after: 'ab'.repeat(32),
   });
-  await refused(
+  await checkRefusal(
     t,
-    again('--order', order),
+    runAgain('--order', order),
     /authority\.pub: is the key .*, and by its journal the box obeys (ab){32}/,
   );
 });
 
 void t.test('an export gives the same figures as the folder', async (t) => {
-  const { again, order, stateDir, out, page } = await made(t, {}, '--language', 'en');
+  const { runAgain, order, stateDir, out, page } = await makePages(t, {}, '--language', 'en');
   const file = join(scratch(t), 'box.jsonl');
   exportJournal(join(stateDir, 'journal'), file);
-  const run = again('--order', order, '--journal', file, '--language', 'en');
+  const run = runAgain('--order', order, '--journal', file, '--language', 'en');
   t.equal(await run.ended, 0, run.err);
   const counts = (html: string): string => /<table class="months">.*<\/table>/s.exec(html)?.[0] ?? '';
   const figures = (html: string): string[] =>
@@ -447,14 +447,14 @@ void t.test('an export gives the same figures as the folder', async (t) => {
 });
 
 void t.test('a browser shows page and sign at any width', { skip: browserMissing() }, async (t) => {
-  const { page, sign, out } = await made(t);
+  const { page, sign, out } = await makePages(t);
   const dir = scratch(t);
-  const beyond =
+  const overflowScript =
     '{ beyond: document.documentElement.scrollWidth - innerWidth, shown: document.body.innerText }';
   for (const width of [320, 1100]) {
-    const seen = measured(dir, page, width, beyond) as { beyond: number; shown: string };
-    t.ok(seen.beyond <= 0, `nothing beyond a width of ${width}: ${seen.beyond}`);
-    t.match(seen.shown, 'Ce qui donne l’alerte');
+    const layout = measured(dir, page, width, overflowScript) as { beyond: number; shown: string };
+    t.ok(layout.beyond <= 0, `nothing beyond a width of ${width}: ${layout.beyond}`);
+    t.match(layout.shown, 'Ce qui donne l’alerte');
   }
   const svg = 'document.querySelector("svg").getBoundingClientRect().width';
   t.ok(Number(measured(dir, sign, 800, svg)) > 150, 'the code is large enough to be read');

@@ -168,7 +168,7 @@ void t.test('the witness reads a journal or its export without a broker', async 
   writeFileSync(keys, `${keyOf(box)}\n`);
   const old = join(dir, 'old');
   cpSync(join(box, 'journal'), old, { recursive: true });
-  const asked = async (place: string) => {
+  const witnessed = async (place: string) => {
     const run = oversight(
       t,
       'witness',
@@ -182,18 +182,21 @@ void t.test('the witness reads a journal or its export without a broker', async 
     );
     return { code: await run.ended, out: run.out, err: run.err };
   };
-  t.match(await asked(join(box, 'journal')), {
+  t.match(await witnessed(join(box, 'journal')), {
     code: 0,
     out: /key of this witness: court\.example\+.*cosigned 20 entries/s,
   });
   fill(openJournal(box), 300);
   const file = join(dir, 'export.jsonl');
   t.equal(await vigie(t, 'journal', 'export', join(box, 'journal'), '--out', file).ended, 0);
-  t.match(await asked(file), { code: 0, out: /cosigned 300 entries, 280 more than before/ });
-  t.match(await asked(old), { code: 1, err: /^ALARM \S+ vigie\/marseille-1\/canebiere-017: rolled back/ });
+  t.match(await witnessed(file), { code: 0, out: /cosigned 300 entries, 280 more than before/ });
+  t.match(await witnessed(old), {
+    code: 1,
+    err: /^ALARM \S+ vigie\/marseille-1\/canebiere-017: rolled back/,
+  });
   appendFileSync(file, '{}\n');
-  t.match(await asked(file), { code: 1, err: /^ALARM .* more lines than the 300 entries/ });
-  t.match(await asked(join(dir, 'nowhere')), { code: 2, err: /nowhere cannot be read/ });
+  t.match(await witnessed(file), { code: 1, err: /^ALARM .* more lines than the 300 entries/ });
+  t.match(await witnessed(join(dir, 'nowhere')), { code: 2, err: /nowhere cannot be read/ });
 });
 
 void t.test('over a broker heads are cosigned as they arrive, and the box stores the result', async (t) => {
@@ -203,13 +206,13 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   fill(journal, 3);
   const outbox = openedOutbox(t, join(box, 'outbox.db'));
   const topic = topicsOf(SITE, BOX).journalWitnessed;
-  const taken: boolean[] = [];
+  const outcomes: boolean[] = [];
   const publish = (): void => delivery.publisher.journalHead(journal.head ?? '', journal.provenHead());
   const inbox = new Map([
     [
       topic,
       (payload: Buffer) => {
-        taken.push(journal.takeWitnessed(payload.toString()));
+        outcomes.push(journal.takeWitnessed(payload.toString()));
         if (journal.witnessedSize < journal.size) publish();
       },
     ],
@@ -219,13 +222,20 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   writeFileSync(join(dir, 'boxes.vkey'), keyOf(box));
   const { cert, key } = await pairOf(room, 'witness');
   const tls = ['--site', SITE, '--ca', room.authority.ca, '--cert', cert, '--cert-key', key];
-  const kept = ['--dir', join(dir, 'kept'), '--keys', join(dir, 'boxes.vkey'), '--name', 'witness.example'];
-  const program = oversight(t, 'witness', '--room', room.broker.programsUrl, ...tls, ...kept);
+  const stateArgs = [
+    '--dir',
+    join(dir, 'kept'),
+    '--keys',
+    join(dir, 'boxes.vkey'),
+    '--name',
+    'witness.example',
+  ];
+  const program = oversight(t, 'witness', '--room', room.broker.programsUrl, ...tls, ...stateArgs);
   await until(t, 'the first head is cosigned', () => journal.witnessedSize === 3);
   fill(journal, 30);
   publish();
   await until(t, 'the next one too', () => journal.witnessedSize === 30);
-  t.ok(taken.every(Boolean));
+  t.ok(outcomes.every(Boolean));
   t.equal(program.err, '');
 
   // Someone replaces it by an older head that the box has signed.

@@ -48,23 +48,23 @@ void t.test('the command vigie, run by root, runs no code of a release as root',
   container.write(`${spy}/dist/agent/cli/main.js`, SPY, 0o755);
   const point = (target: string): void => void container.run('ln', '-sfn', target, '/usr/lib/vigie/current');
   point('releases/9-9.9.9');
-  const asked = (...words: string[]): Record<string, string> & { args?: string[] } => {
+  const runSpy = (...words: string[]): Record<string, string> & { args?: string[] } => {
     const { status, out, err } = container.run(...words);
     t.equal(status, 0, err);
     return JSON.parse(out) as Record<string, string>;
   };
   for (const command of ['status', 'doctor', 'pin', '--version', '--', '']) {
-    const said = asked('vigie', command, 'two words', '$(id)');
-    t.strictSame(said.args, [command, 'two words', '$(id)'], 'what was typed is passed on as it is');
-    t.equal(said['Uid'], Array(4).fill(uid).join('\t'), `${command}: the agent’s user`);
-    t.equal(said['Gid'], Array(4).fill(gid).join('\t'));
+    const spyOutput = runSpy('vigie', command, 'two words', '$(id)');
+    t.strictSame(spyOutput.args, [command, 'two words', '$(id)'], 'what was typed is passed on as it is');
+    t.equal(spyOutput['Uid'], Array(4).fill(uid).join('\t'), `${command}: the agent’s user`);
+    t.equal(spyOutput['Gid'], Array(4).fill(gid).join('\t'));
     for (const name of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
-      t.equal(said[name], NONE, `${command}: ${name}`);
-    t.equal(said['NoNewPrivs'], '1');
-    const wanted = command === 'doctor' ? groups('vigie', 'video', 'render', 'plugdev') : groups('vigie');
-    t.strictSame(said['Groups']?.trim().split(' ').sort(), wanted.sort(), `${command}: groups`);
+      t.equal(spyOutput[name], NONE, `${command}: ${name}`);
+    t.equal(spyOutput['NoNewPrivs'], '1');
+    const expected = command === 'doctor' ? groups('vigie', 'video', 'render', 'plugdev') : groups('vigie');
+    t.strictSame(spyOutput['Groups']?.trim().split(' ').sort(), expected.sort(), `${command}: groups`);
   }
-  const page = asked('runuser', '-u', 'vigie-page', '--', 'vigie', 'page');
+  const page = runSpy('runuser', '-u', 'vigie-page', '--', 'vigie', 'page');
   t.equal(page['Uid'], Array(4).fill(idOf('-u', 'vigie-page')).join('\t'), 'another user stays who it is');
 
   container.run('rm', '/usr/lib/vigie/current');
@@ -73,8 +73,8 @@ void t.test('the command vigie, run by root, runs no code of a release as root',
 
   t.strictSame([...toldAsRoot()].sort(), ['check', 'doctor'], 'each of these is tried here');
   await provision(t, container);
-  const taken = container.run('vigie-root', 'boot-partition', '--from', '/boot/firmware/vigie');
-  t.equal(taken.status, 0, taken.err);
+  const provisioning = container.run('vigie-root', 'boot-partition', '--from', '/boot/firmware/vigie');
+  t.equal(provisioning.status, 0, provisioning.err);
   t.equal(container.run('stat', '-c', '%U:%G %a', '/etc/vigie/pki/box.key').out.trim(), 'root:vigie 640');
   t.match(container.run('vigie', 'check', '/etc/vigie/vigie.yaml'), { status: 0, out: /: ok/ });
   container.run('install', '-d', '-o', 'vigie', '-g', 'vigie', '-m', '0750', '/var/lib/vigie');

@@ -25,8 +25,8 @@ const field = (name: string): string =>
   execFileSync('dpkg-deb', ['-f', deb, name], { encoding: 'utf8' }).trim();
 
 void t.test('the package has the oversight program and nothing else', { skip }, async (t) => {
-  const listed = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8' }).trim().split('\n');
-  const files = listed.filter((line) => !line.startsWith('d')).map((line) => line.split(/\s+/)[5]?.slice(1));
+  const listing = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8' }).trim().split('\n');
+  const files = listing.filter((line) => !line.startsWith('d')).map((line) => line.split(/\s+/)[5]?.slice(1));
   t.strictSame(files.sort(), [
     '/usr/bin/vigie-oversight',
     ...['authorisation.md', 'changelog.gz', 'copyright', 'journal.md'].map(
@@ -57,8 +57,8 @@ function handedOver(t: Test, container: Container): { stateDir: string; key: str
 
 void t.test('its commands work without any other package of Vigie', { skip }, async (t) => {
   const container = new Container(t);
-  const said = install(container, deb);
-  t.match(said, { status: 0 }, said.err);
+  const installation = install(container, deb);
+  t.match(installation, { status: 0 }, installation.err);
   t.match(container.run('dpkg-query', '-W', 'vigie*').out, /^vigie-oversight\t\S+\n$/, 'no box, no room');
   const oversight = (...words: string[]): Said => container.run('vigie-oversight', ...words);
   const help = oversight('--help');
@@ -86,9 +86,9 @@ void t.test('its commands work without any other package of Vigie', { skip }, as
     out: /2 alerts/,
   });
   t.match(container.read('/root/report.html'), /How to check this page/);
-  const kept = ['--dir', '/root/kept', '--keys', '/root/box/box.vkey', '--name', 'court.example'];
-  t.match(oversight('witness', ...kept, place), { status: 0, out: /: cosigned \d+ entries/ });
-  t.match(oversight('witness', ...kept, '/root/box/bad.jsonl'), { status: 1, err: /^ALARM / });
+  const stateArgs = ['--dir', '/root/kept', '--keys', '/root/box/box.vkey', '--name', 'court.example'];
+  t.match(oversight('witness', ...stateArgs, place), { status: 0, out: /: cosigned \d+ entries/ });
+  t.match(oversight('witness', ...stateArgs, '/root/box/bad.jsonl'), { status: 1, err: /^ALARM / });
 
   for (const name of ['authority', 'prefect', 'mayor'])
     t.match(oversight('keygen', `/root/${name}.key`), { status: 0, out: /^fingerprint: /m });

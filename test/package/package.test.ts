@@ -30,8 +30,8 @@ const arch =
 const [rootDeb, deb] = skip === false ? boxPackages(arch) : ['', ''];
 
 function filesOf(file: string): string[] {
-  const listed = execFileSync('dpkg-deb', ['-c', file], { encoding: 'utf8', maxBuffer: 1e8 });
-  return listed.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
+  const listing = execFileSync('dpkg-deb', ['-c', file], { encoding: 'utf8', maxBuffer: 1e8 });
+  return listing.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
 }
 
 void t.test('the package has all files of a box and no others', { skip }, async (t) => {
@@ -132,19 +132,22 @@ void t.test('the package is installed, used, upgraded, removed and purged', { sk
   const newer = withVersion(t, deb, '99.0.0');
   const current = container.run('readlink', '/usr/lib/vigie/current').out.trim();
   t.match(current, /^releases\/\d+-\d+\.\d+\.\d+$/);
-  const said = install(container, newer);
-  t.match(said, { status: 0 }, 'upgrades');
-  t.match(said.out, /^vigie: the running release .* stays; `vigie-root from-package` switches to 999999-99/m);
+  const upgrade = install(container, newer);
+  t.match(upgrade, { status: 0 }, 'upgrades');
+  t.match(
+    upgrade.out,
+    /^vigie: the running release .* stays; `vigie-root from-package` switches to 999999-99/m,
+  );
   t.match(container.run('dpkg-query', '-W', 'vigie').out, /99\.0\.0/);
   t.equal(container.run('readlink', '/usr/lib/vigie/current').out.trim(), current, 'what runs stays');
-  const kept = (): string[] =>
+  const userFiles = (): string[] =>
     ['/etc/vigie/vigie.yaml', '/etc/default/vigie', '/var/lib/vigie/outbox.db'].map((file) =>
       container.read(file),
     );
-  const mine = ['site: mine\n', 'VIGIE_LOG=debug\n', 'rows'];
-  t.strictSame(kept(), mine, 'an upgrade keeps configuration and data');
+  const userContent = ['site: mine\n', 'VIGIE_LOG=debug\n', 'rows'];
+  t.strictSame(userFiles(), userContent, 'an upgrade keeps configuration and data');
   t.match(container.run('dpkg', '-r', 'vigie'), { status: 0 }, 'is removed');
-  t.strictSame(kept(), mine, 'removal keeps configuration and data');
+  t.strictSame(userFiles(), userContent, 'removal keeps configuration and data');
   t.notOk(existsSync(join(container.root, 'usr/lib/vigie')), 'and no program');
   t.match(install(container, newer), { status: 0 }, 'comes again');
   t.match(container.run('vigie', '--version'), { status: 0 }, 'whole');
@@ -178,8 +181,8 @@ function mediaOfTheImage(t: Test, container: Container): void {
   const loader = `for l in /lib64/ld-linux*.so* /lib/ld-linux*.so*; do [ ! -e "$l" ] || cp -L --parents "$l" ${tree}; done`;
   t.match(container.run('sh', '-c', loader), { status: 0 });
   for (const element of ['avdec_h264', 'avdec_h265', 'rtspsrc', 'jpegenc', 'v4l2src']) {
-    const there = container.run('chroot', tree, '/usr/bin/gst-inspect-1.0', '--exists', element);
-    t.match(there, { status: 0 }, `${element} loads with what was copied`);
+    const loaded = container.run('chroot', tree, '/usr/bin/gst-inspect-1.0', '--exists', element);
+    t.match(loaded, { status: 0 }, `${element} loads with what was copied`);
   }
   const links = container.run('find', tree, '-type', 'l');
   t.equal(links.out, '', 'no link that may lead nowhere');
@@ -188,8 +191,8 @@ function mediaOfTheImage(t: Test, container: Container): void {
 /** Runs the technician's commands of the installed package. */
 async function usedByHand(t: Test, container: Container): Promise<void> {
   const clip = join(scratch(t), 'three.avi');
-  const cut = ['-v', 'error', '-i', STREET_CLIP, '-frames:v', '3', '-c', 'copy', clip];
-  execFileSync('ffmpeg', cut, { stdio: 'pipe' });
+  const ffmpegArgs = ['-v', 'error', '-i', STREET_CLIP, '-frames:v', '3', '-c', 'copy', clip];
+  execFileSync('ffmpeg', ffmpegArgs, { stdio: 'pipe' });
   container.write('/var/tmp/three.avi', execFileSync('cat', [clip], { maxBuffer: 1e8 }));
   container.write('/var/tmp/replay.yaml', 'site: s\nbox: b\nrules: []\n');
   t.match(container.run('vigie', 'check', '--no-files', '/usr/share/vigie/vigie.yaml'), {
@@ -391,16 +394,18 @@ async function runsElement(t: Test, container: Container, box: BootedBox): Promi
   const before = container.read(config);
   const detectorLine = `detector: { backend: gstreamer, element: { name: onnxinference, model: ${name} } }\n`;
   container.write(config, `${before}${detectorLine}`);
-  const since = container.run('date', '+%F %T').out.trim();
+  const startTime = container.run('date', '+%F %T').out.trim();
   container.run('systemctl', 'restart', 'vigie');
   await box.watches('with an element');
   const detector = (...command: readonly string[]): Finding | undefined => {
-    const said = JSON.parse(container.run('vigie', ...command, '--json').out) as { findings: Finding[] };
-    return said.findings.find(({ name }) => name === 'detector');
+    const doctorOutput = JSON.parse(container.run('vigie', ...command, '--json').out) as {
+      findings: Finding[];
+    };
+    return doctorOutput.findings.find(({ name }) => name === 'detector');
   };
   t.match(detector('status'), { state: 'ok', detail: `${name} on onnxinference` }, 'the element looks');
   const journal = (): string =>
-    container.run('journalctl', '--no-pager', '-o', 'cat', '-u', 'vigie-vision', '--since', since).out;
+    container.run('journalctl', '--no-pager', '-o', 'cat', '-u', 'vigie-vision', '--since', startTime).out;
   t.notMatch(journal(), /Schema error|pthread_setaffinity/, 'what it writes at its start is left out');
 
   container.write('/usr/share/vigie-test/element.yaml', `site: s\nbox: b\nrules: []\n${detectorLine}`);
@@ -412,8 +417,9 @@ async function runsElement(t: Test, container: Container, box: BootedBox): Promi
   container.run('rm', `${file}.onnx`);
   container.run('systemctl', 'restart', 'vigie');
   await box.watches('without its model');
-  const told = /^nanodet-g-city10 runs on cpu: model file .* is missing/;
-  for (const command of ['status', 'doctor']) t.match(detector(command), { state: 'failed', detail: told });
+  const missingModel = /^nanodet-g-city10 runs on cpu: model file .* is missing/;
+  for (const command of ['status', 'doctor'])
+    t.match(detector(command), { state: 'failed', detail: missingModel });
   t.match(journal(), /detector runs on cpu instead: model file .* is missing/, 'and the journal');
   container.write(config, before);
   container.run('rm', `${file}.json`);
@@ -427,11 +433,11 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
   container.write(CLIP, readFileSync(STREET_CLIP));
   container.run('systemctl', 'start', 'vigie');
   let before: string[] = [];
-  const some = (): boolean => {
+  const hasEvents = (): boolean => {
     before = outboxIds(container);
     return before.length >= 3;
   };
-  await until(t, 'events wait', some, PATIENCE_MS);
+  await until(t, 'events wait', hasEvents, PATIENCE_MS);
   const stop = 'b=$(date +%s%N); systemctl stop vigie; echo $(( ($(date +%s%N) - b) / 1000000 ))';
   const stopMs = Number(container.run('sh', '-c', stop).out.trim());
   t.ok(stopMs <= 5000, `stopped in ${stopMs} ms`);
@@ -443,14 +449,14 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
     `${before.length} events waited before, ${after.length} after`,
   );
 
-  const heard = '/root/heard.txt';
+  const outputFile = '/root/heard.txt';
   container.run('systemctl', 'start', 'mosquitto');
-  const listen = `mosquitto_sub -t 'vigie/${SITE}/${BOX}/evt/#' -q 1 -F '%p' >${heard}`;
+  const listen = `mosquitto_sub -t 'vigie/${SITE}/${BOX}/evt/#' -q 1 -F '%p' >${outputFile}`;
   container.run('systemd-run', '--quiet', '--unit=listener', 'sh', '-c', listen);
-  await until(t, 'somebody listens', () => existsSync(join(container.root, heard)), PATIENCE_MS);
+  await until(t, 'somebody listens', () => existsSync(join(container.root, outputFile)), PATIENCE_MS);
   container.run('systemctl', 'start', 'vigie');
   await box.watches('again');
-  const arrived = (): boolean => after.every((id) => container.read(heard).includes(`"${id}"`));
+  const arrived = (): boolean => after.every((id) => container.read(outputFile).includes(`"${id}"`));
   await until(t, 'every one of them arrives', arrived, PATIENCE_MS);
   t.pass(`${after.length} events arrived that were accepted before the stop`);
 }

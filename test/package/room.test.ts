@@ -24,8 +24,8 @@ const boxDebs = skip === false ? boxPackages(ownArch()) : [];
 const deb = skip === false ? roomPackage(ownArch()) : '';
 
 void t.test('the package has the room’s files and no others', { skip }, async (t) => {
-  const listed = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8', maxBuffer: 1e8 });
-  const files = listed.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
+  const listing = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8', maxBuffer: 1e8 });
+  const files = listing.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
   const modules = files.filter((file) => file.includes('/node_modules/'));
   for (const name of [
     'pg',
@@ -112,9 +112,9 @@ const BROKER = '/usr/share/doc/vigie-room/examples/broker/mosquitto';
 
 function enrol(t: Test, container: Container, ...args: readonly string[]): string {
   const words = ['runuser', '-u', 'vigie-room-enrol', '--', 'vigie-room', 'enrol', ...args];
-  const said = container.run(...words, '--dir', ENROLMENT);
-  t.match(said, { status: 0 }, `enrol ${args.join(' ')}: ${said.err}`);
-  return said.out;
+  const program = container.run(...words, '--dir', ENROLMENT);
+  t.match(program, { status: 0 }, `enrol ${args.join(' ')}: ${program.err}`);
+  return program.out;
 }
 
 /** The shipped broker with the enrolment's lists, and certificates of the programs and the box, signed by hand. */
@@ -206,15 +206,15 @@ async function nginx(t: Test, container: Container, authority: CertificateAuthor
     ...['/usr/sbin/nginx', '-p', dir, '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf')],
   );
   const child = spawn(program, args, { stdio: 'ignore' });
-  t.teardown(() => ended(child));
+  t.teardown(() => endChild(child));
   return dir;
 }
 
 void t.test('the installed room runs behind nginx on a booted machine', { skip }, async (t) => {
   const container = new Container(t);
-  const said = install(container, ...boxDebs, asVersion(t, deb, '0.0.9'));
-  t.match(said, { status: 0 }, `installs with what it depends on: ${said.err}`);
-  judged(t, container);
+  const installation = install(container, ...boxDebs, asVersion(t, deb, '0.0.9'));
+  t.match(installation, { status: 0 }, `installs with what it depends on: ${installation.err}`);
+  checkUnits(t, container);
   const authority = await setUp(t, container);
   await container.boot(t);
   for (const unit of UNITS) {
@@ -230,8 +230,8 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   container.run('systemctl', 'restart', 'vigie-room-console');
   const proxy = await nginx(t, container, authority);
   const asking = asker(container, authority);
-  const ask = (path: string, ...more: readonly string[]): string => {
-    const [program = '', ...args] = asking(path, ...more);
+  const ask = (path: string, ...extraArgs: readonly string[]): string => {
+    const [program = '', ...args] = asking(path, ...extraArgs);
     return spawnSync(program, args, { encoding: 'utf8' }).stdout;
   };
   const log = (): string => container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
@@ -244,7 +244,7 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   t.match(ask('/'), /<script[\s\S]* 200 2$/, 'the browser’s page');
   t.match(ask('/api/queue'), / 401 2$/, 'and nothing without a session');
   t.match(ask('/api/openapi.json', '--header', BEARER), /"openapi":\s*"3\.1\.\d"[\s\S]* 200 2$/);
-  await told(t, asking);
+  await checkStream(t, asking);
   t.match(ask('/api/queue', '--header', BEARER), /"box":"box-1"[\s\S]* 200 2$/, 'a real box’s alerts');
   t.match(ask('/api/incidents/1/stills/deposit'), / 401 2$/);
   const access = readFileSync(join(proxy, 'access.log'), 'utf8');
@@ -267,7 +267,7 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
 const BEARER = `Authorization: Bearer ${TOKEN}`;
 
 /** Checks the units by systemd itself and by hand. */
-function judged(t: Test, container: Container): void {
+function checkUnits(t: Test, container: Container): void {
   const files = UNITS.map((unit) => `${unit}.service`);
   t.match(container.run('systemd-analyze', 'verify', '--man=no', ...files), { status: 0, out: '' });
   for (const unit of files) {
@@ -291,7 +291,7 @@ function asker(container: Container, { ca }: CertificateAuthority) {
 }
 
 /** Checks that an event of the box is on the stream within a second of its receipt. */
-async function told(t: Test, asking: ReturnType<typeof asker>): Promise<void> {
+async function checkStream(t: Test, asking: ReturnType<typeof asker>): Promise<void> {
   const [program = '', ...args] = asking('/api/stream', '--no-buffer', '--header', BEARER);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   const openedMs = Date.now();
@@ -312,16 +312,16 @@ async function told(t: Test, asking: ReturnType<typeof asker>): Promise<void> {
   try {
     await until(t, 'alerts come by the stream', () => late.size >= 3, 3 * PATIENCE_MS);
   } finally {
-    await ended(child);
+    await endChild(child);
   }
   const ms = [...late.values()].sort((a, b) => a - b);
   const median = ms[Math.floor(ms.length / 2)] ?? Number.POSITIVE_INFINITY;
   t.ok(median <= 1000, `told ${median} ms after its receipt, of ${ms.join(', ')}`);
 }
 
-async function ended(child: ChildProcess): Promise<void> {
-  const gone = once(child, 'exit');
-  if (child.exitCode === null && child.kill('SIGTERM')) await gone;
+async function endChild(child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit');
+  if (child.exitCode === null && child.kill('SIGTERM')) await exited;
 }
 
 /** Upgrades a running older package: settings and data stay, and the units run the new files. */
@@ -343,14 +343,14 @@ async function upgraded(t: Test, container: Container, ask: (path: string) => st
 function purged(t: Test, container: Container): void {
   t.match(container.run('dpkg', '-P', 'vigie-room'), { status: 0 }, 'is purged');
   const left = ['find', '/etc', '/var', '/usr', '-xdev', '-name', '*vigie-room*'];
-  const apart = ['*/dpkg/*', '*/systemd/*'].flatMap((path) => ['-not', '-path', path]);
-  t.equal(container.run(...left, ...apart).out, '', 'and nothing is left');
+  const exceptions = ['*/dpkg/*', '*/systemd/*'].flatMap((path) => ['-not', '-path', path]);
+  t.equal(container.run(...left, ...exceptions).out, '', 'and nothing is left');
 }
 
 /** Checks that the key belongs to the signer alone, and the socket to the console. */
 function signerAlone(t: Test, container: Container): void {
   t.equal(container.run('stat', '-c', '%U:%G %a', SOCKET).out.trim(), 'vigie-room-signer:vigie-room 660');
-  const asked = JSON.stringify({
+  const request = JSON.stringify({
     who: 'test',
     site: 'elsewhere',
     box: 'b',
@@ -360,7 +360,7 @@ function signerAlone(t: Test, container: Container): void {
   const program = `const r = require('http').request({ socketPath: '${SOCKET}', method: 'POST', path: '/sealed' }, (a) => a.pipe(process.stdout));
     r.on('error', (e) => console.log(e.code)); r.end(process.argv[1]);`;
   const ask = (user: string): string =>
-    container.run('runuser', '-u', user, '--', 'node', '-e', program, asked).out.trim();
+    container.run('runuser', '-u', user, '--', 'node', '-e', program, request).out.trim();
   t.match(ask('vigie-room'), /this signer is for site my-city, not for elsewhere/, 'the console asks');
   t.equal(ask('mosquitto'), 'EACCES', 'and nobody else');
   const key = '/etc/vigie-room/signer/desk.pem';

@@ -238,22 +238,22 @@ async function endOf(world: World): Promise<string | undefined> {
   for (const kind of CHANGE_KINDS) {
     const payload = world.payloads[kind];
     const { phase, reason, target, trial } = world.store.state[kind];
-    const where = `${kind} ${phase} (${reason})`;
+    const context = `${kind} ${phase} (${reason})`;
     const waits = (phase === 'waiting' || phase === 'staged') && reason !== null;
-    if (!AT_REST.has(phase) && !waits) return `${where}: no end`;
+    if (!AT_REST.has(phase) && !waits) return `${context}: no end`;
     if (JSON.stringify(payload.runs) !== JSON.stringify(payload.is))
-      return `${where}: the agent runs with another`;
-    if (phase === 'confirmed' && !sameTarget(payload.current, target)) return `${where}: it is not there`;
+      return `${context}: the agent runs with another`;
+    if (phase === 'confirmed' && !sameTarget(payload.current, target)) return `${context}: it is not there`;
     if (phase === 'rolled-back' && trial !== null && sameTarget(payload.current, target))
-      return `${where}: it is still there`;
+      return `${context}: it is still there`;
     if (!payload.proven.some((one) => sameTarget(one, payload.current)))
-      return `${where}: ${JSON.stringify(payload.is)} runs and was never judged good`;
+      return `${context}: ${JSON.stringify(payload.is)} runs and was never judged good`;
     // A further order succeeds.
     world.order(kind, 'install', 9);
     await settled();
     const after = world.store.state[kind];
     if (after.phase !== 'confirmed' || payload.current?.number !== 9)
-      return `${where}: a new order ends ${after.phase} (${after.reason}), ${JSON.stringify(after.refused)}`;
+      return `${context}: a new order ends ${after.phase} (${after.reason}), ${JSON.stringify(after.refused)}`;
   }
   return undefined;
 }
@@ -285,10 +285,10 @@ void t.test('a configuration does not wait for a download', async (t) => {
   world.order('release', 'install', 2);
   const running = world.machine.run(() => undefined);
   const phase = (kind: Kind): string => world.store.state[kind].phase;
-  const becomes = async (kind: Kind, wanted: string): Promise<void> => {
-    for (const untilMs = Date.now() + 40_000; phase(kind) !== wanted && Date.now() < untilMs; )
+  const becomes = async (kind: Kind, expected: string): Promise<void> => {
+    for (const untilMs = Date.now() + 40_000; phase(kind) !== expected && Date.now() < untilMs; )
       await sleep(20);
-    t.equal(phase(kind), wanted);
+    t.equal(phase(kind), expected);
   };
   await becomes('release', 'downloading');
   world.order('configuration', 'install', 2);

@@ -51,7 +51,7 @@ interface Outcome {
 abstract class Bench {
   /** Ways to cut, with the approximate number of the program's calls in each. */
   abstract readonly ways: Readonly<Record<string, number>>;
-  readonly made: CuttableBox;
+  readonly cuttable: CuttableBox;
   protected n = 0;
   readonly #faults: string[] = [];
 
@@ -64,26 +64,26 @@ abstract class Bench {
     return new CuttableBox(box, disk, libraries);
   }
 
-  constructor(made: CuttableBox) {
-    this.made = made;
+  constructor(cuttable: CuttableBox) {
+    this.cuttable = cuttable;
   }
 
   /** Runs the n-th change of this box up to the cut program, cuts it, and continues to the end. */
-  async cut(way: string, cut: Cut): Promise<Outcome> {
+  async runCut(way: string, cutPlan: Cut): Promise<Outcome> {
     this.n += 1;
     this.#faults.length = 0;
     try {
-      const gone = await this.go(way, cut);
-      return { ...gone, faults: [...this.#faults] };
+      const outcome = await this.go(way, cutPlan);
+      return { ...outcome, faults: [...this.#faults] };
     } catch (error) {
       return { calls: undefined, isNew: false, faults: [...this.#faults, messageOf(error)] };
     }
   }
 
-  protected abstract go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>>;
+  protected abstract go(way: string, cutPlan: Cut): Promise<Omit<Outcome, 'faults'>>;
 
   protected get box() {
-    return this.made.box;
+    return this.cuttable.box;
   }
 
   protected get text(): string {
@@ -94,8 +94,8 @@ abstract class Bench {
     this.#faults.push(text);
   }
 
-  protected expect(what: string, is: unknown, wanted: unknown): void {
-    if (is !== wanted) this.fault(`${what}: ${shown(is)} and not ${shown(wanted)}`);
+  protected expect(name: string, is: unknown, expected: unknown): void {
+    if (is !== expected) this.fault(`${name}: ${quoted(is)} and not ${quoted(expected)}`);
   }
 
   protected promised(): Promised {
@@ -104,7 +104,7 @@ abstract class Bench {
 
   /** Runs a root program that must succeed. */
   protected async run(command: string): Promise<void> {
-    const { code, err } = await this.box.run(command, this.made.env);
+    const { code, err } = await this.box.run(command, this.cuttable.env);
     if (code !== 0) this.fault(`${command}: ${code}: ${err}`);
   }
 
@@ -122,53 +122,53 @@ abstract class Bench {
   }
 
   /** Checks what holds for a box at all times except during a switch. */
-  protected look(when: string, allowed: readonly string[]): void {
-    this.#lookAtFile(when, allowed);
+  protected look(moment: string, allowed: readonly string[]): void {
+    this.#lookAtFile(moment, allowed);
     const { box } = this;
-    const record = this.#record(when);
+    const record = this.#record(moment);
     const phase = record?.configuration.phase ?? 'idle';
     const names = readdirSync(dirname(box.config));
     const isLeft = (suffix: string): boolean => names.includes(`${basename(box.config)}${suffix}`);
-    if (phase === 'switching' || phase === 'probation') this.fault(`${when}: ${phase}`);
+    if (phase === 'switching' || phase === 'probation') this.fault(`${moment}: ${phase}`);
     this.expect(
-      `${when}: the former file is there, in ${phase}`,
+      `${moment}: the former file is there, in ${phase}`,
       isLeft('.before-trial'),
       phase === 'awaits-resume',
     );
-    if (AT_REST.has(phase) && isLeft('.next')) this.fault(`${when}: the next file is left, in ${phase}`);
+    if (AT_REST.has(phase) && isLeft('.next')) this.fault(`${moment}: the next file is left, in ${phase}`);
     for (const name of readdirSync(box.state))
-      if (name.endsWith('.damaged')) this.fault(`${when}: ${name} is set aside`);
+      if (name.endsWith('.damaged')) this.fault(`${moment}: ${name} is set aside`);
     try {
       const numbers = box.history.map(({ n }) => n);
-      this.expect(`${when}: the history`, numbers.join(), numbers.map((_, index) => index + 1).join());
-      this.expect(`${when}: the end of the history`, numbers.at(-1), record?.last?.n);
+      this.expect(`${moment}: the history`, numbers.join(), numbers.map((_, index) => index + 1).join());
+      this.expect(`${moment}: the end of the history`, numbers.at(-1), record?.last?.n);
       if (existsSync(join(box.state, 'status.json'))) void box.status;
     } catch (error) {
-      this.fault(`${when}: ${messageOf(error)}`);
+      this.fault(`${moment}: ${messageOf(error)}`);
     }
   }
 
-  #record(when: string): State | undefined {
+  #record(moment: string): State | undefined {
     try {
       const record = this.box.rawRecord;
       if (Value.Check(State, record)) return record;
-      this.fault(`${when}: the record is none`);
+      this.fault(`${moment}: the record is none`);
     } catch (error) {
-      this.fault(`${when}: ${messageOf(error)}`);
+      this.fault(`${moment}: ${messageOf(error)}`);
     }
     return undefined;
   }
 
-  #lookAtFile(when: string, allowed: readonly string[]): void {
+  #lookAtFile(moment: string, allowed: readonly string[]): void {
     const stat = statSync(this.box.config, { throwIfNoEntry: false });
     if (stat === undefined) {
-      this.fault(`${when}: there is no configuration`);
+      this.fault(`${moment}: there is no configuration`);
       return;
     }
     const { text } = this;
-    if (!allowed.includes(text)) this.fault(`${when}: mixed: ${text.length} characters: ${shown(text)}`);
-    this.expect(`${when}: its mode`, stat.mode & 0o777, 0o640);
-    this.expect(`${when}: its owner`, `${stat.uid} ${stat.gid}`, `0 ${GROUP}`);
+    if (!allowed.includes(text)) this.fault(`${moment}: mixed: ${text.length} characters: ${quoted(text)}`);
+    this.expect(`${moment}: its mode`, stat.mode & 0o777, 0o640);
+    this.expect(`${moment}: its owner`, `${stat.uid} ${stat.gid}`, `0 ${GROUP}`);
   }
 }
 
@@ -183,8 +183,8 @@ class OrderBench extends Bench {
     boot: 39,
   };
 
-  protected async go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>> {
-    const { box, made, n } = this;
+  protected async go(way: string, cutPlan: Cut): Promise<Omit<Outcome, 'faults'>> {
+    const { box, cuttable, n } = this;
     const former = this.text;
     const ordered = `# revision ${n}\n${former.replace(REVISION, '')}`;
     if (way === 'run in the place of another order') {
@@ -202,13 +202,13 @@ class OrderBench extends Bench {
       this.expect('before it looks again', this.#phase(), 'awaits-resume');
       box.said.mode = 'active';
     }
-    if (way === 'boot') made.cutNow();
+    if (way === 'boot') cuttable.cutNow();
     const broken = join(box.dir, 'bin/broken');
     if (way === 'judge of a bad one') box.breakAgent();
     let promised: Promised | undefined;
     const [command = ''] = way.split(' ');
-    const { calls } = await made.cutIn(
-      cut,
+    const { calls } = await cuttable.cutIn(
+      cutPlan,
       (env) => box.run(command, env),
       ({ code, err }) => {
         if (code !== 0) this.fault(`${command}: ${code}: ${err}`);
@@ -243,7 +243,7 @@ class OrderBench extends Bench {
   }
 
   async #settle(): Promise<void> {
-    for (let again = 0; again < 3 && this.#phase() !== 'confirmed'; again += 1) {
+    for (let attempt = 0; attempt < 3 && this.#phase() !== 'confirmed'; attempt += 1) {
       await this.run('run');
       await this.run('judge');
     }
@@ -253,8 +253,8 @@ class OrderBench extends Bench {
 class TrialBench extends Bench {
   readonly ways = { try: 53, keep: 13, revert: 27, boot: 39 };
 
-  protected async go(way: string, cut: Cut): Promise<Omit<Outcome, 'faults'>> {
-    const { box, made, n } = this;
+  protected async go(way: string, cutPlan: Cut): Promise<Omit<Outcome, 'faults'>> {
+    const { box, cuttable, n } = this;
     const former = this.text;
     // Every other time an order of the room waits for a later day.
     const isOrdered = n % 2 === 0;
@@ -265,9 +265,9 @@ class TrialBench extends Bench {
       this.#lookAtOrder();
     }
     const proposal = maskProposal(`m${n}`);
-    const tried = editedText(former, proposal);
+    const triedText = editedText(former, proposal);
     const id = way === 'try' ? undefined : await this.#try(n);
-    if (way === 'boot') made.cutNow();
+    if (way === 'boot') cuttable.cutNow();
     let promised: Promised | undefined;
     const act = async (env: Record<string, string>): Promise<ConfigReply | undefined> => {
       if (way !== 'boot')
@@ -279,28 +279,28 @@ class TrialBench extends Bench {
       await box.run('boot', env);
       return undefined;
     };
-    const { calls } = await made.cutIn(cut, act, (reply) => {
+    const { calls } = await cuttable.cutIn(cutPlan, act, (reply) => {
       if (way !== 'boot' && reply?.refused !== null) this.fault(`${way}: ${reply?.refused}`);
       promised = this.promised();
     });
-    await this.boot([former, tried], promised);
-    const isNew = this.text === tried;
+    await this.boot([former, triedText], promised);
+    const isNew = this.text === triedText;
     const { phase, target } = this.#change();
-    const isKept = phase === 'confirmed' && target?.name === sha256(tried);
+    const isKept = phase === 'confirmed' && target?.name === sha256(triedText);
     this.expect('kept where the new text is installed', isKept, isNew);
     if (isNew && way !== 'keep') this.fault(`${way}: nobody has kept it`);
     if (calls !== undefined && way === 'keep' && !isNew) this.fault('it was kept, and is lost');
     if (isOrdered) {
       await this.run('run');
       this.#lookAtOrder();
-      this.look('with the order', [isNew ? tried : former]);
+      this.look('with the order', [isNew ? triedText : former]);
     }
     const before = this.text;
-    const again = await this.#try(n + 1000);
+    const secondTrial = await this.#try(n + 1000);
     const next = editedText(before, maskProposal(`m${n + 1000}`));
     this.expect('the next one is tried', this.text, next);
-    const kept = await askConfiguration(box, { op: 'keep', trial: again }, made.env);
-    this.expect('the next one is kept', kept?.refused, null);
+    const confirmation = await askConfiguration(box, { op: 'keep', trial: secondTrial }, cuttable.env);
+    this.expect('the next one is kept', confirmation?.refused, null);
     this.look('in the end', [next]);
     return { calls, isNew };
   }
@@ -317,11 +317,12 @@ class TrialBench extends Bench {
   /** Tries a mask, and returns the name of the trial. Retries where a busy machine's release answers too late. */
   async #try(n: number): Promise<string | undefined> {
     const request = { op: 'try', proposal: maskProposal(`m${n}`) };
-    for (let again = 0; ; again += 1) {
-      const { refused, problems, trial } = (await askConfiguration(this.box, request, this.made.env)) ?? {};
+    for (let attempt = 0; ; attempt += 1) {
+      const { refused, problems, trial } =
+        (await askConfiguration(this.box, request, this.cuttable.env)) ?? {};
       if (trial != null) return trial.id;
       const isLate = problems?.some(({ message }) => message.includes('no answer within')) === true;
-      if (isLate && again < TRIES_OF_LATE) continue;
+      if (isLate && attempt < TRIES_OF_LATE) continue;
       this.fault(`not tried: ${refused} ${JSON.stringify(problems)}`);
       return undefined;
     }
@@ -330,7 +331,7 @@ class TrialBench extends Bench {
 
 const BENCHES = { 'an order': OrderBench, 'a technician’s trial': TrialBench } as const;
 
-function shown(is: unknown): string {
+function quoted(is: unknown): string {
   const text = JSON.stringify(is) ?? 'nothing';
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
@@ -344,18 +345,22 @@ async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]):
   let bench = new Payload(await Bench.box(t, libraries));
   const ways = Object.entries(bench.ways);
   const first = Math.floor(random() * ways.length);
-  for (let done = 0; done < CUTS; done += 1) {
-    if (done > 0 && done % CUTS_A_BOX === 0) bench = new Payload(await Bench.box(t, libraries));
-    const [way, about] = ways[(first + done) % ways.length] ?? ['', 0];
+  for (let doneCount = 0; doneCount < CUTS; doneCount += 1) {
+    if (doneCount > 0 && doneCount % CUTS_A_BOX === 0) bench = new Payload(await Bench.box(t, libraries));
+    const [way, about] = ways[(first + doneCount) % ways.length] ?? ['', 0];
     const count = counts.get(way) ?? { calls: about, cuts: 0, hits: 0, new: 0 };
     counts.set(way, count);
     // One cut of each way after its end, to count its calls.
     const isFirst = FULL && count.cuts === 0;
     const share = (count.cuts - (FULL ? 1 : 0) + random()) / Math.max(1, CUTS / ways.length);
-    const cut = { at: isFirst ? AT_ITS_END : Math.floor(share * count.calls), logged: random() < 0.5 };
-    const { faults, calls, isNew } = await bench.cut(way, cut);
-    const where = calls === undefined ? `before call ${cut.at}` : `after its ${calls} calls`;
-    t.strictSame(faults, [], `cut ${done + 1}: ${way}, ${where}${cut.logged ? ', the log written' : ''}`);
+    const cutPlan = { at: isFirst ? AT_ITS_END : Math.floor(share * count.calls), logged: random() < 0.5 };
+    const { faults, calls, isNew } = await bench.runCut(way, cutPlan);
+    const context = calls === undefined ? `before call ${cutPlan.at}` : `after its ${calls} calls`;
+    t.strictSame(
+      faults,
+      [],
+      `cut ${doneCount + 1}: ${way}, ${context}${cutPlan.logged ? ', the log written' : ''}`,
+    );
     count.cuts += 1;
     if (calls === undefined) count.hits += 1;
     else count.calls = calls;
@@ -394,7 +399,7 @@ for (const [name, Payload] of Object.entries(BENCHES)) {
         const bench = new Payload(await Bench.box(t, libraries));
         const ways = Object.keys(bench.ways);
         const way = String(ways[cuts % ways.length]);
-        const { faults } = await bench.cut(way, { at: AT_ITS_END, logged: cuts % 2 === 0 });
+        const { faults } = await bench.runCut(way, { at: AT_ITS_END, logged: cuts % 2 === 0 });
         if (faults.length > 0) broken.push(`${way}: ${faults.length} faults, ${faults[0]}`);
       }
       t.ok(broken.length > 0, `${broken.length} of ${cuts} cuts: ${broken.join(' | ')}`);

@@ -66,13 +66,13 @@ function rootOf(dir: string, config: string, agentState: string, unit: Unit): Bo
     agentState,
     settings: join(dir, 'none'),
   };
-  const done = (): Promise<void> => Promise.resolve();
+  const noop = (): Promise<void> => Promise.resolve();
   return openBox({ ...places, systemctl: 'false', timedatectl: 'false' }, () => undefined, WORK_WITHIN_MS, {
     units: {
       wereStarted: () => Promise.resolve([]),
-      stop: done,
-      start: done,
-      resetFailed: done,
+      stop: noop,
+      start: noop,
+      resetFailed: noop,
       restart: () => Promise.resolve(unit.restart()),
       state: () => Promise.resolve(unit.state),
     },
@@ -160,21 +160,21 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
 
   const push = (...words: string[]): Promise<Program> =>
     fleet(t, room, 'config', 'push', ...words, '--to', 'lab-1');
-  const laid = (): number =>
+  const orderTimeMs = (): number =>
     statSync(join(state, CONFIG_ORDER_FILE), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   /** Sends an order, and waits until the agent has stored it. */
-  const sent = async (...words: string[]): Promise<void> => {
-    const before = laid();
-    const made = await push(...words, '--yes');
-    t.equal(made.code, 0, made.err);
+  const sendOrder = async (...words: string[]): Promise<void> => {
+    const before = orderTimeMs();
+    const program = await push(...words, '--yes');
+    t.equal(program.code, 0, program.err);
     const ran = await fleet(t, room, 'rollout', 'run', '--once');
     t.equal(ran.code, 0, ran.err);
-    await until(t, 'the agent lays it', () => laid() > before, WAIT_MS);
+    await until(t, 'the agent lays it', () => orderTimeMs() > before, WAIT_MS);
   };
   const dry = await push('--set', 'rules[stay].afterS=5', '--dry-run');
   t.match(dry.out, /^lab\/lab-1\n@@.*\n(.*\n)*-.*"afterS":9.*\n\+.*"afterS":5/m, dry.err);
-  t.equal(laid(), 0, 'shown is not sent');
-  await sent('--set', 'rules[stay].afterS=5');
+  t.equal(orderTimeMs(), 0, 'shown is not sent');
+  await sendOrder('--set', 'rules[stay].afterS=5');
   await follow();
   t.match(status(), { phase: 'confirmed', revision: 1 });
   t.match(textOf(file), /^# of the room\n.*"afterS":5.*\n# token: \*\*\*\n$/);
@@ -186,7 +186,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   t.match(textOf(copy), /"afterS":9/, 'the copy follows when it is looked at');
   if (!FULL) return;
 
-  await sent('--set', 'mqtt.url=mqtt://127.0.0.1:1');
+  await sendOrder('--set', 'mqtt.url=mqtt://127.0.0.1:1');
   t.match(textOf(copy), /"afterS":5/);
   await follow();
   t.match(status(), { phase: 'rolled-back', reason: /broker is not reached/, revision: 2 }, 'locked out');
@@ -197,7 +197,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   const suspended = vigie(t, 'suspend', '--reason', 'market', '--state', state);
   t.equal(await suspended.ended, 0, suspended.err);
   await until(t, 'suspended', () => /"mode":"suspended"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
-  await sent('--set', 'rules[stay].afterS=6');
+  await sendOrder('--set', 'rules[stay].afterS=6');
   await follow();
   t.match(status(), { phase: 'awaits-resume' });
   t.match(textOf(file), /"afterS":6/);

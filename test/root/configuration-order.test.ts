@@ -31,17 +31,17 @@ void t.test('an order is carried out once, and confirmed when the agent is healt
   const { n } = box.status;
   await box.follow();
   t.equal(box.restarts, 1, 'once');
-  const again = box.lay({ yaml: box.shown() });
+  const order = box.lay({ yaml: box.shown() });
   await box.follow();
   t.match(box.status, { phase: 'confirmed', reason: 'it ran already' });
   t.equal(box.restarts, 1);
   t.ok(box.status.n >= n);
 
   // The agent stores an older order again.
-  box.lay({ counter: again.counter - 1 });
+  box.lay({ counter: order.counter - 1 });
   await box.follow();
   t.match(box.said.at(-1), /replayed: the counter \d+ is below/, 'replayed');
-  box.lay({ counter: again.counter, yaml: box.shown((text) => `${text}# other\n`) });
+  box.lay({ counter: order.counter, yaml: box.shown((text) => `${text}# other\n`) });
   await box.follow();
   t.equal(box.text, box.wanted, 'the same counter is the same order');
   box.lay({ yaml: box.shown((text) => text.replace('10.0.0.2', '10.0.0.66')) });
@@ -51,40 +51,40 @@ void t.test('an order is carried out once, and confirmed when the agent is healt
 
 void t.test('an order of another room, box or time is refused', async (t) => {
   const box = new ConfiguredBox(t);
-  const refused = async (what: string, said: RegExp): Promise<void> => {
+  const checkRefusal = async (name: string, message: RegExp): Promise<void> => {
     await box.follow();
-    t.match(box.said.at(-1), said, what);
-    t.equal(box.text, box.former, what);
+    t.match(box.said.at(-1), message, name);
+    t.equal(box.text, box.former, name);
   };
   box.lay({}, makeSigner('mine', ['configure']));
-  await refused('another key', /no key/);
+  await checkRefusal('another key', /no key/);
   box.lay({ box: 'box-2' });
-  await refused('another box', /is for box-2 at s/);
+  await checkRefusal('another box', /is for box-2 at s/);
   box.lay({ site: 'elsewhere' });
-  await refused('another site', /at elsewhere/);
+  await checkRefusal('another site', /at elsewhere/);
   for (const bytes of ['{}', '\u0000', 'x'.repeat(600_000)]) {
     box.layBytes(Buffer.from(bytes));
-    await refused('rubbish', /refused/);
+    await checkRefusal('rubbish', /refused/);
   }
   const file = join(box.state, CONFIG_ORDER_FILE);
   rmSync(file);
   symlinkSync('/etc/hostname', file);
-  await refused('a link', /not JSON/);
+  await checkRefusal('a link', /not JSON/);
   rmSync(file);
   t.equal(spawnSync('mkfifo', [file]).status, 0);
-  await refused('a pipe', /not JSON/);
+  await checkRefusal('a pipe', /not JSON/);
   rmSync(file);
   const captured = signed(box.desk, box.content(), CONFIG_ORDER_TYPE);
   writeFileSync(join(box.own, 'state.json'), '{');
   box.layBytes(captured);
-  await refused('what may have been obeyed', /may have been obeyed before/);
+  await checkRefusal('what may have been obeyed', /may have been obeyed before/);
   box.wallMs += 2 * DAY_MS;
 
-  const failed = async (what: string, change: Parameters<typeof box.lay>[0], reason: RegExp) => {
+  const failed = async (name: string, change: Parameters<typeof box.lay>[0], reason: RegExp) => {
     box.lay(change);
     await box.follow();
-    t.match(box.status, { phase: 'failed', reason }, what);
-    t.equal(box.text, box.former, what);
+    t.match(box.status, { phase: 'failed', reason }, name);
+    t.equal(box.text, box.former, name);
   };
   await failed('expired', { notAfter: iso(box.wallMs - 1) }, /valid until/);
   await failed('another text', { sha256: 'a'.repeat(64) }, /sha256 is not that of its text/);
@@ -217,12 +217,12 @@ void t.test('the camera’s login stays in its place', async (t) => {
     text.replace('source: "', 'source: &cam "').replace('purpose: safety', 'purpose: *cam');
   const within = (text: string): string =>
     text.replace('camera: {', 'camera: &all {').replace('purpose: safety', 'purpose: *all');
-  const behind = (text: string): string =>
+  const editComment = (text: string): string =>
     text
       .replace('site: s # where', 'mqtt: { url: &cam "rtsp://***@10.0.0.2/main", ack: broker }\nsite: s')
       .replace(/source: "[^"]*"/, 'source: *cam')
       .replace(/\nmqtt: .*127.*\n/, '\n');
-  for (const change of [shared, within, behind]) {
+  for (const change of [shared, within, editComment]) {
     box.lay({ yaml: box.shown(change) });
     await box.follow();
     t.match(box.status, {
@@ -265,32 +265,32 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
   const under = (change: Partial<Authorisation> = {}): void => {
     box.order = orderFor(config, change, box.wallMs);
   };
-  const tried = async (what: string, change: (text: string) => string, reason: RegExp | null) => {
+  const tryChange = async (name: string, change: (text: string) => string, reason: RegExp | null) => {
     const { text } = box;
     box.lay({ yaml: box.shown(change) });
     await box.follow();
-    if (reason === null) t.match(box.status, { phase: 'confirmed' }, what);
-    else t.match(box.status, { phase: 'failed', reason }, what);
-    if (reason !== null) t.equal(box.text, text, what);
+    if (reason === null) t.match(box.status, { phase: 'confirmed' }, name);
+    else t.match(box.status, { phase: 'failed', reason }, name);
+    if (reason !== null) t.equal(box.text, text, name);
     writeFileSync(box.file, box.former);
   };
   under();
   const fun = (text: string): string => text.replace('purpose: safety', 'purpose: fun');
-  await tried('a purpose that it does not name', fun, /rules\[0\]: order 2026-77 .* not fun/);
-  const elsewhere = (text: string): string => text.replace('"rtsp://***@10.0.0.2/main"', '"test:pattern"');
-  await tried('another camera', elsewhere, /camera\.source: order 2026-77 is for the camera rtsp/);
+  await tryChange('a purpose that it does not name', fun, /rules\[0\]: order 2026-77 .* not fun/);
+  const otherCamera = (text: string): string => text.replace('"rtsp://***@10.0.0.2/main"', '"test:pattern"');
+  await tryChange('another camera', otherCamera, /camera\.source: order 2026-77 is for the camera rtsp/);
   const bare = (text: string): string => text.replace(SKY, '');
-  await tried('a mask taken away', bare, /masks: the mask sky is taken away or smaller/);
+  await tryChange('a mask taken away', bare, /masks: the mask sky is taken away or smaller/);
   const smaller = (text: string): string => text.replace('[1, 0.4], [0, 0.4]', '[1, 0.4], [0, 0.39]');
-  await tried('a smaller one', smaller, /mask sky/);
+  await tryChange('a smaller one', smaller, /mask sky/);
   const halves = (text: string): string =>
     text.replace(
       SKY,
       'masks: [{ id: a, polygon: [[0, 0], [0.6, 0], [0.6, 0.4], [0, 0.4]] }, { id: b, polygon: [[1, 0], [1, 0.5], [0.5, 0]] }]\n',
     );
-  await tried('two that leave a gap', halves, /mask sky/);
+  await tryChange('two that leave a gap', halves, /mask sky/);
   const together = (text: string): string => halves(text).replace('[0.5, 0]', '[0, 0.5], [0.5, 0]');
-  await tried('two that cover it together', together, null);
+  await tryChange('two that cover it together', together, null);
   box.blackened = [
     {
       id: 'door',
@@ -301,7 +301,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
       ],
     },
   ];
-  await tried('what vision goes by counts, too', (text) => `${text}# same\n`, /mask door/);
+  await tryChange('what vision goes by counts, too', (text) => `${text}# same\n`, /mask door/);
   box.blackened = [];
   under({
     masks: [
@@ -316,7 +316,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
       },
     ],
   });
-  await tried('the order blackens it by itself', bare, null);
+  await tryChange('the order blackens it by itself', bare, null);
   under({
     masks: [
       {
@@ -332,7 +332,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
     notBefore: iso(box.wallMs - 9),
     notAfter: iso(box.wallMs - 1),
   });
-  await tried('of one that is over nothing is certain', bare, /mask sky/);
+  await tryChange('of one that is over nothing is certain', bare, /mask sky/);
 });
 
 void t.test('an unhealthy agent rolls the configuration back', async (t) => {
@@ -401,17 +401,17 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   await locked.follow();
   t.match(locked.status, { phase: 'rolled-back', reason: /broker/ }, 'judged as far as it can be');
 
-  const again = await waiting();
-  again.mode = 'active';
-  again.onSleep = () => {
-    again.mode = 'suspended';
+  const second = await waiting();
+  second.mode = 'active';
+  second.onSleep = () => {
+    second.mode = 'suspended';
   };
-  await again.follow();
-  t.match(again.status, { phase: 'awaits-resume' }, 'suspended once more, it waits on');
-  again.lay({ action: 'withdraw' });
-  await again.follow();
-  t.match(again.status, { phase: 'rolled-back', reason: /withdrawn/ });
-  t.equal(again.running, again.former);
+  await second.follow();
+  t.match(second.status, { phase: 'awaits-resume' }, 'suspended once more, it waits on');
+  second.lay({ action: 'withdraw' });
+  await second.follow();
+  t.match(second.status, { phase: 'rolled-back', reason: /withdrawn/ });
+  t.equal(second.running, second.former);
 
   const next = await waiting();
   next.lay({ revision: 8, yaml: next.shown((text) => text.replace('afterS: 9', 'afterS: 4')) });
@@ -443,8 +443,8 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
   const { counter } = waiting.lay({ notBefore: iso(waiting.wallMs + DAY_MS / 4) });
   await waiting.follow();
   t.match(waiting.status, { phase: 'waiting' });
-  const kept = await waiting.try();
-  await waiting.ask({ op: 'keep', trial: kept });
+  const trialId = await waiting.try();
+  await waiting.ask({ op: 'keep', trial: trialId });
   await waiting.follow();
   t.match(waiting.status, { phase: 'waiting', revision: 7 }, 'an order that waited goes on waiting');
   waiting.lay({ counter: counter - 1 });
@@ -464,21 +464,21 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
 });
 
 void t.test('a restart on trial or a lost record rolls back', async (t) => {
-  for (const what of ['power', 'lost', 'folder'] as const) {
+  for (const damage of ['power', 'lost', 'folder'] as const) {
     const box = new ConfiguredBox(t);
     box.lay();
     await box.machine.run(() => undefined);
     t.match(box.status, { phase: 'probation' });
     t.equal(box.text, box.wanted);
     const record = join(box.own, 'state.json');
-    if (what !== 'power') rmSync(record);
-    if (what === 'folder') mkdirSync(record);
-    if (what !== 'power') rmSync(join(box.own, 'history.jsonl'));
+    if (damage !== 'power') rmSync(record);
+    if (damage === 'folder') mkdirSync(record);
+    if (damage !== 'power') rmSync(join(box.own, 'history.jsonl'));
     await box.powerUp('second');
     t.match(
       box.status,
-      { phase: 'rolled-back', reason: what === 'power' ? /started anew/ : /was lost/ },
-      what,
+      { phase: 'rolled-back', reason: damage === 'power' ? /started anew/ : /was lost/ },
+      damage,
     );
     t.equal(box.text, box.former);
     t.strictSame(box.left, []);

@@ -38,8 +38,8 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
   t.match(await box.ask({ op: 'check', proposal: PROPOSAL }), { refused: null, problems: [], trial: null });
   t.equal(box.text, FORMER, 'checked is not tried');
 
-  const tried = await box.ask({ op: 'try', proposal: PROPOSAL });
-  t.match(tried, {
+  const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
+  t.match(reply, {
     refused: null,
     problems: [],
     trial: { leftS: 120 },
@@ -47,12 +47,12 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
   });
   t.equal(box.restarts, 1);
   t.match(box.text, /# where.*hunter2.*# behind the house\n {4}polygon: \[\[0, 0\.5\].*afterS: 3/s);
-  t.equal(tried.sha256, sha256(box.text));
+  t.equal(reply.sha256, sha256(box.text));
   t.equal(statSync(box.file).mode & 0o777, 0o640);
   t.strictSame(box.left, ['vigie.yaml.before-trial']);
   t.equal(statSync(join(box.dir, 'vigie.yaml.before-trial')).mode & 0o777, 0o640, 'its password is in it');
 
-  const id = tried.trial?.id ?? '';
+  const id = reply.trial?.id ?? '';
   const other = { op: 'keep', trial: '0123456789abcdef' };
   t.match(await box.ask(other), { refused: /no such trial: another one runs/, trial: { id } });
   t.match(await box.ask({ op: 'try', proposal: PROPOSAL }), {
@@ -67,7 +67,7 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
   t.match(box.text, /afterS: 3/);
   t.match(await box.ask({ op: 'keep', trial: id }), { refused: /none runs/ }, 'once');
 
-  const kept = box.text;
+  const keptText = box.text;
   const second = await box.try({
     ...PROPOSAL,
     masks: [
@@ -81,21 +81,24 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
       },
     ],
   });
-  t.not(box.text, kept);
+  t.not(box.text, keptText);
   t.match(await box.ask({ op: 'revert', trial: second }), { refused: null, trial: null });
-  t.equal(box.text, kept);
+  t.equal(box.text, keptText);
   t.strictSame(box.left, []);
-  t.equal(box.running, kept);
+  t.equal(box.running, keptText);
 });
 
 void t.test('a file that someone replaced during a trial is not kept, and stays', async (t) => {
   const box = boxOf(t);
   const { trial } = await box.ask({ op: 'try', proposal: PROPOSAL });
-  const theirs = `${box.text}# by hand\n`;
-  writeFileSync(box.file, theirs);
-  const said = await box.ask({ op: 'keep', trial: trial?.id });
-  t.match(said, { refused: /somebody else has changed the configuration on the box meanwhile/, trial: null });
-  t.equal(box.text, theirs);
+  const editedText = `${box.text}# by hand\n`;
+  writeFileSync(box.file, editedText);
+  const reply = await box.ask({ op: 'keep', trial: trial?.id });
+  t.match(reply, {
+    refused: /somebody else has changed the configuration on the box meanwhile/,
+    trial: null,
+  });
+  t.equal(box.text, editedText);
 });
 
 void t.test('a trial that is not kept in time is rolled back', async (t) => {
@@ -124,11 +127,11 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
   await box.judges();
   t.equal(box.boottimeS, keptAtS, 'the judge ends when it is kept');
   t.not(box.text, FORMER);
-  const kept = box.text;
+  const keptText = box.text;
   await box.try({ ...PROPOSAL, zones: [{ ...PROPOSAL.zones[0], id: 'yard', polygon: TRIANGLE }] });
-  t.not(box.text, kept);
+  t.not(box.text, keptText);
   await box.powerUp('second');
-  t.equal(box.text, kept, 'after a power cut');
+  t.equal(box.text, keptText, 'after a power cut');
   t.strictSame(box.left, []);
 });
 
@@ -147,9 +150,9 @@ void t.test('a file that someone edits during a trial is not overwritten', async
   renameSync(linked.file, join(linked.dir, 'elsewhere.yaml'));
   symlinkSync(join(linked.dir, 'elsewhere.yaml'), linked.file);
   t.match(await linked.ask({ op: 'try', proposal: PROPOSAL }), { refused: /not a file of its own/ });
-  const gone = boxOf(t);
-  renameSync(gone.file, join(gone.dir, 'elsewhere.yaml'));
-  t.match(await gone.ask({ op: 'read' }), { installed: null, sha256: null });
+  const missing = boxOf(t);
+  renameSync(missing.file, join(missing.dir, 'elsewhere.yaml'));
+  t.match(await missing.ask({ op: 'read' }), { installed: null, sha256: null });
 });
 
 void t.test('a refusal by systemd ends a trial before it begins', async (t) => {
@@ -233,12 +236,12 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
 
   const idle = boxOf(t, FORMER.replace('purpose: safety', 'purpose: fun'));
   idle.order = orderFor(config);
-  const moved = {
+  const movedProposal = {
     ...PROPOSAL,
     rules: [{ ...rule, classes: ['person' as const], afterS: 9, purpose: 'fun' }],
   };
   t.same(
-    (await idle.ask({ op: 'check', proposal: moved })).problems,
+    (await idle.ask({ op: 'check', proposal: movedProposal })).problems,
     [],
     'a rule that did not run may stay so',
   );
@@ -248,7 +251,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     installed: null,
     problems: [{ path: '', message: /not readable as YAML/ }],
   });
-  const many = {
+  const manyRules = {
     ...PROPOSAL,
     rules: Array.from({ length: 64 }, (_, i) => ({
       ...rule,
@@ -258,7 +261,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
       zone: 'n',
     })),
   };
-  const reply = await boxOf(t).ask({ op: 'check', proposal: many });
+  const reply = await boxOf(t).ask({ op: 'check', proposal: manyRules });
   t.ok(JSON.stringify(reply).length < CONFIG_REPLY_BYTES_MAX);
   for (const line of ['', '{}', 'null', '{"op":"keep"}', '{"op":"try","proposal":{}}', '[', 'a'.repeat(99)])
     t.match(await box.requests.answer(line), { refused: /not a request/ }, line.slice(0, 20));

@@ -25,7 +25,7 @@ interface Box {
   /** Fetches the file from a server that answers each connection with `answer`. */
   fetch(answer: (socket: Socket) => void, patience?: Partial<PatienceLimits>): Promise<void>;
   /** Number of bytes stored for the next try. */
-  kept(): number | undefined;
+  storedBytes(): number | undefined;
   readonly file: string;
 }
 
@@ -52,7 +52,7 @@ async function box(t: Test): Promise<Box> {
         server.close();
       }
     },
-    kept: () => statSync(`${file}.${REF.sha256.slice(0, 16)}.part`, { throwIfNoEntry: false })?.size,
+    storedBytes: () => statSync(`${file}.${REF.sha256.slice(0, 16)}.part`, { throwIfNoEntry: false })?.size,
   };
 }
 
@@ -69,7 +69,7 @@ async function fetchFrom(
 }
 
 /** Writes repeatedly until the other side has disconnected. */
-function again(socket: Socket, everyMs: number, text: () => string | Buffer): void {
+function writeRepeatedly(socket: Socket, everyMs: number, text: () => string | Buffer): void {
   const timer = setInterval(() => socket.write(text()), everyMs);
   socket.on('close', () => clearInterval(timer));
 }
@@ -80,62 +80,62 @@ const SHORT = { graceMs: 1500 };
 interface Case {
   readonly name: string;
   readonly answer: (socket: Socket) => void;
-  readonly why: RegExp;
+  readonly reason: RegExp;
   readonly patience?: Partial<PatienceLimits>;
   /** Minimum number of received bytes of the body. */
-  readonly kept?: number;
+  readonly keptBytes?: number;
 }
 
 const CASES: readonly Case[] = [
   ...['100 Continue', '102 Processing', '103 Early Hints'].map((status) => ({
     name: `${status} without end`,
-    answer: (socket: Socket) => again(socket, 1, () => interim(status)),
-    why: /a\.zst: the server has sent 9 informational answers, and no other/,
+    answer: (socket: Socket) => writeRepeatedly(socket, 1, () => interim(status)),
+    reason: /a\.zst: the server has sent 9 informational answers, and no other/,
   })),
   {
     name: 'many 100 Continue at once',
     answer: (socket) => void socket.write(interim('100 Continue').repeat(10_000)),
-    why: /has sent 9 informational answers/,
+    reason: /has sent 9 informational answers/,
   },
   {
     name: '100 Continue, slowly and without end',
-    answer: (socket) => again(socket, 600, () => interim('100 Continue')),
-    why: /has not answered within 1\.5 s/,
+    answer: (socket) => writeRepeatedly(socket, 600, () => interim('100 Continue')),
+    reason: /has not answered within 1\.5 s/,
     patience: SHORT,
   },
   {
     name: '101 Switching Protocols',
     answer: (socket) =>
       void socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
-    why: /the server wants to speak another protocol/,
+    reason: /the server wants to speak another protocol/,
   },
-  { name: 'no answer', answer: () => undefined, why: /has not answered within 1\.5 s/, patience: SHORT },
+  { name: 'no answer', answer: () => undefined, reason: /has not answered within 1\.5 s/, patience: SHORT },
   {
     name: 'a head that trickles',
     answer: (socket) => {
       socket.write('HTTP/1.1 200 OK\r\nx: ');
-      again(socket, 20, () => 'y');
+      writeRepeatedly(socket, 20, () => 'y');
     },
-    why: /has not answered within 1\.5 s/,
+    reason: /has not answered within 1\.5 s/,
     patience: SHORT,
   },
   {
     name: 'a head without end',
     answer: (socket) => {
       socket.write('HTTP/1.1 200 OK\r\n');
-      again(socket, 1, () => `x: ${'y'.repeat(1000)}\r\n`);
+      writeRepeatedly(socket, 1, () => `x: ${'y'.repeat(1000)}\r\n`);
     },
-    why: /a\.zst: Parse Error: Header overflow/,
+    reason: /a\.zst: Parse Error: Header overflow/,
   },
   {
     name: 'a body that trickles',
     answer: (socket) => {
       socket.write(HEAD);
-      again(socket, 20, () => CONTENT.subarray(0, 1));
+      writeRepeatedly(socket, 20, () => CONTENT.subarray(0, 1));
     },
-    why: /the server sends slower than 10000 bytes a second/,
+    reason: /the server sends slower than 10000 bytes a second/,
     patience: { bytesPerS: 10_000, creditMaxMs: 1000 },
-    kept: 1,
+    keptBytes: 1,
   },
   {
     name: 'a body that begins fast and trickles then',
@@ -143,26 +143,26 @@ const CASES: readonly Case[] = [
       socket.write(HEAD);
       socket.write(CONTENT.subarray(0, 20_000));
       let at = 20_000;
-      again(socket, 20, () => CONTENT.subarray(at, ++at));
+      writeRepeatedly(socket, 20, () => CONTENT.subarray(at, ++at));
     },
-    why: /the server sends slower than 1000 bytes a second/,
+    reason: /the server sends slower than 1000 bytes a second/,
     patience: { bytesPerS: 1000, creditMaxMs: 1000 },
-    kept: 20_000,
+    keptBytes: 20_000,
   },
   {
     name: 'a body that stops',
     answer: (socket) => void socket.write(HEAD + CONTENT.toString('latin1', 0, 1000), 'latin1'),
-    why: /has sent nothing for 0\.5 s/,
+    reason: /has sent nothing for 0\.5 s/,
     patience: { silenceMs: 500 },
-    kept: 1000,
+    keptBytes: 1000,
   },
   {
     name: 'a body of extensions of a chunk',
     answer: (socket) => {
       socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;x=');
-      again(socket, 20, () => 'y');
+      writeRepeatedly(socket, 20, () => 'y');
     },
-    why: /has sent nothing for 0\.5 s/,
+    reason: /has sent nothing for 0\.5 s/,
     patience: { silenceMs: 500 },
   },
   {
@@ -171,20 +171,20 @@ const CASES: readonly Case[] = [
       socket.write(HEAD);
       socket.write(CONTENT.subarray(0, 1000), () => setTimeout(() => socket.destroy(), 100));
     },
-    why: /a\.zst: aborted/,
-    kept: 1000,
+    reason: /a\.zst: aborted/,
+    keptBytes: 1000,
   },
 ];
 
 void t.test('an interrupted download is stored in part and resumed', async (t) => {
-  for (const { name, answer, why, patience, kept } of CASES) {
+  for (const { name, answer, reason, patience, keptBytes } of CASES) {
     const one = await box(t);
-    await t.rejects(one.fetch(answer, patience), { kind: 'unavailable', message: why }, name);
-    t.ok((one.kept() ?? 0) >= (kept ?? 0), `${name}: what came is kept`);
+    await t.rejects(one.fetch(answer, patience), { kind: 'unavailable', message: reason }, name);
+    t.ok((one.storedBytes() ?? 0) >= (keptBytes ?? 0), `${name}: what came is kept`);
     t.notOk(existsSync(one.file));
     await t.resolves(
       one.fetch((socket) => {
-        const from = one.kept() ?? 0;
+        const from = one.storedBytes() ?? 0;
         const range = `content-range: bytes ${from}-${CONTENT.length - 1}/${CONTENT.length}`;
         const head = `HTTP/1.1 206 Partial Content\r\n${range}\r\ncontent-length: ${CONTENT.length - from}\r\n\r\n`;
         socket.write(from === 0 ? HEAD : head);
@@ -200,7 +200,7 @@ void t.test('a server that is slow but fast enough is waited for', async (t) => 
   let at = 0;
   const answer = (socket: Socket): void => {
     socket.write(interim('103 Early Hints').repeat(8) + HEAD);
-    again(socket, 25, () => {
+    writeRepeatedly(socket, 25, () => {
       at += 500;
       return CONTENT.subarray(at - 500, at);
     });
@@ -244,20 +244,20 @@ void t.test('content that differs from what was signed is discarded', async (t) 
       'bytes without end',
       (socket) => {
         socket.write('HTTP/1.1 200 OK\r\n\r\n');
-        again(socket, 1, () => Buffer.alloc(10_000));
+        writeRepeatedly(socket, 1, () => Buffer.alloc(10_000));
       },
       /sends more than the 40000 bytes signed/,
     ],
   ];
-  for (const [name, answer, why] of answers) {
+  for (const [name, answer, reason] of answers) {
     const one = await box(t);
     const error: unknown = await one.fetch(answer).catch((thrown: unknown) => thrown);
     t.ok(error instanceof TargetMismatch, name);
     t.match(
       error,
-      { kind: 'corrupt', target: 'a.zst', message: why },
+      { kind: 'corrupt', target: 'a.zst', message: reason },
       `${name}: is told apart from what may come later`,
     );
-    t.equal(one.kept(), undefined, `${name}: nothing of it is kept`);
+    t.equal(one.storedBytes(), undefined, `${name}: nothing of it is kept`);
   }
 });

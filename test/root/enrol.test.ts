@@ -135,12 +135,12 @@ void t.test('a box without a token waits on the list until it is accepted or ref
     return undefined;
   });
   t.equal(state, 'stopped');
-  const again = await box.enrol(() => {
+  const second = await box.enrol(() => {
     t.equal(room.store.waiting.count, 1, 'the same key after a restart');
     room.store.accept(SITE, BOX);
     return undefined;
   });
-  t.equal(again, 'enrolled');
+  t.equal(second, 'enrolled');
   t.equal(room.store.waiting.count, 0);
 
   const other = new NewBox(t, room);
@@ -161,8 +161,8 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
   const box = new NewBox(t, room, room.token());
   const stranger = newKey(join(room.dir, 'stranger.key'));
   const own = (): string => box.file('box.key.next');
-  const elsewhere = scratch(t);
-  OpensslAuthority.make(elsewhere, 'another room');
+  const otherRoom = scratch(t);
+  OpensslAuthority.make(otherRoom, 'another room');
   const now = Date.now();
   const issued = (authority: Authority, key: string, commonName: string, more = {}) =>
     certsOnly(authority.issue(csrOf(key, commonName), { ...CLIENT, commonName, ...more }, now).pem);
@@ -179,7 +179,7 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
     ['another key', () => issued(room.authority, stranger, BOX), /for another key/],
     [
       'another authority',
-      () => issued(new OpensslAuthority(elsewhere), own(), BOX),
+      () => issued(new OpensslAuthority(otherRoom), own(), BOX),
       /not good for pki\/ca\.crt/,
     ],
     ['for servers', () => issued(room.authority, own(), BOX, { use: 'server' }), /not good for pki\/ca\.crt/],
@@ -209,7 +209,7 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
   t.equal(step, answers.length);
 
   const foreign = new NewBox(t, room, room.token());
-  writeFileSync(foreign.file('ca.crt'), readFileSync(join(elsewhere, 'ca.crt')));
+  writeFileSync(foreign.file('ca.crt'), readFileSync(join(otherRoom, 'ca.crt')));
   await foreign.enrol();
   t.match(
     foreign.status,
@@ -283,13 +283,13 @@ void t.test('a renewal replaces key and certificate together, and a refusal keep
   t.notOk(existsSync(box.file('box.key.next')));
 
   // Between the two renames: as found by a start of the agent, and by the unit that repairs it.
-  const whole = [readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))];
+  const pair = [readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))];
   writeFileSync(box.file('box.crt.next'), readFileSync(box.file('box.crt')));
   writeFileSync(box.file('box.crt'), room.store.certificates()[0]?.pem ?? '');
   const mend = start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]);
   t.equal(await mend.ended, 0, mend.err);
   t.match(mend.out, /was cut off is finished/);
-  t.strictSame([readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))], whole);
+  t.strictSame([readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))], pair);
   writeFileSync(box.file('box.crt.next'), old.pem.slice(0, 300));
   t.match(await start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]).ended, 0);
   t.notOk(existsSync(box.file('box.crt.next')), 'one of no key here is thrown away');
@@ -301,7 +301,7 @@ void t.test('a renewal replaces key and certificate together, and a refusal keep
   });
   t.strictSame(
     [readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))],
-    whole,
+    pair,
     'the old pair stays',
   );
 });

@@ -81,9 +81,9 @@ function hotspot(
   const lines: string[] = [];
   const profileFile = join(dir, 'run', 'vigie-hotspot.nmconnection');
   const say = (line: string): void => void lines.push(line);
-  const named = { box: 'box-1', passphrase: PASSPHRASE, profileFile };
-  const made = new Hotspot({ ...named, ...room, clock, refusal, say, nmcli });
-  return { hotspot: made, lines, profileFile };
+  const identity = { box: 'box-1', passphrase: PASSPHRASE, profileFile };
+  const instance = new Hotspot({ ...identity, ...room, clock, refusal, say, nmcli });
+  return { hotspot: instance, lines, profileFile };
 }
 
 void t.test('the hotspot opens for a quarter of an hour, and its profile is removed', async (t) => {
@@ -117,28 +117,28 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
   await came.hotspot.open();
   t.equal(clock.nowMs(), 11_000, 'an order that comes closes it at once');
   t.match(calls(), /connection delete vigie-hotspot\n$/);
-  const again = hotspot(dir, nmcli, clock, () => order);
+  const second = hotspot(dir, nmcli, clock, () => order);
   const before = calls();
-  await again.hotspot.open();
-  t.strictSame(again.lines, ['no hotspot: order 2026/1 holds']);
+  await second.hotspot.open();
+  t.strictSame(second.lines, ['no hotspot: order 2026/1 holds']);
   t.equal(calls(), before, 'NetworkManager is not even asked');
-  for (const [what, there] of [
+  for (const [name, nmcliPath] of [
     ['no Wi-Fi', standIn(t, 'ethernet\\nloopback\\n').nmcli],
     ['no NetworkManager', join(dir, 'no-such-program')],
   ] as const) {
-    const { hotspot: none, lines } = hotspot(dir, there, clock, () => undefined);
+    const { hotspot: none, lines } = hotspot(dir, nmcliPath, clock, () => undefined);
     await none.open();
-    t.match(lines, [/^no hotspot: (there is no Wi-Fi device|NetworkManager does not answer)/], what);
+    t.match(lines, [/^no hotspot: (there is no Wi-Fi device|NetworkManager does not answer)/], name);
     t.equal(lines.length, 1, 'one line, and no failure');
   }
-  const refused = standIn(t, 'wifi\\n', 'connection?up');
-  const bad = hotspot(refused.dir, refused.nmcli, clock, () => undefined);
+  const failing = standIn(t, 'wifi\\n', 'connection?up');
+  const bad = hotspot(failing.dir, failing.nmcli, clock, () => undefined);
   await t.rejects(bad.hotspot.open(), {
     kind: 'unavailable',
     message: /nmcli connection up vigie-hotspot: .*refused/,
   });
   t.notOk(existsSync(bad.profileFile));
-  t.match(refused.calls(), /connection delete vigie-hotspot\n$/, 'what was begun is taken back');
+  t.match(failing.calls(), /connection delete vigie-hotspot\n$/, 'what was begun is taken back');
 });
 
 void t.test('the room’s command opens it under an order, for the given time', async (t) => {
@@ -148,23 +148,23 @@ void t.test('the room’s command opens it under an order, for the given time', 
     requested: () =>
       clock.nowMs() >= (asked[0]?.[0] ?? Number.POSITIVE_INFINITY) ? asked.shift()?.[1] : undefined,
   });
-  const opened = async (
+  const openAs = async (
     onRequest: boolean,
-    asked: [number, number][],
+    requests: [number, number][],
     order = holds as () => string | undefined,
   ) => {
     const clock = new Hasty();
     const { nmcli, dir } = standIn(t, 'wifi\\n');
-    const one = hotspot(dir, nmcli, clock, order, asking(clock, onRequest, asked));
+    const one = hotspot(dir, nmcli, clock, order, asking(clock, onRequest, requests));
     const from = clock.nowMs();
     await one.hotspot.open();
     return { lines: one.lines, minutes: (clock.nowMs() - from) / 60_000 };
   };
-  const asked = await opened(true, [[0, 30]]);
-  t.equal(asked.minutes, 30);
-  t.match(asked.lines, [/^the room opens the hotspot for 30 min$/, /is open for 30 min/, /closed/]);
-  t.match(await opened(true, []), { minutes: 0, lines: ['no hotspot: the room has not asked for it'] });
-  const free = await opened(true, [], () => undefined);
+  const outcome = await openAs(true, [[0, 30]]);
+  t.equal(outcome.minutes, 30);
+  t.match(outcome.lines, [/^the room opens the hotspot for 30 min$/, /is open for 30 min/, /closed/]);
+  t.match(await openAs(true, []), { minutes: 0, lines: ['no hotspot: the room has not asked for it'] });
+  const free = await openAs(true, [], () => undefined);
   t.match(
     free,
     { minutes: 0, lines: [/has not asked/] },
@@ -172,7 +172,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
   );
   t.equal(
     (
-      await opened(true, [
+      await openAs(true, [
         [0, 5],
         [4 * 60_000, 10],
       ])
@@ -182,7 +182,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
   );
   t.equal(
     (
-      await opened(true, [
+      await openAs(true, [
         [0, 60],
         [30 * 60_000, 60],
       ])
@@ -191,12 +191,12 @@ void t.test('the room’s command opens it under an order, for the given time', 
     'an hour at most, then anew',
   );
   t.equal(
-    (await opened(false, [[60_000, 30]], () => undefined)).minutes > 30,
+    (await openAs(false, [[60_000, 30]], () => undefined)).minutes > 30,
     true,
     'longer than from power-up',
   );
   t.equal(
-    (await opened(false, [[0, 5]])).minutes,
+    (await openAs(false, [[0, 5]])).minutes,
     5,
     'after power-up the order closes it when the room’s time is over',
   );
@@ -234,7 +234,7 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     { refused: /is not above/ },
     'after a restart it is used, whatever the agent puts back',
   );
-  for (const [what, bytes, refused] of [
+  for (const [name, bytes, reason] of [
     ['another key', signed(makeSigner('mine', ['open-hotspot']), asks()), /no key/],
     ['a key that may not', signed(other, asks()), /may not open-hotspot/],
     ['another command', signed(other, asks({ op: 'suspend', args: {} })), /may not suspend/],
@@ -247,7 +247,7 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     ['anything', Buffer.from('{}'), /not a DSSE envelope/],
     ['much', Buffer.alloc(20_000, 0x20), /is not JSON/],
   ] as const)
-    t.match(look(bytes), { refused }, what);
+    t.match(look(bytes), { refused: reason }, name);
   rmSync(file);
   symlinkSync('/etc/hostname', file);
   t.match(judge().look(), { refused: /is not JSON/ }, 'no file of root’s is read for the agent');
@@ -313,8 +313,8 @@ void t.test('NetworkManager’s own reader accepts the profile', { skip: noNmcli
     }
     return values;
   };
-  const ours = read('modify', 'connection.autoconnect', 'no');
-  const made = read(
+  const ownValues = read('modify', 'connection.autoconnect', 'no');
+  const nmcliValues = read(
     ...['add', 'type', 'wifi', 'con-name', 'vigie-hotspot', 'ssid', 'box-1', 'autoconnect', 'no'],
     ...['wifi.mode', 'ap', 'wifi.band', 'bg', 'wifi-sec.key-mgmt', 'wpa-psk', 'wifi-sec.psk', PASSPHRASE],
     ...[
@@ -329,9 +329,9 @@ void t.test('NetworkManager’s own reader accepts the profile', { skip: noNmcli
     ],
     ...['ipv4.method', 'shared', 'ipv4.addresses', '10.42.0.1/24', 'ipv6.method', 'disabled'],
   );
-  for (const values of [ours, made])
+  for (const values of [ownValues, nmcliValues])
     for (const key of ['connection.uuid', 'ipv6.addr-gen-mode']) values.delete(key);
-  t.strictSame(ours, made, 'as nmcli would have written it');
+  t.strictSame(ownValues, nmcliValues, 'as nmcli would have written it');
 });
 
 void t.test('the passphrase is validated when it is read', async (t) => {
@@ -355,8 +355,8 @@ function card(t: Test): { from: string; to: string; take: () => Provisioned } {
   for (const folder of [from, join(to, 'page')]) mkdirSync(folder, { recursive: true });
   const config = configOf({ site: 's', box: 'box-1' }, 'replay');
   writeFileSync(join(from, 'vigie.yaml'), 'site: s');
-  const given = { inspect: () => ({ config, problems: [] }), certificateProblems: () => [] };
-  return { from, to, take: () => takeFromBootPartition({ from, to, now: new Date(), ...given }) };
+  const checks = { inspect: () => ({ config, problems: [] }), certificateProblems: () => [] };
+  return { from, to, take: () => takeFromBootPartition({ from, to, now: new Date(), ...checks }) };
 }
 
 void t.test('the passphrase is installed from the card', async (t) => {
@@ -381,13 +381,14 @@ void t.test('the updater’s files are installed from the card', async (t) => {
   );
   const etc = settingsDir(to);
   const lay = (name: string, text: string): void => writeFileSync(join(from, name), text);
-  const refused = (line: RegExp): unknown => t.match(take(), { state: 'refused', lines: [/refused/, line] });
+  const checkRefusal = (line: RegExp): unknown =>
+    t.match(take(), { state: 'refused', lines: [/refused/, line] });
   lay('update.yaml', 'url: https://releases.example/\n');
-  refused(/^update\.yaml: this box has no .*vigie-root; install vigie-root/);
+  checkRefusal(/^update\.yaml: this box has no .*vigie-root; install vigie-root/);
   mkdirSync(etc);
-  refused(/^update-root\.json: must lie here too, beside update\.yaml/);
+  checkRefusal(/^update-root\.json: must lie here too, beside update\.yaml/);
   lay('update-root.json', '{}');
-  refused(/^update-root\.json: is no signed root; must be metadata\/root\.json/);
+  checkRefusal(/^update-root\.json: is no signed root; must be metadata\/root\.json/);
   lay('update-root.json', JSON.stringify({ signed: { _type: 'root', version: 1 }, signatures: [{}] }));
   for (const [yaml, line] of [
     ['url: releases.example\n', /^update\.yaml: url: .*https/],
@@ -395,7 +396,7 @@ void t.test('the updater’s files are installed from the card', async (t) => {
     ['url: https://releases.example/\nrate: 7\n', /^update\.yaml: rate: Unexpected property/],
   ] as const) {
     lay('update.yaml', yaml);
-    refused(line);
+    checkRefusal(line);
   }
   t.strictSame(readdirSync(etc), [], 'nothing of it is taken');
   lay('update.yaml', 'url: https://releases.example/\nrateKiBps: 70\n');

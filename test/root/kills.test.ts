@@ -111,7 +111,7 @@ const configuration: Payload = {
 };
 
 async function settled(box: UpdatingBox, { phase }: Payload, n: number): Promise<string> {
-  for (let again = 0; again < 3 && phase(box, n) !== 'confirmed'; again += 1) {
+  for (let attempt = 0; attempt < 3 && phase(box, n) !== 'confirmed'; attempt += 1) {
     for (const command of ['run', 'judge']) {
       const program = await box.run(command);
       if (program.code !== 0) return `${command}: ${program.err}`;
@@ -152,25 +152,25 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
     if (command === 'judge') await box.run('run');
     const at = Math.floor((kill * calls[command]) / KILLS);
     const program = await box.run(command, { LD_PRELOAD: killer, KILL_AT: String(at) });
-    const where = `${name}: kill ${kill} at call ${at} of ${command}`;
+    const context = `${name}: kill ${kill} at call ${at} of ${command}`;
     const isKilled = program.code !== 0;
-    t.strictSame(await payload.faults(box, n, true), [], `${where}: old or new, whole`);
+    t.strictSame(await payload.faults(box, n, true), [], `${context}: old or new, whole`);
     // Every other time the power went, too; otherwise systemd restarts the program.
     if (kill % 2 === 0) {
       box.reboot();
       writeFileSync(join(box.dir, 'bin/up-vigie.service'), '');
       const boot = await box.run('boot');
       t.equal(boot.code, 0, boot.err);
-      t.strictSame(await payload.faults(box, n, true), [], `${where}: after the boot`);
+      t.strictSame(await payload.faults(box, n, true), [], `${context}: after the boot`);
     } else await box.run(command);
     const end = await settled(box, payload, n);
     if (name === 'configuration' && end === 'rolled-back') {
       // A configuration on trial does not survive a boot; another rollout tries it again.
       payload.order(box, n, `again-${n}`);
-      t.equal(await settled(box, payload, n), 'confirmed', where);
-    } else t.equal(end, 'confirmed', where);
-    t.strictSame(await payload.faults(box, n, false), [], `${where}: in the end`);
-    t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), `${where}: and the agent runs`);
+      t.equal(await settled(box, payload, n), 'confirmed', context);
+    } else t.equal(end, 'confirmed', context);
+    t.strictSame(await payload.faults(box, n, false), [], `${context}: in the end`);
+    t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), `${context}: and the agent runs`);
     if (isKilled) kill += 1;
     else {
       // Not every change makes as many calls as the counted one, so the next one is killed earlier.
@@ -193,10 +193,10 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
     const reply = await askConfiguration(box, request, { LD_PRELOAD: killer, KILL_COUNT: count });
     return [reply, Number(readFileSync(count, 'utf8'))];
   };
-  const [tried, calls] = await counted({ op: 'try', proposal: proposal(0) });
-  t.match(tried, { refused: null, problems: [], trial: { id: String } });
-  const [kept, callsOfKeep] = await counted({ op: 'keep', trial: tried?.trial?.id });
-  t.match(kept, { refused: null, trial: null });
+  const [tryReply, calls] = await counted({ op: 'try', proposal: proposal(0) });
+  t.match(tryReply, { refused: null, problems: [], trial: { id: String } });
+  const [keepReply, callsOfKeep] = await counted({ op: 'keep', trial: tryReply?.trial?.id });
+  t.match(keepReply, { refused: null, trial: null });
   t.match(readFileSync(file, 'utf8'), /m0/);
   const kills = FULL ? calls : 6;
   let hits = 0;

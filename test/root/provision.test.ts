@@ -46,20 +46,20 @@ async function card(t: Test, box = 'box-1'): Promise<Card> {
   return { from, to, result: () => readFileSync(join(from, 'result.txt'), 'utf8') };
 }
 
-function config(to: string, more = ''): string {
+function config(to: string, extraLines = ''): string {
   const pki = join(to, 'pki');
   return `site: s
 box: box-1
 camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }
 rules: []
 mqtt: { url: "mqtts://room:8883", ca: ${pki}/ca.crt, cert: ${pki}/box.crt, key: ${pki}/box.key, ack: broker }
-${more}`;
+${extraLines}`;
 }
 
-async function take(t: Test, { from, to }: Card): Promise<{ code: number | null; said: string }> {
+async function take(t: Test, { from, to }: Card): Promise<{ code: number | null; output: string }> {
   const program = start(t, process.execPath, [VIGIE_ROOT, 'boot-partition', '--from', from, '--to', to]);
   const code = await program.ended;
-  return { code, said: program.out + program.err };
+  return { code, output: program.out + program.err };
 }
 
 const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8);
@@ -76,9 +76,9 @@ void t.test('a complete card is installed once, and removed from the partition',
   t.notMatch(box.result(), /hunter2|PRIVATE/, 'no secret in the result');
   t.strictSame(readdirSync(box.from).sort(), ['notes.txt', 'pki', 'result.txt']);
   t.strictSame(readdirSync(join(box.from, 'pki')), []);
-  const said = box.result();
-  t.match(await take(t, box), { code: 0, said: /nothing to take/ }, 'once');
-  t.equal(box.result(), said, 'and the result stays');
+  const result = box.result();
+  t.match(await take(t, box), { code: 0, output: /nothing to take/ }, 'once');
+  t.equal(box.result(), result, 'and the result stays');
 
   writeFileSync(join(box.from, 'vigie.yaml'), config(box.to, 'alertsPerHour: 7\n'));
   t.match(await take(t, box), { code: 0 }, 'later a configuration alone: the certificates are there');
@@ -99,7 +99,12 @@ void t.test('a key that was made on the box stays there', async (t) => {
   const other = await card(t);
   writeFileSync(join(other.to, 'pki/box.key'), readFileSync(join(box.to, 'pki/box.key')));
   rmSync(join(other.from, 'pki/box.key'));
-  await refused(t, other, 'the key of another certificate', /mqtt\.key: does not belong to the certificate/);
+  await checkRefusal(
+    t,
+    other,
+    'the key of another certificate',
+    /mqtt\.key: does not belong to the certificate/,
+  );
 });
 
 const enrolment = (change: object = {}): string =>
@@ -109,10 +114,10 @@ void t.test('a box that is to be enrolled is installed without a certificate', a
   const box = await card(t);
   for (const name of ['box.crt', 'box.key']) rmSync(join(box.from, 'pki', name));
   writeFileSync(join(box.from, 'Enrol.json'), enrolment({ token: 'a'.repeat(32) }));
-  const made = '2026-11-26T00:00:00.000Z';
+  const madeAt = '2026-11-26T00:00:00.000Z';
   writeFileSync(
     join(box.from, 'setup-code.json'),
-    JSON.stringify({ version: 1, sha256: 'b'.repeat(64), made }),
+    JSON.stringify({ version: 1, sha256: 'b'.repeat(64), made: madeAt }),
   );
   t.match(await take(t, box), { code: 0 });
   t.strictSame(readdirSync(box.to).sort(), ['enrol.json', 'page', 'pki', 'vigie.yaml']);
@@ -173,23 +178,23 @@ void t.test('a card with any mistake is refused completely', async (t) => {
   for (const [name, [spoil, reason]] of Object.entries(wrong)) {
     const box = await card(t);
     spoil(box);
-    await refused(t, box, name, reason);
+    await checkRefusal(t, box, name, reason);
     t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
   }
   const other = await card(t, 'box-2');
   t.match(
     await take(t, other),
-    { code: 2, said: /is the certificate of box-2; must be one with the CN of `box`, box-1/ },
+    { code: 2, output: /is the certificate of box-2; must be one with the CN of `box`, box-1/ },
     'another box’s',
   );
 });
 
-async function refused(t: Test, box: Card, name: string, ...reasons: RegExp[]): Promise<void> {
-  const { code, said } = await take(t, box);
+async function checkRefusal(t: Test, box: Card, name: string, ...reasons: RegExp[]): Promise<void> {
+  const { code, output } = await take(t, box);
   t.equal(code, 2, name);
   t.match(box.result(), /^\S+Z refused\r\n/, `${name}: said on the card too`);
   for (const reason of reasons) {
-    t.match(said, reason, name);
+    t.match(output, reason, name);
     t.match(box.result(), reason, name);
   }
   t.strictSame(readdirSync(box.to), ['pki'], `${name}: nothing was installed`);
@@ -197,21 +202,24 @@ async function refused(t: Test, box: Card, name: string, ...reasons: RegExp[]): 
 }
 
 void t.test('a wrong name or folder is reported with the right one', async (t) => {
-  const named =
+  const misnamed =
     (name: string) =>
     ({ from }: Card) =>
       renameSync(join(from, 'vigie.yaml'), join(from, name));
   const wrong: Readonly<Record<string, readonly [(card: Card) => void, ...RegExp[]]>> = {
     'the ending that Windows hides': [
-      named('vigie.yaml.txt'),
+      misnamed('vigie.yaml.txt'),
       /vigie\.yaml: is not in this folder/,
       /vigie\.yaml\.txt: must be named vigie\.yaml; Windows adds \.txt and hides it/,
     ],
-    'the same in capitals': [named('VIGIE.YAML.TXT'), /VIGIE\.YAML\.TXT: must be named vigie\.yaml; Windows/],
-    'the other ending': [named('vigie.yml'), /vigie\.yml: must be named vigie\.yaml/],
-    'a copy': [named('vigie (1).yaml'), /vigie \(1\)\.yaml: must be named vigie\.yaml/],
-    'another name': [named('config.yaml'), /config\.yaml: must be named vigie\.yaml/],
-    'a name that writes to terminals': [named('vigie\x1b[2J.yaml'), /vigie\?\[2J\.yaml: must be named/],
+    'the same in capitals': [
+      misnamed('VIGIE.YAML.TXT'),
+      /VIGIE\.YAML\.TXT: must be named vigie\.yaml; Windows/,
+    ],
+    'the other ending': [misnamed('vigie.yml'), /vigie\.yml: must be named vigie\.yaml/],
+    'a copy': [misnamed('vigie (1).yaml'), /vigie \(1\)\.yaml: must be named vigie\.yaml/],
+    'another name': [misnamed('config.yaml'), /config\.yaml: must be named vigie\.yaml/],
+    'a name that writes to terminals': [misnamed('vigie\x1b[2J.yaml'), /vigie\?\[2J\.yaml: must be named/],
     'one folder too deep': [
       ({ from }) => {
         const aside = join(from, '../aside');
@@ -234,7 +242,7 @@ void t.test('a wrong name or folder is reported with the right one', async (t) =
       /\.\.\/Vigie\.yaml\.txt: lies beside this folder; must lie in it/,
     ],
     'keys that are not named, and a wrong name': [
-      named('vigie.yml'),
+      misnamed('vigie.yml'),
       /folder; must lie here, .*\r?\nvigie\.yml: must be named vigie\.yaml, .*\r?\nNothing was installed/,
     ],
     'an empty folder': [
@@ -261,7 +269,7 @@ void t.test('a wrong name or folder is reported with the right one', async (t) =
   for (const [name, [spoil, ...reasons]] of Object.entries(wrong)) {
     const box = await card(t);
     spoil(box);
-    await refused(t, box, name, ...reasons);
+    await checkRefusal(t, box, name, ...reasons);
   }
 });
 
@@ -282,7 +290,7 @@ void t.test('an empty partition changes nothing, and later files are reported', 
   mkdirSync(bare);
   writeFileSync(join(bare, 'config.txt'), 'arm_64bit=1\n');
   const nothing = { ...box, from: join(bare, 'vigie') };
-  t.match(await take(t, nothing), { code: 0, said: /not there, nothing to take/ });
+  t.match(await take(t, nothing), { code: 0, output: /not there, nothing to take/ });
   t.strictSame(readdirSync(bare), ['config.txt']);
 
   writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
@@ -328,7 +336,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
   const aside = { ...box, from: alone(box, 'setup-code.json') };
   t.match(
     await take(t, aside),
-    { code: 2, said: /vigie\.yaml: is not in this folder/ },
+    { code: 2, output: /vigie\.yaml: is not in this folder/ },
     'a box that has none',
   );
   writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
@@ -343,9 +351,9 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
   t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'taken');
   const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
   t.equal(modeOf(page('setup-code.json')), isUser ? '640' : '644');
-  const said = box.result();
-  t.match(await take(t, box), { code: 0, said: /nothing to take/ }, 'once');
-  t.equal(box.result(), said);
+  const result = box.result();
+  t.match(await take(t, box), { code: 0, output: /nothing to take/ }, 'once');
+  t.equal(box.result(), result);
 
   writeFileSync(join(box.from, 'hotspot-key'), 'k7qf93mx');
   t.match(await take(t, box), { code: 0 }, 'the passphrase alone');
@@ -416,16 +424,16 @@ void t.test('a read-only partition installs nothing', { skip: noMounts }, async 
 void t.test('an unwritable result file is reported in the log', async (t) => {
   const box = await card(t);
   mkdirSync(join(box.from, 'result.txt'));
-  t.match(await take(t, box), { code: 2, said: /result\.txt cannot be written \(EISDIR\)/ });
+  t.match(await take(t, box), { code: 2, output: /result\.txt cannot be written \(EISDIR\)/ });
   rmSync(join(box.from, 'vigie.yaml'));
-  t.match(await take(t, box), { code: 2, said: /vigie\.yaml: is not in this folder(.*\n)*.*EISDIR/ });
+  t.match(await take(t, box), { code: 2, output: /vigie\.yaml: is not in this folder(.*\n)*.*EISDIR/ });
 });
 
 void t.test('a disk error is reported on the card', async (t) => {
   const box = await card(t);
   rmSync(join(box.to, 'pki'), { recursive: true });
   writeFileSync(join(box.to, 'pki'), 'a file where the folder belongs');
-  t.match(await take(t, box), { code: 2, said: /ENOTDIR/ });
+  t.match(await take(t, box), { code: 2, output: /ENOTDIR/ });
   t.match(box.result(), /^\S+Z refused\r\n.*ENOTDIR.*\r\n/);
   t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
 });
@@ -449,10 +457,10 @@ void t.test('vision may reach the camera’s addresses only', async (t) => {
   for (const source of ['v4l2:/dev/video0', 'file:/usr/share/clip.mp4', 'libcamera:', 'test:pattern']) {
     t.strictSame(await reach(source), { host: '', addresses: [], notForAgent: [] }, `${source}: nothing`);
   }
-  const named = await reach('rtsp://localhost/main');
-  t.ok(named.addresses.length > 0);
+  const reached = await reach('rtsp://localhost/main');
+  t.ok(reached.addresses.length > 0);
   t.strictSame(
-    named.addresses.filter((address) => !['127.0.0.1', '::1'].includes(address)),
+    reached.addresses.filter((address) => !['127.0.0.1', '::1'].includes(address)),
     [],
     'by name: no name server, since vision is given the addresses',
   );
@@ -461,8 +469,8 @@ void t.test('vision may reach the camera’s addresses only', async (t) => {
     kind: 'unavailable',
     message: /no address of localhost; systemctl/,
   });
-  writeCamera(folder, named);
-  t.strictSame(folder.addressesOf('localhost'), named.addresses);
+  writeCamera(folder, reached);
+  t.strictSame(folder.addressesOf('localhost'), reached.addresses);
   t.throws(
     () => folder.addressesOf('camera.lan'),
     { message: /no address of camera\.lan/ },

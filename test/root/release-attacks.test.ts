@@ -31,14 +31,14 @@ void t.test('restored old records lead to no older release', async (t) => {
   };
   await box.run('run');
   keep();
-  const { trial: begun, target } = box.rawRecord.release;
+  const { trial: begunTrial, target } = box.rawRecord.release;
   await box.run('judge');
   keep();
   await go(box, 3);
   t.equal(box.current, '3-0.3.0');
   const earlier = JSON.parse(String(days[0]?.state)) as State;
   for (const phase of ['staged', 'switching'] as const) {
-    const trial = phase === 'staged' ? null : begun;
+    const trial = phase === 'staged' ? null : begunTrial;
     const record = JSON.stringify({ ...earlier, release: { ...earlier.release, phase, target, trial } });
     days.push({ ...(days[0] as (typeof days)[0]), phase, state: Buffer.from(record) });
   }
@@ -51,10 +51,10 @@ void t.test('restored old records lead to no older release', async (t) => {
       cpSync(day.tuf, join(box.state, 'tuf'), { recursive: true });
       box.layOrder(captured);
       for (const command of ['run', 'judge', 'run']) await box.run(command);
-      const what = `${day.phase}${withHistory ? ', its history too' : ''}`;
-      t.equal(box.current, '3-0.3.0', what);
-      t.ok(['confirmed', 'failed'].includes(box.record.phase), `${what}: ${box.record.phase}`);
-      if (!withHistory) t.match(box.record.refused?.reason, /may have been obeyed before/, what);
+      const name = `${day.phase}${withHistory ? ', its history too' : ''}`;
+      t.equal(box.current, '3-0.3.0', name);
+      t.ok(['confirmed', 'failed'].includes(box.record.phase), `${name}: ${box.record.phase}`);
+      if (!withHistory) t.match(box.record.refused?.reason, /may have been obeyed before/, name);
     }
   }
   // A restored backup lacks all orders since then.
@@ -126,8 +126,8 @@ void t.test('a login in an unreadable configuration is in no message', async (t)
     const run = await box.run('run');
     t.match(box.record.refused?.reason, /vigie\.yaml: .*(line \d+|alias leads)|vigie\.yaml: site/, yaml);
     t.match(box.status.reason, /an order was refused/);
-    const told = ['state.json', 'status.json'].map((name) => readFileSync(join(box.state, name), 'utf8'));
-    t.notMatch(told.join() + run.err + run.out, /hunter2/, yaml);
+    const texts = ['state.json', 'status.json'].map((name) => readFileSync(join(box.state, name), 'utf8'));
+    t.notMatch(texts.join() + run.err + run.out, /hunter2/, yaml);
   }
 });
 

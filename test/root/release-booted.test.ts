@@ -82,14 +82,14 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
     good = release;
   });
 
-  for (const [what, files, why, times] of [
+  for (const [name, files, reason, times] of [
     ['crashes at its start', CRASHES, /^it crashed: 3 restarts/, USUAL],
     ['sees nothing', BLIND, /it analyses no frame/, HOPELESS],
   ] as const) {
-    await t.test(`one that ${what} goes`, async (t) => {
+    await t.test(`one that ${name} goes`, async (t) => {
       updates.judgeBy(times);
       const release = await updates.release(good, files);
-      t.match(await updates.ends(updates.order(release), 'rolled-back', WITHIN_MS), why);
+      t.match(await updates.ends(updates.order(release), 'rolled-back', WITHIN_MS), reason);
       t.equal(updates.current, nameOf(good));
       updates.judgeBy(USUAL);
     });
@@ -213,18 +213,18 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
       '/etc/vigie/vigie.yaml',
     ];
     container.run(...control);
-    const seen = await programs.stop();
+    const commands = await programs.stop();
     t.strictSame(
-      releaseAsRoot(seen),
+      releaseAsRoot(commands),
       [`0,0,0,0: ${control.join(' ')}`],
       'nothing but what was typed (control)',
     );
     t.strictSame(
       ['boot', 'judge', 'restraint-folder', 'run'].filter(
-        (command) => !rootsCommands(seen).includes(command),
+        (command) => !rootsCommands(commands).includes(command),
       ),
       [],
-      `root's own program ran: ${rootsCommands(seen).join(', ')}`,
+      `root's own program ran: ${rootsCommands(commands).join(', ')}`,
     );
   });
 

@@ -29,20 +29,20 @@ void t.test('an order for another box is refused once, and changes nothing', asy
     ['no order', () => bench.put(Buffer.from('{}')), /DSSE/],
     ['too long', () => bench.put(Buffer.alloc(16_385, ' ')), /JSON/],
   ];
-  for (const [what, lay, why] of refusals) {
+  for (const [name, lay, reason] of refusals) {
     lay();
-    t.equal(await bench.run(), 'idle', what);
-    t.match(bench.state.refused?.reason, why, what);
-    const said = bench.said.length;
+    t.equal(await bench.run(), 'idle', name);
+    t.match(bench.state.refused?.reason, reason, name);
+    const lineCount = bench.said.length;
     await bench.run();
-    t.equal(bench.said.length, said, 'said once');
+    t.equal(bench.said.length, lineCount, 'said once');
     t.strictSame(bench.state.counters, {});
   }
   const file = join(bench.agentState, 'update-desired.dsse.json');
-  const elsewhere = join(bench.dir, 'elsewhere');
-  writeFileSync(elsewhere, bench.order());
+  const otherFile = join(bench.dir, 'elsewhere');
+  writeFileSync(otherFile, bench.order());
   rmSync(file);
-  symlinkSync(elsewhere, file);
+  symlinkSync(otherFile, file);
   t.equal(await bench.run(), 'idle', 'a link is not followed');
   rmSync(file);
   execFileSync('mkfifo', [file]);
@@ -94,18 +94,18 @@ void t.test('an order waits, expires and downloads by a clock that must be trust
   reset.nowMs = NOON + DAY_MS;
   t.equal(await reset.run(), 'failed', 'set, it has an end');
 
-  const back = new Bench(t);
-  back.fault = new AgentError('unavailable', 'no route');
-  back.nowMs = NOON + 30 * DAY_MS;
-  back.order();
-  t.equal(await back.run(), 'downloading');
-  back.nowMs -= DAY_MS;
-  back.fault = undefined;
-  t.equal(await back.run(), 'waiting');
-  t.match(back.state.reason, /it was .* already/, 'a clock put back is not believed');
-  back.synced = true;
-  await back.run();
-  t.notMatch(back.state.reason, /already/, 'unless the network has set it');
+  const offline = new Bench(t);
+  offline.fault = new AgentError('unavailable', 'no route');
+  offline.nowMs = NOON + 30 * DAY_MS;
+  offline.order();
+  t.equal(await offline.run(), 'downloading');
+  offline.nowMs -= DAY_MS;
+  offline.fault = undefined;
+  t.equal(await offline.run(), 'waiting');
+  t.match(offline.state.reason, /it was .* already/, 'a clock put back is not believed');
+  offline.synced = true;
+  await offline.run();
+  t.notMatch(offline.state.reason, /already/, 'unless the network has set it');
 
   const slow = new Bench(t);
   slow.fault = new AgentError('unavailable', 'no route to the server');
@@ -133,11 +133,11 @@ void t.test('an order begins and switches within its window, in the site’s tim
     ['summer time begins: 03:10 after 01:59', '2027-03-28T01:10:00.000Z', true],
     ['03:30 then', '2027-03-28T01:30:00.000Z', false],
   ];
-  for (const [what, at, open] of cases) {
+  for (const [name, at, open] of cases) {
     const bench = new Bench(t);
     bench.nowMs = Date.parse(at);
     bench.order({ window });
-    t.equal(await bench.run(), open ? 'probation' : 'waiting', what);
+    t.equal(await bench.run(), open ? 'probation' : 'waiting', name);
   }
   const late = new Bench(t);
   late.nowMs = Date.parse('2026-10-24T21:00:00.000Z');
@@ -226,37 +226,37 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
   await undone.reboot();
   t.equal(undone.phase, 'failed', 'not for ever');
 
-  const moved = await staged();
-  moved.set({ phase: 'switching' });
-  await moved.reboot();
-  t.equal(moved.phase, 'probation', 'after it had moved');
-  t.equal(moved.state.trial?.boots, 1);
-  const records = moved.state.last?.n;
-  await moved.reboot();
-  await moved.reboot();
-  t.equal(moved.phase, 'probation');
-  t.equal(moved.state.last?.n, records, 'which is told once');
-  await moved.start();
-  t.equal(moved.state.trial?.boots, 3, 'counted once in a boot');
-  await moved.reboot();
-  t.equal(moved.phase, 'rolled-back', 'a fourth boot without having proved itself');
-  t.match(moved.releases.current(), old);
-  t.strictSame(moved.asked, [], 'nothing is stopped or started: the boot does that');
+  const afterMove = await staged();
+  afterMove.set({ phase: 'switching' });
+  await afterMove.reboot();
+  t.equal(afterMove.phase, 'probation', 'after it had moved');
+  t.equal(afterMove.state.trial?.boots, 1);
+  const records = afterMove.state.last?.n;
+  await afterMove.reboot();
+  await afterMove.reboot();
+  t.equal(afterMove.phase, 'probation');
+  t.equal(afterMove.state.last?.n, records, 'which is told once');
+  await afterMove.start();
+  t.equal(afterMove.state.trial?.boots, 3, 'counted once in a boot');
+  await afterMove.reboot();
+  t.equal(afterMove.phase, 'rolled-back', 'a fourth boot without having proved itself');
+  t.match(afterMove.releases.current(), old);
+  t.strictSame(afterMove.asked, [], 'nothing is stopped or started: the boot does that');
 
   const returning = await staged();
-  const begun = returning.state.trial;
-  returning.set({ trial: begun && { ...begun, returning: 'it crashed' } });
+  const begunTrial = returning.state.trial;
+  returning.set({ trial: begunTrial && { ...begunTrial, returning: 'it crashed' } });
   await returning.reboot();
   t.equal(returning.phase, 'rolled-back', 'a way back that had begun is gone to its end');
   t.equal(returning.state.reason, 'it crashed');
 
-  const gone = await staged();
-  gone.set({ phase: 'staged' });
-  gone.releases.point(old);
-  rmSync(join(gone.lib, 'releases/2-0.2.0'), { recursive: true });
-  await gone.reboot();
-  t.equal(await gone.run(), 'failed', 'nothing leads to a release that is not there');
-  t.match(gone.releases.current(), old);
+  const missing = await staged();
+  missing.set({ phase: 'staged' });
+  missing.releases.point(old);
+  rmSync(join(missing.lib, 'releases/2-0.2.0'), { recursive: true });
+  await missing.reboot();
+  t.equal(await missing.run(), 'failed', 'nothing leads to a release that is not there');
+  t.match(missing.releases.current(), old);
 
   const litter = await staged();
   litter.set({ phase: 'confirmed' }, { previous: targetOf(old), proven: targetOf(old) });
@@ -337,7 +337,7 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
     rmSync(join(lib, 'current'), { recursive: true, force: true });
     lay(join(lib, 'current'));
   };
-  for (const [what, damage] of forms) {
+  for (const [name, damage] of forms) {
     const bench = new Bench(t);
     bench.order();
     await bench.run();
@@ -345,7 +345,7 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
     t.match([bench.phase, bench.state.proven?.number, bench.state.seqMin], ['confirmed', 2, 1]);
     damage(bench);
     await bench.start();
-    t.match(bench.releases.current(), { seq: 2 }, `${what}: not the one before`);
+    t.match(bench.releases.current(), { seq: 2 }, `${name}: not the one before`);
     t.equal(bench.phase, 'confirmed');
     t.strictSame(
       bench.releases.list().map(({ seq }) => seq),
@@ -359,7 +359,7 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
     t.equal(
       bench.releases.current(),
       null,
-      `${what}: below the least that may run there is nothing to go to`,
+      `${name}: below the least that may run there is nothing to go to`,
     );
     t.match(bench.said.at(-1), /no intact release of 2 or later/);
   }
@@ -402,21 +402,21 @@ void t.test('a state file of any content gives a state and a log line', async (t
         damage(join(bench.stateDir, name));
         bench.said.length = 0;
         await bench.start();
-        const where = `${name} ${what} in ${phase}`;
-        t.equal(bench.phase, phase, where);
-        t.match(bench.releases.current(), { seq: 2 }, where);
+        const context = `${name} ${what} in ${phase}`;
+        t.equal(bench.phase, phase, context);
+        t.match(bench.releases.current(), { seq: 2 }, context);
         if (
           what !== 'missing' &&
           !(name === 'history.jsonl' && ['empty', 'half', 'of a later version', 'a list'].includes(what))
         )
-          t.match(bench.said.join('\n'), /set aside/, where);
+          t.match(bench.said.join('\n'), /set aside/, context);
         if (phase === 'probation') {
           await bench.machine.rollBack('release', 'it crashed');
-          t.match([bench.phase, bench.releases.current()], ['rolled-back', { seq: 1 }], where);
+          t.match([bench.phase, bench.releases.current()], ['rolled-back', { seq: 1 }], context);
         }
         bench.nowMs += 120_000;
         bench.order({ seq: 3, counter: 10 });
-        t.equal(await bench.run(), 'probation', `${where}: a new order is taken`);
+        t.equal(await bench.run(), 'probation', `${context}: a new order is taken`);
       }
     }
   }

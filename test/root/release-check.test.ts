@@ -64,9 +64,9 @@ void t.test('the release runs as another user, with nothing but the text', async
       env: Object.keys(process.env).sort(), cwd: process.cwd(), text: readFileSync(0, 'utf8'), args: process.argv.slice(2) });
     process.stdout.write(JSON.stringify({ ok: false, problems: [{ path: '', message }] }));`;
   const env = { ...process.env, VIGIE_BOX: 'b', NODE_OPTIONS: '--no-warnings', TOKEN: 'geheim' };
-  const [told] = ask(t, code, { env });
+  const [problem] = ask(t, code, { env });
   const own = isRoot ? { ...USER, groups: [USER?.gid] } : { uid: process.getuid?.() };
-  t.match(JSON.parse(told?.message ?? ''), {
+  t.match(JSON.parse(problem?.message ?? ''), {
     ...own,
     env: [
       'NODE_ENV',
@@ -94,7 +94,7 @@ void t.test('a missing answer is a refusal', async (t) => {
   const flood = `const piece = 'x'.repeat(1_000_000);
     for (let n = 0; n < 100; n += 1) process.stdout.write(piece);`;
   t.match(ask(t, flood), refusal(/an answer of more than 262144 bytes/), '100 MB');
-  for (const [what, code] of [
+  for (const [name, code] of [
     ['nothing', ''],
     ['no JSON', 'process.stdout.write("all is well");'],
     ['another form', answers({ ok: true })],
@@ -102,7 +102,7 @@ void t.test('a missing answer is a refusal', async (t) => {
     ['numbers for words', answers({ ok: false, problems: [{ path: 1, message: 2 }] })],
     ['a crash', 'throw new Error("no");'],
   ] as const)
-    t.match(ask(t, code), refusal(/its answer is not in the form of one/), what);
+    t.match(ask(t, code), refusal(/its answer is not in the form of one/), name);
   t.match(
     ask(t, written({ ok: true, problems: [] }), {}, `# ${'x'.repeat(1_000_000)}\n`),
     refusal(/it ended before it had read the configuration/),
@@ -118,9 +118,9 @@ void t.test('a missing answer is a refusal', async (t) => {
 
 void t.test('the answer is bounded and printable', async (t) => {
   const evil = { path: `a\n\u001b[2Jb${'x'.repeat(5000)}`, message: `\u202eevil\r\n${'y'.repeat(5000)}` };
-  const told = ask(t, answers({ ok: false, problems: Array.from({ length: 20 }, () => evil) }));
-  t.equal(told.length, 20);
-  for (const { path, message } of told) {
+  const problems = ask(t, answers({ ok: false, problems: Array.from({ length: 20 }, () => evil) }));
+  t.equal(problems.length, 20);
+  for (const { path, message } of problems) {
     t.ok(path.length <= 230 && message.length <= 530, 'cut');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     t.notMatch(`${path}${message}`, /[\u0000-\u001f\u202e]/, 'nothing moves a cursor');

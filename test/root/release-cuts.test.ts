@@ -59,7 +59,7 @@ int rename(const char *from, const char *to) {
 /** Runs what the units do until the power goes: carry out the order, then judge. */
 async function liveUntilCut(
   box: UpdatingBox,
-  cut: Promise<string>,
+  cutAt: Promise<string>,
   env: Record<string, string> = {},
 ): Promise<string> {
   const script =
@@ -69,21 +69,21 @@ async function liveUntilCut(
     detached: true,
     env: { ...process.env, ...env },
   });
-  const ended = once(child, 'close');
-  const record = await cut;
+  const closed = once(child, 'close');
+  const record = await cutAt;
   if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-  await ended;
+  await closed;
   return /"release":\{"phase":"([a-z-]+)"/.exec(record)?.[1] ?? 'before';
 }
 
 /** Faults of the installed files. */
 async function faultsOf(box: UpdatingBox, seqs: readonly number[]): Promise<string[]> {
   const faults: string[] = [];
-  const check = async (what: string, act: () => unknown): Promise<void> => {
+  const check = async (name: string, act: () => unknown): Promise<void> => {
     try {
       await act();
     } catch (error) {
-      faults.push(`${what}: ${messageOf(error)}`);
+      faults.push(`${name}: ${messageOf(error)}`);
     }
   };
   const seq = Number(box.current.split('-')[0]);
@@ -113,65 +113,66 @@ void t.test('a power cut leaves the old or new release', { skip: SmallDisk.unava
   const random = randomOf(SEED);
   const counts = new Map<string, { old: number; new: number }>();
   const hold = preloaded(t, HOLD);
-  for (let done = 0; done < CUTS; done += CUTS_A_BOX) {
+  for (let doneCount = 0; doneCount < CUTS; doneCount += CUTS_A_BOX) {
     const { box, disk } = await boxOnDisk(t, { releases: CUTS_A_BOX + 1 });
     for (let n = 0; n < CUTS_A_BOX; n += 1) {
       const seq = n + 2;
-      const [wanted, spanMs] = PHASES[n % PHASES.length] ?? ['waiting', 0];
+      const [phaseToCut, spanMs] = PHASES[n % PHASES.length] ?? ['waiting', 0];
       // Probation watches a running agent for a second.
       const up = join(box.dir, 'bin/up-vigie.service');
       if (n % 4 === 0) writeFileSync(up, '');
       else rmSync(up, { force: true });
       // A waiting order waits until the power goes.
-      const later = wanted === 'waiting' ? { notBefore: new Date(Date.now() + 600_000).toISOString() } : {};
+      const later =
+        phaseToCut === 'waiting' ? { notBefore: new Date(Date.now() + 600_000).toISOString() } : {};
       box.order({ seq, ...later });
       const last = box.history.at(-1)?.n ?? 0;
       const file = join(box.state, 'state.json');
       // Does not match the previous order's phase.
-      const text = new RegExp(`"release":\\{"phase":"${wanted}"[^}]*"target":\\{"number":${seq},`);
+      const text = new RegExp(`"release":\\{"phase":"${phaseToCut}"[^}]*"target":\\{"number":${seq},`);
       // The first cut of each phase comes while the phase is held. A fast machine leaves it unseen, and a busy one
       // looks late.
-      const isFirst = done + n < PHASES.length;
-      const cut = disk.cutWhen(
+      const isFirst = doneCount + n < PHASES.length;
+      const cutAt = disk.cutWhen(
         file,
         text,
         isFirst ? 0 : random() * spanMs,
         isFirst ? HELD_WITHIN_MS : SEEN_WITHIN_MS,
       );
-      const held = {
+      const holdEnv = {
         LD_PRELOAD: hold,
-        HOLD_PHASE: `"release":{"phase":"${wanted}"`,
+        HOLD_PHASE: `"release":{"phase":"${phaseToCut}"`,
         HOLD_TARGET: `"target":{"number":${seq},`,
       };
-      const phase = await liveUntilCut(box, cut, isFirst ? held : {});
+      const phase = await liveUntilCut(box, cutAt, isFirst ? holdEnv : {});
       disk.powerBack(COMMIT_S);
       box.reboot();
-      const where = `cut ${done + n + 1} in ${phase}`;
+      const context = `cut ${doneCount + n + 1} in ${phase}`;
       const count = counts.get(phase) ?? { old: 0, new: 0 };
       counts.set(phase, count);
-      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${where}: old or new, whole`);
+      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${context}: old or new, whole`);
       count[box.current.startsWith(`${seq}-`) ? 'new' : 'old'] += 1;
       const boot = await box.run('boot');
       t.equal(boot.code, 0, boot.err);
       // The boot starts what is enabled.
       if (n % 4 === 0) writeFileSync(up, '');
-      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${where}: after the boot`);
-      if (wanted === 'waiting') box.order({ seq });
-      for (let again = 0; again < 3 && !confirmed(box, seq); again += 1) {
+      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${context}: after the boot`);
+      if (phaseToCut === 'waiting') box.order({ seq });
+      for (let attempt = 0; attempt < 3 && !confirmed(box, seq); attempt += 1) {
         const run = await box.run('run');
         const judge = await box.run('judge');
         t.equal(run.code, 0, run.err);
         t.equal(judge.code, 0, judge.err);
       }
-      t.match(box.record, { phase: 'confirmed', target: { seq } }, `${where}: it goes on to the new one`);
-      t.strictSame(await faultsOf(box, [seq]), [], `${where}: in the end`);
-      const told = box.history.map(({ n }) => n);
+      t.match(box.record, { phase: 'confirmed', target: { seq } }, `${context}: it goes on to the new one`);
+      t.strictSame(await faultsOf(box, [seq]), [], `${context}: in the end`);
+      const numbers = box.history.map(({ n }) => n);
       t.strictSame(
-        told,
-        told.map((_, index) => index + 1),
+        numbers,
+        numbers.map((_, index) => index + 1),
         'the history has no gap',
       );
-      t.ok(told.length > last);
+      t.ok(numbers.length > last);
     }
   }
   for (const [phase] of PHASES) t.ok(counts.has(phase), `the power went in ${phase}`);
@@ -192,13 +193,13 @@ void t.test(
       rmSync(join(box.dir, 'bin/up-vigie.service'));
       box.order();
       // After the log was written, before the kernel writes the data on its own.
-      const cut = disk.cutWhen(
+      const cutAt = disk.cutWhen(
         join(box.state, 'state.json'),
         /"release":\{"phase":"confirmed"/,
         600 + cuts * 300,
         HELD_WITHIN_MS,
       );
-      const phase = await liveUntilCut(box, cut, { LD_PRELOAD: library });
+      const phase = await liveUntilCut(box, cutAt, { LD_PRELOAD: library });
       disk.powerBack(COMMIT_S);
       const faults = await faultsOf(box, [1, 2]);
       if (faults.length > 0) broken.push(`${phase}: ${faults.length} faults, ${String(faults[0])}`);

@@ -30,7 +30,7 @@ const STEPS = [
   '--no-block start vigie-vision.socket vigie.service vigie-root-judge.service',
 ];
 
-const whole = (box: UpdatingBox, seq: number): Promise<void> =>
+const checkComplete = (box: UpdatingBox, seq: number): Promise<void> =>
   verifyTree(
     join(box.lib, 'current/'),
     parseManifest(readFileSync(join(box.treeOf(seq), 'MANIFEST'), 'utf8')),
@@ -85,7 +85,7 @@ void t.test('two orders in sequence are confirmed, and can be rolled back by han
     box.history.map(({ n, phase, from, to }) => [n, phase, from?.number, to?.number]),
     ['staged', 'switching', 'probation', 'confirmed'].map((phase, index) => [index + 1, phase, 1, 2]),
   );
-  await whole(box, 2);
+  await checkComplete(box, 2);
   box.asked();
   t.equal((await box.run('run')).code, 0);
   t.strictSame(box.asked(), [], 'the same order is done');
@@ -94,12 +94,12 @@ void t.test('two orders in sequence are confirmed, and can be rolled back by han
   box.order({ seq: 4 });
   t.equal(await settle(box), 'confirmed');
   t.ok(box.server.asked.some(({ path }) => path.includes('4-0.4.0') && path.includes('.full.')));
-  await whole(box, 4);
+  await checkComplete(box, 4);
   t.strictSame(readdirSync(join(box.lib, 'releases')).sort(), ['2-0.2.0', '4-0.4.0'], 'two are kept');
   t.notOk(existsSync(join(box.state, 'downloads')));
 
-  const back = await box.run('back');
-  t.equal(back.code, 0, back.err);
+  const program = await box.run('back');
+  t.equal(program.code, 0, program.err);
   t.equal(box.current, '2-0.2.0');
   t.equal((await box.run('back')).code, 1, 'not in the middle of a switch');
   await box.run('judge');
@@ -116,7 +116,7 @@ void t.test('two orders in sequence are confirmed, and can be rolled back by han
   t.equal(packaged.code, 0, packaged.err);
   await box.run('judge');
   t.equal(box.current, '3-0.3.0');
-  await whole(box, 3);
+  await checkComplete(box, 3);
   t.match((await box.run('from-package')).err, /3-0\.3\.0 runs already/);
   const screen = await box.run('status');
   t.match(screen.out, /^release {4}3-0\.3\.0\nprevious {3}2-0\.2\.0\nphase {6}confirmed 3-0\.3\.0, since/);
@@ -138,7 +138,7 @@ void t.test('an unhealthy release rolls back, and is not tried again in its roll
     'reset-failed vigie-vision.socket vigie.service',
     '--no-block start vigie-vision.socket vigie.service',
   ]);
-  await whole(box, 1);
+  await checkComplete(box, 1);
   box.order({ counter: 50 });
   t.equal(await settle(box), 'failed');
   t.match(box.record.reason, /was rolled back in spring-2 already/);
@@ -186,13 +186,13 @@ void t.test('a change that is killed at any step goes on', async (t) => {
     await program.ended;
     t.equal(await settle(box), 'confirmed', `${command} in ${phase}`);
     t.equal(box.current, `${seq}-0.${seq}.0`);
-    await whole(box, seq);
+    await checkComplete(box, seq);
     t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), 'and the agent runs');
   }
-  const told = box.history.map(({ n }) => n);
+  const numbers = box.history.map(({ n }) => n);
   t.strictSame(
-    told,
-    told.map((_, index) => index + 1),
+    numbers,
+    numbers.map((_, index) => index + 1),
   );
   box.order({ seq: 9 });
   const both = await Promise.all([box.run('run'), box.run('run')]);
@@ -239,14 +239,14 @@ void t.test('a full disk stops a change, not a roll-back', { skip: SmallDisk.una
   await box.run('run');
   box.order({ seq: 3, rollout: 'c' });
   t.equal(await settle(box), 'confirmed');
-  await whole(box, 3);
+  await checkComplete(box, 3);
 });
 
 void t.test('settings are validated, and boards are recognised', (t) => {
   const dir = scratch(t);
   const file = join(dir, 'update.yaml');
   t.match(readSettings(file), { healthyS: 60, withinS: 600, rateKiBps: 0, url: undefined });
-  for (const [text, why] of [
+  for (const [text, reason] of [
     ['url: ftp://x/', /url/],
     ['rate: 5', /rate/],
     ['healthyS: 700', /withinS must be more/],
@@ -254,7 +254,7 @@ void t.test('settings are validated, and boards are recognised', (t) => {
     ['a: [', /update\.yaml: /],
   ] as const) {
     writeFileSync(file, text);
-    t.throws(() => readSettings(file), { kind: 'config', message: why }, text);
+    t.throws(() => readSettings(file), { kind: 'config', message: reason }, text);
   }
   const config = join(dir, 'vigie.yaml');
   writeFileSync(config, `site: a\nbox: b\n`, { mode: 0o640 });

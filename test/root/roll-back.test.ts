@@ -51,7 +51,7 @@ function readOnly(t: Test, dir: string): () => void {
 }
 
 void t.test('a box with unreadable settings rolls back', async (t) => {
-  for (const [what, damage] of [
+  for (const [name, damage] of [
     ['no YAML', (file: string) => writeFileSync(file, 'url: [')],
     ['a folder', (file: string) => replaced(file, file)],
     ['an unknown key', (file: string) => writeFileSync(file, 'speed: 9\n')],
@@ -61,11 +61,11 @@ void t.test('a box with unreadable settings rolls back', async (t) => {
     damage(join(box.dir, 'update.yaml'));
     for (const command of ['boot', 'run', 'judge']) {
       const program = await box.run(command);
-      t.equal(program.code, 0, `${what}: ${command}: ${program.err}`);
+      t.equal(program.code, 0, `${name}: ${command}: ${program.err}`);
     }
-    t.match(box.record, { phase: 'rolled-back', reason: /it crashed/ }, what);
-    t.equal(box.current, '1-0.1.0', what);
-    t.ok(isUp(box), what);
+    t.match(box.record, { phase: 'rolled-back', reason: /it crashed/ }, name);
+    t.equal(box.current, '1-0.1.0', name);
+    t.ok(isUp(box), name);
   }
 });
 

@@ -101,8 +101,8 @@ void t.test('a good release is tried, judged by the previous one, and judges the
     [/^stop .*vigie.service/, /reset-failed/, /start .*vigie.service/],
     'the agent starts anew',
   );
-  const judged = await root.run('judge');
-  t.equal(judged.code, 0, judged.err);
+  const judgement = await root.run('judge');
+  t.equal(judgement.code, 0, judgement.err);
   t.match(root.root, { phase: 'confirmed', reason: null });
   t.equal(root.link('judge'), 12, 'from now on it judges');
   t.match(box.status.root, { release: { seq: 12 }, phase: 'confirmed', rollout: 'spring-12' });
@@ -160,14 +160,14 @@ const BAD_TOO: typeof BAD = [
 ];
 const skip = process.env['VIGIE_TEST_FULL'] === '1' ? false : 'only with VIGIE_TEST_FULL=1';
 
-async function isTakenBack(t: Test, code: string, why: RegExp): Promise<void> {
+async function isTakenBack(t: Test, code: string, reason: RegExp): Promise<void> {
   const root = await RootBox.make(t, first(code), 8);
   root.order();
   await root.run('run');
   t.equal(root.link('current'), 12);
-  const judged = await root.run('judge');
-  t.equal(judged.code, 0, judged.err);
-  t.match(root.root, { phase: 'rolled-back', reason: why });
+  const judgement = await root.run('judge');
+  t.equal(judgement.code, 0, judgement.err);
+  t.match(root.root, { phase: 'rolled-back', reason });
   t.equal(root.link('current'), 11, 'the former one runs');
   t.equal(root.link('judge'), 11);
   // Accepts the order for a better release.
@@ -184,8 +184,8 @@ void t.test('a bad release is rolled back by the previous one', async (t) => {
   // Most of the time is patience with a program that does nothing.
   t.jobs = BAD.length;
   const tested = (bad: typeof BAD, options: { readonly skip?: string | false }) =>
-    bad.map(([what, code, why]) =>
-      t.test(`one ${what}`, { buffered: true, ...options }, (t) => isTakenBack(t, code, why)),
+    bad.map(([name, code, reason]) =>
+      t.test(`one ${name}`, { buffered: true, ...options }, (t) => isTakenBack(t, code, reason)),
     );
   await Promise.all([...tested(BAD, {}), ...tested(BAD_TOO, { skip })]);
 });

@@ -16,7 +16,7 @@ const [one, two] = [makeSigner('one').config.publicKey, makeSigner('two').config
 const file = join(scratch(t), 'vigie.yaml');
 
 /** Values that each of the two reads; null where it refuses. */
-function seen(content: string | Uint8Array): { agent: unknown; updater: unknown } {
+function readBoth(content: string | Uint8Array): { agent: unknown; updater: unknown } {
   writeFileSync(file, content, { mode: 0o600 });
   const { config } = inspectConfig(file, { env: {}, mode: 'check', files: false });
   const agent = config && { site: config.site, box: config.box, keys: config.commands.keys };
@@ -35,11 +35,11 @@ void t.test('a YAML text with two possible readings is refused by both or read a
   const shapes = (name: string) =>
     `${name}:\n${Array.from({ length: 60 }, (_, id) => `  - { id: z${id}, polygon: *area }\n`).join('')}`;
   const area = '  - { id: z, polygon: &area [[0, 0], [1, 0], [1, 1]] }\n';
-  const many = shapes('zones').replace('\n', `\n${area}`) + shapes('masks');
-  const taken: Record<string, string | Uint8Array> = {
+  const manyAliases = shapes('zones').replace('\n', `\n${area}`) + shapes('masks');
+  const acceptedTexts: Record<string, string | Uint8Array> = {
     plain: HEAD + keysOf(one),
     'a mark of the byte order in front': `\ufeff${HEAD}${keysOf(one)}`,
-    'many aliases, which the library by itself takes for a bomb': HEAD + keysOf(one) + many,
+    'many aliases, which the library by itself takes for a bomb': HEAD + keysOf(one) + manyAliases,
     'an alias for the rights': `${HEAD}commands:\n  keys:\n    - { name: x, publicKey: ${one}, may: &r [update] }\n    - { name: y, publicKey: ${two}, may: *r }\n`,
     JSON: JSON.stringify({
       site: 'a',
@@ -47,12 +47,12 @@ void t.test('a YAML text with two possible readings is refused by both or read a
       commands: { keys: [{ name: 'x', publicKey: one, may: ['update'] }] },
     }),
   };
-  for (const [what, text] of Object.entries(taken)) {
-    const { agent, updater } = seen(text);
-    t.ok(agent, `${what}: the agent takes it`);
-    t.same(updater, agent, what);
+  for (const [name, text] of Object.entries(acceptedTexts)) {
+    const { agent, updater } = readBoth(text);
+    t.ok(agent, `${name}: the agent takes it`);
+    t.same(updater, agent, name);
   }
-  const refused: Record<string, string | Uint8Array> = {
+  const refusedTexts: Record<string, string | Uint8Array> = {
     'keys twice': `${HEAD}${keysOf(one)}${keysOf(two)}`,
     'the box twice': `${HEAD}box: c\n${keysOf(one)}`,
     'a merge of YAML 1.1': `%YAML 1.1\n---\n${HEAD}commands:\n  <<: { keys: [{ name: x, publicKey: ${one}, may: [update] }] }\n`,
@@ -62,36 +62,36 @@ void t.test('a YAML text with two possible readings is refused by both or read a
     'two documents': `${HEAD}${keysOf(one)}---\n${HEAD}${keysOf(two)}`,
     'an alias for what stands in a key': `&k site: a\nbox: b\n${keysOf('*k')}`,
   };
-  for (const [what, text] of Object.entries(refused)) {
-    const { agent, updater } = seen(text);
-    t.notOk(agent, `${what}: the agent refuses it`);
-    t.notOk(updater, what);
+  for (const [name, text] of Object.entries(refusedTexts)) {
+    const { agent, updater } = readBoth(text);
+    t.notOk(agent, `${name}: the agent refuses it`);
+    t.notOk(updater, name);
   }
 });
 
 void t.test('random texts with anchors, aliases, tags and directives are read alike', async (t) => {
-  const some = <T>(usual: T, ...odd: T[]) =>
+  const pick = <T>(usual: T, ...odd: T[]) =>
     fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...odd) });
-  const key = some(one, two, '*k', `&k ${one}`, `!!str ${two}`, '*m');
-  const may = some('[update]', '&m [update]', '*m', '[search, update]', '!!seq [update]', '*k');
-  const entry = fc.record({ name: some('x', '&k z', '*k', '~', '1', 'yes'), key, may });
+  const key = pick(one, two, '*k', `&k ${one}`, `!!str ${two}`, '*m');
+  const may = pick('[update]', '&m [update]', '*m', '[search, update]', '!!seq [update]', '*k');
+  const entry = fc.record({ name: pick('x', '&k z', '*k', '~', '1', 'yes'), key, may });
   const item = entry.map((e) => `    - { name: ${e.name}, publicKey: ${e.key}, may: ${e.may} }\n`);
   const list = fc.array(item, { maxLength: 2 }).map((items) => `commands:\n  keys:\n${items.join('')}`);
-  const line = some(
+  const line = pick(
     HEAD,
     `&k ${HEAD}`,
     'site: a\n? box\n: c\n',
     'site: &m yes\nbox: *m\n',
     `${HEAD}site: c\n`,
   );
-  const head = some('', '%YAML 1.1\n---\n', '---\n', '\ufeff', '%TAG ! tag:x:\n---\n');
-  let taken = 0;
+  const head = pick('', '%YAML 1.1\n---\n', '---\n', '\ufeff', '%TAG ! tag:x:\n---\n');
+  let acceptedCount = 0;
   const agree = fc.property(head, line, list, fc.boolean(), (start, names, keys, first) => {
-    const { agent, updater } = seen(start + (first ? keys + names : names + keys));
-    if (agent !== null) taken += 1;
+    const { agent, updater } = readBoth(start + (first ? keys + names : names + keys));
+    if (agent !== null) acceptedCount += 1;
     // The agent may refuse another key of the file, which the updater ignores.
     return agent === null || isDeepStrictEqual(structuredClone(updater), structuredClone(agent));
   });
   fc.assert(agree, { seed: SEED, numRuns: 400 });
-  t.ok(taken > 20, `${taken} of them are configurations`);
+  t.ok(acceptedCount > 20, `${acceptedCount} of them are configurations`);
 });

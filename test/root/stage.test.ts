@@ -43,7 +43,7 @@ import { SmallDisk } from '../lib/small-disk.ts';
 const OLD = { seq: 42, version: '0.2.0' };
 const NEW = { seq: 43, version: '0.3.0' };
 
-interface Made {
+interface Setup {
   readonly lib: string;
   /** Folder of the running release. */
   readonly current: string;
@@ -58,7 +58,7 @@ interface Made {
 }
 
 /** Runs release 42 and publishes 43: one changed, one new and one removed file, and a folder that became a link. */
-async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}): Promise<Made> {
+async function makeSetup(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}): Promise<Setup> {
   const lib = join(dir, 'lib');
   const releases = join(lib, 'releases');
   const same = { 'bin/run': '#!/bin/sh\n', 'dist/same.js': 'same', 'models/a/big': 'x'.repeat(200_000) };
@@ -83,13 +83,13 @@ async function made(t: Test, dir = scratch(t), over: Partial<ReleaseTarget> = {}
     full: () => Promise.resolve(full),
     signal: new AbortController().signal,
   };
-  const run: Made['run'] = (options = {}) => stage({ ...usual, ...options });
+  const run: Setup['run'] = (options = {}) => stage({ ...usual, ...options });
   return { lib, current, custom, target, full, delta, run, releases: () => readdirSync(releases).sort() };
 }
 
 void t.test('a release with files that systemd or udev would obey as root is refused', async (t) => {
   const dir = scratch(t);
-  const { lib, run, releases } = await made(t, dir);
+  const { lib, run, releases } = await makeSetup(t, dir);
   const tree = join(dir, 'made/43-0.3.0');
   const evil = '[Service]\nUser=root\nExecStart=/usr/lib/vigie/current/bin/run\n';
   for (const path of [
@@ -118,7 +118,7 @@ const noFull = (): never => {
 const inode = (...path: string[]): number => statSync(join(...path)).ino;
 
 void t.test('a release is staged from a delta or completely', async (t) => {
-  const { lib, current, run, releases, delta } = await made(t);
+  const { lib, current, run, releases, delta } = await makeSetup(t);
   const before = await scanTree(current);
   const { dir, ...how } = await run({ full: noFull });
   t.same(how, { by: 'delta', why: undefined });
@@ -155,34 +155,34 @@ void t.test('a release is staged from a delta or completely', async (t) => {
   t.equal(statSync(join(dir, 'models/a/big')).nlink, 1);
   t.same(releases(), ['42-0.2.0', '43-0.3.0'], 'what an earlier try has left is gone');
 
-  const again = async (why: RegExp, over = {}): Promise<void> => {
+  const checkFull = async (reason: RegExp, over = {}): Promise<void> => {
     rmSync(dir, { recursive: true });
-    t.match(await run(over), { by: 'full', why }, `whole: ${why}`);
+    t.match(await run(over), { by: 'full', why: reason }, `whole: ${reason}`);
     await verifyTree(dir, entries);
     t.same(releases(), ['42-0.2.0', '43-0.3.0']);
   };
-  await again(/cannot be unpacked: .*zstd: can't stat/, { delta: join(lib, 'gone.zst') });
+  await checkFull(/cannot be unpacked: .*zstd: can't stat/, { delta: join(lib, 'gone.zst') });
   const bytes = readFileSync(delta);
   bytes.writeUInt8(bytes.readUInt8(bytes.length - 20) ^ 1, bytes.length - 20);
   writeFileSync(delta, bytes);
-  await again(/cannot be unpacked/);
+  await checkFull(/cannot be unpacked/);
   await packFiles(current, ['dist/main.js'], delta);
-  await again(/cannot be unpacked: tar: .*: Not found in archive/);
+  await checkFull(/cannot be unpacked: tar: .*: Not found in archive/);
   await packFiles(dir, ['VERSION', 'dist/main.js', 'dist/fresh/deep/c.js', 'dist/empty'], delta);
   rmSync(dir, { recursive: true });
   t.equal((await run({ full: noFull })).by, 'delta', 'a good one');
   chmodSync(join(current, 'dist/same.js'), 0o4755);
-  await again(/dist\/same.js type=file mode=04755/);
+  await checkFull(/dist\/same.js type=file mode=04755/);
   chmodSync(join(current, 'dist/same.js'), 0o644);
   appendFileSync(join(current, 'dist/gone/a.js'), 'x');
-  await again(/dist\/gone\/a.js .*and should have/);
+  await checkFull(/dist\/gone\/a.js .*and should have/);
   truncateSync(join(current, 'dist/gone/a.js'), 1);
   rmSync(join(current, 'models'), { recursive: true });
   symlinkSync(lib, join(current, 'models'));
-  await again(/models type=link/);
+  await checkFull(/models type=link/);
   t.notOk(existsSync(join(lib, 'a')), 'a link of the release that runs leads nowhere');
   rmSync(join(current, 'MANIFEST'));
-  await again(/MANIFEST/);
+  await checkFull(/MANIFEST/);
   t.equal((await run({ current: undefined, full: noFull })).by, 'present');
 });
 
@@ -195,7 +195,7 @@ function archive(file: string, tree: string, ...tar: string[]): void {
 void t.test('hostile archives are refused and touch nothing', async (t) => {
   // tar(1) treats a link that a file follows differently in memory.
   const dir = scratchOnDisk(t);
-  const { lib, run, full, releases, current } = await made(t, dir);
+  const { lib, run, full, releases, current } = await makeSetup(t, dir);
   const tree = join(dir, 'made/43-0.3.0');
   const bad = join(dir, 'bad');
   const outside = join(dir, 'outside');
@@ -217,7 +217,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     t.same(readdirSync(dir).sort(), ['bad', 'lib', 'made', 'outside', 'repository']);
     fresh();
   };
-  const taken = async (name: string, ...tar: string[]): Promise<void> => {
+  const checkAccepted = async (name: string, ...tar: string[]): Promise<void> => {
     archive(full, bad, ...tar);
     const { dir: staged } = await run({ delta: undefined });
     await verifyTree(staged, parseManifest(readFileSync(join(staged, 'MANIFEST'), 'utf8')));
@@ -227,13 +227,13 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     fresh();
   };
   fresh();
-  await taken('as it should be', ...all);
-  await taken('with folders', '.', '--transform=s,^\\./,,');
+  await checkAccepted('as it should be', ...all);
+  await checkAccepted('with folders', '.', '--transform=s,^\\./,,');
   const rename = (from: string, to: string): string => `--transform=s,^${from}$,${to},`;
   writeFileSync(join(bad, 'extra'), 'evil');
-  await taken('a name upwards', '-P', rename('extra', '../../../evil'), 'extra', ...all);
+  await checkAccepted('a name upwards', '-P', rename('extra', '../../../evil'), 'extra', ...all);
   writeFileSync(join(bad, 'extra'), 'evil');
-  await taken('an absolute name', '-P', rename('extra', join(dir, 'evil')), 'extra', ...all);
+  await checkAccepted('an absolute name', '-P', rename('extra', join(dir, 'evil')), 'extra', ...all);
   await refuse(
     'a name upwards for one that is needed',
     /Not found in archive/,
@@ -258,7 +258,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     ...all,
   );
   symlinkSync('../../..', join(bad, 'link'));
-  await taken('a link for a folder', rename('link', 'dist'), 'link', ...all);
+  await checkAccepted('a link for a folder', rename('link', 'dist'), 'link', ...all);
   mkdirSync(join(bad, 'x'));
   cpSync(join(bad, 'VERSION'), join(bad, 'x/VERSION'));
   symlinkSync('..', join(bad, 'x/link'));
@@ -279,7 +279,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
   }
   chmodSync(join(bad, 'bin/run'), 0o6777);
   chmodSync(join(bad, 'dist/main.js'), 0o777);
-  await taken('setuid, and writable by all', '--owner=1000', '--group=1000', ...all);
+  await checkAccepted('setuid, and writable by all', '--owner=1000', '--group=1000', ...all);
   rmSync(join(bad, 'dist/main.js'));
   execFileSync('ln', [join(bad, 'VERSION'), join(bad, 'dist/main.js')]);
   await refuse('a hard link to another', /dist\/main.js .*should have/, ...all);
@@ -287,12 +287,12 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
   await refuse('another content', /dist\/main.js .*should have/, ...all);
   truncateSync(join(bad, 'dist/main.js'), 300_000_000);
   await refuse('a bomb in one file', /holds more than the \d+ bytes|File too large|limit/i, ...all);
-  const many = Array.from({ length: 3000 }, () => 'dist/same.js');
+  const manyPaths = Array.from({ length: 3000 }, () => 'dist/same.js');
   await refuse(
     'a bomb of many files',
     /holds more than the \d+ bytes/,
     '--hard-dereference',
-    ...many,
+    ...manyPaths,
     ...all,
   );
   archive(full, bad, ...all);
@@ -319,7 +319,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
 });
 
 void t.test('an archive that differs from its signed manifest is refused', async (t) => {
-  const { run, custom, releases, lib, current } = await made(t);
+  const { run, custom, releases, lib, current } = await makeSetup(t);
   const not = (message: RegExp, over: object) =>
     t.rejects(run({ delta: undefined, ...over }), { kind: 'corrupt', message }, String(message));
   await not(/VERSION: version is "0.3.0", and was signed as "0.4.0"/, {
@@ -343,8 +343,8 @@ void t.test('an archive that differs from its signed manifest is refused', async
     setTimeout(() => cancel.abort(), 5);
     return Promise.resolve('/dev/zero');
   };
-  const given = { kind: 'unavailable', message: /cancelled/ };
-  await t.rejects(run({ delta: undefined, signal: cancel.signal, full }), given, 'while it is unpacked');
+  const cancelled = { kind: 'unavailable', message: /cancelled/ };
+  await t.rejects(run({ delta: undefined, signal: cancel.signal, full }), cancelled, 'while it is unpacked');
   const path = process.env['PATH'];
   process.env['PATH'] = lib;
   await t.rejects(run({ delta: undefined }), {
@@ -361,7 +361,7 @@ void t.test('a full disk leaves no part of a release', { skip: SmallDisk.unavail
   const disk = new SmallDisk(dir, 16);
   disk.mount();
   t.teardown(() => disk.unmount());
-  const { run, releases, current } = await made(t, disk.dir);
+  const { run, releases, current } = await makeSetup(t, disk.dir);
   const before = await scanTree(current);
   disk.fill();
   const message = /43-0.3.0: no space is left on the disk|no space is left/;
@@ -386,13 +386,16 @@ async function served(t: Test) {
   const size = (name: string): number => statSync(join(program, name)).size;
   // Small and large files.
   const sorted = names.filter((name) => name.endsWith('.js')).sort((a, b) => size(a) - size(b));
-  const step = Math.floor(sorted.length / CHANGED);
-  const changed = sorted.filter((_, index) => index % step === 0).slice(0, CHANGED);
-  const many = Array.from({ length: PATHS }, (_, n) => [`node_modules/m-${n % 40}/lib/part-${n}.js`, `${n}`]);
+  const step = Math.floor(sorted.length / CHANGED_COUNT);
+  const changedNames = sorted.filter((_, index) => index % step === 0).slice(0, CHANGED_COUNT);
+  const manyFiles = Array.from({ length: PATHS }, (_, n) => [
+    `node_modules/m-${n % 40}/lib/part-${n}.js`,
+    `${n}`,
+  ]);
   const files = (more: string) =>
     Object.fromEntries([
-      ...many,
-      ...changed.map((name) => [`dist/${name}`, readFileSync(join(program, name), 'utf8') + more]),
+      ...manyFiles,
+      ...changedNames.map((name) => [`dist/${name}`, readFileSync(join(program, name), 'utf8') + more]),
     ]) as Record<string, string>;
   const lib = join(dir, 'lib');
   const current = await sampleRelease(join(lib, 'releases'), { ...OLD, files: files('') });
@@ -408,33 +411,33 @@ async function served(t: Test) {
   t.teardown(() => server.stop());
   const places = { ...DEFAULT_PLACES, state: join(dir, 'state'), root: repository.rootFile };
   const settings = { ...readSettings(join(dir, 'none')), url: server.url };
-  const said: string[] = [];
+  const lines: string[] = [];
   const releases = new ReleaseFolder(lib);
-  const say = (line: string): void => void said.push(line);
+  const say = (line: string): void => void lines.push(line);
   const source = new ServerSource({ places, settings, machine: machine('pc'), releases, say });
   const downloads = join(places.state, 'downloads');
   const bytes = readFileSync(join(tree, 'MANIFEST'));
   /** Fetches, and returns the requested targets in order and the output. */
   const fetched = async (): Promise<[string[], string]> => {
     const { signal } = new AbortController();
-    for (const list of [server.asked, said]) list.length = 0;
+    for (const list of [server.asked, lines]) list.length = 0;
     rmSync(downloads, { recursive: true, force: true });
     server.sent = 0;
     const offered = await source.find('release', NEW, signal);
     if (offered === undefined) throw new Error('not offered');
     await offered.download(signal, () => undefined);
-    t.ok(readFileSync(join(downloads, WHOLE)).equals(bytes), 'the manifest is as it was signed');
+    t.ok(readFileSync(join(downloads, FULL_MANIFEST)).equals(bytes), 'the manifest is as it was signed');
     const paths = server.asked.map(({ path }) => path).filter((path) => path.startsWith('targets/'));
-    return [paths.map((path) => path.replace('targets/', '')), said.join('\n')];
+    return [paths.map((path) => path.replace('targets/', '')), lines.join('\n')];
   };
   return { current, repository, server, fetched, bytes };
 }
-const CHANGED = 12;
+const CHANGED_COUNT = 12;
 /** Number of paths, as in a release, or enough that a complete manifest is too large. */
 const PATHS = process.env['VIGIE_TEST_FULL'] === '1' ? 4000 : 600;
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const NEWER = { what: 'release', seq: 43, version: '0.3.0', arch: ARCH } as const;
-const WHOLE = manifestTarget(NEWER);
+const FULL_MANIFEST = manifestTarget(NEWER);
 const PATCH = manifestPatchTarget(42, NEWER);
 const DELTA = deltaTarget(42, NEWER);
 const FULL = fullTarget(NEWER);
@@ -447,33 +450,41 @@ void t.test('a usual release is fetched by differences, its manifest too', async
   t.ok(bytes.length > 80_000, 'the whole manifest would be more');
   t.ok(server.sent <= 50_000, `${server.sent} bytes`);
 
-  const whole = async (why: RegExp, name: string, rest = DELTA): Promise<void> => {
-    const [paths, said] = await fetched();
-    t.same(paths, [PATCH, WHOLE, rest], name);
-    t.match(said, new RegExp(`^the manifest is fetched whole: .*${why.source}.*$`), name);
+  const checkFull = async (reason: RegExp, name: string, rest = DELTA): Promise<void> => {
+    const [paths, output] = await fetched();
+    t.same(paths, [PATCH, FULL_MANIFEST, rest], name);
+    t.match(output, new RegExp(`^the manifest is fetched whole: .*${reason.source}.*$`), name);
   };
   server.faults.set(`targets/${PATCH}`, { kind: 'status', status: 404 });
-  await whole(/answers 404/, 'a server that has lost it');
+  await checkFull(/answers 404/, 'a server that has lost it');
   const swapped = Buffer.alloc(length(PATCH), 'x');
   server.faults.set(`targets/${PATCH}`, { kind: 'swap', content: swapped });
-  await whole(/hash mismatch with the signed metadata/, 'another than was signed');
+  await checkFull(/hash mismatch with the signed metadata/, 'another than was signed');
   server.faults.clear();
 
   const manifest = join(current, 'MANIFEST');
   const own = readFileSync(manifest);
   const edited = own.toString().replace(/(part-77\.js .*)mode=0644/, '$1mode=0755');
   writeFileSync(manifest, edited);
-  await whole(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own was edited', FULL);
+  await checkFull(
+    /(cannot be unpacked|does not make the manifest that was signed)/,
+    'the own was edited',
+    FULL,
+  );
   writeFileSync(manifest, '');
-  await whole(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own is empty', FULL);
+  await checkFull(
+    /(cannot be unpacked|does not make the manifest that was signed)/,
+    'the own is empty',
+    FULL,
+  );
   rmSync(manifest);
-  await whole(/cannot be unpacked: zstd: .*No such file/, 'there is none', FULL);
+  await checkFull(/cannot be unpacked: zstd: .*No such file/, 'there is none', FULL);
   writeFileSync(manifest, own);
 
-  const signedAs = async (name: string, why: RegExp, content: Buffer): Promise<void> => {
+  const signedAs = async (name: string, reason: RegExp, content: Buffer): Promise<void> => {
     repository.addFile(PATCH, content);
     repository.publish();
-    await whole(why, name);
+    await checkFull(reason, name);
   };
   const good = readFileSync(join(repository.dir, 'targets', PATCH));
   const zstd = (script: string): Buffer =>

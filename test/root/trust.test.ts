@@ -29,7 +29,7 @@ const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const SIGNAL = new AbortController().signal;
 const RELEASE: SampleRelease = { seq: 42, version: '0.2.0' };
 
-interface Made {
+interface Setup {
   readonly dir: string;
   readonly repository: ReleaseRepository;
   readonly server: TestReleaseServer;
@@ -37,7 +37,7 @@ interface Made {
   box(over?: Partial<TrustOptions>): ReleaseTrust;
 }
 
-async function made(t: Test, release: SampleRelease = RELEASE): Promise<Made> {
+async function makeSetup(t: Test, release: SampleRelease = RELEASE): Promise<Setup> {
   const dir = scratch(t);
   const repository = new ReleaseRepository(join(dir, 'repository'));
   const tree = await sampleRelease(dir, { ...release, files: { 'dist/main.js': 'x' } });
@@ -46,7 +46,7 @@ async function made(t: Test, release: SampleRelease = RELEASE): Promise<Made> {
   const server = await TestReleaseServer.start(repository.dir, dir);
   t.teardown(() => server.stop());
   let boxes = 0;
-  const box: Made['box'] = (over = {}) => {
+  const box: Setup['box'] = (over = {}) => {
     boxes += 1;
     const { url, tls } = server;
     return new ReleaseTrust({
@@ -68,18 +68,18 @@ const sees = async (box: ReleaseTrust): Promise<number | undefined> => {
 
 const ONE_LINE = /^[^\n]{20,400}$/;
 
-async function refused(
+async function checkRefusal(
   t: Test,
   box: ReleaseTrust,
   kind: ErrorKind,
-  why: RegExp,
+  reason: RegExp,
   name: string,
 ): Promise<void> {
-  await t.rejects(sees(box), { kind, message: why }, name);
+  await t.rejects(sees(box), { kind, message: reason }, name);
 }
 
 void t.test('a box sees the signed releases, also with damaged stored metadata', async (t) => {
-  const { dir, box, repository } = await made(t);
+  const { dir, box, repository } = await makeSetup(t);
   const own = join(dir, 'own');
   const one = box({ dir: own });
   t.strictSame(await one.refresh(SIGNAL), { root: 1, timestamp: 1, snapshot: 1, targets: 1 });
@@ -130,7 +130,7 @@ void t.test('a box sees the signed releases, also with damaged stored metadata',
 });
 
 void t.test('attacks on the metadata are detected', async (t) => {
-  const { dir, repository, box } = await made(t);
+  const { dir, repository, box } = await makeSetup(t);
   const stranger = signingKey();
   const [one, two] = repository.targets;
   const own = join(dir, 'own');
@@ -143,17 +143,29 @@ void t.test('attacks on the metadata are detected', async (t) => {
   repository.publish();
   t.equal(await sees(box({ dir: own })), 42);
   serve(first);
-  await refused(t, box({ dir: own }), 'denied', /older than what this box has seen/, 'replayed metadata');
+  await checkRefusal(
+    t,
+    box({ dir: own }),
+    'denied',
+    /older than what this box has seen/,
+    'replayed metadata',
+  );
   repository.publish({ signers: [one] });
-  await refused(t, box({ dir: own }), 'denied', /not signed by as many .*1\/2 keys/, 'one of two signatures');
+  await checkRefusal(
+    t,
+    box({ dir: own }),
+    'denied',
+    /not signed by as many .*1\/2 keys/,
+    'one of two signatures',
+  );
   repository.publish({ signers: [one, stranger] });
-  await refused(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
+  await checkRefusal(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
   repository.publish({ timestampDays: -1 });
-  await refused(t, box(), 'denied', /expired and must be signed anew.*timestamp/, 'expired timestamp');
+  await checkRefusal(t, box(), 'denied', /expired and must be signed anew.*timestamp/, 'expired timestamp');
   repository.publish({ snapshotDays: -1 });
-  await refused(t, box(), 'denied', /expired.*snapshot/, 'expired snapshot');
+  await checkRefusal(t, box(), 'denied', /expired.*snapshot/, 'expired snapshot');
   repository.publish({ targetsDays: -1 });
-  await refused(t, box(), 'denied', /expired.*targets/, 'expired targets');
+  await checkRefusal(t, box(), 'denied', /expired.*targets/, 'expired targets');
   repository.publish();
   const newer = files();
   repository.publish();
@@ -161,7 +173,7 @@ void t.test('attacks on the metadata are detected', async (t) => {
     repository.write(mixed, newer.find(([name]) => name === mixed)?.[1] ?? Buffer.alloc(0));
     // An older timestamp with the files that it names is a replay, which a new box cannot detect.
     if (mixed !== 'timestamp.json')
-      await refused(t, box(), 'corrupt', /refused: no metadata/, `mixed: ${mixed}`);
+      await checkRefusal(t, box(), 'corrupt', /refused: no metadata/, `mixed: ${mixed}`);
     repository.publish();
   }
   // The root gets a new number: one key of root and one of targets are replaced.
@@ -171,31 +183,31 @@ void t.test('attacks on the metadata are detected', async (t) => {
   const foreign = [signingKey(), signingKey()];
   repository.writeRoot({ version: 2, roots: foreign, targets: foreign, signers: foreign });
   repository.publish({ signers: foreign });
-  await refused(t, box({ dir: own }), 'denied', /root was signed by 0\/2/, 'a foreign root');
+  await checkRefusal(t, box({ dir: own }), 'denied', /root was signed by 0\/2/, 'a foreign root');
   repository.writeRoot({ version: 2, roots, targets, signers });
   repository.publish({ signers: targets.slice(0, 2) });
   t.equal(await sees(box({ dir: own })), 42, 'keys of root and targets were replaced');
   t.equal(await sees(box()), 42, 'and a new box comes from the first root');
   repository.publish({ signers: [one, two] });
-  await refused(t, box({ dir: own }), 'denied', /1\/2 keys/, 'a withdrawn key');
-  await refused(t, box(), 'denied', /1\/2 keys/, 'a withdrawn key, to a new box');
+  await checkRefusal(t, box({ dir: own }), 'denied', /1\/2 keys/, 'a withdrawn key');
+  await checkRefusal(t, box(), 'denied', /1\/2 keys/, 'a withdrawn key, to a new box');
   repository.publish({ signers: targets.slice(0, 2) });
   repository.writeRoot({ version: 3, roots, targets, signers: roots.slice(0, 2), days: -1 });
-  await refused(t, box({ dir: own }), 'denied', /expired.*root/, 'an expired root');
+  await checkRefusal(t, box({ dir: own }), 'denied', /expired.*root/, 'an expired root');
   t.equal(JSON.parse(readFileSync(join(own, 'root.json'), 'utf8')).signed.version, 3, 'a root stays');
   rmSync(join(repository.dir, 'metadata/3.root.json'));
-  await refused(t, box({ dir: own }), 'denied', /expired.*root/, 'and cannot be taken back');
+  await checkRefusal(t, box({ dir: own }), 'denied', /expired.*root/, 'and cannot be taken back');
   const withRoot2 = join(dir, 'root-2.json');
   writeFileSync(withRoot2, repository.read('2.root.json'));
   t.equal(await sees(box({ rootFile: withRoot2 })), 42, 'a box that was set up with the second root');
 });
 
 void t.test('a wrong clock or an invalid root is refused with a reason', async (t) => {
-  const { dir, box, repository } = await made(t);
+  const { dir, box, repository } = await makeSetup(t);
   const own = join(dir, 'own');
   const at = (time: string) => () => Date.parse(time);
   const clock = (over: Partial<TrustOptions>) => box({ dir: own, ...over });
-  await refused(
+  await checkRefusal(
     t,
     clock({ wallMs: () => 0 }),
     'unavailable',
@@ -204,11 +216,17 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
   );
   t.equal(await sees(clock({})), 42);
   const dayAgo = new Date(Date.now() - 86_400_000).toISOString();
-  await refused(t, clock({ wallMs: at(dayAgo) }), 'unavailable', /this box's clock says/, 'a day back');
+  await checkRefusal(t, clock({ wallMs: at(dayAgo) }), 'unavailable', /this box's clock says/, 'a day back');
   const root = join(dir, 'none.json');
-  await refused(t, box({ rootFile: root }), 'config', /none.json is no root .*: it is not there/, 'no root');
+  await checkRefusal(
+    t,
+    box({ rootFile: root }),
+    'config',
+    /none.json is no root .*: it is not there/,
+    'no root',
+  );
   writeFileSync(root, 'x');
-  await refused(t, box({ rootFile: root }), 'config', /none.json is no root/, 'a root that is none');
+  await checkRefusal(t, box({ rootFile: root }), 'config', /none.json is no root/, 'a root that is none');
   writeFileSync(
     root,
     repository
@@ -216,7 +234,7 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
       .toString()
       .replace(/"sig":"../, '"sig":"00'),
   );
-  await refused(
+  await checkRefusal(
     t,
     box({ rootFile: root }),
     'denied',
@@ -226,7 +244,7 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
 });
 
 void t.test('a flipped bit in the list of releases is detected', async (t) => {
-  const { dir, repository } = await made(t);
+  const { dir, repository } = await makeSetup(t);
   const plain = await TestReleaseServer.start(repository.dir);
   t.teardown(() => plain.stop());
   const { rootFile } = repository;
@@ -254,10 +272,16 @@ void t.test('a flipped bit in the list of releases is detected', async (t) => {
 });
 
 void t.test('metadata is fetched over a bad line, and an endless answer is cut', async (t) => {
-  const { dir, box, server, repository } = await made(t);
-  const fault = async (name: string, is: Fault, kind: ErrorKind, why: RegExp, over = {}): Promise<void> => {
+  const { dir, box, server, repository } = await makeSetup(t);
+  const fault = async (
+    name: string,
+    is: Fault,
+    kind: ErrorKind,
+    reason: RegExp,
+    over = {},
+  ): Promise<void> => {
     server.faults.set(`metadata/${name}`, is);
-    await refused(t, box(over), kind, why, `${is.kind}: ${name}`);
+    await checkRefusal(t, box(over), kind, reason, `${is.kind}: ${name}`);
     server.faults.clear();
   };
   for (const name of ['timestamp.json', 'snapshot.json', 'targets.json']) {
@@ -285,27 +309,27 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
   await fault('targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, {
     patience: { silenceMs: 200 },
   });
-  await refused(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'nobody there');
-  await refused(t, box({ url: 'http://192.0.2.1/' }), 'config', /must be https/, 'without TLS');
-  await refused(t, box({ url: 'https://u:secret@h/' }), 'config', /^url: h: no user/, 'a password');
-  await refused(t, box({ url: 'ftp://h/' }), 'config', /must be https/, 'ftp');
+  await checkRefusal(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'nobody there');
+  await checkRefusal(t, box({ url: 'http://192.0.2.1/' }), 'config', /must be https/, 'without TLS');
+  await checkRefusal(t, box({ url: 'https://u:secret@h/' }), 'config', /^url: h: no user/, 'a password');
+  await checkRefusal(t, box({ url: 'ftp://h/' }), 'config', /must be https/, 'ftp');
   const tls = server.tls ?? { ca: '', cert: '', key: '' };
-  await refused(t, box({ tls: undefined }), 'unavailable', /self-signed|unable to/, 'an unknown server');
-  await refused(
+  await checkRefusal(t, box({ tls: undefined }), 'unavailable', /self-signed|unable to/, 'an unknown server');
+  await checkRefusal(
     t,
     box({ tls: { ...tls, ca: tls.cert } }),
     'unavailable',
     /unable to|self-signed/,
     'another authority',
   );
-  await refused(
+  await checkRefusal(
     t,
     box({ tls: { ...tls, key: join(dir, 'x') } }),
     'config',
     /x cannot be read: ENOENT/,
     'no key',
   );
-  await refused(
+  await checkRefusal(
     t,
     box({ tls: { ...tls, key: tls.cert } }),
     'config',
@@ -320,7 +344,7 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
 });
 
 void t.test('a download is resumed, verified, limited in rate, and can be cancelled', async (t) => {
-  const { dir, server, repository } = await made(t);
+  const { dir, server, repository } = await makeSetup(t);
   const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251));
   repository.addFile('big', content);
   repository.publish();
@@ -342,14 +366,20 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     download(ref, file, { url, tls, rateKiBps: 0, signal: SIGNAL, ...over });
   const fresh = () => rmSync(join(dir, 'downloads'), { recursive: true, force: true });
   const size = () => statSync(part, { throwIfNoEntry: false })?.size;
-  const faulty = async (is: Fault, kind: ErrorKind, message: RegExp, kept: number | undefined, over = {}) => {
+  const faulty = async (
+    is: Fault,
+    kind: ErrorKind,
+    message: RegExp,
+    keptBytes: number | undefined,
+    over = {},
+  ) => {
     server.faults.set('targets/big', is);
     await t.rejects(fetch(over), { kind, message }, `${is.kind}: ${kind}`);
     server.faults.clear();
-    t.equal(size(), kept, `${is.kind}: what is kept`);
+    t.equal(size(), keptBytes, `${is.kind}: what is kept`);
     t.notOk(existsSync(file));
   };
-  const whole = async (name: string, ranges: (string | undefined)[]): Promise<void> => {
+  const checkDownload = async (name: string, ranges: (string | undefined)[]): Promise<void> => {
     server.asked.length = 0;
     await fetch();
     t.ok(readFileSync(file).equals(content), name);
@@ -360,10 +390,10 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     );
     t.same(readdirSync(join(dir, 'downloads')), ['big'], `${name}: no part is left`);
   };
-  await whole('at once', [undefined]);
-  await whole('what is there is not fetched', []);
+  await checkDownload('at once', [undefined]);
+  await checkDownload('what is there is not fetched', []);
   writeFileSync(file, 'not it');
-  await whole('what is there is not it', [undefined]);
+  await checkDownload('what is there is not it', [undefined]);
 
   fresh();
   await faulty({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 100_000);
@@ -387,7 +417,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   );
   await faulty({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
   server.faults.set('targets/big', { kind: 'no-range' });
-  await whole('a server without ranges', ['bytes=1000-', undefined]);
+  await checkDownload('a server without ranges', ['bytes=1000-', undefined]);
   server.faults.clear();
   fresh();
   await faulty(
@@ -410,22 +440,22 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   server.faults.set('targets/big', { kind: 'slow', everyMs: 5 });
   const cancel = new AbortController();
   const onProgress = (done: number): void => void (done > 3000 && cancel.abort());
-  const given = { kind: 'unavailable', message: /cancelled/ };
-  await t.rejects(fetch({ signal: cancel.signal, onProgress }), given, 'cancelled');
+  const cancelled = { kind: 'unavailable', message: /cancelled/ };
+  await t.rejects(fetch({ signal: cancel.signal, onProgress }), cancelled, 'cancelled');
   t.ok((size() ?? 0) > 3000, 'what came is kept');
   server.faults.clear();
 
   writeFileSync(part, Buffer.from(content.subarray(0, 1000)).fill(0, 900));
   writeFileSync(`${file}.0123456789abcdef.part`, 'of another content');
-  await whole('a part that a power cut has hurt', ['bytes=1000-', undefined]);
+  await checkDownload('a part that a power cut has hurt', ['bytes=1000-', undefined]);
   fresh();
   mkdirSync(join(dir, 'downloads'));
   writeFileSync(part, content);
-  await whole('a part that is whole', []);
+  await checkDownload('a part that is whole', []);
   rmSync(file);
   writeFileSync(part, content);
   truncateSync(part, 300_001);
-  await whole('a part that is too long', [undefined]);
+  await checkDownload('a part that is too long', [undefined]);
   rmSync(file);
   const began = performance.now();
   await fetch({ rateKiBps: 200 });
@@ -434,7 +464,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
 });
 
 void t.test('a release that does not fit the box is refused with a reason', async (t) => {
-  const { repository, dir } = await made(t);
+  const { repository, dir } = await makeSetup(t);
   const tree = await sampleRelease(join(dir, 'b'), { seq: 43, version: '0.3.0' });
   const custom = await repository.addRelease(tree, {
     seq: 43,
@@ -452,10 +482,10 @@ void t.test('a release that does not fit the box is refused with a reason', asyn
   };
   t.equal(misfit(custom, box), undefined);
   t.equal(misfit(custom, { ...box, node: '21.99.9' }), undefined);
-  const no = (over: Partial<BoxFacts>, why: RegExp): void => {
-    const said = misfit(custom, { ...box, ...over }) ?? '';
-    t.match(said, why);
-    t.match(said, ONE_LINE);
+  const no = (over: Partial<BoxFacts>, reason: RegExp): void => {
+    const text = misfit(custom, { ...box, ...over }) ?? '';
+    t.match(text, reason);
+    t.match(text, ONE_LINE);
   };
   no({ board: 'rpi4' }, /43-0.3.0 is for pc, generic, this box is rpi4/);
   no({ arch: ARCH === 'arm64' ? 'amd64' : 'arm64' }, /is for a/);

@@ -58,14 +58,14 @@ void t.test('5.7 Fetch target', async (t) => {
   t.teardown(() => server.stop());
   const { r, trust } = scene(dir, server);
   for (const name of UNUSUAL) r.targets.set(name, Buffer.from(`content of ${name}`));
-  const listed: Readonly<Record<string, object>> = {
+  const listedTargets: Readonly<Record<string, object>> = {
     'two-hashes': { hashes: { sha256: 'a'.repeat(64), sha512: 'b'.repeat(128) } },
     'no-sha256': { hashes: { sha512: 'b'.repeat(128) } },
     'no-length': { length: 0 },
     'capital-hash': { hashes: { sha256: 'A'.repeat(64) } },
     '..': {},
   };
-  for (const [name, fields] of Object.entries(listed)) {
+  for (const [name, fields] of Object.entries(listedTargets)) {
     r.targets.set(name, Buffer.from('x'));
     r.listed.set(name, fields);
   }

@@ -91,19 +91,19 @@ void t.test(
       writeFileSync(join(dir, unit), text.replaceAll('/usr/lib/vigie-root/start', '/usr/bin/env'));
     }
 
-    const verify = (paths: readonly string[]): { status: number | null; said: string } => {
+    const verify = (paths: readonly string[]): { status: number | null; output: string } => {
       const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...paths]);
-      return { status, said: `${stdout}${stderr}`.trim() };
+      return { status, output: `${stdout}${stderr}`.trim() };
     };
     t.strictSame(
       verify(UNITS.map((unit) => join(dir, unit))),
-      { status: 0, said: '' },
+      { status: 0, output: '' },
       'verify has nothing to say about our units',
     );
 
     writeFileSync(join(dir, 'wrong.service'), '[Service]\nExecStart=/usr/bin/nothing-here\nRestrt=always\n');
     const wrong = verify([join(dir, 'wrong.service')]);
-    t.match(wrong.said, /Restrt/, 'verify would have said something (control)');
+    t.match(wrong.output, /Restrt/, 'verify would have said something (control)');
 
     // `--threshold` counts tenths of the exposure level.
     for (const [unit, tenths] of [
@@ -160,10 +160,10 @@ void t.test(
     );
     t.ok(conf.length >= 5, conf.join(' '));
     const vision = ['vigie-vision.service', 'vigie-vision.socket'];
-    const analyse = (dir: string, ...args: string[]): { status: number | null; said: string } => {
+    const analyse = (dir: string, ...args: string[]): { status: number | null; output: string } => {
       const env = { ...process.env, SYSTEMD_UNIT_PATH: `${dir}:` };
       const { status, stdout, stderr } = spawnSync('systemd-analyze', args, { env });
-      return { status, said: `${stdout}${stderr}`.trim() };
+      return { status, output: `${stdout}${stderr}`.trim() };
     };
     /** Makes a folder like /etc/systemd/system with this drop-in alone. */
     const withDropIn = (text: string): string => {
@@ -177,26 +177,26 @@ void t.test(
     for (const name of conf) {
       const text = readFileSync(join(folder, name), 'utf8');
       const dir = withDropIn(text);
-      const said = analyse(dir, 'verify', '--man=no', join(dir, 'vigie-vision.service'));
-      t.strictSame(said, { status: 0, said: '' }, `${name}: verify has nothing to say`);
-      const opened = text.split('\n').filter((line) => /^[A-Z]/.test(line));
+      const analysis = analyse(dir, 'verify', '--man=no', join(dir, 'vigie-vision.service'));
+      t.strictSame(analysis, { status: 0, output: '' }, `${name}: verify has nothing to say`);
+      const directives = text.split('\n').filter((line) => /^[A-Z]/.test(line));
       const may =
         /^(DeviceAllow=(\/dev\/\S+|char-(accel|usb_device)) rw|SupplementaryGroups=\w+|RestrictAddressFamilies=AF_NETLINK)$/;
       t.same(
-        opened.filter((line) => !may.test(line)),
+        directives.filter((line) => !may.test(line)),
         [],
         `${name}: opens devices of the accelerator and nothing else`,
       );
     }
     const wrong = withDropIn('[Service]\nDeviceAlow=/dev/hailo0 rw\n');
-    const said = analyse(wrong, 'verify', '--man=no', join(wrong, 'vigie-vision.service'));
-    t.match(said.said, /DeviceAlow/, 'verify would have said something (control)');
+    const refusal = analyse(wrong, 'verify', '--man=no', join(wrong, 'vigie-vision.service'));
+    t.match(refusal.output, /DeviceAlow/, 'verify would have said something (control)');
   },
 );
 
 void t.test('no code of a release runs as root', (t) => {
-  const there = readdirSync(unitDir).filter((name) => /\.(service|socket|path|timer)$/.test(name));
-  t.strictSame(there.sort(), [...UNITS].sort(), 'every unit is tested here');
+  const unitFiles = readdirSync(unitDir).filter((name) => /\.(service|socket|path|timer)$/.test(name));
+  t.strictSame(unitFiles.sort(), [...UNITS].sort(), 'every unit is tested here');
   for (const unit of UNITS.filter((name) => name.endsWith('.service'))) {
     const commands = [
       'ExecStartPre',
@@ -362,11 +362,11 @@ void t.test('sysusers and tmpfiles make the users and folders', { skip: noUsers 
   const dir = mkdtempSync(join(tmpdir(), 'vigie-root-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   mkdirSync(join(dir, 'etc'));
-  const run = (tool: string, ...args: string[]): { status: number | null; said: string } => {
+  const run = (tool: string, ...args: string[]): { status: number | null; output: string } => {
     const { status, stderr } = spawnSync(tool, [`--root=${dir}`, ...args]);
-    return { status, said: /unknown|invalid|failed/i.exec(`${stderr}`)?.[0] ?? '' };
+    return { status, output: /unknown|invalid|failed/i.exec(`${stderr}`)?.[0] ?? '' };
   };
-  const clean = { status: 0, said: '' };
+  const clean = { status: 0, output: '' };
   t.strictSame(
     run('systemd-sysusers', join(unitDir, 'vigie.sysusers.conf')),
     clean,
