@@ -317,9 +317,9 @@ void t.test('an invalid site folder is refused', async (t) => {
   await withFile(site.order, readFileSync(late.order), /order 2026-77 was valid until/);
   const early = await siteFolder(join(dir, 'early'), { change: { notBefore: at(nowMs + dayMs) } });
   writeFileSync(site.order, readFileSync(early.order));
-  const begins = await tryIt();
-  t.match(begins, { error: undefined }, 'an order that begins tomorrow');
-  t.match(begins.lines.join('\n'), /^warning: order 2026-77 begins .*; nothing runs before/);
+  const warned = await tryIt();
+  t.match(warned, { error: undefined }, 'an order that begins tomorrow');
+  t.match(warned.lines.join('\n'), /^warning: order 2026-77 begins .*; nothing runs before/);
   for (const name of ['vigie.yaml', 'authorisation.dsse.json']) {
     renameSync(join(own, name), join(dir, 'away'));
     checkRefusal(t, await tryIt(), new RegExp(`${name}: no such file`), `no ${name}`);

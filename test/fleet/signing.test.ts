@@ -441,7 +441,7 @@ void t.test('keys of keyholders are encrypted', async (t) => {
     ],
   );
   t.match(mistyped, { code: 2, out: /the second one differs from the first; no key was made/ });
-  const made = await atTerminal(
+  const generated = await atTerminal(
     t,
     ['release', 'keygen', typed],
     [
@@ -449,7 +449,7 @@ void t.test('keys of keyholders are encrypted', async (t) => {
       [/same again/, `${PASSPHRASE}\r`],
     ],
   );
-  t.equal(made.code, 0, made.out);
+  t.equal(generated.code, 0, generated.out);
   t.ok(unlockKey({ file: typed, pem: readFileSync(typed, 'utf8') }, PASSPHRASE));
 
   await f.beginQuickly();

@@ -27,22 +27,22 @@ interface Asking {
 }
 
 /** The actions, as a user requests them at `NOW` plus a number of seconds. */
-const acts = (db: Sql, who: string) => {
+const acts = (db: Sql, name: string) => {
   const parts = (no: number, { revision = 0, key = '' }: Asking, more: object = {}) =>
     ({ params: { no }, body: { revision, ...more }, key }) as never;
   const at = ({ atS = 0 }: Asking): number => NOW + atS * 1000;
   return {
     claim: (no: number, how: Asking = {}) =>
-      claim(db, callOf<'claim'>(who, at(how), parts(no, how)), TIME_ZONE),
-    release: (no: number, how: Asking = {}) => release(db, callOf<'release'>(who, at(how), parts(no, how))),
-    dispatch: (no: number, how: Asking) => dispatch(db, callOf<'dispatch'>(who, at(how), parts(no, how))),
+      claim(db, callOf<'claim'>(name, at(how), parts(no, how)), TIME_ZONE),
+    release: (no: number, how: Asking = {}) => release(db, callOf<'release'>(name, at(how), parts(no, how))),
+    dispatch: (no: number, how: Asking) => dispatch(db, callOf<'dispatch'>(name, at(how), parts(no, how))),
     judge: (no: number, verdict: string, how: Asking) =>
-      judge(db, callOf<'judge'>(who, at(how), parts(no, how, { verdict })), TIME_ZONE),
+      judge(db, callOf<'judge'>(name, at(how), parts(no, how, { verdict })), TIME_ZONE),
     note: (no: number, text: string, how: Asking) =>
-      note(db, callOf<'note'>(who, at(how), parts(no, how, { text }))),
+      note(db, callOf<'note'>(name, at(how), parts(no, how, { text }))),
     reassign: (no: number, to: string, how: Asking) =>
-      reassign(db, callOf<'reassign'>(who, at(how), parts(no, how, { to })), PEOPLE),
-    reopen: (no: number, how: Asking) => reopen(db, callOf<'reopen'>(who, at(how), parts(no, how))),
+      reassign(db, callOf<'reassign'>(name, at(how), parts(no, how, { to })), PEOPLE),
+    reopen: (no: number, how: Asking) => reopen(db, callOf<'reopen'>(name, at(how), parts(no, how))),
   };
 };
 
@@ -74,14 +74,14 @@ for (const name of ['sqlite', 'postgres'] as const) {
         const tries = await Promise.allSettled(
           PEOPLE.map((who, index) => acts(consoles[index % 2] ?? db, who).claim(no)),
         );
-        const [won, ...more] = tries.filter(ok);
-        t.same(more, [], 'one wins');
+        const [won, ...otherWins] = tries.filter(ok);
+        t.same(otherWins, [], 'one wins');
         const winner = won?.value.claimedBy;
         t.equal(won?.value.state, 'claimed');
         t.equal(won?.value.claimedUntil, iso(NOW + 120_000));
         t.ok(Value.Check(Incident, won?.value), 'as the contract says');
-        for (const lost of tries.filter((one) => one.status === 'rejected')) {
-          const { status, incident, message } = await refusalOf(Promise.reject(lost.reason));
+        for (const rejected of tries.filter((one) => one.status === 'rejected')) {
+          const { status, incident, message } = await refusalOf(Promise.reject(rejected.reason));
           t.equal(status, 409);
           t.same(incident, won?.value, 'whoever lost gets what is true');
           t.equal(message, `incident ${no}: ${winner} has it until 12:02:00 UTC`);
@@ -106,30 +106,34 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(later.claimedUntil, iso(NOW + 151_000));
       t.same(await recorded(db, no), ['anna claim'], 'what a screen does by itself is on no record');
       t.equal((await refusalOf(acts(db, 'ben').claim(no, { atS: 150 }))).status, 409);
-      const again = await acts(db, 'anna').claim(no, { atS: 152 });
-      t.equal(again.revision, revision, 'her own claim had run out, and nobody came in between');
-      const taken = await acts(db, 'ben').claim(no, { atS: 272 });
-      t.same([taken.claimedBy, taken.revision], ['ben', revision + 1], 'what has run out can be taken');
+      const renewal = await acts(db, 'anna').claim(no, { atS: 152 });
+      t.equal(renewal.revision, revision, 'her own claim had run out, and nobody came in between');
+      const takeover = await acts(db, 'ben').claim(no, { atS: 272 });
+      t.same([takeover.claimedBy, takeover.revision], ['ben', revision + 1], 'what has run out can be taken');
       t.equal((await refusalOf(acts(db, 'anna').release(no, { atS: 273 }))).status, 409, 'not hers any more');
-      const back = await acts(db, 'ben').release(no, { atS: 274 });
-      t.same([back.state, back.claimedBy, back.claimedUntil], ['new', null, null], 'there for everybody');
+      const released = await acts(db, 'ben').release(no, { atS: 274 });
+      t.same(
+        [released.state, released.claimedBy, released.claimedUntil],
+        ['new', null, null],
+        'there for everybody',
+      );
       t.same(await recorded(db, no), ['anna claim', 'anna claim', 'ben claim', 'ben release']);
       t.equal((await figuresIn(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
     });
 
     await t.test('a dispatch needs one’s own claim and the current revision, and happens once', async (t) => {
       const no = await addIncident(db, NOW);
-      const how = { revision: 1, key: 'k-1' };
+      const request = { revision: 1, key: 'k-1' };
       t.match(
-        (await refusalOf(acts(db, 'anna').dispatch(no, how))).message,
+        (await refusalOf(acts(db, 'anna').dispatch(no, request))).message,
         /anna does not have it: claim it first/,
       );
       await acts(db, 'anna').claim(no);
-      t.equal((await refusalOf(acts(db, 'ben').dispatch(no, how))).status, 409, 'another’s claim');
-      const stale = await refusalOf(acts(db, 'anna').dispatch(no, { ...how, revision: 0 }));
+      t.equal((await refusalOf(acts(db, 'ben').dispatch(no, request))).status, 409, 'another’s claim');
+      const stale = await refusalOf(acts(db, 'anna').dispatch(no, { ...request, revision: 0 }));
       t.match(stale.message, /has changed since it was seen \(revision 1, seen 0\)/);
       t.equal(
-        (await refusalOf(acts(db, 'anna').dispatch(no, { ...how, atS: 120 }))).status,
+        (await refusalOf(acts(db, 'anna').dispatch(no, { ...request, atS: 120 }))).status,
         409,
         'it has run out',
       );
@@ -137,15 +141,15 @@ for (const name of ['sqlite', 'postgres'] as const) {
         (await refusalOf(acts(db, 'anna').dispatch(no, { revision: 1 }))).message,
         /^Idempotency-Key: missing/,
       );
-      const tries = await Promise.all(consoles.map((one) => acts(one, 'anna').dispatch(no, how)));
+      const tries = await Promise.all(consoles.map((one) => acts(one, 'anna').dispatch(no, request)));
       t.same(tries[0], tries[1], 'the same key at once, on two consoles: one act, one answer');
       t.same([tries[0]?.state, tries[0]?.dispatchedBy, tries[0]?.revision], ['dispatched', 'anna', 2]);
-      t.same(await acts(db, 'anna').dispatch(no, { ...how, atS: 3000 }), tries[0], 'and an hour later');
-      const twice = await refusalOf(acts(db, 'anna').dispatch(no, { revision: 2, key: 'k-2' }));
-      t.match(twice.message, /anna has dispatched a patrol at 12:00:00 UTC/);
-      const elsewhere = await addIncident(db, NOW);
+      t.same(await acts(db, 'anna').dispatch(no, { ...request, atS: 3000 }), tries[0], 'and an hour later');
+      const secondTry = await refusalOf(acts(db, 'anna').dispatch(no, { revision: 2, key: 'k-2' }));
+      t.match(secondTry.message, /anna has dispatched a patrol at 12:00:00 UTC/);
+      const otherIncident = await addIncident(db, NOW);
       t.match(
-        (await refusalOf(acts(db, 'anna').dispatch(elsewhere, how))).message,
+        (await refusalOf(acts(db, 'anna').dispatch(otherIncident, request))).message,
         new RegExp(`was used for incident ${no}`),
       );
       t.same(await recorded(db, no), ['anna claim', 'anna dispatch']);
@@ -160,12 +164,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
           acts(one, PEOPLE[index] ?? '').judge(no, index === 0 ? 'true' : 'false', { revision: 0 }),
         ),
       );
-      const [won, ...more] = tries.filter(ok);
-      t.same(more, []);
+      const [won, ...otherWins] = tries.filter(ok);
+      t.same(otherWins, []);
       const verdict = won?.value.verdict ?? 'unclear';
       t.same([won?.value.state, won?.value.closedAt, won?.value.claimedBy], ['closed', iso(NOW), null]);
-      for (const lost of tries.filter((one) => one.status === 'rejected')) {
-        const { status, incident } = await refusalOf(Promise.reject(lost.reason));
+      for (const rejected of tries.filter((one) => one.status === 'rejected')) {
+        const { status, incident } = await refusalOf(Promise.reject(rejected.reason));
         t.same([status, incident], [409, won?.value]);
       }
       const due = await db.all("SELECT * FROM verdict_due WHERE episode = 'judged'");
@@ -199,8 +203,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       async (t) => {
         const no = await addIncident(db, NOW);
         await acts(db, 'anna').claim(no);
-        const refused = await refusalOf(acts(db, 'ben').judge(no, 'false', { revision: 1 }));
-        t.match([refused.status, refused.message], [409, /anna has it/]);
+        const refusal = await refusalOf(acts(db, 'ben').judge(no, 'false', { revision: 1 }));
+        t.match([refusal.status, refusal.message], [409, /anna has it/]);
         t.equal((await refusalOf(acts(db, 'supervisor').judge(no, 'false', { revision: 0 }))).status, 409);
         t.equal(
           (await acts(db, 'ben').judge(no, 'false', { revision: 1, atS: 121 })).verdict,
@@ -237,10 +241,13 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await acts(db, 'anna').claim(no);
       t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'zoe', { revision: 2 }))).status, 400);
       t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'ben', { revision: 1 }))).status, 409);
-      const given = await acts(db, 'supervisor').reassign(no, 'ben', { revision: 2, atS: 9 });
-      t.same([given.claimedBy, given.claimedUntil, given.state], ['ben', iso(NOW + 129_000), 'claimed']);
-      for (const there of [987_654, 2 ** 60, 1e300]) {
-        t.equal((await refusalOf(acts(db, 'anna').claim(there))).status, 404, `no incident ${there}`);
+      const reassigned = await acts(db, 'supervisor').reassign(no, 'ben', { revision: 2, atS: 9 });
+      t.same(
+        [reassigned.claimedBy, reassigned.claimedUntil, reassigned.state],
+        ['ben', iso(NOW + 129_000), 'claimed'],
+      );
+      for (const unknownNo of [987_654, 2 ** 60, 1e300]) {
+        t.equal((await refusalOf(acts(db, 'anna').claim(unknownNo))).status, 404, `no incident ${unknownNo}`);
       }
     });
 
@@ -249,7 +256,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       for (let index = 0; index < 40; index += 1) nos.push(await addIncident(db, NOW));
       let rev =
         (await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'"))[0]?.value ?? 0;
-      const seen = new Map<number, Incident>();
+      const incidentsByNo = new Map<number, Incident>();
       let acting = true;
       const reading = (async () => {
         for (let last = false; ; last = !acting) {
@@ -261,7 +268,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
             'in the order of their numbers',
           );
           rev = changes.rev;
-          for (const incident of changes.incidents) seen.set(incident.no, incident);
+          for (const incident of changes.incidents) incidentsByNo.set(incident.no, incident);
           if (last) return;
           await new Promise((resolve) => setTimeout(resolve, 1));
         }
@@ -270,16 +277,16 @@ for (const name of ['sqlite', 'postgres'] as const) {
       acting = false;
       await reading;
       t.same(
-        [...seen.keys()].sort((a, b) => a - b),
+        [...incidentsByNo.keys()].sort((a, b) => a - b),
         nos,
       );
-      t.ok([...seen.values()].every(({ claimedBy }) => claimedBy === 'cleo'));
+      t.ok([...incidentsByNo.values()].every(({ claimedBy }) => claimedBy === 'cleo'));
     });
 
     await t.test('the audit log verifies, and a changed or missing entry is named', async (t) => {
-      const whole = await verifyChain(db);
-      t.equal(whole.fault, null);
-      t.ok(whole.no > 60, `${whole.no} entries of all that was done here`);
+      const verification = await verifyChain(db);
+      t.equal(verification.fault, null);
+      t.ok(verification.no > 60, `${verification.no} entries of all that was done here`);
       const [entry] = await db.all<{ who: string }>('SELECT who FROM audit WHERE no = 7');
       await db.run("UPDATE audit SET who = 'eve' WHERE no = 7");
       t.equal((await verifyChain(other)).fault, 'entry 7 is not as it was written');
@@ -288,12 +295,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await db.run("UPDATE counter SET value = value + 1 WHERE name = 'audit'");
       t.match(
         (await verifyChain(db)).fault,
-        new RegExp(`missing after ${whole.no}: ${whole.no + 1} have been`),
+        new RegExp(`missing after ${verification.no}: ${verification.no + 1} have been`),
       );
       await db.run("UPDATE counter SET value = value - 1 WHERE name = 'audit'");
       await db.run('DELETE FROM audit WHERE no = 9');
       t.equal((await verifyChain(db)).fault, 'entry 9 is missing');
-      t.equal((await verifyChain(db, whole)).fault, null, 'a walk goes on where one ended');
+      t.equal((await verifyChain(db, verification)).fault, null, 'a walk goes on where one ended');
     });
   });
 }

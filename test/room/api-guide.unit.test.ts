@@ -57,20 +57,20 @@ const valid = (schema: object, value: unknown): true | object => {
 
 /** Finds the operation of a path in the guide, whose parameters are either names or values. */
 function operationOf(method: string, path: string): Operation | undefined {
-  const found = Object.keys(DOCUMENT.paths).find((known) => {
-    const [parts, own] = [known.split('/'), path.split('/')];
+  const matchingPath = Object.keys(DOCUMENT.paths).find((candidate) => {
+    const [parts, own] = [candidate.split('/'), path.split('/')];
     return (
       parts.length === own.length &&
       parts.every((part, i) => (part.startsWith('{') ? /^\d+$|^\{/.test(own[i] ?? '') : part === own[i]))
     );
   });
-  return found === undefined ? undefined : DOCUMENT.paths[found]?.[method.toLowerCase()];
+  return matchingPath === undefined ? undefined : DOCUMENT.paths[matchingPath]?.[method.toLowerCase()];
 }
 
 void t.test('every path and method in the guide is in the OpenAPI document', async (t) => {
-  const named = [...GUIDE.matchAll(/(?:\b(GET|POST) )?(\/api\/[\w{}/.]*\w\}?)(\?[^\s"`]+)?/g)];
-  t.ok(named.length >= 20, `${named.length} found`);
-  for (const [text, method = 'GET', path = '', query = ''] of named) {
+  const mentions = [...GUIDE.matchAll(/(?:\b(GET|POST) )?(\/api\/[\w{}/.]*\w\}?)(\?[^\s"`]+)?/g)];
+  t.ok(mentions.length >= 20, `${mentions.length} found`);
+  for (const [text, method = 'GET', path = '', query = ''] of mentions) {
     const operation = operationOf(method, path);
     t.ok(operation, text);
     for (const [name, value] of new URLSearchParams(query)) {
@@ -128,10 +128,10 @@ void t.test(
       file.endsWith('.md'),
     );
     const text = guides.map((file) => readFileSync(join(ROOT, 'docs', file), 'utf8')).join('\n');
-    const named = [...text.matchAll(/vigie\.([a-z-]+)\.v1|evt\/(?:alert|notice|system)\/([a-z-]+)/g)];
-    t.ok(named.length >= 3);
-    for (const [whole, kind = '', other = ''] of named)
-      t.ok([...kinds, 'outbox-gap'].includes(kind || other), whole);
+    const mentions = [...text.matchAll(/vigie\.([a-z-]+)\.v1|evt\/(?:alert|notice|system)\/([a-z-]+)/g)];
+    t.ok(mentions.length >= 3);
+    for (const [mention, kind = '', other = ''] of mentions)
+      t.ok([...kinds, 'outbox-gap'].includes(kind || other), mention);
   },
 );
 
@@ -165,7 +165,7 @@ void t.test('a time from a program must be valid RFC 3339 and exist in the calen
     }
   };
   const noon = Date.UTC(2026, 10, 24, 12, 0, 0);
-  const taken: [string, number][] = [
+  const acceptedTimes: [string, number][] = [
     ['2026-11-24T12:00:00Z', noon],
     ['2026-11-24T12:00:00.000Z', noon],
     ['2026-11-24t12:00:00z', noon],
@@ -176,7 +176,7 @@ void t.test('a time from a program must be valid RFC 3339 and exist in the calen
     ['2026-11-25T00:00:00+12:00', noon],
     ['2024-02-29T00:00:00Z', Date.UTC(2024, 1, 29)],
   ];
-  for (const [text, ms] of taken) t.equal(at(text), ms, text);
+  for (const [text, ms] of acceptedTimes) t.equal(at(text), ms, text);
   const days = [
     '2026-02-30',
     '2026-02-29',

@@ -48,13 +48,13 @@ const unnumbered = (seed: number) => {
   return row;
 };
 
-async function opened(
+async function openApp(
   t: Test,
   browser: Browser,
-  { who = 'Nadia', path = '/', ...setup }: Setup & { who?: string; path?: string },
+  { userName = 'Nadia', path = '/', ...setup }: Setup & { userName?: string; path?: string },
 ): Promise<Tab & { room: AppRoom; another: (path: string) => Promise<Tab> }> {
   const room = await appRoom(t, setup);
-  const context = await contextOf(t, browser, room.home, who);
+  const context = await contextOf(t, browser, room.home, userName);
   const another = (to: string) =>
     tabOf(context, room.home, { path: to, before: HURRY, excused: /status of (4|503)/ });
   const tab = await another(path);
@@ -68,7 +68,9 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
   const { url } = await wholeConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).where));
   const quiet = readStream(t, url, await enter(url, 'operator'));
   await t.test('a connection that hangs without an error is reported', (t) => hangs(t, browser));
-  await t.test('the console reports an unavailable database and recovers with it', (t) => away(t, browser));
+  await t.test('the console reports an unavailable database and recovers with it', (t) =>
+    databaseOutage(t, browser),
+  );
   await t.test('a supervisor reassigns and reopens an incident', (t) => supervisor(t, browser));
   await t.test('a claim is renewed while its incident is open, and not afterwards', (t) =>
     renewal(t, browser),
@@ -80,7 +82,7 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
 });
 
 async function hangs(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, until } = await opened(t, browser, inQueue(1));
+  const { page, room, complaints, until } = await openApp(t, browser, inQueue(1));
   await page.evaluate('hurry = 20');
   // From now on the stream is silent. In this page 40 s pass in two.
   await addIncidents(room.db, [numbered(2)]);
@@ -98,9 +100,9 @@ async function hangs(t: Test, browser: Browser): Promise<void> {
   t.same(complaints, []);
 }
 
-async function away(t: Test, browser: Browser): Promise<void> {
+async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   const { where, server } = await DATABASES.postgres(t);
-  const { page, room, complaints, until } = await opened(t, browser, {
+  const { page, room, complaints, until } = await openApp(t, browser, {
     where,
     // PostgreSQL assigns the numbers: 1 and 2.
     fill: (db) => addIncidents(db, [1, 2].map(unnumbered)),
@@ -124,9 +126,9 @@ async function away(t: Test, browser: Browser): Promise<void> {
 }
 
 async function supervisor(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, until, text } = await opened(t, browser, {
+  const { page, room, complaints, until, text } = await openApp(t, browser, {
     ...inQueue(1),
-    who: 'Omar',
+    userName: 'Omar',
     path: '/incidents/1',
   });
   await page.waitForSelector('.act.claim');
@@ -160,14 +162,14 @@ async function supervisor(t: Test, browser: Browser): Promise<void> {
 }
 
 async function renewal(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, until: shown } = await opened(t, browser, inQueue(1));
+  const { page, room, posts, until: untilTrue } = await openApp(t, browser, inQueue(1));
   const claimedUntil = async (): Promise<number> => {
     const [row] = await room.db.all<{ claimed_until: string }>('SELECT claimed_until FROM incident');
     return Date.parse(row?.claimed_until ?? '');
   };
   await page.keyboard.press('j');
   await page.keyboard.press('c');
-  await shown('document.querySelector(".row.claimed") !== null');
+  await untilTrue('document.querySelector(".row.claimed") !== null');
   // One second in this page is a minute, but at the server a minute stays a minute.
   await page.evaluate('hurry = 60');
   const before = await claimedUntil();
@@ -177,18 +179,18 @@ async function renewal(t: Test, browser: Browser): Promise<void> {
     room.console.clock.aheadMs += 60_000;
     await until(t, 'it is held', () => posts.length >= renewed);
   }
-  const held = (await claimedUntil()) - before;
-  t.ok(held >= 60_000, `${held} ms longer`);
+  const extensionMs = (await claimedUntil()) - before;
+  t.ok(extensionMs >= 60_000, `${extensionMs} ms longer`);
   t.same(await room.record('claim'), [{ who: 'Nadia', act: 'claim', incident: 1 }], 'recorded once');
   await page.keyboard.press('Escape');
-  await shown('document.querySelector(".incident") === null');
+  await untilTrue('document.querySelector(".incident") === null');
   const { length } = posts;
   await new Promise((resolve) => setTimeout(resolve, 2500));
   t.equal(posts.length, length, 'not when it is closed');
 }
 
 async function stale(t: Test, browser: Browser): Promise<void> {
-  const { room, another } = await opened(t, browser, inQueue(1));
+  const { room, another } = await openApp(t, browser, inQueue(1));
   const old = await another('/incidents/1');
   await old.until(LIVE);
   await old.page.waitForSelector('.act.true');
@@ -211,13 +213,13 @@ async function stale(t: Test, browser: Browser): Promise<void> {
 }
 
 async function logout(t: Test, browser: Browser): Promise<void> {
-  const { page, room, another, until: shown } = await opened(t, browser, inQueue(1, 2));
+  const { page, room, another, until: untilTrue } = await openApp(t, browser, inQueue(1, 2));
   const other = await another('/incidents/2');
   await other.page.waitForSelector('.act.true');
   // Chromium draws nothing in a background tab, and a click waits for a frame.
   await page.bringToFront();
   await page.click('#logout');
-  await shown('document.querySelector("[data-account=Nadia]") !== null');
+  await untilTrue('document.querySelector("[data-account=Nadia]") !== null');
   await other.until('document.querySelector("[data-account=Nadia]") !== null');
   t.match(await other.text('.login'), 'The session of Nadia is over');
   t.equal(
@@ -262,15 +264,19 @@ async function roles(t: Test, browser: Browser): Promise<void> {
   const jpeg = await sharp({ create: grey }).jpeg().toBuffer();
   for (const role of ROLES) {
     await t.test(role, async (t) => {
-      const who = PEOPLE.find((one) => one.role === role)?.name ?? '';
+      const userName = PEOPLE.find((one) => one.role === role)?.name ?? '';
       const settings = { plan, signer: 'unused' };
       const fill = (db: Sql) => evening(db, jpeg);
-      await seen(t, role, await opened(t, browser, { who, settings, fill, path: '/incidents/2' }));
+      await checkScreens(
+        t,
+        role,
+        await openApp(t, browser, { userName, settings, fill, path: '/incidents/2' }),
+      );
     });
   }
 }
 
-async function seen(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<void> {
+async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<void> {
   const { page, room, posts, until } = tab;
   const allowed = (of: Readonly<Record<string, Act>>) =>
     Object.keys(of).filter((one) => may(role, of[one] ?? 'export'));
@@ -285,8 +291,8 @@ async function seen(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<
     allowed(BUTTONS),
   );
   t.equal(await isThere('figure img'), may(role, 'see-still'), 'pictures');
-  const told = String(await page.$eval('.incident', ({ textContent }) => textContent));
-  const zones = [...told.matchAll(/\d\d:\d\d:\d\d (\S{3,5})/g)].map(([, zone]) => zone);
+  const incidentText = String(await page.$eval('.incident', ({ textContent }) => textContent));
+  const zones = [...incidentText.matchAll(/\d\d:\d\d:\d\d (\S{3,5})/g)].map(([, zone]) => zone);
   t.ok(zones.length > 3, 'every time of day names its zone');
   t.same([...new Set(zones)], ['GMT+4'], 'that of the site, not the room’s');
   t.equal(await isThere('.sealed'), may(role, 'request-sealed'), 'the sealed picture');

@@ -57,7 +57,7 @@ t.test('the console works in a browser', { skip: browserMissing(), timeout: 240_
   await t.test('a storm is grouped, and alerts beyond the limit are counted', (t) => storm(t, browser));
 });
 
-interface Opened extends Tab {
+interface OpenApp extends Tab {
   readonly room: AppRoom;
   /** Opens another tab of the same browser. */
   another(path: string, look: Look): Promise<Tab>;
@@ -66,13 +66,13 @@ interface Opened extends Tab {
 interface Opening extends Setup {
   readonly look?: Look;
   readonly path?: string;
-  readonly who?: string | undefined;
+  readonly userName?: string | undefined;
 }
 
-async function opened(t: Test, browser: Browser, opening: Opening): Promise<Opened> {
+async function openApp(t: Test, browser: Browser, opening: Opening): Promise<OpenApp> {
   const { look = ['en', 'light'], path = '/' } = opening;
   const room = await appRoom(t, opening);
-  const context = await contextOf(t, browser, room.home, 'who' in opening ? opening.who : 'Nadia');
+  const context = await contextOf(t, browser, room.home, 'who' in opening ? opening.userName : 'Nadia');
   const tab = await tabOf(context, room.home, { look, path });
   return { ...tab, room, another: (to, as) => tabOf(context, room.home, { look: as, path: to }) };
 }
@@ -85,9 +85,9 @@ async function checked(page: Page, name: string, look: Look): Promise<string[]> 
 }
 
 async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look): Promise<void> {
-  const { page, complaints, until } = await opened(t, browser, {
+  const { page, complaints, until } = await openApp(t, browser, {
     look,
-    who: undefined,
+    userName: undefined,
     fill: (db) => evening(db, jpeg),
   });
   await page.waitForSelector('[data-account]');
@@ -154,7 +154,7 @@ const QUICK = `(async () => {
 })()`;
 
 async function quick(t: Test, browser: Browser): Promise<void> {
-  const { page, posts, complaints } = await opened(t, browser, { ...inQueue(1, 2), path: '/incidents/1' });
+  const { page, posts, complaints } = await openApp(t, browser, { ...inQueue(1, 2), path: '/incidents/1' });
   await page.waitForSelector('.incident .act');
   t.strictSame(await page.evaluate(QUICK), ['filter', 'filter', true, 'TEXTAREA', 'TEXTAREA']);
   t.strictSame(posts, [], 'what was meant for a field has claimed and judged nothing');
@@ -162,7 +162,7 @@ async function quick(t: Test, browser: Browser): Promise<void> {
 }
 
 async function shift(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, complaints, until } = await opened(t, browser, inQueue(1, 2, 3));
+  const { page, room, posts, complaints, until } = await openApp(t, browser, inQueue(1, 2, 3));
   const { keyboard } = page;
   await page.waitForSelector('.row');
   await keyboard.press('j');
@@ -224,7 +224,7 @@ async function shift(t: Test, browser: Browser): Promise<void> {
 }
 
 async function conflict(t: Test, browser: Browser): Promise<void> {
-  const { page, room, until } = await opened(t, browser, inQueue(1, 2));
+  const { page, room, until } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
   /** Sends Omar's action to the server first, and to Nadia's screen after her own action. */
@@ -251,7 +251,7 @@ async function conflict(t: Test, browser: Browser): Promise<void> {
 }
 
 async function expired(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, until } = await opened(t, browser, inQueue(1, 2));
+  const { page, room, posts, until } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await room.db.run('DELETE FROM session');
   await page.keyboard.press('j');
@@ -272,9 +272,9 @@ async function expired(t: Test, browser: Browser): Promise<void> {
 }
 
 async function auditor(t: Test, browser: Browser): Promise<void> {
-  const { page, room, asked, posts, text } = await opened(t, browser, {
+  const { page, room, asked, posts, text } = await openApp(t, browser, {
     ...inQueue(1),
-    who: 'Anna',
+    userName: 'Anna',
     path: '/incidents/1',
   });
   await page.waitForSelector('.no-picture');
@@ -289,7 +289,7 @@ async function auditor(t: Test, browser: Browser): Promise<void> {
 
 async function hostile(t: Test, browser: Browser): Promise<void> {
   const line = '<img src=x onerror=alert(1)>\u001b[31m'.repeat(10).slice(0, 300);
-  const { page, complaints, text } = await opened(t, browser, {
+  const { page, complaints, text } = await openApp(t, browser, {
     fill: async (db) => {
       const cause = JSON.stringify({ reason: line });
       await addIncidents(db, [
@@ -307,7 +307,7 @@ async function hostile(t: Test, browser: Browser): Promise<void> {
 }
 
 async function tabs(t: Test, browser: Browser): Promise<void> {
-  const first = await opened(t, browser, inQueue(1));
+  const first = await openApp(t, browser, inQueue(1));
   const { page, room, complaints } = first;
   await page.waitForSelector('.row');
   await first.until('document.querySelector(".link-live") !== null');
@@ -325,7 +325,7 @@ async function tabs(t: Test, browser: Browser): Promise<void> {
 }
 
 async function storm(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, until } = await opened(t, browser, inQueue(1));
+  const { page, room, complaints, until } = await openApp(t, browser, inQueue(1));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
   const received = iso(Date.now());
@@ -346,12 +346,12 @@ async function storm(t: Test, browser: Browser): Promise<void> {
   const beganMs = Date.now();
   await until('document.querySelector("[data-no=\\"99999\\"]") !== null', 20_000);
   t.comment(`the last one ${Date.now() - beganMs} ms after it was committed`);
-  const [drawn, merged, more] = (await page.evaluate(
+  const [drawnCount, merged, unheldCount] = (await page.evaluate(
     '[document.querySelectorAll(".row").length, document.querySelectorAll(".row.storm").length, document.querySelector(".more").textContent]',
   )) as [number, number, string];
-  t.ok(drawn <= 60, `${drawn} drawn`);
+  t.ok(drawnCount <= 60, `${drawnCount} drawn`);
   t.ok(merged > 0, `${merged} storms`);
-  t.match(more, String(STORM + 2 - 2000), 'what is not held is counted');
+  t.match(unheldCount, String(STORM + 2 - 2000), 'what is not held is counted');
   await pictured(page, join(SCREENS_DIR, '7-storm-en-light.png'));
   t.strictSame(complaints, []);
 }

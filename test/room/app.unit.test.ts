@@ -18,7 +18,7 @@ import type { Incident } from '../../scripts/programs/room/contract/incident.ts'
 const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
 
 /** An incident as the API returns it: a car on a tram track. */
-function incidentOf(no: number, more: Partial<Incident> = {}): Incident {
+function incidentOf(no: number, overrides: Partial<Incident> = {}): Incident {
   const at = new Date(NOW_MS - 20_000).toISOString();
   return {
     no,
@@ -50,7 +50,7 @@ function incidentOf(no: number, more: Partial<Incident> = {}): Incident {
     closedAt: null,
     closedWhy: null,
     reopens: null,
-    ...more,
+    ...overrides,
   };
 }
 
@@ -97,8 +97,8 @@ t.test('alerts of one box and rule, or of one kind at many boxes, form a storm',
     31,
     32,
   ]);
-  const apart = ofBox.map((incident, i) => ({ ...incident, received: ago(50 + 61 * i) }));
-  t.strictSame(order(apart).length, 5, 'more than a minute between them');
+  const spread = ofBox.map((incident, i) => ({ ...incident, received: ago(50 + 61 * i) }));
+  t.strictSame(order(spread).length, 5, 'more than a minute between them');
   const ofKind = Array.from({ length: 12 }, (_, i) =>
     incidentOf(50 + i, { received: ago(i), box: `k-${i}`, kind: 'graffiti' }),
   );
@@ -116,8 +116,8 @@ t.test('alerts of one box and rule, or of one kind at many boxes, form a storm',
 t.test('every incident is on exactly one line, or in one storm', async (t) => {
   const one = fc.record({ s: fc.nat(200), box: fc.nat(2), kind: fc.nat(1), isNew: fc.boolean() });
   fc.assert(
-    fc.property(fc.array(one, { maxLength: 60 }), (drawn) => {
-      const incidents = drawn.map(({ s, box, kind, isNew }, i) =>
+    fc.property(fc.array(one, { maxLength: 60 }), (samples) => {
+      const incidents = samples.map(({ s, box, kind, isNew }, i) =>
         incidentOf(i + 1, {
           received: ago(s),
           box: `b-${box}`,
@@ -149,16 +149,16 @@ t.test('the queue’s rows are bounded, current and unique', async (t) => {
       [3, 'new'],
     ],
   );
-  const many = Array.from({ length: 5000 }, (_, i) =>
+  const manyIncidents = Array.from({ length: 5000 }, (_, i) =>
     incidentOf(100 + i, { rev: 100 + i, priority: i === 4999 ? 1 : 2, received: ago(-i) }),
   );
-  rows.apply(many);
+  rows.apply(manyIncidents);
   t.equal(rows.held.length, HELD_MAX);
   t.equal(rows.more, 3002);
   t.ok(rows.of(2) !== undefined && rows.of(5099) !== undefined, 'what is taken stays, and the urgent');
   t.equal(rows.of(5098), undefined);
   rows.apply(
-    many
+    manyIncidents
       .slice(0, 1990)
       .map((incident) => ({ ...incident, rev: incident.rev + 9000, state: 'closed' as const })),
   );

@@ -70,7 +70,7 @@ function idIn(text: string): string {
 
 interface Running {
   readonly child: ChildProcess;
-  said(): string;
+  output(): string;
 }
 
 async function started(t: Test, room: Room, { command }: Example, file: string): Promise<Running> {
@@ -84,14 +84,14 @@ async function started(t: Test, room: Room, { command }: Example, file: string):
     text += chunk.toString();
   });
   t.teardown(() => child.kill('SIGKILL'));
-  return { child, said: () => text };
+  return { child, output: () => text };
 }
 
-async function killed({ child, said }: Running): Promise<void> {
-  if (child.exitCode !== null) throw new Error(`it has ended by itself: ${said()}`);
-  const gone = once(child, 'exit');
+async function killed({ child, output }: Running): Promise<void> {
+  if (child.exitCode !== null) throw new Error(`it has ended by itself: ${output()}`);
+  const exited = once(child, 'exit');
   child.kill('SIGKILL');
-  await gone;
+  await exited;
 }
 
 /** The shipped rules without the one that lets the room acknowledge. */
@@ -119,7 +119,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     // Without an acknowledgement a box repeats its oldest messages, and does not send all.
     const { published } = delivery.state;
     await until(t, 'it came again', () => delivery.state.published > published + 5, 30_000);
-    await until(t, 'it tells that it may not acknowledge', () => /[Nn]ot authorized/.test(first.said()));
+    await until(t, 'it tells that it may not acknowledge', () => /[Nn]ot authorized/.test(first.output()));
     const before = stored();
     t.strictSame([...new Set(before)], before, 'each is stored once');
     t.equal(rowsOf(outbox), expected.length, 'and still on the box');
@@ -198,7 +198,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
 
 void t.test('the guide shows the tested example in Python', async (t) => {
   const guide = readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8');
-  const [, shown = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
-  t.equal(shown, readFileSync(join(ROOT, 'docs/examples/archive.py'), 'utf8'));
+  const [, exampleText = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
+  t.equal(exampleText, readFileSync(join(ROOT, 'docs/examples/archive.py'), 'utf8'));
   t.match(guide, '(../examples/archive.mjs)');
 });

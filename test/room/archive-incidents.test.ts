@@ -23,7 +23,7 @@ function arrival(change: (event: VigieEvent) => unknown = () => undefined, box =
   const event = JSON.parse(eventText({ site: 'lyon', box, id: `e1-${seq}`, seq, time: at(0) })) as VigieEvent;
   event.data.episode = 'ep-1';
   change(event);
-  const made = arrivalOf(
+  const result = arrivalOf(
     {
       cmd: 'publish',
       qos: 1,
@@ -35,8 +35,8 @@ function arrival(change: (event: VigieEvent) => unknown = () => undefined, box =
     },
     NOW,
   );
-  if (made.kind !== 'event') throw new Error('no event');
-  return made;
+  if (result.kind !== 'event') throw new Error('no event');
+  return result;
 }
 
 const phase =
@@ -68,8 +68,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const [late] = await incidents();
       t.match(late, { started: at(0), ended: at(30), events: 1 }, 'by how long it stood');
       await archive.store([update, start]);
-      const [row, ...more] = await incidents();
-      t.same(more, []);
+      const [row, ...otherRows] = await incidents();
+      t.same(otherRows, []);
       t.match(row, { episode: 'ep-1', started: at(0), ended: at(30), events: 3, state: 'new', priority: 2 });
       t.same(parsed(row, 'cause'), { standingS: 30 }, 'the newest by its own time');
       t.match(parsed(row, 'detail'), { event: start.id, purpose: 'public-order' });
@@ -93,7 +93,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     });
 
     await t.test('an event with an impossible time is stored once', async (t) => {
-      const ahead = arrival((event) => {
+      const future = arrival((event) => {
         event.data.episode = 'ahead';
         event.time = '2199-01-01T00:00:00.000Z';
       });
@@ -102,8 +102,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
         event.time = '1970-01-01T00:00:12.000Z';
         event.data.clock.synced = false;
       });
-      await archive.store([ahead, old]);
-      await archive.store([ahead, old]);
+      await archive.store([future, old]);
+      await archive.store([future, old]);
       const rows = await db.all("SELECT * FROM incident WHERE episode IN ('ahead', 'old') ORDER BY episode");
       t.match(rows, [
         { started: at(0), received: at(0), events: 1 },
@@ -147,11 +147,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const cause = parsed(row, 'cause') as Record<string, unknown>;
       t.equal(Object.keys(cause).length <= 16, true);
       t.equal(String(cause['reason']).length <= 300, true);
-      const kept = await db.all<{ body: string }>(
+      const unreadRows = await db.all<{ body: string }>(
         "SELECT body FROM event WHERE unread = 'rubbish' ORDER BY id",
       );
-      t.equal(kept.length, 4, 'rubbish is kept');
-      t.equal(JSON.parse(kept[0]?.body ?? ''), '{', 'as text where it is no JSON');
+      t.equal(unreadRows.length, 4, 'rubbish is kept');
+      t.equal(JSON.parse(unreadRows[0]?.body ?? ''), '{', 'as text where it is no JSON');
     });
     // Both readers see one order of changes.
     const revs = (await incidents()).map((row) => Number(row['rev']));
@@ -209,15 +209,15 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const db = database.sql();
     await db.run("UPDATE setting SET value = '2' WHERE name = 'version'");
     const remedy = 'run the program that made it, or name another database';
-    const told = `the database has tables of version 2, this program knows 3; ${remedy}`;
+    const message = `the database has tables of version 2, this program knows 3; ${remedy}`;
     await t.rejects(
       database.open(() => NOW),
-      { message: told },
+      { message },
     );
     await db.run('DROP TABLE setting');
     await t.rejects(
       database.open(() => NOW),
-      { message: told.replace('version 2', 'version unknown') },
+      { message: message.replace('version 2', 'version unknown') },
     );
     t.same(await db.all('SELECT * FROM event'), [], 'what is there stays');
   });

@@ -57,11 +57,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(first.fresh, batch, 'all of it is new');
     t.equal(throughOf(first.lanes), 2);
     t.equal(throughOf(first.lanes, 'bulk'), 1, 'each lane for itself');
-    const again = await archive.store([event(1), still(2)]);
-    t.same(again.fresh, [], 'the same again changes nothing');
-    t.equal(throughOf(again.lanes), 2, 'and is acknowledged again');
-    const twice = await archive.store([event(3), event(3)]);
-    t.equal(twice.fresh.length, 1, 'the same twice in one batch is one');
+    const repeated = await archive.store([event(1), still(2)]);
+    t.same(repeated.fresh, [], 'the same again changes nothing');
+    t.equal(throughOf(repeated.lanes), 2, 'and is acknowledged again');
+    const duplicated = await archive.store([event(3), event(3)]);
+    t.equal(duplicated.fresh.length, 1, 'the same twice in one batch is one');
 
     t.equal(throughOf((await archive.store([event(6)])).lanes), 3, 'a number ahead waits');
     const gap = { ...event(5, { from: 4 }, 'gap-1'), type: 'vigie.outbox-gap.v1' };
@@ -116,8 +116,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
     let lanes: readonly LaneThrough[] = [];
     for (let i = 0; i < all.length; i += 30) {
       const hands = archives.map((archive, k) => {
-        const mine = all.slice(i, i + 30).filter((_, n) => n % 3 === k || (n + 1) % 3 === k);
-        return archive.store(mine);
+        const batch = all.slice(i, i + 30).filter((_, n) => n % 3 === k || (n + 1) % 3 === k);
+        return archive.store(batch);
       });
       for (const stored of await Promise.all(hands)) {
         fresh += stored.fresh.length;
@@ -202,7 +202,7 @@ void t.test('a hostile box cannot forge a line or send control characters to the
   // The broker retains this one for a room that has not subscribed yet. A client other than our boxes does not send
   // again.
   await box.publishAsync(`vigie/${SITE}/${BOX}/status`, '{}', { qos: 1, retain: true });
-  const heard = (): boolean => {
+  const hasSubscribed = (): boolean => {
     const db = new Database(file, { readonly: true });
     try {
       return db.prepare('SELECT 1 FROM report').get() !== undefined;
@@ -210,13 +210,13 @@ void t.test('a hostile box cannot forge a line or send control characters to the
       db.close();
     }
   };
-  await until(t, 'it has subscribed', heard, 30_000);
+  await until(t, 'it has subscribed', hasSubscribed, 30_000);
   let seq = 0;
   const send = async (change: (event: VigieEvent) => unknown, branch = 'evt/alert/loitering') => {
     seq += 1;
     const event = JSON.parse(eventText({ id: `h-${seq}`, seq, time: now() })) as VigieEvent;
-    const changed = change(event) ?? event;
-    const body = typeof changed === 'string' ? changed : JSON.stringify(changed);
+    const hostileEvent = change(event) ?? event;
+    const body = typeof hostileEvent === 'string' ? hostileEvent : JSON.stringify(hostileEvent);
     const userProperties = { lane: 'alert', seq: `${seq}`, first: '1', epoch: 'e1', boot: 'b' };
     await box.publishAsync(`vigie/${SITE}/${BOX}/${branch}`, body, {
       qos: 1,
@@ -287,8 +287,8 @@ void t.test('repeated refusals do not flood the terminal', async (t) => {
   await Promise.all(Array.from({ length: 500 }, () => box.publishAsync(topic, '{}', { qos: 1 })));
   await until(t, 'the last of them', () => /refused .*\(500 so far\)/.test(running.said), 30_000);
   t.equal(await running.end('SIGTERM'), 0);
-  const told = running.said.split('\n').filter((line) => line.includes('refused a message'));
-  t.ok(told.length < 40, `${told.length} lines for 500`);
+  const refusalLines = running.said.split('\n').filter((line) => line.includes('refused a message'));
+  t.ok(refusalLines.length < 40, `${refusalLines.length} lines for 500`);
   t.match(running.said, /500 refused, 0 reports dropped\.\n$/);
 });
 
@@ -326,8 +326,8 @@ void t.test('an archive that is killed at work misses no acknowledged message', 
   const count = (table: 'event' | 'report'): number => {
     const db = new Database(file, { timeout: 10_000 });
     try {
-      const made = db.prepare('SELECT count(*) FROM sqlite_schema WHERE name = ?').pluck().get(table);
-      return made === 0 ? 0 : Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
+      const tableCount = db.prepare('SELECT count(*) FROM sqlite_schema WHERE name = ?').pluck().get(table);
+      return tableCount === 0 ? 0 : Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
     } finally {
       db.close();
     }
@@ -335,10 +335,10 @@ void t.test('an archive that is killed at work misses no acknowledged message', 
   const { outbox, rows } = boxOf(t, join(scratch(t), 'outbox.db'));
   const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, outbox);
   await until(t, 'the room has subscribed: it knows the box', () => count('report') === 1, 30_000);
-  let given = 0;
+  let publishedCount = 0;
   // Each start takes as long as a lease.
   for (let i = 0; i < 2; i += 1) {
-    for (let k = 0; k < 100; k += 1) outbox.append(eventWithStill(`a1-${given++}`, 500));
+    for (let k = 0; k < 100; k += 1) outbox.append(eventWithStill(`a1-${publishedCount++}`, 500));
     delivery.wake();
     const before = count('event');
     await until(t, 'in the middle of it', () => count('event') > before, 30_000);
@@ -346,8 +346,8 @@ void t.test('an archive that is killed at work misses no acknowledged message', 
     await until(t, 'the broker has all of it', () => rows() === 0, 30_000);
     program.start();
   }
-  await until(t, 'all of it', () => count('event') === given, 30_000);
-  t.equal(count('event'), given, 'every PUBACK was given after the commit');
+  await until(t, 'all of it', () => count('event') === publishedCount, 30_000);
+  t.equal(count('event'), publishedCount, 'every PUBACK was given after the commit');
 });
 
 void t.test('an unavailable PostgreSQL is retried, and a refusal by it ends the program', async (t) => {

@@ -17,7 +17,7 @@ import { eventText } from '../lib/events.ts';
 void t.test('the tracker finds the last complete number in any order and batches', async (t) => {
   const range = fc
     .tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 4 }))
-    .map(([from, more]) => [from, from + more] as const);
+    .map(([from, length]) => [from, from + length] as const);
   fc.assert(
     fc.property(
       fc.array(fc.tuple(fc.integer({ min: 1, max: 30 }), fc.array(range, { maxLength: 8 })), {
@@ -25,21 +25,22 @@ void t.test('the tracker finds the last complete number in any order and batches
       }),
       (batches) => {
         let progress: Progress = NOTHING;
-        const there = new Set<number>();
+        const received = new Set<number>();
         for (const [first, ranges] of batches) {
           progress = advance(progress, first, ranges);
-          for (let seq = 1; seq < first; seq += 1) there.add(seq);
-          for (const [from, to] of ranges) for (let seq = from; seq <= to; seq += 1) there.add(seq);
-          let through = 0;
-          while (there.has(through + 1)) through += 1;
-          if (progress.through !== through) throw new Error(`${progress.through} instead of ${through}`);
-          const beyond = new Set<number>();
+          for (let seq = 1; seq < first; seq += 1) received.add(seq);
+          for (const [from, to] of ranges) for (let seq = from; seq <= to; seq += 1) received.add(seq);
+          let lastComplete = 0;
+          while (received.has(lastComplete + 1)) lastComplete += 1;
+          if (progress.through !== lastComplete)
+            throw new Error(`${progress.through} instead of ${lastComplete}`);
+          const aheadSeqs = new Set<number>();
           for (const [from, to] of progress.ahead) {
-            if (from <= progress.through + 1 || beyond.has(from - 1)) throw new Error('ranges touch');
-            for (let seq = from; seq <= to; seq += 1) beyond.add(seq);
+            if (from <= progress.through + 1 || aheadSeqs.has(from - 1)) throw new Error('ranges touch');
+            for (let seq = from; seq <= to; seq += 1) aheadSeqs.add(seq);
           }
-          for (const seq of there)
-            if (seq > through && !beyond.has(seq)) throw new Error(`${seq} is forgotten`);
+          for (const seq of received)
+            if (seq > lastComplete && !aheadSeqs.has(seq)) throw new Error(`${seq} is forgotten`);
         }
       },
     ),
@@ -82,14 +83,14 @@ void t.test('events, gaps, snapshots and reports are parsed as the agent writes 
   };
   const lane = { lane: 'alert', epoch: '1f00ab32', first: 2 } as const;
   const topics = topicsOf('lyon', 'b-1');
-  const sent = messageOfRow(
+  const message = messageOfRow(
     lane,
     { kind: 'gap', seq: 7, boot: 'b', gap },
     { site: 'lyon', box: 'b-1' },
     topics,
     0,
   );
-  const read = arrivalOf(packet(sent.topic, sent.payload, { ...sent.userProperties }));
+  const read = arrivalOf(packet(message.topic, message.payload, { ...message.userProperties }));
   t.match(read, {
     kind: 'event',
     place: { ...place, from: 2, first: 2 },
@@ -170,7 +171,7 @@ void t.test('an event from the future is kept and shown without a time', async (
 });
 
 void t.test('an unreadable message is kept, and one without a number is refused', async (t) => {
-  const kept: [string, string, RegExp][] = [
+  const unreadCases: [string, string, RegExp][] = [
     ['no JSON', '{"specversion":', /JSON/],
     [
       'a later version',
@@ -187,14 +188,14 @@ void t.test('an unreadable message is kept, and one without a number is refused'
     ['no day', eventAt('2027-02-29T00:00:00.000Z'), /^\/time: must be a moment that exists/],
     ['no hour', eventAt('2026-11-24T24:00:00.000Z'), /^\/time: must be a moment that exists/],
   ];
-  for (const [name, body, why] of kept) {
+  for (const [name, body, reason] of unreadCases) {
     const arrival = arrivalOf(packet(EVENT_TOPIC, body));
     if (arrival.kind !== 'event') throw new Error('an event is expected');
     t.match(arrival, { id: 'unread-1f00ab32-alert-7', place: { from: 7, seq: 7 } }, name);
-    t.match(arrival.unread, why, name);
+    t.match(arrival.unread, reason, name);
     t.notMatch(arrival.body, /\0/, 'every database takes it');
   }
-  const refused: [string, Record<string, string>, RegExp][] = [
+  const refusedCases: [string, Record<string, string>, RegExp][] = [
     [EVENT_TOPIC, { seq: '' }, /seq is not a number/],
     [EVENT_TOPIC, { seq: '1e3' }, /seq is not a number/],
     [EVENT_TOPIC, { seq: '0' }, /seq is not a number/],
@@ -205,8 +206,8 @@ void t.test('an unreadable message is kept, and one without a number is refused'
     ['vigie/lyon/b-1/journal/head', {}, /neither an event nor a snapshot/],
     ['other/lyon/b-1/evt/x/y', {}, /not a topic of a box/],
   ];
-  for (const [topic, user, why] of refused)
-    t.throws(() => arrivalOf(packet(topic, '{}', user)), { message: why });
+  for (const [topic, user, reason] of refusedCases)
+    t.throws(() => arrivalOf(packet(topic, '{}', user)), { message: reason });
 });
 
 void t.test('an event is shown once, with its still or the reason for its absence', async (t) => {
@@ -226,7 +227,7 @@ void t.test('an event is shown once, with its still or the reason for its absenc
     ),
     arrivalOf(packet('vigie/lyon/b-1/snap/a1-8', jpeg)),
   ];
-  const shown = (folder: string | undefined): string[] => {
+  const shownLines = (folder: string | undefined): string[] => {
     const lines: string[] = [];
     const feed = new AlertFeed(folder, ({ id }, path, note) => lines.push(`${id} ${path ?? note}`));
     feed.take(arrivals);
@@ -235,10 +236,10 @@ void t.test('an event is shown once, with its still or the reason for its absenc
   };
   const path = join(dir, '2026-11-24-140000-waiting-a1-7.jpg');
   const foreign = 'a1-8 the snapshot that came is not the one that the event names';
-  t.same(shown(dir), [`a1-7 ${path}`, foreign]);
+  t.same(shownLines(dir), [`a1-7 ${path}`, foreign]);
   t.same(readFileSync(path), jpeg, 'the file is the still');
-  t.same(shown(undefined), ['a1-7 undefined', 'a1-8 undefined'], 'without a folder nobody waits');
-  t.match(shown(join(dir, 'no-folder')), [/^a1-7 not saved: ENOENT/, foreign], 'a bad disk is said');
+  t.same(shownLines(undefined), ['a1-7 undefined', 'a1-8 undefined'], 'without a folder nobody waits');
+  t.match(shownLines(join(dir, 'no-folder')), [/^a1-7 not saved: ENOENT/, foreign], 'a bad disk is said');
 });
 
 /** An admission guard with a clock of its own. */
@@ -253,33 +254,33 @@ function guarded() {
 
 void t.test('a box that drains its backlog and waits for acknowledgements is never dropped', async (t) => {
   const { guard, pass } = guarded();
-  let [outstanding, sent, held] = [0, 0, 0];
+  let [outstanding, sentCount, heldCount] = [0, 0, 0];
   // 65,000 messages, 2,000 of them unacknowledged, with an archive that stores 1,500 a second.
-  while (sent < 65_000) {
+  while (sentCount < 65_000) {
     for (let i = 0; i < 150 && outstanding < 2000; i += 1) {
-      if (guard.leavesOut('s/b')) t.fail(`message ${sent} is left out`);
-      sent += 1;
+      if (guard.leavesOut('s/b')) t.fail(`message ${sentCount} is left out`);
+      sentCount += 1;
       outstanding += 1;
     }
     pass(100);
-    if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) held += 1;
+    if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) heldCount += 1;
     else outstanding = 0;
-    if (held > 10_000) throw new Error('held back for ever');
+    if (heldCount > 10_000) throw new Error('held back for ever');
   }
-  t.ok(held > 0, 'it was asked');
-  t.ok(sent >= 65_000);
+  t.ok(heldCount > 0, 'it was asked');
+  t.ok(sentCount >= 65_000);
 });
 
 void t.test('a box that sends on without an acknowledgement is dropped until it pauses', async (t) => {
   const { guard, pass } = guarded();
   const second = (perS: number): number => {
-    let taken = 0;
+    let takenCount = 0;
     for (let i = 0; i < perS; i += 1) {
       pass(1000 / perS);
-      if (!guard.leavesOut('s/flood')) taken += 1;
+      if (!guard.leavesOut('s/flood')) takenCount += 1;
     }
     t.notOk(guard.leavesOut('s/quiet'), 'another is not');
-    return taken;
+    return takenCount;
   };
   const first = second(10_000);
   t.ok(first < 5100, `${first} of the first 10,000 are taken`);

@@ -11,18 +11,18 @@ import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
 
 interface Client {
   readonly client: MqttClient;
-  readonly heard: string[];
+  readonly receivedTopics: string[];
   /** Publishes, and returns the reason code of the PUBACK: 0 = accepted. */
   publish(topic: string, payload?: string | Buffer, options?: IClientPublishOptions): Promise<number>;
 }
 
 async function connect(t: Test, room: Room, name: string): Promise<Client> {
   const client = await clientOf(t, room, name, { reconnectPeriod: 0 });
-  const heard: string[] = [];
-  client.on('message', (topic) => heard.push(topic));
+  const receivedTopics: string[] = [];
+  client.on('message', (topic) => receivedTopics.push(topic));
   return {
     client,
-    heard,
+    receivedTopics,
     publish: (topic, payload = '{}', options = {}) =>
       new Promise((resolve, reject) => {
         client.publish(topic, payload, { qos: 1, ...options }, (error) => {
@@ -68,16 +68,20 @@ void t.test('a box reaches only its own topics, and the room reads and acknowled
   for (const rest of ['ack', 'cmd']) {
     t.equal(await operator.publish(`vigie/${SITE}/box-a/${rest}`), 0, `the room may ${rest}`);
   }
-  await until(t, 'the room reads', () => operator.heard.length >= own.length + 1);
+  await until(t, 'the room reads', () => operator.receivedTopics.length >= own.length + 1);
   t.ok(a.client.connected && operator.client.connected, 'a refusal ends no connection');
   t.equal(await b.publish(`vigie/${SITE}/box-b/evt/alert/loitering`), 0);
-  await until(t, 'b hears itself', () => b.heard.length > 0);
-  t.strictSame([...new Set(b.heard)], [`vigie/${SITE}/box-b/evt/alert/loitering`], 'b hears only itself');
+  await until(t, 'b hears itself', () => b.receivedTopics.length > 0);
+  t.strictSame(
+    [...new Set(b.receivedTopics)],
+    [`vigie/${SITE}/box-b/evt/alert/loitering`],
+    'b hears only itself',
+  );
   const late = await connect(t, room, 'box-c');
   await late.client.subscribeAsync('#', { qos: 1 });
   t.equal(await late.publish(`vigie/${SITE}/box-c/probe`), 0);
-  await until(t, 'c hears itself', () => late.heard.length > 0);
-  t.strictSame(late.heard, [`vigie/${SITE}/box-c/probe`], 'nothing retained of others either');
+  await until(t, 'c hears itself', () => late.receivedTopics.length > 0);
+  t.strictSame(late.receivedTopics, [`vigie/${SITE}/box-c/probe`], 'nothing retained of others either');
 });
 
 void t.test('each program’s topics are open to their owners and to no one else', async (t) => {
@@ -103,8 +107,8 @@ void t.test('each program’s topics are open to their owners and to no one else
   ];
   const ofRoom = [topics.ack, topics.command, topics.commandAll, topics.verdict];
   const ofFleet = [topics.updateDesired, topics.configDesired];
-  const refused = async (client: Client, written: readonly string[], who: string): Promise<void> => {
-    for (const topic of written) t.equal(await client.publish(topic), DENIED, `${topic} is not ${who}`);
+  const checkDenied = async (client: Client, written: readonly string[], owner: string): Promise<void> => {
+    for (const topic of written) t.equal(await client.publish(topic), DENIED, `${topic} is not ${owner}`);
   };
   for (const topic of ofBox) t.equal(await box.publish(topic), 0, topic);
   for (const topic of ofRoom) t.equal(await operator.publish(topic), 0, topic);
@@ -112,16 +116,21 @@ void t.test('each program’s topics are open to their owners and to no one else
   for (const topic of [...ofFleet, topics.command, topics.commandAll]) {
     t.equal(await fleet.publish(topic), 0, topic);
   }
-  await refused(operator, [...ofBox, ...ofFleet, topics.journalWitnessed], 'the room’s');
-  await refused(witness, [...ofBox, ...ofRoom, ...ofFleet], 'the witness’s');
-  await refused(fleet, [...ofBox, topics.ack, topics.verdict, topics.journalWitnessed], 'the fleet’s');
-  await refused(metrics, [...ofBox, ...ofRoom, ...ofFleet, topics.journalWitnessed], 'the metrics’');
+  await checkDenied(operator, [...ofBox, ...ofFleet, topics.journalWitnessed], 'the room’s');
+  await checkDenied(witness, [...ofBox, ...ofRoom, ...ofFleet], 'the witness’s');
+  await checkDenied(fleet, [...ofBox, topics.ack, topics.verdict, topics.journalWitnessed], 'the fleet’s');
+  await checkDenied(metrics, [...ofBox, ...ofRoom, ...ofFleet, topics.journalWitnessed], 'the metrics’');
   const read = [topics.status, topics.health, topics.mode, topics.updateReported];
   // Everyone may read a message to all boxes of a site, since it is signed and contains nothing about one box.
-  const heard = (): string[] => metrics.heard.filter((topic) => topic !== topics.commandAll).sort();
-  await until(t, 'both have read', () => heard().length >= read.length && fleet.heard.length > 0);
-  t.strictSame(heard(), [...read].sort(), 'of the boxes the metrics read no more than these');
-  await refused(box, [topics.commandAll], 'a box’s');
+  const metricsTopics = (): string[] =>
+    metrics.receivedTopics.filter((topic) => topic !== topics.commandAll).sort();
+  await until(
+    t,
+    'both have read',
+    () => metricsTopics().length >= read.length && fleet.receivedTopics.length > 0,
+  );
+  t.strictSame(metricsTopics(), [...read].sort(), 'of the boxes the metrics read no more than these');
+  await checkDenied(box, [topics.commandAll], 'a box’s');
 });
 
 void t.test('Home Assistant reads its entities, their states and pictures, and nothing else', async (t) => {
@@ -145,9 +154,9 @@ void t.test('Home Assistant reads its entities, their states and pictures, and n
   for (const topic of [...entities, ...own, `${root}/cmd`, `${root}/ack`, `${root}/update/desired`]) {
     t.equal(await assistant.publish(topic), DENIED, `${topic} is not Home Assistant’s`);
   }
-  const heard = [...entities, ...own, 'homeassistant/status'].sort();
-  await until(t, 'it has read', () => assistant.heard.length >= heard.length);
-  t.strictSame([...assistant.heard].sort(), heard);
+  const expectedTopics = [...entities, ...own, 'homeassistant/status'].sort();
+  await until(t, 'it has read', () => assistant.receivedTopics.length >= expectedTopics.length);
+  t.strictSame([...assistant.receivedTopics].sort(), expectedTopics);
 });
 
 void t.test('a reader receives events, stills and health, and cannot publish', async (t) => {
@@ -155,22 +164,22 @@ void t.test('a reader receives events, stills and health, and cannot publish', a
   const [box, reader] = [await connect(t, room, 'box-a'), await connect(t, room, 'reader')];
   await reader.client.subscribeAsync(['#', 'vigie/#', 'homeassistant/#'], { qos: 1 });
   const topics = topicsOf(SITE, 'box-a');
-  const heard = [
+  const readTopics = [
     topics.event('alert', 'loitering'),
     topics.event('system', 'frozen'),
     topics.snapshot('e-1'),
   ];
-  heard.push(topics.status, topics.health);
-  const others = [topics.mode, topics.journalHead, topics.updateReported, topics.probe];
-  others.push(`${topics.root}/reply/token`, `${topics.root}/home-assistant/x`);
-  for (const topic of [...others, ...heard]) t.equal(await box.publish(topic), 0, topic);
+  readTopics.push(topics.status, topics.health);
+  const otherTopics = [topics.mode, topics.journalHead, topics.updateReported, topics.probe];
+  otherTopics.push(`${topics.root}/reply/token`, `${topics.root}/home-assistant/x`);
+  for (const topic of [...otherTopics, ...readTopics]) t.equal(await box.publish(topic), 0, topic);
   const ofOthers = [topics.ack, topics.verdict, topics.command, topics.commandAll, topics.journalWitnessed];
   ofOthers.push(topics.updateDesired, topics.configDesired, `vigie/${SITE}/other/evt/alert/x`, 'elsewhere');
-  for (const topic of [...heard, ...others, ...ofOthers, 'homeassistant/status']) {
+  for (const topic of [...readTopics, ...otherTopics, ...ofOthers, 'homeassistant/status']) {
     t.equal(await reader.publish(topic), DENIED, `${topic} is not a reader’s`);
   }
-  await until(t, 'it has read', () => new Set(reader.heard).size >= heard.length);
-  t.strictSame([...new Set(reader.heard)].sort(), heard.sort(), 'no more than these');
+  await until(t, 'it has read', () => new Set(reader.receivedTopics).size >= readTopics.length);
+  t.strictSame([...new Set(reader.receivedTopics)].sort(), readTopics.sort(), 'no more than these');
   t.ok('reader' in NAMES_OF_OTHERS, 'no box is called so');
 });
 
@@ -195,8 +204,12 @@ void t.test('the retained messages of 1,500 boxes arrive completely, also after 
   const all = async (): Promise<void> => {
     const reader = await connect(t, room, 'room');
     await reader.client.subscribeAsync('vigie/+/+/+', { qos: 1 });
-    await until(t, 'all of them', () => reader.heard.length >= topics.length, 20_000);
-    t.equal(new Set(reader.heard).size, topics.length, `${reader.heard.length} retained messages`);
+    await until(t, 'all of them', () => reader.receivedTopics.length >= topics.length, 20_000);
+    t.equal(
+      new Set(reader.receivedTopics).size,
+      topics.length,
+      `${reader.receivedTopics.length} retained messages`,
+    );
     await reader.client.endAsync(true);
   };
   await all();

@@ -86,11 +86,11 @@ void t.test('a camera changes to silent and back by time alone', async (t) => {
   const heardMs = Date.parse(WELL.heard);
   t.equal(look({}, heardMs + SILENT_S * 1000 - 1).condition, 'well');
   t.same(look({}, heardMs + SILENT_S * 1000), { condition: 'offline', reasons: ['silent'] });
-  const told = new Map<string, Condition>();
+  const conditions = new Map<string, Condition>();
   const at = (nowMs: number, change: Partial<CameraRow> = {}): string[] => {
     const { site, box } = WELL;
     const camera = { site, box, ...look(change, nowMs) } as Camera;
-    return changedConditions(told, [camera]).map(({ condition }) => condition);
+    return changedConditions(conditions, [camera]).map(({ condition }) => condition);
   };
   t.same(at(NOW), [], 'the first look is known to whoever has just asked for all');
   t.same(at(NOW + 1000), []);

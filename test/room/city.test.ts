@@ -38,7 +38,7 @@ const OFFERED_PER_S = FULL ? 2500 : 500;
 const BATCH_MS_MAX = 1000;
 
 interface Question {
-  readonly what: string;
+  readonly name: string;
   /** Maximum time, ms. */
   readonly bar: number;
   readonly rounds: number;
@@ -59,56 +59,61 @@ function questionsOf(db: Sql): Question[] {
   const month = (by: 'rule' | 'kind' | 'hour') => ({ from: iso(NOW - 30 * DAY_MS), to: iso(NOW), by });
   const figures = (by: 'rule' | 'kind' | 'hour') =>
     handlers.figures(callOf<'figures'>('sup', NOW, { query: month(by) }));
-  const [many, some] = FULL ? [100, 20] : [10, 3];
+  const [manyRounds, fewRounds] = FULL ? [100, 20] : [10, 3];
   return [
-    { what: 'queue', bar: 5, rounds: many, ask: () => handlers.queue(anna<'queue'>()) },
+    { name: 'queue', bar: 5, rounds: manyRounds, ask: () => handlers.queue(anna<'queue'>()) },
     {
-      what: 'one incident',
+      name: 'one incident',
       bar: 20,
-      rounds: many,
+      rounds: manyRounds,
       ask: (round) =>
         handlers.incident(
           callOf<'incident'>('anna', NOW, { params: { no: 1 + ((round * 7_919_017) % SIZE.incidents) } }),
         ),
     },
     {
-      what: "a box's week",
+      name: "a box's week",
       bar: 100,
-      rounds: many,
+      rounds: manyRounds,
       ask: (round) => handlers.incidents(anna<'incidents'>({ query: { ...week(round), ...siteIn(round) } })),
     },
     {
-      what: 'the same without its site',
+      name: 'the same without its site',
       bar: 100,
-      rounds: many,
+      rounds: manyRounds,
       ask: (round) => handlers.incidents(anna<'incidents'>({ query: week(round) })),
     },
     {
-      what: 'the same for a file',
+      name: 'the same for a file',
       bar: 100,
-      rounds: many,
+      rounds: manyRounds,
       ask: (round) => allOf(incidentsOf(db, week(round))),
     },
-    { what: 'the newest page', bar: 100, rounds: many, ask: () => handlers.incidents(anna<'incidents'>()) },
-    { what: 'all cameras', bar: 100, rounds: many, ask: () => handlers.cameras(anna<'cameras'>()) },
     {
-      what: 'what has changed',
+      name: 'the newest page',
+      bar: 100,
+      rounds: manyRounds,
+      ask: () => handlers.incidents(anna<'incidents'>()),
+    },
+    { name: 'all cameras', bar: 100, rounds: manyRounds, ask: () => handlers.cameras(anna<'cameras'>()) },
+    {
+      name: 'what has changed',
       bar: 20,
-      rounds: many,
+      rounds: manyRounds,
       ask: async () => {
         const [rev] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'rev'");
         return changesSince(db, (rev?.value ?? 0) - 20, NOW);
       },
     },
     {
-      what: 'the hand-over',
+      name: 'the hand-over',
       bar: 500,
-      rounds: some,
+      rounds: fewRounds,
       ask: () => handlers.handOver(callOf<'handOver'>('sup', NOW, { query: shift })),
     },
-    { what: 'a month by rule', bar: 300, rounds: some, ask: () => figures('rule') },
-    { what: 'a month by kind', bar: 300, rounds: some, ask: () => figures('kind') },
-    { what: 'a month by hour', bar: 300, rounds: some, ask: () => figures('hour') },
+    { name: 'a month by rule', bar: 300, rounds: fewRounds, ask: () => figures('rule') },
+    { name: 'a month by kind', bar: 300, rounds: fewRounds, ask: () => figures('kind') },
+    { name: 'a month by hour', bar: 300, rounds: fewRounds, ask: () => figures('hour') },
   ];
 }
 
@@ -116,11 +121,11 @@ function questionsOf(db: Sql): Question[] {
 const FILLED = process.env['VIGIE_TEST_CITY'];
 
 void t.test(`a city's month of ${SIZE.events} events`, { timeout: 3_600_000 }, async (t) => {
-  const where = FILLED ?? (await DATABASES.postgres(t)).where;
-  const db = await roomDatabase(t, where, NOW);
+  const database = FILLED ?? (await DATABASES.postgres(t)).where;
+  const db = await roomDatabase(t, database, NOW);
   if (FILLED === undefined) {
     const beganMs = performance.now();
-    await fillCity(where, { ...SIZE, nowMs: NOW, timeZone: TIME_ZONE }, (line) => t.comment(line));
+    await fillCity(database, { ...SIZE, nowMs: NOW, timeZone: TIME_ZONE }, (line) => t.comment(line));
     t.comment(`filled within ${((performance.now() - beganMs) / 1000).toFixed(0)} s; load ${load()}`);
     await checkWhole(t, db);
   }
@@ -131,7 +136,7 @@ void t.test(`a city's month of ${SIZE.events} events`, { timeout: 3_600_000 }, a
       for (const question of questions) await measured(t, question);
     });
     await t.test('the archive alone reaches its rate', async (t) => {
-      const storing = await CityStoring.start(t, where, NOW, 0);
+      const storing = await CityStoring.start(t, database, NOW, 0);
       await until(t, 'some seconds', after(10_000), 60_000);
       const { perS, text } = storing.taken();
       t.ok(perS >= STORED_PER_S, `${text}; at least ${STORED_PER_S}; load ${load()}`);
@@ -139,14 +144,14 @@ void t.test(`a city's month of ${SIZE.events} events`, { timeout: 3_600_000 }, a
     });
   }
   await t.test('console and archive meet their limits together', async (t) => {
-    const storing = await CityStoring.start(t, where, NOW, OFFERED_PER_S);
+    const storing = await CityStoring.start(t, database, NOW, OFFERED_PER_S);
     for (const question of questions) await measured(t, question);
     const { perS, text } = storing.taken();
     t.ok(perS >= STORED_PER_S, `${text}; at least ${STORED_PER_S}; load ${load()}`);
     await storing.end();
   });
   await t.test('deletion does not hold up the archive', async (t) => {
-    const storing = await CityStoring.start(t, where, NOW, OFFERED_PER_S);
+    const storing = await CityStoring.start(t, database, NOW, OFFERED_PER_S);
     await purged(t, db, NOW + 3_600_000, /^purge: deleted \d+ of event, \d+ of snapshot, \d+ of incident/);
     waited(t, storing, 'an hour');
     // December begins, so the rest of October expires.
@@ -194,26 +199,26 @@ async function checkWhole(t: Test, db: Sql): Promise<void> {
  * In the full run the machine does nothing else, and the 95th percentile must hold. In the normal run other tests share
  * the two cores and can multiply a time by ten, so the fastest of several series must hold.
  */
-async function measured(t: Test, { what, bar, rounds, ask }: Question): Promise<void> {
-  const seen: { quickest: number; middle: number; high: number }[] = [];
-  const best = (): number => Math.min(...seen.map(({ quickest, high }) => (FULL ? high : quickest)));
+async function measured(t: Test, { name, bar, rounds, ask }: Question): Promise<void> {
+  const runs: { quickest: number; middle: number; high: number }[] = [];
+  const best = (): number => Math.min(...runs.map(({ quickest, high }) => (FULL ? high : quickest)));
   const series = FULL ? 1 : 5;
-  while (seen.length < series && best() > bar) {
+  while (runs.length < series && best() > bar) {
     const times: number[] = [];
     for (let round = -3; round < rounds; round += 1) {
       const beganMs = performance.now();
-      await ask(Math.abs(round) + seen.length * rounds);
+      await ask(Math.abs(round) + runs.length * rounds);
       if (round >= 0) times.push(performance.now() - beganMs);
     }
     times.sort((a, b) => a - b);
     const share = (of: number): number => times[Math.floor(times.length * of)] ?? 0;
-    seen.push({ quickest: share(0), middle: share(0.5), high: share(0.95) });
+    runs.push({ quickest: share(0), middle: share(0.5), high: share(0.95) });
   }
-  const texts = seen.map(({ quickest, middle, high }) =>
+  const texts = runs.map(({ quickest, middle, high }) =>
     [`quickest ${quickest.toFixed(1)}`, `p50 ${middle.toFixed(1)}`, `p95 ${high.toFixed(1)} ms`].join(', '),
   );
   const limitMs = FULL || best() <= bar ? bar : bar * slowness();
-  t.ok(best() <= limitMs, `${what}: ${texts.join('; ')}; at most ${limitMs.toFixed(1)} ms; load ${load()}`);
+  t.ok(best() <= limitMs, `${name}: ${texts.join('; ')}; at most ${limitMs.toFixed(1)} ms; load ${load()}`);
 }
 
 const load = (): string => (loadavg()[0] ?? 0).toFixed(1);
@@ -224,21 +229,21 @@ const after = (ms: number): (() => boolean) => {
 };
 
 /** Checks the longest batch against the limit in the full run, and the 95th percentile in the normal one. */
-function waited(t: Test, storing: CityStoring, what: string): void {
+function waited(t: Test, storing: CityStoring, name: string): void {
   const { longestMs, highMs, text } = storing.taken();
   const limitMs = FULL ? BATCH_MS_MAX : Math.round(BATCH_MS_MAX * slowness());
-  t.ok((FULL ? longestMs : highMs) <= limitMs, `${what}: ${text}; at most ${limitMs} ms; load ${load()}`);
+  t.ok((FULL ? longestMs : highMs) <= limitMs, `${name}: ${text}; at most ${limitMs} ms; load ${load()}`);
 }
 
 /** Deletes what has expired at a time, of 1,500 boxes. */
-async function purged(t: Test, db: Sql, nowMs: number, told: RegExp): Promise<void> {
+async function purged(t: Test, db: Sql, nowMs: number, expectedLine: RegExp): Promise<void> {
   const lines: string[] = [];
   const purge = new Purge(db, { holder: 'one', keys: [], nowMs: () => nowMs }, (line) => lines.push(line));
   t.teardown(() => purge.stop());
   purge.start();
   const tookMs = await until(t, 'it is deleted', () => lines.length > 0, 900_000);
   await purge.stop();
-  t.match(lines, [told]);
+  t.match(lines, [expectedLine]);
   t.comment(`${lines[0]} within ${tookMs} ms`);
   const [left] = await db.all<{ events: number; incidents: number }>(
     `SELECT (SELECT count(*) FROM event WHERE at < $1) AS events,

@@ -98,7 +98,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const callers = { [role]: { cookie, ...from(url) }, [`program-${role}`]: bearer(TOKENS[role]) };
       for (const [name, route] of Object.entries<Route>(ROUTES)) {
         const path = route.path.replace(':no', '1').replace(':moment', 'snapshot').replace(':id', 'x');
-        for (const [who, headers] of Object.entries(callers)) {
+        for (const [caller, headers] of Object.entries(callers)) {
           if (name === 'stream' || name === 'logout') continue;
           calls.length = 0;
           const answer = await ask(`${url}${path}${QUERIES[name as RouteName] ?? ''}`, {
@@ -107,7 +107,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
             ...(route.method === 'POST' && { body: BODIES[name as RouteName] ?? {} }),
           });
           const mayIt = route.act === undefined || route.act === 'open' || may(role, route.act);
-          t.equal(answer.status, mayIt ? 200 : 403, `${name} by ${who}: ${answer.text.slice(0, 200)}`);
+          t.equal(answer.status, mayIt ? 200 : 403, `${name} by ${caller}: ${answer.text.slice(0, 200)}`);
           if (!mayIt) refusals += 1;
           if (!['login', 'enter', 'session', 'sessions', 'endSessions'].includes(name))
             t.equal(calls.length, mayIt ? 1 : 0);
@@ -131,14 +131,14 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     }
     const entries = await auditOf(db);
     checkChain(t, entries);
-    const refused = entries.filter(({ act }) => act === 'refused');
-    t.equal(refused.length, refusals, 'each refused act is in the record');
+    const refusedEntries = entries.filter(({ act }) => act === 'refused');
+    t.equal(refusedEntries.length, refusals, 'each refused act is in the record');
     t.match(
-      refused.find(({ who, more }) => who === 'auditor' && more['act'] === 'see-still'),
+      refusedEntries.find(({ who, more }) => who === 'auditor' && more['act'] === 'see-still'),
       { role: 'auditor', incident: 1 },
     );
     t.match(
-      refused.find(({ who, more }) => who === 'program-auditor' && more['act'] === 'see-still'),
+      refusedEntries.find(({ who, more }) => who === 'program-auditor' && more['act'] === 'see-still'),
       { role: 'program' },
     );
   });
@@ -163,7 +163,7 @@ t.test('a request without a session gets nothing, and input is validated before 
     ask(`${url}${path}`, { method: 'POST', headers: { cookie, ...from(url), ...more }, body });
   const get = (path: string, more = {}) => ask(`${url}${path}`, { headers: { cookie, ...more } });
   const key = { 'idempotency-key': 'k' };
-  const refused: [string, Promise<{ status: number; json: { title: string } }>, number, RegExp][] = [
+  const refusedCases: [string, Promise<{ status: number; json: { title: string } }>, number, RegExp][] = [
     ['a number that is none', get('/api/incidents/x'), 400, /^path: no: expected integer/],
     ['a number too small', get('/api/incidents/0'), 400, /^path: no: expected integer to be greater/],
     [
@@ -209,9 +209,9 @@ t.test('a request without a session gets nothing, and input is validated before 
     ['a path that is not readable', get('/api/incidents/%zz'), 400, /not readable/],
     ['an id that is none', get('/api/stream', { 'last-event-id': 'x' }), 400, /^Last-Event-ID/],
   ];
-  for (const [what, asked, status, line] of refused) {
-    const answer = await asked;
-    t.match({ status: answer.status, title: answer.json?.title }, { status, title: line }, what);
+  for (const [name, request, status, line] of refusedCases) {
+    const answer = await request;
+    t.match({ status: answer.status, title: answer.json?.title }, { status, title: line }, name);
   }
   t.same(calls, [], 'nobody was called');
   t.equal((await get('/api/incidents')).status, 200);
@@ -294,8 +294,8 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
   for (let at = 0; at < 40; at += 1) await enters({}, 'x');
   t.equal((await enters({}, 'operator')).status, 429, 'who tries too often waits');
   t.equal((await enters({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and nobody else');
-  const refused = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
-  t.ok(refused.length <= 31, 'a stranger does not fill the record');
+  const refusedLogins = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
+  t.ok(refusedLogins.length <= 31, 'a stranger does not fill the record');
   t.match(server.summary(), /logins refused/);
 });
 
@@ -365,13 +365,13 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     ]);
     checkChain(t, await auditOf(db));
 
-    const many: string[] = [];
+    const cookies: string[] = [];
     for (let at = 0; at < 17; at += 1) {
       clock.aheadMs += 1000;
-      many.push(await enter(url, 'operator').catch(() => ''));
+      cookies.push(await enter(url, 'operator').catch(() => ''));
     }
-    t.equal(await status(many[0] ?? ''), 401, 'the oldest of seventeen has ended');
-    t.equal(await status(many[16] ?? ''), 200);
+    t.equal(await status(cookies[0] ?? ''), 401, 'the oldest of seventeen has ended');
+    t.equal(await status(cookies[16] ?? ''), 200);
     let tries = 0;
     for (; tries < 40; tries += 1) {
       const answer = await ask(`${url}/api/login`, {
@@ -402,12 +402,12 @@ t.test('a wrong setting is reported with its place and fix, without any secret',
   };
   const oidc = (more = '') =>
     `database: postgres://room@db/room\norigin: https://console.example\nlisten: 0.0.0.0:9480\noidc:\n  issuer: https://id.example\n  clientId: vigie\n  clientSecretFile: ${secret}\n  roleClaim: groups\n  roles: {vigie-op: operator, vigie-sup: supervisor}\n${more}`;
-  const whole = read(
+  const settings = read(
     oidc(
       `tokens: [{name: exporter, sha256: ${'a'.repeat(64)}, role: auditor}]\nplan: city.geojson\nsigner: signer.sock\nwebhooks: [{name: desk, url: "https://desk.example/in", secretFile: ${secret}, types: [incident.received]}]\n`,
     ),
   );
-  t.match(whole, {
+  t.match(settings, {
     listen: { host: '0.0.0.0', port: 9480 },
     origin: 'https://console.example',
     oidc: { clientSecret: 's3cret', nameClaim: 'preferred_username', scope: 'openid profile' },

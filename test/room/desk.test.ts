@@ -27,12 +27,12 @@ const DRAWN_PASSES_MAX = 80;
 /** Number of cameras on the screens that axe checks, of every condition; axe takes its time for each. */
 const LOOKED_AT = process.env['VIGIE_TEST_FULL'] === '1' ? 1500 : 450;
 const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
-const WITHOUT = `import { render } from 'preact';
+const APP_ONLY = `import { render } from 'preact';
 import { path } from './router.ts'; import { session, took, startClock } from './session.ts'; import { startTheme } from './theme.ts';
 import { cameras } from './stream.ts'; import { get } from './api.ts'; import { explain } from './acts.ts'; import { sentence } from './words/sentence.ts'; import { startKeys } from './keys.ts';
 import { language } from '../../../../agent/kit/words.ts'; import * as kit from '../../../../agent/kit/controls.tsx';
 console.log(render, explain, sentence, path, session, took, startClock, startTheme, cameras, get, startKeys, language, kit);`;
-const WITH = `import { VIEWS } from './screens/views.ts'; console.log(VIEWS); ${WITHOUT}`;
+const WITH = `import { VIEWS } from './screens/views.ts'; console.log(VIEWS); ${APP_ONLY}`;
 
 async function bundled(contents: string): Promise<string> {
   const { outputFiles } = await build({
@@ -59,7 +59,7 @@ async function styles(file: string): Promise<string> {
   return outputFiles[0]?.text ?? '';
 }
 
-interface Shown extends Tab {
+interface OpenView extends Tab {
   readonly room: AppRoom;
   show(screen: string): Promise<void>;
 }
@@ -85,7 +85,7 @@ interface Opening extends Setup {
 }
 
 /** Opens the console of a city as a supervisor. */
-async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise<Shown> {
+async function openView(t: Test, browser: Browser, opening: Opening = {}): Promise<OpenView> {
   const { cameras = 1500, look = ['en', 'light'], excused = /status of 4/ } = opening;
   const plan = join(scratch(t), 'city.geojson');
   writeFileSync(plan, JSON.stringify(cityMapFile(cameras)));
@@ -111,7 +111,7 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
 }
 
 /** Replaces the server's answers to a path until they are removed. */
-async function instead({ page }: Tab): Promise<Map<string, { status: number; body: string }>> {
+async function replacedAnswers({ page }: Tab): Promise<Map<string, { status: number; body: string }>> {
   const answers = new Map<string, { status: number; body: string }>();
   await page.setRequestInterception(true);
   page.on('request', (request) => {
@@ -122,7 +122,7 @@ async function instead({ page }: Tab): Promise<Map<string, { status: number; bod
   return answers;
 }
 
-const away = (title: string): { status: number; body: string } => ({
+const outage = (title: string): { status: number; body: string } => ({
   status: 503,
   body: JSON.stringify({ type: 'about:blank', title, status: 503 }),
 });
@@ -141,9 +141,9 @@ const READY: Readonly<Record<string, string>> = {
 };
 
 t.test('the views are small', async (t) => {
-  const [all, without] = await Promise.all([bundled(WITH), bundled(WITHOUT)]);
+  const [all, appOnly] = await Promise.all([bundled(WITH), bundled(APP_ONLY)]);
   const kB =
-    (gzipSync(all).length - gzipSync(without).length + gzipSync(await styles('desk.css')).length) / 1000;
+    (gzipSync(all).length - gzipSync(appOnly).length + gzipSync(await styles('desk.css')).length) / 1000;
   t.comment(`${kB.toFixed(1)} kB gzip`);
   t.ok(kB <= WEIGHT_KB_MAX, `${kB} kB`);
   t.notMatch(all, /TypeBox|https?:\/\/(?!www\.w3\.org)/);
@@ -164,39 +164,39 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
 });
 
 async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void> {
-  const shown = await opened(t, browser, { look, cameras: LOOKED_AT });
+  const view = await openView(t, browser, { look, cameras: LOOKED_AT });
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => {
-    await pictured(shown.page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
-    const found = await violations(shown.page);
-    const wide = await shown.page.evaluate('document.documentElement.scrollWidth > innerWidth');
+    await pictured(view.page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
+    const axeFaults = await violations(view.page);
+    const wide = await view.page.evaluate('document.documentElement.scrollWidth > innerWidth');
     faults.push(
-      ...found.map((fault) => `${name}: ${fault}`),
+      ...axeFaults.map((fault) => `${name}: ${fault}`),
       ...(wide === true ? [`${name} is too wide`] : []),
     );
   };
   for (const screen of SCREENS) {
-    await shown.show(screen);
-    await shown.until(screen === 'cameras' ? allShown(LOOKED_AT) : (READY[screen] ?? 'true'));
+    await view.show(screen);
+    await view.until(screen === 'cameras' ? allShown(LOOKED_AT) : (READY[screen] ?? 'true'));
     await check(screen);
     if (screen === 'cameras') {
-      await shown.page.click('[role=option].blind');
-      await shown.until('document.querySelectorAll(".d-rows.d-links li").length > 0');
+      await view.page.click('[role=option].blind');
+      await view.until('document.querySelectorAll(".d-rows.d-links li").length > 0');
       await check('cameras-chosen');
     } else if (screen === 'search') {
-      await shown.page.type('[name=case]', '2026/1432');
-      await shown.page.type('[name=reason]', 'theft of a bicycle');
-      await shown.page.click('[type=submit]');
-      await shown.until('document.querySelector("table") !== null');
+      await view.page.type('[name=case]', '2026/1432');
+      await view.page.type('[name=reason]', 'theft of a bicycle');
+      await view.page.click('[type=submit]');
+      await view.until('document.querySelector("table") !== null');
       await check('search-found');
     } else if (screen === 'hand-over') {
-      await shown.page.emulateMediaType('print');
+      await view.page.emulateMediaType('print');
       await check('hand-over-print');
-      await shown.page.emulateMediaType('screen');
+      await view.page.emulateMediaType('screen');
     }
   }
   t.same(faults, []);
-  t.same(shown.complaints, []);
+  t.same(view.complaints, []);
 }
 
 /** Measures from the data's arrival to the finished layout, and to the next frame. */
@@ -213,90 +213,90 @@ const DRAW = `(async () => {
 })()`;
 
 async function tiles(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  await shown.show('cameras');
-  await shown.until(READY['cameras'] ?? '');
+  const view = await openView(t, browser);
+  await view.show('cameras');
+  await view.until(READY['cameras'] ?? '');
   // Other programs can only add time, so the fastest run must hold; more runs follow while none does.
   const barMs = DRAWN_PASSES_MAX * passMs();
   const runs: [number, number][] = [];
   while (runs.length < 5 || (runs.length < 60 && runs.every(([laidMs]) => laidMs > barMs))) {
-    runs.push((await shown.page.evaluate(DRAW)) as [number, number]);
+    runs.push((await view.page.evaluate(DRAW)) as [number, number]);
   }
   const inOrder = (of: 0 | 1) => runs.map((run) => run[of]).sort((a, b) => a - b);
-  const [laid, painted] = [inOrder(0), inOrder(1)].map(
+  const [layoutMs, painted] = [inOrder(0), inOrder(1)].map(
     (all) => `${all[0]?.toFixed(1)} (median ${all[Math.floor(all.length / 2)]?.toFixed(1)})`,
   );
-  t.comment(`laid out ${laid} ms, painted ${painted} ms`);
+  t.comment(`laid out ${layoutMs} ms, painted ${painted} ms`);
   const limitMs = Math.max(barMs, DRAWN_PASSES_MAX * passMs());
   t.ok(
     (inOrder(0)[0] ?? Number.NaN) <= limitMs,
-    `${laid} ms of ${runs.length}; at most ${limitMs.toFixed(1)}`,
+    `${layoutMs} ms of ${runs.length}; at most ${limitMs.toFixed(1)}`,
   );
   const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
   const change = { site: 'bellecour', box: 'cam-0000', heard: new Date().toISOString(), conditions };
-  await putCameras(shown.room.db, [change]);
-  await shown.until(
+  await putCameras(view.room.db, [change]);
+  await view.until(
     `document.getElementById('camera-${change.site}/${change.box}').className === 'd-shape blind'`,
   );
-  t.match(await shown.text('.desk-aside'), '<img src=x', 'a reason from a box is text');
-  t.same(await shown.page.$$('img'), []);
-  t.same(shown.complaints, []);
+  t.match(await view.text('.desk-aside'), '<img src=x', 'a reason from a box is text');
+  t.same(await view.page.$$('img'), []);
+  t.same(view.complaints, []);
 }
 
 async function camerasByKey(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser, { excused: /status of (4|503)/ });
-  await shown.show('cameras');
-  await shown.until(READY['cameras'] ?? '');
-  const { keyboard } = shown.page;
+  const view = await openView(t, browser, { excused: /status of (4|503)/ });
+  await view.show('cameras');
+  await view.until(READY['cameras'] ?? '');
+  const { keyboard } = view.page;
   await keyboard.press('/');
   await keyboard.type('stream cam-');
-  await shown.until('document.querySelectorAll("[role=option]").length === 8');
+  await view.until('document.querySelectorAll("[role=option]").length === 8');
   t.equal(
-    await shown.page.$eval('input[type=search]', (input) => (input as unknown as { value: string }).value),
+    await view.page.$eval('input[type=search]', (input) => (input as unknown as { value: string }).value),
     'stream cam-',
   );
   await keyboard.press('Tab');
   await keyboard.press('ArrowRight');
-  t.equal(await shown.page.evaluate('document.activeElement.className'), 'd-tiles');
-  await shown.until('document.querySelector("[aria-selected=true]") !== null');
-  const first = await shown.page.$eval('[aria-selected=true]', ({ id }) => id);
+  t.equal(await view.page.evaluate('document.activeElement.className'), 'd-tiles');
+  await view.until('document.querySelector("[aria-selected=true]") !== null');
+  const first = await view.page.$eval('[aria-selected=true]', ({ id }) => id);
   await keyboard.press('ArrowRight');
-  await shown.until(`document.querySelector("[aria-selected=true]").id !== "${first}"`);
-  const second = await shown.page.$eval('[aria-selected=true]', ({ id }) => id);
+  await view.until(`document.querySelector("[aria-selected=true]").id !== "${first}"`);
+  const second = await view.page.$eval('[aria-selected=true]', ({ id }) => id);
   await keyboard.press('Enter');
-  await shown.until('document.activeElement.id === "camera-title"');
-  t.equal(`camera-${await shown.text('#camera-title')}`, second);
-  t.match(await shown.text('.desk-aside'), /stream lost[\s\S]*1 h \d\d min \(\d+/);
-  t.match(await shown.text('.desk-aside'), 'Certificate expires');
+  await view.until('document.activeElement.id === "camera-title"');
+  t.equal(`camera-${await view.text('#camera-title')}`, second);
+  t.match(await view.text('.desk-aside'), /stream lost[\s\S]*1 h \d\d min \(\d+/);
+  t.match(await view.text('.desk-aside'), 'Certificate expires');
   await keyboard.press('Escape');
-  await shown.until('document.querySelector("#camera-title") === null');
-  await shown.page.click('.d-tally.offline');
-  await shown.until('document.body.textContent.includes("No camera matches.")');
-  t.same(await shown.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
+  await view.until('document.querySelector("#camera-title") === null');
+  await view.page.click('.d-tally.offline');
+  await view.until('document.body.textContent.includes("No camera matches.")');
+  t.same(await view.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
     '/api/cameras.csv',
   ]);
-  (await instead(shown)).set('/api/cameras', away('the database is away'));
-  await shown.show('audit');
-  await shown.show('cameras');
-  await shown.until('document.querySelector("main [role=alert]") !== null');
-  t.match(await shown.text('main [role=alert]'), 'Not up to date: the database is away');
-  t.same(shown.complaints, []);
+  (await replacedAnswers(view)).set('/api/cameras', outage('the database is away'));
+  await view.show('audit');
+  await view.show('cameras');
+  await view.until('document.querySelector("main [role=alert]") !== null');
+  t.match(await view.text('main [role=alert]'), 'Not up to date: the database is away');
+  t.same(view.complaints, []);
 }
 
 const VIEW = 'document.querySelector(".d-map svg").getAttribute("viewBox")';
 
 async function plan(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  await shown.show('plan');
-  await shown.until(READY['plan'] ?? '');
-  const views: unknown[] = [await shown.page.evaluate(VIEW)];
+  const view = await openView(t, browser);
+  await view.show('plan');
+  await view.until(READY['plan'] ?? '');
+  const views: unknown[] = [await view.page.evaluate(VIEW)];
   const after = async (act: () => Promise<unknown>): Promise<void> => {
     await act();
-    await shown.until(`${VIEW} !== ${JSON.stringify(views.at(-1))}`);
-    views.push(await shown.page.evaluate(VIEW));
+    await view.until(`${VIEW} !== ${JSON.stringify(views.at(-1))}`);
+    views.push(await view.page.evaluate(VIEW));
   };
-  const { keyboard, mouse } = shown.page;
-  await shown.page.$eval('.d-map svg', (map) => (map as unknown as { focus(): void }).focus());
+  const { keyboard, mouse } = view.page;
+  await view.page.$eval('.d-map svg', (map) => (map as unknown as { focus(): void }).focus());
   await after(() => keyboard.press('+'));
   await after(() => keyboard.press('ArrowRight'));
   await mouse.move(400, 450);
@@ -306,22 +306,22 @@ async function plan(t: Test, browser: Browser): Promise<void> {
     await mouse.move(480, 500, { steps: 4 });
     await mouse.up();
   });
-  t.equal(await shown.page.evaluate('location.pathname'), '/plan', 'a drag is no click');
+  t.equal(await view.page.evaluate('location.pathname'), '/plan', 'a drag is no click');
   await after(() => keyboard.press('0'));
   t.equal(views.at(-1), views[0]);
-  await shown.page.evaluate(`document.querySelector('.d-alarm .d-ring').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true, button: 0 }));
+  await view.page.evaluate(`document.querySelector('.d-alarm .d-ring').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true, button: 0 }));
     document.querySelector('.d-alarm .d-ring').dispatchEvent(new PointerEvent('pointerup', { bubbles: true, button: 0 }))`);
-  await shown.until('/^\\/incidents\\/\\d+$/.test(location.pathname)');
-  await shown.show('plan');
-  await shown.until(READY['plan'] ?? '');
-  await shown.page.click('.d-rows a.d-row-button');
-  await shown.until('document.querySelector("#camera-title") !== null');
-  t.same(shown.complaints, []);
+  await view.until('/^\\/incidents\\/\\d+$/.test(location.pathname)');
+  await view.show('plan');
+  await view.until(READY['plan'] ?? '');
+  await view.page.click('.d-rows a.d-row-button');
+  await view.until('document.querySelector("#camera-title") !== null');
+  t.same(view.complaints, []);
 }
 
 async function hostileMaps(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  const answers = await instead(shown);
+  const view = await openView(t, browser);
+  const answers = await replacedAnswers(view);
   const point = (coordinates: unknown, properties: unknown = { name: HOSTILE }) => ({
     type: 'Feature',
     properties,
@@ -330,10 +330,10 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
   const collection = (features: unknown[]) => ({ type: 'FeatureCollection', features });
   const line = async (body: unknown): Promise<string> => {
     answers.set('/api/plan', { status: 200, body: typeof body === 'string' ? body : JSON.stringify(body) });
-    await shown.show('search');
-    await shown.show('plan');
-    await shown.until('document.querySelector("[data-screen=plan] :is(.notice, svg)") !== null');
-    return shown.text();
+    await view.show('search');
+    await view.show('plan');
+    await view.until('document.querySelector("[data-screen=plan] :is(.notice, svg)") !== null');
+    return view.text();
   };
   for (const none of [null, [], { type: 'Topology' }, { type: 'FeatureCollection' }])
     t.match(await line(none), 'not a GeoJSON FeatureCollection');
@@ -356,74 +356,74 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
   ];
   t.match(await line(collection([...mixed.features, ...bad])), '1 features of the map are left out');
   t.match(await line(collection([point([4.85, 45.75], { site: 'saxe', box: 'cam-1404' })])), /Plan/);
-  t.notMatch(String(await shown.page.evaluate(VIEW)), /NaN|Infinity/);
+  t.notMatch(String(await view.page.evaluate(VIEW)), /NaN|Infinity/);
   answers.set('/api/plan', { status: 404, body: JSON.stringify({ title: 'no map', status: 404 }) });
-  await shown.show('search');
-  await shown.show('plan');
-  await shown.until('document.body.textContent.includes("The control room has no map")');
-  t.same(await shown.page.$$('img'), []);
-  t.same(shown.complaints, []);
+  await view.show('search');
+  await view.show('plan');
+  await view.until('document.body.textContent.includes("The control room has no map")');
+  t.same(await view.page.$$('img'), []);
+  t.same(view.complaints, []);
 }
 
 /** A stand-in for the signer: records requests and gives prepared answers. */
 function signer() {
-  const asked: SearchRequest[] = [];
+  const requests: SearchRequest[] = [];
   const says: { fault: string | undefined; state: SearchState } = { fault: undefined, state: SEARCH };
   const state = async (): Promise<SearchState> => {
     if (says.fault !== undefined) throw new CallError(503, says.fault);
     return says.state;
   };
   const search = ({ body }: { readonly body: SearchRequest }): Promise<SearchState> => {
-    asked.push(body);
+    requests.push(body);
     return state();
   };
-  return { asked, says, handlers: { search, searchState: state } };
+  return { asked: requests, says, handlers: { search, searchState: state } };
 }
 
 async function search(t: Test, browser: Browser): Promise<void> {
   const { asked, says, handlers } = signer();
-  const shown = await opened(t, browser, { handlers, excused: /status of (4|503)/ });
-  await shown.show('search');
-  await shown.page.click('[type=submit]');
-  t.match(await shown.text('form'), /Case number\s*Needed:/, 'without a case nothing is asked');
-  await shown.page.type('[name=case]', '2026/1432');
-  await shown.page.type('[name=reason]', 'theft of a bicycle');
-  await shown.page.type('[name=boxes]', 'cam-0001, Cam_2');
-  await shown.until('document.body.textContent.includes("“Cam_2” is no name")');
-  await shown.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
-  await shown.page.type('[name=boxes]', 'cam-0001 cam-0002');
+  const view = await openView(t, browser, { handlers, excused: /status of (4|503)/ });
+  await view.show('search');
+  await view.page.click('[type=submit]');
+  t.match(await view.text('form'), /Case number\s*Needed:/, 'without a case nothing is asked');
+  await view.page.type('[name=case]', '2026/1432');
+  await view.page.type('[name=reason]', 'theft of a bicycle');
+  await view.page.type('[name=boxes]', 'cam-0001, Cam_2');
+  await view.until('document.body.textContent.includes("“Cam_2” is no name")');
+  await view.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
+  await view.page.type('[name=boxes]', 'cam-0001 cam-0002');
   says.fault = 'the signer is away';
-  await shown.page.click('[type=submit]');
-  await shown.until('document.querySelector("main [role=alert]") !== null');
-  t.match(await shown.text('main [role=alert]'), 'Search refused: the signer is away. Your input is kept.');
-  await shown.show('audit');
-  await shown.show('search');
+  await view.page.click('[type=submit]');
+  await view.until('document.querySelector("main [role=alert]") !== null');
+  t.match(await view.text('main [role=alert]'), 'Search refused: the signer is away. Your input is kept.');
+  await view.show('audit');
+  await view.show('search');
   t.equal(
-    await shown.page.$eval('[name=case]', (input) => (input as unknown as { value: string }).value),
+    await view.page.$eval('[name=case]', (input) => (input as unknown as { value: string }).value),
     '2026/1432',
   );
   says.fault = undefined;
-  await shown.page.click('[type=submit]');
-  await shown.until('document.querySelector("table") !== null');
+  await view.page.click('[type=submit]');
+  await view.until('document.querySelector("table") !== null');
   const body = asked.at(-1) ?? {};
   t.match(body, { case: '2026/1432', reason: 'theft of a bicycle', boxes: ['cam-0001', 'cam-0002'] });
   t.notOk('kinds' in body);
-  t.match(await shown.text(), '1,371 of 1,500 boxes have answered');
-  t.match(await shown.text('.d-missing'), '<img src=x onerror=alert(1)>');
+  t.match(await view.text(), '1,371 of 1,500 boxes have answered');
+  t.match(await view.text('.d-missing'), '<img src=x onerror=alert(1)>');
   says.fault = 'away';
-  await shown.until('document.body.textContent.includes("its state is asked for again")');
+  await view.until('document.body.textContent.includes("its state is asked for again")');
   says.fault = undefined;
   says.state = { ...SEARCH, done: true, answered: 1497 };
-  await shown.until('document.body.textContent.includes("1,497 of 1,500")');
-  t.match(await shown.text(), 'Done');
-  t.equal(await shown.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
-  t.same(shown.complaints, []);
+  await view.until('document.body.textContent.includes("1,497 of 1,500")');
+  t.match(await view.text(), 'Done');
+  t.equal(await view.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
+  t.same(view.complaints, []);
 }
 
 const DAY_MS = 86_400_000;
 
-function spanOf(asked: string): { from: string; to: string; by: string | null } {
-  const { searchParams } = new URL(asked.replace(/^GET /, ''), 'http://room');
+function spanOf(request: string): { from: string; to: string; by: string | null } {
+  const { searchParams } = new URL(request.replace(/^GET /, ''), 'http://room');
   const [from, to] = [searchParams.get('from') ?? '', searchParams.get('to') ?? ''];
   return { from, to, by: searchParams.get('by') };
 }
@@ -436,40 +436,40 @@ const inParis = (iso: string): string =>
   }).format(Date.parse(iso));
 
 async function papers(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  await shown.show('figures');
-  await shown.until(READY['figures'] ?? '');
-  t.match(await shown.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
-  t.match(await shown.text(), 'few verdicts');
-  t.match(await shown.text(), 'Suppressed');
-  const figures = spanOf(await askedBy(shown, '/api/figures', () => shown.page.select('[name=by]', 'hour')));
+  const view = await openView(t, browser);
+  await view.show('figures');
+  await view.until(READY['figures'] ?? '');
+  t.match(await view.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
+  t.match(await view.text(), 'few verdicts');
+  t.match(await view.text(), 'Suppressed');
+  const figures = spanOf(await askedBy(view, '/api/figures', () => view.page.select('[name=by]', 'hour')));
   t.ok(Math.abs(Date.now() - 30 * DAY_MS - Date.parse(figures.from)) < 600_000, figures.from);
   t.match(figures, { from: /:00\.000Z$/, by: 'hour' });
-  t.match(await shown.page.$eval('a[download]', (link) => link.getAttribute('href')), '&by=hour');
-  await shown.show('hand-over');
-  await shown.until(READY['hand-over'] ?? '');
-  const shift = spanOf(lastOf(shown, '/api/hand-over'));
+  t.match(await view.page.$eval('a[download]', (link) => link.getAttribute('href')), '&by=hour');
+  await view.show('hand-over');
+  await view.until(READY['hand-over'] ?? '');
+  const shift = spanOf(lastOf(view, '/api/hand-over'));
   t.equal(Date.parse(shift.to) - Date.parse(shift.from), 8 * 3_600_000);
   t.match(
-    await shown.text('article'),
+    await view.text('article'),
     new RegExp(`${inParis(shift.from)} CES?T to ${inParis(shift.to)} CES?T`),
     'the room’s time zone',
   );
-  t.match(await shown.text('.d-notes'), '<img src=x onerror=alert(1)>');
-  t.notMatch(await shown.text('.d-notes'), /\p{Cc}|\p{Cf}/u);
-  await shown.page.evaluate('globalThis.print = () => { document.title = "printed"; }');
-  await shown.page.click('.desk-acts .button');
-  t.equal(await shown.page.title(), 'printed');
-  await shown.show('audit');
-  await shown.until(READY['audit'] ?? '');
-  t.match(await shown.text('.notice'), 'The record is whole');
-  const [{ newest } = { newest: 0 }] = await shown.room.db.all<{ newest: number }>(
+  t.match(await view.text('.d-notes'), '<img src=x onerror=alert(1)>');
+  t.notMatch(await view.text('.d-notes'), /\p{Cc}|\p{Cf}/u);
+  await view.page.evaluate('globalThis.print = () => { document.title = "printed"; }');
+  await view.page.click('.desk-acts .button');
+  t.equal(await view.page.title(), 'printed');
+  await view.show('audit');
+  await view.until(READY['audit'] ?? '');
+  t.match(await view.text('.notice'), 'The record is whole');
+  const [{ newest } = { newest: 0 }] = await view.room.db.all<{ newest: number }>(
     'SELECT max(no) AS newest FROM audit',
   );
   t.ok(newest > ENTRIES);
-  const older = await askedBy(shown, '/api/audit', () => shown.page.click('.d-pages .button'));
+  const older = await askedBy(view, '/api/audit', () => view.page.click('.d-pages .button'));
   t.equal(older, `GET /api/audit?before=${newest - 99}`);
-  t.same(shown.complaints, []);
+  t.same(view.complaints, []);
 }
 
 /** Changes the tables behind the program's back. */
@@ -478,15 +478,15 @@ async function broken(t: Test, browser: Browser): Promise<void> {
     await city(db);
     await db.run("UPDATE audit SET who = 'Nobody' WHERE no = 17");
   };
-  const shown = await opened(t, browser, { fill });
-  await shown.show('audit');
-  await shown.until(READY['audit'] ?? '');
-  await shown.page.type('[name=who]', 'Camille');
-  await shown.page.type('[name=incident]', '12');
-  const narrowed = await askedBy(shown, '/api/audit', () => shown.page.keyboard.press('Enter'));
+  const view = await openView(t, browser, { fill });
+  await view.show('audit');
+  await view.until(READY['audit'] ?? '');
+  await view.page.type('[name=who]', 'Camille');
+  await view.page.type('[name=incident]', '12');
+  const narrowed = await askedBy(view, '/api/audit', () => view.page.keyboard.press('Enter'));
   t.equal(narrowed, 'GET /api/audit?who=Camille&incident=12');
-  await shown.until('document.querySelector("main [role=alert]") !== null');
-  t.match(await shown.text('main [role=alert]'), 'The record is broken');
-  t.match(await shown.text('main [role=alert]'), 'entry 17');
-  t.same(shown.complaints, []);
+  await view.until('document.querySelector("main [role=alert]") !== null');
+  t.match(await view.text('main [role=alert]'), 'The record is broken');
+  t.match(await view.text('main [role=alert]'), 'entry 17');
+  t.same(view.complaints, []);
 }

@@ -11,19 +11,19 @@ t.test('wall clock times convert both ways in a time zone', (t) => {
   const paris = (iso: string) => wallTime(Date.parse(iso), 'Europe/Paris');
   t.equal(paris('2026-11-27T14:00:00.000Z'), '2026-11-27T15:00');
   t.equal(paris('2026-07-01T22:30:00.000Z'), '2026-07-02T00:30');
-  const back = (wall: string) => {
+  const isoOf = (wall: string) => {
     const ms = wallMs(wall, 'Europe/Paris');
     return ms === undefined ? undefined : new Date(ms).toISOString();
   };
-  t.equal(back('2026-11-27T15:00'), '2026-11-27T14:00:00.000Z');
-  t.equal(back('2026-10-25T02:30'), '2026-10-25T00:30:00.000Z', 'of an hour that comes twice the first');
+  t.equal(isoOf('2026-11-27T15:00'), '2026-11-27T14:00:00.000Z');
+  t.equal(isoOf('2026-10-25T02:30'), '2026-10-25T00:30:00.000Z', 'of an hour that comes twice the first');
   t.equal(
-    back('2026-03-29T02:30'),
+    isoOf('2026-03-29T02:30'),
     '2026-03-29T01:30:00.000Z',
     'of an hour that does not come, as much later',
   );
   for (const none of ['', '2026-13-40T99:99', 'yesterday', '2026-11-27'])
-    t.equal(back(none), undefined, none);
+    t.equal(isoOf(none), undefined, none);
   const minutes = fc.integer({ min: 0, max: 40_000_000 });
   const zones = fc.constantFrom(
     'UTC',
@@ -43,13 +43,13 @@ t.test('wall clock times convert both ways in a time zone', (t) => {
   t.end();
 });
 
-function whole(found: ReturnType<typeof cityMap>): CityMap {
-  if (typeof found === 'string') throw new Error(found);
-  return found;
+function mapOf(result: ReturnType<typeof cityMap>): CityMap {
+  if (typeof result === 'string') throw new Error(result);
+  return result;
 }
 
 t.test('a map is validated and projected with true proportions', (t) => {
-  const city = whole(cityMap(cityMapFile(1500)));
+  const city = mapOf(cityMap(cityMapFile(1500)));
   t.equal(city.cameras.length, 1500);
   t.ok(city.cameras.every(({ x, y }) => x >= 0 && x <= city.width && y >= 0 && y <= city.height));
   t.ok(city.width <= 1000 && city.height <= 1000 && Math.max(city.width, city.height) === 1000);
@@ -68,13 +68,13 @@ t.test('a map is validated and projected with true proportions', (t) => {
     properties: { site: 's', box: `b${i}` },
     geometry: { type: 'Point', coordinates },
   }));
-  const [origin, east, north] = whole(cityMap({ type: 'FeatureCollection', features: points })).cameras;
+  const [origin, east, north] = mapOf(cityMap({ type: 'FeatureCollection', features: points })).cameras;
   const ratio = ((east?.x ?? 0) - (origin?.x ?? 0)) / ((origin?.y ?? 0) - (north?.y ?? 0));
   t.ok(Math.abs(ratio - Math.cos((45.5 * Math.PI) / 180)) < 0.01, String(ratio));
   fc.assert(
     fc.property(fc.anything({ withNullPrototype: true, maxDepth: 6 }), (anything) => {
-      const found = cityMap({ type: 'FeatureCollection', features: [anything, { geometry: anything }] });
-      return typeof found === 'string' || found.skipped <= 2;
+      const result = cityMap({ type: 'FeatureCollection', features: [anything, { geometry: anything }] });
+      return typeof result === 'string' || result.skipped <= 2;
     }),
   );
   t.end();

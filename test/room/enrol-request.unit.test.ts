@@ -54,11 +54,11 @@ void t.test('a request with anything but one common name is refused', async (t) 
     capitals: '/CN=B-1',
     nothing: '/',
   };
-  for (const [what, subject] of Object.entries(names)) {
+  for (const [name, subject] of Object.entries(names)) {
     await t.rejects(
       read(request(subject, KEY, '-multivalue-rdn')),
       { message: /CN=<box> and no more/ },
-      what,
+      name,
     );
   }
 });
@@ -105,7 +105,7 @@ function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
 const seq = (...parts: readonly Uint8Array[]): Buffer => der(0x30, ...parts);
 const set = (...parts: readonly Uint8Array[]): Buffer => der(0x31, ...parts);
 const oid = (hex: string): Buffer => der(6, Buffer.from(hex, 'hex'));
-const named = (name: string | Uint8Array, tag = 0x0c): Buffer =>
+const nameOf = (name: string | Uint8Array, tag = 0x0c): Buffer =>
   seq(oid('550403'), der(tag, Buffer.from(name)));
 
 const OWN = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -113,7 +113,7 @@ const SPKI = OWN.publicKey.export({ type: 'spki', format: 'der' });
 const ECDSA = seq(oid('2a8648ce3d040302'));
 const VERSION = Buffer.from([2, 1, 0]);
 
-interface Made {
+interface RequestParts {
   readonly version?: Uint8Array;
   readonly subject?: Uint8Array;
   readonly key?: Uint8Array;
@@ -124,15 +124,15 @@ interface Made {
 }
 
 /** A request with a valid signature over any content, as only the key's owner can make it. */
-function made({
+function makeRequest({
   version = VERSION,
-  subject = seq(set(named('b-1'))),
+  subject = seq(set(nameOf('b-1'))),
   key = SPKI,
   attributes = der(0xa0),
   algorithm = ECDSA,
   signature,
   signer = OWN.privateKey,
-}: Made): Buffer {
+}: RequestParts): Buffer {
   const info = seq(version, subject, key, attributes);
   const bits = signature ?? sign('sha256', info, signer);
   return seq(info, algorithm, der(3, Buffer.from([0]), bits));
@@ -143,34 +143,40 @@ function lengthOf(csr: Buffer, ...size: readonly number[]): Buffer {
   return Buffer.concat([Buffer.from([0x30, ...size]), csr.subarray(3)]);
 }
 
-const changed = (bytes: Uint8Array, at: number, to: number): Buffer => {
+const withByte = (bytes: Uint8Array, at: number, to: number): Buffer => {
   const copy = Buffer.from(bytes);
   copy[at] = to;
   return copy;
 };
 
 void t.test('a malformed request is refused although its signature is valid', async (t) => {
-  const whole = made({});
-  t.equal(whole[1], 0x81, 'its length is in one byte more');
-  t.match(await read(whole), { commonName: 'b-1' });
+  const valid = makeRequest({});
+  t.equal(valid[1], 0x81, 'its length is in one byte more');
+  t.match(await read(valid), { commonName: 'b-1' });
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const rsa = (modulusLength: number): Buffer => {
     const { privateKey: signer, publicKey } = generateKeyPairSync('rsa', { modulusLength });
     const algorithm = seq(oid('2a864886f70d01010b'), Buffer.from([5, 0]));
-    return made({ key: publicKey.export({ type: 'spki', format: 'der' }), algorithm, signer });
+    return makeRequest({ key: publicKey.export({ type: 'spki', format: 'der' }), algorithm, signer });
   };
   const ed25519 = seq(seq(oid('2b6570')), der(3, Buffer.from([0, 1]), Buffer.alloc(31)));
   const x = SPKI.subarray(27, 59);
   const sign2 = 2 + ((SPKI[90] ?? 0) & 1);
   const curve = seq(oid('2a8648ce3d0201'), oid('2a8648ce3d030107'));
   const cases: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
-    'signed with another key': [made({ signer: other.privateKey }), /with a valid signature/],
-    'no signature': [made({ signature: Buffer.from('3006020100020100', 'hex') }), /with a valid signature/],
-    'another algorithm than that of the key': [made({ algorithm: seq(oid('2b6570')) }), /valid signature/],
+    'signed with another key': [makeRequest({ signer: other.privateKey }), /with a valid signature/],
+    'no signature': [
+      makeRequest({ signature: Buffer.from('3006020100020100', 'hex') }),
+      /with a valid signature/,
+    ],
+    'another algorithm than that of the key': [
+      makeRequest({ algorithm: seq(oid('2b6570')) }),
+      /valid signature/,
+    ],
     'RSA of 1024 bits': [rsa(1024), /the key must be/],
     'RSA of 2048 bits': [rsa(2048), /the key must be/],
     'a key of Ed25519 for which anybody can sign': [
-      made({
+      makeRequest({
         key: ed25519,
         algorithm: seq(oid('2b6570')),
         signature: Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]),
@@ -178,64 +184,67 @@ void t.test('a malformed request is refused although its signature is valid', as
       /the key must be/,
     ],
     'a point that is written in two ways at once': [
-      made({ key: changed(SPKI, 26, 4 + sign2) }),
+      makeRequest({ key: withByte(SPKI, 26, 4 + sign2) }),
       /the key must be/,
     ],
-    'a compressed point': [made({ key: seq(curve, der(3, Buffer.from([0, sign2]), x)) }), /the key must be/],
+    'a compressed point': [
+      makeRequest({ key: seq(curve, der(3, Buffer.from([0, sign2]), x)) }),
+      /the key must be/,
+    ],
     'a point that is not on the curve': [
-      made({ key: changed(SPKI, 60, (SPKI[60] ?? 0) ^ 1) }),
+      makeRequest({ key: withByte(SPKI, 60, (SPKI[60] ?? 0) ^ 1) }),
       /valid signature/,
     ],
     'an indefinite length (BER)': [
-      Buffer.concat([lengthOf(whole, 0x80), Buffer.from([0, 0])]),
+      Buffer.concat([lengthOf(valid, 0x80), Buffer.from([0, 0])]),
       /one PKCS #10 in DER/,
     ],
     'a length in more bytes than it needs (BER)': [
-      lengthOf(whole, 0x82, 0, whole[2] ?? 0),
+      lengthOf(valid, 0x82, 0, valid[2] ?? 0),
       /one PKCS #10 in DER/,
     ],
     'the same name twice in one set': [
-      made({ subject: seq(set(named('b-1'), named('b-1'))) }),
+      makeRequest({ subject: seq(set(nameOf('b-1'), nameOf('b-1'))) }),
       /and no more/,
     ],
-    'two names in one set': [made({ subject: seq(set(named('b-2'), named('b-1'))) }), /and no more/],
-    'no name': [made({ subject: seq() }), /and no more/],
+    'two names in one set': [makeRequest({ subject: seq(set(nameOf('b-2'), nameOf('b-1'))) }), /and no more/],
+    'no name': [makeRequest({ subject: seq() }), /and no more/],
     'the name of another attribute': [
-      made({ subject: seq(set(seq(oid('55040a'), der(0x0c, Buffer.from('b-1'))))) }),
+      makeRequest({ subject: seq(set(seq(oid('55040a'), der(0x0c, Buffer.from('b-1'))))) }),
       /and no more/,
     ],
-    'a zero byte behind the name': [made({ subject: seq(set(named('b-1\0'))) }), /and no more/],
-    'a zero byte in the name': [made({ subject: seq(set(named('b-1\0.evil'))) }), /and no more/],
+    'a zero byte behind the name': [makeRequest({ subject: seq(set(nameOf('b-1\0'))) }), /and no more/],
+    'a zero byte in the name': [makeRequest({ subject: seq(set(nameOf('b-1\0.evil'))) }), /and no more/],
     'lines as openssl prints them': [
-      made({ subject: seq(set(named('x\nsubject=\n    CN=b-1'))) }),
+      makeRequest({ subject: seq(set(nameOf('x\nsubject=\n    CN=b-1'))) }),
       /no more/,
     ],
     'a key in the name': [
-      made({ subject: seq(set(named('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'))) }),
+      makeRequest({ subject: seq(set(nameOf('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'))) }),
       /and no more/,
     ],
-    'a name that is no text': [made({ subject: seq(set(named('b-1', 4))) }), /valid signature/],
-    'version 2': [made({ version: Buffer.from([2, 1, 1]) }), /valid signature/],
-    'a version of two bytes': [made({ version: Buffer.from([2, 2, 0, 0]) }), /valid signature/],
+    'a name that is no text': [makeRequest({ subject: seq(set(nameOf('b-1', 4))) }), /valid signature/],
+    'version 2': [makeRequest({ version: Buffer.from([2, 1, 1]) }), /valid signature/],
+    'a version of two bytes': [makeRequest({ version: Buffer.from([2, 2, 0, 0]) }), /valid signature/],
     nothing: [Buffer.alloc(0), /in base64/],
   };
-  for (const [what, [csr, message]] of Object.entries(cases)) await t.rejects(read(csr), { message }, what);
+  for (const [name, [csr, message]] of Object.entries(cases)) await t.rejects(read(csr), { message }, name);
 });
 
 void t.test('extensions that a request asks for do not reach the certificate', async (t) => {
   OpensslAuthority.make(dir, 'test room');
   const authority = new OpensslAuthority(dir);
   const extension = (id: string, value: Uint8Array): Buffer => seq(oid(id), der(4, value));
-  const wanted = seq(
+  const extensions = seq(
     extension('551d13', seq(Buffer.from([1, 1, 255]))),
     extension('551d11', seq(der(0x82, Buffer.from('console.example')))),
     extension('551d0f', der(3, Buffer.from([1, 6]))),
   );
-  const attributes = der(0xa0, seq(oid('2a864886f70d01090e'), set(wanted)));
+  const attributes = der(0xa0, seq(oid('2a864886f70d01090e'), set(extensions)));
   const wide = Buffer.from('b-1', 'utf16le').swap16();
   for (const csr of [
-    made({ attributes }),
-    made({ attributes, subject: seq(set(), set(named(wide, 0x1e))) }),
+    makeRequest({ attributes }),
+    makeRequest({ attributes, subject: seq(set(), set(nameOf(wide, 0x1e))) }),
   ]) {
     const { commonName } = await read(csr);
     const { pem } = authority.issue(csr, { use: 'client', commonName, days: 30 }, Date.now());

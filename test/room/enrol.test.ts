@@ -36,7 +36,7 @@ async function startedRoom(t: Test, limits?: ConstructorParameters<typeof TestRo
 }
 
 /** Issues a box's certificate and key from the store directly. */
-function given(
+function issue(
   room: TestRoom,
   box: string,
   token = room.token(box),
@@ -62,8 +62,8 @@ void t.test('concurrent requests with one token give one certificate, also repea
   t.equal(new Set(answers.filter(({ status }) => status === 200).map(({ text }) => text)).size, 1);
   t.equal(room.store.certificates().length, 1);
   t.match(answers.find(({ status }) => status === 401)?.text, 'the token has been used');
-  const listed = await ask(room, '/.well-known/est/cacerts', { method: 'GET' });
-  t.match(listed, { status: 200, headers: { 'content-type': /pkcs7-mime/ } });
+  const caCerts = await ask(room, '/.well-known/est/cacerts', { method: 'GET' });
+  t.match(caCerts, { status: 200, headers: { 'content-type': /pkcs7-mime/ } });
 });
 
 void t.test('the list is limited, and requests without a token have a limit of their own', async (t) => {
@@ -115,7 +115,7 @@ void t.test('the list is limited, and requests without a token have a limit of t
 
 void t.test('a box renews its certificate with its valid one', async (t) => {
   const room = await startedRoom(t);
-  const own = given(room, BOX);
+  const own = issue(room, BOX);
   const body = (name = BOX): string => base64(csrOf(newKey(join(room.dir, 'next.key')), name));
   t.match(await ask(room, RENEW, { body: body() }), {
     status: 403,
@@ -136,8 +136,8 @@ void t.test('a box renews its certificate with its valid one', async (t) => {
   for (let i = 0; i < 7; i += 1) await ask(room, RENEW, { body: body(), pair: own });
   t.match(await ask(room, RENEW, { body: body(), pair: own }), { status: 429, text: /too often today/ });
   const profile = { use: 'client', commonName: BOX, days: -0.5 } as const;
-  const ended = room.authority.issue(csrOf(join(room.dir, `${BOX}.key`), BOX), profile, Date.now());
-  const late = { body: body(), pair: { ...own, cert: ended.pem } };
+  const expired = room.authority.issue(csrOf(join(room.dir, `${BOX}.key`), BOX), profile, Date.now());
+  const late = { body: body(), pair: { ...own, cert: expired.pem } };
   t.match(await ask(room, RENEW, late), { status: 403, text: /not ended/ });
   room.aheadMs = 360 * 86_400_000;
   const lines = (): string => listLines(room.store, Date.now() + room.aheadMs).join('\n');
@@ -168,7 +168,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   });
   t.teardown(() => broker.stop());
   await broker.start();
-  const watcher = given(room, 'room-1');
+  const watcher = issue(room, 'room-1');
   const profile = { use: 'client', commonName: 'room', days: 1 } as const;
   const operator = room.enrolment.programs.issue(
     csrOf(join(room.dir, 'room-1.key'), 'room'),
@@ -182,11 +182,11 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
     key: watcher.key,
   });
   t.teardown(() => client.endAsync(true));
-  const heard = new Set<string>();
+  const heardIds = new Set<string>();
   const states: string[] = [];
   client.on('message', (topic, payload) => {
     const { id, state } = JSON.parse(payload.toString()) as { id?: string; state?: string };
-    if (topic.includes('/evt/') && id !== undefined) heard.add(id);
+    if (topic.includes('/evt/') && id !== undefined) heardIds.add(id);
     if (topic.endsWith('/status') && state !== undefined) states.push(state);
   });
   await client.subscribeAsync('vigie/#', { qos: 1 });
@@ -201,14 +201,14 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   const { delivery } = deliver(t, config, outbox);
   await until(t, 'online', () => delivery.state.phase === 'online');
-  let made = 0;
+  let madeCount = 0;
   const street = setInterval(() => {
-    made += 1;
-    outbox.append([namedEvent('alert', `e-${made}`)]);
+    madeCount += 1;
+    outbox.append([namedEvent('alert', `e-${madeCount}`)]);
     delivery.wake();
   }, 3);
   t.teardown(() => clearInterval(street));
-  await until(t, 'events flow', () => heard.size > 20);
+  await until(t, 'events flow', () => heardIds.size > 20);
   delivery.reload();
   await systemClock.sleep(600);
   t.equal(delivery.state.reconnects, 0, 'the same certificate: the connection stays');
@@ -231,11 +231,11 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
     'connected with it',
     () => delivery.state.reconnects === 1 && delivery.state.phase === 'online',
   );
-  const [then, more] = [heard.size, made];
-  await until(t, 'and events go on', () => heard.size > then + 20 && made > more + 20);
+  const [then, madeBefore] = [heardIds.size, madeCount];
+  await until(t, 'and events go on', () => heardIds.size > then + 20 && madeCount > madeBefore + 20);
   clearInterval(street);
   await until(t, 'all are delivered', () => rowsOf(outbox) === 0);
-  t.equal(heard.size, made, `${made} events, none lost`);
+  t.equal(heardIds.size, madeCount, `${madeCount} events, none lost`);
   t.notOk(
     states.includes('stopped') || states.includes('offline'),
     `nobody was told that it had gone: ${states}`,
@@ -246,19 +246,19 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   outbox.append([namedEvent('alert', 'after')]);
   delivery.wake();
   await until(t, 'denied', () => delivery.state.fault?.code === 'denied');
-  t.notOk(heard.has('after'), 'what stands says nothing any more');
+  t.notOk(heardIds.has('after'), 'what stands says nothing any more');
   const revoked = { cert: readFileSync(config.cert), key: readFileSync(config.key), ca: room.ca };
-  let refused = false;
+  let isRefused = false;
   // The broker reads its files again at a time of its own.
-  for (let tries = 0; tries < 50 && !refused; tries++) {
+  for (let tries = 0; tries < 50 && !isRefused; tries++) {
     await systemClock.sleep(100);
     const options = { protocolVersion: 5, reconnectPeriod: 0, ...revoked } as const;
-    refused = await mqtt.connectAsync(broker.url, options, false).then(
+    isRefused = await mqtt.connectAsync(broker.url, options, false).then(
       (client) => client.endAsync(true).then(() => false),
       () => true,
     );
   }
-  t.ok(refused, 'a reload is enough for who connects anew');
+  t.ok(isRefused, 'a reload is enough for who connects anew');
   t.equal(delivery.state.reconnects, 1, 'nothing ends what stands');
   await broker.stop();
   await broker.start();
@@ -280,7 +280,7 @@ void t.test('malformed, flooding and slow clients are cut off, and the server go
   t.match(await ask(room, ENROL, { body: base64(csrOf(newKey(join(room.dir, 'r.key')), 'room')) }), {
     status: 400,
   });
-  for (const said of [
+  for (const opening of [
     '',
     'POST /.well-known/est/simpleenroll HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nAAAA',
   ]) {
@@ -288,7 +288,7 @@ void t.test('malformed, flooding and slow clients are cut off, and the server go
     socket.on('error', () => undefined);
     await once(socket, 'secureConnect');
     const beganMs = performance.now();
-    socket.resume().write(said);
+    socket.resume().write(opening);
     await once(socket, 'close');
     t.ok(performance.now() - beganMs < 5000, 'a slow client is cut');
   }
@@ -313,7 +313,7 @@ async function fuzz(t: Test, room: TestRoom): Promise<void> {
   const random = { below: (n: number): number => Math.floor(share() * n) };
   const good = csrOf(newKey(join(room.dir, 'f.key')), BOX);
   const bytes = (n: number): Buffer => Buffer.from(Array.from({ length: n }, () => random.below(256)));
-  const seen = new Map<number, number>();
+  const statusCounts = new Map<number, number>();
   const one = async (i: number): Promise<void> => {
     const flipped = Buffer.from(good);
     flipped[random.below(flipped.length)] = random.below(256);
@@ -338,13 +338,13 @@ async function fuzz(t: Test, room: TestRoom): Promise<void> {
             [`x-${i}`]: 'y'.repeat(random.below(9000)),
           };
     const method = ['POST', 'POST', 'POST', 'PUT', 'DELETE', 'GET'][random.below(6)] ?? 'POST';
-    const asked = { method, headers, body: bodies[random.below(bodies.length)] ?? '' };
-    const { status } = await ask(room, paths[random.below(paths.length)] ?? ENROL, asked);
-    seen.set(status, (seen.get(status) ?? 0) + 1);
+    const request = { method, headers, body: bodies[random.below(bodies.length)] ?? '' };
+    const { status } = await ask(room, paths[random.below(paths.length)] ?? ENROL, request);
+    statusCounts.set(status, (statusCounts.get(status) ?? 0) + 1);
   };
   for (let i = 0; i < 500; i += 10) await Promise.all(Array.from({ length: 10 }, (_, k) => one(i + k)));
-  t.notOk(seen.has(500), `no failure of the room: ${JSON.stringify([...seen])}`);
-  t.notOk(seen.has(200), 'and no certificate');
+  t.notOk(statusCounts.has(500), `no failure of the room: ${JSON.stringify([...statusCounts])}`);
+  t.notOk(statusCounts.has(200), 'and no certificate');
 }
 
 const enrolProgram = (dir: string, ...args: string[]) => {
@@ -363,9 +363,9 @@ void t.test('the program enrols, lists and ends cleanly, and stores no token', a
   const key = readFileSync(join(dir, 'ca.key'), 'utf8');
   t.match(enrolProgram(dir, 'init'), { status: 0, stdout: /is kept/ });
   t.equal(readFileSync(join(dir, 'ca.key'), 'utf8'), key);
-  const made = enrolProgram(dir, 'token', SITE, BOX);
-  t.match(made, { status: 0, stdout: /^[A-Za-z0-9_-]{32}\n$/, stderr: /is not shown again/ });
-  const token = made.stdout.trim();
+  const program = enrolProgram(dir, 'token', SITE, BOX);
+  t.match(program, { status: 0, stdout: /^[A-Za-z0-9_-]{32}\n$/, stderr: /is not shown again/ });
+  const token = program.stdout.trim();
   for (const name of ['room', 'Box_1']) t.match(enrolProgram(dir, 'token', SITE, name), { status: 2 }, name);
   const server: Program = start(t, process.execPath, [PROGRAM, 'serve', '--dir', dir, '--port', '0']);
   await until(t, 'it serves', () => server.out.includes('Enrolment on https://localhost:'));
@@ -407,7 +407,7 @@ void t.test('broker and archive can read the lists under any umask', (t) => {
   const before = process.umask(0o077);
   t.teardown(() => process.umask(before));
   const room = new TestRoom(t);
-  given(room, 'b-1');
+  issue(room, 'b-1');
   room.enrolment.writeLists(Date.now());
   room.enrolment.writePrograms(Date.now());
   for (const name of ['boxes.json', 'broker.acl', 'revoked.pem', 'programs-revoked.pem'])
@@ -418,7 +418,7 @@ void t.test('broker and archive can read the lists under any umask', (t) => {
 void t.test('the newer of two concurrent writers of the lists wins', async (t) => {
   const room = new TestRoom(t);
   const boxes = Array.from({ length: 20 }, (_, i) => `b-${i}`);
-  for (const box of boxes) given(room, box);
+  for (const box of boxes) issue(room, box);
   room.enrolment.writeBoxes();
   // A server that enrols writes as fast as it can while another program revokes.
   const writer = `

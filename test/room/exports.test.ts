@@ -24,7 +24,7 @@ void t.test('an export of 100,000 incidents holds up no other request', { timeou
   for (const path of ['/api/incidents.csv', '/api/incidents.parquet']) {
     const gaps: number[] = [];
     let isOver = false;
-    const others = (async () => {
+    const otherCalls = (async () => {
       while (!isOver) {
         const askedMs = performance.now();
         await ask(`${desk.url}/api/session`, { headers: { cookie } });
@@ -36,7 +36,7 @@ void t.test('an export of 100,000 incidents holds up no other request', { timeou
     const answer = await ask(`${desk.url}${path}`, { headers: { cookie } });
     const tookMs = performance.now() - beganMs;
     isOver = true;
-    await others;
+    await otherCalls;
     t.equal(answer.status, 200);
     if (path.endsWith('csv')) t.equal(answer.text.trim().split('\r\n').length, INCIDENTS + 1, 'all of them');
     const longestMs = Math.max(...gaps);

@@ -37,7 +37,7 @@ const STANDSTILL_MS = 40_000;
 
 /** Publishes events continuously, and collects the acknowledged ones. */
 class Load {
-  readonly told = new Set<string>();
+  readonly acknowledgedIds = new Set<string>();
   readonly #boxes: readonly StreetBox[];
   readonly #timer: NodeJS.Timeout;
 
@@ -48,7 +48,7 @@ class Load {
   }
 
   get newest(): string {
-    return [...this.told].at(-1) ?? '';
+    return [...this.acknowledgedIds].at(-1) ?? '';
   }
 
   get waiting(): number {
@@ -61,10 +61,12 @@ class Load {
 
   #tell(): void {
     for (const box of this.#boxes) {
-      const id = `${box.name}-${this.told.size}`;
-      const still = this.told.size % STILL_EACH === 0 && { jpeg: Buffer.alloc(STILL_BYTES, this.told.size) };
+      const id = `${box.name}-${this.acknowledgedIds.size}`;
+      const still = this.acknowledgedIds.size % STILL_EACH === 0 && {
+        jpeg: Buffer.alloc(STILL_BYTES, this.acknowledgedIds.size),
+      };
       box.tell({ id, ...still });
-      this.told.add(id);
+      this.acknowledgedIds.add(id);
     }
   }
 }
@@ -89,7 +91,7 @@ async function read<T extends pg.QueryResultRow>(
   }
 }
 
-async function eventually(t: Test, what: string, condition: () => Promise<boolean>): Promise<void> {
+async function eventually(t: Test, name: string, condition: () => Promise<boolean>): Promise<void> {
   let failure = '';
   for (const untilMs = performance.now() + BACK_WITHIN_MS; ; await sleep(250)) {
     try {
@@ -98,8 +100,8 @@ async function eventually(t: Test, what: string, condition: () => Promise<boolea
       failure = String(error);
     }
     if (performance.now() < untilMs) continue;
-    t.fail(`${what}: not within ${BACK_WITHIN_MS} ms (${failure})`);
-    throw new Error(what);
+    t.fail(`${name}: not within ${BACK_WITHIN_MS} ms (${failure})`);
+    throw new Error(name);
   }
 }
 
@@ -115,7 +117,7 @@ async function pauseMs(url: string, sinceMs: number): Promise<number> {
 }
 
 interface Fault {
-  readonly what: string;
+  readonly name: string;
   /** Maximum time without any stored event. */
   readonly pauseMsMax: number;
   /** Resolves when all machines run again. */
@@ -124,7 +126,7 @@ interface Fault {
 
 function faultsOf(cluster: DatabaseCluster): Fault[] {
   const killed = (no: number): Fault => ({
-    what: `the primary is killed (${no})`,
+    name: `the primary is killed (${no})`,
     pauseMsMax: FAILOVER_MS_MAX,
     act: async () => {
       const leader = await cluster.leader();
@@ -136,7 +138,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
   return [
     killed(1),
     {
-      what: "etcd's leader is killed",
+      name: "etcd's leader is killed",
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         const leader = cluster.etcdLeader();
@@ -147,7 +149,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     },
     killed(2),
     {
-      what: 'the machine of the primary stands still, and goes on',
+      name: 'the machine of the primary stands still, and goes on',
       pauseMsMax: FAILOVER_MS_MAX,
       act: async () => {
         const leader = await cluster.leader();
@@ -158,7 +160,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       },
     },
     {
-      what: 'the standby that is waited for is killed',
+      name: 'the standby that is waited for is killed',
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         const standby = (await cluster.members()).find(({ role }) => role === 'sync_standby')?.name ?? 'db1';
@@ -168,7 +170,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       },
     },
     {
-      what: 'a person moves the primary',
+      name: 'a person moves the primary',
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         const leader = await cluster.leader();
@@ -181,7 +183,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       },
     },
     {
-      what: 'all of etcd is away',
+      name: 'all of etcd is away',
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         for (const name of MACHINES) cluster.killEtcd(name);
@@ -201,18 +203,18 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   const load = new Load(t, boxes);
   const isStored = async (id: string): Promise<boolean> =>
     (await read(cluster.url, 'SELECT 1 FROM event WHERE id = $1', [id])).length > 0;
-  await until(t, 'something is told', () => load.told.size > 0);
+  await until(t, 'something is told', () => load.acknowledgedIds.size > 0);
   await eventually(t, 'the first is stored', () => isStored(load.newest));
   const desk = await ConsoleProgram.start(t, cluster.url);
   const cookie = await enter(desk.url, 'operator', desk.link);
   const screen = readStream(t, desk.url, cookie);
 
-  for (const { what, pauseMsMax, act } of faultsOf(cluster)) {
+  for (const { name, pauseMsMax, act } of faultsOf(cluster)) {
     await sleep(3000);
     const beganMs = Date.now();
     await act();
     const newest = load.newest;
-    await eventually(t, `${what}: what comes after it is stored`, () => isStored(newest));
+    await eventually(t, `${name}: what comes after it is stored`, () => isStored(newest));
     await eventually(
       t,
       'the console answers',
@@ -220,7 +222,7 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
     );
     await cluster.whole();
     const longest = await pauseMs(cluster.url, beganMs - 1000);
-    t.ok(longest <= pauseMsMax, `${what}: nothing was stored for ${(longest / 1000).toFixed(1)} s`);
+    t.ok(longest <= pauseMsMax, `${name}: nothing was stored for ${(longest / 1000).toFixed(1)} s`);
   }
 
   load.stop();
@@ -228,9 +230,9 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   const rows = await read<{ id: string; unread: string | null }>(cluster.url, 'SELECT id, unread FROM event');
   const stored = new Set(rows.map(({ id }) => id));
   t.same(
-    [...load.told].filter((id) => !stored.has(id)),
+    [...load.acknowledgedIds].filter((id) => !stored.has(id)),
     [],
-    `0 of ${load.told.size} accepted events are lost`,
+    `0 of ${load.acknowledgedIds.size} accepted events are lost`,
   );
   t.equal(rows.length, stored.size, 'none is stored twice');
   t.same(
@@ -241,8 +243,8 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
     cluster.url,
     'SELECT count(*) AS n, count(DISTINCT name) AS names FROM snapshot',
   );
-  const wanted = String(Math.ceil(load.told.size / STILL_EACH));
-  t.match(stills, { n: wanted, names: wanted }, 'nor is a picture');
+  const expectedStills = String(Math.ceil(load.acknowledgedIds.size / STILL_EACH));
+  t.match(stills, { n: expectedStills, names: expectedStills }, 'nor is a picture');
   const [newest] = await read<{ rev: string }>(cluster.url, 'SELECT max(rev) AS rev FROM incident');
   await until(t, 'the screen knows all', () => (screen.revs.at(-1) ?? 0) >= Number(newest?.rev));
   t.comment(program.said);

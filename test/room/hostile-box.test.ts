@@ -19,7 +19,7 @@ import { until } from '../lib/room.ts';
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const DENIED = 135;
 const EST = '/.well-known/est';
-const theirs = topicsOf(SITE, HONEST);
+const honestTopics = topicsOf(SITE, HONEST);
 const own = topicsOf(SITE, THIEF);
 
 interface Attack {
@@ -39,14 +39,14 @@ async function denied(t: Test, room: HostileRoom, topics: readonly string[], bod
 /** Messages that the thief receives on these filters while the honest box receives its own. */
 async function hears(t: Test, room: HostileRoom, filters: readonly string[]): Promise<string[]> {
   const thief = await room.connect(THIEF);
-  const heard: string[] = [];
-  thief.on('message', (topic) => heard.push(topic));
+  const topics: string[] = [];
+  thief.on('message', (topic) => topics.push(topic));
   await thief.subscribeAsync([...filters], { qos: 1 });
   await room.hearsHonest(t, 'while somebody listens');
   await answerTo(thief, `${own.root}/probe`);
   await sleep(300);
   await thief.endAsync(true);
-  return heard.filter((topic) => !topic.startsWith(`${own.root}/`));
+  return topics.filter((topic) => !topic.startsWith(`${own.root}/`));
 }
 
 const refusedTo = (connecting: Promise<MqttClient>): Promise<boolean> =>
@@ -95,17 +95,17 @@ const IDENTITY: readonly Attack[] = [
     name: 'it leaves a Last Will in the honest box’s name',
     run: async (t, room) => {
       const reader = await room.operator('reader');
-      const heard: string[] = [];
-      reader.on('message', (topic) => heard.push(topic));
+      const receivedTopics: string[] = [];
+      reader.on('message', (topic) => receivedTopics.push(topic));
       await reader.subscribeAsync('vigie/+/+/status', { qos: 1 });
       const payload = Buffer.from('{"state":"offline"}');
       const thief = await room.connect(THIEF, {
-        will: { topic: theirs.status, payload, qos: 1, retain: true },
+        will: { topic: honestTopics.status, payload, qos: 1, retain: true },
       });
       thief.stream.destroy();
       await answerTo(await room.connect(THIEF), own.status);
-      await until(t, 'its own is heard', () => heard.includes(own.status));
-      t.notOk(heard.includes(theirs.status), 'the other one is not');
+      await until(t, 'its own is heard', () => receivedTopics.includes(own.status));
+      t.notOk(receivedTopics.includes(honestTopics.status), 'the other one is not');
     },
   },
 ];
@@ -114,8 +114,12 @@ const WRITING: readonly Attack[] = [
   {
     name: 'it writes in the honest box’s name, and empties what that keeps',
     run: async (t, room) => {
-      await denied(t, room, [theirs.event('alert', 'loitering'), theirs.status, theirs.snapshot('x')]);
-      await denied(t, room, [theirs.status, theirs.health, theirs.updateDesired], '');
+      await denied(t, room, [
+        honestTopics.event('alert', 'loitering'),
+        honestTopics.status,
+        honestTopics.snapshot('x'),
+      ]);
+      await denied(t, room, [honestTopics.status, honestTopics.health, honestTopics.updateDesired], '');
     },
   },
   {
@@ -130,7 +134,13 @@ const WRITING: readonly Attack[] = [
   {
     name: 'it speaks as the room: to boxes, and to all of its site',
     run: (t, room) =>
-      denied(t, room, [theirs.ack, theirs.command, theirs.verdict, theirs.configDesired, own.commandAll]),
+      denied(t, room, [
+        honestTopics.ack,
+        honestTopics.command,
+        honestTopics.verdict,
+        honestTopics.configDesired,
+        own.commandAll,
+      ]),
   },
   {
     name: 'it cuts its own acknowledgements, commands and verdicts',
@@ -176,7 +186,7 @@ const READING: readonly Attack[] = [
   {
     name: 'it subscribes to the honest box, and to what the broker says of itself',
     run: async (t, room) => {
-      t.same(await hears(t, room, [`${theirs.root}/#`, '$SYS/#', 'homeassistant/#']), []);
+      t.same(await hears(t, room, [`${honestTopics.root}/#`, '$SYS/#', 'homeassistant/#']), []);
     },
   },
   {
@@ -332,8 +342,8 @@ const ENROLLING: readonly Attack[] = [
       const { enrolment } = room;
       const key = newKey(join(enrolment.dir, 'stolen.key'));
       const body = csrOf(key, HONEST).toString('base64');
-      const asked = await ask(enrolment, `${EST}/simpleenroll`, { body, pair: room.pemOf(THIEF) });
-      t.equal(asked.status, 202, 'on a list, where a person looks');
+      const reply = await ask(enrolment, `${EST}/simpleenroll`, { body, pair: room.pemOf(THIEF) });
+      t.equal(reply.status, 202, 'on a list, where a person looks');
       const guess = { body, login: `${HONEST}:${'A'.repeat(32)}` };
       t.equal((await ask(enrolment, `${EST}/simpleenroll`, guess)).status, 401, 'a guessed token');
       const program = csrOf(key, 'room').toString('base64');
@@ -356,7 +366,7 @@ const ENROLLING: readonly Attack[] = [
 ];
 
 /** The last attack: the theft is detected. */
-const FOUND: Attack = {
+const DETECTION: Attack = {
   name: 'it is revoked while it is connected',
   run: async (t, room) => {
     const thief = await room.connect(THIEF);
@@ -374,27 +384,27 @@ const FOUND: Attack = {
     await fleet.endAsync(true);
     t.ok(await refusedTo(room.connect(THIEF)), 'and it does not come back');
     const body = csrOf(room.pairOf(THIEF).key, THIEF).toString('base64');
-    const again = await ask(room.enrolment, `${EST}/simplereenroll`, { body, pair: room.pemOf(THIEF) });
-    t.equal(again.status, 403, 'nor does it renew');
+    const renewal = await ask(room.enrolment, `${EST}/simplereenroll`, { body, pair: room.pemOf(THIEF) });
+    t.equal(renewal.status, 403, 'nor does it renew');
     await room.leavesTheScreens(t, THIEF);
   },
 };
 
 async function hearing(room: HostileRoom, thief: MqttClient): Promise<string[]> {
-  const heard: string[] = [];
-  thief.on('message', (topic) => heard.push(topic));
+  const topics: string[] = [];
+  thief.on('message', (topic) => topics.push(topic));
   const fleet = await room.operator('fleet');
   await fleet.publishAsync(own.command, '{}', { qos: 1 });
   await sleep(300);
-  return heard;
+  return topics;
 }
 
-const ATTACKS = [...IDENTITY, ...WRITING, ...READING, ...FILLING, ...ENROLLING, FOUND];
+const ATTACKS = [...IDENTITY, ...WRITING, ...READING, ...FILLING, ...ENROLLING, DETECTION];
 
 /**
  * The others are stopped by broker and enrolment, before any database, so the normal run makes them with one database.
  */
-const OF_THE_DATABASE = [...FILLING, FOUND];
+const OF_THE_DATABASE = [...FILLING, DETECTION];
 
 for (const name of ['sqlite', 'postgres'] as const) {
   const all = FULL || name === 'sqlite' ? ATTACKS : OF_THE_DATABASE;

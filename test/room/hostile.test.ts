@@ -121,12 +121,12 @@ void t.test('a room clock set back an hour neither prolongs a claim nor hides a 
   await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
   const early = NOW - HOUR_MS;
   const other = callOf<'claim'>('bert', early, { params: { no } });
-  const taken = await claim(db, other, TIME_ZONE);
-  t.equal(taken.claimedBy, 'bert', 'a claim of two minutes does not hold for an hour');
-  const refused = await refusalOf(
+  const claimed = await claim(db, other, TIME_ZONE);
+  t.equal(claimed.claimedBy, 'bert', 'a claim of two minutes does not hold for an hour');
+  const refusal = await refusalOf(
     claim(db, callOf<'claim'>('anna', early + 1000, { params: { no } }), TIME_ZONE),
   );
-  t.match(refused.message, /bert has it/, 'and from then on one holds again');
+  t.match(refusal.message, /bert has it/, 'and from then on one holds again');
   const after = await open(() => early);
   await after.store([arrivalOf(health(early), early)]);
   const [camera] = await db.all<{ heard: string }>('SELECT heard FROM camera');
@@ -157,7 +157,7 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
 void t.test('one box alone does not fill the screen', { timeout: 120_000 }, async (t) => {
   const { where } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where, NOW);
-  const mine = await addIncident(db, NOW - 60_000, { box: 'quiet' });
+  const quietNo = await addIncident(db, NOW - 60_000, { box: 'quiet' });
   await db.run(
     `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
        received, clock_doubt, objects, cause, events, newest, detail, state)
@@ -166,11 +166,11 @@ void t.test('one box alone does not fill the screen', { timeout: 120_000 }, asyn
     [iso(NOW)],
   );
   await db.run("UPDATE counter SET value = 60000 WHERE name = 'rev'");
-  const begun = performance.now();
+  const startMs = performance.now();
   const { incidents, more } = await queueOf(db);
-  t.comment(`queue with 50,000 open: ${(performance.now() - begun).toFixed(0)} ms`);
+  t.comment(`queue with 50,000 open: ${(performance.now() - startMs).toFixed(0)} ms`);
   t.ok(
-    incidents.some(({ no }) => no === mine),
+    incidents.some(({ no }) => no === quietNo),
     'what another box says is among them',
   );
   t.ok(incidents.length <= 2000);
@@ -187,9 +187,15 @@ void t.test('another site in an operator’s browser gets no answer', async (t) 
     t.equal((await ask(url + path, { headers })).status, 403, `${path} is not answered`);
   }
   const { port } = new URL(url);
-  const whole = http.request({ host: '127.0.0.1', port, path: `${url}/api/queue`, headers, agent: false });
-  whole.end();
-  const [{ statusCode }] = (await once(whole, 'response')) as [http.IncomingMessage];
+  const absoluteRequest = http.request({
+    host: '127.0.0.1',
+    port,
+    path: `${url}/api/queue`,
+    headers,
+    agent: false,
+  });
+  absoluteRequest.end();
+  const [{ statusCode }] = (await once(absoluteRequest, 'response')) as [http.IncomingMessage];
   t.equal(statusCode, 403, 'nor where the whole address is the path');
 });
 
@@ -231,9 +237,9 @@ void t.test('a truncated audit log with a reset counter is detected', async (t) 
     );
   t.equal((await handOver()).record, null, 'nothing is on record yet');
   const no = await addIncident(db, NOW);
-  for (const who of ['anna', 'bert', 'carl', 'dora']) {
-    await claim(db, callOf<'claim'>(who, NOW, { params: { no } }), TIME_ZONE);
-    await release(db, callOf<'release'>(who, NOW, { params: { no } }));
+  for (const name of ['anna', 'bert', 'carl', 'dora']) {
+    await claim(db, callOf<'claim'>(name, NOW, { params: { no } }), TIME_ZONE);
+    await release(db, callOf<'release'>(name, NOW, { params: { no } }));
   }
   t.match(await page(), { whole: true, head: { no: 8 } });
   const { record: printed } = await handOver();
@@ -269,14 +275,14 @@ void t.test('a box that floods delays no other box', { timeout: 180_000, skip: n
       seq,
     );
     await quiet.publishAsync(topic, payload, { qos: 1, ...(properties && { properties }) });
-    const there = async (): Promise<boolean> =>
+    const isStored = async (): Promise<boolean> =>
       (await db.all('SELECT 1 AS there FROM incident WHERE box = $1 AND episode = $2', [BOX, `${id}-e`]))
         .length > 0;
-    while (!(await there()) && performance.now() - sentMs < 20_000) await sleep(50);
+    while (!(await isStored()) && performance.now() - sentMs < 20_000) await sleep(50);
     late.push(performance.now() - sentMs);
     await sleep(1000);
   }
-  const perS = Math.round((1000 * flooding.sent()) / (performance.now() - beganMs));
+  const perS = Math.round((1000 * flooding.sentCount()) / (performance.now() - beganMs));
   late.sort((a, b) => a - b);
   t.comment(`${perS} messages a second of one box; alerts of another: ${late.map(Math.round).join(', ')} ms`);
   t.ok(perS > 2000, `${perS} a second is a flood`);
@@ -285,7 +291,7 @@ void t.test('a box that floods delays no other box', { timeout: 180_000, skip: n
 });
 
 /** Publishes with the box's own certificate as fast as the broker accepts it. */
-async function floodOf(t: Test, broker: Room, box: string): Promise<{ sent(): number }> {
+async function floodOf(t: Test, broker: Room, box: string): Promise<{ sentCount(): number }> {
   const { cert, key } = await pairOf(broker, box);
   const body = eventText({ box, id: 'flood-#', seq: 1 });
   const topic = `vigie/${SITE}/${box}/evt/alert/loitering`;
@@ -294,10 +300,10 @@ async function floodOf(t: Test, broker: Room, box: string): Promise<{ sent(): nu
     ...[broker.broker.url, broker.authority.ca, cert, key, topic, body, '1', String(FLOOD_PER_S)],
   ]);
   t.teardown(() => child.kill('SIGKILL'));
-  let said = '';
+  let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    output += chunk.toString();
   });
-  await until(t, 'it floods', () => said.includes('\n'), 30_000);
-  return { sent: () => Number(said.trim().split('\n').at(-1)) };
+  await until(t, 'it floods', () => output.includes('\n'), 30_000);
+  return { sentCount: () => Number(output.trim().split('\n').at(-1)) };
 }

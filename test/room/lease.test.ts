@@ -19,7 +19,7 @@ import { checkStored, emptied, publishing, storedCount } from '../lib/standby-bo
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
-const LOST = { message: 'another archive has taken over' };
+const LEASE_LOST = { message: 'another archive has taken over' };
 
 function event(seq: number): EventArrival {
   const place = { site: 'lyon', box: 'b-1', epoch: 'e1', lane: 'alert', from: seq, seq, first: 1 } as const;
@@ -43,13 +43,13 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.notOk(await two.lease.take(first), 'what was renewed since the look is not taken');
     t.notOk(await two.lease.renew(), 'and nobody renews what is not his');
     await one.store([event(1)], one.lease);
-    await t.rejects(two.store([event(2)], two.lease), LOST, 'a standby stores nothing');
+    await t.rejects(two.store([event(2)], two.lease), LEASE_LOST, 'a standby stores nothing');
 
     t.ok(await two.lease.take(await two.lease.look()), 'what has not changed is taken over');
     t.notOk(await one.lease.renew());
     await t.rejects(
       one.store([event(2)], one.lease),
-      LOST,
+      LEASE_LOST,
       'who was held up stores nothing beside its successor',
     );
     await one.lease.release();
@@ -66,25 +66,25 @@ void t.test('a lease in PostgreSQL is not taken during a transaction that confir
   const database = await DATABASES.postgres(t);
   const archive = await database.open();
   const [db, other] = [database.sql(), database.sql()];
-  const [mine, theirs] = [
+  const [ownLease, otherLease] = [
     new WatchedLease(db, 'lease-archive', 'a'),
     new WatchedLease(other, 'lease-archive', 'b'),
   ];
-  t.ok(await mine.take(undefined));
+  t.ok(await ownLease.take(undefined));
   const order: string[] = [];
   let taking: Promise<unknown> = Promise.resolve();
   await db.transaction(async (transaction) => {
-    await mine.confirm(transaction);
-    taking = theirs
+    await ownLease.confirm(transaction);
+    taking = otherLease
       .look()
-      .then((row) => theirs.take(row))
+      .then((row) => otherLease.take(row))
       .then(() => order.push('taken'));
     await sleep(500);
     order.push('committed');
   });
   await taking;
   t.same(order, ['committed', 'taken']);
-  await t.rejects(archive.store([event(1)], mine), LOST);
+  await t.rejects(archive.store([event(1)], ownLease), LEASE_LOST);
   const frozen = db.transaction(async (transaction) => {
     await transaction.all('SELECT 1 FROM setting FOR UPDATE');
     // Like a frozen program: it sends no query and does not end.
@@ -94,7 +94,7 @@ void t.test('a lease in PostgreSQL is not taken during a transaction that confir
   void frozen.catch(() => undefined);
   await sleep(500);
   const beganMs = performance.now();
-  t.ok(await theirs.renew());
+  t.ok(await otherLease.renew());
   const tookMs = Math.round(performance.now() - beganMs);
   t.ok(
     tookMs > 5000 && tookMs < 15_000,
@@ -108,18 +108,18 @@ void t.test('a dead holder is replaced after the lease time, whatever its clock 
   const archive = await database.open();
   await database.sql().run("INSERT INTO setting VALUES ('lease-archive', '2099-01-01T00:00:00.000Z dead')");
   const lines: string[] = [];
-  let begun = false;
+  let hasBegun = false;
   const beganMs = performance.now();
   const duty = new Duty({
     lease: archive.lease,
-    onBegin: () => (begun = true),
+    onBegin: () => (hasBegun = true),
     onLost: async () => undefined,
     onStandby: (line) => lines.push(line),
     onNotice: (line) => t.fail(line),
   });
   t.teardown(() => duty.stop());
   duty.start();
-  await until(t, 'it takes over', () => begun);
+  await until(t, 'it takes over', () => hasBegun);
   const tookMs = performance.now() - beganMs;
   t.ok(tookMs >= 10_000, `after ${Math.round(tookMs)} ms, not before the time of the lease`);
   t.match(lines, [/stands by/, /holds the lease/]);
@@ -160,16 +160,22 @@ void t.test(
     // The broker drops messages of the session that a thief has ended. A box that waits for the archive repeats them.
     const street = await publishing(t, room, ['archive', 'archive', 'archive']);
     await until(t, 'the boxes publish', () => street.given.length > 30);
-    const tried = await stolen(t, room, 'stolen-box', 3000);
+    const triedCount = await stolen(t, room, 'stolen-box', 3000);
     t.notMatch(
       archive.said,
       /broker:/,
-      `a box that asks ${tried} times for the archive's id is given its own`,
+      `a box that asks ${triedCount} times for the archive's id is given its own`,
     );
     const [givenBefore, storedBefore] = [street.given.length, await storedCount(database)];
     const thefts = await stolen(t, room, 'fleet', THEFT_MS);
-    const [given, stored] = [street.given.length - givenBefore, (await storedCount(database)) - storedBefore];
-    t.ok(stored > 0, `${stored} of ${given} events stored in ${THEFT_MS / 1000} s of ${thefts} takeovers`);
+    const [givenCount, stored] = [
+      street.given.length - givenBefore,
+      (await storedCount(database)) - storedBefore,
+    ];
+    t.ok(
+      stored > 0,
+      `${stored} of ${givenCount} events stored in ${THEFT_MS / 1000} s of ${thefts} takeovers`,
+    );
     t.equal(
       archive.said.split('\n').filter((line) => line.includes("connected under the archive's client id"))
         .length,

@@ -87,34 +87,34 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
   void t.test(`a box fills no more than its share of a day (${name})`, async (t) => {
     const { open, sql, read } = await DATABASES[name](t);
-    const told: string[] = [];
+    const notices: string[] = [];
     const clock = { ms: NOW };
     const share = { messages: 300, bytes: 10_000_000 };
-    const more = { share, onNotice: (line: string) => told.push(line) };
-    const first = await open(() => clock.ms, more);
-    const many = Array.from({ length: 1000 }, (_, at) => alertOf('lyon', 'thief', at + 1));
+    const options = { share, onNotice: (line: string) => notices.push(line) };
+    const first = await open(() => clock.ms, options);
+    const alerts = Array.from({ length: 1000 }, (_, at) => alertOf('lyon', 'thief', at + 1));
     await first.store([statusOf('lyon', 'thief'), statusOf('lyon', 'zebra')]);
     let left = 0;
-    let through = 0;
+    let lastThrough = 0;
     for (let at = 0; at < 400; at += 100) {
-      const { leftOut, lanes } = await first.store(many.slice(at, at + 100));
+      const { leftOut, lanes } = await first.store(alerts.slice(at, at + 100));
       left += leftOut.length;
-      through = lanes[0]?.through ?? through;
+      lastThrough = lanes[0]?.through ?? lastThrough;
     }
     t.equal(left, 100);
-    t.equal(through, 300, 'what is left out is not acknowledged');
-    await first.store(many.slice(0, 100));
+    t.equal(lastThrough, 300, 'what is left out is not acknowledged');
+    await first.store(alerts.slice(0, 100));
     // Opens it as after a restart, or as another archive that takes over.
-    const second = await open(() => clock.ms, more);
+    const second = await open(() => clock.ms, options);
     // Another site name, but the same box.
     const { leftOut } = await second.store([
-      ...many.slice(400, 500),
+      ...alerts.slice(400, 500),
       alertOf('nice', 'thief'),
       alertOf('lyon', 'zebra'),
     ]);
     t.equal(leftOut.length, 101, 'another archive knows how much it was, and the others are stored');
-    t.equal(told.length, 1, 'told once');
-    t.match(told[0], /box lyon\/thief has had 300 messages/);
+    t.equal(notices.length, 1, 'told once');
+    t.match(notices[0], /box lyon\/thief has had 300 messages/);
     const db = sql();
     const stored = await db.all('SELECT box, messages, left_out FROM box_share ORDER BY box');
     t.match(stored, [
@@ -131,21 +131,21 @@ for (const name of ['sqlite', 'postgres'] as const) {
       'people see it at the camera',
     );
     clock.ms += DAY_MS;
-    const { fresh } = await second.store(many.slice(300, 500));
+    const { fresh } = await second.store(alerts.slice(300, 500));
     t.equal(fresh.length, 200, 'on the day after it is stored');
     const [camera] = (await camerasOf(db, clock.ms)).cameras;
     t.notOk(camera?.reasons.includes('storage-share'));
     t.equal(Number((await read("SELECT count(*) AS n FROM event WHERE box = 'thief'"))[0]?.['n']), 500);
-    const large = await open(() => clock.ms, { ...more, share: { messages: 10_000, bytes: 200_000 } });
-    const bytes = await large.store(many.slice(500, 700));
+    const large = await open(() => clock.ms, { ...options, share: { messages: 10_000, bytes: 200_000 } });
+    const bytes = await large.store(alerts.slice(500, 700));
     t.ok(bytes.leftOut.length > 50, 'bytes count as well');
   });
 
   void t.test(`what comes again fills nothing (${name})`, async (t) => {
     const { open, sql } = await DATABASES[name](t);
     const archive = await open(() => NOW, { share: { messages: 250, bytes: 10_000_000 } });
-    const some = Array.from({ length: 100 }, (_, at) => alertOf('lyon', 'b-1', at + 1));
-    for (let round = 0; round < 5; round += 1) t.equal((await archive.store(some)).leftOut.length, 0);
+    const alerts = Array.from({ length: 100 }, (_, at) => alertOf('lyon', 'b-1', at + 1));
+    for (let round = 0; round < 5; round += 1) t.equal((await archive.store(alerts)).leftOut.length, 0);
     t.match(await sql().all('SELECT messages, left_out FROM box_share'), [{ messages: 100, left_out: 0 }]);
   });
 }
@@ -168,21 +168,21 @@ function listsOf(t: Test, ...boxes: Parameters<typeof writeBoxes>[1]): Lists {
   };
 }
 
-function withdrawing(t: Test, db: Sql, register: Register): { started: Withdrawal; told: string[] } {
-  const told: string[] = [];
+function withdrawing(t: Test, db: Sql, register: Register): { started: Withdrawal; notices: string[] } {
+  const notices: string[] = [];
   const started = new Withdrawal({
     db,
     register,
     holder: randomUUID(),
     nowMs: () => NOW,
     log: (line) => {
-      told.push(line);
+      notices.push(line);
       t.comment(line);
     },
   });
   t.teardown(() => started.stop());
   started.start();
-  return { started, told };
+  return { started, notices };
 }
 
 const isDone = async (db: Sql): Promise<boolean> => {
@@ -196,17 +196,17 @@ const isDone = async (db: Sql): Promise<boolean> => {
 };
 
 async function untilDone(t: Test, db: Sql): Promise<void> {
-  let done = false;
+  let isOver = false;
   let looking: Promise<void> | undefined;
   await until(
     t,
     'the box is taken out',
     () => {
       looking ??= isDone(db).then((now) => {
-        done = now;
+        isOver = now;
         looking = undefined;
       });
-      return done;
+      return isOver;
     },
     120_000,
   );
@@ -219,11 +219,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const archive = await open(() => NOW);
     const db = sql();
     const { register, set } = listsOf(t, enrolled('lyon', 'thief'), enrolled('lyon', 'zebra'));
-    const { started, told } = withdrawing(t, db, register);
+    const { started, notices } = withdrawing(t, db, register);
     await putCamera(db, 'thief', NOW);
     await putCamera(db, 'zebra', NOW);
-    const mine = await addIncident(db, NOW, { box: 'zebra' });
-    const [taken = 0] = await addIncidents(db, [
+    const quietNo = await addIncident(db, NOW, { box: 'zebra' });
+    const [claimedNo = 0] = await addIncidents(db, [
       {
         received: iso(NOW),
         box: 'thief',
@@ -244,7 +244,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const queue = await queueOf(db);
     t.same(
       queue.incidents.map(({ no }) => no),
-      [mine],
+      [quietNo],
       'only what others say is open',
     );
     const { cameras } = await camerasOf(db, NOW);
@@ -256,7 +256,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal(changes.incidents.length, 4, 'every screen hears of each');
     t.same(changes.gone, [{ site: 'lyon', box: 'thief' }]);
     t.same(changes.cameras, []);
-    const { incident } = await detailOf(db, taken, { timeZone: TIME_ZONE, nowMs: NOW });
+    const { incident } = await detailOf(db, claimedNo, { timeZone: TIME_ZONE, nowMs: NOW });
     t.match(incident, {
       state: 'closed',
       closedWhy: 'box-revoked',
@@ -271,20 +271,24 @@ for (const name of ['sqlite', 'postgres'] as const) {
       3,
       'they are found all the same',
     );
-    const [ended] = await db.all<{ ended: string | null }>('SELECT ended FROM incident WHERE no = $1', [
+    const [lastingRow] = await db.all<{ ended: string | null }>('SELECT ended FROM incident WHERE no = $1', [
       lasting,
     ]);
-    t.equal(ended?.ended, iso(NOW), 'and what lasted is over');
+    t.equal(lastingRow?.ended, iso(NOW), 'and what lasted is over');
     t.equal(await countOf(db, 'verdict_due'), 0);
     t.match(await recordsOf(db, 'box-revoked'), [
       { site: 'lyon', box: 'thief', more: { closed: 3, verdicts: 1, since: revoked('lyon', 'thief').since } },
     ]);
     t.equal((await recordsOf(db, 'box-revoked')).length, 1);
-    t.same(told, ['box lyon/thief is revoked: 3 open alerts of it are closed']);
+    t.same(notices, ['box lyon/thief is revoked: 3 open alerts of it are closed']);
     const shift = await handOverOf(db, { from: iso(NOW - 1000), to: iso(NOW + 1000) }, NOW);
     t.match(shift, { closed: 0, withdrawn: 3 });
-    const again = callOf<'reopen'>('sup', NOW, { params: { no: taken }, body: { revision: 1 }, key: 'k-1' });
-    t.match((await refusalOf(reopen(db, again))).message, /its box thief was revoked/);
+    const reopening = callOf<'reopen'>('sup', NOW, {
+      params: { no: claimedNo },
+      body: { revision: 1 },
+      key: 'k-1',
+    });
+    t.match((await refusalOf(reopen(db, reopening))).message, /its box thief was revoked/);
     // Messages that were in flight when the box was revoked.
     await archive.store([alertOf('lyon', 'thief'), statusOf('lyon', 'thief')]);
     started.wake();
@@ -293,9 +297,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     set(enrolled('lyon', 'thief'), enrolled('lyon', 'zebra'));
     await archive.store([statusOf('lyon', 'thief')]);
     started.wake();
-    const anew = (await camerasOf(db, NOW)).cameras.find(({ box }) => box === 'thief');
-    t.match(anew, { state: 'online', lastAlert: null }, 'enrolled again it begins anew');
-    t.equal((await reopen(db, again)).state, 'new');
+    const newCamera = (await camerasOf(db, NOW)).cameras.find(({ box }) => box === 'thief');
+    t.match(newCamera, { state: 'online', lastAlert: null }, 'enrolled again it begins anew');
+    t.equal((await reopen(db, reopening)).state, 'new');
     const past = callOf<'reopen'>('sup', NOW, { params: { no: 1 }, body: { revision: 0 }, key: 'k-2' });
     t.not((await refusalOf(reopen(db, past))).message, '');
   });
@@ -345,10 +349,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.comment(`${Math.round(tookMs)} ms, the longest transaction ${Math.round(longestMs)} ms`);
     t.match(await recordsOf(db, 'box-revoked'), [{ more: { closed: 100_000 } }]);
     t.ok(longestMs < tookMs / 4, 'others have their turn between the batches');
-    const twice = await db.all(
+    const duplicates = await db.all(
       'SELECT rev FROM (SELECT rev FROM incident UNION ALL SELECT rev FROM camera) AS every GROUP BY rev HAVING count(*) > 1',
     );
-    t.same(twice, [], 'each change has a number of its own');
+    t.same(duplicates, [], 'each change has a number of its own');
   });
 }
 
@@ -363,8 +367,8 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
   writeBoxes(file, [enrolled('lyon', 'b-1'), enrolled('nice', 'b-1')]);
   t.throws(() => new Register(file, () => undefined), /the box b-1 stands in it twice/);
   writeBoxes(file, [enrolled('lyon', 'b-1'), revoked('lyon', 'b-2')]);
-  const told: string[] = [];
-  const register = new Register(file, (line) => told.push(line));
+  const notices: string[] = [];
+  const register = new Register(file, (line) => notices.push(line));
   t.teardown(() => register.stop());
   t.ok(register.isEnrolled('lyon', 'b-1'));
   t.notOk(register.isEnrolled('nice', 'b-1'), 'at this very site');
@@ -376,15 +380,15 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
     changes += 1;
   });
   writeFileSync(file, '{"version":1,');
-  await until(t, 'it is told', () => told.length > 0);
+  await until(t, 'it is told', () => notices.length > 0);
   register.look();
   register.look();
-  t.equal(told.length, 1, 'once');
-  t.match(told[0], /cannot be read .*the list of before counts/);
+  t.equal(notices.length, 1, 'once');
+  t.match(notices[0], /cannot be read .*the list of before counts/);
   t.ok(register.isEnrolled('lyon', 'b-1'), 'the last good list counts');
   t.equal(changes, 0);
   writeBoxes(file, [revoked('lyon', 'b-1')]);
   await until(t, 'it is read again', () => register.isRevoked('b-1'));
   t.equal(changes, 1);
-  t.match(told[1], /is read again/);
+  t.match(notices[1], /is read again/);
 });

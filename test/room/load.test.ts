@@ -28,7 +28,7 @@ const CONNECTS_PER_S = Math.ceil(BOXES / 60);
 const CONNECTED_WITHIN_MS = 300_000;
 
 interface Stage {
-  readonly what: string;
+  readonly name: string;
   /** Events and pictures per second of all boxes. */
   readonly perS: number;
   readonly stills: boolean;
@@ -36,11 +36,11 @@ interface Stage {
 }
 
 /** Each box has four incidents an hour with a start, an end and a picture, and reports its health every 30 s. */
-const CITY: Stage = { what: "a city's rate", perS: (BOXES * 12) / 3600, stills: true, lastsMs: 60_000 };
+const CITY: Stage = { name: "a city's rate", perS: (BOXES * 12) / 3600, stills: true, lastsMs: 60_000 };
 const STAGES: readonly Stage[] = [
   CITY,
-  ...[100, 200, 400].map((perS) => ({ what: 'faster', perS, stills: true, lastsMs: 20_000 })),
-  ...[500, 1000, 2000, 4000].map((perS) => ({ what: 'events only', perS, stills: false, lastsMs: 20_000 })),
+  ...[100, 200, 400].map((perS) => ({ name: 'faster', perS, stills: true, lastsMs: 20_000 })),
+  ...[500, 1000, 2000, 4000].map((perS) => ({ name: 'events only', perS, stills: false, lastsMs: 20_000 })),
 ];
 
 /** Maximum backlog at the end of a stage, in seconds of traffic; a greater one would grow. */
@@ -68,37 +68,37 @@ function spent({ load, room, program, database }: Parts): Record<string, number>
 }
 
 /** Runs a stage; false if messages were stored more slowly than they arrived. */
-async function ran(t: Test, parts: Parts, { what, perS, stills, lastsMs }: Stage): Promise<boolean> {
+async function ran(t: Test, parts: Parts, { name, perS, stills, lastsMs }: Stage): Promise<boolean> {
   const { load, room, program } = parts;
   const [counts, before, beganMs] = [load.counts, spent(parts), performance.now()];
   load.rate(perS, stills);
   await sleep(lastsMs);
   load.rate(0, stills);
   const [at, after, tookS] = [load.counts, spent(parts), (performance.now() - beganMs) / 1000];
-  const [sent, stored, health] = [
+  const [sentCount, stored, health] = [
     at.sent - counts.sent,
     at.stored - counts.stored,
     at.health - counts.health,
   ];
   const cpu = Object.entries(after).map(([name, s]) => {
-    const used = s - (before[name] ?? 0);
-    const each = name === 'others' ? '' : ` ${((used * 1000) / (stored + health)).toFixed(2)} ms a message,`;
-    return `${name}${each} ${((used * 100) / tookS).toFixed(0)} %`;
+    const usedS = s - (before[name] ?? 0);
+    const each = name === 'others' ? '' : ` ${((usedS * 1000) / (stored + health)).toFixed(2)} ms a message,`;
+    return `${name}${each} ${((usedS * 100) / tookS).toFixed(0)} %`;
   });
-  const behindS = (sent - stored) / (sent / tookS);
-  const kept = behindS <= BEHIND_S_MAX && sent >= 0.9 * perS * tookS;
+  const behindS = (sentCount - stored) / (sentCount / tookS);
+  const hasKeptUp = behindS <= BEHIND_S_MAX && sentCount >= 0.9 * perS * tookS;
   const perSecond = (count: number): string => (count / tookS).toFixed(0);
   t.comment(
     [
-      `${what}, ${stills ? 'every third a picture' : 'no pictures'}: ${perSecond(sent)} of ${perS.toFixed(0)} sent, ` +
+      `${name}, ${stills ? 'every third a picture' : 'no pictures'}: ${perSecond(sentCount)} of ${perS.toFixed(0)} sent, ` +
         `${perSecond(stored)} stored and ${perSecond(health)} reports a second`,
       `CPU (of one core): ${cpu.join('; ')}`,
       `broker ${rssMB(room.broker.pid ?? 0).toFixed(0)} MB, archive ${rssMB(program.pid ?? 0).toFixed(0)} MB`,
-      `${behindS.toFixed(1)} s behind; load ${(loadavg()[0] ?? 0).toFixed(1)}${kept ? '' : ': SOMETHING GAVE'}`,
+      `${behindS.toFixed(1)} s behind; load ${(loadavg()[0] ?? 0).toFixed(1)}${hasKeptUp ? '' : ': SOMETHING GAVE'}`,
     ].join('; '),
   );
   await until(t, 'all is stored', () => load.counts.stored >= load.counts.sent, DRAINED_WITHIN_MS);
-  return kept;
+  return hasKeptUp;
 }
 
 /** Writes the certificates of a number of boxes, and their access rules. */
@@ -162,11 +162,11 @@ for (const name of ['postgres', 'sqlite'] as const) {
 
     let rest = [...STAGES];
     while (rest.length > 0) {
-      const [stage = CITY, ...others] = rest;
-      const kept = await ran(t, parts, stage);
-      if (stage === CITY) t.ok(kept, "a city's rate is stored as it comes");
+      const [stage = CITY, ...laterStages] = rest;
+      const hasKeptUp = await ran(t, parts, stage);
+      if (stage === CITY) t.ok(hasKeptUp, "a city's rate is stored as it comes");
       // After a failed stage the faster ones of its kind are skipped.
-      rest = kept ? others : others.filter(({ what }) => what !== stage.what);
+      rest = hasKeptUp ? laterStages : laterStages.filter(({ name }) => name !== stage.name);
     }
     const { sent, stored, refused, failed } = load.counts;
     t.equal(refused, 0, 'no message was refused');

@@ -67,10 +67,10 @@ async function pageWith(t: Test, url: string, series: string, value: number): Pr
   return last;
 }
 
-function promtool(...args: string[]): { status: number | null; said: string } {
+function promtool(...args: string[]): { status: number | null; output: string } {
   const input = args.includes('metrics') ? args.pop() : undefined;
   const { status, stdout, stderr } = spawnSync('promtool', args, { input, encoding: 'utf8' });
-  return { status, said: `${stdout}${stderr}` };
+  return { status, output: `${stdout}${stderr}` };
 }
 
 t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', async (t) => {
@@ -116,13 +116,15 @@ t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', 
     'site and box on everything',
   );
   const guide = readFileSync(join(ROOT, 'docs/guide/fleet-metrics.md'), 'utf8');
-  const shown = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
-  for (const name of shown) t.ok(guide.includes(`\`${name}\``), `fleet-metrics.md has ${name}`);
+  const metricNames = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
+  for (const name of metricNames) t.ok(guide.includes(`\`${name}\``), `fleet-metrics.md has ${name}`);
   for (const file of [RULES, join(ROOT, 'docs/guide/grafana-dashboard.json')]) {
-    const used = new Set([...readFileSync(file, 'utf8').matchAll(/\bvigie_[a-z_]+/g)].map(([name]) => name));
+    const usedNames = new Set(
+      [...readFileSync(file, 'utf8').matchAll(/\bvigie_[a-z_]+/g)].map(([name]) => name),
+    );
     // Metrics of a rollout come from another program (fleet/vanish.test.ts).
-    for (const name of used)
-      if (!name.startsWith('vigie_rollout_')) t.ok(shown.includes(name), `${name} exists`);
+    for (const name of usedNames)
+      if (!name.startsWith('vigie_rollout_')) t.ok(metricNames.includes(name), `${name} exists`);
   }
   program.child.kill('SIGTERM');
   t.equal(await program.ended, 0, 'ends cleanly');
@@ -140,7 +142,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   };
   const own = (n: number, branch: string): string => `vigie/site-0/box-${n}/${branch}`;
   const health = (n: number): object => healthOf({ site: 'site-0', box: `box-${n}`, n }, Date.now(), 1);
-  const said = (n: number, branch: string): string => {
+  const bodyOf = (n: number, branch: string): string => {
     const all = messagesOf({ site: 'site-0', box: `box-${n}`, n }, Date.now());
     return all.find(([topic]) => topic === own(n, branch))?.[1] ?? '';
   };
@@ -153,7 +155,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
     (n) => ['health', { ...health(n), conditions: Array.from({ length: 1000 }, (_, i) => `c-${i}`) }],
     (n) => ['health', { ...health(n), box: 'box-0' }],
     () => ['status', Buffer.from([0xff, 0xfe, 0x00])],
-    (n) => ['mode', said(n, 'update/reported')],
+    (n) => ['mode', bodyOf(n, 'update/reported')],
     () => ['update/reported', '{"payloadType":"x","payload":"e30=","signatures":[]}'],
     () => ['health', Buffer.alloc(70_000, 0x20)],
   ];
@@ -165,7 +167,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   await say('vigie/site-0/box.9/status', '{}');
   await say('vigie/site-0/room/status', '{}');
   await say(`vigie/site-0/${'x'.repeat(33)}/status`, '{}');
-  const status = said(0, 'status');
+  const status = bodyOf(0, 'status');
   // A box that may write for any site.
   for (let i = 0; i < 50; i += 1) await say(`vigie/elsewhere-${i}/box-1/status`, status);
   for (let i = 0; i < 20; i += 1) await say(`vigie/site-0/many-${i}/status`, status);
@@ -198,7 +200,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   await say(own(0, 'status'), status);
   const labels = '{site="site-0",box="box-0"}';
   const hostile = await pageWith(t, url, `vigie_box_temperature_celsius${labels}`, -273.15);
-  t.match(promtool('check', 'metrics', hostile), { status: 0, said: '' });
+  t.match(promtool('check', 'metrics', hostile), { status: 0, output: '' });
   t.same(forbiddenIn(hostile), []);
   t.same(
     hostile.split('\n').filter((line) => line.startsWith('vigie_box_condition{site="site-0",box="box-0"')),
@@ -216,12 +218,12 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   t.equal(valueIn(lone, 'vigie_fleet_boxes'), 19);
   program.child.kill('SIGTERM');
   await program.ended;
-  const anew = await exporter(t, '--broker', broker.url, '--forget-days', '5');
-  const forgets = await pageWith(t, anew.url, 'vigie_fleet_boxes_forgotten', 1);
+  const restarted = await exporter(t, '--broker', broker.url, '--forget-days', '5');
+  const forgets = await pageWith(t, restarted.url, 'vigie_fleet_boxes_forgotten', 1);
   t.notMatch(forgets, /box="lone"/, 'retained, and of six days ago');
-  const request = await fetch(anew.url, { method: 'POST' });
+  const request = await fetch(restarted.url, { method: 'POST' });
   t.equal(request.status, 405);
-  const { hostname, port } = new URL(anew.url);
+  const { hostname, port } = new URL(restarted.url);
   const rebound = spawnSync('curl', ['-s', '-H', 'Host: evil.example', `http://${hostname}:${port}/metrics`]);
   t.match(rebound.stdout.toString(), /^this is 127/, 'no page for a browser that was led here');
 });
@@ -238,20 +240,20 @@ t.test('the broker’s user for metrics suffices, and its outage keeps the last 
   const { program, url } = await exporter(t, '--broker', room.broker.programsUrl, ...tls);
   const labels = `{site="${box.site}",box="${box.box}"}`;
   await pageWith(t, url, `vigie_box_up${labels}`, 1);
-  let kept = Number.NaN;
-  for (let i = 0; i < 30 && !(kept > 0); i += 1) {
-    kept = valueIn(await page(url), 'vigie_fleet_broker_retained_messages') ?? Number.NaN;
+  let retainedCount = Number.NaN;
+  for (let i = 0; i < 30 && !(retainedCount > 0); i += 1) {
+    retainedCount = valueIn(await page(url), 'vigie_fleet_broker_retained_messages') ?? Number.NaN;
     await sleep(1000);
   }
-  t.ok(kept > 0, `the broker says how much it keeps: ${kept} messages`);
+  t.ok(retainedCount > 0, `the broker says how much it keeps: ${retainedCount} messages`);
   await room.broker.stop();
-  const away = await pageWith(t, url, 'vigie_fleet_broker_connected', 0);
-  t.equal(valueIn(away, `vigie_box_up${labels}`), 1, 'as it was heard last');
-  t.ok(valueIn(away, `vigie_box_health_age_seconds${labels}`) >= 1);
+  const outagePage = await pageWith(t, url, 'vigie_fleet_broker_connected', 0);
+  t.equal(valueIn(outagePage, `vigie_box_up${labels}`), 1, 'as it was heard last');
+  t.ok(valueIn(outagePage, `vigie_box_health_age_seconds${labels}`) >= 1);
   await room.broker.start();
   await pageWith(t, url, 'vigie_fleet_broker_connected', 1);
   t.match(program.err, /^room: broker: the connection was closed.*\nroom: .*connected again\n$/);
-  for (const [args, why] of [
+  for (const [args, reason] of [
     [['--broker', 'https://room'], /--broker takes mqtts/],
     [['--broker', room.broker.programsUrl], /needs --ca, --cert and --key/],
     [
@@ -262,7 +264,7 @@ t.test('the broker’s user for metrics suffices, and its outage keeps the last 
   ] as const) {
     const wrong = start(t, process.execPath, [PROGRAM, ...args]);
     t.equal(await wrong.ended, 2);
-    t.match(wrong.err, why);
+    t.match(wrong.err, reason);
     t.equal(wrong.err.trim().split('\n').length, 1, 'one line');
   }
 });
@@ -274,7 +276,7 @@ const missing =
 t.test('promtool accepts the fleet’s rules and their tests', { skip: missing }, async (t) => {
   t.match(promtool('test', 'rules', join(ROOT, 'test/fixtures/fleet-rules.test.yaml')), {
     status: 0,
-    said: /SUCCESS/,
+    output: /SUCCESS/,
   });
 });
 

@@ -65,59 +65,59 @@ t.test('attacks on the callback are refused and audited', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const { issuer, person } = await provider(t, idPort, `http://127.0.0.1:${port}/auth/back`);
   const { url, db } = await consoleWith(t, port, issuer);
-  const changed = (back: string, name: string, value: string): string => {
-    const made = new URL(back);
-    made.searchParams.set(name, value);
-    return made.href;
+  const withParam = (callback: string, name: string, value: string): string => {
+    const address = new URL(callback);
+    address.searchParams.set(name, value);
+    return address.href;
   };
-  const attacks: [string, (browser: Browser, back: string) => Promise<string>, RegExp][] = [
-    ['another state', async (_, back) => changed(back, 'state', 'x'.repeat(43)), /not right/],
+  const attacks: [string, (browser: Browser, callback: string) => Promise<string>, RegExp][] = [
+    ['another state', async (_, back) => withParam(back, 'state', 'x'.repeat(43)), /not right/],
     ['no state', async (_, back) => back.replace(/&?state=[^&]*/, ''), /not right/],
-    ['another issuer', async (_, back) => changed(back, 'iss', 'https://evil.example'), /not right/],
+    ['another issuer', async (_, back) => withParam(back, 'iss', 'https://evil.example'), /not right/],
     ['no issuer', async (_, back) => back.replace(/&?iss=[^&]*/, ''), /not right/],
     [
       'an invented code',
-      async (_, back) => changed(back, 'code', 'x'.repeat(43)),
+      async (_, back) => withParam(back, 'code', 'x'.repeat(43)),
       /provider says invalid_grant/,
     ],
     [
       'the code of somebody else',
-      async (_, back) => {
+      async (_, callback) => {
         person.name = 'marc';
         const other = await new Browser().wayBack(`${url}/auth/enter`);
-        return changed(back, 'code', new URL(other).searchParams.get('code') ?? '');
+        return withParam(callback, 'code', new URL(other).searchParams.get('code') ?? '');
       },
       /provider says invalid_grant/,
     ],
     [
       'another nonce',
-      async (browser, back) => {
+      async (browser, callback) => {
         const [state, , verifier] = (browser.cookie(url, 'vigie-flow') ?? '').split('.');
         browser.put(url, 'vigie-flow', `${state}.${'n'.repeat(43)}.${verifier}`);
-        return back;
+        return callback;
       },
       /not right/,
     ],
     [
       'a browser that did not leave (login of somebody else’s account)',
-      async (browser, back) => {
+      async (browser, callback) => {
         browser.put(url, 'vigie-flow', '');
-        return back;
+        return callback;
       },
       /has not asked to enter/,
     ],
     [
       'the provider says no',
-      async (_, back) => changed(back.replace(/code=[^&]*/, ''), 'error', '<script>alert(1)</script>'),
+      async (_, back) => withParam(back.replace(/code=[^&]*/, ''), 'error', '<script>alert(1)</script>'),
       /provider says &lt;script&gt;/,
     ],
   ];
-  for (const [what, attack, line] of attacks) {
+  for (const [name, attack, line] of attacks) {
     const browser = new Browser();
     person.name = 'ines';
-    const back = await browser.wayBack(`${url}/auth/enter`);
-    const answer = await browser.get(await attack(browser, back));
-    t.match(answer, { status: 403, text: line }, what);
+    const callback = await browser.wayBack(`${url}/auth/enter`);
+    const answer = await browser.get(await attack(browser, callback));
+    t.match(answer, { status: 403, text: line }, name);
     t.notMatch(answer.text, /<script/);
     t.equal(browser.cookie(url, 'vigie'), undefined);
   }
@@ -125,12 +125,16 @@ t.test('attacks on the callback are refused and audited', async (t) => {
   t.equal((await refusals(db)).length, attacks.length, 'each is in the record');
 
   const browser = new Browser();
-  const back = await browser.wayBack(`${url}/auth/enter`);
+  const wayBackUrl = await browser.wayBack(`${url}/auth/enter`);
   const flow = browser.cookie(url, 'vigie-flow') ?? '';
-  t.equal((await browser.get(back)).status, 200);
-  t.equal((await browser.get(back)).status, 403, 'the same again: the cookie of the way is gone');
+  t.equal((await browser.get(wayBackUrl)).status, 200);
+  t.equal((await browser.get(wayBackUrl)).status, 403, 'the same again: the cookie of the way is gone');
   browser.put(url, 'vigie-flow', flow);
-  t.match(await browser.get(back), { status: 403, text: /invalid_grant/ }, 'the same again with its cookie');
+  t.match(
+    await browser.get(wayBackUrl),
+    { status: 403, text: /invalid_grant/ },
+    'the same again with its cookie',
+  );
 });
 
 const RSA = generateKeyPairSync('rsa', {
@@ -201,14 +205,14 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
   const enters = async (): Promise<Asked> => {
     const browser = new Browser();
     const { headers } = await browser.get(`${url}/auth/enter`);
-    const asked = new URL(headers.location ?? '').searchParams;
-    t.match(Object.fromEntries(asked), {
+    const params = new URL(headers.location ?? '').searchParams;
+    t.match(Object.fromEntries(params), {
       code_challenge_method: 'S256',
       response_type: 'code',
       client_id: 'vigie',
     });
-    nonce = asked.get('nonce') ?? '';
-    return browser.get(`${url}/auth/back?code=c&state=${asked.get('state')}`);
+    nonce = params.get('nonce') ?? '';
+    return browser.get(`${url}/auth/back?code=c&state=${params.get('state')}`);
   };
   t.equal((await enters()).status, 200, 'the truth is taken');
   const lies: [string, (claims: Claims) => string][] = [
@@ -222,9 +226,9 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
     ['no signature', (claims) => signed(claims, '', { alg: 'none' })],
     ['no token', () => ''],
   ];
-  for (const [what, lie] of lies) {
+  for (const [name, lie] of lies) {
     token = lie;
-    t.equal((await enters()).status, 403, what);
+    t.equal((await enters()).status, 403, name);
   }
   t.equal(await sessions(db), 1);
   t.equal((await refusals(db)).length, lies.length);
@@ -233,14 +237,14 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
 t.test('an unavailable provider is reported and queried again', async (t) => {
   const [port, idPort] = [await freePort(), await freePort()];
   const { url, db } = await consoleWith(t, port, `http://localhost:${idPort}`);
-  const away = await new Browser().get(`${url}/auth/enter`);
-  t.match(away, { status: 503, text: /the identity provider does not answer/ });
+  const outage = await new Browser().get(`${url}/auth/enter`);
+  t.match(outage, { status: 503, text: /the identity provider does not answer/ });
   t.equal(await sessions(db), 0);
   const { server } = await provider(t, idPort, `http://127.0.0.1:${port}/auth/back`);
   const browser = new Browser();
-  const back = await browser.wayBack(`${url}/auth/enter`);
+  const callback = await browser.wayBack(`${url}/auth/enter`);
   server.close().closeAllConnections();
-  t.match(await browser.get(back), { status: 503, text: /does not answer/ });
+  t.match(await browser.get(callback), { status: 503, text: /does not answer/ });
   t.same(await refusals(db), [], 'nobody was refused');
 });
 
@@ -276,9 +280,9 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   const browser = await openBrowser(scratch(t));
   t.teardown(() => browser.close());
   const page = await browser.newPage();
-  const shown = (condition: string) => page.waitForFunction(condition, { timeout: 15_000, polling: 20 });
+  const untilTrue = (condition: string) => page.waitForFunction(condition, { timeout: 15_000, polling: 20 });
   const login = async (): Promise<void> => {
-    await shown(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
+    await untilTrue(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
     await page.click('a[href="/auth/enter"]');
   };
   /** Presses again where the stream reported the end before the key, since the button was gone. */
@@ -286,13 +290,14 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
     for (;;) {
       await db.run('DELETE FROM session');
       await page.keyboard.press(key);
-      await shown(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
+      await untilTrue(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
       if (await page.evaluate(`(sessionStorage.getItem('kept-acts') ?? '[]') !== '[]'`)) return;
       await login();
       await page.waitForSelector('.incident .act.true');
     }
   };
-  const judged = () => db.all('SELECT who, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
+  const judgeEntries = () =>
+    db.all('SELECT who, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
   await page.goto(url);
   await login();
   await page.waitForSelector('.row');
@@ -301,10 +306,10 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   await page.waitForSelector('.incident .act.true');
   await judgedInVain('t');
   await login();
-  await shown('document.querySelector(".toast.good")?.textContent.includes("was sent")');
-  await shown('document.querySelectorAll(".row").length === 1');
+  await untilTrue('document.querySelector(".toast.good")?.textContent.includes("was sent")');
+  await untilTrue('document.querySelectorAll(".row").length === 1');
   t.equal(await page.evaluate('location.pathname'), '/incidents/1', 'where she was');
-  t.same(await judged(), [{ who: 'ines', act: 'judge', incident: 1 }]);
+  t.same(await judgeEntries(), [{ who: 'ines', act: 'judge', incident: 1 }]);
   await page.keyboard.press('Escape');
   await page.click('[data-no="2"]');
   await page.waitForSelector('.incident .act.true');
@@ -314,7 +319,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   const cookies = (await browser.cookies()).filter(({ domain }) => domain === 'localhost');
   await browser.deleteCookie(...cookies);
   await login();
-  await shown('document.querySelector(".toast.bad")?.textContent.includes("ines")');
+  await untilTrue('document.querySelector(".toast.bad")?.textContent.includes("ines")');
   t.match(await page.$eval('.who', ({ textContent }) => textContent), 'marc');
-  t.same((await judged()).length, 1, 'her verdict is not his');
+  t.same((await judgeEntries()).length, 1, 'her verdict is not his');
 });

@@ -31,8 +31,8 @@ interface Console {
   readonly url: string;
 }
 
-async function startConsole(t: Test, where: string): Promise<Console> {
-  const args = ['--app', appFolder(t), '--demo', '--database', where, '--listen', '127.0.0.1:0'];
+async function startConsole(t: Test, database: string): Promise<Console> {
+  const args = ['--app', appFolder(t), '--demo', '--database', database, '--listen', '127.0.0.1:0'];
   const program = start(t, process.execPath, [CONSOLE, ...args]);
   await until(t, 'a console listens', () => program.out.includes('Ctrl-C'), 30_000);
   return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
@@ -49,7 +49,7 @@ class Screen {
   readonly #cookie: string;
   #urls: readonly string[];
   #reader: ReturnType<typeof readStream>;
-  #taken = 0;
+  #takenCount = 0;
   /** Covers earlier connections too, since one may be lost before its first event. */
   #lastId = 0;
 
@@ -64,20 +64,20 @@ class Screen {
   look(): void {
     const { revs, names } = { revs: this.#reader.revs, names: this.#reader.names() };
     if (names.includes('reset')) this.#t.fail('told to load the queue again');
-    this.revs.push(...revs.slice(this.#taken));
-    this.#taken = revs.length;
+    this.revs.push(...revs.slice(this.#takenCount));
+    this.#takenCount = revs.length;
     if (this.#reader.isOver) this.move();
   }
 
   /** Switches to the next console. */
   move(): void {
     this.#reader.close();
-    this.revs.push(...this.#reader.revs.slice(this.#taken));
+    this.revs.push(...this.#reader.revs.slice(this.#takenCount));
     this.moves += 1;
     this.#urls = [...this.#urls.slice(1), ...this.#urls.slice(0, 1)];
     this.#lastId = this.#reader.lastId ?? this.#lastId;
     this.#reader = readStream(this.#t, this.#urls[0] ?? '', this.#cookie, 0, this.#lastId);
-    this.#taken = 0;
+    this.#takenCount = 0;
   }
 }
 
@@ -112,9 +112,9 @@ void t.test(
     await until(t, 'some are told', () => screens.killed.revs.length > ALERTS / 10, 30_000);
     wanderer.move();
     await archive.end('SIGKILL');
-    const [leftByArchive, told] = [waiting(), screens.killed.revs.length];
+    const [leftByArchive, toldCount] = [waiting(), screens.killed.revs.length];
     t.ok(leftByArchive > 0, `an archive is killed while ${leftByArchive} messages wait at the box`);
-    await until(t, 'the standby goes on', () => screens.killed.revs.length > told + ALERTS / 20, 60_000);
+    await until(t, 'the standby goes on', () => screens.killed.revs.length > toldCount + ALERTS / 20, 60_000);
     consoles[0]?.program.child.kill('SIGKILL');
     await consoles[0]?.program.ended;
     t.ok(waiting() > 0, `a console is killed while ${waiting()} messages wait at the box`);
@@ -139,12 +139,12 @@ void t.test(
 
 async function checkWhole(t: Test, db: Sql): Promise<void> {
   const ids = Array.from({ length: ALERTS }, (_, no) => `a1-${no}`).sort();
-  const named = async (query: string): Promise<string[]> =>
+  const namesIn = async (query: string): Promise<string[]> =>
     (await db.all<{ name: string }>(query)).map(({ name }) => name).sort();
-  t.same(await named('SELECT id AS name FROM event'), ids, 'every event once');
-  t.same(await named('SELECT name FROM snapshot'), ids, 'every still once');
+  t.same(await namesIn('SELECT id AS name FROM event'), ids, 'every event once');
+  t.same(await namesIn('SELECT name FROM snapshot'), ids, 'every still once');
   const episodes = ids.map((id) => `${id}-e`);
-  t.same(await named('SELECT episode AS name FROM incident'), episodes, 'every incident once');
+  t.same(await namesIn('SELECT episode AS name FROM incident'), episodes, 'every incident once');
   const [sums] = await db.all(
     `SELECT (SELECT sum(alerts) FROM day_figure) AS alerts, sum(events) AS events, max(entry) AS entry,
        count(still) AS stills FROM incident`,

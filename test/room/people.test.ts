@@ -27,8 +27,8 @@ void t.test('two users with all their sessions and streams do not shut out a thi
       const entered = await ask(`${url}/api/login`, { method: 'POST', headers, body: { name } });
       const cookie = cookieOf(entered);
       for (let at = 0; at < STREAMS; at += 1) readers.push(readStream(t, url, cookie));
-      const asked = readers.slice(-STREAMS);
-      await until(t, 'all are answered', () => asked.every(({ status }) => status !== 0));
+      const lastReaders = readers.slice(-STREAMS);
+      await until(t, 'all are answered', () => lastReaders.every(({ status }) => status !== 0));
     }
   }
   const supervisor = readStream(t, url, await enter(url, 'supervisor'));
@@ -41,8 +41,8 @@ void t.test('two users with all their sessions and streams do not shut out a thi
   t.equal(readers.filter(({ status }) => status === 429).length, 2 * (SESSIONS * STREAMS - 24));
   open[0]?.close();
   await sleep(100);
-  const again = readStream(t, url, await enter(url, 'operator'));
-  await until(t, 'one that was closed is free again', () => again.status === 200);
+  const reconnected = readStream(t, url, await enter(url, 'operator'));
+  await until(t, 'one that was closed is free again', () => reconnected.status === 200);
   t.match(server.summary(), /208 streams too many/);
 });
 
@@ -82,20 +82,21 @@ void t.test('the audit log of a search names every queried box', async (t) => {
     to: '2026-11-02T00:00:00Z',
     boxes,
   };
-  const asked = (change: object) => search(callOf<'search'>('anna', NOW, { body: { ...body, ...change } }));
+  const startSearch = (change: object) =>
+    search(callOf<'search'>('anna', NOW, { body: { ...body, ...change } }));
   // It is audited before the signer is queried.
-  t.match((await refusalOf(asked({}))).message, /signer does not answer/);
+  t.match((await refusalOf(startSearch({}))).message, /signer does not answer/);
   t.match(await recordsOf(db, 'search'), [{ more: { boxes, case: '17' } }]);
   const no = await addIncident(db, NOW, { detail: '{"sealed":true,"event":"e-1"}' });
   for (const blank of [' ', '\u200b', '\u2060', '–', '\u{1f600}']) {
     for (const change of [{ case: blank }, { reason: blank }]) {
-      t.match(await refusalOf(asked(change)), { status: 400, message: /at least one letter or digit/ });
+      t.match(await refusalOf(startSearch(change)), { status: 400, message: /at least one letter or digit/ });
       const still = callOf<'sealed'>('sup', NOW, { params: { no }, body: { ...body, ...change } });
       t.match(await refusalOf(sealed(still)), { status: 400, message: /at least one letter or digit/ });
     }
   }
   for (const text of ['ü', '案件', '٣'])
-    t.match((await refusalOf(asked({ case: text }))).message, /signer does not/, text);
+    t.match((await refusalOf(startSearch({ case: text }))).message, /signer does not/, text);
   t.equal((await recordsOf(db, 'search')).length, 4, 'what is refused is not on record');
 });
 
@@ -108,8 +109,8 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
     await enter(url, 'supervisor'),
   ];
   const streams = [readStream(t, url, one), readStream(t, url, two)];
-  const others = readStream(t, url, boss);
-  await until(t, 'streams', () => [...streams, others].every(({ status }) => status === 200));
+  const otherStream = readStream(t, url, boss);
+  await until(t, 'streams', () => [...streams, otherStream].every(({ status }) => status === 200));
   const headers = (cookie: string) => ({ cookie, ...from(url) });
   const present = await ask(`${url}/api/sessions`, { headers: { cookie: boss } });
   t.match(present.json.people, [
@@ -120,15 +121,15 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
   const path = `${url}/api/sessions/end`;
   const body = { user: 'operator' };
   t.equal((await ask(path, { method: 'POST', headers: headers(one), body })).status, 403);
-  const ended = await ask(path, { method: 'POST', headers: headers(boss), body });
-  t.same(ended.json, { ended: 2 });
+  const answer = await ask(path, { method: 'POST', headers: headers(boss), body });
+  t.same(answer.json, { ended: 2 });
   await until(t, 'their streams end', () => streams.every(({ isOver }) => isOver));
   t.same(
     streams.map((stream) => stream.names().at(-1)),
     ['session', 'session'],
   );
   t.equal((await ask(`${url}/api/session`, { headers: { cookie: two } })).status, 401);
-  t.notOk(others.isOver, 'nobody else is');
+  t.notOk(otherStream.isOver, 'nobody else is');
   t.match(await recordsOf(db, 'end-sessions'), [{ more: { user: 'operator', ended: 2 } }]);
   t.same((await ask(path, { method: 'POST', headers: headers(boss), body })).json, { ended: 0 });
 });

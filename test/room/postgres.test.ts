@@ -28,8 +28,8 @@ async function serverFor(t: Test): Promise<Postgres> {
   return server;
 }
 
-function opened(t: Test, where: string): Sql {
-  const db = databaseOf(where, ({ message }) => t.comment(`broken: ${message}`));
+function openDatabase(t: Test, url: string): Sql {
+  const db = databaseOf(url, ({ message }) => t.comment(`broken: ${message}`));
   t.teardown(() => db.close());
   return db;
 }
@@ -68,9 +68,9 @@ async function administer(server: Postgres, ...statements: string[]): Promise<pg
 const WITHIN_MS = 40_000;
 
 /** Like `until`, for a condition that has to be queried elsewhere. */
-async function eventually(what: string, condition: () => Promise<boolean>): Promise<void> {
+async function eventually(name: string, condition: () => Promise<boolean>): Promise<void> {
   for (const untilMs = performance.now() + WITHIN_MS; !(await condition()); await sleep(50)) {
-    if (performance.now() > untilMs) throw new Error(`${what}: not within ${WITHIN_MS} ms`);
+    if (performance.now() > untilMs) throw new Error(`${name}: not within ${WITHIN_MS} ms`);
   }
 }
 
@@ -118,7 +118,7 @@ async function waitingPid(server: Postgres): Promise<number> {
 
 void t.test('a standby is treated as unavailable until it becomes the primary', async (t) => {
   const server = await serverFor(t);
-  const db = opened(t, server.url);
+  const db = openDatabase(t, server.url);
   const archive = await archiveOn(t, db);
   await archive.store([event(1)]);
   await server.stop();
@@ -148,7 +148,7 @@ void t.test('a standby is treated as unavailable until it becomes the primary', 
 
 void t.test('a read-only server is treated as unavailable', async (t) => {
   const server = await serverFor(t);
-  const archive = await archiveOn(t, opened(t, server.url));
+  const archive = await archiveOn(t, openDatabase(t, server.url));
   await administer(server, 'ALTER SYSTEM SET default_transaction_read_only = on', 'SELECT pg_reload_conf()');
   const error = await failureOf(() => archive.store([event(1)]));
   t.ok(error instanceof DatabaseAway, String(error));
@@ -161,7 +161,7 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
   t.teardown(() => proxy.stop());
   const url = new URL(server.url);
   url.port = String(proxy.port);
-  const archive = await archiveOn(t, opened(t, url.href));
+  const archive = await archiveOn(t, openDatabase(t, url.href));
   await archive.store([event(1)]);
   await waitForNobody(server);
   const storing = archive.store([event(2)]);
@@ -186,10 +186,10 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
 
 void t.test('a COMMIT that was cancelled before its standby confirmed is not acknowledged', async (t) => {
   const server = await serverFor(t);
-  const db = opened(t, server.url);
+  const db = openDatabase(t, server.url);
   const archive = await archiveOn(t, db);
   await waitForNobody(server);
-  for (const [what, act] of [
+  for (const [name, act] of [
     ['a batch', () => archive.store([event(1)])],
     ['a single statement', () => db.run("UPDATE counter SET value = 7 WHERE name = 'rev'")],
   ] as const) {
@@ -199,7 +199,7 @@ void t.test('a COMMIT that was cancelled before its standby confirmed is not ack
     );
     await administer(server, `SELECT pg_cancel_backend(${await waitingPid(server)})`);
     const error = await outcome;
-    t.ok(error instanceof DatabaseAway, `${what}: ${String(error)}`);
+    t.ok(error instanceof DatabaseAway, `${name}: ${String(error)}`);
   }
   await waitNoMore(server);
   const { fresh, lanes } = await archive.store([event(1)]);
@@ -216,7 +216,7 @@ void t.test('no setting of server, role or URL changes the durability of a trans
     'ALTER ROLE postgres SET synchronous_commit = local',
   );
   // Like a pooler, the URL replaces the options that the program sets for its connections.
-  const db = opened(t, `${server.url}?options=${encodeURIComponent('-c synchronous_commit=off')}`);
+  const db = openDatabase(t, `${server.url}?options=${encodeURIComponent('-c synchronous_commit=off')}`);
   for (const rows of [
     await db.all<Setting>(SETTINGS),
     await db.transaction((transaction) => transaction.all<Setting>(SETTINGS)),
@@ -286,7 +286,7 @@ void t.test('a listener that could not start leaves nothing behind', async (t) =
   const server = await serverFor(t);
   await server.stop();
   let calls = 0;
-  const db = opened(t, server.url);
+  const db = openDatabase(t, server.url);
   await t.rejects(
     db.listen(() => {
       calls += 1;
@@ -300,23 +300,25 @@ void t.test('a listener that could not start leaves nothing behind', async (t) =
 
 void t.test('an archive reports standbys that are not synchronous', async (t) => {
   const server = await serverFor(t);
-  const told = async (): Promise<string[]> => {
+  const noticesOf = async (): Promise<string[]> => {
     const lines: string[] = [];
-    const db = opened(t, server.url);
+    const db = openDatabase(t, server.url);
     await archiveOn(t, db, (line) => lines.push(line));
     return lines;
   };
-  t.same(await told(), [], 'a server alone is not waited for by anybody');
+  t.same(await noticesOf(), [], 'a server alone is not waited for by anybody');
   const { port } = new URL(server.url);
-  const where = ['-h', '127.0.0.1', '-p', port, '-U', 'postgres', '-D', scratch(t)];
-  start(t, join(newestPostgres(), 'bin/pg_receivewal'), where);
+  const serverArgs = ['-h', '127.0.0.1', '-p', port, '-U', 'postgres', '-D', scratch(t)];
+  start(t, join(newestPostgres(), 'bin/pg_receivewal'), serverArgs);
   await eventually('something follows', async () => {
     const { rows } = await administer(server, 'SELECT * FROM pg_stat_replication');
     return rows.length > 0;
   });
-  t.match(await told(), [/^database: no standby is waited for: a failover loses what was stored last; set/]);
+  t.match(await noticesOf(), [
+    /^database: no standby is waited for: a failover loses what was stored last; set/,
+  ]);
   await waitForNobody(server);
-  const db = opened(t, server.url);
+  const db = openDatabase(t, server.url);
   t.equal(await standbyFault(db), undefined, 'one that is waited for is well');
   await waitNoMore(server);
 });

@@ -32,8 +32,8 @@ import { type Receiver, receiverFor } from '../lib/webhook-receiver.ts';
 const SECRET = `whsec_${randomBytes(32).toString('base64')}`;
 const WRITER = fileURLToPath(new URL('../lib/webhook-writer.js', import.meta.url));
 
-async function opened(t: Test, where: string): Promise<Sql> {
-  const db = databaseOf(where, ({ message }) => t.comment(message));
+async function openDatabase(t: Test, url: string): Promise<Sql> {
+  const db = databaseOf(url, ({ message }) => t.comment(message));
   t.teardown(() => db.close());
   await prepare(db, 'Europe/Paris', Date.now());
   return db;
@@ -70,7 +70,7 @@ const idsOf = ({ all }: Receiver): string[] => all.map(({ id }) => id);
 
 for (const [name, make] of Object.entries(DATABASES)) {
   void t.test(`webhooks are signed, in order, and name nobody: ${name}`, async (t) => {
-    const db = await opened(t, (await make(t)).where);
+    const db = await openDatabase(t, (await make(t)).where);
     await addIncident(db, Date.now(), { claimed_by: 'before' });
     const receiver = await receiverFor(t);
     const closings = await receiverFor(t);
@@ -120,14 +120,14 @@ for (const [name, make] of Object.entries(DATABASES)) {
     await webhooks.stop();
     await webhooks.stop();
     await changeIncident(db, no, { verdict: 'true' });
-    const again = await telling(t, db, [hook(receiver)]);
+    const secondTeller = await telling(t, db, [hook(receiver)]);
     await until(t, 'what changed meanwhile is told after a restart', () => receiver.all.length === 4);
-    t.strictSame([...lines, ...again.lines], []);
+    t.strictSame([...lines, ...secondTeller.lines], []);
   });
 }
 
 void t.test('a message that the receiver refuses is repeated, and logged once', async (t) => {
-  const db = await opened(t, join(scratch(t), 'room.db'));
+  const db = await openDatabase(t, join(scratch(t), 'room.db'));
   const [receiver, thief] = [await receiverFor(t), await receiverFor(t)];
   receiver.answer = (response) => response.writeHead(307, { location: thief.url }).end();
   const settings = hook({ url: `${receiver.url}?token=hidden` });
@@ -152,7 +152,7 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
 });
 
 void t.test('wrong settings are refused in one line, without the secret', async (t) => {
-  const db = await opened(t, join(scratch(t), 'room.db'));
+  const db = await openDatabase(t, join(scratch(t), 'room.db'));
   const cases: [WebhookSettings[], RegExp][] = [
     [[hook({ url: 'http://city.example/hook' })], /webhook city: url must be https/],
     [[hook({ url: 'https://user:pass@city.example/' })], /without a user or a password/],
@@ -178,7 +178,7 @@ void t.test('wrong settings are refused in one line, without the secret', async 
 });
 
 void t.test('the guide’s manual signature check accepts exactly what was sent', async (t) => {
-  const db = await opened(t, join(scratch(t), 'room.db'));
+  const db = await openDatabase(t, join(scratch(t), 'room.db'));
   const receiver = await receiverFor(t);
   await telling(t, db, [hook(receiver)]);
   await addIncident(db, Date.now(), { place: 'zone/déposé' });
@@ -186,22 +186,26 @@ void t.test('the guide’s manual signature check accepts exactly what was sent'
   const { headers = {}, text = '' } = receiver.all[0] ?? {};
   const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
   const [, code = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
-  const judged = (secret: string, given: object, body: string): string => {
+  const verdictOf = (secret: string, sentHeaders: object, body: string): string => {
     const calling =
       'import json, sys\nprint(verified(*json.loads(sys.argv[1])[:2], json.loads(sys.argv[1])[2].encode()))';
-    const result = spawnSync('python3', ['-c', `${code}\n${calling}`, JSON.stringify([secret, given, body])]);
+    const result = spawnSync('python3', [
+      '-c',
+      `${code}\n${calling}`,
+      JSON.stringify([secret, sentHeaders, body]),
+    ]);
     return result.stdout.toString().trim() || result.stderr.toString();
   };
-  t.equal(judged(SECRET, headers, text), 'True');
-  t.equal(judged(SECRET, headers, `${text} `), 'False');
-  t.equal(judged(SECRET, { ...headers, 'webhook-id': 'incident-2-2-closed' }, text), 'False');
-  t.equal(judged(SECRET, { ...headers, 'webhook-timestamp': '1700000000' }, text), 'False');
-  t.equal(judged(`whsec_${randomBytes(32).toString('base64')}`, headers, text), 'False');
+  t.equal(verdictOf(SECRET, headers, text), 'True');
+  t.equal(verdictOf(SECRET, headers, `${text} `), 'False');
+  t.equal(verdictOf(SECRET, { ...headers, 'webhook-id': 'incident-2-2-closed' }, text), 'False');
+  t.equal(verdictOf(SECRET, { ...headers, 'webhook-timestamp': '1700000000' }, text), 'False');
+  t.equal(verdictOf(`whsec_${randomBytes(32).toString('base64')}`, headers, text), 'False');
 });
 
 void t.test('changes after an outage of PostgreSQL are sent, and each outage is logged', async (t) => {
   const { where, server } = await DATABASES.postgres(t);
-  const db = await opened(t, where);
+  const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
   const { lines } = await telling(t, db, [hook(receiver)]);
   const no = await addIncident(db);
@@ -216,8 +220,8 @@ void t.test('changes after an outage of PostgreSQL are sent, and each outage is 
 });
 
 /** Starts a console's webhooks in a process of their own. */
-async function started(t: Test, where: string, settings: WebhookSettings[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [WRITER, where, JSON.stringify(settings)], {
+async function started(t: Test, url: string, settings: WebhookSettings[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [WRITER, url, JSON.stringify(settings)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.teardown(() => child.kill('SIGKILL'));
@@ -227,9 +231,9 @@ async function started(t: Test, where: string, settings: WebhookSettings[]): Pro
 }
 
 async function killed(child: ChildProcess): Promise<void> {
-  const gone = once(child, 'close');
+  const closed = once(child, 'close');
   child.kill('SIGKILL');
-  await gone;
+  await closed;
 }
 
 /** Ends the lease, as thirty seconds would: a killed holder has released it. */
@@ -238,7 +242,7 @@ const leaseEnded = (db: Sql): Promise<number> =>
 
 void t.test('a console that is killed before it stores the cursor sends the message again', async (t) => {
   const { where } = await DATABASES.postgres(t);
-  const db = await opened(t, where);
+  const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
   receiver.answer = () => undefined;
   const first = await started(t, where, [hook(receiver)]);
@@ -263,7 +267,7 @@ void t.test('a console that is killed before it stores the cursor sends the mess
 
 void t.test('two consoles on one database lose and repeat nothing when one is killed', async (t) => {
   const { where } = await DATABASES.postgres(t);
-  const db = await opened(t, where);
+  const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
   const first = await started(t, where, [hook(receiver)]);
   const numbers = [await addIncident(db)];
@@ -312,8 +316,8 @@ void t.test('two consoles on one database lose and repeat nothing when one is ki
   await addIncident(db);
   const after = await newest();
   await until(t, 'all is told by the other', () => isTold(after), 60_000);
-  const twice = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
-  t.ok(twice.length <= 1, `at most the one that was on its way: ${twice.join()}`);
+  const duplicates = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
+  t.ok(duplicates.length <= 1, `at most the one that was on its way: ${duplicates.join()}`);
 });
 
 const CLIENT = `import type { operations, components } from './room';
@@ -334,18 +338,18 @@ export async function read(base: string, no: operations['incident']['parameters'
 void t.test('a client with types generated from the description reads an incident', async (t) => {
   const types = await typesOf(openApi('0.0.0'));
   const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
-  const [, shown = ''] = /```ts\n([\s\S]*?)```/.exec(guide) ?? [];
-  const fromGuide = `declare const base: string, token: string;\n${shown}`;
+  const [, exampleText = ''] = /```ts\n([\s\S]*?)```/.exec(guide) ?? [];
+  const fromGuide = `declare const base: string, token: string;\n${exampleText}`;
   const files = { 'room.d.ts': types, 'client.ts': CLIENT, 'guide.ts': fromGuide };
   t.strictSame(complaints(files), [], 'this one, and the guide’s');
   const wrong = CLIENT.replace('incident.kind', 'incident.colour');
   t.match(complaints({ 'room.d.ts': types, 'client.ts': wrong }), [/Property 'colour' does not exist/]);
   const server = createServer(({ url, headers }, response) => {
-    const known = url === '/api/incidents/7' && headers.authorization === 'Bearer secret';
+    const isKnown = url === '/api/incidents/7' && headers.authorization === 'Bearer secret';
     const incident = { kind: 'loitering', site: 'lyon', box: 'b-12', state: 'claimed', claimedBy: 'ada' };
     response
-      .writeHead(known ? 200 : 404)
-      .end(JSON.stringify(known ? { incident, stills: [] } : { title: 'no such incident' }));
+      .writeHead(isKnown ? 200 : 404)
+      .end(JSON.stringify(isKnown ? { incident, stills: [] } : { title: 'no such incident' }));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -29,13 +29,13 @@ function cellsOf(text: string, separator: string): string[] {
   const cells = [''];
   let quoted = false;
   for (let i = 0; i < text.length; i += 1) {
-    const [here = '', last = ''] = [text[i], cells.at(-1)];
-    if (quoted && here === '"' && text[i + 1] === '"') {
+    const [char = '', last = ''] = [text[i], cells.at(-1)];
+    if (quoted && char === '"' && text[i + 1] === '"') {
       cells[cells.length - 1] = `${last}"`;
       i += 1;
-    } else if (here === '"' && (quoted || last === '')) quoted = !quoted;
-    else if (!quoted && (here === separator || here === '\r' || here === '\n')) cells.push('');
-    else cells[cells.length - 1] = last + here;
+    } else if (char === '"' && (quoted || last === '')) quoted = !quoted;
+    else if (!quoted && (char === separator || char === '\r' || char === '\n')) cells.push('');
+    else cells[cells.length - 1] = last + char;
   }
   return cells;
 }
@@ -114,8 +114,8 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
     gone: [],
   };
   const revs = [{ site: 'lyon', box: 'b-1', rev: 14 }];
-  const told = { place, told: new Set<number>(), later: undefined };
-  const steps = stepsOf(changes, revs, told, WEBHOOK_TYPES, NOW);
+  const cursor = { place, told: new Set<number>(), later: undefined };
+  const steps = stepsOf(changes, revs, cursor, WEBHOOK_TYPES, NOW);
   t.strictSame(
     steps.map(({ messages, place }) => [messages.map(({ id }) => id), place]),
     [
@@ -129,29 +129,33 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
   );
   const bodies = steps.flatMap(({ messages }) => messages.map(({ body }) => JSON.stringify(body)));
   t.notMatch(bodies.join(), /ada|bob|claimedBy|dispatchedBy/, 'nobody’s name');
-  const again = { place: { rev: 13, incident: 4 }, told: new Set([6]), later: undefined };
+  const laterCursor = { place: { rev: 13, incident: 4 }, told: new Set([6]), later: undefined };
   t.match(
     stepsOf(
       { rev: 21, incidents: [incident(6, 21)], cameras: [], gone: [] },
       [],
-      again,
+      laterCursor,
       WEBHOOK_TYPES,
       NOW,
     )[0],
     { messages: [{ id: 'incident-6-21-changed' }] },
     'received once',
   );
-  const cut = { place, told: new Set<number>(), later: 5 };
+  const cutCursor = { place, told: new Set<number>(), later: 5 };
   t.match(
-    stepsOf({ rev: 13, incidents: [incident(6, 13)], cameras: [], gone: [] }, [], cut, WEBHOOK_TYPES, NOW).at(
-      -1,
-    ),
+    stepsOf(
+      { rev: 13, incidents: [incident(6, 13)], cameras: [], gone: [] },
+      [],
+      cutCursor,
+      WEBHOOK_TYPES,
+      NOW,
+    ).at(-1),
     { place: { rev: 13, incident: 4 } },
     'a new one that lies beyond these changes is waited for',
   );
   const both = { rev: 12, incidents: [incident(1, 12), incident(2, 12)], cameras: [], gone: [] };
   t.strictSame(
-    stepsOf(both, [], told, ['camera.changed'], NOW).map(({ messages, place: { rev } }) => [
+    stepsOf(both, [], cursor, ['camera.changed'], NOW).map(({ messages, place: { rev } }) => [
       messages.length,
       rev,
     ]),
@@ -249,19 +253,19 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
     { objects: objects as unknown, cause: cause as unknown },
     { objects: one.objects, cause: one.cause },
   );
-  const when = new Date(at);
+  const time = new Date(at);
   t.strictSame(
     { ...rest },
     (({ objects: _o, cause: _c, ...flat }) => ({
       ...flat,
       no: BigInt(one.no),
       rev: 7n,
-      started: when,
-      received: when,
-      dispatchedAt: when,
+      started: time,
+      received: time,
+      dispatchedAt: time,
     }))(one),
   );
-  t.match(rows[1], { no: 1n, ended: when, verdict: 'true', reopens: 5n });
+  t.match(rows[1], { no: 1n, ended: time, verdict: 'true', reopens: 5n });
   const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));
   t.equal(none, 0n, 'no incident: a file without rows');
 });

@@ -53,7 +53,7 @@ async function fill(db: Sql, rows = ROWS): Promise<void> {
 
 /** Marks that the files of a folder contain, counted by kind and fate. */
 function marksIn(folder: string): Record<string, number> {
-  const found = new Set<string>();
+  const marks = new Set<string>();
   const walk = (path: string): void => {
     if (!existsSync(path)) return;
     if (statSync(path).isDirectory()) {
@@ -61,11 +61,11 @@ function marksIn(folder: string): Record<string, number> {
       return;
     }
     const text = readFileSync(path).toString('latin1');
-    for (const [mark] of text.matchAll(/<[a-z]+-(?:due|kept)-\d+>/g)) found.add(mark);
+    for (const [mark] of text.matchAll(/<[a-z]+-(?:due|kept)-\d+>/g)) marks.add(mark);
   };
   walk(folder);
   const counts: Record<string, number> = {};
-  for (const mark of found) {
+  for (const mark of marks) {
     const kind = mark.slice(1).replace(/-\d+>$/, '');
     counts[kind] = (counts[kind] ?? 0) + 1;
   }
@@ -90,8 +90,8 @@ async function bytesOf(db: Sql, tables: string): Promise<number> {
 }
 
 const HALF = ROWS / 2;
-const KEPT = { 'event-kept': HALF, 'picture-kept': HALF, 'note-kept': HALF };
-const ALL = { ...KEPT, 'event-due': HALF, 'picture-due': HALF, 'note-due': HALF };
+const REMAINING = { 'event-kept': HALF, 'picture-kept': HALF, 'note-kept': HALF };
+const ALL = { ...REMAINING, 'event-due': HALF, 'picture-due': HALF, 'note-due': HALF };
 
 /** Runs the deletion by a clock of the test, until it is stopped. */
 function purging(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purge: Purge } {
@@ -125,7 +125,7 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
   await until(t, 'the file is written anew in the night', () => statSync(where).size < bytes * 0.7);
   await until(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
   await purge.stop();
-  t.same(marksIn(folder), KEPT, 'nothing that is due, all that is kept');
+  t.same(marksIn(folder), REMAINING, 'nothing that is due, all that is kept');
   t.equal(await countOf(db, 'snapshot'), HALF);
   t.equal(lines.length, 1, lines.join('\n'));
 });
@@ -178,13 +178,13 @@ void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its W
   while ((await bytesOf(db, '^snapshot')) > 0.7 * bytes) await sleep(200);
   await purge.stop();
   await db.run('CHECKPOINT');
-  t.same(marksIn(tables), KEPT, 'nothing that is due, all that is kept');
+  t.same(marksIn(tables), REMAINING, 'nothing that is due, all that is kept');
   for (let turn = 0; turn < 2; turn += 1) {
     await db.run('SELECT pg_switch_wal()');
     await db.run('CHECKPOINT');
   }
-  const behind = Object.keys(marksIn(log)).filter((kind) => kind.endsWith('due'));
-  t.same(behind, [], 'a segment that is not used again is gone after a checkpoint');
+  const leftKinds = Object.keys(marksIn(log)).filter((kind) => kind.endsWith('due'));
+  t.same(leftKinds, [], 'a segment that is not used again is gone after a checkpoint');
   t.equal(lines.length, 1, lines.join('\n'));
 });
 
@@ -194,17 +194,17 @@ void t.test('PostgreSQL reports a table that is in use, or is too large to rewri
   const other = await roomDatabase(t, where, NOON);
   await fill(db, 100);
   await db.run("DELETE FROM note WHERE text LIKE '%due%'");
-  let told: string[] = [];
+  let notices: string[] = [];
   await other.transaction(async (transaction) => {
     await transaction.all('SELECT count(*) FROM note');
     // The server counts deleted rows after the connection has been idle.
-    while (told.length === 0) {
-      told = await db.scrub(true);
+    while (notices.length === 0) {
+      notices = await db.scrub(true);
       // The server ends a transaction without a query after 10 s.
       await transaction.all('SELECT 1 AS there');
     }
   });
-  t.match(told, [/^table note: in use for more than 2 s; /]);
+  t.match(notices, [/^table note: in use for more than 2 s; /]);
   t.match(await db.scrub(true, { sizeMax: 8192 }), [/^table note: more than 0 MB; .*VACUUM FULL/]);
   t.same(await db.scrub(true), []);
   t.same(await db.scrub(true), [], 'and nothing is done where nothing was deleted');

@@ -35,7 +35,7 @@ interface Change {
   readonly box?: string;
   readonly order?: string;
   readonly from?: number;
-  readonly until?: number;
+  readonly untilMs?: number;
   readonly events?: number;
   readonly snapshots?: number;
 }
@@ -44,7 +44,7 @@ function order({
   box = 'a',
   order = '2026-77',
   from = NOW - DAY_MS,
-  until = NOW + DAY_MS,
+  untilMs = NOW + DAY_MS,
   events = 366,
   snapshots = 30,
 }: Change) {
@@ -56,7 +56,7 @@ function order({
     camera: 'rtsp://camera/1',
     rules: [{ kind: 'loitering', zones: 'all', purpose: 'safety', legalBasis: 'Code de test, art. L. 1' }],
     notBefore: iso(from),
-    notAfter: iso(until),
+    notAfter: iso(untilMs),
     retention: { eventsDays: events, snapshotsDays: snapshots, sealedDays: 1 },
     resumeKeys: [
       { name: 'prefect', publicKey: PREFECT.line },
@@ -72,10 +72,10 @@ function put(folder: string, name: string, change: Change, key = AUTHORITY): voi
 
 void t.test('the retention of each box follows its valid authorisations', async (t) => {
   const folder = scratch(t);
-  const said: string[] = [];
+  const lines: string[] = [];
   const other = testKey();
   const keys = [AUTHORITY.publicKey, other.publicKey];
-  const orders = new Orders({ folder, keys, log: (line) => said.push(line) });
+  const orders = new Orders({ folder, keys, log: (line) => lines.push(line) });
   const daysOf = async (box: string, nowMs = NOW) => {
     const { eventsDays, snapshotsDays, why } = (await orders.read(nowMs)).of({ site: SITE, box });
     return [eventsDays, snapshotsDays, why];
@@ -91,7 +91,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
   put(folder, 'a-2', {
     order: '2026-78',
     from: NOW + 2 * DAY_MS,
-    until: NOW + 9 * DAY_MS,
+    untilMs: NOW + 9 * DAY_MS,
     events: 10,
     snapshots: 5,
   });
@@ -101,7 +101,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
   put(folder, 'a-3', { order: '2026-79', events: 20, snapshots: 30 });
   t.same(await daysOf('a'), [20, 20, '2026-77 and 2026-79'], 'of two in force the stricter days');
   rmSync(join(folder, 'a-3.dsse.json'));
-  t.same(said, [], 'nothing was wrong');
+  t.same(lines, [], 'nothing was wrong');
 
   put(folder, 'c', { box: 'c', events: 300 }, testKey());
   t.same(await daysOf('c'), [30, 7, 'default'], 'signed by somebody else');
@@ -113,25 +113,25 @@ void t.test('the retention of each box follows its valid authorisations', async 
   );
   rmSync(join(folder, 'a-4.dsse.json'));
   t.match(
-    said[0],
+    lines[0],
     /c\.dsse\.json: signed by [0-9a-f]{16}…, which is not a key of a given authority; marseille-1\/c has the default/,
   );
-  t.equal(said.length, 2, 'each is told once, however often it is read');
+  t.equal(lines.length, 2, 'each is told once, however often it is read');
 
   writeFileSync(join(folder, 'b.dsse.json'), 'torn');
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'what a file said before counts on');
   t.match(
-    said.at(-1),
+    lines.at(-1),
     /b\.dsse\.json: not a signed order \(the envelope is not JSON in UTF-8\); .*; what it said before counts/,
   );
   rmSync(join(folder, 'b.dsse.json'));
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'a short order that is gone does not make the days longer');
   writeFileSync(join(folder, 'a.dsse.json'), 'x'.repeat(600_000));
   t.same(await daysOf('a'), [30, 7, 'default'], 'a long one that cannot be read any more: the default');
-  t.match(said.at(-1), /more than 524288 bytes; this is no authorisation/);
+  t.match(lines.at(-1), /more than 524288 bytes; this is no authorisation/);
   rmSync(folder, { recursive: true });
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'without the folder all counts on that was known');
-  t.match(said.at(-1), /cannot be read \(ENOENT/);
+  t.match(lines.at(-1), /cannot be read \(ENOENT/);
 });
 
 /** Runs one complete deletion at a given time; the expired session is deleted last. */
@@ -176,9 +176,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await addSnapshot(db, A, 'a-edge', NOW - 7 * DAY_MS);
     await addSnapshot(db, A, 'a-old', NOW - 7 * DAY_MS - 1);
     await addSnapshot(db, B, 'b-old', NOW - 3 * DAY_MS - 1);
-    const gone = await addIncident(db, A, 'ep-old', NOW - 30 * DAY_MS - 1);
-    const kept = await addIncident(db, A, 'ep-edge', NOW - 30 * DAY_MS);
-    for (const no of [gone, gone, kept]) await addNote(db, no, NOW - DAY_MS);
+    const expired = await addIncident(db, A, 'ep-old', NOW - 30 * DAY_MS - 1);
+    const retained = await addIncident(db, A, 'ep-edge', NOW - 30 * DAY_MS);
+    for (const no of [expired, expired, retained]) await addNote(db, no, NOW - DAY_MS);
     await addVerdict(db, A, 'ep-old', 'true', NOW - 31 * DAY_MS);
     await addVerdict(db, A, 'ep-edge', 'true', NOW - DAY_MS);
     await db.run("INSERT INTO done VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)", [
@@ -196,7 +196,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(await idsIn('event', 'id'), ['a-edge', 'b-kept'], 'at the very end of its days it is still there');
     t.same(await idsIn('snapshot', 'name'), ['a-edge']);
     t.same(await idsIn('incident', 'episode'), ['ep-edge']);
-    t.same(await idsIn('note', 'incident'), [kept], 'notes go with their incident');
+    t.same(await idsIn('note', 'incident'), [retained], 'notes go with their incident');
     t.same(await idsIn('verdict_due', 'episode'), ['ep-edge']);
     t.same(await idsIn('done', 'key'), ['k-2']);
     t.same(await idsIn('day_figure', 'day'), ['2025-11-26']);
@@ -304,9 +304,9 @@ async function isWhole(t: Test, db: Sql): Promise<void> {
   );
   let previous = GENESIS;
   for (const { hash, ...entry } of entries) {
-    const more = JSON.parse(String(entry.more)) as Record<string, unknown>;
-    const whole = entry.previous === previous && hashOf({ ...entry, more }) === hash;
-    if (!whole) t.fail(`the record breaks at ${entry.no}`);
+    const details = JSON.parse(String(entry.more)) as Record<string, unknown>;
+    const isIntact = entry.previous === previous && hashOf({ ...entry, more: details }) === hash;
+    if (!isIntact) t.fail(`the record breaks at ${entry.no}`);
     previous = hash;
   }
   t.pass(`${entries.length} records, one chain`);
@@ -324,7 +324,7 @@ void t.test('expired months in PostgreSQL are dropped as whole partitions', asyn
     'snapshot_2026_07',
   ]);
   const folder = join(scratch(t), 'orders');
-  put(folder, 'a', { events: 90, snapshots: 10, until: NOW - 1 });
+  put(folder, 'a', { events: 90, snapshots: 10, untilMs: NOW - 1 });
   const lastOfAugust = Date.parse('2026-08-31T23:59:59.999Z');
   for (const at of [lastOfAugust - 9 * DAY_MS, lastOfAugust]) await addEvent(db, A, `a-${at}`, at);
   await addSnapshot(db, A, 'a-1', lastOfAugust);
@@ -355,21 +355,21 @@ void t.test('expired months in PostgreSQL are dropped as whole partitions', asyn
   );
   await purgeAt(t, db, Date.parse('2026-11-30T00:00:00.001Z'), { folder });
   t.notOk((await names()).includes('event_2026_08'));
-  const dropped = (await recordsOf(db, 'purge')).filter(({ more }) => 'partition' in more);
-  t.match(dropped.at(-1)?.more, {
+  const dropEntries = (await recordsOf(db, 'purge')).filter(({ more }) => 'partition' in more);
+  t.match(dropEntries.at(-1)?.more, {
     partition: 'event_2026_08',
     counts: { event: 0, partition: 1 },
     from: '2026-08-01T00:00:00.000Z',
     to: '2026-09-01T00:00:00.000Z',
   });
-  t.match(dropped.find(({ more }) => more['partition'] === 'snapshot_2026_08')?.more, {
+  t.match(dropEntries.find(({ more }) => more['partition'] === 'snapshot_2026_08')?.more, {
     counts: { snapshot: 1 },
   });
 });
 
 /** Deletes during a long read: dropping a partition must not block the queries behind it. */
-async function blockedPurge(t: Test, db: Sql, where: string, folder: string): Promise<string[]> {
-  const reader = await roomDatabase(t, where, Date.parse('2026-11-30T00:00:00.000Z'));
+async function blockedPurge(t: Test, db: Sql, url: string, folder: string): Promise<string[]> {
+  const reader = await roomDatabase(t, url, Date.parse('2026-11-30T00:00:00.000Z'));
   const lines: string[] = [];
   const nowMs = Date.parse('2026-11-30T00:00:00.000Z');
   const purge = new Purge(

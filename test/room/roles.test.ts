@@ -35,18 +35,18 @@ t.test('a withdrawn role or account loses its rights within minutes', async (t) 
   await until(t, 'a stream', () => stream.status === 200);
   const endings = () =>
     db.all<{ more: string }>("SELECT more FROM audit WHERE act = 'session-ended' ORDER BY no");
-  let ended: string[] = [];
-  const untilEnded = async (many: number): Promise<void> => {
+  let endedRecords: string[] = [];
+  const untilEnded = async (count: number): Promise<void> => {
     let isAsking = false;
-    await until(t, `${many} are logged out`, () => {
+    await until(t, `${count} are logged out`, () => {
       if (!isAsking) {
         isAsking = true;
-        void endings().then((found) => {
-          ended = found.map(({ more }) => more);
+        void endings().then((entries) => {
+          endedRecords = entries.map(({ more }) => more);
           isAsking = false;
         });
       }
-      return ended.length === many;
+      return endedRecords.length === count;
     });
   };
   GROUPS['lena'] = ['room-operators'];
@@ -57,7 +57,7 @@ t.test('a withdrawn role or account loses its rights within minutes', async (t) 
   t.equal(await status(paul), 401, 'no account');
   t.equal(await status(otto), 200, 'as before');
   t.ok(stream.names().includes('session'), 'and the stream has ended');
-  t.match(ended.join(), /"user":"lena","role":"supervisor","why":"the role is operator now"/);
+  t.match(endedRecords.join(), /"user":"lena","role":"supervisor","why":"the role is operator now"/);
   // An unavailable provider ends no session.
   server.close().closeAllConnections();
   clock.aheadMs = 12 * 60_000;

@@ -92,8 +92,8 @@ async function startFleet(
   const children: ChildProcess[] = [];
   t.teardown(async () => {
     for (const child of children) {
-      const gone = once(child, 'exit');
-      if (child.exitCode === null && child.kill('SIGTERM')) await gone;
+      const exited = once(child, 'exit');
+      if (child.exitCode === null && child.kill('SIGTERM')) await exited;
     }
   });
   let online = 0;
@@ -112,13 +112,13 @@ async function startFleet(
 }
 
 /** Reads the broker's counters of received and sent MQTT bytes, before TLS. */
-async function meter(t: Test, room: Room): Promise<() => Promise<{ received: number; sent: number }>> {
+async function meter(t: Test, room: Room): Promise<() => Promise<{ received: number; sentBytes: number }>> {
   const client = await clientOf(t, room, 'room');
-  const seen = { received: 0, sent: 0 };
+  const counters = { received: 0, sentBytes: 0 };
   let rounds = 0;
   client.on('message', (topic, payload) => {
-    if (topic.endsWith('received')) seen.received = Number(payload.toString());
-    else seen.sent = Number(payload.toString());
+    if (topic.endsWith('received')) counters.received = Number(payload.toString());
+    else counters.sentBytes = Number(payload.toString());
     rounds += 1;
   });
   await client.subscribeAsync(['$SYS/broker/bytes/received', '$SYS/broker/bytes/sent'], { qos: 1 });
@@ -126,7 +126,7 @@ async function meter(t: Test, room: Room): Promise<() => Promise<{ received: num
     // Waits for two complete rounds, since one may be in flight.
     const from = rounds;
     await until(t, 'the broker’s figures', () => rounds >= from + 4, 30_000);
-    return { ...seen };
+    return { ...counters };
   };
 }
 
@@ -209,11 +209,13 @@ void t.test(`${BOXES} boxes, ${DAYS} days of ${PER_DAY} events each`, async (t) 
     const before = await read();
     const { code, answer, totalMs } = await ask(dir, args);
     const after = await read();
-    const done = answer.boxes.filter(({ state, matches }) => state === 'done' && matches === each).length;
-    const toRoomMB = ((after.sent - before.sent) / 1e6).toFixed(2);
+    const doneCount = answer.boxes.filter(
+      ({ state, matches }) => state === 'done' && matches === each,
+    ).length;
+    const toRoomMB = ((after.sentBytes - before.sentBytes) / 1e6).toFixed(2);
     const fromBoxesMB = ((after.received - before.received) / 1e6).toFixed(2);
     t.equal(code, 0, `${name}: all have answered`);
-    t.equal(done, BOXES, `${name}: ${each} events from each of ${done} boxes`);
+    t.equal(doneCount, BOXES, `${name}: ${each} events from each of ${doneCount} boxes`);
     t.equal(new Set(answer.events.map(({ id }) => id)).size, each * BOXES, 'each event once');
     t.ok(
       answer.events.every(({ time }, i, all) => i === 0 || (all[i - 1]?.time ?? '') <= time),

@@ -31,7 +31,7 @@ import { SearchableBox } from '../lib/searchable-box.ts';
 
 const MAIN = bundled('scripts/programs/room/signer');
 const HOUR_MS = 3_600_000;
-const WHY = { case: '2026/1234', reason: 'theft of a bicycle' };
+const REASON = { case: '2026/1234', reason: 'theft of a bicycle' };
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): Promise<SearchableBox> {
@@ -41,7 +41,7 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): P
   t.teardown(() => outbox.stop());
   const { cert, key } = await pairOf(room, box);
   const mqtt = { ...room.config, cert, key };
-  const made = new SearchableBox({
+  const searchable = new SearchableBox({
     site: SITE,
     box,
     stateDir: join(dir, 'state'),
@@ -49,10 +49,10 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): P
     keys,
     outbox,
   });
-  t.teardown(() => made.stop());
-  made.start();
-  await until(t, `${box} connects`, () => made.delivery.state.phase === 'online', 30_000);
-  return made;
+  t.teardown(() => searchable.stop());
+  searchable.start();
+  await until(t, `${box} connects`, () => searchable.delivery.state.phase === 'online', 30_000);
+  return searchable;
 }
 
 interface Desk {
@@ -61,8 +61,8 @@ interface Desk {
   readonly args: string[];
   readonly client: SignerClient;
   /** Everything that the programs have written. */
-  said(): string;
-  run(...more: string[]): Program;
+  output(): string;
+  run(...extraArgs: string[]): Program;
   ready(): Promise<Program>;
 }
 
@@ -77,8 +77,8 @@ async function makeDesk(t: Test, room: Room, signer: Signer): Promise<Desk> {
   const args = [MAIN, ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')]];
   args.push('--socket', socket, '--sealed', dir, '--timeout', '8');
   const programs: Program[] = [];
-  const run = (...more: string[]): Program => {
-    const program = start(t, process.execPath, [...args, ...more]);
+  const run = (...extraArgs: string[]): Program => {
+    const program = start(t, process.execPath, [...args, ...extraArgs]);
     programs.push(program);
     return program;
   };
@@ -92,8 +92,8 @@ async function makeDesk(t: Test, room: Room, signer: Signer): Promise<Desk> {
     t.match(program.out, `Signer for ${SITE} on ${socket}`, program.err);
     return program;
   };
-  const said = (): string => programs.map(({ out, err }) => out + err).join('');
-  return { dir, socket, args, client: new SignerClient(socket), said, run, ready };
+  const output = (): string => programs.map(({ out, err }) => out + err).join('');
+  return { dir, socket, args, client: new SignerClient(socket), output, run, ready };
 }
 
 const account = (name: string, role: Role = 'operator', isProgram = false): Account => ({
@@ -107,28 +107,28 @@ function consoleOf(t: Test, desk: Desk, db: Sql) {
   const handlers = signerHandlers(desk.client, db, Date.now);
   const call = { query: undefined, key: '' };
   const answers: unknown[] = [];
-  const kept = <T>(answer: T): T => {
+  const logged = <T>(answer: T): T => {
     answers.push(answer);
     return answer;
   };
-  const search = async (who: Account, more: object = {}): Promise<SearchState> => {
-    const body = { ...WHY, from: iso(Date.now() - 24 * HOUR_MS), to: iso(Date.now()), ...more };
-    return kept(await handlers.search({ ...call, who, params: undefined, body, nowMs: Date.now() }));
+  const search = async (user: Account, overrides: object = {}): Promise<SearchState> => {
+    const body = { ...REASON, from: iso(Date.now() - 24 * HOUR_MS), to: iso(Date.now()), ...overrides };
+    return logged(await handlers.search({ ...call, who: user, params: undefined, body, nowMs: Date.now() }));
   };
   const state = async (who: Account, id: string, nowMs = Date.now()): Promise<SearchState> =>
-    kept(await handlers.searchState({ ...call, who, params: { id }, body: undefined, nowMs }));
+    logged(await handlers.searchState({ ...call, who, params: { id }, body: undefined, nowMs }));
   const unseal = async (who: Account, no: number) =>
-    kept(await handlers.sealed({ ...call, who, params: { no }, body: WHY, nowMs: Date.now() }));
-  const ended = async (who: Account, { id }: SearchState): Promise<SearchState> => {
+    logged(await handlers.sealed({ ...call, who, params: { no }, body: REASON, nowMs: Date.now() }));
+  const untilDone = async (user: Account, { id }: SearchState): Promise<SearchState> => {
     for (let i = 0; i < 300; i += 1) {
-      const now = await state(who, id);
+      const now = await state(user, id);
       if (now.done) return now;
       await sleep(100);
     }
     t.fail('the search does not end');
     throw new Error('the search does not end');
   };
-  return { search, state, unseal, ended, said: () => JSON.stringify(answers) };
+  return { search, state, unseal, ended: untilDone, said: () => JSON.stringify(answers) };
 }
 
 async function databases(t: Test): Promise<Sql[]> {
@@ -172,8 +172,8 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
   const desk = await makeDesk(t, room, signer);
   const alpha = await startBox(t, room, 'alpha', [signer.config]);
   await startBox(t, room, 'gamma', [makeSigner('other').config]);
-  const away = await startBox(t, room, 'delta', [signer.config]);
-  await away.stop();
+  const offlineBox = await startBox(t, room, 'delta', [signer.config]);
+  await offlineBox.stop();
   const nowMs = Date.now();
   const events = [3, 2, 1].map((hours) =>
     eventAt(nowMs - hours * HOUR_MS, { id: `a-${hours}`, box: 'alpha' }),
@@ -190,18 +190,18 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     await addIncident(db, 'alpha', 'a-2-e', {});
     const newest = await addIncident(db, 'alpha', 'a-2-e', {}, 2);
     await addIncident(db, 'beta', 'a-1-e', {});
-    const begun = await room.search(alice);
-    t.match(begun, { done: false, ...WHY, found: [] });
+    const started = await room.search(alice);
+    t.match(started, { done: false, ...REASON, found: [] });
     t.match(
       await auditOf(db),
-      [{ who: 'alice', role: 'operator', act: 'search', more: begun.id }],
+      [{ who: 'alice', role: 'operator', act: 'search', more: started.id }],
       'on record',
     );
-    const done = await room.ended(alice, begun);
-    t.match(done, { asked: 3, answered: 1, more: 0, fault: null }, db.dialect.name);
-    t.match(done.missing, [/^delta: stopped, /, /^gamma: unknown-key: /], 'and why');
+    const finished = await room.ended(alice, started);
+    t.match(finished, { asked: 3, answered: 1, more: 0, fault: null }, db.dialect.name);
+    t.match(finished.missing, [/^delta: stopped, /, /^gamma: unknown-key: /], 'and why');
     t.strictSame(
-      done.found.map(({ event, box, incident, sealed }) => [event, box, incident, sealed]),
+      finished.found.map(({ event, box, incident, sealed }) => [event, box, incident, sealed]),
       [
         ['a-3', 'alpha', null, false],
         ['a-2', 'alpha', newest, false],
@@ -209,13 +209,13 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
       ],
       'in the order of time, each with its incident, and nothing in the name of another box',
     );
-    await t.rejects(room.state(account('bob'), begun.id), {
+    await t.rejects(room.state(account('bob'), started.id), {
       status: 403,
       message: /belongs to another person/,
     });
-    t.match(await room.state(account('sue', 'supervisor'), begun.id), { done: true });
+    t.match(await room.state(account('sue', 'supervisor'), started.id), { done: true });
     await t.rejects(
-      room.state(alice, begun.id, Date.now() + HOUR_MS + 1000),
+      room.state(alice, started.id, Date.now() + HOUR_MS + 1000),
       { status: 404, message: /kept for an hour/ },
       'an hour',
     );
@@ -251,9 +251,9 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     });
   }
   const secret = signer.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64').slice(-43, -3);
-  t.notMatch(desk.said(), secret, 'the key is in no line');
+  t.notMatch(desk.output(), secret, 'the key is in no line');
   t.match(
-    desk.said(),
+    desk.output(),
     /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 that were no answers ignored/s,
   );
 });
@@ -266,11 +266,11 @@ void t.test('a user has one search, and all users four; an ended signer ends the
   t.teardown(() => db.close());
   await prepare(db, 'UTC', Date.now());
   const calls = consoleOf(t, desk, db);
-  const away = {
+  const unavailable = {
     status: 503,
     message: /signer does not answer on .*signer\.sock \(ENOENT\); start vigie-room-signer/,
   };
-  await t.rejects(calls.search(account('alice')), away, 'not there yet');
+  await t.rejects(calls.search(account('alice')), unavailable, 'not there yet');
   const program = await desk.ready();
   // No box answers, so each search lasts as long as the signer waits for boxes.
   const running: SearchState[] = [];
@@ -303,11 +303,11 @@ void t.test('an invalid request is refused in one line', async (t) => {
       });
       asking.on('error', reject).end(body);
     });
-  const asked = { who: 'alice', request: { ...WHY, from: iso(0), to: iso(1) } };
-  const reasonless = { ...asked, request: { ...asked.request, reason: '' } };
-  const unseen = { ...asked, request: { ...asked.request, case: '\u200b' } };
-  const impossible = { ...asked, request: { ...asked.request, to: '2026-02-30T00:00:00.000Z' } };
-  const still = { who: 'alice', site: SITE, box: 'alpha', event: '../../etc', request: WHY };
+  const valid = { who: 'alice', request: { ...REASON, from: iso(0), to: iso(1) } };
+  const reasonless = { ...valid, request: { ...valid.request, reason: '' } };
+  const unseen = { ...valid, request: { ...valid.request, case: '\u200b' } };
+  const impossible = { ...valid, request: { ...valid.request, to: '2026-02-30T00:00:00.000Z' } };
+  const still = { who: 'alice', site: SITE, box: 'alpha', event: '../../etc', request: REASON };
   t.match(await ask('GET', '/search', ''), /^404 \{"line":"only POST/);
   t.match(await ask('POST', '/sign', '{}'), /^404 /);
   t.match(await ask('POST', '/search', 'no json'), /^400 \{"line":"\/: /);
@@ -320,7 +320,7 @@ void t.test('an invalid request is refused in one line', async (t) => {
     await ask('POST', '/search', JSON.stringify(impossible)),
     /^400 \{"line":"\/request\/to: must be a moment that exists, as 2026/,
   );
-  t.match(await ask('POST', '/search', JSON.stringify({ ...asked, key: 'mine' })), /^400 \{"line":"\/key: /);
+  t.match(await ask('POST', '/search', JSON.stringify({ ...valid, key: 'mine' })), /^400 \{"line":"\/key: /);
   t.match(await ask('POST', '/sealed', JSON.stringify(still)), /^400 \{"line":"\/event: /);
   t.match(
     await ask('POST', '/sealed', JSON.stringify({ ...still, event: 'e-1', site: 'lyon' })),
@@ -397,11 +397,11 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     });
     const may = await addIncident(db, 'gamma', 'four', detail('e-4'));
     await t.rejects(calls.unseal(sue, may), { status: 409, message: /refused by gamma: not-permitted/ });
-    const without = await addIncident(db, 'alpha', 'five', { sealed: false, event: 'e-5' });
-    await t.rejects(calls.unseal(sue, without), { status: 409, message: /no sealed still/ });
+    const unsealedNo = await addIncident(db, 'alpha', 'five', { sealed: false, event: 'e-5' });
+    await t.rejects(calls.unseal(sue, unsealedNo), { status: 409, message: /no sealed still/ });
     await t.rejects(calls.unseal(sue, 4711), { status: 404, message: /no incident 4711/ });
     t.equal(readdirSync(desk.dir).length, before + 1, 'one file for the one that was handed out');
     t.equal((await auditOf(db)).length, 4, 'each that went out');
   }
-  t.notMatch(desk.said(), /PRIVATE KEY|AGE-SECRET/);
+  t.notMatch(desk.output(), /PRIVATE KEY|AGE-SECRET/);
 });

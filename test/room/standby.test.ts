@@ -23,7 +23,7 @@ const FAULTS: Readonly<Record<keyof typeof DATABASES, readonly Fault[]>> = {
   sqlite: ['ended', 'killed while the broker starts again'],
   postgres: ['frozen', 'killed'],
 };
-const MORE: readonly Fault[] = [
+const MORE_FAULTS: readonly Fault[] = [
   'killed',
   'frozen',
   'killed while the broker starts again',
@@ -63,7 +63,7 @@ class Pair {
     return new Pair(t, room, database, [first, second]);
   }
 
-  get said(): string {
+  get output(): string {
     return this.#programs.map(({ said }) => said).join('');
   }
 
@@ -82,7 +82,7 @@ class Pair {
     const before = await storedCount(this.#database);
     while ((await storedCount(this.#database)) === before) {
       if (performance.now() - beganMs > TAKEN_OVER_WITHIN_MS)
-        throw new Error(`nothing is stored after one was ${fault}: ${this.said}`);
+        throw new Error(`nothing is stored after one was ${fault}: ${this.output}`);
       await sleep(20);
     }
     const tookMs = Math.round(performance.now() - beganMs);
@@ -141,7 +141,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const database = await DATABASES[name](t);
       const pair = await Pair.start(t, room, database);
       const street = await publishing(t, room, BOXES);
-      const faults = FULL ? [...FAULTS[name], ...MORE, ...MORE] : FAULTS[name];
+      const faults = FULL ? [...FAULTS[name], ...MORE_FAULTS, ...MORE_FAULTS] : FAULTS[name];
       for (const fault of faults) {
         const stored = await storedCount(database);
         await sleep(500 + random() * 1500);
@@ -150,7 +150,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       }
       await emptied(t, street, database);
       await checkStored(t, database, street.given);
-      t.notMatch(pair.said, /another program connected/, 'one follows the other without a quarrel');
+      t.notMatch(pair.output, /another program connected/, 'one follows the other without a quarrel');
       await pair.end();
     },
   );

@@ -17,25 +17,27 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   writeBoxes(file, [enrolled(SITE, 'b-1')]);
   const archive = await RoomProgram.start(t, broker, '--database', database.where, '--boxes', file);
   await until(t, 'it listens', () => archive.said.includes('Room on'));
-  const [known, late] = await Promise.all(['b-1', 'b-2'].map((name) => StreetBox.start(t, broker, name)));
-  if (known === undefined || late === undefined) throw new Error('two boxes');
+  const [enrolledBox, late] = await Promise.all(
+    ['b-1', 'b-2'].map((name) => StreetBox.start(t, broker, name)),
+  );
+  if (enrolledBox === undefined || late === undefined) throw new Error('two boxes');
   const rows = { now: [] as Row[] };
   const see = async (sql: string, fits: (rows: Row[]) => boolean): Promise<void> => {
-    for (let looking = false, done = false; !done; ) {
+    for (let looking = false, isDone = false; !isDone; ) {
       await until(t, sql, () => {
         if (!looking) {
           looking = true;
-          void database.read(sql).then((found) => {
-            rows.now = found;
+          void database.read(sql).then((result) => {
+            rows.now = result;
             looking = false;
           });
         }
-        done = fits(rows.now);
-        return done;
+        isDone = fits(rows.now);
+        return isDone;
       });
     }
   };
-  known.tell({ id: 'k-1' });
+  enrolledBox.tell({ id: 'k-1' });
   late.tell({ id: 'l-1' });
   await see('SELECT box FROM incident', (found) => found.length === 1);
   await see('SELECT * FROM stranger', (found) => Number(found[0]?.['messages']) > 0);
@@ -58,7 +60,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   t.pass('what it kept has come');
   writeBoxes(file, [revoked(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
   await see("SELECT state FROM incident WHERE box = 'b-1'", (found) => found[0]?.['state'] === 'closed');
-  known.tell({ id: 'k-2' });
+  enrolledBox.tell({ id: 'k-2' });
   await see(`SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`, (found) => found.length === 1);
   t.same(await database.read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
   t.equal(await archive.end('SIGINT'), 0);

@@ -34,15 +34,15 @@ const PROGRAM = bundled('scripts/programs/room/console');
 async function checkWhole(
   t: Test,
   db: Sql,
-  told: readonly number[],
+  revs: readonly number[],
   after: number,
-  what: string,
+  name: string,
 ): Promise<void> {
   const rows = await db.all<{ rev: number }>('SELECT rev FROM incident WHERE rev > $1 ORDER BY rev', [after]);
   t.same(
-    told,
+    revs,
     rows.map(({ rev }) => rev),
-    `${what}: all ${rows.length}, each once, in order`,
+    `${name}: all ${rows.length}, each once, in order`,
   );
 }
 
@@ -63,11 +63,11 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     const { where } = await DATABASES[kind](t);
     const db = await roomDatabase(t, where);
     const before = await addSome(db, 10);
-    const asked: number[] = [];
+    const queryTimesMs: number[] = [];
     const changesSince = (rev: number) => queueChanges(db, rev, Date.now());
     const { url } = await startConsole(t, db, {
       changesSince: (rev) => {
-        asked.push(performance.now());
+        queryTimesMs.push(performance.now());
         return changesSince(rev);
       },
     });
@@ -101,10 +101,10 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     await checkWhole(t, db, old.revs, 4, 'who came with a number of before');
     await checkWhole(t, db, [...parts, ...broken.revs], before, 'who came back four times');
     await checkWhole(t, db, fresh.revs, before, 'who came without a number');
-    const gaps = asked.slice(1).map((atMs, at) => atMs - (asked[at] ?? 0));
+    const gaps = queryTimesMs.slice(1).map((atMs, at) => atMs - (queryTimesMs[at] ?? 0));
     t.ok(
       Math.min(...gaps) >= 95,
-      `${asked.length} queries in ${Math.round(tookMs)} ms, ${Math.min(...gaps)} ms apart`,
+      `${queryTimesMs.length} queries in ${Math.round(tookMs)} ms, ${Math.min(...gaps)} ms apart`,
     );
     const committedMs = performance.now();
     const rev = await addSome(writer, 1);
@@ -194,11 +194,11 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   });
   const { url, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'auditor');
-  const here = readStream(t, url, cookie, 5000);
-  await until(t, 'it is there', () => here.status === 200);
+  const current = readStream(t, url, cookie, 5000);
+  await until(t, 'it is there', () => current.status === 200);
   await sleep(250);
-  const [far, ahead, near] = [2999, 6000, 3000].map((after) => readStream(t, url, cookie, after));
-  await until(t, 'told to load again', () => far?.names()[0] === 'reset' && ahead?.names()[0] === 'reset');
+  const [far, future, near] = [2999, 6000, 3000].map((after) => readStream(t, url, cookie, after));
+  await until(t, 'told to load again', () => far?.names()[0] === 'reset' && future?.names()[0] === 'reset');
   t.equal(far?.events[0]?.id, 5000);
   // Newer than the number that the query returns: it comes with the next one, and once.
   state.put = [5001, 5002];
@@ -207,14 +207,14 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   const poke = () =>
     db.run("INSERT INTO done VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [String(Math.random())]);
   await poke();
-  await until(t, 'the first', () => here.revs.length === 1);
+  await until(t, 'the first', () => current.revs.length === 1);
   state.rev = 5002;
   state.cameras = 0;
   await poke();
-  await until(t, 'the second', () => here.revs.length === 2 && near?.revs.length === 2);
-  for (const reader of [here, far, ahead, near]) t.same(reader?.revs, [5001, 5002]);
+  await until(t, 'the second', () => current.revs.length === 2 && near?.revs.length === 2);
+  for (const reader of [current, far, future, near]) t.same(reader?.revs, [5001, 5002]);
   t.match(
-    here.events.map(({ name, id }) => ({ name, id })),
+    current.events.map(({ name, id }) => ({ name, id })),
     [
       { name: 'cameras', id: undefined },
       { name: 'incidents', id: 5001 },
@@ -224,10 +224,10 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   state.put = Array.from({ length: 2001 }, (_, at) => 5003 + at);
   state.rev = 5003 + 2000;
   await poke();
-  await until(t, 'a storm', () => here.names().at(-1) === 'reset');
-  t.equal(here.lastId, 7003);
-  const others = Array.from({ length: 20 }, () => readStream(t, url, cookie));
-  await until(t, 'others are there', () => others.every(({ status }) => status === 200));
+  await until(t, 'a storm', () => current.names().at(-1) === 'reset');
+  t.equal(current.lastId, 7003);
+  const otherReaders = Array.from({ length: 20 }, () => readStream(t, url, cookie));
+  await until(t, 'others are there', () => otherReaders.every(({ status }) => status === 200));
   const one = readStream(t, url, cookie);
   await until(t, 'one too many', () => one.status === 429);
   t.match(server.summary(), /1 streams too many/);
@@ -305,8 +305,8 @@ async function consoleProgram(t: Test, ...args: string[]): Promise<{ program: Pr
 }
 
 t.test('two consoles of the program share one database and end cleanly', async (t) => {
-  const where = join(scratch(t), 'room.db');
-  const args = ['--demo', '--database', where, '--listen', '127.0.0.1:0'];
+  const database = join(scratch(t), 'room.db');
+  const args = ['--demo', '--database', database, '--listen', '127.0.0.1:0'];
   const [one, two] = [await consoleProgram(t, ...args), await consoleProgram(t, ...args)];
   const link = linkIn(one.program.out);
   await t.rejects(enter(one.url, 'supervisor'), /a demonstration is entered by the link that it has printed/);
@@ -342,11 +342,11 @@ t.test('two consoles of the program share one database and end cleanly', async (
     [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],
     [['--demo', '--app', '/nowhere'], 2, /^room: the browser's program is not there .*npm run build/],
   ];
-  const ended = cases.map(async ([more, code, line]) => {
-    const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...more]);
-    t.equal(await program.ended, code, more.join(' '));
+  const endings = cases.map(async ([extraArgs, code, line]) => {
+    const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...extraArgs]);
+    t.equal(await program.ended, code, extraArgs.join(' '));
     t.match(program.err, line);
     t.equal(program.err.trim().split('\n').length, 1, 'one line');
   });
-  await Promise.all(ended);
+  await Promise.all(endings);
 });

@@ -45,7 +45,7 @@ t.test('a table has one row for each track and gap, in order of time', async (t)
 });
 
 t.test('moving features have a MovingPoint for each track, rising times and the gaps', async (t) => {
-  const twice = track(9, '2026-11-24T01:00:00.000Z', {
+  const onePlaceTwice = track(9, '2026-11-24T01:00:00.000Z', {
     path: [
       [0, 0.1, 0.2, 0.3, 1],
       [0.0001, 0.5, 0.5, 0.3, 1],
@@ -53,7 +53,7 @@ t.test('moving features have a MovingPoint for each track, rising times and the 
       [1e12, 0.9, 0.2, 0.3, 0],
     ],
   });
-  const collection = JSON.parse(mfJsonOf({ ...PARTS, tracks: [...PARTS.tracks, twice] })) as {
+  const collection = JSON.parse(mfJsonOf({ ...PARTS, tracks: [...PARTS.tracks, onePlaceTwice] })) as {
     features: { id: string; temporalGeometry: object; temporalProperties: object[]; properties: object }[];
   };
   t.match(collection, {
@@ -138,8 +138,8 @@ t.test('a wrong setting of the video is reported in one line', async (t) => {
     [{ lnik: 'x' }, /video\.lnik is not known here; known: link, cameras/],
   ];
   for (const [video, line] of wrong) {
-    const said = read(video);
-    t.match(said, line);
-    t.notMatch(said, /\n|secret/);
+    const message = read(video);
+    t.match(message, line);
+    t.notMatch(message, /\n|secret/);
   }
 });

@@ -183,18 +183,18 @@ void t.test('tracks are printed page by page, with gaps at their place in time',
 void t.test('a refusal, another box’s answer and a malformed answer are one line each', async (t) => {
   const { box, ask } = await makeDesk(t);
   box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:0${number}:00.000Z`));
-  const refused = (code: string, message: string, more = {}) => ({
+  const refusalOf = (code: string, message: string, more = {}) => ({
     answer: { refused: { code, message, ...more } },
   });
-  box.instead.push(refused('not-permitted', 'the order has no log of tracks'));
+  box.instead.push(refusalOf('not-permitted', 'the order has no log of tracks'));
   t.match(await ask(...NIGHT), {
     code: 1,
     out: '',
     err: /^room: refused by alpha: not-permitted: the order has no log of tracks\n$/,
   });
-  box.instead.push(refused('rate-limited', 'soon', { retryAfterS: 0.1 }), refused('replayed', 'later'));
+  box.instead.push(refusalOf('rate-limited', 'soon', { retryAfterS: 0.1 }), refusalOf('replayed', 'later'));
   t.match(await ask(...NIGHT), { code: 0 }, 'a pause that is asked for is kept');
-  box.instead.push(refused('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }));
+  box.instead.push(refusalOf('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }));
   t.match(await ask(...NIGHT), { code: 1, err: /^room: refused by alpha: rate-limited: the budget/ });
 
   const page = {
@@ -209,7 +209,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
     next: '0.1.0',
     left: { case: 1, keyDay: 1, day: 1 },
   };
-  box.instead.push({ answer: { result: page } }, refused('not-permitted', `used up${HOSTILE}`));
+  box.instead.push({ answer: { result: page } }, refusalOf('not-permitted', `used up${HOSTILE}`));
   const half = await ask(...NIGHT);
   t.match(
     half,

@@ -18,14 +18,14 @@ const SCREENS_DIR = join(ROOT, '.cache/room-tracks-screens');
 
 /** Stand-in for the server's part. */
 interface Box {
-  readonly asked: TrackRequest[];
+  readonly requests: TrackRequest[];
   readonly stills: object[];
   /** Changes to the next answer. */
   change: Partial<TrackAnswer>;
   refusal: string | undefined;
 }
 
-interface Shown extends Tab {
+interface OpenScreen extends Tab {
   readonly box: Box;
   tabTo(selector: string): Promise<void>;
   fill(): Promise<void>;
@@ -34,15 +34,15 @@ interface Shown extends Tab {
 
 interface Opening {
   readonly look?: Look;
-  readonly who?: string;
+  readonly userName?: string;
   readonly size?: { readonly width: number; readonly height: number };
   readonly isStill?: boolean;
 }
 
 let jpeg: Buffer;
 
-async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise<Shown> {
-  const { look = ['en', 'light'], who = 'Omar', isStill = true } = opening;
+async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Promise<OpenScreen> {
+  const { look = ['en', 'light'], userName = 'Omar', isStill = true } = opening;
   const { size = { width: 1366, height: 768 } } = opening;
   const room = await appRoom(t, {
     settings: { signer: 'unused' },
@@ -50,7 +50,7 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
       for (const name of ['cam-1', 'cam-2', 'square-1']) await putCamera(db, name, Date.now());
     },
   });
-  const context = await contextOf(t, browser, room.home, who);
+  const context = await contextOf(t, browser, room.home, userName);
   const before = `localStorage.setItem('theme', '${look[1]}')`;
   const tab = await tabOf(context, room.home, { look, before, width: size.width, path: '/queue' });
   const { page } = tab;
@@ -59,10 +59,10 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
     { name: 'prefers-color-scheme', value: look[1] },
     { name: 'prefers-reduced-motion', value: isStill ? 'reduce' : 'no-preference' },
   ]);
-  const box: Box = { asked: [], stills: [], change: {}, refusal: undefined };
+  const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
   await standIn(page, box);
   await tab.until('document.querySelector(".link-live") !== null');
-  const shown: Shown = {
+  const screen: OpenScreen = {
     ...tab,
     box,
     tabTo: async (selector) => {
@@ -88,16 +88,16 @@ async function opened(t: Test, browser: Browser, opening: Opening = {}): Promise
         })()`);
     },
     lookUp: async () => {
-      await shown.fill();
+      await screen.fill();
       await page.click('.t-form [type=submit]');
       await tab.until('document.querySelector(".t-drawing .stage-shapes") !== null');
     },
   };
-  if (who !== 'Anna') {
+  if (userName !== 'Anna') {
     await page.evaluate(`document.querySelector('nav a[href="/tracks"]').click()`);
     await tab.until('document.querySelector("[data-screen=tracks]") !== null');
   }
-  return shown;
+  return screen;
 }
 
 async function standIn(page: Page, box: Box): Promise<void> {
@@ -109,13 +109,13 @@ async function standIn(page: Page, box: Box): Promise<void> {
     const posted = (): unknown => JSON.parse(request.postData() ?? 'null');
     if (pathname === '/api/tracks') {
       const body = posted() as TrackRequest;
-      box.asked.push(body);
+      box.requests.push(body);
       if (box.refusal === undefined) json(200, trackAnswer(body, box.change));
       else json(422, { type: 'about:blank', title: box.refusal, status: 422 });
     } else if (pathname === '/api/tracks/still') {
       box.stills.push(posted() as object);
-      const made = { view: OLDER_VIEW, at: '2026-11-13T09:00:00.000Z', sha256: '0'.repeat(64) };
-      json(200, { ...made, jpeg: jpeg.toString('base64') });
+      const answer = { view: OLDER_VIEW, at: '2026-11-13T09:00:00.000Z', sha256: '0'.repeat(64) };
+      json(200, { ...answer, jpeg: jpeg.toString('base64') });
     } else if (pathname === '/api/incidents/7/stills/snapshot') {
       void request.respond({ status: 200, body: jpeg, contentType: 'image/jpeg' });
     } else if (pathname.startsWith('/api/tracks/')) {
@@ -188,22 +188,22 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
 });
 
 async function byMouse(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  const { page, box, until } = shown;
+  const screen = await openScreen(t, browser);
+  const { page, box, until } = screen;
   await page.click('.t-form [type=submit]');
   await until('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
-  t.same(box.asked, [], 'nothing is asked without camera, case and reason');
-  await shown.lookUp();
-  t.equal(box.asked.length, 1);
-  t.match(box.asked[0], {
+  t.same(box.requests, [], 'nothing is asked without camera, case and reason');
+  await screen.lookUp();
+  t.equal(box.requests.length, 1);
+  t.match(box.requests[0], {
     box: 'square-1',
     case: CASE,
     reason: 'theft of a bicycle',
     question: { answer: 'coverage', from: '2026-11-12T21:00:00.000Z', to: '2026-11-12T21:20:00.000Z' },
   });
-  t.notOk('where' in (box.asked[0]?.question ?? {}));
-  t.match(await shown.text('.t-sight'), /analysed in 71(\.\d)?%.*3 gaps/);
-  t.match(await shown.text('.t-still-note'), /Still of 11 Nov 2026/);
+  t.notOk('where' in (box.requests[0]?.question ?? {}));
+  t.match(await screen.text('.t-sight'), /analysed in 71(\.\d)?%.*3 gaps/);
+  t.match(await screen.text('.t-still-note'), /Still of 11 Nov 2026/);
 
   await press(page, 'Line');
   await until('document.querySelector(".t-shape") !== null');
@@ -216,17 +216,17 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   await page.click('[name=colour-white]');
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-result") !== null');
-  const line = box.asked.at(-1)?.question.where as { line: [number, number][] } | undefined;
-  t.match(box.asked.at(-1)?.question, { answer: 'tracks', view: VIEW, colours: ['white'] });
+  const line = box.requests.at(-1)?.question.where as { line: [number, number][] } | undefined;
+  t.match(box.requests.at(-1)?.question, { answer: 'tracks', view: VIEW, colours: ['white'] });
   t.match(line, { direction: 'right' });
-  const wanted = await page.$$eval('.t-list li', (rows) =>
+  const marks = await page.$$eval('.t-list li', (rows) =>
     rows.map((row) => row.querySelector('.t-wanted') !== null),
   );
   t.ok(
-    wanted[0] === true && !wanted.slice(wanted.indexOf(false)).includes(true),
+    marks[0] === true && !marks.slice(marks.indexOf(false)).includes(true),
     'white ones come first, marked',
   );
-  t.match(await shown.text('.t-list li'), 'colour asked for');
+  t.match(await screen.text('.t-list li'), 'colour asked for');
   for (const [i, [x, y]] of (
     [
       [0.2, 0.5],
@@ -247,15 +247,15 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   await page.type('[name=at-least]', '20');
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-result") !== null');
-  const area = box.asked.at(-1)?.question.where as { polygon: number[][] } | undefined;
+  const area = box.requests.at(-1)?.question.where as { polygon: number[][] } | undefined;
   t.match(area, { does: 'stops', atLeastS: 20 });
   t.equal(area?.polygon.length, 5, 'the middle of a side has become a corner');
-  t.same(shown.complaints, []);
+  t.same(screen.complaints, []);
 }
 
 async function byKey(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  const { page, box, until, tabTo } = shown;
+  const screen = await openScreen(t, browser);
+  const { page, box, until, tabTo } = screen;
   const { keyboard } = page;
   const typed = async (selector: string, text: string): Promise<void> => {
     await tabTo(selector);
@@ -290,7 +290,7 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   await tabTo('#ask-tracks');
   await keyboard.press('Enter');
   await until('document.querySelector(".t-result") !== null');
-  t.match(box.asked.at(-1)?.question.where, {
+  t.match(box.requests.at(-1)?.question.where, {
     line: [
       [0.325, 0.65],
       [0.65, 0.7],
@@ -306,8 +306,8 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector(".t-tool.main").getAttribute("aria-label") === "Play"');
   await keyboard.press('ArrowRight');
   await until('document.querySelector(".t-chosen-row") !== null');
-  const chosen = () => page.$eval('.t-chosen-row b', ({ textContent }) => textContent);
-  const before = await chosen();
+  const chosenName = () => page.$eval('.t-chosen-row b', ({ textContent }) => textContent);
+  const before = await chosenName();
   await keyboard.press('ArrowRight');
   await until(`document.querySelector('.t-chosen-row b').textContent !== '${before}'`);
   await keyboard.press('ArrowLeft');
@@ -321,7 +321,7 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   await keyboard.press('End');
   await keyboard.press('Enter');
   await until('document.querySelector(".t-blank") !== null');
-  t.match(await shown.text('.t-blank'), 'the camera showed another view');
+  t.match(await screen.text('.t-blank'), 'the camera showed another view');
   await tabTo('.t-seek');
   await keyboard.press('Home');
   await until('document.querySelector(".t-blank") === null');
@@ -332,17 +332,17 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   );
   await keyboard.press('?');
   await until('document.querySelector("dialog[open]") !== null');
-  t.match(await shown.text('dialog'), /passages: play, pause[\s\S]*Passages/);
-  t.same(shown.complaints, []);
+  t.match(await screen.text('dialog'), /passages: play, pause[\s\S]*Passages/);
+  t.same(screen.complaints, []);
 }
 
 async function replayed(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser, { isStill: false });
-  const { page, until } = shown;
-  await shown.lookUp();
+  const screen = await openScreen(t, browser, { isStill: false });
+  const { page, until } = screen;
+  await screen.lookUp();
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-result") !== null');
-  t.match(await shown.text('.t-sentence'), /^34 passed: .*71.?%.*12.?%.*3 gaps \(17.?%\)/);
+  t.match(await screen.text('.t-sentence'), /^34 passed: .*71.?%.*12.?%.*3 gaps \(17.?%\)/);
   const rows = (await page.$$eval('.t-list li', (all) => all.map(({ className }) => className))) as string[];
   t.equal(rows.length, 37);
   t.equal(rows.filter((name) => name === 't-gap-row').length, 3);
@@ -357,12 +357,12 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
     '_blank',
     'noopener noreferrer',
   ]);
-  t.match(await shown.text('.t-video'), 'Range: clock=20261112T');
+  t.match(await screen.text('.t-video'), 'Range: clock=20261112T');
   t.same(await page.$$('.t-video img'), [], 'what others wrote is text');
   const bar = await frameOf(page, '.t-bar svg');
   await page.mouse.move(...bar(300 / 1200, 0.5));
   await until('document.querySelector(".t-tip.t-in-gap") !== null');
-  t.match(await shown.text('.t-tip'), 'the camera could not see');
+  t.match(await screen.text('.t-tip'), 'the camera could not see');
   await page.mouse.click(...bar(300 / 1200, 0.3));
   await until('document.querySelector(".t-blank") !== null');
   t.equal(await page.evaluate(FIGURES), 0, 'nothing is drawn where nothing was seen');
@@ -374,16 +374,16 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   const csv = page.waitForRequest((request) => request.url().endsWith('tracks.csv'));
   await page.click('a[download]');
   await csv;
-  t.same(shown.complaints, []);
+  t.same(screen.complaints, []);
 }
 
 async function withoutStill(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  const { page, box, until } = shown;
+  const screen = await openScreen(t, browser);
+  const { page, box, until } = screen;
   const view = { view: OLDER_VIEW, to: null, widthToHeight: 4 / 3, still: null };
   box.change = { views: [view] };
-  await shown.lookUp();
-  t.match(await shown.text('.t-still-note'), 'an empty frame of the same shape');
+  await screen.lookUp();
+  t.match(await screen.text('.t-still-note'), 'an empty frame of the same shape');
   const { width, height } = (await page.evaluate(
     '(({ width, height }) => ({ width, height }))(document.querySelector(".stage-frame").getBoundingClientRect())',
   )) as { width: number; height: number };
@@ -391,20 +391,20 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
   await press(page, 'Request a still from the box');
   await until('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
   t.match(box.stills, [{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' }]);
-  t.match(await shown.text('.t-still-note'), 'Still of 13 Nov 2026');
-  t.same(shown.complaints, []);
+  t.match(await screen.text('.t-still-note'), 'Still of 13 Nov 2026');
+  t.same(screen.complaints, []);
 }
 
 async function approved(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  const { page, box, until } = shown;
+  const screen = await openScreen(t, browser);
+  const { page, box, until } = screen;
   box.change = { grade: 'vehicles' };
-  await shown.lookUp();
+  await screen.lookUp();
   t.equal(await page.$('[name=approval]'), null, 'not where nothing says that it is needed');
   box.refusal = 'the box refused it: a question about persons needs the approval of a second key';
   await page.click('#ask-tracks');
   await until('document.querySelector("[name=approval]") !== null');
-  t.match(await shown.text('main [role=alert]'), 'Your input is kept.');
+  t.match(await screen.text('main [role=alert]'), 'Your input is kept.');
   const choose = async (name: string, content: object): Promise<void> => {
     const file = join(scratch(t), name);
     writeFileSync(file, JSON.stringify(content));
@@ -419,16 +419,16 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   box.refusal = undefined;
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-result") !== null');
-  t.match(box.asked.at(-1), { approval: signed });
+  t.match(box.requests.at(-1), { approval: signed });
   await press(page, 'Change the question');
   await until('document.querySelector(".t-command code") !== null');
   t.match(
-    await shown.text('.t-command'),
+    await screen.text('.t-command'),
     /vigie-room tracks .* --approve approval\.json --box square-1 .*--to 2026/,
   );
   await press(page, 'Look up again');
   await until('document.querySelector("#ask-tracks:not([disabled])") !== null');
-  t.notOk('approval' in (box.asked.at(-1) ?? {}), 'which it is not about');
+  t.notOk('approval' in (box.requests.at(-1) ?? {}), 'which it is not about');
   box.change = { grade: 'persons', stopped: 'refused by square-1: the budget is used up', more: 3 };
   await page.evaluate(
     `[...document.querySelectorAll('.t-chips label')].find((one) => one.textContent === 'car').click()`,
@@ -436,32 +436,32 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector(".t-approval") === null');
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-result .notice") !== null');
-  t.match(await shown.text('.t-result .notice'), '3 more are not shown here: refused by square-1');
-  t.match(box.asked.at(-1), { question: { classes: ['car'] } });
-  t.same(shown.complaints, []);
+  t.match(await screen.text('.t-result .notice'), '3 more are not shown here: refused by square-1');
+  t.match(box.requests.at(-1), { question: { classes: ['car'] } });
+  t.same(screen.complaints, []);
 }
 
 async function counted(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser);
-  const { page, box, until } = shown;
+  const screen = await openScreen(t, browser);
+  const { page, box, until } = screen;
   box.change = { grade: 'counts' };
-  await shown.lookUp();
+  await screen.lookUp();
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-count") !== null');
-  t.match(box.asked.at(-1)?.question, { answer: 'count', from: '2026-11-12T21:00:00.000Z' });
-  t.match(await shown.text('.t-count'), '34 passed');
+  t.match(box.requests.at(-1)?.question, { answer: 'count', from: '2026-11-12T21:00:00.000Z' });
+  t.match(await screen.text('.t-count'), '34 passed');
   t.equal(await page.$('canvas'), null);
-  t.same(shown.complaints, []);
+  t.same(screen.complaints, []);
 }
 
 async function auditor(t: Test, browser: Browser): Promise<void> {
-  const shown = await opened(t, browser, { who: 'Anna' });
-  t.equal(await shown.page.$('nav a[href="/tracks"]'), null);
+  const screen = await openScreen(t, browser, { userName: 'Anna' });
+  t.equal(await screen.page.$('nav a[href="/tracks"]'), null);
 }
 
 async function looks(t: Test, browser: Browser, opening: Opening & { look: Look }): Promise<void> {
-  const shown = await opened(t, browser, opening);
-  const { page, until } = shown;
+  const screen = await openScreen(t, browser, opening);
+  const { page, until } = screen;
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => {
     const file = join(SCREENS_DIR, `${opening.size?.width}-${opening.look.join('-')}-${name}.png`);
@@ -471,7 +471,7 @@ async function looks(t: Test, browser: Browser, opening: Opening & { look: Look 
     if (wide === true) faults.push(`${name} is too wide`);
   };
   await check('1-empty');
-  await shown.lookUp();
+  await screen.lookUp();
   await page.click('.t-place button:nth-child(2)');
   await until('document.querySelector(".t-shape") !== null');
   const at = await frameOf(page, '.stage-frame');
@@ -494,5 +494,5 @@ async function looks(t: Test, browser: Browser, opening: Opening & { look: Look 
   await until('document.querySelector(".t-blank") !== null');
   await check('5-gap');
   t.same(faults, []);
-  t.same(shown.complaints, []);
+  t.same(screen.complaints, []);
 }

@@ -49,7 +49,7 @@ const PAGE = {
   coverage: { seen: 1, watched: 0, gaps: [], more: 0 },
   left: { case: 1, keyDay: 1, day: 1 },
 };
-const WHY = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
+const REASON = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
 
 async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 'sqlite') {
   const room = await makeRoom(t);
@@ -137,11 +137,11 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       await put('p-3', '2026-11-23T09:00:00.000Z', { box: 'beta' });
       await put('p-4', '2026-11-23T10:00:00.000Z', {}, false);
 
-      const asked = await anna.post('/api/tracks', { ...WHY, question: QUESTION });
-      t.equal(asked.status, 200, asked.text);
-      const answer = asked.json as TrackAnswer;
+      const reply = await anna.post('/api/tracks', { ...REASON, question: QUESTION });
+      t.equal(reply.status, 200, reply.text);
+      const answer = reply.json as TrackAnswer;
       t.ok(Value.Check(TrackAnswer, answer), JSON.stringify(Value.Errors(TrackAnswer, answer).First()));
-      t.strictSame(answer.asked, { ...WHY, question: QUESTION });
+      t.strictSame(answer.asked, { ...REASON, question: QUESTION });
       t.match(answer, {
         matches: 5,
         more: 0,
@@ -175,11 +175,11 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         act: 'ask-tracks',
         site: SITE,
         box: BOX,
-        more: { tracks: answer.id, case: WHY.case, reason: WHY.reason, question: QUESTION },
+        more: { tracks: answer.id, case: REASON.case, reason: REASON.reason, question: QUESTION },
       });
       t.strictSame(after?.more, {
         tracks: answer.id,
-        case: WHY.case,
+        case: REASON.case,
         matches: 5,
         given: 5,
         seen: 0.9,
@@ -209,7 +209,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
           who: 'supervisor-2',
           site: SITE,
           box: BOX,
-          more: { what: 'tracks.csv', tracks: answer.id, case: WHY.case, count: 5 },
+          more: { what: 'tracks.csv', tracks: answer.id, case: REASON.case, count: 5 },
         },
         { more: { what: 'tracks.mf.json', count: 5 } },
       ]);
@@ -219,9 +219,9 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       });
       // The oldest is removed: twenty are kept.
       for (let n = 0; n < 20; n += 1)
-        await bert.post('/api/tracks', { ...WHY, question: { ...QUESTION, answer: 'count' } });
+        await bert.post('/api/tracks', { ...REASON, question: { ...QUESTION, answer: 'count' } });
       t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).status, 404);
-      const last = (await sue.post('/api/tracks', { ...WHY, question: QUESTION })).json as TrackAnswer;
+      const last = (await sue.post('/api/tracks', { ...REASON, question: QUESTION })).json as TrackAnswer;
       t.equal((await sue.get(`/api/tracks/${last.id}/tracks.csv`)).status, 200);
       clock.aheadMs = 3_700_000;
       const later = await calls('supervisor-2');
@@ -233,10 +233,10 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 void t.test('a forbidden question is refused in one line, and a box’s refusal is reported', async (t) => {
   const { desk, db, box, socket, signer, anna, olga } = await makeDesk(t, 2);
   const post = (change: object, more: object = {}) =>
-    anna.post('/api/tracks', { ...WHY, question: { ...QUESTION, ...change }, ...more });
-  t.match(await olga.post('/api/tracks', { ...WHY, question: QUESTION }), { status: 403 });
-  t.match(await olga.post('/api/tracks/still', WHY), { status: 403 });
-  const refused: [object, object, number, RegExp][] = [
+    anna.post('/api/tracks', { ...REASON, question: { ...QUESTION, ...change }, ...more });
+  t.match(await olga.post('/api/tracks', { ...REASON, question: QUESTION }), { status: 403 });
+  t.match(await olga.post('/api/tracks/still', REASON), { status: 403 });
+  const refusedCases: [object, object, number, RegExp][] = [
     [{}, { reason: '…' }, 400, /reason must hold at least one letter or digit/],
     [{}, { box: 'all boxes' }, 400, /box/],
     [{}, { box: [BOX, 'beta'] }, 400, /box/],
@@ -245,8 +245,8 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
     [{ view: undefined }, {}, 400, /question\.view is missing/],
     [{ face: 'x' }, {}, 400, /question\.face is not known here/],
   ];
-  for (const [change, more, status, title] of refused)
-    t.match(await post(change, more), { status, json: { title } });
+  for (const [change, extraFields, status, title] of refusedCases)
+    t.match(await post(change, extraFields), { status, json: { title } });
   t.strictSame(await entriesOf(db, 'ask-tracks'), [], 'none of it is a question that went out');
 
   box.instead.push({
@@ -283,7 +283,11 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
   t.match([await slow, second].map(({ status }) => status).sort(), [429, 503], 'one of each person at once');
   t.match([(await slow).text, second.text].join(), /no answer from nobody within 2 s/);
 
-  const subject = { site: SITE, box: BOX, args: { case: WHY.case, reason: WHY.reason, question: QUESTION } };
+  const subject = {
+    site: SITE,
+    box: BOX,
+    args: { case: REASON.case, reason: REASON.reason, question: QUESTION },
+  };
   const other = makeSigner('prosecutor', ['tracks']);
   const approval = JSON.parse(signedApproval(subject, other.privateKey, Date.now()).text) as object;
   t.equal((await post({}, { approval })).status, 200);
@@ -297,11 +301,11 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
   const own = JSON.parse(signedApproval(subject, desk.privateKey, Date.now()).text) as object;
   t.match(await post({}, { approval: own }), { status: 400, json: { title: /another person must sign/ } });
 
-  const looked = await anna.post('/api/tracks/still', WHY);
+  const looked = await anna.post('/api/tracks/still', REASON);
   t.match(looked, { status: 200, json: { view: VIEW, jpeg: STILL.toString('base64') } });
   t.ok(Value.Check(ROUTES.trackStill.gives, looked.json));
   t.match((await entriesOf(db, 'ask-tracks')).slice(-2), [
-    { who: 'operator-0', box: BOX, more: { still: true, case: WHY.case, reason: WHY.reason } },
+    { who: 'operator-0', box: BOX, more: { still: true, case: REASON.case, reason: REASON.reason } },
     { more: { still: true, sha256: sha256Of(STILL) } },
   ]);
 
@@ -313,25 +317,25 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
       });
       asking.on('error', reject).end(JSON.stringify(body));
     });
-  const asked = { who: 'anna', request: { ...WHY, question: QUESTION } };
-  t.match(await ofSigner('/track', asked), /^404 .*only POST \/search, \/sealed, \/tracks, \/track-still/);
+  const valid = { who: 'anna', request: { ...REASON, question: QUESTION } };
+  t.match(await ofSigner('/track', valid), /^404 .*only POST \/search, \/sealed, \/tracks, \/track-still/);
   t.match(
-    await ofSigner('/tracks', { ...asked, request: { ...asked.request, box: '*' } }),
+    await ofSigner('/tracks', { ...valid, request: { ...valid.request, box: '*' } }),
     /^400 \{"line":"\/request\/box: /,
   );
   t.match(
-    await ofSigner('/tracks', { ...asked, request: { ...asked.request, case: '\u200b' } }),
+    await ofSigner('/tracks', { ...valid, request: { ...valid.request, case: '\u200b' } }),
     /^400 \{"line":"case: must hold/,
   );
   t.match(
     await ofSigner('/tracks', {
-      ...asked,
-      request: { ...asked.request, question: { ...QUESTION, to: QUESTION.from } },
+      ...valid,
+      request: { ...valid.request, question: { ...QUESTION, to: QUESTION.from } },
     }),
     /^400 .*is not after from/,
   );
   t.match(
-    await ofSigner('/track-still', { ...asked, request: { ...WHY, reason: '' } }),
+    await ofSigner('/track-still', { ...valid, request: { ...REASON, reason: '' } }),
     /^400 \{"line":"\/request\/reason: /,
   );
 
@@ -351,7 +355,7 @@ void t.test('at most two thousand tracks are returned, and the rest are counted'
   box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
   box.pageTracks = 190;
   const beganMs = performance.now();
-  const { status, json } = await sue.post('/api/tracks', { ...WHY, question: QUESTION });
+  const { status, json } = await sue.post('/api/tracks', { ...REASON, question: QUESTION });
   t.comment(`${Math.round(performance.now() - beganMs)} ms`);
   const answer = json as TrackAnswer;
   t.match(
@@ -370,7 +374,7 @@ void t.test('a question without a signer is refused', async (t) => {
   const answer = await ask(`${url}/api/tracks`, {
     method: 'POST',
     headers,
-    body: { ...WHY, question: QUESTION },
+    body: { ...REASON, question: QUESTION },
   });
   t.match(answer, { status: 503, json: { title: /a signer is not configured in this room/ } });
   t.ok(readFileSync(join(ROOT, 'docs/ref/openapi.yaml'), 'utf8').includes('/api/tracks/{id}/tracks.mf.json'));

@@ -111,15 +111,15 @@ t.test('at every stored place a figure is off by less than one pixel of 768', (t
 t.test('a path is cut where the track was out of sight, and ends at the figure', (t) => {
   const [one] = playedTracks([track(0)]);
   if (one === undefined) throw new Error('no track');
-  const whole = piecesOf(one, one.fromMs, one.toMs);
+  const pieces = piecesOf(one, one.fromMs, one.toMs);
   t.same(
-    whole.map(({ isSeen, points }) => [isSeen, points.length]),
+    pieces.map(({ isSeen, points }) => [isSeen, points.length]),
     [
       [true, 2],
       [false, 2],
     ],
   );
-  t.same(whole[0]?.points.at(-1), whole[1]?.points[0], 'without a hole');
+  t.same(pieces[0]?.points.at(-1), pieces[1]?.points[0], 'without a hole');
   const [trail] = piecesOf(one, START + 1000, START + 3000);
   t.ok(Math.abs((trail?.points[0]?.[0] ?? 0) - 0.15) < 1e-9);
   t.ok(Math.abs((trail?.points.at(-1)?.[0] ?? 0) - 0.25) < 1e-9);
@@ -128,10 +128,10 @@ t.test('a path is cut where the track was out of sight, and ends at the figure',
 });
 
 t.test('nearer figures are drawn over farther ones', (t) => {
-  const near = track(0, { path: [...track(0).path].map(([s, x, , h, seen]) => [s, x, 0.95, h, seen]) });
-  const shown = shownAt(playedTracks([near, track(2), track(500)]), START + 4000);
+  const near = track(0, { path: [...track(0).path].map(([s, x, , h, isSeen]) => [s, x, 0.95, h, isSeen]) });
+  const shownTracks = shownAt(playedTracks([near, track(2), track(500)]), START + 4000);
   t.same(
-    shown.map(({ track: { index } }) => index),
+    shownTracks.map(({ track: { index } }) => index),
     [1, 0],
   );
   t.end();
@@ -181,8 +181,8 @@ t.test('a replay skips empty time, and shows every gap', (t) => {
   const reasons = new Set<string>();
   for (let i = 0; i < 5000 && ms < course.toMs; i++) {
     ms = advanced(course, ms, 1 / 60, 60);
-    const here = gapAt(gaps, ms);
-    if (here !== undefined) reasons.add(here.why);
+    const gapHere = gapAt(gaps, ms);
+    if (gapHere !== undefined) reasons.add(gapHere.why);
   }
   t.same([ms, [...reasons]], [course.toMs, ['blind', 'clock-step']]);
   t.end();
@@ -225,7 +225,7 @@ t.test('tracks with a requested colour come first in the list, and no other is l
 });
 
 t.test('a question becomes a command line for a second person to sign', (t) => {
-  const asked = { box: 'square-1', case: '2026/1432', reason: "the boy's bicycle; rm -rf $HOME" };
+  const request = { box: 'square-1', case: '2026/1432', reason: "the boy's bicycle; rm -rf $HOME" };
   const span = { from: '2026-11-12T21:00:00Z', to: '2026-11-12T21:20:00.000Z' };
   const line: [number, number][] = [
     [0.125, 0.5],
@@ -233,7 +233,7 @@ t.test('a question becomes a command line for a second person to sign', (t) => {
   ];
   t.equal(
     approvalCommand({
-      ...asked,
+      ...request,
       question: {
         ...span,
         answer: 'tracks',
@@ -250,9 +250,9 @@ t.test('a question becomes a command line for a second person to sign', (t) => {
       '--view 2026-11-12T22:00:00.000Z --line 0.125,0.5,1,0.7501 --direction left',
   );
   const polygon: [number, number][] = [...line, [0, 1]];
-  const where = { polygon, does: 'stays', atLeastS: 30 } as const;
+  const place = { polygon, does: 'stays', atLeastS: 30 } as const;
   t.match(
-    approvalCommand({ ...asked, question: { ...span, answer: 'count', view: iso(0), where } }),
+    approvalCommand({ ...request, question: { ...span, answer: 'count', view: iso(0), where: place } }),
     / --area '0\.125,0\.5 1,0\.7501 0,1' --does stays --at-least 30 --count$/,
   );
   t.end();
@@ -279,8 +279,8 @@ t.test('only standing still adds to the heat map', (t) => {
     ],
   });
   const cells = heatOf(playedTracks([still]));
-  const [at, ...others] = [...cells.entries()].filter(([, s]) => s > 0);
-  t.same(others, []);
+  const [at, ...otherCells] = [...cells.entries()].filter(([, s]) => s > 0);
+  t.same(otherCells, []);
   t.equal(at?.[1], 40);
   t.equal((at?.[0] ?? 0) % HEAT_COLUMNS, HEAT_COLUMNS / 2);
   t.end();
@@ -312,7 +312,7 @@ t.test('a drawing is converted to a question and back without loss', (t) => {
   t.ok(isFaulty(withCorner(area, 0, [0.6, 0.3])), 'sides cross');
   t.match(asPlace({ ...area, atLeastS: 45 }), { does: 'enters', atLeastS: 0 });
   t.match(asPlace({ ...area, does: 'stops', atLeastS: 45 }), { does: 'stops', atLeastS: 45 });
-  for (const drawn of [line, { ...area, does: 'stays', atLeastS: 9 } as const])
-    t.same(asPlace(asDrawn(asPlace(drawn))), asPlace(drawn));
+  for (const drawing of [line, { ...area, does: 'stays', atLeastS: 9 } as const])
+    t.same(asPlace(asDrawn(asPlace(drawing))), asPlace(drawing));
   t.end();
 });

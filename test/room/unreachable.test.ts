@@ -31,9 +31,9 @@ void t.test('an unreachable broker is one line with its address and the fix', as
     await firstFault(t, 'archive', '--broker', 'mqtt://no-such-host.invalid', '--database', database),
     /^room: broker mqtt:\/\/no-such-host\.invalid: the (name is unknown; put the host in --broker right|DNS does not)/,
   );
-  const where = ['--broker', `mqtt://user:hunter2@127.0.0.1:${port}`, '--port', '0'];
+  const brokerArgs = ['--broker', `mqtt://user:hunter2@127.0.0.1:${port}`, '--port', '0'];
   t.equal(
-    await firstFault(t, 'metrics', ...where),
+    await firstFault(t, 'metrics', ...brokerArgs),
     `room: broker mqtt://***:***@127.0.0.1:${port}: nothing listens there; start the broker, or put --broker right`,
   );
 });

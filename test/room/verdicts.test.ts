@@ -14,12 +14,17 @@ const PLACE = { site: SITE, box: BOX };
 const TOPIC = `vigie/${SITE}/${BOX}/verdict`;
 
 /** A stand-in for a box that records the verdicts it receives. */
-async function boxOf(t: Test, room: Room): Promise<{ client: MqttClient; heard: Record<string, string>[] }> {
+async function boxOf(
+  t: Test,
+  room: Room,
+): Promise<{ client: MqttClient; verdicts: Record<string, string>[] }> {
   const client = await clientOf(t, room, BOX);
-  const heard: Record<string, string>[] = [];
-  client.on('message', (_, payload) => heard.push(JSON.parse(payload.toString()) as Record<string, string>));
+  const verdicts: Record<string, string>[] = [];
+  client.on('message', (_, payload) =>
+    verdicts.push(JSON.parse(payload.toString()) as Record<string, string>),
+  );
   await client.subscribeAsync(TOPIC, { qos: 1 });
-  return { client, heard };
+  return { client, verdicts };
 }
 
 const leaseOf = (db: Sql, holder: string): WatchedLease => new WatchedLease(db, 'lease-archive', holder);
@@ -64,13 +69,13 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal(await countOf(db, 'verdict_due'), 4, 'it stays due');
     t.same(await recordsOf(db, 'verdict-delivered'), [], 'and is not recorded as told');
 
-    const { heard } = await boxOf(t, room);
+    const { verdicts: receivedVerdicts } = await boxOf(t, room);
     await setCamera(db, PLACE, 'online', 3, NOW);
     await until(t, 'told', () => due === 1);
     // The broker has acknowledged to the archive; it delivers to the box in its own time.
-    await until(t, 'heard', () => heard.length >= 3);
+    await until(t, 'heard', () => receivedVerdicts.length >= 3);
     t.same(
-      heard,
+      receivedVerdicts,
       [
         { episode: 'ep-1', verdict: 'true', time: iso(NOW) },
         { episode: 'ep-2', verdict: 'unclear', time: iso(NOW + 1) },
@@ -87,9 +92,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await addVerdict(db, PLACE, 'no such <name>', 'true', NOW);
     for (let index = 0; index < 250; index += 1)
       await addVerdict(db, PLACE, `many-${index}`, 'true', NOW + index);
-    await until(t, 'many are told, too', () => due === 1 && heard.length >= 253, 30_000);
+    await until(t, 'many are told, too', () => due === 1 && receivedVerdicts.length >= 253, 30_000);
     t.same(
-      heard.slice(3).map(({ episode }) => episode),
+      receivedVerdicts.slice(3).map(({ episode }) => episode),
       Array.from({ length: 250 }, (_, index) => `many-${index}`),
     );
     t.equal(verdicts.counters.unfit, 1);
@@ -103,7 +108,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const room = await makeRoom(t);
-    const { heard } = await boxOf(t, room);
+    const { verdicts: receivedVerdicts } = await boxOf(t, room);
     await setCamera(db, PLACE, 'online', 1, NOW);
     const other = await roomDatabase(t, where, NOW);
     await leaseOf(db, 'killed').take(undefined);
@@ -114,12 +119,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
     ];
     for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'true', NOW);
     await new Promise((resolve) => setTimeout(resolve, 500));
-    t.equal(heard.length, 0, 'while another has the lease nothing is told');
+    t.equal(receivedVerdicts.length, 0, 'while another has the lease nothing is told');
     t.ok(await leases.two.take(await leases.two.look()));
-    await until(t, 'told', () => heard.length >= 40, 20_000);
+    await until(t, 'told', () => receivedVerdicts.length >= 40, 20_000);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.same(
-      heard.map(({ episode }) => episode),
+      receivedVerdicts.map(({ episode }) => episode),
       Array.from({ length: 40 }, (_, index) => `e-${index}`),
       'once each',
     );
@@ -133,10 +138,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await until(
       t,
       'told after it is back',
-      () => heard.some(({ episode }) => episode === 'meanwhile'),
+      () => receivedVerdicts.some(({ episode }) => episode === 'meanwhile'),
       20_000,
     );
-    t.equal(heard.length, 41);
+    t.equal(receivedVerdicts.length, 41);
     for (const { verdicts } of both) await verdicts.stop();
   });
 }

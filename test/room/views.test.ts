@@ -89,11 +89,15 @@ for (const name of ['sqlite', 'postgres'] as const) {
         const { status, message } = await refusalOf(page(query));
         t.equal(status, 400, message);
       }
-      const since = async (from: string): Promise<number[]> =>
+      const startedSince = async (from: string): Promise<number[]> =>
         (await page({ kind, from })).incidents.map(({ no }) => no);
       const { received = '' } = (await page({ kind })).incidents[0] ?? {};
-      t.equal((await since(received)).length, 1, 'with milliseconds');
-      t.strictSame(await since(received.replace('Z', '000+00:00')), await since(received), 'with an offset');
+      t.equal((await startedSince(received)).length, 1, 'with milliseconds');
+      t.strictSame(
+        await startedSince(received.replace('Z', '000+00:00')),
+        await startedSince(received),
+        'with an offset',
+      );
     });
 
     await t.test('pages contain each incident once, whatever arrives meanwhile', async (t) => {
@@ -104,16 +108,16 @@ for (const name of ['sqlite', 'postgres'] as const) {
         const box = `p-${index % 2}`;
         nos.push(await addIncident(db, atMs + Math.floor(index / 3) * 1000, { site: 'paging', box }));
       }
-      const found: number[] = [];
+      const foundNos: number[] = [];
       for (let cursor: string | undefined; ; ) {
         const query = { site: 'paging', limit: 4, ...(cursor !== undefined && { cursor }) };
         const { incidents, next } = await page(query);
-        found.push(...incidents.map(({ no }) => no));
+        foundNos.push(...incidents.map(({ no }) => no));
         await addIncident(db, NOW, { site: 'paging', box: 'p-new' });
         if (next === null) break;
         cursor = next;
       }
-      t.same(found, [...nos].reverse());
+      t.same(foundNos, [...nos].reverse());
       await putCamera(db, 'p-1', NOW, { site: 'paging' });
       const span = { from: iso(atMs), to: iso(atMs + 2000) };
       t.same(
@@ -148,27 +152,27 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const jpegs = ['snapshot', 'before', 'deposit'].map((_, index) =>
         Buffer.from(picture(900 + index).bytes),
       );
-      const [shown, forged, late] = jpegs as [Buffer, Buffer, Buffer];
-      const named = (moment: string, jpeg: Buffer) => ({
+      const [genuine, forged, late] = jpegs as [Buffer, Buffer, Buffer];
+      const stillOf = (moment: string, jpeg: Buffer) => ({
         moment,
         name: `${moment}.jpg`,
         time: iso(NOW),
         sha256: sha256(jpeg),
       });
-      const stills = [named('snapshot', shown), named('before', shown), named('deposit', late)];
+      const stills = [stillOf('snapshot', genuine), stillOf('before', genuine), stillOf('deposit', late)];
       const detail = JSON.stringify({ stills, absent: 'none' });
       const no = await addIncident(db, NOW, { detail });
       await addStill(db, stills[0] as never, forged, NOW - 1);
-      await addStill(db, stills[0] as never, shown, NOW);
+      await addStill(db, stills[0] as never, genuine, NOW);
       await addStill(db, stills[1] as never, forged, NOW);
       const ask = (moment: 'snapshot' | 'before' | 'deposit', of = no) =>
         handlers.still(callOf<'still'>('anna', NOW, { params: { no: of, moment } }));
-      t.same(await ask('snapshot'), shown, 'of two of one name the one that was announced');
+      t.same(await ask('snapshot'), genuine, 'of two of one name the one that was announced');
       const rows = () => db.all<{ more: string }>("SELECT more FROM audit WHERE act = 'see-still'");
       t.same(JSON.parse((await rows())[0]?.more ?? ''), {
         moment: 'snapshot',
         picture: 'snapshot.jpg',
-        sha256: sha256(shown),
+        sha256: sha256(genuine),
       });
       t.match((await refusalOf(ask('before'))).message, /is not the one that the event names/);
       t.match((await refusalOf(ask('deposit'))).message, /has not come, or is no longer kept/);
@@ -180,9 +184,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
         /no picture 'snapshot': the camera was covered/,
       );
       t.equal((await rows()).length, 1, 'what was not seen is not on record as seen');
-      const whole = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
+      const incident = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
       t.same(
-        whole.stills.map(({ here }) => here),
+        incident.stills.map(({ here }) => here),
         [true, false, false],
       );
 
@@ -222,8 +226,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
     await t.test('a camera list has condition and blind time', async (t) => {
       const system = { severity: 'system', site: 'eyes', box: 'e-1' };
-      const ended = { started: iso(NOW - 3 * DAY_MS), ended: iso(NOW - 23 * HOUR_MS) };
-      await addIncident(db, NOW - 3 * DAY_MS, { ...system, kind: 'covered', ...ended });
+      const timeSpan = { started: iso(NOW - 3 * DAY_MS), ended: iso(NOW - 23 * HOUR_MS) };
+      await addIncident(db, NOW - 3 * DAY_MS, { ...system, kind: 'covered', ...timeSpan });
       await addIncident(db, NOW - 60_000, { ...system, kind: 'stream-lost' });
       await addIncident(db, NOW - 30_000, { ...system, kind: 'frozen' });
       await addIncident(db, NOW - HOUR_MS, { ...system, kind: 'load-shed' });
@@ -349,9 +353,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(after.incidents.at(-1)?.no, last);
       t.equal(after.incidents.length, before.incidents.length + 2);
       t.ok(after.rev > before.rev);
-      const many = OPEN_MAX + 7 - after.incidents.length;
+      const missingCount = OPEN_MAX + 7 - after.incidents.length;
       await db.transaction(async (transaction) => {
-        for (let index = 0; index < many; index += 1) {
+        for (let index = 0; index < missingCount; index += 1) {
           await transaction.run(
             `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
                started, received, clock_doubt, objects, cause, events, newest, detail, state)

@@ -220,10 +220,10 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   t.match(await over(), /done/);
 
   writeFileSync(file, textOf(file).replace('"afterS":6', '"afterS":7'));
-  let changed: Program;
-  do changed = await push('--set', 'rules[stay].afterS=8', '--dry-run');
-  while (changed.err === '' && changed.code === 0);
-  t.match(changed.err, /left out: lab\/lab-1: its file was changed on the box/, 'a technician was there');
+  let dryRun: Program;
+  do dryRun = await push('--set', 'rules[stay].afterS=8', '--dry-run');
+  while (dryRun.err === '' && dryRun.code === 0);
+  t.match(dryRun.err, /left out: lab\/lab-1: its file was changed on the box/, 'a technician was there');
   t.equal((await fleet(t, room, 'config', 'pull', 'lab-1')).code, 0);
   t.match(textOf(copy), /"afterS":7/);
   t.notMatch(unit.program.err, /geheim/);

@@ -205,7 +205,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
 void t.test('root itself validates the room’s command, and obeys it once', async (t) => {
   const dir = scratch(t);
   const [state, folder] = [join(dir, 'state'), join(dir, 'root')];
-  for (const made of [state, folder]) mkdirSync(made);
+  for (const newDir of [state, folder]) mkdirSync(newDir);
   const [desk, other] = [makeSigner('desk', ['open-hotspot']), makeSigner('court', ['suspend'])];
   const keys = [desk.config, other.config];
   const clock = new HandClock();

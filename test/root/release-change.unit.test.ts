@@ -372,7 +372,7 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
 });
 
 void t.test('a state file of any content gives a state and a log line', async (t) => {
-  for (const [what, damage] of [
+  for (const [damageName, damage] of [
     ['missing', (file: string) => rmSync(file)],
     ['empty', (file: string) => writeFileSync(file, '')],
     ['half', (file: string) => writeFileSync(file, '{"version":1,"rel')],
@@ -402,12 +402,14 @@ void t.test('a state file of any content gives a state and a log line', async (t
         damage(join(bench.stateDir, name));
         bench.said.length = 0;
         await bench.start();
-        const context = `${name} ${what} in ${phase}`;
+        const context = `${name} ${damageName} in ${phase}`;
         t.equal(bench.phase, phase, context);
         t.match(bench.releases.current(), { seq: 2 }, context);
         if (
-          what !== 'missing' &&
-          !(name === 'history.jsonl' && ['empty', 'half', 'of a later version', 'a list'].includes(what))
+          damageName !== 'missing' &&
+          !(
+            name === 'history.jsonl' && ['empty', 'half', 'of a later version', 'a list'].includes(damageName)
+          )
         )
           t.match(bench.said.join('\n'), /set aside/, context);
         if (phase === 'probation') {

@@ -125,8 +125,8 @@ void t.test('the answer is bounded and printable', async (t) => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     t.notMatch(`${path}${message}`, /[\u0000-\u001f\u202e]/, 'nothing moves a cursor');
   }
-  const many = Array.from({ length: 1000 }, () => ({ path: '', message: 'm' }));
-  t.equal(ask(t, answers({ ok: false, problems: many })).length, 50);
+  const manyProblems = Array.from({ length: 1000 }, () => ({ path: '', message: 'm' }));
+  t.equal(ask(t, answers({ ok: false, problems: manyProblems })).length, 50);
 });
 
 void t.test('a configuration that the release refuses is not tried', async (t) => {

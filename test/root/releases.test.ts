@@ -105,9 +105,9 @@ void t.test('two orders in sequence are confirmed, and can be rolled back by han
   await box.run('judge');
   t.match(box.record, { phase: 'confirmed', previous: { seq: 4 } });
   box.setRecord({}, { seqMin: 5 });
-  const refused = await box.run('back');
-  t.equal(refused.code, 1);
-  t.match(refused.err, /^vigie-root: 4-0\.4\.0: .*must not be left for one below 5\n$/);
+  const refusedRun = await box.run('back');
+  t.equal(refusedRun.code, 1);
+  t.match(refusedRun.err, /^vigie-root: 4-0\.4\.0: .*must not be left for one below 5\n$/);
 
   t.match((await box.run('from-package')).err, /no package has brought a release/);
   box.setRecord({}, { seqMin: 1 });

@@ -388,13 +388,10 @@ async function served(t: Test) {
   const sorted = names.filter((name) => name.endsWith('.js')).sort((a, b) => size(a) - size(b));
   const step = Math.floor(sorted.length / CHANGED_COUNT);
   const changedNames = sorted.filter((_, index) => index % step === 0).slice(0, CHANGED_COUNT);
-  const manyFiles = Array.from({ length: PATHS }, (_, n) => [
-    `node_modules/m-${n % 40}/lib/part-${n}.js`,
-    `${n}`,
-  ]);
+  const bulk = Array.from({ length: PATHS }, (_, n) => [`node_modules/m-${n % 40}/lib/part-${n}.js`, `${n}`]);
   const files = (more: string) =>
     Object.fromEntries([
-      ...manyFiles,
+      ...bulk,
       ...changedNames.map((name) => [`dist/${name}`, readFileSync(join(program, name), 'utf8') + more]),
     ]) as Record<string, string>;
   const lib = join(dir, 'lib');
@@ -450,41 +447,33 @@ void t.test('a usual release is fetched by differences, its manifest too', async
   t.ok(bytes.length > 80_000, 'the whole manifest would be more');
   t.ok(server.sent <= 50_000, `${server.sent} bytes`);
 
-  const checkFull = async (reason: RegExp, name: string, rest = DELTA): Promise<void> => {
+  const check = async (reason: RegExp, name: string, rest = DELTA): Promise<void> => {
     const [paths, output] = await fetched();
     t.same(paths, [PATCH, FULL_MANIFEST, rest], name);
     t.match(output, new RegExp(`^the manifest is fetched whole: .*${reason.source}.*$`), name);
   };
   server.faults.set(`targets/${PATCH}`, { kind: 'status', status: 404 });
-  await checkFull(/answers 404/, 'a server that has lost it');
+  await check(/answers 404/, 'a server that has lost it');
   const swapped = Buffer.alloc(length(PATCH), 'x');
   server.faults.set(`targets/${PATCH}`, { kind: 'swap', content: swapped });
-  await checkFull(/hash mismatch with the signed metadata/, 'another than was signed');
+  await check(/hash mismatch with the signed metadata/, 'another than was signed');
   server.faults.clear();
 
   const manifest = join(current, 'MANIFEST');
   const own = readFileSync(manifest);
   const edited = own.toString().replace(/(part-77\.js .*)mode=0644/, '$1mode=0755');
   writeFileSync(manifest, edited);
-  await checkFull(
-    /(cannot be unpacked|does not make the manifest that was signed)/,
-    'the own was edited',
-    FULL,
-  );
+  await check(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own was edited', FULL);
   writeFileSync(manifest, '');
-  await checkFull(
-    /(cannot be unpacked|does not make the manifest that was signed)/,
-    'the own is empty',
-    FULL,
-  );
+  await check(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own is empty', FULL);
   rmSync(manifest);
-  await checkFull(/cannot be unpacked: zstd: .*No such file/, 'there is none', FULL);
+  await check(/cannot be unpacked: zstd: .*No such file/, 'there is none', FULL);
   writeFileSync(manifest, own);
 
   const signedAs = async (name: string, reason: RegExp, content: Buffer): Promise<void> => {
     repository.addFile(PATCH, content);
     repository.publish();
-    await checkFull(reason, name);
+    await check(reason, name);
   };
   const good = readFileSync(join(repository.dir, 'targets', PATCH));
   const zstd = (script: string): Buffer =>
