@@ -90,7 +90,7 @@ function checkRefusal(t: Test, { lines, error }: Outcome, line: RegExp, name: st
   t.strictSame(
     lines.filter((each) => !each.startsWith('warning: ')),
     [],
-    'and nothing is claimed',
+    'and no success is claimed',
   );
 }
 
@@ -116,7 +116,7 @@ void t.test('a card image is written, read back, and accepted by provisioning', 
   t.equal(program.err, '', 'quiet in a pipe');
   const sum = createHash('sha256').update(readFileSync(target)).digest('hex');
   t.match(program.out, `SHA-256 ${sum}`, 'the sum is that of the file');
-  t.equal(createHash('sha256').update(readFileSync(image)).digest('hex'), before, 'the image is as it was');
+  t.equal(createHash('sha256').update(readFileSync(image)).digest('hex'), before, 'the image is unchanged');
   t.equal(statSync(target).mode & 0o777, 0o600, 'for its owner: it holds a token and a passphrase');
 
   const boot = join(dir, 'boot');
@@ -357,7 +357,7 @@ void t.test('a failing medium is detected', async (t) => {
     const outcome = await cardOf(setup, { toFile: target });
     process.env['PATH'] = path;
     checkRefusal(t, outcome, /does not hold what was written.*throw it away/, 'read back differs');
-    t.notOk(existsSync(target), 'nothing is left that looks like a card');
+    t.notOk(existsSync(target), 'no file is left that looks like a card');
     t.notOk(existsSync(join(dir, 'label.pdf')), 'and there is no label for it');
   });
   const unavailable = SmallDisk.unavailable();

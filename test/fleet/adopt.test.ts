@@ -236,7 +236,7 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   t.match(adoption, { code: 0, out: /no rollout is under way/ }, adoption.err);
   t.ok([...orders.held.values()].every(({ final }) => final === true));
   fleet.isFrozen = false;
-  t.equal(orders.installs().size, 4, 'nobody else was ordered');
+  t.equal(orders.installs().size, 4, 'no other box was ordered');
   // A copy that had gone on before the end is reported.
   shell(t, dir, 'rm -f fleet.db-wal fleet.db-shm && cp adopted.db fleet.db');
   const late = start('run');
@@ -279,7 +279,7 @@ void t.test('boxes’ reports pause a rollout if store and broker are lost after
   new Rollouts(next.store).want(NAME, 'abort');
   t.match(await next.controller.run(NAME, signal, true), { state: 'aborted' });
   await until('they are withdrawn for good', () => orders.held.get('b-1')?.final === true);
-  t.equal(orders.installs().size, 0, 'nobody was ordered');
+  t.equal(orders.installs().size, 0, 'no box was ordered');
 });
 
 /**

@@ -177,7 +177,7 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
 
   t.match(await fleet('revoke', 'box-9', '--yes'), { code: 2, err: /^fleet: box-9: neither .* knows/ });
   t.match(await fleet('revoke', BOX), { code: 1, err: /This needs a terminal/ });
-  t.equal(delivery.state.phase, 'online', 'until somebody says yes');
+  t.equal(delivery.state.phase, 'online', 'until a person confirms');
   t.match(await fleet('revoke', BOX, '--yes'), { code: 2, err: /the broker does not know them yet/ });
   t.equal(delivery.state.phase, 'online', 'what stands is not ended by a list');
   const revoked = await fleet('revoke', BOX, '--yes', '--broker-pid', String(broker.pid), '--watch', '4');
@@ -189,7 +189,7 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   t.equal(retained.get(topics.configDesired), '');
   t.match(retained.get(topics.status), /"offline"/);
   t.equal(room.store.tokens().length, 1, 'its tokens are gone, the other box’s is there');
-  t.ok(second.connected && existsSync(other.cert), 'the other box is as it was');
+  t.ok(second.connected && existsSync(other.cert), 'the other box is unchanged');
   const after = new FleetStore(dir);
   t.type(after.named(BOX)[0]?.revoked, 'number');
   t.match(after.audit(1)[0]?.what, /certificates revoked/);

@@ -166,7 +166,11 @@ void t.test('a change keeps all text that it does not concern', async (t) => {
     { retention: { outboxMiB: 8 } },
     'a group is made',
   );
-  t.equal(change(undefined, ['rules[stay].afterS=9'], ['bridges']), file, 'nothing to do, nothing is done');
+  t.equal(
+    change(undefined, ['rules[stay].afterS=9'], ['bridges']),
+    file,
+    'a change without effect is not made',
+  );
   t.match(JSON.parse(patched('{"a": {"b": 1}, "c": []}', patchOf('a: { d: 2 }', [], []))), {
     a: { b: 1, d: 2 },
   });
@@ -283,12 +287,12 @@ void t.test('the room’s copies follow the boxes’ confirmed configurations', 
   t.ok(copies.keep(place, first));
   copies.pushed(place, first, second);
   t.equal(copy(), first, 'pushed is not there yet');
-  t.equal(copies.current(place, sha256Of(first)), first, 'a box that went back');
+  t.equal(copies.current(place, sha256Of(first)), first, 'a box that rolled back');
   t.equal(copies.current(place, sha256Of(second)), second);
   t.equal(copy(), second, 'and one that kept it');
   writeFileSync(copies.file(place), `${second}# being edited\n`);
   t.equal(copies.current(place, sha256Of(second)), second);
-  t.notOk(copies.keep(place, first), 'what somebody edits is not written over');
+  t.notOk(copies.keep(place, first), 'a file that is being edited is not overwritten');
   t.match(copy(), /being edited/);
   t.equal(copies.current(place, sha256Of(first)), first);
   const own = { site: 'lyon', box: 'a-2' };

@@ -87,7 +87,7 @@ void t.test('a rollout ends with a late and a silent box, and leaves nothing at 
   const result = await controller.run(NAME, signal);
   t.match(result, { state: 'incomplete', reason: /^1 of 11 boxes are not confirmed: 1 expired/ });
   const states = fleet.states(store, NAME);
-  t.equal(states[6], 'expired', 'the mute one, which nobody waits for for ever');
+  t.equal(states[6], 'expired', 'the silent one expires');
   t.equal(states.filter((state) => state === 'confirmed').length, 10, 'the late one too');
   t.match(fleet.box(5).truth, { phase: 'confirmed', seq: 43 });
   t.match(fleet.box(7).truth, { seq: 43, mode: 'suspended' }, 'a suspended box is updated, and stays so');
@@ -144,7 +144,7 @@ void t.test('a rollout halts on failed canaries, withdraws open orders, and can 
   t.strictSame(
     [...left.keys()],
     [topicsOf(SITE, 'b-2').updateDesired],
-    'who is away finds that it is withdrawn',
+    'an offline box finds the order withdrawn',
   );
   t.match(viewOf(store, halted, fleet.clock.wallMs()).boxes[0], { reason: 'it crashed: 3 restarts' });
   t.throws(() => fleet.create(store, 'r-2'), /r-1 is halted/);
@@ -361,7 +361,7 @@ void t.test(
 void t.test('a broker with a short queue delivers all orders, and the rollout ends', async (t) => {
   const fleet = await new RolloutFleet(t, ['max_queued_messages 5']).start(30);
   const { store, controller, link } = await fleet.controller();
-  t.strictSame(controller.knowledge.missing(), [], 'all of them come where so many may be under way');
+  t.strictSame(controller.knowledge.missing(), [], 'all arrive if the broker queues that many');
   fleet.create(store, NAME);
   const going = controller.run(NAME, signal);
   await waitFor('canaries', () => fleet.states(store, NAME)[0] === 'confirmed');

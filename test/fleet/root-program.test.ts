@@ -371,7 +371,7 @@ void t.test('a store from before a rollout of root’s program adopts it by its 
   t.match(adopted.out, /r-2: running, wave 0; `fleet rollout run` goes on with it/);
   t.ok(
     orders.all.slice(sentCount).every(({ action, rollout }) => action === 'withdraw' && rollout === 'r-1'),
-    'nothing but withdrawals is sent',
+    'only withdrawals are sent',
   );
   const reopened = new FleetStore(dir);
   t.teardown(() => reopened.close());

@@ -284,7 +284,7 @@ void t.test('an edited root is neither signed nor published', async (t) => {
   );
   writeFileSync(file, proposed);
   signBlindly(f, file, 'root');
-  await t.resolves(publish(), 'as it was made it is published');
+  await t.resolves(publish(), 'the unchanged one is published');
 });
 
 void t.test('an edited list of releases is neither signed nor published', async (t) => {
@@ -371,7 +371,7 @@ void t.test('each difference of a root needs agreement', async (t) => {
   t.match(
     f.inRepository(...publish),
     { code: 2, err: /agreeing to each difference needs a terminal/ },
-    'whoever publishes agrees too',
+    'the publisher agrees too',
   );
   t.match(f.inRepository(...publish, '--agree', 'b'.repeat(64)), { code: 1, err: /names another root/ });
   const swapped = { online: [], nowMs: Date.now(), agreed: 'c'.repeat(64) };

@@ -69,7 +69,7 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
     life.say((_, i) => i < 7, { progress }).at(0.1);
     life.say((_, i) => i < 6, { online: false }).say((_, i) => i === 6, { progress: 'confirmed' });
     life.say((_, i) => i >= 67 && i < 95, { online: false });
-    t.equal(life.at(1).rollout.state, 'running', `${progress}: within the hour nobody is silent`);
+    t.equal(life.at(1).rollout.state, 'running', `${progress}: no box is silent within the hour`);
     t.equal(life.rollout.reachedMs, null, 'and the wave is held');
     life.at(1.2);
     t.match(life.rollout, {
@@ -96,7 +96,7 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
   });
   one.say((_, i) => i === 0, { isSkipped: true });
   t.match(one.at(49, 'resume').rollout, { state: 'running', reachedMs: 49 * HOUR });
-  t.equal(installs(one.at(73)), 60, 'left out by a person, it holds nobody up');
+  t.equal(installs(one.at(73)), 60, 'a box that a person skips holds up no other');
   t.equal(one.boxes[0]?.state, 'skipped');
 });
 

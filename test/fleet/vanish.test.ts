@@ -211,7 +211,11 @@ void t.test('simulated fleets halt on vanishing boxes, not on power cuts by day'
     `${vanished.lost.length} lost`,
   );
   const dark = await lived('no power by day', { dark: 0.4, offline: 0 });
-  t.match(dark, { view: { state: 'done', wave: 3 }, lost: [] }, 'what is dark by day is no evidence');
+  t.match(
+    dark,
+    { view: { state: 'done', wave: 3 }, lost: [] },
+    'boxes without power by day are not evidence',
+  );
   const restored = await lived('an older database in wave 2', { restoreInWave: 2, offline: 0 });
   t.match(restored, { view: { state: 'done', wave: 3 }, deaths: 1 }, 'it takes over and goes on');
 });

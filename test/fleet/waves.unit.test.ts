@@ -46,7 +46,7 @@ void t.test('canaries are followed by their soak, the next wave and the last', a
   life.say((_, i) => i === 21, { online: false });
   t.equal(life.at(28).rollout.reachedMs, null, '18 of 19 are not either');
   life.say((_, i) => i === 22, { online: false });
-  t.equal(life.at(29).rollout.reachedMs, 29 * HOUR, 'offline boxes hold nobody up');
+  t.equal(life.at(29).rollout.reachedMs, 29 * HOUR, 'offline boxes hold up no other');
   t.equal(ordersOf(life.at(33), 'install'), 100);
   life.say(({ wave }) => wave === 2, { progress: 'confirmed' });
   t.equal(life.at(34).rollout.state, 'finishing', 'two have not come yet');
@@ -89,7 +89,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   t.match(wide.at(3).rollout, { state: 'halted', reason: '3 of 104 boxes that were tried went back' });
   t.equal(ordersOf(wide.last as Step, 'withdraw'), 97);
   wide.say((_, i) => i === 150, { progress: 'switched' });
-  t.equal(wide.at(3.1).states[150], 'switched', 'too late to be called back; it ends by itself');
+  t.equal(wide.at(3.1).states[150], 'switched', 'too late to withdraw; it ends on its own');
   wide.say((_, i) => i === 150, { progress: 'confirmed' });
   t.equal(wide.at(3.2).states[150], 'confirmed');
   t.equal(wide.at(4, 'abort').rollout.state, 'aborted');
@@ -105,7 +105,7 @@ void t.test('pause holds, resume continues, and silent canaries prove nothing', 
     { id: 'b-2', action: 'pause' },
   ]);
   life.say((_, i) => i < 3, { progress: 'confirmed' });
-  t.strictSame(life.at(2).orders, [], 'nobody is sent for while it is paused');
+  t.strictSame(life.at(2).orders, [], 'no box is ordered during a pause');
   t.equal(ordersOf(life.at(3, 'resume'), 'install'), 10);
   const silent = new Life([...many(3, 0).map((one) => ({ ...one, online: false })), ...many(10, 1, 3)], {
     soakMs: [0, 0],
@@ -332,7 +332,7 @@ void t.test('a report on two changes names the one that moves, or moved last', (
   t.strictSame(
     namedRollout(change('confirmed', 'a', 5), change('idle', null, 7)),
     { kind: 'root', rollout: null },
-    'a withdrawn order names nobody',
+    'a withdrawn order names no rollout',
   );
   t.end();
 });
@@ -393,7 +393,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     silent: 'it has not reported',
     other: 'another key',
   });
-  t.equal(takes.length + there.length + left.length, rows.length, 'nobody is forgotten');
+  t.equal(takes.length + there.length + left.length, rows.length, 'every box is covered');
   const checkRefusal = (name: string, isRoot: boolean, message: RegExp): unknown =>
     t.throws(() => chooseBoxes(targets, { name, isRoot }, rows), { kind: 'config', message });
   checkRefusal('9.9.9', false, /^release 9.9.9 of the agent is not published; published are 43-1.5.0$/);

@@ -86,7 +86,7 @@ void t.test('frames are taken from every entry that counts them, run by run', as
     .silence(1);
   const stopped = storyOf(life, '2026-11-24', '2026-11-25');
   t.match(stopped.frames, { read: 2700 }, 'before a suspension and before a stop');
-  t.strictSame(stopped.uncounted, [], 'and there is nothing else');
+  t.strictSame(stopped.uncounted, [], 'and there is no other');
 
   startOf(life).live(20).run(7).alerts(2);
   const alive = storyOf(life, '2026-11-24', '2026-11-25');
@@ -169,7 +169,7 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
       suspended().resume(one).mode('active', 'order').live(10).suspendedAgain(one).mode('active', 'order'),
     ),
     [one],
-    'one that was ended, put back, and ended by nobody',
+    'one that was ended, restored, and never ended again',
   );
   t.strictSame(
     missing(suspended().suspendedAgain(two).resume(two).mode('active', 'order')),
@@ -190,7 +190,7 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
   t.match(json, { missingResumes: [{ suspension: one, at: '2026-11-24T08:50:00.000Z' }] });
   const place = join(dir, 'journal');
   const verify = oversight(t, 'verify', place, '--key', keyOf(dir));
-  t.equal(await verify.ended, 0, 'the journal itself is whole');
+  t.equal(await verify.ended, 0, 'the journal itself is intact');
   t.match(
     verify.out,
     /^warning: 2026-11-24T08:50:00.000Z: went on without a signed resume: .*5a5a5a5a5a5a5a5a/m,
@@ -424,7 +424,7 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   t.strictSame(forbiddenIn(html), []);
   t.match(text, /suspended by \\x1b\[2J/);
   t.notMatch(text, /^vigie: all is well/m);
-  t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'for programs it is as it was');
+  t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'programs get it unchanged');
   const place = join(dir, 'journal');
   for (const extraArgs of [[], ['--json']]) {
     const verify = oversight(t, 'verify', place, '--key', keyOf(dir), ...extraArgs);
@@ -451,7 +451,7 @@ void t.test('text of others is text on the page, never markup', async (t) => {
   const life = new BoxLife('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
   life.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
   const { html, text } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
-  t.match(text, /unsealing: \{"case":"2026\/77",/, 'a kind that is not known is told as it stands');
+  t.match(text, /unsealing: \{"case":"2026\/77",/, 'an unknown kind is shown as text');
   t.notMatch(html, /<img/);
   t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);
 });

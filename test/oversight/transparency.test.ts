@@ -129,7 +129,7 @@ void t.test('the page states what the journal and the authorisation contain', as
   t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
   t.match(text(page), 'Texts of alerts: 20 days.');
   t.match(text(page), 'Stills, people replaced by drawn figures, vehicles in blocks: 3 days.');
-  t.match(text(page), 'No still as the camera took it is kept or handed out.', 'nobody to seal to');
+  t.match(text(page), 'No still as the camera took it is kept or handed out.', 'no recipient to seal to');
   t.match(text(page), '1 part of the picture');
   const figures = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
     Number(n.replaceAll(',', '')),
@@ -141,14 +141,14 @@ void t.test('the page states what the journal and the authorisation contain', as
   t.equal(sum(2), 1, 'searches');
   t.equal(sum(3), 0, 'sealed stills handed out');
   for (const content of [page, sign, words]) {
-    t.notMatch(content, /s3cret|watcher|10\.0\.0\.2|rtsp/, 'nothing of the camera’s address');
+    t.notMatch(content, /s3cret|watcher|10\.0\.0\.2|rtsp/, 'no part of the camera’s address');
     t.notMatch(content, /Ms Somebody/, 'nor who asked for the suspension');
     t.notMatch(content, /<img|<script|@import|src=/i, 'no picture, nothing from elsewhere');
   }
   t.match(
     words,
     /A program alerts to:\n- A vehicle where only people on foot may be\n\n/,
-    'shadow alerts nobody',
+    'shadow rules alert no one',
   );
 });
 

@@ -55,7 +55,7 @@ void t.test('the command vigie, run by root, runs no code of a release as root',
   };
   for (const command of ['status', 'doctor', 'pin', '--version', '--', '']) {
     const spyOutput = runSpy('vigie', command, 'two words', '$(id)');
-    t.strictSame(spyOutput.args, [command, 'two words', '$(id)'], 'what was typed is passed on as it is');
+    t.strictSame(spyOutput.args, [command, 'two words', '$(id)'], 'the arguments are passed on unchanged');
     t.equal(spyOutput['Uid'], Array(4).fill(uid).join('\t'), `${command}: the agent’s user`);
     t.equal(spyOutput['Gid'], Array(4).fill(gid).join('\t'));
     for (const name of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
@@ -85,7 +85,7 @@ void t.test('the command vigie, run by root, runs no code of a release as root',
     t.equal(finding?.state, 'ok', `doctor: ${name}: ${finding?.detail}`);
   }
   t.match(findings.find(({ name }) => name === 'state')?.detail, /user vigie may write/);
-  t.equal(container.run('find', '/var/lib/vigie', '-user', 'root').out, '', 'and leaves nothing of root’s');
+  t.equal(container.run('find', '/var/lib/vigie', '-user', 'root').out, '', 'and leaves no file of root’s');
 
   t.match(container.run('vigie-root', 'pin'), {
     status: 0,

@@ -57,7 +57,7 @@ void t.test('the package has all files of a box and no others', { skip }, async 
       (file) => /darwin|win32|musl|\.(ts|map|md|cc|h|o)$/.test(file) && !/licen[cs]e/i.test(file),
     ),
     [],
-    'nothing of other platforms, no sources',
+    'no files of other platforms, no sources',
   );
   const own = files.filter((file) => !modules.includes(file));
   t.strictSame(
@@ -109,7 +109,7 @@ void t.test('the package has all files of a box and no others', { skip }, async 
 
 void t.test('the package is installed, used, upgraded, removed and purged', { skip }, async (t) => {
   const container = new Container(t);
-  t.match(install(container, rootDeb, deb), { status: 0 }, 'installs with nothing but what it depends on');
+  t.match(install(container, rootDeb, deb), { status: 0 }, 'installs with its dependencies only');
   t.match(container.run('systemd-analyze', 'verify', '--man=no', 'vigie.service', 'vigie-vision.service'), {
     status: 0,
     out: '',
@@ -154,7 +154,7 @@ void t.test('the package is installed, used, upgraded, removed and purged', { sk
   const newerRoot = withVersion(t, rootDeb, '99.0.0', FIRST_ROOT);
   t.match(install(container, newerRoot), { status: 0 }, 'root’s package is upgraded');
   const root = 'releases/999999-99.0.0';
-  t.strictSame(rootLinks(), [root, root], 'where nothing runs nobody judges');
+  t.strictSame(rootLinks(), [root, root], 'without a running agent no judge runs');
   t.match(install(container, rootDeb), { status: 0 }, 'and an older one comes');
   t.strictSame(rootLinks(), [root, root], 'whose program is not taken');
   t.match(container.run('dpkg', '-P', 'vigie', 'vigie-root'), { status: 0 }, 'is purged');
@@ -441,7 +441,7 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
   const stop = 'b=$(date +%s%N); systemctl stop vigie; echo $(( ($(date +%s%N) - b) / 1000000 ))';
   const stopMs = Number(container.run('sh', '-c', stop).out.trim());
   t.ok(stopMs <= 5000, `stopped in ${stopMs} ms`);
-  t.equal(container.show('vigie', 'Result'), 'success', 'by itself');
+  t.equal(container.show('vigie', 'Result'), 'success', 'it ended on its own');
   t.equal(container.show('vigie-vision', 'ActiveState'), 'inactive', 'and no vision is left');
   const after = outboxIds(container);
   t.ok(
@@ -453,7 +453,12 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
   container.run('systemctl', 'start', 'mosquitto');
   const listen = `mosquitto_sub -t 'vigie/${SITE}/${BOX}/evt/#' -q 1 -F '%p' >${outputFile}`;
   container.run('systemd-run', '--quiet', '--unit=listener', 'sh', '-c', listen);
-  await until(t, 'somebody listens', () => existsSync(join(container.root, outputFile)), PATIENCE_MS);
+  await until(
+    t,
+    'the listener is connected',
+    () => existsSync(join(container.root, outputFile)),
+    PATIENCE_MS,
+  );
   container.run('systemctl', 'start', 'vigie');
   await box.watches('again');
   const arrived = (): boolean => after.every((id) => container.read(outputFile).includes(`"${id}"`));

@@ -169,7 +169,7 @@ async function revoked(t: Test, container: Container): Promise<void> {
   t.equal(container.run('cat', `${ENROLMENT}/boxes/broker.acl`).out.includes('readwrite'), false);
   const denied = (): boolean =>
     /denied/.test(container.run('runuser', '-u', 'vigie', '--', 'vigie', 'status').out);
-  await until(t, 'the box is told that it may write nothing', denied, PATIENCE_MS);
+  await until(t, 'the box reports that it may not write', denied, PATIENCE_MS);
 }
 
 /** Writes the settings that a unit waits for. */
@@ -362,7 +362,7 @@ function signerAlone(t: Test, container: Container): void {
   const ask = (user: string): string =>
     container.run('runuser', '-u', user, '--', 'node', '-e', program, request).out.trim();
   t.match(ask('vigie-room'), /this signer is for site my-city, not for elsewhere/, 'the console asks');
-  t.equal(ask('mosquitto'), 'EACCES', 'and nobody else');
+  t.equal(ask('mosquitto'), 'EACCES', 'and to no one else');
   const key = '/etc/vigie-room/signer/desk.pem';
   const reads = (user: string, file: string): number | null =>
     container.run('runuser', '-u', user, '--', 'cat', file).status;

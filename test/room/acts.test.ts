@@ -62,7 +62,7 @@ const recorded = async (db: Sql, no: number): Promise<string[]> => {
 };
 
 for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`acts in ${name}`, async (t) => {
+  void t.test(`operators’ actions are stored in ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const other = await roomDatabase(t, where, NOW);
@@ -83,7 +83,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         for (const rejected of tries.filter((one) => one.status === 'rejected')) {
           const { status, incident, message } = await refusalOf(Promise.reject(rejected.reason));
           t.equal(status, 409);
-          t.same(incident, won?.value, 'whoever lost gets what is true');
+          t.same(incident, won?.value, 'the losers get the current state');
           t.equal(message, `incident ${no}: ${winner} has it until 12:02:00 UTC`);
         }
         t.same(await recorded(db, no), [`${winner} claim`]);
@@ -104,10 +104,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(later.revision, revision, 'a verdict that is being given is not disturbed');
       t.ok(later.rev > rev, 'screens hear of it');
       t.equal(later.claimedUntil, iso(NOW + 151_000));
-      t.same(await recorded(db, no), ['anna claim'], 'what a screen does by itself is on no record');
+      t.same(await recorded(db, no), ['anna claim'], 'an automatic renewal is not audited');
       t.equal((await refusalOf(acts(db, 'ben').claim(no, { atS: 150 }))).status, 409);
       const renewal = await acts(db, 'anna').claim(no, { atS: 152 });
-      t.equal(renewal.revision, revision, 'her own claim had run out, and nobody came in between');
+      t.equal(renewal.revision, revision, 'her own claim had expired, and no one claimed in between');
       const takeover = await acts(db, 'ben').claim(no, { atS: 272 });
       t.same([takeover.claimedBy, takeover.revision], ['ben', revision + 1], 'what has run out can be taken');
       t.equal((await refusalOf(acts(db, 'anna').release(no, { atS: 273 }))).status, 409, 'not hers any more');
@@ -115,7 +115,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.same(
         [released.state, released.claimedBy, released.claimedUntil],
         ['new', null, null],
-        'there for everybody',
+        'free for all',
       );
       t.same(await recorded(db, no), ['anna claim', 'anna claim', 'ben claim', 'ben release']);
       t.equal((await figuresIn(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
@@ -154,7 +154,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       );
       t.same(await recorded(db, no), ['anna claim', 'anna dispatch']);
       const released = await acts(db, 'anna').release(no);
-      t.equal(released.state, 'dispatched', 'somebody is on the way, whoever has it');
+      t.equal(released.state, 'dispatched', 'a patrol stays dispatched for any owner');
     });
 
     await t.test('one of two concurrent verdicts counts, and the box gets no user name', async (t) => {
@@ -219,7 +219,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         t.same(
           await figuresIn(db, 'built-in'),
           Array(5).fill(undefined),
-          'no alert: no figure, and no box is told',
+          'not an alert: no statistics, and no message to the box',
         );
       },
     );
@@ -231,7 +231,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.same(
         await db.all('SELECT who, text FROM note WHERE incident = $1', [no]),
         [{ who: 'anna', text: text.trim() }],
-        'once, as it was written',
+        'once, unchanged',
       );
       for (const bad of [' \n ', 'a\0b']) {
         t.equal((await refusalOf(acts(db, 'anna').note(no, bad, { key: 'm' }))).status, 400);

@@ -89,7 +89,7 @@ async function hangs(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector("[data-no=\\"2\\"]") !== null');
   room.link.hold(true, true);
   await addIncidents(room.db, [numbered(3)]);
-  t.ok(await page.evaluate(LIVE), 'nobody has said anything');
+  t.ok(await page.evaluate(LIVE), 'no error came');
   await until('document.querySelector(".link.lost") !== null');
   t.match(await page.$eval('.connection', ({ textContent }) => textContent), 'No connection to the room');
   await page.evaluate('hurry = 1');
@@ -132,7 +132,7 @@ async function supervisor(t: Test, browser: Browser): Promise<void> {
     path: '/incidents/1',
   });
   await page.waitForSelector('.act.claim');
-  t.equal(await page.$('.give'), null, 'what nobody has is there to be claimed');
+  t.equal(await page.$('.give'), null, 'an unclaimed incident offers the claim');
   await page.keyboard.press('c');
   await page.waitForSelector('.give');
   t.same(await page.$$eval('.give option', (all) => all.map(({ textContent }) => textContent).slice(1)), [
@@ -227,7 +227,7 @@ async function logout(t: Test, browser: Browser): Promise<void> {
     true,
     'nothing can be read',
   );
-  await until(t, 'nothing is told any more', () => room.streams.open === 0);
+  await until(t, 'no stream is open', () => room.streams.open === 0);
   await other.page.bringToFront();
   await other.page.click('[data-account=Nadia]');
   await other.until('document.querySelector(".incident .act.true")?.checkVisibility() === true');

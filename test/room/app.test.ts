@@ -42,7 +42,7 @@ t.test('the console works in a browser', { skip: browserMissing(), timeout: 240_
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
   for (const look of sampled(t, 'looks', LOOKS, 2))
-    await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, jpeg, look));
+    await t.test(`every screen passes axe, ${look.join(', ')}`, (t) => everyScreen(t, browser, jpeg, look));
   await t.test('an operator works a whole shift by keyboard alone', (t) => shift(t, browser));
   await t.test('keys pressed faster than the screen is drawn act on the right element', (t) =>
     quick(t, browser),
@@ -267,7 +267,7 @@ async function expired(t: Test, browser: Browser): Promise<void> {
   await page.waitForSelector('[data-account=Omar]');
   await page.click('[data-account=Omar]');
   await until('document.querySelector(".toast.bad")?.textContent.includes("Nadia")');
-  t.equal(posts.length, 1, 'nobody’s verdict is sent by another');
+  t.equal(posts.length, 1, 'no user sends another’s verdict');
   t.strictSame(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
 }
 

@@ -138,11 +138,11 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     for (let i = 0; i < 10; i += 1) add(`d-${i}`);
     const third = await started(t, room, example, file);
     await until(t, 'the box is rid of all', () => rowsOf(outbox) === 0, 60_000);
-    t.strictSame(stored().sort(), [...expected].sort(), 'each is stored once, nothing is lost');
+    t.strictSame(stored().sort(), [...expected].sort(), 'each is stored once, and none is lost');
     t.equal(third.child.exitCode, null, 'and it goes on');
   });
 
-  void t.test(`${name} survives what no box of ours sends, and keeps what it cannot read`, async (t) => {
+  void t.test(`${name} survives foreign messages, and keeps what it cannot parse`, async (t) => {
     const room = await makeRoom(t);
     const dir = scratch(t);
     const file = join(dir, 'stored');

@@ -54,7 +54,7 @@ function report(topic: ReportArrival['topic'], body: unknown, isRetained = false
 const parsed = (row: Row | undefined, name: string): unknown => JSON.parse(String(row?.[name]));
 
 for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`incidents in ${name}`, async (t) => {
+  void t.test(`events become incidents in ${name}`, async (t) => {
     const database = await DATABASES[name](t);
     const archive = await database.open(() => NOW);
     const db = database.sql();
@@ -113,7 +113,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(
         Number((await db.all('SELECT count(*) AS n FROM event'))[0]?.['n']),
         5,
-        'nothing is there twice',
+        'no row is stored twice',
       );
     });
 
@@ -151,14 +151,14 @@ for (const name of ['sqlite', 'postgres'] as const) {
         "SELECT body FROM event WHERE unread = 'rubbish' ORDER BY id",
       );
       t.equal(unreadRows.length, 4, 'rubbish is kept');
-      t.equal(JSON.parse(unreadRows[0]?.body ?? ''), '{', 'as text where it is no JSON');
+      t.equal(JSON.parse(unreadRows[0]?.body ?? ''), '{', 'as text if it is not JSON');
     });
     // Both readers see one order of changes.
     const revs = (await incidents()).map((row) => Number(row['rev']));
     t.equal(new Set(revs).size, revs.length);
   });
 
-  void t.test(`cameras in ${name}`, async (t) => {
+  void t.test(`reports become cameras in ${name}`, async (t) => {
     const database = await DATABASES[name](t);
     let nowMs = NOW;
     const archive = await database.open(() => nowMs);
@@ -177,7 +177,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(parsed(now, 'conditions'), ['covered']);
     nowMs += 30_000;
     await archive.store([report('health', { ...health, conditions: ['covered'], time: at(30) })]);
-    t.match(await camera(), { rev: now?.['rev'], heard: at(31) }, 'the same again is no change');
+    t.match(await camera(), { rev: now?.['rev'], heard: at(31) }, 'a repetition is not a change');
     const uncovered = arrival((event) => {
       phase('end', 31)(event);
       event.data.severity = 'system';

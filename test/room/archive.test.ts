@@ -46,7 +46,7 @@ const throughOf = (lanes: readonly LaneThrough[], lane = 'alert', epoch = 'e1'):
 
 for (const name of ['sqlite', 'postgres'] as const) {
   const make = (t: Test) => DATABASES[name](t);
-  void t.test(`contract: an archive in ${name}`, async (t) => {
+  void t.test(`an archive in ${name} fulfils its contract`, async (t) => {
     const database = await make(t);
     const archive = await database.open();
     const count = async (table: string): Promise<number> =>
@@ -65,7 +65,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
     t.equal(throughOf((await archive.store([event(6)])).lanes), 3, 'a number ahead waits');
     const gap = { ...event(5, { from: 4 }, 'gap-1'), type: 'vigie.outbox-gap.v1' };
-    t.equal(throughOf((await archive.store([gap])).lanes), 6, 'a record stands for its numbers');
+    t.equal(throughOf((await archive.store([gap])).lanes), 6, 'a gap record covers its numbers');
     t.equal(
       throughOf((await archive.store([event(9, { first: 9 })])).lanes),
       9,
@@ -74,7 +74,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal(
       throughOf((await archive.store([event(1, { epoch: 'e2' }, 'b2-1')])).lanes, 'alert', 'e2'),
       1,
-      'a box that counts anew is counted anew',
+      'a new epoch is counted from its start',
     );
     t.equal(await count("event WHERE seq = 1 AND lane = 'alert'"), 2, 'and its number 1 is another event');
 
@@ -104,7 +104,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal(throughOf((await archive.store([event(11)])).lanes), big, 'and the archive goes on');
   });
 
-  void t.test(`several at once on one database: ${name}`, async (t) => {
+  void t.test(`several archives share one database: ${name}`, async (t) => {
     const database = await make(t);
     const archives = await Promise.all([1, 2, 3].map(() => database.open()));
     // The 600 numbers of two boxes in random order; every third one goes to two instances.
@@ -244,7 +244,12 @@ void t.test('a hostile box cannot forge a line or send control characters to the
   await send(() => HOSTILE, 'status');
 
   const alerts = (): string[] => running.said.split('\n').filter((line) => line.includes('ALERT  '));
-  await until(t, 'all is told', () => alerts().length >= 8 && /refused a message/.test(running.said), 30_000);
+  await until(
+    t,
+    'all is printed',
+    () => alerts().length >= 8 && /refused a message/.test(running.said),
+    30_000,
+  );
   t.equal(await running.end('SIGTERM'), 0);
   t.strictSame(forbiddenIn(running.said), []);
   const lines = running.said.split('\n').slice(0, -1);
@@ -268,7 +273,7 @@ void t.test('a hostile box cannot forge a line or send control characters to the
 
   const db = new Database(file, { readonly: true });
   t.teardown(() => db.close());
-  t.equal(db.prepare('SELECT count(*) FROM event').pluck().get(), 12, 'nothing is lost');
+  t.equal(db.prepare('SELECT count(*) FROM event').pluck().get(), 12, 'no event is lost');
   t.match(db.prepare("SELECT * FROM event WHERE body LIKE '%2199-%'").get(), {
     id: 'h-7',
     time: null,
@@ -313,7 +318,7 @@ void t.test('a new archive and a box that lost its folder leave no message waiti
   t.not(after.outbox.epoch, before.outbox.epoch);
   for (let i = 0; i < 3; i += 1) after.outbox.append(eventWithStill(`b2-${i}`, 500));
   deliver(t, broker.config, after.outbox);
-  await until(t, 'a box that counts anew is acknowledged', () => after.rows() === 0, 30_000);
+  await until(t, 'a box with a new epoch is acknowledged', () => after.rows() === 0, 30_000);
   const db = new Database(file, { readonly: true });
   t.teardown(() => db.close());
   t.same(db.prepare('SELECT id FROM event ORDER BY id').pluck().all(), ['a1-new', 'b2-0', 'b2-1', 'b2-2']);

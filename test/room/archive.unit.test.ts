@@ -149,7 +149,7 @@ void t.test('a gap record that contradicts its topic or properties is kept unrea
     ['no time', gapOf({ time: '2026-02-30T00:00:00.000Z' })],
   ] as const) {
     const { place, unread } = read(body);
-    t.match(place, { from: 7, seq: 7 }, `${name}: it stands for its own number alone`);
+    t.match(place, { from: 7, seq: 7 }, `${name}: it covers its own number only`);
     t.ok(unread, `${name}: ${unread}`);
   }
 });
@@ -159,7 +159,11 @@ const eventAt = (time: string): string => eventText({ site: 'lyon', box: 'b-1', 
 void t.test('an event from the future is kept and shown without a time', async (t) => {
   const read = (time: string) => arrivalOf(packet(EVENT_TOPIC, eventAt(time)));
   const near = '2026-11-25T14:59:59.000Z';
-  t.match(read(near), { time: near, id: 'a1-7', event: { time: near } }, 'a day is no proof');
+  t.match(
+    read(near),
+    { time: near, id: 'a1-7', event: { time: near } },
+    'a day ahead does not prove a fault',
+  );
   t.equal(Object.hasOwn(read(near), 'unread'), false);
   t.match(read('2026-11-25T15:00:01.000Z'), {
     id: 'a1-7',
@@ -167,7 +171,11 @@ void t.test('an event from the future is kept and shown without a time', async (
     event: { id: 'a1-7' },
     unread: /^\/time: 2026-11-25T15:00:01\.000Z is more than a day ahead of this room's clock, 2026-11-24T15/,
   });
-  t.match(read('1970-01-01T00:00:00.000Z'), { time: '1970-01-01T00:00:00.000Z' }, 'long ago is no fault');
+  t.match(
+    read('1970-01-01T00:00:00.000Z'),
+    { time: '1970-01-01T00:00:00.000Z' },
+    'an old time is not a fault',
+  );
 });
 
 void t.test('an unreadable message is kept, and one without a number is refused', async (t) => {
@@ -238,7 +246,7 @@ void t.test('an event is shown once, with its still or the reason for its absenc
   const foreign = 'a1-8 the snapshot that came is not the one that the event names';
   t.same(shownLines(dir), [`a1-7 ${path}`, foreign]);
   t.same(readFileSync(path), jpeg, 'the file is the still');
-  t.same(shownLines(undefined), ['a1-7 undefined', 'a1-8 undefined'], 'without a folder nobody waits');
+  t.same(shownLines(undefined), ['a1-7 undefined', 'a1-8 undefined'], 'without a folder no still is awaited');
   t.match(shownLines(join(dir, 'no-folder')), [/^a1-7 not saved: ENOENT/, foreign], 'a bad disk is said');
 });
 

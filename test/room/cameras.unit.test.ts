@@ -92,7 +92,7 @@ void t.test('a camera changes to silent and back by time alone', async (t) => {
     const camera = { site, box, ...look(change, nowMs) } as Camera;
     return changedConditions(conditions, [camera]).map(({ condition }) => condition);
   };
-  t.same(at(NOW), [], 'the first look is known to whoever has just asked for all');
+  t.same(at(NOW), [], 'a client that has just loaded all has the first state');
   t.same(at(NOW + 1000), []);
   t.same(at(NOW + 120_000), ['offline'], 'told once');
   t.same(at(NOW + 130_000), []);

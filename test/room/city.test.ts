@@ -120,7 +120,7 @@ function questionsOf(db: Sql): Question[] {
 /** Connection URL of an already filled database to inspect afterwards, as for `--database`. */
 const FILLED = process.env['VIGIE_TEST_CITY'];
 
-void t.test(`a city's month of ${SIZE.events} events`, { timeout: 3_600_000 }, async (t) => {
+void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3_600_000 }, async (t) => {
   const database = FILLED ?? (await DATABASES.postgres(t)).where;
   const db = await roomDatabase(t, database, NOW);
   if (FILLED === undefined) {

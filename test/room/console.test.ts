@@ -88,7 +88,7 @@ function checkChain(test: Test, entries: readonly AuditEntry[]): void {
 }
 
 for (const kind of ['sqlite', 'postgres'] as const) {
-  t.test(`every route × every role, by screen and by program (${kind})`, async (t) => {
+  t.test(`every route answers every role by its rights (${kind})`, async (t) => {
     const db = await roomDatabase(t, (await DATABASES[kind](t)).where);
     const { handlers, calls } = written();
     const { url } = await startConsole(t, db, { handlers, settings: { tokens } });
@@ -213,7 +213,7 @@ t.test('a request without a session gets nothing, and input is validated before 
     const answer = await request;
     t.match({ status: answer.status, title: answer.json?.title }, { status, title: line }, name);
   }
-  t.same(calls, [], 'nobody was called');
+  t.same(calls, [], 'no handler was called');
   t.equal((await get('/api/incidents')).status, 200);
   t.match(calls[0]?.call, { query: { limit: 100 } }, 'what is left out has its default');
   const csv = await get('/api/audit.csv');
@@ -228,7 +228,7 @@ t.test('foreign origins and host names are refused, and answers are safe for a b
   const claim = (headers: Record<string, string>) =>
     ask(`${url}/api/incidents/1/claim`, { method: 'POST', headers: { cookie, ...headers }, body: {} });
   t.equal((await claim(from(url))).status, 200);
-  t.equal((await claim({})).status, 403, 'a form of nobody');
+  t.equal((await claim({})).status, 403, 'a form without a session');
   t.equal((await claim({ ...from(url), origin: 'https://evil.example' })).status, 403);
   t.equal((await claim({ ...from(url), 'sec-fetch-site': 'same-site' })).status, 403);
   t.equal((await claim({ ...from(url), origin: 'null' })).status, 403);
@@ -293,14 +293,14 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
   t.equal((await ask(`${url}/api/login`)).status, 421, 'by its address');
   for (let at = 0; at < 40; at += 1) await enters({}, 'x');
   t.equal((await enters({}, 'operator')).status, 429, 'who tries too often waits');
-  t.equal((await enters({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and nobody else');
+  t.equal((await enters({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and no other address');
   const refusedLogins = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
   t.ok(refusedLogins.length <= 31, 'a stranger does not fill the record');
   t.match(server.summary(), /logins refused/);
 });
 
 for (const kind of ['sqlite', 'postgres'] as const) {
-  t.test(`a session ends when it should, and is in the record (${kind})`, async (t) => {
+  t.test(`a session ends by its limits, and is audited (${kind})`, async (t) => {
     const db = await roomDatabase(t, (await DATABASES[kind](t)).where);
     const { url, clock, server } = await startConsole(t, db);
     const status = async (cookie: string) =>

@@ -153,7 +153,7 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
   for (const look of sampled(t, 'looks', LOOKS, 2))
-    await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, browser, look));
+    await t.test(`every screen passes axe, ${look.join(', ')}`, (t) => everyScreen(t, browser, look));
   await t.test('1,500 tiles are laid out within the limit', (t) => tiles(t, browser));
   await t.test('cameras are reached and read by keyboard', (t) => camerasByKey(t, browser));
   await t.test('the plan moves by mouse and keyboard', (t) => plan(t, browser));
@@ -306,7 +306,7 @@ async function plan(t: Test, browser: Browser): Promise<void> {
     await mouse.move(480, 500, { steps: 4 });
     await mouse.up();
   });
-  t.equal(await view.page.evaluate('location.pathname'), '/plan', 'a drag is no click');
+  t.equal(await view.page.evaluate('location.pathname'), '/plan', 'a drag is not a click');
   await after(() => keyboard.press('0'));
   t.equal(views.at(-1), views[0]);
   await view.page.evaluate(`document.querySelector('.d-alarm .d-ring').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true, button: 0 }));
@@ -385,7 +385,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser, { handlers, excused: /status of (4|503)/ });
   await view.show('search');
   await view.page.click('[type=submit]');
-  t.match(await view.text('form'), /Case number\s*Needed:/, 'without a case nothing is asked');
+  t.match(await view.text('form'), /Case number\s*Needed:/, 'no search is sent without a case');
   await view.page.type('[name=case]', '2026/1432');
   await view.page.type('[name=reason]', 'theft of a bicycle');
   await view.page.type('[name=boxes]', 'cam-0001, Cam_2');

@@ -104,7 +104,7 @@ void t.test('the list is limited, and requests without a token have a limit of t
   t.equal(room.store.refuseFrom('192.0.2.1'), 997);
   t.equal(room.store.waiting.count, 3, 'the others stay');
   asking.nowMs += 15 * 86_400_000;
-  t.equal(state(2000), 'pending', 'nobody has decided for two weeks: forgotten');
+  t.equal(state(2000), 'pending', 'forgotten after two weeks without a decision');
   t.throws(() => room.store.accept(SITE, 'b-7'), { kind: 'config', message: /does not ask/ });
   room.store.byHand('192.0.2.2', { ...asking, box: 'b-2000', key: 'b'.repeat(64) });
   t.throws(() => room.store.accept(SITE, 'b-2000'), {
@@ -238,7 +238,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   t.equal(heardIds.size, madeCount, `${madeCount} events, none lost`);
   t.notOk(
     states.includes('stopped') || states.includes('offline'),
-    `nobody was told that it had gone: ${states}`,
+    `no offline state was published: ${states}`,
   );
 
   room.enrolment.revoke(BOX, Date.now());
@@ -258,7 +258,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
       () => true,
     );
   }
-  t.ok(isRefused, 'a reload is enough for who connects anew');
+  t.ok(isRefused, 'a reload affects new connections');
   t.equal(delivery.state.reconnects, 1, 'nothing ends what stands');
   await broker.stop();
   await broker.start();
@@ -274,7 +274,10 @@ void t.test('malformed, flooding and slow clients are cut off, and the server go
   });
   t.match(await ask(room, ENROL, { body: 'A'.repeat(20_000) }), { status: 413 });
   const chunked = { body: 'A'.repeat(200_000), headers: { 'transfer-encoding': 'chunked' } };
-  t.ok([0, 413].includes((await ask(room, ENROL, chunked)).status), 'who only sends it is told, or cut');
+  t.ok(
+    [0, 413].includes((await ask(room, ENROL, chunked)).status),
+    'a client that only sends is answered or cut off',
+  );
   t.match(await ask(room, '/', { method: 'GET' }), { status: 404 });
   t.match(await ask(room, ENROL, { method: 'GET' }), { status: 405 });
   t.match(await ask(room, ENROL, { body: base64(csrOf(newKey(join(room.dir, 'r.key')), 'room')) }), {

@@ -149,7 +149,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     },
     killed(2),
     {
-      name: 'the machine of the primary stands still, and goes on',
+      name: 'the primary’s machine is paused, and resumes',
       pauseMsMax: FAILOVER_MS_MAX,
       act: async () => {
         const leader = await cluster.leader();
@@ -160,7 +160,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       },
     },
     {
-      name: 'the standby that is waited for is killed',
+      name: 'the synchronous standby is killed',
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         const standby = (await cluster.members()).find(({ role }) => role === 'sync_standby')?.name ?? 'db1';
@@ -170,7 +170,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       },
     },
     {
-      name: 'a person moves the primary',
+      name: 'an operator moves the primary',
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         const leader = await cluster.leader();
@@ -183,7 +183,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
       },
     },
     {
-      name: 'all of etcd is away',
+      name: 'etcd is unavailable',
       pauseMsMax: PAUSE_MS_MAX,
       act: async () => {
         for (const name of MACHINES) cluster.killEtcd(name);
@@ -203,7 +203,7 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   const load = new Load(t, boxes);
   const isStored = async (id: string): Promise<boolean> =>
     (await read(cluster.url, 'SELECT 1 FROM event WHERE id = $1', [id])).length > 0;
-  await until(t, 'something is told', () => load.acknowledgedIds.size > 0);
+  await until(t, 'an event is acknowledged', () => load.acknowledgedIds.size > 0);
   await eventually(t, 'the first is stored', () => isStored(load.newest));
   const desk = await ConsoleProgram.start(t, cluster.url);
   const cookie = await enter(desk.url, 'operator', desk.link);

@@ -77,7 +77,7 @@ function poisoned(): string {
 }
 
 for (const [name, make] of Object.entries(DATABASES)) {
-  void t.test(`an alert full of what a database refuses, ${name}`, { timeout: 120_000 }, async (t) => {
+  void t.test(`an alert with refused text is stored, ${name}`, { timeout: 120_000 }, async (t) => {
     const database = await make(t);
     const archive = await database.open(() => NOW);
     const arrival = arrivalOf(packet(topicOf('b-1'), poisoned()), NOW);
@@ -88,9 +88,9 @@ for (const [name, make] of Object.entries(DATABASES)) {
     const no = incidents[0]?.no ?? 0;
     const detail = await detailOf(db, no, { timeZone: TIME_ZONE, nowMs: NOW });
     t.equal(faultOf(IncidentDetail, detail), undefined, 'it keeps the contract');
-    t.ok(JSON.stringify(detail).length < 10_000, 'what nobody asked for is not kept with the incident');
-    t.equal(detail.validUntil, null, 'what is no time is none');
-    t.equal(detail.timeZone, null, 'nor what is no time zone');
+    t.ok(JSON.stringify(detail).length < 10_000, 'unknown fields are not stored with the incident');
+    t.equal(detail.validUntil, null, 'an invalid time is stored as none');
+    t.equal(detail.timeZone, null, 'so is an invalid time zone');
     for (const { time } of detail.stills) t.notOk(Number.isNaN(Date.parse(time)), `${time} is a time`);
     t.equal((await pageOf(db, { limit: 500 })).incidents.length, 1);
   });
@@ -149,7 +149,7 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
       .then(() => transaction.run('INSERT INTO setting VALUES ($1, $2)', ['full', 'x'.repeat(1_000_000)]));
   });
   const fault: unknown = await fill.catch((error: unknown) => error);
-  t.ok(fault instanceof DatabaseAway, 'is told as a database that does not answer, to be tried again');
+  t.ok(fault instanceof DatabaseAway, 'reported as an unavailable database, to be retried');
   const claimed = await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
   t.equal(claimed.claimedBy, 'anna', 'what fits goes on');
 });
@@ -235,7 +235,7 @@ void t.test('a truncated audit log with a reset counter is detected', async (t) 
     handlers.handOver(
       callOf<'handOver'>('sup', NOW, { query: { from: iso(NOW - HOUR_MS), to: iso(NOW + 1000) } }),
     );
-  t.equal((await handOver()).record, null, 'nothing is on record yet');
+  t.equal((await handOver()).record, null, 'the audit log is empty');
   const no = await addIncident(db, NOW);
   for (const name of ['anna', 'bert', 'carl', 'dora']) {
     await claim(db, callOf<'claim'>(name, NOW, { params: { no } }), TIME_ZONE);

@@ -32,7 +32,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`contract: the lease in ${name} has one holder, and only its holder stores`, async (t) => {
     const database = await DATABASES[name](t);
     const [one, two] = [await database.open(), await database.open()];
-    t.equal(await one.lease.look(), undefined, 'at first nobody has it');
+    t.equal(await one.lease.look(), undefined, 'at first it has no holder');
     t.ok(await one.lease.take(undefined));
     t.notOk(await two.lease.take(undefined), 'of two that found it free one gets it');
     const first = await two.lease.look();
@@ -41,7 +41,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await sleep(2);
     t.ok(await one.lease.renew());
     t.notOk(await two.lease.take(first), 'what was renewed since the look is not taken');
-    t.notOk(await two.lease.renew(), 'and nobody renews what is not his');
+    t.notOk(await two.lease.renew(), 'and only the holder renews it');
     await one.store([event(1)], one.lease);
     await t.rejects(two.store([event(2)], two.lease), LEASE_LOST, 'a standby stores nothing');
 
@@ -143,7 +143,7 @@ void t.test('an archive that loses its database for longer than the lease reconn
   await emptied(t, street, database);
   await checkStored(t, database, street.given);
   t.equal(await archive.end('SIGTERM'), 0);
-  t.notMatch(archive.said, /stands by/, 'there was nobody else');
+  t.notMatch(archive.said, /stands by/, 'there was no other holder');
 });
 
 const THEFT_MS = FULL ? 60_000 : 8000;
@@ -180,18 +180,18 @@ void t.test(
       archive.said.split('\n').filter((line) => line.includes("connected under the archive's client id"))
         .length,
       1,
-      'it is told once',
+      'it is reported once',
     );
     await emptied(t, street, database);
     await checkStored(t, database, street.given);
     if (FULL)
       await until(
         t,
-        'the end of it is told',
+        'its end is reported',
         () => /connected for 60 s, after \d+ times/.test(archive.said),
         90_000,
       );
-    t.equal(await archive.end('SIGTERM'), 0, 'it has not ended by itself');
+    t.equal(await archive.end('SIGTERM'), 0, 'it is still running');
     t.match(archive.said, /, \d+ connections taken over by another program\.\n$/, 'and counted');
   },
 );

@@ -85,7 +85,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal((await handOverOf(db, { from: iso(NOW - DAY_MS), to: iso(NOW) }, NOW)).camerasMore, more);
   });
 
-  void t.test(`a box fills no more than its share of a day (${name})`, async (t) => {
+  void t.test(`a box stores no more than its daily quota (${name})`, async (t) => {
     const { open, sql, read } = await DATABASES[name](t);
     const notices: string[] = [];
     const clock = { ms: NOW };
@@ -141,7 +141,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.ok(bytes.leftOut.length > 50, 'bytes count as well');
   });
 
-  void t.test(`what comes again fills nothing (${name})`, async (t) => {
+  void t.test(`repeated messages use no quota (${name})`, async (t) => {
     const { open, sql } = await DATABASES[name](t);
     const archive = await open(() => NOW, { share: { messages: 250, bytes: 10_000_000 } });
     const alerts = Array.from({ length: 100 }, (_, at) => alertOf('lyon', 'b-1', at + 1));
@@ -298,13 +298,13 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await archive.store([statusOf('lyon', 'thief')]);
     started.wake();
     const newCamera = (await camerasOf(db, NOW)).cameras.find(({ box }) => box === 'thief');
-    t.match(newCamera, { state: 'online', lastAlert: null }, 'enrolled again it begins anew');
+    t.match(newCamera, { state: 'online', lastAlert: null }, 'it starts empty after a new enrolment');
     t.equal((await reopen(db, reopening)).state, 'new');
     const past = callOf<'reopen'>('sup', NOW, { params: { no: 1 }, body: { revision: 0 }, key: 'k-2' });
     t.not((await refusalOf(reopen(db, past))).message, '');
   });
 
-  void t.test(`a box with 100,000 open alerts is taken out in batches (${name})`, async (t) => {
+  void t.test(`a box with 100,000 open alerts is removed in batches (${name})`, async (t) => {
     const { open, sql } = await DATABASES[name](t);
     await open(() => NOW);
     const db = sql();
@@ -380,7 +380,7 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
     changes += 1;
   });
   writeFileSync(file, '{"version":1,');
-  await until(t, 'it is told', () => notices.length > 0);
+  await until(t, 'it is reported', () => notices.length > 0);
   register.look();
   register.look();
   t.equal(notices.length, 1, 'once');

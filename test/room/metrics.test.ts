@@ -206,7 +206,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
     hostile.split('\n').filter((line) => line.startsWith('vigie_box_condition{site="site-0",box="box-0"')),
     ['moved', 'other'].map((kind) => `vigie_box_condition{site="site-0",box="box-0",condition="${kind}"} 1`),
   );
-  t.equal(valueIn(hostile, 'vigie_box_up{site="site-0",box="box-1"}'), 1, 'the other box is as it was');
+  t.equal(valueIn(hostile, 'vigie_box_up{site="site-0",box="box-1"}'), 1, 'the other box is unchanged');
 
   // Removed messages free their place, and old ones expire.
   const longAgo = Date.now() - 6 * 86_400_000;
@@ -248,7 +248,7 @@ t.test('the broker’s user for metrics suffices, and its outage keeps the last 
   t.ok(retainedCount > 0, `the broker says how much it keeps: ${retainedCount} messages`);
   await room.broker.stop();
   const outagePage = await pageWith(t, url, 'vigie_fleet_broker_connected', 0);
-  t.equal(valueIn(outagePage, `vigie_box_up${labels}`), 1, 'as it was heard last');
+  t.equal(valueIn(outagePage, `vigie_box_up${labels}`), 1, 'its last report');
   t.ok(valueIn(outagePage, `vigie_box_health_age_seconds${labels}`) >= 1);
   await room.broker.start();
   await pageWith(t, url, 'vigie_fleet_broker_connected', 1);

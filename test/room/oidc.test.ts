@@ -245,7 +245,7 @@ t.test('an unavailable provider is reported and queried again', async (t) => {
   const callback = await browser.wayBack(`${url}/auth/enter`);
   server.close().closeAllConnections();
   t.match(await browser.get(callback), { status: 503, text: /does not answer/ });
-  t.same(await refusals(db), [], 'nobody was refused');
+  t.same(await refusals(db), [], 'no refusal is audited');
 });
 
 t.test('a browser has the Strict cookie after the return from another site', async (t) => {

@@ -64,7 +64,7 @@ void t.test('a user with few streams gets one of the user with most when all are
     readers.get(name)?.filter(({ status, isOver }) => status === 200 && !isOver).length ?? 0;
   await until(
     t,
-    'somebody has one fewer',
+    'one user has one fewer',
     () => accounts.slice(0, 11).reduce((sum, { name }) => sum + open(name), 0) === 255,
   );
   t.ok(open('person-10') >= 20, 'who came before them got theirs of the others');
@@ -129,7 +129,7 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
     ['session', 'session'],
   );
   t.equal((await ask(`${url}/api/session`, { headers: { cookie: two } })).status, 401);
-  t.notOk(otherStream.isOver, 'nobody else is');
+  t.notOk(otherStream.isOver, 'no other user’s');
   t.match(await recordsOf(db, 'end-sessions'), [{ more: { user: 'operator', ended: 2 } }]);
   t.same((await ask(path, { method: 'POST', headers: headers(boss), body })).json, { ended: 0 });
 });

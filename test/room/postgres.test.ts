@@ -177,7 +177,7 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
     async () => (await administer(server, 'SELECT * FROM event')).rows.length === 2,
   );
   proxy.cut();
-  t.ok((await outcome) instanceof DatabaseAway, 'nobody knows');
+  t.ok((await outcome) instanceof DatabaseAway, 'the outcome is unknown');
   proxy.hold(false, false);
   const { fresh, lanes } = await archive.store([event(2)]);
   t.same(fresh, [], 'it was there');
@@ -268,7 +268,7 @@ void t.test('a listener whose server is silent reconnects and is notified', asyn
   // Half open: neither side is notified.
   proxy.hold(true, true);
   await until(t, 'the silence is noticed', () => broken.length > 0 && proxy.connections > 1);
-  t.equal(broken.length, 1, 'it is told once');
+  t.equal(broken.length, 1, 'it is reported once');
   proxy.hold(false, false);
   proxy.cut();
   await until(t, 'it listens again, and calls since something may have been missed', () => calls > 2);
@@ -295,7 +295,7 @@ void t.test('a listener that could not start leaves nothing behind', async (t) =
   );
   await server.start();
   await sleep(1500);
-  t.equal(calls, 0, 'whoever was told that it failed hears nothing');
+  t.equal(calls, 0, 'a failed listener gets no notice');
 });
 
 void t.test('an archive reports standbys that are not synchronous', async (t) => {

@@ -69,7 +69,7 @@ async function telling(t: Test, db: Sql, settings: WebhookSettings[]) {
 const idsOf = ({ all }: Receiver): string[] => all.map(({ id }) => id);
 
 for (const [name, make] of Object.entries(DATABASES)) {
-  void t.test(`webhooks are signed, in order, and name nobody: ${name}`, async (t) => {
+  void t.test(`webhooks are signed, in order, and name no user: ${name}`, async (t) => {
     const db = await openDatabase(t, (await make(t)).where);
     await addIncident(db, Date.now(), { claimed_by: 'before' });
     const receiver = await receiverFor(t);
@@ -85,14 +85,14 @@ for (const [name, make] of Object.entries(DATABASES)) {
       box: 'b-12',
       cause: '{"seconds":60}',
     });
-    await until(t, 'the incident is told', () => receiver.all.length === 1);
+    await until(t, 'the incident is sent', () => receiver.all.length === 1);
     // While the receiver has not answered, all changes count as one moment, on any machine.
     let answer: () => void = () => undefined;
     receiver.answer = (response) => {
       answer = () => response.writeHead(204).end();
     };
     await putCamera(db, 'b-1', Date.now(), { state: 'offline' });
-    await until(t, 'the camera is told', () => receiver.all.length === 2);
+    await until(t, 'the camera is sent', () => receiver.all.length === 2);
     await changeIncident(db, no);
     await changeIncident(db, no, { state: 'closed' });
     receiver.answer = (response) => response.writeHead(204).end();
@@ -102,7 +102,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     t.strictSame(
       receiver.all.map(({ message }) => message.type),
       ['incident.received', 'camera.changed', 'incident.closed'],
-      'what changes twice in a moment is told once; what was before is not told',
+      'two quick changes are sent once, and older ones are not',
     );
     t.strictSame(idsOf(receiver), [
       `incident-${no}-2-received`,
@@ -121,7 +121,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     await webhooks.stop();
     await changeIncident(db, no, { verdict: 'true' });
     const secondTeller = await telling(t, db, [hook(receiver)]);
-    await until(t, 'what changed meanwhile is told after a restart', () => receiver.all.length === 4);
+    await until(t, 'changes during the outage are sent after a restart', () => receiver.all.length === 4);
     t.strictSame([...lines, ...secondTeller.lines], []);
   });
 }
@@ -141,7 +141,11 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
   await changeIncident(db, no);
   await until(t, 'it is taken', () => webhooks.counts['city']?.sent === 1, 20_000);
   t.strictSame(thief.all, [], 'no redirect is followed');
-  t.equal(receiver.all.at(-1)?.id, `incident-${no}-2-received`, 'as it is by then, and still a new one');
+  t.equal(
+    receiver.all.at(-1)?.id,
+    `incident-${no}-2-received`,
+    'in its current state, and still as a new one',
+  );
   t.equal(new Set(idsOf(receiver)).size, 2, 'the same message has the same id');
   await until(t, 'the log says so', () => lines.length === 2);
   t.match(lines[0], /^warn .*again until it can.*"webhook":"city".*answers 307, a redirect/);
@@ -209,12 +213,12 @@ void t.test('changes after an outage of PostgreSQL are sent, and each outage is 
   const receiver = await receiverFor(t);
   const { lines } = await telling(t, db, [hook(receiver)]);
   const no = await addIncident(db);
-  await until(t, 'it is told', () => receiver.all.length === 1);
+  await until(t, 'it is sent', () => receiver.all.length === 1);
   await server?.kill();
   await until(t, 'it is seen at the next look', () => lines.length === 1, 20_000);
   await server?.start();
   await changeIncident(db, no);
-  await until(t, 'what changed is told', () => receiver.all.length === 2, 20_000);
+  await until(t, 'the change is sent', () => receiver.all.length === 2, 20_000);
   t.strictSame(idsOf(receiver), [`incident-${no}-1-received`, `incident-${no}-2-changed`]);
   t.match(lines[0], /^warn .*again until it can/);
 });
@@ -297,7 +301,7 @@ void t.test('two consoles on one database lose and repeat nothing when one is ki
   };
   await burst(100);
   const before = await newest();
-  await until(t, 'the newest of each is told', () => isTold(before), 60_000);
+  await until(t, 'the newest of each is sent', () => isTold(before), 60_000);
   const ids = idsOf(receiver);
   t.equal(new Set(ids).size, ids.length, 'nothing twice');
   const revs = receiver.all.map(({ message }) => ('rev' in message.data ? message.data.rev : 0));
@@ -315,7 +319,7 @@ void t.test('two consoles on one database lose and repeat nothing when one is ki
   await leaseEnded(db);
   await addIncident(db);
   const after = await newest();
-  await until(t, 'all is told by the other', () => isTold(after), 60_000);
+  await until(t, 'the other sends all', () => isTold(after), 60_000);
   const duplicates = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
   t.ok(duplicates.length <= 1, `at most the one that was on its way: ${duplicates.join()}`);
 });

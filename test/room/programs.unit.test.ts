@@ -128,7 +128,7 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
     ],
   );
   const bodies = steps.flatMap(({ messages }) => messages.map(({ body }) => JSON.stringify(body)));
-  t.notMatch(bodies.join(), /ada|bob|claimedBy|dispatchedBy/, 'nobody’s name');
+  t.notMatch(bodies.join(), /ada|bob|claimedBy|dispatchedBy/, 'no user’s name');
   const laterCursor = { place: { rev: 13, incident: 4 }, told: new Set([6]), later: undefined };
   t.match(
     stepsOf(
@@ -164,7 +164,7 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
       [0, 12],
       [0, 12],
     ],
-    'two of one change are settled together; what nobody asked for is passed over',
+    'two of one change are settled together; unwanted kinds are skipped',
   );
 });
 
@@ -208,7 +208,7 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
     '429',
     '503',
   ]);
-  t.strictSame(document.paths['/api/openapi.json']?.['get']?.security, [], 'whoever asks may have it');
+  t.strictSame(document.paths['/api/openapi.json']?.['get']?.security, [], 'it is public');
 });
 
 void t.test('an export of incidents as Parquet keeps its types', async (t) => {

@@ -122,7 +122,7 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
   const bytes = statSync(where).size;
 
   nowMs = NIGHT;
-  await until(t, 'the file is written anew in the night', () => statSync(where).size < bytes * 0.7);
+  await until(t, 'the file is rewritten in the night', () => statSync(where).size < bytes * 0.7);
   await until(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
   await purge.stop();
   t.same(marksIn(folder), REMAINING, 'nothing that is due, all that is kept');
@@ -171,7 +171,7 @@ void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its W
     "SELECT sum(n_tup_del) AS n FROM pg_stat_user_tables WHERE relname ~ '^(event|snapshot|note)'";
   await poll(db, counted, 3 * HALF);
   await db.run('CHECKPOINT');
-  t.ok((marksIn(tables)['picture-due'] ?? 0) > HALF / 2, 'by day it stands in pages that are free');
+  t.ok((marksIn(tables)['picture-due'] ?? 0) > HALF / 2, 'by day it is in free pages');
   nowMs = NIGHT;
   // In the order of their names, so pictures are the last.
   const bytes = await bytesOf(db, '^snapshot');
@@ -207,5 +207,5 @@ void t.test('PostgreSQL reports a table that is in use, or is too large to rewri
   t.match(notices, [/^table note: in use for more than 2 s; /]);
   t.match(await db.scrub(true, { sizeMax: 8192 }), [/^table note: more than 0 MB; .*VACUUM FULL/]);
   t.same(await db.scrub(true), []);
-  t.same(await db.scrub(true), [], 'and nothing is done where nothing was deleted');
+  t.same(await db.scrub(true), [], 'and no table without deletions is rewritten');
 });

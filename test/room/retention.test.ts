@@ -96,15 +96,15 @@ void t.test('the retention of each box follows its valid authorisations', async 
     snapshots: 5,
   });
   t.same(await daysOf('a'), [90, 20, '2026-77'], 'one that has not begun does not count');
-  t.same(await daysOf('a', NOW + 3 * DAY_MS), [10, 5, '2026-78'], 'the one in force counts');
+  t.same(await daysOf('a', NOW + 3 * DAY_MS), [10, 5, '2026-78'], 'the valid one counts');
   t.same(await daysOf('a', NOW + 30 * DAY_MS), [10, 5, '2026-78'], 'of those that have ended the last');
   put(folder, 'a-3', { order: '2026-79', events: 20, snapshots: 30 });
-  t.same(await daysOf('a'), [20, 20, '2026-77 and 2026-79'], 'of two in force the stricter days');
+  t.same(await daysOf('a'), [20, 20, '2026-77 and 2026-79'], 'the stricter one of two valid ones counts');
   rmSync(join(folder, 'a-3.dsse.json'));
   t.same(lines, [], 'nothing was wrong');
 
   put(folder, 'c', { box: 'c', events: 300 }, testKey());
-  t.same(await daysOf('c'), [30, 7, 'default'], 'signed by somebody else');
+  t.same(await daysOf('c'), [30, 7, 'default'], 'signed by another key');
   put(folder, 'a-4', { events: 1, snapshots: 1 }, testKey());
   t.same(
     await daysOf('a'),
@@ -116,7 +116,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
     lines[0],
     /c\.dsse\.json: signed by [0-9a-f]{16}…, which is not a key of a given authority; marseille-1\/c has the default/,
   );
-  t.equal(lines.length, 2, 'each is told once, however often it is read');
+  t.equal(lines.length, 2, 'each is reported once');
 
   writeFileSync(join(folder, 'b.dsse.json'), 'torn');
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'what a file said before counts on');
@@ -161,7 +161,7 @@ async function purgeAt(
 }
 
 for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`deletion in ${name}`, async (t) => {
+  void t.test(`expired rows are deleted in ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const folder = join(scratch(t), 'orders');
@@ -231,7 +231,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await isWhole(t, db);
   });
 
-  void t.test(`many rows, two programs and a crash in ${name}`, async (t) => {
+  void t.test(`two programs delete many rows despite a crash in ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const rows = 12_001;
@@ -250,7 +250,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.teardown(() => Promise.all(purges.map((purge) => purge.stop())));
     for (const purge of purges) purge.start();
     await new Promise((resolve) => setTimeout(resolve, 300));
-    t.equal(await countOf(db, 'event'), rows, 'while another has the lease nothing is deleted');
+    t.equal(await countOf(db, 'event'), rows, 'no row is deleted while another has the lease');
     nowMs = NOW + 60_001;
     let left = rows;
     const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 50);
@@ -266,7 +266,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await isWhole(t, db);
   });
 
-  void t.test(`a slice that fails in ${name}`, async (t) => {
+  void t.test(`a failed slice is deleted later in ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     await manyEvents(db, 10);

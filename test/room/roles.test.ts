@@ -61,7 +61,9 @@ t.test('a withdrawn role or account loses its rights within minutes', async (t) 
   // An unavailable provider ends no session.
   server.close().closeAllConnections();
   clock.aheadMs = 12 * 60_000;
-  await until(t, 'it is told', () => notices.some((line) => /identity provider does not answer/.test(line)));
+  await until(t, 'it is reported', () =>
+    notices.some((line) => /identity provider does not answer/.test(line)),
+  );
   t.equal(await status(otto), 200);
   await listening(t, idp, serve);
   GROUPS['otto'] = ['staff'];

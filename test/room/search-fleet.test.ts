@@ -165,7 +165,7 @@ async function ask(
   return { code, answer, totalMs: performance.now() - beganMs };
 }
 
-void t.test(`${BOXES} boxes, ${DAYS} days of ${PER_DAY} events each`, async (t) => {
+void t.test(`a search reaches ${BOXES} boxes with ${DAYS} days of ${PER_DAY} events each`, async (t) => {
   const room = await makeRoom(t, {
     programs: (shipped) => shipped.replace('user room\n', 'user room\ntopic read $SYS/#\n'),
     extra: ['sys_interval 1'],

@@ -59,7 +59,7 @@ class Pair {
       second.said,
       /^room: archive: stands by: another archive on this database holds the lease[^\n]*\n$/,
     );
-    t.equal(first.said.split('\n').length, 2, 'the one at work says nothing of it');
+    t.equal(first.said.split('\n').length, 2, 'the active one does not log it');
     return new Pair(t, room, database, [first, second]);
   }
 
@@ -132,7 +132,7 @@ function isWritable(file: string): boolean {
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(
-    `in ${name} a standby takes over, nothing is lost and nothing is twice`,
+    `a standby takes over in ${name}, without loss or duplicates`,
     { timeout: 1_200_000 },
     async (t) => {
       t.comment(`seed ${SEED}`);

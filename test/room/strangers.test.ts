@@ -48,7 +48,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
     (await database.read('SELECT box FROM camera')).map(({ box }) => box),
     ['b-1'],
   );
-  t.same(await database.read("SELECT 1 FROM lane WHERE box = 'b-2'"), [], 'it is told no number');
+  t.same(await database.read("SELECT 1 FROM lane WHERE box = 'b-2'"), [], 'it gets no acknowledgement');
   // The state of a broker whose rules are not the enrolment's.
   appendFileSync(broker.broker.aclFile, '\nuser b-1\ntopic write vigie/elsewhere/#\n');
   await broker.broker.reload();

@@ -59,7 +59,7 @@ async function addSome(db: Sql, count: number): Promise<number> {
 const last = (reader: StreamReader): number => reader.revs.at(-1) ?? 0;
 
 for (const kind of ['sqlite', 'postgres'] as const) {
-  t.test(`a burst, with a screen that comes back in the middle of it (${kind})`, async (t) => {
+  t.test(`a screen that reconnects during a burst misses no change (${kind})`, async (t) => {
     const { where } = await DATABASES[kind](t);
     const db = await roomDatabase(t, where);
     const before = await addSome(db, 10);
@@ -94,7 +94,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       broken = readStream(t, url, cookie, before, lastId);
     }
     const tookMs = performance.now() - beganMs;
-    await until(t, 'all are told', () =>
+    await until(t, 'all have arrived', () =>
       [steady, old, fresh, broken].every((reader) => last(reader) === end),
     );
     await checkWhole(t, db, steady.revs, before, 'who was there');
@@ -140,11 +140,11 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
   })();
   for (let round = 1; round <= 3; round += 1) {
     const from_ = last(steady);
-    await until(t, 'some are told', () => last(steady) > from_ + 30, 30_000);
+    await until(t, 'some have arrived', () => last(steady) > from_ + 30, 30_000);
     await server?.kill();
     await until(
       t,
-      'the screen is told',
+      'the screen has the change',
       () => steady.names().filter((name) => name === 'away').length === round,
       30_000,
     );
@@ -172,7 +172,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
   isOver = true;
   await writing;
   end = await addSome(writer, 1);
-  await until(t, 'all are told', () => last(steady) === end && last(broken) === end, 30_000);
+  await until(t, 'all have arrived', () => last(steady) === end && last(broken) === end, 30_000);
   await checkWhole(t, db, steady.revs, 0, 'who was there');
   await checkWhole(t, db, [...parts, ...broken.revs], 0, 'who came back');
   t.ok(failed > 0, `${failed} writes failed`);
@@ -249,10 +249,10 @@ t.test('a slow database is reported, and loses nothing', async (t) => {
   await sleep(250);
   slowMs = 4000;
   await addSome(db, 2);
-  await until(t, 'it is told', () => reader.names()[0] === 'away');
+  await until(t, 'it is reported', () => reader.names()[0] === 'away');
   slowMs = 0;
   const end = await addSome(db, 2);
-  await until(t, 'all is told', () => last(reader) === end && reader.names().includes('back'));
+  await until(t, 'all is sent', () => last(reader) === end && reader.names().includes('back'));
   t.same(reader.revs, [1, 2, 3, 4]);
   t.same(notices, [
     'console: the database does not answer (no answer in 3 s); asked again',

@@ -192,7 +192,7 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   const { page, box, until } = screen;
   await page.click('.t-form [type=submit]');
   await until('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
-  t.same(box.requests, [], 'nothing is asked without camera, case and reason');
+  t.same(box.requests, [], 'no question is sent without camera, case and reason');
   await screen.lookUp();
   t.equal(box.requests.length, 1);
   t.match(box.requests[0], {
@@ -365,7 +365,7 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   t.match(await screen.text('.t-tip'), 'the camera could not see');
   await page.mouse.click(...bar(300 / 1200, 0.3));
   await until('document.querySelector(".t-blank") !== null');
-  t.equal(await page.evaluate(FIGURES), 0, 'nothing is drawn where nothing was seen');
+  t.equal(await page.evaluate(FIGURES), 0, 'unseen parts are not drawn');
   await press(page, 'Hits together');
   await until('document.querySelector(".t-blank") === null');
   t.match(await page.$eval('canvas', (canvas) => canvas.getAttribute('aria-label')), /[1-8] figures/);

@@ -77,7 +77,7 @@ t.test('a figure is where its track was at that time', (t) => {
   t.same(placeAt(one, START + 64_000), { x: 0.3, y: 0.8, h: 0.2, isSeen: true });
   const middle = placeAt(one, START + 67_000);
   t.ok(Math.abs((middle?.x ?? 0) - 0.6) < 1e-9 && Math.abs((middle?.h ?? 0) - 0.15) < 1e-9);
-  t.equal(middle?.isSeen, false, 'nobody saw it on the way to the last place');
+  t.equal(middle?.isSeen, false, 'it was out of sight on the way to the last place');
   t.equal(placeAt(one, START + 70_001), undefined, 'not after it went');
   const [alone] = playedTracks([track(0, { path: [[0, 0.5, 0.5, 0.1, 1]] })]);
   t.equal(alone === undefined ? 0 : placeAt(alone, START)?.x, 0.5, 'a track of one place');
@@ -170,7 +170,7 @@ t.test('a replay skips empty time, and shows every gap', (t) => {
   t.equal(step(1, 0.1), 2);
   t.equal(step(9.5, 0.1), 998, 'shortly before the next track');
   t.equal(step(998, 0.1), 999, 'and then on');
-  t.equal(step(1009.9, 0.1), 2000, 'a gap stands in the way');
+  t.equal(step(1009.9, 0.1), 2000, 'a gap is next');
   t.equal(step(2000, 0.75), 2300, 'it lasts 1.5 s, however long it was');
   t.equal(step(2000, 60), 2600, 'and cannot be leapt over');
   t.equal(step(2600, 0.75), 2600.5, 'nor can a short one');

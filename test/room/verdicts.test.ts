@@ -43,7 +43,7 @@ function delivery(
 }
 
 for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`verdicts from ${name}`, async (t) => {
+  void t.test(`verdicts from ${name} reach the box once`, async (t) => {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const room = await makeRoom(t);
@@ -62,10 +62,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const looking = setInterval(() => void countOf(db, 'verdict_due').then((count) => (due = count)), 20);
     t.teardown(() => clearInterval(looking));
     await until(t, 'looked at', () => due === 4);
-    t.equal(verdicts.counters.unheard, 0, 'a box that is away is not called');
+    t.equal(verdicts.counters.unheard, 0, 'an offline box is not called');
 
     await setCamera(db, PLACE, 'online', 2, NOW);
-    await until(t, 'the broker says that nobody is there', () => verdicts.counters.unheard > 0);
+    await until(t, 'the broker reports no subscriber', () => verdicts.counters.unheard > 0);
     t.equal(await countOf(db, 'verdict_due'), 4, 'it stays due');
     t.same(await recordsOf(db, 'verdict-delivered'), [], 'and is not recorded as told');
 
@@ -81,7 +81,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         { episode: 'ep-2', verdict: 'unclear', time: iso(NOW + 1) },
         { episode: 'ep-1', verdict: 'false', time: iso(NOW + 2) },
       ],
-      'each once, in their order, and nothing else is in them',
+      'each once, in order, without further fields',
     );
     t.match(await recordsOf(db, 'verdict-delivered'), [
       { ...PLACE, incident, more: { episode: 'ep-1', verdict: 'true' } },
@@ -92,7 +92,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await addVerdict(db, PLACE, 'no such <name>', 'true', NOW);
     for (let index = 0; index < 250; index += 1)
       await addVerdict(db, PLACE, `many-${index}`, 'true', NOW + index);
-    await until(t, 'many are told, too', () => due === 1 && receivedVerdicts.length >= 253, 30_000);
+    await until(t, 'many are sent', () => due === 1 && receivedVerdicts.length >= 253, 30_000);
     t.same(
       receivedVerdicts.slice(3).map(({ episode }) => episode),
       Array.from({ length: 250 }, (_, index) => `many-${index}`),
@@ -104,7 +104,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.match(lines.at(-1), /^verdicts: 253 told, \d+ unheard, 1 unfit$/);
   });
 
-  void t.test(`two archives, and a broker that goes, in ${name}`, async (t) => {
+  void t.test(`two archives send each verdict once, despite a broker outage, in ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const room = await makeRoom(t);
@@ -119,7 +119,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     ];
     for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'true', NOW);
     await new Promise((resolve) => setTimeout(resolve, 500));
-    t.equal(receivedVerdicts.length, 0, 'while another has the lease nothing is told');
+    t.equal(receivedVerdicts.length, 0, 'no verdict is sent while another has the lease');
     t.ok(await leases.two.take(await leases.two.look()));
     await until(t, 'told', () => receivedVerdicts.length >= 40, 20_000);
     await new Promise((resolve) => setTimeout(resolve, 500));

@@ -39,7 +39,7 @@ const day = (dayText: string, hour: number, change: Record<string, string | numb
 });
 
 for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`what is shown, from ${name}`, async (t) => {
+  void t.test(`the console shows the data of ${name}`, async (t) => {
     const { where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const handlers = handlersOf(db);
@@ -71,7 +71,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.ok(Value.Check(ROUTES.incidents.gives, { incidents, next: null }), 'all within the contract');
       const [odd] = incidents.filter((one) => one.kind === kind);
       t.match(odd?.cause, { n: 1.5, is: true });
-      t.equal(odd?.cause['reason'], `<b>${HOSTILE}</b>${'x'.repeat(1000)}`.slice(0, 300), 'as it was sent');
+      t.equal(odd?.cause['reason'], `<b>${HOSTILE}</b>${'x'.repeat(1000)}`.slice(0, 300), 'unchanged');
       t.notOk('list' in (odd?.cause ?? {}));
       t.equal((await page({ kind })).incidents.length, 1, 'a kind of a newer agent is found by its name');
       for (const no of nos) {

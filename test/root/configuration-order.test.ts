@@ -143,7 +143,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   t.match(early.status, { phase: 'waiting', reason: /clock says 1970.*waiting for the network/ });
   const { length } = early.said;
   await early.follow();
-  t.equal(early.said.length, length, 'waiting is told once');
+  t.equal(early.said.length, length, 'waiting is reported once');
   early.wallMs = Date.parse('2026-11-27T00:00:00.000Z');
   await early.follow();
   t.match(early.status, { phase: 'confirmed' }, 'and is right once it is');

@@ -87,7 +87,7 @@ void t.test('the unit’s program answers one request each', async (t) => {
   t.match(textOf(file), /afterS: 9/);
   t.match(log(), /restart vigie\.service\n.*restart vigie\.service\n/s);
   for (const slow of [silent, half]) {
-    t.equal(await slow.ended, 0, 'who says nothing is not waited for');
+    t.equal(await slow.ended, 0, 'a silent client is not waited for');
     t.match(slow.out, /not a request/);
   }
 });

@@ -105,7 +105,7 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
   const box = boxOf(t);
   const id = await box.try();
   box.boottimeS += 121;
-  t.match(await box.ask({ op: 'read' }), { trial: null }, 'over, though nobody has put it back yet');
+  t.match(await box.ask({ op: 'read' }), { trial: null }, 'over, though not rolled back yet');
   t.match(await box.ask({ op: 'keep', trial: id }), { refused: /its time is over/ }, 'too late');
   await box.judges();
   t.equal(box.text, FORMER);

@@ -256,8 +256,8 @@ void t.test('content that differs from what was signed is discarded', async (t) 
     t.match(
       error,
       { kind: 'corrupt', target: 'a.zst', message: reason },
-      `${name}: is told apart from what may come later`,
+      `${name}: differs from a temporary error`,
     );
-    t.equal(one.storedBytes(), undefined, `${name}: nothing of it is kept`);
+    t.equal(one.storedBytes(), undefined, `${name}: no part is stored`);
   }
 });

@@ -114,7 +114,7 @@ void t.test('a refused token is reported, and asked again each hour', async (t) 
       box.request(room, room.token());
       return undefined;
     });
-    t.equal(state, 'enrolled', `${name}: another token mends it`);
+    t.equal(state, 'enrolled', `${name}: another token works`);
   }
   t.notMatch(room.log.join('\n'), /xxxxx|unset/, 'no token in the room’s log');
 });
@@ -330,7 +330,7 @@ void t.test('a read-only or removed card does not stop the enrolment', { skip: n
     t.equal(await program.ended, 0, program.err);
     t.match(program.out, /result\.txt cannot be written \(.*(EROFS|ENOENT).*told here only/, card);
     t.match(box.status, { state: 'enrolled', reason: null }, card);
-    t.equal(modeOf(box.statusFile), '644', 'for everybody on the box');
+    t.equal(modeOf(box.statusFile), '644', 'readable for all users');
   }
 });
 

@@ -188,7 +188,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
       ])
     ).minutes,
     60,
-    'an hour at most, then anew',
+    'an hour at most, then again',
   );
   t.equal(
     (await openAs(false, [[60_000, 30]], () => undefined)).minutes > 30,
@@ -261,7 +261,7 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
   t.strictSame(requestHotspot(state, accepted('open-hotspot', { minutes: 20 }, { envelope: right })), {
     minutes: 20,
   });
-  t.strictSame(readFileSync(file), right, 'the agent lays down what was signed, and nothing else');
+  t.strictSame(readFileSync(file), right, 'the agent stores only what was signed');
   for (const args of [{}, { minutes: 0 }, { minutes: 1.5 }, { minutes: 20, ssid: 'x' }])
     t.throws(() => requestHotspot(state, accepted('open-hotspot', args, { envelope: right })), {
       code: 'bad-arguments',
@@ -398,7 +398,7 @@ void t.test('the updater’s files are installed from the card', async (t) => {
     lay('update.yaml', yaml);
     checkRefusal(line);
   }
-  t.strictSame(readdirSync(etc), [], 'nothing of it is taken');
+  t.strictSame(readdirSync(etc), [], 'no file is taken');
   lay('update.yaml', 'url: https://releases.example/\nrateKiBps: 70\n');
   const { state, lines } = take();
   t.equal(state, 'installed', lines.join());

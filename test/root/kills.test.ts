@@ -212,7 +212,7 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
     // The room's worker does not carry on what is left as if the room had ordered it.
     await box.run('run');
     const isKept = box.rawRecord.configuration.phase === 'confirmed' && readFileSync(file, 'utf8') !== former;
-    t.notOk(isKept, `try, call ${at}: nobody has kept it`);
+    t.notOk(isKept, `try, call ${at}: it was not confirmed`);
     box.reboot();
     t.equal((await box.run('boot')).code, 0);
     t.equal(readFileSync(file, 'utf8'), former, `try, call ${at}: the former one after a boot`);

@@ -124,7 +124,7 @@ void t.test('a box that is to be enrolled is installed without a certificate', a
   t.equal(modeOf(join(box.to, 'enrol.json')), '600', 'root’s alone: it may hold a token');
   const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
   t.equal(modeOf(join(box.to, 'page/setup-code.json')), isUser ? '640' : '644');
-  t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'nothing of it stays on the card');
+  t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'none of it stays on the card');
   t.notMatch(box.result(), 'aaaa', 'nor in the result');
   writeFileSync(join(box.from, 'enrol.json'), enrolment());
   t.match(await take(t, box), { code: 2 });
@@ -299,7 +299,7 @@ void t.test('an empty partition changes nothing, and later files are reported', 
   t.match(box.result(), /pki\/old\.crt: .* left here/);
   for (const name of ['.DS_Store', '._vigie.yaml']) writeFileSync(join(box.from, name), '');
   const installed = box.result();
-  t.match(await take(t, box), { code: 0 }, 'what was left is told once');
+  t.match(await take(t, box), { code: 0 }, 'remaining files are reported once');
   t.equal(box.result(), installed);
   writeFileSync(join(box.from, 'vigie.yaml.txt'), config(box.to));
   t.match(await take(t, box), { code: 2 });
@@ -319,7 +319,7 @@ void t.test('the unit runs if any of our files is on the partition', async (t) =
     return status === 0;
   };
   writeFileSync(join(dir, 'config.txt'), 'arm_64bit=1\n');
-  t.notOk(holds(), 'nothing of ours');
+  t.notOk(holds(), 'none of our files');
   for (const name of ['vigie', 'VIGIE', 'vigie.yaml', 'Vigie.yml.txt']) {
     mkdirSync(join(dir, name));
     t.ok(holds(), name);
@@ -359,7 +359,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
   t.match(await take(t, box), { code: 0 }, 'the passphrase alone');
   t.equal(modeOf(page('hotspot-key')), '600', 'for root alone');
   t.notMatch(box.result(), 'k7qf93mx');
-  t.equal(readFileSync(join(box.to, 'vigie.yaml'), 'utf8'), installed, 'the rest is as it was');
+  t.equal(readFileSync(join(box.to, 'vigie.yaml'), 'utf8'), installed, 'the rest is unchanged');
 
   for (const name of ['setup-code.json', 'hotspot-key']) writeFileSync(join(box.from, name), code('c'));
   t.match(await take(t, box), { code: 2 });
@@ -382,11 +382,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
     t.match(box.result(), reason);
     rmSync(join(box.from, name));
   }
-  t.match(
-    readFileSync(page('setup-code.json'), 'utf8'),
-    'bbbb',
-    'what came with other files of ours is no label',
-  );
+  t.match(readFileSync(page('setup-code.json'), 'utf8'), 'bbbb', 'beside our other files it is not a label');
   t.match(await take(t, box), { code: 0 });
   t.match(readFileSync(page('setup-code.json'), 'utf8'), 'cccc', 'alone it is');
 });

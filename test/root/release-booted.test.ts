@@ -86,7 +86,7 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
     ['crashes at its start', CRASHES, /^it crashed: 3 restarts/, USUAL],
     ['sees nothing', BLIND, /it analyses no frame/, HOPELESS],
   ] as const) {
-    await t.test(`one that ${name} goes`, async (t) => {
+    await t.test(`a release that ${name} rolls back`, async (t) => {
       updates.judgeBy(times);
       const release = await updates.release(good, files);
       t.match(await updates.ends(updates.order(release), 'rolled-back', WITHIN_MS), reason);
@@ -217,7 +217,7 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
     t.strictSame(
       releaseAsRoot(commands),
       [`0,0,0,0: ${control.join(' ')}`],
-      'nothing but what was typed (control)',
+      'only the typed commands (control)',
     );
     t.strictSame(
       ['boot', 'judge', 'restraint-folder', 'run'].filter(

@@ -224,7 +224,7 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
   }
   undone.set({ phase: 'switching' });
   await undone.reboot();
-  t.equal(undone.phase, 'failed', 'not for ever');
+  t.equal(undone.phase, 'failed', 'not indefinitely');
 
   const afterMove = await staged();
   afterMove.set({ phase: 'switching' });
@@ -235,13 +235,13 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
   await afterMove.reboot();
   await afterMove.reboot();
   t.equal(afterMove.phase, 'probation');
-  t.equal(afterMove.state.last?.n, records, 'which is told once');
+  t.equal(afterMove.state.last?.n, records, 'which is reported once');
   await afterMove.start();
   t.equal(afterMove.state.trial?.boots, 3, 'counted once in a boot');
   await afterMove.reboot();
   t.equal(afterMove.phase, 'rolled-back', 'a fourth boot without having proved itself');
   t.match(afterMove.releases.current(), old);
-  t.strictSame(afterMove.asked, [], 'nothing is stopped or started: the boot does that');
+  t.strictSame(afterMove.asked, [], 'no unit is stopped or started: the boot does that');
 
   const returning = await staged();
   const begunTrial = returning.state.trial;
@@ -350,7 +350,7 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
     t.strictSame(
       bench.releases.list().map(({ seq }) => seq),
       [1, 2],
-      'and nothing is removed',
+      'and no release is removed',
     );
     damage(bench);
     rmSync(join(bench.lib, 'releases/2-0.2.0/VERSION'));
@@ -368,7 +368,7 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
   await onTrial.run();
   rmSync(join(onTrial.lib, 'current'));
   await onTrial.start();
-  t.match(onTrial.releases.current(), { seq: 1 }, 'one that has not proved itself is no place to go');
+  t.match(onTrial.releases.current(), { seq: 1 }, 'an unproven one is never chosen');
 });
 
 void t.test('a state file of any content gives a state and a log line', async (t) => {
@@ -447,7 +447,7 @@ void t.test('a wrong clock or counter and an order of the future do not block th
   t.equal(await wild.run(), 'failed', 'it has ended, as far as the box knows');
   wild.nowMs = NOON + 8 * DAY_MS;
   wild.order();
-  t.equal(await wild.run(), 'probation', 'nobody has set the clock, and the box waits for nothing');
+  t.equal(await wild.run(), 'probation', 'the clock is not set, and the box does not wait');
 
   const future = new Bench(t);
   future.order({ notBefore: iso(NOON + 3 * DAY_MS) });

@@ -161,7 +161,7 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
   const problem = { path: 'rules[0].zone', message: 'this release has no such rule' };
   t.match(await tries(answers({ ok: false, problems: [problem] })), { trial: null, problems: [problem] });
   t.match(await tries(''), { trial: null, problems: [{ message: /its answer is not in the form/ }] });
-  t.equal(readFileSync(file, 'utf8'), former, 'the configuration is as it was');
+  t.equal(readFileSync(file, 'utf8'), former, 'the configuration is unchanged');
   t.notOk(existsSync(`${bin}.log`), 'and systemd was asked for nothing');
   t.match(
     await tries(answers({ ok: true, problems: [] })),

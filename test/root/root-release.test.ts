@@ -99,7 +99,7 @@ void t.test('a good release is tried, judged by the previous one, and judges the
   t.match(
     box.asked(),
     [/^stop .*vigie.service/, /reset-failed/, /start .*vigie.service/],
-    'the agent starts anew',
+    'the agent is restarted',
   );
   const judgement = await root.run('judge');
   t.equal(judgement.code, 0, judgement.err);
@@ -185,7 +185,9 @@ void t.test('a bad release is rolled back by the previous one', async (t) => {
   t.jobs = BAD.length;
   const tested = (bad: typeof BAD, options: { readonly skip?: string | false }) =>
     bad.map(([name, code, reason]) =>
-      t.test(`one ${name}`, { buffered: true, ...options }, (t) => isTakenBack(t, code, reason)),
+      t.test(`a release ${name} rolls back`, { buffered: true, ...options }, (t) =>
+        isTakenBack(t, code, reason),
+      ),
     );
   await Promise.all([...tested(BAD, {}), ...tested(BAD_TOO, { skip })]);
 });
@@ -211,7 +213,7 @@ void t.test('a trial survives a power cut, and a lost link leads to a proven pro
   root.order({ rollout: 'summer' });
   await root.run('run');
   for (let n = 0; n < 4; n += 1) await root.reboot();
-  t.match(root.root, { phase: 'rolled-back', reason: /started 4 times/ }, 'not for ever');
+  t.match(root.root, { phase: 'rolled-back', reason: /started 4 times/ }, 'not indefinitely');
   t.equal(root.link('current'), 11);
   // An order for the agent's release cancels a waiting one for root's program.
   const later = new Date(Date.now() + 1_800_000).toISOString();

@@ -106,7 +106,7 @@ void t.test('a release with files that systemd or udev would obey as root is ref
     await withManifest(tree);
     const message = `release 43-0.3.0: ${path}: a release must not bring units, users, folders or rules of the system; they belong to the package vigie-root`;
     await t.rejects(run({ full: noFull }), { kind: 'corrupt', message }, path);
-    t.same(releases(), ['42-0.2.0'], 'nothing of it is left');
+    t.same(releases(), ['42-0.2.0'], 'no part of it is left');
     t.notOk(existsSync(join(lib, 'releases/43-0.3.0')));
     rmSync(join(tree, path));
   }
@@ -134,8 +134,8 @@ void t.test('a release is staged from a delta or completely', async (t) => {
   t.not(inode(dir, 'MANIFEST'), inode(current, 'MANIFEST'));
   t.equal(readlinkSync(join(dir, 'dist/gone')), 'fresh/deep');
   t.equal(statSync(join(dir, 'bin/run')).mode & 0o7777, 0o755);
-  t.same(await scanTree(current), before, 'the release that runs is as it was');
-  t.same(releases(), ['42-0.2.0', '43-0.3.0'], 'nothing else is left');
+  t.same(await scanTree(current), before, 'the running release is unchanged');
+  t.same(releases(), ['42-0.2.0', '43-0.3.0'], 'no other file is left');
   t.equal(
     bytesToWrite(entries, before),
     ['new', 'c', readFileSync(join(dir, 'VERSION'), 'utf8')].join('').length,
@@ -212,7 +212,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
   const refuse = async (name: string, message: RegExp, ...tar: string[]): Promise<void> => {
     archive(full, bad, ...tar);
     await t.rejects(run({ delta: undefined }), { kind: 'corrupt', message }, name);
-    t.same(releases(), ['42-0.2.0'], `${name}: nothing is left`);
+    t.same(releases(), ['42-0.2.0'], `${name}: no file is left`);
     t.equal(readFileSync(outside, 'utf8'), 'mine', `${name}: nothing outside is touched`);
     t.same(readdirSync(dir).sort(), ['bad', 'lib', 'made', 'outside', 'repository']);
     fresh();
@@ -314,7 +314,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     kind: 'corrupt',
     message: /cannot be unpacked: tar: This does not/,
   });
-  t.same(await scanTree(current), before, 'the release that runs is as it was');
+  t.same(await scanTree(current), before, 'the running release is unchanged');
   t.equal(readlinkSync(join(lib, 'current')), 'releases/42-0.2.0');
 });
 
@@ -367,7 +367,7 @@ void t.test('a full disk leaves no part of a release', { skip: SmallDisk.unavail
   const message = /43-0.3.0: no space is left on the disk|no space is left/;
   await t.rejects(run(), { kind: 'exhausted', message }, 'from a delta');
   await t.rejects(run({ delta: undefined }), { kind: 'exhausted', message }, 'whole');
-  t.same(releases(), ['42-0.2.0'], 'nothing is left of it');
+  t.same(releases(), ['42-0.2.0'], 'no part of it is left');
   t.same(await scanTree(current), before);
   disk.free();
   const { dir: staged, by } = await run();
@@ -423,7 +423,7 @@ async function served(t: Test) {
     const offered = await source.find('release', NEW, signal);
     if (offered === undefined) throw new Error('not offered');
     await offered.download(signal, () => undefined);
-    t.ok(readFileSync(join(downloads, FULL_MANIFEST)).equals(bytes), 'the manifest is as it was signed');
+    t.ok(readFileSync(join(downloads, FULL_MANIFEST)).equals(bytes), 'the manifest equals the signed one');
     const paths = server.asked.map(({ path }) => path).filter((path) => path.startsWith('targets/'));
     return [paths.map((path) => path.replace('targets/', '')), lines.join('\n')];
   };

@@ -116,7 +116,7 @@ void t.test('5.7 Fetch target', async (t) => {
       name,
     );
   }
-  t.equal(await own.release({ ...RELEASE, seq: SEQ + 1 }), undefined, 'a release that nobody has signed');
+  t.equal(await own.release({ ...RELEASE, seq: SEQ + 1 }), undefined, 'a release without a signature');
   t.notOk(
     server.asked.some((name) => name.includes('delegated')),
     'delegations are not followed',

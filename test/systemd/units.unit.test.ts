@@ -185,7 +185,7 @@ void t.test(
       t.same(
         directives.filter((line) => !may.test(line)),
         [],
-        `${name}: opens devices of the accelerator and nothing else`,
+        `${name}: opens the accelerator’s devices only`,
       );
     }
     const wrong = withDropIn('[Service]\nDeviceAlow=/dev/hailo0 rw\n');
@@ -210,10 +210,10 @@ void t.test('no code of a release runs as root', (t) => {
     if (OF_RELEASE.includes(unit)) {
       t.match(user, /^vigie(-[a-z]+)?$/, `${unit}: a user of its own`);
       const raised = commands.filter((line) => /^[@:|-]*[+!]/.test(line) && line.includes('/usr/lib/vigie/'));
-      t.strictSame(raised, [], `${unit}: nothing of a release with more rights`);
+      t.strictSame(raised, [], `${unit}: no program of a release with more rights`);
       continue;
     }
-    t.notMatch(commands.join('\n'), '/usr/lib/vigie/', `${unit}: nothing of a release`);
+    t.notMatch(commands.join('\n'), '/usr/lib/vigie/', `${unit}: no program of a release`);
     t.ok(
       valuesOf(unit, 'ExecStart').every((line) => ROOTS_PROGRAM.test(line) || line === STARTS_ROOT),
       `${unit}: root's program`,
@@ -233,7 +233,7 @@ void t.test('each unit has its required directives', async (t) => {
     t.match(valuesOf(unit, 'ExecStart')[0], /^\/usr\/bin\/node /, `${unit}: Debian’s node`);
   }
   t.not(valuesOf('vigie.service', 'User')[0], valuesOf('vigie-vision.service', 'User')[0], 'two users');
-  t.strictSame(valuesOf('vigie-vision.service', 'Restart'), ['no'], 'vision never starts by itself');
+  t.strictSame(valuesOf('vigie-vision.service', 'Restart'), ['no'], 'vision never restarts automatically');
   t.strictSame(valuesOf('vigie-vision.service', 'BindsTo'), [], 'nor because the agent is restarted');
   t.strictSame(valuesOf('vigie-vision.service', 'IPAddressDeny'), ['any'], 'no address');
   t.strictSame(valuesOf('vigie-vision.service', 'IPAddressAllow'), [], 'but what is allowed at each start');
@@ -298,7 +298,7 @@ void t.test('the page reaches only its own folder and local networks', async (t)
   t.match(page('InaccessiblePaths'), [/-\/var\/lib\/vigie -\/var\/lib\/vigie-restraint/]);
   t.notOk(
     page('Environment').some((variable) => /MQTT|KEY/.test(variable)),
-    'nothing of MQTT',
+    'no file of MQTT',
   );
   t.strictSame(page('LoadCredential'), []);
   for (const unit of ['vigie-page.service', 'vigie-page.socket']) {
