@@ -80,7 +80,7 @@ function shell(t: Test, dir: string, line: string): void {
   t.equal(status, 0, `${line} ${stderr}`);
 }
 
-async function killed({ child, ended }: Program): Promise<void> {
+async function killProgram({ child, ended }: Program): Promise<void> {
   child.kill('SIGKILL');
   await ended;
 }
@@ -100,7 +100,7 @@ const view = (dir: string) => {
 void t.test('yesterday’s store during a rollout sends nothing, adopts, and goes on to the end', async (t) => {
   const { fleet, plan, orders, start, run, running, waveOne } = await beginRollout(t);
   await waveOne();
-  await killed(running);
+  await killProgram(running);
   const before = orders.all.length;
   restore(t, fleet);
   for (const args of [
@@ -201,7 +201,7 @@ void t.test('an abort is detected by a store from before the canaries’ orders'
 void t.test('a lost store needs the plan, and the rollout goes on or is ended', async (t) => {
   const { fleet, dir, plan, orders, start, run, running, waveOne } = await beginRollout(t);
   await waveOne();
-  await killed(running);
+  await killProgram(running);
   const before = orders.all.length;
   cpSync(dir, join(fleet.dir, 'copy'), { recursive: true });
   shell(t, dir, 'rm -f fleet.db fleet.db-wal fleet.db-shm');
@@ -286,7 +286,7 @@ void t.test('boxes’ reports pause a rollout if store and broker are lost after
  * Runs a program repeatedly, killed after one more durable step each time, until it survives. `between` checks each
  * state.
  */
-async function dying(
+async function runUntilAlive(
   fleet: RolloutFleet,
   mortal: Pick<Mortal, 'dir' | 'deed'>,
   deathsAfter: readonly number[],
@@ -321,7 +321,7 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
   await link.stop();
   const finals = (): number => [...orders.held.values()].filter(({ final }) => final === true).length;
   let partial = '';
-  const abort = await dying(fleet, { dir, deed: 'abort' }, [3, 4, 5, 7, 9], async () => {
+  const abort = await runUntilAlive(fleet, { dir, deed: 'abort' }, [3, 4, 5, 7, 9], async () => {
     await sleep(100);
     const [row] = view(dir);
     if (row?.state === 'aborted' && finals() < 5) t.fail(`aborted is said with ${finals()} withdrawals`);
@@ -349,7 +349,7 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
   await until('two withdrawals lie there', () => finals() === 2);
   const sentCount = orders.all.length;
   restore(t, fleet);
-  const adopt = await dying(fleet, { dir, deed: 'adopt' }, [1, 2, 4], () => {
+  const adopt = await runUntilAlive(fleet, { dir, deed: 'adopt' }, [1, 2, 4], () => {
     const [row] = view(dir);
     if (row?.state !== 'aborted' && row?.wave !== 0) t.fail('half of it was taken over');
   });
@@ -368,7 +368,7 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   const fleet = await new RolloutFleet(t).start(6, () => ({ jitterMs: 40 * 3_600_000 }));
   const { store, controller } = await fleet.controller();
   fleet.create(store, NAME);
-  const lie = async (i: number, order: number): Promise<void> => {
+  const reportCounter = async (i: number, order: number): Promise<void> => {
     const newer = { journalIndex: 5000 + i, order };
     await fleet.box(i).report(newer);
     await until('it is heard', () => {
@@ -376,11 +376,11 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
       return store.named(`b-${i}`)[0]?.report?.order === order;
     });
   };
-  await lie(5, Number.MAX_SAFE_INTEGER);
+  await reportCounter(5, Number.MAX_SAFE_INTEGER);
   t.equal(controller.behind(), undefined, 'no clock gives that');
   const futureCounter = fleet.clock.wallMs() + 86_400_000;
-  await lie(0, futureCounter);
-  await lie(3, futureCounter);
+  await reportCounter(0, futureCounter);
+  await reportCounter(3, futureCounter);
   t.match(controller.behind(), {
     isSure: false,
     text: /0 of the orders at the broker and 2 of the boxes’ reports/,
@@ -390,7 +390,7 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   t.equal(counter(0), futureCounter + 1, 'its order is above what it says it has seen');
   t.ok(counter(1) < futureCounter, 'and no other box’s');
   t.match(controller.behind(), { text: /1 of the boxes’ reports/ });
-  await lie(2, futureCounter);
-  await lie(4, futureCounter);
+  await reportCounter(2, futureCounter);
+  await reportCounter(4, futureCounter);
   await t.rejects(controller.run(NAME, signal, true), { kind: 'denied', message: /; nothing is sent$/ });
 });

@@ -21,7 +21,7 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
   const stop = new AbortController();
   const going = controller.run(NAME, stop.signal);
   const rollouts = new Rollouts(store);
-  await until('orders are at the broker', () => published(rollouts) === 4);
+  await until('orders are at the broker', () => installCount(rollouts) === 4);
   fleet.isFrozen = true;
   // Their reports about the orders are at the broker.
   await until('all have taken theirs', () =>
@@ -62,7 +62,7 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
   t.match(new Rollouts(next.store).get(NAME), { state: 'aborted' });
 });
 
-const published = (rollouts: Rollouts): number =>
+const installCount = (rollouts: Rollouts): number =>
   rollouts.standing().filter(({ published: at }) => at !== null).length;
 
 void t.test(

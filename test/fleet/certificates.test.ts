@@ -31,7 +31,7 @@ interface Ops {
   client(name: string, clientId: string): Promise<MqttClient>;
 }
 
-async function ops(t: Test, usesLists = true): Promise<Ops> {
+async function makeOps(t: Test, usesLists = true): Promise<Ops> {
   const room = new TestRoom(t);
   room.server('broker');
   const file = (name: string): string => join(room.dir, name);
@@ -102,7 +102,7 @@ async function ops(t: Test, usesLists = true): Promise<Ops> {
 }
 
 t.test('the list shows expiry by the enrolment and by the boxes side by side', async (t) => {
-  const { room, broker, dir, fleet, issue, client } = await ops(t);
+  const { room, broker, dir, fleet, issue, client } = await makeOps(t);
   for (const [name, days] of [
     [BOX, 20],
     ['box-late', 1],
@@ -153,7 +153,7 @@ t.test('the list shows expiry by the enrolment and by the boxes side by side', a
 });
 
 t.test('a stolen box is disconnected at once and stays out', async (t) => {
-  const { room, broker, dir, fleet, issue, client } = await ops(t);
+  const { room, broker, dir, fleet, issue, client } = await makeOps(t);
   const { cert, key } = issue(BOX, 365);
   room.token(BOX);
   const config = { url: broker.url, ca: join(room.dir, 'ca.crt'), cert, key, ack: 'broker' } as const;
@@ -198,7 +198,7 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
 });
 
 t.test('a broker that does not use the lists is reported', async (t) => {
-  const { fleet, issue, client } = await ops(t, false);
+  const { fleet, issue, client } = await makeOps(t, false);
   issue(BOX, 365);
   const box = await client(BOX, `${SITE}.${BOX}`);
   const { health } = topicsOf(SITE, BOX);
@@ -223,7 +223,7 @@ t.test('a broker that does not use the lists is reported', async (t) => {
 });
 
 t.test('a thief with another client id is disconnected as well', async (t) => {
-  const { room, broker, fleet, issue, client } = await ops(t);
+  const { room, broker, fleet, issue, client } = await makeOps(t);
   issue(BOX, 365);
   const { health } = topicsOf(SITE, BOX);
   const thief = await client(BOX, 'somebody-else');

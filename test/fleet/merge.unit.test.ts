@@ -194,7 +194,7 @@ class Fleet {
 }
 
 /** The store after it has adopted the result. */
-function adopted(store: Store, { orders, counters, rollouts }: Merged): Store {
+function adopt(store: Store, { orders, counters, rollouts }: Merged): Store {
   const after = structuredClone(store);
   for (const { id, counter } of [...orders, ...counters])
     after.counters.set(id, Math.max(counter, after.counters.get(id) ?? 0));
@@ -249,7 +249,7 @@ void t.test('an old store never adopts more than really happened', async (t) => 
     for (const each of deeds) fleet.act(each);
     const { yesterday, store, boxes, broker } = fleet;
     const merged = merge(fleet.witnesses(yesterday));
-    const after = adopted(yesterday, merged);
+    const after = adopt(yesterday, merged);
     for (const [id, { counter }] of boxes) {
       const adoptedCounter = after.counters.get(id) ?? 0;
       if (adoptedCounter < counter || adoptedCounter < (broker.get(id)?.counter ?? 0))
@@ -311,9 +311,9 @@ void t.test('two boxes with false reports can pause a rollout, and change no oth
       });
       const liars = new Set(falseReports.map(({ id }) => id));
       const honest = reports.filter(({ id }) => !liars.has(id));
-      const honestStore = adopted(yesterday, merge(fleet.witnesses(yesterday, honest)));
+      const honestStore = adopt(yesterday, merge(fleet.witnesses(yesterday, honest)));
       const merged = merge(fleet.witnesses(yesterday, [...honest, ...falseReports]));
-      const after = adopted(yesterday, merged);
+      const after = adopt(yesterday, merged);
       for (const { name, state, wave } of after.rollouts) {
         const other = honestStore.rollouts.find((rollout) => rollout.name === name);
         // One more honest box may make a name of the fleet's own credible.

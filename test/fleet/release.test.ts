@@ -82,7 +82,7 @@ async function signedAndPublished(f: Fleet, file: string, nowMs = Date.now()): P
 
 const id = (seq: number, version: string) => ({ what: 'release', seq, version, arch: ARCH }) as const;
 
-const sees = async (box: ReleaseTrust, seq: number, version: string): Promise<boolean> => {
+const isOffered = async (box: ReleaseTrust, seq: number, version: string): Promise<boolean> => {
   await box.refresh(SIGNAL);
   return (await box.release(id(seq, version))) !== undefined;
 };
@@ -109,7 +109,7 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
 
   const { box, pem, url, revoke } = await served(t, f);
   const old = box('old');
-  t.ok(await sees(old, 41, '0.1.0'), 'a box finds the release');
+  t.ok(await isOffered(old, 41, '0.1.0'), 'a box finds the release');
   const metadata = `${url}metadata/timestamp.json`;
   t.equal(await status(metadata, pem('box-1')), 200);
   t.equal(await status(metadata, { ca: pem('box-1').ca }), 400, 'without a certificate: refused');
@@ -139,7 +139,7 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
     err: /of another fleet: its root 1 is not yours/,
   });
   await signedAndPublished(f, next);
-  t.ok(await sees(old, 42, '0.2.0'), 'a box that knew the one before, too');
+  t.ok(await isOffered(old, 42, '0.2.0'), 'a box that knew the one before, too');
   t.match(f.sign('release', first, 'carl'), { code: 0 }, 'staleness is unknown without the repository');
   t.match(f.publish('release', first), {
     code: 1,
@@ -153,7 +153,7 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
   const newer = await old.release(ids[1]);
   if (release === undefined || newer === undefined) throw new Error('not offered');
   const tls = pem('box-1');
-  const fetched = async (path: string, from: typeof release): Promise<string> => {
+  const fetchPath = async (path: string, from: typeof release): Promise<string> => {
     const file = join(f.dir, 'downloads', path);
     const ref = path === from.manifest.path ? from.manifest : await from.archive(path);
     await download(ref, file, { url, tls, rateKiBps: 0, signal: SIGNAL });
@@ -164,12 +164,12 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
     lib,
     current: undefined,
     custom: release.custom,
-    manifest: await fetched(release.manifest.path, release),
+    manifest: await fetchPath(release.manifest.path, release),
     delta: undefined,
-    full: () => fetched(full, release),
+    full: () => fetchPath(full, release),
     signal: SIGNAL,
   });
-  const patch = await fetched(manifestPatchTarget(41, ids[1]), newer);
+  const patch = await fetchPath(manifestPatchTarget(41, ids[1]), newer);
   const manifest = join(f.dir, 'downloads', newer.manifest.path);
   const from = join(was.dir, 'MANIFEST');
   await patchManifest({ patch, from, manifest: newer.manifest, file: manifest }, SIGNAL);
@@ -178,7 +178,7 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
     current: was.dir,
     custom: newer.custom,
     manifest,
-    delta: await fetched(deltaTarget(41, ids[1]), newer),
+    delta: await fetchPath(deltaTarget(41, ids[1]), newer),
     full: () => Promise.reject(new Error('whole')),
     signal: SIGNAL,
   });
@@ -193,7 +193,7 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
   await signedAndPublished(f, await make(f, { seq: 42, version: '0.2.0' }));
   const { box } = await served(t, f);
   const one = box('one');
-  t.ok(await sees(one, 42, '0.2.0'));
+  t.ok(await isOffered(one, 42, '0.2.0'));
 
   await t.rejects(make(f, { seq: 42, version: '0.2.1' }), /release 42 of the agent: .*before; .*--seq 43$/);
   await t.rejects(make(f, { seq: 40, version: '0.2.1' }), /release 40 of the agent is older than .*, 42;/);
@@ -216,7 +216,7 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
     signedAndPublished(f, stale),
     /is stale: made when targets 2 were published, and now they are 3/,
   );
-  t.ok(await sees(one, 44, '0.4.0'), 'what was refused has changed nothing');
+  t.ok(await isOffered(one, 44, '0.4.0'), 'what was refused has changed nothing');
 
   const file = join(f.dir, 'withdraw.json');
   t.match(
@@ -224,8 +224,8 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
     /- release 44 of the agent, version 0\.4\.0, \w+ is offered no more/,
   );
   await signedAndPublished(f, file);
-  t.notOk(await sees(one, 44, '0.4.0'), 'a withdrawn release is found no more');
-  t.ok(await sees(one, 42, '0.2.0'));
+  t.notOk(await isOffered(one, 44, '0.4.0'), 'a withdrawn release is found no more');
+  t.ok(await isOffered(one, 42, '0.2.0'));
   await t.rejects(make(f, { seq: 44, version: '0.4.1' }), /one is never given twice, of either program/);
   t.equal(f.repository.clean(Date.now()), 0, 'a box may still be fetching it');
   const laterMs = Date.now() + 3 * DAY_MS;
@@ -235,7 +235,7 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
 
   await refresh(f.repository, { online: online(f), nowMs: Date.now() - 2 * DAY_MS });
   await t.rejects(
-    sees(box('two'), 42, '0.2.0'),
+    isOffered(box('two'), 42, '0.2.0'),
     { kind: 'denied', message: /has expired/ },
     'an expired timestamp is refused after a day',
   );
@@ -245,7 +245,7 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
   );
   const refreshed = f.inRepository('release', 'refresh', '--online-key', f.onlineKey);
   t.match(refreshed, { code: 0, out: /timestamp good until/ });
-  t.ok(await sees(one, 42, '0.2.0'));
+  t.ok(await isOffered(one, 42, '0.2.0'));
   const renewal = join(f.dir, 'renew.json');
   writeSigningFile(
     renewal,
@@ -261,7 +261,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
   const { box } = await served(t, f);
   const offlineBox = box('away');
-  t.ok(await sees(offlineBox, 41, '0.1.0'));
+  t.ok(await isOffered(offlineBox, 41, '0.1.0'));
   mkdirSync(join(f.dir, 'dora'));
   for (const role of ['root', 'targets']) keyPair(f.key('dora', role));
   f.trust('dora');
@@ -345,7 +345,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
       `root ${root.signed.version} believes it`,
     );
   if (timestamp === undefined) throw new Error('no timestamp');
-  t.ok(await sees(offlineBox, 42, '0.2.0'), 'a box that was offline follows three roots');
+  t.ok(await isOffered(offlineBox, 42, '0.2.0'), 'a box that was offline follows three roots');
   // Two keys of targets at once: the new keyholders sign the current offer, and are shown all of it.
   const fifth = join(f.dir, 'room/root5.json');
   const fresh2 = ['anna', 'ben'].map(
@@ -359,7 +359,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   });
   const later = f.publish('root', fifth, '--releases-later', ...now);
   t.match(later, { code: 0, err: /targets is not signed by the keys of the newest root/ });
-  await t.rejects(sees(offlineBox, 42, '0.2.0'), { kind: 'denied', message: /not signed by as many/ });
+  await t.rejects(isOffered(offlineBox, 42, '0.2.0'), { kind: 'denied', message: /not signed by as many/ });
   const output = f.inRepository('release', 'renew', '--out', renewal).out;
   t.match(
     output,
@@ -370,7 +370,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   for (const holder of ['anna', 'ben'])
     t.equal(f.signQuickly('release', renewal, holder, join(f.dir, holder, 'targets-2.key')).code, 0);
   t.equal(f.inRepository('release', 'publish', renewal, ...now).code, 0);
-  t.ok(await sees(offlineBox, 42, '0.2.0'));
+  t.ok(await isOffered(offlineBox, 42, '0.2.0'));
 
   const forged = f.repository.timestamp();
   if (forged === undefined) throw new Error('no timestamp');
@@ -383,7 +383,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   );
   f.repository.putTimestamp(forged);
   await t.rejects(
-    sees(offlineBox, 42, '0.2.0'),
+    isOffered(offlineBox, 42, '0.2.0'),
     { kind: 'denied', message: /not signed by as many/ },
     'the stolen key says nothing any more',
   );

@@ -37,16 +37,16 @@ async function waitFor(name: string, holds: () => boolean, withinMs = 60_000): P
 }
 
 /** Connects another client to the broker. */
-async function client(t: Test, url: string): Promise<mqtt.MqttClient> {
+async function connectClient(t: Test, url: string): Promise<mqtt.MqttClient> {
   const connection = await mqtt.connectAsync(url, { protocolVersion: 5 });
   t.teardown(() => connection.end(true));
   return connection;
 }
 
 /** Retained messages at topics with this ending. */
-async function retained(t: Test, url: string, tail: string): Promise<Map<string, Buffer>> {
+async function retainedMessages(t: Test, url: string, tail: string): Promise<Map<string, Buffer>> {
   const messages = new Map<string, Buffer>();
-  const other = await client(t, url);
+  const other = await connectClient(t, url);
   other.on('message', (topic, payload) => messages.set(topic, payload));
   await other.subscribeAsync(`vigie/+/+/${tail}`, { qos: 1 });
   await sleep(300);
@@ -105,7 +105,7 @@ void t.test('a rollout ends with a late and a silent box, and leaves nothing at 
     { mute: false, online: true },
   );
   t.equal(
-    (await retained(t, fleet.broker.url, 'update/desired')).size,
+    (await retainedMessages(t, fleet.broker.url, 'update/desired')).size,
     0,
     'orders that are over are cleared',
   );
@@ -140,7 +140,7 @@ void t.test('a rollout halts on failed canaries, withdraws open orders, and can 
     ...Array(5).fill('planned'),
   ]);
   t.match(fleet.box(0).truth, { phase: 'rolled-back', seq: 42 });
-  const left = await retained(t, fleet.broker.url, 'update/desired');
+  const left = await retainedMessages(t, fleet.broker.url, 'update/desired');
   t.strictSame(
     [...left.keys()],
     [topicsOf(SITE, 'b-2').updateDesired],
@@ -197,7 +197,7 @@ void t.test('a controller killed at any durable step sends each box one order', 
     const beginnings = store.history(SITE, `b-${i}`).filter(({ phase }) => phase === 'downloading').length;
     if (beginnings > 1) t.fail(`b-${i} began ${beginnings} times`);
   }
-  t.equal((await retained(t, fleet.broker.url, 'update/desired')).size, 0);
+  t.equal((await retainedMessages(t, fleet.broker.url, 'update/desired')).size, 0);
 });
 
 void t.test('commands preview, start, pause, resume and abort a rollout', async (t) => {
@@ -265,7 +265,7 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   await sleep(100);
   controller.hear();
   t.equal(store.named('b-0')[0]?.report?.version, '1.4.3');
-  const stranger = await client(t, fleet.broker.url);
+  const stranger = await connectClient(t, fleet.broker.url);
   const topic = (box: string) => topicsOf(SITE, box).updateReported;
   const otherReport = await fleet.box(1).report({ box: 'b-0', journalIndex: 9000 });
   await stranger.publishAsync(topic('b-0'), before, { qos: 1 });
@@ -308,7 +308,7 @@ void t.test(
     const { store, controller } = await fleet.controller();
     fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3'], hours: 1 } });
     await controller.run(NAME, signal, true);
-    const stranger = await client(t, fleet.broker.url);
+    const stranger = await connectClient(t, fleet.broker.url);
     const key = generateKeyPairSync('ed25519').privateKey;
     const lay = (i: number, change: object = {}): Promise<unknown> => {
       const order = {
@@ -353,7 +353,7 @@ void t.test(
     const { controller: next, store: secondStore } = await fleet.controller();
     await next.run(NAME, signal, true);
     t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
-    t.equal((await retained(t, fleet.broker.url, 'update/desired')).size, 4);
+    t.equal((await retainedMessages(t, fleet.broker.url, 'update/desired')).size, 4);
     t.equal(new Rollouts(secondStore).ordersOf(SITE, 'b-3').length, 1, 'the same order');
   },
 );

@@ -235,7 +235,7 @@ const targetsIn = ({ metadata }: SigningFile): object =>
  * Makes a fleet whose boxes all run the agent's new release, except the last one, which is offline; the rollout waits
  * for it.
  */
-async function waiting(t: Test) {
+async function makeWaiting(t: Test) {
   const fleet = await new RolloutFleet(t).start(6, (i) => ({
     jitterMs: 0,
     fate: i === 5 ? { ...WELL, away: true } : WELL,
@@ -243,20 +243,20 @@ async function waiting(t: Test) {
   const orders = await Orders.of(t, fleet.broker.url);
   const { store, controller, link } = await fleet.controller();
   fleet.create(store, 'r-1', PLAN);
-  const turned = async (name: string, state: RolloutState): Promise<void> => {
+  const untilState = async (name: string, state: RolloutState): Promise<void> => {
     for (const untilMs = Date.now() + 60_000; ; await sleep(20)) {
       const row = await controller.run(name, signal, true);
       if (row.state === state) return;
       if (Date.now() > untilMs) throw new Error(`${name} is ${row.state}, not ${state}`);
     }
   };
-  return { fleet, orders, store, controller, link, turned };
+  return { fleet, orders, store, controller, link, turned: untilState };
 }
 
 const PLAN = { ...QUICK, thresholds: { heardMinutes: 0 } };
 
 void t.test('a rollout of root’s program replaces one of the agent that only waits', async (t) => {
-  const { fleet, orders, store, link, turned } = await waiting(t);
+  const { fleet, orders, store, link, turned } = await makeWaiting(t);
   await turned('r-1', 'running');
   t.throws(() => fleet.create(store, 'r-2', PLAN, 'root'), {
     kind: 'denied',
@@ -341,7 +341,7 @@ void t.test('commands take --root or a number, and show each box’s program of 
 });
 
 void t.test('a store from before a rollout of root’s program adopts it by its orders', async (t) => {
-  const { fleet, orders, store, link, turned } = await waiting(t);
+  const { fleet, orders, store, link, turned } = await makeWaiting(t);
   await turned('r-1', 'finishing');
   const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
   writeFileSync(plan, stringify(PLAN));

@@ -18,7 +18,7 @@ const group = (site: string, all: number, silent: number): Watched[] =>
 const installs = ({ orders }: Step): number => orders.filter(({ action }) => action === 'install').length;
 
 /** Fisher's exact test from its definition, for small numbers. */
-function fisher(triedCount: number, silent: number, untried: number, untriedSilent: number): number {
+function fisherExact(triedCount: number, silent: number, untried: number, untriedSilent: number): number {
   const choose = (n: number, k: number): bigint => {
     let result = 1n;
     for (let i = 0; i < k; i += 1) result = (result * BigInt(n - i)) / BigInt(i + 1);
@@ -33,15 +33,15 @@ function fisher(triedCount: number, silent: number, untried: number, untriedSile
 
 void t.test('silence is compared by Fisher’s test within sites', async (t) => {
   // The lady tasting tea has three of four right: 17 of 70. The shortcut returns 1 below two deviations.
-  t.equal(fisher(4, 3, 4, 1).toFixed(4), (17 / 70).toFixed(4));
+  t.equal(fisherExact(4, 3, 4, 1).toFixed(4), (17 / 70).toFixed(4));
   t.equal(compare(group('a', 4, 3), group('a', 4, 1)).probability, 1);
   const close = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-9;
-  t.ok(close(compare(group('a', 7, 6), group('a', 1400, 28)).probability, fisher(7, 6, 1400, 28)));
+  t.ok(close(compare(group('a', 7, 6), group('a', 1400, 28)).probability, fisherExact(7, 6, 1400, 28)));
   fc.assert(
     fc.property(fc.nat(60), fc.nat(60), fc.nat(200), fc.nat(200), (triedCount, silent, untried, quiet) => {
       const [s, q] = [Math.min(silent, triedCount), Math.min(quiet, untried)];
       const { probability } = compare(group('a', triedCount, s), group('a', untried, q));
-      const exact = fisher(triedCount, s, untried, q);
+      const exact = fisherExact(triedCount, s, untried, q);
       return close(probability, exact) || (probability === 1 && exact > DOUBT);
     }),
     { numRuns: 2000 },
@@ -184,7 +184,7 @@ void t.test('it halts exactly where the tried boxes are silent beyond chance', a
       life.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
       life.say((_, i) => i < silent || (i >= tried && i < tried + quiet), { online: false });
       const next = life.at(2);
-      const isExcess = silent >= Math.min(2, tried) && fisher(tried, silent, untried, quiet) <= DOUBT;
+      const isExcess = silent >= Math.min(2, tried) && fisherExact(tried, silent, untried, quiet) <= DOUBT;
       if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
       if (isExcess && installs(next) > 0) throw new Error('it goes on');
       if (silent > 0 && next.rollout.wave > 0)
@@ -211,7 +211,7 @@ interface Street {
  * Runs a complete rollout to 607 boxes with a step every half hour; returns its end, and the number of boxes that
  * vanish by it.
  */
-function lived({ seed, dark, attrition, vanish, vanishAt }: Street): {
+function simulateRollout({ seed, dark, attrition, vanish, vanishAt }: Street): {
   state: string;
   wave: number;
   lostCount: number;
@@ -268,7 +268,7 @@ void t.test('a release that cuts boxes off is stopped within the first wave, day
         vanishAt: fc.constantFrom('begun' as const, 'switched' as const, 'confirmed' as const),
       }),
       (street) => {
-        const { state, wave, lostCount } = lived(street);
+        const { state, wave, lostCount } = simulateRollout(street);
         if (state !== 'halted' && !(state === 'running' && wave <= 1))
           throw new Error(`${state} in wave ${wave}`);
         if (wave > 1) throw new Error(`it went on to wave ${wave}`);
@@ -286,7 +286,13 @@ void t.test('a rollout with equal losses before and after almost never halts', a
   const reasons: string[] = [];
   for (let seed = 1; seed <= runs; seed += 1) {
     const dark = [0, 0.3, 0.6][seed % 3] ?? 0;
-    const { state, reason } = lived({ seed, dark, attrition: 0.0002, vanish: 0, vanishAt: 'begun' });
+    const { state, reason } = simulateRollout({
+      seed,
+      dark,
+      attrition: 0.0002,
+      vanish: 0,
+      vanishAt: 'begun',
+    });
     // A canary that dies of its own holds the next wave, and a person skips it; that is not a comparison.
     if (state === 'halted' && !/no progress/.test(reason)) reasons.push(reason);
   }

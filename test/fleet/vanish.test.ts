@@ -163,8 +163,9 @@ void t.test(
     const startArgs = ['rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes', '--dir', dir];
     t.equal(await fleet.fleet(...startArgs).ended, 0);
     const run = fleet.fleet('rollout', 'run', '--dir', dir);
-    const confirmed = (): number => fleet.states(store, NAME).filter((state) => state === 'confirmed').length;
-    for (const untilMs = Date.now() + 40_000; confirmed() < 3 && Date.now() < untilMs; ) await sleep(50);
+    const confirmedCount = (): number =>
+      fleet.states(store, NAME).filter((state) => state === 'confirmed').length;
+    for (const untilMs = Date.now() + 40_000; confirmedCount() < 3 && Date.now() < untilMs; ) await sleep(50);
     // The plan's 300 days have passed.
     store.db.prepare('UPDATE rollout SET not_after = ?').run(Date.now());
     t.equal(await run.ended, 1);
@@ -197,25 +198,25 @@ void t.test('simulated fleets halt on vanishing boxes, not on power cuts by day'
     emptyInWave: undefined,
     restoreInWave: undefined,
   };
-  const lived = async (name: string, change: Partial<SimulateOptions>) => {
+  const runSimulation = async (name: string, change: Partial<SimulateOptions>) => {
     const result = await simulate({ ...base, ...change }, () => undefined);
     t.comment(name);
     for (const line of simulatedLines(result)) t.comment(line);
     t.strictSame(result.halfWay, []);
     return result;
   };
-  const vanished = await lived('90 % vanish', { vanish: 0.9, dark: 0.4 });
+  const vanished = await runSimulation('90 % vanish', { vanish: 0.9, dark: 0.4 });
   t.match(vanished.view, { state: 'halted' });
   t.ok(
     vanished.view.wave <= 1 && vanished.lost.length <= 0.05 * base.boxes + 8,
     `${vanished.lost.length} lost`,
   );
-  const dark = await lived('no power by day', { dark: 0.4, offline: 0 });
+  const dark = await runSimulation('no power by day', { dark: 0.4, offline: 0 });
   t.match(
     dark,
     { view: { state: 'done', wave: 3 }, lost: [] },
     'boxes without power by day are not evidence',
   );
-  const restored = await lived('an older database in wave 2', { restoreInWave: 2, offline: 0 });
+  const restored = await runSimulation('an older database in wave 2', { restoreInWave: 2, offline: 0 });
   t.match(restored, { view: { state: 'done', wave: 3 }, deaths: 1 }, 'it takes over and goes on');
 });

@@ -267,22 +267,22 @@ void t.test('a report is attributed to its rollout', async (t) => {
     }) as UpdateReport;
   const fields = { what: 'release', seq: 43, version: '1.5.0' } as const;
   const expected = { kind: 'release', rollout: 'r', fields } as const;
-  const says = (updater: object): BoxState | Progress =>
+  const progressBy = (updater: object): BoxState | Progress =>
     progressOf(report({ reason: null, release: { seq: 42 }, ...updater }), expected).progress;
-  t.equal(says({ phase: 'staged', rollout: 'r' }), 'begun');
+  t.equal(progressBy({ phase: 'staged', rollout: 'r' }), 'begun');
   t.equal(
-    says({ phase: 'probation', rollout: 'r', release: { seq: 43 } }),
+    progressBy({ phase: 'probation', rollout: 'r', release: { seq: 43 } }),
     'switched',
     'it runs it, and has not kept it',
   );
-  t.equal(says({ phase: 'rolled-back', rollout: 'r' }), 'rolled-back');
-  t.equal(says({ phase: 'rolled-back', rollout: 'earlier' }), 'none', 'of another rollout');
+  t.equal(progressBy({ phase: 'rolled-back', rollout: 'r' }), 'rolled-back');
+  t.equal(progressBy({ phase: 'rolled-back', rollout: 'earlier' }), 'none', 'of another rollout');
   t.equal(
-    says({ phase: 'idle', rollout: null, release: { seq: 43 } }),
+    progressBy({ phase: 'idle', rollout: null, release: { seq: 43 } }),
     'confirmed',
     'it is there by another way',
   );
-  t.equal(says({ phase: 'probation', rollout: 'local', release: { seq: 43 } }), 'none');
+  t.equal(progressBy({ phase: 'probation', rollout: 'local', release: { seq: 43 } }), 'none');
   const text = { revision: 1, sha256: 'new', yaml: 'x' };
   const configured = { kind: 'configuration', rollout: 'c', fields: text } as const;
   t.equal(

@@ -20,17 +20,17 @@ async function toEnd(program: Program): Promise<Program> {
 }
 
 /** Makes keys, and returns what `vigie-oversight keygen` prints. */
-async function keys(t: Test, dir: string, ...names: string[]) {
+async function makeKeys(t: Test, dir: string, ...names: string[]) {
   const programs = await Promise.all(names.map((name) => toEnd(oversight(t, 'keygen', join(dir, name)))));
-  const printed = (field: string): string[] =>
+  const printedValues = (field: string): string[] =>
     programs.map(({ out }) => new RegExp(`^${field}: (\\S+)`, 'm').exec(out)?.[1] ?? '');
-  return { publicKeys: printed('publicKey'), fingerprints: printed('fingerprint') };
+  return { publicKeys: printedValues('publicKey'), fingerprints: printedValues('fingerprint') };
 }
 
 void t.test('a signed authorisation is explained in full, and passes or fails vigie check', async (t) => {
   const dir = scratch(t);
   const path = (name: string): string => join(dir, name);
-  const { publicKeys, fingerprints } = await keys(t, dir, 'authority.key', 'prefect.key', 'mayor.key');
+  const { publicKeys, fingerprints } = await makeKeys(t, dir, 'authority.key', 'prefect.key', 'mayor.key');
   const [, prefect = '', mayor = ''] = publicKeys;
   t.equal(statSync(path('authority.key')).mode & 0o777, 0o600);
   t.equal(statSync(path('authority.key.pub')).mode & 0o777, 0o644);
@@ -269,7 +269,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
 void t.test('suspend, resume and pin report what they did without an agent', async (t) => {
   const dir = scratch(t);
   const state = ['--state', join(dir, 'state')];
-  await keys(t, dir, 'a.key', 'b.key');
+  await makeKeys(t, dir, 'a.key', 'b.key');
   const suspend = (reason: string): Promise<Program> =>
     toEnd(vigie(t, 'suspend', '--reason', reason, ...state));
   t.match(await suspend(' '), { code: 2, err: /--reason: 1 to 500 characters/ });

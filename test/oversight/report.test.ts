@@ -25,17 +25,17 @@ function storyOf(life: BoxLife, from: string, to: string) {
   return teller.tell(time.parse('--from', from), time.parse('--to', to));
 }
 
-const lasted = (story: ReturnType<typeof storyOf>, state: string): number =>
+const durationMs = (story: ReturnType<typeof storyOf>, state: string): number =>
   story.periods
     .filter((period) => period.state === state)
     .reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
 
 void t.test('periods cover every minute of the interval with the box’s state', async (t) => {
   const story = storyOf(dayOf(), '2026-11-24', '2026-11-25');
-  t.equal(lasted(story, 'suspended'), 200 * MINUTE_MS);
-  t.equal(lasted(story, 'unauthorised'), 60 * MINUTE_MS);
-  t.equal(lasted(story, 'down'), 35 * MINUTE_MS);
-  t.equal(lasted(story, 'unproved'), 100 * MINUTE_MS, 'an hour of silence, and what is after the last entry');
+  t.equal(durationMs(story, 'suspended'), 200 * MINUTE_MS);
+  t.equal(durationMs(story, 'unauthorised'), 60 * MINUTE_MS);
+  t.equal(durationMs(story, 'down'), 35 * MINUTE_MS);
+  t.equal(durationMs(story, 'unproved'), 100 * MINUTE_MS, 'the silence, and the time after the last entry');
   const all = story.periods.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   t.equal(all, 24 * HOUR_MS);
   for (const [i, { fromMs }] of story.periods.entries()) {
@@ -114,11 +114,11 @@ void t.test('frames are taken from every entry that counts them, run by run', as
 void t.test('the report says in words which frames it cannot count', async (t) => {
   const life = startOf(new BoxLife('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
   const dir = scratch(t);
-  const none = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  const none = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
   t.match(none.text, /read frames of which no entry has a count, and raised 169 alerts\./);
   t.match(none.text, /24 Nov 2026, 09:00 to 09:03 \+01:00 {2}what it read .* is not counted.* 169 alerts/);
   startOf(life).live(20).run(4).suspend('5a'.repeat(8)).silence(20).start();
-  const partial = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  const partial = await makeReport(t, scratch(t), life, '2026-11-24', '2026-11-25');
   t.match(partial.text, /read at least 7,200 frames, analysed at least 6,000 and raised 169 alerts\./);
   t.match(partial.html, /read at least 7,200 frames/);
   t.match(partial.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
@@ -182,7 +182,7 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
 
   const dir = scratch(t);
   const life = suspended().mode('active', 'order').live(10);
-  const { text, html, json } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  const { text, html, json } = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
   const says =
     /WENT ON WITHOUT A SIGNED RESUME: at 24 Nov 2026, 09:50 \+01:00 the box looked again, .*5a5a5a5a5a5a5a5a/;
   t.match(text, says);
@@ -266,10 +266,10 @@ const LOOKED = `(() => {
     summary: document.querySelector('.summary').innerText };
 })()`;
 
-const looked = (dir: string, html: string, width: number) =>
+const layoutOf = (dir: string, html: string, width: number) =>
   measured(dir, html, width, LOOKED) as Record<string, unknown>;
 
-async function reported(t: Test, dir: string, life: BoxLife, from: string, to: string) {
+async function makeReport(t: Test, dir: string, life: BoxLife, from: string, to: string) {
   const journal = openJournal(dir);
   life.into(journal);
   const out = join(dir, 'report.html');
@@ -296,7 +296,7 @@ for (const [name, life, from, to] of [
     { skip: browserMissing() },
     async (t) => {
       const dir = scratch(t);
-      const { text, json, html, out } = await reported(t, dir, life, from, to);
+      const { text, json, html, out } = await makeReport(t, dir, life, from, to);
       if (name !== 'an hour') {
         t.match(json, {
           frames: { read: life.counted.frames },
@@ -310,12 +310,12 @@ for (const [name, life, from, to] of [
       t.ok(text.includes(sentence), sentence);
       t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
       for (const width of [360, 1100]) {
-        const layout = looked(dir, html, width);
+        const layout = layoutOf(dir, html, width);
         t.match(layout, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
         t.ok(String(layout['summary']).includes(sentence), 'what the browser shows says the same');
       }
       const wide = html.replace('</h1>', `<i style="white-space:nowrap">${'wide '.repeat(100)}</i></h1>`);
-      t.ok(Number(looked(dir, wide, 360)['beyond']) > 0, 'what does not fit would be seen');
+      t.ok(Number(layoutOf(dir, wide, 360)['beyond']) > 0, 'what does not fit would be seen');
       const picture = join(dir, 'page.png');
       chromium(dir, '--window-size=1100,1700', `--screenshot=${picture}`, out);
       t.ok(statSync(picture).size > 20_000, 'it can be drawn');
@@ -386,7 +386,7 @@ void t.test('the report names who suspended, who resumed and who requested seale
     sha256: 'ef'.repeat(32),
   };
   life.note({ type: 'unseal', row: 2, record }).live(10);
-  const { text, html } = await reported(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  const { text, html } = await makeReport(t, scratch(t), life, '2026-11-24', '2026-11-25');
   for (const says of [
     /order 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
     /suspended by judge-desk: order of the court/,
@@ -419,7 +419,7 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   life.entries.push({ at: 'never', type: 'heartbeat', boot: '1', frames: null } as never);
   life.mode('active', HOSTILE).note({ type: 'resume', id: HOSTILE, reason: HOSTILE, by: [HOSTILE] });
   const dir = scratch(t);
-  const { text, json, html } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  const { text, json, html } = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
   t.strictSame(forbiddenIn(text), []);
   t.strictSame(forbiddenIn(html), []);
   t.match(text, /suspended by \\x1b\[2J/);
@@ -450,7 +450,7 @@ void t.test('text of others is text on the page, never markup', async (t) => {
   const evil = '<img src=x onerror=alert(1)>"';
   const life = new BoxLife('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
   life.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
-  const { html, text } = await reported(t, dir, life, '2026-11-24', '2026-11-25');
+  const { html, text } = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
   t.match(text, /unsealing: \{"case":"2026\/77",/, 'an unknown kind is shown as text');
   t.notMatch(html, /<img/);
   t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);

@@ -41,7 +41,7 @@ interface Setup {
 }
 
 /** Four days up to this minute, of which the last one is suspended. */
-function lived(): BoxLife {
+function fourDays(): BoxLife {
   const life = new BoxLife(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
   life
     .note({ type: 'connected', camera: 'rtsp://10.0.0.2/main', to: 'rtsp://10.0.0.2:554', before: null })
@@ -54,7 +54,7 @@ function lived(): BoxLife {
 }
 
 const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Setup> =>
-  madeOf(t, lived(), change, ...more);
+  madeOf(t, fourDays(), change, ...more);
 
 async function madeOf(
   t: Test,
@@ -173,7 +173,7 @@ void t.test('an installation authorisation is named as one, in both languages', 
 });
 
 /** An hour of entries, starting `minutes` before now. */
-const before = (minutes: number): BoxLife =>
+const hourBefore = (minutes: number): BoxLife =>
   new BoxLife(new Date(Date.now() - (60 + minutes) * 60_000).toISOString()).start().mode('active', 'order');
 
 const ID = '5a'.repeat(8);
@@ -182,7 +182,7 @@ void t.test('the current state is the journal’s last one, or not proved', asyn
   const cases: [string, BoxLife, RegExp][] = [
     [
       '20 s after a resume',
-      before(1 / 3)
+      hourBefore(1 / 3)
         .live(20)
         .suspend(ID)
         .live(40)
@@ -192,27 +192,27 @@ void t.test('the current state is the journal’s last one, or not proved', asyn
     ],
     [
       '20 s after a suspension',
-      before(1 / 3)
+      hourBefore(1 / 3)
         .live(60)
         .suspend(ID),
       /Now\s+Suspended\s+since/,
     ],
-    ['9 min after a heartbeat', before(9).live(60), /Now\s+Active\s+since/],
-    ['9 min after the stop', before(9).live(60).stop(), /Now\s+Down\s+since/],
+    ['9 min after a heartbeat', hourBefore(9).live(60), /Now\s+Active\s+since/],
+    ['9 min after the stop', hourBefore(9).live(60).stop(), /Now\s+Down\s+since/],
     [
       'a day after the stop, since a copy does not say what came then',
-      before(24 * 60)
+      hourBefore(24 * 60)
         .live(60)
         .stop(),
       /Now\s+Not proved\s+since/,
     ],
-    ['a heartbeat is overdue', before(20).live(60), /Now\s+Not proved\s+since/],
+    ['a heartbeat is overdue', hourBefore(20).live(60), /Now\s+Not proved\s+since/],
     [
       'a heartbeat of a suspended box is overdue',
-      before(20).live(20).suspend(ID).live(40),
+      hourBefore(20).live(20).suspend(ID).live(40),
       /Now\s+Not proved\s+since/,
     ],
-    ['an entry of a clock that was ahead', before(-180).live(60), /Now\s+Not proved\s+since/],
+    ['an entry of a clock that was ahead', hourBefore(-180).live(60), /Now\s+Not proved\s+since/],
   ];
   for (const [name, life, says] of cases) {
     const { page } = await madeOf(t, life, {}, '--language', 'en');
@@ -221,7 +221,7 @@ void t.test('the current state is the journal’s last one, or not proved', asyn
 });
 
 void t.test('incomplete figures are marked as minimum values', async (t) => {
-  const killed = before(120)
+  const killed = hourBefore(120)
     .live(10)
     .run(5)
     .alerts(2)
@@ -240,7 +240,7 @@ void t.test('incomplete figures are marked as minimum values', async (t) => {
 });
 
 void t.test('a box that went on without a signed resume is reported, in both languages', async (t) => {
-  const life = before(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
+  const life = hourBefore(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
   const { page } = await madeOf(t, life, {}, '--language', 'en');
   t.match(
     page,
@@ -304,7 +304,11 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
 
 void t.test('the page describes sealed stills and their recipients, in French by default', async (t) => {
   const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
-  const life = before(10).live(20).unseal('2026/77', true).unseal('2026/78', true).unseal('2026/79', false);
+  const life = hourBefore(10)
+    .live(20)
+    .unseal('2026/77', true)
+    .unseal('2026/78', true)
+    .unseal('2026/79', false);
   const { page } = await madeOf(t, life.live(40), { ageRecipients: recipients });
   t.match(page, '<html lang="fr">');
   t.match(text(page), /Images scellées .*: 5 jours\./);
@@ -358,19 +362,19 @@ void t.test('an order, key or configuration of another box or authority is refus
   const { runAgain, file, order, out } = await makePages(t);
   rmSync(out, { recursive: true });
   const dir = scratch(t);
-  const written = (name: string, content: string | Buffer): string => {
+  const writeScratch = (name: string, content: string | Buffer): string => {
     writeFileSync(join(dir, name), content, { mode: 0o644 });
     return join(dir, name);
   };
   const config = JSON.parse(readFileSync(file, 'utf8')) as Config;
   const { authorityKey: _key, ...keyless } = config;
-  const far = written(
+  const far = writeScratch(
     'far.yaml',
     JSON.stringify({ ...config, authorityKey: '/etc/vigie-none/authority.pub' }),
   );
   const other = testKey();
   const pem = other.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-  const signed = (name: string, content: object): string => written(name, signedOrder(content));
+  const writeSigned = (name: string, content: object): string => writeScratch(name, signedOrder(content));
   const strange = new Journal({ stateDir: dir, origin: 'vigie/marseille-1/canebiere-018' });
   strange.start();
   const strangeKey = verifierKey(
@@ -381,20 +385,20 @@ void t.test('an order, key or configuration of another box or authority is refus
     [['--order', join(dir, 'none')], /: --order: authorisation .*none cannot be read/],
     [['--order', file], /: --order: authorisation .*: not a signed order/],
     [
-      ['--order', written('by-another', signedOrder(orderFor(config), other))],
+      ['--order', writeScratch('by-another', signedOrder(orderFor(config), other))],
       /: --order: authorisation .*by-another: /,
     ],
     [
-      ['--order', signed('for-another', orderFor({ ...config, box: 'canebiere-018' }))],
+      ['--order', writeSigned('for-another', orderFor({ ...config, box: 'canebiere-018' }))],
       /: --order: order 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
     ],
     [
-      ['--order', signed('for-a-camera', { ...orderFor(config), camera: 'rtsp://10.0.0.9/main' })],
+      ['--order', writeSigned('for-a-camera', { ...orderFor(config), camera: 'rtsp://10.0.0.9/main' })],
       /: --order: order 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
     ],
-    [['--order', order, '--authority-key', written('other.pub', pem)], /: --order: authorisation /],
+    [['--order', order, '--authority-key', writeScratch('other.pub', pem)], /: --order: authorisation /],
     [
-      ['--order', order, '--config', written('keyless.yaml', JSON.stringify(keyless))],
+      ['--order', order, '--config', writeScratch('keyless.yaml', JSON.stringify(keyless))],
       /: --order: `authorityKey` is not in the configuration; .* with --authority-key/,
     ],
     [
@@ -415,7 +419,8 @@ void t.test('an order, key or configuration of another box or authority is refus
 });
 
 void t.test('the authority’s key must be the one in the box’s journal', async (t) => {
-  const obeys = (after: string): BoxLife => lived().note({ type: 'authority', before: null, after }).live(10);
+  const obeys = (after: string): BoxLife =>
+    fourDays().note({ type: 'authority', before: null, after }).live(10);
   const keyid = keyIdOf(AUTHORITY.publicKey);
   const { page } = await madeOf(t, obeys(keyid), {}, '--language', 'en');
   t.match(text(page), 'Order 2026-77');

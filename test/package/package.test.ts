@@ -303,9 +303,9 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
     t.strictSame([of('/run/vigie-link'), of(socket)], ['vigie:vigie-page 2750', 'vigie:vigie-page 660']);
     const program =
       "require('net').connect(process.argv[1]).on('connect', () => process.exit(0)).on('error', () => process.exit(1))";
-    const connects = (user: string): number | null =>
+    const connectStatus = (user: string): number | null =>
       container.run('runuser', '-u', user, '--', 'node', '-e', program, socket).status;
-    t.strictSame(['vigie-page', 'vigie-vision', 'mosquitto'].map(connects), [0, 1, 1]);
+    t.strictSame(['vigie-page', 'vigie-vision', 'mosquitto'].map(connectStatus), [0, 1, 1]);
   });
 
   await t.test('vision is restarted after kill -9, and the agent goes on', async (t) => {
@@ -461,7 +461,7 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
   );
   container.run('systemctl', 'start', 'vigie');
   await box.watches('again');
-  const arrived = (): boolean => after.every((id) => container.read(outputFile).includes(`"${id}"`));
-  await until(t, 'every one of them arrives', arrived, PATIENCE_MS);
+  const haveArrived = (): boolean => after.every((id) => container.read(outputFile).includes(`"${id}"`));
+  await until(t, 'every one of them arrives', haveArrived, PATIENCE_MS);
   t.pass(`${after.length} events arrived that were accepted before the stop`);
 }

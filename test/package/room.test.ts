@@ -94,7 +94,7 @@ const TOKEN = randomBytes(32).toString('hex');
 /** Sets up a box with a clip, its broker, and the room's settings from the examples, as an administrator would. */
 async function setUp(t: Test, container: Container): Promise<CertificateAuthority> {
   const authority = await provision(t, container, { clip: STREET_CLIP });
-  enrolled(t, container);
+  setUpEnrolment(t, container);
   const pem = makeSigner().privateKey.export({ type: 'pkcs8', format: 'pem' });
   container.write('/etc/vigie-room/signer/desk.pem', pem, 0o600);
   container.write('/etc/vigie-room/signer/room.yaml', example('signer-room.yaml'));
@@ -118,7 +118,7 @@ function enrol(t: Test, container: Container, ...args: readonly string[]): strin
 }
 
 /** The shipped broker with the enrolment's lists, and certificates of the programs and the box, signed by hand. */
-function enrolled(t: Test, container: Container): void {
+function setUpEnrolment(t: Test, container: Container): void {
   const copy = (from: string, to: string, mode = 0o600): void =>
     container.write(to, container.read(from), mode);
   enrol(t, container, 'init');
@@ -149,7 +149,7 @@ function enrolled(t: Test, container: Container): void {
 }
 
 /** Checks that a revocation reaches the broker automatically: it reads its lists again, and drops the box. */
-async function revoked(t: Test, container: Container): Promise<void> {
+async function checkRevocation(t: Test, container: Container): Promise<void> {
   t.equal(container.show('vigie-room-boxes.path', 'ActiveState'), 'active');
   const reloads = (): number =>
     container.run('journalctl', '-u', 'mosquitto', '--no-pager').out.split('Reloading config').length - 1;
@@ -167,13 +167,13 @@ async function revoked(t: Test, container: Container): Promise<void> {
   enrol(t, container, 'revoke', 'box-1');
   await until(t, 'the broker reads the lists', () => reloads() > before, PATIENCE_MS);
   t.equal(container.run('cat', `${ENROLMENT}/boxes/broker.acl`).out.includes('readwrite'), false);
-  const denied = (): boolean =>
+  const isDenied = (): boolean =>
     /denied/.test(container.run('runuser', '-u', 'vigie', '--', 'vigie', 'status').out);
-  await until(t, 'the box reports that it may not write', denied, PATIENCE_MS);
+  await until(t, 'the box reports that it may not write', isDenied, PATIENCE_MS);
 }
 
 /** Writes the settings that a unit waits for. */
-function settle(container: Container): void {
+function writeSettings(container: Container): void {
   const retention = '--orders /etc/vigie-room/orders --authority /etc/vigie-room/authority.pub';
   const options = /^(VIGIE_ROOM_ARCHIVE_OPTIONS=.*)$/m;
   container.write('/etc/vigie-room/room.env', example('room.env').replace(options, `$1 ${retention}`));
@@ -189,7 +189,7 @@ function example(name: string): string {
 }
 
 /** Runs this machine's nginx in the container's network, with the example's site. */
-async function nginx(t: Test, container: Container, authority: CertificateAuthority): Promise<string> {
+async function startNginx(t: Test, container: Container, authority: CertificateAuthority): Promise<string> {
   const dir = scratch(t);
   const { cert, key } = await authority.broker();
   copyFileSync(cert, join(dir, 'console.crt'));
@@ -223,12 +223,12 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   for (const unit of ['archive', 'console', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`)) {
     t.equal(container.show(unit, 'ActiveState'), 'inactive', `${unit} waits for its settings`);
   }
-  settle(container);
+  writeSettings(container);
   container.run('systemctl', 'restart', 'vigie-room-archive', 'vigie-room-metrics', 'vigie-room-enrol');
   const database = (): boolean => container.run('test', '-s', '/var/lib/vigie-room/room.db').status === 0;
   await until(t, 'the archive makes its tables', database, PATIENCE_MS);
   container.run('systemctl', 'restart', 'vigie-room-console');
-  const proxy = await nginx(t, container, authority);
+  const proxy = await startNginx(t, container, authority);
   const asking = asker(container, authority);
   const ask = (path: string, ...extraArgs: readonly string[]): string => {
     const [program = '', ...args] = asking(path, ...extraArgs);
@@ -259,9 +259,9 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   for (const unit of UNITS) t.equal(container.show(unit, 'ActiveState'), 'active', `${unit}: ${log()}`);
   t.notMatch(log(), /orders: /, 'the order is one that the archive believes');
   signerAlone(t, container);
-  await revoked(t, container);
-  await upgraded(t, container, ask);
-  purged(t, container);
+  await checkRevocation(t, container);
+  await checkUpgrade(t, container, ask);
+  checkPurge(t, container);
 });
 
 const BEARER = `Authorization: Bearer ${TOKEN}`;
@@ -325,7 +325,7 @@ async function endChild(child: ChildProcess): Promise<void> {
 }
 
 /** Upgrades a running older package: settings and data stay, and the units run the new files. */
-async function upgraded(t: Test, container: Container, ask: (path: string) => string): Promise<void> {
+async function checkUpgrade(t: Test, container: Container, ask: (path: string) => string): Promise<void> {
   const settings = ['room.env', 'console.yaml', 'enrol.env', 'signer/desk.pem', 'signer/room.yaml'];
   const of = (): string[] => settings.map((file) => container.read(`/etc/vigie-room/${file}`));
   const pids = (): string[] => UNITS.map((unit) => container.show(unit, 'MainPID'));
@@ -340,7 +340,7 @@ async function upgraded(t: Test, container: Container, ask: (path: string) => st
   }
 }
 
-function purged(t: Test, container: Container): void {
+function checkPurge(t: Test, container: Container): void {
   t.match(container.run('dpkg', '-P', 'vigie-room'), { status: 0 }, 'is purged');
   const left = ['find', '/etc', '/var', '/usr', '-xdev', '-name', '*vigie-room*'];
   const exceptions = ['*/dpkg/*', '*/systemd/*'].flatMap((path) => ['-not', '-path', path]);

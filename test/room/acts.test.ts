@@ -27,7 +27,7 @@ interface Asking {
 }
 
 /** The actions, as a user requests them at `NOW` plus a number of seconds. */
-const acts = (db: Sql, name: string) => {
+const actionsOf = (db: Sql, name: string) => {
   const parts = (no: number, { revision = 0, key = '' }: Asking, more: object = {}) =>
     ({ params: { no }, body: { revision, ...more }, key }) as never;
   const at = ({ atS = 0 }: Asking): number => NOW + atS * 1000;
@@ -53,7 +53,7 @@ const figuresIn = async (db: Sql, rule: string): Promise<(number | undefined)[]>
   );
   return ['judged_true', 'judged_false', 'judged_unclear', 'claims', 'claim_s'].map((name) => row?.[name]);
 };
-const recorded = async (db: Sql, no: number): Promise<string[]> => {
+const auditLines = async (db: Sql, no: number): Promise<string[]> => {
   const rows = await db.all<{ who: string; act: string }>(
     'SELECT who, act FROM audit WHERE incident = $1 ORDER BY no',
     [no],
@@ -72,7 +72,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       for (let round = 0; round < 5; round += 1) {
         const no = await addIncident(db, NOW - 60_000, { rule: 'r-claim' });
         const tries = await Promise.allSettled(
-          PEOPLE.map((who, index) => acts(consoles[index % 2] ?? db, who).claim(no)),
+          PEOPLE.map((who, index) => actionsOf(consoles[index % 2] ?? db, who).claim(no)),
         );
         const [won, ...otherWins] = tries.filter(ok);
         t.same(otherWins, [], 'one wins');
@@ -86,38 +86,42 @@ for (const name of ['sqlite', 'postgres'] as const) {
           t.same(incident, won?.value, 'the losers get the current state');
           t.equal(message, `incident ${no}: ${winner} has it until 12:02:00 UTC`);
         }
-        t.same(await recorded(db, no), [`${winner} claim`]);
+        t.same(await auditLines(db, no), [`${winner} claim`]);
       }
       t.same(await figuresIn(db, 'r-claim'), [0, 0, 0, 5, 300], 'first claims and how long they took');
     });
 
     await t.test('a claim holds for two minutes, and its renewal is silent', async (t) => {
       const no = await addIncident(db, NOW);
-      const { rev, revision } = await acts(db, 'anna').claim(no);
-      const soon = await acts(other, 'anna').claim(no, { atS: 30 });
+      const { rev, revision } = await actionsOf(db, 'anna').claim(no);
+      const soon = await actionsOf(other, 'anna').claim(no, { atS: 30 });
       t.same(
         [soon.rev, soon.revision, soon.claimedUntil],
         [rev, revision, iso(NOW + 120_000)],
         'nothing new',
       );
-      const later = await acts(other, 'anna').claim(no, { atS: 31 });
+      const later = await actionsOf(other, 'anna').claim(no, { atS: 31 });
       t.equal(later.revision, revision, 'a verdict that is being given is not disturbed');
       t.ok(later.rev > rev, 'screens hear of it');
       t.equal(later.claimedUntil, iso(NOW + 151_000));
-      t.same(await recorded(db, no), ['anna claim'], 'an automatic renewal is not audited');
-      t.equal((await refusalOf(acts(db, 'ben').claim(no, { atS: 150 }))).status, 409);
-      const renewal = await acts(db, 'anna').claim(no, { atS: 152 });
+      t.same(await auditLines(db, no), ['anna claim'], 'an automatic renewal is not audited');
+      t.equal((await refusalOf(actionsOf(db, 'ben').claim(no, { atS: 150 }))).status, 409);
+      const renewal = await actionsOf(db, 'anna').claim(no, { atS: 152 });
       t.equal(renewal.revision, revision, 'her own claim had expired, and no one claimed in between');
-      const takeover = await acts(db, 'ben').claim(no, { atS: 272 });
+      const takeover = await actionsOf(db, 'ben').claim(no, { atS: 272 });
       t.same([takeover.claimedBy, takeover.revision], ['ben', revision + 1], 'what has run out can be taken');
-      t.equal((await refusalOf(acts(db, 'anna').release(no, { atS: 273 }))).status, 409, 'not hers any more');
-      const released = await acts(db, 'ben').release(no, { atS: 274 });
+      t.equal(
+        (await refusalOf(actionsOf(db, 'anna').release(no, { atS: 273 }))).status,
+        409,
+        'not hers any more',
+      );
+      const released = await actionsOf(db, 'ben').release(no, { atS: 274 });
       t.same(
         [released.state, released.claimedBy, released.claimedUntil],
         ['new', null, null],
         'free for all',
       );
-      t.same(await recorded(db, no), ['anna claim', 'anna claim', 'ben claim', 'ben release']);
+      t.same(await auditLines(db, no), ['anna claim', 'anna claim', 'ben claim', 'ben release']);
       t.equal((await figuresIn(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
     });
 
@@ -125,35 +129,39 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const no = await addIncident(db, NOW);
       const request = { revision: 1, key: 'k-1' };
       t.match(
-        (await refusalOf(acts(db, 'anna').dispatch(no, request))).message,
+        (await refusalOf(actionsOf(db, 'anna').dispatch(no, request))).message,
         /anna does not have it: claim it first/,
       );
-      await acts(db, 'anna').claim(no);
-      t.equal((await refusalOf(acts(db, 'ben').dispatch(no, request))).status, 409, 'another’s claim');
-      const stale = await refusalOf(acts(db, 'anna').dispatch(no, { ...request, revision: 0 }));
+      await actionsOf(db, 'anna').claim(no);
+      t.equal((await refusalOf(actionsOf(db, 'ben').dispatch(no, request))).status, 409, 'another’s claim');
+      const stale = await refusalOf(actionsOf(db, 'anna').dispatch(no, { ...request, revision: 0 }));
       t.match(stale.message, /has changed since it was seen \(revision 1, seen 0\)/);
       t.equal(
-        (await refusalOf(acts(db, 'anna').dispatch(no, { ...request, atS: 120 }))).status,
+        (await refusalOf(actionsOf(db, 'anna').dispatch(no, { ...request, atS: 120 }))).status,
         409,
         'it has run out',
       );
       t.match(
-        (await refusalOf(acts(db, 'anna').dispatch(no, { revision: 1 }))).message,
+        (await refusalOf(actionsOf(db, 'anna').dispatch(no, { revision: 1 }))).message,
         /^Idempotency-Key: missing/,
       );
-      const tries = await Promise.all(consoles.map((one) => acts(one, 'anna').dispatch(no, request)));
+      const tries = await Promise.all(consoles.map((one) => actionsOf(one, 'anna').dispatch(no, request)));
       t.same(tries[0], tries[1], 'the same key at once, on two consoles: one act, one answer');
       t.same([tries[0]?.state, tries[0]?.dispatchedBy, tries[0]?.revision], ['dispatched', 'anna', 2]);
-      t.same(await acts(db, 'anna').dispatch(no, { ...request, atS: 3000 }), tries[0], 'and an hour later');
-      const secondTry = await refusalOf(acts(db, 'anna').dispatch(no, { revision: 2, key: 'k-2' }));
+      t.same(
+        await actionsOf(db, 'anna').dispatch(no, { ...request, atS: 3000 }),
+        tries[0],
+        'and an hour later',
+      );
+      const secondTry = await refusalOf(actionsOf(db, 'anna').dispatch(no, { revision: 2, key: 'k-2' }));
       t.match(secondTry.message, /anna has dispatched a patrol at 12:00:00 UTC/);
       const otherIncident = await addIncident(db, NOW);
       t.match(
-        (await refusalOf(acts(db, 'anna').dispatch(otherIncident, request))).message,
+        (await refusalOf(actionsOf(db, 'anna').dispatch(otherIncident, request))).message,
         new RegExp(`was used for incident ${no}`),
       );
-      t.same(await recorded(db, no), ['anna claim', 'anna dispatch']);
-      const released = await acts(db, 'anna').release(no);
+      t.same(await auditLines(db, no), ['anna claim', 'anna dispatch']);
+      const released = await actionsOf(db, 'anna').release(no);
       t.equal(released.state, 'dispatched', 'a patrol stays dispatched for any owner');
     });
 
@@ -161,7 +169,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const no = await addIncident(db, NOW, { rule: 'r-judge', episode: 'judged' });
       const tries = await Promise.allSettled(
         consoles.map((one, index) =>
-          acts(one, PEOPLE[index] ?? '').judge(no, index === 0 ? 'true' : 'false', { revision: 0 }),
+          actionsOf(one, PEOPLE[index] ?? '').judge(no, index === 0 ? 'true' : 'false', { revision: 0 }),
         ),
       );
       const [won, ...otherWins] = tries.filter(ok);
@@ -178,44 +186,50 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const first = verdict === 'true' ? [1, 0] : [0, 1];
       t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [...first, 0]);
 
-      const closed = await refusalOf(acts(db, 'anna').claim(no));
+      const closed = await refusalOf(actionsOf(db, 'anna').claim(no));
       t.match([closed.status, closed.message], [409, /it is closed; a supervisor can reopen it/]);
-      const tidy = await acts(db, 'supervisor').reopen(no, { revision: 1, key: 'r' });
-      t.same(await acts(other, 'supervisor').reopen(no, { revision: 1, key: 'r' }), tidy, 'once');
+      const tidy = await actionsOf(db, 'supervisor').reopen(no, { revision: 1, key: 'r' });
+      t.same(await actionsOf(other, 'supervisor').reopen(no, { revision: 1, key: 'r' }), tidy, 'once');
       t.match(tidy, { state: 'new', reopens: no, episode: 'judged', verdict: null, received: iso(NOW) });
       t.match(
-        (await refusalOf(acts(db, 'supervisor').reopen(no, { revision: 1, key: 's' }))).message,
+        (await refusalOf(actionsOf(db, 'supervisor').reopen(no, { revision: 1, key: 's' }))).message,
         /as incident/,
       );
-      t.match((await refusalOf(acts(db, 'supervisor').reopen(tidy.no, { key: 't' }))).message, /still open/);
-      const late = await acts(db, 'ben').judge(tidy.no, 'unclear', { atS: -3600 });
+      t.match(
+        (await refusalOf(actionsOf(db, 'supervisor').reopen(tidy.no, { key: 't' }))).message,
+        /still open/,
+      );
+      const late = await actionsOf(db, 'ben').judge(tidy.no, 'unclear', { atS: -3600 });
       t.equal(
         late.verdictAt,
         iso(NOW + 1),
         'the room’s clock was put back: the box still takes the later one',
       );
       t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [0, 0, 1], 'it replaces the former');
-      t.same(await recorded(db, tidy.no), ['supervisor reopen', 'ben judge']);
+      t.same(await auditLines(db, tidy.no), ['supervisor reopen', 'ben judge']);
     });
 
     await t.test(
       'an operator closes own or unclaimed incidents; a supervisor any that was seen',
       async (t) => {
         const no = await addIncident(db, NOW);
-        await acts(db, 'anna').claim(no);
-        const refusal = await refusalOf(acts(db, 'ben').judge(no, 'false', { revision: 1 }));
+        await actionsOf(db, 'anna').claim(no);
+        const refusal = await refusalOf(actionsOf(db, 'ben').judge(no, 'false', { revision: 1 }));
         t.match([refusal.status, refusal.message], [409, /anna has it/]);
-        t.equal((await refusalOf(acts(db, 'supervisor').judge(no, 'false', { revision: 0 }))).status, 409);
         t.equal(
-          (await acts(db, 'ben').judge(no, 'false', { revision: 1, atS: 121 })).verdict,
+          (await refusalOf(actionsOf(db, 'supervisor').judge(no, 'false', { revision: 0 }))).status,
+          409,
+        );
+        t.equal(
+          (await actionsOf(db, 'ben').judge(no, 'false', { revision: 1, atS: 121 })).verdict,
           'false',
           'it ran out',
         );
         const next = await addIncident(db, NOW);
-        await acts(db, 'anna').claim(next);
-        t.equal((await acts(db, 'supervisor').judge(next, 'true', { revision: 1 })).state, 'closed');
+        await actionsOf(db, 'anna').claim(next);
+        t.equal((await actionsOf(db, 'supervisor').judge(next, 'true', { revision: 1 })).state, 'closed');
         const system = await addIncident(db, NOW, { severity: 'system', kind: 'covered', rule: 'built-in' });
-        await acts(db, 'anna').judge(system, 'true', {});
+        await actionsOf(db, 'anna').judge(system, 'true', {});
         t.same(
           await figuresIn(db, 'built-in'),
           Array(5).fill(undefined),
@@ -227,27 +241,37 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await t.test('notes are stored once, and a supervisor reassigns an incident', async (t) => {
       const no = await addIncident(db, NOW);
       const text = '  <img src=x onerror=alert(1)> \u001b[2J \u202e ';
-      await Promise.all(consoles.map((one) => acts(one, 'anna').note(no, text, { key: 'n' })));
+      await Promise.all(consoles.map((one) => actionsOf(one, 'anna').note(no, text, { key: 'n' })));
       t.same(
         await db.all('SELECT who, text FROM note WHERE incident = $1', [no]),
         [{ who: 'anna', text: text.trim() }],
         'once, unchanged',
       );
       for (const bad of [' \n ', 'a\0b']) {
-        t.equal((await refusalOf(acts(db, 'anna').note(no, bad, { key: 'm' }))).status, 400);
+        t.equal((await refusalOf(actionsOf(db, 'anna').note(no, bad, { key: 'm' }))).status, 400);
       }
-      const early = await refusalOf(acts(db, 'supervisor').reassign(no, 'ben', { revision: 1 }));
+      const early = await refusalOf(actionsOf(db, 'supervisor').reassign(no, 'ben', { revision: 1 }));
       t.match(early.message, /it is unclaimed/);
-      await acts(db, 'anna').claim(no);
-      t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'zoe', { revision: 2 }))).status, 400);
-      t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'ben', { revision: 1 }))).status, 409);
-      const reassigned = await acts(db, 'supervisor').reassign(no, 'ben', { revision: 2, atS: 9 });
+      await actionsOf(db, 'anna').claim(no);
+      t.equal(
+        (await refusalOf(actionsOf(db, 'supervisor').reassign(no, 'zoe', { revision: 2 }))).status,
+        400,
+      );
+      t.equal(
+        (await refusalOf(actionsOf(db, 'supervisor').reassign(no, 'ben', { revision: 1 }))).status,
+        409,
+      );
+      const reassigned = await actionsOf(db, 'supervisor').reassign(no, 'ben', { revision: 2, atS: 9 });
       t.same(
         [reassigned.claimedBy, reassigned.claimedUntil, reassigned.state],
         ['ben', iso(NOW + 129_000), 'claimed'],
       );
       for (const unknownNo of [987_654, 2 ** 60, 1e300]) {
-        t.equal((await refusalOf(acts(db, 'anna').claim(unknownNo))).status, 404, `no incident ${unknownNo}`);
+        t.equal(
+          (await refusalOf(actionsOf(db, 'anna').claim(unknownNo))).status,
+          404,
+          `no incident ${unknownNo}`,
+        );
       }
     });
 
@@ -273,7 +297,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
           await new Promise((resolve) => setTimeout(resolve, 1));
         }
       })();
-      await Promise.all(nos.map((no, index) => acts(consoles[index % 2] ?? db, 'cleo').claim(no)));
+      await Promise.all(nos.map((no, index) => actionsOf(consoles[index % 2] ?? db, 'cleo').claim(no)));
       acting = false;
       await reading;
       t.same(

@@ -37,21 +37,22 @@ const DOCUMENT = openApi('0.0.0') as {
 };
 
 /** Code blocks of the guide in one language. */
-const blocks = (language: string): string[] =>
+const codeBlocks = (language: string): string[] =>
   [...GUIDE.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, code = '']) => code);
 
 const ajv = new Ajv2020({ strict: true });
 ajv.addSchema(
-  movedTo('urn:vigie:room#/$defs/', { $id: 'urn:vigie:room', $defs: DOCUMENT.components.schemas }),
+  withReferencesAt('urn:vigie:room#/$defs/', { $id: 'urn:vigie:room', $defs: DOCUMENT.components.schemas }),
 );
 
 /** Moves references to the document's schemas to where a validator finds them. */
-function movedTo(place: string, value: object): object {
+function withReferencesAt(place: string, value: object): object {
   return JSON.parse(JSON.stringify(value).replaceAll('#/components/schemas/', place)) as object;
 }
-const compiled = (schema: object): ValidateFunction => ajv.compile(movedTo('urn:vigie:room#/$defs/', schema));
-const valid = (schema: object, value: unknown): true | object => {
-  const check = compiled(schema);
+const compile = (schema: object): ValidateFunction =>
+  ajv.compile(withReferencesAt('urn:vigie:room#/$defs/', schema));
+const validate = (schema: object, value: unknown): true | object => {
+  const check = compile(schema);
   return check(value) ? true : (check.errors ?? []);
 };
 
@@ -75,7 +76,7 @@ void t.test('every path and method in the guide is in the OpenAPI document', asy
     t.ok(operation, text);
     for (const [name, value] of new URLSearchParams(query)) {
       const parameter = operation?.parameters?.find((one) => one.in === 'query' && one.name === name);
-      t.equal(valid(parameter?.schema ?? { not: {} }, value), true, `${text}: ${name}`);
+      t.equal(validate(parameter?.schema ?? { not: {} }, value), true, `${text}: ${name}`);
     }
   }
   t.notOk(operationOf('POST', '/api/incidents/{no}/judge'), 'an act that has another path (control)');
@@ -91,18 +92,20 @@ void t.test('the guide’s table of actions is complete, and its bodies are acce
   );
   for (const [, path = '', body = ''] of rows) {
     const schema = operationOf('POST', path)?.requestBody?.content['application/json']?.schema ?? { not: {} };
-    t.equal(valid(schema, JSON.parse(body)), true, `${path} takes ${body}`);
-    t.not(valid(schema, { ...(JSON.parse(body) as object), later: 1 }), true, 'and no further member');
+    t.equal(validate(schema, JSON.parse(body)), true, `${path} takes ${body}`);
+    t.not(validate(schema, { ...(JSON.parse(body) as object), later: 1 }), true, 'and no further member');
   }
 });
 
 void t.test('the guide’s settings and webhook are valid', async (t) => {
-  for (const yaml of blocks('yaml')) {
+  for (const yaml of codeBlocks('yaml')) {
     const settings = { database: 'room.db', ...(parse(yaml) as object) };
     t.equal(faultOf(SettingsFile, settings), undefined, yaml);
   }
-  t.ok(blocks('yaml').length >= 2);
-  const messages = blocks('json').map((text) => JSON.parse(text) as { type: keyof typeof WEBHOOK_EXAMPLES });
+  t.ok(codeBlocks('yaml').length >= 2);
+  const messages = codeBlocks('json').map(
+    (text) => JSON.parse(text) as { type: keyof typeof WEBHOOK_EXAMPLES },
+  );
   t.strictSame(messages, [WEBHOOK_EXAMPLES['incident.received']], 'as in the OpenAPI document');
   const types = [...GUIDE.matchAll(/^\| `((?:incident|camera)\.\w+)` \|/gm)].map(([, type]) => type);
   t.strictSame(types, [...WEBHOOK_TYPES]);
@@ -115,9 +118,12 @@ void t.test(
     for (const type of WEBHOOK_TYPES) {
       const { schema = { not: {} }, example } =
         DOCUMENT.webhooks[type]?.['post']?.requestBody?.content['application/json'] ?? {};
-      t.equal(valid(schema, example), true, type);
+      t.equal(validate(schema, example), true, type);
       t.not(
-        valid(schema, { ...(example as object), data: { ...(example as { data: object }).data, site: 5 } }),
+        validate(schema, {
+          ...(example as object),
+          data: { ...(example as { data: object }).data, site: 5 },
+        }),
         true,
         'a wrong type',
       );
@@ -149,7 +155,7 @@ void t.test('every schema compiles in strict mode, and only answers allow furthe
       t.notMatch(JSON.stringify(answer), '"additionalProperties":false', `${name} answer`);
     }
   }
-  for (const [name, schema] of schemas) t.doesNotThrow(() => compiled(schema), name);
+  for (const [name, schema] of schemas) t.doesNotThrow(() => compile(schema), name);
   t.notMatch(JSON.stringify(DOCUMENT.components), '"additionalProperties":false');
   t.notMatch(JSON.stringify(DOCUMENT.webhooks), '"additionalProperties":false');
 });

@@ -43,7 +43,7 @@ const inQueue = (...nos: number[]) => ({
     ),
 });
 
-const unnumbered = (seed: number) => {
+const withoutNumber = (seed: number) => {
   const { no: _, ...row } = numbered(seed);
   return row;
 };
@@ -55,11 +55,11 @@ async function openApp(
 ): Promise<Tab & { room: AppRoom; another: (path: string) => Promise<Tab> }> {
   const room = await appRoom(t, setup);
   const context = await contextOf(t, browser, room.home, userName);
-  const another = (to: string) =>
+  const openAnother = (to: string) =>
     tabOf(context, room.home, { path: to, before: HURRY, excused: /status of (4|503)/ });
-  const tab = await another(path);
+  const tab = await openAnother(path);
   await tab.until(LIVE);
-  return { ...tab, room, another };
+  return { ...tab, room, another: openAnother };
 }
 
 t.test('the console handles faults in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
@@ -67,21 +67,21 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
   t.teardown(() => browser.close());
   const { url } = await wholeConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).where));
   const quiet = readStream(t, url, await enter(url, 'operator'));
-  await t.test('a connection that hangs without an error is reported', (t) => hangs(t, browser));
+  await t.test('a connection that hangs without an error is reported', (t) => checkHang(t, browser));
   await t.test('the console reports an unavailable database and recovers with it', (t) =>
     databaseOutage(t, browser),
   );
-  await t.test('a supervisor reassigns and reopens an incident', (t) => supervisor(t, browser));
+  await t.test('a supervisor reassigns and reopens an incident', (t) => checkSupervisor(t, browser));
   await t.test('a claim is renewed while its incident is open, and not afterwards', (t) =>
-    renewal(t, browser),
+    checkRenewal(t, browser),
   );
-  await t.test('a stale tab gets the current state before it acts', (t) => stale(t, browser));
-  await t.test('a logout in one tab ends the session in the other', (t) => logout(t, browser));
-  await t.test('each role sees and does what its rights allow', (t) => roles(t, browser));
+  await t.test('a stale tab gets the current state before it acts', (t) => checkStaleTab(t, browser));
+  await t.test('a logout in one tab ends the session in the other', (t) => checkLogout(t, browser));
+  await t.test('each role sees and does what its rights allow', (t) => checkRoles(t, browser));
   await until(t, 'where nothing happens the stream beats', () => quiet.names().includes('beat'), 20_000);
 });
 
-async function hangs(t: Test, browser: Browser): Promise<void> {
+async function checkHang(t: Test, browser: Browser): Promise<void> {
   const { page, room, complaints, until } = await openApp(t, browser, inQueue(1));
   await page.evaluate('hurry = 20');
   // From now on the stream is silent. In this page 40 s pass in two.
@@ -105,7 +105,7 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   const { page, room, complaints, until } = await openApp(t, browser, {
     where,
     // PostgreSQL assigns the numbers: 1 and 2.
-    fill: (db) => addIncidents(db, [1, 2].map(unnumbered)),
+    fill: (db) => addIncidents(db, [1, 2].map(withoutNumber)),
   });
   await page.waitForSelector('.row');
   await server?.kill();
@@ -125,7 +125,7 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   t.same(complaints, []);
 }
 
-async function supervisor(t: Test, browser: Browser): Promise<void> {
+async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
   const { page, room, complaints, until, text } = await openApp(t, browser, {
     ...inQueue(1),
     userName: 'Omar',
@@ -161,7 +161,7 @@ async function supervisor(t: Test, browser: Browser): Promise<void> {
   t.same(complaints, []);
 }
 
-async function renewal(t: Test, browser: Browser): Promise<void> {
+async function checkRenewal(t: Test, browser: Browser): Promise<void> {
   const { page, room, posts, until: untilTrue } = await openApp(t, browser, inQueue(1));
   const claimedUntil = async (): Promise<number> => {
     const [row] = await room.db.all<{ claimed_until: string }>('SELECT claimed_until FROM incident');
@@ -189,7 +189,7 @@ async function renewal(t: Test, browser: Browser): Promise<void> {
   t.equal(posts.length, length, 'not when it is closed');
 }
 
-async function stale(t: Test, browser: Browser): Promise<void> {
+async function checkStaleTab(t: Test, browser: Browser): Promise<void> {
   const { room, another } = await openApp(t, browser, inQueue(1));
   const old = await another('/incidents/1');
   await old.until(LIVE);
@@ -212,7 +212,7 @@ async function stale(t: Test, browser: Browser): Promise<void> {
   t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
 }
 
-async function logout(t: Test, browser: Browser): Promise<void> {
+async function checkLogout(t: Test, browser: Browser): Promise<void> {
   const { page, room, another, until: untilTrue } = await openApp(t, browser, inQueue(1, 2));
   const other = await another('/incidents/2');
   await other.page.waitForSelector('.act.true');
@@ -257,7 +257,7 @@ const BUTTONS: Readonly<Record<string, Act>> = {
 };
 const KEYS = { claim: 'c', dispatch: 'd', true: 't', false: 'f', unclear: 'u', note: 'n' } as const;
 
-async function roles(t: Test, browser: Browser): Promise<void> {
+async function checkRoles(t: Test, browser: Browser): Promise<void> {
   const plan = join(scratch(t), 'plan.geojson');
   writeFileSync(plan, JSON.stringify({ type: 'FeatureCollection', features: [] }));
   const grey = { width: 64, height: 36, channels: 3, background: '#808080' } as const;

@@ -43,18 +43,20 @@ t.test('the console works in a browser', { skip: browserMissing(), timeout: 240_
   t.teardown(() => browser.close());
   for (const look of sampled(t, 'looks', LOOKS, 2))
     await t.test(`every screen passes axe, ${look.join(', ')}`, (t) => everyScreen(t, browser, jpeg, look));
-  await t.test('an operator works a whole shift by keyboard alone', (t) => shift(t, browser));
+  await t.test('an operator works a whole shift by keyboard alone', (t) => checkShift(t, browser));
   await t.test('keys pressed faster than the screen is drawn act on the right element', (t) =>
-    quick(t, browser),
+    checkQuickKeys(t, browser),
   );
   await t.test('an action that another operator took first is reported as a conflict', (t) =>
-    conflict(t, browser),
+    checkConflict(t, browser),
   );
-  await t.test('a session that ends during a verdict sends it for no other user', (t) => expired(t, browser));
-  await t.test('an auditor sees incidents but no picture', (t) => auditor(t, browser));
-  await t.test('text of a hostile box is shown as text', (t) => hostile(t, browser));
-  await t.test('two tabs share one stream', (t) => tabs(t, browser));
-  await t.test('a storm is grouped, and alerts beyond the limit are counted', (t) => storm(t, browser));
+  await t.test('a session that ends during a verdict sends it for no other user', (t) =>
+    checkExpiry(t, browser),
+  );
+  await t.test('an auditor sees incidents but no picture', (t) => checkAuditor(t, browser));
+  await t.test('text of a hostile box is shown as text', (t) => checkHostileBox(t, browser));
+  await t.test('two tabs share one stream', (t) => checkTwoTabs(t, browser));
+  await t.test('a storm is grouped, and alerts beyond the limit are counted', (t) => checkStorm(t, browser));
 });
 
 interface OpenApp extends Tab {
@@ -78,7 +80,7 @@ async function openApp(t: Test, browser: Browser, opening: Opening): Promise<Ope
 }
 
 /** Writes a screenshot into .cache/console-screens and returns what axe finds. */
-async function checked(page: Page, name: string, look: Look): Promise<string[]> {
+async function screenFaults(page: Page, name: string, look: Look): Promise<string[]> {
   await pictured(page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
   const faults = await violations(page);
   return faults.map((fault) => `${name}: ${fault}`);
@@ -91,12 +93,12 @@ async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look):
     fill: (db) => evening(db, jpeg),
   });
   await page.waitForSelector('[data-account]');
-  const faults = await checked(page, '1-login', look);
+  const faults = await screenFaults(page, '1-login', look);
   await page.click('[data-account=Omar]');
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
   await page.keyboard.press('j');
-  faults.push(...(await checked(page, '2-queue', look)));
+  faults.push(...(await screenFaults(page, '2-queue', look)));
   t.match(await page.title(), /^\(\d+\) Vigie$/);
   const first = await page.$$eval('.row', (rows) =>
     rows.slice(0, 3).map((row) => row.getAttribute('data-no')),
@@ -105,17 +107,17 @@ async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look):
   await page.click('[data-no="2"]');
   await until('[...document.images].length === 3 && [...document.images].every((image) => image.complete)');
   await until('document.activeElement.id === "incident-title"');
-  faults.push(...(await checked(page, '3-incident', look)));
+  faults.push(...(await screenFaults(page, '3-incident', look)));
   await page.setViewport({ width: 900, height: 900 });
-  faults.push(...(await checked(page, '4-narrow', look)));
+  faults.push(...(await screenFaults(page, '4-narrow', look)));
   await page.setViewport({ width: 1600, height: 900 });
   await page.keyboard.press('?');
   await page.waitForSelector('dialog[open]');
-  faults.push(...(await checked(page, '5-keys', look)));
+  faults.push(...(await screenFaults(page, '5-keys', look)));
   await page.keyboard.press('Escape');
   await page.keyboard.press('n');
   await page.waitForSelector('textarea');
-  faults.push(...(await checked(page, '6-note', look)));
+  faults.push(...(await screenFaults(page, '6-note', look)));
   t.strictSame(faults, []);
   t.strictSame(complaints, []);
 }
@@ -153,7 +155,7 @@ const QUICK = `(async () => {
   return seen;
 })()`;
 
-async function quick(t: Test, browser: Browser): Promise<void> {
+async function checkQuickKeys(t: Test, browser: Browser): Promise<void> {
   const { page, posts, complaints } = await openApp(t, browser, { ...inQueue(1, 2), path: '/incidents/1' });
   await page.waitForSelector('.incident .act');
   t.strictSame(await page.evaluate(QUICK), ['filter', 'filter', true, 'TEXTAREA', 'TEXTAREA']);
@@ -161,7 +163,7 @@ async function quick(t: Test, browser: Browser): Promise<void> {
   t.strictSame(complaints, []);
 }
 
-async function shift(t: Test, browser: Browser): Promise<void> {
+async function checkShift(t: Test, browser: Browser): Promise<void> {
   const { page, room, posts, complaints, until } = await openApp(t, browser, inQueue(1, 2, 3));
   const { keyboard } = page;
   await page.waitForSelector('.row');
@@ -223,7 +225,7 @@ async function shift(t: Test, browser: Browser): Promise<void> {
   t.strictSame(complaints, []);
 }
 
-async function conflict(t: Test, browser: Browser): Promise<void> {
+async function checkConflict(t: Test, browser: Browser): Promise<void> {
   const { page, room, until } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
@@ -250,7 +252,7 @@ async function conflict(t: Test, browser: Browser): Promise<void> {
   ]);
 }
 
-async function expired(t: Test, browser: Browser): Promise<void> {
+async function checkExpiry(t: Test, browser: Browser): Promise<void> {
   const { page, room, posts, until } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await room.db.run('DELETE FROM session');
@@ -271,7 +273,7 @@ async function expired(t: Test, browser: Browser): Promise<void> {
   t.strictSame(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
 }
 
-async function auditor(t: Test, browser: Browser): Promise<void> {
+async function checkAuditor(t: Test, browser: Browser): Promise<void> {
   const { page, room, asked, posts, text } = await openApp(t, browser, {
     ...inQueue(1),
     userName: 'Anna',
@@ -287,7 +289,7 @@ async function auditor(t: Test, browser: Browser): Promise<void> {
   t.equal(await page.$('.act'), null);
 }
 
-async function hostile(t: Test, browser: Browser): Promise<void> {
+async function checkHostileBox(t: Test, browser: Browser): Promise<void> {
   const line = '<img src=x onerror=alert(1)>\u001b[31m'.repeat(10).slice(0, 300);
   const { page, complaints, text } = await openApp(t, browser, {
     fill: async (db) => {
@@ -306,7 +308,7 @@ async function hostile(t: Test, browser: Browser): Promise<void> {
   t.strictSame(complaints, []);
 }
 
-async function tabs(t: Test, browser: Browser): Promise<void> {
+async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
   const first = await openApp(t, browser, inQueue(1));
   const { page, room, complaints } = first;
   await page.waitForSelector('.row');
@@ -324,7 +326,7 @@ async function tabs(t: Test, browser: Browser): Promise<void> {
   t.strictSame([...complaints, ...second.complaints], []);
 }
 
-async function storm(t: Test, browser: Browser): Promise<void> {
+async function checkStorm(t: Test, browser: Browser): Promise<void> {
   const { page, room, complaints, until } = await openApp(t, browser, inQueue(1));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');

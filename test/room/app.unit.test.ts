@@ -54,7 +54,7 @@ function incidentOf(no: number, overrides: Partial<Incident> = {}): Incident {
   };
 }
 
-const ago = (s: number): string => new Date(NOW_MS - s * 1000).toISOString();
+const secondsAgo = (s: number): string => new Date(NOW_MS - s * 1000).toISOString();
 const OPTIONS: LinesOptions = { nowMs: NOW_MS, me: 'Nadia', isOpen: () => false, fits: () => true };
 const order = (incidents: Incident[], more: Partial<LinesOptions> = {}): (number | string)[] =>
   linesOf(incidents, { ...OPTIONS, ...more }).map((line) =>
@@ -63,14 +63,14 @@ const order = (incidents: Incident[], more: Partial<LinesOptions> = {}): (number
 
 t.test('the queue puts overdue before waiting, own and others’, then by priority and age', async (t) => {
   const incidents = [
-    incidentOf(1, { received: ago(10), box: 'a' }),
-    incidentOf(2, { received: ago(61), box: 'b' }),
-    incidentOf(3, { received: ago(5), box: 'c', priority: 1 }),
-    incidentOf(4, { received: ago(900), box: 'd', state: 'claimed', claimedBy: 'Omar' }),
-    incidentOf(5, { received: ago(20), box: 'e', state: 'claimed', claimedBy: 'Nadia' }),
-    incidentOf(6, { received: ago(4000), box: 'f', severity: 'notice', priority: 3 }),
-    incidentOf(7, { received: ago(300), box: 'g' }),
-    incidentOf(8, { received: ago(100), box: 'h', state: 'dispatched', claimedBy: 'Omar' }),
+    incidentOf(1, { received: secondsAgo(10), box: 'a' }),
+    incidentOf(2, { received: secondsAgo(61), box: 'b' }),
+    incidentOf(3, { received: secondsAgo(5), box: 'c', priority: 1 }),
+    incidentOf(4, { received: secondsAgo(900), box: 'd', state: 'claimed', claimedBy: 'Omar' }),
+    incidentOf(5, { received: secondsAgo(20), box: 'e', state: 'claimed', claimedBy: 'Nadia' }),
+    incidentOf(6, { received: secondsAgo(4000), box: 'f', severity: 'notice', priority: 3 }),
+    incidentOf(7, { received: secondsAgo(300), box: 'g' }),
+    incidentOf(8, { received: secondsAgo(100), box: 'h', state: 'dispatched', claimedBy: 'Omar' }),
   ];
   t.strictSame(order(incidents), [7, 2, 3, 1, 6, 5, 4, 8]);
   t.strictSame(order(incidents, { fits: ({ no }) => no < 3 }), [2, 1]);
@@ -82,9 +82,9 @@ t.test('the queue puts overdue before waiting, own and others’, then by priori
 
 t.test('alerts of one box and rule, or of one kind at many boxes, form a storm', async (t) => {
   const ofBox = Array.from({ length: 5 }, (_, i) =>
-    incidentOf(10 + i, { received: ago(50 - 10 * i), box: 'a' }),
+    incidentOf(10 + i, { received: secondsAgo(50 - 10 * i), box: 'a' }),
   );
-  const three = [30, 31, 32].map((no) => incidentOf(no, { received: ago(5), box: 'b', rule: 'r' }));
+  const three = [30, 31, 32].map((no) => incidentOf(no, { received: secondsAgo(5), box: 'b', rule: 'r' }));
   t.strictSame(order([...ofBox, ...three]), ['box × 5', 30, 31, 32]);
   t.strictSame(order([...ofBox, ...three], { isOpen: () => true }), [
     'box × 5',
@@ -97,10 +97,10 @@ t.test('alerts of one box and rule, or of one kind at many boxes, form a storm',
     31,
     32,
   ]);
-  const spread = ofBox.map((incident, i) => ({ ...incident, received: ago(50 + 61 * i) }));
+  const spread = ofBox.map((incident, i) => ({ ...incident, received: secondsAgo(50 + 61 * i) }));
   t.strictSame(order(spread).length, 5, 'more than a minute between them');
   const ofKind = Array.from({ length: 12 }, (_, i) =>
-    incidentOf(50 + i, { received: ago(i), box: `k-${i}`, kind: 'graffiti' }),
+    incidentOf(50 + i, { received: secondsAgo(i), box: `k-${i}`, kind: 'graffiti' }),
   );
   t.strictSame(order(ofKind), ['kind × 12']);
   t.strictSame(
@@ -109,7 +109,10 @@ t.test('alerts of one box and rule, or of one kind at many boxes, form a storm',
     12,
   );
   const [storm] = linesOf(ofBox, OPTIONS);
-  const [grown] = linesOf([...ofBox.slice(1), incidentOf(99, { received: ago(1), box: 'a' })], OPTIONS);
+  const [grown] = linesOf(
+    [...ofBox.slice(1), incidentOf(99, { received: secondsAgo(1), box: 'a' })],
+    OPTIONS,
+  );
   t.equal(storm?.type === 'storm' && storm.storm.id, grown?.type === 'storm' && grown.storm.id);
 });
 
@@ -119,7 +122,7 @@ t.test('every incident is on exactly one line, or in one storm', async (t) => {
     fc.property(fc.array(one, { maxLength: 60 }), (samples) => {
       const incidents = samples.map(({ s, box, kind, isNew }, i) =>
         incidentOf(i + 1, {
-          received: ago(s),
+          received: secondsAgo(s),
           box: `b-${box}`,
           kind: `k-${kind}`,
           rule: `k-${kind}`,
@@ -150,7 +153,7 @@ t.test('the queue’s rows are bounded, current and unique', async (t) => {
     ],
   );
   const manyIncidents = Array.from({ length: 5000 }, (_, i) =>
-    incidentOf(100 + i, { rev: 100 + i, priority: i === 4999 ? 1 : 2, received: ago(-i) }),
+    incidentOf(100 + i, { rev: 100 + i, priority: i === 4999 ? 1 : 2, received: secondsAgo(-i) }),
   );
   rows.apply(manyIncidents);
   t.equal(rows.held.length, HELD_MAX);
@@ -198,7 +201,7 @@ t.test('a box that floods the room does not displace alerts of others', async (t
     incidentOf(10 + at, { box: 'mad', priority: 1, rev: 2 + at }),
   );
   rows.apply(flood);
-  rows.apply([incidentOf(9000, { box: 'late', priority: 3, rev: 9000, received: ago(0) })]);
+  rows.apply([incidentOf(9000, { box: 'late', priority: 3, rev: 9000, received: secondsAgo(0) })]);
   t.ok(rows.of(1), 'what was there stays');
   t.ok(rows.of(9000), 'and what comes is held');
   t.equal(rows.held.length, HELD_MAX);

@@ -73,7 +73,7 @@ interface Running {
   output(): string;
 }
 
-async function started(t: Test, room: Room, { command }: Example, file: string): Promise<Running> {
+async function startExample(t: Test, room: Room, { command }: Example, file: string): Promise<Running> {
   const { cert, key } = await room.programs.client('room');
   const [program, ...args] = command(room.broker.programsPort);
   const child = spawn(program, [...args, room.authority.ca, cert, key, file], {
@@ -87,7 +87,7 @@ async function started(t: Test, room: Room, { command }: Example, file: string):
   return { child, output: () => text };
 }
 
-async function killed({ child, output }: Running): Promise<void> {
+async function killExample({ child, output }: Running): Promise<void> {
   if (child.exitCode !== null) throw new Error(`it has ended by itself: ${output()}`);
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
@@ -113,7 +113,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
       delivery.wake();
     };
 
-    const first = await started(t, room, example, file);
+    const first = await startExample(t, room, example, file);
     for (let i = 0; i < 10; i += 1) add(`a-${i}`);
     await until(t, 'some is stored', () => stored().length > 1, 30_000);
     // Without an acknowledgement a box repeats its oldest messages, and does not send all.
@@ -123,7 +123,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     const before = stored();
     t.strictSame([...new Set(before)], before, 'each is stored once');
     t.equal(rowsOf(outbox), expected.length, 'and still on the box');
-    await killed(first);
+    await killExample(first);
 
     await room.broker.allow(PROGRAM_RULES);
     for (let i = 0; i < 40; i += 1) add(`b-${i}`);
@@ -131,12 +131,12 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     t.ok(outbox.dropTooLarge('bulk', outbox.range('bulk').last), 'a number that will not come');
     expected.push(`evt gap-${outbox.epoch}-bulk-${outbox.range('bulk').last}-${outbox.range('bulk').last}`);
     add('c-0');
-    const second = await started(t, room, example, file);
+    const second = await startExample(t, room, example, file);
     await until(t, 'some is stored', () => stored().length > 40, 30_000);
-    await killed(second);
+    await killExample(second);
 
     for (let i = 0; i < 10; i += 1) add(`d-${i}`);
-    const third = await started(t, room, example, file);
+    const third = await startExample(t, room, example, file);
     await until(t, 'the box is rid of all', () => rowsOf(outbox) === 0, 60_000);
     t.strictSame(stored().sort(), [...expected].sort(), 'each is stored once, and none is lost');
     t.equal(third.child.exitCode, null, 'and it goes on');
@@ -146,7 +146,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     const room = await makeRoom(t);
     const dir = scratch(t);
     const file = join(dir, 'stored');
-    const example_ = await started(t, room, example, file);
+    const example_ = await startExample(t, room, example, file);
     const box = await clientOf(t, room, 'odd');
     const acks: string[] = [];
     box.on('message', (_, payload) => acks.push(payload.toString()));

@@ -51,7 +51,7 @@ function report(topic: ReportArrival['topic'], body: unknown, isRetained = false
   return { kind: 'report', site: 'lyon', box: 'b-1', topic, body: JSON.stringify(body), isRetained };
 }
 
-const parsed = (row: Row | undefined, name: string): unknown => JSON.parse(String(row?.[name]));
+const parseField = (row: Row | undefined, name: string): unknown => JSON.parse(String(row?.[name]));
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`events become incidents in ${name}`, async (t) => {
@@ -71,8 +71,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const [row, ...otherRows] = await incidents();
       t.same(otherRows, []);
       t.match(row, { episode: 'ep-1', started: at(0), ended: at(30), events: 3, state: 'new', priority: 2 });
-      t.same(parsed(row, 'cause'), { standingS: 30 }, 'the newest by its own time');
-      t.match(parsed(row, 'detail'), { event: start.id, purpose: 'public-order' });
+      t.same(parseField(row, 'cause'), { standingS: 30 }, 'the newest by its own time');
+      t.match(parseField(row, 'detail'), { event: start.id, purpose: 'public-order' });
       t.ok(Number(row?.['rev']) > Number(late?.['rev']), 'each change has a number of its own');
       await archive.store([end, update]);
       t.match(await incidents(), [{ events: 3, rev: row?.['rev'] }], 'what comes again changes nothing');
@@ -144,7 +144,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await archive.store([strange, ...rubbish]);
       const [row] = await db.all("SELECT * FROM incident WHERE episode = 'strange'");
       t.match(row, { kind: 'from-the-future', state: 'new' });
-      const cause = parsed(row, 'cause') as Record<string, unknown>;
+      const cause = parseField(row, 'cause') as Record<string, unknown>;
       t.equal(Object.keys(cause).length <= 16, true);
       t.equal(String(cause['reason']).length <= 300, true);
       const unreadRows = await db.all<{ body: string }>(
@@ -174,7 +174,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     ]);
     const now = await camera();
     t.match(now, { state: 'online', heard: at(1), mode: health.mode });
-    t.same(parsed(now, 'conditions'), ['covered']);
+    t.same(parseField(now, 'conditions'), ['covered']);
     nowMs += 30_000;
     await archive.store([report('health', { ...health, conditions: ['covered'], time: at(30) })]);
     t.match(await camera(), { rev: now?.['rev'], heard: at(31) }, 'a repetition is not a change');
@@ -186,7 +186,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       event.subject = 'camera';
     });
     await archive.store([uncovered]);
-    t.same(parsed(await camera(), 'conditions'), []);
+    t.same(parseField(await camera(), 'conditions'), []);
     await archive.store([report('status', { state: 'offline', boot: 'x', time: at(0) })]);
     t.match(await camera(), { state: 'offline' });
     const before = await camera();

@@ -251,7 +251,7 @@ void t.test('an event is shown once, with its still or the reason for its absenc
 });
 
 /** An admission guard with a clock of its own. */
-function guarded() {
+function makeGuard() {
   let nowMs = 1000;
   const guard = new FloodGuard(() => nowMs);
   const pass = (ms: number): void => {
@@ -261,7 +261,7 @@ function guarded() {
 }
 
 void t.test('a box that drains its backlog and waits for acknowledgements is never dropped', async (t) => {
-  const { guard, pass } = guarded();
+  const { guard, pass } = makeGuard();
   let [outstanding, sentCount, heldCount] = [0, 0, 0];
   // 65,000 messages, 2,000 of them unacknowledged, with an archive that stores 1,500 a second.
   while (sentCount < 65_000) {
@@ -280,7 +280,7 @@ void t.test('a box that drains its backlog and waits for acknowledgements is nev
 });
 
 void t.test('a box that sends on without an acknowledgement is dropped until it pauses', async (t) => {
-  const { guard, pass } = guarded();
+  const { guard, pass } = makeGuard();
   const second = (perS: number): number => {
     let takenCount = 0;
     for (let i = 0; i < perS; i += 1) {
@@ -299,7 +299,7 @@ void t.test('a box that sends on without an acknowledgement is dropped until it 
 });
 
 void t.test('traffic of other boxes shows that a box waits for its acknowledgement', async (t) => {
-  const { guard, pass } = guarded();
+  const { guard, pass } = makeGuard();
   for (let i = 0; i < 2100; i += 1) guard.leavesOut('s/b');
   t.ok(guard.holds('s/b', 0), 'much at once: it is asked');
   pass(400);

@@ -133,7 +133,7 @@ void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3
   // Alone they are faster than beside one another. The normal run has time for the latter only.
   if (FULL) {
     await t.test('the console alone meets its limits', async (t) => {
-      for (const question of questions) await measured(t, question);
+      for (const question of questions) await checkQuery(t, question);
     });
     await t.test('the archive alone reaches its rate', async (t) => {
       const storing = await CityStoring.start(t, database, NOW, 0);
@@ -145,23 +145,28 @@ void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3
   }
   await t.test('console and archive meet their limits together', async (t) => {
     const storing = await CityStoring.start(t, database, NOW, OFFERED_PER_S);
-    for (const question of questions) await measured(t, question);
+    for (const question of questions) await checkQuery(t, question);
     const { perS, text } = storing.taken();
     t.ok(perS >= STORED_PER_S, `${text}; at least ${STORED_PER_S}; load ${load()}`);
     await storing.end();
   });
   await t.test('deletion does not hold up the archive', async (t) => {
     const storing = await CityStoring.start(t, database, NOW, OFFERED_PER_S);
-    await purged(t, db, NOW + 3_600_000, /^purge: deleted \d+ of event, \d+ of snapshot, \d+ of incident/);
-    waited(t, storing, 'an hour');
+    await checkPurge(
+      t,
+      db,
+      NOW + 3_600_000,
+      /^purge: deleted \d+ of event, \d+ of snapshot, \d+ of incident/,
+    );
+    checkWait(t, storing, 'an hour');
     // December begins, so the rest of October expires.
-    await purged(
+    await checkPurge(
       t,
       db,
       Date.parse('2026-12-01T00:00:00.000Z'),
       /^purge: deleted \d+ of event, 2 of partition/,
     );
-    waited(t, storing, "a month's partitions, and its incidents");
+    checkWait(t, storing, "a month's partitions, and its incidents");
     await storing.end();
   });
 });
@@ -199,7 +204,7 @@ async function checkWhole(t: Test, db: Sql): Promise<void> {
  * In the full run the machine does nothing else, and the 95th percentile must hold. In the normal run other tests share
  * the two cores and can multiply a time by ten, so the fastest of several series must hold.
  */
-async function measured(t: Test, { name, bar, rounds, ask }: Question): Promise<void> {
+async function checkQuery(t: Test, { name, bar, rounds, ask }: Question): Promise<void> {
   const runs: { quickest: number; middle: number; high: number }[] = [];
   const best = (): number => Math.min(...runs.map(({ quickest, high }) => (FULL ? high : quickest)));
   const series = FULL ? 1 : 5;
@@ -229,14 +234,14 @@ const after = (ms: number): (() => boolean) => {
 };
 
 /** Checks the longest batch against the limit in the full run, and the 95th percentile in the normal one. */
-function waited(t: Test, storing: CityStoring, name: string): void {
+function checkWait(t: Test, storing: CityStoring, name: string): void {
   const { longestMs, highMs, text } = storing.taken();
   const limitMs = FULL ? BATCH_MS_MAX : Math.round(BATCH_MS_MAX * slowness());
   t.ok((FULL ? longestMs : highMs) <= limitMs, `${name}: ${text}; at most ${limitMs} ms; load ${load()}`);
 }
 
 /** Deletes what has expired at a time, of 1,500 boxes. */
-async function purged(t: Test, db: Sql, nowMs: number, expectedLine: RegExp): Promise<void> {
+async function checkPurge(t: Test, db: Sql, nowMs: number, expectedLine: RegExp): Promise<void> {
   const lines: string[] = [];
   const purge = new Purge(db, { holder: 'one', keys: [], nowMs: () => nowMs }, (line) => lines.push(line));
   t.teardown(() => purge.stop());

@@ -48,7 +48,10 @@ const BODIES: Partial<Record<RouteName, object>> = {
 };
 
 /** Handlers that record each call and its caller. */
-function written(): { handlers: DataHandlers; calls: { name: string; call: Record<string, unknown> }[] } {
+function recordingHandlers(): {
+  handlers: DataHandlers;
+  calls: { name: string; call: Record<string, unknown> }[];
+} {
   const calls: { name: string; call: Record<string, unknown> }[] = [];
   const handlers = Object.fromEntries(
     Object.entries(ROUTES).map(([name, { gives }]) => [
@@ -90,7 +93,7 @@ function checkChain(test: Test, entries: readonly AuditEntry[]): void {
 for (const kind of ['sqlite', 'postgres'] as const) {
   t.test(`every route answers every role by its rights (${kind})`, async (t) => {
     const db = await roomDatabase(t, (await DATABASES[kind](t)).where);
-    const { handlers, calls } = written();
+    const { handlers, calls } = recordingHandlers();
     const { url } = await startConsole(t, db, { handlers, settings: { tokens } });
     let refusals = 0;
     for (const role of ROLES) {
@@ -148,7 +151,7 @@ const bearer = (token: string): Record<string, string> => ({ authorization: `Bea
 
 t.test('a request without a session gets nothing, and input is validated before any call', async (t) => {
   const db = await sqliteDatabase(t);
-  const { handlers, calls } = written();
+  const { handlers, calls } = recordingHandlers();
   const { url } = await startConsole(t, db, { handlers, settings: { tokens } });
   for (const [name, { method, path, act }] of Object.entries<Route>(ROUTES)) {
     if (act === 'open') continue;
@@ -222,7 +225,7 @@ t.test('a request without a session gets nothing, and input is validated before 
 
 t.test('foreign origins and host names are refused, and answers are safe for a browser', async (t) => {
   const db = await sqliteDatabase(t);
-  const { handlers } = written();
+  const { handlers } = recordingHandlers();
   const { url } = await startConsole(t, db, { handlers });
   const cookie = await enter(url, 'operator');
   const claim = (headers: Record<string, string>) =>
@@ -279,9 +282,9 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
     origin: 'https://console.example',
     'x-forwarded-for': '192.0.2.7',
   };
-  const enters = (more: Record<string, string>, name: string) =>
+  const logIn = (more: Record<string, string>, name: string) =>
     ask(`${url}/api/login`, { method: 'POST', headers: { ...headers, ...more }, body: { name } });
-  const answer = await enters({}, 'operator');
+  const answer = await logIn({}, 'operator');
   t.match(answer.headers['set-cookie'], [
     /^__Host-vigie=[\w-]{43}; Max-Age=43200; Path=\/; HttpOnly; Secure; SameSite=Strict$/,
   ]);
@@ -291,9 +294,9 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
   t.equal((await session(cookie)).status, 200);
   t.equal((await session(cookie.replace('__Host-', ''))).status, 401, 'under a name that others could set');
   t.equal((await ask(`${url}/api/login`)).status, 421, 'by its address');
-  for (let at = 0; at < 40; at += 1) await enters({}, 'x');
-  t.equal((await enters({}, 'operator')).status, 429, 'who tries too often waits');
-  t.equal((await enters({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and no other address');
+  for (let at = 0; at < 40; at += 1) await logIn({}, 'x');
+  t.equal((await logIn({}, 'operator')).status, 429, 'who tries too often waits');
+  t.equal((await logIn({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and no other address');
   const refusedLogins = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
   t.ok(refusedLogins.length <= 31, 'a stranger does not fill the record');
   t.match(server.summary(), /logins refused/);

@@ -21,7 +21,7 @@ function keyFile(name: string, ...options: string[]): string {
 
 const CURVE = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];
 const KEY = keyFile('named.key', ...CURVE);
-const request = (subject: string, key = KEY, ...more: string[]): Buffer =>
+const makeCsr = (subject: string, key = KEY, ...more: string[]): Buffer =>
   execFileSync('openssl', [
     'req',
     '-new',
@@ -37,7 +37,7 @@ const request = (subject: string, key = KEY, ...more: string[]): Buffer =>
 const read = (csr: Uint8Array) => readRequest(Buffer.from(csr).toString('base64'));
 
 void t.test('a request with anything but one common name is refused', async (t) => {
-  t.match(await read(request('/CN=b-1')), { commonName: 'b-1' });
+  t.match(await read(makeCsr('/CN=b-1')), { commonName: 'b-1' });
   const names = {
     'two of them': '/CN=b-1/CN=b-2',
     'two in one part': '/CN=b-1+CN=b-2',
@@ -56,7 +56,7 @@ void t.test('a request with anything but one common name is refused', async (t) 
   };
   for (const [name, subject] of Object.entries(names)) {
     await t.rejects(
-      read(request(subject, KEY, '-multivalue-rdn')),
+      read(makeCsr(subject, KEY, '-multivalue-rdn')),
       { message: /CN=<box> and no more/ },
       name,
     );
@@ -64,35 +64,37 @@ void t.test('a request with anything but one common name is refused', async (t) 
 });
 
 void t.test('a name with a zero byte or of another string type is refused', async (t) => {
-  const plain = request('/CN=b-1');
-  const bent = (change: (csr: Buffer, at: number) => void): Buffer => {
+  const plain = makeCsr('/CN=b-1');
+  const edited = (change: (csr: Buffer, at: number) => void): Buffer => {
     const csr = Buffer.from(plain);
     change(csr, csr.indexOf('b-1'));
     return csr;
   };
   // Such a change breaks the signature, so any verifier refuses the name.
-  await t.rejects(read(bent((csr, at) => csr.writeUInt8(0, at + 1))), { message: /with a valid signature/ });
+  await t.rejects(read(edited((csr, at) => csr.writeUInt8(0, at + 1))), {
+    message: /with a valid signature/,
+  });
   await t.rejects(
-    read(bent((csr, at) => csr.writeUInt8(0x1e, at - 2))),
+    read(edited((csr, at) => csr.writeUInt8(0x1e, at - 2))),
     { message: /with a valid signature/ },
     'as BMPString',
   );
 });
 
 void t.test('trailing bytes and a curve without a name are refused', async (t) => {
-  const csr = request('/CN=b-1');
+  const csr = makeCsr('/CN=b-1');
   await t.rejects(read(Buffer.concat([csr, Buffer.from('more')])), { message: /bytes behind it/ });
   await t.rejects(read(Buffer.concat([csr, csr])), { message: /bytes behind it/ }, 'another request');
   const explicit = keyFile('explicit.key', ...CURVE, '-pkeyopt', 'ec_param_enc:explicit');
   await t.rejects(
-    read(request('/CN=b-1', explicit)),
+    read(makeCsr('/CN=b-1', explicit)),
     { message: /the key must be/ },
     'a curve that is written out',
   );
   const other = keyFile('other.key', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:secp256k1');
-  await t.rejects(read(request('/CN=b-1', other)), { message: /the key must be/ });
+  await t.rejects(read(makeCsr('/CN=b-1', other)), { message: /the key must be/ });
   const larger = keyFile('p-384.key', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-384');
-  t.match(await read(request('/CN=b-1', larger)), { commonName: 'b-1' }, 'P-384');
+  t.match(await read(makeCsr('/CN=b-1', larger)), { commonName: 'b-1' }, 'P-384');
 });
 
 /** A DER value, or bytes that a lenient parser might accept as one. */

@@ -72,7 +72,7 @@ class Load {
 }
 
 /** Queries the current leader; throws without one. */
-async function read<T extends pg.QueryResultRow>(
+async function queryLeader<T extends pg.QueryResultRow>(
   url: string,
   sql: string,
   values: unknown[] = [],
@@ -107,7 +107,7 @@ async function eventually(t: Test, name: string, condition: () => Promise<boolea
 
 /** The longest time between two batches of the archive, by its own clock. */
 async function pauseMs(url: string, sinceMs: number): Promise<number> {
-  const [row] = await read<{ ms: number }>(
+  const [row] = await queryLeader<{ ms: number }>(
     url,
     `SELECT max(extract(epoch FROM gap) * 1000)::float8 AS ms FROM (
        SELECT received - lag(received) OVER (ORDER BY received) AS gap FROM event WHERE received > $1) gaps`,
@@ -125,7 +125,7 @@ interface Fault {
 }
 
 function faultsOf(cluster: DatabaseCluster): Fault[] {
-  const killed = (no: number): Fault => ({
+  const killPrimary = (no: number): Fault => ({
     name: `the primary is killed (${no})`,
     pauseMsMax: FAILOVER_MS_MAX,
     act: async () => {
@@ -136,7 +136,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     },
   });
   return [
-    killed(1),
+    killPrimary(1),
     {
       name: "etcd's leader is killed",
       pauseMsMax: PAUSE_MS_MAX,
@@ -147,7 +147,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
         cluster.startEtcd(leader);
       },
     },
-    killed(2),
+    killPrimary(2),
     {
       name: 'the primary’s machine is paused, and resumes',
       pauseMsMax: FAILOVER_MS_MAX,
@@ -191,7 +191,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
         for (const name of MACHINES) cluster.startEtcd(name);
       },
     },
-    killed(3),
+    killPrimary(3),
   ];
 }
 
@@ -202,7 +202,7 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   const boxes = await startStreet(t, room, BOXES);
   const load = new Load(t, boxes);
   const isStored = async (id: string): Promise<boolean> =>
-    (await read(cluster.url, 'SELECT 1 FROM event WHERE id = $1', [id])).length > 0;
+    (await queryLeader(cluster.url, 'SELECT 1 FROM event WHERE id = $1', [id])).length > 0;
   await until(t, 'an event is acknowledged', () => load.acknowledgedIds.size > 0);
   await eventually(t, 'the first is stored', () => isStored(load.newest));
   const desk = await ConsoleProgram.start(t, cluster.url);
@@ -227,7 +227,10 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
 
   load.stop();
   await until(t, 'all is acknowledged', () => load.waiting === 0, BACK_WITHIN_MS);
-  const rows = await read<{ id: string; unread: string | null }>(cluster.url, 'SELECT id, unread FROM event');
+  const rows = await queryLeader<{ id: string; unread: string | null }>(
+    cluster.url,
+    'SELECT id, unread FROM event',
+  );
   const stored = new Set(rows.map(({ id }) => id));
   t.same(
     [...load.acknowledgedIds].filter((id) => !stored.has(id)),
@@ -239,13 +242,13 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
     rows.filter(({ unread }) => unread !== null),
     [],
   );
-  const [stills] = await read<{ n: string; names: string }>(
+  const [stills] = await queryLeader<{ n: string; names: string }>(
     cluster.url,
     'SELECT count(*) AS n, count(DISTINCT name) AS names FROM snapshot',
   );
   const expectedStills = String(Math.ceil(load.acknowledgedIds.size / STILL_EACH));
   t.match(stills, { n: expectedStills, names: expectedStills }, 'nor is a picture');
-  const [newest] = await read<{ rev: string }>(cluster.url, 'SELECT max(rev) AS rev FROM incident');
+  const [newest] = await queryLeader<{ rev: string }>(cluster.url, 'SELECT max(rev) AS rev FROM incident');
   await until(t, 'the screen knows all', () => (screen.revs.at(-1) ?? 0) >= Number(newest?.rev));
   t.comment(program.said);
   t.comment(desk.said);

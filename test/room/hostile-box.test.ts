@@ -28,7 +28,12 @@ interface Attack {
 }
 
 /** Checks that the thief is denied all of these topics. */
-async function denied(t: Test, room: HostileRoom, topics: readonly string[], body = '{}'): Promise<void> {
+async function checkDenied(
+  t: Test,
+  room: HostileRoom,
+  topics: readonly string[],
+  body = '{}',
+): Promise<void> {
   const thief = await room.connect(THIEF);
   for (const topic of topics) {
     t.equal(await answerTo(thief, topic, body, { retain: true }), DENIED, topic);
@@ -37,7 +42,7 @@ async function denied(t: Test, room: HostileRoom, topics: readonly string[], bod
 }
 
 /** Messages that the thief receives on these filters while the honest box receives its own. */
-async function hears(t: Test, room: HostileRoom, filters: readonly string[]): Promise<string[]> {
+async function topicsHeard(t: Test, room: HostileRoom, filters: readonly string[]): Promise<string[]> {
   const thief = await room.connect(THIEF);
   const topics: string[] = [];
   thief.on('message', (topic) => topics.push(topic));
@@ -114,12 +119,12 @@ const WRITING: readonly Attack[] = [
   {
     name: 'it publishes in the honest box’s name, and clears its retained messages',
     run: async (t, room) => {
-      await denied(t, room, [
+      await checkDenied(t, room, [
         honestTopics.event('alert', 'loitering'),
         honestTopics.status,
         honestTopics.snapshot('x'),
       ]);
-      await denied(t, room, [honestTopics.status, honestTopics.health, honestTopics.updateDesired], '');
+      await checkDenied(t, room, [honestTopics.status, honestTopics.health, honestTopics.updateDesired], '');
     },
   },
   {
@@ -128,13 +133,13 @@ const WRITING: readonly Attack[] = [
       const sites = Array.from({ length: 25 }, (_, i) =>
         topicsOf(`site-${i}`, THIEF).event('alert', 'loitering'),
       );
-      return denied(t, room, sites);
+      return checkDenied(t, room, sites);
     },
   },
   {
     name: 'it publishes as the room, to boxes and to all of its site',
     run: (t, room) =>
-      denied(t, room, [
+      checkDenied(t, room, [
         honestTopics.ack,
         honestTopics.command,
         honestTopics.verdict,
@@ -152,7 +157,7 @@ const WRITING: readonly Attack[] = [
   {
     name: 'it creates entities of others in Home Assistant',
     run: (t, room) =>
-      denied(t, room, [
+      checkDenied(t, room, [
         `homeassistant/sensor/${HONEST}/x/config`,
         'homeassistant/status',
         `homeassistant/${THIEF}`,
@@ -160,12 +165,12 @@ const WRITING: readonly Attack[] = [
   },
   {
     name: 'it publishes on the broker’s own topics',
-    run: (t, room) => denied(t, room, ['$CONTROL/dynamic-security/v1', 'elsewhere', `vigie/${SITE}`]),
+    run: (t, room) => checkDenied(t, room, ['$CONTROL/dynamic-security/v1', 'elsewhere', `vigie/${SITE}`]),
   },
   {
     name: 'it uses topics with empty levels, and with wildcards',
     run: async (t, room) => {
-      await denied(t, room, [
+      await checkDenied(t, room, [
         `vigie//${THIEF}/status`,
         `/vigie/${SITE}/${THIEF}/status`,
         `vigie/${SITE}//status`,
@@ -180,13 +185,13 @@ const READING: readonly Attack[] = [
   {
     name: 'it subscribes to everything',
     run: async (t, room) => {
-      t.same(await hears(t, room, ['#', 'vigie/#', 'vigie/+/+/#', `vigie/${SITE}/+/evt/#`]), []);
+      t.same(await topicsHeard(t, room, ['#', 'vigie/#', 'vigie/+/+/#', `vigie/${SITE}/+/evt/#`]), []);
     },
   },
   {
     name: 'it subscribes to the honest box, and to the broker’s statistics',
     run: async (t, room) => {
-      t.same(await hears(t, room, [`${honestTopics.root}/#`, '$SYS/#', 'homeassistant/#']), []);
+      t.same(await topicsHeard(t, room, [`${honestTopics.root}/#`, '$SYS/#', 'homeassistant/#']), []);
     },
   },
   {
@@ -196,7 +201,7 @@ const READING: readonly Attack[] = [
         { length: 40 },
         (_, i) => `$share/${['room', 'archive', `g-${i}`][i % 3]}/vigie/#`,
       );
-      t.same(await hears(t, room, [...filters, `$share/room/vigie/+/+/evt/#`]), []);
+      t.same(await topicsHeard(t, room, [...filters, `$share/room/vigie/+/+/evt/#`]), []);
     },
   },
   {
@@ -207,7 +212,7 @@ const READING: readonly Attack[] = [
       for (const topic of [order.updateDesired, order.commandAll]) {
         await fleet.publishAsync(topic, '{}', { qos: 1, retain: topic === order.updateDesired });
       }
-      t.same(await hears(t, room, [order.updateDesired, order.commandAll, `vigie/${FAR_SITE}/#`]), []);
+      t.same(await topicsHeard(t, room, [order.updateDesired, order.commandAll, `vigie/${FAR_SITE}/#`]), []);
     },
   },
 ];
@@ -374,7 +379,7 @@ const DETECTION: Attack = {
     room.enrolment.enrolment.revoke(THIEF, Date.now());
     await room.broker.reload();
     t.equal(await answerTo(thief, own.event('alert', 'loitering')), DENIED, 'it says nothing any more');
-    t.same(await hearing(room, thief), [], 'it hears nothing any more');
+    t.same(await startListening(room, thief), [], 'it hears nothing any more');
     const fleet = await room.connect(HONEST, {
       pair: room.program('fleet'),
       url: room.broker.programsUrl,
@@ -390,7 +395,7 @@ const DETECTION: Attack = {
   },
 };
 
-async function hearing(room: HostileRoom, thief: MqttClient): Promise<string[]> {
+async function startListening(room: HostileRoom, thief: MqttClient): Promise<string[]> {
   const topics: string[] = [];
   thief.on('message', (topic) => topics.push(topic));
   const fleet = await room.operator('fleet');

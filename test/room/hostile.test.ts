@@ -56,7 +56,7 @@ const topicOf = (box: string): string => `vigie/lyon/${box}/evt/alert/loitering`
 /**
  * Text that JSON allows and jsonb refuses, in every field that a box can fill, and invalid times that look like some.
  */
-function poisoned(): string {
+function poisonedText(): string {
   const event = JSON.parse(
     eventText({ site: 'lyon', box: 'b-1', id: 'bad-1', seq: 1, time: iso(NOW - 1000) }),
   ) as Record<string, unknown> & { data: VigieEvent['data'] };
@@ -80,7 +80,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
   void t.test(`an alert with refused text is stored, ${name}`, { timeout: 120_000 }, async (t) => {
     const database = await make(t);
     const archive = await database.open(() => NOW);
-    const arrival = arrivalOf(packet(topicOf('b-1'), poisoned()), NOW);
+    const arrival = arrivalOf(packet(topicOf('b-1'), poisonedText()), NOW);
     await archive.store([arrival]);
     const db = database.sql();
     const { incidents } = await queueOf(db);

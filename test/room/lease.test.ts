@@ -160,14 +160,14 @@ void t.test(
     // The broker drops messages of the session that a thief has ended. A box that waits for the archive repeats them.
     const street = await publishing(t, room, ['archive', 'archive', 'archive']);
     await until(t, 'the boxes publish', () => street.given.length > 30);
-    const triedCount = await stolen(t, room, 'stolen-box', 3000);
+    const triedCount = await stealClientId(t, room, 'stolen-box', 3000);
     t.notMatch(
       archive.said,
       /broker:/,
       `a box that asks ${triedCount} times for the archive's id is given its own`,
     );
     const [givenBefore, storedBefore] = [street.given.length, await storedCount(database)];
-    const thefts = await stolen(t, room, 'fleet', THEFT_MS);
+    const thefts = await stealClientId(t, room, 'fleet', THEFT_MS);
     const [givenCount, stored] = [
       street.given.length - givenBefore,
       (await storedCount(database)) - storedBefore,
@@ -197,7 +197,7 @@ void t.test(
 );
 
 /** Connects repeatedly as `name` under the archive's id and subscribes to nothing; returns how often. */
-async function stolen(t: Test, room: Room, name: string, forMs: number): Promise<number> {
+async function stealClientId(t: Test, room: Room, name: string, forMs: number): Promise<number> {
   const { url, ...files } = await pairOf(room, name);
   const tls = {
     ca: readFileSync(room.authority.ca),

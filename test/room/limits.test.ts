@@ -168,7 +168,7 @@ function listsOf(t: Test, ...boxes: Parameters<typeof writeBoxes>[1]): Lists {
   };
 }
 
-function withdrawing(t: Test, db: Sql, register: Register): { started: Withdrawal; notices: string[] } {
+function startWithdrawal(t: Test, db: Sql, register: Register): { started: Withdrawal; notices: string[] } {
   const notices: string[] = [];
   const started = new Withdrawal({
     db,
@@ -219,7 +219,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const archive = await open(() => NOW);
     const db = sql();
     const { register, set } = listsOf(t, enrolled('lyon', 'thief'), enrolled('lyon', 'zebra'));
-    const { started, notices } = withdrawing(t, db, register);
+    const { started, notices } = startWithdrawal(t, db, register);
     await putCamera(db, 'thief', NOW);
     await putCamera(db, 'zebra', NOW);
     const quietNo = await addIncident(db, NOW, { box: 'zebra' });
@@ -343,7 +343,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       },
     };
     const beganMs = performance.now();
-    withdrawing(t, watched, register);
+    startWithdrawal(t, watched, register);
     await untilDone(t, db);
     const tookMs = performance.now() - beganMs;
     t.comment(`${Math.round(tookMs)} ms, the longest transaction ${Math.round(longestMs)} ms`);

@@ -55,7 +55,7 @@ interface Parts {
 }
 
 /** CPU time of each part so far, s. */
-function spent({ load, room, program, database }: Parts): Record<string, number> {
+function cpuTimes({ load, room, program, database }: Parts): Record<string, number> {
   const { server } = database;
   const parts = {
     broker: cpuS(room.broker.pid ?? 0),
@@ -68,13 +68,13 @@ function spent({ load, room, program, database }: Parts): Record<string, number>
 }
 
 /** Runs a stage; false if messages were stored more slowly than they arrived. */
-async function ran(t: Test, parts: Parts, { name, perS, stills, lastsMs }: Stage): Promise<boolean> {
+async function runStage(t: Test, parts: Parts, { name, perS, stills, lastsMs }: Stage): Promise<boolean> {
   const { load, room, program } = parts;
-  const [counts, before, beganMs] = [load.counts, spent(parts), performance.now()];
+  const [counts, before, beganMs] = [load.counts, cpuTimes(parts), performance.now()];
   load.rate(perS, stills);
   await sleep(lastsMs);
   load.rate(0, stills);
-  const [at, after, tookS] = [load.counts, spent(parts), (performance.now() - beganMs) / 1000];
+  const [at, after, tookS] = [load.counts, cpuTimes(parts), (performance.now() - beganMs) / 1000];
   const [sentCount, stored, health] = [
     at.sent - counts.sent,
     at.stored - counts.stored,
@@ -102,7 +102,7 @@ async function ran(t: Test, parts: Parts, { name, perS, stills, lastsMs }: Stage
 }
 
 /** Writes the certificates of a number of boxes, and their access rules. */
-async function enrolled(dir: string, { authority, broker }: Room, count: number): Promise<void> {
+async function writeEnrolment(dir: string, { authority, broker }: Room, count: number): Promise<void> {
   makeCertificates(dir, dirname(authority.ca), count);
   await broker.enrol(
     ...Array.from({ length: count }, (_, no) => ({ site: loadSite(no), box: loadName(no) })),
@@ -119,7 +119,7 @@ void t.test('the open files of a unit are the first limit', { skip, timeout: 600
   mkdirSync(dir);
   const room = await makeRoom(t);
   const count = OPEN_FILES + 50;
-  await enrolled(dir, room, count);
+  await writeEnrolment(dir, room, count);
   const limit = (files: string): unknown =>
     execFileSync('prlimit', ['--pid', String(room.broker.pid), `--nofile=${files}:`]);
   limit(String(OPEN_FILES));
@@ -146,7 +146,7 @@ for (const name of ['postgres', 'sqlite'] as const) {
       const dir = join(scratch(t), 'boxes');
       mkdirSync(dir);
       const room = await makeRoom(t, { persistent: true });
-      await enrolled(dir, room, BOXES);
+      await writeEnrolment(dir, room, BOXES);
       const database = await DATABASES[name](t);
       const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
       const load = new Load(t, PROCESSES);
@@ -166,7 +166,7 @@ for (const name of ['postgres', 'sqlite'] as const) {
       let rest = [...STAGES];
       while (rest.length > 0) {
         const [stage = CITY, ...laterStages] = rest;
-        const hasKeptUp = await ran(t, parts, stage);
+        const hasKeptUp = await runStage(t, parts, stage);
         if (stage === CITY) t.ok(hasKeptUp, "a city's rate is stored as it comes");
         // After a failed stage the faster ones of its kind are skipped.
         rest = hasKeptUp ? laterStages : laterStages.filter(({ name }) => name !== stage.name);

@@ -30,7 +30,7 @@ async function plainBroker(t: Test): Promise<{ broker: Mosquitto; client: MqttCl
   return { broker, client };
 }
 
-async function exporter(t: Test, ...args: string[]): Promise<{ program: Program; url: string }> {
+async function startExporter(t: Test, ...args: string[]): Promise<{ program: Program; url: string }> {
   const program = start(t, process.execPath, [PROGRAM, '--port', '0', ...args]);
   await until(t, 'it listens', () => program.out.includes('Ctrl-C'));
   return { program, url: /http:\/\/\S+\/metrics/.exec(program.out)?.[0] ?? '' };
@@ -47,7 +47,7 @@ async function publish(client: MqttClient, boxes: readonly SimulatedBox[], round
 }
 
 /** Loads the page, which is made once a second. */
-async function page(url: string): Promise<string> {
+async function loadPage(url: string): Promise<string> {
   await sleep(1050);
   return (await fetch(url)).text();
 }
@@ -59,10 +59,10 @@ function valueIn(text: string, series: string): number {
 
 async function pageWith(t: Test, url: string, series: string, value: number): Promise<string> {
   for (let i = 0; i < 15; i += 1) {
-    const text = await page(url);
+    const text = await loadPage(url);
     if (valueIn(text, series) === value) return text;
   }
-  const last = await page(url);
+  const last = await loadPage(url);
   t.equal(valueIn(last, series), value, series);
   return last;
 }
@@ -77,7 +77,7 @@ t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', 
   const { broker, client } = await plainBroker(t);
   const boxes = simulatedBoxes(FLEET);
   await publish(client, boxes);
-  const { program, url } = await exporter(t, '--broker', broker.url);
+  const { program, url } = await startExporter(t, '--broker', broker.url);
   await pageWith(t, url, 'vigie_fleet_boxes', FLEET);
   // Each box has a new report, as 30 s later.
   await publish(client, boxes, 1);
@@ -132,7 +132,15 @@ t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', 
 
 t.test('a hostile box does not disturb the metrics of the others', async (t) => {
   const { broker, client } = await plainBroker(t);
-  const { program, url } = await exporter(t, '--broker', broker.url, '--boxes', '20', '--forget-days', '5');
+  const { program, url } = await startExporter(
+    t,
+    '--broker',
+    broker.url,
+    '--boxes',
+    '20',
+    '--forget-days',
+    '5',
+  );
   const boxes = simulatedBoxes(13, 1);
   await publish(client, boxes);
   await pageWith(t, url, 'vigie_fleet_boxes', 13);
@@ -218,7 +226,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   t.equal(valueIn(lone, 'vigie_fleet_boxes'), 19);
   program.child.kill('SIGTERM');
   await program.ended;
-  const restarted = await exporter(t, '--broker', broker.url, '--forget-days', '5');
+  const restarted = await startExporter(t, '--broker', broker.url, '--forget-days', '5');
   const forgets = await pageWith(t, restarted.url, 'vigie_fleet_boxes_forgotten', 1);
   t.notMatch(forgets, /box="lone"/, 'retained, and of six days ago');
   const request = await fetch(restarted.url, { method: 'POST' });
@@ -237,12 +245,12 @@ t.test('the broker’s user for metrics suffices, and its outage keeps the last 
   await publish(client, [box]);
   const { cert, key } = await pairOf(room, 'metrics');
   const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
-  const { program, url } = await exporter(t, '--broker', room.broker.programsUrl, ...tls);
+  const { program, url } = await startExporter(t, '--broker', room.broker.programsUrl, ...tls);
   const labels = `{site="${box.site}",box="${box.box}"}`;
   await pageWith(t, url, `vigie_box_up${labels}`, 1);
   let retainedCount = Number.NaN;
   for (let i = 0; i < 30 && !(retainedCount > 0); i += 1) {
-    retainedCount = valueIn(await page(url), 'vigie_fleet_broker_retained_messages') ?? Number.NaN;
+    retainedCount = valueIn(await loadPage(url), 'vigie_fleet_broker_retained_messages') ?? Number.NaN;
     await sleep(1000);
   }
   t.ok(retainedCount > 0, `the broker says how much it keeps: ${retainedCount} messages`);
@@ -286,7 +294,7 @@ interface Answer {
   readonly data: { readonly result: readonly { readonly metric: Record<string, string> }[] };
 }
 
-async function prometheus(t: Test, target: string): Promise<(query: string) => Promise<Answer>> {
+async function startPrometheus(t: Test, target: string): Promise<(query: string) => Promise<Answer>> {
   const dir = scratch(t);
   const port = await freePort();
   const config = {
@@ -320,9 +328,9 @@ t.test('every query of dashboard and rules has data in a real Prometheus', { ski
   const { broker, client } = await plainBroker(t);
   const boxes = simulatedBoxes(FULL ? FLEET : 120);
   await publish(client, boxes);
-  const { url } = await exporter(t, '--broker', broker.url);
-  const ask = await prometheus(t, url);
-  const has = async (query: string): Promise<void> => {
+  const { url } = await startExporter(t, '--broker', broker.url);
+  const ask = await startPrometheus(t, url);
+  const checkHasData = async (query: string): Promise<void> => {
     for (let i = 0; i < 200; i += 1) {
       if ((await ask(query)).data.result.length > 0) return;
       await sleep(250);
@@ -330,12 +338,12 @@ t.test('every query of dashboard and rules has data in a real Prometheus', { ski
     t.fail(`${query} has nothing`);
   };
   const hasScraped = (round: number): Promise<void> =>
-    has(`count(vigie_box_frames_read_total == ${1000 + 150 * round})`);
+    checkHasData(`count(vigie_box_frames_read_total == ${1000 + 150 * round})`);
   await hasScraped(0);
   await publish(client, boxes, 1);
   await client.publishAsync('vigie/site-0/Box/status', '{}', { qos: 1 });
   await hasScraped(1);
-  await has('ALERTS{alertstate="firing"}');
+  await checkHasData('ALERTS{alertstate="firing"}');
   const { panels } = JSON.parse(readFileSync(join(ROOT, 'docs/guide/grafana-dashboard.json'), 'utf8')) as {
     panels: readonly Panel[];
   };

@@ -150,7 +150,7 @@ const OTHER = generateKeyPairSync('rsa', {
 type Claims = Readonly<Record<string, unknown>>;
 const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-function signed(
+function signToken(
   claims: Claims,
   key: string,
   header: Claims = { alg: 'RS256', kid: 'k', typ: 'JWT' },
@@ -172,7 +172,7 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
     alg: 'RS256',
     use: 'sig',
   };
-  let token: (claims: Claims) => string = (claims) => signed(claims, RSA.privateKey);
+  let token: (claims: Claims) => string = (claims) => signToken(claims, RSA.privateKey);
   let nonce = '';
   await listening(t, idPort, (request, response) => {
     const path = new URL(request.url ?? '/', issuer).pathname;
@@ -202,7 +202,7 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
     response.end(JSON.stringify(answers[path]?.() ?? {}));
   });
   const { url, db } = await consoleWith(t, port, issuer);
-  const enters = async (): Promise<Asked> => {
+  const logIn = async (): Promise<Asked> => {
     const browser = new Browser();
     const { headers } = await browser.get(`${url}/auth/enter`);
     const params = new URL(headers.location ?? '').searchParams;
@@ -214,21 +214,21 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
     nonce = params.get('nonce') ?? '';
     return browser.get(`${url}/auth/back?code=c&state=${params.get('state')}`);
   };
-  t.equal((await enters()).status, 200, 'the truth is taken');
+  t.equal((await logIn()).status, 200, 'the truth is taken');
   const lies: [string, (claims: Claims) => string][] = [
-    ['iss', (claims) => signed({ ...claims, iss: 'https://evil.example' }, RSA.privateKey)],
-    ['aud', (claims) => signed({ ...claims, aud: 'another-client' }, RSA.privateKey)],
-    ['azp', (claims) => signed({ ...claims, aud: ['vigie', 'x'], azp: 'x' }, RSA.privateKey)],
-    ['nonce', (claims) => signed({ ...claims, nonce: 'n'.repeat(43) }, RSA.privateKey)],
-    ['no nonce', ({ nonce: _, ...claims }) => signed(claims, RSA.privateKey)],
-    ['exp', (claims) => signed({ ...claims, exp: Math.floor(Date.now() / 1000) - 300 }, RSA.privateKey)],
-    ['the key of somebody else', (claims) => signed(claims, OTHER.privateKey)],
-    ['no signature', (claims) => signed(claims, '', { alg: 'none' })],
+    ['iss', (claims) => signToken({ ...claims, iss: 'https://evil.example' }, RSA.privateKey)],
+    ['aud', (claims) => signToken({ ...claims, aud: 'another-client' }, RSA.privateKey)],
+    ['azp', (claims) => signToken({ ...claims, aud: ['vigie', 'x'], azp: 'x' }, RSA.privateKey)],
+    ['nonce', (claims) => signToken({ ...claims, nonce: 'n'.repeat(43) }, RSA.privateKey)],
+    ['no nonce', ({ nonce: _, ...claims }) => signToken(claims, RSA.privateKey)],
+    ['exp', (claims) => signToken({ ...claims, exp: Math.floor(Date.now() / 1000) - 300 }, RSA.privateKey)],
+    ['the key of somebody else', (claims) => signToken(claims, OTHER.privateKey)],
+    ['no signature', (claims) => signToken(claims, '', { alg: 'none' })],
     ['no token', () => ''],
   ];
   for (const [name, lie] of lies) {
     token = lie;
-    t.equal((await enters()).status, 403, name);
+    t.equal((await logIn()).status, 403, name);
   }
   t.equal(await sessions(db), 1);
   t.equal((await refusals(db)).length, lies.length);

@@ -48,7 +48,7 @@ const hook = ({ url }: { url: string }, more: Partial<WebhookSettings> = {}): We
 });
 
 /** A logger that collects its lines as text. */
-function logged(): { log: Logger; lines: string[] } {
+function collectingLog(): { log: Logger; lines: string[] } {
   const lines: string[] = [];
   const line = (level: string) => (fields: object, message: string) =>
     void lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
@@ -58,8 +58,8 @@ function logged(): { log: Logger; lines: string[] } {
   };
 }
 
-async function telling(t: Test, db: Sql, settings: WebhookSettings[]) {
-  const { log, lines } = logged();
+async function startWebhooks(t: Test, db: Sql, settings: WebhookSettings[]) {
+  const { log, lines } = collectingLog();
   const webhooks = new Webhooks(db, settings, changesSince, log);
   t.teardown(() => webhooks.stop());
   await webhooks.start();
@@ -74,7 +74,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     await addIncident(db, Date.now(), { claimed_by: 'before' });
     const receiver = await receiverFor(t);
     const closings = await receiverFor(t);
-    const { webhooks, lines } = await telling(t, db, [
+    const { webhooks, lines } = await startWebhooks(t, db, [
       hook(receiver),
       hook(closings, { name: 'archive', types: ['incident.closed'] }),
     ]);
@@ -120,7 +120,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     await webhooks.stop();
     await webhooks.stop();
     await changeIncident(db, no, { verdict: 'true' });
-    const secondTeller = await telling(t, db, [hook(receiver)]);
+    const secondTeller = await startWebhooks(t, db, [hook(receiver)]);
     await until(t, 'changes during the outage are sent after a restart', () => receiver.all.length === 4);
     t.strictSame([...lines, ...secondTeller.lines], []);
   });
@@ -131,7 +131,7 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
   const [receiver, thief] = [await receiverFor(t), await receiverFor(t)];
   receiver.answer = (response) => response.writeHead(307, { location: thief.url }).end();
   const settings = hook({ url: `${receiver.url}?token=hidden` });
-  const { webhooks, lines } = await telling(t, db, [settings]);
+  const { webhooks, lines } = await startWebhooks(t, db, [settings]);
   const no = await addIncident(db);
   await until(t, 'it comes again', () => receiver.all.length >= 2);
   receiver.answer = (response) => response.writeHead(500).end('<b>no</b>'.repeat(100_000));
@@ -170,7 +170,7 @@ void t.test('wrong settings are refused in one line, without the secret', async 
     [[hook({ url: 'https://a.example' }), hook({ url: 'https://b.example' })], /two have this name/],
   ];
   for (const [settings, line] of cases) {
-    const webhooks = new Webhooks(db, settings, changesSince, logged().log);
+    const webhooks = new Webhooks(db, settings, changesSince, collectingLog().log);
     const error = await webhooks.start().then(
       () => undefined,
       (error: Error) => error,
@@ -184,7 +184,7 @@ void t.test('wrong settings are refused in one line, without the secret', async 
 void t.test('the guide’s manual signature check accepts exactly what was sent', async (t) => {
   const db = await openDatabase(t, join(scratch(t), 'room.db'));
   const receiver = await receiverFor(t);
-  await telling(t, db, [hook(receiver)]);
+  await startWebhooks(t, db, [hook(receiver)]);
   await addIncident(db, Date.now(), { place: 'zone/déposé' });
   await until(t, 'a message has come', () => receiver.all.length === 1);
   const { headers = {}, text = '' } = receiver.all[0] ?? {};
@@ -211,7 +211,7 @@ void t.test('changes after an outage of PostgreSQL are sent, and each outage is 
   const { where, server } = await DATABASES.postgres(t);
   const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
-  const { lines } = await telling(t, db, [hook(receiver)]);
+  const { lines } = await startWebhooks(t, db, [hook(receiver)]);
   const no = await addIncident(db);
   await until(t, 'it is sent', () => receiver.all.length === 1);
   await server?.kill();
@@ -224,7 +224,7 @@ void t.test('changes after an outage of PostgreSQL are sent, and each outage is 
 });
 
 /** Starts a console's webhooks in a process of their own. */
-async function started(t: Test, url: string, settings: WebhookSettings[]): Promise<ChildProcess> {
+async function startWriter(t: Test, url: string, settings: WebhookSettings[]): Promise<ChildProcess> {
   const child = spawn(process.execPath, [WRITER, url, JSON.stringify(settings)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -234,7 +234,7 @@ async function started(t: Test, url: string, settings: WebhookSettings[]): Promi
   return child;
 }
 
-async function killed(child: ChildProcess): Promise<void> {
+async function killChild(child: ChildProcess): Promise<void> {
   const closed = once(child, 'close');
   child.kill('SIGKILL');
   await closed;
@@ -249,12 +249,12 @@ void t.test('a console that is killed before it stores the cursor sends the mess
   const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
   receiver.answer = () => undefined;
-  const first = await started(t, where, [hook(receiver)]);
+  const first = await startWriter(t, where, [hook(receiver)]);
   const no = await addIncident(db);
   await until(t, 'it is received, and not answered', () => receiver.all.length === 1);
-  await killed(first);
+  await killChild(first);
   receiver.answer = (response) => response.writeHead(204).end();
-  const second = await started(t, where, [hook(receiver)]);
+  const second = await startWriter(t, where, [hook(receiver)]);
   await sleep(1000);
   t.equal(receiver.all.length, 1, 'as long as the dead one might tell, the other does not');
   await leaseEnded(db);
@@ -273,14 +273,14 @@ void t.test('two consoles on one database lose and repeat nothing when one is ki
   const { where } = await DATABASES.postgres(t);
   const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
-  const first = await started(t, where, [hook(receiver)]);
+  const first = await startWriter(t, where, [hook(receiver)]);
   const numbers = [await addIncident(db)];
   await until(
     t,
     'the first one tells, and goes on as long as there is something',
     () => receiver.all.length > 0,
   );
-  await started(t, where, [hook(receiver)]);
+  await startWriter(t, where, [hook(receiver)]);
   const burst = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i += 1) {
       numbers.push(await addIncident(db));
@@ -314,7 +314,7 @@ void t.test('two consoles on one database lose and repeat nothing when one is ki
   t.equal(received.length, numbers.length, 'each is received once');
   const going = burst(100);
   await sleep(300);
-  await killed(first);
+  await killChild(first);
   await going;
   await leaseEnded(db);
   await addIncident(db);

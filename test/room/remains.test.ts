@@ -21,7 +21,7 @@ const ROWS = 1200;
 const PICTURE_BYTES = 15_000;
 
 /** Content of one row: random text between two copies of a unique mark, which no database can compress. */
-const marked = (kind: string, index: number, bytes: number): string => {
+const markedContent = (kind: string, index: number, bytes: number): string => {
   const mark = `<${kind}-${index % 2 === 0 ? 'due' : 'kept'}-${index}>`;
   return `${mark}${randomBytes(bytes).toString('base64')}${mark}`;
 };
@@ -35,18 +35,18 @@ async function fill(db: Sql, rows = ROWS): Promise<void> {
     await db.run(
       `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, unread, received)
        VALUES ('s', $1, 'e1', 'alert', 1, $2, 'vigie.loitering.v1', $3, $3, $4, NULL, $3)`,
-      [box, id, at, JSON.stringify({ text: marked('event', index, 16 * (index % 50)) })],
+      [box, id, at, JSON.stringify({ text: markedContent('event', index, 16 * (index % 50)) })],
     );
     await db.run(
       `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
        VALUES ('s', $1, 'e1', 'alert', 1, $2, 'none', $3, $4)`,
-      [box, id, Buffer.from(marked('picture', index, PICTURE_BYTES)), at],
+      [box, id, Buffer.from(markedContent('picture', index, PICTURE_BYTES)), at],
     );
     const no = await addIncident(db, { site: 's', box }, `ep-${index}`, Date.parse(at));
     await db.run("INSERT INTO note (incident, at, who, text) VALUES ($1, $2, 'ada', $3)", [
       no,
       at,
-      marked('note', index, 200),
+      markedContent('note', index, 200),
     ]);
   }
 }
@@ -94,7 +94,7 @@ const REMAINING = { 'event-kept': HALF, 'picture-kept': HALF, 'note-kept': HALF 
 const ALL = { ...REMAINING, 'event-due': HALF, 'picture-due': HALF, 'note-due': HALF };
 
 /** Runs the deletion by a clock of the test, until it is stopped. */
-function purging(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purge: Purge } {
+function startPurge(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purge: Purge } {
   const lines: string[] = [];
   const purge = new Purge(db, { holder: 'one', keys: [], nowMs, everyMs: 100 }, (line) => lines.push(line));
   t.teardown(() => purge.stop());
@@ -110,7 +110,7 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
   t.same(marksIn(folder), ALL, 'all of it is there to be found');
 
   let nowMs = NOON;
-  const { lines, purge } = purging(t, db, () => nowMs);
+  const { lines, purge } = startPurge(t, db, () => nowMs);
   await until(t, 'it is deleted', () =>
     lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
   );
@@ -163,7 +163,7 @@ void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its W
   t.same(marksIn(tables), ALL, 'all of it is there to be found');
 
   let nowMs = NOON;
-  const { lines, purge } = purging(t, db, () => nowMs);
+  const { lines, purge } = startPurge(t, db, () => nowMs);
   await until(t, 'it is deleted', () =>
     lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
   );

@@ -62,7 +62,7 @@ function copyAs(from: Buffer, name: string, file: string): void {
 }
 
 /** Runs `act` for each index, with limited concurrency. */
-async function each(count: number, act: (index: number) => Promise<void>): Promise<void> {
+async function forEachIndex(count: number, act: (index: number) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < count) {
@@ -81,7 +81,7 @@ async function startFleet(
   publicKey: SearchableBoxOptions['keys'],
 ) {
   const boxes: Omit<SearchableBoxOptions, 'outbox'>[] = [];
-  await each(BOXES, async (index) => {
+  await forEachIndex(BOXES, async (index) => {
     const box = nameOf(index + 1);
     const { cert, key } = await pairOf(room, box);
     const stateDir = join(dir, box);
@@ -112,7 +112,10 @@ async function startFleet(
 }
 
 /** Reads the broker's counters of received and sent MQTT bytes, before TLS. */
-async function meter(t: Test, room: Room): Promise<() => Promise<{ received: number; sentBytes: number }>> {
+async function trafficMeter(
+  t: Test,
+  room: Room,
+): Promise<() => Promise<{ received: number; sentBytes: number }>> {
   const client = await clientOf(t, room, 'room');
   const counters = { received: 0, sentBytes: 0 };
   let rounds = 0;
@@ -183,7 +186,7 @@ void t.test(`a search reaches ${BOXES} boxes with ${DAYS} days of ${PER_DAY} eve
   const events = await template(file, nowMs);
   t.comment(`an archive of ${events.length} events: ${(statSync(file).size / 1e6).toFixed(1)} MB`);
   await startFleet(t, room, dir, readFileSync(file), [signer.config]);
-  const read = await meter(t, room);
+  const read = await trafficMeter(t, room);
 
   const iso = (ms: number): string => new Date(ms).toISOString();
   const hours = (from: number, to: number): string[] => [

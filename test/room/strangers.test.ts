@@ -22,7 +22,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   );
   if (enrolledBox === undefined || late === undefined) throw new Error('two boxes');
   const rows = { now: [] as Row[] };
-  const see = async (sql: string, fits: (rows: Row[]) => boolean): Promise<void> => {
+  const untilRows = async (sql: string, fits: (rows: Row[]) => boolean): Promise<void> => {
     for (let looking = false, isDone = false; !isDone; ) {
       await until(t, sql, () => {
         if (!looking) {
@@ -39,8 +39,8 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   };
   enrolledBox.tell({ id: 'k-1' });
   late.tell({ id: 'l-1' });
-  await see('SELECT box FROM incident', (found) => found.length === 1);
-  await see('SELECT * FROM stranger', (found) => Number(found[0]?.['messages']) > 0);
+  await untilRows('SELECT box FROM incident', (found) => found.length === 1);
+  await untilRows('SELECT * FROM stranger', (found) => Number(found[0]?.['messages']) > 0);
   t.match(rows.now, [{ site: SITE, box: 'b-2' }]);
   t.match(archive.said, /left out a message of marseille-1\/b-2: the box is not enrolled there/);
   t.same(await database.read('SELECT box FROM incident'), [{ box: 'b-1' }]);
@@ -54,14 +54,20 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   await broker.broker.reload();
   const thief = await clientOf(t, broker, 'b-1');
   await thief.publishAsync('vigie/elsewhere/b-1/status', '{"state":"online"}', { qos: 1 });
-  await see("SELECT * FROM stranger WHERE site = 'elsewhere'", (found) => found.length === 1);
+  await untilRows("SELECT * FROM stranger WHERE site = 'elsewhere'", (found) => found.length === 1);
   writeBoxes(file, [enrolled(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
-  await see("SELECT box FROM incident WHERE box = 'b-2'", (found) => found.length === 1);
+  await untilRows("SELECT box FROM incident WHERE box = 'b-2'", (found) => found.length === 1);
   t.pass('what it kept has come');
   writeBoxes(file, [revoked(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
-  await see("SELECT state FROM incident WHERE box = 'b-1'", (found) => found[0]?.['state'] === 'closed');
+  await untilRows(
+    "SELECT state FROM incident WHERE box = 'b-1'",
+    (found) => found[0]?.['state'] === 'closed',
+  );
   enrolledBox.tell({ id: 'k-2' });
-  await see(`SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`, (found) => found.length === 1);
+  await untilRows(
+    `SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`,
+    (found) => found.length === 1,
+  );
   t.same(await database.read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
   t.equal(await archive.end('SIGINT'), 0);
   t.match(archive.said, /Ended: .* [1-9]\d* left out of boxes that are not enrolled\./);

@@ -34,7 +34,7 @@ import { SEED } from '../lib/random.ts';
 
 const START = Date.parse('2026-11-12T22:00:00.000Z');
 const WIDTH_PX = 768;
-const iso = (s: number): string => new Date(START + s * 1000).toISOString();
+const isoAt = (s: number): string => new Date(START + s * 1000).toISOString();
 
 /** A track from left to right for 10 s, beginning at that second, unless `path` differs. */
 function track(fromS: number, change: Partial<FoundTrack> = {}): FoundTrack {
@@ -54,9 +54,9 @@ function track(fromS: number, change: Partial<FoundTrack> = {}): FoundTrack {
     cut: false,
     widthToHeight: 0.4,
     path,
-    from: iso(fromS),
-    to: iso(fromS + (path.at(-1)?.[0] ?? 0)),
-    at: iso(fromS + 5),
+    from: isoAt(fromS),
+    to: isoAt(fromS + (path.at(-1)?.[0] ?? 0)),
+    at: isoAt(fromS + 5),
     ...change,
   };
 }
@@ -194,8 +194,8 @@ t.test('gaps are listed at their place in time', (t) => {
     watched: 0,
     more: 0,
     gaps: [
-      { from: iso(200), to: iso(300), why: 'blind' },
-      { from: iso(5), to: iso(6), why: 'other-view' },
+      { from: isoAt(200), to: isoAt(300), why: 'blind' },
+      { from: isoAt(5), to: isoAt(6), why: 'other-view' },
     ],
   });
   const rows = listRows(playedTracks([track(0), track(100), track(400)]), gaps);
@@ -239,7 +239,7 @@ t.test('a question becomes a command line for a second person to sign', (t) => {
         answer: 'tracks',
         classes: ['person', 'dog'],
         colours: ['white'],
-        view: iso(0),
+        view: isoAt(0),
         daily: { from: '22:00', to: '05:00' },
         where: { line: line as [[number, number], [number, number]], direction: 'left' },
       },
@@ -252,7 +252,7 @@ t.test('a question becomes a command line for a second person to sign', (t) => {
   const polygon: [number, number][] = [...line, [0, 1]];
   const place = { polygon, does: 'stays', atLeastS: 30 } as const;
   t.match(
-    approvalCommand({ ...request, question: { ...span, answer: 'count', view: iso(0), where: place } }),
+    approvalCommand({ ...request, question: { ...span, answer: 'count', view: isoAt(0), where: place } }),
     / --area '0\.125,0\.5 1,0\.7501 0,1' --does stays --at-least 30 --count$/,
   );
   t.end();

@@ -185,7 +185,7 @@ const anyEvent: fc.Arbitrary<Event> = fc.oneof(
   },
 );
 
-async function happens(world: World, event: Event): Promise<void> {
+async function applyEvent(world: World, event: Event): Promise<void> {
   switch (event.is) {
     case 'order':
       world.order(event.kind, event.action, event.number);
@@ -228,13 +228,13 @@ async function endOf(world: World): Promise<string | undefined> {
   world.nowMs = Math.max(world.nowMs, NOON, seenMs, ordersFromMs) + 3 * DAY_MS;
   world.boottimeS += 3 * 86_400;
   await world.comesBack(false);
-  const settled = async (): Promise<void> => {
+  const settle = async (): Promise<void> => {
     for (let n = 0; n < 4; n += 1) {
       await world.does((machine) => machine.run(() => undefined), false);
       await world.judges('good', false);
     }
   };
-  await settled();
+  await settle();
   for (const kind of CHANGE_KINDS) {
     const payload = world.payloads[kind];
     const { phase, reason, target, trial } = world.store.state[kind];
@@ -250,7 +250,7 @@ async function endOf(world: World): Promise<string | undefined> {
       return `${context}: ${JSON.stringify(payload.is)} runs and was never judged good`;
     // A further order succeeds.
     world.order(kind, 'install', 9);
-    await settled();
+    await settle();
     const after = world.store.state[kind];
     if (after.phase !== 'confirmed' || payload.current?.number !== 9)
       return `${context}: a new order ends ${after.phase} (${after.reason}), ${JSON.stringify(after.refused)}`;
@@ -263,7 +263,7 @@ void t.test('the machine ends in a proven state after any faults, orders and pow
     fc.asyncProperty(fc.array(anyEvent, { minLength: 5, maxLength: 40 }), async (events) => {
       const world = new World();
       try {
-        for (const event of events) await happens(world, event);
+        for (const event of events) await applyEvent(world, event);
         const fault = await endOf(world);
         if (fault !== undefined) throw new Error(fault);
       } finally {
@@ -285,14 +285,14 @@ void t.test('a configuration does not wait for a download', async (t) => {
   world.order('release', 'install', 2);
   const running = world.machine.run(() => undefined);
   const phase = (kind: Kind): string => world.store.state[kind].phase;
-  const becomes = async (kind: Kind, expected: string): Promise<void> => {
+  const checkPhase = async (kind: Kind, expected: string): Promise<void> => {
     for (const untilMs = Date.now() + 40_000; phase(kind) !== expected && Date.now() < untilMs; )
       await sleep(20);
     t.equal(phase(kind), expected);
   };
-  await becomes('release', 'downloading');
+  await checkPhase('release', 'downloading');
   world.order('configuration', 'install', 2);
-  await becomes('configuration', 'probation');
+  await checkPhase('configuration', 'probation');
   t.equal(phase('release'), 'downloading');
   ends();
   await running;

@@ -93,7 +93,7 @@ function rootOf(dir: string, config: string, agentState: string, unit: Unit): Bo
   });
 }
 
-async function fleet(t: Test, dir: string, ...words: string[]): Promise<Program> {
+async function runFleet(t: Test, dir: string, ...words: string[]): Promise<Program> {
   const program = start(t, process.execPath, [FLEET, ...words, '--dir', dir]);
   await program.ended;
   return program;
@@ -152,14 +152,14 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
     until(t, `up: ${unit.program.err.slice(-300)}`, () => unit.state.active, WAIT_MS);
   await up();
 
-  const pulled = await fleet(t, room, 'config', 'pull', 'all');
+  const pulled = await runFleet(t, room, 'config', 'pull', 'all');
   t.equal(pulled.code, 0, pulled.err);
-  t.match((await fleet(t, room, 'audit')).out, /configuration asked of lab\/lab-1/);
+  t.match((await runFleet(t, room, 'audit')).out, /configuration asked of lab\/lab-1/);
   const copy = join(room, 'configs/lab/lab-1.yaml');
   t.match(textOf(copy), /# of the room.*# token: \*\*\*/s);
 
   const push = (...words: string[]): Promise<Program> =>
-    fleet(t, room, 'config', 'push', ...words, '--to', 'lab-1');
+    runFleet(t, room, 'config', 'push', ...words, '--to', 'lab-1');
   const orderTimeMs = (): number =>
     statSync(join(state, CONFIG_ORDER_FILE), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   /** Sends an order, and waits until the agent has stored it. */
@@ -167,7 +167,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
     const before = orderTimeMs();
     const program = await push(...words, '--yes');
     t.equal(program.code, 0, program.err);
-    const ran = await fleet(t, room, 'rollout', 'run', '--once');
+    const ran = await runFleet(t, room, 'rollout', 'run', '--once');
     t.equal(ran.code, 0, ran.err);
     await until(t, 'the agent lays it', () => orderTimeMs() > before, WAIT_MS);
   };
@@ -178,11 +178,11 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   await follow();
   t.match(status(), { phase: 'confirmed', revision: 1 });
   t.match(textOf(file), /^# of the room\n.*"afterS":5.*\n# token: \*\*\*\n$/);
-  const over = async (): Promise<string> => {
-    const ran = await fleet(t, room, 'rollout', 'run');
+  const untilOver = async (): Promise<string> => {
+    const ran = await runFleet(t, room, 'rollout', 'run');
     return ran.out;
   };
-  t.match(await over(), /done/, 'the box reports what it has, and the rollout is over');
+  t.match(await untilOver(), /done/, 'the box reports what it has, and the rollout is over');
   t.match(textOf(copy), /"afterS":9/, 'the copy follows when it is looked at');
   if (!FULL) return;
 
@@ -192,7 +192,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   t.match(status(), { phase: 'rolled-back', reason: /broker is not reached/, revision: 2 }, 'locked out');
   t.match(textOf(file), /"afterS":5/);
   await up();
-  await fleet(t, room, 'rollout', 'abort');
+  await runFleet(t, room, 'rollout', 'abort');
 
   const suspended = vigie(t, 'suspend', '--reason', 'market', '--state', state);
   t.equal(await suspended.ended, 0, suspended.err);
@@ -217,14 +217,14 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
     [],
   );
 
-  t.match(await over(), /done/);
+  t.match(await untilOver(), /done/);
 
   writeFileSync(file, textOf(file).replace('"afterS":6', '"afterS":7'));
   let dryRun: Program;
   do dryRun = await push('--set', 'rules[stay].afterS=8', '--dry-run');
   while (dryRun.err === '' && dryRun.code === 0);
   t.match(dryRun.err, /left out: lab\/lab-1: its file was changed on the box/, 'a technician was there');
-  t.equal((await fleet(t, room, 'config', 'pull', 'lab-1')).code, 0);
+  t.equal((await runFleet(t, room, 'config', 'pull', 'lab-1')).code, 0);
   t.match(textOf(copy), /"afterS":7/);
   t.notMatch(unit.program.err, /geheim/);
 });

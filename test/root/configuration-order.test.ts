@@ -80,34 +80,34 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   await checkRefusal('what may have been obeyed', /may have been obeyed before/);
   box.wallMs += 2 * DAY_MS;
 
-  const failed = async (name: string, change: Parameters<typeof box.lay>[0], reason: RegExp) => {
+  const checkFailure = async (name: string, change: Parameters<typeof box.lay>[0], reason: RegExp) => {
     box.lay(change);
     await box.follow();
     t.match(box.status, { phase: 'failed', reason }, name);
     t.equal(box.text, box.former, name);
   };
-  await failed('expired', { notAfter: iso(box.wallMs - 1) }, /valid until/);
-  await failed('another text', { sha256: 'a'.repeat(64) }, /sha256 is not that of its text/);
+  await checkFailure('expired', { notAfter: iso(box.wallMs - 1) }, /valid until/);
+  await checkFailure('another text', { sha256: 'a'.repeat(64) }, /sha256 is not that of its text/);
   const window = { tz: 'Mars/Olympus', days: ['mon' as const], from: '02:00', to: '04:00' };
-  await failed('no such zone', { window }, /time zone is unknown to this box: Mars/);
-  await failed('no configuration', { yaml: 'site: [' }, /YAML/);
+  await checkFailure('no such zone', { window }, /time zone is unknown to this box: Mars/);
+  await checkFailure('no configuration', { yaml: 'site: [' }, /YAML/);
   const yaml = (change: (text: string) => string) => ({ yaml: box.shown(change) });
-  await failed(
+  await checkFailure(
     'a mistake',
     yaml((text) => text.replace('zone: yard', 'zone: yrad')),
     /rules\[0\]\.zone: no zone/,
   );
-  await failed(
+  await checkFailure(
     'two',
     yaml((text) => text.replace('9', '-9').replace('zone: yard', 'zone: y')),
     /and 1 more/,
   );
-  await failed(
+  await checkFailure(
     'site',
     yaml((text) => text.replace('site: s', 'site: t')),
     /^site: must stay s/,
   );
-  await failed(
+  await checkFailure(
     'box',
     yaml((text) => text.replace('box-1', 'box-2')),
     /^box: must stay box-1/,
@@ -120,12 +120,12 @@ void t.test('an order of another room, box or time is refused', async (t) => {
         `may: [configure] }, { name: night, publicKey: ${publicKey}, may: [${may}] }]`,
       ),
     );
-  await failed(
+  await checkFailure(
     'a right that the key has not',
     night('configure, update'),
     /^commands\.keys\[1\]\.may: night would be let update/,
   );
-  await failed(
+  await checkFailure(
     'to itself',
     yaml((text) => text.replace('may: [configure]', 'may: [configure, resume]')),
     /^commands\.keys\[0\]\.may: desk would be let resume/,
@@ -133,7 +133,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   const missing = yaml((text) =>
     text.replace('"mqtt://127.0.0.1:1"', 'mqtts://r:1, ca: /no, cert: /no, key: /no'),
   );
-  await failed('files that are not there', missing, /mqtt\.ca: no such file/);
+  await checkFailure('files that are not there', missing, /mqtt\.ca: no such file/);
   t.equal(box.restarts, 0);
 
   const early = new ConfiguredBox(t);
@@ -388,7 +388,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
     t.equal(box.restarts, phase === 'confirmed' ? restarts : restarts + 1);
     t.strictSame(box.left, []);
   }
-  const waiting = async (): Promise<ConfiguredBox> => {
+  const waitingBox = async (): Promise<ConfiguredBox> => {
     const box = new ConfiguredBox(t);
     box.mode = 'suspended';
     box.lay();
@@ -401,7 +401,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   await locked.follow();
   t.match(locked.status, { phase: 'rolled-back', reason: /broker/ }, 'judged as far as it can be');
 
-  const second = await waiting();
+  const second = await waitingBox();
   second.mode = 'active';
   second.onSleep = () => {
     second.mode = 'suspended';
@@ -413,7 +413,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   t.match(second.status, { phase: 'rolled-back', reason: /withdrawn/ });
   t.equal(second.running, second.former);
 
-  const next = await waiting();
+  const next = await waitingBox();
   next.lay({ revision: 8, yaml: next.shown((text) => text.replace('afterS: 9', 'afterS: 4')) });
   await next.follow();
   t.match(next.status, { phase: 'awaits-resume', revision: 8 }, 'another order takes its place');
@@ -421,7 +421,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   await next.follow();
   t.match(next.text, /afterS: 4/);
 
-  const edited = await waiting();
+  const edited = await waitingBox();
   writeFileSync(edited.file, `${edited.text}# by hand\n`);
   await edited.follow();
   t.match(edited.status, { phase: 'failed', reason: /somebody else/ });

@@ -43,7 +43,7 @@ void t.test('the unit’s program answers one request each', async (t) => {
       ...['--folder', join(dir, 'restraint'), '--settings', join(dir, 'none'), '--agent-user', 'nobody'],
       ...['--systemctl', bin, '--timedatectl', 'false'],
     ]);
-  const one = async (line: string): Promise<ConfigReply> => {
+  const askOnce = async (line: string): Promise<ConfigReply> => {
     const program = helper('config-trial');
     // A refused request is not read to its end, which breaks the pipe.
     program.child.stdin?.on('error', () => undefined);
@@ -55,7 +55,7 @@ void t.test('the unit’s program answers one request each', async (t) => {
   const half = helper('config-trial');
   half.child.stdin?.write('{"op":');
   const line = JSON.stringify({ op: 'try', proposal: PROPOSAL });
-  const both = await Promise.all([one(line), one(line)]);
+  const both = await Promise.all([askOnce(line), askOnce(line)]);
   t.equal(both.filter(({ refused }) => refused === null).length, 1, 'of two at once one');
   t.match(both.find(({ refused }) => refused !== null)?.refused, /another configuration is on trial/);
   const [reply] = both;
@@ -73,7 +73,7 @@ void t.test('the unit’s program answers one request each', async (t) => {
       '',
     ].join('\n'),
   );
-  t.match(await Promise.all(['a'.repeat(2_000_000), '{"op":"reboot"}', '\u0000'].map(one)), [
+  t.match(await Promise.all(['a'.repeat(2_000_000), '{"op":"reboot"}', '\u0000'].map(askOnce)), [
     { refused: /too long/ },
     { refused: /not a request/ },
     { refused: /not a request/ },

@@ -165,7 +165,12 @@ void t.test('a refusal by systemd ends a trial before it begins', async (t) => {
 
 void t.test('a wrong proposal is refused with a reason without passwords', async (t) => {
   const box = boxOf(t);
-  const wrong = async (proposal: object, path: string, message: RegExp, order = false): Promise<void> => {
+  const checkProblem = async (
+    proposal: object,
+    path: string,
+    message: RegExp,
+    order = false,
+  ): Promise<void> => {
     const reply = await box.ask({ op: 'try', proposal: { ...PROPOSAL, ...proposal } });
     t.match(reply, { refused: null, trial: null, sha256: sha256(FORMER) });
     t.match(reply.problems, [{ path, message, order }], path);
@@ -176,35 +181,35 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     [1, 0],
     [0, 1],
   ];
-  await wrong({ zones: [{ id: 'yard', polygon: crossing }] }, 'zones[0].polygon', /cross/);
-  await wrong({ zones: [] }, 'rules[0].zone', /no zone has this id/);
+  await checkProblem({ zones: [{ id: 'yard', polygon: crossing }] }, 'zones[0].polygon', /cross/);
+  await checkProblem({ zones: [] }, 'rules[0].zone', /no zone has this id/);
   t.match(await box.ask({ op: 'try', proposal: { ...PROPOSAL, source: 'http://a:geheim@b' } }), {
     refused: /not a request/,
   });
-  await wrong({ source: 'file:' + 'a\u0007b' }, 'camera.source', /control character/);
+  await checkProblem({ source: 'file:' + 'a\u0007b' }, 'camera.source', /control character/);
   box.env = { VIGIE_CAMERA_SOURCE: 'test:pattern' };
   box.begin();
-  await wrong({ source: 'rtsp://a:geheim@10.0.0.3/x' }, 'camera.source', /VIGIE_CAMERA_SOURCE/);
+  await checkProblem({ source: 'rtsp://a:geheim@10.0.0.3/x' }, 'camera.source', /VIGIE_CAMERA_SOURCE/);
   box.env = { VIGIE_CAMERA_SUBSTREAM: 'rtsp://10.0.0.2/other' };
   box.begin();
   for (const substream of ['rtsp://a:geheim@10.0.0.2/sub', null])
-    await wrong({ substream }, 'camera.substream', /VIGIE_CAMERA_SUBSTREAM/);
+    await checkProblem({ substream }, 'camera.substream', /VIGIE_CAMERA_SUBSTREAM/);
   box.env = {};
   box.begin();
   for (const substream of ['rtsp://a:geheim@10.0.0.3/sub', 'rtsp://a:geheim@10.0.0.2/main'])
-    await wrong({ substream }, 'camera.substream', /another RTSP stream of the same host and port/);
+    await checkProblem({ substream }, 'camera.substream', /another RTSP stream of the same host and port/);
 
   const config = loadConfig(box.file, { env: {}, mode: 'run' });
   box.order = orderFor(config);
-  await wrong(
+  await checkProblem(
     { source: 'rtsp://a:geheim@10.0.0.3/x' },
     'camera.source',
     /is for the camera rtsp:\/\/10\.0\.0\.2\/main/,
     true,
   );
   for (const source of ['rtsp://10.0.0.7:8554?@10.0.0.2/main', 'rtsp://10.0.0.7#@10.0.0.2/main'])
-    await wrong({ source }, 'camera.source', /before the host|no #/);
-  await wrong(
+    await checkProblem({ source }, 'camera.source', /before the host|no #/);
+  await checkProblem(
     { rules: [{ ...rule, classes: ['person'], afterS: 3, purpose: 'fun' }] },
     'rules[0]',
     /not fun/,
@@ -214,7 +219,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     notBefore: '2999-01-01T00:00:00.000Z',
     notAfter: '2999-02-01T00:00:00.000Z',
   });
-  await wrong(
+  await checkProblem(
     { rules: [{ ...rule, classes: ['person'], afterS: 3, purpose: 'fun' }] },
     'rules[0]',
     /not fun/,

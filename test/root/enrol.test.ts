@@ -164,7 +164,7 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
   const otherRoom = scratch(t);
   OpensslAuthority.make(otherRoom, 'another room');
   const now = Date.now();
-  const issued = (authority: Authority, key: string, commonName: string, more = {}) =>
+  const issuePem = (authority: Authority, key: string, commonName: string, more = {}) =>
     certsOnly(authority.issue(csrOf(key, commonName), { ...CLIENT, commonName, ...more }, now).pem);
   const answers: [string, () => Promise<string> | string, RegExp][] = [
     ['nothing', () => '', /the answer is empty; must be a certificate/],
@@ -173,22 +173,30 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
     ['too much', () => 'A'.repeat(100_000), /more than 65536 bytes/],
     [
       'another name',
-      () => issued(room.authority, own(), 'other-1'),
+      () => issuePem(room.authority, own(), 'other-1'),
       /is for CN=other-1; must be for CN=canebiere-017/,
     ],
-    ['another key', () => issued(room.authority, stranger, BOX), /for another key/],
+    ['another key', () => issuePem(room.authority, stranger, BOX), /for another key/],
     [
       'another authority',
-      () => issued(new OpensslAuthority(otherRoom), own(), BOX),
+      () => issuePem(new OpensslAuthority(otherRoom), own(), BOX),
       /not good for pki\/ca\.crt/,
     ],
-    ['for servers', () => issued(room.authority, own(), BOX, { use: 'server' }), /not good for pki\/ca\.crt/],
-    ['ended', () => issued(room.authority, own(), BOX, { days: -0.5 }), /not good for pki\/ca\.crt.*expired/],
+    [
+      'for servers',
+      () => issuePem(room.authority, own(), BOX, { use: 'server' }),
+      /not good for pki\/ca\.crt/,
+    ],
+    [
+      'ended',
+      () => issuePem(room.authority, own(), BOX, { days: -0.5 }),
+      /not good for pki\/ca\.crt.*expired/,
+    ],
   ];
   let step = 0;
   const server = createServer({ ...room.server('liar'), minVersion: 'TLSv1.3' }, (request, response) => {
     request.resume();
-    void Promise.resolve(answers[step]?.[1]() ?? issued(room.authority, own(), BOX)).then((body) =>
+    void Promise.resolve(answers[step]?.[1]() ?? issuePem(room.authority, own(), BOX)).then((body) =>
       response.end(body),
     );
   });

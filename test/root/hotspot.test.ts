@@ -143,7 +143,7 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
 
 void t.test('the room’s command opens it under an order, for the given time', async (t) => {
   const holds = (): string => 'order 2026/1 holds';
-  const asking = (clock: HandClock, onRequest: boolean, asked: [atMs: number, minutes: number][]): Room => ({
+  const roomOf = (clock: HandClock, onRequest: boolean, asked: [atMs: number, minutes: number][]): Room => ({
     onRequest,
     requested: () =>
       clock.nowMs() >= (asked[0]?.[0] ?? Number.POSITIVE_INFINITY) ? asked.shift()?.[1] : undefined,
@@ -155,7 +155,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
   ) => {
     const clock = new Hasty();
     const { nmcli, dir } = standIn(t, 'wifi\\n');
-    const one = hotspot(dir, nmcli, clock, order, asking(clock, onRequest, requests));
+    const one = hotspot(dir, nmcli, clock, order, roomOf(clock, onRequest, requests));
     const from = clock.nowMs();
     await one.hotspot.open();
     return { lines: one.lines, minutes: (clock.nowMs() - from) / 60_000 };

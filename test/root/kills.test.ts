@@ -40,10 +40,10 @@ function phaseOf({ phase, target, reason }: Change, number: number): string {
   return ['confirmed', 'rolled-back'].includes(phase) ? phase : `${phase}: ${reason}`;
 }
 
-const nothing = (): Promise<void> => Promise.resolve();
+const noop = (): Promise<void> => Promise.resolve();
 
 /** Lists files of the releases in a folder that differ from what was made. */
-async function unwhole(lib: string, treeOf: (seq: number) => string): Promise<string[]> {
+async function damagedFiles(lib: string, treeOf: (seq: number) => string): Promise<string[]> {
   const faults: string[] = [];
   for (const name of readdirSync(join(lib, 'releases')).filter((one) => !one.startsWith('.'))) {
     const manifest = readFileSync(join(treeOf(Number(name.split('-')[0])), 'MANIFEST'), 'utf8');
@@ -57,13 +57,13 @@ async function unwhole(lib: string, treeOf: (seq: number) => string): Promise<st
 }
 
 const release: Payload = {
-  furnish: nothing,
+  furnish: noop,
   order: (box, n) => void box.order({ seq: n + 1 }),
   phase: (box, n) => phaseOf(box.rawRecord.release, n + 1),
   faults: async (box, n, orBefore) => {
     const seq = Number(box.current.split('-')[0]);
     const faults = seq === n + 1 || (orBefore && seq === n) ? [] : [`current is ${box.current}`];
-    return [...faults, ...(await unwhole(box.lib, (one) => box.treeOf(one)))];
+    return [...faults, ...(await damagedFiles(box.lib, (one) => box.treeOf(one)))];
   },
 };
 
@@ -85,14 +85,14 @@ const root: Payload = {
     return [
       ...(isRight ? [] : [`current is ${current}`]),
       ...(isJudged ? [] : [`judge is ${judge}`]),
-      ...(await unwhole(box.rootLib, (seq) => releases.treeOf(seq))),
+      ...(await damagedFiles(box.rootLib, (seq) => releases.treeOf(seq))),
     ];
   },
 };
 
 const TEXT = /^# revision \d+\n/;
 const configuration: Payload = {
-  furnish: nothing,
+  furnish: noop,
   order: (box, n, rollout = `r${n}`) => {
     const yaml = `# revision ${n}\n${readFileSync(box.config, 'utf8').replace(TEXT, '')}`;
     orderConfiguration(box, yaml, { rollout, revision: n });
@@ -110,7 +110,7 @@ const configuration: Payload = {
   },
 };
 
-async function settled(box: UpdatingBox, { phase }: Payload, n: number): Promise<string> {
+async function settle(box: UpdatingBox, { phase }: Payload, n: number): Promise<string> {
   for (let attempt = 0; attempt < 3 && phase(box, n) !== 'confirmed'; attempt += 1) {
     for (const command of ['run', 'judge']) {
       const program = await box.run(command);
@@ -120,7 +120,7 @@ async function settled(box: UpdatingBox, { phase }: Payload, n: number): Promise
   return phase(box, n);
 }
 
-async function killed(t: Test, name: string, payload: Payload): Promise<void> {
+async function checkKills(t: Test, name: string, payload: Payload): Promise<void> {
   const killer = preloaded(t, WRITE_CALLS);
   const fresh = async (): Promise<UpdatingBox> => {
     const box = await UpdatingBox.make(t, { releases: KILLS_A_BOX + 3, withinS: 30 });
@@ -163,11 +163,11 @@ async function killed(t: Test, name: string, payload: Payload): Promise<void> {
       t.equal(boot.code, 0, boot.err);
       t.strictSame(await payload.faults(box, n, true), [], `${context}: after the boot`);
     } else await box.run(command);
-    const end = await settled(box, payload, n);
+    const end = await settle(box, payload, n);
     if (name === 'configuration' && end === 'rolled-back') {
       // A configuration on trial does not survive a boot; another rollout tries it again.
       payload.order(box, n, `again-${n}`);
-      t.equal(await settled(box, payload, n), 'confirmed', context);
+      t.equal(await settle(box, payload, n), 'confirmed', context);
     } else t.equal(end, 'confirmed', context);
     t.strictSame(await payload.faults(box, n, false), [], `${context}: in the end`);
     t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), `${context}: and the agent runs`);
@@ -237,8 +237,8 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
   }
 });
 
-void t.test('a killed release change ends complete', async (t) => killed(t, 'release', release));
+void t.test('a killed release change ends complete', async (t) => checkKills(t, 'release', release));
 void t.test('a killed configuration change ends complete', async (t) =>
-  killed(t, 'configuration', configuration),
+  checkKills(t, 'configuration', configuration),
 );
-void t.test('a killed change of root’s program ends complete', async (t) => killed(t, 'root', root));
+void t.test('a killed change of root’s program ends complete', async (t) => checkKills(t, 'root', root));

@@ -333,7 +333,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
     JSON.stringify({ version: 1, sha256: sha256.repeat(64), made: '2026-11-26T00:00:00.000Z' });
   const page = (name: string): string => join(box.to, 'page', name);
   writeFileSync(join(box.from, 'setup-code.json'), code('a'));
-  const aside = { ...box, from: alone(box, 'setup-code.json') };
+  const aside = { ...box, from: folderWith(box, 'setup-code.json') };
   t.match(
     await take(t, aside),
     { code: 2, output: /vigie\.yaml: is not in this folder/ },
@@ -388,7 +388,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
 });
 
 /** Makes a folder with one of the card's files. */
-function alone({ from }: Card, name: string): string {
+function folderWith({ from }: Card, name: string): string {
   const dir = join(from, '../alone/vigie');
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, name), readFileSync(join(from, name)));

@@ -9,7 +9,7 @@ import { signed } from '../lib/commands.ts';
 import { start } from '../lib/program.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';
 
-async function go(box: UpdatingBox, seq: number): Promise<void> {
+async function changeTo(box: UpdatingBox, seq: number): Promise<void> {
   box.order({ seq });
   for (const command of ['run', 'judge']) await box.run(command);
 }
@@ -34,7 +34,7 @@ void t.test('restored old records lead to no older release', async (t) => {
   const { trial: begunTrial, target } = box.rawRecord.release;
   await box.run('judge');
   keep();
-  await go(box, 3);
+  await changeTo(box, 3);
   t.equal(box.current, '3-0.3.0');
   const earlier = JSON.parse(String(days[0]?.state)) as State;
   for (const phase of ['staged', 'switching'] as const) {
@@ -79,7 +79,7 @@ void t.test('restored old records lead to no older release', async (t) => {
 
 void t.test('a staged release is verified against its manifest again before the switch', async (t) => {
   const box = await UpdatingBox.make(t);
-  await go(box, 2);
+  await changeTo(box, 2);
 
   const other = await UpdatingBox.make(t);
   cpSync(box.state, other.state, { recursive: true });
@@ -102,7 +102,7 @@ void t.test('a staged release is verified against its manifest again before the 
 void t.test('a running release without a readable version can be replaced', async (t) => {
   const box = await UpdatingBox.make(t, { releases: 3 });
   writeFileSync(join(box.lib, 'current/VERSION'), '{"seq":');
-  await go(box, 2);
+  await changeTo(box, 2);
   t.match(box.status, { phase: 'confirmed', release: { seq: 2 } });
   writeFileSync(join(box.lib, 'current/VERSION'), '');
   cpSync(box.treeOf(3), join(box.dir, 'first-release'), { recursive: true });

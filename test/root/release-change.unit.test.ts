@@ -206,7 +206,7 @@ void t.test('an order can be paused, resumed and withdrawn until its switch', as
 });
 
 void t.test('a boot continues, confirms or rolls back each phase', async (t) => {
-  const staged = async (): Promise<Bench> => {
+  const stagedBench = async (): Promise<Bench> => {
     const bench = new Bench(t);
     bench.order();
     t.equal(await bench.run(), 'probation');
@@ -214,7 +214,7 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
     return bench;
   };
   const old = { seq: 1, version: version(1) };
-  const undone = await staged();
+  const undone = await stagedBench();
   for (let boots = 1; boots <= 3; boots += 1) {
     undone.set({ phase: 'switching' });
     undone.releases.point(old);
@@ -226,7 +226,7 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
   await undone.reboot();
   t.equal(undone.phase, 'failed', 'not indefinitely');
 
-  const afterMove = await staged();
+  const afterMove = await stagedBench();
   afterMove.set({ phase: 'switching' });
   await afterMove.reboot();
   t.equal(afterMove.phase, 'probation', 'after it had moved');
@@ -243,14 +243,14 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
   t.match(afterMove.releases.current(), old);
   t.strictSame(afterMove.asked, [], 'no unit is stopped or started: the boot does that');
 
-  const returning = await staged();
+  const returning = await stagedBench();
   const begunTrial = returning.state.trial;
   returning.set({ trial: begunTrial && { ...begunTrial, returning: 'it crashed' } });
   await returning.reboot();
   t.equal(returning.phase, 'rolled-back', 'a way back that had begun is gone to its end');
   t.equal(returning.state.reason, 'it crashed');
 
-  const missing = await staged();
+  const missing = await stagedBench();
   missing.set({ phase: 'staged' });
   missing.releases.point(old);
   rmSync(join(missing.lib, 'releases/2-0.2.0'), { recursive: true });
@@ -258,7 +258,7 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
   t.equal(await missing.run(), 'failed', 'nothing leads to a release that is not there');
   t.match(missing.releases.current(), old);
 
-  const litter = await staged();
+  const litter = await stagedBench();
   litter.set({ phase: 'confirmed' }, { previous: targetOf(old), proven: targetOf(old) });
   const { lib } = litter;
   mkdirSync(join(lib, 'releases/.stage/dist'), { recursive: true });
@@ -328,12 +328,12 @@ void t.test('probation needs all signs of health at once, and rolls back in doub
 void t.test('a dangling link is set to the newest proven release', async (t) => {
   const forms: [string, (bench: Bench) => void][] = [
     ['lost', ({ lib }) => rmSync(join(lib, 'current'))],
-    ['an empty file', ({ lib }) => lain(lib, (link) => writeFileSync(link, ''))],
-    ['a folder', ({ lib }) => lain(lib, (link) => mkdirSync(join(link, 'dist'), { recursive: true }))],
-    ['a link to what is gone', ({ lib }) => lain(lib, (link) => symlinkSync('releases/9-0.9.0', link))],
-    ['a link to itself', ({ lib }) => lain(lib, (link) => symlinkSync('current', link))],
+    ['an empty file', ({ lib }) => damageTo(lib, (link) => writeFileSync(link, ''))],
+    ['a folder', ({ lib }) => damageTo(lib, (link) => mkdirSync(join(link, 'dist'), { recursive: true }))],
+    ['a link to what is gone', ({ lib }) => damageTo(lib, (link) => symlinkSync('releases/9-0.9.0', link))],
+    ['a link to itself', ({ lib }) => damageTo(lib, (link) => symlinkSync('current', link))],
   ];
-  const lain = (lib: string, lay: (link: string) => void): void => {
+  const damageTo = (lib: string, lay: (link: string) => void): void => {
     rmSync(join(lib, 'current'), { recursive: true, force: true });
     lay(join(lib, 'current'));
   };

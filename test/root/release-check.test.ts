@@ -36,11 +36,11 @@ function ask(
   return releaseProblems(text, { program, user: USER, env: process.env, ...options });
 }
 
-const written = (answer: unknown): string =>
+const programText = (answer: unknown): string =>
   `process.stdout.write(${JSON.stringify(JSON.stringify(answer))});`;
 /** A program that answers once it has read the text. */
 const answers = (answer: unknown): string =>
-  `process.stdin.resume().on('end', () => { ${written(answer)} });`;
+  `process.stdin.resume().on('end', () => { ${programText(answer)} });`;
 /** The expected refusal without the release's own opinion. */
 const refusal = (why: RegExp): object => [
   {
@@ -104,7 +104,7 @@ void t.test('a missing answer is a refusal', async (t) => {
   ] as const)
     t.match(ask(t, code), refusal(/its answer is not in the form of one/), name);
   t.match(
-    ask(t, written({ ok: true, problems: [] }), {}, `# ${'x'.repeat(1_000_000)}\n`),
+    ask(t, programText({ ok: true, problems: [] }), {}, `# ${'x'.repeat(1_000_000)}\n`),
     refusal(/it ended before it had read the configuration/),
     'an opinion on what it has not read',
   );
@@ -147,7 +147,7 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 `;
   writeFileSync(file, former);
   writeFileSync(bin, '#!/bin/sh\necho "$@" >>"$0.log"\n', { mode: 0o755 });
-  const tries = async (code: string): Promise<ConfigReply> => {
+  const tryWith = async (code: string): Promise<ConfigReply> => {
     writeFileSync(program, code, { mode: 0o644 });
     const helper = start(t, process.execPath, [
       ...[VIGIE_ROOT, 'config-trial', '--config', file, '--lib', lib, '--state', join(dir, 'root')],
@@ -159,12 +159,12 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
     return JSON.parse(helper.out) as ConfigReply;
   };
   const problem = { path: 'rules[0].zone', message: 'this release has no such rule' };
-  t.match(await tries(answers({ ok: false, problems: [problem] })), { trial: null, problems: [problem] });
-  t.match(await tries(''), { trial: null, problems: [{ message: /its answer is not in the form/ }] });
+  t.match(await tryWith(answers({ ok: false, problems: [problem] })), { trial: null, problems: [problem] });
+  t.match(await tryWith(''), { trial: null, problems: [{ message: /its answer is not in the form/ }] });
   t.equal(readFileSync(file, 'utf8'), former, 'the configuration is unchanged');
   t.notOk(existsSync(`${bin}.log`), 'and systemd was asked for nothing');
   t.match(
-    await tries(answers({ ok: true, problems: [] })),
+    await tryWith(answers({ ok: true, problems: [] })),
     { trial: { id: String }, problems: [] },
     'control',
   );

@@ -104,7 +104,7 @@ async function faultsOf(box: UpdatingBox, seqs: readonly number[]): Promise<stri
   return faults;
 }
 
-function confirmed({ record }: UpdatingBox, seq: number): boolean {
+function isConfirmed({ record }: UpdatingBox, seq: number): boolean {
   return record.phase === 'confirmed' && record.target?.seq === seq;
 }
 
@@ -158,7 +158,7 @@ void t.test('a power cut leaves the old or new release', { skip: SmallDisk.unava
       if (n % 4 === 0) writeFileSync(up, '');
       t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${context}: after the boot`);
       if (phaseToCut === 'waiting') box.order({ seq });
-      for (let attempt = 0; attempt < 3 && !confirmed(box, seq); attempt += 1) {
+      for (let attempt = 0; attempt < 3 && !isConfirmed(box, seq); attempt += 1) {
         const run = await box.run('run');
         const judge = await box.run('judge');
         t.equal(run.code, 0, run.err);

@@ -12,7 +12,7 @@ import { UpdatingBox } from '../lib/updating-box.ts';
 const NO_MOUNT = SmallDisk.unavailable();
 
 /** Makes a box on probation with a release that crashes. */
-async function crashing(t: Test): Promise<UpdatingBox> {
+async function makeCrashing(t: Test): Promise<UpdatingBox> {
   const box = await UpdatingBox.make(t, { withinS: 3 });
   box.order();
   await box.run('run');
@@ -27,7 +27,7 @@ function isUp(box: UpdatingBox): boolean {
 }
 
 /** Replaces a file by a folder. */
-function replaced(file: string, folder: string): void {
+function replaceByFolder(file: string, folder: string): void {
   rmSync(file);
   mkdirSync(folder, { recursive: true });
 }
@@ -42,22 +42,22 @@ function readOnly(t: Test, dir: string): () => void {
   mount('--bind', dir, dir);
   mount('-o', 'remount,ro,bind', dir);
   let isOver = false;
-  const over = (): void => {
+  const unmount = (): void => {
     if (!isOver) spawnSync('umount', ['-l', dir]);
     isOver = true;
   };
-  t.teardown(over);
-  return over;
+  t.teardown(unmount);
+  return unmount;
 }
 
 void t.test('a box with unreadable settings rolls back', async (t) => {
   for (const [name, damage] of [
     ['no YAML', (file: string) => writeFileSync(file, 'url: [')],
-    ['a folder', (file: string) => replaced(file, file)],
+    ['a folder', (file: string) => replaceByFolder(file, file)],
     ['an unknown key', (file: string) => writeFileSync(file, 'speed: 9\n')],
     ['gone', (file: string) => rmSync(file)],
   ] as const) {
-    const box = await crashing(t);
+    const box = await makeCrashing(t);
     damage(join(box.dir, 'update.yaml'));
     for (const command of ['boot', 'run', 'judge']) {
       const program = await box.run(command);
@@ -72,9 +72,9 @@ void t.test('a box with unreadable settings rolls back', async (t) => {
 void t.test('a box with a damaged history rolls back', async (t) => {
   for (const damage of [
     (file: string) => writeFileSync(file, 'what?\n{"n":1}\n'),
-    (file: string) => replaced(file, join(file, 'x')),
+    (file: string) => replaceByFolder(file, join(file, 'x')),
   ]) {
-    const box = await crashing(t);
+    const box = await makeCrashing(t);
     damage(join(box.state, 'history.jsonl'));
     const judge = await box.run('judge');
     t.equal(judge.code, 0, judge.err);
@@ -85,7 +85,7 @@ void t.test('a box with a damaged history rolls back', async (t) => {
 });
 
 void t.test('a box with a read-only state folder rolls back', { skip: NO_MOUNT }, async (t) => {
-  const box = await crashing(t);
+  const box = await makeCrashing(t);
   const over = readOnly(t, box.state);
   const judge = await box.run('judge');
   t.match(judge.err, /read-only file system/);
@@ -99,7 +99,7 @@ void t.test('a box with a read-only state folder rolls back', { skip: NO_MOUNT }
 });
 
 void t.test('a read-only releases folder keeps the agent running', { skip: NO_MOUNT }, async (t) => {
-  const box = await crashing(t);
+  const box = await makeCrashing(t);
   const over = readOnly(t, box.lib);
   box.asked();
   const judge = await box.run('judge');

@@ -27,7 +27,7 @@ const program = (() => {
 })();
 
 /** Inserts code at the start of the program; the bundle's banner imports the modules that it needs. */
-const first = (code: string): string => program.replace(/^(#!.*\n)/, `$1${code}\n`);
+const withFirst = (code: string): string => program.replace(/^(#!.*\n)/, `$1${code}\n`);
 
 /** A box whose root program is a release, with releases 11 (running) and 12 (with `code`). */
 class RootBox {
@@ -88,7 +88,7 @@ class RootBox {
 }
 
 void t.test('a good release is tried, judged by the previous one, and judges the next', async (t) => {
-  const root = await RootBox.make(t, first('// another'));
+  const root = await RootBox.make(t, withFirst('// another'));
   const { box } = root;
   root.order();
   const ran = await root.run('run');
@@ -119,7 +119,7 @@ void t.test('a good release is tried, judged by the previous one, and judges the
   await root.run('judge');
   t.match(box.record, { phase: 'confirmed', target: { seq: 2 } });
   // The next release of root's program.
-  await root.publish(13, first('// a third'));
+  await root.publish(13, withFirst('// a third'));
   root.order({ seq: 13 });
   await root.run('run');
   await root.run('judge');
@@ -160,8 +160,8 @@ const BAD_TOO: typeof BAD = [
 ];
 const skip = process.env['VIGIE_TEST_FULL'] === '1' ? false : 'only with VIGIE_TEST_FULL=1';
 
-async function isTakenBack(t: Test, code: string, reason: RegExp): Promise<void> {
-  const root = await RootBox.make(t, first(code), 8);
+async function checkRolledBack(t: Test, code: string, reason: RegExp): Promise<void> {
+  const root = await RootBox.make(t, withFirst(code), 8);
   root.order();
   await root.run('run');
   t.equal(root.link('current'), 12);
@@ -172,7 +172,7 @@ async function isTakenBack(t: Test, code: string, reason: RegExp): Promise<void>
   t.equal(root.link('judge'), 11);
   // Accepts the order for a better release.
   root.box.judgeBy({ healthyS: 1, withinS: 20 });
-  await root.publish(13, first('// mended'));
+  await root.publish(13, withFirst('// mended'));
   root.order({ seq: 13 });
   await root.run('run');
   await root.run('judge');
@@ -183,17 +183,17 @@ async function isTakenBack(t: Test, code: string, reason: RegExp): Promise<void>
 void t.test('a bad release is rolled back by the previous one', async (t) => {
   // Most of the time is patience with a program that does nothing.
   t.jobs = BAD.length;
-  const tested = (bad: typeof BAD, options: { readonly skip?: string | false }) =>
+  const testAll = (bad: typeof BAD, options: { readonly skip?: string | false }) =>
     bad.map(([name, code, reason]) =>
       t.test(`a release ${name} rolls back`, { buffered: true, ...options }, (t) =>
-        isTakenBack(t, code, reason),
+        checkRolledBack(t, code, reason),
       ),
     );
-  await Promise.all([...tested(BAD, {}), ...tested(BAD_TOO, { skip })]);
+  await Promise.all([...testAll(BAD, {}), ...testAll(BAD_TOO, { skip })]);
 });
 
 void t.test('a trial survives a power cut, and a lost link leads to a proven program', async (t) => {
-  const root = await RootBox.make(t, first('// another'));
+  const root = await RootBox.make(t, withFirst('// another'));
   const { box } = root;
   root.order();
   await root.run('run');
@@ -240,7 +240,7 @@ void t.test('a command by hand switches to the program of the package', async (t
     return ran;
   };
   t.match((await byHand()).err, /no package has brought a release/);
-  cpSync(await root.releases.tree(14, first('// of the package')), join(box.dir, 'first-root'), {
+  cpSync(await root.releases.tree(14, withFirst('// of the package')), join(box.dir, 'first-root'), {
     recursive: true,
   });
   const ran = await byHand();

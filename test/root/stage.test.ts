@@ -379,7 +379,7 @@ void t.test('a full disk leaves no part of a release', { skip: SmallDisk.unavail
 });
 
 /** A box that runs 42 requests 43 from the server. */
-async function served(t: Test) {
+async function serve(t: Test) {
   const dir = scratch(t);
   const program = join(ROOT, 'dist/agent');
   const names = readdirSync(program, { recursive: true, encoding: 'utf8' });
@@ -415,7 +415,7 @@ async function served(t: Test) {
   const downloads = join(places.state, 'downloads');
   const bytes = readFileSync(join(tree, 'MANIFEST'));
   /** Fetches, and returns the requested targets in order and the output. */
-  const fetched = async (): Promise<[string[], string]> => {
+  const fetchStage = async (): Promise<[string[], string]> => {
     const { signal } = new AbortController();
     for (const list of [server.asked, lines]) list.length = 0;
     rmSync(downloads, { recursive: true, force: true });
@@ -427,7 +427,7 @@ async function served(t: Test) {
     const paths = server.asked.map(({ path }) => path).filter((path) => path.startsWith('targets/'));
     return [paths.map((path) => path.replace('targets/', '')), lines.join('\n')];
   };
-  return { current, repository, server, fetched, bytes };
+  return { current, repository, server, fetched: fetchStage, bytes };
 }
 const CHANGED_COUNT = 12;
 /** Number of paths, as in a release, or enough that a complete manifest is too large. */
@@ -440,7 +440,7 @@ const DELTA = deltaTarget(42, NEWER);
 const FULL = fullTarget(NEWER);
 
 void t.test('a usual release is fetched by differences, its manifest too', async (t) => {
-  const { current, repository, server, fetched, bytes } = await served(t);
+  const { current, repository, server, fetched, bytes } = await serve(t);
   t.same(await fetched(), [[PATCH, DELTA], ''], 'by the differences');
   const length = (name: string): number => statSync(join(repository.dir, 'targets', name)).size;
   t.comment(`${server.sent} bytes; manifest of ${bytes.length}: ${length(PATCH)}, files: ${length(DELTA)}`);

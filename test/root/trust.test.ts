@@ -61,21 +61,21 @@ async function makeSetup(t: Test, release: SampleRelease = RELEASE): Promise<Set
   return { dir, repository, server, box };
 }
 
-const sees = async (box: ReleaseTrust): Promise<number | undefined> => {
+const seenSeq = async (box: ReleaseTrust): Promise<number | undefined> => {
   await box.refresh(SIGNAL);
   return (await box.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH }))?.custom.seq;
 };
 
 const ONE_LINE = /^[^\n]{20,400}$/;
 
-async function checkRefusal(
+async function refusal(
   t: Test,
   box: ReleaseTrust,
   kind: ErrorKind,
   reason: RegExp,
   name: string,
 ): Promise<void> {
-  await t.rejects(sees(box), { kind, message: reason }, name);
+  await t.rejects(seenSeq(box), { kind, message: reason }, name);
 }
 
 void t.test('a box sees the signed releases, also with damaged stored metadata', async (t) => {
@@ -99,7 +99,7 @@ void t.test('a box sees the signed releases, also with damaged stored metadata',
     undefined,
     'there is no such release',
   );
-  t.equal(await sees(box({ dir: own })), 42, 'again, with what is kept');
+  t.equal(await seenSeq(box({ dir: own })), 42, 'again, with what is kept');
   t.same(readdirSync(own).sort(), [
     'root.json',
     'snapshot.json',
@@ -124,7 +124,7 @@ void t.test('a box sees the signed releases, also with damaged stored metadata',
   for (const hurt of ['root', 'timestamp', 'snapshot', 'targets']) {
     for (const text of ['{"signed":{"version":7}}', '{}']) {
       writeFileSync(join(own, `${hurt}.json`), text);
-      t.equal(await sees(box({ dir: own })), 42, `${hurt}.json was hurt on the disk: ${text}`);
+      t.equal(await seenSeq(box({ dir: own })), 42, `${hurt}.json was hurt on the disk: ${text}`);
     }
   }
 });
@@ -141,31 +141,19 @@ void t.test('attacks on the metadata are detected', async (t) => {
   const first = files();
   await box({ dir: own }).refresh(SIGNAL);
   repository.publish();
-  t.equal(await sees(box({ dir: own })), 42);
+  t.equal(await seenSeq(box({ dir: own })), 42);
   serve(first);
-  await checkRefusal(
-    t,
-    box({ dir: own }),
-    'denied',
-    /older than what this box has seen/,
-    'replayed metadata',
-  );
+  await refusal(t, box({ dir: own }), 'denied', /older than what this box has seen/, 'replayed metadata');
   repository.publish({ signers: [one] });
-  await checkRefusal(
-    t,
-    box({ dir: own }),
-    'denied',
-    /not signed by as many .*1\/2 keys/,
-    'one of two signatures',
-  );
+  await refusal(t, box({ dir: own }), 'denied', /not signed by as many .*1\/2 keys/, 'one of two signatures');
   repository.publish({ signers: [one, stranger] });
-  await checkRefusal(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
+  await refusal(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
   repository.publish({ timestampDays: -1 });
-  await checkRefusal(t, box(), 'denied', /expired and must be signed anew.*timestamp/, 'expired timestamp');
+  await refusal(t, box(), 'denied', /expired and must be signed anew.*timestamp/, 'expired timestamp');
   repository.publish({ snapshotDays: -1 });
-  await checkRefusal(t, box(), 'denied', /expired.*snapshot/, 'expired snapshot');
+  await refusal(t, box(), 'denied', /expired.*snapshot/, 'expired snapshot');
   repository.publish({ targetsDays: -1 });
-  await checkRefusal(t, box(), 'denied', /expired.*targets/, 'expired targets');
+  await refusal(t, box(), 'denied', /expired.*targets/, 'expired targets');
   repository.publish();
   const newer = files();
   repository.publish();
@@ -173,7 +161,7 @@ void t.test('attacks on the metadata are detected', async (t) => {
     repository.write(mixed, newer.find(([name]) => name === mixed)?.[1] ?? Buffer.alloc(0));
     // An older timestamp with the files that it names is a replay, which a new box cannot detect.
     if (mixed !== 'timestamp.json')
-      await checkRefusal(t, box(), 'corrupt', /refused: no metadata/, `mixed: ${mixed}`);
+      await refusal(t, box(), 'corrupt', /refused: no metadata/, `mixed: ${mixed}`);
     repository.publish();
   }
   // The root gets a new number: one key of root and one of targets are replaced.
@@ -183,23 +171,23 @@ void t.test('attacks on the metadata are detected', async (t) => {
   const foreign = [signingKey(), signingKey()];
   repository.writeRoot({ version: 2, roots: foreign, targets: foreign, signers: foreign });
   repository.publish({ signers: foreign });
-  await checkRefusal(t, box({ dir: own }), 'denied', /root was signed by 0\/2/, 'a foreign root');
+  await refusal(t, box({ dir: own }), 'denied', /root was signed by 0\/2/, 'a foreign root');
   repository.writeRoot({ version: 2, roots, targets, signers });
   repository.publish({ signers: targets.slice(0, 2) });
-  t.equal(await sees(box({ dir: own })), 42, 'keys of root and targets were replaced');
-  t.equal(await sees(box()), 42, 'and a new box comes from the first root');
+  t.equal(await seenSeq(box({ dir: own })), 42, 'keys of root and targets were replaced');
+  t.equal(await seenSeq(box()), 42, 'and a new box comes from the first root');
   repository.publish({ signers: [one, two] });
-  await checkRefusal(t, box({ dir: own }), 'denied', /1\/2 keys/, 'a withdrawn key');
-  await checkRefusal(t, box(), 'denied', /1\/2 keys/, 'a withdrawn key, to a new box');
+  await refusal(t, box({ dir: own }), 'denied', /1\/2 keys/, 'a withdrawn key');
+  await refusal(t, box(), 'denied', /1\/2 keys/, 'a withdrawn key, to a new box');
   repository.publish({ signers: targets.slice(0, 2) });
   repository.writeRoot({ version: 3, roots, targets, signers: roots.slice(0, 2), days: -1 });
-  await checkRefusal(t, box({ dir: own }), 'denied', /expired.*root/, 'an expired root');
+  await refusal(t, box({ dir: own }), 'denied', /expired.*root/, 'an expired root');
   t.equal(JSON.parse(readFileSync(join(own, 'root.json'), 'utf8')).signed.version, 3, 'a root stays');
   rmSync(join(repository.dir, 'metadata/3.root.json'));
-  await checkRefusal(t, box({ dir: own }), 'denied', /expired.*root/, 'and cannot be taken back');
+  await refusal(t, box({ dir: own }), 'denied', /expired.*root/, 'and cannot be taken back');
   const withRoot2 = join(dir, 'root-2.json');
   writeFileSync(withRoot2, repository.read('2.root.json'));
-  t.equal(await sees(box({ rootFile: withRoot2 })), 42, 'a box that was set up with the second root');
+  t.equal(await seenSeq(box({ rootFile: withRoot2 })), 42, 'a box that was set up with the second root');
 });
 
 void t.test('a wrong clock or an invalid root is refused with a reason', async (t) => {
@@ -207,26 +195,20 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
   const own = join(dir, 'own');
   const at = (time: string) => () => Date.parse(time);
   const clock = (over: Partial<TrustOptions>) => box({ dir: own, ...over });
-  await checkRefusal(
+  await refusal(
     t,
     clock({ wallMs: () => 0 }),
     'unavailable',
     /clock says 1970-01-01T.* later than 2026/,
     '1970',
   );
-  t.equal(await sees(clock({})), 42);
+  t.equal(await seenSeq(clock({})), 42);
   const dayAgo = new Date(Date.now() - 86_400_000).toISOString();
-  await checkRefusal(t, clock({ wallMs: at(dayAgo) }), 'unavailable', /this box's clock says/, 'a day back');
+  await refusal(t, clock({ wallMs: at(dayAgo) }), 'unavailable', /this box's clock says/, 'a day back');
   const root = join(dir, 'none.json');
-  await checkRefusal(
-    t,
-    box({ rootFile: root }),
-    'config',
-    /none.json is no root .*: it is not there/,
-    'no root',
-  );
+  await refusal(t, box({ rootFile: root }), 'config', /none.json is no root .*: it is not there/, 'no root');
   writeFileSync(root, 'x');
-  await checkRefusal(t, box({ rootFile: root }), 'config', /none.json is no root/, 'a root that is none');
+  await refusal(t, box({ rootFile: root }), 'config', /none.json is no root/, 'a root that is none');
   writeFileSync(
     root,
     repository
@@ -234,7 +216,7 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
       .toString()
       .replace(/"sig":"../, '"sig":"00'),
   );
-  await checkRefusal(
+  await refusal(
     t,
     box({ rootFile: root }),
     'denied',
@@ -259,7 +241,7 @@ void t.test('a flipped bit in the list of releases is detected', async (t) => {
     rmSync(own, { recursive: true, force: true });
     const box = new ReleaseTrust({ dir: own, rootFile, url: plain.url, tls: undefined, fetchWithinMs: 5000 });
     tries += 1;
-    await sees(box).then(
+    await seenSeq(box).then(
       () => (accepted += 1),
       (error: unknown) => {
         if (!(error instanceof AgentError) || !/^(corrupt|denied)$/.test(error.kind)) throw error;
@@ -281,7 +263,7 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
     over = {},
   ): Promise<void> => {
     server.faults.set(`metadata/${name}`, is);
-    await checkRefusal(t, box(over), kind, reason, `${is.kind}: ${name}`);
+    await refusal(t, box(over), kind, reason, `${is.kind}: ${name}`);
     server.faults.clear();
   };
   for (const name of ['timestamp.json', 'snapshot.json', 'targets.json']) {
@@ -309,27 +291,27 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
   await fault('targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, {
     patience: { silenceMs: 200 },
   });
-  await checkRefusal(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'nobody there');
-  await checkRefusal(t, box({ url: 'http://192.0.2.1/' }), 'config', /must be https/, 'without TLS');
-  await checkRefusal(t, box({ url: 'https://u:secret@h/' }), 'config', /^url: h: no user/, 'a password');
-  await checkRefusal(t, box({ url: 'ftp://h/' }), 'config', /must be https/, 'ftp');
+  await refusal(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'nobody there');
+  await refusal(t, box({ url: 'http://192.0.2.1/' }), 'config', /must be https/, 'without TLS');
+  await refusal(t, box({ url: 'https://u:secret@h/' }), 'config', /^url: h: no user/, 'a password');
+  await refusal(t, box({ url: 'ftp://h/' }), 'config', /must be https/, 'ftp');
   const tls = server.tls ?? { ca: '', cert: '', key: '' };
-  await checkRefusal(t, box({ tls: undefined }), 'unavailable', /self-signed|unable to/, 'an unknown server');
-  await checkRefusal(
+  await refusal(t, box({ tls: undefined }), 'unavailable', /self-signed|unable to/, 'an unknown server');
+  await refusal(
     t,
     box({ tls: { ...tls, ca: tls.cert } }),
     'unavailable',
     /unable to|self-signed/,
     'another authority',
   );
-  await checkRefusal(
+  await refusal(
     t,
     box({ tls: { ...tls, key: join(dir, 'x') } }),
     'config',
     /x cannot be read: ENOENT/,
     'no key',
   );
-  await checkRefusal(
+  await refusal(
     t,
     box({ tls: { ...tls, key: tls.cert } }),
     'config',
@@ -338,9 +320,9 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
   );
   const cancelled = AbortSignal.abort();
   await t.rejects(box().refresh(cancelled), { kind: 'unavailable', message: /cancelled/ });
-  await t.rejects(sees(box({ url: 'x' })), { message: ONE_LINE });
+  await t.rejects(seenSeq(box({ url: 'x' })), { message: ONE_LINE });
   repository.publish();
-  t.equal(await sees(box()), 42, 'and without any fault');
+  t.equal(await seenSeq(box()), 42, 'and without any fault');
 });
 
 void t.test('a download is resumed, verified, limited in rate, and can be cancelled', async (t) => {
@@ -366,7 +348,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     download(ref, file, { url, tls, rateKiBps: 0, signal: SIGNAL, ...over });
   const fresh = () => rmSync(join(dir, 'downloads'), { recursive: true, force: true });
   const size = () => statSync(part, { throwIfNoEntry: false })?.size;
-  const faulty = async (
+  const failure = async (
     is: Fault,
     kind: ErrorKind,
     message: RegExp,
@@ -396,47 +378,47 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   await checkDownload('what is there is not it', [undefined]);
 
   fresh();
-  await faulty({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 100_000);
-  await faulty({ kind: 'cut', after: 50_000 }, 'unavailable', /aborted/, 150_000);
-  await faulty({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 0.1 s/, 150_010, {
+  await failure({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 100_000);
+  await failure({ kind: 'cut', after: 50_000 }, 'unavailable', /aborted/, 150_000);
+  await failure({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 0.1 s/, 150_010, {
     patience: { silenceMs: 100 },
   });
-  await faulty({ kind: 'status', status: 503 }, 'unavailable', /answers 503, not 206/, 150_010);
-  await faulty({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 150_010);
+  await failure({ kind: 'status', status: 503 }, 'unavailable', /answers 503, not 206/, 150_010);
+  await failure({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 150_010);
   const progress: number[] = [];
   await t.resolves(fetch({ onProgress: (done: number) => progress.push(done) }));
   t.ok((progress[0] ?? 0) > 150_010 && progress.at(-1) === 300_000, 'progress counts what was there');
 
   fresh();
-  await faulty({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
-  await faulty(
+  await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
+  await failure(
     { kind: 'wrong-range' },
     'corrupt',
     /bytes 1000-299999\/300000 were asked for, bytes 1001-/,
     undefined,
   );
-  await faulty({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
+  await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
   server.faults.set('targets/big', { kind: 'no-range' });
   await checkDownload('a server without ranges', ['bytes=1000-', undefined]);
   server.faults.clear();
   fresh();
-  await faulty(
+  await failure(
     { kind: 'short', length: 299_999 },
     'corrupt',
     /has 299999 bytes, 300000 were signed/,
     undefined,
   );
-  await faulty(
+  await failure(
     { kind: 'swap', content: Buffer.alloc(300_000) },
     'corrupt',
     /hash mismatch with the signed metadata/,
     undefined,
   );
-  await faulty({ kind: 'swap', content: Buffer.alloc(300_001) }, 'corrupt', /has 300001 bytes/, undefined);
+  await failure({ kind: 'swap', content: Buffer.alloc(300_001) }, 'corrupt', /has 300001 bytes/, undefined);
   server.sent = 0;
-  await faulty({ kind: 'endless' }, 'corrupt', /more than the 300000 bytes/, undefined);
+  await failure({ kind: 'endless' }, 'corrupt', /more than the 300000 bytes/, undefined);
   t.ok(server.sent < 8_000_000, 'an endless one is left');
-  await faulty({ kind: 'status', status: 404 }, 'unavailable', /targets\/big: the server answers 404/, 0);
+  await failure({ kind: 'status', status: 404 }, 'unavailable', /targets\/big: the server answers 404/, 0);
   server.faults.set('targets/big', { kind: 'slow', everyMs: 5 });
   const cancel = new AbortController();
   const onProgress = (done: number): void => void (done > 3000 && cancel.abort());
@@ -482,18 +464,18 @@ void t.test('a release that does not fit the box is refused with a reason', asyn
   };
   t.equal(misfit(custom, box), undefined);
   t.equal(misfit(custom, { ...box, node: '21.99.9' }), undefined);
-  const no = (over: Partial<BoxFacts>, reason: RegExp): void => {
+  const checkMisfit = (over: Partial<BoxFacts>, reason: RegExp): void => {
     const text = misfit(custom, { ...box, ...over }) ?? '';
     t.match(text, reason);
     t.match(text, ONE_LINE);
   };
-  no({ board: 'rpi4' }, /43-0.3.0 is for pc, generic, this box is rpi4/);
-  no({ arch: ARCH === 'arm64' ? 'amd64' : 'arm64' }, /is for a/);
+  checkMisfit({ board: 'rpi4' }, /43-0.3.0 is for pc, generic, this box is rpi4/);
+  checkMisfit({ arch: ARCH === 'arm64' ? 'amd64' : 'arm64' }, /is for a/);
   for (const node of ['v20.16.9', '22.0.0', '18.20.0', 'v100.0.0', 'x', ''])
-    no({ node }, /needs node from 20.17.0 to below 22.0.0/);
-  no({ seq: 43 }, /not newer than 43/);
-  no({ seq: 44 }, /not newer than 44/);
-  no({ stateWrites: 2 }, /reads state of form 1 to 1, the one that runs writes 2/);
-  no({ freeBytes: 1.9e6 }, /needs 1.9 MiB free on the disk \(twice what it brings\), there are 1.8/);
-  no({ freeBytes: Number.NaN }, /free on the disk/);
+    checkMisfit({ node }, /needs node from 20.17.0 to below 22.0.0/);
+  checkMisfit({ seq: 43 }, /not newer than 43/);
+  checkMisfit({ seq: 44 }, /not newer than 44/);
+  checkMisfit({ stateWrites: 2 }, /reads state of form 1 to 1, the one that runs writes 2/);
+  checkMisfit({ freeBytes: 1.9e6 }, /needs 1.9 MiB free on the disk \(twice what it brings\), there are 1.8/);
+  checkMisfit({ freeBytes: Number.NaN }, /free on the disk/);
 });

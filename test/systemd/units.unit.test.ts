@@ -65,7 +65,7 @@ const ROOTS_PROGRAM =
 const STARTS_ROOT = '/usr/bin/systemctl --no-block start vigie-root.service';
 const NO_TOOL = 'systemd is not installed';
 
-function available(tool: string): boolean {
+function isAvailable(tool: string): boolean {
   return spawnSync(tool, ['--version']).status === 0;
 }
 
@@ -80,7 +80,7 @@ function valuesOf(unit: string, directive: string): string[] {
 
 void t.test(
   'systemd-analyze accepts all units',
-  { skip: available('systemd-analyze') ? false : NO_TOOL },
+  { skip: isAvailable('systemd-analyze') ? false : NO_TOOL },
   async (t) => {
     // verify finds units beside the given one, so they are copied: /etc/systemd must not matter.
     const dir = mkdtempSync(join(tmpdir(), 'vigie-units-'));
@@ -152,7 +152,7 @@ void t.test('each unit that reads the configuration also reads its environment f
 
 void t.test(
   'accelerator drop-ins are valid, and open devices of the accelerator only',
-  { skip: available('systemd-analyze') ? false : NO_TOOL },
+  { skip: isAvailable('systemd-analyze') ? false : NO_TOOL },
   async (t) => {
     const folder = join(unitDir, 'accelerators');
     const conf = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
@@ -353,7 +353,7 @@ void t.test('Podman’s generator accepts the container unit', { skip: noQuadlet
 });
 
 const asRoot = process.getuid?.() === 0;
-const noUsers = !available('systemd-sysusers')
+const noUsers = !isAvailable('systemd-sysusers')
   ? NO_TOOL
   : asRoot
     ? false
