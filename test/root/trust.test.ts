@@ -206,9 +206,9 @@ void t.test('a clock that is wrong, a root that is none', async (t) => {
   const dayAgo = new Date(Date.now() - 86_400_000).toISOString();
   await refused(t, clock({ wallMs: at(dayAgo) }), 'unavailable', /this box's clock says/, 'a day back');
   const root = join(dir, 'none.json');
-  await refused(t, box({ rootFile: root }), 'config', /none.json is no root .*: it is not there/, 'no root');
+  await refused(t, box({ rootFile: root }), 'config', /none.json is not a root .*: it is not there/, 'no root');
   writeFileSync(root, 'x');
-  await refused(t, box({ rootFile: root }), 'config', /none.json is no root/, 'a root that is none');
+  await refused(t, box({ rootFile: root }), 'config', /none.json is not a root/, 'a root that is none');
   writeFileSync(
     root,
     repository

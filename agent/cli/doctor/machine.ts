@@ -32,7 +32,7 @@ export function stateFinding(stateDir: string): Finding {
   const dir = nearestExisting(stateDir);
   try {
     if (!statSync(dir).isDirectory())
-      return failed('state', `${dir} is no folder`, 'move it away, or choose another --state');
+      return failed('state', `${dir} is not a folder`, 'move it away, or choose another --state');
     accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (error) {
     const fix = `sudo install -d -o ${user} -m 0750 ${stateDir}`;

@@ -13,7 +13,7 @@ export function databaseOf(where: string, onBroken: (error: Error) => void): Sql
     return new PostgresDatabase(where, onBroken);
   }
   if (/^[a-z]+:\/\//.test(where)) {
-    throw new Error(`takes a file or postgres://…, not '${new URL(where).protocol}//…'`);
+    throw new Error(`must be a file or postgres://…, not '${new URL(where).protocol}//…'`);
   }
   return new SqliteDatabase(where);
 }
