@@ -20,7 +20,7 @@ const FIELDS = 5;
  */
 const REACH = 0.5;
 /** Distance from which a track has left, in heights: 1.7 m for a person. */
-const GONE = 1;
+const LEFT_DISTANCE = 1;
 /**
  * Time before a change within which a person nearby may have left the object, in ms. It becomes visible only when the
  * person has stepped aside.
@@ -70,7 +70,7 @@ const SAME_DISTANCE = 0.05;
 const SUCCESSOR_IOU = 0.2;
 
 /** Bystander: a track that was beside the place when it changed. */
-export interface Attendant {
+export interface Bystander {
   readonly track: number;
   readonly label: Label;
   readonly group: Group;
@@ -78,12 +78,12 @@ export interface Attendant {
   lastBesideMs: number;
   /** Distance at the moment nearest to the change, in heights. */
   nearest: number;
-  /** True if seen beyond `GONE` since. */
+  /** True if seen beyond `LEFT_DISTANCE` since. */
   left: boolean;
   /**
    * True if its box was seen in another place, so it is neither a parked car nor an object that looks like a person.
    */
-  moved: boolean;
+  hasChangedPlace: boolean;
   /** Duration of detections at the spot where its track was lost, in ms. */
   againMs: number;
   /** Time since which it is near again after leaving. */
@@ -103,11 +103,11 @@ export class Presence {
   readonly #labels = new Map<number, { label: Label; lastMs: number }>();
   #slot = -1;
   #filled = 0;
-  #dropped = 0;
+  #droppedPositions = 0;
 
   /** Positions that were not stored because there were too many tracks. */
-  get dropped(): number {
-    return this.#dropped;
+  get droppedPositions(): number {
+    return this.#droppedPositions;
   }
 
   /** Stores the positions of the detected tracks. */
@@ -120,7 +120,7 @@ export class Presence {
     for (const { id, label, xyxyPx, seen, group } of tracks) {
       if (!seen || group === 'bag') continue;
       if (count >= TRACKS_MAX) {
-        this.#dropped += 1;
+        this.#droppedPositions += 1;
         continue;
       }
       const at = (this.#slot * TRACKS_MAX + count) * FIELDS;
@@ -137,13 +137,13 @@ export class Presence {
    * Returns the tracks that were within reach of a place between `LEAD_MS` before `firstMs` and `untilMs`. The time
    * that they spent there is counted until `grownMs`.
    */
-  beside(placePx: XyxyPx, firstMs: number, grownMs: number, untilMs: number): Attendant[] {
-    const found = new Map<number, Attendant>();
+  bystandersAt(placePx: XyxyPx, firstMs: number, grownMs: number, untilMs: number): Bystander[] {
+    const bystanders = new Map<number, Bystander>();
     const totals = new Map<number, number>();
     const firsts = new Map<number, { atMs: number; box: XyxyPx }>();
     let lastMs: number | undefined;
-    for (let back = this.#filled - 1; back >= 0; back -= 1) {
-      const slot = (this.#slot - back + SLOTS) % SLOTS;
+    for (let slotsBack = this.#filled - 1; slotsBack >= 0; slotsBack -= 1) {
+      const slot = (this.#slot - slotsBack + SLOTS) % SLOTS;
       const atMs = this.#times[slot] as number;
       const stepMs = Math.min(1000, atMs - (lastMs ?? atMs));
       lastMs = atMs;
@@ -153,24 +153,24 @@ export class Presence {
         const box = boxAt(this.#boxes, at + 1);
         const first = firsts.get(id) ?? { atMs, box };
         firsts.set(id, first);
-        const known = found.get(id);
-        if (known !== undefined) {
-          known.lastBox = box;
-          known.lastSeenMs = atMs;
-          known.moved ||= hasMoved(known.group, first.box, box, this.#source);
+        const entry = bystanders.get(id);
+        if (entry !== undefined) {
+          entry.lastBox = box;
+          entry.lastSeenMs = atMs;
+          entry.hasChangedPlace ||= hasMoved(entry.group, first.box, box, this.#source);
         }
-        const away = distance(placePx, box);
-        if (known !== undefined && away <= GONE) known.lastBesideMs = atMs;
-        if (known !== undefined && atMs > firstMs) known.left = away > GONE;
-        if (away > REACH) continue;
+        const placeDistance = distance(placePx, box);
+        if (entry !== undefined && placeDistance <= LEFT_DISTANCE) entry.lastBesideMs = atMs;
+        if (entry !== undefined && atMs > firstMs) entry.left = placeDistance > LEFT_DISTANCE;
+        if (placeDistance > REACH) continue;
         totals.set(id, (totals.get(id) ?? 0) + (atMs <= grownMs ? stepMs : 0));
-        if (known !== undefined) {
-          if (Math.abs(atMs - firstMs) <= 1000) known.nearest = Math.min(known.nearest, away);
+        if (entry !== undefined) {
+          if (Math.abs(atMs - firstMs) <= 1000) entry.nearest = Math.min(entry.nearest, placeDistance);
         } else if (atMs >= firstMs - LEAD_MS && atMs <= untilMs) {
           const label = this.#labels.get(id)?.label ?? 'person';
           const group = groupOf(label);
-          const nearest = away + Math.max(0, firstMs - 1000 - atMs) / LEAD_MS;
-          found.set(id, {
+          const nearest = placeDistance + Math.max(0, firstMs - 1000 - atMs) / LEAD_MS;
+          bystanders.set(id, {
             track: id,
             label,
             group,
@@ -178,7 +178,7 @@ export class Presence {
             lastBesideMs: atMs,
             nearest,
             left: false,
-            moved: hasMoved(group, first.box, box, this.#source),
+            hasChangedPlace: hasMoved(group, first.box, box, this.#source),
             againMs: 0,
             backMs: undefined,
             firstBox: first.box,
@@ -189,8 +189,8 @@ export class Presence {
         }
       }
     }
-    for (const attendant of found.values()) attendant.besideMs = totals.get(attendant.track) ?? 0;
-    return [...found.values()];
+    for (const bystander of bystanders.values()) bystander.besideMs = totals.get(bystander.track) ?? 0;
+    return [...bystanders.values()];
   }
 
   #forget(beforeMs: number): void {
@@ -200,50 +200,50 @@ export class Presence {
 
 /** Follows the bystanders of a place. A track that continues where one was lost replaces it. */
 export function follow(
-  attendants: Attendant[],
+  bystanders: Bystander[],
   placePx: XyxyPx,
   tracks: readonly Track[],
   { atMs, source }: Pick<Frame, 'atMs' | 'source'>,
   elapsedMs: number,
 ): void {
-  for (const attendant of attendants) {
-    const track = tracks.find(({ id }) => id === attendant.track);
+  for (const bystander of bystanders) {
+    const track = tracks.find(({ id }) => id === bystander.track);
     if (track?.seen !== true) {
-      const again = tracks.some(
+      const isDetectedAgain = tracks.some(
         ({ seen, group, xyxyPx }) =>
-          seen && group === attendant.group && iou(xyxyPx, attendant.lastBox) >= AGAIN_IOU,
+          seen && group === bystander.group && iou(xyxyPx, bystander.lastBox) >= AGAIN_IOU,
       );
-      if (again && atMs - attendant.lastSeenMs > SUCCESSOR_MS) attendant.againMs += elapsedMs;
+      if (isDetectedAgain && atMs - bystander.lastSeenMs > SUCCESSOR_MS) bystander.againMs += elapsedMs;
       continue;
     }
-    attendant.lastBox = track.xyxyPx;
-    attendant.lastSeenMs = atMs;
-    attendant.moved ||= hasMoved(attendant.group, attendant.firstBox, track.xyxyPx, source);
-    const away = distance(placePx, track.xyxyPx);
-    if (away > GONE) {
-      attendant.left = true;
-      attendant.backMs = undefined;
+    bystander.lastBox = track.xyxyPx;
+    bystander.lastSeenMs = atMs;
+    bystander.hasChangedPlace ||= hasMoved(bystander.group, bystander.firstBox, track.xyxyPx, source);
+    const placeDistance = distance(placePx, track.xyxyPx);
+    if (placeDistance > LEFT_DISTANCE) {
+      bystander.left = true;
+      bystander.backMs = undefined;
       continue;
     }
-    attendant.backMs ??= atMs;
-    if (attendant.left && atMs - attendant.backMs < BACK_MS) continue;
-    attendant.left = false;
-    attendant.lastBesideMs = atMs;
+    bystander.backMs ??= atMs;
+    if (bystander.left && atMs - bystander.backMs < BACK_MS) continue;
+    bystander.left = false;
+    bystander.lastBesideMs = atMs;
   }
   for (const track of tracks) {
-    if (!track.seen || track.group === 'bag' || attendants.some(({ track: id }) => id === track.id)) continue;
-    if (distance(placePx, track.xyxyPx) > GONE) continue;
-    const lost = attendants.find(
+    if (!track.seen || track.group === 'bag' || bystanders.some(({ track: id }) => id === track.id)) continue;
+    if (distance(placePx, track.xyxyPx) > LEFT_DISTANCE) continue;
+    const predecessor = bystanders.find(
       ({ left, lastSeenMs, lastBox }) =>
         !left &&
         track.firstMs >= lastSeenMs - 500 &&
         track.firstMs <= lastSeenMs + SUCCESSOR_MS &&
         iou(lastBox, track.xyxyPx) >= SUCCESSOR_IOU,
     );
-    if (lost === undefined) continue;
-    lost.left = true;
-    attendants.push({
-      ...lost,
+    if (predecessor === undefined) continue;
+    predecessor.left = true;
+    bystanders.push({
+      ...predecessor,
       track: track.id,
       label: track.label,
       group: track.group,
@@ -257,17 +257,17 @@ export function follow(
 }
 
 /** Merges the bystanders of two regions: those of the part were also beside the whole. */
-export function mergeAttendants(whole: Attendant[], part: readonly Attendant[]): void {
-  for (const attendant of part) {
-    const known = whole.find(({ track }) => track === attendant.track);
-    if (known === undefined) whole.push(attendant);
-    else known.besideMs = Math.max(known.besideMs, attendant.besideMs);
+export function mergeBystanders(wholeBystanders: Bystander[], part: readonly Bystander[]): void {
+  for (const bystander of part) {
+    const entry = wholeBystanders.find(({ track }) => track === bystander.track);
+    if (entry === undefined) wholeBystanders.push(bystander);
+    else entry.besideMs = Math.max(entry.besideMs, bystander.besideMs);
   }
 }
 
 /** Returns the bystanders that are not the object itself, mistaken for a person. */
-export function people(attendants: readonly Attendant[], placePx: XyxyPx, firstMs: number): Attendant[] {
-  return attendants.filter(
+export function people(bystanders: readonly Bystander[], placePx: XyxyPx, firstMs: number): Bystander[] {
+  return bystanders.filter(
     ({ firstSeenMs, firstBox, lastBox }) =>
       firstSeenMs < firstMs - BEGAN_MS ||
       shareInside(firstBox, placePx) < THING_INSIDE ||
@@ -276,15 +276,15 @@ export function people(attendants: readonly Attendant[], placePx: XyxyPx, firstM
 }
 
 /** Reports whether a person is still there or was lost there a moment ago. Vehicles do not count. */
-export function isAttended(attendants: readonly Attendant[], atMs: number): boolean {
-  return attendants.some(
+export function hasBystander(bystanders: readonly Bystander[], atMs: number): boolean {
+  return bystanders.some(
     ({ left, lastSeenMs, group }) => group !== 'vehicle' && !left && atMs - lastSeenMs <= SUCCESSOR_MS,
   );
 }
 
 /** Returns the media time at which the last of them was still there. A vehicle that stays does not count. */
-export function lastLeftMs(attendants: readonly Attendant[]): number {
-  const counted = attendants.filter(({ group, left }) => group !== 'vehicle' || left);
+export function lastLeftMs(bystanders: readonly Bystander[]): number {
+  const counted = bystanders.filter(({ group, left }) => group !== 'vehicle' || left);
   return Math.max(0, ...counted.map(({ lastBesideMs }) => lastBesideMs));
 }
 
@@ -292,35 +292,35 @@ export function lastLeftMs(attendants: readonly Attendant[]): number {
  * Returns the tracks that can have brought the object: they moved, and had not left when it was put down. A vehicle
  * must have been seen to do both. A person whose track broke on the spot has left if the spot shows no more detections.
  */
-export function carriers(attendants: readonly Attendant[], firstMs: number): Attendant[] {
-  return attendants.filter(({ moved, left, lastBesideMs, againMs, group }) => {
+export function associatedTracks(bystanders: readonly Bystander[], firstMs: number): Bystander[] {
+  return bystanders.filter(({ hasChangedPlace, left, lastBesideMs, againMs, group }) => {
     const slackMs = DEPOSIT_SLACK_MS + (left ? 0 : COVERS_MS);
     if (lastBesideMs < firstMs - slackMs) return false;
-    return group === 'vehicle' ? moved && left : moved || againMs < AGAIN_MS;
+    return group === 'vehicle' ? hasChangedPlace && left : hasChangedPlace || againMs < AGAIN_MS;
   });
 }
 
 /** Returns the associated track: the nearest at the change, preferably one that has left. */
-export function carrierOf(
-  attendants: readonly Attendant[],
+export function associatedTrackOf(
+  bystanders: readonly Bystander[],
   firstMs: number,
   atMs: number,
-): Attendant | undefined {
-  const possible = carriers(attendants, firstMs);
-  const gone = possible.filter(({ left, lastSeenMs }) => left || atMs - lastSeenMs > SUCCESSOR_MS);
-  let best: Attendant | undefined;
-  for (const attendant of gone.length > 0 ? gone : possible) {
-    if (best === undefined || attendant.nearest < best.nearest - SAME_DISTANCE) best = attendant;
-    else if (attendant.nearest < best.nearest + SAME_DISTANCE && attendant.besideMs > best.besideMs)
-      best = attendant;
+): Bystander | undefined {
+  const possible = associatedTracks(bystanders, firstMs);
+  const goneBystanders = possible.filter(({ left, lastSeenMs }) => left || atMs - lastSeenMs > SUCCESSOR_MS);
+  let best: Bystander | undefined;
+  for (const bystander of goneBystanders.length > 0 ? goneBystanders : possible) {
+    if (best === undefined || bystander.nearest < best.nearest - SAME_DISTANCE) best = bystander;
+    else if (bystander.nearest < best.nearest + SAME_DISTANCE && bystander.besideMs > best.besideMs)
+      best = bystander;
   }
   return best;
 }
 
 function hasMoved(group: Group, from: XyxyPx, to: XyxyPx, source: SizePx | undefined): boolean {
-  const across = wayOf([from[0], from[2]], [to[0], to[2]], source?.widthPx);
-  const down = wayOf([from[1], from[3]], [to[1], to[3]], source?.heightPx);
-  const way = Math.hypot(across, down);
+  const wayX = wayOf([from[0], from[2]], [to[0], to[2]], source?.widthPx);
+  const wayY = wayOf([from[1], from[3]], [to[1], to[3]], source?.heightPx);
+  const way = Math.hypot(wayX, wayY);
   if (group !== 'vehicle') return way >= MOVED_PERSON * Math.max(sizeOf(from), sizeOf(to));
   return way >= MOVED_VEHICLE * Math.max(shorterOf(from), shorterOf(to));
 }

@@ -1,8 +1,8 @@
 /** Reads and writes the pixels of the clean plate, cell by cell. */
 import type { YuvPlanes } from '../../contract/picture.ts';
 import { CELL_PX, type Grid, pixelsOf } from './cells.ts';
+import type { Light } from './clean-plate-light.ts';
 import type { Means } from './means.ts';
-import type { Light } from './plate-light.ts';
 
 export function emptyPlanes({ size, y, u, v, strideY, strideUv }: YuvPlanes): YuvPlanes {
   const plane = (like: Uint8Array): Uint8Array => new Uint8Array(like.length);
@@ -81,19 +81,25 @@ export function flattenCell(into: YuvPlanes, cell: number, grid: Grid, { y, u, v
 }
 
 /** Draws a cell into an RGB picture of the clean plate's size (ITU-T T.871), in the light of `light`. */
-export function drawCell(rgb: Uint8Array, plate: YuvPlanes, cell: number, grid: Grid, light: Light): void {
+export function drawCell(
+  rgb: Uint8Array,
+  cleanPlate: YuvPlanes,
+  cell: number,
+  grid: Grid,
+  light: Light,
+): void {
   const gain = light.gain[cell] as number;
   const u = (light.u[cell] as number) - 128 * gain;
   const v = (light.v[cell] as number) - 128 * gain;
   const [left, top, right, bottom] = pixelsOf(cell, grid);
   for (let line = top; line < bottom; line += 1) {
-    const rowY = line * plate.strideY;
-    const rowUv = (line >> 1) * plate.strideUv;
+    const rowY = line * cleanPlate.strideY;
+    const rowUv = (line >> 1) * cleanPlate.strideUv;
     let at = (line * grid.size.widthPx + left) * 3;
     for (let x = left; x < right; x += 1) {
-      const y = (plate.y[rowY + x] as number) * gain;
-      const cb = (plate.u[rowUv + (x >> 1)] as number) * gain + u;
-      const cr = (plate.v[rowUv + (x >> 1)] as number) * gain + v;
+      const y = (cleanPlate.y[rowY + x] as number) * gain;
+      const cb = (cleanPlate.u[rowUv + (x >> 1)] as number) * gain + u;
+      const cr = (cleanPlate.v[rowUv + (x >> 1)] as number) * gain + v;
       rgb[at] = level(y + 1.402 * cr);
       rgb[at + 1] = level(y - 0.344136 * cb - 0.714136 * cr);
       rgb[at + 2] = level(y + 1.772 * cb);

@@ -21,12 +21,10 @@
  */
 import { sameSize } from '../../contract/geometry.ts';
 import type { YuvPlanes } from '../../contract/picture.ts';
-import { HOLD_MS, type SeenFrame } from './history.ts';
-import { type Means, meansOfPlanes } from './means.ts';
-import { blendCell, copyCell, copyPlanes, emptyPlanes, flattenCell } from './plate-cell.ts';
-import { type Light, lightBetween } from './plate-light.ts';
+import { blendCell, copyCell, copyPlanes, emptyPlanes, flattenCell } from './clean-plate-cell.ts';
+import { type Light, lightBetween } from './clean-plate-light.ts';
 import {
-  cover,
+  CleanPlateState,
   coveredSince,
   doubtsWanted,
   FREE,
@@ -35,12 +33,14 @@ import {
   isVehicle,
   looksOf,
   looksWanted,
+  markCovered,
   OCCUPIED,
   PASSED,
-  PlateState,
   same,
   withVehicles,
-} from './plate-state.ts';
+} from './clean-plate-state.ts';
+import { HOLD_MS, type SeenFrame } from './history.ts';
+import { type Means, meansOfPlanes } from './means.ts';
 
 /** One more than fit into HOLD_MS at one picture a second. */
 const PENDING_MAX = 3;
@@ -87,7 +87,7 @@ export interface Known {
 }
 
 export class Plate {
-  #state: PlateState | undefined;
+  #state: CleanPlateState | undefined;
   #pending: Pending[] = [];
   #before: Means | undefined;
   /** Reused buffers, because memory outside V8's heap triggers garbage collection. */
@@ -105,15 +105,15 @@ export class Plate {
   }
 
   /** Takes the next frame and its boxes. */
-  take(seen: SeenFrame, planes: YuvPlanes | undefined): void {
-    const { atMs } = seen;
-    if (this.#state !== undefined) cover(this.#state, seen);
+  take(frame: SeenFrame, planes: YuvPlanes | undefined): void {
+    const { atMs } = frame;
+    if (this.#state !== undefined) markCovered(this.#state, frame);
     for (const pending of this.#pending) {
       if (pending.near !== undefined || atMs < pending.atMs + NEAR_MS) continue;
       pending.near = coveredSince(this.#state, pending.atMs - NEAR_MS);
     }
     this.#learnDue(atMs);
-    if (planes !== undefined) this.#wait(seen, planes);
+    if (planes !== undefined) this.#wait(frame, planes);
   }
 
   #learnDue(atMs: number): void {
@@ -138,12 +138,12 @@ export class Plate {
     this.#sparePlanes = [];
   }
 
-  #wait(seen: SeenFrame, planes: YuvPlanes): void {
-    const { atMs } = seen;
+  #wait(frame: SeenFrame, planes: YuvPlanes): void {
+    const { atMs } = frame;
     if (!sameSize(this.#state?.planes.size, planes.size)) this.drop();
     if (this.#state === undefined) {
-      this.#state = new PlateState(planes, atMs);
-      cover(this.#state, seen);
+      this.#state = new CleanPlateState(planes, atMs);
+      markCovered(this.#state, frame);
     }
     const means = meansOfPlanes(planes, this.#state.grid, this.#spare.pop());
     const copy = this.#sparePlanes.pop() ?? emptyPlanes(planes);
@@ -157,17 +157,17 @@ export class Plate {
   }
 
   #learn({ atMs, planes, means: own, near }: Pending, next: Pending): void {
-    const state = this.#state as PlateState;
+    const state = this.#state as CleanPlateState;
     const before = this.#before;
     if (before === undefined || atMs - this.#beforeMs > NEIGHBOUR_MS_MAX) return;
     const use = looksOf(state, atMs, near, [before, own, next.means]);
     const means = withVehicles(state, own, atMs, use);
     this.#pictures += 1;
     if (this.#pictures % LIGHT_EVERY === 0 && !this.#followLight(state, atMs, means, use)) return;
-    const { means: now, cells, looks, doubts, away, seenMs } = state;
+    const { means: now, cells, looks, doubts, differenceFlags, seenMs } = state;
     for (let cell = 0; cell < use.length; cell += 1) {
       const agrees = looks[cell] !== 0 && same(now, means, cell);
-      if (looks[cell] !== 0 && !agrees) away[cell] = 1;
+      if (looks[cell] !== 0 && !agrees) differenceFlags[cell] = 1;
       if (use[cell] === OCCUPIED && agrees) forget(state, cell);
       if (use[cell] !== FREE && use[cell] !== PASSED) continue;
       if (agrees) {
@@ -192,26 +192,26 @@ export class Plate {
   }
 
   /** Updates the clean plate to the light of a picture; returns false if the picture shows another view. */
-  #followLight(state: PlateState, atMs: number, seen: Means, use: Uint8Array): boolean {
+  #followLight(state: CleanPlateState, atMs: number, seenMeans: Means, use: Uint8Array): boolean {
     // A standing object that may be a vehicle is not a change of light.
     const comparable = new Uint8Array(use.length);
     for (let cell = 0; cell < use.length; cell += 1) {
       if (use[cell] === FREE && !isDoubtful(state, cell, atMs))
         comparable[cell] = state.cells[cell] as number;
     }
-    const known = state.means;
-    const light = lightBetween(known, seen, comparable, state.grid, false);
+    const learntMeans = state.means;
+    const light = lightBetween(learntMeans, seenMeans, comparable, state.grid, false);
     if (light === undefined) return true;
-    if (isOtherView(known, seen, comparable, light)) {
+    if (isOtherView(learntMeans, seenMeans, comparable, light)) {
       this.drop();
       return false;
     }
     const { gain, u, v } = state.light;
     for (let cell = 0; cell < gain.length; cell += 1) {
       const factor = light.gain[cell] as number;
-      known.y[cell] = (known.y[cell] as number) * factor;
-      known.u[cell] = (known.u[cell] as number) * factor + (light.u[cell] as number);
-      known.v[cell] = (known.v[cell] as number) * factor + (light.v[cell] as number);
+      learntMeans.y[cell] = (learntMeans.y[cell] as number) * factor;
+      learntMeans.u[cell] = (learntMeans.u[cell] as number) * factor + (light.u[cell] as number);
+      learntMeans.v[cell] = (learntMeans.v[cell] as number) * factor + (light.v[cell] as number);
       gain[cell] = (gain[cell] as number) * factor;
       u[cell] = (u[cell] as number) * factor + (light.u[cell] as number);
       v[cell] = (v[cell] as number) * factor + (light.v[cell] as number);
@@ -219,25 +219,33 @@ export class Plate {
     return true;
   }
 
-  #put(state: PlateState, cell: number, atMs: number, planes: YuvPlanes, means: Means): void {
+  #put(state: CleanPlateState, cell: number, atMs: number, planes: YuvPlanes, means: Means): void {
     copyCell(state.planes, planes, cell, state.grid);
     if (isVehicle(state, cell, atMs)) flattenCell(state.planes, cell, state.grid, means);
     this.#settle(state, cell, means, 1);
     state.looks[cell] = Math.max(1, state.looks[cell] as number);
-    state.away[cell] = 0;
+    state.differenceFlags[cell] = 0;
     state.returns[cell] = 0;
   }
 
-  #blend(state: PlateState, cell: number, planes: YuvPlanes, means: Means): void {
+  #blend(state: CleanPlateState, cell: number, planes: YuvPlanes, means: Means): void {
     blendCell(state.planes, planes, cell, state.grid, BLEND_SHARE, state.light);
     this.#settle(state, cell, means, BLEND_SHARE);
   }
 
   /** Updates the means after blending in a picture at the ratio `share`; the cell's light is then the picture's. */
-  #settle({ means: known, light, doubts }: PlateState, cell: number, seen: Means, share: number): void {
-    known.y[cell] = (1 - share) * (known.y[cell] as number) + share * (seen.y[cell] as number);
-    known.u[cell] = (1 - share) * (known.u[cell] as number) + share * (seen.u[cell] as number);
-    known.v[cell] = (1 - share) * (known.v[cell] as number) + share * (seen.v[cell] as number);
+  #settle(
+    { means: learntMeans, light, doubts }: CleanPlateState,
+    cell: number,
+    seenMeans: Means,
+    share: number,
+  ): void {
+    learntMeans.y[cell] =
+      (1 - share) * (learntMeans.y[cell] as number) + share * (seenMeans.y[cell] as number);
+    learntMeans.u[cell] =
+      (1 - share) * (learntMeans.u[cell] as number) + share * (seenMeans.u[cell] as number);
+    learntMeans.v[cell] =
+      (1 - share) * (learntMeans.v[cell] as number) + share * (seenMeans.v[cell] as number);
     light.gain[cell] = 1;
     light.u[cell] = 0;
     light.v[cell] = 0;
@@ -246,23 +254,23 @@ export class Plate {
 }
 
 /** Counts a matching picture; returns true if it is to be blended in. */
-function agree({ looks, cells, doubts, returns, away }: PlateState, cell: number): boolean {
+function agree({ looks, cells, doubts, returns, differenceFlags }: CleanPlateState, cell: number): boolean {
   const count = looks[cell] as number;
   looks[cell] = count === 255 ? 256 - BLEND_EVERY : count + 1;
   doubts[cell] = 0;
-  returns[cell] = Math.min(255, (returns[cell] as number) + (away[cell] as number));
-  away[cell] = 0;
+  returns[cell] = Math.min(255, (returns[cell] as number) + (differenceFlags[cell] as number));
+  differenceFlags[cell] = 0;
   return cells[cell] === 0 || count % BLEND_EVERY === 0;
 }
 
 /** Reports whether most comparable cells differ after the light is corrected. */
-export function isOtherView(known: Means, seen: Means, use: Uint8Array, light: Light): boolean {
+export function isOtherView(learntMeans: Means, seenMeans: Means, use: Uint8Array, light: Light): boolean {
   let [compared, other] = [0, 0];
   for (let cell = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
     compared += 1;
-    const level = (known.y[cell] as number) * (light.gain[cell] as number);
-    if (Math.abs(level - (seen.y[cell] as number)) > OTHER_VIEW_LEVELS) other += 1;
+    const level = (learntMeans.y[cell] as number) * (light.gain[cell] as number);
+    if (Math.abs(level - (seenMeans.y[cell] as number)) > OTHER_VIEW_LEVELS) other += 1;
   }
   return compared >= COMPARED_MIN && other > OTHER_VIEW_SHARE * compared;
 }

@@ -36,38 +36,39 @@ export interface Light {
  * the tile's own: a correction by it leaves no difference and may be repeated.
  */
 export function lightBetween(
-  known: Means,
-  seen: Means,
+  learntMeans: Means,
+  seenMeans: Means,
   use: Uint8Array,
   grid: Grid,
   smooth: boolean,
 ): Light | undefined {
-  const whole = medianGain(known, seen, use);
-  if (whole === undefined) return undefined;
+  const wholeGain = medianGain(learntMeans, seenMeans, use);
+  if (wholeGain === undefined) return undefined;
   const { columns, rows } = grid;
-  const across = Math.ceil(columns / TILE_CELLS);
-  const down = Math.ceil(rows / TILE_CELLS);
-  const tiles = across * down;
+  const tileColumns = Math.ceil(columns / TILE_CELLS);
+  const tileRows = Math.ceil(rows / TILE_CELLS);
+  const tiles = tileColumns * tileRows;
   // The last row is that of the complete picture.
   const sums = new Float64Array((tiles + 1) * SUMS);
   for (let cell = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
-    const gain = ((seen.y[cell] as number) + BLACK) / ((known.y[cell] as number) + BLACK) / whole;
+    const gain =
+      ((seenMeans.y[cell] as number) + BLACK) / ((learntMeans.y[cell] as number) + BLACK) / wholeGain;
     if (gain > SAME_LIGHT || gain < 1 / SAME_LIGHT) continue;
     const row = Math.floor(cell / columns);
-    const tile = Math.floor(row / TILE_CELLS) * across + Math.floor((cell - row * columns) / TILE_CELLS);
-    take(sums, tile * SUMS, known, seen, cell);
-    take(sums, tiles * SUMS, known, seen, cell);
+    const tile = Math.floor(row / TILE_CELLS) * tileColumns + Math.floor((cell - row * columns) / TILE_CELLS);
+    take(sums, tile * SUMS, learntMeans, seenMeans, cell);
+    take(sums, tiles * SUMS, learntMeans, seenMeans, cell);
   }
   const steps = new Float64Array(tiles * STEPS);
   const near = new Float64Array(SUMS);
   for (let tile = 0; tile < tiles; tile += 1) {
-    if (smooth) joinAround(near, sums, tile, across, down);
+    if (smooth) joinAround(near, sums, tile, tileColumns, tileRows);
     else near.set(sums.subarray(tile * SUMS, (tile + 1) * SUMS));
     if ((near[COUNT] as number) >= CELLS_MIN) noteStep(steps, tile * STEPS, near, 0);
     else noteStep(steps, tile * STEPS, sums, tiles * SUMS);
   }
-  return drawn(steps, across, down, grid, smooth);
+  return expandSteps(steps, tileColumns, tileRows, grid, smooth);
 }
 
 /** Layout of the sums of a tile: number of cells, then the known and the seen value of each channel. */
@@ -83,14 +84,14 @@ const SUMS = 7;
 const STEPS = 3;
 
 /** Adds a cell to the sums that begin at `at`. */
-function take(sums: Float64Array, at: number, known: Means, seen: Means, cell: number): void {
+function take(sums: Float64Array, at: number, learntMeans: Means, seenMeans: Means, cell: number): void {
   sums[at + COUNT] = (sums[at + COUNT] as number) + 1;
-  sums[at + KNOWN_Y] = (sums[at + KNOWN_Y] as number) + (known.y[cell] as number);
-  sums[at + KNOWN_U] = (sums[at + KNOWN_U] as number) + (known.u[cell] as number);
-  sums[at + KNOWN_V] = (sums[at + KNOWN_V] as number) + (known.v[cell] as number);
-  sums[at + SEEN_Y] = (sums[at + SEEN_Y] as number) + (seen.y[cell] as number);
-  sums[at + SEEN_U] = (sums[at + SEEN_U] as number) + (seen.u[cell] as number);
-  sums[at + SEEN_V] = (sums[at + SEEN_V] as number) + (seen.v[cell] as number);
+  sums[at + KNOWN_Y] = (sums[at + KNOWN_Y] as number) + (learntMeans.y[cell] as number);
+  sums[at + KNOWN_U] = (sums[at + KNOWN_U] as number) + (learntMeans.u[cell] as number);
+  sums[at + KNOWN_V] = (sums[at + KNOWN_V] as number) + (learntMeans.v[cell] as number);
+  sums[at + SEEN_Y] = (sums[at + SEEN_Y] as number) + (seenMeans.y[cell] as number);
+  sums[at + SEEN_U] = (sums[at + SEEN_U] as number) + (seenMeans.u[cell] as number);
+  sums[at + SEEN_V] = (sums[at + SEEN_V] as number) + (seenMeans.v[cell] as number);
 }
 
 /** Writes the sums of a tile and its neighbours into `near`. */
@@ -98,15 +99,15 @@ function joinAround(
   near: Float64Array,
   sums: Float64Array,
   tile: number,
-  across: number,
-  down: number,
+  tileColumns: number,
+  tileRows: number,
 ): void {
   near.fill(0);
-  const x = tile % across;
-  const y = Math.floor(tile / across);
-  for (let ny = Math.max(0, y - 1); ny <= Math.min(down - 1, y + 1); ny += 1) {
-    for (let nx = Math.max(0, x - 1); nx <= Math.min(across - 1, x + 1); nx += 1) {
-      const from = (ny * across + nx) * SUMS;
+  const x = tile % tileColumns;
+  const y = Math.floor(tile / tileColumns);
+  for (let ny = Math.max(0, y - 1); ny <= Math.min(tileRows - 1, y + 1); ny += 1) {
+    for (let nx = Math.max(0, x - 1); nx <= Math.min(tileColumns - 1, x + 1); nx += 1) {
+      const from = (ny * tileColumns + nx) * SUMS;
       for (let i = 0; i < SUMS; i += 1) near[i] = (near[i] as number) + (sums[from + i] as number);
     }
   }
@@ -127,18 +128,18 @@ function noteStep(steps: Float64Array, at: number, sums: Float64Array, from: num
 }
 
 /** Returns the median gain of about SAMPLES cells all over the picture. */
-function medianGain(known: Means, seen: Means, use: Uint8Array): number | undefined {
+function medianGain(learntMeans: Means, seenMeans: Means, use: Uint8Array): number | undefined {
   const gains = new Float32Array(2 * SAMPLES);
   let count = 0;
-  let used = 0;
-  for (let cell = 0; cell < use.length; cell += 1) used += use[cell] === 0 ? 0 : 1;
-  if (used < CELLS_MIN) return undefined;
-  const step = Math.max(1, Math.floor(used / SAMPLES));
+  let usedCount = 0;
+  for (let cell = 0; cell < use.length; cell += 1) usedCount += use[cell] === 0 ? 0 : 1;
+  if (usedCount < CELLS_MIN) return undefined;
+  const step = Math.max(1, Math.floor(usedCount / SAMPLES));
   let next = 0;
   for (let cell = 0, at = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
     if (at === next && count < gains.length) {
-      gains[count] = ((seen.y[cell] as number) + BLACK) / ((known.y[cell] as number) + BLACK);
+      gains[count] = ((seenMeans.y[cell] as number) + BLACK) / ((learntMeans.y[cell] as number) + BLACK);
       count += 1;
       next += step;
     }
@@ -151,10 +152,10 @@ function medianGain(known: Means, seen: Means, use: Uint8Array): number | undefi
  * Expands `steps` from tiles to cells: bilinear between the centres of the tiles and constant beyond the outer ones, or
  * constant in each tile.
  */
-function drawn(
+function expandSteps(
   steps: Float64Array,
-  across: number,
-  down: number,
+  tileColumns: number,
+  tileRows: number,
   { columns, rows }: Grid,
   smooth: boolean,
 ): Light {
@@ -163,18 +164,18 @@ function drawn(
   const v = new Float32Array(columns * rows);
   for (let column = 0; column < columns; column += 1) {
     const x = tilePosition(column, smooth);
-    const x0 = nearest(Math.floor(x), across);
-    const x1 = nearest(Math.floor(x) + 1, across);
+    const x0 = nearest(Math.floor(x), tileColumns);
+    const x1 = nearest(Math.floor(x) + 1, tileColumns);
     const fx = x - Math.floor(x);
     for (let row = 0; row < rows; row += 1) {
       const y = tilePosition(row, smooth);
-      const y0 = nearest(Math.floor(y), down);
-      const y1 = nearest(Math.floor(y) + 1, down);
+      const y0 = nearest(Math.floor(y), tileRows);
+      const y1 = nearest(Math.floor(y) + 1, tileRows);
       const fy = y - Math.floor(y);
-      const a = (y0 * across + x0) * STEPS;
-      const b = (y0 * across + x1) * STEPS;
-      const c = (y1 * across + x0) * STEPS;
-      const d = (y1 * across + x1) * STEPS;
+      const a = (y0 * tileColumns + x0) * STEPS;
+      const b = (y0 * tileColumns + x1) * STEPS;
+      const c = (y1 * tileColumns + x0) * STEPS;
+      const d = (y1 * tileColumns + x1) * STEPS;
       const cell = row * columns + column;
       gain[cell] = bilinear(steps, a, b, c, d, fx, fy);
       u[cell] = bilinear(steps, a + 1, b + 1, c + 1, d + 1, fx, fy);

@@ -6,13 +6,13 @@
 import type { XyxyPx } from '../../contract/geometry.ts';
 import type { Foreground, YuvPlanes } from '../../contract/picture.ts';
 import { CELL_PX, fillBox, fillTouched, type Grid, gridOf, touched } from './cells.ts';
-import { grownBox, toPx } from './cover.ts';
+import { emptyPlanes } from './clean-plate-cell.ts';
+import type { Light } from './clean-plate-light.ts';
 import { HOLD_MS, type SeenBox, type SeenFrame } from './history.ts';
 import { emptyMeans, type Means } from './means.ts';
 import { vehicleBlockPx } from './mosaic.ts';
 import { movingCells } from './moving.ts';
-import { emptyPlanes } from './plate-cell.ts';
-import type { Light } from './plate-light.ts';
+import { grownBox, toPx } from './redaction-map.ts';
 
 /**
  * Largest difference of the same appearance, in levels: the background's own limits (observe/background.ts), for a cell
@@ -50,7 +50,7 @@ export const FREE = 1;
 export const PASSED = 2;
 export const OCCUPIED = 3;
 
-export class PlateState {
+export class CleanPlateState {
   readonly grid: Grid;
   readonly planes: YuvPlanes;
   /** Means of the cells in the present light, and the change from the light of the stored pixels to it. */
@@ -62,7 +62,7 @@ export class PlateState {
   readonly looks: Uint8Array;
   readonly doubts: Uint8Array;
   /** True if it has looked different since; then how often it returned to that appearance. */
-  readonly away: Uint8Array;
+  readonly differenceFlags: Uint8Array;
   readonly returns: Uint8Array;
   /** Time when something last moved in front of the cell, or a confident (`sure`) box covered it. */
   readonly coveredMs: Float64Array;
@@ -92,7 +92,7 @@ export class PlateState {
     this.seenMs = new Float64Array(cells);
     this.looks = new Uint8Array(cells);
     this.doubts = new Uint8Array(cells);
-    this.away = new Uint8Array(cells);
+    this.differenceFlags = new Uint8Array(cells);
     this.returns = new Uint8Array(cells);
     const never = (): Float64Array => new Float64Array(cells).fill(Number.NEGATIVE_INFINITY);
     this.coveredMs = never();
@@ -106,19 +106,22 @@ export class PlateState {
 }
 
 /** Records the cells that a box or the foreground covers. */
-export function cover(state: PlateState, { atMs, detections, tracks, foreground }: SeenFrame): void {
+export function markCovered(
+  state: CleanPlateState,
+  { atMs, detections, tracks, foreground }: SeenFrame,
+): void {
   const { grid, coveredMs, doubtfulMs, peopleMs } = state;
   for (let i = 0; i < detections.length + tracks.length; i += 1) {
     const box = (i < detections.length ? detections[i] : tracks[i - detections.length]) as SeenBox;
-    const around = grownBox(box, grid.size, 0);
+    const boxPx = grownBox(box, grid.size, 0);
     if (box.treatment === 'vehicle') {
-      fillBox(doubtfulMs, around, grid, atMs);
-      coverVehicle(state, around, atMs);
+      fillBox(doubtfulMs, boxPx, grid, atMs);
+      markVehicle(state, boxPx, atMs);
       continue;
     }
-    fillBox(box.sure ? coveredMs : doubtfulMs, around, grid, atMs);
-    fillBox(peopleMs, around, grid, atMs);
-    if (box.sure) coverBody(state, bodyOf(toPx(box.xyxyNorm, grid.size)), atMs);
+    fillBox(box.sure ? coveredMs : doubtfulMs, boxPx, grid, atMs);
+    fillBox(peopleMs, boxPx, grid, atMs);
+    if (box.sure) markBody(state, bodyOf(toPx(box.xyxyNorm, grid.size)), atMs);
   }
   // It changes at most five times a second (observe/moving.ts).
   if (foreground === undefined || foreground === state.foreground) return;
@@ -127,9 +130,9 @@ export function cover(state: PlateState, { atMs, detections, tracks, foreground 
   fillTouched(coveredMs, foreground, movingCells(foreground), grid, atMs);
 }
 
-function coverVehicle({ grid, vehicleMs, vehicleCells }: PlateState, around: XyxyPx, atMs: number): void {
-  const blockCells = Math.max(1, vehicleBlockPx(around) / CELL_PX);
-  const place = touched(around, grid);
+function markVehicle({ grid, vehicleMs, vehicleCells }: CleanPlateState, boxPx: XyxyPx, atMs: number): void {
+  const blockCells = Math.max(1, vehicleBlockPx(boxPx) / CELL_PX);
+  const place = touched(boxPx, grid);
   for (let row = place[1]; row < place[3]; row += 1) {
     const end = row * grid.columns + place[2];
     for (let cell = row * grid.columns + place[0]; cell < end; cell += 1) {
@@ -140,7 +143,7 @@ function coverVehicle({ grid, vehicleMs, vehicleCells }: PlateState, around: Xyx
   }
 }
 
-function coverBody({ grid, bodySinceMs, bodyMs }: PlateState, body: XyxyPx, atMs: number): void {
+function markBody({ grid, bodySinceMs, bodyMs }: CleanPlateState, body: XyxyPx, atMs: number): void {
   const place = touched(body, grid);
   for (let row = place[1]; row < place[3]; row += 1) {
     const end = row * grid.columns + place[2];
@@ -152,7 +155,7 @@ function coverBody({ grid, bodySinceMs, bodyMs }: PlateState, body: XyxyPx, atMs
 }
 
 /** Returns 1 for cells that were covered at a moment or later. */
-export function coveredSince(state: PlateState | undefined, fromMs: number): Uint8Array {
+export function coveredSince(state: CleanPlateState | undefined, fromMs: number): Uint8Array {
   const covered = new Uint8Array(state?.coveredMs.length ?? 0);
   for (let cell = 0; cell < covered.length; cell += 1) {
     if ((state?.coveredMs[cell] as number) >= fromMs) covered[cell] = 1;
@@ -168,7 +171,7 @@ function bodyOf(box: XyxyPx): XyxyPx {
 
 /** Returns the use of each cell of the second of three successive pictures: FREE, PASSED, OCCUPIED or 0. */
 export function looksOf(
-  { grid, coveredMs, bodySinceMs, bodyMs, sinceMs }: PlateState,
+  { grid, coveredMs, bodySinceMs, bodyMs, sinceMs }: CleanPlateState,
   atMs: number,
   near: Uint8Array | undefined,
   [before, own, next]: readonly [Means, Means, Means],
@@ -190,7 +193,7 @@ export function looksOf(
 }
 
 /** Returns the number of matching pictures required before a cell is known. */
-export function looksWanted(state: PlateState, cell: number, atMs: number): number {
+export function looksWanted(state: CleanPlateState, cell: number, atMs: number): number {
   const { peopleMs, returns } = state;
   if (isDoubtful(state, cell, atMs)) return LOOKS_PEOPLE;
   if (atMs - (peopleMs[cell] as number) >= PEOPLE_MS) return LOOKS_MIN;
@@ -198,18 +201,18 @@ export function looksWanted(state: PlateState, cell: number, atMs: number): numb
 }
 
 /** Reports whether the cell has an uncertain detection, a vehicle or foreground. */
-export function isDoubtful({ doubtfulMs }: PlateState, cell: number, atMs: number): boolean {
+export function isDoubtful({ doubtfulMs }: CleanPlateState, cell: number, atMs: number): boolean {
   return atMs - (doubtfulMs[cell] as number) < HOLD_MS;
 }
 
 /** Returns the number of successive differing pictures required before a known cell counts as changed. */
-export function doubtsWanted({ doubtfulMs, peopleMs }: PlateState, cell: number, atMs: number): number {
+export function doubtsWanted({ doubtfulMs, peopleMs }: CleanPlateState, cell: number, atMs: number): number {
   const people = atMs - Math.max(peopleMs[cell] as number, doubtfulMs[cell] as number) < PEOPLE_MS;
   return people ? LOOKS_PEOPLE : LOOKS_CHANGED;
 }
 
 /** Marks a cell as unknown: a person is standing there, and the cell looks as it should without that person. */
-export function forget({ cells, looks, doubts, returns }: PlateState, cell: number): void {
+export function forget({ cells, looks, doubts, returns }: CleanPlateState, cell: number): void {
   cells[cell] = 0;
   looks[cell] = 0;
   doubts[cell] = 0;
@@ -217,7 +220,7 @@ export function forget({ cells, looks, doubts, returns }: PlateState, cell: numb
 }
 
 /** Returns the means of a picture; under a possible vehicle, those of the blocks in which it is drawn. */
-export function withVehicles(state: PlateState, means: Means, atMs: number, use: Uint8Array): Means {
+export function withVehicles(state: CleanPlateState, means: Means, atMs: number, use: Uint8Array): Means {
   const { grid, vehicleCells } = state;
   const blocks = new Map<number, { y: number; u: number; v: number; cells: number[] }>();
   for (let cell = 0; cell < use.length; cell += 1) {
@@ -249,7 +252,7 @@ export function withVehicles(state: PlateState, means: Means, atMs: number, use:
  * Reports whether a vehicle's box covers the cell. Such a cell has one colour, so licence plates and windscreens are
  * not learnt.
  */
-export function isVehicle({ vehicleMs }: PlateState, cell: number, atMs: number): boolean {
+export function isVehicle({ vehicleMs }: CleanPlateState, cell: number, atMs: number): boolean {
   return atMs - (vehicleMs[cell] as number) < HOLD_MS;
 }
 

@@ -21,12 +21,12 @@ const CLEAR_LOOKS = 4;
  * Transmission below which a block is hazy: a quarter of the contrast. People differ from the ground by 40 levels in
  * the median, and a detector needs about 10.
  */
-const VEILED_TRANSMISSION = 0.25;
+const HAZE_TRANSMISSION = 0.25;
 /**
  * Ratio of edge energy below which a block is hazy. Another view has edges of its own; haze leaves less than a third of
  * them, at any brightness.
  */
-const VEILED_EDGES = 0.35;
+const HAZE_EDGES = 0.35;
 /** Spread from which a block is usable, as a ratio of its mean level: twice the 2 % of an even grey ground. */
 const TELLING_CONTRAST = 0.04;
 /** Level below which a block is dark, which is a matter of light (`too-dark`), not of haze. */
@@ -45,7 +45,7 @@ const ADDED_SPREADS = 2;
 const FLAT_CONTRAST = 0.05;
 const FLAT_QUANTILE = 0.9;
 
-export interface Veil {
+export interface Haze {
   /**
    * State of each block: 1 if added light makes it hazy or bleached, −1 if not, 0 if unknown. A dark car that drives
    * off adds no light.
@@ -71,34 +71,34 @@ export class ClearView {
   }
 
   /** Compares a window with the reference; `learn` states that the picture may count as a good one. */
-  look(picture: ConditionPicture, windowMs: number, learn: boolean): Veil {
+  look(picture: ConditionPicture, windowMs: number, learn: boolean): Haze {
     const sums = this.#sums(picture);
     const blocks = new Int8Array(BLOCKS);
     const bright = new Int8Array(BLOCKS);
     const contrasts = new Float64Array(BLOCKS);
     let compared = 0;
     let telling = 0;
-    let veiled = 0;
+    let hazyBlocks = 0;
     for (let b = 0; b < BLOCKS; b += 1) {
       const cells = picture.cellsOf[b] as number;
       if (cells === 0) continue;
       const mean = (sums.level[b] as number) / cells;
       contrasts[compared] = spreadOf(sums.level, sums.square, b, cells) / (mean + 1);
       compared += 1;
-      const told = this.#told(sums, b, cells);
-      blocks[b] = told;
-      bright[b] = told > 0 && !isBrighter(sums, b, cells) ? -1 : told;
-      if (told !== 0) telling += 1;
-      if (told > 0) veiled += 1;
+      const verdict = this.#verdictOf(sums, b, cells);
+      blocks[b] = verdict;
+      bright[b] = verdict > 0 && !isBrighter(sums, b, cells) ? -1 : verdict;
+      if (verdict !== 0) telling += 1;
+      if (verdict > 0) hazyBlocks += 1;
     }
     if (learn) this.#learn(picture, sums, blocks, windowMs);
     const sorted = contrasts.subarray(0, compared).sort();
     const contrast = sorted[Math.floor(FLAT_QUANTILE * compared)] ?? 1;
     const flat = meanOf(picture) >= DARK_LEVEL && contrast < FLAT_CONTRAST;
-    return { bright, telling, share: veiled / Math.max(1, telling), flat };
+    return { bright, telling, share: hazyBlocks / Math.max(1, telling), flat };
   }
 
-  #told(sums: Sums, b: number, cells: number): -1 | 0 | 1 {
+  #verdictOf(sums: Sums, b: number, cells: number): -1 | 0 | 1 {
     const mean = (sums.level[b] as number) / cells;
     if (mean >= BLEACHED_LEVEL) return 1;
     if (mean < DARK_LEVEL || (this.#looks[b] as number) < CLEAR_LOOKS) return 0;
@@ -108,7 +108,7 @@ export class ClearView {
     const common = (sums.both[b] as number) / cells - mean * clearMean;
     const transmission = ((common / clearSpread ** 2) * clearMean) / mean;
     const edges = ((sums.edges[b] as number) / (this.#edges[b] as number)) * (clearMean / mean) ** 2;
-    return transmission < VEILED_TRANSMISSION && edges < VEILED_EDGES ** 2 ? 1 : -1;
+    return transmission < HAZE_TRANSMISSION && edges < HAZE_EDGES ** 2 ? 1 : -1;
   }
 
   #learn(picture: ConditionPicture, sums: Sums, blocks: Int8Array, windowMs: number): void {

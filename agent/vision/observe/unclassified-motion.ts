@@ -5,7 +5,7 @@
  * Shadows, reflections and parts of a person pass too. Beside a detected object they belong to it and give no
  * information about the detector. Beside an uncertain detection they may (`hinted`).
  *
- *   Foreground ─▶ connected parts of a person's or vehicle's size ─▶ followed from tick to tick ─▶ passages
+ *   Foreground ─▶ connected parts of a person's or vehicle's size ─▶ followed from tick to tick ─▶ passed objects
  *
  * Motion that only sways (trees, flags), flickers (water, noise, rain) or changes most of the picture (light, focus)
  * does not travel.
@@ -69,7 +69,7 @@ interface Part {
   readonly halfY: number;
 }
 
-interface Mover {
+interface MovingObject {
   /** Unique among those of this process. */
   readonly id: number;
   part: Part;
@@ -77,16 +77,16 @@ interface Mover {
   readonly firstMs: number;
   lastMs: number;
   looks: number;
-  seen: number;
+  sightings: number;
   /** Updates with a confident detection at it or beside it. */
-  beside: number;
+  nearSightings: number;
   /** True if there was a detection at it or beside it, of any score. */
   hinted: boolean;
   /** Length of the path up to `stride`, in steps of at least `STRIDE_SIZES`. */
   way: number;
   /** Position where the last such step ended. */
   stride: Part;
-  judged: boolean;
+  isJudged: boolean;
   /**
    * True if it travels like an object without a confident detection at it or beside it; then kept while it is followed.
    */
@@ -96,7 +96,7 @@ interface Mover {
 }
 
 /** Unclassified motion: travels like an object, and the detector did not find it with a usable score. */
-export interface UnknownMover {
+export interface UnclassifiedObject {
   readonly id: number;
   readonly xyxyPx: XyxyPx;
   /** Velocity of the box's centre over its complete path, in px/s. */
@@ -107,58 +107,65 @@ export interface UnknownMover {
   readonly before: readonly { readonly atMs: number; readonly xyxyPx: XyxyPx }[];
 }
 
-export interface Passage {
+export interface PassedObject {
   readonly atMs: number;
-  readonly seen: boolean;
+  readonly wasDetected: boolean;
   /** True if it was not seen, but a detection at it or beside it had a score too low for an alert. */
   readonly hinted: boolean;
 }
 
 /** Detections of a frame: all, and those with a score for alerts. */
-interface Found {
+interface DetectedParts {
   readonly all: readonly Part[];
   readonly sure: readonly Part[];
 }
 
 export class Passages {
-  #movers: Mover[] = [];
+  #movingObjects: MovingObject[] = [];
   #foreground: Foreground | undefined;
   #source: SizePx | undefined;
-  #begun = 0;
+  #lastId = 0;
 
   /** Takes the moving cells and the detections of a frame; returns the objects that have passed. */
-  update(foreground: Foreground, found: readonly Detection[], source: SizePx, atMs: number): Passage[] {
+  update(
+    foreground: Foreground,
+    detections: readonly Detection[],
+    source: SizePx,
+    atMs: number,
+  ): PassedObject[] {
     if (foreground === this.#foreground) return [];
     this.#foreground = foreground;
     this.#source = source;
     // Heights and widths in the same unit, the frame's height.
     const aspect = source.widthPx / source.heightPx;
     const parts = partsOf(foreground, aspect);
-    const boxes = partsFound(found, source, aspect);
+    const boxes = partsFound(detections, source, aspect);
     const left = new Set(parts);
-    const over: Mover[] = [];
-    for (const mover of this.#movers) {
-      const part = nearest(mover.part, left);
+    const over: MovingObject[] = [];
+    for (const object of this.#movingObjects) {
+      const part = nearest(object.part, left);
       if (part !== undefined) {
         left.delete(part);
-        follow(mover, part, boxes, atMs);
+        follow(object, part, boxes, atMs);
       }
-      if (atMs - mover.lastMs > MISSING_MS) over.push(mover);
+      if (atMs - object.lastMs > MISSING_MS) over.push(object);
     }
-    this.#movers = this.#movers.filter((mover) => !over.includes(mover));
-    for (const part of left) this.#movers.push(begun(++this.#begun, part, boxes, atMs));
-    const ripe = this.#movers.filter(({ judged, firstMs }) => !judged && atMs - firstMs >= JUDGED_MS);
-    return [...over, ...ripe].flatMap((mover) => judge(mover, atMs));
+    this.#movingObjects = this.#movingObjects.filter((object) => !over.includes(object));
+    for (const part of left) this.#movingObjects.push(newObject(++this.#lastId, part, boxes, atMs));
+    const ripe = this.#movingObjects.filter(
+      ({ isJudged, firstMs }) => !isJudged && atMs - firstMs >= JUDGED_MS,
+    );
+    return [...over, ...ripe].flatMap((object) => judge(object, atMs));
   }
 
   /** Unclassified motion that is followed now. */
-  get unknown(): UnknownMover[] {
+  get unknown(): UnclassifiedObject[] {
     const source = this.#source;
     if (source === undefined) return [];
-    const unknown: UnknownMover[] = [];
-    for (const mover of this.#movers) {
-      const { id, part, first, firstMs, lastMs, path } = mover;
-      if (!mover.unknown) continue;
+    const unknown: UnclassifiedObject[] = [];
+    for (const object of this.#movingObjects) {
+      const { id, part, first, firstMs, lastMs, path } = object;
+      if (!object.unknown) continue;
       const box = boxOf(part, source);
       const [from, to] = [boxOf(first, source), box];
       const seconds = Math.max(1, lastMs - firstMs) / 1000;
@@ -167,24 +174,24 @@ export class Passages {
         (to[1] + to[3] - from[1] - from[3]) / 2 / seconds,
       ] as const;
       const before = path.map((at) => ({ atMs: at.atMs, xyxyPx: boxOf(at.part, source) }));
-      mover.path = [];
+      object.path = [];
       unknown.push({ id, xyxyPx: box, velocityPxPerS, firstMs, lastMs, before });
     }
     return unknown;
   }
 }
 
-function judge(mover: Mover, atMs: number): Passage[] {
-  const { judged, looks } = mover;
-  if (judged || !travels(mover)) return [];
-  mover.judged = true;
-  const seen = mover.seen >= Math.max(1, SEEN_SHARE * looks);
-  if (!seen && mover.beside >= BESIDE_SHARE * looks) return [];
-  return [{ atMs, seen, hinted: !seen && mover.hinted }];
+function judge(object: MovingObject, atMs: number): PassedObject[] {
+  const { isJudged, looks } = object;
+  if (isJudged || !travels(object)) return [];
+  object.isJudged = true;
+  const wasDetected = object.sightings >= Math.max(1, SEEN_SHARE * looks);
+  if (!wasDetected && object.nearSightings >= BESIDE_SHARE * looks) return [];
+  return [{ atMs, wasDetected, hinted: !wasDetected && object.hinted }];
 }
 
 /** Reports whether it moves steadily, by its own size and more. */
-function travels({ part, first, looks, way, stride, firstMs, lastMs }: Mover): boolean {
+function travels({ part, first, looks, way, stride, firstMs, lastMs }: MovingObject): boolean {
   const travelled = distance(part, first);
   const size = 2 * Math.max(part.halfX, part.halfY, first.halfX, first.halfY);
   if (looks < LOOKS_MIN || lastMs - firstMs < LASTS_MS) return false;
@@ -195,9 +202,17 @@ function distance(a: Part, b: Part): number {
   return Math.hypot(a.x - b.x, a.y - b.y);
 }
 
-function begun(id: number, part: Part, found: Found, atMs: number): Mover {
-  const none = { looks: 0, seen: 0, beside: 0, hinted: false, way: 0, judged: false, unknown: false };
-  const mover: Mover = {
+function newObject(id: number, part: Part, detected: DetectedParts, atMs: number): MovingObject {
+  const none = {
+    looks: 0,
+    sightings: 0,
+    nearSightings: 0,
+    hinted: false,
+    way: 0,
+    isJudged: false,
+    unknown: false,
+  };
+  const object: MovingObject = {
     id,
     part,
     first: part,
@@ -207,28 +222,28 @@ function begun(id: number, part: Part, found: Found, atMs: number): Mover {
     path: [],
     ...none,
   };
-  follow(mover, part, found, atMs);
-  return mover;
+  follow(object, part, detected, atMs);
+  return object;
 }
 
-function follow(mover: Mover, part: Part, { all, sure }: Found, atMs: number): void {
-  const step = distance(part, mover.stride);
+function follow(object: MovingObject, part: Part, { all, sure }: DetectedParts, atMs: number): void {
+  const step = distance(part, object.stride);
   if (step >= STRIDE_SIZES * 2 * Math.max(part.halfX, part.halfY)) {
-    mover.way += step;
-    mover.stride = part;
+    object.way += step;
+    object.stride = part;
   }
-  mover.part = part;
-  mover.lastMs = atMs;
-  mover.looks += 1;
-  if (isSeen(part, sure)) mover.seen += 1;
-  if (isBeside(part, sure)) mover.beside += 1;
-  mover.hinted ||= isBeside(part, all);
-  if (mover.beside > 0) {
-    mover.unknown = false;
-    mover.path = [];
-  } else if (!mover.unknown) {
-    mover.path = [...mover.path.slice(1 - BEFORE_MAX), { atMs, part }];
-    mover.unknown = travels(mover);
+  object.part = part;
+  object.lastMs = atMs;
+  object.looks += 1;
+  if (isSeen(part, sure)) object.sightings += 1;
+  if (isBeside(part, sure)) object.nearSightings += 1;
+  object.hinted ||= isBeside(part, all);
+  if (object.nearSightings > 0) {
+    object.unknown = false;
+    object.path = [];
+  } else if (!object.unknown) {
+    object.path = [...object.path.slice(1 - BEFORE_MAX), { atMs, part }];
+    object.unknown = travels(object);
   }
 }
 
@@ -256,18 +271,18 @@ function nearest(part: Part, parts: ReadonlySet<Part>): Part | undefined {
   for (const other of parts) {
     const grown = (other.halfX * other.halfY) / (part.halfX * part.halfY);
     if (grown > GROWTH_MAX || grown < 1 / GROWTH_MAX) continue;
-    const away = distance(other, part);
-    if (away >= least) continue;
-    least = away;
+    const shift = distance(other, part);
+    if (shift >= least) continue;
+    least = shift;
     best = other;
   }
   return best;
 }
 
-function partsFound(found: readonly Detection[], source: SizePx, aspect: number): Found {
+function partsFound(detections: readonly Detection[], source: SizePx, aspect: number): DetectedParts {
   const all: Part[] = [];
   const sure: Part[] = [];
-  for (const detection of found) {
+  for (const detection of detections) {
     const part = partOf(detection, source, aspect);
     all.push(part);
     if (detection.score >= SEEN_SCORE) sure.push(part);
@@ -325,16 +340,16 @@ function partsOf({ columns, rows, cellNorm, cells }: Foreground, aspect: number)
         }
       }
     }
-    const across = right - left + 1;
-    const down = bottom - top + 1;
-    const fill = count / (across * down);
-    const side = Math.max(across * wide, down * high);
+    const columnCount = right - left + 1;
+    const rowCount = bottom - top + 1;
+    const fill = count / (columnCount * rowCount);
+    const side = Math.max(columnCount * wide, rowCount * high);
     if (side < SIDE_MIN || fill < FILL_MIN || count > AREA_MAX * cells.length) continue;
     parts.push({
-      x: (left + across / 2) * wide,
-      y: (top + down / 2) * high,
-      halfX: (across * wide) / 2,
-      halfY: (down * high) / 2,
+      x: (left + columnCount / 2) * wide,
+      y: (top + rowCount / 2) * high,
+      halfX: (columnCount * wide) / 2,
+      halfY: (rowCount * high) / 2,
     });
   }
   return parts;

@@ -45,7 +45,7 @@ const LOWER_THAN_VEHICLE = 0.8;
 const STANDING_SPEED = 0.1;
 
 /** The still's own frame and the frames up to 2 s before it (oldest first) and after it (newest first). */
-export interface Around {
+export interface FrameContext {
   readonly own: SeenFrame;
   readonly before: readonly SeenFrame[];
   readonly after: readonly SeenFrame[];
@@ -66,16 +66,16 @@ export interface Cover {
  * the objects of the event.
  */
 export function coverOf(
-  { own, before, after }: Around,
+  { own, before, after }: FrameContext,
   size: SizePx,
   reachPx: number,
   things: readonly XyxyNorm[] = [],
 ): Cover {
   const grid = gridOf(size);
   const cells = new Uint8Array(grid.columns * grid.rows);
-  const shown = [...own.detections, ...own.tracks];
-  const all = [...shown, ...missingIn(own, before), ...missingIn(own, after)];
-  const vehicles = shown.filter((box) => isVehicle(box) && box.sure);
+  const ownBoxes = [...own.detections, ...own.tracks];
+  const all = [...ownBoxes, ...missingIn(own, before), ...missingIn(own, after)];
+  const vehicles = ownBoxes.filter((box) => isVehicle(box) && box.sure);
   const parts = all.filter((box) => isPartOfOne(box, vehicles));
   // A possible vehicle counts as one where a confident one is; a person in front of a vehicle is hidden.
   const doubtful = all.filter((box) => isVehicle(box) && !vehicles.includes(box));
@@ -158,9 +158,9 @@ function isPartOfOne(box: SeenBox, vehicles: readonly SeenBox[]): boolean {
   if (box.sure || isVehicle(box)) return false;
   const [x1, y1, x2, y2] = wholeOf(box);
   return vehicles.some(({ xyxyNorm: [left, top, right, bottom] }) => {
-    const across = Math.max(0, Math.min(x2, right) - Math.max(x1, left));
-    const down = Math.max(0, Math.min(y2, bottom) - Math.max(y1, top));
-    const within = across * down >= WITHIN_VEHICLE * (x2 - x1) * (y2 - y1);
+    const overlapX = Math.max(0, Math.min(x2, right) - Math.max(x1, left));
+    const overlapY = Math.max(0, Math.min(y2, bottom) - Math.max(y1, top));
+    const within = overlapX * overlapY >= WITHIN_VEHICLE * (x2 - x1) * (y2 - y1);
     return within && y2 - y1 <= LOWER_THAN_VEHICLE * (bottom - top);
   });
 }

@@ -74,11 +74,11 @@ interface Place {
 export class Furniture {
   #lives = new Map<number, Life>();
   #places: Place[] = [];
-  #dropped = 0;
+  #droppedPlaces = 0;
 
   /** Places that were removed because there were too many. */
   get dropped(): number {
-    return this.#dropped;
+    return this.#droppedPlaces;
   }
 
   /** Takes the next frame's tracks and the tracks whose pixels move; returns those that are static false positives. */
@@ -127,7 +127,7 @@ export class Furniture {
     if (this.#places.length >= PLACES_MAX) {
       const weakest = [...this.#places].sort((a, b) => notesOf(a, lastMs) - notesOf(b, lastMs))[0];
       this.#places = this.#places.filter((other) => other !== weakest);
-      this.#dropped += 1;
+      this.#droppedPlaces += 1;
     }
     this.#places.push({ group, box, patch, notes: 1, notedMs: lastMs });
   }

@@ -4,7 +4,7 @@ import type { Group, Label } from '../../contract/label.ts';
 import { BEFORE_MAX } from '../../contract/observation.ts';
 import type { Detection, Track } from '../../contract/picture.ts';
 import { blend, type ColourPrint, likeness } from './colour.ts';
-import { BoxFilter, type Cut } from './kalman.ts';
+import { BoxFilter, type CutSides } from './kalman.ts';
 import type { GroupSettings, TrackerSettings } from './settings.ts';
 
 /** Lifetime of a colour print after the last detection, in ms. Colours must not serve to find a person again. */
@@ -16,19 +16,19 @@ const MEASURED_HITS = 4;
 /** Detection with the tracker's additions for one update. */
 export interface Candidate {
   readonly detection: Detection;
-  readonly cut: Cut;
+  readonly cut: CutSides;
   /** Undefined if the score is too low, or the box too small, for a colour print. */
   readonly print: ColourPrint | undefined;
   /** True if another box overlaps this one, so that some of its colours belong to another object. */
   readonly crowded: boolean;
 }
 
-interface Found {
+interface FoundBox {
   readonly atMs: number;
   readonly xyxyPx: XyxyPx;
 }
 
-const NOWHERE: readonly Found[] = [];
+const NOWHERE: readonly FoundBox[] = [];
 
 export class Followed {
   readonly id: number;
@@ -49,7 +49,7 @@ export class Followed {
   #print: ColourPrint | undefined;
   #confirmed = false;
   /** Places from before it was confirmed; dropped with the next frame. */
-  #before: readonly Found[] = NOWHERE;
+  #before: readonly FoundBox[] = NOWHERE;
 
   /** `expected` is the usual velocity at its start, in sizes of the box a second. */
   constructor(
