@@ -2,7 +2,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
-import { isTime, opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/open-schema.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { EventArrival, ReportArrival } from './message.ts';
 

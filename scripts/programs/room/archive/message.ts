@@ -4,7 +4,7 @@ import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
 import { TIME_RULE } from '../../../../agent/contract/time.ts';
-import { isTime, opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/open-schema.ts';
 
 /** Tolerance for a time in the future, in ms. No clock of a box or a room is this wrong unnoticed. */
 const AHEAD_MAX_MS = 86_400_000;

@@ -13,7 +13,7 @@ import { CLAIM_S } from '../contract/terms.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql, type Value } from '../database/sql.ts';
-import { noAsked } from './asked.ts';
+import { noAsked } from './request-params.ts';
 import { type Account, CallError } from './handler.ts';
 import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 

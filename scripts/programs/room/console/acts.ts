@@ -12,7 +12,7 @@ import {
   noteDone,
   usedFor,
 } from './acting.ts';
-import { textAsked } from './asked.ts';
+import { textAsked } from './request-params.ts';
 import { addFigures } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
 

@@ -4,7 +4,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { type AuditEntry, type AuditHead, type AuditPage, GENESIS } from '../contract/audit.ts';
 import { hashOf } from '../database/audit.ts';
 import type { Queries, Value } from '../database/sql.ts';
-import { textAsked } from './asked.ts';
+import { textAsked } from './request-params.ts';
 import { objectIn } from './rows.ts';
 
 const PAGE_MAX = 100;

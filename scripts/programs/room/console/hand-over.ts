@@ -1,7 +1,7 @@
 /** Builds the shift report: incidents received, their outcome, and open work. */
 import type { HandOver } from '../contract/figures.ts';
 import { iso, type Queries } from '../database/sql.ts';
-import { spanAsked } from './asked.ts';
+import { spanAsked } from './request-params.ts';
 import { headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { openOf } from './queue.ts';

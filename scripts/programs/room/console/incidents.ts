@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { IncidentPage, IncidentQuery } from '../contract/api.ts';
 import type { Incident, IncidentDetail, Note } from '../contract/incident.ts';
 import { iso, type Queries, type Value } from '../database/sql.ts';
-import { noAsked, textAsked, timeAsked } from './asked.ts';
+import { noAsked, textAsked, timeAsked } from './request-params.ts';
 import { CallError } from './handler.ts';
 import { precisionOfRule } from './precision.ts';
 import { INCIDENT_COLUMNS, type IncidentRow, incidentOf, objectIn, textsIn, timeOf } from './rows.ts';

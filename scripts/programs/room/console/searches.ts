@@ -16,7 +16,7 @@ import type { SearchState } from '../contract/api.ts';
 import { FOUND_MAX, type SignerFound, type SignerProgress } from '../contract/signer.ts';
 import { record } from '../database/audit.ts';
 import { iso, type Sql } from '../database/sql.ts';
-import { caseAsked, spanAsked } from './asked.ts';
+import { caseAsked, spanAsked } from './request-params.ts';
 import { type Call, CallError, type Handlers } from './handler.ts';
 import { actorOf } from './rows.ts';
 import type { SignerClient } from './signer-client.ts';

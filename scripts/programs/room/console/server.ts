@@ -13,7 +13,7 @@ import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { iso, type Sql } from '../database/sql.ts';
-import { textAsked } from './asked.ts';
+import { textAsked } from './request-params.ts';
 import { Entry } from './entry.ts';
 import { Guard } from './guard.ts';
 import { CallError } from './handler.ts';

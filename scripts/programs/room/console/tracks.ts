@@ -14,7 +14,7 @@ import { record } from '../database/audit.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import { csvOf } from '../questions/tracks/export-csv.ts';
 import { mfJsonOf } from '../questions/tracks/export-mf-json.ts';
-import { caseAsked, spanAsked } from './asked.ts';
+import { caseAsked, spanAsked } from './request-params.ts';
 import { type Account, type Call, CallError, type Handlers } from './handler.ts';
 import { onlySiteOf } from './incidents.ts';
 import { actorOf } from './rows.ts';

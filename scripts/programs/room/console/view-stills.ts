@@ -1,6 +1,6 @@
 /** Finds the newest stored still of each view of a camera, to draw on and to replay over. */
 import type { TrackView } from '../../../../agent/contract/track-log.ts';
-import { isTime } from '../contract/opened.ts';
+import { isTime } from '../contract/open-schema.ts';
 import type { TrackAnswer } from '../contract/tracks.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { type NamedStill, storedDetail } from './incidents.ts';

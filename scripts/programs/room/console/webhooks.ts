@@ -4,13 +4,13 @@
  * INVARIANTS:
  * - Logs contain no secret.
  * - Messages are sent over TLS only, except to this machine.
- * LIMITS: one sender for each webhook; webhook-teller.ts states its limits.
+ * LIMITS: one sender for each webhook; webhook-sender.ts states its limits.
  */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Logger } from '../../../../agent/base/log.ts';
 import type { Sql } from '../database/sql.ts';
 import { isSafeUrl } from './settings.ts';
-import { type ChangesSince, Teller, type WebhookCounts, type WebhookSettings } from './webhook-teller.ts';
+import { type ChangesSince, Teller, type WebhookCounts, type WebhookSettings } from './webhook-sender.ts';
 
 /** Standard Webhooks: 24 to 64 bytes. */
 const SECRET = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/;

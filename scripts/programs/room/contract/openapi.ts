@@ -3,7 +3,7 @@ import type { TSchema } from '@sinclair/typebox';
 import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
 import { IdempotencyKey, Problem, ROUTES, type Route } from './api.ts';
 import { WEBHOOK_EXAMPLES } from './examples.ts';
-import { opened } from './opened.ts';
+import { opened } from './open-schema.ts';
 import { may, ROLES } from './roles.ts';
 import { WEBHOOK_MESSAGES, WEBHOOK_TYPES, type WebhookType } from './webhook.ts';
 

@@ -13,7 +13,7 @@ import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts
 import type { MeasuredHealth } from '../../../../agent/contract/health-metrics.ts';
 import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
-import { isTime, opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/open-schema.ts';
 
 /** Maximum message size in bytes, also for a hostile box. A health report has 3 kB, a signed update report 2 kB. */
 export const MESSAGE_BYTES_MAX = 65_536;

@@ -2,12 +2,12 @@
 import { signal, useSignal } from '@preact/signals';
 import { Button, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { AuditEntry, AuditPage } from '../../contract/audit.ts';
-import { useLoad } from '../desk/load.ts';
-import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../desk/parts.tsx';
-import { People } from '../desk/people.tsx';
-import { count, plain, when } from '../desk/say.ts';
+import { useLoad } from '../views/load.ts';
+import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../views/parts.tsx';
+import { People } from '../views/people.tsx';
+import { count, plain, when } from '../views/say.ts';
 import { may } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Characters of a hash, enough to distinguish two by eye; the table has all. */

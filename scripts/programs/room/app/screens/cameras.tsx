@@ -16,9 +16,9 @@ import {
   loadFleet,
   strangers,
   watchFleet,
-} from '../desk/fleet.ts';
-import { useLoad } from '../desk/load.ts';
-import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
+} from '../views/fleet.ts';
+import { useLoad } from '../views/load.ts';
+import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
 import {
   ago,
   count,
@@ -30,11 +30,11 @@ import {
   reasonText,
   share,
   when,
-} from '../desk/say.ts';
-import { Tiles } from '../desk/tiles.tsx';
+} from '../views/say.ts';
+import { Tiles } from '../views/tiles.tsx';
 import { useKeys } from '../keys.ts';
 import { may, session, tick } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Length of the list of cameras that need attention; the filter finds more. */

@@ -2,12 +2,12 @@
 import { signal } from '@preact/signals';
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { Figures, FiguresBy } from '../../contract/figures.ts';
-import { type Interval, IntervalFields, lastHours, queryOf } from '../desk/interval.tsx';
-import { useLoad } from '../desk/load.ts';
-import { Csv, Head, LoadState, Scroll } from '../desk/parts.tsx';
-import { count, FEW_VERDICTS, kindText, lasting, plain, share, when } from '../desk/say.ts';
+import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
+import { useLoad } from '../views/load.ts';
+import { Csv, Head, LoadState, Scroll } from '../views/parts.tsx';
+import { count, FEW_VERDICTS, kindText, lasting, plain, share, when } from '../views/say.ts';
 import { may } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 type Row = Figures['rows'][number];

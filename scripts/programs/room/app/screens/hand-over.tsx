@@ -5,11 +5,11 @@ import { Button } from '../../../../../agent/kit/controls.tsx';
 import type { HandOver } from '../../contract/figures.ts';
 import type { Incident } from '../../contract/incident.ts';
 import { CONDITIONS } from '../../contract/terms.ts';
-import { type Interval, IntervalFields, lastHours, queryOf } from '../desk/interval.tsx';
-import { useLoad } from '../desk/load.ts';
-import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
-import { count, kindText, placeText, plain, reasonText, when } from '../desk/say.ts';
-import { desk } from '../words/desk.ts';
+import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
+import { useLoad } from '../views/load.ts';
+import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { count, kindText, placeText, plain, reasonText, when } from '../views/say.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Duration of a shift in hours. */

@@ -4,16 +4,16 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Camera } from '../../contract/camera.ts';
 import type { Incident } from '../../contract/incident.ts';
-import { chosen, fleet, inOrder, keyOf, watchFleet } from '../desk/fleet.ts';
-import { cityMap } from '../desk/geo.ts';
-import { useLoad } from '../desk/load.ts';
-import { MapView, near, type OpenAt, pointed } from '../desk/map.tsx';
-import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
-import { ago, count, kindText, reasonText } from '../desk/say.ts';
+import { chosen, fleet, inOrder, keyOf, watchFleet } from '../views/fleet.ts';
+import { cityMap } from '../views/geo.ts';
+import { useLoad } from '../views/load.ts';
+import { MapView, near, type OpenAt, pointed } from '../views/map.tsx';
+import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { ago, count, kindText, reasonText } from '../views/say.ts';
 import { held } from '../queue/store.ts';
 import { go } from '../router.ts';
 import { tick } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Rows beside the map. Queue and camera list contain all. */

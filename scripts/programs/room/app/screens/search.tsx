@@ -6,13 +6,13 @@ import { Button, Check, Field, Notice } from '../../../../../agent/kit/controls.
 import type { SearchRequest, SearchState } from '../../contract/api.ts';
 import { reasonOf } from '../acts.ts';
 import { ApiProblem, get, post } from '../api.ts';
-import { type Interval, IntervalFields, lastHours } from '../desk/interval.tsx';
-import { badNames, names } from '../desk/names.ts';
-import { Head } from '../desk/parts.tsx';
-import { kindText } from '../desk/say.ts';
-import { SearchResults } from '../desk/search-results.tsx';
+import { type Interval, IntervalFields, lastHours } from '../views/interval.tsx';
+import { badNames, names } from '../views/names.ts';
+import { Head } from '../views/parts.tsx';
+import { kindText } from '../views/say.ts';
+import { SearchResults } from '../views/search-results.tsx';
 import { session } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Poll interval in ms; boxes answer within seconds. */

@@ -1,8 +1,8 @@
 /** Tracks screen: a query of a box's track log, drawn on its view, and the answer as list, bar and replay. */
 import { useEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
-import { chosen as chosenCamera, fleet, watchFleet } from '../desk/fleet.ts';
-import { Head } from '../desk/parts.tsx';
+import { chosen as chosenCamera, fleet, watchFleet } from '../views/fleet.ts';
+import { Head } from '../views/parts.tsx';
 import { Approval } from '../tracks/approval.tsx';
 import { DrawingPicture, PlaceFields } from '../tracks/drawing.tsx';
 import { Filters } from '../tracks/filters.tsx';

@@ -5,7 +5,7 @@
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { plain } from '../desk/say.ts';
+import { plain } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { approvalCommand } from './command.ts';
 import { copy } from './copy.ts';

@@ -2,9 +2,9 @@
 import { useId } from 'preact/hooks';
 import { isReadable } from '../../../../../agent/contract/case.ts';
 import { Button, Check, Field } from '../../../../../agent/kit/controls.tsx';
-import { fleet } from '../desk/fleet.ts';
-import { IntervalFields } from '../desk/interval.tsx';
-import { desk } from '../words/desk.ts';
+import { fleet } from '../views/fleet.ts';
+import { IntervalFields } from '../views/interval.tsx';
+import { desk } from '../words/views.ts';
 import { trackWords } from '../words/tracks.ts';
 import { asking, coverage, daily, form, interval, isStale, lookUp, tried } from './question.ts';
 

@@ -2,7 +2,7 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { lasting, plain, share } from '../desk/say.ts';
+import { lasting, plain, share } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { copy } from './copy.ts';
 import { COLOURS, UNSURE } from './figures.ts';

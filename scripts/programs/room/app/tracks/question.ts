@@ -5,8 +5,8 @@ import type { Colour } from '../../../../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest, TrackStillAnswer } from '../../contract/tracks.ts';
 import { reasonOf } from '../acts.ts';
 import { ApiProblem, LONG_ANSWER_MS, post } from '../api.ts';
-import { type Interval, lastHours } from '../desk/interval.tsx';
-import { desk } from '../words/desk.ts';
+import { type Interval, lastHours } from '../views/interval.tsx';
+import { desk } from '../words/views.ts';
 import { trackWords } from '../words/tracks.ts';
 import { asPlace, type Drawn, isFaulty } from './place.ts';
 

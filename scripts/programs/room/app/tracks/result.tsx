@@ -2,7 +2,7 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
-import { count, plain, when } from '../desk/say.ts';
+import { count, plain, when } from '../views/say.ts';
 import { may } from '../session.ts';
 import { trackWords } from '../words/tracks.ts';
 import { Controls } from './controls.tsx';

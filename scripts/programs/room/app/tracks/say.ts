@@ -3,8 +3,8 @@
 import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { language } from '../../../../../agent/kit/words.ts';
 import { roundedShare } from '../../contract/rounded-share.ts';
-import { count, plain } from '../desk/say.ts';
-import { wallTime } from '../desk/zone.ts';
+import { count, plain } from '../views/say.ts';
+import { wallTime } from '../views/zone.ts';
 import { session } from '../session.ts';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';

@@ -1,8 +1,8 @@
 /** Shows the coverage of the requested time, and its views. */
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
-import { count, plain, when } from '../desk/say.ts';
-import { desk } from '../words/desk.ts';
+import { count, plain, when } from '../views/say.ts';
+import { desk } from '../words/views.ts';
 import { trackWords } from '../words/tracks.ts';
 import { chosenView, drawn, viewOfNow } from './question.ts';
 import { gapsOf } from './replay.ts';

@@ -1,7 +1,7 @@
 /** Provides the picture of a view: the newest still in the room, or one requested from the box. */
 import { signal } from '@preact/signals';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { when } from '../desk/say.ts';
+import { when } from '../views/say.ts';
 import { may } from '../session.ts';
 import { trackWords } from '../words/tracks.ts';
 import { type AnsweredView, askedStill, asking, askStill } from './question.ts';

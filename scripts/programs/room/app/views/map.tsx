@@ -5,7 +5,7 @@ import { computed, signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
 import type { Condition } from '../../contract/terms.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { fleet, rankOf } from './fleet.ts';
 import type { CityMap, MapCamera } from './geo.ts';
 import { plain } from './say.ts';

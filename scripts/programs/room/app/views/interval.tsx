@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { nowMs, session } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { wallMs, wallTime } from './zone.ts';
 
 export interface Interval {

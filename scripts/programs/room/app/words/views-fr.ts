@@ -1,5 +1,5 @@
 /** French texts of the views beside the queue. */
-import type { DeskWords } from './desk-en.ts';
+import type { DeskWords } from './views-en.ts';
 
 export const DESK_FR: DeskWords = {
   conditions: {

@@ -2,7 +2,7 @@
 import { zoneName } from '../../../../../agent/contract/zone-name.ts';
 import { language } from '../../../../../agent/kit/words.ts';
 import { nowMs, session } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { plain } from '../words/plain.ts';
 import { lasting as durationText, kindText as kindIn } from '../words/sentence.ts';
 import { words } from '../words/words.ts';

@@ -8,7 +8,7 @@ import { useSignalEffect } from '@preact/signals';
 import type { VNode } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { Camera } from '../../contract/camera.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { chosen, keyOf, rankOf } from './fleet.ts';
 import { count } from './say.ts';
 

@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchState } from '../../contract/api.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { incidentPath, Link, Scroll } from './parts.tsx';
 import { count, kindText, placeText, plain, when } from './say.ts';
 

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Condition } from '../../contract/terms.ts';
 import { go } from '../router.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 export const incidentPath = (no: number) => `/incidents/${no}`;

@@ -5,7 +5,7 @@ import type { Present } from '../../contract/session.ts';
 import { explain } from '../acts.ts';
 import { ApiProblem, post } from '../api.ts';
 import { tell } from '../toasts.ts';
-import { desk } from '../words/desk.ts';
+import { desk } from '../words/views.ts';
 import { words } from '../words/words.ts';
 import { useLoad } from './load.ts';
 import { LoadState, Scroll } from './parts.tsx';
