@@ -46,8 +46,8 @@ const WEBHOOKS: Readonly<Record<WebhookType, string>> = {
 export function openApi(version: string): object {
   const schemas = new Map<string, Json>();
   const form: Forms = {
-    taken: (schema) => referred(plain(schema), schemas),
-    given: (schema) => referred(opened(plain(schema)), schemas),
+    requestSchema: (schema) => referred(plain(schema), schemas),
+    answerSchema: (schema) => referred(opened(plain(schema)), schemas),
   };
   const paths: Record<string, Record<string, Json>> = {};
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
@@ -55,7 +55,7 @@ export function openApi(version: string): object {
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(name, route, form) };
   }
   const webhooks = Object.fromEntries(WEBHOOK_TYPES.map((type) => [type, webhook(type, form)]));
-  const problem = { 'application/problem+json': { schema: form.given(Problem) } };
+  const problem = { 'application/problem+json': { schema: form.answerSchema(Problem) } };
   return {
     openapi: '3.1.0',
     info: {
@@ -91,12 +91,16 @@ type SchemaOf = (schema: TSchema) => Json;
 
 interface Forms {
   /** Schema of a request: unknown members are refused. */
-  readonly taken: SchemaOf;
+  readonly requestSchema: SchemaOf;
   /** Schema of an answer or a webhook: open for members of later versions. */
-  readonly given: SchemaOf;
+  readonly answerSchema: SchemaOf;
 }
 
-function operation(name: string, route: Route, { taken, given }: Forms): JsonObject {
+function operation(
+  name: string,
+  route: Route,
+  { requestSchema: taken, answerSchema: given }: Forms,
+): JsonObject {
   const { path, summary, body, act } = route;
   const [, , tag = ''] = path.split(/[/.]/);
   const parameters = parametersOf(name, route, taken);
@@ -155,7 +159,7 @@ function parametersOf(name: string, route: Route, schemaOf: SchemaOf): Json[] {
 }
 
 /** Returns one parameter for each property of an object schema. */
-function members(where: 'path' | 'query', schema: TSchema | undefined, schemaOf: SchemaOf): Json[] {
+function members(part: 'path' | 'query', schema: TSchema | undefined, schemaOf: SchemaOf): Json[] {
   if (schema === undefined) return [];
   const { properties, required = [] } = schema as TSchema & {
     properties: Record<string, TSchema>;
@@ -163,7 +167,7 @@ function members(where: 'path' | 'query', schema: TSchema | undefined, schemaOf:
   };
   return Object.entries(properties).map(([name, member]) => ({
     name,
-    in: where,
+    in: part,
     required: required.includes(name),
     schema: schemaOf(member),
   }));
@@ -182,7 +186,7 @@ function refusalsOf({ method, act, params, query, body }: Route): Refusal[] {
   ];
 }
 
-function webhook(type: WebhookType, { given }: Forms): JsonObject {
+function webhook(type: WebhookType, { answerSchema: given }: Forms): JsonObject {
   const header = (name: string, description: string): Json => ({
     name,
     in: 'header',

@@ -1,16 +1,16 @@
 /** Draws the line or area of the query, with an arrow to each counted side. */
 import type { StageSize } from '../../../../../agent/kit/stage.ts';
-import { arrowsOf, type Drawn, isFaulty } from './place.ts';
+import { arrowsOf, type DrawnPlace, isFaulty } from './place.ts';
 
 const ARROW_PX = 34;
 const HEAD_PX = 11;
 
 interface Props {
-  readonly drawn: Drawn;
+  readonly place: DrawnPlace;
   readonly size: StageSize;
 }
 
-export function PlaceShape({ drawn, size: { w, h } }: Props) {
+export function PlaceShape({ place: drawn, size: { w, h } }: Props) {
   const points = drawn.points.map(([x, y]) => `${x * w},${y * h}`).join(' ');
   const bad = isFaulty(drawn) ? ' t-bad' : '';
   if (drawn.kind === 'area') {
