@@ -30,7 +30,7 @@ interface Act {
 }
 
 /** Performs an action and reports a refusal. Returns true if it was done. */
-async function act({ incident, change, send, successText: done }: Act): Promise<boolean> {
+async function act({ incident, change, send, successText }: Act): Promise<boolean> {
   const { no, revision } = incident;
   begin(no, change);
   const before = chains.get(no) ?? Promise.resolve(revision);
@@ -40,7 +40,7 @@ async function act({ incident, change, send, successText: done }: Act): Promise<
       const now = await send(Math.max(revision, left));
       end(no, now, true);
       isDone = true;
-      if (done !== undefined) tell('good', done(now));
+      if (successText !== undefined) tell('good', successText(now));
       return now.revision;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;

@@ -129,7 +129,7 @@ export interface KeyedAction {
  */
 export async function doneBefore(
   transaction: Queries,
-  { account: who, act, key }: KeyedAction,
+  { account, act, key }: KeyedAction,
 ): Promise<number | undefined> {
   if (key === '' || key.length > KEY_CHARS_MAX) {
     const fault = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;
@@ -140,19 +140,19 @@ export async function doneBefore(
   }
   const [earlier] = await transaction.all<{ incident: number }>(
     'SELECT incident FROM done WHERE who = $1 AND key = $2',
-    [who.name, `${act} ${key}`],
+    [account.name, `${act} ${key}`],
   );
   return earlier?.incident;
 }
 
 export async function noteDone(
   transaction: Queries,
-  { account: who, act, key }: KeyedAction,
+  { account, act, key }: KeyedAction,
   incident: number,
   nowMs: number,
 ): Promise<void> {
   await transaction.run('INSERT INTO done (who, key, incident, at) VALUES ($1, $2, $3, $4)', [
-    ...[who.name, `${act} ${key}`, incident, iso(nowMs)],
+    ...[account.name, `${act} ${key}`, incident, iso(nowMs)],
   ]);
 }
 

@@ -102,8 +102,8 @@ function endsSoon(at: string | null, nowMs: number): boolean {
 }
 
 /**
- * Returns the cameras whose condition changed since the last call, which `sentConditions` stores by site/box. The first call
- * returns none, because the client has just loaded all cameras.
+ * Returns the cameras whose condition changed since the last call, which `sentConditions` stores by site/box. The first
+ * call returns none, because the client has just loaded all cameras.
  */
 export function changedConditions(
   sentConditions: Map<string, Condition>,

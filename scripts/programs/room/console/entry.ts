@@ -81,11 +81,11 @@ export class Entry {
       this.#clear(reply, 'flow', 'lax');
       const { sessions, nowMs } = this.#options;
       try {
-        const { account: who, renewal } = await this.#oidc.finish(
+        const { account, renewal } = await this.#oidc.finish(
           new URL(`${this.#options.origin()}${request.url}`),
           flow,
         );
-        await this.#begin(reply, who, {
+        await this.#begin(reply, account, {
           method: 'oidc',
           ...(renewal !== undefined && { renewal: (cookie: string) => sealedBy(cookie, renewal) }),
         });
@@ -125,14 +125,14 @@ export class Entry {
    * Checks a session against the current settings, which may have changed since the login. Returns the reason if it is
    * over.
    */
-  #isOver({ method, account: who }: Session): string | undefined {
+  #isOver({ method, account: current }: Session): string | undefined {
     const { accounts } = this.#options.settings;
     const isOidc = accounts === undefined;
     if ((method === 'oidc') !== isOidc) return 'the settings have another way in now';
     if (isOidc) return undefined;
-    const account = accounts.find(({ name }) => name === who.name);
+    const account = accounts.find(({ name }) => name === current.name);
     if (account === undefined) return 'the settings have no such account any more';
-    return account.role === who.role ? undefined : `the role is ${account.role} now`;
+    return account.role === current.role ? undefined : `the role is ${account.role} now`;
   }
 
   /** Returns the login method. The accounts of a demonstration are shown only to a browser that opened its link. */
@@ -160,13 +160,13 @@ export class Entry {
     return this.view({ account: session.account, session });
   }
 
-  async view({ account: who, session }: Caller): Promise<SessionView> {
+  async view({ account, session }: Caller): Promise<SessionView> {
     const { settings, db, timeZone, nowMs } = this.#options;
     const { plan, signer, accounts } = settings;
-    const people = who.role === 'supervisor' ? await peopleOf(db, accounts ?? [], nowMs()) : [];
+    const people = account.role === 'supervisor' ? await peopleOf(db, accounts ?? [], nowMs()) : [];
     return {
-      user: who.name,
-      role: who.role,
+      user: account.name,
+      role: account.role,
       timeZone,
       people,
       // A token does not expire; each call returns a later time.

@@ -107,7 +107,7 @@ export async function changesSince(db: Queries, after: number, nowMs: number): P
     rev,
     incidents: rows.filter((row) => row.rev <= rev).map(incidentOf),
     cameras: cameras.flatMap(({ camera }) => (camera === undefined ? [] : [camera])),
-    gone: cameras.flatMap(({ removal: gone }) => (gone === undefined ? [] : [gone])),
+    gone: cameras.flatMap(({ removal }) => (removal === undefined ? [] : [removal])),
   };
 }
 

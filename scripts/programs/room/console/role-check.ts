@@ -82,10 +82,10 @@ export class RoleCheck {
     const { sessions, nowMs, onNotice } = this.#options;
     try {
       const due = await sessions.due(nowMs() - EACH_MS);
-      for (const { id, account: who, checked, renewal } of due) {
+      for (const { id, account, checked, renewal } of due) {
         const key = this.#keys.get(id);
         if (key === undefined || !(await sessions.take(id, checked, nowMs()))) continue;
-        await this.#read(id, who, key, renewal);
+        await this.#read(id, account, key, renewal);
       }
     } catch (error) {
       // A database error, which the pump reports. Unchecked sessions remain due.

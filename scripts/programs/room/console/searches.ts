@@ -29,7 +29,7 @@ interface StoredSearch {
   readonly state: Omit<SearchState, 'found'>;
   readonly matches: Match[];
   site: string;
-  /** Number of entries of `found` already matched with incidents. */
+  /** Number of entries of `matches` already matched with incidents. */
   matched: number;
   /** Time of the room's clock. */
   endedMs: number | undefined;
@@ -159,8 +159,8 @@ function take(search: StoredSearch, line: SignerProgress): void {
 }
 
 /** Sorts the matches by time. */
-function stateOf({ state, matches: found }: StoredSearch): SearchState {
-  const sorted = [...found].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
+function stateOf({ state, matches }: StoredSearch): SearchState {
+  const sorted = [...matches].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
   return { ...state, found: sorted.map(({ episode: _, ...one }) => one) };
 }
 

@@ -177,8 +177,8 @@ export class ConsoleServer {
     const own = ownHandlers(entry, sessions, this.#pump, guard);
     const { handlers } = this.#options;
     const callerOf = (request: FastifyRequest, isUse: boolean) => entry.callerOf(request, isUse);
-    const { refusals: refused } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
-    this.#limits = [entry.tries, refused];
+    const { refusals } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
+    this.#limits = [entry.tries, refusals];
     serveStatic(app, files, (request, reply) =>
       refuse(reply, 404, `${request.method} ${request.url}: is not here`),
     );
@@ -218,10 +218,10 @@ function ownHandlers(
       ),
     }),
     stream: async ({ caller, query }, request, reply) => {
-      const { account: who, session } = requireCaller(caller);
+      const { account, session } = requireCaller(caller);
       const after = lastId(request) ?? (query['after'] as number | undefined);
       // An account and a token may have the same name.
-      const owner = `${session === undefined ? 'the token ' : ''}${who.name}`;
+      const owner = `${session === undefined ? 'the token ' : ''}${account.name}`;
       pump.admit(owner);
       openStream(reply, guard.headers);
       pump.add({ session: session?.id, owner, after, response: reply.raw });

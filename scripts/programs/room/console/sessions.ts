@@ -155,16 +155,16 @@ export class Sessions {
     return { id: row.id, account: accountOf(row), method: row.method, ends: row.ends };
   }
 
-  async end({ id, account: who }: Session, nowMs: number): Promise<void> {
+  async end({ id, account }: Session, nowMs: number): Promise<void> {
     await this.#db.transaction(async (transaction) => {
       const deletedCount = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
       if (deletedCount > 0)
-        await record(transaction, { who: who.name, role: who.role, act: 'logout' }, nowMs);
+        await record(transaction, { who: account.name, role: account.role, act: 'logout' }, nowMs);
     });
     this.#onEnd([id]);
   }
 
-  /** Ends a session on behalf of the room. `why` is for the audit log. */
+  /** Ends a session on behalf of the room. `reason` is for the audit log. */
   async endFor(id: string, { name, role }: Account, reason: string, nowMs: number): Promise<void> {
     await this.#db.transaction(async (transaction) => {
       const deletedCount = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
@@ -240,7 +240,7 @@ export class Sessions {
     return new Set(rows.filter((row) => isOpen(row, nowMs)).map(({ id }) => id));
   }
 
-  /** Records a refused login. `why` is our text; `name` was typed or comes from the identity provider. */
+  /** Records a refused login. `reason` is our text; `name` was typed or comes from the identity provider. */
   async recordRefusal(name: string, reason: string, nowMs: number): Promise<void> {
     this.counters.refused += 1;
     if (this.#refusals.take() > 0) {

@@ -96,14 +96,10 @@ interface Forms {
   readonly answerSchema: SchemaOf;
 }
 
-function operation(
-  name: string,
-  route: Route,
-  { requestSchema: taken, answerSchema: given }: Forms,
-): JsonObject {
+function operation(name: string, route: Route, { requestSchema, answerSchema }: Forms): JsonObject {
   const { path, summary, body, act } = route;
   const [, , tag = ''] = path.split(/[/.]/);
-  const parameters = parametersOf(name, route, taken);
+  const parameters = parametersOf(name, route, requestSchema);
   return {
     operationId: name,
     tags: [tag],
@@ -112,10 +108,10 @@ function operation(
     ...(act === 'open' && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && {
-      requestBody: { required: true, content: { 'application/json': { schema: taken(body) } } },
+      requestBody: { required: true, content: { 'application/json': { schema: requestSchema(body) } } },
     }),
     responses: {
-      200: { description: 'done', content: contentOf(route, given) },
+      200: { description: 'done', content: contentOf(route, answerSchema) },
       ...Object.fromEntries(
         refusalsOf(route).map((status) => [
           status,
@@ -186,7 +182,7 @@ function refusalsOf({ method, act, params, query, body }: Route): Refusal[] {
   ];
 }
 
-function webhook(type: WebhookType, { answerSchema: given }: Forms): JsonObject {
+function webhook(type: WebhookType, { answerSchema }: Forms): JsonObject {
   const header = (name: string, description: string): Json => ({
     name,
     in: 'header',
@@ -207,7 +203,7 @@ function webhook(type: WebhookType, { answerSchema: given }: Forms): JsonObject 
         required: true,
         content: {
           'application/json': {
-            schema: given(WEBHOOK_MESSAGES[type]),
+            schema: answerSchema(WEBHOOK_MESSAGES[type]),
             example: WEBHOOK_EXAMPLES[type] as Json,
           },
         },

@@ -34,8 +34,8 @@ interface Table {
 }
 
 /**
- * Rewrites the tables with deletions since their last rewrite. `known` holds the number of deleted rows at that time.
- * Resolves with one line for each table that was skipped.
+ * Rewrites the tables with deletions since their last rewrite. `deletedCounts` holds the number of deleted rows at that
+ * time. Resolves with one line for each table that was skipped.
  */
 export async function rewriteTables(
   url: string,

@@ -268,8 +268,10 @@ export class EnrolServer {
     const retryAfterS = BUSY_S;
     if (enrolled.state === 'full')
       return answer(503, 'too many boxes wait to be accepted', { box, retryAfterS });
-    const { state, reason: why } = enrolled;
-    return state === 'busy' ? answer(429, why, { box, retryAfterS }) : answer(refusalStatus, why, { box });
+    const { state, reason } = enrolled;
+    return state === 'busy'
+      ? answer(429, reason, { box, retryAfterS })
+      : answer(refusalStatus, reason, { box });
   }
 
   /** Reads the body. Returns undefined if it is too long. */

@@ -47,8 +47,8 @@ export function metricsPage({ boxes: all, connected, retainedMessages, memory, n
     boxes.flatMap((box) => samplesOf(of(box), labels.get(box) ?? {}));
   const body = exposition([
     ...stateFamilies(each, nowMs),
-    ...roomFamilies((of) => each(({ reports: said }) => said.health && of(said.health))),
-    ...updateFamilies((of) => each(({ reports: said }) => said.report && of(said.report))),
+    ...roomFamilies((of) => each(({ reports }) => reports.health && of(reports.health))),
+    ...updateFamilies((of) => each(({ reports }) => reports.report && of(reports.report))),
     ...fleetFamilies(all, boxes.length, forgotten),
     gauge('fleet_broker_connected', 'This program hears the broker', [one(Number(connected))]),
     gauge(
@@ -78,7 +78,7 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
     gauge(
       'box_status',
       'What the box, or the broker in its place, said last',
-      each(({ reports: said }) => one(1, { status: said.status?.state ?? 'unknown' })),
+      each(({ reports }) => one(1, { status: reports.status?.state ?? 'unknown' })),
     ),
     gauge(
       'box_health_age_seconds',
@@ -100,13 +100,13 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
     counter(
       'box_messages_refused',
       'Messages of the box that could not be read',
-      each(({ refusalCount: refused }) => refused),
+      each(({ refusalCount: refusals }) => refusals),
     ),
     counter(
       'box_update_failures',
       'Updates given up or taken back, as far as this program has seen them',
-      each(({ reports: said, failures }) =>
-        said.report === undefined
+      each(({ reports, failures }) =>
+        reports.report === undefined
           ? undefined
           : RELEASE_KINDS.map((what) => one(failures[what].count, { what })),
       ),

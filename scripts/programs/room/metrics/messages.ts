@@ -38,7 +38,7 @@ const envelope = TypeCompiler.Compile(envelopeOf(MESSAGE_BYTES_MAX, 1));
 /** Reasons to refuse a message. */
 export type Refusal = 'form' | 'identity';
 
-/** Stores the content of a message in `said`, or returns the reason for refusing it. */
+/** Stores the content of a message in `reports`, or returns the reason for refusing it. */
 export function read(
   branch: Branch,
   payload: Buffer,

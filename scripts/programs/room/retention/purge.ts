@@ -249,9 +249,9 @@ export class Purge {
 
   async #recordSlice(transaction: Queries, { counts, boxes, from, to }: Slice): Promise<void> {
     const reasons = new Map<string, Record<string, number>>();
-    for (const { site, box, rows, reason: why, days } of boxes) {
-      const reason = `${why}, ${days} days`;
-      reasons.set(reason, { ...reasons.get(reason), [`${site}/${box}`]: rows });
+    for (const { site, box, rows, reason, days } of boxes) {
+      const text = `${reason}, ${days} days`;
+      reasons.set(text, { ...reasons.get(text), [`${site}/${box}`]: rows });
     }
     const byReason = [...reasons].map(([reason, those]) => ({ why: reason, boxes: those }));
     const [only] = boxes;

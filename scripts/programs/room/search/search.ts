@@ -89,12 +89,12 @@ function order(a: string, b: string): number {
 }
 
 function asJson({ args, asking, events, tookMs }: Outcome): object {
-  const boxes = asking.boxes.map(({ box, state, note, matches, receivedCount: given, keptDays, oldest }) => ({
+  const boxes = asking.boxes.map(({ box, state, note, matches, receivedCount, keptDays, oldest }) => ({
     box,
     state,
     note: note ?? null,
     matches,
-    given,
+    given: receivedCount,
     ...(keptDays !== undefined && { kept: { days: keptDays, oldest } }),
   }));
   return { ...args, tookMs: Math.round(tookMs), boxes, events };

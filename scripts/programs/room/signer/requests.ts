@@ -91,9 +91,9 @@ export class SignerRequests {
       .then(
         ({ asking }) => {
           progress.end(asking, null);
-          const { events, excessCount: beyond, strange } = asking;
+          const { events, excessCount, strange } = asking;
           this.#log(
-            `search for ${who}, case ${request.case}: ${events.length + beyond} events, ${strange} that were no answers ignored`,
+            `search for ${who}, case ${request.case}: ${events.length + excessCount} events, ${strange} that were no answers ignored`,
           );
         },
         (error: unknown) => {
@@ -183,7 +183,7 @@ class Progress {
     this.#sentCount = asking.events.length;
     const answered = boxes.filter(({ state }) => state === 'done' || state === 'cut');
     const left = boxes.reduce(
-      (sum, { matches, receivedCount: given }) => sum + Math.max(0, matches - given),
+      (sum, { matches, receivedCount }) => sum + Math.max(0, matches - receivedCount),
       0,
     );
     this.#last = {

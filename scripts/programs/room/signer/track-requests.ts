@@ -63,12 +63,7 @@ export class TrackRequests {
     const args = { ...queryArgs, ...(approval !== undefined && { approval }) };
     const about = `question to the tracks of ${box} for ${who}, case ${number}`;
     return this.#logged(this.#asking, who, 'question to a log of tracks', about, async () => {
-      const {
-        result,
-        tracks,
-        restCount: more,
-        stopped,
-      } = await fetchTracks({
+      const { result, tracks, restCount, stopped } = await fetchTracks({
         room,
         key,
         box,
@@ -93,7 +88,7 @@ export class TrackRequests {
         matches,
         left,
         tracks: givenTracks,
-        more: more + tracks.length - givenTracks.length,
+        more: restCount + tracks.length - givenTracks.length,
         stopped: stopped?.slice(0, 700) ?? null,
       };
     });

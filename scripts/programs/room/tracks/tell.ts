@@ -28,7 +28,7 @@ export function tell(args: TrackArgs, question: TrackQuestion, fetched: FetchedT
 
 /** Returns the summary lines for standard error. */
 function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTracks, time: SiteTime): string[] {
-  const { result, tracks, restCount: more, stopped } = fetched;
+  const { result, tracks, restCount, stopped } = fetched;
   const { coverage, left, kept, matches } = result;
   const { from, to } = question;
   const span = [from, to].map((text) => time.rfc3339(Date.parse(text))).join(' to ');
@@ -54,7 +54,9 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
       : []),
     ...(coverage.more > 0 ? [`${numberText(coverage.more)} more gaps are not listed`] : []),
     ...(stopped !== undefined ? [`the rest was not given: ${printable(stopped, 800)}`] : []),
-    ...(more > 0 && stopped === undefined ? [`${numberText(more)} matches were not fetched (--max)`] : []),
+    ...(restCount > 0 && stopped === undefined
+      ? [`${numberText(restCount)} matches were not fetched (--max)`]
+      : []),
   ];
 }
 

@@ -133,8 +133,15 @@ async function question(format: ExportFormat | undefined, job: TracksJob): Promi
   const isComplete = fetched.restCount === 0 && fetched.stopped === undefined;
   if (format === undefined) tell(args, asks, fetched, time);
   else {
-    const { result, tracks: foundTracks, restCount: more, stopped } = fetched;
-    const parts = { ...result, box: options.box, case: args.case, question: asks, tracks: foundTracks, more };
+    const { result, tracks: foundTracks, restCount, stopped } = fetched;
+    const parts = {
+      ...result,
+      box: options.box,
+      case: args.case,
+      question: asks,
+      tracks: foundTracks,
+      more: restCount,
+    };
     const answer = {
       case: args.case,
       reason: args.reason,
@@ -142,7 +149,7 @@ async function question(format: ExportFormat | undefined, job: TracksJob): Promi
       question: asks,
       ...result,
       tracks: foundTracks,
-      more,
+      more: restCount,
       stopped: stopped ?? null,
     };
     if (options.out !== undefined) {

@@ -83,7 +83,7 @@ interface NearbyProps {
   readonly timeZone: string | null;
 }
 
-export function Nearby({ nearby, unlistedCount: more, no, timeZone }: NearbyProps) {
+export function Nearby({ nearby, unlistedCount, no, timeZone }: NearbyProps) {
   const { incident: texts } = words.value;
   const otherIncidents = nearby.filter((incident) => incident.no !== no);
   return (
@@ -97,7 +97,7 @@ export function Nearby({ nearby, unlistedCount: more, no, timeZone }: NearbyProp
           </li>
         ))}
       </ul>
-      {more > 0 && <p class="quiet">{texts.nearbyMore(more)}</p>}
+      {unlistedCount > 0 && <p class="quiet">{texts.nearbyMore(unlistedCount)}</p>}
     </section>
   );
 }

@@ -26,9 +26,9 @@ const request = signal<AuditRequest>(NEWEST);
 
 export function AuditScreen() {
   const { audit } = viewWords.value;
-  const { user: who, incident, before } = request.value;
+  const { user, incident, before } = request.value;
   const query = new URLSearchParams({
-    ...(who !== '' && { who }),
+    ...(user !== '' && { who: user }),
     ...(incident !== '' && { incident }),
     ...(before !== undefined && { before: String(before) }),
   }).toString();
@@ -42,7 +42,7 @@ export function AuditScreen() {
       <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
       {data !== undefined && <Chain page={data} />}
       {may('end-sessions') && <People />}
-      <Filter key={`${who} ${incident}`} />
+      <Filter key={`${user} ${incident}`} />
       {data !== undefined && (
         <div aria-busy={load.isAsking.value}>
           {data.entries.length === 0 ? <p>{audit.nothing}</p> : <Entries entries={data.entries} />}

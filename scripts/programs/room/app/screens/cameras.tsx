@@ -9,12 +9,12 @@ import { CONDITIONS, type Condition } from '../../contract/terms.ts';
 import { useKeys } from '../keys.ts';
 import { may, session, tick } from '../session.ts';
 import {
-  chosen,
   fleet,
   fleetFault,
   inOrder,
   keyOf,
   loadFleet,
+  selectedKey,
   strangers,
   unlistedCount,
   watchFleet,
@@ -77,8 +77,8 @@ export function CamerasScreen() {
     },
     // Clears the selection first, then the filter.
     Escape: () => {
-      if (chosen.value === undefined) text.value = '';
-      chosen.value = undefined;
+      if (selectedKey.value === undefined) text.value = '';
+      selectedKey.value = undefined;
     },
     Enter: () => document.getElementById('camera-title')?.focus(),
   });
@@ -168,7 +168,7 @@ function Filter({ input }: { readonly input: { current: HTMLInputElement | null 
 
 function Aside() {
   void tick.value;
-  const camera = chosen.value === undefined ? undefined : fleet.value?.get(chosen.value);
+  const camera = selectedKey.value === undefined ? undefined : fleet.value?.get(selectedKey.value);
   return <aside class="desk-aside">{camera === undefined ? <Needs /> : <Details camera={camera} />}</aside>;
 }
 
@@ -189,7 +189,7 @@ function Needs() {
               type="button"
               class="d-row-button"
               onClick={() => {
-                chosen.value = keyOf(camera);
+                selectedKey.value = keyOf(camera);
               }}
             >
               <Shape of={camera.condition} />
@@ -231,7 +231,7 @@ function Details({ camera }: { readonly camera: Camera }) {
           type="button"
           class="button d-small"
           onClick={() => {
-            chosen.value = undefined;
+            selectedKey.value = undefined;
           }}
         >
           {cameras.close}

@@ -113,13 +113,13 @@ interface PartProps {
   readonly children: ComponentChildren;
 }
 
-function Part({ title, none, total: many, children }: PartProps) {
+function Part({ title, none, total, children }: PartProps) {
   return (
     <section>
       <h2>
-        {title} {many > 0 && <span class="quiet">{count(many)}</span>}
+        {title} {total > 0 && <span class="quiet">{count(total)}</span>}
       </h2>
-      {many === 0 ? <p class="quiet">{none}</p> : children}
+      {total === 0 ? <p class="quiet">{none}</p> : children}
     </section>
   );
 }

@@ -7,7 +7,7 @@ import type { Incident } from '../../contract/incident.ts';
 import { heldIncidents } from '../queue/store.ts';
 import { go } from '../router.ts';
 import { tick } from '../session.ts';
-import { chosen, fleet, inOrder, keyOf, watchFleet } from '../views/fleet.ts';
+import { fleet, inOrder, keyOf, selectedKey, watchFleet } from '../views/fleet.ts';
 import { cityMap } from '../views/geo.ts';
 import { useLoad } from '../views/load.ts';
 import { MapView, near, type OpenAt, pointed } from '../views/map.tsx';
@@ -83,7 +83,7 @@ function pick(key: string): void {
     go(incidentPath(open.first.no));
     return;
   }
-  chosen.value = key;
+  selectedKey.value = key;
   go('/cameras');
 }
 
@@ -160,7 +160,7 @@ function Down({ camera }: { readonly camera: Camera }) {
         class="d-row-button"
         to="/cameras"
         onFollow={() => {
-          chosen.value = key;
+          selectedKey.value = key;
         }}
       >
         <Shape of={camera.condition} />

@@ -19,7 +19,7 @@ import {
 } from '../tracks/question.ts';
 import { Result, ResultActs } from '../tracks/result.tsx';
 import { Sight } from '../tracks/sight.tsx';
-import { chosen as chosenCamera, fleet, watchFleet } from '../views/fleet.ts';
+import { fleet, selectedKey, watchFleet } from '../views/fleet.ts';
 import { Head } from '../views/parts.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
@@ -28,8 +28,8 @@ export function TracksScreen() {
   const { form: texts, intro } = trackWords.value;
   startInterval();
   useEffect(() => {
-    if (form.value.box === '' && chosenCamera.value !== undefined)
-      form.value = { ...form.value, box: chosenCamera.value.split('/')[1] ?? '' };
+    if (form.value.box === '' && selectedKey.value !== undefined)
+      form.value = { ...form.value, box: selectedKey.value.split('/')[1] ?? '' };
     return watchFleet();
   }, []);
   const [first, ...otherCameras] = fleet.value?.values() ?? [];

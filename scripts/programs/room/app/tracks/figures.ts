@@ -49,17 +49,17 @@ export function drawFigure(
   { track, place }: ShownTrack,
   look: FigureLook,
 ): LabelPlace[] {
-  const { record: found } = track;
+  const { record } = track;
   const high = Math.max(HEIGHT_PX_MIN, place.h * h);
-  const wide = Math.max(5, high * (found.widthToHeight || 0.4));
+  const wide = Math.max(5, high * (record.widthToHeight || 0.4));
   const [x, y] = [place.x * w, place.y * h];
-  const isUnsure = found.score < UNSURE;
+  const isUnsure = record.score < UNSURE;
   const tone = look.isChosen ? CHOSEN_COLOUR : FIGURE;
   c.save();
   c.globalAlpha = place.isSeen ? 1 : 0.55;
   if (look.pulse > 0) ring(c, x, y, wide, look.pulse, tone);
   shadow(c, x, y, wide);
-  const colour = COLOURS[found.colours[0] ?? ''];
+  const colour = COLOURS[record.colours[0] ?? ''];
   const paint: Paint = {
     fill: isUnsure ? 'rgb(11 14 19 / 0.18)' : (colour ?? tone),
     line: isUnsure || colour !== undefined ? tone : CASING,
@@ -67,9 +67,9 @@ export function drawFigure(
     isDashed: !place.isSeen,
     isOutlined: isUnsure,
   };
-  if (found.class === 'person') person(c, x, y, high, paint);
-  else if (VEHICLES.has(found.class)) vehicle(c, x, y, wide, high, paint, found.class);
-  else if (CYCLES.has(found.class)) cycle(c, x, y, wide, high, paint);
+  if (record.class === 'person') person(c, x, y, high, paint);
+  else if (VEHICLES.has(record.class)) vehicle(c, x, y, wide, high, paint, record.class);
+  else if (CYCLES.has(record.class)) cycle(c, x, y, wide, high, paint);
   else block(c, x, y, wide, high, paint);
   c.restore();
   if (look.label === undefined) return [];

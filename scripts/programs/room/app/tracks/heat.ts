@@ -14,8 +14,8 @@ const STAND_S_MAX = 120;
 /** Returns the seconds of standing in each cell, row by row. */
 export function heatOf(tracks: readonly PlayedTrack[]): Float32Array {
   const cells = new Float32Array(HEAT_COLUMNS * HEAT_ROWS);
-  for (const { record: found } of tracks) {
-    const { path } = found;
+  for (const { record } of tracks) {
+    const { path } = record;
     for (let i = 1; i < path.length; i++) {
       const [a, b] = [path[i - 1], path[i]];
       if (a === undefined || b === undefined) continue;

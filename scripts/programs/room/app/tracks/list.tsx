@@ -82,13 +82,13 @@ function GapRow({ gap, isStop }: { readonly gap: Gap; readonly isStop: boolean }
 function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isStop: boolean }) {
   const { list, colours, form } = trackWords.value;
   const isChosen = useComputed(() => chosenIndex.value === track.index).value;
-  const { record: found, atMs, fromMs, toMs, index } = track;
+  const { record, atMs, fromMs, toMs, index } = track;
   const { where, colours: wantedColours = [] } = answer.value?.asked.question ?? {};
   const does = where !== undefined && 'does' in where ? where.does : undefined;
   const facts = [
     list.inView(lasting((toMs - fromMs) / 1000)),
-    ...(does === 'stays' || does === 'stops' ? [list.lasted[does](lasting(found.durationS))] : []),
-    ...(found.stoppedS > 0 && does !== 'stops' ? [list.stopped(lasting(found.stoppedS))] : []),
+    ...(does === 'stays' || does === 'stops' ? [list.lasted[does](lasting(record.durationS))] : []),
+    ...(record.stoppedS > 0 && does !== 'stops' ? [list.stopped(lasting(record.stoppedS))] : []),
   ];
   return (
     <li class={isChosen ? 't-chosen-row' : undefined} data-track={index}>
@@ -101,7 +101,7 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
       >
         <b>{moment(atMs, span.value.toMs - span.value.fromMs)}</b>
         <span>
-          {found.colours.map((name) => (
+          {record.colours.map((name) => (
             <i
               key={name}
               class={wantedColours.includes(name) ? 't-colour t-wanted' : 't-colour'}
@@ -109,14 +109,14 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
               title={colours[name]}
             />
           ))}
-          {found.colours[0] !== undefined && (
-            <span class="unseen">{found.colours.map((c) => colours[c]).join(', ')} </span>
+          {record.colours[0] !== undefined && (
+            <span class="unseen">{record.colours.map((c) => colours[c]).join(', ')} </span>
           )}
-          {classText(found.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
+          {classText(record.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
           {isWanted(track, wantedColours) && <Mark text={list.wanted} about={form.coloursHint} />}
-          {found.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(found.score))} />}
-          {!found.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
-          {found.cut && <Mark text={list.cut} about={list.cutAbout} />}
+          {record.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(record.score))} />}
+          {!record.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
+          {record.cut && <Mark text={list.cut} about={list.cutAbout} />}
         </span>
       </button>
       {isChosen && <Video track={track} />}

@@ -51,8 +51,8 @@ export function gapsOf({ gaps }: TrackCoverage): Gap[] {
 }
 
 /** Returns the position at a moment, or undefined outside the track. Exact at stored positions, linear between them. */
-export function placeAt({ record: found, fromMs }: PlayedTrack, ms: number): Place | undefined {
-  const { path } = found;
+export function placeAt({ record, fromMs }: PlayedTrack, ms: number): Place | undefined {
+  const { path } = record;
   const s = (ms - fromMs) / 1000;
   const next = firstFrom(path, s);
   const after = path[next];

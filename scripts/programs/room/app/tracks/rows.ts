@@ -26,11 +26,11 @@ export function listRows(
 }
 
 /** True if the track has a requested colour. */
-export function isWanted({ record: found }: PlayedTrack, wantedColours: readonly string[]): boolean {
-  return found.colours.some((name) => wantedColours.includes(name));
+export function isWanted({ record }: PlayedTrack, wantedColours: readonly string[]): boolean {
+  return record.colours.some((name) => wantedColours.includes(name));
 }
 
-/** Counts the hits in each of `many` equal parts of the time. */
+/** Counts the hits in each of `slotCount` equal parts of the time. */
 export function slotCounts(
   tracks: readonly PlayedTrack[],
   { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
@@ -44,7 +44,7 @@ export function slotCounts(
   return counts;
 }
 
-/** Returns the marks of an axis: whole minutes, hours or days, at most `most`. */
+/** Returns the marks of an axis: whole minutes, hours or days, at most `countMax`. */
 export function axisMarks(fromMs: number, toMs: number, countMax: number, offsetMs: number): number[] {
   const minute = 60_000;
   const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14_400].map(

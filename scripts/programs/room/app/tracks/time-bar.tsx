@@ -24,7 +24,7 @@ interface Props {
   readonly onSeek?: (ms: number) => void;
 }
 
-export function TimeBar({ fromMs, toMs, tracks, gaps, chosenIndex: chosen, nowMs, onSeek }: Props) {
+export function TimeBar({ fromMs, toMs, tracks, gaps, chosenIndex, nowMs, onSeek }: Props) {
   const { bar } = trackWords.value;
   const box = useRef<HTMLDivElement>(null);
   const width = useSignal(0);
@@ -79,12 +79,12 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosenIndex: chosen, nowMs
     () =>
       wide > 0 && (
         <BarDrawing
-          {...{ fromMs, toMs, tracks, gaps, chosenIndex: chosen, slots }}
+          {...{ fromMs, toMs, tracks, gaps, chosenIndex, slots }}
           width={wide}
           hatch={`${id}-hatch`}
         />
       ),
-    [fromMs, toMs, tracks, gaps, chosen, slots, wide, id],
+    [fromMs, toMs, tracks, gaps, chosenIndex, slots, wide, id],
   );
   return (
     <div
@@ -132,14 +132,14 @@ interface DrawnProps extends Omit<Props, 'nowMs' | 'onSeek'> {
   readonly hatch: string;
 }
 
-function BarDrawing({ fromMs, toMs, tracks, gaps, chosenIndex: chosen, width, slots, hatch }: DrawnProps) {
+function BarDrawing({ fromMs, toMs, tracks, gaps, chosenIndex, width, slots, hatch }: DrawnProps) {
   const x = (ms: number): number => ((ms - fromMs) / (toMs - fromMs)) * width;
   const counts = slotCounts(tracks, { fromMs, toMs }, slots);
   const countMax = Math.max(1, ...counts);
   const wide = width / slots;
   const marks = axisMarks(fromMs, toMs, Math.max(2, Math.floor(width / LABEL_PX)), offsetAt(fromMs));
   const stepMs = (marks[1] ?? toMs) - (marks[0] ?? fromMs);
-  const chosenTrack = chosen === undefined ? undefined : tracks[chosen];
+  const chosenTrack = chosenIndex === undefined ? undefined : tracks[chosenIndex];
   return (
     <svg width={width} height={HEIGHT + AXIS} aria-hidden="true">
       <defs>

@@ -23,7 +23,7 @@ export const unlistedCount = signal(0);
 export const strangers = signal(0);
 export const fleetFault = signal<string | undefined>(undefined);
 /** Last selected camera: `site/box`. */
-export const chosen = signal<string | undefined>(undefined);
+export const selectedKey = signal<string | undefined>(undefined);
 
 export const keyOf = (camera: { readonly site: string; readonly box: string }) =>
   `${camera.site}/${camera.box}`;

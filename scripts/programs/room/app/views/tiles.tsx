@@ -9,7 +9,7 @@ import type { VNode } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { Camera } from '../../contract/camera.ts';
 import { viewWords } from '../words/views.ts';
-import { chosen, keyOf, rankOf } from './fleet.ts';
+import { keyOf, rankOf, selectedKey } from './fleet.ts';
 import { count } from './say.ts';
 
 interface Site {
@@ -60,7 +60,7 @@ export function Tiles({ cameras }: Props) {
   });
   // Marks only the affected node, instead of updating all.
   useSignalEffect(() => {
-    const key = chosen.value;
+    const key = selectedKey.value;
     for (const old of grid.current?.querySelectorAll('[aria-selected=true]') ?? [])
       old.setAttribute('aria-selected', 'false');
     if (key !== undefined) document.getElementById(idOf(key))?.setAttribute('aria-selected', 'true');
@@ -72,7 +72,7 @@ export function Tiles({ cameras }: Props) {
       role="listbox"
       tabIndex={0}
       aria-label={words.grid}
-      aria-activedescendant={chosen.value === undefined ? undefined : idOf(chosen.value)}
+      aria-activedescendant={selectedKey.value === undefined ? undefined : idOf(selectedKey.value)}
       onPointerOver={(event) => name(event.target)}
       onClick={(event) => pick(event.target)}
       onKeyDown={(event) => {
@@ -125,13 +125,13 @@ function name(target: EventTarget | null): void {
 
 function pick(target: EventTarget | null): void {
   if (target instanceof HTMLElement && target.role === 'option')
-    chosen.value = target.id.slice(idOf('').length);
+    selectedKey.value = target.id.slice(idOf('').length);
 }
 
 /** Moves the selection. Returns true if the key was handled. */
 function move(grid: HTMLElement, key: string): boolean {
   const tiles = [...grid.querySelectorAll<HTMLElement>('[role=option]')];
-  const at = tiles.findIndex(({ id }) => chosen.value !== undefined && id === idOf(chosen.value));
+  const at = tiles.findIndex(({ id }) => selectedKey.value !== undefined && id === idOf(selectedKey.value));
   const next = nextOf(tiles, at, key);
   if (next === undefined) return false;
   pick(next);

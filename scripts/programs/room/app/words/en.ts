@@ -62,7 +62,7 @@ const has = (who: Subject, one: string, several: string) => (who.isPlural ? seve
 
 /** Sentences about an incident by kind, without the full stop. */
 const causes: Readonly<
-  Record<WatchedKind, (who: Subject, where: string, figures: FiguresOfCause) => string>
+  Record<WatchedKind, (subject: Subject, placeName: string, figures: FiguresOfCause) => string>
 > = {
   'vehicle-in-pedestrian-zone': (who, where, { stayed }) =>
     `${who.text} ${has(who, 'is', 'are')} in ${where}${stayed && `, for ${stayed} so far`}`,

@@ -6,7 +6,7 @@
  * - An answer counts only for the open request of its box.
  * - A box is `done` only after its last page.
  * LIMITS: about `eventsMax` events; then no further page is requested and the box is `cut`. Of these, `keptMax` are
- * stored and the others are counted in `beyond`.
+ * stored and the others are counted in `excessCount`.
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../../../../../agent/base/clock.ts';
