@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { parse } from 'yaml';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
-import { timeAsked } from '../../scripts/programs/room/console/asked.ts';
+import { timeAsked } from '../../scripts/programs/room/console/request-params.ts';
 import { faultOf } from '../../scripts/programs/room/console/fault.ts';
 import { SettingsFile } from '../../scripts/programs/room/console/settings.ts';
 import { ROUTES, type Route } from '../../scripts/programs/room/contract/api.ts';

@@ -12,7 +12,7 @@ import { ModeStatement } from '../../../agent/contract/mode.ts';
 import { GapEvent, GapRecord } from '../../../agent/contract/outbox.ts';
 import { ConfigOrder, UpdateOrder, UpdateReport } from '../../../agent/contract/update.ts';
 import { type JsonObject, plain } from '../../lib/json-schema.ts';
-import { opened } from '../room/contract/opened.ts';
+import { opened } from '../room/contract/open-schema.ts';
 
 /**
  * Returns the file's text for readers: open for members and kinds of later versions. The same sources always give the

@@ -1,7 +1,7 @@
 /** Texts of the views beside the queue, in the chosen language. */
 import { computed } from '@preact/signals';
 import { language } from '../../../../../agent/kit/words.ts';
-import { DESK_EN } from './desk-en.ts';
-import { DESK_FR } from './desk-fr.ts';
+import { VIEWS_EN } from './views-en.ts';
+import { VIEWS_FR } from './views-fr.ts';
 
-export const desk = computed(() => (language.value === 'fr' ? DESK_FR : DESK_EN));
+export const viewWords = computed(() => (language.value === 'fr' ? VIEWS_FR : VIEWS_EN));

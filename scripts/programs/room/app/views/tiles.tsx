@@ -8,8 +8,8 @@ import { useSignalEffect } from '@preact/signals';
 import type { VNode } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { Camera } from '../../contract/camera.ts';
-import { desk } from '../words/desk.ts';
-import { chosen, keyOf, rankOf } from './fleet.ts';
+import { viewWords } from '../words/views.ts';
+import { keyOf, rankOf, selectedKey } from './fleet.ts';
 import { count } from './say.ts';
 
 interface Site {
@@ -29,11 +29,13 @@ function bySite(cameras: readonly Camera[]): Site[] {
     else site.cameras.push(camera);
   }
   const worst = ({ cameras: [first] }: Site) => (first === undefined ? WELL : rankOf(first.condition));
-  const many = (site: Site) =>
+  const worstCount = (site: Site) =>
     site.cameras.filter(({ condition }) => rankOf(condition) === worst(site)).length;
   return [...sites.values()].sort(
     (a, b) =>
-      worst(a) - worst(b) || (worst(a) === WELL ? 0 : many(b) - many(a)) || (a.name < b.name ? -1 : 1),
+      worst(a) - worst(b) ||
+      (worst(a) === WELL ? 0 : worstCount(b) - worstCount(a)) ||
+      (a.name < b.name ? -1 : 1),
   );
 }
 
@@ -46,19 +48,19 @@ interface Props {
 
 export function Tiles({ cameras }: Props) {
   const grid = useRef<HTMLDivElement>(null);
-  const drawn = useRef(new Map<string, { as: string; node: VNode }>());
-  const { cameras: words, conditions } = desk.value;
+  const tileCache = useRef(new Map<string, { as: string; node: VNode }>());
+  const { cameras: words, conditions } = viewWords.value;
   const nodes = bySite(cameras).map((site) => {
     const as = `${words.all}${site.cameras.map(({ box, condition }) => `${box}:${rankOf(condition)}`).join()}`;
-    const before = drawn.current.get(site.name);
+    const before = tileCache.current.get(site.name);
     if (before?.as === as) return before.node;
     const node = <SiteTiles key={site.name} site={site} words={conditions} />;
-    drawn.current.set(site.name, { as, node });
+    tileCache.current.set(site.name, { as, node });
     return node;
   });
   // Marks only the affected node, instead of updating all.
   useSignalEffect(() => {
-    const key = chosen.value;
+    const key = selectedKey.value;
     for (const old of grid.current?.querySelectorAll('[aria-selected=true]') ?? [])
       old.setAttribute('aria-selected', 'false');
     if (key !== undefined) document.getElementById(idOf(key))?.setAttribute('aria-selected', 'true');
@@ -70,7 +72,7 @@ export function Tiles({ cameras }: Props) {
       role="listbox"
       tabIndex={0}
       aria-label={words.grid}
-      aria-activedescendant={chosen.value === undefined ? undefined : idOf(chosen.value)}
+      aria-activedescendant={selectedKey.value === undefined ? undefined : idOf(selectedKey.value)}
       onPointerOver={(event) => name(event.target)}
       onClick={(event) => pick(event.target)}
       onKeyDown={(event) => {
@@ -94,7 +96,7 @@ function SiteTiles({ site: { name, cameras }, words }: SiteProps) {
     <div
       class="d-site"
       role="group"
-      aria-label={desk.value.cameras.group(name, count(out), count(cameras.length))}
+      aria-label={viewWords.value.cameras.group(name, count(out), count(cameras.length))}
     >
       <div class="d-site-name" aria-hidden="true">
         {name}
@@ -123,13 +125,13 @@ function name(target: EventTarget | null): void {
 
 function pick(target: EventTarget | null): void {
   if (target instanceof HTMLElement && target.role === 'option')
-    chosen.value = target.id.slice(idOf('').length);
+    selectedKey.value = target.id.slice(idOf('').length);
 }
 
 /** Moves the selection. Returns true if the key was handled. */
 function move(grid: HTMLElement, key: string): boolean {
   const tiles = [...grid.querySelectorAll<HTMLElement>('[role=option]')];
-  const at = tiles.findIndex(({ id }) => chosen.value !== undefined && id === idOf(chosen.value));
+  const at = tiles.findIndex(({ id }) => selectedKey.value !== undefined && id === idOf(selectedKey.value));
   const next = nextOf(tiles, at, key);
   if (next === undefined) return false;
   pick(next);
@@ -145,19 +147,19 @@ function nextOf(tiles: readonly HTMLElement[], at: number, key: string): HTMLEle
   if (now === undefined) return tiles[0];
   if (key === 'ArrowRight') return tiles[Math.min(at + 1, tiles.length - 1)];
   if (key === 'ArrowLeft') return tiles[Math.max(at - 1, 0)];
-  return beyond(tiles, now, key === 'ArrowDown' ? 1 : -1);
+  return nextRowTile(tiles, now, key === 'ArrowDown' ? 1 : -1);
 }
 
 /** Returns the tile of the next row in that direction that is horizontally closest. */
-function beyond(tiles: readonly HTMLElement[], now: HTMLElement, way: 1 | -1): HTMLElement {
-  const here = now.getBoundingClientRect();
+function nextRowTile(tiles: readonly HTMLElement[], now: HTMLElement, way: 1 | -1): HTMLElement {
+  const bounds = now.getBoundingClientRect();
   let best = now;
   let least = Number.POSITIVE_INFINITY;
   for (const tile of tiles) {
     const { left, top, width } = tile.getBoundingClientRect();
-    const rows = (top - here.top) * way;
+    const rows = (top - bounds.top) * way;
     if (rows < 1) continue;
-    const aside = Math.abs(left - here.left);
+    const aside = Math.abs(left - bounds.left);
     // A tile in another column of sites counts only if nothing else is closer.
     const distance = rows + (aside < width ? 0 : 4 * aside);
     if (distance >= least) continue;

@@ -5,14 +5,14 @@ import type { Present } from '../../contract/session.ts';
 import { explain } from '../acts.ts';
 import { ApiProblem, post } from '../api.ts';
 import { tell } from '../toasts.ts';
-import { desk } from '../words/desk.ts';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 import { useLoad } from './load.ts';
 import { LoadState, Scroll } from './parts.tsx';
-import { ago, count, plain, when } from './say.ts';
+import { ago, count, plain, timeText } from './say.ts';
 
 export function People() {
-  const { people } = desk.value;
+  const { people } = viewWords.value;
   const load = useLoad<Present>('/api/sessions');
   const ending = useSignal<string | undefined>(undefined);
   const data = load.data.value;
@@ -26,7 +26,7 @@ export function People() {
       tell('bad', explain(error));
     }
     ending.value = undefined;
-    load.again();
+    load.reload();
   };
   return (
     <details class="d-people">
@@ -34,13 +34,13 @@ export function People() {
         {people.title} {data !== undefined && <span class="quiet">{count(data.people.length)}</span>}
       </summary>
       <p class="quiet">{people.about}</p>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
+      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
       {data !== undefined && (
         <Scroll label={people.title}>
           <table>
             <thead>
               <tr>
-                <th scope="col">{desk.value.audit.who}</th>
+                <th scope="col">{viewWords.value.audit.who}</th>
                 <th scope="col" class="d-n">
                   {people.sessions}
                 </th>
@@ -56,7 +56,7 @@ export function People() {
                     {plain(user)} <span class="quiet">{words.value.roles[role]}</span>
                   </td>
                   <td class="d-n">{count(sessions)}</td>
-                  <td class="d-time">{when(began)}</td>
+                  <td class="d-time">{timeText(began)}</td>
                   <td class="d-time">{ago(used)}</td>
                   <td>
                     <Button

@@ -5,21 +5,21 @@ import { computed, signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
 import type { Condition } from '../../contract/terms.ts';
-import { desk } from '../words/desk.ts';
+import { viewWords } from '../words/views.ts';
 import { fleet, rankOf } from './fleet.ts';
 import type { CityMap, MapCamera } from './geo.ts';
 import { plain } from './say.ts';
 import { centred, moved, type View, wholeView, zoomed } from './view.ts';
 
-export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly many: number }>;
+export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly alertCount: number }>;
 
 /** Camera (`site/box`) under the pointer, or of the focused row. */
 export const pointed = signal<string | undefined>(undefined);
 
 const map = signal<CityMap | undefined>(undefined);
-const whole = computed(() => wholeView(map.value?.width ?? 1, map.value?.height ?? 1));
-const seen = signal<View | undefined>(undefined);
-const view = computed(() => seen.value ?? whole.value);
+const fullView = computed(() => wholeView(map.value?.width ?? 1, map.value?.height ?? 1));
+const currentView = signal<View | undefined>(undefined);
+const view = computed(() => currentView.value ?? fullView.value);
 
 const KEY_STEP = 0.15;
 const ZOOM_STEP = 1.5;
@@ -43,8 +43,8 @@ const FORMS: Readonly<Record<Condition, string>> = {
 /** Centres the map on a camera, unless the whole map is visible. */
 export function near(key: string): void {
   const place = map.value?.cameras.find((camera) => camera.key === key);
-  if (place !== undefined && seen.value !== undefined)
-    seen.value = centred(seen.value, whole.value, place.x, place.y);
+  if (place !== undefined && currentView.value !== undefined)
+    currentView.value = centred(currentView.value, fullView.value, place.x, place.y);
 }
 
 interface Props {
@@ -53,17 +53,17 @@ interface Props {
   readonly onPick: (key: string) => void;
 }
 
-export function MapView({ map: drawn, open, onPick }: Props) {
-  const { plan } = desk.value;
+export function MapView({ map: cityPlan, open, onPick }: Props) {
+  const { plan } = viewWords.value;
   const svg = useRef<SVGSVGElement>(null);
   useEffect(() => {
-    map.value = drawn;
-    seen.value = undefined;
-  }, [drawn]);
+    map.value = cityPlan;
+    currentView.value = undefined;
+  }, [cityPlan]);
   useHand(svg, onPick);
   const by = (factor: number) => {
     const { x, y, width, height } = view.value;
-    seen.value = zoomed(view.value, whole.value, factor, x + width / 2, y + height / 2);
+    currentView.value = zoomed(view.value, fullView.value, factor, x + width / 2, y + height / 2);
   };
   return (
     <div class="d-map">
@@ -78,9 +78,9 @@ export function MapView({ map: drawn, open, onPick }: Props) {
           if (key(event.key, by)) event.preventDefault();
         }}
       >
-        <Ground map={drawn} />
-        {view.value.width * NAMES_FROM <= whole.value.width && <Names map={drawn} />}
-        <Markers cameras={drawn.cameras} open={open} />
+        <Ground map={cityPlan} />
+        {view.value.width * NAMES_FROM <= fullView.value.width && <Names map={cityPlan} />}
+        <Markers cameras={cityPlan.cameras} open={open} />
       </svg>
       <div class="d-map-zoom">
         <button type="button" class="button d-small" aria-label={plan.zoomIn} onClick={() => by(ZOOM_STEP)}>
@@ -98,7 +98,7 @@ export function MapView({ map: drawn, open, onPick }: Props) {
           type="button"
           class="button d-small"
           onClick={() => {
-            seen.value = undefined;
+            currentView.value = undefined;
           }}
         >
           {plan.whole}
@@ -139,10 +139,10 @@ function Names({ map: { names } }: { readonly map: CityMap }) {
 
 /** Draws the worst on top. */
 function Markers({ cameras, open }: { readonly cameras: readonly MapCamera[]; readonly open: OpenAt }) {
-  const known = fleet.value;
+  const camerasByKey = fleet.value;
   return useMemo(() => {
     const worstLast = cameras
-      .map((place) => ({ ...place, condition: known?.get(place.key)?.condition }))
+      .map((place) => ({ ...place, condition: camerasByKey?.get(place.key)?.condition }))
       .sort((a, b) => rank(b.condition) - rank(a.condition));
     const alarmed = worstLast.filter(({ key }) => open.has(key));
     return (
@@ -168,10 +168,10 @@ function Markers({ cameras, open }: { readonly cameras: readonly MapCamera[]; re
             <circle class="d-ring" r="11" />
           </g>
         ))}
-        <Here cameras={cameras} />
+        <FocusMark cameras={cameras} />
       </g>
     );
-  }, [cameras, open, known]);
+  }, [cameras, open, camerasByKey]);
 }
 
 function rank(condition: Condition | undefined): number {
@@ -179,7 +179,7 @@ function rank(condition: Condition | undefined): number {
 }
 
 /** Marks the camera of the row in focus. */
-function Here({ cameras }: { readonly cameras: readonly MapCamera[] }) {
+function FocusMark({ cameras }: { readonly cameras: readonly MapCamera[] }) {
   const place = cameras.find(({ key }) => key === pointed.value);
   return place === undefined ? null : (
     <g transform={`translate(${place.x} ${place.y})`} class="d-here">
@@ -196,10 +196,10 @@ function key(name: string, by: (factor: number) => void): boolean {
     ArrowDown: [0, KEY_STEP],
   };
   const way = ways[name];
-  if (way !== undefined) seen.value = moved(view.value, whole.value, ...way);
+  if (way !== undefined) currentView.value = moved(view.value, fullView.value, ...way);
   else if (name === '+' || name === '=') by(ZOOM_STEP);
   else if (name === '-') by(1 / ZOOM_STEP);
-  else if (name === '0') seen.value = undefined;
+  else if (name === '0') currentView.value = undefined;
   else return false;
   return true;
 }
@@ -207,17 +207,17 @@ function key(name: string, by: (factor: number) => void): boolean {
 /** Handles wheel, drag and click. Uses its own listeners, because the wheel must not scroll the page. */
 function useHand(svg: { readonly current: SVGSVGElement | null }, onPick: (key: string) => void): void {
   useEffect(() => {
-    const here = svg.current;
-    if (here === null) return;
+    const element = svg.current;
+    if (element === null) return;
     let from: { x: number; y: number; view: View; hasMoved: boolean } | undefined;
     const at = (event: MouseEvent) => {
-      const matrix = here.getScreenCTM();
+      const matrix = element.getScreenCTM();
       return new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix?.inverse());
     };
     const wheel = (event: WheelEvent) => {
       event.preventDefault();
       const { x, y } = at(event);
-      seen.value = zoomed(view.value, whole.value, Math.exp(-event.deltaY * WHEEL_SHARE), x, y);
+      currentView.value = zoomed(view.value, fullView.value, Math.exp(-event.deltaY * WHEEL_SHARE), x, y);
     };
     const press = (event: PointerEvent) => {
       if (event.button === 0)
@@ -231,10 +231,10 @@ function useHand(svg: { readonly current: SVGSVGElement | null }, onPick: (key: 
       const [right, down] = [event.clientX - from.x, event.clientY - from.y];
       if (!from.hasMoved && Math.hypot(right, down) < CLICK_PX) return;
       from.hasMoved = true;
-      here.setPointerCapture(event.pointerId);
-      const scale = here.getScreenCTM()?.a ?? 1;
+      element.setPointerCapture(event.pointerId);
+      const scale = element.getScreenCTM()?.a ?? 1;
       const { width, height } = from.view;
-      seen.value = moved(from.view, whole.value, -right / scale / width, -down / scale / height);
+      currentView.value = moved(from.view, fullView.value, -right / scale / width, -down / scale / height);
     };
     const release = (event: PointerEvent) => {
       const picked = from?.hasMoved === false ? keyUnder(event) : undefined;
@@ -245,17 +245,17 @@ function useHand(svg: { readonly current: SVGSVGElement | null }, onPick: (key: 
       from = undefined;
       pointed.value = undefined;
     };
-    here.addEventListener('wheel', wheel, { passive: false });
-    here.addEventListener('pointerdown', press);
-    here.addEventListener('pointermove', drag);
-    here.addEventListener('pointerup', release);
-    here.addEventListener('pointerleave', lose);
+    element.addEventListener('wheel', wheel, { passive: false });
+    element.addEventListener('pointerdown', press);
+    element.addEventListener('pointermove', drag);
+    element.addEventListener('pointerup', release);
+    element.addEventListener('pointerleave', lose);
     return () => {
-      here.removeEventListener('wheel', wheel);
-      here.removeEventListener('pointerdown', press);
-      here.removeEventListener('pointermove', drag);
-      here.removeEventListener('pointerup', release);
-      here.removeEventListener('pointerleave', lose);
+      element.removeEventListener('wheel', wheel);
+      element.removeEventListener('pointerdown', press);
+      element.removeEventListener('pointermove', drag);
+      element.removeEventListener('pointerup', release);
+      element.removeEventListener('pointerleave', lose);
     };
   }, [svg, onPick]);
 }

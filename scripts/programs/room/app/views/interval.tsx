@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { nowMs, session } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { viewWords } from '../words/views.ts';
 import { wallMs, wallTime } from './zone.ts';
 
 export interface Interval {
@@ -33,7 +33,7 @@ interface Props {
 }
 
 export function IntervalFields({ value, onChange, presets }: Props) {
-  const { interval } = desk.value;
+  const { interval } = viewWords.value;
   const zone = session.value?.timeZone ?? 'UTC';
   const typed = useSignal<Partial<Interval>>({});
   const fault = useSignal<string | undefined>(undefined);

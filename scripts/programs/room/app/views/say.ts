@@ -2,9 +2,9 @@
 import { zoneName } from '../../../../../agent/contract/zone-name.ts';
 import { language } from '../../../../../agent/kit/words.ts';
 import { nowMs, session } from '../session.ts';
-import { desk } from '../words/desk.ts';
 import { plain } from '../words/plain.ts';
 import { lasting as durationText, kindText as kindIn } from '../words/sentence.ts';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 export { plain } from '../words/plain.ts';
@@ -21,23 +21,23 @@ function format(style: 'minute' | 'second' | 'day'): Intl.DateTimeFormat {
   const locale = language.value === 'en' ? 'en-GB' : 'fr';
   const timeZone = session.value?.timeZone ?? 'UTC';
   const key = `${style} ${locale} ${timeZone}`;
-  let made = formats.get(key);
-  if (made === undefined) {
-    made = new Intl.DateTimeFormat(locale, {
+  let formatter = formats.get(key);
+  if (formatter === undefined) {
+    formatter = new Intl.DateTimeFormat(locale, {
       timeZone,
       ...(style === 'second' ? { dateStyle: 'short', timeStyle: 'medium' } : { dateStyle: 'medium' }),
       ...(style === 'minute' && { timeStyle: 'short' }),
     });
-    formats.set(key, made);
+    formats.set(key, formatter);
   }
-  return made;
+  return formatter;
 }
 
 /**
  * Formats a time in the room's time zone, whose name is shown with a time of day. Invalid times are returned as
  * received.
  */
-export function when(iso: string, style: 'minute' | 'second' | 'day' = 'minute'): string {
+export function timeText(iso: string, style: 'minute' | 'second' | 'day' = 'minute'): string {
   const ms = Date.parse(iso);
   if (Number.isNaN(ms)) return plain(iso);
   const text = format(style).format(ms);
@@ -50,7 +50,7 @@ export function lasting(seconds: number): string {
 }
 
 export function ago(iso: string): string {
-  return desk.value.ago(lasting((nowMs() - Date.parse(iso)) / 1000));
+  return viewWords.value.ago(lasting((nowMs() - Date.parse(iso)) / 1000));
 }
 
 /** Returns the whole days until a time; negative if it has passed. */
@@ -60,9 +60,9 @@ export function daysUntil(iso: string): number {
 
 export function left(iso: string): string {
   const days = daysUntil(iso);
-  const { over, hoursLeft, cameras } = desk.value;
+  const { over, hoursLeft, cameras } = viewWords.value;
   if (days < 0) return over;
-  return days === 0 ? hoursLeft : cameras.left(desk.value.days(days));
+  return days === 0 ? hoursLeft : cameras.left(viewWords.value.days(days));
 }
 
 export function count(value: number): string {
@@ -79,7 +79,7 @@ export function kindText(kind: string): string {
 
 /** Describes a condition reported by the box or observed by the room. */
 export function reasonText(reason: string): string {
-  const { reasons } = desk.value;
+  const { reasons } = viewWords.value;
   return Object.hasOwn(reasons, reason) ? (reasons[reason] ?? '') : kindText(reason);
 }
 

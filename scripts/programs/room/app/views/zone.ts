@@ -37,8 +37,8 @@ export function wallTime(ms: number, timeZone: string): string {
  * moves forward by the gap.
  */
 export function wallMs(wall: string, timeZone: string): number | undefined {
-  const found = WALL.exec(wall);
-  if (found === null) return undefined;
+  const match = WALL.exec(wall);
+  if (match === null) return undefined;
   const asUtc = Date.parse(`${wall}:00.000Z`);
   if (Number.isNaN(asUtc)) return undefined;
   const offsetAt = (ms: number) => Date.parse(`${wallTime(ms, timeZone)}:00.000Z`) - ms;

@@ -1,7 +1,7 @@
 /** French texts of the views beside the queue. */
-import type { DeskWords } from './desk-en.ts';
+import type { ViewsWords } from './views-en.ts';
 
-export const DESK_FR: DeskWords = {
+export const VIEWS_FR: ViewsWords = {
   conditions: {
     offline: 'Hors ligne',
     blind: 'Image inexploitable',

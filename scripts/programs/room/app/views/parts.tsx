@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Condition } from '../../contract/terms.ts';
 import { go } from '../router.ts';
-import { desk } from '../words/desk.ts';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 export const incidentPath = (no: number) => `/incidents/${no}`;
@@ -41,7 +41,7 @@ export function Shape({ of }: { readonly of: Condition }) {
 export function Csv({ path }: { readonly path: string }) {
   return (
     <a class="button plain" href={path} download>
-      {desk.value.table}
+      {viewWords.value.table}
     </a>
   );
 }
@@ -69,7 +69,7 @@ interface StateProps {
 
 /** Shows that data is loading or outdated. */
 export function LoadState({ has, fault, onAgain }: StateProps) {
-  const { stale, again } = desk.value;
+  const { stale, again } = viewWords.value;
   if (fault === undefined) return has ? null : <p role="status">{words.value.frame.loading}</p>;
   return (
     <Notice tone={has ? 'warn' : 'bad'} urgent>

@@ -10,7 +10,7 @@ interface Loaded<T> {
   /** HTTP status of the last failed request; 0 without an answer. */
   readonly status: ReadonlySignal<number | undefined>;
   readonly isAsking: ReadonlySignal<boolean>;
-  readonly again: () => void;
+  readonly reload: () => void;
 }
 
 /** Loads at the first render and whenever the path changes. */
@@ -42,5 +42,5 @@ export function useLoad<T>(path: string): Loaded<T> {
       isWanted = false;
     };
   }, [path, turn.value]);
-  return { data, fault, status, isAsking, again: () => turn.value++ };
+  return { data, fault, status, isAsking, reload: () => turn.value++ };
 }

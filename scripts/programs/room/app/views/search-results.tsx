@@ -2,15 +2,15 @@
 import { useSignal } from '@preact/signals';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchState } from '../../contract/api.ts';
-import { desk } from '../words/desk.ts';
+import { viewWords } from '../words/views.ts';
 import { incidentPath, Link, Scroll } from './parts.tsx';
-import { count, kindText, placeText, plain, when } from './say.ts';
+import { count, kindText, placeText, plain, timeText } from './say.ts';
 
 /** Rows drawn before a click loads more: three screens. */
 const ROWS = 100;
 
 export function SearchResults({ state }: { readonly state: SearchState }) {
-  const { search } = desk.value;
+  const { search } = viewWords.value;
   const { asked, answered, missing, found, more } = state;
   return (
     <>
@@ -47,15 +47,15 @@ export function SearchResults({ state }: { readonly state: SearchState }) {
       {found.length === 0 ? (
         <p>{state.done ? search.nothing : search.nothingYet}</p>
       ) : (
-        <Found found={found} />
+        <MatchTable found={found} />
       )}
     </>
   );
 }
 
-function Found({ found }: Pick<SearchState, 'found'>) {
-  const { search, moreRows, incident } = desk.value;
-  const shown = useSignal(ROWS);
+function MatchTable({ found }: Pick<SearchState, 'found'>) {
+  const { search, moreRows, incident } = viewWords.value;
+  const rowCount = useSignal(ROWS);
   return (
     <Scroll label={search.found(count(found.length))}>
       <table>
@@ -71,9 +71,9 @@ function Found({ found }: Pick<SearchState, 'found'>) {
           </tr>
         </thead>
         <tbody>
-          {found.slice(0, shown.value).map((event) => (
+          {found.slice(0, rowCount.value).map((event) => (
             <tr key={`${event.box} ${event.event}`}>
-              <td class="d-time">{when(event.time, 'second')}</td>
+              <td class="d-time">{timeText(event.time, 'second')}</td>
               <td>{event.box}</td>
               <td>{kindText(event.kind)}</td>
               <td>{placeText(event.place)}</td>
@@ -90,15 +90,15 @@ function Found({ found }: Pick<SearchState, 'found'>) {
           ))}
         </tbody>
       </table>
-      {found.length > shown.value && (
+      {found.length > rowCount.value && (
         <button
           type="button"
           class="button d-small"
           onClick={() => {
-            shown.value += 5 * ROWS;
+            rowCount.value += 5 * ROWS;
           }}
         >
-          {moreRows(count(Math.min(5 * ROWS, found.length - shown.value)))}
+          {moreRows(count(Math.min(5 * ROWS, found.length - rowCount.value)))}
         </button>
       )}
     </Scroll>

@@ -52,7 +52,7 @@ export function textAsked(name: string, text: string): string {
 }
 
 /** Refuses numbers beyond the safe integers, which identify nothing. */
-export function noAsked(what: string, no: number): number {
-  if (!Number.isSafeInteger(no)) throw new CallError(404, `${what} ${no} does not exist`);
+export function noAsked(noun: string, no: number): number {
+  if (!Number.isSafeInteger(no)) throw new CallError(404, `there is no ${noun} ${no}`);
   return no;
 }

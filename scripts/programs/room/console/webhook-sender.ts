@@ -56,7 +56,7 @@ const LOOK_EVERY_MS = 10_000;
 /** Time in ms within which changes are combined, because a receiver is not a screen. */
 const COALESCE_MS = 200;
 const RETRY = { firstMs: 1000, maxMs: 300_000 };
-export class Teller {
+export class WebhookSender {
   readonly #db: Sql;
   readonly #settings: WebhookSettings;
   readonly #changesSince: ChangesSince;
@@ -68,7 +68,7 @@ export class Teller {
   readonly #backoff = new Backoff(RETRY);
   readonly #ending = new AbortController();
   /** Incidents beyond the stored position, delivered before an older one. */
-  readonly #told = new Set<number>();
+  readonly #deliveredNos = new Set<number>();
   #running: Promise<void> | undefined;
   #woken = true;
   #wake: () => void = () => undefined;
@@ -145,7 +145,7 @@ export class Teller {
    * @throws if a message could not be delivered
    */
   async #tell(): Promise<boolean> {
-    const place = await this.#behind();
+    const place = await this.#pendingPlace();
     if (place === undefined) return true;
     // Read before the changes themselves: a camera that changes in between is sent again.
     const revs = await this.#db.all<CameraRev>('SELECT site, box, rev FROM camera WHERE rev > $1', [
@@ -161,15 +161,15 @@ export class Teller {
       'SELECT min(no) AS no FROM incident WHERE no > $1 AND rev > $2',
       [place.incident, changes.rev],
     );
-    const told = { place, told: this.#told, later: row?.no ?? undefined };
-    for (const step of stepsOf(changes, revs, told, this.#settings.types, iso(nowMs))) {
+    const delivery = { place, told: this.#deliveredNos, later: row?.no ?? undefined };
+    for (const step of stepsOf(changes, revs, delivery, this.#settings.types, iso(nowMs))) {
       for (const message of step.messages) {
         if (this.#ending.signal.aborted) return true;
         const isLate = performance.now() > this.#leaseEndsMs - LEASE_LEFT_MS;
         if (isLate && (await this.#lease()) === undefined) return true;
         await this.#send(message);
       }
-      if (step.no !== undefined) this.#told.add(step.no);
+      if (step.no !== undefined) this.#deliveredNos.add(step.no);
       // The position of changes without messages is stored with the next message, or at the end.
       const isWritten = step.messages.length > 0 || step.place.rev === changes.rev;
       if (isWritten && !(await this.#remember(step.place))) return true;
@@ -178,7 +178,7 @@ export class Teller {
   }
 
   /** Returns the position if something is undelivered and no other console delivers it. */
-  async #behind(): Promise<Place | undefined> {
+  async #pendingPlace(): Promise<Place | undefined> {
     const [row] = await this.#db.all<Place>(
       `SELECT rev, incident FROM webhook
        WHERE name = $1 AND rev < (SELECT value FROM counter WHERE counter.name = 'rev')
@@ -205,14 +205,14 @@ export class Teller {
 
   /** Stores the position. Returns false if another console has the lease by now and its own position. */
   async #remember({ rev, incident }: Place): Promise<boolean> {
-    const [until, steadyMs] = [iso(Date.now() + LEASE_MS), performance.now()];
+    const [leaseEnd, steadyMs] = [iso(Date.now() + LEASE_MS), performance.now()];
     const rows = await this.#db.run(
       'UPDATE webhook SET rev = $3, incident = $4, until = $5 WHERE name = $1 AND holder = $2',
-      [this.#settings.name, this.#holder, rev, incident, until],
+      [this.#settings.name, this.#holder, rev, incident, leaseEnd],
     );
     if (rows === 0) return false;
     this.#leaseEndsMs = steadyMs + LEASE_MS;
-    for (const no of this.#told) if (no <= incident) this.#told.delete(no);
+    for (const no of this.#deliveredNos) if (no <= incident) this.#deliveredNos.delete(no);
     return true;
   }
 

@@ -16,33 +16,33 @@ export function wholeView(width: number, height: number): View {
 }
 
 /** Zooms by a factor (`by` > 1 enlarges); the point (x, y) of the map stays in place. */
-export function zoomed(view: View, whole: View, by: number, x: number, y: number): View {
-  const width = Math.min(whole.width, Math.max(whole.width / ZOOM_MAX, view.width / by));
+export function zoomed(view: View, full: View, by: number, x: number, y: number): View {
+  const width = Math.min(full.width, Math.max(full.width / ZOOM_MAX, view.width / by));
   const part = width / view.width;
-  return held(
+  return clampView(
     {
       x: x - (x - view.x) * part,
       y: y - (y - view.y) * part,
       width,
       height: view.height * part,
     },
-    whole,
+    full,
   );
 }
 
 /** Moves by ratios of the visible part. */
-export function moved(view: View, whole: View, right: number, down: number): View {
-  return held({ ...view, x: view.x + right * view.width, y: view.y + down * view.height }, whole);
+export function moved(view: View, full: View, right: number, down: number): View {
+  return clampView({ ...view, x: view.x + right * view.width, y: view.y + down * view.height }, full);
 }
 
-export function centred(view: View, whole: View, x: number, y: number): View {
-  return held({ ...view, x: x - view.width / 2, y: y - view.height / 2 }, whole);
+export function centred(view: View, full: View, x: number, y: number): View {
+  return clampView({ ...view, x: x - view.width / 2, y: y - view.height / 2 }, full);
 }
 
-function held(view: View, whole: View): View {
+function clampView(view: View, full: View): View {
   return {
     ...view,
-    x: Math.min(Math.max(view.x, whole.x), whole.x + whole.width - view.width),
-    y: Math.min(Math.max(view.y, whole.y), whole.y + whole.height - view.height),
+    x: Math.min(Math.max(view.x, full.x), full.x + full.width - view.width),
+    y: Math.min(Math.max(view.y, full.y), full.y + full.height - view.height),
   };
 }

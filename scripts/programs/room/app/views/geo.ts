@@ -40,7 +40,7 @@ export interface CityMap {
 }
 export type MapFault = 'not-a-collection' | 'too-many' | 'empty';
 
-interface Found {
+interface MapContent {
   readonly lines: LonLat[][];
   readonly areas: LonLat[][];
   readonly cameras: { at: LonLat; key: string }[];
@@ -64,13 +64,13 @@ function lonLat(value: unknown): LonLat | undefined {
 /** Returns undefined if a point is invalid or there are fewer than two. */
 function places(value: unknown): LonLat[] | undefined {
   if (!Array.isArray(value) || value.length < 2 || value.length > POINTS_MAX) return undefined;
-  const found: LonLat[] = [];
+  const points: LonLat[] = [];
   for (const each of value as unknown[]) {
     const place = lonLat(each);
     if (place === undefined) return undefined;
-    found.push(place);
+    points.push(place);
   }
-  return found;
+  return points;
 }
 
 /** Parses a list of point lists. Returns undefined if one is invalid. */
@@ -90,7 +90,7 @@ function outlines(type: unknown, coordinates: unknown): LonLat[][] | undefined {
 }
 
 /** Adds a feature. Returns false if it cannot be drawn. */
-function take(found: Found, feature: unknown): boolean {
+function take(content: MapContent, feature: unknown): boolean {
   if (!isObject(feature) || !isObject(feature['geometry'])) return false;
   const { type, coordinates } = feature['geometry'];
   const properties = isObject(feature['properties']) ? feature['properties'] : {};
@@ -98,20 +98,20 @@ function take(found: Found, feature: unknown): boolean {
   if (type === 'Point') {
     const at = lonLat(coordinates);
     if (at === undefined) return false;
-    found.points += 1;
+    content.points += 1;
     if (typeof site === 'string' && typeof box === 'string')
-      found.cameras.push({ at, key: `${site}/${box}` });
-    else if (typeof name === 'string') found.names.push({ at, name });
+      content.cameras.push({ at, key: `${site}/${box}` });
+    else if (typeof name === 'string') content.names.push({ at, name });
     return true;
   }
-  const drawn = outlines(type, coordinates);
-  if (drawn === undefined) return false;
+  const outline = outlines(type, coordinates);
+  if (outline === undefined) return false;
   const isArea = type === 'Polygon' || type === 'MultiPolygon';
-  (isArea ? found.areas : found.lines).push(...drawn);
-  for (const one of drawn) found.points += one.length;
-  const [first] = drawn;
+  (isArea ? content.areas : content.lines).push(...outline);
+  for (const one of outline) content.points += one.length;
+  const [first] = outline;
   if (isArea && typeof name === 'string' && first !== undefined)
-    found.names.push({ at: middle(first), name });
+    content.names.push({ at: middle(first), name });
   return true;
 }
 
@@ -142,21 +142,21 @@ export function cityMap(file: unknown): CityMap | MapFault {
     return 'not-a-collection';
   const features = file['features'] as unknown[];
   if (features.length > FEATURES_MAX) return 'too-many';
-  const found: Found = { lines: [], areas: [], cameras: [], names: [], points: 0, skipped: 0 };
+  const content: MapContent = { lines: [], areas: [], cameras: [], names: [], points: 0, skipped: 0 };
   for (const feature of features) {
-    if (!take(found, feature)) found.skipped += 1;
-    if (found.points > POINTS_MAX) return 'too-many';
+    if (!take(content, feature)) content.skipped += 1;
+    if (content.points > POINTS_MAX) return 'too-many';
   }
-  if (found.points === 0) return 'empty';
-  return projected(found);
+  if (content.points === 0) return 'empty';
+  return projected(content);
 }
 
-function projected(found: Found): CityMap {
+function projected(content: MapContent): CityMap {
   const all = [
-    ...found.lines,
-    ...found.areas,
-    found.cameras.map(({ at }) => at),
-    found.names.map(({ at }) => at),
+    ...content.lines,
+    ...content.areas,
+    content.cameras.map(({ at }) => at),
+    content.names.map(({ at }) => at),
   ];
   const [west, south, east, north] = extent(all);
   const squeeze = Math.max(0.01, Math.cos(((south + north) / 2) * (Math.PI / 180)));
@@ -172,12 +172,12 @@ function projected(found: Found): CityMap {
   return {
     width: Math.max(wide * scale, WIDTH / 4),
     height: Math.max(high * scale, WIDTH / 4),
-    lines: path(found.lines, ''),
-    areas: path(found.areas, 'Z'),
-    cameras: found.cameras.map(({ at, key }) => ({ ...place(at), key })),
-    names: found.names
+    lines: path(content.lines, ''),
+    areas: path(content.areas, 'Z'),
+    cameras: content.cameras.map(({ at, key }) => ({ ...place(at), key })),
+    names: content.names
       .slice(0, NAMES_MAX)
       .map(({ at, name }) => ({ ...place(at), name: name.slice(0, NAME_CHARS_MAX) })),
-    skipped: found.skipped,
+    skipped: content.skipped,
   };
 }

@@ -18,12 +18,12 @@ const AGAIN_MS = 60_000;
 
 export const fleet = signal<ReadonlyMap<string, Camera> | undefined>(undefined);
 /** Number of cameras that are not listed. */
-export const beyond = signal(0);
+export const unlistedCount = signal(0);
 /** Number of boxes that are not enrolled but sent messages in the last day. */
 export const strangers = signal(0);
 export const fleetFault = signal<string | undefined>(undefined);
 /** Last selected camera: `site/box`. */
-export const chosen = signal<string | undefined>(undefined);
+export const selectedKey = signal<string | undefined>(undefined);
 
 export const keyOf = (camera: { readonly site: string; readonly box: string }) =>
   `${camera.site}/${camera.box}`;
@@ -38,40 +38,42 @@ function worse(a: Camera, b: Camera): number {
 
 export const inOrder = computed(() => [...(fleet.value?.values() ?? [])].sort(worse));
 
-let asked = 0;
+let loadCount = 0;
 /** Changes of the stream as last applied. */
-let seen: ReadonlyMap<string, Camera | undefined> = new Map();
+let appliedChanges: ReadonlyMap<string, Camera | undefined> = new Map();
 
 /** Loads all cameras. A failure is shown in `fleetFault`, and the old data stays. */
 export async function loadFleet(): Promise<void> {
-  asked += 1;
-  const mine = asked;
+  loadCount += 1;
+  const ownCount = loadCount;
   try {
     const before = streamed.peek();
     const answer = await get<Cameras>('/api/cameras');
-    if (mine !== asked) return;
+    if (ownCount !== loadCount) return;
     const next = new Map(answer.cameras.map((camera) => [keyOf(camera), camera]));
     // Changes that the stream brought during the request are newer than the answer.
-    seen = streamed.peek();
+    appliedChanges = streamed.peek();
     put(
       next,
-      [...seen].filter(([key, camera]) => !before.has(key) || before.get(key) !== camera),
+      [...appliedChanges].filter(([key, camera]) => !before.has(key) || before.get(key) !== camera),
     );
     fleet.value = next;
-    beyond.value = answer.more;
+    unlistedCount.value = answer.more;
     strangers.value = answer.strangers;
     fleetFault.value = undefined;
   } catch (error) {
-    if (mine === asked) fleetFault.value = explain(error);
+    if (ownCount === loadCount) fleetFault.value = explain(error);
   }
 }
 
 function takeStreamed(): void {
   const now = streamed.peek();
   const before = fleet.peek();
-  const news = [...now].filter(([key, camera]) => !seen.has(key) || seen.get(key) !== camera);
+  const news = [...now].filter(
+    ([key, camera]) => !appliedChanges.has(key) || appliedChanges.get(key) !== camera,
+  );
   if (before === undefined || news.length === 0) return;
-  seen = now;
+  appliedChanges = now;
   const next = new Map(before);
   put(next, news);
   fleet.value = next;
@@ -89,7 +91,7 @@ function put(fleet: Map<string, Camera>, news: readonly (readonly [string, Camer
 export function watchFleet(): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   void loadFleet();
-  const again = setInterval(() => void loadFleet(), AGAIN_MS);
+  const refreshTimer = setInterval(() => void loadFleet(), AGAIN_MS);
   const stop = streamed.subscribe(() => {
     timer ??= setTimeout(() => {
       timer = undefined;
@@ -98,7 +100,7 @@ export function watchFleet(): () => void {
   });
   return () => {
     stop();
-    clearInterval(again);
+    clearInterval(refreshTimer);
     clearTimeout(timer);
   };
 }

@@ -1,6 +1,6 @@
 /** English texts of the views beside the queue. */
 
-export const DESK_EN = {
+export const VIEWS_EN = {
   conditions: {
     offline: 'Offline',
     blind: 'No usable image',
@@ -276,4 +276,4 @@ export const DESK_EN = {
   },
 };
 
-export type DeskWords = typeof DESK_EN;
+export type ViewsWords = typeof VIEWS_EN;
