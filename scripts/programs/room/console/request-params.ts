@@ -53,6 +53,6 @@ export function textAsked(name: string, text: string): string {
 
 /** Refuses numbers beyond the safe integers, which identify nothing. */
 export function noAsked(noun: string, no: number): number {
-  if (!Number.isSafeInteger(no)) throw new CallError(404, `there is no ${noun} ${no}`);
+  if (!Number.isSafeInteger(no)) throw new CallError(404, `${noun} ${no} does not exist`);
   return no;
 }

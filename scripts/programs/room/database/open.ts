@@ -13,7 +13,7 @@ export function databaseOf(address: string, onBroken: (error: Error) => void): S
     return new PostgresDatabase(address, onBroken);
   }
   if (/^[a-z]+:\/\//.test(address)) {
-    throw new Error(`takes a file or postgres://…, not '${new URL(address).protocol}//…'`);
+    throw new Error(`must be a file or postgres://…, not '${new URL(address).protocol}//…'`);
   }
   return new SqliteDatabase(address);
 }
