@@ -1,15 +1,18 @@
 /**
- * What feeds what in the agent:
+ * Data flow of the agent:
  *
  *   link ─Observation─▶ rules ─Situation[]─▶ incidents ─Transition[]─▶ event ─▶ waits for its pictures ─▶ accept
  *     ▲                                                                            ▲
  *     └────────── ack + evidence requests ◀── start of an incident ── RedactedJpeg ┘
  *
- *   accept: outbox, with what is remembered ─▶ journal ─▶ archive ─▶ accuracy ─▶ delivery ─▶ bridges ─▶ local view
+ *   accept: outbox, with its notes ─▶ journal ─▶ archive ─▶ accuracy ─▶ delivery ─▶ bridges ─▶ local view
  *
- * INVARIANTS: events reach the sink in the order in which they arose; a start waits for its pictures a few seconds at
- * most (incident/evidence-queue.ts), then goes without and says why. While the camera is not fit to judge by the rules
- * see nothing: nothing starts, and what stands is held.
+ * INVARIANTS:
+ * - Events reach the sink in the order in which they arose.
+ * - A start event waits at most a few seconds for its pictures (incident/evidence-queue.ts). It is then sent without
+ *   them and states the reason.
+ * - While the camera is unfit, the rules receive nothing. No incident starts, and active ones are held.
+ *
  * LIMITS: those of incidents and queue.
  */
 import type { Clock } from './base/clock.ts';
@@ -41,7 +44,7 @@ import { type Reminder, SystemConditions } from './incident/system-conditions.ts
 import { itemsOf, rowsAsEvents } from './outbox/event-items.ts';
 import { makeRule, type RuleSite } from './rules/registry.ts';
 
-/** An event has so many pictures at most, whose numbers follow its own. */
+/** Maximum number of pictures of an event. Their sequence numbers follow its own. */
 const PICTURES_MAX = 3;
 
 export interface AgentFlowOptions {
@@ -52,7 +55,10 @@ export interface AgentFlowOptions {
   /** Prefix of episode and message ids: unique per boot of the agent. */
   readonly boot: string;
   clockSynced(): boolean;
-  /** Keeps the sealed still of an event and returns why it could not; undefined: there is none, as in a replay. */
+  /**
+   * Stores the sealed still of an event. Returns the reason of a failure. Undefined if there is no store, as in a
+   * replay.
+   */
   readonly keepSealed: ((event: string, sealed: SealedEvidence) => string | undefined) | undefined;
 }
 
@@ -62,9 +68,9 @@ export class AgentFlow {
   readonly #conditions: SystemConditions;
   readonly #queue: EvidenceQueue;
   readonly #time: MediaTime;
-  /** Conditions as `conditionsAre` was told them last. */
+  /** Conditions as last passed to `conditionsAre`. */
   readonly #known = new Map<string, boolean>();
-  /** Reminders as `remindersAre` was told them last: of what, while they are active. */
+  /** Active reminders as last passed to `remindersAre`, with their state. */
   readonly #reminded = new Map<string, string | false>();
   #episodes = 0;
   #mode: Mode = 'unauthorised';
@@ -83,7 +89,7 @@ export class AgentFlow {
     this.#time = new MediaTime(clock);
   }
 
-  /** Takes up what stood and what was not told yet when an earlier life of the agent ended. */
+  /** Restores the active incidents and the unsent events of an earlier run of the agent. */
   start(outbox: Pick<Outbox, 'notes'>): void {
     const standing = this.#queue.recover(outbox);
     const now = this.#time.last;
@@ -91,7 +97,7 @@ export class AgentFlow {
     this.#add(this.#conditions.restore(standing, now));
   }
 
-  /** What runs from now on; what stood and may not be watched any more ends. No rule runs before the first call. */
+  /** Applies a ruling. Incidents that may no longer be watched end. No rule runs before the first call. */
   permit(ruling: Ruling): void {
     const atMs = this.#time.nowAtMs();
     this.#add(this.#rules.permit(ruling, atMs));
@@ -107,11 +113,11 @@ export class AgentFlow {
     }
   }
 
-  /** Takes an observation in. Returns the pictures that it wants. */
+  /** Processes an observation. Returns the pictures that it requires. */
   observe(observation: Observation): { evidence: EvidenceRequest[] } {
     const { atMs } = observation;
     const nowMs = this.#options.clock.nowMs();
-    // Nothing was seen for as long as an incident may be absent: what stood may stand still.
+    // After a gap as long as an incident may be absent, an active incident may still be present.
     this.#rules.holdOverGap(atMs);
     this.#time.frame(observation);
     const wasBlind = this.#conditions.blind;
@@ -132,7 +138,7 @@ export class AgentFlow {
     return { evidence };
   }
 
-  /** Takes vision's answer to a request for evidence in. */
+  /** Processes vision's reply to an evidence request. */
   evidence({ message, binary }: Received<FromVision>): void {
     if (message.kind === 'snapshot') this.#queue.snapshot(message.request, receivedSnapshot(message, binary));
     if (message.kind === 'sealed') this.#queue.sealed(message.request, receivedSealed(message, binary));
@@ -140,18 +146,21 @@ export class AgentFlow {
     if (message.kind === 'no-snapshot') this.#queue.noSnapshot(message.request, message.reason);
   }
 
-  /** A condition of the camera or the box has begun or ended; each is one incident. */
+  /** Reports the start or end of a condition of the camera or the box; each is one incident. */
   condition(kind: StateCondition, active: boolean, cause: Condition['cause']): void {
     const { clock } = this.#options;
     this.#add(this.#conditions.tell(kind, active, cause, this.#time.nowAtMs(), clock.nowMs()));
   }
 
-  /** The configuration that was asked for is not the one that runs, and why; undefined: it is. */
+  /**
+   * Reports that the requested configuration is not the running one, with the reason. If undefined, it is the running
+   * one.
+   */
   configuration(refused: string | undefined): void {
     this.condition('config-refused', refused !== undefined, refused === undefined ? {} : { reason: refused });
   }
 
-  /** The same for conditions that are looked at again and again: what has changed since the last look is told. */
+  /** Reports the current state of polled conditions. Only changes since the last call have an effect. */
   conditionsAre(conditions: readonly Condition[]): void {
     for (const { kind, active, cause } of conditions) {
       if (this.#known.get(kind) === active) continue;
@@ -160,12 +169,12 @@ export class AgentFlow {
     }
   }
 
-  /** Something of the box has happened and is over; durable on return. */
+  /** Reports a momentary occurrence on the box; durable on return. */
   happened(kind: MomentCondition, cause: Condition['cause']): void {
     this.#add(this.#conditions.happened(kind, cause, this.#time.nowAtMs()));
   }
 
-  /** As `conditionsAre`, of what a person must do by a date. */
+  /** Reports the current reminders, in the same way as `conditionsAre`. */
   remindersAre(reminders: readonly Reminder[]): void {
     for (const reminder of reminders) {
       const { kind, id, params, active } = reminder;
@@ -176,34 +185,34 @@ export class AgentFlow {
     }
   }
 
-  /** Vision was away: what stands has time to be found again. */
+  /** Reports that vision was unavailable. Active incidents get time to be found again. */
   visionReturns(): void {
     this.#conditions.visionIsAway(this.#options.clock.nowMs());
     this.#rules.hold(this.#time.nowAtMs());
   }
 
-  /** Hands finished events on, in order; called again by a timer so that none waits for ever. */
+  /** Passes finished events on, in order. A timer calls it again, so that none waits indefinitely. */
   flush(): void {
     this.#queue.flush();
   }
 
-  /** Hands over everything that still waits; what stands goes on after a restart. */
+  /** Passes on all waiting events. Active incidents continue after a restart. */
   handOver(): void {
     this.#queue.handOver('the agent stopped before it was made');
   }
 
-  /** Ends what stands and hands over everything that still waits. */
+  /** Ends the active incidents and passes on all waiting events. */
   end(reason: string): void {
     this.#add(this.#rules.endAll(reason, this.#time.nowAtMs()));
     this.handOver();
   }
 
-  /** Incidents that the rule has not raised because it runs in shadow. */
+  /** Returns the number of incidents that a rule in shadow mode has not raised. */
   shadowed(rule: string): number {
     return this.#rules.shadowed(rule);
   }
 
-  /** The camera is not fit to judge by. */
+  /** Reports whether the camera is unfit for the rules. */
   get blind(): boolean {
     return this.#conditions.blind;
   }
@@ -212,7 +221,7 @@ export class AgentFlow {
     return { standing: this.#rules.standing, episodes: this.#episodes, events: this.#queue.events };
   }
 
-  /** Kinds of what holds of the box and its camera. */
+  /** Kinds of the active conditions of the box and its camera. */
   get conditions(): string[] {
     return this.#conditions.standing;
   }
@@ -241,12 +250,12 @@ export class AgentFlow {
   }
 }
 
-/** Who takes part when a live box accepts an event. */
+/** Parts involved when a live box accepts an event. */
 export interface Acceptance {
   readonly site: string;
   readonly box: string;
   readonly outbox: Pick<Outbox, 'append' | 'peek'> & {
-    /** Takes no number through `seq` for a new event, nor the `beyond` that follow. */
+    /** Reserves the numbers through `seq` and the `beyond` following ones, so that no new event uses them. */
     knownThrough(lane: Lane, seq: number, beyond: number): void;
   };
   readonly journal: { event(event: VigieEvent): void; newestAlert(lane: Lane): number };
@@ -262,10 +271,10 @@ export interface Acceptance {
 }
 
 /**
- * What an event causes on a live box, from top to bottom.
+ * Returns the sink that processes an event on a live box, in order from top to bottom.
  *
- * INVARIANT: an event that the outbox has accepted is in journal and archive before it can leave the outbox: it is put
- * there before delivery is woken, and after a crash in between by `completeAccepted`.
+ * INVARIANT: an event accepted by the outbox is in journal and archive before it can leave the outbox. It is written
+ * there before delivery is woken. After a crash in between, `completeAccepted` writes it.
  */
 export function acceptInto(parts: Acceptance): EventSink {
   const { site, box, outbox, journal, archive, accuracy, delivery, bridges, view } = parts;
@@ -291,8 +300,8 @@ export function acceptInto(parts: Acceptance): EventSink {
 }
 
 /**
- * Makes outbox, journal and archive agree on the events that were accepted: a crash may have come between them, or one
- * file may have been lost. To be called before delivery starts.
+ * Reconciles outbox, journal and archive after a crash between their writes or the loss of one file. Must be called
+ * before delivery starts.
  */
 export function completeAccepted({ outbox, journal, archive }: Acceptance): void {
   for (const lane of LANES) {

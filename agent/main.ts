@@ -1,6 +1,6 @@
 /**
- * How the agent starts, ticks and stops: from the disk up to the camera, and back in reverse, so that nothing that was
- * accepted is without a place to go. A start that fails takes back what had begun.
+ * Starts, ticks and stops the agent. Parts start from the disk up to the camera and stop in reverse, so that every
+ * accepted event has a destination. A failed start undoes the parts already started.
  */
 import { Lifecycle } from './base/lifecycle.ts';
 import { StateLock } from './base/state-lock.ts';
@@ -10,7 +10,9 @@ import { completeAccepted } from './flow.ts';
 import { commandInbox } from './mqtt/command-inbox.ts';
 import { type AgentOptions, makeParts, type Parts } from './parts.ts';
 
-/** How often everything is looked at that does not come by itself: what waits, what is due, what the box suffers. */
+/**
+ * Interval in ms at which everything without its own event is checked: waiting items, due tasks, conditions of the box.
+ */
 const TICK_MS = 500;
 
 export class Agent {
@@ -24,7 +26,7 @@ export class Agent {
     this.#parts = makeParts(options);
   }
 
-  /** Rejects, with everything stopped again, where the box cannot run as it is asked to. */
+  /** Starts the agent. If the box cannot run as requested, stops everything again and rejects. */
   async start(): Promise<void> {
     const { configRefused, stateDir, clock } = this.#options;
     const { clockSync, outbox, archive, accuracy, acceptance, journal, delivery, dispatcher } = this.#parts;
@@ -38,7 +40,7 @@ export class Agent {
       { name: 'archive', start: () => archive.start(), stop: () => archive.stop() },
       { name: 'accuracy', start: () => accuracy.start(), stop: () => accuracy.stop() },
       { name: 'restraint folder', start: () => restraint.prepare() },
-      // Its last entry is written below, while the room can still be told of it.
+      // Its last entry is written below, while the room can still receive it.
       { name: 'journal', start: () => journal.start() },
       { name: 'log of tracks', start: () => trackLog.start(), stop: () => trackLog.stop() },
       { name: 'accepted events', start: () => completeAccepted(acceptance) },
@@ -51,7 +53,7 @@ export class Agent {
       { name: 'configuration', start: () => flow.configuration(configRefused) },
       { name: 'local view', start: () => view.start(), stop: () => view.stop() },
       { name: 'vision', start: () => supervisor.start(), stop: () => supervisor.stop() },
-      // Ready means that vision has been started, or may not be.
+      // Ready means that vision has been started, or that its start is not permitted.
       { name: 'restraint', start: () => restraint.start(), stop: () => restraint.settled() },
       { name: 'technician', start: () => technician.start(), stop: () => technician.stop() },
       { name: 'health', start: () => health.start(), stop: () => health.stop() },
@@ -59,29 +61,29 @@ export class Agent {
     ]);
   }
 
-  /** Reads the authorisation anew, and takes a renewed certificate. */
+  /** Reads the authorisation again and loads a renewed certificate. */
   reload(): void {
     this.#parts.restraint.reload();
     this.#parts.certificates.reload();
     this.#parts.delivery?.reload();
   }
 
-  /** Camera first, sinks last; what was accepted stays in the outbox. Idempotent. */
+  /** Stops the camera first and the sinks last. Accepted events stay in the outbox. Idempotent. */
   stop(): Promise<void> {
     return this.#lifecycle.stop();
   }
 
-  /** What the box says of itself now. */
+  /** Returns the current health report. */
   report(): HealthReport {
     return this.#parts.health.report();
   }
 
-  /** Grows with everything that vision says and with every end of it: for the watchdog. */
+  /** Returns a count that grows with every message and every exit of vision, for the watchdog. */
   signsOfLife(): number {
     return this.#parts.supervisor.signsOfLife;
   }
 
-  /** Who reads what the room sends. */
+  /** Returns the receivers of the room's messages, by topic. */
   #inbox({
     publisher,
   }: NonNullable<Parts['delivery']>): Parameters<NonNullable<Parts['delivery']>['start']>[0] {

@@ -1,7 +1,6 @@
 /**
- * The agent's parts, each with what it is given: by name, so that the compiler notices whatever is renamed or left out.
- *
- * Each part is given those above it; none is told of one that comes later. Constructors assign; main.ts starts and stops.
+ * Composition of the agent's parts. Dependencies are passed by name, so that the compiler reports a renamed or missing
+ * one. Each part receives only parts above it. Constructors only assign; main.ts starts and stops.
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -51,42 +50,48 @@ import { type RootSources, Updates } from './update/updates.ts';
 
 export interface AgentOptions extends DiagnosisSources, RootSources {
   readonly config: Config;
-  /** Where it was read from, for the journal. */
+  /** Path from which it was read, for the journal. */
   readonly configFile: string | undefined;
   readonly configSha256: string | undefined;
-  /** Why another one runs than the one that was asked for; undefined where it is that one. */
+  /** Reason why another configuration runs than the requested one; undefined if the requested one runs. */
   readonly configRefused: string | undefined;
-  /** Folder for the outbox and what must outlive a restart; made when missing. */
+  /** Folder for the outbox and other persistent state; created if missing. */
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Root's record of what restrains the box; undefined in a plain run, where one user owns everything. */
+  /** Root's record of the box's restraints. Undefined in a plain run, where one user owns everything. */
   readonly rootRecord: RestraintControllerOptions['record'];
-  /** Activation socket of the vision unit; undefined: vision is spawned. */
+  /** Activation socket of the vision unit. If undefined, vision is spawned. */
   readonly visionSocket: string | undefined;
-  /** Where the technician's page asks; undefined: in the state folder. */
+  /** Socket for requests of the technician's page. If undefined, it is in the state folder. */
   readonly pageSocket: string | undefined;
-  /** Masks of the configuration as it lies on the disk; throws AgentError where they cannot be read. */
+  /**
+   * Returns the masks of the configuration on disk.
+   * @throws AgentError if they cannot be read
+   */
   masksOnDisk(): readonly MaskConfig[];
   /** Folder of the model cards. */
   readonly modelDir: string;
-  /** The camera can never work as configured (no such clip, element missing): the program ends with 2. */
+  /** Called if the camera can never work as configured (missing clip or element); the program exits with 2. */
   onUnusable(error: AgentError): void;
 }
 
 export type Parts = ReturnType<typeof makeParts>;
 
-/** Throws AgentError for what no part can be made of: a key in the configuration that is none. */
+/**
+ * Creates all parts.
+ * @throws AgentError for an invalid setting, such as a malformed key in the configuration
+ */
 export function makeParts(options: AgentOptions) {
   const { config, configFile, stateDir, rootRecord, clock, log, onUnusable } = options;
   const { site, box, timeZone, camera, rules, mqtt } = config;
   assert(camera !== undefined, 'the configuration was checked for run');
-  // Unique per start, short enough for ids that people read aloud.
+  // Unique per start, and short enough for ids that people read aloud.
   const boot = randomBytes(4).toString('hex');
   const topics = topicsOf(site, box);
   const folder = rootRecord?.folder ?? ownFolder(stateDir);
 
-  // What many ask: time, retention, what vision says of itself, what is measured.
+  // Shared parts: time, retention, status of vision, measurements.
   const clockSync = new ClockSync({ clock, log });
   const steady = new SteadyClock(clock, () => clockSync.synced);
   const retention = new Retention(config.retention);
@@ -94,7 +99,7 @@ export function makeParts(options: AgentOptions) {
   const activity = new Activity(clock);
   const trackStatus = new TrackLogStatus();
 
-  // Where events go, from the disk to the room.
+  // Destination of events, from the disk to the room.
   const outbox = new DurableOutbox({
     file: join(stateDir, 'outbox.db'),
     limitMiB: config.retention.outboxMiB,
@@ -180,7 +185,7 @@ export function makeParts(options: AgentOptions) {
     retention,
   });
 
-  // From what vision sees to events, and whether it may look.
+  // From vision's observations to events, and the permission for analysis.
   const acceptance: Acceptance = {
     site,
     box,
@@ -249,7 +254,7 @@ export function makeParts(options: AgentOptions) {
     flow,
   });
 
-  // What the box says of itself.
+  // Status that the box reports.
   const health = new Health({
     site,
     box,
@@ -298,7 +303,7 @@ export function makeParts(options: AgentOptions) {
     masksOnDisk: () => options.masksOnDisk(),
   });
 
-  // Who answers the room, and who passes its orders on to root.
+  // Replies to the room, and forwarding of its orders to root.
   const search = new SearchHandler({ archive, clock, record: (record) => journal.record(record) });
   const tracks = new TrackHandler({
     config,

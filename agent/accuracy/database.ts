@@ -1,16 +1,19 @@
-/** The database of the record of accuracy. */
+/** Database of the record of accuracy. */
 import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite.ts';
 
-/** 50,000 alerts take 8 MiB. */
+/** Maximum size in bytes; 50,000 alerts take 8 MiB. */
 const FILE_BYTES_MAX = 33_554_432;
 
 /** Version of the tables below, in SQLite's user_version. */
 const TABLES_VERSION = 3;
 
 /**
- * `episode`: one row an alert of a rule. `staged` = raised while its rule was being walk-tested; `box` = where it was,
- * JSON [x1, y1, x2, y2] normalised, and `measure` the score or area by which it passed: null where there is none.
- * `box` has one row: what the running agent watches, and whether it sees.
+ * `episode`: one row per alert of a rule.
+ * - `staged`: raised while its rule was being walk-tested.
+ * - `box`: place as JSON [x1, y1, x2, y2], normalised, or null.
+ * - `measure`: score or area that exceeded the threshold, or null.
+ *
+ * `box` has one row: the watched rules and places of the running agent, and whether it receives frames.
  */
 const TABLES = `
 CREATE TABLE episode (
@@ -34,17 +37,20 @@ CREATE TABLE box (
 PRAGMA user_version = ${TABLES_VERSION};
 `;
 
-/** For messages and errors. */
+/** Returns the file description for messages and errors. */
 export function recordFile(path: string): SqliteFile {
   return { what: 'record', path };
 }
 
-/** Opens `path`; makes it where `make` says so. Throws AgentError as `openSqlite`. */
+/**
+ * Opens `path`, and creates it if `make` is set.
+ * @throws AgentError as `openSqlite`
+ */
 export function openRecord(path: string, make: boolean): Db {
   const db = openSqlite(
     recordFile(path),
     {
-      // A command that reads beside the agent keeps it for some milliseconds.
+      // A command that reads beside the agent locks it for some milliseconds.
       busyMs: 1000,
       walPages: 256,
       walBytes: 1_048_576,

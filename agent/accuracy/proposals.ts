@@ -1,32 +1,36 @@
 /**
- * What the room's verdicts say of single spots: where a rule was wrong three times in the same place, a higher
- * threshold or a mask is proposed. A person decides: nothing is ever applied by the box itself.
+ * Derives proposals from the room's verdicts on single spots. If a rule was wrong three times in the same place, a
+ * higher threshold or a mask is proposed. A person decides; the box never applies a proposal.
  */
 import type { Proposal } from '../contract/accuracy.ts';
 import { iou, type XyxyNorm } from '../contract/geometry.ts';
 import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 
-/** One may be chance and two a coincidence; a spot that is wrong three times is wrong. */
+/** One may be chance and two a coincidence; three false alerts are a pattern. */
 const FALSE_MIN = 3;
-/** Boxes of one thing overlap by half and more; a shadow or a sign that lies there is found a little otherwise each time. */
+/**
+ * Minimum overlap of one spot. Boxes of one object overlap by half or more; the box of a shadow or a sign varies more.
+ */
 const SAME_SPOT_IOU = 0.3;
-/** A threshold is proposed by what true alerts had: fewer of them do not tell what the next one will have. */
+/** Minimum number of true alerts from which a threshold is proposed; fewer do not predict the next one. */
 const TRUE_MIN = 3;
-/** A mask over more of the picture than this would blind the place: a person must redraw the zone instead. */
+/**
+ * Maximum ratio of the picture for a mask. A larger one would blind the place; a person must redraw the zone instead.
+ */
 const MASK_AREA_MAX = 0.05;
-/** A mask reaches a little further than the boxes, of their sides: they jitter by a tenth. */
+/** Margin of a mask around the boxes, as a ratio of their sides, because they jitter by a tenth. */
 const MASK_MARGIN = 0.1;
 
-/** An alert that was judged true or false. */
+/** Alert with the verdict true or false. */
 export interface Judged {
   readonly right: boolean;
-  /** Where it was, if it was somewhere. */
+  /** Its place, if it has one. */
   readonly xyxyNorm: XyxyNorm | undefined;
-  /** What the rule's threshold is held against: the score of the object, or the area of the thing. */
+  /** Value compared with the rule's threshold: the score of the object, or its area. */
   readonly measure: number | undefined;
 }
 
-/** Of the rule's spots, the one with most false alerts first. */
+/** Returns the proposals for the rule's spots, the one with most false alerts first. */
 export function proposalsOf(rule: RuleConfig, judged: readonly Judged[]): Proposal[] {
   const wrong = judged.flatMap(({ right, xyxyNorm, measure }) =>
     right || xyxyNorm === undefined ? [] : [{ xyxyNorm, measure }],
@@ -49,7 +53,7 @@ export function proposalsOf(rule: RuleConfig, judged: readonly Judged[]): Propos
     });
 }
 
-/** Parameter against which the score or the area of an alert is measured; null where there is none. */
+/** Parameter with which the score or the area of an alert is compared; null if there is none. */
 const THRESHOLDS: Readonly<Record<RuleKind, 'scoreMin' | 'minAreaNorm' | null>> = {
   'vehicle-in-pedestrian-zone': 'scoreMin',
   loitering: 'scoreMin',
@@ -61,7 +65,7 @@ const THRESHOLDS: Readonly<Record<RuleKind, 'scoreMin' | 'minAreaNorm' | null>> 
   'illegal-parking': 'scoreMin',
 };
 
-/** The parameter that the rule would need, where all true alerts lie above all false ones of the spot. */
+/** Returns the threshold that the rule would need, if all true alerts are above all false ones of the spot. */
 function thresholdOf(
   rule: RuleConfig,
   wrong: readonly { readonly measure: number | undefined }[],
@@ -73,12 +77,12 @@ function thresholdOf(
   const below = wrong.flatMap(({ measure }) => measure ?? []);
   if (above.length < TRUE_MIN || above.length < right.length || below.length < wrong.length) return undefined;
   const [least, most] = [Math.min(...above), Math.max(...below)];
-  // Half-way, in the ratio: scores and areas differ by factors.
+  // Geometric mean, because scores and areas differ by factors.
   const value = Number(Math.sqrt(least * most).toPrecision(2));
   return value > most && value < least ? { kind: 'threshold', parameter, value } : undefined;
 }
 
-/** Only where nothing true was ever seen. */
+/** Returns a mask, only if no true alert was ever raised there. */
 function maskOf([x1, y1, x2, y2]: XyxyNorm, right: number): Proposal['remedy'] | undefined {
   if (right > 0) return undefined;
   const [dx, dy] = [MASK_MARGIN * (x2 - x1), MASK_MARGIN * (y2 - y1)];
@@ -96,7 +100,7 @@ function maskOf([x1, y1, x2, y2]: XyxyNorm, right: number): Proposal['remedy'] |
   };
 }
 
-/** Each false alert goes to the first spot that it overlaps (leader clustering, Hartigan 1975); order is that of time. */
+/** Assigns each false alert to the first spot that it overlaps (leader clustering, Hartigan 1975), in order of time. */
 function spotsOf<T extends { readonly xyxyNorm: XyxyNorm }>(wrong: readonly T[]): T[][] {
   const spots: [T, ...T[]][] = [];
   for (const one of wrong) {

@@ -1,8 +1,9 @@
 /**
- * The agent's end of the record: takes alerts and verdicts in, and never stands in the way of an alert.
+ * Record of accuracy in the agent: stores alerts and verdicts, and never delays an alert.
  *
- * INVARIANTS: no method throws for what the disk or the room does; what could not be recorded is counted.
- * LIMITS: a file that cannot be opened is tried again every 30 s; messages as verdict-message.ts says.
+ * INVARIANTS: no method throws because of the disk or the room; failed records are counted.
+ *
+ * LIMITS: a file that cannot be opened is retried every 30 s. verdict-message.ts limits the messages.
  */
 import { Value } from '@sinclair/typebox/value';
 import type { Clock } from '../base/clock.ts';
@@ -28,7 +29,7 @@ export interface AccuracyRecordOptions {
   readonly watching: Watching;
   readonly clock: Clock;
   readonly log: Logger;
-  /** For tests. */
+  /** Limits for tests. */
   readonly limits?: StoreLimits;
 }
 
@@ -53,7 +54,7 @@ export class AccuracyRecord {
     this.#attempt(() => undefined);
   }
 
-  /** What comes later is not recorded. Idempotent. */
+  /** Stops recording. Idempotent. */
   stop(): void {
     this.#box = { ...this.#box, sees: false };
     if (this.#store !== undefined) {
@@ -64,14 +65,14 @@ export class AccuracyRecord {
     this.#stopped = true;
   }
 
-  /** Frames come, or do not come any more: a walk test at a blind box would measure nothing. */
+  /** Sets whether frames arrive: a walk test of a blind box would measure nothing. */
   sees(sees: boolean): void {
     if (sees === this.#box.sees) return;
     this.#box = { ...this.#box, sees };
     this.#attempt((store) => store.setBox(this.#box));
   }
 
-  /** Takes note of an event that was accepted for delivery. Only alerts of rules are judged. */
+  /** Records an event that was accepted for delivery. Only alerts of rules are reviewed. */
   note({ id, time, data }: UnnumberedEvent): void {
     if (data.severity !== 'alert' || data.phase === 'update') return;
     const { episode, phase, rule } = data;
@@ -83,7 +84,7 @@ export class AccuracyRecord {
     if (!noted && phase === 'start') this.#unrecorded += 1;
   }
 
-  /** Takes a message on the verdict topic, whatever it holds. */
+  /** Processes a message on the verdict topic, whatever its content. */
   verdict(payload: Buffer): void {
     const { clock, log } = this.#options;
     try {
@@ -102,8 +103,9 @@ export class AccuracyRecord {
   }
 
   /**
-   * A walk test of a rule that the agent has, with somebody who answers.
-   * @throws AgentError `unavailable` where the box does not see or the record cannot be used; WalkTestOver
+   * Runs a walk test of one of the agent's rules with a technician.
+   * @throws AgentError `unavailable` if the box receives no frames or the record is unusable
+   * @throws WalkTestOver
    */
   walkTest({
     rule,
@@ -122,7 +124,10 @@ export class AccuracyRecord {
     return new WalkTest({ store, rule, passes, technician, clock, signal, isOn }).run();
   }
 
-  /** What the verdicts teach; as it was known last while the record cannot be read. Cheap between two verdicts. */
+  /**
+   * Returns the proposals from the verdicts; the last known ones while the record cannot be read. Cached between two
+   * verdicts.
+   */
   proposals(): readonly Proposal[] {
     if (this.#proposals !== undefined) return this.#proposals;
     this.#attempt((store) => {
@@ -131,7 +136,7 @@ export class AccuracyRecord {
     return this.#proposals ?? [];
   }
 
-  /** Null while the record cannot be read. */
+  /** Returns the report; null while the record cannot be read. */
   report(): AccuracyReport | null {
     const { clock, file, watching } = this.#options;
     let report: AccuracyReport | null = null;
@@ -153,7 +158,7 @@ export class AccuracyRecord {
     return report;
   }
 
-  /** Returns whether `act` was done. */
+  /** Returns whether `act` was executed. */
   #attempt(act: (store: RecordStore) => void): boolean {
     try {
       const store = this.#opened();
@@ -207,12 +212,15 @@ export class AccuracyRecord {
   }
 }
 
-/** What the commands beside the agent must know of it. */
+/** Returns the data that commands beside the agent need. */
 export function watchingOf({ site, box, rules, timeZone, holidays, retention }: Config): Watching {
   return { site, box, retentionDays: retention.eventsDays, timeZone, holidays, rules };
 }
 
-/** Where an alert was, and by what the rule took it for one: the object that it names first, or the changed place. */
+/**
+ * Returns the place of an alert and the value compared with the rule's threshold, from the first object, or from the
+ * changed place.
+ */
 function spotOf({ objects: [object], cause }: EventData): Pick<Raised, 'xyxyNorm' | 'measure'> {
   if (object !== undefined) return { xyxyNorm: object.xyxyNorm, measure: object.score };
   const { xyxyNorm, areaNorm } = cause;

@@ -1,17 +1,17 @@
-/** What the verdicts teach, as the room is reminded of it: of each rule the spot at which it was wrong most often. */
+/** Reminders to the room derived from the verdicts: for each rule, the spot at which it was wrong most often. */
 import type { Proposal } from '../contract/accuracy.ts';
 import type { ReminderCondition } from '../contract/condition.ts';
 
 export interface OftenFalse {
   readonly kind: ReminderCondition;
-  /** The rule. */
+  /** Id of the rule. */
   readonly id: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly active: boolean;
   readonly cause: Readonly<Record<string, unknown>>;
 }
 
-/** One for each of `rules`. */
+/** Returns one reminder for each of `rules`. */
 export function oftenFalse(
   rules: readonly { readonly id: string }[],
   proposals: readonly Proposal[],
@@ -20,7 +20,7 @@ export function oftenFalse(
     const proposal = proposals.find(({ rule }) => rule === id);
     if (proposal === undefined) return { kind: 'often-false', id, params: {}, active: false, cause: {} };
     const { remedy, xyxyNorm, false: wrong, true: right } = proposal;
-    // A further verdict of the same kind says nothing new: the remedy is what makes it another reminder.
+    // A further verdict of the same kind adds nothing; only another remedy makes another reminder.
     return {
       kind: 'often-false',
       id,

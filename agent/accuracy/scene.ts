@@ -1,12 +1,12 @@
-/** How long a scene that sets a rule off takes, until the rule can raise its alert. */
+/** Duration of a scene that triggers a rule, until the rule can raise its alert. */
 import type { RuleConfig } from '../contract/rule-config.ts';
 
-/** Way back that wrong-way.ts judges a drive by, s. */
+/** Length of the history by which wrong-way.ts evaluates a drive, in s. */
 const DRIVE_S = 5;
-/** Three time constants of the count's smoothing in crowd-gathering.ts, s. */
+/** Three time constants of the count's smoothing in crowd-gathering.ts, in s. */
 const CROWD_SETTLES_S = 12;
 
-/** Seconds from the start of the scene to the alert, at least. */
+/** Returns the minimum time from the start of the scene to the alert, in s. */
 export function sceneS(rule: RuleConfig): number {
   switch (rule.kind) {
     case 'vehicle-in-pedestrian-zone':

@@ -1,10 +1,13 @@
 /**
- * The record of accuracy: alerts of rules, what the room says of them, and walk tests. Written by the agent,
- * read by the commands; a walk test adds its result in one transaction.
+ * Store of the record of accuracy: alerts of rules, their verdicts, and walk tests. The agent writes it and the
+ * commands read it. A walk test adds its result in one transaction.
  *
- * INVARIANTS: what a method has taken is on the disk when it returns; an alert has one verdict, the latest.
- * LIMITS: `EPISODES_MAX` alerts (the oldest of the most frequent rule go first, counted), 100 walk tests
- * (the oldest go first).
+ * INVARIANTS:
+ * - Changes are on disk when a method returns.
+ * - An alert has one verdict, the latest.
+ *
+ * LIMITS: `EPISODES_MAX` alerts (the oldest of the most frequent rule are dropped first, counted), 100 walk tests (the
+ * oldest are dropped first).
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -18,15 +21,15 @@ import type { Verdict, VerdictValue } from '../contract/verdict.ts';
 import { openRecord, recordFile } from './database.ts';
 import { proposalsOf } from './proposals.ts';
 
-/** In the state folder. */
+/** File name in the state folder. */
 export const RECORD_FILE = 'accuracy.db';
 
 export const EPISODES_MAX = 50_000;
-/** Room is made for so many at a time, so that the most frequent rule is looked for rarely. */
+/** Number of alerts removed at a time, so that the most frequent rule is searched for rarely. */
 const ROOM_FOR = 500;
 const WALK_TESTS_MAX = 100;
 
-/** What the running agent watches for: the commands need no configuration of their own. */
+/** Configuration of the running agent, so that commands need none of their own. */
 export const Watching = Type.Object({
   site: Type.String(),
   box: Type.String(),
@@ -37,10 +40,10 @@ export const Watching = Type.Object({
 });
 export type Watching = Static<typeof Watching>;
 
-/** The agent that writes here. */
+/** State of the agent that writes here. */
 export interface BoxState {
   readonly watching: Watching;
-  /** Frames come from the camera. */
+  /** Frames arrive from the camera. */
   readonly sees: boolean;
 }
 
@@ -50,7 +53,7 @@ export interface Raised {
   readonly rule: string;
   readonly wallMs: number;
   readonly xyxyNorm?: XyxyNorm | undefined;
-  /** By what the rule took it for one: see proposals.ts. */
+  /** Value compared with the rule's threshold: see proposals.ts. */
   readonly measure?: number | undefined;
 }
 
@@ -81,12 +84,12 @@ export class RecordStore {
     this.#episodes = this.#number('SELECT count(*) FROM episode');
   }
 
-  /** The agent's: the file is made where there is none. */
+  /** Opens the store for the agent, and creates the file if needed. */
   static make(file: string, limits: StoreLimits = { episodes: EPISODES_MAX }): RecordStore {
     return new RecordStore(file, true, limits);
   }
 
-  /** For commands: the file must exist. */
+  /** Opens the store for commands; the file must exist. */
   static open(file: string): RecordStore {
     return new RecordStore(file, false, { episodes: EPISODES_MAX });
   }
@@ -99,7 +102,7 @@ export class RecordStore {
     this.#run('INSERT OR REPLACE INTO box VALUES (1, ?, ?)', JSON.stringify(watching), sees ? 1 : 0);
   }
 
-  /** Undefined before the first agent. */
+  /** Returns the state of the box; undefined before the first run of the agent. */
   box(): BoxState | undefined {
     const row = this.#row<{ watching: string; sees: number }>('SELECT watching, sees FROM box');
     if (row === undefined) return undefined;
@@ -130,7 +133,10 @@ export class RecordStore {
     this.#run('UPDATE episode SET ended_ms = ? WHERE episode = ?', wallMs, episode);
   }
 
-  /** `nowMs` bounds the verdict's own time: a room whose clock is ahead must not have the last word for ever. */
+  /**
+   * Stores a verdict. `nowMs` limits its own time, so that the verdict of a room whose clock is ahead cannot win
+   * indefinitely.
+   */
   judge(message: Verdict, nowMs: number): 'taken' | 'repeated' | 'unknown' {
     const [column, id] = 'episode' in message ? ['episode', message.episode] : ['event', message.event];
     const found = this.#row<{ id: number; verdict: VerdictValue | null; judged_ms: number | null }>(
@@ -152,7 +158,7 @@ export class RecordStore {
     return 'taken';
   }
 
-  /** Forgets alerts raised before `beforeMs`. */
+  /** Deletes alerts raised before `beforeMs`. */
   expire(beforeMs: number): void {
     this.#forget('expired', 'DELETE FROM episode WHERE raised_ms < ?', beforeMs);
   }
@@ -162,7 +168,7 @@ export class RecordStore {
     return { expired: of('expired'), dropped: of('dropped') };
   }
 
-  /** One line for each of `rules`, in their order. */
+  /** Returns one entry for each of `rules`, in their order. */
   figures(rules: readonly string[]): RuleAccuracy[] {
     const counted = this.#rows<{ rule: string; verdict: VerdictValue | null; n: number }>(
       'SELECT rule, verdict, count(*) AS n FROM episode WHERE staged = 0 GROUP BY rule, verdict',
@@ -187,7 +193,7 @@ export class RecordStore {
     });
   }
 
-  /** What the verdicts on `rules` teach: spots at which a rule was wrong again and again. */
+  /** Returns the proposals from the verdicts on `rules`: spots at which a rule was repeatedly wrong. */
   proposals(rules: readonly RuleConfig[]): Proposal[] {
     return rules.flatMap((rule) => {
       const rows = this.#rows<{ verdict: VerdictValue; box: string | null; measure: number | null }>(
@@ -204,12 +210,12 @@ export class RecordStore {
     });
   }
 
-  /** The newest alert's row: what comes later has a higher one. */
+  /** Returns the row of the newest alert; later ones have a higher row. */
   lastId(): number {
     return this.#number('SELECT coalesce(max(id), 0) FROM episode');
   }
 
-  /** Alerts of a rule that were raised after row `afterId`, oldest first. */
+  /** Returns alerts of a rule raised after row `afterId`, oldest first. */
   raisedSince(rule: string, afterId: number): { id: number; raisedMs: number; standing: boolean }[] {
     return this.#rows<{ id: number; raised_ms: number; ended_ms: number | null }>(
       'SELECT id, raised_ms, ended_ms FROM episode WHERE id > ? AND rule = ? ORDER BY id',
@@ -218,7 +224,7 @@ export class RecordStore {
     ).map(({ id, raised_ms, ended_ms }) => ({ id, raisedMs: raised_ms, standing: ended_ms === null }));
   }
 
-  /** Keeps a walk test whole, and takes the alerts that it caused out of the rule's precision. */
+  /** Stores a complete walk test, and excludes the alerts that it caused from the rule's precision. */
   keepWalkTest({ rule, wallMs, passes, seen, repeated, afterId }: WalkTestRecord): WalkResult {
     sqliteCall(this.#file, () =>
       this.#db
@@ -263,7 +269,7 @@ export class RecordStore {
     );
   }
 
-  /** better-sqlite3 prepares in some 20 µs, and all of this is rare: statements are not kept. */
+  /** better-sqlite3 prepares a statement in about 20 µs, and all of these are rare, so statements are not cached. */
   #run(sql: string, ...values: (string | number | null)[]): number {
     return sqliteCall(this.#file, () => this.#db.prepare(sql).run(...values).changes);
   }
@@ -288,7 +294,7 @@ export class RecordStore {
   }
 }
 
-/** What `raise` has written; another program's row says nothing of a place. */
+/** Parses the value written by `raise`; a row of another program has no usable place. */
 function boxOf(text: string): XyxyNorm | undefined {
   const box: unknown = JSON.parse(text);
   return Value.Check(XyxyNorm, box) ? box : undefined;

@@ -1,11 +1,16 @@
-/** A verdict from the room, checked at the border. Nothing of a refused one is quoted: it may name somebody. */
+/**
+ * Validates a verdict from the room when it arrives. No part of a refused one is quoted, because it may name a person.
+ */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError } from '../base/errors.ts';
 import { VERDICT_BYTES_MAX, Verdict } from '../contract/verdict.ts';
 
 const check = TypeCompiler.Compile(Verdict);
 
-/** Throws `corrupt` for anything but a verdict. */
+/**
+ * Parses a verdict.
+ * @throws AgentError `corrupt` if it is invalid
+ */
 export function parseVerdict(payload: Buffer): Verdict {
   if (payload.length > VERDICT_BYTES_MAX) {
     throw refused(`${payload.length} bytes, at most ${VERDICT_BYTES_MAX} are taken`);
@@ -14,7 +19,7 @@ export function parseVerdict(payload: Buffer): Verdict {
   try {
     verdict = JSON.parse(payload.toString('utf8'));
   } catch {
-    // JSON.parse quotes what it could not read.
+    // JSON.parse quotes the text that it could not read.
     throw refused('not JSON');
   }
   if (!check.Check(verdict)) {

@@ -1,10 +1,13 @@
 /**
- * A walk test: a scene is acted several times before the running box, and the alerts that it raises are
- * counted. It only looks into the box's record, so that the box is as it always is.
+ * Walk test: a scene is staged several times in front of the running box, and the alerts that it raises are counted.
+ * The test only reads the box's record, so that the box works as usual.
  *
- * INVARIANTS: an alert that was raised before a pass began never counts for it; a pass in which the box did
- * not see counts neither way; nothing is kept but a whole test.
- * LIMITS: a pass is watched for what its rule needs and `MARGIN_S`.
+ * INVARIANTS:
+ * - An alert raised before a pass began never counts for it.
+ * - A pass without frames counts neither way.
+ * - Only a complete test is stored.
+ *
+ * LIMITS: a pass is watched for the time that its rule needs plus `MARGIN_S`.
  */
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
@@ -15,13 +18,13 @@ import { sceneS } from './scene.ts';
 import type { RecordStore } from './store.ts';
 
 /**
- * On top of what the rule needs: 15 s to walk or drive into the picture, 5 s for tracks and regions to settle,
- * 3 s that an alert waits for its snapshot, and as much again for a box under load.
+ * Time in s added to the rule's own time. Walking or driving into the picture takes 15 s, and tracks and regions settle
+ * in 5 s. An alert waits 3 s for its snapshot. The rest is for a box under load.
  */
 export const MARGIN_S = 30;
 const POLL_MS = 300;
 
-/** What it needs of the record. */
+/** Part of the record that a test needs. */
 export type WalkTestStore = Pick<RecordStore, 'box' | 'lastId' | 'raisedSince' | 'keepWalkTest'>;
 
 export interface WalkTestOptions {
@@ -31,13 +34,13 @@ export interface WalkTestOptions {
   readonly technician: Technician;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Whether the rule is on by its schedule now. */
+  /** Reports whether the rule is on by its schedule now. */
   isOn(): boolean;
 }
 
 type Pass = { readonly outcome: 'seen'; readonly passedS: number } | { readonly outcome: 'missed' | 'blind' };
 
-/** How long one pass may take, s. */
+/** Returns the time limit of one pass, in s. */
 export function windowS(rule: RuleConfig): number {
   return Math.ceil(sceneS(rule) + MARGIN_S);
 }
@@ -47,9 +50,9 @@ export class WalkTest {
   readonly #windowS: number;
   readonly #outcomes: ('seen' | 'missed')[] = [];
   #repeated = 0;
-  /** Alerts after this row belong to the last pass: while one stands, the next pass may not raise its own. */
+  /** Alerts after this row belong to the last pass. While one is active, the next pass may not raise its own. */
   #lastAfterId: number | undefined;
-  /** The technician knows that the last scene still stands. */
+  /** The technician knows that the last incident is still active. */
   #warned = false;
 
   constructor(options: WalkTestOptions) {
@@ -57,7 +60,10 @@ export class WalkTest {
     this.#windowS = windowS(options.rule);
   }
 
-  /** Resolves with what was kept; rejects with AgentError `unavailable` when the box does not see, or it was given up. */
+  /**
+   * Runs the test and resolves with the stored result. Rejects with AgentError `unavailable` if the box receives no
+   * frames or the test was cancelled.
+   */
   async run(): Promise<WalkResult> {
     const { store, rule, passes, clock } = this.#options;
     // A test of a blind box would only measure that.
@@ -92,14 +98,14 @@ export class WalkTest {
     return technician.ready(done > 0);
   }
 
-  /** A rule that is off misses everything, which says nothing of the box. */
+  /** Ends the test if the rule is off. A rule that is off misses everything, which proves nothing about the box. */
   #assertOn(): void {
     const { rule, isOn } = this.#options;
     if (isOn()) return;
     throw new WalkTestOver('off', `rule ${rule.id} is off by its schedule now`);
   }
 
-  /** Whether the next pass may start: the last scene is over, or the technician knows better. */
+  /** Reports whether the next pass may start: the last incident has ended, or the technician insists. */
   #cleared(): boolean {
     if (!this.#stands() || this.#warned) return true;
     this.#options.technician.tell({ code: 'still-standing' });
@@ -113,7 +119,7 @@ export class WalkTest {
     return store.raisedSince(rule.id, this.#lastAfterId).some(({ standing }) => standing);
   }
 
-  /** One pass, from now to its alert or the end of its time. */
+  /** Watches one pass, from now to its alert or its time limit. */
   async #watch(): Promise<Pass> {
     const { store, rule, clock, signal, technician } = this.#options;
     const afterId = store.lastId();
@@ -124,7 +130,7 @@ export class WalkTest {
       const passedS = (clock.nowMs() - beganMs) / 1000;
       const raised = store
         .raisedSince(rule.id, afterId)
-        // An alert waits up to 3 s for its snapshot: one of before may be recorded now.
+        // An alert waits up to 3 s for its snapshot, so an earlier one may be recorded only now.
         .find(({ raisedMs }) => raisedMs >= beganWallMs);
       if (raised !== undefined) return { outcome: 'seen', passedS };
       if (store.box()?.sees !== true) return { outcome: 'blind' };

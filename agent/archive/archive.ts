@@ -1,10 +1,14 @@
 /**
- * The box's own memory of its events: metadata for `eventsDays`, no picture (an event names the hash and size
- * of its stills).
+ * Archive of the box's events: metadata for `eventsDays`, no pictures (an event contains the hash and size of its
+ * stills).
  *
- * INVARIANTS: an event that the outbox has accepted is here when `add` returns, or is added before any later
- * one; nothing is purged by a wall clock that cannot be trusted (steady-clock.ts); each purge leaves a record.
- * LIMITS: `limitMiB` on disk (the oldest go first); PENDING_MAX events wait in memory for a disk that refuses.
+ * INVARIANTS:
+ * - An event that the outbox has accepted is in the archive when `add` returns, or is added before any later one.
+ * - No purge uses a wall clock that is not trusted (steady-clock.ts).
+ * - Each purge leaves a record.
+ *
+ * LIMITS: `limitMiB` on disk (the oldest are dropped first). While the disk refuses, at most PENDING_MAX events wait in
+ * memory.
  */
 import type { Clock } from '../base/clock.ts';
 import { type Counters, gauge } from '../base/counters.ts';
@@ -25,18 +29,18 @@ import {
 import { archiveFile, openDatabase } from './database.ts';
 import { ArchiveStore, type Cursor, type Moment } from './store.ts';
 
-/** A few MB of memory at most. */
+/** Maximum number of waiting events; they take at most a few MB of memory. */
 const PENDING_MAX = 1000;
 
-/** How often both clocks are looked at, and the disk is tried again. */
+/** Interval in ms of checking both clocks and retrying the disk. */
 const TICK_MS = 60_000;
-/** Looks at every event: some milliseconds for 6,000. */
+/** Interval in ms. A purge reads every event: some milliseconds for 6,000. */
 const PURGE_EVERY_MS = 600_000;
 
 export interface ArchiveOptions {
   readonly file: string;
   readonly limitMiB: number;
-  /** May change while it runs. */
+  /** May change at run time. */
   eventsDays(): number;
   readonly boot: string;
   readonly clock: Clock;
@@ -58,7 +62,10 @@ export class EventArchive {
     this.#options = options;
   }
 
-  /** Throws `config` for a file of a newer program; a disk that refuses is tried again. */
+  /**
+   * Opens the archive; a refusing disk is retried.
+   * @throws AgentError `config` for a file of a newer program
+   */
   start(): void {
     this.#guarded(() => this.#open());
     this.#stopping = new AbortController();
@@ -73,7 +80,7 @@ export class EventArchive {
     this.#store = undefined;
   }
 
-  /** Takes events that the outbox has accepted. What the disk refuses is tried again. */
+  /** Adds events that the outbox has accepted. Those that the disk refuses are retried. */
   add(entries: readonly ArchivedEvent[]): void {
     this.#pending.push(...entries);
     this.#guarded(() => {
@@ -86,12 +93,15 @@ export class EventArchive {
     this.#missed += tooMany;
   }
 
-  /** The newest number of a lane that is here; undefined while the disk refuses. */
+  /** Returns the newest number of a lane in the archive; undefined while the disk refuses. */
   progress(lane: Lane): number | undefined {
     return this.#guarded(() => this.#open().progress(lane));
   }
 
-  /** One page of what matches. Throws AgentError when the archive cannot be read. */
+  /**
+   * Returns one page of matching events.
+   * @throws AgentError if the archive cannot be read
+   */
   search(query: SearchQuery, cursor?: string): SearchResult {
     return this.#reading((store) => {
       const wallMs = this.#options.clock.wallMs();
@@ -115,7 +125,10 @@ export class EventArchive {
     });
   }
 
-  /** Keeps a record for the journal, durable on return. Throws AgentError when it cannot. */
+  /**
+   * Stores a record for the journal, durable on return.
+   * @throws AgentError on failure
+   */
   record(record: RestraintRecord): void {
     this.#reading((store) => store.keepRecord(record));
   }
@@ -124,14 +137,14 @@ export class EventArchive {
     return this.#reading((store) => store.records(afterRow, limit));
   }
 
-  /** One round of upkeep: what waits for the disk, then what has outlived its retention. */
+  /** Performs maintenance: first pending writes, then the purge of expired events. */
   upkeep(): void {
     const trusted = this.#options.steady.trusted();
     if (this.#pending.length > 0) this.add([]);
     const { file, clock } = this.#options;
     if (clock.nowMs() < this.#purgeAtMs) return;
     this.#purgeAtMs = clock.nowMs() + PURGE_EVERY_MS;
-    // It holds events too.
+    // A damaged file contains events too.
     const keptMs = this.#options.eventsDays() * 86_400_000;
     if (trusted) this.#guarded(() => forgetDamaged(archiveFile(file), clock.wallMs() - keptMs));
     const record = this.#guarded(() => this.#open().purge(this.#now(), trusted));
@@ -148,9 +161,9 @@ export class EventArchive {
       archive_pending: gauge(this.#pending.length),
       archive_added: added,
       archive_purged: purged,
-      // Went before their time, for want of room.
+      // Dropped before their retention ended, for lack of space.
       archive_evicted: evicted,
-      // Could not be kept at all: the disk refused for too long.
+      // Never stored, because the disk refused for too long.
       archive_missed: this.#missed,
       archive_records_trimmed: recordsTrimmed,
     };
@@ -187,7 +200,7 @@ export class EventArchive {
     return this.#store;
   }
 
-  /** A damaged file is replaced at the next use. */
+  /** Runs `act`; a damaged file is replaced at the next use. */
   #reading<T>(act: (store: ArchiveStore) => T): T {
     const store = this.#open();
     try {
@@ -198,7 +211,7 @@ export class EventArchive {
     }
   }
 
-  /** For work that is done again later. */
+  /** Runs work that will be repeated later. */
   #guarded<T>(act: () => T): T | undefined {
     try {
       return act();

@@ -1,4 +1,4 @@
-/** The archive's database. */
+/** Database of the archive. */
 import { type Db, openBoundedSqlite, type SqliteFile } from '../base/sqlite.ts';
 import { LANES } from '../contract/outbox.ts';
 
@@ -6,8 +6,10 @@ import { LANES } from '../contract/outbox.ts';
 const TABLES_VERSION = 1;
 
 /**
- * `kept_from_ms`: the moment from which retention counts; null while no clock could be trusted. `progress`:
- * the newest number of each lane of the outbox that is here. `record`: what was purged and searched.
+ * Tables of the archive.
+ * - `kept_from_ms`: the time from which retention counts, or null while no clock was trusted.
+ * - `progress`: the newest number of each lane of the outbox in the archive.
+ * - `record`: purges and searches.
  */
 const TABLES = `
 CREATE TABLE event (
@@ -22,12 +24,15 @@ CREATE TABLE record (row INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL) 
 PRAGMA user_version = ${TABLES_VERSION};
 `;
 
-/** For messages and errors. */
+/** Returns the file description for messages and errors. */
 export function archiveFile(path: string): SqliteFile {
   return { what: 'archive', path };
 }
 
-/** Opens `path`, made and checked where needed. Throws AgentError as `openSqlite`. */
+/**
+ * Opens `path`, and creates and checks it as needed.
+ * @throws AgentError as `openSqlite`
+ */
 export function openDatabase(path: string, limitMiB: number): Db {
   return openBoundedSqlite(archiveFile(path), limitMiB, { version: TABLES_VERSION, create: TABLES });
 }

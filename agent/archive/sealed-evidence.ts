@@ -1,4 +1,7 @@
-/** Sealed evidence in the agent: kept as it comes from vision, deleted in time, handed out on a signed request. */
+/**
+ * Sealed evidence in the agent: stored as received from vision, deleted after its retention, delivered on a signed
+ * request.
+ */
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
@@ -18,7 +21,10 @@ export interface SealedArchiveOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly steady: SealedStoreOptions['steady'];
-  /** Into the archive's records and the journal, durable on return; throws AgentError. */
+  /**
+   * Writes to the archive's records and the journal, durable on return.
+   * @throws AgentError
+   */
   record(record: RestraintRecord): void;
 }
 
@@ -39,17 +45,20 @@ export class SealedArchive {
     this.#unseal = new UnsealHandler({ store: this.#store, clock, record });
   }
 
-  /** Returns why the sealed still could not be kept, or undefined. */
+  /** Returns the reason why the sealed still could not be stored, or undefined. */
   keep(event: string, sealed: SealedEvidence): string | undefined {
     return this.#store.keep(event, sealed);
   }
 
-  /** The command `unseal`; throws CommandRefused. */
+  /**
+   * Executes the command `unseal`.
+   * @throws CommandRefused
+   */
   answer(command: CheckedCommand<'unseal'>): UnsealResult {
     return this.#unseal.answer(command);
   }
 
-  /** To be called often. */
+  /** Performs maintenance; must be called often. */
   tick(): void {
     this.#store.upkeep();
   }

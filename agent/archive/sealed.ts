@@ -1,11 +1,16 @@
 /**
- * The sealed stills on the box: one age file for each event that has one, named by the event's id, for `days` at
- * most. Nobody on the box can open them; they leave it as an answer to a signed command only (unseal.ts).
+ * Store of the sealed stills: one age file per event that has one, named by the event's id, for at most `days`. No one
+ * on the box can open them. They leave it only as a reply to a signed command (unseal.ts).
  *
- * INVARIANTS: a file is whole and on disk when `keep` returns; it goes `days` after it was made by the wall clock
- * while that can be trusted (steady-clock.ts), and by the monotonic clock whatever the wall clock says (one of an
- * earlier start: counted from this start); what goes is told to `onPurged`, again until it takes it.
- * LIMITS: `limitMiB` (the oldest go first); one that the disk refuses is not kept, which its event says.
+ * INVARIANTS:
+ * - A file is complete and on disk when `keep` returns.
+ * - While the wall clock is trusted (steady-clock.ts), a file is deleted `days` after its creation by that clock.
+ * - It is also deleted by the monotonic clock, whatever the wall clock says. For a file of an earlier start, this time
+ *   counts from the current start.
+ * - Deletions are reported to `onPurged`, repeatedly until it accepts them.
+ *
+ * LIMITS: `limitMiB` (the oldest are dropped first). A still that the disk refuses is not stored, and its event says
+ * so.
  */
 
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
@@ -22,33 +27,36 @@ import type { PurgeRecord } from '../contract/search.ts';
 
 const NAME = /^([a-z0-9-]{1,64})\.age$/;
 const UPKEEP_EVERY_MS = 60_000;
-/** Times of files are put right only when they are wrong by more. */
+/** Difference in ms from which the time of a file is corrected. */
 const DATED_MS = 60_000;
 
 export interface SealedStoreOptions {
-  /** Made when missing; nobody else may look into it. */
+  /** Created if missing; accessible to no other user. */
   readonly dir: string;
   readonly limitMiB: number;
   days(): number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly steady: Pick<SteadyClock, 'trusted'>;
-  /** Puts on record what has gone; throws AgentError where it cannot. */
+  /**
+   * Records deletions.
+   * @throws AgentError on failure
+   */
   onPurged(record: PurgeRecord): void;
 }
 
 interface Held {
   readonly bytes: number;
-  /** Wall time at which it was made, as the file says. */
+  /** Wall time of creation, as stored in the file. */
   madeMs: number;
-  /** Monotonic time at which it was made; of an earlier start: at which it was found. */
+  /** Monotonic time of creation; for an earlier start, the time at which it was found. */
   readonly sinceMs: number;
   readonly own: boolean;
 }
 
 export class SealedStore {
   readonly #options: SealedStoreOptions;
-  /** By event; the oldest first. */
+  /** Stored files by event, oldest first. */
   readonly #held = new Map<string, Held>();
   readonly #untold = new Map<PurgeRecord['why'], PurgeRecord>();
   readonly #counts = { kept: 0, purged: 0, evicted: 0, missed: 0 };
@@ -60,12 +68,12 @@ export class SealedStore {
     this.#options = options;
   }
 
-  /** Keeps the sealed still of an event; returns why it could not, or undefined. */
+  /** Stores the sealed still of an event; returns the reason of a failure, or undefined. */
   keep(event: string, { bytes, sha256 }: SealedEvidence): string | undefined {
     const { dir, limitMiB, clock, log } = this.#options;
     try {
       if (!isAgeFile(bytes) || bytes.length > SEALED_BYTES_MAX || sha256Of(bytes) !== sha256) {
-        throw new AgentError('corrupt', 'what came from vision is no sealed still');
+        throw new AgentError('corrupt', 'vision sent something other than a sealed still');
       }
       this.#open();
       this.#forget(event);
@@ -83,13 +91,16 @@ export class SealedStore {
     }
   }
 
-  /** The sealed still of an event; undefined where there is none. Throws `unavailable`, `corrupt`. */
+  /**
+   * Returns the sealed still of an event, or undefined if there is none.
+   * @throws AgentError `unavailable`, `corrupt`
+   */
   read(event: string): SealedEvidence | undefined {
     try {
       this.#open();
       if (!this.#held.has(event)) return undefined;
       const bytes = readFileSync(join(this.#options.dir, `${event}.age`));
-      if (!isAgeFile(bytes)) throw new AgentError('corrupt', `${event}.age is no age file`);
+      if (!isAgeFile(bytes)) throw new AgentError('corrupt', `${event}.age is not an age file`);
       return { bytes, sha256: sha256Of(bytes), recipients: [] as string[] } as unknown as SealedEvidence;
     } catch (error) {
       if (error instanceof AgentError) throw error;
@@ -97,7 +108,7 @@ export class SealedStore {
     }
   }
 
-  /** To be called often; deletes, once a minute, what has outlived its time. */
+  /** Deletes expired files, once a minute; must be called often. */
   upkeep(): void {
     const { clock, days, log } = this.#options;
     const nowMs = clock.nowMs();
@@ -133,7 +144,7 @@ export class SealedStore {
     };
   }
 
-  /** Finds what earlier starts have left. */
+  /** Finds the files of earlier starts. */
   #open(): void {
     if (this.#opened) return;
     const { dir, clock } = this.#options;
@@ -144,7 +155,7 @@ export class SealedStore {
       const event = NAME.exec(name)?.[1];
       const file = join(dir, name);
       if (event === undefined) {
-        // Half of a file, from before a power cut.
+        // Incomplete file from before a power cut.
         rmSync(file, { recursive: true, force: true });
         continue;
       }
@@ -159,7 +170,7 @@ export class SealedStore {
     this.#opened = true;
   }
 
-  /** Now that the clock is right: files that were made while it was not get their true time. */
+  /** Corrects the times of files created while the clock was wrong; called when it is trusted. */
   #date(): void {
     const { dir, clock } = this.#options;
     const wallMs = clock.wallMs();
@@ -209,7 +220,7 @@ export class SealedStore {
     this.#held.delete(event);
   }
 
-  /** What could not be put on record stays, and is added to. */
+  /** Reports deletions. Unrecorded ones remain and are added to. */
   #tell(): void {
     for (const [why, record] of this.#untold) {
       this.#options.onPurged(record);

@@ -1,9 +1,9 @@
 /**
- * Answers the signed command `search` from the box's archive.
+ * Executes the signed command `search` on the box's archive.
  *
- * INVARIANTS: a search is on record, durably, before its answer exists; where it cannot be recorded there is
- * no answer.
- * LIMITS: LIMITS below, a page each; who is refused is told when to come again.
+ * INVARIANTS: a search is recorded durably before its reply exists. If it cannot be recorded, there is no reply.
+ *
+ * LIMITS: LIMITS below, one token per page. A refusal states when to retry.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
@@ -14,14 +14,17 @@ import type { CheckedCommand } from '../contract/commands.ts';
 import type { SearchQuery, SearchRecord, SearchResult } from '../contract/search.ts';
 import type { EventArchive } from './archive.ts';
 
-/** A burst fetches 30 days of 200 events; after that 200 events a second. */
+/** A burst fetches 30 pages (30 days of 200 events); after that, 200 events a second. */
 const LIMITS: BucketLimits = { burst: 30, perS: 1 };
 
 export interface SearchHandlerOptions {
   readonly archive: Pick<EventArchive, 'search'>;
   readonly clock: Clock;
   readonly limits?: BucketLimits;
-  /** Puts the search on record, durably; throws AgentError where it cannot. */
+  /**
+   * Records the search durably.
+   * @throws AgentError on failure
+   */
   record(record: SearchRecord): void;
 }
 
@@ -45,14 +48,17 @@ export class SearchHandler {
     };
   }
 
-  /** Throws CommandRefused. */
+  /**
+   * Returns one page.
+   * @throws CommandRefused
+   */
   answer({ args, key, counter }: CheckedCommand<'search'>): SearchResult {
     assertPeriod(args.query);
     const waitS = this.#bucket.take();
     if (waitS > 0) {
       this.#limited += 1;
       const retryAfterS = Math.ceil(waitS);
-      throw new CommandRefused('rate-limited', `too many searches; come again in ${retryAfterS} s`, {
+      throw new CommandRefused('rate-limited', `rate limit exceeded; retry in ${retryAfterS} s`, {
         retryAfterS,
       });
     }
@@ -87,6 +93,6 @@ function assertPeriod({ from, to }: SearchQuery): void {
   if (Date.parse(from) < Date.parse(to)) return;
   throw new CommandRefused(
     'bad-arguments',
-    `search: from ${from} to ${to} is no period; from must be the earlier`,
+    `search: from ${from} to ${to} is not a period; from must be earlier than to`,
   );
 }

@@ -1,22 +1,25 @@
 /**
- * The tables of the archive: events, the records of what was purged and searched, and how far the outbox has
- * been taken over.
+ * Tables of the archive: events, records of purges and searches, and the progress of copying from the outbox.
  *
- * INVARIANTS: an event is there once (by id); what is purged and the record that says so are one transaction.
- * LIMITS: `limitMiB`: before it is full the oldest events go, EVICT_BATCH at a time; RECORDS_MAX records.
+ * INVARIANTS:
+ * - An event is stored at most once (by id).
+ * - A purge and its record are one transaction.
+ *
+ * LIMITS: `limitMiB`: before the file is full, the oldest events are dropped, EVICT_BATCH at a time. RECORDS_MAX
+ * records.
  */
 import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
 import type { Lane } from '../contract/outbox.ts';
 import type { ArchivedEvent, PurgeRecord, RestraintRecord, SearchQuery } from '../contract/search.ts';
 import { archiveFile } from './database.ts';
 
-/** Room for one event of the largest size (256 KiB), twice. */
+/** Space for one event of the largest size (256 KiB), twice. */
 const SPARE_PAGES = 128;
 const EVICT_BATCH = 100;
 /** Years of purges and searches: about 300 bytes each. */
 const RECORDS_MAX = 10_000;
 
-/** Where a page of a search begins: after this event. */
+/** Start of a page of a search: after this event. */
 export interface Cursor {
   readonly timeMs: number;
   readonly row: number;
@@ -33,7 +36,7 @@ export interface PageLimits {
 
 export interface Page {
   readonly bodies: readonly string[];
-  /** Where the next page begins; null when there is none. */
+  /** Start of the next page; null if there is none. */
   readonly next: Cursor | null;
 }
 
@@ -49,7 +52,7 @@ interface Span {
   readonly newest: number;
 }
 
-/** The rows that a query means; `@kinds` and `@zones` are JSON lists or null. */
+/** Selects the rows of a query; `@kinds` and `@zones` are JSON lists or null. */
 const MATCH = `time_ms >= @fromMs AND time_ms < @toMs
   AND (kept_from_ms IS NULL OR kept_from_ms >= @keptMs)
   AND (@kinds IS NULL OR kind IN (SELECT value FROM json_each(@kinds)))
@@ -82,7 +85,7 @@ export class ArchiveStore {
     sqliteCall(archiveFile(this.#db.name), () => this.#db.close());
   }
 
-  /** The newest number of a lane that is here. */
+  /** Returns the newest number of a lane in the archive. */
   progress(lane: Lane): number {
     return this.#call(() => (this.#sql.progress.get(lane) as { seq: number }).seq);
   }
@@ -112,14 +115,14 @@ export class ArchiveStore {
   }
 
   /**
-   * Deletes what is past its retention: what this start has kept for so long by the monotonic clock, and, only
-   * while the wall clock can be trusted, what is so old by that.
+   * Deletes expired events. Those of this start expire by the monotonic clock. While the wall clock is trusted, events
+   * also expire by the wall clock.
    */
   purge(now: Moment, wallTrusted: boolean): PurgeRecord | undefined {
     const daysMs = this.#days * 86_400_000;
     const record = this.#transaction(() => {
-      // Events of a clock that was not set, or was ahead, are as old as the monotonic clock says; those of an
-      // earlier start count from now.
+      // Events stored with an unset or fast clock get their age from the monotonic clock. Those of an earlier start
+      // count from now.
       if (wallTrusted) this.#sql.date.run(now);
       const before = {
         boot: now.boot,
@@ -133,12 +136,12 @@ export class ArchiveStore {
     });
     if (record === undefined) return undefined;
     this.counters.purged += record.count;
-    // The log still holds the pages as they were.
+    // The log still contains the previous pages.
     this.#call(() => this.#db.pragma('wal_checkpoint(TRUNCATE)'));
     return record;
   }
 
-  /** Matching events after `cursor` in the order of their time, within `limits`; one at least if there is one. */
+  /** Returns matching events after `cursor` in order of time, within `limits`, and at least one if there is one. */
   page(query: SearchQuery, cursor: Cursor | undefined, limits: PageLimits, wallMs: number): Page {
     const { timeMs, row } = cursor ?? { timeMs: 0, row: 0 };
     const limit = limits.events + 1;
@@ -163,7 +166,7 @@ export class ArchiveStore {
     return (found as { count: number }).count;
   }
 
-  /** Time of the oldest event that may still be shown, ms since the epoch. */
+  /** Returns the time of the oldest event that may still be shown, in ms since the epoch. */
   oldestMs(wallMs: number): number | null {
     return (this.#call(() => this.#sql.oldest.get(this.#keptMs(wallMs))) as { oldest: number | null }).oldest;
   }
@@ -177,7 +180,7 @@ export class ArchiveStore {
     this.#transaction(() => this.#keep(record));
   }
 
-  /** Records above `afterRow`, oldest first. */
+  /** Returns records above `afterRow`, oldest first. */
   records(afterRow: number, limit: number): { row: number; record: RestraintRecord }[] {
     const rows = this.#call(() => this.#sql.records.all(afterRow, limit)) as { row: number; body: string }[];
     return rows.map(({ row, body }) => ({ row, record: JSON.parse(body) as RestraintRecord }));
@@ -225,7 +228,10 @@ export class ArchiveStore {
     };
   }
 
-  /** What is past its retention is shown to nobody, purged already or not. */
+  /**
+   * Returns the wall time before which events are expired. Those are never shown, whether or not they are purged
+   * already.
+   */
   #keptMs(wallMs: number): number {
     return wallMs - this.#days * 86_400_000;
   }

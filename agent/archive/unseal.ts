@@ -1,9 +1,10 @@
 /**
- * Answers the signed command `unseal` with the sealed still of an event, as it lies on the box.
+ * Executes the signed command `unseal`: returns the sealed still of an event as stored on the box.
  *
- * INVARIANTS: who asked, and in which case, is on record, durably, before the file leaves; where that cannot be
- * recorded there is no file. Requests for what is not there are recorded too.
- * LIMITS: LIMITS below; who is refused is told when to come again.
+ * INVARIANTS: requester and case are recorded durably before the file leaves. If they cannot be recorded, no file is
+ * sent. Requests for missing stills are recorded too.
+ *
+ * LIMITS: LIMITS below. A refusal states when to retry.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
@@ -14,14 +15,17 @@ import type { CheckedCommand } from '../contract/commands.ts';
 import type { UnsealRecord, UnsealResult } from '../contract/sealed-evidence.ts';
 import type { SealedStore } from './sealed.ts';
 
-/** The stills of some incidents at once; after that one in ten seconds. */
+/** The stills of some incidents at once; after that, one in ten seconds. */
 const LIMITS: BucketLimits = { burst: 20, perS: 0.1 };
 
 export interface UnsealHandlerOptions {
   readonly store: Pick<SealedStore, 'read'>;
   readonly clock: Clock;
   readonly limits?: BucketLimits;
-  /** Puts the request on record, durably; throws AgentError where it cannot. */
+  /**
+   * Records the request durably.
+   * @throws AgentError on failure
+   */
   record(record: UnsealRecord): void;
 }
 
@@ -40,7 +44,10 @@ export class UnsealHandler {
     return { unseals: this.#unseals, unseals_limited: this.#limited };
   }
 
-  /** Throws CommandRefused. */
+  /**
+   * Returns the sealed still.
+   * @throws CommandRefused
+   */
   answer({ args, key, counter }: CheckedCommand<'unseal'>): UnsealResult {
     const waitS = this.#bucket.take();
     if (waitS > 0) {

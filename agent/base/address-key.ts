@@ -1,6 +1,7 @@
 /**
- * The name under which an IP address is counted: an IPv6 network of 64 bits is one, since whoever has one address of it has
- * all of them; but for link-local ones, which all neighbours share. An IPv4 address written as IPv6 is that IPv4 address.
+ * Returns the key under which an IP address is counted. An IPv6 network of 64 bits has one key, because the owner of
+ * one of its addresses has all of them. Link-local addresses, which all neighbours share, are counted individually. An
+ * IPv4 address written as IPv6 counts as IPv4.
  */
 import { isIPv6 } from 'node:net';
 

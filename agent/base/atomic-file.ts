@@ -1,4 +1,4 @@
-/** Files that are either the old or the new one after a power cut, never half of each. */
+/** Atomic file replacement: after a power cut, a file has either its old or its new content. */
 import {
   closeSync,
   constants,
@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** A file that somebody else has laid there, or a link of theirs, is never written through. */
+/** Never writes through a file or link placed there by another user. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 export interface Owner {
@@ -22,9 +22,9 @@ export interface Owner {
 }
 
 /**
- * Writes beside the file, flushes, renames, flushes the folder (the order that ext4 and POSIX ask for). In a folder of
- * another user root's file becomes that user's; with `owner`, theirs. The mode is exactly this one: a list that others must
- * read is not to depend on the umask of whoever writes it.
+ * Writes beside the file, flushes, renames and flushes the folder (the order required by ext4 and POSIX). In a folder
+ * of another user, a file written by root is given to that user, or to `owner` if set. The mode is set exactly, because
+ * a file that others must read should not depend on the writer's umask.
  */
 export function writeAtomically(
   file: string,
@@ -55,7 +55,7 @@ export function writeAtomically(
   }
 }
 
-/** What was written to a file, or renamed and removed in a folder, is on the disk. */
+/** Flushes a file's content, or the renames and removals in a folder, to disk. */
 export function flush(path: string): void {
   const fd = openSync(path, 'r');
   try {

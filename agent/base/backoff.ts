@@ -15,7 +15,7 @@ export class Backoff {
     this.#limits = limits;
   }
 
-  /** The delay before the next try, ms: half of the step plus a random part of the other half. */
+  /** Returns the delay before the next attempt in ms: half of the step plus a random part of the other half. */
   nextMs(): number {
     const step = Math.min(this.#limits.maxMs, this.#limits.firstMs * 2 ** Math.min(this.#attempts, 30));
     this.#attempts += 1;

@@ -1,10 +1,10 @@
-/** Time that no clock that is set moves, and which boot it is of. */
+/** Boot time, which no clock adjustment changes, and the id of the boot. */
 import { readFileSync } from 'node:fs';
 
 export const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 
 export interface BootClock {
-  /** CLOCK_BOOTTIME, s. */
+  /** CLOCK_BOOTTIME in s. */
   boottimeS(): number;
   bootId(): string;
   wallMs(): number;

@@ -1,14 +1,14 @@
-/** Time is passed in, so that tests and replay own it. */
+/** Clock interface. Time is injected, so that tests and replay control it. */
 export interface Clock {
-  /** Monotonic, ms; for every timer and deadline. */
+  /** Monotonic time in ms, for every timer and deadline. */
   nowMs(): number;
-  /** Wall time, ms since the epoch; for people and for signed windows only. */
+  /** Wall time in ms since the epoch, only for people and for signed validity periods. */
   wallMs(): number;
-  /** Resolves after `delayMs`, or at once when `signal` aborts. */
+  /** Resolves after `delayMs`, or immediately when `signal` aborts. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** How far the wall clock has been moved, seen against the monotonic one from look to look. */
+/** Detects steps of the wall clock by comparison with the monotonic clock. */
 export class ClockSteps {
   readonly #clock: Pick<Clock, 'nowMs' | 'wallMs'>;
   #last: { readonly wallMs: number; readonly nowMs: number };
@@ -18,7 +18,10 @@ export class ClockSteps {
     this.#last = this.#look();
   }
 
-  /** The step since the last look, ms: negative for a clock put back; slewing makes 30 ms a minute at most. */
+  /**
+   * Returns the step since the last call in ms, negative if the clock was set back. Slewing causes at most 30 ms a
+   * minute.
+   */
   sinceLastMs(): number {
     const before = this.#last;
     this.#last = this.#look();
@@ -30,11 +33,11 @@ export class ClockSteps {
   }
 }
 
-/** systemd-timesyncd makes it at its first synchronisation after boot (systemd-timesyncd.service(8)). */
+/** Created by systemd-timesyncd at its first synchronisation after boot (systemd-timesyncd.service(8)). */
 export const TIMESYNC_FILE = '/run/systemd/timesync/synchronized';
 
 export const systemClock: Clock = {
-  // CLOCK_MONOTONIC counts from the machine's boot: agent and vision agree on it, restarts included.
+  // CLOCK_MONOTONIC counts from the machine's boot, so agent and vision agree on it, also across restarts.
   nowMs: () => Number(process.hrtime.bigint()) / 1e6,
   wallMs: () => Date.now(),
   sleep: (delayMs, signal) =>

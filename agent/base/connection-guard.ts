@@ -1,15 +1,19 @@
 /**
- * Keeps a server of HTTP or HTTPS open to newcomers while others hold as many connections as they can. It sees a connection
- * when TCP has it, before TLS.
+ * Keeps an HTTP or HTTPS server reachable for new clients while others hold as many connections as they can. It counts
+ * a connection as soon as TCP accepts it, before TLS.
  *
- * A newcomer is always taken in. Where there is no place, another one goes: one that has no whole question before the
- * server, before one that is being answered. Among these one of the address that has the most beyond `freeOfOne`, and of
- * those the one that has been so for the longest time: whoever means to ask is done within a second, whoever only holds a
- * place is not. To send the newest away would keep those that were there first, which are the ones that hold.
+ * A new connection is always accepted. If there is no place, another one is closed, chosen in this order:
+ * - a connection without a complete request, before one that is being answered;
+ * - one of the address with the most connections beyond `freeOfOne`;
+ * - the one that has been in its state for the longest time.
+ * A real client sends its request within a second, but a client that only holds a place does not. Closing the newest
+ * one would keep the early ones, which are those that hold their places.
  *
- * INVARIANT: while one that is idle belongs to an address with more than `freeOfOne`, no idle one of another address goes.
- * LIMITS: `max` connections, `ofOneMax` of one address (addressKey); `askWithinMs` from the connection of TCP to the end of
- * the head of its first request, through all of TLS. What goes beyond is cut and counted in `counters`.
+ * INVARIANT: while an idle connection belongs to an address with more than `freeOfOne`, no idle one of another address
+ * is closed.
+ *
+ * LIMITS: `max` connections, and `ofOneMax` per address (addressKey). `askWithinMs` runs from the TCP connection to the
+ * end of the first request's head, including TLS. Connections beyond a limit are closed and counted in `counters`.
  */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
@@ -19,7 +23,7 @@ import { addressKey } from './address-key.ts';
 export interface ConnectionLimits {
   readonly max: number;
   readonly ofOneMax: number;
-  /** So many of one address are no sign of anything: a browser opens six. */
+  /** Number of connections per address that are normal: a browser opens six. */
   readonly freeOfOne: number;
   readonly askWithinMs: number;
 }
@@ -28,28 +32,28 @@ interface Connection {
   readonly socket: Socket;
   readonly key: string;
   readonly of: string;
-  /** A whole question has come, and its answer has not gone yet. */
+  /** A complete request has arrived and its response is not finished. */
   isAnswered: boolean;
   hasAsked: boolean;
 }
 
 export class ConnectionGuard {
   readonly counters = {
-    /** Cut for a newcomer, since there were `max`. */
+    /** Closed for a new one, because there were `max`. */
     crowded: 0,
-    /** The same, since there were `ofOneMax` of one address. */
+    /** Closed for a new one, because there were `ofOneMax` of one address. */
     ofOne: 0,
-    /** Asked nothing within `askWithinMs`. */
+    /** Sent no request within `askWithinMs`. */
     silent: 0,
   };
   readonly #limits: ConnectionLimits;
-  /** The first is the one that has been as it is for the longest time. */
+  /** Sorted by the time in the current state, the longest first. */
   readonly #connections = new Map<string, Connection>();
   readonly #counts = new Map<string, number>();
 
   constructor(server: HttpServer | HttpsServer, limits: ConnectionLimits) {
     this.#limits = limits;
-    // Before the server's own listener, which begins with TLS.
+    // Runs before the server's own listener, which begins with TLS.
     server.prependListener('connection', (socket: Socket) => this.#add(socket));
     server.prependListener('request', (request: IncomingMessage, response: ServerResponse) =>
       this.#ask(request, response),
@@ -60,19 +64,19 @@ export class ConnectionGuard {
     return this.#connections.size;
   }
 
-  /** Of one address, as `addressKey` names it. */
+  /** Returns the number of connections of one address, as named by `addressKey`. */
   countOf(address: string): number {
     return this.#counts.get(addressKey(address)) ?? 0;
   }
 
-  /** All that there are, also those that have asked nothing. */
+  /** Closes all connections, including those without a request. */
   cutAll(): void {
     for (const { socket } of this.#connections.values()) socket.destroy();
   }
 
   #add(socket: Socket): void {
     const { max, ofOneMax, askWithinMs } = this.#limits;
-    // It has gone before it was taken in.
+    // It was closed before it was accepted.
     if (socket.remoteAddress === undefined) return void socket.destroy();
     const of = addressKey(socket.remoteAddress);
     if (this.countOf(socket.remoteAddress) >= ofOneMax) this.#cut('ofOne', of);
@@ -98,14 +102,14 @@ export class ConnectionGuard {
     if (connection === undefined) return;
     connection.hasAsked = true;
     const { headers } = request;
-    // Whoever sends a body slowly holds a place as whoever says nothing.
+    // A client that sends a body slowly holds a place like a silent one.
     const isWhole = headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
     if (isWhole) this.#set(connection, true);
     else request.once('end', () => this.#set(connection, !response.closed));
     response.once('close', () => this.#set(connection, false));
   }
 
-  /** It is the youngest of its kind now. */
+  /** Sets the state, which makes the connection the newest in that state. */
   #set(connection: Connection, isAnswered: boolean): void {
     connection.isAnswered = isAnswered;
     if (this.#connections.get(connection.key) !== connection) return;
@@ -144,7 +148,7 @@ export class ConnectionGuard {
   }
 }
 
-/** The same for a connection of TCP and for what TLS makes of it. */
+/** Returns a key that is equal for a TCP connection and the TLS socket on it. */
 function keyOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`;
 }

@@ -1,13 +1,13 @@
-/** What parts of the agent count, each where it counts, by the name under which the health report has it. */
+/** Counters of the agent's parts, under their names in the health report. */
 
-/** A figure that also falls; a bare number only grows, from the start of the process on. */
+/** Value that can also fall. A bare number only grows from the start of the process. */
 export interface Gauge {
   readonly gauge: number;
 }
 
 export type Counters = Readonly<Record<string, number | Gauge>>;
 
-/** Who counts. */
+/** Part with counters. */
 export interface Counting {
   readonly counters: Counters;
 }

@@ -1,6 +1,6 @@
 /**
- * One error class for the whole agent. Foreign errors are mapped once, in the folder that owns the
- * library; only `unavailable` is retried.
+ * Error class of the agent, the only one. Foreign errors are mapped once, in the folder that owns the library. Only
+ * `unavailable` is retried.
  */
 export type ErrorKind = 'config' | 'unavailable' | 'exhausted' | 'corrupt' | 'denied' | 'bug';
 
@@ -8,30 +8,30 @@ export class AgentError extends Error {
   readonly kind: ErrorKind;
   override readonly name = 'AgentError';
 
-  /** `message` is one line for a person: what, where, what would be right. No secret belongs in it. */
+  /** `message` is one line for a person: the fault, its place and the accepted value. It contains no secret. */
   constructor(kind: ErrorKind, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.kind = kind;
   }
 }
 
-/** For what a caller can tell and go on from; mistakes in the program are thrown again. */
+/** Rethrows programming errors and foreign errors, so that the caller handles only expected ones. */
 export function rethrowBug(error: unknown): asserts error is AgentError {
   if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
 }
 
-/** Whether it is node's error of that code (errno(3), by name). */
+/** Reports whether it is a Node error with that code (errno(3), by name). */
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-/** The text of any thrown value, on one line. */
+/** Returns the text of any thrown value on one line. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/\s*\n\s*/g, ' ').trim();
 }
 
-/** Stops at a programmer's mistake; never used for what a user or the world can cause. */
+/** Throws on a programming error. Never used for conditions that a user or the environment can cause. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new AgentError('bug', message);
 }

@@ -1,6 +1,6 @@
 /**
- * The text format of Prometheus, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Written here:
- * the usual library holds 11 MiB of memory for it, a twentieth of what the whole agent may have.
+ * Text format of Prometheus, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Implemented here,
+ * because the usual library takes 11 MiB of memory, a twentieth of the agent's total limit.
  */
 
 export type Labels = Readonly<Record<string, string>>;
@@ -8,7 +8,7 @@ export type Labels = Readonly<Record<string, string>>;
 export interface Sample {
   readonly value: number;
   readonly labels: Labels;
-  /** Behind the family's name: `_bucket`, `_sum`, `_count` of a histogram. */
+  /** Suffix of the family's name: `_bucket`, `_sum`, `_count` of a histogram. */
   readonly suffix?: string;
 }
 
@@ -31,7 +31,7 @@ export function counter(name: string, help: string, samples: readonly Sample[]):
 
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Families without samples are left out. */
+/** Formats metric families; those without samples are left out. */
 export function exposition(families: readonly Family[]): string {
   return families
     .filter(({ samples }) => samples.length > 0)
@@ -55,7 +55,7 @@ function escaped(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
 }
 
-/** As Go's ParseFloat reads it. */
+/** Formats a value so that Go's ParseFloat reads it. */
 function valueText(value: number): string {
   if (Number.isFinite(value)) return String(value);
   return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';

@@ -1,8 +1,11 @@
-/** A file in a folder of somebody else's, who may lay anything there: a link, a pipe, a file without an end. */
+/** Safe reading from a folder of another user, which may contain anything: a link, a pipe, an endless file. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { hasCode } from './errors.ts';
 
-/** Undefined where there is none; empty where it is no file of its own of at most `bytesMax`. */
+/**
+ * Reads a file. Returns undefined if there is none, and an empty buffer unless it is a regular file of at most
+ * `bytesMax`.
+ */
 export function readForeign(file: string, bytesMax: number): Buffer | undefined {
   let fd: number;
   try {
@@ -18,7 +21,10 @@ export function readForeign(file: string, bytesMax: number): Buffer | undefined 
   }
 }
 
-/** Its content; empty where it is no file of at most `bytesMax`, however fast it grows while it is read. */
+/**
+ * Reads an open file. Returns an empty buffer unless it is a regular file of at most `bytesMax`, also if it grows while
+ * being read.
+ */
 export function readOpen(fd: number, bytesMax: number): Buffer {
   const stat = fstatSync(fd);
   if (!stat.isFile() || stat.size > bytesMax) return Buffer.alloc(0);

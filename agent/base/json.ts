@@ -1,6 +1,7 @@
+/** Parses JSON, either with undefined for invalid text, or strictly for signed texts. */
 import { AgentError } from './errors.ts';
 
-/** What the text holds; undefined for what is no JSON, which nothing that is asked for ever is. */
+/** Parses JSON; undefined for invalid JSON (no valid text parses to undefined). */
 export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -10,20 +11,21 @@ export function jsonOf(text: string): unknown {
   }
 }
 
-/** A string of JSON, in a text that is known to be JSON. */
+/** JSON string within valid JSON. */
 const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/g;
 
 /**
- * Reads JSON that every parser reads alike: of a name that stands twice in one object some take the first value and some
- * the last, and an integer beyond 2^53 becomes another one here. Outside of its strings JSON has a colon for each
- * member, so that fewer members than colons are read where a name stands twice.
- * @throws SyntaxError for what is no JSON; AgentError `corrupt` for what has two readings
+ * Parses JSON that all parsers read alike. If a name occurs twice in one object, some parsers take the first value and
+ * some the last. An integer beyond 2^53 loses its value here.
+ * Outside its strings, JSON has one colon per member. Fewer members than colons therefore reveal a duplicate name.
+ * @throws SyntaxError for invalid JSON
+ * @throws AgentError `corrupt` for ambiguous JSON
  */
 export function strictJsonOf(text: string): unknown {
   const value: unknown = JSON.parse(text);
   const colons = text.replace(STRING, '').split(':').length - 1;
   let members = 0;
-  // Not by recursion: nesting that ends a stack would be a failure of the program.
+  // Not recursive: deep nesting must not overflow the stack.
   const open = [value];
   for (let one = open.pop(); one !== undefined; one = open.pop()) {
     if (typeof one === 'number' && !(Math.abs(one) <= Number.MAX_SAFE_INTEGER)) {

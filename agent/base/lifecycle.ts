@@ -1,7 +1,9 @@
 /**
- * Parts that start one after the other and stop in reverse; a start that fails takes back what had begun.
+ * Starts parts in sequence and stops them in reverse order. If a start fails, the parts already started are stopped.
  *
- * INVARIANTS: a part is stopped only if its start was called, and once; whatever a stop throws, the others stop too.
+ * INVARIANTS:
+ * - A part is stopped only if its start was called, and only once.
+ * - If a stop throws, the other parts are still stopped.
  */
 import { AgentError, messageOf } from './errors.ts';
 import type { Logger } from './log.ts';
@@ -21,7 +23,7 @@ export class Lifecycle {
     this.#log = log;
   }
 
-  /** Rejects with what the failing part has thrown, once all before it have stopped. */
+  /** Starts the parts. If one fails, rejects with its error after all earlier ones have stopped. */
   async start(parts: readonly Part[]): Promise<void> {
     for (const part of parts) {
       if (this.#stopping !== undefined) return;
@@ -35,7 +37,7 @@ export class Lifecycle {
     }
   }
 
-  /** In reverse. Idempotent; never rejects. */
+  /** Stops in reverse order. Idempotent; never rejects. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;

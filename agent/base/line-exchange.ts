@@ -1,7 +1,10 @@
-/** A question to a program of root's on this machine: a line over a Unix socket, the answer until the connection ends. */
+/** Request to a root program on this machine: one line over a Unix socket, answered until the connection ends. */
 import { createConnection } from 'node:net';
 
-/** All that came back; empty where the other end has closed at once. Rejects where it cannot be asked, is late or says too much. */
+/**
+ * Returns the complete reply; empty if the other end closed immediately. Rejects if it is unreachable, late, or sends
+ * too much.
+ */
 export function exchangeLine(
   socketPath: string,
   line: string,

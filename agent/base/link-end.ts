@@ -1,7 +1,8 @@
 /**
  * One end of the link: a connected stream socket that sends and receives validated messages.
- * LIMITS: what the other side does not read is held up to 4 MiB; beyond that `send` refuses and counts,
- * so that a stuck reader costs messages and not memory.
+ *
+ * LIMITS: up to 4 MiB unread by the other side are buffered. Beyond that, `send` refuses and counts, so that a stuck
+ * reader costs messages and not memory.
  */
 import type { Socket } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
@@ -12,7 +13,7 @@ const FLUSH_WITHIN_MS = 500;
 
 export interface LinkEvents<S extends TSchema> {
   onMessage(received: Received<Static<S>>): void;
-  /** Called once, whether the other side left or sent something that is no message. */
+  /** Called once, if the other side disconnected or sent an invalid message. */
   onClosed(error: Error | undefined): void;
 }
 
@@ -21,7 +22,7 @@ export class LinkEnd<S extends TSchema> {
   #refused = 0;
   #closed = false;
 
-  /** `bytesMax`: of an incoming message. */
+  /** `bytesMax`: maximum size of an incoming message. */
   constructor(socket: Socket, incoming: S, events: LinkEvents<S>, bytesMax?: number) {
     this.#socket = socket;
     const decoder = new LinkDecoder(incoming, bytesMax);
@@ -42,12 +43,12 @@ export class LinkEnd<S extends TSchema> {
     socket.on('close', () => close());
   }
 
-  /** Messages thrown away because the other side did not read. */
+  /** Messages discarded because the other side did not read. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Hands an encoded message to the kernel; false when it was refused or the link is closed. */
+  /** Passes an encoded message to the kernel; returns false if it was refused or the link is closed. */
   send(encoded: Buffer): boolean {
     if (this.#closed) return false;
     if (this.#socket.writableLength > UNREAD_BYTES_MAX) {
@@ -58,12 +59,12 @@ export class LinkEnd<S extends TSchema> {
     return true;
   }
 
-  /** Ends the link at once, whatever is on its way. */
+  /** Closes the link immediately, dropping unsent data. */
   cut(): void {
     this.#socket.destroy();
   }
 
-  /** Resolves when what was sent has gone out, or the link is closed; after FLUSH_WITHIN_MS in any case. */
+  /** Resolves when all data has been sent or the link is closed, and after FLUSH_WITHIN_MS at the latest. */
   flushed(): Promise<void> {
     if (this.#closed || this.#socket.writableLength === 0) return Promise.resolve();
     return new Promise((resolve) => {

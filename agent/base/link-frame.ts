@@ -1,9 +1,10 @@
 /**
- * How messages lie on a link: between vision and agent (link.ts), between agent and page (page-link.ts).
+ * Framing of messages on a link: between vision and agent (link.ts), and between agent and page (page-link.ts).
+ * Format: uint32 BE length of the rest, uint32 BE length of the JSON header, the header, then binary bytes (redacted
+ * and sealed pictures only).
  *
- * Framing: uint32 BE length of the rest, uint32 BE length of the JSON header, the header, then binary
- * bytes (redacted and sealed pictures only). LIMITS: a message is at most 1 MiB; a longer or malformed one is `corrupt`
- * and the link is closed, since a stream that lost its framing cannot be trusted again.
+ * LIMITS: a message is at most 1 MiB. A longer or malformed one is `corrupt` and the link is closed, because a stream
+ * without its framing cannot be trusted again.
  */
 import type { Static, TSchema } from '@sinclair/typebox';
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler';
@@ -11,7 +12,7 @@ import { AgentError } from './errors.ts';
 
 export const LINK_MESSAGE_BYTES_MAX = 1_048_576;
 
-/** A received message with its binary part, which is empty for all that are no pictures. */
+/** Received message with its binary part, which is empty except for pictures. */
 export interface Received<M> {
   readonly message: M;
   readonly binary: Uint8Array;
@@ -20,7 +21,7 @@ export interface Received<M> {
 const NOTHING_PENDING = Buffer.alloc(0);
 const NO_BINARY = new Uint8Array(0);
 
-/** For the files that say what may be put on a link, and for nobody else: what is binary has a type there. */
+/** Encodes a message. Used only by the files that define the payloads of a link, where a binary part has a type. */
 export function frameUp(message: unknown, binary: Uint8Array): Buffer {
   const header = JSON.stringify(message);
   const headerBytes = Buffer.byteLength(header);
@@ -38,15 +39,15 @@ export class LinkDecoder<S extends TSchema> {
   readonly #bytesMax: number;
   #pending: Buffer = NOTHING_PENDING;
 
-  /** `bytesMax`: of a message, where the other side has nothing long to say. */
+  /** `bytesMax`: maximum size of a message, if the other side sends only short ones. */
   constructor(schema: S, bytesMax = LINK_MESSAGE_BYTES_MAX) {
     this.#check = TypeCompiler.Compile(schema);
     this.#bytesMax = bytesMax;
   }
 
   /**
-   * Takes bytes as they come, and keeps those of a message that is not complete; returns the messages completed by them.
-   * Throws `corrupt` on anything else.
+   * Buffers the bytes of an incomplete message and returns the messages completed by `chunk`.
+   * @throws AgentError `corrupt` on invalid data
    */
   push(chunk: Buffer): Received<Static<S>>[] {
     const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
@@ -64,7 +65,7 @@ export class LinkDecoder<S extends TSchema> {
     return out;
   }
 
-  /** The message without its length, which lies from `from` to `to`. */
+  /** Parses the message without its length, between `from` and `to`. */
   #parse(bytes: Buffer, from: number, to: number): Received<Static<S>> {
     const headerLength = bytes.readUInt32BE(from);
     if (headerLength > to - from - 4) throw corrupt(`header length ${headerLength}`);

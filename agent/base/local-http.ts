@@ -1,4 +1,4 @@
-/** A GET to a program on this machine that listens on a socket. */
+/** HTTP GET from a program on this machine that listens on a Unix socket. */
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { AgentError, messageOf } from './errors.ts';
@@ -6,7 +6,10 @@ import { AgentError, messageOf } from './errors.ts';
 const ANSWER_WITHIN_MS = 5000;
 const ANSWER_BYTES_MAX = 1_048_576;
 
-/** The body. Throws AgentError `unavailable` when nobody listens or the answer is not what it should be. */
+/**
+ * Returns the body.
+ * @throws AgentError `unavailable` if no program listens or the response is invalid
+ */
 export async function getLocal(socketPath: string, path: string): Promise<string> {
   const asking = request({ socketPath, path, timeout: ANSWER_WITHIN_MS });
   asking.on('timeout', () => asking.destroy(new Error(`no answer within ${ANSWER_WITHIN_MS / 1000} s`)));

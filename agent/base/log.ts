@@ -1,8 +1,13 @@
 /**
- * Structured log on stderr, one JSON object a line (a readable line on a terminal).
- * INVARIANTS: whatever a caller passes, no line holds the login of a URL, a private key, a picture, or a character that
- * a terminal obeys: each line is looked over as text when it is written, where no field can be forgotten.
- * Levels: error = a person must act; warn = recovered, nothing lost; info = a change of state.
+ * Structured log on stderr, one JSON object per line (a readable line on a terminal).
+ *
+ * INVARIANTS: no line contains the login of a URL, a private key, a picture, or a control character of a terminal,
+ * whatever a caller passes. Each line is checked as text when it is written, so no field is missed.
+ *
+ * Levels:
+ * - error: a person must act.
+ * - warn: recovered, nothing lost.
+ * - info: a change of state.
  */
 import { pino } from 'pino';
 import { jsonOf } from './json.ts';
@@ -23,7 +28,7 @@ export function makeLogger(name: string, level: LogLevel): Logger {
   return pino({ name, level, base: { name }, hooks }, pino.destination({ dest: 2, sync: true }));
 }
 
-/** In a line of JSON: quotes and line ends within text are escaped. */
+/** Patterns for a line of JSON, where quotes and line ends within text are escaped. */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
   [/([a-z][a-z0-9+.-]{1,15}:\/\/)[^\s"/?#\\][^\s"\\]{0,2000}@/gi, '$1***@'],
   [/((?:\b|_)(?:pass\w{0,16}|pwd|token|secret)=)[^&\s"\\]+/gi, '$1***'],
@@ -31,7 +36,7 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
     /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^"]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|(?="|$))/g,
     '(key)',
   ],
-  // The body of a private key without its armour: PKCS #8 of ed25519 (RFC 8410), the only kind made here.
+  // Body of a private key without its armour: PKCS #8 of ed25519 (RFC 8410), the only kind created here.
   [/MC4CAQAwBQYDK2VwBCIEI[A-Za-z0-9+/]{43}=?/g, '(key)'],
   // Base64 of the first bytes of a JPEG, or of a PNG.
   [/(?:\/9j\/|iVBORw0KGgo)[A-Za-z0-9+/=]{20,}/g, '(picture)'],
@@ -42,10 +47,10 @@ export function scrubbed(line: string): string {
   return escapedInJson(text);
 }
 
-/** How a level is called on a terminal, by pino's number. */
+/** Level names on a terminal, by pino's number. */
 const LEVELS: Readonly<Record<number, string>> = { 20: 'debug', 30: 'info ', 40: 'warn ', 50: 'ERROR' };
 
-/** A line of the log for a person: local time with its offset, level, name, message, and the fields. */
+/** Formats a log line for a person: local time with its offset, level, name, message, and the fields. */
 export function terminalLine(line: string): string {
   const text = scrubbed(line);
   const entry = jsonOf(text);
@@ -60,7 +65,7 @@ export function terminalLine(line: string): string {
   return `${withoutControls(`${head} ${msg}${more.join('')}`)}\n`;
 }
 
-/** `2026-11-24T15:02:00.250+01:00`, in the time zone of this machine. */
+/** Returns `2026-11-24T15:02:00.250+01:00`, in the time zone of this machine. */
 function localTime(ms: number): string {
   const minutes = -new Date(ms).getTimezoneOffset();
   const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
@@ -69,8 +74,8 @@ function localTime(ms: number): string {
 }
 
 /**
- * A URL without its password and query, fit for logs and messages. Anything unparsable is not shown.
- * Cheap cameras take the login in the path (`/user=admin_password=…`): what follows it goes too.
+ * Returns a URL without its password and query, safe for logs and messages. An unparsable URL is not shown. Cheap
+ * cameras take the login in the path (`/user=admin_password=…`), so the rest of such a path is removed too.
  */
 export function withoutSecret(url: string): string {
   try {

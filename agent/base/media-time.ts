@@ -1,16 +1,19 @@
-/** Media time (of the picture) beside wall time: a live camera's runs with the monotonic clock, a clip's stands between frames. */
+/**
+ * Media time (of the picture) and its relation to wall time. For a live camera it advances with the monotonic clock;
+ * for a clip it stays constant between frames.
+ */
 import type { Clock } from './clock.ts';
 
 export interface Moment {
-  /** Media time, ms. */
+  /** Media time in ms. */
   readonly atMs: number;
-  /** Wall time, ms since the epoch. */
+  /** Wall time in ms since the epoch. */
   readonly wallMs: number;
 }
 
 export class MediaTime {
   readonly #clock: Pick<Clock, 'nowMs' | 'wallMs'>;
-  /** The last frame's. */
+  /** Times of the last frame. */
   #last: Moment & { readonly nowMs: number };
 
   constructor(clock: Pick<Clock, 'nowMs' | 'wallMs'>) {
@@ -23,17 +26,17 @@ export class MediaTime {
     return this.#last;
   }
 
-  /** A frame of that moment has come. */
+  /** Records a new frame. */
   frame({ atMs, wallMs }: Moment): void {
     this.#last = { atMs, wallMs, nowMs: this.#clock.nowMs() };
   }
 
-  /** Media time now: the last frame's, moved on by the monotonic clock (replay: not moved). */
+  /** Returns the current media time: the last frame's, advanced by the monotonic clock (not in replay). */
   nowAtMs(): number {
     return this.#last.atMs + Math.max(0, this.#clock.nowMs() - this.#last.nowMs);
   }
 
-  /** From media time to wall time, as the last frame has it. */
+  /** Returns a conversion from media time to wall time, based on the last frame. */
   get wallAtMs(): (atMs: number) => number {
     const { atMs: lastAtMs, wallMs } = this.#last;
     return (atMs) => wallMs + atMs - lastAtMs;

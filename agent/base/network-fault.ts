@@ -1,4 +1,4 @@
-/** Words for the codes of Node's net and dns (libuv's errors), for a line that a person reads. */
+/** Messages for people for the error codes of Node's net and dns (libuv). */
 export const NETWORK_FAULTS = {
   ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'the name is unknown',
@@ -9,7 +9,7 @@ export const NETWORK_FAULTS = {
   ECONNRESET: 'the connection was closed',
 } as const;
 
-/** What the error says of the network; undefined for an error of another kind. */
+/** Returns the message for a network error, or undefined for any other error. */
 export function networkFault(error: unknown): string | undefined {
   const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
   return Object.entries(NETWORK_FAULTS).find(([name]) => name === code)?.[1];

@@ -1,4 +1,4 @@
-/** Where the package lies: models and units are found from there, whether run from dist/ or from source. */
+/** Root folder of the package. Models and units are found relative to it, both from dist/ and from source. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ export function packageRoot(): string {
   return dir;
 }
 
-/** Of the detectors' models and their cards. */
+/** Folder of the detectors' models and their cards. */
 export const modelsDir = (): string => join(packageRoot(), 'models');
 
 export function programVersion(): string {

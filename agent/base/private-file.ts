@@ -1,10 +1,10 @@
-/** Files that hold a private key: nobody but their owner, and a group that reads, may look into them. */
+/** Permission check of private key files: only the owner and a reading group may have access. */
 import { statSync } from 'node:fs';
 
-/** Anything beyond rw-r----- lets others read (or the group change) a private key. */
+/** Maximum mode. Anything beyond rw-r----- lets others read a private key, or the group change it. */
 const MODE_MAX = 0o640;
 
-/** What is wrong with the file's mode and how to mend it, or undefined. */
+/** Returns the fault of the file's mode and its fix, or undefined. */
 export function openToOthers(file: string): string | undefined {
   const mode = statSync(file).mode & 0o777;
   if ((mode & ~MODE_MAX) === 0) return undefined;

@@ -1,4 +1,4 @@
-/** What this process has used and holds, by its own account. */
+/** Resource usage of this process, as it measures itself. */
 import { readdirSync } from 'node:fs';
 
 export interface ProcessUsage {

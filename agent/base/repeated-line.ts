@@ -1,4 +1,4 @@
-/** A line of the log that would come again and again: told at most once in a while, with how often it was left out. */
+/** Rate limit for a repeated log line: reported at most once per interval, with the number of suppressed ones. */
 import type { Clock } from './clock.ts';
 
 export class RepeatedLine {
@@ -12,7 +12,7 @@ export class RepeatedLine {
     this.#clock = clock;
   }
 
-  /** `tell` is called, if it is time, with how often it was not since the last time. */
+  /** Calls `tell`, if the interval has passed, with the number of suppressed calls since the last one. */
   due(tell: (leftOut: number) => void): void {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#toldAtMs < this.#everyMs) {

@@ -1,4 +1,4 @@
-/** Times as people at the site read and write them, in its own time zone. */
+/** Formats and parses times in the site's time zone. */
 import { AgentError } from './errors.ts';
 
 const MINUTE_MS = 60_000;
@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000;
 
 const FORM = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/;
 
-/** For what somebody else wrote, which may be none. */
+/** Text for foreign input that is not a time. */
 const NO_TIME = 'no time';
 
 export interface Tick {
@@ -15,7 +15,7 @@ export interface Tick {
   readonly label: string;
 }
 
-/** Widths of the scale's steps, those of days and months by the calendar. */
+/** Step widths of a time scale. Days and months follow the calendar. */
 const STEPS: readonly { readonly ms: number; readonly unit: 'time' | 'day' | 'month' }[] = [
   ...[1, 2, 5, 10, 15, 30].map((minutes) => ({ ms: minutes * MINUTE_MS, unit: 'time' as const })),
   ...[1, 2, 3, 6, 12].map((hours) => ({ ms: hours * HOUR_MS, unit: 'time' as const })),
@@ -28,7 +28,7 @@ export class SiteTime {
   readonly #full: Intl.DateTimeFormat;
   readonly #parts: Intl.DateTimeFormat;
 
-  /** Throws AgentError `config` for a zone that there is not. */
+  /** @throws AgentError `config` for an unknown zone */
   constructor(zone: string) {
     this.zone = zone;
     try {
@@ -45,7 +45,7 @@ export class SiteTime {
       if (!(error instanceof RangeError)) throw error;
       throw new AgentError(
         'config',
-        `--time-zone: "${zone}" is no time zone; write one such as Europe/Paris`,
+        `--time-zone: "${zone}" is not a time zone; use one such as Europe/Paris`,
       );
     }
     this.#parts = new Intl.DateTimeFormat('en-GB', {
@@ -60,13 +60,13 @@ export class SiteTime {
     });
   }
 
-  /** `24 Nov 2026, 14:05 +01:00` */
+  /** Formats a time: `24 Nov 2026, 14:05 +01:00`. */
   text(ms: number): string {
     if (Number.isNaN(ms)) return NO_TIME;
     return `${this.#full.format(ms)} ${this.#offset(ms)}`;
   }
 
-  /** `24 Nov 2026, 14:05 to 15:10 +01:00`, with day and offset again where they are others. */
+  /** Formats a span: `24 Nov 2026, 14:05 to 15:10 +01:00`. Day and offset are repeated if they differ. */
   span(fromMs: number, toMs: number): string {
     if (Number.isNaN(fromMs + toMs)) return `${this.text(fromMs)} to ${this.text(toMs)}`;
     const [from, to] = [this.#full.format(fromMs), this.#full.format(toMs)];
@@ -76,26 +76,29 @@ export class SiteTime {
     return `${same ? from : this.text(fromMs)} to ${till} ${this.#offset(toMs)}`;
   }
 
-  /** `2026-11-24T14:05:07+01:00` (RFC 3339). */
+  /** Formats a time as `2026-11-24T14:05:07+01:00` (RFC 3339). */
   rfc3339(ms: number): string {
     if (Number.isNaN(ms)) return NO_TIME;
     return `${new Date(this.#toLocal(ms)).toISOString().slice(0, 19)}${this.#offset(ms)}`;
   }
 
-  /** Without an offset the text is in the site's own time. Throws AgentError `config`. */
+  /**
+   * Parses a time. Without an offset, the text is in the site's time.
+   * @throws AgentError `config`
+   */
   parse(option: string, text: string): number {
     const [, day = '', time = '00:00', offset] = FORM.exec(text) ?? [];
     const utcMs = Date.parse(`${day}T${time}Z`);
     const real = !Number.isNaN(utcMs) && new Date(utcMs).toISOString().startsWith(day);
     const elsewhereMs = Date.parse(`${day}T${time}${offset ?? 'Z'}`);
     if (day === '' || !real || Number.isNaN(elsewhereMs)) {
-      const right = `write 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not of ${this.zone}`;
-      throw new AgentError('config', `${option}: "${text}" is no time; ${right}`);
+      const right = `use 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not in ${this.zone}`;
+      throw new AgentError('config', `${option}: invalid time "${text}"; ${right}`);
     }
     return offset === undefined ? this.#ofLocal(utcMs) : elsewhereMs;
   }
 
-  /** At round times of the site, at most `max` of them. */
+  /** Returns at most `max` ticks at round times of the site. */
   ticks(fromMs: number, toMs: number, max: number): Tick[] {
     const step = STEPS.find(({ ms }) => (toMs - fromMs) / ms <= max) ?? STEPS.at(-1);
     if (step === undefined) return [];
@@ -132,7 +135,7 @@ export class SiteTime {
     }
   }
 
-  /** `+01:00`, what the site's wall clock is ahead of UTC. */
+  /** Returns the offset of the site's wall clock from UTC: `+01:00`. */
   #offset(ms: number): string {
     const minutes = this.#offsetMs(ms) / MINUTE_MS;
     const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
@@ -140,7 +143,7 @@ export class SiteTime {
     return `${minutes < 0 ? '-' : '+'}${two(hours)}:${two(rest)}`;
   }
 
-  /** The site's wall clock, as if it were UTC. */
+  /** Returns the site's wall time as if it were UTC. */
   #toLocal(ms: number): number {
     const part = Object.fromEntries(this.#parts.formatToParts(ms).map(({ type, value }) => [type, value]));
     const { year, month, day, hour, minute, second } = part;
@@ -157,7 +160,7 @@ export class SiteTime {
   }
 }
 
-/** `2 d 3 h`, `5 h 10 min`, `40 s`: the two largest units. */
+/** Formats a duration in its two largest units: `2 d 3 h`, `5 h 10 min`, `40 s`. */
 export function durationText(ms: number): string {
   const seconds = Math.round(ms / 1000);
   const parts: [number, string][] = [

@@ -1,8 +1,10 @@
 /**
- * SQLite files of the box: opened for power cuts, checked, and what a failing one means in one line.
+ * SQLite files of the box: durable across power cuts, checked at opening, with one-line error messages.
  *
- * INVARIANTS: what a transaction has committed survives a power cut (WAL, synchronous=FULL); files are for the
- * agent's user alone; a file of a newer program is refused and never touched.
+ * INVARIANTS:
+ * - A committed transaction survives a power cut (WAL, synchronous=FULL).
+ * - Files are accessible only to the agent's user.
+ * - A file of a newer program is refused and never changed.
  */
 import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
@@ -10,38 +12,39 @@ import { AgentError, messageOf } from './errors.ts';
 
 export type Db = Database.Database;
 
-/** SQLite's default page; a hard disk sector, a flash page and the page cache all agree with it. */
+/** SQLite's default page size in bytes. It suits a hard disk sector, a flash page and the page cache. */
 export const PAGE_BYTES = 4096;
 
-/** What a file is called in messages, and where it lies (`:memory:` for none). */
+/** Name of a file in messages, and its path (`:memory:` for none). */
 export interface SqliteFile {
   readonly what: string;
   readonly path: string;
-  /** One agent alone may use it: another process is a mistake (`denied`), not a moment's wait (`unavailable`). */
+  /** Only one agent may use it. Another process is an error (`denied`), not a reason to retry (`unavailable`). */
   readonly alone?: boolean;
 }
 
 export interface SqliteOptions {
-  /** How long to wait for another connection that writes. */
+  /** Time to wait for another writing connection, in ms. */
   readonly busyMs: number;
-  /** The log is written back to the file at this size, and cut to it: short recoveries after a power cut. */
+  /** Size at which the WAL is checkpointed and truncated. A small WAL keeps recovery after a power cut short. */
   readonly walPages: number;
   readonly walBytes: number;
   readonly cacheKiB: number;
-  /** Further pragmas, before any table is made. */
+  /** Further pragmas, set before any table is created. */
   readonly pragmas?: readonly string[];
   readonly mustExist?: boolean;
 }
 
 export interface Tables {
-  /** In SQLite's user_version; `create` sets it. */
+  /** Stored in SQLite's user_version; `create` sets it. */
   readonly version: number;
   readonly create: string;
 }
 
 /**
- * Opens a file, made and checked where needed. Throws AgentError: `corrupt` when the content is damaged,
- * `config` for a file of another layout, else as `sqliteCall`.
+ * Opens a file, and creates and checks it as needed.
+ * @throws AgentError `corrupt` if the content is damaged, `config` for a file of another layout, otherwise as
+ * `sqliteCall`
  */
 export function openSqlite(file: SqliteFile, options: SqliteOptions, tables: Tables): Db {
   const { what, path } = file;
@@ -76,8 +79,8 @@ export function openSqlite(file: SqliteFile, options: SqliteOptions, tables: Tab
 }
 
 /**
- * Opens a file that a question reads and that age empties: what is deleted is overwritten, and it grows to `limitMiB` at most.
- * Throws AgentError as `openSqlite`.
+ * Opens a file of queried and expiring data: deleted content is overwritten, and the file grows to at most `limitMiB`.
+ * @throws AgentError as `openSqlite`
  */
 export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Tables): Db {
   const db = openSqlite(
@@ -86,9 +89,9 @@ export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Ta
       busyMs: 2000,
       walPages: 512,
       walBytes: 4_194_304,
-      // A question reads each page once; better-sqlite3's 16 MiB would only be memory spent.
+      // A query reads each page once, so better-sqlite3's 16 MiB would waste memory.
       cacheKiB: 1024,
-      // What was deleted must not be readable in the file's free pages.
+      // Deleted content must not be readable in the file's free pages.
       pragmas: ['secure_delete = ON'],
     },
     tables,
@@ -98,8 +101,12 @@ export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Ta
 }
 
 /**
- * Runs `act`, mapping SQLite's and the file system's errors: `corrupt`, `exhausted` (no room), `unavailable`
- * (the disk refuses, or another process writes), `denied` (that should not), `bug`.
+ * Runs `act` and maps errors of SQLite and the file system.
+ * - `corrupt`: the content is damaged.
+ * - `exhausted`: no space.
+ * - `unavailable`: the disk refuses, or another process writes.
+ * - `denied`: another process uses a file that only one agent may use.
+ * - `bug`: any other error of SQLite.
  */
 export function sqliteCall<T>(file: SqliteFile, act: () => T): T {
   try {
@@ -109,18 +116,21 @@ export function sqliteCall<T>(file: SqliteFile, act: () => T): T {
   }
 }
 
-/** Makes a file for this user alone, where there is none. */
+/** Creates a file that only this user may access, unless it exists. */
 export function makePrivate(file: SqliteFile, path: string): void {
   if (existsSync(path)) return;
   sqliteCall(file, () => closeSync(openSync(path, 'a', 0o600)));
 }
 
-/** Where a damaged file is put, for a person to look at; there is at most one, the newest. */
+/** Returns the path of a damaged file that was moved aside for inspection. Only the newest one is stored. */
 export function damagedPath(path: string): string {
   return `${path}.damaged`;
 }
 
-/** Throws `unavailable` where the disk does not let the file be moved. */
+/**
+ * Moves the file aside.
+ * @throws AgentError `unavailable` if the disk refuses
+ */
 export function moveAside(file: SqliteFile): string {
   const { path } = file;
   const target = damagedPath(path);
@@ -134,7 +144,7 @@ export function moveAside(file: SqliteFile): string {
   return target;
 }
 
-/** Deletes the damaged file that was last written before `beforeMs`; true when there was one. */
+/** Deletes the damaged file if it was last written before `beforeMs`; returns true if there was one. */
 export function forgetDamaged(file: SqliteFile, beforeMs: number): boolean {
   const target = damagedPath(file.path);
   return sqliteCall(file, () => {

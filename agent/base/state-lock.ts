@@ -1,12 +1,12 @@
 /**
- * One agent, and one command that writes, a state folder: flock(2) on the folder itself, which works on a read-only
- * disk too and ends with the process, however that ends.
+ * Lock of a state folder: allows one agent, and one writing command. It uses flock(2) on the folder itself, which also
+ * works on a read-only disk and ends with the process, however that ends.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { AgentError, messageOf } from './errors.ts';
 
-/** flock(1)'s exit code where somebody else holds the lock (-E, --conflict-exit-code). */
+/** flock(1)'s exit code if another process holds the lock (-E, --conflict-exit-code). */
 const HELD = 77;
 
 export class StateLock {
@@ -18,8 +18,11 @@ export class StateLock {
   }
 
   /**
-   * Makes the folder where it is missing, and takes it. Throws AgentError `denied` where another process holds it, and
-   * `config` where it cannot be made or is not for this user: what root writes there the agent could not change any more.
+   * Creates the folder if it is missing, and locks it.
+   *
+   * @throws AgentError `denied` if another process holds the lock
+   * @throws AgentError `config` if the folder cannot be created or belongs to another user: the agent could not change
+   * files that root writes there
    */
   take(): void {
     try {
@@ -41,7 +44,7 @@ export class StateLock {
     );
   }
 
-  /** Whether a process holds it; by trying. */
+  /** Reports whether a process holds the lock, by trying to take it. */
   static isHeld(dir: string): boolean {
     const lock = new StateLock(dir);
     const free = lock.#lock();
@@ -64,8 +67,8 @@ export class StateLock {
   }
 
   /**
-   * The lock belongs to the open file that this process and flock(1) of util-linux share, and stays when that has
-   * ended; node has no call for it.
+   * Takes the lock. It belongs to the open file that this process shares with flock(1) of util-linux, and remains after
+   * that has ended. Node has no call for it.
    */
   #lock(): boolean {
     const fd = this.#open();

@@ -1,17 +1,22 @@
 /**
- * When the wall clock may decide what is deleted.
- *
- * A clock that jumps forward by a month must not delete a month of events. So the wall clock counts only
- * while it is synchronised, and has run beside the monotonic clock without a step for STEADY_MS.
+ * Trusted clock: decides when the wall clock may be used for deletions.
+ * A clock that jumps forward by a month must not delete a month of events. The wall clock is therefore trusted only
+ * while it is synchronised and has run beside the monotonic clock without a step for STEADY_MS.
  */
 
 import { type Clock, ClockSteps } from './clock.ts';
 import type { Counters } from './counters.ts';
 
-/** A clock that is only being slewed (500 ppm at most, adjtimex(2)) drifts 30 ms a minute. */
+/**
+ * Difference that counts as a step, in ms. A clock that is only slewed (500 ppm at most, adjtimex(2)) drifts 30 ms a
+ * minute.
+ */
 const STEP_MS = 60_000;
 
-/** systemd-timesyncd asks every 2,048 s at the latest (timesyncd.conf(5)): within an hour it has put a wrong clock right. */
+/**
+ * Time without a step before the clock is trusted, in ms. systemd-timesyncd polls at least every 2,048 s
+ * (timesyncd.conf(5)). It therefore corrects a wrong clock within an hour.
+ */
 const STEADY_MS = 3_600_000;
 
 export class SteadyClock {
@@ -32,12 +37,12 @@ export class SteadyClock {
     return { clock_steps: this.#steps };
   }
 
-  /** The clock is set by the network. */
+  /** The clock is synchronised by the network. */
   get synced(): boolean {
     return this.#synced();
   }
 
-  /** Looks at both clocks; to be called more often than once an hour. */
+  /** Checks both clocks; must be called more often than once an hour. */
   trusted(): boolean {
     const nowMs = this.#clock.nowMs();
     const stepped = Math.abs(this.#clockSteps.sinceLastMs()) > STEP_MS;

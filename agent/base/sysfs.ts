@@ -1,4 +1,4 @@
-/** Files and folders of sysfs and procfs: nothing where a device is absent, has gone in between, sleeps, or is another user's. */
+/** Reads sysfs and procfs. Returns undefined if a device is absent, removed meanwhile, asleep, or of another user. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 export function sysfsText(file: string): string | undefined {
@@ -9,7 +9,7 @@ export function sysfsText(file: string): string | undefined {
   }
 }
 
-/** Names, sorted; undefined where there is no such folder, or it is another user's. */
+/** Returns sorted names, or undefined if the folder is missing or belongs to another user. */
 export function sysfsNames(dir: string): string[] | undefined {
   try {
     return readdirSync(dir).sort();

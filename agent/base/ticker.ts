@@ -1,11 +1,11 @@
-/** Calls one function at a fixed interval, never twice at once, until it is stopped. */
+/** Calls a function at a fixed interval, never concurrently, until it is stopped. */
 import type { Clock } from './clock.ts';
 
 export interface TickerOptions {
   readonly clock: Clock;
-  /** From the end of one call to the next. */
+  /** Interval in ms from the end of one call to the next. */
   readonly everyMs: number;
-  /** What it throws ends the ticker: `stop` rejects with it. */
+  /** An exception ends the ticker; `stop` rejects with it. */
   tick(): void;
 }
 
@@ -18,12 +18,12 @@ export class Ticker {
     this.#options = options;
   }
 
-  /** The first call is made at once. */
+  /** Starts with an immediate first call. */
   start(): void {
     this.#running = this.#run();
   }
 
-  /** Idempotent. */
+  /** Stops the ticker. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;

@@ -1,8 +1,8 @@
-/** Limits a rate and lets short bursts through (token bucket; Turner, "New directions in communications", 1986). */
+/** Rate limiter that allows short bursts (token bucket; Turner, "New directions in communications", 1986). */
 import type { Clock } from './clock.ts';
 
 export interface BucketLimits {
-  /** As many at once. */
+  /** Maximum number at once. */
   readonly burst: number;
   readonly perS: number;
 }
@@ -20,7 +20,7 @@ export class TokenBucket {
     this.#atMs = clock.nowMs();
   }
 
-  /** Takes a token: 0; or, when there is none, the seconds until there is one. */
+  /** Takes a token. Returns 0, or the seconds until there is one. */
   take(): number {
     const { burst, perS } = this.#limits;
     const nowMs = this.#clock.nowMs();
@@ -32,10 +32,10 @@ export class TokenBucket {
   }
 }
 
-/** Keys followed at once; of more the one that took longest ago is forgotten. */
+/** Maximum number of keys; beyond it, the least recently used one is forgotten. */
 const KEYS_MAX = 5000;
 
-/** A bucket for each of many: an address, an account, a box. */
+/** Token buckets by key: an address, an account, a box. */
 export class TokenBuckets {
   #refused = 0;
   readonly #limits: BucketLimits;
@@ -46,12 +46,12 @@ export class TokenBuckets {
     this.#limits = limits;
   }
 
-  /** How often there was no token, all keys together. */
+  /** Number of refusals over all keys. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Takes a token of this key: 0; or, when there is none, the seconds until there is one. */
+  /** Takes a token of this key. Returns 0, or the seconds until there is one. */
   take(key: string): number {
     const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#limits, this.#clock);
     this.#buckets.delete(key);

@@ -1,4 +1,4 @@
-/** How far a share that was counted can be trusted. */
+/** Confidence interval of a counted ratio. */
 import { assert } from './errors.ts';
 
 /** The 97.5 % point of the standard normal distribution: two-sided 95 %. */
@@ -10,12 +10,11 @@ export interface Interval {
 }
 
 /**
- * The score interval for a share of `hits` in `tries` (whole numbers, 0 ≤ hits ≤ tries, tries ≥ 1).
- *
- * E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the
- * American Statistical Association 22 (1927), 209–212: all shares p for which |hits/tries − p| is at most z
- * standard errors √(p (1 − p) / tries). Unlike hits/tries ± z standard errors it is sound for few tries and
- * for shares near 0 and 1 (Brown, Cai and DasGupta, Statistical Science 16 (2001), 101–133).
+ * Returns the score interval for a ratio of `hits` in `tries` (whole numbers, 0 ≤ hits ≤ tries, tries ≥ 1).
+ * E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
+ * Statistical Association 22 (1927), 209–212. The interval contains all ratios p for which |hits/tries − p| is at most
+ * z standard errors √(p (1 − p) / tries). Unlike hits/tries ± z standard errors, it is sound for few tries and for
+ * ratios near 0 and 1 (Brown, Cai and DasGupta, Statistical Science 16 (2001), 101–133).
  */
 export function wilson(hits: number, tries: number): Interval {
   const whole = Number.isInteger(hits) && Number.isInteger(tries);
@@ -31,7 +30,7 @@ export function wilson(hits: number, tries: number): Interval {
   };
 }
 
-/** Three digits are more than any such count can tell. */
+/** Rounds to three decimals, more than such counts can resolve. */
 export function compact(share: number): number {
   return Math.round(share * 1000) / 1000;
 }

@@ -1,7 +1,10 @@
-/** YAML that may hold a password: what is said of its mistakes is where they are, and nothing of the text. */
+/** YAML that may contain a password. Error messages state the position and contain none of the text. */
 import { LineCounter, parseDocument } from 'yaml';
 
-/** Throws Error, one line, for what is no YAML, also for a repeated key. */
+/**
+ * Parses YAML.
+ * @throws Error with one line for invalid YAML, including a repeated key
+ */
 export function parseYaml(text: string): unknown {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
@@ -14,7 +17,7 @@ export function parseYaml(text: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // Its message repeats the name.
+    // The parser's message repeats the name.
     throw new Error('not readable as YAML: an alias leads nowhere, or to too much', { cause: error });
   }
 }

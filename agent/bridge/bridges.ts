@@ -1,9 +1,12 @@
 /**
- * The bridges that are switched on: from accepted events to notices in the forms of other systems.
+ * Enabled bridges: convert accepted events to notices in the formats of other systems.
  *
- * INVARIANTS: a notice says nothing that its event does not say, and shows no picture but the event's own redacted still;
- * nothing is kept for a broker that is away, what could not be sent is counted; the main topics never wait for a bridge.
- * LIMITS: EPISODES_MAX episodes are remembered, the oldest goes first.
+ * INVARIANTS:
+ * - A notice contains no information beyond its event, and no picture but the event's own redacted still.
+ * - No notice is stored for an unreachable broker; unsent notices are counted.
+ * - The main topics never wait for a bridge.
+ *
+ * LIMITS: EPISODES_MAX episodes are stored; the oldest is dropped first.
  */
 
 import type { Counters } from '../base/counters.ts';
@@ -24,18 +27,18 @@ import { RetainedTopics } from './retained-topics.ts';
 
 const DAY_S = 86_400;
 
-/** 64 rules with 64 standing incidents each. */
+/** 64 rules with 64 active incidents each. */
 const EPISODES_MAX = 4096;
 
 export interface BridgesOptions {
   readonly config: Pick<Config, 'bridges' | 'rules'>;
   readonly box: HomeAssistantBox;
-  /** False: the broker is away or slow, and the notice is lost. */
+  /** Returns false if the broker is unreachable or slow, and the notice is lost. */
   readonly publisher: { notice(notice: Notice): boolean } | undefined;
-  /** Where it is written down which retained topics are to be taken away when their rule goes. */
+  /** Stores which retained topics must be removed when their rule is removed. */
   readonly stateDir: string;
   readonly log: Logger;
-  /** How long a redacted still may be kept by anybody. */
+  /** Maximum time for which any client may keep a redacted still. */
   readonly retention: { snapshotsDays(): number };
 }
 
@@ -46,9 +49,9 @@ interface Episode {
 
 export class Bridges {
   readonly #options: BridgesOptions;
-  /** Episodes that stand, the oldest first. */
+  /** Active episodes, oldest first. */
   readonly #episodes = new Map<string, Episode>();
-  /** Incidents of each rule since the start. */
+  /** Number of incidents of each rule since the start. */
   readonly #counted = new Map<string, number>();
   readonly #retained: RetainedTopics;
   #published = 0;
@@ -69,8 +72,8 @@ export class Bridges {
   }
 
   /**
-   * A connection was opened: the broker may know nothing, or more than there is: what has gone with a rule, or with the
-   * bridge itself, is taken away.
+   * Publishes all retained notices after a connection, because the broker may have lost its retained messages. Removes
+   * the topics of deleted rules, or of the disabled bridge.
    */
   online(): void {
     const { config, box } = this.#options;
@@ -84,13 +87,13 @@ export class Bridges {
     for (const notice of retained) this.#publish(notice);
   }
 
-  /** An event has been accepted by the outbox, with its pictures. */
+  /** Publishes the notices of an event that the outbox has accepted, with its pictures. */
   accepted(event: UnnumberedEvent, pictures: readonly EventPicture[]): void {
     const { config, box } = this.#options;
     const { onvif, homeAssistant } = config.bridges;
     if (!onvif && !homeAssistant) return;
     const { rule, severity } = event.data;
-    // What was there before is no alarm: neither of the two has a word for it.
+    // A `notice` event existed before and is not an alarm; neither system has a term for it.
     if (severity === 'notice') return;
     const ruleId = severity === 'system' ? rule.kind : rule.id;
     this.#remember(event, ruleId);
@@ -103,7 +106,7 @@ export class Bridges {
     if (homeAssistant && severity === 'alert') this.#tellHomeAssistant(event, pictures, standing.length);
   }
 
-  /** The picture first: an automation that the event starts finds it there. */
+  /** Publishes the picture first, so that an automation triggered by the event finds it. */
   #tellHomeAssistant(event: UnnumberedEvent, pictures: readonly EventPicture[], standing: number): void {
     const { config, box, retention } = this.#options;
     const rule = config.rules.find(({ id }) => id === event.data.rule.id);

@@ -1,10 +1,11 @@
 /**
- * MQTT discovery of Home Assistant: of each rule an `event`, which tells what happens, and a `binary_sensor`, on while an
- * incident of it stands; an `image` with the newest redacted still; `sensor`s that read the health report.
- * Configurations are retained under Home Assistant's own prefix, the rest lies under the box's.
+ * MQTT discovery of Home Assistant. Each rule has an `event` for its events and a `binary_sensor` that is on while it
+ * has an active incident. The box has an `image` with the newest redacted still, and `sensor`s that read the health
+ * report.
+ * Configurations are retained under Home Assistant's own prefix; everything else is below the box's topics.
  *
- * What has no duration is no state: by Home Assistant's own words ("MQTT Event", "MQTT binary sensor") such things are
- * events. Of such a kind there is no `binary_sensor`, whose ON and OFF would come together and be seen by nobody.
+ * A kind without duration has no state. By Home Assistant's own definition ("MQTT Event", "MQTT binary sensor") it is
+ * an event. It has no `binary_sensor`, because ON and OFF would arrive together and remain invisible.
  */
 import type { Static } from '@sinclair/typebox';
 import { type HomeAssistantEvent, jsonNotice, type Notice } from '../contract/bridge.ts';
@@ -27,9 +28,9 @@ export interface HomeAssistantBox {
 
 type Rule = Pick<RuleConfig, 'id' | 'kind'>;
 
-/** Device classes that Home Assistant knows of `binary_sensor` and `event`. */
+/** Representation of a rule kind, with device classes that Home Assistant defines for `binary_sensor` and `event`. */
 interface Shown {
-  /** Absent: it begins and ends at once, and has no state. */
+  /** Absent: it begins and ends at the same time, and has no state. */
   readonly state?: 'motion' | 'occupancy' | 'problem';
   readonly event?: 'motion';
 }
@@ -46,10 +47,10 @@ const KINDS: Readonly<Record<RuleKind, Shown>> = {
 };
 
 const LASTING: readonly Phase[] = ['start', 'update', 'end'];
-/** Its end says nothing that its start has not said. */
+/** The end adds no information to the start. */
 const MOMENTARY: readonly Phase[] = ['start'];
 
-/** What Home Assistant shows of the health report. */
+/** Values of the health report that Home Assistant shows. */
 const HEALTH_SENSORS = [
   { entity: 'health-camera', name: 'Camera', value_template: '{{ value_json.camera.state }}' },
   {
@@ -66,7 +67,7 @@ const HEALTH_SENSORS = [
   },
 ] as const;
 
-/** Everything that is retained for these rules; `standing`: incidents of a rule that stand. */
+/** Returns all retained notices for these rules. `standing` returns the number of active incidents of a rule. */
 export function homeAssistantRetained(
   box: HomeAssistantBox,
   rules: readonly Rule[],
@@ -90,14 +91,14 @@ export function homeAssistantRetained(
   ];
 }
 
-/** Whether a topic may be one of this box's that were retained for Home Assistant. */
+/** Reports whether a topic may be one that this box has retained for Home Assistant. */
 export function isRetainedTopic({ box, root }: HomeAssistantBox, topic: string): boolean {
   const [prefix, , name, , last, ...more] = topic.split('/');
   if (prefix === PREFIX) return name === box && last === 'config' && more.length === 0;
   return topic.startsWith(`${stateTopic(root, '')}`) && !/[+#]/.test(topic);
 }
 
-/** Whether incidents of the rule stand; nothing for a kind without duration. */
+/** Returns whether the rule has active incidents; nothing for a kind without duration. */
 export function homeAssistantState(root: string, { id, kind }: Rule, standing: number): Notice[] {
   if (KINDS[kind].state === undefined) return [];
   const payload = standing > 0 ? 'ON' : 'OFF';
@@ -105,8 +106,8 @@ export function homeAssistantState(root: string, { id, kind }: Rule, standing: n
 }
 
 /**
- * An event of the rule; nothing for the end of what has no duration. Not retained: Home Assistant leaves a retained
- * one out, since it has happened before.
+ * Returns an event of the rule; nothing for the end of a kind without duration. Not retained: Home Assistant ignores a
+ * retained one, because it has happened before.
  */
 export function homeAssistantEvent(root: string, { id: rule, kind }: Rule, event: UnnumberedEvent): Notice[] {
   const { phase, severity, episode, zone, line, objects, cause, degraded } = event.data;
@@ -129,8 +130,8 @@ export function homeAssistantEvent(root: string, { id: rule, kind }: Rule, event
 }
 
 /**
- * The still of the newest alert, on one topic, as the `image` entity asks for. Not retained: at the broker a picture
- * would outlive the order under which it was taken, where nobody looks after it.
+ * Returns the still of the newest alert, on one topic, as the `image` entity requires. Not retained: a picture left at
+ * the broker would outlive the authorisation under which it was taken.
  */
 export function homeAssistantImage(root: string, picture: RedactedJpeg, expiryS: number): Notice {
   return { topic: imageTopic(root), payload: picture, contentType: 'image/jpeg', retain: false, expiryS };
@@ -186,7 +187,7 @@ function configTopic({ box }: HomeAssistantBox, component: string, entity: strin
 function config(box: HomeAssistantBox, component: string, entity: string, own: object): Notice {
   const id = `vigie_${box.site}_${box.box}`;
   const { version } = box;
-  // Unique among all entities of one kind: those of a rule's event and of its state differ by their kind.
+  // Unique among all entities of one kind. The entities of a rule's event and of its state differ by their kind.
   const unique = component === 'event' ? `${id}_${entity}_event` : `${id}_${entity}`;
   return jsonNotice(
     configTopic(box, component, entity),
@@ -196,7 +197,7 @@ function config(box: HomeAssistantBox, component: string, entity: string, own: o
       availability: [
         {
           topic: box.statusTopic,
-          // `stopped` is as good as `offline` here.
+          // Here `stopped` is equivalent to `offline`.
           value_template: "{{ 'online' if value_json.state == 'online' else 'offline' }}",
           payload_available: 'online',
           payload_not_available: 'offline',

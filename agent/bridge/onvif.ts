@@ -1,8 +1,9 @@
 /**
- * An event in the form of ONVIF's event broker: `<prefix>/onvif-ej/<topic>/&<source values>` with
- * {UtcTime, PropertyOperation?, Source, Data}. Topics and data items: ONVIF Analytics Service Specification
- * (rule engine, tampering) and ONVIF Core, "Topic Structure" and "JSON Event Payload". Where ONVIF names
- * nothing, the topic has the alias `vigie:` that Core asks of extensions.
+ * Event in the format of ONVIF's event broker: `<prefix>/onvif-ej/<topic>/&<source values>` with {UtcTime,
+ * PropertyOperation?, Source, Data}.
+ * Topics and data items come from the ONVIF Analytics Service Specification (rule engine, tampering) and ONVIF Core,
+ * "Topic Structure" and "JSON Event Payload". If ONVIF defines no name, the topic has the alias `vigie:`, which Core
+ * requires of extensions.
  */
 import { jsonNotice, type Notice } from '../contract/bridge.ts';
 import { type ConditionKind, isConditionKind } from '../contract/condition.ts';
@@ -13,14 +14,14 @@ import { isRuleKind, type RuleKind } from '../contract/rule-config.ts';
 /** One box, one camera, one analytics configuration. */
 const VIDEO_SOURCE = '1';
 const ANALYTICS_CONFIGURATION = '1';
-/** As many as an event names objects. */
+/** Maximum number of objects in an event. */
 const IDS_MAX = 64;
 
-/** What the event alone does not say. */
+/** Context of an event that it does not contain itself. */
 export interface OnvifContext {
-  /** Track numbers of the incidents of the rule that stand after this event. */
+  /** Track numbers of the rule's incidents that are active after this event. */
   readonly inside: readonly number[];
-  /** Incidents of the rule since the agent started, this one included. */
+  /** Incidents of the rule since the agent started, including this one. */
   readonly counted: number;
 }
 
@@ -28,8 +29,8 @@ interface Told {
   readonly topic: string;
   readonly data: Readonly<Record<string, string | number | boolean>>;
   /**
-   * `state`: a property of the rule that is always there and changes; `life`: one that begins and ends with
-   * the incident; `once`: something that happened.
+   * `state`: a permanent property of the rule that changes its value. `life`: a property that begins and ends with the
+   * incident. `once`: a single occurrence.
    */
   readonly as: 'state' | 'life' | 'once';
 }
@@ -60,13 +61,13 @@ const RULES: Readonly<Record<RuleKind, Tell>> = {
       Count: data.phase === 'end' ? 0 : Number(data.cause['count'] ?? data.objects.length),
     }),
   ],
-  // The thing itself is no track; its episode is the only number it has.
+  // The object itself has no track; its episode is its only number.
   'illegal-dumping': ({ data }) => [told('once', 'RuleEngine/ObjectAbandoned', { ObjectId: data.episode })],
   'wrong-way': ({ data }) => [told('life', 'RuleEngine/vigie:WrongWay', { ObjectId: objectIds(data) })],
   graffiti: ({ data }) => [told('once', 'RuleEngine/vigie:SurfacePainted', { ObjectId: data.episode })],
 };
 
-/** Topics of ONVIF's tampering detection; null where ONVIF has no name for the condition, which is not told then. */
+/** Topics of ONVIF's tampering detection. Null if ONVIF has no name for the condition, which is then not published. */
 const CONDITION_TOPICS: Readonly<Record<ConditionKind, string | null>> = {
   'alert-limit': null,
   'rule-unauthorised': null,
@@ -98,7 +99,9 @@ const CONDITION_TOPICS: Readonly<Record<ConditionKind, string | null>> = {
   certificate: null,
 };
 
-/** `root` is the topic prefix, which names the producer: `vigie/<site>/<box>`. */
+/**
+ * Returns the ONVIF notices of an event. `root` is the topic prefix, which names the producer: `vigie/<site>/<box>`.
+ */
 export function onvifNotices(root: string, event: UnnumberedEvent, context: OnvifContext): Notice[] {
   const { rule, phase, severity } = event.data;
   const condition = severity === 'system';
@@ -126,7 +129,7 @@ function conditionTold(kind: string, phase: Phase): Told[] {
   return topic === null ? [] : [told('state', topic, { State: phase !== 'end' })];
 }
 
-/** As long as one object or more is inside. */
+/** Returns the state of the zone, which is true as long as at least one object is inside. */
 function objectsInside(_event: UnnumberedEvent, { inside }: OnvifContext): Told[] {
   const ids = inside.slice(0, IDS_MAX).join(' ');
   return [
@@ -140,7 +143,7 @@ function sourceOf(condition: boolean, rule: string): Record<string, string> {
     : { VideoSource: VIDEO_SOURCE, AnalyticsConfiguration: ANALYTICS_CONFIGURATION, Rule: rule };
 }
 
-/** A tt:StringList: items separated by spaces. */
+/** Returns a tt:StringList: items separated by spaces. */
 function objectIds({ objects }: UnnumberedEvent['data']): string {
   return objects.map(({ track }) => String(track)).join(' ');
 }

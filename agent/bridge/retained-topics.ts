@@ -1,10 +1,13 @@
 /**
- * Topics that were filled for Home Assistant and are retained by the broker, kept in the state folder: a rule that has
- * gone with a change of the configuration is taken away there too, by the agent that starts next.
+ * Stores in the state folder which topics the broker retains for Home Assistant. If a rule is deleted from the
+ * configuration, the next run of the agent removes its topics from the broker.
  *
- * INVARIANTS: a topic is written down before it is filled, and struck off only when its removal has been sent; a removal
- * is sent again with each further connection of this life of the agent. Nothing but this box's own topics is read back.
- * LIMITS: TOPICS_MAX topics; what is more is not written down, and counted.
+ * INVARIANTS:
+ * - A topic is recorded before it is published, and deleted from the record only after its removal has been sent.
+ * - A removal is sent again with each further connection of this run of the agent.
+ * - Only this box's own topics are read back.
+ *
+ * LIMITS: TOPICS_MAX topics; further ones are not recorded, and counted.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,10 +18,10 @@ import { hasCode, messageOf } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
 import type { Logger } from '../base/log.ts';
 
-/** Name in the state folder. */
+/** File name in the state folder. */
 const RETAINED_TOPICS_FILE = 'home-assistant.json';
 
-/** Three a rule and four of the box, for 64 rules, and five times as many that have gone and could not be removed. */
+/** Three per rule and four per box, for 64 rules, and five times as many that were deleted and could not be removed. */
 const TOPICS_MAX = 1176;
 
 const Kept = Type.Object(
@@ -32,18 +35,18 @@ const Kept = Type.Object(
 export interface RetainedTopicsOptions {
   readonly stateDir: string;
   readonly log: Logger;
-  /** Whether it may be one of this box's. */
+  /** Reports whether the topic may be one of this box's. */
   own(topic: string): boolean;
 }
 
 export class RetainedTopics {
   readonly #options: RetainedTopicsOptions;
   readonly #file: string;
-  /** As written down; undefined until it is read. */
+  /** Recorded topics; undefined until they are read. */
   #kept: readonly string[] | undefined;
-  /** Taken away in this life of the agent. */
+  /** Topics removed in this run of the agent. */
   readonly #removed = new Set<string>();
-  /** The disk refused what is to be written down. */
+  /** The disk refused the last write. */
   #unwritten = false;
   #forgotten = 0;
 
@@ -52,12 +55,12 @@ export class RetainedTopics {
     this.#file = join(options.stateDir, RETAINED_TOPICS_FILE);
   }
 
-  /** Topics that could not be written down: nobody will take them away. */
+  /** Number of topics that could not be recorded, and that will never be removed. */
   get forgotten(): number {
     return this.#forgotten;
   }
 
-  /** Writes down that these are about to be filled; returns those that are filled no more, to be taken away. */
+  /** Records the topics that are about to be published. Returns those no longer published, for removal. */
   fill(topics: readonly string[]): string[] {
     this.#kept ??= this.#read();
     const wanted = new Set(topics);
@@ -68,7 +71,7 @@ export class RetainedTopics {
     return [...this.#removed];
   }
 
-  /** All of them have been taken away. */
+  /** Confirms that all of them have been removed. */
   removed(): void {
     this.#write((this.#kept ?? []).filter((topic) => !this.#removed.has(topic)));
   }

@@ -1,4 +1,4 @@
-/** `vigie accuracy`: how right this box was, with how sure one can be of that. */
+/** `vigie accuracy`: shows the accuracy of this box with its confidence intervals. */
 import { AgentError } from '../base/errors.ts';
 import type { Proposal, RuleAccuracy } from '../contract/accuracy.ts';
 import { print, printJson } from './print.ts';
@@ -11,8 +11,8 @@ export interface AccuracyOptions {
 }
 
 /**
- * A wider interval cannot tell a rule that is right 7 times of 10 from one that is right 9 times; as many
- * counts as are needed to get below it are few for a good rule (some 30) and more for a middling one (93).
+ * Widest conclusive interval. A wider one cannot distinguish a rule that is right 7 times in 10 from one that is right
+ * 9 times. A good rule needs few counts to get below it (about 30), a mediocre one more (93).
  */
 const TELLING_WIDTH = 0.2;
 const BAR_CELLS = 31;
@@ -79,7 +79,7 @@ function recallTable(figures: readonly RuleAccuracy[]): string[] {
   return table([head, ...rows]);
 }
 
-/** What a person may write into the configuration; the box never does by itself. */
+/** Returns proposals for the configuration. A person applies them; the box never does. */
 function proposalLines({ rule, xyxyNorm, false: wrong, true: right, remedy }: Proposal): string[] {
   const spot = xyxyNorm.map((share) => share.toFixed(2)).join(' ');
   const head = `${rule} was false ${wrong} times at [${spot}], true ${right} times there.`;
@@ -99,7 +99,7 @@ function proposalLines({ rule, xyxyNorm, false: wrong, true: right, remedy }: Pr
   }
 }
 
-/** Says so when the figures say little. */
+/** Returns a remark if there are too few counts. */
 function remark(estimate: Estimate | undefined, n: number, one: string, many: string): string {
   if (estimate === undefined) return `no ${one} yet`;
   const tells = estimate.high - estimate.low <= TELLING_WIDTH;
@@ -112,14 +112,14 @@ function estimateCells(estimate: Estimate | undefined): string[] {
   return [share.toFixed(2), bar(estimate), `${low.toFixed(2)}–${high.toFixed(2)}`];
 }
 
-/** `0 … 95 % … 1`, as wide as the bars below it. */
+/** Returns the scale `0 … 95 % … 1`, as wide as the bars below it. */
 function scale(): string {
   const middle = ' 95 % interval ';
   const left = Math.floor((BAR_CELLS - 2 - middle.length) / 2);
   return `0${' '.repeat(left)}${middle}${' '.repeat(BAR_CELLS - 2 - middle.length - left)}1`;
 }
 
-/** The interval from 0 to 1, its share marked: `····├───●─┤···`. */
+/** Returns the interval from 0 to 1 with the ratio marked: `····├───●─┤···`. */
 export function bar(estimate: Estimate | undefined): string {
   const cells = Array.from({ length: BAR_CELLS }, () => '·');
   if (estimate === undefined) return cells.join('');
@@ -131,7 +131,7 @@ export function bar(estimate: Estimate | undefined): string {
   return cells.join('');
 }
 
-/** Columns as wide as their widest cell; numbers to the right, words and bars to the left. */
+/** Formats columns as wide as their widest cell, with numbers right-aligned, words and bars left-aligned. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),

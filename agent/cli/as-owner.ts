@@ -1,12 +1,16 @@
-/** For a command of root's that writes a folder of another user: it runs again as that user, whatever lies there. */
+/**
+ * Runs a command of root again as the owner of the folder that it writes, because that user may have placed anything
+ * there.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { AgentError } from '../base/errors.ts';
 
 /**
- * The exit code of this very command, run as the owner of `dir`; undefined where this is that user, or not root. By
- * setpriv(1), since node refuses seteuid(2) where its libuv may use io_uring (CVE-2024-22017). `devices`: groups, each of
- * which exists, that it has beside the owner's own.
+ * Runs this command again as the owner of `dir` and returns its exit code; undefined if this process is that user, or
+ * not root.
+ * It uses setpriv(1), because node refuses seteuid(2) if its libuv may use io_uring (CVE-2024-22017). `devices`:
+ * existing groups that it gets beside the owner's own.
  */
 export function againAsOwner(dir: string, devices: readonly string[] = []): number | undefined {
   if (process.geteuid?.() !== 0 || !existsSync(dir)) return undefined;
@@ -21,7 +25,7 @@ export function againAsOwner(dir: string, devices: readonly string[] = []): numb
   return status ?? 1;
 }
 
-/** By number, as a login would have them; none where the machine does not know the user. */
+/** Returns the groups of a login by number; none if the machine does not know the user. */
 function groupsOf(uid: number): string[] {
   const { status, stdout } = spawnSync('id', ['-G', String(uid)], { encoding: 'utf8' });
   return status === 0 ? stdout.trim().split(' ') : [];

@@ -1,4 +1,4 @@
-/** What was typed for an option is not right: what, and what would be. */
+/** Returns the error for an invalid option value; `message` states the fault and the accepted value. */
 import { AgentError } from '../base/errors.ts';
 
 export function wrong(option: string, message: string): AgentError {

@@ -1,4 +1,4 @@
-/** `vigie camera confirm`: a technician has looked at a camera that moved, and says that the zones hold. */
+/** `vigie camera confirm`: a technician has checked a camera that moved, and confirms the zones. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
@@ -19,10 +19,10 @@ export interface CameraConfirmOptions {
   readonly yes: true | undefined;
 }
 
-/** The running agent looks twice a second. */
+/** Time in ms for the running agent to accept the confirmation; it checks twice a second. */
 const TAKEN_WITHIN_MS = 5000;
 
-/** Returns the exit code. */
+/** Confirms the view and returns the exit code. */
 export async function cameraConfirm({ state, yes }: CameraConfirmOptions): Promise<number> {
   const dir = stateDir(state, process.env);
   const { movedSince } = recordIn(dir);
@@ -36,7 +36,7 @@ export async function cameraConfirm({ state, yes }: CameraConfirmOptions): Promi
     print('Not confirmed: the rules stay suspended.');
     return 1;
   }
-  // With sudo -u, the account of who has typed it.
+  // With sudo -u, SUDO_USER is the account that typed the command.
   const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
   const confirmation = confirmationText({ movedSince, by });
   acting(dir, () => writeAtomically(join(dir, CAMERA_FILES.confirmed), confirmation));
@@ -56,7 +56,7 @@ async function asksYes(): Promise<boolean> {
   if (!process.stdin.isTTY) {
     throw new AgentError(
       'config',
-      'camera confirm: nobody can be asked without a terminal; look at both pictures, then give --yes',
+      'camera confirm: a confirmation needs a terminal; compare both pictures, then pass --yes',
     );
   }
   const lines = createInterface({ input: process.stdin, output: process.stderr });
@@ -84,7 +84,7 @@ function pictureIn(dir: string, name: 'before' | 'after'): string {
   return existsSync(file) ? file : 'there is none';
 }
 
-/** Throws AgentError `config` where the folder refuses. */
+/** @throws AgentError `config` if the folder refuses access */
 function acting<T>(dir: string, act: () => T): T {
   try {
     return act();

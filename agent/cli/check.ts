@@ -1,4 +1,4 @@
-/** `vigie check`: every mistake of a configuration in one go, or what the box will do with it. */
+/** `vigie check`: reports every error of a configuration together, or the resulting behaviour of the box. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rethrowBug } from '../base/errors.ts';
@@ -26,24 +26,24 @@ import { localStatus } from './status/local.ts';
 
 export interface CheckOptions {
   readonly files: boolean;
-  /** Of the agent that runs here, if one does. */
+  /** State folder of the agent on this machine, if one runs. */
   readonly state: string | undefined;
   readonly strict: boolean | undefined;
   readonly json: boolean | undefined;
 }
 
-/** What is known of one configuration. */
+/** Result for one configuration. */
 interface Judged extends Inspection {
   readonly file: string;
-  /** Undefined where the files are not looked at, or the configuration is not one for `vigie run`. */
+  /** Undefined if files are not checked, or if the configuration is not for `vigie run`. */
   readonly coverage: CoverageReport | undefined;
-  /** Why a box with this configuration would run no rule; undefined where it may, or is not to run. */
+  /** Reason why a box with this configuration would run no rule; undefined if rules may run, or none should. */
   readonly idle: string | undefined;
-  /** What an agent that runs here has seen, and what that asks of this configuration. */
+  /** Observations of the agent on this machine, with their consequences for this configuration. */
   readonly view: readonly Finding[];
 }
 
-/** Returns the exit code. */
+/** Checks a configuration and returns the exit code. */
 export async function check(file: string, options: CheckOptions): Promise<number> {
   const { files, strict, json } = options;
   const how: ConfigOptions = { env: process.env, mode: 'check', files };
@@ -63,7 +63,7 @@ export async function check(file: string, options: CheckOptions): Promise<number
   return strict && warned ? 1 : 0;
 }
 
-/** Nothing where no agent runs, as on the desk of whoever writes the configuration. */
+/** Returns nothing if no agent runs, as on the computer where the configuration is written. */
 async function seenView({ detector, camera }: Config, { state }: CheckOptions): Promise<Finding[]> {
   const dir = stateDir(state, process.env);
   if (!existsSync(join(dir, LOCAL_SOCKET))) return [];
@@ -104,13 +104,13 @@ function tell({ file, config, problems, warnings, coverage, idle, view }: Judged
     ...warnings.map((warning) => `warning: ${problemText(file, warning)}`),
     ...(coverage?.warnings ?? []).map((warning) => `warning: ${file} ${warning}`),
     ...view.map(({ detail, fix }) => `view: ${detail}${fix === undefined ? '' : `; advice: ${fix}`}`),
-    // The last line is what is read; where all is well the first says so.
+    // The last line is the one that is read. If there is no problem, the first line already says so.
     ...(verdict === 'ok' ? [] : [`${file}: ${verdict}`]),
   ];
   print(...out);
 }
 
-/** Number of rules that the order does not cover. */
+/** Returns the number of rules that the authorisation does not cover. */
 function unrunRules(coverage: CoverageReport | undefined): number {
   return coverage?.rules.filter(({ state }) => state === 'not covered').length ?? 0;
 }
@@ -119,7 +119,7 @@ function counted(list: readonly unknown[], name: string): string {
   return `${list.length} ${name}${list.length === 1 ? '' : 's'}`;
 }
 
-/** What is missing for `vigie run`; empty when nothing is. */
+/** Returns the parts missing for `vigie run`. */
 function missingForRun({ camera, mqtt }: Config): string[] {
   return [...(camera === undefined ? ['camera'] : []), ...(mqtt === undefined ? ['mqtt'] : [])];
 }
@@ -178,7 +178,7 @@ function groundText({ hfovDeg }: GroundPlaneConfig): string {
   return hfovDeg === undefined ? sizes : `${sizes}, crowds are told in people per m² (lens ${hfovDeg}°)`;
 }
 
-/** `cars-on-forecourt: vehicle-in-pedestrian-zone, zone forecourt, afterS 2 (pedestrian-safety)`. */
+/** Returns `cars-on-forecourt: vehicle-in-pedestrian-zone, zone forecourt, afterS 2 (pedestrian-safety)`. */
 function ruleText(rule: RuleConfig): string {
   const { id, kind, purpose, ...parameters } = rule;
   const parts = Object.entries(parameters).map(([name, value]) => `${name} ${parameterText(value)}`);
@@ -189,7 +189,7 @@ function parameterText(value: unknown): string {
   return Array.isArray(value) ? value.map(itemText).join('/') : String(value);
 }
 
-/** A label, or a span of a schedule: `mon,tue 07:00–12:00`. */
+/** Formats a label, or a span of a schedule: `mon,tue 07:00–12:00`. */
 function itemText(item: string | ScheduleSpan): string {
   return typeof item === 'string' ? item : `${item.days.join(',')} ${item.from}–${item.to}`;
 }

@@ -1,4 +1,4 @@
-/** The head of a program that consists of commands: name, version, exit codes, and faults of usage in one line each. */
+/** Base of a program with subcommands: name, version, exit codes, and usage errors of one line each. */
 import { Command } from '@commander-js/extra-typings';
 import { programVersion } from '../base/package-root.ts';
 
@@ -15,7 +15,7 @@ export function commandProgram(name: string, description: string): Command {
     );
 }
 
-/** Commander's "error: …\n(Did you mean …?)\n" as one line in the form of all our messages. */
+/** Converts Commander's "error: …\n(Did you mean …?)\n" to one line in the form of all other messages. */
 function oneLine(name: string, text: string): string {
   return `${name}: ${text
     .replace(/^error: /, '')

@@ -1,4 +1,7 @@
-/** What `vigie check` says of the authorisation: what it covers of the configuration, what not, and why. */
+/**
+ * Part of `vigie check` about the authorisation: which rules of the configuration it covers, and why others are not
+ * covered.
+ */
 import { systemClock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
@@ -16,11 +19,11 @@ export interface CoveredRule {
 }
 
 export interface CoverageReport {
-  /** Why the order does not hold; undefined where it does. */
+  /** Reason why the authorisation is not valid; undefined if it is. */
   readonly fault: string | undefined;
   readonly content: Authorisation | undefined;
   readonly rules: readonly CoveredRule[];
-  /** Where the configuration asks for more than is allowed. */
+  /** Settings that exceed the authorisation. */
   readonly warnings: readonly string[];
 }
 
@@ -28,10 +31,10 @@ const NO_ORDER =
   '`authorisation` is not set; it names the signed order (`vigie-oversight authorise` signs one)';
 const NO_KEY = '`authorityKey` is not set; it names the authority’s public key';
 
-/** Why no rule would run; undefined where one may, as far as is known without the files when there is no `report`. */
+/** Returns why no rule would run, or undefined if one may. Without a `report`, it decides without the files. */
 export function whyNothingRuns(config: Config, report: CoverageReport | undefined): string | undefined {
   if (config.rules.length === 0) return '`rules` is empty; name at least one rule';
-  // Under a permit to install alone no rule runs.
+  // An installation authorisation alone lets no rule run.
   if (config.authorisation === undefined && report?.content === undefined) return NO_ORDER;
   if (config.authorityKey === undefined) return NO_KEY;
   if (report?.fault !== undefined) return report.fault;
@@ -42,7 +45,10 @@ export function whyNothingRuns(config: Config, report: CoverageReport | undefine
   return covered ? undefined : `order ${report?.content?.order ?? ''} covers no rule of this configuration`;
 }
 
-/** By the files that the configuration names; whether the box has pinned another key is known on the box only. */
+/**
+ * Reports the coverage from the files that the configuration names. Only the box knows whether it has pinned another
+ * key.
+ */
 export function coverageReport(config: Config): CoverageReport {
   const { authorisation, installation, authorityKey, site, box, camera, rules } = config;
   try {
@@ -51,7 +57,7 @@ export function coverageReport(config: Config): CoverageReport {
     const orders = readOrders(config, readAuthorityKey(authorityKey));
     const place = { site, box, camera: cameraAddress(camera?.source) };
     const held = orderInForce(orders, place, systemClock.wallMs());
-    // One that does not hold here and now is told all the same, with why.
+    // An authorisation that is not valid here and now is still shown, with the reason.
     const told = [held, orders.authorisation, orders.installation].find(isSigned);
     const fault =
       'reason' in held ? held.reason.replace(/; it is \S+ by the latest time seen/g, '') : undefined;
@@ -76,14 +82,14 @@ export function coverageReport(config: Config): CoverageReport {
   }
 }
 
-/** Advice where the order does not name the second stream; undefined where it does, or there is none. */
+/** Returns advice if the authorisation does not name the second stream; undefined if it does, or if there is none. */
 export function unnamedSubstream({ camera }: Config, content: Authorisation): string | undefined {
   const { substream } = camera ?? {};
   if (substream === undefined || namesCamera(content, cameraAddress(substream))) return undefined;
   return `camera.substream: order ${content.order} does not name ${shownSource(substream)}, and the box runs without it; ask for an order that names it as substream`;
 }
 
-/** For people. */
+/** Formats the report for people. */
 export function coverageLines({ content, rules }: CoverageReport): string[] {
   if (content === undefined) return [];
   const marks = { covered: 'covered', shadow: 'only counted (shadow)', 'not covered': 'NOT covered' };

@@ -1,9 +1,9 @@
-/** A reference page of a program's commands (docs/ref): the help of each, as it is printed. */
+/** Generates a reference page of a program's commands (docs/ref): the help of each, as printed. */
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 
 const WIDTH_CHARS = 100;
 
-/** Markdown. The same program always gives the same text, whatever the terminal. */
+/** Returns Markdown. The same program always gives the same text, whatever the terminal. */
 export function describeCommands(program: CommandUnknownOpts, title: string): string {
   const sections = program.commands.map(
     (command) => `## \`${program.name()} ${command.name()}\`\n\n${helpBlock(command)}`,

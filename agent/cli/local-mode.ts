@@ -1,4 +1,4 @@
-/** The state folder and the running agent's own word, for the commands on the box that change what it may do. */
+/** Access to the state folder and to the running agent's mode, for commands on the box that change its permissions. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,11 +10,14 @@ import { type RootRecord, rootRecord } from '../restraint/root-record.ts';
 import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
 
 const REASON_CHARS_MAX = 500;
-/** The agent looks twice a second, and vision has 2 s to end. */
+/** Time limit in ms. The agent checks twice a second, and vision has 2 s to stop. */
 export const ANSWER_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 100;
 
-/** The folder with all that must survive a restart; made where it was named and is missing. Throws AgentError `config`. */
+/**
+ * Returns the state folder; creates it if it was named and is missing.
+ * @throws AgentError `config`
+ */
 export function existingDir(asked: string | undefined): string {
   const dir = stateDir(asked, process.env);
   const made = asked !== undefined && !existsSync(dir);
@@ -23,7 +26,7 @@ export function existingDir(asked: string | undefined): string {
   throw new AgentError('config', `${dir} does not exist; name the state folder with --state`);
 }
 
-/** Root's record, where the package is installed and the folder is its own. */
+/** Returns root's record, if the package is installed and the folder is the installed one. */
 export function recordFor(dir: string): RootRecord | undefined {
   return rootRecord(dir, DEFAULT_STATE_DIR, process.env);
 }
@@ -34,7 +37,7 @@ export function checkedReason(reason: string): string {
   throw new AgentError('config', `--reason: 1 to ${REASON_CHARS_MAX} characters; the journal keeps it`);
 }
 
-/** What the agent says, once it fits; undefined when it does not in time. */
+/** Waits until the agent's state fits and returns it; undefined after the time limit. */
 export async function answered(
   dir: string,
   fits: (local: LocalMode) => boolean,
@@ -55,7 +58,7 @@ export function runningAgent(dir: string): LocalMode | undefined {
     process.kill(local.pid, 0);
     return local;
   } catch (error) {
-    // EPERM: it is there, of another user.
+    // EPERM: the process exists and belongs to another user.
     return hasCode(error, 'EPERM') ? local : undefined;
   }
 }
@@ -72,7 +75,7 @@ export function readLocalMode(dir: string): LocalMode | undefined {
   return Value.Check(LocalMode, local) ? local : undefined;
 }
 
-/** Maps what the disk or the permissions refuse. */
+/** Maps errors of the disk and of permissions. */
 export function writing(file: string, act: () => unknown): void {
   try {
     act();

@@ -1,9 +1,12 @@
-/** An order in words, for whoever signs it and for whoever checks a box that it is for. */
+/** Describes an authorisation in words, for the person who signs it and for the one who checks its box. */
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
 import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
 
-/** What an order says, a line each; of its keys what can be compared with what their holders have read out. */
+/**
+ * Returns the content of an authorisation, one line per field. A key is shown as its fingerprint, for comparison with
+ * the one read out by its keyholder.
+ */
 export function orderLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
   const { substream, outlines = [], masks = [], ageRecipients: recipients = [], tracks } = content;
@@ -49,7 +52,7 @@ const GRADES: Readonly<Record<TrackGrade, string>> = {
   persons: 'EVERYBODY and everything that passes is kept and told, persons to two who sign together',
 };
 
-/** What is kept of all that passes; none is the usual order. */
+/** Describes which tracks are stored; usually none. */
 function trackLines(tracks: TrackLogGrant | undefined): string[][] {
   if (tracks === undefined) return [['tracks', 'none: what raises no alert is not kept']];
   const {
@@ -80,7 +83,7 @@ function trackLines(tracks: TrackLogGrant | undefined): string[][] {
   ];
 }
 
-/** `(0.1, 0.25) (0.9, 0.25) (0.9, 0.8)` */
+/** Formats corners: `(0.1, 0.25) (0.9, 0.25) (0.9, 0.8)`. */
 const cornersText = (polygon: readonly (readonly number[])[]): string =>
   polygon.map(([x = 0, y = 0]) => `(${rounded(x)}, ${rounded(y)})`).join(' ');
 const rounded = (share: number): number => Number(share.toFixed(4));

@@ -1,4 +1,4 @@
-/** `vigie page`: the technician's page, until it is told to stop. */
+/** `vigie page`: runs the technician's page until it is stopped. */
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { type LogLevel, makeLogger } from '../base/log.ts';
@@ -18,7 +18,7 @@ export interface PageOptions {
   readonly log: LogLevel;
 }
 
-/** The first descriptor that systemd hands over (sd_listen_fds(3)). */
+/** First descriptor passed by systemd (sd_listen_fds(3)). */
 const FIRST_HANDED = 3;
 
 export async function page(options: PageOptions): Promise<void> {

@@ -1,4 +1,7 @@
-/** `vigie pin`, in a plain run: somebody on the box vouches for it as it is. Where the package is installed `vigie-root pin` does. */
+/**
+ * `vigie pin` in a plain run: a person on the box vouches for its current state. On an installed package,
+ * `vigie-root pin` does this.
+ */
 import { AgentError } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
 import { vouch } from '../restraint/vouch.ts';

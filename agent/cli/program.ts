@@ -1,6 +1,6 @@
 /**
- * What can be typed: commands, options, help and examples. The work behind each command is imported when
- * it is called, so that `vigie check` does not load what only `vigie run` needs.
+ * Definition of the command line: commands, options, help and examples. The code of each command is imported when it is
+ * called, so that `vigie check` does not load what only `vigie run` needs.
  */
 import type { Command } from '@commander-js/extra-typings';
 import { commandProgram } from './command-program.ts';

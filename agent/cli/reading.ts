@@ -1,7 +1,7 @@
-/** What cannot be read is a fault of what was typed. */
+/** Maps errors of reading a file to errors of the command's input. */
 import { AgentError, messageOf } from '../base/errors.ts';
 
-/** Throws AgentError `config` for what cannot be read. */
+/** @throws AgentError `config` for an unreadable file */
 export function reading<T>(what: string, act: () => T): T {
   try {
     return act();

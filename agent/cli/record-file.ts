@@ -1,10 +1,13 @@
-/** The box's record of accuracy, for commands that run beside the agent. */
+/** Access to the box's record of accuracy, for commands that run beside the agent. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RECORD_FILE, RecordStore } from '../accuracy/store.ts';
 import { AgentError, hasCode, messageOf } from '../base/errors.ts';
 
-/** Throws AgentError `config` where there is no record, or not for this user. */
+/**
+ * Opens the record.
+ * @throws AgentError `config` if it does not exist, or is not readable for this user
+ */
 export function openBoxRecord(stateDir: string): RecordStore {
   const file = join(stateDir, RECORD_FILE);
   try {

@@ -1,4 +1,4 @@
-/** `vigie replay`: the whole pipeline over a recorded clip, on the clip's own clock, as fast as it goes. */
+/** `vigie replay`: runs the complete pipeline on a recorded clip, on the clip's own clock, at full speed. */
 
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -20,16 +20,16 @@ import { type ReceivedFromVision, VisionProcess } from '../supervisor/vision-pro
 import { visionSettings } from '../supervisor/vision-settings.ts';
 import { print } from './print.ts';
 
-/** As a camera has it by default (contract/config.ts). */
+/** Default rate of a camera (contract/config.ts). */
 const LIVE_FPS = 5;
 
 export interface ReplayOptions {
   readonly config: string;
   readonly out: string;
-  /** Analysed frames a second; `live`: as the box would, with `camera.fps` of the configuration. */
+  /** Analysed frames per second. `live`: as on the box, with `camera.fps` of the configuration. */
   readonly fps: number | 'live' | undefined;
   readonly everyFrame: true | undefined;
-  /** Put before vision's command, by what measures it. */
+  /** Prefix of vision's command, for a program that measures it. */
   readonly wrapper: readonly string[];
 }
 
@@ -63,7 +63,7 @@ function assertClip(clip: string): void {
     throw new AgentError('config', `${clip}: is not a file; give the path of a recorded video`);
 }
 
-/** One replay: vision's messages go in, files come out. */
+/** One replay: receives vision's messages and writes files. */
 class ReplayRun {
   readonly #files: ReplayFiles;
   readonly #log: Logger;
@@ -84,7 +84,7 @@ class ReplayRun {
   constructor(config: Config, files: ReplayFiles, log: Logger, wrapper: readonly string[]) {
     this.#files = files;
     this.#log = log;
-    // Media time is the only time, so that two replays of a clip say the same.
+    // Media time is the only time, so that two replays of a clip are identical.
     const clock: Clock = { ...systemClock, nowMs: () => this.#atMs, wallMs: () => this.#atMs };
     this.#flow = new AgentFlow({
       keepSealed: undefined,
@@ -116,7 +116,7 @@ class ReplayRun {
       this.#finished = resolve;
     });
     const interrupt = (): void => {
-      this.#failure ??= new AgentError('unavailable', 'replay interrupted; what was written so far stays');
+      this.#failure ??= new AgentError('unavailable', 'replay interrupted; the files written so far remain');
       void this.#vision.stop();
     };
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
@@ -131,7 +131,7 @@ class ReplayRun {
     this.#files.finish(this.#summary(before.wallMs, before.cpu));
   }
 
-  /** `795 frames in 79.4 s of the clip, 12 events`, for a person. */
+  /** Returns a summary for a person: `795 frames in 79.4 s of the clip, 12 events`. */
   get result(): string {
     const counted = (count: number, name: string): string => `${count} ${name}${count === 1 ? '' : 's'}`;
     const frames = counted(this.#frames, 'frame');
@@ -141,7 +141,7 @@ class ReplayRun {
   #take(received: ReceivedFromVision): void {
     const { message } = received;
     if (message.kind === 'frame') {
-      // First, since the flow's clock is this.
+      // Set first, because the flow's clock reads it.
       this.#atMs = message.observation.atMs;
       this.#frames += 1;
       this.#files.frame(message);

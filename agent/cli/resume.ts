@@ -1,4 +1,7 @@
-/** `vigie resume`: on the box, with two keys of the order; the running agent judges them, or the next one. */
+/**
+ * `vigie resume`: resumes the box with two keys of the authorisation. The running agent, or else the next one, verifies
+ * them.
+ */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
@@ -26,10 +29,10 @@ export interface ResumeOptions {
   readonly state: string | undefined;
 }
 
-/** A request to resume is for now. */
+/** Validity of a resume request in ms; it is meant for immediate use. */
 const VALID_MS = 3_600_000;
 
-/** Returns the exit code. */
+/** Resumes the box and returns the exit code. */
 export async function resume(options: ResumeOptions): Promise<number> {
   const reason = checkedReason(options.reason);
   const dir = existingDir(options.state);
@@ -68,7 +71,7 @@ export async function resume(options: ResumeOptions): Promise<number> {
   return 0;
 }
 
-/** Of root, of the running agent, of the file: in this order the agent will go by them. */
+/** Returns the id of the suspension from root, the running agent or the file, in the agent's order of precedence. */
 function suspensionOf(dir: string, told: string | undefined): string | undefined {
   const root = recordFor(dir)?.folder.suspension();
   if (root?.suspended === true) return root.id;

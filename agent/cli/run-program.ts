@@ -1,7 +1,9 @@
 /**
- * Runs a program that people type, to its exit code. 0 = done; 1 = what was checked or found is not in order, or the work
- * failed while running; 2 = usage, configuration or input that cannot be worked with. A fault is one line on standard
- * error; standard output belongs to the result.
+ * Runs a program that people type, and sets its exit code. An error is one line on standard error; standard output
+ * belongs to the result.
+ * - 0: done.
+ * - 1: a check failed, or an error occurred while running.
+ * - 2: unusable command line, configuration or input.
  */
 import { CommanderError } from '@commander-js/extra-typings';
 import { AgentError, messageOf } from '../base/errors.ts';
@@ -9,14 +11,14 @@ import { printNote } from './print.ts';
 
 const LEAVE_AFTER_MS = 5000;
 
-/** A reader that has seen enough (`| head`) is no failure; anything else wrong with a pipe ends the program. */
+/** Ends the program on a fault of a pipe. A reader that closes early (`| head`) is not an error. */
 function onPipeError(error: NodeJS.ErrnoException): void {
   process.exit(error.code === 'EPIPE' ? 0 : 1);
 }
 
-/** Prints the fault after the name of the program, and returns the exit code. */
+/** Prints the error after the name of the program, and returns the exit code. */
 function report(name: string, error: unknown): number {
-  // Commander has said it already: help, version, or a usage error.
+  // Commander has already printed it: help, version, or a usage error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   printNote(`${name}: ${messageOf(error)}`);
   if (!(error instanceof AgentError) || error.kind === 'bug') {
@@ -28,7 +30,7 @@ function report(name: string, error: unknown): number {
   return error.kind === 'config' || error.kind === 'corrupt' ? 2 : 1;
 }
 
-/** `name` stands before each message. */
+/** Runs `work` and sets the exit code. `name` precedes each message. */
 export async function runProgram(name: string, work: () => Promise<unknown>): Promise<void> {
   process.stdout.on('error', onPipeError);
   process.stderr.on('error', onPipeError);
@@ -36,7 +38,7 @@ export async function runProgram(name: string, work: () => Promise<unknown>): Pr
     await work();
   } catch (error) {
     process.exitCode = report(name, error);
-    // What has failed leaves, whatever it had begun.
+    // A failed program exits, whatever it has started.
     setTimeout(() => process.exit(), LEAVE_AFTER_MS).unref();
   }
 }

@@ -1,4 +1,4 @@
-/** `vigie run`: the agent, until it is told to stop. */
+/** `vigie run`: runs the agent until it is stopped. */
 import { existsSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { type AgentError, rethrowBug } from '../base/errors.ts';
@@ -74,14 +74,14 @@ export async function run(options: RunOptions): Promise<void> {
       if (ending) return;
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
-      // What is on trial is nothing to go back to.
+      // A configuration on trial must not become the last good one.
       if (refused === undefined && !existsSync(formerFile(asked))) keep(bytes, state, log);
     }, reject);
   });
   if (failed !== undefined) throw failed;
 }
 
-/** A disk that refuses is told by the outbox; the agent runs all the same. */
+/** Stores the last good configuration. The outbox reports a failing disk; the agent runs regardless. */
 function keep(bytes: Buffer, state: string, log: Logger): void {
   try {
     keepConfig(bytes, state);

@@ -1,4 +1,7 @@
-/** Private keys that were named by an option, to sign with. Throws AgentError `config`, one line. */
+/**
+ * Loads private keys that are named by an option, for signing.
+ * @throws AgentError `config`, one line
+ */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
@@ -7,7 +10,7 @@ import { RESUME_SIGNATURES } from '../contract/mode.ts';
 import { keyIdOf } from '../orders/dsse.ts';
 import { wrong } from './bad-option.ts';
 
-/** `option`: by which it was named. */
+/** Loads a key; `option` is the option that named it. */
 export function signingKey(file: string, option = '--sign'): KeyObject {
   let pem: Buffer;
   try {
@@ -20,7 +23,7 @@ export function signingKey(file: string, option = '--sign'): KeyObject {
   try {
     key = createPrivateKey(pem);
   } catch {
-    throw wrong(option, `${file} holds no private key in PEM form without a passphrase; ${right}`);
+    throw wrong(option, `${file} does not contain a private key in PEM form without a passphrase; ${right}`);
   }
   if (key.asymmetricKeyType !== 'ed25519') {
     throw wrong(option, `${file} is a key of type ${key.asymmetricKeyType}; ${right}`);
@@ -30,7 +33,7 @@ export function signingKey(file: string, option = '--sign'): KeyObject {
   return key;
 }
 
-/** For a resume, which needs the holders of two keys. */
+/** Loads the keys for a resume, which needs two keyholders. */
 export function resumeKeys(files: readonly string[]): KeyObject[] {
   const keys = files.map((file) => signingKey(file, '--key'));
   if (new Set(keys.map(keyIdOf)).size >= RESUME_SIGNATURES) return keys;

@@ -1,6 +1,6 @@
 /**
- * `vigie suspend`: on the box, through its state folder. The running agent sees what lies there within a second; without
- * one, it is there for the next start. Where the package is installed root has it on record, which nobody else undoes.
+ * `vigie suspend`: suspends the box through its state folder. A running agent applies it within a second; otherwise the
+ * next start does. On an installed package root records it too, and no other user can undo that.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,10 @@ export interface SuspendOptions {
   readonly state: string | undefined;
 }
 
-/** Returns the exit code: 1 when it is not certain that the box has stopped looking, or that this lasts. */
+/**
+ * Suspends the box and returns the exit code: 1 if it is not certain that analysis has stopped, or that it stays
+ * stopped.
+ */
 export async function suspend(options: SuspendOptions): Promise<number> {
   const reason = checkedReason(options.reason);
   const dir = existingDir(options.state);
@@ -34,7 +37,7 @@ export async function suspend(options: SuspendOptions): Promise<number> {
   if (before) {
     print(`already suspended${state.since === null ? '' : ` since ${state.since}`}: ${state.reason}`);
   } else {
-    // Whoever cannot read what is there can still suspend.
+    // A user who cannot read the existing file can still suspend.
     writing(file, () => suspension.suspend(reason, 'box', Date.now()));
     state = suspension.read();
     print(`suspended since ${state.since}: it is on disk, and outlives restarts and updates`);
@@ -54,7 +57,7 @@ export async function suspend(options: SuspendOptions): Promise<number> {
   return recorded ? 0 : 1;
 }
 
-/** False where root should have it on record and has not. */
+/** Returns false if root should have recorded it and has not. */
 async function record(dir: string, state: SuspensionState): Promise<boolean> {
   const root = recordFor(dir);
   if (root === undefined) return true;

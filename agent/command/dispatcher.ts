@@ -1,10 +1,14 @@
 /**
- * Takes signed commands from the room to whoever obeys them, and the answer back.
+ * Dispatches signed commands from the room to their handlers and returns the replies.
  *
- * INVARIANTS: nothing that arrives makes it throw; arguments are checked here, before their handler has them; a command without a place to answer is not obeyed; every
- * refusal is counted, and says why as far as the limit below lets it.
- * LIMITS: REFUSALS_TOLD replies and log lines about refused commands (who cannot sign must not make the box
- * busy); WAITING_MAX answers to broadcasts wait for their moment.
+ * INVARIANTS:
+ * - No incoming message causes an exception.
+ * - Arguments are checked here, before the handler receives them.
+ * - A command without a reply topic is not executed.
+ * - Every refusal is counted, and its reason is reported within the limit below.
+ *
+ * LIMITS: REFUSALS_TOLD replies and log lines about refused commands, so that clients without a key cannot load the
+ * box. At most WAITING_MAX replies to broadcasts wait for their time.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
@@ -23,7 +27,7 @@ import type { CommandVerifier } from './verifier.ts';
 
 const REFUSALS_TOLD = { burst: 20, perS: 1 };
 
-/** Answers to a broadcast are spread over this: 1,500 boxes then send 750 a second. */
+/** Period in ms over which replies to a broadcast are spread: 1,500 boxes then send 750 a second. */
 const SPREAD_MS = 2000;
 const WAITING_MAX = 64;
 
@@ -62,7 +66,7 @@ export class CommandDispatcher {
     };
   }
 
-  /** Obeys a command that is right, and answers any that can be answered. */
+  /** Executes a valid command, and replies whenever a reply is possible. */
   hear(incoming: IncomingCommand): void {
     const { verifier, clock } = this.#options;
     try {
@@ -71,7 +75,9 @@ export class CommandDispatcher {
         throw new CommandRefused('malformed', message);
       }
       if (this.#waiting.size >= WAITING_MAX) {
-        throw new CommandRefused('rate-limited', 'too many commands wait; come again', { retryAfterS: 5 });
+        throw new CommandRefused('rate-limited', 'too many commands are waiting; retry later', {
+          retryAfterS: 5,
+        });
       }
       const command = verifier.open(incoming.payload);
       if (!incoming.broadcast) {
@@ -88,10 +94,10 @@ export class CommandDispatcher {
     }
   }
 
-  /** Answers at once what still waits. */
+  /** Sends the waiting replies immediately. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    // What waited for its moment may wait for its result now.
+    // A reply that waited for its time may now wait for its result.
     while (this.#waiting.size > 0) await Promise.all(this.#waiting);
   }
 
@@ -117,7 +123,7 @@ export class CommandDispatcher {
     }
   }
 
-  /** Throws CommandRefused. */
+  /** @throws CommandRefused */
   #result<K extends CommandOp>(op: K, command: SignedCommand): ReturnType<CommandHandler<K>> {
     return this.#options.handlers[op](checkedCommand(op, command));
   }
@@ -125,7 +131,7 @@ export class CommandDispatcher {
   #refuse(error: unknown, incoming: IncomingCommand, about: Pick<Answer, 'op' | 'counter'>): void {
     rethrowBug(error);
     this.#refused += 1;
-    // Whoever could sign is always told why.
+    // A client that can sign always receives the reason.
     if (about.op === undefined && this.#told.take() > 0) return;
     const { code, retryAfterS } =
       error instanceof CommandRefused ? error : { code: 'unavailable' as const, retryAfterS: undefined };

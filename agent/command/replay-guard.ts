@@ -1,10 +1,13 @@
 /**
- * The newest counter of each key that has ever commanded this box.
+ * Stores the newest counter of each key that has ever commanded this box.
  *
- * INVARIANTS: a counter is on disk before its command is obeyed; nothing is ever removed, so that a key taken
- * out of the configuration and put back cannot be replayed. The journal has each command too: of the two the higher
- * counter holds, so that a file that was removed or put back obeys nothing twice.
- * LIMITS: KEYS_MAX keys. A file that cannot be read refuses every command, and so does a journal that cannot.
+ * INVARIANTS:
+ * - A counter is on disk before its command is executed.
+ * - Counters are never deleted, so that a key removed from the configuration and added again cannot be replayed.
+ * - The journal records each command too, and the higher of the two counters applies. A deleted or restored file
+ *   therefore causes no repeated execution.
+ *
+ * LIMITS: KEYS_MAX keys. An unreadable file or journal refuses every command (fail closed).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { Type } from '@sinclair/typebox';
@@ -21,7 +24,7 @@ const Stored = Type.Record(Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Inte
   additionalProperties: false,
 });
 
-/** A command with the name and the fingerprint of its key. */
+/** Command with the name and the fingerprint of its key. */
 export type Used = Omit<Extract<JournalEntry, { type: 'command' }>, 'type'>;
 
 export interface ReplayGuardOptions {
@@ -41,7 +44,10 @@ export class ReplayGuard {
     this.#options = options;
   }
 
-  /** Throws CommandRefused for a counter that is not above the newest, and where it cannot be kept. */
+  /**
+   * Records the use of a counter.
+   * @throws CommandRefused if the counter is not above the newest one, or cannot be stored
+   */
   use({ op, key, keyid, counter }: Used): void {
     const { file, journal } = this.#options;
     if (journal.known === undefined) {

@@ -1,8 +1,9 @@
 /**
- * What every command must pass: signature, box, time, permission, counter, in this order.
+ * Verifies every command: signature, box, time, permission and counter, in this order.
  *
- * INVARIANTS: fail-closed: what is not positively right is refused; `open` returns only when the counter is
- * on disk, so that no command is obeyed twice whatever dies.
+ * INVARIANTS:
+ * - Fails closed: anything not proven valid is refused.
+ * - `open` returns only when the counter is on disk. A command is executed at most once, whatever crashes.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
@@ -50,7 +51,10 @@ export class CommandVerifier {
     }
   }
 
-  /** The command, to be obeyed once and now; throws CommandRefused. */
+  /**
+   * Returns the command, for a single immediate execution.
+   * @throws CommandRefused
+   */
   open(bytes: Uint8Array): SignedCommand {
     const { keyids, payload } = openEnvelope(bytes, this.#publicKeys);
     const command = ofForm(Command, parseJson(payload, 'the command'), 'not a command');
@@ -91,7 +95,7 @@ export class CommandVerifier {
   #checkTime({ notBefore, notAfter }: Command): void {
     const nowMs = this.#options.clock.wallMs();
     const now = new Date(nowMs).toISOString();
-    // Written so that a time which does not exist (NaN) is refused.
+    // Written so that an invalid time (NaN) is refused.
     if (!(Date.parse(notBefore) <= nowMs)) {
       throw new CommandRefused('not-yet-valid', `valid from ${notBefore}; the clock of the box says ${now}`);
     }

@@ -1,10 +1,12 @@
-/** What the PEM files hold: that each is what its key says, that they fit each other, and that they are this box's. */
+/**
+ * Checks the content of the PEM files: each has the expected type, they match each other, and they belong to this box.
+ */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { type Path, shown } from './problem.ts';
 import type { Mistake } from './shape.ts';
 
-/** A chain of certificates takes some kB. */
+/** Maximum size in bytes; a chain of certificates takes some kB. */
 const PEM_BYTES_MAX = 256 * 1024;
 
 const RIGHT = {
@@ -17,7 +19,10 @@ type Name = keyof typeof RIGHT;
 
 export type CertificateFiles = Readonly<Partial<Record<Name, string>>>;
 
-/** `files` are readable; what is absent is not judged. `box` is undefined where its name is a mistake itself. */
+/**
+ * Returns the validation errors. `files` are readable; an absent one is not checked. `box` is undefined if its name is
+ * itself invalid.
+ */
 export function certificateFaults(box: string | undefined, files: CertificateFiles): Mistake[] {
   const faults: Mistake[] = [];
   const fault = (name: Name, message: string): void => {
@@ -55,7 +60,7 @@ export function certificateFaults(box: string | undefined, files: CertificateFil
   return faults;
 }
 
-/** Undefined where it throws: the system's and the library's own words name nothing to do. */
+/** Returns undefined on an exception, because messages of the system and the library suggest no fix. */
 function tryOpen<T>(open: () => T): T | undefined {
   try {
     return open();
@@ -66,15 +71,15 @@ function tryOpen<T>(open: () => T): T | undefined {
 }
 
 function whatInstead(name: Name, pem: string): string {
-  if (name === 'key') return 'holds no private key that can be used';
-  return holdsKey(pem) ? 'is a private key' : 'holds no certificate in PEM form';
+  if (name === 'key') return 'does not contain a usable private key';
+  return holdsKey(pem) ? 'is a private key' : 'does not contain a certificate in PEM form';
 }
 
 function holdsKey(pem: string): boolean {
   return /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/.test(pem);
 }
 
-/** In the form of a box's name or not shown: a certificate's text is not ours. */
+/** Returns the name if it has the form of a box's name, otherwise a placeholder: a certificate's text is untrusted. */
 function commonName(certificate: X509Certificate): string | undefined {
   const name = certificate.subject
     ?.split('\n')

@@ -1,4 +1,4 @@
-/** The command `read-configuration`: the room's copy of the file as it lies on the box, without the camera's login. */
+/** Command `read-configuration`: the room's copy of the file on the box, without the camera's login. */
 import { readFileSync, statSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
 import { CommandRefused } from '../contract/command.ts';
@@ -6,7 +6,10 @@ import type { ConfigCopy } from '../contract/update.ts';
 import { shownSha256, withoutSecrets } from './secrets.ts';
 import { CONFIG_BYTES_MAX } from './source.ts';
 
-/** `file`: what the agent was asked to run with, whether it was taken or not. Throws CommandRefused. */
+/**
+ * Returns the copy. `file`: the configuration requested for the agent, accepted or not.
+ * @throws CommandRefused
+ */
 export function configCopy(file: string): ConfigCopy {
   const yaml = withoutSecrets(textOf(file));
   const sha256 = yaml === undefined ? undefined : shownSha256(yaml);

@@ -1,6 +1,7 @@
 /**
- * `credential:NAME` in the place of a file: what systemd hands to the service (LoadCredential=, systemd.exec(5)), so
- * that a private key may stay in root's hands, or encrypted, and is readable by this one service while it runs.
+ * Resolves `credential:NAME` in place of a file: a credential that systemd passes to the service (LoadCredential=,
+ * systemd.exec(5)). A private key can thus belong to root or be encrypted, and only this one service can read it while
+ * it runs.
  */
 import { join } from 'node:path';
 import { type Path, shown } from './problem.ts';
@@ -8,10 +9,10 @@ import { isGroup, type Mistake } from './shape.ts';
 
 const CREDENTIAL = /^credential:([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63})$/;
 
-/** Where systemd puts the credentials of the agent's unit; from outside of it nobody can look. */
+/** Folder in which systemd places the credentials of the agent's unit; not readable from outside the unit. */
 const OF_THE_UNIT = '/run/credentials/vigie.service';
 
-/** Files that may be given so. */
+/** Settings that accept a credential. */
 const PLACES: readonly (readonly [string, string] | readonly [string])[] = [
   ['mqtt', 'ca'],
   ['mqtt', 'cert'],
@@ -21,7 +22,8 @@ const PLACES: readonly (readonly [string, string] | readonly [string])[] = [
 ];
 
 /**
- * Puts the files' paths into `data`. `needed`: this process will read them, so systemd must have named its folder.
+ * Replaces the credentials in `data` by file paths. `needed`: this process will read them, so systemd must have set its
+ * folder.
  */
 export function resolveCredentials(
   data: Record<string, unknown>,
@@ -46,7 +48,7 @@ export function resolveCredentials(
   });
 }
 
-/** Whether this is a credential at which only the service itself can look. */
+/** Reports whether this is a credential that only the service itself can read. */
 export function isOutOfSight(file: string): boolean {
   return file.startsWith(`${OF_THE_UNIT}/`) && process.env['CREDENTIALS_DIRECTORY'] === undefined;
 }

@@ -1,4 +1,4 @@
-/** What a schema cannot say: parts that must fit each other, and what each command needs. */
+/** Checks that a schema cannot express: consistency between parts, and requirements of each command. */
 import { isIPv4 } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -20,17 +20,20 @@ import { type Path, shown } from './problem.ts';
 import { isGroup, type Mistake } from './shape.ts';
 import { didYouMean } from './words.ts';
 
-/** What the configuration is judged for. */
+/** Purpose for which the configuration is validated. */
 export type Use = 'run' | 'replay';
 
 type Data = Record<string, unknown>;
 
-/** Two people closer in depth than this share of the picture's height tell a slope by their marks' errors alone. */
+/**
+ * Smallest difference in depth of two people, as a ratio of the picture's height. Closer ones yield a slope that is
+ * only the error of their marks.
+ */
 const DEPTHS_APART_NORM = 0.1;
-/** More ids than this make a line that nobody reads. */
+/** Maximum number of ids listed in a message; a longer line would not be read. */
 const IDS_LISTED_MAX = 10;
 
-/** Works on data with mistakes too: whatever has the right shape is checked, the rest is left out. */
+/** Returns all errors. Also works on invalid data: parts of the right shape are checked, others are skipped. */
 export function crossCheck(data: Data, use: Use): Mistake[] {
   return [
     ...['zones', 'lines', 'masks', 'rules'].flatMap((list) => repeatedIds(data, list)),
@@ -49,7 +52,7 @@ export function crossCheck(data: Data, use: Use): Mistake[] {
   ];
 }
 
-/** An element that is asked for and not named; properties that it may not be given. */
+/** Finds a missing but required element, and properties that it may not have. */
 function elementFaults(detector: unknown): Mistake[] {
   if (!isGroup(detector)) return [];
   const { backend, element } = detector;
@@ -90,7 +93,7 @@ function groups(data: Data, list: string): { index: number; group: Data }[] {
   return items.flatMap((group: unknown, index) => (isGroup(group) ? [{ index, group }] : []));
 }
 
-/** The items of a list that fit their schema. */
+/** Returns the items of a list that match their schema. */
 function sound<S extends TSchema>(data: Data, list: string, schema: S): { index: number; item: Static<S> }[] {
   return groups(data, list).flatMap(({ index, group }) => {
     const item: unknown = group;
@@ -114,13 +117,16 @@ function repeatedIds(data: Data, list: string): Mistake[] {
   return mistakes;
 }
 
-/** A box of this name would have the rights, or the topics, of somebody else. */
+/** Refuses a name that would give the box the rights, or the topics, of another client. */
 function reservedName({ box }: Data): Mistake[] {
   const whose = typeof box === 'string' && Object.hasOwn(NAMES_OF_OTHERS, box) && NAMES_OF_OTHERS[box];
   return whose ? [mistake(['box'], box, `${whose}; give this box another name`)] : [];
 }
 
-/** YAML can carry what no address, path or name has, and what moves a terminal's cursor. */
+/**
+ * Finds control characters. YAML can contain ones that occur in no address, path or name, and that move a terminal's
+ * cursor.
+ */
 function controlCharacters(value: unknown, path: Path): Mistake[] {
   if (typeof value === 'string') {
     const [found] = /\p{Cc}/u.exec(value) ?? [];
@@ -134,7 +140,7 @@ function controlCharacters(value: unknown, path: Path): Mistake[] {
   return inner.flatMap(([key, item]) => controlCharacters(item, [...path, key]));
 }
 
-/** A picture is found by its event. */
+/** Finds a retention of pictures longer than that of events. A picture is found by its event. */
 function longPictures({ retention }: Data): Mistake[] {
   if (!Value.Check(RetentionConfig, retention)) return [];
   const { eventsDays, snapshotsDays } = retention;
@@ -143,7 +149,7 @@ function longPictures({ retention }: Data): Mistake[] {
   return [mistake(['retention', 'snapshotsDays'], snapshotsDays, message)];
 }
 
-/** A name stands for one key in the records, and a key has one set of rights. */
+/** Finds repeated names and keys. A name identifies one key in the records, and a key has one set of permissions. */
 function repeatedKeys(commands: unknown): Mistake[] {
   if (!isGroup(commands)) return [];
   const keys = groups(commands, 'keys');
@@ -176,7 +182,7 @@ function shapes(data: Data): Mistake[] {
   ];
 }
 
-/** The two people must tell a ground: upright, at different depths, the nearer one taller. */
+/** Checks that the two people define a ground plane: upright, at different depths, the nearer one taller. */
 function groundFaults(ground: unknown): Mistake[] {
   if (!Value.Check(GroundPlaneConfig, ground)) return [];
   const upsideDown = ground.people.flatMap(({ feet, head }, index) =>
@@ -202,14 +208,14 @@ function groundFaults(ground: unknown): Mistake[] {
   return [mistake(path, undefined, 'the one who stands lower in the picture is nearer and must look taller')];
 }
 
-/** A rule's zone or line must exist. */
+/** Finds rules whose zone or line does not exist. */
 function danglingPlaces(data: Data): Mistake[] {
   return groups(data, 'rules').flatMap(({ index, group }) =>
     (['zone', 'line'] as const).flatMap((key) => {
       const named = group[key];
       const ids = groups(data, `${key}s`).map((place) => place.group['id']);
       if (typeof named !== 'string' || ids.includes(named)) return [];
-      // What has not the form of an id may be anything, and is not repeated here.
+      // A text that does not have the form of an id is untrusted and is not repeated here.
       const known = ids.filter((id): id is string => typeof id === 'string' && /^[a-z0-9-]{1,32}$/.test(id));
       const list = known.length > IDS_LISTED_MAX ? [...known.slice(0, IDS_LISTED_MAX), '…'] : known;
       const right = list.length > 0 ? `; there are ${list.join(', ')}` : `; the list ${key}s is empty`;
@@ -219,7 +225,7 @@ function danglingPlaces(data: Data): Mistake[] {
   );
 }
 
-/** Time zone, dates and times that have the right form but do not exist. */
+/** Finds a time zone, dates and times that have the right form but do not exist. */
 function calendarFaults(data: Data): Mistake[] {
   const { timeZone, holidays } = data;
   const mistakes: Mistake[] = [];
@@ -250,7 +256,7 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** 2026-02-30 rolls over to March and so comes back as another text. */
+/** Reports whether the date exists. 2026-02-30 rolls over to March, so that it is formatted as another text. */
 function isDate(text: string): boolean {
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
@@ -291,23 +297,23 @@ function cameraFaults(camera: unknown): Mistake[] {
   return fault === undefined ? [] : [mistake(['camera', 'substream'], camera['substream'], fault)];
 }
 
-/** The parsed stream, or its mistakes; undefined where there is none, or the schema has refused it already. */
+/** Returns the parsed stream or its errors; undefined if there is none or the schema has already refused it. */
 function streamOf(camera: Data, key: 'source' | 'substream'): CameraSource | Mistake[] | undefined {
   const text = camera[key];
-  // Control characters are told of any text.
+  // Control characters are reported for any text.
   if (!Value.Check(CameraConfig.properties[key], text) || typeof text !== 'string' || /\p{Cc}/u.test(text))
     return undefined;
   const parsed = parseCameraSource(text);
   return 'fault' in parsed ? [mistake(['camera', key], text, parsed.fault)] : parsed;
 }
 
-/** The link to the room is authenticated both ways, or does not leave the machine. */
+/** Checks that the connection to the room is mutually authenticated, or does not leave the machine. */
 function mqttFaults(mqtt: unknown): Mistake[] {
   if (!isGroup(mqtt) || typeof mqtt['url'] !== 'string') return [];
   const path = ['mqtt', 'url'];
   const url = parseUrl(mqtt['url']);
   if (url === undefined) {
-    // The schema has said so already where not even the scheme is right.
+    // The schema has already reported an invalid scheme.
     return /^mqtts?:\/\//.test(mqtt['url'])
       ? [mistake(path, mqtt['url'], 'must be mqtts://host:port, the port from 1 to 65535')]
       : [];

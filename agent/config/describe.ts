@@ -1,4 +1,4 @@
-/** The reference page of the configuration (docs/ref/config.md), made from the schema. */
+/** Reference page of the configuration (docs/ref/config.md), generated from the schema. */
 import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox';
 import {
   BridgesConfig,
@@ -22,7 +22,7 @@ import { EXAMPLE } from './example.ts';
 import { CONFIG_BYTES_MAX } from './source.ts';
 import { expected } from './words.ts';
 
-/** Markdown. The same schema always gives the same text. */
+/** Returns the page as Markdown. The same schema always gives the same text. */
 export function describeConfig(): string {
   return [INTRODUCTION, ...sections().map(sectionText), environment(), exampleText()].join('\n\n');
 }
@@ -31,7 +31,7 @@ interface Section {
   readonly title: string;
   readonly about: string;
   readonly schema: TObject;
-  /** Where the keys stand, for their environment variables; undefined inside of lists. */
+  /** Path of the keys, for their environment variables; undefined within lists. */
   readonly path?: readonly string[];
 }
 
@@ -172,7 +172,7 @@ function sectionText({ title, about, schema, path }: Section): string {
   return `## ${title}\n\n${about}\n\n${table(head, rows)}`;
 }
 
-/** A pattern's description is its form; the meaning is then in the title. */
+/** Returns the meaning. If a schema has a pattern, its description is the form and its title the meaning. */
 function meaning(schema: TSchema): string {
   return schema.title ?? schema.description ?? '';
 }

@@ -1,8 +1,8 @@
 /**
- * What a technician may change, written into the text of a configuration: comments, order and whatever is not changed
- * stay as they were. Zones, lines, masks and rules are the same by their `id`.
+ * Writes a technician's changes into the text of a configuration. Comments, order and everything unchanged stay as they
+ * were. Zones, lines, masks and rules are identified by their `id`.
  *
- * LIMITS: what the text is, is judged before and after by `inspectText`; here it need only be one YAML document.
+ * LIMITS: `inspectText` validates the text before and after. This module only requires one YAML document.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { TSchema } from '@sinclair/typebox';
@@ -27,7 +27,7 @@ import { readSource } from './source.ts';
 
 const LISTS = ['zones', 'lines', 'masks', 'rules'] as const;
 
-/** As a technician sees it: the addresses of the camera's streams without what lets one in. */
+/** Returns the editable part for a technician: the addresses of the camera's streams are without credentials. */
 export function proposableOf({ camera, groundPlane, zones, lines, masks, rules }: Config): Proposable {
   const address = camera === undefined ? '' : shownSource(camera.source);
   const second = camera?.substream === undefined ? {} : { substreamAddress: shownSource(camera.substream) };
@@ -35,9 +35,10 @@ export function proposableOf({ camera, groundPlane, zones, lines, masks, rules }
 }
 
 /**
- * A stream's address as it was shown leaves its login as it is. Another source takes the second stream of the former one
- * away, unless the proposal names one.
- * @throws AgentError `config` for a text that is no configuration, or not one that can be edited so
+ * Returns the edited text. A stream's address given as shown keeps its login. Another source removes the previous
+ * second stream, unless the proposal names one.
+ *
+ * @throws AgentError `config` for a text that is not a configuration, or that cannot be edited in this way
  */
 export function editedText(text: string, proposal: Proposal): string {
   try {
@@ -51,19 +52,19 @@ export function editedText(text: string, proposal: Proposal): string {
       jsonOf(text) === undefined
         ? spacedAs(text, document.toString({ lineWidth: 0, flowCollectionPadding: false }))
         : `${JSON.stringify(document.toJS(), null, 2)}\n`;
-    // An alias may mean another anchor now, of the same name.
+    // An alias may now refer to another anchor of the same name.
     if (!isDeepStrictEqual(unproposed(edited), unproposed(text)))
-      throw new ReferenceError('what nobody has proposed would be another');
+      throw new ReferenceError('an edit outside the proposal');
     return edited;
   } catch (error) {
-    // An anchor that was in what is gone, an alias that leads nowhere; a nesting that ends the stack.
+    // An anchor in a removed part, an alias without an anchor, or a nesting that overflows the stack.
     if (!(error instanceof ReferenceError) && !(error instanceof RangeError)) throw error;
     const message = 'anchors (&) and aliases (*) of the file do not let it be edited so; write them out';
     throw new AgentError('config', message, error);
   }
 }
 
-/** All that a proposal does not speak of, as the agent reads it. */
+/** Returns the parts that a proposal does not cover, as the agent reads them. */
 function unproposed(text: string): unknown {
   const data = Object(readSource(text).data) as Record<string, unknown>;
   const {
@@ -79,7 +80,7 @@ function unproposed(text: string): unknown {
   return { ...rest, camera: other };
 }
 
-/** `edited`, in which lines that differ from one of `text` only by blanks inside brackets stand as they stood there. */
+/** Returns `edited` with the original form of lines that differ from one of `text` only by blanks inside brackets. */
 function spacedAs(text: string, edited: string): string {
   const former = new Set(text.split('\n'));
   const spaced = new Map([...former].map((line) => [unpadded(line), line]));
@@ -123,7 +124,10 @@ function editCamera(document: Document, root: YAMLMap<unknown, unknown>, wanted:
   if (!isMap(group) && camera.items.length > 0) root.set('camera', camera);
 }
 
-/** The second stream under a new source: none at another address, and with the new login where it had the former one. */
+/**
+ * Returns the second stream under a new source. At another address there is none. A second stream with the previous
+ * login gets the new login.
+ */
 function keptSubstream(substream: string, former: string, source: string): string | null {
   if (cameraAddress(former) !== cameraAddress(source)) return null;
   const masked = maskedSource(substream);
@@ -150,7 +154,7 @@ function editList(
   }
   const items = itemsById(document, list);
   const flow = list.items.length > 0 && list.items.every((item) => isCollection(item) && item.flow === true);
-  // `[]` is a list in flow, what is put into it shall not be, unless everything around it is.
+  // `[]` is a list in flow style. Its new items should not be, unless everything around it is.
   if (list.items.length === 0 && root.flow !== true) list.flow = false;
   list.items = wanted.map((item) => {
     const existing = items.get(item.id);
@@ -158,7 +162,7 @@ function editList(
     if (existing === undefined) return made(document, item, flow);
     const defaults = defaultsOf(item.kind);
     if (isDeepStrictEqual({ ...defaults, ...Object(dataOf(document, existing)) }, item)) return existing;
-    // An alias stands for what is elsewhere, too: it is written out.
+    // An alias also refers to content elsewhere, so it is written out.
     if (!isMap<unknown, unknown>(existing)) return made(document, item, flow);
     editMap(document, existing, item, defaults);
     return existing;
@@ -172,7 +176,7 @@ function listOf(document: Document, wanted: readonly object[]): YAMLSeq {
   return list;
 }
 
-/** What is absent has its default, and need not be written. */
+/** Edits a group in place. An absent key has its default, so the default need not be written. */
 function editMap(
   document: Document,
   map: YAMLMap<unknown, unknown>,
@@ -190,7 +194,7 @@ function editMap(
   }
 }
 
-/** A group with a line for each key, and each value in one line. */
+/** Creates a group with one line per key, and each value on one line. */
 function made(document: Document, value: object, flow: boolean): Node {
   const node = document.createNode(value);
   if (isMap(node)) {
@@ -205,7 +209,7 @@ function inFlow<T>(node: T): T {
   return node;
 }
 
-/** Of two with the same id, which no check lets pass, the first. */
+/** Returns the items by id. If two items have the same id, which no check accepts, the first one counts. */
 function itemsById(document: Document, list: YAMLSeq<unknown>): Map<string, unknown> {
   const items = new Map<string, unknown>();
   for (const item of list.items) {
@@ -219,7 +223,7 @@ function dataOf(document: Document, node: unknown): unknown {
   return typeof node === 'object' && node !== null ? (node as Node).toJS(document) : node;
 }
 
-/** Of the rule's kind; zones, lines and masks have none. */
+/** Returns the defaults of the rule's kind; zones, lines and masks have none. */
 function defaultsOf(kind: string | undefined): Readonly<Record<string, unknown>> {
   const isRule = kind !== undefined && isRuleKind(kind);
   const properties = Object.entries<TSchema>(isRule ? ruleSchema(kind).properties : {});

@@ -1,7 +1,7 @@
 /**
- * Every scalar of the configuration by environment variable, through convict. The convict schema is
- * derived from the TypeBox schema; convict maps and converts, TypeBox checks (in shape.ts), so that a
- * value is judged alike wherever it comes from.
+ * Sets every scalar of the configuration by environment variable, through convict. The convict schema is derived from
+ * the TypeBox schema. Convict maps and converts, and TypeBox validates (in shape.ts), so that a value is validated in
+ * the same way whatever its origin.
  */
 import { KindGuard, type TSchema } from '@sinclair/typebox';
 import convict from 'convict';
@@ -49,7 +49,7 @@ export interface EnvironmentReading {
 
 const PREFIX = 'VIGIE_';
 
-/** All keys that a variable can set: scalars and lists of scalars outside of zones, lines, masks and rules. */
+/** All keys that a variable can set: scalars and lists of scalars outside zones, lines, masks and rules. */
 export const CONFIG_KEYS: readonly ConfigKey[] = keysOf(Config, []);
 
 function keysOf(schema: TSchema, path: readonly string[]): ConfigKey[] {
@@ -62,15 +62,15 @@ function keysOf(schema: TSchema, path: readonly string[]): ConfigKey[] {
   return [{ path, variable: variableOf(path), schema }];
 }
 
-/** `['retention', 'outboxMiB']` → `VIGIE_RETENTION_OUTBOX_MIB`. */
+/** Returns the variable of a path: `['retention', 'outboxMiB']` → `VIGIE_RETENTION_OUTBOX_MIB`. */
 function variableOf(path: readonly string[]): string {
   const words = path.map((key) => key.replace('MiB', 'Mib').replace(/([a-z0-9])([A-Z])/g, '$1_$2'));
   return `${PREFIX}${words.join('_').toUpperCase()}`;
 }
 
-/** Reads the variables; what cannot be converted is kept as text, for the schema to refuse by its path. */
+/** Reads the variables. A value that cannot be converted stays text, so that the schema refuses it with its path. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): EnvironmentReading {
-  // `args: []`, or convict would read this process's command line.
+  // Without `args: []`, convict would read this process's command line.
   const settings = convict<Record<string, unknown>>(CONVICT_SCHEMA, { env: { ...env }, args: [] });
   const values = CONFIG_KEYS.filter(({ variable }) => env[variable] !== undefined).map(
     ({ path, variable }) => ({ path, variable, value: settings.get(path.join('.')) as unknown }),
@@ -95,14 +95,14 @@ function unknownVariables(names: readonly string[]): Problem[] {
   });
 }
 
-/** Checked here, since every process reads it for itself. */
+/** Checks the log level. It is checked here, because every process reads it itself. */
 function logLevelProblem(level: string | undefined): Problem[] {
   if (level === undefined || LOG_LEVELS.some((known) => known === level)) return [];
   const message = `must be ${oneOf(LOG_LEVELS)}`;
   return [{ path: '', line: null, column: null, variable: 'VIGIE_LOG', found: shown(level, []), message }];
 }
 
-// convict keeps formats by name for the whole program and converts by them.
+// Convict stores formats by name for the complete program and converts by them.
 const toNumber = (text: string): unknown =>
   /^-?\d+(\.\d+)?(e-?\d+)?$/i.test(text.trim()) ? Number(text) : text;
 const toList = (text: string): string[] => text.split(',').map((item) => item.trim());

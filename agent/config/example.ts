@@ -1,4 +1,4 @@
-/** The full example of docs/ref/config.md: every key once, each with what it is for. */
+/** Full example of docs/ref/config.md: every key once, with its purpose. */
 export const EXAMPLE = `# One box beside one camera: /etc/vigie/vigie.yaml
 site: marseille-1
 box: canebiere-017                    # equals the CN of the box's certificate

@@ -1,4 +1,4 @@
-/** The files that a configuration names, as this process sees them. */
+/** Checks the files that a configuration names, as visible to this process. */
 import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Type } from '@sinclair/typebox';
@@ -13,7 +13,7 @@ import { shown } from './problem.ts';
 import { isGroup, type Mistake } from './shape.ts';
 import { didYouMean } from './words.ts';
 
-/** Cards have some 13 kB. */
+/** Maximum size in bytes; cards have about 13 kB. */
 const CARD_BYTES_MAX = 262_144;
 
 const OneSize = Type.Object({
@@ -21,8 +21,8 @@ const OneSize = Type.Object({
 });
 
 /**
- * PEM files: readable, the key by nobody else, and what is in them. An authorisation that is missing or bad is judged
- * when it is used.
+ * Checks the PEM files: readable, the key only by its owner, valid content. A missing or invalid authorisation is
+ * reported when it is used.
  */
 export function checkFiles(data: Record<string, unknown>): Mistake[] {
   const mqtt = isGroup(data['mqtt']) ? data['mqtt'] : {};
@@ -38,7 +38,7 @@ export function checkFiles(data: Record<string, unknown>): Mistake[] {
   return [...unreadable, ...keyModeFault(mqtt['key']), ...certificateFaults(box, files)];
 }
 
-/** The detector is named by its model card. */
+/** Checks that the detector's model has a card. */
 export function checkModel(data: Record<string, unknown>, modelDir: string): Mistake[] {
   const { detector } = data;
   if (!isGroup(detector)) return [];
@@ -51,7 +51,7 @@ export function checkModel(data: Record<string, unknown>, modelDir: string): Mis
 
 function modelFault(model: unknown, path: Path, modelDir: string): Mistake[] {
   if (typeof model !== 'string' || !/^[a-z0-9-]+$/.test(model)) return [];
-  // Root's program may run without a release, whose cards they are; the release's own check knows them.
+  // Root's program may run without a release, which holds the cards; the release's own check covers them.
   if (!existsSync(modelDir)) return [];
   const cards = readdirSync(modelDir)
     .filter((file) => file.endsWith('.json'))
@@ -62,9 +62,12 @@ function modelFault(model: unknown, path: Path, modelDir: string): Mistake[] {
   return [{ path, at: 'value', found: shown(model, path), message }];
 }
 
-/** Width and height of a model that takes no others, by its card; undefined where it takes any, or the card cannot be read. */
+/**
+ * Returns width and height of a model with a fixed input size, from its card. Undefined if it takes any size, or if the
+ * card cannot be read.
+ */
 export function onlySizeOf(modelDir: string, model: string): readonly [number, number] | undefined {
-  // Root reads it too, and the release's files are the release's.
+  // Root reads it too, and the release's files belong to the release.
   const text = readForeign(join(modelDir, `${model}.json`), CARD_BYTES_MAX)?.toString('utf8') ?? '';
   const card = jsonOf(text);
   return Value.Check(OneSize, card) ? card.input.default : undefined;
@@ -76,7 +79,7 @@ function fileFault(path: Path, file: unknown): Mistake[] {
   return fault === undefined ? [] : [{ path, at: 'value', found: shown(file, path), message: fault }];
 }
 
-/** Why the file cannot be read, or undefined. */
+/** Returns why the file cannot be read, or undefined. */
 export function readFault(file: string): string | undefined {
   try {
     if (!statSync(file).isFile()) return 'is not a file';

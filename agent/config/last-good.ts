@@ -1,9 +1,10 @@
 /**
- * The configuration with which the agent last started, kept in the state folder: a box at the top of a pole goes on
- * with it, and says so, when a later one is refused. It is checked as strictly as any other, but for the files that it
- * names: a certificate that has gone bad since keeps events from the room, and must not keep the box from seeing them.
+ * Stores the last configuration with which the agent started, in the state folder. If a later one is refused, a box at
+ * its mounting point continues with the stored one and reports the refusal.
+ * It is validated as strictly as any other, except for the files that it names. A certificate that became invalid since
+ * keeps events from the room, but must not stop the analysis.
  *
- * INVARIANTS: a file that is not there is not replaced: who takes the configuration away wants the box to stop.
+ * INVARIANTS: a missing file is not replaced. A person who removes the configuration wants the box to stop.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,18 +17,18 @@ export const LAST_GOOD_FILE = 'last-good.yaml';
 
 export interface UsableConfig {
   readonly config: Config;
-  /** Of the file, as they were judged. */
+  /** Content of the file, as validated. */
   readonly bytes: Buffer;
-  /** The file that it is from. */
+  /** File from which it was read. */
   readonly file: string;
   readonly warnings: readonly Problem[];
-  /** Why the file that was asked for is not taken; undefined where it is. */
+  /** Reason why the requested file is refused; undefined if it is used. */
   readonly refused: ConfigProblems | undefined;
 }
 
 /**
- * The configuration in `file`, or the last good one in `stateDir`.
- * @throws ConfigProblems of `file`, where there is none to go back to, or `file` is not there
+ * Returns the configuration in `file`, or the last good one in `stateDir`.
+ * @throws ConfigProblems of `file`, if there is no last good one or `file` does not exist
  */
 export function usableConfig(file: string, stateDir: string, options: ConfigOptions): UsableConfig {
   const asked = inspectConfig(file, options);
@@ -44,13 +45,13 @@ export function usableConfig(file: string, stateDir: string, options: ConfigOpti
 }
 
 /**
- * Keeps what the agent has started with, whatever lies in the file by now.
- * @throws AgentError `unavailable` where the disk refuses
+ * Stores the configuration with which the agent has started, whatever the file contains by now.
+ * @throws AgentError `unavailable` if the disk refuses
  */
 export function keepConfig(bytes: Buffer, stateDir: string): void {
   const kept = join(stateDir, LAST_GOOD_FILE);
   try {
-    // Its camera's address may hold a password: for the owner alone.
+    // The camera's address may contain a password, so only the owner may read it.
     if (!existsSync(kept) || !readFileSync(kept).equals(bytes)) writeAtomically(kept, bytes, 0o600);
   } catch (error) {
     throw new AgentError('unavailable', `${kept} cannot be written: ${messageOf(error)}`, error);

@@ -1,8 +1,11 @@
 /**
- * One configuration file and the environment → a checked, frozen Config, or every mistake at once.
+ * Loads one configuration file and the environment into a checked, frozen Config, or reports all errors together.
  *
- * INVARIANTS: what is returned fits the contract's schema and is frozen to the bottom; nothing is read
- * twice; an unreadable, hostile or truncated file ends in problems, never in another exception.
+ * INVARIANTS:
+ * - The result matches the contract's schema and is deeply frozen.
+ * - Each input is read once.
+ * - An unreadable, hostile or truncated file results in problems, never in another exception.
+ *
  * LIMITS: 256 KiB of text (source.ts), PROBLEMS_MAX problems.
  */
 import { readFileSync, statSync } from 'node:fs';
@@ -20,55 +23,58 @@ import { findWarnings } from './warnings.ts';
 
 export { ConfigProblems, type Problem, problemText } from './problem.ts';
 
-/** `check` judges for `run` where camera and mqtt are given, else for `replay`. */
+/** `check` validates for `run` if camera and mqtt are given, otherwise for `replay`. */
 export type ConfigMode = Use | 'check';
 
 export interface ConfigOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly mode: ConfigMode;
-  /** False = the PEM files lie on another machine; default: they are checked, except for replay. */
+  /** False = the PEM files are on another machine. By default they are checked, except for replay. */
   readonly files?: boolean;
 }
 
 export interface Inspection {
-  /** The file's bytes, as they were judged: what is kept or hashed of it is these. Undefined where none was read. */
+  /** Bytes of the file, as validated; copies and hashes use these. Undefined if none was read. */
   readonly bytes?: Buffer;
-  /** The configuration; undefined when there are problems. */
+  /** Configuration; undefined if there are problems. */
   readonly config: Config | undefined;
-  /** In the order of the file. */
+  /** Sorted by position in the file. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
 
-/** Throws ConfigProblems (an AgentError of kind `config`) with every mistake. */
+/**
+ * Loads a configuration.
+ * @throws ConfigProblems (an AgentError of kind `config`) with every error
+ */
 export function loadConfig(file: string, options: ConfigOptions): Config {
   const { config, problems } = inspectConfig(file, options);
   if (config === undefined) throw new ConfigProblems(file, problems);
   return config;
 }
 
-/** The same without throwing, and with warnings. */
+/** Inspects a file without throwing, and includes warnings. */
 export function inspectConfig(file: string, options: ConfigOptions): Inspection {
   const read = readText(file);
   if ('fault' in read) return { config: undefined, problems: [fileProblem(read.fault)], warnings: [] };
   return { ...inspectText(read.text, options, file), bytes: read.bytes };
 }
 
-/** The same of bytes that come from elsewhere. */
+/** Inspects bytes from another origin. */
 export function inspectBytes(bytes: Buffer, options: ConfigOptions): Inspection {
   const read = decoded(bytes);
   if ('fault' in read) return { config: undefined, problems: [fileProblem(read.fault)], warnings: [] };
   return { ...inspectText(read.text, options), bytes };
 }
 
-/** `file`, where there is one, is looked at for its mode only. */
+/** Inspects a text. If `file` is given, only its mode is checked. */
 export function inspectText(text: string, options: ConfigOptions, file?: string): Inspection {
   const source = readSource(text);
   const environment = readEnvironment(options.env);
   const place = placer(source, environment.values);
   const known = [...source.problems, ...environment.problems];
   const refuse = (mistakes: readonly Mistake[]): Inspection => {
-    // What the reader could not take (an alias that leads nowhere) is told once.
+    // An error already reported by the reader (an alias without an anchor) is reported only once.
     const told = new Set(source.problems.map(({ path }) => path));
     const placed = mistakes.map(place).filter(({ path }) => path === '' || !told.has(path));
     const problems = [...known, ...placed].sort(inFileOrder).slice(0, PROBLEMS_MAX);
@@ -103,7 +109,7 @@ function findMistakes(data: Record<string, unknown>, { env, mode, files }: Confi
     ...checkModel(data, modelsDir()),
     ...((files ?? mode !== 'replay') ? checkFiles(data) : []),
   ];
-  // The first mistake at a place is the most basic one; what is said of its inside says more.
+  // The first error at a path is the most basic one. Errors inside it are more specific.
   const seen = new Set<string>();
   const first = all.filter(({ path }) => {
     const key = JSON.stringify(path);
@@ -118,14 +124,14 @@ function overlay(data: Record<string, unknown>, values: readonly EnvironmentValu
     for (const key of path.slice(0, -1)) {
       group[key] ??= Object.create(null);
       const inner = group[key];
-      // A group that is not one is a mistake of the file and is reported as such.
+      // A value in place of a group is an error of the file and is reported as such.
       group = isGroup(inner) ? inner : {};
     }
     group[String(path.at(-1))] = value;
   }
 }
 
-/** Gives a mistake its place: the variable that set the value, else line and column. */
+/** Returns the position of an error: the variable that set the value, otherwise line and column. */
 function placer(source: Source, values: readonly EnvironmentValue[]): (mistake: Mistake) => Problem {
   return ({ path, at, found, message }) => {
     const text = pathText(path);

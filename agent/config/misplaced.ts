@@ -1,8 +1,8 @@
 /**
- * Keys that stand one level too high or too deep, as a wrong indentation leaves them: one mistake for all that follows
- * from it.
+ * Finds keys that are one level too high or too deep, as after a wrong indentation, and reports one error for all their
+ * consequences.
  *
- * INVARIANT: a mistake is only left out where the misplaced key that it follows from is told.
+ * INVARIANT: an error is omitted only if the misplaced key that caused it is reported.
  */
 import { KindGuard, type TObject } from '@sinclair/typebox';
 import { Config } from '../contract/config.ts';
@@ -12,18 +12,18 @@ import { isGroup, type Mistake } from './shape.ts';
 interface Misplaced {
   readonly path: Path;
   readonly key: string;
-  /** The group of the schema that has this key, which the data has too, without the key. */
+  /** Group of the schema that defines this key. The data has the group too, without the key. */
   readonly home: Path;
 }
 
 interface Group {
   readonly path: Path;
   readonly schema: TObject;
-  /** As the file has it; undefined where nothing stands below the group's name. */
+  /** Data of the group; undefined if the file has no data below its name. */
   readonly data: Record<string, unknown> | undefined;
 }
 
-/** Call before defaults are filled in: they would hide what is missing. */
+/** Finds misplaced keys. Must be called before defaults are filled in, because those would hide missing keys. */
 export function misplacedKeys(data: Record<string, unknown>): Misplaced[] {
   const groups = groupsOf(Config, data, []);
   return groups.flatMap((at) => {
@@ -40,7 +40,7 @@ export function misplacedKeys(data: Record<string, unknown>): Misplaced[] {
   });
 }
 
-/** Groups of the schema that the data names, the whole first. */
+/** Returns the groups of the schema that the data names, the complete configuration first. */
 function groupsOf(schema: TObject, data: Record<string, unknown> | undefined, path: Path): Group[] {
   const inner = Object.entries(schema.properties).flatMap(([key, value]): Group[] => {
     const found = data?.[key];
@@ -50,7 +50,7 @@ function groupsOf(schema: TObject, data: Record<string, unknown> | undefined, pa
   return [{ path, schema, data }, ...inner];
 }
 
-/** The mistakes, with one for all keys that belong together elsewhere and none of what follows from that. */
+/** Returns the errors, with one for all keys that belong together elsewhere and without its consequences. */
 export function rootMistakes(mistakes: readonly Mistake[], misplaced: readonly Misplaced[]): Mistake[] {
   const told = misplaced.filter((one) => mistakes.some(({ path }) => isSame(path, one.path)));
   const belongTogether = (one: Misplaced): Misplaced[] =>
@@ -69,7 +69,7 @@ export function rootMistakes(mistakes: readonly Mistake[], misplaced: readonly M
   });
 }
 
-/** The group that is empty, the key that is missing in it, and rules that name what a misplaced list holds. */
+/** Consequences are the empty group, the missing key in it, and rules that name items of a misplaced list. */
 function isFollowUp(path: Path, { key, home }: Misplaced): boolean {
   if (home.length > 0 && isSame(path, home)) return true;
   if (isSame(path, [...home, key])) return true;

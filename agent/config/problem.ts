@@ -1,28 +1,31 @@
-/** A mistake in a configuration, told to a person: where it is, what was found, what would be right. */
+/** Validation error of a configuration, in the form shown to a person: position, value found, accepted value. */
 import { AgentError } from '../base/errors.ts';
 import { maskedSource } from '../contract/camera-address.ts';
 
-/** Keys and list positions from the top of the configuration down; empty = the configuration as a whole. */
+/** Keys and list positions from the top of the configuration down; empty = the complete configuration. */
 export type Path = readonly (string | number)[];
 
 export interface Problem {
-  /** As a person writes it: `rules[0].zone`; empty for the file as a whole. */
+  /** Path as people write it, such as `rules[0].zone`; empty for the complete file. */
   readonly path: string;
-  /** 1-based place in the file; null where the value does not come from the file. */
+  /** 1-based position in the file; null if the value does not come from the file. */
   readonly line: number | null;
   readonly column: number | null;
   /** Environment variable that gave the value, or null. */
   readonly variable: string | null;
-  /** The value found, secrets hidden; null where there is none or where it must not be shown. */
+  /** Value found, with secrets hidden; null if there is none or it must not be shown. */
   readonly found: string | null;
-  /** One line: what is wrong and what would be right. */
+  /** One line: the fault and the accepted value. */
   readonly message: string;
 }
 
-/** A broken file of unknown origin must not fill the terminal or the memory: the rest is only counted. */
+/**
+ * Maximum number of reported problems. A broken file of unknown origin must not fill the terminal or the memory, so
+ * further ones are only counted.
+ */
 export const PROBLEMS_MAX = 200;
 
-/** Every mistake of a configuration at once. The message is one line: the first mistake and how many more. */
+/** All errors of a configuration together. The message is one line: the first error and the number of others. */
 export class ConfigProblems extends AgentError {
   readonly file: string;
   readonly problems: readonly Problem[];
@@ -42,7 +45,9 @@ export class ConfigProblems extends AgentError {
   }
 }
 
-/** One line, in the form editors and terminals make clickable: `file:line:column path: message (found …)`. */
+/**
+ * Returns one line in the form that editors and terminals make clickable: `file:line:column path: message (found …)`.
+ */
 export function problemText(file: string, problem: Problem): string {
   const place = problem.line === null ? file : `${file}:${problem.line}:${problem.column ?? 1}`;
   const where = problem.variable ?? problem.path;
@@ -50,7 +55,10 @@ export function problemText(file: string, problem: Problem): string {
   return where === '' ? `${place}: ${what}` : `${place} ${where}: ${what}`;
 }
 
-/** `['rules', 0, 'zone']` → `rules[0].zone`. A key that is no plain word may be anything and is not repeated. */
+/**
+ * Returns the text of a path: `['rules', 0, 'zone']` → `rules[0].zone`. A key that is not a plain word is untrusted and
+ * not repeated.
+ */
 export function pathText(path: Path): string {
   let text = '';
   for (const part of path) {
@@ -61,10 +69,10 @@ export function pathText(path: Path): string {
   return text;
 }
 
-/** Longest piece of a found value that is shown. */
+/** Maximum number of characters shown of a value. */
 const SHOWN_CHARS_MAX = 80;
 
-/** A found value as a person would write it, on one line, without passwords; null where there is none. */
+/** Returns a value in the notation of people, on one line and without passwords; null if there is none. */
 export function shown(value: unknown, path: Path): string | null {
   if (value === undefined) return null;
   if (value === null) return 'nothing';
@@ -85,8 +93,8 @@ function shownText(value: string, path: Path): string {
 }
 
 /**
- * Takes out what stands where a URL keeps its password (before the last @, after ?) or where cheap cameras
- * put it (`/user=admin_password=…`). Works on text that no URL parser takes.
+ * Hides the text at which a URL has its password (before the last @, after ?) or at which cheap cameras have it
+ * (`/user=admin_password=…`). Also works on text that no URL parser accepts.
  */
 export function hideSecrets(text: string): string {
   const end = text.lastIndexOf('@');
@@ -97,8 +105,8 @@ export function hideSecrets(text: string): string {
 }
 
 /**
- * Where an address with a login is expected, a mistyped one may have lost its @: a colon that no port
- * follows then hides the whole place.
+ * Hides more of a value that should be an address, because a mistyped login may lack its @. A colon without a port
+ * therefore hides everything after the scheme.
  */
 function shownAddress(text: string): string {
   const [scheme = ''] = /^(?:https?|mqtts?):\/*/i.exec(text) ?? [];

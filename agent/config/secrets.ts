@@ -1,11 +1,13 @@
 /**
- * A configuration's text as it may leave the box: the login of the camera's streams is `***`, in comments too; and such a
- * text as the box runs it, with the login that it has.
+ * Hides the login of the camera's streams in a configuration's text, including comments, by `***`, so that the text may
+ * leave the box. Converts such a text back with the login stored on the box.
  *
- * INVARIANTS: what is shown is the same text whatever the login is, so that its SHA-256 can be published (one over a file
- * with a password in it would let the password be guessed) and compared; shown again it stays as it is. A login is carried
- * over to the camera that it belongs to, to no other address, and into no place but that one.
- * LIMITS: comments are searched for what looks like a login; a password in plain words stays.
+ * INVARIANTS:
+ * - The shown text is the same for every login, and showing it again does not change it. Its SHA-256 can therefore be
+ *   published and compared; a hash over a file with a password would allow guessing the password.
+ * - A login is carried over only to the camera that it belongs to, and only into its own place.
+ *
+ * LIMITS: comments are searched for text that looks like a login; a password in plain words remains.
  */
 import { createHash } from 'node:crypto';
 import { type Document, isAlias, isMap, isScalar, Lexer, parseDocument, type Scalar, visit } from 'yaml';
@@ -26,7 +28,10 @@ interface Edit {
   readonly text: string;
 }
 
-/** Undefined where the text is not readable as YAML: nobody knows then what in it is a password. */
+/**
+ * Returns the text with logins hidden, or undefined if it is not readable as YAML: it is then unknown which parts are
+ * passwords.
+ */
 export function withoutSecrets(text: string): string | undefined {
   const document = documentOf(text);
   if (document === undefined) return undefined;
@@ -35,23 +40,24 @@ export function withoutSecrets(text: string): string | undefined {
     Scalar: (key, node) => {
       if (key === 'key' || typeof node.value !== 'string' || !ADDRESS.test(node.value)) return;
       const hidden = shown(node.value);
-      // Written one way, however it was quoted: with and without its login the text differs there alone.
+      // Always written in the same form, whatever its quotes, so that the text with and without its login differs only
+      // there.
       if (hidden.includes(HIDDEN)) edits.push(editOf(text, node, hidden));
     },
   });
   return edited(text, edits);
 }
 
-/** SHA-256 of the text as it may leave the box, hex; undefined where it is not readable as YAML. */
+/** Returns the SHA-256 in hex of the text that may leave the box, or undefined if it is not readable as YAML. */
 export function shownSha256(text: string): string | undefined {
   const shown = withoutSecrets(text);
   return shown === undefined ? undefined : createHash('sha256').update(shown).digest('hex');
 }
 
 /**
- * `text` with the login of `former` where that of a stream is hidden. A new `substream` gets the login of `source`, if it
- * is a stream of the same device.
- * @throws AgentError `config` where `former` has none for this address
+ * Returns `text` with the login of `former` in place of each hidden one. A new `substream` gets the login of `source`,
+ * if it is a stream of the same device.
+ * @throws AgentError `config` if `former` has none for this address
  */
 export function withSecretsOf(text: string, former: string): string {
   const document = documentOf(text);
@@ -71,7 +77,7 @@ export function withSecretsOf(text: string, former: string): string {
   return edited(text, edits);
 }
 
-/** The first field of `camera` that holds a login; undefined where none does. */
+/** Returns the first field of `camera` that contains a login, or undefined. */
 export function heldSecret(text: string): Stream | undefined {
   const document = documentOf(text);
   return STREAMS.find((stream) => {
@@ -80,7 +86,7 @@ export function heldSecret(text: string): Stream | undefined {
   });
 }
 
-/** `wanted` with a login that the configuration before had for this device. */
+/** Returns `wanted` with a login that the previous configuration had for this device. */
 function filledOf(wanted: string, stream: Stream, before: Document.Parsed | undefined): string {
   for (const one of new Set([stream, ...STREAMS])) {
     const had = String(streamIn(before, one)?.value ?? '');
@@ -95,7 +101,7 @@ function shown(address: string): string {
   return address.startsWith(RTSP) ? maskedSource(address) : hideSecrets(address);
 }
 
-/** What an alias leads to stands elsewhere too: in a rule's purpose it would go out with each event. */
+/** Reports whether an alias uses the value elsewhere: in a rule's purpose, it would be sent with each event. */
 function isShared(document: Document.Parsed, { range }: Scalar): boolean {
   let shared = false;
   visit(document, {
@@ -126,13 +132,13 @@ function documentOf(text: string) {
     });
     return document.errors.length > 0 ? undefined : document;
   } catch (error) {
-    // A nesting that ends the stack.
+    // The nesting overflows the stack.
     if (error instanceof RangeError) return undefined;
     throw error;
   }
 }
 
-/** JSON's quotes are YAML's, too. */
+/** Returns the edit that replaces a scalar. JSON's quotes are also valid in YAML. */
 function editOf(text: string, { range }: Scalar, value: string): Edit {
   const [start = 0, end = 0] = range ?? [];
   // A block scalar ends with its line.

@@ -1,4 +1,4 @@
-/** Names, types and ranges: the data against the TypeBox schema, every deviation in words. */
+/** Checks names, types and ranges of the data against the TypeBox schema, and describes every deviation. */
 import { KindGuard, type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
 import { Config } from '../contract/config.ts';
@@ -6,22 +6,22 @@ import { isRuleKind, RULE_KINDS, ruleSchema } from '../contract/rule-config.ts';
 import { type Path, PROBLEMS_MAX, shown } from './problem.ts';
 import { didYouMean, expected, literals, nearest } from './words.ts';
 
-/** A problem before its place is known. */
+/** Validation error whose position is not yet known. */
 export interface Mistake {
   readonly path: Path;
-  /** Which end of the path is wrong: an unknown key, or the value. */
+  /** Invalid part of the path: an unknown key, or the value. */
   readonly at: 'key' | 'value';
   readonly found: string | null;
   readonly message: string;
 }
 
-/** All but the rules' inside: a union's errors would not say which kind was meant. */
+/** Schema without the content of rules: a union's errors would not name the intended kind. */
 const Outline = Type.Object(
   { ...Config.properties, rules: Type.Array(Type.Unknown(), { maxItems: 64, default: [] }) },
   { additionalProperties: false },
 );
 
-/** Fills in defaults (in place) and returns every mistake, at most PROBLEMS_MAX. */
+/** Fills in defaults (in place) and returns every error, at most PROBLEMS_MAX. */
 export function checkShape(data: Record<string, unknown>): Mistake[] {
   fillDefaults(Outline, data);
   const mistakes = new Map<string, Mistake>();
@@ -33,7 +33,10 @@ export function checkShape(data: Record<string, unknown>): Mistake[] {
   return [...mistakes.values()].slice(0, PROBLEMS_MAX);
 }
 
-/** Not TypeBox's Value.Default: where a list has a default, that one turns a wrong group into a list. */
+/**
+ * Fills in defaults. TypeBox's Value.Default is unsuitable: if a list has a default, it turns an invalid group into a
+ * list.
+ */
 function fillDefaults({ properties }: TObject, group: Record<string, unknown>): void {
   for (const [key, schema] of Object.entries(properties)) {
     if (group[key] === undefined && schema['default'] !== undefined) {
@@ -56,7 +59,7 @@ function checkRule(rule: unknown, path: Path, mistakes: Map<string, Mistake>): v
   }
   const { kind } = rule;
   const known = typeof kind === 'string' && isRuleKind(kind);
-  // With a mistyped kind the rest is judged as the kind that was most likely meant.
+  // If the kind is mistyped, the rest is checked as the most likely kind.
   const meant = !known && typeof kind === 'string' ? nearest(kind, RULE_KINDS) : undefined;
   if (!known) {
     const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
@@ -82,7 +85,7 @@ function collect(
   }
 }
 
-/** One mistake a path: the first says it best (a missing key is also "not text"). */
+/** Adds one error per path: the first is the most useful (a missing key is also "not text"). */
 function add(mistakes: Map<string, Mistake>, mistake: Mistake): void {
   const key = JSON.stringify(mistake.path);
   if (!mistakes.has(key)) mistakes.set(key, mistake);
@@ -93,7 +96,7 @@ function mistakeOf(error: ValueError, path: Path): Mistake {
   if (error.type === ValueErrorType.ObjectAdditionalProperties) {
     const known = Object.keys(schema['properties'] as object);
     const right = didYouMean(String(path.at(-1)), known) || `; known here: ${known.join(', ')}`;
-    // The value of a key that nobody knows may be anything, a password included: it is not shown.
+    // The value of an unknown key is untrusted and may be a password, so it is not shown.
     return { path, at: 'key', found: null, message: `unknown key${right}` };
   }
   if (error.type === ValueErrorType.ObjectRequiredProperty) {
@@ -142,7 +145,7 @@ function isCoordinate(path: Path): boolean {
   return path[0] === 'zones' || path[0] === 'lines' || path[0] === 'masks';
 }
 
-/** JSON pointer (RFC 6901) → path, with numbers where the data has lists. */
+/** Converts a JSON pointer (RFC 6901) to a path, with numbers where the data has lists. */
 function pathOf(root: unknown, pointer: string): Path {
   const path: (string | number)[] = [];
   let value = root;

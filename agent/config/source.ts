@@ -1,9 +1,9 @@
 /**
- * The YAML text of a configuration → plain data, with a way back from a path to its place in the text.
- * JSON is YAML, so a `.json` file needs nothing special.
+ * Converts the YAML text of a configuration to plain data, and finds the position of a path in the text. JSON is YAML,
+ * so a `.json` file needs no special handling.
  *
- * LIMITS: 256 KiB of text and 20,000 values after aliases are followed (an alias bomb is refused).
- * A full configuration of 64 zones with 64 corners, 64 masks and 64 rules has about 17,000.
+ * LIMITS: 256 KiB of text and 20,000 values after resolving aliases (an alias bomb is refused). A full configuration of
+ * 64 zones with 64 corners, 64 masks and 64 rules has about 17,000.
  */
 import {
   type Alias,
@@ -24,7 +24,7 @@ import { type Path, PROBLEMS_MAX, type Problem, pathText } from './problem.ts';
 
 export const CONFIG_BYTES_MAX = 262_144;
 const VALUES_MAX = 20_000;
-/** The schema needs 5 levels; more than this is a broken or hostile file, and recursion must end. */
+/** Maximum nesting. The schema needs 5 levels; more means a broken or hostile file, and recursion must end. */
 const DEPTH_MAX = 32;
 export interface Place {
   readonly line: number;
@@ -32,11 +32,11 @@ export interface Place {
 }
 
 export interface Source {
-  /** Objects without prototype, arrays and scalars; undefined where the text cannot be read as YAML. */
+  /** Objects without prototype, arrays and scalars; undefined if the text is not readable as YAML. */
   readonly data: unknown;
-  /** Syntax errors, repeated keys, aliases that lead nowhere. */
+  /** Syntax errors, repeated keys, aliases without an anchor. */
   readonly problems: readonly Problem[];
-  /** Where the value at the path stands (or its key); where there is none, the nearest thing around it. */
+  /** Returns the position of the value at the path (or of its key), or else of the nearest enclosing element. */
   locate(path: Path, at?: 'key' | 'value'): Place;
 }
 
@@ -49,7 +49,7 @@ export function readSource(text: string): Source {
   const reader = new Reader(placeAt);
   let document: Document.Parsed;
   try {
-    // Repeated keys are looked for in Reader: the library compares each key with all others.
+    // Reader finds repeated keys, because the library compares each key with all others.
     document = parseDocument(text, {
       lineCounter: lines,
       uniqueKeys: false,
@@ -57,13 +57,13 @@ export function readSource(text: string): Source {
       resolveKnownTags: false,
     });
   } catch (error) {
-    // Very deep nesting ends the stack in places where the library does not expect it.
+    // Very deep nesting overflows the stack in places where the library does not expect it.
     if (!(error instanceof RangeError)) throw error;
     reader.report([], 0, 'not readable as YAML: nested too deeply');
     return { data: undefined, problems: reader.problems, locate: () => ({ line: 1, column: 1 }) };
   }
   const syntax = [...document.errors, ...document.warnings];
-  // One missing bracket or space breaks the lines after it: what is said of those says nothing new.
+  // One missing bracket or space breaks the following lines; errors about those add nothing.
   const [first] = syntax.sort((a, b) => a.pos[0] - b.pos[0]);
   if (first !== undefined) reader.report([], first.pos[0], syntaxText(first));
   const data = syntax.length > 0 ? undefined : reader.data(document.contents, [], []);
@@ -79,19 +79,19 @@ function syntaxText({ code, message }: YAMLError): string {
   if (message.includes('call stack')) return 'not readable as YAML: nested too deeply';
   if (code === 'TAB_AS_INDENT') return 'not readable as YAML: indent with spaces, not with tabs';
   const indent = ['BLOCK_AS_IMPLICIT_KEY', 'MULTILINE_IMPLICIT_KEY', 'BAD_INDENT'].includes(code);
-  // What the message quotes may be a piece of a password.
+  // A text quoted in the message may be part of a password.
   const safe = message.replace(/"(?:[^"\\]|\\.)*"/g, '"…"').replace(/\s+/g, ' ');
   return `not readable as YAML: ${safe.length > 200 ? `${safe.slice(0, 200)}…` : safe}${indent ? '; check the indentation from here on' : ''}`;
 }
 
-/** Turns nodes into data and remembers where aliases lead. */
+/** Converts nodes to data and stores the targets of aliases. */
 class Reader {
   readonly problems: Problem[] = [];
   readonly #placeAt: (offset: number) => Place;
   readonly #anchors = new Map<string, Node>();
   readonly #targets = new Map<Alias, Node>();
   #values = 0;
-  /** A limit was reached: what was read is not the whole. */
+  /** A limit was reached, so the data is incomplete. */
   stopped = false;
 
   constructor(placeAt: (offset: number) => Place) {
@@ -104,7 +104,7 @@ class Reader {
     this.problems.push({ path: pathText(path), line, column, variable: null, found: null, message });
   }
 
-  /** `followed` holds the aliases' targets around this node, so that a loop is seen. */
+  /** Converts a node. `followed` contains the targets of enclosing aliases, to detect loops. */
   data(node: unknown, path: Path, followed: readonly Node[]): unknown {
     if (this.stopped) return undefined;
     this.#values += 1;
@@ -122,7 +122,7 @@ class Reader {
     return isMap(node) ? this.#map(node, path, followed) : null;
   }
 
-  /** In text order, keys too, so that an alias means the nearest anchor before it, as it does to the library. */
+  /** Runs in text order, including keys, so that an alias refers to the nearest anchor before it, as in the library. */
   #anchor(node: unknown): void {
     if (isNode(node) && node.anchor !== undefined) this.#anchors.set(node.anchor, node);
   }

@@ -1,4 +1,7 @@
-/** What is allowed but cannot work, or not as meant: said by `vigie check` and when the agent starts. */
+/**
+ * Warnings about settings that are valid but cannot work, or not as intended. Reported by `vigie check` and at the
+ * start of the agent.
+ */
 import { statSync } from 'node:fs';
 import type { Config, ZoneConfig } from '../contract/config.ts';
 import { wantedElement } from '../contract/detector-backend.ts';
@@ -9,22 +12,25 @@ import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 import { onlySizeOf } from './files.ts';
 import type { Mistake } from './shape.ts';
 
-/** A dwell seen in fewer analysed frames than this is a matter of luck: one missed detection decides. */
+/** Minimum number of analysed frames in a dwell. With fewer, one missed detection decides. */
 const DWELL_FRAMES_MIN = 3;
 const DWELL_KEYS = ['afterS', 'dwellS'] as const;
 
-/** One cell of the detector's finest grid: NanoDet's stride 8, in input pixels. */
+/** Area of one cell of the detector's finest grid, in px² of the input: NanoDet's stride is 8. */
 const ZONE_AREA_INPUT_PX_MIN = 8 * 8;
 
 /**
- * Somebody who is not two of those cells tall is hardly ever found (the head alone takes a quarter of the
- * height), and no rule works on what is not found.
+ * Minimum height of a person in input pixels: two of those cells. Smaller people are rarely detected (the head alone is
+ * a quarter of the height), and no rule works without a detection.
  */
 const PERSON_INPUT_PX_MIN = 2 * 8;
 
 type Warning = Omit<Mistake, 'at'>;
 
-/** `file` is where the configuration was read from; undefined when its mode says nothing. `modelDir`: folder of the cards. */
+/**
+ * Returns all warnings. `file` is the path of the configuration, or undefined if its mode is irrelevant. `modelDir` is
+ * the folder of the cards.
+ */
 export function findWarnings(config: Config, file: string | undefined, modelDir: string): Mistake[] {
   const found: Warning[] = [
     ...noRules(config),
@@ -41,7 +47,7 @@ export function findWarnings(config: Config, file: string | undefined, modelDir:
   return found.map((warning) => ({ ...warning, at: 'value' }));
 }
 
-/** A replay without rules still detects and tracks. */
+/** Warns of an empty list of rules for a run. A replay without rules still detects and tracks. */
 function noRules({ camera, mqtt, rules }: Config): Warning[] {
   if (camera === undefined || mqtt === undefined || rules.length > 0) return [];
   const message = 'is empty: the box would watch nothing; name at least one rule';
@@ -71,7 +77,10 @@ function tinyZones({ zones, detector }: Config): Warning[] {
   });
 }
 
-/** What the place of a rule is drawn on: the corners of a wall say nothing of where people stand. */
+/**
+ * Surface on which the place of a rule is drawn. The corners of a wall contain no information about the ground on which
+ * people are.
+ */
 const LIES_ON: Readonly<Record<RuleKind, 'ground' | 'wall'>> = {
   'vehicle-in-pedestrian-zone': 'ground',
   loitering: 'ground',
@@ -83,12 +92,12 @@ const LIES_ON: Readonly<Record<RuleKind, 'ground' | 'wall'>> = {
   'illegal-parking': 'ground',
 };
 
-/** Zones in which people look too small for the detector's input, where the ground is known. */
+/** Finds zones in which people appear too small for the detector's input, if the ground plane is known. */
 function farZones({ zones, rules, detector, groundPlane }: Config): Warning[] {
   if (groundPlane === undefined) return [];
   const grounds = new Set(rules.flatMap((rule) => (LIES_ON[rule.kind] === 'wall' ? [] : placesOf(rule))));
   const ground = new GroundPlane(groundPlane);
-  // The letterboxed picture fills the input's height at most.
+  // The letterboxed picture fills at most the input's height.
   const tallPx = (y: number): number => ground.personHeightNorm(y) * detector.input[1];
   return zones.flatMap(({ id, polygon }, index) => {
     if (!grounds.has(`zones/${id}`)) return [];
@@ -101,7 +110,7 @@ function farZones({ zones, rules, detector, groundPlane }: Config): Warning[] {
   });
 }
 
-/** A privacy mask is black before detection: a zone or line under it never sees anything. */
+/** Finds zones and lines under a privacy mask. A mask is black before detection, so they observe nothing. */
 function blindPlaces({ zones, lines, masks }: Config): Warning[] {
   const places: { path: Mistake['path']; points: readonly PointNorm[] }[] = [
     ...zones.map(({ polygon }, index) => ({ path: ['zones', index], points: polygon })),
@@ -142,7 +151,7 @@ function absentHolidays({ holidays, rules }: Config): Warning[] {
   });
 }
 
-/** A model that was made for one size of picture, another one, does not run. */
+/** Finds models made for another picture size, with which they do not run. */
 function otherSizes({ detector }: Config, modelDir: string): Warning[] {
   const { model, input } = detector;
   const element = wantedElement(detector);

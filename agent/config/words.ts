@@ -1,7 +1,7 @@
-/** The schema in words: what would be right, for messages and for the reference page. */
+/** Describes the schema in words, for messages and for the reference page. */
 import { KindGuard, type TSchema } from '@sinclair/typebox';
 
-/** What a value must be, to follow "must be": `a whole number from 1 to 366`. */
+/** Returns the accepted value, to follow "must be": `a whole number from 1 to 366`. */
 export function expected(schema: TSchema): string {
   if (KindGuard.IsUnion(schema)) return oneOf(literals(schema));
   if (KindGuard.IsLiteral(schema)) return String(schema.const);
@@ -43,14 +43,17 @@ function count(min: number | undefined, max: number | undefined): string {
   return max === undefined ? '' : `at most ${max} `;
 }
 
-/** "a number from 0 to 1" → "numbers from 0 to 1"; "one of a, b" → "items, each one of a, b". */
+/**
+ * Returns the plural. "a number from 0 to 1" becomes "numbers from 0 to 1", "one of a, b" becomes "items, each one of
+ * a, b".
+ */
 function plural(words: string): string {
   const match = /^a (whole number|number|multiple|list)\b(.*)$/s.exec(words);
   if (match) return `${match[1]}s${match[2]}`;
   return words === 'text' ? 'texts' : `items, each ${words}`;
 }
 
-/** The values of a union of literals; empty for other unions. */
+/** Returns the values of a union of literals; empty for other unions. */
 export function literals(schema: TSchema): string[] {
   const any: unknown = schema['anyOf'];
   if (!Array.isArray(any)) return [];
@@ -61,15 +64,15 @@ export function oneOf(values: readonly string[]): string {
   return values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`;
 }
 
-/** `; did you mean "zones"?`, or nothing where no candidate is near. */
+/** Returns `; did you mean "zones"?`, or an empty text if no candidate is near. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   const near = nearest(word, candidates);
   return near === undefined ? '' : `; did you mean "${near}"?`;
 }
 
 /**
- * The candidate within a third of the word's length in typing mistakes (a letter too many, missing,
- * wrong or swapped: optimal string alignment distance, Damerau 1964), compared without case, - and _.
+ * Returns the nearest candidate within a third of the word's length in typing errors: a letter added, missing, wrong or
+ * swapped. The measure is the optimal string alignment distance (Damerau 1964). Compares without case, - and _.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   if (word.length > 64) return undefined;

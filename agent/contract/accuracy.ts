@@ -1,4 +1,4 @@
-/** How right the box was: by the room's verdicts (precision), and by scenes acted before it (recall). */
+/** Accuracy of the box: precision from the control room's verdicts, and recall from walk tests. */
 import { type Static, Type } from '@sinclair/typebox';
 import { PointNorm, XyxyNorm } from './geometry.ts';
 import { Time } from './time.ts';
@@ -8,13 +8,13 @@ const Count = Type.Integer({ minimum: 0 });
 const Share = Type.Number({ minimum: 0, maximum: 1 });
 const Unknown = Type.Union([Share, Type.Null()]);
 
-/** The last walk test of a rule: scenes acted at the foot of the pole, and how many of them raised it. */
+/** Result of the last walk test of a rule: the staged scenes, and the number of them that raised an alert. */
 export const WalkResult = Type.Object(
   {
     time: Time,
     passes: Type.Integer({ minimum: 1 }),
     seen: Count,
-    /** Passes that the technician threw away and did again. */
+    /** Passes that the technician discarded and repeated. */
     repeated: Count,
     recall: Share,
     /** Wilson score interval, 95 %. */
@@ -28,12 +28,12 @@ export type WalkResult = Static<typeof WalkResult>;
 export const RuleAccuracy = Type.Object(
   {
     rule: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
-    /** Alerts raised within the retention; those of walk tests are left out, here and in the verdicts. */
+    /** Alerts raised within the retention period. Alerts and verdicts of walk tests are not counted. */
     alerts: Count,
     true: Count,
     false: Count,
     unclear: Count,
-    /** true / (true + false); null while there is neither. */
+    /** true / (true + false); null without any such verdict. */
     precision: Unknown,
     low: Unknown,
     high: Unknown,
@@ -43,13 +43,13 @@ export const RuleAccuracy = Type.Object(
 );
 export type RuleAccuracy = Static<typeof RuleAccuracy>;
 
-/** Verdicts from the room since the start of the process. */
+/** Verdicts received from the room since the start of the process. */
 export const VerdictCounts = Type.Object(
   {
     taken: Count,
-    /** Not newer than what is on record: a repetition, or overtaken. */
+    /** Not newer than the recorded verdict: repeated, or overtaken by a later one. */
     repeated: Count,
-    /** On an alert that this box never raised, or whose retention has ended. */
+    /** Verdicts on alerts that this box never raised or whose retention has ended. */
     unknown: Count,
     malformed: Count,
   },
@@ -61,9 +61,9 @@ export const AccuracyReport = Type.Object(
   {
     rules: Type.Array(RuleAccuracy, { maxItems: 64 }),
     verdicts: VerdictCounts,
-    /** Alerts and verdicts that the disk refused since the start of the process. */
+    /** Alerts and verdicts that could not be written to disk since the start of the process. */
     unrecorded: Count,
-    /** Alerts that left the record at the end of their retention, and before it for want of room. */
+    /** Alerts removed at the end of their retention (`expired`), or earlier for lack of space (`dropped`). */
     expired: Count,
     dropped: Count,
   },
@@ -71,7 +71,7 @@ export const AccuracyReport = Type.Object(
 );
 export type AccuracyReport = Static<typeof AccuracyReport>;
 
-/** What would spare the room the same false alert again; a person decides, and writes it into the configuration. */
+/** Change that would avoid the same false alert in future. A person decides, and edits the configuration. */
 export const Remedy = Type.Union([
   Type.Object(
     {
@@ -91,7 +91,7 @@ export const Remedy = Type.Union([
   Type.Object({ kind: Type.Literal('redraw', { description: 'neither would do: the zone itself' }) }, strict),
 ]);
 
-/** A spot at which a rule was wrong again and again. */
+/** Spot at which a rule was repeatedly wrong. */
 export const Proposal = Type.Object(
   {
     rule: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),

@@ -1,15 +1,15 @@
-/** `vigie/<site>/<box>/ack`, from the room's archive: everything through these numbers is stored there. */
+/** Acknowledgement from the room's archive on `vigie/<site>/<box>/ack`: all rows up to these numbers are stored. */
 import { type Static, Type } from '@sinclair/typebox';
 import { EPOCH_CHARS_MAX } from './outbox.ts';
 
-/** Of an acknowledgement, bytes. */
+/** Maximum size of an acknowledgement, in bytes. */
 export const ACK_BYTES_MAX = 256;
 
 const Seq = Type.Optional(
   Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'all through it are stored' }),
 );
 
-/** A lane that is absent says nothing; further keys are ignored. */
+/** An absent lane is not acknowledged. Unknown keys are ignored. */
 export const Ack = Type.Object({
   alert: Seq,
   bulk: Seq,

@@ -1,6 +1,7 @@
 /**
- * What an authority allows one box to do: a DSSE envelope (envelope.ts in agent/restraint) with ed25519, signed by
- * the authority's key off the box. Analysis runs under it and not without it.
+ * Authorisation by which an authority allows one box to run its analysis.
+ * It is a DSSE envelope (envelope.ts in agent/restraint) with an ed25519 signature. The authority signs it off the box.
+ * Without it, no analysis runs.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { CommandKey, MaskConfig } from './config.ts';
@@ -16,10 +17,13 @@ const Days = (maximum: number) => Type.Integer({ minimum: 1, maximum });
 /** The DSSE payload type. */
 export const AUTHORISATION_TYPE = 'application/vnd.vigie.authorisation+json';
 
-/** With every list full, four digits a coordinate, some 400 kB would do; an order of a usual site has 2. */
+/**
+ * Maximum size in bytes. With every list full and four digits per coordinate, about 400 kB are needed; a usual site
+ * needs 2 kB.
+ */
 export const AUTHORISATION_BYTES_MAX = 524_288;
 
-/** A permit to install holds for a working day, not for a season. */
+/** Maximum validity of an installation authorisation, in ms: one working day. */
 export const INSTALLATION_MS_MAX = 86_400_000;
 
 export const AuthorisedRule = Type.Object(

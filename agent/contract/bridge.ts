@@ -1,6 +1,6 @@
 /**
- * What the bridges publish beside the main topics, in the forms of ONVIF and Home Assistant.
- * Notices derived from accepted events, QoS 0: only the main topics are guaranteed.
+ * Messages that the bridges publish beside the main topics, in the formats of ONVIF and Home Assistant.
+ * They are derived from accepted events and sent with QoS 0. Only the main topics are guaranteed.
  */
 import { type TSchema, Type } from '@sinclair/typebox';
 import { EventData, Phase, VigieEvent } from './event.ts';
@@ -10,14 +10,14 @@ import { Time } from './time.ts';
 const strict = { additionalProperties: false } as const;
 const JSON_TYPE = 'application/json';
 
-/** One message of a bridge, ready to be published. */
+/** Message of a bridge, ready to publish. */
 export interface Notice {
   readonly topic: string;
-  /** Text, or a picture, which is never another than a redacted one. */
+  /** Text or a picture; a picture is always redacted. */
   readonly payload: string | RedactedJpeg;
   readonly contentType: string;
   readonly retain: boolean;
-  /** Seconds after which nobody may be given it any more. */
+  /** Lifetime in seconds; after it, no client may receive the message. */
   readonly expiryS?: number;
 }
 
@@ -25,7 +25,7 @@ export function jsonNotice(topic: string, payload: object, retain = false): Noti
   return { topic, payload: JSON.stringify(payload), contentType: JSON_TYPE, retain };
 }
 
-/** Takes away what the broker keeps of a topic (MQTT 5.0, 3.3.1.3: retained, and empty). */
+/** Removes the retained message of a topic (MQTT 5.0, 3.3.1.3: retained, with an empty payload). */
 export function removalNotice(topic: string): Notice {
   return { topic, payload: '', contentType: 'text/plain', retain: true };
 }
@@ -33,7 +33,7 @@ export function removalNotice(topic: string): Notice {
 const Item = Type.Union([Type.String({ maxLength: 1024 }), Type.Number(), Type.Boolean()]);
 const Items = Type.Record(Type.String({ pattern: '^[A-Z][A-Za-z]{0,31}$' }), Item);
 
-/** ONVIF Core, "JSON Event Payload"; `PropertyOperation` as in the XML form, for events that are properties. */
+/** ONVIF Core, "JSON Event Payload". `PropertyOperation` is used as in the XML form, for events that are properties. */
 export const OnvifEvent = Type.Object(
   {
     UtcTime: Time,
@@ -48,7 +48,7 @@ export const OnvifEvent = Type.Object(
 
 const Text = Type.String({ minLength: 1, maxLength: 512 });
 
-/** In the configuration of every entity that MQTT discovery tells Home Assistant of. */
+/** Fields in the configuration of every entity announced to Home Assistant by MQTT discovery. */
 const ENTITY = {
   name: Text,
   unique_id: Type.String({ pattern: '^vigie_[a-z0-9_-]{1,120}$' }),
@@ -73,7 +73,7 @@ const ENTITY = {
   origin: Type.Object({ name: Text, sw_version: Text }, strict),
 };
 
-/** Home Assistant, MQTT discovery of a `binary_sensor`, an `event`, an `image` or a `sensor`. */
+/** MQTT discovery message of Home Assistant for a `binary_sensor`, an `event`, an `image` or a `sensor`. */
 export const HomeAssistantConfig = Type.Union([
   Type.Object(
     {
@@ -110,7 +110,7 @@ export const HomeAssistantConfig = Type.Union([
 
 const Place = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 
-/** Home Assistant, an `event`: beside `event_type` everything becomes an attribute of the entity. */
+/** Payload of a Home Assistant `event`. All fields besides `event_type` become attributes of the entity. */
 export const HomeAssistantEvent = Type.Object(
   {
     event_type: Phase,
@@ -132,7 +132,7 @@ export const HomeAssistantEvent = Type.Object(
 const root = 'vigie/{site}/{box}';
 const notice = { direction: 'from-box', qos: 0, retained: false, numbered: false } as const;
 
-/** The bridges' part of the list in messages.ts. */
+/** Messages of the bridges; part of the list in messages.ts. */
 export const BRIDGE_MESSAGES = [
   {
     ...notice,

@@ -1,46 +1,55 @@
 /**
- * Parses `camera.source` and `camera.substream`. It is the only parser of those texts: the order's check, vision, the
- * address filter of vision's unit, page, doctor, log and journal all use its result.
+ * Parses `camera.source` and `camera.substream`. It is the only parser of these texts. The check of authorisations,
+ * vision, the address filter of vision's unit, the page, doctor, log and journal all use its result.
  *
- * INVARIANTS: an RTSP address that two parsers could read differently is refused, and what GStreamer opens is put together
- * again from the parsed parts. Two sources have the same `address` only if they differ in nothing but their login. No fault
- * and no `address` holds a login.
- * LIMITS: a login is known by its place before the host and by the names in `LOGIN_KEY`; under another name it is a part of
- * the address. An unescaped `_name=` within a password in the path begins a key of its own.
+ * INVARIANTS:
+ * - An RTSP address that two parsers could read differently is refused. GStreamer opens an address rebuilt from the
+ *   parsed parts.
+ * - Two sources have the same `address` only if they differ in nothing but their login.
+ * - No fault and no `address` contains a login.
+ *
+ * LIMITS: a login is recognised by its place before the host and by the names in `LOGIN_KEY`. Under another name it is
+ * part of the address. An unescaped `_name=` within a password in the path begins a new key.
  */
 
-/** A camera on the network. */
+/** Camera on the network. */
 export interface RtspCamera {
   readonly kind: 'rtsp';
-  /** As an order names it: `rtsp://host[:port]/path[?query]`, without user, password and login keys. */
+  /** Form used in authorisations: `rtsp://host[:port]/path[?query]`, without user, password and login keys. */
   readonly address: string;
-  /** `address` with `***` for the value of a query key that may be a secret; fit for messages and screens. */
+  /** `address` with `***` for the value of each query key that may be a secret. Safe for messages and screens. */
   readonly shown: string;
-  /** The source itself with `***` for its login and for such values; fit for a copy of the configuration. */
+  /** The source with `***` for its login and for such values. Safe for a copy of the configuration. */
   readonly masked: string;
-  /** Lower case; an IPv6 address without its brackets, in the form of RFC 5952. */
+  /** Lower case. An IPv6 address has no brackets and the form of RFC 5952. */
   readonly host: string;
   readonly port: number;
-  /** Decoded; empty where none is given. */
+  /** Decoded; empty if absent. */
   readonly user: string;
   readonly password: string;
   /** Path and query, login keys included. Secret. */
   readonly target: string;
 }
 
-/** A clip, a device of this machine or the test picture. */
+/** Clip, device of this machine, or test picture. */
 export interface LocalSource {
   readonly kind: 'file' | 'v4l2' | 'libcamera' | 'test';
   readonly address: string;
   readonly shown: string;
   readonly masked: string;
-  /** Path of the clip (relative to the working directory where it does not begin with `/`) or device; libcamera's name. */
+  /**
+   * Path of the clip (relative to the working directory unless it begins with `/`), path of the device, or libcamera's
+   * name.
+   */
   readonly path: string;
 }
 
 export type CameraSource = RtspCamera | LocalSource;
 
-/** Why a text is not a source, and what would be right; one line without any part of the text that could be secret. */
+/**
+ * One-line reason why a text is not a source, with the accepted form. It contains no part of the text that could be
+ * secret.
+ */
 export interface SourceFault {
   readonly fault: string;
 }
@@ -51,18 +60,18 @@ export const SOURCE_CHARS_MAX = 1024;
 const SOURCES = 'rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern';
 const ESCAPES = 'in a user or password write %40 for @, %2F for /, %23 for #, %3F for ?, %25 for %';
 const LOGIN_IN_FRONT = 'give the login in front of the host: rtsp://user:password@host/path';
-/** Names under which cameras take a login in the path or in the query. */
+/** Names under which cameras accept a login in the path or the query. */
 const LOGIN_KEY =
   /^(?:user(?:name|id)?|usr|login(?:use|pas)?|pass\w{0,16}|psw|pwd|token|access_token|auth|secret)$/i;
-/** Query keys whose values say which stream, and open nothing. */
+/** Query keys that select a stream; their values are not secret. */
 const STREAM_KEY =
   /^(?:audio|camera|ch|channel|chn|fps|h26[45]|id|inst|line|media|profile|proto|real_stream|resolution|stream|subtype|track|trackid|unicast|video|videocodec)$/i;
 const HIDDEN = '***';
-/** RFC 3986: unreserved and sub-delims, and an escaped byte. */
+/** RFC 3986: unreserved characters, sub-delims and escaped bytes. */
 const LOGIN_TEXT = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*$/;
 const TARGET_TEXT = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:/?]|%[0-9A-Fa-f]{2})*$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
-/** A host that ends so is read as a number by some: octal, hexadecimal or shortened (WHATWG URL, "ends in a number"). */
+/** Host ending that some parsers read as a number: octal, hexadecimal or shortened (WHATWG URL, "ends in a number"). */
 const NUMBER_AT_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
 /** Parses a source; never throws. */
@@ -83,19 +92,24 @@ export function parseCameraSource(text: string): CameraSource | SourceFault {
   return { fault: `must be ${SOURCES}` };
 }
 
-/** The source's address as an order names it; empty where there is none or it cannot be parsed: no order names that. */
+/**
+ * Returns the source's address as an authorisation names it. Empty if there is no source or it cannot be parsed; no
+ * authorisation names an empty address.
+ */
 export function cameraAddress(source: string | undefined): string {
   const parsed = parseCameraSource(source ?? '');
   return 'fault' in parsed ? '' : parsed.address;
 }
 
-/** The source as messages and screens may show it; where it cannot be parsed no more than its scheme. */
+/** Returns the source in a form safe for messages and screens. If it cannot be parsed, only its scheme is shown. */
 export function shownSource(source: string): string {
   const parsed = parseCameraSource(source);
   return 'fault' in parsed ? maskedSource(source) : parsed.shown;
 }
 
-/** The source as a copy of the configuration may hold it; where it cannot be parsed no more than its scheme. */
+/**
+ * Returns the source in a form safe for a copy of the configuration. If it cannot be parsed, only its scheme is shown.
+ */
 export function maskedSource(source: string): string {
   const parsed = parseCameraSource(source);
   if (!('fault' in parsed)) return parsed.masked;
@@ -103,7 +117,7 @@ export function maskedSource(source: string): string {
   return `${scheme}${HIDDEN}`;
 }
 
-/** Whether an order that names these streams of one camera lets a box look at `address`. */
+/** Reports whether an authorisation that names these streams of one camera allows analysis of `address`. */
 export function namesCamera(
   order: { readonly camera: string; readonly substream?: string | undefined },
   address: string,
@@ -111,14 +125,14 @@ export function namesCamera(
   return address !== '' && (address === order.camera || address === order.substream);
 }
 
-/** Whether two sources are streams of one device on the network: the same host and port. */
+/** Reports whether two sources are streams of one network device: the same host and port. */
 export function isSameDevice(one: CameraSource, other: CameraSource): boolean {
   return one.kind === 'rtsp' && other.kind === 'rtsp' && one.host === other.host && one.port === other.port;
 }
 
 /**
- * Why `second` cannot be the second stream of the camera `main`; undefined where it can. Orders and configurations go by
- * this one rule. `mainName`: the field that holds `main`.
+ * Returns why `second` cannot be the second stream of the camera `main`, or undefined if it can. Authorisations and
+ * configurations share this rule. `mainName` is the field that holds `main`.
  */
 export function secondStreamFault(
   main: CameraSource,
@@ -132,7 +146,8 @@ export function secondStreamFault(
 }
 
 /**
- * `wanted` with each `***` replaced by the login of `had`; undefined where that is another device, or has no such login.
+ * Returns `wanted` with each `***` replaced by the login of `had`; undefined for another device, or if `had` lacks that
+ * login.
  */
 export function withLoginOf(wanted: string, had: string): string | undefined {
   const [to, from] = [parseCameraSource(wanted), parseCameraSource(had)];
@@ -191,7 +206,7 @@ function loginOf(text: string): { user: string; password: string } | SourceFault
     };
     return /\p{Cc}/u.test(login.user + login.password) ? wrong : login;
   } catch {
-    // Escaped bytes that are no UTF-8.
+    // The escaped bytes are not valid UTF-8.
     return wrong;
   }
 }
@@ -217,7 +232,7 @@ function placeOf(text: string): { host: string; port: number } | SourceFault {
 }
 
 function ipv6Place(name: string, port: number): { host: string; port: number } | SourceFault {
-  // Only for the short form of RFC 5952: any URL parser gives the same for an address in brackets.
+  // Used only for the short form of RFC 5952. All URL parsers agree on an address in brackets.
   const url = `ws://${name}/`;
   if (!URL.canParse(url))
     return { fault: 'must write an IPv6 address in brackets, as rtsp://[fd00::20]/path' };
@@ -228,32 +243,32 @@ function ipv6Place(name: string, port: number): { host: string; port: number } |
   return { host, port };
 }
 
-/** Host and port as in `address`. */
+/** Returns host and port as in `address`. */
 export function hostText({ host, port }: { host: string; port: number }): string {
   return `${host.includes(':') ? `[${host}]` : host}${port === DEFAULT_RTSP_PORT ? '' : `:${port}`}`;
 }
 
-/** What is opened: the camera's stream at one of its addresses. Secret. */
+/** Returns the location to open: the camera's stream at one of its addresses. Secret. */
 export function locationAt({ port, target }: RtspCamera, host: string): string {
   return `rtsp://${hostText({ host, port })}${target}`;
 }
 
-/** What stands before the @; undefined where there is none. */
+/** Returns the text before the @, or undefined if there is none. */
 function loginText(source: string): string | undefined {
   return /^rtsp:\/\/([^/@]*)@/.exec(source)?.[1];
 }
 
-/** A piece of path or query. */
+/** Piece of a path or query. */
 interface Part {
-  /** The separator in front of it. */
+  /** Separator in front of it. */
   readonly before: string;
-  /** Empty where the piece is no `key=value`. */
+  /** Empty if the piece is not `key=value`. */
   readonly key: string;
   readonly value: string;
   readonly inQuery: boolean;
 }
 
-/** Pieces between `/`, `?`, `&` and `;`, and in the path between `_name=`: cheap cameras take `/user=admin_password=…`. */
+/** Splits at `/`, `?`, `&` and `;`, and in the path before `_name=`: cheap cameras accept `/user=admin_password=…`. */
 function partsOf(target: string): Part[] {
   const [path = ''] = /^[^?]*/.exec(target) ?? [];
   const inPath = path.split(/([/&;]|_(?=[A-Za-z][A-Za-z0-9]*=))/);
@@ -261,7 +276,7 @@ function partsOf(target: string): Part[] {
   return [...parts(inPath, false), ...parts(inQuery, true)];
 }
 
-/** Of a text that was split with its separators kept; it begins with one. */
+/** Parses a text that was split with its separators kept. The text begins with a separator. */
 function parts(pieces: readonly string[], inQuery: boolean): Part[] {
   const found: Part[] = [];
   for (let n = 1; n < pieces.length; n += 2) {
@@ -281,12 +296,12 @@ function isLogin(key: string): boolean {
   return LOGIN_KEY.test(key);
 }
 
-/** By which a piece is found in another source of the same camera. */
+/** Returns the name that identifies a piece in another source of the same camera. */
 function nameOf({ key, inQuery }: Part): string {
   return inQuery ? `?${key}` : key;
 }
 
-/** Whether the value may open something. */
+/** Reports whether the value may be a credential. */
 function isSecret({ key, value, inQuery }: Part): boolean {
   return isLogin(key) || (inQuery && !STREAM_KEY.test(key === '' ? value : key));
 }
@@ -295,10 +310,10 @@ function maskedTarget(target: string): string {
   return textOf(partsOf(target).map((part) => (isSecret(part) ? { ...part, value: HIDDEN } : part)));
 }
 
-/** `target` without login keys. */
+/** Returns `target` without login keys. */
 function withoutLogins(target: string): string {
   let text = '';
-  // Separator of what was taken out: the next piece of the same segment or query has it.
+  // Separator of the removed piece. The next piece of the same segment or query takes it.
   let owed = '';
   for (const part of partsOf(target)) {
     const opens = part.before === '/' || part.before === '?';
@@ -337,7 +352,7 @@ function targetFault(target: string): string | undefined {
   return undefined;
 }
 
-/** A path that is not the shortest form of itself. */
+/** Reports whether a path is not in its shortest form. */
 function hasOddSegment(path: string, emptyIsPlain = false): boolean {
   return path
     .split('/')
@@ -355,7 +370,7 @@ function fileSource(text: string): LocalSource | SourceFault {
     const decoded = decodeURIComponent(path.slice(2));
     return /\p{Cc}/u.test(decoded) ? wrong : local('file', decoded);
   } catch {
-    // Escaped bytes that are no UTF-8.
+    // The escaped bytes are not valid UTF-8.
     return wrong;
   }
 }

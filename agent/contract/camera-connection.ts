@@ -1,20 +1,27 @@
-/** What vision is connected to: told by it with each opening, kept in the journal and shown at the box. */
+/**
+ * Connection of the vision process: the camera, device or clip it has opened. Vision reports it each time it opens one.
+ * It is stored in the journal and shown on the box.
+ */
 import { type Static, Type } from '@sinclair/typebox';
 import { parseCameraSource } from './camera-address.ts';
 
-/** Characters of an address or path; what is longer is cut. */
+/** Maximum length of an address or path, in characters; longer ones are cut. */
 export const CONNECTED_MAX = 500;
 
-/** Scheme, address and port of a camera, or real path of a device or clip; no login: `rtsp://10.0.0.7:554`, `v4l2:/dev/video0`. */
+/**
+ * Scheme, address and port of a camera, or real path of a device or clip, without login: `rtsp://10.0.0.7:554`,
+ * `v4l2:/dev/video0`.
+ */
 export const Connected = Type.String({ maxLength: CONNECTED_MAX });
 export type Connected = Static<typeof Connected>;
 
-/** An address of a number, of a host that is none: cameraAddress has refused what looks like one and is none. */
+/** Matches a numeric address. A host that only looks like one is refused by cameraAddress. */
 const ADDRESS = /^[\d.]+$|:/;
 
 /**
- * Whether what vision is connected to is what a source names: the kind; of a camera on the network its port, and its
- * address where the source has no name; of a device its path where that is not a link of udev's.
+ * Reports whether vision's connection matches a source.
+ * The kinds must be equal. A network camera must have the same port, and the same address unless the source names a
+ * host. A device must have the same path unless that is a link made by udev.
  */
 export function isConnectedAs(source: string, connected: string): boolean {
   const [named, found] = [parseCameraSource(source), parseCameraSource(connected)];
@@ -23,6 +30,6 @@ export function isConnectedAs(source: string, connected: string): boolean {
     return named.port === found.port && (named.host === found.host || !ADDRESS.test(named.host));
   if (named.kind === 'v4l2')
     return named.address === found.address || !/^v4l2:\/dev\/video\d+$/.test(named.address);
-  // The real path of a clip may be any.
+  // A clip may have any real path.
   return named.kind === 'file' || named.address === found.address;
 }

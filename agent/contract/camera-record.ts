@@ -1,14 +1,14 @@
-/** What the state folder holds of the camera's view: written by the agent, read by `vigie camera`. */
+/** Files of the camera's view in the state folder. The agent writes them; `vigie camera` reads them. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../base/errors.ts';
 
 export const CAMERA_FILES = {
   record: 'camera-view.json',
-  /** Redacted stills: the view as it was, and as it was when it had become another. */
+  /** Redacted stills of the view before and after it changed. */
   before: 'camera-before.jpg',
   after: 'camera-after.jpg',
-  /** Left by a technician for the agent. */
+  /** Confirmation that a technician leaves for the agent. */
   confirmed: 'camera-confirmed',
 } as const;
 
@@ -16,7 +16,7 @@ const CameraRecord = Type.Object(
   {
     signature: Type.Union([Type.String({ maxLength: 1024 }), Type.Null()]),
     aspect: Type.Number({ exclusiveMinimum: 0 }),
-    /** ISO time at which the camera was found moved; null while its view is the known one. */
+    /** ISO time at which the camera was found moved; null while it shows the known view. */
     movedSince: Type.Union([Type.String({ maxLength: 40 }), Type.Null()]),
   },
   { additionalProperties: false },
@@ -39,13 +39,13 @@ export function parseCameraRecord(text: string): CameraRecord {
 const NAME_CHARS_MAX = 64;
 
 export interface Confirmation {
-  /** Of the record that is confirmed. */
+  /** `movedSince` of the confirmed record. */
   readonly movedSince: string;
-  /** The account that typed it, by its own word. */
+  /** Name of the account that confirmed, as given by that account. */
   readonly by: string | null;
 }
 
-/** A line each. */
+/** Formats a confirmation with one field per line. */
 export function confirmationText({ movedSince, by }: Confirmation): string {
   return `${movedSince}\n${by ?? ''}\n`;
 }

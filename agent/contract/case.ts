@@ -1,14 +1,14 @@
-/** Case and reason, without which nobody searches or asks for a sealed still. */
+/** Case and reason, which every search and every request for a sealed still must state. */
 
-/** Of any script; a space, or a character that nobody sees, tells nothing. */
+/** Letter or digit of any script. Spaces and invisible characters alone carry no information. */
 const LETTER_OR_DIGIT = /[\p{L}\p{N}]/u;
 
 export const CASE_RULE = 'must hold at least one letter or digit';
 
-/** Whether a person can read something in it. */
+/** Reports whether a person can read something in the text. */
 export const isReadable = (text: string): boolean => LETTER_OR_DIGIT.test(text);
 
-/** Which of the two tells nothing. */
+/** Returns the field that holds nothing readable, or undefined. */
 export function unreadableOf(asked: {
   readonly case: string;
   readonly reason: string;

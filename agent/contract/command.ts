@@ -1,6 +1,6 @@
 /**
- * Signed commands and what is answered: DSSE envelopes (https://github.com/secure-systems-lab/dsse) on
- * `…/cmd`, replies on `…/reply/<token>`.
+ * Signed commands and their replies: DSSE envelopes (https://github.com/secure-systems-lab/dsse) on `…/cmd`, replies on
+ * `…/reply/<token>`.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError, type ErrorKind } from '../base/errors.ts';
@@ -13,13 +13,13 @@ const Base64 = (maxLength: number) => Type.String({ pattern: '^[A-Za-z0-9+/]+={0
 /** The DSSE payload type of a command. */
 export const COMMAND_TYPE = 'application/vnd.vigie.command+json';
 
-/** A search with all its lists full has 5 kB. */
+/** Maximum size in bytes. A search with all its lists full takes 5 kB. */
 export const COMMAND_BYTES_MAX = 16_384;
 
-/** In the place of a box's name: every box of the site. No box may be called so. */
+/** Box name that addresses every box of the site. No box may have this name. */
 export const ALL_BOXES = 'all';
 
-/** What a command may ask for; a key in the configuration names those that it may sign. */
+/** Operations that a command may request. A key in the configuration lists the ones that it may sign. */
 export const COMMAND_OPS = [
   'search',
   'suspend',
@@ -35,10 +35,13 @@ export const COMMAND_OPS = [
   'tracks',
 ] as const;
 export type CommandOp = (typeof COMMAND_OPS)[number];
-/** What a key may sign: commands, and the orders of contract/update.ts. */
+/** Permissions of a key: commands, and the orders of contract/update.ts. */
 export const PERMISSIONS = [...COMMAND_OPS, 'update', 'configure'] as const;
 
-/** So many signatures, whose keys are named: what is not covered by a signature must still be exactly right. */
+/**
+ * Schema of an envelope with an exact number of signatures, each with its key id. Fields outside the signature are
+ * checked strictly.
+ */
 export const envelopeOf = (bytesMax: number, signatures: number) =>
   Type.Object(
     {
@@ -73,15 +76,15 @@ export const Command = Type.Object(
 );
 export type Command = Static<typeof Command>;
 
-/** A command whose signature, box, time, permission and counter are right. */
+/** Command whose signature, box, time, permission and counter are valid. */
 export interface SignedCommand {
   readonly op: CommandOp;
-  /** Not checked yet (commands.ts). */
+  /** Not checked yet (see commands.ts). */
   readonly args: Readonly<Record<string, unknown>>;
   readonly counter: number;
-  /** Name that the configuration gives its key. */
+  /** Name of its key in the configuration. */
   readonly key: string;
-  /** As signed, for root to judge by itself. */
+  /** Envelope as signed, so that root can verify it independently. */
   readonly envelope: Uint8Array;
 }
 
@@ -106,10 +109,10 @@ const KINDS: Partial<Record<RefusalCode, ErrorKind>> = {
   unavailable: 'unavailable',
 };
 
-/** Why a command is not obeyed, fit for the reply. */
+/** Error that refuses a command; its message is safe for the reply. */
 export class CommandRefused extends AgentError {
   readonly code: RefusalCode;
-  /** When to come again. */
+  /** Seconds after which to retry. */
   readonly retryAfterS: number | undefined;
 
   constructor(code: RefusalCode, message: string, more: { retryAfterS?: number; cause?: unknown } = {}) {
@@ -142,14 +145,14 @@ export const CommandReply = Type.Object(
 );
 export type CommandReply = Static<typeof CommandReply>;
 
-/** A command as it came, not yet believed. */
+/** Command as received, not yet verified. */
 export interface IncomingCommand {
   readonly payload: Uint8Array;
-  /** Came on the topic of all boxes: the answer is spread in time. */
+  /** Received on the topic of all boxes, so the replies are spread over time. */
   readonly broadcast: boolean;
   /**
-   * Answers it; false when there is no connection. Undefined when the message named no place below the box's own
-   * topics.
+   * Sends the reply; returns false without a connection. Undefined if the message named no reply topic below the box's
+   * own topics.
    */
   readonly reply: ((payload: string) => boolean) | undefined;
 }

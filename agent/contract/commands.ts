@@ -1,6 +1,6 @@
 /**
- * Table of the signed commands: what each takes, what it answers, and who may be asked. Arguments are checked by it once,
- * where a command comes in; the room builds its questions and reads the answers by the same schemas.
+ * Table of the signed commands: arguments, result and permitted recipients. Arguments are checked once, where a command
+ * arrives. The room builds its requests and reads the replies with the same schemas.
  */
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -17,13 +17,16 @@ import { ConfigCopy } from './update.ts';
 interface CommandTerms {
   readonly args: TObject;
   readonly result: TSchema;
-  /** Arguments in one line, for a refusal; null: the refusal names the place and the fault. */
+  /** One-line description of the arguments for a refusal. With null, the refusal names the path and the fault. */
   readonly takes: string | null;
-  /** The arguments name a case and a reason, in which a person must be able to read something. */
+  /** The arguments name a case and a reason, both of which must be readable. */
   readonly namesCase: boolean;
-  /** One message may give it to every box of a site. */
+  /** One message may give the command to every box of a site. */
   readonly isForAll: boolean;
-  /** `root`: the agent lays it down as signed, and root judges it by itself. */
+  /**
+   * Process that executes the command. For `root`, the agent writes it to the request spool as signed, and root
+   * verifies it independently.
+   */
   readonly obeyedBy: 'agent' | 'root';
 }
 
@@ -80,41 +83,47 @@ export const COMMANDS = {
 type Commands = typeof COMMANDS;
 export type CommandArgs<K extends CommandOp> = Static<Commands[K]['args']>;
 export type CommandResult<K extends CommandOp> = Static<Commands[K]['result']>;
-/** Commands that root obeys, by what the agent has laid down for it. */
+/** Commands that root executes from the agent's request spool. */
 export type RootCommand = {
   [K in CommandOp]: Commands[K]['obeyedBy'] extends 'root' ? K : never;
 }[CommandOp];
 
-/** A command of one kind whose arguments are right. */
+/** Command of one kind with valid arguments. */
 export interface CheckedCommand<K extends CommandOp> extends Omit<SignedCommand, 'op' | 'args'> {
   readonly op: K;
   readonly args: CommandArgs<K>;
 }
 
-/** Obeys a command; returns its result, or a promise of it. Throws CommandRefused. */
+/**
+ * Executes a command and returns its result or a promise of it.
+ * @throws CommandRefused
+ */
 export type CommandHandler<K extends CommandOp> = (
   command: CheckedCommand<K>,
 ) => CommandResult<K> | Promise<CommandResult<K>>;
 export type CommandHandlers = { readonly [K in CommandOp]: CommandHandler<K> };
 
-/** Throws CommandRefused `bad-arguments`, with the command and what is wrong. */
+/**
+ * Checks the arguments of a command.
+ * @throws CommandRefused `bad-arguments`, with the command and the fault
+ */
 export function checkedCommand<K extends CommandOp>(op: K, command: SignedCommand): CheckedCommand<K> {
   const { counter, key, envelope } = command;
   return { op, args: checkedArgs(op, command.args), counter, key, envelope };
 }
 
-/** Whether what a box answered is a result of this command. */
+/** Reports whether a box's reply is a result of this command. */
 export function isResultOf<K extends CommandOp>(op: K, result: unknown): result is CommandResult<K> {
   return Value.Check(COMMANDS[op].result, result);
 }
 
-/** Where the arguments are wrong, as a JSON pointer, and how; undefined where they are right. */
+/** Returns the JSON pointer and message of the first fault in the arguments, or undefined if they are valid. */
 export function argsFault(
   op: CommandOp,
   args: unknown,
 ): { readonly path: string; readonly message: string } | undefined {
   const { args: schema, namesCase }: CommandTerms = COMMANDS[op];
-  // First, since it says of an empty text what is needed.
+  // Checked first, because its message is more useful for an empty text.
   const unreadable = namesCase && Value.Check(Case, args) ? unreadableOf(args) : undefined;
   if (unreadable !== undefined) return { path: `/${unreadable}`, message: CASE_RULE };
   const error = Value.Errors(schema, args).First();

@@ -1,41 +1,42 @@
 /**
- * Closed list of the conditions of a camera and its box. Each is a kind of system event; what its event says is in
- * kinds.ts. Whatever must know every condition has a table keyed by `ConditionKind`, so the compiler names it.
+ * Closed list of the conditions of a camera and its box. Each is a kind of system event; the content of its event is in
+ * kinds.ts. Code that must handle every condition has a table keyed by `ConditionKind`, so the compiler finds a missing
+ * entry.
  */
 
 /**
- * Effect on what the box is there for.
- * - `off`: the box does not look, by an order or for want of one.
- * - `blind`: no zone and no line is watched meanwhile, by a fault.
- * - `degraded`: the rules go on, and their events are marked.
- * - `impaired`: the rules go on; something else is to be mended.
- * - `ending`: something ends by a date.
- * - `none`: a person should know it, and nothing suffers.
+ * Effect on the purpose of the box.
+ * - `off`: no analysis, because of a suspension or for lack of an authorisation.
+ * - `blind`: no zone and no line is watched, because of a fault.
+ * - `degraded`: the rules run and their events are marked.
+ * - `impaired`: the rules run, and something else needs a fix.
+ * - `ending`: something expires at a date.
+ * - `none`: a person should know it, and no function is affected.
  */
 export type ConditionEffect = 'off' | 'blind' | 'degraded' | 'impaired' | 'ending' | 'none';
 
 /**
- * How a condition is told.
- * - `state`: begins and ends, once at a time.
- * - `moment`: has happened and is over.
- * - `reminder`: what a person must do; as many at a time as there are ids.
+ * Form in which a condition is reported.
+ * - `state`: begins and ends, with at most one active at a time.
+ * - `moment`: a single occurrence without an end.
+ * - `reminder`: a task for a person, with one active for each id.
  * - `of-rule`: begins and ends for one rule.
  */
 export type ConditionForm = 'state' | 'moment' | 'reminder' | 'of-rule';
 
 interface ConditionFacts {
   readonly title: string;
-  /** `vision` judges the picture; `box` is everything else. */
+  /** Source: `vision` for the picture, `box` for everything else. */
   readonly raisedBy: 'vision' | 'box';
   readonly form: ConditionForm;
   readonly effect: ConditionEffect;
   /**
-   * Its cause lists the places that are not watched meanwhile, so that the incident records the gap. Not so for
-   * `decoder-crashloop`, which stands beside the incidents of vision's ends, nor for `detector-down`: a detector fails when
-   * it is loaded, before anything is watched.
+   * The cause lists the places that are not watched, so that the incident records the gap.
+   * The condition `decoder-crashloop` lists none, because it is active beside the incidents of vision's exits. The
+   * condition `detector-down` lists none, because a detector fails at load time, before anything is watched.
    */
   readonly listsPlaces: boolean;
-  /** Its source says at each start, or as soon as it can, how things stand. */
+  /** The source reports the current state at each start, or as soon as it can. */
   readonly toldAtStart: boolean;
 }
 
@@ -53,7 +54,7 @@ function box<F extends ConditionForm, E extends ConditionEffect>(
   return { title, raisedBy: 'box', form, effect, listsPlaces, toldAtStart } as const;
 }
 
-/** Its source speaks at each start. */
+/** Condition whose source reports at each start. */
 const AT_START = { toldAtStart: true } as const;
 
 export const CONDITIONS = {
@@ -134,7 +135,7 @@ export const CONDITIONS = {
 type Conditions = typeof CONDITIONS;
 export type ConditionKind = keyof Conditions;
 
-/** Kinds with certain facts. */
+/** Kinds that have certain facts. */
 type KindsWith<F extends Partial<ConditionFacts>> = {
   [K in ConditionKind]: Conditions[K] extends F ? K : never;
 }[ConditionKind];
@@ -144,16 +145,16 @@ export type MomentCondition = KindsWith<{ readonly form: 'moment' }>;
 export type ReminderCondition = KindsWith<{ readonly form: 'reminder' }>;
 export type RuleCondition = KindsWith<{ readonly form: 'of-rule' }>;
 
-/** What can be wrong with the picture itself. */
+/** Conditions of the picture itself. */
 export type CameraCondition = KindsWith<{ readonly raisedBy: 'vision' }>;
-/** With these the rules go on, and what they say is marked. */
+/** Conditions under which the rules run and their events are marked. */
 export type DegradingCondition = KindsWith<{ readonly effect: 'degraded' }>;
 
 export const CONDITION_KINDS: readonly ConditionKind[] = Object.keys(CONDITIONS).filter(isConditionKind);
 export const CAMERA_CONDITIONS: readonly CameraCondition[] = CONDITION_KINDS.filter(isCameraCondition);
 export const DEGRADING: readonly DegradingCondition[] = CONDITION_KINDS.filter(isDegrading);
 
-/** Whether a text, as of another version's report, names a condition that is known here. */
+/** Reports whether a text, for example from another version's report, names a known condition. */
 export function isConditionKind(text: string): text is ConditionKind {
   return Object.hasOwn(CONDITIONS, text);
 }
@@ -166,12 +167,12 @@ function isDegrading(kind: ConditionKind): kind is DegradingCondition {
   return CONDITIONS[kind].effect === 'degraded';
 }
 
-/** While it stands no zone and no line is watched, by a fault. */
+/** Reports whether no zone and no line is watched while this condition is active, because of a fault. */
 export function isBlinding(kind: ConditionKind): boolean {
   return CONDITIONS[kind].effect === 'blind';
 }
 
-/** A condition of the box or its camera as it is now: each that begins is an incident. */
+/** Current state of a condition of the box or its camera. Each beginning opens an incident. */
 export interface Condition {
   readonly kind: StateCondition;
   readonly active: boolean;

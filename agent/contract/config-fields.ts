@@ -1,4 +1,4 @@
-/** What several parts of the configuration's schema are made of. */
+/** Building blocks shared by several parts of the configuration schema. */
 import { Type } from '@sinclair/typebox';
 
 export const strict = { additionalProperties: false } as const;

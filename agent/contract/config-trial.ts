@@ -1,8 +1,9 @@
 /**
- * What the page asks of the root helper that installs configurations (`vigie-config.socket`): a line of JSON each way
- * over a Unix socket, one question a connection, as with root's record. Only the page's user may ask; the agent's
- * cannot. The helper takes nobody's word: it edits root's own file, checks the whole as `vigie check` does, against the
- * order too, and puts the former one back unless the new one is kept in time.
+ * Protocol between the page and the root helper that installs configurations (`vigie-config.socket`).
+ * Each side sends one line of JSON over a Unix socket, one request per connection, as with root's record. Only the
+ * page's user may connect; the agent's user may not. The helper trusts no caller. It edits root's own file and checks
+ * the complete result as `vigie check` does, including against the authorisation. It restores the previous file unless
+ * the new one is confirmed in time.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { PROPOSAL_BYTES_MAX, Proposable, Proposal } from './proposal.ts';
@@ -12,11 +13,14 @@ const TrialId = Type.String({ pattern: '^[0-9a-f]{16}$' });
 
 export const CONFIG_REQUEST_BYTES_MAX = PROPOSAL_BYTES_MAX + 4096;
 export const CONFIG_REPLY_BYTES_MAX = PROPOSAL_BYTES_MAX + 131_072;
-/** Where the helper listens where the package is installed. */
+/** Socket of the helper on an installed package. */
 export const CONFIG_SOCKET = '/run/vigie-config/config.sock';
-/** File beside the configuration that holds the one before a trial: while it is there, what is installed is on trial. */
+/**
+ * File beside the configuration that holds the version before a trial. While it exists, the installed configuration is
+ * on trial.
+ */
 export const formerFile = (config: string): string => `${config}.before-trial`;
-/** After so long what was tried goes back unless it was kept; as `netplan try`. */
+/** Seconds after which a tried configuration is reverted unless it was confirmed, as with `netplan try`. */
 export const TRIAL_S = 120;
 
 export const ConfigRequest = Type.Union([
@@ -28,7 +32,7 @@ export const ConfigRequest = Type.Union([
 ]);
 export type ConfigRequest = Static<typeof ConfigRequest>;
 
-/** A configuration that runs until it is kept or goes back. */
+/** Configuration that runs until it is confirmed or reverted. */
 export const Trial = Type.Object(
   { id: TrialId, leftS: Type.Number({ minimum: 0, maximum: TRIAL_S }) },
   strict,
@@ -37,10 +41,10 @@ export type Trial = Static<typeof Trial>;
 
 export const ProposalProblem = Type.Object(
   {
-    /** As in the configuration: `zones[1].polygon`; empty for the whole. */
+    /** Path in the configuration, such as `zones[1].polygon`; empty for the complete file. */
     path: Type.String({ maxLength: 200 }),
     message: Type.String({ maxLength: 1000 }),
-    /** The order does not cover it. */
+    /** The authorisation does not cover it. */
     order: Type.Boolean(),
   },
   strict,
@@ -49,15 +53,18 @@ export type ProposalProblem = Static<typeof ProposalProblem>;
 
 export const ConfigReply = Type.Object(
   {
-    /** Why nothing was done: no such trial, one runs already, the disk refuses; null where it was done. */
+    /** Reason why nothing was done (unknown trial, a trial already running, disk error); null on success. */
     refused: Type.Union([Type.String({ maxLength: 1000 }), Type.Null()]),
-    /** Of a proposal; where there is any, nothing was installed. */
+    /** Problems of a proposal. If there are any, nothing was installed. */
     problems: Type.Array(ProposalProblem, { maxItems: 200 }),
-    /** What is installed now; null where the file cannot be read. */
+    /** Installed configuration; null if the file cannot be read. */
     installed: Type.Union([Proposable, Type.Null()]),
-    /** SHA-256 of the file as it lies there. Whoever knows the rest could try out the camera’s login by it: a phone gets a mark. */
+    /**
+     * SHA-256 of the file on disk. With the rest known, it would allow guessing the camera’s login, so a phone receives
+     * a mark instead.
+     */
     sha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
-    /** The same without logins, as the fleet knows it; the one for papers. */
+    /** SHA-256 without logins, as the fleet knows it, for documents. */
     shownSha256: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
     trial: Type.Union([Trial, Type.Null()]),
   },

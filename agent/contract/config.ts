@@ -1,6 +1,6 @@
 /**
- * The configuration of one box: its only schema. `agent/config` reads, checks and describes it; the
- * other folders receive slices of the types below.
+ * Configuration of one box: its only schema. `agent/config` reads, checks and describes it. The other folders receive
+ * slices of the types below.
  */
 
 import { type Static, Type } from '@sinclair/typebox';
@@ -41,7 +41,7 @@ const InputSide = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 
 /** Address of a second stream; `secondStreamFault` compares it with `source`. */
 export const SubstreamAddress = Type.String({
-  // What follows is parsed by parseCameraSource alone.
+  // Only parseCameraSource parses the rest.
   pattern: '^[rR][tT][sS][pP]://',
   maxLength: SOURCE_CHARS_MAX,
   description:
@@ -51,7 +51,7 @@ export const SubstreamAddress = Type.String({
 export const CameraConfig = Type.Object(
   {
     source: Type.String({
-      // What follows is parsed by parseCameraSource alone.
+      // Only parseCameraSource parses the rest.
       pattern: '^([rR][tT][sS][pP]://|file:|v4l2:|libcamera:|test:pattern$)',
       maxLength: SOURCE_CHARS_MAX,
       description:
@@ -238,7 +238,7 @@ export const CommandKey = Type.Object(
   {
     name: id('whose key it is, for the records'),
     publicKey: Type.String({
-      // SubjectPublicKeyInfo of ed25519 (RFC 8410): 12 bytes that are always the same, then the key.
+      // SubjectPublicKeyInfo of ed25519 (RFC 8410): 12 constant bytes, then the key.
       pattern: '^MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$',
       title: 'ed25519 public key',
       description: 'the line between BEGIN and END of an ed25519 public key in PEM form',

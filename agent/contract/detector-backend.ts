@@ -1,12 +1,13 @@
 /**
- * Closed list of the detector backends: what may run a model. Whatever differs from backend to backend is a fact here or a
+ * Closed list of the detector backends that can run a model. Every difference between backends is a fact here or a
  * table keyed by `DetectorBackend`.
  */
 
 interface BackendFacts {
   /**
-   * The model runs in a GStreamer element, which `detector.element` names. Its libraries write to standard error, its driver
-   * may hang or crash, it takes one size of picture, and `detector.model` runs on the CPU while it cannot.
+   * The model runs in a GStreamer element, named by `detector.element`.
+   * Its libraries write to standard error, its driver may hang or crash, and it takes one picture size. While the
+   * element cannot run, `detector.model` runs on the CPU.
    */
   readonly usesElement: boolean;
 }
@@ -21,14 +22,14 @@ export type DetectorBackend = keyof typeof DETECTOR_BACKENDS;
 export const DETECTOR_BACKEND_NAMES: readonly DetectorBackend[] =
   Object.keys(DETECTOR_BACKENDS).filter(isDetectorBackend);
 
-/** Runs on the CPU of every board: the default, and what runs where an element cannot. */
+/** Runs on the CPU of every board. It is the default, and the fallback when an element cannot run. */
 export const CPU_BACKEND = 'onnxruntime' satisfies DetectorBackend;
 
 export function isDetectorBackend(text: string): text is DetectorBackend {
   return Object.hasOwn(DETECTOR_BACKENDS, text);
 }
 
-/** The element that is to run the model; undefined where the backend uses none. */
+/** Returns the element that should run the model, or undefined if the backend uses none. */
 export function wantedElement<E>({
   backend,
   element,

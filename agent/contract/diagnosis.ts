@@ -1,6 +1,6 @@
 /**
- * What the room asks of a box that is unwell, by signed commands: lines of its log (`logs`), what its doctor finds
- * (`doctor`), a new certificate (`renew-certificate`).
+ * Commands by which the room diagnoses an unhealthy box: log lines (`logs`), doctor findings (`doctor`) and certificate
+ * renewal (`renew-certificate`).
  */
 import { type Static, Type } from '@sinclair/typebox';
 
@@ -8,15 +8,18 @@ const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
 const Reason = Type.String({ maxLength: 500 });
 
-/** Where the agent asks for lines of the system's journal, which it cannot read; of vigie-logs.socket. */
+/** Socket of vigie-logs.socket, where the agent requests lines of the system journal, which it cannot read itself. */
 export const LOGS_SOCKET = '/run/vigie/logs.sock';
 
-/** Of the text that is asked for; it travels packed. */
+/** Maximum size of the requested text, in bytes before compression. */
 export const LOGS_BYTES_MAX = 1_000_000;
-/** Base64; with it a reply is within the 300,000 bytes that the broker allows for pictures (docs/guide/broker.md). */
+/**
+ * Maximum length in Base64. With it, a reply fits the 300,000 bytes that the broker allows for pictures
+ * (docs/guide/broker.md).
+ */
 export const LOGS_PACKED_CHARS_MAX = 262_144;
 
-/** Of `logs`, and what is asked at LOGS_SOCKET. */
+/** Arguments of `logs`, also sent to LOGS_SOCKET. */
 export const LogsArgs = Type.Object(
   {
     sinceS: Type.Optional(
@@ -37,9 +40,9 @@ export type LogsArgs = Static<typeof LogsArgs>;
 export const LogsResult = Type.Object(
   {
     lines: Count,
-    /** Of the text. */
+    /** Size of the uncompressed text. */
     bytes: Count,
-    /** There are older lines, which were left out. */
+    /** Older lines exist and were left out. */
     cut: Type.Boolean(),
     gzip: Type.String({
       maxLength: LOGS_PACKED_CHARS_MAX,
@@ -51,11 +54,11 @@ export const LogsResult = Type.Object(
 );
 export type LogsResult = Static<typeof LogsResult>;
 
-/** A line of JSON that comes back from LOGS_SOCKET. */
+/** Reply line of JSON from LOGS_SOCKET. */
 export const LogsAnswer = Type.Union([LogsResult, Type.Object({ refused: Reason }, strict)]);
 export type LogsAnswer = Static<typeof LogsAnswer>;
 
-/** As many checks as `vigie doctor` makes, and some rules more. */
+/** Maximum number of checks: those of `vigie doctor`, with room for more rules. */
 export const CHECKS_MAX = 128;
 
 export const DoctorResult = Type.Object(
@@ -66,7 +69,7 @@ export const DoctorResult = Type.Object(
           name: Type.String({ maxLength: 64 }),
           state: Type.Union((['ok', 'failed', 'unknown'] as const).map((state) => Type.Literal(state))),
           detail: Reason,
-          /** What a person must do; null where there is nothing to do. */
+          /** Action that a person must take; null if none is needed. */
           remedy: Type.Union([Reason, Type.Null()]),
         },
         strict,
@@ -78,9 +81,11 @@ export const DoctorResult = Type.Object(
 );
 export type DoctorResult = Static<typeof DoctorResult>;
 
-/** In the agent's state folder: the room's command to renew, as signed, for root to judge by itself. */
+/**
+ * File in the agent's state folder with the room's renewal command as signed, so that root can verify it independently.
+ */
 export const RENEW_FILE = 'renew-certificate.dsse.json';
 
-/** Answer to `renew-certificate`: it was given to root, whose log says what came of it. */
+/** Reply to `renew-certificate`: the command was passed to root, whose log reports the outcome. */
 export const RenewResult = Type.Object({ given: Type.Literal(true) }, strict);
 export type RenewResult = Static<typeof RenewResult>;

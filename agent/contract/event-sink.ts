@@ -1,4 +1,4 @@
-/** Where finished events go: the outbox of a live box, or the files of a replay. */
+/** Destination of finished events: the outbox of a live box, or the files of a replay. */
 import type { Moment, VigieEvent } from './event.ts';
 import type { Notes } from './outbox.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
@@ -12,15 +12,18 @@ export interface EventPicture {
 
 export interface EventSink {
   /**
-   * Takes an event and its pictures, all or nothing, with what is to be remembered of it; on return they are durable.
-   * Throws AgentError.
+   * Stores an event, its pictures and its notes atomically; all are durable on return.
+   * @throws AgentError
    */
   accept(event: UnnumberedEvent, pictures: readonly EventPicture[], notes: Notes): void;
-  /** Durable on return. Throws AgentError. */
+  /**
+   * Stores notes; they are durable on return.
+   * @throws AgentError
+   */
   remember(notes: Notes): void;
 }
 
-/** Name of a picture: the event's id, and for other moments than the event's own a suffix. */
+/** Returns the name of a picture: the event's id, with a suffix unless it shows the event's own moment. */
 export function pictureName(eventId: string, moment: Moment): string {
   return moment === 'snapshot' ? eventId : `${eventId}.${moment}`;
 }

@@ -1,4 +1,4 @@
-/** The published event: CloudEvents 1.0, structured JSON, QoS 1. */
+/** Published event: CloudEvents 1.0, structured JSON, QoS 1. */
 import { type Static, Type } from '@sinclair/typebox';
 import { DEGRADING } from './condition.ts';
 import { XyxyNorm } from './geometry.ts';
@@ -9,9 +9,9 @@ import { SealedNote } from './sealed-evidence.ts';
 import { SiteClock } from './site-clock.ts';
 import { Time } from './time.ts';
 
-/** Name of docs/ref/events.schema.json; the number grows when a consumer that fits it would no longer do. */
+/** Name of docs/ref/events.schema.json. The number increases with each change that is incompatible for consumers. */
 export const SCHEMA_ID = 'urn:vigie:schema:events:1';
-/** `dataschema` of an event: by CloudEvents the schema of its `data`, which lies in that file. */
+/** `dataschema` of an event. CloudEvents defines it as the schema of `data`, which is in that file. */
 export const EVENT_SCHEMA_URI = `${SCHEMA_ID}#/$defs/EventData` as const;
 export const GAP_SCHEMA_URI = `${SCHEMA_ID}#/$defs/GapRecord` as const;
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json; charset=utf-8';
@@ -22,7 +22,7 @@ const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 export const Severity = Type.Union([Type.Literal('alert'), Type.Literal('notice'), Type.Literal('system')]);
 export type Severity = Static<typeof Severity>;
 
-/** A vehicle stood where a rule watches when the box began to look: told once, and no alert. */
+/** A vehicle was already in a watched place when analysis began. It is reported once and is not an alert. */
 export const PRESENT_AT_START = 'present-at-start';
 
 export const Phase = Type.Union([Type.Literal('start'), Type.Literal('update'), Type.Literal('end')]);
@@ -54,7 +54,7 @@ const Snapshot = Type.Object(
   strict,
 );
 
-/** Which moment a picture shows: `snapshot` = that of the event. */
+/** Moment that a picture shows; `snapshot` is that of the event. */
 export const MOMENTS = ['snapshot', 'before', 'deposit'] as const;
 export type Moment = (typeof MOMENTS)[number];
 
@@ -70,7 +70,7 @@ export const Evidence = Type.Object(
 );
 export type Evidence = Static<typeof Evidence>;
 
-/** The zone or line that the rule watches. */
+/** Zone or line that the rule watches. */
 const Place = Type.Object(
   {
     id: Id,

@@ -1,12 +1,12 @@
-/** What the doctor says of one thing: one line, and under a failure how to mend it. */
+/** Finding of the doctor on one subject: one line and, for a failure, how to fix it. */
 export interface Finding {
-  /** One word or two; unique in a report. */
+  /** One or two words, unique in a report. */
   readonly name: string;
-  /** `unknown` is said where it cannot be told from here; it is never taken for ok. */
+  /** `unknown`: cannot be determined from here. It is never treated as ok. */
   readonly state: 'ok' | 'failed' | 'unknown';
-  /** What was seen, with figures. No secrets. */
+  /** Observation with its values. No secrets. */
   readonly detail: string;
-  /** What a person must do; only with `failed`. */
+  /** Action for a person; only with `failed`. */
   readonly fix?: string;
 }
 
@@ -26,7 +26,7 @@ export function findingText({ name, state, detail, fix }: Finding): string {
   return fix === undefined ? line : `${line}\n${' '.repeat(15)}→ ${fix}`;
 }
 
-/** Names of the findings that a running agent has of itself, and nobody else needs to look for. */
+/** Names of the findings that a running agent reports about itself, so that no other process checks them. */
 export const OF_THE_AGENT: readonly string[] = [
   'mode',
   'camera',

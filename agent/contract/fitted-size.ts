@@ -1,7 +1,7 @@
-/** How large a picture is made. */
+/** Size of a scaled picture. */
 import type { SizePx } from './geometry.ts';
 
-/** The size of a picture whose long side is at most `longSidePx`, never enlarged. */
+/** Returns the size of a picture whose long side is at most `longSidePx`. It never enlarges. */
 export function fitted({ widthPx, heightPx }: SizePx, longSidePx: number): SizePx {
   const scale = Math.min(1, longSidePx / Math.max(widthPx, heightPx));
   return {

@@ -1,4 +1,4 @@
-/** Shapes shared by every folder that speaks of places in a picture. */
+/** Points, boxes and sizes shared by every folder that handles places in a picture. */
 import { type Static, Type } from '@sinclair/typebox';
 
 const Unit = Type.Number({ minimum: 0, maximum: 1 });
@@ -21,27 +21,32 @@ export const SizePx = Type.Object({
 });
 export type SizePx = Static<typeof SizePx>;
 
-/** False where one of them is not known. */
+/** Reports whether two sizes are equal; false if either is unknown. */
 export function sameSize(a: SizePx | undefined, b: SizePx | undefined): boolean {
   return a !== undefined && a.widthPx === b?.widthPx && a.heightPx === b.heightPx;
 }
 
-/** Intersection over union of two boxes: 0 (apart) to 1 (the same). */
+/** Returns the intersection over union of two boxes: 0 (apart) to 1 (equal). */
 export function iou(a: XyxyPx, b: XyxyPx): number {
   const both = common(a, b);
   return both === 0 ? 0 : both / (area(a) + area(b) - both);
 }
 
-/** The part of `box` that lies in `place`, 0..1. */
+/** Returns the ratio of `box` that lies in `place`, 0..1. */
 export function shareInside(box: XyxyPx, place: XyxyPx): number {
   const both = common(box, place);
   return both === 0 ? 0 : both / area(box);
 }
 
-/** A box whose foot is lower in the picture by more than the jitter of a box (of its height) stands before the other. */
+/**
+ * Distance as a ratio of the box's height. A box whose foot is lower by more than this jitter is in front of the other.
+ */
 const FOOT_BEFORE = 0.1;
 
-/** So much of a box lies inside of another, 0..1, that it is a part of it, unless it stands before it. */
+/**
+ * Reports whether `part` belongs to `whole`: at least the ratio `insideMin` (0..1) lies inside, and it is not in front
+ * of it.
+ */
 export function isPartOf(part: XyxyPx, whole: XyxyPx, insideMin: number): boolean {
   return shareInside(part, whole) >= insideMin && part[3] - whole[3] <= FOOT_BEFORE * (part[3] - part[1]);
 }

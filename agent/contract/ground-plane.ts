@@ -1,39 +1,42 @@
 /**
- * What two people of known place and height tell of a fixed camera over flat ground: how tall anybody looks
- * anywhere, and, where the lens is known too, how large a piece of ground is.
+ * Ground plane of a fixed camera over flat ground, derived from two people of known position and height.
+ * It predicts how tall a person appears anywhere in the picture. If the lens is known too, it measures ground areas.
  *
- * Method: the height of an upright object in the picture grows in proportion to how far its foot lies below
- * the horizon (Hoiem, Efros, Hebert, "Putting Objects in Perspective", IJCV 80, 2008, eq. 4), exact for a
- * level camera and within a tenth for the tilts of street cameras. The ground follows from the horizon
- * (tilt), the camera's height and the focal length by the pinhole model.
+ * Method: the height of an upright object in the picture is proportional to the distance of its foot below the horizon.
+ * Source: Hoiem, Efros, Hebert, "Putting Objects in Perspective", IJCV 80, 2008, eq. 4. This is exact for a level
+ * camera and within a tenth for the tilts of street cameras. The ground follows from the horizon (tilt), the camera's
+ * height and the focal length by the pinhole model.
  */
 import { assert } from '../base/errors.ts';
 import type { GroundPlaneConfig } from './config.ts';
 import type { PointNorm, SizePx, XyxyNorm } from './geometry.ts';
 import type { Group } from './label.ts';
 
-/** Adults of Europe, both sexes (NCD-RisC, eLife 5:e13410, 2016: 1.65 and 1.79 m). */
+/** Mean adult height in Europe, both sexes, in m (NCD-RisC, eLife 5:e13410, 2016: 1.65 and 1.79 m). */
 const PERSON_M = 1.7;
 /**
- * How much smaller or larger than an upright adult a box can be and still be possible. People: a small child
- * or somebody who sits is .4 to .6, somebody hidden to the waist .5; two in one box, or one with arms raised,
- * 1.3. The error of the method and of the two marks comes on top.
+ * Plausible height of a person's box as a ratio of an upright adult's height. A small child or a seated person is .4 to
+ * .6, a person hidden to the waist .5. Two people in one box, or one with arms raised, are 1.3. The margin covers the
+ * error of the method and of the two marks.
  */
 const PERSON_HEIGHTS = { min: 0.35, max: 1.8 } as const;
-/** Root of the box's area, in heights of a person: a motorcycle from the front .6, an articulated bus 4.5. */
+/**
+ * Plausible square root of a vehicle's box area, in heights of a person: a motorcycle from the front .6, an articulated
+ * bus 4.5.
+ */
 const VEHICLE_HEIGHTS = { min: 0.35, max: 6 } as const;
-/** A box that comes so close to the frame's edge is cut off by it. */
+/** Distance to the frame's edge within which a box counts as cut off. */
 const EDGE_NORM = 0.01;
-/** Ground that is further than so many heights of the camera is too near the horizon to be measured. */
+/** Maximum measurable distance, in heights of the camera. Ground further away is too near the horizon. */
 const REACH_HEIGHTS = 30;
 
 export class GroundPlane {
-  /** Height of a person in the picture: #slope × (y of the feet − #horizon), all as shares of the picture's height. */
+  /** Height of a person in the picture: #slope × (y of the feet − #horizon), all as ratios of the picture's height. */
   readonly #slope: number;
   readonly #horizon: number;
   readonly #hfovDeg: number | undefined;
 
-  /** The nearer of the two people must be the taller one (the configuration is checked for it). */
+  /** The nearer of the two people must be the taller one; the configuration check ensures it. */
   constructor({ people: [one, other], hfovDeg }: GroundPlaneConfig) {
     assert(one !== undefined && other !== undefined, 'the schema wants two people');
     const heightOf = ({ feet, head }: typeof one): number => feet[1] - head[1];
@@ -42,20 +45,23 @@ export class GroundPlane {
     this.#hfovDeg = hfovDeg;
   }
 
-  /** y of the horizon, as a share of the picture's height; outside of 0..1 where the picture does not show it. */
+  /** y of the horizon as a ratio of the picture's height; outside 0..1 if it is not in the picture. */
   get horizonNorm(): number {
     return this.#horizon;
   }
 
-  /** How tall an upright adult looks whose feet are at `y`, as a share of the picture's height; 0 from the horizon up. */
+  /**
+   * Returns the height of an upright adult whose feet are at `y`, as a ratio of the picture's height; 0 at and above
+   * the horizon.
+   */
   personHeightNorm(y: number): number {
     return Math.max(0, this.#slope * (y - this.#horizon));
   }
 
-  /** Whether a thing of this group can be as large as this box, standing where the box stands. */
+  /** Reports whether an object of this group standing at the box can have the box's size. */
   allows(group: Group, [x1, y1, x2, y2]: XyxyNorm, { widthPx, heightPx }: SizePx): boolean {
     if (group !== 'person' && group !== 'vehicle') return true;
-    // Where it stands is out of the picture.
+    // Its foot is outside the picture.
     if (y2 >= 1 - EDGE_NORM) return true;
     const person = this.personHeightNorm(y2);
     if (person === 0) return false;
@@ -66,10 +72,13 @@ export class GroundPlane {
     return size <= max * person && (cutOff || size >= min * person);
   }
 
-  /** Ground under a polygon, m²; undefined without the lens, or where the polygon comes near the horizon. */
+  /**
+   * Returns the ground area under a polygon in m². Undefined without the lens, or if the polygon comes near the
+   * horizon.
+   */
   areaM2(polygon: readonly PointNorm[], { widthPx, heightPx }: SizePx): number | undefined {
     if (this.#hfovDeg === undefined) return undefined;
-    // All in units of the picture's height, from its centre.
+    // All values are in units of the picture's height, from its centre.
     const focal = widthPx / heightPx / 2 / Math.tan((this.#hfovDeg * Math.PI) / 360);
     const tilt = Math.atan((0.5 - this.#horizon) / focal);
     const cameraM = (PERSON_M / this.#slope) * Math.cos(tilt);

@@ -1,9 +1,8 @@
 /**
- * Table of the metrics that are read from a health report: on the box's own page, in the room's exporter for all boxes,
- * or in both.
+ * Table of the metrics derived from a health report, for the box's own page, the room's exporter, or both.
  *
- * INVARIANTS: labels take their values from fixed lists; none comes from a camera's address, a reason in words, a zone or
- * an event.
+ * INVARIANTS: labels take their values from fixed lists. None comes from a camera's address, a free-text reason, a zone
+ * or an event.
  */
 import { counter, type Family, gauge, type Labels, one, type Sample } from '../base/exposition.ts';
 import { isConditionKind } from './condition.ts';
@@ -11,24 +10,24 @@ import { DELIVERY_FAULTS, type DeliveryState, type HealthReport } from './health
 import { MODES, type RestraintReport } from './mode.ts';
 import { LANES } from './outbox.ts';
 
-/** Part of a health report that the room keeps: with 1,500 boxes the rest would be most of its memory. */
+/** Part of a health report that the room keeps. With 1,500 boxes the rest would be most of its memory. */
 export type MeasuredHealth = Omit<HealthReport, 'counters' | 'restraint' | 'detector' | 'accuracy'> & {
   readonly restraint: Pick<RestraintReport, 'installation' | 'validUntil'>;
-  /** Null while none is loaded. */
+  /** Null while no detector is loaded. */
   readonly detector: object | null;
 };
 
 interface Form {
-  /** What follows `vigie_` on the box's page; null: not there. A counter gets `_total` behind it. */
+  /** Name after `vigie_` on the box's page; null if not shown there. A counter gets the suffix `_total`. */
   readonly box: string | null;
   readonly help: string;
   readonly type: 'counter' | 'gauge';
 }
 
-/** A figure, several with labels, or undefined where the box has none. */
+/** Reads a value, several labelled values, or undefined if the box has none. */
 type Figure<H> = (health: H) => number | readonly Sample[] | undefined;
 
-/** One state of several that exclude each other, as a label; '' where none holds, undefined where there is no such thing. */
+/** One of several exclusive states, as a label; '' if none applies, undefined if the subject does not exist. */
 interface StateOf<H> {
   readonly label: string;
   readonly all: readonly string[];
@@ -38,8 +37,8 @@ interface StateOf<H> {
 type Read<H> = Figure<H> | StateOf<H>;
 
 /**
- * `room`: what follows `vigie_` in the room's exporter, as a rule the box's name behind `box_`; null: not there, and the
- * whole report may be read. A name ends in its unit.
+ * `room`: name after `vigie_` in the room's exporter, usually the box's name after `box_`. Null if not exported; `read`
+ * then gets the complete report. A name ends in its unit.
  */
 type HealthMetric = Form &
   (
@@ -62,19 +61,19 @@ const byRank =
       Object.entries(outbox.lanes[lane][of]).map(([rank, count]) => one(count, { lane, rank })),
     );
 
-/** Of the connection to the broker; nothing where none is configured. */
+/** Reads from the broker connection; no value if none is configured. */
 const delivered =
   (of: (mqtt: DeliveryState) => number) =>
   ({ mqtt }: Pick<HealthReport, 'mqtt'>): number | undefined =>
     mqtt === null ? undefined : of(mqtt);
 
-/** Of verdicts; nothing while their record cannot be read. */
+/** Reads from the verdict statistics; no value while their record cannot be read. */
 const judged =
   (of: (accuracy: NonNullable<HealthReport['accuracy']>) => number | readonly Sample[]) =>
   ({ accuracy }: HealthReport): number | readonly Sample[] | undefined =>
     accuracy === null ? undefined : of(accuracy);
 
-/** By name: a hostile box may report others to the room. */
+/** Fixed names, because a hostile box may report others to the room. */
 const PROCESSES = ['agent', 'vision'] as const satisfies readonly (keyof HealthReport['processes'])[];
 
 const byProcess =
@@ -114,7 +113,7 @@ const shared = (
 
 export const HEALTH_METRICS: readonly HealthMetric[] = [
   shared('gauge', 'uptime_seconds', 'Since the start of the agent', ({ uptimeS }) => uptimeS),
-  // In the room the statement of the mode, which comes at once, may be newer.
+  // In the room, the separate mode message arrives immediately and may be newer.
   ofBox('gauge', 'mode', 'Mode of the box', { label: 'mode', all: MODES, now: ({ mode }) => mode }),
   shared('gauge', 'clock_synced', 'The clock is set by the network', ({ clock }) => Number(clock.synced)),
   shared(
@@ -139,7 +138,7 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
       ...timestamp(certificate?.caNotAfter, { certificate: 'ca' }),
     ],
   ),
-  // A permit to install is made to end within the day.
+  // An installation authorisation always ends within the day.
   shared(
     'gauge',
     'order_expiry_timestamp_seconds',
@@ -333,7 +332,10 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
   ),
 ];
 
-/** What a box shows of its own report: of states that exclude each other all, the one that holds as 1, the others as 0. */
+/**
+ * Returns the metrics that a box shows of its own report. An exclusive state has one sample per value: 1 for the active
+ * one, 0 for the others.
+ */
 export function boxFamilies(report: HealthReport): Family[] {
   return HEALTH_METRICS.flatMap((metric) => {
     if (metric.box === null) return [];
@@ -341,7 +343,9 @@ export function boxFamilies(report: HealthReport): Family[] {
   });
 }
 
-/** What the room shows of many boxes' reports: of states that exclude each other only the one that holds. */
+/**
+ * Returns the metrics that the room shows of many boxes. An exclusive state has only the sample of the active value.
+ */
 export function roomFamilies(
   each: (of: (health: MeasuredHealth) => readonly Sample[]) => Sample[],
 ): Family[] {
@@ -352,7 +356,7 @@ export function roomFamilies(
   });
 }
 
-/** The end of something, s since the epoch; of what is no time there is nothing. */
+/** Returns an end time in seconds since the epoch; no sample if it is not a time. */
 export function timestamp(time: string | null | undefined, labels: Labels = {}): Sample[] {
   const ms = Date.parse(time ?? '');
   return Number.isNaN(ms) ? [] : [one(ms / 1000, labels)];
@@ -382,7 +386,7 @@ function stateThatHolds(label: string, _all: readonly string[], state: string): 
   return state === '' ? [] : [one(1, { [label]: state })];
 }
 
-/** Those that are known by name, each once; all others together. */
+/** Returns each known condition once, and all unknown ones as one sample. */
 function conditionSamples(kinds: readonly string[]): Sample[] {
   const known = new Set(kinds.map((kind) => (isConditionKind(kind) ? kind : 'other')));
   return [...known].map((condition) => one(1, { condition }));

@@ -1,4 +1,4 @@
-/** What a box says of itself: the retained status, and the retained health report. */
+/** Retained status and health report of a box. */
 import { type Static, Type } from '@sinclair/typebox';
 import { AccuracyReport } from './accuracy.ts';
 import { Mode, RestraintReport } from './mode.ts';
@@ -19,7 +19,7 @@ function each<K extends string, V extends ReturnType<typeof Type.Integer>>(keys:
   return Type.Object(Object.fromEntries(keys.map((key) => [key, value])) as Record<K, V>, strict);
 }
 
-/** `vigie/<site>/<box>/status`; `offline` is the Last Will, whose time is that of the connection it belongs to. */
+/** `vigie/<site>/<box>/status`. `offline` is the Last Will; its time is that of the connection it belongs to. */
 export const StatusReport = Type.Object(
   {
     state: Type.Union([Type.Literal('online'), Type.Literal('stopped'), Type.Literal('offline')]),
@@ -30,7 +30,7 @@ export const StatusReport = Type.Object(
 );
 export type StatusReport = Static<typeof StatusReport>;
 
-/** Why the box is not connected, or connected to no use. */
+/** Reasons why the box is not connected, or cannot use its connection. */
 export const DELIVERY_FAULTS = [
   'unreachable',
   'certificate',
@@ -44,7 +44,7 @@ export type DeliveryFaultCode = (typeof DELIVERY_FAULTS)[number];
 export const DeliveryFault = Type.Object(
   {
     code: Type.Union(DELIVERY_FAULTS.map((code) => Type.Literal(code))),
-    /** One line for a person: what, where, what would be right. */
+    /** One line for a person: the fault, its place and the accepted value. */
     message: Text,
   },
   strict,
@@ -52,39 +52,39 @@ export const DeliveryFault = Type.Object(
 export type DeliveryFault = Static<typeof DeliveryFault>;
 
 /**
- * Seconds after which a missing acknowledgement is a matter for a person: an archive acknowledges within a second, and
- * one that is restarted is back within a minute.
+ * Seconds after which a missing acknowledgement needs a person. An archive acknowledges within a second, and a
+ * restarted one is back within a minute.
  */
 export const UNACKNOWLEDGED_S_MAX = 60;
 
-/** Counters are since the start of the process. */
+/** Counters since the start of the process. */
 export const DeliveryState = Type.Object(
   {
     phase: Type.Union(
       (['stopped', 'connecting', 'online', 'waiting'] as const).map((phase) => Type.Literal(phase)),
     ),
-    /** When the phase began. */
+    /** Start of the phase. */
     since: Time,
     fault: nullable(DeliveryFault),
-    /** Sessions that were open at least once, less one. */
+    /** Number of sessions opened since the first one. */
     reconnects: Count,
     published: Count,
-    /** Rows let go after an acknowledgement. */
+    /** Rows released after an acknowledgement. */
     acknowledged: Count,
     unacknowledgedS: {
       ...Count,
       description:
         'seconds of connection for which the archive has acknowledged nothing of what the broker has taken; 0 with `ack: broker`',
     },
-    /** Times that a lane was sent again because nothing had moved for 3 s. */
+    /** Number of times a lane was sent again after 3 s without progress. */
     resends: Count,
-    /** Publishes that the broker refused. */
+    /** Publishes refused by the broker. */
     refused: Count,
-    /** Acknowledgements from the room that were malformed or named numbers never given out. */
+    /** Acknowledgements from the room that were malformed or named numbers never issued. */
     badAcks: Count,
-    /** Messages to the box that came faster than they are read, and were left unread. */
+    /** Messages to the box left unread because they arrived too fast. */
     limited: Count,
-    /** Messages that went out without being kept by the broker, since it keeps none. */
+    /** Messages that the broker did not retain, because it retains none. */
     unretained: Count,
   },
   strict,
@@ -121,7 +121,7 @@ const ProcessReport = Type.Object(
   {
     pid: Count,
     rssMiB: Type.Number({ minimum: 0 }),
-    /** Open file descriptors; null where the other user's cannot be counted. */
+    /** Open file descriptors; null if those of the other user cannot be counted. */
     fds: nullable(Count),
   },
   strict,
@@ -131,7 +131,7 @@ export type ProcessReport = Static<typeof ProcessReport>;
 export const CameraReport = Type.Object(
   {
     state: Type.Union((['off', 'opening', 'streaming', 'lost'] as const).map((state) => Type.Literal(state))),
-    /** Why it is lost. */
+    /** Reason why it is lost. */
     reason: nullable(Text),
     decoder: nullable(Text),
     widthPx: nullable(Count),
@@ -153,14 +153,14 @@ export const DetectorReport = Type.Object(
     model: Text,
     sha256: Text,
     provider: Text,
-    /** Why the wanted provider was not taken. */
+    /** Reason why the configured provider is not used. */
     fallback: nullable(Text),
   },
   strict,
 );
 export type DetectorReport = Static<typeof DetectorReport>;
 
-/** When the certificates of the broker's connection end. */
+/** Expiry of the certificates of the broker connection. */
 export const CertificateReport = Type.Object(
   {
     notAfter: { ...Time, description: 'of the box’s own' },
@@ -181,7 +181,10 @@ export const FramesReport = Type.Object(
 );
 export type FramesReport = Static<typeof FramesReport>;
 
-/** Key frames alone on a quiet street, while a second stream may wake; since the start of the vision process. */
+/**
+ * Decoding of key frames alone on a quiet street, while a second stream can wake the main one. Counted since the start
+ * of the vision process.
+ */
 export const QuietReport = Type.Object(
   {
     resting: Type.Boolean({ description: 'of the main stream key frames alone are decoded now' }),
@@ -198,7 +201,7 @@ export type QuietReport = Static<typeof QuietReport>;
 export const IncidentsReport = Type.Object({ standing: Count, episodes: Count, events: Count }, strict);
 export type IncidentsReport = Static<typeof IncidentsReport>;
 
-/** `vigie/<site>/<box>/health`, retained, every 30 s. Counters are since the start of the process. */
+/** `vigie/<site>/<box>/health`, retained, every 30 s. Counters since the start of the process. */
 export const HealthReport = Type.Object(
   {
     time: Time,
@@ -211,26 +214,26 @@ export const HealthReport = Type.Object(
     versions: Type.Record(Type.String(), Text, { description: 'vigie, node and what else runs' }),
     clock: SiteClock,
     frames: FramesReport,
-    /** Absent where no second stream may be watched. */
+    /** Absent if no second stream may be watched. */
     quiet: Type.Optional(QuietReport),
     camera: CameraReport,
     detector: nullable(DetectorReport),
     incidents: IncidentsReport,
     tracks: TrackLogReport,
-    /** What stands, for whoever has missed its events. */
+    /** Active conditions, for readers that missed the events. */
     conditions: Type.Array(Name, {
       maxItems: 64,
       description: 'kinds of system events that have begun and not ended',
     }),
     outbox: OutboxReport,
-    /** Null where no broker is configured. */
+    /** Null if no broker is configured. */
     mqtt: nullable(DeliveryState),
-    /** Null where there is none, or none that can be read. */
+    /** Null if there is no readable certificate. */
     certificate: nullable(CertificateReport),
     /** Null while its record cannot be read. */
     accuracy: nullable(AccuracyReport),
     processes: Type.Object({ agent: ProcessReport, vision: nullable(ProcessReport) }, strict),
-    /** Hottest sensor of the board, °C; null where the board shows none. */
+    /** Hottest sensor of the board, in °C; null if the board has none. */
     temperatureC: nullable(Type.Number()),
     counters: Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]*$' }), Type.Number(), {
       description: 'every other counter of the agent, by name',

@@ -1,23 +1,29 @@
-/** The box's own Wi-Fi for a technician's phone: its name and passphrase, and how the room opens it. */
+/** Wi-Fi access point of the box for a technician's phone: its name, its passphrase, and the command that opens it. */
 import { type Static, Type } from '@sinclair/typebox';
 
-/** On the boot partition beside vigie.yaml: the passphrase alone, one line; NetworkManager needs it in clear. */
+/**
+ * File on the boot partition beside vigie.yaml with only the passphrase, on one line. NetworkManager needs it in clear
+ * text.
+ */
 export const HOTSPOT_KEY_FILE = 'hotspot-key';
 
-/** In the agent's state folder: the room's command to open it, as signed, for root to judge by itself. */
+/**
+ * File in the agent's state folder with the room's command to open it, as signed, so that root can verify it
+ * independently.
+ */
 export const OPEN_HOTSPOT_FILE = 'open-hotspot.dsse.json';
 
-/** What the command `open-hotspot` asks for. */
+/** Arguments of the command `open-hotspot`. */
 export const OpenHotspotArgs = Type.Object(
   { minutes: Type.Integer({ minimum: 1, maximum: 60 }) },
   { additionalProperties: false },
 );
 
-/** Answer to `open-hotspot`: it was given to root, whose log says whether it is open. */
+/** Reply to `open-hotspot`: the command was passed to root, whose log reports whether the access point is open. */
 export const OpenHotspotResult = Type.Object({ minutes: Type.Integer() }, { additionalProperties: false });
 export type OpenHotspotResult = Static<typeof OpenHotspotResult>;
 
-/** 32 octets at most (IEEE 802.11, SSID), which is what a box's name may have. */
+/** Returns the SSID: at most 32 octets (IEEE 802.11), which is also the limit of a box's name. */
 export function hotspotName(box: string): string {
   return box;
 }

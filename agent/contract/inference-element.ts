@@ -1,18 +1,18 @@
 /**
- * The GStreamer elements that may run a model, and what may be set on them. A closed list: an element gets the pictures,
- * and one that could also send or store them has no place here; a property could name a file or a server.
+ * Closed list of the GStreamer elements that may run a model, and of their settable properties. An element receives the
+ * pictures, so one that could also send or store them is not listed. A free property could name a file or a server.
  */
 
 export interface InferenceElement {
-  /** The property that takes the model's file. */
+  /** Property that takes the model file. */
   readonly modelProperty: string;
-  /** How such a file ends. */
+  /** File extension of the model. */
   readonly modelFile: '.onnx' | '.tflite';
-  /** What it is always given. */
+  /** Properties that are always set. */
   readonly fixed: Readonly<Record<string, string>>;
-  /** What `detector.element.properties` may set, and to what. */
+  /** Properties that `detector.element.properties` may set, with their accepted values. */
   readonly properties: Readonly<Record<string, readonly string[]>>;
-  /** Where it comes from. */
+  /** Origin of the element. */
   readonly from: string;
 }
 
@@ -25,12 +25,12 @@ const TFLITE = {
   from: 'a GStreamer ≥ 1.26 built with LiteRT; Debian 13 has none',
 } as const;
 
-/** By the name of the element. All put GstTensorMeta on their buffers. */
+/** Keyed by the name of the element. All attach GstTensorMeta to their buffers. */
 export const INFERENCE_ELEMENTS: Readonly<Record<string, InferenceElement>> = {
   onnxinference: {
     modelProperty: 'model-file',
     modelFile: '.onnx',
-    // Nothing is optimised by default.
+    // By default the element optimises nothing.
     fixed: { 'input-image-format': 'hwc', 'optimization-level': 'enable-all' },
     properties: { 'execution-provider': ['cpu', 'cuda'] },
     from: 'the Debian package gstreamer1.0-plugins-bad',

@@ -1,4 +1,4 @@
-/** What the journal says of the box: every kind of entry, with what it holds. */
+/** Entries of the journal: every kind, with its content. */
 import type { CommandOp } from './command.ts';
 import type { FramesReport } from './health.ts';
 import type { Mode } from './mode.ts';
@@ -6,45 +6,50 @@ import type { RestraintRecord } from './search.ts';
 import type { TrackGrade, TrackLogReport } from './track-log.ts';
 import type { CHANGE_KINDS } from './update.ts';
 
-/** Of the running program: with every start, and in every heartbeat, so that the newest are found at once. */
+/**
+ * State of the running program. It is part of every start and heartbeat, so that the newest values are found quickly.
+ */
 export interface Running {
   readonly versions: Readonly<Record<string, string>>;
-  /** HMAC-SHA-256 of the configuration as it was read, in JSON, by the journal's key: the password in it cannot be tried. */
+  /**
+   * HMAC-SHA-256 of the configuration as read, in JSON, with the journal's key. The password in it cannot be guessed
+   * from this.
+   */
   readonly config: string;
-  /** SHA-256 of what is drawn: zones, lines and masks. */
+  /** SHA-256 of the drawn zones, lines and masks. */
   readonly zones: string;
-  /** The same of that and of camera and rules. */
+  /** SHA-256 of these together with camera and rules. */
   readonly watched: string;
   /** Null while no detector is loaded. */
   readonly model: { readonly name: string; readonly sha256: string } | null;
   readonly clockSynced: boolean;
-  /** Records of the archive through this row are in the journal. */
+  /** Row up to which the archive's records are in the journal. */
   readonly records: number;
   readonly restraint: RestraintKnown;
-  /** A hash of what lies where vision looks for whose orders count and what must be black. */
+  /** Hash of the folder from which vision reads the trusted keys and the mandatory black areas. */
   readonly folder: string;
 }
 
-/** What the journal knows of what restrains the box, as of this entry. */
+/** State of the box's restraints as of this entry. */
 export interface RestraintKnown {
   /** Fingerprint of the authority's key; null before there was one. */
   readonly authority: string | null;
-  /** The suspension that nobody has ended. */
+  /** Active suspension. */
   readonly suspension: {
     readonly id: string;
     readonly since: string;
     readonly reason: string;
     readonly by: string;
   } | null;
-  /** The newest counter of each key that has commanded the box, by its fingerprint. */
+  /** Newest counter of each key that has commanded the box, by its fingerprint. */
   readonly commands: Readonly<Record<string, number>>;
-  /** The newest `rollout` that is in the journal; null: there is none. */
+  /** Newest `rollout` entry in the journal; null if there is none. */
   readonly rollouts: RolloutsKnown | null;
-  /** The newest `connected`; null: there is none. */
+  /** Newest `connected` entry; null if there is none. */
   readonly connection: ConnectionKnown | null;
 }
 
-/** The camera as the configuration names it, and what vision was connected to; no login. */
+/** Camera that the configuration names, and the connection that vision made; no login. */
 export interface ConnectionKnown {
   readonly camera: string;
   readonly to: string;
@@ -55,7 +60,7 @@ export interface RolloutsKnown {
   readonly noted: string;
 }
 
-/** Who wrote the configuration's file last, as far as the disk tells: its owner, and when. */
+/** Last writer of the configuration file as recorded on disk: its owner and the modification time. */
 export interface ChangedBy {
   readonly uid: number;
   readonly user: string | null;
@@ -64,13 +69,13 @@ export interface ChangedBy {
 
 type Corners = readonly (readonly [number, number])[];
 
-/** A zone, line or mask that is not where it was. */
+/** Zone, line or mask that was moved. */
 export interface RedrawnPlace {
   readonly list: 'zones' | 'lines' | 'masks';
   readonly id: string;
-  /** Corners, or the two ends of a line; null: there was none; `unknown`: only its hash is on record. */
+  /** Corners, or the two ends of a line. Null if new; `unknown` if only its hash is on record. */
   readonly before: Corners | null | 'unknown';
-  /** Null: there is none any more. */
+  /** Null if it was removed. */
   readonly after: Corners | null;
 }
 
@@ -87,40 +92,43 @@ export type JournalEntry =
       readonly type: 'config';
       readonly before: string;
       readonly after: string;
-      /** Where these changed too. */
+      /** Present if these changed too. */
       readonly zones?: { readonly before: string; readonly after: string };
-      /** Null where the agent was not told of a file. */
+      /** Null if the agent was not given a file. */
       readonly by: ChangedBy | null;
     }
-  /** What was drawn anew, behind its `config`: where each place lay and lies; in as many entries as it takes. */
+  /** Changed places, after the `config` entry: previous and new positions, split over as many entries as needed. */
   | { readonly type: 'geometry'; readonly places: readonly RedrawnPlace[] }
-  /** Another version of the program or of what it runs on, since the start before. */
+  /** Version change of the program or its platform since the previous start. */
   | {
       readonly type: 'update';
       readonly before: Running['versions'];
       readonly after: Running['versions'];
     }
-  /** How far root is with an order of the room for a release of either kind or a configuration; `n` counts the lines of root's history. */
+  /**
+   * Progress of root with an order of the room for a release of either kind or a configuration. `n` counts the lines of
+   * root's history.
+   */
   | {
       readonly type: 'rollout';
       readonly what: (typeof CHANGE_KINDS)[number];
       readonly n: number;
-      /** When root put it down; with `n` it tells a history that was put back. */
+      /** Time at which root recorded it. Together with `n`, it reveals a history that was put back. */
       readonly noted: string;
       readonly rollout: string | null;
       readonly phase: string;
-      /** Releases `seq-version`; of a configuration its SHA-256. */
+      /** `seq-version` of a release, or the SHA-256 of a configuration. */
       readonly from: string | null;
       readonly to: string | null;
       readonly reason: string | null;
     }
   | { readonly type: 'model'; readonly name: string; readonly sha256: string }
-  /** Vision is connected to something else than before; `before` is null where the configuration named another camera. */
+  /** Vision is connected to something other than before. `before` is null if the configuration named another camera. */
   | ({ readonly type: 'connected'; readonly before: string | null } & ConnectionKnown)
   | { readonly type: 'alert'; readonly id: string; readonly sequence: string; readonly sha256: string }
   | { readonly type: RestraintRecord['record']; readonly row: number; readonly record: RestraintRecord }
   | { readonly type: 'clock-step'; readonly stepMs: number }
-  /** The box began to look, or stopped, and why; with every start as well. */
+  /** Analysis began or stopped, with the reason; also written with every start. */
   | {
       readonly type: 'mode';
       readonly mode: Mode;
@@ -139,7 +147,7 @@ export type JournalEntry =
       readonly framesRead: number;
       readonly packetsWatched: number;
     }
-  /** `id`: of the suspension that ended; `by`: whose keys have signed. */
+  /** `id`: the ended suspension. `by`: owners of the signing keys. */
   | { readonly type: 'resume'; readonly id: string; readonly reason: string; readonly by: readonly string[] }
   | {
       readonly type: 'authorisation';
@@ -147,54 +155,60 @@ export type JournalEntry =
       readonly sha256: string;
       readonly notBefore: string;
       readonly notAfter: string;
-      /** A permit to install: no rule runs under it. Absent where it is none. */
+      /** Installation authorisation, under which no rule runs. Absent otherwise. */
       readonly installation?: true;
-      /** A log of tracks may be kept; absent where none may. */
+      /** A log of tracks may be stored; absent if none may. */
       readonly tracks?: { readonly grade: TrackGrade; readonly days: number };
     }
-  /** A signed command was accepted, before it was obeyed. */
+  /** A signed command was accepted, before its execution. */
   | {
       readonly type: 'command';
       readonly op: CommandOp;
-      /** Name that the configuration gives the key, and its fingerprint. */
+      /** Name of the key in the configuration; `keyid` is its fingerprint. */
       readonly key: string;
       readonly keyid: string;
       readonly counter: number;
     }
-  /** A command beside the agent begins to look through the camera, and has ended; `framesRead` is null at its beginning. */
+  /** A command beside the agent begins or ends camera access. `framesRead` is null at the beginning. */
   | {
       readonly type: 'look';
       readonly by: string;
       readonly phase: 'begin' | 'end';
       readonly framesRead: number | null;
     }
-  /** What lies where the agent cannot write, and vision goes by, has changed: hashes of it. */
+  /** Files that vision obeys and the agent cannot write have changed; `before` and `after` are hashes of them. */
   | { readonly type: 'restraint'; readonly before: string; readonly after: string }
-  /** A signed command has put the time right by which validity is judged. */
+  /** A signed command has corrected the time by which validity is checked. */
   | { readonly type: 'time-reset'; readonly before: string; readonly after: string; readonly by: string }
-  /** A technician has looked at a camera that had moved: the zones hold. `by`: the account that said so, where it is known. */
+  /**
+   * A technician has checked a camera that had moved and confirmed the zones. `by`: the account that stated so, if
+   * known.
+   */
   | { readonly type: 'view-confirmed'; readonly movedSince: string; readonly by: string | null }
-  /** A technician at the box begins to look at redacted pictures; `session`: of his at the page, `order`: its number. */
+  /**
+   * A technician on the box begins a preview of redacted pictures. `session`: the session on the page. `order`: number
+   * of the authorisation.
+   */
   | { readonly type: 'preview-started'; readonly session: string; readonly order: string }
-  /** `frames`: pictures that were sent to him. */
+  /** `frames`: pictures sent to the technician. */
   | {
       readonly type: 'preview-ended';
       readonly session: string;
       readonly why: string;
       readonly frames: number;
     }
-  /** Whose word the box obeys from now on: fingerprints of the authority's keys. */
+  /** Keys that the box obeys from now on: fingerprints of the authority's keys. */
   | { readonly type: 'authority'; readonly before: string | null; readonly after: string }
-  /** Entries that could not be written while the disk refused. */
+  /** Entries that could not be written because of a disk error. */
   | { readonly type: 'missed'; readonly count: number }
-  /** The contents of these entries were erased; their hashes stand. */
+  /** The contents of these entries were erased; their hashes remain. */
   | {
       readonly type: 'erase';
       readonly entries: readonly number[];
       readonly why: string;
-      /** Their type, where they are all of one. */
+      /** Common type of the entries, if they have one. */
       readonly what?: string;
     };
 
-/** As it is written: with the wall time. */
+/** Entry as written, with the wall time. */
 export type JournalContent = { readonly at: string } & JournalEntry;

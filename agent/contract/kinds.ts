@@ -1,6 +1,6 @@
 /**
- * Kinds of events, with what their `cause` may say: the table from which the published schema is made. It is keyed by
- * the kinds of rules (rule-config.ts) and of conditions (condition.ts), so the compiler asks for what is new there.
+ * Kinds of events with the fields of their `cause`. The published schema is generated from this table. It is keyed by
+ * the kinds of rules (rule-config.ts) and of conditions (condition.ts), so the compiler finds a missing entry.
  */
 import { type TObject, type TProperties, Type } from '@sinclair/typebox';
 import { Remedy } from './accuracy.ts';
@@ -18,7 +18,7 @@ const Seconds = (description: string) => Type.Number({ minimum: 0, description }
 const Time = (description: string) => Type.String({ pattern: TIME_PATTERN, description });
 const Reason = Type.String({ maxLength: 1000, description: 'one line for a person' });
 
-/** In the cause of every event. */
+/** Fields in the cause of every event. */
 const COMMON = {
   standingS: Seconds('how long the incident has stood'),
   ended: Type.Optional(
@@ -32,9 +32,9 @@ export interface EventKind {
   readonly kind: EventKindName;
   readonly title: string;
   readonly severities: readonly Severity[];
-  /** `rule.params`: what the rule was set to. */
+  /** `rule.params`: parameters of the rule. */
   readonly params: TObject;
-  /** Besides COMMON; an incident that was taken up after a restart has nothing but that. */
+  /** Fields besides COMMON. An incident resumed after a restart has only those of COMMON. */
   readonly cause: TObject;
 }
 
@@ -43,7 +43,7 @@ const carrier = Type.Object(
   { ...strict, description: 'who was beside it when it appeared; a number, nobody’s name' },
 );
 
-/** Of the changed place, for events that are about no track. */
+/** The changed place, for events that concern no track. */
 const region = {
   carrier,
   xyxyNorm: { ...XyxyNorm, description: 'where the thing is, [x1, y1, x2, y2] as shares of the frame' },
@@ -68,7 +68,7 @@ function ruleTerms(kind: RuleKind, title: string, properties: TProperties): Even
   };
 }
 
-/** Of a condition that lists them, the places come last in its cause. */
+/** Builds the terms of a condition. If the condition lists places, they come last in its cause. */
 function conditionTerms(kind: ConditionKind, properties: TProperties, params: TProperties = {}): EventTerms {
   const { title, listsPlaces } = CONDITIONS[kind];
   return {
@@ -79,7 +79,10 @@ function conditionTerms(kind: ConditionKind, properties: TProperties, params: TP
   };
 }
 
-/** What a person must do by a date; each of the days before it is an incident of its own, which ends when it is done. */
+/**
+ * Builds the terms of a task with a due date. Each listed day before it is an incident of its own, which ends when the
+ * task is done.
+ */
 function endingTerms(kind: ReminderCondition, what: readonly string[]): EventTerms {
   const properties = {
     what: Type.Union(what.map((name) => Type.Literal(name))),
@@ -93,7 +96,7 @@ function endingTerms(kind: ReminderCondition, what: readonly string[]): EventTer
   return conditionTerms(kind, properties, params);
 }
 
-/** Of a condition in which nothing is seen: its `standingS` is the time for which these were not watched. */
+/** Places of a condition that makes the box blind. Its `standingS` is the time for which they were not watched. */
 const places = Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), {
   maxItems: 64,
   description: 'zones and lines with a rule, none of which is watched meanwhile',
@@ -113,7 +116,7 @@ const ChangedPlace = Type.Object(
 );
 
 const { id, change } = ConfigChange.properties.masksLost.items.properties;
-/** A mask of which a part is black no more. */
+/** Mask of which a part is no longer black. */
 const LostMask = Type.Object({ id, change }, strict);
 
 const OfRule = Type.String({ description: 'the rule’s own kind' });

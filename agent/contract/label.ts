@@ -1,10 +1,10 @@
 /**
- * The closed list of what a detector may name. There is no face, no plate and no identity in it,
- * and a model that outputs anything else is refused at load.
+ * Closed list of the labels that a detector may report. It contains no face, no licence plate and no identity. A model
+ * with any other output is refused at load.
  */
 import { type Static, Type } from '@sinclair/typebox';
 
-/** COCO index → name, for the ten classes that Vigie keeps. */
+/** COCO index → name of the ten classes that Vigie uses. */
 export const LABELS = {
   0: 'person',
   1: 'bicycle',
@@ -22,8 +22,8 @@ export type Label = (typeof LABELS)[keyof typeof LABELS];
 export const LabelSchema = Type.Union(Object.values(LABELS).map((name) => Type.Literal(name)));
 
 /**
- * Labels that a small detector confuses with each other form one group; NMS, tracks and thresholds
- * go by group, never by label.
+ * Group of labels that a small detector confuses with each other. NMS, tracks and thresholds work by group, never by
+ * label.
  */
 export const GroupSchema = Type.Union([
   Type.Literal('person'),
@@ -51,9 +51,11 @@ export function groupOf(label: Label): Group {
   return GROUPS[label];
 }
 
-/** What moves as a person or a vehicle does, and no detector has named: rules may ask for it by this name. */
+/**
+ * Label of an object that moves like a person or a vehicle and that the detector has not named. Rules may select it.
+ */
 export const UNKNOWN = 'unknown';
-/** What an object is called in observations and events; a detector never says `unknown`. */
+/** Label of an object in observations and events. A detector never reports `unknown`. */
 export const ObjectLabel = Type.Union([...LabelSchema.anyOf, Type.Literal(UNKNOWN)]);
 export type ObjectLabel = Static<typeof ObjectLabel>;
 export const ObjectGroup = Type.Union([...GroupSchema.anyOf, Type.Literal(UNKNOWN)]);

@@ -1,12 +1,12 @@
-/** How long things took, counted by size: small enough to travel with every report, and to be added up. */
+/** Latency histogram, small enough to travel with every report and to be summed. */
 import { type Static, Type } from '@sinclair/typebox';
 
-/** Upper ends of the classes, ms: from a stage of a frame to an alert that waited for the broker. */
+/** Upper bounds of the buckets in ms, from one stage of a frame to an alert that waited for the broker. */
 export const LATENCY_BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] as const;
 
 export const LatencyCounts = Type.Object(
   {
-    /** One count for each bound, each without the smaller ones, and last what is beyond all bounds. */
+    /** One count for each bucket, not cumulative. The last one is for values above all bounds. */
     counts: Type.Array(Type.Integer({ minimum: 0 }), {
       minItems: LATENCY_BOUNDS_MS.length + 1,
       maxItems: LATENCY_BOUNDS_MS.length + 1,
@@ -17,7 +17,7 @@ export const LatencyCounts = Type.Object(
 );
 export type LatencyCounts = Static<typeof LatencyCounts>;
 
-/** Counts since it was made. */
+/** Histogram since its construction. */
 export class Latency {
   readonly #counts: number[] = Array.from({ length: LATENCY_BOUNDS_MS.length + 1 }, () => 0);
   #sumMs = 0;
@@ -34,7 +34,7 @@ export class Latency {
   }
 }
 
-/** Measures one run of a stage, through `stop`. */
+/** Measures one run of a stage, until `stop`. */
 export interface Stopwatch {
   stop(): void;
 }

@@ -1,6 +1,6 @@
 /**
- * The link between vision and agent: messages, and what may be put on it (framing: link-frame.ts). What is binary is a
- * redacted or a sealed picture.
+ * Messages of the link between vision and agent, and the payloads that it may carry (framing: link-frame.ts). A binary
+ * part is always a redacted or a sealed picture.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../base/errors.ts';
@@ -33,32 +33,32 @@ const { id: ZoneId } = ZoneConfig.properties;
 const { id: LineId } = LineConfig.properties;
 
 /**
- * By what vision knows the camera's view again after a restart. INVARIANT: no picture can be made from it
+ * Data by which vision recognises the camera's view after a restart. INVARIANT: no picture can be made from it
  * (vision/observe/condition-signature.ts).
  */
 export const KnownView = Type.Object(
   {
     signature: Type.Union([Type.String({ maxLength: 1024, pattern: '^[A-Za-z0-9+/=]*$' }), Type.Null()]),
-    /** Width of the picture to its height. */
+    /** Width of the picture divided by its height. */
     aspect: Type.Number({ exclusiveMinimum: 0 }),
-    /** The camera has moved, and nobody has confirmed its new view. */
+    /** The camera has moved, and no one has confirmed its new view. */
     moved: Type.Boolean(),
   },
   strict,
 );
 export type KnownView = Static<typeof KnownView>;
 
-/** What vision needs to know; it holds no key and no broker address. */
+/** Settings of vision. They contain no key and no broker address. */
 export const VisionSettings = Type.Object(
   {
-    /** `live` drops what it cannot keep up with; `replay` analyses every frame, in lock-step with the agent. */
+    /** `live` drops frames when it cannot keep up. `replay` analyses every frame, in lock-step with the agent. */
     mode: Type.Union([Type.Literal('live'), Type.Literal('replay')]),
     camera: Type.Object(
       {
         source: CameraConfig.properties.source,
-        /** Analysed frames a second; null for every frame of a recording. */
+        /** Analysed frames per second; null for every frame of a recording. */
         fps: Type.Union([Type.Number(), Type.Null()]),
-        /** More or fewer than `fps` by what the street asks for, with `fps` as the mean that it may cost. */
+        /** The rate follows the activity in the street, with `fps` as the permitted mean. */
         follows: Type.Optional(Type.Boolean()),
         substream: CameraConfig.properties.substream,
       },
@@ -69,20 +69,25 @@ export const VisionSettings = Type.Object(
     zones: Type.Array(ZoneConfig),
     lines: Type.Array(LineConfig),
     masks: Type.Array(MaskConfig),
-    /** IANA name: the times that pictures bear are the site's. */
+    /** IANA name of the site's time zone, for the times shown in pictures. */
     timeZone: Text,
     groundPlane: Type.Optional(GroundPlaneConfig),
-    /** How far a standing vehicle may move, in sizes of its box: each that a rule asks for, once. */
+    /**
+     * Movement tolerances of a stationary vehicle, in sizes of its box. Each value that a rule requires is listed once.
+     */
     moveTolerances: Type.Array(Type.Number({ exclusiveMinimum: 0 }), { maxItems: 64, uniqueItems: true }),
-    /** The camera's view as the agent knows it from before this life of vision. */
+    /** The camera's view, as known to the agent from before this run of vision. */
     knownView: Type.Optional(KnownView),
-    /** Static regions are looked for (rules on dumping and graffiti need them). */
+    /** Enables the search for static regions, which rules on dumping and graffiti need. */
     regions: Type.Boolean(),
-    /** The detector looks at every frame, also where nothing has moved. */
+    /** The detector runs on every frame, including those without motion. */
     everyFrame: Type.Boolean(),
-    /** Names of vehicles' colours are told of a recorded clip. Under an order, what the order says counts instead. */
+    /**
+     * Reports the names of vehicle colours for a recorded clip. Under an authorisation, its own setting applies
+     * instead.
+     */
     vehicleColours: Type.Optional(Type.Boolean()),
-    /** Raw detections travel with each observation (replay writes them; live does not). */
+    /** Includes raw detections in each observation. Replay writes them; live does not. */
     detections: Type.Boolean(),
   },
   strict,
@@ -90,14 +95,14 @@ export const VisionSettings = Type.Object(
 export type VisionSettings = Static<typeof VisionSettings>;
 
 /**
- * What an event is about, in the event's order: figures bear the number. A box moves with its velocity to where it was
- * when the still was taken.
+ * One subject of an event. The list is in the event's order, and drawn figures bear its numbers. A box is moved with
+ * its velocity to its position at the time of the still.
  */
 export const Focus = Type.Object(
   {
     xyxyNorm: XyxyNorm,
     velocityNormPerS: Type.Tuple([Type.Number(), Type.Number()]),
-    /** What it is; absent for a part of the place. */
+    /** The object; absent for a part of the place. */
     object: Type.Optional(
       Type.Object({ track: Type.Integer({ minimum: 1 }), group: ObjectGroup, label: ObjectLabel }, strict),
     ),
@@ -106,13 +111,13 @@ export const Focus = Type.Object(
 );
 export type Focus = Static<typeof Focus>;
 
-/** Asks for the still nearest to `atMs`, redacted, and before that, if so wanted, sealed. */
+/** Requests the still nearest to `atMs`, redacted, and before that the sealed one if `seal` is set. */
 export const EvidenceRequest = Type.Object(
   {
     request: Type.Integer({ minimum: 1 }),
     atMs: Ms,
     focus: Type.Array(Focus, { maxItems: 64 }),
-    /** The zone or the line that the rule watches. */
+    /** Zone or line that the rule watches. */
     zone: Type.Optional(ZoneId),
     line: Type.Optional(LineId),
     seal: Type.Boolean(),
@@ -126,12 +131,12 @@ export const ToVision = Type.Union([
     {
       kind: Type.Literal('start'),
       settings: VisionSettings,
-      /** The signed envelope under which it may look, for vision to open itself; null for a recorded clip. */
+      /** Signed envelope that authorises the analysis, for vision to verify independently; null for a recorded clip. */
       order: Type.Union([Type.String({ maxLength: AUTHORISATION_BYTES_MAX }), Type.Null()]),
     },
     strict,
   ),
-  /** All frames through `frame` were taken in; requests that arose from them. */
+  /** All frames through `frame` were processed. Contains the evidence requests that arose from them. */
   Type.Object(
     {
       kind: Type.Literal('ack'),
@@ -140,11 +145,11 @@ export const ToVision = Type.Union([
     },
     strict,
   ),
-  /** A technician has looked at the view that the camera has now: the zones hold in it. */
+  /** A technician has checked the current view and confirmed the zones. */
   Type.Object({ kind: Type.Literal('confirm-view') }, strict),
-  /** Asks for the newest still, redacted as any, for the technician who aims the camera. */
+  /** Requests the newest still, redacted as usual, for the technician who aims the camera. */
   Type.Object({ kind: Type.Literal('preview'), request: Type.Integer({ minimum: 1 }) }, strict),
-  /** The board is hot: the analysed rate is to go down by so many steps. */
+  /** Number of steps by which to reduce the analysis rate, because the board is too hot. */
   Type.Object({ kind: Type.Literal('heat'), steps: Type.Integer({ minimum: 0, maximum: 16 }) }, strict),
   Type.Object({ kind: Type.Literal('stop') }, strict),
 ]);
@@ -166,23 +171,23 @@ const ErrorKindSchema = Type.Union(
   ),
 );
 
-/** What vision leaves out where a limit is reached, by its counter in the health report. */
+/** Counters of items that vision drops when a limit is reached; also their names in the health report. */
 export const VISION_LIMITS = [
-  /** Stills that left the camera's ring before their time. */
+  /** Stills that left the camera's ring buffer early. */
   'stills_cut',
-  /** Objects that were not followed. */
+  /** Objects that were not tracked. */
   'tracks_refused',
   'crossings_dropped',
-  /** Places where weak boxes come and go that are not remembered. */
+  /** Places of intermittent weak boxes that were not stored. */
   'furniture_dropped',
-  /** Looks whose features of places were too many to be kept. */
+  /** Detector runs whose place features were too many to store. */
   'grounds_dropped',
-  /** Places at which a vehicle may have come to stand. */
+  /** Places where a vehicle may have stopped. */
   'standing_places_dropped',
   'static_regions_dropped',
-  /** Places of tracks that are not remembered, by which a carrier would have been found. */
+  /** Track positions that were not stored, and from which an associated track would have been found. */
   'carrier_places_dropped',
-  /** Frames whose boxes redaction has forgotten before their time. */
+  /** Frames whose boxes redaction discarded early. */
   'redaction_frames_dropped',
 ] as const;
 export type VisionLimit = (typeof VISION_LIMITS)[number];
@@ -193,28 +198,28 @@ export const NO_LIMITS = Object.fromEntries(VISION_LIMITS.map((name) => [name, 0
 /** Counters since the start of the vision process. */
 export const VisionStats = Type.Object(
   {
-    /** Decoded, of all streams. */
+    /** Decoded frames of all streams. */
     framesRead: Count,
-    /** Compressed pictures that were received and dropped without being decoded. */
+    /** Compressed pictures received and dropped without decoding. */
     packetsWatched: Count,
-    /** Null where no second stream may wake on a quiet street. */
+    /** Null if no second stream can wake the main one on a quiet street. */
     quiet: Type.Union([QuietReport, Type.Null()]),
     framesAnalysed: Count,
-    /** Of them, those that the detector did not look at because nothing had moved. */
+    /** Analysed frames without a detector run, because nothing had moved. */
     framesHeld: Count,
-    /** Looks of the detector at the larger picture too, because the picture is grey or dark. */
+    /** Detector runs that included the high-resolution pass, because the picture is grey or dark. */
     looksFine: Count,
-    /** Frames left out since the board was hot or too slow. */
+    /** Frames skipped because the board was too hot or too slow. */
     framesShed: Count,
-    /** Frames that the street asked for beyond what the configured rate pays for. */
+    /** Frames wanted by the activity in the street beyond the budget of the configured rate. */
     framesShort: Count,
     framesDropped: Count,
     observationsDropped: Count,
     reconnects: Count,
-    /** Openings because the picture was frozen. */
+    /** Reopenings because the picture was frozen. */
     rebuilds: Count,
     detections: Count,
-    /** Detections too large or too small for where they stand: not tracked, redacted all the same. */
+    /** Detections of implausible size for their position: not tracked, but redacted. */
     impossible: Count,
     limits: Type.Object(
       Object.fromEntries(VISION_LIMITS.map((name) => [name, Count])) as Record<VisionLimit, typeof Count>,
@@ -245,7 +250,7 @@ const pictured = {
 };
 
 export const FromVision = Type.Union([
-  /** Sent once, before anything else. */
+  /** First message, sent once. */
   Type.Object({ kind: Type.Literal('hello'), pid: Count }, strict),
   /** The detector is loaded. */
   Type.Object(
@@ -258,38 +263,38 @@ export const FromVision = Type.Union([
     },
     strict,
   ),
-  /** The first frame has come through (again after each reconnection). */
+  /** The first frame has arrived; sent again after each reconnection. */
   Type.Object(
     {
       kind: Type.Literal('opened'),
       source: SizePx,
       decoder: Text,
       fps: Type.Union([Type.Number(), Type.Null()]),
-      /** Length of a clip, ms; null for what has no end. */
+      /** Length of a clip in ms; null for an endless source. */
       durationMs: Type.Union([Ms, Type.Null()]),
       connected: Connected,
     },
     strict,
   ),
-  /** The stream is away; vision retries by itself. */
+  /** The stream is lost; vision retries automatically. */
   Type.Object({ kind: Type.Literal('lost'), reason: Text, retryInMs: Ms }, strict),
   Type.Object(
     { kind: Type.Literal('frame'), observation: Observation, detections: Type.Array(LinkDetection) },
     strict,
   ),
-  /** Answer to an evidence request; the JPEG is the message's binary part. */
+  /** Reply to an evidence request; the JPEG is the message's binary part. */
   Type.Object({ kind: Type.Literal('snapshot'), ...pictured }, strict),
   Type.Object(
     { kind: Type.Literal('no-snapshot'), request: Type.Integer({ minimum: 1 }), reason: Text },
     strict,
   ),
-  /** Answer to the request for a preview, as `snapshot`; `tookMs`: wall time of making it. */
+  /** Reply to a preview request, like `snapshot`. `tookMs`: wall time to make it. */
   Type.Object({ kind: Type.Literal('preview'), ...pictured, tookMs: Ms }, strict),
   Type.Object(
     { kind: Type.Literal('no-preview'), request: Type.Integer({ minimum: 1 }), reason: Text },
     strict,
   ),
-  /** Comes before the answer to the same request, where there is somebody to seal to; the age file is the binary part. */
+  /** Precedes the reply to the same request if there are recipients. The binary part is the age file. */
   Type.Object(
     { kind: Type.Literal('sealed'), request: Type.Integer({ minimum: 1 }), ...SealedNote.properties },
     strict,
@@ -298,7 +303,7 @@ export const FromVision = Type.Union([
     { kind: Type.Literal('not-sealed'), request: Type.Integer({ minimum: 1 }), reason: Text },
     strict,
   ),
-  /** Live: how many frames a second are analysed from now on; sent with the first frame and at each change. */
+  /** Live only: the rate of analysed frames per second from now on. Sent with the first frame and at each change. */
   Type.Object(
     {
       kind: Type.Literal('pace'),
@@ -308,12 +313,12 @@ export const FromVision = Type.Union([
     },
     strict,
   ),
-  /** To be given back at the next start. */
+  /** View to pass back at the next start. */
   Type.Object({ kind: Type.Literal('view'), view: KnownView }, strict),
   Type.Object({ kind: Type.Literal('stats'), stats: VisionStats }, strict),
-  /** Replay only: the clip is over. */
+  /** Replay only: the clip has ended. */
   Type.Object({ kind: Type.Literal('ended'), stats: VisionStats }, strict),
-  /** Vision cannot go on and exits; the one line says what a person must do. */
+  /** Vision cannot continue and exits. The message states on one line the action for a person. */
   Type.Object({ kind: Type.Literal('failed'), error: ErrorKindSchema, message: Text }, strict),
 ]);
 export type FromVision = Static<typeof FromVision>;
@@ -322,10 +327,10 @@ export type SnapshotHeader = Extract<FromVision, { kind: 'snapshot' }>;
 export type PreviewHeader = Extract<FromVision, { kind: 'preview' }>;
 
 export type SealedHeader = Extract<FromVision, { kind: 'sealed' }>;
-/** What vision says without a picture. */
+/** Messages of vision without a binary part. */
 export type PlainFromVision = Exclude<FromVision, SnapshotHeader | PreviewHeader | SealedHeader>;
 
-/** What came of the request for a preview; `tookMs`: wall time of making it. */
+/** Outcome of a preview request. `tookMs`: wall time to make it. */
 export type PreviewAnswer =
   | { readonly picture: RedactedJpeg; readonly tookMs: number }
   | { readonly picture: undefined; readonly reason: string };
@@ -334,34 +339,34 @@ export function encodeMessage(message: ToVision | PlainFromVision): Buffer {
   return frameUp(message, new Uint8Array(0));
 }
 
-/** Only a redacted picture can be put on the link. */
+/** Encodes a snapshot. The type admits only a redacted picture. */
 export function encodeSnapshot(request: number, picture: RedactedJpeg): Buffer {
   const { sha256, widthPx, heightPx, atMs, redaction } = picture;
   const header: SnapshotHeader = { kind: 'snapshot', request, sha256, widthPx, heightPx, atMs, redaction };
   return frameUp(header, picture.bytes);
 }
 
-/** The same for a technician's preview, which took so long to make. */
+/** Encodes a technician's preview; `tookMs` is the time it took to make. */
 export function encodePreview(request: number, picture: RedactedJpeg, tookMs: number): Buffer {
   const { sha256, widthPx, heightPx, atMs, redaction } = picture;
   const about = { request, sha256, widthPx, heightPx, atMs, redaction };
   return frameUp({ kind: 'preview', ...about, tookMs } satisfies PreviewHeader, picture.bytes);
 }
 
-/** The agent's end of both; the caller has checked nothing yet but the schema. */
+/** Decodes either on the agent's side. The caller has validated only the schema so far. */
 export function receivedSnapshot(header: SnapshotHeader | PreviewHeader, binary: Uint8Array): RedactedJpeg {
   const { sha256, widthPx, heightPx, atMs, redaction } = header;
   return { bytes: binary, sha256, widthPx, heightPx, atMs, redaction } as RedactedJpeg;
 }
 
-/** Of an unredacted picture only its sealed form can be put on the link. */
+/** Encodes a sealed picture. An unredacted picture can be sent only in this form. */
 export function encodeSealed(request: number, { bytes, sha256, recipients }: SealedEvidence): Buffer {
-  if (!isAgeFile(bytes)) throw new AgentError('bug', 'what is called sealed is no age file');
+  if (!isAgeFile(bytes)) throw new AgentError('bug', 'the sealed still is not an age file');
   const header: SealedHeader = { kind: 'sealed', request, sha256, recipients: [...recipients] };
   return frameUp(header, bytes);
 }
 
-/** The agent's end of `encodeSealed`. */
+/** Decodes the message of `encodeSealed` on the agent's side. */
 export function receivedSealed({ sha256, recipients }: SealedHeader, binary: Uint8Array): SealedEvidence {
   return { bytes: binary, sha256, recipients } as unknown as SealedEvidence;
 }

@@ -1,7 +1,12 @@
-/** Is a cell of the frame touched by a privacy mask? Its black says nothing of the street, nor do edges that it makes. */
+/**
+ * Detection of cells touched by a privacy mask. Masked black and the edges it makes carry no information about the
+ * street.
+ */
 import type { Frame } from './picture.ts';
 
-/** `leftPx`, `topPx`: the cell's first pixel in the frame, whose sides are `widthPx` and `heightPx`. */
+/**
+ * Reports whether a mask touches the cell with its first pixel at `leftPx`, `topPx` and sides `widthPx` and `heightPx`.
+ */
 export function isMasked(
   { masked, input }: Pick<Frame, 'masked' | 'input'>,
   leftPx: number,

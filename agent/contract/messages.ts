@@ -1,6 +1,6 @@
 /**
- * Every message that crosses the box's border by MQTT: the one list from which docs/ref/events.schema.json
- * and docs/ref/asyncapi.yaml are made. A new message is one entry here, and `npm run docs`.
+ * List of every MQTT message that crosses the box's border. docs/ref/events.schema.json and docs/ref/asyncapi.yaml are
+ * generated from it. To add a message, add one entry here and run `npm run docs`.
  */
 import { type TSchema, Type } from '@sinclair/typebox';
 import { ACK_BYTES_MAX, Ack } from './ack.ts';
@@ -15,26 +15,26 @@ import { CONFIG_ORDER_BYTES_MAX, UPDATE_ORDER_BYTES_MAX, UPDATE_REPORT_BYTES_MAX
 import { VERDICT_BYTES_MAX, Verdict } from './verdict.ts';
 
 export interface MessageContract {
-  /** Name in the schema's `$defs` and among AsyncAPI's messages. */
+  /** Name in the schema's `$defs` and in AsyncAPI's messages. */
   readonly name: string;
   readonly summary: string;
-  /** With `{site}`, `{box}` and further parameters, each one level unless `levels` names it. */
+  /** Topic with `{site}`, `{box}` and further parameters. Each parameter is one level unless `levels` names it. */
   readonly topic: string;
-  /** Parameters of the topic that may hold several levels. */
+  /** Parameters of the topic that may span several levels. */
   readonly levels?: readonly string[];
   readonly direction: 'from-box' | 'to-box';
   readonly contentType: string;
   /** Undefined for pictures and plain text. */
   readonly schema?: TSchema;
-  /** Largest payload, bytes; undefined: only the broker limits it. */
+  /** Largest payload in bytes. If undefined, only the broker limits it. */
   readonly bytesMax?: number;
   readonly qos: 0 | 1;
   readonly retained: boolean;
-  /** Comes from the outbox, with user properties `lane`, `seq` and `boot`. */
+  /** Sent from the outbox, with the user properties `lane`, `seq` and `boot`. */
   readonly numbered: boolean;
-  /** Carries a message expiry. */
+  /** Has a message expiry. */
   readonly expires?: boolean;
-  /** An empty payload takes away what was retained. */
+  /** An empty payload removes the retained message. */
   readonly removable?: boolean;
 }
 

@@ -1,3 +1,4 @@
+/** Configuration of the metrics endpoint. */
 import { type Static, Type } from '@sinclair/typebox';
 
 export const MetricsConfig = Type.Object(

@@ -1,4 +1,7 @@
-/** Whether the box looks, said so that others can check it; and the two commands that change it. */
+/**
+ * Mode of the box (analysis on or off) as a signed statement that others can verify, and the two commands that change
+ * it.
+ */
 import { type Static, Type } from '@sinclair/typebox';
 import { COMMAND_BYTES_MAX, envelopeOf } from './command.ts';
 import { Time } from './time.ts';
@@ -13,21 +16,21 @@ export const MODES = ['active', 'suspended', 'unauthorised'] as const;
 export const Mode = Type.Union(MODES.map((mode) => Type.Literal(mode)));
 export type Mode = (typeof MODES)[number];
 
-/** The DSSE payload types. */
+/** DSSE payload types. */
 export const MODE_TYPE = 'application/vnd.vigie.mode+json';
 export const RESUME_TYPE = 'application/vnd.vigie.resume+json';
 
-/** How many different keys must sign that a suspended box goes on. */
+/** Number of different keys that must sign to resume a suspended box. */
 export const RESUME_SIGNATURES = 2;
 
-/** The id of a suspension: whoever lets the box go on names the one that he ends. */
+/** Id of a suspension. A resume names the suspension that it ends. */
 const SuspensionId = Type.String({ pattern: '^[0-9a-f]{16}$' });
 
 const Installation = Type.Boolean({
   description: 'the order is a permit to install: the box may look, and no rule runs',
 });
 
-/** What is signed on `vigie/<site>/<box>/mode`, by the key of the box's journal. */
+/** Payload signed on `vigie/<site>/<box>/mode` with the box's journal key. */
 export const ModeStatement = Type.Object(
   {
     site: Name,
@@ -51,7 +54,7 @@ export const ModeStatement = Type.Object(
 );
 export type ModeStatement = Static<typeof ModeStatement>;
 
-/** What the keys sign together. */
+/** Payload that the keys sign together. */
 export const Resume = Type.Object(
   {
     site: Name,
@@ -65,13 +68,13 @@ export const Resume = Type.Object(
 );
 export type Resume = Static<typeof Resume>;
 
-/** An inner envelope must leave room for that of the command that carries it. */
+/** Maximum size in bytes, so that the inner envelope fits into that of its command. */
 export const RESUME_BYTES_MAX = COMMAND_BYTES_MAX / 4;
 
 /** `args` of the command `suspend`. */
 export const SuspendArgs = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 500 }) }, strict);
 
-/** What `suspend` and `resume` answer with. */
+/** Reply to `suspend` and `resume`. */
 export const RestraintResult = Type.Object(
   {
     ...Type.Pick(ModeStatement, ['mode', 'since', 'reason', 'framesRead', 'packetsWatched', 'suspension'])
@@ -85,17 +88,17 @@ export const RestraintResult = Type.Object(
   strict,
 );
 
-/** Answer to `reset-time`: the time by which the box judged what is valid, and by which it does from now on. */
+/** Reply to `reset-time`: the box's time for validity checks, before and after the command. */
 export const TimeResetResult = Type.Object(
   { before: Type.String({ maxLength: 40 }), after: Type.String({ maxLength: 40 }) },
   strict,
 );
 export type TimeResetResult = Static<typeof TimeResetResult>;
 
-/** `args` of the command `resume`: what the keys have signed. */
+/** `args` of the command `resume`: the envelope signed by the keys. */
 export const ResumeArgs = Type.Object({ envelope: envelopeOf(RESUME_BYTES_MAX, RESUME_SIGNATURES) }, strict);
 
-/** What runs and what does not, rule by rule; in the health report. */
+/** Status of each rule, running or not; part of the health report. */
 export const RestraintReport = Type.Object(
   {
     since: Time,
@@ -121,12 +124,12 @@ export const RestraintReport = Type.Object(
 );
 export type RestraintReport = Static<typeof RestraintReport>;
 
-/** What the box says of itself to the commands on it, in a file of its state folder. */
+/** State that the agent writes to its state folder for the commands on the box. */
 export const LocalMode = Type.Object(
   {
     pid: Type.Integer({ minimum: 1 }),
     statement: ModeStatement,
-    /** What became of the last request to resume. */
+    /** Outcome of the last request to resume. */
     answer: nullable(Type.Object({ request: Type.String(), refused: nullable(Text) }, strict)),
   },
   strict,

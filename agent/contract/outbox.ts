@@ -1,19 +1,22 @@
 /**
- * The outbox: what has been accepted for publication and is not yet acknowledged.
+ * Outbox of messages accepted for publication and not yet acknowledged.
+ * It has two lanes, each with its own sequence.
  *
- * Two lanes, each with its own sequence. Every number of a lane is covered by exactly one message or by
- * a gap record that says what went and why; a number is never used twice, restarts included.
+ * INVARIANTS:
+ * - Every number of a lane is covered by exactly one message or by one gap record, which states the loss and its
+ *   reason.
+ * - A number is never used twice, including across restarts.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { GAP_SCHEMA_URI } from './event.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
 import { Time } from './time.ts';
 
-/** `alert` carries alerts and their snapshots, `bulk` everything else; neither waits for the other. */
+/** `alert` carries alerts and their snapshots, `bulk` everything else. Neither waits for the other. */
 export const LANES = ['alert', 'bulk'] as const;
 export type Lane = (typeof LANES)[number];
 
-/** What goes first when the store is full: from the left. */
+/** Order of removal when the store is full, from the left. */
 export const RANKS = ['snapshot', 'notice', 'alert'] as const;
 export type Rank = (typeof RANKS)[number];
 
@@ -21,18 +24,18 @@ interface ItemBase {
   readonly lane: Lane;
   /** Full MQTT topic. */
   readonly topic: string;
-  /** Neither kept nor delivered longer than this after `append`, s. */
+  /** Lifetime after `append`, in s. After it, the item is neither stored nor delivered. */
   readonly expiryS?: number;
 }
 
-/** A message of text; `body` receives the number that the message will carry. */
+/** Text message. `body` receives the number that the message will carry. */
 export interface TextItem extends ItemBase {
   readonly rank: Exclude<Rank, 'snapshot'>;
   readonly contentType: `application/${string}`;
   body(seq: number): string;
 }
 
-/** A picture: only a redacted one can be given. */
+/** Picture message. The type admits only a redacted picture. */
 export interface PictureItem extends ItemBase {
   readonly rank: 'snapshot';
   readonly contentType: 'image/jpeg';
@@ -41,7 +44,7 @@ export interface PictureItem extends ItemBase {
 
 export type OutboxItem = TextItem | PictureItem;
 
-/** Of the name of a counting (user property `epoch`), characters. */
+/** Maximum length of an epoch (user property `epoch`), in characters. */
 export const EPOCH_CHARS_MAX = 32;
 
 const Seq = (description: string) => Type.String({ pattern: '^[1-9][0-9]{0,15}$', description });
@@ -59,7 +62,9 @@ export const NumberedProperties = Type.Object({
   boot: Type.String({ minLength: 1, maxLength: 64, description: 'start of the agent' }),
 });
 
-/** Text is refused beyond this; pictures have a limit of their own (SNAPSHOT_BYTES_MAX). */
+/**
+ * Maximum size of a text body in bytes; larger ones are refused. Pictures have their own limit (SNAPSHOT_BYTES_MAX).
+ */
 export const BODY_BYTES_MAX = 262_144;
 
 export const GAP_REASONS = ['overflow', 'expired', 'store-lost', 'too-large'] as const;
@@ -85,7 +90,7 @@ export const GapRecord = Type.Object(
 );
 export type GapRecord = Static<typeof GapRecord>;
 
-/** The published form of a gap record (CloudEvents 1.0, as every other event). */
+/** Published form of a gap record (CloudEvents 1.0, like every other event). */
 export const GapEvent = Type.Object(
   {
     specversion: Type.Literal('1.0'),
@@ -104,9 +109,9 @@ export const GapEvent = Type.Object(
 export type GapEvent = Static<typeof GapEvent>;
 
 interface RowBase {
-  /** The row's number; for a gap the last number it covers. */
+  /** Number of the row; for a gap, the last number it covers. */
   readonly seq: number;
-  /** The boot in which the row was accepted. */
+  /** Boot in which the row was accepted. */
   readonly boot: string;
 }
 
@@ -115,7 +120,7 @@ export interface MessageRow extends RowBase {
   readonly topic: string;
   readonly contentType: string;
   readonly body: Uint8Array;
-  /** What is left of the item's `expiryS`, at least 1; null = no limit. */
+  /** Remainder of the item's `expiryS`, at least 1; null = no limit. */
   readonly expiryS: number | null;
 }
 
@@ -126,7 +131,7 @@ export interface GapRow extends RowBase {
 
 export type OutboxRow = MessageRow | GapRow;
 
-/** `first` = oldest number not yet released (`last` + 1 when the lane is empty), `last` = newest given out. */
+/** `first` = oldest number not yet released (`last` + 1 if the lane is empty), `last` = newest issued. */
 export interface SeqRange {
   readonly first: number;
   readonly last: number;
@@ -134,29 +139,29 @@ export interface SeqRange {
 
 export interface LaneCounters {
   readonly rows: number;
-  /** Bytes of the bodies. */
+  /** Size of the bodies in bytes. */
   readonly bytes: number;
   readonly lastSeq: number;
-  /** Since the start of the process. */
+  /** Counters since the start of the process. */
   readonly appended: number;
   readonly released: number;
   readonly dropped: Readonly<Record<Rank, number>>;
   readonly expired: number;
-  /** Let go since the broker does not take messages of their size. */
+  /** Rows dropped because the broker does not accept messages of their size. */
   readonly tooLarge: Readonly<Record<Rank, number>>;
 }
 
 export interface OutboxCounters {
-  /** `memory`: the disk refuses writes, what is accepted now does not survive the process. */
+  /** `memory`: the disk refuses writes, so newly accepted rows do not survive the process. */
   readonly store: 'disk' | 'memory';
-  /** Times that a damaged file was moved aside since the start of the process. */
+  /** Number of damaged files moved aside since the start of the process. */
   readonly damaged: number;
   readonly lanes: Readonly<Record<Lane, LaneCounters>>;
 }
 
 /**
- * What is to be remembered beside the messages, by key: text to keep, or null to forget it. It changes in the same
- * transaction as the messages that it belongs to.
+ * Notes stored beside the messages, by key: the text to store, or null to delete it. They change in the same
+ * transaction as their messages.
  */
 export type Notes = Readonly<Record<string, string | null>>;
 
@@ -164,33 +169,34 @@ export interface Outbox {
   start(): void;
   stop(): Promise<void>;
   /**
-   * Which counting the numbers belong to: it changes where numbers may be given out that were used before
-   * (a new file, a spell in memory), so that nobody takes the new ones for the old.
+   * Epoch to which the numbers belong. It changes whenever used numbers may be issued again (a new file, or a period in
+   * memory), so that consumers can tell them apart.
    */
   readonly epoch: string;
   /**
-   * Accepts items and notes in one transaction, durable on return; returns the items' numbers.
-   * Throws `bug` for a body beyond BODY_BYTES_MAX. A full store is no error: the lowest class goes.
+   * Accepts items and notes in one transaction, durable on return, and returns the items' numbers. A full store is not
+   * an error: the lowest class is dropped.
+   * @throws AgentError `bug` for a body beyond BODY_BYTES_MAX
    */
   append(items: readonly OutboxItem[], notes?: Notes): number[];
-  /** The notes whose key begins with `prefix`, in the order of their keys. */
+  /** Returns the notes whose key begins with `prefix`, sorted by key. */
   notes(prefix: string): { key: string; text: string }[];
-  /** Rows of a lane with a number above `afterSeq`, in order. */
+  /** Returns rows of a lane with a number above `afterSeq`, in order. */
   peek(lane: Lane, afterSeq: number, limit: number): OutboxRow[];
   range(lane: Lane): SeqRange;
-  /** Deletes the rows with just these numbers; returns how many there were. */
+  /** Deletes the rows with exactly these numbers and returns how many existed. */
   release(lane: Lane, seqs: readonly number[]): number;
   /** Deletes every row through `seq`. */
   releaseThrough(lane: Lane, seq: number): number;
   /**
-   * Makes the message with this number a gap, `too-large`. False where there is none, or while the disk that holds it
-   * refuses writes.
+   * Turns the message with this number into a gap, `too-large`. Returns false if there is none, or while the disk that
+   * holds it refuses writes.
    */
   dropTooLarge(lane: Lane, seq: number): boolean;
   readonly counters: OutboxCounters;
 }
 
-/** A sequence number as CloudEvents carries it: ten digits, so that text order is number order. */
+/** Returns a sequence number in CloudEvents form: ten digits, so that text order is number order. */
 export function sequenceText(seq: number): string {
   return String(seq).padStart(10, '0');
 }

@@ -1,13 +1,13 @@
 /**
- * What the technician's phone and the page's server say to each other over HTTPS, JSON both ways. Types only: the
- * phone's code is built from them, and the server checks what comes.
+ * HTTPS API between the technician's phone and the page's server, with JSON in both directions. Types only: the phone's
+ * code is built from them, and the server validates requests.
  *
  * | method, path | body → answer |
  * | --- | --- |
  * | GET /api/hello | → Hello; the only one without a session besides pair |
  * | POST /api/pair | {code} → {} and the cookie; 401 PairRefused wrong, 429 PairRefused locked |
  * | POST /api/unpair | {} → {} |
- * | POST /api/code | {} → {code, minutes}: a fresh code for one more phone |
+ * | POST /api/code | {} → {code, minutes}: a new code for one more phone |
  * | GET /api/state?language=fr | → PageState |
  * | GET /api/preview | → stream of frames: uint32 BE header length, PreviewHeader, uint32 BE JPEG length, JPEG |
  * | POST /api/config/check, /try | Proposal → ConfigReply |
@@ -19,23 +19,23 @@
  * | POST /api/cameras/stream | {address, user, password} → CameraStreams: a camera’s streams by ONVIF |
  * | GET /api/receipt.pdf?language=fr | → application/pdf |
  *
- * Whatever is refused has a Refusal as its body.
+ * A refused request has a Refusal as its body.
  */
 import type { ConfigReply } from './config-trial.ts';
 import type { AgentView, NoPicture, SeenTrack } from './page-link.ts';
 
 export interface Refusal {
-  /** A word that the phone has a text for. */
+  /** Code for which the phone has a text. */
   readonly error: string;
-  /** One line, English, where there is more to say. */
+  /** One line in English, if there is more to say. */
   readonly reason?: string;
 }
 
 export interface PairRefused extends Refusal {
   readonly error: 'wrong' | 'locked' | 'used' | 'expired' | 'no-code';
-  /** Tries before the lock. */
+  /** Attempts before the lock. */
   readonly left?: number;
-  /** s */
+  /** Delay before the next attempt, in s. */
   readonly retryInS?: number;
 }
 
@@ -46,7 +46,7 @@ export interface Hello {
   readonly version: string;
 }
 
-/** Where the box's certificate stands: written by `vigie-enrol`. */
+/** Enrolment state of the box's certificate, written by `vigie-enrol`. */
 export interface EnrolmentView {
   readonly state: 'none' | 'waiting' | 'pending' | 'refused' | 'enrolled';
   readonly reason: string | null;
@@ -54,14 +54,14 @@ export interface EnrolmentView {
 }
 
 export interface PageState {
-  /** Null while the agent does not answer; `agentReason` says why. */
+  /** Null while the agent does not answer, with the reason in `agentReason`. */
   readonly agent: AgentView | null;
   readonly agentReason: string | null;
-  /** What is installed, and a trial that runs; null where the helper does not answer. */
+  /** Installed configuration and running trial; null if the helper does not answer. */
   readonly config: ConfigReply | null;
   readonly configReason: string | null;
   readonly enrolment: EnrolmentView;
-  /** s until this session ends. */
+  /** Time until this session ends, in s. */
   readonly sessionLeftS: number;
 }
 
@@ -71,10 +71,10 @@ export interface FoundCamera {
   readonly address: string;
 }
 
-/** Addresses of a camera's streams, with user and password in them. */
+/** Addresses of a camera's streams, including user and password. */
 export interface CameraStreams {
   readonly source: string;
-  /** Second, smaller stream; absent where the camera names none. */
+  /** Second, smaller stream; absent if the camera names none. */
   readonly substream?: string;
 }
 

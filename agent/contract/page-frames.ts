@@ -1,9 +1,12 @@
-/** Messages of page-link.ts as they are sent. Apart from it, because a phone's code is built from that and has no Buffer. */
+/**
+ * Encoding of the messages of page-link.ts. It is a separate module, because the phone's code is built from
+ * page-link.ts and has no Buffer.
+ */
 import { frameUp } from '../base/link-frame.ts';
 import type { FromPage, PagePicture, SeenTrack, ToPage } from './page-link.ts';
 import type { RedactedJpeg } from './redacted-jpeg.ts';
 
-/** A question takes a hundred bytes. */
+/** Maximum size in bytes; a request takes about a hundred. */
 export const FROM_PAGE_BYTES_MAX = 4096;
 
 export function encodeFromPage(message: FromPage): Buffer {
@@ -14,7 +17,7 @@ export function encodeToPage(message: Exclude<ToPage, PagePicture>): Buffer {
   return frameUp(message, new Uint8Array(0));
 }
 
-/** Only a redacted picture can be shown. */
+/** Encodes a picture. The type admits only a redacted one. */
 export function encodePagePicture(picture: RedactedJpeg, tracks: readonly SeenTrack[]): Buffer {
   const { widthPx, heightPx, atMs, bytes } = picture;
   const header: PagePicture = { kind: 'picture', widthPx, heightPx, atMs, tracks: [...tracks] };

@@ -1,6 +1,7 @@
 /**
- * What the technician's page and the agent say to each other over `page.sock` (framing: page-frames.ts). The page is a
- * process of another user that holds nothing: it asks, the agent rules. A picture on this link is a redacted one.
+ * Protocol between the technician's page and the agent over `page.sock` (framing: page-frames.ts). The page is a
+ * process of another user without any state: it requests, and the agent decides. Pictures on this link are always
+ * redacted.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { AuthorisedRule } from './authorisation.ts';
@@ -15,20 +16,20 @@ const strict = { additionalProperties: false } as const;
 const Text = Type.String({ maxLength: 1000 });
 const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 const Count = Type.Integer({ minimum: 0 });
-/** Of a technician's session at the page, for the journal: no name, no secret. */
+/** Id of a technician's session on the page, for the journal. It contains no name and no secret. */
 const Session = Type.String({ pattern: '^[0-9a-f]{16}$' });
 
-/** In the state folder of a plain run; the service's is named by VIGIE_PAGE_SOCKET. */
+/** Socket in the state folder of a plain run. For the service, VIGIE_PAGE_SOCKET names it. */
 export const PAGE_SOCKET = 'page.sock';
 export const PREVIEW_LONG_SIDE_PX_MAX = 960;
 export const PREVIEW_BYTES_MAX = 150_000;
 export const PREVIEW_FPS_MAX = 2;
-/** A preview ends by itself, and so many minutes a day are all there are. */
+/** Maximum duration of a preview, after which it ends automatically, and maximum preview time per day; both in s. */
 export const PREVIEW_S_MAX = 600;
 export const PREVIEW_S_A_DAY_MAX = 3600;
 export const PREVIEW_VIEWERS_MAX = 2;
 
-/** Why there is no picture. */
+/** Reason for a missing picture. */
 export const NO_PICTURE = [
   'suspended',
   'unauthorised',
@@ -44,42 +45,45 @@ export const NO_PICTURE = [
 export type NoPicture = (typeof NO_PICTURE)[number];
 const NoPictureSchema = Type.Union(NO_PICTURE.map((why) => Type.Literal(why)));
 
-/** What the order that holds allows here; null where none does. */
+/** Permissions of the valid authorisation; null if there is none. */
 export const OrderView = Type.Object(
   {
     order: Type.String({ maxLength: 100 }),
     authority: Type.String({ maxLength: 200 }),
     camera: Type.String({ maxLength: 1024 }),
-    /** A second stream of the camera that the order names as well. */
+    /** Second stream of the camera that the authorisation names as well. */
     substream: Type.Optional(Type.String({ maxLength: 1024 })),
     notAfter: Time,
-    /** A permit to install: it allows to look while the box is put up, and no rule. */
+    /** Installation authorisation: it allows analysis while the box is installed, and no rule. */
     installation: Type.Boolean(),
     rules: Type.Array(AuthorisedRule, { maxItems: 64 }),
-    /** Where each of these must lie. */
+    /** Prescribed position of each place. */
     outlines: Type.Array(Type.Object({ id: Id, polygon: Type.Array(PointNorm) }, strict), { maxItems: 128 }),
-    /** Black whatever the configuration says. */
+    /** Black in any configuration. */
     masks: Type.Array(MaskConfig, { maxItems: 64 }),
   },
   strict,
 );
 export type OrderView = Static<typeof OrderView>;
 
-/** Of one walk test, as it goes. */
+/** State of a running walk test. */
 export const WalkView = Type.Object(
   {
     rule: Id,
     passes: Type.Integer({ minimum: 1, maximum: 20 }),
-    /** `ready`: a pass waits to be started; `watching`; `done`: to be kept or thrown away; `over`. */
+    /**
+     * `ready`: a pass waits for its start. `watching`: a pass runs. `done`: the result waits to be saved or discarded.
+     * `over`: finished.
+     */
     phase: Type.Union(
       (['ready', 'watching', 'done', 'kept', 'over'] as const).map((phase) => Type.Literal(phase)),
     ),
-    /** Of each pass that counts. */
+    /** Outcome of each pass that counts. */
     outcomes: Type.Array(Type.Union([Type.Literal('seen'), Type.Literal('missed')]), { maxItems: 20 }),
-    /** Of the pass that is watched. */
+    /** Time in the running pass. */
     passedS: Type.Number({ minimum: 0 }),
     windowS: Type.Number({ minimum: 0 }),
-    /** What the last pass came to, or why the test is over. */
+    /** Result of the last pass, or the reason why the test is over. */
     last: Type.Union([
       Type.Null(),
       Type.Object(
@@ -100,7 +104,7 @@ export const WalkView = Type.Object(
 export type WalkView = Static<typeof WalkView>;
 
 export const Verdict = Type.Union([Type.Literal('ok'), Type.Literal('failed'), Type.Literal('unknown')]);
-/** One line of go / no-go, in the language that was asked for. */
+/** One line of the final check, in the requested language. */
 export const PageFinding = Type.Object(
   {
     name: Type.String({ maxLength: 64 }),
@@ -120,17 +124,17 @@ export const AgentView = Type.Object(
     mode: Mode,
     reason: Type.Union([Text, Type.Null()]),
     order: Type.Union([OrderView, Type.Null()]),
-    /** Rules of the running configuration that the order does not cover, and why. */
+    /** Rules of the running configuration that the authorisation does not cover, with the reason. */
     refusedRules: Type.Array(Type.Object({ id: Id, reason: Text }, strict), { maxItems: 64 }),
-    /** Of the detector, px: what the ruler measures in. */
+    /** Input size of the detector in px, used by the height gauge. */
     detectorInputPx: Type.Tuple([Count, Count]),
     timeZone: Text,
-    /** What runs, by which a page sees whether what it tried has come into force. */
+    /** Running places, by which a page sees whether its trial is applied. */
     running: Type.Object(
       { zones: Config.properties.zones, lines: Config.properties.lines, masks: Config.properties.masks },
       strict,
     ),
-    /** SHA-256 of the configuration file that runs; a phone gets a mark instead (page/server/config-mark.ts). */
+    /** SHA-256 of the running configuration file; a phone receives a mark instead (page/server/config-mark.ts). */
     configSha256: Type.Union([Type.String({ maxLength: 64 }), Type.Null()]),
     preview: Type.Object(
       { running: Type.Boolean(), leftS: Count, leftTodayS: Count, viewers: Count },
@@ -148,7 +152,7 @@ const Language = Type.Union([Type.Literal('fr'), Type.Literal('en')]);
 
 export const PageAsk = Type.Union([
   Type.Object({ op: Type.Literal('state'), language: Language }, strict),
-  /** `viewer`: chosen by the page, one a phone that looks. */
+  /** `viewer`: chosen by the page, one per watching phone. */
   Type.Object({ op: Type.Literal('preview-start'), viewer: Count }, strict),
   Type.Object({ op: Type.Literal('preview-stop'), viewer: Count }, strict),
   Type.Object(
@@ -162,7 +166,7 @@ export const PageAsk = Type.Union([
     },
     strict,
   ),
-  /** A camera that had moved shows the right view. */
+  /** Confirms that a camera that had moved shows the right view. */
   Type.Object({ op: Type.Literal('confirm-view') }, strict),
 ]);
 export type PageAsk = Static<typeof PageAsk>;
@@ -185,7 +189,7 @@ const SeenTrack = Type.Object(
 export type SeenTrack = Static<typeof SeenTrack>;
 
 export const ToPage = Type.Union([
-  /** `refused`: why nothing was done, one line; `code` where there is a word for it. */
+  /** `refused` is a one-line reason why nothing was done, with `code` if there is one for it. */
   Type.Object(
     {
       kind: Type.Literal('answer'),
@@ -195,7 +199,7 @@ export const ToPage = Type.Union([
     },
     strict,
   ),
-  /** To all viewers; the JPEG is the binary part. */
+  /** Sent to all viewers; the JPEG is the binary part. */
   Type.Object(
     {
       kind: Type.Literal('picture'),
@@ -206,9 +210,9 @@ export const ToPage = Type.Union([
     },
     strict,
   ),
-  /** Whoever was locked out for wrong codes may try again: the room has said so. */
+  /** A client locked out for wrong codes may retry, by command of the room. */
   Type.Object({ kind: Type.Literal('unlock-pairing') }, strict),
-  /** The picture that was shown is to be taken away; `viewer`: of this one alone. */
+  /** The shown picture must be removed. `viewer`: only for this one. */
   Type.Object(
     {
       kind: Type.Literal('no-picture'),

@@ -1,35 +1,37 @@
 /**
- * The right to look. Vision is started with one and not without; only agent/restraint/permit.ts makes them (a test
- * bans the cast everywhere else).
+ * Capability that permits camera access. Vision starts only with one, and only agent/restraint/permit.ts creates them
+ * (a test bans the cast everywhere else).
  */
 import type { Mode } from './mode.ts';
 
 declare const permitted: unique symbol;
 
-/** Under what one rule of the configuration runs. */
+/** Terms under which one rule of the configuration runs. */
 export interface RuleGrant {
   /** Absent in replay, which needs no authorisation. */
   readonly legalBasis?: string;
   readonly validUntil?: string;
-  /** It counts what it would have raised, and publishes nothing. */
+  /** The rule counts the alerts that it would have raised, and publishes nothing. */
   readonly shadow: boolean;
 }
 
 export interface CapturePermit {
   readonly [permitted]: true;
-  /** Rules that may run, by id; the others do not. */
+  /** Rules that may run, by id. All others do not run. */
   readonly rules: ReadonlyMap<string, RuleGrant>;
-  /** The signed order that it rests on, for vision to see for itself; null for recorded clips and test pictures. */
+  /**
+   * The underlying signed authorisation, for vision to verify independently; null for recorded clips and test pictures.
+   */
   readonly order: string | null;
 }
 
-/** What is to happen now. */
+/** Decision on the current mode. */
 export interface Ruling {
   readonly mode: Mode;
-  /** Why the box does not look; null while it does. */
+  /** Reason why no analysis runs; null while it runs. */
   readonly reason: string | null;
-  /** Undefined: there is no vision process. */
+  /** Undefined if no vision process may run. */
   readonly permit: CapturePermit | undefined;
-  /** Why rules do not run although the box looks, by id. */
+  /** Reasons why rules do not run although analysis does, by id. */
   readonly refused: ReadonlyMap<string, string>;
 }

@@ -1,83 +1,83 @@
-/** What passes between the stages of the vision process. None of it crosses the link. */
+/** Types passed between the stages of the vision process. None of them crosses the link. */
 import type { SizePx, XyxyPx } from './geometry.ts';
 import type { Group, Label } from './label.ts';
 
-/** A frame of the camera before anything is made of it: on a still street most are never analysed. */
+/** Camera frame before any processing. On a quiet street most are never analysed. */
 export interface Glimpse {
-  /** 1 for the first one since the source was opened; never reused within a process. */
+  /** 1 for the first frame since the source was opened; never reused within a process. */
   readonly index: number;
-  /** Presentation time stamp of the source's buffer, in ns; the key of the still that shows the same frame. */
+  /** Presentation time stamp of the source's buffer in ns; key of the still that shows the same frame. */
   readonly ptsNs: bigint;
-  /** Media time in ms: grows by PTS differences and never goes back, reconnections included. */
+  /** Media time in ms. It grows by PTS differences and is monotonic, also across reconnections. */
   readonly atMs: number;
-  /** Wall time of capture, ms since the epoch; in replay the clip's PTS counted from the epoch. */
+  /** Wall time of capture, ms since the epoch; in replay, the clip's PTS counted from the epoch. */
   readonly wallMs: number;
   /** Size of the source frame. */
   readonly source: SizePx;
-  /** A still or planes are to be made of it: it is to be analysed, unless the board is too slow or too hot. */
+  /** A still or planes will be made of it. It will be analysed unless the board is too slow or too hot. */
   readonly pictured: boolean;
-  /** Where the camera was asked for it. */
+  /** Present if it was requested from the camera. */
   readonly small?: SmallPicture | undefined;
 }
 
 /**
- * The whole source in grey, half as large as in the detector's input; black under the privacy masks. The camera's next
- * frame takes its place.
+ * Complete source picture in grey at half the size of the detector's input, black under the privacy masks. The camera's
+ * next frame overwrites it.
  */
 export interface SmallPicture {
   readonly size: SizePx;
-  /** Brightness, 8 bits, row by row. */
+  /** Brightness, 8 bits, row-major. */
   readonly luma: Uint8Array;
-  /** As `Frame.masked`, of these pixels. */
+  /** Like `Frame.masked`, for these pixels. */
   readonly masked?: Uint8Array | undefined;
 }
 
-/** One analysed frame. The pixels live in vision's memory only, until the next frame. */
+/** Analysed frame. Its pixels exist only in vision's memory, until the next frame. */
 export interface Frame extends Omit<Glimpse, 'pictured' | 'small'> {
   /** Size of `rgb`: the detector's input. */
   readonly input: SizePx;
   /**
-   * RGB, 8 bits, row-major, input.widthPx × input.heightPx × 3; the picture is centred, the rest black, and so are the
-   * privacy masks. The camera's next frame takes its place: what is wanted later is copied.
+   * RGB, 8 bits, row-major, input.widthPx × input.heightPx × 3. The picture is centred; the rest and the privacy masks
+   * are black. The camera's next frame overwrites it, so data needed later must be copied.
    */
   readonly rgb: Uint8Array;
   /**
-   * 1 for each pixel of `rgb` that a privacy mask has made black: it says nothing of the street, and statistics leave
-   * it out. Absent where there are no masks; never changed.
+   * 1 for each pixel of `rgb` blackened by a privacy mask. Such pixels carry no information about the street, so
+   * statistics ignore them. Absent without masks; never changed.
    */
   readonly masked?: Uint8Array | undefined;
   /**
-   * The same moment as large as a snapshot, about once a second; it never leaves the vision process. The camera's next
-   * frame may take its place, as with `rgb`.
+   * The same moment in the size of a snapshot, about once a second. It never leaves the vision process. The camera's
+   * next frame may overwrite it, as with `rgb`.
    */
   readonly planes?: YuvPlanes | undefined;
-  /** A still of it is held. */
+  /** A still of it is stored. */
   readonly still?: boolean | undefined;
   /**
-   * The same moment, larger, for the detector alone: where the picture is grey and the street is quiet. RGB as `rgb`,
-   * letterboxed to its own size, black under the privacy masks.
+   * The same moment in higher resolution, for the detector alone, if the picture is grey and the street is quiet. RGB
+   * like `rgb`, letterboxed to its own size, black under the privacy masks.
    */
   readonly fine?: { readonly size: SizePx; readonly rgb: Uint8Array } | undefined;
 }
 
 /**
- * A picture in three planes of 8 bits, colour at half the resolution (4:2:0), levels as in a JPEG of the same frame
- * (full range); black under the privacy masks.
+ * Picture in three planes of 8 bits with colour at half the resolution (4:2:0). Levels are those of a JPEG of the same
+ * frame (full range). Black under the privacy masks.
  */
 export interface YuvPlanes {
   readonly size: SizePx;
   /** Rows of `strideY` bytes. */
   readonly y: Uint8Array;
-  /** Blue and red difference, 128 where there is none: rows of `strideUv` bytes. */
+  /** Blue and red difference, 128 for none, in rows of `strideUv` bytes. */
   readonly u: Uint8Array;
   readonly v: Uint8Array;
   readonly strideY: number;
   readonly strideUv: number;
 }
 
-/** One box of the detector. */
+/** Detected box. */
 export interface Detection {
-  /** In source pixels, clipped to the frame. */
+  /** Box in source pixels, clipped to the frame. */
   readonly xyxyPx: XyxyPx;
   /** 0..1. */
   readonly score: number;
@@ -85,34 +85,37 @@ export interface Detection {
   readonly group: Group;
 }
 
-/** One followed object, as known after a frame. */
+/** Tracked object after a frame. */
 export interface Track {
-  /** Unique while the process lives; says nothing of who it is. */
+  /** Unique during one run of the process; carries no identity. */
   readonly id: number;
   readonly group: Group;
-  /** The label seen most often so far. */
+  /** Most frequent label so far. */
   readonly label: Label;
   /** Score of the last matched detection. */
   readonly score: number;
   /** The highest score of all its matched detections so far. */
   readonly bestScore: number;
-  /** Filtered box in source pixels; predicted where `seen` is false. */
+  /** Filtered box in source pixels; predicted if `seen` is false. */
   readonly xyxyPx: XyxyPx;
   /** Velocity of the box's centre in source pixels per second. */
   readonly velocityPxPerS: readonly [number, number];
   /** Media time of the track's first detection, ms. */
   readonly firstMs: number;
-  /** Where it was found before it was confirmed, oldest first; only in the frame that confirms it, at most eight. */
+  /**
+   * Places where it was detected before its confirmation, oldest first, at most eight. Present only in the frame that
+   * confirms it.
+   */
   readonly before?: readonly { readonly atMs: number; readonly xyxyPx: XyxyPx }[] | undefined;
   /** Media time of the last matched detection, ms. */
   readonly lastMs: number;
-  /** True when a detection of this frame was matched, or of the last one looked at where nothing has moved since. */
+  /** True if a detection of this frame was matched, or one of the last detector run if nothing has moved since. */
   readonly seen: boolean;
 }
 
 /**
- * What the detector's backbone makes of a place, after its first stage: it says what is there and hardly how it is lit.
- * It lives in vision's memory only, for places and never for people.
+ * Output of the first stage of the detector's backbone for a place. It describes the content and hardly depends on the
+ * light. It exists only in vision's memory, for places and never for people.
  */
 export interface Features {
   readonly columns: number;
@@ -120,60 +123,61 @@ export interface Features {
   readonly channels: number;
   /** Side of a cell, in pixels of `input`. */
   readonly cellPx: number;
-  /** The picture that the detector looked at, letterboxed as `Frame.rgb`. */
+  /** Input picture of the detector, letterboxed like `Frame.rgb`. */
   readonly input: SizePx;
-  /** rows × columns × channels, as the graph gives them: a level says (level − zeroPoint) of an unknown unit. */
+  /** rows × columns × channels, as output by the graph. A level means (level − zeroPoint) of an unknown unit. */
   readonly values: Uint8Array;
   readonly zeroPoint: number;
 }
 
-/** What is known to be in a frame: by a look of the detector, or as it was found last where nothing has moved since. */
+/** Content of a frame: from a detector run, or from the last run if nothing has moved since. */
 export interface Look {
   readonly looked: boolean;
   readonly found: readonly Detection[];
   readonly tracks: readonly Track[];
-  /** About twice a second, where the model gives them and somebody needs them. */
+  /** About twice a second, if the model provides them and a consumer needs them. */
   readonly features?: Features | undefined;
 }
 
-/** Values of a cell of the foreground. */
+/** Values of a foreground cell. */
 export const SETTLED = 1;
 export const MOVING = 2;
 
-/** What does not look like the learnt background, on a grid over the whole frame; no pixel is in it. */
+/** Difference from the learnt background, on a grid over the complete frame. It contains no pixel. */
 export interface Foreground {
   readonly columns: number;
   readonly rows: number;
-  /** Width and height of a cell as shares of the frame's. */
+  /** Width and height of a cell as ratios of the frame's. */
   readonly cellNorm: readonly [number, number];
-  /** Row by row: MOVING, SETTLED (it has come to rest), or 0 where there is nothing. Never changed later. */
+  /** Row-major: MOVING, SETTLED (it has come to rest), or 0 for none. Never changed later. */
   readonly cells: Uint8Array;
 }
 
-/** Stages in which a frame spends time, in the order of the trip; `plate`: what the redactor learns of the empty place. */
+/** Processing stages of a frame, in order. `plate`: the redactor learns the clean plate. */
 export type Stage = 'capture' | 'detect' | 'track' | 'observe' | 'redact' | 'plate' | 'link';
 
-/** Half-open byte ranges [from, to) of an RGB picture, row by row; they may overlap. */
+/** Half-open byte ranges [from, to) of an RGB picture, row-major; they may overlap. */
 export type ByteRanges = readonly (readonly [number, number])[];
 
-/** A picture of the whole source, at least as large as a snapshot; it never leaves the vision process. */
+/** Picture of the complete source, at least as large as a snapshot. It never leaves the vision process. */
 export interface Still {
   readonly ptsNs: bigint;
-  /** Media time of the analysed frame with the same PTS, ms. */
+  /** Media time of the analysed frame with the same PTS, in ms. */
   readonly atMs: number;
   readonly source: SizePx;
   /**
-   * Its pixels, scaled to `size`, not redacted, but black under the privacy masks.
-   * @throws AgentError `corrupt` where its JPEG is not a whole one of the size that it was made in
+   * Returns its pixels, scaled to `size`: not redacted, but black under the privacy masks.
+   *
+   * @throws AgentError `corrupt` if its JPEG is not complete or not of the size in which it was made
    */
   pixels(size: SizePx): Promise<StillPixels>;
 }
 
 export interface StillPixels {
-  /** 8 bits, row-major, no padding; the caller's own. */
+  /** 8 bits, row-major, no padding; owned by the caller. */
   readonly rgb: Uint8Array;
-  /** How far scaling has spread the source's pixels, in pixels of this picture. */
+  /** Distance over which scaling has spread the source's pixels, in pixels of this picture. */
   readonly reachPx: number;
-  /** What is black, by privacy mask. */
+  /** Black areas, one per privacy mask. */
   readonly black: readonly ByteRanges[];
 }

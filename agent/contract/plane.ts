@@ -1,10 +1,13 @@
-/** Plane geometry of zones and lines. Pure; points are [x, y] in any one unit, y down. */
+/** Plane geometry of zones and lines. Pure functions; points are [x, y] in any one unit, y down. */
 
 export type Point = readonly [number, number];
-/** Corners in order; the last is joined to the first. */
+/** Corners in order; the last one connects to the first. */
 export type Polygon = readonly Point[];
 
-/** Even-odd rule (Shimrat, "Position of point relative to polygon", CACM 1962): self-crossing polygons are allowed. */
+/**
+ * Tests by the even-odd rule (Shimrat, "Position of point relative to polygon", CACM 1962); self-crossing polygons are
+ * allowed.
+ */
 export function isInside(polygon: Polygon, point: Point): boolean {
   const x = point[0];
   const y = point[1];
@@ -17,7 +20,7 @@ export function isInside(polygon: Polygon, point: Point): boolean {
   return inside;
 }
 
-/** Distance of a point from the nearest side, whether inside or outside. */
+/** Returns the distance of a point from the nearest side, inside or outside. */
 export function distanceToBoundary(polygon: Polygon, point: Point): number {
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0; i < polygon.length; i += 1) {
@@ -37,8 +40,8 @@ export function distanceToSegment(a: Point, b: Point, point: Point): number {
 }
 
 /**
- * Signed distance of a point from the endless line through `from` and `to`: positive on the right-hand
- * side of one who looks from `from` to `to` (y down), NaN where the two are the same point.
+ * Returns the signed distance of a point from the infinite line through `from` and `to`. It is positive on the
+ * right-hand side when looking from `from` to `to` (y down), and NaN if the two are the same point.
  */
 export function distanceRightOf(from: Point, to: Point, point: Point): number {
   const dx = to[0] - from[0];
@@ -46,7 +49,10 @@ export function distanceRightOf(from: Point, to: Point, point: Point): number {
   return (dx * (point[1] - from[1]) - dy * (point[0] - from[0])) / Math.hypot(dx, dy);
 }
 
-/** Where the way `a`→`b` meets the endless line: 0 at `from`, 1 at `to`; undefined where it does not pass it. */
+/**
+ * Returns the position where the way `a`→`b` crosses the infinite line: 0 at `from`, 1 at `to`. Undefined if it does
+ * not.
+ */
 export function meetingPoint(from: Point, to: Point, a: Point, b: Point): number | undefined {
   const before = distanceRightOf(from, to, a);
   const after = distanceRightOf(from, to, b);
@@ -60,8 +66,8 @@ export function meetingPoint(from: Point, to: Point, a: Point, b: Point): number
 }
 
 /**
- * A zone that reaches the frame's edge goes on beyond it: whatever is cut off by the edge stands there.
- * Each side that runs along an edge of the unit square (both ends within `slack`) is moved out by 1.
+ * Extends a zone that reaches the frame's edge beyond it, because objects cut off by the edge stand there. Each side
+ * along an edge of the unit square (both ends within `slack`) is moved out by 1.
  */
 export function beyondEdges(polygon: Polygon, slack: number): Polygon {
   return polygon.flatMap((a, i): Point[] => {
@@ -83,7 +89,7 @@ function nextCorner(polygon: Polygon, i: number): Point {
   return polygon[(i + 1) % polygon.length] as Point;
 }
 
-/** Whether two ways, each from its first to its second point, meet. */
+/** Reports whether two segments, a→b and c→d, meet. */
 export function meets(a: Point, b: Point, c: Point, d: Point): boolean {
   const side = (p: Point, q: Point, r: Point): number =>
     (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]);

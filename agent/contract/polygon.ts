@@ -1,10 +1,13 @@
-/** Plane geometry: whether a polygon can be a zone, and whether one lies inside another. Coordinates are normalised, y down. */
+/**
+ * Plane geometry: checks whether a polygon can be a zone, and whether one lies inside another. Coordinates are
+ * normalised, y down.
+ */
 import type { PointNorm } from './geometry.ts';
 
-/** Less than this share of the picture is no area: two pixels of a 1920×1080 frame. */
+/** Smallest valid area as a ratio of the picture: two pixels of a 1920×1080 frame. */
 const AREA_NORM_MIN = 1e-6;
 
-/** What is wrong with the polygon, and what would be right; undefined when it is fine. */
+/** Returns the fault of a polygon and its fix, or undefined if it is valid. */
 export function polygonFault(polygon: readonly PointNorm[]): string | undefined {
   const edges = edgesOf(polygon);
   for (const [index, [from, to]] of edges.entries()) {
@@ -27,18 +30,21 @@ export function polygonFault(polygon: readonly PointNorm[]): string | undefined 
 }
 
 /**
- * Nearer to an edge than this is on it, as a share of the picture: a fifth of a pixel of 1920×1080, and what a drawing
- * with four digits after the point is off by.
+ * Distance within which a point counts as on an edge, as a ratio of the picture. It is a fifth of a pixel of 1920×1080,
+ * and the rounding error of a drawing with four decimals.
  */
 const ON_EDGE_NORM = 1e-4;
 
-/** True when no point of `inner`, a polygon that does not cross itself or the two ends of a line, lies outside of `outer`. */
+/**
+ * Reports whether no point of `inner` lies outside `outer`. `inner` is a polygon that does not cross itself, or the two
+ * ends of a line.
+ */
 export function covers(outer: readonly PointNorm[], inner: readonly PointNorm[]): boolean {
-  // What is inside with its whole border is inside: `outer` has no holes.
+  // If the complete border is inside, the polygon is inside, because `outer` has no holes.
   return edgesOf(inner).every((edge) => coversEdge(outer, edge));
 }
 
-/** Between two places where it meets the border, an edge is on one side of it. */
+/** Reports whether an edge lies in `outer`. Between two points where it meets the border, it stays on one side. */
 function coversEdge(outer: readonly PointNorm[], [a, b]: Edge): boolean {
   const shares = [0, 1, ...edgesOf(outer).flatMap((edge) => meetings([a, b], edge))].sort((p, q) => p - q);
   const at = (share: number): PointNorm => [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
@@ -48,28 +54,31 @@ function coversEdge(outer: readonly PointNorm[], [a, b]: Edge): boolean {
   });
 }
 
-/** Where on a→b, as shares of it, it meets the other edge: crosses it, or has its first corner beside it. */
+/**
+ * Returns the positions on a→b (0..1) at which it crosses the other edge or passes beside the first corner of that
+ * edge.
+ */
 function meetings([a, b]: Edge, [c, d]: Edge): number[] {
   const shares: number[] = [];
   if (side(a, b, c) * side(a, b, d) <= 0) {
     const [from, to] = [side(c, d, a), side(c, d, b)];
     shares.push(from / (from - to));
   }
-  // Twice, so that between two meetings nothing can come near and go away again.
+  // Twice the limit, so that nothing can come near and leave again between two meetings.
   if (distanceNorm([a, b], c) <= 2 * ON_EDGE_NORM) {
     const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
     shares.push(((c[0] - a[0]) * dx + (c[1] - a[1]) * dy) / (dx ** 2 + dy ** 2));
   }
-  // What is not a number belongs to edges that are parallel, or to an edge of no length.
+  // NaN results from parallel edges or an edge of zero length.
   return shares.filter((share) => share > 0 && share < 1);
 }
 
-/** A share of the width that a number of a drawing does not tell apart. */
+/** Ratio of the width below which two coordinates of a drawing are equal. */
 const SAME_NORM = 1e-9;
 
 /**
- * True when no point of `inner` lies outside of all `outers`. Between the heights at which corners lie or sides cross, a
- * strip of the picture is made of whole trapezia, so that the middle of each strip tells for all of it.
+ * Reports whether no point of `inner` lies outside all `outers` together. Between the heights of corners and crossings,
+ * a strip of the picture consists of complete trapezia. The middle of each strip therefore decides for all of it.
  */
 export function coversTogether(
   outers: readonly (readonly PointNorm[])[],
@@ -100,7 +109,7 @@ export function coversTogether(
 
 type Span = readonly [from: number, to: number];
 
-/** Where the polygon lies at this height, which goes through none of its corners. */
+/** Returns the spans of the polygon at this height, which passes through no corner. */
 function spansAt(polygon: readonly PointNorm[], y: number): Span[] {
   const at = edgesOf(polygon)
     .filter(([[, y1], [, y2]]) => y1 > y !== y2 > y)
@@ -109,14 +118,14 @@ function spansAt(polygon: readonly PointNorm[], y: number): Span[] {
   return at.flatMap((from, index) => (index % 2 === 0 ? [[from, at[index + 1] ?? from] as const] : []));
 }
 
-/** `spans` by where they begin. */
+/** Reports whether a span lies within `spans`, which are sorted by their start. */
 function isWithin([from, to]: Span, spans: readonly Span[]): boolean {
   let reached = from;
   for (const [begin, end] of spans) if (begin <= reached + SAME_NORM) reached = Math.max(reached, end);
   return reached >= to - SAME_NORM;
 }
 
-/** Shoelace formula. */
+/** Returns the area by the shoelace formula. */
 export function areaNorm(polygon: readonly PointNorm[]): number {
   const sum = edgesOf(polygon).reduce((total, [[x1, y1], [x2, y2]]) => total + x1 * y2 - x2 * y1, 0);
   return Math.abs(sum) / 2;
@@ -128,17 +137,17 @@ function edgesOf(polygon: readonly PointNorm[]): Edge[] {
   return polygon.map((point, index) => [point, polygon[(index + 1) % polygon.length] ?? point]);
 }
 
-/** Twice the signed area of a→b→c: which side of a→b the point c lies on. */
+/** Returns twice the signed area of a→b→c, whose sign is the side of a→b on which c lies. */
 function side([ax, ay]: PointNorm, [bx, by]: PointNorm, [cx, cy]: PointNorm): number {
   return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
 }
 
-/** The edges pass through each other in a point inside both. */
+/** Reports whether the edges cross in a point inside both. */
 function cross([a, b]: Edge, [c, d]: Edge): boolean {
   return side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0;
 }
 
-/** The edges have a point in common, ends included. */
+/** Reports whether the edges share a point, ends included. */
 function touch(first: Edge, second: Edge): boolean {
   const [a, b] = first;
   const [c, d] = second;
@@ -154,7 +163,7 @@ function onEdge([a, b]: Edge, point: PointNorm): boolean {
   return between(0) && between(1);
 }
 
-/** Even-odd rule; a point on an edge counts as inside. */
+/** Tests by the even-odd rule; a point on an edge counts as inside. */
 function contains(polygon: readonly PointNorm[], point: PointNorm): boolean {
   let inside = false;
   for (const edge of edgesOf(polygon)) {
@@ -179,13 +188,13 @@ interface Shape {
   readonly polygon: readonly PointNorm[];
 }
 
-/** Those of `shapes` that are not drawn in the same way among `others`. */
+/** Returns the shapes whose polygon is not among `others`. */
 export function notAmong<S extends Shape>(shapes: readonly S[], others: readonly Shape[]): S[] {
   const known = new Set(others.map(({ polygon }) => JSON.stringify(polygon)));
   return shapes.filter(({ polygon }) => !known.has(JSON.stringify(polygon)));
 }
 
-/** Those of `shapes` that `covers` do not cover, one by one or together. */
+/** Returns the shapes that `covers` do not cover, singly or together. */
 export function uncovered<S extends Shape>(shapes: readonly S[], covers: readonly Shape[]): S[] {
   const outers = covers.map(({ polygon }) => polygon);
   return notAmong(shapes, covers).filter(({ polygon }) => !coversTogether(outers, polygon));

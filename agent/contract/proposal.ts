@@ -1,22 +1,24 @@
 /**
- * What a technician at the pole may change of a configuration, and nothing else of it: where the camera is, what is
- * drawn, and the rules. Keys, broker, authority and retention are the room's.
+ * Part of a configuration that a technician on site may change: the camera's address, the drawn places and the rules.
+ * Keys, broker, authority and retention are managed by the room.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { CameraConfig, Config, GroundPlaneConfig, SubstreamAddress } from './config.ts';
 
 const strict = { additionalProperties: false } as const;
 
-/** With every list full it has some 220 kB. */
+/** Maximum size in bytes. With every list full, a proposal has about 220 kB. */
 export const PROPOSAL_BYTES_MAX = 262_144;
 
 export const Proposal = Type.Object(
   {
-    /** With user and password where the camera asks for them; absent: as it is. They are never given back. */
+    /**
+     * Address with user and password if the camera needs them. If absent, it is unchanged. Logins are never returned.
+     */
     source: Type.Optional(CameraConfig.properties.source),
-    /** Second stream, as `source`. Null: none; absent: as it is, or none where `source` is another address. */
+    /** Second stream, like `source`. Null: none. Absent: unchanged, or none if `source` is another address. */
     substream: Type.Optional(Type.Union([SubstreamAddress, Type.Null()])),
-    /** Null: none; absent: as it is. */
+    /** Null for none. If absent, it is unchanged. */
     groundPlane: Type.Optional(Type.Union([GroundPlaneConfig, Type.Null()])),
     zones: Config.properties.zones,
     lines: Config.properties.lines,
@@ -27,12 +29,12 @@ export const Proposal = Type.Object(
 );
 export type Proposal = Static<typeof Proposal>;
 
-/** The part of the installed configuration that a proposal may change, as a technician sees it. */
+/** Part of the installed configuration that a proposal may change, as shown to a technician. */
 export const Proposable = Type.Object(
   {
-    /** As `shownSource` gives it. */
+    /** Address as returned by `shownSource`. */
     cameraAddress: Type.String({ maxLength: 1024 }),
-    /** Second stream, as `cameraAddress`; absent: none. */
+    /** Second stream, like `cameraAddress`; absent if there is none. */
     substreamAddress: Type.Optional(Type.String({ maxLength: 1024 })),
     groundPlane: Type.Union([GroundPlaneConfig, Type.Null()]),
     zones: Config.properties.zones,

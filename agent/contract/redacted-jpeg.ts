@@ -1,14 +1,15 @@
 /**
- * The only picture that may leave the vision process. The brand can be given in two places: where the
- * picture is redacted (agent/vision/redact) and where the link hands it over (agent/contract/link.ts,
- * which carries nothing else that is binary). A test bans the cast everywhere else.
+ * Redacted picture, the only picture that may leave the vision process.
+ * The brand can be given in two places: where the picture is redacted (agent/vision/redact), and where the link
+ * delivers it (agent/contract/link.ts). The link carries no other unencrypted binary. A test bans the cast everywhere
+ * else.
  */
 import { type Static, Type } from '@sinclair/typebox';
 
 const strict = { additionalProperties: false } as const;
 const Share = { minimum: 0, maximum: 1 } as const;
 
-/** What of a snapshot is not the camera's picture of that moment. */
+/** Parts of a snapshot that differ from the camera's picture of that moment. */
 export const Redaction = Type.Object(
   {
     figures: Type.Integer({ minimum: 0, description: 'figures drawn, one for each person who was found' }),
@@ -49,6 +50,6 @@ export interface RedactedJpeg {
   readonly [redacted]: true;
 }
 
-/** A snapshot is at most this large: 1280 px on the long side, 150 kB. */
+/** Maximum size of a snapshot: 1280 px on the long side, 150 kB. */
 export const SNAPSHOT_LONG_SIDE_PX_MAX = 1280;
 export const SNAPSHOT_BYTES_MAX = 150_000;

@@ -1,7 +1,7 @@
 /**
- * A release, of the agent or of root's program: a folder in which every file is known by its hash. What is signed of it (TUF
- * targets, https://theupdateframework.github.io/specification/latest/) and what lies in it. Read by root's program on the
- * box, and written by whoever makes one.
+ * Release of the agent or of root's program: a folder in which every file is identified by its hash. Defines the signed
+ * metadata (TUF targets, https://theupdateframework.github.io/specification/latest/) and the content. Root's program on
+ * the box reads it; the release tools write it.
  */
 import { type Static, Type } from '@sinclair/typebox';
 
@@ -15,35 +15,38 @@ export const ARCHES = ['amd64', 'arm64'] as const;
 export const Arch = Type.Union(ARCHES.map((arch) => Type.Literal(arch)));
 export type Arch = Static<typeof Arch>;
 
-/** Boards that the updater tells apart (agent/base/board.ts); `generic`: any other of its architecture. */
+/** Boards that the updater distinguishes (agent/base/board.ts). `generic`: any other board of its architecture. */
 export const BOARDS = ['rpi4', 'rpi5', 'jetson', 'rk3588', 'pc', 'generic'] as const;
 export const Board = Type.Union(BOARDS.map((board) => Type.Literal(board)));
 export type Board = Static<typeof Board>;
 
 /**
- * The form of what the agent keeps in its state folder. A release writes one form and reads a span of them; it is put up
- * for a change that the release before cannot read, and then there is no way back to that.
+ * Form of the agent's data in its state folder. A release writes one form and reads a range of them. It is increased
+ * for a change that the previous release cannot read; a rollback is then impossible.
  */
 export const STATE_FORM = { writes: 1, reads: [1, 1] } as const;
 
-/** The form of the record of root's program, as STATE_FORM is of the agent's. */
+/** Form of the record of root's program, in the same terms as STATE_FORM. */
 export const RECORD_FORM = { writes: 1, reads: [1, 1] } as const;
 
-/** Programs of a box that come as releases: the agent with all that is its own, and root's program. Kinds of a change, too. */
+/**
+ * Programs of a box that are delivered as releases: the agent with its parts, and root's program. Also kinds of a
+ * change.
+ */
 export const RELEASE_KINDS = ['release', 'root'] as const;
 export const ReleaseKind = Type.Union(RELEASE_KINDS.map((kind) => Type.Literal(kind)));
 export type ReleaseKind = Static<typeof ReleaseKind>;
 
-/** In each release, beside its folders: which one it is. */
+/** File in each release, beside its folders, that identifies it. */
 export const VERSION_FILE = 'VERSION';
-/** Every other file of it: mtree(5), see scripts/lib/manifest.ts. */
+/** List of every other file of the release: mtree(5), see scripts/lib/manifest.ts. */
 export const MANIFEST_FILE = 'MANIFEST';
 
 /** Content of VERSION_FILE, JSON. */
 export const ReleaseVersion = Type.Object(
   {
     what: ReleaseKind,
-    /** Grows with each release of either kind; a box never goes to a lower one by itself. */
+    /** Grows with each release of either kind. A box never installs a lower one automatically. */
     seq: Seq,
     version: Version,
     /** Absent: for every architecture. */
@@ -63,29 +66,29 @@ export const ReleaseTarget = Type.Object(
     version: Version,
     arch: Arch,
     boards: Type.Array(Board, { minItems: 1, maxItems: BOARDS.length, uniqueItems: true }),
-    /** At least, and below. */
+    /** Lowest accepted version of Node, and the first one that is too new. */
     node: Type.Tuple([NodeVersion, NodeVersion]),
-    /** Releases below it must not be gone back to. */
+    /** Rollback to releases below it is forbidden. */
     seqMin: Seq,
     stateWrites: Type.Integer({ minimum: 1 }),
     stateReads: Type.Tuple([Type.Integer({ minimum: 1 }), Type.Integer({ minimum: 1 })]),
-    /** Target path of the whole release, tar and zstd. */
+    /** Target path of the complete release, tar and zstd. */
     full: Path,
-    /** Target path of what has changed since that seq, whole files; tar and zstd. */
+    /** Target path of the files changed since that seq, as complete files; tar and zstd. */
     deltas: Type.Record(Type.String({ pattern: '^[1-9]\\d{0,15}$' }), Path, { additionalProperties: false }),
-    /** Bytes of all files of the release. */
+    /** Total size of all files of the release, in bytes. */
     installedBytes: Type.Integer({ minimum: 1 }),
   },
   strict,
 );
 export type ReleaseTarget = Static<typeof ReleaseTarget>;
 
-/** Of a folder below `releases/`. */
+/** Returns the name of a folder below `releases/`. */
 export function releaseName(seq: number, version: string): string {
   return `${seq}-${version}`;
 }
 
-/** A release for one architecture: what its files are named by. */
+/** Release for one architecture, from which its file names are derived. */
 export interface ReleaseId {
   readonly what: ReleaseKind;
   readonly seq: number;
@@ -99,7 +102,7 @@ function pathOf({ what, seq, version, arch }: ReleaseId): string {
   return `${PREFIXES[what]}-${releaseName(seq, version)}-${arch}`;
 }
 
-/** Target path of a release's MANIFEST. */
+/** Returns the target path of a release's MANIFEST. */
 export const manifestTarget = (release: ReleaseId): string => `${pathOf(release)}.manifest`;
 
 export const fullTarget = (release: ReleaseId): string => `${pathOf(release)}.full.tar.zst`;
@@ -107,6 +110,9 @@ export const fullTarget = (release: ReleaseId): string => `${pathOf(release)}.fu
 export const deltaTarget = (fromSeq: number, release: ReleaseId): string =>
   `${pathOf(release)}.from-${fromSeq}.tar.zst`;
 
-/** The MANIFEST of a release as the difference from that of another, for `zstd --patch-from`. Beside each delta. */
+/**
+ * Returns the target path of a MANIFEST as the difference from another release's, for `zstd --patch-from`. It
+ * accompanies each delta.
+ */
 export const manifestPatchTarget = (fromSeq: number, release: ReleaseId): string =>
   `${pathOf(release)}.from-${fromSeq}.manifest.zst`;

@@ -1,4 +1,4 @@
-/** How long things are kept: the configuration's days, and no more than the order in force allows. */
+/** Retention periods: the configured days, limited by the valid authorisation. */
 import type { Config } from './config.ts';
 
 type Days = Pick<Config['retention'], 'eventsDays' | 'snapshotsDays' | 'sealedDays'>;
@@ -12,7 +12,7 @@ export class Retention {
     this.#allowed = configured;
   }
 
-  /** An order holds from now on. */
+  /** Applies the limits of an authorisation from now on. */
   allow(days: Days): void {
     this.#allowed = days;
   }

@@ -1,20 +1,21 @@
 /**
- * What the agent, and commands on the box, ask of root's record: a line of JSON each way over a Unix socket, one question
- * a connection. The record takes no one's word: a suspension is kept whoever says so, its end only by signatures, the
- * journal's head only if it continues the one before.
+ * Protocol between root's record and the agent or commands on the box.
+ * Each side sends one line of JSON over a Unix socket, one request per connection. The record trusts no caller. It
+ * stores a suspension from anyone, ends it only by signatures, and stores a journal head only if that continues the
+ * previous one.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 
-/** A signed resume has some kB, a proof of a head less. */
+/** Maximum size in bytes. A signed resume has some kB, a proof of a head less. */
 export const ROOT_REQUEST_BYTES_MAX = 65_536;
 export const ROOT_REPLY_BYTES_MAX = 4096;
 
-/** Where it listens (vigie-restraint.socket). */
+/** Socket of the record (vigie-restraint.socket). */
 export const ROOT_RECORD_SOCKET = '/run/vigie/restraint.sock';
-/** Where it is kept, root's, for everybody to read. */
+/** Folder of the record, owned by root and world-readable. */
 export const ROOT_RECORD_DIR = '/var/lib/vigie-restraint';
 
 export const RootRequest = Type.Union([
@@ -28,9 +29,9 @@ export const RootRequest = Type.Union([
     },
     strict,
   ),
-  /** `envelope`: what two keys have signed (contract/mode.ts). */
+  /** `envelope`: signed by two keys (contract/mode.ts). */
   Type.Object({ op: Type.Literal('resume'), envelope: Type.String({ maxLength: 32_768 }) }, strict),
-  /** `provenHead`: the head with the proof that it continues the one that the record has. */
+  /** `provenHead`: the head with the proof that it continues the recorded one. */
   Type.Object(
     {
       op: Type.Literal('keep-head'),

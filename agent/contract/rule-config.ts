@@ -1,4 +1,4 @@
-/** The parameters of every kind of rule, as the configuration gives them. */
+/** Configuration parameters of every kind of rule. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { AgentError } from '../base/errors.ts';
 import { id, strict } from './config-fields.ts';
@@ -177,7 +177,7 @@ export const RuleConfig = Type.Union([...RULE_SCHEMAS]);
 export type RuleConfig = Static<typeof RuleConfig>;
 
 /**
- * Kinds of rules. Whatever must know every kind has a table keyed by `RuleKind`, so the compiler names it when
+ * Kinds of rules. Code that must handle every kind has a table keyed by `RuleKind`, so the compiler reports it when
  * RULE_SCHEMAS grows.
  */
 export type RuleKind = RuleConfig['kind'];

@@ -1,7 +1,7 @@
 /**
- * When a rule is on: spans of the week in the site's time zone. On a listed public holiday only the
- * spans that name `holiday` count. A span that ends before it begins goes on into the next day.
- * Local time is Intl's (IANA tz data of the runtime), so that summer time is right.
+ * Schedule of a rule: spans of the week in the site's time zone.
+ * On a listed public holiday only the spans that name `holiday` count. A span that ends before it begins continues into
+ * the next day. Local time comes from Intl (IANA tz data of the runtime), so summer time is correct.
  */
 import type { RuleConfig, ScheduleSpan } from './rule-config.ts';
 import type { Window } from './update.ts';
@@ -21,13 +21,16 @@ interface LocalTime {
   readonly minute: number;
 }
 
-/** Whether a rule is on at a wall time, ms since the epoch. */
+/** Reports whether a rule is on at a wall time, in ms since the epoch. */
 export function isOnAt(rule: RuleConfig, site: ScheduleOptions, wallMs: number): boolean {
   const schedule = 'schedule' in rule ? rule.schedule : undefined;
   return schedule === undefined || new Schedule(schedule, site).isOn(wallMs);
 }
 
-/** Whether a window of the room is open. Throws RangeError where its time zone is none. */
+/**
+ * Reports whether a window of the room is open.
+ * @throws RangeError if its time zone is invalid
+ */
 export function isOpenAt(window: Window, wallMs: number): boolean {
   return scheduleOf(window).isOn(wallMs);
 }
@@ -40,7 +43,7 @@ export class Schedule {
   readonly #spans: readonly { days: readonly string[]; from: number; to: number }[];
   readonly #holidays: ReadonlySet<string>;
   readonly #format: Intl.DateTimeFormat;
-  /** The answer holds for the minute in which it was worked out; formatting a date is slow. */
+  /** Cached result, valid for its minute; formatting a date is slow. */
   #known: { minute: number; on: boolean } | undefined;
 
   constructor(spans: readonly ScheduleSpan[], { timeZone, holidays }: ScheduleOptions) {
@@ -66,7 +69,7 @@ export class Schedule {
 
   #workOut(wallMs: number): boolean {
     const now = this.#local(wallMs);
-    // Noon-to-noon is never skipped by summer time, so that "yesterday" is the calendar's.
+    // About noon of the previous day, which a change to or from summer time cannot shift into another day.
     const yesterday = this.#local(wallMs - (now.minute + DAY_MINUTES / 2) * MINUTE_MS);
     return this.#spans.some(({ days, from, to }) => {
       const overnight = to <= from;
@@ -85,7 +88,7 @@ export class Schedule {
   }
 }
 
-/** `HH:MM`, 24:00 included. */
+/** Parses `HH:MM`, 24:00 included. */
 function minutesOf(text: string): number {
   return Number(text.slice(0, 2)) * 60 + Number(text.slice(3, 5));
 }

@@ -1,8 +1,8 @@
 /**
- * The unredacted still of an event, as an age file (https://age-encryption.org/v1) that only the authority can
- * open. The brand can be given where the still is sealed (agent/vision/redact), where the link hands it over
- * (agent/contract/link.ts) and where it is read back from disk (agent/archive/sealed.ts); a test bans the cast
- * everywhere else.
+ * Unredacted still of an event as an age file (https://age-encryption.org/v1) that only the authority can open.
+ * The brand can be given where the still is sealed (agent/vision/redact), where the link delivers it
+ * (agent/contract/link.ts) and where it is read from disk (agent/archive/sealed.ts). A test bans the cast everywhere
+ * else.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Time } from './time.ts';
@@ -10,13 +10,16 @@ import { Time } from './time.ts';
 const strict = { additionalProperties: false } as const;
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
-/** Whom to seal to: a public key of age (X25519, Bech32: 58 characters after `age1`). */
+/** Recipient of a sealed still, as a public key of age (X25519, Bech32: 58 characters after `age1`). */
 export const AgeRecipient = Type.String({ pattern: '^age1[02-9ac-hj-np-z]{58}$' });
 
-/** The first line of every age file. */
+/** First line of every age file. */
 const AGE_FILE_START = new TextEncoder().encode('age-encryption.org/v1\n');
 
-/** In Base64 and with the rest of the reply it stays below 1 MB, the least that common brokers let pass. */
+/**
+ * Maximum size in bytes. In Base64 and with the rest of the reply it stays below 1 MB, the lowest limit of common
+ * brokers.
+ */
 export const SEALED_BYTES_MAX = 700_000;
 
 declare const sealed: unique symbol;
@@ -24,14 +27,14 @@ declare const sealed: unique symbol;
 export interface SealedEvidence {
   /** The age file. */
   readonly bytes: Uint8Array;
-  /** Of the age file, lower-case hex. */
+  /** Hash of the age file, lower-case hex. */
   readonly sha256: string;
-  /** The public keys that it was sealed to. */
+  /** Public keys that it was sealed to. */
   readonly recipients: readonly string[];
   readonly [sealed]: true;
 }
 
-/** What an event says of it. */
+/** Reference to it in an event. */
 export const SealedNote = Type.Object(
   {
     sha256: Type.String({ ...Sha256, description: 'of the sealed file that the box holds' }),
@@ -41,12 +44,12 @@ export const SealedNote = Type.Object(
 );
 export type SealedNote = Static<typeof SealedNote>;
 
-/** Whether these bytes begin as an age file does. */
+/** Reports whether these bytes begin like an age file. */
 export function isAgeFile(bytes: Uint8Array): boolean {
   return AGE_FILE_START.every((byte, i) => bytes[i] === byte);
 }
 
-/** The arguments of the command `unseal`. */
+/** Arguments of the command `unseal`. */
 export const UnsealArgs = Type.Object(
   {
     case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
@@ -68,7 +71,7 @@ export const UnsealResult = Type.Object(
 );
 export type UnsealResult = Static<typeof UnsealResult>;
 
-/** For the journal: who asked for what, in which case, and whether there was anything to hand out. */
+/** Journal record of an unseal: requester, case, event, and whether there was anything to deliver. */
 export const UnsealRecord = Type.Object(
   {
     record: Type.Literal('unseal'),

@@ -1,4 +1,4 @@
-/** Search a posteriori: what is asked of a box's archive, and what it answers. */
+/** Search a posteriori in a box's archive: query and result. */
 import { type Static, Type } from '@sinclair/typebox';
 import { VigieEvent } from './event.ts';
 import type { Lane } from './outbox.ts';
@@ -8,7 +8,7 @@ import type { TrackRecord } from './track-log.ts';
 
 const strict = { additionalProperties: false } as const;
 
-/** Events in one page; with the limit of bytes below, a page is a small message for every broker. */
+/** Maximum number of events in one page. With the byte limit below, a page is a small message for every broker. */
 export const PAGE_EVENTS_MAX = 200;
 export const PAGE_BYTES_MAX = 131_072;
 
@@ -31,7 +31,7 @@ export const SearchQuery = Type.Object(
 );
 export type SearchQuery = Static<typeof SearchQuery>;
 
-/** The arguments of the command `search`. */
+/** Arguments of the command `search`. */
 export const SearchArgs = Type.Object(
   {
     case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
@@ -62,14 +62,14 @@ export const SearchResult = Type.Object(
 );
 export type SearchResult = Static<typeof SearchResult>;
 
-/** An event with its place in the outbox, from which the archive can be completed after a crash. */
+/** Event with its position in the outbox, from which the archive can be completed after a crash. */
 export interface ArchivedEvent {
   readonly lane: Lane;
   readonly seq: number;
   readonly event: VigieEvent;
 }
 
-/** What the journal will want to know. */
+/** Journal record of a purge. */
 export const PurgeRecord = Type.Object(
   {
     record: Type.Literal('purge'),

@@ -1,6 +1,6 @@
 /**
- * The code by which a phone is paired with a box: on the label, once; on the card and on the box only its hash.
- * 16 letters of Crockford's base32 (no I, L, O, U) are 80 random bits.
+ * Code that pairs a phone with a box. It is printed once on the label; the card and the box hold only its hash. Its 16
+ * letters of Crockford's base32 (no I, L, O, U) are 80 random bits.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { type Static, Type } from '@sinclair/typebox';
@@ -10,12 +10,12 @@ const strict = { additionalProperties: false } as const;
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const LETTERS = 16;
 
-/** On the boot partition beside vigie.yaml, then below /etc/vigie/page, for the page's user to read. */
+/** File on the boot partition beside vigie.yaml, then below /etc/vigie/page, where the page's user reads it. */
 export const SETUP_CODE_FILE = 'setup-code.json';
 export const SetupCode = Type.Object(
   {
     version: Type.Literal(1),
-    /** Of the code's letters, without dashes. */
+    /** Hash of the code's letters, without dashes. */
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
     made: Time,
   },
@@ -23,13 +23,16 @@ export const SetupCode = Type.Object(
 );
 export type SetupCode = Static<typeof SetupCode>;
 
-/** As it is printed: XXXX-XXXX-XXXX-XXXX. */
+/** Returns a new code as printed: XXXX-XXXX-XXXX-XXXX. */
 export function makeSetupCode(): string {
   const letters = [...randomBytes(LETTERS)].map((byte) => ALPHABET[byte % ALPHABET.length]).join('');
   return letters.match(/.{4}/g)?.join('-') ?? letters;
 }
 
-/** Of a code as a person types it: small letters, O for 0, I and L for 1, with or without dashes and blanks. */
+/**
+ * Returns the hash of a code as typed by a person: lower case, O for 0, I and L for 1, with or without dashes and
+ * blanks.
+ */
 export function setupCodeHash(typed: string): string {
   const letters = typed.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1');
   return createHash('sha256').update(letters).digest('hex');

@@ -1,4 +1,4 @@
-/** The box's clock, as events and health reports tell it. */
+/** State of the box's clock in events and health reports. */
 import { type Static, Type } from '@sinclair/typebox';
 
 export const SiteClock = Type.Object(

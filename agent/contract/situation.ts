@@ -1,20 +1,20 @@
-/** What a rule says of one frame: what is going on now, as far as it is concerned. */
+/** Situation that a rule reports for one frame. */
 import type { Moment } from './event.ts';
 import type { XyxyNorm } from './geometry.ts';
 import type { ObservedTrack } from './observation.ts';
 
 export interface Situation {
-  /** The same from frame to frame while it is the same thing. */
+  /** Stable from frame to frame for the same subject. */
   readonly key: string;
   readonly objects: readonly ObservedTrack[];
-  /** Figures that explain the alert (seconds stayed, direction …); plain JSON. */
+  /** Values that explain the alert (seconds stayed, direction …); plain JSON. */
   readonly cause: Readonly<Record<string, unknown>>;
-  /** Over as soon as it has happened (a line was crossed): start and end come together. */
+  /** Ends as soon as it has happened (a line was crossed), so start and end are sent together. */
   readonly momentary: boolean;
-  /** It stood there when the box began to look, or to look again: nobody saw how it began, and it is no alert. */
+  /** Already present when analysis began or resumed. Its beginning was not observed, so it is not an alert. */
   readonly presentAtStart?: boolean;
-  /** What to outline in the snapshot, where that is not the objects. */
+  /** Boxes to outline in the snapshot, if they are not those of the objects. */
   readonly focus?: readonly XyxyNorm[];
-  /** Earlier moments of which a picture belongs to the start. */
+  /** Earlier moments whose pictures belong to the start event. */
   readonly moments?: readonly { readonly moment: Exclude<Moment, 'snapshot'>; readonly atMs: number }[];
 }

@@ -1,44 +1,47 @@
-/** The topics of one box. Everything it writes lies under `vigie/<site>/<box>/`, so that one ACL line does. */
+/** MQTT topics of one box. Everything it writes is below `vigie/<site>/<box>/`, so that one ACL line is enough. */
 import { ALL_BOXES } from './command.ts';
 import type { Severity } from './event.ts';
 
 export interface Topics {
-  /** `vigie/<site>/<box>`, without a slash at its end. */
+  /** `vigie/<site>/<box>`, without a trailing slash. */
   readonly root: string;
   readonly status: string;
   readonly health: string;
-  /** Whether the box looks, signed. */
+  /** Signed statement of the mode. */
   readonly mode: string;
-  /** The journal's newest signed checkpoint. */
+  /** Newest signed checkpoint of the journal. */
   readonly journalHead: string;
-  /** The same with the proof that it continues what the witness has cosigned. */
+  /** The checkpoint with the proof that it continues the one cosigned by the witness. */
   readonly journalProvenHead: string;
-  /** From the witness: the newest checkpoint that it has cosigned. */
+  /** Newest checkpoint that the witness has cosigned, sent by the witness. */
   readonly journalWitnessed: string;
-  /** From the room's archive: all through these numbers are stored. */
+  /** Acknowledgement from the room's archive: all rows up to these numbers are stored. */
   readonly ack: string;
-  /** From the room's operators: what they say of an alert. */
+  /** Verdicts on alerts from the room's operators. */
   readonly verdict: string;
-  /** Written by `doctor` to see whether publishing is allowed; nobody needs to read it. */
+  /** Written by `doctor` to test whether publishing is allowed; no client needs to read it. */
   readonly probe: string;
   /** Signed commands for this box, and for every box of the site. */
   readonly command: string;
   readonly commandAll: string;
-  /** Retained: which release, and which configuration, the room wants of this box; signed. */
+  /** Retained and signed: the release and the configuration that the room wants on this box. */
   readonly updateDesired: string;
   readonly configDesired: string;
-  /** Retained: what the box runs and how far it is, signed. */
+  /** Retained and signed: the running version and the progress of changes. */
   readonly updateReported: string;
   event(severity: Severity, kind: string): string;
   snapshot(eventId: string): string;
   /**
-   * Where to answer a command whose response topic is `responseTopic`; undefined where that lies outside of
-   * `reply/` of this box or of all boxes. In the latter each box answers below its own name.
+   * Returns the topic for the reply to a command with this response topic. Undefined if that is not in `reply/` of this
+   * box or of all boxes. In the latter, each box replies below its own name.
    */
   replyTo(responseTopic: string | undefined): string | undefined;
 }
 
-/** What no box may be called, and why: who else has a name at the room's broker (scripts/programs/room/broker). */
+/**
+ * Names that no box may have, with the reason: they belong to other clients of the room's broker
+ * (scripts/programs/room/broker).
+ */
 export const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
   [ALL_BOXES]: 'means every box of the site in topics',
   room: 'is the room’s own name at the broker',

@@ -1,6 +1,7 @@
 /**
- * The log of tracks: the part of an authorisation that allows it, the question that is asked of it afterwards, and the
- * answer. A track is pseudonymous data about whoever passed; it is kept and told by the order's grade alone.
+ * Log of tracks: the part of an authorisation that permits it, the later questions, and their answers. A track is
+ * pseudonymous data about the people and vehicles that passed. The grade in the authorisation alone decides which
+ * tracks are stored and disclosed.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { envelopeOf } from './command.ts';
@@ -17,15 +18,17 @@ const Polygon = Type.Array(PointNorm, { minItems: 3, maxItems: 64, description: 
 const Area = Type.Object({ id: Id, polygon: Polygon }, strict);
 
 /**
- * `counts`: every class is kept, and numbers alone are told. `vehicles`: cars, motorcycles, buses and trucks are kept and
- * told. `persons`: every class is kept and told, to two who sign together.
+ * Grades of the log.
+ * - `counts`: every class is stored, and only numbers are disclosed.
+ * - `vehicles`: cars, motorcycles, buses and trucks are stored and disclosed.
+ * - `persons`: every class is stored, and disclosed to two people who sign together.
  */
 export const TRACK_GRADES = ['counts', 'vehicles', 'persons'] as const;
 export type TrackGrade = (typeof TRACK_GRADES)[number];
 
-/** The longest that a question about persons may look at, h. */
+/** Longest time span of a question about persons, in hours. */
 export const PERSONS_SPAN_HOURS_MAX = 24;
-/** Counts begin and end at whole multiples of this, so that no number tells of one moment, ms. */
+/** Counts begin and end at multiples of this step, in ms, so that no number reveals a single moment. */
 export const COUNT_STEP_MS = 600_000;
 
 export const TrackLogGrant = Type.Object(
@@ -77,13 +80,13 @@ export const TrackLogGrant = Type.Object(
 );
 export type TrackLogGrant = Static<typeof TrackLogGrant>;
 
-/** Whether tracks of the class are kept under the grade. */
+/** Reports whether tracks of the class are stored under the grade. */
 export function isKept(grade: TrackGrade, label: ObjectLabel): boolean {
   if (grade !== 'vehicles') return true;
   return label !== UNKNOWN && (groupOf(label) satisfies Group) === 'vehicle';
 }
 
-/** Relative to the scene; by night, and where nothing is coloured, a vehicle has none. */
+/** Colours relative to the scene. At night, and in scenes without colour, a vehicle has none. */
 export const COLOURS = ['black', 'grey', 'white', 'red', 'brown', 'yellow', 'green', 'blue'] as const;
 export const Colour = Type.Union(COLOURS.map((name) => Type.Literal(name)));
 export type Colour = (typeof COLOURS)[number];
@@ -106,7 +109,7 @@ const LineAsked = Type.Object(
   { ...strict, description: 'the ground point passes the line, as it would a line of the configuration' },
 );
 
-/** What a track may do in a polygon. */
+/** Actions of a track in a polygon. */
 export const AREA_DEEDS = ['enters', 'leaves', 'stays', 'stops'] as const;
 
 const AreaAsked = Type.Object(
@@ -122,7 +125,7 @@ const AreaAsked = Type.Object(
   { ...strict, description: 'the ground point lies in the area, as it would in a zone of the configuration' },
 );
 
-/** The start of a framing of the camera, by which it is named. */
+/** Id of a framing of the camera: the time at which it started. */
 export const ViewId = Time;
 
 export const TrackQuestion = Type.Object(
@@ -162,13 +165,13 @@ export const TrackQuestion = Type.Object(
 export type TrackQuestion = Static<typeof TrackQuestion>;
 export type TrackPlace = NonNullable<TrackQuestion['where']>;
 
-/** Asks for a redacted still of what the camera sees now, to draw on. */
+/** Requests a redacted still of the current view, to draw on. */
 export const TrackStillQuestion = Type.Object({ answer: Type.Literal('still') }, strict);
 export type TrackStillQuestion = Static<typeof TrackStillQuestion>;
 
-/** The DSSE payload type of a second person's approval of a question about persons. */
+/** DSSE payload type of a second person's approval of a question about persons. */
 export const TRACK_APPROVAL_TYPE = 'application/vnd.vigie.track-approval+json';
-/** A question with 64 corners has 4 kB. */
+/** Maximum size in bytes; a question with 64 corners has 4 kB. */
 export const TRACK_APPROVAL_BYTES_MAX = 8192;
 
 const asked = {
@@ -177,14 +180,14 @@ const asked = {
   question: Type.Union([TrackQuestion, TrackStillQuestion]),
 };
 
-/** What a second key signs: the same question in the same case, for this box. */
+/** Payload signed by a second key: the same question in the same case, for this box. */
 export const TrackApproval = Type.Object(
   { site: Id, box: Id, notBefore: Time, notAfter: Time, ...asked },
   strict,
 );
 export type TrackApproval = Static<typeof TrackApproval>;
 
-/** The arguments of the command `tracks`. */
+/** Arguments of the command `tracks`. */
 export const TrackArgs = Type.Object(
   {
     ...asked,
@@ -200,33 +203,33 @@ export const TrackArgs = Type.Object(
 );
 export type TrackArgs = Static<typeof TrackArgs>;
 
-/** Why the box did not look, or cannot tell, in a part of the time that was asked about. */
+/** Reasons why part of the requested time was not analysed, or is unknown. */
 export const GAP_REASONS = [
-  /** No order with a log of tracks held, or the log began later. */
+  /** No authorisation with a log of tracks was valid, or the log began later. */
   'not-authorised',
   'suspended',
   /** The agent or vision did not run, or restarted. */
   'not-running',
-  /** The end of what was written before a power cut or a crash. */
+  /** The last rows before a power cut or a crash were not written. */
   'not-written',
   'no-picture',
-  /** The picture was not fit to judge by: covered, moved, dark, frozen. */
+  /** The picture was unusable: covered, moved, dark, frozen. */
   'blind',
   'clock-not-set',
   /** The wall clock jumped. */
   'clock-step',
-  /** The disk refused, or the log was full. */
+  /** Disk error, or the log was full. */
   'storage',
-  /** The camera showed another view than the one that the place was drawn on. */
+  /** The camera showed another view than the one on which the place was drawn. */
   'other-view',
-  /** Older than tracks are kept. */
+  /** Older than the retention of tracks. */
   'retention',
-  /** It has not been yet. */
+  /** Not yet reached. */
   'future',
 ] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 
-/** Gaps that are told one by one. */
+/** Maximum number of gaps listed individually. */
 export const GAPS_MAX = 200;
 
 export const TrackCoverage = Type.Object(
@@ -265,7 +268,7 @@ export const TrackView = Type.Object(
 );
 export type TrackView = Static<typeof TrackView>;
 
-/** Tracks in one page; with the limit of bytes below, a page is a small message for every broker. */
+/** Maximum number of tracks in one page. With the byte limit below, a page is a small message for every broker. */
 export const PAGE_TRACKS_MAX = 200;
 export const PAGE_TRACK_BYTES_MAX = 131_072;
 
@@ -345,7 +348,7 @@ export const TrackStillResult = Type.Object(
 );
 export type TrackStillResult = Static<typeof TrackStillResult>;
 
-/** For the journal: the question whole, before it is answered. */
+/** Journal record: the complete question, written before the answer is sent. */
 export const TrackRecord = Type.Object(
   {
     record: Type.Literal('tracks'),
@@ -363,7 +366,7 @@ export const TrackRecord = Type.Object(
 );
 export type TrackRecord = Static<typeof TrackRecord>;
 
-/** In the health report and in each heartbeat of the journal. */
+/** Part of the health report and of each heartbeat of the journal. */
 export const TrackLogReport = Type.Object(
   {
     state: Type.Union(

@@ -1,7 +1,7 @@
 /**
- * Has a track passed a line? It is on one side, and then clearly on the other, and the way between met
- * the line between its ends. Within the band beside the line nothing is decided, so jitter on the line
- * says nothing and one passage is told once.
+ * Detects that a track crosses a line. A crossing is complete when the track, after being on one side, is clearly on
+ * the other. Its way must also meet the line between its ends. Nothing is decided within a band beside the line, so
+ * jitter on the line has no effect and one crossing is reported once.
  */
 import type { LineConfig } from './config.ts';
 import { type SizePx, sameSize } from './geometry.ts';
@@ -9,12 +9,12 @@ import type { Crossing } from './observation.ts';
 import { distanceRightOf, meetingPoint, type Point } from './plane.ts';
 import { CLEAR_HEIGHTS } from './zone-visit.ts';
 
-/** What is remembered of one track and one line. */
+/** State of one track at one line. */
 export interface Approach {
   side: Crossing['direction'] | undefined;
-  /** The last seen ground point, px. */
+  /** Last observed ground point, in px. */
   lastPx: Point | undefined;
-  /** Where the endless line was last passed: 0 at `from`, 1 at `to`. */
+  /** Position of the last crossing of the infinite line: 0 at `from`, 1 at `to`. */
   passedAt: number | undefined;
 }
 
@@ -36,7 +36,7 @@ export class Tripwire {
     this.#toNorm = config.to;
   }
 
-  /** Takes one seen ground point into account; returns the direction where this completes a passage. */
+  /** Processes one observed ground point; returns the direction if it completes a crossing. */
   approach(
     approach: Approach,
     source: SizePx,

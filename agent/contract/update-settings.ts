@@ -1,21 +1,23 @@
-/** What root's updater is told on a box (/etc/vigie-root/): its update.yaml, and the signed root that it trusts at first. */
+/**
+ * Settings of root's updater on a box (/etc/vigie-root/): update.yaml, and the signed root that it initially trusts.
+ */
 import { type Static, Type } from '@sinclair/typebox';
 import { Board } from './release.ts';
 
-/** On a boot partition; on the box the folder has other names for them. */
+/** Names on a boot partition; the folder on the box uses other names. */
 export const UPDATE_SETTINGS_FILE = 'update.yaml';
 export const UPDATE_ROOT_FILE = 'update-root.json';
 
 const AbsolutePath = Type.String({ pattern: '^/', maxLength: 4096 });
 
-/** With every default in it. */
+/** Settings with all defaults filled in. */
 export const UpdateSettings = Type.Object(
   {
     url: Type.Optional(Type.String({ pattern: '^https?://[^\\s?#]+/$', maxLength: 1024 })),
     ca: AbsolutePath,
     cert: AbsolutePath,
     key: AbsolutePath,
-    /** KiB a second; 0: as fast as it comes. */
+    /** Rate limit in KiB per second; 0 means unlimited. */
     rateKiBps: Type.Integer({ minimum: 0, maximum: 1_048_576 }),
     board: Type.Optional(Board),
     healthyS: Type.Integer({ minimum: 1, maximum: 3600 }),

@@ -1,7 +1,9 @@
 /**
- * Updates of many boxes: what the room wants of a box (`…/update/desired`, `…/config/desired`: retained DSSE envelopes by an
- * ops key), what root's updater says on the box, and what the box reports (`…/update/reported`: retained, signed by the key
- * of its journal). An order chooses among releases that release keys have signed; it brings none.
+ * Updates of many boxes. The room's orders are `…/update/desired` and `…/config/desired`: retained DSSE envelopes
+ * signed by an ops key. Root's updater publishes its status on the box. The box reports on `…/update/reported`:
+ * retained, signed by its journal key.
+ *
+ * An order selects among releases that release keys have signed; it contains none.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { CommandKey } from './config.ts';
@@ -17,22 +19,24 @@ const Count = Type.Integer({ minimum: 0 });
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
   Type.Union([type, Type.Null()]);
 
-/** The DSSE payload types. */
+/** DSSE payload types. */
 export const UPDATE_ORDER_TYPE = 'application/vnd.vigie.update-desired+json';
 export const CONFIG_ORDER_TYPE = 'application/vnd.vigie.config-desired+json';
 export const UPDATE_REPORT_TYPE = 'application/vnd.vigie.update-reported+json';
 
-/** Of an envelope; a configuration has at most CONFIG_TEXT_MAX characters. */
+/** Maximum sizes of envelopes in bytes; a configuration has at most CONFIG_TEXT_MAX characters. */
 export const UPDATE_ORDER_BYTES_MAX = 16_384;
 export const UPDATE_REPORT_BYTES_MAX = 16_384;
 export const CONFIG_TEXT_MAX = 262_144;
 export const CONFIG_ORDER_BYTES_MAX = 524_288;
 
-/** In the agent's state folder: the newest order of each kind as it came, for root, who judges it again. */
+/**
+ * Files in the agent's state folder with the newest order of each kind as received, for root, which verifies it again.
+ */
 export const UPDATE_ORDER_FILE = 'update-desired.dsse.json';
 export const CONFIG_ORDER_FILE = 'config-desired.dsse.json';
 
-/** Where root's updater keeps what it has; everybody may read STATUS_FILE and HISTORY_FILE. */
+/** Data folder of root's updater. STATUS_FILE and HISTORY_FILE are world-readable. */
 export const UPDATE_DIR = '/var/lib/vigie-root';
 export const STATUS_FILE = 'status.json';
 export const HISTORY_FILE = 'history.jsonl';
@@ -43,7 +47,10 @@ const Rollout = Type.String({
 });
 const Reason = Type.String({ maxLength: 500 });
 
-/** When a box may begin and when it may switch, in the site's time; a span that ends before it begins goes on into the next day. */
+/**
+ * Period in the site's time in which a box may begin and switch. A span that ends before it begins continues into the
+ * next day.
+ */
 export const Window = Type.Object(
   {
     tz: Type.String({ minLength: 1, maxLength: 64, description: 'IANA time zone' }),
@@ -64,9 +71,9 @@ const order = {
   rollout: Rollout,
   site: Name,
   box: Name,
-  /** `pause`: go no further than you are, until another order; `withdraw`: forget it, unless the switch has begun. */
+  /** `pause`: do not progress until another order. `withdraw`: discard the order, unless the switch has begun. */
   action: Type.Union((['install', 'pause', 'withdraw'] as const).map((action) => Type.Literal(action))),
-  /** The rollout is over and sends nothing more: told to whoever reads the order later, a box does not need it. */
+  /** The rollout is over and sends nothing more. This is for later readers of the order; a box does not need it. */
   final: Type.Optional(Type.Literal(true)),
   counter: Type.Integer({
     minimum: 1,
@@ -82,7 +89,7 @@ const order = {
 export const UpdateOrder = Type.Object(
   {
     ...order,
-    /** Of the one kind or the other: an order for one takes back what was ordered of the other. */
+    /** An order for one kind withdraws the order for the other. */
     what: ReleaseKind,
     seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
     version: Type.String({ pattern: '^\\d{1,5}\\.\\d{1,5}\\.\\d{1,5}$' }),
@@ -95,7 +102,7 @@ export const ConfigOrder = Type.Object(
   {
     ...order,
     revision: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-    /** Of the text as it is here: the camera's login is `***` in it, and stays what it is on the box. */
+    /** Hash of this text: the camera's login is `***` in it, and stays unchanged on the box. */
     sha256: Sha256,
     yaml: Type.String({ minLength: 1, maxLength: CONFIG_TEXT_MAX }),
   },
@@ -103,19 +110,20 @@ export const ConfigOrder = Type.Object(
 );
 export type ConfigOrder = Static<typeof ConfigOrder>;
 
-/** Answer to the command `read-configuration`: the file as it lies there, with the camera's login as `***`. */
+/** Reply to the command `read-configuration`: the file on disk, with the camera's login as `***`. */
 export const ConfigCopy = Type.Object(
   { sha256: Sha256, yaml: Type.String({ maxLength: CONFIG_TEXT_MAX }) },
   strict,
 );
 export type ConfigCopy = Static<typeof ConfigCopy>;
 
-/** What root changes on a box: a release of the agent, a configuration, root's own program. */
+/** Subjects that root changes on a box: a release of the agent, a configuration, root's own program. */
 export const CHANGE_KINDS = ['release', 'configuration', 'root'] as const;
 
 /**
- * In the order in which they come. `failed`: given up, and nothing was changed; `awaits-resume`: a configuration that is
- * installed on a suspended or unauthorised box, to be tried when it looks again.
+ * Phases in their order.
+ * - `failed`: cancelled, and nothing was changed.
+ * - `awaits-resume`: a configuration installed on a suspended or unauthorised box, to be tried when analysis resumes.
  */
 export const CHANGE_PHASES = [
   'idle',
@@ -134,8 +142,8 @@ export const ChangePhase = Type.Union(CHANGE_PHASES.map((phase) => Type.Literal(
 export type ChangePhase = (typeof CHANGE_PHASES)[number];
 
 /**
- * Of a release of either kind, its sequence number and its version; of a configuration, its revision and the SHA-256 of its
- * text with the camera's login as `***`.
+ * Target of a change. A release of either kind has its sequence number and version. A configuration has its revision
+ * and the SHA-256 of its text with the camera's login as `***`.
  */
 export const ChangeTarget = Type.Object({ number: Count, name: Type.String({ maxLength: 64 }) }, strict);
 export type ChangeTarget = Static<typeof ChangeTarget>;
@@ -144,17 +152,17 @@ const Release = Type.Object({ seq: Count, version: Type.String({ maxLength: 32 }
 
 const UpdateProgress = {
   phase: ChangePhase,
-  /** When the phase began. */
+  /** Start of the phase. */
   since: Time,
   rollout: nullable(Rollout),
-  /** The release that is wanted. */
+  /** Desired release. */
   target: nullable(Release),
   reason: nullable(Reason),
-  /** Of a download. */
+  /** Progress of a download. */
   bytes: nullable(Type.Object({ done: Count, total: Count }, strict)),
 };
 
-/** STATUS_FILE: what root's updater says. */
+/** Content of STATUS_FILE, written by root's updater. */
 export const UpdaterStatus = Type.Object(
   {
     version: Type.Literal(1),
@@ -165,7 +173,7 @@ export const UpdaterStatus = Type.Object(
     kernel: Type.String({ maxLength: 128 }),
     node: Type.String({ maxLength: 32 }),
     release: nullable(Release),
-    /** The release that is kept beside it. */
+    /** Release stored beside the running one. */
     previous: nullable(Release),
     ...UpdateProgress,
     /** Versions of the TUF roles that this box has verified; null before the first. */
@@ -174,9 +182,9 @@ export const UpdaterStatus = Type.Object(
     ),
     osUpdates: nullable(Type.Object({ pending: Count, reboot: Type.Boolean() }, strict)),
     freeBytes: Count,
-    /** The newest line of HISTORY_FILE. */
+    /** Number of the newest line of HISTORY_FILE. */
     history: Count,
-    /** Root's own program: what runs, and how far it is with another. */
+    /** Root's own program: the running release, and the progress of a change. */
     root: Type.Object(
       {
         release: nullable(Release),
@@ -192,7 +200,7 @@ export const UpdaterStatus = Type.Object(
       {
         phase: ChangePhase,
         rollout: nullable(Rollout),
-        /** The configuration that is wanted, and the one before it. */
+        /** Desired configuration, and the previous one. */
         target: nullable(ChangeTarget),
         former: nullable(ChangeTarget),
         reason: nullable(Reason),
@@ -204,7 +212,7 @@ export const UpdaterStatus = Type.Object(
 );
 export type UpdaterStatus = Static<typeof UpdaterStatus>;
 
-/** Phases that the journal must know of. */
+/** Phases that the journal records. */
 export const RECORDED_PHASES = [
   'staged',
   'switching',
@@ -215,10 +223,10 @@ export const RECORDED_PHASES = [
   'failed',
 ] as const satisfies readonly ChangePhase[];
 
-/** A line of HISTORY_FILE. */
+/** Line of HISTORY_FILE. */
 export const ChangeRecord = Type.Object(
   {
-    /** 1 and up, without a gap, over all kinds. */
+    /** Line number from 1 without gaps, over all kinds. */
     n: Type.Integer({ minimum: 1 }),
     at: Time,
     what: Type.Union(CHANGE_KINDS.map((kind) => Type.Literal(kind))),
@@ -232,26 +240,29 @@ export const ChangeRecord = Type.Object(
 );
 export type ChangeRecord = Static<typeof ChangeRecord>;
 
-/** What is signed on `vigie/<site>/<box>/update/reported`. */
+/** Payload signed on `vigie/<site>/<box>/update/reported`. */
 export const UpdateReport = Type.Object(
   {
     site: Name,
     box: Name,
-    /** Public half of the key that has signed this, the journal's: the room keeps the first that it hears of. */
+    /** Public half of the signing key, which is the journal's. The room stores the first one it receives. */
     key: CommandKey.properties.publicKey,
     at: Time,
     boot: Type.String({ maxLength: 64 }),
-    /** The version that runs. */
+    /** Running version. */
     version: Type.String({ maxLength: 32 }),
     /** Null on a box without the updater. */
     updater: nullable(Type.Omit(UpdaterStatus, ['version', 'configuration'])),
-    /** Counter of the order that the agent has laid for root; null: none. */
+    /** Counter of the order that the agent has written for root; null if there is none. */
     order: nullable(Count),
-    /** Why the agent has not taken the newest order that came. */
+    /** Reason why the agent has refused the newest order received. */
     refused: nullable(Reason),
     config: Type.Object(
       {
-        /** Of the configuration's file with the camera's login as `***` (config/secrets.ts); null where it cannot be read. */
+        /**
+         * Hash of the configuration file with the camera's login as `***` (config/secrets.ts); null if it cannot be
+         * read.
+         */
         sha256: nullable(Sha256),
         phase: ChangePhase,
         rollout: nullable(Rollout),
@@ -263,7 +274,7 @@ export const UpdateReport = Type.Object(
       strict,
     ),
     mode: Mode,
-    /** The order of the authority. */
+    /** The authority's authorisation. */
     authorisation: nullable(Type.String({ maxLength: 128 })),
     orderNotAfter: nullable(Time),
     certNotAfter: nullable(Time),

@@ -1,18 +1,17 @@
 /**
- * What the room says of an alert: `vigie/<site>/<box>/verdict`, QoS 1, not retained.
- *
- * There is no place in it for who judged, nor for a remark: a message with more in it is refused whole.
+ * Verdict of the room on an alert: `vigie/<site>/<box>/verdict`, QoS 1, not retained. It has no field for the
+ * operator's name or a remark; a message with further fields is refused completely.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { TIME_PATTERN } from './time.ts';
 
-/** Of a verdict, bytes; one has about 100. */
+/** Maximum size of a verdict in bytes; one has about 100. */
 export const VERDICT_BYTES_MAX = 512;
 
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' });
 
-/** `true`: it was what the rule is for; `false`: it was not; `unclear`: looked at, and it cannot be told. */
+/** `true`: an event that the rule is for. `false`: a false alarm. `unclear`: reviewed without a decision. */
 export const VERDICTS = ['true', 'false', 'unclear'] as const;
 export type VerdictValue = (typeof VERDICTS)[number];
 

@@ -1,4 +1,4 @@
-/** How large and how fast what passes before the camera is: by that input size and rate are chosen. */
+/** Size and speed of objects in the camera's view, as a basis for choosing the input size and rate. */
 import { type Static, Type } from '@sinclair/typebox';
 import { SizePx } from './geometry.ts';
 
@@ -7,18 +7,21 @@ const Norm = Type.Number({ minimum: 0, maximum: 1 });
 
 export const ViewReport = Type.Object(
   {
-    /** As configured: the detector's input, px, and looks a second; null where there is no camera. */
+    /** Configured detector input in px, and detector runs per second; null without a camera. */
     input: Type.Tuple([Type.Integer({ minimum: 1 }), Type.Integer({ minimum: 1 })]),
     fps: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()]),
-    /** Sightings of people, look by look, and heights that a tenth and a half of them stay below, of the frame's. */
+    /**
+     * Number of sightings of people, counted per detector run. The heights, as ratios of the frame's, are those below
+     * which a tenth and half of them stay.
+     */
     people: Type.Integer({ minimum: 0 }),
     heightTenthNorm: Norm,
     heightHalfNorm: Norm,
-    /** Of the camera's picture; null while there was none. */
+    /** Size of the camera's picture; null while there was none. */
     source: Type.Union([SizePx, Type.Null()]),
-    /** People and vehicles that were followed over three looks and more. */
+    /** People and vehicles tracked over three or more detector runs. */
     moving: Type.Integer({ minimum: 0 }),
-    /** What nine of ten of them stay below: way from one look to the next, in longer sides of their boxes. */
+    /** 90th percentile of their movement between two detector runs, in longer sides of their boxes. */
     stepNineTenths: Type.Number({ minimum: 0 }),
   },
   strict,

@@ -1,25 +1,28 @@
-/** A walk test as whoever leads it meets him who acts its scenes. */
+/** Interface between a walk test and the technician who stages its scenes. */
 import { AgentError } from '../base/errors.ts';
 
-/** What is answered before a pass, and when all are done; `repeat` = throw the last one away. */
+/** Answer before a pass, and after the last one; `repeat` = discard the last pass. */
 export type WalkAnswer = 'go' | 'repeat' | 'abort';
 
-/** What a pass came to, or why it cannot begin yet. */
+/** Result of a pass, or the reason why it cannot begin yet. */
 export type WalkEvent =
   | { readonly code: 'seen'; readonly seconds: number }
   | { readonly code: 'missed' | 'blind' | 'still-standing' };
 
 export interface Technician {
   tell(event: WalkEvent): void;
-  /** Waits for the start of a pass; `again`: the one before may be thrown away. Rejects when he goes away. */
+  /**
+   * Waits for the start of a pass. With `again`, the previous one may be discarded. Rejects if the technician
+   * disconnects.
+   */
   ready(again: boolean): Promise<WalkAnswer>;
-  /** All passes are done: `go` keeps the result. */
+  /** Waits for the decision after all passes; `go` saves the result. */
   keep(): Promise<WalkAnswer>;
-  /** Called while a pass is watched. */
+  /** Called while a pass runs. */
   watching(passedS: number, windowS: number): void;
 }
 
-/** The test is over, and nothing was kept. */
+/** Error: the test has ended, and nothing was saved. */
 export class WalkTestOver extends AgentError {
   readonly code: 'off' | 'given-up';
 

@@ -1,34 +1,41 @@
 /**
- * Is a track in a zone? Its ground point answers, with hysteresis in space and time, so that a jittering
- * box at a border does not come and go.
+ * Presence of a track in a zone, decided by its ground point. Hysteresis in space and time prevents changes by a
+ * jittering box at a border.
  *
- * INVARIANTS: only seen positions count, a predicted box neither enters nor leaves; a presence begins at
- * the first of the positions that led to it, so hysteresis delays what is said but shortens no dwell.
+ * INVARIANTS:
+ * - Only observed positions count; a predicted box neither enters nor leaves.
+ * - A presence begins at the first of the positions that led to it. Hysteresis delays the report but shortens no dwell.
  */
 import type { ZoneConfig } from './config.ts';
 import { type SizePx, sameSize } from './geometry.ts';
 import { beyondEdges, distanceToBoundary, isInside, type Point, type Polygon } from './plane.ts';
 
 /**
- * A position further than this from the border, in heights of the object's box, is clear. The ground
- * point of a person who stands still wanders by 0.03 heights (standard deviation after filtering, the
- * detector's own being 0.05); three times that.
+ * Distance from the border beyond which a position is clear, in heights of the object's box. The ground point of a
+ * standing person wanders by 0.03 heights (standard deviation after filtering; the detector's own is 0.05). The limit
+ * is three times that.
  */
 export const CLEAR_HEIGHTS = 0.1;
 /**
- * Near the border, a track enters after so long inside: two further frames at 5 frames a second, which
- * one stray box cannot fill, and short of any rule's own delay.
+ * Time inside after which a track near the border enters, in ms. It covers two further frames at 5 frames a second,
+ * which one stray box cannot fill, and is shorter than any rule's own delay.
  */
 export const ENTER_MS = 300;
-/** Near the border, a track leaves after so long outside; longer than the sway of one who stands on it. */
+/**
+ * Time outside after which a track near the border leaves, in ms. It is longer than the sway of a person standing on
+ * the border.
+ */
 export const LEAVE_MS = 1000;
-/** A side drawn this close to the frame's edge, in frame sizes, is meant to lie on it: a hand's precision. */
+/**
+ * Distance from the frame's edge, in frame sizes, within which a side counts as on it: the precision of drawing by
+ * hand.
+ */
 const EDGE_SLACK = 0.01;
 
-/** What is remembered of one track in one zone. */
+/** State of one track in one zone. */
 export interface Visit {
   present: boolean;
-  /** Since when the positions say the contrary of `present`, if they do. */
+  /** Time since which the positions contradict `present`, if they do. */
   contraryMs: number | undefined;
   /** Valid while present. */
   sinceMs: number;
@@ -49,7 +56,7 @@ export class Zone {
     this.#polygonNorm = beyondEdges(config.polygon, EDGE_SLACK);
   }
 
-  /** Takes one seen ground point into account; may lie beyond the frame. */
+  /** Processes one observed ground point, which may be outside the frame. */
   visit(visit: Visit, source: SizePx, groundPx: Point, heightPx: number, atMs: number): void {
     const polygon = this.#scaled(source);
     const inside = isInside(polygon, groundPx);

@@ -1,10 +1,12 @@
 /**
- * What the room asks of a box by signed commands, to know how it is: lines of its log, what its doctor finds, its
- * configuration; and a new certificate.
+ * Executes the room's signed commands for diagnosis: log lines, doctor findings, the configuration, and certificate
+ * renewal.
  *
- * INVARIANTS: nothing here looks through the camera: what is said of it is what the running agent knows; every text is
- * redacted before it leaves.
- * LIMITS: one question of each kind at a time; CHECKS_WITHIN_MS and LOGS_WITHIN_MS for an answer, nothing after the stop.
+ * INVARIANTS:
+ * - Nothing here accesses the camera; findings about it come from the running agent.
+ * - Every text is redacted before it leaves the box.
+ *
+ * LIMITS: one request of each kind at a time. CHECKS_WITHIN_MS and LOGS_WITHIN_MS for a reply, none after the stop.
  */
 import { Value } from '@sinclair/typebox/value';
 import type { Clock } from '../base/clock.ts';
@@ -30,26 +32,29 @@ import { type Finding, failed, OF_THE_AGENT } from '../contract/finding.ts';
 import type { ConfigCopy } from '../contract/update.ts';
 import { layForRoot } from '../orders/for-root.ts';
 
-/** The unit that answers gives the journal 20 s, and is a program that has to start. */
+/** Time limit in ms. The helper unit gives the journal 20 s, and is a program that must start first. */
 const LOGS_WITHIN_MS = 40_000;
-/** The broker has 10 s, each program for the clock 3. */
+/** Time limit in ms. The broker has 10 s, each program for the clock 3. */
 const CHECKS_WITHIN_MS = 60_000;
 const TEXT_MAX = 500;
 
-/** What only an installed box has. */
+/** Sources that only an installed box has. */
 export interface DiagnosisSources {
-  /** Of the helper that may read the system's log. */
+  /** Socket of the helper that may read the system's log. */
   readonly logsSocket: string | undefined;
-  /** The doctor's checks but those of camera and detector. */
+  /** Runs the doctor's checks except those of camera and detector. */
   readonly checks: (() => Promise<readonly Finding[]>) | undefined;
-  /** The configuration as it lies on the disk, as the room may read it; throws CommandRefused. */
+  /**
+   * Returns the configuration on disk in the form for the room.
+   * @throws CommandRefused
+   */
   readonly configCopy: (() => ConfigCopy) | undefined;
 }
 
 export interface DiagnosisOptions extends DiagnosisSources {
   readonly stateDir: string;
   readonly clock: Clock;
-  /** What the agent finds of itself. */
+  /** Findings of the agent about itself. */
   readonly view: { told(language: 'en'): { readonly findings: readonly Finding[] } };
 }
 
@@ -68,12 +73,12 @@ export class Diagnosis {
     return { diagnoses_answered: this.#answered, diagnoses_refused: this.#refused };
   }
 
-  /** Answers at once what still waits. */
+  /** Ends the waiting requests immediately. */
   stop(): void {
     this.#stopping.abort();
   }
 
-  /** The command `logs`. Rejects with CommandRefused. */
+  /** Executes the command `logs`. Rejects with CommandRefused. */
   logs({ args }: CheckedCommand<'logs'>): Promise<LogsResult> {
     return this.#one('logs', LOGS_WITHIN_MS, async () => {
       const { logsSocket } = this.#options;
@@ -85,7 +90,7 @@ export class Diagnosis {
     });
   }
 
-  /** The command `doctor`. Rejects with CommandRefused. */
+  /** Executes the command `doctor`. Rejects with CommandRefused. */
   doctor(): Promise<DoctorResult> {
     return this.#one('doctor', CHECKS_WITHIN_MS, async () => {
       const { checks, view } = this.#options;
@@ -97,13 +102,19 @@ export class Diagnosis {
     });
   }
 
-  /** The command `renew-certificate`. Throws CommandRefused. */
+  /**
+   * Executes the command `renew-certificate`.
+   * @throws CommandRefused
+   */
   renew({ envelope }: CheckedCommand<'renew-certificate'>): RenewResult {
     layForRoot(this.#options.stateDir, RENEW_FILE, envelope);
     return { given: true };
   }
 
-  /** The command `read-configuration`. Throws CommandRefused. */
+  /**
+   * Executes the command `read-configuration`.
+   * @throws CommandRefused
+   */
   readConfiguration(): ConfigCopy {
     const { configCopy } = this.#options;
     if (configCopy !== undefined) return configCopy();
@@ -145,7 +156,7 @@ export class Diagnosis {
     try {
       const done = await Promise.race([given.then((result) => ({ result })), tooLate]);
       if (done === undefined) {
-        // What comes of it is nobody's any more.
+        // No caller waits for the late result.
         given.catch(() => undefined);
         throw new CommandRefused('unavailable', `${what}: no answer in time, or the agent stops; ask again`);
       }
@@ -157,7 +168,7 @@ export class Diagnosis {
   }
 }
 
-/** What the machine refuses a check is an answer, too. */
+/** Runs the checks. A check that the machine refuses becomes a finding. */
 async function checked(checks: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
   try {
     return await checks();

@@ -1,4 +1,7 @@
-/** Whether the box's clock is set by the network: every event says so, since a clock may be wrong for hours. */
+/**
+ * Reports whether the network synchronises the box's clock. Every event states it, because a clock may be wrong for
+ * hours.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -6,7 +9,7 @@ import { type Clock, TIMESYNC_FILE } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 
-/** For other daemons (chrony, ntpsec): timedatectl reads the kernel's own state, adjtimex(2). */
+/** Check for other daemons (chrony, ntpsec): timedatectl reads the kernel's own state, adjtimex(2). */
 const TIMEDATECTL = 'timedatectl';
 
 const ASK_EVERY_MS = 60_000;
@@ -17,7 +20,7 @@ const run = promisify(execFile);
 export interface ClockSyncOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Where to look; for tests. */
+  /** Paths for tests. */
   readonly timesyncFile?: string;
   readonly timedatectl?: string;
 }
@@ -33,12 +36,12 @@ export class ClockSync {
     this.#options = options;
   }
 
-  /** As of the last look, at most a minute ago; false until the first one. Costs nothing. */
+  /** Result of the last check, at most a minute ago; false before the first one. Reading it costs nothing. */
   get synced(): boolean {
     return this.#synced;
   }
 
-  /** The first look is taken when it returns. */
+  /** Makes the first check before it returns. */
   async start(): Promise<void> {
     await this.#look();
     this.#stopping = new AbortController();

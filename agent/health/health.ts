@@ -1,4 +1,4 @@
-/** Collects what the box says of itself, and publishes it every 30 s. */
+/** Collects the health report of the box and publishes it every 30 s. */
 import type { Clock } from '../base/clock.ts';
 import type { Counters, Counting } from '../base/counters.ts';
 import { AgentError } from '../base/errors.ts';
@@ -23,13 +23,13 @@ import { CounterRegistry } from './registry.ts';
 
 const REPORT_EVERY_MS = 30_000;
 
-/** Who knows each section; asked at each report, so that nothing is kept twice. */
+/** Source of each section, queried for each report, so that no value is stored twice. */
 export interface HealthSources {
   readonly restraint: { readonly mode: HealthReport['mode']; report(): RestraintReport };
   readonly clockSync: { readonly synced: boolean };
   readonly status: {
     readonly frames: FramesReport;
-    /** Undefined where no second stream may be watched. */
+    /** Undefined if no second stream may be watched. */
     readonly quiet: QuietReport | undefined;
     readonly camera: CameraReport;
     readonly detector: DetectorReport | null;
@@ -38,7 +38,7 @@ export interface HealthSources {
   };
   readonly flow: { readonly report: IncidentsReport; readonly conditions: string[] };
   readonly outbox: { readonly counters: OutboxCounters };
-  /** Undefined where no broker is configured. */
+  /** Undefined if no broker is configured. */
   readonly delivery:
     | { readonly state: DeliveryState; readonly publisher: { health(report: HealthReport): void } }
     | undefined;
@@ -50,14 +50,14 @@ export interface HealthSources {
 export interface HealthOptions {
   readonly site: string;
   readonly box: string;
-  /** Of the site, IANA. */
+  /** IANA name of the site's time zone. */
   readonly timeZone: string;
   readonly boot: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly sources: HealthSources;
   readonly clock: Clock;
   readonly log: Logger;
-  /** For tests; default 30 s. */
+  /** Interval for tests; default 30 s. */
   readonly everyMs?: number;
 }
 
@@ -73,7 +73,7 @@ export class Health {
     this.#beganMs = options.clock.nowMs();
   }
 
-  /** Who counts queue overflows, retries, refusals: what has no section of its own. */
+  /** Registers parts with counters (queue overflows, retries, refusals) that have no section of their own. */
   register(...parts: readonly Counting[]): void {
     this.#counting.register(...parts);
   }
@@ -82,7 +82,7 @@ export class Health {
     return this.#counting.counters;
   }
 
-  /** Publishes at once, then at every interval. */
+  /** Publishes immediately, then at every interval. */
   start(): void {
     this.#stopping = new AbortController();
     this.#running = this.#run(this.#stopping.signal);

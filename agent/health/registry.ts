@@ -1,7 +1,7 @@
 /**
- * Every counter of the agent by name: parts are registered here once, each says what it counts.
+ * Registry of all counters of the agent by name. Each part registers once and supplies its own.
  *
- * INVARIANT: no two parts count under one name.
+ * INVARIANT: no two parts use the same name.
  */
 
 import type { Counters, Counting } from '../base/counters.ts';
@@ -14,7 +14,7 @@ export class CounterRegistry implements Counting {
     this.#parts.push(...parts);
   }
 
-  /** Throws AgentError `bug` where two parts count under one name. */
+  /** @throws AgentError `bug` if two parts use the same name */
   get counters(): Counters {
     const all = this.#parts.flatMap(({ counters }) => Object.entries(counters));
     const counters = Object.fromEntries(all);

@@ -1,11 +1,13 @@
 /**
- * Tells systemd how the agent is (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING. Node has no datagram socket in
- * the Unix domain, so each word is one short run of systemd-notify(1); the unit says NotifyAccess=all.
+ * Reports the state of the agent to systemd (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING.
+ * Node has no datagram socket in the Unix domain, so each message is one short run of systemd-notify(1); the unit has
+ * NotifyAccess=all.
  *
- * INVARIANTS: WATCHDOG=1 is sent only while the box sees or says why it does not: there was a sign of life (a
- * frame, vision's word that the camera is away, an end of vision that is being mended), or no vision may exist.
- * A camera that is away for days is therefore no reason to kill the agent; silence is.
- * LIMITS: one run at a time, RUN_WITHIN_MS each; a beat that falls due meanwhile waits for the next.
+ * INVARIANTS: WATCHDOG=1 is sent only after a sign of life, or if no vision may exist. Signs of life are a frame,
+ * vision's message that the camera is unreachable, and an exit of vision that is being handled. A camera that is
+ * unreachable for days therefore does not kill the agent; silence does.
+ *
+ * LIMITS: one run at a time, RUN_WITHIN_MS each; a message that falls due meanwhile waits for the next.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -17,14 +19,14 @@ import { statusLine } from './status-line.ts';
 
 const run = promisify(execFile);
 
-/** A run takes some milliseconds; on a board that swaps, seconds. */
+/** Time limit in ms. A run takes some milliseconds; on a board that swaps, seconds. */
 const RUN_WITHIN_MS = 5000;
-/** Without a watchdog the status line is all there is to tell. */
+/** Interval of the status line in ms, without a watchdog. */
 const STATUS_EVERY_MS = 10_000;
-/** Beats in one watchdog time; sd_watchdog_enabled(3) asks for two, the third is for a slow run. */
+/** Messages per watchdog time; sd_watchdog_enabled(3) recommends two, and the third covers a slow run. */
 const BEATS = 3;
 /**
- * Vision's silence may last so many watchdog times: a camera that is away is tried anew every 30 s at the latest
+ * Maximum silence of vision, in watchdog times. An unreachable camera is retried at least every 30 s
  * (agent/vision/camera), and the unit's watchdog time is 30 s.
  */
 const SILENCE_TIMES = 2;
@@ -34,9 +36,9 @@ export interface SdNotifyOptions {
   readonly clock: Clock;
   readonly log: Logger;
   report(): HealthReport;
-  /** Grows with everything that vision says and with every end of it that was seen. */
+  /** Returns a count that grows with every message and every observed exit of vision. */
   signsOfLife(): number;
-  /** For tests; default systemd-notify. */
+  /** Program for tests; default systemd-notify. */
   readonly program?: string;
 }
 
@@ -56,14 +58,17 @@ export class SdNotify {
     this.#analysedMs = options.clock.nowMs();
   }
 
-  /** Ready: everything that accepts and delivers is up, and vision has been asked for. Nothing without systemd. */
+  /**
+   * Reports READY: all parts that accept and deliver are running, and vision was requested. Does nothing without
+   * systemd.
+   */
   start(): void {
     if (this.#options.env['NOTIFY_SOCKET'] === undefined) return;
     this.#signMs = this.#options.clock.nowMs();
     this.#running = this.#beat();
   }
 
-  /** Says that the agent stops, before it does. */
+  /** Reports that the agent is about to stop. */
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
@@ -82,7 +87,7 @@ export class SdNotify {
     }
   }
 
-  /** As systemd gives it to the main process of a unit with WatchdogSec=. */
+  /** Watchdog time that systemd passes to the main process of a unit with WatchdogSec=. */
   get #watchdogMs(): number | undefined {
     const us = Number(this.#options.env['WATCHDOG_USEC']);
     return Number.isFinite(us) && us > 0 ? us / 1000 : undefined;
@@ -104,7 +109,7 @@ export class SdNotify {
     return !silent;
   }
 
-  /** Undefined while a store cannot be read; that is told by the health report's own log line. */
+  /** Returns the report; undefined while a store cannot be read, which the health report logs itself. */
   #report(): HealthReport | undefined {
     try {
       return this.#options.report();

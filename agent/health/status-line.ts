@@ -1,10 +1,13 @@
-/** One line that a technician can read in `systemctl status`: does it look, does it reach the room, what waits. */
+/**
+ * One line for a technician in `systemctl status`: state of the analysis, of the connection to the room, and of the
+ * queue.
+ */
 import { type HealthReport, UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
 
-/** `systemctl status` shows one line; what is longer is cut. */
+/** Maximum length in characters; `systemctl status` shows one line. */
 const LINE_MAX = 200;
 
-/** `fps` = frames analysed per second since the last line. */
+/** Returns the line. `fps` = frames analysed per second since the last line. */
 export function statusLine(report: HealthReport, fps: number): string {
   const { incidents, outbox } = report;
   const waiting = Object.values(outbox.lanes).reduce((sum, { rows }) => sum + rows, 0);

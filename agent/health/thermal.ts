@@ -1,16 +1,17 @@
 /**
- * How many steps the analysed rate must go down because the board is hot.
+ * Computes the number of steps by which to reduce the analysis rate, because the board is hot.
  *
- * INVARIANTS: up by one step at a time and at most every `UP_EVERY_MS`, so that a lower rate can show what it does; down by
- * one when it has been cooler by `COOLER_C` than that step's limit for `DOWN_AFTER_MS`.
+ * INVARIANTS:
+ * - Increases by one step at a time and at most every `UP_EVERY_MS`, so that a lower rate can take effect.
+ * - Decreases by one when the board has been cooler by `COOLER_C` than that step's limit for `DOWN_AFTER_MS`.
  */
 
 import { temperatureC } from './host.ts';
 
-/** °C from which each step holds. A Raspberry Pi 4 and 5 slow their own clock down at 80 and 85 °C; a Jetson later. */
+/** Temperature in °C from which each step applies. A Raspberry Pi 4 and 5 throttle at 80 and 85 °C; a Jetson later. */
 const LIMITS_C = [75, 79, 82, 85] as const;
 const COOLER_C = 4;
-/** A heat sink answers within that. */
+/** Minimum time between two increases in ms, within which a heat sink responds. */
 const UP_EVERY_MS = 15_000;
 const DOWN_AFTER_MS = 60_000;
 const READ_EVERY_MS = 5000;
@@ -22,12 +23,12 @@ export class Thermal {
   #changedMs = Number.NEGATIVE_INFINITY;
   #coolSinceMs: number | undefined;
 
-  /** `sysClass` holds `thermal` and `hwmon`, where that is not /sys/class. */
+  /** `sysClass` contains `thermal` and `hwmon`, if it is not /sys/class. */
   constructor(sysClass?: string) {
     this.#sysClass = sysClass;
   }
 
-  /** The steps that hold, at a monotonic time; the sensors are read every READ_EVERY_MS. */
+  /** Returns the current steps, at a monotonic time; the sensors are read every READ_EVERY_MS. */
   steps(nowMs: number): number {
     if (nowMs - this.#readMs < READ_EVERY_MS) return this.#steps;
     this.#readMs = nowMs;

@@ -1,9 +1,11 @@
 /**
- * At most so many alerts of a rule within any hour of media time: few operators watch many cameras, and a
- * rule that calls every minute tells them nothing but that it is badly placed.
+ * Limits the alerts of a rule within any hour of media time. Few operators watch many cameras, and a rule that alerts
+ * every minute only shows that it is badly placed.
  *
- * INVARIANTS: once it has held an alert back it is `limiting` until half the hour's share is free again, so
- * that the overflow is told once and not with each alert. LIMITS: remembers `perHour` moments.
+ * INVARIANTS: after suppressing an alert, it is `limiting` until half of the hourly limit is free again. The overflow
+ * is thus reported once and not with each alert.
+ *
+ * LIMITS: stores at most `perHour` timestamps; further alerts are suppressed and counted.
  */
 const HOUR_MS = 3_600_000;
 
@@ -23,17 +25,17 @@ export class AlertLimit {
     return this.#limiting;
   }
 
-  /** Alerts held back since the start. */
+  /** Alerts suppressed since the start. */
   get heldBack(): number {
     return this.#heldBack;
   }
 
-  /** Alerts held back since it is limiting, or while it last was. */
+  /** Alerts suppressed in the current or, if it has ended, in the last limiting period. */
   get heldBackNow(): number {
     return this.#heldBackNow;
   }
 
-  /** Moves the hour on; to be called before `admits`. */
+  /** Removes timestamps older than an hour; must be called before `admits`. */
   advance(atMs: number): void {
     while (atMs - (this.#raisedMs[0] ?? atMs) >= HOUR_MS) this.#raisedMs.shift();
     if (this.#raisedMs.length <= this.#perHour / 2) this.#limiting = false;

@@ -1,10 +1,10 @@
-/** Conditions of the box that a person must mend, each an event: of storage, journal and broker. */
+/** Conditions of the box's storage, journal and broker that a person must fix; each is an event. */
 import type { Condition, StateCondition } from '../contract/condition.ts';
 
 export interface BoxConditionsOptions {
   readonly outbox: { readonly refusedBy: string | undefined };
   readonly journal: { readonly downBecause: string | undefined };
-  /** Undefined where no broker is configured. */
+  /** Undefined if no broker is configured. */
   readonly delivery:
     | { readonly state: { readonly fault: { readonly code: string; readonly message: string } | null } }
     | undefined;
@@ -18,7 +18,7 @@ export class BoxConditions {
     this.#options = options;
   }
 
-  /** To be called often. */
+  /** Reports the current conditions; must be called often. */
   tick(): void {
     this.#options.flow.conditionsAre(conditionsOf(this.#options));
   }

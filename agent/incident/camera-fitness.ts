@@ -1,6 +1,6 @@
 /**
- * What the agent makes of vision's word on the camera's condition: which begin and end, whether the rules may
- * judge by the picture, and for how long they could not: with the stream lost or vision away as well.
+ * Fitness of the camera, from vision's reports on its condition. Determines which conditions begin and end, whether the
+ * rules may use the picture, and how long they could not. This time includes a lost stream and unavailable vision.
  */
 
 import type { Counters } from '../base/counters.ts';
@@ -19,7 +19,7 @@ export interface CameraChange {
   readonly active: boolean;
 }
 
-/** A zone in which nothing can be seen from now on, or again. */
+/** Start or end of a period without visibility in a zone. */
 export interface ZoneChange {
   readonly zone: string;
   readonly blind: boolean;
@@ -35,36 +35,39 @@ export class CameraFitness {
   #blindMs = 0;
   #blindSinceMs: number | undefined;
 
-  /** No rule may judge by what is seen: the picture says nothing of the zones. A blurred one still does. */
+  /**
+   * Reports whether the picture contains no information about the zones, so that no rule may use it. A blurred picture
+   * is still usable.
+   */
   get blind(): boolean {
     for (const kind of this.#standing) if (isBlinding(kind)) return true;
     return false;
   }
 
-  /** Zones in which nothing can be seen, though the camera is not blind. */
+  /** Zones without visibility while the camera is not blind. */
   get blindZones(): readonly string[] {
     return this.#blindZones;
   }
 
-  /** What is seen is seen badly. */
+  /** Active conditions that degrade the picture. */
   get degraded(): DegradingCondition[] {
     return DEGRADING.filter((kind) => this.#standing.has(kind));
   }
 
-  /** The zones can be seen from now on, or not; at a monotonic time. */
+  /** Sets whether the zones are visible from a monotonic time on. */
   sees(seeing: boolean, nowMs: number): void {
     if (this.#blindSinceMs !== undefined) this.#blindMs += nowMs - this.#blindSinceMs;
     this.#blindSinceMs = seeing ? undefined : nowMs;
   }
 
-  /** Seconds without sight of the zones, up to `nowMs`. */
+  /** Returns the seconds without sight of the zones, up to `nowMs`. */
   blindS(nowMs: number): number {
     return Math.round((this.#blindMs + nowMs - (this.#blindSinceMs ?? nowMs)) / 1000);
   }
 
   /**
-   * For each condition: how often it began, and for how many seconds it stood; for each zone that was blind by itself,
-   * how many seconds.
+   * Number of times each condition began, and its total duration in seconds. Each zone that was blind on its own has
+   * its duration in seconds.
    */
   get counters(): Counters {
     const zones = [...this.#zonesMs].map(([zone, ms]) => [
@@ -83,7 +86,7 @@ export class CameraFitness {
     ]);
   }
 
-  /** Takes the zones of the next observation before `update` does; returns which are blind from now on, or see again. */
+  /** Processes the zones of the next observation, before `update`. Returns which become blind or visible. */
   updateZones({ blindZones = [], atMs }: Pick<Observation, 'blindZones' | 'atMs'>): ZoneChange[] {
     const before = this.#blindZones;
     if (before.length === 0 && blindZones.length === 0) return [];
@@ -96,9 +99,9 @@ export class CameraFitness {
     ];
   }
 
-  /** Takes the next observation; returns what begins and ends with it, ends first. */
+  /** Processes the next observation. Returns the conditions that begin and end with it, ends first. */
   update({ camera = [], atMs }: Pick<Observation, 'camera' | 'atMs'>): CameraChange[] {
-    // Between two observations further apart the stream was away, which is another condition.
+    // A larger gap between two observations means a lost stream, which is another condition.
     const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
     this.#atMs = atMs;
     if (this.#standing.size === 0 && camera.length === 0) return [];

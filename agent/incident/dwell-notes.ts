@@ -1,8 +1,11 @@
 /**
- * What stays somewhere, as notes of the outbox, one a rule: a restart ends no dwell, and an alert that was due comes.
+ * Stores current dwells as notes of the outbox, one per rule, so that a restart ends no dwell and a due alert is still
+ * raised.
  *
- * INVARIANTS: notes hold places and times, no pixel and no number of a track. LIMITS: written every five seconds at
- * most, and only where something has begun or ended, or a minute has passed; 64 dwells a rule, the oldest first.
+ * INVARIANTS: notes contain places and times, no pixels and no track numbers.
+ *
+ * LIMITS: written at most every five seconds, and only after a start or end, or after a minute. 64 dwells per rule,
+ * oldest first.
  */
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -15,14 +18,19 @@ import type { Notes, Outbox } from '../contract/outbox.ts';
 const DWELL = 'dwell/';
 const Kept = Type.Array(KeptDwell, { maxItems: DWELLS_MAX });
 
-/** A commit costs some 10 KB on a card that bears about 10 TB: this often, for years. */
+/**
+ * Minimum interval in ms. A commit costs about 10 KB of writes on a card that endures about 10 TB, which permits this
+ * interval for years.
+ */
 const WRITE_EVERY_MS = 5000;
-/** So that what stood when the power went is not taken for older than it is. */
+/**
+ * Interval of refreshing an unchanged note in ms, so that after a power cut a dwell does not appear older than it is.
+ */
 const REFRESH_EVERY_MS = 60_000;
-/** Most stops are over by then; what has lasted for less is not worth a write. */
+/** Minimum duration of a stored dwell in ms. Most stops are over by then, and shorter ones are not worth a write. */
 const KEPT_AFTER_MS = 5000;
 
-/** What stays under a rule, and how long it takes to be told. */
+/** Dwells of a rule, and the time after which the rule raises an alert. */
 export interface RuleDwells {
   readonly rule: string;
   readonly afterMs: number;
@@ -32,7 +40,7 @@ export interface RuleDwells {
 export class DwellNotes {
   readonly #remember: (notes: Notes) => void;
   readonly #log: Logger;
-  /** By rule: when each of the dwells that are written began; and when that was written. */
+  /** Start of each written dwell, and the time of writing, by rule. */
   readonly #written = new Map<string, { readonly begun: string; readonly atMs: number }>();
   #lookedMs = Number.NEGATIVE_INFINITY;
 
@@ -41,7 +49,7 @@ export class DwellNotes {
     this.#log = log;
   }
 
-  /** Of an earlier life, in media time, by rule. */
+  /** Returns the dwells of an earlier run in media time, by rule. */
   recover(outbox: Pick<Outbox, 'notes'>, now: Moment): ReadonlyMap<string, readonly Dwell[]> {
     const found = new Map<string, readonly Dwell[]>();
     for (const { key, text } of outbox.notes(DWELL)) {
@@ -52,7 +60,7 @@ export class DwellNotes {
         this.#log.warn({ key }, 'a note of what stays cannot be read; its time begins anew');
         continue;
       }
-      // A clock that was set back makes nothing younger than now.
+      // If the clock was set back, no dwell begins later than now.
       const mediaMs = (wallMs: number): number => now.atMs - Math.max(0, now.wallMs - wallMs);
       found.set(
         rule,
@@ -66,12 +74,12 @@ export class DwellNotes {
     return found;
   }
 
-  /** It is time to write again at a media time. */
+  /** Reports whether the next write is due at a media time. */
   isDue(atMs: number): boolean {
     return atMs - this.#lookedMs >= WRITE_EVERY_MS;
   }
 
-  /** How things are at a media time; durable on return. */
+  /** Writes the dwells at a media time; durable on return. */
   write(all: readonly RuleDwells[], atMs: number, wallAtMs: (atMs: number) => number): void {
     this.#lookedMs = atMs;
     const notes = Object.fromEntries(all.flatMap((one) => this.#noteOf(one, atMs, wallAtMs)));

@@ -1,4 +1,4 @@
-/** From a transition to the CloudEvent that says it. */
+/** Converts a transition to its CloudEvent. */
 
 import type { DegradingCondition, ReminderCondition, RuleCondition } from '../contract/condition.ts';
 import {
@@ -15,13 +15,13 @@ import type { RuleGrant } from '../contract/permit.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 import type { Transition } from './lifecycle.ts';
 
-/** Where a rule's id would stand, of a condition that is about no rule. */
+/** Rule id of a condition that concerns no rule. */
 export const BUILT_IN = 'built-in';
 
-/** A published event names at most this many objects (the schema's limit). */
+/** Maximum number of objects in a published event (the schema's limit). */
 const OBJECTS_MAX = 64;
 
-/** What an event is about: a configured rule, or a condition of the box itself. */
+/** Subject of an event: a configured rule, or a condition of the box. */
 export interface EventSubject {
   readonly rule: { readonly id: string; readonly kind: string; readonly params: Record<string, unknown> };
   readonly severity: Severity;
@@ -30,7 +30,7 @@ export interface EventSubject {
   readonly line?: EventPlace;
 }
 
-/** What is watched, for what, on which basis and until when. */
+/** Watched place with its purpose, legal basis and end of validity. */
 export interface EventPlace {
   readonly id: string;
   readonly purpose: string;
@@ -38,14 +38,14 @@ export interface EventPlace {
   readonly validUntil?: string;
 }
 
-/** How things were when an event arose. */
+/** State of the box when an event arose. */
 export interface Circumstances {
   readonly clockSynced: boolean;
-  /** Of the site, IANA. */
+  /** IANA name of the site's time zone. */
   readonly timeZone: string;
   readonly degraded: readonly DegradingCondition[];
   readonly mode: Mode;
-  /** Wall time that belongs to a media time, ms since the epoch. */
+  /** Returns the wall time of a media time, in ms since the epoch. */
   wallAtMs(atMs: number): number;
 }
 
@@ -66,24 +66,26 @@ export function subjectOfRule(rule: RuleConfig, grant: RuleGrant | undefined): E
     : { ...base, subject: `line/${String(line)}`, line: { id: String(line), purpose, ...terms } };
 }
 
-/** What the box itself says of a rule: `alert-limit`, `rule-unauthorised`. */
+/** Returns the subject of the box's own reports about a rule: `alert-limit`, `rule-unauthorised`. */
 export function subjectOfBoxRule(about: EventSubject, kind: RuleCondition, params: object): EventSubject {
   const { id, kind: ofRule } = about.rule;
   return { ...about, rule: { id, kind, params: { kind: ofRule, ...params } }, severity: 'system' };
 }
 
-/** What a rule would have told had it seen the beginning. */
+/** Returns the subject of a situation whose beginning the rule did not observe. */
 export function subjectOfPresent(about: EventSubject): EventSubject {
   const { id, kind } = about.rule;
   return { ...about, rule: { id, kind: PRESENT_AT_START, params: { kind } }, severity: 'notice' };
 }
 
-/** A condition of the camera or the box; one that an earlier version has begun may be unknown to this one. */
+/** Returns the subject of a condition of the camera or the box. One begun by an earlier version may be unknown here. */
 export function subjectOfCondition(kind: string): EventSubject {
   return { rule: { id: BUILT_IN, kind, params: {} }, severity: 'system', subject: 'camera' };
 }
 
-/** What a person should do, often by a date: `certificate-ends`, `order-ends`, `often-false`. */
+/**
+ * Returns the subject of a task for a person, often with a due date: `certificate-ends`, `order-ends`, `often-false`.
+ */
 export function subjectOfReminder(
   kind: ReminderCondition,
   id: string,
@@ -116,7 +118,7 @@ export function eventOf(about: EventSubject, transition: Transition, context: Ev
       cause: { ...situation.cause, standingS: Math.round(standingMs / 100) / 10 },
       evidence: context.evidence,
       clock: { synced: context.clockSynced, timeZone: context.timeZone },
-      // What the box says of itself is no less true for it.
+      // A degraded picture does not affect reports of the box about itself.
       ...(severity !== 'system' && context.degraded.length > 0 && { degraded: [...context.degraded] }),
       mode: context.mode,
     },

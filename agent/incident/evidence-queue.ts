@@ -1,10 +1,13 @@
 /**
- * Events that wait for their pictures, in the order in which they arose.
+ * Queue of events that wait for their pictures, in the order in which they arose.
  *
- * INVARIANTS: events reach the sink in order; one waits for its pictures at most `EVIDENCE_WAIT_MS`, then goes without
- * and says why. One that waits is durable before a picture is asked for, and is told after a restart without them; an
- * event leaves only when the sink has it.
- * LIMITS: 256 events wait; when there are more the oldest goes without its pictures.
+ * INVARIANTS:
+ * - Events reach the sink in order.
+ * - An event waits for its pictures at most `EVIDENCE_WAIT_MS`. It is then sent without them and states the reason.
+ * - A waiting event is durable before its pictures are requested, and is sent after a restart without them.
+ * - An event leaves the queue only when the sink has accepted it.
+ *
+ * LIMITS: 256 waiting events; beyond that, the oldest is sent without its pictures.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
@@ -28,7 +31,7 @@ import {
   waitingOf,
 } from './notes.ts';
 
-/** A snapshot takes about 0.1 s; an alert must not wait long for one that does not come. */
+/** Maximum wait in ms. A snapshot takes about 0.1 s; an alert must not wait long for a missing one. */
 const EVIDENCE_WAIT_MS = 3000;
 const WAITING_MAX = 256;
 
@@ -37,21 +40,21 @@ interface AskedPicture {
   readonly request: EvidenceRequest;
 }
 
-/** What has happened to an incident, and what it is about. */
+/** Transition of an incident, with its subject. */
 export interface Happening {
   readonly about: EventSubject;
   readonly transition: Transition;
-  /** What else is durable with it. */
+  /** Notes that become durable in the same transaction. */
   readonly notes?: Notes;
 }
 
 interface Waiting {
-  /** Its evidence is still to come. */
+  /** The event without its evidence, which is still pending. */
   readonly event: UnnumberedEvent;
-  /** Of its note. */
+  /** Key of its note. */
   readonly key: string;
   readonly sinceMs: number;
-  /** Pictures that are still to come, by request. */
+  /** Pending pictures, by request. */
   readonly pending: Map<number, Moment>;
   readonly pictures: EventPicture[];
   sealed?: SealedEvidence;
@@ -67,7 +70,7 @@ export interface EvidenceQueueOptions {
   readonly sink: EventSink;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Keeps the sealed still of an event and returns why it could not; absent in replay. */
+  /** Stores the sealed still of an event and returns the reason of a failure; absent in replay. */
   readonly keepSealed: ((event: string, sealed: SealedEvidence) => string | undefined) | undefined;
 }
 
@@ -87,14 +90,14 @@ export class EvidenceQueue {
     return { evidence_missed: this.#evidenceMissed };
   }
 
-  /** Events that the sink has taken since the start. */
+  /** Events accepted by the sink since the start. */
   get events(): number {
     return this.#accepted;
   }
 
   /**
-   * What arose at one moment, in its order: durable on return. Alerts that start wait for their pictures; the requests
-   * for these are returned.
+   * Adds the transitions of one moment, in order; durable on return. Start events from the street wait for their
+   * pictures. Returns the requests for these.
    */
   add(happenings: readonly Happening[], circumstances: Circumstances): EvidenceRequest[] {
     const { site, box, boot } = this.#options;
@@ -123,7 +126,10 @@ export class EvidenceQueue {
     return requests;
   }
 
-  /** Tells the events of an earlier life whose pictures will not come any more, and returns what stood in it. */
+  /**
+   * Sends the events of an earlier run whose pictures will no longer arrive. Returns the incidents that were active in
+   * it.
+   */
   recover(kept: Pick<Outbox, 'notes'>): StandingByOwner {
     const { log } = this.#options;
     const absent = 'the agent ended before it was made';
@@ -151,7 +157,7 @@ export class EvidenceQueue {
     this.flush();
   }
 
-  /** Comes before the snapshot that was asked for with it. */
+  /** Stores a sealed still, which arrives before the snapshot of the same request. */
   sealed(request: number, sealed: SealedEvidence): void {
     const waiting = this.#waitingFor(request);
     if (waiting === undefined) this.#options.log.warn({ request }, 'a sealed still came too late');
@@ -163,7 +169,7 @@ export class EvidenceQueue {
     if (waiting !== undefined) this.#miss(waiting, reason);
   }
 
-  /** Hands finished events to the sink, in order; called again by a timer so that none waits for ever. */
+  /** Passes finished events to the sink, in order. A timer calls it again, so that none waits indefinitely. */
   flush(): void {
     const { clock } = this.#options;
     for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
@@ -172,19 +178,19 @@ export class EvidenceQueue {
       if (head.pending.size > 0) return;
       const { event, key, pictures } = head;
       const evidence = this.#keepSealed(head);
-      // Out of the queue only when the sink has it: should it throw, the event is still here.
+      // Removed only when the sink has accepted it: if the sink throws, the event is still in the queue.
       this.#accept({ ...event, data: { ...event.data, evidence } }, pictures, { [key]: null });
       this.#waiting.shift();
     }
   }
 
-  /** Everything goes, with what it has. */
+  /** Sends all events with the pictures they have. */
   handOver(reason: string): void {
     for (const waiting of this.#waiting) this.#giveUp(waiting, reason);
     this.flush();
   }
 
-  /** One request for the event's own moment and one for each earlier moment that belongs to it. */
+  /** Builds one request for the event's own moment, and one for each earlier moment that belongs to it. */
   #ask({ zone, line }: EventSubject, { situation, atMs }: Transition): AskedPicture[] {
     const still = { velocityNormPerS: [0, 0] as [number, number] };
     const focus =
@@ -203,7 +209,7 @@ export class EvidenceQueue {
     this.#accepted += 1;
   }
 
-  /** What is said of a sealed still is true: it is on disk before the event is accepted. */
+  /** Stores the sealed still, so that it is on disk before an event that refers to it is accepted. */
   #keepSealed({ event, sealed, evidence }: Waiting): Evidence {
     if (sealed === undefined) return evidence;
     const { keepSealed = () => 'sealed stills are not kept here' } = this.#options;
@@ -216,7 +222,7 @@ export class EvidenceQueue {
     return this.#waiting.find(({ pending }) => pending.has(request));
   }
 
-  /** The event that this answer belongs to. */
+  /** Returns the event to which this reply belongs. */
   #settle(request: number): { waiting: Waiting; moment: Moment } | undefined {
     const waiting = this.#waitingFor(request);
     const moment = waiting?.pending.get(request);
@@ -228,7 +234,7 @@ export class EvidenceQueue {
     return { waiting, moment };
   }
 
-  /** Counted once a picture: what comes for an event that has gone without it is no second one. */
+  /** Counts a missing picture once: a reply for an event already sent without it is not counted again. */
   #miss(waiting: Waiting, reason: string): void {
     this.#evidenceMissed += 1;
     waiting.evidence = { ...waiting.evidence, absent: reason.slice(0, 200) };
@@ -242,7 +248,7 @@ export class EvidenceQueue {
   }
 }
 
-/** What begins in the street is shown; what the box says of itself is not. */
+/** Reports whether the event shows a picture: only starts in the street, not reports of the box about itself. */
 function isShown({ severity }: EventSubject, { phase }: Transition): boolean {
   return phase === 'start' && severity !== 'system';
 }

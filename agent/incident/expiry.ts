@@ -1,17 +1,17 @@
-/** Reminders of what ends: thirty days, seven days and one day before. */
+/** Reminders of upcoming expiries: thirty days, seven days and one day before. */
 import type { Reminder } from './system-conditions.ts';
 
 const DAY_MS = 86_400_000;
-/** A month to ask an authority, a week to send somebody, a day to telephone. */
+/** A month to ask an authority, a week to send a technician, a day to telephone. */
 const DAYS_BEFORE = [30, 7, 1] as const;
 
 export interface Ending {
   readonly what: 'certificate' | 'ca' | 'order';
-  /** Wall time, ms; null: there is none that could end; undefined: it cannot be read, and nothing is said of it. */
+  /** Wall time in ms. Null if nothing can expire. Undefined if unreadable; no reminder is then sent. */
   readonly endMs: number | null | undefined;
 }
 
-/** By a wall clock that can be relied on: one that is not set would cry, or be silent, for nothing. */
+/** Returns the reminders. Requires a trusted wall clock: with an unset one, reminders would be false or missing. */
 export function remindersOf(endings: readonly Ending[], wallMs: number): Reminder[] {
   return endings.flatMap(({ what, endMs }) =>
     endMs === undefined ? [] : DAYS_BEFORE.map((days) => reminder(what, days, endMs, wallMs)),

@@ -1,11 +1,14 @@
 /**
- * The life of incidents of one rule: each starts once, is updated once a minute, and ends once.
+ * Life cycle of the incidents of one rule: each starts once, is updated once a minute, and ends once.
  *
- * INVARIANTS: for every episode the transitions are start, update*, end, over restarts too; an incident
- * that is absent for less than the hold time goes on, also under another track number at the same place.
- * LIMITS: 64 incidents stand at a time per rule, so many begin in an hour (alert-limit.ts), and none begins
- * where one has just ended. A situation that is not raised for such a reason is counted once, and raised
- * later if it still stands when the reason has gone.
+ * INVARIANTS:
+ * - The transitions of every episode are start, update*, end, also across restarts.
+ * - An incident that is absent for less than the hold time continues, also under another track number at the same
+ *   place.
+ *
+ * LIMITS: at most 64 active incidents per rule, and a limited number of starts in an hour (alert-limit.ts). None starts
+ * at the place of an incident that has just ended. A situation refused for such a reason is counted once. It is raised
+ * later if it still exists when the reason no longer applies.
  */
 import type { Phase } from '../contract/event.ts';
 import { iou, type XyxyNorm } from '../contract/geometry.ts';
@@ -13,28 +16,36 @@ import type { ObservedTrack } from '../contract/observation.ts';
 import type { Situation } from '../contract/situation.ts';
 import { AlertLimit } from './alert-limit.ts';
 
-/** The tracker remembers a lost object for 2 s; one more second lets it be found again under a new number. */
+/**
+ * Hold time in ms. The tracker remembers a lost object for 2 s; one more second lets it be found again under a new
+ * number.
+ */
 export const HOLD_MS = 3000;
-/** Often enough to see that it still stands, rare enough for ten operators and 1,500 cameras. */
+/**
+ * Interval of updates in ms. It is frequent enough to show that the incident is still active, and rare enough for ten
+ * operators and 1,500 cameras.
+ */
 const UPDATE_EVERY_MS = 60_000;
 const STANDING_MAX = 64;
 /**
- * Cool-down of a place, from when its incident was last seen: what shows up again at the same place within
- * it is nearly always the same thing seen again. If it is another one, its alert comes so much later.
+ * Cool-down of a place in ms, from the last observation of its incident. An object that reappears there within this
+ * time is nearly always the same one. The alert of a different one is delayed by this time.
  */
 const COOL_DOWN_MS = 10_000;
-/** Boxes that overlap so much (IoU) are at the same place: the usual measure of one object found twice. */
+/** Minimum overlap (IoU) of boxes at the same place: the usual measure for one object detected twice. */
 const SAME_PLACE_IOU = 0.5;
-/** A box is enlarged by this share of its size on each side before two are compared (the tracker's last pass uses the same). */
+/**
+ * Ratio of its size by which a box is enlarged on each side before comparison (the tracker's last pass uses the same).
+ */
 const ENLARGED_BY = 0.4;
 
 export interface Transition {
   readonly episode: string;
   readonly phase: Phase;
   readonly situation: Situation;
-  /** Media time of this transition, ms. */
+  /** Media time of this transition, in ms. */
   readonly atMs: number;
-  /** How long the incident has stood, ms. */
+  /** Time for which the incident has been active, in ms. */
   readonly standingMs: number;
 }
 
@@ -46,10 +57,13 @@ interface Incident {
   updatedMs: number;
 }
 
-/** Own sizes a second: what moves faster passes through a place, as the next car does, and is no return. */
+/**
+ * Maximum speed of an object that stays, in own sizes per second. A faster one passes through a place, like the next
+ * car, and is not a return.
+ */
 const STAYS_SIZES_PER_S = 0.25;
 
-/** Why a situation was not raised. */
+/** Reason why a situation was not raised. */
 type Refusal = 'cooling' | 'full' | 'limited';
 
 interface Cooling {
@@ -57,12 +71,12 @@ interface Cooling {
   readonly untilMs: number;
 }
 
-/** What outlives a restart of a standing incident: where and since when, in wall time. */
+/** Data of an active incident that survives a restart: its place and start, in wall time. */
 export interface StandingRecord {
   readonly episode: string;
   readonly startedWallMs: number;
   readonly objects: readonly ObservedTrack[];
-  /** Where it is, if it is about no object. */
+  /** Place of the incident, if it concerns no object. */
   readonly place?: XyxyNorm | undefined;
 }
 
@@ -70,7 +84,7 @@ export class Incidents {
   readonly #nextEpisode: () => string;
   readonly #limit: AlertLimit;
   readonly #standing = new Map<string, Incident>();
-  /** Situations that are there and not raised, by key. */
+  /** Present situations that were not raised, by key. */
   readonly #refused = new Map<string, Refusal>();
   #cooling: Cooling[] = [];
   #overflow = 0;
@@ -81,17 +95,17 @@ export class Incidents {
     this.#limit = new AlertLimit(alertsPerHour);
   }
 
-  /** Situations that were not raised because too many stood already. */
+  /** Situations not raised because too many incidents were active. */
   get overflow(): number {
     return this.#overflow;
   }
 
-  /** Situations that were not raised at once because one had just ended at their place. */
+  /** Situations not raised immediately because an incident had just ended at their place. */
   get cooled(): number {
     return this.#cooled;
   }
 
-  /** Situations that were not raised because the hour's share was used up. */
+  /** Situations not raised because the hourly limit was reached. */
   get heldBack(): number {
     return this.#limit.heldBack;
   }
@@ -104,7 +118,7 @@ export class Incidents {
     return this.#standing.size;
   }
 
-  /** Takes the situations of one observation and says what starts, goes on and ends. */
+  /** Processes the situations of one observation and returns what starts, continues and ends. */
   step(situations: readonly Situation[], atMs: number): Transition[] {
     const out: Transition[] = [];
     this.#limit.advance(atMs);
@@ -128,8 +142,8 @@ export class Incidents {
   }
 
   /**
-   * Takes up incidents of an earlier life: each goes on when its object is found at its place within
-   * `graceMs`, and ends otherwise. Media times may be negative: the incident began before this boot.
+   * Restores incidents of an earlier run. Each continues if its object is found at its place within `graceMs`, and ends
+   * otherwise. Media times may be negative, because the incident began before this boot.
    */
   restore(records: readonly StandingRecord[], now: { atMs: number; wallMs: number }, graceMs: number): void {
     for (const { episode, startedWallMs, objects, place } of records.slice(0, STANDING_MAX)) {
@@ -145,7 +159,9 @@ export class Incidents {
     }
   }
 
-  /** Takes up an incident without an object, under its own key, until it is ended; should it hold on, that is told. */
+  /**
+   * Restores an incident without an object, under its own key, until it is ended. If it continues, an update is sent.
+   */
   resume(
     key: string,
     { episode, startedWallMs }: StandingRecord,
@@ -157,7 +173,10 @@ export class Incidents {
     this.#standing.set(key, { episode, startedMs, situation, presentMs: now.atMs, updatedMs });
   }
 
-  /** The eyes were shut for a moment: what stands may be found again, under any number, within `graceMs`. */
+  /**
+   * Holds the active incidents after an interruption of sight: each may be found again, under any number, within
+   * `graceMs`.
+   */
   hold(atMs: number, graceMs: number): void {
     const standing = [...this.#standing.values()];
     this.#standing.clear();
@@ -169,7 +188,7 @@ export class Incidents {
     }
   }
 
-  /** Ends all that stands, for a reason that has nothing to do with the street. */
+  /** Ends all active incidents, for a reason outside the street. */
   endAll(reason: string, atMs: number, cause: Situation['cause'] = {}): Transition[] {
     const ended = [...this.#standing.values()].map((incident) => {
       const { situation } = incident;
@@ -208,7 +227,7 @@ export class Incidents {
     return [transition(incident, 'update', atMs)];
   }
 
-  /** An incident whose object or place was lost a moment ago, where this situation now is. */
+  /** Returns the incident whose object or place was lost a moment ago where this situation is now. */
   #takeOver(situation: Situation, all: readonly Situation[], atMs: number): Incident | undefined {
     const present = new Set(all.map(({ key }) => key));
     for (const [key, incident] of this.#standing) {
@@ -226,7 +245,7 @@ export class Incidents {
     return this.#limit.admits ? undefined : 'limited';
   }
 
-  /** Counted when it is first refused, not with every frame. */
+  /** Counts a refused situation once, not with every frame. */
   #count(key: string, refusal: Refusal): void {
     if (this.#refused.get(key) === refusal) return;
     this.#refused.set(key, refusal);
@@ -246,12 +265,12 @@ function transition(incident: Incident, phase: Phase, atMs: number): Transition 
   return { episode, phase, situation, atMs, standingMs: Math.max(0, atMs - startedMs) };
 }
 
-/** Nobody knows where it would have gone in the meantime. */
+/** Its movement in the meantime is unknown. */
 function atRest(track: ObservedTrack): ObservedTrack {
   return { ...track, velocityNormPerS: [0, 0] };
 }
 
-/** Where a situation is that is about no object but a place: something was left there, a wall was painted. */
+/** Returns the place of a situation that concerns no object: an object was left there, or a wall was painted. */
 export function placeOf({ objects, focus }: Situation): XyxyNorm | undefined {
   return objects.length === 0 ? focus?.[0] : undefined;
 }
@@ -260,7 +279,10 @@ function isSamePlace(a: XyxyNorm | undefined, b: XyxyNorm | undefined): boolean 
   return a !== undefined && b !== undefined && iou(a, b) >= SAME_PLACE_IOU;
 }
 
-/** What has ended is there again: under the same key, or an object of the same group that stays in the same box. */
+/**
+ * Reports whether an ended incident has returned: under the same key, or with an object of the same group that stays in
+ * the same box.
+ */
 function samePlaceAgain(ended: Situation, now: Situation): boolean {
   if (ended.key === now.key || isSamePlace(placeOf(ended), placeOf(now))) return true;
   const [before, after] = [ended.objects[0], now.objects[0]];
@@ -272,7 +294,10 @@ function stays({ xyxyNorm: [x1, y1, x2, y2], velocityNormPerS: [vx, vy] }: Obser
   return Math.hypot(vx, vy) < STAYS_SIZES_PER_S * Math.hypot(x2 - x1, y2 - y1);
 }
 
-/** The lost object, moved on by its velocity, and the new one overlap when both are enlarged; a place does not move. */
+/**
+ * Reports whether the lost object, moved on by its velocity, and the new one overlap when both are enlarged. A place
+ * does not move.
+ */
 function samePlace(incident: Incident, situation: Situation, atMs: number): boolean {
   if (isSamePlace(placeOf(incident.situation), placeOf(situation))) return true;
   const before = incident.situation.objects[0];

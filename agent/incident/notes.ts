@@ -1,9 +1,12 @@
 /**
- * What outlives a restart of the incidents, as notes of the outbox: which of them stand, so that a restart neither
- * raises them again nor forgets to end them; and which events wait for their pictures, so that they are told all the same.
+ * Persistent state of the incidents, as notes of the outbox. One kind stores active incidents, so that a restart
+ * neither raises them again nor fails to end them. The other stores events that wait for their pictures, so that they
+ * are sent in any case.
  *
- * INVARIANTS: a note changes in the transaction that makes its event durable: what stands has been told or will be.
- * Notes hold no pixel and no name; one that cannot be read is left out and told, and costs no start.
+ * INVARIANTS:
+ * - A note changes in the transaction that makes its event durable, so every active incident has been or will be sent.
+ * - Notes contain no pixels and no names.
+ * - An unreadable note is skipped and logged, and does not prevent the start.
  */
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -20,7 +23,7 @@ import { placeOf, type StandingRecord, type Transition } from './lifecycle.ts';
 export const STANDING = 'standing/';
 export const WAITING = 'waiting/';
 
-/** Without what is of a frame, and for the log of tracks alone: no other file keeps that. */
+/** Track without the fields of a single frame, and without those for the log of tracks, which no other file stores. */
 const KeptTrack = Type.Omit(ObservedTrack, ['before', 'colours']);
 
 const Record = Type.Object({
@@ -30,11 +33,11 @@ const Record = Type.Object({
   place: Type.Optional(XyxyNorm),
 });
 const { rule, severity, zone, line } = EventData.properties;
-/** As EventSubject. */
+/** Same fields as EventSubject. */
 const About = Type.Object({ rule, severity, zone, line, subject: VigieEvent.properties.subject });
 const Standing = Type.Object({
   owner: Type.String({ minLength: 1, maxLength: 100 }),
-  /** Of a condition of the box: the rule that it is about may be gone from the configuration. */
+  /** Subject of a condition of the box: its rule may have been removed from the configuration. */
   about: Type.Optional(About),
   ...Record.properties,
 });
@@ -44,12 +47,12 @@ export interface Remembered extends StandingRecord {
   readonly about?: EventSubject | undefined;
 }
 
-/** What stands, by the id of its rule, or the key of its condition behind `box/`. */
+/** Active incidents, by the id of their rule, or by the key of their condition after `box/`. */
 export type StandingByOwner = ReadonlyMap<string, readonly Remembered[]>;
 
 type Kept = readonly { readonly key: string; readonly text: string }[];
 
-/** What a transition changes in what stands. */
+/** Returns the change of the stored active incidents by a transition. */
 export function standingNote(
   about: EventSubject,
   { episode, phase, situation, atMs, standingMs }: Transition,
@@ -67,10 +70,10 @@ export function standingNote(
   return { [STANDING + episode]: phase === 'end' ? null : text };
 }
 
-/** No id of a rule has a slash. */
+/** The id of a rule contains no slash. */
 export const BOX_OWNER = 'box/';
 
-/** The key of a condition: its kind, and behind a slash the rule that it is about, if there is one. */
+/** Returns the key of a condition: its kind and, after a slash, the rule that it concerns, if any. */
 function ownerOf({ rule, severity }: EventSubject): string {
   if (severity !== 'system') return rule.id;
   return rule.id === BUILT_IN ? BOX_OWNER + rule.kind : `${BOX_OWNER}${rule.kind}/${rule.id}`;
@@ -88,12 +91,12 @@ export function standingOf(kept: Kept, log: Logger): StandingByOwner {
   return found;
 }
 
-/** `number` grows with each event that waits; ten digits, so that the order of keys is theirs. */
+/** Returns a key. `number` increases with each waiting event; with ten digits, the order of keys is their order. */
 export function waitingKey(number: number): string {
   return WAITING + String(number).padStart(10, '0');
 }
 
-/** In their order, with their keys. */
+/** Returns the waiting events in their order, with their keys. */
 export function waitingOf(kept: Kept, log: Logger): { key: string; event: UnnumberedEvent }[] {
   return kept.flatMap(({ key, text }) => {
     const event = jsonOf(text);

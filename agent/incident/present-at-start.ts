@@ -1,9 +1,11 @@
 /**
- * What stood there when the box began to look, and would have been an alert had its beginning been seen: told as a
- * notice of its own kind, which is over at once.
+ * Reports vehicles that were already present when analysis began, and would have been alerts if their arrival had been
+ * observed. Each is a notice of its own kind, which ends immediately.
  *
- * INVARIANTS: at most once a day for a place and a rule, over restarts too; not again while it goes on standing there.
- * LIMITS: 512 places, the one that was told first is forgotten first (counted).
+ * INVARIANTS: at most once a day for a place and a rule, also across restarts, and not again while the vehicle stays
+ * there.
+ *
+ * LIMITS: 512 places; beyond that, the one reported first is forgotten first (counted).
  */
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -20,7 +22,7 @@ import { Incidents } from './lifecycle.ts';
 const PRESENT = 'present/';
 const DAY_MS = 86_400_000;
 const TOLD_MAX = 512;
-/** As for an incident that is taken up (IoU); and half of one box in the other is the same vehicle. */
+/** Minimum overlap of the same vehicle: as for a resumed incident (IoU), or half of one box within the other. */
 const SAME_PLACE_MIN = 0.5;
 
 const Told = Type.Object({
@@ -32,16 +34,16 @@ interface Told {
   readonly rule: string;
   readonly xyxyNorm: XyxyNorm;
   readonly toldWallMs: number;
-  /** Wall time at which it was last seen to stand there, in this life. */
+  /** Wall time of the last observation there, in this run. */
   seenWallMs: number;
 }
 
 export class PresentAtStart {
   readonly #log: Logger;
   readonly #incidents: Incidents;
-  /** By the key of its note, the one told first first. */
+  /** Reported places by the key of their note, in order of reporting. */
   readonly #told = new Map<string, Told>();
-  /** Keys of notes that say nothing any more. */
+  /** Keys of obsolete notes. */
   #over: string[] = [];
   #forgotten = 0;
 
@@ -50,7 +52,7 @@ export class PresentAtStart {
     this.#incidents = new Incidents(nextEpisode);
   }
 
-  /** Places whose notice may come again within the day because there were too many. */
+  /** Places whose notice may be repeated within the day because there were too many. */
   get forgotten(): number {
     return this.#forgotten;
   }
@@ -66,7 +68,7 @@ export class PresentAtStart {
     }
   }
 
-  /** What is to be told of what a rule says was there. */
+  /** Returns the notices for the situations of a rule that were already present. */
   observe(rule: EventSubject, situations: readonly Situation[], { atMs, wallMs }: Moment): Happening[] {
     if (situations.length === 0) return [];
     this.#expire(wallMs);

@@ -1,16 +1,16 @@
-/** Tells the room of what a person should do by a date, and of what is often false. */
+/** Reports due tasks and rules with a high false alarm rate to the room. */
 import type { Clock } from '../base/clock.ts';
 import { type Ending, remindersOf } from './expiry.ts';
 import type { Reminder } from './system-conditions.ts';
 
 export interface RemindersOptions {
   readonly clock: Pick<Clock, 'wallMs'>;
-  /** Whether the clock is set by the network and has been steady for an hour. */
+  /** Reports whether the clock is synchronised by the network and has run without a step for an hour. */
   readonly steady: { trusted(): boolean };
-  /** When certificate and authority end, ms since the epoch; as Ending.endMs. */
+  /** Expiry of the box's and the authority's certificates in ms since the epoch; as Ending.endMs. */
   readonly certificates: { readonly ends: Readonly<Record<'certificate' | 'ca', Ending['endMs']>> };
   readonly restraint: { readonly orderEndMs: Ending['endMs'] };
-  /** What the verdicts teach. */
+  /** Reminders derived from the verdicts. */
   oftenFalse(): readonly Reminder[];
   readonly flow: { remindersAre(reminders: readonly Reminder[]): void };
 }
@@ -22,7 +22,7 @@ export class Reminders {
     this.#options = options;
   }
 
-  /** To be called often. By a clock that cannot be relied on nothing is said of what ends. */
+  /** Reports the reminders; must be called often. Without a trusted clock, expiries are not reported. */
   tick(): void {
     const { clock, steady, certificates, restraint, oftenFalse, flow } = this.#options;
     flow.remindersAre(oftenFalse());

@@ -1,4 +1,4 @@
-/** The rules of the configuration with their incidents, each as far as its grant lets it run. */
+/** Runs the rules of the configuration with their incidents, each as far as its grant permits. */
 
 import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
@@ -16,15 +16,15 @@ import { HOLD_MS, Incidents, type Transition } from './lifecycle.ts';
 import type { StandingByOwner } from './notes.ts';
 import { PresentAtStart } from './present-at-start.ts';
 
-/** The schema's limit on why an incident ended. */
+/** Maximum length of the reason why an incident ended (the schema's limit). */
 const ENDED_MAX = 200;
 /**
- * After a restart, an incident that stood has the rule's own time to be found again, and this on top:
- * half a minute for the camera and the tracker to come up.
+ * Time in ms to find an active incident again after a restart, in addition to the rule's own time. Half a minute covers
+ * the start of the camera and the tracker.
  */
 const RESTORE_MARGIN_MS = 30_000;
 
-/** Says of each observation what is going on (agent/rules). */
+/** Returns the situations of each observation (agent/rules). */
 interface Rule {
   observe(observation: Observation): Situation[];
   readonly dwells?: readonly Dwell[];
@@ -34,7 +34,7 @@ interface Rule {
 export interface RuleRunnersOptions {
   readonly rules: readonly RuleConfig[];
   readonly alertsPerHour: number;
-  /** Makes a rule, which knows nothing yet. */
+  /** Creates a rule without any state. */
   make(config: RuleConfig): Rule;
   readonly log: Logger;
   nextEpisode(): string;
@@ -42,17 +42,17 @@ export interface RuleRunnersOptions {
   remember(notes: Notes): void;
 }
 
-/** What an earlier life has left. */
+/** State stored by an earlier run. */
 export interface RestoredRules {
   readonly standing: StandingByOwner;
   readonly outbox: Pick<Outbox, 'notes'>;
 }
 
-/** That a rule has used up its alerts of the hour, or that this is over. */
+/** Start or end of a period in which a rule has reached its hourly alert limit. */
 export interface LimitChange {
   readonly about: EventSubject;
   readonly limiting: boolean;
-  /** Alerts held back meanwhile. */
+  /** Alerts suppressed in this period. */
   readonly heldBack: number;
 }
 
@@ -60,7 +60,7 @@ export class RuleRunners {
   readonly #runners: readonly RuleRunner[];
   readonly #present: PresentAtStart;
   readonly #dwells: DwellNotes;
-  /** Those whose zone was blind at the last observation. */
+  /** Runners whose zone was blind at the last observation. */
   readonly #paused = new Set<RuleRunner>();
   /** Zones and lines that the rules watch. */
   readonly places: readonly string[];
@@ -87,7 +87,7 @@ export class RuleRunners {
     return this.#sum(({ standing }) => standing);
   }
 
-  /** Takes up what stood and what stayed when an earlier life of the agent ended. */
+  /** Restores the active incidents and the dwells of an earlier run of the agent. */
   restore(kept: RestoredRules, now: Moment): void {
     this.#present.recover(kept.outbox);
     const dwells = this.#dwells.recover(kept.outbox, now);
@@ -99,12 +99,12 @@ export class RuleRunners {
     }
   }
 
-  /** Notes what stays under each of the rules; durable on return where it was time to write. */
+  /** Stores the dwells of all rules if a write is due; durable on return. */
   keepDwells(atMs: number, time: Pick<MediaTime, 'wallAtMs'>): void {
     if (this.#dwells.isDue(atMs)) this.writeDwells(atMs, time.wallAtMs);
   }
 
-  /** The same at once. */
+  /** Stores the dwells immediately. */
   writeDwells(atMs: number, wallAtMs: (atMs: number) => number): void {
     this.#dwells.write(this.#staying(), atMs, wallAtMs);
   }
@@ -113,7 +113,7 @@ export class RuleRunners {
     return this.#runners.map(({ config, dwells }) => ({ rule: config.id, afterMs: afterMs(config), dwells }));
   }
 
-  /** What runs from now on; returns the ends of what stood and may not be watched any more. */
+  /** Applies a ruling. Returns the ends of active incidents that may no longer be watched. */
   permit({ reason, permit, refused }: Ruling, atMs: number): Happening[] {
     return this.#runners.flatMap((runner) => {
       const { id } = runner.config;
@@ -128,12 +128,15 @@ export class RuleRunners {
     });
   }
 
-  /** Each rule, and why it may not run; empty where it may. */
+  /** Returns each rule with the reason why it may not run; empty if it may. */
   refusals({ refused }: Ruling): { about: EventSubject; why: string }[] {
     return this.#runners.map(({ about, config }) => ({ about, why: refused.get(config.id) ?? '' }));
   }
 
-  /** What is to be published of an observation. Rules of blind zones see nothing; what stands there is held. */
+  /**
+   * Returns the transitions to publish for an observation. Rules of blind zones receive nothing; their active incidents
+   * are held.
+   */
   observe(observation: Observation, blindZones: readonly string[] = []): Happening[] {
     const happenings: Happening[] = [];
     for (const runner of this.#runners) {
@@ -151,7 +154,7 @@ export class RuleRunners {
     return happenings;
   }
 
-  /** Since the last call. */
+  /** Returns the changes since the last call. */
   limitChanges(): LimitChange[] {
     const changes: LimitChange[] = [];
     for (const runner of this.#runners) {
@@ -161,14 +164,14 @@ export class RuleRunners {
     return changes;
   }
 
-  /** Before an observation: where nothing was seen for as long as an incident may be absent, what stands is held. */
+  /** Holds the active incidents if the gap before an observation is as long as an incident may be absent. */
   holdOverGap(atMs: number): void {
     const gapMs = atMs - (this.#seenMs ?? Number.NEGATIVE_INFINITY);
     if (gapMs > HOLD_MS) this.hold(atMs);
     this.#seenMs = atMs;
   }
 
-  /** The eyes were shut for a moment: what stands has its rule's time to be found again. */
+  /** Holds the active incidents after an interruption of sight: each has its rule's time to be found again. */
   hold(atMs: number): void {
     for (const runner of this.#runners) {
       runner.incidents.hold(atMs, graceMs(runner.config));
@@ -176,14 +179,14 @@ export class RuleRunners {
     }
   }
 
-  /** Ends all that stands, for a reason that has nothing to do with the street. */
+  /** Ends all active incidents, for a reason outside the street. */
   endAll(reason: string, atMs: number): Happening[] {
     return this.#runners.flatMap(({ about, incidents }) =>
       incidents.endAll(reason, atMs).map((transition) => ({ about, transition })),
     );
   }
 
-  /** Incidents that the rule has not raised because it runs in shadow. */
+  /** Returns the number of incidents that the rule has not raised because it runs in shadow. */
   shadowed(rule: string): number {
     return this.#runners.find(({ config }) => config.id === rule)?.shadowed ?? 0;
   }
@@ -193,7 +196,7 @@ export class RuleRunners {
   }
 }
 
-/** One rule. */
+/** Runs one rule. */
 class RuleRunner {
   readonly config: RuleConfig;
   readonly incidents: Incidents;
@@ -204,9 +207,9 @@ class RuleRunner {
   #grant: RuleGrant | undefined;
   #shadow: Incidents;
   #shadowed = 0;
-  /** It has been told that the hour's share is used up. */
+  /** The reached hourly limit has been reported. */
   #limitTold = false;
-  /** Of an earlier life, until the rule has looked. */
+  /** Dwells of an earlier run, until the rule's first observation. */
   #restored: readonly Dwell[] = [];
 
   constructor(config: RuleConfig, options: RuleRunnersOptions) {
@@ -227,12 +230,15 @@ class RuleRunner {
     return this.#shadowed;
   }
 
-  /** Returns the ends of what stood and may not be watched any more, to be told as before. */
+  /**
+   * Applies a grant. Returns the ends of active incidents that may no longer be watched, to be published with the
+   * previous subject.
+   */
   permit(grant: RuleGrant | undefined, why: string, atMs: number): Transition[] {
     const runs = grant !== undefined && !grant.shadow;
     const ended = runs ? [] : this.incidents.endAll(why.slice(0, ENDED_MAX), atMs);
     if (grant?.shadow !== this.#grant?.shadow) {
-      // What the rule knows was seen under another grant.
+      // The rule's state was observed under another grant.
       this.#rule = this.#options.make(this.config);
       this.#shadow = this.#makeShadow();
       if (runs) this.#rule.resume?.(this.#restored);
@@ -246,17 +252,20 @@ class RuleRunner {
     this.#restored = dwells;
   }
 
-  /** The rule's own places are to be found again. */
+  /** Lets the rule find its own places again. */
   resume(): void {
     this.#rule.resume?.(this.#rule.dwells ?? []);
   }
 
-  /** None of a rule that does not run, or runs in shadow. */
+  /** Dwells of the rule; none if it does not run, or runs in shadow. */
   get dwells(): readonly Dwell[] {
     return this.#grant === undefined || this.#grant.shadow ? [] : (this.#rule.dwells ?? []);
   }
 
-  /** What is to be published, and what was there before; nothing of a rule that does not run, or runs in shadow. */
+  /**
+   * Returns the transitions to publish, and the situations that were already present. Both are empty if the rule does
+   * not run, or runs in shadow.
+   */
   observe(observation: Observation): { transitions: Transition[]; present: Situation[] } {
     if (this.#grant === undefined) return { transitions: [], present: [] };
     const all = this.#rule.observe(observation);

@@ -1,8 +1,8 @@
 /**
- * Conditions of the box and its camera: each is one incident, which begins once and ends once, restarts included.
+ * Conditions of the box and its camera: each is one incident, which begins once and ends once, also across restarts.
  *
- * INVARIANTS: what an earlier life has begun is either taken up (when its source says at every start how things stand)
- * or ended at the start, and begun anew should it hold on.
+ * INVARIANTS: a condition begun in an earlier run is resumed if its source reports the current state at every start.
+ * Otherwise it is ended at the start, and begins again if it persists.
  */
 
 import type { Counters } from '../base/counters.ts';
@@ -25,10 +25,10 @@ import { BOX_OWNER, type StandingByOwner } from './notes.ts';
 
 type Cause = Readonly<Record<string, unknown>>;
 
-/** What a person should do, as it is now. */
+/** Current state of a task for a person. */
 export interface Reminder {
   readonly kind: ReminderCondition;
-  /** Of one reminder among those of its kind. */
+  /** Id of the reminder among those of its kind. */
   readonly id: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly active: boolean;
@@ -45,7 +45,7 @@ export interface SystemConditionsOptions {
 export class SystemConditions {
   readonly #options: SystemConditionsOptions;
   readonly #incidents = new Map<string, Incidents>();
-  /** Of what there was a reminder last, by its key. */
+  /** Subjects of the last reminders, by key. */
   readonly #reminded = new Map<string, EventSubject>();
   readonly #camera = new CameraFitness();
 
@@ -57,38 +57,38 @@ export class SystemConditions {
     return this.#camera.counters;
   }
 
-  /** Kinds of what stands, each once, in the order of the alphabet. */
+  /** Kinds of the active conditions, each once, sorted alphabetically. */
   get standing(): string[] {
     const keys = [...this.#incidents].filter(([, { standing }]) => standing > 0).map(([key]) => key);
     return [...new Set(keys.map((key) => key.split('/', 1)[0] ?? key))].sort();
   }
 
-  /** The camera is not fit to judge by. */
+  /** Reports whether the camera is unfit for the rules. */
   get blind(): boolean {
     return this.#camera.blind;
   }
 
-  /** Zones in which nothing can be seen, though the camera is not blind. */
+  /** Zones without visibility while the camera is not blind. */
   get blindZones(): readonly string[] {
     return this.#camera.blindZones;
   }
 
-  /** What is seen is seen badly. */
+  /** Active conditions that degrade the picture. */
   get degraded(): DegradingCondition[] {
     return this.#camera.degraded;
   }
 
-  /** Seconds without sight of the zones, up to a monotonic time. */
+  /** Returns the seconds without sight of the zones, up to a monotonic time. */
   blindS(nowMs: number): number {
     return this.#camera.blindS(nowMs);
   }
 
-  /** Nothing can be seen from now on, a monotonic time: vision is away. */
+  /** Records from a monotonic time on that the zones are not visible, because vision is unavailable. */
   visionIsAway(nowMs: number): void {
     this.#camera.sees(false, nowMs);
   }
 
-  /** What begins and ends with an observation, which came at a monotonic time. */
+  /** Returns the transitions caused by an observation that arrived at a monotonic time. */
   observe(observation: Observation, nowMs: number): Happening[] {
     const { atMs } = observation;
     const zones = this.#camera
@@ -104,7 +104,7 @@ export class SystemConditions {
     return [...zones, ...happenings];
   }
 
-  /** A condition of the camera or the box holds or does not; returns what begins, goes on or ends by that. */
+  /** Reports a condition of the camera or the box; returns its transitions. */
   tell(kind: StateCondition, active: boolean, cause: Cause, atMs: number, nowMs: number): Happening[] {
     const { listsPlaces } = CONDITIONS[kind];
     if (active && listsPlaces) this.#camera.sees(false, nowMs);
@@ -112,7 +112,7 @@ export class SystemConditions {
     return this.#change(kind, subjectOfCondition(kind), active, { ...cause, ...blinded }, atMs);
   }
 
-  /** Something of the box has happened and is over: told at once, and told as ended. */
+  /** Reports a momentary occurrence on the box: begun and ended in one step. */
   happened(kind: MomentCondition, cause: Cause, atMs: number): Happening[] {
     const about = subjectOfCondition(kind);
     const situation = { key: kind, objects: [], cause, momentary: true };
@@ -122,8 +122,8 @@ export class SystemConditions {
   }
 
   /**
-   * What a person should do, often by a date, of which the box reminds the room: under `params`, an incident of its own.
-   * With others, such as another date, what stood is over.
+   * Reports a task for a person, often with a due date, of which the box reminds the room. Each value of `params` is an
+   * incident of its own; a change, such as another date, ends the active one.
    */
   remind({ kind, id, params, active, cause }: Reminder, atMs: number): Happening[] {
     const key = `${kind}/${id}`;
@@ -140,7 +140,7 @@ export class SystemConditions {
     return active ? [...over, ...this.#change(key, about, true, cause, atMs)] : over;
   }
 
-  /** The same of what the box says of one of its rules. */
+  /** Reports a condition of one of the box's rules. */
   tellOfRule(
     about: EventSubject,
     kind: RuleCondition,
@@ -153,7 +153,7 @@ export class SystemConditions {
     return this.#change(key, subjectOfBoxRule(about, kind, params), active, cause, atMs);
   }
 
-  /** Takes up what stood; returns the ends of what its source would not end. */
+  /** Restores the active conditions; returns the ends of those that their source would not end. */
   restore(records: StandingByOwner, now: Moment): Happening[] {
     return [...records].flatMap(([owner, [record]]) => {
       if (!owner.startsWith(BOX_OWNER) || record === undefined) return [];

@@ -1,4 +1,4 @@
-/** What a page is operated with: large enough for a thumb, named for a screen reader. */
+/** Controls of a page: large enough for a thumb, named for a screen reader. */
 import type { ComponentChildren, JSX } from 'preact';
 import { useId } from 'preact/hooks';
 
@@ -11,7 +11,7 @@ export function Button({ tone = 'plain', ...rest }: ButtonProps) {
 interface Labelled {
   readonly label: string;
   readonly hint?: string | undefined;
-  /** What is wrong with what is in it. */
+  /** Fault of its content. */
   readonly fault?: string | undefined;
 }
 
@@ -93,7 +93,7 @@ export function Check({ label, checked, onCheck }: CheckProps) {
 
 interface NoticeProps {
   readonly tone: 'info' | 'good' | 'warn' | 'bad';
-  /** Said at once by a screen reader. */
+  /** Read immediately by a screen reader. */
   readonly urgent?: boolean;
   readonly children: ComponentChildren;
 }

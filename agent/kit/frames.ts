@@ -1,7 +1,7 @@
 /**
- * Frames in a stream of bytes: uint32 BE length, JSON, uint32 BE length, binary; and again.
+ * Decodes repeated frames in a stream of bytes: uint32 BE length, JSON, uint32 BE length, binary.
  *
- * LIMITS: a frame of more than the two maxima ends the stream, so that at most one such frame is held.
+ * LIMITS: a frame larger than the two maxima ends the stream, so that at most one such frame is buffered.
  */
 
 export interface Frame {
@@ -24,7 +24,10 @@ export class FrameReader {
     this.#limits = limits;
   }
 
-  /** Takes what has come; returns the frames that are whole by it, the oldest first. Throws where a frame is too long. */
+  /**
+   * Buffers the bytes and returns the frames completed by them, oldest first.
+   * @throws RangeError for a frame that is too long
+   */
   take(bytes: Uint8Array): Frame[] {
     const held = new Uint8Array(this.#held.length + bytes.length);
     held.set(this.#held);
@@ -47,7 +50,7 @@ export class FrameReader {
     return { header: JSON.parse(new TextDecoder().decode(header)) as unknown, body };
   }
 
-  /** A copy of what has its length at `offset`; undefined while it is not there. */
+  /** Returns a copy of the part whose length is at `offset`, or undefined while it is incomplete. */
   #part(offset: number, bytesMax: number): Uint8Array<ArrayBuffer> | undefined {
     const from = offset + LENGTH_BYTES;
     if (this.#held.length < from) return undefined;

@@ -1,4 +1,7 @@
-/** What a finger takes hold of, and where a corner comes to lie. Distances are in CSS px, places are normalised. */
+/**
+ * Drag handles: which part of a shape a finger takes, and where a corner is placed. Distances are in CSS px, places are
+ * normalised.
+ */
 import type { PointNorm } from './stage.ts';
 
 export interface ViewSize {
@@ -6,15 +9,15 @@ export interface ViewSize {
   readonly h: number;
 }
 
-/** A fingertip covers some 7 mm, 44 px on a phone: half of it. */
+/** Half the size of a fingertip, which covers about 7 mm, 44 px on a phone. */
 export const REACH_PX = 24;
 const SNAP_PX = 12;
-/** A tenth of a pixel of the largest picture that is shown. */
+/** A tenth of a pixel of the largest picture shown. */
 const ROUND = 10_000;
 
 export type Grip =
   | { readonly corner: number }
-  /** Between this corner and the next. */
+  /** Handle between this corner and the next. */
   | { readonly between: number; readonly at: PointNorm };
 
 export function middles(points: readonly PointNorm[]): PointNorm[] {
@@ -24,7 +27,7 @@ export function middles(points: readonly PointNorm[]): PointNorm[] {
   });
 }
 
-/** The nearest corner or middle of a side in reach; of two that are as near, the corner. */
+/** Returns the nearest corner or middle of a side within reach; at equal distance, the corner. */
 export function gripAt(
   points: readonly PointNorm[],
   at: PointNorm,
@@ -51,7 +54,7 @@ function apartPx(a: PointNorm, b: PointNorm, { w, h }: ViewSize): number {
   return Math.hypot((a[0] - b[0]) * w, (a[1] - b[1]) * h);
 }
 
-/** Onto a corner of another shape if one is near, else onto the picture's edge, else where it is; never outside. */
+/** Moves a point onto a near corner of another shape, or else onto the picture's near edge; never outside. */
 export function snapped(at: PointNorm, corners: readonly PointNorm[], size: ViewSize): PointNorm {
   const inside = rounded(at);
   const { index } = nearest(corners, inside, size) ?? {};
@@ -62,13 +65,13 @@ export function snapped(at: PointNorm, corners: readonly PointNorm[], size: View
   return [toEdge(inside[0], size.w), toEdge(inside[1], size.h)];
 }
 
-/** Within the picture. */
+/** Rounds a point and limits it to the picture. */
 export function rounded([x, y]: PointNorm): PointNorm {
   const one = (value: number): number => Math.round(Math.min(1, Math.max(0, value)) * ROUND) / ROUND;
   return [one(x), one(y)];
 }
 
-/** All of them, as far as the picture goes. */
+/** Moves all points together, within the picture. */
 export function shifted(points: readonly PointNorm[], [dx, dy]: PointNorm): PointNorm[] {
   const within = (axis: 0 | 1, by: number): number => {
     const values = points.map((point) => point[axis]);

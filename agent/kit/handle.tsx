@@ -1,4 +1,4 @@
-/** A corner that can be taken by the keyboard too. */
+/** Corner that can also be moved with the keyboard. */
 import type { PointNorm, StageSize } from './stage.ts';
 
 const STEP = 0.005;
@@ -9,7 +9,7 @@ const ARROWS: Readonly<Record<string, PointNorm>> = {
   ArrowUp: [0, -1],
   ArrowDown: [0, 1],
 };
-/** Half of 44 px: what a finger needs. */
+/** Half of 44 px, the size that a finger needs. */
 const TOUCH_RADIUS_PX = 22;
 
 interface HandleProps {
@@ -17,7 +17,7 @@ interface HandleProps {
   readonly at: PointNorm;
   readonly size: StageSize;
   readonly label: string;
-  /** Says where it lies, in per cent from the left and from the top. */
+  /** Describes its position, in per cent from the left and from the top. */
   readonly place: (x: number, y: number) => string;
   readonly tone?: string;
   readonly onMove: (to: PointNorm) => void;
@@ -61,8 +61,8 @@ export function Handle(props: HandleProps) {
 }
 
 /**
- * To the corner that a key has made, or to the one that took the place of a deleted one. Before the next key, which may
- * lead elsewhere: Preact draws what has changed in a microtask that was queued before this one.
+ * Moves the focus to the corner that a key has created, or to the one that replaced a deleted one. It runs before the
+ * next key, which may move the focus elsewhere: Preact renders changes in a microtask queued before this one.
  */
 export function focusHandle(index: number): void {
   queueMicrotask(() => document.querySelector<SVGElement>(`[data-handle="${index}"]`)?.focus());

@@ -1,2 +1,2 @@
-/** The languages that our pages speak. */
+/** Languages of the pages. */
 export type Language = 'fr' | 'en';

@@ -1,6 +1,6 @@
 /**
- * A picture with shapes over it. The shapes' layer is wider than the picture by a gutter, so that what lies on the
- * picture's edge can be taken with a finger. Where there is no picture its place says why, above the shapes.
+ * Picture with shapes over it. The layer of shapes is wider than the picture by a gutter, so that a finger can take
+ * shapes on the picture's edge. A missing picture is replaced by its reason, above the shapes.
  */
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
@@ -9,9 +9,9 @@ import { GUTTER_PX, type StageSize } from './stage.ts';
 
 interface PictureProps {
   readonly url: string | undefined;
-  /** Width by height. */
+  /** Width divided by height. */
   readonly aspect: number;
-  /** Why there is no picture. */
+  /** Reason why there is no picture. */
   readonly message: string | undefined;
   readonly label: string;
   /** A finger on it draws, and does not scroll the page. */

@@ -1,4 +1,4 @@
-/** A ring that empties as time runs out, with the time in it. */
+/** Ring that empties as time runs out, with the time in it. */
 import { minutesAndSeconds } from './time.ts';
 
 const RADIUS = 42;

@@ -1,13 +1,13 @@
-/** The place of a picture on the phone's screen. */
+/** Area of a picture on the phone's screen. */
 
-/** CSS px, around the picture: what lies on its edge can be taken with a finger. */
+/** Margin around the picture in CSS px, in which a finger can take shapes on its edge. */
 export const GUTTER_PX = 24;
 
-/** Of the picture as it is shown, CSS px. */
+/** Size of the picture as shown, in CSS px. */
 export interface StageSize {
   readonly w: number;
   readonly h: number;
 }
 
-/** A place in the picture, 0..1, y down. */
+/** Point in the picture, 0..1, y down. */
 export type PointNorm = [x: number, y: number];

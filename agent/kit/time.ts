@@ -1,19 +1,19 @@
-/** Times as a person reads them. */
+/** Formats times for a person. */
 import type { Language } from './language.ts';
 
-/** 75 → 1:15. */
+/** Formats minutes and seconds: 75 → 1:15. */
 export function minutesAndSeconds(seconds: number): string {
   const whole = Math.max(0, Math.ceil(seconds));
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
 }
 
-/** 27000 → 7 h 30. */
+/** Formats hours and minutes: 27000 → 7 h 30. */
 export function hoursAndMinutes(seconds: number): string {
   const minutes = Math.max(0, Math.floor(seconds / 60));
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')}`;
 }
 
-/** A moment in words, in the time zone of the place and not of the phone. */
+/** Formats a moment in words, in the time zone of the site and not of the phone. */
 export function moment(when: string | number, language: Language, timeZone: string | undefined): string {
   // British: the day comes before the month, as in the rest of Europe.
   const locale = language === 'en' ? 'en-GB' : language;

@@ -1,4 +1,4 @@
-/** The language of a page: French for French browsers, English for all others, until somebody says otherwise. */
+/** Language of a page: French for French browsers, English for all others, until the user selects another. */
 import { effect, signal } from '@preact/signals';
 import type { Language } from './language.ts';
 

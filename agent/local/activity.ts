@@ -1,4 +1,4 @@
-/** What is measured on the way of a frame and of an event through the agent, for a person at the box. */
+/** Measurements of frames and events on their way through the agent, for a person at the box. */
 import type { Clock } from '../base/clock.ts';
 import type { VigieEvent } from '../contract/event.ts';
 import type { Stopwatch } from '../contract/latency.ts';
@@ -16,34 +16,34 @@ export class Activity {
     this.recent = new RecentEvents(clock);
   }
 
-  /** The rules begin to judge a frame. */
+  /** Starts measuring the rules for a frame. */
   judging(): Stopwatch {
     this.recent.frame();
     return this.latencies.begin('rules');
   }
 
-  /** Vision was asked for these pictures. */
+  /** Records that vision was asked for these pictures. */
   asked(requests: readonly EvidenceRequest[]): void {
     for (const { request } of requests) this.latencies.asked(request);
   }
 
-  /** The picture is there, or the reason why there is none. */
+  /** Records that the picture, or the reason for its absence, has arrived. */
   answered(request: number): void {
     this.latencies.answered(request);
   }
 
-  /** An acceptance begins. */
+  /** Starts measuring the acceptance of an event. */
   committing(): Stopwatch {
     return this.latencies.begin('commit');
   }
 
-  /** The event has been accepted. */
+  /** Records that the event has been accepted. */
   accepted(event: VigieEvent): void {
     this.latencies.committed(event);
     this.recent.add(event);
   }
 
-  /** The broker has the message. */
+  /** Records that the broker has the message. */
   acknowledged(lane: Lane, seq: number): void {
     this.latencies.acknowledged(lane, seq);
   }

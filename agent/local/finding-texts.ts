@@ -1,6 +1,6 @@
 /**
- * What the findings say, in the languages of who reads them: a terminal's English, and the technician's page in both.
- * Reasons that come from elsewhere (camera, broker, an order) stay in the words in which they came.
+ * Texts of the findings, in English for the terminal and in both languages for the technician's page. Reasons from
+ * other sources (camera, broker, an authorisation) keep their original words.
  */
 import type { CameraReport, DeliveryState } from '../contract/health.ts';
 import type { Mode } from '../contract/mode.ts';
@@ -14,7 +14,7 @@ export interface FindingTexts {
   readonly unknown: string;
   mode(mode: string, up: string, version: string): string;
   readonly modeFix: string;
-  /** A permit to install, by its number. */
+  /** Installation authorisation, by its number. */
   underPermit(order: string): string;
   readonly permitFix: string;
   until(what: string, time: string): string;
@@ -22,7 +22,7 @@ export interface FindingTexts {
   readonly boxCertificate: string;
   readonly caCertificate: string;
   readonly certificateFix: string;
-  /** Camera and detector while the box does not look. */
+  /** State of camera and detector while no analysis runs. */
   off(mode: string): string;
   readonly cameraOpening: string;
   noPicture(state: string): string;
@@ -33,7 +33,7 @@ export interface FindingTexts {
   readonly decodedInFull: string;
   rests(rests: number, idleWakings: number): string;
   detector(model: string, provider: string): string;
-  /** Not what is configured; the reason follows. */
+  /** Differs from the configured one; the reason follows. */
   detectorInstead(model: string, provider: string): string;
   readonly detectorLoading: string;
   readonly detectorMissing: string;
@@ -63,14 +63,17 @@ export interface FindingTexts {
   diskFix(neededMiB: number): string;
   readonly noHeat: string;
   readonly heatFix: string;
-  /** Heights that a tenth and a half of the people stay below, of the frame's, and the first in pixels of the input. */
+  /**
+   * Heights below which a tenth and half of the people stay, in percent of the frame's height, and the first in pixels
+   * of the input.
+   */
   viewHeights(tenthPercent: number, halfPercent: number, tenthPx: number): string;
-  /** Way between two looks that nine of ten stay below, in lengths. */
+  /** 90th percentile of the movement between two detector runs, in lengths. */
   viewSteps(lengths: number): string;
   viewSmall(widthPx: number, heightPx: number): string;
   readonly viewTall: string;
   viewFast(fps: number): string;
-  /** Undefined: there is no vision. */
+  /** Undefined: there is no vision process. */
   memory(visionMiB: number | undefined, agentMiB: number): string;
   readonly days: string;
 }

@@ -1,4 +1,4 @@
-/** What the running agent says of itself, thing by thing, and what a person should do about it. */
+/** Findings of the running agent about its own parts, with the action for a person. */
 import { type ConditionKind, isConditionKind } from '../contract/condition.ts';
 import { type Finding, failed, ok, unknown } from '../contract/finding.ts';
 import { type HealthReport, UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
@@ -7,19 +7,25 @@ import { zoneName } from '../contract/zone-name.ts';
 import { FINDING_TEXTS, type FindingTexts, type Language } from './finding-texts.ts';
 import { viewFindings } from './view-advice.ts';
 
-/** Camera, detector and broker have so long after a start before their absence is somebody's task. */
+/** Time in s after a start before a missing camera, detector or broker needs a person. */
 const SETTLE_S = 60;
-/** Outbox and archive at their usual sizes, each with a write-ahead log as large. */
+/** Space for outbox and archive at their usual sizes, each with a write-ahead log of the same size. */
 const FREE_MIB_MIN = 256;
-/** A Raspberry Pi slows its processor down from here on (raspberrypi.com/documentation, frequency management). */
+/**
+ * Limit in °C. A Raspberry Pi throttles its processor from this temperature on (raspberrypi.com/documentation,
+ * frequency management).
+ */
 const HOT_C = 80;
-/** As the second reminder to the room (incident/expiry.ts): from then on it is not only a date. */
+/**
+ * Period in ms before an expiry in which it is a failure, equal to the second reminder to the room
+ * (incident/expiry.ts).
+ */
 const SOON_MS = 7 * 86_400_000;
 /**
- * How a condition that stands is told.
- * - `to-mend`: a failure; the operations guide says what to do.
- * - `known`: in order, since somebody does it on purpose.
- * - `elsewhere`: ends and the detector have lines of their own, and what is often false is for the room to judge.
+ * Form in which an active condition is reported.
+ * - `to-mend`: a failure, whose fix is in the operations guide.
+ * - `known`: ok, because a person does it on purpose.
+ * - `elsewhere`: expiries and the detector have their own lines, and the room reviews rules that are often false.
  */
 const TOLD: Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewhere'>> = {
   'alert-limit': 'to-mend',
@@ -89,7 +95,7 @@ function modeFinding({ mode, uptimeS, versions, restraint }: HealthReport, texts
   return failed('mode', `${detail}${why}`, texts.modeFix);
 }
 
-/** When order and certificates end: in good time for somebody to renew them, where the clock can be relied on. */
+/** Reports the expiry of authorisation and certificates, early enough for a renewal, if the clock is trusted. */
 function endFindings({ restraint, certificate, clock, time }: HealthReport, texts: FindingTexts): Finding[] {
   const { order, validUntil, installation } = restraint;
   const finding = (name: string, what: string, notAfter: string, soon: boolean, fix: string): Finding => {
@@ -129,7 +135,7 @@ function analysisFinding({ report, analysedFps }: LocalStatus, texts: FindingTex
   return failed('analysis', detail, texts.analysisFix);
 }
 
-/** Nothing to mend: the street is decoded in full where key frames do not suffice. */
+/** Always ok: the stream is decoded in full if key frames are not enough. */
 function quietFindings({ quiet }: HealthReport, texts: FindingTexts): Finding[] {
   if (quiet === undefined) return [];
   const { resting, reason, rests, idleWakings } = quiet;
@@ -155,12 +161,12 @@ function incidentsFinding({ incidents }: HealthReport, texts: FindingTexts): Fin
   return ok('incidents', texts.incidents(standing, episodes, events));
 }
 
-/** One that only another version knows is to be mended. */
+/** Returns how a condition is reported; one known only to another version needs a fix. */
 function howTold(kind: string): (typeof TOLD)[ConditionKind] {
   return isConditionKind(kind) ? TOLD[kind] : 'to-mend';
 }
 
-/** A condition of the camera or the box is what the operations guide is for; that somebody looks is none to mend. */
+/** Refers to the operations guide for a condition of the camera or the box. A running preview needs no fix. */
 function conditionFinding(
   { kind, time, reason }: LocalEvent,
   timeZone: string,
@@ -226,7 +232,7 @@ function memoryFinding({ processes: { agent, vision } }: HealthReport, texts: Fi
   return ok('memory', texts.memory(visionMiB, Math.round(agent.rssMiB)));
 }
 
-/** `days`: the word for them. */
+/** Formats a duration; `days` is the word for days. */
 export function durationText(seconds: number, days = 'days'): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 1) return `${Math.floor(seconds)} s`;
@@ -235,7 +241,7 @@ export function durationText(seconds: number, days = 'days'): string {
   return `${Math.floor(minutes / 1440)} ${days}`;
 }
 
-/** In the site's time zone, with the date where it is not today's there. */
+/** Formats a time in the site's time zone, with the date unless it is today there. */
 export function clockText(time: string, timeZone: string, now = new Date()): string {
   const [day, clock] = siteParts(new Date(time), timeZone);
   const [today] = siteParts(now, timeZone);
@@ -247,7 +253,7 @@ function dayAndClockText(time: string, timeZone: string): string {
   return `${day} ${clock} ${zoneName(Date.parse(time), timeZone)}`;
 }
 
-/** `2026-11-24` and `15:02`: Swedish writes both as ISO 8601 does. */
+/** Returns `2026-11-24` and `15:02`: the Swedish locale formats both as in ISO 8601. */
 function siteParts(at: Date, timeZone: string): [day: string, clock: string] {
   return [
     new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format(at),

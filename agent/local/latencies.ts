@@ -1,9 +1,9 @@
 /**
- * How long the agent's own stages take, and how old an incident's start is when the broker has it. (Its end is told
- * seconds later by design: an absence must last to be one.)
+ * Measures the duration of the agent's own stages, and the age of an incident's start when the broker has it. Ends are
+ * not measured: they are sent seconds later by design, because an absence must last.
  *
- * LIMITS: ASKED_MAX pictures and COMMITTED_MAX events are waited for; beyond them the oldest is forgotten,
- * which costs a measurement and nothing else.
+ * LIMITS: ASKED_MAX pending pictures and COMMITTED_MAX pending events; beyond them the oldest is forgotten, which only
+ * costs a measurement.
  */
 import type { Clock } from '../base/clock.ts';
 import type { VigieEvent } from '../contract/event.ts';
@@ -25,9 +25,9 @@ export class Latencies {
   };
   readonly #puback = new Latency();
   readonly #askedMs = new Map<number, number>();
-  /** When the frame of an event was captured, monotonic, by lane and number. */
+  /** Monotonic capture time of the frame of an event, by lane and number. */
   readonly #capturedMs = new Map<string, number>();
-  /** Of all stages so far. */
+  /** Total of all stages so far. */
   #bookedMs = 0;
 
   constructor(clock: Clock) {
@@ -43,7 +43,7 @@ export class Latencies {
     return this.#puback.counts;
   }
 
-  /** Starts to measure a stage; what stages within it take is not booked to it. */
+  /** Starts to measure a stage; the time of nested stages is not counted in it. */
   begin(stage: AgentStage): Stopwatch {
     const beganMs = performance.now();
     const bookedMs = this.#bookedMs;
@@ -56,12 +56,12 @@ export class Latencies {
     };
   }
 
-  /** Vision was asked for this picture. */
+  /** Records that vision was asked for this picture. */
   asked(request: number): void {
     keep(this.#askedMs, request, this.#clock.nowMs(), ASKED_MAX);
   }
 
-  /** The picture is there, or the reason why there is none. */
+  /** Records that the picture, or the reason for its absence, has arrived. */
   answered(request: number): void {
     const sinceMs = this.#askedMs.get(request);
     if (sinceMs === undefined) return;
@@ -69,7 +69,10 @@ export class Latencies {
     this.#stages.snapshot.observe(this.#clock.nowMs() - sinceMs);
   }
 
-  /** The outbox has the event. The age of a start is taken by the wall clock now, and grows by the monotonic one. */
+  /**
+   * Records that the outbox has the event. The age of a start is taken from the wall clock now, and grows with the
+   * monotonic clock.
+   */
   committed({ time, sequence, data }: VigieEvent): void {
     if (data.phase !== 'start') return;
     const ageMs = this.#clock.wallMs() - Date.parse(time);
@@ -77,7 +80,7 @@ export class Latencies {
     keep(this.#capturedMs, `${lane}/${Number(sequence)}`, this.#clock.nowMs() - ageMs, COMMITTED_MAX);
   }
 
-  /** The broker has the message with this number. */
+  /** Records that the broker has the message with this number. */
   acknowledged(lane: Lane, seq: number): void {
     const key = `${lane}/${seq}`;
     const capturedMs = this.#capturedMs.get(key);

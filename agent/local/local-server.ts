@@ -1,11 +1,13 @@
 /**
- * What the box answers to whoever is on the box itself, over HTTP: on the loopback and on a socket in the state
- * directory, on no other address.
+ * HTTP server for users of the box itself, only on the loopback and on a socket in the state directory.
  *
- * INVARIANTS: it only tells; nothing that is sent to it has an effect. That it cannot listen, whatever the disk does, is
- * said and counted, and stops nothing. The socket is for the agent's user and root alone; the port, which every user of
- * the box reaches, shows `onPort` only, and not to a page of a browser that reached it under another name.
- * LIMITS: CONNECTIONS_MAX connections a listener, one request on each (one-request.ts), a page made anew once in
+ * INVARIANTS:
+ * - It is read-only; no request has an effect.
+ * - If it cannot listen, whatever the disk does, this is logged and counted, and the agent continues.
+ * - Only the agent's user and root may use the socket. The port, which every user of the box can reach, serves only
+ *   `onPort`, and not to a browser page that reached it under another name.
+ *
+ * LIMITS: CONNECTIONS_MAX connections per listener, one request on each (one-request.ts), a page generated once in
  * MADE_EVERY_MS.
  */
 import { once } from 'node:events';
@@ -21,7 +23,7 @@ const LOOPBACK = '127.0.0.1';
 const CONNECTIONS_MAX = 8;
 const MADE_EVERY_MS = 1000;
 const FAULT_EVERY_MS = 60_000;
-/** unix(7); node cuts a longer path short without a word. */
+/** unix(7); node truncates a longer path silently. */
 const SOCKET_PATH_MAX = 107;
 const SOCKET_MODE = 0o600;
 
@@ -35,11 +37,11 @@ export interface Page {
 export interface LocalServerOptions {
   /** 0 = not on the loopback. */
   readonly port: number;
-  /** Path of the socket; whatever an earlier life left there is replaced. */
+  /** Path of the socket; replaces anything that an earlier run left there. */
   readonly socket: string;
-  /** By path. */
+  /** Pages by path. */
   readonly pages: Readonly<Record<string, () => Page>>;
-  /** Paths of those that the port shows, too. */
+  /** Paths that the port serves as well. */
   readonly onPort: readonly string[];
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Logger;
@@ -48,9 +50,9 @@ export interface LocalServerOptions {
 interface Place {
   readonly at: { readonly path: string } | { readonly host: string; readonly port: number };
   readonly paths: readonly string[];
-  /** Names under which it answers; undefined: any. */
+  /** Host names to which it replies. If undefined, it replies to any. */
   readonly hosts?: readonly string[];
-  /** What is missing without it. */
+  /** Consequence of its absence, for the log. */
   readonly without: string;
 }
 
@@ -68,7 +70,7 @@ export class LocalServer {
     this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, options.clock);
   }
 
-  /** Places where it should listen and does not. */
+  /** Number of listeners that failed. */
   get unserved(): number {
     return this.#unserved;
   }
@@ -78,7 +80,7 @@ export class LocalServer {
     return this.#refused;
   }
 
-  /** Never throws for what the disk or another program does. */
+  /** Starts to listen. Never throws because of the disk or another program. */
   async start(): Promise<void> {
     const { port, socket, pages, onPort } = this.#options;
     await this.#listenOnSocket({
@@ -90,13 +92,13 @@ export class LocalServer {
     await this.#listen({
       at: { host: LOOPBACK, port },
       paths: onPort,
-      // A browser on the box can be led here under a name of somebody else (DNS rebinding); it then says that name.
+      // A browser on the box can be led here under a foreign name (DNS rebinding); its request then has that name.
       hosts: [LOOPBACK, 'localhost', '[::1]'].map((host) => `${host}:${port}`),
       without: `metrics.port ${port}: no metrics on ${LOOPBACK}:${port}`,
     });
   }
 
-  /** Idempotent. */
+  /** Closes all listeners. Idempotent. */
   async stop(): Promise<void> {
     for (const server of this.#servers.splice(0)) {
       const closed = once(server, 'close');
@@ -175,7 +177,7 @@ export class LocalServer {
     return said(status, body);
   }
 
-  /** However often it is asked for. */
+  /** Returns the page, generated at most once per interval. */
   #page(path: string): Answer {
     const nowMs = this.#options.clock.nowMs();
     const before = this.#made.get(path);

@@ -1,8 +1,8 @@
 /**
- * The health report and the latencies in the text format of Prometheus 0.0.4.
+ * Formats the health report and the latencies in the text format of Prometheus 0.0.4.
  *
- * INVARIANTS: labels take their values from fixed lists and versions; none comes from a camera's address, a
- * reason in words, a zone or an event.
+ * INVARIANTS: labels take their values from fixed lists and versions. None comes from a camera's address, a free-text
+ * reason, a zone or an event.
  */
 
 import type { Counters } from '../base/counters.ts';
@@ -25,7 +25,7 @@ export interface Measured {
   readonly counters: Counters;
   /** Wall time of each stage of a frame. */
   readonly stages: Readonly<Record<string, LatencyCounts>>;
-  /** From the capture of the frame in which an incident began to the broker's acknowledgement. */
+  /** Latency from the capture of the frame in which an incident began to the broker's acknowledgement. */
   readonly puback: LatencyCounts;
 }
 
@@ -39,13 +39,13 @@ export function metricsPage(measured: Measured): Page {
   return { contentType: EXPOSITION_TYPE, body: exposition(families) };
 }
 
-/** As Prometheus wants it: counters end in `_total`, times are in seconds. */
+/** Returns the name in Prometheus form: counters end in `_total`, times are in seconds. */
 export function counterMetric(name: string, value: Counters[string]): string {
   if (typeof value === 'object') return `vigie_${name}`;
   return `vigie_${name.replace(/_s$/, '_seconds')}_total`;
 }
 
-/** What stands beside the report in the local view, and versions, which no fixed list has. */
+/** Returns the metrics of the local view outside the report, and the versions, which have no fixed list. */
 function localFamilies({ report: { versions }, disk, analysedFps }: LocalStatus): Family[] {
   const mib = 1_048_576;
   return [

@@ -1,11 +1,11 @@
 /**
- * One HTTP request on a connection (RFC 9112), one answer, and its end.
+ * Serves one HTTP request on a connection (RFC 9112) with one response, and closes it.
  *
- * Not node:http, which reads all that has come at once and has an answer made for each request in it: one write of
- * 62 kB would keep the agent busy for as long as a thousand answers take.
+ * It does not use node:http, which reads everything received and creates a response for each request in it. One write
+ * of 62 kB would keep the agent busy for the time of a thousand responses.
  *
- * LIMITS: HEAD_BYTES_MAX for a request, WITHIN_MS for request and answer unless the caller says another; what comes
- * behind the request is read, so that the answer arrives, and thrown away, up to IGNORED_BYTES_MAX.
+ * LIMITS: HEAD_BYTES_MAX for a request, WITHIN_MS for request and response unless the caller sets another limit. Data
+ * after the request is read, so that the response arrives, and discarded up to IGNORED_BYTES_MAX.
  */
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
@@ -20,7 +20,7 @@ const REQUEST_LINE = /^([A-Z]{1,16}) (\S+) HTTP\/1\.[01]$/;
 export interface Request {
   readonly method: string;
   readonly target: string;
-  /** In small letters; empty where there is none. */
+  /** Host name in lower case; empty if absent. */
   readonly host: string;
 }
 
@@ -31,8 +31,8 @@ export interface Answer {
 }
 
 /**
- * `answerTo` is called once at most, and must not throw; undefined stands for a request that cannot be read.
- * `onLate`: no whole request came in time.
+ * Serves one request. The function `answerTo` is called at most once, and must not throw; its argument is undefined for
+ * an unreadable request. The function `onLate` is called if no complete request arrived in time.
  */
 export function answerOnce(
   socket: Socket,
@@ -48,7 +48,7 @@ export function answerOnce(
     socket.destroy();
   }, withinMs);
   socket.on('close', () => clearTimeout(deadline));
-  // The other end is gone: there is nobody to tell.
+  // The other end has disconnected.
   socket.on('error', () => socket.destroy());
   socket.on('data', (chunk: Buffer) => {
     if (answered) {

@@ -1,5 +1,5 @@
 /**
- * What has happened lately and what still stands, for a person at the box.
+ * Recent events and active incidents, for a person at the box.
  *
  * LIMITS: RECENT_MAX events and STANDING_MAX incidents; beyond them the oldest is no longer shown.
  */
@@ -35,7 +35,7 @@ export class RecentEvents {
     const [firstMs] = this.#framesMs;
     const lastMs = this.#framesMs.at(-1);
     if (firstMs === undefined || lastMs === undefined || lastMs <= firstMs) return 0;
-    // A stream that has stopped counts its silence.
+    // The silence of a stopped stream counts as well.
     const overMs = Math.max(lastMs - firstMs, this.#clock.nowMs() - firstMs);
     return Math.round(((this.#framesMs.length - 1) / overMs) * 10_000) / 10;
   }

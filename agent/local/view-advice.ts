@@ -1,30 +1,34 @@
-/** Which input size and rate suit what passes before the camera. */
+/** Recommends an input size and a rate for the objects that pass the camera. */
 import { type Finding, failed, ok } from '../contract/finding.ts';
 import { placementOf } from '../contract/letterbox.ts';
 import type { ViewReport } from '../contract/view-report.ts';
 import type { FindingTexts } from './finding-texts.ts';
 
-/** Fewer sightings say nothing of the view. */
+/** Minimum number of sightings; fewer contain no information about the view. */
 const SIGHTINGS_MIN = 20;
 /**
- * Below a tenth of a 416×256 input's height recall was 0.31 at precision 0.9, and 0.83 with 640×384, where the same people
- * are 38 px tall (docs/guide/hardware.md).
+ * Height of a person in input pixels below which a larger input is recommended. Below a tenth of a 416×256 input's
+ * height, recall was 0.31 at precision 0.9. It was 0.83 with 640×384, where the same people are 38 px tall
+ * (docs/guide/hardware.md).
  */
 const SMALL_PERSON_PX = 26;
-/** Above this share of the frame's height, people are missed more often with a larger input (model card). */
+/** Ratio of the frame's height above which people are missed more often with a larger input (model card). */
 const TALL_PERSON_NORM = 0.25;
-/** The default input, at which tall people were measured well. */
+/** Default input, at which tall people were detected well. */
 const NEAR_INPUT = [416, 256] as const;
 const NEAR_INPUT_AREA_PX = 416 * 256;
 const WIDE_INPUT = [640, 384] as const;
-/** What moves by more than half of its length between two looks does not overlap with where it was: it is lost. */
+/**
+ * Maximum movement between two detector runs, in lengths of the object. A larger one leaves no overlap with the
+ * previous position, and the track is lost.
+ */
 const STEP_MAX = 0.5;
-/** More frames a second than this no street needs: a car at 90 km/h then moves by a third of its length. */
+/** Maximum useful rate in frames per second: a car at 90 km/h then moves by a third of its length. */
 const FPS_MAX = 15;
 
 /**
- * Nothing while too little was seen to say anything. `meant`: the configuration that is asked about, where it is not the
- * one that runs.
+ * Returns the findings; none while there are too few observations. `meant`: the configuration to evaluate, if it is not
+ * the running one.
  */
 export function viewFindings(
   view: ViewReport,
@@ -53,7 +57,10 @@ export function viewFindings(
   return [fixes.length === 0 ? ok('view', detail) : failed('view', detail, fixes.join('; '))];
 }
 
-/** Width and height that suit the people seen better than `input`; undefined where it suits, or too few were seen to say. */
+/**
+ * Returns an input size that suits the observed people better than `input`. Undefined if that suits, or if there are
+ * too few observations.
+ */
 export function betterInput(
   view: ViewReport,
   input: ViewReport['input'],
@@ -65,7 +72,10 @@ export function betterInput(
   return view.heightHalfNorm > TALL_PERSON_NORM && areaPx > NEAR_INPUT_AREA_PX ? NEAR_INPUT : undefined;
 }
 
-/** What a tenth of the people stay below, in pixels of the detector's input; undefined while too few were seen. */
+/**
+ * Returns the height below which a tenth of the people stay, in pixels of the detector's input. Undefined while there
+ * are too few observations.
+ */
 function tenthHeightPx(view: ViewReport, [widthPx, heightPx]: ViewReport['input']): number | undefined {
   const { people, source, heightTenthNorm } = view;
   if (people < SIGHTINGS_MIN || source === null) return undefined;

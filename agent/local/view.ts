@@ -1,6 +1,6 @@
 /**
- * What the box shows to whoever is on the box: `/metrics` for Prometheus and, on the socket alone, `/status` for
- * `vigie status`, made from the health report, and from what is measured on the way of a frame and of an event.
+ * Local view for users of the box: `/metrics` for Prometheus and, only on the socket, `/status` for `vigie status`. It
+ * is built from the health report and from measurements of frames and events.
  */
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,20 +19,20 @@ import { LocalServer, type Page } from './local-server.ts';
 import { metricsPage } from './metrics.ts';
 
 export interface LocalViewOptions {
-  /** Of the metrics on the loopback; 0 = none. */
+  /** Port of the metrics on the loopback; 0 = none. */
   readonly port: number;
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly activity: Activity;
   readonly health: Counting & { report(): HealthReport };
-  /** Its stages while vision runs, and what has passed before the camera. */
+  /** Stages of vision while it runs, and report on the observed objects. */
   readonly status: {
     readonly stages: VisionStats['stages'] | undefined;
     readonly view: ViewReport;
     readonly connected: string | null;
   };
-  /** The newest checkpoint, as signed. */
+  /** Newest signed checkpoint. */
   readonly journal: { readonly head: string | undefined };
 }
 
@@ -47,7 +47,7 @@ export class LocalView {
       port,
       socket: join(stateDir, LOCAL_SOCKET),
       pages: { [METRICS_PATH]: () => this.#metrics(), [STATUS_PATH]: () => this.#statusPage() },
-      // The status names zones and incidents: it is for who may read the state directory.
+      // The status names zones and incidents, so only users who may read the state directory receive it.
       onPort: [METRICS_PATH],
       clock,
       log,
@@ -66,7 +66,7 @@ export class LocalView {
     return this.#server.stop();
   }
 
-  /** The same for the technician's page, with what a person should do about it. */
+  /** Returns the status for the technician's page, with the actions for a person. */
   told(language: Language): { status: LocalStatus; findings: readonly Finding[] } {
     const status = this.#status();
     return { status, findings: statusFindings(status, language) };
@@ -108,7 +108,7 @@ function diskOf(dir: string): LocalStatus['disk'] {
   return { freeMiB: mib(bavail), sizeMiB: mib(blocks) };
 }
 
-/** Origin, size and root hash are a checkpoint's first three lines (C2SP tlog-checkpoint). */
+/** Returns the head of a checkpoint, whose first three lines are origin, size and root hash (C2SP tlog-checkpoint). */
 function headOf(note: string | undefined): LocalStatus['journal'] {
   const [, entries, root] = note?.split('\n') ?? [];
   return entries === undefined || root === undefined ? null : { entries: Number(entries), root };

@@ -1,11 +1,14 @@
-/** The room's cumulative acknowledgement, checked at the border. */
+/** Validates the room's cumulative acknowledgement when it arrives. */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { AgentError } from '../base/errors.ts';
 import { ACK_BYTES_MAX, Ack } from '../contract/ack.ts';
 
 const ackCheck = TypeCompiler.Compile(Ack);
 
-/** Throws `corrupt` for anything but an acknowledgement. */
+/**
+ * Parses an acknowledgement.
+ * @throws AgentError `corrupt` if it is invalid
+ */
 export function parseAck(payload: Buffer): Ack {
   if (payload.length > ACK_BYTES_MAX) throw refused(`${payload.length} bytes`);
   let ack: unknown;

@@ -1,12 +1,12 @@
 /**
- * Measures for how long the room's archive has acknowledged nothing of a lane, although the broker has taken messages
- * of it. Time without a connection does not count.
+ * Measures how long the room's archive has not acknowledged a lane, although the broker has accepted its messages. Time
+ * without a connection does not count.
  */
 import type { Clock } from '../base/clock.ts';
 
 export class ArchiveSilence {
   readonly #clock: Pick<Clock, 'nowMs'>;
-  /** Of earlier connections. */
+  /** Time from earlier connections. */
   #earlierMs = 0;
   #sinceMs: number | undefined;
 
@@ -18,12 +18,12 @@ export class ArchiveSilence {
     return this.#earlierMs + (this.#sinceMs === undefined ? 0 : this.#clock.nowMs() - this.#sinceMs);
   }
 
-  /** Begins, or goes on: the broker has a message that the archive is to acknowledge. */
+  /** Begins or continues: the broker has a message that the archive should acknowledge. */
   begin(): void {
     this.#sinceMs ??= this.#clock.nowMs();
   }
 
-  /** Stops the clock: the connection is gone. */
+  /** Stops the clock: the connection was closed. */
   pause(): void {
     this.#earlierMs = this.ms;
     this.#sinceMs = undefined;

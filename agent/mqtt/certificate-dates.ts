@@ -1,6 +1,6 @@
 /**
- * When the certificates of the broker's connection end: the box's own, and its authority's. Read at the start, once a day
- * and when asked; a file that cannot be read says nothing, which the connection itself tells of.
+ * Expiry dates of the certificates of the broker connection: the box's own, and its authority's. They are read at the
+ * start, once a day and on request. An unreadable file yields no date; the connection itself reports it.
  *
  * LIMITS: PEM_BYTES_MAX are read of each file.
  */
@@ -11,7 +11,7 @@ import type { MqttConfig } from '../contract/config.ts';
 import type { CertificateReport } from '../contract/health.ts';
 
 const LOOK_EVERY_MS = 86_400_000;
-/** A chain of certificates takes some kB. */
+/** Maximum size in bytes; a chain of certificates takes some kB. */
 const PEM_BYTES_MAX = 262_144;
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
@@ -20,7 +20,7 @@ export interface CertificateDatesOptions {
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
 }
 
-/** Wall times, ms; null: none is configured; undefined: it cannot be read. */
+/** Wall times in ms. Null if none is configured, undefined if unreadable. */
 interface Ends {
   readonly certificate: number | null | undefined;
   readonly ca: number | null | undefined;
@@ -35,7 +35,7 @@ export class CertificateDates {
     this.#options = options;
   }
 
-  /** As of the last look, a day ago at most. */
+  /** Dates as of the last reading, at most a day ago. */
   get ends(): Ends {
     const { config, clock } = this.#options;
     if (this.#ends !== undefined && clock.nowMs() < this.#lookAtMs) return this.#ends;
@@ -47,12 +47,12 @@ export class CertificateDates {
     return this.#ends;
   }
 
-  /** Reads them anew with the next question. */
+  /** Forces reading the files at the next query. */
   reload(): void {
     this.#ends = undefined;
   }
 
-  /** Null where there is no certificate, or none that can be read. */
+  /** Null if there is no readable certificate. */
   get report(): CertificateReport | null {
     const { certificate, ca } = this.ends;
     if (certificate == null) return null;
@@ -62,14 +62,14 @@ export class CertificateDates {
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** Of a bundle of authorities, as there is while one takes over from another, the next one that ends counts. */
+/** Returns the next expiry in a bundle of authorities, as exists while one replaces another. */
 function firstToEnd(ends: readonly number[], wallMs: number): number | undefined {
   const ahead = ends.filter((ms) => ms > wallMs);
   if (ahead.length > 0) return Math.min(...ahead);
   return ends.length === 0 ? undefined : Math.max(...ends);
 }
 
-/** Of each certificate in the file, in its order; none where it cannot be read. */
+/** Returns the expiry of each certificate in the file, in its order; none if it cannot be read. */
 function endsOf(file: string): number[] {
   try {
     const fd = openSync(file, 'r');

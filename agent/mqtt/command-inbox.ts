@@ -1,13 +1,13 @@
-/** The topics on which a box hears commands, for Delivery's inbox. */
+/** Topics on which a box receives commands, for Delivery's inbox. */
 import type { IncomingCommand } from '../contract/command.ts';
 import type { Topics } from '../contract/topics.ts';
 import type { Inbox } from './incoming.ts';
 import type { AnswerProperties } from './session.ts';
 
 export interface CommandInbox {
-  /** Gets commands that are not yet believed; must not throw. */
+  /** Receives unverified commands; must not throw. */
   hear(command: IncomingCommand): void;
-  /** False when there is no connection. */
+  /** Returns false without a connection. */
   reply(topic: string, payload: string, correlation: Uint8Array | undefined): boolean;
 }
 

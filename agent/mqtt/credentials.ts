@@ -1,4 +1,7 @@
-/** The box's certificate, key and the room's authority, read anew for each connection: renewal needs no restart. */
+/**
+ * Reads the box's certificate, key and the room's authority again for each connection, so that renewal needs no
+ * restart.
+ */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
@@ -9,14 +12,14 @@ export interface Credentials {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
-  /** The box's certificate as read; undefined where none is configured. */
+  /** The box's certificate as read; undefined if none is configured. */
   readonly certificate: X509Certificate | undefined;
 }
 
-/** Renewal moves the key, then the certificate: in between they do not fit. */
+/** Time in ms before a second attempt. Renewal moves the key, then the certificate; in between they do not match. */
 const SETTLED_MS = 250;
 
-/** As readCredentials; what does not fit is looked at once more. */
+/** Reads the credentials like readCredentials, and once more if they do not match. */
 export async function settledCredentials(
   config: MqttConfig,
   clock: Pick<Clock, 'sleep'>,
@@ -31,7 +34,10 @@ export async function settledCredentials(
   }
 }
 
-/** Throws `config` naming the file and what would be right. */
+/**
+ * Reads the credentials.
+ * @throws AgentError `config` with the file and the accepted content
+ */
 export function readCredentials(config: MqttConfig): Credentials {
   const { ca, cert, key } = config;
   if ((cert === undefined) !== (key === undefined)) {
@@ -66,7 +72,7 @@ function certificateOf(name: string, file: string, pem: Buffer): X509Certificate
   try {
     return new X509Certificate(pem);
   } catch (error) {
-    throw new AgentError('config', `${name}: ${file} holds no certificate in PEM form`, error);
+    throw new AgentError('config', `${name}: ${file} does not contain a certificate in PEM form`, error);
   }
 }
 
@@ -75,7 +81,7 @@ function checkPair(certificate: X509Certificate, keyPem: Buffer, keyFile: string
   try {
     fits = certificate.checkPrivateKey(createPrivateKey(keyPem));
   } catch (error) {
-    const message = `mqtt.key: ${keyFile} holds no private key in PEM form without a passphrase`;
+    const message = `mqtt.key: ${keyFile} does not contain a private key in PEM form without a passphrase`;
     throw new AgentError('config', message, error);
   }
   if (!fits) {

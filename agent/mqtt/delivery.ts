@@ -1,10 +1,13 @@
 /**
- * Keeps the box connected to the room and its outbox draining, for years.
+ * Keeps the box connected to the room and drains its outbox, for years.
  *
- * INVARIANTS: one connection at a time; never in plaintext unless configured so; nothing here waits for the
- * broker but its own loop, so that frames and rules never do.
- * LIMITS: attempts are spread with jitter up to 60 s, after an identity conflict from 60 s to 15 min; every
- * wait for the broker is bounded (timing below). A fault that repeats is told once, until there was a connection.
+ * INVARIANTS:
+ * - At most one connection exists at a time.
+ * - It is never in plaintext unless configured so.
+ * - Only its own loop waits for the broker; frames and rules never do.
+ *
+ * LIMITS: attempts are spread with jitter up to 60 s, after an identity conflict from 60 s to 15 min. Every wait for
+ * the broker is bounded (timing below). A repeated fault is reported once until the next connection.
  */
 import { Backoff, type BackoffLimits } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
@@ -27,19 +30,22 @@ import { Refusals } from './refusals.ts';
 import { openSession, type Session } from './session.ts';
 
 export interface DeliveryTiming {
-  /** A half-open link is seen after 1.5 × this. */
+  /** Keep-alive in seconds. A half-open connection is detected after 1.5 × this. */
   readonly keepaliveS: number;
   readonly connectTimeoutMs: number;
   readonly reconnect: BackoffLimits;
-  /** After another client has taken the name over: both waiting for ever would be as bad as ping-pong. */
+  /**
+   * Used after another client has taken over the name. Two clients that both wait indefinitely would be as bad as two
+   * that keep displacing each other.
+   */
   readonly conflict: BackoffLimits;
-  /** A lane that has not moved for this long is sent again from its first row. */
+  /** Time in ms without progress after which a lane is sent again from its first row. */
   readonly stallMs: number;
   /** See DrainOptions. */
   readonly refusedRetryMs: number;
-  /** How long a topic is not heard on which a flood came. */
+  /** Time in ms for which a flooded topic is unsubscribed. */
   readonly deafMs: number;
-  /** A broker that owes a PUBACK for this long is left: 256 kB take 20 s at 100 kbit/s. */
+  /** Time in ms after which a broker that owes a PUBACK is disconnected: 256 kB take 20 s at 100 kbit/s. */
   readonly pubackTimeoutMs: number;
 }
 
@@ -57,7 +63,7 @@ export const DELIVERY_TIMING: DeliveryTiming = {
 
 const TICK_MS = 250;
 
-/** After STOPPED_WITHIN_MS of the publisher; systemd gives the whole agent 5 s. */
+/** Time limit in ms, after STOPPED_WITHIN_MS of the publisher; systemd gives the complete agent 5 s. */
 const END_WITHIN_MS = 1000;
 
 export interface DeliveryOptions {
@@ -69,12 +75,12 @@ export interface DeliveryOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly timing?: Partial<DeliveryTiming>;
-  /** The broker has the message with this number; must not throw. */
+  /** Called when the broker has the message with this number; must not throw. */
   onPuback?(lane: Lane, seq: number): void;
 }
 
 export class Delivery {
-  /** Everything that does not come from the outbox. */
+  /** Publishes everything that does not come from the outbox. */
   readonly publisher: Publisher;
   readonly #options: DeliveryOptions;
   readonly #timing: DeliveryTiming;
@@ -86,14 +92,14 @@ export class Delivery {
   readonly #conflict: Backoff;
   #phase: DeliveryState['phase'] = 'stopped';
   #sinceWallMs: number;
-  /** Why there is no connection. */
+  /** Reason why there is no connection. */
   #fault: DeliveryError | undefined;
   #toldFault: string | undefined;
-  /** The refusal that was told last, while it stands. */
+  /** Last reported refusal, while it is active. */
   #refusal: DeliveryError | undefined;
   #sessions = 0;
   #sessionsTaken = 0;
-  /** Aborts when the credentials shall be read anew, and at the stop. */
+  /** Aborts when the credentials must be read again, and at the stop. */
   #renewal = new AbortController();
   #wakeAsked = false;
   #stopping: AbortController | undefined;
@@ -133,7 +139,10 @@ export class Delivery {
     };
   }
 
-  /** Whether a connection was opened since the last call, and is open: the broker may know nothing. */
+  /**
+   * Reports whether a connection was opened since the last call and is still open; the broker may then have lost its
+   * state.
+   */
   takeOpened(): boolean {
     if (this.#phase !== 'online' || this.#sessions === this.#sessionsTaken) return false;
     this.#sessionsTaken = this.#sessions;
@@ -141,8 +150,9 @@ export class Delivery {
   }
 
   /**
-   * Begins to connect and goes on for ever; a broker that is away or refuses is no error here. `inbox`: further topics
-   * to hear, at QoS 1, and who reads their messages; must not throw for what a message holds.
+   * Connects, and reconnects indefinitely. An unreachable or refusing broker is not an error here. The map `inbox`
+   * contains further topics to subscribe at QoS 1, with their readers. A reader must not throw because of a message's
+   * content.
    */
   start(inbox: Inbox = new Map()): void {
     assert(this.#stopping === undefined, 'a delivery starts once');
@@ -158,7 +168,7 @@ export class Delivery {
     this.#running = this.#run(this.#stopping.signal);
   }
 
-  /** The outbox has new rows; they go out without delay. */
+  /** Sends new rows of the outbox without delay. */
   wake(): void {
     if (this.#wakeAsked) return;
     this.#wakeAsked = true;
@@ -168,12 +178,12 @@ export class Delivery {
     });
   }
 
-  /** Where the box's certificate is another than the connection's, it connects again with that one; nothing is lost. */
+  /** Reconnects if the box's certificate differs from that of the connection, without any loss. */
   reload(): void {
     this.#renewal.abort();
   }
 
-  /** Says `stopped` and ends cleanly (no Last Will), within 2.5 s; what is not delivered stays in the outbox. */
+  /** Publishes `stopped` and disconnects cleanly (no Last Will) within 2.5 s. Undelivered rows stay in the outbox. */
   async stop(): Promise<void> {
     this.#stopping?.abort();
     this.#renewal.abort();
@@ -216,15 +226,15 @@ export class Delivery {
 
   #tell(fault: DeliveryError, waitMs: number): void {
     const { code, message, reasonCode } = fault;
-    // The next connection knows it, and the publisher tells it with what to do.
+    // The next connection takes it into account, and the publisher reports it with its fix.
     if (message === this.#toldFault || reasonCode === RETAIN_NOT_SUPPORTED) return;
     this.#toldFault = message;
-    // A person must act on the others; these mend themselves.
+    // A person must act on the others; unreachability resolves automatically.
     const level = code === 'unreachable' ? 'warn' : 'error';
     this.#options.log[level]({ code, waitMs: Math.round(waitMs) }, message);
   }
 
-  /** One connection, from its first packet to its end; returns why it ended. */
+  /** Runs one connection from its first packet to its end; returns why it ended. */
   async #live(signal: AbortSignal): Promise<DeliveryError | 'renewed'> {
     const { config, box, clock } = this.#options;
     const { keepaliveS, connectTimeoutMs } = this.#timing;
@@ -282,7 +292,7 @@ export class Delivery {
       await clock.sleep(TICK_MS, signal);
       this.#tick(session);
       renewed = this.#renewal.signal.aborted && (await this.#isRenewed(credentials, signal));
-      // A connection that was of use, or that held, lets the next attempt come soon.
+      // A useful or long connection makes the next attempt early.
       const heldMs = clock.nowMs() - openedMs;
       const useful = this.#drain.counters.acknowledged > acknowledgedBefore;
       if (useful || heldMs > this.#timing.reconnect.maxMs) this.#reconnect.reset();
@@ -291,7 +301,7 @@ export class Delivery {
     if (over !== undefined) return over;
     this.#drain.detach();
     if (renewed) {
-      // No word of a stop: it is back within a second, and what has no acknowledgement is sent again.
+      // No `stopped` message: the box is back within a second, and unacknowledged rows are sent again.
       await session.end(END_WITHIN_MS);
       return 'renewed';
     }
@@ -300,7 +310,10 @@ export class Delivery {
     return session.closed;
   }
 
-  /** Whether the files hold another certificate than the connection's; what cannot be used does not end it. */
+  /**
+   * Reports whether the files contain another certificate than the connection's. Unusable files do not end the
+   * connection.
+   */
   async #isRenewed({ certificate }: Credentials, signal: AbortSignal): Promise<boolean> {
     const { config, clock, log } = this.#options;
     this.#renewal = new AbortController();
@@ -345,7 +358,7 @@ export class Delivery {
     }
   }
 
-  /** Told when something begins to be stuck, or is so for another cause. */
+  /** Logs the oldest refusal when something becomes stuck, or is stuck for another reason. */
   #refusalsChanged(): void {
     const { oldest } = this.#refusals;
     const before = this.#refusal;
@@ -354,7 +367,7 @@ export class Delivery {
     if (oldest !== undefined) this.#options.log.error({ code: oldest.code }, oldest.message);
   }
 
-  /** `fault`: why there is no connection; the last reason stands until there is one. */
+  /** `fault` is the reason why there is no connection. The last one remains until there is a connection. */
   #enter(phase: DeliveryState['phase'], fault: DeliveryError | undefined): void {
     if (phase !== this.#phase) this.#sinceWallMs = this.#options.clock.wallMs();
     this.#phase = phase;

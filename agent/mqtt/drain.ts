@@ -1,13 +1,17 @@
 /**
- * Publishes the rows of the outbox in a window and lets them go when they are acknowledged.
+ * Publishes the rows of the outbox in a window and releases them when they are acknowledged.
  *
- * INVARIANTS: a row leaves the outbox only after its acknowledgement (`ack: archive`: the room's
- * cumulative one, `ack: broker`: PUBACK), or becomes a gap that says why; neither lane waits for the other, whatever
- * the window; only here is anything repeated.
- * LIMITS: WINDOW messages unacknowledged by the broker (less where the broker says so), of which a quarter
- * is kept free for the other lane, and LANE_BYTES a lane; AHEAD_MAX numbers of backlog beyond the archive's
- * acknowledgement. What does not fit stays in the outbox. Pictures beyond what the broker takes become gaps, and so do
- * events where it takes EVENT_BYTES.
+ * INVARIANTS:
+ * - A row leaves the outbox only after its acknowledgement, or becomes a gap that states its reason. With
+ *   `ack: archive`, the acknowledgement is the room's cumulative one, with `ack: broker` it is PUBACK.
+ * - Neither lane waits for the other, whatever the window.
+ * - Only this module repeats messages.
+ *
+ * LIMITS:
+ * - WINDOW messages unacknowledged by the broker (fewer if it says so), of which a quarter is reserved for the other
+ *   lane, and LANE_BYTES per lane.
+ * - AHEAD_MAX numbers of backlog beyond the archive's acknowledgement. Further rows stay in the outbox.
+ * - Pictures larger than the broker accepts become gaps. Events do so too, if it accepts EVENT_BYTES.
  */
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
@@ -25,34 +29,37 @@ import { type Message, packetBytes } from './publish-packet.ts';
 import type { Refusals } from './refusals.ts';
 import type { Session } from './session.ts';
 
-/** Mosquitto's default receive maximum (max_inflight_messages 20); more did not drain faster. */
+/** Mosquitto's default receive maximum (max_inflight_messages 20); a larger window did not drain faster. */
 const WINDOW = 20;
 
-/** At 1 Mbit/s what both lanes have under way is through after 2 s: a live alert waits no longer. */
+/**
+ * Maximum size in flight of a lane, in bytes. At 1 Mbit/s the data of both lanes takes 2 s, which is the longest wait
+ * of a live alert.
+ */
 const LANE_BYTES = 131_072;
 
 /**
- * Backlog sent beyond the archive's acknowledgement. It acknowledges every 200 ms, so that 1,000 allow
- * 5,000 rows a second; Mosquitto queues 1,000 messages for a subscriber by default.
+ * Backlog sent beyond the archive's acknowledgement. The archive acknowledges every 200 ms, so 1,000 allow 5,000 rows a
+ * second. Mosquitto queues 1,000 messages per subscriber by default.
  */
 const AHEAD_MAX = 1000;
-/** Until the archive has shown in this session that it acknowledges, so that a reconnection repeats little. */
+/** Limit until the archive acknowledges in this session, so that a reconnection repeats little. */
 const AHEAD_UNPROVEN = 20;
-/** After a stall: one row asks whether the archive is back. */
+/** Limit after a stall: one row tests whether the archive is back. */
 const AHEAD_PROBE = 1;
 
 const REFUSED_MAX = 1000;
 
 /**
- * With 64 objects an event has some 9 kB. A broker that takes less is not one for events: they wait until it is mended,
- * and are not let go one after the other.
+ * An event with 64 objects has about 9 kB. A broker that accepts less is not suitable for events. They then wait until
+ * it is fixed, and are not dropped one by one.
  */
 const EVENT_BYTES = 16_384;
 const TOO_LARGE_EVERY_MS = 3_600_000;
 
 const BAD_ACK_EVERY_MS = 60_000;
 
-/** Broker acknowledgements are taken out of the outbox together: one commit for many rows. */
+/** Broker acknowledgements are removed from the outbox together: one commit for many rows. */
 const RELEASE_BATCH = 100;
 const RELEASE_PENDING_MAX = 1000;
 
@@ -61,16 +68,16 @@ export interface DrainOptions {
   readonly ack: MqttConfig['ack'];
   readonly stallMs: number;
   /**
-   * A refusal is a matter for a person; the row is offered again at this pace, across connections too, since
-   * some brokers end the connection with each refusal and would let nothing else through.
+   * A refusal needs a person. The row is sent again at this interval, in ms, also across connections. Some brokers end
+   * the connection with each refusal and would otherwise let nothing else through.
    */
   readonly refusedRetryMs: number;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Learns which rows are refused, by `<lane>/<number>`. */
+  /** Records which rows are refused, by `<lane>/<number>`. */
   readonly refusals: Refusals;
   messageOf(lane: Lane, row: OutboxRow, first: number): Message;
-  /** The broker has the message with this number. */
+  /** Called when the broker has the message with this number. */
   onPuback(lane: Lane, seq: number): void;
 }
 
@@ -89,11 +96,11 @@ interface LaneState {
   ahead: number;
   /** Acknowledged by the broker, not yet released. */
   acked: number[];
-  /** Since when nothing has moved, monotonic. */
+  /** Monotonic time since which nothing has moved. */
   waitingSinceMs: number;
-  /** Rows that were refused and are not offered again yet, with the monotonic time of the refusal. */
+  /** Refused rows that are not sent again yet, with the monotonic time of the refusal. */
   readonly heldBack: Map<number, number>;
-  /** Rows that were refused and have not been accepted since. */
+  /** Rows that were refused and not accepted since. */
   readonly refused: Set<number>;
   readonly silence: ArchiveSilence;
 }
@@ -104,7 +111,7 @@ export class Drain {
   readonly #lanes: Record<Lane, LaneState>;
   #session: Session | undefined;
   #pumping = false;
-  /** Whose turn it is, over several calls: a window of one goes to each lane alternately. */
+  /** Lane whose turn it is, across calls: a window of one alternates between the lanes. */
   #turn = 0;
   readonly #tooLargeLine: RepeatedLine;
   readonly #badAckLine: RepeatedLine;
@@ -117,12 +124,12 @@ export class Drain {
     this.#lanes = { alert: emptyLane(options.clock), bulk: emptyLane(options.clock) };
   }
 
-  /** Seconds for which the archive has acknowledged nothing of a lane that waits for it: the longest of the lanes. */
+  /** Seconds for which the archive has not acknowledged a lane that waits for it: the maximum over the lanes. */
   get unacknowledgedS(): number {
     return Math.floor(Math.max(...LANES.map((lane) => this.#lanes[lane].silence.ms)) / 1000);
   }
 
-  /** Rows go out through this session from now on; what was in flight in an earlier one is sent again. */
+  /** Sends rows through this session from now on. Rows in flight in an earlier session are sent again. */
   attach(session: Session): void {
     this.detach();
     const nowMs = this.#options.clock.nowMs();
@@ -146,7 +153,7 @@ export class Drain {
     }
   }
 
-  /** Sends what the window allows: one row of each lane in turn. */
+  /** Sends rows as far as the window permits, alternating between the lanes. */
   pump(): void {
     const session = this.#session;
     if (session === undefined || this.#pumping) return;
@@ -158,14 +165,14 @@ export class Drain {
       }
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      // The outbox answers again or it does not; the next tick tries.
+      // The next tick retries, whether or not the outbox is readable by then.
       this.#options.log.warn({ reason: error.message }, 'the outbox could not be read; it is tried again');
     } finally {
       this.#pumping = false;
     }
   }
 
-  /** The room has stored everything through these numbers. */
+  /** Releases everything through these numbers, which the room has stored. */
   acknowledged(ack: Ack): void {
     const { epoch } = this.#options.outbox;
     if (ack.epoch !== undefined && ack.epoch !== epoch) {
@@ -187,13 +194,13 @@ export class Drain {
     this.pump();
   }
 
-  /** Counts an acknowledgement that nobody can use, and tells it now and then. */
+  /** Counts an unusable acknowledgement, and logs it with a rate limit. */
   badAck(fields: object, what: string): void {
     this.counters.badAcks += 1;
     this.#badAckLine.due((leftOut) => this.#options.log.warn({ ...fields, leftOut }, what));
   }
 
-  /** To be called a few times a second: batches, stalls. */
+  /** Processes batches and stalls; must be called a few times a second. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const lane of LANES) {
@@ -204,7 +211,7 @@ export class Drain {
     this.pump();
   }
 
-  /** Logs once that nobody acknowledges, until somebody does. */
+  /** Logs once that no archive acknowledges, until one does. */
   #tellSilence(): void {
     const { unacknowledgedS } = this;
     const isSilent = unacknowledgedS >= UNACKNOWLEDGED_S_MAX;
@@ -231,16 +238,16 @@ export class Drain {
     if (this.#session === undefined || state.inFlight > 0 || nowMs < dueMs) return;
     this.counters.resends += 1;
     state.waitingSinceMs = nowMs;
-    // Behind a refused row the archive cannot acknowledge, and says nothing about itself.
+    // Behind a refused row the archive cannot acknowledge, so its silence means nothing.
     if (ack === 'archive' && state.heldBack.size === 0) state.ahead = AHEAD_PROBE;
-    // What has become part of a gap meanwhile is not stuck any more.
+    // A row that has become part of a gap is no longer stuck.
     for (const seq of state.refused)
       if (outbox.peek(lane, seq - 1, 1)[0]?.seq !== seq) this.#settle(lane, seq);
     state.heldBack.clear();
     state.cursor.rewind(first);
   }
 
-  /** False when there is nothing to send now, or no room. */
+  /** Sends the next row; returns false if there is none to send now, or no space. */
   #sendNext(lane: Lane, session: Session): boolean {
     const state = this.#lanes[lane];
     if (!this.#mayMore(lane, session)) return false;
@@ -275,7 +282,7 @@ export class Drain {
     });
   }
 
-  /** A gap goes in the place of the row; nothing waits behind what the broker will never take. */
+  /** Replaces the row by a gap, so that nothing waits behind a message that the broker will never accept. */
   #tooLarge(lane: Lane, row: OutboxRow, session: Session, refusal: DeliveryError): void {
     const { outbox, log } = this.#options;
     const { seq } = row;
@@ -303,7 +310,7 @@ export class Drain {
     const { heldBack, refused } = this.#lanes[lane];
     this.counters.refused += 1;
     if (refused.size >= REFUSED_MAX) return;
-    // Behind a refused row the archive cannot acknowledge; the refusal is told by itself.
+    // Behind a refused row the archive cannot acknowledge; the refusal is reported on its own.
     this.#lanes[lane].silence.end();
     heldBack.set(seq, this.#options.clock.nowMs());
     refused.add(seq);
@@ -329,7 +336,7 @@ export class Drain {
     if (state.acked.length >= RELEASE_BATCH) this.#releaseAcked(lane);
   }
 
-  /** A row may be sent when the window has room beside what the other lane uses or may claim. */
+  /** Reports whether the window has space for a row, besides the share that the other lane uses or may claim. */
   #mayMore(lane: Lane, session: Session): boolean {
     const own = this.#lanes[lane];
     const other = this.#lanes[lane === 'alert' ? 'bulk' : 'alert'];
@@ -344,7 +351,7 @@ export class Drain {
     const state = this.#lanes[lane];
     if (state.acked.length === 0) return;
     if (this.#tryRelease(lane, () => this.#options.outbox.release(lane, state.acked))) state.acked = [];
-    // Forgotten ones are sent again: a duplicate, not a loss.
+    // Rows dropped from this list are sent again: a duplicate, not a loss.
     state.acked.splice(0, Math.max(0, state.acked.length - RELEASE_PENDING_MAX));
   }
 

@@ -1,15 +1,15 @@
-/** What the errors of MQTT.js, TLS and the network mean for a person: the only place that knows them. */
+/** Explains errors of MQTT.js, TLS and the network to a person; the only module that interprets them. */
 import { AgentError, type ErrorKind, messageOf } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
 import { NETWORK_FAULTS } from '../base/network-fault.ts';
 import type { DeliveryFaultCode } from '../contract/health.ts';
 
-/** Why delivery does not work; `message` is reason and fix on one line. */
+/** Fault of the delivery; `message` is reason and fix on one line. */
 export class DeliveryError extends AgentError {
   readonly code: DeliveryFaultCode;
   readonly reason: string;
   readonly fix: string;
-  /** As the broker said it (MQTT 5.0, 2.4); undefined where it did not say. */
+  /** Reason code sent by the broker (MQTT 5.0, 2.4); undefined if it sent none. */
   readonly reasonCode: number | undefined;
 
   constructor(
@@ -53,12 +53,12 @@ const NO_QOS_1: Explanation = [
   'allow QoS 1 at the broker, or name another in mqtt.url',
 ];
 
-/** The largest message of a box has 256 KiB, its topic and properties come on top. */
+/** The largest message of a box has 256 KiB, plus topic and properties. */
 const LARGER_FIX = 'allow messages of 300000 bytes at the broker (Mosquitto: max_packet_size 300000)';
 
 /** MQTT 5 reason codes of CONNACK, DISCONNECT and PUBACK (MQTT 5.0, 2.4). */
 const REASON_CODES: Readonly<Record<number, Explanation>> = {
-  // How a broker of MQTT 3.1.1 says it (3.1.1, 3.2.2.3).
+  // Code used by a broker of MQTT 3.1.1 (3.1.1, 3.2.2.3).
   1: NOT_MQTT_5,
   132: NOT_MQTT_5,
   133: ['denied', 'the broker refuses the client identifier', 'allow it in the broker’s configuration'],
@@ -136,7 +136,7 @@ const EXPIRED_ALERT = /^ERR_SSL_.*ALERT_CERTIFICATE_EXPIRED$/;
 const REFUSING_ALERT =
   /^ERR_SSL_.*ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED|HANDSHAKE_FAILURE|DECRYPT_ERROR)/;
 
-/** Options of the room's programs in the place of the box's keys; each runs on a machine, not on a box. */
+/** Replacements of the box's keys by options of the room's programs, which run on a machine that is not a box. */
 const ROOM_WORDS: readonly (readonly [RegExp, string])[] = [
   [/mqtt\.url/g, '--broker'],
   [/mqtt\.(ca|cert|key)\b/g, '--$1'],
@@ -146,13 +146,13 @@ const ROOM_WORDS: readonly (readonly [RegExp, string])[] = [
   [/readwrite vigie\/\+\/<box>\/#/g, 'docs/guide/broker.md'],
 ];
 
-/** As deliveryError, in one line for a program of the room that was given the broker by `--broker`. */
+/** Returns the text of deliveryError in one line, for a program of the room that was given the broker by `--broker`. */
 export function roomBrokerFault(error: unknown, url: string): string {
   const { message } = deliveryError(error, url);
   return ROOM_WORDS.reduce((text, [box, room]) => text.replace(box, room), message);
 }
 
-/** `tls`: the link was to be encrypted, and a bare reset may be a certificate refused in TLS 1.3. */
+/** Converts any error. With TLS configured, a bare reset may be a certificate refused in TLS 1.3. */
 export function deliveryError(error: unknown, url: string): DeliveryError {
   if (error instanceof DeliveryError) return error;
   const where = withoutSecret(url);
@@ -166,13 +166,13 @@ export function deliveryError(error: unknown, url: string): DeliveryError {
   return new DeliveryError(fault, `broker ${where}: ${what}`, fix, { cause: error, reasonCode });
 }
 
-/** From a reason code that the broker sent. */
+/** Converts a reason code sent by the broker. */
 export function deliveryErrorOf(reasonCode: number, where: string): DeliveryError {
   const [fault, what, fix] = explain(reasonCode, false, `reason code ${reasonCode}`);
   return new DeliveryError(fault, `${where}: ${what}`, fix, { reasonCode });
 }
 
-/** A message that was not even sent: the broker takes none beyond `bytesMax`. */
+/** Returns the error for an unsent message: the broker accepts none beyond `bytesMax`. */
 export function tooLargeError(where: string, bytes: number, bytesMax: number): DeliveryError {
   const reason = `${where}: ${bytes} bytes, the broker takes at most ${bytesMax} bytes`;
   return new DeliveryError('protocol', reason, LARGER_FIX);
@@ -220,7 +220,7 @@ function closed(tls: boolean): Explanation {
     : ['unreachable', 'the connection was closed', 'see the broker’s log'];
 }
 
-/** The broker closed the connection without a word. */
+/** Returns the error for a connection that the broker closed without a reason. */
 export function closedError(url: string): DeliveryError {
   const [fault, what, fix] = closed(url.startsWith('mqtts:'));
   return new DeliveryError(fault, `broker ${withoutSecret(url)}: ${what}`, fix);

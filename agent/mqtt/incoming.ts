@@ -1,12 +1,14 @@
 /**
- * What comes to the box: limited by rate, topic by topic, before anything in it is read.
+ * Messages to the box, rate-limited by topic before their content is read.
  *
- * INVARIANTS: what is said on one topic takes no other topic's share.
- * LIMITS: the rates below, TO_BOX_BYTES_MAX for what is no order; what is beyond them is counted, told once a minute, and
- * left unread. A topic on which FLOOD comes beyond that is not heard at all for `deafMs`: even to drop a message costs time,
- * and behind many the broker holds what others say. What the room says is not lost by it for good: acknowledgements are
- * cumulative, heads grow, who commands waits for an answer, a verdict can be given again, and an order is retained, and
- * asked for again.
+ * INVARIANTS: messages on one topic never consume another topic's limit.
+ *
+ * LIMITS: the rates below, and TO_BOX_BYTES_MAX for messages that are not orders. Further messages are counted, logged
+ * once a minute, and left unread.
+ * A topic with FLOOD messages beyond that is unsubscribed for `deafMs`. Even dropping a message costs time, and the
+ * broker delays other messages behind many.
+ * Nothing from the room is lost permanently: acknowledgements are cumulative and heads grow. A sender of a command
+ * waits for its reply, and a verdict can be repeated. An order is retained, and requested again.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -17,21 +19,21 @@ import type { Topics } from '../contract/topics.ts';
 import type { DeliveryError } from './faults.ts';
 import type { AnswerProperties, Session } from './session.ts';
 
-/** Each instance of the room's archive acknowledges ten times a second at most. */
+/** Each instance of the room's archive acknowledges at most ten times a second. */
 const ACKS: BucketLimits = { burst: 100, perS: 100 };
-/** Operators judge by hand; each verdict is a commit, which takes 4 to 20 ms. */
+/** Operators review by hand. Each verdict is a commit, which takes 4 to 20 ms. */
 const VERDICTS: BucketLimits = { burst: 50, perS: 10 };
-/** A witness answers a head, and there is one a minute. */
+/** A witness replies to a head, and there is one a minute. */
 const WITNESSED: BucketLimits = { burst: 5, perS: 1 / 30 };
-/** A search asks for page after page. */
+/** A search requests page after page. */
 const COMMANDS: BucketLimits = { burst: 50, perS: 20 };
 
-/** A wave reaches a box once; somebody who pauses and goes on does so by hand. */
+/** A wave reaches a box once; pausing and resuming is done by hand. */
 const ORDERS: BucketLimits = { burst: 10, perS: 0.5 };
-/** What is retained is there for the asking: so long after some was left unread it is asked for again. */
+/** Time in ms after which a retained message that was left unread is requested again. */
 const AGAIN_AFTER_MS = 5000;
 
-/** Beyond its rate, before a topic is left: two seconds of a thousand messages. */
+/** Messages beyond the rate before a topic is unsubscribed: two seconds of a thousand messages. */
 const FLOOD: BucketLimits = { burst: 2000, perS: 100 };
 
 const TOLD_EVERY_MS = 60_000;
@@ -41,11 +43,11 @@ export type Inbox = ReadonlyMap<string, (payload: Buffer, answer: AnswerProperti
 interface Heard {
   readonly rate: TokenBucket;
   readonly flood: TokenBucket;
-  /** Monotonic; not subscribed until then. */
+  /** Monotonic time until which the topic is unsubscribed. */
   deafUntilMs: number | undefined;
-  /** The newest is kept by the broker. */
+  /** The broker retains the newest message. */
   readonly retained: boolean;
-  /** Monotonic; when what was left unread is asked for again. */
+  /** Monotonic time at which the unread message is requested again. */
   againAtMs: number | undefined;
   readonly line: RepeatedLine;
   read(payload: Buffer, answer: AnswerProperties): void;
@@ -59,7 +61,7 @@ export interface IncomingOptions {
 }
 
 export class Incoming {
-  /** Messages that were left unread. */
+  /** Number of messages left unread. */
   limited = 0;
   readonly #options: IncomingOptions;
   readonly #heard = new Map<string, Heard>();
@@ -69,7 +71,10 @@ export class Incoming {
     this.#options = options;
   }
 
-  /** What is heard, and who reads it; that must not throw for what a message holds. Before the first session. */
+  /**
+   * Sets the topics and their readers, which must not throw because of a message's content. Must be called before the
+   * first session.
+   */
   hear(inbox: Inbox): void {
     const { topics, clock } = this.#options;
     const limits = new Map([
@@ -92,7 +97,7 @@ export class Incoming {
     }
   }
 
-  /** Messages come through this session from now on. */
+  /** Receives messages through this session from now on. */
   attach(session: Session): void {
     this.#session = session;
     for (const [topic, { deafUntilMs }] of this.#heard) {
@@ -104,7 +109,7 @@ export class Incoming {
     this.#session = undefined;
   }
 
-  /** To be called a few times a second: hears again what was left, and asks for what is retained and was left unread. */
+  /** Resubscribes, and requests retained messages that were left unread; must be called a few times a second. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const [topic, heard] of this.#heard) {
@@ -120,7 +125,7 @@ export class Incoming {
     const heard = this.#heard.get(topic);
     if (heard === undefined) return;
     const fits = heard.retained || payload.length <= TO_BOX_BYTES_MAX;
-    // What was still on its way when the topic was left is as unread as the rest.
+    // Messages in flight when the topic was unsubscribed are left unread like the others.
     if (heard.deafUntilMs === undefined && fits && heard.rate.take() === 0) {
       heard.read(payload, answer);
       return;
@@ -142,7 +147,10 @@ export class Incoming {
     });
   }
 
-  /** Alerts go out whether or not the broker lets the box hear the others; without acknowledgements nothing leaves. */
+  /**
+   * Alerts are sent whether or not the broker permits the other subscriptions; without acknowledgements nothing is
+   * released.
+   */
   #subscribe(topic: string, session: Session): void {
     const { topics, log } = this.#options;
     session.subscribe(topic).catch((fault: DeliveryError) => {

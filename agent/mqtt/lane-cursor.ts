@@ -1,11 +1,9 @@
 /**
- * Which row of a lane is sent next: live ones at once, the backlog in order behind them.
+ * Selects the next row of a lane to send: live rows immediately, the backlog in order behind them.
+ * At the start of a session all rows in the lane are backlog; later ones are live. A live row may overtake, because the
+ * archive sorts a lane by its numbers.
  *
- * A session begins with everything that is in the lane as backlog; what is accepted from then on is live.
- * The archive puts a lane in order by its numbers, so that a live row may overtake.
- *
- * INVARIANT: within a session each row is sent once, until `rewind` makes all that was not released
- * backlog again.
+ * INVARIANT: within a session each row is sent once, until `rewind` makes all unreleased rows backlog again.
  */
 import type { OutboxRow, SeqRange } from '../contract/outbox.ts';
 
@@ -16,22 +14,22 @@ export class LaneCursor {
   /** Next live number. */
   #live = 1;
 
-  /** A new session: nothing of what is in the lane counts as sent. */
+  /** Starts a session, in which no row counts as sent. */
   begin({ first, last }: SeqRange): void {
     this.#back = first;
     this.#backEnd = last;
     this.#live = last + 1;
   }
 
-  /** Everything not yet released is backlog again. */
+  /** Makes everything not yet released backlog again. */
   rewind(first: number): void {
     this.#back = first;
     this.#backEnd = this.#live - 1;
   }
 
   /**
-   * The next row, or undefined when there is none to send now. `ahead` = how many numbers of the backlog
-   * may be under way beyond the first unreleased one.
+   * Returns the next row, or undefined if there is none to send now. The limit `ahead` is the number of backlog rows
+   * that may be in flight beyond the first unreleased one.
    */
   next(first: number, ahead: number, peek: (after: number) => OutboxRow | undefined): OutboxRow | undefined {
     const live = peek(this.#live - 1);

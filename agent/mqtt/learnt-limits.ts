@@ -1,8 +1,8 @@
 /**
- * What a broker has shown, by refusing, that it does not take, where its CONNACK did not say so: without this the box
- * would come back with the same message for ever.
+ * Limits of a broker learnt from its refusals, because its CONNACK did not state them. Without this, the box would
+ * reconnect with the same message indefinitely.
  *
- * LIMITS: believed for BELIEVED_MS, then tried again, since the broker may have been mended meanwhile.
+ * LIMITS: a limit is remembered for BELIEVED_MS and then tested again, because the broker may have been fixed.
  */
 import type { Clock } from '../base/clock.ts';
 import type { DeliveryError } from './faults.ts';
@@ -22,20 +22,20 @@ export class LearntLimits {
     this.#clock = clock;
   }
 
-  /** Bytes of the largest packet that the broker may take; infinite while nothing is known. */
+  /** Size in bytes of the largest packet that the broker may accept; infinite while unknown. */
   get packetBytesMax(): number {
     const { bytesMax, untilMs } = this.#packet ?? { bytesMax: Number.POSITIVE_INFINITY, untilMs: 0 };
     return this.#clock.nowMs() < untilMs ? bytesMax : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether the broker may keep retained messages. */
+  /** Reports whether the broker may support retained messages. */
   get retain(): boolean {
     return this.#clock.nowMs() >= this.#noRetainUntilMs;
   }
 
   /**
-   * From a refusal or from the end of a connection. `largestBytes`: the largest packet that it can have been about. Which
-   * one it was, only the broker knows: its limit is below the largest in any case.
+   * Learns from a refusal or from the end of a connection. `largestBytes`: the largest packet that may have caused it.
+   * Only the broker knows which packet it was, but its limit is below the largest in any case.
    */
   learn({ reasonCode }: DeliveryError, largestBytes: number): void {
     const untilMs = this.#clock.nowMs() + BELIEVED_MS;

@@ -1,4 +1,4 @@
-/** From a row of the outbox to the MQTT message that carries it. */
+/** Converts a row of the outbox to its MQTT message. */
 import { EVENT_CONTENT_TYPE, GAP_SCHEMA_URI } from '../contract/event.ts';
 import {
   type GapEvent,
@@ -15,12 +15,12 @@ export interface BoxName {
   readonly box: string;
 }
 
-/** Where a row stands in its lane. */
+/** Position of a row in its lane. */
 export interface LanePlace {
   readonly lane: Lane;
   /** See Outbox.epoch. */
   readonly epoch: string;
-  /** The oldest number not yet released: all below it are settled, whoever has stored them. */
+  /** Oldest number not yet released; all lower ones are settled. */
   readonly first: number;
 }
 
@@ -46,7 +46,7 @@ export function messageOfRow(
 function gapEvent(gap: GapRecord, epoch: string, { site, box }: BoxName, wallMs: number): GapEvent {
   return {
     specversion: '1.0',
-    // The same range says the same: a repetition is recognised by its id like any other.
+    // Equal for the same range, so that a repetition is recognised by its id like any other.
     id: `gap-${epoch}-${gap.lane}-${gap.from}-${gap.to}`,
     source: `urn:vigie:${site}:${box}`,
     type: 'vigie.outbox-gap.v1',

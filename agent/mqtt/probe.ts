@@ -1,7 +1,7 @@
 /**
- * Tries the broker once, as `doctor` does where no agent runs.
- *
- * It connects as the box: a broker knows a box by its certificate alone, so a running agent would lose its connection.
+ * Tests the broker once, for `doctor` without a running agent.
+ * It connects as the box. A broker identifies a box only by its certificate, so a running agent would lose its
+ * connection.
  */
 import { systemClock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
@@ -13,10 +13,10 @@ import { DeliveryError, deliveryError } from './faults.ts';
 import type { Message } from './publish-packet.ts';
 import { openSession, type Session } from './session.ts';
 
-/** Warn this long before the certificate expires: time to send a technician. */
+/** Period before the expiry of the certificate in which to warn, in ms: time to send a technician. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 
-/** The largest message of a box has 256 KiB, topic and properties come on top: docs/guide/broker.md. */
+/** The largest message of a box has 256 KiB, plus topic and properties: docs/guide/broker.md. */
 const PACKET_BYTES = 300_000;
 
 export type BrokerProbe =
@@ -24,8 +24,8 @@ export type BrokerProbe =
   | { readonly ok: false; readonly reason: string; readonly fix: string };
 
 /**
- * Connects with the box's certificate, subscribes to its own topic and publishes to it. Never throws for
- * what the world can do; every failure has a reason and a fix, each on one line.
+ * Connects with the box's certificate, subscribes to its own topic and publishes to it. Never throws for external
+ * faults; each has a reason and a fix, each on one line.
  */
 export async function probeBroker(
   config: MqttConfig,
@@ -112,7 +112,7 @@ function checkCertificate(
   return undefined;
 }
 
-/** What works, and would work better otherwise. */
+/** Returns the limitations of a working broker. */
 function shortcomings({ packetBytesMax, retain }: Session): string[] {
   return [
     ...(packetBytesMax < PACKET_BYTES

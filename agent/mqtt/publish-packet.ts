@@ -1,4 +1,4 @@
-/** What one PUBLISH carries, and how large it is on the wire. */
+/** Content of one PUBLISH, and its size on the wire. */
 import type { IClientPublishOptions } from 'mqtt';
 
 export interface Message {
@@ -28,7 +28,10 @@ export function publishOptions(message: Message): IClientPublishOptions {
   };
 }
 
-/** Bytes of the whole packet (MQTT 5.0, 3.3), as a broker holds them against its Maximum Packet Size. */
+/**
+ * Returns the size of the complete packet (MQTT 5.0, 3.3) in bytes, which a broker compares with its Maximum Packet
+ * Size.
+ */
 export function packetBytes(message: Message): number {
   const {
     topic,
@@ -41,7 +44,7 @@ export function packetBytes(message: Message): number {
     responseTopic,
   } = message;
   const named = Object.entries(userProperties);
-  // A property is a byte that names it and its value; texts and binary data have their length in two bytes.
+  // A property is one byte for its identifier, and its value. Texts and binary data have a length of two bytes.
   const properties =
     1 +
     fieldBytes(contentType) +
@@ -59,7 +62,7 @@ function fieldBytes(text: string): number {
   return 2 + Buffer.byteLength(text);
 }
 
-/** Of a variable byte integer (MQTT 5.0, 1.5.5). */
+/** Returns the size of a variable byte integer (MQTT 5.0, 1.5.5). */
 function integerBytes(value: number): number {
   if (value < 128) return 1;
   if (value < 16_384) return 2;

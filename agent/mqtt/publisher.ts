@@ -1,10 +1,14 @@
 /**
- * What a box publishes beside the rows of its outbox: how it is, its journal's heads, notices for other systems, answers.
+ * Publishes everything besides the rows of the outbox: status, heads of the journal, notices for other systems,
+ * replies.
  *
- * INVARIANTS: nothing here is kept for a broker that is away but the newest of what is retained; the caller of the rest
- * is told that it did not go out. All of it goes through the session, whose window it shares with the rows.
- * LIMITS: one health report and one checkpoint are held; NOTICES_MAX notices of NOTICE_BYTES_MAX together and REPLIES_MAX
- * answers are under way, a further one is refused.
+ * INVARIANTS:
+ * - For an unreachable broker, only the newest retained messages are stored. The caller of any other learns that it was
+ *   not sent.
+ * - All messages go through the session and share its window with the rows.
+ *
+ * LIMITS: one health report and one checkpoint are stored. In flight are at most NOTICES_MAX notices of
+ * NOTICE_BYTES_MAX together, and REPLIES_MAX replies; further ones are refused.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -17,17 +21,17 @@ import { type Message, packetBytes } from './publish-packet.ts';
 import type { Refusals } from './refusals.ts';
 import type { Session } from './session.ts';
 
-/** A report older than this is not sent on a new connection: the next one comes within 30 s. */
+/** Maximum age in ms of a report sent on a new connection; the next one arrives within 30 s. */
 const HEALTH_FRESH_MS = 60_000;
 
 /**
- * Notices of the bridges that the socket has not taken yet: as many as a bridge retains and removes of 64 rules when a
- * connection is opened.
+ * Maximum number of bridge notices not yet taken by the socket. A bridge retains and removes that many for 64 rules
+ * when a connection is opened.
  */
 const NOTICES_MAX = 512;
-/** And so large together: seven of the largest stills, where a connection is slow. */
+/** Their maximum size together: seven of the largest stills, on a slow connection. */
 const NOTICE_BYTES_MAX = 1024 * 1024;
-/** Answers that the broker has not acknowledged: more commands do not wait for their moment either. */
+/** Maximum number of replies without an acknowledgement, equal to that of waiting commands. */
 const REPLIES_MAX = 64;
 
 const TOO_LARGE_EVERY_MS = 60_000;
@@ -35,13 +39,13 @@ const TOO_LARGE_EVERY_MS = 60_000;
 const JSON_TYPE = 'application/json';
 const NOTE_TYPE = 'text/plain; charset=utf-8';
 
-/** Nobody waits longer for an answer. */
+/** Lifetime of a reply in s; no client waits longer. */
 const REPLY_EXPIRY_S = 300;
 
-/** Systemd gives the whole agent 5 s. */
+/** Time limit in ms; systemd gives the complete agent 5 s. */
 const STOPPED_WITHIN_MS = 1500;
 
-/** All answers together among what is refused: each has a topic of its own, and is not sent again. */
+/** Key of all replies among the refusals: each reply has its own topic, and is not sent again. */
 const REPLIES = 'replies';
 
 export interface PublisherOptions {
@@ -54,7 +58,9 @@ export interface PublisherOptions {
 }
 
 export class Publisher {
-  /** Refused by the broker; sent without being kept, where it should have been. */
+  /**
+   * Messages refused by the broker (`refused`), and messages sent without being retained as they should (`unretained`).
+   */
   readonly counters = { refused: 0, unretained: 0 };
   readonly #options: PublisherOptions;
   readonly #tooLargeLine: RepeatedLine;
@@ -71,7 +77,7 @@ export class Publisher {
     this.#tooLargeLine = new RepeatedLine(TOO_LARGE_EVERY_MS, options.clock);
   }
 
-  /** Everything goes out through this session from now on, beginning with what is held. */
+  /** Sends everything through this session from now on, beginning with the stored messages. */
   attach(session: Session): void {
     this.#session = session;
     this.#notices = 0;
@@ -88,38 +94,38 @@ export class Publisher {
     this.#session = undefined;
   }
 
-  /** What the broker says for a box that has gone without a word. */
+  /** Message that the broker publishes for a box that disconnected without notice. */
   get will(): Message {
     return { ...this.#status('offline'), retain: this.#options.learnt.retain };
   }
 
-  /** Retained: now when connected, else on the next connection. */
+  /** Publishes the health report, retained: immediately if connected, otherwise on the next connection. */
   health(report: HealthReport): void {
     this.#health = { payload: JSON.stringify(report), atMs: this.#options.clock.nowMs() };
     this.#sendHealth();
   }
 
   /**
-   * A checkpoint of the journal, retained, and the same with its proof for a witness: now when connected and on every
-   * further connection.
+   * Publishes a checkpoint of the journal, retained, and the same with its proof for a witness: immediately if
+   * connected, and on every further connection.
    */
   journalHead(note: string, provenHead: string): void {
     this.#journalHead = { note, provenHead };
     this.#sendJournalHead();
   }
 
-  /** Retained, when connected; without a connection it is for the caller to come again. */
+  /** Publishes the mode, retained, if connected; without a connection the caller must try again. */
   mode(payload: string): void {
     this.#send({ topic: this.#options.topics.mode, payload, qos: 1, retain: true, contentType: JSON_TYPE });
   }
 
-  /** As `mode`: what the box runs, and how far it is with what the room wants. */
+  /** Publishes the running version and the progress of updates, in the same way as `mode`. */
   updateReport(payload: string): void {
     const topic = this.#options.topics.updateReported;
     this.#send({ topic, payload, qos: 1, retain: true, contentType: JSON_TYPE });
   }
 
-  /** With QoS 0, when connected; false = it is lost. */
+  /** Publishes a notice with QoS 0 if connected; returns false if it is lost. */
   notice({ payload, ...rest }: Notice): boolean {
     const message = { ...rest, payload: bodyOf(payload), qos: 0 } as const;
     const bytes = packetBytes(message);
@@ -134,7 +140,7 @@ export class Publisher {
     return true;
   }
 
-  /** Answers a command; false = it is lost, and whoever asked will ask again. */
+  /** Replies to a command; returns false if the reply is lost, and the requester will ask again. */
   reply(topic: string, payload: string, correlation: Uint8Array | undefined): boolean {
     const base = { topic, payload, qos: 1, retain: false, contentType: JSON_TYPE } as const;
     const message = { ...base, expiryS: REPLY_EXPIRY_S, ...(correlation && { correlation }) };
@@ -147,7 +153,7 @@ export class Publisher {
     return true;
   }
 
-  /** Resolves when the broker knows that the box is about to go, or when it has taken too long to say so. */
+  /** Resolves when the broker knows that the box is stopping, or after a time limit. */
   async sayStopped(): Promise<void> {
     const session = this.#session;
     if (session === undefined) return;
@@ -157,7 +163,7 @@ export class Publisher {
     await this.#options.clock.sleep(STOPPED_WITHIN_MS, enough.signal);
   }
 
-  /** For what is not sent again: whether there is a connection that takes it. */
+  /** Reports whether there is a connection that accepts this message, which is not sent again. */
   #fits(message: Message): boolean {
     const session = this.#session;
     if (session === undefined) return false;
@@ -195,7 +201,10 @@ export class Publisher {
     return { topic: topics.status, payload, qos: 1, retain: true, contentType: JSON_TYPE };
   }
 
-  /** Nothing without a connection. `answered`: the broker has it or refuses it, on this very connection. */
+  /**
+   * Sends a message; does nothing without a connection. `answered`: called when the broker accepts or refuses it on
+   * this connection.
+   */
   #send(message: Message, answered?: () => void, what = message.topic): void {
     const session = this.#session;
     if (session === undefined) return;

@@ -1,20 +1,20 @@
 /**
- * What the broker has refused and has neither accepted nor been spared since: as long as anything is here, something is
- * stuck, whatever else goes through.
+ * Messages that the broker has refused and that are neither accepted nor withdrawn since. While there are any,
+ * something is stuck, whatever else is delivered.
  */
 import type { DeliveryError } from './faults.ts';
 
 export class Refusals {
-  /** In the order in which they began. */
+  /** Active refusals in the order in which they began. */
   readonly #standing = new Map<string, DeliveryError>();
   readonly #onChange: () => void;
 
-  /** `onChange`: the oldest may be another than before; must not throw. */
+  /** The function `onChange` is called when the oldest one may have changed. It must not throw. */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }
 
-  /** The one that has stood the longest. */
+  /** Refusal that has been active the longest. */
   get oldest(): DeliveryError | undefined {
     const [oldest] = this.#standing.values();
     return oldest;
@@ -25,7 +25,7 @@ export class Refusals {
     this.#onChange();
   }
 
-  /** It was accepted, or let go. */
+  /** Removes a refusal whose message was accepted or dropped. */
   settle(what: string): void {
     if (this.#standing.delete(what)) this.#onChange();
   }

@@ -1,12 +1,14 @@
 /**
- * One MQTT 5 connection, from CONNECT to its end; it never comes back by itself.
+ * One MQTT 5 connection, from CONNECT to its end; it never reconnects.
+ * MQTT.js is used without its own reconnection and queues: each connection has a new client and a clean session. The
+ * drain, the only module that repeats messages, sends unacknowledged messages again.
  *
- * MQTT.js is used without its own reconnection and queues: a new client for each connection, a clean
- * session, and what was in flight is sent again by the drain, the only place that repeats anything.
+ * INVARIANTS: it sends nothing that the broker has declared unsupported:
+ * - no more unacknowledged QoS 1 messages than its Receive Maximum,
+ * - no packet beyond its Maximum Packet Size,
+ * - no retained message if it does not retain.
  *
- * INVARIANTS: nothing is sent that the broker has said it does not take: no more messages of QoS 1 unacknowledged than
- * its Receive Maximum, no packet beyond its Maximum Packet Size, nothing retained where it keeps nothing.
- * LIMITS: WAITING_MAX messages wait for their turn in that window; a further one is refused.
+ * LIMITS: WAITING_MAX messages wait for space in that window; further ones are refused.
  */
 import mqtt, { type MqttClient, type Packet } from 'mqtt';
 import constants from 'mqtt-packet/constants.js';
@@ -19,25 +21,28 @@ import { closedError, DeliveryError, deliveryError, deliveryErrorOf, tooLargeErr
 import { type LearntLimits, PACKET_TOO_LARGE } from './learnt-limits.ts';
 import { type Message, packetBytes, publishOptions } from './publish-packet.ts';
 
-/** The MQTT 5 default where CONNACK names none is 65,535 (MQTT 5.0, 3.2.2.3.3). */
+/** Default of MQTT 5 if CONNACK names none (MQTT 5.0, 3.2.2.3.3). */
 const RECEIVE_MAXIMUM_DEFAULT = 65_535;
 
 /** MQTT 5.0, 2.4. */
 const QOS_NOT_SUPPORTED = 155;
 
 /**
- * Brokers say in a PUBACK, too, that a message is too large, though MQTT 5 has 149 for DISCONNECT alone (3.4.2.1). The
- * codec of MQTT.js would take that PUBACK for malformed, and nobody would know which message it is about.
+ * Brokers also use this code in a PUBACK, although MQTT 5 has 149 for DISCONNECT alone (3.4.2.1). The codec of MQTT.js
+ * would treat that PUBACK as malformed, and the refused message would be unknown.
  */
 constants.MQTT5_PUBACK_PUBREC_CODES[PACKET_TOO_LARGE] = 'Packet too large';
 
-/** So many messages of QoS 1 a broker may have under way to us: a flood waits there and not in our memory. */
+/**
+ * Number of QoS 1 messages that a broker may have in flight to the box, so that a flood waits there and not in memory
+ * here.
+ */
 const INCOMING_WINDOW = 20;
 
-/** A witness answers 1,500 boxes that grow at once. */
+/** A witness replies to 1,500 boxes whose journals grow at the same time. */
 const WAITING_MAX = 2000;
 
-/** What a message says of its answer (MQTT 5.0, 4.10). */
+/** Reply properties of a message (MQTT 5.0, 4.10). */
 export interface AnswerProperties {
   readonly responseTopic?: string | undefined;
   readonly correlationData?: Buffer | undefined;
@@ -51,14 +56,17 @@ export interface SessionOptions {
   readonly keepaliveS: number;
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
-  /** Largest message that is taken. */
+  /** Largest accepted message, in bytes. */
   readonly incomingBytesMax?: number;
-  /** So many messages of QoS 1 may be under way to us; a broker that has more retained than it queues drops the rest. */
+  /**
+   * Number of QoS 1 messages that may be in flight to this client. A broker with more retained messages than it queues
+   * drops the rest.
+   */
   readonly incomingWindow?: number;
-  /** From earlier connections to this broker; learns from this one. */
+  /** Limits learnt from earlier connections to this broker; also learns from this one. */
   readonly learnt?: LearntLimits;
   onMessage(topic: string, payload: Buffer, answer: AnswerProperties): void;
-  /** After a PUBACK, when there is room in the window and nothing waits for it. */
+  /** Called after a PUBACK, if the window has space and nothing waits for it. */
   onRoom?(): void;
 }
 
@@ -71,7 +79,7 @@ interface Sent {
   readonly bytes: number;
 }
 
-/** Resolves when the broker has accepted the connection; rejects with DeliveryError. */
+/** Opens a session. Resolves when the broker has accepted the connection; rejects with DeliveryError. */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<Session> {
   let abort: (() => void) | undefined;
   try {
@@ -81,7 +89,7 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
     await session.open();
     return session;
   } catch (error) {
-    // MQTT.js and TLS throw at once for a URL or a key that they cannot use.
+    // MQTT.js and TLS throw synchronously for an unusable URL or key.
     throw deliveryError(error, options.config.url);
   } finally {
     if (abort !== undefined) signal.removeEventListener('abort', abort);
@@ -89,7 +97,7 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
 }
 
 export class Session {
-  /** Resolves, with the reason, once the connection is gone for whatever cause. */
+  /** Resolves with the reason when the connection has ended, whatever the cause. */
   readonly closed: Promise<DeliveryError>;
   readonly #client: MqttClient;
   readonly #options: SessionOptions;
@@ -98,10 +106,10 @@ export class Session {
   #receiveMaximum = RECEIVE_MAXIMUM_DEFAULT;
   #packetBytesMax = Number.POSITIVE_INFINITY;
   #retain = true;
-  /** Without an answer. */
+  /** Messages without an acknowledgement. */
   readonly #sent = new Set<Sent>();
   readonly #waiting: Waiting[] = [];
-  /** Largest packet of QoS 0, which nobody acknowledges. */
+  /** Largest packet of QoS 0, which is never acknowledged. */
   #qos0BytesMax = 0;
   #lastPubackMs = 0;
 
@@ -110,10 +118,11 @@ export class Session {
     this.#client = mqtt.connect(options.config.url, { ...clientOptions(options), manualConnect: true });
     const { url } = options.config;
     const where = `broker ${withoutSecret(url)}`;
-    // The listener stays for ever, since MQTT.js may emit errors after the end, and an error event without a listener ends the process.
+    // The listener is never removed, because MQTT.js may emit errors after the end, and an error event without a
+    // listener ends the process.
     this.#client.on('error', (error) => {
       this.#ends(deliveryError(error, url));
-      // After a packet that it cannot read MQTT.js stays connected, and hears nothing any more.
+      // After an unreadable packet MQTT.js stays connected but receives nothing more.
       this.#client.stream?.destroy();
     });
     this.#client.on('disconnect', ({ reasonCode }) => this.#ends(deliveryErrorOf(reasonCode ?? 0, where)));
@@ -128,7 +137,10 @@ export class Session {
     });
   }
 
-  /** Throws DeliveryError where the broker refuses, or does not take what a box sends. */
+  /**
+   * Connects.
+   * @throws DeliveryError if the broker refuses, or does not support what a box sends
+   */
   async open(): Promise<void> {
     const where = `broker ${withoutSecret(this.#options.config.url)}`;
     const accepted = new Promise<DeliveryError | undefined>((resolve) => {
@@ -146,39 +158,40 @@ export class Session {
     throw refusal;
   }
 
-  /** Messages of QoS 1 without an answer. */
+  /** Number of QoS 1 messages without an acknowledgement. */
   get inFlight(): number {
     return this.#sent.size;
   }
 
-  /** Messages of QoS 1 that would go out at once; none while some wait for their turn. */
+  /** Number of QoS 1 messages that would be sent immediately; 0 while some wait. */
   get room(): number {
     return this.#waiting.length > 0 ? 0 : Math.max(0, this.#receiveMaximum - this.#sent.size);
   }
 
-  /** How many may be without an answer, as the broker says. */
+  /** Maximum number of unacknowledged messages, as declared by the broker. */
   get receiveMaximum(): number {
     return this.#receiveMaximum;
   }
 
-  /** Bytes of the largest packet that the broker takes, as far as it has said or shown. */
+  /** Size of the largest packet in bytes that the broker accepts, as far as declared or learnt. */
   get packetBytesMax(): number {
     return Math.min(this.#packetBytesMax, this.#options.learnt?.packetBytesMax ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Whether the broker keeps retained messages; where it does not, they go out as others. */
+  /** Reports whether the broker retains messages; if not, they are sent unretained. */
   get retain(): boolean {
     return this.#retain && this.#options.learnt?.retain !== false;
   }
 
-  /** Monotonic ms since which the broker owes a PUBACK; undefined when it owes none. */
+  /** Monotonic time in ms since which the broker owes a PUBACK; undefined if it owes none. */
   get owedSinceMs(): number | undefined {
     return this.#sent.size === 0 ? undefined : this.#lastPubackMs;
   }
 
   /**
-   * Sends now or, with QoS 1, when the window has room. `done` is called at most once: on PUBACK (QoS 1), when written
-   * (QoS 0), or at once with a refusal for what the broker does not take; never after the connection is gone.
+   * Sends immediately or, with QoS 1, when the window has space. The function `done` is called at most once, and never
+   * after the connection has ended. It is called on PUBACK (QoS 1), when written (QoS 0), or immediately with a refusal
+   * for an unsupported message.
    */
   publish(message: Message, done: (refusal?: DeliveryError) => void): void {
     const bytes = packetBytes(message);
@@ -194,7 +207,7 @@ export class Session {
     else done(new DeliveryError('unreachable', `${where}: too many messages wait`, 'see the broker’s log'));
   }
 
-  /** Resolves on SUBACK; rejects with DeliveryError when the broker refuses or the connection goes. */
+  /** Resolves on SUBACK; rejects with DeliveryError if the broker refuses or the connection ends. */
   async subscribe(topic: string): Promise<void> {
     try {
       await this.#client.subscribeAsync(topic, { qos: 1 });
@@ -203,7 +216,7 @@ export class Session {
     }
   }
 
-  /** Resolves on UNSUBACK; rejects as `subscribe`. */
+  /** Resolves on UNSUBACK; rejects like `subscribe`. */
   async unsubscribe(topic: string): Promise<void> {
     try {
       await this.#client.unsubscribeAsync(topic);
@@ -212,12 +225,12 @@ export class Session {
     }
   }
 
-  /** Ends with a DISCONNECT, which keeps the Last Will from being sent; by force when that takes too long. */
+  /** Ends with a DISCONNECT, which prevents the Last Will; closes by force after the time limit. */
   async end(withinMs: number): Promise<void> {
     const { clock } = this.#options;
     const force = new AbortController();
     this.#over = true;
-    // MQTT.js would wait for every PUBACK first; what is not acknowledged stays in the outbox.
+    // MQTT.js would first wait for every PUBACK. Unacknowledged rows stay in the outbox.
     for (const id of Object.keys(this.#client.outgoing)) this.#client.removeOutgoingMessage(Number(id));
     this.#client.end();
     await Promise.race([this.closed, clock.sleep(withinMs, force.signal)]);
@@ -225,7 +238,7 @@ export class Session {
     this.destroy();
   }
 
-  /** Drops the connection without a word; the broker sends the Last Will. */
+  /** Drops the connection without a DISCONNECT; the broker sends the Last Will. */
   destroy(fault?: DeliveryError): void {
     this.#fault ??= fault;
     this.#over = true;
@@ -240,7 +253,7 @@ export class Session {
     this.#sent.add(sent);
     this.#client.publish(message.topic, message.payload, this.#publishOptions(message), (error) => {
       const code = error != null && 'code' in error ? error.code : undefined;
-      // Another error than the broker's is the end of the connection, which `closed` tells.
+      // An error without a reason code means that the connection has ended, which `closed` reports.
       if (this.#over || (error != null && typeof code !== 'number')) return;
       this.#sent.delete(sent);
       this.#lastPubackMs = clock.nowMs();
@@ -267,7 +280,7 @@ export class Session {
     return publishOptions(this.retain ? message : { ...message, retain: false });
   }
 
-  /** Why the connection ends, or is not made. The first reason says most: what follows is its consequence. */
+  /** Records why the connection ends or fails. The first reason is the cause; later ones are its consequences. */
   #ends(fault: DeliveryError): void {
     this.#fault ??= fault;
     const bytes = [...this.#sent].map((sent) => sent.bytes);
@@ -275,7 +288,10 @@ export class Session {
   }
 }
 
-/** MQTT.js would keep a second copy of everything in flight, to send it again by itself. The outbox has it. */
+/**
+ * Disables the store in which MQTT.js would keep a second copy of everything in flight, to send it again automatically.
+ * The outbox has it.
+ */
 class NoStore extends mqtt.Store {
   override put(_packet: Packet, stored: (error?: Error) => void): this {
     stored();
@@ -293,7 +309,7 @@ function clientOptions(options: SessionOptions): mqtt.IClientOptions {
     options;
   const { ca, cert, key } = credentials;
   return {
-    // Under 3.1.1 a publish that the ACL denies returns success.
+    // Under 3.1.1, a publish denied by the ACL returns success.
     protocolVersion: 5,
     clientId,
     clean: true,

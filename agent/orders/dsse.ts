@@ -1,9 +1,11 @@
 /**
- * Signed envelopes: DSSE v1 (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md) with
- * ed25519, with exactly as many signatures as its kind asks for, each by another key.
+ * Signs and opens DSSE v1 envelopes (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md) with ed25519.
+ * An envelope carries exactly the number of signatures that its kind requires, each by a different key.
  *
- * INVARIANTS: nothing that is not exactly as it was signed is opened: base64 is decoded strictly, since
- * Node's own decoder lets 14 of 1,200 single-bit flips pass; keyid must name the key that verifies; JSON has one reading.
+ * INVARIANTS: an envelope opens only if it is exactly the bytes that were signed:
+ * - Base64 is decoded strictly, because Node's own decoder accepts 14 of 1,200 single-bit flips.
+ * - `keyid` names the key that verifies.
+ * - The JSON has only one reading.
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import type { Static, TSchema } from '@sinclair/typebox';
@@ -14,21 +16,21 @@ import { CommandRefused, type Envelope, envelopeOf } from '../contract/command.t
 import { faultText } from '../contract/time.ts';
 
 export interface OpenedEnvelope {
-  /** Of the keys that have signed, in the order of the envelope. */
+  /** Ids of the signing keys, in the order of the envelope. */
   readonly keyids: readonly string[];
   readonly payload: Buffer;
 }
 
-/** What is signed, and how. */
+/** Requirements that an envelope of one kind must meet. */
 export interface EnvelopeKind {
   readonly payloadType: string;
   readonly bytesMax: number;
   readonly signatures: number;
-  /** Where the keys are listed, for whoever reads that one is not. */
+  /** Location of the key list, for the error message when a key is not listed. */
   readonly keysIn: string;
 }
 
-/** SHA-256 of the key's SubjectPublicKeyInfo, hex; for a private key that of its public half. */
+/** Returns the SHA-256 of the key's SubjectPublicKeyInfo, hex. For a private key it is the hash of the public half. */
 export function keyIdOf(key: KeyObject): string {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key;
   return createHash('sha256')
@@ -36,7 +38,7 @@ export function keyIdOf(key: KeyObject): string {
     .digest('hex');
 }
 
-/** JSON text of the envelope. `keys` are ed25519 private keys. */
+/** Returns the JSON text of the envelope. `keys` are ed25519 private keys. */
 export function signEnvelope(payloadType: string, payload: string, ...keys: readonly KeyObject[]): string {
   const body = Buffer.from(payload);
   const toSign = preAuthEncoding(payloadType, body);
@@ -48,15 +50,15 @@ export function signEnvelope(payloadType: string, payload: string, ...keys: read
   return JSON.stringify(envelope);
 }
 
-/** An envelope as it is written, whose signatures nobody has looked at. */
+/** A parsed envelope whose signatures are not verified. */
 interface ReadEnvelope {
   readonly payload: Buffer;
   readonly signed: readonly { readonly keyid: string; readonly sig: Buffer }[];
 }
 
 /**
- * Reads envelopes of one kind and verifies nothing: for whoever must know what is in one before a key is known, or shows
- * what nobody believes. What it returns throws CommandRefused.
+ * Returns a reader for envelopes of one kind that verifies no signature. It serves callers that need the content before
+ * a key is known, or that only display it. The reader throws CommandRefused.
  */
 export function envelopeReader({
   payloadType,
@@ -79,7 +81,7 @@ export function envelopeReader({
   };
 }
 
-/** Opens envelopes of one kind; what it returns throws CommandRefused. Keys are public ones, by keyid. */
+/** Returns an opener for envelopes of one kind. The opener takes the public keys by keyid and throws CommandRefused. */
 export function envelopeOpener(
   kind: EnvelopeKind,
 ): (bytes: Uint8Array, keys: ReadonlyMap<string, KeyObject>) => OpenedEnvelope {
@@ -108,12 +110,12 @@ export function envelopeOpener(
   };
 }
 
-/** Throws where the text is no key; the schema of the contract lets none such pass. */
+/** Throws if the text is not a key. The contract's schema rejects such texts earlier. */
 export function publicKeyOf(spkiBase64: string): KeyObject {
   return createPublicKey({ key: Buffer.from(spkiBase64, 'base64'), format: 'der', type: 'spki' });
 }
 
-/** Of a private key: its public half, as `publicKeyOf` takes it. */
+/** Returns the public half of a private key, in the form that `publicKeyOf` takes. */
 export function publicTextOf(privateKey: KeyObject): string {
   return createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).toString('base64');
 }
@@ -130,8 +132,8 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 }
 
 /**
- * The content, where it is of the form; throws CommandRefused, which begins with `otherwise`. The form is not compiled:
- * few of these come, and vision pays for what is compiled.
+ * Returns `content` if it matches the schema. Otherwise throws CommandRefused with a message that starts with
+ * `otherwise`. The schema is not compiled, because few of these messages arrive and compiling slows down vision.
  */
 export function ofForm<S extends TSchema>(schema: S, content: unknown, otherwise: string): Static<S> {
   if (Value.Check(schema, content)) return content;
@@ -140,7 +142,7 @@ export function ofForm<S extends TSchema>(schema: S, content: unknown, otherwise
   throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${why}`);
 }
 
-/** PAE of the DSSE protocol: what is really signed. */
+/** PAE of the DSSE protocol: the bytes that the signature covers. */
 function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffer {
   const type = Buffer.from(payloadType);
   const head = `DSSEv1 ${type.length} ${payloadType} ${payload.length} `;

@@ -1,11 +1,13 @@
 /**
- * What restrains the box, in a folder that vision reads and the agent cannot write where the package is installed
- * (/var/lib/vigie-restraint, root's): whose orders it obeys, which box it is and what must be black, whether it is
- * suspended, and how far its journal had grown. In a plain run one user owns everything, and the folder lies in the
- * state folder: that protects against mistakes, not against that user.
+ * Reads the folder that restrains the box. It names the authority whose authorisations count, the box, and the areas
+ * that must be black. It also states whether the box is suspended, and how far its journal had grown.
  *
- * INVARIANT: fail-closed: what is missing or cannot be read throws; what a file of suspension does not tell is a
- * suspension.
+ * Vision reads this folder. In an installed package (/var/lib/vigie-restraint) it belongs to root and the agent cannot
+ * write it. In a plain run one user owns everything, and the folder is in the state folder. That protects against
+ * mistakes, not against that user.
+ *
+ * INVARIANT: fails closed. A missing or unreadable file throws, and a suspension file that cannot be understood counts
+ * as a suspension.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -25,21 +27,24 @@ export const AUTHORITY_FILE = 'authority.pub';
 export const BOX_FILE = 'box.json';
 export const CAMERA_FILE = 'camera.json';
 export const JOURNAL_FILE = 'journal.json';
-/** Ids of the suspensions that were ended, the newest last. */
+/** Ids of the suspensions that have ended, newest last. */
 export const ENDED_FILE = 'ended.json';
 
-/** Which box it is, and what is black in every picture of its camera. */
+/** Identity of the box, and the masks that are black in every picture of its camera. */
 export const BoxRecord = Type.Object(
   { version: Type.Literal(1), site: Name, box: Name, masks: Type.Array(MaskConfig, { maxItems: 64 }) },
   strict,
 );
 export type BoxRecord = Static<typeof BoxRecord>;
 
-/** Where its camera was when the agent started, for vision, which looks up no name; none for a camera on no network. */
+/**
+ * Addresses of the camera when the agent started, for vision, which resolves no names. Absent for a camera that is not
+ * on a network.
+ */
 export const CameraRecord = Type.Object(
   {
     version: Type.Literal(1),
-    /** As the configuration names it. */
+    /** Host name as in the configuration. */
     host: Type.String({ maxLength: 255 }),
     addresses: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
   },
@@ -47,7 +52,7 @@ export const CameraRecord = Type.Object(
 );
 export type CameraRecord = Static<typeof CameraRecord>;
 
-/** How far the box's journal had grown when root last took note of it. */
+/** Size of the box's journal when root last recorded it. */
 export const JournalRecord = Type.Object(
   {
     version: Type.Literal(1),
@@ -59,11 +64,11 @@ export const JournalRecord = Type.Object(
 );
 export type JournalRecord = Static<typeof JournalRecord>;
 
-/** Each took the signatures of two keys. */
+/** Upper bound of ended suspensions. Each needed the signatures of two keys. */
 const ENDED_MAX = 10_000;
 export const Ended = Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), { maxItems: ENDED_MAX });
 
-/** Where a plain run keeps it. */
+/** Returns the folder that a plain run uses. */
 export function ownFolder(stateDir: string): RestraintFolder {
   return new RestraintFolder(join(stateDir, 'restraint'));
 }
@@ -79,7 +84,7 @@ export class RestraintFolder {
     return join(this.dir, name);
   }
 
-  /** Whose orders count. Throws AgentError `denied`. */
+  /** Returns the key of the authority whose authorisations count. Throws AgentError `denied`. */
   authority(): KeyObject {
     const file = this.path(AUTHORITY_FILE);
     try {
@@ -94,20 +99,26 @@ export class RestraintFolder {
     return this.#read(BOX_FILE, BoxRecord);
   }
 
-  /** Addresses of the camera. Throws AgentError `unavailable` where root has put down none of this host, `denied` as all. */
+  /**
+   * Addresses of the camera. Throws AgentError `unavailable` if root has recorded none for this host, and `denied` as
+   * the other methods do.
+   */
   addressesOf(host: string): readonly string[] {
     const { host: known, addresses = [] } = this.#find(CAMERA_FILE, CameraRecord) ?? {};
     if (known === host && addresses.length > 0) return addresses;
     const fix = 'systemctl restart vigie-camera-address';
-    throw new AgentError('unavailable', `${this.path(CAMERA_FILE)} has no address of ${host}; ${fix}`);
+    throw new AgentError(
+      'unavailable',
+      `${this.path(CAMERA_FILE)} does not contain an address of ${host}; ${fix}`,
+    );
   }
 
-  /** Undefined before the first time. Throws AgentError `denied` for a file that cannot be read. */
+  /** Undefined before the first record. Throws AgentError `denied` for a file that cannot be read. */
   journal(): JournalRecord | undefined {
     return this.#find(JOURNAL_FILE, JournalRecord);
   }
 
-  /** Undefined where it was never suspended. */
+  /** Undefined if the box was never suspended. */
   suspension(): SuspensionState | undefined {
     return readSuspension(this.path(SUSPENSION_FILE));
   }

@@ -1,4 +1,7 @@
-/** Opens what the room wants of a box (contract/update.ts): for the agent, who lays it for root, and for root, who believes nobody. */
+/**
+ * Opens the room's signed orders, which hold the desired release or configuration of a box (contract/update.ts). The
+ * agent uses it before it writes an order to the request spool for root; root uses it again and trusts no one.
+ */
 import type { KeyObject } from 'node:crypto';
 import type { Static } from '@sinclair/typebox';
 import { CommandRefused } from '../contract/command.ts';
@@ -33,30 +36,33 @@ const KINDS = {
 export type OrderKind = keyof typeof KINDS;
 type OrderOf<K extends OrderKind> = Static<(typeof KINDS)[K]['schema']>;
 
-/** Of the configuration that the reader believes. */
+/** Context of a reader, from the configuration that it trusts. */
 export interface OrderReader {
   readonly site: string;
   readonly box: string;
   readonly keys: readonly CommandKey[];
-  /** Time of the reader, ms; a clock that cannot be believed is Infinity. */
+  /** Wall clock of the reader, ms; Infinity if the clock cannot be trusted. */
   wallMs(): number;
 }
 
-/** Counters are times in ms, and none is further ahead than this: one wild counter would lock its key out for ever. */
+/**
+ * Furthest that a counter may lie ahead of the clock, ms. Counters are times in ms, and a single far-off counter would
+ * lock its key out forever.
+ */
 const COUNTER_AHEAD_MS = 400 * 86_400_000;
 
 export interface OpenedOrder<K extends OrderKind> {
   readonly order: OrderOf<K>;
-  /** Fingerprint, and the name that the configuration gives the key. */
+  /** Key id, and below it the name of the key in the configuration. */
   readonly keyid: string;
   readonly key: string;
-  /** All that this key may. */
+  /** All permissions of this key. */
   readonly may: CommandKey['may'];
 }
 
 /**
- * Form, signature, permission, box, and a counter that can be believed; throws CommandRefused. Dates (`orderDates`) and the
- * order of counters are for the caller, who knows what came before.
+ * Checks form, signature, permission, box, and that the counter is plausible. Throws CommandRefused. The caller checks
+ * dates (`orderDates`) and the sequence of counters, because it knows the earlier orders.
  */
 export function openOrder<K extends OrderKind>(
   kind: K,
@@ -94,7 +100,7 @@ export function openOrder<K extends OrderKind>(
   return { order, keyid, key: key.name, may: key.may };
 }
 
-/** What an order says, whoever has signed it: for whoever shows it, and obeys nothing. Throws CommandRefused. */
+/** Returns the content of an order without verifying its signature, for display only. Throws CommandRefused. */
 export function claimedOrder<K extends OrderKind>(kind: K, bytes: Uint8Array): OrderOf<K> {
   return orderIn(kind, KINDS[kind].read(bytes).payload);
 }
@@ -103,7 +109,9 @@ function orderIn<K extends OrderKind>(kind: K, payload: Uint8Array): OrderOf<K> 
   return ofForm(KINDS[kind].schema, parseJson(payload, 'the order'), 'not an order') as OrderOf<K>;
 }
 
-/** Why it does not hold now; undefined where it does. A time that does not exist never holds. */
+/**
+ * Returns the reason why the order is not valid now, or undefined if it is. A date that does not exist is never valid.
+ */
 export function orderDates(
   { notBefore, notAfter }: Pick<UpdateOrder, 'notBefore' | 'notAfter'>,
   nowMs: number,

@@ -1,8 +1,8 @@
 /**
- * A signed authorisation, opened: whether it is the authority's, whole, and holds here and now. The agent and vision both
- * ask, each for itself.
+ * Opens a signed authorisation and checks that it is the authority's, valid in form, and applies to this place and
+ * time. The agent and vision each check independently.
  *
- * INVARIANT: fail-closed: what is not positively right is refused with its reason.
+ * INVARIANT: fails closed. An authorisation that is not positively valid is refused with the reason.
  */
 import type { KeyObject } from 'node:crypto';
 import {
@@ -30,29 +30,32 @@ const KIND = {
 const openEnvelope = envelopeOpener(KIND);
 const readEnvelope = envelopeReader(KIND);
 
-/** Where it must hold. */
+/** Place where the authorisation must apply. */
 export interface Place {
   readonly site: string;
   readonly box: string;
-  /** As `cameraAddress` gives it. */
+  /** Address in the form that `cameraAddress` returns. */
   readonly camera: string;
 }
 
-/** An order as its clerk has written it, in YAML or JSON; what is signed has it in base64. */
+/** Recognises an unsigned authorisation as the clerk wrote it, in YAML or JSON. A signed one holds it in base64. */
 const UNSIGNED = /^[{\s]*["']?order["']?\s*:/m;
 
-/** The content, when `authority` has signed it and it is whole; throws CommandRefused. */
+/** Returns the content if `authority` has signed it and it is valid. Throws CommandRefused. */
 export function openAuthorisation(bytes: Uint8Array, authority: KeyObject): Authorisation {
   const { payload } = openedEnvelope(bytes, authority);
   return checkedAuthorisation(parseJson(payload, 'the authorisation'));
 }
 
-/** What an authorisation says, whoever has signed it: nothing may be done by it. Throws CommandRefused. */
+/**
+ * Returns the content of an authorisation without verifying its signature. The result must not be used to permit
+ * anything. Throws CommandRefused.
+ */
 export function claimedAuthorisation(bytes: Uint8Array): Authorisation {
   return checkedAuthorisation(parseJson(readEnvelope(bytes).payload, 'the authorisation'));
 }
 
-/** The envelope of an order; whoever has named another file reads what would be right. */
+/** Opens the envelope. The error for a wrong file names the right one. */
 function openedEnvelope(bytes: Uint8Array, authority: KeyObject): OpenedEnvelope {
   try {
     return openEnvelope(bytes, new Map([[keyIdOf(authority), authority]]));
@@ -65,11 +68,11 @@ function openedEnvelope(bytes: Uint8Array, authority: KeyObject): OpenedEnvelope
   }
 }
 
-/** What the schema says, and what it cannot say; throws CommandRefused. */
+/** Checks the content against the schema, and the rules that the schema cannot express. Throws CommandRefused. */
 export function checkedAuthorisation(content: unknown): Authorisation {
   const authorisation = ofForm(Authorisation, content, 'not an authorisation');
   const { notBefore, notAfter, resumeKeys, outlines = [], masks = [] } = authorisation;
-  // Written so that a time which does not exist (NaN) is refused.
+  // Written so that a time that does not exist (NaN) is refused.
   if (!(Date.parse(notBefore) < Date.parse(notAfter))) {
     throw new CommandRefused('malformed', `notBefore ${notBefore} does not come before notAfter ${notAfter}`);
   }
@@ -96,7 +99,7 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   return authorisation;
 }
 
-/** Both addresses must be written in the one form that a source has without its login, and be streams of one camera. */
+/** Returns an error unless both addresses have the canonical form without login and are streams of the same camera. */
 function cameraFault({ camera, substream }: Authorisation): string | undefined {
   const named = { camera, ...(substream === undefined ? {} : { substream }) };
   for (const [key, text] of Object.entries(named)) {
@@ -111,7 +114,7 @@ function cameraFault({ camera, substream }: Authorisation): string | undefined {
   return fault === undefined ? undefined : `substream ${fault}`;
 }
 
-/** A permit to install is short, and nothing can be alerted or sealed under it. */
+/** Checks an installation authorisation: it is short, and permits no alerts and no sealing. */
 function installationFault(authorisation: Authorisation): string | undefined {
   const { installation = false, rules, notBefore, notAfter, ageRecipients } = authorisation;
   if (!installation) {
@@ -139,7 +142,7 @@ function trackLogFault({ tracks }: Authorisation): string | undefined {
   return undefined;
 }
 
-/** Why it does not hold at this place and time, or undefined. */
+/** Returns the reason why the authorisation does not apply at this place and time, or undefined if it does. */
 export function authorisationFault(
   authorisation: Authorisation,
   place: Place,

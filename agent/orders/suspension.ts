@@ -1,8 +1,8 @@
 /**
- * Whether the box is suspended, as a file says it. The agent has one in its state folder; where a package is installed,
- * root keeps another where the agent cannot write (restraint-folder.ts).
+ * Reads and writes the file that states whether the box is suspended. The agent has one in its state folder. In an
+ * installed package, root has another that the agent cannot write (restraint-folder.ts).
  *
- * INVARIANT: fail-closed: a file that cannot be read, or is of a form that this version does not know, means suspended.
+ * INVARIANT: fails closed. A file that is unreadable, or has a form unknown to this version, means suspended.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -29,20 +29,20 @@ const Stored = Type.Object(
 
 export interface SuspensionState {
   readonly suspended: boolean;
-  /** Of this suspension. */
+  /** Id of this suspension. */
   readonly id: string;
-  /** Null where the file does not tell. */
+  /** Null if the file does not state it. */
   readonly since: string | null;
   readonly reason: string;
   readonly by: string;
 }
 
-/** Names one suspension, and no other. */
+/** Returns a random id that is unique to one suspension. */
 export function newSuspensionId(): string {
   return randomBytes(8).toString('hex');
 }
 
-/** What the file says; undefined where there is none. Never throws for what the disk holds. */
+/** Returns the state in the file, or undefined if there is no file. Never throws, whatever the disk holds. */
 export function readSuspension(file: string): SuspensionState | undefined {
   if (!existsSync(file)) return undefined;
   try {
@@ -68,7 +68,7 @@ export function parsedSuspension(bytes: Buffer): SuspensionState {
   );
 }
 
-/** Suspended; the id follows from what is there, so that one resume fits one state. */
+/** Returns a suspended state. Its id follows from `from`, so that one resume command fits one state. */
 export function unreadableSuspension(from: string | Buffer, reason: string): SuspensionState {
   const id = createHash('sha256').update(from).digest('hex').slice(0, 16);
   return { suspended: true, id, since: null, reason: reason.slice(0, 500), by: 'agent' };

@@ -1,4 +1,7 @@
-/** What happens to a damaged outbox: it is moved aside, for a person to look at, and not kept for ever. */
+/**
+ * Handles a damaged outbox: reads its last numbers, and deletes the file that was moved aside for inspection after a
+ * time.
+ */
 import Database from 'better-sqlite3';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -6,10 +9,10 @@ import { damagedPath, forgetDamaged } from '../base/sqlite.ts';
 import { LANES, type Lane } from '../contract/outbox.ts';
 import { outboxFile } from './database.ts';
 
-/** As long as the longest retention of the configuration: redacted pictures may lie in it. */
+/** Equals the longest retention of the configuration, because the file may hold redacted pictures. */
 const KEEP_DAYS = 30;
 
-/** Deletes what was moved aside KEEP_DAYS ago. */
+/** Deletes a file that was moved aside KEEP_DAYS ago. */
 export function forgetOld(path: string, wallMs: number, log: Logger): void {
   const file = damagedPath(path);
   try {
@@ -21,8 +24,8 @@ export function forgetOld(path: string, wallMs: number, log: Logger): void {
 }
 
 /**
- * The last number of each lane in a damaged database, as far as it can be read. Where it cannot: the time
- * in seconds, which no lane reaches as long as it carries less than one message a second over the years.
+ * Returns the last number of each lane in a damaged database, if it can be read. Otherwise returns the time in seconds,
+ * which no lane reaches while it carries less than one message a second over the years.
  */
 export function lastNumbers(file: string, wallMs: number, log: Logger): Record<Lane, number> {
   const fallback = Math.floor(wallMs / 1000);

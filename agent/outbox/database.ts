@@ -1,9 +1,9 @@
 /**
- * Opens the outbox's database and says what a failing one means.
+ * Opens the outbox's database and classifies its failures.
  *
- * LIMITS: the file never exceeds `limitMiB` (max_page_count), or what of it the disk could give when it was
- * opened; the write-ahead log is cut back to WAL_BYTES. Both are reserved, so that a disk filled by somebody
- * else does not stop the outbox.
+ * LIMITS: the file never exceeds `limitMiB` (max_page_count), or the part of it that the disk could provide on opening.
+ * The write-ahead log is truncated to WAL_BYTES. Both are reserved, so that a disk filled by another program does not
+ * stop the outbox.
  */
 import { spawnSync } from 'node:child_process';
 import { statfsSync, statSync, writeFileSync } from 'node:fs';
@@ -14,19 +14,19 @@ import { type Db, makePrivate, openSqlite, PAGE_BYTES, type SqliteFile, sqliteCa
 import { LANES } from '../contract/outbox.ts';
 
 /**
- * The log is checkpointed at 512 pages (2 MiB): short recoveries after a power cut, and 4 MiB hold any
- * single transaction on top of it.
+ * Pages of log that trigger a checkpoint: 512 (2 MiB). Recovery after a power cut stays short, and 4 MiB hold any
+ * single transaction on top.
  */
 const WAL_CHECKPOINT_PAGES = 512;
 const WAL_BYTES = 4_194_304;
 
-/** The smallest wal-index (https://sqlite.org/walformat.html, 2.2); zeros are an empty one. */
+/** Bytes of the smallest wal-index (https://sqlite.org/walformat.html, 2.2). Zeros are an empty one. */
 const SHM_BYTES = 32_768;
 
-/** Rows are read once, in order: better-sqlite3's 16 MiB would only be memory spent. */
+/** Rows are read once, in order, so better-sqlite3's default of 16 MiB would waste memory. */
 const CACHE_KIB = 1024;
 
-/** Below this there is no use in a file: memory holds as much. */
+/** Smallest useful file, bytes: memory holds as much. */
 const BYTES_MIN = 1_048_576;
 
 const BYTES_PER_MIB = 1_048_576;
@@ -35,9 +35,12 @@ const BYTES_PER_MIB = 1_048_576;
 const TABLES_VERSION = 3;
 
 /**
- * A row of a lane is a message, or where `gap` is set the record of numbers that went. The index counts and finds victims.
- * `epoch` has one row: a new file counts anew, and eight random digits tell its numbers from an older file's. `note`: what
- * is remembered beside the messages.
+ * Tables of the database:
+ * - A row of a lane is a message or, if `gap` is set, the record of missing numbers. The index counts rows and finds
+ *   those to drop.
+ * - `epoch` has one row. A new file counts from the start again, and eight random digits distinguish its numbers from
+ *   an older file's.
+ * - `note` holds data stored beside the messages.
  */
 const TABLES = `
 ${LANES.map(
@@ -58,12 +61,12 @@ CREATE TABLE note (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROW
 PRAGMA user_version = ${TABLES_VERSION};
 `;
 
-/** For messages and errors. */
+/** Describes the file for messages and errors. */
 export function outboxFile(path: string): SqliteFile {
   return { what: 'outbox', path, alone: true };
 }
 
-/** Opens `path` for writing, made and checked where needed. Throws AgentError as `openSqlite`. */
+/** Opens `path` for writing; creates and checks it if needed. Throws AgentError as `openSqlite` does. */
 export function openDatabase(path: string, limitMiB: number, log: Logger): Db {
   const file = outboxFile(path);
   const db = openSqlite(
@@ -73,7 +76,7 @@ export function openDatabase(path: string, limitMiB: number, log: Logger): Db {
   );
   try {
     sqliteCall(file, () => {
-      // A write at once: on a read-only disk everything else, BEGIN IMMEDIATE included, goes well.
+      // Writes immediately: on a read-only disk everything else, including BEGIN IMMEDIATE, succeeds.
       db.exec('UPDATE sequence SET last = last');
       const limitBytes = limitMiB * BYTES_PER_MIB;
       const bytes = db.memory ? limitBytes : reserve(path, limitBytes, log);
@@ -86,7 +89,7 @@ export function openDatabase(path: string, limitMiB: number, log: Logger): Db {
   }
 }
 
-/** Opens an existing file that cannot be written, to send what it holds; undefined where that fails too. */
+/** Opens an existing file that cannot be written, to send its content; undefined if that fails too. */
 export function openReadOnly(file: string, log: Logger): Db | undefined {
   try {
     const db = new Database(file, { readonly: true, fileMustExist: true });
@@ -103,14 +106,14 @@ export function openReadOnly(file: string, log: Logger): Db | undefined {
   }
 }
 
-/** Closes a database so that it can still be read should its disk be read-only at the next start. */
+/** Closes a database so that it stays readable if its disk is read-only at the next start. */
 export function closeDatabase(db: Db, log: Logger): void {
   const { name: file, memory, readonly } = db;
   try {
     db.close();
     if (memory || readonly) return;
-    // SQLite deletes both on a clean close, and without them it refuses to read the file on a disk that is
-    // read-only or full.
+    // SQLite deletes both on a clean close. Without them it refuses to read the file on a disk that is read-only or
+    // full.
     makePrivate(outboxFile(file), `${file}-wal`);
     writeFileSync(`${file}-shm`, Buffer.alloc(SHM_BYTES), { mode: 0o600 });
   } catch (error) {
@@ -119,12 +122,12 @@ export function closeDatabase(db: Db, log: Logger): void {
 }
 
 /**
- * Takes the blocks without writing them (fallocate(1) of util-linux; SQLite offers no call for it), and
- * returns how large the file may become: on a disk with little room, half of it is left to others.
+ * Reserves blocks without writing them and returns how large the file may become. On a disk with little space, half of
+ * it is left to others. It uses fallocate(1) of util-linux, because SQLite has no call for it.
  *
- * The file must not grow beyond that: a log whose pages find no place in it cannot be emptied, grows, and
- * then even a DELETE fails. It is another process, since closing a descriptor of the file in this one would
- * drop SQLite's locks.
+ * The file must not grow beyond that. A log without space for its pages cannot be emptied, grows, and then even a
+ * DELETE fails. The call runs in another process, because closing a descriptor of the file in this one would drop
+ * SQLite's locks.
  */
 function reserve(file: string, wantedBytes: number, log: Logger): number {
   const walBytes = take(`${file}-wal`, WAL_BYTES, log);
@@ -141,7 +144,7 @@ function reserve(file: string, wantedBytes: number, log: Logger): number {
   return bytes;
 }
 
-/** Bytes that the file may have; all that were wanted where the file system cannot reserve. */
+/** Returns the bytes that the file may have, or the full request if the file system cannot reserve space. */
 function take(path: string, wantedBytes: number, log: Logger): number {
   const { bavail, bsize } = statfsSync(path);
   const hasBytes = statSync(path).blocks * 512;

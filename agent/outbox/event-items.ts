@@ -1,4 +1,4 @@
-/** Events and their pictures as items of the outbox, in the form and on the topics of the protocol; and back. */
+/** Converts events and their pictures to outbox items, in the protocol's form and on its topics, and back. */
 import { EVENT_CONTENT_TYPE, type VigieEvent } from '../contract/event.ts';
 import { type EventPicture, pictureName, type UnnumberedEvent } from '../contract/event-sink.ts';
 import { type Lane, type Outbox, type OutboxItem, type OutboxRow, sequenceText } from '../contract/outbox.ts';
@@ -10,9 +10,9 @@ const BATCH = 100;
 
 export interface EventItems {
   readonly lane: Lane;
-  /** The event, then its pictures. */
+  /** The event, followed by its pictures. */
   readonly items: readonly OutboxItem[];
-  /** As published under that number. */
+  /** Returns the event as published with that number. */
   numbered(seq: number): VigieEvent;
 }
 
@@ -47,7 +47,7 @@ export function itemsOf(
   return { lane, items: [text, ...stills], numbered };
 }
 
-/** The events of a lane with a number above `after`, in order; none where that is not known. */
+/** Yields the events of a lane with a number above `after`, in order; nothing if `after` is undefined. */
 export function* rowsAsEvents(
   outbox: Pick<Outbox, 'peek'>,
   lane: Lane,

@@ -1,4 +1,4 @@
-/** Gap records: how they begin and how neighbours become one. */
+/** Creates and merges gap records. */
 import type { GapReason, GapRecord, Lane, Rank } from '../contract/outbox.ts';
 
 export function gapOf(
@@ -12,13 +12,13 @@ export function gapOf(
   return { lane, from: seq, to: seq, reasons: [reason], dropped: { [rank]: 1 }, since: time, until: time };
 }
 
-/** A lane's numbers `from` to `to` belonged to a store that cannot be read any more. */
+/** Returns a gap record for the numbers `from` to `to` of a lane, whose store cannot be read any more. */
 export function lostStoreGap(lane: Lane, from: number, to: number, wallMs: number): GapRecord {
   const time = new Date(wallMs).toISOString();
   return { lane, from, to, reasons: ['store-lost'], dropped: {}, since: time, until: time };
 }
 
-/** The union of two records of which one ends where the other begins. */
+/** Returns the union of two adjacent records. */
 export function mergeGaps(a: GapRecord, b: GapRecord): GapRecord {
   const dropped: GapRecord['dropped'] = { ...a.dropped };
   for (const [rank, count] of Object.entries(b.dropped) as [Rank, number][]) {

@@ -1,4 +1,4 @@
-/** The table of a lane: its rows as they are stored, and every statement on it, prepared once. */
+/** Prepared statements on the table of one lane, and the form of its rows. */
 import type { Statement } from 'better-sqlite3';
 import { type Db, sqliteCall } from '../base/sqlite.ts';
 import type { Lane } from '../contract/outbox.ts';
@@ -37,7 +37,7 @@ export type Statements = Record<
   Statement
 >;
 
-/** Throws AgentError `corrupt` where the table is not as it was made. */
+/** Throws AgentError `corrupt` if the table does not have the expected form. */
 export function statementsOf(db: Db, lane: Lane): Statements {
   const prepare = (sql: string): Statement => sqliteCall(outboxFile(db.name), () => db.prepare(sql));
   return {

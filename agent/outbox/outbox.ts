@@ -1,9 +1,9 @@
 /**
- * The outbox of one box: on disk as long as the disk lets it, in a bounded memory otherwise.
+ * Outbox of one box: on disk while the disk accepts writes, otherwise in bounded memory.
  *
- * INVARIANTS: what `append` has returned survives kill -9 and power cuts while `counters.store` is `disk`;
- * numbers go on without reuse across restarts, damaged files and spells in memory.
- * LIMITS: `limitMiB` on disk, MEMORY_MIB in memory (the lowest rank goes first, see store.ts).
+ * INVARIANTS: while `counters.store` is `disk`, everything that `append` has accepted survives kill -9 and power cuts.
+ * Numbers continue without reuse across restarts, damaged files and periods in memory.
+ * LIMITS: `limitMiB` on disk and MEMORY_MIB in memory; the lowest rank is dropped first (see store.ts).
  */
 import type { Clock } from '../base/clock.ts';
 import { AgentError, assert, messageOf } from '../base/errors.ts';
@@ -26,21 +26,21 @@ import { openDatabase, openReadOnly, outboxFile } from './database.ts';
 import { lostStoreGap } from './gap.ts';
 import { isExhausted, Store } from './store.ts';
 
-/** About 6,000 events or 50 alerts with their snapshots; within the 32 MiB that an outage may cost. */
+/** MiB for about 6,000 events or 50 alerts with snapshots, within the 32 MiB that an outage may cost. */
 const MEMORY_MIB = 8;
 
 const TICK_MS = 1000;
 
-/** How often rows are looked at that have outlived their expiry. */
+/** Interval between checks for expired rows. */
 const EXPIRE_EVERY_MS = 60_000;
 
-/** How often a disk that refused is tried again. */
+/** Interval between attempts to use a disk that refused. */
 const DISK_RETRY_MS = 30_000;
 
 export interface OutboxOptions {
   readonly file: string;
   readonly limitMiB: number;
-  /** Of this start of the agent; carried by the messages accepted in it. */
+  /** Id of this start of the agent, stored with each message that it accepts. */
   readonly boot: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -50,13 +50,13 @@ export class DurableOutbox implements Outbox {
   readonly #options: OutboxOptions;
   #disk: Store | undefined;
   #memory: Store | undefined;
-  /** The last numbers before those given out by memory. */
+  /** Last number of each lane before the numbers that memory has assigned. */
   #memoryBase: Record<Lane, number> = { alert: 0, bulk: 0 };
-  /** Releases that a refusing disk could not take: until it does, `peek` leaves these rows out. */
+  /** Releases that a refusing disk could not take. Until it does, `peek` skips these rows. */
   #owed: Record<Lane, { through: number; seqs: Set<number> }> = { alert: owedNothing(), bulk: owedNothing() };
   #damaged = 0;
   #refusedBy = '';
-  /** Read once a store. */
+  /** Read once per store. */
   #epoch: { readonly of: Store; readonly id: string } | undefined;
   #stopping: AbortController | undefined;
   #ticking: Promise<void> = Promise.resolve();
@@ -65,7 +65,7 @@ export class DurableOutbox implements Outbox {
     this.#options = options;
   }
 
-  /** Throws `config` for a file of another layout and `denied` when another process uses it. */
+  /** Throws AgentError `config` for a file of another layout, and `denied` when another process uses the file. */
   start(): void {
     assert(this.#stopping === undefined, 'an outbox starts once');
     const { file, clock, log } = this.#options;
@@ -82,15 +82,15 @@ export class DurableOutbox implements Outbox {
     this.#ticking = this.#tick(this.#stopping.signal);
   }
 
-  /** Why events are kept in memory; undefined while the disk takes them. */
+  /** Reason why events are held in memory, or undefined while the disk accepts them. */
   get refusedBy(): string | undefined {
     return this.#memory === undefined ? undefined : this.#refusedBy;
   }
 
   /**
-   * Another file of the box knows that numbers through `seq` were given out. Where this one does not, it is older than
-   * that or was emptied: what is missing becomes a gap, so that the room is told and no number comes twice. `beyond`:
-   * so many further numbers may have been given out with it.
+   * Handles evidence from another file of the box that numbers through `seq` were assigned. If this outbox does not
+   * know them, it is older or was emptied. The missing numbers become a gap, so that the room learns of it and no
+   * number is used twice. `beyond`: how many further numbers may also have been assigned.
    */
   knownThrough(lane: Lane, seq: number, beyond: number): void {
     const store = this.#store;
@@ -182,7 +182,7 @@ export class DurableOutbox implements Outbox {
   }
 
   dropTooLarge(lane: Lane, seq: number): boolean {
-    // What lies on a disk that refuses writes stays as it is.
+    // Rows on a disk that refuses writes stay unchanged.
     if (this.#memory !== undefined && seq <= (this.#disk?.last[lane] ?? 0)) return false;
     return this.#write((store) => store.dropTooLarge(lane, seq));
   }
@@ -203,7 +203,7 @@ export class DurableOutbox implements Outbox {
     return this.#memory ?? this.#disk;
   }
 
-  /** `known`: the last numbers of a file that may turn out to be damaged. */
+  /** Opens the store on disk. `known`: the last numbers of a file that may turn out to be damaged. */
   #openDisk(known?: Record<Lane, number>): Store {
     const { file, limitMiB, log } = this.#options;
     try {
@@ -214,7 +214,7 @@ export class DurableOutbox implements Outbox {
     }
   }
 
-  /** A new store in the place of a damaged one; its first row says which numbers went. */
+  /** Creates a new store in place of a damaged one. Its first row states which numbers were lost. */
   #replaceDamaged(error: Error, known: Record<Lane, number> | undefined): Store {
     const { file, limitMiB, clock, log } = this.#options;
     const last = known ?? lastNumbers(file, clock.wallMs(), log);
@@ -231,7 +231,7 @@ export class DurableOutbox implements Outbox {
     return store;
   }
 
-  /** Runs a change; a damaged file is replaced, a refusing disk is left for memory, and the change done there. */
+  /** Runs a change. A damaged file is replaced; if the disk refuses, the change runs in memory. */
   #write<T>(act: (store: Store) => T): T {
     const store = this.#store;
     assert(store !== undefined, 'the outbox is not started');
@@ -276,13 +276,13 @@ export class DurableOutbox implements Outbox {
     this.#refusedBy = error.message;
   }
 
-  /** Rows on a disk that refuses are owed to it. */
+  /** Releases rows. Those on a disk that refuses are recorded as owed to it. */
   #release(act: (store: Store) => number, owe: (disk: Store) => number): number {
     const released = this.#write(act);
     return this.#memory === undefined ? released : released + this.#read(owe, 0);
   }
 
-  /** Reads from disk; a damaged file is replaced, an unreadable one is as if it were empty. */
+  /** Reads from disk. A damaged file is replaced, and an unreadable one counts as empty. */
   #read<T>(act: (disk: Store) => T, empty: T): T {
     const disk = this.#disk;
     if (disk === undefined) return empty;
@@ -319,7 +319,7 @@ export class DurableOutbox implements Outbox {
     }
   }
 
-  /** Moves everything from memory to the disk, where that takes writes again. */
+  /** Moves everything from memory to the disk once the disk accepts writes again. */
   #backToDisk(): void {
     const memory = this.#memory;
     assert(memory !== undefined, 'there is something in memory');
@@ -335,7 +335,7 @@ export class DurableOutbox implements Outbox {
       disk.release(lane, [...seqs]);
       this.#owed[lane] = owedNothing();
       const [next, base] = [disk.last[lane] + 1, this.#memoryBase[lane]];
-      // The disk could not be read when memory took over, and memory began at a number of its own.
+      // The disk was unreadable when memory took the outbox, so memory started at a number of its own.
       if (base >= next) disk.skip(lostStoreGap(lane, next, base, this.#options.clock.wallMs()));
     }
     disk.adopt(memory);
@@ -345,7 +345,7 @@ export class DurableOutbox implements Outbox {
     this.#options.log.info({ file: this.#options.file }, 'the disk takes the outbox again');
   }
 
-  /** For work that is done again later: a failure is said and nothing is lost by it. */
+  /** Runs work that is retried later. A failure is logged and loses nothing. */
   #guarded<T>(act: () => T): T | undefined {
     try {
       return act();

@@ -1,10 +1,12 @@
 /**
- * One database of rows in two lanes, on disk or in memory.
+ * Database of rows in two lanes, on disk or in memory.
  *
- * INVARIANTS: a number of a lane is given out once; every number from the oldest row to the newest is a
- * message or covered by a gap record; two gap records are never neighbours.
- * LIMITS: pages as opened. When they run out the lowest rank goes first, oldest first, in both lanes; an
- * item never displaces a higher rank than its own: it becomes a gap itself.
+ * INVARIANTS:
+ * - Each number of a lane is assigned once.
+ * - Every number from the oldest row to the newest is a message or is covered by a gap record.
+ * - Two gap records are never adjacent.
+ * LIMITS: the number of pages set on opening. When they run out, rows of the lowest rank are dropped first, oldest
+ * first, across both lanes. An item never displaces a higher rank than its own; it becomes a gap instead.
  */
 import type { Clock } from '../base/clock.ts';
 import { AgentError, assert } from '../base/errors.ts';
@@ -28,19 +30,19 @@ import { closeDatabase, outboxFile } from './database.ts';
 import { gapOf, mergeGaps } from './gap.ts';
 import { type Statements, type StoredRow, statementsOf } from './lane-statements.ts';
 
-/** Ranks as they stand in the table. */
+/** Ranks as stored in the table. */
 const RANK_NUMBERS: Readonly<Record<Rank, number>> = { snapshot: 0, notice: 1, alert: 2 };
-/** Of gap rows: above all others, so never a victim. */
+/** Rank of gap rows: above all others, so that they are never dropped. */
 const GAP_RANK = 3;
 
-/** Bytes of a row beside its body (topic, times, index entries), measured: 155 to 210. */
+/** Bytes of a row besides its body (topic, times, index entries). Measured: 155 to 210. */
 const ROW_OVERHEAD_BYTES = 256;
 
-/** Pages kept free for the indices and gap records that a change itself needs; doubled when not enough. */
+/** Pages kept free for the indices and gap records of a change. Doubled when they do not suffice. */
 const SPARE_PAGES = 8;
 const SPARE_PAGES_MAX = 64;
 
-/** Rows taken in one transaction when they move from one store to another: 64 × 150 kB at the most. */
+/** Rows that move to another store in one transaction: at most 64 × 150 kB. */
 const ADOPT_BATCH = 64;
 
 interface Tally {
@@ -81,7 +83,7 @@ export class Store {
     return this.#db.readonly;
   }
 
-  /** The newest number given out in each lane. */
+  /** Newest number assigned in each lane. */
   get last(): Record<Lane, number> {
     return { ...this.#last };
   }
@@ -122,7 +124,7 @@ export class Store {
     return { first: first.gap === null ? first.seq : gapIn(first.gap).from, last };
   }
 
-  /** How many rows have a number above `after` and at most `through`. */
+  /** Returns the number of rows with a number above `after` and at most `through`. */
   count(lane: Lane, after: number, through: number): number {
     return (this.#call(() => this.#lanes[lane].countBetween.get(after, through)) as { rows: number }).rows;
   }
@@ -138,7 +140,7 @@ export class Store {
     return this.#counted(lane, () => this.#lanes[lane].deleteThrough.run(seq).changes);
   }
 
-  /** Rows beyond their `expiryS` become gaps; returns how many. */
+  /** Turns rows older than their `expiryS` into gaps and returns their count. */
   expire(): number {
     const { boot, clock } = this.#options;
     const now = { boot, wallMs: clock.wallMs(), monoMs: clock.nowMs() };
@@ -152,7 +154,7 @@ export class Store {
     }, 0);
   }
 
-  /** The message with this number becomes a gap; false where there is none. */
+  /** Turns the message with this number into a gap; false if there is no such message. */
   dropTooLarge(lane: Lane, seq: number): boolean {
     return this.#transaction(() => {
       const row = this.#lanes[lane].get.get(seq) as StoredRow | undefined;
@@ -162,7 +164,7 @@ export class Store {
     });
   }
 
-  /** Makes every number through `gap.to` used up, as the record says; it begins above the last number. */
+  /** Marks every number through `gap.to` as used, as the record states. The gap begins above the last number. */
   skip(gap: GapRecord): void {
     this.#transaction(() => {
       assert(gap.from > this.#last[gap.lane], 'a gap begins above the last number');
@@ -171,12 +173,12 @@ export class Store {
     });
   }
 
-  /** Goes on counting after `last`; for a store that takes over from another. */
+  /** Continues counting after `last`, for a store that replaces another. */
   continueFrom(lane: Lane, last: number): void {
     this.#transaction(() => this.#setLast(lane, Math.max(last, this.#last[lane])));
   }
 
-  /** Takes over another store's rows above its own last number, and goes on counting from there as it did. */
+  /** Adopts the rows of another store above this store's last number, and continues counting as that store did. */
   adopt(other: Store): void {
     for (const lane of LANES) {
       for (;;) {
@@ -191,11 +193,11 @@ export class Store {
       this.continueFrom(lane, other.#last[lane]);
     }
     this.adoptNotes(other);
-    // Last: what is left behind by a crash on the way was never given out in this store's own epoch.
+    // The epoch changes last: after a crash on the way, the rows left behind do not belong to this store's own epoch.
     this.#transaction(() => this.#db.prepare('UPDATE epoch SET id = ?').run(other.epoch));
   }
 
-  /** Remembers what the other store does, and nothing else. */
+  /** Replaces the notes with those of the other store. */
   adoptNotes(other: Store): void {
     const notes = other.notes('').map(({ key, text }) => [key, text] as const);
     this.#transaction(() => {
@@ -213,7 +215,7 @@ export class Store {
     return { rows, bytes: bytes ?? 0, lastSeq, ...structuredClone(this.#tally[lane]) };
   }
 
-  /** What is remembered counts as much as an alert: without it one would be lost or told twice. */
+  /** Notes rank as high as an alert: without them an alert would be lost or sent twice. */
   #note(notes: Notes, sparePages: number): void {
     const changes = Object.entries(notes);
     if (changes.length === 0) return;
@@ -258,7 +260,7 @@ export class Store {
     return seq;
   }
 
-  /** Frees pages by dropping rows of at most `rankMax`; false when there are none left to drop. */
+  /** Frees pages by dropping rows of rank `rankMax` or lower; false when none are left to drop. */
   #makeRoom(pages: number, rankMax: Rank): boolean {
     const limit = RANK_NUMBERS[rankMax];
     while (this.#freePages() < pages) {
@@ -284,7 +286,7 @@ export class Store {
     this.#putGap(gapOf(lane, seq, rank, reason, row.wall_ms), row);
   }
 
-  /** Writes a gap record, joined with its neighbours. Its own number holds no row at this point. */
+  /** Writes a gap record, merged with its neighbours. Its own number holds no row at this point. */
   #putGap(gap: GapRecord, now: Pick<StoredRow, 'boot' | 'wall_ms' | 'mono_ms'>): void {
     const { before, after, delete: remove, setGap } = this.#lanes[gap.lane];
     let joined = gap;
@@ -318,7 +320,7 @@ export class Store {
     return { boot, wall_ms: clock.wallMs(), mono_ms: clock.nowMs() };
   }
 
-  /** Seconds until a row expires: by the monotonic clock where it is of this boot, which no clock step moves. */
+  /** Seconds until a row expires. For rows of this boot the monotonic clock counts, which clock steps do not affect. */
   #leftS(row: StoredRow): number {
     const { boot, clock } = this.#options;
     const ageMs = row.boot === boot ? clock.nowMs() - row.mono_ms : clock.wallMs() - row.wall_ms;
@@ -357,7 +359,7 @@ export class Store {
     });
   }
 
-  /** All of `act` or nothing, in the tables and in memory. */
+  /** Applies all of `act` or nothing, in the tables and in memory. */
   #transaction<T>(act: () => T): T {
     const before = { last: { ...this.#last }, tally: structuredClone(this.#tally) };
     try {

@@ -1,7 +1,8 @@
 /**
- * What a replay leaves in its folder: events.jsonl, tracks.txt, tracks.classes.txt, detections.txt
- * (MOTChallenge 2D form: frame, id, left, top, width, height, score, -1, -1, -1; 1-based frames, source
- * pixels), snapshots/<event-id>.jpg and summary.json.
+ * Writes the output files of a replay:
+ * - events.jsonl, summary.json and snapshots/<event-id>.jpg
+ * - tracks.txt, tracks.classes.txt and detections.txt in the MOTChallenge 2D form, with 1-based frames and source
+ *   pixels. The columns are frame, id, left, top, width, height, score, -1, -1, -1.
  */
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ import type { SizePx, XyxyNorm } from '../contract/geometry.ts';
 import type { FromVision } from '../contract/link.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 
-/** A box of the tracker's prediction stands in for a missed detection for so long (docs/design/003-tracker.md). */
+/** Time in which the tracker's predicted box replaces a missed detection (docs/design/003-tracker.md). */
 const BRIDGED_MS = 300;
 
 type FrameMessage = Extract<FromVision, { kind: 'frame' }>;
@@ -35,7 +36,9 @@ export class ReplayFiles implements EventSink {
     return this.#events;
   }
 
-  /** Makes the folder and empties what an earlier replay left there. Throws `config` when it cannot be written. */
+  /**
+   * Creates the folder and removes the output of an earlier replay. Throws AgentError `config` if it cannot be written.
+   */
   start(): void {
     try {
       mkdirSync(this.#dir, { recursive: true });
@@ -67,10 +70,10 @@ export class ReplayFiles implements EventSink {
   }
 
   remember(): void {
-    // A replay begins with nothing and leaves nothing to a later one.
+    // A replay starts without state and leaves none to a later one.
   }
 
-  /** Adds one frame's tracks (those seen in it or a moment ago) and detections. */
+  /** Adds one frame's detections, and its tracks that were seen in it or shortly before. */
   frame({ observation, detections }: FrameMessage): void {
     const { frame, source, tracks, atMs } = observation;
     const classes = this.#classes;
@@ -110,7 +113,7 @@ export class ReplayFiles implements EventSink {
   }
 }
 
-/** Reads the box by index: a pattern would call an iterator, five times a row. */
+/** Reads the box by index, because destructuring would call an iterator five times a row. */
 function motLine(frame: number, id: number, box: XyxyNorm, size: SizePx, score: number): string {
   const { widthPx, heightPx } = size;
   const x1 = box[0];

@@ -1,9 +1,11 @@
 /**
- * What an authorisation covers, and the files that it and its authority's key are read from.
+ * Determines the rules that an authorisation covers, and reads its file and the authority's key.
  *
- * INVARIANTS: fail-closed: what is not positively right is refused with its reason; a rule runs only where an entry
- * names its kind, its zone or line and its purpose, and where its place lies inside the outline that the order gives
- * for it. Of several entries that fit, the first counts.
+ * INVARIANTS:
+ * - Fails closed: an authorisation that is not positively valid is refused with the reason.
+ * - A rule runs only if an entry names its kind, its zone or line and its purpose. Its place must lie inside the
+ *   outline that the authorisation gives for it.
+ * - Of several matching entries, the first counts.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
@@ -16,20 +18,20 @@ import { covers } from '../contract/polygon.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
 
-/** Group and others may not change whose word the box obeys. */
+/** Group and others must not be able to change the key that the box obeys. */
 const OTHERS_WRITE = 0o022;
 
 export interface Coverage {
   readonly rule: string;
-  /** Undefined: it does not run. */
+  /** Undefined if the rule does not run. */
   readonly grant: RuleGrant | undefined;
-  /** Why it does not run. */
+  /** Reason why the rule does not run. */
   readonly reason: string | undefined;
 }
 
 type Drawn = Pick<Config, 'zones' | 'lines'>;
 
-/** Rule by rule of the configuration. */
+/** Returns the coverage of each rule of the configuration. */
 export function coverageOf(authorisation: Authorisation, config: Drawn & Pick<Config, 'rules'>): Coverage[] {
   return config.rules.map((rule) => {
     const found = entryFor(authorisation, rule);
@@ -41,7 +43,7 @@ export function coverageOf(authorisation: Authorisation, config: Drawn & Pick<Co
   });
 }
 
-/** Whether an outline of the order says where a zone or line may lie, and it lies there. */
+/** True if the authorisation has an outline for a zone or line, and the place lies inside it. */
 export function isOutlined(
   authorisation: Authorisation,
   list: keyof Drawn,
@@ -53,7 +55,7 @@ export function isOutlined(
   return outline !== undefined && points !== undefined && covers(outline.polygon, points);
 }
 
-/** The entry that names the rule, or why none does. */
+/** Returns the entry that names the rule, or the reason why none does. */
 function entryFor(
   { order, installation, rules }: Authorisation,
   rule: RuleConfig,
@@ -90,13 +92,13 @@ function pointsOf(list: keyof Drawn, id: string, { zones, lines }: Drawn): reado
   return line && [line.from, line.to];
 }
 
-/** The keys whose signatures let a suspended box go on, by keyid. */
+/** Returns the keys whose signatures end a suspension, by keyid. */
 export function resumeKeysOf({ resumeKeys }: Authorisation): ReadonlyMap<string, KeyObject> {
   const keys = resumeKeys.map(({ publicKey }) => publicKeyOf(publicKey));
   return new Map(keys.map((key) => [keyIdOf(key), key]));
 }
 
-/** The authority's public key, PEM. Throws AgentError `config` in one line. */
+/** Reads the authority's public key, PEM. Throws AgentError `config` in one line. */
 export function readAuthorityKey(file: string): KeyObject {
   const pem = readFile(file, 'authorityKey', ({ mode }) => {
     if ((mode & OTHERS_WRITE) === 0) return;
@@ -110,7 +112,7 @@ export function readAuthorityKey(file: string): KeyObject {
   try {
     key = createPublicKey(pem);
   } catch {
-    throw new AgentError('config', `authorityKey ${file} holds no public key in PEM form`);
+    throw new AgentError('config', `authorityKey ${file} does not contain a public key in PEM form`);
   }
   if (key.asymmetricKeyType === 'ed25519' && !pem.includes('PRIVATE KEY')) return key;
   const what = pem.includes('PRIVATE KEY') ? 'a private key, which belongs on no box' : 'not of type ed25519';
@@ -118,8 +120,8 @@ export function readAuthorityKey(file: string): KeyObject {
 }
 
 /**
- * `name`: of the configuration's key that names it. `judge` looks at the very file that is read, and throws where it is not
- * to be. Throws AgentError `config` in one line.
+ * Reads an authorisation file. `name`: the configuration key that names the file. `judge` checks the file that is
+ * actually read, and throws if it must not be read. Throws AgentError `config` in one line.
  */
 export function readAuthorisationFile(
   file: string,
@@ -132,10 +134,10 @@ export function readAuthorisationFile(
   throw new AgentError('config', message);
 }
 
-/** One byte more than any of these files may have is enough to know that it is none. */
+/** Reads one byte more than any of these files may have, which suffices to detect a wrong file. */
 function readFile(file: string, what: string, judge?: (stat: Stats) => void): Buffer {
   try {
-    // A pipe would keep the opener waiting.
+    // A pipe would block on opening.
     const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stat = fstatSync(fd);

@@ -1,8 +1,9 @@
 /**
- * What the authority allows now: its file, its pinned key, and a time that only goes forward.
+ * Determines what the authority permits now, from its file, its pinned key and a monotonic time.
  *
- * INVARIANTS: fail-closed: whatever cannot be read or does not hold leaves nothing allowed, with its reason; what the
- * journal knows and a file does not tell any more is not begun anew.
+ * INVARIANTS:
+ * - Fails closed: if anything is unreadable or invalid, nothing is permitted, and the reason is stated.
+ * - If the journal holds state that a file has lost, the file is not recreated.
  */
 import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -24,15 +25,15 @@ export interface AuthorityOptions {
   readonly config: Config;
   readonly stateDir: string;
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
-  /** Root's folder, where there is one: its key must be this one too. */
+  /** Root's folder, if there is one. Its key must be the same. */
   readonly folder?: RestraintFolder | undefined;
-  /** What the journal knows; undefined while it cannot be read. Absent where somebody only asks what the file says. */
+  /** State that the journal holds; undefined while it cannot be read. Absent for callers that only query the file. */
   readonly journal?: {
     readonly known:
       | { readonly authority: string | undefined; readonly confirmedBeforeMs: number | undefined }
       | undefined;
   };
-  /** A key was pinned, and is to be told; without this nothing is written: another program looks. */
+  /** Called when a new pin must be reported. If it is absent, another program is reading, and nothing is written. */
   onPinned?(keyid: string, before: string | null): void;
 }
 
@@ -48,17 +49,17 @@ export class Authority {
     this.#place = { site, box, camera: cameraAddress(camera?.source) };
   }
 
-  /** The box has run before, as its state folder shows. */
+  /** True if the box has run before, as its state folder shows. */
   get known(): boolean {
     return [PIN_FILE, LATEST_TIME_FILE].some((file) => existsSync(join(this.#options.stateDir, file)));
   }
 
-  /** The time by which validity is judged, ms. */
+  /** Time for evaluating validity, ms. */
   nowMs(): number {
     return this.#time?.wallMs() ?? this.#options.clock.wallMs();
   }
 
-  /** Reads everything anew. */
+  /** Reads all files again. */
   load(): void {
     try {
       this.#orders = this.#read();
@@ -68,32 +69,32 @@ export class Authority {
     }
   }
 
-  /** What is allowed at this moment, or why nothing is. */
+  /** Returns the valid authorisation at this moment, or the reason why there is none. */
   now(): Signed | Refused {
     if ('reason' in this.#orders) return this.#orders;
     return orderInForce(this.#orders, this.#place, this.nowMs());
   }
 
-  /** When the order ends, ms, over or not; null where none is configured, undefined where it cannot be read. */
+  /** End of the authorisation, ms, past or not; null if none is configured, undefined if it cannot be read. */
   get endMs(): number | null | undefined {
     if (this.#options.config.authorisation === undefined) return null;
     if ('reason' in this.#orders || 'reason' in this.#orders.authorisation) return undefined;
     const { installation, notAfter } = this.#orders.authorisation.content;
-    // A permit is made to end soon.
+    // An installation authorisation is meant to end soon.
     return installation === true ? null : Date.parse(notAfter);
   }
 
-  /** The wall clock is set and steady. */
+  /** Takes the wall clock as set and trusted. */
   confirmTime(): void {
     this.#time?.confirm();
   }
 
-  /** Puts the latest time on disk; throws AgentError `unavailable`. */
+  /** Writes the latest time to disk; throws AgentError `unavailable`. */
   keepTime(): void {
     this.#time?.keep();
   }
 
-  /** Whoever may, says that the wall clock is right. Throws AgentError `unavailable`. */
+  /** Resets the time to the wall clock, as an authorised person demands. Throws AgentError `unavailable`. */
   resetTime(): void {
     const { stateDir, clock } = this.#options;
     resetTime(stateDir, clock.wallMs());
@@ -116,7 +117,7 @@ export class Authority {
     return new LatestTime({ stateDir, clock, knownMs: journal?.known?.confirmedBeforeMs });
   }
 
-  /** Throws AgentError where the key is not the one that this box obeys. */
+  /** Throws AgentError if the key is not the one that this box obeys. */
   #pin(key: KeyObject): void {
     const { stateDir, clock, folder, journal, onPinned } = this.#options;
     const file = join(stateDir, PIN_FILE);
@@ -137,9 +138,9 @@ export class Authority {
     const pin = found ?? { keyid, before: null, told: false };
     this.#mustBe(keyid, pin.keyid, file);
     if (pin.told && known !== undefined) this.#mustBe(keyid, known, 'its journal');
-    // Told only where the journal takes it: until then a journal that is missing may be begun (pin.ts).
+    // Reported only once the journal accepts it. Until then a missing journal may be created (pin.ts).
     if (pin.told || onPinned === undefined || journal?.known === undefined) return;
-    // Whoever vouches takes the time, too, as it is now.
+    // Vouching for the box also accepts the present time.
     if (found !== undefined) resetTime(stateDir, clock.wallMs());
     this.#time = undefined;
     onPinned(keyid, pin.before);

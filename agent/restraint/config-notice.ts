@@ -1,9 +1,10 @@
 /**
- * Tells the room once of each change of what the box watches: somebody's own edit, a technician's, or a file that was put
- * back. A privacy mask that is gone or smaller, where no mask of the order covers it, is an event of its own. What changed
- * is found when the journal is opened (journal/watched.ts).
+ * Reports each change of the monitored configuration to the room once: an edit, a technician's change, or a restored
+ * file. A privacy mask that was removed or reduced, and that no mask of the authorisation covers, is an event of its
+ * own. The change is detected when the journal is opened (journal/watched.ts).
  *
- * INVARIANT: told when the event is durable, not before: a change outlives a crash in between, and may then be told twice.
+ * INVARIANT: reported at least once. A change counts as reported only when its event is durable, so a crash in between
+ * may repeat it.
  */
 
 import { rethrowBug } from '../base/errors.ts';
@@ -16,7 +17,7 @@ import { uncovered } from '../contract/polygon.ts';
 import { isOutlined } from './authorisation.ts';
 import { WatchedFile } from './journal/watched.ts';
 
-/** As many as an event names. */
+/** Maximum number of places in an event. */
 const PLACES_TOLD_MAX = 64;
 const REASON_MAX = 500;
 
@@ -25,7 +26,7 @@ export interface ConfigNoticeOptions {
   readonly stateDir: string;
   readonly log: Logger;
   readonly journal: { readonly writable: boolean };
-  /** The order that holds, whose outlines may sign what was drawn. */
+  /** Valid authorisation, whose outlines may cover the drawn places. */
   readonly restraint: { readonly order: Authorisation | undefined };
   readonly flow: { happened(kind: MomentCondition, cause: object): void };
 }
@@ -40,10 +41,10 @@ export class ConfigNotice {
     this.#file = new WatchedFile(options.stateDir);
   }
 
-  /** To be called when the order has been judged, and often. */
+  /** Must be called often, after the authorisation was evaluated. */
   tick(): void {
     const { config, log, journal, restraint, flow } = this.#options;
-    // Before the journal was opened nobody has compared.
+    // Before the journal is open, nothing has been compared.
     if (this.#done || !journal.writable) return;
     this.#done = true;
     const change = this.#file.untold;
@@ -83,7 +84,7 @@ function causeOf({ lists, places }: ConfigChange, config: Config, order: Authori
 
 type LostMask = ConfigChange['masksLost'][number];
 
-/** Those that the order's masks, with those of the configuration, do not cover either. */
+/** Returns the lost masks that are not covered by the authorisation's and the configuration's masks either. */
 function uncoveredMasks(
   { masksLost }: ConfigChange,
   { masks }: Config,

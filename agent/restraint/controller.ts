@@ -1,10 +1,11 @@
 /**
- * Whether the box looks: suspension first, then the authorisation; and who is told.
+ * Decides whether the box may analyse: suspension first, then the authorisation. Reports the decision.
  *
- * INVARIANTS: fail-closed: without a ruling that says otherwise there is no vision process; a suspension is on disk
- * before it is carried out, and is answered when the vision process has gone; what is carried out is carried out in
- * the order in which it was ruled.
- * LIMITS: the files are read anew every minute and on SIGHUP; the state folder is looked at with every tick.
+ * INVARIANTS:
+ * - Fails closed: without a ruling that permits it there is no vision process.
+ * - A suspension is on disk before it is carried out, and is answered when the vision process has ended.
+ * - Rulings are carried out in the order in which they were made.
+ * LIMITS: the files are read again every minute and on SIGHUP; the state folder is checked with every tick.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -53,7 +54,7 @@ export interface RestraintControllerOptions {
   /** Root's record; undefined in a plain run, where one user owns everything. */
   readonly record: RootRecord | undefined;
   readonly status: { readonly frames: FramesReport };
-  /** Where nothing can be proved, nothing is done. */
+  /** Required for a permit: without a working journal nothing can be proved. */
   readonly journal: SuspensionRecordsOptions['journal'] &
     LinkedJournal & {
       readonly known: { readonly confirmedBeforeMs: number | undefined } | undefined;
@@ -63,10 +64,10 @@ export interface RestraintControllerOptions {
   readonly publisher: { mode(statement: string): void } | undefined;
   readonly flow: {
     permit(ruling: Ruling): void;
-    /** Incidents that a shadow rule has kept back. */
+    /** Incidents that a shadow rule has suppressed. */
     shadowed(rule: string): number;
   };
-  /** What passes is kept as the order says. */
+  /** Stores passing objects as the authorisation says. */
   readonly trackLog: {
     permit(ruled: Pick<Ruled, 'mode' | 'authorisation'> & { readonly nowMs: number }): void;
   };
@@ -79,9 +80,9 @@ export class RestraintController {
   readonly #suspension: SuspensionRecords;
   readonly #authority: Authority;
   readonly #root: RootLink;
-  /** As it was ruled last. */
+  /** Last ruling. */
   #ruled: Ruled | undefined;
-  /** As it is. */
+  /** Ruling that has been carried out. */
   #carriedOut: Ruled | undefined;
   #carrying: Promise<void> = Promise.resolve();
   #loadAtMs = 0;
@@ -109,7 +110,7 @@ export class RestraintController {
     return this.#carriedOut?.mode ?? 'unauthorised';
   }
 
-  /** As it was ruled last, which may not be carried out yet. */
+  /** Last ruling, which may not be carried out yet. */
   get ruled(): Ruled | undefined {
     return this.#ruled;
   }
@@ -118,33 +119,33 @@ export class RestraintController {
     return { restraint_write_failures: this.#failures };
   }
 
-  /** Before the journal is opened, which tells of what vision goes by. */
+  /** Must be called before the journal is opened, which records the folder of vision. */
   prepare(): void {
     this.#root.load();
   }
 
-  /** Resolves when vision has been started, or may not be. */
+  /** Resolves when vision has been started, or must not be. */
   async start(): Promise<void> {
     this.tick();
     await this.settled();
   }
 
-  /** Resolves when what was ruled so far has been carried out. */
+  /** Resolves when all rulings made up to now have been carried out. */
   async settled(): Promise<void> {
     await this.#carrying;
   }
 
-  /** The journal's last head of this start is kept where the agent cannot change it. */
+  /** Stores the journal's last head of this run where the agent cannot change it. */
   async keepHead(): Promise<void> {
     await this.#root.keepHead();
   }
 
-  /** Reads the authorisation anew with the next tick. */
+  /** Reads the authorisation again with the next tick. */
   reload(): void {
     this.#loadAtMs = 0;
   }
 
-  /** To be called often. */
+  /** Must be called often. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
     if (this.#options.steady.trusted()) this.#authority.confirmTime();
@@ -162,7 +163,7 @@ export class RestraintController {
       this.#next(() => this.#record());
   }
 
-  /** The command `suspend`: answered when the vision process has gone. */
+  /** Handles the command `suspend`. It is answered when the vision process has ended. */
   async suspend({ args, key }: CheckedCommand<'suspend'>): Promise<CommandResult<'suspend'>> {
     try {
       this.#suspension.suspend(args.reason, key);
@@ -173,14 +174,14 @@ export class RestraintController {
     return this.#result();
   }
 
-  /** The command `resume`. */
+  /** Handles the command `resume`. */
   async resume({ args }: CheckedCommand<'resume'>): Promise<CommandResult<'resume'>> {
     await this.#resume(Buffer.from(JSON.stringify(args.envelope)));
     await this.#carrying;
     return this.#result();
   }
 
-  /** The command `reset-time`: the box's clock is right, whatever it has said before. */
+  /** Handles the command `reset-time`: the box's clock is right, whatever it said before. */
   resetTime({ key }: Pick<CheckedCommand<'reset-time'>, 'key'>): TimeResetResult {
     const { clock, journal } = this.#options;
     const before = new Date(this.#authority.nowMs()).toISOString();
@@ -191,14 +192,17 @@ export class RestraintController {
     return { before, after };
   }
 
-  /** Signs the statement anew and publishes it. */
+  /** Signs the statement again and publishes it. */
   publish(): void {
     const statement = this.#statement();
     const signed = statement && this.sign(MODE_TYPE, () => statement);
     if (signed !== undefined) this.#options.publisher?.mode(signed);
   }
 
-  /** By the key of the journal, whose public half may be in it; undefined where it cannot be read, which is told. */
+  /**
+   * Signs a statement, which may contain the public half, with the journal's key. Returns undefined if the key cannot
+   * be read, which is logged.
+   */
   sign(payloadType: string, statement: (publicKey: string) => object): string | undefined {
     const file = join(this.#options.stateDir, JOURNAL_KEY_FILE);
     const key = this.#trying(() => readJournalKey(file));
@@ -209,12 +213,12 @@ export class RestraintController {
     return reportOf(this.#carriedOut, (rule) => this.#options.flow.shadowed(rule));
   }
 
-  /** What is signed and holds, whether the box looks under it or not. */
+  /** Signed and valid authorisation, whether the box analyses under it or not. */
   get order(): Authorisation | undefined {
     return this.#carriedOut?.authorisation;
   }
 
-  /** When the configured order ends, as `Authority.endMs`. */
+  /** End of the configured authorisation, as `Authority.endMs`. */
   get orderEndMs(): number | null | undefined {
     return this.#authority.endMs;
   }
@@ -234,7 +238,7 @@ export class RestraintController {
     this.#look();
   }
 
-  /** What `vigie resume` on the box has left here. */
+  /** Takes a request that `vigie resume` on the box has left in the folder. */
   #takeRequest(): void {
     const file = join(this.#options.stateDir, RESUME_REQUEST_FILE);
     if (!existsSync(file)) return;
@@ -259,7 +263,7 @@ export class RestraintController {
       this.#options.log.warn({ reason: refused }, 'resume refused');
     }
     this.#answer = { request: createHash('sha256').update(bytes).digest('hex'), refused };
-    // After what the resume has ruled.
+    // Runs after the resume's ruling.
     this.#next(async () => this.#writeLocalMode());
   }
 
@@ -278,7 +282,7 @@ export class RestraintController {
     this.#next(() => this.#carryOut(ruled));
   }
 
-  /** One after the other. */
+  /** Runs tasks in sequence. */
   #next(act: () => Promise<void>): void {
     this.#carrying = this.#carrying.then(act);
   }
@@ -311,7 +315,7 @@ export class RestraintController {
     this.publish();
   }
 
-  /** Root has it on record, or it is tried again. */
+  /** Has root record the suspension; a failure is retried. */
   async #record(): Promise<void> {
     try {
       await this.#suspension.recordAtRoot();
@@ -348,7 +352,7 @@ export class RestraintController {
     }
   }
 
-  /** What the disk refuses is told once and counted; nothing is allowed by it. */
+  /** Runs `act`. A refusal by the disk is logged once and counted, and permits nothing. */
   #trying<T>(act: () => T): T | undefined {
     try {
       return act();

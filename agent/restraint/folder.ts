@@ -1,4 +1,7 @@
-/** Writes the folder by which vision goes (orders/restraint-folder.ts): root does in an installed package, the agent in a plain run. */
+/**
+ * Writes the folder that restrains vision (orders/restraint-folder.ts). Root writes it in an installed package, the
+ * agent in a plain run.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { writeAtomically } from '../base/atomic-file.ts';
@@ -16,20 +19,20 @@ import {
 } from '../orders/restraint-folder.ts';
 import { readAuthorityKey } from './authorisation.ts';
 
-/** For everybody to read: nothing in it is secret, and vision is another user. */
+/** Readable by everyone: the folder holds no secret, and vision is another user. */
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 
 type Configured = Pick<Config, 'site' | 'box' | 'masks' | 'authorityKey'>;
 
-/** All of it, for a plain run. Throws AgentError as the parts do. */
+/** Writes the complete folder, for a plain run. Throws AgentError as the parts do. */
 export function writeOwnFolder(stateDir: string, config: Configured): undefined {
   const folder = ownFolder(stateDir);
   writeBox(folder, config);
   if (config.authorityKey !== undefined) writeAuthority(folder, config);
 }
 
-/** A hash of what vision goes by, for the journal; what is missing changes it, too. */
+/** Returns a hash of the folder's content for the journal. A missing file changes it too. */
 export function folderHash(folder: RestraintFolder): string {
   const hash = createHash('sha256');
   for (const name of [AUTHORITY_FILE, BOX_FILE]) {
@@ -39,13 +42,13 @@ export function folderHash(folder: RestraintFolder): string {
   return hash.digest('hex');
 }
 
-/** Which box it is and what is black, as the configuration says. Throws AgentError `unavailable`. */
+/** Writes the identity of the box and its masks, as in the configuration. Throws AgentError `unavailable`. */
 export function writeBox(folder: RestraintFolder, { site, box, masks }: Configured): void {
   const record: BoxRecord = { version: 1, site, box, masks };
   write(folder, BOX_FILE, JSON.stringify(record));
 }
 
-/** Where the camera is. Throws AgentError `unavailable`. */
+/** Writes the camera's addresses. Throws AgentError `unavailable`. */
 export function writeCamera(
   folder: RestraintFolder,
   { host, addresses }: { readonly host: string; readonly addresses: readonly string[] },
@@ -55,7 +58,10 @@ export function writeCamera(
   write(folder, CAMERA_FILE, JSON.stringify(record));
 }
 
-/** The key whose orders count from now on. Throws AgentError `config` where there is none, `unavailable` for the disk. */
+/**
+ * Writes the authority's key that counts from now on. Throws AgentError `config` if there is none, `unavailable` for
+ * the disk.
+ */
 export function writeAuthority(folder: RestraintFolder, { authorityKey }: Configured): void {
   if (authorityKey === undefined)
     throw new AgentError('config', '`authorityKey` is not in the configuration');
@@ -63,13 +69,15 @@ export function writeAuthority(folder: RestraintFolder, { authorityKey }: Config
   write(folder, AUTHORITY_FILE, key.export({ type: 'spki', format: 'pem' }).toString());
 }
 
-/** At the first use only: another key in its place counts for nothing until somebody vouches for it (vouch.ts). */
+/**
+ * Writes the key at its first use only. A different key counts for nothing until a person vouches for it (vouch.ts).
+ */
 export function writeFirstAuthority(folder: RestraintFolder, config: Configured): void {
   if (!existsSync(folder.path(AUTHORITY_FILE)) && config.authorityKey !== undefined)
     writeAuthority(folder, config);
 }
 
-/** The next head of the journal that is told is taken as it is. Throws AgentError `unavailable`. */
+/** Accepts the next reported head of the journal unchecked. Throws AgentError `unavailable`. */
 export function forgetJournal(folder: RestraintFolder): void {
   onDisk(folder.path(JOURNAL_FILE), () => rmSync(folder.path(JOURNAL_FILE), { force: true }));
 }

@@ -1,12 +1,12 @@
 /**
- * Time that only goes forward, for judging until when something is valid: a clock that is put back extends nothing.
+ * Monotonic time for checking validity: setting a clock back extends nothing.
  *
- * Two times are kept: the latest seen, and the latest of a clock that was set by the network and steady. What a clock
- * that was not set has run ahead binds only until one that is set says otherwise; what was confirmed binds for ever, or
- * until a person (vouch.ts) or a signed command says otherwise.
+ * Two times are stored: the latest seen, and the latest of a trusted clock, set by the network. If an unset clock ran
+ * ahead, its time binds only until a set clock contradicts it. A confirmed time binds indefinitely, or until a person
+ * (vouch.ts) or a signed command corrects it.
  *
- * INVARIANTS: never before the latest confirmed time, over restarts as `keep` has it on disk; between two looks it
- * goes with the monotonic clock at least.
+ * INVARIANTS: never before the latest confirmed time, over restarts as `keep` has it on disk. Between two readings it
+ * advances at least with the monotonic clock.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const FORM = /^\d{13}\n$/;
 export interface LatestTimeOptions {
   readonly stateDir: string;
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
-  /** Latest time of a set clock by the journal, of an earlier start, ms since the epoch; undefined: it knows of none. */
+  /** Latest time of a set clock by the journal, of an earlier start, ms since the epoch; undefined if it has none. */
   readonly knownMs: number | undefined;
 }
 
@@ -33,7 +33,7 @@ export class LatestTime {
   #latest: { readonly wallMs: number; readonly nowMs: number };
   #confirmedMs: number;
 
-  /** Throws AgentError `corrupt` for a file that holds no time, or is missing where there must be one. */
+  /** Throws AgentError `corrupt` for a file that does not hold a time, or is missing although it must exist. */
   constructor(options: LatestTimeOptions) {
     this.#options = options;
     const { stateDir, clock, knownMs } = options;
@@ -61,7 +61,7 @@ export class LatestTime {
     return wallMs;
   }
 
-  /** The wall clock is set and steady: it counts from now on, unless it is before what was confirmed before. */
+  /** Takes the wall clock as set and trusted. It counts from now on, unless it is before an earlier confirmed time. */
   confirm(): void {
     const { clock } = this.#options;
     this.#confirmedMs = Math.max(this.#confirmedMs, clock.wallMs());
@@ -71,7 +71,7 @@ export class LatestTime {
   /** Durable on return; throws AgentError `unavailable`. */
   keep(): void {
     const { stateDir } = this.#options;
-    // The one that binds longest first: a cut between the two must not let time go back.
+    // The time that binds longest is written first: a cut between the two must not set the time back.
     writeTime(join(stateDir, LATEST_TIME_FILE), this.wallMs());
     writeTime(join(stateDir, CONFIRMED_TIME_FILE), this.#confirmedMs);
   }
@@ -79,7 +79,7 @@ export class LatestTime {
 
 const MEND = `see that the clock is right, then ${VOUCHING} or send it the signed command \`reset-time\``;
 
-/** From now on the times are those of the wall clock. Throws AgentError `unavailable`. */
+/** Resets both times to the wall clock. Throws AgentError `unavailable`. */
 export function resetTime(stateDir: string, wallMs: number): void {
   for (const name of [LATEST_TIME_FILE, CONFIRMED_TIME_FILE]) writeTime(join(stateDir, name), wallMs);
 }

@@ -1,9 +1,10 @@
 /**
- * The signed orders that a configuration names: the authorisation, and beside it a permit to install, under which the box
- * looks while it is put up.
+ * Reads the signed authorisations that a configuration names: the authorisation, and an installation authorisation
+ * under which the box analyses while it is being installed.
  *
- * INVARIANTS: fail-closed: what cannot be read, or is not the authority's, allows nothing and says why; the permit counts
- * only where no authorisation holds, and a file named as a permit counts only where it is one.
+ * INVARIANTS:
+ * - Fails closed: a file that is unreadable, or not signed by the authority, permits nothing and states the reason.
+ * - The installation authorisation counts only if no authorisation holds. A file named as one counts only if it is one.
  */
 import { createHash, type KeyObject } from 'node:crypto';
 import { AgentError, rethrowBug } from '../base/errors.ts';
@@ -13,14 +14,14 @@ import type { Config } from '../contract/config.ts';
 import { authorisationFault, openAuthorisation, type Place } from '../orders/signed-order.ts';
 import { type Coverage, coverageOf, readAuthorisationFile } from './authorisation.ts';
 
-/** An order that holds in all but time. */
+/** An authorisation that is valid in everything but time. */
 export interface Signed {
   readonly content: Authorisation;
-  /** As signed, the text of the envelope. */
+  /** Text of the signed envelope. */
   readonly order: string;
-  /** Of the file, lower-case hex. */
+  /** Hash of the file, lower-case hex. */
   readonly sha256: string;
-  /** Of the configuration. */
+  /** Coverage of the configuration's rules. */
   readonly coverage: readonly Coverage[];
 }
 
@@ -30,7 +31,7 @@ export interface Refused {
 
 export interface Orders {
   readonly authorisation: Signed | Refused;
-  /** Undefined where none is configured. */
+  /** Undefined if none is configured. */
   readonly installation: Signed | Refused | undefined;
 }
 
@@ -47,7 +48,7 @@ export function readOrders(config: Ordered, key: KeyObject): Orders {
   };
 }
 
-/** The one under which the box may look at this time, or why there is none. */
+/** Returns the authorisation under which the box may analyse at this time, or the reason why there is none. */
 export function orderInForce(
   { authorisation, installation }: Orders,
   place: Place,
@@ -82,7 +83,7 @@ function read(
     if (name === 'installation' && content.installation !== true) {
       throw new AgentError(
         'config',
-        `installation ${file} is no permit to install; name it at \`authorisation\``,
+        `installation ${file} is not an installation authorisation; set it as \`authorisation\``,
       );
     }
     const sha256 = createHash('sha256').update(bytes).digest('hex');

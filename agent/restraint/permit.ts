@@ -1,9 +1,9 @@
-/** The only place where the right to look is given: by an authorisation that holds, or for a recorded clip. */
+/** Issues the permit to capture; no other module does. It requires a valid authorisation, or a recorded clip. */
 import type { Config } from '../contract/config.ts';
 import type { CapturePermit, RuleGrant } from '../contract/permit.ts';
 import type { Coverage } from './authorisation.ts';
 
-/** For a signed order that has just been found to hold, with what it covers. */
+/** Issues a permit for a signed authorisation that has just been found valid, with its coverage. */
 export function permitUnder(order: string, coverage: readonly Coverage[]): CapturePermit {
   const grants = coverage.flatMap(({ rule, grant }): [string, RuleGrant][] =>
     grant === undefined ? [] : [[rule, grant]],
@@ -11,7 +11,7 @@ export function permitUnder(order: string, coverage: readonly Coverage[]): Captu
   return { rules: new Map(grants), order } as unknown as CapturePermit;
 }
 
-/** For recorded clips and test pictures: no street is looked at, and nothing is published. */
+/** Issues a permit for recorded clips and test pictures: no live camera is used, and nothing is published. */
 export function permitReplay({ rules }: Pick<Config, 'rules'>): CapturePermit {
   const grants = rules.map(({ id }): [string, RuleGrant] => [id, { shadow: false }]);
   return { rules: new Map(grants), order: null } as unknown as CapturePermit;

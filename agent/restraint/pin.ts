@@ -1,6 +1,6 @@
 /**
- * Whose word the box obeys: the fingerprint of the authority's key, kept at its first use. Another key in its place
- * counts for nothing until a person vouches for the box (vouch.ts).
+ * Stores the fingerprint of the authority's key that the box obeys, taken at its first use. A different key counts for
+ * nothing until a person vouches for the box (vouch.ts).
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { LATEST_TIME_FILE } from './latest-time.ts';
 import { VOUCHING } from './places.ts';
 
 export const PIN_FILE = 'authority.json';
-/** Root reads the file, too, in a folder that is the agent's. */
+/** Root also reads the file, from a folder that belongs to the agent. */
 const PIN_BYTES_MAX = 4096;
 
 const KeyId = Type.String({ pattern: '^[0-9a-f]{64}$' });
@@ -21,16 +21,16 @@ const Pin = Type.Object(
   {
     version: Type.Literal(1),
     keyid: KeyId,
-    /** The one before; null at the first use. */
+    /** Previous key; null at the first use. */
     before: Type.Union([KeyId, Type.Null()]),
-    /** The journal has it. */
+    /** True if the journal holds it. */
     told: Type.Boolean(),
   },
   { additionalProperties: false },
 );
 export type Pin = Static<typeof Pin>;
 
-/** Undefined before the first use. Throws AgentError `corrupt` for a file that is no pin. */
+/** Undefined before the first use. Throws AgentError `corrupt` for a file that is not a pin. */
 export function readPin(file: string): Pin | undefined {
   const bytes = readForeign(file, PIN_BYTES_MAX);
   if (bytes === undefined) return undefined;
@@ -58,8 +58,8 @@ function damaged(file: string, reason: string): AgentError {
 }
 
 /**
- * A journal may begin only where the box has never run, or where somebody has just vouched for it as it is.
- * Throws AgentError `corrupt`.
+ * Checks that a journal may be created: only if the box has never run, or if a person has just vouched for its present
+ * state. Throws AgentError `corrupt`.
  */
 export function assertFirstJournal(stateDir: string): void {
   const has = (name: string): boolean => existsSync(join(stateDir, name));

@@ -1,6 +1,6 @@
-/** Files of the state folder by which agent and commands on the box speak of its mode. */
+/** Names of files in the state folder through which the agent and commands on the box exchange its mode. */
 export const LOCAL_MODE_FILE = 'mode.json';
 export const RESUME_REQUEST_FILE = 'resume-request.json';
 
-/** How a person on the box vouches for it, for messages. */
+/** Instruction for vouching on the box, for messages. */
 export const VOUCHING = 'run `sudo vigie-root pin` on the box (in a plain run: `vigie pin`)';

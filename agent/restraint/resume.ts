@@ -1,4 +1,7 @@
-/** The signatures that let a suspended box go on: of two different keys of its authorisation, for this suspension. */
+/**
+ * Signs and opens a resume, which ends a suspension. It needs two different keys of the authorisation, and applies to
+ * one suspension.
+ */
 import type { KeyObject } from 'node:crypto';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
@@ -13,12 +16,12 @@ const openEnvelope = envelopeOpener({
   keysIn: 'resumeKeys of the authorisation',
 });
 
-/** JSON text of the envelope. */
+/** Returns the JSON text of the envelope. */
 export function signResume(resume: Resume, keys: readonly KeyObject[]): string {
   return signEnvelope(RESUME_TYPE, JSON.stringify(resume), ...keys);
 }
 
-/** What was signed and by whom (names of the authorisation); throws CommandRefused. */
+/** Returns the reason and the signers' names in the authorisation; throws CommandRefused. */
 export function openResume(
   bytes: Uint8Array,
   authorisation: Authorisation,
@@ -37,7 +40,7 @@ export function openResume(
       `it ends the suspension ${suspension}; this one is ${own.suspension}`,
     );
   }
-  // Written so that a time which does not exist (NaN) is refused.
+  // Written so that a time that does not exist (NaN) is refused.
   if (!(Date.parse(notBefore) <= nowMs)) throw new CommandRefused('not-yet-valid', `valid from ${notBefore}`);
   if (!(nowMs <= Date.parse(notAfter))) throw new CommandRefused('expired', `valid until ${notAfter}`);
   const names = authorisation.resumeKeys.filter((key) =>

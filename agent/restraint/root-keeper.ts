@@ -1,9 +1,11 @@
 /**
- * Root's side of the record: answers one request of a program that may be anybody in the group.
+ * Root's side of the record: answers one request of a program, which may be any member of the group.
  *
- * INVARIANTS: what is asked can restrain the box more, never less: a suspension ends only by a resume that two keys of
- * the order have signed, an order counts only by the authority's key in this folder, and the journal's head only moves
- * to one that continues it. What is asked never names a file or a command.
+ * INVARIANTS: a request can restrain the box more, never less:
+ * - A suspension ends only by a resume that two keys of the authorisation have signed.
+ * - An authorisation counts only with a signature of the authority's key in this folder.
+ * - The journal's head only moves to one that continues it.
+ * - A request never names a file or a command.
  */
 import { spawnSync } from 'node:child_process';
 import { Value } from '@sinclair/typebox/value';
@@ -25,18 +27,21 @@ import { openCheckpoint, parseVerifierKey } from './journal/note.ts';
 import { parseProvenHead } from './journal/proven-head.ts';
 import { openResume } from './resume.ts';
 
-/** For everybody to read: vision and the agent go by it. */
+/** Readable by everyone: vision and the agent use it. */
 const MODE = 0o644;
 const STOP_WITHIN_MS = 10_000;
 
 export interface RootKeeperOptions {
   readonly folder: RestraintFolder;
   readonly nowMs: number;
-  /** A signed order of the configuration; undefined where there is no permit to install. Throws AgentError. */
+  /**
+   * Returns a signed authorisation of the configuration; undefined if there is no installation authorisation. Throws
+   * AgentError.
+   */
   readOrder(name: 'authorisation' | 'installation'): Uint8Array | undefined;
 }
 
-/** Does what the line asks; returns why not, or null. */
+/** Executes the request in the line; returns the reason for a refusal, or null. */
 export function keep(line: string, options: RootKeeperOptions): string | null {
   const request = jsonOf(line);
   if (!Value.Check(RootRequest, request)) return 'not a request of this version';
@@ -57,8 +62,8 @@ function act(request: RootRequest, options: RootKeeperOptions): void {
 }
 
 /**
- * What is suspended stays so as it was. An id names one suspension for ever: else whoever asks could take that of an
- * earlier one, whose signed end he has.
+ * Records a suspension; an existing one stays unchanged. An id identifies one suspension permanently. Otherwise a
+ * caller could reuse the id of an earlier one whose signed end he has.
  */
 function suspend(
   { id, since, reason, by }: Extract<RootRequest, { op: 'suspend' }>,
@@ -79,12 +84,12 @@ function resume(envelope: Uint8Array, options: RootKeeperOptions): void {
   const { reason, names } = openResume(envelope, order, { site, box, suspension: state.id }, nowMs);
   const since = new Date(nowMs).toISOString();
   const by = names.join(', ').slice(0, 100);
-  // First: a cut between the two must not leave an id that can be had again.
+  // Written first: a cut between the two must not leave an id that can be used again.
   write(folder.path(ENDED_FILE), JSON.stringify([...new Set([...folder.ended(), state.id])]));
   write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: false, id: state.id, since, reason, by }));
 }
 
-/** The authorisation where it holds, else the permit to install. */
+/** Returns the authorisation if it holds, otherwise the installation authorisation. */
 function orderInForce(
   site: string,
   box: string,
@@ -131,7 +136,7 @@ function keepHead(
   write(folder.path(JOURNAL_FILE), JSON.stringify(record));
 }
 
-/** Returns when systemd knows of no process of the unit. */
+/** Returns when systemd has no process of the unit. */
 function stopVision(): void {
   const { status, error, stderr } = spawnSync('systemctl', ['--quiet', 'stop', 'vigie-vision.service'], {
     encoding: 'utf8',

@@ -1,10 +1,10 @@
 /**
- * The agent beside root's record: does its state folder fit what root knows, and root is told how the journal grows. In a
- * plain run there is no such record, and the folder by which vision goes is written by the agent itself.
+ * Links the agent to root's record: checks that the state folder matches the record, and reports the journal's growth
+ * to root. In a plain run there is no such record, and the agent itself writes the folder that restrains vision.
  *
- * INVARIANT: a journal that does not continue what root knows of it, or of another key, leaves the box unauthorised until
- * root says otherwise (vouch.ts): the state folder was put back, cut, or begun anew.
- * LIMITS: the head is told every hour and with each change of the mode; what is refused is tried again in 10 s.
+ * INVARIANT: a journal of another key, or one that does not continue root's head, leaves the box unauthorised until
+ * root decides otherwise (vouch.ts). In that case the state folder was restored, truncated, or recreated.
+ * LIMITS: the head is reported every hour and with each change of the mode. A refused report is retried after 10 s.
  */
 import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
@@ -41,18 +41,18 @@ export class RootLink {
     this.#options = options;
   }
 
-  /** Why nothing may run; undefined where all fits. */
+  /** Reason why nothing may run, or undefined. */
   get fault(): string | undefined {
     return this.#fault;
   }
 
-  /** The journal's head is to be told. */
+  /** True if the journal's head is due to be reported. */
   get due(): boolean {
     const { record, clock, journal } = this.#options;
     return record !== undefined && journal.writable && clock.nowMs() >= this.#tellAtMs;
   }
 
-  /** What root refused may be asked again. */
+  /** True if a request that root refused may be repeated. */
   mayRetry(): boolean {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs < this.#retryAtMs) return false;
@@ -60,7 +60,7 @@ export class RootLink {
     return true;
   }
 
-  /** Looks anew; in a plain run writes what vision goes by. */
+  /** Checks again. In a plain run it writes the folder that restrains vision. */
   load(): void {
     const { record, stateDir, config } = this.#options;
     try {
@@ -77,14 +77,14 @@ export class RootLink {
     this.#tellAtMs = clock.nowMs() + AGAIN_AFTER_MS;
     await this.#asking(async () => {
       const head = journal.since(record.folder.journal()?.head);
-      // What does not continue it is a fault, which `load` finds.
+      // A head that does not continue root's is a fault, which `load` finds.
       if (head === undefined) return;
       await record.keepHead(head);
       this.#tellAtMs = clock.nowMs() + TELL_EVERY_MS;
     });
   }
 
-  /** Resolves when no vision process is left, or it is told that this is not certain. */
+  /** Resolves when no vision process is left, or after logging that this is not certain. */
   async stopVision(): Promise<void> {
     const { record } = this.#options;
     if (record !== undefined) await this.#asking(() => record.stopVision());

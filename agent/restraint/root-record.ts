@@ -1,8 +1,8 @@
 /**
- * Root's record of what restrains the box, as the agent and the commands on the box see it: read from its folder, and
- * asked for changes over its socket.
+ * Client of root's record of the restraints, for the agent and the commands on the box. It reads the folder, and
+ * requests changes over the socket.
  *
- * LIMITS: an answer within ANSWER_WITHIN_MS; a record that is busy is asked again meanwhile.
+ * LIMITS: an answer within ANSWER_WITHIN_MS; a busy record is asked again during that time.
  */
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,7 +20,7 @@ import {
 import { RestraintFolder } from '../orders/restraint-folder.ts';
 import type { SuspensionState } from '../orders/suspension.ts';
 
-/** A program that starts on a busy Raspberry Pi, and vision's two seconds to end. */
+/** Covers the start of a program on a busy Raspberry Pi, and the two seconds in which vision ends. */
 const ANSWER_WITHIN_MS = 15_000;
 const AGAIN_AFTER_MS = 200;
 
@@ -33,22 +33,22 @@ export class RootRecord {
     this.#socket = socket;
   }
 
-  /** Throws AgentError where it is not on record. */
+  /** Throws AgentError if the suspension is not recorded. */
   async suspend({ id, since, reason, by }: SuspensionState): Promise<void> {
     await this.#ask({ op: 'suspend', id, since, reason, by });
   }
 
-  /** Throws AgentError where the record does not end the suspension. */
+  /** Throws AgentError if the record does not end the suspension. */
   async resume(envelope: Uint8Array): Promise<void> {
     await this.#ask({ op: 'resume', envelope: Buffer.from(envelope).toString('utf8') });
   }
 
-  /** Throws AgentError where the head is not kept. */
+  /** Throws AgentError if the head is not stored. */
   async keepHead(head: { readonly verifierKey: string; readonly provenHead: string }): Promise<void> {
     await this.#ask({ op: 'keep-head', ...head });
   }
 
-  /** Resolves when no vision process is left; throws AgentError where that is not certain. */
+  /** Resolves when no vision process is left; throws AgentError if that is not certain. */
   async stopVision(): Promise<void> {
     await this.#ask({ op: 'stop-vision' });
   }
@@ -64,7 +64,7 @@ export class RootRecord {
           if (answer.refused === null) return;
           throw new AgentError('denied', `root’s record refuses: ${answer.refused}`);
         }
-        // It serves one at a time, and closes the connections of others.
+        // The record serves one client at a time, and closes other connections.
         reason = 'no answer';
       } catch (error) {
         if (error instanceof AgentError) throw error;
@@ -81,7 +81,7 @@ export class RootRecord {
   }
 }
 
-/** The record of an installed package; undefined in a plain run, where one user owns everything. */
+/** Returns the record of an installed package; undefined in a plain run, where one user owns everything. */
 export function rootRecord(
   stateDir: string,
   defaultStateDir: string,

@@ -1,4 +1,4 @@
-/** Rules on whether the box looks, from what holds now, and tells the ruling. */
+/** Rules on whether the box may analyse, and describes the ruling in statements, reports and entries. */
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { FramesReport } from '../contract/health.ts';
 import type { JournalEntry } from '../contract/journal.ts';
@@ -22,15 +22,17 @@ export interface Ruled extends Ruling {
 
 export interface Grounds {
   readonly suspension: SuspensionState;
-  /** The order in force, or why none is. */
+  /** Valid authorisation, or the reason why there is none. */
   readonly held: Signed | Refused;
-  /** Where nothing can be proved, nothing is done. */
+  /** Required for a permit: without a working journal nothing can be proved. */
   readonly journalWritable: boolean;
-  /** Why root's record cannot be kept; undefined where it can, or in a plain run. */
+  /** Reason why root's record cannot be kept; undefined if it can, or in a plain run. */
   readonly rootFault: string | undefined;
 }
 
-/** Suspension first, then the order, then what proves it. `since` is empty where it began just now. */
+/**
+ * Rules by the suspension first, then the authorisation, then the proof. `since` is empty if the ruling began just now.
+ */
 export function rulingOf({ suspension, held, journalWritable, rootFault }: Grounds): Ruled {
   const { suspended, id, since, reason, by } = suspension;
   const [authorisation, sha256, coverage] =
@@ -52,7 +54,7 @@ export function rulingOf({ suspension, held, journalWritable, rootFault }: Groun
   return { ...own, mode: 'active', reason: null, permit: permitUnder(held.order, coverage) };
 }
 
-/** Reasons of time hold the time, which is no change. */
+/** True if two rulings are the same. Reasons about time contain the time, which is not a change. */
 export function isSame(a: Ruled, b: Ruled): boolean {
   const mark = ({ mode, reason, suspension, sha256, coverage }: Ruled): string =>
     JSON.stringify([mode, reason?.replace(/; it is \S+ by/g, ''), suspension, sha256, coverage]);
@@ -81,7 +83,7 @@ export function statementOf(
   };
 }
 
-/** `shadowed`: incidents of a rule that shadow has kept back. */
+/** Returns the report of a ruling. `shadowed`: incidents that a shadow rule has suppressed. */
 export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => number): RestraintReport {
   const {
     since = '1970-01-01T00:00:00.000Z',
@@ -102,7 +104,7 @@ export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => n
   };
 }
 
-/** Of an order that is in force from now on. */
+/** Returns the journal entry for an authorisation that is valid from now on. */
 export function orderEntry(authorisation: Authorisation, sha256: string): JournalEntry {
   const { order, notBefore, notAfter, installation, tracks } = authorisation;
   return {

@@ -1,9 +1,11 @@
 /**
- * Whether the box is suspended, by all that say so: the file of its state folder, its journal, and root's record where a
- * package is installed. The first two are files that the agent's user can put back from an older copy.
+ * Combines all records of a suspension: the file of the state folder, the journal and, in an installed package, root's
+ * record. The agent's user can restore the first two from an older copy.
  *
- * INVARIANTS: suspended as soon as one of them says so; a file that others contradict is put right, and the reason says
- * it; the end of a suspension is in the journal, and at root only by the signatures.
+ * INVARIANTS:
+ * - The box is suspended as soon as one record states so.
+ * - A file that contradicts the others is corrected, and the reason says so.
+ * - The end of a suspension is in the journal; root accepts it only with the signatures.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,9 +34,9 @@ export interface SuspensionRecordsOptions {
     enter(entry: JournalEntry): void;
     enterSurely(entry: JournalEntry): void;
   };
-  /** Nothing is put right: another program looks. */
+  /** If true, nothing is corrected, because another program is reading. */
   readonly readOnly?: boolean;
-  /** A file could not be written. */
+  /** Called when a file could not be written. */
   onFailed(reason: string): void;
 }
 
@@ -49,11 +51,11 @@ export class SuspensionRecords {
     this.#file = new Suspension(this.#path);
   }
 
-  /** A box that has never run is not suspended. `hasRun`: other files of it are there. */
+  /** Starts a box that has never run as not suspended. `hasRun`: whether other files of the box exist. */
   beginIfFirst(hasRun: boolean): void {
     const { journal, record, clock } = this.#options;
     if (existsSync(this.#path) || hasRun || record?.folder.suspension() !== undefined) return;
-    // While the journal cannot be read, nobody knows.
+    // While the journal cannot be read, this is unknown.
     if (journal.known === undefined || journal.known.authority !== undefined) return;
     this.#trying(() => this.#file.begin(clock.wallMs()));
   }
@@ -74,40 +76,43 @@ export class SuspensionRecords {
     return own;
   }
 
-  /** Whether root has it on record; true in a plain run, which has no such record. */
+  /** True if root has recorded the suspension; also true in a plain run, which has no such record. */
   get recordedAtRoot(): boolean {
     const { record } = this.#options;
     return record === undefined || record.folder.suspension()?.suspended === true;
   }
 
-  /** On disk on return; what the disk refuses holds all the same, and is thrown as AgentError. */
+  /** Suspends the box; on disk on return. If the disk refuses, the suspension still holds, and AgentError is thrown. */
   suspend(reason: string, by: string): void {
     this.#file.suspend(reason, by, this.#options.clock.wallMs());
   }
 
   /**
-   * Throws AgentError where root does not take it. What has ended meanwhile is not recorded: root writes the end before it
-   * answers, and whoever asks in between sees a record that is not suspended, too.
+   * Throws AgentError if root does not take it. A suspension that has ended in the meantime is not recorded. Root
+   * writes the end before it answers, so a caller in between also sees a record that is not suspended.
    */
   async recordAtRoot(): Promise<void> {
     const state = this.state();
     if (state.suspended && !this.recordedAtRoot) await this.#options.record?.suspend(state);
   }
 
-  /** The keys have signed `envelope`. Throws AgentError, and the suspension stands, or its end is completed later. */
+  /**
+   * Ends the suspension with the signed `envelope`. On AgentError the suspension stays active, or its end is completed
+   * later.
+   */
   async end(id: string, reason: string, names: readonly string[], envelope: Uint8Array): Promise<void> {
     const { record, journal, clock } = this.#options;
     if (!journal.writable)
-      throw new AgentError('unavailable', 'the journal cannot be written; nobody could prove it');
+      throw new AgentError('unavailable', 'the journal cannot be written, so the change could not be proven');
     await record?.resume(envelope);
-    // While root answered, a look may have completed the end, and somebody may have suspended the box again.
+    // While root answered, a tick may have completed the end, and the box may have been suspended again.
     const own = this.#file.read();
     if (!own.suspended || own.id !== id) return;
     journal.enterSurely({ type: 'resume', id, reason, by: names });
     this.#file.resume(reason, names.join(', ').slice(0, 100), clock.wallMs());
   }
 
-  /** Root has ended it by the signatures, and the agent ended before it knew. */
+  /** Completes an end that root recorded by the signatures before the agent stopped. */
   #completeEnd({ id, reason, by, ...root }: SuspensionState): SuspensionState {
     const { journal, clock, readOnly = false } = this.#options;
     if (readOnly) return { id, reason, by, ...root };
@@ -118,7 +123,7 @@ export class SuspensionRecords {
     return this.#file.read();
   }
 
-  /** `told` by whom, where the own file says something else. */
+  /** Corrects the own file from another record. `told`: the record that shows the difference. */
   #putRight(state: SuspensionState, told: string): SuspensionState {
     const what = `${SUSPENSION_FILE} was put back, edited or removed, as ${told} shows; suspended before: `;
     const right = { ...state, reason: `${what}${state.reason}`.slice(0, REASON_MAX) };

@@ -1,10 +1,11 @@
 /**
- * Whether the box is suspended, by the file of its state folder, which outlives restarts, updates and rollbacks.
+ * File of the suspension in the state folder, which persists across restarts, updates and rollbacks.
  *
- * INVARIANTS: fail-closed: a file that cannot be read, or is of a form that this version does not know, means
- * suspended, and is left as it is until the suspension is ended; anybody who may write the file may suspend, only
- * the agent lets it go on. That the file may be an older one, put back, is for others to know: the journal, and root's
- * own record (controller.ts).
+ * INVARIANTS:
+ * - Fails closed: a file that is unreadable, or has a form unknown to this version, means suspended. It is left
+ *   unchanged until the suspension ends.
+ * - Anyone who may write the file may suspend; only the agent ends a suspension.
+ * - This module cannot detect a restored older file. The journal and root's own record do (controller.ts).
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { writeAtomically } from '../base/atomic-file.ts';
@@ -19,7 +20,7 @@ import {
 
 export class Suspension {
   readonly #file: string;
-  /** The disk has refused it so far; it holds all the same. */
+  /** Suspension that the disk has not accepted yet; it still holds. */
   #unsaved: SuspensionState | undefined;
   #seen: { readonly mark: string; readonly state: SuspensionState } | undefined;
 
@@ -27,7 +28,7 @@ export class Suspension {
     this.#file = file;
   }
 
-  /** For a box that has never run: not suspended. Throws AgentError where it cannot be kept. */
+  /** Writes "not suspended" for a box that has never run. Throws AgentError if it cannot be stored. */
   begin(atMs: number): void {
     this.#write({
       suspended: false,
@@ -38,7 +39,10 @@ export class Suspension {
     });
   }
 
-  /** What the file says now; read again only when it has changed. Never throws for what the disk holds. */
+  /**
+   * Returns the present state of the file, which is read again only when it has changed. Never throws, whatever the
+   * disk holds.
+   */
   read(): SuspensionState {
     try {
       if (this.#unsaved !== undefined) this.#write(this.#unsaved);
@@ -58,23 +62,23 @@ export class Suspension {
   }
 
   /**
-   * Durable on return; a box that is suspended already stays so as it was. Where it throws AgentError, it holds until
-   * the end of this process and is written as soon as the disk lets it.
+   * Suspends the box; an existing suspension stays unchanged. Durable on return. If it throws AgentError, the
+   * suspension holds until the end of this process and is written as soon as the disk accepts it.
    */
   suspend(reason: string, by: string, atMs: number): SuspensionState {
     const before = this.read();
-    // A file that is gone counts as suspended, too, but only where the box is known to have run.
+    // A missing file also counts as suspended, but only if the box is known to have run.
     if (before.suspended && existsSync(this.#file)) return before;
     return this.hold({ suspended: true, id: newSuspensionId(), since: iso(atMs), reason, by });
   }
 
-  /** The same for a suspension that is known from elsewhere. */
+  /** Stores a suspension that is known from another record, with the same guarantees. */
   hold(state: SuspensionState): SuspensionState {
     this.#unsaved = state;
     return this.#write(state);
   }
 
-  /** For the agent, when the keys have signed. Durable on return; throws AgentError. */
+  /** Ends the suspension, after the keys have signed. Durable on return; throws AgentError. */
   resume(reason: string, by: string, atMs: number): SuspensionState {
     return this.#write({ suspended: false, id: newSuspensionId(), since: iso(atMs), reason, by });
   }

@@ -1,6 +1,7 @@
 /**
- * Somebody on the box vouches for it as it is: from then on it obeys the authority's key of the configuration, its clock is
- * right, and a journal that is missing or another one is taken as it is. Where the package is installed only root may.
+ * Records that a person vouches for the present state of the box. From then on it obeys the authority's key of the
+ * configuration, its clock counts as right, and a missing or different journal is accepted. In an installed package
+ * only root may do this.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ import { forgetJournal, writeAuthority, writeBox } from './folder.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 
 export interface VouchOptions {
-  /** Name of the configuration, for messages. */
+  /** File name of the configuration, for messages. */
   readonly file: string;
   readonly config: Config;
   readonly stateDir: string;
@@ -21,7 +22,7 @@ export interface VouchOptions {
   readonly record?: RestraintFolder;
 }
 
-/** Returns lines for whoever vouches. Throws AgentError. */
+/** Returns lines to show to the person who vouches. Throws AgentError. */
 export function vouch({ file, config, stateDir, record }: VouchOptions): readonly string[] {
   if (!existsSync(stateDir))
     throw new AgentError('config', `--state: ${stateDir}: no such folder; name the agent’s state folder`);
@@ -42,7 +43,7 @@ export function vouch({ file, config, stateDir, record }: VouchOptions): readonl
   ];
 }
 
-/** A damaged pin is put right by this. */
+/** A damaged pin is replaced by this. */
 function keyBefore(file: string): string | null {
   try {
     return readPin(file)?.keyid ?? null;

@@ -1,10 +1,10 @@
 /**
- * Many people stay in a zone. A stream that passes by is no crowd: only those count who hardly move. Who rides is one
- * of them, boxed as a bicycle or a motorcycle: one that has come and that nobody stands beside, as beside a parked one.
- * The count is the median of the last two seconds, and the threshold to end lies below the one to start, so that one
- * person who comes and goes does not make two alerts.
+ * Raises an incident when many people stay in a zone. A passing stream is not a crowd: only people who hardly move
+ * count. A rider detected as a bicycle or a motorcycle counts if the cycle has arrived and no one stands beside it, as
+ * beside a parked one. The count is the median of the last two seconds. The threshold to end lies below the one to
+ * start, so that one person who comes and goes does not cause two alerts.
  *
- * LIMITS: 512 riders are followed, as many as an observation holds.
+ * LIMITS: 512 riders, the maximum of an observation.
  */
 
 import { type SizePx, shareInside } from '../contract/geometry.ts';
@@ -17,38 +17,44 @@ import { Succession } from './succession.ts';
 
 /** Long enough for a walker to leave his place, short enough that people in a crowd keep their track. */
 const LOOK_BACK_MS = 3000;
-/** A track younger than this has not shown yet whether it stays. */
+/** A younger track has not yet shown whether it stays. */
 const AGE_MIN_MS = 1000;
 /**
- * Body heights per second. Walking is 1.4 m/s (Bohannon 1997), 0.8 heights; somebody who stands and
- * shuffles stays below 0.3, as does the jitter of a box over a second.
+ * Maximum speed of a person who stays, in body heights per second. Walking is 1.4 m/s (Bohannon 1997), which is 0.8
+ * heights. A person who stands and shuffles stays below 0.3, as does the jitter of a box over a second.
  */
 const STAYING_HEIGHTS_PER_S = 0.3;
 /**
- * People hide each other for a second or so: the median of so long is deaf to half of it, and follows a jump as soon as
- * the other half shows it.
+ * Window of the median, ms. People hide each other for about a second. The median ignores up to half of the window, and
+ * follows a jump once the other half shows it.
  */
 const MEDIAN_MS = 2000;
-/** Before it is told, a crowd may look too small for so long: two who pass before it hide some one after the other. */
+/**
+ * Longest time for which a crowd may look too small before it is reported, ms. Two people who pass in front hide some
+ * others in turn.
+ */
 const LAPSE_MAX_MS = 4000;
-/** Whoever rides up has moved by more than a box jitters, in heights of the box; a parked bicycle has not. */
+/**
+ * Movement that shows a rider's arrival, in heights of the box: more than a box jitters. A parked bicycle has not
+ * moved.
+ */
 const RIDDEN_HEIGHTS = 1;
-/** A bicycle that has not moved for longer is parked: no red light and no talk in the saddle lasts so long. */
+/** A bicycle that has not moved for longer is parked. No red light and no talk in the saddle lasts longer. */
 const RIDDEN_MAX_MS = 300_000;
-/** A rider who is boxed as a person too covers so much of the cycle's box. */
+/** Minimum overlap, as a ratio of the cycle's box, of a rider who is also detected as a person. */
 const RIDER_SHARE_MIN = 0.2;
-/** The crowd ends below this share of minCount. */
+/** The crowd ends below this ratio of minCount. */
 const END_SHARE = 0.7;
 
 interface Ridden {
-  /** In frame heights. */
+  /** Position in frame heights. */
   readonly x: number;
   readonly y: number;
   readonly movedMs: number;
   readonly ridden: boolean;
 }
 
-/** The zone's ground, m², seen by a camera of this frame size; undefined where it cannot be told. */
+/** Returns the area of the zone's ground, in m², for a camera of this frame size; undefined if unknown. */
 export type MeasureZone = (source: SizePx) => number | undefined;
 
 export class CrowdGatheringRule implements Rule {
@@ -58,10 +64,10 @@ export class CrowdGatheringRule implements Rule {
   readonly #succession = new Succession();
   /** Oldest first. */
   readonly #counts: { readonly atMs: number; readonly count: number }[] = [];
-  /** Bicycles and motorcycles by root number: where they were last seen to have moved from, and when. */
+  /** Bicycles and motorcycles by root number: the place from which they last moved, and when. */
   #cycles = new Map<number, Ridden>();
   #sinceMs: number | undefined;
-  /** When there were enough last. */
+  /** Time of the last sufficient count. */
   #enoughMs = 0;
   #standing = false;
   #gatherings = 0;
@@ -81,7 +87,7 @@ export class CrowdGatheringRule implements Rule {
     const { minCount, afterS } = this.config;
     const enough = count >= minCount;
     if (enough) {
-      // The median is half of its time late, what it is made of is not.
+      // The median lags by half of its window; the counts in it do not.
       this.#sinceMs ??= this.#counts.find((one) => one.count >= minCount)?.atMs ?? atMs;
       this.#enoughMs = atMs;
     } else if (this.#standing ? count < END_SHARE * minCount : atMs - this.#enoughMs > LAPSE_MAX_MS) {
@@ -102,7 +108,7 @@ export class CrowdGatheringRule implements Rule {
     return [{ key: `gathering-${this.#gatherings}`, objects: staying, cause, momentary: false }];
   }
 
-  /** Which bicycles and motorcycles have somebody on them who is not boxed as a person too. */
+  /** Finds bicycles and motorcycles with a rider who is not also detected as a person. */
   #followCycles({ tracks, atMs, source }: Observation): void {
     const aspect = source.widthPx / source.heightPx;
     const people = tracks.filter(({ group }) => group === 'person');
@@ -136,7 +142,7 @@ export class CrowdGatheringRule implements Rule {
     return Math.hypot(last.x - first.x, last.y - first.y) < STAYING_HEIGHTS_PER_S * heights;
   }
 
-  /** Of the last seconds, this count among them; of two in the middle the greater one. */
+  /** Returns the median of the last seconds including this count; of two middle values the greater. */
   #median(count: number, atMs: number): number {
     this.#counts.push({ atMs, count });
     while (atMs - (this.#counts[0]?.atMs ?? atMs) > MEDIAN_MS) this.#counts.shift();

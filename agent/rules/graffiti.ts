@@ -1,6 +1,6 @@
 /**
- * A wall looks different for good after somebody was beside it long enough to do that. Whether there was
- * light, shadow or a moving picture instead has been told apart where the region was found.
+ * Raises an incident when a wall looks permanently different after a person was beside it long enough. The module that
+ * finds the region has already excluded light, shadow and moving pictures.
  */
 
 import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
@@ -11,9 +11,9 @@ import type { Rule } from './rule.ts';
 
 /** A region belongs to the wall on which most of it lies. */
 const SHARE_MIN = 0.5;
-/** A tag is larger than this share of the frame; what is smaller cannot be told from a codec's blocks. */
+/** Minimum area of a tag as a ratio of the frame. Smaller regions are indistinguishable from a codec's blocks. */
 const AREA_MIN_NORM = 0.0005;
-/** What somebody only held against the wall goes with him, within this time. */
+/** An object that a person only held against the wall disappears with the person, within this time. */
 const AFTER_LEFT_MS = 2000;
 
 export class GraffitiRule implements Rule {
@@ -37,7 +37,10 @@ export class GraffitiRule implements Rule {
     return this.#regions.situations(observation);
   }
 
-  /** Who was beside the place for long enough, if it has changed, and stayed so when he had left. */
+  /**
+   * Returns the track that was beside the place long enough, if the place has changed and stayed so after the track
+   * left.
+   */
   #drawnBy(region: StaticRegion, atMs: number): Carrier | undefined {
     const { zone, dwellS, persistS } = this.config;
     const { kind, places, carrier, grownMs, areaNorm, attended, seen } = region;

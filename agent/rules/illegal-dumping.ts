@@ -1,7 +1,7 @@
 /**
- * Something was put down in the zone and left behind. What it is does not matter: it is a static region
- * that appeared while somebody was beside it, and nobody of those has stayed. The incident stands until
- * the thing is taken away, whoever passes by meanwhile.
+ * Raises an incident when an object was put down in the zone and left behind. Its nature does not matter: it is a
+ * static region that appeared while a person was beside it, and none of those people has stayed. The incident stays
+ * active until the object is removed, also while others pass by.
  */
 
 import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
@@ -33,7 +33,7 @@ export class IllegalDumpingRule implements Rule {
     return this.#regions.situations(observation);
   }
 
-  /** Who left the region behind, if it was left behind long enough ago. */
+  /** Returns the track that left the region behind, if that was long enough ago. */
   #dumpedBy(region: StaticRegion, atMs: number): Carrier | undefined {
     const { zone, afterS, minAreaNorm } = this.config;
     const { kind, areaNorm, places, attended, seen, carrier, firstMs } = region;

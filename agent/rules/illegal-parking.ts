@@ -1,9 +1,9 @@
 /**
- * A vehicle stands in the zone for too long. The situation belongs to the place where it stands, which
- * vision follows through occlusion and changes of light, so that one parked car is one incident.
+ * Raises an incident when a vehicle stands in the zone for too long. The incident belongs to the place, which vision
+ * follows through occlusion and changes of light, so that one parked car is one incident.
  *
- * One that nobody saw come is no alert but `present-at-start`, unless it is found where one has stood before a break.
- * Nothing starts while its place is out of sight: what hides it may be what has driven off.
+ * A vehicle whose arrival was not seen is reported as `present-at-start` instead of an alert, unless one stood there
+ * before a break. Nothing starts while the place is out of sight, because the hidden vehicle may have left.
  */
 
 import type { Dwell } from '../contract/dwell.ts';
@@ -17,11 +17,11 @@ import { STANDING_SCORE_MIN } from './standing-score.ts';
 /** A vehicle at its place. */
 interface Watched {
   readonly sinceMs: number;
-  /** One stood here before a break, and this is it. */
+  /** A vehicle stood here before a break, and this is the same one. */
   readonly resumed: boolean;
-  /** It was seen to come, in this life or in an earlier one. */
+  /** Its arrival was seen, in this run or an earlier one. */
   arrived: boolean;
-  /** The best before a break. */
+  /** Best score before a break. */
   readonly score: number;
   raised: boolean;
   last: Dwell;
@@ -30,7 +30,7 @@ interface Watched {
 export class IllegalParkingRule implements Rule {
   readonly config: IllegalParking;
   readonly #remembered = new RememberedDwells();
-  /** By place. */
+  /** Vehicles by place. */
   #vehicles = new Map<number, Watched>();
 
   constructor(config: IllegalParking) {
@@ -80,14 +80,14 @@ export class IllegalParkingRule implements Rule {
     const { place, presence, vehicle } = stands;
     const { afterS, classes } = this.config;
     const { sinceMs, resumed } = watched;
-    // What stood here before a break was followed then.
+    // A vehicle that stood here before a break was tracked then.
     const arrival = resumed ? 'followed' : stands.arrival;
     watched.arrived = arrival !== 'unseen';
     const score = Math.max(watched.score, vehicle.score);
     watched.last = dwellOf(vehicle, { sinceMs, score, seenMs: atMs });
     const labels: readonly string[] = classes;
     const stoodMs = atMs - sinceMs;
-    // The label of a vehicle that was raised may change: it is still the same one.
+    // The label of a raised vehicle may change; it is still the same vehicle.
     const counts =
       labels.includes(vehicle.label) && score >= STANDING_SCORE_MIN[arrival] && presence !== 'hidden';
     if (stoodMs < afterS * 1000 || !(watched.raised || counts)) return [];

@@ -1,10 +1,10 @@
 /**
- * An object's ground point passes a line towards a watched side.
+ * Raises an event when an object's ground point crosses a line towards a watched side.
  *
- * A vehicle must have been sure once, and its pixels must move with its box: it may have been seen in three frames only
- * when it passes, so that this is waited for. One thing that has two boxes, or is lost and found again under another
- * number while it passes, passes once.
- * LIMITS: pairs of the vehicles of an observation, a second long.
+ * A vehicle must have reached a sufficient score once, and its pixels must move with its box. The rule waits for this
+ * proof, because a vehicle may have been seen in only three frames when it crosses. One object counts once if it has
+ * two boxes, or if it is lost while it crosses and detected again under another number.
+ * LIMITS: pairs of the vehicles in one observation, for a second.
  */
 import { iou, isPartOf, type XyxyPx } from '../contract/geometry.ts';
 import type { Crossing, Observation, ObservedTrack } from '../contract/observation.ts';
@@ -13,29 +13,35 @@ import type { Situation } from '../contract/situation.ts';
 import type { Rule } from './rule.ts';
 import { isSure } from './sure.ts';
 
-/** Three further looks at 5 frames a second; the pixels of a real vehicle move in two looks of three. */
+/** Three further detector runs at 5 frames a second. The pixels of a real vehicle move in two of three. */
 const PROOF_MS = 700;
-/** Pixels that moved with the box so short a time ago are proof of the passage. */
+/** Pixels that moved with the box within this time prove the crossing. */
 const MOVED_MS = 1000;
-/** A number that is lost on the line and found again is so within the time in which a person is lost for another. */
+/**
+ * A track lost on the line is continued under a new number within the time in which a person's track is taken up by
+ * another.
+ */
 const SAME_PASSAGE_MS = 1000;
-/** The tracker takes what overlaps a track more for the same object again. */
+/** The tracker treats boxes that overlap a track more than this as the same object. */
 const SAME_OBJECT_IOU = 0.4;
-/** A vehicle's cab, or its front, is boxed as a vehicle once more. */
+/** Overlap for a vehicle's cab or front, which is detected as a second vehicle. */
 const PART_INSIDE = 0.7;
 /**
- * Two boxes that lay upon each other so short a time ago are of one thing: behind a pole its box breaks and mends, and the
- * overlap at the one look of the passage hangs on a pixel.
+ * Time after an overlap in which two boxes still count as one object. Behind a pole a box splits and merges, and the
+ * overlap at the moment of crossing depends on single pixels.
  */
 const TOGETHER_MS = 1000;
-/** Of the longer side: so far off its predicted place a lost object is found again; the next in the lane is further. */
+/**
+ * Maximum distance from its predicted place at which a lost object counts as the same, in longer sides of the box. The
+ * next vehicle in the lane is further away.
+ */
 const FOUND_AGAIN_SIZES = 1;
 
 interface Passage {
   readonly track: number;
   readonly direction: Crossing['direction'];
   readonly atMs: number;
-  /** As it was followed last, and when that was. */
+  /** Last followed state, and its time. */
   last: ObservedTrack;
   lastMs: number;
   raised: boolean;
@@ -45,7 +51,7 @@ export class LineCrossingRule implements Rule {
   readonly config: LineCrossing;
   #passages: Passage[] = [];
   #movedMs = new Map<number, number>();
-  /** When two vehicles' boxes lay upon each other last, by their numbers. */
+  /** Time of the last overlap of two vehicles' boxes, by their numbers. */
   #togetherMs = new Map<string, number>();
 
   constructor(config: LineCrossing) {
@@ -89,7 +95,7 @@ export class LineCrossingRule implements Rule {
     }
   }
 
-  /** Vehicles are followed in twos: whoever walks beside somebody passes as well. */
+  /** Tracks overlaps of vehicles only: two people who walk side by side both cross. */
   #pairUp(tracks: readonly ObservedTrack[], atMs: number): void {
     for (const [pair, ms] of this.#togetherMs) if (atMs - ms > TOGETHER_MS) this.#togetherMs.delete(pair);
     const vehicles = tracks.filter(({ group, seen }) => group === 'vehicle' && seen);
@@ -113,7 +119,7 @@ export class LineCrossingRule implements Rule {
         passage.direction === crossing.direction &&
         (isSame(passage, last, atMs, aspect) || this.#togetherMs.has(pairOf(passage.track, last.id))),
     );
-    // The same thing under another number: whichever of the two is proven is told.
+    // Same object under another number: the first proven of the two is reported.
     if (before?.raised) return;
     if (before !== undefined) this.#passages = this.#passages.filter((passage) => passage !== before);
     this.#passages.push({
@@ -133,7 +139,7 @@ export class LineCrossingRule implements Rule {
   }
 }
 
-/** Is what passes now the thing that has passed already? Two that were seen beside each other are two. */
+/** True if the crossing track is the object that has already crossed. Two tracks seen side by side are two objects. */
 function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, aspect: number): boolean {
   if (last.id === now.id || last.group !== now.group) return false;
   const there = movedOn(last, (atMs - lastMs) / 1000);
@@ -151,12 +157,12 @@ function pairOf(a: number, b: number): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 
-/** Two boxes of vehicles are of one, or one is a part of the other. */
+/** True if two vehicle boxes show one vehicle, or a vehicle and a part of it. */
 function isUpon(a: XyxyPx, b: XyxyPx): boolean {
   return iou(a, b) > SAME_OBJECT_IOU || isPartOf(a, b, PART_INSIDE) || isPartOf(b, a, PART_INSIDE);
 }
 
-/** The box so much later, if it goes on as it went. */
+/** Returns the box after the given time, at constant velocity. */
 function movedOn({ xyxyNorm, velocityNormPerS: [vx, vy] }: ObservedTrack, seconds: number): XyxyPx {
   const [x1, y1, x2, y2] = xyxyNorm;
   return [x1 + vx * seconds, y1 + vy * seconds, x2 + vx * seconds, y2 + vy * seconds];

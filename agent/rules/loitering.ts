@@ -1,10 +1,9 @@
 /**
- * Somebody stays in the zone. The time counts from the first moment at which he stops, not from when he
- * walks in: who crosses a large square slowly does not loiter. Once it runs, pacing up and down does not
- * stop it; leaving the zone does.
+ * Raises an incident when a person stays in the zone. The time counts from the first stop, not from the entry: crossing
+ * a large square slowly is not loitering. Once it runs, pacing up and down does not stop it; leaving the zone does.
  *
- * Who is there when the box begins to look counts from then on: people are no part of the scene, and the whole of the
- * time was watched.
+ * For people who are present when analysis begins, the time counts from then on. They are not part of the scene, and
+ * the whole time was observed.
  */
 
 import type { Dwell } from '../contract/dwell.ts';
@@ -19,8 +18,8 @@ import { Succession } from './succession.ts';
 /** A pause of a second is a stop; a step takes half of that. */
 const STOP_MS = 1000;
 /**
- * Of the box's height, within that second. Walking is 0.8 heights a second (1.4 m/s, Bohannon 1997), a
- * stroll half of that; the jitter of a standing person's box is 0.05.
+ * Largest movement during a stop, in heights of the box within that second. Walking covers 0.8 heights a second (1.4
+ * m/s, Bohannon 1997), a stroll half of that. The box of a standing person jitters by 0.05.
  */
 const STOP_HEIGHTS = 0.25;
 
@@ -29,7 +28,7 @@ export class LoiteringRule implements Rule {
   readonly #paths = new Paths(STOP_MS);
   readonly #succession = new Succession();
   readonly #remembered = new RememberedDwells();
-  /** By root number: who stays in the zone, and since when. */
+  /** People who stay in the zone, by root number, with the time since when. */
   #staying = new Map<number, Dwell>();
 
   constructor(config: Loitering) {
@@ -74,7 +73,7 @@ export class LoiteringRule implements Rule {
     return situations;
   }
 
-  /** Somebody is in the zone: has come to stay, or stays. */
+  /** Follows a person in the zone, who has stopped or already stays. */
   #follow(root: number, track: ObservedTrack, atMs: number): void {
     const known = this.#staying.get(root);
     if (known !== undefined) this.#remembered.forget(known);
@@ -93,7 +92,7 @@ export class LoiteringRule implements Rule {
     const [first, last] = [path[0], path.at(-1)];
     if (!track.seen || first === undefined || last === undefined) return false;
     const heights = track.xyxyNorm[3] - track.xyxyNorm[1];
-    // A path of one second reaches back to the first frame within it: one frame less than the second.
+    // A path of one second starts at the first frame within it, so it is one frame shorter than a second.
     const spanMs = last.atMs - first.atMs;
     if (spanMs < STOP_MS / 2) return false;
     const way = Math.hypot(last.x - first.x, last.y - first.y);

@@ -1,8 +1,9 @@
 /**
- * The recent path of every track's ground point, for rules that judge movement.
- * Coordinates are in frame heights (x stretched by the aspect ratio), so that directions and lengths
- * are those that a person sees. A path begins anew where its track was out of sight for more than two
- * frames: what is found again then may be another. LIMITS: `keptMs` back, 128 points a track; a track's path ends with it.
+ * Recent path of every track's ground point, for rules that evaluate movement. Coordinates are in frame heights (x
+ * stretched by the aspect ratio), so that directions and lengths match what a person sees. A path restarts after its
+ * track was out of sight for more than two frames, because the object found then may be another.
+ *
+ * LIMITS: `keptMs` back, 128 points a track. A path ends with its track.
  */
 import type { SizePx } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
@@ -10,23 +11,23 @@ import type { Witness } from './witnessed.ts';
 
 export interface PathPoint {
   readonly atMs: number;
-  /** In frame heights, right. */
+  /** Position to the right, in frame heights. */
   readonly x: number;
-  /** In frame heights, down. */
+  /** Position downwards, in frame heights. */
   readonly y: number;
   /** Left, top and right of the box at the same moment, in frame heights; `y` is its bottom. */
   readonly leftX: number;
   readonly topY: number;
   readonly rightX: number;
-  /** The step to here is one that a vehicle makes (witnessed.ts). */
+  /** True if the step to this point is one that a vehicle makes (witnessed.ts). */
   readonly witnessed: boolean;
 }
 
-/** A way that was driven: from one point of a path to its last. */
+/** A driven way: from one point of a path to its last. */
 export interface Drive {
-  /** In frame heights. */
+  /** Distance in frame heights. */
   readonly travel: number;
-  /** Counter-clockwise from "right", as the configuration counts it, -180..180. */
+  /** Counter-clockwise from "right", as in the configuration, -180..180. */
   readonly headingDeg: number;
 }
 
@@ -34,24 +35,25 @@ const POINTS_MAX = 128;
 /** A swap of numbers is one step; three steps in the same direction are a drive. */
 const STEPS_MIN = 3;
 /**
- * What drives moves with all of its corners; a box that grows or shrinks at one end, as when two cars are taken
- * for one lorry, has moved by half of that at most. The least of the corners must have gone so much of the way.
+ * Minimum ratio of the way that every corner of the box must have moved. A driving vehicle moves with all corners. A
+ * box that grows or shrinks at one end, as when two cars are taken for one lorry, moves by at most half of that.
  */
 const LESSER_END_SHARE = 0.5;
 /**
- * The way as the crow flies to the sum of its steps. A quarter turn has 0.9; numbers that are swapped to and fro
- * between the cars of a queue have less than half, and a box that wanders over something still less yet.
+ * Minimum ratio of the straight distance to the sum of the steps. A quarter turn has 0.9. Numbers that are swapped to
+ * and fro between the cars of a queue have less than half, and a box that wanders over an object still less.
  */
 const STRAIGHT_SHARE_MIN = 0.7;
 /**
- * So much of the way, and as many of the steps, must be witnessed. Of real drives, two thirds and more of the looks say
- * at 5 frames a second that pixels move, and 98 in 100 drives have half; of boxes that jump over what stands hardly one
- * look in ten. Of the steps too, because a jump that ends where something moves is one step, however long.
+ * Minimum ratio of the way, and of the steps, that must be witnessed. In real drives pixels move in at least two thirds
+ * of the detector runs at 5 frames a second. In 98 of 100 drives they move in half. Boxes that jump over standing
+ * objects reach hardly one in ten. Steps count too, because a jump that ends where something moves is one step, however
+ * long.
  */
 const WITNESSED_SHARE_MIN = 0.5;
-/** No single step may be more than this share of the whole way: a jump is not a drive. */
+/** Largest ratio of the whole way that a single step may have: a jump is not a drive. */
 const LARGEST_STEP_SHARE = 0.5;
-/** Two missed frames make three intervals; half of one on top for uneven frame times. */
+/** Two missed frames make three intervals; half of one is added for uneven frame times. */
 const GAP_INTERVALS = 3.5;
 
 export class Paths {
@@ -61,13 +63,13 @@ export class Paths {
   #lastMs: number | undefined;
   #intervalMs = 0;
 
-  /** `witness`: for whoever asks for drives. */
+  /** `witness`: required by callers that evaluate drives. */
   constructor(keptMs: number, witness?: Witness) {
     this.#keptMs = keptMs;
     this.#witness = witness;
   }
 
-  /** Takes the tracks that were seen in this frame; forgets those that are gone. */
+  /** Takes the tracks seen in this frame, and removes those that have ended. */
   update({ tracks, source, atMs }: Observation): void {
     const aspect = source.widthPx / source.heightPx;
     if (this.#lastMs !== undefined) this.#intervalMs = atMs - this.#lastMs;
@@ -77,7 +79,7 @@ export class Paths {
     const paths = this.#paths;
     const gapMs = GAP_INTERVALS * this.#intervalMs;
     const keptMs = this.#keptMs;
-    // By index: an iterator for each track and each box costs more than all that is done with them.
+    // Indexed loop: an iterator for each track and each box costs more than all the work on them.
     for (let i = 0; i < tracks.length; i++) {
       const { id, ground, xyxyNorm, seen } = tracks[i] as ObservedTrack;
       const path = paths.get(id) ?? [];
@@ -94,7 +96,7 @@ export class Paths {
           witnessed: steps?.has(id) ?? false,
         });
       }
-      // In place: most frames drop one point of a path, and none where nothing is old.
+      // In place: most frames drop one point of a path, and none if nothing is old.
       let old = Math.max(0, path.length - POINTS_MAX);
       while (old < path.length && atMs - (path[old] as PathPoint).atMs > keptMs) old += 1;
       if (old > 0) path.splice(0, old);
@@ -103,13 +105,13 @@ export class Paths {
     this.#paths = kept;
   }
 
-  /** Oldest first; empty for an unknown track. Good until the next update. */
+  /** Oldest first; empty for an unknown track. Valid until the next update. */
   of(track: ObservedTrack): readonly PathPoint[] {
     return this.#paths.get(track.id) ?? [];
   }
 }
 
-/** The longest stretch that ends now and is a drive of at least `minTravel` that way, if there is one. */
+/** Returns the longest stretch that ends now and is a drive of at least `minTravel` in that direction, if any. */
 export function driveOf(
   path: readonly PathPoint[],
   minTravel: number,
@@ -129,7 +131,7 @@ export function driveOf(
   return undefined;
 }
 
-/** Every corner of the box has gone a good part of the way, in its direction. */
+/** True if every corner of the box has gone a good part of the way, in its direction. */
 function isRigid(start: PathPoint, now: PathPoint, travel: number): boolean {
   const [ux, uy] = [(now.x - start.x) / travel, (now.y - start.y) / travel];
   const along = (xs: number, ys: number): boolean => xs * ux + ys * uy >= LESSER_END_SHARE * travel;
@@ -137,7 +139,7 @@ function isRigid(start: PathPoint, now: PathPoint, travel: number): boolean {
   return [now.leftX - start.leftX, now.rightX - start.rightX].every((x) => along(x, top) && along(x, bottom));
 }
 
-/** No jump, no zig-zag, and witnessed for most of the way and in most of its steps. */
+/** True if the path has no jump and no zig-zag, and is witnessed for most of the way and in most of its steps. */
 function isSteady(path: readonly PathPoint[], travel: number): boolean {
   let [sum, witnessed, steps, largest] = [0, 0, 0, 0];
   for (let i = 1; i < path.length; i++) {
@@ -154,7 +156,7 @@ function isSteady(path: readonly PathPoint[], travel: number): boolean {
   return witnessed >= WITNESSED_SHARE_MIN * sum && steps >= WITNESSED_SHARE_MIN * (path.length - 1);
 }
 
-/** The longer side of a track's box, in frame heights. */
+/** Longer side of a track's box, in frame heights. */
 export function sizeOf({ xyxyNorm: [x1, y1, x2, y2] }: ObservedTrack, { widthPx, heightPx }: SizePx): number {
   return Math.max(((x2 - x1) * widthPx) / heightPx, y2 - y1);
 }

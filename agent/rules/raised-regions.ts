@@ -1,15 +1,15 @@
 /**
- * The static regions that a rule has raised, each with the carrier named at that moment: once raised, a
- * region stands until it is gone, whoever passes by meanwhile.
+ * Holds the static regions that a rule has raised, each with the associated track at that moment. A raised region stays
+ * active until it is gone, also while others pass by.
  */
 import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
 import type { Situation } from '../contract/situation.ts';
 
-/** What one rule says of a region. */
+/** Decisions of one rule about a region. */
 export interface RegionJudge {
-  /** Who is behind the region, if it is to be raised now. */
+  /** Returns the associated track if the region is to be raised now. */
   carrierOf(region: StaticRegion, atMs: number): Carrier | undefined;
-  /** What explains the alert; `timeOf` gives the wall time of a media time. */
+  /** Returns the cause of the alert. `timeOf` converts a media time to wall time. */
   causeOf(
     region: StaticRegion,
     carrier: Carrier,

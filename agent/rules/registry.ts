@@ -1,4 +1,4 @@
-/** From a configured rule to the code that watches for it, when its schedule says so. */
+/** Creates the rule object for a configured rule, active as its schedule says. */
 
 import type { Config } from '../contract/config.ts';
 import { GroundPlane } from '../contract/ground-plane.ts';
@@ -16,7 +16,7 @@ import type { Rule } from './rule.ts';
 import { VehicleInPedestrianZoneRule } from './vehicle-in-pedestrian-zone.ts';
 import { WrongWayRule } from './wrong-way.ts';
 
-/** What rules share: the site's calendar and, where they are known, its zones and ground. */
+/** Data that rules share: the site's calendar and, if known, its zones and ground. */
 export type RuleSite = ScheduleOptions & Partial<Pick<Config, 'zones' | 'groundPlane'>>;
 
 export function makeRule(config: RuleConfig, site: RuleSite): Rule {
@@ -32,7 +32,8 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
       return rule.dwells ?? [];
     },
     resume: (dwells) => rule.resume?.(dwells),
-    // The rule goes on watching while it is off: what has stood since the night is old in the morning.
+    // The rule keeps observing while it is off, so that an object present since the night already has its age in the
+    // morning.
     observe: (observation) => {
       const all = rule.observe(withoutFurniture(observation));
       const situations = scoreMin === 0 ? all : all.filter(isSureEnough);
@@ -41,7 +42,7 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
   };
 }
 
-/** No rule takes what only looks like an object. */
+/** Removes static false positives from an observation; no rule uses them. */
 function withoutFurniture(observation: Observation): Observation {
   const { tracks } = observation;
   if (!tracks.some(({ furniture }) => furniture)) return observation;
@@ -69,7 +70,7 @@ function always(config: RuleConfig, site: RuleSite): Rule {
   }
 }
 
-/** The size of a zone on the ground, where the site's ground is known. */
+/** Returns a function for the size of a zone on the ground, if the site's ground is known. */
 function measureOf(zone: string, { zones, groundPlane }: RuleSite): MeasureZone | undefined {
   const polygon = zones?.find(({ id }) => id === zone)?.polygon;
   if (polygon === undefined || groundPlane === undefined) return undefined;

@@ -1,33 +1,36 @@
 /**
- * What stayed in a rule's place before a break (a restart, a lost stream, a covered camera), until it is found again
- * there: then it goes on, since whenever it began. Places are all that is known of it.
+ * Remembers the dwells of a rule across a break (a restart, a lost stream, a covered camera). An object found again at
+ * its place continues its dwell with the original start. Only places are stored.
  *
- * LIMITS: 64 dwells; a break of ten minutes; each for a minute of looking after it.
+ * LIMITS: 64 dwells, a break of ten minutes, and a minute of observation after it.
  */
 import { DWELLS_MAX, type Dwell } from '../contract/dwell.ts';
 import { iou, shareInside } from '../contract/geometry.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 
-/** Two boxes of one standing object overlap by 0.6 and more; neighbours in a crowd by less than this. */
+/** Two boxes of one standing object overlap by at least 0.6; neighbours in a crowd by less than this. */
 const SAME_PLACE_IOU_MIN = 0.4;
-/** A vehicle's parts are boxed as well: half of one box in the other is the same vehicle. */
+/** A vehicle's parts are detected too: half of one box inside the other is the same vehicle. */
 const PART_INSIDE_MIN = 0.5;
-/** A small detector finds a parked vehicle again within seconds, a dark one in some tens of them. */
+/** A small detector finds a parked vehicle again within seconds, and a dark one within tens of seconds. */
 const FOUND_WITHIN_MS = 60_000;
-/** A reboot or an update takes less; after longer, what stands there may be another (as long as a bus may hide it). */
+/**
+ * Longest break after which a dwell continues. A reboot or an update takes less; after longer, another vehicle may
+ * stand there. Equals the time for which a bus may hide it.
+ */
 const OUTLIVES_MS = 600_000;
 
 export class RememberedDwells {
   #dwells: readonly Dwell[] = [];
   #untilMs: number | undefined;
 
-  /** In place of all that was remembered. */
+  /** Replaces all remembered dwells. */
   remember(dwells: readonly Dwell[]): void {
     this.#dwells = dwells.slice(0, DWELLS_MAX);
     this.#untilMs = undefined;
   }
 
-  /** Media time of the next observation. */
+  /** Advances to the media time of the next observation. */
   advance(atMs: number): void {
     if (this.#untilMs === undefined) {
       this.#untilMs = atMs + FOUND_WITHIN_MS;
@@ -36,17 +39,17 @@ export class RememberedDwells {
     if (atMs > this.#untilMs) this.#dwells = [];
   }
 
-  /** It was never lost. */
+  /** Removes a dwell whose object was never lost. */
   forget(dwell: Dwell): void {
     if (this.#dwells.includes(dwell)) this.#dwells = this.#dwells.filter((other) => other !== dwell);
   }
 
-  /** What has not been found again yet. */
+  /** Dwells not found again yet. */
   get missing(): readonly Dwell[] {
     return this.#dwells;
   }
 
-  /** The dwell of what is found here now; each is taken once. */
+  /** Returns the dwell of the track found here; each is taken once. */
   take(track: ObservedTrack): Dwell | undefined {
     const near = this.#dwells.filter((dwell) => isSamePlace(dwell, track));
     const [found] = near.sort((a, b) => iou(b.xyxyNorm, track.xyxyNorm) - iou(a.xyxyNorm, track.xyxyNorm));

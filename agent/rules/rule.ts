@@ -1,4 +1,4 @@
-/** A rule turns observations into situations. It holds thresholds and memory, no clock and no output. */
+/** A rule turns observations into situations. It has thresholds and memory, no clock and no output. */
 
 import type { Dwell } from '../contract/dwell.ts';
 import type { Observation } from '../contract/observation.ts';
@@ -7,10 +7,10 @@ import type { Situation } from '../contract/situation.ts';
 
 export interface Rule {
   readonly config: RuleConfig;
-  /** Takes the next observation (media time never goes back) and names all situations that stand now. */
+  /** Takes the next observation and returns all situations that are active now. Media time is monotonic. */
   observe(observation: Observation): Situation[];
-  /** Of a rule that waits for how long something stays: what stays now, and what was remembered and is not found yet. */
+  /** Present dwells, and remembered ones not found again yet, of a rule that waits for a dwell time. */
   readonly dwells?: readonly Dwell[];
-  /** Nothing was seen for a while, or this is a new life: what of `dwells` is found again at its place goes on. */
+  /** Continues `dwells` whose object is found again at its place, after a break in vision or a restart. */
   resume?(dwells: readonly Dwell[]): void;
 }

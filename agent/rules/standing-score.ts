@@ -1,15 +1,18 @@
+/** Minimum scores of stopped vehicles, below which a rule ignores them. */
+
 import type { StandingVehicle } from '../contract/observation.ts';
 
 /**
- * What nobody has seen move must have scored so much once: with as many looks as it has had, the scores of trunks, kerbs
- * and shadows of a street reach .44 (boulevard25). From here on a calibrated detector is more often right than wrong.
+ * Minimum best score of a vehicle that was never seen to move. After as many detector runs, the scores of trunks, kerbs
+ * and shadows in a street reach .44 (boulevard25). Above this value a calibrated detector is more often right than
+ * wrong.
  */
 export const UNMOVED_SCORE_MIN = 0.5;
 
 /**
- * The least best score of a vehicle that stands, by how it came. That its place has changed is a witness of its own, so
- * the detector's start threshold (its model card) is enough: a car from straight above has no more than .32
- * (parked-car-composed), and what shadow edges and noise make as a rule .2.
+ * Minimum best score of a stopped vehicle, by how it arrived. A change of its place is independent evidence, so the
+ * detector's start threshold (its model card) suffices. A car seen from straight above scores at most .32
+ * (parked-car-composed). Shadow edges and noise usually score .2.
  */
 export const STANDING_SCORE_MIN: Readonly<Record<StandingVehicle['arrival'], number>> = {
   followed: 0.3,

@@ -1,29 +1,31 @@
 /**
- * Who is who after a tracker has lost an object, and found it again under a new number: a new track at the
- * place of one that is out of sight carries on for it, and so does a person who appears within reach of one
- * who has just vanished, since people neither appear nor vanish in the middle of a picture.
+ * Links track numbers to objects after the tracker has lost an object and detected it again under a new number. A new
+ * track at the place of one that is out of sight continues it. So does a person who appears within reach of one who has
+ * just vanished, since people neither appear nor vanish in the middle of a picture.
  *
- * LIMITS: a track that is gone is remembered for 10 s; 512 of them (as many as an observation can hold).
+ * LIMITS: 512 ended tracks (the maximum of an observation), for 10 s each.
  */
 import { iou, type XyxyNorm } from '../contract/geometry.ts';
 import type { ObjectGroup } from '../contract/label.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
 
-/** Two boxes of one standing object overlap by 0.6 and more; neighbours in a crowd by less than this. */
+/** Two boxes of one standing object overlap by at least 0.6; neighbours in a crowd by less than this. */
 const SAME_PLACE_IOU_MIN = 0.4;
 /** A detector's lapse on a standing object lasts for seconds. */
 const REMEMBERED_MS = 10_000;
 const REMEMBERED_MAX = 512;
-/** A small detector loses a person for a second or two, the tracker follows for 2 s more. */
+/** A small detector loses a person for a second or two, and the tracker follows for 2 s more. */
 const VANISHED_MS = 3000;
-/** Heights of the box: a step of a hidden person before and after, and walking pace (1.4 m/s) in between. */
+/** Reach in heights of the box: a step of a hidden person before and after, plus walking pace (1.4 m/s) in between. */
 const REACH_HEIGHTS = 0.4;
 const REACH_HEIGHTS_PER_S = 0.8;
-/** Who comes in through the frame's edge is new; a box this close to it (of the frame) comes in. */
+/**
+ * Distance from the frame's edge, as a ratio of the frame, within which a box is an entry. An entering person is new.
+ */
 const EDGE_NORM = 0.02;
 
 interface Known {
-  /** The first number that the object had. */
+  /** First number of the object. */
   root: number;
   readonly group: ObjectGroup;
   box: XyxyNorm;
@@ -61,19 +63,22 @@ export class Succession {
     });
   }
 
-  /** The number under which the object of this track is known; its own for one that was never seen. */
+  /** Returns the root number of the object of this track, or its own for an unknown track. */
   rootOf(track: number): number {
     return this.#known.get(track)?.root ?? track;
   }
 
-  /** Every number that is remembered. */
+  /** All stored root numbers. */
   roots(): ReadonlySet<number> {
     const roots = new Set<number>();
     for (const { root } of this.#known.values()) roots.add(root);
     return roots;
   }
 
-  /** Two in sight at once are two: the lost one is back, and who was taken for it has a number of its own. */
+  /**
+   * Separates tracks that are in sight together under one root: the lost one is back, and the other gets its own
+   * number.
+   */
   #part(inSight: ReadonlySet<number>): void {
     const taken = new Set<number>();
     for (const id of [...inSight].sort((a, b) => a - b)) {
@@ -108,14 +113,14 @@ function atEdge([x1, , x2, y2]: XyxyNorm): boolean {
   return x1 < EDGE_NORM || x2 > 1 - EDGE_NORM || y2 > 1 - EDGE_NORM;
 }
 
-/** Could a person have walked from one box to the other in this time? */
+/** True if a person could have walked from one box to the other in this time. */
 function reaches(from: XyxyNorm, to: XyxyNorm, gapMs: number, aspect: number): boolean {
   if (gapMs > VANISHED_MS) return false;
   const heights = distance(from, to, aspect) / (from[3] - from[1]);
   return heights <= REACH_HEIGHTS + (REACH_HEIGHTS_PER_S * gapMs) / 1000;
 }
 
-/** Of the ground points, in frame heights. */
+/** Distance of the ground points, in frame heights. */
 function distance(a: XyxyNorm, b: XyxyNorm, aspect: number): number {
   return Math.hypot(((a[0] + a[2] - b[0] - b[2]) / 2) * aspect, a[3] - b[3]);
 }

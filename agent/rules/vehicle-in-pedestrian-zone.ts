@@ -1,9 +1,11 @@
 /**
- * A vehicle has come into the zone and has been there for so long. It must have been seen to move: a
- * parked car that was there before the box, and a kiosk that a small detector takes for a lorry, belong
- * to the scene, and a rule that took them for an arrival would alert for ever. What stands there since the box began to
- * look is `present-at-start`. That is said of its place, whose picture vision compares, and not of its track: a track may
- * begin late, or change its number, by the rounding of one score.
+ * Raises an incident when a vehicle has entered the zone and stayed for the set time. It must have been seen to move. A
+ * car parked there before the box started belongs to the scene, like a kiosk that a small detector takes for a lorry.
+ * Both would alert indefinitely.
+ *
+ * A vehicle that stands there since the start of analysis is `present-at-start`. This is a property of its place, whose
+ * picture vision compares, and not of its track. A track may begin late or change its number by the rounding of one
+ * score.
  */
 
 import type { Dwell } from '../contract/dwell.ts';
@@ -24,24 +26,24 @@ import { Succession } from './succession.ts';
 import { isSure } from './sure.ts';
 import { Witness } from './witnessed.ts';
 
-/** Half of the box has moved on: the jitter of a standing vehicle's box stays above 0.7. */
+/** Half of the box has moved on; the overlap of a standing vehicle's boxes stays above 0.7. */
 const MOVED_IOU_MAX = 0.5;
 /**
- * … and it has driven there: the box of a standing vehicle may change to a part of it and back, and a track
- * may jump from one false box to the next. A drive of a quarter of its longer side within 5 s is slower than
+ * The vehicle must also have driven there. The box of a standing vehicle may change to a part of it and back, and a
+ * track may jump from one false box to the next. A drive of a quarter of its longer side within 5 s is slower than
  * walking pace.
  */
 const LOOK_BACK_MS = 5000;
 const DRIVE_MIN_SIZES = 0.25;
-/** A stop at a crossing or to let somebody out is shorter. */
+/** A stop at a crossing or to drop a passenger is shorter. */
 const STANDS_FOR_MS = 10_000;
 
 interface Vehicle {
-  /** Where it was first seen. */
+  /** Box at the first sighting. */
   readonly first: XyxyNorm;
   /** It has moved since, or had before a break. */
   moved: boolean;
-  /** While it is in the zone. */
+  /** Dwell while it is in the zone. */
   last: Dwell | undefined;
 }
 
@@ -50,9 +52,9 @@ export class VehicleInPedestrianZoneRule implements Rule {
   readonly #succession = new Succession();
   readonly #paths = new Paths(LOOK_BACK_MS, new Witness());
   readonly #remembered = new RememberedDwells();
-  /** By root number. */
+  /** Vehicles by root number. */
   readonly #vehicles = new Map<number, Vehicle>();
-  /** Media time from which on the rule has looked. */
+  /** Media time at which the rule started. */
   #beganMs: number | undefined;
 
   constructor(config: VehicleInPedestrianZone) {
@@ -100,7 +102,10 @@ export class VehicleInPedestrianZoneRule implements Rule {
     return [...came, ...this.#presentAtStart(observation)];
   }
 
-  /** Vehicles that stand in the zone since before the rule could see them come, and that have not moved since. */
+  /**
+   * Returns vehicles that have stood in the zone since before the rule could see their arrival, and have not moved
+   * since.
+   */
   #presentAtStart({ standing, atMs }: Observation): Situation[] {
     return standing
       .filter((stands) => this.#wasThere(stands, atMs))
@@ -117,7 +122,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
     const { zone, classes, afterS } = this.config;
     const labels: readonly string[] = classes;
     if (moveTolerance !== PLACE_TOLERANCE || presence === 'hidden') return false;
-    // A rule that was made while vision looked has not seen how it came either.
+    // A rule created while vision was running has not seen the arrival either.
     if (arrival !== 'unseen' && vehicle.firstMs > (this.#beganMs ?? atMs)) return false;
     if (vehicle.score < UNMOVED_SCORE_MIN || !labels.includes(vehicle.label)) return false;
     if (atMs - vehicle.firstMs < Math.max(STANDS_FOR_MS, afterS * 1000)) return false;

@@ -1,31 +1,34 @@
 /**
- * Is the step of a box from one look to the next one that a vehicle makes? In a queue a weak box goes from car to car,
- * against the traffic as well as with it, and while the queue creeps the pixels under it move. What cannot be feigned:
- * the vehicles whose places it takes are followed too, and do not come along.
+ * Decides whether the step of a box between two detector runs is one that a vehicle makes. In a queue a weak box moves
+ * from car to car, against the traffic as well as with it. The pixels under it also move while the queue creeps. The
+ * reliable sign is that the vehicles whose places it takes are tracked too and do not move with it.
  *
- * LIMITS: one box for each track that is present, forgotten with it.
+ * LIMITS: one box for each present track, removed with it.
  */
 import { iou, type XyxyNorm } from '../contract/geometry.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 
 /**
- * A box that shares so much (IoU) with that of a surer vehicle at one look, and hardly anything at the next, has hopped
- * off it or upon it. Two boxes of one vehicle go on together, and of two vehicles that pass each other one hides the
- * other by degrees: two in a hundred real drives on a dense road (of 137) have a single such step.
+ * Overlap (IoU) with a surer vehicle in one detector run, and in the next, that marks a jump off it or onto it. Two
+ * boxes of one vehicle continue together, and of two passing vehicles one hides the other gradually. Of 137 real drives
+ * on a dense road, two in a hundred have a single such step.
  */
 const UPON_IOU = 0.3;
 const OFF_IOU = 0.1;
 /**
- * From one look to the next the root of a vehicle's area changes by a quarter at most (98 in 100 drives, on a dense road
- * at 5 frames a second and on a fast one at 3 to 8); a box that goes from a group of cars to a single one halves.
+ * Largest ratio of the box sizes (root of the area) between two detector runs. A vehicle's changes by at most a quarter
+ * in 98 of 100 drives, on a dense road at 5 frames a second and on a fast one at 3 to 8. A box that moves from a group
+ * of cars to a single one halves.
  */
 const SIZE_RATIO_MAX = 1.4;
 
 export class Witness {
-  /** As seen last, before this frame. */
+  /** Boxes as last seen before this frame. */
   #last = new Map<number, XyxyNorm>();
 
-  /** Takes the tracks of a frame; returns those whose step to here is a vehicle's. The first step of a track is to none. */
+  /**
+   * Takes the tracks of a frame and returns those whose step is a vehicle's. The first step of a track never counts.
+   */
   update(tracks: readonly ObservedTrack[]): ReadonlySet<number> {
     const seen = tracks.filter((track) => track.seen);
     const vehicles = seen.filter(({ group }) => group !== 'person');

@@ -1,6 +1,6 @@
 /**
- * A vehicle travels against the zone's direction. Judged over the way that it has gone in the last
- * seconds, not from frame to frame: a box jitters, and two cars that swap numbers make one jump.
+ * Raises an event when a vehicle travels against the zone's direction. It evaluates the path of the last seconds
+ * instead of single frames: a box jitters, and two cars that swap numbers make one jump.
  */
 
 import type { SizePx } from '../contract/geometry.ts';
@@ -12,18 +12,18 @@ import type { Rule } from './rule.ts';
 import { isSure } from './sure.ts';
 import { Witness } from './witnessed.ts';
 
-/** At walking pace (the slowest that matters) a car covers a tenth of the frame's height in this time. */
+/** Time in which a car at walking pace (the slowest relevant speed) covers a tenth of the frame's height. */
 const LOOK_BACK_MS = 5000;
 /**
- * A box of a moving vehicle is wrong by up to a tenth of its size (0.05, standard deviation): over half of its
- * own length that makes 15 degrees, over less there is no telling where it goes.
+ * Minimum way in box sizes. A moving vehicle's box is wrong by up to a tenth of its size (0.05, standard deviation).
+ * Over half of its own length that makes 15 degrees; over less, its direction is unknown.
  */
 const TRAVEL_MIN_SIZES = 0.5;
 
 export class WrongWayRule implements Rule {
   readonly config: WrongWay;
   readonly #paths = new Paths(LOOK_BACK_MS, new Witness());
-  /** Tracks that were found against the direction, until they are gone. */
+  /** Tracks that were found against the direction, until they end. */
   #wrong = new Set<number>();
 
   constructor(config: WrongWay) {
@@ -51,7 +51,7 @@ export class WrongWayRule implements Rule {
     return situations;
   }
 
-  /** The way that the track has gone against the direction up to now, if it is long enough. */
+  /** Returns the way that the track has gone against the direction up to now, if it is long enough. */
   #wayAgainst(track: ObservedTrack, source: SizePx): Drive | undefined {
     const { directionDeg, toleranceDeg, minTravel } = this.config;
     const travel = Math.max(minTravel, TRAVEL_MIN_SIZES * sizeOf(track, source));

@@ -1,13 +1,16 @@
 /**
- * What is kept of the camera's view over restarts, and a technician's confirmation of a new one.
+ * Keeps the camera's view over restarts, and handles a technician's confirmation of a new one.
  *
- * A camera that has moved suspends every rule until its old view is back or `vigie camera confirm` was typed on the
- * box: the zones may lie elsewhere. For the technician two redacted stills lie in the state folder, of before and
- * after; for vision, a signature of the view by which it knows it again, and from which no picture can be made.
+ * A moved camera suspends every rule, because the zones may no longer fit. The rules continue when the old view is back
+ * or `vigie camera confirm` was run on the box. For the technician, two redacted stills are in the state folder, from
+ * before and after the move. For vision there is a signature by which it recognises the view; no picture can be made
+ * from it.
  *
- * INVARIANTS: what is written is redacted or a signature; the file says `movedSince` before vision may forget it, and
- * forgets it before vision is told of the confirmation, which is an entry of the journal.
- * LIMITS: two stills, kept as long as snapshots; a damaged file costs the memory, never the start.
+ * INVARIANTS:
+ * - Only redacted pictures and signatures are written.
+ * - The file holds `movedSince` before vision may forget it, and drops it before vision learns of the confirmation,
+ *   which is an entry of the journal.
+ * LIMITS: two stills, stored as long as snapshots. A damaged file loses the stored view but never prevents a start.
  */
 import { existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,13 +38,16 @@ import {
 } from '../contract/link.ts';
 import type { Observation } from '../contract/observation.ts';
 
-/** Requests for pictures of the view; those of events count from 1. */
+/** First request number for pictures of the view; those of events count from 1. */
 const REQUESTS_FROM = 2 ** 48;
-/** A picture of the view is asked for so often … */
+/** Interval between pictures of the view. */
 const PICTURE_EVERY_MS = 600_000;
-/** … and is of the view as it was once so much time has passed without a condition: `moved` is told after half of it. */
+/**
+ * Time without a camera condition after which a picture shows the view before a move. `moved` is reported after half of
+ * it.
+ */
 const SOUND_AFTER_MS = 60_000;
-/** A picture that did not come is asked for again. */
+/** Delay before a missing picture is requested again. */
 const ASK_AGAIN_MS = 10_000;
 const DAY_MS = 86_400_000;
 const EXPIRE_EVERY_MS = 3_600_000;
@@ -50,12 +56,12 @@ export interface CameraViewOptions {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** How long snapshots are kept. */
+  /** Retention of snapshots, in days. */
   snapshotsDays(): number;
   send(message: ToVision): boolean;
-  /** What passes from now on is seen in another view. */
+  /** Marks that later tracks are seen in another view. */
   readonly trackLog: { viewConfirmed(): void };
-  /** Puts it into the journal. */
+  /** Adds an entry to the journal. */
   enter(entry: JournalEntry): void;
 }
 
@@ -67,7 +73,7 @@ export class CameraView {
   #asked: { readonly request: number; readonly what: 'view' | 'after'; readonly atMs: number } | undefined;
   #afterWanted = false;
   #pictureDueMs = Number.NEGATIVE_INFINITY;
-  /** The newest picture of the view; of before a move only if none is told for a while. */
+  /** Newest picture of the view. It counts as before a move only if no move is reported for a while. */
   #candidate: { readonly bytes: Uint8Array; readonly atMs: number } | undefined;
   #failures = 0;
   #confirmations = 0;
@@ -98,19 +104,21 @@ export class CameraView {
     this.#moved = this.#record.movedSince !== null;
   }
 
-  /** For a vision process that starts. */
+  /** Settings for a vision process that starts. */
   get settings(): Pick<VisionSettings, 'knownView'> {
     const { signature, aspect, movedSince } = this.#record;
     if (signature === null && movedSince === null) return {};
     return { knownView: { signature, aspect, moved: movedSince !== null } };
   }
 
-  /** Vision has learnt the view. */
+  /** Stores the view that vision has learnt. */
   learn({ signature, aspect }: KnownView): void {
     this.#write({ ...this.#record, signature, aspect });
   }
 
-  /** Takes a picture, or that there is none; true where it was asked for here, and belongs to no event. */
+  /**
+   * Takes a picture or the answer that there is none. Returns true if the request was made here and not for an event.
+   */
   answer({ message, binary }: Received<FromVision>): boolean {
     if (message.kind !== 'snapshot' && message.kind !== 'no-snapshot') return false;
     if (message.request < REQUESTS_FROM) return false;
@@ -121,7 +129,7 @@ export class CameraView {
     return true;
   }
 
-  /** Takes the camera's conditions in; returns the pictures of the view that are wanted with it. */
+  /** Takes the camera's conditions, and returns requests for pictures of the view. */
   observe({ camera = [], atMs }: Observation): EvidenceRequest[] {
     const nowMs = this.#options.clock.nowMs();
     const moved = camera.includes('moved');
@@ -144,7 +152,7 @@ export class CameraView {
     return [{ request: this.#requests, atMs, focus: [], seal: false }];
   }
 
-  /** Looks for a confirmation, and for pictures whose time is over; called about twice a second. */
+  /** Checks for a confirmation and for expired pictures. Called about twice a second. */
   tick(): void {
     this.#expire();
     const file = this.#path('confirmed');
@@ -161,7 +169,10 @@ export class CameraView {
     rmSync(file, { force: true });
   }
 
-  /** A technician who is not at a terminal has looked. Returns why nothing was done; undefined where it was. */
+  /**
+   * Confirms the view for a technician who is not at a terminal. Returns the reason for a refusal; undefined on
+   * success.
+   */
   confirm(by: string): string | undefined {
     const { movedSince } = this.#record;
     if (movedSince === null) return 'the camera has not moved, or was confirmed already';
@@ -170,7 +181,7 @@ export class CameraView {
 
   #confirmed({ movedSince, by }: Confirmation): boolean {
     const { log, send, enter, trackLog } = this.#options;
-    // The new view is learnt from nothing: its signature is told when it is.
+    // Vision learns the new view from the start, and its signature is stored then.
     if (!this.#write({ ...this.#record, signature: null, movedSince: null })) return false;
     this.#moved = false;
     this.#confirmations += 1;

@@ -1,6 +1,6 @@
 /**
- * What vision is connected to, for the journal: an entry at the first opening of all, and whenever it is something else
- * than before, restarts included.
+ * Records in the journal to which address vision is connected: at the very first opening, and at every change, also
+ * across restarts.
  */
 
 import type { Counters } from '../base/counters.ts';
@@ -23,12 +23,12 @@ export class CameraConnection {
     this.#options = options;
   }
 
-  /** Changes while the configuration named the same camera. */
+  /** Number of changes while the configuration named the same camera. */
   get counters(): Counters {
     return { camera_connection_changes: this.#changes };
   }
 
-  /** Vision has opened its camera. */
+  /** Called when vision has opened its camera. */
   opened(to: string): void {
     const { camera, journal } = this.#options;
     const address = cameraAddress(camera.source);

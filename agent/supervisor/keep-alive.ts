@@ -1,10 +1,10 @@
 /**
- * Keeps one vision process alive: back within 2 s after a crash, slower when it crashes again and
- * again, never giving up.
+ * Keeps one vision process alive. It is back within 2 s after a crash, later if crashes repeat, and restarts are never
+ * given up.
  *
- * INVARIANTS: at most one vision process exists; after `stop()` none does, until `start()` is called again.
- * LIMITS: 5 ends within 60 s count as a crash loop (reported once, until a minute without an end); the
- * delay between lives grows from 0.1 s to 30 s.
+ * INVARIANTS: at most one vision process exists. After `stop()` there is none until `start()` is called again.
+ * LIMITS: 5 ends within 60 s count as a crash loop, which is reported once, until a minute without an end. The delay
+ * before a restart grows from 0.1 s to 30 s.
  */
 import { Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
@@ -14,20 +14,20 @@ import type { CapturePermit } from '../contract/permit.ts';
 import { type ReceivedFromVision, type VisionExit, VisionProcess } from './vision-process.ts';
 
 const CRASH_LOOP = { ends: 5, withinMs: 60_000 } as const;
-/** A start takes about a second, so that two quick ends are still followed by frames within 2 s. */
+/** A start takes about a second, so frames return within 2 s even after two quick ends. */
 const RESPAWN = { firstMs: 100, maxMs: 30_000 } as const;
 
 export interface KeepAliveOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Asked for at the start of each life. */
+  /** Called at the start of each process. */
   settings(permit: CapturePermit): VisionSettings;
   readonly socketPath?: string | undefined;
   readonly restraintDir: string | undefined;
   onMessage(received: ReceivedFromVision): void;
-  /** Vision ended without being asked. */
+  /** Called when vision ended without a request. */
   onEnd(exit: VisionExit): void;
-  /** The ends have become a loop, or the loop is over. */
+  /** Called when a crash loop begins or ends. */
   onCrashLoop(looping: boolean): void;
 }
 
@@ -45,7 +45,7 @@ export class VisionKeepAlive {
     this.#backoff = new Backoff(RESPAWN);
   }
 
-  /** Unasked ends since the start. */
+  /** Unrequested ends since the start. */
   get ends(): number {
     return this.#ends;
   }
@@ -54,7 +54,7 @@ export class VisionKeepAlive {
     return this.#current?.pid;
   }
 
-  /** Vision is to live from now on, under this permit; after `stop` it may be started anew. */
+  /** Keeps vision running under this permit. May be called again after `stop`. */
   start(permit: CapturePermit): void {
     this.#stopping = new AbortController();
     this.#live(permit);
@@ -69,7 +69,7 @@ export class VisionKeepAlive {
       socketPath,
       restraintDir,
       onMessage: (received) => {
-        // Frames are the proof of life; only they end a crash loop.
+        // Only frames prove that vision works, so only they end a crash loop.
         if (received.message.kind === 'frame') this.#alive();
         onMessage(received);
       },

@@ -1,4 +1,7 @@
-/** Heat of the board to vision, and vision's pace to the room: `load-shed` stands while fewer frames are analysed. */
+/**
+ * Passes the board's heat to vision, and vision's frame rate to the room. `load-shed` is active while fewer frames are
+ * analysed.
+ */
 import type { Clock } from '../base/clock.ts';
 import { type Counters, gauge } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
@@ -7,7 +10,7 @@ import type { FromVision, ToVision } from '../contract/link.ts';
 export interface LoadControlOptions {
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Logger;
-  /** By so many steps the board is too hot, at a monotonic time. */
+  /** Number of steps by which the board is too hot, at a monotonic time. */
   heatSteps(nowMs: number): number;
   send(message: ToVision): boolean;
   onShed(active: boolean, cause: { reason?: string; fps?: number }): void;
@@ -23,7 +26,7 @@ export class LoadControl {
     this.#options = options;
   }
 
-  /** Steps down that hold now, and how often one was taken. */
+  /** Present steps down, and how often a step was taken. */
   get counters(): Counters {
     return {
       load_shed_step: gauge(this.#step),
@@ -32,7 +35,7 @@ export class LoadControl {
     };
   }
 
-  /** Vision has opened its camera, or says at which rate it analyses. */
+  /** Handles an opened camera, and a change of the analysis rate. */
   hear(message: FromVision): void {
     if (message.kind === 'opened') this.#options.send({ kind: 'heat', steps: this.#heatSteps });
     if (message.kind !== 'pace') return;

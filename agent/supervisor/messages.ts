@@ -1,4 +1,4 @@
-/** What vision says, and what the agent does about it: observations go to the rules, states of camera and detector become events. */
+/** Handles vision's messages: passes observations to the rules, and turns states of camera and detector into events. */
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { StateCondition } from '../contract/condition.ts';
@@ -11,7 +11,7 @@ import type { LoadControl } from './load.ts';
 import type { PreviewRequests } from './preview-requests.ts';
 import type { VisionStatus } from './status.ts';
 
-/** Where what vision sees goes. */
+/** Receiver of vision's results. */
 export interface VisionReceiver {
   observe(observation: Observation): { evidence: EvidenceRequest[] };
   evidence(received: Received<FromVision>): void;
@@ -27,26 +27,26 @@ export interface VisionMessagesOptions {
   readonly load: LoadControl;
   readonly previews: PreviewRequests;
   readonly flow: VisionReceiver;
-  /** How long the agent's own part takes. */
+  /** Measures the duration of the agent's own part. */
   readonly view: {
     judging(): Stopwatch;
     asked(requests: readonly EvidenceRequest[]): void;
     answered(request: number): void;
   };
   readonly trackLog: { observe(observation: Observation): void };
-  /** Whether the box sees, for walk tests. */
+  /** Records for walk tests whether the box has a usable picture. */
   readonly accuracy: { sees(sees: boolean): void };
   readonly journal: { detectorLoaded(): void };
   readonly connection: Pick<CameraConnection, 'opened'>;
   send(message: ToVision): boolean;
-  /** The camera can never work as configured. */
+  /** Called if the camera can never work as configured. */
   onUnusable(error: AgentError): void;
 }
 
 export class VisionMessages {
   readonly #options: VisionMessagesOptions;
   #framesSeen = 0;
-  /** `vision-failed` may stand: from an earlier life of the agent, too. */
+  /** `vision-failed` may be active, also from an earlier run of the agent. */
   #failedMayStand = true;
 
   constructor(options: VisionMessagesOptions) {
@@ -106,7 +106,7 @@ export class VisionMessages {
     }
   }
 
-  /** The vision process has gone, asked or not. */
+  /** Handles the end of the vision process, requested or not. */
   gone(): void {
     const { status, previews, accuracy, flow } = this.#options;
     status.gone();
@@ -130,7 +130,10 @@ export class VisionMessages {
     this.#failedMayStand = false;
   }
 
-  /** Vision gave its reason and ends. A configuration that never worked is for a person to mend now. */
+  /**
+   * Handles a failure that vision reported before it exits. A configuration that never worked is reported at once, for
+   * a person to fix.
+   */
   #failed(kind: AgentError['kind'], reason: string): void {
     const { log, flow, onUnusable } = this.#options;
     if (kind === 'config' && this.#framesSeen === 0) {
@@ -138,7 +141,7 @@ export class VisionMessages {
       return;
     }
     log.error({ kind }, reason);
-    // Only what the camera does is a lost stream; vision's own fault, or that it may not look, is another thing to look for.
+    // Only a failure of the camera is a lost stream. Vision's own errors, or a refused permission, have other causes.
     const own = kind === 'bug' || kind === 'exhausted' || kind === 'denied';
     if (own) this.#failedMayStand = true;
     flow.condition(kind === 'corrupt' ? 'detector-down' : own ? 'vision-failed' : 'stream-lost', true, {

@@ -1,6 +1,8 @@
 /**
- * Requests for a preview, and vision's answers to them.
- * LIMITS: one request at a time, the others wait for their turn; one that is not answered in ANSWER_WITHIN_MS, or whose vision has gone, is answered here.
+ * Sends preview requests to vision and takes its answers.
+ *
+ * LIMITS: one request at a time; others wait. A request is answered here if vision does not answer within
+ * ANSWER_WITHIN_MS or has ended.
  */
 import type { Clock } from '../base/clock.ts';
 import {
@@ -11,7 +13,7 @@ import {
   type ToVision,
 } from '../contract/link.ts';
 
-/** The pictures of an event go first: sixteen of them take some seconds on a slow board. */
+/** Pictures of an event come first: sixteen of them take some seconds on a slow board. */
 const ANSWER_WITHIN_MS = 10_000;
 
 export interface PreviewRequestsOptions {
@@ -54,7 +56,7 @@ export class PreviewRequests {
     });
   }
 
-  /** Late answers are let go. */
+  /** Late answers are ignored. */
   hear({ message, binary }: Received<FromVision>): void {
     if (message.kind !== 'preview' && message.kind !== 'no-preview') return;
     if (message.request !== this.#waiting?.request) return;

@@ -1,4 +1,4 @@
-/** What the agent knows of vision, from vision's own messages: for the health report, no decision hangs on it. */
+/** Collects the state of vision from its messages for the health report. No decision depends on it. */
 
 import type { Counters } from '../base/counters.ts';
 import { isConnectedAs } from '../contract/camera-connection.ts';
@@ -29,7 +29,7 @@ const NO_CAMERA: CameraReport = {
   fps: null,
   asOrdered: null,
 };
-/** The report's limit on a line of text. */
+/** Limit of the report on a line of text. */
 const TEXT_MAX = 500;
 
 export class VisionStatus {
@@ -37,7 +37,7 @@ export class VisionStatus {
   #pid: number | undefined;
   #camera: CameraReport = NO_CAMERA;
   #detector: DetectorReport | null = null;
-  /** Of this life of vision; those of earlier lives are summed up in `#before`. */
+  /** Counters of the present vision process. `#before` holds the sum of earlier ones. */
   #stats: VisionStats | undefined;
   #before: FramesReport = { read: 0, analysed: 0, dropped: 0, watched: 0 };
   #limitsBefore = NO_LIMITS;
@@ -51,19 +51,24 @@ export class VisionStatus {
     this.#view = new ViewStatistics(configured);
   }
 
-  /** Messages since the start of the agent, over all lives of vision. */
+  /** Messages since the start of the agent, from all vision processes. */
   get heard(): number {
     return this.#heard;
   }
 
-  /** By its own account (in production /proc shows no process of another user); null while there is none. */
+  /**
+   * Process data as vision reports them (in production /proc shows no process of another user); null if there is none.
+   */
   get process(): ProcessReport | null {
     if (this.#pid === undefined) return null;
     const { rssMiB = 0, fds = null } = this.#stats ?? {};
     return { pid: this.#pid, rssMiB: Math.round(rssMiB * 10) / 10, fds };
   }
 
-  /** What vision is connected to; null while there is no picture. Not for the room: addresses stay at the box. */
+  /**
+   * Address to which vision is connected; null while there is no picture. It is not sent to the room: addresses stay on
+   * the box.
+   */
   get connected(): string | null {
     return this.#connected;
   }
@@ -72,12 +77,12 @@ export class VisionStatus {
     return this.#camera;
   }
 
-  /** Of the newest frame that was analysed. */
+  /** Tracks of the newest analysed frame. */
   get tracks(): readonly ObservedTrack[] {
     return this.#tracks;
   }
 
-  /** Of what passes, since the start of the agent. */
+  /** Statistics of the scene since the start of the agent. */
   get view(): ViewReport {
     return this.#view.report;
   }
@@ -86,7 +91,7 @@ export class VisionStatus {
     return this.#detector;
   }
 
-  /** Since the start of the agent, over all lives of vision. */
+  /** Frame counts since the start of the agent, over all vision processes. */
   get frames(): FramesReport {
     const { framesRead = 0, framesAnalysed = 0, framesDropped = 0, packetsWatched = 0 } = this.#stats ?? {};
     const { read, analysed, dropped, watched } = this.#before;
@@ -98,12 +103,12 @@ export class VisionStatus {
     };
   }
 
-  /** Of this life of vision; undefined where no second stream may be watched. */
+  /** Report of the present vision process; undefined if no second stream may be used. */
   get quiet(): QuietReport | undefined {
     return this.#stats?.quiet ?? undefined;
   }
 
-  /** Of this life of vision; what a limit left out, of all its lives. */
+  /** Counters of the present vision process. Counts of items dropped at a limit cover all processes. */
   get counters(): Counters {
     const { framesHeld = 0, looksFine = 0, framesShed = 0, framesShort = 0 } = this.#stats ?? {};
     const { observationsDropped = 0 } = this.#stats ?? {};
@@ -127,7 +132,7 @@ export class VisionStatus {
     return Object.fromEntries(both) as Record<VisionLimit, number>;
   }
 
-  /** How long each stage takes, of this life; undefined while there is none. */
+  /** Durations of each stage in the present process; undefined if there is none. */
   get stages(): VisionStats['stages'] | undefined {
     return this.#stats?.stages;
   }
@@ -174,7 +179,7 @@ export class VisionStatus {
     }
   }
 
-  /** The vision process has gone. */
+  /** Handles the end of the vision process. */
   gone(): void {
     this.#before = this.frames;
     this.#limitsBefore = this.#limits;

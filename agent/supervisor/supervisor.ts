@@ -1,5 +1,5 @@
 /**
- * Vision, as far as it may exist: it lives under a permit, ends with it, and goes on where a new permit changes
+ * Controls vision under a permit: it runs while a permit holds, ends with it, and continues if a new permit changes
  * nothing for it.
  */
 import type { Clock } from '../base/clock.ts';
@@ -25,9 +25,9 @@ export interface VisionSupervisorOptions
   readonly camera: CameraConfig;
   /** Folder of the model cards. */
   readonly modelDir: string;
-  /** Activation socket of the vision unit; without it vision is spawned. */
+  /** Activation socket of the vision unit. Without it vision is spawned. */
   readonly socketPath: string | undefined;
-  /** Where a spawned vision finds whose orders count. */
+  /** Folder in which a spawned vision process finds the authority's key. */
   readonly restraintDir: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -47,7 +47,7 @@ export class VisionSupervisor {
   readonly #connection: CameraConnection;
   readonly #messages: VisionMessages;
   readonly #vision: VisionKeepAlive;
-  /** What vision was started with; undefined while it does not exist. */
+  /** Settings and authorisation with which vision was started; undefined while there is none. */
   #watching: string | undefined;
   #stopped = false;
 
@@ -105,17 +105,17 @@ export class VisionSupervisor {
     return { ...own, ...this.#cameraView.counters, ...this.#load.counters };
   }
 
-  /** Grows with everything that vision says and with every unasked end of it: for the watchdog. */
+  /** Grows with every message of vision and with every unrequested end, for the watchdog. */
   get signsOfLife(): number {
     return this.#options.status.heard + this.#vision.ends;
   }
 
-  /** No vision yet: that is `carryOut`. */
+  /** Starts no vision yet; `carryOut` does. */
   start(): void {
     this.#cameraView.start();
   }
 
-  /** Resolves when there is no vision process any more, or another one has been started. */
+  /** Resolves when there is no vision process any more, or another has been started. */
   async carryOut(permit: CapturePermit | undefined): Promise<void> {
     const watching = permit && JSON.stringify([this.#permitted(permit), permit.order]);
     if (this.#stopped || watching === this.#watching) return;
@@ -132,17 +132,20 @@ export class VisionSupervisor {
     this.#previews.tick();
   }
 
-  /** One redacted picture of now, for a technician's eyes: kept by nobody. Never rejects; one call at a time. */
+  /** Returns one present redacted picture for a technician; no one stores it. Never rejects; one call at a time. */
   preview(): Promise<PreviewAnswer> {
     return this.#previews.ask();
   }
 
-  /** A technician has looked at a camera that had moved. Returns why nothing was done; undefined where it was. */
+  /**
+   * Confirms the view of a camera that had moved, for a technician. Returns the reason for a refusal; undefined on
+   * success.
+   */
   confirmView(by: string): string | undefined {
     return this.#cameraView.confirm(by);
   }
 
-  /** For ever. */
+  /** Stops vision permanently. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#vision.stop();
@@ -153,7 +156,7 @@ export class VisionSupervisor {
     return visionSettings(config, permit, { mode: 'live', camera: { ...camera, follows: true }, modelDir });
   }
 
-  /** For a life of vision, with what was known before. */
+  /** Settings for a new vision process, including the known view. */
   #settings(permit: CapturePermit): VisionSettings {
     return { ...this.#permitted(permit), ...this.#cameraView.settings };
   }

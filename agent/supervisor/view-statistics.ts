@@ -1,27 +1,28 @@
 /**
- * How large people are in the picture and how far things move between two looks, from the tracks alone.
+ * Measures, from the tracks alone, how large people appear and how far objects move between two detector runs.
  *
- * LIMITS: 512 tracks at a time; counts are halved at `COUNTED_MAX`, so that the figures follow a camera that was turned.
+ * LIMITS: 512 tracks at a time. Counts are halved at `COUNTED_MAX`, so that the statistics follow a camera that was
+ * turned.
  */
 import type { Config } from '../contract/config.ts';
 import type { SizePx } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
 import type { ViewReport } from '../contract/view-report.ts';
 
-/** A hundredth of the frame's height: finer than a box jitters. */
+/** Bins of a hundredth of the frame's height, which is finer than a box jitters. */
 const HEIGHT_BINS = 100;
-/** Twentieths of a longer side, up to three sides: further nothing is followed. */
+/** Bins of a twentieth of a box's longer side, up to three sides. The tracker follows nothing beyond. */
 const STEP_BINS = 60;
 const STEP_BIN = 0.05;
-/** Some hours of a busy street's looks; what is rarer is remembered for longer. */
+/** Equals some hours of detector runs in a busy street. Rarer events are remembered longer. */
 const COUNTED_MAX = 100_000;
-/** As the tracker: what was found twice may be a flicker. */
+/** Same as in the tracker: an object detected twice may be a flicker. */
 const LOOKS_MIN = 3;
 
 interface Followed {
   readonly group: ObservedTrack['group'];
   looks: number;
-  /** Ways between two looks that follow each other, in longer sides. */
+  /** Steps between consecutive detector runs, in longer sides. */
   steps: number;
   stepSum: number;
   x: number;
@@ -29,7 +30,7 @@ interface Followed {
   frame: number;
 }
 
-/** Of the configuration, or of the settings that vision got. */
+/** Values from the configuration, or from the settings that vision got. */
 export interface Configured {
   readonly detector: Pick<Config['detector'], 'input'>;
   readonly camera?: { readonly fps: number | null } | undefined;
@@ -47,7 +48,7 @@ export class ViewStatistics {
     this.#configured = { input: detector.input, fps: camera?.fps ?? null };
   }
 
-  /** Takes an observation in; a frame that nobody looked at says nothing. */
+  /** Adds an observation. A frame without a detector run is ignored. */
   observe({ looked, tracks, source }: Observation): void {
     if (looked === false) return;
     this.#looks += 1;
@@ -96,7 +97,7 @@ export class ViewStatistics {
     return followed;
   }
 
-  /** Each thing once, however long it stays: what is fast is seen a few times only. */
+  /** Counts each object once, however long it stays, because fast objects are seen only a few times. */
   #count({ group, looks, steps, stepSum }: Followed): void {
     const moves = group === 'person' || group === 'vehicle' || group === 'cycle';
     if (moves && looks >= LOOKS_MIN && steps > 0) add(this.#steps, stepSum / steps / STEP_BIN);
@@ -113,7 +114,7 @@ function sum(bins: Float64Array): number {
   return bins.reduce((total, count) => total + count, 0);
 }
 
-/** The bin below whose end the share of the counts lies. */
+/** Returns the bin in which the given ratio of the counts is reached. */
 function quantile(bins: Float64Array, share: number): number {
   let left = share * sum(bins);
   for (let bin = 0; bin < bins.length; bin += 1) {

@@ -1,6 +1,6 @@
 /**
- * One life of the vision process: spawned here with the link on file descriptor 3, or, where systemd
- * runs it, reached through its activation socket (connecting starts the unit, closing ends it).
+ * Runs one vision process. The agent either spawns it with the link on file descriptor 3, or reaches it through
+ * systemd's activation socket. Connecting to the socket starts the unit, and closing the connection ends it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createConnection, type Socket } from 'node:net';
@@ -24,12 +24,12 @@ import { passOnStderr } from './vision-stderr.ts';
 export type ReceivedFromVision = Received<FromVision>;
 
 export interface VisionExit {
-  /** Exit code, or null after a signal or where systemd owns the process. */
+  /** Exit code; null after a signal, or if systemd owns the process. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** True when `stop()` asked for it. */
+  /** True if `stop()` requested the exit. */
   readonly asked: boolean;
-  /** Set when the link broke the protocol. */
+  /** Set if the link broke the protocol. */
   readonly error: Error | undefined;
 }
 
@@ -37,29 +37,29 @@ export interface VisionProcessOptions {
   readonly clock: Clock;
   readonly log: Logger;
   onMessage(received: ReceivedFromVision): void;
-  /** Called once per life, after the process has gone. */
+  /** Called once per process, after it has ended. */
   onExit(exit: VisionExit): void;
-  /** Path of an activation socket; without it the process is spawned. */
+  /** Path of an activation socket. Without it the process is spawned. */
   readonly socketPath?: string | undefined;
-  /** Where a spawned process finds whose orders count; undefined for recorded clips. */
+  /** Folder in which a spawned process finds the authority's key; undefined for recorded clips. */
   readonly restraintDir: string | undefined;
-  /** Put before the command, for tracing in tests. */
+  /** Command prefix, for tracing in tests. */
   readonly wrapper?: readonly string[];
 }
 
-/** How long vision may take to end by itself before it is killed (systemd's stop has 5 s for all). */
+/** Time for vision to exit before it is killed, ms (systemd's stop has 5 s for everything). */
 const STOP_GRACE_MS = 2000;
 
 /**
- * A small young generation and little code: 9 MiB less, at no CPU time that can be told from noise
+ * Small young generation and compact code: saves 9 MiB without a measurable cost in CPU time
  * (docs/design/005-benchmark.md).
  */
 const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=2', '--optimize-for-size'];
 
 /**
- * What vision may see of the environment, by name: nothing that could hold a credential, load foreign code into it or
- * have it write pixels to a disk. It calls gst-inspect-1.0 by name, GStreamer keeps its list of plugins in the user's
- * cache, and the model that ran last is kept in CACHE_DIRECTORY.
+ * Environment variables that vision may see. None could hold a credential, load foreign code into vision or make it
+ * write pixels to a disk. Vision calls gst-inspect-1.0 by name, GStreamer keeps its plugin list in the user's cache,
+ * and CACHE_DIRECTORY holds the last model.
  */
 const ENVIRONMENT = new Set(['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG']);
 
@@ -78,7 +78,7 @@ export class VisionProcess {
     return this.#child?.pid;
   }
 
-  /** Without a permit there is no vision: whoever holds one has the right to look, and the order that vision asks for. */
+  /** Starts vision. Requires a permit, which carries the right to capture and the authorisation that vision demands. */
   start(permit: CapturePermit, settings: VisionSettings): void {
     assert(this.#gone === undefined, 'a vision process has one life');
     const { socketPath } = this.#options;
@@ -90,17 +90,17 @@ export class VisionProcess {
     return this.#link?.send(encodeMessage(message)) ?? false;
   }
 
-  /** Asks vision to end, kills it after the grace time, and resolves when it is gone. */
+  /** Asks vision to exit, kills it after the grace time, and resolves when it has ended. */
   async stop(): Promise<void> {
     if (this.#gone === undefined) return;
     this.#asked = true;
-    // Vision ends the link itself, after its last counters.
+    // Vision closes the link itself, after its last counters.
     this.send({ kind: 'stop' });
     const enough = new AbortController();
     const child = this.#child;
     void this.#options.clock.sleep(STOP_GRACE_MS, enough.signal).then(() => {
       if (enough.signal.aborted) return;
-      // Where systemd owns the process, it ends vision with the agent (ExecStopPost=).
+      // If systemd owns the process, it ends vision with the agent (ExecStopPost=).
       if (child === undefined) this.#link?.cut();
       else child.kill('SIGKILL');
     });
@@ -112,10 +112,10 @@ export class VisionProcess {
     const here = fileURLToPath(import.meta.url);
     const program = fileURLToPath(new URL(`../vision/main${extname(here)}`, import.meta.url));
     const command = [...(this.#options.wrapper ?? []), process.execPath, ...NODE_FLAGS, program];
-    // Only elements make noise: without one, what vision says takes no way round.
+    // Only elements write noise. Without one, vision's stderr needs no filter.
     const stderr = DETECTOR_BACKENDS[detector.backend].usesElement ? 'pipe' : 2;
     const child = spawn(command[0] as string, command.slice(1), {
-      // Standard output belongs to the command that the user called; vision speaks on stderr only.
+      // Standard output belongs to the command that the user called; vision writes to stderr only.
       stdio: ['ignore', 2, stderr, 'pipe'],
       env: visionEnvironment(process.env, this.#options.restraintDir),
     });
@@ -132,7 +132,7 @@ export class VisionProcess {
         this.#options.onExit({ code, signal, asked: this.#asked, error: error ?? linkError });
       };
       child.once('error', (error) => finish(null, null, error));
-      // `close`, not `exit`: by then everything that vision had sent has been read.
+      // `close`, not `exit`: by then everything that vision sent has been read.
       child.once('close', (code, signal) => finish(code, signal));
     });
   }
@@ -153,9 +153,10 @@ export class VisionProcess {
 }
 
 /**
- * UV_THREADPOOL_SIZE: each pull() and pollBus() of GStreamer holds a libuv worker.
- * MALLOC_ARENA_MAX: glibc would keep a heap for each of those workers, and with two still 4 MiB more than with one.
- * ORT_DISABLE_TELEMETRY: ONNX Runtime reports home unless told not to before it is loaded.
+ * Returns the environment of a spawned vision process:
+ * - UV_THREADPOOL_SIZE: each pull() and pollBus() of GStreamer holds a libuv worker.
+ * - MALLOC_ARENA_MAX: glibc would keep a heap for each of those workers. Even two heaps cost 4 MiB more than one.
+ * - ORT_DISABLE_TELEMETRY: ONNX Runtime reports home unless this is set before it is loaded.
  */
 function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undefined): NodeJS.ProcessEnv {
   const kept = Object.entries(from).filter(([name]) => ENVIRONMENT.has(name));
@@ -165,9 +166,9 @@ function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undef
     UV_THREADPOOL_SIZE: '16',
     MALLOC_ARENA_MAX: '1',
     ORT_DISABLE_TELEMETRY: '1',
-    // GIO would otherwise keep settings in the home folder when a stream is opened.
+    // Otherwise GIO stores settings in the home folder when a stream is opened.
     GSETTINGS_BACKEND: 'memory',
-    // GStreamer would otherwise load plugins from the home folder too.
+    // Otherwise GStreamer also loads plugins from the home folder.
     XDG_DATA_HOME: '/nonexistent',
   };
 }

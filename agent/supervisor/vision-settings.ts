@@ -1,4 +1,4 @@
-/** The part of the configuration that vision gets to see: no key, no broker. */
+/** Selects the part of the configuration that vision receives: no key and no broker. */
 import type { Config } from '../contract/config.ts';
 import type { VisionSettings } from '../contract/link.ts';
 import { PLACE_TOLERANCE } from '../contract/observation.ts';
@@ -7,7 +7,7 @@ import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 
 export type VisionSource = Pick<VisionSettings, 'mode' | 'camera' | 'modelDir'>;
 
-/** What a rule judges by, besides tracks and crossings: only that is observed for it. */
+/** Input of each rule kind besides tracks and crossings. Vision observes only these inputs. */
 const JUDGES: Readonly<Record<RuleKind, 'tracks' | 'standing' | 'regions'>> = {
   'vehicle-in-pedestrian-zone': 'standing',
   loitering: 'tracks',
@@ -19,7 +19,7 @@ const JUDGES: Readonly<Record<RuleKind, 'tracks' | 'standing' | 'regions'>> = {
   'illegal-parking': 'standing',
 };
 
-/** Only what the permitted rules need is observed. */
+/** Returns the settings of vision, which observes only what the permitted rules need. */
 export function visionSettings(
   config: Config,
   permit: CapturePermit,
@@ -38,7 +38,7 @@ export function visionSettings(
     masks,
     timeZone,
     ...(groundPlane !== undefined && { groundPlane }),
-    // Each rule gets what it would get alone.
+    // Each rule gets the same observations as if it ran alone.
     moveTolerances: [...new Set(tolerances)],
     regions: rules.some(({ kind }) => JUDGES[kind] === 'regions'),
     everyFrame: false,
@@ -46,7 +46,7 @@ export function visionSettings(
   };
 }
 
-/** Of the standing vehicles that a rule looks at; none where it looks at none. */
+/** Returns the tolerance for stopped vehicles of a rule; empty if the rule does not use them. */
 function toleranceOf(rule: RuleConfig): number[] {
   if (JUDGES[rule.kind] !== 'standing') return [];
   return ['moveTolerance' in rule ? rule.moveTolerance : PLACE_TOLERANCE];

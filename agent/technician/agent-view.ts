@@ -1,4 +1,4 @@
-/** What the page is told of the agent, from those who know it. */
+/** Builds the view of the agent that the page shows, from the parts that hold the data. */
 import { programVersion } from '../base/package-root.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
@@ -10,7 +10,7 @@ import type { Ruling } from '../contract/permit.ts';
 const TEXT_MAX = 1000;
 const LIST_MAX = 64;
 
-/** A ruling with the order on which it rests. */
+/** A ruling with its authorisation. */
 export interface RuledOrder extends Ruling {
   readonly authorisation: Authorisation | undefined;
 }

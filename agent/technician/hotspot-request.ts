@@ -1,6 +1,6 @@
 /**
- * The command `open-hotspot`: the room lets a technician in by the box's Wi-Fi although an order holds. The agent lays
- * the signed command where root looks.
+ * Handles the command `open-hotspot`, by which the room admits a technician over the box's Wi-Fi while an authorisation
+ * holds. The agent writes the signed command to the request spool for root.
  */
 
 import type { CheckedCommand } from '../contract/commands.ts';

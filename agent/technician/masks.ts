@@ -1,7 +1,8 @@
 /**
- * Whether the masks of the configuration on the disk are those that run: a technician who has drawn one must not be shown
- * what it would hide, and what cannot be read may hold any.
- * LIMITS: looked at every LOOK_EVERY_MS at most, and only while it is asked for.
+ * Checks whether the masks that run equal those of the configuration on disk. A technician who has just drawn a mask
+ * must not see the area that it would hide. An unreadable configuration may contain any mask.
+ *
+ * LIMITS: reads the disk at most every LOOK_EVERY_MS, and only on request.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
@@ -12,7 +13,7 @@ const LOOK_EVERY_MS = 2000;
 
 export interface MasksOptions {
   readonly running: readonly MaskConfig[];
-  /** Reads the file. Throws AgentError where it cannot be read or is refused. */
+  /** Reads the file. Throws AgentError if it cannot be read or is refused. */
   onDisk(): readonly MaskConfig[];
   readonly clock: Pick<Clock, 'nowMs'>;
 }
@@ -26,7 +27,7 @@ export class Masks {
     this.#options = options;
   }
 
-  /** Why a picture may lack a mask; undefined where it cannot. */
+  /** Reason why a picture may lack a mask, or undefined. */
   get fault(): string | undefined {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs - this.#lookedMs >= LOOK_EVERY_MS) {

@@ -1,11 +1,16 @@
 /**
- * The socket on which the technician's page asks: a process of another user, which may be taken over.
+ * Serves the socket of the technician's page, a process of another user that may be compromised.
  *
- * INVARIANTS: only who is in the socket's group can connect; what is no message of the contract ends its connection and
- * nothing else. That it cannot listen is said and counted, and stops nothing.
- * LIMITS: CONNECTIONS_MAX connections (another one is closed, counted); FROM_PAGE_BYTES_MAX a message; ASKS: what comes
- * faster is refused unread by anybody but the decoder, and the connection rests until there is room again (counted).
- * A picture is left out while the one before has not been read; an answer that cannot be handed over ends the connection.
+ * INVARIANTS:
+ * - Only members of the socket's group can connect.
+ * - A message outside the contract ends its connection and has no other effect.
+ * - A failure to listen is logged and counted, and stops nothing else.
+ * LIMITS:
+ * - CONNECTIONS_MAX connections; a further one is closed and counted.
+ * - FROM_PAGE_BYTES_MAX per message.
+ * - ASKS: messages above this rate are refused after decoding, and the connection pauses until there is room again
+ *   (counted).
+ * - A picture is skipped while the previous one is unread. An answer that cannot be sent ends the connection.
  */
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
@@ -21,14 +26,14 @@ import { encodeToPage, FROM_PAGE_BYTES_MAX } from '../contract/page-frames.ts';
 import { FromPage } from '../contract/page-link.ts';
 import type { Screen } from './preview.ts';
 
-/** One page, and its next life while the first one's end has not been noticed. */
+/** One page, and its successor while the end of the first is not yet noticed. */
 const CONNECTIONS_MAX = 2;
-/** Two phones that ask for the state once a second, and what they tap. */
+/** Covers two phones that request the state once a second, plus their taps. */
 const ASKS = { burst: 40, perS: 10 } as const;
 const FAULT_EVERY_MS = 60_000;
 
 export interface PageServerOptions {
-  /** Whatever an earlier life left there is replaced. */
+  /** Path of the socket; anything left there by an earlier run is replaced. */
   readonly socket: string;
   readonly mode: number;
   readonly clock: Pick<Clock, 'nowMs'>;
@@ -60,7 +65,7 @@ export class PageServer {
     };
   }
 
-  /** Never throws for what the disk does. */
+  /** Never throws, whatever the disk does. */
   async start(): Promise<void> {
     const { socket: path, mode, log } = this.#options;
     const server = createServer((socket) => this.#serve(socket));
@@ -94,7 +99,7 @@ export class PageServer {
     await closed;
   }
 
-  /** To every page that is connected; false: none is. */
+  /** Sends to every connected page; false if there is none. */
   tellAll(encoded: Buffer): boolean {
     for (const screen of this.#screens) screen.tell(encoded);
     return this.#screens.size > 0;

@@ -1,10 +1,12 @@
 /**
- * How long previews have been shown today, kept over restarts.
+ * Counts how long previews were shown today, across restarts.
  *
- * INVARIANTS: time is charged before it is used, CHARGE_S at a time, and what was not used is given back at the end: a
- * power cut costs the technician up to a minute, and gives him none. A new day begins when the wall clock shows a later
- * date of the site than the last one; a clock that goes back gives nothing back.
- * LIMITS: one small file; where it is damaged the day is used up, where it cannot be written nothing is shown.
+ * INVARIANTS:
+ * - Time is charged in advance, CHARGE_S at a time, and unused time is returned at the end. A power cut costs the
+ *   technician up to a minute and never gives him extra time.
+ * - A new day begins when the wall clock shows a later date of the site than the last one. A clock that is set back
+ *   returns no time.
+ * LIMITS: one small file. If it is damaged, the day counts as used up; if it cannot be written, nothing is shown.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { type Static, Type } from '@sinclair/typebox';
@@ -25,7 +27,7 @@ type Kept = Static<typeof Kept>;
 
 export interface PreviewUseOptions {
   readonly file: string;
-  /** IANA name. */
+  /** IANA name of the time zone. */
   readonly timeZone: string;
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
   readonly log: Logger;
@@ -34,7 +36,7 @@ export interface PreviewUseOptions {
 export class PreviewUse {
   readonly #options: PreviewUseOptions;
   readonly #format: Intl.DateTimeFormat;
-  /** Without what runs now. */
+  /** Stored use, without the preview that runs now. */
   #kept: Kept = { day: '', usedS: PREVIEW_S_A_DAY_MAX };
   /** Monotonic times. */
   #running: { readonly sinceMs: number; readonly chargedToMs: number } | undefined;
@@ -42,7 +44,7 @@ export class PreviewUse {
   constructor(options: PreviewUseOptions) {
     this.#options = options;
     const { timeZone } = options;
-    // Dates of Canada are written YYYY-MM-DD.
+    // The Canadian locale writes dates as YYYY-MM-DD.
     this.#format = new Intl.DateTimeFormat('en-CA', { timeZone, dateStyle: 'short' });
   }
 
@@ -64,13 +66,13 @@ export class PreviewUse {
     }
   }
 
-  /** Seconds that are left of the day. */
+  /** Seconds left for the day. */
   get leftS(): number {
     this.#turnDay();
     return Math.max(0, Math.floor(PREVIEW_S_A_DAY_MAX - this.#usedS));
   }
 
-  /** A preview begins. Throws AgentError where its time cannot be kept. */
+  /** Begins a preview. Throws AgentError if its time cannot be stored. */
   begin(): void {
     this.#turnDay();
     const nowMs = this.#options.clock.nowMs();
@@ -83,7 +85,7 @@ export class PreviewUse {
     }
   }
 
-  /** To be called often while a preview runs. Throws AgentError where its time cannot be kept. */
+  /** Must be called often while a preview runs. Throws AgentError if its time cannot be stored. */
   charge(): void {
     this.#turnDay();
     const nowMs = this.#options.clock.nowMs();
@@ -92,7 +94,7 @@ export class PreviewUse {
     this.#running = { ...this.#running, chargedToMs: nowMs + CHARGE_S * 1000 };
   }
 
-  /** No preview runs any more; a disk that refuses keeps what was charged. */
+  /** Ends the preview. If the disk refuses, the charged time stays used. */
   end(): void {
     if (this.#running === undefined) return;
     this.#turnDay();

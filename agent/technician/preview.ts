@@ -1,12 +1,16 @@
 /**
- * The technician's preview: who looks, for how long, and what he is shown.
+ * Runs the technician's preview. It limits viewers and time, and selects the pictures that are sent.
  *
- * INVARIANTS: that somebody begins to look is on the journal's disk before anything is shown; a picture is shown only
- * where nothing forbade it when it was asked for and nothing does when it comes; one that was shown is taken away as soon
- * as anything forbids it. No picture is kept, and none is shown twice.
- * LIMITS: PREVIEW_VIEWERS_MAX viewers; PREVIEW_S_MAX a run, which begins with the first viewer and ends for all;
- * PREVIEW_S_A_DAY_MAX a day; STARTS; PREVIEW_FPS_MAX pictures a second and CORE_SHARE_MAX of a core; a viewer that does
- * not read skips pictures (counted).
+ * INVARIANTS:
+ * - The start of each viewing is in the journal on disk before anything is shown.
+ * - A picture is shown only if nothing forbids it both on the request and on its arrival. A shown picture is removed as
+ *   soon as anything forbids it.
+ * - No picture is stored, and none is shown twice.
+ * LIMITS:
+ * - PREVIEW_VIEWERS_MAX viewers, and STARTS.
+ * - PREVIEW_S_MAX per run, which begins with the first viewer and ends for all, and PREVIEW_S_A_DAY_MAX a day.
+ * - PREVIEW_FPS_MAX pictures a second and CORE_SHARE_MAX of a core.
+ * - A viewer that does not read skips pictures (counted).
  */
 import type { Clock } from '../base/clock.ts';
 import { type Counters, gauge } from '../base/counters.ts';
@@ -27,19 +31,19 @@ import {
 } from '../contract/page-link.ts';
 import type { PreviewUse } from './preview-use.ts';
 
-/** Each start is two entries of the journal and two events: a page gone wrong must not fill them. */
+/** Limit on starts. Each causes two journal entries and two events, which a faulty page must not flood. */
 const STARTS = { burst: 10, perS: 0.1 } as const;
-/** By so much a suspension may be told late; a picture that comes after it is never shown. */
+/** Longest delay before a suspension is noticed, ms. A picture that arrives after it is never shown. */
 const LOOK_EVERY_MS = 100;
-/** Of a core: the detector has the rest. */
+/** Largest ratio of one core; the detector gets the rest. */
 const CORE_SHARE_MAX = 0.1;
 /**
- * The least of so many is what a picture takes when the detector does not stand in its way; until there are as many one
- * is made a second, since the first ones load what makes them.
+ * Number of pictures whose shortest duration counts, which estimates the cost of one undisturbed by the detector. Until
+ * there are as many, one is made a second, because the first ones load the code that makes them.
  */
 const TAKES = 5;
 const FIRST_EVERY_MS = 1000;
-/** Stills come twice a second: without a newer one for so long nothing is live any more. */
+/** Age at which a picture is no longer live, ms. Stills come twice a second. */
 const STALE_MS = 5000;
 const TRACKS_MAX = 256;
 
@@ -52,11 +56,11 @@ export interface Forbidden extends Refusal {
   readonly code: NoPicture;
 }
 
-/** Where pictures go: one connection of the page. */
+/** Destination of pictures: one connection of the page. */
 export interface Screen {
-  /** False: what was sent before has not been read yet. */
+  /** Returns false if the previous picture has not been read yet. */
   show(encoded: Buffer): boolean;
-  /** Arrives, or the connection ends. */
+  /** Delivers the message or ends the connection. */
   tell(encoded: Buffer): void;
 }
 
@@ -64,16 +68,16 @@ export interface PreviewOptions {
   readonly clock: Clock;
   readonly use: PreviewUse;
   readonly journal: {
-    /** Throws AgentError where it is not on the disk on return. */
+    /** Durable on return; otherwise throws AgentError. */
     enterSurely(entry: JournalEntry): void;
     enter(entry: JournalEntry): void;
   };
   readonly flow: { condition(kind: StateCondition, active: boolean, cause: object): void };
   readonly supervisor: { preview(): Promise<PreviewAnswer> };
   readonly status: { readonly tracks: readonly ObservedTrack[] };
-  /** Number of the order under which the box looks. */
+  /** Number of the authorisation under which the box runs. */
   order(): string | undefined;
-  /** Why no picture may be shown now; undefined where one may. */
+  /** Reason why no picture may be shown now, or undefined. */
   forbidden(): Forbidden | undefined;
 }
 
@@ -89,11 +93,11 @@ interface Run {
   readonly order: string;
   readonly ending: AbortController;
   readonly viewers: Viewer[];
-  /** Monotonic time from which the next picture may be asked for. */
+  /** Monotonic time from which the next picture may be requested. */
   dueMs: number;
-  /** Media time of the newest picture that was shown, and the monotonic time at which it was. */
+  /** Media time of the newest shown picture, and the monotonic time at which it was shown. */
   newest: { readonly atMs: number; readonly shownMs: number };
-  /** Why vision could not make one since. */
+  /** Reason why vision could not make a newer one. */
   failure: string | undefined;
 }
 
@@ -132,7 +136,7 @@ export class Preview {
     return { running: run !== undefined, leftS, leftTodayS, viewers: run?.viewers.length ?? 0 };
   }
 
-  /** Somebody begins to look. Returns why he may not; undefined where he may, or does already. */
+  /** Starts viewing. Returns the reason for a refusal; undefined if viewing may start or already runs. */
   start(screen: Screen, id: number, session: string): Refusal | undefined {
     if (this.#viewer(screen, id) !== undefined) return undefined;
     const refusal = this.#refusal() ?? this.#begin({ screen, id, session, frames: 0 });
@@ -141,7 +145,7 @@ export class Preview {
     return refusal;
   }
 
-  /** He looks no more. */
+  /** Stops viewing. */
   stop(screen: Screen, id: number): Refusal | undefined {
     const viewer = this.#viewer(screen, id);
     if (viewer === undefined) return { code: 'not-started', reason: `viewer ${id} does not look` };
@@ -149,12 +153,12 @@ export class Preview {
     return undefined;
   }
 
-  /** The connection has gone, with all who looked through it. */
+  /** Handles a closed connection: ends all its viewers. */
   left(screen: Screen): void {
     this.#leave(this.#run?.viewers.filter((viewer) => viewer.screen === screen) ?? [], 'page gone');
   }
 
-  /** The agent stops. Idempotent. */
+  /** Ends the preview when the agent stops. Idempotent. */
   async close(): Promise<void> {
     this.#end('the agent stopped');
     await this.#watching;
@@ -213,7 +217,7 @@ export class Preview {
     }
   }
 
-  /** Ends the run where it must end. */
+  /** Ends the run if it must end. */
   #over(run: Run): boolean {
     const { clock, use, forbidden, order } = this.#options;
     const why = (code: NoPicture, reason: string): Forbidden => ({ code, reason });
@@ -241,7 +245,7 @@ export class Preview {
     return undefined;
   }
 
-  /** One at a time, also over the end of a run. */
+  /** Requests one picture at a time, also across the end of a run. */
   #ask(run: Run): void {
     if (this.#asking) return;
     this.#asking = true;
@@ -297,7 +301,7 @@ export class Preview {
     this.#options.flow.condition('preview', false, {});
   }
 
-  /** For all; `no`: what takes the place of the picture. */
+  /** Ends the run for all viewers. `no`: notice that replaces the picture. */
   #end(why: string, no?: Forbidden): void {
     const viewers = [...(this.#run?.viewers ?? [])];
     if (no !== undefined) {

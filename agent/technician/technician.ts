@@ -1,8 +1,10 @@
 /**
- * The agent's side of the technician's page: what it may ask, and what it is answered. It is given what it needs of the
- * other parts, and none of them waits for it.
+ * Agent side of the technician's page: takes its requests and answers them. It gets what it needs from the other parts,
+ * and none of them waits for it.
  *
- * INVARIANTS: whatever the page sends, the agent goes on; nothing that it asks for changes what the box watches.
+ * INVARIANTS:
+ * - Whatever the page sends, the agent keeps running.
+ * - No request changes what the box analyses.
  * LIMITS: those of page-server.ts, preview.ts and walk.ts.
  */
 import { join } from 'node:path';
@@ -25,13 +27,13 @@ import { type Forbidden, Preview, type PreviewOptions, type Refusal, type Screen
 import { PreviewUse } from './preview-use.ts';
 import { Walk, type WalkOptions } from './walk.ts';
 
-/** In the state folder. */
+/** File name in the state folder. */
 const USE_FILE = 'preview-use.json';
-/** A service's socket is its group's too, which is the page's user. */
+/** Modes of the socket. A service's socket also belongs to the group of the page's user. */
 const [OWN_MODE, GROUP_MODE] = [0o600, 0o660];
-/** The state is asked for by each phone; made anew once in so long. */
+/** Time for which a state is reused, ms, because each phone requests it. */
 const TOLD_FOR_MS = 500;
-/** The contract's limit on a line. */
+/** Limit of the contract on a line of text. */
 const TEXT_MAX = 1000;
 
 type Language = Extract<PageAsk, { op: 'state' }>['language'];
@@ -39,10 +41,10 @@ type Told = { readonly status: LocalStatus; readonly findings: readonly Finding[
 
 export interface TechnicianPageOptions {
   readonly config: Config;
-  /** Of the file that the agent has read, hex; undefined: it is not told. */
+  /** SHA-256 of the file that the agent has read, hex; undefined if it is not reported. */
   readonly configSha256: string | undefined;
   readonly stateDir: string;
-  /** Where the service listens; in the state folder of a plain run. */
+  /** Path on which the service listens; undefined in a plain run, which uses the state folder. */
   readonly pageSocket: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -55,10 +57,10 @@ export interface TechnicianPageOptions {
   readonly journal: PreviewOptions['journal'];
   readonly flow: PreviewOptions['flow'];
   readonly accuracy: { walkTest: WalkOptions['walkTest'] };
-  /** What the box shows of itself to whoever is at it. */
+  /** State of the box as shown to a person on site. */
   readonly view: { told(language: Language): Told };
   isOn(rule: RuleConfig): boolean;
-  /** Masks of the configuration as it lies on the disk. Throws AgentError where they cannot be read. */
+  /** Masks of the configuration on the disk. Throws AgentError if they cannot be read. */
   masksOnDisk(): readonly MaskConfig[];
 }
 
@@ -115,7 +117,7 @@ export class TechnicianPage {
     await Promise.all(ends);
   }
 
-  /** For the command `unlock-pairing`; throws CommandRefused. */
+  /** Handles the command `unlock-pairing`. Throws CommandRefused. */
   unlockPairing(): Record<string, never> {
     if (!this.#server.tellAll(encodeToPage({ kind: 'unlock-pairing' })))
       throw new CommandRefused('unavailable', 'the technician’s page does not run on this box');
@@ -136,7 +138,7 @@ export class TechnicianPage {
     screen.tell(encodeToPage({ kind: 'answer', request, refused: short, state }));
   }
 
-  /** Returns why nothing was done. */
+  /** Returns the reason for a refusal, or undefined. */
   #do(ask: Exclude<PageAsk, { op: 'state' }>, session: string, screen: Screen): Refusal | undefined {
     switch (ask.op) {
       case 'preview-start':
@@ -164,7 +166,7 @@ export class TechnicianPage {
     return this.#walk.start(rule, passes);
   }
 
-  /** Cheapest first: it is asked ten times a second while somebody looks. */
+  /** Cheapest checks first: it is called ten times a second during a preview. */
   #forbidden(): Forbidden | undefined {
     const { restraint, status } = this.#options;
     const { ruled } = restraint;

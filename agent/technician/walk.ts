@@ -1,8 +1,8 @@
 /**
- * A walk test that is led from a phone: what the page is shown of it, and what is answered.
+ * Runs a walk test that a phone controls: keeps the page's view of it and takes the answers.
  *
- * INVARIANTS: one test at a time; nothing is kept unless the technician says so.
- * LIMITS: an answer that does not come within ANSWER_WITHIN_MS gives the test up.
+ * INVARIANTS: one test at a time. Nothing is stored unless the technician confirms it.
+ * LIMITS: a test is cancelled if an answer takes longer than ANSWER_WITHIN_MS.
  */
 import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
@@ -12,12 +12,12 @@ import type { RuleConfig } from '../contract/rule-config.ts';
 import { type Technician, type WalkAnswer, type WalkEvent, WalkTestOver } from '../contract/walk-test.ts';
 import type { Refusal } from './preview.ts';
 
-/** A phone that was put away, or whose battery is empty. */
+/** Covers a phone that was put away or whose battery is empty. */
 const ANSWER_WITHIN_MS = 900_000;
 
 export interface WalkOptions {
   readonly clock: Clock;
-  /** Runs a test; rejects with WalkTestOver, or AgentError where the box does not see. */
+  /** Runs a test. Rejects with WalkTestOver, or with AgentError if the box has no usable picture. */
   walkTest(options: {
     readonly rule: RuleConfig;
     readonly passes: number;
@@ -41,7 +41,7 @@ export class Walk {
     this.#options = options;
   }
 
-  /** Of the test that runs or was the last; null before the first. */
+  /** View of the present or last test; null before the first. */
   get view(): WalkView | null {
     return this.#view;
   }
@@ -78,7 +78,7 @@ export class Walk {
     return undefined;
   }
 
-  /** Gives up what runs. Idempotent. */
+  /** Cancels the running test. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#waiting?.answer('abort');

@@ -1,5 +1,6 @@
 /**
- * An 8 × 8 grid over the picture as a mask of 64 bits, by which a question passes over tracks that were never near its place.
+ * Marks an 8 × 8 grid over the picture as a mask of 64 bits, by which a search skips tracks that were never near its
+ * place.
  *
  * INVARIANT: a path that meets a drawing shares a cell with it.
  */
@@ -8,15 +9,15 @@ import { isInside } from '../contract/plane.ts';
 import type { PathPoint } from './path.ts';
 
 const GRID = 8;
-/** A step along a path, and how far a cell reaches beyond its border: more than rounding and simplifying move a point. */
+/** Step along a path, and reach of a cell beyond its border: more than rounding and simplifying move a point. */
 const STEP = 0.004;
 /**
- * How far a drawing reaches: beyond the band in which a line decides nothing, .1 heights of a box as high as the picture.
- * What crosses it clearly has a point outside of the band on each side.
+ * Reach of a drawing, as a ratio of the picture. Near a line there is a band that decides nothing, .1 heights of a box
+ * that is at most as high as the picture. A clear crossing has a point outside the band on each side.
  */
 const DRAWING_REACH = 0.02;
 
-/** Cells that a path touches, as a signed integer of 64 bits. */
+/** Returns the cells that a path touches, as a signed integer of 64 bits. */
 export function cellsOfPath(points: readonly PathPoint[]): bigint {
   const rows = new Uint8Array(GRID);
   for (let i = 0; i < points.length; i += 1) {
@@ -27,7 +28,7 @@ export function cellsOfPath(points: readonly PathPoint[]): bigint {
   return maskOf(rows);
 }
 
-/** Cells that a line, or a polygon with what is in it, touches. */
+/** Returns the cells that a line touches, or a polygon with its interior. */
 export function cellsOfDrawing(points: readonly PointNorm[], isClosed: boolean): bigint {
   const rows = new Uint8Array(GRID);
   for (let i = 0; i < points.length; i += 1) {
@@ -38,7 +39,7 @@ export function cellsOfDrawing(points: readonly PointNorm[], isClosed: boolean):
   return maskOf(rows);
 }
 
-/** Every cell within `reach` of the way. */
+/** Marks every cell within `reach` of the way. */
 function markWay(
   rows: Uint8Array,
   from: readonly [number, number],
@@ -55,7 +56,9 @@ function markWay(
   }
 }
 
-/** What no side of the polygon comes near is inside or outside as a whole: the middle tells. */
+/**
+ * Marks the inner cells of a polygon. A cell that no side touches is entirely inside or outside, so its centre decides.
+ */
 function markInside(rows: Uint8Array, polygon: readonly PointNorm[]): void {
   for (let row = 0; row < GRID; row += 1) {
     for (let column = 0; column < GRID; column += 1) {

@@ -1,7 +1,7 @@
 /**
- * What a question to the log of tracks must be like.
+ * Checks a question to the log of tracks.
  *
- * INVARIANT: a question that asks for more than the order's grade allows is refused whole; no part of it is answered.
+ * INVARIANT: a question that exceeds the authorisation's grade is refused as a whole; no part of it is answered.
  */
 import type { KeyObject } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -25,14 +25,14 @@ import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../orde
 import { CLASSES } from './rows.ts';
 
 const HOUR_MS = 3_600_000;
-/** As long as anything may be kept, and a day. */
+/** Longest possible retention, plus a day. */
 const COVERAGE_HOURS_MAX = 744;
 
 const refused = (path: string, message: string): CommandRefused =>
   new CommandRefused('bad-arguments', `tracks: /question/${path}: ${message}`);
 const beyond = (message: string): CommandRefused => new CommandRefused('not-permitted', `tracks: ${message}`);
 
-/** Classes that it is about. Throws CommandRefused. */
+/** Returns the classes that the question concerns. Throws CommandRefused. */
 export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): FoundTrack['class'][] {
   const { from, to, view, where, answer } = question;
   const spanMs = Date.parse(to) - Date.parse(from);
@@ -49,7 +49,7 @@ export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): 
   return classes;
 }
 
-/** Whether it is about persons who are told one by one: a second key must have signed it. */
+/** True if the question lists individual persons, which requires the signature of a second key. */
 export function needsApproval(
   { answer }: TrackQuestion,
   classes: readonly FoundTrack['class'][],
@@ -129,7 +129,7 @@ const openApproval = envelopeOpener({
 });
 
 /**
- * Name of the second key, which has signed the same question in the same case. Throws CommandRefused.
+ * Returns the name of the second key, which has signed the same question in the same case. Throws CommandRefused.
  * @param asker name of the key of the command
  */
 export function approvedBy(

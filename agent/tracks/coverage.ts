@@ -1,15 +1,16 @@
 /**
- * When the box looked, as spans of wall time, and what ended each: what no span covers was not seen.
+ * Records when the box analysed the scene, as spans of wall time with the reason for each end. Time outside every span
+ * was not observed.
  *
- * INVARIANTS: a span reaches no further than a frame that was analysed, or a second in which the second stream was watched;
- * one that nobody has ended is of a box that was cut off.
+ * INVARIANTS: a span ends at the last analysed frame, or the last second in which the second stream was watched. A span
+ * without an end belongs to a box that lost power.
  */
 import { GAPS_MAX, type GapReason, type TrackCoverage } from '../contract/track-log.ts';
 
 /** Analysed frames lie a second apart on a still street (wanted-rate.ts), and a few may be late. ms */
 export const SEEN_EVERY_MS = 3000;
 
-/** `seen`: frames were analysed; `watched`: nothing but a second stream of a still street was looked at. */
+/** `seen`: frames were analysed. `watched`: only a second stream of a still street was watched. */
 export type SpanKind = 'seen' | 'watched';
 
 export interface Span {
@@ -17,23 +18,23 @@ export interface Span {
   readonly fromMs: number;
   readonly toMs: number;
   readonly kind: SpanKind;
-  /** Why it ended; null: it goes on, or the box was cut off. */
+  /** Reason for the end; null if the span continues or the box lost power. */
   readonly why: GapReason | null;
 }
 
-/** Spans as they arise; those that have changed are handed over at each flush. */
+/** Collects spans. Each flush takes those that have changed. */
 export class CoverageRecorder {
   #open: { fromMs: number; toMs: number; kind: SpanKind } | undefined;
   #ended: Span[] = [];
-  /** The reason of the gap that is open. */
+  /** Reason of the open gap. */
   #why: GapReason | undefined;
 
-  /** Why nothing is seen now; undefined while something is, or nobody has said. */
+  /** Reason why nothing is observed now; undefined while something is, or if none was given. */
   get why(): GapReason | undefined {
     return this.#why;
   }
 
-  /** The box looked at this moment. */
+  /** Records that the box analysed the scene at this moment. */
   note(kind: SpanKind, wallMs: number): void {
     if (this.#open !== undefined && this.#open.kind !== kind) this.#close('no-picture', wallMs);
     this.#open ??= { fromMs: wallMs, toMs: wallMs, kind };
@@ -42,29 +43,29 @@ export class CoverageRecorder {
   }
 
   /**
-   * It looked no more, from the newest moment on, or from `backMs` before it. Another reason in the same gap begins a gap of
-   * its own at `wallMs`, where the wall clock is known.
+   * Ends the span at the newest moment, or `backMs` before it. Another reason in the same gap begins a gap of its own
+   * at `wallMs`, if the wall clock is known.
    */
   end(why: GapReason, wallMs: number | undefined, backMs = 0): void {
     if (this.#open !== undefined) {
       this.#open.toMs = Math.max(this.#open.fromMs, this.#open.toMs - backMs);
       this.#close(why);
     } else if (this.#why !== why) {
-      // At no known time it cannot be said.
+      // Without a known time it cannot be recorded.
       if (wallMs === undefined) return;
       this.#ended.push({ fromMs: wallMs, toMs: wallMs, kind: 'seen', why });
     }
     this.#why = why;
   }
 
-  /** Spans that are new or have grown since the last call, oldest first. */
+  /** Returns spans that are new or have grown since the last call, oldest first. */
   take(): Span[] {
     const spans = this.#ended;
     this.#ended = [];
     return this.#open === undefined ? spans : [...spans, { ...this.#open, why: null }];
   }
 
-  /** Puts back what could not be written. */
+  /** Puts back spans that could not be written. */
   putBack(spans: readonly Span[]): void {
     this.#ended.unshift(...spans.filter(({ fromMs }) => fromMs !== this.#open?.fromMs));
   }
@@ -79,7 +80,7 @@ export class CoverageRecorder {
   }
 }
 
-/** Time asked about: what is covered of it, and why the rest is not. */
+/** Requested time. */
 export interface Window {
   readonly fromMs: number;
   readonly toMs: number;
@@ -90,9 +91,10 @@ export interface Gap extends Window {
 }
 
 /**
- * The parts of a window that no span covers, each with its reason, in order.
- * @param spans that may overlap the window, by their start, the last one before it included
- * @param beforeAll why nothing is known before the first span
+ * Returns the parts of a window that no span covers, each with its reason, in order.
+ *
+ * @param spans those that may overlap the window, ordered by start, including the last one before it
+ * @param beforeAll reason for the time before the first span
  */
 export function gapsIn({ fromMs, toMs }: Window, spans: readonly Span[], beforeAll: GapReason): Gap[] {
   const gaps: Gap[] = [];
@@ -112,8 +114,8 @@ export function gapsIn({ fromMs, toMs }: Window, spans: readonly Span[], beforeA
 }
 
 /**
- * What is told of windows and their gaps.
- * @param gaps in order; what lies in none of them is covered by spans
+ * Returns the coverage of the windows.
+ * @param gaps in order; the rest of the time is covered by spans
  */
 export function coverageOf(
   windows: readonly Window[],
@@ -139,7 +141,7 @@ export function coverageOf(
   };
 }
 
-/** Neighbours of one reason as one gap. */
+/** Merges adjacent gaps of one reason. */
 function merged(gaps: readonly Gap[]): Gap[] {
   const all: Gap[] = [];
   for (const gap of gaps) {
@@ -162,7 +164,7 @@ function withoutGaps({ fromMs, toMs }: Window, gaps: readonly Gap[]): Window[] {
   return parts;
 }
 
-/** Where the clock has stepped back, spans lie over each other: each moment is of the first of them. */
+/** Sums the watched time. Spans overlap after the clock was set back: each moment belongs to the first of them. */
 function watchedMsIn({ fromMs, toMs }: Window, spans: readonly Span[]): number {
   let watchedMs = 0;
   let reachedMs = fromMs;

@@ -1,13 +1,16 @@
-/** The database of the log of tracks. */
+/** Database of the log of tracks. */
 import { type Db, openBoundedSqlite, type SqliteFile } from '../base/sqlite.ts';
 
 /** Version of the tables below, in SQLite's user_version. */
 const TABLES_VERSION = 1;
 
 /**
- * `track.at`: start in tenths of a second since the epoch × 4096 + n, so that a time is a range of the key and no index is
- * needed; `duration` in tenths of a second; `kind`: class, colours and marks (rows.ts). `spent`: what each answer has cost.
- * `note`: under which order the log is kept, and from when on nothing was taken out of it.
+ * Columns and tables:
+ * - `track.at`: start in tenths of a second since the epoch × 4096 + n. A time is a range of the key, so no index is
+ *   needed.
+ * - `track.duration`: in tenths of a second. `track.kind`: class, colours and marks (rows.ts).
+ * - `spent`: cost of each answer.
+ * - `note`: authorisation under which the log is stored, and time from which nothing was removed from it.
  */
 const TABLES = `
 CREATE TABLE track (
@@ -22,12 +25,12 @@ CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT R
 PRAGMA user_version = ${TABLES_VERSION};
 `;
 
-/** For messages and errors. */
+/** Describes the file for messages and errors. */
 export function trackFile(path: string): SqliteFile {
   return { what: 'log of tracks', path };
 }
 
-/** Opens `path`, made and checked where needed. Throws AgentError as `openSqlite`. */
+/** Opens `path`; creates and checks it if needed. Throws AgentError as `openSqlite` does. */
 export function openTrackDatabase(path: string, limitMiB: number): Db {
   return openBoundedSqlite(trackFile(path), limitMiB, { version: TABLES_VERSION, create: TABLES });
 }

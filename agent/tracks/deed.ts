@@ -1,5 +1,5 @@
 /**
- * Whether a stored path does what was asked at a place, by the same lines and zones that vision goes by while it looks
+ * Evaluates whether a stored path does the requested action at a place. It uses the same lines and zones as live vision
  * (contract/tripwire.ts, contract/zone-visit.ts).
  */
 import { isInside, type Polygon } from '../contract/plane.ts';
@@ -9,35 +9,37 @@ import { newVisit, type Visit, Zone } from '../contract/zone-visit.ts';
 import type { PathPoint } from './path.ts';
 import { between, longestStop } from './stop.ts';
 
-/** Where the deed begins, in the path's own time. */
+/** One action at the place, with its start in the path's own time. */
 export interface Deed {
   readonly atMs: number;
-  /** How long it stayed or stopped; 0 for a passage. */
+  /** Duration of the stay or stop; 0 for a crossing. */
   readonly durationMs: number;
-  /** False: it was out of sight at that moment. */
+  /** False if it was out of sight at that moment. */
   readonly seen: boolean;
 }
 
 /** Height of the picture in the unit of lines and zones; only its ratio to the width counts. */
 const HEIGHT = 1000;
-/** As frames at five a second. */
+/** Same as frames at five a second. */
 const STEP_MS = 200;
-/** Between two kept points a path that moves by less than this decides nothing: a quarter of the band of a zone. */
+/** A path that moves by less than this between two stored points decides nothing: a quarter of the band of a zone. */
 const STEP_HEIGHTS = 0.025;
-/** Of the picture, more than where a zone is taken to reach its edge. */
+/** Ratio of the picture, more than the distance at which a zone counts as reaching its edge. */
 const EDGE = 0.011;
 const SLACK = 1e-9;
 
-/** Of the path's own time. */
+/** Range in the path's own time. */
 interface Within {
   readonly fromMs: number;
-  /** First moment that counts no more. */
+  /** First moment that no longer counts. */
   readonly toMs: number;
 }
 const ALWAYS: Within = { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY };
 
 /**
- * The first deed that ends at `fromMs` or later and begins before `toMs`, of stops the longest; undefined where there is none.
+ * Returns the first action that ends at `fromMs` or later and begins before `toMs`, or the longest stop; undefined if
+ * there is none.
+ *
  * @param aspect width of the picture to its height
  */
 export function deedOf(
@@ -54,7 +56,7 @@ export function deedOf(
   return undefined;
 }
 
-/** Most paths that share a cell with the place pass it by. */
+/** Quick check: most paths that share a cell with the place pass it by. */
 function mayDo(path: readonly PathPoint[], place: TrackPlace): boolean {
   if (!('line' in place)) {
     const bounds = beyondPicture(boundsOf(place.polygon));
@@ -90,7 +92,7 @@ type AreaPlace = Extract<TrackPlace, { polygon: unknown }>;
 
 const sizeOf = (aspect: number) => ({ widthPx: aspect * HEIGHT, heightPx: HEIGHT });
 
-/** Passages in the wanted direction. */
+/** Yields crossings in the requested direction. */
 function* passagesOf(
   path: readonly PathPoint[],
   { line, direction }: LinePlace,
@@ -118,7 +120,7 @@ function* passagesOf(
   }
 }
 
-/** Where on the way the endless line is passed, 0..1. */
+/** Returns the point of the way at which the infinite line is crossed, 0..1. */
 function shareAtLine(a: PathPoint, b: PathPoint, [from, to]: LinePlace['line']): number | undefined {
   const side = ({ x, y }: PathPoint): number =>
     (to[0] - from[0]) * (y - from[1]) - (to[1] - from[1]) * (x - from[0]);
@@ -126,7 +128,7 @@ function shareAtLine(a: PathPoint, b: PathPoint, [from, to]: LinePlace['line']):
   return before >= 0 === after >= 0 ? undefined : before / (before - after);
 }
 
-/** The longest stop within the area and the time, where it is long enough. */
+/** Yields the longest stop within the area and the time, if it is long enough. */
 function* stopsIn(
   path: readonly PathPoint[],
   { polygon, atLeastS }: AreaPlace,
@@ -141,7 +143,7 @@ function* stopsIn(
   yield { atMs: stop.fromMs, durationMs: stop.durationMs, seen: true };
 }
 
-/** Entries, leavings or long enough stays. */
+/** Yields entries, exits or sufficiently long stays. */
 function* visitsOf(
   path: readonly PathPoint[],
   { polygon, does, atLeastS }: AreaPlace,
@@ -153,7 +155,7 @@ function* visitsOf(
   const first = path[0];
   const last = path.at(-1);
   if (first === undefined || last === undefined) return;
-  // What was there at its beginning has not come in.
+  // A track that starts inside has not entered.
   const beganInside = isInside(polygon, [first.x, first.y]);
   let entries = 0;
   for (const point of places(path, polygon, visit)) {
@@ -177,7 +179,10 @@ function* visitsOf(
     yield { atMs: visit.sinceMs, durationMs: stayedMs, seen: true };
 }
 
-/** Points of the path, with places between where it moves in or near the area; none where it was out of sight. */
+/**
+ * Yields the points of the path, with intermediate places where it moves in or near the area; none where it was out of
+ * sight.
+ */
 function* places(path: readonly PathPoint[], polygon: Polygon, visit: Readonly<Visit>): Generator<PathPoint> {
   const box = boundsOf(polygon);
   for (let i = 0; i < path.length; i += 1) {
@@ -196,7 +201,7 @@ function* places(path: readonly PathPoint[], polygon: Polygon, visit: Readonly<V
   }
 }
 
-/** What reaches the edge of the picture goes on beyond it (contract/zone-visit.ts). */
+/** An area that reaches the edge of the picture extends beyond it (contract/zone-visit.ts). */
 function beyondPicture({ left, top, right, bottom }: Bounds): Bounds {
   const below = (edge: number): number => (edge <= EDGE ? Number.NEGATIVE_INFINITY : edge);
   const above = (edge: number): number => (edge >= 1 - EDGE ? Number.POSITIVE_INFINITY : edge);
@@ -216,7 +221,7 @@ function boundsOf(polygon: Polygon): Bounds {
   return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
 }
 
-/** Whether the way may meet what lies within the bounds. */
+/** True if the way may meet the bounds. */
 function isNear(from: PathPoint, to: PathPoint, { left, top, right, bottom }: Bounds): boolean {
   return (
     Math.max(from.x, to.x) >= left &&

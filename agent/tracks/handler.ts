@@ -1,9 +1,12 @@
 /**
  * Answers the signed command `tracks` from the log of tracks.
  *
- * INVARIANTS: the question is on record whole, durably, and its cost is paid, before its answer exists; where either cannot be
- * there is no answer. Nothing is answered while the box is suspended or no order allows the log.
- * LIMITS: LIMITS below, a page each, one at a time; the order's budgets of tracks; who is refused is told why.
+ * INVARIANTS:
+ * - The complete question is in the audit log, durably, and its cost is booked, before its answer exists. If either
+ *   fails there is no answer.
+ * - Nothing is answered while the box is suspended or no authorisation permits the log.
+ * LIMITS: LIMITS below, for one page each, one at a time; the authorisation's budgets of tracks. A refusal states its
+ * reason.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
@@ -32,7 +35,7 @@ import type { TrackLogStatus } from './status.ts';
 import type { OpenLog } from './track-log.ts';
 import { clipped, windowsOf } from './windows.ts';
 
-/** As searches: a burst of pages, after that one a second. */
+/** Same as for searches: a burst of pages, then one a second. */
 const LIMITS: BucketLimits = { burst: 30, perS: 1 };
 const DAY_MS = 86_400_000;
 const VIEWS_MAX = 64;
@@ -44,16 +47,16 @@ type Asked = Pick<CheckedCommand<'tracks'>, 'key' | 'counter'>;
 export interface TrackHandlerOptions {
   readonly config: Pick<Config, 'site' | 'box' | 'commands' | 'timeZone'>;
   readonly log: {
-    /** Written through this moment; throws CommandRefused where nothing may be answered. */
+    /** Returns the log, flushed up to now; throws CommandRefused if no answer is permitted. */
     open(): OpenLog;
-    /** Throws CommandRefused where nothing may be answered any more. */
+    /** Throws CommandRefused if no answer is permitted any more. */
     assertMayAnswer(): void;
   };
   readonly clock: Clock;
   readonly supervisor: { preview(): Promise<PreviewAnswer> };
   readonly status: TrackLogStatus;
   readonly limits?: BucketLimits;
-  /** Puts the question on record, durably; throws AgentError where it cannot. */
+  /** Writes the question to the audit log, durably; throws AgentError if that fails. */
   record(record: TrackRecord): void;
 }
 
@@ -103,7 +106,7 @@ export class TrackHandler {
     if (waitS <= 0) return;
     this.#limited += 1;
     const retryAfterS = Math.ceil(waitS);
-    throw new CommandRefused('rate-limited', `too many questions; come again in ${retryAfterS} s`, {
+    throw new CommandRefused('rate-limited', `rate limit exceeded; retry in ${retryAfterS} s`, {
       retryAfterS,
     });
   }
@@ -124,7 +127,7 @@ export class TrackHandler {
     const asked = windowsOf(question, this.#site);
     const seen = seenTime(log, question, asked, nowMs);
     const page = await this.#page(log, args, classes, seen, left);
-    // It may have been suspended, or its order have ended, while rows were read.
+    // The box may have been suspended, or its authorisation ended, while rows were read.
     this.#options.log.assertMayAnswer();
     const given = page.tracks.length;
     const cost = Math.max(1, given);
@@ -168,7 +171,7 @@ export class TrackHandler {
     return question.answer === 'count' ? { ...NOTHING, matches: found.matches } : withinBytes(found);
   }
 
-  /** What may still be told. Throws CommandRefused where a budget is spent. */
+  /** Returns the remaining budget. Throws CommandRefused if a budget is used up. */
   #left({ store, grant: { budget } }: OpenLog, key: string, number: string, nowMs: number): Left {
     const spent = store.spent(nowMs - DAY_MS, key, number);
     const left = {
@@ -194,8 +197,8 @@ export class TrackHandler {
     this.#options.status.answered(0);
     const answer = await supervisor.preview();
     if (answer.picture === undefined)
-      throw new CommandRefused('unavailable', `tracks: there is no still now: ${answer.reason}`);
-    // It may have been suspended while the picture was made.
+      throw new CommandRefused('unavailable', `tracks: no still is available now: ${answer.reason}`);
+    // The box may have been suspended while the picture was made.
     this.#options.log.assertMayAnswer();
     const view = log.views.at(-1);
     const { bytes, sha256 } = answer.picture;
@@ -221,9 +224,9 @@ export class TrackHandler {
 }
 
 interface SeenTime {
-  /** Parts of the time asked about in which the place that was drawn is the place that was seen. */
+  /** Parts of the requested time in which the drawn place matches the view. */
   readonly windows: readonly Window[];
-  /** Of the view that was asked about, width to height; 1 where none was. */
+  /** Aspect ratio (width / height) of the requested view; 1 if none was requested. */
   readonly aspect: number;
   readonly coverage: TrackCoverage;
   readonly views: TrackResult['views'];
@@ -240,7 +243,7 @@ function seenTime(log: OpenLog, { view }: TrackQuestion, asked: readonly Window[
     const named = views.map(({ fromMs }) => timeOf(fromMs)).join(', ') || 'none';
     throw new CommandRefused(
       'bad-arguments',
-      `tracks: /question/view: ${view} is no view of this log: ${named}`,
+      `tracks: /question/view: ${view} is not a view of this log: ${named}`,
     );
   }
   const whole = { fromMs: asked[0]?.fromMs ?? 0, toMs: asked.at(-1)?.toMs ?? 0 };
@@ -289,7 +292,7 @@ function placeOf(cursor: string): Place {
   return { rank, atMs, row };
 }
 
-/** As many as fit a message; one at least if there is one. */
+/** Returns as many tracks as fit a message, at least one if there is one. */
 function withinBytes(page: Page): Page {
   let bytes = 0;
   const fitting = page.tracks.findIndex((track, i) => {

@@ -1,4 +1,4 @@
-/** Under which order the log of tracks is kept, as it stands in the log itself. */
+/** Reads and writes, in the log itself, the authorisation under which the log of tracks is stored. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -12,14 +12,14 @@ const Held = Type.Object({
   grant: TrackLogGrant,
   order: Type.String(),
   notAfterMs: Type.Number(),
-  /** When the log began, ms since the epoch. */
+  /** Start of the log, ms since the epoch. */
   beganMs: Type.Number(),
-  /** What is older went for want of room; 0: nothing did. */
+  /** Time before which rows were removed for lack of space; 0 if none were. */
   evictedMs: Type.Number(),
 });
 export type Held = Static<typeof Held>;
 
-/** Undefined where the log has none, or one that is not of its form: then it is kept under no order. */
+/** Undefined if the log has no valid entry: then it is not covered by any authorisation. */
 export function readHeld(store: Pick<TrackStore, 'note'>): Held | undefined {
   const held = jsonOf(store.note(NOTE) ?? '');
   return Value.Check(Held, held) ? held : undefined;
@@ -30,8 +30,8 @@ export function writeHeld(store: Pick<TrackStore, 'setNote'>, held: Held): void 
 }
 
 /**
- * Whether what was kept under one order may be kept under another: what was kept for counts is never told as tracks, and what
- * an area excludes now was not excluded before.
+ * True if data stored under one authorisation may be stored under another. Data stored for counts is never given out as
+ * tracks, and an area that is excluded now was not excluded before.
  */
 export function heldUnder({ grant: before }: Held, now: TrackLogGrant): boolean {
   const isSameGrade = before.grade === now.grade || (before.grade === 'vehicles' && now.grade === 'persons');

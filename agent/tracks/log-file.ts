@@ -1,10 +1,11 @@
 /**
- * The file of the log of tracks: it is made under an order that allows it, holds what that order's days allow, and goes with
- * the order.
+ * File of the log of tracks. It is created under an authorisation that permits it, stores data for the authorised days,
+ * and is deleted with the authorisation.
  *
- * INVARIANTS: what is deleted is in the journal first; by age nothing is deleted, and nothing is told, but by a time that can
- * be trusted, or that is the least that it can be.
- * LIMITS: `retention.tracksMiB`: when it is nearly full the oldest go.
+ * INVARIANTS:
+ * - Every deletion is in the journal first.
+ * - Deletion by age, and every answer, relies on a trusted time or on its lower bound.
+ * LIMITS: `retention.tracksMiB`; when the file is nearly full the oldest rows are removed.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +22,7 @@ import { openTrackDatabase, trackFile } from './database.ts';
 import { type Held, heldUnder, readHeld, writeHeld } from './held.ts';
 import { type Deleted, EVERYTHING_MS, TrackStore } from './store.ts';
 
-/** In the state folder. */
+/** File name in the state folder. */
 export const TRACKS_FILE = 'tracks.db';
 const PURGE_EVERY_MS = 3_600_000;
 const DAY_MS = 86_400_000;
@@ -32,14 +33,14 @@ export interface LogFileOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly steady: Pick<SteadyClock, 'synced' | 'trusted'>;
-  /** Puts on record what is deleted, durably; throws AgentError where it cannot. */
+  /** Writes a deletion to the audit log, durably; throws AgentError if that fails. */
   record(record: PurgeRecord): void;
 }
 
-/** From which moment on the log tells what passed. */
+/** Start of the time for which the log has data. */
 export interface KeptFrom {
   readonly keptFromMs: number;
-  /** Why it tells nothing of before. */
+  /** Reason why it has nothing earlier. */
   readonly takenOut: GapReason;
 }
 
@@ -49,7 +50,7 @@ export class LogFile {
   #store: TrackStore | undefined;
   #held: Held | undefined;
   #purgeAtMs = 0;
-  /** Newest moment that was in the log when it was opened, or at which it began, and the monotonic time of that. */
+  /** Newest time in the log when it was opened, or its start, with the monotonic time of that moment. */
   #newest: { readonly wallMs: number; readonly nowMs: number } | undefined;
   readonly counts = { purged: 0, evicted: 0 };
 
@@ -58,7 +59,7 @@ export class LogFile {
     this.#path = join(options.stateDir, TRACKS_FILE);
   }
 
-  /** Undefined: no log is kept, or it could not be opened yet. */
+  /** Undefined if no log is stored, or if it could not be opened yet. */
   get store(): TrackStore | undefined {
     return this.#store;
   }
@@ -67,7 +68,7 @@ export class LogFile {
     return this.#held;
   }
 
-  /** What an earlier start has left. Throws AgentError as `openSqlite`. */
+  /** Opens the log of an earlier run. Throws AgentError as `openSqlite` does. */
   openIfThere(): void {
     if (existsSync(this.#path)) this.open();
   }
@@ -78,7 +79,7 @@ export class LogFile {
     store?.close();
   }
 
-  /** Throws AgentError as `openSqlite`. */
+  /** Throws AgentError as `openSqlite` does. */
   open(): TrackStore {
     if (this.#store !== undefined) return this.#store;
     const { config, log, clock } = this.#options;
@@ -102,9 +103,10 @@ export class LogFile {
   }
 
   /**
-   * Deletes what no order allows any more: its order has ended, or another is in force that does not allow what was kept under
-   * it. What cannot be read just now may hold; it ends when it was to end. Throws AgentError.
-   * @param judgedAtMs the time by which orders were judged last
+   * Deletes data that no authorisation permits any more: its authorisation has ended, or a new one does not permit it.
+   * If the authorisation is unreadable for now it may still be valid, so the data stays until its known end. Throws
+   * AgentError.
+   * @param judgedAtMs time used for the last evaluation of authorisations
    */
   deleteIfEnded(authorisation: Pick<Authorisation, 'tracks'> | undefined, judgedAtMs: number): boolean {
     const held = this.#held;
@@ -121,7 +123,9 @@ export class LogFile {
     return !isAllowed;
   }
 
-  /** The log is kept under this order from now on; true where that is another than before. Throws AgentError. */
+  /**
+   * Stores the log under this authorisation from now on; true if it differs from the previous one. Throws AgentError.
+   */
   hold(now: Pick<Held, 'grant' | 'order' | 'notAfterMs'>): boolean {
     const store = this.open();
     const known = this.#held;
@@ -134,7 +138,7 @@ export class LogFile {
     return true;
   }
 
-  /** Once an hour: what has outlived the order's days goes. Throws AgentError. */
+  /** Removes data past the authorised days, once an hour. Throws AgentError. */
   upkeep(): void {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs < this.#purgeAtMs) return;
@@ -143,7 +147,7 @@ export class LogFile {
     this.counts.purged += this.#purge(this.#store, this.#retainedMs(this.#held), 'retention');
   }
 
-  /** Where the file is nearly full the oldest go. Throws AgentError. */
+  /** Removes the oldest data if the file is nearly full. Throws AgentError. */
   makeRoom(): void {
     const beforeMs = this.#store?.fullBeforeMs;
     if (this.#store === undefined || this.#held === undefined || beforeMs === undefined) return;
@@ -163,7 +167,7 @@ export class LogFile {
     return this.#trueMs() - grant.days * DAY_MS;
   }
 
-  /** The wall clock's time while it can be trusted, else the least that it can be. */
+  /** Returns the wall clock's time while it is trusted, otherwise its lower bound. */
   #trueMs(): number {
     const { clock, steady } = this.#options;
     if (this.#newest === undefined || steady.trusted()) return clock.wallMs();

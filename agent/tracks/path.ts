@@ -1,30 +1,35 @@
 /**
- * The path of a track: ground points with time and height of the box, simplified to what a line or an area needs to know, as
- * bytes.
+ * Encodes the path of a track as bytes: ground points with time and height of the box, simplified to the precision of
+ * lines and areas.
  *
- * Bytes: version, width of the box in hundredths of its height (255 at most), then numbers in groups of four bits, the lower
- * half of a byte first: three bits of the number, the lowest first, and one that says whether it goes on. Four numbers a
- * point: (time since the point before in 20 ms) × 2 + unseen; then, in zigzag, how far x and y (in 1/1024 of the picture) are
- * from where it would be had it moved on as before, and the change of the height in 1/256. Some 3.5 bytes a point.
+ * Form of the bytes:
+ * - The version, then the width of the box in hundredths of its height (255 at most).
+ * - Then numbers in groups of four bits, the lower half of a byte first. A group holds three bits of the number, the
+ *   lowest first, and one that says whether it continues.
+ * - Each point has four numbers. The first is (time since the previous point in 20 ms) × 2 + unseen.
+ * - Then, in zigzag, the distance of x and y (in 1/1024 of the picture) from the place at constant movement, and the
+ *   change of the height in 1/256.
+ *
+ * A point takes about 3.5 bytes.
  */
 
 import { AgentError } from '../base/errors.ts';
 
-/** Where a track was at a moment. */
+/** Position of a track at a moment. */
 export interface PathPoint {
-  /** ms, in any one scale that rises. */
+  /** Time in ms, on any increasing scale. */
   readonly atMs: number;
   /** Bottom centre of the box, 0..1 of the picture. */
   readonly x: number;
   readonly y: number;
   /** Height of the box, 0..1 of the picture. */
   readonly height: number;
-  /** It was in sight on the way to this point. */
+  /** True if it was in sight on the way to this point. */
   readonly seen: boolean;
 }
 
 export interface StoredPath {
-  /** `atMs` counts from the time that the path was stored with. */
+  /** `atMs` counts from the time with which the path was stored. */
   readonly points: readonly PathPoint[];
   readonly widthToHeight: number;
 }
@@ -33,7 +38,7 @@ const VERSION = 1;
 const TIME_UNIT_MS = 20;
 /** Half of a unit is .4 px of a picture 768 wide. */
 const PLACE_UNITS = 1024;
-/** Only the band beside a line and a zone's border goes by it. */
+/** Heights only determine the band beside a line and a zone's border. */
 const HEIGHT_UNITS = 256;
 const SHAPE_UNITS = 100;
 const BYTE_MAX = 255;
@@ -41,23 +46,24 @@ const GROUP_MAX = 7;
 const GOES_ON = 8;
 
 /**
- * How far a place that is left out may lie from the way between its neighbours, in heights of the box: less than the band of
- * .1 within which a line decides nothing (contract/zone-visit.ts), and twice what the box of one who stands still wanders by.
+ * Maximum distance of an omitted place from the way between its neighbours, in heights of the box. It is less than the
+ * band of .1 within which a line decides nothing (contract/zone-visit.ts). It is twice the movement of the box of a
+ * person who stands still.
  */
 const TOLERANCE_HEIGHTS = 0.06;
-/** Of the picture's height, where the box is tall: 4.6 px of 768 × 576. */
+/** Maximum tolerance as a ratio of the picture's height, for tall boxes: 4.6 px of 768 × 576. */
 const TOLERANCE_MAX = 0.008;
 /** A pixel of 768: boxes of the smallest objects jitter by more. */
 const TOLERANCE_MIN = 1 / 768;
 
-/** Of the tolerance: half of the picture's height at most. */
+/** Largest factor of the tolerance: half of the picture's height at most. */
 const COARSER_MAX = 64;
 const CHUNK_POINTS = 128;
 
 /**
- * The points that are needed: Douglas and Peucker (1973) with the distance to where the object would be at that time if it
- * moved evenly (Meratnia and de By, "Spatiotemporal compression techniques for moving point objects", 2004). Both ends
- * of what was out of sight stay.
+ * Returns the points that are needed. The method is Douglas and Peucker (1973). Its distance is the one to the object's
+ * place at that time at constant speed (Meratnia and de By, "Spatiotemporal compression techniques for moving point
+ * objects", 2004). Both ends of an unseen stretch stay.
  * @param aspect width of the picture to its height
  * @param coarser factor of the tolerance
  */
@@ -86,7 +92,10 @@ export function simplified(points: readonly PathPoint[], aspect: number, coarser
   return points.filter((_, i) => keeps[i] === 1);
 }
 
-/** At most so many points: simplified as little as that needs; whoever goes out of sight all the time is told in parts. */
+/**
+ * Returns at most `max` points, simplified no more than that needs. A track that goes out of sight all the time is
+ * thinned to every n-th point.
+ */
 export function withinPoints(
   points: readonly PathPoint[],
   aspect: number,
@@ -103,7 +112,10 @@ export function withinPoints(
   });
 }
 
-/** Simplifying takes the square of the length of what jumps to and fro: a track of a day would hold everything up. */
+/**
+ * Simplifies in chunks. The cost is quadratic in the length for a jumping path, and a track of a day would block
+ * everything.
+ */
 function inChunks(
   points: readonly PathPoint[],
   simplify: (chunk: readonly PathPoint[]) => readonly PathPoint[],
@@ -139,7 +151,7 @@ function furthest(
   return worst;
 }
 
-/** @param fromMs what the times count from; not later than the first point */
+/** @param fromMs start of the times; not later than the first point */
 export function encodePath(points: readonly PathPoint[], fromMs: number, widthToHeight: number): Buffer {
   const groups: number[] = [];
   const way = new Way();
@@ -157,13 +169,13 @@ export function encodePath(points: readonly PathPoint[], fromMs: number, widthTo
   const bytes = Buffer.alloc(2 + Math.ceil(groups.length / 2));
   bytes[0] = VERSION;
   bytes[1] = Math.min(BYTE_MAX, Math.round(SHAPE_UNITS * widthToHeight));
-  // A half that is left over goes on: no number ends in it.
+  // The filler in an unused half byte says that it continues, so no number ends in it.
   for (let i = 0; i < bytes.length - 2; i += 1)
     bytes[2 + i] = (groups[2 * i] as number) | ((groups[2 * i + 1] ?? GOES_ON) << 4);
   return bytes;
 }
 
-/** Throws AgentError `corrupt` for bytes that `encodePath` has not made. */
+/** Throws AgentError `corrupt` for bytes that `encodePath` did not produce. */
 export function decodePath(bytes: Uint8Array): StoredPath {
   if (bytes[0] !== VERSION || bytes.length < 2) throw damaged(`a path of version ${bytes[0]}`);
   const points: PathPoint[] = [];
@@ -185,7 +197,7 @@ export function decodePath(bytes: Uint8Array): StoredPath {
   return { points, widthToHeight: (bytes[1] as number) / SHAPE_UNITS };
 }
 
-/** The newest point, in whole units, and where the next is expected. */
+/** Newest point in whole units, and the predicted place of the next. */
 class Way {
   time = 0;
   x = 0;
@@ -194,7 +206,7 @@ class Way {
   #points = 0;
   #step = { time: 0, x: 0, y: 0 };
 
-  /** Where it is after so many units of time if it moves on as before. */
+  /** Predicted place after the given time at constant movement. */
   expected(time: number): readonly [number, number] {
     const { time: lasted, x, y } = this.#step;
     if (this.#points < 2 || lasted === 0) return [this.x, this.y];
@@ -213,7 +225,7 @@ class Way {
 
 const damaged = (what: string): AgentError => new AgentError('corrupt', `the log of tracks has ${what}`);
 
-/** `at` counts halves of bytes. */
+/** Reading position; `at` counts half bytes. */
 interface Reader {
   readonly bytes: Uint8Array;
   at: number;

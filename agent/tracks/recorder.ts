@@ -1,9 +1,10 @@
 /**
- * Turns observations into rows of the log of tracks: each track, cut into pieces of ten minutes at most.
+ * Turns observations into rows of the log of tracks: each track, cut into pieces of at most ten minutes.
  *
- * INVARIANTS: only classes of the order's grade are taken in; outside of its areas nothing is kept; a track that touches an
- * area that is not kept is dropped whole, with the pieces that were handed over already.
- * LIMITS: as many tracks as an observation has; PIECE_MS of each in memory.
+ * INVARIANTS:
+ * - Only classes of the authorisation's grade are recorded, and nothing outside its areas.
+ * - A track that touches an excluded area is dropped as a whole, including pieces already handed over.
+ * LIMITS: as many tracks as an observation has, and PIECE_MS of each in memory.
  */
 import type { PointNorm } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
@@ -13,11 +14,11 @@ import { cellsOfPath } from './cells.ts';
 import { encodePath, type PathPoint, simplified } from './path.ts';
 import { longestStopS } from './stop.ts';
 
-/** Out of sight for longer, the way between is not known: three frames at five a second. */
+/** Longest absence with a known way in between: three frames at five a second. */
 const UNSEEN_MS = 600;
 /** Fewer sightings are a flicker of the detector. */
 const SIGHTINGS_MIN = 3;
-/** A piece lasts no longer, so that what overlaps a time is found by the starts of pieces alone. */
+/** Longest piece, so that rows overlapping a time can be found by the starts of pieces alone. */
 export const PIECE_MS = 600_000;
 
 /** A piece of a track, for the store. */
@@ -34,28 +35,28 @@ export interface TrackPiece {
   readonly cells: bigint;
   /** Times count from the whole tenth of a second before `fromMs`. */
   readonly path: Uint8Array;
-  /** The track was kept before this piece began, from the same point on. */
+  /** The track was stored before this piece began, from the same point on. */
   readonly continues: boolean;
-  /** It is kept after this piece, from the same point on. */
+  /** The track is stored after this piece, from the same point on. */
   readonly goesOn: boolean;
-  /** It was there before, or after, and that is not kept. */
+  /** It was there before or after, and that part is not stored. */
   readonly cut: boolean;
 }
 
 export interface RecorderOptions {
   readonly grant: Pick<TrackLogGrant, 'grade' | 'zones' | 'notKept'>;
   keep(piece: TrackPiece): void;
-  /** Forgets all pieces of a track that began at this wall time or later. */
+  /** Removes all pieces of a track that began at this wall time or later. */
   drop(track: number, fromMs: number): void;
 }
 
 interface OpenTrack {
   readonly id: number;
-  /** Newest sighting: label, scores and colours are the track's own. */
+  /** Newest sighting; label, scores and colours belong to the track. */
   latest: ObservedTrack;
   /** Wall time of media time 0, ms. */
   epochMs: number;
-  /** Wall time of its first point of all. */
+  /** Wall time of its very first point. */
   readonly firstMs: number;
   points: PathPoint[];
   /** Sum of width / height of its boxes, in pixels. */
@@ -66,7 +67,7 @@ interface OpenTrack {
   continues: boolean;
   cut: boolean;
   aspect: number;
-  /** It has touched an area that is not kept. */
+  /** It has touched an excluded area. */
   isDropped: boolean;
 }
 
@@ -84,7 +85,7 @@ export class TrackRecorder {
     this.#notKept = notKept.map(({ polygon }) => polygon);
   }
 
-  /** Tracks that were not kept, by reason, since the start. */
+  /** Tracks that were not stored, by reason, since the start. */
   get counts(): Readonly<{ flickers: number; furniture: number; dropped: number }> {
     return this.#counts;
   }
@@ -104,15 +105,15 @@ export class TrackRecorder {
     }
   }
 
-  /** Hands over what is open as pieces that go on: for a flush. */
+  /** Hands over open tracks as continuing pieces, for a flush. */
   cut(): void {
     for (const open of this.#open.values()) this.#cut(open);
   }
 
-  /** Ends all tracks: what follows is not seen. */
+  /** Ends all tracks, because the following time is not observed. */
   end(): void {
     for (const [id, open] of this.#open) {
-      // What was dropped stays so for as long as it is followed.
+      // A dropped track stays dropped as long as it is followed.
       if (open.isDropped) continue;
       open.cut = true;
       this.#close(open, false);
@@ -154,7 +155,7 @@ export class TrackRecorder {
       return;
     }
     if (this.#areas !== undefined && !this.#areas.some((polygon) => isInside(polygon, [x, y]))) {
-      // What lies outside of the areas is another piece's past or future, and is not kept.
+      // The part outside the areas is not stored.
       if (last !== undefined) this.#close(open, false, true);
       open.cut = true;
       return;
@@ -173,14 +174,14 @@ export class TrackRecorder {
   #cut(open: OpenTrack): void {
     const last = open.points.at(-1);
     if (last === undefined || open.points.length < 2 || open.sightings < SIGHTINGS_MIN) return;
-    // What is fixed may yet prove to be something that stands: only its last place is remembered.
+    // A static false positive may still turn out to be a real stopped object, so only its last place is kept.
     if (isFurniture(open)) open.cut = true;
     else this.#close(open, true);
     open.continues = !isFurniture(open);
     open.points = [{ ...last, seen: true }];
   }
 
-  /** `leaves`: it is still there, outside of the areas. */
+  /** `leaves`: it is still there, outside the areas. */
   #close(open: OpenTrack, goesOn: boolean, leaves = false): void {
     const { points, latest, id, epochMs, aspect, sightings, continues, cut } = open;
     const [first, last] = [points[0], points.at(-1)];
@@ -233,7 +234,7 @@ function opened(latest: ObservedTrack, firstMs: number, epochMs: number, aspect:
   };
 }
 
-/** For most of its time it was something fixed that the detector takes for an object. */
+/** True if it was a static false positive for most of its time. */
 const isFurniture = ({ furniture, sightings }: OpenTrack): boolean => furniture * 2 > sightings;
 
 const isSame = (a: PathPoint | undefined, b: PathPoint): boolean =>

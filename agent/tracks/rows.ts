@@ -1,10 +1,10 @@
-/** A piece of a track as a row of the database, and back. */
+/** Converts a piece of a track to a row of the database, and back. */
 import { AgentError } from '../base/errors.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 import { COLOURS, type Colour } from '../contract/track-log.ts';
 import type { TrackPiece } from './recorder.ts';
 
-/** By number in the database: never in another order, new ones at the end. */
+/** Class labels by their number in the database. Never reorder; append new ones at the end. */
 export const CLASSES = [
   'unknown',
   'person',
@@ -19,15 +19,15 @@ export const CLASSES = [
   'suitcase',
 ] as const satisfies readonly ObservedTrack['label'][];
 
-/** Starts within one tenth of a second. */
+/** Maximum number of starts within one tenth of a second. */
 const STARTS_MAX = 4096;
 const TENTH_MS = 100;
 
-/** `kind`: class, two colours (0: none) and marks, of four bits each. */
+/** Bits of `kind`: class, two colours (0 is none) and marks, four bits each. */
 export const CONTINUES = 1 << 12;
 const GOES_ON = 1 << 13;
 const CUT = 1 << 14;
-/** Of rows that are to be joined with others of their track. */
+/** Marks of rows that are joined with others of their track. */
 export const JOINED_MASK = CONTINUES | GOES_ON;
 
 export interface TrackRow {
@@ -38,16 +38,16 @@ export interface TrackRow {
   readonly score: number;
   readonly stop: number;
   readonly path: Uint8Array;
-  /** 0: it shares no cell with the place that was asked about. */
+  /** 0 if it shares no cell with the requested place. */
   readonly near: number;
 }
 
-/** The first key of a tenth of a second. */
+/** First key of a tenth of a second. */
 export function keyOf(ms: number): number {
   return Math.floor(ms / TENTH_MS) * STARTS_MAX;
 }
 
-/** The whole tenth of a second in which a row begins, ms since the epoch. */
+/** Whole tenth of a second in which a row begins, ms since the epoch. */
 export function startMsOf(at: number): number {
   return Math.floor(at / STARTS_MAX) * TENTH_MS;
 }
@@ -73,7 +73,7 @@ function kindOf({ label, colours, continues, goesOn, cut }: TrackPiece): number 
   return CLASSES.indexOf(label) | ((first ?? 0) << 4) | ((second ?? 0) << 8) | marks;
 }
 
-/** What the number says. Throws AgentError `corrupt` for one that `rowOf` has not made. */
+/** Decodes the number. Throws AgentError `corrupt` for one that `rowOf` did not produce. */
 export function readKind(
   kind: number,
 ): Pick<TrackPiece, 'label' | 'colours' | 'continues' | 'goesOn' | 'cut'> {
@@ -90,7 +90,7 @@ export function readKind(
   };
 }
 
-/** Numbers of classes, for the database. */
+/** Returns the numbers of classes in the database. */
 export function numbersOf(classes: readonly ObservedTrack['label'][]): number[] {
   return classes.map((label) => CLASSES.indexOf(label));
 }

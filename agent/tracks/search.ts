@@ -1,9 +1,12 @@
 /**
- * Finds the tracks that a question means.
+ * Finds the tracks that match a question.
  *
- * INVARIANTS: a track that was stored in pieces is looked at as a whole; one that matches is counted once.
- * LIMITS: ROWS_AT_ONCE rows between two turns of the event loop; one page of matches is held, the others are counted;
- * SIDE_PIECES_MAX pieces of a track before the time asked about, and after; PATH_POINTS_MAX points of a path are told.
+ * INVARIANTS: a track stored in pieces is evaluated as a whole. A match is counted once.
+ * LIMITS:
+ * - ROWS_AT_ONCE rows between two turns of the event loop.
+ * - One page of matches is held; the others are counted.
+ * - SIDE_PIECES_MAX pieces of a track before the requested time, and after it.
+ * - PATH_POINTS_MAX points of a path are returned.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { FoundTrack, TrackQuestion } from '../contract/track-log.ts';
@@ -15,11 +18,11 @@ import { PIECE_MS } from './recorder.ts';
 import { numbersOf, readKind, startMsOf, type TrackRow } from './rows.ts';
 import type { RowFilter, TrackStore } from './store.ts';
 
-/** Some 10 ms on a small board. */
+/** Takes about 10 ms on a small board. */
 const ROWS_AT_ONCE = 200;
-/** Pieces that are looked for before, and after, those of the time asked about: of a day at least. */
+/** Maximum number of pieces read before, and after, the requested time: at least a day's. */
 const SIDE_PIECES_MAX = 288;
-/** Of a track that is told, some 40 kB: a car that stood for a day in a jittering box has more. */
+/** Points of a returned track, about 40 kB. A car that stood for a day in a jittering box has more. */
 const PATH_POINTS_MAX = 1024;
 
 export interface SearchOptions {
@@ -27,18 +30,18 @@ export interface SearchOptions {
   readonly question: Pick<TrackQuestion, 'colours' | 'where'>;
   readonly classes: readonly FoundTrack['class'][];
   readonly windows: readonly Window[];
-  /** What began before is past its retention, and is told to nobody, deleted already or not. */
+  /** Rows that began earlier are past their retention. They are never returned, deleted or not. */
   readonly keptFromMs: number;
-  /** Width of the picture to its height. */
+  /** Width of the picture divided by its height. */
   readonly aspect: number;
   readonly after: Place | undefined;
-  /** Of one page. */
+  /** Maximum for one page. */
   readonly tracksMax: number;
 }
 
-/** Where a track stands in the order of the answer: colours that were asked for first, then by time, then by its row. */
+/** Position of a track in the answer: requested colours first, then by time, then by row. */
 export interface Place {
-  /** 0: its main colour was asked for, or none was; 1: its second; 2: neither. */
+  /** 0 if its main colour was requested or no colour was, 1 for its second colour, 2 otherwise. */
   readonly rank: number;
   readonly atMs: number;
   readonly row: number;
@@ -52,14 +55,14 @@ interface Match {
 
 export interface Page {
   readonly tracks: readonly FoundTrack[];
-  /** Of each of the tracks. */
+  /** Places of the tracks, in the same order. */
   readonly places: readonly Place[];
   readonly matches: number;
-  /** Of the last track of this page, where there are more. */
+  /** Place of the last track of this page, if there are more. */
   readonly next: Place | null;
 }
 
-/** Throws AgentError where the log cannot be read. */
+/** Throws AgentError if the log cannot be read. */
 export async function findTracks(options: SearchOptions): Promise<Page> {
   const page = new PageOfMatches(options.after, options.tracksMax);
   const known = new Known();
@@ -87,7 +90,7 @@ export async function findTracks(options: SearchOptions): Promise<Page> {
   };
 }
 
-/** Tracks that match: of the pieces of one track each set is another one where it is longer than SIDE_PIECES_MAX. */
+/** Matching tracks. A track with more than SIDE_PIECES_MAX pieces appears as several sets of pieces. */
 class Known {
   count = 0;
   readonly #rows = new Set<number>();
@@ -106,7 +109,7 @@ class Known {
   }
 }
 
-/** The track with its pieces before and after those that were read, where it has any. */
+/** Returns the pieces of the track, with those before and after the ones that were read. */
 function wholeTrack({ store, keptFromMs }: SearchOptions, read: readonly TrackRow[]): readonly TrackRow[] {
   const before: TrackRow[] = [];
   const after: TrackRow[] = [];
@@ -124,14 +127,14 @@ function wholeTrack({ store, keptFromMs }: SearchOptions, read: readonly TrackRo
   return before.length + after.length === 0 ? read : [...before, ...read, ...after];
 }
 
-/** Every track that may match, as its rows: all of them that the answer may need. */
+/** Yields every track that may match, as all the rows that the answer may need. */
 async function* tracksIn(
   { store, keptFromMs, question: { where }, classes }: SearchOptions,
   window: Window,
 ): AsyncGenerator<readonly TrackRow[]> {
   const atLeastMs = where !== undefined && 'polygon' in where ? where.atLeastS * 1000 : 0;
   const filter: RowFilter = {
-    // What stays for so long has begun before, and goes on after.
+    // A long stay began earlier and continues later.
     fromMs: Math.max(keptFromMs, window.fromMs - Math.max(PIECE_MS, atLeastMs) - PIECE_MS),
     toMs: window.toMs,
     onMs: window.toMs + atLeastMs + PIECE_MS,
@@ -154,11 +157,11 @@ async function* tracksIn(
     if (rows.length < ROWS_AT_ONCE) break;
     await setImmediate();
   }
-  // They go on for longer, or the rest was deleted.
+  // These tracks last longer, or their rest was deleted.
   yield* open.values();
 }
 
-/** By what the rows say without their paths. */
+/** Checks the rows without their paths. */
 function mayMatch(
   pieces: readonly TrackRow[],
   window: Window,
@@ -195,7 +198,7 @@ function rankOf(row: TrackRow, wanted: TrackQuestion['colours']): number {
   return found < 0 ? 2 : found;
 }
 
-/** The path of all pieces, in time since the first one's tenth of a second. */
+/** Joins the paths of all pieces, in time since the tenth of a second of the first. */
 function joined(pieces: readonly TrackRow[]): StoredPath {
   const [first] = pieces;
   if (pieces.length === 1 && first !== undefined) return decodePath(first.path);
@@ -205,7 +208,7 @@ function joined(pieces: readonly TrackRow[]): StoredPath {
   for (const piece of pieces) {
     const path = decodePath(piece.path);
     const offMs = startMsOf(piece.at) - fromMs;
-    // A piece begins with the last point of the one before.
+    // A piece begins with the last point of the previous one.
     const own = points.length === 0 ? path.points : path.points.slice(1);
     for (const point of own) points.push({ ...point, atMs: point.atMs + offMs });
     widthToHeight = path.widthToHeight;
@@ -246,7 +249,7 @@ function foundTrack({ place, deed, pieces }: Match, aspect: number): FoundTrack 
   };
 }
 
-/** The first matches after a place, in order. */
+/** First matches after a place, in order. */
 class PageOfMatches {
   readonly matches: Match[] = [];
   isCut = false;

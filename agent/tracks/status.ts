@@ -1,4 +1,4 @@
-/** What the box says of its log of tracks: in the health report, in the journal's heartbeats and on the public page. */
+/** State of the log of tracks for the health report, the journal's heartbeats and the public page. */
 import type { TrackLogReport } from '../contract/track-log.ts';
 
 const OFF: TrackLogReport = {
@@ -18,7 +18,7 @@ export class TrackLogStatus {
     return this.#report;
   }
 
-  /** The log as it is now. */
+  /** Takes the present state of the log. */
   log(now: Omit<TrackLogReport, 'questions' | 'given'>): void {
     this.#report = { ...this.#report, ...now };
   }

@@ -1,14 +1,14 @@
-/** How long a track stood still. */
+/** Computes how long a track stood still. */
 import type { PathPoint } from './path.ts';
 
 /**
- * Within this distance of where it began a stop goes on, in heights of the box: a door that opens, a person who shifts
- * weight, the jitter of a box (.05).
+ * Distance from its start within which a stop continues, in heights of the box. It covers a door that opens, a person
+ * who shifts weight, and the jitter of a box (.05).
  */
 const STOP_HEIGHTS = 0.35;
-/** Of the smallest boxes, of the picture's height. */
+/** Minimum box height for this distance, as a ratio of the picture's height. */
 const HEIGHT_MIN = 0.02;
-/** Between two kept points a track moves evenly; places between them are looked at this far apart. */
+/** Interval at which places between two stored points are evaluated. A track moves evenly between them. */
 const STEP_MS = 500;
 
 /** A stop, in the path's own time. */
@@ -17,14 +17,14 @@ export interface Stop {
   readonly durationMs: number;
 }
 
-/** Which stops count: every place of one, and its first and last moment. */
+/** Filter on stops: every place of one, and its first and last moment. */
 interface Wanted {
   isPlace(x: number, y: number): boolean;
   isTime(beginMs: number, endMs: number): boolean;
 }
 const ANY: Wanted = { isPlace: () => true, isTime: () => true };
 
-/** The longest stop of all that are wanted. */
+/** Returns the longest stop that passes the filter. */
 export function longestStop(
   points: readonly PathPoint[],
   aspect: number,
@@ -48,7 +48,7 @@ export function longestStop(
   return longest;
 }
 
-/** s, rounded down: of a whole piece. */
+/** Returns the longest stop of a whole piece in s, rounded down. */
 export function longestStopS(points: readonly PathPoint[], aspect: number): number {
   return Math.floor((longestStop(points, aspect)?.durationMs ?? 0) / 1000);
 }
@@ -56,7 +56,7 @@ export function longestStopS(points: readonly PathPoint[], aspect: number): numb
 const isNear = (a: PathPoint, b: PathPoint, aspect: number): boolean =>
   Math.hypot((b.x - a.x) * aspect, b.y - a.y) <= STOP_HEIGHTS * Math.max(a.height, HEIGHT_MIN);
 
-/** The points, and places between them where it moves by more than a stop may. */
+/** Returns the points, with intermediate places where the track moves by more than a stop may. */
 function spaced(points: readonly PathPoint[]): PathPoint[] {
   return points.flatMap((to, i) => {
     const from = points[i - 1];
@@ -68,7 +68,7 @@ function spaced(points: readonly PathPoint[]): PathPoint[] {
   });
 }
 
-/** Where it was at a share of the way, if it moved evenly. */
+/** Returns the place at a ratio of the way, at constant speed. */
 export function between(from: PathPoint, to: PathPoint, share: number): PathPoint {
   const at = (a: number, b: number): number => a + share * (b - a);
   return {

@@ -1,9 +1,9 @@
 /**
- * The tables of the log of tracks.
+ * Tables of the log of tracks.
  *
- * INVARIANTS: what a flush writes is one transaction: rows, spans and views are of the same moment; deleted rows are
+ * INVARIANTS: a flush is one transaction, so rows, spans and views belong to the same moment. Deleted rows are
  * overwritten.
- * LIMITS: `limitMiB`: before it is full the oldest rows go, EVICT_SHARE of them at a time.
+ * LIMITS: `limitMiB`. Before the file is full the oldest rows are removed, EVICT_SHARE of them at a time.
  */
 import { AgentError } from '../base/errors.ts';
 import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
@@ -21,13 +21,13 @@ import {
   type TrackRow,
 } from './rows.ts';
 
-/** Some 4 MB: what a busy day writes. */
+/** About 4 MB, the volume of a busy day. */
 const SPARE_PAGES = 1024;
-/** Of all rows: a day and a half of thirty. */
+/** Ratio of all rows that is removed at once: a day and a half of thirty. */
 const EVICT_SHARE = 0.05;
 const ROWS_NOTE = 'rows';
 const COLUMNS = 'at, duration, track, kind, score, stop, path';
-/** After every row. */
+/** Time after every row. */
 export const EVERYTHING_MS = 8.64e15 / 1000;
 
 /** A framing of the camera. */
@@ -45,13 +45,13 @@ export interface Flushed {
   readonly views: readonly View[];
 }
 
-/** Which rows are looked at. */
+/** Filter on rows. */
 export interface RowFilter {
   readonly fromMs: number;
   readonly toMs: number;
-  /** Until then rows that continue what began before. */
+  /** Time until which continuing rows are included. */
   readonly onMs: number;
-  /** Undefined: anywhere. */
+  /** Undefined for any place. */
   readonly cells: bigint | undefined;
   readonly stopS: number;
   /** Numbers of classes. */
@@ -68,7 +68,7 @@ export class TrackStore {
   readonly #db: Db;
   readonly #limitPages: number;
   readonly #sql: ReturnType<typeof statements>;
-  /** Counted with every change: to count 100 MB of rows takes seconds on a memory card. */
+  /** Updated with every change, because counting 100 MB of rows takes seconds on a memory card. */
   #rows: number;
 
   constructor(db: Db, limitMiB: number) {
@@ -84,7 +84,7 @@ export class TrackStore {
   }
 
   write({ pieces, spans, views }: Flushed): void {
-    // Tracks come in the order in which they end; written by their start they fill each page.
+    // Tracks arrive in the order of their ends. Writing them by start fills each page.
     const byStart = [...pieces].sort((a, b) => a.fromMs - b.fromMs);
     this.#transaction(() => {
       for (const piece of byStart) this.#insert(piece);
@@ -100,7 +100,7 @@ export class TrackStore {
     this.#transaction(() => this.#count(-this.#sql.drop.run(keyOf(fromMs), track).changes));
   }
 
-  /** At most `limit` rows after the key `after`, by their start. */
+  /** Returns at most `limit` rows after the key `after`, by their start. */
   rows({ fromMs, toMs, onMs, cells, stopS, classes }: RowFilter, after: number, limit: number): TrackRow[] {
     const parameters = {
       after: Math.max(after, keyOf(fromMs) - 1),
@@ -114,14 +114,14 @@ export class TrackStore {
     return this.#call(() => this.#sql.rows.all(parameters) as TrackRow[]);
   }
 
-  /** The piece of the same track that this one continues. */
+  /** Returns the piece of the same track that this one continues. */
   pieceBefore({ at, track }: Pick<TrackRow, 'at' | 'track'>): TrackRow | undefined {
     const from = keyOf(startMsOf(at) - 2 * PIECE_MS);
     const row = this.#call(() => this.#sql.pieceBefore.get({ at, track, from })) as TrackRow | undefined;
     return row !== undefined && readKind(row.kind).goesOn ? row : undefined;
   }
 
-  /** The piece of the same track that continues this one. */
+  /** Returns the piece of the same track that continues this one. */
   pieceAfter({ at, track, duration }: Pick<TrackRow, 'at' | 'track' | 'duration'>): TrackRow | undefined {
     // It begins where this one ends, which is known to a tenth of a second.
     const end = at + duration * KEYS_OF_A_TENTH;
@@ -130,7 +130,7 @@ export class TrackStore {
     return row !== undefined && readKind(row.kind).continues ? row : undefined;
   }
 
-  /** Those that reach into the time, and the last one before it. */
+  /** Returns spans that overlap the time, and the last one before it. */
   spans(fromMs: number, toMs: number): Span[] {
     return this.#call(() => this.#sql.spans.all(fromMs, toMs) as Span[]);
   }
@@ -152,12 +152,12 @@ export class TrackStore {
     this.#transaction(() => this.#sql.setNote.run(name, value));
   }
 
-  /** Puts down what an answer costs; durable on return. */
+  /** Records the cost of an answer; durable on return. */
   spend(atMs: number, key: string, number: string, tracks: number): void {
     this.#transaction(() => this.#sql.spend.run(atMs, key, number, tracks));
   }
 
-  /** What was spent since `sinceMs` by a key and by all, and in a case at any time. */
+  /** Returns the tracks given out since `sinceMs` to a key and in total, and in a case at any time. */
   spent(sinceMs: number, key: string, number: string): { key: number; all: number; case: number } {
     const [day, all] = this.#call(() => [
       this.#sql.spentSince.get({ key, sinceMs }),
@@ -166,7 +166,7 @@ export class TrackStore {
     return { key: day.key ?? 0, all: day.all ?? 0, case: all.tracks ?? 0 };
   }
 
-  /** What began before `beforeMs`; undefined where there is nothing. */
+  /** Counts rows that began before `beforeMs`; undefined if there are none. */
   before(beforeMs: number): Deleted | undefined {
     const { count, oldest, newest } = this.#call(() => this.#sql.before.get(keyOf(beforeMs))) as {
       count: number;
@@ -177,17 +177,17 @@ export class TrackStore {
     return { count, oldestMs: startMsOf(oldest), newestMs: startMsOf(newest) };
   }
 
-  /** Deletes what began before `beforeMs`, and the spans that ended before it. */
+  /** Deletes rows that began before `beforeMs`, and the spans that ended before it. */
   purge(beforeMs: number): void {
     this.#transaction(() => {
       this.#count(-this.#sql.purge.run(keyOf(beforeMs)).changes);
       this.#sql.purgeSpans.run(beforeMs);
     });
-    // The write-ahead log has the pages as they were.
+    // The write-ahead log still holds the old pages.
     this.#call(() => this.#db.pragma('wal_checkpoint(TRUNCATE)'));
   }
 
-  /** Where the file is nearly full: before which moment it is to be purged; undefined while there is room. */
+  /** Time before which a nearly full file should be purged; undefined while there is room. */
   get fullBeforeMs(): number | undefined {
     if (this.#usedPages() <= this.#limitPages - Math.min(SPARE_PAGES, this.#limitPages / 2)) return undefined;
     const row = this.#call(() => this.#sql.nth.get(Math.ceil(this.#rows * EVICT_SHARE)));
@@ -230,7 +230,7 @@ export class TrackStore {
   }
 
   #call<T>(act: () => T): T {
-    // A question waits between its batches; the order may end meanwhile.
+    // A question waits between its batches, and the authorisation may end in the meantime.
     if (!this.#db.open) throw new AgentError('unavailable', 'the log of tracks was closed meanwhile');
     return sqliteCall(trackFile(this.#db.name), act);
   }
@@ -248,7 +248,7 @@ function statements(db: Db) {
     ),
     view: db.prepare('INSERT INTO view VALUES (?, ?, ?) ON CONFLICT (from_ms) DO NOTHING'),
     drop: db.prepare('DELETE FROM track WHERE at >= ? AND track = ?'),
-    // Rows that are to be joined with others of their track are needed wherever they lie, and whatever they were taken for.
+    // Rows that are joined with others of their track are needed at any place and of any class.
     rows: db.prepare(
       `SELECT ${COLUMNS}, (cells & @cells) != 0 AS near FROM track WHERE at > @after AND at < @on
        AND (at < @to OR (kind & ${CONTINUES}) != 0) AND ((kind & ${JOINED_MASK}) != 0 OR ((cells & @cells) != 0 AND stop >= @stop

@@ -1,11 +1,15 @@
 /**
- * The box's log of tracks: what passed, as far as the order in force allows it to be kept, for as long as that order and its
- * days last.
+ * Log of tracks of the box: stores passing objects as far as the valid authorisation permits, for as long as it and its
+ * retention last.
  *
- * INVARIANTS: without an order that allows it there is no file and nothing is taken in; while the box is suspended, its camera
- * does not see or its clock is not set, nothing is taken in, and the answer says why.
- * LIMITS: FLUSH_EVERY_MS of tracks are lost in a power cut, told as a gap; PENDING_MAX pieces wait in memory for a disk that
- * refuses, then they are dropped, counted and told as a gap; those of log-file.ts.
+ * INVARIANTS:
+ * - Without an authorisation that permits it there is no file, and nothing is recorded.
+ * - While the box is suspended, its camera has no usable picture or its clock is not set, nothing is recorded, and
+ *   answers state the reason.
+ * LIMITS:
+ * - A power cut loses up to FLUSH_EVERY_MS of tracks, reported as a gap.
+ * - PENDING_MAX pieces wait in memory for a disk that refuses. Then they are dropped, counted and reported as a gap.
+ * - Those of log-file.ts.
  */
 
 import { type Counters, gauge } from '../base/counters.ts';
@@ -25,23 +29,25 @@ import { type TrackPiece, TrackRecorder } from './recorder.ts';
 import type { TrackLogStatus } from './status.ts';
 import type { TrackStore, View } from './store.ts';
 
-/** What a power cut may cost; every ten seconds would write 46 MB for 1 MB of tracks. */
+/** Longest loss in a power cut. A flush every ten seconds would write 46 MB for 1 MB of tracks. */
 const FLUSH_EVERY_MS = 300_000;
-/** An hour of a busy square, some 3 MB. */
+/** An hour of a busy square, about 3 MB. */
 const PENDING_MAX = 5000;
 /** A clock that is slewed (500 ppm at most, adjtimex(2)) moves by far less between two frames. */
 const CLOCK_STEP_MS = 1000;
-/** That the camera has moved is known this long after it has (observe/condition-view.ts); what was seen since is of no view. */
+/**
+ * Delay after which a moved camera is detected (observe/condition-view.ts). Tracks seen in between belong to no view.
+ */
 const MOVED_KNOWN_AFTER_MS = 60_000;
-/** A picture of another shape is another framing. */
+/** A picture of another aspect ratio is another framing. */
 const SAME_ASPECT = 0.01;
 
-/** Under what the box runs, as it was ruled. */
+/** Authorisation under which the box runs, as last evaluated. */
 export interface TrackPermit {
   readonly mode: Mode;
-  /** That holds, though the box be suspended; undefined: none. */
+  /** Valid authorisation, even if the box is suspended; undefined if there is none. */
   readonly authorisation: Pick<Authorisation, 'order' | 'notAfter' | 'tracks'> | undefined;
-  /** The time by which that was judged, ms since the epoch. */
+  /** Time used for the evaluation, ms since the epoch. */
   readonly nowMs: number;
 }
 
@@ -51,7 +57,7 @@ export interface TrackLogOptions extends LogFileOptions {
   readonly status: TrackLogStatus;
 }
 
-/** What a question is answered from. */
+/** Sources from which a question is answered. */
 export interface OpenLog extends KeptFrom {
   readonly store: TrackStore;
   readonly grant: TrackLogGrant;
@@ -66,20 +72,20 @@ export class TrackLog {
   /** Address of the camera, without its login. */
   readonly #camera: string;
   #permit: TrackPermit = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
-  /** Undefined: nothing is taken in. */
+  /** Undefined while nothing is recorded. */
   #recorder: TrackRecorder | undefined;
   #coverage = new CoverageRecorder();
   #pending: TrackPiece[] = [];
   #views: View[] = [];
   #newViews: View[] = [];
-  /** The file of which the views are known. */
+  /** File whose views have been read. */
   #read: TrackStore | undefined;
   #viewIsNew = false;
   /** Monotonic time of the newest observation. */
   #seenMs = Number.NEGATIVE_INFINITY;
   /** Wall time of media time 0. */
   #epochMs: number | undefined;
-  /** Monotonic time since which the clock is not set; undefined while it is. */
+  /** Monotonic time since which the clock is not set; undefined while it is set. */
   #clockUnsetMs: number | undefined;
   #isMoved = false;
   #flushAtMs = 0;
@@ -103,26 +109,26 @@ export class TrackLog {
       track_bytes: gauge(size?.bytes ?? 0),
       track_pending: gauge(this.#pending.length),
       tracks_kept: kept,
-      // The disk refused for too long.
+      // Lost because the disk refused for too long.
       tracks_lost: lost,
       tracks_purged: this.#file.counts.purged,
-      // Went before their time, for want of room.
+      // Removed early for lack of space.
       tracks_evicted: this.#file.counts.evicted,
       track_flushes: flushes,
-      // Not kept: seen too seldom, fixed things, and those that touched an area that is not kept.
+      // Not stored: tracks seen too rarely, static false positives, and tracks that touched an excluded area.
       tracks_flickering: flickers + now.flickers,
       tracks_fixed: furniture + now.furniture,
       tracks_not_kept: dropped + now.dropped,
     };
   }
 
-  /** What an earlier start has left. */
+  /** Opens the log of an earlier run. */
   start(): void {
     this.#tried(() => this.#file.openIfThere());
     this.#tried(() => this.#readViews());
   }
 
-  /** What was ruled, before it is carried out. */
+  /** Takes the new ruling before it is carried out. */
   permit(permit: TrackPermit): void {
     this.#permit = permit;
     this.#tried(() => this.#follow());
@@ -130,7 +136,7 @@ export class TrackLog {
     this.#tell();
   }
 
-  /** The camera shows another view from now on, which was confirmed. */
+  /** Marks that the camera shows another, confirmed view from now on. */
   viewConfirmed(): void {
     this.#viewIsNew = true;
   }
@@ -172,14 +178,17 @@ export class TrackLog {
     this.#tell();
   }
 
-  /** Writes what is open; what was seen up to now is there after the next start. */
+  /** Writes everything pending, so that it is available after the next start. */
   stop(): void {
     this.#pause('not-running');
     this.#tried(() => this.#flush());
     this.#tried(() => this.#file.close());
   }
 
-  /** Written through this moment. Throws CommandRefused where nothing may be answered, AgentError where the disk refuses. */
+  /**
+   * Returns the log, flushed up to now. Throws CommandRefused if no answer is permitted, and AgentError if the disk
+   * refuses.
+   */
   open(): OpenLog {
     const { grant, order } = this.#answerable();
     this.#follow();
@@ -188,12 +197,12 @@ export class TrackLog {
     if (store === undefined || held === undefined)
       throw new CommandRefused(
         'unavailable',
-        `tracks: there is no log yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
+        `tracks: the log does not exist yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
       );
     return { store, grant, order, views: this.#views, ...this.#file.keptFrom(held) };
   }
 
-  /** Throws CommandRefused where nothing may be answered now. */
+  /** Throws CommandRefused if no answer is permitted now. */
   assertMayAnswer(): void {
     this.#answerable();
   }
@@ -206,13 +215,13 @@ export class TrackLog {
     return { grant: authorisation.tracks, order: authorisation.order };
   }
 
-  /** Of the main stream key frames alone are decoded, while a second stream is watched. */
+  /** While a second stream is watched, only key frames of the main stream are decoded. */
   get #isResting(): boolean {
     const { quiet, camera } = this.#options.vision;
     return quiet?.resting === true && camera.state === 'streaming';
   }
 
-  /** Why nothing is taken in now; undefined while it is. */
+  /** Reason why nothing is recorded now, or undefined. */
   get #reason(): GapReason | undefined {
     const { mode, authorisation } = this.#permit;
     if (authorisation?.tracks === undefined) return 'not-authorised';
@@ -220,7 +229,7 @@ export class TrackLog {
     return this.#options.steady.synced ? undefined : 'clock-not-set';
   }
 
-  /** The log begins, goes on or ends as the order says. Throws AgentError. */
+  /** Begins, continues or ends the log as the authorisation demands. Throws AgentError. */
   #follow(): void {
     const { authorisation, nowMs } = this.#permit;
     if (this.#file.deleteIfEnded(authorisation, nowMs)) this.#begin();
@@ -236,7 +245,7 @@ export class TrackLog {
     });
   }
 
-  /** Those of the file, where it has been opened since the last time. Throws AgentError. */
+  /** Reads the views of the file if it was opened since the last time. Throws AgentError. */
   #readViews(): void {
     const { store } = this.#file;
     if (store === this.#read) return;
@@ -244,7 +253,7 @@ export class TrackLog {
     this.#read = store;
   }
 
-  /** Nothing is known any more. */
+  /** Resets to an empty log. */
   #begin(): void {
     this.#endRecorder();
     this.#pending = [];
@@ -266,7 +275,7 @@ export class TrackLog {
     this.#tried(() => this.#file.store?.dropTrack(track, fromMs));
   }
 
-  /** Nothing is seen any more, from the newest moment on or from `backMs` before it. */
+  /** Ends the present span at the newest moment, or `backMs` before it. */
   #pause(why: GapReason, backMs = 0): void {
     if (this.#file.held === undefined) return;
     this.#recorder?.end();
@@ -275,13 +284,13 @@ export class TrackLog {
     this.#coverage.end(why, why === 'clock-not-set' ? undefined : clock.wallMs(), backMs);
   }
 
-  /** The box looks, at a time that is known; so is the time from which it was not. */
+  /** Records that the box analyses at a known time, and closes a gap of an unset clock at its known start. */
   #note(wallMs: number): void {
     const { clock } = this.#options;
     if (this.#clockUnsetMs !== undefined && this.#coverage.why !== 'clock-not-set')
       this.#coverage.end('clock-not-set', wallMs - (clock.nowMs() - this.#clockUnsetMs));
     this.#clockUnsetMs = undefined;
-    // Key frames that are decoded now and then are not what the street was seen by.
+    // Occasional key frames do not count as an analysed street.
     this.#coverage.note(this.#isResting ? 'watched' : 'seen', wallMs);
   }
 
@@ -322,7 +331,7 @@ export class TrackLog {
     this.#refusedBy = undefined;
   }
 
-  /** What was seen since the newest flush is not in the log. */
+  /** Records that everything since the last flush is not in the log. */
   #lose(count: number): void {
     const wallMs = this.#options.clock.wallMs();
     this.#counts.lost += count;
@@ -343,7 +352,7 @@ export class TrackLog {
     });
   }
 
-  /** What the disk refuses is told once, and tried again. */
+  /** Runs `act`. A disk error is logged once, and the work is retried. */
   #tried<T>(act: () => T): T | undefined {
     try {
       return act();

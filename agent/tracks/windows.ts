@@ -1,11 +1,11 @@
-/** The times that a question is about: its span, cut to the daily hours of the site's clock. */
+/** Computes the times that a question concerns: its span, limited to the daily hours of the site's clock. */
 import type { SiteTime } from '../base/site-time.ts';
 import type { TrackQuestion } from '../contract/track-log.ts';
 import type { Window } from './coverage.ts';
 
 const DAY_MS = 86_400_000;
 
-/** In order, none of them empty; none where the daily hours never come. */
+/** Returns the windows in order, none of them empty; no window if the daily hours never occur. */
 export function windowsOf(
   { from, to, daily }: Pick<TrackQuestion, 'from' | 'to' | 'daily'>,
   site: SiteTime,
@@ -13,7 +13,7 @@ export function windowsOf(
   const whole = { fromMs: Date.parse(from), toMs: Date.parse(to) };
   if (daily === undefined) return whole.fromMs < whole.toMs ? [whole] : [];
   const windows: Window[] = [];
-  // The hours of the day before may reach over midnight. Days are not all of 24 hours.
+  // The hours of the day before may extend past midnight. Not every day has 24 hours.
   const dayOf = (ms: number): string => site.rfc3339(ms).slice(0, 10);
   const lastDay = dayOf(whole.toMs);
   for (let day = dayOf(whole.fromMs - DAY_MS); day <= lastDay; day = nextDay(day)) {
@@ -26,7 +26,7 @@ export function windowsOf(
   return windows;
 }
 
-/** The part of each window that lies in `within`. */
+/** Returns the part of each window that lies in `within`. */
 export function clipped(windows: readonly Window[], within: Window): Window[] {
   return windows.flatMap((window) => intersection(window, within) ?? []);
 }

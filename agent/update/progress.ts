@@ -1,17 +1,20 @@
 /**
- * Takes root's history of releases and configurations into the journal, and tells the room of what failed.
+ * Copies root's history of releases and configurations into the journal, and reports failures to the room.
  *
- * INVARIANTS: each line of root's history is in the journal once, whatever dies and is put back: the journal itself knows the
- * newest (restraint/journal/known.ts). A failure is told before it is entered, durably: a crash in between tells it twice,
- * never not. A history that does not continue what the journal knows is an entry of its own.
- * LIMITS: ENTRIES_MAX at once; nothing while the journal cannot be written.
+ * INVARIANTS:
+ * - Each line of root's history is in the journal exactly once, across crashes and restored files, because the journal
+ *   itself holds the newest (restraint/journal/known.ts).
+ * - A failure is sent at least once: it is reported durably before it is entered, so a crash in between repeats the
+ *   report.
+ * - A history that does not continue the journal's state gets an entry of its own.
+ * LIMITS: ENTRIES_MAX at once; none while the journal cannot be written.
  */
 import type { MomentCondition } from '../contract/condition.ts';
 import type { JournalEntry, RolloutsKnown } from '../contract/journal.ts';
 import { releaseName } from '../contract/release.ts';
 import type { ChangeRecord, ChangeTarget } from '../contract/update.ts';
 
-/** As many as may stand under one checkpoint; the rest comes with the next look. */
+/** Number of entries that one checkpoint may cover. The next call takes the rest. */
 const ENTRIES_MAX = 32;
 
 type Entry = Extract<JournalEntry, { type: 'rollout' }>;
@@ -27,7 +30,7 @@ export interface ProgressOptions {
 
 export class Progress {
   readonly #options: ProgressOptions;
-  /** What was entered by this start, which may still wait for the disk. */
+  /** Newest line entered by this start, which may not be on disk yet. */
   #entered: RolloutsKnown | undefined;
   #entries = 0;
 
@@ -39,7 +42,7 @@ export class Progress {
     return this.#entries;
   }
 
-  /** To be called with what root's history holds now, and often. */
+  /** Must be called often, with the present content of root's history. */
   look(history: readonly ChangeRecord[]): void {
     const { journal, flow } = this.#options;
     const { known } = journal;
@@ -56,7 +59,7 @@ export class Progress {
   }
 }
 
-/** In order, with an entry ahead that tells where they do not continue what is known. */
+/** Returns the new entries in order. If they do not continue the known state, an entry that states so comes first. */
 function newSince(entries: readonly Entry[], known: RolloutsKnown): readonly Entry[] {
   const [first] = entries;
   const last = entries.at(-1);
@@ -70,7 +73,7 @@ function newSince(entries: readonly Entry[], known: RolloutsKnown): readonly Ent
     const reason = `lines ${known.n + 1} to ${next.n - 1} of root’s history are not there any more`;
     return [toldAs('history-incomplete', next, { n: next.n - 1, noted: next.noted }, reason), ...later];
   }
-  // Of a copy that was put back nothing is new; what was written since the newest that is known, is.
+  // In a restored copy only the lines written since the newest known one are new.
   const later = entries.filter(({ noted }) => noted > known.noted);
   const base = entries.findLast((entry) => !later.includes(entry));
   const from = base ?? { n: Math.max(0, first.n - 1), noted: known.noted };

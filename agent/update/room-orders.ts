@@ -1,11 +1,13 @@
 /**
- * What the room wants of this box, as it comes: a release, a configuration. Each order is verified and laid into the state
- * folder for root, who judges it again and alone acts on it.
+ * Receives the room's orders, which hold the desired release or configuration of this box. Each order is verified and
+ * written to the request spool for root, which verifies it again and alone acts on it.
  *
- * INVARIANTS: nothing is laid that no key of `commands.keys` with the permission has signed for this box; an order that lies
- * there is never replaced by an older one of the same key; the file holds the envelope as it came, whole or not at all.
- * LIMITS: one order of each kind; KEYS_MAX keys are told apart. Refusals are counted, the last is reported, and one a
- * minute is logged.
+ * INVARIANTS:
+ * - An order is written only if a key of `commands.keys` with the permission has signed it for this box.
+ * - An older order of the same key never replaces the stored one.
+ * - The file holds the envelope unchanged and is written atomically.
+ * LIMITS: one order of each kind; KEYS_MAX keys are distinguished. Refusals are counted, the last is reported, and one
+ * a minute is logged.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -37,13 +39,13 @@ export interface RoomOrderOptions {
 }
 
 export class RoomOrder {
-  /** Orders that were laid, those that were not, and those that came again. */
+  /** Orders written, refused, and received again. */
   readonly counters = { taken: 0, refused: 0, known: 0 };
   readonly #options: RoomOrderOptions;
   readonly #line: RepeatedLine;
-  /** The newest order of each key, as laid by this start or found. */
+  /** Newest order of each key, written by this start or found on disk. */
   readonly #newest = new Map<string, { readonly counter: number; readonly sha256: string }>();
-  /** What lies there; undefined before the first look. */
+  /** Stored order; undefined before the first read. */
   #laid: { readonly counter: number | null; readonly sha256: string } | undefined;
   #refused: string | null = null;
 
@@ -52,17 +54,23 @@ export class RoomOrder {
     this.#line = new RepeatedLine(TOLD_EVERY_MS, options.clock);
   }
 
-  /** Counter of the order that lies there for root; null: none, or none that holds by the configuration as it is now. */
+  /**
+   * Counter of the order that is stored for root; null if there is none, or if it is not valid by the present
+   * configuration.
+   */
   get order(): number | null {
     return this.#found().counter;
   }
 
-  /** Why the newest one that came was not taken; null: it was. */
+  /** Reason why the newest received order was refused; null if it was accepted. */
   get refused(): string | null {
     return this.#refused;
   }
 
-  /** Never throws for what it holds. Without a content it is nothing: the room has cleared what was retained. */
+  /**
+   * Never throws, whatever the payload holds. An empty payload means nothing: the room has cleared the retained
+   * message.
+   */
   hear(payload: Buffer): void {
     if (payload.length === 0) return;
     try {
@@ -82,7 +90,7 @@ export class RoomOrder {
     }
   }
 
-  /** False: it lies there already. Throws CommandRefused. */
+  /** Returns false if the order is stored already. Throws CommandRefused. */
   #take(payload: Buffer): boolean {
     const { kind, reader, stateDir, log } = this.#options;
     const { order, keyid, key } = openOrder(kind, payload, reader);
@@ -124,7 +132,8 @@ export class RoomOrder {
       this.#newest.set(keyid, found);
       return found;
     } catch (error) {
-      // Of a key that was withdrawn, of another name of the box, or damaged: root refuses it too, and the next replaces it.
+      // The key was withdrawn, the box was renamed, or the file is damaged. Root refuses it too, and the next order
+      // replaces it.
       log.warn(
         { file, reason: error instanceof Error ? error.message : '' },
         'what lies for root is no order',

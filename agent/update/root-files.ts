@@ -1,9 +1,9 @@
 /**
- * What root says on this box of releases and configurations: files of another program, of another version perhaps, read with
- * bounds and only where they have changed.
+ * Reads root's files on releases and configurations. Another program writes them, possibly of another version. The
+ * agent reads them with bounds, and only when they have changed.
  *
- * LIMITS: STATUS_BYTES_MAX of a status, the newest HISTORY_BYTES_MAX of the history. A file that is none of its kind says
- * nothing, and a line of the history that is no record is skipped; that is counted, and told when it begins.
+ * LIMITS: STATUS_BYTES_MAX of a status, and the newest HISTORY_BYTES_MAX of the history. A file of the wrong form is
+ * ignored, and a history line that is not a record is skipped. Both are counted, and logged when they begin.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,10 +21,10 @@ import {
 } from '../contract/update.ts';
 
 const STATUS_BYTES_MAX = 65_536;
-/** Two hundred updates and more; older lines are in the journal. */
+/** Holds at least two hundred updates; older lines are in the journal. */
 const HISTORY_BYTES_MAX = 262_144;
 
-/** One file, looked at again and again. */
+/** One file that is polled for changes. */
 class Watched<T> {
   readonly #file: string | undefined;
   readonly #read: (file: string) => T;
@@ -42,12 +42,12 @@ class Watched<T> {
     this.#onFault = onFault;
   }
 
-  /** Undefined where it is not there, or is not what it should be. */
+  /** Undefined if the file is missing or invalid. */
   get value(): T | undefined {
     return this.#value;
   }
 
-  /** Costs one stat(2) where nothing has changed. */
+  /** Costs one stat(2) if nothing has changed. */
   look(): void {
     const file = this.#file;
     if (file === undefined) return;
@@ -65,11 +65,11 @@ class Watched<T> {
 }
 
 export interface RootSources {
-  /** Where root says what it does; absent: root's program is not installed. */
+  /** Folder of root's status and history files; undefined if root's program is not installed. */
   readonly updateDir: string | undefined;
-  /** The configuration that was asked for, which root changes as the room orders. */
+  /** Ordered configuration, which root changes as the room orders. */
   readonly orderedFile: string | undefined;
-  /** The same as the room may read it; throws AgentError. */
+  /** The same configuration in the form that the room may read. Throws AgentError. */
   readonly configCopy: (() => ConfigCopy) | undefined;
 }
 
@@ -104,17 +104,17 @@ export class RootFiles {
     return this.#status.value;
   }
 
-  /** In order; the first need not be the first that was. */
+  /** Records in order. The first need not be the oldest that ever existed. */
   get history(): readonly ChangeRecord[] {
     return this.#history.value ?? [];
   }
 
-  /** SHA-256 of the configuration as it lies there, with the camera's login hidden. */
+  /** SHA-256 of the stored configuration, with the camera's login hidden. */
   get configSha256(): string | undefined {
     return this.#config.value;
   }
 
-  /** To be called often. */
+  /** Must be called often. */
   look(): void {
     for (const file of [this.#status, this.#history, this.#config]) file.look();
   }
@@ -127,12 +127,12 @@ export class RootFiles {
   }
 }
 
-/** The newest `bytesMax` of it. */
+/** Returns the newest `bytesMax` bytes of the file. */
 function newest(file: string, bytesMax: number): { readonly bytes: Buffer; readonly whole: boolean } {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new Error('it is no file');
+    if (!stat.isFile()) throw new Error('not a regular file');
     const bytes = Buffer.alloc(Math.min(stat.size, bytesMax));
     const read = readSync(fd, bytes, 0, bytes.length, Math.max(0, stat.size - bytesMax));
     return { bytes: bytes.subarray(0, read), whole: stat.size <= bytesMax };
@@ -149,7 +149,7 @@ function text(file: string, bytesMax: number): string {
 
 function historyOf(file: string, onSkipped: (file: string, count: number) => void): ChangeRecord[] {
   const { bytes, whole } = newest(file, HISTORY_BYTES_MAX);
-  // The last line may be half written: it is read when its end is there.
+  // The last line may be incomplete; it is read once its end is there.
   const lines = bytes
     .toString('utf8')
     .split('\n')
@@ -161,12 +161,15 @@ function historyOf(file: string, onSkipped: (file: string, count: number) => voi
   return records;
 }
 
-/** Throws where the file is not there, or says nothing of this form. */
+/** Throws if the file is missing or does not have this form. */
 export function readStatus(file: string): UpdaterStatus {
   return formed(UpdaterStatus, known(UpdaterStatus, jsonOf(text(file, STATUS_BYTES_MAX))));
 }
 
-/** Without the members that a newer program of root's has added: it is changed by itself, before the agent or after it. */
+/**
+ * Removes members that a newer program of root has added. That program is updated independently, before or after the
+ * agent.
+ */
 const known = (schema: TSchema, value: unknown): unknown => Value.Clean(schema, structuredClone(value));
 
 function formed<S extends TSchema>(schema: S, value: unknown): Static<S> {

@@ -1,10 +1,12 @@
 /**
- * The agent's part of updates: it takes the room's orders to root, tells the room what root and the box say, and puts on
- * record what was done. It installs nothing.
+ * Agent side of updates. It passes the room's orders (desired releases and configurations) to root, and reports root's
+ * and the box's state to the room. It records completed changes in the journal. It installs nothing.
  *
- * INVARIANTS: a report is signed by the key of the journal, as statements of the mode are; it says what is, never what was
- * wanted.
- * LIMITS: a report a second at most, one an hour at least, one for each connection; nothing while there is no connection.
+ * INVARIANTS:
+ * - Reports are signed by the key of the journal, as statements of the mode are.
+ * - A report states the actual state, never the desired one.
+ * LIMITS: at most one report a second, at least one an hour, and one for each connection; none while there is no
+ * connection.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
@@ -23,7 +25,7 @@ import { RootFiles, type RootSources } from './root-files.ts';
 export type { RootSources };
 
 const REPORT_EVERY_MS = 3_600_000;
-/** A download is followed without filling a mobile link. */
+/** Minimum time between reports. The room can follow a download without filling a mobile link. */
 const APART_MS = 1000;
 
 export interface UpdatesOptions extends RootSources, Pick<ProgressOptions, 'flow'> {
@@ -38,11 +40,11 @@ export interface UpdatesOptions extends RootSources, Pick<ProgressOptions, 'flow
     readonly mode: Mode;
     readonly order: Authorisation | undefined;
     readonly orderEndMs: number | null | undefined;
-    /** By the key of the journal; undefined while it cannot be read. */
+    /** Signs with the key of the journal; undefined while the key cannot be read. */
     sign(payloadType: string, statement: (publicKey: string) => object): string | undefined;
   };
   readonly certificates: { readonly report: CertificateReport | null };
-  /** Publishes, retained. */
+  /** Publishes retained messages. */
   readonly publisher: { updateReport(signed: string): void } | undefined;
 }
 
@@ -90,7 +92,7 @@ export class Updates {
     };
   }
 
-  /** What it hears, for Delivery's inbox. */
+  /** Topic handlers for the inbox of Delivery. */
   get inbox(): [string, (payload: Buffer) => void][] {
     const { topics } = this.#options;
     return [
@@ -99,16 +101,16 @@ export class Updates {
     ];
   }
 
-  /** A connection was opened: the room may know nothing. */
+  /** Handles a new connection: reports again, because the room may know nothing. */
   online(): void {
     this.#reportAtMs = 0;
   }
 
-  /** To be called often; costs three looks at files where nothing has changed. */
+  /** Must be called often. Costs three stat(2) calls if nothing has changed. */
   tick(): void {
     this.#files.look();
     this.#progress.look(this.#files.history);
-    // Before the first connection nobody hears it.
+    // Before the first connection no one would receive it.
     if (this.#reportAtMs !== Number.POSITIVE_INFINITY) this.#report();
   }
 

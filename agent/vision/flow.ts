@@ -1,16 +1,16 @@
 /**
- * What feeds what in vision:
+ * Runs the vision pipeline: reads frames, detects, tracks, observes and redacts, and sends the results to the agent.
  *
  *   camera ─Frame─▶ motion gate ─▶ detect ─Detection[]─▶ track ─Track[]─▶ observe ─Observation─▶ link ─▶ agent
  *      │                              └──────────┬──────────┘                │
  *      └─Still─────────────────────────────▶ redact ◀───────────Foreground───┘
  *                                               └─RedactedJpeg, SealedEvidence─▶ link    agent ─ack, requests─▶ here
  *
- * What the camera gives out is black under the privacy masks.
+ * All pictures from the camera are black under the privacy masks.
  *
- * Replay goes in lock-step: a frame is taken only after the agent has acknowledged the one before, and
- * its evidence is made before the next, so that two runs say the same. Live never waits: observations
- * that the agent does not take in are dropped and counted.
+ * Replay runs in lock-step, so that two runs give the same result. A frame is read only after the agent has
+ * acknowledged the previous one and that one's evidence is complete. Live never waits: observations that the agent does
+ * not read in time are dropped and counted.
  *
  * LIMITS: 32 unacknowledged observations (live); those of redact/evidence.ts.
  */
@@ -31,11 +31,17 @@ import { StageClock } from './schedule/stage-clock.ts';
 import { threadCpuMs } from './schedule/thread-cpu.ts';
 
 const UNACKNOWLEDGED_MAX = 32;
-/** Counters reach the agent this often; the agent's own report goes out every 30 s. */
+/** Interval of the counters sent to the agent, in ms. The agent's own report goes out every 30 s. */
 const STATS_EVERY_MS = 2000;
-/** What is followed is lost with a new start; longer than that, a busy street would keep the CPU for ever. */
+/**
+ * Longest wait for an empty street before a restart that retries the element, in ms. A restart loses all tracks, but
+ * without a limit a busy street would stay on the CPU indefinitely.
+ */
 const ANEW_WITHIN_MS = 600_000;
-/** While the picture stays frozen: an opening takes a second or two, and a camera's own fault may last for hours. */
+/**
+ * Interval of reopening the camera while the picture stays frozen, in ms. An opening takes a second or two, and a fault
+ * of the camera may last for hours.
+ */
 const REBUILD_EVERY_MS = 300_000;
 
 type Ack = Extract<ToVision, { kind: 'ack' }>;
@@ -46,7 +52,7 @@ export class VisionFlow {
   readonly #live: boolean;
   readonly #parts: Parts;
   readonly #stageClock = new StageClock();
-  /** What the detector said when it last looked. */
+  /** Detections of the last detector run. */
   #found: readonly Detection[] = [];
   #framesAnalysed = 0;
   #framesHeld = 0;
@@ -55,14 +61,14 @@ export class VisionFlow {
   #sentFrame = 0;
   #acknowledgedFrame = 0;
   #wakeLockStep: (() => void) | undefined;
-  /** When the camera was last opened anew for a picture that stands still. */
+  /** Media time when the camera was last reopened because of a frozen picture. */
   #rebuiltMs = Number.NEGATIVE_INFINITY;
   #moved = false;
   #startedMs = 0;
   #statsDueMs = 0;
   #stopped = false;
   #stuck: AgentError | undefined;
-  /** Since when a new start would bring the element back. */
+  /** Media time from which a restart could bring the element back. */
   #anewFromMs: number | undefined;
 
   constructor(options: VisionFlowOptions) {
@@ -74,7 +80,7 @@ export class VisionFlow {
     });
   }
 
-  /** Analyses frames until the clip is over or `stop()`; rejects when vision cannot go on. */
+  /** Analyses frames until the clip ends or `stop()` is called. Rejects if vision cannot continue. */
   async run(): Promise<void> {
     this.#startedMs = this.#options.clock.nowMs();
     await this.#begin();
@@ -94,7 +100,7 @@ export class VisionFlow {
     await this.stop();
   }
 
-  /** Live, the camera is opened while the model is loaded; a replay has one order. */
+  /** Loads the model and opens the camera: at the same time if live, in a fixed sequence in a replay. */
   async #begin(): Promise<void> {
     const load = async (): Promise<void> => {
       try {
@@ -106,20 +112,20 @@ export class VisionFlow {
     };
     const loading = load();
     if (!this.#live) await loading;
-    // Both to the end: a process must not leave while a model runs.
+    // Both must settle: a process must not exit while a model runs.
     for (const one of await Promise.allSettled([loading, this.#parts.camera.start()])) {
       if (one.status === 'rejected') throw one.reason;
     }
   }
 
-  /** The agent has taken in all observations through `frame` and asks for evidence. */
+  /** Takes the agent's acknowledgement of all observations through `frame`, and its evidence requests. */
   acknowledge({ frame, evidence }: Ack): void {
     this.#acknowledgedFrame = Math.max(this.#acknowledgedFrame, frame);
     for (const request of evidence) this.#parts.evidence.request(request);
     this.#wakeLockStep?.();
   }
 
-  /** The technician wants to see how the camera looks. */
+  /** Makes the preview that the technician requested. */
   preview(request: number): void {
     this.#parts.evidence.preview(request);
   }
@@ -129,7 +135,7 @@ export class VisionFlow {
     void this.#parts.camera.stop();
   }
 
-  /** When nobody is followed or waited for; on a street that is never empty, in the end all the same. */
+  /** Ends vision for a restart: when no track is followed or awaited, or after `ANEW_WITHIN_MS` in any case. */
   #startAnew(atMs: number): void {
     if (this.#anewFromMs === undefined) this.#anewFromMs = atMs;
     if (this.#isAwaited(atMs) && atMs - this.#anewFromMs < ANEW_WITHIN_MS) return;
@@ -137,17 +143,17 @@ export class VisionFlow {
     void this.stop();
   }
 
-  /** The process cannot be trusted to leave by itself. */
+  /** True if the process may fail to exit normally. */
   get hangs(): boolean {
     return this.#parts.detector.failed;
   }
 
-  /** The board is hot, by so many steps. */
+  /** Sets the number of steps by which to reduce the load, because the board is too hot. */
   heat(steps: number): void {
     this.#parts.schedule.heat(steps);
   }
 
-  /** The camera's view is the right one as it is now. */
+  /** Stores the present view as the correct one. */
   confirmView(): void {
     this.#parts.observer.confirmView();
   }
@@ -157,7 +163,7 @@ export class VisionFlow {
     this.#stopped = true;
     this.#wakeLockStep?.();
     await Promise.all([this.#parts.camera.stop(), this.#parts.schedule.stop()]);
-    // The last word on how many frames were read: the journal has it.
+    // Final counters: the journal records the number of frames read.
     this.#tell({ kind: 'stats', stats: this.#stats() });
     await this.#parts.evidence.idle();
     await this.#parts.detector.stop();
@@ -177,7 +183,7 @@ export class VisionFlow {
     const held = this.#framesHeld;
     await this.#analyse(frame);
     const looked = held === this.#framesHeld;
-    // A frame that was not looked at says nothing of how long a look takes.
+    // A frame without a detector run gives no measure of the time that one takes.
     schedule.analysed(frame, looked, this.#live && looked ? threadCpuMs() - beganMs : undefined);
     const pace = schedule.changedPace();
     if (pace !== undefined) this.#tell({ kind: 'pace', ...pace });
@@ -201,7 +207,7 @@ export class VisionFlow {
     this.#stageClock.book('link');
   }
 
-  /** By a look of the detector, or as it was found last where nothing has moved since. */
+  /** Runs the detector, or keeps its last detections if nothing has moved since. */
   async #look(frame: Frame): Promise<Look> {
     const { camera, detector, schedule, tracker } = this.#parts;
     camera.wantFine(schedule.wantsFine(frame) && detector.looksCloser);
@@ -222,7 +228,9 @@ export class VisionFlow {
     return this.#parts.tracker.waits || this.#parts.observer.waits(atMs);
   }
 
-  /** A frozen picture may be the pipeline's own fault: it is built anew. What is known of the view goes to the agent. */
+  /**
+   * Sends changes of the view to the agent and reopens the pipeline on a frozen picture, which may be its own fault.
+   */
   #followView(conditions: readonly CameraCondition[], atMs: number): void {
     const moved = conditions.includes('moved');
     if (moved && !this.#moved) this.#parts.evidence.forgetPlace();
@@ -255,7 +263,7 @@ export class VisionFlow {
     else this.#observationsDropped += 1;
   }
 
-  /** Waits for the ack of the last frame, then for the evidence that it asked for. */
+  /** Waits for the acknowledgement of the last frame, then for the evidence that it requested. */
   async #lockStep(): Promise<void> {
     while (!this.#stopped && this.#acknowledgedFrame < this.#sentFrame) {
       await new Promise<void>((resolve) => {

@@ -1,7 +1,9 @@
 /**
- * The vision process: the only place where pixels exist. It is started with the link on file
- * descriptor 3 (connected, or listening where systemd activates it), does what the agent's `start`
- * message says, and ends when the link closes: an agent that is gone or suspended leaves no vision.
+ * Entry point of the vision process, the only process that holds pixels.
+ *
+ * The link is file descriptor 3: already connected, or listening where systemd activates the process. The process
+ * starts on the agent's `start` message. It ends when the link closes, so vision never outlives an agent that has
+ * exited or is suspended.
  */
 import inspector from 'node:inspector';
 import { createServer, Socket } from 'node:net';
@@ -17,21 +19,25 @@ import { VisionFlow } from './flow.ts';
 import { allowed } from './order/order.ts';
 
 const LINK_FD = 3;
-/** How often the order's dates and the record of suspensions are looked at. */
+/** Interval between checks of the authorisation's dates and of the suspension record, in ms. */
 const LOOK_EVERY_MS = 1000;
 /**
- * V8's flags by node's major version; set here and not on the command line, where one that node does not know would stop it.
- * A function must have run five times as long as usual before it is optimised: V8 then knows more of the values that it works
- * on, and does not compile the same functions again and again (docs/design/005-benchmark.md).
+ * V8 flags by major version of Node. They are set here because an unknown flag on the command line would stop Node.
+ *
+ * A function must run five times as long as usual before V8 optimises it. V8 then knows more of the values in use and
+ * does not compile the same functions repeatedly (docs/design/005-benchmark.md).
  */
 const V8_FLAGS: Readonly<Record<string, readonly string[]>> = {
-  // Of 132 KiB (V8 11.3, src/flags/flag-definitions.h).
+  // The default is 132 KiB (V8 11.3, src/flags/flag-definitions.h).
   20: ['--interrupt-budget=675840'],
 };
-/** Run as the service's unit, by its socket. */
+/** True if systemd runs this process as the service's unit, activated by its socket. */
 const unit = process.env['LISTEN_FDS'] === '1';
 
-/** The unit's CacheDirectory= (systemd.exec(5): several are parted by colons). */
+/**
+ * Returns the model folder in the unit's CacheDirectory=, a colon-separated list of which the first counts
+ * (systemd.exec(5)).
+ */
 function keptDir(): string | undefined {
   const dir = process.env['CACHE_DIRECTORY']?.split(':')[0];
   return dir ? join(dir, 'models') : undefined;
@@ -59,9 +65,9 @@ async function main(): Promise<void> {
     ending = true;
     await flow?.stop();
     process.exitCode = code;
-    // The link is closed by the end of the process and by nothing before it: the agent says "gone" when it is closed.
+    // Only the end of the process closes the link, because the agent reports the exit when the link closes.
     const leave = (): void => {
-      // Its driver's own goodbye may never end.
+      // The driver's own shutdown may never end.
       if (flow?.hangs) process.kill(process.pid, 'SIGKILL');
       process.exit(code);
     };
@@ -102,7 +108,7 @@ async function main(): Promise<void> {
       substream,
       sealTo,
       keptDir: keptDir(),
-      // The address that the unit's filter lets it reach, and not what a second look-up might say.
+      // The addresses that the unit's network filter allows. A second lookup might return others.
       resolveHost: unit && folder !== undefined ? async (host) => folder.addressesOf(host) : undefined,
       clock: systemClock,
       log,
@@ -133,7 +139,8 @@ async function main(): Promise<void> {
       }
     },
     onClosed: (error) => {
-      // An agent that was killed is told by whoever starts it again; only what it has sent can be wrong here.
+      // The service manager that restarts a killed agent reports it. Only the messages that the agent sent can be wrong
+      // here.
       if (error instanceof AgentError && !ending) log.error({ err: error }, 'link broken');
       else if (!ending) log.info({}, 'the agent has gone');
       void end(error instanceof AgentError ? 1 : 0);
@@ -145,7 +152,7 @@ async function main(): Promise<void> {
 
 const [nodeMajor = ''] = process.versions.node.split('.');
 for (const flag of V8_FLAGS[nodeMajor] ?? []) setFlagsFromString(flag);
-// Node's debugger would show every pixel to whoever may send this process a signal.
+// Node's debugger would expose every pixel to any process that may signal this one.
 process.on('SIGUSR1', () => undefined);
 inspector.close();
 await main();

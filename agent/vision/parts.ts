@@ -1,6 +1,6 @@
 /**
- * The parts of vision, each with what it is given: by name, so that the compiler notices whatever is renamed or left out.
- * flow.ts passes on what they say.
+ * Creates the parts of the vision pipeline. Each gets its inputs by name, so that the compiler finds anything renamed
+ * or missing. flow.ts forwards their messages.
  */
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
@@ -15,35 +15,35 @@ import { Evidence } from './redact/evidence.ts';
 import { FPS_MAX, Schedule, SECOND_FPS } from './schedule/schedule.ts';
 import { Tracker } from './track/tracker.ts';
 
-/** Leaves room to count for years in what JSON and a double hold exactly. */
+/** Upper bound of the random first track ID. Counting for years from there stays exact in JSON and in a double. */
 const FIRST_ID_MAX = 2 ** 40;
 
 export interface VisionFlowOptions {
   readonly settings: VisionSettings;
-  /** Public keys to which the unredacted still of an event is sealed; none: nothing is sealed. */
+  /** Public keys to which the unredacted still of an event is sealed. Empty: no still is sealed. */
   readonly sealTo: readonly string[];
-  /** The camera's second stream, as far as it may be looked at: live, it wakes on a quiet street. */
+  /** Address of the camera's second stream, if it may be opened. Live, it wakes the main stream on a quiet street. */
   readonly substream?: string | undefined;
-  /** Vision's own folder for the model that ran last; a replay runs the installed one or none. */
+  /** Vision's own folder for the model that ran last. A replay runs the installed model or none. */
   readonly keptDir?: string | undefined;
-  /** Where the camera is; by the system's own look-up where absent. */
+  /** Resolves the camera's host name; the system resolver if absent. */
   readonly resolveHost?: ((host: string) => Promise<readonly string[]>) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Puts an encoded message on the link; false when it was refused. */
+  /** Puts an encoded message on the link. Returns false if the link refused it. */
   send(encoded: Buffer): boolean;
 }
 
-/** What the parts say to the flow. */
+/** Callbacks of the parts to the flow. */
 interface Hearers {
   tell(message: PlainFromVision): void;
-  /** Vision cannot go on, and starts anew. */
+  /** Reports that vision cannot continue and must restart. */
   giveUp(reason: string): void;
 }
 
 export interface Parts {
   readonly camera: Camera;
-  /** The second stream of a camera whose street may be quiet. */
+  /** Second stream of the camera, used while the street may be quiet. */
   readonly second: Camera | undefined;
   readonly schedule: Schedule;
   readonly detector: Detector;
@@ -71,7 +71,7 @@ export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers)
     resolveHost,
     small: followsStreet,
     gated: substream !== undefined,
-    // No picture that leaves the box is larger, but what is sealed.
+    // Only sealed evidence may leave the box at a larger size.
     stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
     onOpened: (info) => tell({ kind: 'opened', ...info }),
     onLost: (info) => tell({ kind: 'lost', ...info }),
@@ -94,7 +94,7 @@ export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers)
           onLost: () => undefined,
         });
   const quiet = second && { second, keyFrames: () => camera.keyFrames, clock, log };
-  // Two replays number their tracks alike; a live camera's begin anywhere.
+  // Replays must number their tracks alike; a live camera starts at a random number.
   const firstId = live ? randomInt(1, FIRST_ID_MAX) : 1;
   return {
     camera,

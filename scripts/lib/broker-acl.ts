@@ -1,10 +1,10 @@
 /**
- * The access rules of Mosquitto, one file for both of its listeners: the room's programs, then one block a box, none by
- * pattern.
+ * Writes the access rules of Mosquitto, one file for both of its listeners: the room's programs, then one block for
+ * each box, without patterns.
  *
- * A pattern with the user's name (%u) would let a box write under any site, since its certificate names the box alone. A
- * file for each listener would need `per_listener_settings true`, with which Mosquitto 2.0 drops what comes for a client
- * that is away (https://github.com/eclipse-mosquitto/mosquitto/issues/2618). No box has a program's name.
+ * A pattern with the user's name (%u) would let a box write under any site, since its certificate names only the box. A
+ * file for each listener would need `per_listener_settings true`, with which Mosquitto 2.0 drops messages for an
+ * offline client (https://github.com/eclipse-mosquitto/mosquitto/issues/2618). No box has a program's name.
  */
 
 export interface BoxPlace {
@@ -12,7 +12,7 @@ export interface BoxPlace {
   readonly box: string;
 }
 
-/** What the room's programs may, as it is shipped; the enrolment keeps a file of it, in which a town may change it. */
+/** Shipped permissions of the room's programs. The enrolment keeps a file of them, which a town may change. */
 export const PROGRAM_RULES = `# The room: reads everything, acknowledges, judges and commands, and writes nothing else.
 user room
 topic read vigie/#
@@ -62,8 +62,8 @@ const HEAD =
   '# writes nothing.\n\n';
 
 /**
- * The file for `acl_file`; names are taken as they are: whoever calls has checked them. `revoked`: boxes that may say
- * nothing any more but their status, so that the broker can say their Last Will when their connection is ended.
+ * Returns the file for `acl_file`. Names are used unchecked, because the caller has checked them. `revoked`: boxes that
+ * may publish only their status, so that the broker can publish their Last Will when their connection ends.
  */
 export function brokerAcl(
   programs: string,
@@ -73,9 +73,9 @@ export function brokerAcl(
   const enrolled = [...boxes].map(({ site, box }) =>
     blockOf(box, [
       `readwrite vigie/${site}/${box}/#`,
-      // What is said to all boxes of its site.
+      // Commands to all boxes of the site.
       `read vigie/${site}/all/cmd`,
-      // Its own entities.
+      // The box's own entities.
       `write homeassistant/+/${box}/+/config`,
     ]),
   );

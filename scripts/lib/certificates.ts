@@ -1,6 +1,6 @@
 /**
- * A small certificate authority for demos, tests and first trials: made by openssl(1), mTLS for one broker
- * and any number of clients. Not for production, where the room has its own.
+ * A small certificate authority for demos, tests and first trials, made by openssl(1): mTLS for one broker and any
+ * number of clients. Not for production, where the room has its own.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -16,19 +16,19 @@ export interface KeyPair {
   readonly key: string;
 }
 
-/** The broker's own certificate, and who signs those of its clients. */
+/** The broker's own certificate, and the authorities of its clients. */
 export interface BrokerTls extends KeyPair {
-  /** Of the boxes; the broker's own is from it too. */
+  /** Authority of the boxes, which also issued the broker's certificate. */
   readonly ca: string;
-  /** Of the room's programs. */
+  /** Authority of the room's programs. */
   readonly programsCa: string;
-  /** Certificates of boxes that were taken back; none when absent. */
+  /** Revoked certificates of boxes; none if absent. */
   readonly crl?: string;
   readonly programsCrl?: string;
 }
 
 export interface Validity {
-  /** YYYYMMDDHHMMSSZ; default: 30 days from now. */
+  /** Start of validity, YYYYMMDDHHMMSSZ. By default it is valid for 30 days from now. */
   readonly notBefore?: string;
   readonly notAfter?: string;
 }
@@ -37,7 +37,7 @@ export class CertificateAuthority {
   readonly #dir: string;
   readonly #name: string;
 
-  /** `dir` receives every file: one folder an authority. */
+  /** `dir` receives every file; each authority has a folder of its own. */
   constructor(dir: string, name = 'vigie demo authority') {
     this.#dir = dir;
     this.#name = name;
@@ -57,7 +57,7 @@ export class CertificateAuthority {
     );
   }
 
-  /** For a broker on this machine. */
+  /** Issues a certificate for a broker on this machine. */
   broker(): Promise<KeyPair> {
     return this.#issue('broker', 'localhost', {}, [
       'extendedKeyUsage=serverAuth',
@@ -65,7 +65,7 @@ export class CertificateAuthority {
     ]);
   }
 
-  /** For a box or a program of the room: the broker takes the CN as the user's name. */
+  /** Issues a certificate for a box or a program of the room. The broker takes the CN as the user's name. */
   client(name: string, validity: Validity = {}): Promise<KeyPair> {
     return this.#issue(name, name, validity, ['extendedKeyUsage=clientAuth']);
   }
@@ -107,7 +107,7 @@ export class RoomAuthorities {
     await Promise.all([this.boxes.start(), this.programs.start()]);
   }
 
-  /** A broker on this machine. */
+  /** Issues the files of a broker on this machine. */
   async brokerTls(): Promise<BrokerTls> {
     return { ...(await this.boxes.broker()), ca: this.boxes.ca, programsCa: this.programs.ca };
   }

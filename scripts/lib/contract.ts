@@ -1,7 +1,8 @@
 /**
- * Holds received messages against the published contract: docs/ref/asyncapi.yaml says which message a topic
- * carries and how, docs/ref/events.schema.json what it holds. Reads the files as any consumer would. The published schema is
- * open for members of later versions, so each message is held against its closed form, too: this version sends no more.
+ * Validates received messages against the published contract. docs/ref/asyncapi.yaml defines the messages and
+ * properties of each topic, and docs/ref/events.schema.json their contents. The files are read as any consumer would.
+ * The published schema is open for members of later versions. Each message is therefore also validated against the
+ * closed form, because this version sends no further members.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +36,7 @@ interface AsyncOperation {
 interface AsyncMessage {
   readonly contentType: string;
   readonly traits?: readonly unknown[];
-  /** Retained and empty it takes away what was there. */
+  /** A retained empty message removes the previous one. */
   readonly 'x-removable'?: boolean;
   readonly 'x-bytesMax'?: number;
   readonly payload?: { readonly schema: { readonly $ref: string } };
@@ -48,11 +49,11 @@ interface Expected {
   readonly qos: number;
   readonly retain: boolean;
   readonly message: AsyncMessage;
-  /** Published, and exact. */
+  /** Validators for the published and for the closed schema. */
   readonly payload: readonly ValidateFunction[];
 }
 
-/** Compiles the published schema as it stands. */
+/** Compiles the published schema unchanged. */
 export function publishedSchemas(): Ajv2020 {
   return schemasIn(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as object);
 }
@@ -89,11 +90,11 @@ export class Contract {
       const payload = schema === undefined ? [] : checksOf(`${$id}#${schema.split('#')[1]}`);
       return { name, topic: topicPattern(address, parameters), action, message, payload, ...bindings.mqtt };
     });
-    // A fixed level goes before a parameter: `evt/system/outbox-gap` is no event of a kind.
+    // A fixed level precedes a parameter: `evt/system/outbox-gap` is not an event of a kind.
     this.#expected = all.sort((a, b) => a.topic.source.split('(').length - b.topic.source.split('(').length);
   }
 
-  /** What is wrong with a message that a box published; empty when it keeps the contract. */
+  /** Returns the violations in a message that a box published; empty if it keeps the contract. */
   faults(packet: IPublishPacket): string[] {
     const found = this.#expected.find(({ topic }) => topic.test(packet.topic));
     if (found === undefined) return [`${packet.topic}: no channel of the contract has this address`];
@@ -105,12 +106,12 @@ export class Contract {
     );
   }
 
-  /** What is wrong with an event, wherever it comes from (the files of a replay …). */
+  /** Returns the violations in an event from any source, such as the files of a replay. */
   eventFaults(event: object): string[] {
     return faultsBy(this.#event, event);
   }
 
-  /** How it came: content type, QoS, user properties. */
+  /** Checks the properties of the delivery: content type, QoS, user properties. */
   #wayFaults({ message, qos, retain }: Expected, { properties, ...packet }: IPublishPacket): string[] {
     const user = { ...properties?.userProperties };
     const numbered = message.traits === undefined || this.#numbered(user);
@@ -136,7 +137,7 @@ function faultsBy(checks: readonly ValidateFunction[], value: unknown): string[]
   return checks.flatMap((check) => (check(value) ? [] : [errorText(check.errors)]));
 }
 
-/** Topic and event name the same box, severity and kind. */
+/** Checks that topic and event name the same box, severity and kind. */
 function topicFaults({ topic, payload }: IPublishPacket): string[] {
   const [, site, box, branch, severity, kind] = topic.split('/');
   if (branch !== 'evt') return [];

@@ -1,7 +1,7 @@
-/** HTML with everything escaped that was not written in the program. */
+/** Builds HTML in which everything that was not written in the program is escaped. */
 import { withoutControls } from '../../agent/base/printable.ts';
 
-/** Markup that may stand as it is; only `html` makes it. */
+/** Markup that needs no escaping; only `html` creates it. */
 export class Html {
   readonly text: string;
 
@@ -20,7 +20,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** For text and for attributes in quotes. */
+/** Escapes text for elements and for quoted attributes. */
 export function escaped(text: string): string {
   return withoutControls(text, '\n\t').replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }
@@ -30,7 +30,7 @@ function markup(part: Part): string {
   return typeof part === 'object' ? part.map(markup).join('') : escaped(String(part));
 }
 
-/** A tagged template: values are escaped, unless they are markup themselves; lists are joined. */
+/** Tagged template that escapes values unless they are markup themselves, and joins lists. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(String.raw({ raw: strings }, ...parts.map(markup)));
 }

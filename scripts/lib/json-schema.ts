@@ -1,6 +1,6 @@
 /**
- * JSON Schema 2020-12 of TypeBox's schemas: TypeBox writes tuples and unions in an older form; they are put into the newer
- * one, which OpenAPI 3.1 and AsyncAPI 3.0 take.
+ * Converts TypeBox's schemas to JSON Schema 2020-12. TypeBox writes tuples and unions in an older form, while OpenAPI
+ * 3.1 and AsyncAPI 3.0 take the newer one.
  */
 import type { TSchema } from '@sinclair/typebox';
 
@@ -8,7 +8,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export type JsonObject = { readonly [key: string]: Json };
 
 export function plain(schema: TSchema): JsonObject {
-  // TypeBox keeps its own marks under symbols, which JSON leaves out.
+  // TypeBox keeps its own marks under symbols, which JSON omits.
   return modern(JSON.parse(JSON.stringify(schema)) as Json) as JsonObject;
 }
 
@@ -30,7 +30,7 @@ function modern(value: Json): Json {
   };
 }
 
-/** A record whose keys are any text says nothing of them. */
+/** A record with arbitrary keys has no constraint on them. */
 function record(patternProperties: Json): JsonObject {
   const entries = Object.entries(patternProperties as JsonObject);
   const [first] = entries;

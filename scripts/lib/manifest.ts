@@ -1,9 +1,13 @@
 /**
- * What lies in a release, file by file: text in the form of mtree(5), so that Debian's mtree(8) can check it too.
- * `#mtree`, the tree itself (mtree(8) asks for it), then a line a path, sorted by bytes: `./path type=file mode=0644 size=12 sha256digest=…`,
- * `./path type=dir mode=0755`, `./path type=link link=target`. The manifest itself is not in it.
+ * Lists the content of a release file by file, as text in the form of mtree(5), so that Debian's mtree(8) can check it
+ * too.
  *
- * LIMITS  Names of letters, digits and `._+@,~-`; modes 0644 and 0755; links that stay in the tree; ENTRIES_MAX paths.
+ * The text has `#mtree`, the tree itself (mtree(8) requires it), then a line for each path, sorted by bytes. The forms
+ * are `./path type=file mode=0644 size=12 sha256digest=…`, `./path type=dir mode=0755` and `./path type=link
+ * link=target`. The manifest itself is not included.
+ *
+ * LIMITS: names of letters, digits and `._+@,~-`, modes 0644 and 0755, links that stay in the tree, and ENTRIES_MAX
+ * paths.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -24,24 +28,24 @@ import { printable } from '../../agent/base/printable.ts';
 import { MANIFEST_FILE } from '../../agent/contract/release.ts';
 
 export interface Entry {
-  /** Below the tree, without `./`. */
+  /** Path below the tree, without `./`. */
   readonly path: string;
   readonly type: 'file' | 'dir' | 'link';
-  /** Permission bits; of files and folders. */
+  /** Permission bits of files and folders. */
   readonly mode?: number;
-  /** Bytes; of files. */
+  /** Size of files in bytes. */
   readonly size?: number;
-  /** Hexadecimal; of files. */
+  /** Hash of files, hexadecimal. */
   readonly sha256?: string;
-  /** Where it leads, as it is written in it; of links. */
+  /** Target of links, as stored in the link. */
   readonly link?: string;
 }
 
-/** A release has about 4,000; a hundred times that would be no release. */
+/** A release has about 4,000; a hundred times that is not a release. */
 const ENTRIES_MAX = 100_000;
-/** As many paths of 160 characters. */
+/** Space for as many paths of 160 characters. */
 const TEXT_CHARS_MAX = 32 * 1_048_576;
-/** Below what tar and ext4 hold. */
+/** Less than tar and ext4 permit. */
 const PATH_CHARS_MAX = 1024;
 const READ_BYTES = 262_144;
 
@@ -52,9 +56,10 @@ const DIR = /^\.\/(\S+) type=dir mode=(0755)$/;
 const LINK = /^\.\/(\S+) type=link link=(\S+)$/;
 
 /**
- * Reads a tree as it lies on the disk, modes as they are; the top folder and its MANIFEST are left out. Follows no link.
+ * Reads a tree from disk with its modes; the top folder and its MANIFEST are left out. Follows no link.
  *
- * @throws AgentError corrupt for what no release holds (a device, a name of other characters); unavailable where it cannot be read
+ * @throws AgentError corrupt for content that a release cannot have (a device, a name of other characters); unavailable
+ * if it cannot be read
  */
 export async function scanTree(dir: string): Promise<Entry[]> {
   const entries: Entry[] = [];
@@ -67,7 +72,7 @@ export async function scanTree(dir: string): Promise<Entry[]> {
   return entries.sort(byPath);
 }
 
-/** @throws AgentError config where an entry is none that a release may have */
+/** @throws AgentError config if a release may not have such an entry */
 export function manifestText(entries: readonly Entry[]): string {
   const sorted = [...entries].sort(byPath);
   const text = `${[...FIRST_LINES, ...sorted.map(lineOf)].join('\n')}\n`;
@@ -76,7 +81,7 @@ export function manifestText(entries: readonly Entry[]): string {
 }
 
 /**
- * Takes exactly what `manifestText` writes, nothing that is only alike.
+ * Accepts exactly the output of `manifestText`, nothing similar.
  *
  * @throws AgentError corrupt, naming the line
  */
@@ -85,9 +90,10 @@ export function parseManifest(text: string): Entry[] {
 }
 
 /**
- * Holds a tree against its manifest: every path, type, mode, size, hash and link, nothing more, and no file of another user.
+ * Compares a tree with its manifest: every path, type, mode, size, hash and link, nothing more, and no file of another
+ * user.
  *
- * @throws AgentError corrupt with the first difference; unavailable where it cannot be read
+ * @throws AgentError corrupt with the first difference; unavailable if it cannot be read
  */
 export async function verifyTree(dir: string, entries: readonly Entry[]): Promise<void> {
   const found = await scanTree(dir);
@@ -102,8 +108,8 @@ export async function verifyTree(dir: string, entries: readonly Entry[]): Promis
 }
 
 /**
- * What makes one tree of another: first remove (the deepest come first), then write (folders come first). A path of which
- * only the mode differs is written, since a hard link's mode is that of its other names too.
+ * Returns the changes that turn one tree into another: first remove (the deepest come first), then write (folders come
+ * first). A path that differs only in its mode is written, since a hard link shares its mode with its other names.
  */
 export function changedPaths(
   from: readonly Entry[],
@@ -126,8 +132,8 @@ export function changedPaths(
 }
 
 /**
- * Reads with calls that wait: a release has thousands of small files, for which asynchronous ones took ten times the processor's
- * time. After each folder other work has its turn.
+ * Reads synchronously: a release has thousands of small files, for which asynchronous calls took ten times the CPU
+ * time. After each folder it yields to other work.
  */
 async function scanFolder(dir: string, below: string, entries: Entry[], buffer: Buffer): Promise<void> {
   const folders: string[] = [];
@@ -207,13 +213,14 @@ function entryOf(line: string): Entry | undefined {
   return path === undefined || link === undefined ? undefined : { path, type: 'link', link };
 }
 
-/** Why no release has such an entry. */
+/** Returns the reason why a release cannot have such an entry. */
 function misplaced({ path, link }: Entry, folders: ReadonlySet<string>): string | undefined {
   if (path.length > PATH_CHARS_MAX || !path.split('/').every(isName))
     return 'no path below the tree in plain names';
   if (path === MANIFEST_FILE) return 'a manifest does not name itself';
   if (!folders.has(posix.dirname(path))) return 'its folder is not in the manifest before it';
-  // `..` only in front: from a real folder it leads to real folders, and no link of the tree can lead it out.
+  // `..` is only permitted in front: from a real folder it leads to real folders, and no link of the tree can lead
+  // outside.
   if (link === undefined) return undefined;
   const steps = link.split('/');
   const down = steps.slice(steps.findIndex((step) => step !== '..'));
@@ -232,7 +239,7 @@ function lineOf({ path, type, mode, size, sha256, link }: Entry): string {
   return `./${path} type=file mode=${octal} size=${size} sha256digest=${sha256}`;
 }
 
-/** Names hold ASCII only, so that the order of code units is that of bytes. */
+/** Names are ASCII only, so that the order of code units is that of bytes. */
 function byPath(a: Entry, b: Entry): number {
   return a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
 }

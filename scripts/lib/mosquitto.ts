@@ -1,4 +1,7 @@
-/** A private Mosquitto on free loopback ports, with the configuration that a room gets; for demos, benches and tests. */
+/**
+ * Runs a private Mosquitto on free loopback ports, with the configuration that a room gets; for demos, benches and
+ * tests.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -14,21 +17,21 @@ import { type BrokerTls, RoomAuthorities } from './certificates.ts';
 const START_WITHIN_MS = 5000;
 const STOP_WITHIN_MS = 3000;
 
-/** What a room runs; here with other paths and on the loopback. */
+/** Configuration of a room, used here with other paths and on the loopback. */
 const SHIPPED = join(packageRoot(), 'scripts/programs/room/broker/mosquitto');
 
 export interface MosquittoOptions {
-  /** Receives configuration, log and, where asked for, the broker's memory. */
+  /** Receives configuration, log and, if requested, the broker's persistent data. */
   readonly dir: string;
-  /** Without TLS when absent: one listener for everybody, anonymous, no ACL. */
+  /** Files for TLS. If absent, there is one anonymous listener for all clients, without ACL. */
   readonly tls?: BrokerTls;
-  /** Who has access rules from the beginning; more by `enrol`. */
+  /** Boxes that have access rules from the start; `enrol` adds more. */
   readonly boxes?: readonly BoxPlace[];
-  /** Access rules that somebody else writes, as the enrolment does: instead of `boxes` and `programs`. */
+  /** Access rules that another program writes, as the enrolment does: instead of `boxes` and `programs`. */
   readonly aclFile?: string;
-  /** Other access rules for the room's programs than the shipped ones. */
+  /** Replaces the shipped access rules for the room's programs. */
   readonly programs?: (shipped: string) => string;
-  /** Keep queued and retained messages across restarts. */
+  /** Keeps queued and retained messages across restarts. */
   readonly persistent?: boolean;
   /** Further lines of mosquitto.conf. */
   readonly extra?: readonly string[];
@@ -49,12 +52,12 @@ export class Mosquitto {
     this.#programs = options.programs?.(PROGRAM_RULES) ?? PROGRAM_RULES;
   }
 
-  /** Of the boxes; the same across restarts. */
+  /** Port for the boxes; the same across restarts. */
   get port(): number {
     return this.#port;
   }
 
-  /** Of the room's programs: without TLS that of everybody. */
+  /** Port for the room's programs; without TLS the port for all clients. */
   get programsPort(): number {
     return this.#options.tls ? this.#programsPort : this.#port;
   }
@@ -91,7 +94,7 @@ export class Mosquitto {
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
     // setpriv(1): the broker ends with this process, however that ends.
     const command = ['--pdeathsig', 'TERM', 'mosquitto', '-c', file];
-    // Debian has the broker in /usr/sbin, which is not in the PATH of a user who is not root.
+    // Debian installs the broker in /usr/sbin, which is not in the PATH of a user other than root.
     const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
     const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child = child;
@@ -110,7 +113,9 @@ export class Mosquitto {
     );
   }
 
-  /** Gives boxes their access rules; resolves when a running broker has read them. A box that has some keeps its site. */
+  /**
+   * Gives boxes their access rules; resolves when a running broker has read them. A box that has rules keeps its site.
+   */
   async enrol(...boxes: readonly BoxPlace[]): Promise<void> {
     const further = boxes.filter(({ box }) => !this.#boxes.has(box));
     if (further.length === 0) return;
@@ -138,7 +143,7 @@ export class Mosquitto {
     const before = await reloads();
     this.signal('SIGHUP');
     const deadlineMs = Date.now() + START_WITHIN_MS;
-    // It says so before it reads, and answers nobody until it has read.
+    // The broker logs this before it reads, and answers no one until it has read.
     while ((await reloads()) === before) {
       if (Date.now() > deadlineMs)
         throw new AgentError('unavailable', 'mosquitto did not read its files again');
@@ -150,12 +155,12 @@ export class Mosquitto {
     this.#child?.kill(name);
   }
 
-  /** At once, as a crash does. */
+  /** Ends at once, as in a crash. */
   kill(): void {
     this.#child?.kill('SIGKILL');
   }
 
-  /** Resolves when the process is gone; may be called twice. */
+  /** Resolves when the process has ended; may be called twice. */
   async stop(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
@@ -201,7 +206,7 @@ export class Mosquitto {
   }
 }
 
-/** The broker of a room on this machine with authorities of its own; it is made, not started. */
+/** Creates the broker of a room on this machine with authorities of its own, without starting it. */
 export async function roomBroker(
   dir: string,
   boxes: readonly BoxPlace[],
@@ -212,7 +217,7 @@ export async function roomBroker(
   return { authorities, broker: new Mosquitto({ dir: join(dir, 'broker'), tls, boxes }) };
 }
 
-/** Whoever comes. */
+/** Settings that admit any client. */
 const PLAIN = {
   cafile: undefined,
   certfile: undefined,
@@ -223,10 +228,12 @@ const PLAIN = {
   use_username_as_clientid: undefined,
 };
 
-/** Names of settings that belong to a listener: from its line on, as far as they go. */
+/** Settings that belong to a listener: they apply from its line on. */
 const OF_A_LISTENER = [...Object.keys(PLAIN), 'listener', 'max_connections'];
 
-/** The lines of the shipped file: what all listeners share, the boxes', the programs'. */
+/**
+ * Returns the lines of the shipped file: those of all listeners, of the boxes' listener and of the programs' listener.
+ */
 function sectionsOf(text: string): readonly [string[], string[], string[]] {
   const sections: [string[], string[], string[]] = [[], [], []];
   let listener = 0;
@@ -239,7 +246,7 @@ function sectionsOf(text: string): readonly [string[], string[], string[]] {
   return sections;
 }
 
-/** The lines with other values; undefined leaves the line out. */
+/** Returns the lines with other values; undefined removes the line. */
 function settled(lines: readonly string[], settings: Readonly<Record<string, string | undefined>>): string[] {
   const names = lines.map((line) => line.split(' ')[0] ?? '');
   for (const name of Object.keys(settings)) {
@@ -255,7 +262,7 @@ function settled(lines: readonly string[], settings: Readonly<Record<string, str
   });
 }
 
-/** A port of the loopback that is free now. */
+/** Returns a port of the loopback that is free now. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -267,7 +274,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Resolves when the port answers, or with what is wrong. */
+/** Resolves when the port answers, or with the failure. */
 export async function listening(port: number, withinMs = START_WITHIN_MS): Promise<string | undefined> {
   const deadlineMs = Date.now() + withinMs;
   while (Date.now() < deadlineMs) {

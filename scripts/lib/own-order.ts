@@ -1,4 +1,7 @@
-/** An authority of one's own for a run on this machine: its key, and an order for all that the box would do, for a month. */
+/**
+ * Creates a local authority for a run on this machine: its key, and an authorisation for all that the box would do, for
+ * a month.
+ */
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,8 +13,8 @@ import { signEnvelope } from '../../agent/orders/dsse.ts';
 const HOUR_MS = 3_600_000;
 
 /**
- * Writes key and order into `dir`; returns the environment that names them. The private keys are not kept.
- * @param more its number, where it has one of its own, and the log of tracks that it allows
+ * Writes key and authorisation into `dir`; returns the environment that names them. The private keys are not stored.
+ * @param more its number, if it has one of its own, and the permitted log of tracks
  */
 export function ownOrder(
   config: Config,

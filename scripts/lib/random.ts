@@ -1,4 +1,4 @@
-/** Mulberry32 (Tommy Ettinger, public domain), from 0 up to 1: small, and good enough to pick what is by chance. */
+/** Mulberry32 (Tommy Ettinger, public domain), from 0 up to 1: small, and good enough for random choices. */
 export function randomOf(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,6 +1,7 @@
 /**
- * The archive of a release, or of what has changed in one: tar and zstd, regular files alone (folders and links come from
- * the manifest), named as in the manifest, the same bytes for the same tree. And a manifest as the difference from another.
+ * Packs the archive of a release, or of the changes in one, with tar and zstd. It holds only regular files, named as in
+ * the manifest (folders and links come from the manifest), and the same tree gives the same bytes. It also packs a
+ * manifest as the difference from another.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,14 +11,14 @@ import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { printable } from '../../agent/base/printable.ts';
 
-/** Its window is 8 MiB, what a box needs to unpack it; 22 saves 2 % and needs 128 MiB. */
+/** Its window of 8 MiB is the memory that a box needs to unpack it; 22 saves 2 % and needs 128 MiB. */
 const ZSTD_LEVEL = 19;
-/** All cores. The bytes are those of one thread (`-T1`); `--single-thread` alone makes others (zstd(1)). */
+/** Uses all cores. The bytes equal those of one thread (`-T1`); only `--single-thread` produces others (zstd(1)). */
 const ZSTD_THREADS = '-T0';
 
 /**
  * @param paths files of the tree, as the manifest names them
- * @throws AgentError unavailable with what tar or zstd said
+ * @throws AgentError unavailable with the output of tar or zstd
  */
 export async function packFiles(tree: string, paths: readonly string[], archive: string): Promise<void> {
   const tar = spawn(
@@ -32,7 +33,7 @@ export async function packFiles(tree: string, paths: readonly string[], archive:
   });
   let said = '';
   for (const { stderr } of [tar, zstd]) stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
-  // Where tar ends before it has read all names, it says why.
+  // If tar ends before it has read all names, its output states the reason.
   tar.stdin.on('error', (error) => (said += `${messageOf(error)}\n`));
   const ended = Promise.all([tar, zstd].map((child) => once(child, 'close')));
   try {
@@ -52,8 +53,8 @@ export async function packFiles(tree: string, paths: readonly string[], archive:
 }
 
 /**
- * @param from the file that whoever unpacks it has
- * @throws AgentError unavailable with what zstd said
+ * @param from the file that the receiver has
+ * @throws AgentError unavailable with the output of zstd
  */
 export async function packPatch(from: string, to: string, patch: string): Promise<void> {
   const args = ['-q', '-f', '-T1', `-${ZSTD_LEVEL}`, `--patch-from=${from}`, '-o', patch, '--', to];

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# The folder of a release, as it lies on a box below /usr/lib/vigie/releases. Sourced by scripts/package; needs `root`, the
-# checkout, built.
+# Builds the folder of a release, in its form on a box below /usr/lib/vigie/releases. Sourced by scripts/package; needs
+# `root`, the built checkout.
 
-# Same commit, same bytes: nothing of the machine, of an earlier build or of the time is in it, and files are 0644 or 0755.
+# Reproducible: the same commit gives the same bytes. Machine, earlier builds and time have no influence, and files are
+# 0644 or 0755.
 make_release() { # ARCH DIR MODULES SEQ
   local arch=$1 dir=$2 modules=$3 seq=$4 addon
   rm -rf -- "$dir"
@@ -12,7 +13,7 @@ make_release() { # ARCH DIR MODULES SEQ
   cp -r --preserve=links -- "$root/models" "$modules/node_modules" "$dir/"
   cp -- "$root/package.json" "$dir/"
   make_vision_root "$arch" "$dir/vision-root"
-  # What a compiler leaves in an addon names the folder where it ran.
+  # A compiler leaves the name of its folder in an addon.
   for addon in "$dir"/node_modules/*/build/Release/*.node; do
     "$(triple_of "$arch")-strip" --strip-unneeded --remove-section=.note.gnu.build-id "$addon"
   done
@@ -22,7 +23,8 @@ make_release() { # ARCH DIR MODULES SEQ
   node "$root/dist/scripts/programs/package/release.js" "$dir" "$arch" "$seq"
 }
 
-# A release of root's program, as it lies below /usr/lib/vigie-root/releases: one file of code, for every architecture.
+# Builds a release of root's program, in its form below /usr/lib/vigie-root/releases: one file of code, for every
+# architecture.
 make_root_release() { # DIR COPYRIGHT SEQ
   local dir=$1 copyright=$2 seq=$3
   rm -rf -- "$dir"
@@ -33,7 +35,7 @@ make_root_release() { # DIR COPYRIGHT SEQ
   node "$root/dist/scripts/programs/package/release.js" "$dir" all "$seq"
 }
 
-# The build deletes nothing: what an earlier state of the sources was compiled to is still there.
+# Leaves out stale output: the build never deletes files compiled from an earlier state of the sources.
 without_stale() { # DIST SOURCES
   local file source
   find "$1" -name '*.js' -o -name '*.js.map' | while read -r file; do
@@ -42,8 +44,8 @@ without_stale() { # DIST SOURCES
   done
 }
 
-# Where vigie-vision.service mounts what vision may see; each mount point exists, and whatever else systemd would make in an
-# empty root: a release is to stay as it was signed.
+# Builds the root folder of vigie-vision.service. It has every mount point, and the files that systemd would create in an
+# empty root, because a release must stay as it was signed.
 make_vision_root() { # ARCH DIR
   mkdir -p "$2"/{usr,proc,sys,dev,root,run/udev,tmp,var/tmp,var/cache/vigie-vision,var/lib/vigie-restraint}
   mkdir -p "$2"/etc/{alternatives,ld.so.conf.d}
@@ -55,7 +57,7 @@ make_vision_root() { # ARCH DIR
   [ "$1" != amd64 ] || ln -s usr/lib64 "$2/lib64"
 }
 
-# Which release of how many there have been: the number of commits behind it.
+# Sequence number of a release: its number of commits.
 seq_of_checkout() {
   if [ "$(git -C "$root" rev-parse --is-shallow-repository 2>/dev/null)" != false ]; then
     die 'the number of this release cannot be told (no git here, or a clone without its history): give it with --seq N'

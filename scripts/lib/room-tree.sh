@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What vigie-room.deb brings: the programs of the room, their units, and what a room is set up by. Sourced by scripts/package;
-# needs `root`, the checkout, built, and what scripts/lib/release-tree.sh needs.
+# Builds the content of vigie-room.deb: the programs of the room, their units, and the set-up files of a room. Sourced by
+# scripts/package; needs `root`, the built checkout, and the requirements of scripts/lib/release-tree.sh.
 
 make_room_tree() { # ARCH DIR MODULES
   local arch=$1 tree=$2 lib=$2/usr/lib/vigie-room share=$2/usr/share/vigie-room doc=$2/usr/share/doc/vigie-room
@@ -18,7 +18,7 @@ make_room_tree() { # ARCH DIR MODULES
   cp -- "$room"/systemd/*.{service,path} "$tree/usr/lib/systemd/system/"
   cp -- "$room/systemd/vigie-room.sysusers.conf" "$tree/usr/lib/sysusers.d/vigie-room.conf"
   cp -- "$room/systemd/vigie-room.tmpfiles.conf" "$tree/usr/lib/tmpfiles.d/vigie-room.conf"
-  # What others read by program: schemas, and rules of Prometheus, that they may be named where they lie.
+  # Files for other programs: schemas, and rules of Prometheus, which can refer to them by path.
   cp -- "$root"/docs/ref/*.{json,yaml} "$root"/docs/guide/prometheus-*.yaml "$root"/docs/guide/*.json "$share/"
   cp -- "$room"/examples/* "$doc/examples/"
   cp -r -- "$room"/broker/* "$doc/examples/broker/"

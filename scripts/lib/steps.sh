@@ -1,17 +1,17 @@
 # shellcheck shell=bash
-# Long steps with a progress line. Sourced by the programs of scripts/; needs STEP_LOG, a file for what steps print.
+# Runs long steps with a progress line. Sourced by the programs of scripts/; needs STEP_LOG, a file for the steps' output.
 #
 #   step NAME HINT COMMAND [ARGUMENT...]
 #
 # Runs COMMAND (a program or a function) with its output in STEP_LOG. A terminal shows a spinner, the seconds and
 # the newest line of the output; a pipe gets one line when the step is over. On failure the last lines are shown
-# with HINT (what a person can do), and the command's status is returned.
+# with HINT (the suggested fix), and the command's status is returned.
 
 step_pid=
 step_lines=15
 
-# Ctrl-C and TERM end the running step, whole process group, before the program itself ends; what does not end by TERM
-# within 5 s is killed.
+# Ctrl-C and TERM end the process group of the running step before the program itself. A process that ignores TERM for
+# 5 s is killed.
 step_interrupted() {
   local tenths
   trap '' INT TERM

@@ -1,7 +1,10 @@
-/** A program of scripts/ as it is typed: what is wrong is one line in its name and exit code 2, and nothing is guessed. */
+/**
+ * Creates a command-line program of scripts/. A usage error gives one line with the program's name and exit code 2, and
+ * no suggestion.
+ */
 import { Command } from '@commander-js/extra-typings';
 
-/** `name`: the wrapper's, and behind a space that of a program which the wrapper starts by its first word. */
+/** `name`: the wrapper's name, and after a space that of a program that the wrapper starts by its first word. */
 export function typedProgram(name: string): Command {
   const [wrapper = name] = name.split(' ');
   return new Command(`scripts/${name}`)

@@ -49,7 +49,7 @@ t.test('opens with the authority’s key, and with no other', { skip: noAge }, a
   t.equal(opened(bent, authority?.keyFile ?? '').content, undefined, 'nor when a bit was changed');
   const again = await sealed(still, recipients);
   t.not(again.sha256, evidence.sha256, 'each file has a key of its own');
-  await t.rejects(sealed(still, ['age1nobody']), { kind: 'config', message: /no public key of age/ });
+  await t.rejects(sealed(still, ['age1nobody']), { kind: 'config', message: /not an age public key/ });
 });
 
 t.test('masks are black before it is sealed, scaled down or not', { skip: noAge }, async (t) => {

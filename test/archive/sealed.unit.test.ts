@@ -83,13 +83,13 @@ t.test('kept for itself, whole, by the event’s id, readable by its owner only'
 t.test('what is no sealed still is not kept, and a damaged one not handed out', async (t) => {
   const { store, dir } = make(t);
   const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
-  t.match(store.keep('a-1', jpeg), /could not be kept \(what came from vision is no sealed still\)/);
-  t.match(store.keep('a-2', { ...small, sha256: '0'.repeat(64) }), /is no sealed still/);
+  t.match(store.keep('a-1', jpeg), /could not be kept \(vision sent something other than a sealed still\)/);
+  t.match(store.keep('a-2', { ...small, sha256: '0'.repeat(64) }), /other than a sealed still/);
   t.equal(existsSync(dir) ? readdirSync(dir).length : 0, 0);
   t.equal(figure(store, 'sealed_missed'), 2);
   store.keep('a-3', small);
   writeFileSync(join(dir, 'a-3.age'), jpeg.bytes);
-  t.throws(() => store.read('a-3'), { kind: 'corrupt', message: /a-3.age is no age file/ });
+  t.throws(() => store.read('a-3'), { kind: 'corrupt', message: /a-3.age is not an age file/ });
 });
 
 t.test('the link carries it as sealed only', async (t) => {
@@ -98,7 +98,7 @@ t.test('the link carries it as sealed only', async (t) => {
   const header = message?.message as Extract<FromVision, { kind: 'sealed' }>;
   t.same(receivedSealed(header, message?.binary as Uint8Array), small);
   const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
-  t.throws(() => encodeSealed(3, jpeg), { kind: 'bug', message: /is no age file/ });
+  t.throws(() => encodeSealed(3, jpeg), { kind: 'bug', message: /is not an age file/ });
 });
 
 t.test('a disk that refuses: the event is told why, and the next one is kept', async (t) => {

@@ -256,7 +256,7 @@ void t.test('disk, state folder and files', async (t) => {
   });
   t.match(stateFinding(join(dir, 'not', 'yet')), { state: 'ok', detail: /made at the first start/ });
   writeFileSync(join(dir, 'file'), '');
-  t.match(stateFinding(join(dir, 'file')), { state: 'failed', detail: /is no folder/ });
+  t.match(stateFinding(join(dir, 'file')), { state: 'failed', detail: /is not a folder/ });
   mkdirSync(join(dir, 'locked'));
   chmodSync(join(dir, 'locked'), 0o500);
   void t.test(

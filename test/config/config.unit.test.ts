@@ -237,7 +237,11 @@ void t.test('certificates and key must be what their names say, and this box’s
       { ca: file('both', text(authority.ca), text(caKey)) },
       [{ path: 'mqtt.ca', message: /^holds a private key too, which belongs on no box; must be/ }],
     ],
-    ['no certificate', { ca: file('odd', 'PEM') }, [{ path: 'mqtt.ca', message: /^holds no certificate/ }]],
+    [
+      'no certificate',
+      { ca: file('odd', 'PEM') },
+      [{ path: 'mqtt.ca', message: /^does not contain a certificate/ }],
+    ],
     [
       'a key as certificate',
       { cert: own.key },
@@ -246,7 +250,7 @@ void t.test('certificates and key must be what their names say, and this box’s
     [
       'a certificate as key',
       { key: file('x', text(own.cert)) },
-      [{ path: 'mqtt.key', message: /^holds no private key/ }],
+      [{ path: 'mqtt.key', message: /^does not contain a usable private key/ }],
     ],
     [
       'another box’s certificate and key',

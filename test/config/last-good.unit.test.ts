@@ -63,7 +63,7 @@ t.test('a configuration that is refused: the last good one', async (t) => {
     { file: kept, config: { box: 'box-1' } },
     'a certificate that went bad does not blind the box',
   );
-  t.match(third.refused?.message, /vigie\.yaml:4:\d+ mqtt\.cert: holds no certificate/);
+  t.match(third.refused?.message, /vigie\.yaml:4:\d+ mqtt\.cert: does not contain a certificate/);
   writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
 
   writeFileSync(kept, 'site: [');

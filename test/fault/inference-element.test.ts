@@ -210,7 +210,7 @@ t.test('what never was an element is told at once, and nothing else is lost', { 
       'an element that is not here',
       (t) =>
         new ElementVision(t, [], { element: { name: 'tflitevsiinference', model: 'fake', properties: [] } }),
-      /^detector\.element\.name tflitevsiinference: GStreamer has no such element here; it comes with/,
+      /^detector\.element\.name tflitevsiinference: GStreamer element not installed; it comes with/,
     ],
     [
       'a model of another size',

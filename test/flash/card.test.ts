@@ -201,9 +201,19 @@ void t.test('images that are none', async (t) => {
   );
   const odd = copy('odd.img');
   truncateSync(odd, statSync(odd).size - 100);
-  refused(t, await tryIt(odd), /truncated: \d+ bytes are no whole number of sectors/, 'cut within a sector');
+  refused(
+    t,
+    await tryIt(odd),
+    /truncated: \d+ bytes are not a whole number of sectors/,
+    'cut within a sector',
+  );
   writeFileSync(join(dir, 'text.img'), 'a page that says 404\n'.repeat(200));
-  refused(t, await tryIt(join(dir, 'text.img')), /has no partition table; this is no disk image/, 'a page');
+  refused(
+    t,
+    await tryIt(join(dir, 'text.img')),
+    /not a disk image: the partition table is missing/,
+    'a page',
+  );
   writeFileSync(join(dir, 'packed.img'), execFileSync('xz', ['-0', '-c', short], { maxBuffer: 1e8 }));
   refused(t, await tryIt(join(dir, 'packed.img')), /is compressed; unpack it first: unxz/, 'compressed');
   const foreign = copy('foreign.img');
@@ -216,10 +226,10 @@ void t.test('images that are none', async (t) => {
     'conv=notrunc',
     'status=none',
   ]);
-  refused(t, await tryIt(foreign), /has no FAT partition/, 'without FAT');
+  refused(t, await tryIt(foreign), /lacks a FAT partition/, 'without FAT');
   const plain = join(dir, 'plain.img');
   makeImage(plain, { fatMib: 12, rootMib: 8, root: join(dir, 'some-root'), label: 'gpt' });
-  refused(t, await tryIt(plain), /has no Vigie inside; `flash bake/, 'not baked');
+  refused(t, await tryIt(plain), /does not contain Vigie; `flash bake/, 'not baked');
   putOnFat(plain, 'vigie-files/baked.json', '{}');
   t.match(await tryIt(plain), { error: undefined }, 'and with it (control; a GPT this time)');
   rmSync(target);
@@ -260,7 +270,11 @@ void t.test('sites that are not in order', async (t) => {
     readFileSync(join(site.folder, 'ca.crt')) + String(pem),
     /private key/,
   );
-  await withFile(join(site.folder, 'ca.crt'), 'nothing', /ca\.crt: holds no certificate in PEM form/);
+  await withFile(
+    join(site.folder, 'ca.crt'),
+    'nothing',
+    /ca\.crt: does not contain a certificate in PEM form/,
+  );
   await withFile(join(site.folder, 'technician.pub'), pem, /private key/);
   await withFile(join(site.folder, 'technician.pub'), 'hello\n', /must hold public keys of OpenSSH/);
   await withFile(join(own, 'vigie.yaml.txt'), 'x', /vigie\.yaml\.txt: the box reads vigie\.yaml alone/);
@@ -433,7 +447,7 @@ void t.test('disks of this machine, by the program', async (t) => {
   const { image, site } = await bench(t);
   const root = execFileSync('findmnt', ['-no', 'SOURCE', '/']).toString().trim();
   for (const [device, line] of [
-    ['/dev/null', /^flash: \/dev\/null is no disk; for a file there is --to-file\n$/],
+    ['/dev/null', /^flash: \/dev\/null not a block device; use --to-file to write an image file\n$/],
     ['/dev/nothing', /^flash: \/dev\/nothing is not there; is the card in its slot\?\n$/],
     ...(existsSync(root)
       ? [[root, /^flash: \/dev\/\w+ is (this machine|neither|a partition).*\n$/] as const]

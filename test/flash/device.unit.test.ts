@@ -144,7 +144,7 @@ void t.test('which disks may be overwritten', async (t) => {
     '31914983424 0x12345679',
     '3191498342 0x12345678',
   ]) {
-    await t.rejects(asked(wrong), { kind: 'denied', message: /Nothing was written/ }, `'${wrong}'`);
+    await t.rejects(asked(wrong), { kind: 'denied', message: /The disk is unchanged/ }, `'${wrong}'`);
   }
 });
 

@@ -117,7 +117,7 @@ void t.test(
       });
     }
     t.equal(orders.all.length, before, 'nothing was sent');
-    t.match(await run('adopt'), { code: 1, err: /Nobody is at a terminal to say so; give --yes/ });
+    t.match(await run('adopt'), { code: 1, err: /This needs a terminal; without one, pass --yes/ });
     t.match(await run('adopt', '--yes', '--plan', plan), {
       code: 2,
       err: /--plan: every rollout that goes on/,

@@ -173,7 +173,7 @@ t.test('a stolen box: out at once, and it does not come back', async (t) => {
   store.close();
 
   t.match(await fleet('revoke', 'box-9', '--yes'), { code: 2, err: /^fleet: box-9: neither .* knows/ });
-  t.match(await fleet('revoke', BOX), { code: 1, err: /Nobody is at a terminal/ });
+  t.match(await fleet('revoke', BOX), { code: 1, err: /This needs a terminal/ });
   t.equal(delivery.state.phase, 'online', 'until somebody says yes');
   t.match(await fleet('revoke', BOX, '--yes'), { code: 2, err: /the broker does not know them yet/ });
   t.equal(delivery.state.phase, 'online', 'what stands is not ended by a list');

@@ -173,11 +173,11 @@ void t.test('a change keeps what it does not change', async (t) => {
     [['afterS'], /give path=value/],
     [['rules[stay.x=1'], /a path is keys with dots/],
     [['timeZone.x=1'], /timeZone is no group/],
-    [['timeZone=['], /is no YAML/],
+    [['timeZone=['], /is not YAML/],
   ] as const)
     t.throws(() => change(undefined, [...words]), reason);
   t.throws(() => change(undefined), /nothing is to change/);
-  t.throws(() => change('- a'), /no group of keys/);
+  t.throws(() => change('- a'), /the patch is not a mapping/);
   t.throws(() => patched('a: &x 1\nb: *x\n', patchOf('b: 2', [], [])), /b is an alias/);
   const twice = 'a: &x 1\nb: &x 2\nc: *x\n';
   for (const [text, change, what] of [

@@ -203,7 +203,7 @@ void t.test('what is refused, withdrawn, renewed, expired', async (t) => {
   await t.rejects(make(f, { seq: 40, version: '0.2.1' }), /release 40 of the agent is older than .*, 42;/);
   await t.rejects(
     make(f, { seq: 43, version: '0.3.0', stateWrites: 2, stateReads: [1, 2] }),
-    /there is no way back; say so with --seq-min 43/,
+    /so rollback is impossible; pass --seq-min 43 to accept/,
   );
   const other = await make(f, { seq: 43, version: '0.3.0', arch: OTHER });
   await t.rejects(

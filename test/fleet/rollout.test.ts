@@ -347,7 +347,7 @@ void t.test(
     await sleep(100);
     await t.rejects(controller.run(NAME, signal, true), {
       kind: 'denied',
-      message: /rollout theirs, for .*; nothing more is sent/,
+      message: /rollout theirs, for .*; sending has stopped/,
     });
     // The broker has forgotten one of ours, and nobody has written over it.
     await stranger.publishAsync(topicsOf(SITE, 'b-3').updateDesired, '', { qos: 1, retain: true });

@@ -174,7 +174,7 @@ void t.test(
     });
     const later: SampleRelease = { ...next, what: 'root', stateWrites: 2, stateReads: [1, 2] };
     await refused(
-      /release 42 cannot read the record that this one writes \(form 2\): .* say so with --seq-min 43/,
+      /release 42 cannot read the record that this one writes \(form 2\): .* pass --seq-min 43 to accept/,
       later,
     );
     const forced = await builder.command(later, '--seq-min', '43');

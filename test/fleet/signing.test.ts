@@ -335,7 +335,7 @@ void t.test('each difference of a root is agreed to', async (t) => {
   const sign = ['root', 'sign', made, '--key', f.key('anna', 'root')];
   t.match(fleet(...sign), {
     code: 2,
-    err: /nobody is at a terminal to agree to each difference.*--agree SHA256/,
+    err: /agreeing to each difference needs a terminal.*--agree SHA256/,
   });
   t.match(fleet(...sign, '--yes'), { code: 2, err: /unknown option '--yes'/ });
   t.match(fleet(...sign, '--agree', 'a'.repeat(64)), { code: 1, err: /--agree: names another root than/ });
@@ -370,7 +370,7 @@ void t.test('each difference of a root is agreed to', async (t) => {
   const publish = ['root', 'publish', made, '--online-key', f.onlineKey];
   t.match(
     f.inRepository(...publish),
-    { code: 2, err: /nobody is at a terminal to agree/ },
+    { code: 2, err: /agreeing to each difference needs a terminal/ },
     'whoever publishes agrees too',
   );
   t.match(f.inRepository(...publish, '--agree', 'b'.repeat(64)), { code: 1, err: /names another root/ });
@@ -399,7 +399,7 @@ void t.test('keys of holders are encrypted', async (t) => {
   const f = new Fleet(scratch(t));
   const file = join(f.dir, 'new.key');
   const keygen = ['release', 'keygen', file];
-  t.match(fleet(...keygen), { code: 2, err: /nobody is at a terminal to type it; .*--passphrase-fd/ });
+  t.match(fleet(...keygen), { code: 2, err: /typing it needs a terminal; .*--passphrase-fd/ });
   t.match(withSecret('short', ...keygen, '--passphrase-fd', '3'), {
     code: 2,
     err: /5 characters; use at least 12/,

@@ -118,7 +118,7 @@ class MadeUpPayload implements Payload {
   verifyStaged({ target }: Change): Promise<void> {
     if (this.kind === 'configuration') this.staged = target;
     if (sameTarget(this.staged, target)) return Promise.resolve();
-    return Promise.reject(new AgentError('corrupt', 'what was staged is not there any more'));
+    return Promise.reject(new AgentError('corrupt', 'the staged release has disappeared'));
   }
 
   trial(): Promise<Trial> {

@@ -58,7 +58,7 @@ export const BEGIN: readonly Case[] = [
     (root) => edited(root, ({ signed }) => void Object.assign(signed, { x: 1 })),
     denied(UNSIGNED),
   ),
-  given('a first root that is not JSON', () => 'x', no('config')(/no root of signed metadata/)),
+  given('a first root that is not JSON', () => 'x', no('config')(/not a root of signed metadata/)),
   given(
     'a first root of another type',
     (root) => edited(root, ({ signed }) => void Object.assign(signed, { _type: 'targets' })),

@@ -261,7 +261,7 @@ void t.test(
         'a file without a certificate',
         { cert: garbage },
         'configuration',
-        /garbage\.pem holds no certificate/,
+        /garbage\.pem does not contain a certificate/,
       ],
     ];
     const outbox = opened(t, join(dir, 'outbox.db'));

@@ -57,11 +57,11 @@ void t.test('keygen, authorise, check', async (t) => {
     [{ rules: [] }, /order\.yaml: .*\/rules/],
     [
       { rules: [{ kind: 'loitring', zones: 'all', purpose: 'p', legalBasis: 'b' }] },
-      /"loitring" is no rule; use one of/,
+      /"loitring" is not a rule; use one of/,
     ],
-    [{ notAfter: '2026-11-24' }, /notAfter: "2026-11-24" is no time; write 2026-11-24T00:00:00\+01:00/],
-    [{ notAfter: '2099-02-30T00:00:00+01:00' }, /notAfter: "2099-02-30T00:00:00\+01:00" is no time/],
-    [{ notAfter: '2099-02-28T24:00:00Z' }, /notAfter: "2099-02-28T24:00:00Z" is no time/],
+    [{ notAfter: '2026-11-24' }, /notAfter: invalid time "2026-11-24"; use 2026-11-24T00:00:00\+01:00/],
+    [{ notAfter: '2099-02-30T00:00:00+01:00' }, /notAfter: invalid time "2099-02-30T00:00:00\+01:00"/],
+    [{ notAfter: '2099-02-28T24:00:00Z' }, /notAfter: invalid time "2099-02-28T24:00:00Z"/],
     [{ notAfter: '2020-01-01T00:00:00Z' }, /does not come before/],
     [
       { notBefore: '2020-01-01T00:00:00Z', notAfter: '2021-01-01T00:00:00Z' },

@@ -345,7 +345,7 @@ void t.test('a journal that is not in order is told first, on the page too', asy
   t.match(html, /class="verdict bad"[\s\S]*NOT in order/);
   t.notMatch(html, /tricycle/, 'what does not fit its hash is not told');
   for (const [option, value, says] of [
-    ['--from', 'yesterday', /--from: "yesterday" is no time/],
+    ['--from', 'yesterday', /--from: invalid time "yesterday"/],
     ['--to', '2020-01-01', /is not after/],
     ['--time-zone', 'Nowhere', /no time zone/],
   ] as const) {

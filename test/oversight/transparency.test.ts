@@ -344,7 +344,7 @@ void t.test('bad input is one clear line', async (t) => {
     [['--url', 'ville.example'], /^vigie-oversight: --url: "ville.example" is not right; write the address/],
     [['--contact', ' '], /^vigie-oversight: --contact: empty/],
     [['--journal', join(stateDir, 'none')], /^vigie-oversight: .*none cannot be read/],
-    [['--key', 'nonsense'], /^vigie-oversight: .*no verifier key of ed25519/],
+    [['--key', 'nonsense'], /^vigie-oversight: .*not an ed25519 verifier key/],
     [['--config', join(stateDir, 'none.yaml')], /^vigie-oversight: .*none.yaml: no such file/],
   ] as const) {
     await refused(t, again(...args), says);

@@ -116,7 +116,10 @@ void t.test('what continues is cosigned; an older image, a fork and another key 
     message: /not signed by .* with this key/,
   });
   t.match(witness.judge('vigie/a/b', journal.provenHead()), { is: 'alarm', message: /no key of this box/ });
-  t.match(witness.judge(ORIGIN, 'nonsense'), { is: 'alarm', message: /no checkpoint with the proof/ });
+  t.match(witness.judge(ORIGIN, 'nonsense'), {
+    is: 'alarm',
+    message: /not a checkpoint with a consistency proof/,
+  });
   t.match(
     converse(journal, witness),
     { is: 'known', size: 300 },

@@ -137,7 +137,7 @@ t.test(
   'a contact sheet shows the frames of a false alert, and never lies in the project',
   { skip: data.skip },
   async (t) => {
-    t.throws(() => pictureFolder(join(ROOT, 'sheets')), { kind: 'config', message: /lies in the project/ });
+    t.throws(() => pictureFolder(join(ROOT, 'sheets')), { kind: 'config', message: /is inside the project/ });
     t.notOk(existsSync(join(ROOT, 'sheets')));
     const dir = pictureFolder(join(scratch(t), 'sheets'));
     const label = labelsIn(data.file).find(({ name }) => name === 'stadtmitte-quiet') as Label;

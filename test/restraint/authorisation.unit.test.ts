@@ -266,7 +266,7 @@ void t.test('each way in which files can be wrong leaves nothing allowed, and sa
       { ...config, authorityKey: path('open', pub, 0o666) },
       /can be changed by others \(mode 0666\)/,
     ],
-    ['no PEM', { ...config, authorityKey: path('text', 'key') }, /no public key in PEM/],
+    ['no PEM', { ...config, authorityKey: path('text', 'key') }, /does not contain a public key in PEM/],
     ['private', { ...config, authorityKey: path('private', pem) }, /a private key, which belongs on no box/],
   ];
   for (const [name, wrong, reason] of cases) {

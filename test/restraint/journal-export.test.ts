@@ -164,8 +164,8 @@ void t.test('the commands: export, then verify FILE with a plain sentence and it
     wrong: [/root/],
   });
   for (const [args, says] of [
-    [['verify', vkey, '--key', vkey], /is no journal as vigie journal export writes it/],
-    [['export', join(whole, 'nowhere'), '--out', `${out}.2`], /holds no journal/],
+    [['verify', vkey, '--key', vkey], /is not an export of vigie journal export/],
+    [['export', join(whole, 'nowhere'), '--out', `${out}.2`], /does not contain a journal/],
     [['export', join(whole, 'journal'), '--out', out], /name a new file with --out/],
   ] as const) {
     const refused = args[0] === 'export' ? vigie(t, 'journal', ...args) : oversight(t, ...args);

@@ -376,7 +376,7 @@ void t.test('the commands: key and verify', async (t) => {
   t.match(bad.out, /^wrong: tile\/1\/000\.p\/2: missing\n.*NOT in order: one fault was found .*\n$/s);
 
   for (const [args, says] of [
-    [['verify', dir, '--key', 'nonsense'], /no verifier key of ed25519/],
+    [['verify', dir, '--key', 'nonsense'], /not an ed25519 verifier key/],
     [['verify', join(whole, 'nowhere'), '--key', keyOf(whole)], /nowhere cannot be read/],
     [['verify', dir, '--key', keyOf(whole), '--head', 'nowhere'], /nowhere cannot be read/],
     [['key', '--state', join(whole, 'nowhere')], /does not exist/],

@@ -339,7 +339,11 @@ void t.test('the order where it holds, else the permit to install where that doe
   place('authorisation', undefined);
   t.match(held(), /^the permit to install does not hold: order 2026-80-I was valid until/);
   place('installation', signedOrder(order()));
-  t.match(held(), /is no permit to install; name it at `authorisation`/, 'an order with rules in its place');
+  t.match(
+    held(),
+    /is not an installation authorisation; set it as `authorisation`/,
+    'an order with rules in its place',
+  );
   place('installation', signedOrder(permit(), testKey()));
   t.match(held(), /no key .* in authorityKey/);
   const fresh = placed(t);

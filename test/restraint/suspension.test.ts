@@ -338,7 +338,7 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   });
   const unnamed = start(t, process.execPath, [FLEET, 'suspend', 'No', '--dir', fleetDir, '--reason', 'r']);
   await unnamed.ended;
-  t.match(unnamed, { code: 2, err: /^fleet: "No" is no name of a box/ });
+  t.match(unnamed, { code: 2, err: /^fleet: invalid box name "No"/ });
   t.match(await remote('suspend', '--reason', ''), { code: 2, err: /^fleet: --reason: 1 to 500/ });
   t.match(
     await remote('suspend', '--sign', prefect),

@@ -230,7 +230,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         t.equal((await refusalOf(acts(db, 'anna').note(no, bad, { key: 'm' }))).status, 400);
       }
       const early = await refusalOf(acts(db, 'supervisor').reassign(no, 'ben', { revision: 1 }));
-      t.match(early.message, /nobody has it yet/);
+      t.match(early.message, /it is unclaimed/);
       await acts(db, 'anna').claim(no);
       t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'zoe', { revision: 2 }))).status, 400);
       t.equal((await refusalOf(acts(db, 'supervisor').reassign(no, 'ben', { revision: 1 }))).status, 409);

@@ -190,11 +190,11 @@ void t.test('times that a program gives are of RFC 3339, and of the calendar', a
     '2100-02-29',
   ];
   for (const day of days) {
-    t.equal(at(`${day}T12:00:00Z`), `from: there is no day ${day}; a day of the calendar would be right`);
-    t.match(at(`${day}T00:30:00+01:00`), /^from: there is no day/, 'with an offset');
+    t.equal(at(`${day}T12:00:00Z`), `from: ${day} does not exist; use a day of the calendar`);
+    t.match(at(`${day}T00:30:00+01:00`), /^from: \S+ does not exist/, 'with an offset');
   }
   for (const text of ['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00', '9999-12-31T23:59:59-01:00']) {
-    t.match(at(text), /^from: .* is no time of the years 0001 to 9999/, text);
+    t.match(at(text), /^from: .* is not a time of the years 0001 to 9999/, text);
   }
   const form = [
     ...['', 'today', '2026-11-24', '2026-11-24T12:00:00', '2026-11-24T12:00Z', '2026-11-24 12:00:00Z'],

@@ -195,7 +195,7 @@ async function stale(t: Test, browser: Browser): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 100));
   room.link.hold(false, false);
   await old.until(
-    'document.querySelector(".toast.bad")?.textContent.includes("it waits again, nobody has it now")',
+    'document.querySelector(".toast.bad")?.textContent.includes("it is waiting again and unclaimed")',
   );
   await old.until('document.querySelector(".incident .mark.closed") === null');
   t.same(await room.record('judge'), []);

@@ -459,7 +459,7 @@ t.test('settings: what is wrong is told with its place and what would be right, 
     [oidc().replace('postgres:', 'mysql:'), /database: must be a file or postgres/],
     [oidc().replace('0.0.0.0:9480', '9480'), /listen:? must be address:port/],
     [oidc(demo), /oidc and demo: one way in/],
-    ['database: room.db', /oidc is missing: nobody could enter/],
+    ['database: room.db', /oidc is missing; without it login is impossible/],
     [
       `database: room.db\nlisten: 0.0.0.0:1\n${demo}`,
       /demo: accounts without a password are for this machine only/,

@@ -360,7 +360,7 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
   answers.set('/api/plan', { status: 404, body: JSON.stringify({ title: 'no map', status: 404 }) });
   await shown.show('search');
   await shown.show('plan');
-  await shown.until('document.body.textContent.includes("The room has no map")');
+  await shown.until('document.body.textContent.includes("The control room has no map")');
   t.same(await shown.page.$$('img'), []);
   t.same(shown.complaints, []);
 }

@@ -54,7 +54,7 @@ t.test('people enter by the provider, with the role that it gives them', async (
     const answer = await browser.get(await browser.wayBack(`${url}/auth/enter`));
     t.match(answer, {
       status: 403,
-      text: name === 'room' ? /cannot be that of an account/ : /has no role in this room/,
+      text: name === 'room' ? /cannot be that of an account/ : /lacks a role in this room/,
     });
     t.equal(browser.cookie(url, 'vigie'), undefined);
     t.match((await refusals(db)).at(-1), { name });

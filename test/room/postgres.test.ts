@@ -231,7 +231,7 @@ void t.test('nobody else decides how durable a transaction is', async (t) => {
     });
   }
   await administer(server, 'ALTER SYSTEM SET fsync = off', 'SELECT pg_reload_conf()');
-  const fsync = /^PostgreSQL has fsync = off: what it has stored is lost with the power; set it to on$/;
+  const fsync = /^PostgreSQL has fsync = off, so a power cut loses stored rows; set it to on$/;
   const error = await failureOf(async () => {
     const one = databaseOf(server.url, ({ message }) => t.comment(message));
     await one.all('SELECT 1').finally(() => one.close());

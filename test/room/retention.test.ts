@@ -114,7 +114,7 @@ void t.test('the ceilings of boxes, by their orders', async (t) => {
   rmSync(join(folder, 'a-4.dsse.json'));
   t.match(
     said[0],
-    /c\.dsse\.json: signed by [0-9a-f]{16}…, which is no key of an authority that was given; marseille-1\/c has the default/,
+    /c\.dsse\.json: signed by [0-9a-f]{16}…, which is not a key of a given authority; marseille-1\/c has the default/,
   );
   t.equal(said.length, 2, 'each is told once, however often it is read');
 

@@ -338,7 +338,7 @@ t.test('the program: two consoles on one database, and a clean end', async (t) =
     [['--settings', settings], 2, /^room: database: is none of a room yet .* start the archive/],
     [['--demo', '--listen', '0.0.0.0:0'], 2, /^room: --listen: with --demo anybody with the link may enter/],
     [['--demo', '--listen', 'here'], 2, /^room: --listen: .*must be address:port/],
-    [['--demo', '--database', 'mysql://x'], 2, /^room: database: takes a file or postgres/],
+    [['--demo', '--database', 'mysql://x'], 2, /^room: database: must be a file or postgres/],
     [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],
     [['--demo', '--app', '/nowhere'], 2, /^room: the browser's program is not there .*npm run build/],
   ];

@@ -240,11 +240,7 @@ void t.test('a refusal, another box’s answer and an answer of another form are
     raw: true,
     answer: { site: SITE, box: 'mallory', time: new Date().toISOString(), result: { ...page, next: null } },
   });
-  t.match(
-    await ask(...NIGHT),
-    { code: 2, err: /^room: what alpha answered is no reply/ },
-    'in the name of another',
-  );
+  t.match(await ask(...NIGHT), { code: 2, err: /^room: alpha: unexpected reply/ }, 'in the name of another');
 
   await box.client.unsubscribeAsync(`vigie/${SITE}/${BOX}/cmd`);
   t.match(await ask(...NIGHT, '--timeout', '1'), {
@@ -271,7 +267,7 @@ void t.test('a still is written, and an approval by a second person', async (t) 
   box.instead.push({
     answer: { result: { view: null, at: VIEW, sha256: '0'.repeat(64), jpeg: STILL.toString('base64') } },
   });
-  t.match(await ask('--still', file('other.jpg')), { code: 2, err: /not the JPEG that it names/ });
+  t.match(await ask('--still', file('other.jpg')), { code: 2, err: /not the JPEG that the reply names/ });
   t.notOk(existsSync(file('other.jpg')));
 
   const question = [...NIGHT, '--class', 'person'];
@@ -383,7 +379,7 @@ void t.test('what is typed wrong is one line, exit 2', async (t) => {
     [[], /--from: is needed/],
     [['--from', '2026-11-24'], /--to: is needed/],
     [['--from', '2026-11-24', '--to', '2026-11-23'], /--to: .* is not after/],
-    [['--from', 'yesterday', '--to', '2026-11-23'], /--from: "yesterday" is no time/],
+    [['--from', 'yesterday', '--to', '2026-11-23'], /--from: invalid time "yesterday"/],
     [[...NIGHT, '--daily', '2-5'], /--daily: "2-5" is not HH:MM-HH:MM/],
     [[...NIGHT, '--class', 'cars'], /--class: "cars" is not known; did you mean "car"/],
     [[...NIGHT, '--colour', 'mauve'], /--colour: "mauve" is not known; it must be one of black, grey/],

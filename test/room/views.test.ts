@@ -170,7 +170,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         picture: 'snapshot.jpg',
         sha256: sha256(shown),
       });
-      t.match((await refusalOf(ask('before'))).message, /is not the picture that the event names/);
+      t.match((await refusalOf(ask('before'))).message, /is not the one that the event names/);
       t.match((await refusalOf(ask('deposit'))).message, /has not come, or is no longer kept/);
       const bare = await addIncident(db, NOW, {
         detail: JSON.stringify({ absent: 'the camera was covered' }),

@@ -177,7 +177,7 @@ void t.test(
     );
     box.wallMs = Date.parse('2026-11-27T01:30:00.000Z');
     await box.follow();
-    t.match(box.status, { phase: 'failed', reason: /what was ordered is not there any more/ });
+    t.match(box.status, { phase: 'failed', reason: /the ordered configuration has disappeared/ });
     t.equal(box.text, box.former);
     box.lay();
     await box.follow();

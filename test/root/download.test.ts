@@ -233,7 +233,7 @@ void t.test('what is not what was signed', async (t) => {
     [
       'another byte',
       (socket) => void socket.write(Buffer.concat([Buffer.from(HEAD), rotten])),
-      /not the hash that was signed/,
+      /hash mismatch with the signed metadata/,
     ],
     [
       'a byte less',

@@ -168,8 +168,8 @@ void t.test('what a room sends is checked', async (t) => {
     certsOnly(authority.issue(csrOf(key, commonName), { ...CLIENT, commonName, ...more }, now).pem);
   const answers: [string, () => Promise<string> | string, RegExp][] = [
     ['nothing', () => '', /the answer is empty; must be a certificate/],
-    ['rubbish', () => '<html>\u001b[2J welcome</html>', /holds no certificate/],
-    ['base64 of rubbish', () => Buffer.alloc(900, 7).toString('base64'), /holds no certificate/],
+    ['rubbish', () => '<html>\u001b[2J welcome</html>', /does not contain a certificate/],
+    ['base64 of rubbish', () => Buffer.alloc(900, 7).toString('base64'), /does not contain a certificate/],
     ['too much', () => 'A'.repeat(100_000), /more than 65536 bytes/],
     [
       'another name',

@@ -101,7 +101,7 @@ void t.test('5.7 Fetch target', async (t) => {
     cases += 1;
     await t.rejects(
       release.archive(name),
-      { kind: 'corrupt', message: /which nobody has signed/ },
+      { kind: 'corrupt', message: /which is not in the signed metadata/ },
       `not there: "${name}"`,
     );
   }

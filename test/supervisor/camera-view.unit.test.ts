@@ -181,7 +181,7 @@ t.test('without a terminal nobody is asked; without a move there is nothing to c
   const box = movedBox(t);
   const asked = vigie(t, 'camera', 'confirm', '--state', box.dir);
   t.equal(await asked.ended, 2);
-  t.match(asked.err, /nobody can be asked without a terminal; look at both pictures, then give --yes/);
+  t.match(asked.err, /a confirmation needs a terminal; compare both pictures, then pass --yes/);
   const nowhere = vigie(t, 'camera', 'confirm', '--state', scratch(t));
   t.equal(await nowhere.ended, 2);
   t.match(nowhere.err, /camera-view.json does not exist or not for this user/);

@@ -178,7 +178,7 @@ t.test(
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(12, []);
     const still = { case: '2026/1', reason: 'to draw on', question: { answer: 'still' } };
-    await t.rejects(box.raw(still), /there is no still now: there is no vision process/);
+    await t.rejects(box.raw(still), /no still is available now: there is no vision process/);
     t.match(box.records.at(-1), { record: 'tracks', question: { answer: 'still' }, given: 0 });
     const redacted = picture(4);
     box.picture = { picture: redacted, tookMs: 1 };

@@ -137,7 +137,7 @@ t.test('what is wrong with a question is said with its place and what would be r
       /744 h at most/,
     ],
     [{ where: line }, /\/question\/view: is needed with where/],
-    [{ where: line, view: iso(0) }, /is no view of this log: /],
+    [{ where: line, view: iso(0) }, /is not a view of this log: /],
     [
       {
         where: {

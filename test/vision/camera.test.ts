@@ -324,7 +324,7 @@ void t.test('sources that can never work: one clear line', async (t) => {
     `-q audiotestsrc num-buffers=50 ! opusenc ! matroskamux ! filesink location=${sound}`.split(' '),
   );
   const cases: [string, RegExp][] = [
-    [`file:${dir}/none.mp4`, /there is no file \S+none\.mp4; give the path/],
+    [`file:${dir}/none.mp4`, /file not found: \S+none\.mp4; give the path/],
     [`file:${dir}`, /is not a file/],
     [`file:${file('empty.mp4', '')}`, /is empty/],
     [

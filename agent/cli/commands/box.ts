@@ -1,4 +1,4 @@
-/** Commands for the box and the technician beside it. */
+/** Defines the commands for the box and the technician on site. */
 import { Argument, type Command, Option } from '@commander-js/extra-typings';
 import { LOG_LEVELS } from '../../base/log-level.ts';
 import { CONFIG_SOCKET } from '../../contract/config-trial.ts';

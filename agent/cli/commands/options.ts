@@ -1,10 +1,10 @@
-/** What the definitions of commands share. */
+/** Shared parts of command definitions. */
 import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { DEFAULT_STATE_DIR } from '../state-dir.ts';
 
 export const DEFAULT_CONFIG = '/etc/vigie/vigie.yaml';
 
-/** A subcommand whose help ends with examples: what to type, and what for. */
+/** Defines a subcommand whose help ends with examples, each with its meaning. */
 export function command(
   program: Command,
   name: string,
@@ -18,7 +18,7 @@ export function command(
     .addHelpText('after', examplesText(examples));
 }
 
-/** The end of a help: what to type, and what for. */
+/** Returns the end of a help text: examples, each with its meaning. */
 export function examplesText(examples: readonly (readonly [string, string])[]): string {
   const lines = examples.map(([typed, meaning]) => `  # ${meaning}\n  ${typed}`);
   return `\nExamples:\n${lines.join('\n')}`;
@@ -41,7 +41,7 @@ export function positiveNumber(max: number): (text: string) => number {
   };
 }
 
-/** As `positiveNumber`, or `live`. */
+/** Like `positiveNumber`, and also accepts `live`. */
 export function rateOrLive(max: number): (text: string) => number | 'live' {
   const number = positiveNumber(max);
   return (text) => (text === 'live' ? text : number(text));
@@ -55,7 +55,7 @@ export function wholeNumber(max: number, least = 1): (text: string) => number {
   };
 }
 
-/** Of a site or a box. */
+/** Parses the name of a site or a box. */
 export function placeName(text: string): string {
   if (/^[a-z0-9-]{1,32}$/.test(text)) return text;
   throw new InvalidArgumentError('It must be 1 to 32 of a-z, 0-9 and -.');

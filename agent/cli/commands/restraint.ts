@@ -1,4 +1,4 @@
-/** Commands about what the box may do, and what it has done. */
+/** Defines the commands for the permissions and the past actions of the box. */
 import type { Command } from '@commander-js/extra-typings';
 import { command, configOption, DEFAULT_CONFIG, stateOption } from './options.ts';
 

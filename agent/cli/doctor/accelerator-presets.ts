@@ -1,30 +1,30 @@
 /**
- * The accelerators that there are presets for (systemd/accelerators): by what each is known, and what it takes. Where each
- * fact was read stands in docs/guide/accelerators.md; no such device has run here.
+ * Accelerators with presets (systemd/accelerators), with their ids and requirements. docs/guide/accelerators.md cites
+ * the source of each fact. No such device has been tested here.
  */
 
-/** Below the root. */
+/** Path below the root. */
 export const DROP_IN_DIR = 'etc/systemd/system/vigie-vision.service.d';
 
 export interface AcceleratorPreset {
   readonly name: string;
-  /** In systemd/accelerators. */
+  /** Folder in systemd/accelerators. */
   readonly folder: string;
-  /** `vendor:device` in hexadecimal, small letters → model. */
+  /** `vendor:device` in lower-case hexadecimal → model. */
   readonly pci: Readonly<Record<string, string>>;
   readonly usb: Readonly<Record<string, string>>;
   /** `compatible` of the board's device tree → chip. */
   readonly chips: Readonly<Record<string, string>>;
-  /** Of a chip's own accelerator, whose driver is told by its device nodes. */
+  /** Driver of an accelerator within a chip; its device nodes reveal it. */
   readonly driver: string;
-  /** Any of them, below /dev; `*` stands for digits. None: it is opened through libusb. */
+  /** Device nodes below /dev, any of which is enough; `*` matches digits. Empty: opened through libusb. */
   readonly nodes: readonly string[];
-  /** Another driver of the same device, with which the element does not work. */
+  /** Other driver of the same device, with which the element does not work. */
   readonly otherDriver?: { readonly name: string; readonly nodes: readonly string[] };
-  /** To which the nodes belong, where it is not one that every Debian has. */
+  /** Group of the nodes, if it is not one that every Debian has. */
   readonly group?: string;
   readonly element: string;
-  /** Why the element does not run behind vision's interface, whatever is installed; absent: it could. */
+  /** Reason why the element cannot run behind vision's interface, whatever is installed; absent if it could. */
   readonly obstacle?: string;
   readonly dropIn: string;
   readonly driverFix: string;
@@ -46,7 +46,7 @@ export const PRESETS: readonly AcceleratorPreset[] = [
   {
     name: 'hailo',
     folder: 'hailo',
-    // hailo-ai/hailort-drivers, common/pcie_common.h; a Hailo-8L bears the number of a Hailo-8.
+    // hailo-ai/hailort-drivers, common/pcie_common.h; a Hailo-8L has the number of a Hailo-8.
     pci: { '1e60:2864': 'Hailo-8 or 8L', '1e60:45c4': 'Hailo-10H' },
     usb: NO_IDS,
     chips: NO_IDS,

@@ -1,6 +1,6 @@
 /**
- * Which accelerators are in or on this board, by what Linux says of its buses and device nodes, and what is missing to use one.
- * What is told here is what is there, never that it works: that only a run shows (`vigie doctor --benchmark`).
+ * Finds the accelerators of this board from Linux's view of its buses and device nodes, and the missing requirements
+ * for their use. It reports presence, never function: only a run proves that (`vigie doctor --benchmark`).
  */
 import { execFile } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
@@ -13,25 +13,28 @@ import { type AcceleratorPreset, DROP_IN_DIR, PRESETS } from './accelerator-pres
 
 const run = promisify(execFile);
 
-/** The first call after an installation lists every plugin anew, which takes a small board half a minute. */
+/**
+ * Time limit in ms. The first call after an installation scans every plugin again, which takes a small board half a
+ * minute.
+ */
 const INSPECT_WITHIN_MS = 60_000;
 
-/** What was found of one preset; at least one of its devices is there. */
+/** Findings for one preset of which at least one device is present. */
 export interface FoundAccelerator {
   readonly preset: AcceleratorPreset;
-  /** In the words of a person: model and place. */
+  /** Model and position, in words for a person. */
   readonly devices: readonly string[];
-  /** Kernel driver that holds the device; undefined where none does, null where none is needed. */
+  /** Kernel driver of the device; undefined if it has none, null if none is needed. */
   readonly driver: string | null | undefined;
   /** Device nodes that an element opens, below /dev. */
   readonly nodes: readonly string[];
-  /** Its unit drop-in lies where systemd reads it. */
+  /** Its unit drop-in is installed in systemd's folder. */
   readonly dropIn: boolean;
-  /** The group of its nodes is there; a drop-in that names one that is not keeps vision from starting. */
+  /** The group of its nodes exists. A drop-in that names a missing group prevents vision from starting. */
   readonly group: boolean;
 }
 
-/** `root` holds sys and dev; another one than `/` is for tests. */
+/** Finds accelerators. `root` contains sys and dev; values other than `/` are for tests. */
 export function findAccelerators(root = '/'): FoundAccelerator[] {
   return PRESETS.flatMap((preset) => {
     const devices = [...pciDevices(root, preset), ...usbDevices(root, preset), ...boardDevices(root, preset)];
@@ -50,7 +53,7 @@ export function findAccelerators(root = '/'): FoundAccelerator[] {
   });
 }
 
-/** The GStreamer elements that are installed, of those that the presets of what was found (and the CPU's) speak of. */
+/** Returns the installed GStreamer elements among those named by the presets of the found devices (and the CPU's). */
 export async function elementsOf(found: readonly FoundAccelerator[]): Promise<ReadonlySet<string>> {
   const names = new Set(found.map(({ preset }) => preset.element));
   const there = await Promise.all(
@@ -65,8 +68,8 @@ export async function elementsOf(found: readonly FoundAccelerator[]): Promise<Re
 }
 
 /**
- * A line for each accelerator. `wanted`: the element of the configuration, whose absence is a failure; what nobody asked
- * for is only told.
+ * Returns a line for each accelerator. `wanted` is the element of the configuration, whose absence is a failure. Other
+ * accelerators are only reported.
  */
 export function acceleratorFindings(
   found: readonly FoundAccelerator[],
@@ -115,13 +118,13 @@ function acceleratorLines(
   });
 }
 
-/** As vision's unit has them (vigie.sysusers.conf), and its drop-ins: cameras, decoders, accelerators. */
+/** Returns the groups of vision's unit (vigie.sysusers.conf) and its drop-ins: cameras, decoders, accelerators. */
 export function deviceGroups(root = '/'): string[] {
   const ofPresets = PRESETS.flatMap(({ group }) => group ?? []);
   return ['video', 'render', ...ofPresets].filter((group) => hasGroup(root, group));
 }
 
-/** Whether what it takes is there, as far as looking can tell, and the element could run behind vision's interface. */
+/** Reports whether everything needed appears to be present, and the element could run behind vision's interface. */
 export function isReady(one: FoundAccelerator, elements: ReadonlySet<string>): boolean {
   const { preset } = one;
   return preset.obstacle === undefined && missingOf(one, elements.has(preset.element)).length === 0;
@@ -160,7 +163,7 @@ function pciDevices(root: string, { pci }: AcceleratorPreset): Device[] {
   });
 }
 
-/** Such a device is opened through libusb, for which no kernel driver is needed. */
+/** Finds USB devices. They are opened through libusb, which needs no kernel driver. */
 function usbDevices(root: string, { usb }: AcceleratorPreset): Device[] {
   const dir = join(root, 'sys/bus/usb/devices');
   return (sysfsNames(dir) ?? []).flatMap((port) => {
@@ -170,7 +173,7 @@ function usbDevices(root: string, { usb }: AcceleratorPreset): Device[] {
   });
 }
 
-/** What is part of the board's own chip is known by the device tree. */
+/** Finds accelerators within the board's own chip, by the device tree. */
 function boardDevices(root: string, preset: AcceleratorPreset): Device[] {
   const compatible = (sysfsText(join(root, 'sys/firmware/devicetree/base/compatible')) ?? '').split('\0');
   const chip = compatible.find((name) => Object.hasOwn(preset.chips, name));
@@ -182,7 +185,7 @@ function boardDevices(root: string, preset: AcceleratorPreset): Device[] {
   return [{ text: held ? `${named} with driver ${other.name}` : named, driver: undefined }];
 }
 
-/** What is there of the patterns: of `dri/renderD*` only what the device tree calls an NPU. */
+/** Returns the existing nodes of the patterns; of `dri/renderD*`, only those that the device tree calls an NPU. */
 function nodesOf(root: string, patterns: readonly string[]): string[] {
   return patterns.flatMap((pattern) => {
     const [folder, name] = pattern.includes('/')
@@ -203,7 +206,7 @@ function hasGroup(root: string, group: string): boolean {
   return (sysfsText(join(root, 'etc/group')) ?? '').split('\n').some((line) => line.startsWith(`${group}:`));
 }
 
-/** `1e60:2864`, in small letters; undefined where it is no device of such a bus. */
+/** Returns an id like `1e60:2864` in lower case; undefined if it is not a device of such a bus. */
 function idOf(dir: string, vendor: string, device: string): string | undefined {
   const parts = [vendor, device].map((name) => sysfsText(join(dir, name))?.replace(/^0x/, '').toLowerCase());
   return parts.every((part) => part !== undefined && part !== '') ? parts.join(':') : undefined;

@@ -1,4 +1,7 @@
-/** Which model, input size and backend suit this board and this view: one or two lines with the reason. Nothing is changed. */
+/**
+ * Recommends a model, input size and backend for this board and this view, in one or two lines with the reason. It
+ * changes nothing.
+ */
 import type { ViewReport } from '../../contract/view-report.ts';
 import { betterInput } from '../../local/view-advice.ts';
 import type { ModelFigure } from './installed-models.ts';
@@ -6,40 +9,45 @@ import { INTERVAL_SHARE_MAX } from './vision.ts';
 
 export interface AdviceFacts {
   readonly cores: number;
-  /** As configured. */
+  /** Configured model and input size. */
   readonly model: string;
   readonly input: readonly [number, number];
-  /** Looks a second; null where there is no camera. */
+  /** Detector runs per second; null without a camera. */
   readonly fps: number | null;
-  /** Of one look as configured; null where it was not measured. */
+  /** Time of one detector run as configured; null if not measured. */
   readonly inferenceMs: number | null;
-  /** Why it was not. */
+  /** Reason why it was not measured. */
   readonly untimed: string;
-  /** The model takes the configured size and no other. */
+  /** The model accepts only the configured size. */
   readonly takesOneSize: boolean;
-  /** Where that look ran: an execution provider or an element. */
+  /** Execution provider or element of that run. */
   readonly on: string | null;
-  /** Presets of accelerators whose device, driver, element and drop-in are there. */
+  /** Presets of accelerators whose device, driver, element and drop-in are present. */
   readonly ready: readonly string[];
-  /** Those that only lack something. */
+  /** Presets of accelerators that only lack something. */
   readonly unready: readonly string[];
-  /** Undefined where nothing of a camera was seen. */
+  /** Undefined if no camera was observed. */
   readonly view: ViewReport | undefined;
   readonly figures: readonly ModelFigure[];
 }
 
 /**
- * A look at another size costs as its pixels do: 2.3 × from 416×256 to 640×384 by area, about 2 × as measured
- * (docs/guide/hardware.md); the larger one is the careful guess.
+ * Estimates the time of a detector run at another size by its number of pixels. From 416×256 to 640×384 this gives 2.3
+ * ×, measured was about 2 × (docs/guide/hardware.md); the larger value is the careful one.
  */
 function costAt(ms: number, from: readonly [number, number], to: readonly [number, number]): number {
   return (ms * to[0] * to[1]) / (from[0] * from[1]);
 }
 
-/** Who walks (1.4 m/s) goes half of a height in 0.6 s; what moves further between two looks is lost (local/view-advice.ts). */
+/**
+ * Minimum rate of detector runs per second for people who walk. A walking person (1.4 m/s) covers half of a height in
+ * 0.6 s; a track that moves further between two runs is lost (local/view-advice.ts).
+ */
 const WALKING_FPS_MIN = 2;
 
-/** Two standard errors of a recall of 0.89 on the 895 boxes of the cards' first set: less says nothing. */
+/**
+ * Smallest relevant gain in recall: two standard errors of a recall of 0.89 on the 895 boxes of the cards' first set.
+ */
 const RECALL_STEP_MIN = 0.02;
 
 export function adviceOf(facts: AdviceFacts): string[] {
@@ -66,7 +74,10 @@ function sizeAndBackend(facts: AdviceFacts): string {
   return `model ${model}, input ${size.join('×')}, ${backend}: ${reason}; ${why}${but}${first}`;
 }
 
-/** Looks a second for which this board has the time, with what looks now; an accelerator that is ready has it for more. */
+/**
+ * Returns the detector runs per second that this board can make with the current detector. A ready accelerator can make
+ * more.
+ */
 function looksAt({ inferenceMs, input, on, ready }: AdviceFacts, size: readonly [number, number]): number {
   if (inferenceMs === null || (isCpu(on) && ready.length > 0)) return Number.POSITIVE_INFINITY;
   return (1000 * INTERVAL_SHARE_MAX) / costAt(inferenceMs, input, size);
@@ -111,7 +122,7 @@ function backendFor(
   return { backend: `${backend} with camera.fps: ${slower}${hope}`, reason: costs };
 }
 
-/** Another installed model that was measured on the same pictures and found more people. */
+/** Recommends another installed model that was measured on the same pictures and found more people. */
 function modelAdvice({ model, figures }: AdviceFacts): string[] {
   const own = figures.filter((one) => one.model === model);
   const gains = [...new Set(figures.map((one) => one.model))]

@@ -1,7 +1,7 @@
-/** How far two detectors that looked at the same frames agree: boxes, scores, and what only one of them saw. */
+/** Agreement of two detectors on the same frames: boxes, scores, and detections made by only one of them. */
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 
-/** A box of either; coordinates of one kind, pixels or normalised. */
+/** Box of either detector, in one kind of coordinates, pixels or normalised. */
 export interface Seen {
   readonly xyxyNorm: XyxyPx;
   readonly score: number;
@@ -11,22 +11,22 @@ export interface Seen {
 export interface Agreement {
   readonly frames: number;
   readonly matched: number;
-  /** Of the matched; null where there are none. */
+  /** Mean over the matches; null if there are none. */
   readonly iouMean: number | null;
   readonly scoreDifferenceMean: number | null;
-  /** Seen by one alone. */
+  /** Detected by only one. */
   readonly onlyFirst: number;
   readonly onlySecond: number;
 }
 
-/** As in the evaluation of detectors (docs/design/005-benchmark.md): less is another object. */
+/** Minimum overlap of the same object, as in the evaluation of detectors (docs/design/005-benchmark.md). */
 const IOU_MIN = 0.5;
-/** Weaker boxes come and go from frame to frame with one detector too. */
+/** Minimum reliable score. Weaker boxes come and go from frame to frame, even with one detector. */
 const SCORE_MIN = 0.3;
 
 /**
- * Per frame, boxes of one group are matched by IoU, best first. What one detector is sure of (score ≥ 0.3) may match a weaker box
- * of the other: else 0.31 and 0.29 would count as two things that one alone saw.
+ * Compares the frames. In each, boxes of one group are matched by IoU, best first. A reliable box (score ≥ 0.3) may
+ * match a weaker box of the other detector. Otherwise 0.31 and 0.29 would count as two objects that only one detected.
  */
 export function agreementOf(frames: Iterable<readonly [readonly Seen[], readonly Seen[]]>): Agreement {
   let [looked, matched, ious, differences, onlyFirst, onlySecond] = [0, 0, 0, 0, 0, 0];

@@ -1,7 +1,7 @@
 /**
- * `vigie doctor --benchmark`: what this board can do, as a table that a technician sends back. The picture is made
- * here and holds nobody; with it, decoder, detector and the whole trip of a frame are timed, and the board's heat
- * before and after is read.
+ * `vigie doctor --benchmark`: measures the performance of this board, as a table that a technician sends back.
+ * The picture is generated here and shows no one. With it, the decoder, the detector and the complete processing of a
+ * frame are timed, and the board's temperature is read before and after.
  */
 
 import { execFile } from 'node:child_process';
@@ -25,13 +25,13 @@ import { meanPower, readPower } from './watts.ts';
 
 const run = promisify(execFile);
 
-/** A camera's main stream; most send this or less. */
+/** Format of a typical camera's main stream; most send this or less. */
 const [WIDTH_PX, HEIGHT_PX, CLIP_FPS] = [1920, 1080, 25];
-/** Long enough that the start of the pipeline (some 0.3 s) hardly counts. */
+/** Long enough to make the start of the pipeline (about 0.3 s) negligible. */
 const CLIP_FRAMES = 250;
-/** A slow board without a hardware encoder makes a few such frames a second. */
+/** Time limit in ms. A slow board without a hardware encoder makes only a few such frames a second. */
 const MAKE_WITHIN_MS = 600_000;
-/** Throttling by heat or weak power, as boards tell it; absent on most. */
+/** Throttling by heat or weak power, as reported by the board; most boards lack this file. */
 const THROTTLED = '/sys/devices/platform/soc/soc:firmware/get_throttled';
 
 export interface Benchmark {
@@ -46,7 +46,7 @@ export interface Benchmark {
   readonly decoder: string | null;
   readonly decodeFps: number | null;
   readonly inferenceMs: number | null;
-  /** From the decoder's picture to the observation, everything that one analysed frame costs. */
+  /** Total cost of one analysed frame, from the decoder's picture to the observation. */
   readonly frameMs: number | null;
   readonly frameCpuMs: number | null;
   readonly framesTimed: number;
@@ -55,17 +55,17 @@ export interface Benchmark {
   readonly temperatureAfterC: number | null;
   readonly clockMhz: { readonly now: number; readonly max: number } | null;
   readonly throttled: string | null;
-  /** What the configuration has look, beside the CPU; null where the board could not be timed frame by frame. */
+  /** Configured detector beside the CPU; null if the board could not be timed frame by frame. */
   readonly comparison: Comparison | null;
-  /** Accelerators that were found, in a line each. */
+  /** Accelerators found, one line each. */
   readonly accelerators: readonly string[];
-  /** What could not be measured, and why. */
+  /** Missing measurements, with the reason. */
   readonly notes: readonly string[];
 }
 
 /**
- * `clip`: a recording to compare accelerator and CPU on; the picture that is made here shows nothing that a detector knows.
- *
+ * Measures this board. `clip`: a recording for comparing accelerator and CPU, because the generated picture shows no
+ * detectable object.
  * @throws AgentError config (no such clip), unavailable (vision did not run)
  */
 export async function benchmark(config: Config, seconds: number, clip?: string): Promise<Benchmark> {
@@ -106,7 +106,9 @@ async function acceleratorLines(): Promise<string[]> {
   );
 }
 
-/** `look` was at `source`; another clip, and the CPU where it is not what looked, take runs of their own. */
+/**
+ * Compares the detectors. `look` ran on `source`. Another clip, and the CPU if it was not used, need runs of their own.
+ */
 async function compare(
   config: Config,
   look: Look,
@@ -119,7 +121,7 @@ async function compare(
   return comparisonOf(configured, await lookAt(onCpu(config), compared, seconds));
 }
 
-/** H.264 as a camera sends it, of a pattern that moves all over. */
+/** Generates H.264 as a camera sends it, of a pattern that moves everywhere. */
 async function makeClip(file: string): Promise<void> {
   const caps = `video/x-raw,format=I420,width=${WIDTH_PX},height=${HEIGHT_PX},framerate=${CLIP_FPS}/1`;
   const source = `videotestsrc num-buffers=${CLIP_FRAMES} pattern=zone-plate kx2=4 ky2=4 kt=2`;
@@ -127,7 +129,10 @@ async function makeClip(file: string): Promise<void> {
   await run('gst-launch-1.0', ['-q', ...text.split(' ')], { timeout: MAKE_WITHIN_MS });
 }
 
-/** Frame by frame as fast as it goes; a camera would only be waited for. Of a clip the detector looks at every frame. */
+/**
+ * Runs frame by frame at full speed, because a camera would only cause waiting. On a clip, the detector runs on every
+ * frame.
+ */
 async function lookAt(config: Config, source: string, seconds: number): Promise<Look> {
   const mode = source.startsWith('file:') ? 'replay' : 'live';
   const permit = permitReplay(config);
@@ -156,7 +161,7 @@ async function lookAt(config: Config, source: string, seconds: number): Promise<
   return { trial, seen, power };
 }
 
-/** The decoder alone, with the pictures in ordinary memory and thrown away. */
+/** Measures the decoder alone, with the pictures in ordinary memory and discarded. */
 async function decodingRate(clip: string, { opened }: VisionTrial, notes: string[]): Promise<number | null> {
   const decoder = opened?.decoder;
   if (decoder === undefined) return null;
@@ -199,7 +204,7 @@ function host(): Pick<Benchmark, 'board' | 'soc' | 'cores' | 'memoryMiB' | 'syst
   const firstOf = (...files: string[]): string | undefined =>
     files.map(textOf).find((text) => text !== undefined && text !== '');
   const os = /^PRETTY_NAME="?([^"\n]*)/m.exec(textOf('/etc/os-release') ?? '')?.[1] ?? 'unknown system';
-  // The device tree lists the board first, then the chip that it is built on.
+  // The device tree lists the board first, then its chip.
   const compatible = textOf('/proc/device-tree/compatible')?.split('\0').filter(Boolean).at(-1);
   return {
     board: firstOf('/proc/device-tree/model', '/sys/class/dmi/id/product_name') ?? 'unknown board',
@@ -221,7 +226,7 @@ function heat(): Pick<Benchmark, 'temperatureAfterC' | 'clockMhz' | 'throttled'>
   };
 }
 
-/** For a person, in columns; nulls say that the board does not tell. */
+/** Formats the result for a person, in columns; null means that the board does not report it. */
 export function benchmarkText(result: Benchmark): string {
   const { clockMhz, versions, temperatureBeforeC, temperatureAfterC } = result;
   const given = (value: number | string | null, unit = ''): string =>
@@ -254,7 +259,7 @@ export function benchmarkText(result: Benchmark): string {
   return rows.map(([name, value]) => `${name.padEnd(10)} ${value}`).join('\n');
 }
 
-/** Undefined where this board has no such file. */
+/** Returns the content, or undefined if this board has no such file. */
 function textOf(file: string): string | undefined {
   return existsSync(file) ? readFileSync(file, 'utf8').replace(/[\0\n]+$/, '') : undefined;
 }

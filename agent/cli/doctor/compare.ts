@@ -1,7 +1,7 @@
 /**
- * The accelerator beside the CPU: the same clip through two vision processes, one after the other, and how long each look
- * took, what the board drew meanwhile, and how far they agree. Two processes, because no frame may leave one, and because
- * two copies of ONNX Runtime in one end it.
+ * Compares an accelerator with the CPU. The same clip runs through two vision processes in sequence, to compare the
+ * time of each detector run, the power, and the agreement.
+ * Two processes are needed, because no frame may leave one, and because two copies of ONNX Runtime crash a process.
  */
 import type { Config } from '../../contract/config.ts';
 import { CPU_BACKEND, DETECTOR_BACKENDS } from '../../contract/detector-backend.ts';
@@ -10,10 +10,10 @@ import { type Agreement, agreementOf, type Seen } from './agreement.ts';
 import type { VisionTrial } from './vision-trial.ts';
 import type { Power } from './watts.ts';
 
-/** What came of one run over the clip. */
+/** Result of one run over the clip. */
 export interface Look {
   readonly trial: VisionTrial;
-  /** Of each frame of the clip, by its number from 1: what was seen on it. */
+  /** Detections of each frame of the clip, by its number from 1. */
   readonly seen: ReadonlyMap<number, readonly Seen[]>;
   readonly power: Power | null;
 }
@@ -22,11 +22,13 @@ export interface LookFigures {
   /** Execution provider, or GStreamer element. */
   readonly on: string;
   readonly model: string;
-  /** Why it is not what the configuration asks for; null where it is. */
+  /** Reason why it differs from the configured one; null if it does not. */
   readonly fallback: string | null;
   readonly frames: number;
   readonly meanMs: number;
-  /** Upper ends of the classes in which half of the looks, and 95 of 100, are; null: longer than is counted. */
+  /**
+   * Upper bounds of the buckets that contain half, and 95 of 100, of the detector runs. Null beyond the last bucket.
+   */
   readonly p50BelowMs: number | null;
   readonly p95BelowMs: number | null;
   readonly power: Power | null;
@@ -34,24 +36,27 @@ export interface LookFigures {
 
 export interface Comparison {
   readonly cpu: LookFigures | null;
-  /** Null where the configuration has the CPU look. */
+  /** Null if the configured detector runs on the CPU. */
   readonly accelerator: LookFigures | null;
   readonly agreement: Agreement | null;
-  /** Why there is no agreement, or why it says nothing. */
+  /** Reason why there is no agreement, or why it means nothing. */
   readonly note: string | null;
 }
 
-/** The configuration asks for something else than ONNX Runtime on the CPU. */
+/** Reports whether the configuration uses something other than ONNX Runtime on the CPU. */
 export function isAccelerated({ detector }: Config): boolean {
   return DETECTOR_BACKENDS[detector.backend].usesElement || detector.providers[0] !== 'cpu';
 }
 
-/** The same configuration with the CPU looking: the other side of every comparison. */
+/** Returns the same configuration with the CPU, the other side of every comparison. */
 export function onCpu(config: Config): Config {
   return { ...config, detector: { ...config.detector, backend: CPU_BACKEND, providers: ['cpu'] } };
 }
 
-/** `configured`: with the configuration as it is; `cpu`: with the CPU, absent where that is the same. */
+/**
+ * Compares two runs. `configured` used the unchanged configuration. `cpu` used the CPU, and is absent if that is the
+ * same.
+ */
 export function comparisonOf(configured: Look, cpu?: Look): Comparison {
   if (cpu === undefined) {
     const note = 'the configuration has the CPU look: nothing to compare it with';
@@ -94,7 +99,7 @@ function figuresOf({ trial: { detector, stats }, power }: Look): LookFigures | n
   };
 }
 
-/** Upper end of the class in which the share of all is reached; null beyond the last. */
+/** Returns the upper bound of the bucket in which the ratio of all is reached; null beyond the last. */
 export function quantileBelowMs({ counts }: Pick<LatencyCounts, 'counts'>, share: number): number | null {
   const wanted = share * counts.reduce((total, count) => total + count, 0);
   let passed = 0;
@@ -105,7 +110,7 @@ export function quantileBelowMs({ counts }: Pick<LatencyCounts, 'counts'>, share
   return LATENCY_BOUNDS_MS[index] ?? null;
 }
 
-/** Rows of a table: name, and what is said. */
+/** Returns rows of a table: name and text. */
 export function comparisonRows({ cpu, accelerator, agreement, note }: Comparison): [string, string][] {
   const rows: [string, string][] = [];
   if (accelerator !== null) rows.push(['compared', figuresText(accelerator)]);

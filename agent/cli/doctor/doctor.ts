@@ -1,4 +1,4 @@
-/** `vigie doctor`: tries everything the box depends on; one line each, with a fix under each failure. */
+/** `vigie doctor`: tests everything that the box depends on, one line each, with a fix under each failure. */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { systemClock } from '../../base/clock.ts';
@@ -43,18 +43,21 @@ import { tryVision } from './vision-trial.ts';
 export interface DoctorOptions {
   readonly config: string;
   readonly state: string | undefined;
-  /** How long to watch the camera. */
+  /** Time to watch the camera, in s. */
   readonly seconds: number;
   readonly json: boolean | undefined;
   readonly benchmark: boolean | undefined;
-  /** A recording to compare accelerator and CPU on, with `benchmark`. */
+  /** Recording for comparing accelerator and CPU, with `benchmark`. */
   readonly clip: string | undefined;
 }
 
-/** A broker on the other side of a mobile link answers within a second; ten is no answer. */
+/** Time limit for the broker in ms. One on the other side of a mobile link answers within a second. */
 const BROKER_TIMEOUT_MS = 10_000;
 
-/** Returns the exit code: 1 when something failed. Throws ConfigProblems where there is nothing to start from. */
+/**
+ * Runs all checks and returns the exit code: 1 if any failed.
+ * @throws ConfigProblems if the configuration is unusable
+ */
 export async function doctor(options: DoctorOptions): Promise<number> {
   const { config: file, seconds, json, clip } = options;
   if (clip !== undefined && !options.benchmark) {
@@ -64,7 +67,8 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     );
   }
   const state = stateDir(options.state, process.env);
-  // What it writes there, the record of its look, must stay the agent's; a camera, a decoder or an accelerator opens as for vision.
+  // Files that it writes there, such as the record of its camera access, must belong to the agent. Cameras, decoders
+  // and accelerators need the same groups as vision.
   const code = againAsOwner(state, deviceGroups());
   if (code !== undefined) return code;
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
@@ -79,7 +83,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   if (!json && process.stderr.isTTY) process.stderr.write(`watching the camera for ${seconds} s …\r`);
   const found = findAccelerators();
   const agent = existsSync(state) && StateLock.isHeld(state) ? await localStatus(state) : undefined;
-  // The camera takes the longest: the others are asked meanwhile.
+  // The camera takes the longest, so the other checks run in parallel.
   const [vision, others, broker, elements] = await Promise.all([
     eyes(config, state, seconds, agent),
     checksOfMachine(file, config, state),
@@ -99,13 +103,16 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
-/** For a running agent too, which knows the rest; throws ConfigProblems as `doctor`. */
+/**
+ * Returns the checks for a running agent, which knows the rest.
+ * @throws ConfigProblems as `doctor`
+ */
 export async function checksBesideAgent(file: string, state: string): Promise<readonly Finding[]> {
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
   return checksOfMachine(file, config, state);
 }
 
-/** What neither camera nor broker is needed for. */
+/** Returns the checks that need neither camera nor broker. */
 async function checksOfMachine(file: string, config: Config, state: string): Promise<Finding[]> {
   const { problems } = inspectConfig(file, { env: process.env, mode: 'check' });
   return [
@@ -118,18 +125,18 @@ async function checksOfMachine(file: string, config: Config, state: string): Pro
   ];
 }
 
-/** What was found out about camera and detector. */
+/** Findings about camera and detector. */
 interface Sight {
   readonly findings: Finding[];
-  /** Undefined where nothing of a camera was seen. */
+  /** Undefined if no camera was observed. */
   readonly view: ViewReport | undefined;
-  /** Of one look of the detector, and where it ran; null where that is not known. */
+  /** Time of one detector run and the device on which it ran; null if unknown. */
   readonly inferenceMs: number | null;
   readonly untimed: string;
   readonly on: string | null;
 }
 
-/** What a running agent says of camera and detector; where none runs, what a look of our own says, if it may be. */
+/** Returns the findings of a running agent about camera and detector, or else those of a trial, if permitted. */
 async function eyes(
   config: Config,
   dir: string,
@@ -155,7 +162,7 @@ async function eyes(
   };
 }
 
-/** Nothing where the order cannot be read: its own line says so. */
+/** Returns nothing if the authorisation cannot be read; its own line reports that. */
 function substreamAdvice(config: Config): string[] {
   if (config.camera?.substream === undefined) return [];
   const { content } = coverageReport(config);
@@ -167,13 +174,16 @@ function ofAgent(status: LocalStatus, names: readonly string[]): Finding[] {
   return statusFindings(status).filter(({ name }) => names.includes(name));
 }
 
-/** Without a camera, or the right to look at it, a test picture still shows that detector and decoder work. */
+/**
+ * Tests detector and decoder with the camera. Without a camera, or without the permission to access it, a test picture
+ * is used.
+ */
 async function tryOut(whole: Config, look: Look | undefined, seconds: number): Promise<Sight> {
   const { camera: own, ...rest } = whole;
   const config: Config = look === undefined ? rest : whole;
   const permit = look?.permit ?? permitReplay(config);
   const camera = config.camera ?? { source: 'test:pattern', fps: 5 };
-  // What goes wrong is told as a finding; the trial's own log would only stand between.
+  // Errors are reported as findings; the trial's own log would only mix with them.
   process.env['VIGIE_LOG'] ??= 'silent';
   let framesRead = 0;
   try {
@@ -202,7 +212,7 @@ async function tryOut(whole: Config, look: Look | undefined, seconds: number): P
   }
 }
 
-/** The configuration of the box, and what would suit it better. */
+/** Reports the configuration of the box and recommended changes. */
 function adviceFinding(
   config: Config,
   { view, inferenceMs, untimed, on }: Sight,
@@ -231,7 +241,7 @@ function adviceFinding(
   return ok('advice', [...lines, ...substreamAdvice(config)].join('; '));
 }
 
-/** A connection of our own as the box, which would take a running agent's place. */
+/** Connects as the box, which would replace a running agent's connection. */
 async function tryBroker(config: Config): Promise<Finding> {
   if (config.mqtt === undefined) return unknown('broker', 'none in the configuration');
   const probe = await probeBroker(config.mqtt, config, BROKER_TIMEOUT_MS);

@@ -1,4 +1,4 @@
-/** What the cards of the installed models say of how many people they found. */
+/** Recall of people of the installed models, from their cards. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Type } from '@sinclair/typebox';
@@ -7,16 +7,16 @@ import { jsonOf } from '../../base/json.ts';
 
 export interface ModelFigure {
   readonly model: string;
-  /** Pictures, copy of them and input size: only like is compared with like. */
+  /** Pictures, their copy and input size; only equal ones are compared. */
   readonly data: string;
-  /** Of people, at precision 0.9. */
+  /** Recall of people at precision 0.9. */
   readonly recall: number;
 }
 
-/** Of a card, what is read here; vision checks the rest before it loads a model. */
+/** Fields of a card that are read here. Vision checks the rest before it loads a model. */
 const Card = Type.Object({
   name: Type.String({ maxLength: 64 }),
-  // Others are for an element: none for detector.model.
+  // Other files are for an element, not for detector.model.
   file: Type.String({ pattern: '\\.onnx$' }),
   accuracy: Type.Array(Type.Object({}), { maxItems: 64 }),
 });
@@ -28,7 +28,7 @@ const Figure = Type.Object({
   recallAtPrecision90: Type.Number({ minimum: 0, maximum: 1 }),
 });
 
-/** A card that cannot be read says nothing: that its model is damaged is the detector's line. */
+/** Returns the figures of all readable cards. The detector's own check reports a damaged model. */
 export function modelFigures(modelDir: string): ModelFigure[] {
   return readdirSync(modelDir)
     .filter((name) => name.endsWith('.json'))

@@ -1,4 +1,4 @@
-/** Disk, clock and permissions of the machine. */
+/** Checks of the machine: disk, clock and permissions. */
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
@@ -13,7 +13,10 @@ import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 const execFileAsync = promisify(execFile);
 const MIB = 1_048_576;
 
-/** Room for outbox, archive and log of tracks, each with a write-ahead log as large in the worst case. */
+/**
+ * Checks for space for outbox, archive and log of tracks, each with a write-ahead log of the same size in the worst
+ * case.
+ */
 export function diskFinding(stateDir: string, { retention }: Config): Finding {
   const dir = nearestExisting(stateDir);
   const { bavail, bsize } = statfsSync(dir);
@@ -29,7 +32,7 @@ export function stateFinding(stateDir: string): Finding {
   const dir = nearestExisting(stateDir);
   try {
     if (!statSync(dir).isDirectory())
-      return failed('state', `${dir} is no folder`, 'move it away, or choose another --state');
+      return failed('state', `${dir} is not a folder`, 'move it away, or choose another --state');
     accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (error) {
     const fix = `sudo install -d -o ${user} -m 0750 ${stateDir}`;
@@ -45,7 +48,7 @@ function nearestExisting(path: string): string {
   return dir;
 }
 
-/** Each file that the configuration names, with its mistakes as `vigie check` finds them. */
+/** Returns the errors of the files that the configuration names, as `vigie check` finds them. */
 export function fileFindings({ mqtt, authorisation }: Config, problems: readonly Problem[]): Finding[] {
   const files = [mqtt?.ca, mqtt?.cert, mqtt?.key, authorisation].filter((file) => file !== undefined);
   if (files.length === 0) return [];
@@ -65,7 +68,7 @@ export function fileFindings({ mqtt, authorisation }: Config, problems: readonly
 
 type ClockState = 'synchronised' | 'not synchronised' | 'unknown';
 
-/** Rules do not need the wall clock; courts do: every event carries whether it was synchronised. */
+/** Checks the clock. Rules do not need the wall clock but courts do: every event states whether it was synchronised. */
 export async function clockFinding(): Promise<Finding> {
   const { state, by } = await clockState();
   if (state === 'synchronised') return ok('clock', `synchronised (${by})`);
@@ -82,7 +85,7 @@ export async function clockFinding(): Promise<Finding> {
   );
 }
 
-/** Asks whoever can know, in the order of how little it costs. */
+/** Queries the possible sources, the cheapest first. */
 async function clockState(): Promise<{ state: ClockState; by: string }> {
   if (existsSync(TIMESYNC_FILE)) return { state: 'synchronised', by: 'systemd-timesyncd' };
   const kernel = await firstLine('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
@@ -95,7 +98,7 @@ async function clockState(): Promise<{ state: ClockState; by: string }> {
   return { state: leap === 'Not synchronised' ? 'not synchronised' : 'synchronised', by: 'chrony' };
 }
 
-/** Undefined when the program is absent or cannot say. */
+/** Returns the first line, or undefined if the program is missing or fails. */
 async function firstLine(program: string, args: string[]): Promise<string | undefined> {
   const answer = await execFileAsync(program, args, { timeout: 3000 }).catch(() => undefined);
   return answer?.stdout.split('\n')[0];

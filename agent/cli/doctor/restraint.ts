@@ -1,4 +1,7 @@
-/** Whether doctor may look through the camera: under the box's own permit and on the record of its journal, or not at all. */
+/**
+ * Decides whether doctor may access the camera: only under the box's own authorisation and with an entry in its
+ * journal.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
@@ -18,22 +21,22 @@ import { permitUnder } from '../../restraint/permit.ts';
 import type { RootRecord } from '../../restraint/root-record.ts';
 import { SuspensionRecords } from '../../restraint/suspension-records.ts';
 
-/** The right to look, and what it takes to prove it. */
+/** Permission for camera access, with its proof. */
 export interface Look {
   readonly permit: CapturePermit;
-  /** Where vision finds whose orders count. */
+  /** Folder in which vision finds the trusted keys. */
   readonly restraintDir: string;
-  /** The journal has it that the look is over; to be called whatever came of it. */
+  /** Records the end of the access in the journal; must be called in any case. */
   end(framesRead: number): void;
 }
 
 export interface MayLook {
-  /** Undefined: the camera must not be looked at. */
+  /** Undefined: the camera must not be accessed. */
   readonly look: Look | undefined;
   readonly findings: readonly Finding[];
 }
 
-/** Without an agent on this folder. What it begins is in the journal before it returns. */
+/** Decides if no agent runs on this folder. The start of the access is in the journal before it returns. */
 export function mayLook(config: Config, stateDir: string, record: RootRecord | undefined): MayLook {
   if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) {
     const why = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
@@ -109,7 +112,7 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
   return { look: { permit: permitUnder(held.order, coverage), restraintDir, end }, findings };
 }
 
-/** By all that say so; nothing is put right by a command that only looks. */
+/** Combines all records of suspensions. It repairs none of them, because this command only reads. */
 function suspensionOf(
   stateDir: string,
   record: RootRecord | undefined,

@@ -1,4 +1,4 @@
-/** Runs the real vision process for a few seconds and keeps what it says. */
+/** Runs the real vision process for a few seconds and stores its messages. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { FromVision, VisionSettings, VisionStats } from '../../contract/link.ts';
@@ -10,11 +10,11 @@ import { VisionProcess } from '../../supervisor/vision-process.ts';
 export interface VisionTrial {
   readonly detector?: Extract<FromVision, { kind: 'detector' }>;
   readonly opened?: Extract<FromVision, { kind: 'opened' }>;
-  /** Why no stream came, or why it went: the last thing said. */
+  /** Reason why no stream started, or why it was lost: the last message. */
   readonly lost?: string;
-  /** Vision gave up. */
+  /** Final error of vision. */
   readonly failed?: Extract<FromVision, { kind: 'failed' }>;
-  /** Vision died, or broke the link's protocol. */
+  /** Vision crashed, or violated the link's protocol. */
   readonly died?: string;
   /** First counters after the stream had settled, and last ones. */
   readonly firstStats?: VisionStats;
@@ -23,28 +23,31 @@ export interface VisionTrial {
   /** Frames after the stream had settled, and the time from the first to the last of them. */
   readonly watchedFrames: number;
   readonly watchedMs: number;
-  /** How large and how fast what passed was. */
+  /** Size and speed of the passing objects. */
   readonly view: ViewReport;
 }
 
 export interface TrialOptions {
   readonly permit: CapturePermit;
   readonly settings: VisionSettings;
-  /** Where vision finds whose orders count; absent for a made picture. */
+  /** Folder in which vision finds the trusted keys; absent for a generated picture. */
   readonly restraintDir?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
-  /** How long to watch once the first frame is there. */
+  /** Time to watch after the first frame, in ms. */
   readonly watchMs: number;
-  /** Each frame as vision tells of it; with the detections only where the settings ask for them. */
+  /** Called for each frame as reported by vision; with detections only if the settings include them. */
   readonly onFrame?: ((frame: Extract<FromVision, { kind: 'frame' }>) => void) | undefined;
 }
 
-/** Loading the model takes 0.5 s on a PC, and a run of it with that; an emulated board needs half a minute. */
+/** Time limit in ms. Loading the model and a first run take 0.5 s on a PC; an emulated board needs half a minute. */
 const LOAD_MS = 60_000;
-/** An RTSP camera takes up to 5 s for its first key frame; twice that is no answer. */
+/** Time limit in ms. An RTSP camera takes up to 5 s for its first key frame; twice that means no answer. */
 const FIRST_FRAME_MS = 12_000;
-/** A stream begins with a burst of what the camera and the jitter buffer held; rates are taken after it. */
+/**
+ * Initial period in ms without measurements: a stream begins with a burst of frames held by the camera and the jitter
+ * buffer.
+ */
 const SETTLE_MS = 1000;
 type Notes = { -readonly [K in keyof VisionTrial]: VisionTrial[K] };
 
@@ -77,7 +80,7 @@ export async function tryVision({
         onFrame?.(message);
         vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
       }
-      // The same answer twice is the answer; a camera that is only slow says nothing.
+      // A repeated reason is final; a camera that is only slow sends none.
       const sure = message.kind === 'lost' && message.reason === notes.lost;
       note(notes, message);
       if (message.kind === 'detector') loaded.abort();

@@ -1,4 +1,4 @@
-/** Camera, decoder, model and speed, out of a trial of the real vision process. */
+/** Findings about camera, decoder, model and speed, from a trial of the real vision process. */
 import { shownSource } from '../../contract/camera-address.ts';
 import type { Config } from '../../contract/config.ts';
 import { DETECTOR_BACKENDS } from '../../contract/detector-backend.ts';
@@ -7,15 +7,18 @@ import { FINDING_TEXTS } from '../../local/finding-texts.ts';
 import { viewFindings } from '../../local/view-advice.ts';
 import type { VisionTrial } from './vision-trial.ts';
 
-/** A camera that delivers less than this share of the wanted rate is worth a technician's look. */
+/** Ratio of the configured rate below which a camera needs a technician. */
 const RATE_SHARE_MIN = 0.8;
-/** What one stage may take of the frame interval: the rest of the trip and the board's other work need the other half. */
+/**
+ * Maximum ratio of the frame interval that one stage may take. The other stages and the board's other work need the
+ * other half.
+ */
 export const INTERVAL_SHARE_MAX = 0.5;
 
 const ELEMENT_FIX =
   'docs/guide/accelerators.md says what to do for each reason, and how to go back to the CPU';
 
-/** `trial` was made with the camera of the configuration, or with a test picture where it has none. */
+/** Returns the findings. `trial` used the configured camera, or a test picture if there is none. */
 export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
   if (trial.detector === undefined) {
     return [unknown('camera', 'not tried: the detector did not start'), noDetector(config, trial)];
@@ -58,7 +61,7 @@ function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
   const source = shownSource(camera.source);
   const { opened, lost, failed: failure, died } = trial;
   if (opened === undefined) {
-    // What vision says names the place itself, and often ends with the remedy.
+    // Vision's message names the setting itself, and often ends with the fix.
     const said = (failure?.message ?? lost)?.replace(/^camera\.source: /, '').split('; ');
     const silence = died === undefined ? 'no picture in time' : `vision died (${died})`;
     const [reason = `${source}: ${silence}`, remedy = cameraFix(camera.source, reason)] = said ?? [];
@@ -84,13 +87,13 @@ function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
   return [slow ? failed('camera', detail, fix) : ok('camera', detail), ok('decoder', decoder)];
 }
 
-/** Frames per second that the source really delivers; undefined where it was watched too shortly. */
+/** Returns the frames per second that the source really delivers; undefined if the observation was too short. */
 function readRate({ firstStats, stats }: VisionTrial): number | undefined {
   if (firstStats === undefined || stats === undefined || stats.wallMs <= firstStats.wallMs) return undefined;
   return ((stats.framesRead - firstStats.framesRead) * 1000) / (stats.wallMs - firstStats.wallMs);
 }
 
-/** Analysed frames per second of wall time; undefined below two frames. */
+/** Returns the analysed frames per second of wall time; undefined below two frames. */
 function rate({ watchedFrames, watchedMs }: VisionTrial): number | undefined {
   return watchedFrames < 2 || watchedMs <= 0 ? undefined : ((watchedFrames - 1) * 1000) / watchedMs;
 }
@@ -110,7 +113,7 @@ function cameraFix(source: string, reason: string): string {
   return 'check that the file exists and is a video';
 }
 
-/** The detector's wall time a look, ms; null where it did not look. */
+/** Returns the wall time of a detector run in ms; null if it did not run. */
 export function lookMs({ stats }: VisionTrial): number | null {
   const detect = stats?.stages['detect'];
   if (stats === undefined || detect === undefined) return null;

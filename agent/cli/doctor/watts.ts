@@ -1,6 +1,7 @@
 /**
- * What the board says that it draws, where it has a sensor and a driver for it: hwmon (power in µW, or the voltages and
- * currents of an INA3221, as on NVIDIA's Jetson), and the power chip of a Raspberry Pi 5 through vcgencmd.
+ * Power consumption as reported by the board, if it has a sensor with a driver. One source is hwmon (power in µW, or
+ * the voltages and currents of an INA3221, as on NVIDIA's Jetson). The other is the power chip of a Raspberry Pi 5,
+ * through vcgencmd.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,9 +11,12 @@ import { sysfsNames, sysfsText } from '../../base/sysfs.ts';
 
 const run = promisify(execFile);
 
-/** It answers within some milliseconds. */
+/** Time limit in ms; it replies within some milliseconds. */
 const VCGENCMD_WITHIN_MS = 2000;
-/** A reading of the Raspberry Pi starts a process: no oftener, or it is in the figure. */
+/**
+ * Interval in ms. A reading on the Raspberry Pi starts a process; with more frequent readings, its own power would
+ * distort the value.
+ */
 const READ_EVERY_MS = 2000;
 
 export interface Rail {
@@ -22,11 +26,14 @@ export interface Rail {
 
 export interface Power {
   readonly watts: number;
-  /** What is in the figure. */
+  /** Scope of the value. */
   readonly of: string;
 }
 
-/** `root` holds sys and dev; another one than `/` is for tests. Null: the board does not tell. */
+/**
+ * Reads the power. `root` contains sys and dev; values other than `/` are for tests. Null: the board does not report
+ * it.
+ */
 export async function readPower(root = '/'): Promise<Power | null> {
   const board = boardPower(hwmonRails(join(root, 'sys/class/hwmon')));
   if (board !== null || !existsSync(join(root, 'dev/vcio'))) return board;
@@ -36,7 +43,7 @@ export async function readPower(root = '/'): Promise<Power | null> {
   return answer === undefined ? null : pmicPower(answer.stdout);
 }
 
-/** Mean of the readings while `during` lasts, of which there is one at least. Rejects as `during` does. */
+/** Returns the mean of the readings while `during` runs, of which there is at least one. Rejects if `during` does. */
 export async function meanPower<T>(
   during: Promise<T>,
   read: () => Promise<Power | null>,
@@ -65,8 +72,9 @@ export async function meanPower<T>(
 }
 
 /**
- * Every rail that `dir` (/sys/class/hwmon) has a sensor for. Units are the kernel's (Documentation/hwmon/sysfs-interface.rst,
- * ina3221.rst): µW, mV, mA; an INA3221's channels 4 to 7 are shunt voltages and sums.
+ * Returns every rail with a sensor in `dir` (/sys/class/hwmon). Units are the kernel's
+ * (Documentation/hwmon/sysfs-interface.rst, ina3221.rst): µW, mV, mA. Channels 4 to 7 of an INA3221 are shunt voltages
+ * and sums.
  */
 export function hwmonRails(dir: string): Rail[] {
   return (sysfsNames(dir) ?? []).flatMap((chip) => {
@@ -93,18 +101,20 @@ export function hwmonRails(dir: string): Rail[] {
   });
 }
 
-/** NVIDIA's name for what the whole module draws. */
+/** NVIDIA's name for the power of the complete module. */
 const WHOLE_MODULE = 'VDD_IN';
 
-/** One figure for the board, if there is one: rails are parts of each other, so that a sum of several says nothing. */
+/**
+ * Returns one value for the board, if there is one. Rails are parts of each other, so a sum of several is meaningless.
+ */
 export function boardPower(rails: readonly Rail[]): Power | null {
   const rail = rails.find(({ name }) => name === WHOLE_MODULE) ?? (rails.length === 1 ? rails[0] : undefined);
   return rail === undefined ? null : { watts: rail.watts, of: rail.name };
 }
 
 /**
- * Of `vcgencmd pmic_read_adc`: lines such as `VDD_CORE_A current(7)=1.08A` and `VDD_CORE_V volt(15)=0.72V`. A rail without its
- * other half (the 5 V input) is left out. Null where no rail is whole.
+ * Parses the output of `vcgencmd pmic_read_adc`: lines such as `VDD_CORE_A current(7)=1.08A` and
+ * `VDD_CORE_V volt(15)=0.72V`. A rail without its other half (the 5 V input) is left out. Null if no rail is complete.
  */
 export function pmicPower(answer: string): Power | null {
   const amperes = new Map<string, number>();

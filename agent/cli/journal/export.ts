@@ -1,4 +1,4 @@
-/** `vigie journal export`: a journal in one file, to be handed on. */
+/** `vigie journal export`: writes a journal to one file, to pass on. */
 import { existsSync } from 'node:fs';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { exportJournal } from '../../restraint/journal/export.ts';

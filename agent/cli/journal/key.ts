@@ -1,4 +1,4 @@
-/** `vigie journal key`: what checks this box's journal, to be kept away from the box. */
+/** `vigie journal key`: prints the key that verifies this box's journal, to be stored away from the box. */
 import { print } from '../print.ts';
 import { stateDir } from '../state-dir.ts';
 import { ownKey } from './own-key.ts';

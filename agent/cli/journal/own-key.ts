@@ -1,4 +1,4 @@
-/** The verifier key of this box's own journal, from its state folder. */
+/** Verifier key of this box's own journal, from its state folder. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
@@ -7,7 +7,10 @@ import { CHECKPOINT } from '../../restraint/journal/layout.ts';
 import { verifierKey } from '../../restraint/journal/note.ts';
 import { reading } from '../reading.ts';
 
-/** As `vigie journal key` prints it. Throws AgentError `config` where no agent has run yet. */
+/**
+ * Returns the key as `vigie journal key` prints it.
+ * @throws AgentError `config` if no agent has run yet
+ */
 export function ownKey(stateDir: string): string {
   const checkpoint = join(stateDir, JOURNAL_DIR, CHECKPOINT);
   if (!existsSync(checkpoint)) {

@@ -1,4 +1,4 @@
-/** Asks the running agent over its socket. */
+/** Queries the running agent over its socket. */
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -6,7 +6,10 @@ import { jsonOf } from '../../base/json.ts';
 import { getLocal } from '../../base/local-http.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../contract/local-status.ts';
 
-/** What the agent on a state folder says of itself. Throws AgentError `config` where none answers. */
+/**
+ * Returns the status of the agent on a state folder.
+ * @throws AgentError `config` if none replies
+ */
 export async function localStatus(stateDir: string): Promise<LocalStatus> {
   const socket = join(stateDir, LOCAL_SOCKET);
   const answer: unknown = jsonOf(await answered(socket));

@@ -1,4 +1,7 @@
-/** Which releases of the agent and of root's program a box runs, and how far it is with others, as root tells everybody there. */
+/**
+ * Running releases of the agent and of root's program, and the progress of their updates, from root's world-readable
+ * status.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
@@ -8,7 +11,7 @@ import { type ReleaseKind, releaseName } from '../../contract/release.ts';
 import { STATUS_FILE, UPDATE_DIR, type UpdaterStatus } from '../../contract/update.ts';
 import { readStatus } from '../../update/root-files.ts';
 
-/** A finding for each program; nothing on a box without root's program. */
+/** Returns a finding for each program; none on a box without root's program. */
 export function releaseFindings(env: NodeJS.ProcessEnv): Finding[] {
   const file = join(env['VIGIE_UPDATE_DIR'] ?? UPDATE_DIR, STATUS_FILE);
   if (!existsSync(file)) return [];

@@ -1,4 +1,4 @@
-/** The status as lines of text, on a terminal or a phone. */
+/** Formats the status as lines of text, for a terminal or a phone. */
 import { withoutControls } from '../../base/printable.ts';
 import type { Finding } from '../../contract/finding.ts';
 import type { LocalEvent, LocalStatus } from '../../contract/local-status.ts';
@@ -6,7 +6,7 @@ import type { TrackLogReport } from '../../contract/track-log.ts';
 import { clockText } from '../../local/findings.ts';
 
 export interface Screen {
-  /** In characters; a phone held upright shows 40. */
+  /** Width in characters; a phone held upright shows 40. */
   readonly width: number;
   readonly colours: boolean;
 }
@@ -14,7 +14,7 @@ export interface Screen {
 const WIDTH_MIN = 40;
 const WIDTH_MAX = 100;
 const LABEL = 12;
-/** Of the standing and of the last ones; `--json` has more. */
+/** Number of active and of recent events shown; `--json` has more. */
 const LATEST = 3;
 
 /** SGR codes (ECMA-48, 8.3.117). */
@@ -53,7 +53,7 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
   return lines.join('\n');
 }
 
-/** Whether what passes is kept without an alert. */
+/** Describes whether passing objects are stored without an alert. */
 function tracksText({ state, grade, days, rows, oldest }: TrackLogReport, timeZone: string): string {
   if (state === 'off') return 'log of tracks: none is kept';
   const since = oldest === null ? '' : ` since ${clockText(oldest, timeZone)}`;
@@ -76,7 +76,10 @@ function eventLines(title: string, events: readonly LocalEvent[], timeZone: stri
   ];
 }
 
-/** Words in lines of at most `width` characters; only a word that is longer is cut. Cameras and brokers have a say in them. */
+/**
+ * Wraps words in lines of at most `width` characters and cuts only longer words. Cameras and brokers supply parts of
+ * the text.
+ */
 function wrapped(text: string, width: number, indent: number): string[] {
   const room = width - indent;
   const words = text

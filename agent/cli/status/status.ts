@@ -1,4 +1,4 @@
-/** `vigie status`: how the running box is, on one screen. */
+/** `vigie status`: shows the state of the running box on one screen. */
 
 import { statusFindings } from '../../local/findings.ts';
 import { printJson } from '../print.ts';
@@ -14,7 +14,10 @@ export interface StatusOptions {
 
 const WIDTH_ELSEWHERE = 80;
 
-/** Returns the exit code: 0 all well, 1 something needs a person. Throws AgentError `config` when no agent runs. */
+/**
+ * Prints the status and returns the exit code: 0 healthy, 1 needs a person.
+ * @throws AgentError `config` if no agent runs
+ */
 export async function status(options: StatusOptions): Promise<number> {
   const { env, stdout } = process;
   const status = await localStatus(stateDir(options.state, env));

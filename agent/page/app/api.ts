@@ -1,11 +1,11 @@
-/** Questions to the box's page server. */
+/** Client of the box's page server. */
 import type { PairRefused, Refusal } from '../../contract/page-api.ts';
 
-/** A changeover waits for the check of the whole configuration. */
+/** Covers a changed configuration, which waits for a check of the whole configuration. */
 const ANSWER_MS = 60_000;
 
 export class Refused extends Error {
-  /** 0 where nothing answered. */
+  /** HTTP status; 0 if there was no response. */
   readonly status: number;
   readonly refusal: Refusal & Pick<PairRefused, 'left' | 'retryInS'>;
 
@@ -16,7 +16,7 @@ export class Refused extends Error {
   }
 }
 
-/** Rejects with Refused, and with nothing else. */
+/** Rejects with Refused only. */
 export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
   const response = await fetched(path, {
     method,
@@ -33,7 +33,7 @@ export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknow
   }
 }
 
-/** A response that is no refusal. Rejects with Refused. */
+/** Returns a response that is not a refusal. Rejects with Refused. */
 export async function fetched(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {

@@ -1,4 +1,4 @@
-/** The technician's page on a phone. */
+/** Entry point of the technician's page on a phone. */
 import { render } from 'preact';
 import { startDraft } from './draft.ts';
 import { Frame } from './parts/frame.tsx';
@@ -8,7 +8,7 @@ import { start } from './store.ts';
 import { startTrial } from './trial.ts';
 
 const root = document.getElementById('app');
-if (root === null) throw new Error('index.html has no #app');
+if (root === null) throw new Error('index.html: the element #app is missing');
 takeCode();
 startDraft();
 startTrial();

@@ -1,10 +1,11 @@
 /**
- * The draft on this phone: what is drawn and chosen, and not yet in force.
+ * Draft on this phone: shapes and settings that are not applied yet.
  *
- * INVARIANTS: it follows what is installed until it is changed; a trial that goes back leaves it as it is. What is kept
- * in the browser's session, so that a phone that drops the page loses no drawing, holds shapes and rules only: a
- * camera's address may have a password in it, and lives in memory alone.
- * LIMITS: 100 steps back.
+ * INVARIANTS:
+ * - It follows the installed configuration until it is changed. A trial that rolls back leaves it unchanged.
+ * - The browser's session stores shapes and rules only, so that a phone that drops the page loses no drawing. A
+ *   camera's address may contain a password, and stays in memory.
+ * LIMITS: 100 undo steps.
  */
 import { computed, effect, signal } from '@preact/signals';
 import { shownSource } from '../../contract/camera-address.ts';
@@ -15,7 +16,7 @@ import { problemsOf } from './problems.ts';
 import type { RuleFields } from './rule-fields.ts';
 import { config, order, trial } from './store.ts';
 
-/** Of every kind of rule, put in by the build. */
+/** Fields of every kind of rule, inserted by the build. */
 declare const RULE_FIELDS: RuleFields;
 export const ruleFields = RULE_FIELDS;
 
@@ -24,13 +25,13 @@ const EMPTY: Drawing = { groundPlane: null, zones: [], lines: [], masks: [], rul
 
 interface Saved {
   readonly drawing: Drawing;
-  /** SHA-256 of the configuration that it was begun from. */
+  /** SHA-256 of the configuration from which it was started. */
   readonly base: string | null;
 }
 
 export const history = signal<History>({ past: [], now: EMPTY, future: [] });
 export const source = signal<string | undefined>(undefined);
-/** Second stream that the chosen camera offers, and whether it is to be used. */
+/** Second stream that the chosen camera offers, and whether it is used. */
 export interface SecondStream {
   readonly address: string;
   readonly isTaken: boolean;
@@ -39,7 +40,7 @@ export const secondStream = signal<SecondStream | undefined>(undefined);
 export const selected = signal<ShapeName | undefined>(undefined);
 const base = signal<string | null | undefined>(undefined);
 
-/** While a finger is on it: not a step yet. */
+/** Drawing while a finger moves it; not an undo step yet. */
 export const dragged = signal<Drawing | undefined>(undefined);
 export const drawing = computed(() => dragged.value ?? history.value.now);
 export const installed = computed((): Drawing | null => {
@@ -48,7 +49,7 @@ export const installed = computed((): Drawing | null => {
 });
 
 type Part = 'camera' | keyof Drawing;
-/** What the draft changes. */
+/** Parts that the draft changes. */
 export const changes = computed((): Part[] => {
   const before = installed.value;
   const parts = Object.keys(EMPTY) as (keyof Drawing)[];
@@ -65,7 +66,7 @@ export const problems = computed(() =>
   ),
 );
 
-/** Somebody else has changed the configuration meanwhile. */
+/** True if someone else has changed the configuration in the meantime. */
 export const stale = computed(
   () =>
     trial.value === null &&
@@ -74,7 +75,10 @@ export const stale = computed(
     (config.value?.sha256 ?? base.value) !== base.value,
 );
 
-/** Off unless this second stream is the installed one; a camera that offers none leaves it to the box. */
+/**
+ * Chooses a camera. A second stream is off unless it is the installed one; a camera without one leaves the choice to
+ * the box.
+ */
 export function chooseCamera(chosen: CameraStreams | undefined): void {
   const address = chosen?.substream;
   const isInstalled =
@@ -95,14 +99,14 @@ export function redo(): void {
   history.value = redone(history.value);
 }
 
-/** Back to what is installed. */
+/** Resets the draft to the installed configuration. */
 export function discard(): void {
   chooseCamera(undefined);
   if (installed.value !== null) history.value = committed(history.value, installed.value);
   base.value = config.value?.sha256;
 }
 
-/** What was kept is installed: the camera with it. */
+/** Marks the draft, with its camera, as installed. */
 export function keptDraft(): void {
   chooseCamera(undefined);
   base.value = config.value?.sha256;
@@ -117,7 +121,7 @@ export function proposal(): Proposal {
   };
 }
 
-/** After a while in which the phone was away the draft is where it was; else it is what is installed. */
+/** Restores the draft after the phone dropped the page; otherwise starts with the installed configuration. */
 export function startDraft(): void {
   const saved = read();
   if (saved !== undefined) {
@@ -131,7 +135,7 @@ export function startDraft(): void {
     if (now === null) return;
     const onTrial = trial.peek() !== null;
     const draft = history.peek().now;
-    // What is on trial is this phone's own, or another's: the draft waits for how it ends.
+    // A trial may be this phone's or another's: the draft waits for its end.
     const clean = !onTrial && !wasOnTrial && followed !== undefined && same(draft, followed);
     followed = now;
     wasOnTrial = onTrial;
@@ -140,7 +144,7 @@ export function startDraft(): void {
     base.value = config.peek()?.sha256 ?? null;
   });
   effect(() => {
-    // What is on trial may go back, and is a draft again then.
+    // A trial may roll back, and is then a draft again.
     const dirty = trial.value !== null || changes.value.some((part) => part !== 'camera');
     if (base.value === undefined) return;
     if (dirty) sessionStorage.setItem(KEY, JSON.stringify({ drawing: drawing.value, base: base.value }));
@@ -157,7 +161,7 @@ function drawingOf({ groundPlane, zones, lines, masks, rules }: Proposable): Dra
   return { groundPlane, zones, lines, masks, rules };
 }
 
-/** Plain data of the same makers: their order of keys may differ by who wrote them. */
+/** Compares plain data, in which the order of keys may differ by writer. */
 function same(a: unknown, b: unknown): boolean {
   return canonical(a) === canonical(b);
 }

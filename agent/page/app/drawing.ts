@@ -1,4 +1,4 @@
-/** What a technician draws: zones, lines and masks as shapes with corners, and the way back to what was before. */
+/** Shapes that a technician draws: zones, lines and masks with their corners, and their undo history. */
 import type { PointNorm } from '../../contract/geometry.ts';
 import { polygonFault } from '../../contract/polygon.ts';
 import type { Proposable } from '../../contract/proposal.ts';
@@ -14,10 +14,10 @@ export interface Shape extends ShapeName {
   readonly points: readonly PointNorm[];
 }
 
-/** As in the schema of a polygon. */
+/** Same as in the schema of a polygon. */
 export const CORNERS_MAX = 64;
 const CORNERS_MIN = 3;
-/** As in the schema of each list. */
+/** Same as in the schema of each list. */
 const SHAPES_MAX = 64;
 const UNDO_MAX = 100;
 
@@ -44,11 +44,11 @@ export function withPoints(drawing: Drawing, name: ShapeName, points: readonly P
   return { ...drawing, lines: replaced(drawing.lines, (l) => ({ ...l, from, to })) };
 }
 
-/** Undefined where there are as many as may be. */
+/** Undefined if the maximum number exists. */
 export function added(drawing: Drawing, { kind, id }: ShapeName): Drawing | undefined {
   const list = { zone: drawing.zones, line: drawing.lines, mask: drawing.masks }[kind];
   if (list.length >= SHAPES_MAX) return undefined;
-  // In the middle, and each a little further on, so that two do not lie on each other.
+  // Placed in the middle, each a little further on, so that two do not overlap exactly.
   const off = 0.04 * (list.length % 5);
   const [near, far] = [0.3 + off, 0.6 + off];
   const polygon: PointNorm[] = [
@@ -62,7 +62,7 @@ export function added(drawing: Drawing, { kind, id }: ShapeName): Drawing | unde
   return { ...drawing, lines: [...drawing.lines, { id, from: [near, 0.5], to: [far, 0.5] }] };
 }
 
-/** Without it, and without the rules that watch it. */
+/** Returns the drawing without the shape and without the rules that use it. */
 export function removed(drawing: Drawing, { kind, id }: ShapeName): Drawing {
   const rest = <T extends { id: string }>(list: T[]): T[] => list.filter((item) => item.id !== id);
   if (kind === 'mask') return { ...drawing, masks: rest(drawing.masks) };
@@ -74,7 +74,7 @@ export function removed(drawing: Drawing, { kind, id }: ShapeName): Drawing {
   return { ...drawing, zones: rest(drawing.zones), rules };
 }
 
-/** Under another name, in the rules too; undefined where that is taken or no name. */
+/** Renames a shape, also in the rules; undefined if the name is taken or invalid. */
 export function renamed(drawing: Drawing, { kind, id }: ShapeName, to: string): Drawing | undefined {
   if (!/^[a-z0-9-]{1,32}$/.test(to)) return undefined;
   if (shapesOf(drawing).some((shape) => shape.kind === kind && shape.id === to)) return undefined;
@@ -93,7 +93,7 @@ export function renamed(drawing: Drawing, { kind, id }: ShapeName, to: string): 
   return { ...drawing, zones: named(drawing.zones), rules };
 }
 
-/** A name that nothing of the kind has: one of `wanted`, else the kind and a number. */
+/** Returns a free name of that kind: one of `wanted`, otherwise the kind and a number. */
 export function freeName(drawing: Drawing, kind: ShapeKind, wanted: readonly string[]): string {
   const taken = new Set(shapesOf(drawing).flatMap((shape) => (shape.kind === kind ? [shape.id] : [])));
   const free = wanted.find((id) => !taken.has(id));
@@ -107,19 +107,19 @@ export function withCorner({ points }: Shape, index: number, point: PointNorm): 
   return points.map((corner, i) => (i === index ? point : corner));
 }
 
-/** A corner more, after the one of that index; the same corners where there may be no more. */
+/** Inserts a corner after the given index; returns the same corners if the maximum is reached. */
 export function withInserted({ kind, points }: Shape, after: number, point: PointNorm): readonly PointNorm[] {
   if (kind === 'line' || points.length >= CORNERS_MAX) return points;
   return [...points.slice(0, after + 1), point, ...points.slice(after + 1)];
 }
 
-/** The same corners where there may be no fewer. */
+/** Returns the same corners if the minimum is reached. */
 export function withoutCorner({ kind, points }: Shape, index: number): readonly PointNorm[] {
   if (kind === 'line' || points.length <= CORNERS_MIN) return points;
   return points.filter((_, i) => i !== index);
 }
 
-/** The shape's sides cross, or it has no area or no length. */
+/** True if the shape's sides cross, or it has no area or no length. */
 export function isFaulty({ kind, points }: Shape): boolean {
   if (kind !== 'line') return polygonFault(points) !== undefined;
   const [from, to] = points;

@@ -1,23 +1,23 @@
-/** Where letters stand in the picture: whole within it, and names not on top of each other. */
+/** Places labels in the picture: entirely inside it, and without overlap. */
 import type { PointNorm } from '../../contract/geometry.ts';
 import { GUTTER_PX, type StageSize } from '../../kit/stage.ts';
 
-/** Of the letters in the picture, CSS px. */
+/** Size of the letters in the picture, CSS px. */
 const LETTER_PX = 8;
 const LINE_PX = 18;
 const NAME_LETTERS_MAX = 18;
-/** A picture full of names has no place for one more: it stands where it would have been. */
+/** Number of places that are tried. In a picture full of names, a further one stays at its original place. */
 const PLACES_MAX = 8;
 
 interface Lettered {
   readonly short: string;
-  /** Of its middle. */
+  /** Centre of the label. */
   readonly x: number;
   readonly y: number;
   readonly half: number;
 }
 
-/** Cut to what can be read, and moved to where it is seen whole. */
+/** Shortens the text and moves it so that all of it is visible. */
 export function lettered(at: PointNorm, size: StageSize, text: string): Lettered {
   const short = text.length > NAME_LETTERS_MAX ? `${text.slice(0, NAME_LETTERS_MAX - 1)}…` : text;
   const half = (short.length * LETTER_PX) / 2 + 2;
@@ -26,7 +26,7 @@ export function lettered(at: PointNorm, size: StageSize, text: string): Lettered
   return { short, x, y, half };
 }
 
-/** The same names, each moved down, or up, by as many lines as keep it off those before it. */
+/** Moves each name up or down by as many lines as keep it off the earlier ones. */
 export function apart<T extends { readonly at: PointNorm; readonly text: string }>(
   names: readonly T[],
   size: StageSize,

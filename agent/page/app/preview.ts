@@ -1,9 +1,11 @@
 /**
- * The live picture: redacted by the box, the newest alone, and taken away as soon as the box says that there is none.
+ * Receives the live picture: redacted by the box, only the newest one, and removed as soon as the box reports that
+ * there is none.
  *
- * INVARIANTS: one picture is held at a time, and its object URL is revoked when the next one shows; nothing is fetched
- * while the page is hidden or on a screen that shows no picture.
- * LIMITS: a frame of more than `JPEG_BYTES_MAX` ends the stream; a stream that ends is asked for again after `AGAIN_MS`.
+ * INVARIANTS: one picture is held at a time, and its object URL is revoked when the next one shows. Nothing is fetched
+ * while the page is hidden or on a screen without a picture.
+ * LIMITS: a frame of more than `JPEG_BYTES_MAX` ends the stream. A stream that ended is requested again after
+ * `AGAIN_MS`.
  */
 import { computed, effect, signal } from '@preact/signals';
 import type { PreviewHeader } from '../../contract/page-api.ts';
@@ -16,10 +18,10 @@ import { LOOKING } from './screens.ts';
 import { explain, hello, screen } from './store.ts';
 import { words } from './words/words.ts';
 
-/** 256 tracks at some 150 bytes, and as much again. */
+/** 256 tracks of about 150 bytes, doubled. */
 const HEADER_BYTES_MAX = 65_536;
 const AGAIN_MS = 3000;
-/** Asking again by itself would use up what somebody else waits for. */
+/** Reasons after which the page does not retry automatically, because it would use time that another viewer needs. */
 const FOR_GOOD: readonly NoPicture[] = ['time-is-up', 'day-is-up', 'too-many-viewers'];
 
 export interface Seen extends SeenFrame {
@@ -27,13 +29,13 @@ export interface Seen extends SeenFrame {
 }
 
 export const seen = signal<Seen | undefined>(undefined);
-/** In whatever language is chosen when it is read. */
+/** Function, so that the text follows the language selected when it is read. */
 const missing = signal<(() => string) | undefined>(undefined);
-/** Why there is no picture, for the person. */
+/** Reason why there is no picture, as text for the user. */
 export const noPicture = computed(() => missing.value?.() ?? words.value.noPicture['not-started']);
-/** It ended and is not asked for again unless somebody wants it. */
+/** True if the preview has ended and is requested again only by the user. */
 export const ended = signal(false);
-/** Width by height of the last picture, kept while there is none. */
+/** Aspect ratio (width / height) of the last picture, kept while there is none. */
 export const aspect = signal(4 / 3);
 
 const hidden = signal(document.hidden);
@@ -75,7 +77,7 @@ async function look(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Until it ends; true where it is not to be asked for again. */
+/** Reads the stream until it ends; true if it must not be requested again. */
 async function stream(signal: AbortSignal): Promise<boolean> {
   let why: NoPicture | undefined;
   try {
@@ -85,7 +87,7 @@ async function stream(signal: AbortSignal): Promise<boolean> {
     for (;;) {
       const { value, done } = (await reader?.read()) ?? { value: undefined, done: true };
       if (done || value === undefined || signal.aborted) break;
-      // What has queued up behind is shown by the newest of it.
+      // Of the queued frames only the newest is shown.
       const newest = frames.take(value).at(-1);
       if (newest === undefined) continue;
       const header = newest.header as PreviewHeader;
@@ -117,7 +119,7 @@ async function put(header: SeenFrame, jpeg: Uint8Array<ArrayBuffer>, signal: Abo
   const image = new Image();
   image.src = url;
   try {
-    // So that the page never flashes empty between two pictures.
+    // Decoded first, so that the page never flashes empty between two pictures.
     await image.decode();
   } catch {
     URL.revokeObjectURL(url);

@@ -1,4 +1,4 @@
-/** What stands against trying a draft, found on the phone at once; the box looks again, and its word counts. */
+/** Finds on the phone the problems that prevent trying a draft. The box checks again, and its result counts. */
 import { cameraAddress, namesCamera } from '../../contract/camera-address.ts';
 import type { OrderView } from '../../contract/page-link.ts';
 import { covers } from '../../contract/polygon.ts';
@@ -23,17 +23,20 @@ export type ProblemCode =
 export interface Problem {
   readonly code: ProblemCode;
   readonly about: 'shape' | 'rule' | 'camera' | 'ground';
-  /** Of the shape or rule. */
+  /** Id of the shape or rule. */
   readonly id: string;
-  /** Of the order's making: red, and not to be mended by drawing better. */
+  /** Caused by the authorisation: shown in red, and not fixable by drawing. */
   readonly order: boolean;
-  /** It cannot be tried. A rule that was installed before and is not covered does not run, and hinders nothing. */
+  /**
+   * True if it prevents the trial. A rule that was installed before and is not covered does not run, and blocks
+   * nothing.
+   */
   readonly blocks: boolean;
 }
 
 export interface Draft {
   readonly drawing: Drawing;
-  /** Undefined: as installed. */
+  /** Undefined for the installed source. */
   readonly source: string | undefined;
 }
 
@@ -77,7 +80,7 @@ function ruleProblems(rule: RuleConfig, drawing: Drawing, context: ProblemsConte
   return found;
 }
 
-/** Why the order does not cover a rule; undefined where it does. */
+/** Returns the reason why the authorisation does not cover a rule, or undefined if it does. */
 export function uncovered(rule: RuleConfig, order: OrderView | null): ProblemCode | undefined {
   if (order === null) return 'rule-no-order';
   if (order.installation) return 'rule-installation';

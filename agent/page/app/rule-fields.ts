@@ -1,9 +1,9 @@
-/** What the form of a rule knows of it: its fields, from the schema by way of the build, and a rule to begin with. */
+/** Fields of the form of each rule kind, which the build takes from the schema, and the defaults of a new rule. */
 import type { OrderView } from '../../contract/page-link.ts';
 import type { RuleConfig, RuleKind } from '../../contract/rule-config.ts';
 import type { Drawing } from './drawing.ts';
 
-/** Every parameter of any kind of rule. */
+/** Names of all parameters of all rule kinds. */
 export type FieldName = Exclude<
   RuleConfig extends infer R ? (R extends unknown ? keyof R : never) : never,
   'id' | 'kind' | 'purpose' | 'scoreMin'
@@ -20,10 +20,10 @@ export interface RuleField {
 
 export type RuleFields = Readonly<Record<RuleKind, readonly RuleField[]>>;
 
-/** A direction has no default: to the right, until it is said. */
+/** A direction has no default; it points to the right until it is set. */
 const DIRECTION_DEG = 0;
 
-/** A rule of that kind with everything at its default, for the first place and the purpose that the order names. */
+/** Returns a rule of that kind with defaults, for the first place and the purpose that the authorisation names. */
 export function newRule(
   fields: RuleFields,
   kind: RuleKind,
@@ -46,7 +46,7 @@ export function newRule(
   } as RuleConfig;
 }
 
-/** Whether rules of a kind, as an order names it, are about lines. */
+/** True if rules of a kind, as an authorisation names it, use lines. */
 export function watchesLine(fields: RuleFields, kind: string): boolean {
   return isRuleKind(fields, kind) && fields[kind].some(({ name }) => name === 'line');
 }
@@ -63,14 +63,14 @@ function freeRuleName(kind: RuleKind, { rules }: Drawing): string {
   return `${kind}-${number}`;
 }
 
-/** As in the schema of a schedule. */
+/** Same as in the schema of a schedule. */
 export const TIME = /^(([01]\d|2[0-3]):[0-5]\d|24:00)$/;
 
 export function placeOf(rule: RuleConfig): string {
   return 'zone' in rule ? rule.zone : rule.line;
 }
 
-/** Fields that hold what the schema refuses. */
+/** Returns the fields with values that the schema refuses. */
 export function badFields(fields: RuleFields, rule: RuleConfig): FieldName[] {
   const values = rule as unknown as Readonly<Record<string, unknown>>;
   return fields[rule.kind].flatMap((field) => (isFine(field, values[field.name]) ? [] : [field.name]));

@@ -1,8 +1,8 @@
 /**
- * What the rules that are drawn would make of the tracks that are seen now: who counts inside, since when, and which
- * way lines are passed. A preview for aiming: the box judges with more pictures and more conditions.
+ * Previews the drawn rules on the present tracks: who counts inside, since when, and which way lines are crossed. It
+ * serves for aiming; the box evaluates more pictures and more conditions.
  *
- * LIMITS: tracks that were not seen for `GONE_MS` are forgotten.
+ * LIMITS: tracks that were not seen for `GONE_MS` are removed.
  */
 import type { PointNorm } from '../../contract/geometry.ts';
 import type { ObjectLabel } from '../../contract/label.ts';
@@ -22,22 +22,22 @@ export interface Inside {
 
 export interface RuleWatch {
   readonly rule: RuleConfig;
-  /** Who counts, the longest first. */
+  /** Tracks that count, longest first. */
   readonly inside: readonly Inside[];
-  /** s for which it must be so; undefined for a rule that fires at once. */
+  /** Required time in s; undefined for a rule that fires at once. */
   readonly needS: number | undefined;
-  /** s for which it has been so. */
+  /** Time in s for which the condition has held. */
   readonly stoodS: number;
   readonly fires: boolean;
-  /** Of a line, since it has been looked at. */
+  /** Crossings of a line since the preview started. */
   readonly crossed: { readonly left: number; readonly right: number };
-  /** What the rule needs cannot be seen from tracks alone. */
+  /** True if tracks alone cannot show the rule's condition. */
   readonly judgedByBox: boolean;
 }
 
 interface Memory {
   readonly since: Map<number, { sinceMs: number; lastMs: number }>;
-  /** Crowd: since so many have been inside. */
+  /** Crowd: time since the minimum count is reached. */
   enoughSinceMs: number | undefined;
   left: number;
   right: number;
@@ -45,8 +45,8 @@ interface Memory {
 }
 
 /**
- * What can be told of a rule here. Things and walls are no tracks, and a way of driving takes more than a place: those are
- * judged from the box's pictures.
+ * Input that each rule kind needs. Objects and walls have no tracks, and a driving direction takes more than a place:
+ * only the box can evaluate those, from its pictures.
  */
 const JUDGED_FROM: Readonly<Record<RuleKind, 'tracks' | 'pictures'>> = {
   'vehicle-in-pedestrian-zone': 'tracks',
@@ -59,23 +59,23 @@ const JUDGED_FROM: Readonly<Record<RuleKind, 'tracks' | 'pictures'>> = {
   'illegal-parking': 'tracks',
 };
 
-/** What counts for a rule that does not say so itself. */
+/** Label that counts for a rule without a list of classes. */
 const COUNTED: Readonly<Record<Exclude<RuleConfig, { classes: unknown }>['kind'], ObjectLabel>> = {
   'crowd-gathering': 'person',
   'illegal-dumping': 'person',
   graffiti: 'person',
 };
 
-/** Four pictures of a slow box: a track that was hidden for so long is taken for gone. */
+/** Four pictures of a slow box. A track that was hidden for longer counts as ended. */
 const GONE_MS = 4000;
-/** A passage is over at once, and shown as long as this. */
+/** Display time of a crossing, which itself is momentary. */
 const SHOW_PASSAGE_MS = 3000;
 
 export class FiringWatch {
   #memories = new Map<string, Memory>();
   #feet = new Map<number, { at: PointNorm; lastMs: number }>();
 
-  /** Takes the next frame; returns what becomes of each rule, in their order. */
+  /** Takes the next frame; returns the state of each rule, in their order. */
   update({ atMs, tracks }: Pick<SeenFrame, 'atMs' | 'tracks'>, drawing: Drawing): RuleWatch[] {
     const kept = new Map<string, Memory>();
     const watches = drawing.rules.map((rule) => {
@@ -145,7 +145,7 @@ function staying(
     .sort((a, b) => a.sinceMs - b.sinceMs);
   const seenNow = new Set(tracks.map(({ track }) => track));
   for (const [track, { lastMs }] of memory.since) {
-    // Who is seen and not inside has left; who is not seen may only be hidden.
+    // A track seen outside has left; one that is not seen may only be hidden.
     if (lastMs < atMs && (seenNow.has(track) || atMs - lastMs > GONE_MS)) memory.since.delete(track);
   }
   const isOfMany = 'minCount' in rule;
@@ -177,12 +177,12 @@ function counts(rule: RuleConfig, label: ObjectLabel): boolean {
   return labels.includes(label);
 }
 
-/** Where it stands. */
+/** Returns the ground point of a track. */
 export function footOf({ xyxyNorm: [x1, , x2, y2] }: SeenTrack): PointNorm {
   return [(x1 + x2) / 2, y2];
 }
 
-/** The side towards which a step passes a line, looking from `from` to `to`; undefined where it does not. */
+/** Returns the side towards which a step crosses a line, looking from `from` to `to`; undefined if it does not. */
 export function passed(
   from: PointNorm,
   to: PointNorm,
@@ -195,7 +195,7 @@ export function passed(
   return end > 0 ? 'right' : 'left';
 }
 
-/** Above 0 on the right of a→b, y down. */
+/** Positive on the right of a→b, y down. */
 function rightOf([ax, ay]: PointNorm, [bx, by]: PointNorm, [x, y]: PointNorm): number {
   return (bx - ax) * (y - ay) - (by - ay) * (x - ax);
 }

@@ -1,4 +1,4 @@
-/** How large people are to the detector, and what two of them tell of the ground. */
+/** Computes the size of people in the detector's input, and the ground plane from two of them. */
 import type { GroundPlaneConfig } from '../../contract/config.ts';
 import type { PointNorm, SizePx } from '../../contract/geometry.ts';
 import { GroundPlane } from '../../contract/ground-plane.ts';
@@ -7,20 +7,20 @@ import { placementOf } from '../../contract/letterbox.ts';
 export type MarkedPerson = GroundPlaneConfig['people'][number];
 export type RulerVerdict = 'too-small' | 'enough' | 'good';
 
-/** Two cells of the detector's finest grid (NanoDet's stride 8): smaller people are hardly ever found. */
+/** Two cells of the detector's finest grid (NanoDet's stride 8). Smaller people are hardly ever detected. */
 const ENOUGH_PX = 16;
-/** Twice that: found in most frames. */
+/** Twice that: detected in most frames. */
 const GOOD_PX = 32;
-/** As the configuration is checked: closer in depth, errors of the marks decide. */
+/** Same as in the check of the configuration. With a smaller difference in depth, errors of the marks dominate. */
 const DEPTHS_APART_NORM = 0.05;
 
-/** One near and one far, until they are put onto people. */
+/** Initial marks, one near and one far, until they are placed on people. */
 export const PEOPLE: readonly [MarkedPerson, MarkedPerson] = [
   { feet: [0.35, 0.9], head: [0.35, 0.6] },
   { feet: [0.65, 0.5], head: [0.65, 0.38] },
 ];
 
-/** Height in pixels of the detector's input, into which the picture is fitted whole. */
+/** Returns the height in pixels of the detector's input, into which the whole picture is fitted. */
 export function personPx({ feet, head }: MarkedPerson, picture: SizePx, input: SizePx): number {
   return Math.max(0, feet[1] - head[1]) * placementOf(picture, input).heightPx;
 }
@@ -31,7 +31,7 @@ export function rulerVerdict(px: number): RulerVerdict {
 
 export type PeopleFault = 'upside-down' | 'same-depth' | 'nearer-smaller';
 
-/** Why two people tell no ground; undefined where they do. */
+/** Returns the reason why two people define no ground plane, or undefined. */
 export function peopleFault(people: readonly MarkedPerson[]): PeopleFault | undefined {
   const [near, far] = [...people].sort((a, b) => b.feet[1] - a.feet[1]);
   if (near === undefined || far === undefined) return 'same-depth';
@@ -41,12 +41,12 @@ export function peopleFault(people: readonly MarkedPerson[]): PeopleFault | unde
   return nearTall > farTall ? undefined : 'nearer-smaller';
 }
 
-/** y of the horizon; undefined where the two people tell none. */
+/** Returns y of the horizon; undefined if the two people define none. */
 export function horizonOf(people: readonly MarkedPerson[]): number | undefined {
   return peopleFault(people) === undefined ? new GroundPlane({ people: [...people] }).horizonNorm : undefined;
 }
 
-/** Head and feet of each in turn, as handles. */
+/** Returns head and feet of each in turn, as drag handles. */
 export function handlesOf(people: readonly MarkedPerson[]): PointNorm[] {
   return people.flatMap(({ head, feet }) => [head, feet]);
 }

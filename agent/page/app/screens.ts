@@ -1,4 +1,4 @@
-/** The screens in their order. A walk test asks the box that runs, and so comes after the changes are kept. */
+/** Screens in their order. A walk test uses the running box, so it comes after the changes are applied. */
 
 export const SCREENS = [
   'pair',
@@ -14,7 +14,7 @@ export const SCREENS = [
 ] as const;
 export type Screen = (typeof SCREENS)[number];
 
-/** Those that a paired phone walks through. */
+/** Screens that a paired phone goes through. */
 export const STEPS = SCREENS.filter((screen) => screen !== 'pair');
-/** Those that show the live picture: looking is journaled and limited, and so ends with them. */
+/** Screens with the live picture. Previews are journaled and limited, and so end with these screens. */
 export const LOOKING: readonly Screen[] = ['aim', 'zones', 'rules', 'fires'];

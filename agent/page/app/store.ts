@@ -1,4 +1,4 @@
-/** What the phone knows of the box, and where its user is. */
+/** State of the box on the phone, and the user's present screen. */
 import { computed, effect, signal } from '@preact/signals';
 import type { ConfigReply } from '../../contract/config-trial.ts';
 import type { Hello, PageState } from '../../contract/page-api.ts';
@@ -8,17 +8,17 @@ import type { Screen } from './screens.ts';
 import { words } from './words/words.ts';
 
 const STATE_MS = 2000;
-/** While a trial or a pass of a walk test runs. */
+/** Interval while a trial or a pass of a walk test runs. */
 const STATE_SOON_MS = 1000;
 
 export const hello = signal<Hello | undefined>(undefined);
 export const page = signal<PageState | undefined>(undefined);
 export const screen = signal<Screen>('pair');
-/** What went wrong last, for the person. */
+/** Last error, as text for the user. */
 export const trouble = signal<string | undefined>(undefined);
-/** The box did not answer the last question for its state. */
+/** True if the box did not answer the last request for its state. */
 export const away = signal(false);
-/** Of this phone, ms: by it time runs on between two answers. */
+/** Time of this phone, ms, from which countdowns continue between two answers. */
 export const stateAtMs = signal(0);
 
 export const agent = computed(() => page.value?.agent ?? null);
@@ -35,7 +35,7 @@ export function show(next: Screen): void {
   scrollTo(0, 0);
 }
 
-/** One line for a person; whoever is no longer paired is sent to the code. */
+/** Returns one line for the user; a phone that is no longer paired is sent to the pairing screen. */
 export function explain(error: unknown): string {
   if (!(error instanceof Refused)) throw error;
   const { error: code, reason } = error.refusal;
@@ -49,7 +49,7 @@ export function explain(error: unknown): string {
   return reason === undefined ? text : `${text} ${reason}`;
 }
 
-/** Does what a button asks for; what is refused is told. True where it was done. */
+/** Runs the action of a button; a refusal is shown. Returns true on success. */
 export async function attempt(doing: () => Promise<void>): Promise<boolean> {
   trouble.value = undefined;
   try {
@@ -66,7 +66,7 @@ export function tookReply(reply: ConfigReply): void {
   stateAtMs.value = Date.now();
 }
 
-/** Asks now, and again and again while the page is seen by a phone that is paired. */
+/** Requests the state now, and repeatedly while the page is visible on a paired phone. */
 export async function refresh(): Promise<void> {
   clearTimeout(timer);
   if (hello.value?.paired !== true || document.hidden) return;

@@ -1,6 +1,6 @@
 /**
- * Trying, keeping, going back, and what became of it where nobody looked: a phone that slept through the end of its
- * trial learns of it from the state.
+ * Starts, applies and rolls back a trial. It also determines the outcome of an unobserved one: a phone that slept
+ * through the end of its trial learns of it from the state.
  */
 import { computed, effect, signal } from '@preact/signals';
 import type { ConfigReply } from '../../contract/config-trial.ts';
@@ -12,31 +12,31 @@ const KEY = 'trial';
 
 interface Mine {
   readonly id: string;
-  /** Of the configuration on trial. */
+  /** SHA-256 of the configuration on trial. */
   readonly sha256: string | null;
 }
 
 export type Fate = 'kept' | 'went-back' | 'reverted';
 export const fate = signal<Fate | undefined>(undefined);
-/** What the box said of the last proposal. */
+/** The box's reply to the last proposal. */
 export const said = signal<ConfigReply | undefined>(undefined);
 export const trying = signal(false);
 const nowMs = signal(Date.now());
 const mine = signal<Mine | undefined>(read());
 
-/** s until the trial goes back; undefined where none runs. */
+/** Time in s until the trial rolls back; undefined if none runs. */
 export const leftS = computed(() =>
   trial.value === null
     ? undefined
     : Math.max(0, trial.value.leftS - Math.max(0, nowMs.value - stateAtMs.value) / 1000),
 );
 
-/** The agent runs what is installed. */
+/** True if the agent runs the installed configuration. */
 export const inForce = computed(
   () => agent.value !== null && agent.value.configSha256 === (config.value?.sha256 ?? null),
 );
 
-/** There is something to try, and nothing against it. */
+/** True if there is something to try, and no problem blocks it. */
 export const canTry = computed(
   () =>
     trial.value === null &&
@@ -59,7 +59,7 @@ export async function tryDraft(): Promise<void> {
   trying.value = false;
 }
 
-/** Whether the box would take it, without trying. */
+/** Asks whether the box would accept the draft, without trying it. */
 export async function checkDraft(): Promise<void> {
   await attempt(async () => {
     said.value = await ask<ConfigReply>('POST', '/api/config/check', proposal());
@@ -78,7 +78,7 @@ export async function endTrial(how: 'keep' | 'revert'): Promise<void> {
     }
     tookReply(reply);
     if (fate.value === 'kept') keptDraft();
-    // What is kept is to be walked through.
+    // An applied change is followed by a walk test.
     if (fate.value === 'kept' && screen.value === 'try') show('walk');
     void refresh();
   });

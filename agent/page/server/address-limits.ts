@@ -1,7 +1,8 @@
 /**
- * How often one address may connect and ask, so that one phone, or whoever plays one, does not keep the others out.
+ * Limits how often one address may connect and send requests, so that one phone, or an attacker posing as one, does not
+ * block the others.
  *
- * LIMITS: ADDRESSES_MAX (addressKey) are known at a time, the one that was heard of longest ago is forgotten.
+ * LIMITS: ADDRESSES_MAX (addressKey) are stored at a time; the least recently active one is dropped.
  */
 import { addressKey } from '../../base/address-key.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -29,14 +30,14 @@ export class AddressLimits {
     this.#clock = clock;
   }
 
-  /** 0: go on; else the seconds to wait. */
+  /** Returns 0 to continue, otherwise the seconds to wait. */
   take(what: keyof Buckets, address: string | undefined): number {
     const key = addressKey(address ?? '');
     const known = this.#known.get(key) ?? {
       connections: new TokenBucket(this.#limits.connections, this.#clock),
       requests: new TokenBucket(this.#limits.requests, this.#clock),
     };
-    // The last in the map is the one that was heard of last.
+    // The map is ordered by last use, newest last.
     this.#known.delete(key);
     this.#known.set(key, known);
     const oldest = this.#known.size > ADDRESSES_MAX ? [...this.#known.keys()][0] : undefined;

@@ -1,9 +1,10 @@
 /**
- * The page's end of the agent's socket: questions with their answers, and the pictures that come by themselves.
+ * The page's end of the agent's socket: requests with their answers, and pictures that arrive unrequested.
  *
- * INVARIANTS: what comes is checked against its schema (LinkEnd), and a link that says anything else is cut; a question is
- * answered, refused or timed out, once.
- * LIMITS: ASKED_MAX questions at a time, ANSWER_WITHIN_MS each; while the agent is away, tried again with back-off.
+ * INVARIANTS:
+ * - Every message is checked against its schema (LinkEnd), and a link that breaks it is closed.
+ * - Each request is answered, refused or timed out exactly once.
+ * LIMITS: ASKED_MAX requests at a time, ANSWER_WITHIN_MS each. An unreachable agent is retried with backoff.
  */
 import { createConnection, type Socket } from 'node:net';
 import { Backoff } from '../../base/backoff.ts';
@@ -29,7 +30,7 @@ export interface AgentEvents {
   onNoPicture(message: NoPictureMessage): void;
   onUnlock(): void;
   onConnected(): void;
-  /** Whatever was shown is to be taken away. */
+  /** Called when the agent is unreachable and the shown picture must be removed. */
   onAway(): void;
 }
 
@@ -75,7 +76,7 @@ export class AgentClient {
     this.#giveUp('the page stops');
   }
 
-  /** Rejects with `unavailable` where the agent is away or silent, `exhausted` where too much was asked. */
+  /** Rejects with `unavailable` if the agent is unreachable or silent, `exhausted` if too many requests wait. */
   ask(session: string, ask: PageAsk): Promise<Answer> {
     const end = this.#end;
     if (end === undefined)
@@ -120,7 +121,7 @@ export class AgentClient {
     if (message.kind === 'unlock-pairing') events.onUnlock();
     if (message.kind !== 'answer') return;
     const waiting = this.#waiting.get(message.request);
-    // One that came too late has been given up.
+    // An answer that came too late was already timed out.
     if (waiting === undefined) return;
     clearTimeout(waiting.timer);
     this.#waiting.delete(message.request);

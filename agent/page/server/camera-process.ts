@@ -1,10 +1,10 @@
 /**
- * One question to the cameras of the local networks, in a process of its own: it reads the question from standard input,
- * prints the answer as JSON and ends. What a device says is parsed by a library that may throw outside of any call and
- * reads answers of any length (onvif 0.8.3): here that costs one answer, and not the page.
+ * Asks the cameras of the local networks one question, in a process of its own. It reads the question from standard
+ * input, prints the answer as JSON and exits. A library parses the devices' replies. It may throw outside any call and
+ * reads answers of any length (onvif 0.8.3). Here that costs one answer and not the page.
  *
- * INVARIANTS: a password comes by standard input and goes to the camera's own address alone: not where the camera says
- * that its services are. Nothing is printed but the answer.
+ * INVARIANTS: a password comes by standard input and goes only to the camera's own address. It never goes to an address
+ * that the camera gives for its services. Only the answer is printed.
  * LIMITS: those of cameras.ts, which ends this process.
  */
 import { writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ const CAMERA_WITHIN_MS = 4000;
 const { Cam, Discovery } = onvif;
 
 async function main(): Promise<void> {
-  // Before the page itself, where a camera's answer has no end.
+  // If a camera's answer has no end, this process is killed before the page.
   writeFileSync('/proc/self/oom_score_adj', '1000');
   let text = '';
   for await (const chunk of process.stdin.setEncoding('utf8')) {
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
 
 async function find(interfaces: readonly string[], waitMs: number): Promise<CameraAnswer> {
   const found: { name: string; address: string }[] = [];
-  // An answer that the library cannot bear is one camera less, and not all of them.
+  // An answer that the library cannot process costs one camera, not all of them.
   process.on('uncaughtException', () => undefined);
   Discovery.on('error', () => undefined);
   Discovery.on('device', (_: unknown, { address }: { address: string }, xml: string) => {
@@ -61,12 +61,12 @@ async function find(interfaces: readonly string[], waitMs: number): Promise<Came
   return { cameras: found };
 }
 
-/** Empty: all but the loopback. */
+/** An empty list means every interface except the loopback. */
 function fits(name: string, interfaces: readonly string[]): boolean {
   return interfaces.length === 0 ? name !== 'lo' : interfaces.includes(name);
 }
 
-/** Host and port of the service: the one whose host is where the answer came from, for no device speaks for another. */
+/** Returns host and port of the service whose host sent the answer, because no device may speak for another. */
 function placeOf(urls: string, from: string): string | undefined {
   const hosts = urls
     .split(/\s+/)
@@ -100,20 +100,20 @@ function stream({
   password,
 }: Extract<CameraQuestion, { op: 'stream' }>): Promise<CameraAnswer> {
   return new Promise((resolve) => {
-    // What is known when the library throws outside of any call.
+    // Preliminary result, in case the library throws outside any call.
     let known: CameraAnswer = { refused: NO_ONVIF };
     process.on('uncaughtException', () => resolve(known));
     const camera = new Cam({
       hostname: host,
       port,
-      // The library writes it into XML as it is.
+      // The library writes it into XML without escaping.
       username: xml(user),
       password,
       timeout: CAMERA_WITHIN_MS,
       preserveAddress: true,
       autoconnect: false,
     });
-    // What it warns of shows in the answer.
+    // Warnings show up in the answer.
     camera.on('warning', () => undefined);
     camera.connect((failed) => {
       if (failed) return resolve({ refused: textOf(failed) });
@@ -126,7 +126,7 @@ function stream({
           Reflect.get(Object(Reflect.get(camera, 'activeSource')), 'profileToken'),
         );
         if (profileToken === undefined) return resolve({ uri });
-        // A camera that fails here has one stream, and no fault.
+        // A camera that fails here has one stream, which is not an error.
         camera.getStreamUri({ protocol: 'RTSP', profileToken }, (failure, second) => {
           const secondUri = failure ? undefined : uriOf(second);
           resolve({ uri, ...(secondUri !== undefined && secondUri !== uri && { secondUri }) });
@@ -146,7 +146,7 @@ function xml(text: string): string {
 }
 
 function textOf(error: unknown): string {
-  // It stumbled over what is not there.
+  // The library failed on a missing field.
   if (error instanceof TypeError) return NO_ONVIF;
   return error instanceof Error ? error.message.slice(0, 300) : 'it names no stream';
 }

@@ -1,9 +1,9 @@
-/** What the page asks of its helper process that speaks with cameras, and what comes back. */
+/** Questions of the page to its helper process for cameras, and the answers. */
 import { type Static, Type } from '@sinclair/typebox';
 
 const strict = { additionalProperties: false } as const;
 
-/** More on one network are nobody's choice on a phone. */
+/** More devices on one network cannot be chosen from on a phone. */
 export const DEVICES_MAX = 64;
 
 /** Characters of a stream's address. */
@@ -13,7 +13,7 @@ export const CameraQuestion = Type.Union([
   Type.Object(
     {
       op: Type.Literal('find'),
-      /** Names of interfaces; empty: all but the loopback. */
+      /** Names of interfaces; an empty list means all except the loopback. */
       interfaces: Type.Array(Type.String({ maxLength: 32 }), { maxItems: 16 }),
       waitMs: Type.Integer({ minimum: 1, maximum: 10_000 }),
     },
@@ -48,7 +48,7 @@ export const CameraAnswer = Type.Union([
   Type.Object(
     {
       uri: Type.String({ maxLength: URI_CHARS_MAX }),
-      /** Of a second, smaller stream of the same camera; absent where it names none. */
+      /** Address of a second, smaller stream of the same camera; absent if it names none. */
       secondUri: Type.Optional(Type.String({ maxLength: URI_CHARS_MAX })),
     },
     strict,

@@ -1,9 +1,11 @@
 /**
- * Cameras on the box's own networks, found and asked by ONVIF in a process of its own (camera-process.ts).
+ * Finds cameras on the box's own networks and queries them by ONVIF, in a process of its own (camera-process.ts).
  *
- * INVARIANTS: an address that is not private, or is the box's own, is never asked. A password is in no argument, no
- * variable and no line of the log; the streams that are given back lie at the address that was asked, whatever the camera
- * says. What a device calls itself is made printable.
+ * INVARIANTS:
+ * - An address that is not private, or belongs to the box, is never queried.
+ * - A password is in no argument, no variable and no line of the log.
+ * - Returned streams have the queried address, whatever the camera says.
+ * - A device's own name is made printable.
  * LIMITS: one process at a time, WITHIN_MS and ANSWER_BYTES_MAX; DEVICES_MAX devices.
  */
 import { spawn } from 'node:child_process';
@@ -21,16 +23,16 @@ import { hostPort, isPrivate } from './private-address.ts';
 
 /** Devices answer within half a second (WS-Discovery 1.1, APP_MAX_DELAY); cheap ones take longer. */
 const PROBE_MS = 3000;
-/** Of a process that starts on a Raspberry Pi and asks a camera six times. */
+/** Covers a process that starts on a Raspberry Pi and sends a camera six requests. */
 const WITHIN_MS = 15_000;
 const ANSWER_BYTES_MAX = 131_072;
 const HEAP_MIB = 64;
 const NAME_CHARS_MAX = 80;
 
 export interface CamerasOptions {
-  /** Names of interfaces to look on; empty: all but the loopback. */
+  /** Names of interfaces to search; an empty list means all except the loopback. */
   readonly interfaces: readonly string[];
-  /** Addresses that are no camera's; for tests, which have one on the loopback. */
+  /** Replaces the check of addresses, for tests whose camera is on the loopback. */
   allows?(host: string): boolean;
 }
 
@@ -53,8 +55,8 @@ export class Cameras {
   }
 
   /**
-   * The streams of a camera's first profile and of its second, with user and password in them. Rejects with `denied` for
-   * an address that is not asked, `unavailable` where the camera refuses or is silent.
+   * Returns the streams of a camera's first profile and of its second, including user and password. Rejects with
+   * `denied` for an address that must not be queried, `unavailable` if the camera refuses or is silent.
    */
   async streams(asked: { address: string; user: string; password: string }): Promise<CameraStreams> {
     const place = hostPort(asked.address);
@@ -75,7 +77,7 @@ export class Cameras {
       const second = sourceOf(answer.secondUri ?? '', place.host, asked);
       return { source, ...(second !== undefined && isSecond(source, second) && { substream: second }) };
     }
-    throw new AgentError('unavailable', 'the camera names no RTSP stream; type its address by hand');
+    throw new AgentError('unavailable', 'the camera offers no RTSP stream; enter its address by hand');
   }
 
   stop(): void {
@@ -94,21 +96,21 @@ export class Cameras {
     try {
       const answer = jsonOf(await ask(question, controller.signal));
       if (Value.Check(CameraAnswer, answer)) return answer;
-      throw new AgentError('unavailable', 'what the camera says cannot be read');
+      throw new AgentError('unavailable', 'the camera’s answer cannot be read');
     } finally {
       this.#running.delete(controller);
     }
   }
 }
 
-/** What the process printed; empty where it died. */
+/** Returns the output of the process; empty if it died. */
 function ask(question: CameraQuestion, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const here = fileURLToPath(import.meta.url);
     const file = join(dirname(here), `camera-process${extname(here)}`);
     const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MIB}`, file], {
       stdio: ['pipe', 'pipe', 'ignore'],
-      // Nothing of the page's own: no variable tells it anything.
+      // Passes no variable of the page's own environment.
       env: { NODE_ENV: 'production' },
       timeout: WITHIN_MS,
       killSignal: 'SIGKILL',
@@ -124,14 +126,14 @@ function ask(question: CameraQuestion, signal: AbortSignal): Promise<string> {
       size += chunk.length;
       if (size > ANSWER_BYTES_MAX) child.kill('SIGKILL');
     });
-    // A process that died before it has read all: its answer says so.
+    // The process died before it has read everything; its answer shows that.
     child.stdin.on('error', () => child.kill('SIGKILL'));
     child.stdin.end(JSON.stringify(question));
     child.on('close', () => resolve(Buffer.concat(parts).toString('utf8')));
   });
 }
 
-/** `rtsp://user:password@host:port/path`, at the host that was asked; undefined for what no configuration may hold. */
+/** Returns `rtsp://user:password@host:port/path` at the queried host; undefined if no configuration may contain it. */
 function sourceOf(uri: string, host: string, login: { user: string; password: string }): string | undefined {
   const said = parseCameraSource(uri);
   if ('fault' in said || said.kind !== 'rtsp') return undefined;
@@ -143,7 +145,7 @@ function sourceOf(uri: string, host: string, login: { user: string; password: st
   return 'fault' in parseCameraSource(source) ? undefined : source;
 }
 
-/** Whether a configuration may name it as the second stream. */
+/** True if a configuration may name it as the second stream. */
 function isSecond(source: string, second: string): boolean {
   const [main, other] = [parseCameraSource(source), parseCameraSource(second)];
   return (
@@ -151,7 +153,7 @@ function isSecond(source: string, second: string): boolean {
   );
 }
 
-/** A camera may say back what it was told. */
+/** Removes the password, because a camera may echo it. */
 function withoutLogin(text: string, { password }: { password: string }): string {
   return password === '' ? text : text.replaceAll(password, '***');
 }

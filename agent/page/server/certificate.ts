@@ -1,9 +1,11 @@
 /**
- * The page's key and certificate: the room's where it has laid one beside the setup code, else the box's own, made at the
- * first start, whose fingerprint a technician compares with that of the browser.
+ * Key and certificate of the page. They are the room's, if it has placed a pair beside the setup code. Otherwise they
+ * are the box's own, created at the first start, and the technician compares its fingerprint with the browser's.
  *
- * INVARIANTS: the own key never leaves the state folder and is nobody else's to read. A pair that does not fit together is
- * not used. `fingerprint.txt` is that of the certificate which is shown.
+ * INVARIANTS:
+ * - The own key never leaves the state folder, and no one else can read it.
+ * - A pair that does not match is not used.
+ * - `fingerprint.txt` belongs to the certificate in use.
  */
 import { execFile } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
@@ -20,16 +22,16 @@ const run = promisify(execFile);
 export const FINGERPRINT_FILE = 'fingerprint.txt';
 const KEY_FILE = 'page.key';
 const CERT_FILE = 'page.crt';
-/** As long as a box may be on its pole; nobody but the technician's eyes trusts it. */
+/** Days for which a box may stay in place; only the technician's comparison makes this certificate trusted. */
 const OWN_DAYS = 3650;
 const MAKE_WITHIN_MS = 30_000;
 const FILE_BYTES_MAX = 65_536;
 
 export interface CertificateOptions {
   readonly stateDir: string;
-  /** Where the room's page.key and page.crt lie, if any. */
+  /** Folder of the room's page.key and page.crt, if any. */
   readonly roomDir: string;
-  /** Names and addresses under which the box is reached, for the certificate that it makes itself. */
+  /** Names and addresses under which the box is reached, for its own certificate. */
   readonly names: readonly string[];
   readonly log: Logger;
 }
@@ -47,7 +49,7 @@ export class Certificate {
     this.#options = options;
   }
 
-  /** What to show from now on; undefined where nothing has changed. Throws `unavailable` where there is none. */
+  /** Returns the pair to use from now on; undefined if nothing has changed. Throws `unavailable` if there is none. */
   async load(): Promise<KeyPair | undefined> {
     const { roomDir, log } = this.#options;
     const looked = this.#look();
@@ -64,7 +66,7 @@ export class Certificate {
     return pair;
   }
 
-  /** For whoever looks at the box; a disk that refuses does not close the page. */
+  /** Writes the fingerprint for a person on the box. If the disk refuses, the page still works. */
   #note(text: string): void {
     const file = join(this.#options.stateDir, FINGERPRINT_FILE);
     try {
@@ -99,7 +101,7 @@ export class Certificate {
       for (const file of [key, cert]) rmSync(`${file}.new`, { force: true });
       await run('openssl', options, { timeout: MAKE_WITHIN_MS, umask: 0o077 } as object);
       chmodSync(`${key}.new`, 0o600);
-      // A cut between the two leaves a pair that does not fit, and another is made.
+      // A cut between the two leaves a pair that does not match, and another is created.
       renameSync(`${key}.new`, key);
       renameSync(`${cert}.new`, cert);
     } catch (error) {
@@ -120,7 +122,7 @@ export class Certificate {
   }
 }
 
-/** The pair, or why there is none. */
+/** Returns the pair, or the reason why there is none. */
 function pairIn(dir: string): KeyPair | string {
   const [keyFile, certFile] = [join(dir, KEY_FILE), join(dir, CERT_FILE)];
   try {

@@ -1,9 +1,9 @@
 /**
- * What the page asks of root's helper for configurations: one question a connection, one at a time.
+ * Client of root's helper for configurations: one request a connection, one at a time.
  *
- * INVARIANT: an answer counts only if it fits its schema.
- * LIMITS: ANSWER_WITHIN_MS; QUEUE_MAX questions wait, a further one is refused. A reading is good for READ_MS, a failed one for AGAIN_MS, so that two
- * phones that look once in two seconds do not have root start a program each time.
+ * INVARIANT: an answer counts only if it matches its schema.
+ * LIMITS: ANSWER_WITHIN_MS. QUEUE_MAX requests wait, and a further one is refused. A reading is reused for READ_MS, a
+ * failed one for AGAIN_MS. Otherwise two phones that poll every two seconds would start root's program each time.
  */
 import { Value } from '@sinclair/typebox/value';
 import type { Clock } from '../../base/clock.ts';
@@ -12,7 +12,7 @@ import { jsonOf } from '../../base/json.ts';
 import { exchangeLine } from '../../base/line-exchange.ts';
 import { CONFIG_REPLY_BYTES_MAX, ConfigReply, type ConfigRequest } from '../../contract/config-trial.ts';
 
-/** A program that starts on a busy Raspberry Pi and checks the whole configuration. */
+/** Covers a program that starts on a busy Raspberry Pi and checks the whole configuration. */
 const ANSWER_WITHIN_MS = 15_000;
 const QUEUE_MAX = 8;
 const READ_MS = 10_000;
@@ -35,7 +35,9 @@ export class ConfigClient {
     this.#options = options;
   }
 
-  /** What is installed and whether a trial runs. Rejects with `unavailable`, `exhausted` or `corrupt`. */
+  /**
+   * Returns the installed configuration and the state of a trial. Rejects with `unavailable`, `exhausted` or `corrupt`.
+   */
   read(): Promise<ConfigReply> {
     const known = this.#known();
     if (known !== undefined) return Promise.resolve(known);
@@ -64,7 +66,7 @@ export class ConfigClient {
       await before;
       return this.#ask(request);
     })();
-    // The next one waits whatever becomes of this one, which its own caller is told.
+    // The next request waits for any outcome of this one, whose own caller gets the error.
     this.#before = asking.then(
       () => undefined,
       () => undefined,
@@ -78,7 +80,7 @@ export class ConfigClient {
     }
   }
 
-  /** The last reply while it holds, with what is left of a trial by now. */
+  /** Returns the last reply while it is valid, with the present remaining time of a trial. */
   #known(): ConfigReply | undefined {
     if (this.#last === undefined) return undefined;
     const { reply, atMs } = this.#last;
@@ -91,7 +93,7 @@ export class ConfigClient {
 
   async #ask(request: ConfigRequest): Promise<ConfigReply> {
     const { socket } = this.#options;
-    // What is not known to be as before is asked anew.
+    // Anything that may have changed is read again.
     if (request.op !== 'read') this.#last = undefined;
     let text: string;
     try {
@@ -102,7 +104,7 @@ export class ConfigClient {
     }
     const reply = jsonOf(text);
     if (Value.Check(ConfigReply, reply)) return reply;
-    throw new AgentError('corrupt', `${socket}: what came back is no answer of this version`);
+    throw new AgentError('corrupt', `${socket}: unexpected answer; check that the versions match`);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * What a phone gets for a configuration's SHA-256: an HMAC of it, by a key that never leaves the page's state folder. The
- * phone only compares two of them, and the plain hash of a file that it knows but for the camera's password would let it
- * try out passwords.
+ * Computes the mark that a phone gets for a configuration's SHA-256: an HMAC with a key that never leaves the page's
+ * state folder. The phone only compares two marks. With the plain hash of a file that is known except for the camera's
+ * password, it could test passwords.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -26,14 +26,14 @@ export class ConfigMark {
     this.#options = options;
   }
 
-  /** Hex, as long as the hash is; null stays null. */
+  /** Hex, as long as the hash; null stays null. */
   of(sha256: string | null): string | null {
     if (sha256 === null) return null;
     this.#key ??= this.#kept() ?? this.#made();
     return createHmac('sha256', this.#key).update(sha256).digest('hex');
   }
 
-  /** Undefined where there is none, or a damaged one. */
+  /** Undefined if there is no key, or a damaged one. */
   #kept(): Buffer | undefined {
     try {
       const key = readFileSync(join(this.#options.stateDir, KEY_FILE));
@@ -46,7 +46,10 @@ export class ConfigMark {
     return undefined;
   }
 
-  /** Kept where the disk takes it; else a phone sees another configuration after the next start of the page, and nothing more. */
+  /**
+   * Creates a key and stores it if the disk permits. Otherwise a phone sees another configuration after the next start
+   * of the page, without further effect.
+   */
   #made(): Buffer {
     const key = randomBytes(KEY_BYTES);
     try {

@@ -1,4 +1,4 @@
-/** Where the box's certificate stands, as `vigie-enrol` has written it for everybody on the box. */
+/** Reads the state of the box's certificate, which `vigie-enrol` writes readable for every user on the box. */
 import { readFileSync, statSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import { messageOf } from '../../base/errors.ts';

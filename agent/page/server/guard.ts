@@ -1,16 +1,17 @@
 /**
- * Which requests are answered at all.
+ * Decides which requests are answered at all.
  *
- * INVARIANTS: only under one of the box's own names (a page of somebody else that was led here by DNS says its own); what
- * changes anything only from the page itself, by the browser's word: the cookie alone is not enough. One that could be
- * read in two ways is not read.
+ * INVARIANTS:
+ * - The host must be one of the box's own names. A foreign page that was led here by DNS sends its own name.
+ * - Writes must come from the page itself, as the browser states: the cookie alone is not enough.
+ * - An ambiguous request is refused.
  */
 import type { IncomingMessage } from 'node:http';
 import { Refused } from './http.ts';
 import type { OwnNames } from './own-names.ts';
 
 const TARGET_CHARS_MAX = 1024;
-/** Visible ASCII: anything else is escaped by a browser. */
+/** Visible ASCII; browsers escape anything else. */
 const TARGET = /^\/[\x21-\x7e]*$/;
 const READS = ['GET', 'HEAD'];
 
@@ -42,14 +43,14 @@ export function targetOf(
     throw new Refused(405, { error: 'no-such-method' }, { Allow: 'GET, HEAD, POST' });
   const bodiless = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   if (READS.includes(method) && !bodiless)
-    throw new Refused(400, { error: 'malformed', reason: `${method} has no body` });
+    throw new Refused(400, { error: 'malformed', reason: `${method} must not have a body` });
   const [path = '', query = ''] = url.split('?', 2);
   return { method: method === 'HEAD' ? 'GET' : method, path, query: new URLSearchParams(query) };
 }
 
 /**
- * Throws Refused 403. A write must name its origin (RFC 6454), and the origin must be what was asked; what the browser says
- * of the relation (Fetch Metadata) counts where it says it.
+ * Throws Refused 403. A write must name its origin (RFC 6454), and the origin must equal the requested host. The
+ * browser's statement of the relation (Fetch Metadata) counts if it is present.
  */
 export function fromOwnPage({ method, headers }: IncomingMessage): void {
   const site = headers['sec-fetch-site'];

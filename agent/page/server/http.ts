@@ -1,4 +1,4 @@
-/** How every answer of the page looks, and how a body is read. */
+/** Common form of all answers of the page, and the reading of bodies. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -7,10 +7,12 @@ import { printable } from '../../base/printable.ts';
 import type { Refusal } from '../../contract/page-api.ts';
 import { PROPOSAL_BYTES_MAX } from '../../contract/proposal.ts';
 
-/** The largest thing a phone sends is a configuration. */
+/** The largest body that a phone sends is a configuration. */
 export const BODY_BYTES_MAX = PROPOSAL_BYTES_MAX;
 
-/** OWASP, HTTP Security Response Headers; scripts only of the page itself, and no text becomes markup (Trusted Types). */
+/**
+ * OWASP, HTTP Security Response Headers. Only the page's own scripts run, and no text becomes markup (Trusted Types).
+ */
 const HEADERS: Readonly<Record<string, string>> = {
   'Content-Security-Policy': [
     "default-src 'none'",
@@ -33,7 +35,7 @@ const HEADERS: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-store',
 };
 
-/** What is refused, and how: thrown by whoever finds it, written at one place. */
+/** A refusal. Any part of the server throws it; one place writes it. */
 export class Refused extends Error {
   readonly status: number;
   readonly body: Refusal;
@@ -62,7 +64,7 @@ export function refusal({ status, body, headers }: Refused): Reply {
   return { status, body: JSON.stringify(body), headers };
 }
 
-/** Whatever is refused ends its connection: nothing that may come behind it is read. */
+/** Writes an answer. A refusal closes its connection, so that nothing after it is read. */
 export function write(response: ServerResponse, { status, type, body = '', headers }: Reply): void {
   if (response.destroyed || response.headersSent) return;
   if (status >= 400) response.shouldKeepAlive = false;
@@ -77,7 +79,7 @@ export function write(response: ServerResponse, { status, type, body = '', heade
   response.end(response.req.method === 'HEAD' || status === 304 ? undefined : body);
 }
 
-/** The head of an answer that goes on. */
+/** Writes the head of an answer that continues. */
 export function begin(response: ServerResponse, type: string): void {
   response.shouldKeepAlive = false;
   response.writeHead(200, { ...HEADERS, 'Content-Type': type });
@@ -91,7 +93,7 @@ export async function bodyOf<S extends TSchema>(request: IncomingMessage, schema
   const tooLong = new Refused(413, { error: 'too-long', reason: `at most ${BODY_BYTES_MAX} bytes` });
   if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) throw tooLong;
   const content = jsonOf(await textOf(request, tooLong));
-  if (content === undefined) throw new Refused(400, { error: 'malformed', reason: 'the body is no JSON' });
+  if (content === undefined) throw new Refused(400, { error: 'malformed', reason: 'the body is not JSON' });
   if (Value.Check(schema, content)) return content;
   const first = Value.Errors(schema, content).First();
   const reason = printable(`${first?.path || '/'}: ${first?.message ?? 'does not fit'}`);
@@ -109,7 +111,7 @@ function textOf(request: IncomingMessage, tooLong: Refused): Promise<string> {
       reject(tooLong);
     });
     request.on('end', () => resolve(Buffer.concat(parts).toString('utf8')));
-    // Late or gone: node has said so already, or there is nobody to tell.
+    // Too late or disconnected: Node has answered already, or no one is connected.
     const gone = (): void => reject(new Refused(408, { error: 'incomplete' }));
     request.on('error', gone);
     request.on('close', gone);

@@ -1,13 +1,13 @@
 /**
- * Under which names this box may be asked. A browser that was led here under another one (DNS rebinding) says that name
- * in Host, and gets nothing.
+ * Checks that a request names this box. A browser that was led here under another name (DNS rebinding) sends that name
+ * in Host, and is refused.
  */
 import { hostname, networkInterfaces } from 'node:os';
 import type { Clock } from '../../base/clock.ts';
 
-/** A cable is plugged in, an address is given: seen so soon. */
+/** Delay before a new cable or address is noticed. */
 const LOOK_EVERY_MS = 5000;
-/** Where NetworkManager puts a shared connection: the hotspot. */
+/** Address at which NetworkManager puts a shared connection: the hotspot. */
 const HOTSPOT_ADDRESS = '10.42.0.1';
 const HOST = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::(\d{1,5}))?$/;
 const HTTPS_PORT = 443;
@@ -21,7 +21,7 @@ export class OwnNames {
     this.#clock = clock;
   }
 
-  /** `host` as in the header; `box`: as the agent knows it. */
+  /** `host` is from the header; `box` is the name that the agent knows. */
   isOwn(host: string, port: number, box: string | undefined): boolean {
     const [, name, asked] = HOST.exec(host.toLowerCase()) ?? [];
     if (name === undefined || Number(asked ?? HTTPS_PORT) !== port) return false;
@@ -39,17 +39,17 @@ export class OwnNames {
   }
 }
 
-/** As avahi announces it. */
+/** Name in the form that avahi announces. */
 export function localName(): string {
   return `${hostname().split('.')[0]?.toLowerCase() ?? 'localhost'}.local`;
 }
 
-/** Of all interfaces, the loopback too. */
+/** Addresses of all interfaces, including the loopback. */
 export function ownAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((of) => (of ?? []).map(({ address }) => address));
 }
 
-/** `[0:0::1]` → `[::1]`; what is no address stays as it is, and is nobody's. */
+/** `[0:0::1]` → `[::1]`; text that is not an address stays unchanged, and matches nothing. */
 function plainIpv6(name: string): string {
   return URL.canParse(`https://${name}/`) ? new URL(`https://${name}/`).hostname : name;
 }

@@ -1,11 +1,13 @@
 /**
- * The technician's page: HTTPS for a phone beside the box. It holds nothing but sessions: what it shows comes from the
- * agent, what it changes goes to root's helper, and both check for themselves.
+ * Serves the technician's page over HTTPS to a phone beside the box. It holds only sessions: the displayed data comes
+ * from the agent, changes go to root's helper, and both check for themselves.
  *
- * INVARIANTS: TLS 1.3 and HTTP/1.1 only; every answer has the headers of http.ts; nothing of a request but the name of its
- * route is logged; a mistake in one request ends that request.
- * LIMITS: PAGE_LIMITS: connections in all and by address (ConnectionGuard), time for head, request and silence; bodies as in
- * http.ts. What goes beyond is closed and counted, and the counts are in the log.
+ * INVARIANTS:
+ * - TLS 1.3 and HTTP/1.1 only; every answer has the headers of http.ts.
+ * - The log holds nothing of a request except the name of its route.
+ * - An error in one request ends only that request.
+ * LIMITS: PAGE_LIMITS for connections in total and by address (ConnectionGuard) and for time of head, request and
+ * silence. Bodies as in http.ts. Anything beyond is closed and counted, and the counts are in the log.
  */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -34,19 +36,19 @@ import { Sessions } from './sessions.ts';
 import { readStaticFiles, type StaticFile } from './static-files.ts';
 
 export interface PageLimits extends RateLimits {
-  /** Of all phones together. */
+  /** Maximum for all phones together. */
   readonly connectionsMax: number;
-  /** Of one address, so that it cannot hold them all. */
+  /** Maximum for one address, so that it cannot take all of them. */
   readonly connectionsOfOneMax: number;
-  /** From the connection of TCP to the end of a head, TLS included. */
+  /** Time from the TCP connection to the end of a head, including TLS. */
   readonly headersMs: number;
   readonly requestMs: number;
-  /** Without a byte in either direction. */
+  /** Time without a byte in either direction. */
   readonly silenceMs: number;
   readonly certificateEveryMs: number;
 }
 
-/** A phone opens six connections (HTTP/1.1) and asks once a second. */
+/** A phone opens six connections (HTTP/1.1) and sends a request once a second. */
 export const PAGE_LIMITS: PageLimits = {
   connectionsMax: 32,
   connectionsOfOneMax: 16,
@@ -157,12 +159,12 @@ export class PageServer {
     });
   }
 
-  /** Where it listens. */
+  /** Port on which it listens. */
   get port(): number {
     return this.#port;
   }
 
-  /** Rejects with `config` or `unavailable`: no app, no certificate, the port is taken. */
+  /** Rejects with `config` or `unavailable`: no app, no certificate, or the port is in use. */
   async start(): Promise<void> {
     const { appDir, listen, log } = this.#options;
     this.#files = readStaticFiles(appDir);
@@ -181,7 +183,7 @@ export class PageServer {
       throw new AgentError('config', `${where}: cannot listen there (${messageOf(error)})`, error);
     }
     server.on('error', (error) => log.warn({ reason: messageOf(error) }, 'page'));
-    // A socket that was handed over knows no port of this program's choosing.
+    // For an inherited socket this program has not chosen a port.
     if (!('fd' in listen)) this.#port = (server.address() as AddressInfo).port;
     this.#agent.start();
     this.#every(TICK_MS, () => this.#tick());
@@ -247,7 +249,7 @@ export class PageServer {
 
   /** Never rejects. */
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // Whoever leaves in the middle is told nothing.
+    // A client that disconnects early gets no answer.
     response.on('error', () => response.destroy());
     try {
       const reply = await this.#answer(request, response);
@@ -280,7 +282,7 @@ export class PageServer {
       if (error.kind === 'denied') return new Refused(400, { error: 'denied', reason });
       if (error.kind === 'corrupt') return new Refused(502, { error: 'unreadable', reason });
     }
-    // Only where it happened: a message may hold what was typed.
+    // Logs only the place of the error, because a message may contain typed text.
     const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join(' ') : '';
     this.#faultLine.due((leftOut) =>
       this.#options.log.error({ stack, leftOut }, 'a request failed by a mistake of the program'),
@@ -301,7 +303,7 @@ export class PageServer {
     this.#countsLine.due(() => this.#tellCounts());
   }
 
-  /** A certificate that was renewed is shown from the next connection on. */
+  /** A renewed certificate is used from the next connection on. */
   async #renew(): Promise<void> {
     try {
       const pair = await this.#certificate.load();
@@ -327,7 +329,7 @@ export class PageServer {
 }
 
 function fileReply({ headers }: IncomingMessage, { type, gzip, plain, etag }: StaticFile): Reply {
-  // Asked again each time, so that page and box are of one version; not sent again.
+  // Revalidated each time, so that page and box have the same version, but not sent again.
   const common = { ETag: etag, 'Cache-Control': 'no-cache', Vary: 'Accept-Encoding' };
   if (headers['if-none-match'] === etag) return { status: 304, headers: common };
   if (!/\bgzip\b/.test(String(headers['accept-encoding'] ?? '')))

@@ -1,14 +1,16 @@
 /**
- * Wrong codes: for how long a phone that has typed some must wait, for the label that lies there.
+ * Counts wrong codes and computes how long a phone must wait, for the present label.
  *
- * A phone is known by its address (addressKey) alone: a cookie would be thrown away by whoever guesses. Whoever has many
- * addresses has many tries; the code has 80 bits, and `TRIES` is the most that are compared at all, 3.2 × 10⁹ in a year:
- * one of them is right by a chance of 2.6 × 10⁻¹⁵. So a lock need not keep out whoever has typed nothing wrong.
+ * A phone is identified by its address alone (addressKey), because an attacker would discard a cookie. An attacker with
+ * many addresses has many tries. The code has 80 bits, and `TRIES` is the maximum that is compared at all, 3.2 × 10⁹ in
+ * a year. One of them is right with a probability of 2.6 × 10⁻¹⁵. So a lock need not affect phones that have typed
+ * nothing wrong.
  *
- * INVARIANT: what others type locks no phone; a new label and `clear` lock none.
- * LIMITS: TRIES_FREE wrong tries, then a lock that doubles with each further one, from LOCK_MS_FIRST to LOCK_MS_MAX; PHONES_MAX
- * phones, the one that has typed a wrong code longest ago is forgotten; TRIES of all phones together. A restart forgets
- * them.
+ * INVARIANT: wrong codes of others lock no phone. A new label and `clear` remove all locks.
+ * LIMITS:
+ * - TRIES_FREE wrong tries, then a lock that doubles with each further one, from LOCK_MS_FIRST to LOCK_MS_MAX.
+ * - PHONES_MAX phones; the one whose last wrong code is oldest is dropped. TRIES of all phones together.
+ * - A restart clears everything.
  */
 import { addressKey } from '../../base/address-key.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -16,7 +18,7 @@ import { type BucketLimits, TokenBucket } from '../../base/token-bucket.ts';
 
 const TRIES_FREE = 5;
 const LOCK_MS_FIRST = 60_000;
-/** A longer lock would only help who wants to keep the technician out, and types from his address. */
+/** A longer lock would only help an attacker who types from the technician's address to keep him out. */
 const LOCK_MS_MAX = 3_600_000;
 const PHONES_MAX = 1000;
 export const TRIES: BucketLimits = { burst: 100, perS: 100 };
@@ -29,7 +31,7 @@ interface Phone {
 export class PairingLocks {
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #tries: TokenBucket;
-  /** The last is the one that has typed a wrong code last. */
+  /** Ordered by the last wrong code, newest last. */
   readonly #phones = new Map<string, Phone>();
   #label: string | undefined;
 
@@ -38,7 +40,10 @@ export class PairingLocks {
     this.#tries = new TokenBucket(TRIES, clock);
   }
 
-  /** 0: it may try, and this is a try; else whole seconds until it may. `label` is the hash of the code. */
+  /**
+   * Returns 0 if the phone may try, which counts as a try; otherwise whole seconds until it may. `label` is the hash of
+   * the code.
+   */
   waitS(address: string, label: string | undefined): number {
     if (label !== this.#label) this.#phones.clear();
     this.#label = label;
@@ -46,7 +51,7 @@ export class PairingLocks {
     return lockedMs > 0 ? Math.ceil(lockedMs / 1000) : Math.ceil(this.#tries.take());
   }
 
-  /** Tries that are left, and for how long it is locked now. */
+  /** Returns the remaining tries, and the duration of the present lock. */
   wrong(address: string): { readonly left: number; readonly lockS: number } {
     const key = addressKey(address);
     const wrong = (this.#phones.get(key)?.wrong ?? 0) + 1;
@@ -59,7 +64,7 @@ export class PairingLocks {
     return { left: Math.max(0, TRIES_FREE - wrong), lockS: lockMs / 1000 };
   }
 
-  /** Returns how many phones were locked. */
+  /** Returns the number of phones that were locked. */
   clear(): number {
     const nowMs = this.#clock.nowMs();
     const locked = [...this.#phones.values()].filter(({ untilMs }) => untilMs > nowMs).length;

@@ -1,12 +1,15 @@
 /**
- * Who may use the page: a phone on which the code of the label was typed, or one that a paired phone lets in.
+ * Pairs phones: one on which the code of the label was typed, or one that a paired phone admits.
  *
- * INVARIANTS: a code is good once: that it is used is on disk before anybody is let in, and where that cannot be known or
- * written nobody is. Where the state folder shows an earlier life and the list of used codes is gone, nobody is. Codes are
- * compared by their hashes, in constant time; no line of the log holds one. Wrong tries count for the phone that made them
- * and for the label that they were made at (pairing-locks.ts): one phone locks out no other, and a new label locks nobody.
- * LIMITS: those of pairing-locks.ts; a label's code is good for VALID_S of the box's own running time; USED_MAX hashes are
- * remembered, the oldest goes first.
+ * INVARIANTS:
+ * - A code works at most once. Its use is on disk before a phone is admitted; if that cannot be known or written, no
+ *   phone is admitted.
+ * - If the state folder shows an earlier run and the list of used codes is missing, no phone is admitted.
+ * - Codes are compared by their hashes, in constant time; no line of the log holds one.
+ * - Wrong tries count for the phone that made them and for the label at which they were made (pairing-locks.ts). One
+ *   phone locks out no other, and a new label locks no phone.
+ * LIMITS: those of pairing-locks.ts. A label's code is valid for VALID_S of the box's own running time. USED_MAX hashes
+ * are stored, and the oldest is dropped first.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -24,8 +27,8 @@ import { readJson } from './state-file.ts';
 export const USED_CODES_FILE = 'used-codes.json';
 
 /**
- * Time that the box has run with an unused code. Not time of day: a box without a clock of its own comes up with that of
- * its image and jumps by months when the network is there.
+ * Running time of the box with an unused code. It is not wall time: a box without a clock of its own starts with its
+ * image's time and jumps by months when the network is there.
  */
 const VALID_S = 30 * 86_400;
 const KEEP_EVERY_MS = 3_600_000;
@@ -38,7 +41,7 @@ const UsedCodes = Type.Object(
   {
     version: Type.Literal(1),
     used: Type.Array(Hash, { maxItems: USED_MAX }),
-    /** The label's code as it lies there, and for how long the box has run with it. */
+    /** Code of the present label, and how long the box has run with it. */
     offered: Type.Union([
       Type.Null(),
       Type.Object({ sha256: Hash, ranS: Type.Number({ minimum: 0 }) }, strict),
@@ -50,9 +53,9 @@ type UsedCodes = Static<typeof UsedCodes>;
 
 export interface PairingOptions {
   readonly stateDir: string;
-  /** Hash of the label's code (contract/setup-code.ts). */
+  /** File with the hash of the label's code (contract/setup-code.ts). */
   readonly setupCodeFile: string;
-  /** The state folder is not that of a first start. */
+  /** True if the state folder is from an earlier start. */
   readonly livedBefore: boolean;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Logger;
@@ -66,7 +69,7 @@ export class Pairing {
   readonly #locks: PairingLocks;
   #countedAtMs: number;
   #keptAtMs: number;
-  /** For a second phone; in memory alone. */
+  /** Code for a second phone, only in memory. */
   #fresh: { readonly sha256: string; readonly untilMs: number } | undefined;
 
   constructor(options: PairingOptions) {
@@ -77,7 +80,7 @@ export class Pairing {
     this.#keptAtMs = this.#countedAtMs;
   }
 
-  /** Never throws for what the disk does: then nobody is paired, and the log says why. */
+  /** Never throws, whatever the disk does. After an error no phone is paired, and the log states the reason. */
   start(): void {
     const { clock, log } = this.#options;
     try {
@@ -92,7 +95,7 @@ export class Pairing {
     this.#count();
   }
 
-  /** By a phone at this address. Undefined: let in. */
+  /** Checks a code typed on a phone at this address. Undefined if it is admitted. */
   try(typed: string, address: string): PairRefused | undefined {
     const { clock, log } = this.#options;
     const nowMs = clock.nowMs();
@@ -115,21 +118,21 @@ export class Pairing {
     return undefined;
   }
 
-  /** For one more phone, for `minutes`; it takes the place of the one before. */
+  /** Issues a code for one more phone, valid for `minutes`; it replaces the previous one. */
   freshCode(): { readonly code: string; readonly minutes: number } {
     const code = makeSetupCode();
     this.#fresh = { sha256: setupCodeHash(code), untilMs: this.#options.clock.nowMs() + FRESH_MS };
     return { code, minutes: FRESH_MS / 60_000 };
   }
 
-  /** The room says that whoever was locked out may try again; returns how many phones were. */
+  /** Removes all locks on behalf of the room; returns the number of locked phones. */
   unlock(): number {
     const phones = this.#locks.clear();
     this.#options.log.warn({ phones }, 'the room has let phones try again that were locked');
     return phones;
   }
 
-  /** Now and then: for how long the label's code has been there. */
+  /** Updates the running time of the label's code; called from time to time. */
   tick(): void {
     this.#count();
   }
@@ -169,7 +172,7 @@ export class Pairing {
     return { error: 'wrong', left, ...(lockS > 0 && { retryInS: lockS }) };
   }
 
-  /** Hash of the label's code; undefined where there is none to be used. */
+  /** Hash of the label's code; undefined if there is none to use. */
   #label(): string | undefined {
     const { setupCodeFile } = this.#options;
     if (!existsSync(setupCodeFile)) return undefined;
@@ -195,7 +198,7 @@ export class Pairing {
     if (!known || nowMs - this.#keptAtMs >= KEEP_EVERY_MS) this.#keep(this.#state);
   }
 
-  /** False: it is not on disk, and nothing may rest on it. */
+  /** Returns false if the state is not on disk, so that nothing may rely on it. */
   #keep(state: UsedCodes): boolean {
     try {
       writeState(this.#file, state);
@@ -214,7 +217,7 @@ function writeState(file: string, state: UsedCodes): void {
   writeAtomically(file, JSON.stringify(state));
 }
 
-/** Both are SHA-256 in hexadecimal digits. */
+/** Compares two SHA-256 in hexadecimal digits. */
 function same(one: string, other: string): boolean {
   return timingSafeEqual(Buffer.from(one, 'hex'), Buffer.from(other, 'hex'));
 }

@@ -1,9 +1,12 @@
 /**
- * The phones that look: each is an HTTP answer that does not end, to which pictures are added.
+ * Sends the preview to phones. Each viewer is an HTTP answer that does not end, to which pictures are appended.
  *
- * INVARIANTS: a picture is the newest or none: one that comes while the phone has not taken the one before is left out and
- * counted, never queued. That there is no picture is never left out: what is shown must go away. Nothing is kept.
- * LIMITS: one viewer a session; one that has not taken what it was sent for STUCK_MS is cut.
+ * INVARIANTS:
+ * - A picture is the newest or none. One that arrives while the previous is unread is skipped and counted, never
+ *   queued.
+ * - The message that there is no picture is never skipped, because the shown one must disappear.
+ * - Nothing is stored.
+ * LIMITS: one viewer a session. A viewer that does not read for STUCK_MS is disconnected.
  */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../../base/clock.ts';
@@ -20,9 +23,9 @@ interface Viewer {
   readonly id: number;
   readonly session: Session;
   readonly response: ServerResponse;
-  /** Since when it has not taken all; undefined: it has. */
+  /** Time since which data is unread; undefined if all is read. */
   unreadSinceMs: number | undefined;
-  /** To be said as soon as it has. */
+  /** Message to send as soon as all is read. */
   owed: PreviewHeader | undefined;
 }
 
@@ -42,17 +45,17 @@ export class Preview {
     this.#options = options;
   }
 
-  /** Pictures that a phone did not get because it was too slow. */
+  /** Number of pictures that a phone did not get because it was too slow. */
   get skipped(): number {
     return this.#skipped;
   }
 
-  /** Phones that read nothing any more. */
+  /** Number of phones disconnected because they stopped reading. */
   get cut(): number {
     return this.#cut;
   }
 
-  /** The head of the answer is written; from now on it belongs to the preview. */
+  /** Takes an answer whose head is written; from now on it belongs to the preview. */
   add(session: Session, response: ServerResponse): void {
     this.end(session);
     this.#lastId += 1;
@@ -62,7 +65,7 @@ export class Preview {
     this.#ask(viewer);
   }
 
-  /** The session is over, or looks anew. */
+  /** Ends the preview of a session, which is over or starts another. */
   end(session: Session): void {
     for (const viewer of this.#viewers.values()) {
       if (viewer.session !== session) continue;
@@ -72,7 +75,7 @@ export class Preview {
     }
   }
 
-  /** The agent is there again, and knows of nobody who looks. */
+  /** Handles a returned agent, which knows of no viewer. */
   connected(): void {
     for (const viewer of this.#viewers.values()) this.#ask(viewer);
   }
@@ -101,7 +104,7 @@ export class Preview {
       if (viewer === null || viewer === one.id) this.#tell(one, header);
   }
 
-  /** Cuts those that read nothing any more. */
+  /** Disconnects viewers that have stopped reading. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const viewer of this.#viewers.values()) {
@@ -111,7 +114,7 @@ export class Preview {
     }
   }
 
-  /** Ends all, at the end of the page. */
+  /** Ends all previews, at the end of the page. */
   stop(): void {
     for (const { response } of this.#viewers.values()) response.destroy();
   }
@@ -135,7 +138,7 @@ export class Preview {
   }
 
   #tellLeft({ id, session }: Viewer): void {
-    // An agent that is away knows of nobody who looks.
+    // An unreachable agent has no viewers.
     this.#options.agent.ask(session.id, { op: 'preview-stop', viewer: id }).catch(rethrowBug);
   }
 
@@ -155,7 +158,7 @@ export class Preview {
     const { response } = viewer;
     if (response.destroyed) return;
     viewer.unreadSinceMs = this.#options.clock.nowMs();
-    // Called when the kernel has taken all of it, or the connection is gone.
+    // Called when the kernel has taken all of it, or the connection has closed.
     response.write(bytes, () => this.#drained(viewer));
   }
 }

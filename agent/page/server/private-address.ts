@@ -1,6 +1,6 @@
 /**
- * What a camera's address may be: on the box's own networks, and nowhere else. A phone must not be able to make the box
- * ask a machine of the Internet, nor the box itself.
+ * Restricts a camera's address to the box's own networks. A phone must not be able to make the box query a machine on
+ * the Internet, nor the box itself.
  */
 import { BlockList, isIP } from 'node:net';
 
@@ -14,14 +14,14 @@ PRIVATE.addSubnet('fc00::', 7, 'ipv6');
 PRIVATE.addSubnet('fe80::', 10, 'ipv6');
 
 export interface HostPort {
-  /** An address, without brackets. */
+  /** IP address, without brackets. */
   readonly host: string;
   readonly port: number;
 }
 
 const HTTP_PORT = 80;
 
-/** `10.0.0.9`, `10.0.0.9:8080`, `[fd00::9]:80`; undefined for what is no address. */
+/** `10.0.0.9`, `10.0.0.9:8080`, `[fd00::9]:80`; undefined if it is not an address. */
 export function hostPort(text: string): HostPort | undefined {
   const [, v6, v4, port = String(HTTP_PORT)] =
     /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15}))(?::(\d{1,5}))?$/.exec(text) ?? [];
@@ -30,7 +30,7 @@ export function hostPort(text: string): HostPort | undefined {
   return isIP(host) === 0 || number < 1 || number > 65_535 ? undefined : { host, port: number };
 }
 
-/** `own`: the box's addresses, which no camera has. */
+/** `own`: addresses of the box, which no camera has. */
 export function isPrivate(host: string, own: readonly string[]): boolean {
   const family = isIP(host) === 6 ? 'ipv6' : 'ipv4';
   return isIP(host) !== 0 && PRIVATE.check(host, family) && !own.includes(host.toLowerCase());

@@ -1,4 +1,4 @@
-/** The words of the receipt, in the languages of the page. */
+/** Texts of the receipt, in the languages of the page. */
 export type Language = 'fr' | 'en';
 
 export interface ReceiptTexts {

@@ -1,9 +1,9 @@
 /**
- * What the technician takes along: one A4 page of what the box is, may do and does, with the figures by which anybody can
- * check it later.
+ * Creates the technician's receipt: one A4 page on the box's identity, authorisation and state, with the values by
+ * which anyone can check it later.
  *
- * LIMITS: one page: rows beyond ROWS_MAX and text beyond its field are cut, and say so. The fonts of PDF know the letters of
- * western Europe; others are shown as `?`.
+ * LIMITS: one page. Rows beyond ROWS_MAX and text beyond its field are cut, and marked so. The fonts of PDF cover the
+ * letters of western Europe; others are shown as `?`.
  */
 import PDFDocument from 'pdfkit';
 import { encode } from 'uqr';
@@ -50,7 +50,10 @@ export function receipt(input: ReceiptInput): Promise<Buffer> {
   return whole;
 }
 
-/** Whether the box may be left: nothing has failed, and it looks under an order that is more than a permit to install. */
+/**
+ * True if the technician may leave the box: nothing has failed, and it runs under an authorisation that is not just for
+ * the installation.
+ */
 function isGo({ agent, config }: ReceiptInput): boolean {
   const failed = agent.findings.some(({ verdict }) => verdict === 'failed');
   return !failed && agent.mode === 'active' && agent.order?.installation === false && config.trial === null;
@@ -127,7 +130,7 @@ function drawProof(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, tex
   doc.font('Helvetica').fontSize(8).text(latin(texts.code), MARGIN_PT);
 }
 
-/** For a machine: the same in every language, a line each. */
+/** Returns the machine-readable text: the same in every language, one line for each item. */
 function codeText(input: ReceiptInput): string {
   const { agent, config, nowMs } = input;
   const { journal } = agent.status;
@@ -158,7 +161,7 @@ function heading(doc: PDFKit.PDFDocument, text: string): void {
   doc.moveDown(0.2);
 }
 
-/** Two lines at most. */
+/** Draws a field of at most two lines. */
 function field(doc: PDFKit.PDFDocument, label: string, value: string, widthPt = WIDTH_PT): void {
   const { y } = doc;
   doc.font('Helvetica').fontSize(9);
@@ -187,7 +190,7 @@ function row(doc: PDFKit.PDFDocument, cells: readonly [string, string, string, s
   doc.y = y + 13;
 }
 
-/** What the fonts of every PDF reader have (Windows-1252), on one line. */
+/** Reduces text to one line in the characters of every PDF reader's fonts (Windows-1252). */
 function latin(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/[^\x20-\x7e\xa0-\xff‘’“”–—…€œŒ]/g, '?');
 }
@@ -202,7 +205,7 @@ function timeText(ms: number, timeZone: string): string {
     }).format(ms);
     return `${local} ${timeZone} (${iso}Z)`;
   } catch (error) {
-    // No such time zone on this machine.
+    // This machine does not know the time zone.
     if (error instanceof RangeError) return `${iso}Z`;
     throw error;
   }

@@ -1,4 +1,4 @@
-/** What can be asked of the page over HTTPS (contract/page-api.ts), each with what it does. */
+/** Routes of the page over HTTPS (contract/page-api.ts), with their handlers. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Type } from '@sinclair/typebox';
 import type { Clock } from '../../base/clock.ts';
@@ -37,7 +37,7 @@ const [, , , WalkStart, WalkAnswer] = PageAsk.anyOf;
 const WalkStartBody = Type.Omit(WalkStart, ['op'], strict);
 const WalkAnswerBody = Type.Omit(WalkAnswer, ['op'], strict);
 
-/** Before anybody is paired nobody has a session; the agent wants the name of one. */
+/** Session id for requests before pairing, because the agent requires one. */
 const NOBODY = '0'.repeat(16);
 const HELLO_EVERY_MS = 10_000;
 
@@ -60,7 +60,7 @@ export interface Asked {
   readonly query: URLSearchParams;
 }
 
-/** Undefined: the answer goes on by itself. */
+/** Undefined if the handler writes the answer itself. */
 type Answering = (asked: Asked, session: Session) => Promise<Reply | undefined>;
 
 export class Routes {
@@ -94,12 +94,12 @@ export class Routes {
     ]);
   }
 
-  /** As the agent has said it; undefined before. */
+  /** Name as the agent reported it; undefined before. */
   get box(): string | undefined {
     return this.#known?.box;
   }
 
-  /** Rejects with Refused, or AgentError where another process does not answer. */
+  /** Rejects with Refused, or AgentError if another process does not answer. */
   async answer(method: string, path: string, asked: Asked): Promise<Reply | undefined> {
     const key = `${method} ${path}`;
     const open = this.#open.get(key);
@@ -168,7 +168,7 @@ export class Routes {
   async #preview({ request, response }: Asked, session: Session): Promise<Reply | undefined> {
     if (request.method === 'HEAD') throw new Refused(405, { error: 'no-such-method' });
     begin(response, 'application/octet-stream');
-    // It has a limit of its own for a phone that does not read.
+    // The preview has its own limit for a phone that does not read.
     request.socket.setTimeout(0);
     request.socket.setNoDelay(true);
     this.#parts.preview.add(session, response);
@@ -249,7 +249,7 @@ function languageOf(query: URLSearchParams): Language {
   return query.get('language') === 'fr' ? 'fr' : 'en';
 }
 
-/** What is there, or why it is not. */
+/** Returns the value, or the reason why there is none. */
 async function orReason<T>(asking: Promise<T>): Promise<{ value: T | null; reason: string | null }> {
   try {
     return { value: await asking, reason: null };

@@ -1,6 +1,6 @@
 /**
- * Media profile of a camera's second stream, out of the profiles that the camera names by ONVIF: the smallest picture of
- * the same video source that the box can decode often enough.
+ * Selects the media profile of a camera's second stream from the ONVIF profiles. It is the smallest picture of the same
+ * video source that the box can decode at a sufficient rate.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -8,7 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 /** The library turns a token of digits into a number. */
 const Token = Type.Union([Type.String(), Type.Number()]);
 
-/** As the ONVIF library gives it, of which this much is read. */
+/** Used part of a profile in the form of the ONVIF library. */
 const Profile = Type.Object({
   $: Type.Object({ token: Token }),
   videoSourceConfiguration: Type.Object({ sourceToken: Token }),
@@ -20,10 +20,12 @@ const Profile = Type.Object({
 });
 type Profile = Static<typeof Profile>;
 
-/** Frames per second; at fewer, what crosses the picture in .8 s may pass between two. */
+/** Frames per second. At fewer, an object that crosses the picture in .8 s may pass between two frames. */
 const FPS_MIN = 5;
 
-/** Token of the second profile; undefined where the camera has none. `mainToken`: that of the profile in use. */
+/**
+ * Returns the token of the second profile; undefined if the camera has none. `mainToken`: token of the profile in use.
+ */
 export function secondProfile(profiles: unknown, mainToken: unknown): string | undefined {
   const known = (Array.isArray(profiles) ? profiles : []).filter((profile) => Value.Check(Profile, profile));
   const main = known.find(({ $ }) => $.token === mainToken);
@@ -45,7 +47,7 @@ function isDecodable({ videoEncoderConfiguration: { encoding } }: Profile): bool
   return /^h\.?26[45]$/i.test(encoding);
 }
 
-/** True where the camera does not say. */
+/** True if the camera does not state a limit. */
 function isOftenEnough({ videoEncoderConfiguration: { rateControl } }: Profile): boolean {
   const limit = rateControl?.frameRateLimit;
   return typeof limit !== 'number' || limit <= 0 || limit >= FPS_MIN;

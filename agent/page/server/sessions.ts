@@ -1,13 +1,15 @@
 /**
- * Phones that are paired with this box. They stay paired over a restart of the page and of the box: power goes in the middle
- * of an installation, and the code of the label is used by then.
+ * Stores the phones that are paired with this box. They stay paired across a restart of the page and of the box. Power
+ * may fail during an installation, when the label's code is already used.
  *
- * INVARIANTS: of a token only the hash is kept: no file and no copy of one lets anybody in. The id by which the journal
- * names a session is by chance and tells nothing of the token. A session's time is the page's running time by the monotonic
- * clock: what the wall clock does neither lengthens nor ends it. On disk there is never more time than is left: a power cut
- * may cost KEEP_EVERY_MS of it and adds none. A file that cannot be read is no session, and is said once.
- * LIMITS: SESSIONS_MAX; one more takes the place of the oldest, since whoever has a good code was given it. Written at
- * changes, and every KEEP_EVERY_MS; where the disk refuses, the log says so once and each next write is another try.
+ * INVARIANTS:
+ * - Only the hash of a token is stored: no file and no copy of one admits anyone.
+ * - The journal names a session by a random id that is independent of the token.
+ * - A session's time is the page's running time by the monotonic clock; the wall clock neither lengthens nor ends it.
+ * - The disk never holds more time than is left. A power cut may cost KEEP_EVERY_MS of it and adds none.
+ * - An unreadable file means no session, and is logged once.
+ * LIMITS: SESSIONS_MAX; a further one replaces the oldest, because its user was given a valid code. Written at changes
+ * and every KEEP_EVERY_MS. If the disk refuses, this is logged once, and each later write retries.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -30,18 +32,21 @@ const TOKEN_BYTES = 32;
 /** `__Host-`: no other host and no other path can set it, and only over TLS (RFC 6265bis, 4.1.3.2). */
 const COOKIE = '__Host-vigie';
 const TOKEN = /(?:^|;\s*)__Host-vigie=([A-Za-z0-9_-]{43})(?:;|$)/;
-/** The phone keeps it over a weekend without power, which is no time of the session's; the box decides what it is worth. */
+/**
+ * The phone keeps the cookie over a weekend without power, which does not count as session time. The box decides
+ * whether it is still valid.
+ */
 const COOKIE_S = 3 * 86_400;
 
 const strict = { additionalProperties: false } as const;
 const Kept = Type.Object(
   {
     version: Type.Literal(1),
-    /** The oldest first. */
+    /** Oldest first. */
     sessions: Type.Array(
       Type.Object(
         {
-          /** Of the token. */
+          /** Hash of the token. */
           sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
           id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
           leftS: Type.Number({ minimum: 0, maximum: SESSION_MS / 1000 }),
@@ -55,9 +60,9 @@ const Kept = Type.Object(
 );
 
 export interface Session {
-  /** For the journal: 16 hexadecimal digits. */
+  /** Id for the journal: 16 hexadecimal digits. */
   readonly id: string;
-  /** By the monotonic clock. */
+  /** End by the monotonic clock. */
   readonly untilMs: number;
 }
 
@@ -71,11 +76,11 @@ export interface SessionsOptions {
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #file: string;
-  /** By the token's hash, the oldest first. */
+  /** Sessions by the token's hash, oldest first. */
   readonly #sessions = new Map<string, Session>();
   #keptAtMs: number;
   #started = false;
-  /** The disk did not take what the sessions are now. */
+  /** True if the disk has refused the present sessions. */
   #refused = false;
 
   constructor(options: SessionsOptions) {
@@ -84,7 +89,7 @@ export class Sessions {
     this.#keptAtMs = options.clock.nowMs();
   }
 
-  /** Takes up those of before; never throws for what the disk does. */
+  /** Restores the stored sessions. Never throws, whatever the disk does. */
   start(): void {
     const { clock, log } = this.#options;
     this.#started = true;
@@ -98,7 +103,7 @@ export class Sessions {
       if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
       log.error({ reason: error.message }, 'phones that were paired must be paired anew');
     }
-    // Time that runs from now on is off the disk before it is used; a damaged file is replaced.
+    // Time from now on is deducted on disk before it is used; a damaged file is replaced.
     this.#keep();
   }
 
@@ -110,7 +115,7 @@ export class Sessions {
     this.#started = false;
   }
 
-  /** The value of Set-Cookie. */
+  /** `cookie` is the value of Set-Cookie. */
   open(): { readonly session: Session; readonly cookie: string } {
     this.prune();
     const oldest = [...this.#sessions.keys()][0];
@@ -123,14 +128,14 @@ export class Sessions {
     return { session, cookie: cookieOf(token, COOKIE_S) };
   }
 
-  /** Whose request it is, by its Cookie header. */
+  /** Returns the session of a request, by its Cookie header. */
   find(cookie: string | undefined): Session | undefined {
     this.prune();
     const token = TOKEN.exec(cookie ?? '')?.[1];
     return token === undefined ? undefined : this.#sessions.get(hashOf(token));
   }
 
-  /** The value of Set-Cookie by which the phone forgets it. */
+  /** Returns the value of Set-Cookie that makes the phone drop its cookie. */
   close(session: Session): string {
     for (const [hash, known] of this.#sessions) if (known === session) this.#end(hash);
     this.#keep();
@@ -141,7 +146,7 @@ export class Sessions {
     return Math.max(0, Math.round((untilMs - this.#options.clock.nowMs()) / 1000));
   }
 
-  /** Ends those whose time is over, and keeps what time the others have; often. */
+  /** Ends expired sessions, and stores the remaining time of the others. Must be called often. */
   prune(): void {
     const nowMs = this.#options.clock.nowMs();
     const before = this.#sessions.size;
@@ -156,7 +161,7 @@ export class Sessions {
     if (session !== undefined) this.#options.onEnded(session);
   }
 
-  /** As they will be after `aheadMs`: by then it is written again, or power was cut. */
+  /** Stores the sessions as they will be after `aheadMs`: by then they are written again, or power was cut. */
   #keep(aheadMs = KEEP_EVERY_MS): void {
     const { clock, log } = this.#options;
     const nowMs = clock.nowMs();
@@ -175,7 +180,7 @@ export class Sessions {
   }
 }
 
-/** Found by hash: what a guess takes tells nothing of the tokens that there are. */
+/** Sessions are found by hash, so the duration of a guess reveals nothing about existing tokens. */
 function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }

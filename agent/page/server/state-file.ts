@@ -1,4 +1,4 @@
-/** Files of the page's state folder: small, and of one form each. */
+/** Reads files of the page's state folder, each small and of one form. */
 import { readFileSync, statSync } from 'node:fs';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';

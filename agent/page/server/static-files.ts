@@ -1,7 +1,7 @@
 /**
- * The app that runs on the phone: three files, read and packed once, and no path besides.
+ * Static files of the app on the phone: three files, read and compressed once, and no other path.
  *
- * INVARIANT: what is served is chosen from a list of paths, never made from what was asked.
+ * INVARIANT: a file is chosen from a list of paths, and its name never comes from the request.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ export interface StaticFile {
   readonly etag: string;
 }
 
-/** By path. Throws `config` where a file is missing. */
+/** Returns the files by path. Throws `config` if a file is missing. */
 export function readStaticFiles(dir: string): ReadonlyMap<string, StaticFile> {
   return new Map(
     FILES.map(([path, name, type]) => {

@@ -1,4 +1,4 @@
-/** What has changed under the box between two starts, and who changed it, as far as the disk tells. */
+/** Detects what has changed on the box between two starts, and who changed it as far as the disk shows. */
 import { createHash, createHmac } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ import { WatchedFile, watchedHash } from './watched.ts';
 const PASSWD = '/etc/passwd';
 
 /**
- * By which a change of the configuration is seen, and of what is drawn in it; to be called once the journal has its key. That
- * of the whole configuration is keyed (HMAC): it holds the camera's password, and whoever has the journal and knows the rest
- * could else try passwords until the hash is right.
+ * Returns the hashes by which a change of the configuration, and of its drawn places, is detected. Must be called once
+ * the journal has its key. The hash of the whole configuration is keyed (HMAC), because the configuration holds the
+ * camera's password. Otherwise a reader of the journal who knows the rest could guess the password by trying hashes.
  */
 export function hashesOf(config: Config, stateDir: string): Pick<Running, 'config' | 'zones' | 'watched'> {
   const { zones, lines, masks } = config;
@@ -31,8 +31,8 @@ export interface Configured {
 }
 
 /**
- * Newest program first, as the journal has always had them; nothing where all is as it was, or nothing was before.
- * Throws AgentError `unavailable` where what is watched now cannot be kept for the next start.
+ * Returns the changes in the journal's fixed order, with a new program first. Empty if nothing changed or nothing was
+ * known. Throws AgentError `unavailable` if the monitored configuration cannot be stored for the next start.
  */
 export function changesBetween(
   before: Running | undefined,
@@ -55,7 +55,7 @@ export function changesBetween(
   return changes;
 }
 
-/** Who wrote the configuration's file last; null where there is no such file. */
+/** Returns the user who last wrote the configuration file; null if there is no such file. */
 function changedBy(file: string | undefined): ChangedBy | null {
   const stat = file === undefined ? undefined : statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return null;

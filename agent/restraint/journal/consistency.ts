@@ -1,15 +1,15 @@
 /**
- * Proof that a tree of `from` leaves is the beginning of a tree of `to` leaves (RFC 6962, section 2.1.2), made
- * from the tiles and checked without them (RFC 9162, section 2.1.4.2).
+ * Proves that a tree of `from` leaves is the beginning of a tree of `to` leaves (RFC 6962, section 2.1.2). The proof is
+ * made from the tiles and checked without them (RFC 9162, section 2.1.4.2).
  */
 import { completeRoot, nodeHash, TILE_WIDTH, type Tile } from './tree.ts';
 
 const TILE_HEIGHT = 8;
 
-/** Hashes of the tile with this place, as wide as asked or wider. */
+/** Returns the hashes of the tile at this place, of at least the requested width. */
 export type ReadTile = (level: number, index: number, width: number) => Tile['hashes'];
 
-/** Of a tree of `to` leaves whose tiles `read` gives; 0 ≤ `from` ≤ `to`. */
+/** Returns the proof for a tree of `to` leaves whose tiles `read` returns; 0 ≤ `from` ≤ `to`. */
 export function proveConsistency(from: number, to: number, read: ReadTile): Buffer[] {
   if (from === 0 || from === to) return [];
   return prove(from, 0, to, true, (start, end) => rootOf(start, end, to, read));
@@ -30,7 +30,7 @@ function prove(
     : [...prove(from, middle, end, false, root), root(start, middle)];
 }
 
-/** The largest power of two below `count`. */
+/** Returns the largest power of two below `count`. */
 function splitOf(count: number): number {
   let split = 1;
   while (split * 2 < count) split *= 2;
@@ -44,7 +44,7 @@ function rootOf(start: number, end: number, size: number, read: ReadTile): Buffe
     const middle = start + splitOf(count);
     return nodeHash(rootOf(start, middle, size, read), rootOf(middle, end, size, read));
   }
-  // A complete subtree, which lies in one tile.
+  // A complete subtree lies in one tile.
   const level = Math.floor(height / TILE_HEIGHT);
   const width = 2 ** (height % TILE_HEIGHT);
   const first = start / TILE_WIDTH ** level;
@@ -59,14 +59,14 @@ interface Head {
   readonly root: Buffer;
 }
 
-/** Whether `newer` holds all of `older`, unchanged and in the same places. */
+/** True if `newer` contains all of `older`, unchanged and in the same places. */
 export function isConsistent(older: Head, newer: Head, proof: readonly Buffer[]): boolean {
   if (older.size > newer.size) return false;
   if (older.size === newer.size) return proof.length === 0 && older.root.equals(newer.root);
   if (older.size === 0) return proof.length === 0;
   const isPower = Number.isInteger(Math.log2(older.size));
   const path = isPower ? [older.root, ...proof] : [...proof];
-  // Sizes beyond 2^31 do not fit the operators of 32 bits.
+  // Sizes beyond 2^31 do not fit the 32-bit operators.
   let [fn, sn] = [BigInt(older.size - 1), BigInt(newer.size - 1)];
   while ((fn & 1n) === 1n) [fn, sn] = [fn >> 1n, sn >> 1n];
   let [fr, sr] = [path[0], path[0]];

@@ -1,4 +1,6 @@
-/** The files beside the tree that hold what entries say: written in order, and erased by entries of their own. */
+/**
+ * Files beside the tree with the contents of entries. They are written in order, and erased by entries of their own.
+ */
 import {
   closeSync,
   existsSync,
@@ -22,7 +24,7 @@ export class Contents {
     this.#dir = dir;
   }
 
-  /** Of all files. */
+  /** Size of all files. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -32,7 +34,7 @@ export class Contents {
     for (let file = 0; file * TILE_WIDTH < size; file += 1) this.#bytes += this.#sizeOf(file);
   }
 
-  /** Durable on return. What an append that was cut off has left behind `atByte` is written over. */
+  /** Durable on return. Overwrites bytes after `atByte` that an interrupted append has left. */
   add(file: number, atByte: number, line: Buffer): void {
     const path = join(this.#dir, contentsPath(file));
     const before = this.#sizeOf(file);
@@ -50,7 +52,7 @@ export class Contents {
     this.#bytes += atByte + line.length - before;
   }
 
-  /** Whole lines of a file, those of the first `size` entries only. */
+  /** Returns the complete lines of a file, only those of the first `size` entries. */
   lines(file: number, size: number): string[] {
     const path = join(this.#dir, contentsPath(file));
     if (!existsSync(path)) return [];
@@ -58,7 +60,7 @@ export class Contents {
     return readFileSync(path, 'utf8').split('\n').slice(0, -1).slice(0, width);
   }
 
-  /** Erases these entries of a file; returns the bytes that it has now. */
+  /** Erases these entries of a file; returns its new size in bytes. */
   blank(file: number, size: number, entries: ReadonlySet<number>): number {
     const first = file * TILE_WIDTH;
     const before = this.#sizeOf(file);

@@ -1,6 +1,6 @@
 /**
- * A whole journal in one file, a line of JSON an entry, in their order: the first line holds the signed checkpoint,
- * and the newest one that a witness cosigned. Tiles are left out: they follow from the entries.
+ * Exports a whole journal to one file with a line of JSON for each entry, in order. The first line holds the signed
+ * checkpoint and the newest one that a witness cosigned. Tiles are left out, because they follow from the entries.
  */
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,13 +17,13 @@ export interface ExportHead {
 }
 
 /**
- * Writes the journal in `dir` to `file`, which must be new; also one that is being written. Throws AgentError
- * `corrupt` where it has holes, `unavailable` where it is written too fast; then there is no file.
+ * Writes the journal in `dir` to `file`, which must be new. The journal may be written to at the same time. Throws
+ * AgentError `corrupt` if it has holes and `unavailable` if it is written too fast; then no file remains.
  */
 export function exportJournal(dir: string, file: string): number {
   const { checkpoint } = new JournalFiles(dir);
   if (checkpoint === undefined) {
-    throw new AgentError('config', `${dir} holds no journal: there is no file ${CHECKPOINT} in it`);
+    throw new AgentError('config', `${dir} does not contain a journal: the file ${CHECKPOINT} is missing`);
   }
   closeSync(openSync(file, 'wx', 0o600));
   try {
@@ -41,7 +41,7 @@ export function exportJournal(dir: string, file: string): number {
 
 interface Exported {
   readonly size: number;
-  /** A file that does not hold all of its entries; nothing can be exported. */
+  /** File that lacks some of its entries; then nothing can be exported. */
   readonly hole: string | undefined;
   readonly faults: readonly Fault[];
 }
@@ -67,12 +67,12 @@ function exported(files: JournalFiles, file: string): Exported {
   } finally {
     closeSync(fd);
   }
-  // Erased under an entry after the checkpoint: what was written would seem tampered with.
+  // Erased under an entry after the checkpoint: the export would appear tampered with.
   const faults = [...erased].filter((index) => !mayBeErased.has(index)).map((index) => `erased ${index}`);
   return { size, hole: undefined, faults: faults.map((what) => ({ what, line: what })) };
 }
 
-/** The first line of the file, without its end. */
+/** Returns the first line of the file, without its line end. */
 export function headLine({ checkpoint, witnessed }: ExportHead): string {
   return JSON.stringify({ form: FORM, checkpoint, witnessed });
 }
@@ -83,7 +83,7 @@ interface OutLine {
   readonly text: string;
 }
 
-/** Undefined where they are not all there. */
+/** Undefined if entries are missing. */
 function linesOf(files: JournalFiles, file: number, width: number): OutLine[] | undefined {
   const lines = files.read(contentsPath(file))?.toString().split('\n').slice(0, -1).slice(0, width) ?? [];
   const entries = unpackEntries(files.read(tilePath('entries', file, width)) ?? Buffer.alloc(0));

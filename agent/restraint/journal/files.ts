@@ -1,13 +1,14 @@
 /**
- * A journal's folder as one of its checkpoints covers it, for whoever reads it while the agent goes on writing.
+ * Reads a journal's folder as one of its checkpoints covers it, while the agent keeps writing.
  *
- * INVARIANTS: what is handed out is what the checkpoint covers, or is missing or changed for another reason than the
- * next append; a fault counts only where nothing was written meanwhile, or where it is there again after more was.
- * LIMITS: PARTIAL_TRIES and READ_TRIES; beyond them the reader is told that the journal is written too fast.
+ * INVARIANTS:
+ * - Returned data is what the checkpoint covers. If it is missing or changed, the next append is not the reason.
+ * - A fault counts only if nothing was written in the meantime, or if it is still there after more was written.
+ * LIMITS: PARTIAL_TRIES and READ_TRIES. Beyond them the reader learns that the journal is written too fast.
  *
- * How: the files of full tiles never change. The partial ones of a checkpoint go with the second append after it, so
- * they are read at once, with the newest contents, and again under the next checkpoint where one was gone. Contents
- * may be erased under an entry that this checkpoint does not cover yet: such a reading is begun anew.
+ * The files of full tiles never change. The partial ones of a checkpoint disappear with the second append after it.
+ * They are therefore read at once, with the newest contents, and again under the next checkpoint if one was missing.
+ * Contents may be erased under an entry that this checkpoint does not cover yet: such a reading starts again.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,11 +16,11 @@ import { AgentError, hasCode } from '../../base/errors.ts';
 import { CHECKPOINT, contentsPath, tilePath, WITNESSED } from './layout.ts';
 import { partialPlaces, TILE_WIDTH } from './tree.ts';
 
-/** Some 0.2 ms each, against two appends of seven flushes. */
+/** About 0.2 ms each, against two appends of seven flushes. */
 const PARTIAL_TRIES = 100;
 const READ_TRIES = 10;
 
-/** Something that is wrong: `what` is the same however far the journal has grown. */
+/** A fault; `what` stays the same however far the journal has grown. */
 export interface Fault {
   readonly what: string;
   readonly line: string;
@@ -27,17 +28,17 @@ export interface Fault {
 
 export class JournalFiles {
   readonly dir: string;
-  /** Undefined where there is none. */
+  /** Undefined if there is none. */
   readonly checkpoint: string | undefined;
   readonly witnessed: string | undefined;
-  /** Entries that the checkpoint names, whoever has signed it; 0 where it names none. */
+  /** Number of entries that the checkpoint names, with any signature; 0 if it names none. */
   readonly size: number;
   readonly #kept: ReadonlyMap<string, Buffer | undefined>;
 
   constructor(dir: string) {
     this.dir = dir;
     for (let tries = 0; tries < PARTIAL_TRIES; tries += 1) {
-      // Before the checkpoint, which is then as new at least.
+      // Read before the checkpoint, which is then at least as new.
       this.witnessed = this.#onDisk(WITNESSED)?.toString();
       this.checkpoint = this.#onDisk(CHECKPOINT)?.toString();
       this.size = sizeOf(this.checkpoint);
@@ -49,12 +50,12 @@ export class JournalFiles {
     throw tooFast(dir);
   }
 
-  /** Undefined for what is not there. */
+  /** Undefined for a missing file. */
   read(path: string): Buffer | undefined {
     return this.#kept.has(path) ? this.#kept.get(path) : this.#onDisk(path);
   }
 
-  /** There is another checkpoint by now. */
+  /** True if there is another checkpoint by now. */
   get moved(): boolean {
     return this.#onDisk(CHECKPOINT)?.toString() !== this.checkpoint;
   }
@@ -70,8 +71,8 @@ export class JournalFiles {
 }
 
 /**
- * Reads a journal's folder from its first entry to its checkpoint, again where something seems wrong only because it
- * was written meanwhile. Throws AgentError `unavailable` where that goes on.
+ * Reads a journal's folder from its first entry to its checkpoint. Repeats the reading if a fault may only result from
+ * a concurrent write. Throws AgentError `unavailable` if that continues.
  */
 export function readSteadily<T extends { readonly faults: readonly Fault[] }>(
   dir: string,

@@ -1,12 +1,13 @@
 /**
- * The box's tamper-evident journal, a C2SP tlog on disk (layout.ts).
+ * Tamper-evident journal of the box, a C2SP tlog on disk (layout.ts).
  *
- * INVARIANTS: what `append` returned for is on disk and under the signed checkpoint; contents, entries and tiles
- * are written before the checkpoint that covers them, so that a cut at any moment leaves the journal of before or
- * of after, and both verify; what lies beyond the checkpoint counts for nothing and is dropped at the next start;
- * an erasure is an entry of its own.
- * LIMITS: CONTENT_MAX bytes an entry; its contents are bounded by retention.ts, the tree of hashes only grows
- * (docs/design/011-journal.md says how fast).
+ * INVARIANTS:
+ * - When `append` returns, the entry is on disk and under the signed checkpoint.
+ * - Contents, entries and tiles are written before the checkpoint that covers them. A cut at any moment leaves the
+ *   previous or the new journal, and both verify.
+ * - Data beyond the checkpoint is ignored, and dropped at the next start. An erasure is an entry of its own.
+ * LIMITS: CONTENT_MAX bytes an entry. Contents are bounded by retention.ts; the tree of hashes only grows
+ * (docs/design/011-journal.md gives the rate).
  */
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
@@ -43,20 +44,20 @@ import { leafHash, partialPlaces, TILE_WIDTH, type Tile, Tree } from './tree.ts'
 
 const CONTENT_MAX = 32_768;
 
-/** Files of contents that `newest` looks through: a month and more of heartbeats. */
+/** Number of content files that `newest` searches: at least a month of heartbeats. */
 const LOOK_BACK = 20;
 
 const HASH_BYTES = 32;
-/** An entry takes five new blocks while the old ones are still there. */
+/** Free bytes required, because an entry takes five new blocks while the old ones still exist. */
 const FREE_MIN = 262_144;
 
 export interface JournalOptions {
   readonly stateDir: string;
-  /** `vigie/<site>/<box>`: origin of the checkpoints and name of the key. */
+  /** Origin of the checkpoints and name of the key: `vigie/<site>/<box>`. */
   readonly origin: string;
 }
 
-/** Of the file that is written to: its number, its entries so far, the bytes of their contents. */
+/** File being written: its number, its present entries, and the bytes of their contents. */
 interface Open {
   readonly index: number;
   readonly entries: readonly string[];
@@ -74,7 +75,7 @@ export class Journal {
   #open: Open = { index: 0, entries: [], contentBytes: 0 };
   #head: string | undefined;
   #witnessed: Checkpoint | undefined;
-  /** Entries that the witness has cosigned, as far as is known here. */
+  /** Number of entries that the witness is known to have cosigned. */
   #proveFrom = 0;
   /** Partial tiles that the newest checkpoint has replaced. */
   #stale: string[] = [];
@@ -89,14 +90,14 @@ export class Journal {
     return this.#tree.size;
   }
 
-  /** The newest signed checkpoint; undefined before `start`. */
+  /** Newest signed checkpoint; undefined before `start`. */
   get head(): string | undefined {
     return this.#head;
   }
 
   /**
-   * Makes the journal and its key, or takes them up. Throws AgentError: `corrupt` for a journal that does not fit
-   * its checkpoint (it is left as it is, for `vigie-oversight verify`), `unavailable` or `exhausted` for the disk.
+   * Creates the journal and its key, or opens them. Throws AgentError: `corrupt` for a journal that does not match its
+   * checkpoint (it is left unchanged, for `vigie-oversight verify`), `unavailable` or `exhausted` for the disk.
    */
   start(): void {
     this.#disk(() => {
@@ -115,19 +116,19 @@ export class Journal {
     });
   }
 
-  /** Durable on return. Returns the index of the entry. Throws AgentError as `start`; then it is not in. */
+  /** Appends an entry and returns its index. Durable on return. Throws AgentError as `start`; then none is added. */
   append(content: JournalContent): number {
     const index = this.size;
     this.appendAll([content]);
     return index;
   }
 
-  /** Entries that the open file still takes: so many are appended as one, all or none. */
+  /** Number of entries that the open file still takes. That many are appended atomically. */
   get room(): number {
     return TILE_WIDTH - this.#open.entries.length;
   }
 
-  /** Under one checkpoint a file of 256 at most, which costs hardly more than one entry; else as `append`. */
+  /** Appends up to a file of 256 under one checkpoint, which costs little more than one; otherwise as `append`. */
   appendAll(contents: readonly JournalContent[]): void {
     for (let from = 0; from < contents.length; ) {
       const texts = contents.slice(from, from + this.room).map((content) => JSON.stringify(content));
@@ -136,28 +137,28 @@ export class Journal {
     }
   }
 
-  /** Entries that the witness vouches for. */
+  /** Number of entries that the witness vouches for. */
   get witnessedSize(): number {
     return this.#witnessed?.size ?? 0;
   }
 
-  /** As `provenHead`, from an older head on; undefined where this does not continue that. Throws AgentError `corrupt` where it is none of ours. */
+  /** `provenHead` from `note` on; undefined if not continued. Throws AgentError `corrupt` for a foreign head. */
   provenHeadSince(note: string | undefined): string | undefined {
     const known =
       note === undefined ? { size: 0, root: new Tree().root() } : openCheckpoint(note, this.#verifier());
     return this.#continues(known) ? this.provenHead(known.size) : undefined;
   }
 
-  /** The head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
+  /** Returns the head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
   provenHead(from = this.#proveFrom): string {
     assert(this.#head !== undefined, 'a journal is started before its head is told');
     return provenHeadText({ from, proof: this.#proof(from), note: this.#head });
   }
 
   /**
-   * Keeps a cosigned head of this journal; an empty one: the witness has begun anew. False: it is a head of this
-   * box that this journal does not continue; the witness gets its proof all the same, and sees that it does not fit.
-   * Throws AgentError `corrupt` where it is no such head, else as `append`.
+   * Stores a cosigned head of this journal; an empty one means that the witness has started again. Returns false for a
+   * head of this box that this journal does not continue. The witness still gets its proof, and sees that it does not
+   * match. Throws AgentError `corrupt` if it is not such a head, otherwise as `append`.
    */
   takeWitnessed(note: string): boolean {
     if (note === '') {
@@ -176,19 +177,19 @@ export class Journal {
     return true;
   }
 
-  /** Of the contents, bytes; what is erased counts as what is left of it. */
+  /** Size of the contents in bytes; an erased entry counts with what remains of it. */
   get contentBytes(): number {
     return this.#contents.bytes;
   }
 
-  /** Entries of a file of 256; those that were erased have no content. Throws AgentError as `append`. */
+  /** Returns the entries of a file of 256; erased ones have no content. Throws AgentError as `append`. */
   contentsOf(file: number): { index: number; content: JournalContent | undefined }[] {
     return this.#disk(() => this.#contentsOf(file));
   }
 
   /**
-   * Throws AgentError where nothing could be written now: `exhausted`, or `unavailable` for a disk that is mounted
-   * read-only, which a worn one becomes.
+   * Throws AgentError if nothing could be written now: `exhausted`, or `unavailable` for a disk mounted read-only, as a
+   * worn one becomes.
    */
   probe(): void {
     this.#disk(() => {
@@ -203,8 +204,8 @@ export class Journal {
   }
 
   /**
-   * Erases contents and salts; the hashes stand. Durable on return, with an entry that says which and why, and
-   * `what` they were where they are all of one kind.
+   * Erases contents and salts; the hashes stay. Durable on return. The entry for it states which entries were erased
+   * and why, and their kind in `what` if they share one.
    */
   erase(entries: readonly number[], why: string, at: string, what?: JournalContent['type']): void {
     assert(
@@ -215,13 +216,13 @@ export class Journal {
     this.#disk(() => this.#blank(entries));
   }
 
-  /** The newest entry that `fits`, among the last LOOK_BACK files. */
+  /** Returns the newest entry that `fits`, among the last LOOK_BACK files. */
   newest(fits: (content: JournalContent) => boolean): JournalContent | undefined {
     const [first] = this.contentsSince(fits);
     return first !== undefined && fits(first) ? first : undefined;
   }
 
-  /** The newest entry that `fits` and all after it, in order; where none does, all of the last LOOK_BACK files. */
+  /** Returns the newest entry that `fits` and all later ones, in order; if none fits, the last LOOK_BACK files. */
   contentsSince(fits: (content: JournalContent) => boolean): JournalContent[] {
     return this.#disk(() => {
       const last = this.#open.index;
@@ -236,7 +237,7 @@ export class Journal {
     });
   }
 
-  /** With which the checkpoints of this journal are verified. */
+  /** Key with which the checkpoints of this journal are verified. */
   get verifierKey(): string {
     assert(this.#key !== undefined, 'a journal is started before its key is used');
     return verifierKey(this.#options.origin, this.#key);
@@ -266,7 +267,7 @@ export class Journal {
     return parseVerifierKey(this.verifierKey);
   }
 
-  /** Fills the open file at most. */
+  /** Writes at most the rest of the open file. */
   #write(contents: readonly string[]): void {
     const key = this.#key;
     assert(key !== undefined, 'a journal is started before it is written to');
@@ -334,7 +335,7 @@ export class Journal {
     this.#sweep();
     this.#contents.takeUp(size);
     const last = size === 0 ? undefined : this.newest(() => true);
-    // It may have been cut off between the entry and the erasure.
+    // The agent may have stopped between the entry and the erasure.
     if (last?.type === 'erase') this.#blank(last.entries);
   }
 
@@ -359,7 +360,7 @@ export class Journal {
     return Array.from({ length: width }, (_, i) => bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
   }
 
-  /** Partial tiles beside the one that counts, which an append that was cut off has left. */
+  /** Returns partial tiles beside the valid one, which an interrupted append has left. */
   #strayTiles(level: number | 'entries', index: number, width: number): string[] {
     const folder = dirname(tilePath(level, index, 1));
     const names = existsSync(join(this.#dir, folder)) ? readdirSync(join(this.#dir, folder)) : [];

@@ -1,14 +1,17 @@
-/** The key that signs the journal's checkpoints: made by the box at its first start, and never leaves it. */
+/**
+ * Reads and creates the key that signs the journal's checkpoints. The box creates it at its first start, and it never
+ * leaves the box.
+ */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { writeAtomically } from '../../base/atomic-file.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 
-/** In the state folder, beside the journal's own folder, so that a copy of that holds no secret. */
+/** File in the state folder, beside the journal's own folder, so that a copy of that folder holds no secret. */
 export const JOURNAL_KEY_FILE = 'journal.key';
 export const JOURNAL_DIR = 'journal';
 
-/** Throws AgentError: `config` where there is none, `corrupt` where it is no ed25519 key. */
+/** Throws AgentError: `config` if there is none, `corrupt` if it is not an ed25519 key. */
 export function readJournalKey(file: string): KeyObject {
   if (!existsSync(file)) {
     throw new AgentError('config', `${file} does not exist: the agent makes it when it starts first`);
@@ -22,7 +25,7 @@ export function readJournalKey(file: string): KeyObject {
     throw new AgentError('corrupt', `${file} cannot be used: ${reason}`);
   }
   if (key.asymmetricKeyType !== 'ed25519')
-    throw new AgentError('corrupt', `${file} is no ed25519 key but ${key.asymmetricKeyType}`);
+    throw new AgentError('corrupt', `${file} is not an ed25519 key but ${key.asymmetricKeyType}`);
   return key;
 }
 

@@ -1,7 +1,7 @@
 /**
- * What the journal knows of what restrains the box, so that a file that is missing, or was put back from an older copy,
- * is found: whose orders it obeys, whether it is suspended, which commands it has obeyed, how far root's updates are told,
- * and when its clock was right.
+ * State of the restraints as the journal records it, so that missing files, and files restored from an older copy, are
+ * detected. It holds the authority's key, the suspension and the commands obeyed. It also holds the reported progress
+ * of root's updates, the camera connection, and the last time of a correct clock.
  */
 import type {
   ConnectionKnown,
@@ -18,7 +18,7 @@ export class Known {
   #connection: ConnectionKnown | null = null;
   #confirmedMs: number | undefined;
 
-  /** With the same knowledge, to learn what may not get into the journal. */
+  /** Returns a copy, to learn entries that may not get into the journal. */
   copy(): Known {
     const other = new Known();
     other.#restore(this.summary);
@@ -26,7 +26,7 @@ export class Known {
     return other;
   }
 
-  /** Takes the next entry in; they come in the journal's order. */
+  /** Takes the next entry; entries come in the journal's order. */
   learn(content: JournalContent): void {
     switch (content.type) {
       case 'start':
@@ -53,7 +53,7 @@ export class Known {
         return;
       case 'rollout': {
         const { n, noted } = content;
-        // The newest counts, though it be lower: the journal tells of that itself.
+        // The newest counts even if it is lower: the journal records that itself.
         this.#rollouts = { n, noted };
         return;
       }
@@ -65,43 +65,43 @@ export class Known {
     }
   }
 
-  /** The same; returns it. */
+  /** Learns the entry and returns it. */
   learnt(content: JournalContent): JournalContent {
     this.learn(content);
     return content;
   }
 
-  /** Fingerprint of the key whose orders the box obeys; undefined: none is known. */
+  /** Fingerprint of the key whose authorisations the box obeys; undefined if none is known. */
   get authority(): string | undefined {
     return this.#authority ?? undefined;
   }
 
-  /** The suspension that nobody has ended. */
+  /** Suspension that has not been ended. */
   get suspension(): NonNullable<RestraintKnown['suspension']> | undefined {
     return this.#suspension ?? undefined;
   }
 
-  /** The newest counter of each key that has commanded the box, by its fingerprint. */
+  /** Newest counter of each key that has commanded the box, by its fingerprint. */
   get commands(): ReadonlyMap<string, number> {
     return this.#commands;
   }
 
-  /** The newest line of root's history that is in the journal; null: there is none. */
+  /** Newest line of root's history that is in the journal; null if there is none. */
   get rollouts(): RolloutsKnown | null {
     return this.#rollouts;
   }
 
-  /** What vision was connected to last; null before the first time. */
+  /** Last connection of vision; null before the first. */
   get connection(): ConnectionKnown | null {
     return this.#connection;
   }
 
-  /** The newest time of a clock that was set, ms since the epoch. */
+  /** Newest time of a clock that was set, ms since the epoch. */
   get confirmedMs(): number | undefined {
     return this.#confirmedMs;
   }
 
-  /** For the entries from which `learn` begins anew. */
+  /** State for the entries from which `learn` starts again. */
   get summary(): RestraintKnown {
     const commands = Object.fromEntries(this.#commands);
     return {
@@ -131,5 +131,5 @@ export class Known {
   }
 }
 
-/** The whole of what is known stands in it. */
+/** True if the entry holds the complete state. */
 export const isSummary = (content: JournalContent): boolean => 'restraint' in content;

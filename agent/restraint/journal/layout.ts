@@ -1,6 +1,6 @@
 /**
- * The journal's folder: `checkpoint`, `tile/<level>/<n>` and `tile/entries/<n>` as c2sp.org/tlog-tiles says, and
- * beside them `contents/<n>.jsonl`, the contents of the 256 entries of `tile/entries/<n>`, which can be erased.
+ * Layout of the journal's folder: `checkpoint`, `tile/<level>/<n>` and `tile/entries/<n>` as in c2sp.org/tlog-tiles.
+ * Beside them, `contents/<n>.jsonl` holds the contents of the 256 entries of `tile/entries/<n>`, which can be erased.
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,10 +10,10 @@ import { jsonOf } from '../../base/json.ts';
 import { sha256, TILE_WIDTH } from './tree.ts';
 
 export const CHECKPOINT = 'checkpoint';
-/** The newest checkpoint that a witness cosigned; none before there is a witness. */
+/** Newest checkpoint that a witness cosigned; absent before there is a witness. */
 export const WITNESSED = 'witnessed';
 export const SALT_BYTES = 32;
-/** An entry is this and the hash, in hex, of salt and content. */
+/** Start of an entry. The hash, in hex, of salt and content follows. */
 const ENTRY_PREFIX = 'vigie-journal-1 sha256 ';
 
 /** `x001/x234/067` for 1,234,067. */
@@ -25,7 +25,7 @@ function numberPath(index: number): string {
   return groups.join('/');
 }
 
-/** Of a tile of `width` hashes, or of entries where the level is `entries`. */
+/** Path of a tile of `width` hashes, or of entries if the level is `entries`. */
 export function tilePath(level: number | 'entries', index: number, width: number): string {
   const path = `tile/${level}/${numberPath(index)}`;
   return width === TILE_WIDTH ? path : `${path}.p/${width}`;
@@ -41,7 +41,7 @@ export function entryOf(salt: Uint8Array, content: string): string {
 
 export const entryOfHash = (hash: string): string => `${ENTRY_PREFIX}${hash}`;
 
-/** Entries in a file are led by their length, two bytes, big endian. */
+/** Packs entries for a file: each is preceded by its length, two bytes, big endian. */
 export function packEntries(entries: readonly string[]): Buffer {
   return Buffer.concat(
     entries.flatMap((entry) => {
@@ -52,7 +52,7 @@ export function packEntries(entries: readonly string[]): Buffer {
   );
 }
 
-/** As many entries as are whole. */
+/** Returns the complete entries. */
 export function unpackEntries(file: Buffer): Buffer[] {
   const entries: Buffer[] = [];
   for (let at = 0; at + 2 <= file.length; ) {
@@ -64,7 +64,7 @@ export function unpackEntries(file: Buffer): Buffer[] {
   return entries;
 }
 
-/** A line of contents. Its two hashed parts are gone when it was erased. */
+/** A line of contents. An erased line lacks its two hashed parts. */
 export interface ContentLine {
   readonly index: number;
   readonly salt: string;
@@ -79,7 +79,7 @@ export function erasedLine(index: number): string {
   return `{"index":${index},"erased":true}\n`;
 }
 
-/** The line's content, `erased`, or undefined for what is no line of entry `index`. */
+/** Returns the line's content, `erased`, or undefined if it is not a line of entry `index`. */
 export function parseLine(line: string, index: number): ContentLine | 'erased' | undefined {
   if (`${line}\n` === erasedLine(index)) return 'erased';
   const { salt, content } = Object(jsonOf(line)) as Partial<ContentLine>;
@@ -88,13 +88,13 @@ export function parseLine(line: string, index: number): ContentLine | 'erased' |
   return whole === `${line}\n` ? { index, salt, content } : undefined;
 }
 
-/** Entries that an entry with this content says are erased. */
+/** Returns the entries that an entry with this content declares as erased. */
 export function erasedBy(content: unknown): number[] {
   const { type, entries } = Object(content) as { type?: unknown; entries?: unknown };
   return type === 'erase' && Array.isArray(entries) ? entries.map(Number) : [];
 }
 
-/** Atomic and durable, folders included. */
+/** Atomic and durable, including the folders. */
 export function writeIn(dir: string, path: string, bytes: Uint8Array | string): void {
   const file = join(dir, path);
   makeFolder(dirname(file));
@@ -109,7 +109,7 @@ export function makeFolder(folder: string): void {
   flush(above);
 }
 
-/** Throws AgentError `exhausted` or `unavailable` for what the disk refuses; every other error as it is. */
+/** Throws AgentError `exhausted` or `unavailable` if the disk refuses; passes every other error on. */
 export function onDisk<T>(dir: string, act: () => T): T {
   try {
     return act();

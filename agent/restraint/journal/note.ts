@@ -1,6 +1,6 @@
 /**
- * Signed notes with ed25519 (c2sp.org/signed-note) and the checkpoints in them (c2sp.org/tlog-checkpoint).
- * Further signatures on a note, such as a witness's, are passed over.
+ * Signed notes with ed25519 (c2sp.org/signed-note) and the checkpoints in them (c2sp.org/tlog-checkpoint). Further
+ * signatures on a note, such as a witness's, are ignored.
  */
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { AgentError } from '../../base/errors.ts';
@@ -35,7 +35,7 @@ function keyId(name: string, type: SignatureType, raw: Buffer): Buffer {
   return sha256(Buffer.from(`${name}\n`), Buffer.of(type), raw).subarray(0, 4);
 }
 
-/** `name+hash+base64`: what others need to verify notes of this private key. */
+/** Returns `name+hash+base64`, with which others verify notes of this private key. */
 export function verifierKey(name: string, privateKey: KeyObject, type: SignatureType = ED25519): string {
   const raw = rawPublicKey(privateKey);
   const bytes = Buffer.concat([Buffer.of(type), raw]);
@@ -50,7 +50,7 @@ export function parseVerifierKey(text: string, type: SignatureType = ED25519): V
     const where = type === ED25519 ? 'vigie journal key' : 'vigie-oversight witness';
     throw new AgentError(
       'config',
-      `${JSON.stringify(text.slice(0, 200))} is no verifier key of ed25519; it has the form name+hash+base64, as ${where} prints it`,
+      `${JSON.stringify(text.slice(0, 200))} is not an ed25519 verifier key; its form is name+hash+base64, as ${where} prints it`,
     );
   }
   const raw = bytes.subarray(1);
@@ -74,7 +74,7 @@ export function signCheckpoint({ origin, size, root }: Checkpoint, privateKey: K
   return `${text}\n${signatureLine(origin, ED25519, privateKey, signature)}`;
 }
 
-/** What stands below a note's text. */
+/** Returns the signature line that follows a note's text. */
 export function signatureLine(
   name: string,
   type: SignatureType,
@@ -85,10 +85,13 @@ export function signatureLine(
   return `— ${name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
 }
 
-/** A note's text, and what `verifier`'s name and key id stand on below it. Throws AgentError `corrupt`. */
+/**
+ * Returns a note's text, and the signatures below it with the name and key id of `verifier`. Throws AgentError
+ * `corrupt`.
+ */
 export function readNote(note: string, { name, id }: Verifier): { text: string; signatures: Buffer[] } {
   const cut = note.lastIndexOf('\n\n');
-  if (cut < 0 || !note.endsWith('\n')) throw new AgentError('corrupt', 'it is no signed note');
+  if (cut < 0 || !note.endsWith('\n')) throw new AgentError('corrupt', 'not a signed note');
   const signatures = note
     .slice(cut + 2, -1)
     .split('\n')
@@ -96,14 +99,14 @@ export function readNote(note: string, { name, id }: Verifier): { text: string; 
       const [, signer, base64 = ''] = /^— (\S+) (\S+)$/.exec(line) ?? [];
       const bytes = strictBase64(base64);
       if (signer === undefined || bytes === undefined) {
-        throw new AgentError('corrupt', `${JSON.stringify(line.slice(0, 200))} is no signature line`);
+        throw new AgentError('corrupt', `${JSON.stringify(line.slice(0, 200))} is not a signature line`);
       }
       return signer === name && bytes.subarray(0, 4).equals(id) ? [bytes.subarray(4)] : [];
     });
   return { text: note.slice(0, cut + 1), signatures };
 }
 
-/** The checkpoint, when `verifier` has signed it; otherwise throws AgentError `corrupt` that says what is wrong. */
+/** Returns the checkpoint if `verifier` has signed it. Otherwise throws AgentError `corrupt` with the reason. */
 export function openCheckpoint(note: string, verifier: Verifier): Checkpoint {
   const { name, key } = verifier;
   const { text, signatures } = readNote(note, verifier);
@@ -115,12 +118,12 @@ export function openCheckpoint(note: string, verifier: Verifier): Checkpoint {
   if (signatures.length === 0) throw new AgentError('corrupt', `it is not signed by ${name} with this key`);
   const [, origin = '', size = '', base64 = ''] = /^([^\n]+)\n(0|[1-9]\d{0,14})\n([^\n]+)\n/.exec(text) ?? [];
   const root = strictBase64(base64);
-  if (root?.length !== 32) throw new AgentError('corrupt', 'it is no checkpoint of origin, size and root');
+  if (root?.length !== 32) throw new AgentError('corrupt', 'not a checkpoint of origin, size and root');
   if (origin !== name) throw new AgentError('corrupt', `its origin is ${origin}, the key is of ${name}`);
   return { origin, size: Number(size), root };
 }
 
-/** Node's decoder takes what is not quite base64; undefined for that. */
+/** Decodes base64, or returns undefined for input that is not canonical, which Node's decoder accepts. */
 export function strictBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
   return text !== '' && bytes.toString('base64') === text ? bytes : undefined;

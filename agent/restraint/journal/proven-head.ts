@@ -1,11 +1,11 @@
 /**
- * A checkpoint with the proof that it continues an older one, in the form in which c2sp.org/tlog-witness asks a
- * witness to cosign it (the body of `add-checkpoint`).
+ * A checkpoint with the proof that it continues an older one, in the form in which c2sp.org/tlog-witness requests a
+ * witness's cosignature (the body of `add-checkpoint`).
  */
 import { AgentError } from '../../base/errors.ts';
 import { strictBase64 } from './note.ts';
 
-/** No tree of ours needs more. */
+/** No tree of this project needs more. */
 const PROOF_MAX = 63;
 
 export interface ProvenHead {
@@ -25,11 +25,11 @@ export function parseProvenHead(text: string): ProvenHead {
   const [first = '', ...hashes] = text.slice(0, Math.max(0, cut)).split('\n');
   const [, from] = /^old (0|[1-9]\d{0,14})$/.exec(first) ?? [];
   if (from === undefined || hashes.length > PROOF_MAX) {
-    throw new AgentError('corrupt', 'it is no checkpoint with the proof that it continues an older one');
+    throw new AgentError('corrupt', 'not a checkpoint with a consistency proof');
   }
   const proof = hashes.map((hash) => {
     const bytes = strictBase64(hash);
-    if (bytes?.length !== 32) throw new AgentError('corrupt', 'its proof holds what is no hash');
+    if (bytes?.length !== 32) throw new AgentError('corrupt', 'its proof contains an invalid hash');
     return bytes;
   });
   return { from: Number(from), proof, note: text.slice(cut + 2) };

@@ -1,10 +1,10 @@
 /**
- * What the agent writes into its journal, and when.
+ * Writes the agent's entries into its journal.
  *
- * INVARIANTS: nothing here throws for what the disk does, except towards a search: without its entry there is no
- * answer; every alert's entry is on disk before the alert is sent, unless the journal is down, which is told.
- * LIMITS: PENDING_MAX entries wait in memory for a disk that refuses, in order; what is beyond is counted, and the
- * count becomes an entry.
+ * INVARIANTS:
+ * - No method throws because of the disk, except for a search: without its entry there is no answer.
+ * - Every alert's entry is on disk before the alert is sent, unless the journal is down, which is reported.
+ * LIMITS: PENDING_MAX entries wait in memory for a refusing disk, in order; the count of further ones is entered.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -35,38 +35,38 @@ import { JournalRetention } from './retention.ts';
 const HEARTBEAT_EVERY_MS = 600_000;
 const HEAD_EVERY_MS = 60_000;
 const RECORDS_EVERY_MS = 60_000;
-/** A disk that refused is tried again; so long at most the box goes on looking when its journal cannot be written. */
+/** Retry interval of a refusing disk, and the longest time of analysis without a writable journal. */
 const WRITE_EVERY_MS = 10_000;
 const ERASE_EVERY_MS = 86_400_000;
-/** Slewing (500 ppm at most, adjtimex(2)) moves a clock by far less between two looks. */
+/** Slewing (500 ppm at most, adjtimex(2)) moves a clock by far less between two checks. */
 const CLOCK_STEP_MS = 1000;
-/** Some 100 kB of memory. */
+/** About 100 kB of memory. */
 const PENDING_MAX = 300;
-/** Under one checkpoint: frames wait for the disk while they are written. */
+/** Entries under one checkpoint. Frames wait for the disk while they are written. */
 const WRITE_BATCH = 64;
 const RECORDS_BATCH = 100;
 
 export interface JournalRecorderOptions {
   readonly config: Config;
-  /** Where the configuration was read from. */
+  /** Path of the configuration file. */
   readonly configFile?: string | undefined;
   readonly stateDir: string;
-  /** How long the contents of alerts are kept. */
+  /** Retention of the contents of alerts, in days. */
   alertsDays(): number;
   readonly boot: string;
   readonly clock: Clock;
   readonly steady: Pick<SteadyClock, 'synced' | 'trusted'>;
   readonly log: Logger;
   readonly archive: {
-    /** What it has put on record above a row, the oldest first. */
+    /** Returns the archive's records above a row, oldest first. */
     records(afterRow: number, limit: number): { row: number; record: RestraintRecord }[];
     record(record: RestraintRecord): void;
   };
   readonly status: { readonly frames: FramesReport; readonly detector: DetectorReport | null };
   readonly trackStatus: { readonly report: TrackLogReport };
-  /** By which vision goes. */
+  /** Folder that restrains vision. */
   readonly folder: RestraintFolder;
-  /** Publishes a checkpoint with the proof that it continues what the witness knows. */
+  /** Publishes a checkpoint with the proof that it continues the witness's. */
   readonly publisher: { journalHead(note: string, provenHead: string): void } | undefined;
 }
 
@@ -74,7 +74,7 @@ type Task = 'heartbeat' | 'write' | 'records' | 'erase' | 'head';
 
 interface Pending {
   readonly at: string;
-  /** Called when it is written. */
+  /** Called when the entry is written. */
   entry(): JournalEntry;
 }
 
@@ -85,7 +85,7 @@ export class JournalRecorder {
   #hashes: ReturnType<typeof hashesOf> | undefined;
   #opened = false;
   #known = new Known();
-  /** When a clock that was set last wrote here, before this start, ms since the epoch. */
+  /** Last time of a set clock in the journal, before this start, ms since the epoch. */
   #confirmedBeforeMs: number | undefined;
   #pending: Pending[] = [];
   #missed = 0;
@@ -93,10 +93,10 @@ export class JournalRecorder {
   #down: string | undefined;
   #started = false;
   #model: string | undefined;
-  /** Records of the archive through this row have been taken. */
+  /** Last row of the archive whose record was taken. */
   #row = 0;
   readonly #clockSteps: ClockSteps;
-  /** Monotonic times at which each thing is due. `write`: what waits, or whether the disk would take it. */
+  /** Monotonic due time of each task. `write`: writes pending entries, or checks whether the disk accepts them. */
   readonly #dueMs: Record<Task, number> = { heartbeat: 0, write: 0, records: 0, erase: 0, head: 0 };
   #published: { note: string | undefined; provenHead: string | undefined } = {
     note: undefined,
@@ -119,7 +119,7 @@ export class JournalRecorder {
     this.#dueMs.heartbeat = clock.nowMs() + HEARTBEAT_EVERY_MS;
   }
 
-  /** What is due, in its order; to be called often. */
+  /** Runs the tasks that are due, in order. Must be called often. */
   tick(): void {
     const { clock, steady } = this.#options;
     const nowMs = clock.nowMs();
@@ -134,12 +134,12 @@ export class JournalRecorder {
     if (due('head')) this.#publish();
   }
 
-  /** Entries can be written. Where they cannot, the box must not look: nobody could prove what it did. */
+  /** True if entries can be written. Otherwise the box must not analyse, because no one could prove what it did. */
   get writable(): boolean {
     return this.#opened && this.#down === undefined;
   }
 
-  /** What it knows of what restrains the box; undefined while it cannot be read. */
+  /** State of the restraints as the journal records it; undefined while it cannot be read. */
   get known() {
     if (!this.#opened) return undefined;
     const { authority, suspension, commands, rollouts, connection } = this.#known;
@@ -147,12 +147,12 @@ export class JournalRecorder {
     return { authority, suspension, commands, rollouts, connection, confirmedBeforeMs };
   }
 
-  /** Why it cannot be written; undefined while it can. */
+  /** Reason why the journal cannot be written, or undefined. */
   get downBecause(): string | undefined {
     return this.#down;
   }
 
-  /** The last entry of this start; its checkpoint is published without delay. Idempotent. */
+  /** Writes the last entry of this run; its checkpoint is published without delay. Idempotent. */
   stop(): void {
     if (!this.#started) return;
     this.#started = false;
@@ -162,7 +162,7 @@ export class JournalRecorder {
     this.#publish();
   }
 
-  /** To be called for each event with its published form; alerts are entries. */
+  /** Must be called for each event in its published form; alerts become entries. */
   event(event: VigieEvent): void {
     if (event.data.severity !== 'alert') return;
     const { id, sequence } = event;
@@ -171,8 +171,8 @@ export class JournalRecorder {
   }
 
   /**
-   * What the witness cosigned last, so that the next head is sent with the proof that it continues that. One that
-   * this journal does not continue is a rollback or a fork of ours: logged and counted, and the witness says so too.
+   * Takes the last cosigned head; the next is sent with the proof that it continues that one. A head that this journal
+   * does not continue means a rollback or a fork here: logged, counted, and reported by the witness too.
    */
   witnessed(note: string): void {
     if (!this.#opened) return;
@@ -183,7 +183,7 @@ export class JournalRecorder {
     });
   }
 
-  /** Vision has a detector; an entry where it is another than before. */
+  /** Handles a loaded detector; adds an entry if it differs from the previous one. */
   detectorLoaded(): void {
     const { detector } = this.#options.status;
     if (detector === null || detector.sha256 === this.#model) return;
@@ -196,14 +196,14 @@ export class JournalRecorder {
     this.#note(() => entry);
   }
 
-  /** Durable on return. Throws AgentError where it is not. */
+  /** Durable on return. Throws AgentError otherwise. */
   enterSurely(entry: JournalEntry): void {
     this.#mustWrite();
     this.#note(() => entry);
     this.#mustWrite();
   }
 
-  /** With which its checkpoints are verified, and its head with the proof from another on; undefined where it does not continue that. */
+  /** Returns the verifier key, and the head with the proof from `head` on; undefined if `head` is not continued. */
   since(head: string | undefined): { verifierKey: string; provenHead: string } | undefined {
     if (!this.#opened) return undefined;
     const provenHead = this.#tried('the journal cannot be compared', () =>
@@ -212,7 +212,7 @@ export class JournalRecorder {
     return provenHead === undefined ? undefined : { verifierKey: this.#journal.verifierKey, provenHead };
   }
 
-  /** Puts a search or an unsealing on record, here and in the archive: durable on return. Throws AgentError where it cannot. */
+  /** Records a search or an unsealing, here and in the archive: durable on return. Throws AgentError if that fails. */
   record(record: RestraintRecord): void {
     this.#mustWrite();
     this.#options.archive.record(record);
@@ -220,14 +220,14 @@ export class JournalRecorder {
     this.#mustWrite();
   }
 
-  /** The highest number of a lane that an alert of the newest entries has; 0 where none is known. */
+  /** Returns the highest sequence number of an alert among the newest entries; 0 if none is known. */
   newestAlert(lane: Lane): number {
     if (lane !== 'alert' || !this.#opened) return 0;
     const newest = this.#journal.newest(({ type }) => type === 'alert');
     return newest?.type === 'alert' ? Number(newest.sequence) : 0;
   }
 
-  /** The newest signed checkpoint. */
+  /** Newest signed checkpoint. */
   get head(): string | undefined {
     return this.#journal.head;
   }
@@ -274,7 +274,7 @@ export class JournalRecorder {
     return new Date(this.#options.clock.wallMs()).toISOString();
   }
 
-  /** What waits, in order, WRITE_BATCH at a time. */
+  /** Writes pending entries in order, WRITE_BATCH at a time. */
   #write(): void {
     const { clock, log } = this.#options;
     this.#dueMs.write = clock.nowMs() + WRITE_EVERY_MS;
@@ -285,7 +285,7 @@ export class JournalRecorder {
       const batch = this.#pending.slice(0, Math.min(WRITE_BATCH, this.#journal.room));
       known = this.#known;
       this.#known = known.copy();
-      // What sums up takes in what stands before it in the same batch.
+      // A summary includes the entries before it in the same batch.
       const contents = batch.map(({ at, entry }) => this.#known.learnt({ at, ...entry() }));
       this.#journal.appendAll(contents);
       known = undefined;
@@ -304,7 +304,7 @@ export class JournalRecorder {
     }
   }
 
-  /** Takes the journal up where the last start left it. */
+  /** Opens the journal where the last run left it. */
   #open(): void {
     const { stateDir } = this.#options;
     if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) assertFirstJournal(stateDir);
@@ -316,7 +316,7 @@ export class JournalRecorder {
       | undefined;
     const newest = this.#journal.newest((content) => 'row' in content || 'records' in content);
     this.#row = newest === undefined ? 0 : 'row' in newest ? newest.row : (before?.records ?? 0);
-    // Ahead of all that waits.
+    // Placed before all pending entries.
     const changes = changesBetween(before, this.#running(), this.#options);
     const at = this.#now();
     this.#pending.unshift(...changes.map((change) => ({ at, entry: () => change })));
@@ -335,7 +335,7 @@ export class JournalRecorder {
     const more = this.#tried('contents of the journal are erased later', () =>
       this.#retention.step(clock.wallMs(), trusted),
     );
-    // Until the wall clock can be trusted it is asked again soon: an hour after the start at the earliest.
+    // Until the wall clock is trusted it is checked again soon: an hour after the start at the earliest.
     if (more !== true) this.#dueMs.erase = clock.nowMs() + (trusted ? ERASE_EVERY_MS : RECORDS_EVERY_MS);
   }
 
@@ -355,10 +355,10 @@ export class JournalRecorder {
     }
   }
 
-  /** What the archive has put on record since the last time. Throws AgentError where it cannot be read. */
+  /** Takes new records of the archive. Throws AgentError if it cannot be read. */
   #takeRecords(): void {
     const { archive } = this.#options;
-    // An archive that was replaced counts from 1 again.
+    // A replaced archive counts from 1 again.
     if (this.#row > 0 && archive.records(this.#row - 1, 1)[0]?.row !== this.#row) this.#row = 0;
     while (this.#down === undefined) {
       const batch = archive.records(this.#row, RECORDS_BATCH);
@@ -378,7 +378,7 @@ export class JournalRecorder {
   #publish(): void {
     const { head, size, witnessedSize } = this.#journal;
     const { note } = this.#published;
-    // The same head is told again where the witness needs another proof.
+    // The same head is published again if the witness needs another proof.
     if (head === undefined || (head === note && witnessedSize === size)) return;
     const provenHead = this.#tried('the head is not published', () => this.#journal.provenHead());
     if (provenHead === undefined || provenHead === this.#published.provenHead) return;
@@ -387,7 +387,7 @@ export class JournalRecorder {
     this.#options.publisher?.journalHead(head, provenHead);
   }
 
-  /** Undefined where the disk or the data refuse, which is logged. */
+  /** Returns undefined if the disk or the data refuse, which is logged. */
   #tried<T>(what: string, act: () => T): T | undefined {
     try {
       return act();

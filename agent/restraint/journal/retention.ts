@@ -1,15 +1,18 @@
 /**
- * What of the journal's contents goes, and when: alerts with the retention of events, and beyond CONTENTS_MAX the
- * oldest of everything. Hashes stay, so that the proof stands; each erasure is an entry that says what and why.
+ * Erases contents of the journal. Alerts expire with the retention of events; beyond CONTENTS_MAX the oldest contents
+ * of any kind are erased. Hashes stay, so that the proof remains valid. Each erasure is an entry that states what was
+ * erased and why.
  *
- * LIMITS: a file of 256 entries a step, so that frames never wait long. The erasures' own entries stay: without
- * them a content that is gone would be a fault. The newest KEPT_FILES files stay whatever they weigh.
+ * LIMITS:
+ * - One file of 256 entries a step, so that frames never wait long.
+ * - The erasures' own entries stay: without them missing content would be a fault.
+ * - The newest KEPT_FILES files stay, whatever their size.
  */
 import type { JournalContent } from '../../contract/journal.ts';
 import type { Journal } from './journal.ts';
 import { TILE_WIDTH } from './tree.ts';
 
-/** Some ten years of heartbeats. */
+/** About ten years of heartbeats. */
 const CONTENTS_MAX = 512 * 1_048_576;
 const KEPT_FILES = 4;
 const DAY_MS = 86_400_000;
@@ -18,10 +21,10 @@ export class JournalRetention {
   readonly #journal: Journal;
   readonly #alertsDays: () => number;
   readonly #bytesMax: number;
-  /** The oldest files that may still hold what must go: of alerts, and of anything. */
+  /** Oldest files that may still hold contents to erase: of alerts, and of any kind. */
   #alertsFrom = 0;
   #anyFrom = 0;
-  /** Erased since the start of the process. */
+  /** Number of entries erased since the start of the process. */
   readonly erased = { retention: 0, limit: 0 };
 
   constructor(journal: Journal, options: { alertsDays(): number; readonly bytesMax?: number }) {
@@ -30,7 +33,10 @@ export class JournalRetention {
     this.#bytesMax = options.bytesMax ?? CONTENTS_MAX;
   }
 
-  /** One file; true while there is more to do. `trusted`: the wall clock may decide. Throws AgentError as `append`. */
+  /**
+   * Processes one file; true while there is more to do. `trusted`: whether the wall clock may decide. Throws AgentError
+   * as `append`.
+   */
   step(wallMs: number, trusted: boolean): boolean {
     const at = new Date(wallMs).toISOString();
     if (this.#journal.contentBytes > this.#bytesMax && this.#evict(at)) return true;
@@ -43,13 +49,13 @@ export class JournalRetention {
     const alerts = contents.filter(({ content }) => content?.type === 'alert');
     const due = alerts.filter(({ content }) => (content as JournalContent).at < before);
     if (due.length > 0) this.#erase(due, 'retention', at);
-    // A full file without a younger alert is done with for good.
+    // A full file without a younger alert is finished permanently.
     if (contents.length < TILE_WIDTH || due.length < alerts.length) return false;
     this.#alertsFrom = file + 1;
     return true;
   }
 
-  /** False when nothing more may go. */
+  /** False when nothing more may be erased. */
   #evict(at: string): boolean {
     const file = this.#anyFrom;
     if ((file + KEPT_FILES) * TILE_WIDTH > this.#journal.size) return false;
@@ -64,7 +70,7 @@ export class JournalRetention {
     return true;
   }
 
-  /** All of one kind, so that it can still be said how many of them there were. */
+  /** Erases entries of one kind, so that their number can still be stated. */
   #erase(entries: readonly Entry[], why: 'retention' | 'limit', at: string): void {
     const [first] = entries;
     const indices = entries.map(({ index }) => index);

@@ -1,6 +1,6 @@
 /**
- * The Merkle tree of RFC 6962, section 2.1, kept as tiles of 256 hashes (c2sp.org/tlog-tiles): a tile of level L
- * holds the roots of complete subtrees of 256^L leaves. In memory are only the tiles that are not full yet.
+ * Merkle tree of RFC 6962, section 2.1, stored as tiles of 256 hashes (c2sp.org/tlog-tiles). A tile of level L holds
+ * the roots of complete subtrees of 256^L leaves. Only tiles that are not full are in memory.
  */
 import { createHash } from 'node:crypto';
 
@@ -9,7 +9,7 @@ export const TILE_WIDTH = 256;
 export interface Tile {
   readonly level: number;
   readonly index: number;
-  /** TILE_WIDTH of them, fewer in a partial tile. */
+  /** TILE_WIDTH hashes, fewer in a partial tile. */
   readonly hashes: readonly Buffer[];
 }
 
@@ -25,7 +25,7 @@ const NODE = Buffer.of(1);
 export const leafHash = (entry: Uint8Array): Buffer => sha256(LEAF, entry);
 export const nodeHash = (left: Buffer, right: Buffer): Buffer => sha256(NODE, left, right);
 
-/** Root of a complete subtree: the number of `hashes` is a power of two. */
+/** Returns the root of a complete subtree; the number of `hashes` is a power of two. */
 export function completeRoot(hashes: readonly Buffer[]): Buffer {
   let row = hashes;
   while (row.length > 1) {
@@ -38,7 +38,7 @@ export function completeRoot(hashes: readonly Buffer[]): Buffer {
 
 export class Tree {
   #size: number;
-  /** By level, what the tile holds that is not full. */
+  /** Content of the partial tile of each level. */
   readonly #edges: Buffer[][];
 
   constructor(size = 0, edges: readonly (readonly Buffer[])[] = []) {
@@ -54,7 +54,7 @@ export class Tree {
     return new Tree(this.#size, this.#edges);
   }
 
-  /** Returns the tiles that are full now. */
+  /** Adds a leaf and returns the tiles that are full now. */
   add(leaf: Buffer): Tile[] {
     const full: Tile[] = [];
     this.#size += 1;
@@ -70,7 +70,7 @@ export class Tree {
     }
   }
 
-  /** The tiles that are not full, lowest level first. */
+  /** Returns the partial tiles, lowest level first. */
   partialTiles(): Tile[] {
     return this.#edges.flatMap((hashes, level) =>
       hashes.length === 0 ? [] : [{ level, index: tileCount(this.#size, level), hashes }],
@@ -78,7 +78,7 @@ export class Tree {
   }
 
   root(): Buffer {
-    // The complete subtrees that the leaves fall into, from the largest to the smallest.
+    // Complete subtrees that the leaves form, from the largest to the smallest.
     const subtrees: Buffer[] = [];
     for (const hashes of [...this.#edges].reverse()) {
       let taken = 0;
@@ -94,12 +94,12 @@ export class Tree {
   }
 }
 
-/** Full tiles of a level in a tree of `size` leaves. */
+/** Returns the number of full tiles of a level in a tree of `size` leaves. */
 function tileCount(size: number, level: number): number {
   return Math.floor(size / TILE_WIDTH ** (level + 1));
 }
 
-/** What the partial tiles of a tree of `size` leaves are; their hashes are to be read. */
+/** Returns the places of the partial tiles of a tree of `size` leaves, without their hashes. */
 export function partialPlaces(size: number): { level: number; index: number; width: number }[] {
   const places: { level: number; index: number; width: number }[] = [];
   for (let level = 0; size >= TILE_WIDTH ** level; level += 1) {

@@ -1,11 +1,14 @@
 /**
- * What the box watches, as it was at its last start: camera, zones, lines, masks and rules, so that a change of them can
- * be told with what they were before.
+ * Stores the monitored configuration of the last start: camera, zones, lines, masks and rules. A change can thus be
+ * reported with the previous state.
  *
- * INVARIANTS: the file counts only where the journal's hash vouches for it: what somebody has edited or put back is
- * unknown, never believed. It is on disk with both versions before the journal tells of the change, so that a cut at any
- * moment leaves the one that the journal knows. A change is forgotten only when the room's event is durable.
- * LIMITS: two versions, each of a configuration's lists at their largest: 1 MiB; FILE_BYTES_MAX are read.
+ * INVARIANTS:
+ * - The file counts only if the journal's hash matches it. An edited or restored file is treated as unknown and never
+ *   believed.
+ * - The file is on disk with both versions before the journal records the change, so a cut at any moment leaves the one
+ *   that the journal knows.
+ * - A change is forgotten only when the room's event is durable.
+ * LIMITS: two versions, each with a configuration's lists at their largest: 1 MiB. At most FILE_BYTES_MAX are read.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
@@ -26,16 +29,19 @@ const FILE_BYTES_MAX = 4 * 1_048_576;
 /** An entry of the journal has 32 KiB: 600 corners of six digits take 12 of them. */
 const CORNERS_OF_AN_ENTRY = 600;
 const PLACES_OF_AN_ENTRY = 100;
-/** As many as a configuration holds masks. */
+/** Maximum number of masks in a configuration. */
 const MASKS_LOST_MAX = 64;
-/** Each pair of sides is looked at; with more corners each mask that is not as it was counts as lost, which tells too much. */
+/**
+ * Largest number of corners for an exact comparison, which tests each pair of sides. With more corners, every changed
+ * mask counts as lost, which reports too many.
+ */
 const CORNERS_COMPARED = 600;
 
 const strict = { additionalProperties: false } as const;
 const { zones, lines, masks } = Config.properties;
 const Watched = Type.Object(
   {
-    /** Without user and password. */
+    /** Addresses omit user and password. */
     camera: Type.Union([
       Type.Null(),
       Type.Object(
@@ -46,7 +52,7 @@ const Watched = Type.Object(
     zones,
     lines,
     masks,
-    /** Of whatever version wrote it. */
+    /** Rules as the writing version stored them. */
     rules: Type.Array(Type.Object({ id: Type.String({ maxLength: 32 }) }), { maxItems: 64 }),
   },
   strict,
@@ -56,9 +62,9 @@ type Watched = Static<typeof Watched>;
 const Kept = Type.Object(
   {
     version: Type.Literal(1),
-    /** The newest first. */
+    /** Newest first. */
     known: Type.Array(Watched, { minItems: 1, maxItems: 2 }),
-    /** What the room has not been told yet. */
+    /** Change that has not been reported to the room yet. */
     untold: Type.Union([Type.Null(), ConfigChange]),
   },
   strict,
@@ -72,22 +78,23 @@ export class WatchedFile {
     this.#path = join(stateDir, WATCHED_FILE);
   }
 
-  /** What the room has not been told. Nothing where the file cannot be read. */
+  /** Change that has not been reported to the room; undefined if the file cannot be read. */
   get untold(): ConfigChange | undefined {
     return this.#read()?.untold ?? undefined;
   }
 
-  /** The room's event is durable. Throws AgentError `unavailable`. */
+  /** Marks the change as reported: the room's event is durable. Throws AgentError `unavailable`. */
   told(): void {
     const kept = this.#read();
     if (kept !== undefined) this.#write({ ...kept, untold: null });
   }
 
   /**
-   * Takes note of what is watched now; what differs from what the journal knew is to be told. Durable on return; throws
-   * AgentError `unavailable`.
-   * @param before the journal's newest entry of an earlier start; undefined at the first start of all
-   * @returns what was drawn anew, for the journal: each as much as an entry of it can hold
+   * Stores the present configuration, and a change to report if it differs from the journal's state. Durable on return.
+   * Throws AgentError `unavailable`.
+   *
+   * @param before the journal's newest entry of an earlier start; undefined at the very first start
+   * @returns redrawn places for the journal, in parts that fit an entry each
    */
   take(config: Config, now: Running, before: Running | undefined): readonly RedrawnPlace[][] {
     const watched = watchedOf(config);
@@ -104,7 +111,7 @@ export class WatchedFile {
   #read(): Kept | undefined {
     if (!existsSync(this.#path)) return undefined;
     const content = jsonOf(bounded(this.#path));
-    // What is damaged is unknown, as what is missing: the box goes on, and the room is told so.
+    // A damaged file is treated as missing: the box continues, and the room receives a report.
     return Value.Check(Kept, content) ? content : undefined;
   }
 
@@ -117,7 +124,7 @@ export class WatchedFile {
   }
 }
 
-/** By which a change of what is watched is seen. */
+/** Returns the hash by which a change of the monitored configuration is detected. */
 export function watchedHash(config: Config): string {
   return hashOf(watchedOf(config));
 }
@@ -126,7 +133,7 @@ function watchedOf({ camera, zones, lines, masks, rules }: Config): Watched {
   return { camera: camera === undefined ? null : seenOf(camera), zones, lines, masks, rules };
 }
 
-/** Without a second stream as a version that knew none wrote it, so that the hash stays. */
+/** Omits a missing second stream, as an older version without that setting did, so that the hash stays the same. */
 function seenOf({ source, substream, fps }: CameraConfig): Watched['camera'] {
   const second = substream === undefined ? {} : { substream: cameraAddress(substream) };
   return { source: cameraAddress(source), ...second, fps };
@@ -136,7 +143,7 @@ function hashOf(watched: Watched): string {
   return createHash('sha256').update(JSON.stringify(watched)).digest('hex');
 }
 
-/** What may be anybody's is read so far and no further; it is no file of ours then. */
+/** Reads at most FILE_BYTES_MAX, because the file may be foreign. A longer file does not parse. */
 function bounded(file: string): string {
   try {
     const fd = openSync(file, 'r');
@@ -172,7 +179,7 @@ function changeOf(
   return { lists: lists.length === 0 ? ['other'] : lists, places, masksLost };
 }
 
-/** Masks that those of now do not cover, one by one or together; under another name a mask stays what it was. */
+/** Returns the masks that the present ones do not cover, singly or together. A renamed mask counts as the same. */
 function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigChange['masksLost'] {
   const compared =
     [...former, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
@@ -183,7 +190,7 @@ function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigCha
   }));
 }
 
-/** Before the room was told of one, there came another. */
+/** Merges two changes, of which the first has not been reported yet. */
 function merged(
   before: ConfigChange | null | undefined,
   { lists, places, masksLost }: ConfigChange,
@@ -197,7 +204,7 @@ function merged(
   };
 }
 
-/** What each mask was before the first of the changes, and what became of it last. */
+/** Returns each mask as it was before the first change, with its last change. */
 function mergedMasks(
   before: ConfigChange['masksLost'],
   now: ConfigChange['masksLost'],
@@ -210,7 +217,7 @@ function mergedMasks(
 
 type Named = readonly { readonly id: string }[];
 
-/** Ids of what is new, gone or another than it was. */
+/** Returns the ids that are new, removed or changed. */
 function differing(before: Named, after: Named): string[] {
   const ids = new Set([...before, ...after].map(({ id }) => id));
   const textOf = (list: Named, id: string): string =>

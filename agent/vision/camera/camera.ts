@@ -1,18 +1,18 @@
 /**
- * The camera: frames on demand, a ring of recent stills, and a stream that comes back by itself.
+ * Reads frames from the camera on demand, stores recent stills, and reopens a lost stream automatically.
  *
- * Everything happens in `nextGlimpse()`: it reads the pipeline's one sink, hands out a glimpse, and where the
- * stream has ended it closes, waits, and opens again, for ever. A camera that nobody asks reads nothing. `frame()` makes
- * of the newest glimpse what is analysed.
+ * `nextGlimpse()` does all the work, and only when called. It reads the pipeline's one sink and returns a glimpse. When
+ * the stream has ended, it closes, waits and opens again, indefinitely. `frame()` makes the picture to be analysed from
+ * the newest glimpse.
  *
  * INVARIANTS
- * - Media time never goes back; frame numbers are never used twice.
- * - A still is held only of a frame that was analysed.
- * - Frames, what is beside them, and stills are black under the privacy masks when they are given out.
- * - Replay: two runs over a clip give the same frames and stills. Live: the newest frame is given.
- * - Live, a recording starts again at its end: that is no loss.
- * LIMITS: stills as in still-ring.ts; retry after 1 to 30 s, with jitter, without end; an opening that gives
- * no frame is abandoned after 30 s.
+ * - Media time is monotonic; frame numbers are never used twice.
+ * - A still is stored only of an analysed frame.
+ * - Frames, the pictures beside them and stills are black under the privacy masks.
+ * - Replay: two runs over a clip give the same frames and stills. Live: the newest frame is returned.
+ * - Live, a recording restarts at its end; that is not a loss.
+ * LIMITS: stills as in still-ring.ts. Retries after 1 to 30 s, with jitter, indefinitely. An opening that gives no
+ * frame is abandoned after 30 s.
  */
 import { Backoff } from '../../base/backoff.ts';
 import { AgentError, assert, rethrowBug } from '../../base/errors.ts';
@@ -30,53 +30,53 @@ import { StillRing } from './still-ring.ts';
 import type { Target } from './target.ts';
 
 const RETRY = { firstMs: 1000, maxMs: 30_000 };
-/** Between a failed opening and the next, however long the opening took. */
+/** Minimum time between a failed opening and the next, in ms, however long the opening took. */
 const RETRY_GAP_MS = 500;
-/** A source that decodes nothing for so long is lost; with that interval, within 5 s on a busy machine too. */
+/** Time without a decoded picture until a source is lost, in ms. With the interval below, a loss shows within 5 s. */
 const STALL_MS = 3500;
 const CHECK_EVERY_MS = 500;
-/** As long as the longest wait between two openings: a camera that wakes up answers the pending request at once. */
+/** First-frame limit in ms: the longest retry wait. A waking camera answers the pending request at once. */
 const FIRST_FRAME_MS = 30_000;
-/** A camera that answers and whose stream gave pictures gives none for so long: what decodes it may be at fault. */
+/** Time without a picture, in ms, from a camera that answers and gave pictures before: the decoder may be at fault. */
 const STUCK_MS = 10_000;
-/** A clip that gives no frame for so long is given up: no disk or decoder is so slow. */
+/** Time without a frame until a clip is abandoned, in ms. No disk or decoder is that slow. */
 const REPLAY_STALL_MS = 60_000;
 /**
- * Finding out what a file holds takes a second on a slow card; one that says nothing by then is broken.
- * (decodebin hides errors while it plugs elements, and a demuxer's own error can fall into that window.)
+ * Time limit for a clip's first frame, in ms. Examining a file takes a second on a slow card. (decodebin hides errors
+ * while it plugs elements, and a demuxer's own error can fall into that window.)
  */
 const REPLAY_FIRST_FRAME_MS = 15_000;
 
 export interface CameraOptions extends PartsOptions {
   /** Black in every frame and still that is given out. */
   readonly masks: readonly MaskConfig[];
-  /** A first frame is there (again after each loss), or the picture's size has changed. `fps` as the source claims. */
+  /** Called on the first frame (also after each loss) and on a new picture size. `fps` is the source's claim. */
   onOpened(info: {
     source: SizePx;
     decoder: string;
     fps: number | null;
     durationMs: number | null;
-    /** What it is connected to: address and port, or real path; no login. */
+    /** Address and port, or real path, of the connection; no login. */
     connected: string;
   }): void;
-  /** There is no picture; the camera tries again by itself. Told for each failed opening. */
+  /** Called for each failed opening. The camera retries automatically. */
   onLost(info: { reason: string; retryInMs: number }): void;
   /**
-   * Live, once: the camera answers, and what it sends has given no picture for 10 s, though it did before: the stream
-   * is corrupt, or a decoder has gone wrong. A process of its own starts with none of that.
+   * Called once, live: the camera answers but gave no picture for 10 s, though it did before. The stream is corrupt or
+   * a decoder failed; a new process starts without that.
    */
   onStuck?(reason: string): void;
 }
 
 export interface CameraCounters {
   readonly framesRead: number;
-  /** Frames to be analysed that gave way to a newer one. */
+  /** Frames due for analysis that a newer one replaced. */
   readonly framesDropped: number;
   /** Openings after a loss. */
   readonly reconnects: number;
-  /** Openings that were asked for by `rebuild()`. */
+  /** Openings requested by `rebuild()`. */
   readonly rebuilds: number;
-  /** Stills that left the ring before their time, for want of room. */
+  /** Stills that left the ring buffer early for lack of space. */
   readonly stillsCut: number;
 }
 
@@ -88,21 +88,21 @@ export class Camera {
   readonly #masks: PrivacyMasks;
   readonly #ring = new StillRing();
   #parts: Parts | undefined;
-  /** The first frame of a recording, read by `start()`. */
+  /** First frame of a recording, read by `start()`. */
   #first: Glimpse | undefined;
-  /** The size last told by `onOpened`; undefined while there is no picture. */
+  /** Size in the last `onOpened`; undefined while there is no picture. */
   #announced: SizePx | undefined;
   #lossTold = false;
   #openedMs = 0;
-  /** What this opening connects to. */
+  /** Address or path of this opening. */
   #connected = '';
-  /** Since when a frame is waited for. */
+  /** Time since which a frame is awaited. */
   #askedMs: number | undefined;
   #wait: AbortController | undefined;
   #over = false;
   #reading = false;
   #reconnects = 0;
-  /** When a frame was last handed out. */
+  /** Time when a frame was last returned. */
   #frameMs: number | undefined;
   #rebuilding = false;
   #rebuilds = 0;
@@ -125,9 +125,10 @@ export class Camera {
   }
 
   /**
-   * Opens the source. Resolves once a recording has given its first frame; for a camera at once, since one
-   * that is away is waited for. Throws `config` for a source that can never work, `unavailable` for a recording that,
-   * live, gave nothing in time: a slow disk or decoder, which another try may find better.
+   * Opens the source. Resolves on a recording's first frame; at once for a camera, which is awaited.
+   *
+   * @throws `config` for a source that can never work; `unavailable` for a recording that, live, gave nothing in time
+   * (a slow disk or decoder, for which a retry may succeed)
    */
   async start(): Promise<void> {
     const parts = await assembleParts(this.#options, {
@@ -148,9 +149,9 @@ export class Camera {
   }
 
   /**
-   * The next frame; null when the clip is over (replay) or the camera was stopped. Live, the newest one:
-   * frames that nobody asked for in time are dropped and counted. One call at a time. Throws `corrupt`
-   * where a clip cannot be read to its end.
+   * Returns the next frame, or null when the clip has ended (replay) or the camera was stopped. Live, frames that are
+   * not read in time are dropped and counted. One call at a time.
+   * @throws `corrupt` if a clip cannot be read to its end
    */
   async nextGlimpse(): Promise<Glimpse | null> {
     const parts = this.#parts;
@@ -171,43 +172,40 @@ export class Camera {
     }
   }
 
-  /** As `nextGlimpse`, for whoever analyses all. */
+  /** Returns the next frame for a caller that analyses every frame. */
   async next(): Promise<Frame | null> {
     const glimpse = await this.nextGlimpse();
     return glimpse && this.frame(glimpse);
   }
 
-  /** What is analysed of the glimpse that was given last; before the next one is asked for. */
+  /** Makes the picture to be analysed from the last glimpse. Call it before the next `nextGlimpse()`. */
   frame(glimpse: Glimpse): Promise<Frame> {
     assert(this.#parts !== undefined, 'Camera.frame() needs start()');
     return this.#parts.reader.frame(glimpse);
   }
 
-  /**
-   * From the next frame on, while true: a larger picture beside 2.5 of them a second, where the source is larger
-   * than the frame. Costs nothing while false.
-   */
+  /** Adds a larger picture to 2.5 frames a second, from the next one on, if the source is larger. Free while false. */
   wantFine(wanted: boolean): void {
     this.#parts?.reader.wantFine(wanted);
   }
 
-  /** The still nearest to a media time; undefined where the ring has none within 5 s. */
+  /** Returns the still nearest to a media time; undefined if none lies within 5 s. */
   stillNear(atMs: number): Still | undefined {
     const held = this.#ring.near(atMs);
     return held && givenOut(held, this.#masks);
   }
 
-  /** Live: whether nothing moves in the street; stills are few then. A replay has all. */
+  /** Reduces the number of stills while nothing moves in the street. Live only; a replay has all. */
   followStreet(isStill: boolean): void {
     if (this.#live) this.#parts?.reader.followStreet(isStill);
   }
 
-  /** Undefined where it was not asked for, or the source is no RTSP camera. */
+  /** Undefined if not requested, or if the source is not an RTSP camera. */
   get keyFrames(): KeyFrameMode | undefined {
     return this.#parts?.keyFrames;
   }
 
-  /** Opens the source anew, at once; told as a loss only if no picture comes. */
+  /** Reopens the source at once. Reported as a loss only if no picture comes. */
   rebuild(): void {
     if (this.#parts === undefined || this.#stopping.signal.aborted) return;
     this.#rebuilding = true;
@@ -246,7 +244,7 @@ export class Camera {
     }
   }
 
-  /** The next frame of this opening; undefined when it is over. */
+  /** Returns the next frame of this opening; undefined when the opening has ended. */
   async #read(parts: Parts): Promise<Glimpse | undefined> {
     this.#askedMs = this.#options.clock.nowMs();
     const frame = await parts.reader.next();
@@ -263,8 +261,8 @@ export class Camera {
   }
 
   /**
-   * Ends openings that give no frame in time, until the camera is stopped. (GStreamer's `watchdog` waits no
-   * longer for the first buffer than for the next, and a first key frame may be 10 s away.)
+   * Ends openings that give no frame in time, until the camera is stopped. GStreamer's `watchdog` has only one time
+   * limit, but a first key frame may be 10 s away.
    */
   async #endStalls({ pipeline, reader }: Parts): Promise<void> {
     const { clock, fps } = this.#options;
@@ -280,7 +278,7 @@ export class Camera {
       decoded = count;
       if (this.#askedMs === undefined) continue;
       const stallMs = this.#live ? STALL_MS : reader.flowing ? REPLAY_STALL_MS : REPLAY_FIRST_FRAME_MS;
-      // A source may run and still give no frame: its time stamps went back. Slow rates need their time.
+      // A running source may still give no frame if its time stamps run backwards. Low frame rates need more time.
       const frameMs = Math.max(stallMs, fps === null ? 0 : 2000 / fps);
       const openMs = nowMs - this.#openedMs;
       const silentMs = nowMs - Math.max(decodedMs, this.#askedMs);
@@ -289,7 +287,7 @@ export class Camera {
         else if (openMs >= stallMs && !this.#lossTold)
           this.#tellLost(noPicture(openMs), FIRST_FRAME_MS - openMs);
       } else if (silentMs >= stallMs || nowMs - this.#askedMs >= frameMs) {
-        // None has come since it was asked for, whatever was decoded meanwhile.
+        // No frame has come since the request, although pictures may have been decoded.
         pipeline.fail({ message: noPicture(nowMs - this.#askedMs), debug: '' });
       }
     }
@@ -313,7 +311,7 @@ export class Camera {
     this.#lossTold = false;
     this.#backoff.reset();
     returnProbe.stop();
-    // A fault takes the pipeline down, and the caps with it, at any moment: its last frame needs no rate.
+    // A fault can end the pipeline, and its caps, at any moment; the last frame then needs no rate.
     const fps =
       source.claimedFps?.(pipeline.get('stream', 'caps')) ?? frameRateOf(pipeline.get('origin', 'caps')) ?? 0;
     const paths = source.decoders?.(decoders);
@@ -347,7 +345,7 @@ export class Camera {
   async #waitForRetry(parts: Parts): Promise<void> {
     const { clock } = this.#options;
     const backoffMs = this.#backoff.nextMs();
-    // A wait after a failed opening counts from its beginning: a long attempt was a wait already.
+    // The wait after a failed opening counts from its start, because a long attempt was a wait already.
     const sinceMs = parts.reader.flowing ? 0 : clock.nowMs() - this.#openedMs;
     const retryInMs = Math.round(Math.max(RETRY_GAP_MS, backoffMs - sinceMs));
     this.#tellLost(this.#reasonOf(parts), retryInMs);
@@ -358,7 +356,7 @@ export class Camera {
     this.#reconnects += 1;
   }
 
-  /** The source was away at `downMs` and is there again: an attempt made before that is dead. */
+  /** Ends the wait, or an attempt from before `downMs`: the source was unreachable then and answers again. */
   #cameBack(downMs: number): void {
     this.#backoff.reset();
     if (this.#wait !== undefined) this.#wait.abort();
@@ -390,7 +388,7 @@ export class Camera {
 
 const NO_PICTURE = 'no picture for';
 
-/** Whether an opening was ended here, for want of a frame, and not by GStreamer. */
+/** Reports whether this class ended the opening for lack of a frame, rather than GStreamer. */
 function isStall(fault: Fault | undefined): boolean {
   return fault?.message.startsWith(NO_PICTURE) ?? false;
 }

@@ -1,6 +1,6 @@
-/** The text form of the caps of raw video, as far as it is read here. */
+/** Parses the frame rate in the text form of raw video caps. */
 
-/** Frames a second; 0 where the caps tell none, undefined for those of a pipeline that is down. */
+/** Returns frames per second; 0 if the caps give none, undefined for those of a stopped pipeline. */
 export function frameRateOf(caps: unknown): number | undefined {
   if (typeof caps !== 'string' || caps === 'NULL') return undefined;
   const [, over, under] = /\bframerate=\(fraction\)(\d+)\/(\d+)/.exec(caps) ?? [];

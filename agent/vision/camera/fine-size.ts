@@ -1,15 +1,18 @@
-/** The larger picture beside a frame, for a detector that looks closely: how large it is. */
+/** Computes the size of the larger picture beside a frame, for the detector's high-resolution pass. */
 import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 
-/** Times the side of the frame: four times the pixels cost four times the work (docs/design/005-benchmark.md). */
+/**
+ * Maximum side, as a multiple of the frame's side. Four times the pixels cost four times the work
+ * (docs/design/005-benchmark.md).
+ */
 const SIDE_TIMES_MAX = 2;
-/** A source that is hardly larger than the frame has nothing more to show. */
+/** Minimum side, as a multiple of the frame's side. A source hardly larger than the frame shows nothing more. */
 const SIDE_TIMES_MIN = 1.25;
-/** Detectors take multiples of it (models/*.json); the frame's size is one too. */
+/** Step of the side length, in px. Detectors take multiples of it (models/*.json), and so does the frame. */
 const STEP_PX = 32;
 
-/** How large a picture of the source is worth having; undefined where it has no more to show than the frame does. */
+/** Returns the size of a useful larger picture; undefined if the source shows no more than the frame. */
 export function fineSize(source: SizePx, input: SizePx): SizePx | undefined {
   const times = Math.min(SIDE_TIMES_MAX, source.widthPx / placementOf(source, input).widthPx);
   if (times < SIDE_TIMES_MIN) return undefined;

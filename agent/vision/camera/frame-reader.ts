@@ -1,12 +1,12 @@
 /**
- * The pictures of the sink made into frames and stills. The sink holds what the decoder gave; the addon makes of it, when
- * it is asked, what is needed: the detector's input, a small grey picture, planes, a larger input, a JPEG.
+ * Makes frames and stills from the pictures of the sink. The sink holds the decoder's output. On request, the addon
+ * makes the detector's input, a small grey picture, planes, a larger input or a JPEG from it.
  *
  * INVARIANTS
- * - A frame's size, and that of all that is made of it, is the one that came with its own buffer.
- * - No pixel under a privacy mask comes out of the addon: each call of it says what is black.
- * - All frames lie in one place in memory, one after the other: a third of a megabyte each, they would have V8 collect
- *   all the time. What was made of a frame is there until something is made of the next one.
+ * - The size of a frame, and of everything made from it, is the one that came with its own buffer.
+ * - No pixel under a privacy mask leaves the addon: each call to it passes the black ranges.
+ * - All frames use one buffer in turn. Separate buffers of a third of a megabyte would make V8 collect constantly. Data
+ *   made from a frame stays valid until data of the next one is made.
  */
 
 import { AgentError, assert } from '../../base/errors.ts';
@@ -24,14 +24,16 @@ import type { StillRing } from './still-ring.ts';
 import type { Timeline } from './timeline.ts';
 
 /**
- * Frames come no closer than this part of the asked interval. videorate counts frames from the opening:
- * after hours of a slower camera (night) it would let every frame of a faster one pass. Whole intervals of a faster
- * camera that fit into the asked one are always more than half of it: 15 of 25 a second come 40 and 80 ms apart.
+ * Minimum distance of two frames, as a ratio of the requested interval.
+ *
+ * videorate counts frames from the opening. After hours of a slower camera (night) it would pass every frame of a
+ * faster one. The whole intervals of a faster camera that fit into the requested one are always more than half of it.
+ * For example, 15 of 25 a second come 40 and 80 ms apart.
  */
 const INTERVAL_PART_MIN = 0.5;
-/** Of the picture, and of what is left of it in the detector's input. */
+/** Minimum side of the picture, and of its part of the detector's input, in px. */
 const SIDE_PX_MIN = 16;
-/** As `SizePx` has it. */
+/** Maximum side in px, as in `SizePx`. */
 const SIDE_PX_MAX = 16_384;
 
 export interface FrameReaderOptions {
@@ -41,7 +43,7 @@ export interface FrameReaderOptions {
   readonly masks: PrivacyMasks;
   readonly input: SizePx;
   readonly fps: number | null;
-  /** Each glimpse has a small picture. */
+  /** True if each glimpse has a small picture. */
   readonly small: boolean;
   readonly stillLongSidePx: number;
 }
@@ -51,7 +53,7 @@ export class FrameReader {
   readonly #spacingNs: bigint;
   readonly #times = new PictureTimes();
   readonly #rgb: Buffer;
-  /** Places of the length that was needed last. */
+  /** Buffers, each of the length that was needed last. */
   #small: Buffer = Buffer.alloc(0);
   #planes: Buffer = Buffer.alloc(0);
   #fine: Buffer = Buffer.alloc(0);
@@ -80,27 +82,27 @@ export class FrameReader {
     return this.#readBefore + this.#readNow;
   }
 
-  /** Frames to be analysed that gave way to a newer one. */
+  /** Frames due for analysis that a newer one replaced. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Whether this opening has given a frame. */
+  /** True once this opening has given a frame. */
   get flowing(): boolean {
     return this.#index > this.#indexAtOpening;
   }
 
-  /** Whether frames are to have a larger picture beside them, as far as the source has one. */
+  /** Sets whether frames get a larger picture beside them, if the source has one. */
   wantFine(wanted: boolean): void {
     this.#fineWanted = wanted;
   }
 
-  /** Whether nothing moves in the street: stills are few then. */
+  /** Sets whether nothing moves in the street; stills are then few. */
   followStreet(isStill: boolean): void {
     this.#streetStill = isStill;
   }
 
-  /** The next pictures come from a new opening. */
+  /** Prepares for pictures of a new opening. */
   reopen(): void {
     this.#options.timeline.reopen();
     this.#times.reopen();
@@ -113,7 +115,7 @@ export class FrameReader {
     this.#readNow = 0;
   }
 
-  /** The next frame; undefined when the opening is over. */
+  /** Returns the next frame; undefined when the opening has ended. */
   async next(): Promise<Glimpse | undefined> {
     for (;;) {
       this.#held = undefined;
@@ -135,7 +137,8 @@ export class FrameReader {
   }
 
   /**
-   * What is analysed of the glimpse that `next` gave last, once. Rejects with `unavailable` where no still of it can be made.
+   * Makes the frame to be analysed from the last glimpse of `next`, once. Rejects with `unavailable` if a due still of
+   * it cannot be made.
    */
   async frame(glimpse: Glimpse): Promise<Frame> {
     const { index, ptsNs, atMs, wallMs, source } = glimpse;
@@ -149,14 +152,14 @@ export class FrameReader {
     const planes = due.planes ? this.#planesOf(held) : undefined;
     const fine = due.fine && this.#fineWanted ? this.#fineOf(held) : undefined;
     this.#times.made(due, ptsNs);
-    // The decoder has one picture less to hold while this one is analysed.
+    // Releases the decoder's picture, so that the decoder holds one less during the analysis.
     this.#held = undefined;
     pipeline.pictures.release();
     const { still } = due;
     return { index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked, planes, still, fine };
   }
 
-  /** In key-frame mode frames have no number, and none gives way. */
+  /** Counts replaced frames. In key-frame mode frames have no number and none is replaced. */
   #countDropped(order: number | undefined): void {
     if (order !== undefined && this.#lastOrder !== undefined)
       this.#dropped += Math.max(0, order - this.#lastOrder - 1);
@@ -166,7 +169,7 @@ export class FrameReader {
   #glimpse(ptsNs: bigint, held: HeldPicture): Glimpse {
     const { timeline, pipeline, small } = this.#options;
     const atMs = timeline.atMs(ptsNs);
-    // A pipeline that is being taken down starts to count anew, and what was read stays read.
+    // A pipeline that is being stopped resets its count; the number of frames read must not fall.
     this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
     this.#index += 1;
     const due = this.#times.due(ptsNs, this.#streetStill);
@@ -224,7 +227,7 @@ export class FrameReader {
   }
 }
 
-/** Why nothing can be made of pictures of this size, whatever a stream says of itself; undefined where it can. */
+/** Returns the reason why pictures of this size cannot be used, whatever the stream claims; undefined if they can. */
 function faultOf(source: SizePx, input: SizePx): string | undefined {
   const { widthPx, heightPx } = source;
   const inner = placementOf(source, input);

@@ -1,10 +1,12 @@
 /**
- * Key-frame mode: while a street is quiet only key frames are decoded, a second late; what came since the last of them is
- * kept compressed, and decoded when something moves (the element `packetgate` of the addon: patches/, PacketGate.cpp).
+ * Controls key-frame mode. While a street is quiet, only key frames are decoded, one second late. Later packets stay
+ * compressed in memory and are decoded when something moves (element `packetgate` of the addon: patches/,
+ * PacketGate.cpp).
  *
- * INVARIANTS: each opening begins in full decoding with nothing kept; no frame gives way to a newer one while the mode is on
- * and until what was kept has been read.
- * LIMITS: after CATCH_UP_MS frames give way again, whatever is left.
+ * INVARIANTS:
+ * - Each opening starts in full decoding with no stored packets.
+ * - No frame replaces another while the mode is on and until the stored packets have been read.
+ * LIMITS: after CATCH_UP_MS newer frames replace older ones again, whatever is left.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { NativePipeline } from '../native/gstreamer.ts';
@@ -12,18 +14,24 @@ import type { Codec, Decoders } from './presets.ts';
 
 /** Codecs by path of the element `codec` of an RTSP source. */
 export const CODECS: readonly Codec[] = ['h264', 'h265'];
-/** What is kept is three seconds at most: so long does a board take that looks at each of its frames in time. */
+/**
+ * Time limit for reading stored packets, in ms. At most three seconds of them are stored, which a board that analyses
+ * each frame in time reads in about that long.
+ */
 const CATCH_UP_MS = 5000;
-/** As PacketGate.cpp has it: a key frame is decoded when it is so old. */
+/** Age at which a key frame is decoded, in ms; same as in PacketGate.cpp. */
 const MARGIN_MS = 1000;
-/** A decoder that holds no picture back gives it out within a few milliseconds; half an interval of key frames is more. */
+/**
+ * Additional lag from which a decoder counts as holding pictures back, in ms. Other decoders output a picture within a
+ * few milliseconds; half a key-frame interval is clearly more.
+ */
 const HELD_BACK_MS = 500;
-/** Such frames in a row: one may have waited for a look. */
+/** Late frames in a row that are needed; a single one may have waited for the detector. */
 const HELD_BACK_MIN = 2;
-/** Room for what was kept and what comes while that is decoded; compressed, and allocated as it comes. */
+/** Bytes for stored packets and those that arrive while they are decoded; compressed, allocated on demand. */
 const QUEUE_BYTES = 16_777_216;
 
-/** Launch text between depayloader and decoder; empty for a decoder that may hold pictures back. */
+/** Returns the launch text between depayloader and decoder; empty if the decoder may hold pictures back. */
 export function gateText(codec: Codec, decoder: string): string {
   if (!isLibav(decoder)) return '';
   return (
@@ -33,11 +41,11 @@ export function gateText(codec: Codec, decoder: string): string {
 }
 
 export interface KeyFrameState {
-  /** Key frames alone are decoded now. */
+  /** True while only key frames are decoded. */
   readonly resting: boolean;
-  /** Why that is not possible; undefined where it is. */
+  /** Reason why that is not possible; undefined if it is. */
   readonly reason: string | undefined;
-  /** Compressed pictures that were received and dropped without being decoded. */
+  /** Compressed pictures received and dropped without decoding. */
   readonly packetsWatched: number;
 }
 
@@ -48,9 +56,9 @@ export class KeyFrameMode {
   readonly #clock: Clock;
   #wanted = false;
   #lossless = false;
-  /** Since when what was kept is being read. */
+  /** Time since which stored packets are being read. */
   #catchUpFromMs: number | undefined;
-  /** How late frames are in full decoding. */
+  /** Lag of frames in full decoding, in ms. */
   #usualLagMs = 0;
   #heldBack = 0;
 
@@ -68,12 +76,12 @@ export class KeyFrameMode {
     return { resting: this.#isResting(gate), reason: this.#reasonOf(gate), packetsWatched };
   }
 
-  /** Key frames alone are decoded now. */
+  /** True while only key frames are decoded. */
   get resting(): boolean {
     return this.#isResting(this.#gate);
   }
 
-  /** The next pictures come from a new opening: in full. */
+  /** Prepares for pictures of a new opening, in full decoding. */
   reopen(): void {
     for (const codec of this.#gated) this.#set(codec, false);
     this.#wanted = false;
@@ -82,7 +90,9 @@ export class KeyFrameMode {
     this.#keepAll(false);
   }
 
-  /** Whether key frames suffice from now on. What was kept is decoded at the next packet after it is false again. */
+  /**
+   * Sets whether key frames suffice from now on. Stored packets are decoded at the next packet after it becomes false.
+   */
   want(quiet: boolean): void {
     if (quiet === this.#wanted) return;
     const gate = this.#gate;
@@ -92,7 +102,7 @@ export class KeyFrameMode {
     this.#set(gate, quiet);
   }
 
-  /** Takes each frame that is read. */
+  /** Follows the mode; to be called for each frame read. */
   follow(atMs: number): void {
     if (!this.#wanted && !this.#lossless) {
       this.#usualLagMs = this.#clock.nowMs() - atMs;
@@ -122,7 +132,10 @@ export class KeyFrameMode {
     if (this.#heldBack >= HELD_BACK_MIN) this.want(false);
   }
 
-  /** No frame gives way to a newer one; the rate is that of the last second, so that a pause is not made up for. */
+  /**
+   * Makes the sink keep every frame. The rate is then measured over the last second, so that videorate does not
+   * compensate for a pause.
+   */
   #keepAll(lossless: boolean): void {
     if (lossless === this.#lossless) return;
     this.#lossless = lossless;
@@ -130,7 +143,7 @@ export class KeyFrameMode {
     this.#pipeline.set('rate', 'average-period', lossless ? 1 : 0);
   }
 
-  /** Of the stream's codec; undefined while none is known, and where its decoder has none. */
+  /** Gate of the stream's codec; undefined while the codec is unknown, or if its decoder has no gate. */
   get #gate(): Codec | undefined {
     const codec = CODECS[Number(this.#pipeline.get('codec', 'current-path'))];
     return codec !== undefined && this.#gated.includes(codec) ? codec : undefined;

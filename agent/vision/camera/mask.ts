@@ -1,10 +1,13 @@
 /**
- * Privacy masks: every pixel that a polygon touches, however little, is black, in every picture that the camera gives
- * out. The addon makes them black while it makes a picture of what the decoder gave (frame-reader.ts); here is which
- * pixels those are. Nobody behind the camera has to know of them, and nobody can forget them.
+ * Computes the pixels under the privacy masks: every pixel that a polygon touches, however little. They are black in
+ * every picture that the camera gives out.
  *
- * INVARIANTS: scaling spreads pixels before they are made black, so a mask of a scaled picture reaches as much
- * further; without masks no picture is touched.
+ * The addon blackens them while it makes a picture from the decoder's output (frame-reader.ts). Code behind the camera
+ * does not need to know the masks and cannot forget them.
+ *
+ * INVARIANTS:
+ * - Scaling spreads pixels before they are blackened, so a mask of a scaled picture reaches correspondingly further.
+ * - Without masks no picture is changed.
  */
 import type { MaskConfig } from '../../contract/config.ts';
 import { type PointNorm, type SizePx, sameSize } from '../../contract/geometry.ts';
@@ -13,34 +16,34 @@ import type { ByteRanges } from '../../contract/picture.ts';
 import { stridesOf } from './planes.ts';
 
 /**
- * How far scaling and the conversion from 4:2:0 spread a pixel, in pixels of what is made where that is smaller than the
- * coded picture, else of that. Measured for factors from 0.16 to 2.1, as the colours spread most.
+ * Distance by which scaling and the conversion from 4:2:0 spread a pixel, in pixels of the smaller picture (made or
+ * coded). Measured for factors from 0.16 to 2.1, on colours, which spread most.
  */
 const FRAME_REACH_PX = 3;
-/** Sizes that are remembered: those of one source, and of the one before. */
+/** Number of cached sizes: those of one source and of the previous one. */
 const SIZES_MAX = 16;
 
-/** A decoder's picture: its size in square pixels, and as it was coded. */
+/** Size of a decoder's picture, in square pixels and as coded. */
 export interface DecodedSize {
   readonly source: SizePx;
   readonly coded: SizePx;
 }
 
-/** What is black in a picture of one size: half-open ranges [from, to), in pairs. */
+/** Black part of a picture of one size, as half-open ranges [from, to) in pairs. */
 export interface BlackPixels {
-  /** Of pixels, row by row. */
+  /** Ranges of pixels, row by row. */
   readonly ranges: Int32Array;
   /** 1 for black pixels, row by row; undefined without masks. */
   readonly masked: Uint8Array | undefined;
 }
 
-/** What is black in planes of one size: ranges of bytes of the brightness, and of each plane of colour (planes.ts). */
+/** Black part of planes of one size: byte ranges of the luma plane and of each chroma plane (planes.ts). */
 export interface BlackPlanes {
   readonly y: Int32Array;
   readonly uv: Int32Array;
 }
 
-/** What is black in pictures of one size, by mask. */
+/** Black part of pictures of one size, by mask. */
 interface PictureMask {
   readonly size: SizePx;
   readonly reachPx: number;
@@ -59,7 +62,7 @@ export class PrivacyMasks {
     this.#polygons = masks.map(({ polygon }) => polygon);
   }
 
-  /** What is black in a picture of `size` in which the decoder's picture lies at `placement`. */
+  /** Returns the black part of a picture of `size` in which the decoder's picture lies at `placement`. */
   inPixels({ source, coded }: DecodedSize, size: SizePx, placement = placementOf(source, size)): BlackPixels {
     if (this.#polygons.length === 0) return { ranges: NOTHING, masked: undefined };
     const { leftPx, topPx, widthPx, heightPx } = placement;
@@ -67,7 +70,7 @@ export class PrivacyMasks {
     return remembered(this.#pixels, key, () => this.#inPixels(coded, size, placement));
   }
 
-  /** What is black in planes of `size` that are made of the whole picture. */
+  /** Returns the black part of planes of `size` that are made from the whole picture. */
   inPlanes({ coded }: Pick<DecodedSize, 'coded'>, size: SizePx): BlackPlanes {
     if (this.#polygons.length === 0) return { y: NOTHING, uv: NOTHING };
     return remembered(this.#planes, `${sizeText(coded)} ${sizeText(size)}`, () =>
@@ -76,8 +79,8 @@ export class PrivacyMasks {
   }
 
   /**
-   * Blackens a picture of the whole source in place; `reachPx`: how far its pixels have been spread. Returns what is
-   * black, by mask. A still is black there already; what its compression left around the edges is so now.
+   * Blackens a picture of the whole source in place and returns the black ranges by mask. `reachPx` is the distance by
+   * which its pixels were spread. A still is black there already; this also removes compression artefacts at the edges.
    */
   blackenPicture(rgb: Uint8Array, size: SizePx, reachPx: number): readonly ByteRanges[] {
     let mask = this.#picture;
@@ -101,7 +104,7 @@ export class PrivacyMasks {
   }
 
   #inPlanes(coded: SizePx, size: SizePx): BlackPlanes {
-    // A pixel of colour serves two rows and columns of brightness, scaled or not.
+    // A chroma pixel covers two rows and columns of luma, scaled or not.
     const reachPx = Math.max(1, spreadPx(coded, size));
     const { strideY, strideUv } = stridesOf(size);
     const y: number[] = [];
@@ -119,12 +122,12 @@ export class PrivacyMasks {
   }
 }
 
-/** How far the pixels of a picture are spread in what is made of it, in pixels of that; 0 where it is of the same size. */
+/** Returns how far a picture's pixels spread in a picture made from it, in pixels of the latter; 0 for equal sizes. */
 export function spreadPx(coded: SizePx, made: SizePx): number {
   return sameSize(coded, made) ? 0 : scaledReachPx(coded, made);
 }
 
-/** Of what comes out of the conversion to RGB, scaled or not. */
+/** Returns the spread for output of the conversion to RGB, scaled or not. */
 function scaledReachPx(coded: SizePx, made: SizePx): number {
   const enlarged = Math.max(1, made.widthPx / coded.widthPx, made.heightPx / coded.heightPx);
   return Math.ceil(FRAME_REACH_PX * enlarged);
@@ -144,7 +147,7 @@ function remembered<T>(known: Map<string, T>, key: string, make: () => T): T {
   return found;
 }
 
-/** The ranges of the pixels that are 1, each once. */
+/** Returns the ranges of the pixels that are 1, each once. */
 function rangesOf(masked: Uint8Array): Int32Array {
   const ranges: number[] = [];
   for (let from = masked.indexOf(1); from >= 0; ) {
@@ -164,12 +167,12 @@ interface Edge {
 }
 
 /**
- * The bytes of the pixels of a picture of `size` that lie within `reachPx` (a whole number of pixels, along rows and
- * columns) of a polygon's inside or edge. The source, to which the polygon is normalised, lies at `placement` in the
- * picture. Corners outside of it are allowed; winding is non-zero, so that a polygon that crosses itself has no hole.
+ * Returns the byte ranges of the pixels within `reachPx` of a polygon's inside or edge, in a picture of `size`. The
+ * reach is in whole pixels, along rows and columns. The source, to which the polygon is normalised, lies at `placement`
+ * in the picture. Corners outside of it are allowed. Winding is non-zero, so a polygon that crosses itself has no hole.
  *
- * Method: a row of pixels is the band between two horizontal lines. A pixel that the polygon touches is
- * crossed by an edge within the band, or lies wholly inside, and then its upper line lies inside too.
+ * Method: a row of pixels is the band between two horizontal lines. A pixel that the polygon touches is either crossed
+ * by an edge within the band, or lies completely inside. In the second case its upper line lies inside too.
  */
 export function maskRanges(
   polygon: readonly PointNorm[],
@@ -201,7 +204,7 @@ function edgesOf(polygon: readonly PointNorm[], { leftPx, topPx, widthPx, height
   });
 }
 
-/** The x-range of the part of an edge that lies in top ≤ y ≤ bottom. */
+/** Returns the x-range of the part of an edge that lies in top ≤ y ≤ bottom. */
 function spanInBand(edge: Edge, top: number, bottom: number): [number, number][] {
   const { y1, y2 } = edge;
   if (Math.max(y1, y2) < top || Math.min(y1, y2) > bottom) return [];
@@ -211,7 +214,7 @@ function spanInBand(edge: Edge, top: number, bottom: number): [number, number][]
   return [[Math.min(a, b), Math.max(a, b)]];
 }
 
-/** The x-ranges of a horizontal line that lie inside. */
+/** Returns the x-ranges of a horizontal line that lie inside. */
 function insideSpans(edges: readonly Edge[], y: number): [number, number][] {
   const crossings: { x: number; turn: number }[] = [];
   for (const edge of edges) {

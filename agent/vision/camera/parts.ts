@@ -1,6 +1,4 @@
-/**
- * The parts of a camera, made for its source and put together once; openings and losses use them again and again.
- */
+/** Creates the parts of a camera for its source, once. All openings reuse them. */
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -18,24 +16,26 @@ import { Timeline } from './timeline.ts';
 
 export interface PartsOptions {
   readonly source: string;
-  /** Analysed frames per second; null for every frame. */
+  /** Analysed frames per second; null means all frames. */
   readonly fps: number | null;
   /** Size of the letterboxed frame; multiples of 32. */
   readonly input: SizePx;
   readonly mode: 'live' | 'replay';
-  /** Each glimpse has a small picture. */
+  /** True if each glimpse has a small picture. */
   readonly small?: boolean | undefined;
-  /** Stills are no larger; by default as large as the source. */
+  /** Longest side of a still, in px; the size of the source by default. */
   readonly stillLongSidePx?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Key frames alone may be decoded at times (key-frame-mode.ts). */
+  /** True if only key frames may be decoded at times (key-frame-mode.ts). */
   readonly gated?: boolean | undefined;
-  /** How the camera's name is looked up; the system's way where absent. */
+  /** Resolves the camera's host name; the system resolver if absent. */
   readonly resolveHost?: Resolve | undefined;
 }
 
-/** What outlives an opening, and whom to tell that the source was away at `downMs` and answers again. */
+/**
+ * Objects that outlive an opening, and the callback for a source that was unreachable at `downMs` and answers again.
+ */
 interface Surroundings {
   readonly ring: StillRing;
   readonly masks: PrivacyMasks;
@@ -52,13 +52,17 @@ export interface Parts {
 }
 
 const systemLookup: Resolve = async (host) => {
-  // Loaded when a name is looked up: the module reads resolv.conf, and vision in its unit looks up none.
+  // Loaded on the first lookup: the module reads resolv.conf, and vision in its unit resolves no names.
   const { lookup } = await import('node:dns/promises');
   const found = await lookup(host, { all: true });
   return found.map(({ address }) => address);
 };
 
-/** Opens nothing. Throws `config` for a source that can never work, and for a GStreamer element that is missing. */
+/**
+ * Assembles the parts without opening the source.
+ *
+ * @throws `config` for a source that can never work, or if a GStreamer element is missing.
+ */
 export async function assembleParts(options: PartsOptions, around: Surroundings): Promise<Parts> {
   const { source: text, fps, input, mode, clock, log } = options;
   const { ring, masks } = around;

@@ -1,11 +1,12 @@
 /**
- * Which frames have a still, planes, or a larger picture: those next to the marks of an even grid of time.
+ * Selects the frames that get a still, planes or a larger picture: those nearest to the marks of an even time grid.
  *
- * INVARIANTS: which do depends on the time stamps of the frames alone; two replays say the same. A mark that no frame was
- * analysed for is there for the next one.
+ * INVARIANTS:
+ * - The selection depends only on the frames' time stamps, so two replays select the same frames.
+ * - A mark for which no frame was analysed applies to the next frame.
  */
 
-/** So many a second, each with the frame that is nearest to its mark. */
+/** Even grid of time marks. Each mark belongs to the frame nearest to it. */
 class Marks {
   readonly #everyNs: bigint;
   #firstNs: bigint | undefined;
@@ -20,7 +21,7 @@ class Marks {
     this.#nextNs = 0n;
   }
 
-  /** Whether the frame at `ptsNs` is; the frame after it is expected `gapNs` later. */
+  /** Reports whether the frame at `ptsNs` has a mark. The next frame is expected `gapNs` later. */
   has(ptsNs: bigint, gapNs: bigint): boolean {
     this.#firstNs ??= ptsNs;
     return ptsNs + gapNs / 2n >= this.#nextNs + this.#firstNs;
@@ -33,19 +34,19 @@ class Marks {
   }
 }
 
-/** Stills: one is never further than 250 ms from a moment, at a tenth of the cost of all. */
+/** Interval of stills, in ns. A still is never more than 250 ms from a moment, at a tenth of the cost of all frames. */
 const STILL_EVERY_NS = 500_000_000n;
-/** While the street is still: as far back as a preview looks (redact/evidence.ts). */
+/** Interval of stills while the street is still, in ns; as far back as a preview searches (redact/evidence.ts). */
 const STILL_STREET_EVERY_NS = 2_000_000_000n;
-/** What a place looks like when nobody is there changes no faster than daylight. */
+/** Interval of planes, in ns. An empty scene changes no faster than daylight. */
 const PLANES_EVERY_NS = 1_000_000_000n;
 /**
- * A track that nobody is sure of is remembered for half a second (track/settings.ts): what only the larger picture shows
- * must be shown again by then, at five frames a second by every second one.
+ * Interval of larger pictures, in ns. An unconfirmed track lasts half a second (track/settings.ts). An object that only
+ * the larger picture shows must appear again within that time: at five frames a second, in every second frame.
  */
 const FINE_EVERY_NS = 400_000_000n;
 
-/** What is made of a frame beside the frame itself. */
+/** Pictures to make from a frame beside the frame itself. */
 export interface PictureKinds {
   readonly still: boolean;
   readonly planes: boolean;
@@ -57,11 +58,11 @@ export class PictureTimes {
   readonly #planes = new Marks(PLANES_EVERY_NS);
   readonly #fine = new Marks(FINE_EVERY_NS);
   #lastNs: bigint | undefined;
-  /** Between the last two frames. */
+  /** Time between the last two frames. */
   #gapNs = 0n;
   #stillNs: bigint | undefined;
 
-  /** A new opening: its time stamps have nothing to do with those before. */
+  /** Starts a new opening, whose time stamps are unrelated to the previous ones. */
   reopen(): void {
     for (const marks of [this.#stills, this.#planes, this.#fine]) marks.restart();
     this.#lastNs = undefined;
@@ -69,9 +70,10 @@ export class PictureTimes {
   }
 
   /**
-   * What is to be made of the frame at `ptsNs`; called for each, in order. On a still street there is a still once in two
-   * seconds, so that a preview, and evidence asked for later, find one: what begins to move is in the stills from the
-   * next mark on, half a second later at most.
+   * Returns the pictures to make from the frame at `ptsNs`. Called for each frame in sequence.
+   *
+   * A still street has a still every two seconds, so that previews and later evidence requests find one. An object that
+   * begins to move is in the stills from the next mark on, at most half a second later.
    */
   due(ptsNs: bigint, isStreetStill: boolean): PictureKinds {
     this.#gapNs = this.#lastNs === undefined ? 0n : ptsNs - this.#lastNs;
@@ -83,13 +85,13 @@ export class PictureTimes {
     };
   }
 
-  /** They were made of the frame that `due` was called for last. */
+  /** Marks the pictures as made from the frame of the last `due` call. */
   made({ still }: PictureKinds, ptsNs: bigint): void {
     if (still) this.#stillNs = ptsNs;
     for (const marks of [this.#stills, this.#planes, this.#fine]) marks.pass(ptsNs, this.#gapNs);
   }
 
-  /** So recent that the next mark is early enough for another. */
+  /** True if the last still is recent enough that the next mark is early enough for another. */
   #hasRecentStill(ptsNs: bigint): boolean {
     return this.#stillNs !== undefined && ptsNs - this.#stillNs < STILL_STREET_EVERY_NS - STILL_EVERY_NS / 2n;
   }

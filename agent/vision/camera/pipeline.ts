@@ -1,18 +1,18 @@
 /**
- * The text of the pipeline: source ─ decode ─▶ rate ─▶ sink. The sink holds the pictures as the decoder gives them; what
- * is needed of one is made of it by the addon, on demand (frame-reader.ts).
+ * Builds the launch text of the pipeline: source ─ decode ─▶ rate ─▶ sink. The sink holds pictures as decoded. The
+ * addon makes other formats from them on demand (frame-reader.ts).
  */
 
 /**
- * A frame rate above all real ones: videorate drops by time stamps alone then, whatever rate the source
- * claims (many cameras claim none, and videorate aborts on an unknown one).
+ * Frame rate above all real ones. videorate then drops by time stamps alone, whatever rate the source claims. (Many
+ * cameras claim none, and videorate aborts on an unknown one.)
  */
 const NOMINAL_FPS = 1000;
-/** 4:2:0, as decoders give, and as the addon reads it. */
+/** 4:2:0 formats, as decoders output and the addon reads them. */
 const FORMATS_420 = 'I420,NV12,YV12,NV21';
 /**
- * Pictures that wait in the sink. Live, the newest takes the place of the one that waits; in a replay the source waits,
- * and is ahead by three of them.
+ * Pictures that wait in the sink. Live, the newest replaces the waiting one. In a replay the source waits and is up to
+ * three pictures ahead.
  */
 const PICTURES_MAX = { live: 1, replay: 3 };
 
@@ -32,11 +32,11 @@ export const PACING_ELEMENTS = ['clocksync'] as const;
 export interface PipelineOptions {
   /** Launch text that ends in raw video in ordinary memory. */
   readonly sourceText: string;
-  /** Analysed frames per second; null for every frame. */
+  /** Analysed frames per second; null means all frames. */
   readonly fps: number | null;
-  /** Live: a frame that nobody takes gives way to the next (oldest dropped); replay: the source waits. */
+  /** Live: an unread frame is replaced by the next (oldest dropped). Replay: the source waits. */
   readonly live: boolean;
-  /** Plays a recording at its own pace. */
+  /** Plays a recording at its own speed. */
   readonly paced: boolean;
 }
 
@@ -47,7 +47,7 @@ export function pipelineText({ sourceText, fps, live, paced }: PipelineOptions):
     'typefind name=origin',
     ...(paced ? ['clocksync'] : []),
     `capssetter caps=video/x-raw,framerate=${NOMINAL_FPS}/1`,
-    // It numbers the pictures too (buffer offset).
+    // videorate also numbers the pictures (buffer offset).
     'videorate name=rate drop-only=true skip-to-first=true',
     `video/x-raw,framerate=${rate}`,
     'videoconvert',

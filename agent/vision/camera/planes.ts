@@ -1,22 +1,23 @@
 /**
- * The three planes of I420 in the layout that GStreamer gives a plain buffer (gst-plugins-base, video-info.c): rows of
- * brightness padded to 4 bytes, an even number of them, then blue difference, then red, likewise.
+ * Computes the layout of the three I420 planes in a plain GStreamer buffer (gst-plugins-base, video-info.c). Luma comes
+ * first: an even number of rows, each padded to 4 bytes. Blue difference and red difference follow with the same
+ * padding.
  */
 import type { SizePx } from '../../contract/geometry.ts';
 import type { YuvPlanes } from '../../contract/picture.ts';
 
-/** Bytes from a row to the next. */
+/** Returns the bytes from one row to the next. */
 export function stridesOf({ widthPx }: SizePx): { strideY: number; strideUv: number } {
   return { strideY: padded(widthPx), strideUv: padded(Math.ceil(widthPx / 2)) };
 }
 
-/** Length of all three. */
+/** Returns the length of all three planes in bytes. */
 export function planesBytes(size: SizePx): number {
   const { strideY, strideUv } = stridesOf(size);
   return rowsOf(size) * (strideY + strideUv);
 }
 
-/** Views of them; `bytes` is as long as `planesBytes` says. */
+/** Returns views of the three planes; `bytes` must have the length `planesBytes`. */
 export function planesOf(bytes: Uint8Array, size: SizePx): YuvPlanes {
   const { strideY, strideUv } = stridesOf(size);
   const ofY = strideY * rowsOf(size);

@@ -1,6 +1,6 @@
 /**
- * Which elements decode on which board: the first row whose element is installed wins, codec by codec.
- * An element that is there but cannot work (no driver) shows as an error when the pipeline opens.
+ * Selects the decoder elements of the board: for each codec, the first row with an installed element. An installed
+ * element that cannot work (no driver) causes an error when the pipeline opens.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -12,12 +12,12 @@ export interface Preset {
   readonly board: string;
   readonly h264?: string;
   readonly h265?: string;
-  /** What brings the decoder's pictures from the board's own memory to ordinary memory. */
+  /** Element that copies the decoder's pictures from the board's own memory to ordinary memory. */
   readonly download?: string;
 }
 
-// Element names: gst-plugins-good (v4l2) and gst-plugins-bad (v4l2codecs) documentation; NVIDIA Jetson Linux
-// developer guide, "Accelerated GStreamer"; gstreamer-rockchip; gst-libav documentation.
+// Sources of the element names: the documentation of gst-plugins-good (v4l2), gst-plugins-bad (v4l2codecs),
+// gstreamer-rockchip and gst-libav, and "Accelerated GStreamer" in NVIDIA's Jetson Linux developer guide.
 export const PRESETS: readonly Preset[] = [
   { board: 'NVIDIA Jetson', h264: 'nvv4l2decoder', h265: 'nvv4l2decoder', download: 'nvvidconv' },
   { board: 'Rockchip RK3588', h264: 'mppvideodec', h265: 'mppvideodec' },
@@ -26,7 +26,7 @@ export const PRESETS: readonly Preset[] = [
   { board: 'any (software)', h264: 'avdec_h264', h265: 'avdec_h265' },
 ];
 
-/** Codecs of older clips that libav decodes in several threads; those of one thread need no setting. */
+/** Codecs of older clips that libav decodes in several threads; single-threaded ones need no setting. */
 const OLDER = [{ caps: 'video/mpeg,mpegversion=4', element: 'avdec_mpeg4' }] as const;
 
 export interface Decoders {
@@ -39,7 +39,7 @@ export interface Decoders {
   readonly download: string;
 }
 
-/** Picks the decoders among the `installed` elements. */
+/** Selects decoders among the `installed` elements. */
 export function chooseDecoders(installed: ReadonlySet<string>): Decoders {
   const decoderOf = (codec: Codec): string => {
     for (const preset of PRESETS) {
@@ -61,10 +61,13 @@ export function chooseDecoders(installed: ReadonlySet<string>): Decoders {
 }
 
 /**
- * With libav, nothing is shown after a loss until the picture is whole again, and pictures are copied out of
- * the decoder: with direct rendering its threads make and free one pool of buffers without a lock
- * (gst-libav 1.26, get_buffer2), and a stream whose width is no multiple of 16 aborted one opening in ten. A thread for
- * each core would decode ahead: on four cores that is 15 MiB more of pictures of 1080p. Two leave room for larger ones.
+ * Returns the launch text of a decoder, with settings for libav.
+ *
+ * - After a loss, no picture is output until one is intact.
+ * - Pictures are copied out of the decoder. With direct rendering its threads create and free one buffer pool without a
+ *   lock (gst-libav 1.26, get_buffer2). A stream whose width was not a multiple of 16 then aborted one opening in ten.
+ * - One thread per core would decode ahead: on four cores, 15 MiB more of 1080p pictures. Two threads leave room for
+ *   larger pictures.
  */
 function launchText(element: string): string {
   return element.startsWith('avdec_')
@@ -72,7 +75,7 @@ function launchText(element: string): string {
     : element;
 }
 
-/** Debian package by element, for the message about one that is missing. */
+/** Debian package by element, for the message about a missing one. */
 const PACKAGES: Readonly<Record<string, string>> = {
   avdec_h264: 'gstreamer1.0-libav',
   avdec_h265: 'gstreamer1.0-libav',
@@ -94,8 +97,10 @@ export function missingElement(element: string): AgentError {
 }
 
 /**
- * Names of all installed GStreamer elements, as `gst-inspect-1.0` lists them (about 40 ms). Throws `config` where it is not
- * installed, `unavailable` where it could not run or did not end well (memory, tasks): a later try may.
+ * Returns the names of all installed GStreamer elements, as listed by `gst-inspect-1.0` (about 40 ms).
+ *
+ * @throws `config` if it is not installed. `unavailable` if it could not run or failed (memory, tasks); a retry may
+ * succeed.
  */
 export async function installedElements(): Promise<ReadonlySet<string>> {
   let listing: string;

@@ -1,11 +1,14 @@
 /**
- * Sees a camera come back, so that a long wait or a dead attempt need not be sat out: while there is no
- * picture, the source is probed every 2 s, and a probe that succeeds after one that failed is a return.
- * A camera that answers all the while (a wrong password) changes nothing.
+ * Detects that a lost camera answers again, so that a long wait or a dead attempt can end early.
+ *
+ * While there is no picture, the source is probed every 2 s. A success after a failure counts as a return. A camera
+ * that answers all the time (a wrong password) changes nothing.
  */
 import type { Clock } from '../../base/clock.ts';
 
-/** With the connection and the next key frame, a picture within 10 s of the return. */
+/**
+ * Interval of the probes, in ms. With the connection and the next key frame, a picture comes within 10 s of the return.
+ */
 const PROBE_EVERY_MS = 2000;
 
 export class ReturnProbe {
@@ -15,19 +18,19 @@ export class ReturnProbe {
   #probing: AbortController | undefined;
   #up = false;
 
-  /** `onReturn` is given the time (monotonic) at which the source was last seen away. */
+  /** `onReturn` receives the monotonic time at which the source was last unreachable. */
   constructor(probe: (() => Promise<boolean>) | undefined, clock: Clock, onReturn: (downMs: number) => void) {
     this.#probe = probe;
     this.#clock = clock;
     this.#onReturn = onReturn;
   }
 
-  /** By the last probe since `start()`. */
+  /** True if the last probe since `start()` succeeded. */
   get answers(): boolean {
     return this.#up;
   }
 
-  /** Idempotent. */
+  /** Starts probing. Idempotent. */
   start(): void {
     if (this.#probing !== undefined || this.#probe === undefined) return;
     this.#up = false;
@@ -35,7 +38,7 @@ export class ReturnProbe {
     void this.#run(this.#probe, this.#probing.signal);
   }
 
-  /** Idempotent. */
+  /** Stops probing. Idempotent. */
   stop(): void {
     this.#probing?.abort();
     this.#probing = undefined;

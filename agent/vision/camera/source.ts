@@ -1,4 +1,4 @@
-/** The value of `camera.source`: what it means, whether it can ever work, and how a fault reads to a person. */
+/** Interprets `camera.source`, checks whether it can ever work, and explains faults to people. */
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
@@ -9,48 +9,61 @@ import { CODECS, gateText } from './key-frame-mode.ts';
 import type { Codec, Decoders } from './presets.ts';
 import { clipTarget, deviceTarget, rtspTarget, shownUrl, type Target } from './target.ts';
 
-/** A picture size for sources that can deliver any: the largest still that leaves the box is 1280 px wide. */
+/** Picture size for sources that can deliver any: the largest still that leaves the box is 1280 px wide. */
 const FREE_SIZE = 'width=1280,height=720,framerate=25/1';
-/** A camera in the same network answers a connection within milliseconds. */
+/** Timeout of a probe, in ms. A camera in the same network answers a connection within milliseconds. */
 const PROBE_TIMEOUT_MS = 1500;
 /**
- * rtspsrc gives up a silent server after this; above FIRST_FRAME_MS in camera.ts, which decides. A server
- * that wakes up within it answers at once.
+ * Time after which rtspsrc abandons a silent server, in ms. It is above FIRST_FRAME_MS in camera.ts, which decides. A
+ * server that wakes up within it answers at once.
  */
 const RTSP_TIMEOUT_MS = 40_000;
-/** Depth of the jitter buffer; over TCP packets arrive in order and pass at once, so it only bounds memory. */
+/**
+ * Depth of the jitter buffer, in ms. Over TCP, packets arrive in sequence and pass at once, so it only bounds memory.
+ */
 const RTSP_LATENCY_MS = 500;
 
-/** What the addon says of a request that it has refused; the URL is the last line of its debug text. */
+/** The addon's message for a request that it refused; the URL is the last line of its debug text. */
 const LED_ELSEWHERE = 'led elsewhere';
 
 export interface Source {
-  /** For messages and logs; holds no secret. */
+  /** Name for messages and logs; holds no secret. */
   readonly label: string;
-  /** A recording: its end is no failure, and it can be replayed. */
+  /** True for a recording: its end is not a failure, and it can be replayed. */
   readonly recording: boolean;
   /** Elements that this source needs beside the common ones and the decoders. */
   readonly elements: readonly string[];
-  /** Launch text from the source to raw video in ordinary memory; `gated`: fit for key-frame-mode.ts, where it can be. */
+  /**
+   * Returns the launch text from the source to raw video in ordinary memory. `gated` prepares it for key-frame-mode.ts,
+   * if possible.
+   */
   text(decoders: Decoders, gated: boolean): string;
-  /** What the next opening connects to, found anew for each. Throws where there is nothing to connect to. */
+  /**
+   * Finds the target of the next opening, again for each one.
+   *
+   * @throws if there is no target.
+   */
   locate(): Promise<Target>;
-  /** Launch text of the decoder by path of the element `codec`, where the source has one. */
+  /** Launch text of the decoder by path of the element `codec`, if the source has one. */
   decoders?(decoders: Decoders): readonly (string | undefined)[];
-  /** Frames per second that the source claims, from the caps of its element `stream`; 0 where it claims none. */
+  /** Returns the frame rate that the source claims in the caps of its element `stream`; 0 if it claims none. */
   claimedFps?(caps: unknown): number;
-  /** Throws `config` for what can never work. */
+  /** @throws `config` for a source that can never work. */
   check(): void;
-  /** Whether something is there, at little cost; used to see a camera come back. */
+  /** Checks at little cost whether the source answers; used to detect the return of a camera. */
   probe?(): Promise<boolean>;
-  /** One line for a person. */
+  /** Explains a fault to a person, in one line. */
   explain(fault: Fault): string;
 }
 
-/** Addresses of a host, one at least; rejects where there is none. */
+/** Returns the addresses of a host, at least one; rejects if there are none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
-/** Makes what reads the source `text`. Throws `config` on anything that is not a source. */
+/**
+ * Creates the reader of the source `text`.
+ *
+ * @throws `config` for a text that is not a source.
+ */
 export function sourceOf(text: string, resolveHost: Resolve): Source {
   const source = parseCameraSource(text);
   if ('fault' in source) throw config(source.fault);
@@ -69,7 +82,7 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
   const { shown, host, port } = camera;
   const place = `${host}:${port}`;
   let openings = 0;
-  // The same address for each connection of an opening; of several, each in its turn.
+  // All connections of an opening use the same address. Several addresses are used in turn.
   const nextAddress = async (): Promise<string> => {
     const addresses = await resolveHost(host);
     return addresses[openings++ % addresses.length] ?? host;
@@ -78,7 +91,7 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
     label: shown,
     recording: false,
     elements: ['rtspsrc', 'switchbin', 'rtph264depay', 'h264parse', 'rtph265depay', 'h265parse'],
-    // `:` and not `!`: linked anew at each opening. The switch makes only the path of the camera's codec.
+    // `:` instead of `!` links again at each opening. The switch creates only the path of the camera's codec.
     text: ({ h264, h265, download }, gated) =>
       `rtspsrc name=source protocols=tcp latency=${RTSP_LATENCY_MS} drop-on-latency=true ` +
       `tcp-timeout=${RTSP_TIMEOUT_MS * 1000} : capsfilter caps=application/x-rtp,media=video ! ` +
@@ -96,7 +109,7 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
       ) +
       ` ! ${download}video/x-raw`,
     decoders: (decoders) => CODECS.map((codec) => decoders[codec]),
-    // Of SDP (RFC 8866, 6.13): libav says 25 where nobody has told it.
+    // The rate from SDP (RFC 8866, 6.13); libav claims 25 if it has no rate.
     claimedFps: (caps) => Number(/\ba-framerate=\(string\)"?(\d+(?:\.\d+)?)/.exec(String(caps))?.[1] ?? 0),
     locate: async () => rtspTarget(camera, await nextAddress()),
     check: () => undefined,
@@ -123,7 +136,7 @@ function explainRtsp({ message, debug }: Fault, place: string, shown: string): s
   return `${place}: ${message}`;
 }
 
-/** True when a TCP connection to the place can be made. */
+/** Resolves to true if a TCP connection to the host succeeds. */
 function answers(host: string, port: number): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect({ host, port, timeout: PROBE_TIMEOUT_MS });
@@ -138,9 +151,10 @@ function answers(host: string, port: number): Promise<boolean> {
 }
 
 /**
- * Launch text from the depayloader to the decoder. libav takes the bytes as they come: GStreamer's parsers (1.26)
- * believe damaged parameter sets, and then refuse the stream, or keep every whole picture after that from the decoder.
- * The decoders of boards need them.
+ * Returns the launch text from the depayloader to the decoder.
+ *
+ * libav takes the bytes directly. GStreamer's parsers (1.26) trust damaged parameter sets: they then refuse the stream,
+ * or withhold every later intact picture from the decoder. The decoders of boards need the parsers.
  */
 function intoDecoder(codec: Codec, decoder: string): string {
   return decoder.startsWith('avdec_')
@@ -152,11 +166,11 @@ interface CodecPath {
   readonly caps: string;
   /** Launch text in front of the decoder. */
   readonly before: string;
-  /** Launch text of the decoder; undefined where the pictures come decoded. */
+  /** Launch text of the decoder; undefined for pictures that are already decoded. */
   readonly decoder: string | undefined;
 }
 
-/** Launch text that sends the stream through the decoder of its codec. */
+/** Returns the launch text that routes the stream to the decoder of its codec. */
 function switchText(paths: readonly CodecPath[]): string {
   const texts = paths.map(
     ({ caps, before, decoder = 'identity' }, n) =>
@@ -165,7 +179,7 @@ function switchText(paths: readonly CodecPath[]): string {
   return `switchbin name=codec num-paths=${paths.length} ${texts.join(' ')}`;
 }
 
-/** Codecs of street clips whose decoder needs settings (presets.ts); the last path takes decoded pictures. */
+/** Returns the paths of clip codecs whose decoder needs settings (presets.ts). The last path takes decoded pictures. */
 function clipPaths({ h264, h265, older }: Decoders): readonly CodecPath[] {
   return [
     { caps: 'video/x-h264', before: 'h264parse ! ', decoder: h264 },
@@ -180,8 +194,8 @@ function fileSource(path: string): Source {
     label: `file:${path}`,
     recording: true,
     elements: ['filesrc', 'decodebin', 'switchbin', 'h264parse', 'h265parse'],
-    // decodebin gives out the codecs that have a path of their own and decodes all others itself. Only video
-    // is decoded; `:` links anew at each opening.
+    // decodebin exposes the codecs that have their own path and decodes all others itself. It decodes only video. `:`
+    // links again at each opening.
     text: (decoders) => {
       const paths = clipPaths(decoders);
       const caps = `caps="${paths.map((path) => path.caps).join(';')}"`;
@@ -198,7 +212,7 @@ function fileSource(path: string): Source {
 }
 
 function explainClip({ message, debug }: Fault, path: string): string {
-  if (!existsSync(path)) return `there is no file ${path}; give the path of a video clip`;
+  if (!existsSync(path)) return `file not found: ${path}; give the path of a video clip`;
   const missing = /Missing (?:decoder|element|demuxer)[^\n(]*/i.exec(debug)?.[0].trim();
   const said = missing ?? message.replace(/\.$/, '');
   return `${path} is no video that can be decoded here (${said}); give an AVI, MP4 or MKV clip`;

@@ -1,18 +1,24 @@
 /**
- * The most recent full-size stills, by media time.
+ * Ring buffer of the most recent full-size stills, by media time.
  *
- * INVARIANTS: media times grow; a still is never changed.
- * LIMITS: 15 s, 64 stills, 24 MiB; the oldest goes first. One that goes before its 15 s are over (very
- * large pictures) is counted in `cut`.
+ * INVARIANTS: media times increase; a still is never changed.
+ * LIMITS: 15 s, 64 stills, 24 MiB; the oldest is removed first. Stills removed before their 15 s are over (very large
+ * pictures) are counted in `cut`.
  */
 import type { HeldStill } from './still.ts';
 
-/** Evidence is asked for moments up to 12 s ago (an incident's start, seen late); a margin on top. */
+/**
+ * Retention in ms. Evidence is requested for moments up to 12 s ago (an incident's start, detected late), plus a
+ * margin.
+ */
 const KEEP_MS = 15_000;
 const STILLS_MAX = 64;
-/** 15 s at two a second of 1080p stills of 0.8 MB; part of the process's memory budget. */
+/** Byte limit, part of the process's memory budget: 15 s of two 1080p stills a second, 0.8 MB each. */
 const BYTES_MAX = 25_165_824;
-/** A still further away than this shows another moment; the slowest analysed rate is one frame in 5 s. */
+/**
+ * Largest distance of a still, in ms. Further away it shows another moment; the slowest analysed rate is one frame in 5
+ * s.
+ */
 const DISTANCE_MAX_MS = 5000;
 
 export class StillRing {
@@ -20,7 +26,7 @@ export class StillRing {
   #bytes = 0;
   #cut = 0;
 
-  /** Stills that had to go before their time. */
+  /** Stills removed before their time. */
   get cut(): number {
     return this.#cut;
   }
@@ -37,7 +43,7 @@ export class StillRing {
     }
   }
 
-  /** The still nearest in media time, the earlier of two; undefined where none is within 5 s. */
+  /** Returns the still nearest in media time, the earlier of two; undefined if none lies within 5 s. */
   near(atMs: number): HeldStill | undefined {
     let best: HeldStill | undefined;
     let bestMs = DISTANCE_MAX_MS;

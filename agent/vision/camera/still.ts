@@ -1,9 +1,8 @@
 /**
- * A still as the camera holds it, and as it gives it out: decoded, scaled, and black under the privacy masks. The JPEG
- * itself stays in this folder.
+ * Decodes and scales the camera's stills and blackens them under the privacy masks. The JPEG itself stays in this
+ * folder.
  *
- * sharp (libvips) is loaded when the first still is decoded: a box that never raises an incident never pays for its
- * memory.
+ * sharp (libvips) is loaded when the first still is decoded, so a box without incidents never pays for its memory.
  */
 import type Sharp from 'sharp';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -11,7 +10,7 @@ import type { SizePx } from '../../contract/geometry.ts';
 import type { Still, StillPixels } from '../../contract/picture.ts';
 import type { PrivacyMasks } from './mask.ts';
 
-/** A JPEG of `size`, which is no larger than the source; its pixels are spread by `spreadPx` of its own. */
+/** JPEG of `size`, at most the size of the source. Its pixels are spread by `spreadPx` of its own pixels. */
 export type HeldStill = Omit<Still, 'pixels'> & {
   readonly size: SizePx;
   readonly spreadPx: number;
@@ -19,17 +18,17 @@ export type HeldStill = Omit<Still, 'pixels'> & {
 };
 
 /**
- * How far the down-scaling spreads a pixel, in pixels of the smaller picture: three for Lanczos with three
- * lobes (libvips, vips_reduce), one more for the whole-number box shrink that libvips runs before it.
+ * Distance by which down-scaling spreads a pixel, in pixels of the smaller picture. Three for Lanczos with three lobes
+ * (libvips, vips_reduce), one more for the whole-number box shrink before it.
  */
 const SCALE_REACH_PX = 4;
 
-/** The largest still that is decoded: 8K. A larger claim in a header is an attack or a mistake. */
+/** Largest still that is decoded, in pixels: 8K. A larger size in a header is an attack or an error. */
 const STILL_PIXELS_MAX = 7680 * 4320;
 
 let loading: Promise<typeof Sharp> | undefined;
 
-/** One thread and no cache: snapshots are rare, and the frames that are analysed meanwhile go first. */
+/** Loads sharp with one thread and no cache: snapshots are rare, and analysed frames have priority. */
 async function loadSharp(): Promise<typeof Sharp> {
   const { default: sharp } = await import('sharp');
   sharp.cache(false);
@@ -37,7 +36,7 @@ async function loadSharp(): Promise<typeof Sharp> {
   return sharp;
 }
 
-/** The still as it may be seen outside of the camera. */
+/** Returns the still as it may leave the camera. */
 export function givenOut({ jpeg, size: stored, spreadPx, ...still }: HeldStill, masks: PrivacyMasks): Still {
   const pixels = async (size: SizePx): Promise<StillPixels> => {
     const rgb = await decode(jpeg, stored, size);
@@ -49,7 +48,8 @@ export function givenOut({ jpeg, size: stored, spreadPx, ...still }: HeldStill, 
 
 /**
  * Decodes a still of `stored` size and scales it to `target`: RGB, 8 bits, row-major, no padding.
- * Throws `corrupt` where the bytes are not a whole JPEG of that size: boxes would miss what they hide.
+ *
+ * @throws `corrupt` if the bytes are not an intact JPEG of that size, because boxes would then miss their objects.
  */
 async function decode(jpeg: Uint8Array, stored: SizePx, target: SizePx): Promise<Uint8Array> {
   loading ??= loadSharp();

@@ -1,9 +1,9 @@
 /**
- * Resolves a source to what an opening connects to: one address and port, one file, one device. What is checked here is
- * what GStreamer is given.
+ * Resolves a source to the target of an opening: one address and port, one file, one device. GStreamer is given exactly
+ * the target that was checked here.
  *
- * LIMITS: the node of a device may be replaced between check and opening; only root and udev can do that. An order that
- * names a recorder's `/` allows each stream below it.
+ * LIMITS: the node of a device may be replaced between check and opening; only root and udev can do that. An
+ * authorisation that names a recorder's `/` allows each stream below it.
  */
 import { closeSync, constants, fstatSync, openSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
@@ -17,18 +17,18 @@ import {
 } from '../../contract/camera-address.ts';
 import type { Given, RtspRequests } from '../native/gstreamer.ts';
 
-/** VIDEO_MAJOR of Linux: devices of V4L2 (devices.txt). */
+/** VIDEO_MAJOR of Linux: V4L2 devices (devices.txt). */
 const V4L2_MAJOR = 81;
 
-/** Secrets are in the properties, and not in the pipeline's text. */
+/** Target of an opening. Secrets are in the properties, not in the pipeline's text. */
 export interface Target extends Given {
   /** Scheme and address or path, for journal and status; no login. */
   readonly connected: string;
-  /** To be called when GStreamer has opened it. */
+  /** Releases the target; to be called when GStreamer has opened it. */
   close?(): void;
 }
 
-/** The camera at one of its addresses; GStreamer looks up no name. */
+/** Returns the target for one address of the camera; GStreamer resolves no names. */
 export function rtspTarget(camera: RtspCamera, address: string): Target {
   const { host, port, user, password } = camera;
   const location = locationAt(camera, address);
@@ -43,11 +43,14 @@ export function rtspTarget(camera: RtspCamera, address: string): Target {
   };
 }
 
-/** A name of a track, as trackID=1, stream=0 or video; not `.`, not `..`, nothing escaped and no query. */
+/** Track name, such as trackID=1, stream=0 or video; no `.`, `..`, escapes or query. */
 const SEGMENT = '[A-Za-z0-9_][A-Za-z0-9_.=-]*';
 const TRACK = `${SEGMENT}(?:/${SEGMENT})*/?`;
 
-/** A camera gives the URLs of its tracks with its name or its address, after the query or before it. */
+/**
+ * Returns the URLs that may be requested. Cameras give track URLs by name or address, with the track before or after
+ * the query.
+ */
 function requestsOf(
   { port, target, address }: RtspCamera,
   hosts: readonly string[],
@@ -76,20 +79,24 @@ function literal(text: string): string {
   return text.replace(/[^A-Za-z0-9]/g, '\\$&');
 }
 
-/** The URL of a refused request as a message may show it: it is the camera's text. */
+/** Returns the URL of a refused request in a form fit for a message, because the text is the camera's. */
 export function shownUrl(debug: string): string {
   return shownSource(debug.slice(debug.lastIndexOf('\n') + 1)).slice(0, 200);
 }
 
-/** Opens a clip, which is read by its descriptor: a link that is changed meanwhile leads nowhere else. Throws `config`. */
+/**
+ * Opens a clip, which is read by its descriptor, so that a link changed meanwhile has no effect.
+ *
+ * @throws `config` if the clip cannot be read.
+ */
 export function clipTarget(path: string): Target & { close(): void } {
   let fd: number;
   try {
-    // Without waiting for somebody to write, should it be a pipe.
+    // Does not wait for a writer if the path is a pipe.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (hasCode(error, 'ENOENT'))
-      throw clipFault(`there is no file ${path}; give the path of a video clip`, error);
+      throw clipFault(`file not found: ${path}; give the path of a video clip`, error);
     throw clipFault(`${path} cannot be read (${messageOf(error)}); allow this user to read it`, error);
   }
   const stat = fstatSync(fd);
@@ -109,7 +116,11 @@ function clipFault(message: string, cause?: unknown): AgentError {
   return new AgentError('config', `camera.source: ${message.replace(/\s+/g, ' ')}`, cause);
 }
 
-/** A device of V4L2 by its real path: udev's names are links. Throws `unavailable` for what is none, or not there. */
+/**
+ * Returns a V4L2 device by its real path, because udev's names are links.
+ *
+ * @throws `unavailable` if the device is missing or is not a V4L2 device.
+ */
 export function deviceTarget(path: string): Target {
   let device: string;
   try {

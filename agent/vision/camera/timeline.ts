@@ -1,8 +1,8 @@
 /**
- * Media time of a source: ms that grow by the differences of its time stamps and never go back.
+ * Media time of a source in ms: it follows the differences of the source's time stamps and is monotonic.
  *
- * Replay starts at 0 with the clip's first frame. Live, each opening is anchored on the monotonic clock
- * at its first frame, or 1 ms after the last frame of the opening before, whichever is later.
+ * Replay starts at 0 with the clip's first frame. Live, each opening is anchored on the monotonic clock at its first
+ * frame, or 1 ms after the last frame of the previous opening, whichever is later.
  */
 import type { Clock } from '../../base/clock.ts';
 
@@ -18,12 +18,12 @@ export class Timeline {
     this.#live = live;
   }
 
-  /** The next time stamp belongs to a new opening of the source. */
+  /** Starts a new opening of the source at the next time stamp. */
   reopen(): void {
     this.#firstPtsNs = undefined;
   }
 
-  /** Media time of a time stamp, ms. Time stamps of one opening come in order. */
+  /** Returns the media time of a time stamp, in ms. Time stamps of one opening come in sequence. */
   atMs(ptsNs: bigint): number {
     if (this.#firstPtsNs === undefined) {
       this.#firstPtsNs = ptsNs;
@@ -34,7 +34,7 @@ export class Timeline {
     return this.#lastMs;
   }
 
-  /** Wall time of a media time, ms since the epoch; in replay the clip starts at the epoch. */
+  /** Returns the wall time of a media time, in ms since the epoch. In replay the clip starts at the epoch. */
   wallMs(atMs: number): number {
     return this.#live ? this.#clock.wallMs() + (atMs - this.#clock.nowMs()) : atMs;
   }

@@ -1,7 +1,6 @@
 /**
- * The model card: models/<name>.json says what the file beside it is, what it may name, what it takes
- * in and how good it is. It is read and checked here, at the border; the ONNX file is read only after
- * its card allows it, and loaded only if its SHA-256 is the card's.
+ * Reads and checks the model card: models/<name>.json describes the model file, its labels, its input and its accuracy.
+ * The ONNX file is read only after its card allows it, and loaded only if its SHA-256 is the card's.
  *
  * LIMITS: a card is at most 256 KiB, a model at most 256 MiB; larger files are refused unread.
  */
@@ -14,9 +13,12 @@ import { AgentError, hasCode, messageOf } from '../../base/errors.ts';
 import { type Group, GroupSchema, groupOf, LABELS, type Label, LabelSchema } from '../../contract/label.ts';
 import { FeaturesCard } from './features.ts';
 
-/** Cards of this project are about 4 kB. */
+/** Maximum size of a card in bytes; this project's cards have about 4 kB. */
 const CARD_BYTES_MAX = 262_144;
-/** The box's detectors are 4 to 60 MB; the systemd unit of vision has memory for no more than this. */
+/**
+ * Maximum size of a model in bytes. The box's detectors have 4 to 60 MB, and vision's systemd unit has memory for no
+ * more than this.
+ */
 const MODEL_BYTES_MAX = 268_435_456;
 
 const Text = Type.String({ minLength: 1, maxLength: 2000 });
@@ -24,7 +26,7 @@ const Score = Type.Number({ minimum: 0, maximum: 1 });
 const Share = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
 const SidePx = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 
-/** How detections of one class group are to be taken. */
+/** Limits for detections of one class group. */
 const GroupThresholds = Type.Object({
   labels: Type.Array(LabelSchema, { minItems: 1, maxItems: 16 }),
   startScoreMin: { ...Score, description: 'a new track may begin with such a detection' },
@@ -34,7 +36,7 @@ const GroupThresholds = Type.Object({
 });
 export type GroupThresholds = Static<typeof GroupThresholds>;
 
-/** What the program relies on. A card may say more (recipe, advice, figures): that is for people. */
+/** Fields that the program uses. A card may contain more (recipe, advice, measurements) for people. */
 export const ModelCard = Type.Object({
   name: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
   file: Type.String({ pattern: '^[a-z0-9-]{1,64}\\.(onnx|tflite)$', description: 'a file beside the card' }),
@@ -68,7 +70,7 @@ export const ModelCard = Type.Object({
 export type ModelCard = Static<typeof ModelCard>;
 
 /**
- * The card in `text`, which came from `path`.
+ * Parses the card in `text`, which came from `path`.
  * @throws AgentError `corrupt` (not JSON, not a card), `config` (a class that no detector may name)
  */
 export function parseCard(text: string, path: string): ModelCard {
@@ -94,12 +96,12 @@ export function parseCard(text: string, path: string): ModelCard {
   return card;
 }
 
-/** The thresholds of a group that the card names a label of; a read card has them. */
+/** Returns the thresholds of a group of which the card names a label; a parsed card has them. */
 export function thresholdsOf(card: ModelCard, group: Group): GroupThresholds {
   const thresholds = card.thresholds.groups[group];
-  // The message is made only where it is needed: this is asked for each box.
+  // The message is built only on failure, because this is called for each box.
   if (thresholds === undefined)
-    throw new AgentError('bug', `model card ${card.name} has no thresholds for ${group}`);
+    throw new AgentError('bug', `model card ${card.name} lacks thresholds for ${group}`);
   return thresholds;
 }
 
@@ -135,7 +137,7 @@ export async function readCard(modelDir: string, name: string): Promise<ModelCar
 }
 
 /**
- * The bytes of the card's model, which are those that the card's author measured.
+ * Reads the card's model, verified to be the bytes that the card's author measured.
  * @throws AgentError `config` (missing file), `corrupt` (truncated or altered)
  */
 export async function readModel(modelDir: string, card: ModelCard): Promise<Buffer> {
@@ -160,7 +162,7 @@ export async function readModel(modelDir: string, card: ModelCard): Promise<Buff
   return bytes;
 }
 
-/** The file's bytes, or undefined where there is no file. */
+/** Returns the file's bytes, or undefined if there is no file. */
 async function readWhole(path: string, bytesMax: number): Promise<Buffer | undefined> {
   try {
     const file = await open(path);

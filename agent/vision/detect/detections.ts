@@ -1,4 +1,7 @@
-/** Detections of a frame out of what the graph says of one picture: thresholds and labels of the model's card. */
+/**
+ * Converts the graph's output for one picture to detections of the frame, by the thresholds and labels of the model's
+ * card.
+ */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { groupOf, LABELS, type Label } from '../../contract/label.ts';
 import { placementOf, toSource } from '../../contract/letterbox.ts';
@@ -7,7 +10,7 @@ import { foreignLabel, type RawDetections } from './backend.ts';
 import { type ModelCard, thresholdsOf } from './card.ts';
 
 /**
- * In source pixels, not suppressed across labels yet. `input`: size of the picture that the graph was given.
+ * Returns detections in source pixels, not suppressed across labels yet. `input` is the size of the graph's picture.
  * @throws AgentError `corrupt` for a label that the card does not know
  */
 export function detectionsOf(
@@ -21,7 +24,7 @@ export function detectionsOf(
   const box: [number, number, number, number] = [0, 0, 0, 0];
   for (let row = 0; row < scores.length; row += 1) {
     const score = scores[row] as number;
-    // Not a number is not ≥ either.
+    // This form rejects NaN too.
     if (!(score >= card.inGraph.scoreMin)) continue;
     for (let i = 0; i < 4; i += 1) box[i] = boxes[row * 4 + i] ?? Number.NaN;
     const xyxyPx = toSource(box, placement, source);
@@ -34,7 +37,7 @@ export function detectionsOf(
   return found;
 }
 
-/** The part of the frame that a box covers, 0..1. */
+/** Returns the ratio of the frame that a box covers, 0..1. */
 function shareOf(box: XyxyPx, { widthPx, heightPx }: SizePx): number {
   return ((box[2] - box[0]) * (box[3] - box[1])) / (widthPx * heightPx);
 }

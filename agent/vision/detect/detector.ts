@@ -1,4 +1,4 @@
-/** Frames in, detections out: the model behind its card. */
+/** Detects objects in frames with the model of a card. */
 import { assert } from '../../base/errors.ts';
 import type { Group } from '../../contract/label.ts';
 import type { Detection, Features, Frame } from '../../contract/picture.ts';
@@ -10,21 +10,25 @@ import type { DetectorInfo, Loaded, Loader, LoadOptions } from './loading.ts';
 import { suppressWithinGroups } from './suppress.ts';
 
 export interface DetectorOptions extends LoadOptions {
-  /** Somebody needs the features of places. */
+  /** True if features of places are needed. */
   readonly features?: boolean | undefined;
 }
 
-/** What one look gives. */
+/** Result of a detector run. */
 export interface Sight {
   readonly found: Detection[];
   readonly features?: Features | undefined;
 }
 
-/** A place changes within seconds: a look every half second sees it in time, and copies a fifth of a MB each time. */
+/**
+ * Interval of the features in media time. Places change within seconds, so half a second is soon enough; each copy has
+ * a fifth of a MB.
+ */
 export const FEATURES_EVERY_MS = 500;
 /**
- * What is taken from the larger picture: what it was measured on. A vehicle is large enough without, and two sizes of
- * picture give two boxes of it in turn, which looks like motion: 13 false wrong-way alerts instead of 8 in 25 s of a queue.
+ * Group that is taken from the larger picture, the only one for which it was measured. A vehicle is large enough
+ * without it. Two picture sizes would give two boxes of it in turn, which looks like motion: 13 false wrong-way alerts
+ * instead of 8 in 25 s of a queue.
  */
 export const CLOSER_GROUP: Group = 'person';
 
@@ -32,7 +36,7 @@ export class Detector {
   readonly #options: DetectorOptions;
   readonly #loader: Loader;
   #loaded: Loaded | undefined;
-  /** Media time from which on the features of a frame are wanted again. */
+  /** Media time from which features are due again. */
   #featuresDueMs = Number.NEGATIVE_INFINITY;
   readonly #iouMaxOf = (group: Group): number => thresholdsOf((this.#loaded as Loaded).card, group).nmsIouMax;
 
@@ -42,8 +46,9 @@ export class Detector {
   }
 
   /**
-   * Reads the card, checks the model against it and loads it with the configured backend, or with what runs instead
+   * Reads the card, checks the model against it and loads it with the configured backend, or with its fallback
    * (loader.ts).
+   *
    * @throws AgentError `config` or `corrupt`, one line that says what would be right
    */
   async start(): Promise<DetectorInfo> {
@@ -56,37 +61,41 @@ export class Detector {
   }
 
   /**
-   * Whether a larger picture beside a frame is of use: the model takes any size, and runs on the CPU, where another size
-   * costs no more than its pixels (accelerators compile a model for one size).
+   * True if a larger picture beside a frame is useful. The model must take any size and run on the CPU, where another
+   * size costs only its pixels. (Accelerators compile a model for one size.)
    */
   get looksCloser(): boolean {
     const loaded = this.#loaded;
     return loaded !== undefined && loaded.info.provider === 'cpu' && loaded.backend.takesAnySize;
   }
 
-  /** It runs on the CPU as long as its element was held off, which may be tried again: by a vision that starts anew. */
+  /**
+   * True while it runs on the CPU because its element was held off, and a restart of vision may try the element again.
+   */
   get startsBetterAnew(): boolean {
     return this.#loader.mayTryAgain;
   }
 
-  /** What runs the model has failed, and may keep the process from leaving. */
+  /** True if the model's runtime has failed, and may keep the process from exiting. */
   get failed(): boolean {
     return this.#loader.failed;
   }
 
   /**
-   * The frame's detections, best first, in source pixels: scores from the card's floor (0.15 in
-   * nanodet-g-city10), labels of one group suppressed across each other, boxes too large for their
-   * group dropped. Of a frame with a larger picture beside it, both are looked at: the larger one shows people who are far away
-   * or in the dark, and loses who is close by (docs/design/005-benchmark.md). The pictures are read in place.
-   * One call at a time.
-   * @throws AgentError `corrupt` when the model says what its card does not know
+   * Returns the frame's detections, best first, in source pixels. One call at a time; the pictures are read in place.
+   *
+   * Scores start at the card's minimum (0.15 in nanodet-g-city10). Labels of one group are suppressed across each
+   * other, and boxes too large for their group are dropped. If the frame has a larger picture, the model runs on both.
+   * The larger one shows people who are far away or in the dark, and loses those close by
+   * (docs/design/005-benchmark.md).
+   *
+   * @throws AgentError `corrupt` if the model outputs a label that its card does not know
    */
   async detect(frame: Frame): Promise<Detection[]> {
     return (await this.look(frame)).found;
   }
 
-  /** As `detect`, with the features of places about twice a second where they are wanted and the model has them. */
+  /** Does the same as `detect`, and adds features about twice a second if they are needed and the model has them. */
   async look(frame: Frame): Promise<Sight> {
     assert(this.#loaded !== undefined, 'the detector was not started');
     const [widthPx, heightPx] = this.#options.config.input;
@@ -114,7 +123,7 @@ export class Detector {
     return { found: suppressWithinGroups([...found, ...more], this.#iouMaxOf, 2), features: given };
   }
 
-  /** Idempotent; waits for the run under way and frees the session: a process must not leave during a run. */
+  /** Frees the session after the current run, during which the process must not exit. Idempotent. */
   async stop(): Promise<void> {
     this.#loaded = undefined;
     await this.#loader.release();

@@ -1,9 +1,12 @@
 /**
- * Loads `detector.element`, a GStreamer element with a model of its own; while it cannot run, `detector.model` on the CPU.
+ * Loads `detector.element`, a GStreamer element with its own model. While it cannot run, loads `detector.model` on the
+ * CPU.
  *
- * INVARIANTS: what is loaded is what its card says, by SHA-256; whatever runs instead of what was configured is told. An
- * element that has failed ends vision, with a note for the next one (element-trial.ts); without a folder of vision's own
- * nothing runs in its place.
+ * INVARIANTS:
+ * - The loaded model is its card's, by SHA-256.
+ * - Any fallback from the configuration is reported.
+ * - A failed element ends vision, with a note for the next run (element-trial.ts). Without vision's own folder there is
+ *   no fallback.
  */
 import { join } from 'node:path';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -18,14 +21,14 @@ import { RuntimeLoader } from './runtime-loader.ts';
 
 export class ElementLoader implements Loader {
   readonly #options: LoadOptions;
-  /** Runs while the element cannot. */
+  /** Fallback while the element cannot run. */
   readonly #instead: RuntimeLoader;
   readonly #trial: ElementTrial | undefined;
   #element: InferenceElementBackend | undefined;
-  /** The element is not tried yet. */
+  /** True if the element is not tried yet. */
   #heldOff = false;
   #failed = false;
-  /** An element is being loaded, which may hang. */
+  /** True while an element is being loaded, which may hang. */
   #opening = false;
   #released = false;
 
@@ -53,7 +56,7 @@ export class ElementLoader implements Loader {
     return { ...loaded, info: { ...loaded.info, fallback: joined(element, loaded.info.fallback) } };
   }
 
-  /** One that the element fails is noted for the next vision. */
+  /** Runs the model. A failure of the element is noted for the next run of vision. */
   async run(rgb: Uint8Array, options: RunOptions): Promise<RawDetections> {
     if (this.#element === undefined) return this.#instead.run(rgb, options);
     if (this.#released) throw stopped();
@@ -75,14 +78,14 @@ export class ElementLoader implements Loader {
     else this.#trial?.end();
   }
 
-  /** The element, or why the CPU runs instead. */
+  /** Returns the element, or the reason for the fallback to the CPU. */
   async #loadElement(config: DetectorConfig): Promise<Loaded | string> {
     const trial = this.#trial;
     let prepared: Prepared;
     try {
       prepared = await prepareElement(this.#options, config.element);
     } catch (error) {
-      // Nothing of the element is in the process yet.
+      // No part of the element is in the process yet.
       if (trial === undefined || !(error instanceof AgentError)) throw error;
       return error.message;
     }
@@ -93,7 +96,7 @@ export class ElementLoader implements Loader {
       this.#heldOff = true;
       return heldOff;
     }
-    // The mark of one that is not even loaded would stand for ever.
+    // The mark of an element that is never loaded would remain indefinitely.
     if (this.#released) throw stopped();
     trial?.begin();
     this.#opening = true;
@@ -168,7 +171,7 @@ async function prepareElement(
   };
 }
 
-/** For the note on what became of it: another model under the same name is another one. */
+/** Returns the identity for the note on past failures; another model under the same name has another identity. */
 function whatRuns(card: ModelCard, { element, input }: ElementOptions): string {
   const model = `${card.name} (SHA-256 ${card.sha256})`;
   return [element.name, model, `${input.widthPx}x${input.heightPx}`, ...element.properties]

@@ -1,12 +1,15 @@
 /**
- * Whether the element may run the model, by what became of it before. Whatever an accelerator does wrong (an error, no
- * answer, a driver that takes the process with it), vision ends; the next vision runs on the CPU for a while, and then the
- * element is tried again.
+ * Decides from past failures whether the element may run the model. Any failure of an accelerator (an error, no answer,
+ * a driver that takes the process down) ends vision. The next run of vision uses the CPU for a while, and then tries
+ * the element again.
  *
- * INVARIANTS: the mark is on the disk before the element is loaded, and goes when it has worked for WORKS_AFTER_MS or
- * vision leaves in peace: who finds it knows that the element took a vision with it.
- * LIMITS: held off for HELD_OFF_MS.first, twice as long each time that it fails again, HELD_OFF_MS.max at most; a clock
- * that is set back, or years ahead, ends it at once. A file that cannot be read or written costs the memory, never a start.
+ * INVARIANTS:
+ * - The mark is on the disk before the element is loaded. It is removed when the element has worked for WORKS_AFTER_MS
+ *   or vision ends normally.
+ * - So a mark found at the start means that the element ended a run of vision.
+ * LIMITS: held off for HELD_OFF_MS.first, doubled with each further failure, at most HELD_OFF_MS.max. A clock that is
+ * set back, or years ahead, ends it at once. An unreadable or unwritable file loses the memory but never prevents a
+ * start.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,23 +21,26 @@ import { hasCode, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 
 /**
- * A driver that takes vision with it does so in its first frames, or every few minutes (heat, a loose plug). What takes
- * longer costs no more than vision's other ends.
+ * Time after which the element counts as working, in ms. A driver that takes vision down does so in its first frames,
+ * or every few minutes (heat, a loose plug). Rarer failures cost no more than vision's other ends.
  */
 const WORKS_AFTER_MS = 600_000;
-/** A minute is soon back for a device that was reset; an hour costs little where one is broken. */
+/**
+ * Time for which it is held off, in ms. A minute is short for a device that was reset; an hour costs little for a
+ * broken one.
+ */
 const HELD_OFF_MS = { first: 60_000, max: 3_600_000 } as const;
 const FILE = 'element-trial';
 
 const Trial = Type.Object({
-  /** Element, model, size and properties: of anything else it says nothing. */
+  /** Element, model, size and properties to which the record applies. */
   what: Type.String({ maxLength: 1000 }),
-  /** In a row. */
+  /** Number of successive failures. */
   failures: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
-  /** Wall time, ms since the epoch, of the last. */
+  /** Wall time of the last failure, ms since the epoch. */
   failedAtMs: Type.Number(),
   reason: Type.String({ maxLength: 1000 }),
-  /** The mark: it is being tried. */
+  /** The mark: true while it is being tried. */
   isOn: Type.Boolean(),
 });
 type Trial = Static<typeof Trial>;
@@ -58,8 +64,8 @@ export class ElementTrial {
   }
 
   /**
-   * Reads what became of it; a mark that still stands is a failure. `what`: element, model, size and properties; what became of
-   * others is forgotten, since whoever has changed one of them wants it tried.
+   * Reads the record; a remaining mark counts as a failure. `what` is element, model, size and properties. Records of
+   * others are dropped, because a changed configuration is to be tried.
    */
   start(what: string): void {
     const before = this.#read();
@@ -67,7 +73,7 @@ export class ElementTrial {
     if (this.#trial.isOn) this.failed('vision ended while its element was tried');
   }
 
-  /** Why it is not to be tried yet, one line; undefined: it may be. */
+  /** Reason why it is not to be tried yet, one line; undefined if it may be. */
   get heldOff(): string | undefined {
     const { failures, failedAtMs, reason } = this.#trial;
     if (failures === 0) return undefined;
@@ -78,19 +84,19 @@ export class ElementTrial {
     return `${reason}; it is tried again at ${again}`;
   }
 
-  /** It is going to be loaded. */
+  /** Writes the mark, before the element is loaded. */
   begin(): void {
     this.#startedMs = this.#options.clock.nowMs();
     this.#write({ ...this.#trial, isOn: true });
   }
 
-  /** It has found what is in a frame. */
+  /** Records that it has returned detections. */
   works(): void {
     const { isOn, failures } = this.#trial;
     if (!isOn && failures === 0) return;
     const forMs = this.#options.clock.nowMs() - this.#startedMs;
     if (forMs < WORKS_AFTER_MS) return;
-    // What has failed again and again is believed after it has worked as long as it was held off.
+    // After repeated failures the record is cleared only when it has worked for the time that it was held off.
     if (failures > 0 && forMs >= heldOffMs(failures)) this.#write({ ...this.#trial, ...NONE });
     else if (isOn) this.#write({ ...this.#trial, isOn: false });
   }
@@ -101,7 +107,7 @@ export class ElementTrial {
     this.#write({ ...this.#trial, failures, failedAtMs, reason: reason.slice(0, 1000), isOn: false });
   }
 
-  /** Vision leaves in peace. */
+  /** Removes the mark at a normal end of vision. */
   end(): void {
     if (this.#trial.isOn) this.#write({ ...this.#trial, isOn: false });
   }

@@ -1,22 +1,25 @@
 /**
- * The features of places: what the first stage of the detector's backbone makes of each cell of the picture, as its
- * neck takes it over. They are computed for every look anyway; here they are only handed out.
+ * Defines the features of places: the output of the first stage of the detector's backbone for each cell of the
+ * picture. The model's neck uses the same output, so every detector run computes it anyway; here it is only returned.
  *
- * Why a detector may say this beside its ten classes: it is a map over the fixed cells of the picture, not a vector of
- * a box; the network was never trained to tell one person from another; and it stays in the vision process, for the
- * memory of what a place looks like. The link's schema has no room for it (test/vision/no-biometrics.unit.test.ts).
+ * A detector may output this beside its ten classes for three reasons:
+ *
+ * - It is a map over the picture's fixed cells, not a vector of a box.
+ * - The network was never trained to distinguish people.
+ * - It stays in the vision process, for the memory of a place's appearance. The link's schema has no room for it
+ *   (test/vision/no-biometrics.unit.test.ts).
  */
 import { type Static, Type } from '@sinclair/typebox';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Features } from '../../contract/picture.ts';
 
-/** The name of the output in every model that has one. */
+/** Name of the output in every model that has one. */
 export const FEATURES = 'features';
 
 /**
- * How a card describes them. Cells of 8 px and more: finer ones would be a picture. The graph gives what it computes
- * with, uint8; the value is (uint8 − zeroPoint) · scale. Turned into floats in the graph they would cost at every
- * look, asked for or not.
+ * Description of the features in a card. Cells have at least 8 px, because finer ones would be a picture. The graph
+ * outputs its internal uint8; the value is (uint8 − zeroPoint) · scale. A conversion to floats in the graph would cost
+ * time in each run, requested or not.
  */
 export const FeaturesCard = Type.Object({
   channels: Type.Integer({ minimum: 1, maximum: 256 }),
@@ -28,12 +31,12 @@ export const FeaturesCard = Type.Object({
 });
 export type FeaturesCard = Static<typeof FeaturesCard>;
 
-/** The shape that the graph gives: a row of channels for each cell, as ONNX Runtime has them in memory. */
+/** Returns the graph's output shape: a row of channels for each cell, as ONNX Runtime has them in memory. */
 export function shapeOf({ channels, cellPx }: FeaturesCard, { widthPx, heightPx }: SizePx): number[] {
   return [1, Math.ceil(heightPx / cellPx), Math.ceil(widthPx / cellPx), channels];
 }
 
-/** `raw` has the length of `shapeOf`; it is not copied. */
+/** Wraps `raw`, which has the length of `shapeOf`, without copying it. */
 export function featuresOf(card: FeaturesCard, input: SizePx, raw: Uint8Array): Features {
   const { channels, cellPx, zeroPoint } = card;
   const [, rows = 0, columns = 0] = shapeOf(card, input);

@@ -1,16 +1,19 @@
 /**
  * The backend `gstreamer`: a GStreamer element runs the model, for instance on an accelerator.
  *
- *   appsrc (the masked frame) ! element [! decoder] ! appsink (what it has found)
+ *   appsrc (the masked frame) ! element [! decoder] ! appsink (its results)
  *
- * The frame is the one that every backend gets: what is black under the privacy masks is black for the element too.
+ * Every backend gets the same frame, so the privacy masks are black for the element too.
  *
- * INVARIANTS: one frame is in the pipeline at a time, and its answer carries its time stamp; an answer to another frame,
- * or none in time, ends the backend for good. Only elements and properties of contract/inference-element.ts, and the
- * decoder below, get a frame. It never shares a process with onnxruntime-node: an element may bring an ONNX Runtime of
- * its own, and two of them abort.
- * LIMITS: OPEN_WITHIN_MS for the first answer, ANSWER_WITHIN_MS for every other, REST_WITHIN_MS for its end; ROWS_MAX
- * detections. Whoever waits for an element is a libuv worker: vision hears that it has to end while one hangs.
+ * INVARIANTS:
+ * - One frame is in the pipeline at a time, and its answer carries its time stamp. An answer to another frame, or none
+ *   in time, ends the backend permanently.
+ * - Only elements and properties of contract/inference-element.ts, and the decoder below, get a frame.
+ * - It never shares a process with onnxruntime-node. An element may bring its own ONNX Runtime, and two of them abort.
+ * LIMITS:
+ * - OPEN_WITHIN_MS for the first answer, ANSWER_WITHIN_MS for all others, REST_WITHIN_MS for its end.
+ * - ROWS_MAX detections.
+ * - A libuv worker waits for the element, so vision can still receive the message to end while one hangs.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,28 +37,34 @@ export interface ElementOptions {
   /** Name of the model in messages. */
   readonly model: string;
   readonly input: SizePx;
-  /** What makes detections of the element's tensors, where they are not those of the contract. */
+  /** Element that converts the tensors to detections, if they do not follow the contract. */
   readonly decoder?: typeof DECODER | undefined;
-  /** What the decoder leaves out: detections below it, as the graphs of the contract do. */
+  /** Minimum score; the decoder drops detections below it, as the contract's graphs do. */
   readonly scoreMin: number;
-  /** Whether the card knows a label index of the model. */
+  /** Reports whether the card knows a label index of the model. */
   readonly mayName: (label: number) => boolean;
 }
 
-/** Debian's decoder for SSD models: it puts GstAnalyticsRelationMeta on the buffers. */
+/** Debian's decoder for SSD models, which puts GstAnalyticsRelationMeta on the buffers. */
 const DECODER = 'ssdobjectdetector';
 /**
- * Compilers of some accelerators run when a model is opened; one that takes longer has to have run before. After a minute
- * without a word of vision the agent would be restarted (agent/health/sd-notify.ts).
+ * Time limit for opening, in ms. Some accelerators compile a model when it is opened; slower compilers must have run
+ * before. After a minute without a message from vision, the agent would be restarted (agent/health/sd-notify.ts).
  */
 const OPEN_WITHIN_MS = 45_000;
-/** Vision has 2 s to end, for the camera and the last pictures too (agent/supervisor/vision-process.ts). */
+/**
+ * Time limit for stopping, in ms. Vision has 2 s to end, including the camera and the last pictures
+ * (agent/supervisor/vision-process.ts).
+ */
 const REST_WITHIN_MS = 700;
-/** The slowest of our boards looks at a frame in less than 1 s (docs/design/005-benchmark.md). */
+/**
+ * Time limit for an answer, in ms. The slowest of our boards needs less than 1 s for a frame
+ * (docs/design/005-benchmark.md).
+ */
 const ANSWER_WITHIN_MS = 5000;
-/** TopK gives 512 a class group at most (model contract); more rows are rubbish. */
+/** Maximum number of rows. TopK gives at most 512 per class group (model contract); more rows are invalid. */
 const ROWS_MAX = 4096;
-/** A made-up pace: an element needs time stamps that grow, and nothing hangs on their difference. */
+/** Nominal frame interval in ns. An element needs increasing time stamps; their difference has no effect. */
 const FRAME_NS = 200_000_000;
 /** GstTensorDataType (gst/analytics/gsttensor.h). */
 const INT32 = 3;
@@ -80,7 +89,7 @@ export class InferenceElementBackend implements Backend {
   }
 
   /**
-   * Builds the pipeline and has the model look at a black frame.
+   * Builds the pipeline and runs the model on a black frame.
    * @throws AgentError `config` (no such element here, a model of another kind or size), `corrupt` (it does not run)
    */
   static async open(options: ElementOptions): Promise<InferenceElementBackend> {
@@ -98,7 +107,7 @@ export class InferenceElementBackend implements Backend {
     }
   }
 
-  /** It has failed: a driver in an unknown state may keep a process from leaving, which has to be killed. */
+  /** True after a failure. A driver in an unknown state may keep a process from exiting, which must then be killed. */
   get failed(): boolean {
     return this.#ended !== undefined;
   }
@@ -119,7 +128,7 @@ export class InferenceElementBackend implements Backend {
     if (!rests) this.#end(this.#broken(`does not come to rest within ${REST_WITHIN_MS} ms`));
   }
 
-  /** Whether it came within that time. */
+  /** Resolves to whether `coming` settled within the limit. */
   async #within(limitMs: number, coming: Promise<unknown>): Promise<boolean> {
     const passed = new AbortController();
     const late = this.#options.clock.sleep(limitMs, passed.signal).then(() => false);
@@ -161,7 +170,7 @@ export class InferenceElementBackend implements Backend {
   }
 
   async #noAnswer(limitMs: number): Promise<AgentError> {
-    // What the element says of its failure may come after the end of the wait.
+    // The element's error message may come after the end of the wait.
     await this.#options.clock.sleep(100);
     const { fault } = this.#pipeline;
     if (fault !== undefined)
@@ -235,7 +244,7 @@ export class InferenceElementBackend implements Backend {
   }
 }
 
-/** GStreamer's text of a failure starts with a place in its source code. */
+/** Returns the cause. GStreamer's text of a failure starts with a place in its source code. */
 function causeOf(debug: string): string {
   return printable(debug.split('\n').at(-1) ?? '', 300);
 }
@@ -269,7 +278,7 @@ function pipelineOf({
   try {
     return new NativePipeline(
       [
-        // It would be asked for its clock's time otherwise.
+        // Without this, it would be asked for its clock's time.
         `appsrc name=source format=time is-live=false max-buffers=1 caps=${quoted(caps)}`,
         `${element.name} name=element ${set.join(' ')}`,
         ...(dir === undefined ? [] : [decoding(labelFile(dir), scoreMin)]),
@@ -282,7 +291,7 @@ function pipelineOf({
     if (error instanceof AgentError && error.message.includes(`no element "${element.name}"`)) {
       throw new AgentError(
         'config',
-        `detector.element.name ${element.name}: GStreamer has no such element here; it comes with ${known.from}`,
+        `detector.element.name ${element.name}: GStreamer element not installed; it comes with ${known.from}`,
         error,
       );
     }
@@ -293,28 +302,34 @@ function pipelineOf({
       error,
     );
   } finally {
-    // It was read when it was set.
+    // The file was read when the property was set.
     if (dir !== undefined) rmSync(dir, { recursive: true });
   }
 }
 
-/** By itself it leaves out what is less sure than .3, or larger than .9 of the picture: that is for the card to say. */
+/**
+ * Returns the decoder's launch text. Its defaults drop scores below .3 and sizes above .9 of the picture, which the
+ * card must decide.
+ */
 function decoding(labels: string, scoreMin: number): string {
   return `${DECODER} label-file=${quoted(labels)} score-threshold=${scoreMin} size-threshold=1`;
 }
 
-/** The configuration was refused if one is not; nothing else may get into a pipeline's text. */
+/**
+ * Checks again that a property is allowed, because only checked text may enter a pipeline. The configuration was
+ * already refused otherwise.
+ */
 function isAllowed(property: string, allowed: Readonly<Record<string, readonly string[]>>): boolean {
   const [name = '', value = ''] = property.split('=');
   return Object.hasOwn(allowed, name) && (allowed[name]?.includes(value) ?? false);
 }
 
-/** As gst-launch-1.0(1) reads a string. */
+/** Quotes a string for gst-launch-1.0(1). */
 function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** One name for each label index; for those that no model may name, one that is refused. */
+/** Writes one name for each label index; indices that no model may name get a name that is refused. */
 function labelFile(dir: string): string {
   const labels: Readonly<Record<number, string>> = LABELS;
   const names = Array.from({ length: 91 }, (_, index) => labels[index] ?? `class ${index}`);

@@ -1,9 +1,10 @@
 /**
- * The model that ran last, kept beside the program's own: when an update or a dying card has damaged the installed
- * file, the box goes on with what it knows (and says so), instead of standing blind on its pole.
+ * Stores the model that ran last, beside the program's own. An update or a dying card may damage the installed file.
+ * The box then continues with the stored model and reports it, instead of going blind.
  *
- * INVARIANTS: a card is there only with its whole model (the model is written first, under its hash, and each file is
- * old or new, never half); what is kept is read, checked and refused by the same rules as any other model.
+ * INVARIANTS:
+ * - A card exists only with its complete model: the model is written first, under its hash, and each write is atomic.
+ * - A stored model is read, checked and refused by the same rules as any other.
  * LIMITS: one model of each name.
  */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
@@ -13,8 +14,8 @@ import { AgentError, messageOf } from '../../base/errors.ts';
 import { type ModelCard, readCard, readModel } from './card.ts';
 
 /**
- * Keeps a model that has just run, unless it is the one that is kept already.
- * @throws AgentError `unavailable` where the folder cannot be written
+ * Stores a model that has just run, unless it is stored already.
+ * @throws AgentError `unavailable` if the folder cannot be written
  */
 export async function keepModel(dir: string, card: ModelCard, bytes: Uint8Array): Promise<void> {
   if (await isKeptSound(dir, card)) return;
@@ -36,12 +37,12 @@ export async function keepModel(dir: string, card: ModelCard, bytes: Uint8Array)
   }
 }
 
-/** Whether there is a model of that name to go back to. */
+/** Reports whether there is a stored model of that name. */
 export async function isKept(dir: string, name: string): Promise<boolean> {
   return (await keptCard(dir, name)) !== undefined;
 }
 
-/** A kept file may have been damaged since. */
+/** Checks the stored file, which may have been damaged since. */
 async function isKeptSound(dir: string, { name, sha256 }: ModelCard): Promise<boolean> {
   const kept = await keptCard(dir, name);
   if (kept?.sha256 !== sha256) return false;
@@ -62,7 +63,7 @@ async function usedFiles(dir: string): Promise<string[]> {
   return cards.flatMap((card) => (card === undefined ? [] : [card.file]));
 }
 
-/** A kept card that cannot be read is as good as none: the next model that runs takes its place. */
+/** Returns the stored card, or undefined if it is missing or unreadable; the next model that runs replaces it. */
 async function keptCard(dir: string, name: string): Promise<ModelCard | undefined> {
   try {
     return await readCard(dir, name);

@@ -1,4 +1,4 @@
-/** Table of the detector backends: what loads the model of each. */
+/** Table of the loaders by detector backend. */
 import type { DetectorBackend } from '../../contract/detector-backend.ts';
 import { ElementLoader } from './element-loader.ts';
 import type { Loader, LoadOptions } from './loading.ts';

@@ -1,4 +1,4 @@
-/** Interface of a loader: it finds the model of a configuration, checks it and opens the backend that runs it. */
+/** Interface of a loader, which finds the model of a configuration, checks it and opens the backend that runs it. */
 
 import type { Clock } from '../../base/clock.ts';
 import { AgentError } from '../../base/errors.ts';
@@ -11,19 +11,19 @@ export interface LoadOptions {
   readonly config: DetectorConfig;
   /** Folder of the model cards and their files. */
   readonly modelDir: string;
-  /** Vision's own folder: the model that ran last, for the day on which the installed one is damaged; the element's past. */
+  /** Vision's own folder: the model that ran last, in case the installed one is damaged, and the element's record. */
   readonly keptDir?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** What was loaded, in the form of the link's `detector` message. */
+/** Loaded model, in the form of the link's `detector` message. */
 export interface DetectorInfo {
   readonly model: string;
   readonly sha256: string;
-  /** The execution provider that was taken, or the element. */
+  /** The chosen execution provider, or the element. */
   readonly provider: string;
-  /** Why it is not the configuration's element or first provider, or not the installed model; null where it is. */
+  /** Reason for a fallback from the configured element, first provider or installed model; null if there is none. */
   readonly fallback: string | null;
 }
 
@@ -34,19 +34,21 @@ export interface Loaded {
 }
 
 export interface Loader {
-  /** What was configured was held off, and may be tried now: by a vision that starts anew. */
+  /** True if the configured element was held off, and a restart of vision may try it now. */
   readonly mayTryAgain: boolean;
-  /** What runs the model has failed, or is not known to be sound yet: the process may not be able to leave by itself. */
+  /**
+   * True if the model's runtime has failed, or is not known to work yet: the process may not be able to exit normally.
+   */
   readonly failed: boolean;
   /** @throws AgentError `config` or `corrupt`, one line that says what would be right */
   load(): Promise<Loaded>;
   /** See Backend.run. */
   run(rgb: Uint8Array, options: RunOptions): Promise<RawDetections>;
-  /** Idempotent; waits for the run under way. */
+  /** Frees the backend after the current run. Idempotent. */
   release(): Promise<void>;
 }
 
-/** The link takes a thousand characters. */
+/** Joins two reasons, cut to the link's limit of a thousand characters. */
 export function joined(first: string, second: string | null): string {
   return (second === null ? first : `${first}; ${second}`).slice(0, 1000);
 }

@@ -1,8 +1,9 @@
 /**
- * The backend `onnxruntime`, one ONNX Runtime session: the only file that speaks to onnxruntime-node.
+ * The backend `onnxruntime`, one ONNX Runtime session. Only this file uses onnxruntime-node.
  *
- * INVARIANTS: the library is not loaded unless its telemetry is off; `run` and `release` never overlap
- * (a process that leaves during a run aborts).
+ * INVARIANTS:
+ * - The library is not loaded unless its telemetry is off.
+ * - `run` and `release` never overlap (a process that exits during a run aborts).
  */
 import type { InferenceSession } from 'onnxruntime-node';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -19,23 +20,23 @@ export interface SessionOptions {
   readonly inputName: string;
   readonly input: SizePx;
   readonly provider: string;
-  /** What the card says of the model's features; absent: the model has none. */
+  /** The card's description of the model's features; absent if it has none. */
   readonly features?: FeaturesCard | undefined;
-  /** Whether the card knows a label index of the model. */
+  /** Reports whether the card knows a label index of the model. */
   readonly mayName: (label: number) => boolean;
 }
 
 /**
- * The contract of every model: each tensor's element type and shape (-1: any). A model that gives anything else
- * beside them, an embedding or landmarks, or wider rows, is refused: what it says could not be about ten classes only.
- * The one exception is a map of features over the whole picture that the card describes (features.ts says why).
+ * Contract of every model: the element type and the shape of each tensor, in which -1 allows any side. A model with
+ * other outputs (an embedding, landmarks, wider rows) is refused, because these could not be about ten classes only.
+ * The one exception is a feature map of the complete picture that the card describes (features.ts gives the reasons).
  */
 const OUTPUTS = { boxes: ['float32', [-1, 4]], scores: ['float32', [-1]], labels: ['int32', [-1]] } as const;
 const DETECTIONS = Object.keys(OUTPUTS);
 
 /**
- * Loads the library, if it has been told to send nothing: since 1.29 it reads /etc/machine-id, writes
- * under ~/.cache/Microsoft and looks up a collector, unless this variable is set before it is loaded.
+ * Loads the library if telemetry is disabled. Since 1.29 it reads /etc/machine-id, writes under ~/.cache/Microsoft and
+ * looks up a collector, unless this variable is set before it is loaded.
  * @throws AgentError `config`
  */
 export async function loadRuntime(): Promise<Runtime> {
@@ -50,10 +51,12 @@ export async function loadRuntime(): Promise<Runtime> {
 }
 
 /**
- * One thread, which sleeps when idle: two spinning threads cost 18.5 instead of 11.3 CPU-ms a frame.
- * ONNX Runtime's own arena stays on: without it the intermediates come from malloc and go back to it frame
- * by frame, between those of everybody else, which costs 0.4 ms a frame and 14 MiB. Frames of one size
- * need no pattern for it (3 MiB less; docs/design/005-benchmark.md).
+ * Returns session options with one thread that sleeps when idle; two spinning threads cost 18.5 instead of 11.3 CPU-ms
+ * a frame.
+ *
+ * ONNX Runtime's own arena stays on. Without it, intermediates are allocated and freed by malloc in each frame, among
+ * all other allocations, which costs 0.4 ms a frame and 14 MiB. Frames of one size need no memory pattern (3 MiB less;
+ * docs/design/005-benchmark.md).
  */
 function optionsOf(provider: string): InferenceSession.SessionOptions {
   return {
@@ -61,7 +64,7 @@ function optionsOf(provider: string): InferenceSession.SessionOptions {
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     enableMemPattern: false,
-    // 3 = errors. What matters comes back as an exception.
+    // 3 = errors. Important ones are thrown as exceptions.
     logSeverityLevel: 3,
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   };
@@ -109,7 +112,7 @@ export class Session implements Backend {
     return session;
   }
 
-  /** Whether the model takes pictures of other sizes than the one that it was opened with. */
+  /** True if the model takes pictures of other sizes than the one that it was opened with. */
   get takesAnySize(): boolean {
     return this.#session.inputMetadata.every(
       (one) => one.isTensor && [1, 2].every((axis) => typeof one.shape[axis] === 'string'),
@@ -117,9 +120,9 @@ export class Session implements Backend {
   }
 
   /**
-   * `rgb` of `input` is read in place, not copied; it must stay as it is until the promise settles. `withFeatures`: only
-   * where the card has some; what is not asked for is not copied out of the graph.
-   * @throws AgentError `corrupt` when the runtime refuses the frame
+   * Runs the model on `rgb` of size `input`, which is read in place and must not change until the promise settles.
+   * `withFeatures` requires features in the card; outputs that are not requested are not copied out of the graph.
+   * @throws AgentError `corrupt` if the runtime refuses the frame
    */
   async run(
     rgb: Uint8Array,
@@ -133,7 +136,7 @@ export class Session implements Backend {
       { [inputName]: frame },
       withFeatures ? [...DETECTIONS, FEATURES] : DETECTIONS,
     );
-    // `release` waits for this run, whatever becomes of it.
+    // `release` waits for this run, whatever its result.
     this.#running = running.catch(messageOf);
     try {
       return this.#checked(await running);
@@ -148,7 +151,7 @@ export class Session implements Backend {
     }
   }
 
-  /** Idempotent; waits for the run under way. */
+  /** Frees the session after the current run. Idempotent. */
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;

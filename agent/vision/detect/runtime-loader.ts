@@ -1,8 +1,8 @@
 /**
- * Loads `detector.model` into ONNX Runtime, on the first execution provider that works; where the installed file is
- * damaged, the same model as it was kept.
+ * Loads `detector.model` into ONNX Runtime, on the first execution provider that works. If the installed file is
+ * damaged, loads the stored copy of the same model.
  *
- * INVARIANTS: what is loaded is what its card says, by SHA-256; whatever runs instead of what was configured is told.
+ * INVARIANTS: the loaded model is its card's, by SHA-256; any fallback from the configuration is reported.
  */
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';

@@ -4,10 +4,11 @@ import type { Group } from '../../contract/label.ts';
 import type { Detection } from '../../contract/picture.ts';
 
 /**
- * Greedy NMS by group (Felzenszwalb et al. 2010): the best-scored box stays, and those of the same
- * group that overlap it by more than `iouMaxOf` the group go. The model has done this within each label already, in
- * one picture; `pictures`: how many the boxes are from.
- * Returns the kept detections, best first; equal scores keep their order.
+ * Suppresses boxes by group with greedy NMS (Felzenszwalb et al. 2010). The best-scored box stays, and boxes of the
+ * same group that overlap it by more than the group's `iouMaxOf` are removed. In one picture, the model has done this
+ * within each label already; `pictures` is the number of pictures with boxes.
+ *
+ * Returns the remaining detections, best first; equal scores keep their sequence.
  */
 export function suppressWithinGroups(
   found: readonly Detection[],
@@ -21,7 +22,7 @@ export function suppressWithinGroups(
   return kept;
 }
 
-/** As the graph gives them, but for those of a second picture. */
+/** Reports whether they are sorted, as the graph gives them; those of a second picture are not. */
 function isSorted(found: readonly Detection[]): boolean {
   for (let i = 1; i < found.length; i += 1)
     if ((found[i] as Detection).score > (found[i - 1] as Detection).score) return false;

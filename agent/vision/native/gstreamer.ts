@@ -1,13 +1,13 @@
 /**
- * One GStreamer pipeline, opened and closed many times: the binding never frees a Pipeline object (two
- * file descriptors each), so it is made once.
+ * Runs one GStreamer pipeline. It is created once and opened and closed many times, because the binding never frees a
+ * Pipeline object (two file descriptors each).
  *
  * INVARIANTS
  * - At most one `pullPicture` and one `pollBus` wait in the binding (a libuv worker each).
- * - After `close()` the bus is empty: what an opening left behind cannot be taken for the next one's fault.
- * - The binding polls on after a message as long as the pipeline is not in the NULL state; `#up` is that
- *   state, as far as it can be known, and says who has to ask for the next message.
- * LIMITS: closing waits 300 ms at most for the bus (a pipeline that could not even start says no goodbye).
+ * - After `close()` the bus is empty, so messages of one opening cannot count as faults of the next.
+ * - The binding polls again after a message unless the pipeline is in the NULL state. `#up` is that state, as far as it
+ *   can be known, and decides who requests the next message.
+ * LIMITS: closing waits at most 300 ms for the bus (a pipeline that could not start sends no final message).
  */
 import { createRequire } from 'node:module';
 import type {
@@ -22,16 +22,16 @@ import type {
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 
-/** Of a time stamp that is none: GST_CLOCK_TIME_NONE, read as signed. */
+/** Value for a missing time stamp: GST_CLOCK_TIME_NONE, read as signed. */
 const NO_TIME = -1n;
-/** Of a number that is none: GST_BUFFER_OFFSET_NONE, read as signed. */
+/** Value for a missing number: GST_BUFFER_OFFSET_NONE, read as signed. */
 const NO_ORDER = -1n;
 
-/** Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
+/** Wait for the final message, in ms. Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
 const GOODBYE_MS = 300;
-/** All elements are plugged when the first frame comes; their messages follow within milliseconds. */
+/** Wait for PLAYING, in ms. All elements are plugged at the first frame; their messages follow within milliseconds. */
 const PLAYING_MS = 500;
-/** Ten days: a longer "clip" is a failed query. */
+/** Longest clip in seconds, ten days; a longer one is a failed query. */
 const DURATION_S_MAX = 864_000;
 const TOPLEVEL = /^pipeline\d+$/;
 const DECODER = /dec(?!odebin)[a-z0-9_]*-?\d+$/;
@@ -40,7 +40,7 @@ const binding = createRequire(import.meta.url)('node-gstreamer-superficial') as 
   Pipeline: new (description: string) => Pipeline;
 };
 
-/** What GStreamer said about a failure. */
+/** GStreamer's message about a failure. */
 export interface Fault {
   readonly message: string;
   readonly debug: string;
@@ -51,19 +51,22 @@ interface Size {
   readonly heightPx: number;
 }
 
-/** A picture that the sink holds. */
+/** Picture that the sink holds. */
 export interface HeldPicture {
-  /** Null where it has none. */
+  /** Null if it has none. */
   readonly ptsNs: bigint | null;
-  /** Counts the pictures before it; undefined where nothing has numbered it. */
+  /** Number of the pictures before it; undefined if no element has numbered it. */
   readonly order: number | undefined;
-  /** As it was coded; its pixels need not be square. */
+  /** Size as coded; its pixels need not be square. */
   readonly coded: Size;
-  /** In square pixels. */
+  /** Size in square pixels. */
   readonly source: Size;
 }
 
-/** What is made of the picture that the sink holds; what is black is given in ranges (node-gstreamer-superficial.d.ts). */
+/**
+ * Makes other formats from the picture that the sink holds. Black parts are given in ranges
+ * (node-gstreamer-superficial.d.ts).
+ */
 export class HeldPictures {
   readonly #sink: AppSink;
 
@@ -71,7 +74,7 @@ export class HeldPictures {
     this.#sink = sink;
   }
 
-  /** RGB of `size`, in which the picture lies at `at`. */
+  /** Writes RGB of `size`, in which the picture lies at `at`. */
   letterbox(
     rgb: Uint8Array,
     size: Size,
@@ -82,22 +85,22 @@ export class HeldPictures {
     this.#sink.letterbox(rgb, widthPx, heightPx, at.leftPx, at.topPx, at.widthPx, at.heightPx, black);
   }
 
-  /** I420 of `size`. */
+  /** Writes I420 of `size`. */
   planes(i420: Uint8Array, { widthPx, heightPx }: Size, { y, uv }: { y: Int32Array; uv: Int32Array }): void {
     this.#sink.planes(i420, widthPx, heightPx, y, uv);
   }
 
-  /** Grey of `size`. */
+  /** Writes grey of `size`. */
   luma(grey: Uint8Array, { widthPx, heightPx }: Size, black: Int32Array): void {
     this.#sink.luma(grey, widthPx, heightPx, black);
   }
 
-  /** Nothing more is made of it: the decoder may write there. */
+  /** Releases the picture, so that the decoder may write there. */
   release(): void {
     this.#sink.releasePicture();
   }
 
-  /** JPEG of `size`; null where it cannot be made. */
+  /** Makes a JPEG of `size`; null if that fails. */
   still({ widthPx, heightPx }: Size, { y, uv }: { y: Int32Array; uv: Int32Array }): Promise<Buffer | null> {
     return new Promise((resolve) => {
       this.#sink.still(widthPx, heightPx, y, uv, resolve);
@@ -105,11 +108,11 @@ export class HeldPictures {
   }
 }
 
-/** The URLs that an rtspsrc may request: its stream and the tracks below it. */
+/** URLs that an rtspsrc may request: its stream and the tracks below it. */
 export interface RtspRequests {
-  /** Regular expression of whole URLs. */
+  /** Regular expression of complete URLs. */
   readonly urls: string;
-  /** Regular expression of relative names of tracks in SDP (RFC 2326, C.1.1), which are appended to `base`. */
+  /** Regular expression of relative track names in SDP (RFC 2326, C.1.1), which are appended to `base`. */
   readonly track: string;
   readonly base: string;
 }
@@ -120,7 +123,7 @@ export interface Given {
   readonly requests?: RtspRequests;
 }
 
-/** A promise that is resolved from outside. */
+/** Promise that is resolved from outside. */
 class Deferred {
   readonly promise: Promise<void>;
   resolve: () => void = () => undefined;
@@ -152,8 +155,8 @@ export class NativePipeline {
   #saidGoodbye = true;
 
   /**
-   * `stopsAtError`: false where an element that has failed may hang, and each change of state with it.
-   * Throws `config` where the text cannot be made into a pipeline.
+   * Creates the pipeline. `stopsAtError` is false if a failed element may hang, and each change of state with it.
+   * @throws `config` if the text does not describe a valid pipeline
    */
   constructor(text: string, clock: Clock, stopsAtError = true) {
     this.#clock = clock;
@@ -163,21 +166,21 @@ export class NativePipeline {
     } catch (error) {
       throw new AgentError('config', `GStreamer cannot build this pipeline: ${messageOf(error)}`, error);
     }
-    // Flushing the bus would take away the message that ends the wait in pollBus.
+    // Flushing the bus would remove the message that ends the wait in pollBus.
     this.#pipeline['auto-flush-bus'] = false;
     // A worker that waits in the binding would keep process.exit() waiting too.
     process.on('exit', this.#stopAtExit);
   }
 
-  /** Why the opening ended, complete after `close()`; undefined for an ordinary end of stream. */
+  /** Reason for the end of the opening, complete after `close()`; undefined for an ordinary end of stream. */
   get fault(): Fault | undefined {
     return this.#fault;
   }
 
-  /** Length of a clip that is open, ms; null where it is not known. */
+  /** Returns the length of an open clip, in ms; null if unknown. */
   durationMs(): number | null {
     const seconds = this.#pipeline.queryDuration();
-    // The binding hands out an uninitialised figure when the query fails.
+    // The binding returns an uninitialised number when the query fails.
     return seconds > 0 && seconds < DURATION_S_MAX ? seconds * 1000 : null;
   }
 
@@ -189,7 +192,7 @@ export class NativePipeline {
     this.#element(element)[property] = value;
   }
 
-  /** Opens what `given` names for the element `source`; without it, what the pipeline's text names. */
+  /** Opens the source in `given` for the element `source`; without it, the one in the pipeline's text. */
   open(given: Given = { properties: {} }): void {
     this.#reset();
     const { properties, requests } = given;
@@ -202,17 +205,19 @@ export class NativePipeline {
     this.#opened();
   }
 
-  /** As `open`, while the program goes on: resolves when every element has started, or could not. */
+  /** Opens without blocking; resolves when every element has started, or could not. */
   async openLater(): Promise<void> {
     this.#reset();
     await new Promise<void>((resolve) => this.#pipeline.change(true, resolve));
     if (!this.#disposed) this.#opened();
   }
 
-  /** The next picture, which the sink holds until the next call; null when the opening is over. One call at a time. */
+  /**
+   * Returns the next picture, held by the sink until the next call; null at the end of the opening. One call at a time.
+   */
   async pull(): Promise<HeldPicture | null> {
     const sink = this.#element('sink') as AppSink;
-    // No worker is woken for a picture that is there.
+    // A picture that is already there needs no worker.
     if (sink.takePicture(this.#told)) return heldPicture(this.#told);
     return new Promise((resolve) => {
       sink.pullPicture(this.#told, (isThere) => {
@@ -221,16 +226,13 @@ export class NativePipeline {
     });
   }
 
-  /** What is made of the picture that was pulled last. */
+  /** Access to the last pulled picture. */
   get pictures(): HeldPictures {
     this.#pictures ??= new HeldPictures(this.#element('sink') as AppSink);
     return this.#pictures;
   }
 
-  /**
-   * Gives a frame to the appsrc `source`, which copies it. False where it is refused: the pipeline has failed or was
-   * stopped.
-   */
+  /** Gives a frame to the appsrc `source`, which copies it. Returns false if the pipeline has failed or was stopped. */
   push(frame: Uint8Array, ptsNs: number): boolean {
     const time = Buffer.alloc(8);
     time.writeBigUInt64BE(BigInt(ptsNs));
@@ -238,8 +240,8 @@ export class NativePipeline {
   }
 
   /**
-   * What an element has found in the next sample; null when none came within `limitMs`, the opening is over, or it has a
-   * fault: an element that could not even start ends no wait in the binding. One call at a time.
+   * Returns an element's results of the next sample; null if none came within `limitMs`, or at the end of the opening.
+   * Also null after a fault, since an element that could not start ends no wait in the binding. One call at a time.
    */
   infer(limitMs: number): Promise<Inferred | null> {
     return new Promise((resolve) => {
@@ -249,21 +251,21 @@ export class NativePipeline {
     });
   }
 
-  /** Lets go of a pipeline that hangs: each further call to it, a change of state too, would hang with it. */
+  /** Abandons a hanging pipeline. Each further call to it, also a change of state, would hang too. */
   abandon(): void {
     this.#up = false;
     this.#disposed = true;
     process.off('exit', this.#stopAtExit);
   }
 
-  /** Ends the opening: `read` gives null. The first fault of an opening is kept. */
+  /** Ends the opening: `pull` returns null. The first fault of an opening is kept. */
   fail(fault: Fault): void {
     this.#fault ??= fault;
     this.#endInfer();
     if (this.#stopsAtError) this.#stop();
   }
 
-  /** The decoder that was plugged last; waits until the pipeline plays, when all are plugged. */
+  /** Returns the decoder that was plugged last. Waits until the pipeline plays, when all are plugged. */
   async decoder(): Promise<string | undefined> {
     await this.#within(PLAYING_MS, this.#playing);
     return this.#decoder;
@@ -275,18 +277,17 @@ export class NativePipeline {
     if (!this.#saidGoodbye) await this.#within(GOODBYE_MS, this.#goodbye);
   }
 
-  /** Closes for good. Idempotent. */
+  /** Closes permanently. Idempotent. */
   async dispose(): Promise<void> {
     await this.close();
     this.#disposed = true;
     process.off('exit', this.#stopAtExit);
-    // A wait is left over only from an opening that could not start.
+    // Only an opening that could not start leaves a wait.
     if (this.#polling) this.#nudge();
   }
 
   /**
-   * As `dispose`, while the program goes on; false where the pipeline does not come to rest within `limitMs`: then it is
-   * to be left alone.
+   * Disposes without blocking. Returns false if the pipeline does not stop within `limitMs`; then it must not be used.
    */
   async disposeWithin(limitMs: number): Promise<boolean> {
     const rest = new Deferred();
@@ -324,7 +325,7 @@ export class NativePipeline {
     let element = this.#elements.get(name);
     if (element === undefined) {
       element = this.#pipeline.findChild(name);
-      if (element === undefined) throw new AgentError('bug', `the pipeline has no element "${name}"`);
+      if (element === undefined) throw new AgentError('bug', `the pipeline lacks the element "${name}"`);
       this.#elements.set(name, element);
     }
     return element;
@@ -336,7 +337,7 @@ export class NativePipeline {
     this.#playing.resolve();
   }
 
-  /** Changes of state put messages on the bus, which end a wait in pollBus; a wait in pull ends by itself. */
+  /** Ends a wait in pollBus with the messages of a change of state; a wait in pull ends on its own. */
   #nudge(): void {
     this.#up = false;
     this.#pipeline.pause();
@@ -348,10 +349,10 @@ export class NativePipeline {
     this.#polling = true;
     this.#pipeline.pollBus((message) => {
       if (isGoodbye(message)) this.#saidGoodbye = true;
-      // After this callback the binding asks for the next message by itself, unless the state is NULL.
+      // After this callback the binding automatically requests the next message, unless the state is NULL.
       this.#polling = this.#up;
       if (!this.#up && !this.#saidGoodbye && !this.#disposed) this.#poll();
-      // Later, because what follows may change the state, and the binding has yet to look at it.
+      // Deferred, because the following may change the state, which the binding has yet to check.
       setImmediate(() => this.#handle(message));
     });
   }
@@ -381,7 +382,7 @@ function heldPicture(told: BigInt64Array): HeldPicture {
   };
 }
 
-/** The last message of an opening: the whole pipeline has come to rest. */
+/** Reports whether this is the last message of an opening: the complete pipeline has stopped. */
 function isGoodbye(message: BusMessage): boolean {
   return (
     message.type === 'state-changed' &&
@@ -390,7 +391,7 @@ function isGoodbye(message: BusMessage): boolean {
   );
 }
 
-/** GStreamer names an element after its factory: a number follows, with a dash where that ends in a digit. */
+/** Returns the factory. GStreamer names an element after it, plus a number, with a dash if it ends in a digit. */
 function factoryOf(element: string): string {
   return /-\d+$/.test(element) ? element.replace(/-\d+$/, '') : element.replace(/\d+$/, '');
 }

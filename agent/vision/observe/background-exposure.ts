@@ -1,28 +1,30 @@
 /**
- * How a camera's exposure, white balance and tone curve have moved: for each level of the ground, the
- * median difference of the picture from it. A curve instead of one factor, since cameras compress bright
- * parts, saturate, and brighten the dark ones alone.
+ * Measures changes of a camera's exposure, white balance and tone curve: for each level of the ground, the median
+ * difference of the picture from it. The result is a curve instead of one factor, because cameras compress bright
+ * parts, saturate, and brighten dark parts alone.
  */
 import { COVERED, GROUND } from './background-state.ts';
 import type { SmallPicture } from './small-picture.ts';
 
-/** Samples: with 8 bands some 100 to a band; their median is exact to a level where a street is noisy. */
+/** Number of samples: about 100 in each of 8 bands. Their median is accurate to a level on a noisy street. */
 const SAMPLES = 1000;
 const BAND_LEVELS = 32;
 const BANDS = 256 / BAND_LEVELS;
-/** A band with fewer samples takes after its neighbours: one thing of its own may fill it (5 % of the street). */
+/** Samples required in a band; with fewer it uses its neighbours, since one object may fill it (5 % of the street). */
 const BAND_SAMPLES_MIN = 50;
-/** Differences beyond this take a second frame. */
+/** Largest measured difference, in levels; larger ones take a second frame. */
 const STEP_MAX = 64;
 const BINS = 2 * STEP_MAX + 1;
-/** Smaller movements are left to the slow model. */
+/** Smallest corrected change, in levels; the slow model follows smaller ones. */
 const LEVELS_MIN = 3;
 /**
- * Exposure keeps levels apart: half of the gain leaves half of their difference. A band that would fall upon another is
- * full of something that nobody has found yet; the ground of the two would be one level from then on, for good.
+ * Minimum ratio of the distance of two bands after a change to the distance before.
+ *
+ * Exposure keeps levels apart: half of the gain leaves half of their difference. A band that would merge with another
+ * is filled by an undetected object. Merging them would make the ground of both one level permanently.
  */
 const APART_MIN = 0.5;
-/** But for what becomes white: there levels do fall together. */
+/** Level from which bands may merge, because overexposure merges levels. */
 const WHITE = 235;
 
 export class Exposure {
@@ -34,7 +36,9 @@ export class Exposure {
   readonly #byCount = (a: number, b: number): number =>
     (this.#counts[b] as number) - (this.#counts[a] as number);
 
-  /** Levels to add to each level 0..255 of the ground; undefined where nothing has moved or nothing can be told. */
+  /**
+   * Returns the levels to add to each level 0..255 of the ground; undefined if there is no change or no measurement.
+   */
   measure(
     { grid: { used } }: SmallPicture,
     seen: Float32Array,
@@ -57,7 +61,7 @@ export class Exposure {
     }
     const moved = this.#bands.fill(Number.NaN);
     let most = 0;
-    // The fullest bands are believed first.
+    // The fullest bands are the most reliable.
     for (const band of this.#order.sort(this.#byCount)) {
       if ((counts[band] as number) < BAND_SAMPLES_MIN) break;
       const by = this.#median(band);
@@ -79,7 +83,7 @@ export class Exposure {
     return 0;
   }
 
-  /** The curve through the middles of the bands that can tell, level beyond the first and the last. */
+  /** Draws the curve through the centres of the measured bands, constant beyond the first and the last. */
   #drawn(): Float32Array {
     let from = -1;
     for (let band = 0; band < BANDS; band += 1) {
@@ -99,7 +103,7 @@ export class Exposure {
   }
 }
 
-/** `moved`: of each band, or not a number where it is not known. */
+/** Reports whether a band stays apart from all others. `moved` holds the change of each band, NaN if unknown. */
 function staysApartOfAll(moved: Float64Array, band: number, by: number): boolean {
   for (let other = 0; other < moved.length; other += 1) {
     const otherBy = moved[other] as number;
@@ -108,7 +112,7 @@ function staysApartOfAll(moved: Float64Array, band: number, by: number): boolean
   return true;
 }
 
-/** Whether two bands that move by so many levels are still two. */
+/** Reports whether two bands stay apart after these changes, in levels. */
 function staysApart(one: number, oneBy: number, other: number, otherBy: number): boolean {
   const a = middle(one) + oneBy;
   const b = middle(other) + otherBy;

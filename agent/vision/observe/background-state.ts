@@ -1,10 +1,10 @@
-/** What is known of one cell of the background, and pictures kept as three planes. */
+/** States of the background's cells, and pictures as three planes. */
 
-/** Nothing has rested there yet. */
+/** No appearance has rested there yet. */
 export const UNKNOWN = 0;
-/** Looks like its ground, when nobody is before it. */
+/** Looks like its ground unless covered by an object. */
 export const GROUND = 1;
-/** Has come to look different for good. */
+/** Has come to look different permanently. */
 export const CHANGED = 2;
 
 export interface Planes {
@@ -13,7 +13,7 @@ export interface Planes {
   readonly blue: Float32Array;
 }
 
-/** Somebody stands before the cell. */
+/** An object is in front of the cell. */
 export const COVERED = 1;
-/** Somebody stands beside it. */
+/** An object is beside the cell. */
 export const BESIDE = 2;

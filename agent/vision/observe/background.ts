@@ -1,54 +1,60 @@
 /**
- * What the ground looks like, cell by cell, and where it has come to look different for good.
+ * Models the ground cell by cell, and detects where it has come to look different permanently.
  *
- * Two models of different speed (after Porikli, Ivanov, Haga, "Robust abandoned object detection using
- * dual foregrounds", 2008): `now` follows within a second and tells whether a cell rests; `ground` is
- * what was there before and learns from resting cells only while they look like it. A cell that rests
- * and differs from its ground is `changed`, since the moment it came to rest, and stays so while people
- * pass before it, until it rests again and looks like its ground.
+ * Two models have different speeds (after Porikli, Ivanov, Haga, "Robust abandoned object detection using dual
+ * foregrounds", 2008). `now` follows within a second and shows whether a cell rests. `ground` is the previous
+ * appearance; it learns from resting cells only while they look like it.
  *
- * Before each comparison the models are taken over to the exposure of the picture (background-exposure):
- * automatic exposure, white balance and a cloud change nothing here.
+ * A resting cell that differs from its ground is `changed`, from the moment it came to rest. It stays so while people
+ * pass in front, until it rests again and looks like its ground.
  *
- * INVARIANTS: a cell under somebody's box neither learns nor changes; only `absorb` makes a changed cell
- * ground other than by its looking so again.
+ * Before each comparison the models are converted to the picture's exposure (background-exposure). So automatic
+ * exposure, white balance and clouds have no effect here.
+ *
+ * INVARIANTS:
+ * - A cell under an object's box neither learns nor changes.
+ * - A changed cell becomes ground only by looking like it again, or by `absorb`.
  */
 import { MOVING, SETTLED } from '../../contract/picture.ts';
 import { Exposure } from './background-exposure.ts';
 import { CHANGED, COVERED, GROUND, type Planes, UNKNOWN } from './background-state.ts';
 import type { SmallPicture } from './small-picture.ts';
 
-/** A cell rests when it has looked the same for so long: longer than the pause of a walker between steps. */
+/** Time of the same appearance after which a cell rests, in ms; longer than a walker pauses between steps. */
 const REST_MS = 1500;
-/** Two frames at 5 a second: a rest is noticed so much later than it is complete. */
+/** Two frames at 5 a second, in ms: the delay until a complete rest is noticed. */
 const TICKS_MS = 400;
-/** Time constant of `now`: short enough to follow, long enough to average out a sensor's noise. */
+/** Time constant of `now`, in ms: short enough to follow, long enough to average out a sensor's noise. */
 const NOW_MS = 1000;
-/** Time constant of `ground`: daylight moves by less than a level in this time. */
+/** Time constant of `ground`, in ms; daylight changes by less than a level in this time. */
 const GROUND_MS = 60_000;
 /**
- * Least difference of brightness, of 255: codecs move a cell by up to 4 levels at a key frame, and 8 is
- * the contrast at which a person begins to see an edge (3 %, Weber).
+ * Smallest difference of luma, of 255. Codecs change a cell by up to 4 levels at a key frame. 8 is the contrast at
+ * which a person begins to see an edge (3 %, Weber).
  */
 const LUMA_MIN = 8;
-/** Colour is coded at half the resolution and a coarser scale; by day its noise is about 1.5 times as large. */
+/**
+ * Ratio of the chroma limit to the luma limit. Chroma is coded at half the resolution and a coarser scale; by day its
+ * noise is about 1.5 times as large.
+ */
 const CHROMA_SHARE = 1.6;
-/** Mean absolute deviations of a normal distribution that hold 99.99 % of it. */
+/** Limit in mean absolute deviations, which hold 99.99 % of a normal distribution. */
 const DEVIATIONS = 5;
-/** Time constant of the noise estimate. */
+/** Time constant of the noise estimate, in ms. */
 const NOISE_MS = 20_000;
 /**
- * In the first frames, as many as a rest has, a cell's noise is that of the picture, of which most stands still: a sensor
- * at full gain would keep it from resting for a minute. At least this, levels.
+ * First frames, as many as a rest has, in which a cell uses the noise of the complete picture, most of which is still.
+ * Otherwise a sensor at full gain would keep it from resting for a minute. The noise is at least FIRST_NOISE_MIN
+ * levels.
  */
 const FIRST_FRAMES = 8;
 const FIRST_NOISE_MIN = 1;
 const FIRST_SAMPLES = 1000;
-/** Mean to median of a normal distribution's absolute deviations. */
+/** Ratio of mean to median of a normal distribution's absolute deviations. */
 const MEAN_TO_MEDIAN = 1.18;
-/** A changed cell shows something else only when it differs from before by so many limits (a quarter of white). */
+/** Multiple of the limits from which a changed cell shows another object. */
 const OTHER_TIMES = 3;
-/** A cell that came to rest differently so often, within this time, is a screen or a flag, not a wall. */
+/** Different rests within this time (ms) from which a cell is a screen or a flag, not a wall. */
 const RESTLESS_TIMES = 4;
 const RESTLESS_MS = 600_000;
 
@@ -60,21 +66,21 @@ export class Background {
   readonly picture: SmallPicture;
   readonly ground: Planes;
   readonly now: Planes;
-  /** The changed look of a cell; valid where the state is CHANGED. */
+  /** Changed appearance of a cell; valid where the state is CHANGED. */
   readonly changed: Planes;
   /** UNKNOWN, GROUND or CHANGED. */
   readonly state: Uint8Array;
-  /** Media time since which the cell has its changed look. */
+  /** Media time since which the cell has its changed appearance. */
   readonly changedMs: Float64Array;
   /** 1 where the cell rests now and is not covered. */
   readonly resting: Uint8Array;
-  /** COVERED where somebody stands before the cell, BESIDE near him, else 0. */
+  /** COVERED where an object is in front of the cell, BESIDE near it, else 0. */
   readonly covered: Uint8Array;
   readonly #nowMs: Float64Array;
   readonly #noise: Float32Array;
-  /** A sensor at full gain errs by far more in colour than in brightness. */
+  /** A sensor at full gain has far more chroma noise than luma noise. */
   readonly #chromaNoise: Float32Array;
-  /** Frames so far, up to `FIRST_FRAMES`. */
+  /** Number of frames, up to `FIRST_FRAMES`. */
   #frames = 0;
   readonly #turns: Float32Array;
   readonly #turnedMs: Float64Array;
@@ -102,12 +108,12 @@ export class Background {
     this.#exposure = new Exposure();
   }
 
-  /** Cells that differ from their ground for good. */
+  /** Cells that differ from their ground permanently. */
   get changedCells(): number {
     return this.#changedCells;
   }
 
-  /** Takes the picture that was read last, seen at `atMs`; `covered` has been filled in for it. */
+  /** Takes the last read picture, seen at `atMs`; `covered` must already be filled in for it. */
   update(atMs: number): void {
     const first = this.#atMs === undefined;
     const elapsedMs = first ? 0 : Math.min(REST_MS, Math.max(0, atMs - (this.#atMs as number)));
@@ -150,7 +156,7 @@ export class Background {
     this.#changedCells = changedCells;
   }
 
-  /** Fills in, for the picture that was taken last, which cells show something before their ground. */
+  /** Writes which cells of the last picture show something in front of their ground. */
   foreground(cells: Uint8Array): void {
     const { used } = this.picture.grid;
     for (let k = 0; k < used.length; k += 1) {
@@ -162,13 +168,15 @@ export class Background {
   #shownBy(i: number): number {
     const { picture, ground, changed, state } = this;
     if (this.resting[i] === 1) return state[i] === CHANGED ? SETTLED : 0;
-    // What has never rested moves, but for the first moments, in which nothing could rest yet.
+    // A cell that has never rested is moving, except in the first moments, when no cell could rest yet.
     if (state[i] === UNKNOWN) return (this.#nowMs[i] as number) > this.#firstMs ? MOVING : 0;
     if (!this.#differ(picture, ground, i)) return 0;
     return state[i] === CHANGED && !this.#differ(picture, changed, i) ? SETTLED : MOVING;
   }
 
-  /** A camera's noise is alike in all of the picture, or nearly: it is known from one pair of frames. */
+  /**
+   * Measures the noise from one pair of frames, because a camera's noise is nearly the same in the complete picture.
+   */
   #hearAll(): void {
     const { picture, now } = this;
     const { used } = picture.grid;
@@ -186,7 +194,7 @@ export class Background {
     this.#chromaNoise.fill(Math.max(FIRST_NOISE_MIN, MEAN_TO_MEDIAN * median(chroma)));
   }
 
-  /** Differences of brightness and of colour that are more than a cell's noise, levels. */
+  /** Returns the luma and chroma differences that exceed a cell's noise, in levels. */
   #lumaFrom(i: number): number {
     return Math.max(LUMA_MIN, DEVIATIONS * (this.#noise[i] as number));
   }
@@ -195,10 +203,10 @@ export class Background {
     return Math.max(CHROMA_SHARE * this.#lumaFrom(i), DEVIATIONS * (this.#chromaNoise[i] as number));
   }
 
-  /** What a cell shows now becomes its ground. */
+  /** Makes the present appearance of a cell its ground. */
   absorb(i: number): void {
     const { ground, now, changed } = this;
-    // A covered or moving cell shows somebody; its changed look is what lies behind.
+    // A covered or moving cell shows another object; its changed appearance lies behind that.
     const from = this.resting[i] === 1 || this.state[i] !== CHANGED ? now : changed;
     ground.red[i] = from.red[i] as number;
     ground.green[i] = from.green[i] as number;
@@ -207,8 +215,8 @@ export class Background {
   }
 
   /**
-   * Takes the models over to the exposure and white balance of the picture that was read. Green is most of
-   * the brightness and is asked each time; red and blue in turn, and both where green has moved.
+   * Converts the models to the exposure and white balance of the picture. Green is most of the luma and is measured
+   * each time. Red and blue are measured alternately, and both if green has changed.
    */
   #expose(): void {
     this.#exposures += 1;
@@ -249,7 +257,7 @@ export class Background {
       return;
     }
     if (state[i] === CHANGED && !this.#differ(now, changed, i, OTHER_TIMES)) {
-      // The same thing in another light.
+      // The same object in another light.
       copy(now, changed, i);
       return;
     }
@@ -263,7 +271,7 @@ export class Background {
     }
     copy(now, changed, i);
     state[i] = CHANGED;
-    // A slow change never leaves rest; it is a change from when it could be told.
+    // A slow change never leaves rest; it counts from when it was detectable.
     this.changedMs[i] = Math.max(this.#nowMs[i] as number, atMs - REST_MS - TICKS_MS);
   }
 
@@ -271,7 +279,7 @@ export class Background {
     return (this.#turns[i] as number) * Math.exp(((this.#turnedMs[i] as number) - atMs) / RESTLESS_MS);
   }
 
-  /** Whether they differ by so many times what a cell must. */
+  /** Reports whether two cells differ by `times` their limits. */
   #differ(a: Planes, b: Planes, i: number, times = 1): boolean {
     const dr = (a.red[i] as number) - (b.red[i] as number);
     const dg = (a.green[i] as number) - (b.green[i] as number);
@@ -282,7 +290,7 @@ export class Background {
   }
 }
 
-/** By how much brightness and colour differ where red, green and blue differ by so many levels. */
+/** Returns the luma and chroma differences for differences of red, green and blue, in levels. */
 function lumaBy(dr: number, dg: number, db: number): number {
   return Math.abs(0.25 * (dr + 2 * dg + db));
 }

@@ -1,16 +1,17 @@
 /**
- * Can anything be seen at all? Where the picture is veiled (condition-veil.ts), or where things of an object's size pass
- * and the detector names none of them (passages.ts), the rules would say nothing, and nobody would know why.
+ * Detects that nothing can be seen: the picture is hazy (condition-veil.ts), or objects pass and the detector names
+ * none of them (passages.ts). The rules would then be silent for no visible reason.
  *
- * To say so pauses all rules, and much that passes is rightly not named: beams of headlights, shadows of clouds, water,
- * animals, people too small or behind glass. So passages speak only in a light in which detectors fail (condition-light.ts),
- * and at night, where beams sweep over empty streets, only of a detector that finds nothing at all.
+ * Reporting it pauses all rules, and much motion is rightly not named. Examples are headlight beams, cloud shadows,
+ * water, animals, and people who are too small or behind glass. So unclassified motion counts only in a light in which
+ * detectors fail (condition-light.ts). At night, when beams sweep over empty streets, it counts only if the detector
+ * finds nothing at all.
  *
- *   window of 2.4 s ─▶ veil of each block ─┐
+ *   window of 2.4 s ─▶ haze of each block ─┐
  *   moving cells, detections ─▶ passages ──┴─▶ the whole camera is blind; zones that are
  *                light of the street ──┘
  *
- * INVARIANTS: times are media times; a camera whose detector names what passes is not blind, however veiled.
+ * INVARIANTS: times are media times; a camera whose detector names passing objects is not blind, however hazy.
  */
 import { wilson } from '../../base/wilson.ts';
 import type { ZoneConfig } from '../../contract/config.ts';
@@ -22,71 +23,80 @@ import { BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS, type ConditionPicture } from './cond
 import { ClearView, type Veil } from './condition-veil.ts';
 import { type Passage, Passages, SEEN_SCORE, type UnknownMover } from './passages.ts';
 
-/** Share of veiled blocks that blinds the camera, and that from which it sees again; haze leaves 0.94 and more. */
+/** Ratio of hazy blocks that blinds the camera, and the ratio at which it sees again. Haze affects 0.94 and more. */
 const VEILED_MOST = 0.85;
 const VEILED_FEW = 0.5;
-/** An empty road that shows nothing either has somebody pass within so long, more often than not. */
+/**
+ * Time without contrast until the picture counts as blind, in ms. On an empty road without contrast, an object usually
+ * passes within it.
+ */
 const FLAT_MS = 20_000;
-/** A sixth of the picture has to tell something. */
+/** Usable blocks required: a sixth of the picture. */
 const TELLING_MIN = 8;
-/** … and of a zone three quarters of what lies in blocks that can tell, at least half of it. */
+/**
+ * Ratios for a zone: hazy part of its usable blocks that blinds it, part at which it sees again, and usable part
+ * required.
+ */
 const ZONE_MOST = 0.75;
 const ZONE_FEW = 0.5;
 const ZONE_TELLING_MIN = 0.5;
-/** A vehicle that stops before a part of the view is gone by then, or named; 20 s as for `defocused`. */
+/**
+ * Times until a zone is blind, and until it sees again, in ms. A vehicle that stops in front of part of the view has
+ * left by then, or is named; 20 s as for `defocused`.
+ */
 const ZONE_BEGINS_MS = 20_000;
 const ZONE_ENDS_MS = 10_000;
-/** What was named in more than half of the looks of this time is seen. */
+/** Time constant in ms, and minimum ratio of detector runs with a named object, for a camera that sees. */
 const NAMED_MS = 20_000;
 const NAMED_SHARE = 0.5;
-/** Passages count for so long: the goal is a word within a minute where four and more pass in it. */
+/** Time for which passing objects count, in ms. The goal is a report within a minute if four or more pass in it. */
 const PASSED_MS = 180_000;
-/** They are spread over time: one gust, one beam of light, is one cause. */
+/** Minimum time between the first and the last one, in ms: one gust or one beam of light is a single cause. */
 const SPREAD_MS = 20_000;
 /**
- * At night so many must pass, none of them seen nor hinted at, nor any other in all that time: four beams that sweep over an
- * empty street in three minutes are common, and a detector that sees one of ten is caught by no count as small as this.
+ * Missed objects required at night, with no detected or hinted one in that time. Four beams that sweep over an empty
+ * street in three minutes are common. A detector that sees one of ten is not caught by such a small count.
  */
 const NIGHT_PASSAGES = 8;
-/** … and something is named in no more of the looks than so: what noise alone is taken for. */
+/** Maximum ratio of detector runs with a named object at night, which noise alone can cause. */
 const SILENT_SHARE = 0.05;
-/** At most so many are kept; the oldest go first. */
+/** Maximum number of stored passing objects; the oldest are removed first. */
 const PASSAGES_MAX = 64;
-/** Fewer than half of what passes is seen, by the 97.5 % bound: at least 4 of 4 are missed. */
+/** Upper 97.5 % bound of the detected ratio: fewer than half are detected, so at least 4 of 4 are missed. */
 const SEEN_HALF = 0.5;
-/** Points at which a zone is looked at, across the picture and down. */
+/** Sampling points of a zone, across the picture and down. */
 const POINTS = 64;
 
-/** What the observer knows of a frame beside its pixels. */
+/** Observer's data of a frame beside its pixels. */
 export interface Seen {
   readonly found: readonly Detection[];
-  /** False where `found` is that of an earlier frame. */
+  /** False if `found` is from an earlier frame. */
   readonly looked: boolean;
   readonly foreground: Foreground | undefined;
 }
 
 interface BlindZone {
   readonly id: string;
-  /** Share of the zone in each block. */
+  /** Ratio of the zone in each block. */
   readonly shares: Float64Array;
   blind: boolean;
-  /** Since when the contrary of `blind` holds. */
+  /** Time since which the opposite of `blind` holds. */
   contraryMs: number | undefined;
 }
 
 export class Blindness {
   readonly #zones: readonly BlindZone[];
   readonly #passages = new Passages();
-  /** Of the last PASSED_MS, the oldest first. */
+  /** Passing objects of the last PASSED_MS, the oldest first. */
   #passed: Passage[] = [];
   #clear: ClearView | undefined;
   #veil: Veil | undefined;
-  /** Since when the picture has had no contrast. */
+  /** Time since which the picture has had no contrast. */
   #flatMs: number | undefined;
   #light: Light | undefined;
   #atMs = 0;
   #named = 0;
-  /** The same over the time for which passages count. */
+  /** The same ratio with the time constant PASSED_MS. */
   #namedLong = 0;
   #namedMs: number | undefined;
 
@@ -99,17 +109,20 @@ export class Blindness {
     }));
   }
 
-  /** Zones in which nothing can be seen while the rest of the picture is fine. */
+  /** Zones that are blind while the rest of the picture is fine. */
   get zones(): string[] {
     return this.#zones.filter(({ blind }) => blind).map(({ id }) => id);
   }
 
-  /** Most blocks are veiled: nothing is to be learnt from the picture, however like itself it is. */
+  /** True if most blocks are hazy: the picture must not be learnt from, even if it looks unchanged. */
   get veiled(): boolean {
     return this.#veil !== undefined && this.#veil.telling >= TELLING_MIN && this.#veil.share >= VEILED_MOST;
   }
 
-  /** The camera is blind: by a veil, if that lasts, or since what passes is missed; `over` ends it, if that lasts. */
+  /**
+   * State of the camera. `veils`: blind because of haze, if that lasts. `missed`: blind because objects are missed.
+   * `over`: no longer blind, if that lasts.
+   */
   get camera(): { readonly veils: boolean; readonly missed: boolean; readonly over: boolean } {
     const { telling = 0, share = 0, flat = false } = this.#veil ?? {};
     const named = this.#named >= NAMED_SHARE;
@@ -119,12 +132,12 @@ export class Blindness {
     return { veils: !named && (this.veiled || lasts), missed, over: !missed && (named || clear) };
   }
 
-  /** The light of the last window; undefined where none of this view has been judged. */
+  /** Light of the last window; undefined if none of this view was evaluated. */
   get light(): Light | undefined {
     return this.#light;
   }
 
-  /** What travels and is not named. */
+  /** Moving objects that are not named. */
   get unknown(): UnknownMover[] {
     return this.#passages.unknown;
   }
@@ -145,7 +158,7 @@ export class Blindness {
     if (old > 0) passed.splice(0, old);
   }
 
-  /** Takes a window of frames; `sound`: it may be taken for one where all is well. */
+  /** Takes a window of frames. `sound` states that the picture may count as a good one. */
   look(picture: ConditionPicture, windowMs: number, sound: boolean, atMs: number): void {
     this.#clear ??= new ClearView(picture.cells);
     const veil = this.#clear.look(picture, windowMs, sound);
@@ -156,7 +169,7 @@ export class Blindness {
     for (const zone of this.#zones) judgeZone(zone, veil, atMs);
   }
 
-  /** Another view, or another size of picture. */
+  /** Forgets the picture after a change of the view or of the picture's size. */
   forget(): void {
     this.#clear = undefined;
     this.#veil = undefined;

@@ -1,10 +1,9 @@
 /**
- * Who was beside a place when it changed, and is he still there?
+ * Finds the track associated with a changed place, and reports whether it is still nearby.
  *
- * Keeps where the tracks have been for the last minute. It holds boxes and track numbers, nothing of
- * what anybody looks like.
+ * Stores the positions of all tracks for the last minute: boxes and track numbers only, no appearance data.
  *
- * LIMITS: `SLOTS` moments of `TRACKS_MAX` tracks; of more tracks the first are kept, the others counted.
+ * LIMITS: `SLOTS` samples of `TRACKS_MAX` tracks. Further tracks are dropped and counted.
  */
 import { iou, type SizePx, shareInside, type XyxyPx } from '../../contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../contract/label.ts';
@@ -16,47 +15,61 @@ const TRACKS_MAX = 48;
 const FIELDS = 5;
 
 /**
- * Within reach, in heights of a person's box: an arm with what it carries (0.7 m of 1.7 m) and a step.
- * For a vehicle the same share of its box's shorter side: a door or a tail-lift.
+ * Reach, in heights of a person's box: an arm with its load (0.7 m of 1.7 m) and a step. For a vehicle, the same ratio
+ * of its box's shorter side: a door or a tail-lift.
  */
 const REACH = 0.5;
-/** Gone: further away than this, 1.7 m for a person. */
+/** Distance from which a track has left, in heights: 1.7 m for a person. */
 const GONE = 1;
-/** Whoever was there so shortly before may have left it: the thing is seen only when he has stepped aside. */
+/**
+ * Time before a change within which a person nearby may have left the object, in ms. It becomes visible only when the
+ * person has stepped aside.
+ */
 const LEAD_MS = 5000;
-/** A track that was lost beside the place may go on under a new number for so long: the tracker's memory and a second. */
+/**
+ * Time within which a track lost beside the place may continue under a new number, in ms: the tracker's memory and a
+ * second.
+ */
 const SUCCESSOR_MS = 3000;
 
 /**
- * A track that began with the change or after it, at the changed place, and has been nowhere else: that is
- * the thing itself, which the detector takes for somebody.
+ * Limits for a track that is the object itself, mistaken for a person. It starts at most this long before the change
+ * (ms), with at least this ratio of its boxes inside the changed place.
  */
 const BEGAN_MS = 2000;
 const THING_INSIDE = 0.5;
-/** Who has left and comes near again only passes by, unless he stays for so long. */
+/** Time from which a person who left and comes near again is present, in ms; a shorter time is only passing by. */
 const BACK_MS = 3000;
 /**
- * Seen to move, in own sizes between the middles of two boxes: a step is 0.5 of a person's height. A parked car's box
- * jumps by half of its shorter side when the one beside it is joined to it or not, a car that came or went by all of it.
+ * Distance between two box centres from which a track has moved, in its own sizes.
+ *
+ * A step is 0.5 of a person's height. The box of a parked car jumps by half of its shorter side when the car beside it
+ * is joined to it or not. It jumps by the complete side when a car came or left.
  */
 const MOVED_PERSON = 0.5;
 const MOVED_VEHICLE = 1;
-/** Sides this close to the frame's edge, of its size, are cut off by it. */
+/** Distance within which the frame's edge cuts off a box side, as a ratio of the frame's size. */
 const EDGE_NORM = 0.02;
-/** A cell that comes to rest is noticed so late, at 3 frames a second: who had left before that brought nothing. */
+/**
+ * Delay until a resting cell is noticed at 3 frames a second, in ms. Anyone who had left before that did not bring the
+ * object.
+ */
 const DEPOSIT_SLACK_MS = 1000;
-/** A track that is not seen may still cover its place for so long (half of the tracker's memory). */
+/** Time for which an undetected track may still cover its place, in ms: half of the tracker's memory. */
 export const COVERS_MS = 1000;
-/** What is seen again for so long in the spot where it was lost has not left, or is a thing that looks like somebody. */
+/**
+ * Time of detections at the spot of a lost track, in ms. From there on it has not left, or is an object that looks like
+ * a person.
+ */
 const AGAIN_MS = 1500;
 const AGAIN_IOU = 0.5;
-/** Distances that differ by less, in heights, are the same: a box jitters by so much. */
+/** Differences of distance below this are box jitter, in heights. */
 const SAME_DISTANCE = 0.05;
 
-/** … where it overlaps so much with where that was lost: who stays, stands in the same spot. */
+/** Minimum overlap (IoU) of a new track with the last box of a lost one: someone who stays keeps to the same spot. */
 const SUCCESSOR_IOU = 0.2;
 
-/** Somebody who was beside the place when it changed. */
+/** Bystander: a track that was beside the place when it changed. */
 export interface Attendant {
   readonly track: number;
   readonly label: Label;
@@ -65,15 +78,17 @@ export interface Attendant {
   lastBesideMs: number;
   /** Distance at the moment nearest to the change, in heights. */
   nearest: number;
-  /** Seen beyond `GONE` since. */
+  /** True if seen beyond `GONE` since. */
   left: boolean;
-  /** Its box has been seen in another place: it is no parked car, and nothing that only looks like somebody. */
+  /**
+   * True if its box was seen in another place, so it is neither a parked car nor an object that looks like a person.
+   */
   moved: boolean;
-  /** For how long something has been seen in the spot where its track was lost, ms. */
+  /** Duration of detections at the spot where its track was lost, in ms. */
   againMs: number;
-  /** Near again since, after he had left. */
+  /** Time since which it is near again after leaving. */
   backMs: number | undefined;
-  /** Where and since when its track is remembered. */
+  /** First and last known boxes and times of its track. */
   readonly firstBox: XyxyPx;
   readonly firstSeenMs: number;
   lastBox: XyxyPx;
@@ -90,12 +105,12 @@ export class Presence {
   #filled = 0;
   #dropped = 0;
 
-  /** Places that were not remembered, since there were too many tracks at once. */
+  /** Positions that were not stored because there were too many tracks. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Remembers where the seen tracks are. */
+  /** Stores the positions of the detected tracks. */
   remember({ atMs, source }: Pick<Frame, 'atMs' | 'source'>, tracks: readonly Track[]): void {
     this.#source = source;
     this.#slot = (this.#slot + 1) % SLOTS;
@@ -119,8 +134,8 @@ export class Presence {
   }
 
   /**
-   * Those who were within reach of a place between `LEAD_MS` before `firstMs` and `untilMs`; how long they
-   * had been there is counted until `grownMs`.
+   * Returns the tracks that were within reach of a place between `LEAD_MS` before `firstMs` and `untilMs`. The time
+   * that they spent there is counted until `grownMs`.
    */
   beside(placePx: XyxyPx, firstMs: number, grownMs: number, untilMs: number): Attendant[] {
     const found = new Map<number, Attendant>();
@@ -183,7 +198,7 @@ export class Presence {
   }
 }
 
-/** Follows those who were beside a place; a track that takes up where another was lost takes its part. */
+/** Follows the bystanders of a place. A track that continues where one was lost replaces it. */
 export function follow(
   attendants: Attendant[],
   placePx: XyxyPx,
@@ -241,7 +256,7 @@ export function follow(
   }
 }
 
-/** Two regions are one: each of the part's attendants was beside the whole. */
+/** Merges the bystanders of two regions: those of the part were also beside the whole. */
 export function mergeAttendants(whole: Attendant[], part: readonly Attendant[]): void {
   for (const attendant of part) {
     const known = whole.find(({ track }) => track === attendant.track);
@@ -250,7 +265,7 @@ export function mergeAttendants(whole: Attendant[], part: readonly Attendant[]):
   }
 }
 
-/** Those who are not the thing itself, taken for somebody. */
+/** Returns the bystanders that are not the object itself, mistaken for a person. */
 export function people(attendants: readonly Attendant[], placePx: XyxyPx, firstMs: number): Attendant[] {
   return attendants.filter(
     ({ firstSeenMs, firstBox, lastBox }) =>
@@ -260,22 +275,22 @@ export function people(attendants: readonly Attendant[], placePx: XyxyPx, firstM
   );
 }
 
-/** One of the people is still there, or was lost from sight there a moment ago. A standing vehicle attends to nothing. */
+/** Reports whether a person is still there or was lost there a moment ago. Vehicles do not count. */
 export function isAttended(attendants: readonly Attendant[], atMs: number): boolean {
   return attendants.some(
     ({ left, lastSeenMs, group }) => group !== 'vehicle' && !left && atMs - lastSeenMs <= SUCCESSOR_MS,
   );
 }
 
-/** Media time at which the last of them was still there; a vehicle that stands there anyway does not count. */
+/** Returns the media time at which the last of them was still there. A vehicle that stays does not count. */
 export function lastLeftMs(attendants: readonly Attendant[]): number {
   const counted = attendants.filter(({ group, left }) => group !== 'vehicle' || left);
   return Math.max(0, ...counted.map(({ lastBesideMs }) => lastBesideMs));
 }
 
 /**
- * Those who can have brought it: they had not left when it was put down, and they moved. Of a vehicle both must have
- * been seen; a person whose track broke where he stood has gone when nothing is seen in the spot any more.
+ * Returns the tracks that can have brought the object: they moved, and had not left when it was put down. A vehicle
+ * must have been seen to do both. A person whose track broke on the spot has left if the spot shows no more detections.
  */
 export function carriers(attendants: readonly Attendant[], firstMs: number): Attendant[] {
   return attendants.filter(({ moved, left, lastBesideMs, againMs, group }) => {
@@ -285,7 +300,7 @@ export function carriers(attendants: readonly Attendant[], firstMs: number): Att
   });
 }
 
-/** The carrier who was nearest when the place changed, of those who have gone if there are any. */
+/** Returns the associated track: the nearest at the change, preferably one that has left. */
 export function carrierOf(
   attendants: readonly Attendant[],
   firstMs: number,
@@ -310,7 +325,7 @@ function hasMoved(group: Group, from: XyxyPx, to: XyxyPx, source: SizePx | undef
   return way >= MOVED_VEHICLE * Math.max(shorterOf(from), shorterOf(to));
 }
 
-/** Along one axis, of the middle; of the side that is free where the frame's edge cuts the other off. */
+/** Returns the movement of the centre along one axis; of the free side if the frame's edge cuts the other off. */
 function wayOf(from: readonly [number, number], to: readonly [number, number], sidePx = 0): number {
   const slack = EDGE_NORM * sidePx;
   const low = Math.min(from[0], to[0]) <= slack;
@@ -324,14 +339,14 @@ function shorterOf([x1, y1, x2, y2]: XyxyPx): number {
   return Math.min(x2 - x1, y2 - y1);
 }
 
-/** Distance between a place and a track's box, in heights of a person (0 where they overlap). */
+/** Returns the distance between a place and a track's box, in heights of a person; 0 if they overlap. */
 function distance(place: XyxyPx, box: XyxyPx): number {
   const dx = Math.max(0, place[0] - box[2], box[0] - place[2]);
   const dy = Math.max(0, place[1] - box[3], box[1] - place[3]);
   return Math.hypot(dx, dy) / sizeOf(box);
 }
 
-/** A person is higher than wide; of anything wider the shorter side is its size. */
+/** Returns the size of a box: the height if it is higher than wide, otherwise the shorter side. */
 function sizeOf(box: XyxyPx): number {
   const height = box[3] - box[1];
   return Math.max(1, height > box[2] - box[0] ? height : shorterOf(box));

@@ -1,26 +1,26 @@
 /**
- * What is judged of the picture by one learnt view, in one record that a view gets anew and whole: a camera that was
- * turned, or sends another size of picture, is judged as if nothing had been before.
+ * State of the evaluation of one learnt view. A new view gets a new record, so a camera that was turned, or sends
+ * another picture size, starts without any history.
  */
 import type { CameraCondition } from '../../contract/condition.ts';
 import type { View } from './condition-view.ts';
 
-/** Five frames: enough for a mean, and three windows within the 10 s of `covered`. */
+/** Length of a window in ms: five frames, enough for a mean, and three windows within the 10 s of `covered`. */
 export const WINDOW_MS = 2400;
-/** The least that the picture has had when it was well is remembered for so long: a cover leaves far less than that too. */
+/** Time constant in ms of the lowest edge energy of good pictures; a covered lens leaves far less than that. */
 const LEAST_MS = 600_000;
-/** How long each must hold to begin. The windows before and at the change come on top. */
+/** Time that each condition must hold to begin, in ms, in addition to the windows before and at the change. */
 export const BEGINS_MS: Readonly<Record<CameraCondition, number>> = {
-  // Encoders that save leave a quiet night scene untouched until the next key frame, 10 s and more.
+  // Low-bitrate encoders leave a quiet night scene untouched until the next key frame, 10 s and more.
   frozen: 24_000,
   covered: WINDOW_MS,
   'too-dark': 30_000,
   moved: 30_000,
-  // As for blur: a lorry that stops before the lens has driven on.
+  // As for blur: a lorry that stops in front of the lens has driven on by then.
   'cannot-see': 20_000,
   defocused: 20_000,
 };
-/** How long it must not hold to end. */
+/** Time that it must not hold to end, in ms. */
 const ENDS_MS: Readonly<Record<CameraCondition, number>> = {
   frozen: 0,
   covered: WINDOW_MS,
@@ -30,7 +30,7 @@ const ENDS_MS: Readonly<Record<CameraCondition, number>> = {
   defocused: 10_000,
 };
 
-/** What blinds more comes first. */
+/** Rank of the conditions; a more severe one comes first. */
 const RANK: Readonly<Record<CameraCondition, number>> = {
   covered: 0,
   frozen: 1,
@@ -40,25 +40,25 @@ const RANK: Readonly<Record<CameraCondition, number>> = {
   defocused: 5,
 };
 
-/** What is judged of the picture by one learnt view. A view that begins has a new one: nothing of another is left in it. */
+/** State of the evaluation of one learnt view. A new view gets a new record without any state of another. */
 export interface Judgement {
   readonly view: View;
-  /** What the picture looks like since it is another. */
+  /** Appearance of the picture since it differs. */
   readonly other: View;
   otherSinceMs: number;
-  /** The picture is another at once, and since when. */
+  /** True if the picture differs suddenly, and the start of that. */
   upset: boolean;
   upsetMs: number;
-  /** The least energy of edges of the sound pictures, and that of the last one: the next may show that it was none. */
+  /** Lowest edge energy of the good pictures, and that of the last one, which the next may prove not to be good. */
   least: number;
   lastSound: number | undefined;
   soundMs: number;
   active: CameraCondition | undefined;
-  /** Since when each condition holds (or, of the active one, does not hold). */
+  /** Time since which each condition holds (the active one: does not hold). */
   readonly sinceMs: Map<CameraCondition, number>;
 }
 
-/** `view` may be learnt already; `soundMs`: when the picture was last seen to be it. */
+/** Creates the state. `view` may be learnt already; `soundMs` is when the picture last matched it. */
 export function judgementBy(view: View, other: View, soundMs: number): Judgement {
   return {
     view,
@@ -74,7 +74,7 @@ export function judgementBy(view: View, other: View, soundMs: number): Judgement
   };
 }
 
-/** Takes note of the edges of a picture that is the view. */
+/** Records the edge energy of a picture that matches the view. */
 export function noteSound(judged: Judgement, edges: number): void {
   const sound = judged.lastSound;
   judged.lastSound = edges;
@@ -83,7 +83,10 @@ export function noteSound(judged: Judgement, edges: number): void {
   judged.least = Number.isFinite(judged.least) ? Math.min(sound, risen) : sound;
 }
 
-/** `holds` for long enough begins a condition, unless one stands that says more; `over` for long enough ends it. */
+/**
+ * Begins a condition after `holds` has lasted long enough, unless a more severe one is active. Ends it after `over` has
+ * lasted long enough.
+ */
 export function judge(
   judged: Judgement,
   condition: CameraCondition,

@@ -1,23 +1,31 @@
 /**
- * In what light is the street seen? A detector that was trained on pictures by day and in colour sees by day and in
- * colour; elsewhere it may be blind, and only there is it asked whether it is (blindness.ts).
+ * Classifies the light of the street. A detector trained on colour pictures by day works by day and in colour. In other
+ * light it may be blind, and only then is that checked (blindness.ts).
  */
 import { COLOUR_LEVELS_MIN, COLOURED_SHARE_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
 import type { ConditionPicture } from './condition-picture.ts';
 
 /**
- * `night`: no colours (infra-red), or dark. `lifted`: light is added everywhere, so that nothing is black (haze, dirt on
- * the lens, glare; also a bare road seen from straight above). `day`: all other.
+ * - `night`: no colours (infra-red), or dark.
+ * - `lifted`: light is added everywhere, so the picture has no black. Causes are haze, dirt on the lens and glare; also
+ *   a bare road seen from straight above.
+ * - `day`: all other.
  */
 export type Light = 'day' | 'night' | 'lifted';
 
-/** A fiftieth of any street is black: under vehicles, in windows and doors. A twentieth is white enough: walls, lines, sky. */
+/**
+ * Quantiles of the levels. A fiftieth of any street is black (under vehicles, in windows and doors). A twentieth is
+ * white enough (walls, lines, sky).
+ */
 const BLACK_QUANTILE = 0.02;
 const WHITE_QUANTILE = 0.95;
-/** So much of the brightest light is added to the black. Streets by day leave 0.08 to 0.27, a hazy motorway 0.44. */
+/**
+ * Ratio of black level to white level from which light is added. Streets by day have 0.08 to 0.27, a hazy motorway
+ * 0.44.
+ */
 const ADDED_LIGHT = 1 / 3;
 
-/** The light of a window of frames; by day where nothing of the picture may be read. */
+/** Returns the light of a window of frames; `day` if no part of the picture is usable. */
 export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): Light {
   if (cells === 0 || frames === 0) return 'day';
   let [sum, coloured] = [0, 0];
@@ -36,7 +44,7 @@ export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): 
   return black >= ADDED_LIGHT * levelAt(counts, WHITE_QUANTILE * cells) ? 'lifted' : 'day';
 }
 
-/** The first level with more than `below` cells at it or under it. */
+/** Returns the first level with more than `below` cells at or under it. */
 function levelAt(counts: Uint32Array, below: number): number {
   let left = below;
   for (let level = 0; level < counts.length; level += 1) {

@@ -1,30 +1,33 @@
 /**
- * What is kept of the frames to tell the condition of the camera: at every fourth pixel its brightness and
- * the steps of brightness to its neighbours two pixels away, as means over a window of a few seconds.
+ * Accumulates the data of frames that the camera's condition is evaluated from, as means over a window of a few
+ * seconds. It holds, at every fourth pixel, the level and the level steps to neighbours two pixels away.
  *
- * Steps keep their sign: in the mean, noise and passers-by cancel out and the edges of the street stay. How much
- * noise is left is known from the spread within the window. Green is most of brightness; red and blue are read for
- * nothing but whether the picture has colours.
+ * Steps keep their sign, so noise and passers-by cancel out in the mean and the street's edges remain. The remaining
+ * noise is known from the spread within the window. Green is most of the luma; red and blue only show whether the
+ * picture has colours.
  */
 import { placementOf } from '../../contract/letterbox.ts';
 import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
 
-/** Fine enough for edges, few enough for 0.1 ms. */
+/** Cell size in px: fine enough for edges, few enough cells for 0.1 ms. */
 const CELL_PX = 4;
-/** Steps are taken over so many pixels: what defocus blurs first, and a shift of 1 % of the width displaces. */
+/** Distance of a step in px: defocus blurs such steps first, and a shift of 1 % of the width displaces them. */
 const STEP_PX = 2;
-/** The picture's own edge, which scaling smears, is left out. */
+/** Ignored edge of the picture in px, which scaling smears. */
 const EDGE_PX = 2;
-/** At most so many cells, whatever the input's size. */
+/** Maximum number of cells, whatever the input's size. */
 const CELLS_MAX = 8000;
-/** The picture is judged in 8 × 6 blocks, so that one strong edge does not speak for all of it. */
+/** Blocks of the picture, 8 × 6, so that one strong edge does not dominate the result. */
 export const BLOCK_COLUMNS = 8;
 export const BLOCK_ROWS = 6;
 export const BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS;
-/** A frozen picture that is encoded anew differs by a level from rounding at a key frame … */
+/**
+ * Largest difference of an identical pixel, in levels: a frozen picture that is encoded again is rounded at a key
+ * frame.
+ */
 const SAME_LEVELS = 1;
-/** … and a clock drawn into it changes less than so much of the picture. */
+/** Largest ratio of changed samples of a frozen picture, which a clock drawn into it stays below. */
 const SAME_SHARE = 0.001;
 
 export class ConditionPicture {
@@ -34,7 +37,7 @@ export class ConditionPicture {
   readonly stepX: Float32Array;
   readonly stepY: Float32Array;
   readonly level: Float32Array;
-  /** … of red and of blue over green, at the cell's own pixel. */
+  /** Sums of red and of blue minus green, at the cell's own pixel. */
   readonly red: Float32Array;
   readonly blue: Float32Array;
   /** Sums of the squared steps of each block over the window. */
@@ -78,7 +81,7 @@ export class ConditionPicture {
     return this.#offsets.length;
   }
 
-  /** Takes a frame into the window; returns for how long the picture has been the same, ms. */
+  /** Adds a frame to the window; returns how long the picture has been identical, in ms. */
   add({ rgb, atMs }: Frame): number {
     const offsets = this.#offsets;
     const { block, stepX, stepY, level, red, blue, squares } = this;
@@ -115,7 +118,7 @@ export class ConditionPicture {
     return atMs - this.#anchorMs;
   }
 
-  /** The window begins anew. */
+  /** Starts a new window. */
   clear(): void {
     this.frames = 0;
     this.stepX.fill(0);

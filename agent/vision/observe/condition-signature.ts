@@ -1,20 +1,22 @@
 /**
- * A few numbers by which a view can be told from another after a restart, and from which no picture can be made:
- * in each of 8 × 6 blocks of the picture, how much of the edges that stay runs in which of eight directions.
+ * Computes a signature that identifies a view after a restart, and from which no picture can be made. It holds, for
+ * each of 8 × 6 blocks, the strength of the permanent edges in each of eight directions.
  *
- * A block is an eighth of the picture wide: nothing smaller has a place of its own in it, and brightness and colour
- * are not kept at all. (The idea of N. Dalal and B. Triggs, "Histograms of oriented gradients", CVPR 2005, made
- * as coarse as it can be.)
+ * A block is an eighth of the picture wide, so nothing smaller has a position in it. Brightness and colour are not
+ * stored. (After N. Dalal and B. Triggs, "Histograms of oriented gradients", CVPR 2005, as coarse as possible.)
  */
 import { BLOCKS, type ConditionPicture } from './condition-picture.ts';
 
 const DIRECTIONS = 8;
-/** One byte each. */
+/** Size of a signature, one byte per value. */
 export const SIGNATURE_BYTES = BLOCKS * DIRECTIONS;
-/** The same view had 0.34 and more, at a tenth of the light with noise; other streets 0.38 and less, most under 0.2. */
+/**
+ * Likeness from which views are the same. The same view had 0.34 and more, at a tenth of the light with noise; other
+ * streets 0.38 and less, most under 0.2.
+ */
 const SAME_LIKENESS = 0.3;
 
-/** Of the mean steps of a view, in base64. */
+/** Returns the signature of a view's mean steps, in base64. */
 export function signatureOf(
   { block }: Pick<ConditionPicture, 'block'>,
   stepX: Float32Array,
@@ -24,17 +26,20 @@ export function signatureOf(
   for (let k = 0; k < block.length; k += 1) {
     const x = stepX[k] as number;
     const y = stepY[k] as number;
-    // An edge runs the same way whichever of its sides is the brighter one.
+    // An edge has the same direction whichever of its sides is brighter.
     const turn = (Math.atan2(y, x) / Math.PI + 1) % 1;
     const at = (block[k] as number) * DIRECTIONS + (Math.floor(turn * DIRECTIONS) % DIRECTIONS);
     sums[at] = (sums[at] as number) + Math.hypot(x, y);
   }
-  // The square root: one strong edge does not speak for all.
+  // The square root keeps one strong edge from dominating.
   const most = Math.sqrt(Math.max(1e-6, ...sums));
   return Buffer.from(sums.map((sum) => Math.round((255 * Math.sqrt(sum)) / most))).toString('base64');
 }
 
-/** Correlation of two signatures, less what each block has in all directions; 0 where one is none. */
+/**
+ * Returns the correlation of two signatures after subtracting each block's mean over all directions; 0 for an invalid
+ * signature.
+ */
 export function likenessOf(one: string, other: string): number {
   const [a, b] = [structureOf(one), structureOf(other)];
   if (a === undefined || b === undefined) return 0;

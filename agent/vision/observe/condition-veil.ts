@@ -1,57 +1,64 @@
 /**
- * Is there a veil before the street: fog, snow, spray, dirt, a spider's web, or a light that shines into the lens?
+ * Detects haze in front of the street: fog, snow, spray, dirt, a spider's web, or light that shines into the lens.
  *
- * A veil adds light and takes contrast: what is seen is t·J + (1 − t)·A, with the street J, the light A that was
- * scattered in and the transmission t (Koschmieder, "Theorie der horizontalen Sichtweite", 1924). In each of the blocks
- * of the picture t is the slope by which brightness now follows brightness as it was when the street was seen well. It is
- * divided by the brightness itself: a lens that closes, or dusk, takes from both alike and is no veil. A noise that lies
- * on top follows nothing, and neither does the smooth glow of a lamp.
+ * Haze adds light and removes contrast. The visible level is t·J + (1 − t)·A, with the street J, the scattered light A
+ * and the transmission t (Koschmieder, "Theorie der horizontalen Sichtweite", 1924). In each block, t is the slope of
+ * the present levels over those seen in clear conditions. It is divided by the brightness itself: a closing lens, or
+ * dusk, reduces both alike and is not haze. Noise on top does not correlate, and neither does the smooth glow of a
+ * lamp.
  *
- * INVARIANTS: nothing is learnt from a veiled block. LIMITS: blocks with nothing in them to go by, and dark ones, say
- * nothing; a picture that was veiled from the start is judged by its own contrast alone.
+ * INVARIANTS: hazy blocks are not learnt from.
+ * LIMITS: blocks without structure, and dark ones, give no result. A picture that was hazy from the start is evaluated
+ * by its own contrast alone.
  */
 import { BLOCKS, type ConditionPicture } from './condition-picture.ts';
 
-/** The reference follows with this time constant: a fog bank comes in minutes, the sun's shadows pass in an hour. */
+/** Time constant of the reference, in ms: a fog bank comes in minutes, the sun's shadows pass in an hour. */
 const CLEAR_MS = 1_200_000;
-/** So many windows make a reference: 10 s. */
+/** Windows required for a reference: 10 s. */
 const CLEAR_LOOKS = 4;
-/** A quarter of the contrast: people differ from the ground by 40 levels as a median, and a detector needs about 10. */
+/**
+ * Transmission below which a block is hazy: a quarter of the contrast. People differ from the ground by 40 levels in
+ * the median, and a detector needs about 10.
+ */
 const VEILED_TRANSMISSION = 0.25;
-/** A view that is another has edges of its own; a veil leaves less than a third of them, at any brightness. */
+/**
+ * Ratio of edge energy below which a block is hazy. Another view has edges of its own; haze leaves less than a third of
+ * them, at any brightness.
+ */
 const VEILED_EDGES = 0.35;
-/** A block tells something when its brightness has this spread of its mean: twice the 2 % of an even grey ground. */
+/** Spread from which a block is usable, as a ratio of its mean level: twice the 2 % of an even grey ground. */
 const TELLING_CONTRAST = 0.04;
-/** Darker blocks are a matter of light and not of a veil (`too-dark`). */
+/** Level below which a block is dark, which is a matter of light (`too-dark`), not of haze. */
 const DARK_LEVEL = 24;
-/** Sensors clip here: what is brighter shows nothing. Codecs take a few levels off white. */
+/** Level at which sensors clip; brighter parts show nothing. Codecs take a few levels off white. */
 const BLEACHED_LEVEL = 250;
 /**
- * So many spreads above its mean a block has nothing that was as bright: light has been added. Two surfaces in even parts
- * have theirs at one, and a fifth of the block at two.
+ * Spreads above its reference mean at which light was added to a block, because nothing in it was as bright. Two
+ * surfaces of equal area have their levels at one spread; a surface of a fifth of the block has its level at two.
  */
 const ADDED_SPREADS = 2;
 /**
- * The limit of visibility is a contrast of 0.05 (WMO No. 8, meteorological optical range): nine of ten blocks are below.
- * Copies at 0.15 of their contrast have 0.03 to 0.05 (one 0.09), an empty road seen from above 0.051 and more.
+ * Limit of visibility: a contrast of 0.05 (WMO No. 8, meteorological optical range), which nine of ten blocks are
+ * below. Copies at 0.15 of their contrast have 0.03 to 0.05 (one 0.09), an empty road from above 0.051 and more.
  */
 const FLAT_CONTRAST = 0.05;
 const FLAT_QUANTILE = 0.9;
 
 export interface Veil {
   /**
-   * Of each block: 1 light has been added to it that veils or bleaches it, −1 not so, 0 nobody can tell. A dark car that
-   * drives off adds none.
+   * State of each block: 1 if added light makes it hazy or bleached, −1 if not, 0 if unknown. A dark car that drives
+   * off adds no light.
    */
   readonly bright: Int8Array;
-  /** Share of the blocks that tell something, and how many do. */
+  /** Ratio of hazy blocks among the usable ones, and the number of usable blocks. */
   readonly share: number;
   readonly telling: number;
-  /** Hardly any block has a contrast that could be seen, whatever was there before. */
+  /** True if hardly any block has a visible contrast, whatever was there before. */
   readonly flat: boolean;
 }
 
-/** What is summed up of each block of a window. */
+/** Sums of each block of a window. */
 type Sums = Record<'level' | 'square' | 'edges' | 'clear' | 'clearSquare' | 'both', Float64Array>;
 
 export class ClearView {
@@ -63,7 +70,7 @@ export class ClearView {
     this.#level = new Float32Array(cells);
   }
 
-  /** Compares a window with the reference; `learn`: the picture may be taken for one where all is well. */
+  /** Compares a window with the reference; `learn` states that the picture may count as a good one. */
   look(picture: ConditionPicture, windowMs: number, learn: boolean): Veil {
     const sums = this.#sums(picture);
     const blocks = new Int8Array(BLOCKS);
@@ -141,7 +148,7 @@ export class ClearView {
       add(sums.both, b, now * clear);
       add(sums.edges, b, ((stepX[k] as number) / frames) ** 2 + ((stepY[k] as number) / frames) ** 2);
     }
-    // What noise leaves in the means of steps, known from their spread, and an eighth of it in those of levels.
+    // The remaining noise in the means of steps is known from their spread; an eighth of it is in the levels.
     for (let b = 0; b < BLOCKS; b += 1) {
       const noise = Math.max(
         0,
@@ -154,7 +161,7 @@ export class ClearView {
   }
 }
 
-/** Brighter than anything was in the block. */
+/** Reports whether a block is brighter than anything in it was. */
 function isBrighter({ level, clear, clearSquare }: Sums, b: number, cells: number): boolean {
   const mean = (level[b] as number) / cells;
   const spread = spreadOf(clear, clearSquare, b, cells);

@@ -1,32 +1,34 @@
-/** What a view looks like in the long run, and how a window of frames compares with it. */
+/** Learns the long-term appearance of a view, and compares windows of frames with it. */
 import { BLOCKS, type ConditionPicture } from './condition-picture.ts';
 import { signatureOf } from './condition-signature.ts';
 
-/** A block can tell something when its steps are 2 levels in the mean square: below, codecs blur as they like. */
+/** Mean square of the steps from which a block is usable: 2 levels. Codecs blur weaker steps arbitrarily. */
 const TELLING_SQUARE = 4;
-/** … and are no weaker than half of the noise that a window leaves. */
+/** The same limit as a ratio of the noise that a window leaves. */
 const TELLING_NOISE = 0.5;
-/** The same edges: a correlation of 0.5, half-way between the same (0.9 on all clips) and others (0). */
+/** Correlation from which edges are the same: 0.5, half-way between the same (0.9 on all clips) and others (0). */
 const SAME_CORRELATION = 0.5;
-/** … of which more is left than a hundredth, and more than noise may feign (three standard deviations). */
+/** Minimum of the common energy: a hundredth of the view's, and three standard deviations of the noise. */
 const SAME_LEAST = 0.01;
 const DEVIATIONS = 3;
-/** Blurred: two thirds of the height of the edges, 0.45 of their energy, is what a blur of 2 pixels leaves. */
+/**
+ * Ratio of edge energy below which a block is blurred. A blur of 2 pixels leaves 0.45: two thirds of the edges' height.
+ */
 const BLURRED_ENERGY = 0.45;
-/** The brightness of a picture without any contrast correlates with nothing: one level of spread is added. */
+/** Variance added to each side, one level, because a picture without contrast correlates with nothing. */
 const SPREAD_MIN = 1;
 
 export interface Compared {
-  /** Blocks of the view that have edges to go by. */
+  /** Blocks of the view that have usable edges. */
   readonly telling: number;
-  /** Shares of them: that show the same edges; whose edges are far weaker than brightness would explain. */
+  /** Ratios of those blocks: with the same edges, and with edges far weaker than the brightness explains. */
   readonly kept: number;
   readonly blurred: number;
-  /** Energy of the edges now, as a share of the view's. */
+  /** Present edge energy, as a ratio of the view's. */
   readonly energy: number;
-  /** Energy of the edges now, in all of the picture, levels² a cell. */
+  /** Present edge energy of the complete picture, levels² per cell. */
   readonly edges: number;
-  /** Correlation of brightness, coarsely, and how strong the contrast is (1: as in the view). */
+  /** Coarse correlation of the levels, and the contrast relative to the view (1 = equal). */
   readonly coarse: number;
   readonly gain: number;
 }
@@ -45,7 +47,7 @@ export class View {
     this.#level = new Float32Array(cells);
   }
 
-  /** Windows that it was learnt from. */
+  /** Number of windows that it was learnt from. */
   get looks(): number {
     return this.#looks;
   }
@@ -54,12 +56,12 @@ export class View {
     this.#looks = 0;
   }
 
-  /** What may be kept of it outside of vision (condition-signature.ts). */
+  /** Returns the only data of it that may be stored outside of vision (condition-signature.ts). */
   signature(picture: ConditionPicture): string {
     return signatureOf(picture, this.#x, this.#y);
   }
 
-  /** Takes the window in, with the weight of an even mean at first and of at least `share` later. */
+  /** Learns a window, at first with the weight of an even mean, later with at least `share`. */
   learn(picture: ConditionPicture, share: number): void {
     const weight = Math.max(share, 1 / (this.#looks + 1));
     this.#looks += 1;
@@ -102,7 +104,7 @@ export class View {
     return { telling, kept: kept / of, blurred: blurred / of, energy, edges, coarse, gain };
   }
 
-  /** By block: squares of the means of now and of the view, their product, and the variance of noise in now. */
+  /** Returns, by block, the squared means of now and of the view, their product, and the noise variance of now. */
   #sums({
     block,
     stepX,

@@ -1,19 +1,21 @@
 /**
- * Is the camera fit to be judged by? Tells when the picture is frozen, covered, too dark, moved, blind or defocused:
+ * Evaluates whether the camera is usable: frozen, covered, too dark, moved, blind or defocused.
  *
- *   Frame ─▶ window of 2.5 s (condition-picture) ─▶ compared with the learnt view (condition-view) ─▶ conditions
- *                         └─▶ veiled, or things pass unseen (blindness) ─▶ cannot-see, blind zones
+ *   Frame ─▶ window of 2.4 s (condition-picture) ─▶ compared with the learnt view (condition-view) ─▶ conditions
+ *                         └─▶ haze, or objects pass undetected (blindness) ─▶ cannot-see, blind zones
  *
- * The view is learnt from the first 20 s and follows slowly. It stands still as soon as the picture is another
- * at once: then it is what the picture must look like again.
+ * The view is learnt from the first 20 s and follows slowly. It stops following when the picture changes suddenly; it
+ * is then the reference for a return.
  *
- * A camera that has moved stays so until its old view is back or a person confirms the new one, over restarts too:
- * what is told outside of vision to know the view again is condition-signature.ts and nothing else.
+ * A camera that has moved stays so until its old view is back or a person confirms the new one, also over restarts.
+ * Outside of vision, only the signature (condition-signature.ts) identifies the view.
  *
- * INVARIANTS: times are media times; at most one condition stands, the first of the list that holds, and beside it
- * `moved` while it is to be confirmed.
- * LIMITS: frames are looked at twice a second; where fewer than `TELLING_MIN` blocks have edges (a dark or empty
- * picture) only `frozen` and `too-dark` can be told. What changes slowly is learnt, not told.
+ * INVARIANTS:
+ * - Times are media times.
+ * - At most one condition is active, the first of the list that holds. In addition, `moved` is active while it awaits
+ *   confirmation.
+ * LIMITS: two frames a second are evaluated. If fewer than `TELLING_MIN` blocks have edges (a dark or empty picture),
+ * only `frozen` and `too-dark` are detected. Slow changes are learnt, not reported.
  */
 
 import type { CameraCondition } from '../../contract/condition.ts';
@@ -29,81 +31,90 @@ import { isSameView } from './condition-signature.ts';
 import { type Compared, View } from './condition-view.ts';
 import type { UnknownMover } from './passages.ts';
 
-/** The shortest of the times asked for is 10 s. */
+/** Interval of the evaluated frames, in ms; the shortest required time is 10 s. */
 const TICK_MS = 480;
 const FRAMES_MIN = 2;
-/** The view is believed after so many windows: 20 s. */
+/** Windows after which the view is learnt: 20 s. */
 const LEARNT_LOOKS = 8;
-/** … and follows with this time constant: shadows of the sun move by a pixel in it, dusk takes ten times as long. */
+/** Time constant of the view, in ms. The sun's shadows move by a pixel in it, and dusk takes ten times as long. */
 const VIEW_MS = 120_000;
-/** A sixth of the picture. */
+/** Usable blocks required: a sixth of the picture. */
 const TELLING_MIN = 8;
-/** The picture is as it was when most blocks show their edges, and another when few do; between, neither. */
+/**
+ * Ratio of blocks with their edges from which the picture is the view, and up to which it is another; neither in
+ * between.
+ */
 const KEPT_MOST = 0.6;
 const KEPT_FEW = 0.3;
-/** From one to the other within this is at once; dusk, fog and snow take longer. */
+/** Time within which a change is sudden, in ms; dusk, fog and snow take longer. */
 const AT_ONCE_MS = 10_000;
-/** Structure is lost with four fifths of the energy of the edges: a hand leaves under 1 %, a patterned cloth out of focus 15 %. */
+/**
+ * Ratios of edge energy at which structure is lost, and at which it is back. A hand leaves under 1 %, a patterned cloth
+ * out of focus 15 %.
+ */
 const LOST_ENERGY = 0.2;
 const BACK_ENERGY = 0.3;
-/** Another view has edges of its own; what large things that stood leave behind when they go has fewer. */
+/** Ratio of edge energy from which it is another view, with its own edges. Large objects that drive off leave fewer. */
 const MOVED_ENERGY = 0.4;
-/** Defocus leaves brightness, coarsely, where it was (0.8 and more); a cover does not. */
+/** Limits of defocus. It leaves the coarse levels in place (0.8 and more); a covered lens does not. */
 const COARSE_KEPT = 0.6;
 const BLURRED_MOST = 0.8;
 const BLURRED_FEW = 0.5;
-/** 19 of 20 cells are darker than a tenth of white: a person in the light of them differs by a few levels from the ground. */
+/**
+ * Level below which 19 of 20 cells lie in the dark: a tenth of white. A person in that light differs by a few levels
+ * from the ground.
+ */
 const DARK_LEVEL = 24;
 const BRIGHT_LEVEL = 32;
 const BRIGHT_SHARE = 0.05;
-/** A veil that has stood for two windows before most edges went has taken them: 5 s, in which a hand has come and gone. */
+/** Hazy windows before most edges vanished that make haze the cause: 5 s, in which a hand has come and gone. */
 const VEILED_BEFORE = 3;
-/** What is neither a cover nor another view for so long is the view from then on. */
+/** Time after which a picture that is neither covered nor another view becomes the view, in ms. */
 const ADOPTED_MS = 600_000;
-/** How often what is known of a view is told anew, since it changes with the light. */
+/** Interval of sending the view's data again, in ms, because it changes with the light. */
 const TOLD_EVERY_MS = 600_000;
-/** Another shape of the picture: more than the rounding of a size to even numbers. */
+/** Ratio from which the picture has another shape: more than the rounding of a size to even numbers. */
 const SAME_ASPECT = 0.02;
 /**
- * A damaged stream can claim any shape until its next key frame, which comes within 10 s as a rule: another shape is
- * told at once, and asks for a technician once it has stood for so long.
+ * Time until another shape requires a technician, in ms. A damaged stream can claim any shape until its next key frame,
+ * usually within 10 s. It is reported at once in any case.
  */
 const PASSING_MS = 15_000;
-/** After a longer gap the view is learnt anew: the light may be another. */
+/** Gap after which the view is learnt again, in ms, because the light may have changed. */
 const GAP_MAX_MS = 600_000;
 
 /**
- * People and vehicles that the detector names (from the score at which more than half of what it says is true)
- * and that fill so much of the picture stand before the camera: what they hide is neither covered nor moved.
+ * Limits for people and vehicles in front of the camera: minimum score (more than half of such detections are true) and
+ * ratio of the picture that they fill. The parts that they hide are neither covered nor moved.
  */
 const NAMED_SCORE_MIN = 0.3;
 const NAMED_SHARE_MIN = 0.25;
 
 export interface ConditionOptions {
-  /** The view as it was known before this process. */
+  /** View known from before this process. */
   readonly known?: KnownView | undefined;
   readonly zones?: readonly Pick<ZoneConfig, 'id' | 'polygon'>[];
 }
 
-/** What the observer knows of a frame beside its pixels and detections. */
+/** Observer's data of a frame beside its pixels and detections. */
 export interface Beside {
-  /** False where the detections are those of an earlier frame. */
+  /** False if the detections are from an earlier frame. */
   readonly looked: boolean;
   readonly foreground: Foreground | undefined;
 }
 
-/** By what the view is known again; never changed, but replaced. */
+/** Data that identifies the view; replaced, never changed. */
 interface Knowledge {
-  /** What the view was before it had to be learnt anew; compared once, when it is learnt. */
+  /** Signature of the view before it had to be learnt again; compared once, after learning. */
   readonly signature: string | undefined;
   readonly aspect: number | undefined;
-  /** The view is another than the one that was known, and nobody has confirmed it. */
+  /** True if the view differs from the known one and is not confirmed. */
   readonly unconfirmed: boolean;
-  /** When it was last told. */
+  /** Time when it was last sent. */
   readonly toldMs: number;
 }
 
-/** The frames that are being gathered, of one size. */
+/** Frames of one size that are being accumulated. */
 interface Gathering {
   readonly size: string;
   readonly picture: ConditionPicture;
@@ -116,14 +127,14 @@ export class CameraConditions {
   #judged = judgementBy(new View(0), new View(0), NEVER_MS);
   #known: Knowledge;
   #gathering: Gathering | undefined;
-  /** Another shape that has not stood for long. */
+  /** Another shape that has not lasted long. */
   #passing: { readonly size: string; readonly aspect: number; readonly sinceMs: number } | undefined;
   #toTell: KnownView | undefined;
   #tickMs: number | undefined;
-  /** When somebody or something that has a name last filled the picture. */
+  /** Time when a named object last filled the picture. */
   #namedMs = NEVER_MS;
   readonly #blindness: Blindness;
-  /** Windows in a row in which the picture was veiled. */
+  /** Hazy windows in a row. */
   #veiledLooks = 0;
 
   constructor({ known, zones = [] }: ConditionOptions = {}) {
@@ -136,37 +147,37 @@ export class CameraConditions {
     };
   }
 
-  /** What is known of the view, when it is time to tell it; undefined at all other times. */
+  /** Returns the view's data when it is due to be sent; otherwise undefined. */
   viewToTell(): KnownView | undefined {
     const known = this.#toTell;
     this.#toTell = undefined;
     return known;
   }
 
-  /** Whether no condition stands or has begun: then none needs more than a picture in two seconds. */
+  /** True if no condition is active or has begun; then one picture in two seconds suffices. */
   get settled(): boolean {
     const { active, upset, sinceMs } = this.#judged;
     return active === undefined && !upset && sinceMs.size === 0 && this.#passing === undefined;
   }
 
-  /** Undefined where it is not known yet. */
+  /** Undefined while unknown. */
   get light(): Light | undefined {
     return this.#blindness.light;
   }
 
-  /** What travels through the picture and is not named. */
+  /** Moving objects that are not named. */
   get unknown(): UnknownMover[] {
     return this.#blindness.unknown;
   }
 
-  /** Zones in which nothing can be seen, while no condition says the same of all of the picture. */
+  /** Blind zones, as long as no condition states the same of the complete picture. */
   get blindZones(): string[] {
     return this.#judged.active === undefined || this.#judged.active === 'defocused'
       ? this.#blindness.zones
       : [];
   }
 
-  /** A person has looked at the new view: the zones hold in it. */
+  /** Takes a person's confirmation that the zones are valid in the new view. */
   confirm(): void {
     this.#blindness.forget();
     const aspect = this.#passing?.aspect ?? this.#known.aspect;
@@ -176,7 +187,7 @@ export class CameraConditions {
     this.#known = { signature: undefined, aspect, unconfirmed: false, toldMs: NEVER_MS };
   }
 
-  /** Takes the next frame and what was found in it; returns the conditions that stand. */
+  /** Takes the next frame and its detections; returns the active conditions. */
   update(frame: Frame, found: readonly Detection[], beside?: Beside): CameraCondition[] {
     const { atMs, source } = frame;
     if (this.#isPassing(frame)) return this.#told(true);
@@ -189,7 +200,7 @@ export class CameraConditions {
       const { picture } = gathering;
       const sameMs = picture.add(frame);
       const { active, sinceMs } = this.#judged;
-      // Of a dark or white picture nobody can say that it is frozen: noise is cut off at both ends.
+      // A dark or white picture cannot be recognised as frozen, because noise is clipped at both ends.
       const unlit = active === 'covered' || active === 'too-dark' || sinceMs.has('too-dark');
       const dark = unlit || active === 'cannot-see' || sinceMs.has('cannot-see');
       judge(this.#judged, 'frozen', sameMs >= BEGINS_MS.frozen && !dark, sameMs < BEGINS_MS.frozen, atMs, 0);
@@ -220,14 +231,14 @@ export class CameraConditions {
     return Math.abs(aspect / (this.#known.aspect ?? aspect) - 1) <= SAME_ASPECT;
   }
 
-  /** Anew for another size, and after a long gap; after a short one the window begins anew. */
+  /** Returns the accumulator: a new one for another size or after a long gap. After a short gap its window restarts. */
   #gatheringFor(frame: Frame, elapsedMs: number): Gathering {
     const { source, atMs } = frame;
     const size = sizeOf(source);
     const gathering = this.#gathering;
     if (gathering === undefined || size !== gathering.size || elapsedMs > GAP_MAX_MS) {
       const aspect = source.widthPx / source.heightPx;
-      // Until now it was told as long as it stood; from now on nothing is left to see its end by.
+      // Until now it was reported while it was active; from now on its end can no longer be detected.
       const moved = !this.#isSameShape(aspect) || this.#judged.active === 'moved';
       const unconfirmed = this.#known.unconfirmed || moved;
       this.#known = { ...this.#known, aspect, unconfirmed, toldMs: NEVER_MS };
@@ -238,7 +249,7 @@ export class CameraConditions {
       return this.#gathering;
     }
     if (elapsedMs > WINDOW_MS) {
-      // Time in which nothing was seen does not count.
+      // Time without frames does not count.
       gathering.picture.clear();
       gathering.sinceMs = atMs;
       this.#judged.soundMs += elapsedMs;
@@ -277,7 +288,7 @@ export class CameraConditions {
     if (tells && !upset && judged.active === undefined && !named) this.#tellView(picture, atMs);
   }
 
-  /** Once it is learnt the view is compared with the one that was known before, and told from then on. */
+  /** Compares the learnt view with the previously known one, and reports it from then on. */
   #tellView(picture: ConditionPicture, atMs: number): void {
     const { signature: before, aspect, unconfirmed, toldMs } = this.#known;
     if (unconfirmed || atMs - toldMs < TOLD_EVERY_MS) return;
@@ -290,7 +301,7 @@ export class CameraConditions {
     this.#toTell = { signature, aspect: aspect ?? 1, moved: false };
   }
 
-  /** Learns the view while it is one that changes slowly; notes when it has become another at once. */
+  /** Learns the view while it changes slowly, and records when it has changed suddenly. */
   #follow(
     picture: ConditionPicture,
     compared: Compared,
@@ -306,14 +317,14 @@ export class CameraConditions {
       judged.upset = false;
       noteSound(judged, compared.edges);
     } else if (this.#veiledLooks >= VEILED_BEFORE) {
-      // What is lost now was lost little by little: nothing has come before the lens at once.
+      // The edges were lost gradually, so nothing has suddenly come in front of the lens.
     } else if (kept <= KEPT_FEW && !judged.upset && atMs - judged.soundMs <= AT_ONCE_MS) {
       judged.upset = true;
       judged.upsetMs = atMs;
       judged.lastSound = undefined;
       other.forget();
     }
-    // Neither a cover nor another view in all this time: what it is like now is all that can be known.
+    // Neither covered nor another view in all this time: only the present appearance is known.
     if (judged.upset && judged.active === undefined && atMs - judged.upsetMs >= ADOPTED_MS) {
       judged.upset = false;
       view.forget();
@@ -333,7 +344,7 @@ export class CameraConditions {
   }
 }
 
-/** The level that only `BRIGHT_SHARE` of the cells exceed. */
+/** Returns the level that only `BRIGHT_SHARE` of the cells exceed. */
 function brightLevel({ level, frames }: ConditionPicture): number {
   const counts = new Uint32Array(256);
   for (let k = 0; k < level.length; k += 1) {

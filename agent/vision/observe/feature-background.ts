@@ -1,13 +1,15 @@
 /**
- * A background that light hardly touches: what the detector's backbone makes of each place after its first stage
- * (`Look.features`, about twice a second). A thing in a place turns its features, a shadow, the sun and the camera's
- * gain leave their direction as it was, so the measure is the cosine between before and now
- * (docs/design/006-static-regions.md has the figures).
+ * Models the background with features that light hardly affects: the detector backbone's output after its first stage
+ * (`Look.features`, about twice a second). An object changes the direction of a place's feature vector. Shadows, sun
+ * and camera gain leave the direction unchanged. So the measure is the cosine between before and now (measured in
+ * docs/design/006-static-regions.md).
  *
- * INVARIANTS: nothing is learnt in or beside the box of a person or vehicle, nor where anything moves or has changed
- * and is not ground yet; what is known is a mean of each place, in this process's memory, and goes when the size of the
- * source or of the detector's input changes.
- * LIMITS: two means of `VALUES_MAX` values (8 MiB each); features on a finer grid than that are not used (counted).
+ * INVARIANTS:
+ * - It does not learn in or beside the box of a person or vehicle.
+ * - It does not learn where something moves, or has changed and is not ground yet.
+ * - It holds a mean of each place, only in this process's memory. It is dropped when the size of the source or of the
+ *   detector's input changes.
+ * LIMITS: two means of `VALUES_MAX` values (8 MiB each). Features on a finer grid are not used (counted).
  */
 
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
@@ -17,20 +19,22 @@ import type { Background } from './background.ts';
 import { GROUND } from './background-state.ts';
 import type { Grid } from './small-picture.ts';
 
-/** 128 channels of an input of 960×960. */
+/** 128 channels of a 960×960 input. */
 const VALUES_MAX = 128 * 120 * 120;
-/** Time constant of the ground: as that of its brightness, long against a passer-by and short against a season. */
+/** Time constant of the ground in ms, as for its brightness: long for a passer-by and short for a season. */
 const GROUND_MS = 60_000;
-/** … and of the present: averages out the noise of three looks. */
+/** Time constant of the present in ms, which averages the noise of three detector runs. */
 const NOW_MS = 1500;
-/** A place is compared when its ground has been seen so often. */
+/** Detector runs required before a place is compared. */
 const SEEN_MIN = 2;
-/** An eighth of the cells is learnt at a look, since neighbouring looks say the same; all of them while all is new. */
+/**
+ * One of this many cells is learnt in a run, because neighbouring runs are alike; all cells while everything is new.
+ */
 const PHASES = 8;
 const FIRST_MS = 10_000;
-/** A cell of the features is inside a region that covers so much of it. */
+/** Ratio of a feature cell that a region must cover to contain it. */
 const INSIDE_SHARE = 0.5;
-/** The rim of a region is left out where so many cells remain. */
+/** Cells that must remain for the rim of a region to be ignored. */
 const CORE_CELLS = 4;
 const NEIGHBOURS = [
   [1, 0],
@@ -38,17 +42,17 @@ const NEIGHBOURS = [
   [0, 1],
   [0, -1],
 ] as const;
-/** Places that say how the whole picture has turned, and so many at least. */
+/** Maximum and minimum number of places that measure the turn of the complete picture. */
 const SAMPLES = 32;
 const SAMPLES_MIN = 12;
-/** Somebody stands before the cell or beside it. */
+/** An object is in front of the cell or beside it. */
 const STANDS_BEFORE = 2;
 
-/** How far a region's place has turned from its ground. */
+/** Turn of a region's place from its ground. */
 export interface Turn {
-  /** Cosine distance, mean over the region's inside; 0 as before, about 1 nothing in common. */
+  /** Mean cosine distance inside the region: 0 means as before, about 1 nothing in common. */
   readonly distance: number;
-  /** Cells of the features inside; their sides are 8 pixels of the detector's input. */
+  /** Feature cells inside; their sides are 8 pixels of the detector's input. */
   readonly cells: number;
 }
 
@@ -61,19 +65,19 @@ export class FeatureBackground {
   #rows = 0;
   #ground = new Float32Array(0);
   #now = new Float32Array(0);
-  /** Looks of which the ground of a cell is the mean, and when the last was. */
+  /** Runs averaged in a cell's ground, and the time of the last one. */
   #seen = new Uint16Array(0);
   #learntMs = new Float64Array(0);
-  /** When the present of a cell was last brought up to date. */
+  /** Time when a cell's present was last updated. */
   #nowMs = new Float64Array(0);
-  /** For each cell of the small picture, the cell of the features in which its middle lies. */
+  /** Feature cell that contains the centre of each cell of the small picture. */
   #at = new Int32Array(0);
-  /** Cells of the small picture to a whole cell of the features. */
+  /** Cells of the small picture per complete feature cell. */
   #perCell = 1;
-  /** 1 where nothing may be learnt now. */
+  /** 1 where learning is blocked now. */
   #blocked = new Uint8Array(0);
   #wanted = new Uint8Array(0);
-  /** Cells that a mean takes in, and by what share. */
+  /** Cells to blend into a mean, and at which ratio. */
   #due = new Int32Array(0);
   #shares = new Float32Array(0);
   readonly #covers = new Map<number, number>();
@@ -82,25 +86,27 @@ export class FeatureBackground {
   #looks = 0;
   #unrest: number | undefined;
 
-  /** Looks whose features were too many. */
+  /** Runs with too many features. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Looks that were taken. */
+  /** Runs that were used. */
   get looks(): number {
     return this.#looks;
   }
 
   /**
-   * Cosine distance of the last look from the ground, median over places before which nobody stands: what the whole
-   * picture has turned by. Undefined where too little is known.
+   * Median cosine distance of the last run from the ground, over places without an object in front. It measures the
+   * turn of the complete picture. Undefined if too few places are known.
    */
   get unrest(): number | undefined {
     return this.#unrest;
   }
 
-  /** Takes the features of a look at `atMs`, when the background has taken its frame; `regions`: the cells of each. */
+  /**
+   * Takes the features of a run at `atMs`, after the background has taken its frame; `regions` holds the cells of each.
+   */
   learn(
     features: Features,
     background: Background,
@@ -120,7 +126,7 @@ export class FeatureBackground {
     this.#see(features, background, regions, atMs);
   }
 
-  /** How far the place of some cells has turned; undefined where too little is known of it. `sinceMs`: its change. */
+  /** Returns the turn of a place; undefined if too little of it is known. `sinceMs` is the time of its change. */
   turnOf(cells: readonly number[], sinceMs: number): Turn | undefined {
     this.#cover(cells);
     let around = 0;
@@ -137,13 +143,13 @@ export class FeatureBackground {
       add(whole, distance);
       if (NEIGHBOURS.every(([x, y]) => this.#covers.has(i + x + y * this.#columns))) add(core, distance);
     }
-    // The rim turns with every edge, that of a shadow too.
+    // The rim turns with every edge, including a shadow's.
     const inside = core.cells >= CORE_CELLS ? core : whole;
     if (inside.cells > 0) return { distance: inside.distance / inside.cells, cells: inside.cells };
     return shares > 0 ? { distance: around / shares, cells: 0 } : undefined;
   }
 
-  /** Counts, for each cell of the features, the cells of a region in it. */
+  /** Counts the cells of a region in each feature cell. */
   #cover(cells: readonly number[]): void {
     this.#covers.clear();
     for (const cell of cells) {
@@ -152,7 +158,7 @@ export class FeatureBackground {
     }
   }
 
-  /** What stands in these cells now is ground: it is learnt anew. */
+  /** Learns these cells again, because they are ground now. */
   absorb(cells: readonly number[]): void {
     for (const cell of cells) {
       const i = this.#at[cell];
@@ -160,7 +166,7 @@ export class FeatureBackground {
     }
   }
 
-  /** The picture as a whole is another: all of it is learnt anew. */
+  /** Learns everything again, because the complete picture has changed. */
   forget(): void {
     this.#seen.fill(0);
   }
@@ -201,7 +207,7 @@ export class FeatureBackground {
     });
   }
 
-  /** A cell sees its neighbours too: what is beside something that is no ground is not learnt either. */
+  /** Blocks cells that are not ground and their neighbours, because features extend over neighbouring cells. */
   #block({ picture, state, resting, covered }: Background): void {
     const blocked = this.#blocked.fill(1);
     const wanted = this.#wanted.fill(0);
@@ -223,7 +229,7 @@ export class FeatureBackground {
     }
   }
 
-  /** Needs what `#block` has found out: places before which somebody stands are left out. */
+  /** Measures the unrest. It needs the result of `#block`, because places with an object in front are ignored. */
   #sample(features: Features): void {
     const { values, channels, zeroPoint } = features;
     const samples = this.#samples;
@@ -256,7 +262,7 @@ export class FeatureBackground {
     this.#blend(this.#ground, features, count);
   }
 
-  /** The present of the regions' places, where nobody stands before them. */
+  /** Updates the present of the regions' places that have no object in front. */
   #see(
     features: Features,
     { covered }: Background,
@@ -278,7 +284,7 @@ export class FeatureBackground {
     this.#blend(this.#now, features, count);
   }
 
-  /** Takes the first `count` of the due cells into a mean, each by its share. */
+  /** Blends the first `count` due cells into a mean, each at its ratio. */
   #blend(mean: Float32Array, { values, channels, zeroPoint }: Features, count: number): void {
     for (let k = 0; k < count; k += 1) {
       const from = channels * (this.#due[k] as number);
@@ -291,7 +297,7 @@ export class FeatureBackground {
   }
 }
 
-/** Cosine distance of a cell from its mean; `zero`: the level of `after` that says 0. */
+/** Returns the cosine distance of a cell from its mean; `zero` is the level of `after` for 0. */
 function turn(
   before: Float32Array,
   after: Float32Array | Uint8Array,

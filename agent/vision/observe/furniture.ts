@@ -1,14 +1,16 @@
 /**
- * What a detector takes for an object again and again, and is none: a kiosk that looks like a lorry, a post that looks
- * like somebody. Its boxes are weak, they come and go, and the picture under them is the same each time.
+ * Tracks static false positives: fixed objects that the detector repeatedly reports as a person or vehicle, such as a
+ * kiosk or a post. Their boxes are weak and come and go, over the same picture each time.
  *
- * A track that ends without having been sure, without having moved and over a picture that has not changed is noted
- * with its place and that picture (patch.ts). A place that was noted `NOTED_MIN` times is furniture: a track that
- * begins there over the same picture is marked until it moves, is sure, or the picture under it changes. Somebody who
- * stands before the post is another picture.
+ * A track is noted with its place and its picture (patch.ts) if it ends without a high score, without motion and over
+ * an unchanged picture. A place that was noted `NOTED_MIN` times is a static false positive. A track that begins there
+ * over the same picture is marked until it moves, scores high or its picture changes. A person in front of the post is
+ * another picture.
  *
- * INVARIANTS: what has once been cleared stays so for the track's life; time is media time; the memory is of places.
- * LIMITS: 128 places, the weakest goes first (counted); a note counts half after `HALF_LIFE_MS`; in memory only.
+ * INVARIANTS:
+ * - A cleared track stays cleared.
+ * - Time is media time; only places are stored.
+ * LIMITS: 128 places in memory, the weakest is removed first (counted). A note counts half after `HALF_LIFE_MS`.
  */
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import type { Group } from '../../contract/label.ts';
@@ -16,23 +18,29 @@ import type { Frame, Track } from '../../contract/picture.ts';
 import { blend, FrameLuma, type LumaPicture, likeness, type Patch, patchOf } from './patch.ts';
 
 const PLACES_MAX = 128;
-/** By chance a real object is found weakly, lost and found again once or twice (a lapse of the detector). */
+/**
+ * Notes required. A real object is found weakly, lost and found again once or twice by chance (a lapse of the
+ * detector).
+ */
 const NOTED_MIN = 3;
-/** What is found again sooner is the same lapse: the rules' own memory of who was lost is as long. */
+/**
+ * Minimum time between two notes, in ms. An earlier one is the same lapse; the rules remember lost tracks for as long.
+ */
 const AGAIN_MS = 10_000;
-/** A day's furniture is known in the evening, and mostly forgotten after a week. */
+/** Half-life of a note, in ms: those of a day are known in the evening and mostly forgotten after a week. */
 const HALF_LIFE_MS = 24 * 3_600_000;
-/** Two boxes of one still thing overlap by 0.6 and more. */
+/** Minimum overlap (IoU) of boxes of one still object, which overlap by 0.6 and more. */
 const SAME_BOX_IOU_MIN = 0.5;
-/** A place in other light resembles itself by more than 0.6, with something before it by less than 0.3. */
+/** Minimum likeness of a place's picture. In other light it is above 0.6, with an object in front below 0.3. */
 const SAME_PICTURE_MIN = 0.6;
-/** Through the life of one track the light is nearly the same, and who lives shifts his weight. */
+/** Minimum likeness within one track. The light is nearly the same, and living beings shift their weight. */
 const STILL_PICTURE_MIN = 0.8;
-/** One look a second says whether a picture changes. */
+/** Interval of comparing the picture, in ms. */
 const JUDGE_EVERY_MS = 1000;
 /**
- * Of people who walk 95 tracks of 100 reach 0.7 (PETS09, TUD), of vehicles that drive three of four 0.5 (boulevard25,
- * crosswalk, car-detection, highway-320 at 5 frames a second); vehicles seen in a shop front had 0.43 at most.
+ * Score from which a track is certain. Of walking people, 95 of 100 tracks reach 0.7 (PETS09, TUD). Of driving
+ * vehicles, three of four reach 0.5 (boulevard25, crosswalk, car-detection, highway-320 at 5 frames a second). Vehicles
+ * seen in a shop front had at most 0.43.
  */
 const SURE_SCORE: Readonly<Record<Group, number>> = {
   person: 0.7,
@@ -47,7 +55,7 @@ interface Life {
   readonly group: Group;
   readonly box: XyxyPx;
   readonly patch: Patch | undefined;
-  /** Neither moved nor sure, over the same picture. */
+  /** True while it has neither moved nor scored high, over the same picture. */
   still: boolean;
   readonly marked: boolean;
   judgedMs: number;
@@ -68,12 +76,12 @@ export class Furniture {
   #places: Place[] = [];
   #dropped = 0;
 
-  /** Places that were forgotten because there were too many. */
+  /** Places that were removed because there were too many. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Takes the next frame's tracks and those of them whose pixels move; returns the tracks that are furniture. */
+  /** Takes the next frame's tracks and the tracks whose pixels move; returns those that are static false positives. */
   update(frame: Frame, tracks: readonly Track[], moving: ReadonlySet<number>): ReadonlySet<number> {
     const { atMs } = frame;
     const picture = new FrameLuma(frame);

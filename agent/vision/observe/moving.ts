@@ -1,11 +1,11 @@
 /**
- * Where something stands or moves before the learnt background, over the whole picture: what the redactor covers
- * beside the boxes of the detector, which may have missed somebody.
+ * Finds cells of the complete picture in which an object rests or moves in front of the learnt background. The redactor
+ * hides them in addition to the boxes of the detector, which may have missed a person.
  *
- * The detector has no part in it: nothing that it says, or fails to say, changes the background here.
+ * The detector is not involved: its results have no effect on this background.
  *
- * INVARIANTS: time is media time; a result is never changed once it is given.
- * LIMITS: CELLS_MAX cells; brought up to date at most every TICK_MS.
+ * INVARIANTS: time is media time; a returned result never changes.
+ * LIMITS: CELLS_MAX cells; updated at most every TICK_MS.
  */
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Foreground, Frame } from '../../contract/picture.ts';
@@ -14,11 +14,14 @@ import { Background } from './background.ts';
 import { CHANGED } from './background-state.ts';
 import { SmallPicture } from './small-picture.ts';
 
-/** A person of 40 px in a still of 576 lines is three of them high; four times as many found less by themselves. */
+/**
+ * Maximum number of cells. A person of 40 px in a still of 576 lines is three of them high. Four times as many cells
+ * found fewer people on their own.
+ */
 const CELLS_MAX = 3000;
-/** 5 Hz of media time, as for the static regions (scene.ts). */
+/** Interval of the updates: 5 Hz of media time, as for the static regions (scene.ts). */
 const TICK_MS = 190;
-/** What has stood for so long belongs to the street: a parked car, the place where one stood before. */
+/** Time after which a resting object belongs to the street, in ms: a parked car, or the place of one that left. */
 const ABSORBED_MS = 600_000;
 
 const EVERYWHERE: Polygon = [
@@ -34,7 +37,7 @@ export class MovingCells {
   #tickMs = 0;
   #foreground: Foreground | undefined;
 
-  /** Takes the next frame; what is returned is that of the frame's tick. */
+  /** Takes the next frame; returns the result of the frame's tick. */
   update(frame: Frame): Foreground {
     const { atMs, source } = frame;
     const same = sameSize(this.#source, source);
@@ -52,7 +55,7 @@ export class MovingCells {
     return this.#foreground;
   }
 
-  /** Nothing of the old picture fits a source of another size. */
+  /** Creates the background for a source of another size, to which the old one does not apply. */
   #made(frame: Frame): Background {
     this.#source = frame.source;
     const picture = new SmallPicture(frame, [EVERYWHERE], CELLS_MAX);

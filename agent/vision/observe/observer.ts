@@ -1,13 +1,13 @@
 /**
- * What vision says of a frame, all of it:
+ * Makes the observation of a frame, vision's complete result:
  *
- *   Frame, Look ─▶ pixel motion, furniture ─▶ track places ─┐
- *          ├─────▶ standing vehicles ───────────────────────┤
- *          ├─────▶ static regions ──────────────────────────┼─▶ Observation
- *          ├─────▶ camera conditions ───────────────────────┘
- *          └─────▶ moving cells ────────────────────────────▶ Foreground, for the redactor
+ *   Frame, Look ─▶ pixel motion, static false positives ─▶ track places ─┐
+ *          ├─────▶ parked vehicles ──────────────────────────────────────┤
+ *          ├─────▶ static regions ───────────────────────────────────────┼─▶ Observation
+ *          ├─────▶ camera conditions ────────────────────────────────────┘
+ *          └─────▶ moving cells ─────────────────────────────────────────▶ Foreground, for the redactor
  *
- * INVARIANTS: only what the settings ask for is looked for; all times are media times.
+ * INVARIANTS: only results that the settings request are computed; all times are media times.
  */
 
 import { type CameraCondition, isBlinding } from '../../contract/condition.ts';
@@ -32,9 +32,9 @@ import { StandingVehicles } from './standing.ts';
 import { type PlacedTrack, TrackPlaces } from './track-places.ts';
 import { VehicleColours } from './vehicle-colour.ts';
 
-/** Above all numbers of tracks, which begin below 2⁴⁰. */
+/** First ID of unclassified motion, above all track IDs, which begin below 2⁴⁰. */
 const UNNAMED_FROM = 2 ** 41;
-/** One and the same whichever rules run, since it decides what the detector looks at. */
+/** Tolerance that decides when the detector runs; the same whichever rules run. */
 const WAITING_TOLERANCE = PLACE_TOLERANCE;
 
 export type ObserverOptions = Pick<
@@ -56,7 +56,9 @@ export class Observer {
   readonly #pixels = new PixelMotion();
   readonly #furniture = new Furniture();
   readonly #places: TrackPlaces;
-  /** Of the tolerance that decides when to look; the others are for rules that ask for them. */
+  /**
+   * Parked vehicles with the tolerance that decides when the detector runs; the others serve rules that request them.
+   */
   readonly #waiting: StandingVehicles;
   readonly #standing: ReadonlyMap<number, StandingVehicles>;
   readonly #wanted: ReadonlySet<number>;
@@ -65,7 +67,7 @@ export class Observer {
   readonly #scene: SceneObserver | undefined;
   readonly #conditions: CameraConditions;
   readonly #moving = new MovingCells();
-  /** Undefined where no name of a colour may be told. */
+  /** Undefined if colour names are not allowed. */
   readonly #colours: VehicleColours | undefined;
   #foreground: Foreground | undefined;
   #blind = false;
@@ -88,7 +90,7 @@ export class Observer {
     this.#colours = vehicleColours === true ? new VehicleColours() : undefined;
   }
 
-  /** Takes the next frame and what is known to be in it. */
+  /** Takes the next frame and its detections and tracks. */
   observationOf(frame: Frame, { looked, found, tracks, features }: Look): Observation {
     const { index, atMs, wallMs, source } = frame;
     const moving = this.#pixels.update(frame, tracks);
@@ -119,7 +121,7 @@ export class Observer {
     return observation;
   }
 
-  /** Adds what vehicles are called by colour; an old foreground is not that of this frame, and a blind camera shows none. */
+  /** Adds the colour names of vehicles. An old foreground does not match this frame, and a blind camera has none. */
   #nameColours(
     frame: Frame,
     tracks: readonly Track[],
@@ -136,14 +138,14 @@ export class Observer {
     }
   }
 
-  /** When the camera sees again, nobody knows what has come meanwhile. */
+  /** Restarts the arrivals when the camera sees again, because any vehicle may have come meanwhile. */
   #followSight(conditions: readonly CameraCondition[]): void {
     const blind = conditions.length > 0 && conditions.some(isBlinding);
     if (this.#blind && !blind) for (const standing of this.#standing.values()) standing.viewReturns();
     this.#blind = blind;
   }
 
-  /** One life of places for each tolerance, whoever asks for another. */
+  /** Returns the parked vehicles. Each tolerance has its own places, independent of the others. */
   #standingIn(frame: Frame, { looked, found, tracks }: Look): StandingVehicle[] {
     const all: StandingVehicle[] = [];
     for (const places of this.#standing.values()) {
@@ -157,17 +159,17 @@ export class Observer {
     return all;
   }
 
-  /** Of the frame that was taken last: what does not look like the street as it is. */
+  /** Foreground of the last frame: the cells that differ from the learnt street. */
   get foreground(): Foreground | undefined {
     return this.#foreground;
   }
 
-  /** A vehicle may have come to stand: the next frame should be looked at. */
+  /** Reports whether a vehicle may have stopped, so that the detector should run on the next frame. */
   waits(atMs: number): boolean {
     return this.#waiting.waits(atMs);
   }
 
-  /** Whether no condition of the camera stands or has begun. */
+  /** True if no condition of the camera is active or has begun. */
   get settled(): boolean {
     return this.#conditions.settled;
   }
@@ -177,7 +179,7 @@ export class Observer {
     return this.#scene?.pinnedMs ?? [];
   }
 
-  /** What was left out because there was too much of it. */
+  /** Counts of results that were dropped because there were too many. */
   get limits(): Record<ObserverLimit, number> {
     const { regions = 0, places = 0, features = 0 } = this.#scene?.dropped ?? {};
     return {
@@ -193,18 +195,18 @@ export class Observer {
     };
   }
 
-  /** What is known of the camera's view, when it is time to tell it; undefined at all other times. */
+  /** Returns the data of the camera's view when it is due to be sent; otherwise undefined. */
   viewToTell(): VisionSettings['knownView'] {
     return this.#conditions.viewToTell();
   }
 
-  /** A person has looked at the camera's view: it is the right one as it is now. */
+  /** Takes a person's confirmation that the present view is the right one. */
   confirmView(): void {
     this.#conditions.confirm();
   }
 }
 
-/** What travels and was not named, as an object; what a track follows is that track's. */
+/** Returns unclassified motion as objects, except where a track overlaps. */
 function unnamed(movers: readonly UnknownMover[], tracks: readonly Track[], atMs: number): PlacedTrack[] {
   return movers
     .filter(({ xyxyPx }) => !tracks.some((track) => iou(track.xyxyPx, xyxyPx) > 0))

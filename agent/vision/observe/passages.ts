@@ -1,54 +1,68 @@
 /**
- * What passes through the picture, whatever it is: connected moving cells that travel steadily by their own size or more.
- * Of each it is told once whether the detector saw it on its way. Nobody is told from anybody by this.
- * Shadows, reflections and parts of somebody pass too. Beside what the detector saw they are his and say nothing of the
- * detector; beside what it was unsure of they may be (`hinted`).
+ * Detects passing objects of any kind: connected moving cells that travel steadily by their own size or more. Each is
+ * reported once, with whether the detector saw it on its way. Individuals are not told apart.
+ *
+ * Shadows, reflections and parts of a person pass too. Beside a detected object they belong to it and give no
+ * information about the detector. Beside an uncertain detection they may (`hinted`).
  *
  *   Foreground ─▶ connected parts of a person's or vehicle's size ─▶ followed from tick to tick ─▶ passages
  *
- * What only sways (trees, flags), flickers (water, noise, rain), or changes most of the picture (light, focus) does not
- * travel. LIMITS: PARTS_MAX parts a tick; parts that touch are one.
+ * Motion that only sways (trees, flags), flickers (water, noise, rain) or changes most of the picture (light, focus)
+ * does not travel.
+ *
+ * LIMITS: PARTS_MAX parts a tick; parts that touch are one.
  */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { BEFORE_MAX } from '../../contract/observation.ts';
 import { type Detection, type Foreground, MOVING } from '../../contract/picture.ts';
 
-/** As high or wide as the smallest person that the detector finds more often than not: a tenth of the picture's height. */
+/**
+ * Minimum height or width, as a ratio of the picture's height: a tenth, the smallest person that the detector usually
+ * finds.
+ */
 const SIDE_MIN = 0.09;
-/** A person who walks fills 0.4 of its box and more; two far parts that noise joins do not. */
+/**
+ * Minimum ratio of the box that a part fills. A walking person fills 0.4 and more; two distant parts joined by noise do
+ * not.
+ */
 const FILL_MIN = 0.35;
-/** A lorry close by; a larger part is a change of light, or something at the lens. */
+/** Maximum ratio of the picture: a lorry close by. A larger part is a change of light, or an object at the lens. */
 const AREA_MAX = 0.2;
-/** When so much of the picture moves the light, the focus or the camera has changed: nothing can be followed. */
+/** Ratio of moving cells from which tracking stops, because the light, the focus or the camera has changed. */
 const MOVING_MAX = 0.3;
 const PARTS_MAX = 64;
-/** From one tick to the next a part keeps its size to a factor, and moves by no more than its own size. */
+/** Largest factor of a part's size from one tick to the next, and its largest step in its own sizes. */
 const GROWTH_MAX = 2;
 const STEP_MAX = 1.2;
-/** … and may be missing for so long: two looks at 3 frames a second. */
+/** Longest time that a part may be missing, in ms: two updates at 3 frames a second. */
 const MISSING_MS = 700;
-/** It travels by its own size and more, seen so often, for so long: a gust moves a branch for half a second. */
+/** Minimum travel in own sizes, number of updates and duration in ms. A gust moves a branch for half a second. */
 const TRAVEL_SIZES = 1.5;
 const LOOKS_MIN = 4;
 const LASTS_MS = 800;
-/** The way straight from beginning to end, of the way it went: a walker's is 0.9, random steps leave 0.5 of four. */
+/** Minimum ratio of the direct distance to the path. A walker has 0.9, four random steps leave 0.5. */
 const STRAIGHT_MIN = 0.75;
 /**
- * The way is measured in steps of so many sizes and more. A row of cells that flickers with a codec's noise moves the
- * centre of the smallest part, of four cells, by an eighth of its size; half a size is four such rows. Summed from look to
- * look, flicker lengthens the way by every look, and what is slow, with many looks, would seem to wander.
+ * Minimum step of the path, in own sizes.
+ *
+ * A row of cells that flickers with codec noise moves the centre of the smallest part, of four cells, by an eighth of
+ * its size. Half a size is four such rows. Without a minimum, flicker would lengthen the path at each update, and slow
+ * objects, with many updates, would seem to wander.
  */
 const STRIDE_SIZES = 0.5;
-/** Seen by the detector: named with this score, from which on alerts are raised, in so many of its looks. */
+/** Score from which the detector has seen it, which is the score for alerts, and minimum ratio of updates with it. */
 export const SEEN_SCORE = 0.35;
 const SEEN_SHARE = 0.2;
-/** A shadow goes beside the one who throws it most of its way; another who is met or overtaken does not. */
+/**
+ * Minimum ratio of updates beside a detected object. A shadow accompanies its object most of the way; an object met or
+ * overtaken does not.
+ */
 const BESIDE_SHARE = 0.5;
-/** Judged at its end, or after so long. */
+/** Time after which a moving object is evaluated, unless it ends before, in ms. */
 const JUDGED_MS = 6000;
 
 interface Part {
-  /** Shares of the frame: centre and half sides. */
+  /** Centre and half sides, in heights of the frame. */
   readonly x: number;
   readonly y: number;
   readonly halfX: number;
@@ -64,41 +78,43 @@ interface Mover {
   lastMs: number;
   looks: number;
   seen: number;
-  /** Looks in which something was seen at it or beside it. */
+  /** Updates with a confident detection at it or beside it. */
   beside: number;
-  /** Something was found at it or beside it, with whatever score. */
+  /** True if there was a detection at it or beside it, of any score. */
   hinted: boolean;
-  /** The way up to `stride`, in steps of `STRIDE_SIZES` and more. */
+  /** Length of the path up to `stride`, in steps of at least `STRIDE_SIZES`. */
   way: number;
-  /** Where its last such step ended. */
+  /** Position where the last such step ended. */
   stride: Part;
   judged: boolean;
-  /** Travels as an object does, and nothing sure was found at it or beside it; from then on as long as it is followed. */
+  /**
+   * True if it travels like an object without a confident detection at it or beside it; then kept while it is followed.
+   */
   unknown: boolean;
-  /** Where it was, the oldest first, until it became that. */
+  /** Positions until then, the oldest first. */
   path: { readonly atMs: number; readonly part: Part }[];
 }
 
-/** What travels as an object does, and was not found by the detector with a score that says anything. */
+/** Unclassified motion: travels like an object, and the detector did not find it with a usable score. */
 export interface UnknownMover {
   readonly id: number;
   readonly xyxyPx: XyxyPx;
-  /** Of the box's centre, px a second, over its whole way. */
+  /** Velocity of the box's centre over its complete path, in px/s. */
   readonly velocityPxPerS: readonly [number, number];
   readonly firstMs: number;
   readonly lastMs: number;
-  /** Where it was before it was known as one, the oldest first; only in the frame in which it becomes one. */
+  /** Positions before it became one, the oldest first; only in the frame in which it becomes one. */
   readonly before: readonly { readonly atMs: number; readonly xyxyPx: XyxyPx }[];
 }
 
 export interface Passage {
   readonly atMs: number;
   readonly seen: boolean;
-  /** Not seen, but something was found at it or beside it, with a score too low for an alert. */
+  /** True if it was not seen, but a detection at it or beside it had a score too low for an alert. */
   readonly hinted: boolean;
 }
 
-/** What was found in a frame: all of it, and what is sure enough to raise alerts. */
+/** Detections of a frame: all, and those with a score for alerts. */
 interface Found {
   readonly all: readonly Part[];
   readonly sure: readonly Part[];
@@ -110,12 +126,12 @@ export class Passages {
   #source: SizePx | undefined;
   #begun = 0;
 
-  /** Takes what moves and what was found in a frame; returns what has passed. */
+  /** Takes the moving cells and the detections of a frame; returns the objects that have passed. */
   update(foreground: Foreground, found: readonly Detection[], source: SizePx, atMs: number): Passage[] {
     if (foreground === this.#foreground) return [];
     this.#foreground = foreground;
     this.#source = source;
-    // Heights and widths alike in one unit, the frame's height.
+    // Heights and widths in the same unit, the frame's height.
     const aspect = source.widthPx / source.heightPx;
     const parts = partsOf(foreground, aspect);
     const boxes = partsFound(found, source, aspect);
@@ -135,7 +151,7 @@ export class Passages {
     return [...over, ...ripe].flatMap((mover) => judge(mover, atMs));
   }
 
-  /** Those that are followed now and travel, and that the detector says nothing of. */
+  /** Unclassified motion that is followed now. */
   get unknown(): UnknownMover[] {
     const source = this.#source;
     if (source === undefined) return [];
@@ -167,7 +183,7 @@ function judge(mover: Mover, atMs: number): Passage[] {
   return [{ atMs, seen, hinted: !seen && mover.hinted }];
 }
 
-/** Steadily, by its own size and more. */
+/** Reports whether it moves steadily, by its own size and more. */
 function travels({ part, first, looks, way, stride, firstMs, lastMs }: Mover): boolean {
   const travelled = distance(part, first);
   const size = 2 * Math.max(part.halfX, part.halfY, first.halfX, first.halfY);
@@ -224,7 +240,7 @@ function isSeen(part: Part, boxes: readonly Part[]): boolean {
   return false;
 }
 
-/** Nearer to a box than the larger of the two is: as far as a shadow or a reflection falls. */
+/** Reports whether a part is closer to a box than the larger of the two is: the reach of a shadow or reflection. */
 function isBeside(part: Part, boxes: readonly Part[]): boolean {
   for (const box of boxes) {
     const reach = 2 * Math.max(box.halfX, box.halfY, part.halfX, part.halfY);
@@ -274,7 +290,7 @@ function boxOf({ x, y, halfX, halfY }: Part, { heightPx }: SizePx): XyxyPx {
   return [(x - halfX) * heightPx, (y - halfY) * heightPx, (x + halfX) * heightPx, (y + halfY) * heightPx];
 }
 
-/** Connected moving cells of an object's size; none where most of the picture moves. */
+/** Returns connected moving cells of an object's size; none if most of the picture moves. */
 function partsOf({ columns, rows, cellNorm, cells }: Foreground, aspect: number): Part[] {
   const open = new Uint8Array(cells.length);
   let moving = 0;

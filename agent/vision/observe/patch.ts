@@ -1,7 +1,6 @@
 /**
- * A coarse picture of a place, good enough to say "still the same" through changes of light: luma at
- * 16×16 points of a box, brought to mean 0 and length 1. It lives in vision's memory only and cannot
- * tell one car from another of the same shape and shade.
+ * Coarse picture of a place that is recognised through changes of light: luma at 16×16 points of a box, normalised to
+ * mean 0 and length 1. It exists only in vision's memory and cannot distinguish cars of the same shape and shade.
  */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
@@ -10,27 +9,27 @@ import type { Frame } from '../../contract/picture.ts';
 const SIDE = 16;
 const POINTS = SIDE * SIDE;
 /**
- * Below this standard deviation (of 255) a box shows nothing but sensor noise (2 to 4 in daylight), which
- * resembles nothing, itself included.
+ * Minimum standard deviation, of 255. Below it a box shows only sensor noise (2 to 4 in daylight), which resembles no
+ * other picture, not even itself.
  */
 const CONTRAST_MIN = 3;
 
 export type Patch = Float32Array;
 
-/** Fewer points that no privacy mask hides say nothing of a place. */
+/** Minimum number of points without a privacy mask. */
 const POINTS_MIN = POINTS / 8;
 
-/** A picture of the detector's input size whose luma can be read. */
+/** Picture of the detector's input size whose luma can be read. */
 export interface LumaPicture {
   readonly source: SizePx;
   readonly input: SizePx;
-  /** As of the frame. */
+  /** Same as in the frame. */
   readonly masked: Uint8Array | undefined;
-  /** 0..255, at the pixel with this index (row × width + column). */
+  /** Returns the luma, 0..255, at the pixel with this index (row × width + column). */
   lumaOf(pixel: number): number;
 }
 
-/** BT.601 luma of a frame in integers, read where it is needed. */
+/** BT.601 luma of a frame in integers, computed on access. */
 export class FrameLuma implements LumaPicture {
   readonly source: SizePx;
   readonly input: SizePx;
@@ -51,7 +50,7 @@ export class FrameLuma implements LumaPicture {
   }
 }
 
-/** A copy of a picture's luma: one byte a pixel. */
+/** Copy of a picture's luma: one byte per pixel. */
 export class KeptLuma implements LumaPicture {
   readonly source: SizePx;
   readonly input: SizePx;
@@ -71,7 +70,7 @@ export class KeptLuma implements LumaPicture {
   }
 }
 
-/** Undefined where the box holds no contrast to compare by. Points under a privacy mask weigh nothing. */
+/** Returns the patch of a box; undefined without sufficient contrast. Points under a privacy mask have no weight. */
 export function patchOf(picture: LumaPicture, box: XyxyPx): Patch | undefined {
   const { input, source, masked } = picture;
   const placement = placementOf(source, input);
@@ -94,7 +93,7 @@ export function patchOf(picture: LumaPicture, box: XyxyPx): Patch | undefined {
   return points < POINTS_MIN ? undefined : normalise(patch, sum / points, points);
 }
 
-/** Normalised cross-correlation (Lewis, "Fast Normalized Cross-Correlation", 1995): -1 to 1. */
+/** Returns the normalised cross-correlation (Lewis, "Fast Normalized Cross-Correlation", 1995): -1 to 1. */
 export function likeness(a: Patch, b: Patch): number {
   let sum = 0;
   for (let i = 0; i < POINTS; i++) sum += (a[i] as number) * (b[i] as number);
@@ -111,14 +110,14 @@ export function blend(patch: Patch, now: Patch, share: number): Patch {
   return normalise(mixed, 0) ?? patch;
 }
 
-/** In place. Points that are not numbers become 0, which is the mean. */
+/** Normalises in place. NaN points become 0, the mean. */
 function normalise(patch: Patch, mean: number, points = POINTS): Patch | undefined {
   let squares = 0;
   for (let i = 0; i < POINTS; i++) {
     const difference = (patch[i] as number) - mean;
     if (!Number.isNaN(difference)) squares += difference * difference;
   }
-  // A patch that was normalised before has length 1: only raw luma is held against the noise floor.
+  // A patch that was normalised before has length 1; only raw luma is compared with the noise limit.
   if (mean !== 0 && Math.sqrt(squares / points) < CONTRAST_MIN) return undefined;
   if (squares === 0) return undefined;
   const length = Math.sqrt(squares);

@@ -1,42 +1,47 @@
 /**
- * Do the pixels move with the box? A detector's box may jump from one still thing to another, grow from a part to the
- * whole, and appear where a shadow's edge or a focus that hunts has changed the picture: none of that is a drive.
+ * Checks whether the pixels move with the box. A detector's box may jump between still objects or grow from a part to a
+ * complete object. It may also appear where a shadow's edge or a hunting focus changed the picture. None of these is
+ * driving.
  *
- * The box now is compared with the picture in which the same track was a fair way off, up to a second before. Where
- * something has moved, both places have changed, and what is in the box now resembles what was in the box then more
- * than what was at the same place. Patches are brought to mean 0 and length 1 (patch.ts), so that gain and
- * brightness say nothing; a shadow's edge and a change of focus leave the texture where it was.
+ * The present box is compared with an earlier picture, up to a second old, in which the same track was clearly
+ * elsewhere. If an object has moved, both places have changed. The box now then resembles the earlier box more than the
+ * same place before. Patches are normalised to mean 0 and length 1 (patch.ts), so gain and brightness have no effect. A
+ * shadow's edge and a change of focus leave the texture in place.
  *
  * INVARIANTS: time is media time; results do not depend on which rules run.
- * LIMITS: vehicles and cycles, which rules on movement ask for; six copies of the detector's picture of the last 1.2 s, in
- * memory only; tracks that do not change place cost nothing.
+ * LIMITS: vehicles and cycles only, which movement rules use. Six copies of the detector's picture of the last 1.2 s,
+ * in memory only. Tracks that do not change place cost nothing.
  */
 import { sameSize, type XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
 import { FrameLuma, type LumaPicture, likeness, type Patch, patchOf } from './patch.ts';
 
-/** As all that is compared with earlier pictures: five times a second. */
+/** Interval of the stored pictures: five times a second, as for all comparisons with earlier pictures. */
 const EVERY_MS = 190;
-/** A track's place is looked up so far back: at walking pace a car moves by a third of its length in that. */
+/** Maximum age of the earlier picture, in ms. At walking pace a car moves by a third of its length in it. */
 const BACK_MAX_MS = 1050;
 const PICTURES_MAX = 6;
-/** The filtered box of what stands still wanders by 0.05 of its size, and jumps to a part of it and back by 0.15. */
+/**
+ * Minimum distance of the two boxes, in sizes. The filtered box of a still object wanders by 0.05 of its size, and
+ * jumps to a part of it and back by 0.15.
+ */
 const APART_SIZES = 0.2;
-/** … and by a pixel of the detector's input, whatever its size. */
+/** The same in pixels of the detector's input, for small boxes. */
 const APART_PX = 2;
 /**
- * The same place, still: median 0.85 to 1.0 for boxes that jump over what stands (boulevard25, shopfront-focus,
- * crosswalk, highway-320 at 5 frames a second); 0.55 at most, median, where a vehicle drives.
+ * Likeness from which a place is unchanged. Boxes that jump over still objects have a median of 0.85 to 1.0
+ * (boulevard25, shopfront-focus, crosswalk, highway-320 at 5 frames a second); driving vehicles at most 0.55.
  */
 const STILL_LIKENESS = 0.75;
 /**
- * What drives resembles itself by 0.55 to 0.95 (median of a track), what is under a jumping box resembles what was
- * under it by 0.1 to 0.5 and its own place by more. A box that is wrong by a tenth of its size costs a tenth of likeness.
+ * Minimum likeness of a moved object, and allowance for an inexact box. A driving vehicle resembles itself by 0.55 to
+ * 0.95 (median of a track). The content of a jumping box resembles its earlier content by 0.1 to 0.5, and its own place
+ * by more. A box error of a tenth of its size costs a tenth of likeness.
  */
 const MOVED_LIKENESS = 0.25;
 const BOX_ERROR_LIKENESS = 0.1;
-/** Where the box then may have been in truth, in its sizes. */
+/** Offsets at which the true earlier box is searched, in its sizes. */
 const SEARCH = [0, -0.1, 0.1] as const;
 
 interface Past {
@@ -46,7 +51,7 @@ interface Past {
   readonly boxes: ReadonlyMap<number, XyxyPx>;
 }
 
-/** Where a track was elsewhere. */
+/** Picture and box in which a track was elsewhere. */
 interface Apart {
   readonly picture: LumaPicture;
   readonly box: XyxyPx;
@@ -71,7 +76,7 @@ export class PixelMotion {
     const newest = this.#past.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
     if (atMs - newest >= EVERY_MS) {
       const boxes = new Map(drivers.filter(({ seen }) => seen).map(({ id, xyxyPx }) => [id, xyxyPx]));
-      // The oldest copy is written over: new ones would be 6 GB of garbage an hour.
+      // The oldest copy is overwritten; new ones would be 6 GB of garbage an hour.
       const oldest = this.#past.length < PICTURES_MAX ? undefined : this.#past.shift();
       const rgb = oldest?.rgb.length === frame.rgb.length ? oldest.rgb : new Uint8Array(frame.rgb.length);
       rgb.set(frame.rgb);
@@ -81,7 +86,7 @@ export class PixelMotion {
     return moving;
   }
 
-  /** The youngest picture in which the track was elsewhere. */
+  /** Returns the newest picture in which the track was elsewhere. */
   #apart({ id, xyxyPx: now, before }: Track, apartPx: number, atMs: number): Apart | undefined {
     const least = Math.max(apartPx, APART_SIZES * Math.sqrt((now[2] - now[0]) * (now[3] - now[1])));
     for (let i = this.#past.length - 1; i >= 0; i -= 1) {
@@ -119,7 +124,7 @@ function hasMoved(now: LumaPicture, box: XyxyPx, then: LumaPicture, boxThen: Xyx
   return false;
 }
 
-/** Where neither shows any contrast, nothing can be seen to have changed. */
+/** Returns the likeness of two patches. If neither has contrast, a change is undetectable. */
 function alike(a: Patch | undefined, b: Patch | undefined): number {
   if (a === undefined && b === undefined) return 1;
   return a === undefined || b === undefined ? 0 : likeness(a, b);

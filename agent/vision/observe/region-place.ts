@@ -1,4 +1,4 @@
-/** Where a region lies in the source's picture, in its zones, and against boxes. */
+/** Computes where a region lies in the source's picture, in zones and relative to boxes. */
 import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
@@ -7,9 +7,11 @@ import type { Attendant } from './carrier.ts';
 import type { Grid } from './small-picture.ts';
 import type { Region } from './static-region.ts';
 
-/** A region that overlaps so much with where a person was lost is that person. */
+/** Minimum overlap (IoU) with the last box of a lost person for a region to be that person. */
 export const BODY_IOU = 0.25;
-/** … and one so far inside of where a vehicle was lost, and no smaller than this part of it, is a part of it. */
+/**
+ * Minimum ratios for a region to be part of a lost vehicle: of the region inside its box, and of its box in the region.
+ */
 const PART_INSIDE = 0.6;
 const PART_SIZE = 0.15;
 
@@ -17,7 +19,7 @@ export function placePx({ box }: Region, { sourcePxPerCell: [across, down] }: Gr
   return [box[0] * across, box[1] * down, box[2] * across, box[3] * down];
 }
 
-/** `ground`: bottom centre of its box, normalised. */
+/** Returns the zones of a region. `ground` is the bottom centre of its box, normalised. */
 export function placesOf(
   zones: readonly ZoneConfig[],
   { cells }: Region,
@@ -30,13 +32,13 @@ export function placesOf(
     const inside = cells.filter((cell) =>
       isInside(polygon, [((cell % columns) + 0.5) * across, (Math.floor(cell / columns) + 0.5) * down]),
     ).length;
-    // The ground point lies on the region's lower edge, half a cell above it is the region itself.
+    // The ground point lies on the region's lower edge; half a cell above it lies the region itself.
     const standsIn = isInside(polygon, [ground[0], ground[1] - down / 2]);
     return inside === 0 && !standsIn ? [] : [{ zone: id, standsIn, share: inside / cells.length }];
   });
 }
 
-/** Gives the cells under a box of the source a value. */
+/** Sets the cells under a box of the source to a value. */
 export function fillBox(
   cells: Uint8Array,
   { columns, rows, sourcePxPerCell }: Grid,
@@ -51,7 +53,7 @@ export function fillBox(
   for (let y = top; y < bottom; y += 1) cells.fill(value, y * columns + left, y * columns + right);
 }
 
-/** The region is what is left of a track that was lost on the spot. */
+/** Reports whether the region is the remainder of a track that was lost on the spot. */
 export function isBody(place: XyxyPx, attendants: readonly Attendant[]): boolean {
   return attendants.some(
     ({ left, lastBox, group }) =>

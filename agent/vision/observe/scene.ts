@@ -1,13 +1,12 @@
 /**
- * Finds what has changed in the picture for good, tells what kind of change it is, and who was there:
+ * Finds permanent changes of the picture, their kind, and the tracks associated with them:
  *
- *   Frame ─▶ small picture ─▶ background (two speeds) ─▶ static regions ─▶ with carriers ─▶ StaticRegion[]
+ *   Frame ─▶ small picture ─▶ background (two speeds) ─▶ static regions ─▶ with associated tracks ─▶ StaticRegion[]
  *
- * The result is facts; the small picture and the background live in vision's memory and nowhere else.
+ * The result is facts; the small picture and the background exist only in vision's memory.
  *
- * INVARIANTS: time is media time, so results do not depend on the frame rate (3 to 30 a second);
- * a region keeps its id for as long as it stands.
- * LIMITS: the background is brought up to date at most every `TICK_MS`; 32 regions are followed.
+ * INVARIANTS: time is media time, so results do not depend on the frame rate (3 to 30 a second); a region keeps its id.
+ * LIMITS: the background is updated at most every `TICK_MS`; 32 regions are followed.
  */
 import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type SizePx, sameSize, type XyxyPx } from '../../contract/geometry.ts';
@@ -33,58 +32,58 @@ import { SmallPicture } from './small-picture.ts';
 import { type Region, StaticRegions } from './static-region.ts';
 import { LIGHT_TURN, OTHER_TURN, thingBits } from './static-region-evidence.ts';
 
-/** 5 Hz of media time: what stands for seconds needs no more, and cost stays the same at 30 frames a second. */
+/** Interval of the updates: 5 Hz of media time is enough for changes of seconds, also at 30 frames a second. */
 const TICK_MS = 190;
-/** Regions are looked for, and what is said of them is brought up to date, twice a second. */
+/** Interval of searching for regions and updating their data, in ms. */
 const LOOK_MS = 500;
-/** A cell rests for this long before it is called changed; the rest of a thing's cells follow within that. */
+/** Rest of a cell before it counts as changed, in ms; the object's other cells follow within that time. */
 const SETTLED_MS = 1500;
-/** A kind of change must have been the same for so many looks before it is acted on. */
+/** Number of evaluations with the same kind of change before it is acted on. */
 const LIGHT_LOOKS = 3;
 const REMOVED_LOOKS = 6;
 const REPORTED_LOOKS = 2;
-/** Features overrule the pixels' word for light where so many of their cells are inside: the edge of a shadow is thinner. */
+/** Number of feature cells inside a region from which features overrule the pixels; a shadow's edge is thinner. */
 const OTHER_CELLS = 4;
 /**
- * Mean difference of colour that makes a change worth telling, levels: automatic exposure and a codec leave
- * up to 10 behind, and a sheet of paper moved on a white table makes 15.
+ * Minimum mean difference of colour of a reported change, in levels. Automatic exposure and a codec leave up to 10, and
+ * a sheet of paper moved on a white table makes 15.
  */
 const REPORTED_LEVELS = 20;
-/** Where the best witness, the features, says nothing, the others must be two to one for a thing. */
+/** Bits required if the best evidence, the features, is missing: two to one for an object. */
 const SILENT_BITS = 1;
-/** A change that nobody brought becomes ground after this: a leaf, a poster, a switched-off sign. */
+/** Time after which a change without an associated track becomes ground: a leaf, a poster, a switched-off sign. */
 const UNCARRIED_MS = 60_000;
-/** Nothing is remembered for longer than a day. */
+/** Longest memory of a change, in ms: a day. */
 const CARRIED_MS = 86_400_000;
-/** More of the picture than this does not change by people's hands within a moment: the camera or the light did. */
+/** Ratio of the picture above which people cannot have caused a sudden change; the camera or the light did. */
 const RELEARN_SHARE = 0.25;
 const RELEARN_MS = 10_000;
-/** Shadows, sleeves and reflections of somebody reach so far beyond his box, in its heights. */
+/** Reach of a person's shadows, sleeves and reflections beyond the box, in its heights. */
 const BESIDE_SHARE = 0.3;
-/** The outline of a thing taken away is weaker than this share of what it was. */
+/** Ratio of its former outline below which an object has been taken away. */
 const OUTLINE_GONE = 0.4;
-/** A detection counts as a hint that somebody stands there from the tracker's high score on: below, bags pass for people. */
+/** Score from which a detection hints at a person, the tracker's high score; below it, bags pass for people. */
 const HINT_SCORE = 0.4;
-/** … when there is one in so many of the frames. */
+/** Ratio of frames with such a detection, and its time constant in ms. */
 const HINT_SHARE = 0.3;
 const HINT_MS = 3000;
-/** Stills of a quiet street are kept so far apart, to show later what a place looked like before. */
+/** Interval of stored stills of a quiet street, in ms, which later show a place before its change. */
 const QUIET_MS = 10_000;
-/** Without one, the still of so long before the change is taken. */
+/** Age of the still used if there is none, in ms before the change. */
 const BEFORE_MS = 3000;
 const PINNED_REGIONS_MAX = 16;
 
 interface Followed {
-  /** The still that shows the place as it was; chosen when the region is found, and pinned from then on. */
+  /** Time of the still that shows the place before; chosen when the region is found, then pinned. */
   readonly beforeMs: number;
   attendants: Attendant[];
-  /** Nobody was there any more: whoever comes now has nothing to do with it. */
+  /** True once all had left; later arrivals have no part in it. */
   closed: boolean;
   told: boolean;
-  /** How far the detector's features have turned in its place, and for how many of their looks they said light. */
+  /** Turn of the features in its place, and number of their evaluations that indicated light. */
   turn: Turn | undefined;
   lightLooks: number;
-  /** Running share of frames in which the detector saw somebody in its place. */
+  /** Running ratio of frames with a detection in its place. */
   hinted: number;
 }
 
@@ -102,20 +101,20 @@ export class SceneObserver {
   #regions: StaticRegions | undefined;
   #tickMs: number | undefined;
   #lookMs = 0;
-  /** Of the features, at the last look for regions. */
+  /** Number of feature updates at the last search for regions. */
   #featureLooks = 0;
-  /** Since when all of the picture has turned. */
+  /** Time since which the complete picture has turned. */
   #anotherMs: number | undefined;
   #quietMs: number[] = [];
   #reported: StaticRegion[] = [];
-  /** Of the models of former sizes of the picture. */
+  /** Count of the models for previous picture sizes. */
   #droppedBefore = 0;
 
   constructor(options: SceneOptions) {
     this.#options = options;
   }
 
-  /** Regions that were not followed, places of tracks that were not remembered, and features that were too many. */
+  /** Regions not followed, track positions not stored, and detector runs with too many features. */
   get dropped(): { readonly regions: number; readonly places: number; readonly features: number } {
     return {
       features: this.#features.dropped,
@@ -124,7 +123,7 @@ export class SceneObserver {
     };
   }
 
-  /** Media times whose stills are still needed as evidence; all others may be let go. At most 34. */
+  /** Media times whose stills are still needed as evidence, at most 34; all others may be removed. */
   get pinnedMs(): readonly number[] {
     const carried = this.#reported
       .filter(({ carrier }) => carrier !== undefined)
@@ -132,7 +131,7 @@ export class SceneObserver {
     return [...this.#quietMs, ...carried.flatMap(({ beforeMs, firstMs }) => [beforeMs, firstMs])];
   }
 
-  /** Takes the next frame with its tracks and detections; returns all static regions that stand. */
+  /** Takes the next frame with its tracks and detections; returns all static regions. */
   update(
     frame: Frame,
     tracks: readonly Track[],
@@ -166,7 +165,7 @@ export class SceneObserver {
     return this.#reported;
   }
 
-  /** Made anew when the source changes its size: nothing of the old picture fits. */
+  /** Returns the models, new ones if the source changed its size. */
   #models(frame: Frame): { background: Background; regions: StaticRegions } {
     const { source } = frame;
     const same = sameSize(this.#source, source);
@@ -185,7 +184,7 @@ export class SceneObserver {
     return { background, regions };
   }
 
-  /** Marks the cells before which somebody stands, and those beside him. */
+  /** Marks the cells behind a track's box, and those beside it. */
   #cover({ covered, picture }: Background, tracks: readonly Track[], atMs: number): void {
     covered.fill(0);
     for (const pass of [BESIDE, COVERED]) {
@@ -255,8 +254,8 @@ export class SceneObserver {
   }
 
   /**
-   * All of the picture has turned: the focus hunts, fog, a hand, another view. What changes now says nothing of a place;
-   * what has come to stay after a while is the new ground.
+   * Reports whether the complete picture has turned (hunting focus, fog, a hand, another view). Changes then give no
+   * information about a place; lasting ones become ground.
    */
   #isAnother(regions: StaticRegions, atMs: number): boolean {
     const { unrest = 0 } = this.#features;
@@ -284,12 +283,12 @@ export class SceneObserver {
   }
 
   #absorb(regions: StaticRegions, region: Region, { turn }: Followed): void {
-    // Light leaves the features of a place as they are.
+    // Light leaves the features of a place unchanged.
     if (turn === undefined || turn.distance >= LIGHT_TURN) this.#features.absorb(region.cells);
     regions.absorb(region);
   }
 
-  /** Regions that touch each other, are judged alike and go back to one who was there both times are one. */
+  /** Merges touching regions of the same evaluation that share a track that was present both times. */
   #mergeParts(regions: StaticRegions): void {
     if (regions.followed.size < 2) return;
     for (const region of [...regions.followed.values()]) {
@@ -333,7 +332,7 @@ export class SceneObserver {
 
   #isOver(regions: StaticRegions, region: Region, followed: Followed, atMs: number): boolean {
     const { kind, looks, grownMs, firstMs, outline } = region;
-    // What changes beside somebody is decided when he has gone: he may be part of it.
+    // A change beside a person is decided after that person has left, as the person may be part of it.
     const attendants = people(followed.attendants, this.#placePx(region), firstMs);
     if (isAttended(attendants, atMs)) return false;
     if (atMs - region.foundMs >= SETTLED_MS) followed.closed = true;
@@ -351,7 +350,7 @@ export class SceneObserver {
     for (const region of regions.followed.values()) {
       const followed = this.#followed.get(region.id);
       if (followed === undefined || region.kind === 'light') continue;
-      // Once told, it is told until it is over.
+      // A reported region stays reported until it is over.
       followed.told ||= this.#isJudged(region, followed) && region.difference >= REPORTED_LEVELS;
       if (!followed.told) continue;
       reported.push(this.#describe(region, region.kind, followed, atMs));

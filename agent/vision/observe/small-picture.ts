@@ -1,9 +1,9 @@
 /**
- * The small picture in which static regions are looked for: means of square cells of the detector's
- * input, three planes. Averaging over a cell is what makes the noise of a sensor and of a codec small
- * against the contrast of a bag; the detector's input is taken because it exists already.
+ * Small picture in which static regions are searched: means of square cells of the detector's input, in three planes.
+ * Averaging makes sensor and codec noise small compared with the contrast of a bag. The detector's input is used
+ * because it exists anyway.
  *
- * LIMITS: at most `cellsMax` cells whatever the input's size, so that the cost of a frame is bounded.
+ * LIMITS: at most `cellsMax` cells whatever the input's size, so the cost of a frame is bounded.
  */
 import { type Placement, placementOf } from '../../contract/letterbox.ts';
 import { isMasked } from '../../contract/masked.ts';
@@ -11,37 +11,37 @@ import type { Frame } from '../../contract/picture.ts';
 import { isInside, type Polygon } from '../../contract/plane.ts';
 
 /**
- * With 12,000 cells the smallest thing that a dumping rule takes by default (0.0005 of the frame) covers
- * six cells: enough to have an inside and an outline.
+ * Maximum number of cells. The smallest object that a dumping rule takes by default (0.0005 of the frame) then covers
+ * six cells, enough for an inside and an outline.
  */
 const CELLS_MAX = 12_000;
-/** Cells this far outside a zone are kept too: the ground beside a thing at the zone's border. */
+/** Margin around a zone, in cells: the ground beside an object at the zone's border. */
 const MARGIN_CELLS = 4;
 
 type Shape = Pick<Frame, 'source' | 'input' | 'masked'>;
 
-/** Where the cells lie: a grid over the picture, the letterbox's borders left out. */
+/** Grid of the cells over the picture, without the letterbox's borders. */
 export interface Grid {
   readonly columns: number;
   readonly rows: number;
   /** Side of a cell in pixels of the detector's input. */
   readonly cellPx: number;
   readonly placement: Placement;
-  /** Pixels of the source frame to a cell. */
+  /** Pixels of the source frame per cell. */
   readonly sourcePxPerCell: readonly [number, number];
-  /** Share of the frame that one cell covers. */
+  /** Ratio of the frame that one cell covers. */
   readonly cellNorm: number;
-  /** Indices of the cells that are looked at: in or beside a zone, and not touched by a mask. Ascending. */
+  /** Indices of the cells in use, ascending: in or beside a zone, and not touched by a mask. */
   readonly used: Int32Array;
 }
 
 export class SmallPicture {
   readonly grid: Grid;
-  /** Means of the cells that are used, 0..255. */
+  /** Means of the cells in use, 0..255. */
   readonly red: Float32Array;
   readonly green: Float32Array;
   readonly blue: Float32Array;
-  /** Index in `rgb` of the first byte of each used cell. */
+  /** Index in `rgb` of the first byte of each cell in use. */
   readonly #offsets: Int32Array;
   readonly #stride: number;
 
@@ -60,14 +60,14 @@ export class SmallPicture {
     });
   }
 
-  /** Takes the means of a frame of the size given at the start. */
+  /** Reads the means of a frame of the initial size. */
   read({ rgb }: Frame): void {
     const { cellPx, used } = this.grid;
     const { red, green, blue } = this;
     const offsets = this.#offsets;
     const stride = this.#stride;
     const across = cellPx * 3;
-    // Every second pixel, as on a chessboard: neighbours of a scaled picture say nearly the same.
+    // Every second pixel, as on a chessboard; neighbours in a scaled picture are nearly equal.
     const scale = 1 / Math.ceil((cellPx * cellPx) / 2);
     for (let k = 0; k < used.length; k += 1) {
       let r = 0;

@@ -1,13 +1,16 @@
 /**
- * Did a vehicle come to its place while the box looked, or did it stand there before? What the places looked like in
- * the last minute answers, and where the tracks of vehicles began. A street is not known by its first picture alone,
- * before which somebody may have walked: in the first seconds only who was followed in has come, and is not in the first
- * picture, since a track may jump upon what stands.
+ * Determines whether a vehicle came to its place while the box watched, or was there before. The evidence is pictures
+ * of the last minute and the start of the vehicles' tracks.
  *
- * INVARIANTS: what began before the first look, or before the view came back, is `unseen`.
- * LIMITS: twelve luma pictures of the last minute and the first one, in memory only, and as long the boxes of vehicles
- * that have driven off; the beginnings of 512 tracks and 64 places of vehicles that nobody saw come, the oldest goes
- * first.
+ * The first picture alone does not define the street, because a person may have been in front of it. In the first
+ * seconds, only a vehicle that was followed in has come. It must also be absent from the first picture, since a track
+ * may jump onto a parked vehicle.
+ *
+ * INVARIANTS: a vehicle from before the first detector run, or before the view came back, is `unseen`. LIMITS, all in
+ * memory:
+ * - Twelve luma pictures of the last minute and the first one.
+ * - The boxes of vehicles that drove off, for as long.
+ * - The starts of 512 tracks, and 64 places of vehicles of which no arrival was seen; the oldest is removed first.
  */
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import { BREAK_MAX_MS, type StandingVehicle } from '../../contract/observation.ts';
@@ -15,22 +18,25 @@ import type { Track } from '../../contract/picture.ts';
 import { KeptLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
 import { distanceSizes, type Place, SAME_BOX_IOU_MIN } from './standing-place.ts';
 
-/** One picture in so long, for twelve such spans: what the place looked like in the last minute. */
+/** Interval of the pictures in ms, and their number: the place's appearance in the last minute. */
 const HISTORY_EVERY_MS = 5000;
 const HISTORY_MAX = 12;
-/** The youngest picture that can show the place without the vehicle: it had not come near yet. */
+/** Minimum age of a picture that can show the place without the vehicle, in ms; the vehicle was not near yet. */
 const HISTORY_BEFORE_MS = 2000;
-/** Until there are two pictures from before a vehicle came. */
+/** Time until there are two pictures from before a vehicle came, in ms. */
 const FIRST_LOOK_MS = HISTORY_EVERY_MS + HISTORY_BEFORE_MS;
-/** Street surface against a car correlates below 0.3, a car against itself in other light above 0.6. */
+/** Minimum correlation of the same vehicle. Street surface and car have below 0.3, a car in other light above 0.6. */
 export const LIKENESS_MIN = 0.5;
-/** A track that began so far off, in sizes of the box, came in: a jump from a part of a car to the whole is shorter. */
+/**
+ * Distance of a track's start from which it came in, in sizes of the box. A jump from part of a car to all of it is
+ * shorter.
+ */
 const CAME_SIZES = 1;
 const TRACKS_MAX = 512;
-/** As many as there are places. */
+/** Same as the number of places. */
 const UNSEEN_MAX = 64;
 
-/** A vehicle's track: where and when it began, and its best score. */
+/** Track of a vehicle: box and time of its start, and its best score. */
 interface Followed {
   readonly box: XyxyPx;
   readonly atMs: number;
@@ -41,16 +47,16 @@ type Kept = { readonly atMs: number; readonly picture: LumaPicture };
 
 export class StandingArrivals {
   #history: Kept[] = [];
-  /** Of the view as it is: what the box looked at first. */
+  /** First picture of the present view. */
   #first: Kept | undefined;
   #lastMs = Number.NEGATIVE_INFINITY;
-  /** Vehicles that were seen to drive off: pictures of the time in which they stood show them and no other. */
+  /** Vehicles that were seen to drive off. Pictures from their time at the place show them, not another vehicle. */
   #gone: { readonly box: XyxyPx; readonly fromMs: number; readonly toMs: number }[] = [];
   readonly #tracks = new Map<number, Followed>();
-  /** Where something stood unseen to come and does not look as it did. */
+  /** Places of vehicles of unseen arrival whose appearance has changed. */
   #unseenBefore: XyxyPx[] = [];
 
-  /** What was seen before says nothing of what is seen from now on. */
+  /** Forgets everything, because earlier pictures do not apply to later ones. */
   forget(): void {
     this.#history = [];
     this.#first = undefined;
@@ -59,7 +65,7 @@ export class StandingArrivals {
     this.#unseenBefore = [];
   }
 
-  /** Before places are judged: where the vehicles' tracks begin. */
+  /** Records where tracks of vehicles begin. To be called before places are evaluated. */
   begin(picture: LumaPicture, tracks: readonly Track[], atMs: number): void {
     const last = this.#history.at(-1);
     const resized = last !== undefined && last.picture.source.widthPx !== picture.source.widthPx;
@@ -76,7 +82,7 @@ export class StandingArrivals {
     }
   }
 
-  /** After places are judged. */
+  /** Stores the picture. To be called after places are evaluated. */
   keep(picture: LumaPicture, atMs: number): void {
     const last = this.#history.at(-1);
     if (last !== undefined && atMs - last.atMs < HISTORY_EVERY_MS) return;
@@ -87,22 +93,22 @@ export class StandingArrivals {
     this.#gone = this.#gone.filter(({ toMs }) => toMs >= oldestMs);
   }
 
-  /** The best score that a track has had, 0 for one that is not known. */
+  /** Returns the best score of a track, 0 for an unknown one. */
   bestOf(track: number): number {
     return this.#tracks.get(track)?.score ?? 0;
   }
 
-  /** A vehicle that was not seen to come does not look as it did: it has gone, or its light has changed. */
+  /** Records that a vehicle of unseen arrival looks different: it has left, or its light has changed. */
   changes({ box }: Place): void {
     this.#unseenBefore = [...this.#unseenBefore.slice(1 - UNSEEN_MAX), box];
   }
 
-  /** A confirmed vehicle was seen to drive off. */
+  /** Records that a confirmed vehicle was seen to drive off. */
   leaves({ box, sinceMs }: Place, atMs: number): void {
     this.#gone.push({ box, fromMs: sinceMs, toMs: atMs });
   }
 
-  /** How it came; undefined where that cannot be told: it belongs to the scene. */
+  /** Returns how a vehicle came; undefined if that is unknown, so it belongs to the scene. */
   of(place: Place): StandingVehicle['arrival'] | undefined {
     const { box, sinceMs, patch } = place;
     const firstMs = this.#first?.atMs ?? sinceMs;
@@ -110,7 +116,8 @@ export class StandingArrivals {
     const unlike = patch !== undefined && before.every((kept) => !isLike(place, kept));
     const cameIn = this.#cameIn(place);
     const stoodBefore = this.#unseenBefore.some((other) => iou(other, box) >= SAME_BOX_IOU_MIN);
-    // A track that jumps upon what stands has come in as well; without a picture from before, the first one decides.
+    // A track that jumps onto a parked vehicle also seems to have come in. Without a picture from before, the first one
+    // decides.
     if (cameIn && before.length === 0 && this.#isInFirstPicture(place)) return 'unseen';
     if (!cameIn && (stoodBefore || this.#bornMs(place) - firstMs < FIRST_LOOK_MS)) return 'unseen';
     if (unlike && cameIn) return 'followed';
@@ -118,13 +125,13 @@ export class StandingArrivals {
     return this.#isInFirstPicture(place) ? 'unseen' : undefined;
   }
 
-  /** It stands there in the first picture already, and no other has driven off from there. */
+  /** Reports whether the first picture already shows it, and no other vehicle has driven off from there. */
   #isInFirstPicture(place: Place): boolean {
     const gone = this.#gone.some((other) => iou(other.box, place.box) >= SAME_BOX_IOU_MIN);
     return !gone && this.#first !== undefined && isLike(place, this.#first);
   }
 
-  /** Pictures from before the vehicle came, without those that show another one there. */
+  /** Returns the pictures from before the vehicle came, except those that show another one there. */
   #before({ box, sinceMs }: Place): Kept[] {
     const gone = this.#gone.filter((other) => iou(other.box, box) >= SAME_BOX_IOU_MIN);
     return this.#history.filter(
@@ -139,13 +146,13 @@ export class StandingArrivals {
     return beginning !== undefined && distanceSizes(box, beginning.box) >= CAME_SIZES;
   }
 
-  /** The track that is seen here now was here in the first seconds. */
+  /** Reports whether the track that is seen here now was here in the first seconds. */
   wasThere(place: Place): boolean {
     const firstMs = this.#first?.atMs ?? place.sinceMs;
     return !this.#cameIn(place) && this.#bornMs(place) - firstMs < FIRST_LOOK_MS;
   }
 
-  /** When a vehicle was first found here: a track that did not come in was here when it began. */
+  /** Returns when a vehicle was first detected here; a track that did not come in was here at its start. */
   #bornMs({ track, bornMs }: Place): number {
     return Math.min(bornMs, this.#tracks.get(track)?.atMs ?? bornMs);
   }

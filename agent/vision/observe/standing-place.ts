@@ -1,4 +1,4 @@
-/** A place at which a vehicle stands, or may come to stand: what is remembered of it, and which places are one. */
+/** State of a place at which a vehicle is parked or may stop, and the test for two places of one vehicle. */
 import { iou, isPartOf, shareInside, type XyxyPx } from '../../contract/geometry.ts';
 import type { Label } from '../../contract/label.ts';
 import type { StandingVehicle } from '../../contract/observation.ts';
@@ -6,66 +6,78 @@ import type { Detection, Track } from '../../contract/picture.ts';
 import type { Visit } from '../../contract/zone-visit.ts';
 import type { Patch } from './patch.ts';
 
-/** Two boxes of the same standing car differ by jitter only: half overlap leaves room for a cut-off corner. */
+/**
+ * Minimum overlap (IoU) of boxes of the same parked car. They differ by jitter only; half leaves room for a cut-off
+ * corner.
+ */
 export const SAME_BOX_IOU_MIN = 0.4;
-/** The jitter of a standing vehicle's box; one that rolls by a tenth of its length has less. */
+/** Minimum overlap (IoU) of a parked vehicle's jittering box; one that rolls by a tenth of its length has less. */
 const IN_PLACE_IOU_MIN = 0.7;
-/** A candidate whose picture changes for so long has driven on. */
+/** Time of a changed picture after which a candidate has driven on, in ms. */
 const CANDIDATE_ABSENT_MAX_MS = 1500;
-/** A candidate that is no longer detected and was never sure is forgotten. */
+/** Time without detection after which an uncertain candidate is forgotten, in ms. */
 const CANDIDATE_UNSEEN_MAX_MS = 15_000;
-/** A stop at a crossing's kerb or a manoeuvre is shorter; every parking rule's own time is longer. */
+/**
+ * Time until a vehicle counts as parked, in ms. Stops at a kerb and manoeuvres are shorter; every parking rule waits
+ * longer.
+ */
 const CONFIRM_AFTER_MS = 3000;
-/** The detector's start threshold for vehicles (its model card): below it a box alone proves nothing. */
+/** Start threshold of the detector for vehicles (its model card); below it a box alone proves nothing. */
 export const SURE_SCORE_MIN = 0.3;
 /**
- * So much of a box inside of another is a part of it. What is hidden of a vehicle is not boxed: boxes of neighbours in
- * a queue share up to a third of the smaller one (docs/design/009-rules.md), halves of one car a half and more.
+ * Ratio of a box inside another from which it is part of it. Hidden parts of a vehicle have no box. Boxes of neighbours
+ * in a queue overlap by up to a third of the smaller one (docs/design/009-rules.md), halves of one car by a half and
+ * more.
  */
 const PART_INSIDE_MIN = 0.5;
 /**
- * Two of about the same size whose centres lie nearer than this (in sizes) are one that has crept or was boxed
- * differently: half a car's length is less than the width of a car and a gap.
+ * Largest distance of the centres (in sizes), at about the same size, of one vehicle that crept or was boxed
+ * differently. Half a car's length is less than the width of a car and a gap.
  */
 const SAME_CENTRE_SIZES = 0.5;
 const SAME_SIZE_RATIO_MIN = 0.6;
-/** Two boxes that share so little lie beside each other: parts of one vehicle that are boxed at once share more. */
+/** Largest overlap (IoU) of boxes beside each other; parts of one vehicle that are boxed at once overlap more. */
 const BESIDE_IOU_MAX = 0.1;
-/** A part that was found first came with its vehicle; what was there before is another, now behind it. */
+/**
+ * Largest difference of the arrivals of a part and its vehicle, in ms. A vehicle that was there before is another, now
+ * behind it.
+ */
 const SAME_ARRIVAL_MS = 5000;
-/** Longer than a detector's lapse or a cloud's edge passing; short enough that the next car is another. */
+/** Longest absence in ms: longer than a detector's lapse or a passing cloud edge, too short for the next car. */
 const ABSENT_MAX_MS = 5000;
-/** A foreground object covers so much of the place when it can hide the car. */
+/** Ratio of the place that a foreground object must cover to hide the car. */
 const COVER_SHARE_MIN = 0.2;
 
 export interface Place {
   readonly id: number;
-  /** Where and since when: both move on while the vehicle still rolls, and are fixed once confirmed. */
+  /** Box and start of the stop. Both move on while the vehicle still rolls, and are fixed once confirmed. */
   box: XyxyPx;
   sinceMs: number;
-  /** When a vehicle was first found there, rolling or not. */
+  /** Time when a vehicle was first detected there, rolling or not. */
   readonly bornMs: number;
-  /** The last box that was found there. */
+  /** Last box that was detected there. */
   foundBox: XyxyPx;
   readonly visits: readonly Visit[];
   readonly votes: Map<Label, number>;
-  /** Its arrival, once it is confirmed that a vehicle stands there. */
+  /** Arrival of the vehicle, once its stop is confirmed. */
   confirmed: StandingVehicle['arrival'] | undefined;
   judgedMs: number;
-  /** When to look next whether it can be confirmed. */
+  /** Time of the next attempt to confirm it. */
   lookMs: number;
   /** Number of the track last seen there; 0 = none yet. */
   track: number;
-  /** The best that was found there since the place was judged last. */
+  /** Best score there since the last evaluation. */
   score: number;
-  /** The best while the place looked as it does, or of the track that stopped there. */
+  /** Best score with the present appearance, or of the track that stopped there. */
   scoreMax: number;
   hits: number;
   seenMs: number;
   presentMs: number;
   hiddenSinceMs: number | undefined;
   patch: Patch | undefined;
-  /** For how long two vehicles were found beside each other in it and it was not; less the time in which it was found. */
+  /**
+   * Time in which two vehicles were detected side by side in it but it was not, minus the time in which it was, in ms.
+   */
   groupMs: number;
 }
 
@@ -93,21 +105,24 @@ export function newPlace(id: number, { xyxyPx }: Detection, visits: readonly Vis
   };
 }
 
-/** It stands from now on, where it was found last. */
+/** Restarts the stop at the place where the vehicle was last detected. */
 export function restart(place: Place, atMs: number): void {
   place.box = place.foundBox;
   place.sinceMs = atMs;
   place.lookMs = atMs + CONFIRM_AFTER_MS;
 }
 
-/** The tracker starts no vehicle lightly either: what it follows has been sure once, or steady. */
+/**
+ * Reports whether the place has a track or a sufficient score. The tracker also starts vehicles only with a confident
+ * or a steady detection.
+ */
 export function isLikely({ track, scoreMax }: Place): boolean {
   return track !== 0 || scoreMax >= SURE_SCORE_MIN;
 }
 
 /**
- * Takes note of a look: whether a confirmed place is one vehicle, or a box that was drawn round several. A queue looks like
- * a bus now and then; its cars are found for longer.
+ * Records a detector run: whether a confirmed place is one vehicle, or a box around several. A queue sometimes looks
+ * like a bus, but its cars are detected for longer.
  */
 export function noteGroup(
   place: Place,
@@ -125,7 +140,7 @@ function sureBoxesOf(vehicles: readonly Detection[]): XyxyPx[] {
   return boxes;
 }
 
-/** Two of the boxes lie in it beside each other. */
+/** Reports whether two of the boxes lie side by side in it. */
 export function isGroup({ box }: Place, others: readonly XyxyPx[]): boolean {
   const inside: XyxyPx[] = [];
   for (const other of others) {
@@ -136,13 +151,13 @@ export function isGroup({ box }: Place, others: readonly XyxyPx[]): boolean {
   return false;
 }
 
-/** It was found last where it was found first. */
+/** Reports whether it was last detected where it was first detected. */
 export function isInPlace({ box, foundBox }: Place): boolean {
   return iou(box, foundBox) >= IN_PLACE_IOU_MIN;
 }
 
 export function stays({ confirmed, presentMs, seenMs, groupMs }: Place, atMs: number): boolean {
-  // What took so long to be believed takes as long to be doubted.
+  // The doubt takes as long as the confirmation did.
   if (confirmed !== undefined) return atMs - presentMs < ABSENT_MAX_MS && groupMs < CONFIRM_AFTER_MS;
   return atMs - presentMs < CANDIDATE_ABSENT_MAX_MS && atMs - seenMs < CANDIDATE_UNSEEN_MAX_MS;
 }
@@ -159,7 +174,10 @@ export function bestTrack(tracks: readonly Track[], box: XyxyPx): Track | undefi
   return best;
 }
 
-/** Detectors box a vehicle's parts as well, and a place may remain from when it rolled: one track stands at one place. */
+/**
+ * Reports whether two places are one vehicle. Detectors also box its parts, and a place may remain from when it rolled;
+ * a track has only one place.
+ */
 export function isSameVehicle(place: Place, other: Place): boolean {
   if (other.track !== 0 && other.track === place.track) return true;
   if (iou(other.box, place.box) >= SAME_BOX_IOU_MIN || isPartOf(place.box, other.box, PART_INSIDE_MIN))
@@ -177,15 +195,15 @@ function isBesideItself(a: XyxyPx, b: XyxyPx): boolean {
 }
 
 /**
- * Does another object lie over a good part of the place? Its own detections would have been counted as seen;
- * of the others only sure ones hide it, since a false box hides nothing.
+ * Reports whether another object covers much of the place. The vehicle's own detections would count as seen. Other
+ * detections hide it only if they are certain, since a false box hides nothing.
  */
 export function covered(place: Place, tracks: readonly Track[], vehicles: readonly Detection[]): boolean {
-  // No box is more like it than it is like itself.
+  // No overlap excludes a box here.
   return isCovered(place, tracks, vehicles, Number.POSITIVE_INFINITY);
 }
 
-/** The same while the vehicle itself is found: what is boxed as it is, is it. */
+/** Reports the same while the vehicle itself is detected; boxes that match it are its own. */
 export function partlyCovered(
   place: Place,
   tracks: readonly Track[],
@@ -194,7 +212,7 @@ export function partlyCovered(
   return isCovered(place, tracks, vehicles, SAME_BOX_IOU_MIN);
 }
 
-/** Of objects that overlap the place by `iouMax` and more nothing is asked. */
+/** Ignores objects that overlap the place by `iouMax` and more. */
 function isCovered(
   { box, track }: Place,
   tracks: readonly Track[],
@@ -215,7 +233,7 @@ function area(box: XyxyPx): number {
   return (box[2] - box[0]) * (box[3] - box[1]);
 }
 
-/** Distance of two boxes' centres in sizes (root of the area) of the first. */
+/** Returns the distance of two boxes' centres in sizes (root of the area) of the first. */
 export function distanceSizes(a: XyxyPx, b: XyxyPx): number {
   return Math.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2 / Math.sqrt(area(a));
 }

@@ -1,15 +1,16 @@
 /**
- * Vehicles that stand: remembered by place, not by track number, so that one parked car stays one parked
- * car through a lost track, a passer-by in front of it and a change of light.
+ * Tracks parked vehicles by place instead of track number. So one parked car stays one through a lost track, a
+ * passer-by in front of it and a change of light.
  *
- * A place begins as a candidate where a vehicle is detected. It is confirmed when a vehicle has stood there: detected
- * at first, and its picture unchanged since; with that, whether it was seen to come (standing-arrival.ts). What covers
- * a confirmed place by half is the same vehicle, boxed anew. A place is given up when its picture has changed and
- * nothing stands in front of it. A small detector loses a car for many seconds at a time; the picture of its place does
- * not lie. What was boxed as one vehicle and turns out to be several is given up too.
+ * A place begins as a candidate where a vehicle is detected. It is confirmed after a vehicle has stayed there: detected
+ * at first, with an unchanged picture since. Then it is also known whether its arrival was seen (standing-arrival.ts).
+ * A box that covers half of a confirmed place is the same vehicle.
  *
- * INVARIANTS: `sinceMs` of a confirmed place never moves; a confirmed place is reported in every frame until given up.
- * LIMITS: 64 places, the youngest candidate goes first (counted); hidden for 10 minutes at most.
+ * A place ends when its picture has changed and no object is in front of it. A small detector loses a car for many
+ * seconds at a time; the picture of its place is reliable. A place that proves to hold several vehicles ends too.
+ *
+ * INVARIANTS: `sinceMs` of a confirmed place never moves; a confirmed place is reported in every frame until it ends.
+ * LIMITS: 64 places, the youngest candidate is removed first (counted); hidden for at most 10 minutes.
  */
 import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
@@ -38,28 +39,28 @@ import {
 
 const PLACES_MAX = 64;
 /**
- * A vehicle must have been found at its place for so long: one that rolls on is found within the tolerance for a third
- * of that, and the picture that it leaves behind may be its own, a length further.
+ * Time for which a vehicle must have been detected at its place, in ms. A rolling vehicle is within the tolerance for a
+ * third of that, and the picture one length further may still be its own.
  */
 const FOUND_FOR_MS = 1000;
-/** Pictures of places are compared five times a second: nothing that is judged here is over sooner. */
+/** Interval of comparing pictures of places, in ms; all evaluated changes last longer. */
 const JUDGE_EVERY_MS = 190;
-/** A candidate that was turned down is looked at again after so long: comparing it with the last minute costs. */
+/** Time until a rejected candidate is evaluated again, in ms, because the comparison with the last minute is costly. */
 const LOOK_AGAIN_MS = 1000;
-/** A single box is a flicker, two may be; the tracker asks for no more. */
+/** Detections required. A single box is a flicker, two may be; the tracker requires no more. */
 const HITS_MIN = 3;
-/** A candidate for longer belongs to the scene: by then half of the pictures of the time before it are gone. */
+/** Age from which a candidate belongs to the scene, in ms; half of the pictures from before it are then gone. */
 const CONFIRM_UNTIL_MS = 30_000;
-/** A bus or a lorry in front stays for minutes, not for longer. */
+/** Longest time hidden, in ms: a bus or a lorry in front stays for minutes, not longer. */
 const HIDDEN_MAX_MS = 600_000;
-/** The remembered picture follows slow changes of light with this time constant. */
+/** Time constant in ms with which the stored picture follows slow changes of light. */
 const RELEARN_MS = 10_000;
 
 export interface StandingOptions {
   readonly zones: readonly ZoneConfig[];
-  /** How far the box's centre may move and still stand, in sizes of the box. */
+  /** Largest movement of a parked vehicle's box centre, in sizes of the box. */
   readonly moveTolerance: number;
-  /** The number of the next place; unique among all who number places. */
+  /** Returns the number of the next place, unique among all instances. */
   nextPlace(): number;
 }
 
@@ -70,7 +71,7 @@ export class StandingVehicles {
   readonly #arrivals = new StandingArrivals();
   #places: Place[] = [];
   #dropped = 0;
-  /** When the detector looked last. */
+  /** Time of the last detector run. */
   #seenMs: number | undefined;
 
   constructor({ zones, moveTolerance, nextPlace }: StandingOptions) {
@@ -79,12 +80,12 @@ export class StandingVehicles {
     this.#nextPlace = nextPlace;
   }
 
-  /** Candidates thrown away since the start because there were too many places. */
+  /** Candidates removed since the start because there were too many places. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** A vehicle may have come to stand, and is not sure yet. */
+  /** Reports whether a vehicle may have stopped but is not certain yet. */
   waits(atMs: number): boolean {
     for (const place of this.#places) {
       const { confirmed, sinceMs, seenMs, hits } = place;
@@ -94,7 +95,7 @@ export class StandingVehicles {
     return false;
   }
 
-  /** `looked` is false where `detections` are those of an earlier frame: nothing is found anew then. */
+  /** Takes the next frame. `looked` is false if `detections` are from an earlier frame, which adds no detections. */
   update(
     frame: Frame,
     tracks: readonly Track[],
@@ -105,7 +106,7 @@ export class StandingVehicles {
     const vehicleTracks = tracks.filter(isSeenVehicle);
     const picture = new FrameLuma(frame);
     const { widthPx, heightPx } = frame.source;
-    // A picture without any contrast says nothing of any place: what stands is behind it.
+    // A picture without contrast gives no information about any place; the vehicles are behind it.
     const blank = patchOf(picture, [0, 0, widthPx, heightPx]) === undefined;
     if (!blank) this.#arrivals.begin(picture, vehicleTracks, frame.atMs);
     if (looked) this.#see(vehicles, vehicleTracks, frame.atMs);
@@ -125,7 +126,10 @@ export class StandingVehicles {
     return standing;
   }
 
-  /** The camera could not see, or sees something else: what stands from now on was there when it looked again. */
+  /**
+   * Restarts the arrivals, because the camera could not see or shows another view. Vehicles there now have unseen
+   * arrivals.
+   */
   viewReturns(): void {
     this.#arrivals.forget();
   }
@@ -195,7 +199,7 @@ export class StandingVehicles {
     place.scoreMax = Math.max(place.scoreMax, this.#arrivals.bestOf(place.track));
   }
 
-  /** Is the vehicle still there? Detected, or its picture unchanged, or hidden behind something. */
+  /** Evaluates whether the vehicle is still there: detected, with an unchanged picture, or hidden by an object. */
   #judge(
     place: Place,
     picture: LumaPicture,
@@ -204,14 +208,14 @@ export class StandingVehicles {
     vehicles: readonly Detection[],
   ): void {
     if (atMs - place.judgedMs < JUDGE_EVERY_MS) return;
-    // Seen since the last look is seen: a detector that finds it in every second frame has found it.
+    // One detection since the last evaluation suffices, so a detector may find it in every second frame only.
     const seen = place.seenMs > place.judgedMs;
     place.judgedMs = atMs;
     const now = patchOf(picture, place.box);
     const like = now !== undefined && place.patch !== undefined && likeness(place.patch, now) >= LIKENESS_MIN;
     const inSight = isInPlace(place) && !partlyCovered(place, tracks, vehicles);
     if (place.confirmed === 'unseen' && seen && !like && inSight) {
-      // Another one, at the same place; or the same in another light, which is found again.
+      // Another vehicle at the same place, or the same in another light, which will be detected again.
       this.#arrivals.changes(place);
       place.presentMs = Number.NEGATIVE_INFINITY;
       return;
@@ -220,11 +224,11 @@ export class StandingVehicles {
     place.score = 0;
     if (seen || like) {
       if (seen && now !== undefined) {
-        // A candidate that looks different from a moment ago still rolls, or was nothing before, or somebody is before
-        // it: but for that it stands from now on.
+        // A candidate that looks different is still rolling, was absent before, or has a person in front of it. Except
+        // in the last case its stop restarts.
         const changed = place.confirmed === undefined && place.patch !== undefined && !like;
         if (changed && (inSight || !isInPlace(place))) restart(place, atMs);
-        // Its picture is the last one, not a mean.
+        // A candidate has the last picture, not a mean.
         const share = 1 - Math.exp(-(atMs - place.presentMs) / RELEARN_MS);
         place.patch =
           place.confirmed !== undefined && place.patch !== undefined
@@ -245,7 +249,7 @@ export class StandingVehicles {
     }
   }
 
-  /** Its own track is seen to have moved away. */
+  /** Reports whether its own track was seen to move away. */
   #leaves(place: Place, tracks: readonly Track[]): boolean {
     let own: Track | undefined;
     for (const track of tracks) if (own === undefined && track.id === place.track && track.seen) own = track;
@@ -267,7 +271,7 @@ export class StandingVehicles {
     }
     const presence = place.seenMs === atMs ? 'seen' : place.hiddenSinceMs === undefined ? 'held' : 'hidden';
     const vehicle: StandingVehicle['vehicle'] = {
-      // A vehicle that no track has followed goes by its place's number.
+      // A vehicle without a track has the number of its place.
       id: place.track === 0 ? place.id : place.track,
       group: 'vehicle',
       label: mostVoted(place.votes) ?? 'car',
@@ -295,7 +299,7 @@ function isSeenVehicle({ group, seen }: Track): boolean {
   return group === 'vehicle' && seen;
 }
 
-/** Of equal ones the first. */
+/** Returns the label with the highest sum; the first of equal ones. */
 function mostVoted(votes: ReadonlyMap<Label, number>): Label | undefined {
   let best: Label | undefined;
   let most = Number.NEGATIVE_INFINITY;
@@ -307,7 +311,7 @@ function mostVoted(votes: ReadonlyMap<Label, number>): Label | undefined {
   return best;
 }
 
-/** Nothing is seen of it: it may be behind something, and is given time to be seen again. */
+/** Gives an undetected vehicle, which may be hidden by an object, time to be seen again. */
 function hide(place: Place, atMs: number): void {
   if (place.confirmed === undefined) return;
   place.hiddenSinceMs ??= atMs;

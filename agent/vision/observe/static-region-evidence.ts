@@ -1,45 +1,45 @@
 /**
- * Is a region a thing (or paint), or light that the pixels could not tell from one? Several witnesses, none of which is
- * sure alone, each with the logarithm of how much more often it says so of a thing than of light; the sum decides
- * (naive Bayes, base 2: one is two to one). The figures are of all regions in the composed scenes and the films
- * (docs/design/006-static-regions.md).
+ * Decides whether a region is an object (or paint), or light that the pixels could not distinguish from one. Several
+ * pieces of evidence are combined, none of which is certain alone. Each counts with the logarithm of its likelihood
+ * ratio of object to light, and the sum decides (naive Bayes, base 2: one bit is two to one). The values are from all
+ * regions in the composed scenes and the films (docs/design/006-static-regions.md).
  *
- * - How far the detector's features have turned in its place: 0.31 to 0.9 for things and paint; below 0.15 for clouds,
- *   moved shadows and the camera's gain, up to 0.29 for a hard shadow on ground without a pattern.
- * - The ground's gradients: the correlation before and after is -0.2 to 0.4 for things, 0.6 to 1 for light.
- * - How much of its box it fills: 0.15 to 0.8 for things and strokes, 0.03 to 0.2 for light that falls between things.
- * - What changed beside it later, by its own size: a shadow creeps on, a thing stays as large as it is.
- * - Whether it leaves the frame: one part of a cloud's shadow in two does, of things put down one in ten.
+ * - Turn of the detector's features in its place. Objects and paint have 0.31 to 0.9. Clouds, moved shadows and the
+ *   camera's gain have below 0.15, a hard shadow on ground without a pattern up to 0.29.
+ * - Correlation of the ground's gradients before and after: -0.2 to 0.4 for objects, 0.6 to 1 for light.
+ * - Ratio of its box that it fills: 0.15 to 0.8 for objects and strokes, 0.03 to 0.2 for light between objects.
+ * - Later changes beside it, in its own sizes: a shadow creeps on, an object keeps its size.
+ * - Contact with the frame's edge: half of the parts of cloud shadows, one in ten objects put down.
  */
 import type { Turn } from './feature-background.ts';
 import type { Grid } from './small-picture.ts';
 import type { Region } from './static-region.ts';
 
-/** Cosine distance below which the place is as it was, in another light: twice what gain, noise and blur make. */
+/** Cosine distance below which only the light has changed: twice the effect of gain, noise and blur. */
 export const LIGHT_TURN = 0.15;
-/** … and from which on no light has been seen to make it, by far: the features overrule the pixels' word. */
+/** Cosine distance that light has never reached, by far, and from which the features overrule the pixels. */
 export const OTHER_TURN = 0.5;
-/** The distance that things and light make equally often; bits for each 0.075 from there, and the most. */
+/** Cosine distance that objects and light cause equally often; the bits per 0.075 from there, and their maximum. */
 const TURN_EVEN = 0.225;
 const TURN_BITS = 2 / 0.075;
 const TURN_BITS_MAX = 5;
-/** A region smaller than a cell of the features is mixed with what lies around: its word counts for so much. */
+/** Weight of a region smaller than a feature cell, which is mixed with its surroundings. */
 const MIXED_WEIGHT = 0.5;
-/** Correlation at which neither is likelier; bits from there to none and to all, and so the most. */
+/** Correlation at which both are equally likely; the bits from there to none and to all, and so their maximum. */
 const GRADIENTS_EVEN = 0.5;
 const GRADIENTS_BITS_MAX = 2;
-/** Fill at which neither is likelier, the bits to a factor of two, and the most. */
+/** Fill at which both are equally likely, the bits per factor of two, and their maximum. */
 const FILL_EVEN = 0.16;
 const FILL_BITS = 1.5;
 const FILL_BITS_MAX = 2;
-/** Growth by its own size, and the most. */
+/** Bits for growth by its own size, and their maximum. */
 const SPREAD_BITS = 1;
 const SPREAD_BITS_MAX = 2;
 const EDGE_BITS = 1;
-/** A region that was not light for its pixels begins with this. */
+/** Initial bits of a region whose pixels did not indicate light. */
 const PIXELS_BITS = 1;
 
-/** Bits in favour of a thing; negative: it is light. */
+/** Returns the bits in favour of an object; negative for light. */
 export function thingBits(region: Region, turn: Turn | undefined, { columns, rows }: Grid): number {
   const { box, covers, cells, spread, gradients = GRADIENTS_EVEN } = region;
   const [left, top, right, bottom] = box;

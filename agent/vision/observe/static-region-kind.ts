@@ -1,57 +1,59 @@
 /**
- * What kind of change a region is.
+ * Classifies the kind of change of a region.
  *
- * - Light (a shadow that stays, a lamp, the sun on a part of the street) multiplies: the ground's own
- *   pattern is still there, stronger or weaker, and colours keep their hue. Paint and things do not let
- *   the pattern through.
- * - A thing that appeared has an outline in the present picture that the ground does not have, and a
- *   texture that is not that of its surroundings; where a thing was removed it is the other way round
- *   (after Spagnolo et al., "An abandoned/removed objects detection algorithm", 2006).
+ * - Light (a permanent shadow, a lamp, the sun on part of the street) multiplies. The ground's own pattern remains,
+ *   stronger or weaker, and colours keep their hue. Paint and objects hide the pattern.
+ * - An object that appeared has an outline in the present picture that the ground does not have, and a texture unlike
+ *   its surroundings. A removed object is the opposite (after Spagnolo et al., "An abandoned/removed objects detection
+ *   algorithm", 2006).
  */
 import type { Background } from './background.ts';
 import { CHANGED, type Planes, UNKNOWN } from './background-state.ts';
 
-/** Correlation of the pattern before and after from which on it is the same pattern in other light. */
+/** Correlation of the pattern before and after from which it is the same pattern in other light. */
 const PATTERN_MIN = 0.7;
 /**
- * The ground's gradients are compared over three cells too: wider ones survive the codec and the small picture's means.
- * So many pairs of cells, and so strong a pattern (4 levels a step), say something.
+ * Distance in cells of the second gradient comparison. Wider gradients survive the codec and the small picture's means.
+ * It requires this number of pairs of cells, and this strong a pattern (4 levels a step).
  */
 const WIDE_CELLS = 3;
 const WIDE_PAIRS_MIN = 16;
 const WIDE_LEVELS2 = 15;
-/** The same for one cell and its neighbours, of which fewer pairs can be compared. */
+/** The same for one cell and its neighbours, with fewer comparable pairs. */
 const LIT_PATTERN_MIN = 0.85;
 const PAIRS_MIN = 6;
-/** A pattern fainter than this (2.4 levels a step) may not survive the codec, so that its absence proves nothing. */
+/** Mean squared step of a faint pattern (2.4 levels), which the codec may remove, so its absence proves nothing. */
 const FAINT_LEVELS2 = 6;
-/** A step that is still smooth, levels²; and the share of steps that are: the rest is penumbra. */
+/** Largest smooth step, levels², and minimum ratio of smooth steps; the others are penumbra. */
 const SMOOTH_LEVELS2 = 9;
 const SMOOTH_SHARE = 0.5;
-/** Mean squared step between neighbouring cells from which on ground has a pattern to compare, levels². */
+/** Mean squared step between neighbouring cells from which the ground has a comparable pattern, levels². */
 const PATTERN_LEVELS2 = 1.5;
 /**
- * How much light can change a surface without making it look like another: a cast shadow leaves 0.45 to
- * 0.95 of the (gamma-coded) level, sun on ground that lay in shadow gives the inverse.
+ * Range of factors by which light can change a surface. A cast shadow leaves 0.45 to 0.95 of the (gamma-coded) level;
+ * sun on previously shaded ground gives the inverse.
  */
 const LIGHT_MIN = 0.5;
 const LIGHT_MAX = 2;
-/** Where no pattern tells a lit ground from a bright thing, less is believed: white is 2 to 3 times as bright as asphalt. */
+/**
+ * Maximum factor without a pattern, when lit ground resembles a bright object. White is 2 to 3 times as bright as
+ * asphalt.
+ */
 const SMOOTH_LIGHT_MAX = 1.6;
-/** Mean difference of hue, in levels, that light may make: sky light is bluer than sunlight. */
+/** Largest mean difference of hue that light may cause, in levels; sky light is bluer than sunlight. */
 const HUE_LEVELS = 10;
-/** … and where the ground's pattern shows through: lamps of another colour. */
+/** The same where the ground's pattern remains, for lamps of another colour. */
 const PATTERN_HUE_LEVELS = 30;
 /**
- * How much the texture counts beside the outline, whose lean goes from -1 to 1: a texture twice as strong as
- * the surroundings' leans by 0.1.
+ * Weight of the texture relative to the outline, whose lean is -1 to 1. A texture twice as strong as the surroundings'
+ * leans by 0.1.
  */
 const TEXTURE_WEIGHT = 0.15;
-/** Texture is not compared below this mean squared step, levels²: noise and codec. */
+/** Mean squared step below which texture is noise and codec, levels². */
 const TEXTURE_LEVELS2 = 4;
 /**
- * Lean from which on it is said that a thing appeared or was removed. Things removed lean by -0.3 to -1,
- * things that appeared by 0.05 to 1; moved shadows and blurred edges lie at 0.
+ * Lean from which an object appeared or was removed. Removed objects lean by -0.3 to -1, appeared ones by 0.05 to 1;
+ * moved shadows and blurred edges lie at 0.
  */
 const LEAN_MIN = 0.08;
 
@@ -64,13 +66,13 @@ export interface Judgement {
   /** Strength of the outline in the present picture, levels. */
   readonly outline: number;
   /**
-   * Correlation of the ground's gradients with those in its place now, -1 to 1: gain and offset change nothing of it.
-   * Undefined where the ground has too few.
+   * Correlation of the ground's gradients with the present ones in its place, -1 to 1, independent of gain and offset.
+   * Undefined if the ground has too few gradients.
    */
   readonly gradients: number | undefined;
 }
 
-/** Judges the changed cells of a region; `own` says which cells belong to it, `mayBeLight` whether light is possible. */
+/** Classifies the changed cells of a region. `own` selects its cells; `mayBeLight` states whether light is possible. */
 export function judge(
   background: Background,
   cells: readonly number[],
@@ -116,7 +118,7 @@ function wideGradients(
   return both / Math.sqrt(Math.max(1e-6, before2 * after2));
 }
 
-/** The cell looks like its ground in another light, as far as it and its changed neighbours can tell. */
+/** Reports whether a cell looks like its ground in another light, according to it and its changed neighbours. */
 export function isLit(background: Background, cell: number, reach = 1): boolean {
   const { ground, changed, picture, state } = background;
   const { columns, rows } = picture.grid;
@@ -140,7 +142,7 @@ export function isLit(background: Background, cell: number, reach = 1): boolean 
   return pattern.pairs >= PAIRS_MIN && pattern.showsThrough(LIT_PATTERN_MIN);
 }
 
-/** Walks over the cells and their neighbours to the right and below, left and above. */
+/** Visits the cells and their neighbours to the right and below, left and above. */
 function compare(background: Background, cells: readonly number[], own: (cell: number) => boolean) {
   const { ground, changed, now, picture, resting, state } = background;
   const { columns, rows } = picture.grid;
@@ -179,7 +181,7 @@ function luma(planes: Planes, i: number): number {
   return 0.25 * ((planes.red[i] as number) + 2 * (planes.green[i] as number) + (planes.blue[i] as number));
 }
 
-/** Sum of the differences of the three channels. */
+/** Returns the sum of the differences of the three channels. */
 export function colourStep(a: Planes, i: number, b: Planes, j: number): number {
   return (
     Math.abs((a.red[i] as number) - (b.red[j] as number)) +
@@ -188,7 +190,7 @@ export function colourStep(a: Planes, i: number, b: Planes, j: number): number {
   );
 }
 
-/** The outline of a region now and before: the edge itself, and the mean colours on its two sides. */
+/** Outline of a region now and before: the edge itself, and the mean colours on its two sides. */
 class Outline {
   /** Colours, three each: inside now, outside now, inside before, outside before. */
   readonly #sums = new Float64Array(12);
@@ -208,13 +210,16 @@ class Outline {
     this.#pairs += 1;
   }
 
-  /** A pair of neighbours outside. */
+  /** Adds a pair of neighbours outside. */
   surroundings(ground: Planes, near: number, further: number): void {
     this.#around2 += (luma(ground, near) - luma(ground, further)) ** 2;
     this.#aroundPairs += 1;
   }
 
-  /** On ground with a strong pattern the edge alone says little: the means of both sides are added to it. */
+  /**
+   * Returns the strength of the outline. The means of both sides are added, because on a strong pattern the edge alone
+   * is unreliable.
+   */
   now(): number {
     return (this.#edgeNow + this.#step(0, 3)) / Math.max(1, this.#pairs);
   }
@@ -223,7 +228,10 @@ class Outline {
     return (this.#edgeBefore + this.#step(6, 9)) / Math.max(1, this.#pairs);
   }
 
-  /** How much further the texture now is from that of the surroundings than the texture before; in octaves, -2 to 2. */
+  /**
+   * Returns how much further the texture now is from that of the surroundings than the texture before, in octaves, -2
+   * to 2.
+   */
   textureLean(pattern: Pattern): number {
     if (this.#aroundPairs === 0 || pattern.pairs === 0) return 0;
     const around = Math.log2(this.#around2 / this.#aroundPairs + TEXTURE_LEVELS2);
@@ -247,7 +255,7 @@ class Outline {
   }
 }
 
-/** Sums that tell whether the ground's pattern shows through. */
+/** Sums that show whether the ground's pattern remains visible. */
 class Pattern {
   #before2 = 0;
   #after2 = 0;
@@ -295,24 +303,24 @@ class Pattern {
     return this.#after2 / Math.max(1, this.#pairs);
   }
 
-  /** Light can have made this difference of level and hue. */
+  /** Reports whether light can have caused this difference of level and hue. */
   isPlausible(cells: number, hueMax: number, ratioMax: number): boolean {
     const ratio = this.#lumaAfter / this.#lumaBefore;
     return ratio > LIGHT_MIN && ratio < ratioMax && this.#hue / cells < hueMax;
   }
 
-  /** The ground has a pattern, and it is there before and after. */
+  /** Reports whether the ground has a pattern that is there before and after. */
   showsThrough(correlationMin: number): boolean {
     const correlation = this.#both / Math.sqrt(Math.max(1e-6, this.#before2 * this.#after2));
     return this.#before2 > PATTERN_LEVELS2 * this.#pairs && correlation > correlationMin;
   }
 
-  /** The ground was smooth, and what is there now is smooth too but for its rim. */
+  /** Reports whether the ground was smooth and is smooth now, except for the rim. */
   isSmooth(): boolean {
     return this.#before2 <= FAINT_LEVELS2 * this.#pairs && this.#smoothPairs >= SMOOTH_SHARE * this.#pairs;
   }
 
-  /** The ground in another light. */
+  /** Reports whether the region is the ground in another light. */
   isLight(cells: number): boolean {
     return (
       (this.isPlausible(cells, PATTERN_HUE_LEVELS, LIGHT_MAX) && this.showsThrough(PATTERN_MIN)) ||
@@ -320,7 +328,7 @@ class Pattern {
     );
   }
 
-  /** Mean difference of colour before and after, 0..255. */
+  /** Returns the mean difference of colour before and after, 0..255. */
   difference(cells: number): number {
     return this.#difference / cells;
   }

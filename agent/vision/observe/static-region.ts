@@ -1,29 +1,29 @@
 /**
- * Changed cells that belong together, followed from look to look.
+ * Groups changed cells into regions and follows them from one evaluation to the next.
  *
- * LIMITS: regions are found among at most `REGIONS_MAX`; more are counted and left in the background.
+ * LIMITS: at most `REGIONS_MAX` regions; further ones are counted and absorbed into the background.
  */
 import type { Background } from './background.ts';
 import { CHANGED } from './background-state.ts';
 import { colourStep, isLit, judge, type Kind } from './static-region-kind.ts';
 
-/** A scribble's strokes and a thing's parts belong together across a gap of so many cells. */
+/** Largest gap in cells between the strokes of a scribble or the parts of an object. */
 const GAP_CELLS = 2;
-/** Fewer cells have no inside; a thing of the smallest size that a rule takes by default has six. */
+/** Minimum number of cells for an inside. An object of the smallest size that a rule takes by default has six. */
 const CELLS_MIN = 4;
 const REGIONS_MAX = 32;
-/** Of its cells at its largest, so many must still look changed for a region to stand. */
+/** Ratio of its largest number of cells that must still look changed for a region to remain. */
 const REMAINING_SHARE = 0.35;
 
-/** For so many looks (1.5 s) a cell must look lit. */
+/** Number of evaluations (1.5 s) for which a cell must look lit. */
 const LIT_LOOKS = 3;
-/** Of the cells of a thing that is said to be there now, so many must be in sight. */
+/** Ratio of cells that must be visible for an object to count as seen. */
 const SEEN_SHARE = 0.5;
-/** A thing that has been of one kind for so many looks (3 s) is of that kind. */
+/** Number of evaluations (3 s) after which the kind is final. */
 export const DECIDED_LOOKS = 6;
 /**
- * The cells of one thing come to rest within so long of each other: the rest of a cell (1.5 s) and a step aside. What
- * changes next to a region later is a region of its own: a shadow, a stain, or somebody's sleeve.
+ * Longest time between the cells of one object coming to rest, in ms: the rest of a cell (1.5 s) and a step aside. A
+ * later change next to a region is a separate region: a shadow, a stain or a sleeve.
  */
 const BIRTH_MS = 2500;
 
@@ -37,23 +37,23 @@ export interface Region {
   /** Cell coordinates, the last excluded. */
   box: [number, number, number, number];
   kind: Kind;
-  /** For how many looks in a row it has been of this kind. */
+  /** Number of successive evaluations of this kind. */
   looks: number;
-  /** Its kind has been decided for good. */
+  /** True once its kind is final. */
   decided: boolean;
   /** Mean difference of colour to the ground, 0..255. */
   difference: number;
-  /** Correlation of the ground's gradients with those in its place now; undefined where there are too few. */
+  /** Correlation of the ground's gradients with the present ones in its place; undefined if there are too few. */
   gradients: number | undefined;
-  /** Cells weighted by how much of them the thing covers. */
+  /** Number of cells, weighted by the ratio of them that the object covers. */
   covers: number;
-  /** Most of its cells can be seen at this moment, and look as they have come to look. */
+  /** True if most of its cells are visible now, with their changed appearance. */
   seen: boolean;
-  /** The detector's features say that it is no light, whatever the pixels look like. */
+  /** True if the detector's features exclude light, whatever the pixels look like. */
   other: boolean;
-  /** Cells that changed next to it later, and are no part of it. */
+  /** Cells that changed next to it later and are not part of it. */
   spread: number;
-  /** Strength of the outline now, and when the region was at its largest, levels. */
+  /** Strength of the outline now, and at the region's largest, levels. */
   outlineNow: number;
   outline: number;
 }
@@ -64,7 +64,7 @@ export class StaticRegions {
   readonly #owner: Int32Array;
   readonly #queue: Int32Array;
   readonly #mark: Int32Array;
-  /** For how many looks in a row a changed cell has looked like its ground in another light. */
+  /** Number of successive evaluations in which a changed cell looked like its ground in another light. */
   readonly #lit: Uint8Array;
   readonly #regions = new Map<number, Region>();
   #nextId = 1;
@@ -80,7 +80,7 @@ export class StaticRegions {
     this.#lit = new Uint8Array(cells);
   }
 
-  /** Those that are followed, by id. */
+  /** Followed regions by id. */
   get followed(): ReadonlyMap<number, Region> {
     return this.#regions;
   }
@@ -90,7 +90,7 @@ export class StaticRegions {
     return this.#dropped;
   }
 
-  /** Looks at the background anew; returns the regions found by this look. */
+  /** Evaluates the background; returns the newly found regions. */
   look(atMs: number): Region[] {
     const found: Region[] = [];
     if (this.#background.changedCells === 0 && this.#regions.size === 0) return found;
@@ -112,18 +112,18 @@ export class StaticRegions {
     return found;
   }
 
-  /** The region is part of the ground from now on. */
+  /** Makes the region part of the ground. */
   absorb(region: Region): void {
     for (const cell of region.cells) this.#background.absorb(cell);
     this.#drop(region);
   }
 
-  /** The region has been a thing for long enough: it stays one, whatever happens around it. */
+  /** Makes the kind of a lasting object final, whatever happens around it. */
   decide(region: Region): void {
     if (region.kind === 'appeared' && region.looks >= DECIDED_LOOKS) region.decided = true;
   }
 
-  /** Regions within `GAP_CELLS` of this one. */
+  /** Returns the regions within `GAP_CELLS` of this one. */
   besides(region: Region): Region[] {
     const ids = new Set<number>();
     for (const cell of region.cells) this.#eachNear(cell, (next) => ids.add(this.#owner[next] as number));
@@ -131,7 +131,7 @@ export class StaticRegions {
     return [...ids].flatMap((id) => this.#regions.get(id) ?? []);
   }
 
-  /** Two regions have turned out to be parts of one: the second goes into the first. */
+  /** Merges the second region into the first, of which it has proved to be a part. */
   merge(region: Region, part: Region): void {
     for (const cell of part.cells) {
       this.#owner[cell] = region.id;
@@ -142,7 +142,7 @@ export class StaticRegions {
     this.#refresh(region);
   }
 
-  /** The picture as a whole has changed: all that changed with it is ground, but what stood before `sinceMs`. */
+  /** Makes all changes ground after a change of the complete picture, except regions from before `sinceMs`. */
   relearn(sinceMs: number): void {
     for (const region of [...this.#regions.values()]) if (region.foundMs >= sinceMs) this.absorb(region);
     for (const cell of this.#background.picture.grid.used) {
@@ -155,11 +155,11 @@ export class StaticRegions {
     this.#regions.delete(region.id);
   }
 
-  /** The cell has changed, is in sight, and belongs to no region yet. */
+  /** Reports whether the cell has changed, is visible, and belongs to no region yet. */
   #isLoose(cell: number): boolean {
     const { state, covered, resting } = this.#background;
-    // What changes beside somebody may be his shadow or his sleeve; it waits until he has gone, and until
-    // it can be seen again: where he stood, the ground may look as before.
+    // A change beside a person may be a shadow or a sleeve. It waits until the person has left and the cell is visible
+    // again, because the ground there may look as before.
     return (
       state[cell] === CHANGED &&
       this.#owner[cell] === 0 &&
@@ -169,7 +169,10 @@ export class StaticRegions {
     );
   }
 
-  /** A changed cell through which the ground's pattern shows is lit differently; after some looks it is ground. */
+  /**
+   * Counts evaluations in which the ground's pattern shows through a changed cell. It is lit differently, and becomes
+   * ground after some of them.
+   */
   #weighLight(cell: number): void {
     const lit = isLit(this.#background, cell) ? Math.min(LIT_LOOKS, (this.#lit[cell] as number) + 1) : 0;
     this.#lit[cell] = lit;
@@ -180,7 +183,7 @@ export class StaticRegions {
     this.#background.absorb(cell);
   }
 
-  /** All loose cells that hang together with one, across gaps of `GAP_CELLS`. */
+  /** Returns all loose cells connected to one, across gaps of `GAP_CELLS`. */
   #gather(start: number): Int32Array {
     const queue = this.#queue;
     let length = 1;
@@ -206,7 +209,7 @@ export class StaticRegions {
     }
   }
 
-  /** Gives cells that hang together to the oldest region beside them that was born with them, or to a new one. */
+  /** Assigns connected cells to the oldest adjacent region that changed at the same time, or to a new one. */
   #assign(cells: Int32Array, atMs: number): Region | undefined {
     const ids = new Set<number>();
     for (const cell of cells) this.#eachNear(cell, (next) => ids.add(this.#owner[next] as number));
@@ -260,8 +263,8 @@ export class StaticRegions {
 
   #refresh(region: Region): void {
     if (region.cells.length < Math.max(CELLS_MIN, REMAINING_SHARE * region.cellsMost)) {
-      // Of a thing taken away an outline remains where the ground's model is not quite right; what remains
-      // of a region whose kind was still open may be a thing of its own and is looked at anew.
+      // A removed object leaves an outline where the ground's model is inexact. The remainder of a region of undecided
+      // kind may be a separate object and is evaluated again.
       if (region.decided) for (const cell of region.cells) this.#background.absorb(cell);
       this.#drop(region);
       return;
@@ -287,8 +290,8 @@ export class StaticRegions {
   }
 
   /**
-   * A cell on the edge of a thing is covered in part, and differs by that part from its ground: cells count
-   * by their difference, measured by that of the upper fifth.
+   * Returns the number of covered cells. A cell on the edge of an object is partly covered, and differs from its ground
+   * by that part. So cells count by their difference, relative to that of the upper fifth.
    */
   #coversOf(cells: readonly number[]): number {
     const { ground, changed } = this.#background;
@@ -304,7 +307,7 @@ export class StaticRegions {
     return count >= SEEN_SHARE * cells.length;
   }
 
-  /** Media time by which a share of the cells had changed. */
+  /** Returns the media time by which a ratio of the cells had changed. */
   #timeAt(cells: ArrayLike<number>, share: number): number {
     const { changedMs } = this.#background;
     const times = Array.from(cells, (cell) => changedMs[cell] as number).sort((a, b) => a - b);

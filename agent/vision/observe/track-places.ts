@@ -1,8 +1,8 @@
 /**
- * Where each track stands, in which zones since when, and which lines it has passed.
+ * Computes the place of each track, its zones with the start of each stay, and its line crossings.
  *
  * INVARIANTS: places are normalised and lie within the frame; memory of a track ends with the track.
- * LIMITS: as many tracks as the tracker gives; 512 crossings a frame, further ones dropped and counted.
+ * LIMITS: as many tracks as the tracker gives; 512 crossings a frame, further ones are dropped and counted.
  */
 import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
 import type { SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
@@ -12,7 +12,7 @@ import type { Point } from '../../contract/plane.ts';
 import { type Approach, newApproach, Tripwire } from '../../contract/tripwire.ts';
 import { newVisit, type Visit, Zone } from '../../contract/zone-visit.ts';
 
-/** As many as the observation's schema takes. */
+/** Maximum number of crossings in the observation's schema. */
 const CROSSINGS_MAX = 512;
 
 export interface TrackPlacesOptions {
@@ -20,10 +20,10 @@ export interface TrackPlacesOptions {
   readonly lines: readonly LineConfig[];
 }
 
-/** One that the tracker follows, or what travels and is not named. */
+/** A track of the tracker, or unclassified motion. */
 export type PlacedTrack = Omit<Track, 'group' | 'label'> & Pick<ObservedTrack, 'group' | 'label'>;
 
-/** What else is known of tracks, by number. */
+/** Further facts about tracks, by number. */
 export interface TrackFacts {
   readonly moving: ReadonlySet<number>;
   readonly furniture: ReadonlySet<number>;
@@ -47,12 +47,12 @@ export class TrackPlaces {
     this.#lines = options.lines.map((line) => new Tripwire(line));
   }
 
-  /** Crossings left out since the start because a frame had too many. */
+  /** Crossings dropped since the start because a frame had too many. */
   get crossingsDropped(): number {
     return this.#crossingsDropped;
   }
 
-  /** Takes the next frame's tracks; returns them with their places, and the lines that they have passed by that. */
+  /** Takes the next frame's tracks; returns them with their places, and their line crossings. */
   update(
     { atMs, source }: Pick<Frame, 'atMs' | 'source'>,
     tracks: readonly PlacedTrack[],
@@ -76,7 +76,7 @@ export class TrackPlaces {
     return { tracks: observed, crossings };
   }
 
-  /** Updates what is known of a seen track's place; adds the lines that it has passed by that to `crossings`. */
+  /** Updates the place of a seen track; adds its line crossings to `crossings`. */
   #place(memory: Memory, track: PlacedTrack, source: SizePx, atMs: number, crossings: Crossing[]): void {
     const box = track.xyxyPx;
     const groundPx: Point = [(box[0] + box[2]) / 2, box[3]];
@@ -87,7 +87,7 @@ export class TrackPlaces {
     for (let i = 0; i < this.#lines.length; i += 1) {
       const line = this.#lines[i] as Tripwire;
       const approach = memory.approaches[i] as Approach;
-      // What drives fast has passed a line before it is sure that there is something.
+      // A fast object has crossed a line before its detection is certain.
       if (track.before !== undefined)
         for (const { xyxyPx } of track.before) pass(line, approach, xyxyPx, track.id, source, crossings);
       pass(line, approach, track.xyxyPx, track.id, source, crossings);
@@ -119,7 +119,7 @@ export class TrackPlaces {
       furniture: facts.furniture.has(id),
       zones,
     };
-    // Most tracks of most frames have none: they pay for a comparison.
+    // Most tracks of most frames have none, so they cost only a comparison.
     if (before !== undefined && before.length > 0)
       observed.before = before.map((found) => ({
         atMs: found.atMs,
@@ -146,7 +146,7 @@ function pass(
   if (direction !== undefined) crossings.push({ line: line.id, track, direction });
 }
 
-/** Of a side of the picture, within it: 0 to 1. */
+/** Returns the position as a ratio of a side of the picture, clipped to 0..1. */
 function share(px: number, sidePx: number): number {
   return Math.min(1, Math.max(0, px / sidePx));
 }

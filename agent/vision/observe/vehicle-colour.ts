@@ -1,16 +1,16 @@
 /**
- * Names the colours of vehicles, for a log of tracks whose order asks for them: one or two of eight names.
+ * Names the colours of vehicles, one or two of eight, for a track log whose authorisation includes them.
  *
  *   Frame ─▶ white and brightness of the empty street ─┐
- *   Foreground ─▶ the vehicle without what is behind it ─▶ a vote a second ─▶ names, by the mean of a track's votes
+ *   Foreground ─▶ the vehicle without its background ──▶ a vote a second ─▶ names, by the mean of a track's votes
  *
  * INVARIANTS:
  * - Only cars, buses and trucks have names. A motorcycle's box shows its rider's clothes.
- * - Names alone are given out. The votes end with the track.
- * - There is no vote by night, where the picture has no colours, or under a lamp of one colour.
- * - There is no vote of a vehicle that is unseen, unsure, small, upright or covered by another box, or where the picture does not
- *   differ from the learnt empty street.
- * LIMITS: names are often wrong by a neighbour (white and grey, grey and black, black and blue in the shade).
+ * - Only names are output. The votes end with the track.
+ * - There is no vote at night, when the picture has no colours, or under a lamp of one colour.
+ * - There is no vote for a vehicle that is unseen, uncertain, small, upright or covered by another box.
+ * - There is no vote where the picture does not differ from the learnt empty street.
+ * LIMITS: names are often off by a neighbour (white and grey, grey and black, black and blue in the shade).
  */
 import { shareInside, type XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
@@ -18,51 +18,54 @@ import type { Foreground, Frame, Track } from '../../contract/picture.ts';
 import { COLOURS, type Colour } from '../../contract/track-log.ts';
 import type { Light } from './condition-light.ts';
 
-/** Media time between two votes of a vehicle; a little less than a second, since frames come early and late. */
+/** Media time between two votes of a vehicle, in ms: slightly less than a second, since frames come early and late. */
 const VOTE_MS = 990;
-/** Detections below this score are wrong more often than right. */
+/** Score below which detections are wrong more often than right. */
 const SCORE_MIN = 0.3;
-/** Share of a box that another box may cover. */
+/** Ratio of a box that another box may cover. */
 const CROWDED_SHARE = 0.2;
-/** Least width of a box, in its heights: what is narrower has the shape of somebody upright, whatever it was taken for. */
+/** Minimum width of a box, in its heights; a narrower one has the shape of an upright person, whatever its label. */
 const WIDTH_MIN = 0.5;
-/** Least width and height of a box, in cells of the learnt street: a smaller one holds no whole cell. */
+/** Minimum width and height of a box, in cells of the learnt street; a smaller one contains no complete cell. */
 const CELLS_MIN = 2;
 
-/** Samples along each side of a box. 10 and 12 were measured to name alike. */
+/** Samples along each side of a box. 10 and 12 gave the same names when measured. */
 const SAMPLES = 12;
-/** The part of a box that is sampled: without the street beside the vehicle, and without its shadow and wheels. */
+/** Sampled part of a box, without the street beside the vehicle and without its shadow and wheels. */
 const [X_FROM, X_TO, Y_FROM, Y_TO] = [0.15, 0.85, 0.15, 0.8];
-/** Half of the samples must lie in the picture, and under no privacy mask. */
+/** Samples that must lie in the picture and outside of privacy masks: half. */
 const INSIDE_MIN = (SAMPLES * SAMPLES) / 2;
 /**
- * Share of the samples that must differ from the empty street. Boxes of vehicles that have come have 0.31 and more, nine of
- * ten 0.65, though a box lags behind a fast vehicle. Boxes over a street that has not changed have 0.24 and less.
+ * Ratio of samples that must differ from the empty street. Boxes of vehicles that have come have 0.31 and more, nine of
+ * ten 0.65, though a box lags behind a fast vehicle. Boxes over an unchanged street have 0.24 and less.
  */
 const VEHICLE_SHARE = 0.3;
 
-/** The street's white and brightness are measured anew after this time, in which automatic exposure settles, ms. */
+/** Interval of measuring the street's white and brightness, in ms; automatic exposure settles within it. */
 const STREET_MS = 2000;
-/** Least number of empty cells that say what white is: a tenth of those that a picture has. */
+/** Minimum ratio of empty cells for measuring white: a tenth of the picture's cells. */
 const STREET_SHARE = 0.1;
-/** Ratio of the strongest channel of the street to the weakest. Streets by day have 1.2 at most, sodium lamps 3 and more. */
+/**
+ * Largest ratio of the street's strongest to its weakest channel. Streets by day have at most 1.2, sodium lamps 3 and
+ * more.
+ */
 const CAST_MAX = 2;
 
-/** Difference of the strongest channel to the weakest from which a sample has a hue, levels … */
+/** Difference of the strongest to the weakest channel from which a sample has a hue, in levels. */
 const HUE_LEVELS_MIN = 18;
-/** … and as a share of the strongest. */
+/** The same as a ratio of the strongest channel. */
 const HUE_SHARE_MIN = 0.2;
-/** Brightness under which a sample is black, and from which it is white, in brightnesses of the empty street. */
+/** Brightness below which a sample is black, and from which it is white, relative to the empty street. */
 const BLACK_BELOW = 0.5;
 const WHITE_FROM = 1.25;
-/** Levels from which a sample is white on the brightest street. */
+/** Level from which a sample is white on the brightest street. */
 const WHITE_LEVELS = 205;
 
 const NAMES = COLOURS.length;
 const BLACK = COLOURS.indexOf('black');
 const GREY = COLOURS.indexOf('grey');
 const WHITE = COLOURS.indexOf('white');
-/** Hue up to which a name holds, degrees. */
+/** Upper limit of each hue, in degrees. */
 const HUES: readonly (readonly [to: number, name: Colour])[] = [
   [16, 'red'],
   [46, 'brown'],
@@ -76,18 +79,18 @@ const NAME_OF_DEGREE = Uint8Array.from({ length: 361 }, (_, degree) =>
 );
 
 /**
- * Shares of a vehicle from which a name is its main one, asked in this order. Glass, tyres and reflections of the sky take
- * up to two thirds of any vehicle, so that a hue needs little. Half of what is white counts as grey: silver shines.
+ * Ratios of a vehicle from which a name is its main one, tested in this sequence. Glass, tyres and sky reflections take
+ * up to two thirds of any vehicle, so a hue needs little. Half of the white counts as grey, because silver shines.
  */
 const HUE_MAIN = 0.22;
 const WHITE_MAIN = 0.35;
 const GREY_MAIN = 0.4;
 const BLACK_MAIN = 0.5;
-/** Shares from which a name is the second one; glass, tyres and the shadow make a third of many vehicles black. */
+/** Ratios from which a name is the second one. Glass, tyres and the shadow make a third of many vehicles black. */
 const SECOND = 0.25;
 const BLACK_SECOND = 0.4;
 
-/** What is grey in this light, and how bright. */
+/** Grey in the present light, and its brightness. */
 interface Street {
   readonly atMs: number;
   /** Factors that make the street's median grey: red, green, blue. */
@@ -97,18 +100,18 @@ interface Street {
 }
 
 interface Votes {
-  /** Sums of the shares of each name. */
+  /** Sums of the ratios of each name. */
   readonly shares: Float64Array;
   count: number;
   dueMs: number;
   names: readonly Colour[];
 }
 
-/** What is known of a frame beside its pixels. */
+/** Data of a frame beside its pixels. */
 export interface Lit {
-  /** The frame's own; undefined where the last one is older, or says nothing. */
+  /** The frame's own; undefined if the last one is older or unusable. */
   readonly foreground: Foreground | undefined;
-  /** Undefined where it is not known yet. */
+  /** Undefined while unknown. */
   readonly light: Light | undefined;
 }
 
@@ -142,7 +145,7 @@ export class VehicleColours {
     this.#votes = kept;
   }
 
-  /** The names of a track's vehicle, the main one first; none where they cannot be told. */
+  /** Returns the names of a track's vehicle, the main one first; none if they are unknown. */
   namesOf(track: number): readonly Colour[] {
     return this.#votes.get(track)?.names ?? NO_NAMES;
   }
@@ -165,7 +168,7 @@ function isPlain(track: Track, tracks: readonly Track[]): boolean {
   return true;
 }
 
-/** Undefined where too little of the street is empty, or a lamp of one colour lights it. */
+/** Measures the street; undefined if too little of it is empty, or a lamp of one colour lights it. */
 function streetOf({ rgb, input, source, masked, atMs }: Frame, foreground: Foreground): Street | undefined {
   const { columns, rows, cells, cellNorm } = foreground;
   const { leftPx, topPx, widthPx, heightPx } = placementOf(source, input);
@@ -201,7 +204,7 @@ function medianOf(counts: Uint32Array, count: number): number {
   return counts.length - 1;
 }
 
-/** Adds what the box shows; false where it shows too little of a vehicle. */
+/** Adds the box's colours; returns false if it shows too little of a vehicle. */
 function vote(
   votes: Votes,
   box: XyxyPx,
@@ -210,7 +213,7 @@ function vote(
   street: Street,
 ): boolean {
   const { leftPx, topPx, widthPx, heightPx } = placementOf(source, input);
-  // In shares of the picture.
+  // As ratios of the picture.
   const left = box[0] / source.widthPx;
   const top = box[1] / source.heightPx;
   const width = box[2] / source.widthPx - left;
@@ -244,7 +247,7 @@ function vote(
   return true;
 }
 
-/** Index of the name of one pixel. */
+/** Returns the index of the name of one pixel. */
 function nameOf(rgb: Uint8Array, at: number, { gains, level }: Street): number {
   const red = gains[0] * (rgb[at] as number);
   const green = gains[1] * (rgb[at + 1] as number);

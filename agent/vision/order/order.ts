@@ -1,11 +1,14 @@
 /**
- * What vision may look at, and until when: it takes nobody's word, and opens the signed order itself.
+ * Decides which source vision may open, and until when. It trusts no other process and verifies the signed
+ * authorisation itself.
  *
- * INVARIANTS: a camera is opened only under an order that the authority's key in the restraint folder has signed, for
- * this box and this camera, in its dates, while the folder tells of no suspension. Masks of the folder and of the order
- * are black whatever the agent says; evidence is sealed to the order's recipients and nobody else; colours of vehicles
- * are named only where the order's log of tracks has them. Without an order there is nothing but a recorded clip or a
- * made picture, and in the service's unit not even that.
+ * INVARIANTS:
+ * - A camera is opened only under an authorisation signed by the authority's key in the restraint folder. It must name
+ *   this box and this camera and be within its dates, and the folder must hold no suspension.
+ * - Masks of the folder and of the authorisation are black regardless of the agent's settings.
+ * - Evidence is sealed only to the recipients of the authorisation.
+ * - Vehicle colours are named only if the authorisation's track log includes them.
+ * - Without an authorisation only a recorded clip or the test picture is opened. In the service's unit, not even that.
  */
 import { statSync } from 'node:fs';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
@@ -17,29 +20,37 @@ import type { RestraintFolder } from '../../orders/restraint-folder.ts';
 import { authorisationFault, openAuthorisation } from '../../orders/signed-order.ts';
 
 export interface Asked {
-  /** The signed envelope; null for a recorded clip. */
+  /** Signed envelope; null for a recorded clip. */
   readonly order: string | null;
   readonly settings: Pick<VisionSettings, 'camera' | 'masks' | 'vehicleColours'>;
-  /** Undefined where nobody named one: then no order can be opened. */
+  /** Undefined if none is configured: then no authorisation can be opened. */
   readonly folder: RestraintFolder | undefined;
-  /** Systemd runs this process as the service's unit. */
+  /** True if systemd runs this process as the service's unit. */
   readonly unit: boolean;
 }
 
 export interface Allowed {
-  /** Those of the settings, of the folder and of the order. */
+  /** Masks of the settings, the folder and the authorisation. */
   readonly masks: readonly MaskConfig[];
-  /** age keys to which evidence may be sealed; none: nothing is. */
+  /** age keys to which evidence may be sealed. Empty: no evidence is sealed. */
   readonly sealTo: readonly string[];
-  /** The camera's second stream, where settings and order both name it. */
+  /** The camera's second stream, if both the settings and the authorisation name it. */
   readonly substream: string | undefined;
-  /** The order's log of tracks has names of vehicles' colours; of a recorded clip, the settings ask for them. */
+  /** True if the authorisation's track log includes vehicle colours. For a recorded clip, the settings decide. */
   readonly vehicleColours: boolean;
-  /** Throws AgentError `denied` when it is over. To be called often. */
+  /**
+   * Checks the dates and the suspension again; to be called often.
+   *
+   * @throws AgentError `denied` if the permission has ended.
+   */
   stillHolds(): void;
 }
 
-/** Throws AgentError `denied`. */
+/**
+ * Returns the sources, masks and keys that vision may use.
+ *
+ * @throws AgentError `denied` if nothing may be opened.
+ */
 export function allowed(asked: Asked): Allowed {
   return asked.order === null ? recorded(asked) : ordered(asked, asked.order);
 }
@@ -90,8 +101,10 @@ function opened(order: string, folder: RestraintFolder): Authorisation {
 }
 
 /**
- * A clip or the test picture: no device, no pipe, nothing on the network. That there is no such clip, the camera says; it
- * checks again the file that it has opened (camera/target.ts), which a link may have changed.
+ * Reports whether the source is a clip or the test picture: no device, no pipe, nothing on the network.
+ *
+ * A missing clip counts, because the camera reports it. The camera checks the opened file again (camera/target.ts),
+ * since a link may have changed.
  */
 function isRecorded(text: string): boolean {
   const source = parseCameraSource(text);

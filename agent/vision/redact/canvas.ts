@@ -1,10 +1,10 @@
-/** Flat shapes and letters in an RGB picture (8 bits, row-major, no padding), clipped to it. */
+/** Draws flat shapes and letters into an RGB picture (8 bits, row-major, no padding), clipped to it. */
 import font from 'oled-font-5x7';
 import type { PointNorm, SizePx, XyxyPx } from '../../contract/geometry.ts';
 
 export type Colour = readonly [number, number, number];
 
-/** Columns of a letter, and the gap to the next one. */
+/** Size of a letter in dots, including the gap to the next one. */
 const LETTER = { widthPx: font.width + 1, heightPx: font.height };
 
 export class Canvas {
@@ -30,7 +30,7 @@ export class Canvas {
     }
   }
 
-  /** A frame just outside of a box; one at the edge of the picture is drawn at the edge. */
+  /** Draws a frame just outside of a box. At the edge of the picture, the frame is drawn at the edge. */
   frame([x1, y1, x2, y2]: XyxyPx, linePx: number, colour: Colour): void {
     const { widthPx, heightPx } = this.size;
     if (x1 >= widthPx || y1 >= heightPx || x2 <= 0 || y2 <= 0) return;
@@ -42,7 +42,9 @@ export class Canvas {
     this.rectangle([right - linePx, top, right, bottom], colour);
   }
 
-  /** Square dots of `linePx` along a line through normalised points, `everyPx` apart: 1 is a line without gaps. */
+  /**
+   * Draws square dots of `linePx` along a line through normalised points, `everyPx` apart; 1 gives a line without gaps.
+   */
   line(points: readonly PointNorm[], linePx: number, everyPx: number, colour: Colour): void {
     const { widthPx, heightPx } = this.size;
     let ahead = 0;
@@ -61,7 +63,7 @@ export class Canvas {
     }
   }
 
-  /** Returns where the text ends. */
+  /** Draws text and returns the x position of its end. */
   text(text: string, left: number, top: number, scale: number, colour: Colour): number {
     let x = left;
     for (const letter of text) {

@@ -1,15 +1,15 @@
 /**
- * The grid on which a picture is redacted: cells of 8 × 8 px, those of JPEG (ITU-T T.81), so that no block of the
- * file holds both what is public and what is not.
+ * Defines the grid on which pictures are redacted: cells of 8 × 8 px, the blocks of JPEG (ITU-T T.81). So no block of
+ * the file mixes public and hidden content.
  */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import type { Foreground } from '../../contract/picture.ts';
 
 export const CELL_PX = 8;
 
-/** What of a cell is shown. */
+/** Shown unchanged. */
 export const LIVE = 0;
-/** Nothing of the still is shown there. */
+/** Hidden: no content of the still is shown. */
 export const HIDDEN = 1;
 /** Shown in blocks of its own pixels. */
 export const COARSE = 2;
@@ -20,20 +20,20 @@ export interface Grid {
   readonly rows: number;
 }
 
-/** Cells at the right and lower edge may be cut. */
+/** Returns the grid of a picture; cells at the right and lower edge may be cut. */
 export function gridOf(size: SizePx): Grid {
   const { widthPx, heightPx } = size;
   return { size, columns: Math.ceil(widthPx / CELL_PX), rows: Math.ceil(heightPx / CELL_PX) };
 }
 
-/** The pixels of a cell: [left, top, right, bottom), those beyond the picture left out. */
+/** Returns the pixels of a cell, [left, top, right, bottom), clipped to the picture. */
 export function pixelsOf(cell: number, { columns, size }: Grid): XyxyPx {
   const left = (cell % columns) * CELL_PX;
   const top = Math.floor(cell / columns) * CELL_PX;
   return [left, top, Math.min(size.widthPx, left + CELL_PX), Math.min(size.heightPx, top + CELL_PX)];
 }
 
-/** The cells that a box touches: [left, top, right, bottom), clipped to the picture. */
+/** Returns the cells that a box touches, [left, top, right, bottom), clipped to the picture. */
 export function touched(box: XyxyPx, { columns, rows }: Grid): XyxyPx {
   return [
     clip(Math.floor(box[0] / CELL_PX), columns),
@@ -47,7 +47,7 @@ function clip(value: number, max: number): number {
   return Math.min(max, Math.max(0, value));
 }
 
-/** Gives the cells that a box touches one value. */
+/** Sets the cells that a box touches to one value. */
 export function fillBox(cells: Uint8Array | Float64Array, box: XyxyPx, grid: Grid, value: number): void {
   const place = touched(box, grid);
   if (place[0] >= place[2]) return;
@@ -55,9 +55,7 @@ export function fillBox(cells: Uint8Array | Float64Array, box: XyxyPx, grid: Gri
     cells.fill(value, row * grid.columns + place[0], row * grid.columns + place[2]);
 }
 
-/**
- * Gives the cells of a picture that the marked cells of the foreground's grid touch, `reachPx` around included, one value.
- */
+/** Sets the cells touched by marked cells of the foreground's grid to one value, including `reachPx` around them. */
 export function fillTouched(
   cells: Uint8Array | Float64Array,
   { columns, rows, cellNorm }: Pick<Foreground, 'columns' | 'rows' | 'cellNorm'>,
@@ -70,7 +68,7 @@ export function fillTouched(
   const across = cellNorm[0] * widthPx;
   const down = cellNorm[1] * heightPx;
   for (let y = 0; y < rows; y += 1) {
-    // The last cells reach to the edge of the picture, which they need not divide.
+    // The last cells reach the edge of the picture, which need not be a multiple of them.
     const bottom = y === rows - 1 ? heightPx : (y + 1) * down;
     for (let x = 0; x < columns; x += 1) {
       if (marked[y * columns + x] === 0) continue;

@@ -1,30 +1,33 @@
 /**
- * Objects that were seen shortly before (or after) a still and are missing in it.
+ * Finds objects that were detected shortly before (or after) a still and are missing in it.
  *
- * An object that is still seen needs no trail behind it, so the boxes of successive frames are chained, one to
- * one, by their overlap with the place to which the chain's velocity leads. A chain that ends before the still
- * keeps its last box. Unlike a tracker this takes every box at its word, however low its score: a chain that
- * breaks redacts more, never less. The velocity keeps apart two people of whom one passes before the other.
+ * Boxes of successive frames are linked one to one into box trajectories, by their overlap with the predicted place. So
+ * an object that is still detected leaves no trail behind it. A trajectory that ends before the still keeps its last
+ * box. Unlike a tracker, this uses every box, however low its score: a broken trajectory redacts more, never less. The
+ * velocity separates two people who pass each other.
  */
 import { iou, type XyxyNorm } from '../../contract/geometry.ts';
 import type { SeenBox, SeenFrame } from './history.ts';
 
 /**
- * Overlap (IoU) from which two boxes are taken for one object: SORT's value (Bewley et al., "Simple Online and
- * Realtime Tracking", 2016).
+ * Minimum overlap (IoU) of two boxes of one object: SORT's value (Bewley et al., "Simple Online and Realtime Tracking",
+ * 2016).
  */
 const SAME_OBJECT_IOU_MIN = 0.3;
 
-/** A single step is mostly the detector's jitter: a chain's velocity is half its last step's, half the former. */
+/**
+ * Weight of the last step in a trajectory's velocity; the previous velocity has the other half. A single step is mostly
+ * the detector's jitter.
+ */
 const LAST_STEP_SHARE = 0.5;
 
 const STILL: readonly [number, number] = [0, 0];
 
 interface Chain {
-  /** Its last box. */
+  /** The last box. */
   readonly box: SeenBox;
   readonly atMs: number;
-  /** Of the box's centre; absent while the chain has one box. */
+  /** Velocity of the box's centre; absent while the trajectory has one box. */
   readonly velocityNormPerMs?: readonly [number, number];
 }
 
@@ -32,7 +35,7 @@ export function sameObject(a: SeenBox, b: SeenBox): boolean {
   return a.treatment === b.treatment && iou(a.xyxyNorm, b.xyxyNorm) >= SAME_OBJECT_IOU_MIN;
 }
 
-/** The last boxes of the objects in `frames` that `own` does not show; in time, `frames` lead up to `own`. */
+/** Returns the last boxes of the objects in `frames` that `own` does not show. In time, `frames` lead up to `own`. */
 export function missingIn(own: SeenFrame, frames: readonly SeenFrame[]): SeenBox[] {
   let chains: Chain[] = [];
   let ended: Chain[] = [];
@@ -60,7 +63,9 @@ function byOverlap(a: Pair, b: Pair): number {
   return b.overlap - a.overlap;
 }
 
-/** Which chain each detection continues; the best overlap is served first, each box and chain once. */
+/**
+ * Returns the trajectory that each detection continues. The best overlap is served first, each box and trajectory once.
+ */
 function match(chains: readonly Chain[], { detections, atMs }: SeenFrame): Map<SeenBox, Chain> {
   const pairs: Pair[] = [];
   for (const chain of chains) {
@@ -82,7 +87,7 @@ function match(chains: readonly Chain[], { detections, atMs }: SeenFrame): Map<S
   return continues;
 }
 
-/** Where a chain's box would be at a time, moving on as it did. */
+/** Returns the predicted box of a trajectory at a time, at constant velocity. */
 function ahead(
   { box: { xyxyNorm: norm }, atMs, velocityNormPerMs = STILL }: Chain,
   thenMs: number,
@@ -93,7 +98,7 @@ function ahead(
 }
 
 function extended(chain: Chain | undefined, box: SeenBox, atMs: number): Chain {
-  // Two frames of one time say nothing of a velocity.
+  // Two frames of the same time give no velocity.
   if (chain === undefined || chain.atMs === atMs) return { box, atMs };
   const from = chain.box.xyxyNorm;
   const to = box.xyxyNorm;

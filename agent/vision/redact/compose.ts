@@ -1,8 +1,8 @@
 /**
- * A still made into what may be seen of it: the plate where somebody or something moving is hidden, blocks where the
- * plate knows nothing, vehicles in coarse blocks, and the rest as it is.
+ * Composes the redacted picture of a still. Hidden cells show the clean plate, or blocks where it is unknown. Vehicles
+ * are shown in coarse blocks, all other cells unchanged.
  *
- * INVARIANT: no pixel of a hidden cell has a part in what is drawn, in it or elsewhere.
+ * INVARIANT: no pixel of a hidden cell contributes to the picture, in that cell or elsewhere.
  */
 import type { Foreground } from '../../contract/picture.ts';
 import { CELL_PX, COARSE, fillTouched, type Grid, HIDDEN, LIVE } from './cells.ts';
@@ -13,32 +13,35 @@ import { isOtherView, type Known } from './plate.ts';
 import { drawCell } from './plate-cell.ts';
 import { type Light, lightBetween } from './plate-light.ts';
 
-/** By what a cell is drawn. */
+/** Content by which a cell is drawn. */
 export const SHOWN = { live: 0, plate: 1, mosaic: 2, coarse: 3 } as const;
 
 export interface Composed {
   /** A value of SHOWN for each cell. */
   readonly cells: Uint8Array;
-  /** When the oldest part of the plate that was drawn was last seen, media time, ms; undefined where none was. */
+  /** Media time when the oldest drawn part of the clean plate was last seen, in ms; undefined if none was drawn. */
   readonly oldestMs: number | undefined;
-  /** Mean difference of brightness between plate and still in cells that could be drawn by either, beside the plate. */
+  /**
+   * Mean difference of luma between clean plate and still, in cells beside the drawn clean plate that could show
+   * either.
+   */
   readonly seam: number | undefined;
 }
 
 const MANY_CELLS = 6000;
 
 interface Compared {
-  /** By which the plate's pixels become those of the still's light. */
+  /** Light that converts the clean plate's pixels to the still's light. */
   readonly light: Light;
-  /** By cell: the plate's brightness in that light less the still's; NaN where they could not be compared. */
+  /** Luma of the clean plate in that light minus the still's, by cell; NaN where they could not be compared. */
   readonly differences: Float32Array;
 }
 
-/** Every 24th diagonal, lighter or darker by 20 of 255 levels: seen at a glance, and hides nothing. */
+/** Hatching that is visible at a glance and hides nothing: every 24th diagonal, 20 of 255 levels lighter or darker. */
 const HATCH_PX = 24;
 const HATCH_LEVELS = 20;
 
-/** Draws into `rgb` (8 bits, row-major, no padding), a picture of the cover's size. */
+/** Draws into `rgb` (8 bits, row-major, no padding), a picture of the redaction map's size. */
 export function compose(
   rgb: Uint8Array,
   cover: Cover,
@@ -73,7 +76,7 @@ export function compose(
   return { cells, oldestMs, seam: seamOf(grid, cells, compared?.differences) };
 }
 
-/** Undefined where the plate cannot be held against what is seen, or shows another view. */
+/** Compares clean plate and still; undefined if they cannot be compared or the clean plate shows another view. */
 function compare(
   rgb: Uint8Array,
   { grid, cells }: Cover,
@@ -81,7 +84,7 @@ function compare(
   foreground: Foreground | undefined,
 ): Compared | undefined {
   const use = new Uint8Array(cells.length);
-  // Every other cell of a large picture, in diagonals: enough to tell the light by.
+  // Of a large picture, every other cell in diagonals suffices to measure the light.
   const every = cells.length > MANY_CELLS ? 2 : 1;
   for (let cell = 0; cell < cells.length; cell += 1) {
     const column = cell % grid.columns;

@@ -1,7 +1,14 @@
 /**
- * What of a still may be seen: its own frame's detections, the boxes of objects that were seen up to 2 s before or
- * after and are missing in it, the boxes that the tracker predicts, and whatever moves are hidden. Shown coarsely are
- * vehicles of which the detector or the tracker is sure, and the thing that an event is about where nobody is for sure.
+ * Computes the redaction map of a still: which cells are shown, hidden or drawn coarsely.
+ *
+ * Hidden are:
+ * - detections of the still's own frame,
+ * - boxes of objects that were detected up to 2 s before or after and are missing in it,
+ * - boxes predicted by the tracker, and
+ * - everything that moves.
+ *
+ * Coarse are vehicles of which the detector or the tracker is sure, and the object of the event where certainly no
+ * person is.
  */
 import { assert } from '../../base/errors.ts';
 import type { SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
@@ -13,29 +20,31 @@ import { type CoarseBox, personBlockPx, vehicleBlockPx } from './mosaic.ts';
 import { movingCells } from './moving.ts';
 
 /**
- * Three quarters of a head on every side (a standing body is 7.5 heads tall). Boxes of a small detector cut
- * hands, feet and hair, and a kept box stays behind its owner. Of the area of people on PETS09-S2L1, 97.5 %
- * were covered without a margin, 99.6 % with half of this one, 99.9 % with it (docs/design/002-redaction.md).
+ * Margin around a box, as a ratio of its long side: three quarters of a head (a standing body is 7.5 heads tall).
+ *
+ * Boxes of a small detector cut hands, feet and hair, and a retained box lags behind its object. Of the area of people
+ * on PETS09-S2L1, 97.5 % were covered without a margin, 99.6 % with half of this one, 99.9 % with it
+ * (docs/design/002-redaction.md).
  */
 const MARGIN_OF_LONG_SIDE = 1 / 10;
 
 /**
- * A bicycle or motorcycle is about 1.05 m high and its rider's head reaches 1.8 m: the box grows upwards
- * by 0.8 of its height, whether somebody sits on it or not.
+ * Upward growth of a cycle's box, as a ratio of its height, with or without a rider. A bicycle or motorcycle is about
+ * 1.05 m high, and its rider's head reaches 1.8 m.
  */
 const RIDER_ABOVE = 0.8;
 
 /**
- * A box of which the detector is not sure is part of a vehicle, its driver at most, where so much of it lies within the
- * vehicle's and it is so much lower: a person before a car is taller than the car.
+ * Limits for an uncertain box that is part of a vehicle, at most its driver. They are the minimum ratio of its area
+ * inside the vehicle's box, and the maximum ratio of the heights. A person in front of a car is taller than the car.
  */
 const WITHIN_VEHICLE = 0.8;
 const LOWER_THAN_VEHICLE = 0.8;
 
-/** A track of less, in heights of its box a second, is the detector's jitter: 15 cm a second of a car. */
+/** Speed below which a track is at rest, in heights of its box per second: detector jitter, 15 cm/s for a car. */
 const STANDING_SPEED = 0.1;
 
-/** The still's own frame, those up to 2 s before (oldest first) and after it (newest first). */
+/** The still's own frame and the frames up to 2 s before it (oldest first) and after it (newest first). */
 export interface Around {
   readonly own: SeenFrame;
   readonly before: readonly SeenFrame[];
@@ -46,13 +55,16 @@ export interface Cover {
   readonly grid: Grid;
   /** LIVE, HIDDEN or COARSE, by cell. */
   readonly cells: Uint8Array;
-  /** Boxes of what is hidden, margins included: in pixels of the picture, possibly beyond it. */
+  /** Boxes of hidden objects with margins, in pixels of the picture, possibly beyond it. */
   readonly hidden: readonly XyxyPx[];
-  /** Likewise of what is shown coarsely, with the side of the blocks. */
+  /** Boxes of coarsely drawn objects, likewise, with the side of their blocks. */
   readonly coarse: readonly CoarseBox[];
 }
 
-/** `reachPx`: how far the down-scaling kernel has spread an object's pixels; `things`: what an event is about. */
+/**
+ * Computes the map. `reachPx` is the distance by which the down-scaling kernel spread an object's pixels. `things` are
+ * the objects of the event.
+ */
 export function coverOf(
   { own, before, after }: Around,
   size: SizePx,
@@ -65,7 +77,7 @@ export function coverOf(
   const all = [...shown, ...missingIn(own, before), ...missingIn(own, after)];
   const vehicles = shown.filter((box) => isVehicle(box) && box.sure);
   const parts = all.filter((box) => isPartOfOne(box, vehicles));
-  // What may be a vehicle is one where a sure one is; whoever is before a vehicle is hidden.
+  // A possible vehicle counts as one where a confident one is; a person in front of a vehicle is hidden.
   const doubtful = all.filter((box) => isVehicle(box) && !vehicles.includes(box));
   const people = all.filter((box) => !isVehicle(box) && !parts.includes(box));
   const ofVehicles = grownBoxes(vehicles, size, reachPx);
@@ -93,7 +105,7 @@ export function coverOf(
         if (cells[cell] === HIDDEN) cells[cell] = COARSE;
     }
   }
-  // What moves before a vehicle that stands is somebody else.
+  // Motion in front of a parked vehicle belongs to another object.
   const driving = vehicles.filter((box) => !own.tracks.some((track) => stands(track, box)));
   if (own.foreground !== undefined) {
     hideMoving(own.foreground, cells, grid, grownBoxes(driving, size, reachPx), reachPx);
@@ -111,7 +123,7 @@ export function coverOf(
   };
 }
 
-/** A thing is no finer than what may be a person there would be. */
+/** Returns the block side of an object: no finer than that of a possible person there. */
 function objectBlockPx(box: XyxyPx, doubtful: readonly XyxyPx[]): number {
   const before = doubtful.filter(
     ([x1, y1, x2, y2]) => x1 < box[2] && x2 > box[0] && y1 < box[3] && y2 > box[1],
@@ -163,7 +175,7 @@ function fillBoxes(cells: Uint8Array, boxes: readonly XyxyPx[], grid: Grid, valu
   for (const box of boxes) fillBox(cells, box, grid, value);
 }
 
-/** A box in pixels of a picture of `size`, with its margin around it. */
+/** Returns a box with its margin, in pixels of a picture of `size`. */
 export function grownBox(box: SeenBox, { widthPx, heightPx }: SizePx, reachPx: number): XyxyPx {
   const norm = box.xyxyNorm;
   const x1 = norm[0] * widthPx;
@@ -175,7 +187,7 @@ export function grownBox(box: SeenBox, { widthPx, heightPx }: SizePx, reachPx: n
   return [x1 - marginPx, y1 - marginPx, x2 + marginPx, y2 + marginPx];
 }
 
-/** The box, and above a cycle whoever sits on it. */
+/** Returns the box including, above a cycle, its rider. */
 export function wholeOf(box: TreatedBox): XyxyNorm {
   const norm = box.xyxyNorm;
   return [norm[0], topOf(box), norm[2], norm[3]];

@@ -1,14 +1,15 @@
 /**
- * Makes the pictures that the agent asks for, redacted and sealed, and keeps those that it may ask for later.
+ * Makes the redacted and sealed pictures that the agent requests, and stores those that it may request later.
  *
- * A thing that was dumped is noticed when it has stood for a while; what the place looked like before,
- * and the moment of the deposit, must have been kept by then. They are kept redacted, so that no older
- * picture of a street exists unredacted than the camera's short ring. Sealed are stills of that ring only.
+ * Dumped objects are reported only after they have stayed for a while. Pictures of the place before and at the moment
+ * of the deposit must be stored by then. They are stored redacted, so unredacted pictures exist only in the camera's
+ * short ring buffer. Only stills of that buffer are sealed.
  *
- * INVARIANTS: one picture is made at a time, in the order of asking; a preview only while nothing else is to be made,
- * by the redaction of all others, and none is kept.
- * LIMITS: 16 requests wait, a further one is refused with a reason; 40 pictures are kept; one preview waits, of the
- * newest still when its turn comes.
+ * INVARIANTS:
+ * - One picture is made at a time, in the sequence of the requests.
+ * - A preview is made only when no other task waits, with the same redaction, and is not stored.
+ * LIMITS: 16 waiting requests, further ones are refused with a reason. 40 stored pictures. One waiting preview, made
+ * from the newest still.
  */
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -31,16 +32,16 @@ import { Sealer } from './sealer.ts';
 
 const WAITING_MAX = 16;
 const KEPT_MAX = 40;
-/** Redaction looks at boxes up to 2 s after a still; a kept one can wait for them. */
+/** Age from which a still is redacted for storage, in ms. Redaction uses boxes up to 2 s after a still. */
 const SETTLE_MS = 2000;
-/** A kept picture is of the moment asked for when it is no further away than the spacing of stills. */
+/** Largest distance of a stored picture from the requested moment, in ms: the spacing of stills. */
 const SAME_MOMENT_MS = 500;
-/** A preview shows what was two seconds ago at most, in steps of that spacing. */
+/** Number of such steps that a preview may reach into the past: at most two seconds. */
 const PREVIEW_STILLS_BACK = 4;
 
 export interface EvidenceOptions {
   stillNear(atMs: number): Still | undefined;
-  /** Public keys; none: nothing is sealed. */
+  /** Public keys; none means that no still gets sealed. */
   readonly sealTo: readonly string[];
   readonly zones: readonly ZoneConfig[];
   readonly lines: readonly LineConfig[];
@@ -56,9 +57,9 @@ export class Evidence {
   readonly #sealer: Sealer | undefined;
   readonly #recent = new RecentLooks();
   readonly #tasks: (() => Promise<void>)[] = [];
-  /** Number of the request for a preview that waits. */
+  /** Number of the waiting preview request. */
   #preview: number | undefined;
-  /** By the moment asked for; undefined while it is being made or when it could not be. */
+  /** Stored pictures by requested moment; undefined while being made, or if making it failed. */
   readonly #kept = new Map<number, RedactedJpeg | undefined>();
   #running: Promise<void> | undefined;
 
@@ -68,28 +69,28 @@ export class Evidence {
     this.#sealer = options.sealTo.length === 0 ? undefined : new Sealer(options.sealTo);
   }
 
-  /** Takes note of every analysed frame, in their order: what must be hidden in its still. */
+  /** Records each analysed frame in sequence: the objects to hide in its still. */
   remember(frame: Frame, { looked, found, tracks }: Look, foreground: Foreground | undefined): void {
     if (looked) this.#recent.add(found);
     this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
   }
 
-  /** Learns what the place looks like from the frame that was remembered last. */
+  /** Learns the empty scene from the last recorded frame. */
   learnPlace({ planes }: Frame): void {
     this.#redactor.learnPlace(planes);
   }
 
-  /** The camera shows another view than before. */
+  /** Forgets the scene, because the camera shows another view. */
   forgetPlace(): void {
     this.#redactor.forgetPlace();
   }
 
-  /** Frames whose boxes were forgotten before their time. */
+  /** Frames whose boxes were dropped before their time. */
   get forgotten(): number {
     return this.#redactor.forgotten;
   }
 
-  /** Answers with a snapshot or with the reason why there is none. */
+  /** Answers with a snapshot, or with the reason why there is none. */
   request(request: EvidenceRequest): void {
     if (this.#tasks.length >= WAITING_MAX) {
       this.#refuse(request.request, 'too many requests at once');
@@ -98,7 +99,7 @@ export class Evidence {
     this.#do(() => this.#answer(request));
   }
 
-  /** Answers with a picture of now, or with the reason why there is none. */
+  /** Answers with a present picture, or with the reason why there is none. */
   preview(request: number): void {
     if (this.#preview !== undefined) {
       this.#refusePreview(request, 'another preview waits already');
@@ -108,7 +109,7 @@ export class Evidence {
     this.#running ??= this.#work();
   }
 
-  /** Keeps pictures of these moments until they are no longer named. */
+  /** Stores pictures of these moments until they are no longer listed. */
   keep(momentsMs: readonly number[], nowMs: number): void {
     for (const kept of this.#kept.keys()) if (!momentsMs.includes(kept)) this.#kept.delete(kept);
     for (const moment of momentsMs) {
@@ -118,7 +119,7 @@ export class Evidence {
     }
   }
 
-  /** Resolves when nothing waits, what is asked for meanwhile included. */
+  /** Resolves when no task is left, including those requested meanwhile. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
   }
@@ -128,7 +129,9 @@ export class Evidence {
     this.#running ??= this.#work();
   }
 
-  /** Is over in the very step in which it finds nothing to do: what is asked for a step later begins anew. */
+  /**
+   * Runs tasks until none is left. It ends in the same step in which it finds none, so a later request starts it again.
+   */
   async #work(): Promise<void> {
     try {
       for (let task = this.#next(); task !== undefined; task = this.#next()) await task();
@@ -156,7 +159,9 @@ export class Evidence {
     }
   }
 
-  /** Of those whose own frame the detector has seen: one may be ahead of it, or belong to a frame that was left out. */
+  /**
+   * Returns the newest still of an analysed frame. A newer still may be ahead of the detector, or of a skipped frame.
+   */
   #newestStill(): Still {
     const { newestMs } = this.#redactor;
     for (let back = 0; newestMs !== undefined && back <= PREVIEW_STILLS_BACK; back += 1) {
@@ -194,7 +199,7 @@ export class Evidence {
     }
   }
 
-  /** That a still cannot be sealed keeps no snapshot back. */
+  /** Seals the still. A failure does not hold back the snapshot. */
   async #seal(request: number, atMs: number): Promise<void> {
     if (this.#sealer === undefined) return;
     try {
@@ -227,7 +232,7 @@ export class Evidence {
     return still;
   }
 
-  /** That there is no picture is said in the event; only what should not happen is logged. */
+  /** Logs unexpected errors only; the event itself states that there is no picture. */
   #note(error: unknown): void {
     if (error instanceof AgentError && error.kind === 'unavailable') return;
     this.#options.log.error({ err: error }, 'a picture could not be made');
@@ -238,7 +243,7 @@ export class Evidence {
   }
 }
 
-/** As it was `seconds` later (or earlier), as far as that lies in the picture. */
+/** Returns the focus moved to its place `seconds` later (or earlier), clipped to the picture. */
 function movedBy(focus: Focus, seconds: number): Focus {
   const [x1, y1, x2, y2] = focus.xyxyNorm;
   const [vx, vy] = focus.velocityNormPerS;

@@ -1,28 +1,30 @@
 /**
- * Figures: a head and a body in place of a person, as large as the box. Nothing of them is taken from pixels of the
- * person: shape and size are the box's, brightness is that of the ground on which they are drawn, the colour says
- * whether the event is about them. So a figure adds as little to the brightness of a picture as a person's absence.
+ * Draws figures: a head and a body in place of a person, as large as the box.
+ *
+ * No pixel of the person is used. Shape and size come from the box, brightness from the ground, and the colour shows
+ * whether the event is about the person. So a figure changes the brightness of a picture as little as the person's
+ * absence would.
  */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import { type Canvas, type Colour, textSize } from './canvas.ts';
 
 export interface Figure {
-  /** In pixels of the picture. */
+  /** Box in pixels of the picture. */
   readonly xyxyPx: XyxyPx;
-  /** Of the object in the event, from 1; undefined for somebody whom the event is not about. */
+  /** Number of the object in the event, from 1; undefined for a person whom the event is not about. */
   readonly number?: number | undefined;
 }
 
-/** Levels to add to red, green and blue: orange and blue, which keep apart for the colour-blind too. */
+/** Levels to add to red, green and blue. Orange and blue are distinct for colour-blind people too. */
 export const SUBJECT_TINT: Colour = [84, -18, -106];
 export const OTHER_TINT: Colour = [-80, 4, 106];
-/** Brightness at which both tints stay colours. */
+/** Brightness range in which both tints remain colours. */
 const LUMA_MIN = 70;
 const LUMA_MAX = 185;
 const DARK: Colour = [16, 16, 16];
 const WHITE: Colour = [255, 255, 255];
 
-/** `rgb`: the picture as drawn so far, in which nothing of the person is left. */
+/** Draws a figure. `rgb` is the picture with all previous drawings, without any pixel of the person. */
 export function drawFigure(
   rgb: Uint8Array,
   size: SizePx,
@@ -49,7 +51,7 @@ export function drawFigure(
         (y > 0 && inside[(y - 1) * width + x] === 1) !== own ||
         (x + 1 < width && inside[y * width + x + 1] === 1) !== own ||
         (y + 1 < height && inside[(y + 1) * width + x] === 1) !== own;
-      // A dark rim inside and a white one outside: seen on any ground, and of no brightness together.
+      // A dark rim inside and a white one outside are visible on any ground, and their brightness cancels out.
       if (own || edge)
         rgb.set(own ? (edge ? DARK : colour) : WHITE, ((y + top) * size.widthPx + x + left) * 3);
     }
@@ -57,7 +59,7 @@ export function drawFigure(
   if (number !== undefined) drawNumber(canvas, xyxyPx, String(number), scale);
 }
 
-/** The tint at a brightness. */
+/** Returns the tint at a brightness. */
 export function coloured(tint: Colour, luma: number): Colour {
   const level = Math.min(LUMA_MAX, Math.max(LUMA_MIN, luma));
   return [levelOf(level + tint[0]), levelOf(level + tint[1]), levelOf(level + tint[2])];
@@ -76,8 +78,10 @@ export function drawNumber(canvas: Canvas, [x1, y1, x2]: XyxyPx, text: string, s
 }
 
 /**
- * A standing body is 7.5 heads tall, its shoulders two heads wide, its legs half of it; in a box that is as wide as high
- * it is a bust. `x`, `y` in pixels of the picture.
+ * Reports whether a pixel of the picture lies in the figure of a box.
+ *
+ * A standing body is 7.5 heads tall. Its shoulders are two heads wide, and its legs are half of its height. In a box as
+ * wide as high, it is a bust.
  */
 export function isFigure(x: number, y: number, box: XyxyPx): boolean {
   const width = box[2] - box[0];
@@ -101,7 +105,7 @@ export function isFigure(x: number, y: number, box: XyxyPx): boolean {
 }
 
 function clipped([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): XyxyPx {
-  // One pixel more: the rim lies outside.
+  // One more pixel for the outer rim.
   return [
     Math.max(0, Math.floor(x1) - 1),
     Math.max(0, Math.floor(y1) - 1),
@@ -110,7 +114,7 @@ function clipped([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): XyxyP
   ];
 }
 
-/** Mean brightness of the ground. */
+/** Returns the mean brightness of the ground. */
 function lumaOf(rgb: Uint8Array, { widthPx }: SizePx, [left, top, right, bottom]: XyxyPx): number {
   let [sum, count] = [0, 0];
   for (let y = top; y < bottom; y += 4) {

@@ -1,33 +1,36 @@
 /**
- * What the detector and the tracker said of recent frames, kept so that a still can be redacted with
- * more than its own frame's boxes.
+ * Stores the boxes of the detector and the tracker for recent frames, so that the redaction of a still uses more than
+ * its own frame's boxes.
  *
- * INVARIANTS: frames are in the order of their media time; boxes are normalised, so that a change of the
- * stream's resolution does not move them; no pixel is kept.
- * LIMITS: HISTORY_MS and HISTORY_FRAMES_MAX; the oldest frame goes first, and `forgotten` counts those that
- * went before their time because of the second limit.
+ * INVARIANTS:
+ * - Frames are sorted by media time.
+ * - Boxes are normalised, so that a change of the stream's resolution does not move them.
+ * - No pixels are stored.
+ * LIMITS: HISTORY_MS and HISTORY_FRAMES_MAX. The oldest frame is removed first; `forgotten` counts frames that the
+ * second limit removed early.
  */
 import type { SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
 import type { Group, Label } from '../../contract/label.ts';
 import type { Detection, Foreground, Frame, Track } from '../../contract/picture.ts';
 
 /**
- * - `person`: the whole box.
- * - `rider`: a bicycle or motorcycle; whoever sits on it reaches above the box.
- * - `vehicle`: where a licence plate and a windscreen may be.
+ * Redaction of an object:
+ * - `person`: the complete box.
+ * - `rider`: a bicycle or motorcycle, whose rider reaches above the box.
+ * - `vehicle`: a place of licence plates and windscreens.
  */
 export type Treatment = 'person' | 'rider' | 'vehicle';
 
 export interface SeenBox {
   readonly treatment: Treatment;
   readonly xyxyNorm: XyxyNorm;
-  /** The detector is sure enough for a tracker to start with it; a track always is. */
+  /** True if the score is high enough to start a track; always true for a track. */
   readonly sure: boolean;
 }
 
 export interface SeenTrack extends SeenBox {
   readonly id: number;
-  /** Of its centre, in heights of its box a second. */
+  /** Speed of the centre, in heights of its box per second. */
   readonly speed: number;
 }
 
@@ -42,22 +45,25 @@ export interface SeenFrame {
 }
 
 /**
- * A box stays for 2 s after its last detection. It is the memory of the tracker too: who walks behind a lamp
- * post, a van or another person mostly comes out again within it.
+ * Time that a box stays after its last detection, in ms; the tracker's memory too. A person who walks behind a lamp
+ * post, a van or another person mostly reappears within it.
  */
 export const HOLD_MS = 2_000;
 
-/** The score from which the tracker starts a track (track/settings.ts). */
+/** Score from which the tracker starts a track (track/settings.ts). */
 const SURE_SCORE = 0.5;
 
-/** How old a still may be when it is asked for: the camera holds stills for so long. */
+/** Maximum age of a requested still, in ms: the retention of the camera's stills. */
 const STILL_AGE_MS_MAX = 15_000;
 const HISTORY_MS = STILL_AGE_MS_MAX + HOLD_MS;
 
-/** 17 s at 30 analysed frames a second, the most that the configuration allows, and some reserve. */
+/** Frame limit: 17 s at 30 analysed frames a second, the configuration's maximum, plus a reserve. */
 const HISTORY_FRAMES_MAX = 600;
 
-/** Stills and frames share their PTS, hence their media time; half a millisecond allows for rounding. */
+/**
+ * Tolerance for matching a still and its frame, in ms. They share their PTS, hence their media time; this allows for
+ * rounding.
+ */
 const SAME_FRAME_MS = 0.5;
 
 export class DetectionHistory {
@@ -72,7 +78,7 @@ export class DetectionHistory {
     return this.#frames.length;
   }
 
-  /** The media time of the newest frame, ms; undefined where no frame was analysed yet. */
+  /** Media time of the newest frame, in ms; undefined before the first. */
   get newestMs(): number | undefined {
     return this.#frames.at(-1)?.atMs;
   }
@@ -100,14 +106,16 @@ export class DetectionHistory {
     return added;
   }
 
-  /** Frames of a span of media time, both ends included, oldest first. */
+  /** Returns the frames of a span of media time, both ends included, oldest first. */
   between(fromMs: number, toMs: number): SeenFrame[] {
     const frames: SeenFrame[] = [];
     for (const frame of this.#frames) if (frame.atMs >= fromMs && frame.atMs <= toMs) frames.push(frame);
     return frames;
   }
 
-  /** The frame at a media time, with those up to HOLD_MS before it (oldest first) and after it (newest first). */
+  /**
+   * Returns the frame at a media time, with those up to HOLD_MS before it (oldest first) and after it (newest first).
+   */
   around(atMs: number): { own: SeenFrame; before: SeenFrame[]; after: SeenFrame[] } | undefined {
     const frames = this.#frames;
     let index = frames.length - 1;
@@ -135,7 +143,10 @@ interface Box {
   readonly xyxyPx: XyxyPx;
 }
 
-/** In plain loops: some fifty boxes a frame are kept for 17 s, and what is made beside them V8 has to collect. */
+/**
+ * Converts boxes, with plain loops: about fifty boxes a frame are stored for 17 s, and V8 must collect every temporary
+ * object.
+ */
 function seen(boxes: readonly Box[], source: SizePx): SeenBox[] {
   const out: SeenBox[] = [];
   for (const { group, label, score, xyxyPx } of boxes) {
@@ -161,7 +172,7 @@ function normalised(box: XyxyPx, { widthPx, heightPx }: SizePx): XyxyNorm {
   return [box[0] / widthPx, box[1] / heightPx, box[2] / widthPx, box[3] / heightPx];
 }
 
-/** Animals and bags are left as they are: they name nobody. */
+/** Returns the redaction of an object. Animals and bags are shown unchanged: they identify no one. */
 export function treatmentOf(group: Group, label: Label): Treatment | undefined {
   if (group === 'person') return 'person';
   if (group === 'cycle' || label === 'motorcycle') return 'rider';

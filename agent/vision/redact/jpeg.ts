@@ -1,8 +1,8 @@
 /**
- * RGB to JPEG, by sharp (libvips): nothing but pixels goes in, so that no metadata, thumbnail, colour profile or DCT
+ * Encodes RGB as JPEG with sharp (libvips). The input is pixels only, so no metadata, thumbnail, colour profile or DCT
  * coefficient of the camera's JPEG can reach the output.
  *
- * sharp is loaded at the first snapshot: a box that never raises an incident never pays for its memory.
+ * sharp is loaded at the first snapshot, so a box without incidents never pays for its memory.
  */
 import type Sharp from 'sharp';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -10,7 +10,7 @@ import { type SizePx, sameSize } from '../../contract/geometry.ts';
 
 let loading: Promise<typeof Sharp> | undefined;
 
-/** One thread and no cache: snapshots are rare, and the frames that are analysed meanwhile go first. */
+/** Loads sharp with one thread and no cache: snapshots are rare, and analysed frames have priority. */
 async function loadSharp(): Promise<typeof Sharp> {
   const { default: sharp } = await import('sharp');
   sharp.cache(false);
@@ -19,7 +19,8 @@ async function loadSharp(): Promise<typeof Sharp> {
 }
 
 /**
- * Encodes RGB as a baseline JPEG, scaled to `target`, without chroma subsampling: thin lines of colour would be lost.
+ * Encodes RGB as a baseline JPEG, scaled to `target`, without chroma subsampling, which would lose thin coloured lines.
+ *
  * mozjpeg's search would save 13 to 20 % of the bytes for seven times the CPU, optimised Huffman tables 5 % for 2.6
  * times.
  */

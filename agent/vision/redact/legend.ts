@@ -1,4 +1,4 @@
-/** One line at the edge of a picture that says what its signs mean; only those that are there. */
+/** Draws the legend at the edge of a picture: the meaning of the signs in it. */
 import type { XyxyPx } from '../../contract/geometry.ts';
 import { type Canvas, type Colour, textSize } from './canvas.ts';
 
@@ -11,7 +11,7 @@ export interface LegendItem {
 const GROUND: Colour = [16, 16, 16];
 const INK: Colour = [255, 255, 255];
 
-/** At the lower edge, or at the upper one where only the lower would cover one of `focus`. */
+/** Draws the legend at the lower edge, or at the upper one if only the lower would cover a box of `focus`. */
 export function drawLegend(
   canvas: Canvas,
   items: readonly LegendItem[],

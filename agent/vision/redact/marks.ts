@@ -1,4 +1,4 @@
-/** What is drawn over the place: the zone or line, paths, objects, figures, and the legend. */
+/** Draws the marks over the scene: the zone or line, paths, objects, figures, and the legend. */
 import type { PointNorm, SizePx, XyxyNorm, XyxyPx } from '../../contract/geometry.ts';
 import { iou } from '../../contract/geometry.ts';
 import { UNKNOWN } from '../../contract/label.ts';
@@ -9,28 +9,28 @@ import { coloured, drawFigure, drawNumber, type Figure, OTHER_TINT, SUBJECT_TINT
 import { type SeenBox, type SeenFrame, type SeenTrack, treatmentOf } from './history.ts';
 import { drawLegend, type LegendItem } from './legend.ts';
 
-/** What a picture is about. */
+/** Subject of a picture. */
 export interface Subject {
-  /** In the event's order; boxes as they were when the still was taken. */
+  /** Objects in the event's sequence, with their boxes at the time of the still. */
   readonly focus: readonly Focus[];
   readonly place?: Place | undefined;
 }
 
-/** What the rule watches: the corners of a zone, or the two ends of a line. */
+/** Place that the rule watches: the corners of a zone, or the two ends of a line. */
 export interface Place {
   readonly kind: 'zone' | 'line';
   readonly points: readonly PointNorm[];
 }
 
-/** The yellow of warning signs (RAL 1003), which stands out from asphalt, snow and grass. */
+/** The yellow of warning signs (RAL 1003), which contrasts with asphalt, snow and grass. */
 const OBJECT: Colour = [249, 168, 0];
 const PLACE: Colour = [255, 255, 255];
 const RIM: Colour = [16, 16, 16];
 const MIDDLE = 128;
 const PATH_DOT_GAP = 4;
-/** A longer path says no more of what happened. */
+/** Length of a drawn path, in ms. A longer path explains no more of the event. */
 export const PATH_MS = 10_000;
-/** A cycle that goes so fast, in heights of its box a second, has a rider: 1 m in a second and a half. */
+/** Speed from which a cycle has a rider, in heights of its box per second: 1 m in a second and a half. */
 const RIDDEN_SPEED = 0.6;
 const SAME_IOU = 0.3;
 
@@ -39,12 +39,15 @@ interface Shown {
   readonly objects: readonly { readonly xyxyPx: XyxyPx; readonly number?: number | undefined }[];
 }
 
-/** Signs and letters are twice as large in a large picture. */
+/** Returns the scale of signs and letters; twice as large in a large picture. */
 export function scaleOf({ widthPx, heightPx }: SizePx): number {
   return Math.max(widthPx, heightPx) >= 960 ? 2 : 1;
 }
 
-/** Draws everything but the legend; returns what the legend must name. `frames`: of PATH_MS, the still's own the last. */
+/**
+ * Draws all marks except the legend and returns the items that the legend must name. `frames` covers PATH_MS and ends
+ * with the still's own frame.
+ */
 export function drawMarks(
   rgb: Uint8Array,
   size: SizePx,
@@ -89,7 +92,7 @@ export function drawMarks(
   return { items, figures };
 }
 
-/** The first item says when the place looked like that, where any of it is not of the still's moment. */
+/** Draws the legend. If any part of the scene is older than the still, the first item gives its time. */
 export function drawLegendOf(
   rgb: Uint8Array,
   size: SizePx,
@@ -124,7 +127,7 @@ export function drawLegendOf(
   );
 }
 
-/** Who is drawn as a figure, and what is framed. */
+/** Selects the people to draw as figures and the objects to frame. */
 function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: SizePx): Shown {
   const figures: (Figure & { readonly box: XyxyNorm })[] = [];
   const objects: Shown['objects'][number][] = [];
@@ -151,7 +154,7 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
       figures.push({ box, xyxyPx: toPx(box, size) });
   };
   for (const one of others) if (one.treatment === 'person') add(one);
-  // A rider is mostly found as a person too.
+  // A rider is mostly detected as a person too.
   for (const one of others)
     if (one.treatment === 'rider' && (one as SeenTrack).speed >= RIDDEN_SPEED) add(one);
   return { figures, objects };

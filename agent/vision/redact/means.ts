@@ -1,8 +1,8 @@
-/** Mean colours of a picture's cells, by which it is compared with what is known of the place. */
+/** Computes the mean colours of a picture's cells, for comparison with the clean plate. */
 import type { YuvPlanes } from '../../contract/picture.ts';
 import { CELL_PX, type Grid, pixelsOf } from './cells.ts';
 
-/** By cell: brightness, and blue and red difference around 0; of JPEG's full range (ITU-T T.871). */
+/** Luma, and blue and red difference around 0, by cell; JPEG's full range (ITU-T T.871). */
 export interface Means {
   readonly y: Float32Array;
   readonly u: Float32Array;
@@ -14,7 +14,10 @@ export function emptyMeans({ columns, rows }: Grid): Means {
   return { y: new Float32Array(cells), u: new Float32Array(cells), v: new Float32Array(cells) };
 }
 
-/** Of two rows of a cell: a quarter of the work, and a mean of 16 pixels of a noisy picture is good to two levels. */
+/**
+ * Computes the means from two rows of a cell. That is a quarter of the work, and the mean of 16 pixels of a noisy
+ * picture is accurate to two levels.
+ */
 export function meansOfPlanes(
   { y, u, v, strideY, strideUv }: YuvPlanes,
   grid: Grid,
@@ -56,7 +59,7 @@ function average(
   }
 }
 
-/** Of the cells in `use` only, from every other pixel of every other row. */
+/** Computes the means of the cells in `use`, from every other pixel of every other row. */
 export function meansOfRgb(rgb: Uint8Array, grid: Grid, use: Uint8Array): Means {
   const means = emptyMeans(grid);
   const colour = new Float64Array(3);
@@ -74,7 +77,9 @@ export function meansOfRgb(rgb: Uint8Array, grid: Grid, use: Uint8Array): Means 
   return means;
 }
 
-/** Writes the mean red, green and blue of a cell, from each `every`th pixel of each `every`th row, into `into` from `to` on. */
+/**
+ * Writes the mean red, green and blue of a cell into `into` at `to`, from every `every`th pixel of every `every`th row.
+ */
 export function colourOf(
   rgb: Uint8Array,
   grid: Grid,

@@ -1,24 +1,24 @@
 /**
- * Blocks. Where the plate knows nothing, a hidden place is drawn in blocks that take their colours from what may be
- * seen around them: no pixel of what is hidden has a part in them. A vehicle is drawn in blocks of its own pixels, too
- * coarse for a licence plate or for who sits behind the windscreen.
+ * Draws blocks. A hidden area without a clean plate is drawn in blocks of the colours around it, and no hidden pixel
+ * contributes to them. A vehicle is drawn in blocks of its own pixels, too coarse for a licence plate or for a face
+ * behind the windscreen.
  *
- * Blocks are squares of 2^k px at multiples of their side, so that those of overlapping boxes nest.
+ * Blocks are squares of 2^k px at multiples of their side, so that blocks of overlapping boxes nest.
  */
 import type { XyxyPx } from '../../contract/geometry.ts';
 import { CELL_PX, COARSE, type Grid, pixelsOf, touched } from './cells.ts';
 import { colourOf } from './means.ts';
 
-/** Of the long side of what is hidden: a person is drawn in at most 6 × 6 blocks, those at the ends cut. */
+/** Blocks along the long side of a hidden area. A person is drawn in at most 6 × 6 blocks, those at the ends cut. */
 const BLOCKS_OF_LONG_SIDE = 5;
 /**
- * Of the short side of a vehicle. It is 1.5 m high or 1.8 m wide: a block is 12 cm or more, so a licence plate
- * (52 × 11 cm) has a part in four or five blocks, each a mean of two characters, and a face in 2 × 2.
+ * Blocks along the short side of a vehicle, which is 1.5 m high or 1.8 m wide. A block is 12 cm or more. So a licence
+ * plate (52 × 11 cm) covers four or five blocks, each a mean of two characters, and a face covers 2 × 2.
  */
 const BLOCKS_OF_VEHICLE = 12;
 const GREY = 128;
 
-/** Mean colours of squares of 2^k cells, of those of their pixels that may be seen. */
+/** Mean colours of squares of 2^k cells, over their visible pixels. */
 interface Layer {
   readonly columns: number;
   /** Red, green, blue and number of cells, by square. */
@@ -26,8 +26,8 @@ interface Layer {
 }
 
 /**
- * Draws the cells marked in `unknown`. `open`: cells whose pixels may be seen; `boxes`: what is hidden, whose size says
- * how coarse the blocks are.
+ * Draws the cells marked in `unknown`. `open` marks cells whose pixels may be shown. `boxes` are the hidden boxes,
+ * whose size sets the size of the blocks.
  */
 export function fillUnknown(
   rgb: Uint8Array,
@@ -86,7 +86,9 @@ function layersOf(rgb: Uint8Array, grid: Grid, open: Uint8Array): Layer[] {
   return layers;
 }
 
-/** Of the smallest square around a cell, of at least 2^k cells a side, of which anything may be seen. */
+/**
+ * Returns the colour of the smallest square around a cell that has visible cells, with a side of at least 2^k cells.
+ */
 function colourAround(
   layers: readonly Layer[],
   { columns }: Grid,
@@ -118,7 +120,7 @@ function paint(rgb: Uint8Array, grid: Grid, cell: number, colour: readonly numbe
   }
 }
 
-/** A box that is drawn in blocks of its own pixels. */
+/** Box that is drawn in blocks of its own pixels. */
 export interface CoarseBox {
   readonly box: XyxyPx;
   /** A power of two. */
@@ -129,7 +131,7 @@ export function vehicleBlockPx([x1, y1, x2, y2]: XyxyPx): number {
   return powerOfTwo(Math.min(x2 - x1, y2 - y1) / BLOCKS_OF_VEHICLE);
 }
 
-/** For whatever may be a person. */
+/** Returns the block side for anything that may be a person. */
 export function personBlockPx(box: XyxyPx): number {
   return powerOfTwo(longSide(box) / BLOCKS_OF_LONG_SIDE);
 }
@@ -138,10 +140,10 @@ function powerOfTwo(least: number): number {
   return 2 ** Math.max(0, Math.ceil(Math.log2(least)));
 }
 
-/** Draws coarse cells, the finest blocks first: what a larger block takes in is its mean all the same. */
+/** Draws coarse cells, the finest blocks first, because the mean of a larger block is unchanged by them. */
 export function coarsen(rgb: Uint8Array, grid: Grid, cells: Uint8Array, boxes: readonly CoarseBox[]): void {
   for (const { box, sidePx } of [...boxes].sort((a, b) => a.sidePx - b.sidePx)) {
-    // Cells are coarse in whole, however fine the blocks are.
+    // Cells are coarse as a whole, however fine the blocks are.
     const [left, top, right, bottom] = touched(box, grid).map((cells) => cells * CELL_PX) as [
       number,
       number,

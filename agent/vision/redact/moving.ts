@@ -1,22 +1,24 @@
 /**
- * Moving regions: what differs from the background and moves, whatever the detector says of it.
+ * Finds moving regions: areas that differ from the background and move, independent of the detector.
  *
- * Cells that touch are one region, with what stands before the background beside them: of somebody who waits, the
- * head moves and the feet do not. A region of which nothing moves is a thing that was put down, and stays as it is.
+ * Touching cells form one region, including settled foreground beside them, because the head of a waiting person moves
+ * and the feet do not. A region without motion is an object that was put down and stays visible.
  */
 import { type Foreground, MOVING } from '../../contract/picture.ts';
 
-/** Single cells are leaves, rain and the codec's noise; a person of 40 px moves in more. */
+/**
+ * Moving cells required for a region. Single cells are leaves, rain and codec noise; a person of 40 px moves in more.
+ */
 const MOVING_CELLS_MIN = 2;
 
 /**
- * 1 for the cells of the foreground's grid that lie in a moving region. Each region reaches one cell beyond what was
- * seen to differ, which also closes gaps of two cells.
+ * Returns 1 for the cells of the foreground's grid in a moving region. Each region reaches one cell beyond the measured
+ * difference, which also closes gaps of two cells.
  */
 export function movingCells(foreground: Foreground): Uint8Array {
   const { columns, rows, cells } = foreground;
   const hidden = new Uint8Array(columns * rows);
-  // 1: not looked at yet; 2: in a region.
+  // 1 marks cells to visit, 2 those in a region.
   const grown = widened(foreground);
   const region = new Uint16Array(columns * rows);
   for (let start = grown.indexOf(1); start >= 0; start = grown.indexOf(1, start)) {
@@ -46,7 +48,7 @@ export function movingCells(foreground: Foreground): Uint8Array {
   return hidden;
 }
 
-/** 1 for the cells of the foreground, moving or settled, and their neighbours. */
+/** Returns 1 for foreground cells, moving or settled, and their neighbours. */
 function widened({ columns, rows, cells }: Foreground): Uint8Array {
   const grown = new Uint8Array(cells.length);
   for (let y = 0; y < rows; y += 1) {

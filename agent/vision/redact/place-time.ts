@@ -1,10 +1,13 @@
-/** The time at which a place looked like that: hours and minutes at the site with its zone, and the day where it was another one. */
+/**
+ * Formats the time at which the scene looked as shown: hours, minutes and zone at the site, and the date if it was
+ * another day.
+ */
 import { zoneName } from '../../contract/zone-name.ts';
 
 const DAY_MS = 86_400_000;
 
 export function placeTime(wallMs: number, nowWallMs: number, timeZone: string): string {
-  // Swedish writes dates as ISO 8601 does, with a space before the time.
+  // The Swedish locale writes ISO 8601 dates, with a space before the time.
   const parts = new Intl.DateTimeFormat('sv-SE', {
     timeZone,
     hour: '2-digit',

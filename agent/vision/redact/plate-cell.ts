@@ -1,4 +1,4 @@
-/** The plate's pixels, cell by cell. */
+/** Reads and writes the pixels of the clean plate, cell by cell. */
 import type { YuvPlanes } from '../../contract/picture.ts';
 import { CELL_PX, type Grid, pixelsOf } from './cells.ts';
 import type { Means } from './means.ts';
@@ -9,7 +9,7 @@ export function emptyPlanes({ size, y, u, v, strideY, strideUv }: YuvPlanes): Yu
   return { size, y: plane(y), u: plane(u), v: plane(v), strideY, strideUv };
 }
 
-/** Of the same size. */
+/** Copies planes of the same size. */
 export function copyPlanes(into: YuvPlanes, from: YuvPlanes): void {
   into.y.set(from.y);
   into.u.set(from.u);
@@ -31,7 +31,7 @@ function copy(into: Uint8Array, from: Uint8Array, start: number, end: number): v
   for (let at = start; at < end; at += 1) into[at] = from[at] as number;
 }
 
-/** Takes a share of another picture in, after the light of the cell has been made that of the picture. */
+/** Blends another picture into a cell at the ratio `share`, after converting the cell to the light of that picture. */
 export function blendCell(
   into: YuvPlanes,
   from: YuvPlanes,
@@ -68,7 +68,7 @@ function blend(
   }
 }
 
-/** Gives a cell one colour. */
+/** Fills a cell with one colour. */
 export function flattenCell(into: YuvPlanes, cell: number, grid: Grid, { y, u, v }: Means): void {
   const lines = linesOf(into, cell, grid, 1);
   for (let at = lines.start; at < lines.end; at += lines.stride)
@@ -80,7 +80,7 @@ export function flattenCell(into: YuvPlanes, cell: number, grid: Grid, { y, u, v
   }
 }
 
-/** Draws a cell into an RGB picture of the plate's size (ITU-T T.871), in the light of `light`. */
+/** Draws a cell into an RGB picture of the clean plate's size (ITU-T T.871), in the light of `light`. */
 export function drawCell(rgb: Uint8Array, plate: YuvPlanes, cell: number, grid: Grid, light: Light): void {
   const gain = light.gain[cell] as number;
   const u = (light.u[cell] as number) - 128 * gain;
@@ -106,7 +106,7 @@ function level(value: number): number {
   return value <= 0 ? 0 : value >= 255 ? 255 : value + 0.5;
 }
 
-/** The part of each line of a plane that lies in a cell: it begins at `start`, then every `stride` bytes before `end`. */
+/** Part of each line of a plane that lies in a cell: from `start`, then every `stride` bytes before `end`. */
 interface Lines {
   readonly start: number;
   readonly end: number;
@@ -114,7 +114,7 @@ interface Lines {
   readonly width: number;
 }
 
-/** `half`: 1 for brightness, 2 for colours, whose planes have half as many pixels a side. */
+/** Returns the lines of a cell. `half` is 1 for luma, 2 for chroma, whose planes have half as many pixels per side. */
 function linesOf(
   { strideY, strideUv }: YuvPlanes,
   cell: number,

@@ -1,28 +1,28 @@
 /**
- * How the light has moved between what is known of a place and a picture of it: for each tile of 8 × 8 cells a gain
- * of the brightness and a step of each colour, measured where both can be seen, and drawn smoothly between the middles
- * of the tiles.
+ * Measures how the light changed between the clean plate and a picture. Each tile of 8 × 8 cells has a gain of the luma
+ * and a step of each chroma channel. They are measured in comparable cells and interpolated between the centres of the
+ * tiles.
  *
- * Exposure and daylight multiply the light; a camera's tone curve makes of it what a gain of the levels describes well
- * within a tile. White balance moves the colours.
+ * Exposure and daylight multiply the light. After a camera's tone curve, a gain of the levels still describes this well
+ * within a tile. White balance shifts the colours.
  */
 import type { Grid } from './cells.ts';
 import type { Means } from './means.ts';
 
 const TILE_CELLS = 8;
-/** Of a tile and those around it; with fewer the whole picture tells. */
+/** Comparable cells needed in a tile and its neighbours; with fewer, the light of the complete picture applies. */
 const CELLS_MIN = 24;
-/** A cell whose gain is further from the whole picture's shows something else, not other light. */
+/** Largest factor between a cell's gain and that of the complete picture. Beyond it, the cell shows another object. */
 const SAME_LIGHT = 2;
-/** Black pixels have no gain: a level is added to both sides. */
+/** Levels added to both sides, because black pixels have no gain. */
 const BLACK = 4;
 const GAIN_MAX = 8;
-/** Cells of which the median tells the light of the whole picture. */
+/** Number of cells whose median gives the light of the complete picture. */
 const SAMPLES = 500;
 
-/** By cell. */
+/** Change of the light, by cell. */
 export interface Light {
-  /** Factors for the brightness and the colours. */
+  /** Factors for luma and chroma. */
   readonly gain: Float32Array;
   /** Levels to add to blue and red difference, after the gain. */
   readonly u: Float32Array;
@@ -30,9 +30,10 @@ export interface Light {
 }
 
 /**
- * Undefined where fewer than CELLS_MIN cells can be compared. `smooth`: a tile's light is that of those around it too,
- * drawn from middle to middle; without, it is the tile's own, so that a correction by it leaves nothing to correct, and
- * may be repeated.
+ * Measures the change of the light; undefined if fewer than CELLS_MIN cells are comparable.
+ *
+ * With `smooth`, a tile's light includes its neighbours and is interpolated between centres. Without it, the light is
+ * the tile's own: a correction by it leaves no difference and may be repeated.
  */
 export function lightBetween(
   known: Means,
@@ -47,7 +48,7 @@ export function lightBetween(
   const across = Math.ceil(columns / TILE_CELLS);
   const down = Math.ceil(rows / TILE_CELLS);
   const tiles = across * down;
-  // The last row is that of the whole picture.
+  // The last row is that of the complete picture.
   const sums = new Float64Array((tiles + 1) * SUMS);
   for (let cell = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
@@ -69,7 +70,7 @@ export function lightBetween(
   return drawn(steps, across, down, grid, smooth);
 }
 
-/** Layout of the sums of a tile: number of cells, then what is known and what is seen of each channel. */
+/** Layout of the sums of a tile: number of cells, then the known and the seen value of each channel. */
 const COUNT = 0;
 const KNOWN_Y = 1;
 const KNOWN_U = 2;
@@ -78,7 +79,7 @@ const SEEN_Y = 4;
 const SEEN_U = 5;
 const SEEN_V = 6;
 const SUMS = 7;
-/** Layout of the light of a tile: gain, and steps of the colours. */
+/** Layout of the light of a tile: gain, and steps of the chroma. */
 const STEPS = 3;
 
 /** Adds a cell to the sums that begin at `at`. */
@@ -92,7 +93,7 @@ function take(sums: Float64Array, at: number, known: Means, seen: Means, cell: n
   sums[at + SEEN_V] = (sums[at + SEEN_V] as number) + (seen.v[cell] as number);
 }
 
-/** Writes the sums of a tile and those around it into `near`. */
+/** Writes the sums of a tile and its neighbours into `near`. */
 function joinAround(
   near: Float64Array,
   sums: Float64Array,
@@ -111,7 +112,7 @@ function joinAround(
   }
 }
 
-/** Writes the light that the sums from `from` on tell of into `steps`. */
+/** Writes the light measured by the sums at `from` into `steps`. */
 function noteStep(steps: Float64Array, at: number, sums: Float64Array, from: number): void {
   const count = sums[from + COUNT] as number;
   if (count === 0) {
@@ -125,7 +126,7 @@ function noteStep(steps: Float64Array, at: number, sums: Float64Array, from: num
   steps[at + 2] = ((sums[from + SEEN_V] as number) - gain * (sums[from + KNOWN_V] as number)) / count;
 }
 
-/** Of some SAMPLES cells all over the picture. */
+/** Returns the median gain of about SAMPLES cells all over the picture. */
 function medianGain(known: Means, seen: Means, use: Uint8Array): number | undefined {
   const gains = new Float32Array(2 * SAMPLES);
   let count = 0;
@@ -146,7 +147,10 @@ function medianGain(known: Means, seen: Means, use: Uint8Array): number | undefi
   return gains.subarray(0, count).sort()[count >> 1];
 }
 
-/** `steps`, by tile: bilinear between the middles of the tiles, level beyond those at the edge; or level in each tile. */
+/**
+ * Expands `steps` from tiles to cells: bilinear between the centres of the tiles and constant beyond the outer ones, or
+ * constant in each tile.
+ */
 function drawn(
   steps: Float64Array,
   across: number,
@@ -180,7 +184,10 @@ function drawn(
   return { gain, u, v };
 }
 
-/** Position of a cell among the middles of the tiles; whole numbers are middles. Without `smooth`, its own tile's. */
+/**
+ * Returns the position of a cell relative to the tile centres, which have integer positions. Without `smooth`, its own
+ * tile's.
+ */
 function tilePosition(cell: number, smooth: boolean): number {
   return smooth ? (cell + 0.5) / TILE_CELLS - 0.5 : Math.floor(cell / TILE_CELLS);
 }
@@ -189,7 +196,7 @@ function nearest(tile: number, tiles: number): number {
   return Math.min(tiles - 1, Math.max(0, tile));
 }
 
-/** Between the four steps at these places. */
+/** Interpolates between the four steps at these places. */
 function bilinear(
   steps: Float64Array,
   a: number,

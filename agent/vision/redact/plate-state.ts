@@ -1,7 +1,7 @@
 /**
- * What is known of each cell of the place, and what was there of late: people, vehicles, whatever moved.
+ * State of each cell of the clean plate: its learnt appearance, and recent people, vehicles and motion in front of it.
  *
- * INVARIANT: moments are media times, ms; `sinceMs` says since when they are known.
+ * INVARIANT: moments are media times in ms; no moment before `sinceMs` is known.
  */
 import type { XyxyPx } from '../../contract/geometry.ts';
 import type { Foreground, YuvPlanes } from '../../contract/picture.ts';
@@ -14,28 +14,37 @@ import { movingCells } from './moving.ts';
 import { emptyPlanes } from './plate-cell.ts';
 import type { Light } from './plate-light.ts';
 
-/** The same look: the background's own limits (observe/background.ts), for a cell of a quarter of the size. */
+/**
+ * Largest difference of the same appearance, in levels: the background's own limits (observe/background.ts), for a cell
+ * of a quarter of the size.
+ */
 const SAME_Y = 8;
 const SAME_UV = 8;
-/** Pictures in which a cell must have looked the same before it is known. */
+/** Matching pictures required before a cell is known. */
 const LOOKS_MIN = 2;
-/** … and different before a known one has changed. */
+/** Differing pictures required before a known cell counts as changed. */
 const LOOKS_CHANGED = 10;
-/** Where a person was found within the last minute: more than a minute of pictures, he may be standing there. */
+/**
+ * Matching pictures required if a person was detected there within `PEOPLE_MS`: more than a minute of pictures, because
+ * the person may be standing there.
+ */
 const LOOKS_PEOPLE = 61;
 const PEOPLE_MS = 60_000;
-/** … and where what passed has hidden the cell so often, and left it as it was: so many. */
+/** Matching pictures required after an object has covered and uncovered the cell `RETURNS_MIN` times. */
 const LOOKS_PASSED = 10;
 const RETURNS_MIN = 2;
-/** Of a box, what a body fills: the middle of it. */
+/** Ratio of a box's width and height that a body fills, in the middle. */
 const BODY_SHARE = 0.5;
-/** Somebody whose body lies before a cell for so long, with gaps of at most so much, stands there. */
+/** Time after which a body in front of a cell counts as staying there, and the largest gap in it, in ms. */
 const STAYS_MS = 3000;
 const BODY_GAP_MS = 1000;
 
 /**
- * What may be learnt of a cell from a picture. FREE: nobody can have been there and nothing has moved. PASSED: somebody
- * has just been or is about to be there; what looks as before is the place. OCCUPIED: somebody stands there, quite still.
+ * Use of a cell of a picture for learning.
+ *
+ * - FREE: no person can have been there, and nothing has moved.
+ * - PASSED: a person has just been there or is about to be. A cell that looks as before shows the scene.
+ * - OCCUPIED: a person is standing there, almost motionless.
  */
 export const FREE = 1;
 export const PASSED = 2;
@@ -44,31 +53,31 @@ export const OCCUPIED = 3;
 export class PlateState {
   readonly grid: Grid;
   readonly planes: YuvPlanes;
-  /** The means of its cells in the light of now, and by how much that differs from the light of its pixels. */
+  /** Means of the cells in the present light, and the change from the light of the stored pixels to it. */
   readonly means: Means;
   readonly light: Light;
   readonly cells: Uint8Array;
   readonly seenMs: Float64Array;
-  /** Pictures in which the cell looked as it does in the plate. */
+  /** Pictures in which the cell looked as in the clean plate. */
   readonly looks: Uint8Array;
   readonly doubts: Uint8Array;
-  /** Whether it has looked different since, and how often it came to look so again. */
+  /** True if it has looked different since; then how often it returned to that appearance. */
   readonly away: Uint8Array;
   readonly returns: Uint8Array;
-  /** When something last moved before the cell, or a box of which the detector is sure lay on it. */
+  /** Time when something last moved in front of the cell, or a confident (`sure`) box covered it. */
   readonly coveredMs: Float64Array;
-  /** When a box of which it is not sure did, or one of a vehicle, or something stood there; and one of a vehicle. */
+  /** Time when an uncertain box, a vehicle or foreground covered the cell; then the same for a vehicle alone. */
   readonly doubtfulMs: Float64Array;
   readonly vehicleMs: Float64Array;
-  /** The side of the blocks in which that vehicle is drawn, in cells. */
+  /** Side of the blocks in which that vehicle is drawn, in cells. */
   readonly vehicleCells: Uint8Array;
-  /** When a person's box lay on it; and since when and until when the body of one of whom the detector is sure. */
+  /** Time when a person's box covered it; then the first and last time of the body of a confident detection. */
   readonly peopleMs: Float64Array;
   readonly bodySinceMs: Float64Array;
   readonly bodyMs: Float64Array;
-  /** Since when that is known. */
+  /** Time since which that is known. */
   readonly sinceMs: number;
-  /** The one that was noted last. */
+  /** Foreground that was recorded last. */
   foreground: Foreground | undefined;
 
   constructor(like: YuvPlanes, sinceMs: number) {
@@ -96,7 +105,7 @@ export class PlateState {
   }
 }
 
-/** Takes note of where a box lies, or something stands or moves before the background. */
+/** Records the cells that a box or the foreground covers. */
 export function cover(state: PlateState, { atMs, detections, tracks, foreground }: SeenFrame): void {
   const { grid, coveredMs, doubtfulMs, peopleMs } = state;
   for (let i = 0; i < detections.length + tracks.length; i += 1) {
@@ -111,7 +120,7 @@ export function cover(state: PlateState, { atMs, detections, tracks, foreground 
     fillBox(peopleMs, around, grid, atMs);
     if (box.sure) coverBody(state, bodyOf(toPx(box.xyxyNorm, grid.size)), atMs);
   }
-  // It changes five times a second at most (observe/moving.ts).
+  // It changes at most five times a second (observe/moving.ts).
   if (foreground === undefined || foreground === state.foreground) return;
   state.foreground = foreground;
   fillTouched(doubtfulMs, foreground, foreground.cells, grid, atMs);
@@ -142,7 +151,7 @@ function coverBody({ grid, bodySinceMs, bodyMs }: PlateState, body: XyxyPx, atMs
   }
 }
 
-/** 1 where a cell was covered at a moment or later. */
+/** Returns 1 for cells that were covered at a moment or later. */
 export function coveredSince(state: PlateState | undefined, fromMs: number): Uint8Array {
   const covered = new Uint8Array(state?.coveredMs.length ?? 0);
   for (let cell = 0; cell < covered.length; cell += 1) {
@@ -157,7 +166,7 @@ function bodyOf(box: XyxyPx): XyxyPx {
   return [box[0] + x, box[1] + y, box[2] - x, box[3] - y];
 }
 
-/** By cell, FREE, PASSED, OCCUPIED or 0: what may be learnt from the second of three pictures in a row. */
+/** Returns the use of each cell of the second of three successive pictures: FREE, PASSED, OCCUPIED or 0. */
 export function looksOf(
   { grid, coveredMs, bodySinceMs, bodyMs, sinceMs }: PlateState,
   atMs: number,
@@ -180,7 +189,7 @@ export function looksOf(
   return use;
 }
 
-/** In how many pictures a cell must have looked the same before it is known. */
+/** Returns the number of matching pictures required before a cell is known. */
 export function looksWanted(state: PlateState, cell: number, atMs: number): number {
   const { peopleMs, returns } = state;
   if (isDoubtful(state, cell, atMs)) return LOOKS_PEOPLE;
@@ -188,18 +197,18 @@ export function looksWanted(state: PlateState, cell: number, atMs: number): numb
   return (returns[cell] as number) >= RETURNS_MIN ? LOOKS_PASSED : LOOKS_PEOPLE;
 }
 
-/** The detector finds something there of which it is not sure, or a vehicle. */
+/** Reports whether the cell has an uncertain detection, a vehicle or foreground. */
 export function isDoubtful({ doubtfulMs }: PlateState, cell: number, atMs: number): boolean {
   return atMs - (doubtfulMs[cell] as number) < HOLD_MS;
 }
 
-/** In how many pictures on end a known cell must look different before it is taken to have changed. */
+/** Returns the number of successive differing pictures required before a known cell counts as changed. */
 export function doubtsWanted({ doubtfulMs, peopleMs }: PlateState, cell: number, atMs: number): number {
   const people = atMs - Math.max(peopleMs[cell] as number, doubtfulMs[cell] as number) < PEOPLE_MS;
   return people ? LOOKS_PEOPLE : LOOKS_CHANGED;
 }
 
-/** Where somebody stands still and the cell looks as it is thought to look without him, it is not known. */
+/** Marks a cell as unknown: a person is standing there, and the cell looks as it should without that person. */
 export function forget({ cells, looks, doubts, returns }: PlateState, cell: number): void {
   cells[cell] = 0;
   looks[cell] = 0;
@@ -207,7 +216,7 @@ export function forget({ cells, looks, doubts, returns }: PlateState, cell: numb
   returns[cell] = 0;
 }
 
-/** The means of a picture, where a vehicle may be those of the blocks in which it is drawn. */
+/** Returns the means of a picture; under a possible vehicle, those of the blocks in which it is drawn. */
 export function withVehicles(state: PlateState, means: Means, atMs: number, use: Uint8Array): Means {
   const { grid, vehicleCells } = state;
   const blocks = new Map<number, { y: number; u: number; v: number; cells: number[] }>();
@@ -236,7 +245,10 @@ export function withVehicles(state: PlateState, means: Means, atMs: number, use:
   return coarse;
 }
 
-/** Neither licence plates nor windscreens are learnt: under a vehicle's box a cell has one colour. */
+/**
+ * Reports whether a vehicle's box covers the cell. Such a cell has one colour, so licence plates and windscreens are
+ * not learnt.
+ */
 export function isVehicle({ vehicleMs }: PlateState, cell: number, atMs: number): boolean {
   return atMs - (vehicleMs[cell] as number) < HOLD_MS;
 }

@@ -1,18 +1,23 @@
 /**
- * The plate: what the place looks like when nobody is there, at the size of a snapshot.
+ * Learns the clean plate: an image of the scene without people, at the size of a snapshot.
  *
- * About once a second the camera gives the moment's picture at that size. It waits until two more seconds are known,
- * and then its cells are learnt from where nobody can have been: no box of the detector or the tracker from two seconds
- * before to two seconds after, nothing that moves before the background in that time, and the same look in the pictures
- * before and after. Where somebody was found within the last minute, or something stands before the background, a cell
- * must have looked so in more than a minute of pictures, or have come to look so again after what passed: who stands
- * there and is found now and then is not the place.
+ * About once a second the camera gives a picture at that size. It waits until the next two seconds are known. A cell is
+ * then learnt from it if no person can have been there:
  *
- * INVARIANTS: nothing of it is written anywhere or leaves the process but as part of a redacted picture; a cell is
- * learnt only from a moment at which redaction would have shown it; it belongs to one view, and is forgotten when the
- * camera is moved or its picture changes its size.
- * LIMITS: a picture of SNAPSHOT_LONG_SIDE_PX_MAX in 4:2:0, PENDING_MAX more that wait, and what is known of each cell:
- * 5.6 MiB at 1280 × 720 (test/vision/plate.unit.test.ts).
+ * - no box of the detector or the tracker from two seconds before to two seconds after,
+ * - no motion in front of the background in that time, and
+ * - the same appearance in the pictures before and after.
+ *
+ * More is required if a person was detected there within the last minute, or if an object is in front of the
+ * background. The cell must then look the same in more than a minute of pictures, or have returned to that appearance
+ * after an object passed. A person who stays there and is detected now and then is not part of the scene.
+ *
+ * INVARIANTS:
+ * - It is never stored, and leaves the process only as part of a redacted picture.
+ * - A cell is learnt only from a moment at which redaction would have shown it.
+ * - It belongs to one view, and is dropped when the camera moves or the picture's size changes.
+ * LIMITS: a picture of SNAPSHOT_LONG_SIDE_PX_MAX in 4:2:0, PENDING_MAX waiting ones, and the state of each cell: 5.6
+ * MiB at 1280 × 720 (test/vision/plate.unit.test.ts).
  */
 import { sameSize } from '../../contract/geometry.ts';
 import type { YuvPlanes } from '../../contract/picture.ts';
@@ -37,20 +42,26 @@ import {
   withVehicles,
 } from './plate-state.ts';
 
-/** One more than fit into HOLD_MS at one a second. */
+/** One more than fit into HOLD_MS at one picture a second. */
 const PENDING_MAX = 3;
-/** A picture's neighbours in time tell whether a cell rests when they are no further away. */
+/** Largest distance between successive pictures for deciding whether a cell is unchanged, in ms. */
 const NEIGHBOUR_MS_MAX = 6000;
-/** Who has left a cell for so long is not in it, unless he is only lost: then what stood there before tells. */
+/**
+ * Time after which a person who left a cell is not in it, in ms. The detector may have lost the person; then the cell's
+ * previous appearance decides.
+ */
 const NEAR_MS = 500;
-/** A known cell takes in every 16th picture, and half of it: some 20 s to follow. */
+/** A known cell blends in every 16th picture, at a ratio of one half, and so follows in some 20 s. */
 const BLEND_EVERY = 16;
 const BLEND_SHARE = 1 / 2;
-/** An unknown cell that looks different: so much of what spoke for its former look is left. */
+/** Factor on the matching pictures of an unknown cell that looks different. */
 const FADE = 0.8;
-/** The light is followed with every fourth picture; a published one is corrected by its own in any case. */
+/** Pictures from one update of the light to the next. A published picture is corrected by its own light in any case. */
 const LIGHT_EVERY = 4;
-/** The view has changed when so much of what can be compared looks different by so many levels, whatever the light. */
+/**
+ * Ratio of comparable cells that must differ by this number of levels, after the light is corrected, for a changed
+ * view.
+ */
 const OTHER_VIEW_SHARE = 0.5;
 const OTHER_VIEW_LEVELS = 16;
 const COMPARED_MIN = 50;
@@ -59,18 +70,18 @@ interface Pending {
   readonly atMs: number;
   readonly planes: YuvPlanes;
   readonly means: Means;
-  /** 1 where a cell was covered within NEAR_MS of it; known so much later. */
+  /** 1 where a cell was covered within NEAR_MS of it; known after NEAR_MS. */
   near?: Uint8Array;
 }
 
-/** What is known of the place, for a picture of its size. */
+/** Learnt scene, for a picture of its size. */
 export interface Known {
   readonly planes: YuvPlanes;
   /** 1 where a cell is known. */
   readonly cells: Uint8Array;
-  /** When each was last seen, media time, ms. */
+  /** Media time when each cell was last seen, in ms. */
   readonly seenMs: Float64Array;
-  /** The means of its cells, and the light by which to correct them and its pixels. */
+  /** Means of its cells, and the light that corrects them and its pixels. */
   readonly means: Means;
   readonly light: Light;
 }
@@ -79,13 +90,13 @@ export class Plate {
   #state: PlateState | undefined;
   #pending: Pending[] = [];
   #before: Means | undefined;
-  /** Used again: memory beside V8's heap has it collect. */
+  /** Reused buffers, because memory outside V8's heap triggers garbage collection. */
   #spare: Means[] = [];
   #sparePlanes: YuvPlanes[] = [];
   #beforeMs = 0;
   #pictures = 0;
 
-  /** What is known; undefined before the first picture. */
+  /** The learnt scene; undefined before the first picture. */
   get known(): Known | undefined {
     const state = this.#state;
     if (state === undefined) return undefined;
@@ -93,7 +104,7 @@ export class Plate {
     return { planes, cells, seenMs, means, light };
   }
 
-  /** Takes the next frame, and what is known of it. */
+  /** Takes the next frame and its boxes. */
   take(seen: SeenFrame, planes: YuvPlanes | undefined): void {
     const { atMs } = seen;
     if (this.#state !== undefined) cover(this.#state, seen);
@@ -118,7 +129,7 @@ export class Plate {
     }
   }
 
-  /** The view is another one: nothing is known any more. */
+  /** Forgets everything, because the view has changed. */
   drop(): void {
     this.#state = undefined;
     this.#pending = [];
@@ -161,7 +172,8 @@ export class Plate {
       if (use[cell] !== FREE && use[cell] !== PASSED) continue;
       if (agrees) {
         const blends = agree(state, cell) && use[cell] === FREE && !isDoubtful(state, cell, atMs);
-        // A sliver of somebody changes a cell's mean by no more than light does: nothing is taken in where he may be.
+        // A sliver of a person changes a cell's mean no more than light does, so a cell with a possible person is not
+        // blended.
         if (blends) this.#blend(state, cell, planes, means);
       } else if (use[cell] === PASSED) continue;
       else if (looks[cell] === 0) this.#put(state, cell, atMs, planes, means);
@@ -179,9 +191,9 @@ export class Plate {
     }
   }
 
-  /** Takes what is known over to the light of a picture; false where the picture is of another view. */
+  /** Updates the clean plate to the light of a picture; returns false if the picture shows another view. */
   #followLight(state: PlateState, atMs: number, seen: Means, use: Uint8Array): boolean {
-    // What stands there and may be a vehicle is no light.
+    // A standing object that may be a vehicle is not a change of light.
     const comparable = new Uint8Array(use.length);
     for (let cell = 0; cell < use.length; cell += 1) {
       if (use[cell] === FREE && !isDoubtful(state, cell, atMs))
@@ -221,7 +233,7 @@ export class Plate {
     this.#settle(state, cell, means, BLEND_SHARE);
   }
 
-  /** The means after a share of the picture's was taken in; the light of the cell is that of the picture then. */
+  /** Updates the means after blending in a picture at the ratio `share`; the cell's light is then the picture's. */
   #settle({ means: known, light, doubts }: PlateState, cell: number, seen: Means, share: number): void {
     known.y[cell] = (1 - share) * (known.y[cell] as number) + share * (seen.y[cell] as number);
     known.u[cell] = (1 - share) * (known.u[cell] as number) + share * (seen.u[cell] as number);
@@ -233,7 +245,7 @@ export class Plate {
   }
 }
 
-/** Counts a look like the last ones; true where the picture's is to be taken in. */
+/** Counts a matching picture; returns true if it is to be blended in. */
 function agree({ looks, cells, doubts, returns, away }: PlateState, cell: number): boolean {
   const count = looks[cell] as number;
   looks[cell] = count === 255 ? 256 - BLEND_EVERY : count + 1;
@@ -243,7 +255,7 @@ function agree({ looks, cells, doubts, returns, away }: PlateState, cell: number
   return cells[cell] === 0 || count % BLEND_EVERY === 0;
 }
 
-/** Whether most of what can be compared looks different, whatever the light. */
+/** Reports whether most comparable cells differ after the light is corrected. */
 export function isOtherView(known: Means, seen: Means, use: Uint8Array, light: Light): boolean {
   let [compared, other] = [0, 0];
   for (let cell = 0; cell < use.length; cell += 1) {

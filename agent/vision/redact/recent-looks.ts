@@ -1,14 +1,15 @@
 /**
- * Where the detector has found something in its last looks. A small detector finds a person in some frames and not in
- * others, and a still is redacted by what was found within two seconds of it: where the detector rests because nothing
- * moves, what it found in as many looks before stands for the frames that it did not look at.
+ * Stores the detections of the last detector runs.
  *
- * LIMITS: `LOOKS_MAX` looks; a box that nearly repeats another is kept once.
+ * A small detector finds a person in some frames only, and a still is redacted by the detections within two seconds of
+ * it. Where the detector rests because nothing moves, these detections replace those of the skipped frames.
+ *
+ * LIMITS: `LOOKS_MAX` runs; a box that nearly repeats another is stored once.
  */
 import { iou } from '../../contract/geometry.ts';
 import type { Detection } from '../../contract/picture.ts';
 
-/** Two seconds at the usual five frames a second: the redactor's own memory (history.ts). */
+/** Number of runs: two seconds at the usual five frames a second, the redactor's own memory (history.ts). */
 const LOOKS_MAX = 10;
 const SAME_IOU = 0.85;
 
@@ -21,7 +22,7 @@ export class RecentLooks {
     this.#places = undefined;
   }
 
-  /** All of them, the newest first. */
+  /** All stored detections, the newest first. */
   get places(): readonly Detection[] {
     this.#places ??= distinct(this.#looks.toReversed().flat());
     return this.#places;

@@ -1,10 +1,12 @@
 /**
- * The only maker of a picture that may leave the vision process.
+ * Makes redacted pictures. No other module makes a readable picture that may leave the vision process.
  *
- * INVARIANTS: a snapshot is made only from a still whose own frame the detector has seen; nothing is encoded but what
- * was composed (compose.ts) and drawn over it; what is hidden is fixed when `redact` is called.
- * LIMITS: one snapshot is made at a time, and whoever asks waits for it; a snapshot takes at most
- * as many encodings as its format has steps; the history's limits stand in history.ts, the plate's in plate.ts.
+ * INVARIANTS:
+ * - A snapshot is made only from a still whose own frame was analysed.
+ * - Only composed pictures (compose.ts) with the marks over them are encoded.
+ * - The hidden areas are fixed when `redact` is called.
+ * LIMITS: one snapshot at a time, for which the caller waits. At most as many encodings as the format has steps. Limits
+ * of the history are in history.ts, those of the clean plate in plate.ts.
  */
 import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
@@ -27,17 +29,17 @@ import { drawLegendOf, drawMarks, PATH_MS, type Subject } from './marks.ts';
 import { placeTime } from './place-time.ts';
 import { Plate } from './plate.ts';
 
-/** How a picture is encoded once it has been drawn; what is hidden in it does not hang on this. */
+/** Encoding of a drawn picture; independent of the hidden areas. */
 export interface Format {
-  /** Tried in this order until the file is small enough. */
+  /** Steps that are tried in sequence until the file is small enough. */
   readonly steps: readonly { readonly longSidePx: number; readonly quality: number }[];
   readonly bytesMax: number;
 }
 
 /**
- * As it is published. At 80 a street scene has no
- * visible artefacts; below 40 blocks show, so the size goes down instead. The last step holds even for 320 × 320
- * px of black and white noise (97 kB), the worst that a picture can be.
+ * Format of published snapshots. At quality 80 a street scene has no visible artefacts. Below 40 blocks show, so the
+ * size is reduced instead. The last step suffices even for 320 × 320 px of black and white noise (97 kB), the worst
+ * possible picture.
  */
 export const SNAPSHOT: Format = {
   bytesMax: SNAPSHOT_BYTES_MAX,
@@ -53,7 +55,7 @@ export const SNAPSHOT: Format = {
   ],
 };
 
-/** For the technician who aims: the edges of a zone matter, fine texture does not. */
+/** Format of previews for the technician who aims the camera: zone edges matter, fine texture does not. */
 export const PREVIEW: Format = {
   bytesMax: PREVIEW_BYTES_MAX,
   steps: [
@@ -64,7 +66,7 @@ export const PREVIEW: Format = {
   ],
 };
 
-/** A picture that is ready to be encoded, and by what each of its cells is drawn. */
+/** Picture that is ready to be encoded, with the content of each cell. */
 export interface Drawn extends Composed {
   readonly size: SizePx;
   readonly rgb: Uint8Array;
@@ -76,23 +78,23 @@ export class Redactor {
   readonly #history = new DetectionHistory();
   readonly #plate = new Plate();
   readonly #timeZone: string;
-  /** Remembered, and not taken by the plate yet. */
+  /** Frame that was recorded but not passed to the clean plate yet. */
   #seen: SeenFrame | undefined;
   #busy = false;
 
-  /** `timeZone`: IANA name; the times on pictures are in it. */
+  /** `timeZone` is an IANA name; it applies to the times on pictures. */
   constructor(timeZone: string) {
     this.#timeZone = timeZone;
   }
 
-  /** Frames that left the history before their time because of its limit. */
+  /** Frames that the history's limit removed early. */
   get forgotten(): number {
     return this.#history.forgotten;
   }
 
   /**
-   * Takes note of every analysed frame, in their order: all detections down to the detector's floor, the
-   * tracks after this frame, and what differs from the background.
+   * Records each analysed frame in sequence: all detections down to the detector's minimum score, the tracks after this
+   * frame, and the foreground.
    */
   remember(
     frame: Pick<Frame, 'atMs' | 'wallMs' | 'source'>,
@@ -103,32 +105,32 @@ export class Redactor {
     this.#seen = this.#history.add(frame, detections, tracks, foreground);
   }
 
-  /** The plate takes the frame that was remembered last, once; of pixels only these are kept. */
+  /** Passes the last recorded frame to the clean plate, once. These are the only pixels that are kept. */
   learnPlace(planes: YuvPlanes | undefined): void {
     if (this.#seen !== undefined) this.#plate.take(this.#seen, planes);
     this.#seen = undefined;
   }
 
-  /** Media time of the newest frame that the detector has seen, ms; undefined before the first. */
+  /** Media time of the newest analysed frame, in ms; undefined before the first. */
   get newestMs(): number | undefined {
     return this.#history.newestMs;
   }
 
-  /** A picture can be made of the still at a media time. */
+  /** Reports whether a picture can be made of the still at a media time. */
   hasSeen(atMs: number): boolean {
     return this.#history.around(atMs) !== undefined;
   }
 
-  /** The camera shows another view: what is known of the place is forgotten. */
+  /** Forgets the clean plate, because the camera shows another view. */
   forgetPlace(): void {
     this.#plate.drop();
   }
 
   /**
-   * Makes the snapshot of a still.
+   * Makes the snapshot of a still. One call at a time.
    *
-   * Throws `unavailable` where the detector has not seen the still's frame, `corrupt` where the still is not a
-   * JPEG of its announced size: there is then no snapshot. One call at a time.
+   * @throws `unavailable` if the still's frame was not analysed. `corrupt` if the still is not a JPEG of its announced
+   * size. There is then no snapshot.
    */
   async redact(still: Still, subject: Subject, format = SNAPSHOT): Promise<RedactedJpeg> {
     assert(!this.#busy, 'one snapshot at a time');
@@ -151,20 +153,21 @@ export class Redactor {
     );
   }
 
-  /** As `redact`, before it is encoded. */
+  /** Makes the same picture as `redact`, without encoding it. */
   async draw(still: Still, subject: Subject): Promise<Drawn> {
     const around = this.#around(still.atMs);
     const path = this.#history.between(still.atMs - PATH_MS, around.own.atMs);
     const known = this.#plate.known;
     const size = fitted(still.source, SNAPSHOT_LONG_SIDE_PX_MAX);
     const { rgb: decoded, reachPx, black } = await still.pixels(size);
-    // A library's Buffer has a hidden class of its own, which dies with the last one: V8 would compile all that draws anew.
+    // A library's Buffer has its own hidden class, which is freed with the last such Buffer. V8 would then compile all
+    // drawing code again.
     const rgb = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.length);
     const cover = coverOf(around, size, reachPx, thingsIn(subject));
     const usable = sameSize(known?.planes.size, size) ? known : undefined;
     const composed = compose(rgb, cover, usable, around.own.foreground);
     const { items, figures } = drawMarks(rgb, size, subject, path);
-    // What was drawn may run through a mask.
+    // Marks may run through a mask.
     for (const [from, to] of black.flat()) rgb.fill(0, from, to);
     const placeAt = this.#timeOf(composed, around.own);
     const unknown = composed.cells.includes(SHOWN.mosaic);
@@ -194,7 +197,7 @@ export class Redactor {
   }
 }
 
-/** Parts of the place that an event is about. */
+/** Returns the parts of the scene that an event is about. */
 function thingsIn({ focus }: Subject): XyxyNorm[] {
   return focus.filter(({ object }) => object === undefined).map(({ xyxyNorm }) => xyxyNorm);
 }
@@ -205,7 +208,7 @@ function redactionOf(
   figures: number,
   masks: number,
 ): Redaction {
-  // A part that was seen after the still, before it was asked for, is not old.
+  // A part seen after the still, but before the request, is not old.
   const oldestS = oldestMs === undefined ? 0 : Math.max(0, Math.round((atMs - oldestMs) / 100) / 10);
   return {
     figures,
@@ -215,7 +218,7 @@ function redactionOf(
   };
 }
 
-/** Of the cells, those with this value: 0 to 1, four decimals. */
+/** Returns the ratio of the cells with this value: 0 to 1, four decimals. */
 function shareOf(cells: Uint8Array, value: number): number {
   let count = 0;
   for (let cell = 0; cell < cells.length; cell += 1) if (cells[cell] === value) count += 1;

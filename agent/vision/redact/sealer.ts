@@ -1,9 +1,9 @@
 /**
- * The only maker of SealedEvidence: the still without redaction, its privacy masks black, encrypted in memory to
- * the authority's public keys (age, X25519). Nobody on the box can open it, and nothing of it touches a disk
- * before it is encrypted.
+ * Makes SealedEvidence, as the only module: the still without redaction, black under the privacy masks, encrypted in
+ * memory to the authority's public keys (age, X25519). It cannot be opened on the box, and no part of it reaches a disk
+ * unencrypted.
  *
- * LIMITS: SEALED_BYTES_MAX a file; at most STEPS.length encodings.
+ * LIMITS: SEALED_BYTES_MAX per file; at most STEPS.length encodings.
  */
 import { createHash } from 'node:crypto';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -13,7 +13,7 @@ import type { Still } from '../../contract/picture.ts';
 import { SEALED_BYTES_MAX, type SealedEvidence } from '../../contract/sealed-evidence.ts';
 import { encode } from './jpeg.ts';
 
-/** Long side and quality, tried until the file is small enough: at 90 nothing of a street scene is lost. */
+/** Long side and quality, tried until the file is small enough. At 90 a street scene loses no detail. */
 const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[] = [
   { longSidePx: Number.POSITIVE_INFINITY, quality: 90 },
   { longSidePx: Number.POSITIVE_INFINITY, quality: 75 },
@@ -21,7 +21,7 @@ const STEPS: readonly { readonly longSidePx: number; readonly quality: number }[
   { longSidePx: 1920, quality: 75 },
   { longSidePx: 1920, quality: 60 },
   { longSidePx: 1280, quality: 60 },
-  // Holds for noise too, as the redactor's smallest step does.
+  // Suffices for noise too, like the redactor's smallest step.
   { longSidePx: 640, quality: 40 },
 ];
 
@@ -32,16 +32,23 @@ export class Sealer {
     this.#recipients = recipients;
   }
 
-  /** Throws `corrupt` where the still is not a JPEG of its size, `config` where a recipient is no key of age. */
+  /**
+   * Seals a still.
+   *
+   * @throws `corrupt` if the still is not a JPEG of its size. `config` if a recipient is not an age key.
+   */
   async seal(still: Still): Promise<SealedEvidence> {
     const recipients = this.#recipients;
-    // Loaded when first needed: most boxes seal nothing.
+    // Loaded on first use: most boxes seal nothing.
     const { Encrypter } = await import('age-encryption');
     const encrypter = new Encrypter();
     try {
       for (const recipient of recipients) encrypter.addRecipient(recipient);
     } catch (error) {
-      throw new AgentError('config', `not sealed: a recipient is no public key of age (${messageOf(error)})`);
+      throw new AgentError(
+        'config',
+        `not sealed: a recipient is not an age public key (${messageOf(error)})`,
+      );
     }
     for (const { longSidePx, quality } of STEPS) {
       const jpeg = await this.#plain(still, fitted(still.source, longSidePx), quality);
@@ -57,7 +64,7 @@ export class Sealer {
     );
   }
 
-  /** Encoded anew, so that no metadata of the camera travels along. */
+  /** Encodes the still again, so that it carries no metadata of the camera. */
   async #plain(still: Still, size: SizePx, quality: number): Promise<Uint8Array> {
     const { rgb } = await still.pixels(size);
     const jpeg = await encode(rgb, size, quality);

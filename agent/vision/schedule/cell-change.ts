@@ -1,34 +1,44 @@
-/** By how much a cell of the picture must differ from what it was before something has changed there. */
+/** Thresholds for a change of a picture cell. */
 
-/** The contrast at which a person begins to see an edge (3 %, Weber); a grey coat on grey stone differs by 10. */
+/**
+ * Minimum difference in levels: the contrast at which a person begins to see an edge (3 %, Weber). A grey coat on grey
+ * stone differs by 10.
+ */
 const LEVELS_MIN = 8;
 /**
- * In the dark the same contrast is fewer levels: as many fewer as the ground lies below a quarter of the scale, down to
- * what two means of eight pixels differ by with the rounding of a codec.
+ * Level from which the full minimum applies, a quarter of the scale, and the lowest minimum. In the dark the same
+ * contrast is fewer levels, so the minimum falls in proportion to the level. Its lower bound is the difference of two
+ * means of eight pixels after a codec's rounding.
  */
 const FULL_FROM = 64;
 const LEVELS_DARK_MIN = 3;
-/** Nine of ten frames of a place where nothing moves differ by no more than its noise; so many times that is motion. */
+/**
+ * Multiple of the noise from which a difference is motion. In a still place, nine of ten frames differ by no more than
+ * the noise.
+ */
 const NOISE_TIMES = 2.5;
-/** Saving codecs leave a place for a second and then mend it by so much; more is motion that never ends. */
+/**
+ * Maximum noise, in levels. Low-bitrate codecs leave a place for a second and then correct it by that much; more is
+ * endless motion.
+ */
 const NOISE_MAX = 8;
-/** The ninth tenth is followed by this much a frame upwards, and a ninth of it downwards. */
+/** Step per frame by which the 90th percentile is followed upwards; a ninth of it downwards. */
 const NOISE_STEP = 0.36;
 
-/** Levels from which on a cell that was at `level`, and differs by `noise` where nothing moves, has changed. */
+/** Returns the levels from which a cell has changed, given its previous `level` and its `noise` without motion. */
 export function changeFrom(level: number, noise: number): number {
   const least = Math.min(LEVELS_MIN, (LEVELS_MIN * level) / FULL_FROM);
   return Math.max(LEVELS_DARK_MIN, least, NOISE_TIMES * noise);
 }
 
-/** The cell's noise after it has differed by so many levels. */
+/** Returns the cell's noise after it has differed by this number of levels. */
 export function noiseAfter(noise: number, by: number): number {
   return by > noise ? Math.min(NOISE_MAX, noise + NOISE_STEP) : Math.max(0, noise - NOISE_STEP / 9);
 }
 
 /**
- * By how much the whole picture has become brighter, levels: the median of every eighth cell that may be read.
- * `offsets`: below 0 where a mask lies; `shifts` has room for an eighth of the cells.
+ * Returns by how many levels the complete picture has become brighter: the median of every eighth unmasked cell.
+ * `offsets` is below 0 under a mask; `shifts` has room for an eighth of the cells.
  */
 export function shiftOf(
   now: Float32Array,

@@ -1,39 +1,42 @@
 /**
- * When the detector is to look closely, at the larger picture that the camera can give: while the picture is grey (a
- * camera in infra-red mode sends no colours) or dark. People score less there, and size makes up for it; by day the
- * frame's own size does as well or better, at a fifth of the cost (docs/design/005-benchmark.md).
+ * Decides when the detector makes a high-resolution pass on the larger picture of the camera. It does so while the
+ * picture is dark or grey (a camera in infra-red mode sends no colours). People score less there, and size compensates
+ * for it. By day the frame's own size works as well or better, at a fifth of the cost (docs/design/005-benchmark.md).
  *
- * The picture is read in cells, whose colour is averaged over seconds: noise cancels out, the colours of a street do not.
+ * The picture is read in cells, whose colour is averaged over seconds. Noise cancels out, a street's colours do not.
  *
- * INVARIANTS: time is media time; the same frames give the same answers.
- * LIMITS: no closer look while frames are left out for heat or load, and for six hours after that.
+ * INVARIANTS: time is media time; the same frames give the same decisions.
+ * LIMITS: no high-resolution pass while frames are skipped for heat or load, and for six hours after that.
  */
 import { placementOf } from '../../contract/letterbox.ts';
 import { COLOUR_LEVELS_MIN, COLOURED_SHARE_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
 import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
 
-/** Side of a cell, pixels of the detector's input: 64 of its pixels are read, which makes their noise an eighth. */
+/** Side of a cell in pixels of the detector's input. 64 of its pixels are read, which makes their noise an eighth. */
 const CELL_PX = 16;
 const CELL_STEP_PX = 2;
-/** The picture is judged over so long … */
+/** Length of the evaluation window, in ms. */
 const WINDOW_MS = 2000;
-/** … and so many frames, five a second at most. */
+/** Minimum number of frames in it, and shortest interval between them in ms (five a second). */
 const WINDOW_FRAMES_MIN = 5;
 const READ_EVERY_MS = 190;
-/** Colour must be back for so long: headlights and lamps that come on colour a picture for a moment. */
+/** Time for which colour must be back, in ms; headlights and lamps colour a picture for a moment. */
 const ENDS_MS = 30_000;
-/** A board that was too slow or too hot has had its trial: leaving frames out is told as an incident, twice a night at most. */
+/**
+ * Pause after the board was too slow or too hot, in ms. Skipped frames are reported as an incident, at most twice a
+ * night.
+ */
 const REST_MS = 21_600_000;
 /**
- * A quiet street is looked at closely at least so often: a little before the motion gate's own look is due (two seconds,
- * motion-gate.ts), so that this one falls on a frame that has a larger picture.
+ * Interval of the high-resolution passes on a quiet street, in ms. It is slightly shorter than the motion gate's own
+ * interval (two seconds, motion-gate.ts), so that the run falls on a frame with a larger picture.
  */
 const CHECK_MS = 1600;
 
 export class FineLooks {
   #size = '';
-  /** Index in `rgb` of each cell's first byte; the letterbox's borders and masked cells are left out. */
+  /** Index in `rgb` of each cell's first byte; without the letterbox's borders and masked cells. */
   #offsets = new Int32Array();
   #stride = 0;
   /** Sums over the window: red − green, blue − green, green. */
@@ -43,23 +46,26 @@ export class FineLooks {
   #readMs = Number.NEGATIVE_INFINITY;
   #poor = false;
   #dark = false;
-  /** When the picture was last judged grey or dark. */
+  /** Time when the picture was last grey or dark. */
   #poorMs = 0;
   #restUntilMs = Number.NEGATIVE_INFINITY;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #count = 0;
 
-  /** Closer looks so far. */
+  /** Number of high-resolution passes. */
   get count(): number {
     return this.#count;
   }
 
-  /** The camera has no light left to take. */
+  /** True if the picture is dark. */
   get dark(): boolean {
     return this.#dark;
   }
 
-  /** Takes the next frame; true while larger pictures are wanted. `slowed`: frames are left out for heat or load. */
+  /**
+   * Takes the next frame; returns true while larger pictures are needed. `slowed` states that frames are skipped for
+   * heat or load.
+   */
   wants(frame: Frame, slowed: boolean): boolean {
     const { atMs } = frame;
     if (atMs - this.#readMs >= READ_EVERY_MS) this.#read(frame);
@@ -67,12 +73,12 @@ export class FineLooks {
     return this.#poor && atMs >= this.#restUntilMs;
   }
 
-  /** Whether the frame is to be looked at even where nothing moves. */
+  /** Reports whether the detector must run on the frame even without motion. */
   isDue({ fine, atMs }: Frame): boolean {
     return fine !== undefined && atMs - this.#lookedMs >= CHECK_MS;
   }
 
-  /** The detector has looked at the frame. */
+  /** Records that the detector has run on the frame. */
   looked({ fine, atMs }: Frame): void {
     if (fine === undefined) return;
     this.#lookedMs = atMs;
@@ -117,7 +123,7 @@ export class FineLooks {
     }
     sums.fill(0);
     this.#frames = 0;
-    // A picture that is masked all over says nothing.
+    // A completely masked picture gives no information.
     if (cells === 0) return;
     this.#dark = level < DARK_LEVEL_MAX * pixels * cells;
     if (coloured <= COLOURED_SHARE_MAX * cells || this.#dark) {

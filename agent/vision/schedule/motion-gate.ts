@@ -1,17 +1,17 @@
 /**
- * Whether the detector must look at a frame, or what it said last still holds because nothing has moved since.
+ * Decides whether the detector must run on a frame, or its last result still holds because nothing has moved since.
  *
- * It looks while anything moves and a moment longer, while an object is waited for (one that is not sure yet, is out of
- * sight or moves, a vehicle that may have come to stand), and every two seconds in any case (docs/design/015-load.md).
- * The scene alone decides: what rules there are, and what they have found, changes nothing that another rule sees.
+ * It runs during motion and for a moment after it, every two seconds in any case, and while an object is awaited
+ * (docs/design/015-load.md). An awaited object is uncertain, out of sight or moving, or a vehicle that may have
+ * stopped. Only the scene decides: rules and their results have no effect, so no rule changes the input of another.
  *
- * INVARIANTS: no two looks are further apart than `CHECK_MS`, as far as the frames allow; time is media time.
+ * INVARIANTS: two runs are at most `CHECK_MS` apart, as far as the frames allow; time is media time.
  */
 import type { Frame } from '../../contract/picture.ts';
 import { Motion } from './motion.ts';
 
 const CHECK_MS = 2000;
-/** What has come to rest is looked at for so long: the tracker settles in it. A flicker of one frame is no motion. */
+/** Time of runs after motion, in ms, in which the tracker settles. A flicker of one frame is not motion. */
 const SETTLE_MS = 600;
 
 export class MotionGate {
@@ -22,12 +22,12 @@ export class MotionGate {
   #movedMs = Number.NEGATIVE_INFINITY;
   #moved = false;
 
-  /** `everyFrame`: there is nothing to decide. */
+  /** `everyFrame` makes the detector run on every frame. */
   constructor({ everyFrame }: { readonly everyFrame: boolean }) {
     this.#everyFrame = everyFrame;
   }
 
-  /** Takes the next frame. `awaited`: an object is waited for. */
+  /** Takes the next frame. `awaited` states that an object is awaited. */
   mustLook(frame: Frame, awaited: boolean): boolean {
     if (this.#everyFrame) return true;
     const { atMs } = frame;

@@ -1,13 +1,13 @@
 /**
- * Has anything moved since the detector last looked? The picture of that moment and the one now are compared in cells
- * of 4 × 4 pixels of the detector's input: a person 10 pixels tall covers five of them.
+ * Detects motion since the last detector run. It compares the picture of that run with the present one, in cells of 4 ×
+ * 4 pixels of the detector's input. A person 10 pixels tall covers five of them.
  *
- * It is compared with the last look and not with the last frame, so that what is slow adds up. A cell has moved when
- * it differs by more than its own noise explains, which a saving codec and a tree in the wind raise, and people who
- * pass now and then do not. A shift of brightness of the whole picture is taken off.
+ * The comparison with the last run, instead of the last frame, lets slow motion add up. A cell has moved if it differs
+ * by more than its own noise explains. Low-bitrate codecs and trees in the wind raise that noise; occasional passers-by
+ * do not. A brightness shift of the complete picture is subtracted.
  *
- * LIMITS: what differs from its ground by fewer levels than `changeFrom` says is not seen moving; the detector looks every
- * two seconds all the same.
+ * LIMITS: motion that differs from its ground by fewer levels than `changeFrom` is missed; the detector runs every two
+ * seconds anyway.
  */
 import { placementOf } from '../../contract/letterbox.ts';
 import { isMasked } from '../../contract/masked.ts';
@@ -15,9 +15,9 @@ import type { Frame } from '../../contract/picture.ts';
 import { changeFrom, noiseAfter, shiftOf } from './cell-change.ts';
 
 const CELL_PX = 4;
-/** At most so many cells, whatever the input's size. */
+/** Maximum number of cells, whatever the input's size. */
 const CELLS_MAX = 8000;
-/** Moved cells that touch: one alone is a flicker. */
+/** Minimum number of touching moved cells; a single one is a flicker. */
 const TOUCHING_MIN = 2;
 
 export class Motion {
@@ -33,7 +33,7 @@ export class Motion {
   #shifts = new Float32Array();
   #fresh = true;
 
-  /** Takes the next frame; true where something has moved since `looked()`, or nothing is known yet. */
+  /** Takes the next frame; returns true if something has moved since `looked()`, or before the first one. */
   update(frame: Frame): boolean {
     const { widthPx, heightPx } = frame.source;
     const size = `${widthPx}x${heightPx}`;
@@ -43,7 +43,7 @@ export class Motion {
     return this.#differs();
   }
 
-  /** The detector has looked at the frame that was taken last. */
+  /** Records that the detector has run on the last frame. */
   looked(): void {
     this.#looked.set(this.#now);
     this.#fresh = false;
@@ -63,7 +63,7 @@ export class Motion {
       const x = (k % this.#columns) * this.#cellPx;
       const y = Math.floor(k / this.#columns) * this.#cellPx;
       const masked = isMasked(frame, leftPx + x, topPx + y, this.#cellPx, this.#cellPx);
-      // Green alone is read: it is most of brightness.
+      // Only green is read, which is most of the luma.
       offsets[k] = masked ? -1 : (topPx + y) * this.#stride + (leftPx + x) * 3 + 1;
     }
     this.#offsets = offsets;
@@ -81,7 +81,7 @@ export class Motion {
       let row = this.#offsets[k] as number;
       if (row < 0) continue;
       let sum = 0;
-      // Every second pixel, as on a chessboard: neighbours of a scaled picture say nearly the same.
+      // Every second pixel, as on a chessboard; neighbours in a scaled picture are nearly equal.
       for (let y = 0; y < cellPx; y += 1, row += this.#stride) {
         for (let x = y & 1; x < cellPx; x += 2) sum += rgb[row + x * 3] as number;
       }

@@ -1,9 +1,9 @@
 /**
- * Something begins to move where all was still: a cheap comparison of each small picture that the camera gives with the
- * one before, in cells of 4 × 4 pixels (8 × 8 of the detector's input). It tells whether anything moves quickly, and
- * whether that is near a place that a rule watches and belongs to no known track.
+ * Motion trigger: detects the start of motion by a cheap comparison of each small picture of the camera with the
+ * previous one. Cells have 4 × 4 pixels (8 × 8 of the detector's input). It reports any quick motion, and whether that
+ * is near a watched place and belongs to no known track.
  *
- * What is slow is not seen here; the motion gate compares with the last look for that.
+ * Slow motion is not detected here; for that, the motion gate compares with the last detector run.
  */
 import { isMasked } from '../../contract/masked.ts';
 import type { SmallPicture } from '../../contract/picture.ts';
@@ -12,15 +12,15 @@ import { changeFrom, noiseAfter, shiftOf } from './cell-change.ts';
 
 const CELL_PX = 4;
 const CELLS_MAX = 2000;
-/** A cell in which nothing has moved for so long and something does now: shorter is the stride of one who walks by. */
+/** Time without motion after which a moving cell is a start, in ms; shorter is the stride of a person who walks by. */
 const STILL_MS = 1000;
-/** Cells that touch: one alone is a flicker. */
+/** Minimum number of touching cells; a single one is a flicker. */
 const TOUCHING_MIN = 2;
 
 export interface Moved {
-  /** Anything, anywhere. */
+  /** Motion anywhere. */
   readonly any: boolean;
-  /** In a watched cell that was still, and that no known track explains. */
+  /** Motion in a watched cell that was still, not explained by a known track. */
   readonly unknown: boolean;
 }
 
@@ -39,12 +39,12 @@ export class Onset {
   #cellPx = CELL_PX;
   #fresh = true;
 
-  /** `isWatched`: a place, normalised, is where a rule watches or near it. */
+  /** `isWatched` reports whether a normalised place is at or near one that a rule watches. */
   constructor(isWatched: (point: Point) => boolean) {
     this.#isWatched = isWatched;
   }
 
-  /** Takes the next picture; `isKnown`: a place is where a known track explains motion. */
+  /** Takes the next picture. `isKnown` reports whether a known track explains motion at a place. */
   update(small: SmallPicture, atMs: number, isKnown: (point: Point) => boolean): Moved {
     const { widthPx, heightPx } = small.size;
     const size = `${widthPx}x${heightPx}`;

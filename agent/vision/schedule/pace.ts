@@ -1,30 +1,42 @@
 /**
- * How many frames a second are analysed: as the street asks (wanted-rate.ts), within a budget that holds the
- * mean to the configured rate (look-budget.ts); and less, step by step, where the board is hot (the agent says by how
- * many steps) or where analysing a frame takes longer than the frames are apart.
+ * Frame rate control: decides how many frames a second are analysed.
  *
- * INVARIANTS: time is media time; up by one step at a time; a step is taken back only when the faster rate would leave
- * `ROOM` for long enough, so that it does not come and go.
- * LIMITS: never slower than `FPS_MIN`, or than configured where that is slower; never faster than the frames come, or
- * than leaves `ROOM`.
+ * - The street sets the rate (wanted-rate.ts), within a budget that holds the mean to the configured rate
+ *   (look-budget.ts).
+ * - The rate falls in steps if the board is hot (the agent sends the number of steps) or if analysing a frame takes
+ *   longer than the interval.
+ *
+ * INVARIANTS:
+ * - Time is media time.
+ * - One step up at a time. A step is reverted only after the faster rate would leave `ROOM` for long enough, so that it
+ *   does not oscillate.
+ * LIMITS: never slower than `FPS_MIN`, or than configured if that is slower. Never faster than the frames come, or than
+ * leaves `ROOM`.
  */
 import { type Analysis, LookBudget } from './look-budget.ts';
 
-/** Of the configured interval. */
+/** Multiples of the configured interval. */
 const FACTORS = [1, 1.5, 2, 3, 4] as const;
-/** Rules and tracker work down to a frame a second: a person who walks then moves by less than his height. */
+/**
+ * Lowest rate. Rules and tracker work down to a frame a second, when a walking person moves by less than their height.
+ */
 const FPS_MIN = 1;
-/** Slower than the frames come when analysing takes so much of the interval … */
+/** Load from which the rate falls, as a ratio of the interval. */
 const FULL = 0.95;
-/** … for so long; faster again when it would take less than this of the shorter interval, for longer. */
+/**
+ * Time of full load until it falls, in ms; and time with a load below `ROOM` of the shorter interval until it rises.
+ */
 const FULL_FOR_MS = 10_000;
 const ROOM = 0.7;
 const ROOM_FOR_MS = 60_000;
-/** Mean over about so many analysed frames. */
+/** Approximate number of analysed frames in the mean. */
 const MEAN_OVER = 10;
-/** Of the interval: frames come a little early or late, and from a camera of 25 a second not at all in a fifteenth. */
+/**
+ * Tolerance as a ratio of the interval: frames come slightly early or late, and a camera of 25 a second has none in
+ * some fifteenths.
+ */
 const EARLY = 0.25;
-/** While more than this share of the budget is saved the street gets what it asks for; below, by what is left. */
+/** Ratio of savings above which the street gets its rate; below it, the rate depends on the remainder. */
 const AMPLE = 0.25;
 
 export interface PaceState {
@@ -34,11 +46,11 @@ export interface PaceState {
   readonly reason: 'heat' | 'load' | null;
 }
 
-/** What speaks for the analysis of a frame. */
+/** Reasons to analyse a frame. */
 export interface Demand {
-  /** Analysed frames a second that the street asks for. */
+  /** Analysed frames a second that the street demands. */
   readonly fps: number;
-  /** A picture was kept of this frame: without an analysis it could never be shown. */
+  /** True if a picture of this frame was stored, which could never be shown without an analysis. */
   readonly pictured: boolean;
 }
 
@@ -55,19 +67,22 @@ export class Pace {
   #shed = 0;
   #short = 0;
 
-  /** `fps`: as configured. `follows`: more or fewer by the street; otherwise every frame that comes, but for heat and load. */
+  /**
+   * `fps` is the configured rate. With `follows`, the rate follows the street; otherwise every frame is analysed,
+   * except for heat and load.
+   */
   constructor(fps: number, follows: boolean) {
     this.#intervalMs = 1000 / fps;
     this.#factors = FACTORS.filter((factor) => factor === 1 || fps / factor >= FPS_MIN);
     this.#budget = follows ? new LookBudget(fps) : undefined;
   }
 
-  /** Frames that were left out for heat or load. */
+  /** Frames skipped for heat or load. */
   get shed(): number {
     return this.#shed;
   }
 
-  /** Frames that the street asked for and the budget did not have. */
+  /** Frames that the street demanded and the budget could not pay. */
   get short(): number {
     return this.#short;
   }
@@ -78,12 +93,12 @@ export class Pace {
     return { step, fps: Math.round(100_000 / (this.#intervalMs * this.#factorAt(step))) / 100, reason };
   }
 
-  /** The agent's word on heat. */
+  /** Sets the agent's number of steps for heat. */
   heat(steps: number): void {
     this.#heatSteps = steps;
   }
 
-  /** Whether the frame at `atMs` is to be analysed. */
+  /** Reports whether the frame at `atMs` is to be analysed. */
   isDue(atMs: number, { fps, pictured }: Demand): boolean {
     const step = this.#step;
     const usualMs = this.#intervalMs * this.#factorAt(step);
@@ -97,12 +112,12 @@ export class Pace {
     return false;
   }
 
-  /** The frame at `atMs` was analysed. */
+  /** Records that the frame at `atMs` was analysed. */
   noteAnalysed(how: Analysis, atMs: number): void {
     this.#budget?.spend(how, atMs);
   }
 
-  /** Analysing the frame at `atMs` took so much of the thread's CPU time, inference and all. */
+  /** Records the thread's CPU time for analysing the frame at `atMs`, including inference. */
   noteDuration(ms: number, atMs: number): void {
     this.#meanMs += (ms - this.#meanMs) / MEAN_OVER;
     const full = this.#meanMs > FULL * this.#intervalMs * this.#factorAt(this.#loadSteps);
@@ -119,7 +134,7 @@ export class Pace {
     this.#sinceMs = undefined;
   }
 
-  /** The shortest interval that the budget and the board allow. */
+  /** Returns the shortest interval that the budget and the board allow. */
   #affordableMs(atMs: number): number {
     const saved = Math.min(1, (this.#budget?.saved(atMs) ?? 0) / AMPLE);
     return Math.max(this.#meanMs / ROOM, this.#intervalMs * (1 - saved));
@@ -127,7 +142,7 @@ export class Pace {
 
   #isTime(atMs: number, intervalMs: number): boolean {
     const sinceMs = this.#analysedMs === undefined ? intervalMs : atMs - this.#analysedMs;
-    // By a grid, so that early and late frames even out; by the last one where the rate has just changed.
+    // A grid evens out early and late frames; after a change of rate, the last frame counts instead.
     return sinceMs >= intervalMs || (sinceMs >= intervalMs / 2 && atMs >= this.#nextMs - EARLY * intervalMs);
   }
 

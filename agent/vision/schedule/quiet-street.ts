@@ -1,10 +1,10 @@
 /**
- * The camera's second stream as what wakes the main one: while nothing moves in either, key frames of the main stream are
- * all that is decoded of it (docs/design/015-load.md).
+ * Uses the camera's second stream to wake the main one. While nothing moves in either, only key frames of the main
+ * stream are decoded (docs/design/015-load.md).
  *
- * The second stream only wakes: no detection, picture or condition is ever made of it.
+ * The second stream only wakes: no detection, picture or condition is ever made from it.
  *
- * INVARIANT: without the second stream, whatever is the matter with it, the main one is decoded in full.
+ * INVARIANT: if the second stream is missing or faulty, the main one is decoded in full.
  */
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
@@ -13,7 +13,10 @@ import type { QuietReport } from '../../contract/health.ts';
 import type { Glimpse } from '../../contract/picture.ts';
 import { SecondView, SILENT_MS } from './second-view.ts';
 
-/** A start is seen within a tenth of a second; more costs little more, five miss what crosses the picture in .8 s. */
+/**
+ * Frame rate of the second stream: a start is seen within a tenth of a second. A higher rate costs little more; five a
+ * second miss an object that crosses the picture in 0.8 s.
+ */
 export const SECOND_FPS = 10;
 
 /** Key-frame mode of the main stream. */
@@ -29,9 +32,9 @@ export interface QuietStreetOptions {
     nextGlimpse(): Promise<Glimpse | null>;
     stop(): Promise<void>;
   };
-  /** Undefined where the main stream has none. */
+  /** Undefined if the main stream has none. */
   keyFrames(): KeyFrames | undefined;
-  /** What is known of the second stream. */
+  /** State of the second stream. */
   readonly view?: SecondView | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -44,7 +47,7 @@ export class QuietStreet {
   #failed: string | undefined;
   #rested = false;
   #rests = 0;
-  /** Since the last rest the main stream has seen nothing move. */
+  /** True if the main stream has seen no motion since the last rest. */
   #idle = false;
   #idleWakings = 0;
 
@@ -81,7 +84,7 @@ export class QuietStreet {
     this.#decodeAll();
   }
 
-  /** Takes each picture of the main stream, whether nothing has moved in it for a while, and whether it may rest then. */
+  /** Takes each picture of the main stream, whether it has been still for a while, and whether it may rest then. */
   follow(glimpse: Glimpse, isStill: boolean, mayRest: boolean): void {
     this.#view.watchMain(glimpse, isStill);
     this.#countRests(isStill);
@@ -103,7 +106,7 @@ export class QuietStreet {
     this.#options.keyFrames()?.want(false);
   }
 
-  /** A stream that has fallen silent gives no picture at which that could be seen. */
+  /** Ends key-frame mode when the second stream is silent, because there is then no picture that could show it. */
   async #endSilence(): Promise<void> {
     const { clock } = this.#options;
     const { signal } = this.#stopping;

@@ -1,8 +1,8 @@
 /**
- * Decides whether vision looks now: which frames are analysed (street and pace), which of these the detector looks at (motion
- * gate), and which it looks at more closely (fine looks).
+ * Decides which frames are analysed (street and frame rate control), on which of these the detector runs (motion gate),
+ * and which get a high-resolution pass.
  *
- * A frame that is not due is never made; one that the gate holds is analysed with what was found last.
+ * A frame that is not due is never made. A frame that the gate holds is analysed with the last detections.
  */
 import type { QuietReport } from '../../contract/health.ts';
 import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
@@ -17,31 +17,31 @@ export { SECOND_FPS } from './quiet-street.ts';
 export { FPS_MAX } from './wanted-rate.ts';
 
 export interface ScheduleOptions {
-  /** As configured; null: every frame of a recording. */
+  /** Configured rate; null means every frame of a recording. */
   readonly fps: number | null;
-  /** More or fewer frames by what the street shows. */
+  /** True if the rate follows the street. */
   readonly follows: boolean;
   readonly live: boolean;
-  /** The detector looks at every frame that is analysed. */
+  /** True if the detector runs on every analysed frame. */
   readonly everyFrame: boolean;
   readonly zones: WantedRateOptions['zones'];
   readonly lines: WantedRateOptions['lines'];
-  /** Where the camera has a second stream that may wake. */
+  /** Set if the camera has a second stream that may wake. */
   readonly quiet: QuietStreetOptions | undefined;
 }
 
-/** What vision waits for, at a glimpse. */
+/** State that vision awaits, at a glimpse. */
 export interface Awaited {
-  /** An object is waited for, or an incident is open. */
+  /** True if an object is awaited, or an incident is open. */
   readonly awaited: boolean;
-  /** No condition of the camera stands or has begun. */
+  /** True if no condition of the camera is active or has begun. */
   readonly settled: boolean;
 }
 
 export class Schedule {
-  /** Undefined in a replay at a fixed rate: it analyses every frame. */
+  /** Undefined in a replay at a fixed rate, which analyses every frame. */
   readonly #pace: Pace | undefined;
-  /** Undefined where the rate does not follow the street. */
+  /** Undefined if the rate does not follow the street. */
   readonly #street: Street | undefined;
   readonly #gate: MotionGate;
   readonly #fineLooks = new FineLooks();
@@ -53,7 +53,7 @@ export class Schedule {
     this.#gate = new MotionGate({ everyFrame });
   }
 
-  /** Watches the second stream, where there is one, until `stop()`. */
+  /** Watches the second stream, if there is one, until `stop()`. */
   async run(): Promise<void> {
     await this.#street?.run();
   }
@@ -63,8 +63,8 @@ export class Schedule {
   }
 
   /**
-   * Takes each glimpse. `due`: its frame is to be analysed; `isStill`: nothing moves and nothing is waited for, undefined
-   * where nobody follows the street.
+   * Takes each glimpse. `due` states that its frame is to be analysed. `isStill` states that nothing moves and nothing
+   * is awaited; undefined if the rate does not follow the street.
    */
   follow(glimpse: Glimpse, state: Awaited): { readonly due: boolean; readonly isStill: boolean | undefined } {
     const { atMs, pictured } = glimpse;
@@ -73,42 +73,42 @@ export class Schedule {
     return { due, isStill: asked?.isStill };
   }
 
-  /** Takes the next frame that is analysed; whether larger pictures are wanted from now on. */
+  /** Takes the next analysed frame; returns whether larger pictures are needed from now on. */
   wantsFine(frame: Frame): boolean {
     return this.#fineLooks.wants(frame, (this.#pace?.state.step ?? 0) > 0);
   }
 
-  /** Whether the detector must look at the frame. `awaited`: an object is waited for. */
+  /** Reports whether the detector must run on the frame. `awaited` states that an object is awaited. */
   mustLook(frame: Frame, awaited: boolean): boolean {
     return this.#gate.mustLook(frame, awaited || this.#fineLooks.isDue(frame));
   }
 
-  /** The detector has looked at the frame. */
+  /** Records that the detector has run on the frame. */
   looked(frame: Frame): void {
     this.#fineLooks.looked(frame);
   }
 
-  /** The camera has no light left to take. */
+  /** True if the picture is dark. */
   get dark(): boolean {
     return this.#fineLooks.dark;
   }
 
-  /** Takes what is known after an analysed frame. */
+  /** Takes the tracks after an analysed frame. */
   note(frame: Pick<Frame, 'source'>, tracks: readonly Track[]): void {
     this.#street?.note(frame, tracks);
   }
 
   /**
-   * The frame was analysed.
+   * Records that the frame was analysed.
    * @param looked by the detector too
-   * @param tookMs CPU time of the thread, where it counts for the pace
+   * @param tookMs CPU time of the thread, if it counts for the frame rate control
    */
   analysed({ fine, atMs }: Frame, looked: boolean, tookMs: number | undefined): void {
     this.#pace?.noteAnalysed(!looked ? 'held' : fine === undefined ? 'look' : 'closer look', atMs);
     if (tookMs !== undefined) this.#pace?.noteDuration(tookMs, atMs);
   }
 
-  /** The pace where it is another than at the last call. */
+  /** Returns the state of the frame rate control if it has changed since the last call. */
   changedPace(): PaceState | undefined {
     const state = this.#pace?.state;
     if (state === undefined || state.step === this.#toldStep) return undefined;
@@ -116,17 +116,17 @@ export class Schedule {
     return state;
   }
 
-  /** The board is hot, by so many steps. */
+  /** Sets the number of steps by which to reduce the rate, because the board is too hot. */
   heat(steps: number): void {
     this.#pace?.heat(steps);
   }
 
-  /** Frames left out for heat or load, frames that the budget did not have, closer looks. */
+  /** Frames skipped for heat or load, frames that the budget could not pay, high-resolution passes. */
   get counts(): { readonly shed: number; readonly short: number; readonly fine: number } {
     return { shed: this.#pace?.shed ?? 0, short: this.#pace?.short ?? 0, fine: this.#fineLooks.count };
   }
 
-  /** Undefined where no second stream may wake. */
+  /** Undefined if no second stream may wake. */
   get quiet(): QuietReport | undefined {
     return this.#street?.quiet;
   }

@@ -1,10 +1,10 @@
 /**
- * Motion in the small pictures of the camera's second stream, and whether it can be trusted to show what the main stream
- * would: while it has shown what that saw begin to move.
+ * Detects motion in the small pictures of the camera's second stream. It also decides whether that stream shows the
+ * same as the main one: it must have shown the starts of motion that the main one saw.
  *
- * Pictures are compared with each other (onset.ts), each with the one before and once a second with that of a second ago.
+ * Each picture is compared with the previous one, and once a second with the one from a second ago (onset.ts).
  *
- * INVARIANTS: times are media times, which both streams count on one clock; whatever is not positively so is not quiet.
+ * INVARIANTS: times are media times, which both streams count on one clock; any doubt counts as motion.
  * LIMITS: the last STARTS starts are compared.
  */
 import { assert } from '../../base/errors.ts';
@@ -13,14 +13,17 @@ import type { Glimpse } from '../../contract/picture.ts';
 import { Onset } from './onset.ts';
 import { SETTLE_MS } from './wanted-rate.ts';
 
-/** What moves by less than a cell's noise in a tenth of a second adds up in this. */
+/** Interval of the slow comparison, in ms. Motion below a cell's noise in a tenth of a second adds up in it. */
 const SLOW_MS = 1000;
-/** Ten pictures; then the second stream can wake nobody. */
+/** Time without pictures after which the second stream cannot wake, in ms: ten pictures. */
 export const SILENT_MS = 1000;
-/** One start in twenty may be noise that only one of two encoders keeps; fewer seen: another view, or a frozen stream. */
+/**
+ * Number of compared starts, and minimum number shown. One start in twenty may be noise that only one of two encoders
+ * keeps. Fewer shown ones mean another view, or a frozen stream.
+ */
 const STARTS = 20;
 const STARTS_SEEN_MIN = 19;
-/** The main stream's delay behind the second or before it, and what is slow. */
+/** Tolerance for the same start, in ms: the delay between the streams, and slow motion. */
 const SAME_START_MS = 1000;
 
 const nothingKnown = (): boolean => false;
@@ -29,26 +32,26 @@ export class SecondView {
   readonly #quick = new Onset(nothingKnown);
   readonly #slow = new Onset(nothingKnown);
   #slowMs = Number.NEGATIVE_INFINITY;
-  /** Of the second stream: when its last picture was, when something last moved in it, and since when it does. */
+  /** State of the second stream: time of the last picture, start of the present motion, and time of the last motion. */
   #pictureMs = Number.NEGATIVE_INFINITY;
   #beganMs = Number.NEGATIVE_INFINITY;
   #movedMs = Number.NEGATIVE_INFINITY;
   #secondSize: SizePx | undefined;
   #mainSize: SizePx | undefined;
   #mainStill = false;
-  /** A start of the main stream that the second has not shown yet. */
+  /** Start of the main stream that the second has not shown yet. */
   #awaitedMs: number | undefined;
   #starts: boolean[] = [];
 
-  /** Beginnings of motion that the main stream saw and that were compared, the last ones; true where it showed them. */
+  /** The last compared starts of motion in the main stream; true if the second stream showed them. */
   get starts(): readonly boolean[] {
     return this.#starts;
   }
 
-  /** Takes each picture of the second stream; true where something moves in it. */
+  /** Takes each picture of the second stream; returns true if something moves in it. */
   watchSecond({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): boolean {
     assert(small !== undefined, 'the second stream gives small pictures');
-    // After a gap, and of a new size, nothing is known: Onset tells motion of its first picture.
+    // After a gap or a new size the past is unknown; Onset reports motion for its first picture.
     let moved = this.#quick.update(small, atMs, nothingKnown).any || atMs - this.#pictureMs > SILENT_MS;
     if (atMs - this.#slowMs >= SLOW_MS) {
       this.#slowMs = atMs;
@@ -63,7 +66,7 @@ export class SecondView {
     return true;
   }
 
-  /** Takes each picture of the main stream, and whether nothing has moved there for a while. */
+  /** Takes each picture of the main stream, and whether it has been still for a while. */
   watchMain({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>, isStill: boolean): void {
     this.#mainSize = small?.size;
     const begins = this.#mainStill && !isStill;
@@ -75,7 +78,7 @@ export class SecondView {
     else this.#awaitedMs ??= atMs;
   }
 
-  /** Why the second stream cannot be trusted; undefined where it can. */
+  /** Returns why the second stream cannot be trusted; undefined if it can. */
   fault(nowMs: number): string | undefined {
     if (nowMs - this.#pictureMs > SILENT_MS) return 'the second stream gives no pictures';
     if (!sameSize(this.#secondSize, this.#mainSize)) return 'the second stream shows another shape';
@@ -86,12 +89,15 @@ export class SecondView {
     return undefined;
   }
 
-  /** Whether nothing has moved in the second stream for a while. */
+  /** Reports whether the second stream has been still for a while. */
   isStill(nowMs: number): boolean {
     return nowMs - this.#movedMs >= SETTLE_MS;
   }
 
-  /** A main stream that catches up tells of a start when the second has shown the motion for a while. */
+  /**
+   * Reports whether the second stream shows this start. A main stream that catches up reports it late, when the second
+   * has shown the motion for a while.
+   */
   #shows(startMs: number): boolean {
     return startMs >= this.#beganMs - SAME_START_MS && startMs <= this.#movedMs + SAME_START_MS;
   }

@@ -1,6 +1,6 @@
 /**
  * Measures CPU time and wall time of a frame by stage. A stage's CPU time is that of the JavaScript thread, on which
- * inference runs too. What the process's other threads spend (GStreamer, libvips, V8's) is booked on `capture`.
+ * inference runs too. CPU time of the process's other threads (GStreamer, libvips, V8's) is booked on `capture`.
  */
 import { Latency, type LatencyCounts } from '../../contract/latency.ts';
 import type { Stage } from '../../contract/picture.ts';
@@ -11,7 +11,9 @@ export interface Spent {
   wallMs: number;
 }
 
-/** `latency` counts the wall times between one `book` and the next; of `capture` most is waiting for a frame. */
+/**
+ * `latency` counts the wall times between one `book` and the next; for `capture`, most of it is waiting for a frame.
+ */
 export type StageReport = Spent & { readonly latency: LatencyCounts };
 
 export class StageClock {
@@ -56,7 +58,7 @@ export class StageClock {
     this.#wallMs = wallMs;
   }
 
-  /** The stages so far, with the other threads' CPU time under `capture`. */
+  /** Returns the totals of the stages, with the other threads' CPU time under `capture`. */
   summary(): Record<Stage, StageReport> {
     const { user, system } = process.cpuUsage();
     const otherThreadsMs = Math.max(0, (user + system) / 1000 - threadCpuMs());

@@ -1,19 +1,22 @@
-/** What the street asks of the camera: how many frames are analysed (wanted-rate.ts), and whether key frames suffice (quiet-street.ts). */
+/**
+ * Derives the camera's load from the street: the frame rate of the analysis (wanted-rate.ts), and whether key frames
+ * suffice (quiet-street.ts).
+ */
 import type { QuietReport } from '../../contract/health.ts';
 import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
 import { QuietStreet, type QuietStreetOptions } from './quiet-street.ts';
 import { WantedRate, type WantedRateOptions } from './wanted-rate.ts';
 
 export interface StreetOptions extends WantedRateOptions {
-  /** Where the camera has a second stream that may wake. */
+  /** Set if the camera has a second stream that may wake. */
   readonly quiet: QuietStreetOptions | undefined;
 }
 
-/** What is asked for after a glimpse. */
+/** Demand after a glimpse. */
 export interface Asked {
   /** Frames a second to be analysed. */
   readonly fps: number;
-  /** Nothing moves, and nothing is waited for. */
+  /** True if neither motion is seen nor an object awaited. */
   readonly isStill: boolean;
 }
 
@@ -26,7 +29,7 @@ export class Street {
     this.#quiet = quiet && new QuietStreet(quiet);
   }
 
-  /** Undefined where no second stream may wake. */
+  /** Undefined if no second stream may wake. */
   get quiet(): QuietReport | undefined {
     return this.#quiet?.report;
   }
@@ -41,8 +44,8 @@ export class Street {
   }
 
   /**
-   * Takes each glimpse of the main stream. `awaited`: an object is waited for, or an incident is open; `settled`: no
-   * condition of the camera stands or has begun.
+   * Takes each glimpse of the main stream. `awaited` states that an object is awaited, or an incident is open.
+   * `settled` states that no condition of the camera is active or has begun.
    */
   follow(glimpse: Glimpse, { awaited, settled }: { awaited: boolean; settled: boolean }): Asked {
     const { atMs } = glimpse;
@@ -52,7 +55,7 @@ export class Street {
     return { fps: this.#rate.fps(atMs, awaited), isStill: isStill && !awaited };
   }
 
-  /** Takes what is known after an analysed frame. */
+  /** Takes the tracks after an analysed frame. */
   note(frame: Pick<Frame, 'source'>, tracks: readonly Track[]): void {
     this.#rate.note(frame, tracks);
   }

@@ -1,11 +1,14 @@
 /**
- * How often the street should be looked at: once a second where nothing moves, at the configured rate where something
- * does, and up to `FPS_MAX` where an object passes a zone or a line of a rule so quickly that the configured rate
- * would lose it: it would move by more than a third of its own size between two looks, or be seen fewer than three times
- * in a zone. What has just begun to move near such a place and is not known yet is taken for as quick as nine of ten
- * that came before.
+ * Computes the frame rate that the street demands. It is one a second without motion, the configured rate with motion,
+ * and up to `FPS_MAX` for objects too quick for that.
  *
- * INVARIANTS: time is media time; what a rule asks for is a place, never a kind of object.
+ * An object is too quick if it passes a zone or line of a rule and one of these holds:
+ * - It would move by more than a third of its size between two detector runs.
+ * - It would be seen fewer than three times in a zone.
+ *
+ * New motion near such a place is assumed to be as quick as nine of ten earlier objects.
+ *
+ * INVARIANTS: time is media time; a rule contributes only places, never kinds of objects.
  */
 import { assert } from '../../base/errors.ts';
 import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
@@ -19,40 +22,48 @@ import {
 } from '../../contract/plane.ts';
 import { Onset } from './onset.ts';
 
-/** A car at 50 km/h, 6 m from the camera, moves by half of its length in a fifteenth of a second. */
+/** Highest rate. A car at 50 km/h, 6 m from the camera, moves by half of its length in a fifteenth of a second. */
 export const FPS_MAX = 15;
-/** Where nothing moves: the rate of the pictures from which the place is learnt. */
+/** Rate without motion: that of the pictures from which the clean plate is learnt. */
 const FPS_STILL = 1;
-/** What has come to rest is seen at the usual rate for so long: tracker and static regions settle in it. */
+/** Time at the usual rate after motion, in ms, in which tracker and static regions settle. */
 export const SETTLE_MS = 2000;
 /**
- * So moved, boxes overlap by .48 and are matched without a known velocity (.2 is the least); after one look that missed
- * the object, as one of three does, they still overlap by .18, which the tracker's pass with enlarged boxes takes
- * (track/settings.ts).
+ * Largest step between two runs, in sizes. Boxes then overlap by .48 and are matched without a known velocity (.2 is
+ * the minimum). After one miss, as in one of three runs, they still overlap by .18, which the tracker's pass with
+ * enlarged boxes accepts (track/settings.ts).
  */
 const STEP_SIZES_MAX = 0.35;
-/** A vehicle's track is confirmed by three boxes (track/settings.ts); to be in a zone takes two of a known track. */
+/**
+ * Runs required in a zone. Three boxes confirm a vehicle's track (track/settings.ts); a known track needs two to be in
+ * a zone.
+ */
 const LOOKS_MIN = 3;
-/** So much of an object's path is looked at, s: since then, until then. A slower passage has three looks at 5 a second. */
+/** Examined part of an object's path, in s before and after now. A slower object has three runs at 5 a second. */
 const PATH_S = { from: -0.6, to: 1, step: 0.1 };
-/** By its first second a track tells how quick it is: the filter's velocity is settled after half of that. */
+/** Time in which a new track is assumed quick, and in which the filter's velocity settles, in ms. */
 const NEW_MS = 1000;
 const SETTLED_MS = 500;
-/** What crosses the picture in a second and a half comes so near within two frames of fifteen a second. */
+/**
+ * Distance to a watched place that counts as near. An object that crosses the picture in a second and a half covers it
+ * in two frames of fifteen a second.
+ */
 const NEAR_NORM = 0.1;
 /**
- * The ninth tenth of what came is followed upwards by nine tenths of a step and downwards by one tenth, frames a second;
- * a step is large for the first few (of ten the ninth tenth is hardly known) and then this.
+ * Steps for following the 90th percentile of earlier objects, in frames a second: nine tenths of a step upwards, one
+ * tenth downwards. The first steps are large, because ten objects hardly determine a 90th percentile.
  */
 const QUANTILE_STEP = 1;
 const FIRST_STEPS = 20;
-/** A track explains motion within half of its size around its box: shadows, and what it moves until the next look. */
+/**
+ * Margin around a track's box in which it explains motion, in its sizes: shadows, and its movement until the next run.
+ */
 const EXPLAINED = 0.5;
 
 export interface WantedRateOptions {
   readonly zones: readonly ZoneConfig[];
   readonly lines: readonly LineConfig[];
-  /** Analysed frames a second where something moves. */
+  /** Analysed frames a second with motion. */
   readonly usualFps: number;
 }
 
@@ -64,9 +75,9 @@ export class WantedRate {
   #boxes: readonly Box[] = [];
   #movedMs = Number.NEGATIVE_INFINITY;
   #unknownMs = Number.NEGATIVE_INFINITY;
-  /** Asked for by the tracks of the last analysed frame. */
+  /** Rate demanded by the tracks of the last analysed frame. */
   #byTracks = 0;
-  /** Of the tracks that live: the most that each has asked for. */
+  /** Highest rate that each present track has demanded. */
   #asked = new Map<number, number>();
   #newcomersFps = FPS_MAX;
   #newcomers = 0;
@@ -76,7 +87,7 @@ export class WantedRate {
     this.#onset = new Onset((point) => this.#isNear(point));
   }
 
-  /** Takes every frame that the camera gives. */
+  /** Takes every frame of the camera. */
   watch({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): void {
     assert(small !== undefined, 'a camera whose rate follows the street gives small pictures');
     const { any, unknown } = this.#onset.update(small, atMs, (point) => this.#isKnown(point));
@@ -84,7 +95,7 @@ export class WantedRate {
     if (unknown) this.#unknownMs = atMs;
   }
 
-  /** Takes what is known after an analysed frame. */
+  /** Takes the tracks after an analysed frame. */
   note({ source }: Pick<Frame, 'source'>, tracks: readonly Track[]): void {
     const { widthPx, heightPx } = source;
     const asked = new Map<number, number>();
@@ -103,12 +114,12 @@ export class WantedRate {
     });
   }
 
-  /** Whether nothing has moved for a while, as of the frame that was taken last. */
+  /** Reports whether nothing has moved for a while, as of the last frame. */
   isStill(atMs: number): boolean {
     return atMs - this.#movedMs >= SETTLE_MS;
   }
 
-  /** Frames a second that should be analysed. `awaited`: an object is waited for, or an incident is open. */
+  /** Returns the frames a second to be analysed. `awaited` states that an object is awaited, or an incident is open. */
   fps(atMs: number, awaited: boolean): number {
     const { usualFps } = this.#options;
     if (!awaited && this.isStill(atMs)) return Math.min(FPS_STILL, usualFps);
@@ -116,7 +127,7 @@ export class WantedRate {
     return Math.max(usualFps, Math.min(FPS_MAX, Math.max(this.#byTracks, newcomers)));
   }
 
-  /** By how quickly it passes what is watched; 0 where it passes nothing. */
+  /** Returns the rate by how quickly a track passes watched places; 0 if it passes none. */
   #askedBy({ xyxyPx, velocityPxPerS: [vx, vy] }: Track, widthPx: number, heightPx: number): number {
     const [x1, y1, x2, y2] = xyxyPx;
     const sizesPerS = Math.hypot(vx, vy) / Math.sqrt(Math.max(1, (x2 - x1) * (y2 - y1)));
@@ -132,7 +143,7 @@ export class WantedRate {
       fps = Math.max(fps, sizesPerS / STEP_SIZES_MAX);
       const through = inside.at(0) === false && inside.at(-1) === false;
       const needed = LOOKS_MIN / (count * PATH_S.step);
-      // Who cuts a corner of the zone so quickly that no rate would do is not chased.
+      // An object that cuts a corner of the zone too quickly for any rate is ignored.
       if (through && needed <= FPS_MAX) fps = Math.max(fps, needed);
     }
     return fps;

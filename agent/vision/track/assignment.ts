@@ -1,7 +1,7 @@
 /**
- * Optimal assignment by shortest augmenting paths with dual variables: R. Jonker and A. Volgenant,
- * "A shortest augmenting path algorithm for dense and sparse linear assignment problems", Computing 38,
- * 1987, without its start heuristics. O(short² · long): a street scene has tens of rows, not thousands.
+ * Optimal assignment by shortest augmenting paths with dual variables: R. Jonker and A. Volgenant, "A shortest
+ * augmenting path algorithm for dense and sparse linear assignment problems", Computing 38, 1987, without its start
+ * heuristics. O(short² · long): a street scene has tens of rows, not thousands.
  */
 
 /** Working memory for up to `side` rows and columns. */
@@ -30,14 +30,14 @@ class Room {
   }
 }
 
-/** Used by every call, and made anew for a larger one: a frame takes five matchings. */
+/** Shared by all calls and replaced by a larger one on demand: a frame takes five matchings. */
 let room = new Room(32);
 
 /**
- * The matching of rows with columns whose sum of weights is largest.
+ * Returns the matching of rows with columns whose sum of weights is largest: for each row its column, or −1. The result
+ * is valid until the next call.
  *
  * `weights` is row-major, rows × columns, finite and ≥ 0; a pair of weight 0 is never matched.
- * Returns for each row its column, or −1; valid until the next call.
  */
 export function heaviestMatching(weights: Float64Array, rows: number, columns: number): Int32Array {
   const turned = rows > columns;
@@ -61,7 +61,7 @@ export function heaviestMatching(weights: Float64Array, rows: number, columns: n
   return columnOf;
 }
 
-/** Gives each of `rows` ≤ `columns` rows a column of its own at least total cost: `ownerOf`, column → row or −1. */
+/** Gives each of `rows` ≤ `columns` rows its own column at the least total cost: `ownerOf`, column → row or −1. */
 function assignCheapest(
   { cost, rowDual, columnDual, ownerOf, distance, columnBefore, settled }: Room,
   rows: number,

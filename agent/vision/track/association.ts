@@ -1,10 +1,10 @@
-/** Which detection belongs to which track, in one pass: pairs are weighed, the heaviest matching wins. */
+/** Matches detections with tracks in one pass: pairs are weighted, and the heaviest matching wins. */
 import type { XyxyPx } from '../../contract/geometry.ts';
 import { heaviestMatching } from './assignment.ts';
 
-/** The box with each side moved outwards by `share` of the box's width or height. */
+/** Returns the box with each side moved outwards by `share` of the box's width or height. */
 export function enlarged(xyxyPx: XyxyPx, share: number): XyxyPx {
-  // As it is, most of the time: nothing is made anew.
+  // The usual case, without an allocation.
   if (share === 0) return xyxyPx;
   const [x1, y1, x2, y2] = xyxyPx;
   const dx = (x2 - x1) * share;
@@ -16,9 +16,9 @@ export function enlarged(xyxyPx: XyxyPx, share: number): XyxyPx {
 let weights = new Float64Array(1024);
 
 /**
- * Pairs tracks with detections so that the sum of their worths is greatest: the index of each track's detection, or −1,
- * valid until the next call. `worth` is finite and ≥ 0; a pair of worth 0 is never made. `pass` is handed to it as it is: no
- * closure for each pass.
+ * Pairs tracks with detections so that the sum of their worths is greatest. Returns the index of each track's
+ * detection, or −1, valid until the next call. `worth` is finite and ≥ 0; a pair of worth 0 is never made. `pass` is
+ * handed to it unchanged, which avoids a closure per pass.
  */
 export function associate<T, D, P>(
   tracks: readonly T[],

@@ -1,36 +1,37 @@
 /**
- * What an object looks like, coarsely: one colour histogram for its upper and one for its lower half, of
- * the pixels that the detector saw, on the opponent axes of Swain and Ballard ("Color indexing", 1991).
- * It tells a dark jacket over light trousers from the reverse and no more: 36 colours a half, no shape,
- * no texture, no face. It lives in the vision process's memory as long as its track (2 s beyond the last
- * sight at most) and is never written, logged or sent.
+ * Coarse appearance of an object: one colour histogram for its upper and one for its lower half. It is measured on the
+ * detector's pixels, on the opponent axes of Swain and Ballard ("Color indexing", 1991).
+ *
+ * It distinguishes a dark jacket over light trousers from the reverse and no more: 36 colours per half, no shape, no
+ * texture, no face. It exists only in the vision process's memory, as long as its track (at most 2 s beyond the last
+ * detection). It is never written, logged or sent.
  */
 import type { XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame } from '../../contract/picture.ts';
 
-/** Finer divisions (up to 8 × 5 × 5, or 4 to 8 levels of red, green and blue) were no better when measured. */
+/** Finer divisions (up to 8 × 5 × 5, or 4 to 8 levels of red, green and blue) gave no better results when measured. */
 const BRIGHTNESS_LEVELS = 4;
 const HUE_LEVELS = 3;
 const COLOURS = BRIGHTNESS_LEVELS * HUE_LEVELS * HUE_LEVELS;
-/** A difference of channels within ±8 of 255 is grey: a street camera's noise and compression. */
+/** Width of a hue level. A difference of channels within ±8 of 255 is grey: a street camera's noise and compression. */
 const HUE_STEP = 16;
 const PRINT_LENGTH = 2 * COLOURS;
 
-/** The body without the background beside it: the middle of the box, head and feet cut off. */
+/** Sampled part: the body without the background beside it, that is the middle of the box without head and feet. */
 const X_FROM = 0.2;
 const X_TO = 0.8;
 const HALVES = [
   [0.1, 0.5],
   [0.5, 0.9],
 ] as const;
-/** Samples along one side of a half at most; twice as many measured the same and cost more. */
+/** Maximum number of samples along one side of a half. Twice as many gave the same result and cost more. */
 const SAMPLES_MAX = 12;
 
 /** Two histograms of square roots, each of unit length. */
 export type ColourPrint = Float32Array;
 
-/** The print of a box; undefined where a half covers no pixel of the picture but those of privacy masks. */
+/** Returns the print of a box; undefined if a half covers no pixel of the picture outside of privacy masks. */
 export function colourPrint(
   frame: Pick<Frame, 'rgb' | 'input' | 'source' | 'masked'>,
   box: XyxyPx,
@@ -54,7 +55,7 @@ export function colourPrint(
   return print;
 }
 
-/** Bhattacharyya coefficient, mean of the two halves: 0 (no colour in common) to 1 (the same). */
+/** Returns the Bhattacharyya coefficient, mean of the two halves: 0 (no colour in common) to 1 (the same). */
 export function likeness(a: ColourPrint, b: ColourPrint): number {
   let sum = 0;
   for (let i = 0; i < PRINT_LENGTH; i += 1) sum += (a[i] as number) * (b[i] as number);
@@ -87,7 +88,7 @@ function span(from: number, to: number, limit: number): Span {
   return { start, end, step: Math.max(1, Math.ceil((end - start) / SAMPLES_MAX)) };
 }
 
-/** Returns of how many samples the histogram is. */
+/** Fills the histogram and returns its number of samples. */
 function count(
   print: Float32Array,
   offset: number,

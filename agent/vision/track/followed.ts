@@ -1,4 +1,4 @@
-/** One object as the tracker remembers it between frames. */
+/** State of one tracked object between frames. */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 import type { Group, Label } from '../../contract/label.ts';
 import { BEFORE_MAX } from '../../contract/observation.ts';
@@ -7,19 +7,19 @@ import { blend, type ColourPrint, likeness } from './colour.ts';
 import { BoxFilter, type Cut } from './kalman.ts';
 import type { GroupSettings, TrackerSettings } from './settings.ts';
 
-/** Colours are no way to find somebody again: so long after an object was last seen, its print is gone. */
+/** Lifetime of a colour print after the last detection, in ms. Colours must not serve to find a person again. */
 const PRINT_MS = 2000;
 
-/** By then the velocity is the measured one, whatever was expected. */
+/** Detections after which the velocity is the measured one, whatever was expected. */
 const MEASURED_HITS = 4;
 
-/** A detection with what the tracker adds to it for the length of one update. */
+/** Detection with the tracker's additions for one update. */
 export interface Candidate {
   readonly detection: Detection;
   readonly cut: Cut;
-  /** Undefined where the score is too low, or the box too small, for a look at its colours. */
+  /** Undefined if the score is too low, or the box too small, for a colour print. */
   readonly print: ColourPrint | undefined;
-  /** Another box overlaps this one, so that some of its colours are not its own. */
+  /** True if another box overlaps this one, so that some of its colours belong to another object. */
   readonly crowded: boolean;
 }
 
@@ -48,10 +48,10 @@ export class Followed {
   #xyxyPx: XyxyPx;
   #print: ColourPrint | undefined;
   #confirmed = false;
-  /** Where it was found before it was confirmed; forgotten with the next frame. */
+  /** Places from before it was confirmed; dropped with the next frame. */
   #before: readonly Found[] = NOWHERE;
 
-  /** `expected`: the usual velocity where it begins, sizes of the box a second. */
+  /** `expected` is the usual velocity at its start, in sizes of the box a second. */
   constructor(
     id: number,
     candidate: Candidate,
@@ -78,7 +78,7 @@ export class Followed {
     return this.#confirmed;
   }
 
-  /** Not confirmed perhaps, but believed enough to become so. */
+  /** True if its score suffices for a confirmation, even if it is not confirmed yet. */
   get likely(): boolean {
     return this.#peakScore >= this.#groupSettings.peakScoreMin;
   }
@@ -93,12 +93,12 @@ export class Followed {
     return this.#lastHighMs;
   }
 
-  /** Where it was found last, while it is only expected to move: it may also stand. */
+  /** Last detected box, while movement is only expected, because the object may also be at rest. */
   get foundPx(): XyxyPx | undefined {
     return this.#groupSettings.flow !== true || this.#confirmed ? undefined : this.#before.at(-1)?.xyxyPx;
   }
 
-  /** Velocity in sizes of the box (its longer side) a second, once it has been measured by several boxes. */
+  /** Velocity in sizes of the box (its longer side) a second, after it was measured by several boxes. */
   get measuredSizesPerS(): readonly [number, number] | undefined {
     if (this.#hits < MEASURED_HITS) return undefined;
     const box = this.#xyxyPx;
@@ -112,7 +112,7 @@ export class Followed {
     return this.#xyxyPx;
   }
 
-  /** Moves the box on to `atMs`, `seconds` after the frame before. */
+  /** Moves the box on to `atMs`, `seconds` after the previous frame. */
   predict(seconds: number, atMs: number): void {
     if (atMs - this.#lastMs > PRINT_MS) this.#print = undefined;
     this.#frames += 1;
@@ -121,7 +121,7 @@ export class Followed {
     this.#xyxyPx = this.#filter.xyxyPx;
   }
 
-  /** Share of the box that lies outside the frame, 0..1. */
+  /** Returns the ratio of the box that lies outside the frame, 0..1. */
   outsideShare({ widthPx, heightPx }: SizePx): number {
     const box = this.#xyxyPx;
     const width = Math.max(0, Math.min(box[2], widthPx) - Math.max(box[0], 0));
@@ -130,8 +130,8 @@ export class Followed {
   }
 
   /**
-   * How well a detection fits, given the overlap of the two boxes: 0 where it cannot be, else the overlap
-   * times a power of the likeness of colours (1 where one of the two has none).
+   * Returns how well a detection fits, given the overlap of the two boxes. It is 0 if it cannot match, else the overlap
+   * times a power of the colours' likeness (1 if one of them has no print).
    */
   worth({ detection, print }: Candidate, overlap: number): number {
     const { distance2Max, likenessMin, likenessPower } = this.#settings;
@@ -141,7 +141,7 @@ export class Followed {
     return alike < likenessMin ? 0 : overlap * alike ** likenessPower;
   }
 
-  /** Takes in the detection that was matched. */
+  /** Updates the track with the matched detection. */
   match({ detection, cut, print, crowded }: Candidate, atMs: number): void {
     const seconds = (atMs - this.#lastMs) / 1000;
     this.#filter.correct(detection.xyxyPx, detection.score, cut, seconds);
@@ -152,12 +152,12 @@ export class Followed {
     else blend(this.#print, print, 1 - Math.exp(-seconds / this.#settings.printS));
   }
 
-  /** Nothing was matched in this frame. */
+  /** Records that no detection was matched in this frame. */
   miss(): void {
     this.#filter.holdSize();
   }
 
-  /** Time in which nobody looked and nothing moved does not count as time out of sight. */
+  /** Shifts the times, because time without a detector run and without motion does not count as out of sight. */
   hold(heldMs: number): void {
     this.#before = this.#confirmed ? NOWHERE : this.#before;
     this.#lastMs += heldMs;
@@ -172,7 +172,7 @@ export class Followed {
     return Math.hypot(velocity[0], velocity[1]) / Math.sqrt(Math.max(1, area));
   }
 
-  /** The track as known after the frame at `atMs`. */
+  /** Returns the track after the frame at `atMs`. */
   toTrack(atMs: number): Track {
     return {
       id: this.id,

@@ -1,42 +1,42 @@
 /**
- * A Kalman filter of one box: centre x, centre y, width and height, each with a position and a velocity
- * (R. E. Kalman, 1960; as in Wojke, Bewley, Paulus, "Simple online and realtime tracking with a deep
- * association metric", 2017, with the width in place of the aspect ratio).
+ * Kalman filter of one box: centre x, centre y, width and height, each with a position and a velocity (R. E. Kalman,
+ * 1960; as in Wojke, Bewley, Paulus, "Simple online and realtime tracking with a deep association metric", 2017, with
+ * the width in place of the aspect ratio).
  *
- * All noise is per second, not per frame, so that one set of figures serves 3 and 25 frames a second,
- * jitter and gaps: the process noise is white acceleration integrated over the real interval (Bar-Shalom,
- * Li, Kirubarajan, "Estimation with applications to tracking and navigation", 2001, section 6.2.2). The
- * four axes are independent, hence 2 × 2 algebra and no matrix library.
+ * All noise is per second, not per frame, so that one set of values serves 3 and 25 frames a second, jitter and gaps.
+ * The process noise is white acceleration integrated over the real interval (Bar-Shalom, Li, Kirubarajan, "Estimation
+ * with applications to tracking and navigation", 2001, section 6.2.2). The four axes are independent, hence 2 × 2
+ * algebra and no matrix library.
  */
 import type { XyxyPx } from '../../contract/geometry.ts';
 
 /** Standard deviations, relative to the box's longer side. */
 export interface MotionNoise {
-  /** Of the detector's box centre at a score of 0.7; see `doubt`. */
+  /** Deviation of the detector's box centre at a score of 0.7; see `doubt`. */
   readonly centre: number;
-  /** Of the detector's width and height, likewise. */
+  /** Deviation of the detector's width and height, likewise. */
   readonly size: number;
-  /** Time after which the detector's errors have little to do with the earlier ones. */
+  /** Time after which the detector's errors are nearly independent of the earlier ones, in s. */
   readonly correlationS: number;
-  /** Of a new track's velocity, per second. */
+  /** Deviation of a new track's velocity, per second. */
   readonly startVelocity: number;
-  /** Of the change of velocity in one second, per second. */
+  /** Deviation of the change of velocity in one second, per second. */
   readonly agility: number;
   /** Vertical velocity and agility, relative to the horizontal ones. */
   readonly verticalShare: number;
-  /** As `agility`, of width and height; also of their velocity at first. */
+  /** The same as `agility`, for width and height; also their initial velocity. */
   readonly sizeAgility: number;
 }
 
-/** Which sizes of a box the frame's edge cuts off: such a size grows and shrinks as fast as the object moves. */
+/** Sizes of a box that the frame's edge cuts off. Such a size grows and shrinks as fast as the object moves. */
 export interface Cut {
   readonly width: boolean;
   readonly height: boolean;
 }
 
 /**
- * How much wider the detector's errors are at this score: 1 at 0.7 and 2 at 0.3 as measured, never below
- * 0.3 (the idea is that of the NSA Kalman filter, Du et al., "GIAOTracker", 2021).
+ * Returns the factor of the detector's errors at this score: 1 at 0.7 and 2 at 0.3 as measured, never below 0.3 (after
+ * the NSA Kalman filter, Du et al., "GIAOTracker", 2021).
  */
 function doubt(score: number): number {
   return Math.max(0.3, 1 + (0.7 - score) / 0.4);
@@ -57,7 +57,7 @@ class Axis {
     this.#vv = sigmaVelocity ** 2;
   }
 
-  /** `sigma`: of the change of velocity in one second. */
+  /** `sigma` is the deviation of the change of velocity in one second. */
   predict(seconds: number, sigma: number): void {
     const density = sigma ** 2;
     this.position += this.velocity * seconds;
@@ -66,7 +66,7 @@ class Axis {
     this.#vv += density * seconds;
   }
 
-  /** Squared distance of a measurement in standard deviations. */
+  /** Returns the squared distance of a measurement in standard deviations. */
   distance2(measured: number, variance: number): number {
     return (measured - this.position) ** 2 / (this.#pp + variance);
   }
@@ -92,7 +92,7 @@ export class BoxFilter {
   readonly #h: Axis;
   #cut: Cut;
 
-  /** `expected`: the velocity of those that were here before, sizes of the box (its longer side) a second. */
+  /** `expected` is the usual velocity at this place, in sizes of the box (its longer side) a second. */
   constructor(
     xyxyPx: XyxyPx,
     score: number,
@@ -123,13 +123,13 @@ export class BoxFilter {
     this.#h.predict(seconds, (this.#cut.height ? startVelocity : sizeAgility) * scale);
   }
 
-  /** A size does not go on changing while nothing is seen, unless the object is on its way in or out. */
+  /** Stops the change of size during a missed detection, unless the object is entering or leaving. */
   holdSize(): void {
     if (!this.#cut.width) this.#w.velocity = 0;
     if (!this.#cut.height) this.#h.velocity = 0;
   }
 
-  /** Squared Mahalanobis distance of a detection, four degrees of freedom. */
+  /** Returns the squared Mahalanobis distance of a detection, four degrees of freedom. */
   distance2(xyxyPx: XyxyPx, score: number): number {
     const x1 = xyxyPx[0];
     const y1 = xyxyPx[1];
@@ -146,14 +146,15 @@ export class BoxFilter {
     );
   }
 
-  /** Takes in a detection, `seconds` > 0 after the one before. */
+  /** Corrects the state by a detection, `seconds` > 0 after the previous one. */
   correct(xyxyPx: XyxyPx, score: number, cut: Cut, seconds: number): void {
     this.#cut = cut;
     const x1 = xyxyPx[0];
     const y1 = xyxyPx[1];
     const x2 = xyxyPx[2];
     const y2 = xyxyPx[3];
-    // Errors with autocorrelation ρ tell as little as independent ones of (1 + ρ) / (1 − ρ) times the variance.
+    // Errors with autocorrelation ρ carry as little information as independent ones of (1 + ρ) / (1 − ρ) times the
+    // variance.
     const rho = Math.exp(-seconds / this.#noise.correlationS);
     const variance = ((doubt(score) * this.#scalePx) ** 2 * (1 + rho)) / (1 - rho);
     const centre = variance * this.#noise.centre ** 2;
@@ -177,7 +178,7 @@ export class BoxFilter {
     return [this.#x.velocity, this.#y.velocity];
   }
 
-  /** The longer side: a box cut off by the frame's edge keeps it, and a standing person's is the height. */
+  /** The longer side: a box cut off by the frame's edge keeps it, and for an upright person it is the height. */
   get #scalePx(): number {
     return Math.max(this.#w.position, this.#h.position, 1);
   }

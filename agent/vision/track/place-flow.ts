@@ -1,21 +1,21 @@
 /**
- * How traffic flows where: the usual velocity of the vehicles that were followed at a place. On a fast road a vehicle
- * moves by more than its length between two looks; where the next look will find it, nobody knows from one box, but
- * those before it went the same way.
+ * Traffic flow by place: the usual velocity of the vehicles tracked there. On a fast road a vehicle moves by more than
+ * its length between two detector runs. Its next place cannot be predicted from one box, but earlier vehicles went the
+ * same way.
  *
  * Velocities are in sizes of the box (its longer side) a second, so that near and far vehicles of one cell agree.
  *
- * INVARIANTS: a statistic of places: no track can be told from it.
+ * INVARIANTS: a statistic of places, which identifies no track.
  * LIMITS: 16 × 12 cells for each group; a cell follows the last eight that passed.
  */
 import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 
 const COLUMNS = 16;
 const ROWS = 12;
-/** The mean of so many that passed; fewer say nothing yet. */
+/** Number of objects in the mean, and minimum number for a result. */
 const KEPT = 8;
 const KNOWN_MIN = 2;
-/** Mean velocity to mean speed: 1 where all go one way, 0 where they come from everywhere. */
+/** Minimum ratio of mean velocity to mean speed: 1 if all go one way, 0 if they come from all directions. */
 const AGREEMENT_MIN = 0.9;
 
 type Velocity = readonly [number, number];
@@ -30,12 +30,12 @@ interface Cell {
 export class PlaceFlow {
   readonly #cells = new Map<number, Cell>();
 
-  /** The cell that a box stands in. */
+  /** Returns the cell of a box's ground point. */
   cellOf(box: XyxyPx, { widthPx, heightPx }: SizePx): number {
     return step(box[3] / heightPx, ROWS) * COLUMNS + step((box[0] + box[2]) / 2 / widthPx, COLUMNS);
   }
 
-  /** One has passed through the cell with this velocity, sizes/s. */
+  /** Records an object that passed through the cell with this velocity, sizes/s. */
   note(cell: number, [x, y]: Velocity): void {
     const known = this.#cells.get(cell) ?? { count: 0, x: 0, y: 0, speed: 0 };
     known.count = Math.min(KEPT, known.count + 1);
@@ -45,7 +45,7 @@ export class PlaceFlow {
     this.#cells.set(cell, known);
   }
 
-  /** The usual velocity there, sizes/s; undefined where there is none. */
+  /** Returns the usual velocity there, sizes/s; undefined if there is none. */
   at(cell: number): Velocity | undefined {
     const known = this.#cells.get(cell);
     if (known === undefined || known.count < KNOWN_MIN) return undefined;
@@ -53,7 +53,7 @@ export class PlaceFlow {
   }
 }
 
-/** Of so many steps from 0 to 1, that of a share. */
+/** Returns the index of a ratio among `steps` steps from 0 to 1. */
 function step(share: number, steps: number): number {
   return Math.min(steps - 1, Math.max(0, Math.floor(share * steps)));
 }

@@ -1,12 +1,14 @@
 /**
- * Follows objects from frame to frame: a Kalman filter for each, and passes of optimal assignment from
- * the surest pairs to the least sure (docs/design/003-tracker.md names the papers and measures each part).
+ * Tracks objects from frame to frame. Each has a Kalman filter, and passes of optimal assignment match the surest pairs
+ * first (docs/design/003-tracker.md names the papers and measures each part).
  *
- * INVARIANTS: an id is never used twice in a process; groups never mix; a track is reported from its
- * confirmation until it is forgotten, `seen` only in frames that show it; its colour print is forgotten
- * with it, and 2 s after it was last seen at the latest; the same frames give the same tracks. A frame that nobody
- * looked at (`hold`) says nothing: no object is found, missed, moved or forgotten by it.
- * LIMITS: 256 tracks at once, further ones refused and counted; 2 s of memory.
+ * INVARIANTS:
+ * - An id is never used twice in a process; groups never mix.
+ * - A track is reported from its confirmation until it is forgotten, `seen` only in frames that show it.
+ * - Its colour print is forgotten with it, and at the latest 2 s after its last detection.
+ * - The same frames give the same tracks.
+ * - A frame without a detector run (`hold`) has no effect: no object is found, missed, moved or forgotten by it.
+ * LIMITS: 256 tracks at once, further ones are refused and counted; 2 s of memory.
  */
 import { iou, type SizePx, type XyxyNorm, type XyxyPx } from '../../contract/geometry.ts';
 import type { GroundPlane } from '../../contract/ground-plane.ts';
@@ -19,18 +21,22 @@ import type { Cut } from './kalman.ts';
 import { PlaceFlow } from './place-flow.ts';
 import { SETTINGS, type TrackerSettings } from './settings.ts';
 
-/** A longer interval is a gap in the stream and no frame rate: the lowest that can be configured is 0.2/s. */
+/**
+ * Longest interval of a frame rate, in ms; a longer one is a gap in the stream. The lowest configurable rate is 0.2/s.
+ */
 const INTERVAL_MS_MAX = 5000;
 
-/** Own sizes a second: the jitter of a standing object's box makes less, a stroll 0.6. */
+/**
+ * Speed below which a box is still, in own sizes a second. The jitter of an object at rest is less; a stroll is 0.6.
+ */
 const STILL_SIZES_PER_S = 0.4;
 
-/** Of two ways to match a new track, to go on as others did there, or to stand, the first is taken where both fit alike. */
+/** Weight of a new track at rest, against moving on like others there; the second wins if both fit alike. */
 const STANDS_WORTH = 0.9;
 
 /**
- * Of the picture: who is wider stands before the lens with his feet far below the picture, or is a whole dark picture that
- * was taken for somebody, as one with few contrasts is.
+ * Width of a person's box above which it is invalid, as a ratio of the picture. It is a person close to the lens with
+ * feet far below the picture, or a mistaken detection of a completely dark picture with few contrasts.
  */
 const PERSON_WIDTH_MAX = 0.9;
 
@@ -38,7 +44,7 @@ export class Tracker {
   readonly #settings: TrackerSettings;
   readonly #ground: GroundPlane | undefined;
   readonly #flows = new Map<Group, PlaceFlow>();
-  /** Of each track, the cell of its flow in which it was noted last. */
+  /** The flow cell in which each track was last recorded. */
   #noted = new Map<number, number>();
   #tracks: Followed[] = [];
   #nextId: number;
@@ -48,8 +54,8 @@ export class Tracker {
   #impossible = 0;
 
   /**
-   * `firstId`: numbers of different lives of a process are told apart by it, and say nothing of what was before.
-   * `ground`: what cannot be as large as it looks is not followed.
+   * `firstId` distinguishes the numbers of different runs of a process and gives no information about earlier ones.
+   * `ground` excludes objects of impossible size.
    */
   constructor(settings: TrackerSettings = SETTINGS, firstId = 1, ground?: GroundPlane) {
     this.#settings = settings;
@@ -57,17 +63,20 @@ export class Tracker {
     this.#ground = ground;
   }
 
-  /** Tracks that were not begun because too many were followed. */
+  /** Tracks that were not begun because there were too many. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Detections that were too large or too small for where they stand. */
+  /** Detections that were too large or too small for their place. */
   get impossible(): number {
     return this.#impossible;
   }
 
-  /** An object is likely and not sure yet, out of sight for a moment, or moves: the next frame should be looked at. */
+  /**
+   * True if an object is likely but uncertain, out of sight for a moment, or moving: the detector should run on the
+   * next frame.
+   */
   get waits(): boolean {
     for (const track of this.#tracks) {
       if (!track.confirmed) {
@@ -77,7 +86,7 @@ export class Tracker {
     return false;
   }
 
-  /** A frame in which nothing has moved and that was not looked at: everything is where it was, seen or not. */
+  /** Takes a frame without motion and without a detector run: every object keeps its place, seen or not. */
   hold({ atMs }: Pick<Frame, 'atMs'>): readonly Track[] {
     const heldMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
     this.#atMs = atMs;
@@ -92,8 +101,8 @@ export class Tracker {
   }
 
   /**
-   * Takes in a frame's detections; returns the confirmed tracks, those out of sight for a moment included. `dark`: the
-   * camera has no light left to take.
+   * Takes a frame's detections; returns the confirmed tracks, including those out of sight for a moment. `dark` states
+   * that the picture is dark.
    */
   update(frame: Frame, detections: readonly Detection[], dark = false): readonly Track[] {
     const { atMs } = frame;
@@ -110,7 +119,7 @@ export class Tracker {
     return this.#confirmed(atMs);
   }
 
-  /** What is followed and drives says how traffic flows there, once in each place. */
+  /** Records the traffic flow from moving tracks, once in each place. */
   #noteFlow({ atMs, source }: Frame): void {
     const noted = new Map<number, number>();
     for (const track of this.#tracks) {
@@ -145,7 +154,7 @@ export class Tracker {
     return possible;
   }
 
-  /** Forgets what is too old or has left, and predicts the rest. */
+  /** Forgets tracks that are too old or have left, and predicts the rest. */
   #advance({ atMs, source }: Frame): void {
     const { memoryMs, tentativeMs, outsideShareMax } = this.#settings;
     const intervalMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
@@ -160,12 +169,12 @@ export class Tracker {
     this.#tracks = kept;
   }
 
-  /** Memory is in time, but never shorter than one missed frame. */
+  /** Reports whether a time is within the memory, which is never shorter than one missed frame. */
   #isWithin(memoryMs: number, sinceMs: number): boolean {
     return (this.#atMs ?? 0) - sinceMs <= Math.max(memoryMs, 2 * this.#intervalMs);
   }
 
-  /** Splits detections into those believed and those that may only continue a track. */
+  /** Splits detections by score: those of the first pass, and those that may only continue a track. */
   #sort(frame: Frame, detections: readonly Detection[]): Record<'high' | 'low', Candidate[]> {
     const { groups, crowdedIou, likenessPower, edgeSlack } = this.#settings;
     const believed: Detection[] = [];
@@ -187,7 +196,7 @@ export class Tracker {
     return { high, low };
   }
 
-  /** The passes; takes what is matched out of `high` and `low` and returns it. */
+  /** Runs the passes; removes matched detections from `high` and `low` and returns them. */
   #associate(high: Candidate[], low: Candidate[], atMs: number): Candidate[] {
     const { groups, iouMin, lowIouMin, enlargeShare, enlargedIouMin } = this.#settings;
     const matched: Candidate[] = [];
@@ -205,7 +214,7 @@ export class Tracker {
     return matched;
   }
 
-  /** Takes what it pairs out of both and adds it to `matched`. */
+  /** Removes the pairs from both and adds their detections to `matched`. */
   #pass(tracks: Followed[], candidates: Candidate[], pass: Pass, matched: Candidate[]): void {
     if (tracks.length === 0 || candidates.length === 0) return;
     const atMs = this.#atMs as number;
@@ -228,7 +237,7 @@ export class Tracker {
     if (matched.length > before) leaveOut(candidates, matched, before);
   }
 
-  /** Of the tracks, those that a weak detection may continue. */
+  /** Returns the tracks that a weak detection may continue. */
   #mayTakeLow(tracks: readonly Followed[], groups: TrackerSettings['groups']): Followed[] {
     const may: Followed[] = [];
     for (const track of tracks) {
@@ -261,7 +270,7 @@ export class Tracker {
   }
 }
 
-/** How much two boxes must overlap to be paired, once each is enlarged by a share of its sides. */
+/** Required overlap of a pair's boxes, after each is enlarged by a ratio of its sides. */
 interface Pass {
   readonly overlapMin: number;
   readonly share: number;
@@ -277,7 +286,7 @@ function worthOf(track: Followed, candidate: Candidate, { overlapMin, share }: P
   return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
 }
 
-/** Takes what was matched from `from` on out of the candidates. */
+/** Removes the detections matched since `from` from the candidates. */
 function leaveOut(candidates: Candidate[], matched: readonly Candidate[], from: number): void {
   let left = 0;
   for (const candidate of candidates) {
@@ -288,14 +297,14 @@ function leaveOut(candidates: Candidate[], matched: readonly Candidate[], from: 
   candidates.length = left;
 }
 
-/** One of its group overlaps it by more than `iouMax`. */
+/** Reports whether one of its group overlaps it by more than `iouMax`. */
 function isAmong(matched: readonly Candidate[], { group, xyxyPx }: Detection, iouMax: number): boolean {
   for (const { detection } of matched)
     if (detection.group === group && iou(detection.xyxyPx, xyxyPx) > iouMax) return true;
   return false;
 }
 
-/** Another believed detection overlaps it by more than `iouMax`. */
+/** Reports whether another first-pass detection overlaps it by more than `iouMax`. */
 function isCrowded(detection: Detection, believed: readonly Detection[], iouMax: number): boolean {
   for (const other of believed)
     if (other !== detection && iou(other.xyxyPx, detection.xyxyPx) > iouMax) return true;

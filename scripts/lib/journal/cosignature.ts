@@ -1,6 +1,6 @@
 /**
- * A witness's signature on a box's checkpoint, with the time at which it was given (c2sp.org/tlog-cosignature):
- * the witness had seen everything through that checkpoint grow by additions alone.
+ * Creates and checks a witness's signature on a box's checkpoint, with its time (c2sp.org/tlog-cosignature). It states
+ * that the witness had seen everything up to that checkpoint grow only by additions.
  */
 import { type KeyObject, sign, verify } from 'node:crypto';
 import { AgentError } from '../../../agent/base/errors.ts';
@@ -14,7 +14,7 @@ import {
 const TIME_BYTES = 8;
 const SIGNATURE_BYTES = 64;
 
-/** `note` with the witness's line below those that are there; older lines of the same witness go. */
+/** Returns `note` with the witness's line below the present ones; older lines of the same witness are removed. */
 export function cosign(note: string, witness: Verifier, privateKey: KeyObject, wallMs: number): string {
   const { text } = readNote(note, witness);
   const seconds = BigInt(Math.floor(wallMs / 1000));
@@ -25,7 +25,10 @@ export function cosign(note: string, witness: Verifier, privateKey: KeyObject, w
   return withoutWitness(note, witness) + line;
 }
 
-/** When `witness` cosigned the note, ms since the epoch; undefined: not at all. Throws AgentError `corrupt`. */
+/**
+ * Returns the time at which `witness` cosigned the note, ms since the epoch; undefined if it did not. Throws AgentError
+ * `corrupt`.
+ */
 export function cosignedAtMs(note: string, witness: Verifier): number | undefined {
   const { text, signatures } = readNote(note, witness);
   let newest: number | undefined;

@@ -1,32 +1,29 @@
-/** Reads a journal's export (agent/restraint/journal/export.ts): its first line, a line of an entry, and lines of any number. */
+/** Reads a journal's export (agent/restraint/journal/export.ts): its first line, and the lines of its entries. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
 import { type ExportHead, headLine } from '../../../agent/restraint/journal/export.ts';
 
-/** Of one line: an entry has 32 KiB at most. */
+/** Maximum size of one line; an entry has at most 32 KiB. */
 const LINE_MAX = 131_072;
 const CHUNK_BYTES = 262_144;
 const HASH = /^[0-9a-f]{64}$/;
 
-/** `hash` is undefined where the content gives it. */
+/** A line of an export; `hash` is undefined if it follows from the content. */
 export interface ExportLine {
   readonly line: string;
   readonly hash: string | undefined;
 }
 
-/** Throws AgentError `config` for a file that is no export. */
+/** Throws AgentError `config` for a file that is not an export. */
 export function readExportHead(file: string, line: string | undefined): ExportHead {
   const { checkpoint, witnessed } = Object(jsonOf(line ?? '')) as Record<string, unknown>;
   const head = { checkpoint: String(checkpoint), witnessed: witnessed === null ? null : String(witnessed) };
   if (headLine(head) === line) return head;
-  throw new AgentError(
-    'config',
-    `${file} is no journal as vigie journal export writes it: its first line is another`,
-  );
+  throw new AgentError('config', `${file} is not an export of vigie journal export: unexpected first line`);
 }
 
-/** As the line would stand in a journal's contents. */
+/** Returns the line in the form of a journal's contents. */
 export function readExportLine(line: string, index: number): ExportLine {
   const { erased, sha256 } = Object(jsonOf(line)) as Record<string, unknown>;
   if (erased !== true || typeof sha256 !== 'string' || !HASH.test(sha256)) return { line, hash: undefined };
@@ -36,7 +33,7 @@ export function readExportLine(line: string, index: number): ExportLine {
     : { line: '', hash: undefined };
 }
 
-/** Lines of a file of any length, with how many bytes were read so far; one without its end is marked. */
+/** Yields the lines of a file of any length, with the number of bytes read. A line without its end is marked. */
 export function* linesOfFile(file: string): Generator<{ line: string; bytes: number }> {
   const fd = openSync(file, 'r');
   try {
@@ -55,7 +52,7 @@ export function* linesOfFile(file: string): Generator<{ line: string; bytes: num
       }
       rest = rest.subarray(from);
       if (rest.length > LINE_MAX) {
-        throw new AgentError('config', `${file} has a line longer than ${LINE_MAX} bytes: it is no journal`);
+        throw new AgentError('config', `${file} has a line longer than ${LINE_MAX} bytes: not a journal`);
       }
     }
     if (rest.length > 0) yield { line: `${rest.toString()} (cut off)`, bytes };

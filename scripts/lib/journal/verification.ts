@@ -1,4 +1,4 @@
-/** Checks a journal, or a copy of one, against its key: offline, from its files or its export alone. */
+/** Verifies a journal, or a copy of one, against its key: offline, from its files or its export alone. */
 import { statSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { JournalContent } from '../../../agent/contract/journal.ts';
@@ -20,7 +20,7 @@ import { leafHash, TILE_WIDTH, type Tile, Tree } from '../../../agent/restraint/
 import { cosignedAtMs } from './cosignature.ts';
 import { linesOfFile, readExportHead, readExportLine } from './read-export.ts';
 
-/** A checkpoint from elsewhere, such as one that the room or a witness kept. */
+/** A checkpoint from elsewhere, such as one that the room or a witness has stored. */
 export interface KnownCheckpoint {
   readonly file: string;
   readonly note: string;
@@ -28,19 +28,19 @@ export interface KnownCheckpoint {
 
 export interface Against {
   readonly heads?: readonly KnownCheckpoint[];
-  /** Each must have cosigned one of the checkpoints that are there. */
+  /** Witnesses, each of which must have cosigned one of the present checkpoints. */
   readonly witnesses?: readonly Verifier[];
   /**
-   * The entries come, from the first on: what came before counts for nothing, since the journal was written while
-   * it was read.
+   * Called before the first entry. Calls before this one count for nothing, since the journal was written while it was
+   * read.
    */
   onBegin?(): void;
-  /** Called for each entry whose content fits its hash, in order; undefined for an erased one. */
+  /** Called for each entry whose content matches its hash, in order; undefined for an erased one. */
   onEntry?(index: number, content: JournalContent | undefined): void;
   onProgress?(done: number, total: number): void;
 }
 
-/** What a witness vouches for. */
+/** A cosignature of a witness. */
 export interface Witnessed {
   readonly name: string;
   readonly size: number;
@@ -48,22 +48,22 @@ export interface Witnessed {
 }
 
 export interface JournalFindings {
-  /** What is wrong and where, a line each. */
+  /** Faults with their places, one line each. */
   readonly wrong: readonly string[];
-  /** The newest checkpoint that each witness cosigned. */
+  /** Newest checkpoint that each witness cosigned. */
   readonly witnessed: readonly Witnessed[];
-  /** The signed one, with its text; undefined when that is what is wrong. */
+  /** Signed checkpoint with its text; undefined if the checkpoint itself is at fault. */
   readonly checkpoint: (Checkpoint & { readonly note: string }) | undefined;
   readonly erased: number;
-  /** Lines of contents after the signed end, left by an append that was cut off; they count for nothing. */
+  /** Lines of contents after the signed end, left by an interrupted append; they count for nothing. */
   readonly beyond: number;
 }
 
 type KnownHead = Checkpoint & KnownCheckpoint;
 
 /**
- * `place` = a journal's folder, also one that is being written, or a file that `vigie journal export` wrote. Throws
- * AgentError `unavailable` for a folder that is written too fast.
+ * Verifies a journal. `place` is its folder, which may be written to at the same time, or a file that `vigie journal
+ * export` wrote. Throws AgentError `unavailable` for a folder that is written too fast.
  */
 export function verifyJournal(place: string, verifier: Verifier, against: Against = {}): JournalFindings {
   const verification = (): Verification => new Verification(place, verifier, against);
@@ -73,7 +73,7 @@ export function verifyJournal(place: string, verifier: Verifier, against: Agains
   return { ...findings, wrong: faults.map(({ line }) => line) };
 }
 
-/** Of one reading. */
+/** Findings of one reading. */
 type Found = Omit<JournalFindings, 'wrong'> & { readonly faults: readonly Fault[] };
 
 class Verification {
@@ -107,7 +107,7 @@ class Verification {
     }
     for (const tile of this.#tree.partialTiles()) this.#compareTile(files, tile);
     this.#beyond += linesOf(files, Math.ceil(own.size / TILE_WIDTH)).length;
-    // What was appended since lies there too.
+    // Later entries are in the same place.
     if (files.moved) this.#beyond = 0;
     return this.#conclude(own);
   }
@@ -145,7 +145,7 @@ class Verification {
     };
   }
 
-  /** Looks at all signed heads and returns the journal's own. */
+  /** Checks all signed heads and returns the journal's own. */
   #heads(own: string | undefined, witnessed: string | undefined): KnownHead | undefined {
     const { heads = [], witnesses = [] } = this.#against;
     const kept = witnessed === undefined ? [] : [{ file: WITNESSED, note: witnessed }];
@@ -192,7 +192,7 @@ class Verification {
     else this.#wrong(`the witness ${witness.name} has cosigned none of the heads that are here`);
   }
 
-  /** One file of entries with its contents and its tiles; false when its entries cannot be read. */
+  /** Verifies one file of entries with its contents and its tiles; false if its entries cannot be read. */
   #entries(files: JournalFiles, file: number, width: number): boolean {
     const path = tilePath('entries', file, width);
     const packed = files.read(path);
@@ -221,7 +221,7 @@ class Verification {
     else this.#wrong(`${path}:${entries.length + 1}: ${extra} lines too many`);
   }
 
-  /** A line of an export; false where it gives no hash, so that no later one can be known. */
+  /** Verifies a line of an export; false if it gives no hash, so that no later one can be known. */
   #exported(text: string, index: number): boolean {
     const where = `${this.#place}:${index + 2}`;
     const { line, hash } = readExportLine(text, index);
@@ -287,7 +287,7 @@ class Verification {
     }
   }
 
-  /** `what`: where the line would say something else of the same fault when the journal has grown. */
+  /** `what`: identifies the fault if its line changes when the journal has grown. */
   #wrong(line: string, what = line): void {
     this.#faults.push({ what, line });
   }
@@ -296,7 +296,7 @@ class Verification {
 function linesOf(files: JournalFiles, file: number): string[] {
   const text = files.read(contentsPath(file))?.toString() ?? '';
   const lines = text.split('\n');
-  // After the last line feed: nothing, or what was cut off, which no longer counts as a line of an entry.
+  // The rest after the last line feed is empty or incomplete, and an incomplete line is not an entry.
   const rest = lines.pop();
   return rest === '' || rest === undefined ? lines : [...lines, `${rest} (cut off)`];
 }

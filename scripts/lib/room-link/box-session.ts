@@ -1,8 +1,8 @@
 /**
- * Sends signed commands to one box over one connection, one after the other.
+ * Sends signed commands to one box over one connection, in sequence.
  *
- * INVARIANTS: each command has a counter above the one before; only the answer of this box to the command that is open
- * counts. LIMITS: WAITS_MAX pauses that the box asks for in one command, none longer than WAIT_S_MAX.
+ * INVARIANTS: counters of commands are strictly increasing. Only this box's answer to the open command counts.
+ * LIMITS: WAITS_MAX pauses that the box requests in one command, none longer than WAIT_S_MAX.
  */
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,12 +23,12 @@ import { RoomLink } from './room-link.ts';
 import { signedCommand } from './signed-command.ts';
 
 const WAITS_MAX = 20;
-/** A budget that is used up for the day is a refusal, and no pause. */
+/** A longer pause, such as a daily budget that is used up, counts as a refusal. */
 const WAIT_S_MAX = 60;
-/** Another command of the same key may overtake one of these; more often than this it is no accident. */
+/** Another command of the same key may overtake one of these; more often than this is not accidental. */
 const OVERTAKEN_MAX = 3;
 const OVERTAKEN_WAIT_MS = 200;
-/** A message that a box may give with a refusal has 500 characters. */
+/** A box's message with a refusal has at most 500 characters. */
 const REFUSAL_CHARS_MAX = 600;
 
 export interface BoxSessionOptions {
@@ -36,9 +36,9 @@ export interface BoxSessionOptions {
   /** Signs each command; its public half is among the box's `commands.keys`. */
   readonly key: KeyObject;
   readonly box: string;
-  /** How long each answer is waited for, s. */
+  /** Time limit for each answer, s. */
   readonly timeoutS: number;
-  /** No pause that the box asks for may end later than this after the start, ms. */
+  /** No pause that the box requests may end later than this after the start, ms. */
   readonly withinMs?: number;
   readonly signal: AbortSignal;
 }
@@ -54,7 +54,7 @@ export class BoxSession {
   readonly #untilMs: number;
   #counter = 0;
   #waiting: Waiting | undefined;
-  /** Why no answer can come. */
+  /** Reason why no answer can come. */
   #fault: Error | undefined;
 
   constructor(options: BoxSessionOptions) {
@@ -85,8 +85,8 @@ export class BoxSession {
   }
 
   /**
-   * Returns the result. Throws AgentError, one line: `denied` where the box refuses, `unavailable` where it does not
-   * answer, `corrupt` where what it answers is no result of this command.
+   * Returns the result. Throws AgentError, one line: `denied` if the box refuses, `unavailable` if it does not answer,
+   * `corrupt` if the answer is not a result of this command.
    */
   async ask<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<CommandResult<K>> {
     const { box, signal } = this.#options;
@@ -145,10 +145,10 @@ export class BoxSession {
     });
     const reply = jsonOf(payload.toString());
     if (Value.Check(CommandReply, reply) && reply.site === room.site && reply.box === box) return reply;
-    throw new AgentError('corrupt', `what ${box} answered is no reply; is it of another version?`);
+    throw new AgentError('corrupt', `${box}: unexpected reply; check that the versions match`);
   }
 
-  /** Learns from its retained status that the box is away: no answer is to be waited for. */
+  /** Learns from its retained status that the box is offline, so that no answer can be expected. */
   #status(payload: Buffer): void {
     const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
     if (state !== 'offline' && state !== 'stopped') return;
@@ -167,7 +167,7 @@ export class BoxSession {
   }
 }
 
-/** Opens a session for `use`, and closes it whatever comes. */
+/** Opens a session for `use`, and closes it in every case. */
 export async function inSession<T>(
   options: BoxSessionOptions,
   use: (session: BoxSession) => Promise<T>,
@@ -190,7 +190,10 @@ export interface Asked<K extends CommandOp> {
   readonly timeoutS: number;
 }
 
-/** The result of one command, over a connection of its own; SIGINT and SIGTERM end it. Throws AgentError as `ask`. */
+/**
+ * Returns the result of one command, over a connection of its own; SIGINT and SIGTERM end it. Throws AgentError as
+ * `ask`.
+ */
 export async function askBox<K extends CommandOp>(
   room: Room,
   { op, args, box, key, timeoutS }: Asked<K>,

@@ -1,4 +1,7 @@
-/** Where the room's broker is, and which site it is of: room.yaml, or what was typed. Throws AgentError `config`, one line. */
+/**
+ * Reads the address of the room's broker and the site from room.yaml or from options. Throws AgentError `config`, one
+ * line.
+ */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Type } from '@sinclair/typebox';
@@ -8,7 +11,7 @@ import { messageOf } from '../../../agent/base/errors.ts';
 import { wrong } from '../../../agent/cli/bad-option.ts';
 import type { MqttConfig } from '../../../agent/contract/config.ts';
 
-/** Where the room's broker is. */
+/** Options for the room's broker. */
 export interface RoomOptions {
   readonly room: string;
   readonly site?: string;
@@ -19,17 +22,18 @@ export interface RoomOptions {
 
 export interface Room {
   readonly site: string;
-  /** Of the site, where the file of the room names it. */
+  /** Time zone of the site, if the room's file names it. */
   readonly timeZone: string | undefined;
   readonly mqtt: MqttConfig;
 }
 
-/** Of a site, a box, a zone or a line. */
+/** Name of a site, a box, a zone or a line. */
 export const NAME = /^[a-z0-9-]{1,32}$/;
 
-/** Throws AgentError `config` for what is no name of a box. */
+/** Throws AgentError `config` for an invalid name of a box. */
 export function assertBox(box: string): void {
-  if (!NAME.test(box)) throw wrong('--box', `"${box}" is no name; 1 to 32 of a-z, 0-9 and - are`);
+  if (!NAME.test(box))
+    throw wrong('--box', `invalid name "${box}"; use 1 to 32 characters from a-z, 0-9 and "-"`);
 }
 
 /** Other keys of the file belong to other programs of the room. */

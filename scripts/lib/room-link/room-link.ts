@@ -1,4 +1,4 @@
-/** The room's end of commands: which boxes there are, what is asked of them, and what they answer. */
+/** Room's end of commands: receives the status of boxes, publishes commands and receives the answers. */
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { ALL_BOXES } from '../../../agent/contract/command.ts';
@@ -7,7 +7,7 @@ import { readCredentials } from '../../../agent/mqtt/credentials.ts';
 import type { DeliveryError } from '../../../agent/mqtt/faults.ts';
 import { openSession, type Session } from '../../../agent/mqtt/session.ts';
 
-/** A page of a search has 128 KiB, one event at most 256, a sealed still 700 kB, in Base64. */
+/** Covers a page of a search (128 KiB), one event (at most 256 KiB) and a sealed still (700 kB in Base64). */
 const REPLY_BYTES_MAX = 1_048_576;
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 30;
@@ -15,9 +15,9 @@ const KEEPALIVE_S = 30;
 export interface RoomLinkOptions {
   readonly config: MqttConfig;
   readonly site: string;
-  /** A box's retained status, as it came. */
+  /** Called with a box's retained status, unparsed. */
   onStatus(box: string, payload: Buffer): void;
-  /** A box's answer, as it came. */
+  /** Called with a box's answer, unparsed. */
   onReply(box: string, payload: Buffer, correlation: string): void;
 }
 
@@ -30,7 +30,7 @@ export class RoomLink {
     this.#options = options;
   }
 
-  /** Connects and subscribes; throws DeliveryError (one line for a person). Resolves when answers can come. */
+  /** Connects and subscribes; throws DeliveryError (one line for the user). Resolves when answers can come. */
   async start(signal: AbortSignal): Promise<void> {
     const { config, site } = this.#options;
     this.#session = await openSession(
@@ -50,12 +50,12 @@ export class RoomLink {
     await this.#session.subscribe(`vigie/${site}/+/status`);
   }
 
-  /** Resolves, with the reason, when the connection is gone. */
+  /** Resolves with the reason when the connection has ended. */
   get closed(): Promise<DeliveryError> {
     return this.#opened.closed;
   }
 
-  /** Sends a signed command to a box, or to all of the site; `onRefused` when the broker does not take it. */
+  /** Sends a signed command to a box, or to all of the site. `onRefused` is called if the broker does not take it. */
   ask(
     box: string | undefined,
     envelope: string,

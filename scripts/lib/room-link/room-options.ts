@@ -1,4 +1,4 @@
-/** Options of the commands that a desk sends to boxes. */
+/** Options of the programs that send the room's commands to boxes. */
 import { Option } from '@commander-js/extra-typings';
 
 export const DESK_KEY =

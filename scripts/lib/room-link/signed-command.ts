@@ -1,9 +1,9 @@
-/** A command of the room to one box, or to all, as it is sent: signed, and valid for as long as clocks may differ. */
+/** Signs a command of the room to one box, or to all. It is valid for as long as clocks may differ. */
 import type { KeyObject } from 'node:crypto';
 import { COMMAND_TYPE, type Command } from '../../../agent/contract/command.ts';
 import { signEnvelope } from '../../../agent/orders/dsse.ts';
 
-/** Clocks of boxes and room differ by less, ms. */
+/** Largest difference between the clocks of boxes and room, ms. */
 export const CLOCKS_APART_MS = 300_000;
 
 /** Returns the envelope as JSON text. @param nowMs wall time, ms since the epoch */

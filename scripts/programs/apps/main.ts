@@ -1,6 +1,6 @@
 /**
- * Bundles what runs in browsers, the technician's page and the room's console: app.js, style.css, index.html each, and
- * nothing else that a browser loads. What has not changed is not written again, so that a package stays fresh.
+ * Bundles the browser apps, the technician's page and the room's console: app.js, style.css and index.html each, and
+ * nothing else that a browser loads. Unchanged files are not rewritten, so that a package stays up to date.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { ruleFields } from './rule-fields.ts';
 
 interface App {
-  /** Of its sources, and below dist of what is made of them. */
+  /** Folder of the app's sources, and below dist of its output. */
   readonly dir: string;
   readonly define: Readonly<Record<string, string>>;
 }
@@ -32,7 +32,7 @@ async function bundle({ dir, define }: App): Promise<void> {
     write: false,
     minify: true,
     format: 'esm',
-    // Phones of the last four years, and the browsers of a room.
+    // Covers phones of the last four years, and the browsers of a room.
     target: ['chrome105', 'firefox110', 'safari15.4'],
     jsx: 'automatic',
     jsxImportSource: 'preact',

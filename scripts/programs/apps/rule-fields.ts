@@ -1,4 +1,4 @@
-/** What a form must know of every kind of rule, read from its schema, so that the phone needs no schema library. */
+/** Extracts the fields of every rule kind from its schema, so that the phone needs no schema library. */
 import type { TSchema } from '@sinclair/typebox';
 import { RULE_SCHEMAS } from '../../../agent/contract/rule-config.ts';
 
@@ -15,7 +15,7 @@ export function ruleFields(): Record<string, RuleField[]> {
   return Object.fromEntries(
     RULE_SCHEMAS.map(({ properties: { id: _id, kind, purpose: _purpose, ...parameters } }) => [
       kind.const,
-      // A least score is what the room's verdicts teach, and nobody's guess at the foot of a pole.
+      // The minimum score follows from the room's verdicts and is not a technician's guess on site.
       Object.entries(parameters)
         .filter(([name]) => name !== 'scoreMin')
         .map(([name, schema]) => fieldOf(name, schema)),
@@ -42,7 +42,7 @@ function fieldOf(name: string, schema: TSchema): RuleField {
   return { name, type: 'choice', options: literals(schema), ...initial };
 }
 
-/** Throws where a rule has a parameter that the form cannot show: it must learn it. */
+/** Throws if a rule has a parameter that the form cannot show: the form must be extended. */
 function literals(schema: TSchema): string[] {
   const { anyOf } = schema as { anyOf?: { const?: unknown }[] };
   const values = anyOf?.map(({ const: value }) => value);

@@ -1,4 +1,4 @@
-/** The agent as it is: `vigie replay` over the clip, with zones, a line, rules and their snapshots. */
+/** Runs the unmodified agent: `vigie replay` over the clip, with zones, a line, rules and their snapshots. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../../agent/base/package-root.ts';
@@ -25,8 +25,8 @@ interface Summary {
 }
 
 /**
- * A street of the usual size: half the picture is a zone, two rules watch, and an alert is rare (what one
- * snapshot costs stands in the page on redaction, and is no cost of a frame).
+ * Returns the configuration of a street of the usual size: half the picture is a zone, two rules are active, and alerts
+ * are rare. The cost of a snapshot is on the page on redaction; it is not a cost of a frame.
  */
 function configuration(model: string, input: Input): object {
   const lower = [
@@ -56,7 +56,7 @@ export interface ReplayPlan {
   readonly out: string;
 }
 
-/** Writes the configuration of the benchmark into `dir`, and names a place for the results there. */
+/** Writes the configuration of the benchmark into `dir`, and chooses a place there for the results. */
 export function planReplay(clip: string, dir: string, model: string, input: Input): ReplayPlan {
   const config = join(dir, 'benchmark.yaml');
   // JSON is YAML too.
@@ -64,11 +64,11 @@ export function planReplay(clip: string, dir: string, model: string, input: Inpu
   return { clip, config, out: join(dir, 'replay') };
 }
 
-/** Replays `clip`; `dir` is an empty place for what the replay writes, and is emptied again. */
+/** Replays `clip`. `dir` is an empty folder for the output of the replay, which is removed afterwards. */
 export async function agentRun(clip: string, dir: string, model: string, input: Input): Promise<AgentRun> {
   const { config, out } = planReplay(clip, dir, model, input);
   const program = join(packageRoot(), 'dist', 'agent', 'cli', 'main.js');
-  // The program itself, not through this node: its first line carries the flags that people run it with.
+  // The program itself, not through this node: its first line carries the flags that users run it with.
   const command = [program, 'replay', clip, '--config', config, '--out', out, '--every-frame'];
   const { rssPeakMiB } = await costOf(command, (line) => {
     if (line.includes('vision/main')) return 'vision';

@@ -1,6 +1,6 @@
 /**
- * The floor's second half, in a process of its own: the model, ONNX Runtime and recorded frames, nothing
- * else. CPU time is counted around the runs only: neither loading nor reading frames is in it.
+ * Measures the second half of the floor in a process of its own: the model, ONNX Runtime and recorded frames, nothing
+ * else. CPU time covers only the inferences; loading and reading frames are excluded.
  */
 import { openSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ export interface BareInference {
 
 export interface BareInferenceOptions {
   readonly model: string;
-  /** Raw RGB frames, one after the other. */
+  /** Raw RGB frames in sequence. */
   readonly recording: string;
   readonly widthPx: number;
   readonly heightPx: number;
@@ -24,7 +24,7 @@ export interface BareInferenceOptions {
 export async function bareInference(options: BareInferenceOptions): Promise<BareInference> {
   const { model, recording, widthPx, heightPx, warmFrames } = options;
   const ort = await import('onnxruntime-node');
-  // The settings with which the runtime costs least: one thread that does not spin.
+  // Cheapest settings of the runtime: one thread that does not spin.
   const session = await ort.InferenceSession.create(await readFile(model), {
     executionProviders: ['cpu'],
     intraOpNumThreads: 1,

@@ -1,7 +1,7 @@
 /**
- * Floor and agent in one run, on one clip, turn by turn (docs/design/005-benchmark.md). Every figure is
- * what one more frame costs: a run over the whole clip less a run over its first frames, divided by the
- * number of frames between. Loading, first frames and warming up fall out on both sides.
+ * Measures floor and agent in one run, on one clip, in turn (docs/design/005-benchmark.md). Every value is the cost of
+ * one more frame. It is a run over the whole clip minus a run over its first frames, divided by the number of frames
+ * between. Loading, first frames and warm-up thus cancel out.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -17,12 +17,15 @@ import { type PeerReport, runPeer } from './peer.ts';
 import { v8Work } from './v8-work.ts';
 
 /**
- * The goals: what vision may add to the floor, without the plate of the pictures, which no floor has; what that may cost,
- * CPU-ms a frame at 5 frames a second; what both processes may hold; and what V8 may do in vision beside running it.
+ * Goals:
+ * - What vision may add to the floor, without the pictures' clean plate, which no floor has.
+ * - The cost of the clean plate, in CPU-ms a frame at 5 frames a second.
+ * - The memory of both processes.
+ * - V8's work in vision besides running it.
  */
 export const GOALS = {
   ratioMax: 1.15,
-  /** Vision, plate and all ÷ the Python program. */
+  /** Ratio of vision, including the clean plate, to the Python program. */
   peerRatioMax: 1.15,
   agentMsMax: 0.35,
   plateMsMax: 1,
@@ -30,22 +33,22 @@ export const GOALS = {
   compilationsMax: 10,
   deoptimisationsMax: 5,
   garbageKbMax: 100,
-  /** Vision and agent ÷ the Python program, on a live camera. */
+  /** Ratio of vision and agent to the Python program, on a live camera. */
   liveRatioMax: { busy: 1.15, quiet: 0.5 },
   livePssMiBMax: 200,
 } as const;
 
 export interface BenchmarkOptions {
   readonly clip: string;
-  /** How often the clip is played in a row. */
+  /** Number of times that the clip is played in a row. */
   readonly passes: number;
   readonly warmFrames: number;
   readonly rounds: number;
   readonly model: string;
   readonly input: Input;
-  /** A plain Python program runs in turn with both. */
+  /** True if a plain Python program runs in turn with both. */
   readonly peer: boolean;
-  /** Seconds of each program on a live camera; 0: none. */
+  /** Seconds of each program on a live camera; 0 for none. */
   readonly liveS: number;
   say(line: string): void;
 }
@@ -63,30 +66,30 @@ export interface Report {
   readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string };
   /** CPU-ms per frame, medians over the rounds; `each` holds the total of every round. */
   readonly floor: { readonly stages: Stages; readonly total: number; readonly each: readonly number[] };
-  /** `plateMs`: of the stage `plate`, for a frame of a box that looks five times a second. */
+  /** `plateMs`: of the stage `plate`, for a frame of a box whose detector runs five times a second. */
   readonly vision: {
     readonly stages: Stages;
     readonly total: number;
     readonly plateMs: number;
     readonly each: readonly number[];
   };
-  /** A plain Python program with the same model: CPU-ms per frame, and what it is made of. */
+  /** A plain Python program with the same model: CPU-ms per frame, and its versions. */
   readonly peer?: PeerReport | undefined;
-  /** On a live camera, by film; empty where it was not asked for. */
+  /** Results on a live camera, by film; empty if not requested. */
   readonly live: readonly LiveReport[];
   readonly agent: { readonly total: number; readonly each: readonly number[] };
   readonly events: number;
-  /** Wall-ms per frame: the floor's halves one after the other, and the agent. */
+  /** Wall-ms per frame: the halves of the floor in sequence, and the agent. */
   readonly wallMs: { readonly capture: number; readonly detect: number; readonly agent: number };
   /** Highest of all rounds, by process. */
   readonly rssPeakMiB: Readonly<Record<string, number>>;
-  /** In vision, after the warm frames; not in the rounds, which run without a trace. */
+  /** V8's work in vision, after the warm frames. It is not measured in the rounds, which run without a trace. */
   readonly v8: V8PerFrames;
-  /** Medians: vision without the plate ÷ floor, and vision and agent together ÷ floor. */
+  /** Medians of two ratios to the floor: vision without the clean plate, and vision and agent together. */
   readonly ratio: { readonly vision: number; readonly both: number };
   readonly goals: {
     readonly ratio: boolean;
-    /** Undefined where it did not run. */
+    /** Undefined if it did not run. */
     readonly peer: boolean | undefined;
     readonly agent: boolean;
     readonly plate: boolean;
@@ -95,7 +98,7 @@ export interface Report {
   };
 }
 
-/** What V8 does in vision for 1,000 frames, and how much memory a frame takes on its heap. */
+/** V8's work in vision for 1,000 frames, and the memory of a frame on its heap. */
 export interface V8PerFrames {
   readonly compilations: number;
   readonly deoptimisations: number;
@@ -269,7 +272,7 @@ function summarise(
   const floorEach = floors.map(({ stages }) => stages.capture + stages.detect);
   const visionEach = agents.map(({ vision }) => vision);
   const plates = agents.map(({ stages }) => stages['plate'] ?? 0);
-  // Planes come once a second of the clip; on a box, of every fifth frame.
+  // Planes come once a second: on the clip for one of `clipFps` frames, on a box for every fifth.
   const plateMs = median(plates) * (clipFps / LOOKS_PER_S);
   const agentEach = agents.map(({ agent }) => agent);
   const floor = median(floorEach);
@@ -321,7 +324,7 @@ function summarise(
   };
 }
 
-/** Of an even number the lower of the two in the middle: one that was measured. */
+/** Returns the middle value; of an even number the lower of the middle two, which was really measured. */
 function middle(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] ?? Number.NaN;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""A camera of the benchmark: serves a coded film by RTSP at the film's own speed, anew for each client.
+"""Camera of the benchmark: serves a coded film by RTSP at the film's own speed, from the start for each client.
 
-Usage: camera.py FILM [SECOND]; prints one JSON line {"port": N} when it serves, and ends with its standard input.
+Usage: camera.py FILM [SECOND]; prints one JSON line {"port": N} when it serves, and exits when its input ends.
 FILM at /main, SECOND at /sub: Matroska with one stream of H.264 or H.265. Needs gir1.2-gst-rtsp-server-1.0 and python3-gi.
 """
 import json

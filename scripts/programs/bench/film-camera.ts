@@ -1,4 +1,4 @@
-/** An RTSP server that sends films as a camera would (camera.py), as a process of its own. */
+/** RTSP server that sends films as a camera would (camera.py), as a process of its own. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 
 export class FilmCamera {
   readonly url: string;
-  /** Of the second film. */
+  /** Address of the second film. */
   readonly substreamUrl: string;
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
 

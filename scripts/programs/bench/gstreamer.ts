@@ -1,4 +1,4 @@
-/** GStreamer without us: the floor's first half, and the clips and frames that the benchmark works on. */
+/** Runs plain GStreamer for the first half of the floor, and makes the clips and frames of the benchmark. */
 import { statSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { type Cost, costOf } from './measure.ts';
@@ -6,18 +6,18 @@ import { type Cost, costOf } from './measure.ts';
 /** Width and height of the detector's input. */
 export type Input = readonly [number, number];
 
-/** The agent's own decoding and letterboxing: scaled first, since converting fewer pixels costs less. */
+/** The agent's own decoding and letterboxing: it scales first, since converting fewer pixels costs less. */
 function letterbox([width, height]: Input): string[] {
   const caps = `video/x-raw,format=RGB,width=${width},height=${height},pixel-aspect-ratio=1/1`;
   return ['decodebin', '!', 'videoscale', 'add-borders=true', '!', 'videoconvert', '!', caps];
 }
 
-/** Decodes and letterboxes `clip` into nothing. */
+/** Decodes and letterboxes `clip`, and discards the result. */
 export function bareCapture(clip: string, input: Input): Promise<Cost> {
   return launch(clip, [...letterbox(input), '!', 'fakesink']);
 }
 
-/** As the clip's own frames are counted: frames by seconds. */
+/** Returns the frame rate that the clip declares, as frames by seconds. */
 export async function framesPerSecond(clip: string): Promise<number> {
   const { stdout } = await costOf(['gst-discoverer-1.0', '-v', clip], () => undefined);
   const [, frames, seconds] = /Frame rate: (\d+)\/(\d+)/.exec(stdout) ?? [];
@@ -26,13 +26,13 @@ export async function framesPerSecond(clip: string): Promise<number> {
   return rate;
 }
 
-/** Records the letterboxed frames of `clip` into `file`, raw RGB; returns how many. */
+/** Records the letterboxed frames of `clip` into `file`, raw RGB; returns their number. */
 export async function record(clip: string, input: Input, file: string): Promise<number> {
   await launch(clip, [...letterbox(input), '!', 'filesink', `location=${file}`]);
   return statSync(file).size / (input[0] * input[1] * 3);
 }
 
-/** Writes clips, each of one stream of the same kind, one after the other into `file`, not coded anew. */
+/** Concatenates clips, each of one stream of the same kind, into `file` without re-encoding. */
 export async function concatenate([first = '', ...rest]: readonly string[], file: string): Promise<void> {
   const others = rest.map((clip) => [
     'filesrc',
@@ -44,7 +44,7 @@ export async function concatenate([first = '', ...rest]: readonly string[], file
     '!',
     'c.',
   ]);
-  // A queue each: where concat lets a source wait its turn, parsebin must not wait before all is linked.
+  // Each clip gets a queue: concat lets a source wait, but parsebin must not wait before everything is linked.
   const joined = [
     'parsebin',
     '!',
@@ -61,23 +61,23 @@ export async function concatenate([first = '', ...rest]: readonly string[], file
   await launch(first, [...joined, ...others.flat()]);
 }
 
-/** Copies the first `frames` pictures of `clip`, which has one stream, into `file`, not coded anew. */
+/** Copies the first `frames` pictures of `clip`, which has one stream, into `file` without re-encoding. */
 export async function cut(clip: string, frames: number, file: string): Promise<void> {
   // eos-after counts the buffer at which the stream ends, which is not passed on.
   const first = ['parsebin', '!', 'identity', `eos-after=${frames + 1}`];
   await launch(clip, [...first, '!', 'matroskamux', '!', 'filesink', `location=${file}`]);
 }
 
-/** A camera's own stream: 1920 × 1080, 25 frames a second, a key frame every two seconds. */
+/** Stream of a camera: 1920 × 1080, 25 frames a second, a key frame every two seconds. */
 const CAMERA = [
   'video/x-raw,format=I420,width=1920,height=1080,framerate=25/1,pixel-aspect-ratio=1/1',
   ...['!', 'x264enc', 'speed-preset=superfast', 'tune=zerolatency', 'bitrate=4000', 'key-int-max=50'],
   ...['!', 'h264parse', '!', 'matroskamux', '!', 'filesink'],
 ];
-/** Long enough to be repeated, short enough to be made at once. */
+/** Long enough to be repeated, short enough to be made quickly. */
 const QUIET_S = 10;
 
-/** `clip` as a camera would send it; returns its seconds. */
+/** Encodes `clip` as a camera would send it; returns its seconds. */
 export async function busyFilm(clip: string, file: string): Promise<number> {
   const scaled = [
     'decodebin',
@@ -94,7 +94,10 @@ export async function busyFilm(clip: string, file: string): Promise<number> {
   return await durationS(file);
 }
 
-/** A still street at night: the first picture of `clip` under a sensor's noise, of some 5 levels; returns its seconds. */
+/**
+ * Makes a still street at night: the first picture of `clip` under a sensor's noise of about 5 levels. Returns its
+ * seconds.
+ */
 export async function quietFilm(clip: string, file: string): Promise<number> {
   const frames = String(25 * QUIET_S);
   const street = ['decodebin', '!', 'videoscale', 'add-borders=true', '!', 'videoconvert', '!'];
@@ -123,7 +126,7 @@ export async function quietFilm(clip: string, file: string): Promise<number> {
   return await durationS(file);
 }
 
-/** What the second stream of a camera that sends `film` would send: 640 × 360, 10 frames a second. */
+/** Makes the second stream of a camera that sends `film`: 640 × 360, 10 frames a second. */
 export async function secondStream(film: string, file: string): Promise<void> {
   await launch(film, [
     ...['decodebin', '!', 'videoscale', '!', 'videorate', '!'],

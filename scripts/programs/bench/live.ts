@@ -1,6 +1,6 @@
 /**
- * The agent and a plain Python program on the same live camera, one after the other: a film at 1920 × 1080 and 25 frames a
- * second, served by RTSP. CPU time and memory are those of the processes after their first minute.
+ * Measures the agent and a plain Python program on the same live camera, in sequence: a film at 1920 × 1080 and 25
+ * frames a second, served by RTSP. CPU time and memory are those of the processes after their first minute.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,14 +15,20 @@ import { FilmCamera } from './film-camera.ts';
 import { busyFilm, concatenate, cut, durationS, type Input, quietFilm, secondStream } from './gstreamer.ts';
 import { costOf } from './measure.ts';
 
-/** Looks of the detector a second. */
+/** Detector runs a second. */
 export const LOOKS_PER_S = 5;
 const CAMERA_FPS = 25;
-/** What a box has saved for a quick street is spent by then (schedule/look-budget.ts), and what is hot is compiled. */
+/**
+ * Warm-up time, after which a box has used its saved budget for a quick street (schedule/look-budget.ts), and hot code
+ * is compiled.
+ */
 const WARM_S = 90;
-/** A film lasts longer than a run; without an end, which would be an opening anew. */
+/** Extra length of a film, s. A film outlasts a run, because its end would mean another opening. */
 const MARGIN_S = 40;
-/** Of the quiet film's beginning, in frames: so often something moves, until the second stream is trusted (second-view.ts). */
+/**
+ * Structure of the quiet film's beginning, in frames: repeated motion until the second stream is trusted
+ * (second-view.ts).
+ */
 const BEGINNINGS = { count: 21, still: 70, moving: 20 };
 /** getconf CLK_TCK of Linux. */
 const TICKS_PER_S = 100;
@@ -33,16 +39,16 @@ export interface LiveOptions {
   readonly clip: string;
   readonly modelFile: string;
   readonly input: Input;
-  /** Measured time of each. */
+  /** Measured time of each program. */
   readonly seconds: number;
   say(line: string): void;
 }
 
-/** Of one program on one film. */
+/** Cost of one program on one film. */
 export interface LiveCost {
-  /** Of one core. */
+  /** CPU time as a percentage of one core. */
   readonly cpuPercent: number;
-  /** Proportional share of memory, of all its processes together; null where only root may read it. */
+  /** Proportional set size of all its processes together, MiB; null if only root may read it. */
   readonly pssMiB: number | null;
   readonly looksPerS: number;
 }
@@ -52,7 +58,7 @@ export type AgentCost = LiveCost & { readonly visionPercent: number; readonly ag
 export interface LiveReport {
   readonly film: (typeof FILMS)[number];
   readonly vigie: AgentCost;
-  /** With the camera's second stream, which wakes on a quiet street; undefined on a busy one. */
+  /** Cost with the camera's second stream, which wakes vision on a quiet street; undefined on a busy one. */
   readonly withSubstream: AgentCost | undefined;
   readonly peer: LiveCost;
 }
@@ -93,16 +99,16 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
   }
 }
 
-/** Seconds that a film must last. */
+/** Returns the seconds that a film must last. */
 const lengthS = ({ seconds }: LiveOptions): number => WARM_S + seconds + MARGIN_S;
 
-/** The clip once, as a camera sends it; made where it is not there yet. */
+/** Returns the clip once, as a camera sends it; creates it if missing. */
 async function busyOnce(clip: string, dir: string): Promise<{ file: string; lastsS: number }> {
   const file = join(dir, 'busy-once.mkv');
   return { file, lastsS: await (existsSync(file) ? durationS(file) : busyFilm(clip, file)) };
 }
 
-/** Main stream. */
+/** Makes the main stream. */
 async function makeBusy(options: LiveOptions, dir: string): Promise<string[]> {
   const main = join(dir, 'busy.mkv');
   const once = await busyOnce(options.clip, dir);
@@ -110,7 +116,7 @@ async function makeBusy(options: LiveOptions, dir: string): Promise<string[]> {
   return [main];
 }
 
-/** Main stream and second stream. */
+/** Makes the main stream and the second stream. */
 async function makeQuiet(options: LiveOptions, dir: string): Promise<string[]> {
   const [main, second] = [join(dir, 'quiet.mkv'), join(dir, 'quiet-second.mkv')];
   const [quiet, still, moving] = ['quiet-once.mkv', 'still.mkv', 'moving.mkv'].map((name) =>
@@ -125,7 +131,7 @@ async function makeQuiet(options: LiveOptions, dir: string): Promise<string[]> {
   return [main, second];
 }
 
-/** What has been spent up to a moment. */
+/** CPU time and detector runs up to a moment. */
 interface Spent {
   readonly wallMs: number;
   readonly visionPid: number;
@@ -146,7 +152,7 @@ function runAgent(options: LiveBoxOptions, seconds: number): Promise<AgentCost> 
     const from = await spentBy(box);
     await wait(seconds);
     const to = await spentBy(box);
-    if (from.visionPid !== to.visionPid) throw new AgentError('unavailable', 'vision was started anew');
+    if (from.visionPid !== to.visionPid) throw new AgentError('unavailable', 'vision restarted');
     const wallS = (to.wallMs - from.wallMs) / 1000;
     const visionPercent = ((to.visionS - from.visionS) / wallS) * 100;
     const agentPercent = ((to.agentS - from.agentS) / wallS) * 100;
@@ -175,14 +181,14 @@ async function spentBy({ socket, agentPid }: LiveBox): Promise<Spent> {
   };
 }
 
-/** User and system time of a process (proc_pid_stat(5), fields 14 and 15). */
+/** Returns the user and system time of a process (proc_pid_stat(5), fields 14 and 15). */
 function cpuS(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
 }
 
-/** Null where the kernel lets only root see it: vision cannot be looked into by its own user. */
+/** Null if the kernel admits only root: vision's own user cannot inspect it. */
 function pssMiB(pids: readonly number[]): number | null {
   try {
     const each = pids.map((pid) => readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));

@@ -1,4 +1,4 @@
-/** `scripts/bench`: what the agent costs above the bare work, in one run. */
+/** `scripts/bench`: measures the agent's cost above the bare work, in one run. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
@@ -23,8 +23,8 @@ interface Arguments {
 }
 
 /**
- * By then V8 has compiled most of what is hot, and the libraries have all their memory: of vtest.avi's 795
- * pictures the first 400 spent 10 % of their time in the compiler, the next 4 %, those from 800 on 2 %.
+ * Frames before the measurement. After them V8 has compiled most hot code, and the libraries have all their memory. Of
+ * vtest.avi's 795 pictures the first 400 spent 10 % of their time in the compiler, the next 4 %, those from 800 on 2 %.
  */
 const WARM_FRAMES = 800;
 

@@ -1,4 +1,4 @@
-/** Runs a command to its end and says what it and its descendants cost. */
+/** Runs a command to its end and returns the cost of it and its descendants. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
@@ -7,19 +7,19 @@ export interface Cost {
   /** User and system time of the command and of all descendants that it waited for (getrusage(2), through bash). */
   readonly cpuMs: number;
   readonly wallMs: number;
-  /** Peak resident memory (VmHWM) of each process, by the name that `nameOf` gave it. */
+  /** Peak resident memory (VmHWM) of each process, by its name from `nameOf`. */
   readonly rssPeakMiB: Readonly<Record<string, number>>;
   readonly stdout: string;
 }
 
-/** VmHWM only grows; what a process gains in its last moments may be missed by as much as this. */
+/** Polling interval. VmHWM only grows; growth in the last interval of a process may be missed. */
 const RSS_EVERY_MS = 50;
 const STDERR_KEPT = 2000;
 
-/** Names a process by its command line; undefined for one that is no part of what is measured. */
+/** Names a process by its command line; undefined for one that is not measured. */
 export type NameOf = (commandLine: string) => string | undefined;
 
-/** @throws AgentError `unavailable` with the command's own words when it fails or is interrupted */
+/** @throws AgentError `unavailable` with the command's own output if it fails or is interrupted */
 export async function costOf(command: readonly string[], nameOf: NameOf): Promise<Cost> {
   const rssPeakMiB: Record<string, number> = {};
   const child = spawn('bash', ['-c', 'TIMEFORMAT="%3R %3U %3S"; time "$@"', 'bash', ...command], {
@@ -62,7 +62,7 @@ function ended(child: ChildProcess): Promise<{ code: number | null; stdout: stri
   });
 }
 
-/** All living descendants of a process (proc(5), /proc/pid/task/tid/children). */
+/** Returns all living descendants of a process (proc(5), /proc/pid/task/tid/children). */
 function descendants(pid: number | undefined): number[] {
   if (pid === undefined) return [];
   const children = ifAlive(() =>
@@ -81,7 +81,7 @@ function notePeak(pid: number, nameOf: NameOf, into: Record<string, number>): vo
   if (name !== undefined) into[name] = Math.max(into[name] ?? 0, peakKiB / 1024);
 }
 
-/** What `read` finds in /proc, or undefined when the process has gone meanwhile. */
+/** Returns the result of `read` on /proc, or undefined if the process has ended in the meantime. */
 function ifAlive<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -1,8 +1,8 @@
-"""What a plain Python program costs with the same model: OpenCV decodes and letterboxes, ONNX Runtime detects on one
+"""Measures a plain Python program with the same model: OpenCV decodes and letterboxes, ONNX Runtime detects on one
 thread that does not spin, boxes are joined from frame to frame by overlap. No zones, rules, pictures or delivery.
 
 Usage: peer.py CLIP MODEL WIDTH HEIGHT WARM-FRAMES; prints one JSON object, CPU time of the frames after the warm ones.
-       peer.py --live URL MODEL WIDTH HEIGHT EVERY WARM-SECONDS SECONDS; looks at every EVERY-th frame of a camera and
+       peer.py --live URL MODEL WIDTH HEIGHT EVERY WARM-SECONDS SECONDS; detects on every EVERY-th frame of a camera and
        prints CPU time and memory of SECONDS after the warm ones.
 """
 import json
@@ -99,7 +99,7 @@ def live(url, model, width, height, every, warm, seconds):
     while time.monotonic() - began < warm + seconds:
         if since is None and time.monotonic() - began >= warm:
             since, looks = (time.process_time(), time.monotonic()), 0
-        # Each frame is decoded, and made into a picture of its own only where it is looked at.
+        # Each frame is decoded, but becomes a picture only for a detector run.
         if not video.grab():
             sys.exit("the camera ended the stream")
         frames += 1

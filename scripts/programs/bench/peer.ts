@@ -1,4 +1,4 @@
-/** A plain Python program beside the agent: OpenCV decodes, ONNX Runtime detects, boxes are joined by overlap. */
+/** Runs a plain Python program for comparison: OpenCV decodes, ONNX Runtime detects, boxes are joined by overlap. */
 import { join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
@@ -6,10 +6,10 @@ import type { Input } from './gstreamer.ts';
 import { costOf } from './measure.ts';
 
 export interface PeerReport {
-  /** Per frame after the warm ones; decoding, detection and tracking, all threads. */
+  /** CPU time per frame after the warm ones: decoding, detection and tracking, all threads. */
   readonly cpuMs: number;
   readonly rssPeakMiB: number;
-  /** Of OpenCV and ONNX Runtime. */
+  /** Versions of OpenCV and ONNX Runtime. */
   readonly versions: string;
 }
 

@@ -1,4 +1,4 @@
-/** The report for a person's eyes. */
+/** Formats the report as a readable table. */
 import { GOALS, type Report } from './benchmark.ts';
 import type { AgentCost, LiveCost, LiveReport } from './live.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Counts what V8 does beside running the program: optimising compilations, deoptimisations, and memory that is allocated on
- * its heap. Source: the trace events of V8 (categories `v8` and `disabled-by-default-v8.compile`), which node writes as JSON
- * in the Trace Event Format.
+ * Counts V8's work besides running the program: optimising compilations, deoptimisations, and memory allocated on its
+ * heap. Source: the trace events of V8 (categories `v8` and `disabled-by-default-v8.compile`), which node writes as
+ * JSON in the Trace Event Format.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,10 +13,10 @@ import type { Input } from './gstreamer.ts';
 import { costOf } from './measure.ts';
 
 export interface V8Work {
-  /** By TurboFan. */
+  /** Compilations by TurboFan. */
   readonly compilations: number;
   readonly deoptimisations: number;
-  /** On the heap of JavaScript; array buffers lie beside it. */
+  /** Bytes on the JavaScript heap, without array buffers. */
   readonly allocatedBytes: number;
 }
 
@@ -28,7 +28,7 @@ export interface TracedReplay extends ReplayPlan {
 
 interface TraceEvent {
   readonly name: string;
-  /** Of a span `X`; of its begin `B` and end `E` apart. */
+  /** Phase of the event: `X` for a whole span, `B` and `E` for its begin and end. */
   readonly ph: string;
   /** Begin and length, µs. */
   readonly ts: number;
@@ -40,8 +40,8 @@ const CATEGORIES = 'v8,disabled-by-default-v8.compile';
 const COLLECTIONS = new Set(['MinorGC', 'MajorGC']);
 
 /**
- * V8's work in the vision process over a replay of `clip`, without the first `warmShare` of its time (0 to 1). `dir`: a
- * folder for what the replay writes.
+ * Measures V8's work in the vision process over a replay of `clip`, without the first `warmShare` of its time (0 to 1).
+ * `dir`: a folder for the output of the replay.
  */
 export async function v8Work(
   clip: string,
@@ -64,7 +64,7 @@ export async function v8Work(
   return workOf(events, warmShare);
 }
 
-/** The replay itself. */
+/** Runs the traced replay itself. */
 export async function tracedReplay({ clip, config, out, traces }: TracedReplay): Promise<void> {
   const pattern = join(traces, `trace-\${rotation}.json`);
   const options = `--trace-event-categories=${CATEGORIES} --trace-event-file-pattern=${pattern}`;
@@ -77,7 +77,7 @@ export async function tracedReplay({ clip, config, out, traces }: TracedReplay):
   });
 }
 
-/** What the events of a whole run say of its time after the first `warmShare`. */
+/** Sums the events of a whole run after the first `warmShare` of its time. */
 export function workOf(events: readonly TraceEvent[], warmShare: number): V8Work {
   // Events that describe the process and its threads have no time.
   const timed = events.filter(({ ph }) => ph !== 'M').sort((a, b) => a.ts - b.ts || b.dur - a.dur);
@@ -88,7 +88,7 @@ export function workOf(events: readonly TraceEvent[], warmShare: number): V8Work
   let usedBytes: number | undefined;
   for (const { name, args } of later) {
     if (!COLLECTIONS.has(name)) continue;
-    // What came on the heap between the end of one collection and the beginning of the next.
+    // Allocation between the end of one collection and the beginning of the next.
     if (args.usedHeapSizeBefore !== undefined && usedBytes !== undefined)
       allocatedBytes += args.usedHeapSizeBefore - usedBytes;
     usedBytes = args.usedHeapSizeAfter ?? usedBytes;
@@ -100,7 +100,9 @@ export function workOf(events: readonly TraceEvent[], warmShare: number): V8Work
   };
 }
 
-/** Number of spans of this name, in the order of their time, that lie in no other: a deoptimisation writes one in another. */
+/**
+ * Counts the spans of this name, in order of time, that lie in no other: a deoptimisation writes one inside another.
+ */
 function outermost(events: readonly TraceEvent[], name: string): number {
   let count = 0;
   let endUs = Number.NEGATIVE_INFINITY;

@@ -1,19 +1,22 @@
-/** The agent, or the page or the console beside it, as a process of its own, as on a box, with its log in a file. */
+/**
+ * Runs the agent, or the page or the console beside it, with its log in a file. It is a process of its own, as on a
+ * box.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 
-/** The agent stops within 5 s by itself; after that it is killed. */
+/** Time after which the agent, which stops within 5 s itself, is killed. */
 const STOP_GRACE_MS = 6000;
-/** The log is for reading after a demo, not for keeping: what comes after this is not written. */
+/** The log is for reading after a demo, not for archiving; anything beyond this size is dropped. */
 const LOG_BYTES_MAX = 10 * 1024 * 1024;
 const LINES_KEPT = 20;
-/** Of what it says first, in which something is looked for. */
+/** Part of the output that is searched, from its start. */
 const BEGINNING_MAX = 4096;
 
 export interface AgentExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** Why, in the agent's own words: its last line. */
+  /** Reason in the agent's own words: its last line. */
   readonly reason: string;
 }
 
@@ -38,11 +41,11 @@ export class AgentProcess {
     return this.#child?.pid;
   }
 
-  /** Resolves when the process has gone. */
+  /** Resolves when the process has ended. */
   start(): Promise<AgentExit> {
     const log = createWriteStream(this.#logPath);
-    // Its own process group: Ctrl-C reaches the demo, which then ends the agent before the broker.
-    // --pdeathsig: an agent whose demo was killed does not stay behind.
+    // With its own process group, Ctrl-C reaches only the demo, which then ends the agent before the broker. With
+    // --pdeathsig, the agent also ends if the demo is killed.
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...this.#command], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: this.#env,
@@ -65,7 +68,9 @@ export class AgentProcess {
     return this.#exit;
   }
 
-  /** Resolves with its first line on stdout that has the pattern; never where it says no such line. For one caller. */
+  /**
+   * Resolves with its first line on stdout that matches the pattern; never if there is no such line. For one caller.
+   */
   said(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve) => {
       this.#onBeginning = () => {
@@ -97,7 +102,7 @@ export class AgentProcess {
     this.#lines.splice(0, Math.max(0, this.#lines.length - LINES_KEPT));
   }
 
-  /** A refused configuration is said in plain lines; while running the agent logs JSON. */
+  /** A refused configuration gives plain lines; a running agent logs JSON. */
   #reason(): string {
     const plain = this.#lines.filter((line) => !line.startsWith('{'));
     return plain.length > 0 ? plain.join('\n') : logMessage(this.#lines.at(-1));

@@ -1,4 +1,4 @@
-/** The room's console on the demo's archive, as a process of its own; shown in a browser where that is asked for. */
+/** Runs the room's console on the demo's archive as a process of its own, and opens it in a browser on request. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { ENTER_PATH } from '../room/contract/terms.ts';
 import { AgentProcess } from './agent-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('../room/console/main.js', import.meta.url));
-/** As the page has: node alone needs several seconds on a busy board. */
+/** Same as for the page: node alone needs several seconds on a busy board. */
 const START_WITHIN_MS = 15_000;
 /** Loopback, and a port that the kernel chooses. */
 const LISTEN = '127.0.0.1:0';
@@ -19,7 +19,7 @@ const ADDRESS = /http:\/\/127\.0\.0\.1:\d{1,5}/;
 export interface ConsolePlaces {
   /** The archive of the demo's room. */
   readonly database: string;
-  /** For its log. */
+  /** Folder for its log. */
   readonly outDir: string;
   /** Socket of the signer. */
   readonly signer: string;
@@ -27,7 +27,7 @@ export interface ConsolePlaces {
 
 export class ConsoleProcess {
   readonly #process: AgentProcess;
-  /** In the printed link and in no log: whoever else uses this machine reaches the port, and must not enter. */
+  /** Appears in the printed link and in no log. Other users of this machine can reach the port, and must not get in. */
   readonly #token = randomBytes(32).toString('base64url');
   readonly #logPath: string;
 
@@ -40,8 +40,8 @@ export class ConsoleProcess {
   }
 
   /**
-   * Resolves with the link by which one enters when it says its address, and with why it has gone when it goes.
-   * Throws AgentError `unavailable`.
+   * Resolves with the entry link when the console prints its address, and with the reason when it ends. Throws
+   * AgentError `unavailable`.
    */
   async start(): Promise<{ readonly url: string; readonly gone: Promise<string> }> {
     const gone = this.#process.start().then(({ reason }) => reason);
@@ -60,8 +60,8 @@ export class ConsoleProcess {
 }
 
 /**
- * Shows the link in the user's browser, by a page in `dir` that leads there: arguments of programs are seen by every user of
- * the machine. Calls `tell` with one line where that cannot be.
+ * Opens the link in the user's browser, through a page in `dir` that redirects there, because every user of the machine
+ * sees arguments of programs. Calls `tell` with one line if that fails.
  */
 export function openInBrowser(
   url: string,

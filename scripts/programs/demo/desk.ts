@@ -1,6 +1,6 @@
 /**
- * What the demo's room asks its box with: a key of the room's desk, which the signer holds, and one of a magistrate, by which
- * a question about persons is approved.
+ * Keys with which the demo's room sends commands to its box. The signer holds the room's key; a magistrate's key
+ * approves questions about persons.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -16,13 +16,13 @@ const PROGRAM = fileURLToPath(new URL('../room/signer/main.js', import.meta.url)
 const START_WITHIN_MS = 15_000;
 
 export interface DeskPlaces {
-  /** For keys and the socket. */
+  /** Folder for keys and the socket. */
   readonly dir: string;
-  /** For the signer's log. */
+  /** Folder for the signer's log. */
   readonly outDir: string;
   readonly site: string;
   readonly timeZone: string;
-  /** Of the broker, for the room's programs. */
+  /** Address of the broker for the room's programs. */
   readonly url: string;
   readonly ca: string;
   readonly pair: KeyPair;
@@ -33,7 +33,7 @@ export class Desk {
   readonly #logPath: string;
   readonly #keys: readonly CommandKey[];
   readonly socket: string;
-  /** For `scripts/room tracks`: room.yaml, and the key of who approves. */
+  /** Files for `scripts/room tracks`: room.yaml, and the approver's key. */
   readonly room: string;
   readonly magistrate: string;
 
@@ -60,7 +60,7 @@ export class Desk {
     appendFileSync(config, `\ncommands: ${JSON.stringify({ keys: this.#keys })}\n`);
   }
 
-  /** Resolves when the signer listens, with why it has gone when it goes. Throws AgentError `unavailable`. */
+  /** Resolves when the signer listens, and its `gone` with the reason when it ends. Throws AgentError `unavailable`. */
   async start(): Promise<{ readonly gone: Promise<string> }> {
     const gone = this.#process.start().then(({ reason }) => reason);
     const enough = new AbortController();
@@ -77,7 +77,7 @@ export class Desk {
   }
 }
 
-/** Writes the private key into the file. */
+/** Creates a key pair and writes the private key into the file. */
 function newKey(name: string, file: string, may: CommandKey['may']): CommandKey {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });

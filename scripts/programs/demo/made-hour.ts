@@ -1,9 +1,8 @@
 /**
- * The log of tracks of a box that has just been started, with an hour in it: what vision saw in a clip of some seconds, over
- * and over.
+ * Fills the log of tracks of a new box with one hour: vision's observations of a clip of some seconds, repeated.
  *
- * INVARIANTS: it is written by the code that writes a box's log, under the grant of the order that the box will run under,
- * and ends before the box begins. Each round of the clip has track numbers of its own.
+ * INVARIANTS: the code that writes a box's log writes the hour, under the grant of the box's authorisation. It ends
+ * before the box begins. Each round of the clip has track numbers of its own.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,21 +19,21 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 export interface MadeHour {
-  /** Of the agent that has not been started yet. */
+  /** State folder of the agent, which has not been started yet. */
   readonly stateDir: string;
   /** `retention.tracksMiB` of its configuration. */
   readonly limitMiB: number;
   readonly grant: TrackLogGrant;
   readonly order: string;
-  /** Address of the camera, as the order names it. */
+  /** Address of the camera in the form of the authorisation. */
   readonly camera: string;
-  /** When the hour ends, ms since the epoch. */
+  /** End of the hour, ms since the epoch. */
   readonly endsMs: number;
-  /** Why the log has nothing of the time after it until the box looks. */
+  /** Reason for the gap between the hour and the start of the box. */
   readonly why: GapReason;
 }
 
-/** Writes the hour; returns how many tracks it has. Throws AgentError where the file cannot be written. */
+/** Writes the hour; returns its number of tracks. Throws AgentError if the file cannot be written. */
 export function writeHour(observations: readonly Observation[], hour: MadeHour): number {
   const { grant, order, camera, endsMs, why } = hour;
   const [first, last] = [observations[0], observations.at(-1)];
@@ -64,7 +63,7 @@ export function writeHour(observations: readonly Observation[], hour: MadeHour):
   return new Set(pieces.map(({ track }) => track)).size;
 }
 
-/** The observations as if the clip had been played again and again between the two moments, by the wall clock. */
+/** Yields the observations as if the clip had been repeated between the two moments, by the wall clock. */
 function* overAndOver(
   observations: readonly Observation[],
   fromMs: number,

@@ -1,6 +1,7 @@
 /**
- * The demo: a private broker, the agent on a clip or camera, the room's archive, which shows the alerts, and its console.
- * Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with it.
+ * Runs the demo: a private broker, the agent on a clip or camera, the room's archive, which shows the alerts, and its
+ * console. Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with
+ * it.
  */
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -29,7 +30,7 @@ import { Desk } from './desk.ts';
 import { startPage } from './page.ts';
 import { Passages } from './passages.ts';
 
-/** As the demo's config.yaml has them. */
+/** Same as in the demo's config.yaml. */
 const [SITE, BOX] = ['demo', 'square-1'];
 const PROGRAM = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
 const DEMO_CONFIG = join(packageRoot(), 'scripts/programs/demo/config.yaml');
@@ -42,7 +43,7 @@ const { values } = parseArgs({
     open: { type: 'boolean', default: false },
   },
 });
-/** For keys, the broker and the agent's outbox. */
+/** Folder for keys, the broker and the agent's outbox. */
 const dir = values.dir ?? '';
 const root = packageRoot();
 const source = absolute(values.source ?? `file:${join(root, '.cache/vtest.avi')}`);
@@ -57,14 +58,14 @@ let isClockTold = false;
 const say = (text: string): void =>
   void process.stdout.write(`${text.split('\n').map(printableLine).join('\n')}\n`);
 
-/** Why the demo ends: `code` is the exit code. */
+/** Reason for the end of the demo; `code` is the exit code. */
 interface Ending {
   readonly code: number;
   readonly message: string;
 }
 
 let finish: (ending: Ending) => void = () => undefined;
-/** What is still being started need not be. */
+/** Cancels pending starts. */
 const isEnding = new AbortController();
 const ending = new Promise<Ending>((resolveEnding) => {
   finish = (of) => {
@@ -73,7 +74,7 @@ const ending = new Promise<Ending>((resolveEnding) => {
   };
 });
 
-/** What is to be undone, the newest first. */
+/** Cleanup steps, run newest first. */
 const undo: (() => Promise<void> | void)[] = [];
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -91,7 +92,7 @@ say(message);
 process.exitCode = code;
 
 async function start(): Promise<void> {
-  // The shell removes it too; this is for the case that the shell was killed.
+  // The shell removes it too; this covers a killed shell.
   undo.push(() => rmSync(dir, { recursive: true, force: true }));
   rmSync(snapshotDir, { recursive: true, force: true });
   mkdirSync(snapshotDir, { recursive: true });
@@ -160,7 +161,9 @@ async function start(): Promise<void> {
   );
 }
 
-/** Of the operators, on what the archive has, with the signer of their questions; both run until the demo ends. */
+/**
+ * Shows the operators' console on the demo's archive, with the signer of their questions; both run until the demo ends.
+ */
 async function showConsole(desk: Desk): Promise<void> {
   const consoleProcess = new ConsoleProcess({ database, outDir, signer: desk.socket });
   undo.push(() => Promise.all([consoleProcess.stop(), desk.stop()]).then(() => undefined));
@@ -171,7 +174,7 @@ async function showConsole(desk: Desk): Promise<void> {
   void gone.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
 }
 
-/** How one sees the hour that was made, and what it takes to ask about persons. */
+/** Tells how to see the made hour, and how to ask about persons. */
 function tellPassages(tracks: number, { room, magistrate }: Desk): void {
   const vigie = `node ${relative(process.cwd(), PROGRAM)}`;
   say(`Passages press g t in the console: an hour of ${tracks} tracks, made from the clip`);
@@ -185,7 +188,7 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
   return new Room({
     url,
     tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
-    // A broker of its own, and no box but this one.
+    // The broker is private, and there is only this box.
     register: undefined,
     archive: new Archive(new SqliteDatabase(database), {
       timeZone: localTimeZone(),
@@ -198,7 +201,7 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
       for (const arrival of fresh) onReport(arrival);
     },
     brokerFault: (error) => roomBrokerFault(error, url),
-    // Nothing here pauses on one machine: what a room would wait for does not come back.
+    // On one machine no part recovers: an outage that a room would wait out ends the demo.
     onNotice: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
     onStandby: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
   });
@@ -221,7 +224,7 @@ function agentEnvironment(url: string, pair: KeyPair, ca: string, stateDir: stri
 }
 
 function onEvent(event: VigieEvent, picture: string | undefined, note: string | undefined): void {
-  // What arrives while the agent is being stopped was not asked for any more.
+  // Alerts that arrive while the agent is being stopped are ignored.
   if (isMomentaryEnd(event) || alerts >= alertsWanted) return;
   const evidence =
     picture === undefined
@@ -236,7 +239,7 @@ function onEvent(event: VigieEvent, picture: string | undefined, note: string | 
     finish({ code: 0, message: `Ended after ${alerts} alert${alerts === 1 ? '' : 's'}.` });
 }
 
-/** What the agent says of itself; of its clock once, and not beside each alert. */
+/** Shows the agent's state, and its unset clock once instead of with each alert. */
 function onReport(arrival: Arrival): void {
   if (arrival.kind !== 'report') return;
   const { state, clock } = Object(jsonOf(arrival.body)) as { state?: unknown; clock?: { synced?: unknown } };
@@ -249,7 +252,7 @@ function onReport(arrival: Arrival): void {
   say(`         the agent is ${printable(String(state))} (${afterS} s after the start)`);
 }
 
-/** The agent reads a relative path from its own place; people mean theirs. */
+/** The agent resolves a relative path from its own folder; users mean theirs. */
 function absolute(from: string): string {
   return from.startsWith('file:') && !from.startsWith('file://') ? `file:${resolve(from.slice(5))}` : from;
 }

@@ -8,17 +8,17 @@ import type { CapturePermit } from '../../../agent/contract/permit.ts';
 import { type ReceivedFromVision, VisionProcess } from '../../../agent/supervisor/vision-process.ts';
 
 export interface ClipReplay {
-  /** Of the mode `replay`, with a file as its camera. */
+  /** Settings of the mode `replay`, with a file as its camera. */
   readonly settings: VisionSettings;
   readonly permit: CapturePermit;
   readonly log: Logger;
   /** Ends the replay early. */
   readonly signal?: AbortSignal;
-  /** Called with each frame: the share of the clip that is done, 0..1. */
+  /** Called with each frame and the completed ratio of the clip, 0..1. */
   onProgress?(share: number): void;
 }
 
-/** All observations of the clip, in their order. Throws AgentError, one line. */
+/** Returns all observations of the clip, in order. Throws AgentError, one line. */
 export function observeClip({
   settings,
   permit,

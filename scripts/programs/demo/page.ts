@@ -1,4 +1,4 @@
-/** The technician's page beside the demo's agent, as a process of its own, with a setup code of this run. */
+/** Runs the technician's page beside the demo's agent as a process of its own, with a setup code of this run. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
@@ -12,16 +12,16 @@ const START_WITHIN_MS = 15_000;
 export interface PagePlaces {
   /** dist/agent/cli/main.js */
   readonly program: string;
-  /** For its key and its code. */
+  /** Folder for its key and its code. */
   readonly dir: string;
-  /** The agent's, where its sockets lie. */
+  /** State folder of the agent with its sockets. */
   readonly stateDir: string;
-  /** For its log. */
+  /** Folder for its log. */
   readonly outDir: string;
 }
 
 export interface RunningPage {
-  /** With the setup code in its fragment, which no request carries. */
+  /** Address with the setup code in its fragment, which no request carries. */
   readonly url: string;
   stop(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export async function startPage({ program, dir, stateDir, outDir }: PagePlaces):
   mkdirSync(state, { mode: 0o700 });
   const port = await freePort();
   const at = ['--host', '127.0.0.1', '--port', String(port), '--state', state, '--setup-code', codeFile];
-  // Nobody answers there: an installed box of this machine is not the demonstration's to change.
+  // Nothing listens there: the demo must not change an installed box of this machine.
   const peers = ['--agent', join(stateDir, PAGE_SOCKET), '--config-helper', join(dir, 'vigie-root.sock')];
   const command = [process.execPath, '--enable-source-maps', program, 'page', ...at, ...peers];
   const logFile = join(outDir, 'page.log');

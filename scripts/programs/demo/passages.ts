@@ -1,6 +1,7 @@
 /**
- * What the demo's order says of a log of tracks, and the hour that is in that log before the agent starts: made from the
- * clip, and labelled so by the number of the order. A camera has none, and its order allows no log.
+ * Prepares the demo's log of tracks: its grant in the authorisation, and one hour of data before the agent starts. The
+ * hour is made from the clip, and the number of the authorisation labels it so. For a camera there is no hour, and its
+ * authorisation permits no log.
  */
 
 import { existsSync } from 'node:fs';
@@ -21,7 +22,7 @@ import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
 import { writeHour } from './made-hour.ts';
 import { observeClip } from './observed-clip.ts';
 
-/** As the demo's box has it (config.yaml). */
+/** Same as for the demo's box (config.yaml). */
 const FPS = 5;
 const FILE = 'file:';
 
@@ -40,15 +41,15 @@ const ORDER = 'demonstration-1';
 const ORDER_OF_HOUR = `${ORDER}: the hour before its start was made from the clip`;
 
 export interface Hour {
-  /** For the order under which the agent is to run. */
+  /** Parts of the authorisation under which the agent is to run. */
   readonly order: Pick<Authorisation, 'order' | 'tracks'>;
-  /** Tracks that were written; undefined: there is no hour. */
+  /** Number of tracks written; undefined if there is no hour. */
   readonly tracks: number | undefined;
-  /** Why there is none, where there could have been one. */
+  /** Reason why there is none although there could have been. */
   readonly fault: string | undefined;
 }
 
-/** The replay of the clip, which takes some seconds beside whatever else is being started. */
+/** Replay of the clip, which takes some seconds in parallel with the other starts. */
 export class Passages {
   readonly #source: string;
   readonly #log = makeLogger('demo', 'silent');
@@ -57,7 +58,7 @@ export class Passages {
   #share = 0;
   #bar: SingleBar | undefined;
 
-  /** Begins at once. `config`: file of the demo's configuration; `signal` ends it early. */
+  /** Begins at once. `config` is the file of the demo's configuration, and `signal` ends the replay early. */
   constructor(config: string, source: string, signal: AbortSignal) {
     this.#source = source;
     this.#observed = this.#observe(config, signal).catch(messageOf);
@@ -76,16 +77,16 @@ export class Passages {
       order: ORDER_OF_HOUR,
       camera: cameraAddress(this.#source),
       endsMs: Date.now(),
-      // The agent keeps nothing until its clock is set.
+      // The agent stores nothing until its clock is set.
       why: this.#clock.synced ? 'not-running' : 'clock-not-set',
     });
     return { order: { order: ORDER_OF_HOUR, tracks: GRANT }, tracks, fault: undefined };
   }
 
   async #observe(file: string, signal: AbortSignal): Promise<Observation[] | undefined> {
-    // What is wrong with a clip is for the agent to say.
+    // The agent reports problems of a clip.
     if (!this.#source.startsWith(FILE) || !existsSync(this.#source.slice(FILE.length))) return undefined;
-    // A broker of its own comes later; a replay publishes nothing.
+    // The real broker comes later; a replay publishes nothing.
     const env = { VIGIE_CAMERA_SOURCE: this.#source, VIGIE_MQTT_URL: 'mqtt://localhost' };
     const config = loadConfig(file, { env, mode: 'replay' });
     const permit = permitReplay(config);
@@ -103,7 +104,7 @@ export class Passages {
     });
   }
 
-  /** Waits for it, with a bar on a terminal. */
+  /** Waits for the replay, with a bar on a terminal. */
   async #shown(): Promise<Observation[] | string | undefined> {
     if (process.stderr.isTTY && this.#source.startsWith(FILE)) {
       const format = 'Passages {bar} {percentage}% of the clip, from which an hour of tracks is made';

@@ -1,4 +1,4 @@
-/** docs/ref/asyncapi.yaml: AsyncAPI 3.0 of the box, made from the list of its messages. */
+/** Generates docs/ref/asyncapi.yaml: AsyncAPI 3.0 of the box, from the list of its messages. */
 import { stringify } from 'yaml';
 import { KEEPALIVE_S, TO_BOX_PACKET_BYTES_MAX } from '../../../agent/contract/broker-connection.ts';
 import { Command } from '../../../agent/contract/command.ts';
@@ -57,7 +57,7 @@ without a plug-in. \`x-bytesMax\` of a message is the largest payload, in bytes.
 
 Messages of bridges repeat events in other systems' forms, with QoS 0 and only where they are switched on.`;
 
-/** YAML. The same list always gives the same text. */
+/** Returns YAML. The same list always gives the same text. */
 export function describeAsyncApi(version: string): string {
   const comment = '# Made from the sources by `npm run docs`; events.schema.json lies beside it.\n';
   return (

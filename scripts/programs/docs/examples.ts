@@ -1,4 +1,4 @@
-/** One message of each main topic, for asyncapi.yaml; a test holds them against the published schema. */
+/** Examples for asyncapi.yaml, one message of each main topic; a test validates them against the published schema. */
 import type { Ack } from '../../../agent/contract/ack.ts';
 import { EVENT_SCHEMA_URI, GAP_SCHEMA_URI, type VigieEvent } from '../../../agent/contract/event.ts';
 import type { StatusReport } from '../../../agent/contract/health.ts';

@@ -1,6 +1,6 @@
 /**
- * Writes the pages of docs/ref that are made from the sources; with `--check` it writes
- * nothing and exits with 1 when a page is not what it would write.
+ * Writes the pages of docs/ref that are generated from the sources. With `--check` it writes nothing and exits with 1
+ * if a page is out of date.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

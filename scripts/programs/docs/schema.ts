@@ -1,6 +1,6 @@
 /**
- * docs/ref/events.schema.json: JSON Schema 2020-12 of every JSON message, made from the TypeBox schemas that
- * the agent itself uses.
+ * Generates docs/ref/events.schema.json: JSON Schema 2020-12 of every JSON message, from the TypeBox schemas that the
+ * agent itself uses.
  */
 import type { TSchema } from '@sinclair/typebox';
 import { Authorisation } from '../../../agent/contract/authorisation.ts';
@@ -14,19 +14,25 @@ import { ConfigOrder, UpdateOrder, UpdateReport } from '../../../agent/contract/
 import { type JsonObject, plain } from '../../lib/json-schema.ts';
 import { opened } from '../room/contract/opened.ts';
 
-/** The file's text, for readers: open for members and kinds of later versions. The same sources always give the same text. */
+/**
+ * Returns the file's text for readers: open for members and kinds of later versions. The same sources always give the
+ * same text.
+ */
 export function describeSchema(): string {
   return `${JSON.stringify(schemaFile(READERS), null, 2)}\n`;
 }
 
-/** The same closed: what this version sends, and nothing else. What a box really sends is held against it. */
+/**
+ * Returns the closed schema, which permits only what this version sends. Real messages of a box are validated against
+ * it.
+ */
 export const exactSchema = (): JsonObject => schemaFile(EXACT);
 
 /** Two forms of one schema. */
 interface Form {
-  /** Of what a box sends. */
+  /** Adapts the schema of a message that a box sends. */
   sent(schema: JsonObject): JsonObject;
-  /** Of a text that names a kind, with its form in the sources. */
+  /** Adapts the schema of a text that names a kind, with its form in the sources. */
   kind(names: readonly string[], schema: JsonObject): JsonObject;
 }
 
@@ -78,7 +84,7 @@ function schemaFile(form: Form): JsonObject {
   };
 }
 
-/** The envelope; its `type` and the kind of its rule say the same. */
+/** Returns the envelope; its `type` and the kind of its rule agree. */
 function vigieEvent({ kind: kindForm }: Form): JsonObject {
   const event = withData(VigieEvent, 'EventData');
   const properties = event['properties'] as JsonObject & { readonly type: JsonObject };
@@ -95,7 +101,10 @@ function vigieEvent({ kind: kindForm }: Form): JsonObject {
   };
 }
 
-/** What `dataschema` of an event names: the common part, and by kind what `params` and `cause` hold. */
+/**
+ * Returns the schema that an event's `dataschema` names: the common part, and by kind the content of `params` and
+ * `cause`.
+ */
 function eventData({ kind: kindForm }: Form): JsonObject {
   const { properties, ...rest } = plain(EventData) as { properties: Record<string, JsonObject> } & JsonObject;
   const rule = properties['rule'] as { properties: JsonObject & { readonly kind: JsonObject } } & JsonObject;
@@ -110,7 +119,7 @@ function eventData({ kind: kindForm }: Form): JsonObject {
   };
 }
 
-/** Biome takes an object with the property `then`, written out, for a promise. */
+/** Biome takes an object literal with the property `then` for a promise. */
 function branch(condition: JsonObject, consequence: JsonObject): JsonObject {
   return Object.fromEntries([
     ['if', condition],
@@ -118,7 +127,7 @@ function branch(condition: JsonObject, consequence: JsonObject): JsonObject {
   ]);
 }
 
-/** Says something of some members; Ajv's strict mode wants the type with them. */
+/** Constrains some members; Ajv's strict mode requires the type with them. */
 function members(properties: JsonObject): JsonObject {
   return { type: 'object', properties };
 }

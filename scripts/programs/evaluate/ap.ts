@@ -1,15 +1,15 @@
 /**
- * Average precision, exactly:
+ * Computes average precision exactly:
  *
- * - Detections of all frames are ranked by score, best first; equal scores keep the order of the
- *   frames and of the detections in them.
- * - Each in turn takes, of its frame's truths that no better detection has taken, the one it overlaps
- *   most, if that IoU is at least `iouMin`: then it is right (greedy matching, as in COCO's cocoapi).
- * - One that takes no truth may in the same way take an ignored box, an object that the annotators chose
- *   not to judge: then it is neither right nor wrong and leaves the ranking. Otherwise it is wrong.
- * - After the k-th detection, precision is right ÷ k and recall is right ÷ number of truths. Average
- *   precision is the area under precision over recall, where the precision at a recall is the best one
- *   at that recall or a higher one (all-point interpolation, PASCAL VOC since 2010).
+ * - Detections of all frames are ranked by score, best first. Equal scores keep the order of the frames and of the
+ *   detections in them.
+ * - Each detection in turn takes a truth of its frame that no better detection has taken: the one with the largest
+ *   overlap, if that IoU is at least `iouMin`. Then it is right (greedy matching, as in COCO's cocoapi).
+ * - A detection without a truth may take an ignored box in the same way, an object that the annotators chose not to
+ *   evaluate. Then it is neither right nor wrong and leaves the ranking. Otherwise it is wrong.
+ * - After the k-th detection, precision is right ÷ k and recall is right ÷ number of truths.
+ * - Average precision is the area under precision over recall. The precision at a recall is the best one at that recall
+ *   or a higher one (all-point interpolation, PASCAL VOC since 2010).
  * - Recall at a precision is the highest recall of any k whose precision is at least that.
  */
 import { iou, type XyxyPx } from '../../../agent/contract/geometry.ts';
@@ -22,7 +22,7 @@ export interface ScoredBox {
 export interface JudgedFrame {
   readonly found: readonly ScoredBox[];
   readonly truth: readonly XyxyPx[];
-  /** Objects that are there but not to be judged; none where absent. */
+  /** Objects that exist but are not evaluated; none if absent. */
   readonly ignored?: readonly XyxyPx[];
 }
 
@@ -30,7 +30,7 @@ export interface Accuracy {
   readonly truths: number;
   readonly averagePrecision: number;
   readonly recallAtPrecision: number;
-  /** The score down to which one would accept detections to get that recall; null where no k reaches the precision. */
+  /** Lowest score to accept for that recall; null if no k reaches the precision. */
   readonly scoreAtPrecision: number | null;
 }
 
@@ -70,7 +70,7 @@ function rank(frames: readonly JudgedFrame[], iouMin: number): { score: number; 
   return ranked;
 }
 
-/** Takes from `free` the box that `xyxyPx` overlaps most; false where none overlaps enough. */
+/** Takes from `free` the box with the largest overlap with `xyxyPx`; false if none overlaps enough. */
 function takeBest(free: Set<XyxyPx> | undefined, xyxyPx: XyxyPx, iouMin: number): boolean {
   let best: XyxyPx | undefined;
   let bestIou = 0;

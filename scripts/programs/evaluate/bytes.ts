@@ -1,9 +1,9 @@
 /**
- * `evaluate bytes`: what a box sends in an hour, measured at a real broker, to the H.264 stream of the same
- * camera; and from the sizes measured, what a room's broker has to carry.
+ * `evaluate bytes`: measures the bytes that a box sends in an hour at a real broker, compared with the H.264 stream of
+ * the same camera. From the measured sizes it computes the load of a room's broker.
  *
- * The agent watches the street clip once, at its own speed, with the demo's rules, which speak more often than
- * a street's would. Counted are whole MQTT packets as the room's subscriber receives them.
+ * The agent analyses the street clip once, at its own speed, with the demo's rules, which fire more often than a
+ * street's would. Counted are whole MQTT packets as the room's subscriber receives them.
  */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -23,20 +23,20 @@ import { Agent } from '../../../agent/main.ts';
 import type { CertificateAuthority } from '../../lib/certificates.ts';
 import { roomBroker } from '../../lib/mosquitto.ts';
 
-/** As the demo's config.yaml has them. */
+/** Same as in the demo's config.yaml. */
 const [SITE, BOX] = ['demo', 'square-1'];
 
-/** As a camera's main stream is usually set: variable bit rate with a cap, a key frame every 5 s (10 fps). */
+/** Usual setting of a camera's main stream: variable bit rate with a cap, a key frame every 5 s (10 fps). */
 const H264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-maxrate', '2M', '-bufsize', '4M'];
 const KEY_FRAMES = ['-g', '50', '-pix_fmt', 'yuv420p', '-an', '-f', 'h264'];
 
-/** A record of TLS 1.3 with AES-GCM: header 5, content type 1, tag 16 (RFC 8446, 5.2). */
+/** Overhead of a TLS 1.3 record with AES-GCM: header 5, content type 1, tag 16 (RFC 8446, 5.2). */
 const TLS_RECORD_BYTES = 22;
-/** Headers of IPv4 (20) and TCP with time stamps (32), for each segment of at most 1,448 bytes. */
+/** Headers of IPv4 (20) and TCP with timestamps (32), for each segment of at most 1,448 bytes. */
 const SEGMENT_HEADERS_BYTES = 52;
 const SEGMENT_BYTES = 1448;
 
-/** A street on which rules speak four times an hour, day and night. */
+/** Street on which rules fire four times an hour, day and night. */
 const QUIET_INCIDENTS_PER_HOUR = 4;
 const HEALTH_PER_HOUR = 120;
 
@@ -47,24 +47,24 @@ interface PartFigures {
   readonly messages: number;
   /** MQTT packets. */
   readonly bytes: number;
-  /** With TLS, TCP and IP, reckoned. */
+  /** Computed size with TLS, TCP and IP. */
   readonly wireBytes: number;
 }
 
-/** An hour with so many incidents: their events, a snapshot each, and the health reports. */
+/** Traffic of an hour with this number of incidents: their events, a snapshot each, and the health reports. */
 interface Hour {
   readonly incidents: number;
   readonly messages: number;
   readonly bytes: number;
   readonly wireBytes: number;
-  /** Of `wireBytes`. */
+  /** Part of `wireBytes`. */
   readonly snapshotWireBytes: number;
 }
 
 interface BytesFigures {
   readonly seconds: number;
   readonly parts: Readonly<Record<Part, PartFigures>>;
-  /** As on the clip, and as on a street. */
+  /** Two hours, one with the clip's incidents and one with a street's. */
   readonly hours: readonly Hour[];
   readonly h264: { readonly bytesPerHour: number; readonly mbitPerS: number };
 }
@@ -105,7 +105,7 @@ async function run(program: string, args: readonly string[]): Promise<string> {
   }
 }
 
-/** Runs the agent for so many seconds against a broker of its own; returns what the room received. */
+/** Runs the agent for `seconds` against a broker of its own; returns the messages that the room received. */
 async function watch(
   clip: string,
   dir: string,
@@ -231,7 +231,7 @@ function partOf(topic: string): Part {
   return branch === 'health' ? 'health' : 'status';
 }
 
-/** `length` is MQTT's remaining length; before it stand one byte and the length itself in groups of 7 bits. */
+/** `length` is MQTT's remaining length. Before it are one byte and the length itself in groups of 7 bits. */
 function packetBytes({ length = 0 }: IPublishPacket): number {
   return 1 + Math.max(1, Math.ceil(Math.log2(length + 1) / 7)) + length;
 }

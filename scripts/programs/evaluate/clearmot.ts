@@ -1,12 +1,12 @@
 /**
- * CLEAR MOT: K. Bernardin and R. Stiefelhagen, "Evaluating multiple object tracking performance: the
- * CLEAR MOT metrics", 2008, as TrackEval counts them (overlap 0.5; the previous frame's pairs go first).
+ * Computes CLEAR MOT: K. Bernardin and R. Stiefelhagen, "Evaluating multiple object tracking performance: the CLEAR MOT
+ * metrics", 2008. It counts like TrackEval (overlap 0.5; the previous frame's pairs go first).
  */
 import { heaviestMatching } from '../../../agent/vision/track/assignment.ts';
 import type { Sequence } from './mot.ts';
 
 const OVERLAP_MIN = 0.5;
-/** Outweighs any sum of overlaps in a frame: keeping a pair comes first. */
+/** Outweighs any sum of overlaps in a frame: keeping a pair has priority. */
 const KEPT_WEIGHT = 1000;
 
 export interface ClearMot {

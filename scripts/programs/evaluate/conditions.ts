@@ -1,15 +1,16 @@
 /**
- * `evaluate conditions`: every labelled film in bad light, bad weather and bad focus: what is still found, what is
- * false, and whether the box says that it cannot see. Copies are kept in .cache/conditions.
+ * `evaluate conditions`: evaluates every labelled film in bad light, bad weather and bad focus. It counts incidents
+ * found and false alerts, and whether the box reports that it has no usable image. Copies are cached in
+ * .cache/conditions.
  */
 import { DEGRADATIONS, type Degradation } from './degradations.ts';
 import { degradedClip } from './degraded-clip.ts';
 import { type EventsReport, evaluateLabel, labelsIn } from './events.ts';
 import { BLINDNESS_BY_S, type Label, type RuleScore } from './labels.ts';
 
-/** The rate at which a box looks at a street where nothing is fast. */
+/** Detector rate of a box on a street where nothing is fast. */
 const FPS = 5;
-/** A film of this name is the one to which others are compared. */
+/** Name of the film with which others are compared. */
 const UNCHANGED = 'none';
 
 export interface ConditionRow {
@@ -20,11 +21,11 @@ export interface ConditionRow {
   readonly found: number;
   readonly forgiven: number;
   readonly falseAlerts: number;
-  /** Boxes of the detector, to those in the films as they are. */
+  /** Ratio of detected boxes to those in the unchanged films. */
   readonly detectionsShare: number | null;
-  /** Conditions of the camera that were told, and when, seconds of the film, the earliest first. */
+  /** Reported camera conditions with their times, seconds of the film, earliest first. */
   readonly told: Readonly<Record<string, readonly number[]>>;
-  /** Films on which the box said in time that it cannot see, of those on which that was asked. */
+  /** Films on which the box reported in time that it has no usable image, of those where that was required. */
   readonly blind: { readonly told: number; readonly asked: number } | null;
   /** Misses and false alerts, each with its rule and time. */
   readonly faults: readonly string[];
@@ -34,10 +35,10 @@ export interface ConditionRow {
 export interface ConditionsOptions {
   /** Folders of labels. */
   readonly dirs: readonly string[];
-  /** Names of conditions; all where empty. */
+  /** Names of conditions; all if empty. */
   readonly only: readonly string[];
   say(line: string): void;
-  /** A row is ready; the others take long. */
+  /** Called with each row as it is ready, because the others take long. */
   onRow(row: ConditionRow): void;
 }
 
@@ -55,7 +56,7 @@ export async function evaluateConditions({
     const asked = new Set<string>();
     for (const [i, label] of labels.entries()) {
       say(`${one.name}: ${label.name} (${i + 1} of ${labels.length}) …`);
-      // Rules do not change what the camera sees: a film is asked once.
+      // Rules do not change the camera's picture, so each film is tested once.
       const asks = one.blinding === true && !asked.has(label.clipPath);
       if (asks) asked.add(label.clipPath);
       reports.push(await evaluateDegraded(label, one, asks));

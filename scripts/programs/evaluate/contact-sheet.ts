@@ -1,6 +1,7 @@
 /**
- * Contact sheets of misses and false alerts, to be looked at: frames around the moment, with the zones and lines of the
- * rules and the boxes of the tracks. They show recorded films as they are, unredacted, and so never lie in the project.
+ * Makes contact sheets of misses and false alerts for inspection. They show frames around the moment, with the zones
+ * and lines of the rules and the boxes of the tracks. They show recorded films unredacted, and so must never be stored
+ * in the project.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,21 +16,24 @@ import { type MotRow, parseMot } from './mot.ts';
 const COLUMNS = 4;
 const PICTURES = 12;
 const WIDTH_PX = 400;
-/** A miss is shown from before its window to after it; what made a false alert lies before it. */
+/** Seconds before and after. A miss is shown around its window; the cause of a false alert precedes it. */
 const AROUND_S = { missed: [2, 2], false: [8, 2] } as const;
 
 type Point = readonly [number, number];
 
-/** Makes the folder. Throws `config` where it lies in the project. */
+/** Creates the folder. Throws AgentError `config` if it is in the project. */
 export function pictureFolder(dir: string): string {
   const path = resolve(dir);
   if (!relative(packageRoot(), path).startsWith('..'))
-    throw new AgentError('config', `${dir}: lies in the project, where no film belongs; name another folder`);
+    throw new AgentError(
+      'config',
+      `${dir}: is inside the project, which must not contain films; choose another folder`,
+    );
   mkdirSync(path, { recursive: true });
   return path;
 }
 
-/** Writes `<label>-<rule>-<what>-<second>.jpg`; `replayDir` holds what the replay of the clip left. */
+/** Writes `<label>-<rule>-<what>-<second>.jpg`; `replayDir` holds the output of the clip's replay. */
 export async function contactSheet(
   { label, rule, what, windowS }: Fault,
   { clipPath, config }: Label,
@@ -75,7 +79,7 @@ export async function contactSheet(
   }
 }
 
-/** Numbers of frames, from 1 on, spread evenly. */
+/** Returns numbers of frames, from 1 on, spread evenly. */
 function framesBetween(fromS: number, toS: number, { fps, lengthS }: ClipFacts): number[] {
   const last = Math.floor(lengthS * fps);
   const all = Array.from({ length: PICTURES }, (_, k) =>
@@ -84,7 +88,7 @@ function framesBetween(fromS: number, toS: number, { fps, lengthS }: ClipFacts):
   return [...new Set(all)];
 }
 
-/** An SVG to be laid over a tile. */
+/** Returns an SVG overlay for a tile. */
 function drawing(
   config: Label['config'],
   tracks: readonly MotRow[],

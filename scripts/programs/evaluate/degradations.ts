@@ -1,7 +1,7 @@
 /**
- * What light, weather, lens and network do to a film, as graphs of ffmpeg's filters: the common corruptions of
- * Hendrycks and Dietterich (2019), in strengths that street cameras suffer, the same from run to run. Used for whole
- * films by `evaluate conditions` and for composed scenes by the tests.
+ * Simulates the effects of light, weather, lens and network on a film, as graphs of ffmpeg's filters. They are the
+ * common corruptions of Hendrycks and Dietterich (2019), in strengths that street cameras suffer, the same from run to
+ * run. `evaluate conditions` uses them for whole films, and the tests for composed scenes.
  */
 import type { CameraCondition } from '../../../agent/contract/condition.ts';
 
@@ -14,13 +14,13 @@ export interface Film {
 
 export interface Degradation {
   readonly name: string;
-  /** Of ffmpeg, from the pad `[film]` to one output without a name. */
+  /** Returns ffmpeg's graph, from the pad `[film]` to one output without a name. */
   graph(film: Film): string;
-  /** Encoder options in place of constant quality. */
+  /** Encoder options that replace constant quality. */
   readonly encode?: readonly string[];
-  /** Conditions of the camera that are right on it. */
+  /** Camera conditions that are correct on it. */
   readonly mayTell: readonly CameraCondition[];
-  /** It can blind: what is missed is forgiven to a box that says so in time. */
+  /** True if it can blind the camera: misses are forgiven if the box reports that in time. */
   readonly blinding?: true;
 }
 
@@ -28,16 +28,16 @@ const film = (chain: string): (() => string) => {
   return () => `[film]${chain}`;
 };
 
-/** Gaussian, of that many levels; ffmpeg's strength is √3 times the standard deviation. */
+/** Gaussian noise of that many levels; ffmpeg's strength is √3 times the standard deviation. */
 const noise = (sigma: number): string => `noise=alls=${Math.round(sigma * Math.sqrt(3))}:allf=t:all_seed=11`;
 
-/** Every level goes towards `level`, so that `contrast` of the differences is left. */
+/** Moves every level towards `level`, so that `contrast` of the differences is left. */
 const veil = (contrast: number, level: number): string => {
   const to = `'val*${contrast}+${Math.round(level * (1 - contrast))}'`;
   return `format=gbrp,lutrgb=r=${to}:g=${to}:b=${to}`;
 };
 
-/** A spot of light, drawn small and stretched: `peak` of it at the middle, a Gaussian of `sigma` sides along each. */
+/** Spot of light, drawn small and stretched: `peak` at the middle, a Gaussian of `sigma` sides along each. */
 const glow = (widthPx: number, heightPx: number, fps: number, peak: number, sigma: number): string => {
   const [w, h] = [64, 36];
   const fall = `exp(-(pow(X/${w}-0.5,2)+pow(Y/${h}-0.5,2))/${(2 * sigma * sigma).toFixed(4)})`;
@@ -47,16 +47,16 @@ const glow = (widthPx: number, heightPx: number, fps: number, peak: number, sigm
 
 const even = (px: number): number => 2 * Math.round(px / 2);
 
-/** The copies of a lens that hunts for its focus: 4 s in 18 s, as one such camera did. */
+/** Copies of a lens that hunts for its focus: 4 s in 18 s, as one such camera did. */
 const HUNTING = 'between(mod(t,18),3,7)';
 
 export const DEGRADATIONS: readonly Degradation[] = [
   { name: 'none', graph: film('null'), mayTell: [] },
-  // The infra-red cut filter is out: no colour.
+  // The infra-red cut filter is removed, so there is no colour.
   { name: 'grey', graph: film('hue=s=0'), mayTell: [] },
-  // A sensor at full gain: 12 levels, six times the noise of daylight.
+  // Sensor at full gain: 12 levels, six times the noise of daylight.
   { name: 'gain-noise', graph: film(noise(12)), mayTell: [] },
-  // Mid-grey (100) becomes 32; little noise, as a long exposure has.
+  // Mid-grey (100) becomes 32; little noise, as with a long exposure.
   {
     name: 'dark',
     graph: film(`eq=gamma=0.45,${noise(3)}`),
@@ -72,7 +72,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
     blinding: true,
   },
   {
-    // Two pixels of the detector's picture.
+    // Two pixels of the detector's input.
     name: 'blur',
     graph: ({ widthPx }) => `[film]gblur=sigma=${(widthPx / 200).toFixed(2)}`,
     mayTell: ['defocused', 'cannot-see'],
@@ -81,7 +81,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
   // A quarter of the contrast is left, around light grey (Koschmieder's law at 1.4 extinction lengths).
   { name: 'haze', graph: film(veil(0.25, 200)), mayTell: ['cannot-see'], blinding: true },
   {
-    // Drops fall through the picture in an exposure: streaks of a twentieth of its height, a little aslant.
+    // Drops fall through the picture during an exposure: streaks of a twentieth of its height, slightly slanted.
     name: 'rain',
     graph: ({ widthPx, heightPx, fps }) => {
       const drops = `color=gray:s=${widthPx}x${heightPx}:r=${fps},noise=c0s=60:allf=t:all_seed=7,format=gray`;
@@ -97,14 +97,14 @@ export const DEGRADATIONS: readonly Degradation[] = [
     mayTell: [],
   },
   {
-    // A mast in the wind: three pixels to each side, faster than the frames follow.
+    // Mast in the wind: three pixels to each side, faster than the frame rate resolves.
     name: 'shake',
     graph: ({ widthPx, heightPx }) =>
       `[film]format=yuv444p,crop=iw-8:ih-8:x='4+3*sin(1.7*n)':y='4+3*sin(2.3*n)',scale=${widthPx}:${heightPx}`,
     mayTell: [],
   },
   {
-    // Lamps with a cone before them pass one another on a street at night.
+    // Headlights with light cones pass one another on a street at night.
     name: 'headlights',
     graph: ({ widthPx, heightPx, fps }) => {
       const lamp = glow(0.12 * widthPx, 0.07 * widthPx, fps, 1, 0.14);
@@ -132,7 +132,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
     mayTell: ['defocused'],
   },
   {
-    // Fog or snow closes within 10 s; a twenty-fifth of the contrast is left, and noise.
+    // Fog or snow closes in within 10 s; a twenty-fifth of the contrast is left, and noise.
     name: 'white-out',
     graph: ({ widthPx, heightPx, fps, lengthS }) => {
       const fade = `fade=t=in:st=${Math.min(10, 0.2 * lengthS).toFixed(1)}:d=${Math.min(10, 0.3 * lengthS).toFixed(1)}:alpha=1`;
@@ -143,7 +143,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
     blinding: true,
   },
   {
-    // A low sun shines into the lens: a veil over all of it, white around the sun.
+    // A low sun shines into the lens: haze over the whole picture, white around the sun.
     name: 'glare',
     graph: ({ widthPx, heightPx, fps }) =>
       `${glow(2 * widthPx, 2 * heightPx, fps, 1, 0.16)}[sun];[film]${veil(0.5, 215)}[veiled];[veiled][sun]overlay=x=-W*0.35:y=-H*0.8:shortest=1`,
@@ -152,19 +152,22 @@ export const DEGRADATIONS: readonly Degradation[] = [
   },
 ];
 
-/** @throws Error where there is none of that name */
+/** @throws Error if there is none of that name */
 export function degradationOf(name: string): Degradation {
   const found = DEGRADATIONS.find((one) => one.name === name);
   if (found === undefined) throw new Error(`no degradation is called ${name}`);
   return found;
 }
 
-/** The whole graph for `-vf`: frames at the film's rate, then the degradation. */
+/** Returns the whole graph for `-vf`: frames at the film's rate, then the degradation. */
 export function filterGraph({ graph }: Degradation, of: Film): string {
   return `[in]fps=${of.fps}[film];${graph(of)}[out]`;
 }
 
-/** Encoder options: H.264 as cameras send it, a key frame every 10 s; one thread, for the same bytes each time. */
+/**
+ * Returns encoder options: H.264 as cameras send it, with a key frame every 10 s, on one thread, for the same bytes
+ * each time.
+ */
 export function encoderOf({ encode = ['-crf', '23'] }: Degradation, fps: number): string[] {
   const h264 = [
     '-c:v',

@@ -1,4 +1,4 @@
-/** Copies of clips through a degradation, made once and kept in .cache/conditions. */
+/** Makes copies of clips through a degradation, cached in .cache/conditions. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
@@ -7,13 +7,13 @@ import { type Degradation, encoderOf, filterGraph } from './degradations.ts';
 import { factsOf, ffmpeg } from './ffmpeg.ts';
 
 export interface DegradedClipOptions {
-  /** Frames a second of the copy; the clip's own where it is not given. */
+  /** Frames a second of the copy; by default the clip's own rate. */
   readonly fps?: number;
-  /** The clip again and again, for so many seconds. */
+  /** Length for which the clip is repeated, s. */
   readonly loopS?: number;
 }
 
-/** The path of the copy. Throws `unavailable` where ffmpeg is missing or fails. */
+/** Returns the path of the copy. Throws AgentError `unavailable` if ffmpeg is missing or fails. */
 export async function degradedClip(
   clip: string,
   one: Degradation,

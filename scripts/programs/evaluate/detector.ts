@@ -1,6 +1,6 @@
 /**
- * `evaluate detector`: average precision and recall on ground truth, through the real camera and the real
- * detector: what GStreamer decodes and letterboxes is what is measured.
+ * `evaluate detector`: measures average precision and recall on ground truth, through the real camera and the real
+ * detector. The pictures are those that GStreamer decodes and letterboxes.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,11 +18,11 @@ import { parseMot } from './mot.ts';
 
 export interface DetectorEvaluationOptions {
   readonly model: string;
-  /** Width and height of each detector input to try. */
+  /** Width and height of each detector input to evaluate. */
   readonly inputs: readonly (readonly [number, number])[];
   /** Folder with clips/ and gt/. */
   readonly dataDir: string;
-  /** Instead of the plain picture. */
+  /** Degradation of the picture; undefined for the plain one. */
   readonly copy?: Degradation | undefined;
   say(line: string): void;
 }
@@ -42,9 +42,9 @@ interface Sequence {
   readonly truth: string;
 }
 
-/** The detection counts at this overlap with the truth (PASCAL VOC's and MOTChallenge's usual one). */
+/** Overlap with the truth at which a detection counts (usual in PASCAL VOC and MOTChallenge). */
 const JUDGEMENT = { iouMin: 0.5, precisionMin: 0.9 } as const;
-/** Neighbouring frames say nearly the same. */
+/** Every n-th frame is evaluated, because neighbouring frames are nearly the same. */
 const EVERY = 5;
 
 function sequencesIn(dataDir: string): Sequence[] {
@@ -62,7 +62,7 @@ function sequencesIn(dataDir: string): Sequence[] {
   ];
 }
 
-/** @throws AgentError `config` when no sequence is there */
+/** @throws AgentError `config` if no sequence exists */
 export async function evaluateDetector(options: DetectorEvaluationOptions): Promise<DetectorFigures[]> {
   const figures: DetectorFigures[] = [];
   for (const sequence of sequencesIn(options.dataDir)) {
@@ -132,7 +132,9 @@ function cameraOf(clip: string, input: SizePx, log: ReturnType<typeof makeLogger
   });
 }
 
-/** People by frame number. Rows of confidence 0 are people whom the benchmark does not judge (MOTChallenge). */
+/**
+ * Returns people by frame number. Rows of confidence 0 are people whom the benchmark does not evaluate (MOTChallenge).
+ */
 function peopleByFrame(path: string): Map<number, { truth: XyxyPx[]; ignored: XyxyPx[] }> {
   const frames = new Map<number, { truth: XyxyPx[]; ignored: XyxyPx[] }>();
   for (const { frame, xyxyPx, conf } of parseMot(readFileSync(path, 'utf8'), path)) {

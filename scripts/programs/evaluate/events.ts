@@ -1,4 +1,6 @@
-/** `evaluate events`: replays every label of a folder and says, rule by rule, what was found, missed and false. */
+/**
+ * `evaluate events`: replays every label of a folder and reports for each rule the incidents found, missed and false.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -26,29 +28,30 @@ export interface EventsReport {
   readonly hours: number;
   readonly cpuS: number;
   readonly frames: number;
-  /** Boxes that the detector found. */
+  /** Number of boxes that the detector found. */
   readonly detections: number;
-  /** What was told of the camera, rightly or not. */
+  /** Reported camera conditions, right or wrong. */
   readonly conditions: readonly Start[];
-  /** By what it said in time that it cannot see, where that was asked. */
+  /** Report of having no usable image that came in time, if one was required. */
   readonly blind?: Start;
 }
 
 export interface EvaluateOptions {
-  /** Asked whether or not something is missed: does the box say in time that it cannot see? */
+  /** True to test, even without a miss, that the box reports in time that it has no usable image. */
   readonly askBlindness?: boolean;
-  /** Makes the film's loop; the clip's own pictures again and again where left out. */
+  /** Makes the film's loop; by default the clip's own pictures are repeated. */
   loop?(lengthS: number): Promise<string>;
-  /** Replays a film; by every frame of it where left out. */
+  /** Replays a film; by default with every frame of it. */
   replay?(clip: string, config: object): Promise<Replayed>;
-  /** Where a contact sheet of each miss and each false alert is written. */
+  /** Folder for a contact sheet of each miss and each false alert. */
   readonly pictureDir?: string;
 }
 
 /**
- * Replays one label and scores its starts. What is missed in a label that has `orCannotSee` is asked again of the film
- * in a loop, in which a box must say in time that it cannot see. Windows and false alerts are judged by the film as it
- * is, once: the cut from a loop's end to its beginning is no street's doing, and its further turns expect nothing new.
+ * Replays one label and scores its starts. If a label with `orCannotSee` has misses, its film is replayed in a loop.
+ * There the box must report in time that it has no usable image. Windows and false alerts are evaluated on the film
+ * itself, once. The cut from a loop's end to its beginning is not a real event, and its further rounds have no expected
+ * incidents.
  */
 export async function evaluateLabel(label: Label, options: EvaluateOptions = {}): Promise<EventsReport> {
   const replayed = await (options.replay ?? replayClip)(label.clipPath, label.config);
@@ -102,7 +105,7 @@ async function blindnessOf(
   }
 }
 
-/** Clips are looked for beside the labels' folder, then in the project's cache. */
+/** Reads labels. Their clips are searched beside the labels' folder, then in the project's cache. */
 export function labelsIn(dir: string): Label[] {
   return readLabels(dir, [resolve(dir, '..'), dir, join(packageRoot(), '.cache')]);
 }
@@ -127,7 +130,7 @@ export function byKind(scores: readonly RuleScore[]): RuleScore[] {
   });
 }
 
-/** Returns whether all that is expected was found and nothing else. */
+/** Returns true if all expected incidents were found and nothing else. */
 export async function evaluateEvents(
   dir: string,
   say: (line: string) => void,

@@ -1,11 +1,11 @@
-/** Copies of clips, made by ffmpeg: in a loop, or through filters. */
+/** Makes copies of clips with ffmpeg: in a loop, or through filters. */
 import { spawn, spawnSync } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 
 /**
- * Runs ffmpeg on one thread, so that the same input gives the same bytes. Throws `unavailable` with its last line,
- * or where it is not installed.
+ * Runs ffmpeg on one thread, so that the same input gives the same bytes. Throws AgentError `unavailable` with its last
+ * line, or if it is not installed.
  */
 export function ffmpeg(args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -26,7 +26,7 @@ export function ffmpeg(args: readonly string[]): Promise<void> {
   });
 }
 
-/** The clip again and again for `lengthS`, its pictures as they are (no new encoding); returns the file in `dir`. */
+/** Repeats the clip for `lengthS` without re-encoding; returns the file in `dir`. */
 export async function loopedClip(clip: string, lengthS: number, dir: string): Promise<string> {
   const looped = join(dir, `looped${extname(clip)}`);
   await ffmpeg(['-stream_loop', '-1', '-i', clip, '-t', String(lengthS), '-an', '-c', 'copy', looped]);
@@ -40,7 +40,7 @@ export interface ClipFacts {
   readonly lengthS: number;
 }
 
-/** Throws `unavailable` where ffprobe is not installed or the clip says too little of itself. */
+/** Throws AgentError `unavailable` if ffprobe is not installed or the clip lacks metadata. */
 export function factsOf(clip: string): ClipFacts {
   const show = ['-select_streams', 'v:0', '-show_entries', 'stream=width,height,r_frame_rate,duration'];
   const { stdout } = spawnSync('ffprobe', ['-v', 'error', ...show, '-of', 'csv=p=0', clip], {

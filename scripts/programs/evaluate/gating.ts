@@ -1,10 +1,10 @@
-/** `evaluate gating`: every label with and without motion gating: inferences saved, and whether the incidents are the same. */
+/** `evaluate gating`: compares every label with and without motion gating, by inferences saved and by the incidents. */
 
 import { labelsIn } from './events.ts';
 import { type Label, type Start, scoreStarts, startsOf } from './labels.ts';
 import { replayClip } from './replay-clip.ts';
 
-/** Two runs see the same incident when it starts within so much: a frame more or less, and the check's interval. */
+/** Largest difference of start times of one incident in two runs: a frame more or less, and the check's interval. */
 const SAME_START_S = 2.5;
 
 interface Run {
@@ -27,7 +27,7 @@ async function run(label: Label, extra: readonly string[]): Promise<Run> {
   }
 }
 
-/** Returns whether every clip has the same incidents, and all that are expected. */
+/** Returns true if every clip has the same incidents, and all the expected ones. */
 export async function evaluateGating(dir: string, say: (line: string) => void): Promise<boolean> {
   say('| clip | frames | inferences saved | CPU of vision, s, without and with | incidents |');
   say('| --- | --- | --- | --- | --- |');

@@ -1,11 +1,11 @@
 /**
- * HOTA: J. Luiten et al., "HOTA: A higher order metric for evaluating multi-object tracking", IJCV 2021,
- * with the matching of its reference implementation, TrackEval.
+ * Computes HOTA: J. Luiten et al., "HOTA: A higher order metric for evaluating multi-object tracking", IJCV 2021, with
+ * the matching of its reference implementation, TrackEval.
  */
 import { heaviestMatching } from '../../../agent/vision/track/assignment.ts';
 import type { Sequence } from './mot.ts';
 
-/** Localisation thresholds over which the figures are averaged. */
+/** Localisation thresholds over which the metrics are averaged. */
 const ALPHAS = Array.from({ length: 19 }, (_, i) => (i + 1) * 0.05);
 
 /** Means over all alphas, 0..1. */
@@ -66,7 +66,9 @@ export function hota(sequence: Sequence): Hota {
   };
 }
 
-/** How well each object and track fit over the whole sequence, before any matching; counts both on the way. */
+/**
+ * Computes how well each object and track match over the whole sequence, before any matching; counts both on the way.
+ */
 function alignmentOf(sequence: Sequence, truthCount: Float64Array, foundCount: Float64Array): Float64Array {
   const { truthIds, foundIds } = sequence;
   const potential = new Float64Array(truthIds * foundIds);

@@ -1,6 +1,6 @@
 /**
- * IDF1: E. Ristani et al., "Performance measures and a data set for multi-target, multi-camera tracking",
- * 2016: one track per object over the whole sequence, chosen so that most frames agree (overlap 0.5).
+ * Computes IDF1: E. Ristani et al., "Performance measures and a data set for multi-target, multi-camera tracking",
+ * 2016. Each object gets one track over the whole sequence, chosen so that most frames agree (overlap 0.5).
  */
 import { heaviestMatching } from '../../../agent/vision/track/assignment.ts';
 import type { Sequence } from './mot.ts';

@@ -1,9 +1,10 @@
 /**
- * Labels: what a replay must say. A label names a clip, holds a complete configuration, and lists the
- * incidents that are expected: for each the rule and the window (seconds of the clip) in which its start
- * must fall. Anything else that starts is a false alert. `expectedAtLeast` asks for a count only. `mayTell` names the
- * conditions of the camera that are right on this film, and `orCannotSee` forgives what is missed there to a box that
- * says in time that it cannot see.
+ * Reads labels, which state the required results of a replay, and scores results against them.
+ *
+ * A label names a clip, holds a complete configuration, and lists the expected incidents. Each has its rule and the
+ * window (seconds of the clip) in which its start must fall. Any other start is a false alert. `expectedAtLeast`
+ * requires only a count. `mayTell` names the camera conditions that are correct on this film. `orCannotSee` forgives
+ * misses there if the box reports in time that it has no usable image.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -36,7 +37,7 @@ export interface Label extends LabelFile {
 export interface Start {
   readonly rule: string;
   readonly kind: string;
-  /** Seconds of the clip. */
+  /** Time in seconds of the clip. */
   readonly atS: number;
 }
 
@@ -46,10 +47,10 @@ export interface RuleScore {
   truePositives: number;
   falseNegatives: number;
   falsePositives: number;
-  /** Seconds that a hit lies from the middle of its window. */
+  /** Distance of each hit from the middle of its window, s. */
   errorsS: number[];
   faults: Fault[];
-  /** Misses that are none, since the box said that it cannot see. */
+  /** Misses that are forgiven because the box reported that it has no usable image. */
   forgiven: Fault[];
 }
 
@@ -58,25 +59,31 @@ export interface Fault {
   readonly label: string;
   readonly rule: string;
   readonly what: 'missed' | 'false';
-  /** How many incidents; more than one where a count is short by them. */
+  /** Number of incidents; more than one if a count is short by that many. */
   readonly count: number;
-  /** Seconds of the clip: the window of a miss, twice the moment of a false alert; undefined where only a count is known. */
+  /**
+   * Window of a miss, or twice the moment of a false alert, in seconds of the clip; undefined if only a count is known.
+   */
   readonly windowS?: readonly [number, number];
-  /** The same, to be read by people. */
+  /** The same as readable text. */
   readonly line: string;
 }
 
 /**
- * Conditions by which a miss is forgiven: fewer than blind a camera, since no clip here is frozen, covered or turned.
+ * Conditions for which a miss is forgiven. They are fewer than those that blind a camera, since no clip here is frozen,
+ * covered or turned.
  */
 const FORGIVING: readonly CameraCondition[] = ['cannot-see', 'too-dark'];
 export const BLINDNESS: readonly string[] = FORGIVING;
-/** It must say so by then; a film of seconds is seen in a loop, which need not be longer: later does not count. */
+/**
+ * Deadline of the report, s. A short film is replayed in a loop, which need not be longer, because later reports do not
+ * count.
+ */
 export const BLINDNESS_BY_S = 60;
-/** What stood there when the box began: written down once, neither found nor false. */
+/** Kinds for objects that were present when the box started: recorded once, neither found nor false. */
 const NOT_COUNTED: readonly string[] = [PRESENT_AT_START];
 
-/** Reads every label of a folder; `clipDirs` are tried in turn for the clips. Throws `config`. */
+/** Reads every label of a folder; `clipDirs` are searched in turn for the clips. Throws AgentError `config`. */
 export function readLabels(dir: string, clipDirs: readonly string[]): Label[] {
   const names = readdirSync(dir).filter((name) => name.endsWith('.json'));
   return names.sort().map((name) => readLabel(join(dir, name), clipDirs));
@@ -101,8 +108,8 @@ function readLabel(file: string, clipDirs: readonly string[]): Label {
 }
 
 /**
- * Pairs starts with windows: each window takes the earliest start that fits, windows that close first
- * choosing first, which leaves as few windows empty as any pairing can (interval scheduling).
+ * Pairs starts with windows: each window takes the earliest start that fits, and windows that close first choose first.
+ * This leaves as few windows empty as any pairing can (interval scheduling).
  */
 export function scoreStarts(label: Label, starts: readonly Start[]): RuleScore[] {
   return label.config.rules.map(({ id, kind }) => {
@@ -170,14 +177,17 @@ function falseAlert(label: string, rule: string, name: string, atS: number): Fau
   };
 }
 
-/** The starts that count, of every incident that a replay told. */
+/** Returns the starts that count, of every incident that a replay reported. */
 export function startsOf(events: readonly UnnumberedEvent[]): Start[] {
   return events
     .filter(({ data }) => data.phase === 'start' && !NOT_COUNTED.includes(data.rule.kind))
     .map(({ time, data }) => ({ rule: data.rule.id, kind: data.rule.kind, atS: Date.parse(time) / 1000 }));
 }
 
-/** Conditions of the camera, of the whole picture and of zones: each that the label does not allow is a false one. */
+/**
+ * Scores conditions of the camera, for the whole picture and for zones: each that the label does not allow is a false
+ * one.
+ */
 export function scoreConditions({ name, mayTell = [] }: Label, starts: readonly Start[]): RuleScore[] {
   return conditionsOf(starts)
     .filter(({ kind }) => !mayTell.includes(kind))
@@ -198,12 +208,12 @@ export function conditionsOf(starts: readonly Start[]): Start[] {
   return starts.filter(({ kind }) => conditions.includes(kind));
 }
 
-/** The start by which a box told in time that it sees nothing; undefined where it did not. */
+/** Returns the start by which a box reported in time that it has no usable image, or undefined. */
 export function blindnessTold(starts: readonly Start[]): Start | undefined {
   return starts.find(({ kind, atS }) => BLINDNESS.includes(kind) && atS <= BLINDNESS_BY_S);
 }
 
-/** The score without its misses, which are named as forgiven; false alerts stay what they are. */
+/** Returns the score with its misses marked as forgiven; false alerts stay unchanged. */
 export function forgive(score: RuleScore, { kind, atS }: Start): RuleScore {
   const missed = score.faults.filter(({ what }) => what === 'missed');
   const told = `forgiven: ${kind} told at ${atS.toFixed(1)} s`;

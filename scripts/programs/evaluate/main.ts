@@ -1,4 +1,4 @@
-/** `scripts/evaluate`: how good the box is, measured on ground truth; one subcommand for each part. */
+/** `scripts/evaluate`: measures the box's quality on ground truth, with one subcommand for each part. */
 import { join, resolve } from 'node:path';
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { messageOf } from '../../../agent/base/errors.ts';
@@ -17,14 +17,14 @@ import { evaluateTracks, knownTrackSequences, tracksTable } from './tracks.ts';
 
 type Input = readonly [number, number];
 
-/** Clips and ground truth lie beside the project, since their licences differ from its own. */
+/** Clips and ground truth are stored outside the project, since their licences differ from its own. */
 const dataDir = resolve(process.env['VIGIE_DATA'] ?? join(packageRoot(), '..', 'shared', 'data'));
 
 const say = (line: string): void => {
   process.stderr.write(process.stderr.isTTY && !line.startsWith('skipped') ? `\r\x1b[K${line}` : `${line}\n`);
 };
 
-/** Of hours of work: on a terminal what goes on, in a pipe nothing. */
+/** Shows the progress of work that takes hours, on a terminal only. */
 function progress(line: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
 }
@@ -124,7 +124,7 @@ async function sight({ labels, seconds }: SightArguments): Promise<void> {
   process.stdout.write(`${films.length} films, ${(seenS / 60).toFixed(1)} minutes of video\n`);
 }
 
-/** Folders of labels that were named, or both of the data. */
+/** Returns the named folders of labels, or both of the data. */
 function folders(named: readonly string[]): readonly string[] {
   return named.length > 0 ? named : ['labels', 'labels-hard'].map((name) => join(dataDir, name));
 }

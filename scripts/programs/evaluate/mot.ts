@@ -1,6 +1,7 @@
 /**
- * MOTChallenge text: one box a line, `frame,id,left,top,width,height,conf,…`, frames from 1, pixels
- * (Leal-Taixé et al., "MOTChallenge 2015: Towards a benchmark for multi-target tracking").
+ * Reads MOTChallenge text and pairs truth with tracks. Each line is one box, `frame,id,left,top,width,height,conf,…`,
+ * with frames from 1 and pixels (Leal-Taixé et al., "MOTChallenge 2015: Towards a benchmark for multi-target
+ * tracking").
  */
 import { AgentError } from '../../../agent/base/errors.ts';
 import { iou, type XyxyPx } from '../../../agent/contract/geometry.ts';
@@ -9,11 +10,11 @@ export interface MotRow {
   readonly frame: number;
   readonly id: number;
   readonly xyxyPx: XyxyPx;
-  /** Ground truth: 0 = not to be counted. Tracks: the score. */
+  /** Confidence. In ground truth 0 means not counted; in tracks it is the score. */
   readonly conf: number;
 }
 
-/** Reads rows; `where` names the file in the error. Throws `corrupt` on a line that is no row. */
+/** Reads rows; `where` names the file in the error. Throws AgentError `corrupt` on an invalid line. */
 export function parseMot(text: string, where: string): MotRow[] {
   const rows: MotRow[] = [];
   for (const [i, line] of text.split('\n').entries()) {
@@ -74,7 +75,7 @@ export interface Sequence {
   readonly foundIds: number;
 }
 
-/** Pairs ground truth (rows of conf 0 left out, as the benchmark does) with tracks, over `frames` frames. */
+/** Pairs ground truth with tracks over `frames` frames. Rows of conf 0 are left out, as in the benchmark. */
 export function pairUp(truth: readonly MotRow[], found: readonly MotRow[], frames: number): Sequence {
   const counted = truth.filter((row) => row.conf !== 0);
   const truthIds = numbering(counted);

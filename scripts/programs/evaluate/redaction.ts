@@ -1,9 +1,10 @@
 /**
- * `evaluate redaction`: by what the area of people is drawn in published pictures, how much of a picture is hidden, and
- * what it costs. Real clips go through the camera, the real detector, the tracker, the background and the redactor.
+ * `evaluate redaction`: measures how the area of people is drawn in published pictures, how much of a picture is
+ * hidden, and the cost. Real clips go through the camera, the real detector, the tracker, the background and the
+ * redactor.
  *
- * That nothing of a person is in a picture is not taken from the redactor's word: each picture is made a second time
- * from a still in which the people of the ground truth are painted over, and no hidden pixel may differ.
+ * That a picture contains nothing of a person does not rely on the redactor's own report. Each picture is made a second
+ * time, from a still in which the people of the ground truth are painted over. No hidden pixel may differ.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,31 +27,31 @@ import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type MotRow, parseMot } from './mot.ts';
 
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
-/** A picture with less of the plate has no border to speak of. */
+/** Minimum ratio of clean plate in a picture; below it there is no relevant border. */
 const SEAM_PLATE_MIN = 0.005;
-/** Smaller people are not recognisable to begin with. */
+/** Smaller people are not recognisable in the first place. */
 const PERSON_HEIGHT_PX_MIN = 40;
-/** Of a person's box, where there is nothing but the person: the middle of it. */
+/** Middle part of a person's box that contains only the person. */
 const BODY = { width: 0.5, height: 0.9 };
 
 export interface RedactionSequence {
   readonly name: string;
   readonly clip: string;
-  /** Without it only what is hidden is told. */
+  /** Ground truth; without it only hidden areas are reported. */
   readonly truth: string | undefined;
-  /** Played so often on end; the figures are those of the last time, when the place has been learnt. */
+  /** Number of times that the clip is played in a row. Only the last pass counts, when the place has been learnt. */
   readonly passes: number;
 }
 
 export interface RedactionOptions {
   /** Analyses no more frames of a pass than this. */
   readonly framesMax?: number;
-  /** Where the pictures are written, to be looked at. */
+  /** Folder for the pictures, for inspection. */
   readonly stillsDir?: string | undefined;
   say(line: string): void;
 }
 
-/** By what a pixel is drawn. */
+/** Ways in which a pixel is drawn. */
 const PARTS = ['figure', 'plate', 'mosaic', 'coarse', 'live'] as const;
 type Part = (typeof PARTS)[number];
 
@@ -59,19 +60,22 @@ export interface RedactionFigures {
   readonly pictures: number;
   readonly persons: number;
   readonly personPixels: number;
-  /** Pixels of people, by what they are drawn. */
+  /** Number of pixels of people, by the way in which they are drawn. */
   readonly by: Readonly<Record<Part, number>>;
-  /** Pixels that are not live and differ when the people are painted over: none, or the redactor leaks. */
+  /** Pixels that are not live and differ when the people are painted over; any such pixel is a leak. */
   readonly leaked: number;
-  /** Shares of the pictures, means. */
+  /** Mean ratios of the pictures. */
   readonly plateShare: number;
   readonly mosaicShare: number;
-  /** Mean difference of brightness between plate and still beside the plate, levels. */
+  /** Mean difference of brightness between clean plate and adjacent still, in levels. */
   readonly seam: number;
-  /** Cells that the plate took from a moment at which a person of the ground truth stood there, and all that it took. */
+  /**
+   * Cells that the clean plate took from a moment at which a person of the ground truth stood there, and all that it
+   * took.
+   */
   readonly learntFromPeople: number;
   readonly learnt: number;
-  /** Medians, wall time; of bytes the largest. */
+  /** Medians of wall time, and the maximum of the bytes. */
   readonly msPerPicture: number;
   readonly msPerFrame: number;
   readonly bytesMax: number;
@@ -97,7 +101,7 @@ export function knownRedactionSequences(dataDir: string): RedactionSequence[] {
   ];
 }
 
-/** @throws AgentError `config` when no sequence is there, `corrupt` where the ground truth cannot be read */
+/** @throws AgentError `config` if no sequence exists, `corrupt` if the ground truth cannot be read */
 export async function evaluateRedaction(
   sequences: readonly RedactionSequence[],
   options: RedactionOptions,
@@ -147,7 +151,7 @@ export async function measureRedaction(
         writeFileSync(join(stillsDir, `${name}-${String(index).padStart(4, '0')}.jpg`), made.bytes);
       }
       await camera.stop();
-      // A second between two passes: the picture jumps there.
+      // The picture jumps between two passes, so they are a second apart.
       fromMs += lastMs + 1000;
     }
   } finally {
@@ -185,13 +189,13 @@ async function startedDetector(): Promise<Detector> {
 
 interface Made {
   readonly drawn: Drawn;
-  /** The same with the people painted over. */
+  /** Same picture with the people painted over. */
   readonly painted: Drawn;
   readonly bytes: Uint8Array;
   readonly ms: number;
 }
 
-/** The stages behind the detector, and a plate of its own to look into. */
+/** Stages behind the detector, with a separate clean plate for inspection. */
 class Box {
   readonly frameMs: number[] = [];
   readonly #tracker = new Tracker();
@@ -201,7 +205,7 @@ class Box {
   readonly #plate = new Plate();
   #learntMs: Float64Array | undefined;
 
-  /** Returns the cells that the plate has learnt with this frame, by the moment that they were seen at. */
+  /** Returns the cells that the clean plate has learnt with this frame, by the moment at which they were seen. */
   take(frame: Frame, found: readonly Detection[]): Map<number, number[]> {
     const tracks = this.#tracker.update(frame, found);
     const foreground = this.#cells.update(frame);
@@ -227,14 +231,14 @@ class Box {
     const { bytes } = await this.#redactor.redact(still, { focus: [] });
     const ms = performance.now() - beganMs;
     const drawn = await this.#redactor.draw(still, { focus: [] });
-    // Where nobody is painted over, nothing can differ.
+    // If no one is painted over, nothing can differ.
     const painted =
       people.length === 0 ? drawn : await this.#redactor.draw(paintedOver(still, people), { focus: [] });
     return { drawn, painted, bytes, ms };
   }
 }
 
-/** Noise where people are: what differs between two pictures comes from them. */
+/** Replaces people by noise, so that they cause every difference between two pictures. */
 function paintedOver(still: Still, people: readonly XyxyPx[]): Still {
   return {
     ...still,
@@ -260,7 +264,7 @@ class Sum {
   #shares = { plate: 0, mosaic: 0 };
   #seams: number[] = [];
   #bytesMax = 0;
-  /** Of recent frames, since the plate learns from what was two seconds ago. */
+  /** People of recent frames, since the clean plate learns from frames of two seconds ago. */
   readonly #peopleAt = new Map<number, readonly XyxyPx[]>();
 
   constructor(name: string) {
@@ -348,7 +352,7 @@ function isBody(x: number, y: number, [x1, y1, x2, y2]: XyxyPx): boolean {
   return dx < BODY.width / 2 && dy < BODY.height / 2;
 }
 
-/** The boxes of people who are tall enough, clipped to the picture. */
+/** Returns the boxes of people who are tall enough, clipped to the picture. */
 function peopleIn(rows: readonly MotRow[], frame: number, { widthPx, heightPx }: SizePx): XyxyPx[] {
   return rows
     .filter((row) => row.frame === frame && row.xyxyPx[3] - row.xyxyPx[1] > PERSON_HEIGHT_PX_MIN)

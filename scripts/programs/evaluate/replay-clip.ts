@@ -1,4 +1,4 @@
-/** Runs `vigie replay` as a person would, in a process of its own, and reads what it wrote. */
+/** Runs `vigie replay` like a user, in a process of its own, and reads its output. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,14 +9,14 @@ import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { Contract } from '../../lib/contract.ts';
 
 export interface Replayed {
-  /** Folder with all that the replay wrote; `forget()` removes it. */
+  /** Folder with the output of the replay; `forget()` removes it. */
   readonly dir: string;
   readonly events: readonly VigieEvent[];
   readonly summary: {
     readonly frames: number;
-    /** Of them, not looked at by the detector. */
+    /** Frames of these without a detector run. */
     readonly framesHeld: number;
-    /** Looks at the larger picture too. */
+    /** High-resolution passes of the detector. */
     readonly looksFine: number;
     readonly detections: number;
     readonly clipS: number;
@@ -28,8 +28,8 @@ export interface Replayed {
 const contract = new Contract();
 
 /**
- * `config` is an object in the form of the configuration file. Throws `unavailable` with replay's own line,
- * and `bug` where an event does not keep the published contract.
+ * `config` is an object in the form of the configuration file. Throws AgentError `unavailable` with the replay's own
+ * line, and `bug` if an event violates the published contract.
  */
 export async function replayClip(
   clip: string,

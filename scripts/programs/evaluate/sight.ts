@@ -1,6 +1,6 @@
 /**
- * `evaluate sight`: films in which all can be seen, each in a loop for a long time: a box that says of one of them that
- * its camera cannot see, or that anything else is wrong with it, says so of a street where nothing is.
+ * `evaluate sight`: replays films with a good view, each in a loop for a long time. A box that reports a missing image,
+ * or any other camera condition, on one of them would do so on a healthy street.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,17 +9,17 @@ import { loopedClip } from './ffmpeg.ts';
 import { BLINDNESS, type Label, scoreConditions, startsOf } from './labels.ts';
 import { replayClip } from './replay-clip.ts';
 
-/** The rate at which a box looks at a street where nothing is fast. */
+/** Detector rate of a box on a street where nothing is fast. */
 const FPS = 5;
 
 export interface Sight {
-  /** Seconds of video that were looked at. */
+  /** Seconds of analysed video. */
   readonly seenS: number;
-  /** One readable line for each condition that was told and is not so. */
+  /** One readable line for each condition that was wrongly reported. */
   readonly faults: readonly string[];
 }
 
-/** Labels of films in which all can be seen, one for each film. */
+/** Returns labels of films with a good view, one for each film. */
 export function goodFilms(labels: readonly Label[]): Label[] {
   const good = labels.filter(
     ({ orCannotSee, mayTell = [] }) =>
@@ -28,7 +28,7 @@ export function goodFilms(labels: readonly Label[]): Label[] {
   return good.filter(({ clipPath }, i) => good.findIndex((other) => other.clipPath === clipPath) === i);
 }
 
-/** Plays a film again and again for `lengthS`. */
+/** Repeats a film for `lengthS`. */
 export async function evaluateSight(label: Label, lengthS: number): Promise<Sight> {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-sight-'));
   try {

@@ -1,6 +1,6 @@
 /**
- * `evaluate tracks`: HOTA, MOTA and IDF1 of people on ground truth, through the real camera, detector and
- * tracker, and the tracks as MOTChallenge files for anybody else's scorer.
+ * `evaluate tracks`: measures HOTA, MOTA and IDF1 of people on ground truth, through the real camera, detector and
+ * tracker. It writes the tracks as MOTChallenge files for other scorers.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { type Hota, hota } from './hota.ts';
 import { idf1 } from './identity.ts';
 import { formatMot, type MotRow, pairUp, parseMot } from './mot.ts';
 
-/** A clip with its ground truth; `every` 2 analyses each second frame only, at the clip's own times. */
+/** A clip with its ground truth; `every` 2 analyses only each second frame, at the clip's own times. */
 export interface TrackSequence {
   readonly name: string;
   readonly clip: string;
@@ -29,7 +29,7 @@ export interface TrackEvaluationOptions {
   readonly model: string;
   readonly input: readonly [number, number];
   readonly sequences: readonly TrackSequence[];
-  /** Where `<name>.txt` is written for each sequence. */
+  /** Folder for `<name>.txt` of each sequence. */
   readonly outDir: string;
   say(line: string): void;
 }
@@ -43,8 +43,8 @@ export interface TrackFigures extends Hota, ClearMot {
 }
 
 /**
- * A track that the detector misses for no longer than this is written where it is predicted: the object
- * has not gone, its box has flickered.
+ * Longest absence after which a track is written at its predicted place: the object is still there, and only its box
+ * flickered.
  */
 const FLICKER_MS = 300;
 
@@ -64,7 +64,7 @@ export function knownTrackSequences(dataDir: string): TrackSequence[] {
   ];
 }
 
-/** @throws AgentError `config` when no sequence is there, `corrupt` where the ground truth cannot be read */
+/** @throws AgentError `config` if no sequence exists, `corrupt` if the ground truth cannot be read */
 export async function evaluateTracks(options: TrackEvaluationOptions): Promise<TrackFigures[]> {
   const { sequences, outDir, say } = options;
   mkdirSync(outDir, { recursive: true });
@@ -144,7 +144,7 @@ async function follow(
   return { rows, frames: spentMs.length, msPerFrame: median(spentMs) };
 }
 
-/** The people of a frame, clipped to it, as the box reports them. */
+/** Returns the people of a frame, clipped to it, as the box reports them. */
 function rowsOf(tracks: readonly Track[], { atMs, source }: Frame, number: number): MotRow[] {
   return tracks
     .filter(({ group, lastMs }) => group === 'person' && atMs - lastMs <= FLICKER_MS)

@@ -1,6 +1,6 @@
 /**
- * Files by which a vendor's image is told hostname, user and network at its first boot. Nothing of Vigie depends on
- * them: it takes what is its own from the folder `vigie` by itself.
+ * Writes the files by which a vendor's image gets hostname, user and network at its first boot. Nothing of Vigie
+ * depends on them: it takes its own files automatically from the folder `vigie`.
  */
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { BootFile } from './fat.ts';
@@ -10,15 +10,15 @@ export type Adapter = (typeof ADAPTERS)[number];
 
 export interface Host {
   readonly hostname: string;
-  /** Public keys of OpenSSH. None: nobody can log in, and sshd stays off. */
+  /** Public keys of OpenSSH. If there are none, no one can log in, and sshd stays off. */
   readonly technicians: readonly string[];
-  /** Unlike that of any other card: with one that it has seen, cloud-init does nothing. */
+  /** Different for each card: cloud-init ignores an instance that it has seen. */
   readonly instance: string;
 }
 
 const USER = 'technician';
 
-/** `cmdline` is the image's cmdline.txt, undefined where it has none. @throws AgentError `config` */
+/** `cmdline` is the image's cmdline.txt, undefined if it has none. @throws AgentError `config` */
 export function adapterFiles(adapter: Adapter, host: Host, cmdline: string | undefined): BootFile[] {
   switch (adapter) {
     case 'none':
@@ -40,13 +40,19 @@ export function adapterFiles(adapter: Adapter, host: Host, cmdline: string | und
   }
 }
 
-/** cloud-init documentation, "NoCloud": the kernel's command line names source and instance; one line, each word once. */
+/**
+ * Sets source and instance on the kernel's command line, one line with each word once (cloud-init documentation,
+ * "NoCloud").
+ */
 function withInstance(cmdline: string, instance: string): string {
   const words = cmdline.split(/\s+/).filter((word) => word !== '' && !/^ds=nocloud/.test(word));
   return `${[...words, `ds=nocloud;i=${instance}`].join(' ')}\n`;
 }
 
-/** cloud-init documentation, "Users and Groups"; enable_ssh is of Raspberry Pi OS's own module. JSON is YAML. */
+/**
+ * Follows the cloud-init documentation, "Users and Groups"; enable_ssh is of Raspberry Pi OS's own module. JSON is
+ * YAML.
+ */
 function userData({ hostname, technicians }: Host): string {
   const may = technicians.length > 0;
   const user = {
@@ -67,7 +73,7 @@ function userData({ hostname, technicians }: Host): string {
   return `#cloud-config\n${JSON.stringify(content, null, 2)}\n`;
 }
 
-/** Any wired port by DHCP; a box without one of them must not wait for it. */
+/** Any wired port by DHCP; a box without one must not wait for it. */
 const NETWORK = `network:
   version: 2
   ethernets:
@@ -78,8 +84,8 @@ const NETWORK = `network:
 `;
 
 /**
- * rpi-preseed.toml(5), config_version 1. The image's own user is renamed; `*` is no hash of any password, so that
- * nobody logs in by one. Strings of JSON are basic strings of TOML.
+ * Follows rpi-preseed.toml(5), config_version 1. The image's own user is renamed. `*` is not a hash of any password, so
+ * no one can log in by password. Strings of JSON are basic strings of TOML.
  */
 function preseed({ hostname, technicians }: Host): string {
   const lines = [

@@ -1,8 +1,11 @@
 /**
- * `flash bake`: a vendor's image with our package and all that it depends on, so that nothing is fetched at a pole.
+ * `flash bake`: makes a vendor's image with the project's package and all its dependencies, so that nothing is
+ * downloaded on site.
  *
- * INVARIANTS: the vendor's image is only read; the new one has its name only when it is whole; whatever ends this, nothing
- * stays mounted (install-root.sh).
+ * INVARIANTS:
+ * - The vendor's image is only read.
+ * - The new image gets its name only when it is complete.
+ * - In every case of termination, nothing stays mounted (install-root.sh).
  */
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,12 +26,15 @@ export interface BakeOptions {
   readonly deb?: string;
 }
 
-/** Debian 13: node 20 and the C library that the package is built for. */
+/** Debian 13 has node 20 and the C library for which the package is built. */
 const CODENAME = 'trixie';
-/** Measured: 0.8 GB installed (docs/guide/install.md); the rest is for the box to live in until it grows its root. */
+/**
+ * Free space for installation and operation. The installation takes 0.8 GB, measured (docs/guide/install.md). The box
+ * uses the rest until it grows its root.
+ */
 const ROOM_BYTES = 1536 * 1024 * 1024;
 const ALIGN_BYTES = 1024 * 1024;
-/** ELF's e_machine (elf.h), Debian's name, and the emulator's in binfmt_misc. */
+/** ELF's e_machine (elf.h), with Debian's name and the emulator's in binfmt_misc. */
 const MACHINES: Readonly<Record<number, { readonly arch: string; readonly qemu: string }>> = {
   62: { arch: 'amd64', qemu: 'qemu-x86_64' },
   183: { arch: 'arm64', qemu: 'qemu-aarch64' },
@@ -71,11 +77,11 @@ export async function bake(options: BakeOptions, { say, signal }: Surroundings):
 function rooted(image: string, layout: Layout): Rooted {
   const { root } = layout;
   if (root === undefined)
-    throw new AgentError('config', `${image} has no ext4 partition; must hold a Debian root`);
+    throw new AgentError('config', `${image} lacks an ext4 partition; it must contain a Debian root`);
   return { ...layout, root };
 }
 
-/** Debian's name of the image's architecture, which this machine must be able to run. */
+/** Returns Debian's name of the image's architecture, which this machine must be able to run. */
 async function archOf(image: string, { root }: Rooted): Promise<string> {
   const release = (await cat(image, root, '/usr/lib/os-release')).toString();
   if (!new RegExp(`^VERSION_CODENAME="?${CODENAME}"?$`, 'm').test(release)) {
@@ -93,13 +99,13 @@ async function archOf(image: string, { root }: Rooted): Promise<string> {
   return machine.arch;
 }
 
-/** A file of the root, without mounting it; empty where there is none. */
+/** Returns a file of the root without mounting it; empty if missing. */
 function cat(image: string, { start }: Partition, path: string): Promise<Buffer> {
   return tool('debugfs', ['-R', `cat ${path}`, `${image}?offset=${start}`]);
 }
 
 interface Packages {
-  /** The agent's, and the updater's, which lies beside it. */
+  /** Packages of the agent, and of the updater beside it. */
   readonly debs: readonly [string, string];
   readonly version: string;
 }
@@ -124,7 +130,7 @@ async function versionOf(deb: string, name: string, arch: string): Promise<strin
   throw new AgentError('config', `${deb} is ${isName} for ${isArch}; must be ${name} for ${arch}`);
 }
 
-/** Makes the last partition larger where the root has too little room; its file system follows when it is mounted. */
+/** Enlarges the last partition if the root has too little space; its file system follows when it is mounted. */
 async function withRoom(file: string, layout: Rooted): Promise<Rooted> {
   const { root, label, last, bytes } = layout;
   const stats = (
@@ -154,7 +160,7 @@ interface Installation {
   readonly signal: AbortSignal;
 }
 
-/** Returns how many packages the image has. */
+/** Returns the number of packages in the image. */
 async function install(file: string, { root, boot }: Rooted, what: Installation): Promise<number> {
   const cache = join(packageRoot(), '.cache', 'flash');
   mkdirSync(cache, { recursive: true });

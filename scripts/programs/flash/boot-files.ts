@@ -1,4 +1,4 @@
-/** Everything that one box finds on its boot partition or stick, and the codes that its label shows. */
+/** Creates the files of one box for its boot partition or stick, and the codes on its label. */
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { ENROL_FILE, EnrolRequest } from '../../../agent/contract/enrolment.ts';
@@ -12,9 +12,9 @@ import {
 import type { BootFile } from './fat.ts';
 
 export interface Codes {
-  /** On the label alone; on the card its hash. */
+  /** Printed on the label; the card holds only its hash. */
   readonly setupCode: string;
-  /** On the label and on the card. */
+  /** Printed on the label and stored on the card. */
   readonly hotspotKey: string;
 }
 
@@ -26,15 +26,15 @@ export interface Enrolment {
   readonly site: string;
   readonly box: string;
   readonly url: string;
-  /** Null: the room accepts the box by hand. */
+  /** Null if the room accepts the box by hand. */
   readonly token: string | null;
 }
 
-/** @throws AgentError `config` where URL or token have not their form */
+/** @throws AgentError `config` if URL or token are malformed */
 export function enrolFile(enrolment: Enrolment): BootFile {
   const request = { version: 1, ...enrolment };
   if (Value.Check(EnrolRequest, request)) return json(`vigie/${ENROL_FILE}`, request);
-  // The token is not repeated.
+  // The message does not repeat the token.
   const { path } = [...Value.Errors(EnrolRequest, request)][0] ?? { path: '' };
   const right =
     path === '/token' ? '--token: 27 to 64 letters, digits, - and _' : '--room: https://host[:port]';

@@ -1,8 +1,10 @@
 /**
- * `flash card`: one box's card, image file or stick.
+ * `flash card`: makes one box's card, image file or stick.
  *
- * INVARIANTS: everything that can be judged is judged before anything is overwritten; the room gives its one-time token
- * last; what is left after a failure does not boot.
+ * INVARIANTS:
+ * - Everything that can be checked is checked before anything is overwritten.
+ * - The room issues its one-time token last.
+ * - The remains of a failed run do not boot.
  */
 import { randomBytes } from 'node:crypto';
 import { constants, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -45,11 +47,11 @@ export interface Surroundings {
   say(line: string): void;
 }
 
-/** A stick's file system: what a package and a box's files need, and quick to write. */
+/** Size of a stick's file system: enough for a package and a box's files, and quick to write. */
 const STICK_MIB = 128;
 const STICK_LABEL = 'VIGIE';
 
-/** @throws AgentError with one clear line, or every mistake of the configuration */
+/** @throws AgentError with one clear line, or every error of the configuration */
 export async function card(options: CardOptions, around: Surroundings): Promise<void> {
   const fingerprint = options.pageFingerprint && fingerprintOf(options.pageFingerprint);
   const site = readSite(options.site, options.box, Date.now());
@@ -75,15 +77,15 @@ export async function card(options: CardOptions, around: Surroundings): Promise<
 
 interface Load {
   readonly site: Site;
-  /** Made at the last moment: a token is used up by it. */
+  /** Called at the last moment, because it uses up a token. */
   files(): Promise<BootFile[]>;
-  /** A folder for what is in the making. */
+  /** Folder for temporary files. */
   readonly work: string;
 }
 
 interface Put {
   readonly text: string;
-  /** Where labels go when nobody has said where. */
+  /** Default folder for labels. */
   readonly labels: string;
 }
 
@@ -99,7 +101,7 @@ async function put(options: CardOptions, load: Load, around: Surroundings): Prom
   if ((await new Fat(image, layout.boot.start).read(BAKED_FILE)) === undefined) {
     throw new AgentError(
       'config',
-      `${image} has no Vigie inside; \`flash bake --image ${image}\` puts it there`,
+      `${image} does not contain Vigie; \`flash bake --image ${image}\` installs it`,
     );
   }
   await checkSum(image);
@@ -120,7 +122,7 @@ async function put(options: CardOptions, load: Load, around: Surroundings): Prom
   };
 }
 
-/** The image, and its boot partition with the files of the box. */
+/** Returns the image, and its boot partition with the files of the box. */
 async function composed(image: string, layout: Layout, options: CardOptions, load: Load): Promise<Source> {
   const { boot, bytes } = layout;
   const file = join(load.work, 'boot.fat');
@@ -152,7 +154,7 @@ async function write(source: Source, target: Target, { progress, signal }: Surro
 
 async function toNewFile(file: string, source: Source, around: Surroundings): Promise<string> {
   if (existsSync(file)) throw new AgentError('config', `${file} is there already; name a new file`);
-  // A file of root's that others could read would give away the hotspot's key and the token.
+  // If other users could read this file of root's, they would get the hotspot's key and the token.
   const handle = await open(file, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
     (error: unknown) => {
       throw mediumFault(error, file);
@@ -190,7 +192,7 @@ async function stickDevice(
   }
 }
 
-/** A stick that somebody has mounted, or a folder to be copied onto one. */
+/** Writes to a mounted stick, or to a folder that is copied onto one. */
 async function stickFolder(folder: string, load: Load): Promise<Put> {
   if (!existsSync(folder)) throw new AgentError('config', `${folder}: no such folder`);
   if (existsSync(join(folder, 'vigie'))) {
@@ -223,7 +225,7 @@ async function enrolment(options: CardOptions, { config }: Site, around: Surroun
   const { site, box } = config;
   if (room === undefined) {
     if (token !== undefined || roomDir !== undefined) {
-      throw new AgentError('config', '--token and --room-dir need --room: where the box finds the room');
+      throw new AgentError('config', '--token and --room-dir need --room, the address of the control room');
     }
     around.say('warning: no --room: the box does not enrol; its certificate must come to it by hand');
     return [];

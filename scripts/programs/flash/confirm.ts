@@ -1,12 +1,13 @@
-/** Before a disk is overwritten, a person says which: by its size and its serial number, typed. */
+/** Asks for a confirmation before a disk is overwritten: the user types its size and its serial number. */
 import { createInterface } from 'node:readline/promises';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { Disk } from './device.ts';
 
 /**
- * `given`: what stands behind --confirm, "SIZE SERIAL"; without it a terminal is asked.
+ * Compares the disk's size and serial number with `given`, the value of --confirm ("SIZE SERIAL"), or with the answer
+ * on a terminal.
  *
- * @throws AgentError `denied` where they are not the disk's
+ * @throws AgentError `denied` if they are not the disk's
  */
 export async function confirm(disk: Disk, given: string | undefined, signal: AbortSignal): Promise<void> {
   const { name, bytes, serial, model } = disk;
@@ -15,7 +16,7 @@ export async function confirm(disk: Disk, given: string | undefined, signal: Abo
   const found = `/dev/${name} (${model}) has ${bytes} bytes and the serial ${serial}`;
   throw new AgentError(
     'denied',
-    `${found}; what was ${given === undefined ? 'typed' : 'given'} differs. Nothing was written`,
+    `${found}; the ${given === undefined ? 'typed' : 'given'} text differs. The disk is unchanged`,
   );
 }
 

@@ -1,23 +1,26 @@
 /**
- * Whether a disk may be overwritten: only a whole card or stick that can be taken out, and that nobody uses.
+ * Checks that a disk may be overwritten: it must be a whole card or removable stick that is not in use.
  *
- * INVARIANTS: fail-closed: what cannot be read is a reason to refuse; what is refused is never opened for writing.
+ * INVARIANTS: fails closed. Unreadable data is a reason to refuse, and a refused disk is never opened for writing.
  */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 
-/** SD cards end at 2 TiB (SD Association, SDXC); larger ones are disks with somebody's data on them. */
+/** SD cards end at 2 TiB (SD Association, SDXC); larger ones are disks with someone's data on them. */
 const BYTES_MAX = 2 ** 41;
-/** sysfs counts sizes in these whatever the disk's own sectors are (Linux, Documentation/ABI/stable/sysfs-block). */
+/** Unit of sizes in sysfs, whatever the disk's own sectors are (Linux, Documentation/ABI/stable/sysfs-block). */
 const SECTOR_BYTES = 512;
-/** sdX: SCSI and USB; mmcblkN: cards in a slot. Boot areas of eMMC, optical drives, NVMe and loops are none of these. */
+/**
+ * SCSI and USB disks (sdX), and cards in a slot (mmcblkN). Boot areas of eMMC, optical drives, NVMe and loops do not
+ * match.
+ */
 const WHOLE_DISK = /^(?:sd[a-z]+|mmcblk\d+)$/;
 const PARTITION = /^(?:sd[a-z]+\d+|mmcblk\d+p\d+)$/;
-/** A USB device lies some folders above its disk. */
+/** A USB device is some folders above its disk. */
 const PARENTS_MAX = 8;
 
-/** What is in use on this machine: the text of these files of /proc. */
+/** Devices in use on this machine, as the text of these files of /proc. */
 export interface InUse {
   readonly mountinfo: string;
   readonly swaps: string;
@@ -26,17 +29,17 @@ export interface InUse {
 export interface Disk {
   readonly name: string;
   readonly bytes: number;
-  /** The card's own, or that of the reader or stick; the model where there is none. */
+  /** Serial of the card, or of the reader or stick; the model if there is none. */
   readonly serial: string;
   readonly model: string;
   /** major:minor */
   readonly number: string;
-  /** Counts on when another card is put in (Linux 5.15 and later; empty before). */
+  /** Number that increases when another card is inserted (Linux 5.15 and later; empty before). */
   readonly sequence: string;
 }
 
 /**
- * `name` as the kernel has it (sdb), `sys` where sysfs is mounted.
+ * Checks a disk. `name` is the kernel's name (sdb), `sys` the mount point of sysfs.
  *
  * @throws AgentError `denied` with the reason in one line
  */
@@ -76,7 +79,7 @@ export function writableDisk(name: string, sys: string, use: InUse): Disk {
   };
 }
 
-/** @throws AgentError `denied` where another card lies in the slot than the one that was confirmed */
+/** @throws AgentError `denied` if the card in the slot is not the one that was confirmed */
 export function assertSame(before: Disk, now: Disk): void {
   const keys = ['bytes', 'serial', 'number', 'sequence'] as const;
   if (keys.every((key) => before[key] === now[key])) return;
@@ -91,7 +94,7 @@ interface Member {
   readonly number: string;
 }
 
-/** The disk, its partitions, and what is made of them: LVM, encryption, RAID, whatever depth. */
+/** Returns the disk, its partitions, and devices made of them (LVM, encryption, RAID) at any depth. */
 function familyOf(sys: string, name: string): Member[] {
   const seen = new Map<string, Member>();
   const add = (member: string, dir: string): void => {
@@ -106,7 +109,7 @@ function familyOf(sys: string, name: string): Member[] {
   return [...seen.values()];
 }
 
-/** Why it is in use, or undefined. */
+/** Returns the reason why it is in use, or undefined. */
 function usedBy(family: readonly Member[], { mountinfo, swaps }: InUse): string | undefined {
   const has = (source: string): boolean => family.some(({ name }) => basename(realPath(source)) === name);
   const places = mountinfo.split('\n').flatMap((line) => {
@@ -131,7 +134,7 @@ function usedBy(family: readonly Member[], { mountinfo, swaps }: InUse): string 
   return holder === undefined ? undefined : `is in use by ${holder.name} (LVM, encryption or RAID)`;
 }
 
-/** The card's own; or, of the folders above, that of the USB device. */
+/** Returns the card's own serial, or that of the USB device above it. */
 function serialOf(dir: string): string | undefined {
   let folder = realPath(join(dir, 'device'));
   for (let up = 0; up < PARENTS_MAX && folder.length > 1; up += 1) {
@@ -144,7 +147,7 @@ function serialOf(dir: string): string | undefined {
   return undefined;
 }
 
-/** Empty where it is not there. */
+/** Empty if the file is missing. */
 function textOf(file: string): string {
   if (!existsSync(file)) return '';
   return readFileSync(file, 'latin1')

@@ -1,4 +1,4 @@
-/** The disk that a person has named and confirmed, open for nobody else. */
+/** Opens the disk that a person has named and confirmed, exclusively. */
 import { constants, readFileSync, realpathSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -13,7 +13,7 @@ export interface Chosen {
   readonly handle: FileHandle;
 }
 
-/** @throws AgentError in one line where it may not, or cannot, be overwritten */
+/** @throws AgentError in one line if it may not, or cannot, be overwritten */
 export async function openDisk(
   path: string,
   bytesMin: number,
@@ -23,7 +23,7 @@ export async function openDisk(
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new AgentError('config', `${path} is not there; is the card in its slot?`);
   if (!stat.isBlockDevice())
-    throw new AgentError('config', `${path} is no disk; for a file there is --to-file`);
+    throw new AgentError('config', `${path} not a block device; use --to-file to write an image file`);
   const name = basename(realpathSync(path));
   const look = (): Disk =>
     writableDisk(name, SYS, {
@@ -37,7 +37,7 @@ export async function openDisk(
   await confirm(disk, given, signal);
   const handle = await opened(path);
   try {
-    // Another card may have been put in meanwhile, or another disk may have this name now.
+    // Another card may have been inserted in the meantime, or another disk may have this name now.
     assertSame(disk, look());
     const number = numberOf((await handle.stat()).rdev);
     if (number !== disk.number)
@@ -49,7 +49,7 @@ export async function openDisk(
   }
 }
 
-/** O_EXCL on a disk: nobody has it mounted or open like this, and nobody can while it is written (open(2)). */
+/** Opens with O_EXCL: no one has the disk mounted or open exclusively, and no one can while it is written (open(2)). */
 async function opened(path: string): Promise<FileHandle> {
   try {
     return await open(path, constants.O_RDWR | constants.O_EXCL);
@@ -63,7 +63,7 @@ async function opened(path: string): Promise<FileHandle> {
   }
 }
 
-/** major:minor of a device number, as glibc's sysmacros.h takes it apart (for the first 12 and 20 bits). */
+/** Returns major:minor of a device number, split as in glibc's sysmacros.h (for the first 12 and 20 bits). */
 function numberOf(rdev: number): string {
   return `${(rdev >> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >> 12) & 0xfff00)}`;
 }

@@ -1,9 +1,9 @@
-/** Files of a FAT file system inside an image file, by mtools: nothing is mounted, and no right of root is needed. */
+/** Reads and writes files of a FAT file system inside an image file with mtools, without mounting or root. */
 import { posix } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { tool } from './tool.ts';
 
-/** A file for the boot partition: its path there, and what is in it. */
+/** A file for the boot partition: its path there, and its content. */
 export interface BootFile {
   readonly path: string;
   readonly content: Uint8Array;
@@ -12,20 +12,20 @@ export interface BootFile {
 export class Fat {
   readonly #place: string;
 
-  /** `start`: where the file system begins in `image`, bytes. */
+  /** `start`: offset of the file system in `image`, bytes. */
   constructor(image: string, start: number) {
     this.#place = `${image}@@${start}`;
   }
 
-  /** Undefined where there is none. */
+  /** Undefined if the file is missing. */
   async read(path: string): Promise<Buffer | undefined> {
     const there = await this.#names(posix.dirname(path));
-    // Capitals are no difference on FAT.
+    // FAT ignores case.
     const has = there.some((name) => name.toLowerCase() === posix.basename(path).toLowerCase());
     return has ? this.#run('mtype', [`::${path}`]) : undefined;
   }
 
-  /** Makes the folders, and takes the place of what is there. @throws AgentError `exhausted` when there is no room */
+  /** Creates the folders, and replaces existing files. @throws AgentError `exhausted` if there is no space */
   async write(files: readonly BootFile[]): Promise<void> {
     for (const dir of foldersOf(files)) {
       const there = await this.#names(posix.dirname(dir));
@@ -51,7 +51,7 @@ export class Fat {
 
   async #run(name: string, args: readonly string[], input?: Uint8Array): Promise<Buffer> {
     try {
-      // Vendors' images do not always agree with mtools about geometry, which nobody needs any more.
+      // Vendors' images do not always agree with mtools about geometry, which is no longer used.
       const env = { MTOOLS_SKIP_CHECK: '1', MTOOLSRC: '/dev/null' };
       return await tool(name, ['-i', this.#place, ...args], { env, ...(input && { input }) });
     } catch (error) {

@@ -1,15 +1,18 @@
-/** A raw disk image: where its boot partition (FAT) and its root (ext4) lie, and whether it is whole. */
+/**
+ * Reads the layout of a raw disk image, with its boot partition (FAT) and its root (ext4), and checks that it is
+ * complete.
+ */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { tool } from './tool.ts';
 
 export interface Partition {
-  /** From 1 on, as sfdisk counts. */
+  /** Number from 1 on, as in sfdisk. */
   readonly number: number;
-  /** Bytes from the beginning of the image. */
+  /** Offset in bytes from the start of the image. */
   readonly start: number;
   readonly bytes: number;
-  /** As /dev/disk/by-partuuid has it. */
+  /** UUID in the form of /dev/disk/by-partuuid. */
   readonly uuid: string;
 }
 
@@ -17,9 +20,9 @@ export interface Layout {
   readonly label: 'dos' | 'gpt';
   readonly bytes: number;
   readonly boot: Partition;
-  /** Undefined where no partition holds ext4. */
+  /** Undefined if no partition holds ext4. */
   readonly root: Partition | undefined;
-  /** The one that ends last. */
+  /** Partition that ends last. */
   readonly last: Partition;
 }
 
@@ -30,15 +33,18 @@ interface Table {
   readonly partitions?: readonly { readonly start: number; readonly size: number; readonly uuid?: string }[];
 }
 
-/** Microsoft's "FAT: General Overview of On-Disk Format", 2000: the signature, and the name of a type of FAT. */
+/** Checks the signature and the name of a type of FAT (Microsoft's "FAT: General Overview of On-Disk Format", 2000). */
 const isFat = (sector: Buffer): boolean =>
   sector.readUInt16LE(510) === 0xaa55 &&
   (sector.toString('latin1', 54, 57) === 'FAT' || sector.toString('latin1', 82, 87) === 'FAT32');
-/** ext4's superblock lies at 1024, its magic number at 56 in it (kernel documentation, ext4, "Super Block"). */
+/** Checks the magic number, at 56 in ext4's superblock at 1024 (kernel documentation, ext4, "Super Block"). */
 const isExt = (head: Buffer): boolean => head.readUInt16LE(1024 + 56) === 0xef53;
 const HEAD_BYTES = 2048;
 
-/** @throws AgentError `config` in one line: no image, a compressed one, a truncated one, none with a boot partition */
+/**
+ * @throws AgentError `config` in one line for a file that is not an image, is compressed or truncated, or has no boot
+ * partition
+ */
 export async function readLayout(file: string): Promise<Layout> {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat?.isFile() !== true) throw new AgentError('config', `${file}: no such image file`);
@@ -63,13 +69,16 @@ export async function readLayout(file: string): Promise<Layout> {
     throw new AgentError('config', `${file} ${message}`);
   }
   if (stat.size % sector !== 0) {
-    throw new AgentError('config', `${file} is truncated: ${stat.size} bytes are no whole number of sectors`);
+    throw new AgentError(
+      'config',
+      `${file} is truncated: ${stat.size} bytes are not a whole number of sectors`,
+    );
   }
   const boot = partitions.find(({ start }) => isFat(headOf(file, start)));
   if (boot === undefined) {
     throw new AgentError(
       'config',
-      `${file} has no FAT partition, so there is no place for a box’s files; is it the right image?`,
+      `${file} lacks a FAT partition for a box’s files; check that it is the right image`,
     );
   }
   const root = partitions.findLast(({ start }) => isExt(headOf(file, start)));
@@ -82,7 +91,7 @@ async function tableOf(file: string): Promise<Table> {
     return (JSON.parse(said.toString()) as { partitiontable: Table }).partitiontable;
   } catch (error) {
     if (error instanceof AgentError && error.kind === 'config') throw error;
-    throw new AgentError('config', `${file}: has no partition table; this is no disk image`, error);
+    throw new AgentError('config', `${file}: not a disk image: the partition table is missing`, error);
   }
 }
 
@@ -97,7 +106,7 @@ function headOf(file: string, start: number): Buffer {
   return head;
 }
 
-/** What unpacks it, by the first bytes that each format has. */
+/** Returns the program that decompresses it, by the first bytes of each format. */
 function compression(head: Buffer): string | undefined {
   const begins = (...bytes: number[]): boolean => bytes.every((byte, index) => head[index] === byte);
   if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a)) return 'unxz';

@@ -1,4 +1,4 @@
-/** The label of a box, 62 × 29 mm: what it is called, how a phone reaches it, and the codes for that. */
+/** Draws the label of a box, 62 × 29 mm: its name, its addresses for a phone, and its codes. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import PdfDocument from 'pdfkit';
@@ -13,7 +13,7 @@ export interface Label {
   readonly box: string;
   /** XXXX-XXXX-XXXX-XXXX */
   readonly setupCode: string;
-  /** Undefined where nobody here knows it. */
+  /** Undefined if the key is not known here. */
   readonly hotspotKey?: string | undefined;
   /** SHA-256 of the page's certificate, hex. */
   readonly pageFingerprint?: string | undefined;
@@ -26,11 +26,11 @@ const QR_MM = 27;
 const TEXT_MM = 29.5;
 const TEXT_WIDTH_MM = 31;
 const TOP_MM = 1;
-/** Of the size of a line's letters; DejaVu's own is 1.164, and every line must fit. */
+/** Ratio of line height to the size of the letters. DejaVu's own is 1.164, and every line must fit. */
 const LINE_HEIGHT = 1.17;
-/** Of a label printer; a module of the code is then 6 dots and more. */
+/** Resolution of a label printer; a module of the code then has at least 6 dots. */
 const PNG_DPI = 300;
-/** ISO/IEC 18004, 5.3.8: the quiet zone. */
+/** Width of the quiet zone (ISO/IEC 18004, 5.3.8). */
 const QUIET_MODULES = 4;
 
 const FONT_DIR = '/usr/share/fonts/truetype/dejavu';
@@ -41,11 +41,11 @@ const FONTS = {
   code: 'DejaVuSansMono-Bold.ttf',
 } as const;
 
-/** Writes label.pdf and label.png into `dir`, for their owner alone: they hold the codes. */
+/** Writes label.pdf and label.png into `dir`, readable only by their owner, because they hold the codes. */
 export async function writeLabel(label: Label, dir: string): Promise<string[]> {
   mkdirSync(dir, { recursive: true });
   const pdf = await pdfOf(label);
-  // From the very PDF, so that screen and printer show the same.
+  // Made from the PDF itself, so that screen and printer show the same.
   const png = await tool('pdftoppm', ['-png', '-r', String(PNG_DPI), '-singlefile', '-'], { input: pdf });
   return (
     [
@@ -59,7 +59,7 @@ export async function writeLabel(label: Label, dir: string): Promise<string[]> {
   });
 }
 
-/** The hash of a certificate as a person compares it: groups of four. @throws AgentError `config` */
+/** Returns the hash of a certificate in groups of four, for comparison by a person. @throws AgentError `config` */
 export function fingerprintOf(text: string): string {
   const hex = text.replace(/[:\s]/g, '').toUpperCase();
   if (/^[0-9A-F]{64}$/.test(hex)) return hex;

@@ -1,4 +1,6 @@
-/** `scripts/flash`: a vendor's image with Vigie in it, and a box's card, stick and label; see docs/guide/flash.md. */
+/**
+ * `scripts/flash`: makes a vendor's image with Vigie in it, and a box's card, stick and label. See docs/guide/flash.md.
+ */
 
 import { type Command, Option } from '@commander-js/extra-typings';
 import { SingleBar } from 'cli-progress';
@@ -14,7 +16,7 @@ import type { Progress } from './write.ts';
 const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort());
 
-/** On a terminal a bar; nothing in a pipe. */
+/** Shows a progress bar on a terminal; nothing in a pipe. */
 function progressBar(): { progress: Progress; end(): void } {
   const bar = new SingleBar({
     format: '{what}  {bar}  {percentage} %  {value} of {total} MB  {eta_formatted}',

@@ -1,4 +1,4 @@
-/** `flash label`: another setup code for a box whose label is lost, and the label for it. */
+/** `flash label`: makes a new setup code for a box whose label is lost, and its label. */
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export interface LabelOptions {
   readonly pageFingerprint?: string;
 }
 
-/** @throws AgentError with one clear line, or every mistake of the configuration */
+/** @throws AgentError with one clear line, or every error of the configuration */
 export async function newLabel(options: LabelOptions, { say }: Pick<Surroundings, 'say'>): Promise<void> {
   const { site, box, codeOut: dir } = options;
   const fingerprint = options.pageFingerprint && fingerprintOf(options.pageFingerprint);

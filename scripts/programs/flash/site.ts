@@ -1,10 +1,10 @@
 /**
- * What a room keeps of a site and its boxes in a folder, and whether it may go onto a card:
+ * Reads a room's folder of a site and its boxes, and checks that its files may go onto a card:
  *
  *   SITE/authority.pub  SITE/ca.crt  [SITE/technician.pub]  [SITE/update.yaml SITE/update-root.json]
- *   SITE/boxes/BOX/vigie.yaml  authorisation.dsse.json  [installation.dsse.json]  [whatever else vigie.yaml names]
+ *   SITE/boxes/BOX/vigie.yaml  authorisation.dsse.json  [installation.dsse.json]  [other files that vigie.yaml names]
  *
- * INVARIANTS: nothing is handed out unless all of it is in order and is for this box; never a private key.
+ * INVARIANTS: files are returned only if all of them are valid and for this box; never a private key.
  */
 import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -18,30 +18,30 @@ import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/
 import { authorisationFault } from '../../../agent/orders/signed-order.ts';
 import type { BootFile } from './fat.ts';
 
-/** What provisioning takes of one file (scripts/programs/root/card/found-files.ts). */
+/** Largest file that provisioning accepts (scripts/programs/root/card/found-files.ts). */
 const SMALL_BYTES_MAX = 256 * 1024;
-/** Packages, and nothing that would make a card slow to write. */
+/** Covers packages, but nothing that would make a card slow to write. */
 const LARGE_BYTES_MAX = 256 * 1024 * 1024;
-/** On the box; provisioning takes what lies below this place from the card. */
+/** Folder on the box that receives the files which provisioning takes from the card. */
 const ETC = '/etc/vigie/';
-/** Made on the box, and never anywhere else. */
+/** Files that are only ever created on the box. */
 const MADE_ON_THE_BOX = [`${ETC}pki/box.crt`, `${ETC}pki/box.key`];
-/** PEM (RFC 7468), OpenSSH's and PGP's kinds of it, and age's. */
+/** Recognises PEM (RFC 7468), with OpenSSH's and PGP's variants, and age's keys. */
 const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|AGE-SECRET-KEY-1/;
 /** OpenSSH, sshd(8), AUTHORIZED_KEYS FILE FORMAT; without options. */
 const SSH_KEY = /^(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/=]+(?: [\x20-\x7e]*)?$/;
 
 export interface Site {
   readonly config: Config;
-  /** For the boot partition. */
+  /** Files for the boot partition. */
   readonly files: readonly BootFile[];
-  /** Public keys of OpenSSH, a line each: who may log in. */
+  /** Public keys of OpenSSH of users who may log in, one line each. */
   readonly technicians: readonly string[];
-  /** What a person should know and may go on with. */
+  /** Warnings for the user, with which he may continue. */
   readonly warnings: readonly string[];
 }
 
-/** @throws AgentError `config` with every mistake, a line each */
+/** @throws AgentError `config` with every error, one line each */
 export function readSite(folder: string, box: string, nowMs: number): Site {
   const own = join(folder, 'boxes', box);
   if (statSync(own, { throwIfNoEntry: false })?.isDirectory() !== true) {
@@ -49,7 +49,7 @@ export function readSite(folder: string, box: string, nowMs: number): Site {
   }
   const yaml = join(own, 'vigie.yaml');
   mustBeFile(yaml, 'the configuration of the box');
-  // As the box will judge it; the files that it names lie elsewhere here, and are judged below.
+  // Checked as on the box. The files that it names have other places here, and are checked below.
   const { config, problems, warnings } = inspectConfig(yaml, { env: {}, mode: 'run', files: false });
   if (config === undefined) {
     throw new AgentError('config', problems.map((problem) => problemText(yaml, problem)).join('\n'));
@@ -82,12 +82,15 @@ export function readSite(folder: string, box: string, nowMs: number): Site {
   };
 }
 
-/** What the configuration names below /etc/vigie, and the file here that goes there. */
+/** Maps the paths below /etc/vigie that the configuration names to the files here. */
 function placesOf(config: Config, folder: string, own: string): Map<string, string> {
   const { mqtt, authorisation, authorityKey } = config;
   const want = (key: string, value: string | undefined, right: string): void => {
     if (value === right) return;
-    throw new AgentError('config', `${own}/vigie.yaml: ${key} must be ${right}, where the card’s file goes`);
+    throw new AgentError(
+      'config',
+      `${own}/vigie.yaml: ${key} must be ${right}, the place of the card’s file`,
+    );
   };
   if (mqtt === undefined || !mqtt.url.startsWith('mqtts://')) {
     throw new AgentError(
@@ -113,7 +116,7 @@ function placesOf(config: Config, folder: string, own: string): Map<string, stri
   if (!isCertificate(text)) {
     throw new AgentError(
       'config',
-      `${ca}: holds no certificate in PEM form; must be that of the room’s authority`,
+      `${ca}: does not contain a certificate in PEM form; it must be that of the room’s authority`,
     );
   }
   return places;
@@ -125,12 +128,12 @@ function pathsIn(value: unknown): string[] {
   return [...new Set(Object.values(value).flatMap(pathsIn))];
 }
 
-/** The order must hold for this box. Returns what is to be known: one that begins later. */
+/** Checks that the authorisation is valid for this box. Returns a warning if it begins later. */
 function judgeOrder(config: Config, places: ReadonlyMap<string, string>, nowMs: number): string[] {
   const [authorisation, authorityKey] = [config.authorisation, config.authorityKey].map((place) =>
     places.get(place ?? ''),
   );
-  // `vigie check` would look where the files lie on the box.
+  // `vigie check` would search the files at their places on the box.
   const here = { ...config, authorisation, authorityKey } as Config;
   const report = coverageReport(here);
   const { content } = report;
@@ -158,7 +161,7 @@ function optional(own: string, name: string): BootFile[] {
   return [{ path: `vigie/${name}`, content: safeFile(file, SMALL_BYTES_MAX) }];
 }
 
-/** Where the boxes of the site get their releases, and whose keys they believe at first. */
+/** Returns the files that name the source of the site's releases and the keys that its boxes trust at first. */
 function ofUpdater(folder: string): BootFile[] {
   const names = [UPDATE_SETTINGS_FILE, UPDATE_ROOT_FILE];
   const files = names.flatMap((name) => optional(folder, name));
@@ -166,7 +169,7 @@ function ofUpdater(folder: string): BootFile[] {
   throw new AgentError('config', `${folder}: ${names.join(' and ')} go together; one of them is not there`);
 }
 
-/** Whatever else lies in the box’s folder (a package, a clip) goes beside, where provisioning does not look. */
+/** Returns other files of the box's folder (a package, a clip). They go where provisioning does not look. */
 function others(own: string, taken: ReadonlySet<string>): BootFile[] {
   return readdirSync(own, { withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
@@ -194,7 +197,7 @@ function techniciansOf(file: string): string[] {
   throw new AgentError('config', `${file}: must hold public keys of OpenSSH, one a line (ssh-ed25519 …)`);
 }
 
-/** @throws AgentError `config` where it is too large or holds a private key */
+/** @throws AgentError `config` if it is too large or holds a private key */
 function safeFile(file: string, bytesMax: number): Buffer {
   mustBeFile(file, 'a file for the card');
   const { size } = statSync(file);

@@ -1,4 +1,4 @@
-/** The SHA-256 of a large file, and the file beside it that holds it in the form of sha256sum(1). */
+/** Computes the SHA-256 of a large file, and writes or checks the file beside it in the form of sha256sum(1). */
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -19,7 +19,7 @@ export async function writeSum(file: string): Promise<void> {
   writeAtomically(besides(file), `${await sumOf(file)}  ${basename(file)}\n`, 0o644);
 }
 
-/** Where a sum lies beside the file. @throws AgentError `config` where it is another one */
+/** Compares with the sum beside the file, if there is one. @throws AgentError `config` if it differs */
 export async function checkSum(file: string): Promise<void> {
   if (statSync(besides(file), { throwIfNoEntry: false })?.isFile() !== true) return;
   const [wanted] = readFileSync(besides(file), 'utf8').split(/\s/);

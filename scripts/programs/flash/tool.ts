@@ -1,8 +1,8 @@
-/** Programs of Debian that do the work, each with the package that it comes from. */
+/** Runs programs of Debian, each listed with its package. */
 import { spawn } from 'node:child_process';
 import { AgentError } from '../../../agent/base/errors.ts';
 
-/** Of what a program says: one screen of mistakes, a listing, or a file of the boot partition (mtype). */
+/** Maximum output: one screen of errors, a listing, or a file of the boot partition (mtype). */
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -20,14 +20,14 @@ export interface ToolOptions {
   readonly input?: Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-  /** An open file that is the program's standard input. */
+  /** Open file that becomes the program's standard input. */
   readonly stdin?: number;
 }
 
 /**
- * What the program wrote to its standard output.
+ * Returns the program's standard output.
  *
- * @throws AgentError `config` where it is not installed, `unavailable` with its last line where it fails
+ * @throws AgentError `config` if it is not installed, `unavailable` with its last line if it fails
  */
 export async function tool(
   name: string,
@@ -44,7 +44,7 @@ export async function tool(
   return Buffer.concat(pieces);
 }
 
-/** The same, piece by piece. */
+/** Passes the output on piece by piece. */
 export function stream(
   name: string,
   args: readonly string[],
@@ -79,7 +79,7 @@ export function stream(
       const last = said.trim().split('\n').at(-1) ?? '';
       reject(new AgentError('unavailable', `${name}: ${last === '' ? `ended with ${code}` : last}`));
     });
-    child.stdin?.on('error', () => undefined); // A program that ends early says why by itself.
+    child.stdin?.on('error', () => undefined); // Ignored: a program that ends early reports the reason itself.
     child.stdin?.end(input);
   });
 }

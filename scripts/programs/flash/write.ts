@@ -1,9 +1,10 @@
 /**
- * Writes an image, with its boot partition taken from elsewhere, and reads all of it back from the medium.
+ * Writes an image, with its boot partition taken from another file, and reads all of it back from the medium.
  *
- * INVARIANTS: the first block, which holds the partition table, is zero until everything else is on the medium, so that
- * what was interrupted does not boot; success means that the medium itself, not this machine's memory, gave back what
- * was written.
+ * INVARIANTS:
+ * - The first block, which holds the partition table, is zero until everything else is on the medium, so that an
+ *   interrupted write does not boot.
+ * - Success means that the medium itself, not this machine's memory, returned the written data.
  * LIMITS: BLOCK_BYTES of memory; one pass over the source, one over the target.
  */
 import { createHash, type Hash } from 'node:crypto';
@@ -12,25 +13,27 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { AgentError, hasCode, messageOf } from '../../../agent/base/errors.ts';
 import { stream, tool } from './tool.ts';
 
-/** Cards erase in pieces of 4 MiB and less (SD Association, allocation unit of SDHC); writes of that size go fastest. */
+/**
+ * Cards erase in pieces of at most 4 MiB (SD Association, allocation unit of SDHC); writes of that size are fastest.
+ */
 const BLOCK_BYTES = 4 * 1024 * 1024;
 
 export interface Source {
   readonly image: string;
   readonly bytes: number;
-  /** Taken instead of the image’s own bytes from `start` on. */
+  /** Replaces the image’s own bytes from `start` on. */
   readonly instead?: { readonly file: string; readonly start: number; readonly bytes: number };
 }
 
 export interface Target {
   readonly handle: FileHandle;
-  /** For messages. */
+  /** Name for messages. */
   readonly name: string;
-  /** Zeros need not be written where the file is new. */
+  /** True for a new file, in which zeros need not be written. */
   readonly sparse: boolean;
 }
 
-/** Done of all, bytes, and what of it: `write` or `verify`. */
+/** Called with the bytes done and the total, and the phase: `write` or `verify`. */
 export type Progress = (doneBytes: number, ofBytes: number, what: 'write' | 'verify') => void;
 
 export interface WriteOptions {
@@ -39,10 +42,10 @@ export interface WriteOptions {
 }
 
 /**
- * Returns the SHA-256 of what the medium holds now, lower-case hex.
+ * Returns the SHA-256 of the medium's present content, lower-case hex.
  *
- * @throws AgentError in one line: `exhausted` it is full, `unavailable` it is gone or fails, `corrupt` it gave back
- * something else
+ * @throws AgentError in one line: `exhausted` if it is full, `unavailable` if it is removed or fails, `corrupt` if it
+ * returned other data
  */
 export async function writeVerified(source: Source, target: Target, options: WriteOptions): Promise<string> {
   const wanted = await write(source, target, options);
@@ -52,7 +55,7 @@ export async function writeVerified(source: Source, target: Target, options: Wri
   throw new AgentError('corrupt', message);
 }
 
-/** What a failed write or read of a medium means for a person. */
+/** Translates a failed write or read of a medium for the user. */
 export function mediumFault(error: unknown, name: string): AgentError {
   if (error instanceof AgentError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -65,7 +68,7 @@ export function mediumFault(error: unknown, name: string): AgentError {
   return new AgentError('unavailable', `${name}: ${messageOf(error)}`, error);
 }
 
-/** Returns the hash of what was to be written. */
+/** Returns the hash of the data to write. */
 async function write(source: Source, target: Target, { progress, signal }: WriteOptions): Promise<string> {
   const { bytes } = source;
   const hash = createHash('sha256');
@@ -111,7 +114,7 @@ class SourceReader {
     return new SourceReader(source, await open(source.image, 'r'), instead);
   }
 
-  /** Valid until the next one. */
+  /** Returns a block, valid until the next call. */
   async block(at: number, length: number): Promise<Buffer> {
     const block = this.#buffer.subarray(0, length);
     await readFully(this.#image, block, at, this.#source.image);
@@ -152,7 +155,7 @@ async function put({ handle, name, sparse }: Target, block: Buffer, at: number):
 
 async function sync({ handle, name }: Target): Promise<void> {
   await handle.sync().catch((error: unknown) => {
-    // A medium that is no disk (a pipe, /dev/full) has nothing to flush.
+    // A target that is not a disk (a pipe, /dev/full) has nothing to flush.
     if (hasCode(error, 'EINVAL')) return;
     throw mediumFault(error, name);
   });
@@ -164,8 +167,9 @@ function isZero(block: Buffer): boolean {
 }
 
 /**
- * By dd(1), past the page cache: O_DIRECT, or where a file system has none (ENOTSUP, EINVAL) with the cache dropped
- * first. It reads from the open file, so that what is compared is what was written to, whatever the path leads to now.
+ * Reads with dd(1), past the page cache. It uses O_DIRECT, or drops the cache first if a file system lacks that
+ * (ENOTSUP, EINVAL). It reads from the open file, so that the compared data is what was written, whatever the path
+ * points to now.
  */
 async function readBack(bytes: number, target: Target, { progress, signal }: WriteOptions): Promise<string> {
   const { fd } = target.handle;

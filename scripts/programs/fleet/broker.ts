@@ -1,11 +1,16 @@
 /**
- * The broker as ops see it: what it keeps of every box, what boxes say, and orders that go out.
+ * Connects ops to the broker: receives its retained messages and the boxes' new ones, and publishes orders.
  *
- * INVARIANTS: an order counts as sent with the broker's PUBACK, never before. What the broker has kept is asked for again
- * with each connection, and a connection counts as made only when all of it has come.
- * LIMITS: `incomingMax` messages wait to be looked at, by the number of boxes in fleet.yaml. One more while the connection
- * is made is an error; one more later ends the connection, and the next one asks again for the newest of each box, so that
- * what is dropped are words that were overtaken. Orders go out PUBLISH_AT_ONCE at a time.
+ * INVARIANTS:
+ * - An order counts as sent with the broker's PUBACK, never before.
+ * - Retained messages are requested again with each connection, which counts as made only when all have arrived.
+ *
+ * LIMITS:
+ * - `incomingMax` messages wait for processing, by the number of boxes in fleet.yaml. One more while connecting is an
+ *   error.
+ * - One more later ends the connection. The next one receives the newest message of each box again, so only superseded
+ *   messages are lost.
+ * - Orders are published PUBLISH_AT_ONCE at a time.
  */
 import { randomBytes } from 'node:crypto';
 import { Backoff } from '../../../agent/base/backoff.ts';
@@ -19,25 +24,31 @@ import { openSession, type Session } from '../../../agent/mqtt/session.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 60;
-/** A broker with more retained messages than it queues gives the rest only to who takes that many at once. */
+/**
+ * Receive maximum: a broker with more retained messages than it queues sends the rest only to a client that accepts
+ * this many at once.
+ */
 const WINDOW = 65_535;
-/** Messages that may wait in any fleet: boxes say some ten words in a change while a small fleet's controller is busy. */
+/** Minimum for `incomingMax`: boxes send some ten messages per change while a small fleet's controller is busy. */
 const INCOMING_MIN = 50_000;
-/** Ratio of messages that may wait to those that the broker keeps at most: boxes go on speaking meanwhile. */
+/** Ratio of waiting messages to retained ones: boxes continue to send meanwhile. */
 const INCOMING_MARGIN = 1.25;
 const PUBLISH_AT_ONCE = 200;
-/** What is retained comes before what is published later; some brokers send it in parts, with pauses below this. */
+/**
+ * Pause that ends the retained messages, ms. They precede later ones; some brokers send them in parts with shorter
+ * pauses.
+ */
 const QUIET_MS = 400;
-/** Time for all that is retained: a broker on a busy machine brings 2,000 messages a second and more. */
+/** Time for all retained messages, ms: a broker on a busy machine sends at least 2,000 messages a second. */
 const LEARN_WITHIN_MS = 60_000;
 const LEARN_MS_A_BOX = 4;
-/** Who waits for nobody loses nothing by it; the broker has its own troubles then. */
+/** Delays between attempts, ms. Waiting costs nothing, and the broker has other problems then. */
 const BACKOFF = { firstMs: 500, maxMs: 30_000 };
 const FILTERS = ['status', 'update/reported', 'update/desired', 'config/desired'].map(
   (tail) => `vigie/+/+/${tail}`,
 );
 
-/** Number of messages that may wait to be looked at in a fleet of that many boxes. */
+/** Returns the number of messages that may wait for processing in a fleet of this size. */
 export function incomingMax(boxes: number): number {
   return Math.max(INCOMING_MIN, Math.ceil(boxes * FILTERS.length * INCOMING_MARGIN));
 }
@@ -45,20 +56,20 @@ export function incomingMax(boxes: number): number {
 export interface Incoming {
   readonly site: string;
   readonly box: string;
-  /** Below the box: `status`, `update/reported` … */
+  /** Topic below the box: `status`, `update/reported` … */
   readonly branch: string;
   readonly payload: Buffer;
 }
 
 export interface Outgoing {
   readonly topic: string;
-  /** Empty: nothing is kept there any more. */
+  /** Empty payload: removes the retained message. */
   readonly payload: string;
 }
 
 export interface FleetLinkOptions {
   readonly config: MqttConfig;
-  /** Largest number of boxes of the fleet; 0: a small one. */
+  /** Maximum number of boxes in the fleet; 0 means a small fleet. */
   readonly boxes?: number;
   readonly clock: Clock;
   warn(line: string): void;
@@ -71,7 +82,7 @@ export class FleetLink {
   #incoming: Incoming[] = [];
   #lastMs = 0;
   #received = 0;
-  /** Topic of the word to itself that comes after all that is retained; undefined once it has come. */
+  /** Topic of a message to itself that follows all retained ones; undefined once it has arrived. */
   #marker: string | undefined;
   #isLearning = false;
   #tooMany: AgentError | undefined;
@@ -81,7 +92,7 @@ export class FleetLink {
     this.#options = options;
   }
 
-  /** Messages since the start, for who waits for one. */
+  /** Number of messages since the start, for callers that wait for one. */
   get received(): number {
     return this.#received;
   }
@@ -90,11 +101,14 @@ export class FleetLink {
     return this.#session !== undefined;
   }
 
-  /** Connects, and returns when all that the broker has kept is there. Throws DeliveryError; AgentError `config` for too much. */
+  /**
+   * Connects, and returns when all retained messages have arrived. Throws DeliveryError; AgentError `config` if they
+   * are too many.
+   */
   async connect(signal: AbortSignal): Promise<void> {
     const { config, clock } = this.#options;
     const clientId = `fleet.${randomBytes(8).toString('hex')}`;
-    // Words of a connection before: the broker has the newest.
+    // Drops messages of an earlier connection: the broker has the newest.
     this.#incoming = [];
     this.#tooMany = undefined;
     const session = await openSession(
@@ -120,10 +134,10 @@ export class FleetLink {
     this.#backoff.reset();
   }
 
-  /** As `connect`, again and again while the broker is only away, for at most `withinMs`. */
+  /** Calls `connect` again while the broker is unreachable, for at most `withinMs`. */
   async reconnect(signal: AbortSignal, withinMs: number): Promise<void> {
     const untilMs = performance.now() + withinMs;
-    let told = false;
+    let hasWarned = false;
     while (!signal.aborted) {
       try {
         await this.connect(signal);
@@ -131,37 +145,40 @@ export class FleetLink {
       } catch (error) {
         if (!(error instanceof AgentError) || error.kind !== 'unavailable') throw error;
         if (performance.now() >= untilMs) throw error;
-        if (!told) this.#options.warn(`${error.message}; trying again`);
-        told = true;
+        if (!hasWarned) this.#options.warn(`${error.message}; trying again`);
+        hasWarned = true;
       }
       await sleepMs(this.#backoff.nextMs(), signal);
     }
   }
 
-  /** What has come since the last time, in its order. */
+  /** Returns the messages since the last call, in their order. */
   take(): Incoming[] {
-    const taken = this.#incoming;
+    const messages = this.#incoming;
     this.#incoming = [];
-    return taken;
+    return messages;
   }
 
-  /** Calls once when something comes, or the connection goes; at once where something is there. */
+  /** Calls back once, when a message arrives or the connection ends; at once if a message is waiting. */
   onWake(wake: () => void): void {
     this.#wake = wake;
     if (this.#incoming.length > 0) wake();
   }
 
-  /** Retained, QoS 1. `sent` is called for each with its PUBACK; throws DeliveryError when one is refused or the connection goes. */
+  /**
+   * Publishes retained messages at QoS 1. Calls `sent` after each PUBACK; throws DeliveryError on refusal or
+   * disconnection.
+   */
   async publish<O extends Outgoing>(
     messages: readonly O[],
-    sent: (messages: readonly O[]) => void,
+    onSent: (messages: readonly O[]) => void,
   ): Promise<void> {
     for (let at = 0; at < messages.length; at += PUBLISH_AT_ONCE) {
-      const some = messages.slice(at, at + PUBLISH_AT_ONCE);
-      const results = await Promise.allSettled(some.map((message) => this.#publish(message)));
-      sent(some.filter((_, i) => results[i]?.status === 'fulfilled'));
-      const refused = results.find((result) => result.status === 'rejected');
-      if (refused !== undefined) throw refused.reason;
+      const batch = messages.slice(at, at + PUBLISH_AT_ONCE);
+      const results = await Promise.allSettled(batch.map((message) => this.#publish(message)));
+      onSent(batch.filter((_, i) => results[i]?.status === 'fulfilled'));
+      const failure = results.find((result) => result.status === 'rejected');
+      if (failure !== undefined) throw failure.reason;
     }
   }
 
@@ -204,7 +221,7 @@ export class FleetLink {
     this.#wake?.();
   }
 
-  /** Returns when all that the broker keeps has come. Throws what `connect` throws. */
+  /** Returns when all retained messages have arrived. Throws the errors of `connect`. */
   async #learn(session: Session, clientId: string, signal: AbortSignal): Promise<void> {
     const withinMs = LEARN_WITHIN_MS + (this.#options.boxes ?? 0) * LEARN_MS_A_BOX;
     let isLate = false;
@@ -220,7 +237,7 @@ export class FleetLink {
         const fault = await Promise.race([session.subscribe(filter), session.closed]);
         if (fault !== undefined) throw fault;
       }
-      // No box has such a name, and nothing is retained there.
+      // No box has this name, and nothing is retained there.
       this.#marker = `vigie/fleet/${clientId}/update/desired`;
       await this.#publish({ topic: this.#marker, payload: '' }, false);
       this.#lastMs = performance.now();
@@ -242,22 +259,22 @@ export class FleetLink {
 }
 
 function tooMany(max: number, boxes: number): AgentError {
-  const kept = `the broker keeps more than ${max} messages of boxes, the limit for ${boxes} boxes (${FILTERS.length} a box and a quarter more, ${INCOMING_MIN} at least)`;
+  const problem = `the broker keeps more than ${max} messages of boxes, the limit for ${boxes} boxes (${FILTERS.length} a box and a quarter more, ${INCOMING_MIN} at least)`;
   return new AgentError(
     'config',
-    `fleet.yaml: boxes: ${kept}; set boxes to the number of boxes that the broker knows, or clear what boxes have left there`,
+    `fleet.yaml: boxes: ${problem}; set boxes to the number of boxes that the broker knows, or clear what boxes have left there`,
   );
 }
 
-/** Of this machine, also where the clock of a rollout is another's. */
+/** Sleeps on this machine's clock, also if a rollout uses another clock. */
 function sleepMs(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
+    const finish = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      signal.removeEventListener('abort', finish);
       resolve();
     };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
+    const timer = setTimeout(finish, ms);
+    signal.addEventListener('abort', finish, { once: true });
   });
 }

@@ -1,4 +1,4 @@
-/** fleet.yaml of the folder in which ops work: where the broker is, which key signs, where releases and enrolment lie. */
+/** Reads fleet.yaml in the ops folder: the broker, the signing key, and the folders of releases and enrolment. */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -9,7 +9,10 @@ import { readYaml } from './strict-yaml.ts';
 
 export const FLEET_DIR = 'fleet';
 const FLEET_FILE = 'fleet.yaml';
-/** Four retained messages each are 40,000 at the broker: more than any room has had, and little in memory. */
+/**
+ * Default maximum of boxes. With four retained messages each, that is 40,000 at the broker: more than any room has had,
+ * and little memory.
+ */
 const BOXES_DEFAULT = 10_000;
 
 const strict = { additionalProperties: false } as const;
@@ -54,21 +57,22 @@ const FleetYaml = Type.Object(
 );
 
 export interface Fleet {
-  /** The folder. */
   readonly dir: string;
   readonly mqtt: MqttConfig;
-  /** PEM file; read by `signingKey`, so that who only looks needs no key. */
+  /** PEM file, read only by `signingKey`, so that read-only commands need no key. */
   readonly sign: string;
   readonly repository: string | undefined;
   readonly enrolment: string | undefined;
-  /** Largest number of boxes. */
+  /** Maximum number of boxes. */
   readonly boxes: number;
-  /** Written by who runs a rollout. */
+  /** File that a rollout writes its metrics to. */
   readonly metricsFile: string | undefined;
   readonly timeZone: string;
 }
 
-/** Throws AgentError `config`: a line for each mistake. Paths are relative to the folder. */
+/**
+ * Reads fleet.yaml; paths are relative to the folder. Throws AgentError `config` with a line for each validation error.
+ */
 export function readFleet(dir: string): Fleet {
   const file = join(dir, FLEET_FILE);
   if (!existsSync(file)) {
@@ -93,7 +97,7 @@ export function readFleet(dir: string): Fleet {
     ['enrolment', enrolment],
   ] as const) {
     if (path !== undefined && statSync(at(path), { throwIfNoEntry: false })?.isDirectory() !== true) {
-      throw new AgentError('config', `${file}: ${name}: ${at(path)} is no folder`);
+      throw new AgentError('config', `${file}: ${name}: ${at(path)} is not a folder`);
     }
   }
   checkTimeZone(file, timeZone);
@@ -109,7 +113,7 @@ export function readFleet(dir: string): Fleet {
   };
 }
 
-/** Throws AgentError `config` for what Intl does not know. */
+/** Throws AgentError `config` if Intl does not know the time zone. */
 export function checkTimeZone(file: string, timeZone: string): void {
   try {
     new Intl.DateTimeFormat('en', { timeZone });
@@ -119,7 +123,7 @@ export function checkTimeZone(file: string, timeZone: string): void {
   }
 }
 
-/** Signs orders and commands. Throws AgentError `config` where the file is no ed25519 key. */
+/** Reads the key for orders and commands. Throws AgentError `config` if the file is not an ed25519 key. */
 export function signingKey({ sign }: Pick<Fleet, 'sign'>): KeyObject {
   let key: KeyObject;
   try {
@@ -127,7 +131,7 @@ export function signingKey({ sign }: Pick<Fleet, 'sign'>): KeyObject {
   } catch (error) {
     // The cause may quote the key's text.
     const reason =
-      error instanceof Error && 'syscall' in error ? messageOf(error) : 'it is no private key in PEM form';
+      error instanceof Error && 'syscall' in error ? messageOf(error) : 'not a private key in PEM form';
     throw new AgentError('config', `sign: ${sign} cannot be used: ${reason}`);
   }
   if (key.asymmetricKeyType === 'ed25519') return key;

@@ -1,3 +1,4 @@
+/** `fleet`: the program of ops for the releases, rollouts, configurations and certificates of many boxes. */
 import { AgentError } from '../../../agent/base/errors.ts';
 import { typedProgram } from '../../lib/typed-program.ts';
 import { askCommands } from './ask/commands.ts';
@@ -21,7 +22,7 @@ askCommands(program);
 restraintCommands(program);
 simulateCommands(program);
 
-// `fleet status | head`: nobody reads on, so there is nothing left to say.
+// `fleet status | head`: the reader has closed the pipe, so nothing is left to print.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();
@@ -30,7 +31,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
-  // A file may have several mistakes, a line each.
+  // An error in a file may have several lines, one per validation error.
   for (const line of error.message.split('\n')) warn(line);
   process.exitCode = error.kind === 'config' ? 2 : 1;
 }

@@ -1,4 +1,4 @@
-/** What every command of fleet works with: the folder's file, its store, and where needed the broker. */
+/** Opens the context of each fleet command: fleet.yaml, the store, and the link to the broker. */
 import { mkdirSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import type { Clock } from '../../../agent/base/clock.ts';
@@ -13,15 +13,15 @@ import { FleetStore } from './store.ts';
 export interface OpenedFleet {
   readonly fleet: Fleet;
   readonly store: FleetStore;
-  /** Not yet connected. */
+  /** Not connected yet. */
   readonly link: FleetLink;
-  /** Aborts with SIGINT and SIGTERM. */
+  /** Aborts on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
 }
 
-/** Runs `work` and closes all. */
-export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => Promise<T>): Promise<T> {
+/** Runs `work`, and closes everything afterwards. */
+export async function withFleet<T>(dir: string, work: (context: OpenedFleet) => Promise<T>): Promise<T> {
   const fleet = readFleet(dir);
   mkdirSync(dir, { recursive: true });
   const store = new FleetStore(dir);
@@ -38,7 +38,10 @@ export async function withFleet<T>(dir: string, work: (opened: OpenedFleet) => P
   }
 }
 
-/** The only one who sends orders from this folder. Throws AgentError `denied` where there is another; `release` ends it. */
+/**
+ * Locks the folder, so that only this process sends orders from it. Throws AgentError `denied` if another holds the
+ * lock.
+ */
 export function lockFleet(dir: string): StateLock {
   const lock = new StateLock(dir);
   try {
@@ -53,11 +56,11 @@ export function lockFleet(dir: string): StateLock {
   return lock;
 }
 
-/** Throws AgentError `denied` unless a person at a terminal says yes; `yes`: said already. */
+/** Asks a person at the terminal; `yes` skips the question. Throws AgentError `denied` unless the answer is yes. */
 export async function confirmed(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY)
-    throw new AgentError('denied', `${question} Nobody is at a terminal to say so; give --yes`);
+    throw new AgentError('denied', `${question} This needs a terminal; without one, pass --yes`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question(`${question} y/N `, { signal });

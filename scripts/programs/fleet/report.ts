@@ -1,4 +1,6 @@
-/** What a box reports, believed only where it is signed by the box's key and is of the topic on which it came. */
+/**
+ * Opens a box's report, which is accepted only if its key has signed it and it belongs to the topic on which it came.
+ */
 
 import { AgentError } from '../../../agent/base/errors.ts';
 import { CommandRefused } from '../../../agent/contract/command.ts';
@@ -23,13 +25,13 @@ const open = envelopeOpener(KIND);
 
 export interface OpenedReport {
   readonly report: UpdateReport;
-  /** Of the key that has signed. */
+  /** Fingerprint of the signing key. */
   readonly fingerprint: string;
 }
 
 /**
- * Form and signature by the key that the report names, which is the box's own word: whether it is the key that is known of
- * the box is for the caller. Throws CommandRefused.
+ * Checks form and signature with the key that the report itself names. The caller must check whether this is the known
+ * key of the box. Throws CommandRefused.
  */
 export function openReport(bytes: Uint8Array, site: string, box: string): OpenedReport {
   const claimed = parseJson(read(bytes).payload, 'the report');
@@ -50,6 +52,6 @@ function readKey(spki: string): ReturnType<typeof publicKeyOf> {
     return publicKeyOf(spki);
   } catch (error) {
     if (error instanceof AgentError) throw error;
-    throw new CommandRefused('malformed', 'its key is no ed25519 key', { cause: error });
+    throw new CommandRefused('malformed', 'its key is not an ed25519 key', { cause: error });
   }
 }

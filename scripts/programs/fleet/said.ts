@@ -1,4 +1,4 @@
-/** What the fleet's programs say to a person. */
+/** Prints output and warnings of the fleet's programs. */
 import { printableLine } from '../../../agent/base/printable.ts';
 
 export const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);

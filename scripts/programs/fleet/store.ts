@@ -1,12 +1,17 @@
 /**
- * What ops know of the fleet: which boxes there are, with whose key each speaks, what each has reported last, what became
- * of it before, and who has done what. Rollouts lie in the same file (rollout/rollouts.ts).
+ * Stores what ops know of the fleet: boxes, their keys, their newest reports and history, and the audit log. Rollouts
+ * are in the same file (rollout/rollouts.ts).
  *
- * INVARIANTS: what a transaction has committed survives a power cut (base/sqlite.ts). The first key that a box reports
- * with is kept; a report by another changes nothing but a counter, until a person accepts that key by its fingerprint. Of
- * a box the newest report counts, by the number of entries of its journal: an older one that comes again is refused.
- * LIMITS: HISTORY_MAX changes are kept of a box, AUDIT_MAX lines of what people did; the oldest go first. What is refused
- * is counted for each box and reason, REASONS_MAX of them and the rest together; names of boxes that are not in the inventory are counted together.
+ * INVARIANTS:
+ * - A committed transaction survives a power cut (base/sqlite.ts).
+ * - The first key with which a box reports is pinned. A report by another key only increases a counter, until a person
+ *   accepts that key by its fingerprint.
+ * - A box's newest report counts, by the number of its journal's entries; an older one is refused.
+ *
+ * LIMITS:
+ * - HISTORY_MAX changes per box and AUDIT_MAX lines of the audit log; the oldest are removed first.
+ * - Refusals are counted per box and reason, REASONS_MAX of them and the rest together. Boxes outside the inventory are
+ *   counted together.
  */
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +26,7 @@ import { ROLLOUT_TABLES } from './rollout/tables.ts';
 export const STORE_FILE = 'fleet.db';
 const HISTORY_MAX = 200;
 const AUDIT_MAX = 10_000;
-/** A reason may repeat what a box has sent, and a box may send what it likes. */
+/** Maximum number of stored reasons per box, since a reason may repeat arbitrary text of the box. */
 const REASONS_MAX = 20;
 const OTHER_REASONS = 'for other reasons';
 const OPTIONS = { busyMs: 10_000, walPages: 1000, walBytes: 8_388_608, cacheKiB: 16_384 };
@@ -54,19 +59,19 @@ PRAGMA user_version = 2;`,
 export interface BoxRow {
   readonly site: string;
   readonly box: string;
-  /** ms; when it was first heard of. */
+  /** Time at which it was first heard, ms. */
   readonly seen: number;
   readonly fingerprint: string | null;
-  /** ms; since when that key counts. */
+  /** Time from which this key counts, ms. */
   readonly pinned: number | null;
-  /** Another key with which it reports, which is not accepted. */
+  /** Another key with which it reports, not accepted yet. */
   readonly other: string | null;
   readonly state: StatusReport['state'] | null;
-  /** ms; received. */
+  /** Time at which the state was received, ms. */
   readonly state_at: number | null;
   readonly reported: number | null;
   readonly report: UpdateReport | undefined;
-  /** ms; its certificates were taken back, and nothing that it reports is believed. */
+  /** Time at which its certificates were revoked, ms. Its reports are no longer accepted. */
   readonly revoked: number | null;
 }
 
@@ -75,9 +80,9 @@ export interface HistoryRow {
   readonly at: string;
   readonly release: string | null;
   readonly phase: string;
-  /** Release of root's program and phase of a change of it; null: the box has no updater. */
+  /** Release of vigie-root, and phase of its change; null if the box has no updater. */
   readonly root: string | null;
-  /** Of the newest order for a release of either program. */
+  /** Rollout of the newest order for a release of either program. */
   readonly rollout: string | null;
   readonly config: string;
   readonly mode: string;
@@ -98,8 +103,8 @@ export interface AuditRow {
   readonly what: string;
 }
 
-/** What became of a report: `pinned` with the first one of a box. */
-export type Taken = 'taken' | 'pinned' | 'known' | { readonly refused: string };
+/** Result of a report: `pinned` for the first one of a box. */
+export type ReportOutcome = 'taken' | 'pinned' | 'known' | { readonly refusal: string };
 
 export class FleetStore {
   readonly #file: { readonly what: string; readonly path: string };
@@ -111,7 +116,7 @@ export class FleetStore {
     this.#db = openSqlite(this.#file, { ...OPTIONS, mustExist }, TABLES);
   }
 
-  /** For the tables of rollouts. */
+  /** Database, for the tables of rollouts. */
   get db(): Db {
     return this.#db;
   }
@@ -120,7 +125,7 @@ export class FleetStore {
     this.#db.close();
   }
 
-  /** All of it or nothing; may be nested. */
+  /** Runs `work` atomically; may be nested. */
   transaction<T>(work: () => T): T {
     return sqliteCall(this.#file, () => this.#db.transaction(work).immediate());
   }
@@ -130,13 +135,13 @@ export class FleetStore {
     return rows.map(boxOf);
   }
 
-  /** Of every site; a box's name may be taken at two. */
+  /** Returns the boxes with this name; several sites may use it. */
   named(box: string): BoxRow[] {
     const rows = this.#db.prepare('SELECT * FROM box WHERE box = ? ORDER BY site').all(box) as RawBox[];
     return rows.map(boxOf);
   }
 
-  /** True where it is new to the inventory. */
+  /** Returns true if the box is new to the inventory. */
   addBox(site: string, box: string, nowMs: number): boolean {
     return (
       this.#db.prepare('INSERT OR IGNORE INTO box (site, box, seen) VALUES (?, ?, ?)').run(site, box, nowMs)
@@ -144,7 +149,7 @@ export class FleetStore {
     );
   }
 
-  /** Out of the inventory, with what is known of it. */
+  /** Removes a box from the inventory, with all its data. */
   retire(site: string, box: string, nowMs: number): void {
     this.transaction(() => {
       for (const table of ['box', 'history', 'refused'])
@@ -153,7 +158,7 @@ export class FleetStore {
     });
   }
 
-  /** Its reports are refused until it is retired, and comes anew. How many boxes of that name there are. */
+  /** Refuses the box's reports until it is retired and added again. Returns the number of boxes with this name. */
   revoke(box: string, nowMs: number): number {
     return this.transaction(() => {
       this.record(`box ${box}: certificates revoked`, nowMs);
@@ -169,22 +174,22 @@ export class FleetStore {
       .run(state, nowMs, site, box, state);
   }
 
-  /** A report whose signature fits the key that it names. */
-  takeReport(report: UpdateReport, fingerprint: string, nowMs: number): Taken {
+  /** Stores a report whose signature fits the key that it names. */
+  takeReport(report: UpdateReport, fingerprint: string, nowMs: number): ReportOutcome {
     const { site, box } = report;
     this.addBox(site, box, nowMs);
     const row = this.#row(site, box);
-    if (row?.revoked != null) return { refused: 'the box is revoked' };
+    if (row?.revoked != null) return { refusal: 'the box is revoked' };
     if (row?.fingerprint != null && row.fingerprint !== fingerprint) {
       this.#db
         .prepare('UPDATE box SET other = ?, other_key = ? WHERE site = ? AND box = ?')
         .run(fingerprint, report.key, site, box);
-      return { refused: 'its key is another than the one that is known of the box' };
+      return { refusal: 'its key is another than the one that is known of the box' };
     }
     const last = row?.report;
     if (last !== undefined) {
       if (sameReport(last, report)) return 'known';
-      if (isOlder(report, last)) return { refused: 'it is older than what the box has reported' };
+      if (isOlder(report, last)) return { refusal: 'it is older than what the box has reported' };
     }
     const isNew = row?.fingerprint == null;
     if (isNew)
@@ -198,36 +203,39 @@ export class FleetStore {
     return isNew ? 'pinned' : 'taken';
   }
 
-  /** A report that was not believed. */
-  refuse(site: string, box: string, why: string, nowMs: number): void {
-    const known = this.#row(site, box) !== undefined;
-    const place = known ? [site, box] : ['', ''];
-    const others = this.#db
+  /** Counts a refused report. */
+  refuse(site: string, box: string, reason: string, nowMs: number): void {
+    const isKnown = this.#row(site, box) !== undefined;
+    const place = isKnown ? [site, box] : ['', ''];
+    const otherReasons = this.#db
       .prepare('SELECT count(*) AS n FROM refused WHERE site = ? AND box = ? AND why != ?')
-      .get(...place, why) as { n: number };
+      .get(...place, reason) as { n: number };
     this.#db
       .prepare(
         `INSERT INTO refused (site, box, why, count, last) VALUES (?, ?, ?, 1, ?)
          ON CONFLICT DO UPDATE SET count = count + 1, last = excluded.last`,
       )
-      .run(...place, others.n < REASONS_MAX ? why : OTHER_REASONS, nowMs);
+      .run(...place, otherReasons.n < REASONS_MAX ? reason : OTHER_REASONS, nowMs);
   }
 
   refused(): RefusedRow[] {
     return this.#db.prepare('SELECT * FROM refused ORDER BY last DESC').all() as RefusedRow[];
   }
 
-  /** The box speaks with that key from now on. Throws AgentError `denied` for one with which it has not reported. */
+  /** Pins another key of the box. Throws AgentError `denied` if the box has not reported with it. */
   acceptKey(site: string, box: string, fingerprint: string, nowMs: number): void {
     this.transaction(() => {
       const row = this.#db
         .prepare('SELECT other, fingerprint FROM box WHERE site = ? AND box = ?')
         .get(site, box) as { other: string | null; fingerprint: string | null } | undefined;
       if (row?.other == null || row.other !== fingerprint) {
-        const seen = row?.other ?? 'no other key';
-        throw new AgentError('denied', `${box}: it has not reported with ${fingerprint}; seen is ${seen}`);
+        const otherKey = row?.other ?? 'no other key';
+        throw new AgentError(
+          'denied',
+          `${box}: it has not reported with ${fingerprint}; seen is ${otherKey}`,
+        );
       }
-      // What an older journal counts is of no use to the new one.
+      // The counts of the old journal do not apply to the new one.
       this.#db
         .prepare(
           `UPDATE box SET key = other_key, fingerprint = other, pinned = ?, other = NULL, other_key = NULL,
@@ -241,20 +249,20 @@ export class FleetStore {
     });
   }
 
-  /** Newest first. */
+  /** Returns the history, newest first. */
   history(site: string, box: string): HistoryRow[] {
     return this.#db
       .prepare('SELECT * FROM history WHERE site = ? AND box = ? ORDER BY n DESC')
       .all(site, box) as HistoryRow[];
   }
 
-  /** What a person did: the user of this machine who runs the program. */
-  record(what: string, nowMs: number): void {
-    this.#db.prepare('INSERT INTO audit (at, who, what) VALUES (?, ?, ?)').run(nowMs, whoRuns(), what);
+  /** Adds to the audit log what a person did: the user who runs this program. */
+  record(entry: string, nowMs: number): void {
+    this.#db.prepare('INSERT INTO audit (at, who, what) VALUES (?, ?, ?)').run(nowMs, whoRuns(), entry);
     this.#db.prepare('DELETE FROM audit WHERE n <= (SELECT max(n) FROM audit) - ?').run(AUDIT_MAX);
   }
 
-  /** Newest first. */
+  /** Returns the audit log, newest first. */
   audit(count: number): AuditRow[] {
     return this.#db
       .prepare('SELECT at, who, what FROM audit ORDER BY n DESC LIMIT ?')
@@ -295,17 +303,17 @@ export class FleetStore {
   }
 }
 
-/** `seq-version` of what it runs; the bare version of a box without the updater. */
+/** Returns `seq-version` of the running release; only the version for a box without the updater. */
 export function releaseText({ updater, version }: UpdateReport): string {
   return updater?.release == null ? version : releaseName(updater.release);
 }
 
-/** "412-0.3.0", or "none". */
+/** Returns a name such as "412-0.3.0", or "none". */
 export function releaseName(release: { readonly seq: number; readonly version: string } | null): string {
   return release === null ? 'none' : nameOf(release.seq, release.version);
 }
 
-/** Of the person who runs this: behind sudo the one who called it. */
+/** Returns the user who runs this program; with sudo the user who called it. */
 export function whoRuns(): string {
   return process.env['SUDO_USER'] ?? userInfo().username;
 }
@@ -318,7 +326,7 @@ function boxOf(row: RawBox): BoxRow {
   return { ...row, report: row.report === null ? undefined : (JSON.parse(row.report) as UpdateReport) };
 }
 
-/** What makes a line of the history: more than the bytes of a download and the time. */
+/** Returns the part of a report that makes a line of history: all but the download progress and the time. */
 function lineOf(report: UpdateReport): string {
   const { updater, config, mode, refused } = report;
   const { phase, rollout, reason, root } = updater ?? {
@@ -334,7 +342,7 @@ function sameReport(a: UpdateReport, b: UpdateReport): boolean {
   return a.at === b.at && a.boot === b.boot && JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** By the journal, which only grows; by the clock only within a boot, since that of a box may be put back. */
+/** Compares by the journal, which only grows; by the clock only within a boot, since a box's clock may be set back. */
 function isOlder(report: UpdateReport, than: UpdateReport): boolean {
   if (report.journalIndex !== than.journalIndex) return report.journalIndex < than.journalIndex;
   return report.boot === than.boot && report.at < than.at;

@@ -1,4 +1,4 @@
-/** Files that people write for fleet: read whole, held against their form, refused with one line for each mistake. */
+/** Reads and validates the YAML files that people write for fleet, and reports one line per validation error. */
 import { readFileSync } from 'node:fs';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -6,10 +6,10 @@ import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
 import { parseYaml } from '../../../agent/base/yaml-text.ts';
 
-/** So many mistakes are told; who has made more mends these first. */
+/** Maximum number of reported validation errors. */
 const MISTAKES_MAX = 20;
 
-/** The content with its defaults; throws AgentError `config`. */
+/** Returns the content with its defaults. Throws AgentError `config`. */
 export function readYaml<S extends TSchema>(file: string, schema: S): Static<S> {
   let text: string;
   try {
@@ -21,20 +21,20 @@ export function readYaml<S extends TSchema>(file: string, schema: S): Static<S> 
   try {
     content = parseYaml(text);
   } catch (error) {
-    throw new AgentError('config', `${file} is no YAML: ${messageOf(error)}`, error);
+    throw new AgentError('config', `${file} is not YAML: ${messageOf(error)}`, error);
   }
   return ofSchema(file, content, schema);
 }
 
-/** As `readYaml`, of what was parsed already. */
+/** Validates parsed content like `readYaml`. */
 export function ofSchema<S extends TSchema>(file: string, content: unknown, schema: S): Static<S> {
   const full: unknown = Value.Default(schema, Value.Clone(content ?? {}));
   if (Value.Check(schema, full)) return full;
   const mistakes = new Map<string, string>();
   for (const error of Value.Errors(schema, full)) {
-    const where = error.path.slice(1).replaceAll('/', '.');
-    // Of several complaints about one place the first says most.
-    if (!mistakes.has(where)) mistakes.set(where, mistakeText(file, where, error));
+    const keyPath = error.path.slice(1).replaceAll('/', '.');
+    // Of several errors at one place, the first says most.
+    if (!mistakes.has(keyPath)) mistakes.set(keyPath, mistakeText(file, keyPath, error));
     if (mistakes.size === MISTAKES_MAX) break;
   }
   throw new AgentError('config', [...mistakes.values()].join('\n'));
@@ -42,14 +42,14 @@ export function ofSchema<S extends TSchema>(file: string, content: unknown, sche
 
 function mistakeText(
   file: string,
-  where: string,
+  keyPath: string,
   { message, value, schema }: { message: string; value: unknown; schema: TSchema },
 ): string {
-  const place = `${file}: ${where === '' ? 'the file' : where}`;
+  const place = `${file}: ${keyPath === '' ? 'the file' : keyPath}`;
   const right = schema.description ?? schema.title;
-  const wanted = right === undefined ? '' : `; ${right}`;
+  const hint = right === undefined ? '' : `; ${right}`;
   if (message === 'Unexpected property') return `${place} is no key that is known here; is it spelt right?`;
-  if (value === undefined) return `${place} is missing${wanted}`;
-  const given = printable(JSON.stringify(value) ?? String(value), 60);
-  return `${place} is ${given}: ${message[0]?.toLowerCase() ?? ''}${message.slice(1)}${wanted}`;
+  if (value === undefined) return `${place} is missing${hint}`;
+  const valueText = printable(JSON.stringify(value) ?? String(value), 60);
+  return `${place} is ${valueText}: ${message[0]?.toLowerCase() ?? ''}${message.slice(1)}${hint}`;
 }

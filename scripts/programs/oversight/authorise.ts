@@ -1,4 +1,4 @@
-/** `vigie-oversight authorise`: an order is signed, at the authority's desk, on no box. */
+/** `vigie-oversight authorise`: signs an authorisation on the authority's offline machine, not on a box. */
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, isScalar, parseDocument } from 'yaml';
@@ -19,7 +19,7 @@ export interface AuthoriseOptions {
   readonly out: string;
 }
 
-/** ISO 8601 with its offset: an order must not mean another hour on another machine. */
+/** ISO 8601 with an offset: an authorisation must mean the same time on every machine. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
 
 export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
@@ -59,16 +59,16 @@ function readOrder(file: string): Authorisation {
   if (typeof order !== 'object' || order === null || Array.isArray(order)) {
     throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
   }
-  const given = order as Record<string, unknown>;
-  if ('payloadType' in given) {
+  const fields = order as Record<string, unknown>;
+  if ('payloadType' in fields) {
     throw new AgentError('config', `${file}: is signed already; give the order as it was written, in YAML`);
   }
   const content = {
-    ...given,
-    // Numbers of orders often look like numbers: 2026.10 is not 2026.1.
-    ...('order' in given && { order: String(written ?? given['order']) }),
+    ...fields,
+    // Keeps the number as written: 2026.10 is not 2026.1.
+    ...('order' in fields && { order: String(written ?? fields['order']) }),
     ...Object.fromEntries(
-      ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, given[name])]),
+      ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, fields[name])]),
     ),
   };
   const checked = refusedAsConfig(file, () => checkedAuthorisation(content));
@@ -76,23 +76,23 @@ function readOrder(file: string): Authorisation {
     if (isRuleKind(kind)) continue;
     throw new AgentError(
       'config',
-      `${file}: /rules/${index}/kind: "${kind}" is no rule; use ${oneOf(RULE_KINDS)}`,
+      `${file}: /rules/${index}/kind: "${kind}" is not a rule; use ${oneOf(RULE_KINDS)}`,
     );
   }
   return checked;
 }
 
-function timeOf(where: string, value: unknown): string {
+function timeOf(place: string, value: unknown): string {
   if (value === undefined) {
-    throw new AgentError('config', `${where}: is missing; write 2026-11-24T00:00:00+01:00`);
+    throw new AgentError('config', `${place}: is missing; write 2026-11-24T00:00:00+01:00`);
   }
   const text = value instanceof Date ? value.toISOString() : String(value);
   const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
-  // 30 February would be read as 2 March, and 24:00 as the next day.
+  // Otherwise 30 February would be read as 2 March, and 24:00 as the next day.
   const wallMs = Date.parse(text.replace(/[+-]\d{2}:\d{2}$/, 'Z'));
   if (!Number.isNaN(ms) && new Date(wallMs).toISOString().startsWith(text.slice(0, 16)))
     return new Date(ms).toISOString();
-  throw new AgentError('config', `${where}: "${text}" is no time; write 2026-11-24T00:00:00+01:00`);
+  throw new AgentError('config', `${place}: invalid time "${text}"; use 2026-11-24T00:00:00+01:00`);
 }
 
 function refusedAsConfig<T>(file: string, act: () => T): T {

@@ -1,4 +1,4 @@
-/** The program `vigie-oversight`, for those who oversee boxes; its exit codes are those of run-program.ts. */
+/** The program `vigie-oversight` for the oversight of boxes; its exit codes are those of run-program.ts. */
 import { runProgram } from '../../../agent/cli/run-program.ts';
 import { makeProgram } from './program.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Commands of `vigie-oversight`: keys and orders of an authority, a journal as a judge reads it, an independent witness, and
- * the public page. The work behind each command is imported when it is called.
+ * Commands of `vigie-oversight`: an authority's keys and authorisations, journal reports for a judge, an independent
+ * witness, and the public page. The code of each command is imported when it is called.
  */
 import { type Command, Option } from '@commander-js/extra-typings';
 import { commandProgram } from '../../../agent/cli/command-program.ts';
@@ -101,9 +101,9 @@ function addJournal(program: Command): void {
 const JOURNAL = 'folder of the journal or of a copy, or a file that `vigie journal export` wrote';
 const VKEY = 'verifier key as `vigie journal key` prints it, or a file that holds it';
 
-/** Which journal, and what it is held against. */
-function checking(made: Command) {
-  return made
+/** Adds the arguments that name a journal and the evidence to compare it with. */
+function checking(subcommand: Command) {
+  return subcommand
     .argument('<journal>', JOURNAL)
     .requiredOption('--key <vkey>', VKEY)
     .option('--head <file...>', 'earlier or later signed heads of this box, kept elsewhere')

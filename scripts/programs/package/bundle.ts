@@ -1,19 +1,20 @@
 /**
- * `bundle.js PROGRAM DIR COPYRIGHT` makes a program one file, DIR/vigie-PROGRAM.js, with all that it imports: root's, which
- * outlives every release of the agent, and oversight's, which runs where no other package of Vigie is. COPYRIGHT is the
- * debian/copyright of its package, with the licence of every npm package that is in the file.
+ * `bundle.js PROGRAM DIR COPYRIGHT` bundles a program with all its imports into one file, DIR/vigie-PROGRAM.js. The
+ * programs are root's, which outlives every release of the agent, and oversight's, which runs where no other package of
+ * Vigie is installed. COPYRIGHT is the debian/copyright of its package, with the licence of every npm package in the
+ * file.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { packageRoot, programVersion } from '../../../agent/base/package-root.ts';
 
-/** Where its Debian package has the file. */
+/** Path of the file in each Debian package. */
 const PLACES = new Map([
   ['root', 'usr/share/vigie-root/first-release'],
   ['oversight', 'usr/share/vigie-oversight'],
 ]);
-/** Where packages carry it, by Debian's eyes. */
+/** Names of licence files in packages, by Debian's criteria. */
 const LICENCE_FILE = /^(licen[cs]e|copying)(\.(md|txt))?$/i;
 
 const [program = '', dir, copyright] = process.argv.slice(2);
@@ -42,14 +43,14 @@ const { metafile } = await build({
   platform: 'node',
   target: 'node20.17',
   format: 'esm',
-  // What is CommonJS in it asks for node's own modules by require().
+  // CommonJS modules in it load node's own modules by require().
   banner: {
     js: '#!/usr/bin/node\nimport { createRequire as vigieRequire } from "node:module"; const require = vigieRequire(import.meta.url);',
   },
   legalComments: 'none',
   logLevel: 'warning',
 });
-// That it is a module, and which version.
+// States that it is a module, and its version.
 writeFileSync(
   join(dir, 'package.json'),
   `${JSON.stringify({ name, version: programVersion(), type: 'module' })}\n`,
@@ -62,7 +63,7 @@ const packages = new Set(
 );
 writeFileSync(copyright, [head, ...[...packages].sort().map(paragraph)].join('\n'));
 
-/** As copyright-format/1.0 wants it: the licence's own text, indented, its empty lines as dots. */
+/** Formats a paragraph of copyright-format/1.0: the licence's own text, indented, with dots for its empty lines. */
 function paragraph(folder: string): string {
   const {
     name: of,

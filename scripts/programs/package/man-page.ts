@@ -1,6 +1,6 @@
 /**
- * Prints vigie(1), or with `oversight` vigie-oversight(1), made from the program's own help, so that the two cannot differ;
- * with `--example` the example configuration.
+ * Prints vigie(1), or with `oversight` vigie-oversight(1), from the program's own help, so that the two cannot differ.
+ * With `--example` it prints the example configuration.
  */
 import type { Command, CommandUnknownOpts } from '@commander-js/extra-typings';
 import { programVersion } from '../../../agent/base/package-root.ts';
@@ -10,9 +10,9 @@ import { makeProgram as makeOversightProgram } from '../oversight/program.ts';
 
 interface Page {
   readonly program: Command;
-  /** After the name of the program. */
+  /** Text after the name of the program. */
   readonly summary: string;
-  /** After its own description, in groff. */
+  /** Text after its own description, in groff. */
   readonly description: readonly string[];
   readonly files: readonly (readonly [string, string])[];
   readonly seeAlso: readonly string[];
@@ -83,10 +83,10 @@ function pageOf({ program, summary, description, files, seeAlso }: Page): string
   return `${lines.join('\n')}\n`;
 }
 
-/** `before`: what is typed before the command, in groff. */
+/** `before`: words that precede the command, in groff. */
 function section(command: CommandUnknownOpts, before: string): string[] {
   const name = `${before}${escaped(command.name())}`;
-  // The help as it is typed on a terminal: what people find there and here is the same.
+  // Help in the form that a terminal shows, so that both are the same.
   let help = '';
   command.configureOutput({ writeOut: (text) => (help += text), getOutHelpWidth: () => 76 });
   command.outputHelp();
@@ -99,7 +99,7 @@ function section(command: CommandUnknownOpts, before: string): string[] {
   ];
 }
 
-/** A backslash, a hyphen and a leading dot or quote mean something to groff. */
+/** A backslash, a hyphen and a leading dot or quote have a meaning in groff. */
 function escaped(text: string): string {
   return text
     .replaceAll('\\', '\\e')

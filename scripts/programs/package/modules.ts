@@ -1,7 +1,7 @@
 /**
- * Leaves of a node_modules only what runs on one kind of machine. `modules.js DIR ARCH` (arm64 or x64) deletes
- * packages that only an installation calls, binaries for other platforms, what an addon was compiled from,
- * and files that nothing loads; it prints what is left.
+ * Reduces a node_modules to what runs on one kind of machine. `modules.js DIR ARCH` (arm64 or x64) deletes packages
+ * that only an installation calls, binaries for other platforms, sources of addons, and files that are never loaded. It
+ * prints the remaining packages and their size.
  */
 import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
@@ -14,7 +14,7 @@ const INSTALL_ONLY: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['adm-zip', 'global-agent'],
 };
 
-/** Per package, what compiling leaves behind or other platforms would run; paths below the package. */
+/** Leftovers of compiling, and files for other platforms, by package; paths are below the package. */
 const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['deps', 'src', 'binding.gyp', 'build/Release/obj', 'build/Release/obj.target'],
   fastify: ['integration'],
@@ -24,7 +24,7 @@ const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
   sharp: ['src', 'install'],
 };
 
-/** Types, sources, maps and pages: read by people and compilers, not by node. Licences stay. */
+/** Types, sources, maps and pages: for readers and compilers, not for node. Licences stay. */
 const UNREAD =
   /\.([cm]?ts|map|h|cc|md|markdown|html|flow|tsbuildinfo|gypi?|mk|o|a|d)$|^(Makefile|\..+|(.+\.)?test\.js)$/;
 const UNREAD_DIRS = /^(test|tests|__tests__|fixtures?|docs?|examples?|benchmarks?|\..+|coverage)$/;
@@ -47,14 +47,14 @@ for (const dir of ['.bin', '.cache']) rmSync(join(modules, dir), { recursive: tr
 pruneFiles(modules);
 process.stdout.write(`${kept.size} packages, ${Math.round(bytesOf(modules) / 1e6)} MB\n`);
 
-/** Folders of all packages that are needed at run time, from this one's dependencies on. */
+/** Returns the folders of all packages needed at run time, starting from the dependencies of `manifest`. */
 function reachable(manifest: Manifest, from: string, found = new Set<string>()): Set<string> {
   const skipped = INSTALL_ONLY[manifest.name ?? ''] ?? [];
   for (const wanted of neededBy(manifest)) {
     const dir = skipped.includes(wanted) ? undefined : resolveFrom(from, wanted);
     if (dir === undefined || found.has(dir)) continue;
     const its = manifestOf(dir);
-    // Debian's npm installs those for another C library as well, newer ones do not.
+    // Debian's npm also installs packages for another C library; newer versions do not.
     if (its.libc?.includes('glibc') === false) continue;
     found.add(dir);
     reachable(its, dir, found);
@@ -62,7 +62,7 @@ function reachable(manifest: Manifest, from: string, found = new Set<string>()):
   return found;
 }
 
-/** As node does: the nearest node_modules upwards. Undefined for an optional package of another platform. */
+/** Resolves like node: the nearest node_modules upwards. Undefined for an optional package of another platform. */
 function resolveFrom(from: string, name: string): string | undefined {
   for (let dir = from; dir.startsWith(root); dir = resolve(dir, '..')) {
     const candidate = join(dir, 'node_modules', name);
@@ -80,7 +80,7 @@ function packageDirs(dir: string): string[] {
   });
 }
 
-/** bin/napi-vN/PLATFORM/ARCH: one of them is ours. */
+/** Keeps one of bin/napi-vN/PLATFORM/ARCH. */
 function pruneRuntimes(bin: string): void {
   if (!existsSync(bin)) return;
   for (const version of readdirSync(bin)) {
@@ -106,7 +106,9 @@ function pruneFiles(dir: string): void {
   }
 }
 
-/** A package whose own name is `test`, or whose code lies in `doc` (yaml's dist/doc), is no documentation. */
+/**
+ * True for a package whose own name is `test`, or whose code is in `doc` (yaml's dist/doc): it is not documentation.
+ */
 function isCode(dir: string): boolean {
   const inPackage = dir.slice(dir.lastIndexOf('node_modules'));
   return basename(resolve(dir, '..')) === 'node_modules' || /\/(dist|lib|build|src)\//.test(inPackage);

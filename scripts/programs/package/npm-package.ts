@@ -1,4 +1,4 @@
-/** The package.json of a package of npm, as far as the makers of packages read it. */
+/** Reads the package.json of an npm package, as far as the package builders need it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -10,7 +10,7 @@ export interface Manifest {
   readonly dependencies?: Needed;
   /** Missing on another platform. */
   readonly optionalDependencies?: Needed;
-  /** What lies beside it: commander, whose types another package only makes stricter. */
+  /** Packages installed beside it: commander, whose types another package only makes stricter. */
   readonly peerDependencies?: Needed;
   readonly libc?: readonly string[];
 }
@@ -19,7 +19,7 @@ export function manifestOf(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 }
 
-/** Names of the packages that this one may load; some need not be there. */
+/** Returns the names of the packages that this one may load; some need not exist. */
 export function neededBy({ dependencies, optionalDependencies, peerDependencies }: Manifest): string[] {
   return Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies });
 }

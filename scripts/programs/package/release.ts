@@ -1,6 +1,6 @@
 /**
- * `release.js DIR ARCH SEQ` makes a folder of files into a release: says in VERSION which one it is, and lists it in MANIFEST.
- * With `all` for ARCH it is one of root's program, which is the same for every architecture.
+ * `release.js DIR ARCH SEQ` turns a folder of files into a release: writes its identity to VERSION and its file list to
+ * MANIFEST. With `all` for ARCH it is a release of root's program, which is the same for every architecture.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

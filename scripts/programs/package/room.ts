@@ -1,7 +1,10 @@
 /**
- * `room.js DIR MODULES` puts the programs of the room into DIR: what they import of this checkout's build, the browser's
- * files, the packages that they need, with the compiled ones from MODULES/node_modules (of the target), a package.json that
- * names these, and DIR/vigie-room.1. `modules.js` makes the packages small.
+ * `room.js DIR MODULES` puts the programs of the room into DIR:
+ * - the files that they import from this checkout's build, and the browser's files
+ * - the packages that they need, with the compiled ones from MODULES/node_modules (of the target)
+ * - a package.json that names these, and DIR/vigie-room.1.
+ *
+ * `modules.js` makes the packages small.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -12,7 +15,7 @@ import { packageRoot, programVersion } from '../../../agent/base/package-root.ts
 import { manifestOf, neededBy } from './npm-package.ts';
 
 const ROOM = 'dist/scripts/programs/room';
-/** What the browser gets; bundled by the build. */
+/** Browser app, bundled by the build. */
 const APP = join(ROOM, 'app');
 /** Packages that are compiled for one kind of machine. */
 const COMPILED = ['better-sqlite3'];
@@ -52,7 +55,7 @@ writeFileSync(
 writeFileSync(join(dir, 'vigie-room.1'), manPage());
 process.stdout.write(`${programs.join(', ')}: ${Object.keys(inputs).length} files, ${taken.size} packages\n`);
 
-/** Which files the programs consist of, those that they load when they are asked for included. */
+/** Returns the files of which the programs consist, including those loaded on demand. */
 async function graph(entryPoints: readonly string[]): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: root,
@@ -74,7 +77,7 @@ function packageIn(specifier: string): string[] {
   return [/^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier];
 }
 
-/** A package of the top and what it needs there; what lies within it comes with it. */
+/** Takes a package of the top level and its dependencies there; nested packages come with it. */
 function take(name: string, from: string): void {
   const nested = join(from, 'node_modules', name);
   if (from !== root && existsSync(nested)) {
@@ -98,11 +101,11 @@ function copied(from: string, to: string): void {
   cpSync(from, to, { recursive: true });
 }
 
-/** The help of each program, as it is typed on a terminal. */
+/** Builds the man page from the help of each program, as a terminal shows it. */
 function manPage(): string {
   const usages = programs.flatMap((name) => {
     const text = helpOf(join(root, ROOM, name, 'main.js')).join('\n');
-    // `scripts/room enrol` here, `vigie-room enrol` there; the archive is `scripts/room` alone.
+    // `scripts/room enrol` in the checkout is `vigie-room enrol` in the package; the archive is `scripts/room` alone.
     const help = text
       .replaceAll(`scripts/room ${name}`, `vigie-room ${name}`)
       .replaceAll('scripts/room', `vigie-room ${name}`);
@@ -129,7 +132,7 @@ function manPage(): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** What the program at `main` says to --help, then each of its commands, and theirs. */
+/** Returns the --help output of the program at `main`, then of each of its commands, recursively. */
 function helpOf(main: string, command: readonly string[] = []): string[] {
   const whole = execFileSync(process.execPath, [main, ...command, '--help'], { encoding: 'utf8' });
   const listed = /^Commands:\n((?: .*\n)+)/m.exec(whole)?.[1] ?? '';
@@ -137,7 +140,7 @@ function helpOf(main: string, command: readonly string[] = []): string[] {
   return [whole, ...commands.flatMap((name) => helpOf(main, [...command, name]))];
 }
 
-/** A backslash, a hyphen and a leading dot or quote mean something to groff. */
+/** A backslash, a hyphen and a leading dot or quote have a meaning in groff. */
 function escaped(text: string): string {
   return text
     .replaceAll('\\', '\\e')

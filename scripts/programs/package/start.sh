@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts root's program: `start current COMMAND…`, or `start judge COMMAND…` for what must outlive a release of it on trial.
-# A link that leads nowhere is no reason not to start: the program mends it.
+# Starts root's program: `start current COMMAND…`, or `start judge COMMAND…` for commands that must outlive a release of it
+# on trial. A broken link does not prevent the start: the program repairs it.
 lib=/usr/lib/vigie-root
 for dir in "$lib/$1" "$lib/current" "$lib/judge" /usr/share/vigie-root/first-release; do
   [ ! -f "$dir/vigie-root.js" ] || break

@@ -1,6 +1,6 @@
 #!/bin/sh
-# /usr/bin/vigie: runs the program of the release that is current. Root becomes the agent's user first: no code of a release runs
-# as root, whoever types the command. What needs root is a command of vigie-root.
+# /usr/bin/vigie: runs the program of the current release. Root becomes the agent's user first, so that no code of a release
+# ever runs as root. Tasks that need root are commands of vigie-root.
 program=/usr/lib/vigie/current/dist/agent/cli/main.js
 user=vigie
 if [ ! -x "$program" ]; then
@@ -13,7 +13,7 @@ if [ -z "$groups" ]; then
   echo "user $user: not on this machine; run systemd-sysusers vigie.conf" >&2
   exit 2
 fi
-# It opens a camera, a decoder or an accelerator as vision does.
+# `doctor` opens a camera, a decoder or an accelerator as vision does.
 if [ "${1-}" = doctor ]; then
   for group in video render apex plugdev; do
     ! getent group "$group" >/dev/null || groups=$groups,$group

@@ -1,14 +1,20 @@
-/** User of the agent, for code of a release that must run to judge it: none of that runs as root. */
+/**
+ * Looks up the agent's user, under which a release's own code runs while it is checked. None of that code runs as root.
+ */
 import { spawnSync } from 'node:child_process';
 import { AgentError } from '../../../agent/base/errors.ts';
 
-/** Options of child_process for a child of that user, with its group and no other. */
+/** Options of child_process that give a child the user's uid and primary group, and no other group. */
 export interface ChildUser {
   readonly uid?: number;
   readonly gid?: number;
 }
 
-/** Empty where this process is not root, and can be nobody else. Throws AgentError `config` where the user is missing, or is root. */
+/**
+ * Returns an empty object if this process is not root and therefore cannot change user.
+ *
+ * @throws AgentError config: the user is missing, or is root
+ */
 export function childUser(name: string): ChildUser {
   if (process.geteuid?.() !== 0) return {};
   const { stdout } = spawnSync('getent', ['passwd', '--', name], { encoding: 'utf8' });

@@ -1,10 +1,12 @@
-/** Which machine this is. */
+/** Detects the board, architecture and operating system of this machine, and the free space on its disk. */
 import { readFileSync, statfsSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { Arch, Board } from '../../../agent/contract/release.ts';
 
-/** Beginnings of `compatible` strings of the device tree (Documentation/devicetree/bindings/arm of Linux), the most special first. */
+/**
+ * Prefixes of device-tree `compatible` strings (Linux, Documentation/devicetree/bindings/arm), the most specific first.
+ */
 const COMPATIBLE: readonly (readonly [string, Board])[] = [
   ['raspberrypi,4', 'rpi4'],
   ['raspberrypi,400', 'rpi4'],
@@ -22,7 +24,11 @@ export interface Machine {
   readonly node: string;
 }
 
-/** Throws AgentError `config` on an architecture for which there are no releases. */
+/**
+ * Detects this machine; `override` replaces the detected board.
+ *
+ * @throws AgentError config: there are no releases for this architecture
+ */
 export function machine(override: Board | undefined): Machine {
   const architecture = archOf(arch());
   return {
@@ -34,11 +40,14 @@ export function machine(override: Board | undefined): Machine {
   };
 }
 
-/** `compatible`: names that end with NUL, the most special first; undefined: no device tree, a PC. */
+/**
+ * Returns the board for `compatible`: names that end with NUL, the most specific first. Undefined means no device tree,
+ * as on a PC.
+ */
 export function boardOf(compatible: string | undefined, architecture: Arch): Board {
   const names = (compatible ?? '').split('\0');
-  const known = COMPATIBLE.find(([begin]) => names.some((name) => name.startsWith(begin)));
-  return known?.[1] ?? (architecture === 'amd64' ? 'pc' : 'generic');
+  const match = COMPATIBLE.find(([begin]) => names.some((name) => name.startsWith(begin)));
+  return match?.[1] ?? (architecture === 'amd64' ? 'pc' : 'generic');
 }
 
 function archOf(name: string): Arch {
@@ -60,7 +69,7 @@ function textOf(file: string): string | undefined {
   }
 }
 
-/** Of what root may still write in the file system of the folder. */
+/** Returns the number of bytes that root may still write in the folder's file system. */
 export function freeBytesOf(dir: string): number {
   const { bavail, bsize } = statfsSync(dir);
   return bavail * bsize;

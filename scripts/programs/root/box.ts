@@ -1,4 +1,7 @@
-/** What root's programs work with on a box, put together from its places. */
+/**
+ * Builds the parts that vigie-root works with on a box (units, clock, record, payloads, change machine) from its
+ * places.
+ */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
@@ -22,12 +25,12 @@ import { readOrderReader, readSettings } from './settings.ts';
 import { StatusWriter } from './status.ts';
 import { systemUnits, type Units } from './units.ts';
 
-/** Patience of a request, and of a program that watches or carries out, ms. */
+/** Patience with the lock, ms: of a request, and of a judge or worker. */
 export const REQUEST_WITHIN_MS = 10_000;
 export const WORK_WITHIN_MS = 180_000;
 const LOCK_AGAIN_MS = 100;
 
-/** What a test or a rehearsal has of its own. */
+/** Parts that a test or a rehearsal replaces. */
 export interface BoxParts {
   readonly units?: Units;
   readonly clock?: BoxClock;
@@ -50,7 +53,11 @@ export interface Box {
   health(): Promise<AgentHealth | undefined>;
 }
 
-/** `withinMs`: patience for the lock of the record. Throws AgentError `config` where there are no releases. */
+/**
+ * Opens the box; `withinMs` is how long to wait for the lock of the record.
+ *
+ * @throws AgentError config: the folder of releases does not exist
+ */
 export function openBox(
   places: BoxOptions,
   say: (line: string) => void,
@@ -77,28 +84,28 @@ export function openBox(
     say,
     changed: (now) => status.write(now),
     remains: {
-      current: (what) => {
-        const current = releases[what].current();
+      current: (kind) => {
+        const current = releases[kind].current();
         return current === null ? null : targetOf(current);
       },
       isConfigurationOnTrial: () => existsSync(formerFile(config)),
     },
   });
-  const optionsOf = (what: ReleaseKind): ReleasePayloadOptions => ({
+  const optionsOf = (kind: ReleaseKind): ReleasePayloadOptions => ({
     places,
-    releases: releases[what],
+    releases: releases[kind],
     units,
     clock,
     health,
     say,
     source: async () => {
-      // Only here is the client of signed metadata needed, which takes a while to load.
+      // Loaded only here: the TUF client takes a while to load.
       const { ServerSource } = await import('./release-source.ts');
       return new ServerSource({
         places,
         settings: readSettings(places.settings),
         machine: machineOf(board),
-        releases: releases[what],
+        releases: releases[kind],
         say,
       });
     },
@@ -134,7 +141,7 @@ export function openBox(
       take: (kind, order, bytes) => {
         if (!('seq' in order))
           return configuration.take(order as Parameters<ConfigurationPayload['take']>[0]);
-        // Its new program shows by this order that it can be replaced.
+        // The rehearsal of the new vigie-root carries this order out again (rehearsal.ts).
         if (kind === 'root' && order.what === 'root') {
           const file = rootOrderFile(places);
           onDisk(file, () => writeAtomically(file, bytes));
@@ -149,11 +156,18 @@ export function openBox(
   return { places, clock, releases, units, store, status, machine, payloads, health };
 }
 
-/** Folders whose locks keep programs of root's apart: they are there wherever a release is, on a disk that refuses too. */
+/**
+ * Folders whose locks exclude other vigie-root processes. They exist wherever a release is, and also on a disk that
+ * refuses writes.
+ */
 export const recordLock = ({ lib }: Places): string => lib;
 export const workerLock = ({ lib }: Places): string => join(lib, 'releases');
 
-/** Runs alone with the folder; throws AgentError `denied` where another holds it all the time. */
+/**
+ * Runs `act` while holding the folder's lock.
+ *
+ * @throws AgentError denied: another process held the lock for all of `withinMs`
+ */
 export async function lockedIn<T>(dir: string, withinMs: number, act: () => Promise<T>): Promise<T> {
   const lock = new StateLock(dir);
   await take(lock, dir, withinMs);
@@ -164,7 +178,7 @@ export async function lockedIn<T>(dir: string, withinMs: number, act: () => Prom
   }
 }
 
-/** The folder of a lock, made where there is none. A disk that refuses is found out by who writes. */
+/** Makes the folder if it is missing. A failure is only logged; the next write reports the disk's error. */
 export function makeFolder(dir: string, say: (line: string) => void): void {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o755 });
@@ -196,14 +210,17 @@ function rootsConfigurationJudge(places: Places): ConfigurationJudge {
     filled: withSecretsOf,
     shownSha256,
     problems: async (text, former, may) => {
-      // Only here are the models and rules of a configuration needed, which take a while to load.
+      // Loaded only here: the models and rules of a configuration take a while to load.
       const { orderProblems } = await import('./configuration/judges.ts');
       return orderProblems(places, text, former, may);
     },
   };
 }
 
-/** Undefined where the settings name none, or cannot be read: it is detected then. */
+/**
+ * Returns the board that the settings name. Returns undefined, so that the board is detected, if they name none or
+ * cannot be read.
+ */
 function boardOf(settings: string, say: (line: string) => void): ReturnType<typeof readSettings>['board'] {
   try {
     return readSettings(settings).board;

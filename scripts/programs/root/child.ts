@@ -1,9 +1,9 @@
-/** A program of root's as a child, to its end. */
+/** Runs a child process of vigie-root to its end. */
 import { execFile } from 'node:child_process';
 
 const WITHIN_MS = 120_000;
 
-/** Runs node with these words; returns undefined where it ends well, else how it ended and what it said last. */
+/** Runs node with these arguments. Returns undefined on success, else how it ended and its last line of output. */
 export function endsWell(words: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
     const options = { timeout: WITHIN_MS, cwd: '/', encoding: 'utf8' } as const;

@@ -1,6 +1,6 @@
 /**
- * Whether the wall clock may decide about an order. A box without a battery wakes up years ago, and would take an order
- * that has long ended; such a box waits until the network has set its clock.
+ * Decides whether the wall clock may be trusted for an order. A box without a battery wakes up years in the past and
+ * would accept an order that has long ended. Such a box waits until the network has set its clock.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -8,32 +8,30 @@ import { join } from 'node:path';
 import { type BootClock, systemBootClock } from '../../../agent/base/boot-clock.ts';
 
 export interface BoxClock extends BootClock {
-  /** The network has set the wall clock since boot. */
+  /** Reports whether the network has set the wall clock since boot. */
   synced(): boolean;
   sleep(delayMs: number): Promise<void>;
 }
 
-/** When the system was made, by its modification time (systemd-timesyncd.service(8)). */
+/** Its modification time is when the system was made (systemd-timesyncd.service(8)). */
 const EPOCH_FILE = '/usr/lib/clock-epoch';
-/** No release is older. */
+/** Lower bound of the build time; no release is older. */
 const EARLIEST_MS = Date.parse('2026-01-01T00:00:00.000Z');
 
 const ASK_WITHIN_MS = 5000;
 const ASK_EVERY_S = 30;
 
 export interface BoxClockPlaces {
-  /** /run */
   readonly run: string;
-  /** Another content is another boot. */
+  /** File whose content changes at each boot. */
   readonly bootId: string;
-  /** timedatectl(1) */
   readonly timedatectl: string;
 }
 
 export function systemBoxClock({ run, bootId, timedatectl }: BoxClockPlaces): BoxClock {
   let isSet = false;
   let askAgainS = 0;
-  const asked = (): boolean => {
+  const askKernel = (): boolean => {
     const nowS = systemBootClock.boottimeS();
     if (nowS < askAgainS) return false;
     askAgainS = nowS + ASK_EVERY_S;
@@ -44,21 +42,24 @@ export function systemBoxClock({ run, bootId, timedatectl }: BoxClockPlaces): Bo
     bootId: () => readFileSync(bootId, 'utf8').trim(),
     synced: () => {
       // systemd-timesyncd makes the file at its first synchronisation after boot (systemd-timesyncd.service(8)).
-      isSet ||= existsSync(join(run, 'systemd/timesync/synchronized')) || asked();
+      isSet ||= existsSync(join(run, 'systemd/timesync/synchronized')) || askKernel();
       return isSet;
     },
     sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
   };
 }
 
-/** For other daemons (chrony, ntpsec): timedatectl reports the kernel's own state, adjtimex(2). At boot nobody answers yet. */
+/**
+ * Reads the kernel's state (adjtimex(2)) from timedatectl, for other daemons such as chrony and ntpsec. Early at boot
+ * it does not answer yet.
+ */
 export function kernelIsSynced(timedatectl = 'timedatectl'): boolean {
   const question = ['show', '--property=NTPSynchronized', '--value'];
   const { stdout } = spawnSync(timedatectl, question, { encoding: 'utf8', timeout: ASK_WITHIN_MS });
   return stdout?.trim() === 'yes';
 }
 
-/** `releaseFile` lies in the running release, and is as old as it. */
+/** Returns the newest known build time, ms. `releaseFile` lies in the running release and has its age. */
 export function builtMs(releaseFile: string): number {
   const times = [EPOCH_FILE, releaseFile].map(
     (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0,
@@ -67,8 +68,9 @@ export function builtMs(releaseFile: string): number {
 }
 
 /**
- * Why the clock is not believed; undefined where it is. `seenMs` is the newest time that this box has acted on. A clock that
- * the network has set may be earlier than what was seen or made here: then that was wrong, and no box waits for it.
+ * Returns why the clock is not trusted, or undefined if it is. `seenMs` is the newest time at which this box has acted.
+ * If the network's clock is earlier than what was seen or made here, that time was wrong, and the box does not wait for
+ * it.
  */
 export function clockFault(
   clock: Pick<BoxClock, 'wallMs' | 'synced'>,

@@ -1,4 +1,7 @@
-/** Commands of root's for the box beside its releases, called by units: configuration, enrolment, card, network. */
+/**
+ * Commands of `vigie-root` that are called by units and do not change releases: configuration, enrolment, card,
+ * network.
+ */
 import { type Command, Option } from '@commander-js/extra-typings';
 import { command, configOption, DEFAULT_CONFIG, stateOption } from '../../../agent/cli/commands/options.ts';
 import { ENROL_STATUS_FILE } from '../../../agent/contract/enrolment.ts';

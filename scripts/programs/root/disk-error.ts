@@ -1,20 +1,24 @@
-/** What the file system says, in a line for people. */
+/** Converts errors of the file system into AgentErrors with a line for people. */
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 
-/** `exhausted` where no space is left; else `unavailable`. */
-export function diskError(where: string, error: unknown): AgentError {
+/** Returns an AgentError: `exhausted` if no space is left, else `unavailable`. */
+export function diskError(place: string, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
-  const said = messageOf(error);
-  if (/\bENOSPC\b|\bEDQUOT\b|No space left|quota exceeded/i.test(said))
-    return new AgentError('exhausted', `${where}: no space is left on the disk`, error);
-  return new AgentError('unavailable', `${where}: ${said}`, error);
+  const message = messageOf(error);
+  if (/\bENOSPC\b|\bEDQUOT\b|No space left|quota exceeded/i.test(message))
+    return new AgentError('exhausted', `${place}: no space is left on the disk`, error);
+  return new AgentError('unavailable', `${place}: ${message}`, error);
 }
 
-/** @throws AgentError as `diskError` has it */
-export function onDisk<T>(where: string, act: () => T): T {
+/**
+ * Runs `act`.
+ *
+ * @throws AgentError as in `diskError`
+ */
+export function onDisk<T>(place: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw diskError(where, error);
+    throw diskError(place, error);
   }
 }

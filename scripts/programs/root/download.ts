@@ -1,11 +1,14 @@
 /**
- * Fetches a file of which every byte is known before: what came stays for the next try, what does not fit goes.
+ * Downloads a file whose size and hash are signed. A partial download is resumed; content that does not match is
+ * deleted.
  *
  * INVARIANTS
- * - The file has its name only when all of it is there, has the signed hash, and is on the disk.
- * - What was begun is named by its hash, so that parts of two contents are never joined.
+ * - The file gets its name only when it is complete, has the signed hash, and is on disk.
+ * - A partial file is named by its hash, so that parts of two contents are never joined.
  *
- * LIMITS  Not a byte more than signed is kept; one patience with the server for each request; the rate, if one is given.
+ * LIMITS
+ * - Stores at most the signed number of bytes.
+ * - One time limit per request (server-patience.ts), and the rate, if one is given.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -28,19 +31,19 @@ import {
 import type { TargetRef } from './trust.ts';
 
 export interface DownloadOptions extends ReleaseServer {
-  /** 0: as fast as it goes. */
+  /** Maximum rate; 0 means unlimited. */
   readonly rateKiBps: number;
   readonly signal: AbortSignal;
-  /** Bytes so far, those of earlier tries with them. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Receives the bytes so far, including those of earlier attempts. */
+  readonly onProgress?: (doneBytes: number, total: number) => void;
 }
 
 /**
- * What the server gives under a signed name is not what was signed. It gives the same again until somebody puts the right
- * file there, so that fetching it soon only costs data; `unavailable` is for what may be had at the next try.
+ * Error for a file that differs from the signed one. The server sends the same file until someone replaces it, so an
+ * early retry only costs data. `unavailable` means that a retry may succeed.
  */
 export class TargetMismatch extends AgentError {
-  /** Path of the target, below targets/ of the server. */
+  /** Path of the target below targets/ on the server. */
   readonly target: string;
 
   constructor(ref: TargetRef, message: string) {
@@ -49,14 +52,17 @@ export class TargetMismatch extends AgentError {
   }
 }
 
-/** Below it a pause is not worth a timer, s. */
+/** Shortest pause that is worth a timer, s. */
 const PAUSE_LEAST_S = 0.05;
 
 /**
- * Fetches `ref` to `file`; nothing is fetched where it lies there already.
+ * Downloads `ref` to `file`, unless it is already there.
  *
- * @throws TargetMismatch what came is not what was signed, and is gone
- * @throws AgentError unavailable: cannot be had now, what came is kept; never `corrupt` but as TargetMismatch; exhausted: no space, and what came is gone; config: address or certificate
+ * @throws TargetMismatch the content differs from the signed one, and is deleted; the only error of kind `corrupt`
+ * @throws AgentError
+ * - unavailable: cannot be had now, and the partial file stays
+ * - exhausted: no space, and the partial file is deleted
+ * - config: address or certificate
  */
 export async function download(ref: TargetRef, file: string, options: DownloadOptions): Promise<void> {
   const address = addressOf(options, 'targets', ref.path);
@@ -65,7 +71,7 @@ export async function download(ref: TargetRef, file: string, options: DownloadOp
     await mkdir(dirname(file), { recursive: true, mode: 0o755 });
     await removeOthers(file, part);
     if (await isThere(file, ref)) return;
-    // What lies there from an earlier try may have been hurt by a power cut: then all of it is fetched once.
+    // A partial file may have been damaged by a power cut; then the complete file is downloaded once.
     if (!(await fetchPart(ref, part, address, options))) await fetchPart(ref, part, address, options);
     await rename(part, file);
     flush(dirname(file));
@@ -76,7 +82,7 @@ export async function download(ref: TargetRef, file: string, options: DownloadOp
   }
 }
 
-/** False where it was a resumed one that has not the signed hash; it is gone. */
+/** Returns false if a resumed file did not have the signed hash and was deleted. */
 async function fetchPart(
   ref: TargetRef,
   part: string,
@@ -87,14 +93,14 @@ async function fetchPart(
   let resumed = false;
   try {
     const hash = createHash('sha256');
-    let done = await hashed(handle, hash, ref.length);
-    resumed = done > 0;
-    if (done < ref.length) {
-      const answer = await ask(ref, done, address, options);
+    let doneBytes = await hashed(handle, hash, ref.length);
+    resumed = doneBytes > 0;
+    if (doneBytes < ref.length) {
+      const answer = await ask(ref, doneBytes, address, options);
       if (answer === undefined) return await givenUp(part);
-      done = await append(handle, hash, done, ref, answer, address, options);
+      doneBytes = await append(handle, hash, doneBytes, ref, answer, address, options);
     }
-    if (done === ref.length && hash.digest('hex') === ref.sha256) {
+    if (doneBytes === ref.length && hash.digest('hex') === ref.sha256) {
       await handle.sync();
       return true;
     }
@@ -106,7 +112,7 @@ async function fetchPart(
   }
   await rm(part, { force: true });
   if (resumed) return false;
-  throw new TargetMismatch(ref, `${placeOf(address)}: what came has not the hash that was signed`);
+  throw new TargetMismatch(ref, `${placeOf(address)}: hash mismatch with the signed metadata`);
 }
 
 async function givenUp(part: string): Promise<false> {
@@ -114,7 +120,10 @@ async function givenUp(part: string): Promise<false> {
   return false;
 }
 
-/** The rest of the file from this byte on; undefined where the server has no ranges, and all of it is to be asked for. */
+/**
+ * Requests the file from byte `from` on. Returns undefined if the server does not serve this range, so that the
+ * complete file must be requested.
+ */
 async function ask(
   ref: TargetRef,
   from: number,
@@ -136,16 +145,16 @@ async function ask(
   }
 }
 
-/** Whether the head promises the bytes that were asked for. */
+/** Checks that the response head promises the requested bytes. */
 function check({ status, headers }: ServerAnswer, ref: TargetRef, from: number, address: URL): void {
-  const wanted = from === 0 ? 200 : 206;
-  if (status !== wanted) throw unavailable(address, `answers ${status}, not ${wanted}`);
+  const expectedStatus = from === 0 ? 200 : 206;
+  if (status !== expectedStatus) throw unavailable(address, `answers ${status}, not ${expectedStatus}`);
   const [range = '', length] = [headers['content-range'], headers['content-length']];
-  const asked = `${from}-${ref.length - 1}/${ref.length}`;
-  if (from > 0 && range !== `bytes ${asked}`)
+  const requestedRange = `${from}-${ref.length - 1}/${ref.length}`;
+  if (from > 0 && range !== `bytes ${requestedRange}`)
     throw new TargetMismatch(
       ref,
-      `${placeOf(address)}: bytes ${asked} were asked for, ${printable(range, 60)} came`,
+      `${placeOf(address)}: bytes ${requestedRange} were asked for, ${printable(range, 60)} came`,
     );
   if (length !== undefined && Number(length) !== ref.length - from)
     throw new TargetMismatch(
@@ -165,21 +174,22 @@ async function append(
 ): Promise<number> {
   const { rateKiBps, signal, onProgress } = options;
   const throttle = throttleOf(rateKiBps, signal);
-  let done = from;
+  let doneBytes = from;
   for await (const chunk of answer.chunks()) {
-    if (done + chunk.length > ref.length)
+    if (doneBytes + chunk.length > ref.length)
       throw new TargetMismatch(ref, `${placeOf(address)}: sends more than the ${ref.length} bytes signed`);
     await handle.appendFile(chunk);
     hash.update(chunk);
-    done += chunk.length;
-    onProgress?.(done, ref.length);
+    doneBytes += chunk.length;
+    onProgress?.(doneBytes, ref.length);
     await throttle(chunk.length);
   }
-  if (done < ref.length) throw unavailable(address, `has ended after ${done} of ${ref.length} bytes`);
-  return done;
+  if (doneBytes < ref.length)
+    throw unavailable(address, `has ended after ${doneBytes} of ${ref.length} bytes`);
+  return doneBytes;
 }
 
-/** Waits as long as these bytes should have taken. */
+/** Returns a function that waits as long as the bytes should have taken. */
 function throttleOf(rateKiBps: number, signal: AbortSignal): (bytes: number) => Promise<void> {
   if (rateKiBps === 0) return () => Promise.resolve();
   const bucket = new TokenBucket({ burst: rateKiBps, perS: rateKiBps }, systemClock);
@@ -193,7 +203,9 @@ function throttleOf(rateKiBps: number, signal: AbortSignal): (bytes: number) => 
   };
 }
 
-/** Bytes that lie there, which go into the hash; what is longer than it should be is begun anew. */
+/**
+ * Adds the bytes of the partial file to the hash and returns their number. A file that is too long is truncated to 0.
+ */
 async function hashed(handle: FileHandle, hash: Hash, lengthMax: number): Promise<number> {
   const { size } = await handle.stat();
   if (size > lengthMax) {
@@ -224,7 +236,7 @@ async function isThere(file: string, { length, sha256 }: TargetRef): Promise<boo
   return false;
 }
 
-/** Parts of what once had this name. */
+/** Removes partial files of earlier contents of this name. */
 async function removeOthers(file: string, part: string): Promise<void> {
   for (const name of await readdir(dirname(file))) {
     if (name.startsWith(`${basename(file)}.`) && name.endsWith('.part') && name !== basename(part))

@@ -1,8 +1,11 @@
 /**
- * `vigie-root logs`: lines of the system's journal for the room, by a unit that may read it and nothing else. The
- * agent may not: what it hands on is what this program has redacted.
+ * `vigie-root logs`: returns lines of the system's journal for the room. Runs in a unit that may read the journal and
+ * nothing else. The agent may not read it and only forwards what this program has redacted.
  *
- * LIMITS: units `vigie*` alone; LOGS_BYTES_MAX of text, the newest; READ_WITHIN_MS for the journal to be read.
+ * LIMITS:
+ * - Only units `vigie*`.
+ * - The newest LOGS_BYTES_MAX of text.
+ * - READ_WITHIN_MS for reading the journal.
  */
 import { spawn } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -22,14 +25,17 @@ import { answerAndLeave, firstLine } from './one-request.ts';
 
 const REQUEST_CHARS_MAX = 200;
 const SINCE_S = 86_400;
-/** A slow card takes seconds for a journal of a gigabyte; the agent waits longer. */
+/** Timeout for reading the journal, ms. A slow card takes seconds for a gigabyte; the agent waits longer. */
 const READ_WITHIN_MS = 20_000;
-/** Log text packs to a tenth; what does not is cut to what fits, in steps of this share of it. */
+/**
+ * Ratio of the fitting size to which text is cut in each step. Log text usually compresses to a tenth, and needs no
+ * cut.
+ */
 const TRY_SHARE = 0.9;
 
 const packed = promisify(gzip);
 
-/** One request on standard input, the answer on standard output. */
+/** Answers one request from standard input on standard output. */
 export async function provisionLogs(): Promise<void> {
   const request = jsonOf(await firstLine(REQUEST_CHARS_MAX));
   await answerAndLeave(await answerTo(request));
@@ -39,19 +45,21 @@ async function answerTo(request: unknown): Promise<LogsAnswer> {
   if (!Value.Check(LogsArgs, request)) return { refused: 'not a question for lines of the log' };
   const { sinceS = SINCE_S, bytesMax = LOGS_BYTES_MAX } = request;
   try {
-    const { entries, cut } = await newestEntries(sinceS, bytesMax);
-    return await logsResult(redactedText(entries.join('\n')).split('\n'), bytesMax, cut);
+    const { entries, wasCut } = await newestEntries(sinceS, bytesMax);
+    return await logsResult(redactedText(entries.join('\n')).split('\n'), bytesMax, wasCut);
   } catch (error) {
     rethrowBug(error);
     return { refused: messageOf(error).slice(0, 500) };
   }
 }
 
-/** Entries of one line or more, oldest first. Throws AgentError `unavailable` where the journal cannot be read. */
+/**
+ * Returns entries of one or more lines, oldest first. Throws AgentError `unavailable` if the journal cannot be read.
+ */
 async function newestEntries(
   sinceS: number,
   bytesMax: number,
-): Promise<{ readonly entries: readonly string[]; readonly cut: boolean }> {
+): Promise<{ readonly entries: readonly string[]; readonly wasCut: boolean }> {
   const names = ['--unit=vigie*', `--since=-${sinceS}s`, '--reverse', '--output=short-iso'];
   const child = spawn('journalctl', ['--no-pager', '--quiet', ...names], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -64,48 +72,48 @@ async function newestEntries(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     failure = (failure + text).slice(0, 300);
   });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
   const newestFirst: string[] = [];
-  let [bytes, rest, cut] = [0, '', false];
+  let [bytes, rest, wasCut] = [0, '', false];
   for await (const chunk of child.stdout.setEncoding('utf8')) {
     const lines = (rest + String(chunk)).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
       bytes += Buffer.byteLength(line) + 1;
-      // A further line of an entry is indented.
+      // Continuation lines of an entry are indented.
       if (/^\s/.test(line) && newestFirst.length > 0) newestFirst.push(`${newestFirst.pop()}\n${line}`);
       else newestFirst.push(line);
     }
-    cut = bytes > bytesMax;
-    if (!cut) continue;
+    wasCut = bytes > bytesMax;
+    if (!wasCut) continue;
     child.kill();
     break;
   }
-  const code = await ended;
-  // It was told to end where there is more than is asked for.
-  if (code !== 0 && !cut)
+  const code = await exit;
+  // The child was killed if there was more than requested.
+  if (code !== 0 && !wasCut)
     throw new AgentError('unavailable', `journalctl: ${failure.trim() || 'no answer in time'}`);
-  return { entries: newestFirst.reverse(), cut };
+  return { entries: newestFirst.reverse(), wasCut };
 }
 
-/** The newest lines that fit, packed as they travel. */
+/** Returns the newest lines that fit, compressed for transport. */
 export async function logsResult(
   lines: readonly string[],
   bytesMax: number,
   wasCut: boolean,
 ): Promise<LogsResult> {
-  let kept = lines.filter((line) => line !== '');
+  let keptLines = lines.filter((line) => line !== '');
   let room = bytesMax;
-  let cut = wasCut;
+  let isCut = wasCut;
   for (;;) {
-    const newest = newestWithin(kept, room);
-    cut ||= newest.length < kept.length;
-    kept = newest;
-    const text = kept.map((line) => `${line}\n`).join('');
+    const newest = newestWithin(keptLines, room);
+    isCut ||= newest.length < keptLines.length;
+    keptLines = newest;
+    const text = keptLines.map((line) => `${line}\n`).join('');
     const bytes = Buffer.byteLength(text);
     const packedText = (await packed(text)).toString('base64');
     if (packedText.length <= LOGS_PACKED_CHARS_MAX)
-      return { lines: kept.length, bytes, cut, gzip: packedText };
+      return { lines: keptLines.length, bytes, cut: isCut, gzip: packedText };
     room = Math.floor((bytes * LOGS_PACKED_CHARS_MAX * TRY_SHARE) / packedText.length);
   }
 }

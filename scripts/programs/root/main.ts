@@ -1,4 +1,6 @@
-/** `vigie-root`: root's program on the box, which belongs to no release of the agent; see docs/design/032-change-machine.md. */
+/**
+ * `vigie-root`, root's program on the box. It belongs to no release of the agent (docs/design/032-change-machine.md).
+ */
 import { CommanderError } from '@commander-js/extra-typings';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printableLine } from '../../../agent/base/printable.ts';
@@ -6,7 +8,7 @@ import { makeProgram } from './program.ts';
 
 const say = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`);
 
-/** Says what went wrong and returns the exit code. */
+/** Prints the error and returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   say(`vigie-root: ${messageOf(error)}`);
@@ -15,7 +17,10 @@ function report(error: unknown): number {
   return 1;
 }
 
-/** Whoever reads may go, `status | head` as well as systemd's journal in the middle of a switch: neither ends this program. */
+/**
+ * Ignores EPIPE: a reader such as `status | head`, or systemd's journal during a switch, may close without ending this
+ * program.
+ */
 function onPipeError(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }

@@ -1,8 +1,9 @@
 /**
- * The manifest of a release, made of the one that lies here and a signed difference: 1 kB is fetched instead of 600.
+ * Rebuilds the manifest of a release from the local one and a signed difference, so that 1 kB is downloaded instead of
+ * 600.
  *
- * LIMITS  Not a byte more than the manifest was signed with comes out of zstd (a bomb is stopped there), which has
- * WINDOW_MIB of memory.
+ * LIMITS  zstd's output is limited to the signed size of the manifest (a bomb is stopped there), and its memory to
+ * WINDOW_MIB.
  */
 
 import { execFile } from 'node:child_process';
@@ -16,21 +17,23 @@ import type { TargetRef } from './trust.ts';
 import { WINDOW_MIB } from './unpack.ts';
 
 export interface ManifestPatch {
-  /** File of the difference. */
+  /** File with the difference. */
   readonly patch: string;
-  /** The manifest that it is from; it need not be what it was. */
+  /** The local manifest; it need not be unchanged. */
   readonly from: string;
-  /** What must come of it. */
+  /** The expected result. */
   readonly manifest: TargetRef;
-  /** Where to. */
+  /** Target file. */
   readonly file: string;
 }
 
 /**
  * Writes the manifest, or nothing.
  *
- * @throws AgentError corrupt where something else comes of it; exhausted where the disk is full; unavailable where zstd
- *   cannot be run, and when the signal aborts
+ * @throws AgentError
+ * - corrupt: the result differs
+ * - exhausted: the disk is full
+ * - unavailable: zstd cannot be run, or the signal aborts
  */
 export async function patchManifest(
   { patch, from, manifest, file }: ManifestPatch,
@@ -56,8 +59,7 @@ async function unpacked(patch: string, from: string, bytesMax: number, signal: A
 
 function failureOf(patch: string, bytesMax: number, error: unknown, signal: AbortSignal): AgentError {
   const { code, stderr } = error as { code?: string | number; stderr?: Buffer };
-  if (signal.aborted)
-    return new AgentError('unavailable', `${patch}: unpacking was given up, as was asked`, error);
+  if (signal.aborted) return new AgentError('unavailable', `${patch}: unpacking cancelled`, error);
   if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER')
     return new AgentError(
       'corrupt',
@@ -71,6 +73,6 @@ function failureOf(patch: string, bytesMax: number, error: unknown, signal: Abor
       error,
     );
   const [line = ''] = (stderr?.toString() ?? '').split('\n');
-  const said = line === '' ? 'zstd has ended' : line;
-  return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(said)}`, error);
+  const errorLine = line === '' ? 'zstd has ended' : line;
+  return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(errorLine)}`, error);
 }

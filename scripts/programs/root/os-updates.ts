@@ -1,9 +1,12 @@
-/** Debian's own updates, which are not ours to install: how many wait, and whether a restart is asked for. */
+/**
+ * Reports Debian's own updates, which vigie-root does not install: how many are pending, and whether a restart is
+ * needed.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A board at 600 MHz takes ten seconds. */
+/** Timeout of apt, ms; a board at 600 MHz takes ten seconds. */
 const WITHIN_MS = 120_000;
 const OUTPUT_BYTES_MAX = 4_194_304;
 const EVERY_MS = 24 * 3_600_000;
@@ -11,7 +14,10 @@ const EVERY_MS = 24 * 3_600_000;
 export const isDue = (atMs: number | undefined, nowMs: number): boolean =>
   atMs === undefined || nowMs < atMs || nowMs - atMs >= EVERY_MS;
 
-/** Packages that an upgrade would install, of the lists that lie there; undefined where apt cannot say. It writes nothing. */
+/**
+ * Returns the number of packages that an upgrade would install, from the lists on disk; undefined if apt fails. Writes
+ * nothing.
+ */
 export function pendingUpdates(aptGet: string): Promise<number | undefined> {
   const args = [
     '-s',
@@ -36,5 +42,5 @@ export function pendingUpdates(aptGet: string): Promise<number | undefined> {
   });
 }
 
-/** Packages that need it make the file (Debian Policy, update-notifier). */
+/** Reports whether a package has made the file that asks for a restart (Debian Policy, update-notifier). */
 export const rebootAsked = (runDir: string): boolean => existsSync(join(runDir, 'reboot-required'));

@@ -1,4 +1,4 @@
-/** `vigie-root pin`: somebody on the box vouches for it as it is, and root's record of it begins anew. */
+/** `vigie-root pin`: a person on the box vouches for its present state, and root's record of it starts again. */
 import { printableLine } from '../../../agent/base/printable.ts';
 import { DEFAULT_STATE_DIR } from '../../../agent/cli/state-dir.ts';
 import { loadConfig } from '../../../agent/config/load.ts';

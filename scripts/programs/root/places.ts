@@ -1,4 +1,4 @@
-/** Where root's program finds and keeps things; each can be named, so that it can be tried without being installed. */
+/** Paths of vigie-root's files. Each can be set by an option, so that the program can be tried without installation. */
 
 import { join } from 'node:path';
 import { BOOT_ID_FILE } from '../../../agent/base/boot-clock.ts';
@@ -8,33 +8,33 @@ import { CONFIG_ORDER_FILE, UPDATE_DIR, UPDATE_ORDER_FILE } from '../../../agent
 import type { Kind } from './change/record.ts';
 
 export interface Places {
-  /** Of the agent's releases and the link `current`. */
+  /** The agent's releases and the link `current`. */
   readonly lib: string;
-  /** Of root's own releases, the link `current`, and the link `judge` for what must outlive one on trial. */
+  /** Root's own releases, the link `current`, and the link `judge` for programs that must survive a bad release. */
   readonly rootLib: string;
-  /** The updater's own; everybody may read status and history in it. */
+  /** The updater's own folder; every user may read status and history in it. */
   readonly state: string;
-  /** Root's configuration of the agent. */
+  /** The agent's configuration file, owned by root. */
   readonly config: string;
-  /** The agent's state folder: orders that it has laid, its socket. */
+  /** The agent's state folder, with the orders that it has received and its socket. */
   readonly agentState: string;
   readonly settings: string;
-  /** TUF root to begin with. */
+  /** The first TUF root. */
   readonly root: string;
-  /** What the package of the agent brings. */
+  /** Release that the agent's package installs. */
   readonly firstRelease: string;
-  /** What the package of root's program brings. */
+  /** Release that vigie-root's package installs. */
   readonly firstRoot: string;
-  /** Of the running system. */
+  /** Folder of runtime files, /run. */
   readonly run: string;
   readonly bootId: string;
-  /** User of the agent: what must run of a release's code to judge it runs as that. */
+  /** The agent's user, which runs a release's code while it is checked. */
   readonly agentUser: string;
-  /** Root's folder that vision and the agent read: whose authorisations count, what must be black. */
+  /** Root's folder that vision and the agent read: the authority's key, and the masks. */
   readonly folder: string;
 }
 
-/** With the programs of the system that are asked. */
+/** Places, with the paths of the system's programs. */
 export interface BoxOptions extends Places {
   readonly systemctl: string;
   readonly timedatectl: string;
@@ -66,19 +66,19 @@ const ORDER_FILES: Readonly<Record<Kind, string>> = {
 export const orderFile = ({ agentState }: Places, kind: Kind): string => join(agentState, ORDER_FILES[kind]);
 /** Text of the configuration that the room has ordered last. */
 export const orderedFile = ({ state }: Places): string => join(state, 'ordered-configuration.yaml');
-/** The order by which root's own program is changed, as it came. */
+/** The order that changes vigie-root, unchanged. */
 export const rootOrderFile = ({ state }: Places): string => join(state, 'root-order.dsse.json');
-/** Where a new program of root's shows that it can be replaced (rehearsal.ts). */
+/** Folder in which a new vigie-root shows that it can be replaced (rehearsal.ts). */
 export const rehearsalDir = ({ state }: Places): string => join(state, 'rehearsal');
 const DOWNLOADS: Readonly<Record<ReleaseKind, string>> = { release: 'downloads', root: 'downloads-root' };
 export const downloadsDir = ({ state }: Places, what: ReleaseKind): string => join(state, DOWNLOADS[what]);
 export const tufDir = ({ state }: Places): string => join(state, 'tuf');
-/** Root's program, in a release of it. */
+/** File name of vigie-root in a release of it. */
 export const ROOT_PROGRAM = 'vigie-root.js';
-/** Program `vigie` of the release that runs. */
+/** Program `vigie` of the running release. */
 export const releaseProgram = ({ lib }: Places): string => join(lib, 'current/dist/agent/cli/main.js');
 
-/** Option of each place, and what it says of it. */
+/** Option and help text of each place. */
 export const PLACE_OPTIONS: Readonly<Record<keyof BoxOptions, readonly [flag: string, text: string]>> = {
   lib: ['--lib <dir>', 'the agent’s releases: current and releases/'],
   rootLib: ['--root-lib <dir>', 'root’s own releases: current, judge and releases/'],
@@ -98,6 +98,6 @@ export const PLACE_OPTIONS: Readonly<Record<keyof BoxOptions, readonly [flag: st
 };
 export const PLACE_KEYS = Object.keys(PLACE_OPTIONS) as (keyof BoxOptions)[];
 
-/** For a child that is to work with the same places. */
+/** Returns the options for a child process that uses the same places. */
 export const flagsOf = (places: BoxOptions): string[] =>
   PLACE_KEYS.flatMap((key) => [PLACE_OPTIONS[key][0].split(' ')[0] ?? '', places[key]]);

@@ -1,4 +1,4 @@
-/** Commands of `vigie-root` that change what runs on the box; those beside them are in commands.ts. */
+/** Commands of `vigie-root` that change what runs on the box; the others are in commands.ts. */
 import { Argument, Command, Option } from '@commander-js/extra-typings';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { printableJson, printableLine } from '../../../agent/base/printable.ts';
@@ -15,7 +15,7 @@ import {
   WORK_WITHIN_MS,
   workerLock,
 } from './box.ts';
-import { type ByHand, back, fromPackage } from './change/by-hand.ts';
+import { type ByHand, fromPackage, rollBack } from './change/by-hand.ts';
 import { judge } from './change/judge.ts';
 import { stampOf } from './change/orders.ts';
 import { AT_REST } from './change/record.ts';
@@ -29,9 +29,9 @@ import { screenOf } from './status.ts';
 import { AGENT_UNIT, RUN_UNIT } from './units.ts';
 
 const PROGRESS_EVERY_MS = 10_000;
-/** Who writes another order all the time is looked at by the next start. */
+/** Maximum number of runs in one start. If new orders keep coming, the next start handles the rest. */
 const RUNS_MAX = 2;
-/** Another run goes on with what there is; its timer comes in any case. */
+/** Patience with another worker, ms. That one does the work, and the timer starts this one again. */
 const WORKER_WITHIN_MS = 10_000;
 
 type Options = Record<keyof BoxOptions | 'aptGet', string>;
@@ -54,7 +54,7 @@ export function makeProgram(): Command {
     .option('--json', 'as JSON')
     .action(statusCommand);
   add('back', 'go back to the release that is kept').action((options: Options) =>
-    byHand(options, 'release', back),
+    byHand(options, 'release', rollBack),
   );
   add('from-package', 'go to the release that a package has brought: of the agent, or of root’s own program')
     .addArgument(new Argument('[what]', 'release: the agent’s').choices(RELEASE_KINDS).default('release'))
@@ -68,7 +68,7 @@ export function makeProgram(): Command {
   return program;
 }
 
-/** The table of places has a flag for each option of a box: what the type says is not inferred from a loop. */
+/** Adds the options of all places. The cast is needed because a loop infers no option types. */
 function withPlaces(command: Command): Command<[], Options> {
   const places = PLACE_KEYS.map((key) => new Option(...PLACE_OPTIONS[key]).default(DEFAULT_PLACES[key]));
   const aptGet = new Option('--apt-get <program>', 'what asks apt').default('apt-get');
@@ -79,8 +79,8 @@ function withPlaces(command: Command): Command<[], Options> {
 const say = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`);
 const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 
-/** With the record as it is, or rebuilt; what an earlier program has left is finished or undone. */
-async function opened(options: Options, booting: boolean, withinMs = WORK_WITHIN_MS): Promise<Box> {
+/** Opens the box, with its record read or rebuilt. Finishes or undoes what an earlier process has left. */
+async function loadBox(options: Options, booting: boolean, withinMs = WORK_WITHIN_MS): Promise<Box> {
   makeFolder(options.state, say);
   const box = openBox(options, say, withinMs);
   await lockedIn(recordLock(options), withinMs, async () => {
@@ -93,12 +93,12 @@ async function opened(options: Options, booting: boolean, withinMs = WORK_WITHIN
 }
 
 async function runCommand(options: Options): Promise<void> {
-  const box = await opened(options, false);
+  const box = await loadBox(options, false);
   try {
     await lockedIn(workerLock(options), WORKER_WITHIN_MS, async () => {
-      // systemd does not see an order that comes while this service runs (systemd.path(5)): it is looked for at the end.
-      for (let runs = 0, seen = ''; runs < RUNS_MAX && seen !== ordersAt(options); runs += 1) {
-        seen = ordersAt(options);
+      // systemd does not see an order that arrives while this service runs (systemd.path(5)), so the loop checks again.
+      for (let runs = 0, seenOrders = ''; runs < RUNS_MAX && seenOrders !== ordersAt(options); runs += 1) {
+        seenOrders = ordersAt(options);
         await rehearse(box, say);
         await runAlone(box, options);
       }
@@ -132,15 +132,15 @@ async function runAlone({ machine, status, store, clock }: Box, { aptGet }: Opti
 }
 
 async function bootCommand(options: Options): Promise<void> {
-  const { status, store } = await opened(options, true);
+  const { status, store } = await loadBox(options, true);
   status.write(store.state);
 }
 
 async function judgeCommand(options: Options): Promise<void> {
-  const box = await opened(options, false);
+  const box = await loadBox(options, false);
   const { machine, store, payloads, clock, units, health } = box;
   await judge({ machine, store, payloads, clock, unit: () => units.state(AGENT_UNIT), health });
-  // What has been ordered meanwhile.
+  // Handles orders that have arrived meanwhile.
   await units.start([RUN_UNIT]);
 }
 
@@ -154,21 +154,21 @@ function statusCommand(options: Options & { readonly json?: true }): void {
 
 async function byHand(
   options: Options,
-  what: ReleaseKind,
+  kind: ReleaseKind,
   act: (hand: ByHand) => Promise<void>,
 ): Promise<void> {
-  const { machine, releases, places } = await opened(options, false, REQUEST_WITHIN_MS);
+  const { machine, releases, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
   await machine.locked(() => act({ machine, releases, places }));
-  const { phase, reason } = machine.state[what];
+  const { phase, reason } = machine.state[kind];
   if (phase !== 'probation')
     throw new AgentError('unavailable', `${phase}: ${reason ?? 'see the journal of the unit'}`);
   print('switched; it stays if it proves itself, see vigie-root status');
 }
 
-/** One request on standard input, the answer on standard output. */
+/** Answers one request from standard input on standard output. */
 async function trialCommand(options: Options): Promise<void> {
   const line = await firstLine(CONFIG_REQUEST_BYTES_MAX);
-  const { machine, payloads, clock, places } = await opened(options, false, REQUEST_WITHIN_MS);
+  const { machine, payloads, clock, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
   const { proposalJudge } = await import('./configuration/judges.ts');
   const requests = new ConfigurationRequests({
     file: places.config,

@@ -1,10 +1,11 @@
 /**
- * What a program of root's on trial does to show that it can be replaced: it carries out the order that has brought it once
- * more, from its signature to the switch, in a folder of its own. The former program looks at what has come of it
- * (root-payload.ts), and rolls back where nothing has.
+ * Rehearses the replacement of a new vigie-root that is on trial. It carries out the order that installed it once more,
+ * from signature to switch, in a separate folder. The previous vigie-root checks the result (root-payload.ts), and
+ * rolls back if there is none.
  *
- * INVARIANT: nothing of the box is touched but that folder: no unit is stopped or started, no link of the box moves.
- * INTERFACE: `lib/current` in the folder leads to the release, as on the box. The former program may be years older.
+ * INVARIANT: changes only that folder: no unit is stopped or started, and no link of the box moves.
+ *
+ * INTERFACE: `lib/current` in the folder leads to the release, as on the box. The previous program may be years older.
  */
 import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,7 +15,7 @@ import { attemptLater } from './change/outcome.ts';
 import { type BoxOptions, orderFile, rehearsalDir, rootOrderFile } from './places.ts';
 import type { Units } from './units.ts';
 
-/** The longest that the switch may have taken after the gate was looked at. */
+/** Longest time that the switch may have taken after the gate was checked, ms. */
 const SWITCH_MS = 120_000;
 
 const NOTHING_RUNS: Units = {
@@ -26,7 +27,10 @@ const NOTHING_RUNS: Units = {
   state: () => Promise.resolve({ active: false, gaveUp: undefined, restarts: 0 }),
 };
 
-/** Returns at once where no program of root's is on trial by an order, or where it has come to its end before. What fails is said. */
+/**
+ * Runs the rehearsal. Returns at once if no vigie-root is on trial by an order, or if a rehearsal has finished.
+ * Failures are logged.
+ */
 export async function rehearse({ places, store, clock }: Box, say: (line: string) => void): Promise<void> {
   const { phase, order, since, trial } = store.state.root;
   if (phase !== 'probation' || trial?.returning !== null || order === null) return;
@@ -34,12 +38,12 @@ export async function rehearse({ places, store, clock }: Box, say: (line: string
   if (existsSync(join(dir, 'lib/current')) || !existsSync(rootOrderFile(places))) return;
   const tell = (line: string): void => say(`rehearsal: ${line}`);
   await attemptLater(tell, async () => {
-    const there = prepared(places, dir);
-    // As at the switch: its window may be over by now, and the order may have ended.
+    const rehearsalPlaces = prepared(places, dir);
+    // Uses the time of the switch: the window may be closed by now, and the order may have ended.
     const sinceMs = Date.parse(since);
     const isOpen = gateOf({ order, paused: false }, sinceMs, undefined) === undefined;
     const wallMs = (): number => (isOpen ? sinceMs : sinceMs - SWITCH_MS);
-    const box = openBox(there, tell, WORK_WITHIN_MS, {
+    const box = openBox(rehearsalPlaces, tell, WORK_WITHIN_MS, {
       units: NOTHING_RUNS,
       clock: { ...clock, wallMs, synced: () => true },
     });
@@ -47,17 +51,21 @@ export async function rehearse({ places, store, clock }: Box, say: (line: string
   });
 }
 
-/** The places of a box on which nothing has ever been changed; the configuration and the settings are the box's. */
+/** Returns the places of a box without any change; configuration and settings are those of the real box. */
 function prepared(places: BoxOptions, dir: string): BoxOptions {
   rmSync(dir, { recursive: true, force: true });
   const [lib, rootLib, state, agentState] = ['agent', 'lib', 'state', 'orders'].map((name) =>
     join(dir, name),
   );
-  const there = { ...places, lib, rootLib, state, agentState } as BoxOptions;
-  for (const folder of [join(there.lib, 'releases'), join(there.rootLib, 'releases'), there.state])
+  const rehearsalPlaces = { ...places, lib, rootLib, state, agentState } as BoxOptions;
+  for (const folder of [
+    join(rehearsalPlaces.lib, 'releases'),
+    join(rehearsalPlaces.rootLib, 'releases'),
+    rehearsalPlaces.state,
+  ])
     mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const file = orderFile(there, 'root');
+  const file = orderFile(rehearsalPlaces, 'root');
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   copyFileSync(rootOrderFile(places), file);
-  return there;
+  return rehearsalPlaces;
 }

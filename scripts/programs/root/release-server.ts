@@ -1,10 +1,10 @@
 /**
- * One GET to the server of releases: TLS with the box's own certificate, no redirect, nothing without TLS but on this
- * machine. What the server says is not trusted here; whoever reads it holds it against what was signed.
+ * Sends one GET request to the release server: TLS with the box's own certificate, no redirection, and no plain HTTP
+ * except on this machine. Responses are not trusted here; the caller checks them against signed data.
  *
  * LIMITS
- * - One patience for the whole request (server-patience.ts): connection, informational answers, head, and body.
- * - INFORMATIONAL_MAX informational answers (100, 102, 103), each of which would otherwise start the wait again.
+ * - One time limit for the whole request (server-patience.ts): connection, informational responses, head and body.
+ * - INFORMATIONAL_MAX informational responses (100, 102, 103), each of which would otherwise restart the wait.
  */
 import { readFile } from 'node:fs/promises';
 import {
@@ -18,7 +18,7 @@ import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
 import { PATIENCE, type PatienceLimits, ServerPatience } from './server-patience.ts';
 
-/** PEM files: whom the server's certificate must be from, and who this box is. */
+/** PEM files: the authority of the server's certificate, and this box's certificate and key. */
 export interface TlsFiles {
   readonly ca: string;
   readonly cert: string;
@@ -26,34 +26,37 @@ export interface TlsFiles {
 }
 
 export interface ReleaseServer {
-  /** https://host[:port][/folder]/ ; below it lie metadata/ and targets/. */
+  /** Base address https://host[:port][/folder]/ with metadata/ and targets/ below it. */
   readonly url: string;
-  /** Undefined: no certificate of ours, and the authorities of the system. */
+  /** Undefined: no client certificate, and the system's authorities are trusted. */
   readonly tls: TlsFiles | undefined;
-  /** Default PATIENCE; tests have less. */
+  /** PATIENCE by default; tests use shorter limits. */
   readonly patience?: Partial<PatienceLimits> | undefined;
 }
 
-/** 100 comes once where at all, 102 while a server works, 103 with a list of links: no server of files sends more. */
+/**
+ * Maximum number of informational responses. A file server sends 100 at most once, 102 while it works, and 103 with a
+ * list of links.
+ */
 const INFORMATIONAL_MAX = 8;
 
-/** An answer of the server; its body is to be read by `chunks`, or the answer closed. */
+/** A response of the server. The caller reads its body with `chunks`, or closes it. */
 export interface ServerAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   /**
-   * What comes of the body, as it comes.
+   * Yields the chunks of the body.
    *
-   * @throws AgentError unavailable for a cut, for a server that is silent or too slow, and when the signal aborts
+   * @throws AgentError unavailable: the connection broke, the server is silent or too slow, or the signal aborts
    */
   chunks(): AsyncGenerator<Buffer>;
   close(): void;
 }
 
 /**
- * Where something lies on the server.
+ * Returns the address of a file on the server.
  *
- * @throws AgentError config for an address that is not taken
+ * @throws AgentError config: the address is not accepted
  */
 export function addressOf({ url }: ReleaseServer, folder: 'metadata' | 'targets', name = ''): URL {
   const base = URL.canParse(url) ? new URL(url) : undefined;
@@ -70,10 +73,10 @@ export function addressOf({ url }: ReleaseServer, folder: 'metadata' | 'targets'
 }
 
 /**
- * Asks, and returns the answer's head.
+ * Sends the request and returns the head of the response.
  *
- * @param headers of the request, beside the usual
- * @throws AgentError unavailable where no answer comes; config where the PEM files cannot be used
+ * @param headers additional request headers
+ * @throws AgentError unavailable if no response arrives, config if the PEM files cannot be used
  */
 export async function get(
   address: URL,
@@ -133,9 +136,9 @@ async function* chunksOf(
   }
 }
 
-/** `NAME on HOST` and what is wrong with it. */
-export function unavailable(address: URL, what: string): AgentError {
-  return new AgentError('unavailable', `${placeOf(address)}: the server ${what}`);
+/** Returns the error `NAME on HOST`, with what is wrong. */
+export function unavailable(address: URL, problem: string): AgentError {
+  return new AgentError('unavailable', `${placeOf(address)}: the server ${problem}`);
 }
 
 export function placeOf(address: URL): string {
@@ -144,27 +147,29 @@ export function placeOf(address: URL): string {
 
 function head(address: URL, options: RequestOptions, patience: ServerPatience): Promise<IncomingMessage> {
   const ask = address.protocol === 'https:' ? httpsRequest : httpRequest;
-  const sent = ask(address, options);
+  const clientRequest = ask(address, options);
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     let informational = 0;
-    sent.on('information', () => {
+    clientRequest.on('information', () => {
       informational += 1;
       if (informational > INFORMATIONAL_MAX)
-        sent.destroy(unavailable(address, `has sent ${informational} informational answers, and no other`));
+        clientRequest.destroy(
+          unavailable(address, `has sent ${informational} informational answers, and no other`),
+        );
     });
-    // The socket has left the request then, which can no longer fail by it.
-    sent.on('upgrade', (_, socket) => {
+    // The socket has been detached from the request, which can no longer fail by it.
+    clientRequest.on('upgrade', (_, socket) => {
       socket.destroy();
       reject(unavailable(address, 'wants to speak another protocol'));
     });
-    sent.on('response', resolve);
-    sent.on('error', reject);
-    sent.end();
+    clientRequest.on('response', resolve);
+    clientRequest.on('error', reject);
+    clientRequest.end();
   });
   return patience.wait(
     'head',
     () => answered,
-    (error) => void sent.destroy(error),
+    (error) => void clientRequest.destroy(error),
     (why) => unavailable(address, why),
   );
 }
@@ -188,16 +193,16 @@ async function mapped<T>(address: URL, act: () => Promise<T>): Promise<T> {
 function failureOf(address: URL, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
   const { name, code = '', cause } = error as Error & { readonly code?: string };
-  const what = placeOf(address);
+  const place = placeOf(address);
   if (cause instanceof AgentError) return cause;
   if (name === 'TimeoutError')
-    return new AgentError('unavailable', `${what}: not answered within the time given`, error);
-  if (name === 'AbortError') return new AgentError('unavailable', `${what}: given up, as was asked`, error);
+    return new AgentError('unavailable', `${place}: not answered within the time given`, error);
+  if (name === 'AbortError') return new AgentError('unavailable', `${place}: download cancelled`, error);
   if (/^ERR_OSSL_(PEM|ASN1|X509|EVP|UNSUPPORTED)/.test(code))
     return new AgentError(
       'config',
-      `the certificate or key for ${address.host} is no PEM file that fits: ${messageOf(error)}`,
+      `the certificate or key for ${address.host} is not a matching PEM file: ${messageOf(error)}`,
       error,
     );
-  return new AgentError('unavailable', `${what}: ${printable(messageOf(error))}`, error);
+  return new AgentError('unavailable', `${place}: ${printable(messageOf(error))}`, error);
 }

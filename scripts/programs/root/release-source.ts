@@ -1,4 +1,7 @@
-/** Releases of the room's server: trusted by The Update Framework, fetched, and staged beside the one that runs. */
+/**
+ * Downloads releases from the room's server: verifies them with The Update Framework, and stages them beside the one
+ * that runs.
+ */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError, rethrowBug } from '../../../agent/base/errors.ts';
@@ -17,7 +20,7 @@ import type { Offered, ReleaseSource } from './source.ts';
 import { bytesToWrite, stage } from './stage.ts';
 import { type MetadataVersions, ReleaseTrust, type TargetRef, type TrustedRelease } from './trust.ts';
 
-/** Four small files over a mobile network. */
+/** Timeout for four small files over a mobile network, ms. */
 const METADATA_WITHIN_MS = 120_000;
 
 export interface ReleaseSourceOptions {
@@ -25,7 +28,7 @@ export interface ReleaseSourceOptions {
   readonly settings: Settings;
   readonly machine: Machine;
   readonly releases: ReleaseFolder;
-  /** For people, a line. */
+  /** Logs a line for people. */
   readonly say: (line: string) => void;
 }
 
@@ -42,7 +45,7 @@ export class ServerSource implements ReleaseSource {
   }
 
   async find(
-    what: ReleaseKind,
+    kind: ReleaseKind,
     { seq, version }: Release,
     signal: AbortSignal,
   ): Promise<Offered | undefined> {
@@ -58,7 +61,7 @@ export class ServerSource implements ReleaseSource {
       fetchWithinMs: METADATA_WITHIN_MS,
     });
     this.#metadata = await trust.refresh(signal);
-    const trusted = await trust.release({ what, seq, version, arch: machine.arch });
+    const trusted = await trust.release({ what: kind, seq, version, arch: machine.arch });
     if (trusted === undefined) return undefined;
     const { rateKiBps } = settings;
     return await Download.of(this.#options, trusted, (ref, file, at, onProgress) =>
@@ -71,7 +74,7 @@ export class ServerSource implements ReleaseSource {
 function serverOf({ settings, places }: ReleaseSourceOptions): ReleaseServer {
   const { url, ca, cert, key } = settings;
   if (url === undefined)
-    throw new AgentError('config', `${places.settings}: url: names no server of releases`);
+    throw new AgentError('config', `${places.settings}: url: must name the release server`);
   return { url, tls: url.startsWith('https:') ? { ca, cert, key } : undefined };
 }
 
@@ -79,7 +82,7 @@ type Fetch = (
   ref: TargetRef,
   file: string,
   signal: AbortSignal,
-  onProgress?: (done: number, total: number) => void,
+  onProgress?: (doneBytes: number, total: number) => void,
 ) => Promise<void>;
 
 class Download implements Offered {
@@ -88,7 +91,7 @@ class Download implements Offered {
   readonly #fetch: Fetch;
   readonly #full: TargetRef;
   readonly #delta: TargetRef | undefined;
-  /** Of the release that runs, where it is as it was signed. */
+  /** Files of the running release, if they match its manifest. */
   readonly #from: readonly Entry[] | undefined;
   #entries: readonly Entry[] | undefined;
 
@@ -124,7 +127,7 @@ class Download implements Offered {
     return this.#misfit(this.#delta);
   }
 
-  async download(signal: AbortSignal, onProgress: (done: number, total: number) => void): Promise<void> {
+  async download(signal: AbortSignal, onProgress: (doneBytes: number, total: number) => void): Promise<void> {
     mkdirSync(downloadsDir(this.#options.places, this.#trusted.custom.what), {
       recursive: true,
       mode: 0o755,
@@ -132,7 +135,7 @@ class Download implements Offered {
     const { manifest } = this.#trusted;
     await this.#fetchManifest(signal);
     this.#entries = parseManifest(readFileSync(this.#file(manifest), 'utf8'));
-    // Now it is known what is to be written.
+    // The manifest tells what must be written, so the space is checked again.
     const wrong = this.misfit();
     if (wrong !== undefined) throw new AgentError('exhausted', wrong);
     const archive = this.#delta ?? this.#full;
@@ -159,7 +162,7 @@ class Download implements Offered {
     });
   }
 
-  /** By its difference from the one that lies here, where one is signed and fits; else whole. */
+  /** Fetches the manifest: as a difference from the local one if one is signed and fits, else in full. */
   async #fetchManifest(signal: AbortSignal): Promise<void> {
     const { manifest } = this.#trusted;
     const file = this.#file(manifest);
@@ -168,7 +171,7 @@ class Download implements Offered {
     } catch (error) {
       const failure = diskError(file, error);
       rethrowBug(failure);
-      // The whole would fare no better.
+      // Fetching the full manifest would fail too.
       if (signal.aborted || failure.kind === 'exhausted' || failure.kind === 'config') throw failure;
       this.#options.say(`the manifest is fetched whole: ${failure.message}`);
     }
@@ -214,7 +217,7 @@ class Download implements Offered {
   }
 }
 
-/** Its manifest where every file is as it says; what is not is not built upon. */
+/** Returns the manifest if every file matches it. A damaged release is not a base for a difference. */
 async function intact(dir: string): Promise<readonly Entry[] | undefined> {
   try {
     const entries = parseManifest(readFileSync(join(dir, MANIFEST_FILE), 'utf8'));

@@ -1,8 +1,9 @@
 /**
- * Releases on the disk, and which one is `current`.
+ * Manages the releases on disk, and the link `current` to the one that runs.
  *
- * INVARIANTS: `current`, or the link that is named instead, is a symbolic link that is replaced by rename(2), never removed; a folder below releases/ has its name
- * only while it is whole: it gets it last when it comes, and loses it first when it goes.
+ * INVARIANTS:
+ * - `current`, or the link named instead, is a symbolic link that is replaced by rename(2) and never removed.
+ * - A folder below releases/ has its name only while it is complete: it gets the name last and loses it first.
  */
 import {
   existsSync,
@@ -48,7 +49,7 @@ export class ReleaseFolder {
     return join(this.lib, RELEASES, nameOf(release));
   }
 
-  /** Null where there is no link, or where it leads to nothing. */
+  /** Returns null if there is no link, or if its target does not exist. */
   current(): Release | null {
     const link = lstatSync(this.#link, { throwIfNoEntry: false });
     if (link?.isSymbolicLink() !== true) return null;
@@ -57,7 +58,7 @@ export class ReleaseFolder {
     return folder === RELEASES && release !== null && existsSync(this.dirOf(release)) ? release : null;
   }
 
-  /** The oldest first. */
+  /** Returns the releases, oldest first. */
   list(): Release[] {
     return this.#entries()
       .map(releaseOf)
@@ -74,7 +75,10 @@ export class ReleaseFolder {
     return readVersion(this.dirOf(release));
   }
 
-  /** Form of the state that it writes; undefined where it does not say so: a damaged release must be possible to leave. */
+  /**
+   * Returns the version of the state format that a release writes. Undefined if unreadable, so that a damaged release
+   * can be left.
+   */
   stateWritesOf(release: Release): number | undefined {
     try {
       return this.versionOf(release).stateWrites;
@@ -84,33 +88,35 @@ export class ReleaseFolder {
     }
   }
 
-  /** Every file of it is as its manifest says. Throws AgentError. */
+  /** Checks every file of a release against its manifest. Throws AgentError. */
   async verify(release: Release): Promise<void> {
     const dir = this.dirOf(release);
     await verifyTree(dir, manifestOf(dir));
   }
 
-  /** Makes the link beside `current` that `point` will rename. Throws AgentError `unavailable` where the disk refuses. */
+  /** Makes the link beside `current` that `point` will rename. Throws AgentError `unavailable` if the disk refuses. */
   prepare(release: Release): void {
-    const beside = this.#beside;
+    const newLink = this.#newLink;
     this.#onDisk(() => {
-      rmSync(beside, { recursive: true, force: true });
-      symlinkSync(join(RELEASES, nameOf(release)), beside);
+      rmSync(newLink, { recursive: true, force: true });
+      symlinkSync(join(RELEASES, nameOf(release)), newLink);
     });
   }
 
-  /** On the disk when it returns. Throws AgentError `unavailable` where the disk refuses, and then nothing has changed. */
+  /**
+   * Moves the link to a release; atomic, and durable on return. Throws AgentError `unavailable` if the disk refuses.
+   */
   point(release: Release): void {
     const link = this.#link;
     this.prepare(release);
     this.#onDisk(() => {
-      // rename(2) replaces no folder by a link.
+      // rename(2) does not replace a folder by a link.
       if (lstatSync(link, { throwIfNoEntry: false })?.isDirectory() === true) {
-        // Kept for whoever looks why.
+        // Stored for later analysis.
         rmSync(`${link}.damaged`, { recursive: true, force: true });
         renameSync(link, `${link}.damaged`);
       }
-      renameSync(this.#beside, link);
+      renameSync(this.#newLink, link);
       flush(this.lib);
     });
   }
@@ -125,21 +131,21 @@ export class ReleaseFolder {
   }
 
   remove(release: Release): void {
-    const gone = join(this.lib, RELEASES, `.gone-${nameOf(release)}`);
-    rmSync(gone, { recursive: true, force: true });
-    if (existsSync(this.dirOf(release))) renameSync(this.dirOf(release), gone);
-    rmSync(gone, { recursive: true, force: true });
+    const trashDir = join(this.lib, RELEASES, `.gone-${nameOf(release)}`);
+    rmSync(trashDir, { recursive: true, force: true });
+    if (existsSync(this.dirOf(release))) renameSync(this.dirOf(release), trashDir);
+    rmSync(trashDir, { recursive: true, force: true });
   }
 
-  /** What an interrupted program has left: half a release, half of one that went, a link that was not taken. */
+  /** Removes what an interrupted program has left: incomplete releases, and a link that was not renamed. */
   sweep(): void {
-    rmSync(this.#beside, { force: true });
+    rmSync(this.#newLink, { force: true });
     for (const name of this.#entries()) {
       if (name.startsWith('.')) rmSync(join(this.lib, RELEASES, name), { recursive: true, force: true });
     }
   }
 
-  get #beside(): string {
+  get #newLink(): string {
     return `${this.#link}.new`;
   }
 
@@ -149,7 +155,7 @@ export class ReleaseFolder {
   }
 }
 
-/** Of a release's folder. Throws AgentError `corrupt`. */
+/** Reads the version file in a release's folder. Throws AgentError `corrupt`. */
 export function readVersion(dir: string): ReleaseVersion {
   const file = join(dir, VERSION_FILE);
   let text: string;
@@ -163,7 +169,7 @@ export function readVersion(dir: string): ReleaseVersion {
   throw new AgentError('corrupt', `${file} does not say which release it is`);
 }
 
-/** Of a release's folder. Throws AgentError `corrupt`. */
+/** Reads the manifest in a release's folder. Throws AgentError `corrupt`. */
 export function manifestOf(dir: string): Entry[] {
   const file = join(dir, MANIFEST_FILE);
   try {

@@ -1,6 +1,6 @@
 /**
- * `vigie-root restraint-folder` and `restraint-record`: root's part of what restrains the box, called by units. What
- * vision goes by comes from root's own files, and requests are judged by them.
+ * `vigie-root restraint-folder` and `restraint-record`: maintain the restraints that vision obeys, from root's own
+ * files. Called by units; requests are checked against root's files.
  */
 import { type Stats, statSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
@@ -18,16 +18,18 @@ export interface RestraintOptions {
   readonly folder: string;
 }
 
-/** Group and others may not change what vision goes by. */
+/** Mode bits that must not be set: group and others may not change what vision obeys. */
 const OTHERS_WRITE = 0o022;
 
-/** Which box it is, what must be black, and whose orders count at first; a file that is refused changes nothing. */
+/**
+ * Writes the box's name, its masks and the first authority's key for vision. An invalid configuration changes nothing.
+ */
 export function provisionRestraintFolder({ config: file, folder: dir }: RestraintOptions): void {
   assertOwn(file);
   const { config, problems } = inspectConfig(file, { env: process.env, mode: 'check', files: false });
   if (config === undefined) {
-    const why = problems.map((problem) => problemText(file, problem)).join('\n');
-    process.stderr.write(`${why}\n${dir} stays as it was\n`);
+    const problemLines = problems.map((problem) => problemText(file, problem)).join('\n');
+    process.stderr.write(`${problemLines}\n${dir} stays as it was\n`);
     return;
   }
   const folder = new RestraintFolder(dir);
@@ -36,23 +38,26 @@ export function provisionRestraintFolder({ config: file, folder: dir }: Restrain
   process.stdout.write(`${dir}: ${config.box} at ${config.site}, ${config.masks.length} masks\n`);
 }
 
-/** One request on standard input, the answer on standard output. */
+/** Answers one request from standard input on standard output. */
 export async function provisionRestraintRecord({
   config: file,
   folder: dir,
 }: RestraintOptions): Promise<void> {
   const readOrder = (name: 'authorisation' | 'installation'): Uint8Array | undefined => {
-    // No configuration that the agent has kept.
+    // Reads root's own file, never a configuration that the agent has stored.
     assertOwn(file);
     return readOwnOrder(loadConfig(file, { env: process.env, mode: 'check', files: false }), name);
   };
   const line = await firstLine(ROOT_REQUEST_BYTES_MAX);
-  const refused = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readOrder });
-  if (refused !== null) process.stderr.write(`refused: ${refused}\n`);
-  await answerAndLeave({ refused });
+  const refusal = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readOrder });
+  if (refusal !== null) process.stderr.write(`refused: ${refusal}\n`);
+  await answerAndLeave({ refused: refusal });
 }
 
-/** No order that others could change for an older one; undefined: the configuration names none. Throws AgentError. */
+/**
+ * Reads an authorisation from a file that only root can change; undefined if the configuration names none. Throws
+ * AgentError.
+ */
 export function readOwnOrder(
   config: Pick<Config, 'authorisation' | 'installation'>,
   name: 'authorisation' | 'installation',
@@ -62,7 +67,7 @@ export function readOwnOrder(
   return readAuthorisationFile(order, name, (stat) => assertOwnStat(order, stat));
 }
 
-/** What only root can change, and nobody else. */
+/** Throws AgentError unless only root can change the file. */
 export function assertOwn(file: string): void {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) throw new AgentError('config', `${file}: no such file`);

@@ -1,10 +1,13 @@
 /**
- * A command of the room's that root obeys, judged by root: the agent's user lays it into a folder of its own, so nothing of
- * it is believed but what one of root's own `commands.keys` has signed.
+ * Reads and verifies a command of the room that root obeys. The agent's user writes it into its own folder, so only a
+ * signature of a key in root's own `commands.keys` is trusted.
  *
- * INVARIANTS: the checks are those of every command (signature, a key that may, this box, dates); each command counts
- * once, whatever the agent puts back, since root keeps the newest counter of each key in its own folder, before it obeys.
- * LIMITS: a file of COMMAND_BYTES_MAX, no link and no pipe; what was judged is not judged again until the file changes.
+ * INVARIANTS:
+ * - The checks are those of every command: signature, a key with the right, this box, dates.
+ * - Each command is obeyed at most once, even if the agent restores its file. Root stores the newest counter of each
+ *   key in its own folder before it obeys.
+ *
+ * LIMITS: a file of COMMAND_BYTES_MAX, no link and no pipe. A command is not judged again until its file changes.
  */
 import { join } from 'node:path';
 import type { Clock } from '../../../agent/base/clock.ts';
@@ -18,38 +21,38 @@ import type { Config } from '../../../agent/contract/config.ts';
 
 export interface RoomCommandOptions<K extends RootCommand> {
   readonly op: K;
-  /** In the state folder: what the agent has laid. */
+  /** File in the state folder, written by the agent. */
   readonly file: string;
-  /** In root's folder: what was obeyed. */
+  /** File in root's folder with the counters of obeyed commands. */
   readonly countersFile: string;
-  /** The agent's. */
+  /** The agent's state folder. */
   readonly stateDir: string;
-  /** Root's. */
+  /** Root's folder. */
   readonly folder: string;
   readonly clock: Clock;
-  /** Root's configuration, and nothing that the agent has kept. Throws AgentError. */
+  /** Reads root's own configuration, never one that the agent has stored. Throws AgentError. */
   config(): Pick<Config, 'site' | 'box' | 'commands'>;
 }
 
-export type Asked<K extends RootCommand> =
+export type RoomRequest<K extends RootCommand> =
   | { readonly args: CommandArgs<K> }
   | { readonly refused: string; readonly code: RefusalCode | undefined };
 
 export class RoomCommand<K extends RootCommand> {
   readonly #options: RoomCommandOptions<K>;
-  #judged: Buffer | undefined;
+  #judgedBytes: Buffer | undefined;
 
   constructor(options: RoomCommandOptions<K>) {
     this.#options = options;
   }
 
-  /** What is asked since the last look; undefined: nothing. */
-  look(): Asked<K> | undefined {
+  /** Returns a new command since the last call; undefined if there is none. */
+  look(): RoomRequest<K> | undefined {
     const file = join(this.#options.stateDir, this.#options.file);
     try {
       const bytes = readForeign(file, COMMAND_BYTES_MAX);
-      if (bytes === undefined || this.#judged?.equals(bytes) === true) return undefined;
-      this.#judged = bytes;
+      if (bytes === undefined || this.#judgedBytes?.equals(bytes) === true) return undefined;
+      this.#judgedBytes = bytes;
       return this.#judge(bytes);
     } catch (error) {
       rethrowBug(error);
@@ -60,13 +63,13 @@ export class RoomCommand<K extends RootCommand> {
     }
   }
 
-  /** Throws AgentError. */
-  #judge(bytes: Buffer): Asked<K> {
+  /** Verifies a command. Throws AgentError. */
+  #judge(bytes: Buffer): RoomRequest<K> {
     const { op, countersFile, folder, clock } = this.#options;
     const { site, box, commands } = this.#options.config();
-    // No other command may use up a counter of root's.
+    // Restricts the keys to this operation, so that no other command uses up a counter of root's.
     const keys = commands.keys.map((key) => ({ ...key, may: key.may.filter((may) => may === op) }));
-    // The journal is the agent's: what root has obeyed is in root's folder alone.
+    // An empty journal: the real one belongs to the agent, and root trusts only its own folder.
     const journal = { known: { commands: new Map<string, number>() }, enter: () => undefined };
     const guard = new ReplayGuard({ file: join(folder, countersFile), journal });
     const command = new CommandVerifier({ site, box, keys, guard, clock }).open(bytes);

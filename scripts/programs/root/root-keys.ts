@@ -1,7 +1,7 @@
 /**
- * Refuses a root in which one key stands twice in a role, under two key ids or in two encodings: whoever holds it would
- * sign for two. The Update Framework counts key ids (https://theupdateframework.github.io/specification/latest/#verify),
- * and tuf-js does too.
+ * Refuses a TUF root in which one key occurs twice in a role, under two key ids or in two encodings. Its holder could
+ * otherwise sign for two. The Update Framework counts key ids
+ * (https://theupdateframework.github.io/specification/latest/#verify), and so does tuf-js.
  */
 import { AgentError } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
@@ -9,9 +9,9 @@ import { printable } from '../../../agent/base/printable.ts';
 import { publicKeyFingerprint } from '../../lib/tuf-key.ts';
 
 /**
- * What is not in the form of a root passes: tuf-js refuses it.
+ * Checks the keys of a root. Text that is not a root passes here, since tuf-js refuses it.
  *
- * @param text a file of metadata of the root role
+ * @param text a metadata file of the root role
  * @param place for the message
  * @throws AgentError denied
  */

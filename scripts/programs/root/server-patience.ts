@@ -1,27 +1,29 @@
 /**
- * Patience with one request: how long the server may be waited for in all, from the connection to the last byte.
+ * Limits how long one request may wait for the server in all, from the connection to the last byte.
  *
- * METHOD  A credit of time. A request begins with `graceMs`; waiting uses it up, and each byte of the body adds what it
- * takes at `bytesPerS`. So a request of n bytes ends after graceMs + n / bytesPerS of waiting at the latest, whatever is
- * sent besides, and a trickle ends as soon as it has been slower than that for as long as there was credit.
+ * METHOD  A credit of time. A request begins with `graceMs`; waiting uses it up, and each byte of the body adds the
+ * time it takes at `bytesPerS`. A request of n bytes therefore ends after at most graceMs + n / bytesPerS of waiting,
+ * whatever else is sent. A trickle ends once it has been slower than that for as long as there was credit.
  */
 import type { AgentError } from '../../../agent/base/errors.ts';
 
 export interface PatienceLimits {
-  /** For connecting, and the head of the answer with any informational ones before it, ms. */
+  /** Credit for the connection and the response head, including informational responses, ms. */
   readonly graceMs: number;
-  /** The slowest that a body may come. */
+  /** Minimum rate of the body. */
   readonly bytesPerS: number;
-  /** The most that a fast beginning may save up for a slow end, ms. */
+  /** Maximum credit that a fast beginning can save up for a slow end, ms. */
   readonly creditMaxMs: number;
-  /** For not a byte of the body, ms. */
+  /** Maximum time without a byte of the body, ms. */
   readonly silenceMs: number;
 }
 
 export const PATIENCE: PatienceLimits = {
-  /** A cell of a mobile network may be away for a minute with the connection kept, and TLS takes its time after that. */
+  /**
+   * A mobile cell may be unavailable for a minute without closing the connection, and TLS takes its time after that.
+   */
   graceMs: 90_000,
-  /** A tenth of what EDGE gives, the slowest network that boxes are on. */
+  /** A tenth of the rate of EDGE, the slowest network of a box. */
   bytesPerS: 1024,
   creditMaxMs: 300_000,
   silenceMs: 60_000,
@@ -37,29 +39,29 @@ export class ServerPatience {
   }
 
   /**
-   * Waits for something of the server; only this time counts.
+   * Waits for something from the server; only this time counts.
    *
-   * @param give ends what is waited for, with why
-   * @param failure the error for a server that `why`
+   * @param give aborts the wait with an error
+   * @param failure makes the error from its reason
    */
   async wait<T>(
     part: 'head' | 'body',
-    what: () => Promise<T>,
+    operation: () => Promise<T>,
     give: (error: AgentError) => void,
-    failure: (why: string) => AgentError,
+    failure: (reason: string) => AgentError,
   ): Promise<T> {
     const { graceMs, bytesPerS, silenceMs } = this.#limits;
     const isSilent = part === 'body' && silenceMs < this.#creditMs;
-    const why =
+    const reason =
       part === 'head'
         ? `has not answered within ${graceMs / 1000} s`
         : isSilent
           ? `has sent nothing for ${silenceMs / 1000} s`
           : `sends slower than ${bytesPerS} bytes a second`;
     const beganMs = performance.now();
-    const timer = setTimeout(() => give(failure(why)), isSilent ? silenceMs : this.#creditMs);
+    const timer = setTimeout(() => give(failure(reason)), isSilent ? silenceMs : this.#creditMs);
     try {
-      return await what();
+      return await operation();
     } finally {
       clearTimeout(timer);
       this.#creditMs = Math.max(0, this.#creditMs - (performance.now() - beganMs));

@@ -1,4 +1,7 @@
-/** What the updater is told by root: its own update.yaml, and of the agent's configuration who the box is and whom it obeys. */
+/**
+ * Reads the updater's settings: its own update.yaml, and from the agent's configuration the box's name and the keys it
+ * obeys.
+ */
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -10,7 +13,7 @@ import { UpdateSettings } from '../../../agent/contract/update-settings.ts';
 import type { OrderReader } from '../../../agent/orders/room-order.ts';
 
 const strict = { additionalProperties: false } as const;
-/** It has some ten lines. */
+/** Maximum size, bytes; the file has some ten lines. */
 const SETTINGS_BYTES_MAX = 65_536;
 
 export type Settings = UpdateSettings;
@@ -24,7 +27,7 @@ const DEFAULTS = {
   withinS: 600,
 };
 
-/** Without the file: the defaults, and no server. Throws AgentError `config`. */
+/** Reads the settings; without the file, returns the defaults without a server. Throws AgentError `config`. */
 export function readSettings(file: string): Settings {
   const content = readSettingsFile(file) ?? {};
   const settings: unknown = { ...DEFAULTS, ...Object(content) };
@@ -38,18 +41,18 @@ const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 const Reader = Type.Object({ site: Name, box: Name, keys: Type.Array(CommandKey, { maxItems: 16 }) }, strict);
 
 /**
- * Who this box is and which keys may order, by the reader of YAML that the agent and `vigie check` have: of one text all see
- * the same. The environment has the last word, as for the agent. Throws AgentError `config`.
+ * Reads the box's name and the keys that may order. Uses the same YAML reader as the agent and `vigie check`, so that
+ * all read the same from one text. Environment variables override it, as for the agent. Throws AgentError `config`.
  */
 export function readOrderReader(file: string, env: NodeJS.ProcessEnv): Omit<OrderReader, 'wallMs'> {
   const { data, problems } = readSource(ownText(file));
   const [problem] = problems;
-  // What it says of the text may quote a piece of a login, and this goes to the room.
+  // The parser's message may quote part of a login, and it is sent to the room.
   if (problem !== undefined) {
-    const where = `line ${problem.line ?? 1}, column ${problem.column ?? 1}`;
+    const position = `line ${problem.line ?? 1}, column ${problem.column ?? 1}`;
     throw new AgentError(
       'config',
-      `${file}: not readable: ${where}; \`vigie check\` says what is wrong there`,
+      `${file}: not readable: ${position}; \`vigie check\` says what is wrong there`,
     );
   }
   const content = Object(data) as Record<string, unknown>;
@@ -63,7 +66,10 @@ export function readOrderReader(file: string, env: NodeJS.ProcessEnv): Omit<Orde
   throw new AgentError('config', `${file}: ${wrongIn(Reader, reader).replace(/^keys/, 'commands.keys')}`);
 }
 
-/** Whoever may write the file says whom root obeys: what is looked at is the file that is read, whatever lies there then. */
+/**
+ * Reads the file and checks that only its owner can write it, since its author decides whom root obeys. The check is on
+ * the opened file, so a replacement in between has no effect.
+ */
 function ownText(file: string): string {
   let fd: number;
   try {
@@ -90,7 +96,7 @@ function ownText(file: string): string {
   }
 }
 
-/** Undefined where there is none. */
+/** Returns undefined if there is no file. */
 function readSettingsFile(file: string): unknown {
   try {
     const { size } = statSync(file);

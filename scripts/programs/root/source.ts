@@ -1,22 +1,22 @@
-/** Where releases come from. */
+/** Interface of a source of releases. */
 import type { ReleaseKind } from '../../../agent/contract/release.ts';
 import type { UpdaterStatus } from '../../../agent/contract/update.ts';
 import type { Release } from './releases.ts';
 
-/** A release that release keys have signed, for this box's architecture. */
+/** A signed release for this box's architecture. */
 export interface Offered {
   readonly seqMin: number;
-  /** One line why this box does not take it; undefined: it does. */
+  /** Returns one line why this box refuses it; undefined if it accepts it. */
   misfit(): string | undefined;
-  /** On this disk, as it was signed; goes on where it was interrupted. Throws AgentError. */
-  download(signal: AbortSignal, onProgress: (done: number, total: number) => void): Promise<void>;
-  /** Whole below releases/, checked and on the disk. Throws AgentError. */
+  /** Downloads the signed files; resumes an interrupted download. Throws AgentError. */
+  download(signal: AbortSignal, onProgress: (doneBytes: number, total: number) => void): Promise<void>;
+  /** Makes the complete folder below releases/, checked and durable. Throws AgentError. */
   stage(signal: AbortSignal): Promise<void>;
 }
 
 export interface ReleaseSource {
-  /** Fetches fresh metadata first. Undefined: there is no such release. Throws AgentError. */
-  find(what: ReleaseKind, target: Release, signal: AbortSignal): Promise<Offered | undefined>;
-  /** Versions of the metadata that was verified; null before the first. */
+  /** Fetches new metadata first. Returns undefined if there is no such release. Throws AgentError. */
+  find(kind: ReleaseKind, target: Release, signal: AbortSignal): Promise<Offered | undefined>;
+  /** Returns the versions of the verified metadata; null before the first. */
   metadata(): UpdaterStatus['metadata'];
 }

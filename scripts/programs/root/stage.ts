@@ -1,11 +1,11 @@
 /**
- * Makes the folder of a release beside the one that runs, whole and checked, or nothing.
+ * Makes the folder of a release beside the running one: complete and checked, or not at all.
  *
  * INVARIANTS
- * - `releases/<name>` appears by one rename, after every file was held against the signed manifest and is on the disk.
- * - No file of another release is written: links of it are removed, and what is new is renamed into their place.
+ * - `releases/<name>` appears by one rename, after every file was checked against the signed manifest and is on disk.
+ * - No file of another release is written: its hard links are removed, and new files are renamed into their place.
  *
- * LIMITS  One stage at a time (the caller has the lock): what an earlier try left is removed.
+ * LIMITS  One stage at a time (the caller holds the lock); leftovers of an earlier attempt are removed.
  */
 import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
@@ -31,35 +31,41 @@ import { unpack } from './unpack.ts';
 const run = promisify(execFile);
 
 export interface StageOptions {
-  /** Folder with `releases/`. */
   readonly lib: string;
-  /** Folder of the release that runs, of which a delta is made; undefined: there is none. */
+  /** Folder of the running release, the base of a delta; undefined if there is none. */
   readonly current: string | undefined;
   readonly custom: ReleaseTarget;
-  /** The fetched MANIFEST. */
+  /** File of the downloaded MANIFEST. */
   readonly manifest: string;
-  /** The fetched archive of what has changed since `current`; undefined: the whole is taken. */
+  /** Downloaded archive of the changes since `current`; undefined if the full archive is used. */
   readonly delta: string | undefined;
-  /** Gives the fetched archive of the whole; asked where it is needed only. */
+  /** Returns the downloaded full archive; called only if it is needed. */
   readonly full: () => Promise<string>;
   readonly signal: AbortSignal;
 }
 
 export interface Staged {
   readonly dir: string;
-  /** `present`: an earlier try had come so far. */
+  /** `present`: an earlier attempt had completed it. */
   readonly by: 'delta' | 'full' | 'present';
-  /** Why the delta was of no use. */
+  /** Reason for not using the delta. */
   readonly why: string | undefined;
 }
 
-/** Beside the releases, so that a rename makes a stage one; no release's name begins so, and lists of names do. */
+/**
+ * Folder beside the releases, so that a rename completes a stage. No release's name begins so; lists of names for
+ * unpack.ts do.
+ */
 const STAGE = '.stage';
 const UNPACKED = '.unpacked';
 
 /**
- * @throws AgentError corrupt: what was signed does not make a release; exhausted: the disk is full; unavailable; nothing
- *   is left of it then
+ * Stages a release. On an error nothing of it is left.
+ *
+ * @throws AgentError
+ * - corrupt: the signed files do not make a release
+ * - exhausted: the disk is full
+ * - unavailable: staging was cancelled, or the disk has failed
  */
 export async function stage(options: StageOptions): Promise<Staged> {
   const { lib, custom, manifest } = options;
@@ -71,21 +77,21 @@ export async function stage(options: StageOptions): Promise<Staged> {
     const entries = parseManifest(text);
     assertNoUnits(releaseName(custom.seq, custom.version), entries);
     if (await isPresent(dir, text, options)) return { dir, by: 'present', why: undefined };
-    const made = await make(join(releases, STAGE), { ...options, text, entries });
+    const outcome = await make(join(releases, STAGE), { ...options, text, entries });
     await run('sync', ['--file-system', join(releases, STAGE)]);
     options.signal.throwIfAborted();
     await rename(join(releases, STAGE), dir);
     flush(releases);
-    return { dir, ...made };
+    return { dir, ...outcome };
   } catch (error) {
     const failure = options.signal.aborted
-      ? new AgentError('unavailable', `${dir}: staging was given up, as was asked`, error)
+      ? new AgentError('unavailable', `${dir}: staging cancelled`, error)
       : diskError(dir, error);
     await clear(releases).catch((left: unknown) => {
       const also = diskError(releases, left).message;
       throw new AgentError(
         failure.kind,
-        `${failure.message}; what is left of it cannot be removed: ${also}`,
+        `${failure.message}; the partial files cannot be removed: ${also}`,
         error,
       );
     });
@@ -93,7 +99,10 @@ export async function stage(options: StageOptions): Promise<Staged> {
   }
 }
 
-/** Bytes that a stage writes, beside the archive itself; by the manifest of the release that runs, if a delta is taken. */
+/**
+ * Returns the bytes that a stage writes beside the archive itself. `from` is the running release's manifest, for a
+ * delta.
+ */
 export function bytesToWrite(entries: readonly Entry[], from: readonly Entry[] = []): number {
   const write = new Set(changedPaths(from, entries).write);
   return entries.reduce((sum, { path, size }) => sum + (write.has(path) ? (size ?? 0) : 0), 0);
@@ -106,18 +115,18 @@ interface Making extends StageOptions {
 
 async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | 'why'>> {
   const { delta, current } = making;
-  let why: string | undefined;
+  let reason: string | undefined;
   if (delta !== undefined && current !== undefined) {
     try {
       await fromDelta(into, current, delta, making);
       await finish(into, making);
-      return { by: 'delta', why };
+      return { by: 'delta', why: reason };
     } catch (error) {
       const failure = diskError(into, error);
       rethrowBug(failure);
-      // A disk that is full, or a caller who has given up, would have no more of the whole.
+      // On a full disk, or after an abort, the full archive would fail too.
       if (failure.kind === 'exhausted' || making.signal.aborted) throw failure;
-      why = failure.message;
+      reason = failure.message;
       await clear(dirname(into));
     }
   }
@@ -126,7 +135,7 @@ async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | '
   await unpack(archive, into, filesOf(making.entries), making.signal);
   foldersAndLinks(into, making.entries);
   await finish(into, making);
-  return { by: 'full', why };
+  return { by: 'full', why: reason };
 }
 
 async function fromDelta(
@@ -136,7 +145,7 @@ async function fromDelta(
   { entries, signal }: Making,
 ): Promise<void> {
   const from = parseManifest(await readFile(join(current, MANIFEST_FILE), 'utf8'));
-  // A folder of it that had become a link would lead out of the stage.
+  // A folder that has become a link would lead out of the stage.
   await verifyTree(current, from);
   const { write, remove } = changedPaths(from, entries);
   const written = new Set(write);
@@ -144,7 +153,7 @@ async function fromDelta(
   const unpacked = join(dirname(into), UNPACKED);
   await mkdir(unpacked, { mode: 0o755 });
   await unpack(archive, unpacked, filesOf(fresh), signal);
-  // Folders are made, files and links share what they hold with the release that runs.
+  // Makes folders; files and links share their content with the running release.
   await run('cp', ['--archive', '--link', '--no-target-directory', await realpath(current), into], {
     signal,
   });
@@ -155,7 +164,7 @@ async function fromDelta(
   await rm(unpacked, { recursive: true });
 }
 
-/** Sorted as they are, a folder comes before what lies in it. */
+/** Makes folders and links. In the manifest's order, a folder comes before its content. */
 function foldersAndLinks(dir: string, entries: readonly Entry[]): void {
   for (const { path, type, link = '' } of entries) {
     if (type === 'dir') mkdirSync(join(dir, path), { recursive: true, mode: 0o755 });
@@ -163,10 +172,10 @@ function foldersAndLinks(dir: string, entries: readonly Entry[]): void {
   }
 }
 
-/** Its manifest, and the check of all of it. */
+/** Writes the manifest and checks the whole release against it. */
 async function finish(dir: string, { text, entries, custom }: Making): Promise<void> {
   await writeFile(join(dir, MANIFEST_FILE), text, { flag: 'wx', mode: 0o644 });
-  // The umask has no say in it.
+  // Sets the modes explicitly, independent of the umask.
   await chmod(dir, 0o755);
   await chmod(join(dir, MANIFEST_FILE), 0o644);
   for (const { path, type } of entries) if (type === 'dir') chmodSync(join(dir, path), 0o755);
@@ -181,14 +190,14 @@ async function finish(dir: string, { text, entries, custom }: Making): Promise<v
   }
 }
 
-/** What an earlier try has made whole stays; what is not whole goes. */
+/** Reports whether an earlier attempt has completed the folder. An incomplete one is removed. */
 async function isPresent(dir: string, text: string, { lib, current }: StageOptions): Promise<boolean> {
   if (!existsSync(dir)) return false;
   if (await isWhole(dir, text)) return true;
-  const used = await Promise.all(
-    [join(lib, 'current'), ...(current === undefined ? [] : [current])].map(where),
+  const usedDirs = await Promise.all(
+    [join(lib, 'current'), ...(current === undefined ? [] : [current])].map(realPathOf),
   );
-  assert(!used.includes(await realpath(dir)), `${dir} is to be staged, and it runs`);
+  assert(!usedDirs.includes(await realpath(dir)), `${dir} is to be staged, and it runs`);
   await rm(dir, { recursive: true });
   return false;
 }
@@ -206,7 +215,7 @@ async function isWhole(dir: string, text: string): Promise<boolean> {
   }
 }
 
-async function where(path: string): Promise<string> {
+async function realPathOf(path: string): Promise<string> {
   return existsSync(path) ? await realpath(path) : path;
 }
 

@@ -1,4 +1,4 @@
-/** What the updater says of itself: status.json for the agent, a screen for a person. */
+/** Reports the updater's state: in status.json for the agent, and as a screen for people. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
@@ -72,7 +72,7 @@ export class StatusWriter {
     };
   }
 
-  /** What cannot be written is said; no update waits for it. */
+  /** Writes status.json. A failure is only logged, so that no update waits for it. */
   write(state: State, bytes: UpdaterStatus['bytes'] = null): void {
     const { places, say } = this.#options;
     try {
@@ -82,7 +82,7 @@ export class StatusWriter {
     }
   }
 
-  /** So that whoever reads it can tell an updater that rests from one that is dead. */
+  /** Reports whether the file must be written again, so that a reader can tell an idle updater from a dead one. */
   isOld(): boolean {
     const stat = statSync(join(this.#options.places.state, STATUS_FILE), { throwIfNoEntry: false });
     const ageMs = this.#options.wallMs() - (stat?.mtimeMs ?? 0);
@@ -98,16 +98,16 @@ function reasonOf({ reason, refused }: State['release']): string | null {
   return parts.length === 0 ? null : parts.join('; ').slice(0, REASON_CHARS_MAX);
 }
 
-/** One screen. */
+/** Returns the lines of one screen. */
 export function screenOf(status: UpdaterStatus): string[] {
   const { phase, since, target, rollout, reason, bytes, metadata, osUpdates } = status;
   const row = (name: string, value: string): string => `${name.padEnd(10)} ${value}`;
-  const wanted =
+  const targetText =
     target === null ? '' : ` ${releaseText(target)}${rollout === null ? '' : ` of ${printable(rollout)}`}`;
   const lines = [
     row('release', releaseText(status.release)),
     row('previous', releaseText(status.previous)),
-    row('phase', Date.parse(since) > 0 ? `${phase}${wanted}, since ${since}` : phase),
+    row('phase', Date.parse(since) > 0 ? `${phase}${targetText}, since ${since}` : phase),
   ];
   if (reason !== null) lines.push(row('reason', printable(reason, REASON_CHARS_MAX)));
   if (bytes !== null) lines.push(row('fetched', `${bytes.done} of ${bytes.total} bytes`));
@@ -139,8 +139,8 @@ export function screenOf(status: UpdaterStatus): string[] {
     const revision = target === null || target.number === 0 ? '' : ` revision ${target.number}`;
     const byPerson = target === null ? '' : ', tried at the box';
     const of = rollout === null ? byPerson : ` of ${printable(rollout)}`;
-    const why = reason === null ? '' : `: ${printable(reason, REASON_CHARS_MAX)}`;
-    lines.push(row('config', `${phase}${revision}${of}${why}`));
+    const reasonText = reason === null ? '' : `: ${printable(reason, REASON_CHARS_MAX)}`;
+    lines.push(row('config', `${phase}${revision}${of}${reasonText}`));
   }
   lines.push(row('history', `${status.history} records`));
   return lines;

@@ -1,16 +1,17 @@
 /**
- * Which releases are signed, and which they are: the client of The Update Framework
- * (https://theupdateframework.github.io/specification/latest/, tuf-js), with the box's own way to the server.
+ * Verifies which releases are signed, as a client of The Update Framework
+ * (https://theupdateframework.github.io/specification/latest/, tuf-js) with the box's own connection to the server.
  *
  * INVARIANTS
- * - What was verified once stays: versions never go back, and a newer root is kept even where what follows fails.
- * - A file of metadata is whole after a power cut: tuf-js writes into `work/`, from where each is renamed into place.
- * - The chain begins with the root of the root file, or the one kept, whichever is newer; to begin anew, remove the folder.
- * - One key is one signature: a root that names it twice in a role is refused.
- * - The wall clock is no earlier than the last time that metadata was found fresh: what has expired cannot be kept alive
- *   by a clock put back.
+ * - Verified metadata stays. Versions are monotonic, and a newer root is stored even if a later step fails.
+ * - Metadata files are intact after a power cut: tuf-js writes into `work/`, and each file is then renamed into place.
+ * - The chain of trust begins with the root file or the stored root, whichever is newer. Removing the folder restarts
+ *   it.
+ * - One key counts as one signature: a root that names a key twice in a role is refused.
+ * - The wall clock is no earlier than the last time that metadata was found valid. A clock that is set back therefore
+ *   revives no expired metadata.
  *
- * LIMITS  LENGTHS_MAX bytes a file of metadata, `fetchWithinMs` for all of them; no delegations.
+ * LIMITS  LENGTHS_MAX bytes per metadata file, `fetchWithinMs` for all of them; no delegations.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,40 +36,42 @@ import { checkRootKeys } from './root-keys.ts';
 
 export type MetadataVersions = NonNullable<UpdaterStatus['metadata']>;
 
-/** A file on the server, of which every byte is known. */
+/** A file on the server whose size and hash are known. */
 export interface TargetRef {
-  /** Below targets/ of the server. */
+  /** Path below targets/ on the server. */
   readonly path: string;
-  /** Bytes. */
   readonly length: number;
-  /** Hexadecimal. */
+  /** Hexadecimal digits. */
   readonly sha256: string;
 }
 
 export interface TrustedRelease {
   readonly custom: ReleaseTarget;
   readonly manifest: TargetRef;
-  /** `custom.full`, or one of `custom.deltas`. @throws AgentError corrupt where nobody has signed it */
+  /** Returns `custom.full`, or one of `custom.deltas`. @throws AgentError corrupt: no one has signed it */
   archive(name: string): Promise<TargetRef>;
-  /** The manifest as the difference from that of another release; undefined where none is signed. */
+  /** Returns the manifest as a difference from another release's; undefined if none is signed. */
   manifestPatch(fromSeq: number): Promise<TargetRef | undefined>;
 }
 
 export interface TrustOptions extends ReleaseServer {
-  /** Kept metadata; made where it is not there. */
+  /** Folder of stored metadata; made if it is missing. */
   readonly dir: string;
-  /** The root to begin with, as the box was set up. */
+  /** The first root, from the setup of the box. */
   readonly rootFile: string;
-  /** For one refresh. */
+  /** Time limit of one refresh, ms. */
   readonly fetchWithinMs: number;
-  /** Wall time; tests turn it back. */
+  /** Wall time; tests set it back. */
   readonly wallMs?: () => number;
 }
 
 const ROLES = ['root', 'timestamp', 'snapshot', 'targets'] as const;
 type RoleName = (typeof ROLES)[number];
 
-/** Bytes. A root has 3 KB and a release 1 KB of targets, so that these are some hundred keys and a thousand releases. */
+/**
+ * Maximum size of a metadata file, bytes. A root has 3 KB and a release 1 KB of targets, so the limits allow some
+ * hundred keys and a thousand releases.
+ */
 const LENGTHS_MAX: Readonly<Record<RoleName, number>> = {
   root: 262_144,
   timestamp: 16_384,
@@ -76,7 +79,7 @@ const LENGTHS_MAX: Readonly<Record<RoleName, number>> = {
   targets: 4_194_304,
 };
 const TUF_CONFIG = {
-  /** A box that was away for ten years with a rotation each month. */
+  /** Enough for a box that was offline for ten years with a rotation each month. */
   maxRootRotations: 120,
   maxDelegations: 0,
   rootMaxLength: LENGTHS_MAX.root,
@@ -85,13 +88,13 @@ const TUF_CONFIG = {
   targetsMaxLength: LENGTHS_MAX.targets,
 } as const;
 const ROOT_FILE = /^\d+\.root\.json$/;
-/** As TUF writes time, but for the milliseconds; tuf-js takes what is no time as one that never comes. */
+/** TUF's time format, with optional milliseconds. tuf-js would treat an invalid time as one that never comes. */
 const EXPIRES = new RegExp(TIME_PATTERN);
 
-/** Nobody had a release before; what a clock says that has not been set since power came. */
+/** Earlier times are those of a clock that was not set since power-up; the first release is later. */
 const FIRST_RELEASE_MS = Date.UTC(2026, 0, 1);
 const VERIFIED_FILE = 'verified.json';
-/** A clock that has been right may be set back by as much, ms. */
+/** Maximum amount by which a correct clock may be set back, ms. */
 const CLOCK_SLACK_MS = 3_600_000;
 
 export class ReleaseTrust {
@@ -103,10 +106,13 @@ export class ReleaseTrust {
   }
 
   /**
-   * Fetches and verifies what is new.
+   * Fetches and verifies new metadata.
    *
-   * @throws AgentError unavailable where it cannot be had now; denied for what is not signed as it must be, is old or has
-   *   expired; corrupt for what is none; config for a root file, address or certificate that cannot be used
+   * @throws AgentError
+   * - unavailable: it cannot be had now
+   * - denied: a signature is missing, or it is old or expired
+   * - corrupt: it is not metadata
+   * - config: the root file, address or certificate cannot be used
    */
   async refresh(signal: AbortSignal): Promise<MetadataVersions> {
     const { dir, fetchWithinMs } = this.#options;
@@ -127,7 +133,7 @@ export class ReleaseTrust {
     } catch (error) {
       throw fetcher.failure ?? refusal(placeOf(base), error);
     } finally {
-      // A root to begin with that is not signed as it must be is no root to keep.
+      // A first root without the required signatures is not stored.
       onDisk(dir, () => (updater === undefined ? rmSync(work, { recursive: true }) : this.#keep(work)));
     }
     const at = new Date(this.#wallMs()).toISOString();
@@ -137,9 +143,9 @@ export class ReleaseTrust {
   }
 
   /**
-   * A release that the keys of releases have signed; undefined where there is none of that name. After `refresh`.
+   * Returns a signed release, or undefined if there is none of that name. Requires `refresh` first.
    *
-   * @throws AgentError corrupt where what was signed is no description of it
+   * @throws AgentError corrupt: the signed target does not describe a release
    */
   async release(release: ReleaseId): Promise<TrustedRelease | undefined> {
     const path = manifestTarget(release);
@@ -147,13 +153,13 @@ export class ReleaseTrust {
     if (target === undefined) return undefined;
     const { custom } = target;
     if (!Value.Check(ReleaseTarget, custom))
-      throw new AgentError('corrupt', `${path}: what was signed of it is not in the form of a release`);
+      throw new AgentError('corrupt', `${path}: the signed entry is not in the form of a release`);
     if (manifestTarget(custom) !== path)
       throw new AgentError('corrupt', `${path}: signed as ${manifestTarget(custom)}`);
     const archive = async (name: string): Promise<TargetRef> => {
       const file = await this.#target(name);
       if (file === undefined)
-        throw new AgentError('corrupt', `${path} names ${name}, which nobody has signed`);
+        throw new AgentError('corrupt', `${path} names ${name}, which is not in the signed metadata`);
       return refOf(name, file);
     };
     const manifestPatch = async (fromSeq: number): Promise<TargetRef | undefined> => {
@@ -167,7 +173,7 @@ export class ReleaseTrust {
   async #target(path: string): Promise<TargetFile | undefined> {
     assert(this.#updater !== undefined, 'releases are asked for before a refresh');
     const target: unknown = await this.#updater.getTargetInfo(path);
-    // tuf-js looks in a plain object, which has more names than were put into it.
+    // tuf-js looks the name up in a plain object, which also has inherited names.
     return target instanceof TargetFile ? target : undefined;
   }
 
@@ -186,58 +192,59 @@ export class ReleaseTrust {
     const [says, least] = [this.#wallMs(), leastMs].map((ms) => new Date(ms).toISOString());
     throw new AgentError(
       'unavailable',
-      `this box's clock says ${says}, but it is later than ${least}: what has expired cannot be told until it is set`,
+      `this box's clock says ${says}, but it is later than ${least}: expiry cannot be checked until it is set`,
     );
   }
 
-  /** A folder for tuf-js with what is kept. */
+  /** Makes a folder for tuf-js with the stored metadata. */
   #prepare(): string {
     const { dir, rootFile } = this.#options;
     const work = join(dir, 'work');
     rmSync(work, { recursive: true, force: true });
     mkdirSync(work, { recursive: true, mode: 0o755 });
     for (const role of ROLES) {
-      const kept = join(dir, `${role}.json`);
-      if (existsSync(kept)) cpSync(kept, join(work, `${role}.json`));
+      const storedFile = join(dir, `${role}.json`);
+      if (existsSync(storedFile)) cpSync(storedFile, join(work, `${role}.json`));
     }
-    const given = formOf(rootFile);
-    if (!Number.isSafeInteger(given.version))
-      throw new AgentError('config', `${rootFile} is no root of signed metadata: ${given.why}`);
+    const rootForm = formOf(rootFile);
+    if (!Number.isSafeInteger(rootForm.version))
+      throw new AgentError('config', `${rootFile} is not a root of signed metadata: ${rootForm.reason}`);
     checkRootKeys(readFileSync(rootFile, 'utf8'), rootFile);
-    if (!(formOf(join(work, 'root.json')).version >= given.version))
+    if (!(formOf(join(work, 'root.json')).version >= rootForm.version))
       cpSync(rootFile, join(work, 'root.json'));
     return work;
   }
 
-  /** With the kept root, or, where that has been damaged on the disk, with the one to begin with. */
+  /** Starts with the stored root, or with the first root if the stored one is damaged. */
   #start(work: string, base: URL, fetcher: Fetcher): Updater {
     const options = { metadataDir: work, metadataBaseUrl: base.href, fetcher, config: TUF_CONFIG };
     const root = join(work, 'root.json');
     try {
       return new Updater(options);
     } catch (error) {
-      const given = readFileSync(this.#options.rootFile);
-      if (readFileSync(root).equals(given)) throw error;
-      onDisk(work, () => writeAtomically(root, given));
+      const rootBytes = readFileSync(this.#options.rootFile);
+      if (readFileSync(root).equals(rootBytes)) throw error;
+      onDisk(work, () => writeAtomically(root, rootBytes));
       return new Updater(options);
     }
   }
 
-  /** Root first: a chain that got further is kept, whatever came after it. */
+  /** Stores the new metadata, root first: a longer chain stays, whatever fails afterwards. */
   #keep(work: string): void {
     const { dir } = this.#options;
     for (const role of ROLES) {
-      const made = join(work, `${role}.json`);
-      const kept = join(dir, `${role}.json`);
-      if (!existsSync(made)) continue;
-      const content = readFileSync(made);
-      if (!existsSync(kept) || !readFileSync(kept).equals(content)) writeAtomically(kept, content, 0o644);
+      const newFile = join(work, `${role}.json`);
+      const storedFile = join(dir, `${role}.json`);
+      if (!existsSync(newFile)) continue;
+      const content = readFileSync(newFile);
+      if (!existsSync(storedFile) || !readFileSync(storedFile).equals(content))
+        writeAtomically(storedFile, content, 0o644);
     }
     rmSync(work, { recursive: true });
   }
 }
 
-/** tuf-js's way to the server; what fails on the way is remembered, since tuf-js wraps some of it into text. */
+/** Connection of tuf-js to the server. Stores the failure, because tuf-js wraps some errors into text. */
 class MetadataFetcher extends BaseFetcher {
   readonly #server: ReleaseServer;
   readonly #signal: AbortSignal;
@@ -270,7 +277,7 @@ class MetadataFetcher extends BaseFetcher {
     const answer = await get(address, this.#server, {}, this.#signal);
     const { status } = answer;
     if (status !== 200) answer.close();
-    // That there is no root of the next number says that the last one is the newest.
+    // No root with the next number means that the last one is the newest.
     if ((status === 404 || status === 403) && ROOT_FILE.test(name))
       throw new DownloadHTTPError(`HTTP ${status}`, status);
     if (status !== 200) throw unavailable(address, `answers ${status}, not 200`);
@@ -286,22 +293,24 @@ class MetadataFetcher extends BaseFetcher {
   }
 }
 
-/** With consistent snapshots a file has its version in front: `7.targets.json`. */
+/**
+ * Returns the maximum size for a file. With consistent snapshots its name begins with the version: `7.targets.json`.
+ */
 function lengthMaxOf(name: string): number {
   const role = ROLES.find((known) => name.replace(/^\d+\./, '') === `${known}.json`) ?? 'root';
   return LENGTHS_MAX[role];
 }
 
 interface Form {
-  /** NaN where it has none. */
+  /** NaN if it has none. */
   readonly version: number;
   readonly expires: string;
-  readonly why: string;
+  readonly reason: string;
 }
 
-/** What of a file of metadata is read before it is trusted. */
+/** Reads the fields of a metadata file that are needed before it is trusted. */
 function formOf(file: string): Form {
-  if (!existsSync(file)) return { version: Number.NaN, expires: '', why: 'it is not there' };
+  if (!existsSync(file)) return { version: Number.NaN, expires: '', reason: 'it is not there' };
   const { signed } = (jsonOf(readFileSync(file, 'utf8')) ?? {}) as {
     signed?: { version?: unknown; expires?: unknown };
   };
@@ -309,7 +318,7 @@ function formOf(file: string): Form {
   return {
     version: typeof version === 'number' ? version : Number.NaN,
     expires: typeof expires === 'string' ? expires : '',
-    why: 'it has no version',
+    reason: 'it has no version',
   };
 }
 
@@ -320,25 +329,26 @@ function refOf(path: string, { length, hashes }: TargetFile): TargetRef {
   return { path, length, sha256 };
 }
 
-/** What tuf-js says where it refuses (its dist/store.js), in a line for people. */
+/** Converts a refusal by tuf-js (its dist/store.js) into a line for people. */
 function refusal(place: string, error: unknown): AgentError {
   if (error instanceof AgentError) return error;
-  const said = printable(
+  const message = printable(
     messageOf(error).replace(/^(Unable to load \w+( metadata)? error )?(\w*Error: )?/, ''),
   );
-  const refused = (kind: 'denied' | 'corrupt', why: string): AgentError =>
-    new AgentError(kind, `${place}: refused: ${why} (${said})`, error);
-  if (/Failed to persist/.test(said))
-    return new AgentError('unavailable', `signed metadata cannot be kept: ${said}`, error);
-  if (/is expired/.test(said))
-    return refused(
+  const errorOf = (kind: 'denied' | 'corrupt', why: string): AgentError =>
+    new AgentError(kind, `${place}: refused: ${why} (${message})`, error);
+  if (/Failed to persist/.test(message))
+    return new AgentError('unavailable', `signed metadata cannot be kept: ${message}`, error);
+  if (/is expired/.test(message))
+    return errorOf(
       'denied',
       'signed metadata has expired and must be signed anew, or this box’s clock is wrong',
     );
-  if (/was signed by/.test(said))
-    return refused('denied', 'not signed by as many of the right keys as it must be');
-  if (/less than current version/.test(said)) return refused('denied', 'older than what this box has seen');
-  if (/Expected version|does ?n[o']t match/.test(said))
-    return refused('denied', 'metadata that does not belong together');
-  return refused('corrupt', 'no metadata as it was signed');
+  if (/was signed by/.test(message))
+    return errorOf('denied', 'not signed by as many of the right keys as it must be');
+  if (/less than current version/.test(message))
+    return errorOf('denied', 'older than what this box has seen');
+  if (/Expected version|does ?n[o']t match/.test(message))
+    return errorOf('denied', 'metadata that does not belong together');
+  return errorOf('corrupt', 'no metadata as it was signed');
 }

@@ -1,4 +1,4 @@
-/** Units as systemd has them, by systemctl(1). */
+/** Reads and controls systemd units through systemctl(1). */
 import { execFile } from 'node:child_process';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import type { UnitState } from './change/probation.ts';
@@ -8,21 +8,21 @@ export const VISION_UNIT = 'vigie-vision.service';
 export const VISION_SOCKET = 'vigie-vision.socket';
 export const PAGE_UNIT = 'vigie-page.service';
 export const PAGE_SOCKET = 'vigie-page.socket';
-/** Watches what is on trial (change/judge.ts). */
+/** Unit that watches a change on trial (change/judge.ts). */
 export const JUDGE_UNIT = 'vigie-root-judge.service';
 export const RUN_UNIT = 'vigie-root.service';
-/** The longest stop and start of our units, and a machine that swaps. */
+/** Timeout, ms: the longest stop and start of our units, on a machine that swaps. */
 const WITHIN_MS = 60_000;
 const PROPERTIES = 'ActiveState,Job,NRestarts,Result,ExecMainStatus';
 
-/** All throw AgentError `unavailable`. */
+/** Operations on units; all throw AgentError `unavailable`. */
 export interface Units {
-  /** Of those, the ones that run, start, or have been given up: whoever was started. */
+  /** Returns those units that are running, starting or failed, independent of who started them. */
   wereStarted(units: readonly string[]): Promise<string[]>;
   stop(units: readonly string[]): Promise<void>;
-  /** Ordered, not waited for: at boot they wait for us. */
+  /** Starts units without waiting; at boot they wait for this program. */
   start(units: readonly string[]): Promise<void>;
-  /** Ordered, not waited for. */
+  /** Restarts a unit without waiting. */
   restart(unit: string): Promise<void>;
   resetFailed(units: readonly string[]): Promise<void>;
   state(unit: string): Promise<UnitState>;
@@ -33,14 +33,14 @@ export function systemUnits(systemctl = 'systemctl'): Units {
     new Promise((resolve, reject) => {
       execFile(systemctl, words, { encoding: 'utf8', timeout: WITHIN_MS }, (error, stdout, stderr) => {
         if (error === null) return resolve(stdout);
-        const why = messageOf(stderr) || messageOf(error);
-        reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${why}`, error));
+        const reason = messageOf(stderr) || messageOf(error);
+        reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${reason}`, error));
       });
     });
   const show = async (unit: string): Promise<ReadonlyMap<string, string>> => {
-    const said = await ask('show', `--property=${PROPERTIES}`, unit);
+    const output = await ask('show', `--property=${PROPERTIES}`, unit);
     return new Map(
-      said.split('\n').flatMap((line) => {
+      output.split('\n').flatMap((line) => {
         const at = line.indexOf('=');
         return at < 0 ? [] : [[line.slice(0, at), line.slice(at + 1)] as const];
       }),
@@ -57,15 +57,15 @@ export function systemUnits(systemctl = 'systemctl'): Units {
     restart: (unit) => tell('--no-block', 'restart', unit),
     resetFailed: (units) => tell('reset-failed', ...units),
     state: async (unit) => {
-      const said = await show(unit);
-      const active = said.get('ActiveState');
-      const exit = `exit code ${said.get('ExecMainStatus') ?? '?'} (${said.get('Result') ?? '?'})`;
-      // A unit that is about to be started has neither failed nor restarted, whatever it did before.
-      const isAwaited = Number(said.get('Job') ?? 0) > 0;
+      const properties = await show(unit);
+      const active = properties.get('ActiveState');
+      const exit = `exit code ${properties.get('ExecMainStatus') ?? '?'} (${properties.get('Result') ?? '?'})`;
+      // A unit with a pending job counts as neither failed nor restarted, whatever it did before.
+      const isAwaited = Number(properties.get('Job') ?? 0) > 0;
       return {
         active: active === 'active' && !isAwaited,
         gaveUp: active === 'failed' && !isAwaited ? exit : undefined,
-        restarts: isAwaited ? 0 : Number(said.get('NRestarts') ?? 0) || 0,
+        restarts: isAwaited ? 0 : Number(properties.get('NRestarts') ?? 0) || 0,
       };
     },
   };

@@ -1,10 +1,12 @@
 /**
- * Takes files out of an archive (tar and zstd) of a release: those that the manifest names, in an empty folder, with the
- * modes of the manifest. Folders, links and devices of an archive are never made; no name of it is followed.
+ * Extracts files of a release's archive (tar and zstd) into an empty folder: the files that the manifest names, with
+ * its modes. Folders, links and devices of the archive are never made, and its names are not followed.
  *
- * LIMITS  No more comes out of zstd than tar needs for the files that the manifest names (a bomb is stopped there), and
- * no file is larger than the largest of them; zstd has WINDOW_MIB of memory. What is done to each of thousands of files is done
- * by calls that wait: asynchronous ones took ten times the processor's time.
+ * LIMITS
+ * - zstd's output is limited to what tar needs for the files of the manifest (a bomb is stopped there), and its memory
+ *   to WINDOW_MIB.
+ * - No file is larger than the largest file of the manifest.
+ * - The work per file uses synchronous calls: for thousands of files, asynchronous ones took ten times the CPU time.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,32 +20,39 @@ import { printable } from '../../../agent/base/printable.ts';
 import type { Entry } from '../../lib/manifest.ts';
 import { diskError } from './disk-error.ts';
 
-/** What level 22 of zstd asks for; releases are made with less. */
+/** Window of zstd's level 22, MiB; releases are made with a smaller one. */
 export const WINDOW_MIB = 128;
-/** GNU tar: a header, and for a name of more than 100 characters a header and a block or two with the name. */
+/**
+ * Header bytes per file of GNU tar: a header, and for a name of more than 100 characters a second header with one or
+ * two blocks.
+ */
 const HEADER_BYTES_MAX = 512 * 5;
-/** The end: two empty blocks, filled up to a record of 20. */
+/** Bytes at the end: two empty blocks, padded to a record of 20. */
 const END_BYTES = 10_240 + 1024;
-/** The list of what is wanted, beside the folder; gone in the end. */
+/** Suffix of the list of names beside the folder; removed at the end. */
 const NAMES_SUFFIX = '.names';
-/** Of what tar or zstd say. */
-const SAID_CHARS_MAX = 2000;
+/** Maximum length of the stored error output of tar or zstd. */
+const OUTPUT_CHARS_MAX = 2000;
 
 const TAR = [
   '--extract',
   '--file=-',
-  // Only what is named, by its whole name, and nothing below it.
+  // Extracts only the listed names, matched in full, and nothing below them.
   ...['--null', '--verbatim-files-from', '--no-wildcards', '--anchored', '--no-recursion'],
-  // Nothing of the archive but bytes; what is in the way, or a link to elsewhere, is never written through.
+  // Extracts only bytes. A file or link in the way is removed, never written through.
   ...['--no-same-owner', '--no-same-permissions', '--no-xattrs', '--no-acls', '--no-selinux'],
   ...['--unlink-first', '--touch'],
 ] as const;
 
 /**
- * @param files entries of type file, that all must be in the archive
+ * Extracts `files` into `dir`.
+ *
+ * @param files entries of type file, all of which must be in the archive
  * @param dir an empty folder
- * @throws AgentError corrupt where the archive is not what the manifest needs; exhausted where the disk is full;
- *   unavailable where tar or zstd cannot be run, and when the signal aborts
+ * @throws AgentError
+ * - corrupt: the archive lacks what the manifest needs
+ * - exhausted: the disk is full
+ * - unavailable: tar or zstd cannot be run, or the signal aborts
  */
 export async function unpack(
   archive: string,
@@ -57,7 +66,8 @@ export async function unpack(
   await run(archive, dir, files, signal);
   for (const { path, mode } of files) {
     const file = join(dir, path);
-    if (!lstatSync(file).isFile()) throw new AgentError('corrupt', `${archive}: ${path} is no file in it`);
+    if (!lstatSync(file).isFile())
+      throw new AgentError('corrupt', `${archive}: ${path} is not a regular file`);
     chmodSync(file, mode ?? 0o644);
   }
 }
@@ -77,67 +87,67 @@ async function run(
   const list = `--files-from=${names}`;
   const zstd = spawn('zstd', ['-q', '-d', '-c', `--memory=${WINDOW_MIB}MiB`, '--', archive], options);
   const tar = spawn('prlimit', [fileMax, '--core=0', 'tar', `--directory=${dir}`, ...TAR, list], options);
-  // What tar leaves unread of the end of an archive resets the connection when the pipeline has done its work; how the
-  // programs have ended is what counts.
+  // Unread bytes after the archive's end reset the connection once the pipeline is done; only the exit codes count.
   for (const stream of [zstd.stdin, tar.stdin]) stream.on('error', () => undefined);
-  const ended = [zstd, tar].map((child) => endOf(child));
+  const ends = [zstd, tar].map((child) => endOf(child));
   const [result] = await Promise.allSettled([
     pipeline(zstd.stdout, limit(bytesMax, archive), tar.stdin, { signal }),
   ]);
   const failure: unknown = result.status === 'rejected' ? result.reason : undefined;
   const stop = failure instanceof AgentError ? failure : undefined;
   if (signal.aborted || stop !== undefined) for (const child of [zstd, tar]) child.kill('SIGKILL');
-  const [unzipped, untarred] = await Promise.all(ended);
+  const [unzipped, untarred] = await Promise.all(ends);
   await rm(names, { force: true });
-  if (signal.aborted)
-    throw new AgentError('unavailable', `${archive}: unpacking was given up, as was asked`, signal.reason);
+  if (signal.aborted) throw new AgentError('unavailable', `${archive}: unpacking cancelled`, signal.reason);
   if (stop !== undefined) throw stop;
-  // Tar ends at the end of the archive and reads no further: that it had all it was asked for is what counts, and not that
-  // zstd, or the pipe, then finds nobody there. Where zstd has failed, tar says only that too little came.
+  // tar stops at the end of the archive, so zstd or the pipe may then lose their reader. If tar got all files, that is
+  // no error. If zstd has failed, tar reports only that too little arrived.
   const zstdFirst =
-    unzipped !== undefined && !/Broken pipe/.test(unzipped.said) && untarred?.error === undefined;
+    unzipped !== undefined && !/Broken pipe/.test(unzipped.output) && untarred?.error === undefined;
   const end = zstdFirst ? unzipped : untarred;
   if (end !== undefined) throw failureOf(archive, dir, end);
 }
 
 interface End {
   readonly name: string;
-  /** Where it could not be run. */
+  /** Set if the program could not be run. */
   readonly error?: Error;
-  readonly said: string;
+  readonly output: string;
 }
 
-/** Undefined where it went well. */
+/** Returns undefined on success. */
 async function endOf(child: ChildProcess): Promise<End | undefined> {
   const name = child.spawnfile;
-  let said = '';
+  let output = '';
   child.stderr?.on('data', (bytes: Buffer) => {
-    if (said.length < SAID_CHARS_MAX) said += bytes.toString();
+    if (output.length < OUTPUT_CHARS_MAX) output += bytes.toString();
   });
   try {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, string | null];
-    return code === 0 ? undefined : { name, said: said === '' ? `ended with ${code ?? killedBy}` : said };
+    return code === 0
+      ? undefined
+      : { name, output: output === '' ? `ended with ${code ?? killedBy}` : output };
   } catch (error) {
-    return { name, said, error: error as Error };
+    return { name, output, error: error as Error };
   }
 }
 
-function failureOf(archive: string, dir: string, { name, said, error }: End): AgentError {
+function failureOf(archive: string, dir: string, { name, output, error }: End): AgentError {
   if (error !== undefined)
     return new AgentError('unavailable', `${name} cannot be run: is it installed? ${error.message}`, error);
-  if (/No space left|Disk quota/.test(said)) return diskError(dir, new Error('ENOSPC'));
-  const [line = ''] = said.split('\n');
+  if (/No space left|Disk quota/.test(output)) return diskError(dir, new Error('ENOSPC'));
+  const [line = ''] = output.split('\n');
   return new AgentError('corrupt', `${archive} cannot be unpacked: ${printable(line)}`);
 }
 
-/** Lets as many bytes through. */
+/** Passes at most `bytesMax` bytes through. */
 function limit(bytesMax: number, archive: string): Transform {
   let bytes = 0;
   return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
+    transform(chunk: Buffer, _encoding, callback) {
       bytes += chunk.length;
-      if (bytes <= bytesMax) return done(null, chunk);
-      done(
+      if (bytes <= bytesMax) return callback(null, chunk);
+      callback(
         new AgentError(
           'corrupt',
           `${archive}: holds more than the ${bytesMax} bytes that its manifest allows`,

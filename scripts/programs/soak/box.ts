@@ -1,4 +1,4 @@
-/** The box of a soak: its configuration and the program that runs it, with every stage at work. */
+/** Configuration and program of a soak's box, with every stage at work. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,10 +10,10 @@ export const SITE = 'soak';
 export const BOX = 'soak-1';
 
 export interface BoxOptions {
-  /** For configuration and state. */
+  /** Folder for configuration and state. */
   readonly dir: string;
   readonly source: string;
-  /** As `camera.substream`. */
+  /** Value of `camera.substream`. */
   readonly substream?: string | undefined;
   readonly fps: number;
   readonly broker: string;
@@ -25,11 +25,11 @@ export interface BoxOptions {
 export interface BoxCommand {
   readonly command: readonly string[];
   readonly stateDir: string;
-  /** On top of the program's own. */
+  /** Environment in addition to the program's own. */
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** Writes what the agent needs to run; returns how to start it. */
+/** Writes the files that the agent needs to run; returns the command to start it. */
 export function soakBox(options: BoxOptions): BoxCommand {
   const { dir, source, substream, fps, broker, ca, pair, metricsPort } = options;
   const config = join(dir, 'soak.yaml');
@@ -68,7 +68,7 @@ export function soakBox(options: BoxOptions): BoxCommand {
     'soak',
   );
   const program = fileURLToPath(new URL('../../../agent/cli/main.js', import.meta.url));
-  // The program itself, not through this node: its first line carries the flags that people run it with.
+  // The program itself, not through this node: its first line carries the flags that users run it with.
   return {
     environment,
     command: [program, 'run', '--config', config, '--state', stateDir, '--log', 'info'],

@@ -1,6 +1,5 @@
 /**
- * A box that runs on this machine: a private broker, the room's archive, and the agent with its vision on a source that goes
- * on for ever.
+ * Runs a box on this machine: a private broker, the room's archive, and the agent with its vision on an endless source.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,28 +18,28 @@ import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { BOX, SITE, soakBox } from './box.ts';
 
 export interface LiveBoxOptions {
-  /** As `camera.source`. */
+  /** Value of `camera.source`. */
   readonly source: string;
-  /** As `camera.substream`. */
+  /** Value of `camera.substream`. */
   readonly substream?: string | undefined;
-  /** Looks of the detector a second, on average. */
+  /** Detector runs a second, on average. */
   readonly fps: number;
-  /** For the agent's log. */
+  /** File for the agent's log. */
   readonly logFile: string;
   readonly signal: AbortSignal;
 }
 
 export interface LiveBox {
   readonly agentPid: number;
-  /** The agent's local socket. */
+  /** Path of the agent's local socket. */
   readonly socket: string;
-  /** Aborted with an AgentError `unavailable` when the agent, the broker or the archive breaks. */
+  /** Aborted with an AgentError `unavailable` when the agent, the broker or the archive fails. */
   readonly broken: AbortSignal;
-  /** From the capture of the frame in which an incident began until the room's archive has it, ms. */
+  /** Time from the capture of the frame in which an incident began until the room's archive has it, ms. */
   readonly arrivalMs: readonly number[];
 }
 
-/** Starts one, hands it to `use` once its vision analyses frames, and ends all of it. Rejects when a part breaks. */
+/** Starts a box, passes it to `use` once its vision analyses frames, and ends all of it. Rejects if a part fails. */
 export async function withLiveBox<T>(options: LiveBoxOptions, use: (box: LiveBox) => Promise<T>): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-live-'));
   const undo: (() => Promise<void> | void)[] = [() => rmSync(dir, { recursive: true, force: true })];
@@ -105,7 +104,7 @@ function roomOf(
   return new Room({
     url,
     tls: { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
-    // A broker of its own, and no box but this one.
+    // The broker is private, and there is only this box.
     register: undefined,
     archive: new Archive(new SqliteDatabase(file), {
       timeZone: localTimeZone(),
@@ -124,7 +123,7 @@ function roomOf(
   });
 }
 
-/** Resolves when the agent answers and has its vision; throws when it does not within a minute. */
+/** Resolves when the agent answers and its vision analyses frames; throws if that takes more than a minute. */
 async function answered(socket: string, signal: AbortSignal): Promise<void> {
   const untilMs = performance.now() + 60_000;
   for (;;) {

@@ -1,4 +1,4 @@
-/** `scripts/soak`: whether the agent can run for months, as far as some hours can tell. */
+/** `scripts/soak`: tests within hours, as far as possible, that the agent can run for months. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';

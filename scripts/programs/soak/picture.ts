@@ -1,4 +1,4 @@
-/** Resident memory over time, as SVG. */
+/** Draws resident memory over time as SVG. */
 import type { Slope } from './regression.ts';
 
 export interface Series {
@@ -12,7 +12,7 @@ const HEIGHT = 300;
 const MARGIN = { left: 56, right: 12, top: 28, bottom: 34 };
 const COLOURS = ['#1f5fa8', '#b3541e'];
 
-/** One panel for each series below the other: a slope of 1 MB/h is to be seen, whatever the size. */
+/** Draws one panel for each series, one below the other: a slope of 1 MB/h must be visible, whatever the size. */
 export function memoryPicture(series: readonly Series[], warmupHours: number): string {
   const panels = series.map((one, index) => panel(one, index, warmupHours));
   const height = HEIGHT * series.length;

@@ -1,4 +1,4 @@
-/** A straight line through samples, and how sure one can be of its slope. */
+/** Fits a straight line to samples, with the confidence interval of its slope. */
 
 export interface Sample {
   /** Hours since the start. */
@@ -7,22 +7,22 @@ export interface Sample {
 }
 
 export interface Slope {
-  /** Units of the value an hour. */
+  /** Units of the value per hour. */
   readonly perHour: number;
-  /** Half of the interval that holds the true slope with a confidence of 95 %. */
+  /** Half of the 95 % confidence interval of the slope. */
   readonly plusMinus: number;
   /** Value of the line at the first sample. */
   readonly from: number;
 }
 
-/** Samples in a row resemble each other; means over as many blocks stand for themselves. */
+/** Number of blocks. Neighbouring samples are correlated; means over blocks are independent. */
 const BLOCKS = 20;
 /** Student's t, 97.5 %, for BLOCKS − 2 degrees of freedom (NIST/SEMATECH e-Handbook, 1.3.6.7.2). */
 const T_18 = 2.101;
 
 /**
- * Least squares over the means of `BLOCKS` equal spans of time: memory wanders for minutes, and single samples
- * would pretend to a certainty that they do not have. Undefined for fewer samples than blocks.
+ * Fits by least squares over the means of `BLOCKS` equal spans of time. Memory varies over minutes, and single samples
+ * would suggest a false certainty. Undefined for fewer samples than blocks.
  */
 export function slopeOf(samples: readonly Sample[]): Slope | undefined {
   const blocks = blockMeans(samples);

@@ -1,9 +1,9 @@
-/** What a soak found, for a person and for programs. */
+/** Computes and formats the findings of a soak, as text and as JSON. */
 import { LATENCY_BOUNDS_MS } from '../../../agent/contract/latency.ts';
 import { type Slope, slopeOf } from './regression.ts';
 import { PROCESSES, type ProcessName, type Soaked } from './soak.ts';
 
-/** What resident memory may grow by, MB/h, after warm-up. */
+/** Largest permitted growth of resident memory, MB/h, after warm-up. */
 export const SLOPE_MAX = 1;
 const MB_PER_MIB = 1.048576;
 
@@ -11,7 +11,7 @@ interface ProcessFindings {
   readonly slope: Slope | null;
   readonly rssMb: Readonly<Record<'first' | 'afterWarmup' | 'last' | 'max', number | null>>;
   readonly fds: { readonly afterWarmup: number | null; readonly last: number | null };
-  /** Lives of the process that were seen. */
+  /** Number of processes seen, counting restarts. */
   readonly lives: number;
 }
 
@@ -23,13 +23,16 @@ export interface Findings {
   readonly processes: Readonly<Record<ProcessName, ProcessFindings>>;
   readonly frames: { readonly read: number; readonly analysed: number; readonly dropped: number };
   readonly events: number;
-  /** Frame → PUBACK by the agent’s own histogram (upper ends of its classes), frame → archive as it arrived. */
+  /**
+   * Latency from frame to PUBACK by the agent’s own histogram (upper ends of its classes), and from frame to archive as
+   * measured on arrival.
+   */
   readonly latencyMs: {
     readonly toPuback: Percentiles;
     readonly toArchive: Percentiles;
   };
   readonly outboxRows: number;
-  /** No process grew faster than SLOPE_MAX, as far as can be told. */
+  /** True if no process measurably grew faster than SLOPE_MAX. */
   readonly steady: boolean;
 }
 
@@ -98,7 +101,7 @@ function percentiles(values: readonly number[]): Percentiles {
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: ordered.at(-1) ?? null };
 }
 
-/** From `vigie_frame_to_puback_seconds_bucket{le="…"} n`. */
+/** Parses `vigie_frame_to_puback_seconds_bucket{le="…"} n`. */
 function bucketPercentiles(metrics: string): Percentiles {
   const pattern = /^vigie_frame_to_puback_seconds_bucket\{le="([^"]+)"\} (\d+)$/gm;
   const upTo = [...metrics.matchAll(pattern)].map(([, le = '', count = '0']) => ({

@@ -1,6 +1,6 @@
 /**
- * One soak: a private broker, the room's archive and the agent on a clip that is played again and again, with the
- * memory and the descriptors of both processes read at a steady pace.
+ * Runs one soak: a private broker, the room's archive and the agent on a repeated clip. The memory and the descriptors
+ * of both processes are sampled at a fixed interval.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getLocal } from '../../../agent/base/local-http.ts';
@@ -17,7 +17,7 @@ export interface SoakOptions extends LiveBoxOptions {
 export const PROCESSES = ['vision', 'agent'] as const;
 export type ProcessName = (typeof PROCESSES)[number];
 
-/** Of one moment; a process that is not there has no entry. */
+/** Sample of one moment; a process that is not running has no entry. */
 export interface ProcessSample {
   readonly hours: number;
   readonly processes: Readonly<
@@ -31,11 +31,11 @@ export interface Soaked {
   readonly samples: readonly ProcessSample[];
   readonly status: LocalStatus;
   readonly metrics: string;
-  /** From the capture of the frame in which an incident began until the room's archive has it, ms. */
+  /** Time from the capture of the frame in which an incident began until the room's archive has it, ms. */
   readonly arrivalMs: readonly number[];
 }
 
-/** Throws AgentError `unavailable` when the agent, the broker or the archive breaks. */
+/** Throws AgentError `unavailable` if the agent, the broker or the archive fails. */
 export function soak(options: SoakOptions): Promise<Soaked> {
   return withLiveBox(options, async ({ agentPid, socket, broken, arrivalMs }) => {
     const samples = await watch(options, agentPid, socket, AbortSignal.any([broken, options.signal]));
@@ -45,7 +45,9 @@ export function soak(options: SoakOptions): Promise<Soaked> {
   });
 }
 
-/** A restart of vision changes its number: the agent is asked for it now and then, which is cheap and not free. */
+/**
+ * A restart of vision changes its process number. The agent is asked for it at intervals, which is cheap but not free.
+ */
 const ASK_EVERY_SAMPLES = 12;
 
 async function watch(

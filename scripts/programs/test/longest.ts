@@ -1,4 +1,6 @@
-/** Names of the test files that take longest on two cores, the longest first; the others take less than half a minute each. */
+/**
+ * Names of the test files that take longest on two cores, longest first; the others take less than half a minute each.
+ */
 export const LONGEST: readonly string[] = [
   'root/release-booted',
   'restraint/booted',

@@ -1,6 +1,6 @@
 /**
- * Runs all tests, shows how it goes, and ends with the one line that counts:
- * `N passed, N failed` or `N passed, N failed, N skipped`. Called by scripts/test.
+ * Runs all tests, shows the progress, and ends with one summary line: `N passed, N failed` or `N passed, N failed, N
+ * skipped`. Called by scripts/test.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
@@ -12,12 +12,12 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { LONGEST } from './longest.ts';
 import { type Failure, type FileResult, Tally } from './tally.ts';
 
-/** One file may take this long, s: the longest (labels, the booted updates) took 14 minutes on a busy machine. */
+/** Time limit of one file, s: the longest (labels, the booted updates) took 14 minutes on a busy machine. */
 const FILE_TIMEOUT_S = { quick: 60, normal: 1800, full: 12 * 3600 };
 const ALL = /\.test\.js$/;
-/** Files of tests that are pure: no process, no broker, no real clip. */
+/** Files of pure tests: no process, no broker, no real clip. */
 const QUICK = /\.(?:unit|contract)\.test\.js$/;
-/** Linux' own file system in memory. Tests that run at once make up to 3 GB of files there, and need as much again. */
+/** File system in memory. Tests that run at the same time create up to 3 GB of files there, and need as much again. */
 const MEMORY_DIR = '/dev/shm';
 const MEMORY_BYTES_MIN = 8e9;
 /** Lines of diagnostics shown for one failure; all of them are in .cache/test.tap. */
@@ -27,9 +27,9 @@ const { values } = parseArgs({
   options: {
     check: { type: 'string', default: 'passed' },
     full: { type: 'boolean', default: false },
-    /** The fast tests only. */
+    /** Runs the fast tests only. */
     quick: { type: 'boolean', default: false },
-    /** One file instead of all. */
+    /** Runs one file instead of all. */
     only: { type: 'string' },
   },
 });
@@ -98,14 +98,14 @@ const { passed, failed, skipped, failures, skips, files } = tally;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 if (skips.length > 0) print('\nSkipped:');
 for (const name of skips) print(`  ${name}`);
-// Below the skips, which are many: who reads the end of a long log sees what failed.
+// Printed after the many skips, so that the end of a long log shows the failures.
 if (failures.length > 0) print(`\nFailed (all output of the tests is in .cache/test.tap):`);
 for (const { name } of failures) print(`  ${name}`);
 print(`\n${files} test files in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-/** Below the root; the longest first: begun last, they would run on alone. */
+/** Returns files below the root, longest first: started last, they would run on alone. */
 function wantedFiles(): string[] {
   if (values.only !== undefined) return [values.only];
   const tests = join('dist', 'test');
@@ -117,8 +117,8 @@ function wantedFiles(): string[] {
 }
 
 /**
- * Where tests make their files: in memory where there is room, as they wait for a disk a third of their time. The long
- * versions stay on the disk. Undefined: where the machine has them.
+ * Returns the folder for the tests' files. It is in memory if there is space, because tests spend a third of their time
+ * waiting for a disk. The long versions stay on the disk. Undefined for the machine's default.
  */
 function scratchDir(): string | undefined {
   const { TMPDIR } = process.env;
@@ -138,7 +138,7 @@ function testEnvironment(): NodeJS.ProcessEnv {
   return env;
 }
 
-/** Why it did not end well, or undefined. */
+/** Returns the reason for a failure, or undefined. */
 async function runFiles(files: readonly string[]): Promise<string | undefined> {
   const suite = spawn(
     process.execPath,

@@ -1,14 +1,14 @@
-/** Which test file begins next, and beside which others. */
+/** Selects the next test file to start, and the ones that may run beside it. */
 
 export interface TestFile {
   readonly name: string;
-  /** It boots a machine of its own: of many side by side each takes the others the time in which a box must be up. */
+  /** Boots a machine of its own. Many at once would exceed the time in which a box must be up. */
   readonly boots: boolean;
-  /** It holds a bar in wall time: it takes the place of two. */
+  /** Has a limit in wall time, so it takes two places. */
   readonly timed: boolean;
 }
 
-/** They hold bars of their own: rows a second, the longest wait of another. */
+/** Test files with limits of their own: rows a second, or the longest wait of another. */
 const TIMED = [
   'fault/delivery',
   'mqtt/delivery',
@@ -18,7 +18,7 @@ const TIMED = [
   'room/hostile',
 ];
 
-/** Whether a file of this text boots a machine, and whether it holds a bar in wall time. */
+/** Determines from a file's text whether it boots a machine, and whether it has a limit in wall time. */
 export function kindOf(name: string, text: string): TestFile {
   return {
     name,
@@ -29,7 +29,7 @@ export function kindOf(name: string, text: string): TestFile {
 
 const BOOTS_MAX = 2;
 
-/** Takes as long as it takes where nothing else runs. */
+/** A timed file takes two places, so that it runs as fast as if nothing else did. */
 const placesOf = ({ timed }: TestFile): number => (timed ? 2 : 1);
 
 export class Schedule {
@@ -38,15 +38,15 @@ export class Schedule {
   #booted = 0;
   #timed = false;
 
-  /** `places`: files at once; `files` in the order in which they begin, where they may. */
+  /** `places` is the number of files at once, and `files` are in order of preference. */
   constructor(files: readonly TestFile[], places: number) {
     this.#waiting = [...files];
     this.#free = places;
   }
 
-  /** The next one that may begin now; undefined while none may. Whoever takes it says when it has `ended`. */
+  /** Returns the next file that may start now; undefined if none may. The caller calls `ended` when it has ended. */
   next(): TestFile | undefined {
-    // Where a timed one is the first that waits, smaller ones do not go on taking the places that it needs.
+    // If a timed file is first in line, smaller ones must not keep taking the places that it needs.
     const at = this.#waiting.findIndex((file) => this.#mayRun(file));
     const file = at < 0 ? undefined : this.#waiting[at];
     if (file === undefined || placesOf(file) > this.#free) return undefined;

@@ -1,7 +1,7 @@
 /**
- * Runs test files side by side as one TAP stream on standard output; called by main.ts with the time that one may take, s,
- * and their names. Tap's own command would do the same, but puts its loader into every process that a test starts: the
- * programs under test would not run as they are shipped, and each of their starts would take twice as long.
+ * Runs test files in parallel as one TAP stream on standard output. main.ts calls it with the time limit of a file, s,
+ * and their names. Tap's own command would do the same, but puts its loader into every process that a test starts. The
+ * programs under test would then not run as they are shipped, and each start would take twice as long.
  */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os';
 import t, { type Spawn } from 'tap';
 import { kindOf, Schedule, type TestFile } from './schedule.ts';
 
-/** Two a core: half of their time most tests wait for a program, a broker or a moment. */
+/** Two per core: most tests spend half of their time waiting for a program, a broker or a moment. */
 const PLACES = 2 * Math.max(2, availableParallelism());
 
 const [timeoutS = '', ...files] = process.argv.slice(2);
@@ -39,7 +39,7 @@ const schedule = new Schedule(
   PLACES,
 );
 
-/** Begins what may begin now, and goes on with the next when one has ended. */
+/** Starts every file that may start now, and continues with the next when one has ended. */
 async function fill(): Promise<void> {
   const begun: Promise<void>[] = [];
   for (let file = schedule.next(); file !== undefined; file = schedule.next()) begun.push(runToEnd(file));
@@ -53,7 +53,7 @@ async function runToEnd(file: TestFile): Promise<void> {
 }
 
 async function run(file: string): Promise<void> {
-  // The loader comes by this variable.
+  // The loader is passed by this variable.
   const program = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', file];
   await t.spawn(
     'env',

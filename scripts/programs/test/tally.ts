@@ -1,13 +1,13 @@
 /**
- * Counts a TAP stream honestly. Counted are assertions (leaves). A subtest or file that failed although none
- * of its assertions did (crash, exit code, wrong plan) is one failure, and so is a file that ran nothing.
+ * Counts a TAP stream by its assertions (leaves). A subtest or file that failed although none of its assertions did
+ * (crash, exit code, wrong plan) is one failure. So is a file that ran nothing.
  */
 import { Parser, type Result } from 'tap-parser';
 
 export interface Failure {
-  /** File and subtests, then the assertion. */
+  /** Names of file and subtests, then the assertion. */
   readonly name: string;
-  /** What TAP says about it; undefined where it says nothing. */
+  /** Diagnostics from TAP; undefined if there are none. */
   readonly diagnostics: unknown;
 }
 
@@ -68,7 +68,7 @@ export class Tally {
     this.#parser.write(chunk);
   }
 
-  /** The stream is over: what it left open or broken is a failure, once. */
+  /** Ends the stream; an incomplete or broken one is one failure. */
   end(): void {
     this.#parser.end();
     if (this.#parser.results?.ok === false && this.failed === 0) this.fail('the TAP stream is incomplete');
@@ -111,13 +111,13 @@ export class Tally {
     else if (!this.#isKnownTimeout(result, level)) this.fail(name, result.diag, level);
   }
 
-  /** tap says of a file that hung, once more at the end and without its name, that it did. */
+  /** tap reports a file that hung once more at the end, without its name. */
   #isKnownTimeout({ diag }: Result, level: Level): boolean {
     const expired: unknown = diag?.expired;
     return level === this.#total && this.failures.some(({ name }) => name.startsWith(`${expired} > `));
   }
 
-  /** The line that closes a subtest says something new only where its inside does not explain it. */
+  /** The line that closes a subtest is only counted if its content does not explain the result. */
   #close(name: string, result: Result, inside: Level): void {
     if (!result.ok && inside.failed === 0) {
       this.fail(name, result.diag, inside);

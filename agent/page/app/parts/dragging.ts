@@ -1,6 +1,6 @@
 /**
- * One finger on the shapes' layer. It takes the corner that is nearest, within reach, and not what happens to lie on
- * top; a middle of a side becomes a corner; else the shape itself is moved; a tap chooses another.
+ * Handles one finger on the layer of shapes. It takes the nearest corner within reach, not the topmost one. The middle
+ * of a side becomes a corner. Otherwise it moves the shape itself, and a tap selects another.
  */
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { type Grip, gripAt } from '../../../kit/grip.ts';
@@ -9,11 +9,11 @@ import { GUTTER_PX, type StageSize } from '../../../kit/stage.ts';
 export interface Draggable {
   readonly points: readonly PointNorm[];
   readonly withMiddles: boolean;
-  /** A place is in what can be moved as a whole. */
+  /** True if the place lies in an area that can be moved as a whole. */
   holds(at: PointNorm): boolean;
-  /** Begins a corner after that one; false where there may be no more. */
+  /** Inserts a corner after the given one; false if the maximum is reached. */
   insert(after: number, at: PointNorm): boolean;
-  /** A corner is taken hold of. */
+  /** Starts moving a corner. */
   take(corner: number): void;
   moveCorner(corner: number, to: PointNorm, size: StageSize): void;
   moveAll(by: PointNorm): void;
@@ -21,14 +21,14 @@ export interface Draggable {
   cancel(): void;
 }
 
-/** Less is a finger that trembles. CSS px. */
+/** Smaller movements are a trembling finger. CSS px. */
 const MOVED_PX = 6;
 
 interface Grab {
   readonly pointer: number;
   readonly from: PointNorm;
   readonly corner: number | undefined;
-  /** From the finger to the corner, which need not jump under it. */
+  /** Offset from the finger to the corner, so that the corner does not jump. */
   readonly off: PointNorm;
   readonly whole: boolean;
   moved: boolean;

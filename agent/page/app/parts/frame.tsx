@@ -1,4 +1,4 @@
-/** What every screen lies in: name of the box, language, steps, a trial that runs, and the way on. */
+/** Frame of every screen: name of the box, language, steps, a running trial, and navigation. */
 import { useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
@@ -38,7 +38,7 @@ export function Frame() {
   const View = VIEWS[now];
   const title = useRef<HTMLHeadingElement>(null);
   const first = useRef(true);
-  // Whoever cannot see the screen change hears where he is, before the next key.
+  // Moves the focus, so that screen readers announce the new screen before the next key.
   useLayoutEffect(() => {
     if (!first.current) title.current?.focus();
     first.current = false;
@@ -113,7 +113,7 @@ function Stepper({ now }: { readonly now: Screen }) {
   );
 }
 
-/** What was looked at is tried with one touch. */
+/** Opens the next screen. Opening the trial screen also starts the trial, if it is possible. */
 function goOn(next: Screen): void {
   const tries = next === 'try' && canTry.value;
   show(next);

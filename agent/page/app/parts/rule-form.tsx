@@ -1,4 +1,4 @@
-/** The form of one rule: one control for each parameter that its schema names. */
+/** Form of one rule, with one control for each parameter of its schema. */
 import type { Label } from '../../../contract/label.ts';
 import type { RuleConfig, ScheduleSpan } from '../../../contract/rule-config.ts';
 import { Button, Check, Choice, Field } from '../../../kit/controls.tsx';
@@ -15,7 +15,7 @@ const NIGHT: ScheduleSpan = {
   to: '06:00',
 };
 
-/** Parameters by name: which a rule has, its fields say. */
+/** Parameters by name; the fields of a rule kind tell which exist. */
 type Values = Readonly<Record<string, unknown>>;
 
 function put(rule: RuleConfig, name: string, value: unknown): void {
@@ -169,7 +169,7 @@ function Schedule({ rule, spans }: { readonly rule: RuleConfig; readonly spans: 
   );
 }
 
-/** Out of the order: nobody can think of one at the pole. */
+/** Offers purposes from the authorisation, because a technician cannot invent one on site. */
 function Purpose({ rule }: { readonly rule: RuleConfig }) {
   const { rules } = words.value;
   const fitting = (order.value?.rules ?? []).filter(

@@ -1,4 +1,4 @@
-/** What is drawn over the picture: draft, outlines and masks of the order, and where tracks stand. */
+/** Draws the shapes over the picture: draft, outlines and masks of the authorisation, and places of tracks. */
 import type { PointNorm } from '../../../contract/geometry.ts';
 import type { StageSize } from '../../../kit/stage.ts';
 import { drawing, problems } from '../draft.ts';
@@ -13,11 +13,11 @@ const ARROW_PX = 20;
 interface ShapesProps {
   readonly size: StageSize;
   readonly selected?: ShapeName | undefined;
-  /** Shapes of these names would fire now. */
+  /** Names of shapes whose rules would fire now. */
   readonly firing?: readonly string[];
-  /** Without names and arrows, where something else is in the foreground. */
+  /** Hides names and arrows, if something else is in the foreground. */
   readonly quiet?: boolean;
-  /** With the letters of the sides of every line, and not of the selected one alone: they hide names near it. */
+  /** Shows the letters of the sides on every line, not only on the selected one. They hide names near the line. */
   readonly sides?: boolean;
 }
 
@@ -26,7 +26,7 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
   const all = shapesOf(drawing.value);
   const rest = all.filter((shape) => !sameShape(shape, selected));
   const chosen = all.filter((shape) => sameShape(shape, selected));
-  // The selected one keeps its name where it belongs; others make way.
+  // The selected shape keeps its name in place; other names move.
   const named = [...chosen, ...rest].map((shape) => ({ shape, at: nameAt(shape), text: shape.id }));
   const names = new Map(apart(named, size).map(({ shape, at }) => [shape, at]));
   return (
@@ -88,12 +88,12 @@ function ShapeView({ shape, size, nameAt: at, sides, state }: ShapeViewProps) {
   );
 }
 
-/** The sides of a line that its rules watch: both where none says. */
+/** Arrows to the sides of a line that its rules watch; both if no rule does. */
 function Arrows({ shape, size, sides }: Pick<ShapeViewProps, 'shape' | 'size' | 'sides'>) {
   const [from, to] = shape.points.map(([x, y]) => [x * size.w, y * size.h] as const);
   if (from === undefined || to === undefined) return null;
   const length = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
-  // To the right of from→to, y down.
+  // Points to the right of from→to, y down.
   const [nx, ny] = [-(to[1] - from[1]) / length, (to[0] - from[0]) / length];
   const [x, y] = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
   const wanted = drawing.value.rules.flatMap((rule) =>
@@ -104,7 +104,7 @@ function Arrows({ shape, size, sides }: Pick<ShapeViewProps, 'shape' | 'size' | 
     const watched = wanted.length === 0 || wanted.some((way) => way === 'both' || way === side);
     const tip = [x + sign * nx * ARROW_PX, y + sign * ny * ARROW_PX] as const;
     const base = [x + sign * nx * (ARROW_PX - 9), y + sign * ny * (ARROW_PX - 9)] as const;
-    // Along the line.
+    // Direction along the line.
     const [ax, ay] = [ny * 6, -nx * 6];
     const letter: PointNorm = [
       (x + sign * nx * (ARROW_PX + 10)) / size.w,
@@ -127,7 +127,7 @@ function Arrows({ shape, size, sides }: Pick<ShapeViewProps, 'shape' | 'size' | 
   });
 }
 
-/** Text that stays where it can be read, whatever it belongs to. */
+/** Text that stays readable inside the picture. */
 export function Letters({ at, size, text }: { at: PointNorm; size: StageSize; text: string }) {
   const { short, x, y } = lettered(at, size, text);
   return (
@@ -152,7 +152,7 @@ function pointsOf(points: readonly PointNorm[], { w, h }: StageSize): string {
   return points.map(([x, y]) => `${x * w},${y * h}`).join(' ');
 }
 
-/** Where a name belongs. */
+/** Returns the place of a shape's name. */
 function nameAt({ kind, points }: Shape): PointNorm {
   return kind === 'line' ? (points[0] as PointNorm) : middleOf(points);
 }

@@ -1,4 +1,4 @@
-/** The live picture with what is drawn over it, or the reason why there is none. */
+/** Live picture with the drawing over it, or the reason why there is none. */
 import type { ComponentChildren } from 'preact';
 import { Button } from '../../../kit/controls.tsx';
 import { Picture } from '../../../kit/picture.tsx';

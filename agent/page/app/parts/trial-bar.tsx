@@ -1,4 +1,4 @@
-/** A trial that runs is seen on every screen, with its two ways out. */
+/** Bar for a running trial, on every screen, with its two actions. */
 
 import { Button } from '../../../kit/controls.tsx';
 import { Ring } from '../../../kit/ring.tsx';

@@ -1,4 +1,4 @@
-/** What became of the last trial. */
+/** Notice of the outcome of the last trial. */
 import { Notice } from '../../../kit/controls.tsx';
 import { fate } from '../trial.ts';
 import { words } from '../words/words.ts';

@@ -1,4 +1,4 @@
-/** Whether people are large enough for the detector, and what two of them tell of the ground. */
+/** Aim screen: shows whether people are large enough for the detector, and sets the ground plane from two of them. */
 import { computed, signal } from '@preact/signals';
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { Check, Notice } from '../../../kit/controls.tsx';
@@ -23,11 +23,11 @@ import {
 import { agent } from '../store.ts';
 import { words } from '../words/words.ts';
 
-/** Where the rulers stand while they are no ground plane. */
+/** Places of the height gauges while they do not define a ground plane. */
 const loose = signal<readonly MarkedPerson[]>(PEOPLE);
 const people = computed(() => drawing.value.groundPlane?.people ?? loose.value);
 
-/** While a finger is on it a step back is not made of every pixel. */
+/** A drag is one undo step, not one for each pixel. */
 function put(next: readonly MarkedPerson[], done: boolean): void {
   loose.value = next;
   const { groundPlane } = drawing.value;

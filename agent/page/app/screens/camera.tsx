@@ -1,4 +1,4 @@
-/** Which camera the box looks at: what is configured, what answers in the network, or an address by hand. */
+/** Camera screen: shows the configured camera, finds cameras in the network, and takes an address by hand. */
 import { useSignal } from '@preact/signals';
 import {
   cameraAddress,
@@ -13,7 +13,7 @@ import { chooseCamera, problems, secondStream, source } from '../draft.ts';
 import { agent, attempt, config, order, page } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
-/** Clips and test pictures are for a bench. */
+/** Source kinds for real use; clips and test pictures are for a bench. */
 const KINDS: readonly string[] = ['rtsp', 'v4l2', 'libcamera'];
 
 export function CameraScreen() {
@@ -87,7 +87,9 @@ function Chosen() {
   );
 }
 
-/** The choice of the second stream; an order that does not name it hinders nothing, the box does without. */
+/**
+ * Choice of the second stream. If the authorisation does not name it, nothing is blocked, and the box does without it.
+ */
 function Second() {
   const { camera } = words.value;
   const second = secondStream.value;

@@ -1,4 +1,4 @@
-/** Who stands where, and what the rules that are drawn would make of it. */
+/** Rule preview screen: shows the present tracks and the effect of the drawn rules on them. */
 import { effect, signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { trackName } from '../../../contract/track-name.ts';
@@ -12,13 +12,13 @@ import { FiringWatch, type RuleWatch } from '../rule-preview.ts';
 import { number, words } from '../words/words.ts';
 
 const watches = signal<readonly RuleWatch[]>([]);
-/** So many of those inside are named. */
+/** Number of tracks inside that are named. */
 const NAMED_MAX = 4;
 
 export function FiresScreen() {
   const { fires } = words.value;
   useEffect(() => {
-    // Begins anew with the screen, as whoever looks does.
+    // Starts again with the screen, as the preview does.
     const watch = new FiringWatch();
     return effect(() => {
       const frame = seen.value;

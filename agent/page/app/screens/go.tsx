@@ -1,4 +1,4 @@
-/** Whether the pole can be left. */
+/** Final check screen: shows whether the technician may leave the site. */
 import { useSignal } from '@preact/signals';
 import type { PageFinding } from '../../../contract/page-link.ts';
 import { Button, Notice } from '../../../kit/controls.tsx';
@@ -8,7 +8,7 @@ import { siteMoment, words } from '../words/words.ts';
 
 const SIGNS: Readonly<Record<PageFinding['verdict'], string>> = { ok: '✓', failed: '✗', unknown: '?' };
 
-/** One that failed decides; without any finding nothing is known. */
+/** One failed finding decides; without any finding the result is unknown. */
 function verdictOf(findings: readonly PageFinding[]): PageFinding['verdict'] {
   if (findings.some(({ verdict }) => verdict === 'failed')) return 'failed';
   return findings.length > 0 && findings.every(({ verdict }) => verdict === 'ok') ? 'ok' : 'unknown';
@@ -81,7 +81,7 @@ function Enrolment() {
   );
 }
 
-/** The box has noticed that its camera was turned, which is what a technician does. */
+/** The box has detected that its camera was turned, as a technician does. */
 function Moved() {
   const { go } = words.value;
   const confirmed = useSignal(false);

@@ -1,4 +1,4 @@
-/** The code of the label makes a phone one that may change the box. */
+/** Pairing screen: the code on the label authorises a phone to change the box. */
 import { signal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { Button, Field, Notice } from '../../../kit/controls.tsx';
@@ -7,20 +7,20 @@ import { ask, Refused } from '../api.ts';
 import { agent, explain, hello, refresh, show } from '../store.ts';
 import { words } from '../words/words.ts';
 
-/** Where no agent runs the phone goes on without its word. */
+/** Time that the phone waits for the agent before it continues without it. */
 const FIRST_WORD_MS = 5000;
 const ASK_AGAIN_MS = 500;
 
 const code = signal('');
 
-/** The label's QR code carries it behind the #; it stays neither in the address bar nor in the history. */
+/** Takes the code from the label's QR link, after the #. It stays neither in the address bar nor in the history. */
 export function takeCode(): void {
   if (location.hash === '') return;
   code.value = decodeURIComponent(location.hash.slice(1));
   window.history.replaceState(null, '', location.pathname);
 }
 
-/** A box that has much to do may miss the first question for its state. */
+/** A busy box may miss the first request for its state. */
 async function firstWord(): Promise<void> {
   const untilMs = Date.now() + FIRST_WORD_MS;
   for (;;) {
@@ -57,7 +57,7 @@ export function PairScreen() {
       code.value = '';
       if (hello.value !== undefined) hello.value = { ...hello.value, paired: true };
       await firstWord();
-      // A camera that is seen needs no look at its address.
+      // A camera that delivers pictures needs no check of its address.
       show(agent.value?.status.report.camera.state === 'streaming' ? 'aim' : 'camera');
     } catch (error) {
       fault.value = faultOf(error);

@@ -1,4 +1,4 @@
-/** What is taken along, who else may come, and the way out. */
+/** Receipt screen: downloads the PDF, issues a code for another phone, and ends the session. */
 import { useSignal } from '@preact/signals';
 import { Button, Notice } from '../../../kit/controls.tsx';
 import { hoursAndMinutes } from '../../../kit/time.ts';

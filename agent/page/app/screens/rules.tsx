@@ -1,4 +1,4 @@
-/** What the box shall tell, and where: each rule with a form made of its schema, beside what the order allows. */
+/** Rules screen: edits each rule in a form made from its schema, beside what the authorisation permits. */
 import { signal } from '@preact/signals';
 import type { RuleConfig, RuleKind } from '../../../contract/rule-config.ts';
 import { Button, Choice, Notice } from '../../../kit/controls.tsx';

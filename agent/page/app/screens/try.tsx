@@ -1,4 +1,4 @@
-/** The box runs with the draft until it is kept or goes back. */
+/** Trial screen: the box runs with the draft until it is applied or rolled back. */
 import { useEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../kit/controls.tsx';
 import { changes, discard, problems, stale } from '../draft.ts';
@@ -21,7 +21,7 @@ export function TryScreen() {
   const texts = words.value.try;
   const blocking = problems.value.filter(({ blocks }) => blocks);
   const idle = trial.value === null;
-  // Once, when the screen opens.
+  // Runs once, when the screen opens.
   useEffect(() => {
     said.value = undefined;
     if (canTry.value) void checkDraft();
@@ -94,7 +94,7 @@ function Against({ list, title }: { readonly list: readonly Problem[]; readonly 
   );
 }
 
-/** In the box's words: it has looked at the whole configuration. */
+/** Shows the box's own words, because the box has checked the whole configuration. */
 function Said() {
   const { refused, problems: found = [] } = said.value ?? {};
   if ((refused ?? null) === null && found.length === 0) return null;

@@ -1,4 +1,4 @@
-/** A scene is acted several times, and what the box sees of it is counted. */
+/** Walk test screen: a scene is acted several times, and the box's detections of it are counted. */
 import { signal } from '@preact/signals';
 import type { WalkView } from '../../../contract/page-link.ts';
 import { Button, Choice, Field, Notice } from '../../../kit/controls.tsx';
@@ -19,7 +19,7 @@ async function answer(what: 'go' | 'repeat' | 'abort'): Promise<void> {
   await refresh();
 }
 
-/** What was chosen stays while the box is away for a moment and the screen is made anew. */
+/** The selection stays while the box is unreachable for a moment and the screen is created again. */
 const chosen = signal<string | undefined>(undefined);
 const passes = signal(String(PASSES));
 
@@ -51,7 +51,7 @@ function Begin({ again }: { readonly again: boolean }) {
   const start = async (): Promise<void> => {
     await attempt(async () => {
       await ask('POST', '/api/walk/start', { rule, passes: many });
-      // Who begins the test is ready for its first pass.
+      // A user who starts the test is ready for its first pass.
       await ask('POST', '/api/walk/answer', { answer: 'go' });
     });
     await refresh();

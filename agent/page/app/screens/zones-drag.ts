@@ -1,4 +1,4 @@
-/** What a finger does to the shape that is chosen. */
+/** Applies finger gestures to the selected shape. */
 import { computed, signal } from '@preact/signals';
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { covers } from '../../../contract/polygon.ts';
@@ -17,7 +17,7 @@ import {
 import type { Draggable } from '../parts/dragging.ts';
 import { order } from '../store.ts';
 
-/** The corner that was touched last, of the shape that is chosen. */
+/** Last touched corner of the selected shape. */
 export const corner = signal<number | undefined>(undefined);
 export const chosen = computed(() =>
   shapesOf(drawing.value).find((shape) => sameShape(shape, selected.value)),
@@ -51,7 +51,7 @@ function put(points: readonly PointNorm[]): void {
   if (selected.value !== undefined) dragged.value = withPoints(drawing.value, selected.value, points);
 }
 
-/** As it was before the finger came. */
+/** Returns the shape before the drag. */
 function before(shape: Shape): Shape {
   return shapesOf(history.value.now).find((one) => sameShape(one, shape)) ?? shape;
 }
@@ -68,7 +68,7 @@ function cornersBeside(shape: Shape): PointNorm[] {
   return [...others.flatMap(({ points }) => points), ...outlines.flatMap(({ polygon }) => polygon)];
 }
 
-/** Chooses what lies under the finger: of several the next one after the chosen. */
+/** Selects the shape under the finger; of several the next one after the selected. */
 export function tapped(at: PointNorm, size: StageSize): void {
   const under = shapesOf(drawing.value).filter(
     ({ kind, points }) => (kind !== 'line' && covers(points, [at])) || nearSide(points, at, size),
@@ -79,7 +79,7 @@ export function tapped(at: PointNorm, size: StageSize): void {
   corner.value = undefined;
 }
 
-/** A line is thin: its ends and middles stand for it. */
+/** A line is thin, so its ends and middles are the targets. */
 function nearSide(points: readonly PointNorm[], at: PointNorm, size: StageSize): boolean {
   return gripAt(points, at, size, true) !== undefined;
 }

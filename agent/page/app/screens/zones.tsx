@@ -1,4 +1,4 @@
-/** Zones, lines and masks, drawn with a finger or with keys. */
+/** Zones screen: zones, lines and masks, drawn with a finger or with keys. */
 import { computed, signal } from '@preact/signals';
 import { Button, Field, Notice } from '../../../kit/controls.tsx';
 import { middles, rounded } from '../../../kit/grip.ts';
@@ -138,7 +138,7 @@ function List() {
   );
 }
 
-/** Under a name that the order has and that is not drawn yet, where there is one. */
+/** Adds a shape under a name of the authorisation that is not drawn yet, if there is one. */
 function add(kind: ShapeKind): void {
   const named = order.value?.rules.flatMap((rule) =>
     rule.zones === 'all' || watchesLine(ruleFields, rule.kind) !== (kind === 'line') ? [] : rule.zones,

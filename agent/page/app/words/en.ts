@@ -1,4 +1,4 @@
-/** Everything that the page says, in English. */
+/** English texts of the page. */
 import type { ObjectLabel } from '../../../contract/label.ts';
 import type { EnrolmentView, PairRefused } from '../../../contract/page-api.ts';
 import type { NoPicture, WalkView } from '../../../contract/page-link.ts';
@@ -136,7 +136,7 @@ const walkLast: Record<NonNullable<WalkView['last']>['code'], string> = {
   'given-up': 'The test was cancelled; nothing was saved.',
   'no-agent': 'The agent restarted; nothing was saved.',
 };
-/** What the server refuses with, where it is more than its English line. */
+/** Refusals of the server that need more than its English line. */
 const errors: Record<string, string> = {
   unreachable: 'The box does not answer. Is the phone still connected to it?',
   unpaired: 'This phone is no longer paired. Enter the code again.',

@@ -1,4 +1,4 @@
-/** What the page says, in the language that is chosen. */
+/** Texts of the page in the selected language. */
 import { computed } from '@preact/signals';
 import { zoneName } from '../../../contract/zone-name.ts';
 import type { Language } from '../../../kit/language.ts';
@@ -11,12 +11,12 @@ const TABLES: Record<Language, Words> = { en: EN, fr: FR };
 
 export const words = computed(() => TABLES[language.value]);
 
-/** A moment at the site, with its time zone as stills and reports name it. */
+/** Returns a moment at the site, with its time zone in the form of stills and reports. */
 export function siteMoment(iso: string, timeZone: string | undefined): string {
   return `${moment(iso, language.value, timeZone)} ${zoneName(Date.parse(iso), timeZone)}`;
 }
 
-/** A number with at most so many digits after the point. */
+/** Formats a number with at most `digits` digits after the point. */
 export function number(value: number, digits = 0): string {
   return new Intl.NumberFormat(language.value, { maximumFractionDigits: digits }).format(value);
 }

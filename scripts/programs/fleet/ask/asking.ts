@@ -1,4 +1,6 @@
-/** A signed command of the fleet to one box, by the name that was typed; it is put on record and the box journals it. */
+/**
+ * Sends one signed command to a box that is named on the command line. The command is audited, and the box journals it.
+ */
 import type { Command } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
@@ -15,11 +17,11 @@ const TIMEOUT_S = 60;
 export interface AskOptions {
   readonly dir: string;
   readonly timeout: number;
-  /** Key that signs, where it is not the fleet's own. */
+  /** Signing key, if not the fleet's own. */
   readonly sign?: string;
 }
 
-/** The box that was named, and how it is reached. */
+/** The named box, and the connection to it. */
 export interface AskedBox {
   readonly room: Room;
   readonly box: string;
@@ -36,14 +38,14 @@ export function asking(program: Command, name: string, description: string) {
     .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), TIMEOUT_S);
 }
 
-/** Throws AgentError `config` for what is no name, or a name that is not enough. */
+/** Resolves a name. Throws AgentError `config` for an invalid or ambiguous name. */
 export function namedBox(name: string, dir: string): AskedBox {
   const { timeZone, mqtt } = readFleet(dir);
   const { site, box } = placeOf(name, dir);
   return { room: { site, timeZone, mqtt }, box };
 }
 
-/** The result. Throws AgentError, one line. */
+/** Sends the command and returns its result. Throws AgentError, one line. */
 export async function ask<K extends CommandOp>(
   { room, box }: AskedBox,
   { dir, timeout: timeoutS, sign }: AskOptions,
@@ -66,7 +68,7 @@ function placeOf(name: string, dir: string): { readonly site: string; readonly b
   if (parts.length > 2 || !parts.every((part) => NAME.test(part)))
     throw new AgentError(
       'config',
-      `"${name.slice(0, 80)}" is no name of a box; canebiere-017 and marseille-1/canebiere-017 are`,
+      `invalid box name "${name.slice(0, 80)}"; use the form canebiere-017 or marseille-1/canebiere-017`,
     );
   if (parts.length === 2) return { site, box: own };
   const store = new FleetStore(dir, true);
@@ -74,9 +76,9 @@ function placeOf(name: string, dir: string): { readonly site: string; readonly b
     const sites = store.named(name).map((row) => row.site);
     const [only] = sites;
     if (only !== undefined && sites.length === 1) return { site: only, box: name };
-    const why =
+    const reason =
       sites.length === 0 ? 'the fleet knows no box of that name' : `there is one at ${sites.join(' and ')}`;
-    throw new AgentError('config', `${name}: ${why}; name its site too: site/${name}`);
+    throw new AgentError('config', `${name}: ${reason}; name its site too: site/${name}`);
   } finally {
     store.close();
   }

@@ -1,4 +1,7 @@
-/** `fleet logs`, `fleet doctor`, `fleet unlock-pairing` and `fleet cert renew`: what one box is asked that is no matter of its restraint. */
+/**
+ * `fleet logs`, `fleet doctor`, `fleet unlock-pairing` and `fleet cert renew`: commands to one box that do not concern
+ * its restraint.
+ */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
@@ -35,21 +38,21 @@ export function askCommands(program: Command): void {
     'unlock-pairing',
     'lets phones try again that the box’s page has locked for wrong codes',
   ).action(async (name: string, options: AskOptions) => {
-    const asked = namedBox(name, options.dir);
-    await ask(asked, options, 'unlock-pairing', {});
-    print(`${asked.box}: phones that were locked for wrong codes may try again`);
+    const target = namedBox(name, options.dir);
+    await ask(target, options, 'unlock-pairing', {});
+    print(`${target.box}: phones that were locked for wrong codes may try again`);
   });
 }
 
-/** `renew BOX`, for the group `cert`. */
+/** Adds `renew BOX` to the group `cert`. */
 export function renewCommand(cert: Command): void {
   asking(
     cert,
     'renew',
     'let a box renew its certificate now, with a new key; its root judges the command',
   ).action(async (name: string, options: AskOptions) => {
-    const asked = namedBox(name, options.dir);
-    await ask(asked, options, 'renew-certificate', {});
+    const target = namedBox(name, options.dir);
+    await ask(target, options, 'renew-certificate', {});
     print(`${name}: its root was given the command; \`fleet box ${name}\` shows the new certificate’s end`);
   });
 }

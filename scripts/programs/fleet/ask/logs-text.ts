@@ -1,10 +1,10 @@
-/** The answer to `logs` as text; what comes from a box is bounded and printable, whoever has taken that box over. */
+/** Converts the answer to `logs` to text. The result is bounded and printable, even from a compromised box. */
 import { gunzipSync } from 'node:zlib';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { LOGS_BYTES_MAX, type LogsResult } from '../../../../agent/contract/diagnosis.ts';
 
-/** Lines, oldest first. Throws AgentError `corrupt` for what is not packed as it should be. */
+/** Returns the lines, oldest first. Throws AgentError `corrupt` if they cannot be unpacked. */
 export function logLines({ gzip }: LogsResult): string[] {
   let text: string;
   try {

@@ -1,4 +1,7 @@
-/** `fleet suspend`, `resume`, `reset-time`, `open-hotspot`: whether one box looks, by what time it judges, and a technician's way to it. */
+/**
+ * `fleet suspend`, `resume`, `reset-time`, `open-hotspot`: control analysis, the clock and a technician's access on one
+ * box.
+ */
 
 import type { Command } from '@commander-js/extra-typings';
 import { Value } from '@sinclair/typebox/value';
@@ -20,7 +23,7 @@ interface ResumeOptions extends SuspendOptions {
   readonly suspension: string;
 }
 
-/** What holders of keys have signed is for now. */
+/** Validity of a resume command on each side of the present time, ms. Keyholders sign it for immediate use. */
 const VALID_MS = 3_600_000;
 
 export function restraintCommands(program: Command): void {
@@ -28,8 +31,8 @@ export function restraintCommands(program: Command): void {
     .requiredOption('--reason <text>', 'why; published and kept in the journal')
     .action(async (name: string, options: SuspendOptions) => {
       const { reason } = checked(options);
-      const asked = namedBox(name, options.dir);
-      tell(asked.box, await ask(asked, options, 'suspend', { reason }));
+      const target = namedBox(name, options.dir);
+      tell(target.box, await ask(target, options, 'suspend', { reason }));
     });
   asking(program, 'resume', 'looks again; signed by two keys of the authorisation, for one suspension')
     .requiredOption('--reason <text>', 'why; published and kept in the journal')
@@ -38,9 +41,11 @@ export function restraintCommands(program: Command): void {
     .action(resume);
   asking(program, 'reset-time', 'the box’s clock is right now, whatever it has said before').action(
     async (name: string, options: AskOptions) => {
-      const asked = namedBox(name, options.dir);
-      const result = await ask(asked, options, 'reset-time', {});
-      print(`${asked.box}: what is valid is judged from ${result.after} on, no longer from ${result.before}`);
+      const target = namedBox(name, options.dir);
+      const result = await ask(target, options, 'reset-time', {});
+      print(
+        `${target.box}: what is valid is judged from ${result.after} on, no longer from ${result.before}`,
+      );
     },
   );
   asking(
@@ -50,9 +55,9 @@ export function restraintCommands(program: Command): void {
   )
     .option('--minutes <n>', 'for how long, 1 to 60', wholeNumber(60), 15)
     .action(async (name: string, options: AskOptions & { readonly minutes: number }) => {
-      const asked = namedBox(name, options.dir);
-      const result = await ask(asked, options, 'open-hotspot', { minutes: options.minutes });
-      print(`${asked.box}: its root was given the command to open the hotspot for ${result.minutes} min`);
+      const target = namedBox(name, options.dir);
+      const result = await ask(target, options, 'open-hotspot', { minutes: options.minutes });
+      print(`${target.box}: its root was given the command to open the hotspot for ${result.minutes} min`);
     });
 }
 
@@ -61,14 +66,14 @@ async function resume(name: string, options: ResumeOptions): Promise<void> {
   const { suspension } = options;
   const { reason } = checked(options);
   const keys = resumeKeys(options.key);
-  const asked = namedBox(name, options.dir);
+  const target = namedBox(name, options.dir);
   const [notBefore = '', notAfter = ''] = [Date.now() - VALID_MS, Date.now() + VALID_MS].map((ms) =>
     new Date(ms).toISOString(),
   );
-  const { site } = asked.room;
-  const said = { site, box: asked.box, suspension, reason, notBefore, notAfter };
-  const envelope = JSON.parse(signResume(said, keys)) as CommandArgs<'resume'>['envelope'];
-  tell(asked.box, await ask(asked, options, 'resume', { envelope }));
+  const { site } = target.room;
+  const content = { site, box: target.box, suspension, reason, notBefore, notAfter };
+  const envelope = JSON.parse(signResume(content, keys)) as CommandArgs<'resume'>['envelope'];
+  tell(target.box, await ask(target, options, 'resume', { envelope }));
 }
 
 function checked({ reason }: SuspendOptions): { reason: string } {

@@ -1,4 +1,4 @@
-/** `fleet cert`: the boxes' certificates; see docs/guide/fleet-certificates.md. */
+/** `fleet cert`: manages the boxes' certificates (docs/guide/fleet-certificates.md). */
 import type { Command } from '@commander-js/extra-typings';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { renewCommand } from '../ask/commands.ts';
@@ -6,7 +6,10 @@ import { FLEET_DIR } from '../fleet-file.ts';
 import { type ListOptions, list } from './list.ts';
 import { type RevokeOptions, revoke } from './revoke.ts';
 
-/** A box whose place another takes comes back within two minutes at first (agent/mqtt/delivery.ts), and is heard then. */
+/**
+ * Time to listen, s. A disconnected box first reconnects within two minutes (agent/mqtt/delivery.ts), and is then
+ * received.
+ */
 const WATCH_S = 150;
 
 export function certCommands(program: Command): void {
@@ -33,7 +36,7 @@ export function certCommands(program: Command): void {
   renewCommand(cert);
 }
 
-/** With the folder that all work in. */
+/** Returns a command with the option `--dir`, which all need. */
 function command(parent: Command, name: string, description: string) {
   return parent
     .command(name)

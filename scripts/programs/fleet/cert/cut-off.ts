@@ -1,8 +1,10 @@
 /**
- * The end of a box's connection: a program of the room connects under its client identifier, takes its place, and leaves.
+ * Ends a box's connection: connects under its client identifier, which displaces it, and disconnects.
  *
- * A box has one identifier, its name, by the broker's own word (use_username_as_clientid); programs choose theirs.
- * LIMITS: what is still heard of the box is told: then only a restart of the broker helps. SITES_MAX sites.
+ * A box has one identifier, its name, enforced by the broker (use_username_as_clientid). Programs choose theirs.
+ *
+ * LIMITS: messages that still arrive from the box are reported, and then only a restart of the broker helps. SITES_MAX
+ * sites.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../../../agent/base/clock.ts';
@@ -15,23 +17,23 @@ import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 30;
-/** What is retained comes in one go; a pause of this length is its end. */
+/** Pause that ends the retained messages, ms; they arrive together. */
 const QUIET_MS = 400;
-/** Of a box that never pauses. */
+/** Time limit for a box that never pauses, ms. */
 const LEARN_WITHIN_MS = 5000;
 const LOOK_MS = 200;
 const END_MS = 1000;
-/** The largest message of a box has 256 KiB. */
+/** Maximum size of a message; the largest of a box has 256 KiB. */
 const BYTES_MAX = 1_048_576;
 const SITES_MAX = 16;
 const NAME = /^[a-z0-9-]{1,32}$/;
-/** A broker reads its files again when it comes to it; a box may have slipped in before. */
+/** Number of attempts. The broker reads its files again only after a while, and a box may have reconnected before. */
 const TRIES = 2;
 
 export interface CutOffOptions {
   readonly config: MqttConfig;
   readonly box: string;
-  /** Where it is known to be; where the broker keeps something of it is added. */
+  /** Known sites of the box; sites of its retained messages are added. */
   readonly sites: readonly string[];
   readonly watchMs: number;
   readonly clock: Clock;
@@ -40,34 +42,37 @@ export interface CutOffOptions {
 }
 
 /**
- * Takes back what is ordered of the box, ends its connection, and listens. Returns the topics on which it was heard all
- * the same: none where it is out. Throws DeliveryError, and AgentError
- * `unavailable` where it is ended before that is known.
+ * Removes the retained orders of the box, ends its connection, and listens. Returns the topics on which the box is
+ * still sending; none means that it is out.
+ *
+ * @throws DeliveryError the broker cannot be used
+ * @throws AgentError unavailable: stopped before the result is known
  */
 export async function cutOff(options: CutOffOptions): Promise<string[]> {
   const { box, watchMs, signal, say } = options;
-  const heard = new Listening(box);
-  const session = await open(options, `fleet.revoke-${process.pid}-${Date.now()}`, heard);
+  const listening = new Listening(box);
+  const session = await open(options, `fleet.revoke-${process.pid}-${Date.now()}`, listening);
   try {
     await session.subscribe(`vigie/+/${box}/#`);
     const learnUntilMs = performance.now() + LEARN_WITHIN_MS;
-    while (heard.quietMs < QUIET_MS && performance.now() < learnUntilMs && !signal.aborted) {
+    while (listening.quietMs < QUIET_MS && performance.now() < learnUntilMs && !signal.aborted) {
       await sleep(LOOK_MS / 4);
     }
-    const sites = [...new Set([...options.sites, ...heard.sites])].slice(0, SITES_MAX);
+    const sites = [...new Set([...options.sites, ...listening.sites])].slice(0, SITES_MAX);
     for (const site of sites) await takeBack(session, site, box);
     for (let left = TRIES; left > 0; left -= 1) {
       await takeOver(options);
       say(`${box}: its connection is ended; looking for it for ${Math.round(watchMs / 1000)} s`);
-      heard.begin();
+      listening.begin();
       const untilMs = performance.now() + watchMs;
-      while (performance.now() < untilMs && heard.live.length === 0 && !signal.aborted) await sleep(LOOK_MS);
+      while (performance.now() < untilMs && listening.live.length === 0 && !signal.aborted)
+        await sleep(LOOK_MS);
       if (signal.aborted) {
         throw new AgentError('unavailable', `${box}: ended before it was known whether the box comes back`);
       }
-      if (heard.live.length === 0) return [];
+      if (listening.live.length === 0) return [];
     }
-    return heard.live;
+    return listening.live;
   } finally {
     await session.end(END_MS);
   }
@@ -91,7 +96,7 @@ class Listening {
     return this.#live ?? [];
   }
 
-  /** From now on what comes is said by somebody who is connected. */
+  /** Messages from now on come from a connected client. */
   begin(): void {
     this.#live = [];
   }
@@ -102,7 +107,7 @@ class Listening {
     if (NAME.test(site)) this.sites.add(site);
     if (this.#live === undefined || this.#live.includes(topic)) return;
     const { updateDesired, configDesired, command, ack, verdict } = topicsOf(site, this.#box);
-    // The room's, and the Last Will, which the broker says.
+    // Topics of the room, and the Last Will, which the broker sends.
     if ([updateDesired, configDesired, command, ack, verdict].includes(topic)) return;
     if (rest.join('/') === 'journal/witnessed') return;
     if (rest.join('/') === 'status' && isOffline(payload)) return;
@@ -111,11 +116,11 @@ class Listening {
 }
 
 function isOffline(payload: Buffer): boolean {
-  const said = jsonOf(payload.toString());
-  return typeof said === 'object' && said !== null && 'state' in said && said.state === 'offline';
+  const status = jsonOf(payload.toString());
+  return typeof status === 'object' && status !== null && 'state' in status && status.state === 'offline';
 }
 
-/** What is ordered of it lies there for whoever connects in its name. */
+/** Removes the retained orders: anyone who connects in the box's name could read them. */
 async function takeBack(session: Session, site: string, box: string): Promise<void> {
   const { updateDesired, configDesired } = topicsOf(site, box);
   for (const topic of [updateDesired, configDesired]) {
@@ -134,7 +139,7 @@ async function takeOver(options: CutOffOptions): Promise<void> {
 function open(
   { config, clock, signal }: CutOffOptions,
   clientId: string,
-  heard?: Listening,
+  listening?: Listening,
 ): Promise<Session> {
   return openSession(
     {
@@ -145,7 +150,7 @@ function open(
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       clock,
       incomingBytesMax: BYTES_MAX,
-      onMessage: (topic, payload) => heard?.take(topic, payload),
+      onMessage: (topic, payload) => listening?.take(topic, payload),
     },
     signal,
   );

@@ -1,4 +1,4 @@
-/** `fleet cert list`: what the enrolment has given, beside what the boxes say that they use. */
+/** `fleet cert list`: compares the issued certificates with those that the boxes report. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { withEnrolment } from '../../room/enrol/enrolment.ts';
@@ -11,9 +11,9 @@ import { say } from '../said.ts';
 import type { BoxRow } from '../store.ts';
 
 const DAY_MS = 86_400_000;
-/** As the box's own reminders, days before the end. */
+/** Days before the end that are marked, as in the box's own reminders. */
 const MARKS = [1, 7, 30] as const;
-/** A certificate has whole seconds. */
+/** Tolerance, ms; certificates have whole seconds. */
 const SAME_MS = 1000;
 
 export interface ListOptions {
@@ -25,34 +25,40 @@ export interface ListOptions {
 interface Line {
   readonly site: string;
   readonly box: string;
-  /** ms; of the newest that was given and holds; null: none. */
+  /** End of the newest valid issued certificate, ms; null if there is none. */
   readonly ends: number | null;
-  /** ms; of the one with which the box connects, as it has said last. */
+  /** End of the certificate that the box last reported, ms. */
   readonly says: number | null;
   readonly note: string;
 }
 
 export function list({ dir, ends, json }: ListOptions): Promise<void> {
-  return withFleet(dir, async (opened) => {
-    const folder = enrolmentOf(opened.fleet);
-    await learnt(opened);
-    const nowMs = opened.clock.wallMs();
+  return withFleet(dir, async (context) => {
+    const folder = enrolmentOf(context.fleet);
+    await learnt(context);
+    const nowMs = context.clock.wallMs();
     const certificates = withEnrolment(folder, ({ store }) => store.certificates());
-    const all = linesOf(certificates, opened.store.boxes(), nowMs);
-    const shown = all.filter((line) => ends === undefined || firstEnd(line) - nowMs <= ends * DAY_MS);
+    const all = linesOf(certificates, context.store.boxes(), nowMs);
+    const selectedLines = all.filter((line) => ends === undefined || firstEnd(line) - nowMs <= ends * DAY_MS);
     if (json === true) {
       const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
-      for (const line of shown)
+      for (const line of selectedLines)
         process.stdout.write(`${printableJson({ ...line, ends: time(line.ends), says: time(line.says) })}\n`);
       return;
     }
     const day = (ms: number | null): string => (ms === null ? '-' : new Date(ms).toISOString().slice(0, 10));
-    const rows = shown.map((line) => [line.box, line.site, day(line.ends), day(line.says), line.note]);
+    const rows = selectedLines.map((line) => [
+      line.box,
+      line.site,
+      day(line.ends),
+      day(line.says),
+      line.note,
+    ]);
     for (const line of columns([['BOX', 'SITE', 'ENDS', 'THE BOX SAYS', ''], ...rows])) say(line);
   });
 }
 
-/** Throws AgentError `config` where fleet.yaml names none. */
+/** Returns the enrolment folder. Throws AgentError `config` if fleet.yaml names none. */
 export function enrolmentOf({ dir, enrolment }: Fleet): string {
   if (enrolment !== undefined) return enrolment;
   throw new AgentError(
@@ -61,19 +67,19 @@ export function enrolmentOf({ dir, enrolment }: Fleet): string {
   );
 }
 
-/** The next to end first. */
+/** Returns the lines; the next certificate to expire comes first. */
 function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow[], nowMs: number): Line[] {
-  const given = new Map<string, CertificateRow[]>();
+  const rowsByBox = new Map<string, CertificateRow[]>();
   for (const row of certificates) {
-    if (row.use === 'client') given.set(row.box, [...(given.get(row.box) ?? []), row]);
+    if (row.use === 'client') rowsByBox.set(row.box, [...(rowsByBox.get(row.box) ?? []), row]);
   }
-  const known = new Set(boxes.map(({ box }) => box));
-  const unseen = [...given.keys()].filter((box) => !known.has(box));
+  const knownBoxes = new Set(boxes.map(({ box }) => box));
+  const unseen = [...rowsByBox.keys()].filter((box) => !knownBoxes.has(box));
   const lines = [
     ...boxes.map(({ site, box, report, revoked }) => ({ site, box, report, revoked })),
     ...unseen.map((box) => ({ site: '-', box, report: undefined, revoked: null })),
   ].map(({ site, box, report, revoked }): Line => {
-    const own = given.get(box) ?? [];
+    const own = rowsByBox.get(box) ?? [];
     const ends = own.filter((row) => row.revoked === null).at(-1)?.not_after ?? null;
     const notAfter = report?.certNotAfter;
     const says = notAfter == null ? null : Date.parse(notAfter);

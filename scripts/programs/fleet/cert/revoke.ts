@@ -1,9 +1,11 @@
 /**
- * `fleet cert revoke BOX`: a box that was stolen, or is not ours any more.
+ * `fleet cert revoke BOX`: revokes a box that was stolen or no longer belongs to the fleet.
  *
- * INVARIANTS: what needs no network comes first and stays, whatever fails afterwards: certificates and tokens are revoked,
- * the lists are written, reports are refused. All of it may be said again. Exit code 0 only where the box was looked for at
- * the broker, and not found.
+ * INVARIANTS:
+ * - Offline steps come first and are durable whatever fails later: certificates and tokens are revoked, the lists are
+ *   written, and reports are refused.
+ * - The command is idempotent.
+ * - Exit code 0 only if the box was looked for at the broker and not found.
  */
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,14 +18,14 @@ import { cutOff } from './cut-off.ts';
 import { enrolmentOf } from './list.ts';
 
 const RELOAD_WITHIN_MS = 60_000;
-/** A signal has no answer; Mosquitto reads its files again within its loop of 100 ms. */
+/** Wait after a signal, ms, which is not acknowledged. Mosquitto reads its files again within its loop of 100 ms. */
 const RELOADED_MS = 1000;
 
 export interface RevokeOptions {
   readonly dir: string;
   readonly brokerPid?: number;
   readonly reload?: string;
-  /** s */
+  /** Time to listen, s. */
   readonly watch: number;
   readonly yes?: boolean;
 }
@@ -33,25 +35,29 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
     const enrolment = new Enrolment(enrolmentOf(fleet));
     try {
       const sites = store.named(box).map(({ site }) => site);
-      const given = enrolment.store.certificates().filter((row) => row.box === box && row.use === 'client');
-      if (sites.length === 0 && given.length === 0) {
+      const certificates = enrolment.store
+        .certificates()
+        .filter((row) => row.box === box && row.use === 'client');
+      if (sites.length === 0 && certificates.length === 0) {
         throw new AgentError(
           'config',
           `${box}: neither the enrolment nor the fleet knows a box of that name`,
         );
       }
-      const where = sites.length === 0 ? '' : ` (${sites.join(', ')})`;
-      await confirmed(`Shut ${box}${where} out for good?`, options.yes === true, signal);
+      const sitesText = sites.length === 0 ? '' : ` (${sites.join(', ')})`;
+      await confirmed(`Shut ${box}${sitesText} out for good?`, options.yes === true, signal);
       const { count, folder } = enrolment.revoke(box, clock.wallMs());
       store.revoke(box, clock.wallMs());
-      say(`${box}: ${count} certificates revoked, ${given.length} were given; what it reports is refused`);
-      if (given.length === 0) {
+      say(
+        `${box}: ${count} certificates revoked, ${certificates.length} were given; what it reports is refused`,
+      );
+      if (certificates.length === 0) {
         warn(`${box}: its certificate is not from this enrolment: revoke it where it was signed`);
         process.exitCode = 1;
       }
       await reload(folder, options);
       const { watch } = options;
-      const heard = await cutOff({
+      const liveTopics = await cutOff({
         config: fleet.mqtt,
         box,
         sites,
@@ -60,10 +66,10 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
         signal,
         say,
       });
-      if (heard.length > 0) {
+      if (liveTopics.length > 0) {
         throw new AgentError(
           'denied',
-          `${box}: is still heard at the broker (${heard.slice(0, 3).join(', ')}): the broker does not use revoked.pem (crlfile) and broker.acl (acl_file) of ${folder}; put its mosquitto.conf right, then restart it`,
+          `${box}: is still heard at the broker (${liveTopics.slice(0, 3).join(', ')}): the broker does not use revoked.pem (crlfile) and broker.acl (acl_file) of ${folder}; put its mosquitto.conf right, then restart it`,
         );
       }
       say(`${box}: is out; nothing was heard of it for ${watch} s`);
@@ -73,7 +79,7 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
   });
 }
 
-/** Throws AgentError where the broker is not made to read the lists. */
+/** Throws AgentError if no option makes the broker read the lists. */
 async function reload(folder: string, { brokerPid, reload: command }: RevokeOptions): Promise<void> {
   if (brokerPid === undefined && command === undefined) {
     throw new AgentError(

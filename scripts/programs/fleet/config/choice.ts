@@ -1,18 +1,18 @@
-/** What becomes of each box that was chosen: it gets another file, has it already, or is left out with a reason. */
+/** Decides for each chosen box: it gets a new file, has it already, or is left out with a reason. */
 
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { heldSecret, withoutSecrets } from '../../../../agent/config/secrets.ts';
 import type { BoxRow } from '../store.ts';
 import type { Copies } from './copies.ts';
-import type { Changed } from './diff.ts';
+import type { FileChange } from './diff.ts';
 import { type Orders, problemsOf } from './judge.ts';
 
 export interface Choice {
-  readonly changes: readonly Changed[];
+  readonly changes: readonly FileChange[];
   readonly there: readonly BoxRow[];
   readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
-  /** Nothing is sent while there is any. */
+  /** Validation errors. If there are any, nothing is sent. */
   readonly mistakes: readonly { readonly box: BoxRow; readonly lines: readonly string[] }[];
 }
 
@@ -21,23 +21,23 @@ export interface ChoiceOptions {
   readonly copies: Copies;
   readonly orders: Orders;
   readonly nowMs: number;
-  /** The file that a box is to have instead of this one. Throws AgentError `config`. */
+  /** Returns the file that replaces this one. Throws AgentError `config`. */
   change(text: string): string;
 }
 
 export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOptions): Choice {
-  const changes: Changed[] = [];
-  const there: BoxRow[] = [];
+  const changes: FileChange[] = [];
+  const upToDate: BoxRow[] = [];
   const left: { box: BoxRow; why: string }[] = [];
   const mistakes: { box: BoxRow; lines: readonly string[] }[] = [];
   for (const box of boxes) {
     const before = copyOf(box, copies);
-    if (typeof before !== 'string') left.push({ box, why: before.why });
+    if (typeof before !== 'string') left.push({ box, why: before.reason });
     else {
       try {
-        const after = sent(change(before));
+        const after = textToSend(change(before));
         const lines = problemsOf(box, { before, after }, orders, nowMs);
-        if (after === before) there.push(box);
+        if (after === before) upToDate.push(box);
         else if (lines.length > 0) mistakes.push({ box, lines });
         else changes.push({ site: box.site, box: box.box, before, after });
       } catch (error) {
@@ -46,39 +46,39 @@ export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOp
       }
     }
   }
-  return { changes, there, left, mistakes };
+  return { changes, there: upToDate, left, mistakes };
 }
 
-/** The file that the box has, or why nobody knows it. */
-export function copyOf(box: BoxRow, copies: Copies): string | { readonly why: string } {
+/** Returns the file that the box has, or why it is unknown. */
+export function copyOf(box: BoxRow, copies: Copies): string | { readonly reason: string } {
   const { report, other } = box;
-  if (report === undefined) return { why: 'it has not reported' };
-  if (other !== null) return { why: 'it reports with another key than before (fleet box BOX)' };
+  if (report === undefined) return { reason: 'it has not reported' };
+  if (other !== null) return { reason: 'it reports with another key than before (fleet box BOX)' };
   const { sha256, phase, rollout } = report.config;
-  if (sha256 === null) return { why: 'its file cannot be read there; mend it on the box' };
-  if (phase === 'probation') return { why: `its file is on trial (${rollout ?? 'a rollout'})` };
+  if (sha256 === null) return { reason: 'its file cannot be read there; mend it on the box' };
+  if (phase === 'probation') return { reason: `its file is on trial (${rollout ?? 'a rollout'})` };
   const copy = copies.current(box, sha256);
   if (copy !== undefined) return copy;
   return {
-    why: copies.has(box)
+    reason: copies.has(box)
       ? 'its file was changed on the box, the copy is another (fleet config pull, then look at it)'
       : 'there is no copy of its file (fleet config pull)',
   };
 }
 
-/** As it goes out. */
-function sent(text: string): string {
+/** Returns the text as it is sent. Throws AgentError `config` if it contains a login. */
+function textToSend(text: string): string {
   const stream = heldSecret(text);
   if (stream !== undefined) {
     const message = `camera.${stream}: a login is not sent, it would lie at the broker; write *** in its place, and the box keeps its own`;
     throw new AgentError('config', message);
   }
-  const shown = withoutSecrets(text);
-  if (shown === undefined) throw new AgentError('config', 'the file is not readable as YAML');
-  return shown;
+  const maskedText = withoutSecrets(text);
+  if (maskedText === undefined) throw new AgentError('config', 'the file is not readable as YAML');
+  return maskedText;
 }
 
-/** What `fields` of a rollout of configurations hold. */
-export function fieldsOf({ after }: Changed, revision: number) {
+/** Returns the `fields` of a configuration rollout. */
+export function fieldsOf({ after }: FileChange, revision: number) {
   return { revision, sha256: sha256Of(after), yaml: after };
 }

@@ -1,4 +1,4 @@
-/** `fleet config …`: the boxes' configurations, and the room's copies of them. */
+/** `fleet config …`: manages the boxes' configurations and the room's copies of them. */
 import type { Command } from '@commander-js/extra-typings';
 import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';

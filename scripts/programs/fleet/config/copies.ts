@@ -1,11 +1,14 @@
 /**
- * The room's copies of the boxes' configurations: `configs/<site>/<box>.yaml` in the fleet's folder, for people and git, with
- * the camera's login as `***`.
+ * Stores the room's copies of the boxes' configurations: `configs/<site>/<box>.yaml` in the fleet's folder, for people
+ * and git. The camera's login is `***` in them.
  *
- * INVARIANTS: a text counts as a box's only where its SHA-256 is what the box reports. What was pushed becomes the copy when
- * the box reports it and not before, so that a box that went back needs no mending; a copy that somebody has edited is not
- * written over. What is written is the old or the new one.
- * LIMITS: below `configs/.known` lie what a box had last and what was pushed to it last.
+ * INVARIANTS:
+ * - A text counts as a box's only if the box reports its SHA-256.
+ * - A pushed text becomes the copy only when the box reports it, so a box that rolls back needs no correction.
+ * - A copy that someone has edited is not overwritten.
+ * - Writes are atomic.
+ *
+ * LIMITS: `configs/.known` holds the last text of each box and the last one pushed to it.
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -16,9 +19,9 @@ import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { shownSha256, withoutSecrets } from '../../../../agent/config/secrets.ts';
 
 const FOLDER = 'configs';
-const KNOWN = '.known';
+const KNOWN_FOLDER = '.known';
 
-/** Of a box. */
+/** Names a box. */
 export interface Place {
   readonly site: string;
   readonly box: string;
@@ -35,22 +38,24 @@ export class Copies {
     return join(this.#dir, site, `${box}.yaml`);
   }
 
-  /** The text that the box reports; undefined: the room has another one, or none. Throws AgentError `unavailable`. */
+  /** Returns the text that the box reports; undefined if the room does not have it. Throws AgentError `unavailable`. */
   current(place: Place, sha256: string): string | undefined {
     const copy = read(this.file(place));
     if (copy !== undefined && shownSha256(copy) === sha256) return withoutSecrets(copy);
-    const known = read(this.#knownFile(place, sha256));
-    if (known === undefined || sha256Of(known) !== sha256) return undefined;
-    if (!this.#isEdited(place, copy)) write(this.file(place), known);
-    return known;
+    const stored = read(this.#knownFile(place, sha256));
+    if (stored === undefined || sha256Of(stored) !== sha256) return undefined;
+    if (!this.#isEdited(place, copy)) write(this.file(place), stored);
+    return stored;
   }
 
-  /** Whether there is any copy. */
+  /** Reports whether there is a copy. */
   has(place: Place): boolean {
     return existsSync(this.file(place));
   }
 
-  /** What the box has; returns whether it is the copy now: what somebody has edited stays. Throws AgentError `unavailable`. */
+  /**
+   * Stores the box's text; returns whether it is the copy now. An edited copy stays. Throws AgentError `unavailable`.
+   */
   keep(place: Place, text: string): boolean {
     const copy = read(this.file(place));
     const edited = this.#isEdited(place, copy) && copy !== text;
@@ -59,15 +64,17 @@ export class Copies {
     return !edited;
   }
 
-  /** What is to be the copy when the box reports it instead of `before`. Throws AgentError `unavailable`. */
+  /**
+   * Stores the text that becomes the copy when the box reports it instead of `before`. Throws AgentError `unavailable`.
+   */
   pushed(place: Place, before: string, text: string): void {
     this.#know(place, [before, text]);
-    // Edited to be pushed: it is not to go back to what was.
+    // The copy was edited for this push, and must not revert to the earlier text.
     const copy = read(this.file(place));
     if (copy !== undefined && shownSha256(copy) === sha256Of(text)) write(this.file(place), text);
   }
 
-  /** By a person: it is nothing that the box had or was sent. */
+  /** Reports whether a person has edited the copy: the box never had it, nor was it sent. */
   #isEdited(place: Place, copy: string | undefined): boolean {
     return copy !== undefined && !existsSync(this.#knownFile(place, sha256Of(copy)));
   }
@@ -84,7 +91,7 @@ export class Copies {
   }
 
   #knownDir({ site, box }: Place): string {
-    return join(this.#dir, KNOWN, site, box);
+    return join(this.#dir, KNOWN_FOLDER, site, box);
   }
 }
 

@@ -1,4 +1,4 @@
-/** What changes in which boxes, as diff(1) shows it; boxes with the same change are named together. */
+/** Shows changes of configurations in the form of diff(1). Boxes with the same change are named together. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,21 +10,23 @@ const NAMES_MAX = 20;
 const COLOURS: Readonly<Record<string, string>> = { '+': '\u001b[32m', '-': '\u001b[31m', '@': '\u001b[36m' };
 const PLAIN = '\u001b[0m';
 
-export interface Changed {
+export interface FileChange {
   readonly site: string;
   readonly box: string;
   readonly before: string;
   readonly after: string;
 }
 
-/** Lines for a person; `coloured`: for a terminal. Throws AgentError `unavailable` without diff(1). */
-export function diffLines(changes: readonly Changed[], coloured: boolean): string[] {
+/**
+ * Returns lines for people, with colours for a terminal if `coloured`. Throws AgentError `unavailable` without diff(1).
+ */
+export function diffLines(changes: readonly FileChange[], coloured: boolean): string[] {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-diff-'));
   try {
     const groups = new Map<string, { names: string[]; lines: string[] }>();
     for (const change of changes) {
       const lines = unified(change, dir);
-      // Where it stands in the file may differ.
+      // The position in the file may differ.
       const key = lines.map((line) => (line.startsWith('@@') ? '@@' : line)).join('\n');
       const group = groups.get(key) ?? { names: [], lines };
       group.names.push(`${change.site}/${change.box}`);
@@ -40,13 +42,13 @@ export function diffLines(changes: readonly Changed[], coloured: boolean): strin
 }
 
 function titleOf(names: readonly string[]): string {
-  const more = names.length - NAMES_MAX;
-  const listed = names.slice(0, NAMES_MAX).join(', ');
+  const restCount = names.length - NAMES_MAX;
+  const nameList = names.slice(0, NAMES_MAX).join(', ');
   const count = names.length === 1 ? '' : `${names.length} boxes: `;
-  return `${count}${listed}${more > 0 ? ` and ${more} more` : ''}`;
+  return `${count}${nameList}${restCount > 0 ? ` and ${restCount} more` : ''}`;
 }
 
-function unified({ before, after }: Changed, dir: string): string[] {
+function unified({ before, after }: FileChange, dir: string): string[] {
   const [a, b] = [join(dir, 'a'), join(dir, 'b')];
   writeFileSync(a, before);
   writeFileSync(b, after);

@@ -1,4 +1,6 @@
-/** A configuration on the ops machine, by the code that judges it on the box: all but the files that it names there. */
+/**
+ * Validates a configuration on the ops machine with the code of the box, except for the files that it names on the box.
+ */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
@@ -9,16 +11,16 @@ import type { Place } from './copies.ts';
 
 const SUFFIX = '.dsse.json';
 
-/** Orders of authorities, as the room has them; whether they are signed is the box's to judge. */
+/** The authorities' authorisations, as the room has them. The box verifies their signatures. */
 export class Orders {
   readonly #orders: readonly Authorisation[];
 
-  /** `paths`: signed orders, or folders of them. Throws AgentError `config`. */
+  /** Reads `paths`: signed authorisations, or folders of them. Throws AgentError `config`. */
   constructor(paths: readonly string[]) {
     this.#orders = paths.flatMap(filesOf).map(orderIn);
   }
 
-  /** Of several the one that ends last. */
+  /** Returns the box's authorisation; of several, the one that ends last. */
   of({ site, box }: Place): Authorisation | undefined {
     return this.#orders
       .filter((order) => order.site === site && order.box === box && order.installation !== true)
@@ -26,7 +28,7 @@ export class Orders {
   }
 }
 
-/** A line for each mistake; none: it may be sent. */
+/** Returns a line for each validation error; none means that it may be sent. */
 export function problemsOf(
   place: Place,
   { before, after }: { readonly before: string; readonly after: string },
@@ -50,7 +52,7 @@ function filesOf(path: string): string[] {
   if (!existsSync(path)) throw new AgentError('config', `--order: ${path}: no such file`);
   if (!statSync(path).isDirectory()) return [path];
   const names = readdirSync(path).filter((name) => name.endsWith(SUFFIX));
-  if (names.length === 0) throw new AgentError('config', `--order: ${path} holds no *${SUFFIX}`);
+  if (names.length === 0) throw new AgentError('config', `--order: ${path} does not contain a *${SUFFIX}`);
   return names.sort().map((name) => join(path, name));
 }
 

@@ -1,9 +1,9 @@
 /**
- * One change for the files of many boxes: a piece of YAML that is merged in, values by their path, keys that go. Comments,
- * order and whatever is not changed stay as they are.
+ * Applies one change to the files of many boxes: merges a piece of YAML, sets values by path, removes keys. Comments,
+ * order and everything else stay unchanged.
  *
- * Groups are merged key by key, and lists whose items have an `id` (or a `name`) item by item; other lists are replaced.
- * `null` takes a key away.
+ * Groups are merged key by key, and lists whose items have an `id` (or a `name`) item by item. Other lists are
+ * replaced. `null` removes a key.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -25,7 +25,7 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 type Tree = YAMLMap<unknown, unknown>;
 type Group = Readonly<Record<string, unknown>>;
 
-/** A step of a path: a key, or the item of a list by its id. */
+/** A step of a path: a key, or an item of a list by its id. */
 interface Step {
   readonly key: string;
   readonly item: string | undefined;
@@ -37,10 +37,10 @@ export interface Patch {
   readonly unset: readonly string[];
 }
 
-/** `set`: `path=value` each, the value as YAML. Throws AgentError `config`. */
+/** Parses a patch. `set` holds `path=value` words, with the value as YAML. Throws AgentError `config`. */
 export function patchOf(text: string | undefined, set: readonly string[], unset: readonly string[]): Patch {
   const merge = text === undefined ? {} : parsed(text, 'the patch');
-  if (!isGroup(merge)) throw new AgentError('config', 'the patch is no group of keys');
+  if (!isGroup(merge)) throw new AgentError('config', 'the patch is not a mapping');
   const values = set.map((word) => {
     const at = word.indexOf('=');
     if (at < 1) throw new AgentError('config', `--set ${word}: give path=value, as rules[stay].afterS=5`);
@@ -54,7 +54,7 @@ export function patchOf(text: string | undefined, set: readonly string[], unset:
   return { merge, set: values, unset };
 }
 
-/** The text with the change. Throws AgentError `config`: a line that names what does not fit. */
+/** Returns the text with the change. Throws AgentError `config` with a line that names the mismatch. */
 export function patched(text: string, patch: Patch): string {
   const document = parseDocument(text, { uniqueKeys: false, prettyErrors: false, resolveKnownTags: false });
   const root = document.contents;
@@ -64,7 +64,7 @@ export function patched(text: string, patch: Patch): string {
   const edit = new Editor(document, text);
   edit.apply(root, patch);
   const after: unknown = plainOf(document);
-  // The same change where every alias is written out: nothing that nobody has named may become another.
+  // Applies the change with all aliases expanded, to detect a change of a value that the patch does not name.
   const written = new Document(before, { aliasDuplicateObjects: false });
   new Editor(written, '').apply(written.contents as Tree, patch);
   if (!isDeepStrictEqual(written.toJS(), after)) throw new AgentError('config', ALIASES);
@@ -83,7 +83,7 @@ function plainOf(document: Document): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // An alias that leads nowhere, or to too much.
+    // An alias without a target, or with too large a one.
     if (error instanceof ReferenceError) throw new AgentError('config', ALIASES, error);
     throw error;
   }
@@ -92,7 +92,7 @@ function plainOf(document: Document): unknown {
 class Editor {
   readonly #document: Document;
   readonly #text: string;
-  /** Undefined once something was changed that is no value in a place of its own. */
+  /** Changes of single values; undefined once something else was changed. */
   #edits: { start: number; end: number; text: string }[] | undefined = [];
 
   constructor(document: Document, text: string) {
@@ -106,8 +106,8 @@ class Editor {
     for (const path of unset) this.unset(root, stepsOf(path, '--unset'), path);
   }
 
-  merge(map: Tree, wanted: Group): void {
-    for (const [key, value] of Object.entries(wanted)) {
+  merge(map: Tree, group: Group): void {
+    for (const [key, value] of Object.entries(group)) {
       const node = map.get(key, true);
       if (value === null) this.#delete(map, key);
       else if (isGroup(value) && isMap<unknown, unknown>(node)) this.merge(node, value);
@@ -141,7 +141,7 @@ class Editor {
     }
   }
 
-  /** The text with values changed in their places; undefined where more has changed. */
+  /** Returns the text with single values replaced; undefined if something else was changed. */
   spliced(): string | undefined {
     if (this.#edits === undefined) return undefined;
     let result = this.#text;
@@ -150,7 +150,7 @@ class Editor {
     return result;
   }
 
-  /** The group around the last step; undefined where there is none and none is to be made. */
+  /** Returns the group around the last step; undefined if it does not exist and must not be made. */
   #walk(root: Tree, steps: readonly Step[], path: string, make: boolean): [Tree | undefined, Step] {
     let map = root;
     for (const { key, item } of steps.slice(0, -1)) {
@@ -159,24 +159,24 @@ class Editor {
       if (isMap<unknown, unknown>(next)) map = next;
       else if (!make) return [undefined, lastOf(steps)];
       else if (node === undefined && item === undefined) {
-        const made = this.#document.createNode({}) as Tree;
-        map.set(key, made);
+        const newMap = this.#document.createNode({}) as Tree;
+        map.set(key, newMap);
         this.#edits = undefined;
-        map = made;
+        map = newMap;
       } else {
-        const what = item === undefined ? `${key} is no group` : `${key} has no item ${item}`;
-        throw new AgentError('config', `${path}: ${what}`);
+        const problem = item === undefined ? `${key} is no group` : `${key} has no item ${item}`;
+        throw new AgentError('config', `${path}: ${problem}`);
       }
     }
     return [map, lastOf(steps)];
   }
 
-  #mergeList(list: YAMLSeq<unknown>, wanted: readonly Group[]): void {
-    for (const group of wanted) {
-      const found = itemOf(list, nameOf(group) ?? '');
-      if (found !== undefined) this.merge(found, group);
+  #mergeList(list: YAMLSeq<unknown>, groups: readonly Group[]): void {
+    for (const group of groups) {
+      const match = itemOf(list, nameOf(group) ?? '');
+      if (match !== undefined) this.merge(match, group);
       else {
-        list.items.push(this.#made(group, list.flow === true));
+        list.items.push(this.#makeNode(group, list.flow === true));
         this.#edits = undefined;
       }
     }
@@ -197,14 +197,14 @@ class Editor {
       this.#edits?.push({ start, end, text: valueText(value) });
     else this.#edits = undefined;
     if (isScalar(node) && !isGroup(value) && !Array.isArray(value)) node.value = value;
-    else map.set(key, this.#made(value, flow || map.flow === true));
+    else map.set(key, this.#makeNode(value, flow || map.flow === true));
   }
 
   #delete(map: Tree, key: string): void {
     if (map.delete(key)) this.#edits = undefined;
   }
 
-  #made(value: unknown, flow: boolean): Node {
+  #makeNode(value: unknown, flow: boolean): Node {
     const node: Node = this.#document.createNode(value);
     if (isCollection(node)) node.flow = flow || isSeq(node);
     if (!isMap<unknown, unknown>(node)) return node;
@@ -213,14 +213,14 @@ class Editor {
   }
 }
 
-/** On one line, wherever it stands. */
+/** Returns the value on one line, valid in any position. */
 function valueText(value: unknown): string {
   if (typeof value === 'string')
     return /^[A-Za-z][\w-]*$/.test(value) && parse(value) === value ? value : JSON.stringify(value);
   return stringify(value, { collectionStyle: 'flow', lineWidth: 0, flowCollectionPadding: false }).trimEnd();
 }
 
-/** `rules[stay].afterS` */
+/** Parses a path such as `rules[stay].afterS`. */
 function stepsOf(path: string, option: string): Step[] {
   const steps = path.split('.').map((part) => {
     const [, key, , item] = /^([A-Za-z][A-Za-z0-9]*)(\[([a-z0-9-]{1,32})\])?$/.exec(part) ?? [];
@@ -246,8 +246,8 @@ function itemOf(list: unknown, name: string): Tree | undefined {
 }
 
 function nameOf({ id, name }: Group): string | undefined {
-  const found = id ?? name;
-  return typeof found === 'string' ? found : undefined;
+  const label = id ?? name;
+  return typeof label === 'string' ? label : undefined;
 }
 
 function isListOfNamed(value: unknown): value is readonly Group[] {
@@ -266,10 +266,10 @@ function isNode(value: unknown): value is Node {
   return isScalar(value) || isCollection(value) || isAlias(value);
 }
 
-function parsed(text: string, what: string): unknown {
+function parsed(text: string, source: string): unknown {
   try {
     return parse(text);
   } catch (error) {
-    throw new AgentError('config', `${what} is no YAML: ${messageOf(error).slice(0, 200)}`, error);
+    throw new AgentError('config', `${source} is not YAML: ${messageOf(error).slice(0, 200)}`, error);
   }
 }

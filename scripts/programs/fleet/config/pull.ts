@@ -1,4 +1,4 @@
-/** `fleet config pull`: boxes are asked for their files by signed commands, which they journal. */
+/** `fleet config pull`: requests the boxes' files by signed commands, which the boxes journal. */
 
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
@@ -12,7 +12,7 @@ import type { BoxRow } from '../store.ts';
 import { Copies } from './copies.ts';
 import { selected } from './selector.ts';
 
-/** Each has a connection of its own. */
+/** Number of parallel requests; each has its own connection. */
 const AT_ONCE = 8;
 
 export interface PullOptions {
@@ -20,12 +20,12 @@ export interface PullOptions {
   readonly timeout: number;
 }
 
-/** Throws AgentError `unavailable` where one of them has not answered. */
+/** Throws AgentError `unavailable` if a box has not answered. */
 export function pull(selector: string, options: PullOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
-    await learnt(opened);
-    const boxes = selected(selector, opened.store.boxes());
-    opened.store.record(
+  return withFleet(options.dir, async (context) => {
+    await learnt(context);
+    const boxes = selected(selector, context.store.boxes());
+    context.store.record(
       `configuration asked of ${someOf(boxes.map(({ site, box }) => `${site}/${box}`))}`,
       Date.now(),
     );
@@ -33,9 +33,9 @@ export function pull(selector: string, options: PullOptions): Promise<void> {
     const waiting = [...boxes];
     let failed = 0;
     const worker = async (): Promise<void> => {
-      for (let box = waiting.shift(); box !== undefined && !opened.signal.aborted; box = waiting.shift()) {
+      for (let box = waiting.shift(); box !== undefined && !context.signal.aborted; box = waiting.shift()) {
         try {
-          say(await pulled(opened, box, copies, options.timeout));
+          say(await pulled(context, box, copies, options.timeout));
         } catch (error) {
           rethrowBug(error);
           failed += 1;
@@ -48,7 +48,7 @@ export function pull(selector: string, options: PullOptions): Promise<void> {
   });
 }
 
-/** A line of what has come. */
+/** Stores the file of one box, and returns a line about it. */
 async function pulled(
   { fleet }: OpenedFleet,
   place: BoxRow,
@@ -57,13 +57,13 @@ async function pulled(
 ): Promise<string> {
   const { site, box } = place;
   const room = { site, timeZone: fleet.timeZone, mqtt: fleet.mqtt };
-  const asked = { op: 'read-configuration', args: {}, box, key: signingKey(fleet), timeoutS } as const;
-  const result = await askBox(room, asked);
+  const request = { op: 'read-configuration', args: {}, box, key: signingKey(fleet), timeoutS } as const;
+  const result = await askBox(room, request);
   if (sha256Of(result.yaml) !== result.sha256)
-    throw new AgentError('corrupt', 'what it answered is no configuration with its SHA-256');
+    throw new AgentError('corrupt', 'the reply is not a configuration with its SHA-256');
   const file = copies.file(place);
-  const known = copies.current(place, result.sha256) !== undefined;
+  const isKnown = copies.current(place, result.sha256) !== undefined;
   if (copies.keep(place, result.yaml))
-    return `${site}/${box}: ${file} ${known ? 'is what it has' : 'was written'}`;
+    return `${site}/${box}: ${file} ${isKnown ? 'is what it has' : 'was written'}`;
   return `${site}/${box}: ${file} was edited and stays; \`config push\` shows what it would change`;
 }

@@ -1,4 +1,4 @@
-/** `fleet config push`: what changes is shown box by box, and goes out as a rollout. */
+/** `fleet config push`: shows the changes box by box, and sends them as a rollout. */
 import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
@@ -33,13 +33,13 @@ export interface PushOptions {
 }
 
 export function push(file: string | undefined, options: PushOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
-    const { fleet, store, signal, clock } = opened;
+  return withFleet(options.dir, async (context) => {
+    const { fleet, store, signal, clock } = context;
     const change = changeOf(file, options);
     const orders = new Orders(options.order ?? []);
     const lock = options.dryRun === true ? undefined : lockFleet(options.dir);
     try {
-      const controller = controllerOf(opened);
+      const controller = controllerOf(context);
       await controller.start(signal);
       if (lock !== undefined) await controller.finish();
       refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
@@ -56,7 +56,7 @@ export function push(file: string | undefined, options: PushOptions): Promise<vo
       tell(choice);
       const plan = planFor(choice, options, fleet.timeZone);
       if (options.dryRun === true || plan === undefined) return;
-      await send(opened, { choice, copies, plan, options });
+      await send(context, { choice, copies, plan, options });
     } finally {
       lock?.release();
     }
@@ -70,12 +70,12 @@ interface Sending {
   readonly options: PushOptions;
 }
 
-async function send(opened: OpenedFleet, { choice, copies, plan, options }: Sending): Promise<void> {
-  const { fleet, store, signal, clock } = opened;
+async function send(context: OpenedFleet, { choice, copies, plan, options }: Sending): Promise<void> {
+  const { fleet, store, signal, clock } = context;
   const { changes, left } = choice;
-  const without = left.length === 0 ? '' : `, ${left.length} are left out`;
+  const leftOutText = left.length === 0 ? '' : `, ${left.length} are left out`;
   const count = changes.length === 1 ? '1 box gets' : `${changes.length} boxes get`;
-  await confirmed(`${count} another configuration${without}.`, options.yes === true, signal);
+  await confirmed(`${count} another configuration${leftOutText}.`, options.yes === true, signal);
   const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
   const rowOf = ({ site, box }: { site: string; box: string }) => rows.get(`${site}/${box}`);
   const revision = 1 + Math.max(0, ...changes.map((box) => rowOf(box)?.report?.config.revision ?? 0));
@@ -97,11 +97,11 @@ async function send(opened: OpenedFleet, { choice, copies, plan, options }: Send
     },
     { key: signingKey(fleet), nowMs: clock.wallMs() },
   );
-  for (const changed of changes) copies.pushed(changed, changed.before, changed.after);
+  for (const change of changes) copies.pushed(change, change.before, change.after);
   say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
 }
 
-/** A whole file names its site and box; what does not is merged into the file of each. */
+/** Returns the change. A complete file names its site and box; any other is merged into the file of each box. */
 function changeOf(file: string | undefined, { set = [], unset = [] }: PushOptions) {
   const text = file === undefined ? undefined : contentOf(file);
   const place = text === undefined ? undefined : placeIn(text);
@@ -127,44 +127,45 @@ function placeIn(text: string): string | undefined {
     const { site, box } = Object(content) as { site?: unknown; box?: unknown };
     return typeof site === 'string' && typeof box === 'string' ? `${site}/${box}` : undefined;
   } catch (error) {
-    throw new AgentError('config', `the file is no YAML: ${messageOf(error)}`, error);
+    throw new AgentError('config', `the file is not YAML: ${messageOf(error)}`, error);
   }
 }
 
-function mustBe(whole: string, boxes: readonly BoxRow[]): void {
+function mustBe(target: string, boxes: readonly BoxRow[]): void {
   const names = boxes.map(({ site, box }) => `${site}/${box}`);
-  if (names.length === 1 && names[0] === whole) return;
-  const message = `the file is that of ${whole}, and --to names ${someOf(names)}; to change many boxes give a patch without site and box, or --set`;
+  if (names.length === 1 && names[0] === target) return;
+  const message = `the file is that of ${target}, and --to names ${someOf(names)}; to change many boxes give a patch without site and box, or --set`;
   throw new AgentError('config', message);
 }
 
-/** Throws AgentError `config` where a file would be refused on its box. */
+/** Prints the choice. Throws AgentError `config` if a file would be refused on its box. */
 function tell({ changes, there, left, mistakes }: Choice): void {
   const reasons = new Map<string, string[]>();
-  for (const { box, why } of left) reasons.set(why, [...(reasons.get(why) ?? []), `${box.site}/${box.box}`]);
-  for (const [why, names] of reasons) warn(`left out: ${someOf(names)}: ${why}`);
+  for (const { box, why: reason } of left)
+    reasons.set(reason, [...(reasons.get(reason) ?? []), `${box.site}/${box.box}`]);
+  for (const [reason, names] of reasons) warn(`left out: ${someOf(names)}: ${reason}`);
   if (mistakes.length > 0) {
     const lines = mistakes.flatMap(({ box, lines: of }) =>
       of.map((line) => `${box.site}/${box.box}: ${line}`),
     );
-    const more = lines.length - MISTAKES_MAX;
-    const rest = more > 0 ? [`and ${more} more`] : [];
+    const restCount = lines.length - MISTAKES_MAX;
+    const rest = restCount > 0 ? [`and ${restCount} more`] : [];
     const sum = `${mistakes.length} of the files would be refused; nothing was sent`;
     throw new AgentError('config', [...lines.slice(0, MISTAKES_MAX), ...rest, sum].join('\n'));
   }
   if (there.length > 0) say(`${there.length} have it already: ${someOf(there.map(({ box }) => box))}`);
   const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
-  // Colours are no control characters of a file's: those are taken out.
+  // Written without filtering: the files' control characters have been removed, so only the colours are left.
   for (const line of diffLines(changes, coloured)) process.stdout.write(`${line}\n`);
 }
 
-/** Undefined: nothing is to be sent. Throws AgentError `config`. */
+/** Returns the plan, or undefined if nothing is to be sent. Throws AgentError `config`. */
 function planFor(
   { changes, left }: Choice,
   { plan, dryRun }: PushOptions,
   timeZone: string,
 ): Plan | undefined {
-  const [first, ...others] = changes;
+  const [first, ...otherChanges] = changes;
   if (first === undefined) {
     say('nothing changes');
     if (left.length > 0 && dryRun !== true)
@@ -172,11 +173,12 @@ function planFor(
     return undefined;
   }
   if (plan !== undefined) return readPlan(plan, timeZone);
-  if (others.length > 0 && dryRun !== true) {
+  if (otherChanges.length > 0 && dryRun !== true) {
     const message = `${changes.length} boxes go in waves: give --plan FILE (canary: {boxes: [${first.box}]} is enough)`;
     throw new AgentError('config', message);
   }
-  // Its trial has reached the broker before it confirms, and nobody comes after it who would have to wait.
+  // A single box needs no time to be heard: its trial has reached the broker before it confirms, and no later wave
+  // waits.
   const thresholds = { heardMinutes: 0 };
   return planOf({ canary: { boxes: [first.box], hours: 0 }, waves: [{ share: 1 }], thresholds }, timeZone);
 }

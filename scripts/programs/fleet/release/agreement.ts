@@ -1,6 +1,7 @@
 /**
- * A person's agreement to what is signed or published: each difference of a root by itself, a list of releases as a whole.
- * Without a terminal a root must be named by its SHA-256, so that a script agrees to what somebody has read.
+ * Asks a person to agree before content is signed or published: to each difference of a root separately, to a list of
+ * releases as a whole. Without a terminal a root must be named by its SHA-256, so that a script agrees only to a root
+ * that someone has read.
  */
 import { createInterface } from 'node:readline/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -8,8 +9,10 @@ import { signedDigest } from './root-check.ts';
 import { differences, isOfRoot, type SigningFile } from './signing-file.ts';
 
 /**
+ * Asks for agreement to a root; other metadata passes.
+ *
  * @param agreed SHA-256 of the root that was read and agreed to
- * @throws AgentError denied where someone does not agree, or to another root; config where nobody is there to be asked
+ * @throws AgentError denied without agreement to this root, config without a terminal to ask at
  */
 export async function agreeToRoot(
   content: SigningFile,
@@ -28,7 +31,7 @@ export async function agreeToRoot(
   if (!process.stdin.isTTY)
     throw new AgentError(
       'config',
-      `${file}: nobody is at a terminal to agree to each difference; read them, then name the root with --agree SHA256`,
+      `${file}: agreeing to each difference needs a terminal; read them, then name the root with --agree SHA256`,
     );
   const all = differences(content);
   const questions =
@@ -39,10 +42,10 @@ export async function agreeToRoot(
     throw new AgentError('denied', `${file}: not agreed to; nothing was done`);
 }
 
-/** Asks until someone does not agree. Throws AgentError `config` where nobody is at a terminal. */
+/** Asks the questions until one is refused. Throws AgentError `config` without a terminal. */
 export async function agreesTo(questions: readonly string[]): Promise<boolean> {
   if (!process.stdin.isTTY)
-    throw new AgentError('config', 'nobody is at a terminal to say yes; look at it, and say --yes');
+    throw new AgentError('config', 'a confirmation needs a terminal; check the file, then pass --yes');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     for (const question of questions) {

@@ -1,4 +1,4 @@
-/** A release's archives: as signed metadata names them, and unpacked again, by what unpacks them on a box. */
+/** Describes a release's archives for signed metadata, and unpacks them with the code that boxes use. */
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { TargetFile } from '@tufjs/models';
 import { stage } from '../../root/stage.ts';
 import type { Offered, Repository } from './repository.ts';
 
-/** As TUF has it. `custom` is a release's, of its manifest. */
+/** Returns a TUF target; `custom` belongs to the manifest of a release. */
 export async function targetFile(path: string, file: string, custom?: object): Promise<TargetFile> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
@@ -17,7 +17,7 @@ export async function targetFile(path: string, file: string, custom?: object): P
   return new TargetFile({ path, length, hashes, unrecognizedFields });
 }
 
-/** The folder of a published release, made in `lib`, which is made too. */
+/** Unpacks a published release into `lib`, which is made, and returns its folder. */
 export async function unpacked(
   repository: Repository,
   { target, custom }: Offered,

@@ -1,4 +1,4 @@
-/** `fleet release …`: make, sign, publish, withdraw; see docs/guide/fleet.md. */
+/** `fleet release …`: makes, signs, publishes and withdraws releases (docs/guide/fleet.md). */
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import type { Targets } from '@tufjs/models';
@@ -125,13 +125,21 @@ function addMake(release: Command): void {
     .option('--allow-dirty', 'of files that are not committed: for trials, never for boxes in the street')
     .action((flags: MakeFlags) =>
       withRepository(flags, async (repository) => {
-        const { arch = ARCHES, boards: wanted = [], tree = [], seq, seqMin, out, allowDirty = false } = flags;
-        const what = flags.root === true ? ('root' as const) : undefined;
+        const {
+          arch = ARCHES,
+          boards: boardNames = [],
+          tree = [],
+          seq,
+          seqMin,
+          out,
+          allowDirty = false,
+        } = flags;
+        const kind = flags.root === true ? ('root' as const) : undefined;
         const { deltas, keep, clip = join(packageRoot(), '.cache/vtest.avi') } = flags;
         const options = {
-          what,
+          what: kind,
           arches: arch,
-          boards: wanted,
+          boards: boardNames,
           seq,
           seqMin,
           deltas,
@@ -141,7 +149,7 @@ function addMake(release: Command): void {
           clip,
         };
         const trees = new Map(tree.map(treeOf));
-        // What it takes to run an agent need not be loaded to sign a file.
+        // Loaded only here: signing a file does not need the code that runs an agent.
         const [{ makeRelease }, { checkState }] = await Promise.all([
           import('./make.ts'),
           import('./state-check.ts'),
@@ -244,7 +252,7 @@ function list(repository: Repository): void {
   for (const one of offered(targets.signed)) say(releaseWords(one, targets.signed));
 }
 
-/** The newest release of either program. */
+/** Returns the name of the newest release of either program. */
 function newestText(targets: Targets): string {
   const [newest] = offered(targets);
   return newest === undefined ? 'none' : releaseOf(newest.custom);

@@ -1,14 +1,14 @@
-/** Bounds of the dates that people sign. */
+/** Limits the expiry dates that people sign. */
 import { printable } from '../../../../agent/base/printable.ts';
 import { LIFE_DAYS } from './metadata.ts';
 
 const DAY_MS = 86_400_000;
-/** Days that the clock of a holder's machine, which has no network, may differ from that of the maker's. */
+/** Maximum clock difference, in days, between the machine of the maker and a keyholder's, which has no network. */
 const CLOCK_DIFFERENCE_DAYS = 1;
-/** As the fleet's programs and TUF write a time. */
+/** Format of times in the fleet's programs and TUF. */
 const EXPIRY_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
-/** What is wrong with a date until which root or targets would be good; undefined: nothing. */
+/** Returns what is wrong with the expiry date of a root or targets; undefined if it is valid. */
 export function expiryFault(role: 'root' | 'targets', expires: string, nowMs: number): string | undefined {
   const untilMs = Date.parse(expires);
   if (!EXPIRY_PATTERN.test(expires) || Number.isNaN(untilMs))

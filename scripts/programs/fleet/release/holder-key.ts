@@ -1,8 +1,8 @@
 /**
- * Private keys of holders (root, targets), encrypted on the disk: PKCS #8 with PBES2, scrypt and AES-256-CBC (RFC 8018,
- * RFC 7914), which `openssl pkcs8` writes and reads too.
+ * Reads and writes the encrypted private keys of keyholders (root, targets): PKCS #8 with PBES2, scrypt and AES-256-CBC
+ * (RFC 8018, RFC 7914). `openssl pkcs8` writes and reads this format too.
  *
- * INVARIANT: a key of a holder that is not encrypted signs nothing.
+ * INVARIANT: an unencrypted keyholder's key is never used to sign.
  */
 import { createCipheriv, createPrivateKey, type KeyObject, randomBytes, scryptSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -10,16 +10,18 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { openToOthers } from '../../../../agent/base/private-file.ts';
 
 /**
- * Cost of one guess: 16 MiB of memory and about 0.7 s of a processor. N and r are the most that OpenSSL reads (32 MiB);
- * p is three times what OWASP's Password Storage Cheat Sheet asks for with that N (5).
+ * Cost of one guess: 16 MiB of memory and about 0.7 s of CPU time. N and r are the maximum that OpenSSL reads (32 MiB).
+ * p is three times the value in OWASP's Password Storage Cheat Sheet for that N (5).
  */
 const SCRYPT = { N: 16_384, r: 8, p: 16 } as const;
 const SALT_BYTES = 16;
 const IV_BYTES = 16;
 const KEY_BYTES = 32;
-/** node's own limit is 32 MiB, which these parameters touch. */
+/** Memory limit for scrypt; these parameters touch node's own limit of 32 MiB. */
 const MEMORY_BYTES_MAX = 67_108_864;
-/** DER of pkcs5-pbes2 (1.2.840.113549.1.5.13), id-scrypt (1.3.6.1.4.1.11591.4.11), aes256-CBC (2.16.840.1.101.3.4.1.42). */
+/**
+ * DER of pkcs5-pbes2 (1.2.840.113549.1.5.13), id-scrypt (1.3.6.1.4.1.11591.4.11), aes256-CBC (2.16.840.1.101.3.4.1.42).
+ */
 const OID = {
   pbes2: Buffer.from('06092a864886f70d01050d', 'hex'),
   scrypt: Buffer.from('06092b06010401da47040b', 'hex'),
@@ -28,7 +30,7 @@ const OID = {
 const [INTEGER, OCTET_STRING, SEQUENCE] = [0x02, 0x04, 0x30] as const;
 const LABEL = 'ENCRYPTED PRIVATE KEY';
 
-/** PEM of a private key that opens with this passphrase alone. */
+/** Returns the PEM of a private key that only this passphrase opens. */
 export function encryptedPem(key: KeyObject, passphrase: string): string {
   const [salt, iv] = [randomBytes(SALT_BYTES), randomBytes(IV_BYTES)];
   const secret = scryptSync(passphrase, salt, KEY_BYTES, { ...SCRYPT, maxmem: MEMORY_BYTES_MAX });
@@ -48,7 +50,9 @@ export interface LockedKey {
   readonly pem: string;
 }
 
-/** Reads a holder's key without opening it. Throws AgentError `config` for one that is not encrypted, or open to others. */
+/**
+ * Reads a keyholder's key without opening it. Throws AgentError `config` if it is not encrypted, or readable by others.
+ */
 export function readLockedKey(file: string): LockedKey {
   let pem: string;
   try {
@@ -62,12 +66,12 @@ export function readLockedKey(file: string): LockedKey {
   if (!pem.includes('PRIVATE KEY-----'))
     throw new AgentError(
       'config',
-      `--key: ${file} holds no private key in PEM form; make one with \`fleet release keygen\``,
+      `--key: ${file} does not contain a private key in PEM form; make one with \`fleet release keygen\``,
     );
   throw new AgentError('config', `--key: ${file} is not encrypted; ${encryptLine(file)}`);
 }
 
-/** Throws AgentError `denied` for another passphrase, `config` for a key of another type. */
+/** Opens a key. Throws AgentError `denied` for a wrong passphrase, `config` for a key of another type. */
 export function unlockKey({ file, pem }: LockedKey, passphrase: string): KeyObject {
   let key: KeyObject;
   try {
@@ -86,7 +90,7 @@ function encryptLine(file: string): string {
   return `encrypt it, then destroy the old file: openssl pkcs8 -topk8 -scrypt -scrypt_p ${SCRYPT.p} -in ${file} -out ${file}.new`;
 }
 
-/** One element of ASN.1; what is written here has less than 256 bytes. */
+/** Returns one ASN.1 element; the content written here has less than 256 bytes. */
 function der(tag: number, ...content: readonly Buffer[]): Buffer {
   const body = Buffer.concat(content);
   return Buffer.concat([

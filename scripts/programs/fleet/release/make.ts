@@ -1,11 +1,11 @@
 /**
- * Makes a release of this checkout, of the agent or of root's program: its archives, and the file that the holders of the
- * targets keys sign.
+ * Makes a release of this checkout, of the agent or of vigie-root: its archives, and the file that the keyholders of
+ * the targets role sign.
  *
  * INVARIANTS:
- * - No file to be signed is written before a release of the agent has run on the state of the one before and back, on the
- *   architecture that runs here.
- * - What is kept on offer is counted for each program: the releases of one never displace those of the other.
+ * - Before a file to be signed is written, a release of the agent has run on the state of the previous one and back.
+ *   The test covers the architecture that runs here.
+ * - Offered releases are counted per program: those of one program never displace those of the other.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -40,15 +40,18 @@ import { signingFileOf, writeSigningFile } from './signing-file.ts';
 import type { StateCheckOptions } from './state-check.ts';
 import { bytesText, filesOf, PROGRAM_NAMES, releaseOf } from './words.ts';
 
-/** Which boards have which processor (agent/base/board.ts); `generic` is any other. */
+/** Boards of each architecture (agent/base/board.ts); `generic` is any other. */
 const BOARDS_OF: Readonly<Record<Arch, readonly Board[]>> = {
   amd64: ['pc', 'generic'],
   arm64: ['rpi4', 'rpi5', 'jetson', 'rk3588', 'generic'],
 };
-/** At least what package.json asks for; the addons are compiled for node 20 alone (its ABI is 115). */
+/**
+ * Range of node versions: at least that of package.json, and only node 20, as the addons are compiled for its ABI
+ * (115).
+ */
 const NODE: ReleaseTarget['node'] = ['20.17.0', '21.0.0'];
 const MACHINE: Readonly<Record<string, Arch>> = { x64: 'amd64', arm64: 'arm64' };
-/** Paths that are named to people. */
+/** Maximum number of paths in a message. */
 const CHANGED_SHOWN = 15;
 
 /** Option of scripts/package that makes the folder of a release. */
@@ -56,23 +59,26 @@ const TREE_OPTIONS = {
   release: '--release-tree',
   root: '--root-release-tree',
 } as const satisfies Record<ReleaseKind, string>;
-/** Ahead of the name of the default folder. */
+/** Prefix of the default folder's name. */
 const OUT_PREFIXES = { release: '', root: 'root-' } as const satisfies Record<ReleaseKind, string>;
 
 export interface MakeOptions {
-  /** Undefined: that of the trees that are given, else the agent. */
+  /** Undefined: the program of the given trees, else the agent. */
   readonly what: ReleaseKind | undefined;
   readonly arches: readonly Arch[];
-  /** Of them those that the architecture has; empty: all. */
+  /** Boards; those that the architecture lacks are ignored. Empty means all. */
   readonly boards: readonly Board[];
   readonly seq: number | undefined;
   readonly seqMin: number | undefined;
-  /** From how many releases of the program before a difference is made, and how many stay on offer, this one included. */
+  /**
+   * Number of earlier releases for which differences are made, and number of releases that stay on offer, including
+   * this one.
+   */
   readonly deltas: number;
   readonly keep: number;
   readonly out: string | undefined;
   readonly allowDirty: boolean;
-  /** Trees that are there; the others are built. */
+  /** Existing trees; the others are built. */
   readonly trees: ReadonlyMap<Arch, string>;
   readonly clip: string;
   readonly nowMs: number;
@@ -95,31 +101,34 @@ interface Tree {
 export async function makeRelease(
   repository: Repository,
   options: MakeOptions,
-  around: Surroundings,
+  surroundings: Surroundings,
 ): Promise<string> {
   if (options.what === 'root' && options.boards.length > 0)
     throw new AgentError('config', '--boards: a release of root’s program is for all boards; leave it out');
-  const note = provenance(options, around);
+  const note = provenance(options, surroundings);
   const before = repository.targets()?.signed;
   repository.root();
   const work = mkdtempSync(join(tmpdir(), 'vigie-release-'));
   try {
     const trees = await treesOf(options, work);
-    const made = oneRelease(trees, options.what);
-    const { what, seq, version } = made;
-    refuseOld(repository, made);
+    const release = oneRelease(trees, options.what);
+    const { what, seq, version } = release;
+    refuseOld(repository, release);
     const all = before === undefined ? [] : offered(before);
     const was = all.filter(({ custom }) => custom.what === what);
-    for (const tree of trees) await tried(tree, was, repository, options, around, work);
+    for (const tree of trees) await checkTree(tree, was, repository, options, surroundings, work);
     const name = `${OUT_PREFIXES[what]}${releaseName(seq, version)}`;
     const out = options.out ?? join(packageRoot(), '.cache/release', name);
     const targetsDir = join(out, 'targets');
     mkdirSync(targetsDir, { recursive: true });
     const files: TargetFile[] = [];
     for (const tree of trees)
-      files.push(...(await packed(tree, was, repository, options, targetsDir, around)));
-    const kept = [...keptOf(was, options.keep - 1), ...all.filter(({ custom }) => custom.what !== what)];
-    const former = kept.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
+      files.push(...(await packed(tree, was, repository, options, targetsDir, surroundings)));
+    const keptReleases = [
+      ...keptOf(was, options.keep - 1),
+      ...all.filter(({ custom }) => custom.what !== what),
+    ];
+    const former = keptReleases.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
     const targets = new Targets({
       specVersion: SPECIFICATION,
       version: repository.nextVersion('targets'),
@@ -140,35 +149,35 @@ const git = (...args: string[]): string =>
     stdio: ['ignore', 'pipe', 'pipe'],
   }).trimEnd();
 
-/** What it is made of, for the holders of keys. Refuses what no other machine could make again. */
+/** Describes the sources, for the keyholders. Refuses sources from which no other machine could build it again. */
 function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surroundings): string {
-  const given = arches.filter((arch) => trees.has(arch));
-  if (given.length === arches.length) return `of trees that were given for ${given.join(', ')}`;
+  const givenArches = arches.filter((arch) => trees.has(arch));
+  if (givenArches.length === arches.length) return `of trees that were given for ${givenArches.join(', ')}`;
   let commit: string;
-  let changed: string[];
+  let changedFiles: string[];
   try {
     commit = git('rev-parse', 'HEAD');
-    changed = git('status', '--porcelain')
+    changedFiles = git('status', '--porcelain')
       .split('\n')
       .filter((line) => line !== '');
   } catch (error) {
     throw new AgentError(
       'config',
-      `${packageRoot()}: is no git checkout; a release is made of a commit (${messageOf(error)})`,
+      `${packageRoot()}: is not a git checkout; a release is made from a commit (${messageOf(error)})`,
       error,
     );
   }
-  if (changed.length === 0) return `commit ${commit}`;
+  if (changedFiles.length === 0) return `commit ${commit}`;
   if (!allowDirty) {
     throw new AgentError(
       'config',
-      `${packageRoot()}: ${changed.length} files are not as committed (${changed[0]?.slice(3)}…); commit or stash them, or say --allow-dirty for a release that nobody can make again`,
+      `${packageRoot()}: ${changedFiles.length} files are not as committed (${changedFiles[0]?.slice(3)}…); commit or stash them, or pass --allow-dirty for a release that cannot be reproduced`,
     );
   }
   warn(
-    `warning: ${changed.length} files are NOT AS COMMITTED: nobody can make this release again; not for boxes in the street`,
+    `warning: ${changedFiles.length} files are NOT AS COMMITTED: nobody can make this release again; not for boxes in the street`,
   );
-  return `commit ${commit} with ${changed.length} files NOT AS COMMITTED`;
+  return `commit ${commit} with ${changedFiles.length} files NOT AS COMMITTED`;
 }
 
 async function treesOf({ what, arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
@@ -179,7 +188,7 @@ async function treesOf({ what, arches, trees, seq }: MakeOptions, work: string):
     const version = jsonOf(text(join(dir, VERSION_FILE)));
     if (!Value.Check(ReleaseVersion, version))
       throw new AgentError('config', `${dir}/${VERSION_FILE}: is none of a release`);
-    // Root's program is the same for each.
+    // vigie-root is the same for each architecture.
     if (version.arch !== undefined && version.arch !== arch)
       throw new AgentError('config', `${dir}: is for ${version.arch}, not for ${arch}`);
     const entries = parseManifest(text(join(dir, MANIFEST_FILE)));
@@ -197,9 +206,9 @@ function text(file: string): string {
   );
 }
 
-async function build(what: ReleaseKind, arch: Arch, dir: string, seq: number | undefined): Promise<void> {
+async function build(kind: ReleaseKind, arch: Arch, dir: string, seq: number | undefined): Promise<void> {
   const numbered = seq === undefined ? [] : ['--seq', String(seq)];
-  const args = [TREE_OPTIONS[what], dir, '--arch', arch, ...numbered];
+  const args = [TREE_OPTIONS[kind], dir, '--arch', arch, ...numbered];
   const child = spawn(join(packageRoot(), 'scripts/package'), args, {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
@@ -211,7 +220,7 @@ async function build(what: ReleaseKind, arch: Arch, dir: string, seq: number | u
     );
 }
 
-function oneRelease(trees: readonly Tree[], wanted: ReleaseKind | undefined): ReleaseVersion {
+function oneRelease(trees: readonly Tree[], kind: ReleaseKind | undefined): ReleaseVersion {
   const [first] = trees;
   if (first === undefined) throw new AgentError('config', '--arch: name one at least');
   const nameOf = ({ version }: Tree): string => `${releaseOf(version)}, ${version.version}`;
@@ -219,7 +228,7 @@ function oneRelease(trees: readonly Tree[], wanted: ReleaseKind | undefined): Re
   if (other !== undefined)
     throw new AgentError('config', `${other.dir}: is ${nameOf(other)}, and ${first.dir} is ${nameOf(first)}`);
   const { what } = first.version;
-  if (wanted !== undefined && wanted !== what)
+  if (kind !== undefined && kind !== what)
     throw new AgentError(
       'config',
       `--root: ${first.dir} is a release of ${PROGRAM_NAMES[what]}; leave --root out, or give other folders`,
@@ -229,10 +238,10 @@ function oneRelease(trees: readonly Tree[], wanted: ReleaseKind | undefined): Re
 
 function refuseOld(repository: Repository, release: ReleaseVersion): void {
   const { seq } = release;
-  const used = repository.usedSeqs();
-  const newest = Math.max(0, ...used);
+  const usedSeqs = repository.usedSeqs();
+  const newest = Math.max(0, ...usedSeqs);
   const fix = `give a free one: --seq ${newest + 1}`;
-  if (used.has(seq))
+  if (usedSeqs.has(seq))
     throw new AgentError(
       'config',
       `${releaseOf(release)}: the number was published before; one is never given twice, of either program; ${fix}`,
@@ -245,10 +254,10 @@ function refuseOld(repository: Repository, release: ReleaseVersion): void {
 }
 
 /**
- * Refuses a release whose state or record the newest one before it cannot read; runs both releases of the agent on one state
- * folder, where this machine can.
+ * Refuses a release whose state or record the previous one cannot read. Runs both releases of the agent on one state
+ * folder, if this machine can.
  */
-async function tried(
+async function checkTree(
   tree: Tree,
   was: readonly Offered[],
   repository: Repository,
@@ -264,7 +273,7 @@ async function tried(
   if (!wayBack && (options.seqMin ?? 0) <= (former?.custom.seq ?? 0)) {
     throw new AgentError(
       'config',
-      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): there is no way back; say so with --seq-min ${seq}`,
+      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): so rollback is impossible; pass --seq-min ${seq} to accept`,
     );
   }
   if (what === 'root') {
@@ -287,10 +296,10 @@ async function tried(
   await checkState({ next: tree.dir, before, wayBack, clip: options.clip, say: (line) => say(`  ${line}`) });
 }
 
-/** What each program leaves behind for the release before it. */
+/** Name of the state that each program leaves for its previous release. */
 const WRITTEN = { release: 'state', root: 'record' } as const satisfies Record<ReleaseKind, string>;
 
-/** Its archives and manifest, as targets. */
+/** Makes the archives and the manifest, as targets. */
 async function packed(
   tree: Tree,
   was: readonly Offered[],
@@ -301,13 +310,13 @@ async function packed(
 ): Promise<TargetFile[]> {
   const { arch } = tree;
   const { what, seq, version, stateWrites, stateReads } = tree.version;
-  const named = { what, seq, version, arch };
-  const full = fullTarget(named);
+  const id = { what, seq, version, arch };
+  const full = fullTarget(id);
   const archives: TargetFile[] = [];
   const add = async (name: string): Promise<string> => {
-    const made = await targetFile(name, join(dir, name));
-    archives.push(made);
-    return bytesText(made.length);
+    const file = await targetFile(name, join(dir, name));
+    archives.push(file);
+    return bytesText(file.length);
   };
   const put = async (name: string, paths: readonly string[]): Promise<string> => {
     await packFiles(tree.dir, paths, join(dir, name));
@@ -321,13 +330,13 @@ async function packed(
     const before = repository.targetFile(target.path);
     const from = parseManifest(readFileSync(before, 'utf8'));
     const { write, remove } = changedPaths(from, tree.entries);
-    const name = deltaTarget(custom.seq, named);
+    const name = deltaTarget(custom.seq, id);
     const bytes = await put(
       name,
       write.filter((path) => files.has(path)),
     );
     deltas[custom.seq] = name;
-    const patch = manifestPatchTarget(custom.seq, named);
+    const patch = manifestPatchTarget(custom.seq, id);
     await packPatch(before, join(tree.dir, MANIFEST_FILE), join(dir, patch));
     say(
       `${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed; manifest ${await add(patch)}`,
@@ -356,12 +365,12 @@ async function packed(
     deltas,
     installedBytes: tree.entries.reduce((sum, { size = 0 }) => sum + size, 0),
   };
-  const manifest = manifestTarget(named);
+  const manifest = manifestTarget(id);
   copyFileSync(join(tree.dir, MANIFEST_FILE), join(dir, manifest));
   return [await targetFile(manifest, join(dir, manifest), custom), ...archives];
 }
 
-/** The newest of them. */
+/** Returns the newest releases. */
 function keptOf(was: readonly Offered[], count: number): Offered[] {
   const seqs = [...new Set(was.map(({ custom }) => custom.seq))].slice(0, Math.max(0, count));
   return was.filter(({ custom }) => seqs.includes(custom.seq));

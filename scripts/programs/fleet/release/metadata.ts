@@ -1,10 +1,10 @@
 /**
- * The four roles of TUF as this fleet has them (https://theupdateframework.github.io/specification/latest/): who signs,
- * how many, for how long.
+ * Defines the four TUF roles of this fleet (https://theupdateframework.github.io/specification/latest/): signers,
+ * thresholds and lifetimes.
  *
- * INVARIANT: consistent snapshots. Each snapshot and targets file has its version in its name and is never written over,
- * so that a box that reads while something is published sees what was, or what is; with plain names it could hold the
- * old timestamp against the new snapshot, and refuse both.
+ * INVARIANT: consistent snapshots. Each snapshot and targets file has its version in its name and is never overwritten.
+ * A box that reads during a publication sees either the old or the new state. With plain names it could compare the old
+ * timestamp with the new snapshot, and refuse both.
  */
 
 import { type KeyObject, sign } from 'node:crypto';
@@ -25,22 +25,22 @@ import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { ED25519_SPKI_PREFIX, publicKeyFingerprint } from '../../../lib/tuf-key.ts';
 
 const DAY_MS = 86_400_000;
-/** The version of TUF's specification that tuf-js speaks. */
+/** Version of the TUF specification that tuf-js implements. */
 export const SPECIFICATION = '1.0.31';
-/** Days that a signature is good for: root and targets are signed by people, the two others by the room's own key. */
+/** Days for which a signature is valid. People sign root and targets; the room's own key signs the other two. */
 export const LIFE_DAYS = { root: 365, targets: 90, snapshot: 7, timestamp: 1 } as const;
-/** Of how many keys so many must sign root and targets. */
+/** Number of keyholders that must sign root and targets. */
 export const THRESHOLD = 2;
 export const HOLDERS_MIN = 3;
 export const ONLINE_THRESHOLD = 1;
 
 export type Signed = Root | Targets | Snapshot | Timestamp;
 export type RoleName = 'root' | 'targets' | 'snapshot' | 'timestamp';
-/** Who holds a key; TUF leaves room for fields of one's own. */
+/** Field with the name of the keyholder; TUF allows additional fields. */
 export const HOLDER = 'x-vigie-holder';
 export const ED25519 = 'ed25519';
 
-/** A public key as TUF writes it, with the name of its holder. */
+/** Returns a public key in TUF's form, with the name of its keyholder. */
 export function holderKey(publicKey: KeyObject, holder: string): Key {
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   const hex = spki.toString('hex').slice(ED25519_SPKI_PREFIX.length);
@@ -53,7 +53,7 @@ export function holderKey(publicKey: KeyObject, holder: string): Key {
   });
 }
 
-/** The specification's keyid of an ed25519 key: SHA-256 of the canonical form, whose members are sorted. */
+/** Returns the specification's keyid of an ed25519 key: SHA-256 of the canonical form, whose members are sorted. */
 export const keyIdOf = (hex: string): string =>
   sha256Of(JSON.stringify({ keytype: ED25519, keyval: { public: hex }, scheme: ED25519 }));
 
@@ -62,7 +62,10 @@ export function holderOf(key: Key): string {
   return typeof holder === 'string' ? holder : key.keyID.slice(0, 16);
 }
 
-/** As `vigie-oversight keygen` prints it, hex; two keys with one fingerprint are one key, whatever their ids and encodings. */
+/**
+ * Returns the fingerprint in the form of `vigie-oversight keygen`, hex. Equal fingerprints mean one key, whatever the
+ * ids and encodings.
+ */
 export const fingerprintOf = (key: Key): string => publicKeyFingerprint(key.keyVal['public'] ?? '');
 
 export function expiry(role: RoleName, nowMs: number): string {
@@ -75,7 +78,7 @@ export interface Holders {
   readonly online: Key;
 }
 
-/** A root with these keys; `checkRoot` says whether it may be signed. */
+/** Returns a root with these keys; `checkRoot` decides whether it may be signed. */
 export function rootOf({ root, targets, online }: Holders, version: number, expires: string): Root {
   const role = (keys: readonly Key[], threshold: number) => ({
     keyids: keys.map(({ keyID }) => keyID),
@@ -98,17 +101,17 @@ export function rootOf({ root, targets, online }: Holders, version: number, expi
 
 export function holdersOf(root: Root): Holders {
   const [online] = keysOf(root, 'timestamp');
-  if (online === undefined) throw new AgentError('corrupt', 'the root names no key for the timestamp');
+  if (online === undefined) throw new AgentError('corrupt', 'the root lacks a key for the timestamp');
   return { root: keysOf(root, 'root'), targets: keysOf(root, 'targets'), online };
 }
 
 export function keysOf(root: Root, role: RoleName): Key[] {
   const { keyIDs = [] } = root.roles[role] ?? {};
-  // An object has more names than were put into it.
+  // An object also has inherited names.
   return keyIDs.flatMap((id) => (Object.hasOwn(root.keys, id) ? (root.keys[id] ?? []) : []));
 }
 
-/** The key of this role that belongs to this private key. */
+/** Returns the role's key that belongs to this public key. */
 export function keyFor(root: Root, role: RoleName, publicKey: KeyObject): Key | undefined {
   const { keyID } = holderKey(publicKey, '');
   return keysOf(root, role).find((key) => key.keyID === keyID);
@@ -118,7 +121,7 @@ export function signWith(metadata: Metadata<Signed>, key: KeyObject, keyID: stri
   metadata.sign((data) => new Signature({ keyID, sig: sign(null, data, key).toString('hex') }), true);
 }
 
-/** The holders in this root's role whose signatures are good; a key with two ids counts once. */
+/** Returns the keyholders of the role whose signatures are valid; a key with two ids counts once. */
 export function signersOf(metadata: Metadata<Signed>, root: Root, role: RoleName): Key[] {
   const different = new Map(keysOf(root, role).map((key) => [fingerprintOf(key), key]));
   return [...different.values()].filter((key) => {
@@ -126,18 +129,18 @@ export function signersOf(metadata: Metadata<Signed>, root: Root, role: RoleName
       key.verifySignature(metadata);
       return true;
     } catch {
-      // That is the answer: tuf-js has no other way to say it.
+      // tuf-js reports an invalid signature only by an error.
       return false;
     }
   });
 }
 
-/** Whether enough have signed, as a box would count. */
+/** Reports whether the threshold is reached, counted as a box counts. */
 export function isSigned(metadata: Metadata<Signed>, root: Root, role: RoleName): boolean {
   return signersOf(metadata, root, role).length >= (root.roles[role]?.threshold ?? Number.POSITIVE_INFINITY);
 }
 
-/** The canonical form of what is signed, of which signatures are made. */
+/** Returns the canonical form of the signed part, over which signatures are made. */
 export function signedBytes(signed: Signed): Buffer {
   let bytes = Buffer.alloc(0);
   new Metadata(signed).sign((data) => {
@@ -159,22 +162,22 @@ const parse = {
 };
 type Parsed<R extends RoleName> = ReturnType<(typeof parse)[R]>;
 
-/** Of parsed JSON; says nothing of signatures. Throws AgentError `corrupt`. */
-export function metadataOf<R extends RoleName>(role: R, value: unknown, where: string): Parsed<R> {
+/** Parses JSON into metadata, without checking signatures. Throws AgentError `corrupt`. */
+export function metadataOf<R extends RoleName>(role: R, value: unknown, place: string): Parsed<R> {
   if (typeof value !== 'object' || value === null)
-    throw new AgentError('corrupt', `${where}: no ${role} metadata`);
+    throw new AgentError('corrupt', `${place}: no ${role} metadata`);
   try {
     return parse[role](value) as Parsed<R>;
   } catch (error) {
-    throw new AgentError('corrupt', `${where}: no ${role} metadata (${messageOf(error)})`, error);
+    throw new AgentError('corrupt', `${place}: no ${role} metadata (${messageOf(error)})`, error);
   }
 }
 
-export function readMetadata<R extends RoleName>(role: R, bytes: Uint8Array, where: string): Parsed<R> {
-  return metadataOf(role, jsonOf(Buffer.from(bytes).toString('utf8')), where);
+export function readMetadata<R extends RoleName>(role: R, bytes: Uint8Array, place: string): Parsed<R> {
+  return metadataOf(role, jsonOf(Buffer.from(bytes).toString('utf8')), place);
 }
 
-/** Version, length and hash, so that not a byte of it can be another. */
+/** Returns version, length and hash, which fix every byte of the file. */
 export function metaFile(bytes: Uint8Array, version: number): MetaFile {
   return new MetaFile({ version, length: bytes.length, hashes: { sha256: sha256Of(bytes) } });
 }

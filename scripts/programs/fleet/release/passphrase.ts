@@ -1,28 +1,28 @@
 /**
- * Passphrases of holders' keys: typed at a terminal without echo, or read from a file descriptor. They come neither by
- * argument nor by environment, which other programs of the machine can read.
+ * Reads passphrases of keyholders' keys: typed at a terminal without echo, or from a file descriptor. Arguments and
+ * environment are not used, since other programs of the machine can read them.
  */
 import { readSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 
-/** Characters: four words of a word list, or twelve random ones. */
+/** Minimum number of characters: four words of a word list, or twelve random characters. */
 const CHARACTERS_MIN = 12;
-/** What OpenSSL takes of a passphrase. */
+/** Maximum length that OpenSSL accepts. */
 const BYTES_MAX = 1024;
 
 export interface PassphraseOptions {
-  /** File descriptor to read it from, up to the first line end. */
+  /** File descriptor from which the first line is read. */
   readonly fd: number | undefined;
-  /** File of the key, for the question. */
+  /** File of the key, shown in the prompt. */
   readonly file: string;
 }
 
-/** Throws AgentError `config` where no passphrase can be had, `denied` where the person at the terminal ends it. */
+/** Throws AgentError `config` if no passphrase is available, `denied` if the person cancels. */
 export async function passphraseOf({ fd, file }: PassphraseOptions): Promise<string> {
   return fd === undefined ? await typed(`Passphrase of ${file}: `) : readFrom(fd);
 }
 
-/** For a key that is made: long enough, and typed twice at a terminal. */
+/** Returns the passphrase of a new key: long enough, and typed twice at a terminal. */
 export async function newPassphrase({ fd, file }: PassphraseOptions): Promise<string> {
   const passphrase = fd === undefined ? await typed(`New passphrase of ${file}: `) : readFrom(fd);
   if ([...passphrase].length < CHARACTERS_MIN)
@@ -63,7 +63,7 @@ function typed(question: string): Promise<string> {
   if (!stdin.isTTY)
     throw new AgentError(
       'config',
-      'passphrase: nobody is at a terminal to type it; name a descriptor with --passphrase-fd',
+      'passphrase: typing it needs a terminal; without one, name a descriptor with --passphrase-fd',
     );
   stderr.write(question);
   stdin.setRawMode(true);

@@ -1,8 +1,8 @@
 /**
- * Puts what enough have signed before the boxes.
+ * Publishes metadata that has enough signatures.
  *
- * INVARIANT: archives first, then what names them, up to the timestamp, which is the last and one rename: whoever reads
- * meanwhile has the old state or the new one, and each is whole.
+ * INVARIANT: atomic for readers. Archives come first, then the metadata that names them, and last the timestamp, by one
+ * rename. A reader sees the complete old state or the complete new one.
  */
 import type { KeyObject } from 'node:crypto';
 import { createPublicKey } from 'node:crypto';
@@ -43,11 +43,11 @@ import {
 import { filesOf, releaseOf, signatureWords } from './words.ts';
 
 export interface PublishOptions {
-  /** Private keys of the snapshot and timestamp roles; after a rotation the former one too. */
+  /** Private keys of the snapshot and timestamp roles; after a rotation also the previous key. */
   readonly online: readonly KeyObject[];
   /** Folder of the archives. */
   readonly targetsDir?: string | undefined;
-  /** Of a root: although no box will believe the releases until they are renewed. */
+  /** Publishes a root even if no box will trust the releases until they are renewed. */
   readonly releasesLater?: boolean | undefined;
   readonly nowMs: number;
 }
@@ -57,7 +57,10 @@ export interface RootPublishOptions extends PublishOptions {
   readonly agreed: string;
 }
 
-/** Throws AgentError: `denied` where signatures are missing or the file is stale, `config`, `corrupt`. */
+/**
+ * Publishes a list of releases. Throws AgentError: `denied` if signatures are missing or the file is out of date,
+ * `config`, `corrupt`.
+ */
 export async function publishReleases(
   repository: Repository,
   file: string,
@@ -82,8 +85,8 @@ export async function publishReleases(
 }
 
 /**
- * The timestamp is signed by the former online key too, where it is at hand, and lies there before the root: so it is
- * believed by whoever has the old root, and whoever has the new one.
+ * Publishes a root. If the previous online key is available, it signs the timestamp too, before the root is published.
+ * The timestamp is then valid under the old root and the new one.
  */
 export async function publishRoot(
   repository: Repository,
@@ -115,7 +118,7 @@ export async function publishRoot(
   });
 }
 
-/** Whether this root can be published now, and what of it must be agreed to. Throws AgentError. */
+/** Checks that this root can be published now, and returns its content for agreement. Throws AgentError. */
 export function checkRootFile(
   repository: Repository,
   file: string,
@@ -124,7 +127,7 @@ export function checkRootFile(
   const content = readSigningFile(file);
   const { metadata } = content;
   if (!isOfRoot(metadata))
-    throw new AgentError('config', `${file}: is no root; use \`fleet release publish\``);
+    throw new AgentError('config', `${file}: not a root; use \`fleet release publish\``);
   const roots = repository.roots();
   checkAgainst(repository, content, file);
   checkOrigin(content, file, roots.at(-1), nowMs);
@@ -133,7 +136,9 @@ export function checkRootFile(
   return { ...content, metadata };
 }
 
-/** A new timestamp, and a new snapshot where the old one is half through. Returns what was cleaned away, in files. */
+/**
+ * Signs a new timestamp, and a new snapshot after half of the old one's lifetime. Returns the number of files removed.
+ */
 export async function refresh(repository: Repository, { online, nowMs }: PublishOptions): Promise<number> {
   const root = repository.root();
   return await repository.locked(() => {
@@ -172,12 +177,12 @@ function complete(content: SigningFile, file: string): void {
 function checkReleases(
   after: Targets,
   before: Targets | undefined,
-  used: ReadonlySet<number>,
+  usedSeqs: ReadonlySet<number>,
   file: string,
 ): void {
   const [is, was] = [offered(after), before === undefined ? [] : offered(before)];
-  const known = new Set(was.map(({ target }) => target.path));
-  const newest = Math.max(0, ...used);
+  const knownPaths = new Set(was.map(({ target }) => target.path));
+  const newest = Math.max(0, ...usedSeqs);
   refuseShared(is, file);
   for (const one of is) {
     const { seq } = one.custom;
@@ -191,8 +196,8 @@ function checkReleases(
     const missing = filesOf(one).find((path) => after.targets[path] === undefined);
     if (missing !== undefined)
       throw new AgentError('denied', `${file}: ${name} names ${missing}, which is not signed`);
-    if (known.has(one.target.path)) continue;
-    if (used.has(seq))
+    if (knownPaths.has(one.target.path)) continue;
+    if (usedSeqs.has(seq))
       throw new AgentError(
         'denied',
         `${file}: ${name}: the number was published before; one is never given twice, of either program`,
@@ -203,19 +208,19 @@ function checkReleases(
         `${file}: ${name} is older than the newest, ${newest}; numbers grow over both programs`,
       );
   }
-  for (const { custom } of is.filter(({ target }) => !known.has(target.path))) {
+  for (const { custom } of is.filter(({ target }) => !knownPaths.has(target.path))) {
     const [same, before] = [archesOf(is, custom), lastArches(was, custom.what)];
-    const lost = before.find((arch) => !same.includes(arch));
-    if (lost !== undefined) {
+    const missingArch = before.find((arch) => !same.includes(arch));
+    if (missingArch !== undefined) {
       throw new AgentError(
         'denied',
-        `${file}: ${releaseOf(custom)} lacks ${lost}, which the release before has; make it with --arch ${lost} too`,
+        `${file}: ${releaseOf(custom)} lacks ${missingArch}, which the release before has; make it with --arch ${missingArch} too`,
       );
     }
   }
 }
 
-/** Throws AgentError `denied` where releases of two programs have one number. */
+/** Throws AgentError `denied` if releases of two programs have the same number. */
 function refuseShared(is: readonly Offered[], file: string): void {
   const owners = new Map<number, string>();
   for (const { custom } of is) {
@@ -233,17 +238,17 @@ function archesOf(all: readonly Offered[], { what, seq }: Pick<ReleaseTarget, 'w
     .map(({ custom }) => custom.arch);
 }
 
-function lastArches(was: readonly Offered[], what: ReleaseKind): Arch[] {
-  const last = was.find(({ custom }) => custom.what === what);
+function lastArches(was: readonly Offered[], kind: ReleaseKind): Arch[] {
+  const last = was.find(({ custom }) => custom.what === kind);
   return last === undefined ? [] : archesOf(was, last.custom);
 }
 
-/** A manifest that no box could read must not be offered. */
+/** Refuses a manifest that no box could read. */
 function checkManifest(repository: Repository, { target }: Offered): void {
   parseManifest(readFileSync(repository.targetFile(target.path), 'utf8'));
 }
 
-/** A snapshot of these targets, and its timestamp. */
+/** Publishes a snapshot of these targets, and its timestamp. */
 function putOnline(
   repository: Repository,
   root: Metadata<Root>,
@@ -285,8 +290,9 @@ function signOnline(
 ): void {
   for (const key of keys) {
     const publicKey = createPublicKey(key);
-    const found = keyFor(root.signed, role, publicKey) ?? (former && keyFor(former.signed, role, publicKey));
-    if (found !== undefined) signWith(metadata, key, found.keyID);
+    const roleKey =
+      keyFor(root.signed, role, publicKey) ?? (former && keyFor(former.signed, role, publicKey));
+    if (roleKey !== undefined) signWith(metadata, key, roleKey.keyID);
   }
   if (isSigned(metadata, root.signed, role)) return;
   const { keyID } = holdersOf(root.signed).online;

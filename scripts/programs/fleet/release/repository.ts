@@ -1,9 +1,12 @@
 /**
- * The folder that a web server gives to boxes: `metadata/` and `targets/`.
+ * Manages the folder that a web server serves to boxes: `metadata/` and `targets/`.
  *
- * INVARIANTS  A file with a version in its name is never written over. What boxes reach through `timestamp.json` lies
- * there, flushed, before `timestamp.json` names it, and that is one rename. One program at a time writes.
- * LIMITS  What nothing names any more goes away CLEAN_AFTER_MS later, in `clean`: a box that had begun may finish.
+ * INVARIANTS
+ * - A file with a version in its name is never overwritten.
+ * - All files that `timestamp.json` leads to are durable before it names them, and it is replaced by one rename.
+ * - One program writes at a time.
+ *
+ * LIMITS  `clean` removes unnamed files after CLEAN_AFTER_MS, so that a box can finish a download.
  */
 import {
   createReadStream,
@@ -24,13 +27,13 @@ import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { ReleaseTarget } from '../../../../agent/contract/release.ts';
 import { bytesOf, isSigned, type RoleName, readMetadata } from './metadata.ts';
 
-/** A timestamp is good for a day, and a download may take another. */
+/** Two days: a timestamp is valid for a day, and a download may take another. */
 const CLEAN_AFTER_MS = 2 * 86_400_000;
 const READABLE = 0o644;
 
-/** A release for one architecture, as it is offered. */
+/** An offered release for one architecture. */
 export interface Offered {
-  /** Of the manifest, which is the target that is named. */
+  /** Target of the manifest. */
   readonly target: TargetFile;
   readonly custom: ReleaseTarget;
 }
@@ -46,7 +49,10 @@ export class Repository {
     this.#targets = join(dir, 'targets');
   }
 
-  /** Of all roots, from the first on. Empty: nothing has been published. Throws AgentError `corrupt` where one is missing. */
+  /**
+   * Returns all published roots, from the first on; empty before the first. Throws AgentError `corrupt` if one is
+   * missing.
+   */
   roots(): Metadata<Root>[] {
     const versions = this.#versions('root');
     return versions.map((version, at) => {
@@ -56,14 +62,14 @@ export class Repository {
     });
   }
 
-  /** Throws AgentError `config` where there is none. */
+  /** Returns the newest root. Throws AgentError `config` if there is none. */
   root(): Metadata<Root> {
     const root = this.roots().at(-1);
     if (root !== undefined) return root;
-    throw new AgentError('config', `${this.dir}: holds no root; make one with \`fleet root init\``);
+    throw new AgentError('config', `${this.dir}: does not contain a root; make one with \`fleet root init\``);
   }
 
-  /** What boxes get now; undefined before the first release. */
+  /** Returns the targets that boxes get now; undefined before the first release. */
   targets(): Metadata<Targets> | undefined {
     const snapshot = this.snapshot();
     const version = snapshot?.signed.meta['targets.json']?.version;
@@ -80,12 +86,12 @@ export class Repository {
     return this.#read('timestamp', 'timestamp.json');
   }
 
-  /** The next free version: a file that a publication left behind when it was cut off is not written over either. */
+  /** Returns the next free version, which also skips files of an interrupted publication. */
   nextVersion(role: 'snapshot' | 'targets'): number {
     return (this.#versions(role).at(-1) ?? 0) + 1;
   }
 
-  /** Every seq that was ever signed here, withdrawn ones too: a number is never given twice. */
+  /** Returns all numbers that were ever signed here, including withdrawn ones, since a number is never reused. */
   usedSeqs(): Set<number> {
     const all = this.#versions('targets').map((version) => this.#read('targets', `${version}.targets.json`));
     return new Set(all.flatMap(({ signed }) => offered(signed).map(({ custom }) => custom.seq)));
@@ -95,17 +101,17 @@ export class Repository {
     return join(this.#targets, name);
   }
 
-  /** Bytes as they lie there, for whoever names their hash. */
+  /** Returns the exact bytes, for their hash. */
   metadataBytes(role: 'snapshot' | 'targets', version: number): Buffer {
     return readFileSync(join(this.#metadata, `${version}.${role}.json`));
   }
 
-  /** Runs `work` while nobody else writes. Throws AgentError `denied` where somebody does. */
+  /** Runs `work` under the lock. Throws AgentError `denied` if someone else holds it. */
   async locked<T>(work: () => T | Promise<T>): Promise<T> {
     for (const dir of [this.dir, this.#metadata, this.#targets])
       mkdirSync(dir, { recursive: true, mode: 0o755 });
     if (StateLock.isHeld(this.dir)) {
-      throw new AgentError('denied', `${this.dir}: somebody else publishes there at this moment`);
+      throw new AgentError('denied', `${this.dir}: locked by another publish; retry when it has finished`);
     }
     const lock = new StateLock(this.dir);
     lock.take();
@@ -116,7 +122,7 @@ export class Repository {
     }
   }
 
-  /** Copies an archive in, where it is not there yet, and holds it against what is signed. */
+  /** Copies an archive, unless it exists, and compares it with the signed hash. */
   async putTarget(target: TargetFile, fromDir: string): Promise<void> {
     const file = this.targetFile(target.path);
     if (existsSync(file)) return verified(target, file);
@@ -124,20 +130,20 @@ export class Repository {
     if (!existsSync(source)) {
       throw new AgentError('config', `${source}: is missing; name the folder of the archives with --targets`);
     }
-    const beside = `${file}.new`;
-    await rm(beside, { force: true });
-    await copyFile(source, beside);
+    const newFile = `${file}.new`;
+    await rm(newFile, { force: true });
+    await copyFile(source, newFile);
     try {
-      await verified(target, beside, source);
-      flush(beside);
-      await rename(beside, file);
+      await verified(target, newFile, source);
+      flush(newFile);
+      await rename(newFile, file);
     } finally {
-      await rm(beside, { force: true });
+      await rm(newFile, { force: true });
     }
     flush(this.#targets);
   }
 
-  /** `N.root.json`, and `root.json` for people. */
+  /** Writes `N.root.json`, and `root.json` for people. */
   putRoot(root: Metadata<Root>): void {
     const bytes = bytesOf(root);
     this.#put(`${root.signed.version}.root.json`, bytes);
@@ -154,18 +160,18 @@ export class Repository {
     writeAtomically(join(this.#metadata, 'timestamp.json'), bytesOf(timestamp), READABLE);
   }
 
-  /** Removes what has not been named for a while; returns how many files. */
+  /** Removes files that have been unnamed for a while; returns their number. */
   clean(nowMs: number): number {
     const targets = this.targets();
     const snapshot = this.snapshot();
     if (targets === undefined || snapshot === undefined) return 0;
-    const named = join(this.#metadata, `${targets.signed.version}.targets.json`);
+    const targetsFile = join(this.#metadata, `${targets.signed.version}.targets.json`);
     const old: string[] = [];
-    if (nowMs - statSync(named).mtimeMs > CLEAN_AFTER_MS) {
-      const kept = new Set(Object.keys(targets.signed.targets));
+    if (nowMs - statSync(targetsFile).mtimeMs > CLEAN_AFTER_MS) {
+      const currentNames = new Set(Object.keys(targets.signed.targets));
       old.push(
         ...readdirSync(this.#targets)
-          .filter((name) => !kept.has(name))
+          .filter((name) => !currentNames.has(name))
           .map((name) => this.targetFile(name)),
       );
     }
@@ -178,7 +184,7 @@ export class Repository {
     return old.length;
   }
 
-  /** What boxes will not believe as it lies here, or soon not, a line each. */
+  /** Returns a line for each role that boxes do not trust in this state, or soon will not. */
   warnings(nowMs: number): string[] {
     const roots = this.roots();
     const root = roots.at(-1);
@@ -197,7 +203,7 @@ export class Repository {
     });
   }
 
-  /** Throws AgentError `corrupt` where the file has come to hold something else. */
+  /** Throws AgentError `corrupt` if the file already has other content. */
   #put(name: string, bytes: Buffer): void {
     const file = join(this.#metadata, name);
     if (!existsSync(file)) writeAtomically(file, bytes, READABLE);
@@ -208,8 +214,8 @@ export class Repository {
   #versions(role: 'root' | 'snapshot' | 'targets'): number[] {
     if (!existsSync(this.#metadata)) return [];
     const form = new RegExp(`^([1-9]\\d*)\\.${role}\\.json$`);
-    const found = readdirSync(this.#metadata).flatMap((name) => form.exec(name)?.[1] ?? []);
-    return found.map(Number).sort((a, b) => a - b);
+    const versions = readdirSync(this.#metadata).flatMap((name) => form.exec(name)?.[1] ?? []);
+    return versions.map(Number).sort((a, b) => a - b);
   }
 
   #read<R extends RoleName>(role: R, name: string): ReturnType<typeof readMetadata<R>> {
@@ -223,7 +229,7 @@ export class Repository {
   }
 }
 
-/** The releases of this metadata, the newest first. Targets without `custom` are their archives. */
+/** Returns the releases in this metadata, newest first. Targets without `custom` are their archives. */
 export function offered(targets: Targets): Offered[] {
   const all = Object.values(targets.targets).flatMap((target) => {
     const { custom } = target;
@@ -243,11 +249,11 @@ function unbelieved(role: string, remedy: string): string {
   return `${role} is not signed by the keys of the newest root: boxes take nothing more; run \`fleet ${remedy}\``;
 }
 
-/** `shown` is the name for people. */
-async function verified(target: TargetFile, file: string, shown = file): Promise<void> {
+/** Verifies a file; `shownName` is its name for people. */
+async function verified(target: TargetFile, file: string, shownName = file): Promise<void> {
   try {
     await target.verify(createReadStream(file));
   } catch (error) {
-    throw new AgentError('corrupt', `${shown}: is not what was signed (${messageOf(error)})`, error);
+    throw new AgentError('corrupt', `${shownName}: is not what was signed (${messageOf(error)})`, error);
   }
 }

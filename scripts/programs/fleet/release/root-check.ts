@@ -1,9 +1,10 @@
 /**
- * Checks a root before anyone signs or publishes it, and names its differences from the root before.
+ * Checks a root before anyone signs or publishes it, and names its differences from the previous one.
  *
  * INVARIANTS
- * - Whoever makes, signs or publishes a root calls `checkRoot`: nothing passes that `fleet root` would not have made.
- * - Nothing but keys, holders and dates can differ from one root to the next, and `rootDifferences` names each.
+ * - `checkRoot` is called wherever a root is made, signed or published. It accepts only what `fleet root` would have
+ *   made.
+ * - Only keys, keyholders and dates can differ from one root to the next, and `rootDifferences` names each difference.
  */
 import type { Key, Metadata, Root } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -35,17 +36,17 @@ const HOLDER_PATTERN = /^[a-z0-9-]{1,32}$/;
 export const isHolderName = (name: string): boolean => HOLDER_PATTERN.test(name);
 
 export interface RootCheck {
-  /** The newest root that is published; undefined before the first. */
+  /** The newest published root; undefined before the first. */
   readonly previous: Root | undefined;
   readonly nowMs: number;
   /** File or options, for the message. */
-  readonly where: string;
-  /** Of the error; default `denied`. */
+  readonly place: string;
+  /** Kind of the error; `denied` by default. */
   readonly kind?: 'config' | 'denied';
 }
 
-/** Throws AgentError for a root that `fleet root init` or `rotate` would not make, one line. */
-export function checkRoot(root: Root, { previous, nowMs, where, kind = 'denied' }: RootCheck): void {
+/** Throws AgentError, one line, for a root that `fleet root init` or `rotate` would not make. */
+export function checkRoot(root: Root, { previous, nowMs, place, kind = 'denied' }: RootCheck): void {
   const fault =
     versionFault(root, previous) ??
     rolesFault(root) ??
@@ -54,10 +55,10 @@ export function checkRoot(root: Root, { previous, nowMs, where, kind = 'denied' 
     separationFault(root) ??
     expiryFault('root', root.expires, nowMs) ??
     formFault(root);
-  if (fault !== undefined) throw new AgentError(kind, `${where}: ${fault}`);
+  if (fault !== undefined) throw new AgentError(kind, `${place}: ${fault}`);
 }
 
-/** SHA-256 of what is signed, hex; signatures do not change it. */
+/** Returns the SHA-256 of the signed part, hex, which does not depend on the signatures. */
 export function signedDigest(metadata: Metadata<Signed>): string {
   return sha256Of(signedBytes(metadata.signed));
 }
@@ -78,21 +79,21 @@ function rolesFault(root: Root): string | undefined {
   if (other !== undefined)
     return `has a role "${printable(other)}"; there must be ${ROLES.join(', ')} and no other`;
   for (const role of ROLES) {
-    const wanted = role === 'root' || role === 'targets' ? THRESHOLD : ONLINE_THRESHOLD;
+    const expected = role === 'root' || role === 'targets' ? THRESHOLD : ONLINE_THRESHOLD;
     const threshold = root.roles[role]?.threshold;
-    if (threshold !== wanted) return `${role}: ${threshold} must sign; it must be ${wanted}`;
+    if (threshold !== expected) return `${role}: ${threshold} must sign; it must be ${expected}`;
   }
   return undefined;
 }
 
-/** One key under two names would be two signatures of one person. */
+/** Reports a key with two names, which would count as two signatures of one person. */
 export function repeatedKeyFault(role: RoleName, keys: readonly Key[]): string | undefined {
-  const seen = new Map<string, Key>();
+  const firstKeys = new Map<string, Key>();
   for (const key of keys) {
-    const former = seen.get(fingerprintOf(key));
+    const former = firstKeys.get(fingerprintOf(key));
     if (former !== undefined)
       return `${role}: ${printable(holderOf(former))} and ${printable(keyWords(key))}, have one and the same key; each holder must have their own`;
-    seen.set(fingerprintOf(key), key);
+    firstKeys.set(fingerprintOf(key), key);
   }
   return undefined;
 }
@@ -106,8 +107,8 @@ function keysFault(root: Root): string | undefined {
       return `${role}: ${HOLDERS_MIN} different keys of ${HOLDERS_MIN} different holders are needed, of which ${THRESHOLD} sign`;
     if (!isHeld && keys.length !== 1) return `${role}: must have one key, the room's own`;
   }
-  const named = new Set(ROLES.flatMap((role) => root.roles[role]?.keyIDs ?? []));
-  const unused = Object.keys(root.keys).find((id) => !named.has(id));
+  const namedIds = new Set(ROLES.flatMap((role) => root.roles[role]?.keyIDs ?? []));
+  const unused = Object.keys(root.keys).find((id) => !namedIds.has(id));
   if (unused !== undefined) return `has a key that no role names (${unused.slice(0, 16)})`;
   const odd = Object.values(root.keys).find((key) => !isPlain(key));
   return odd === undefined
@@ -115,7 +116,10 @@ function keysFault(root: Root): string | undefined {
     : `the key of ${printable(holderOf(odd))} is not written as \`fleet root\` writes one (ed25519, 64 digits, its own keyid)`;
 }
 
-/** Keys that lie on a networked machine sign no release; a key that signs releases changes no holders. */
+/**
+ * Reports keys in several roles. A key on a networked machine must not sign releases, and a release key must not change
+ * keyholders.
+ */
 function separationFault(root: Root): string | undefined {
   const roleOf = new Map<string, RoleName>();
   for (const role of ['root', 'targets', 'timestamp'] as const) {
@@ -134,10 +138,10 @@ function separationFault(root: Root): string | undefined {
     : 'snapshot and timestamp have two keys; they must have one, the room’s own';
 }
 
-/** Whatever no check above names: the root must be what its holders, number and date make. */
+/** Reports any other difference: the root must equal one that is made from its keyholders, version and date. */
 function formFault(root: Root): string | undefined {
-  const made = rootOf(holdersOf(root), root.version, root.expires);
-  return signedBytes(made).equals(signedBytes(root))
+  const canonicalRoot = rootOf(holdersOf(root), root.version, root.expires);
+  return signedBytes(canonicalRoot).equals(signedBytes(root))
     ? undefined
     : 'holds fields that `fleet root` does not make';
 }

@@ -1,4 +1,4 @@
-/** `fleet root …`: who may sign what; see docs/guide/fleet.md. */
+/** `fleet root …`: makes and publishes the TUF root, which decides who may sign (docs/guide/fleet.md). */
 import { join } from 'node:path';
 import type { Command, OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -103,8 +103,8 @@ export function rootCommands(program: Command): void {
     );
 }
 
-function rootKeys<A extends unknown[], O extends OptionValues>(made: Command<A, O>) {
-  return made
+function rootKeys<A extends unknown[], O extends OptionValues>(subcommand: Command<A, O>) {
+  return subcommand
     .option('--root-key <holder=file...>', 'public keys of who signs roots')
     .option('--targets-key <holder=file...>', 'public keys of who signs releases')
     .option('--online-key <file>', 'public key of the room');

@@ -1,4 +1,4 @@
-/** Roots: the first one, and those that replace a key or carry the date on. */
+/** Makes roots: the first one, and later ones that replace a key or extend the expiry date. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Key, Metadata, type Root } from '@tufjs/models';
@@ -8,11 +8,11 @@ import type { Repository } from './repository.ts';
 import { checkRoot, isHolderName, repeatedKeyFault } from './root-check.ts';
 
 export interface RootChange {
-  /** `HOLDER=FILE` of public keys; a holder who is there already gets this key instead. */
+  /** `HOLDER=FILE` words with public keys; an existing keyholder gets this key instead. */
   readonly rootKey?: readonly string[];
   readonly targetsKey?: readonly string[];
   readonly onlineKey?: string;
-  /** Holders whose keys are taken out. */
+  /** Keyholders whose keys are removed. */
   readonly dropRoot?: readonly string[];
   readonly dropTargets?: readonly string[];
 }
@@ -24,14 +24,14 @@ export function firstRoot(
   if (onlineKey === undefined)
     throw new AgentError('config', '--online-key: name the public key of the room');
   const holders: Holders = {
-    root: rootKey.map((text) => named(text, '--root-key')),
-    targets: targetsKey.map((text) => named(text, '--targets-key')),
+    root: rootKey.map((text) => parseKey(text, '--root-key')),
+    targets: targetsKey.map((text) => parseKey(text, '--targets-key')),
     online: holderKey(publicKeyIn(onlineKey, '--online-key'), 'online'),
   };
   return checked(holders, undefined, nowMs);
 }
 
-/** Without a change the same keys for another year. */
+/** Returns the next root; without a change, with the same keys for another year. */
 export function nextRoot(repository: Repository, change: RootChange, nowMs: number): Metadata<Root> {
   const { signed } = repository.root();
   const now = holdersOf(signed);
@@ -50,12 +50,12 @@ export function nextRoot(repository: Repository, change: RootChange, nowMs: numb
 }
 
 function checked(holders: Holders, previous: Root | undefined, nowMs: number): Metadata<Root> {
-  const where = '--root-key, --targets-key, --online-key';
-  // Two ids in one role that are equal cannot be written as a root at all.
+  const place = '--root-key, --targets-key, --online-key';
+  // A root with two equal ids in one role cannot be written at all.
   const repeated = repeatedKeyFault('root', holders.root) ?? repeatedKeyFault('targets', holders.targets);
-  if (repeated !== undefined) throw new AgentError('config', `${where}: ${repeated}`);
+  if (repeated !== undefined) throw new AgentError('config', `${place}: ${repeated}`);
   const root = rootOf(holders, (previous?.version ?? 0) + 1, expiry('root', nowMs));
-  checkRoot(root, { previous, nowMs, where, kind: 'config' });
+  checkRoot(root, { previous, nowMs, place, kind: 'config' });
   return new Metadata(root);
 }
 
@@ -65,22 +65,22 @@ function exchanged(
   going: readonly string[] = [],
   [option, dropOption]: readonly [string, string],
 ): Key[] {
-  const kept = new Map(keys.map((key) => [holderOf(key), key]));
+  const keysByHolder = new Map(keys.map((key) => [holderOf(key), key]));
   for (const holder of going) {
-    if (kept.delete(holder)) continue;
+    if (keysByHolder.delete(holder)) continue;
     throw new AgentError(
       'config',
-      `${dropOption} ${holder}: holds no key; there are ${keys.map(holderOf).join(', ')}`,
+      `${dropOption} ${holder}: not a keyholder; keyholders are ${keys.map(holderOf).join(', ')}`,
     );
   }
   for (const text of coming) {
-    const key = named(text, option);
-    kept.set(holderOf(key), key);
+    const key = parseKey(text, option);
+    keysByHolder.set(holderOf(key), key);
   }
-  return [...kept.values()];
+  return [...keysByHolder.values()];
 }
 
-function named(text: string, option: string): Key {
+function parseKey(text: string, option: string): Key {
   const at = text.indexOf('=');
   const [holder, file] = [text.slice(0, at), text.slice(at + 1)];
   if (at > 0 && file !== '' && isHolderName(holder)) return holderKey(publicKeyIn(file, option), holder);
@@ -97,7 +97,7 @@ function publicKeyIn(file: string, option: string): KeyObject {
   } catch (error) {
     throw new AgentError('config', `${option}: ${file} cannot be read (${messageOf(error)})`, error);
   }
-  // Node would take the public half out of it; a private key has no business on the machine that makes a root.
+  // Node would extract the public key, but a private key must not be on the machine that makes a root.
   if (text.includes('PRIVATE KEY')) {
     throw new AgentError('config', `${option}: ${file} is a private key; name the public one (${file}.pub)`);
   }
@@ -107,12 +107,12 @@ function publicKeyIn(file: string, option: string): KeyObject {
   } catch (error) {
     throw new AgentError(
       'config',
-      `${option}: ${file} holds no public key in PEM form (${messageOf(error)})`,
+      `${option}: ${file} does not contain a public key in PEM form (${messageOf(error)})`,
       error,
     );
   }
   throw new AgentError(
     'config',
-    `${option}: ${file} is no ed25519 key; make one with \`fleet release keygen\``,
+    `${option}: ${file} is not an ed25519 key; make one with \`fleet release keygen\``,
   );
 }

@@ -1,4 +1,4 @@
-/** What the commands of releases and roots share. */
+/** Options and helpers that the commands of releases and roots share. */
 import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts';
@@ -34,9 +34,9 @@ interface SignOptions {
   readonly root?: string;
   readonly repository?: string;
   readonly passphraseFd?: number;
-  /** Of releases. */
+  /** Agreement to a list of releases. */
   readonly yes?: true;
-  /** Of roots: SHA-256. */
+  /** Agreement to a root, by its SHA-256. */
   readonly agree?: string;
 }
 
@@ -49,9 +49,9 @@ export interface PublishFlags extends InRepository {
   readonly agree?: string;
 }
 
-/** For what a release needs, and for roots. */
+/** Adds `sign` to the commands of releases or of roots. */
 export function addSign(group: Command, kind: 'release' | 'root', example: string): void {
-  const made = command(
+  const signCommand = command(
     group,
     'sign',
     'show what a file holds, and sign it with a holder’s key; the file then goes to the next holder',
@@ -68,11 +68,11 @@ export function addSign(group: Command, kind: 'release' | 'root', example: strin
     .option('--root <file>', 'the root that the holder trusts (default: root.json beside the key)')
     .option('--repository <folder>', 'what is published, where it is at hand: a stale file is seen at once')
     .action((file: string, options: SignOptions) => signFile(file, kind, options));
-  if (kind === 'root') made.addOption(agreeOption());
-  else made.option('--yes', 'sign without being asked');
+  if (kind === 'root') signCommand.addOption(agreeOption());
+  else signCommand.option('--yes', 'sign without being asked');
 }
 
-/** The root that someone has read, where nobody is at a terminal. */
+/** Names the root that someone has read, for use without a terminal. */
 export const agreeOption = () =>
   new Option(
     '--agree <sha256>',
@@ -88,7 +88,7 @@ export const passphraseOption = () =>
     'read the passphrase of the key from this file descriptor (default: from the terminal)',
   ).argParser(wholeNumber(FD_MAX, 0));
 
-/** A command that makes a file to be signed. */
+/** Adds a command that makes a file to be signed. */
 export function signable(
   group: Command,
   name: string,
@@ -100,8 +100,8 @@ export function signable(
     .requiredOption('--out <file>', 'the file to be signed');
 }
 
-export function published<A extends unknown[], O extends OptionValues>(made: Command<A, O>) {
-  return made
+export function published<A extends unknown[], O extends OptionValues>(subcommand: Command<A, O>) {
+  return subcommand
     .addOption(repositoryOption())
     .option('--online-key <file>', 'private key of the room that signs snapshot and timestamp', ONLINE_KEY);
 }
@@ -109,7 +109,7 @@ export function published<A extends unknown[], O extends OptionValues>(made: Com
 export const repositoryOption = () =>
   new Option('--repository <folder>', 'what the web server gives to boxes').default(REPOSITORY);
 
-/** Every command says what will end soon. */
+/** Runs a command, and warns about metadata that expires soon. */
 export async function withRepository(
   flags: InRepository,
   work: (repository: Repository) => void | Promise<void>,

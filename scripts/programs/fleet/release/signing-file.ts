@@ -1,9 +1,9 @@
 /**
- * A file that travels from machine to machine until enough have signed it: what is to be signed, and what is published,
- * so that a holder sees the difference on a machine without a network.
+ * File that travels between machines until enough keyholders have signed it. It contains the metadata to be signed and
+ * the published metadata, so that a keyholder sees the difference on an offline machine.
  *
- * INVARIANT: nothing of the file is believed for lying in it. The roots in it are followed from the root that the holder
- * keeps, as a box does; what it calls published must be signed by these.
+ * INVARIANT: no content of the file is trusted by itself. Its roots are followed from the keyholder's own root, as on a
+ * box, and these roots must have signed its published metadata.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -29,19 +29,19 @@ import { checkRoot, signedDigest } from './root-check.ts';
 import { checkTargets } from './targets-check.ts';
 import { rootDifferences, rootWords, signatureWords, targetsWords } from './words.ts';
 
-/** 50 roots and the releases of some years are below a megabyte. */
+/** Maximum size, bytes; 50 roots and the releases of some years are below a megabyte. */
 const FILE_BYTES_MAX = 8_388_608;
 
 const SigningForm = Type.Object(
   {
     form: Type.Literal('vigie-signing-1'),
-    /** All roots that are published, from the first on. */
+    /** All published roots, from the first on. */
     roots: Type.Array(Type.Object({}, { additionalProperties: true })),
-    /** The targets that are published; null before the first release. */
+    /** The published targets; null before the first release. */
     published: Type.Union([Type.Object({}, { additionalProperties: true }), Type.Null()]),
-    /** What is to be signed, with the signatures so far. */
+    /** The metadata to be signed, with its present signatures. */
     metadata: Type.Object({}, { additionalProperties: true }),
-    /** Of whoever made it, for people; nobody vouches for it. */
+    /** Unverified note by the maker, for people. */
     note: Type.String({ maxLength: 500 }),
   },
   { additionalProperties: false },
@@ -76,7 +76,7 @@ export function writeSigningFile(file: string, { roots, published, metadata, not
   writeAtomically(file, `${JSON.stringify(content, null, 1)}\n`, 0o644);
 }
 
-/** Its form alone. Throws AgentError `config`, one line. */
+/** Reads and checks the form only. Throws AgentError `config`, one line. */
 export function readSigningFile(file: string): SigningFile {
   let text: string;
   try {
@@ -89,7 +89,7 @@ export function readSigningFile(file: string): SigningFile {
   if (!Value.Check(SigningForm, value)) {
     throw new AgentError(
       'config',
-      `${file}: is no file to be signed (of \`fleet release make\`, \`fleet root rotate\`…)`,
+      `${file}: not a file for signing (from \`fleet release make\`, \`fleet root rotate\`…)`,
     );
   }
   const { _type } = Object((value.metadata as { signed?: unknown }).signed) as { _type?: unknown };
@@ -101,24 +101,24 @@ export function readSigningFile(file: string): SigningFile {
   };
 }
 
-/** Each root signed by the one before and by itself. Throws AgentError `corrupt`. */
-export function checkChain(roots: readonly Metadata<Root>[], where: string): void {
+/** Checks that each root is signed by the previous one and by itself. Throws AgentError `corrupt`. */
+export function checkChain(roots: readonly Metadata<Root>[], place: string): void {
   for (const [at, root] of roots.entries()) {
     const before = roots[at - 1] ?? root;
     const follows = root.signed.version === before.signed.version + (at === 0 ? 0 : 1);
     if (follows && isSigned(root, before.signed, 'root') && isSigned(root, root.signed, 'root')) continue;
     throw new AgentError(
       'corrupt',
-      `${where}: root ${root.signed.version} is not signed by the keys that must sign it`,
+      `${place}: root ${root.signed.version} is not signed by the keys that must sign it`,
     );
   }
 }
 
 /**
- * Everybody who takes a signing file calls it, to sign or to publish.
+ * Checks the origin of a signing file; called before each signature and publication.
  *
- * @throws AgentError denied: what the file builds on is not this fleet's, is older than what is published, or what it
- *   proposes is not what this fleet's commands make
+ * @throws AgentError denied: its base does not belong to this fleet or is out of date, or this fleet's commands would
+ * not make its proposal
  */
 export function checkOrigin(
   content: SigningFile,
@@ -133,7 +133,7 @@ export function checkOrigin(
     if (newest !== undefined && newest.signed.version < version) {
       throw new AgentError(
         'denied',
-        `${file}: is stale: made with root ${newest.signed.version}, and root ${version} is the fleet's; make it anew`,
+        `${file}: is stale: made with root ${newest.signed.version}, and root ${version} is the fleet's; make it again`,
       );
     }
     const same = roots[version - 1];
@@ -151,11 +151,11 @@ export function checkOrigin(
       `${file}: is stale: ${metadata.signed.type} ${before} is published, and this is ${metadata.signed.version}`,
     );
   }
-  if (isOfRoot(metadata)) checkRoot(metadata.signed, { previous: newest?.signed, nowMs, where: file });
+  if (isOfRoot(metadata)) checkRoot(metadata.signed, { previous: newest?.signed, nowMs, place: file });
   else checkTargets(metadata.signed, believed(content) ?? content.published, nowMs, file);
 }
 
-/** Throws AgentError `denied` where the repository has gone on since, or is another. */
+/** Throws AgentError `denied` if the repository has changed since, or is another one. */
 export function checkAgainst(repository: Repository, content: SigningFile, file: string): void {
   const { metadata, roots, published } = content;
   const now = repository.roots();
@@ -169,23 +169,23 @@ export function checkAgainst(repository: Repository, content: SigningFile, file:
   if (roots.length !== now.length) {
     throw new AgentError(
       'denied',
-      `${file}: is stale: made when root ${roots.length} was published, and now it is root ${now.length}; make it anew`,
+      `${file}: is stale: made when root ${roots.length} was published, and now it is root ${now.length}; make it again`,
     );
   }
   const [then, newest] = [published?.signed.version ?? 0, repository.targets()?.signed.version ?? 0];
   if (!isOfRoot(metadata) && then !== newest) {
     throw new AgentError(
       'denied',
-      `${file}: is stale: made when targets ${then} were published, and now they are ${newest}; make it anew`,
+      `${file}: is stale: made when targets ${then} were published, and now they are ${newest}; make it again`,
     );
   }
 }
 
-/** Beside the key: the root that its holder trusts. Without one only a first root can be signed. */
-export function trustedRoot(keyFile: string, named: string | undefined): Metadata<Root> | undefined {
-  const file = named ?? join(dirname(keyFile), 'root.json');
+/** Reads the keyholder's trusted root, beside the key. Without one only a first root can be signed. */
+export function trustedRoot(keyFile: string, rootFile: string | undefined): Metadata<Root> | undefined {
+  const file = rootFile ?? join(dirname(keyFile), 'root.json');
   if (!existsSync(file)) {
-    if (named !== undefined) throw new AgentError('config', `--root ${file}: is not there`);
+    if (rootFile !== undefined) throw new AgentError('config', `--root ${file}: is not there`);
     return undefined;
   }
   const root = readMetadata('root', readFileSync(file), file);
@@ -193,29 +193,29 @@ export function trustedRoot(keyFile: string, named: string | undefined): Metadat
   return root;
 }
 
-/** What is published, where the keys of the newest root have signed it; against anything else nothing is compared. */
+/** Returns the published targets if the keys of the newest root have signed them; else nothing is compared. */
 function believed({ roots, published }: SigningFile): Metadata<Targets> | undefined {
   const newest = roots.at(-1);
   if (newest === undefined || published === undefined) return undefined;
   return isSigned(published, newest.signed, 'targets') ? published : undefined;
 }
 
-/** What a person must read before signing. */
+/** Returns the lines that a person must read before signing. */
 export function describe(content: SigningFile): string[] {
   const { metadata, roots, note } = content;
   const published = believed(content);
   const newest = roots.at(-1)?.signed;
   const { version, expires } = metadata.signed;
-  const until = `good until ${expires}`;
+  const expiryText = `good until ${expires}`;
   const lines = isOfRoot(metadata)
     ? [
-        `Root ${version}, ${newest === undefined ? 'the first' : `after root ${newest.version}`}; ${until}`,
+        `Root ${version}, ${newest === undefined ? 'the first' : `after root ${newest.version}`}; ${expiryText}`,
         ...rootWords(newest, metadata.signed).map((line) => `  ${line}`),
         ...differences(content).map((line) => `  difference: ${line}`),
         `  SHA-256 of this root: ${signedDigest(metadata)}`,
       ]
     : [
-        `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s holders have signed' : `targets ${published.signed.version}`}; ${until}`,
+        `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s holders have signed' : `targets ${published.signed.version}`}; ${expiryText}`,
         ...targetsWords(published?.signed, metadata.signed).map((line) => `  ${line}`),
       ];
   return [
@@ -225,7 +225,10 @@ export function describe(content: SigningFile): string[] {
   ];
 }
 
-/** Differences of a proposed root from the newest that is published; none of the first root, which is new as a whole. */
+/**
+ * Returns the differences of a proposed root from the newest published one; empty for the first root, which is entirely
+ * new.
+ */
 export function differences({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>): string[] {
   const newest = roots.at(-1)?.signed;
   return newest === undefined || !isOfRoot(metadata) ? [] : rootDifferences(newest, metadata.signed);
@@ -246,7 +249,7 @@ function progress({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>):
   ];
 }
 
-/** Whether it can be published. */
+/** Reports whether it can be published. */
 export function isComplete({ metadata, roots }: SigningFile): boolean {
   const newest = roots.at(-1)?.signed;
   if (!isOfRoot(metadata)) return newest !== undefined && isSigned(metadata, newest, 'targets');
@@ -256,7 +259,7 @@ export function isComplete({ metadata, roots }: SigningFile): boolean {
   );
 }
 
-/** Adds a signature; returns its holder's name. Throws AgentError `denied` where the key may not sign this. */
+/** Adds a signature; returns the keyholder's name. Throws AgentError `denied` if the key may not sign this. */
 export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): string {
   const newest = roots.at(-1)?.signed;
   const role = isOfRoot(metadata) ? 'root' : 'targets';
@@ -264,13 +267,13 @@ export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): 
     (root) => root !== undefined,
   );
   const publicKey = createPublicKey(key);
-  const found = judges.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
-  if (found === undefined) {
-    throw new AgentError('denied', `--key: may not sign ${role}: it is no key of this fleet's ${role} role`);
+  const roleKey = judges.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
+  if (roleKey === undefined) {
+    throw new AgentError('denied', `--key: may not sign ${role}: not a key of this fleet's ${role} role`);
   }
-  if (judges.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === found.keyID))) {
-    throw new AgentError('denied', `--key: ${holderOf(found)} has signed this already`);
+  if (judges.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID))) {
+    throw new AgentError('denied', `--key: ${holderOf(roleKey)} has signed this already`);
   }
-  signWith(metadata, key, found.keyID);
-  return holderOf(found);
+  signWith(metadata, key, roleKey.keyID);
+  return holderOf(roleKey);
 }

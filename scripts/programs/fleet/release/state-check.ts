@@ -1,9 +1,12 @@
 /**
- * Whether there is a way back: the release before and the new one run in turn on one state folder, on a clip, as a box
- * would have it that goes forward, back, and forward again.
+ * Tests that a rollback is possible. The previous release and the new one run in turn on one state folder and a clip:
+ * forward, back, and forward again.
  *
- * INVARIANT: what one of them has left, the next has still: events of the archive, rows of the outbox (nobody takes them),
- * the journal as it was and longer, a suspension.
+ * INVARIANT: each release still has the data of the last one:
+ * - events of the archive
+ * - rows of the outbox, none of which is delivered
+ * - the journal, as a prefix
+ * - a suspension
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,28 +25,28 @@ import { ownOrder } from '../../../lib/own-order.ts';
 import { AgentProcess } from '../../demo/agent-process.ts';
 import { type AgentHealth, agentHealth } from '../../root/change/probation.ts';
 
-/** The street clip has its first events after 5 s; a loaded machine takes its time. */
+/** Time limit of a run, ms. The street clip has its first events after 5 s, and a loaded machine is slow. */
 const RUN_WITHIN_MS = 120_000;
 const LOOK_MS = 500;
 const COMMAND_WITHIN_MS = 60_000;
-/** Of what an agent says in the end. */
+/** Maximum length of an agent's last output in a message. */
 const REASON_CHARS_MAX = 300;
-/** Faults of a journal that are told; one has others in its wake. */
+/** Maximum number of journal errors in a message; one error causes others. */
 const WRONG_SHOWN = 3;
 
 export interface StateCheckOptions {
-  /** Folders of releases; without `before` the new one follows itself. */
+  /** Folders of the releases. Without `before` the new release follows itself. */
   readonly next: string;
   readonly before: string | undefined;
-  /** False: the new one writes what the one before cannot read, and says so. */
+  /** False if the new release declares that the previous one cannot read its state. */
   readonly wayBack: boolean;
   /** Footage in which something passes. */
   readonly clip: string;
   readonly say: (line: string) => void;
 }
 
-/** What lies in the state folder, as this program reads it. */
-interface Kept {
+/** Content of the state folder. */
+interface StateContent {
   readonly events: ReadonlySet<string>;
   readonly rows: ReadonlySet<string>;
   readonly journalEntries: number;
@@ -56,39 +59,39 @@ interface Place {
   readonly dir: string;
 }
 
-/** Throws AgentError `denied`: what was lost, and by whom. */
+/** Throws AgentError `denied` that names what was lost, and by which release. */
 export async function checkState({ next, before, wayBack, clip, say }: StateCheckOptions): Promise<void> {
   if (!existsSync(clip))
     throw new AgentError('config', `${clip}: no clip to run on; ./scripts/setup --for demo fetches it`);
   const dir = mkdtempSync(join(tmpdir(), 'vigie-state-'));
   try {
     const place = placeIn(dir, clip);
-    const [forth, back] = [
+    const [forth, backward] = [
       { tree: next, name: 'the new release' },
       {
         tree: before ?? next,
         name: before === undefined ? 'the new release, once more' : 'the release before',
       },
     ];
-    const later = wayBack ? [forth, back] : [forth];
-    const turns = before === undefined ? [forth, back] : [back, ...later];
-    let kept: Kept = { events: new Set(), rows: new Set(), journalEntries: 0 };
+    const later = wayBack ? [forth, backward] : [forth];
+    const turns = before === undefined ? [forth, backward] : [backward, ...later];
+    let content: StateContent = { events: new Set(), rows: new Set(), journalEntries: 0 };
     for (const turn of turns) {
       await runUntil(
         place,
         turn,
-        (health, now) => health.mode === 'active' && health.analysed > 0 && now > kept.events.size,
+        (health, now) => health.mode === 'active' && health.analysed > 0 && now > content.events.size,
         'sees nothing',
       );
-      kept = await compared(place, turn, kept);
+      content = await compared(place, turn, content);
       say(
-        `${turn.name}: healthy; ${kept.events.size} events, ${kept.rows.size} rows to deliver, ${kept.journalEntries} journal entries`,
+        `${turn.name}: healthy; ${content.events.size} events, ${content.rows.size} rows to deliver, ${content.journalEntries} journal entries`,
       );
     }
-    await suspend(place, wayBack ? forth : back);
+    await suspend(place, wayBack ? forth : backward);
     for (const turn of later) {
       await runUntil(place, turn, ({ mode }) => mode === 'suspended', 'is not suspended');
-      kept = await compared(place, turn, kept);
+      content = await compared(place, turn, content);
     }
     say(`${later.at(-1)?.name}: suspended, and stays so`);
   } finally {
@@ -106,7 +109,7 @@ const programOf = ({ tree }: Turn): string => join(tree, 'dist/agent/cli/main.js
 function placeIn(dir: string, clip: string): Place {
   const config = join(dir, 'vigie.yaml');
   const source = `file:${clip}`;
-  // Nothing that a release before might not know. Nobody answers there: what is accepted stays in the outbox.
+  // Uses only settings that an earlier release knows. No broker answers, so accepted events stay in the outbox.
   const content = {
     site: 'release',
     box: 'release-1',
@@ -123,13 +126,13 @@ function placeIn(dir: string, clip: string): Place {
     dir,
     'release check',
   );
-  // Settings of a box of one's own, and what a test runner would add, are not of this run.
+  // Removes settings of the user's own box, and those that a test runner adds.
   const inherited = Object.entries(process.env).filter(([name]) => !/^(VIGIE_|NODE_OPTIONS$|TAP)/.test(name));
   const env = { ...Object.fromEntries(inherited), ...order, ORT_DISABLE_TELEMETRY: '1' };
   return { dir, config, env, state: join(dir, 'state') };
 }
 
-/** Starts it, waits until it is as it should be, and ends it. */
+/** Starts the agent, waits until its state is as expected, and stops it. */
 async function runUntil(
   place: Place,
   turn: Turn,
@@ -142,54 +145,55 @@ async function runUntil(
     place.env,
     join(place.dir, 'log'),
   );
-  let ended: string | undefined;
-  const gone = agent.start().then(({ code, signal, reason }) => {
-    ended = `${signal ?? `exit code ${code}`}: ${messageOf(reason)}`;
+  let exitText: string | undefined;
+  const exit = agent.start().then(({ code, signal, reason }) => {
+    exitText = `${signal ?? `exit code ${code}`}: ${messageOf(reason)}`;
   });
   try {
     const untilMs = performance.now() + RUN_WITHIN_MS;
     for (;;) {
       await sleep(LOOK_MS);
-      if (ended !== undefined) throw refused(`${turn.name} ends (${printable(ended, REASON_CHARS_MAX)})`);
+      if (exitText !== undefined)
+        throw refusal(`${turn.name} ends (${printable(exitText, REASON_CHARS_MAX)})`);
       const health = await agentHealth(place.state);
       if (health !== undefined && isGood(health, eventsIn(place.state))) return;
       if (performance.now() > untilMs)
-        throw refused(`${turn.name} ${unlike} within ${RUN_WITHIN_MS / 1000} s`);
+        throw refusal(`${turn.name} ${unlike} within ${RUN_WITHIN_MS / 1000} s`);
     }
   } finally {
     await agent.stop();
-    await gone;
+    await exit;
   }
 }
 
-const refused = (what: string): AgentError =>
+const refusal = (what: string): AgentError =>
   new AgentError('denied', `old and new on one state folder: ${what}; nothing is written to be signed`);
 
-/** What is there now; throws where something of `before` is not. */
-async function compared(place: Place, turn: Turn, before: Kept): Promise<Kept> {
-  const kept = { ...readKept(place.state, turn), journalEntries: await journalEntries(place, turn) };
-  const lost = [
-    ...lostOf('event', before.events, kept.events),
-    ...lostOf('row of the outbox', before.rows, kept.rows),
-    // Nobody takes them, so that each event is still to be delivered.
-    ...(kept.rows.size >= kept.events.size
+/** Returns the present content; throws if something of `before` is missing. */
+async function compared(place: Place, turn: Turn, before: StateContent): Promise<StateContent> {
+  const content = { ...readKept(place.state, turn), journalEntries: await journalEntries(place, turn) };
+  const losses = [
+    ...lostOf('event', before.events, content.events),
+    ...lostOf('row of the outbox', before.rows, content.rows),
+    // No broker takes the rows, so every event must still be undelivered.
+    ...(content.rows.size >= content.events.size
       ? []
-      : [`${kept.events.size} events, and ${kept.rows.size} rows of the outbox`]),
-    ...(kept.journalEntries > before.journalEntries
+      : [`${content.events.size} events, and ${content.rows.size} rows of the outbox`]),
+    ...(content.journalEntries > before.journalEntries
       ? []
-      : [`the journal has ${kept.journalEntries} entries, and had ${before.journalEntries}`]),
+      : [`the journal has ${content.journalEntries} entries, and had ${before.journalEntries}`]),
   ];
-  if (lost.length > 0) throw refused(`after ${turn.name}: ${lost.join('; ')}`);
+  if (losses.length > 0) throw refusal(`after ${turn.name}: ${losses.join('; ')}`);
   copyFileSync(join(place.state, 'journal/checkpoint'), join(place.dir, 'head'));
-  return kept;
+  return content;
 }
 
-function lostOf(what: string, before: ReadonlySet<string>, after: ReadonlySet<string>): string[] {
-  const lost = [...before].filter((one) => !after.has(one));
-  return lost.length === 0 ? [] : [`${lost.length} of ${before.size} lost: ${what} ${lost[0]}`];
+function lostOf(kind: string, before: ReadonlySet<string>, after: ReadonlySet<string>): string[] {
+  const missing = [...before].filter((one) => !after.has(one));
+  return missing.length === 0 ? [] : [`${missing.length} of ${before.size} lost: ${kind} ${missing[0]}`];
 }
 
-function readKept(state: string, turn: Turn): Pick<Kept, 'events' | 'rows'> {
+function readKept(state: string, turn: Turn): Pick<StateContent, 'events' | 'rows'> {
   try {
     return {
       events: new Set(strings(join(state, 'archive.db'), 'SELECT id FROM event')),
@@ -203,11 +207,11 @@ function readKept(state: string, turn: Turn): Pick<Kept, 'events' | 'rows'> {
       ),
     };
   } catch (error) {
-    throw refused(`after ${turn.name}: archive or outbox cannot be read (${messageOf(error)})`);
+    throw refusal(`after ${turn.name}: archive or outbox cannot be read (${messageOf(error)})`);
   }
 }
 
-/** Zero while there is no archive that can be read. */
+/** Returns zero while there is no readable archive. */
 function eventsIn(state: string): number {
   try {
     return strings(join(state, 'archive.db'), 'SELECT id FROM event').length;
@@ -226,14 +230,17 @@ function strings(file: string, sql: string): string[] {
   }
 }
 
-/** Of the journal, verified by the key that the release tells, against the head that the one before has left. */
+/**
+ * Returns the number of journal entries, verified with the key that the release reports, against the head that the last
+ * release left.
+ */
 async function journalEntries(place: Place, turn: Turn): Promise<number> {
   const file = join(place.dir, 'head');
   const heads = existsSync(file) ? [{ file, note: readFileSync(file, 'utf8') }] : [];
   const key = parseVerifierKey(await vigie(place, turn, ['journal', 'key', '--state', place.state]));
   const { wrong, checkpoint } = verifyJournal(join(place.state, 'journal'), key, { heads });
   if (checkpoint !== undefined && wrong.length === 0) return checkpoint.size;
-  throw refused(
+  throw refusal(
     `after ${turn.name}: the journal is not in order (${wrong.slice(0, WRONG_SHOWN).join('; ')})`,
   );
 }
@@ -248,6 +255,6 @@ async function vigie(place: Place, turn: Turn, args: readonly string[]): Promise
     const { stdout } = await promisify(execFile)(process.execPath, [programOf(turn), ...args], options);
     return stdout;
   } catch (error) {
-    throw refused(`${turn.name} fails at vigie ${args.slice(0, 2).join(' ')}: ${messageOf(error)}`);
+    throw refusal(`${turn.name} fails at vigie ${args.slice(0, 2).join(' ')}: ${messageOf(error)}`);
   }
 }

@@ -5,37 +5,37 @@ import { expiryFault } from './expiry.ts';
 import { SPECIFICATION, signedBytes } from './metadata.ts';
 
 /**
- * Numbers that may be skipped: each publication that was cut off leaves one behind. A list with the highest number there
- * is would be the last that boxes take.
+ * Maximum number of skipped versions; each interrupted publication leaves one. A list with the highest possible number
+ * would be the last that boxes accept.
  */
 const VERSIONS_SKIPPED_MAX = 100;
 
-/** Throws AgentError `denied` for a list that no command of `fleet release` would have made, one line. */
+/** Throws AgentError `denied`, one line, for a list that no command of `fleet release` would make. */
 export function checkTargets(
   targets: Targets,
   published: Metadata<Targets> | undefined,
   nowMs: number,
-  where: string,
+  place: string,
 ): void {
   const fault =
     versionFault(targets, published) ?? expiryFault('targets', targets.expires, nowMs) ?? formFault(targets);
-  if (fault !== undefined) throw new AgentError('denied', `${where}: ${fault}`);
+  if (fault !== undefined) throw new AgentError('denied', `${place}: ${fault}`);
 }
 
 function versionFault(targets: Targets, published: Metadata<Targets> | undefined): string | undefined {
-  const most = (published?.signed.version ?? 0) + 1 + VERSIONS_SKIPPED_MAX;
-  if (!Number.isSafeInteger(targets.version) || targets.version > most)
-    return `is targets ${targets.version}; the highest number that is accepted now is ${most}; make it again`;
+  const versionMax = (published?.signed.version ?? 0) + 1 + VERSIONS_SKIPPED_MAX;
+  if (!Number.isSafeInteger(targets.version) || targets.version > versionMax)
+    return `is targets ${targets.version}; the highest number that is accepted now is ${versionMax}; make it again`;
   return undefined;
 }
 
-/** Delegations and unknown fields are shown to nobody, so that nobody may sign them. */
+/** Refuses delegations and unknown fields: they are not shown, so no one may sign them. */
 function formFault(targets: Targets): string | undefined {
   if (targets.delegations !== undefined)
     return 'gives releases to another role (delegations); there must be none';
   const { version, expires } = targets;
-  const made = new Targets({ specVersion: SPECIFICATION, version, expires, targets: targets.targets });
-  return signedBytes(made).equals(signedBytes(targets))
+  const canonical = new Targets({ specVersion: SPECIFICATION, version, expires, targets: targets.targets });
+  return signedBytes(canonical).equals(signedBytes(targets))
     ? undefined
     : 'holds fields that `fleet release` does not make';
 }

@@ -1,11 +1,11 @@
-/** Targets that bring nothing new: without some release, or the same for another 90 days. */
+/** Makes targets without new content: without some releases, or unchanged for another 90 days. */
 import { Metadata, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { expiry, SPECIFICATION } from './metadata.ts';
 import { offered, type Repository } from './repository.ts';
 import { filesOf, PROGRAM_NAMES } from './words.ts';
 
-/** Without these releases; with none named the same as now. Throws AgentError `config`. */
+/** Returns the targets without these releases; unchanged if none is named. Throws AgentError `config`. */
 export function targetsWithout(
   repository: Repository,
   seqs: readonly number[],
@@ -16,22 +16,22 @@ export function targetsWithout(
   const all = offered(now);
   const unknown = seqs.find((seq) => !all.some(({ custom }) => custom.seq === seq));
   if (unknown !== undefined) {
-    const there = [
+    const offers = [
       ...new Set(all.map(({ custom: { seq, what } }) => `${seq} (${PROGRAM_NAMES[what]})`)),
     ].join(', ');
     throw new AgentError(
       'config',
-      `release ${unknown} is not on offer; there are ${there === '' ? 'none' : there}`,
+      `release ${unknown} is not on offer; there are ${offers === '' ? 'none' : offers}`,
     );
   }
-  const kept = all.filter(({ custom }) => !seqs.includes(custom.seq)).flatMap(filesOf);
+  const keptPaths = all.filter(({ custom }) => !seqs.includes(custom.seq)).flatMap(filesOf);
   return new Metadata(
     new Targets({
       specVersion: SPECIFICATION,
       version: repository.nextVersion('targets'),
       expires: expiry('targets', nowMs),
       targets: Object.fromEntries(
-        kept.flatMap((path) => (now.targets[path] === undefined ? [] : [[path, now.targets[path]]])),
+        keptPaths.flatMap((path) => (now.targets[path] === undefined ? [] : [[path, now.targets[path]]])),
       ),
     }),
   );

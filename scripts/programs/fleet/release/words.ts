@@ -1,25 +1,25 @@
-/** What is to be signed, in plain words: how it differs from what is published. */
+/** Describes metadata to be signed in plain words: how it differs from the published metadata. */
 import type { Key, Root, TargetFile, Targets } from '@tufjs/models';
 import { manifestPatchTarget, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import { fingerprintOf, holderOf, keysOf, type RoleName } from './metadata.ts';
 import { type Offered, offered } from './repository.ts';
 
-/** Digits of a fingerprint that people compare by telephone: 128 bits. */
+/** Number of digits of a fingerprint that people compare by telephone: 128 bits. */
 const FINGERPRINT_DIGITS = 32;
 
-/** Names of the programs for people; of what a release is. */
+/** Names of the programs for people. */
 export const PROGRAM_NAMES = {
   release: 'the agent',
   root: 'root’s program',
 } as const satisfies Record<ReleaseKind, string>;
 
-/** Names of what each program writes, whose form is signed. */
+/** Names of the state that each program writes, whose version is signed. */
 const FORM_NAMES = { release: 'state form', root: 'record form' } as const satisfies Record<
   ReleaseKind,
   string
 >;
 
-/** "release 412 of the agent". */
+/** Returns a name such as "release 412 of the agent". */
 export function releaseOf({ seq, what }: Pick<Offered['custom'], 'seq' | 'what'>): string {
   return `release ${seq} of ${PROGRAM_NAMES[what]}`;
 }
@@ -42,11 +42,11 @@ export function releaseWords({ custom }: Offered, targets: Targets): string {
   ].join('; ');
 }
 
-/** A line for each release and file that comes, goes, or is another than before. */
+/** Returns a line for each release and file that is added, removed or changed. */
 export function targetsWords(before: Targets | undefined, after: Targets): string[] {
   const [was, is] = [before === undefined ? [] : offered(before), offered(after)];
-  const named = (all: readonly Offered[]) => new Map(all.map((one) => [one.target.path, one]));
-  const [wasNamed, isNamed] = [named(was), named(is)];
+  const byPath = (all: readonly Offered[]) => new Map(all.map((one) => [one.target.path, one]));
+  const [wasNamed, isNamed] = [byPath(was), byPath(is)];
   const ofReleases = new Set([...was, ...is].flatMap(filesOf));
   const lines = [
     ...is.filter(({ target }) => !wasNamed.has(target.path)).map((one) => `+ ${releaseWords(one, after)}`),
@@ -67,7 +67,7 @@ export function targetsWords(before: Targets | undefined, after: Targets): strin
   return lines.length === 0 ? ['the same releases as before'] : lines;
 }
 
-/** Target paths: of its manifest, its archives, and the differences of its manifest. */
+/** Returns the target paths of a release: its manifest, its archives, and the differences of its manifest. */
 export function filesOf({
   target,
   custom,
@@ -80,7 +80,7 @@ export function filesOf({
   return [target.path, full, ...Object.values(deltas), ...patches];
 }
 
-/** Who holds which key; of the first root with fingerprints. */
+/** Returns the keyholders of each role; for the first root with fingerprints. */
 export function rootWords(before: Root | undefined, after: Root): string[] {
   return Object.keys(after.roles).flatMap((role) => {
     const keys = keysOf(after, role as RoleName);
@@ -89,7 +89,7 @@ export function rootWords(before: Root | undefined, after: Root): string[] {
   });
 }
 
-/** Every difference between two roots, one line each; signed dates and keys of all roles included. */
+/** Returns a line for each difference between two roots, including signed dates and the keys of all roles. */
 export function rootDifferences(before: Root, after: Root): string[] {
   const roles = [...new Set([...Object.keys(before.roles), ...Object.keys(after.roles)])];
   const values = [
@@ -123,17 +123,18 @@ function roleDifferences(role: string, before: Root, after: Root): string[] {
   return [...threshold, ...added, ...removed, ...renamed];
 }
 
-/** Holder and fingerprint as keygen prints it, so that people can compare it by telephone. */
+/** Returns keyholder and fingerprint in the form of keygen, for comparison by telephone. */
 export const keyWords = (key: Key): string =>
   `${holderOf(key)}, fingerprint ${fingerprintOf(key).slice(0, FINGERPRINT_DIGITS)}`;
 
-/** "1 of 2 signatures (anna); one more of ben, chris". */
+/** Returns a line such as "1 of 2 signatures (anna); one more of ben, chris". */
 export function signatureWords(signers: readonly Key[], root: Root, role: RoleName): string {
   const { threshold = 0 } = root.roles[role] ?? {};
   const has = new Set(signers.map(({ keyID }) => keyID));
-  const others = keysOf(root, role).filter(({ keyID }) => !has.has(keyID));
+  const otherKeys = keysOf(root, role).filter(({ keyID }) => !has.has(keyID));
   const by = signers.length === 0 ? '' : ` (${signers.map(holderOf).join(', ')})`;
   const missing = threshold - signers.length;
-  const more = missing <= 0 ? '; that is enough' : `; ${missing} more of ${others.map(holderOf).join(', ')}`;
-  return `${signers.length} of ${threshold} signatures${by}${more}`;
+  const missingText =
+    missing <= 0 ? '; that is enough' : `; ${missing} more of ${otherKeys.map(holderOf).join(', ')}`;
+  return `${signers.length} of ${threshold} signatures${by}${missingText}`;
 }

@@ -1,4 +1,4 @@
-/** `fleet rollout adopt`: a store that is behind the fleet takes over what boxes and broker know. */
+/** `fleet rollout adopt`: copies what boxes and broker know into a store that is behind the fleet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { signingKey } from '../fleet-file.ts';
 import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
@@ -21,61 +21,61 @@ export interface AdoptOptions extends DirOption {
   readonly yes?: boolean;
 }
 
-/** `name`: the rollout that goes on, where reports alone do not show it. */
+/** Adopts rollouts. `name` is the rollout that is still running, if reports alone do not show it. */
 export function adopt(name: string | undefined, options: AdoptOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
+  return withFleet(options.dir, async (context) => {
     const lock = lockFleet(options.dir);
     try {
-      for (const line of await adoptInto(opened, name, options)) say(line);
+      for (const line of await adoptInto(context, name, options)) say(line);
     } finally {
       lock.release();
     }
   });
 }
 
-/** As `adopt`, by whoever holds the lock. Returns how it stands then. */
+/** Adopts while the caller holds the lock. Returns lines with the resulting state. */
 export async function adoptInto(
-  opened: OpenedFleet,
+  context: OpenedFleet,
   name: string | undefined,
   options: Omit<AdoptOptions, 'dir'>,
 ): Promise<string[]> {
-  const { store, signal, clock } = opened;
-  const controller = controllerOf(opened);
+  const { store, signal, clock } = context;
+  const controller = controllerOf(context);
   await controller.connect(signal);
   const witnesses = witnessesOf(store, controller.knowledge, clock.wallMs(), name);
   const merged = merge(witnesses);
   refuseName(name, witnesses);
-  for (const line of linesOf(merged, witnesses, opened)) say(line);
-  const given = givenFor(merged, options, opened, controller);
+  for (const line of linesOf(merged, witnesses, context)) say(line);
+  const givenRollout = givenFor(merged, options, context, controller);
   if (isNothing(merged)) {
     if (name !== undefined || options.abort === true) throw nothingFor(options.abort === true);
     say('nothing to adopt: the database knows all that the fleet shows');
   } else {
     const question = 'The database takes this over; nothing but withdrawals is sent.';
     await confirmed(question, options.yes === true, signal);
-    take(merged, { opened, controller, given, abort: options.abort === true });
+    take(merged, { context, controller, givenRollout, abort: options.abort === true });
   }
   await controller.finish();
-  return stateLines(opened);
+  return stateLines(context);
 }
 
 interface Taking {
-  readonly opened: OpenedFleet;
+  readonly context: OpenedFleet;
   readonly controller: Controller;
-  readonly given: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
+  readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
   readonly abort: boolean;
 }
 
-function take(merged: Merged, { opened, controller, given, abort }: Taking): void {
-  const { fleet, store, clock } = opened;
+function take(merged: Merged, { context, controller, givenRollout, abort }: Taking): void {
+  const { fleet, store, clock } = context;
   const { knowledge } = controller;
   const nowMs = clock.wallMs();
   const key = signingKey(fleet);
   store.transaction(() => {
-    writeMerged(merged, { store, knowledge, key, nowMs, given });
-    const what = merged.rollouts.map(({ name, outcome }) => `, ${name} ${outcome}`).join('');
+    writeMerged(merged, { store, knowledge, key, nowMs, givenRollout });
+    const outcomes = merged.rollouts.map(({ name, outcome }) => `, ${name} ${outcome}`).join('');
     store.record(
-      `rollout adopt: ${merged.orders.length} orders, ${merged.counters.length} reports${what}`,
+      `rollout adopt: ${merged.orders.length} orders, ${merged.counters.length} reports${outcomes}`,
       nowMs,
     );
     if (!abort) return;
@@ -97,24 +97,27 @@ function nothingFor(abort: boolean): AgentError {
 
 function refuseName(name: string | undefined, { rollouts, orders, reports }: Witnesses): void {
   if (name === undefined) return;
-  const known = rollouts.find((rollout) => rollout.name === name);
-  if (known?.state === 'aborted' || known?.state === 'done')
+  const stored = rollouts.find((rollout) => rollout.name === name);
+  if (stored?.state === 'aborted' || stored?.state === 'done')
     throw new AgentError(
       'config',
-      `${name} is ${known.state} in the database, and stays so; leave the name out`,
+      `${name} is ${stored.state} in the database, and stays so; leave the name out`,
     );
-  const seen = [...orders, ...reports].some(({ rollout }) => rollout === name);
-  if (known === undefined && !seen)
+  const isMentioned = [...orders, ...reports].some(({ rollout }) => rollout === name);
+  if (stored === undefined && !isMentioned)
     throw new AgentError('config', `neither an order nor a report names the rollout ${name}; check the name`);
 }
 
-/** Throws AgentError `config` where a rollout goes on of which nobody but the person knows the plan. */
+/**
+ * Returns the plan that a person gave. Throws AgentError `config` if a running rollout's plan is known only to the
+ * person.
+ */
 function givenFor(
   merged: Merged,
   { plan: file, abort }: Pick<AdoptOptions, 'plan' | 'abort'>,
-  opened: OpenedFleet,
+  context: OpenedFleet,
   controller: Controller,
-): Taking['given'] {
+): Taking['givenRollout'] {
   const strange = merged.rollouts.find((rollout) => !rollout.isKnown && isOpen(rollout));
   if (strange === undefined) {
     if (file !== undefined)
@@ -136,17 +139,17 @@ function givenFor(
       'config',
       `${name} is not in the database, and its plan is nowhere else; give the plan that it was started with (--plan FILE), or end it (--abort)`,
     );
-  const plan = readPlan(file, opened.fleet.timeZone);
+  const plan = readPlan(file, context.fleet.timeZone);
   const window = standingOf(strange, controller.knowledge)[0]?.strange?.window;
   if (window !== undefined && JSON.stringify(window) !== JSON.stringify(plan.window))
     throw new AgentError(
       'config',
       `--plan: its window is not that of the orders of ${name}; give the plan that it was started with`,
     );
-  return { plan, boxes: boxesFor(strange, opened, controller) };
+  return { plan, boxes: boxesFor(strange, context, controller) };
 }
 
-/** Those that were ordered, and those that would take the release today. */
+/** Returns the boxes that were ordered, and those that would accept the release today. */
 function boxesFor(
   strange: MergedRollout,
   { fleet, store }: OpenedFleet,
@@ -162,9 +165,9 @@ function boxesFor(
       'config',
       'fleet.yaml: repository: no release is published there; name the folder of the published releases',
     );
-  const there = new Set(members.map(({ site, box }) => `${site}/${box}`));
+  const memberIds = new Set(members.map(({ site, box }) => `${site}/${box}`));
   const { takes } = chooseBoxes(targets, { name: String(seq) }, store.boxes());
-  const further = takes.filter(({ site, box }) => !there.has(`${site}/${box}`));
+  const further = takes.filter(({ site, box }) => !memberIds.has(`${site}/${box}`));
   return [...members, ...further.map((box) => ({ ...box, bytes: box.bytes ?? null, way: box.way ?? null }))];
 }
 
@@ -173,12 +176,12 @@ function linesOf(
   witnesses: Witnesses,
   { store, clock }: OpenedFleet,
 ): string[] {
-  const known = new Map(witnesses.rollouts.map((row) => [row.name, row]));
-  const named = new Set([...known.keys(), ...rollouts.map(({ name }) => name)]);
+  const storedRows = new Map(witnesses.rollouts.map((row) => [row.name, row]));
+  const rolloutNames = new Set([...storedRows.keys(), ...rollouts.map(({ name }) => name)]);
   const few = new Map<string, string[]>();
   const fresh = new Set(counters.map(({ kind, id }) => `${kind} ${id}`));
   for (const { kind, id, rollout } of witnesses.reports)
-    if (rollout !== null && !named.has(rollout) && fresh.has(`${kind} ${id}`))
+    if (rollout !== null && !rolloutNames.has(rollout) && fresh.has(`${kind} ${id}`))
       few.set(rollout, [...(few.get(rollout) ?? []), id]);
   const odd = store.boxes().filter(({ report }) => {
     if (report === undefined) return false;
@@ -195,11 +198,11 @@ function linesOf(
           `not in the database: ${orders.length} orders at the broker, and later orders in ${counters.length} reports`,
         ]),
     ...rollouts.map(({ name, outcome, reason, wave, boxes, isKnown }) => {
-      const row = known.get(name);
-      const here =
+      const row = storedRows.get(name);
+      const stateText =
         row === undefined ? 'not in the database' : `in the database ${row.state}, wave ${row.wave}`;
       const at = isKnown ? `, wave ${wave}` : '';
-      return `${name}: ${outcome}${reason === null ? '' : ` (${reason})`}${at}; ${here}; ${boxes.length} boxes ${isKnown ? 'change' : 'are known'}`;
+      return `${name}: ${outcome}${reason === null ? '' : ` (${reason})`}${at}; ${stateText}; ${boxes.length} boxes ${isKnown ? 'change' : 'are known'}`;
     }),
     ...[...few].map(
       ([name, ids]) =>

@@ -1,8 +1,10 @@
 /**
- * Brings what the fleet shows into the store: reads the witnesses of merge.ts, and writes what it has worked out.
+ * Adopts the fleet's state into the store: collects the witnesses for merge.ts, and writes its result.
  *
- * INVARIANTS: all of it is one transaction, in the caller's; what is written can be read again from the same witnesses, so
- * that whoever dies before it begins again. No counter is taken below one that a box has seen.
+ * INVARIANTS:
+ * - Everything is written in one transaction, the caller's. The same witnesses can be read again, so a crash before it
+ *   loses nothing.
+ * - No counter is chosen below one that a box has seen.
  */
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -31,7 +33,7 @@ export function witnessesOf(
   store: FleetStore,
   knowledge: Knowledge,
   nowMs: number,
-  named?: string,
+  givenName?: string,
 ): Witnesses & { readonly reports: readonly SeenReport[] } {
   const rollouts = new Rollouts(store);
   const reports = store.boxes().flatMap(({ site, box, report }) =>
@@ -47,7 +49,7 @@ export function witnessesOf(
       .filter(({ byOwnKey }) => byOwnKey)
       .map(({ site, box, ...order }) => ({ ...order, id: `${site}/${box}` })),
     reports,
-    named,
+    givenName,
     newestOf: (kind, id) => {
       const [site = '', box = ''] = id.split('/');
       return rollouts.newestCounter(kind, site, box);
@@ -70,15 +72,15 @@ export interface Adopting {
   readonly knowledge: Knowledge;
   readonly key: KeyObject;
   readonly nowMs: number;
-  /** Of a rollout that goes on and is not in the store, with the boxes that it was made for; undefined: none was given. */
-  readonly given: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
+  /** Plan and boxes of a running rollout that is not in the store; undefined if none was given. */
+  readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
 }
 
 export interface Member extends Pick<RolloutBoxRow, 'site' | 'box' | 'fields' | 'bytes' | 'way'> {
   readonly board: string;
 }
 
-/** In the caller's transaction. Throws AgentError `config` where a canary of the plan is not among the boxes. */
+/** Writes in the caller's transaction. Throws AgentError `config` if a canary of the plan is not among the boxes. */
 export function writeMerged(merged: Merged, adopting: Adopting): void {
   const { store, knowledge, nowMs } = adopting;
   const rollouts = new Rollouts(store);
@@ -101,9 +103,9 @@ export function writeMerged(merged: Merged, adopting: Adopting): void {
   }
   for (const { kind, id, counter } of merged.counters) {
     const [site = '', box = ''] = id.split('/');
-    rollouts.seen(ORDER_KIND_OF[kind], site, box, counter);
+    rollouts.recordSeen(ORDER_KIND_OF[kind], site, box, counter);
   }
-  // What goes on is the newest.
+  // The running rollout is the newest.
   const [open, over] = [
     merged.rollouts.filter(isOpen),
     merged.rollouts.filter((rollout) => !isOpen(rollout)),
@@ -134,7 +136,7 @@ function writeKnown(rollouts: Rollouts, merged: MergedRollout, { nowMs }: Adopti
   saveState(rollouts, row, { outcome, wave, reason, nowMs });
 }
 
-/** The time that a wave has soaked counts only where it is the wave of the store. */
+/** Keeps the soak time only if the wave is the store's wave. */
 function saveState(
   rollouts: Rollouts,
   row: RolloutRow,
@@ -156,7 +158,7 @@ function saveState(
     state: row.state,
     wave: row.wave,
     reachedMs: reached,
-    // A wish to abort stays one.
+    // A request to abort stays.
     wanted: null,
     reason: row.reason,
   };
@@ -177,8 +179,8 @@ function saveState(
 
 function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopting): void {
   const { name, kind, outcome, reason } = merged;
-  const { given, nowMs, knowledge } = adopting;
-  const plan = isOpen(merged) ? given : undefined;
+  const { givenRollout, nowMs, knowledge } = adopting;
+  const plan = isOpen(merged) ? givenRollout : undefined;
   const members = plan?.boxes ?? membersOf(merged, adopting);
   const waves = plan === undefined ? members.map(() => 0) : assignWaves(name, members, plan.plan);
   const ordered = new Map(merged.boxes.map((box) => [box.id, box]));
@@ -201,7 +203,7 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
     },
     members.map(({ site, box, fields: of, bytes, way }, i) => {
       const isOrdered = ordered.has(`${site}/${box}`);
-      // Who was ordered is in a wave that has begun, whatever another inventory deals today.
+      // An ordered box is in a wave that has begun, even if today's inventory would assign another.
       return {
         site,
         box,
@@ -222,13 +224,13 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
   saveState(rollouts, row, { outcome, wave, reason, nowMs });
 }
 
-/** When it ends, as its orders say; without one as the plan says, from now on. */
+/** Returns the end of a rollout: from its orders, or from the plan, counted from now. */
 function endOf(orders: readonly Standing[], plan: Plan | undefined, nowMs: number): number {
   if (orders.length > 0) return Math.max(...orders.map(({ notAfterMs }) => notAfterMs));
   return nowMs + (plan?.notAfterDays ?? 0) * DAY_MS;
 }
 
-/** The lowest wave up to which there are as many boxes as were ordered: never above the one that was reached. */
+/** Returns the lowest wave up to which there are as many boxes as were ordered. It is never above the wave reached. */
 export function reachedWave(waves: readonly number[], ordered: number): number {
   const last = Math.max(0, ...waves);
   for (let wave = 0; wave < last; wave += 1)
@@ -236,14 +238,14 @@ export function reachedWave(waves: readonly number[], ordered: number): number {
   return last;
 }
 
-/** Orders of a rollout as they lie at the broker. */
+/** Returns the orders of a rollout that the broker holds. */
 export function standingOf({ name, kind }: MergedRollout, knowledge: Knowledge): Standing[] {
   return knowledge.standing.filter(
     (order) => order.byOwnKey && order.kind === kind && order.rollout === name,
   );
 }
 
-/** Boxes of a rollout that is not in the store, as far as orders and reports name them. */
+/** Returns the boxes of a rollout that is not in the store, as far as orders and reports name them. */
 export function membersOf(
   merged: MergedRollout,
   { store, knowledge }: Pick<Adopting, 'store' | 'knowledge'>,
@@ -261,21 +263,21 @@ export function membersOf(
   });
 }
 
-/** What the box was ordered, by its report where no order tells it. */
+/** Returns what was ordered; without an order, from the box's report. */
 function fieldsBy(kind: RolloutKind, row: BoxRow | undefined, common: OrderFields | undefined): OrderFields {
   if (kind !== 'configuration' && common !== undefined) return common;
-  const said = row?.report && CHANGE_IN[kind](row.report);
-  return said?.fields ?? NOTHING[kind];
+  const reportedChange = row?.report && CHANGE_IN[kind](row.report);
+  return reportedChange?.fields ?? NOTHING[kind];
 }
 
-/** Fields of a box that says nothing: no order can be made of them. */
+/** Fields for a box that reports nothing. No order can be made from them. */
 const NOTHING: Readonly<Record<RolloutKind, OrderFields>> = {
   release: { what: 'release', seq: 0, version: '0.0.0' },
   root: { what: 'root', seq: 0, version: '0.0.0' },
   configuration: { revision: 0, sha256: '', yaml: '' },
 };
 
-/** A rollout that is over has no order left that a box could still begin. */
+/** Withdraws the orders of a finished rollout that a box could still begin. */
 function withdrawLeft(rollouts: Rollouts, { name }: MergedRollout, { key, nowMs }: Adopting): void {
   const row = rollouts.get(name);
   if (row === undefined) return;

@@ -1,12 +1,13 @@
 /**
- * Tells whether the store is behind the fleet: restored from a copy, or beside another one with the same key. What shows it
- * are orders by the fleet's key that lie at the broker, and counters that boxes report, both above all that the store knows.
+ * Detects that the store is behind the fleet: restored from a copy, or used beside another one with the same key. The
+ * evidence is orders by the fleet's key at the broker, and counters in boxes' reports, above all that the store knows.
  *
  * INVARIANTS:
  * - An order at the broker is proof, since only the key makes one.
- * - A report is the word of one box: REPORTS_MIN of them stop a rollout, or all boxes that the store has ordered in it.
+ * - A report is the word of one box. A rollout stops for REPORTS_MIN of them, or if all boxes that the store has
+ *   ordered report so.
  *
- * LIMITS: two unknown counters a box.
+ * LIMITS: two unknown counters per box.
  */
 import type { OrderKind } from '../../../../agent/orders/room-order.ts';
 import { ORDER_KIND_OF, ORDER_KINDS, rolloutIn } from './kinds.ts';
@@ -14,7 +15,7 @@ import type { Knowledge } from './knowledge.ts';
 import { believableCounter, type Rollouts } from './rollouts.ts';
 import { someOf } from './table.ts';
 
-/** Number of boxes whose word is believed against the store: one that was stolen, and one that is broken, stop nobody. */
+/** Number of boxes that are believed against the store; one stolen and one broken box must not stop a rollout. */
 export const REPORTS_MIN = 3;
 const FIX = 'run `fleet rollout adopt` (docs/guide/fleet-restore.md)';
 
@@ -24,17 +25,17 @@ interface Unknown {
   readonly isOrder: boolean;
 }
 
-export interface Behind {
-  /** Enough to send nothing. */
+export interface Lag {
+  /** True if the evidence is sufficient to send nothing. */
   readonly isSure: boolean;
-  /** One line, with what to do. */
+  /** One line, with the remedy. */
   readonly text: string;
 }
 
 export class Evidence {
   readonly #knowledge: Knowledge;
   readonly #rollouts: Rollouts;
-  /** By kind of order and box. */
+  /** Unknown orders and counters, by kind of order and box. */
   readonly #unknown = new Map<string, Unknown>();
 
   constructor(knowledge: Knowledge, rollouts: Rollouts) {
@@ -42,10 +43,13 @@ export class Evidence {
     this.#rollouts = rollouts;
   }
 
-  /** Undefined where the store knows all that is to be seen. */
-  look(nowMs: number): Behind | undefined {
-    // What was unknown may have been adopted since.
-    const ids = new Set([...this.#knowledge.changed(), ...[...this.#unknown.values()].map(({ id }) => id)]);
+  /** Returns the evidence; undefined if the store knows everything that is visible. */
+  look(nowMs: number): Lag | undefined {
+    // Unknown entries may have been adopted since.
+    const ids = new Set([
+      ...this.#knowledge.takeChangedIds(),
+      ...[...this.#unknown.values()].map(({ id }) => id),
+    ]);
     for (const id of ids) for (const kind of ORDER_KINDS) this.#lookAt(kind, id, nowMs);
     if (this.#unknown.size === 0) return undefined;
     const all = [...this.#unknown.values()];
@@ -60,28 +64,31 @@ export class Evidence {
     };
   }
 
-  /** Whether every box that the present rollout has ordered, or would order first, reports a later order. */
+  /** Reports whether every box that the present rollout has ordered, or would order first, reports a later order. */
   #allSay(): boolean {
     const row = this.#rollouts.present();
     if (row === undefined) return false;
     const boxes = this.#rollouts.boxes(row.name);
     const ordered = boxes.filter(({ action }) => action !== null);
-    const asked = ordered.length > 0 ? ordered : boxes.filter(({ wave }) => wave === 0);
+    const candidates = ordered.length > 0 ? ordered : boxes.filter(({ wave }) => wave === 0);
     const kind = ORDER_KIND_OF[row.kind];
-    return asked.length > 0 && asked.every(({ site, box }) => this.#unknown.has(`${kind} ${site}/${box}`));
+    return (
+      candidates.length > 0 &&
+      candidates.every(({ site, box }) => this.#unknown.has(`${kind} ${site}/${box}`))
+    );
   }
 
   #lookAt(kind: OrderKind, id: string, nowMs: number): void {
     const place = `${kind} ${id}`;
     const [site = '', box = ''] = id.split('/');
     const newest = this.#rollouts.newestCounter(kind, site, box);
-    const held = this.#knowledge.standingOf(kind, id);
+    const standing = this.#knowledge.standingOf(kind, id);
     const report = this.#knowledge.report(id);
-    const said = believableCounter(report, kind, nowMs) ?? 0;
+    const reportedCounter = believableCounter(report, kind, nowMs) ?? 0;
     this.#unknown.delete(place);
-    if (held?.byOwnKey === true && held.counter > newest)
-      this.#unknown.set(place, { id, rollout: held.rollout, isOrder: true });
-    else if (said > newest) {
+    if (standing?.byOwnKey === true && standing.counter > newest)
+      this.#unknown.set(place, { id, rollout: standing.rollout, isOrder: true });
+    else if (reportedCounter > newest) {
       const rollout = report === undefined ? null : rolloutIn(report, kind).rollout;
       this.#unknown.set(place, { id, rollout, isOrder: false });
     }

@@ -1,4 +1,4 @@
-/** Which boxes would take a release, by what they have reported last, and what each would load. */
+/** Chooses the boxes that would accept a release, from their last reports, and how many bytes each would download. */
 import type { TargetFile, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { type ReleaseKind, type ReleaseTarget, releaseName } from '../../../../agent/contract/release.ts';
@@ -9,14 +9,17 @@ import { PROGRAM_NAMES } from '../release/words.ts';
 import type { BoxRow } from '../store.ts';
 import type { RolloutBoxSpec } from './create.ts';
 
-/** Files of an archive, unpacked: zstd makes a third of code, and less of a model. */
+/** Ratio of unpacked to archived size: zstd compresses code to a third, and models less. */
 const UNPACKED = 3;
 
-/** The release that is wanted, as a person names it. */
-export interface Wanted {
-  /** A number, which one release of either program has, or a version: of several with it the newest. */
+/** The requested release, as a person names it. */
+export interface ReleaseRequest {
+  /**
+   * A sequence number, which belongs to one release of either program, or a version. Of several with one version, the
+   * newest counts.
+   */
   readonly name: string;
-  /** Of root's program; without it a version is that of the agent. */
+  /** True for vigie-root; else a version means the agent's. */
   readonly isRoot?: boolean;
 }
 
@@ -25,38 +28,38 @@ export interface Choice {
   readonly seq: number;
   readonly version: string;
   readonly takes: readonly RolloutBoxSpec[];
-  /** They run it already. */
+  /** Boxes that run it already. */
   readonly there: readonly BoxRow[];
   readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
 }
 
-/** Throws AgentError `config` where it is not offered. */
-export function chooseBoxes(targets: Targets, wanted: Wanted, boxes: readonly BoxRow[]): Choice {
+/** Chooses the boxes. Throws AgentError `config` if the release is not offered. */
+export function chooseBoxes(targets: Targets, request: ReleaseRequest, boxes: readonly BoxRow[]): Choice {
   const all = offered(targets).map(({ custom }) => custom);
-  const chosen = chosenOf(all, wanted);
-  const { what, seq } = chosen;
+  const target = chosenOf(all, request);
+  const { what, seq } = target;
   const releases = all.filter((custom) => custom.seq === seq);
   const takes: RolloutBoxSpec[] = [];
-  const there: BoxRow[] = [];
+  const upToDate: BoxRow[] = [];
   const left: { box: BoxRow; why: string }[] = [];
   for (const box of boxes) {
     const { report } = box;
-    const why = whyNot(box, releases, wanted.name);
+    const reason = whyNot(box, releases, request.name);
     const runs = report?.updater && RUNNING[what](report.updater);
-    if (why === undefined && runs?.seq === seq) there.push(box);
-    else if (why !== undefined || report?.updater == null)
-      left.push({ box, why: why ?? 'it has no updater' });
+    if (reason === undefined && runs?.seq === seq) upToDate.push(box);
+    else if (reason !== undefined || report?.updater == null)
+      left.push({ box, why: reason ?? 'it has no updater' });
     else {
       const custom = releases.find(({ arch }) => arch === report.updater?.arch);
-      const chosen = custom && specOf(box, report, custom, targets.targets, all);
-      if (typeof chosen === 'object') takes.push(chosen);
-      else left.push({ box, why: chosen ?? 'it is of another architecture' });
+      const spec = custom && specOf(box, report, custom, targets.targets, all);
+      if (typeof spec === 'object') takes.push(spec);
+      else left.push({ box, why: spec ?? 'it is of another architecture' });
     }
   }
-  return { what, seq, version: chosen.version, takes, there, left };
+  return { what, seq, version: target.version, takes, there: upToDate, left };
 }
 
-function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: Wanted): ReleaseTarget {
+function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: ReleaseRequest): ReleaseTarget {
   const kind: ReleaseKind = isRoot ? 'root' : 'release';
   const numbered = all.find(({ seq }) => String(seq) === name);
   if (numbered !== undefined && (numbered.what === 'root' || !isRoot)) return numbered;
@@ -65,31 +68,31 @@ function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: Wante
       'config',
       `--root: release ${name} is one of ${PROGRAM_NAMES[numbered.what]}; leave --root out`,
     );
-  const chosen = all.find(({ what, version }) => what === kind && version === name);
-  if (chosen !== undefined) return chosen;
+  const match = all.find(({ what, version }) => what === kind && version === name);
+  if (match !== undefined) return match;
   const other = all.find(({ version }) => version === name);
   if (other !== undefined)
     throw new AgentError(
       'config',
       `release ${name} of ${PROGRAM_NAMES[kind]} is not published, and release ${other.seq} of ${PROGRAM_NAMES[other.what]} has that version; ${isRoot ? 'leave --root out' : 'give --root'} if that one is meant`,
     );
-  const mine = all.filter(({ what }) => what === kind);
-  const known = [...new Set(mine.map(({ seq, version }) => releaseName(seq, version)))].slice(0, 5);
+  const candidates = all.filter(({ what }) => what === kind);
+  const names = [...new Set(candidates.map(({ seq, version }) => releaseName(seq, version)))].slice(0, 5);
   throw new AgentError(
     'config',
-    `release ${name} of ${PROGRAM_NAMES[kind]} is not published; published are ${known.join(', ') || 'none'}`,
+    `release ${name} of ${PROGRAM_NAMES[kind]} is not published; published are ${names.join(', ') || 'none'}`,
   );
 }
 
 type Updater = NonNullable<UpdateReport['updater']>;
 
-/** Release that a box runs of each program. */
+/** Returns the release of each program that a box runs. */
 const RUNNING: Readonly<Record<ReleaseKind, (updater: Updater) => Updater['release']>> = {
   release: ({ release }) => release,
   root: ({ root }) => root.release,
 };
 
-/** What a box that runs no release of a program is to do first; undefined: a release is all that it needs. */
+/** Action that a box must take first if it runs no release of a program; undefined if a release is sufficient. */
 const WITHOUT_RELEASE: Readonly<Record<ReleaseKind, string | undefined>> = {
   release: undefined,
   root: 'its root’s program is of a package without releases; install the package vigie-root of today there',
@@ -108,7 +111,7 @@ function whyNot(
   return releases.some((custom) => custom.arch === arch) ? undefined : `${version} is not there for ${arch}`;
 }
 
-/** Or one line why not. */
+/** Returns the box with its download, or one line why it refuses the release. */
 function specOf(
   { site, box }: BoxRow,
   { updater }: UpdateReport,
@@ -127,15 +130,17 @@ function specOf(
   const way = delta === undefined ? 'full' : 'delta';
   const bytes = targets[delta ?? custom.full]?.length ?? 0;
   const running = all.find((other) => other.what === what && other.seq === seq && other.arch === arch);
-  const why = misfit(custom, {
+  const reason = misfit(custom, {
     board,
     arch,
     node,
     seq,
-    // Of a release that is offered no more only the box knows; it looks again by itself.
+    // The state format of a release that is no longer offered is known only to the box, which checks it again.
     stateWrites: running?.stateWrites ?? custom.stateReads[1],
     freeBytes,
     neededBytes: way === 'full' ? bytes + custom.installedBytes : bytes * (1 + UNPACKED),
   });
-  return why ?? { site, box, board, fields: { what, seq: custom.seq, version: custom.version }, bytes, way };
+  return (
+    reason ?? { site, box, board, fields: { what, seq: custom.seq, version: custom.version }, bytes, way }
+  );
 }

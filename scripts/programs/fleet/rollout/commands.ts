@@ -1,4 +1,4 @@
-/** `fleet status`, `box`, `inventory`, `rollout`. */
+/** Adds the commands `fleet status`, `box`, `inventory` and `rollout`. */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
@@ -22,7 +22,7 @@ function fingerprint(text: string): string {
   throw new InvalidArgumentError('It must be 64 of 0-9 and a-f, as `fleet box` shows it.');
 }
 
-/** With the folder that all work in, and examples below the help. */
+/** Returns a command with the option `--dir`, which all need, and with examples below the help. */
 function command(parent: Command, name: string, description: string, ...examples: string[]) {
   return parent
     .command(name)
@@ -118,13 +118,13 @@ export function rolloutCommands(program: Command): void {
     .option('--abort', 'ends the rollout that is under way')
     .option('--yes', 'does not ask')
     .action((name: string | undefined, options: AdoptOptions) => adopt(name, options));
-  for (const [what, description] of [
+  for (const [operation, description] of [
     ['pause', 'boxes go no further than they are; none is left between two releases'],
     ['resume', 'goes on with one that is paused or has halted; what has failed until now counts no more'],
     ['abort', 'ends it for good: every box that was ordered gets a signed withdrawal'],
   ] as const) {
-    command(rollout, what, description, `rollout ${what}`).action((options: { readonly dir: string }) =>
-      want(what, options),
+    command(rollout, operation, description, `rollout ${operation}`).action(
+      (options: { readonly dir: string }) => want(operation, options),
     );
   }
   command(

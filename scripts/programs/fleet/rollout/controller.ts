@@ -1,13 +1,17 @@
 /**
- * Runs a rollout: hears the boxes, works out what comes next (waves.ts), signs and keeps it, and sends it.
+ * Runs a rollout: receives the boxes' messages, computes the next step (waves.ts), signs and stores its orders, and
+ * sends them.
  *
- * INVARIANTS: in this order, each durable before the next: what boxes said, what follows from it with the signed orders,
- * the broker's word that it has them. Whoever dies in between goes on where he was: what is worked out again is the same,
- * and an order that goes out twice is the same order by its counter. With each connection what the broker keeps is read
- * anew, and a wave's orders that it has lost go out again. A rollout is aborted once the broker has all its withdrawals,
- * not before. A store that is behind the fleet (behind.ts) sends nothing.
- * LIMITS: one controller a folder (a lock); another machine's is seen by its orders, and nothing is sent over them. A
- * connection is tried for CONNECT_WITHIN_MS, one that was lost for RECONNECT_WITHIN_MS.
+ * INVARIANTS:
+ * - Durable in this order: the boxes' messages, the next step with its signed orders, the broker's acknowledgement.
+ * - A crash in between is harmless. The same step follows from the same data, and a repeated order is the same one by
+ *   its counter.
+ * - With each connection the broker's messages are read again, and lost orders of a wave are sent again.
+ * - A rollout is aborted only once the broker has all its withdrawals.
+ * - A store that is behind the fleet (behind.ts) sends nothing.
+ *
+ * LIMITS: one controller per folder (a lock). Another machine's is detected by its orders, which are never overwritten.
+ * Connecting is tried for CONNECT_WITHIN_MS, reconnecting for RECONNECT_WITHIN_MS.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../../../agent/base/clock.ts';
@@ -15,7 +19,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { DeliveryError } from '../../../../agent/mqtt/faults.ts';
 import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
-import { type Behind, Evidence } from './behind.ts';
+import { Evidence, type Lag } from './behind.ts';
 import { ORDER_KIND_OF } from './kinds.ts';
 import { Knowledge, type Standing } from './knowledge.ts';
 import { layOrder, layWithdrawals } from './orders.ts';
@@ -28,25 +32,31 @@ import { step } from './waves.ts';
 
 const HOUR_MS = 3_600_000;
 const ABORTED = 'aborted by a person';
-/** A box may write below its own name, an order of nobody's too; so many boxes are somebody at work. */
+/**
+ * Number of boxes with orders by another key that prove another rollout. One box may publish such an order below its
+ * own name.
+ */
 const STRANGERS_MIN = 3;
-/** A person waits for it, or a service that is started again. */
+/** Patience with the first connection, ms: a person waits for it, or a service that is restarted. */
 const CONNECT_WITHIN_MS = 60_000;
-/** A broker that is set up anew is back by then; whoever runs it sees the end, and a service begins again. */
+/**
+ * Patience with a lost connection, ms: enough for a broker's reinstallation. Afterwards the program ends, and a service
+ * restarts it.
+ */
 const RECONNECT_WITHIN_MS = 1_800_000;
-/** What comes at once is looked at together. */
+/** Time in which messages are gathered and handled together, ms. */
 const GATHER_MS = 250;
 
 export interface ControllerOptions {
   readonly store: FleetStore;
   readonly link: FleetLink;
   readonly clock: Clock;
-  /** Signs orders. */
+  /** Key that signs orders. */
   readonly key: KeyObject;
-  /** How long it may not look, ms: for what another program has laid into the store. */
+  /** Maximum time between two checks of the store for requests of other programs, ms. */
   readonly lookMs: number;
   say(line: string): void;
-  /** Called after each look at the boxes. */
+  /** Called after each check of the boxes. */
   looked?(rollout: string): void;
 }
 
@@ -58,10 +68,10 @@ export class Controller {
   readonly #sending: Sending;
   #strangersTold = '';
   #behindTold = '';
-  /** As they are in the store: nobody else writes them while this program holds the lock. */
+  /** Copies of the store's boxes: no one else writes them while this program holds the lock. */
   readonly #boxes = new Map<string, RolloutBoxRow[]>();
-  /** Orders at the broker that are known to be from this store. */
-  readonly #ours = new Set<string>();
+  /** Orders at the broker that are known to come from this store. */
+  readonly #ownOrders = new Set<string>();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -72,7 +82,7 @@ export class Controller {
   }
 
   /**
-   * Connects and learns what the broker has kept. Throws DeliveryError; AgentError `denied` where the store is behind the
+   * Connects and receives the retained messages. Throws DeliveryError; AgentError `denied` if the store is behind the
    * fleet.
    */
   async start(signal: AbortSignal, withinMs = CONNECT_WITHIN_MS): Promise<void> {
@@ -81,7 +91,7 @@ export class Controller {
     this.#sending.restore();
   }
 
-  /** As `start`, whatever the store is. */
+  /** Connects like `start`, even if the store is behind. */
   async connect(signal: AbortSignal, withinMs = CONNECT_WITHIN_MS): Promise<void> {
     const { link, say } = this.#options;
     await link.reconnect(signal, withinMs);
@@ -96,22 +106,22 @@ export class Controller {
       );
   }
 
-  /** What has come, into memory and store. */
+  /** Stores the messages that have arrived. */
   hear(): void {
     const { link, clock, say } = this.#options;
     for (const line of this.knowledge.take(link.take(), clock.wallMs())) say(line);
   }
 
-  /** What the fleet shows and the store does not know; undefined: nothing. */
-  behind(): Behind | undefined {
+  /** Returns what the fleet shows and the store does not know; undefined if nothing. */
+  behind(): Lag | undefined {
     return this.#evidence.look(this.#options.clock.wallMs());
   }
 
   /**
-   * Until the rollout is over, or halted with nobody under way; `once`: what is due now. Throws AgentError `denied` where
-   * another sends orders to the same boxes.
+   * Runs until the rollout is over, or halted and no box is trying. `dueOnly`: does only what is due now. Throws
+   * AgentError `denied` if someone else sends orders to the same boxes.
    */
-  async run(name: string, signal: AbortSignal, once = false): Promise<RolloutRow> {
+  async run(name: string, signal: AbortSignal, dueOnly = false): Promise<RolloutRow> {
     const { clock, link, lookMs } = this.#options;
     for (;;) {
       if (!link.connected) {
@@ -125,20 +135,20 @@ export class Controller {
       const nextMs = await this.#turn(name);
       this.#options.looked?.(name);
       const row = this.#row(name);
-      if (once || signal.aborted || this.#isOver(row)) return row;
+      if (dueOnly || signal.aborted || this.#isOver(row)) return row;
       const untilMs = Math.min(nextMs === undefined ? lookMs : nextMs - clock.wallMs(), lookMs);
       await this.#wait(Math.max(untilMs, 0), signal);
     }
   }
 
-  /** Goes on with what was begun: an abort, and orders of a rollout that has ended. Throws AgentError `unavailable`. */
+  /** Continues an abort, and sends the orders of a finished rollout. Throws AgentError `unavailable`. */
   async finish(): Promise<void> {
     const row = this.#rollouts.present();
     if (row !== undefined && isAborting(row)) await this.#abort(row);
     else await this.#sending.send(true);
   }
 
-  /** Orders of others that lie at the broker and hold. */
+  /** Returns valid orders of others at the broker. */
   strangers(nowMs: number): Standing[] {
     return this.knowledge.standing.filter(
       ({ kind, site, box, counter, notAfterMs, action }) =>
@@ -158,14 +168,14 @@ export class Controller {
       await this.#sending.send();
       await this.#sending.clear((rollout) => this.#boxesOf(rollout));
     } catch (error) {
-      // The next turn connects again and sends what is left.
+      // The next turn connects again and sends the rest.
       if (!(error instanceof DeliveryError) || error.kind !== 'unavailable') throw error;
       this.#options.say(error.message);
     }
     return nextMs;
   }
 
-  /** One transaction: states, and the orders that follow, signed. */
+  /** Advances the states and signs the orders that follow, in one transaction. */
   #advance(name: string): number | undefined {
     const { store, clock, key, say } = this.#options;
     const nowMs = clock.wallMs();
@@ -173,13 +183,13 @@ export class Controller {
       const row = this.#row(name);
       const rows = this.#boxesOf(name);
       const before = rolloutOf(row);
-      // A person wants it since a moment: the next turn does it, not this one.
+      // A person has just requested it: the next turn does it.
       if (isAborting(row)) return nowMs;
-      const said = rows.map((box) =>
+      const reports = rows.map((box) =>
         progressOf(this.knowledge.report(`${box.site}/${box.box}`), targetOf(row, box)),
       );
       const skipped = this.#rollouts.skipped(name);
-      const known = rows.map(({ site, box, wave, state, since, action }, i): RolloutBox => {
+      const boxes = rows.map(({ site, box, wave, state, since, action }, i): RolloutBox => {
         const id = `${site}/${box}`;
         const online = this.knowledge.isOnline(id);
         return {
@@ -190,11 +200,11 @@ export class Controller {
           online,
           sinceMs: since,
           isSkipped: skipped.has(id),
-          progress: said[i]?.progress ?? 'none',
+          progress: reports[i]?.progress ?? 'none',
           heardMs: online ? nowMs : this.knowledge.heardMs(id),
         };
       });
-      const { rollout, states, orders, nextMs } = step(before, known, nowMs);
+      const { rollout, states, orders, nextMs } = step(before, boxes, nowMs);
       const actions = new Map<string, Action>(orders.map(({ id, action }) => [id, action]));
       for (const [i, box] of rows.entries()) {
         const action = actions.get(`${box.site}/${box.box}`);
@@ -202,22 +212,22 @@ export class Controller {
         const after = this.#after(box, {
           state: states[i] ?? box.state,
           action: action ?? box.action,
-          ...said[i],
+          ...reports[i],
           nowMs,
         });
         if (after === undefined) continue;
         this.#rollouts.saveBox(name, after);
         rows[i] = after;
       }
-      if (changed(before, rollout)) this.#rollouts.saveRollout(name, before, rollout, nowMs);
+      if (isChanged(before, rollout)) this.#rollouts.saveRollout(name, before, rollout, nowMs);
       for (const line of linesOf(row, before, rollout, orders)) say(line);
       return nextMs;
     });
   }
 
   /**
-   * Signs the withdrawals and keeps them, with the wish to abort; sends them; and only when the broker has them all the
-   * rollout is aborted. Whoever dies in between goes on with the same withdrawals.
+   * Signs and stores the withdrawals, sends them, and aborts the rollout once the broker has them all. After a crash in
+   * between, the same withdrawals are used.
    */
   async #abort(row: RolloutRow): Promise<void> {
     const { store, clock, key, say } = this.#options;
@@ -252,22 +262,24 @@ export class Controller {
 
   #refuseBehind(): void {
     const { say } = this.#options;
-    const behind = this.behind();
-    if (behind?.isSure === true) throw new AgentError('denied', `${behind.text}; nothing is sent`);
-    if (behind !== undefined && behind.text !== this.#behindTold) say(behind.text);
-    this.#behindTold = behind?.text ?? '';
+    const lag = this.behind();
+    if (lag?.isSure === true) throw new AgentError('denied', `${lag.text}; nothing is sent`);
+    if (lag !== undefined && lag.text !== this.#behindTold) say(lag.text);
+    this.#behindTold = lag?.text ?? '';
   }
 
   #refuseStrangers(name: string): void {
     const { clock, say } = this.#options;
-    const mine = new Set(this.#boxesOf(name).map(({ site, box }) => `${site}/${box}`));
-    const found = this.strangers(clock.wallMs()).filter(({ site, box }) => mine.has(`${site}/${box}`));
-    if (found.length === 0) return;
-    const text = strangersText(found);
-    if (found.length >= STRANGERS_MIN) {
+    const ownIds = new Set(this.#boxesOf(name).map(({ site, box }) => `${site}/${box}`));
+    const foreignOrders = this.strangers(clock.wallMs()).filter(({ site, box }) =>
+      ownIds.has(`${site}/${box}`),
+    );
+    if (foreignOrders.length === 0) return;
+    const text = strangersText(foreignOrders);
+    if (foreignOrders.length >= STRANGERS_MIN) {
       throw new AgentError(
         'denied',
-        `${text}; nothing more is sent. Somebody else runs a rollout: end one of them (rollout abort)`,
+        `${text}; sending has stopped. Another controller runs a rollout: end one of them (rollout abort)`,
       );
     }
     if (text !== this.#strangersTold) say(`${text}; not by this fleet`);
@@ -277,29 +289,29 @@ export class Controller {
   #isOver(row: RolloutRow): boolean {
     if (row.state === 'done' || row.state === 'incomplete') return true;
     if (row.state !== 'halted' && !OVER.includes(row.state)) return false;
-    // Who tries now comes to an end by itself, and is waited for while it is there to say so.
+    // A box on probation will finish on its own, and is waited for while it is connected.
     return !this.#boxesOf(row.name).some(
       ({ state, site, box }) => state === 'switched' && this.knowledge.isOnline(`${site}/${box}`),
     );
   }
 
   #boxesOf(name: string): RolloutBoxRow[] {
-    const known = this.#boxes.get(name) ?? this.#rollouts.boxes(name);
-    this.#boxes.set(name, known);
-    return known;
+    const rows = this.#boxes.get(name) ?? this.#rollouts.boxes(name);
+    this.#boxes.set(name, rows);
+    return rows;
   }
 
   #isOurs(kind: Standing['kind'], site: string, box: string, counter: number): boolean {
     const place = `${kind} ${site}/${box} ${counter}`;
-    if (this.#ours.has(place)) return true;
+    if (this.#ownOrders.has(place)) return true;
     if (this.#rollouts.envelope(ORDER_KIND_OF[kind], site, box, counter) === undefined) return false;
-    this.#ours.add(place);
+    this.#ownOrders.add(place);
     return true;
   }
 
   #row(name: string): RolloutRow {
     const row = this.#rollouts.get(name);
-    if (row === undefined) throw new AgentError('config', `there is no rollout ${name}`);
+    if (row === undefined) throw new AgentError('config', `unknown rollout ${name}`);
     return row;
   }
 
@@ -344,18 +356,18 @@ export function rolloutOf({
   };
 }
 
-export function strangersText(found: readonly Standing[]): string {
-  const names = [...new Set(found.map(({ rollout }) => rollout))].join(', ');
-  const boxes = someOf(found.map(({ site, box }) => `${site}/${box}`));
+export function strangersText(orders: readonly Standing[]): string {
+  const names = [...new Set(orders.map(({ rollout }) => rollout))].join(', ');
+  const boxes = someOf(orders.map(({ site, box }) => `${site}/${box}`));
   return `orders that this folder has not given lie at the broker: rollout ${names}, for ${boxes}`;
 }
 
-/** A person has ended it, and the broker may not have all its withdrawals yet. */
+/** Reports whether a person has requested the abort, and the broker may not have all withdrawals yet. */
 function isAborting({ wanted, state }: RolloutRow): boolean {
   return wanted === 'abort' && !OVER.includes(state);
 }
 
-function changed(before: Rollout, after: Rollout): boolean {
+function isChanged(before: Rollout, after: Rollout): boolean {
   return JSON.stringify(before) !== JSON.stringify(after);
 }
 

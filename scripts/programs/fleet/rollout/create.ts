@@ -1,4 +1,4 @@
-/** A rollout is made: boxes are dealt to waves, and what is known of the bytes is kept. Nothing goes out. */
+/** Makes a rollout in the store: assigns boxes to waves, and stores the known download sizes. Sends nothing. */
 
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -16,25 +16,28 @@ const DAY_MS = 86_400_000;
 export interface RolloutBoxSpec {
   readonly site: string;
   readonly box: string;
-  /** For the waves; `generic` where nobody knows. */
+  /** Board, for the waves; `generic` if unknown. */
   readonly board: string;
   readonly fields: OrderFields;
-  /** What it will load, and how. */
+  /** Size and type of the download. */
   readonly bytes?: number;
   readonly way?: 'delta' | 'full';
 }
 
 export interface RolloutSpec {
   readonly kind: RolloutKind;
-  /** Names it for people and records; new. */
+  /** New name, for people and records. */
   readonly name: string;
-  /** For people: the version, or what the configuration is. */
+  /** Description for people: the version, or the purpose of the configuration. */
   readonly what: string;
   readonly plan: Plan;
   readonly boxes: readonly RolloutBoxSpec[];
 }
 
-/** The name, or the first of name-2, name-3, … that no rollout has had: one that was aborted is begun again on the same day. */
+/**
+ * Returns the name, or the first unused one of name-2, name-3, …, since an aborted rollout may be started again on the
+ * same day.
+ */
 export function freeName(store: FleetStore, name: string): string {
   const rollouts = new Rollouts(store);
   let free = name;
@@ -43,8 +46,10 @@ export function freeName(store: FleetStore, name: string): string {
 }
 
 /**
- * In the store when it returns; `Controller.run` sends it. A rollout that only waits for its last boxes ends with this one:
- * its orders are withdrawn, by `key`. Throws AgentError: `config` for what is not right, `denied` while another sends.
+ * Stores a rollout, which `Controller.run` then sends. Ends a rollout that only waits for its last boxes, and withdraws
+ * its orders with `key`.
+ *
+ * @throws AgentError config if the rollout is invalid, denied if another one is sending
  */
 export function createRollout(
   store: FleetStore,
@@ -80,8 +85,8 @@ export function createRollout(
       })),
     );
     store.record(`rollout ${name} of ${KIND_NAMES[kind]} ${what} made for ${boxes.length} boxes`, nowMs);
-    const made = rollouts.get(name);
-    if (made === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
-    return made;
+    const rollout = rollouts.get(name);
+    if (rollout === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
+    return rollout;
   });
 }

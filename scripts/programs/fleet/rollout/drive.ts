@@ -1,4 +1,4 @@
-/** `fleet rollout …`: makes a rollout, runs it, holds it, ends it. */
+/** `fleet rollout …`: starts, runs, skips boxes of, and shows a rollout. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MultiBar, type SingleBar } from 'cli-progress';
@@ -25,7 +25,7 @@ import { columns, someOf } from './table.ts';
 import { restOf, viewLines, waveName } from './text.ts';
 import { type BoxView, type RolloutView, viewOf } from './view.ts';
 
-/** How long a word of another program may wait in the store. */
+/** Maximum time that a request of another program waits in the store, ms. */
 const LOOK_MS = 2000;
 
 export interface StartOptions extends DirOption {
@@ -37,9 +37,9 @@ export interface StartOptions extends DirOption {
   readonly root?: boolean;
 }
 
-export function controllerOf(opened: OpenedFleet, metrics = metricsFileOf(opened)): Controller {
-  const { fleet, store, link, clock } = opened;
-  const looked = (name: string): void => metrics.look(() => shownRollout(opened, name));
+export function controllerOf(context: OpenedFleet, metrics = metricsFileOf(context)): Controller {
+  const { fleet, store, link, clock } = context;
+  const looked = (name: string): void => metrics.look(() => shownRollout(context, name));
   return new Controller({ store, link, clock, key: signingKey(fleet), lookMs: LOOK_MS, say, looked });
 }
 
@@ -53,8 +53,8 @@ function shownRollout({ store, clock }: OpenedFleet, name: string): RolloutView 
 }
 
 export function start(version: string, options: StartOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
-    const { fleet, store, signal, clock } = opened;
+  return withFleet(options.dir, async (context) => {
+    const { fleet, store, signal, clock } = context;
     const plan = readPlan(options.plan, fleet.timeZone);
     if (fleet.repository === undefined)
       throw new AgentError(
@@ -66,7 +66,7 @@ export function start(version: string, options: StartOptions): Promise<void> {
       throw new AgentError('config', `${fleet.repository}: no release is published there`);
     const lock = options.dryRun === true ? undefined : lockFleet(options.dir);
     try {
-      const controller = controllerOf(opened);
+      const controller = controllerOf(context);
       await controller.start(signal);
       if (lock !== undefined) await controller.finish();
       refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
@@ -95,47 +95,51 @@ export function start(version: string, options: StartOptions): Promise<void> {
 }
 
 /**
- * Throws AgentError `denied` where the store is behind the fleet, and where orders by another key are retained, unless these
- * are to be written over.
+ * Throws AgentError `denied` if the store is behind the fleet, or if orders by another key are retained and must not be
+ * overwritten.
  */
 export function refuseStrangers(controller: Controller, nowMs: number, takeOver: boolean): void {
-  const behind = controller.behind();
-  if (behind !== undefined) throw new AgentError('denied', behind.text);
+  const lag = controller.behind();
+  if (lag !== undefined) throw new AgentError('denied', lag.text);
   const strangers = controller.strangers(nowMs);
   if (strangers.length === 0) return;
   if (takeOver) say(`${strangersText(strangers)}; they are written over`);
   else
     throw new AgentError(
       'denied',
-      `${strangersText(strangers)}; end that rollout where it was begun, or give --take-over if nobody can`,
+      `${strangersText(strangers)}; end that rollout on the machine that started it, or pass --take-over if that is impossible`,
     );
 }
 
-/** Which boxes get what, in which wave, and how many bytes. */
-function choiceLines(name: string, { what, takes, there, left, seq, version }: Choice, plan: Plan): string[] {
+/** Returns lines with the choice: boxes, waves and bytes. */
+function choiceLines(
+  name: string,
+  { what: kind, takes, there, left, seq, version }: Choice,
+  plan: Plan,
+): string[] {
   if (takes.length === 0)
     return [
       ...leftLines(left),
-      `nobody would take ${KIND_NAMES[what]} ${seq}: ${there.length} boxes run it already`,
+      `nobody would take ${KIND_NAMES[kind]} ${seq}: ${there.length} boxes run it already`,
     ];
   const waves = assignWaves(name, takes, plan);
   const rows = [...plan.waves.keys(), plan.waves.length].map((n) => {
-    const mine = takes.filter((_, i) => waves[i] === n);
-    const sum = (way: 'delta' | 'full') => mine.filter((box) => box.way === way);
-    const bytes = (list: typeof mine): string =>
+    const waveBoxes = takes.filter((_, i) => waves[i] === n);
+    const sum = (way: 'delta' | 'full') => waveBoxes.filter((box) => box.way === way);
+    const bytes = (list: typeof waveBoxes): string =>
       bytesText(list.reduce((total, box) => total + (box.bytes ?? 0), 0));
     const [delta, full] = [sum('delta'), sum('full')];
     const hours = n === 0 ? plan.canary.hours : (plan.waves[n - 1]?.soakHours ?? 0);
     return [
       n === 0 ? 'canaries' : `wave ${n}`,
-      `${mine.length}`,
+      `${waveBoxes.length}`,
       `${delta.length}`,
       bytes(delta),
       `${full.length}`,
       bytes(full),
       `${hours} h`,
       someOf(
-        mine.map((box) => box.box),
+        waveBoxes.map((box) => box.box),
         5,
       ),
     ];
@@ -147,7 +151,7 @@ function choiceLines(name: string, { what, takes, there, left, seq, version }: C
       ? []
       : [`${there.length} boxes run it already: ${someOf(there.map(({ box }) => box))}`]),
     ...columns([['', 'BOXES', 'DELTA', 'BYTES', 'FULL', 'BYTES', 'SOAK', 'NAMES'], ...rows]),
-    `${takes.length} boxes, ${bytesText(total)} in all: ${KIND_NAMES[what]} ${releaseName(seq, version)}`,
+    `${takes.length} boxes, ${bytesText(total)} in all: ${KIND_NAMES[kind]} ${releaseName(seq, version)}`,
   ];
 }
 
@@ -158,7 +162,7 @@ function leftLines(left: Choice['left']): string[] {
     names.push(box.box);
     reasons.set(why, names);
   }
-  return [...reasons].map(([why, names]) => `not sent to ${names.length}: ${someOf(names)}: ${why}`);
+  return [...reasons].map(([reason, names]) => `not sent to ${names.length}: ${someOf(names)}: ${reason}`);
 }
 
 export interface RunOptions extends DirOption {
@@ -166,17 +170,17 @@ export interface RunOptions extends DirOption {
 }
 
 export function run({ dir, once }: RunOptions): Promise<void> {
-  return withFleet(dir, async (opened) => {
-    const { store, signal, clock } = opened;
+  return withFleet(dir, async (context) => {
+    const { store, signal, clock } = context;
     const lock = lockFleet(dir);
     try {
-      const metrics = metricsFileOf(opened);
-      const controller = controllerOf(opened, metrics);
+      const metrics = metricsFileOf(context);
+      const controller = controllerOf(context, metrics);
       await controller.start(signal);
       await controller.finish();
       const row = present(store);
       const after = await controller.run(row.name, signal, once === true);
-      metrics.write(() => shownRollout(opened, row.name));
+      metrics.write(() => shownRollout(context, row.name));
       const nowMs = clock.wallMs();
       for (const line of viewLines(viewOf(store, after, nowMs), nowMs)) say(line);
       if (after.state === 'halted')
@@ -192,7 +196,7 @@ export function run({ dir, once }: RunOptions): Promise<void> {
   });
 }
 
-/** Throws AgentError `config` where no rollout is under way. */
+/** Throws AgentError `config` if no rollout is running. */
 export function present(store: OpenedFleet['store']): RolloutRow {
   const row = new Rollouts(store).present();
   if (row === undefined)
@@ -200,20 +204,20 @@ export function present(store: OpenedFleet['store']): RolloutRow {
   return row;
 }
 
-/** What a person has laid into the store is done by who runs the rollout, and where nobody does, by this program once. */
-async function obeyed(opened: OpenedFleet, name: string, what: string): Promise<void> {
-  const { fleet, signal } = opened;
+/** Has a stored request carried out: by the program that runs the rollout, or once by this one if none does. */
+async function obeyed(context: OpenedFleet, name: string, operation: string): Promise<void> {
+  const { fleet, signal } = context;
   if (StateLock.isHeld(fleet.dir)) {
-    say(`${name}: ${what} is said; the program that runs it does it`);
+    say(`${name}: ${operation} is said; the program that runs it does it`);
     return;
   }
   const lock = lockFleet(fleet.dir);
   try {
-    const metrics = metricsFileOf(opened);
-    const controller = controllerOf(opened, metrics);
+    const metrics = metricsFileOf(context);
+    const controller = controllerOf(context, metrics);
     await controller.start(signal);
     const { state } = await controller.run(name, signal, true);
-    metrics.write(() => shownRollout(opened, name));
+    metrics.write(() => shownRollout(context, name));
     say(`${name}: ${state}${state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`);
   } finally {
     lock.release();
@@ -221,14 +225,16 @@ async function obeyed(opened: OpenedFleet, name: string, what: string): Promise<
 }
 
 export interface SkipOptions extends DirOption {
-  /** Those for which the present wave waits. */
+  /** Skips the boxes for which the present wave waits. */
   readonly waiting?: boolean;
 }
 
-/** Leaves boxes out of the rollout that is under way: nobody waits for them, and they count neither way. */
+/**
+ * Leaves boxes out of the running rollout. It does not wait for them, and they count neither as success nor as failure.
+ */
 export function skip(names: readonly string[], { dir, waiting }: SkipOptions): Promise<void> {
-  return withFleet(dir, async (opened) => {
-    const { store, clock } = opened;
+  return withFleet(dir, async (context) => {
+    const { store, clock } = context;
     const row = present(store);
     const view = viewOf(store, row, clock.wallMs());
     const boxes = [
@@ -246,21 +252,27 @@ export function skip(names: readonly string[], { dir, waiting }: SkipOptions): P
       store.record(`rollout ${row.name}: skip ${ids.join(', ')}`, clock.wallMs());
     });
     say(`${row.name}: ${ids.length} left out: ${someOf(ids)}`);
-    await obeyed(opened, row.name, 'skip');
+    await obeyed(context, row.name, 'skip');
   });
 }
 
 function boxNamed({ rollout, boxes }: RolloutView, name: string): BoxView {
-  const found = boxes.filter(({ site, box }) => box === name || `${site}/${box}` === name);
-  const [first] = found;
+  const matches = boxes.filter(({ site, box }) => box === name || `${site}/${box}` === name);
+  const [first] = matches;
   if (first === undefined)
     throw new AgentError('config', `${name}: not a box of ${rollout}; \`rollout status --json\` names them`);
-  if (found.length > 1)
-    throw new AgentError('config', `${name}: ${found.length} sites have a box of that name; write SITE/BOX`);
+  if (matches.length > 1)
+    throw new AgentError(
+      'config',
+      `${name}: ${matches.length} sites have a box of that name; write SITE/BOX`,
+    );
   return first;
 }
 
-/** Of the present wave, begun and silent, or connected and not confirmed; also where a halt has called it back. */
+/**
+ * Reports whether the present wave waits for a box: silent since it began, or connected and not confirmed, also after a
+ * halt.
+ */
 function isWaitedFor({ wave }: RolloutView, box: BoxView): boolean {
   const isLeft = OPEN.includes(box.state) || box.state === 'withdrawn';
   return box.wave === wave && (box.silent || (box.online && isLeft));
@@ -271,7 +283,7 @@ export interface RolloutStatusOptions extends DirOption {
   readonly json?: boolean;
 }
 
-/** Of the newest one, or of the one that is named. Only from the store: `run` keeps it. */
+/** Shows the newest or the named rollout, from the store that `run` keeps current. */
 export function rolloutStatus(
   name: string | undefined,
   { dir, watch, json }: RolloutStatusOptions,
@@ -283,7 +295,7 @@ export function rolloutStatus(
       if (row === undefined)
         throw new AgentError(
           'config',
-          name === undefined ? 'there was no rollout yet' : `there is no rollout ${name}`,
+          name === undefined ? 'no rollout has been started yet' : `unknown rollout ${name}`,
         );
       return viewOf(store, row, clock.wallMs());
     };
@@ -308,10 +320,10 @@ async function watchBars(
       const now = view();
       for (const wave of now.waves) {
         const { confirmed: well } = wave.states;
-        const shown = { wave: waveName(wave).padEnd(8), rest: restOf(wave) };
-        const bar = byWave.get(wave.wave) ?? bars.create(Math.max(wave.boxes, 1), well, shown);
+        const labels = { wave: waveName(wave).padEnd(8), rest: restOf(wave) };
+        const bar = byWave.get(wave.wave) ?? bars.create(Math.max(wave.boxes, 1), well, labels);
         byWave.set(wave.wave, bar);
-        bar.update(well, shown);
+        bar.update(well, labels);
       }
       if (signal.aborted || OVER.includes(now.state)) break;
       await sleep(LOOK_MS, undefined, { signal }).catch((error: unknown) => {

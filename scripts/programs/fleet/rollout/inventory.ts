@@ -1,4 +1,4 @@
-/** The inventory for a spreadsheet: `fleet inventory`. */
+/** `fleet inventory`: exports the inventory for a spreadsheet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { withFleet } from '../opened.ts';
 import { releaseName, releaseText } from '../store.ts';
@@ -7,8 +7,8 @@ import { csvLine } from './table.ts';
 
 export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }): Promise<void> {
   if (csv !== true) throw new AgentError('config', 'inventory: --csv is the form that there is');
-  return withFleet(dir, async (opened) => {
-    await learnt(opened);
+  return withFleet(dir, async (context) => {
+    await learnt(context);
     const names = [
       'site',
       'box',
@@ -24,7 +24,7 @@ export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }):
       'kernel',
       'node',
     ];
-    const more = [
+    const extraNames = [
       'mode',
       'authorisation',
       'order_not_after',
@@ -34,7 +34,7 @@ export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }):
       'free_bytes',
       'os_updates',
     ];
-    const lines = opened.store.boxes().map(({ site, box: name, state, reported, fingerprint, report }) => {
+    const lines = context.store.boxes().map(({ site, box: name, state, reported, fingerprint, report }) => {
       const { updater, config } = report ?? {};
       const previous = updater?.previous;
       return csvLine([
@@ -65,6 +65,6 @@ export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }):
         ],
       ]);
     });
-    process.stdout.write(`${[csvLine([...names, ...more]), ...lines].join('\r\n')}\r\n`);
+    process.stdout.write(`${[csvLine([...names, ...extraNames]), ...lines].join('\r\n')}\r\n`);
   });
 }

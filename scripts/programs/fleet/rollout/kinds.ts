@@ -1,4 +1,4 @@
-/** What differs between the kinds of a rollout: names, orders, and what a box reports of each. */
+/** Defines the differences between the kinds of a rollout: names, orders, and the box's report of each. */
 
 import {
   CHANGE_KINDS,
@@ -22,8 +22,8 @@ export const KIND_NAMES = {
 } as const satisfies Record<RolloutKind, string>;
 
 /**
- * Kind of the orders of a rollout. Releases of the agent and of root's program share a topic and its counters: at a box the
- * newest order of either holds, and takes the place of the one before.
+ * Kind of order for each kind of rollout. Releases of the agent and of vigie-root share a topic and its counters, so a
+ * box's newest order of either replaces the one before.
  */
 export const ORDER_KIND_OF = {
   release: 'update',
@@ -31,7 +31,7 @@ export const ORDER_KIND_OF = {
   root: 'update',
 } as const satisfies Record<RolloutKind, OrderKind>;
 
-/** The DSSE payload type of each kind of order. */
+/** DSSE payload type of each kind of order. */
 export const ORDER_TYPES = {
   update: UPDATE_ORDER_TYPE,
   configure: CONFIG_ORDER_TYPE,
@@ -39,7 +39,7 @@ export const ORDER_TYPES = {
 
 export const ORDER_KINDS = Object.keys(ORDER_TYPES) as readonly OrderKind[];
 
-/** What an order of a box holds besides who, when and why. */
+/** Content of an order besides box, time and rollout. */
 export type OrderFields =
   | Pick<UpdateOrder, 'what' | 'seq' | 'version'>
   | Pick<ConfigOrder, 'revision' | 'sha256' | 'yaml'>;
@@ -49,32 +49,32 @@ export function fieldsOf(order: UpdateOrder | ConfigOrder): OrderFields {
   return { what: order.what, seq: order.seq, version: order.version };
 }
 
-/** Kind of the rollout of which an order with these fields is. */
+/** Returns the kind of rollout for an order with these fields. */
 export function kindOf(fields: OrderFields): RolloutKind {
   return 'what' in fields ? fields.what : 'configuration';
 }
 
-/** What the fields of an order ask for, for people. */
+/** Returns a text for people about the request of an order. */
 export function fieldsText(fields: OrderFields): string {
   return 'seq' in fields ? `${fields.seq}-${fields.version}` : `revision ${fields.revision}`;
 }
 
-/** A change of one kind, as a box reports it. */
+/** A change of one kind, from a box's report. */
 export interface ReportedChange {
   readonly phase: ChangePhase;
   readonly rollout: string | null;
   readonly reason: string | null;
-  /** When the phase began; empty where the report does not say it. */
-  readonly since: string;
-  /** An order for what is wanted, else for what runs. The text of a configuration is in no report. */
+  /** Beginning of the phase; empty if the report does not contain it. */
+  readonly phaseStart: string;
+  /** Fields for the target, or else for what runs. The text of a configuration is never in a report. */
   readonly fields: OrderFields;
-  /** Whether the box runs what the fields of an order ask for. */
+  /** Reports whether the box runs what these fields request. */
   runs(fields: OrderFields): boolean;
 }
 
 type Updater = NonNullable<UpdateReport['updater']>;
 
-/** What a report says of a change of each kind; undefined: the box has no updater. */
+/** Extracts a change of each kind from a report; undefined if the box has no updater. */
 export const CHANGE_IN: Readonly<Record<RolloutKind, (report: UpdateReport) => ReportedChange | undefined>> =
   {
     release: ({ updater }) => releaseChange('release', updater, updater),
@@ -83,47 +83,50 @@ export const CHANGE_IN: Readonly<Record<RolloutKind, (report: UpdateReport) => R
       phase,
       rollout,
       reason,
-      since: '',
+      phaseStart: '',
       fields: { revision, sha256: sha256 ?? '', yaml: '' },
       runs: (fields) => 'sha256' in fields && fields.sha256 === sha256,
     }),
   };
 
 function releaseChange(
-  what: 'release' | 'root',
+  kind: 'release' | 'root',
   updater: Updater | null,
-  said: Pick<Updater, 'phase' | 'rollout' | 'reason' | 'since' | 'target' | 'release'> | null,
+  status: Pick<Updater, 'phase' | 'rollout' | 'reason' | 'since' | 'target' | 'release'> | null,
 ): ReportedChange | undefined {
-  if (updater === null || said === null) return undefined;
-  const { phase, rollout, reason, since, target, release } = said;
+  if (updater === null || status === null) return undefined;
+  const { phase, rollout, reason, since, target, release } = status;
   const { seq, version } = target ?? release ?? { seq: 0, version: '0.0.0' };
   return {
     phase,
     rollout,
     reason,
-    since,
-    fields: { what, seq, version },
-    runs: (fields) => 'seq' in fields && fields.what === what && fields.seq === release?.seq,
+    phaseStart: since,
+    fields: { what: kind, seq, version },
+    runs: (fields) => 'seq' in fields && fields.what === kind && fields.seq === release?.seq,
   };
 }
 
-/** Counter of the newest order of a kind that the agent has laid for root, and why it has not taken a newer one. */
+/**
+ * Extracts the counter of the newest order of a kind that the agent has stored for root, and why it refused a newer
+ * one.
+ */
 export const ORDER_IN: Readonly<
   Record<
     OrderKind,
-    (report: UpdateReport) => { readonly order: number | null; readonly refused: string | null }
+    (report: UpdateReport) => { readonly order: number | null; readonly refusal: string | null }
   >
 > = {
-  update: ({ order, refused }) => ({ order, refused }),
-  configure: ({ config: { order, refused } }) => ({ order, refused }),
+  update: ({ order, refused }) => ({ order, refusal: refused }),
+  configure: ({ config: { order, refused } }) => ({ order, refusal: refused }),
 };
 
-/** Phases in which nothing of an order is under way. */
+/** Phases in which no order is being carried out. */
 const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
 
 /**
- * Rollout that a box names for its newest order of a kind. A report does not say of which change that order was: the one that
- * is under way, else the one in which something happened last.
+ * Returns the rollout of a box's newest order of a kind. A report does not link order and change, so this is the change
+ * that is under way, or else the latest one.
  */
 export function rolloutIn(
   report: UpdateReport,
@@ -131,8 +134,8 @@ export function rolloutIn(
 ): { readonly kind: RolloutKind; readonly rollout: string | null } {
   const kinds = ROLLOUT_KINDS.filter((kind) => ORDER_KIND_OF[kind] === order);
   const changes = kinds.map((kind) => {
-    const { rollout = null, phase = 'idle', since = '' } = CHANGE_IN[kind](report) ?? {};
-    return { kind, rollout, isOpen: Number(!AT_REST.includes(phase)), sinceMs: Date.parse(since) };
+    const { rollout = null, phase = 'idle', phaseStart = '' } = CHANGE_IN[kind](report) ?? {};
+    return { kind, rollout, isOpen: Number(!AT_REST.includes(phase)), sinceMs: Date.parse(phaseStart) };
   });
   const [newest] = changes.sort((a, b) => b.isOpen - a.isOpen || b.sinceMs - a.sinceMs);
   const { kind = 'release', rollout = null } = newest ?? {};

@@ -1,6 +1,6 @@
 /**
- * What is known of the boxes, kept up by what the broker brings: in memory for a rollout's every look, in the store for
- * the next run.
+ * Keeps the known state of the boxes current from the broker's messages. It is in memory for each step of a rollout,
+ * and in the store for the next run.
  */
 
 import type { KeyObject } from 'node:crypto';
@@ -21,17 +21,17 @@ import { someOf } from './table.ts';
 
 const NAME = /^[a-z0-9-]{1,32}$/;
 
-/** Of a box that is not connected: when it was, or has reported last; 0: never. */
+/** Returns when an offline box was last connected or has last reported; 0 means never. */
 export function lastHeardMs({ state_at, reported }: Pick<BoxRow, 'state_at' | 'reported'>): number {
   return Math.max(state_at ?? 0, reported ?? 0);
 }
 
-interface Told {
-  readonly what: string;
+interface Note {
+  readonly text: string;
   readonly id: string;
 }
 
-/** Somebody's order that lies at the broker. */
+/** An order of any sender that the broker holds. */
 export interface Standing {
   readonly kind: RolloutKind;
   readonly site: string;
@@ -40,11 +40,11 @@ export interface Standing {
   readonly counter: number;
   readonly notAfterMs: number;
   readonly action: Action;
-  /** Its rollout has ended with it. */
+  /** True if its rollout has ended with it. */
   readonly final: boolean;
-  /** By the key of this fleet. */
+  /** True if the fleet's own key signed it. */
   readonly byOwnKey: boolean;
-  /** What it asks for, and how it came, where it is by the key of this fleet and the store has not given it. */
+  /** Content and envelope of an order by the fleet's key that the store has not given. */
   readonly strange:
     | { readonly fields: OrderFields; readonly window: Window | null; readonly envelope: string }
     | undefined;
@@ -53,18 +53,18 @@ export interface Standing {
 export class Knowledge {
   readonly #store: FleetStore;
   readonly #rollouts: Rollouts;
-  /** SubjectPublicKeyInfo, Base64: as boxes have it in commands.keys. */
+  /** SubjectPublicKeyInfo in Base64, the form in a box's commands.keys. */
   readonly #own: string | undefined;
   readonly #reports = new Map<string, UpdateReport>();
   readonly #online = new Set<string>();
   readonly #heardMs = new Map<string, number>();
   readonly #standing = new Map<string, Standing>();
-  /** Spoken since this connection was made. */
-  readonly #heard = new Set<string>();
-  /** Of whom something has come that tells of orders, since it was asked last. */
-  readonly #changed = new Set<string>();
+  /** Boxes with a message since this connection was made. */
+  readonly #heardIds = new Set<string>();
+  /** Boxes with a message about orders since the last query. */
+  readonly #changedIds = new Set<string>();
 
-  /** `key`: that of this fleet; without it nobody's orders are told from its own. */
+  /** `key` is this fleet's; without it, no order counts as the fleet's own. */
   constructor(store: FleetStore, key?: KeyObject) {
     this.#store = store;
     this.#rollouts = new Rollouts(store);
@@ -86,115 +86,118 @@ export class Knowledge {
     return this.#online.has(id);
   }
 
-  /** When the box was connected or has reported last, as far as this program or the one before it has seen; 0: never. */
+  /**
+   * Returns when the box was connected or has last reported, as far as this or an earlier program has seen; 0 means
+   * never.
+   */
   heardMs(id: string): number {
     return this.#heardMs.get(id) ?? 0;
   }
 
-  /** Boxes of the inventory that the broker keeps nothing of. */
+  /** Returns boxes of the inventory without retained messages. */
   missing(): BoxRow[] {
-    return this.#store.boxes().filter(({ site, box }) => !this.#heard.has(`${site}/${box}`));
+    return this.#store.boxes().filter(({ site, box }) => !this.#heardIds.has(`${site}/${box}`));
   }
 
-  /** Orders as they lie at the broker. */
+  /** Returns the orders that the broker holds. */
   get standing(): readonly Standing[] {
     return [...this.#standing.values()];
   }
 
-  /** The order of a kind of a box (`site/box`) as it lies at the broker. */
+  /** Returns the order of a kind that the broker holds for a box (`site/box`). */
   standingOf(kind: OrderKind, id: string): Standing | undefined {
     return this.#standing.get(`${kind} ${id}`);
   }
 
-  /** With a new connection: what the broker keeps comes anew, and what does not come it keeps no more. */
+  /** Clears the broker's state for a new connection. Messages that do not arrive again are no longer retained. */
   forget(): void {
     this.#standing.clear();
-    this.#heard.clear();
+    this.#heardIds.clear();
   }
 
-  /** Boxes (`site/box`) of which an order or a report has come since the last time. */
-  changed(): string[] {
-    const ids = [...this.#changed];
-    this.#changed.clear();
+  /** Returns boxes (`site/box`) with an order or a report since the last call. */
+  takeChangedIds(): string[] {
+    const ids = [...this.#changedIds];
+    this.#changedIds.clear();
     return ids;
   }
 
-  /** All that has come, in one transaction. Returns what a person should know, a line for each kind of thing. */
+  /** Stores all messages in one transaction. Returns a line for people per kind of event. */
   take(messages: readonly Incoming[], nowMs: number): string[] {
     if (messages.length === 0) return [];
-    const told: Told[] = [];
+    const notes: Note[] = [];
     this.#store.transaction(() => {
       for (const message of messages) {
         const { site, box, branch } = message;
         if (!NAME.test(site) || !NAME.test(box)) continue;
         if (branch === 'status') this.#status(message, nowMs);
-        else if (branch === 'update/reported') told.push(...this.#reported(message, nowMs));
+        else if (branch === 'update/reported') notes.push(...this.#reported(message, nowMs));
         else this.#desired(branch === 'update/desired' ? 'update' : 'configure', message);
       }
     });
     const kinds = new Map<string, string[]>();
-    for (const { what, id } of told) kinds.set(what, [...(kinds.get(what) ?? []), id]);
-    return [...kinds].map(([what, ids]) => `${what}: ${someOf([...new Set(ids)])}`);
+    for (const { text, id } of notes) kinds.set(text, [...(kinds.get(text) ?? []), id]);
+    return [...kinds].map(([text, ids]) => `${text}: ${someOf([...new Set(ids)])}`);
   }
 
   #status({ site, box, payload }: Incoming, nowMs: number): void {
-    // Empty: a box that was taken away.
+    // Empty: the box was removed.
     if (payload.length === 0) return;
-    const said = jsonOf(payload.toString());
-    if (!Value.Check(StatusReport, said)) {
+    const statusReport = jsonOf(payload.toString());
+    if (!Value.Check(StatusReport, statusReport)) {
       this.#store.refuse(site, box, 'its status is not one', nowMs);
       return;
     }
     const id = `${site}/${box}`;
-    this.#heard.add(id);
-    this.#store.setState(site, box, said.state, nowMs);
-    const isOnline = said.state === 'online';
-    // What is retained of a box that was away already is no sign of life.
+    this.#heardIds.add(id);
+    this.#store.setState(site, box, statusReport.state, nowMs);
+    const isOnline = statusReport.state === 'online';
+    // The retained state of a box that was already offline does not show that it is alive.
     if (isOnline || this.#online.has(id) || !this.#heardMs.has(id)) this.#heardMs.set(id, nowMs);
     if (isOnline) this.#online.add(id);
     else this.#online.delete(id);
   }
 
-  #reported({ site, box, payload }: Incoming, nowMs: number): Told[] {
+  #reported({ site, box, payload }: Incoming, nowMs: number): Note[] {
     if (payload.length === 0) return [];
     const id = `${site}/${box}`;
-    this.#heard.add(id);
-    const refused = (why: string): Told[] => {
-      this.#store.refuse(site, box, why, nowMs);
-      return [{ what: `a report is refused, ${why}`, id }];
+    this.#heardIds.add(id);
+    const refuse = (reason: string): Note[] => {
+      this.#store.refuse(site, box, reason, nowMs);
+      return [{ text: `a report is refused, ${reason}`, id }];
     };
     try {
       const { report, fingerprint } = openReport(payload, site, box);
-      const taken = this.#store.takeReport(report, fingerprint, nowMs);
-      if (typeof taken === 'object') return refused(taken.refused);
+      const outcome = this.#store.takeReport(report, fingerprint, nowMs);
+      if (typeof outcome === 'object') return refuse(outcome.refusal);
       this.#reports.set(id, report);
-      this.#changed.add(id);
-      if (taken !== 'known') this.#heardMs.set(id, nowMs);
-      return taken === 'pinned' ? [{ what: 'the first report, its key is kept', id }] : [];
+      this.#changedIds.add(id);
+      if (outcome !== 'known') this.#heardMs.set(id, nowMs);
+      return outcome === 'pinned' ? [{ text: 'the first report, its key is kept', id }] : [];
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;
-      return refused(error.message);
+      return refuse(error.message);
     }
   }
 
   #desired(kind: OrderKind, { site, box, payload }: Incoming): void {
     const place = `${kind} ${site}/${box}`;
-    this.#changed.add(`${site}/${box}`);
-    const standing = payload.length === 0 ? undefined : this.#opened(kind, site, box, payload);
+    this.#changedIds.add(`${site}/${box}`);
+    const standing = payload.length === 0 ? undefined : this.#openOrder(kind, site, box, payload);
     if (standing === undefined) this.#standing.delete(place);
     else this.#standing.set(place, standing);
   }
 
   /**
-   * Undefined for what no box would take for an order. Whose key it is does not matter here: a box believes other keys
-   * than ours too, and an order by one of these is another's rollout.
+   * Returns the order; undefined if no box would accept the message as one. The key does not matter here: a box accepts
+   * other keys too, and an order by one of them belongs to another rollout.
    */
-  #opened(may: OrderKind, site: string, box: string, payload: Buffer): Standing | undefined {
+  #openOrder(may: OrderKind, site: string, box: string, payload: Buffer): Standing | undefined {
     let byOwnKey = false;
     let order: ReturnType<typeof claimedOrder> | undefined;
     try {
       order = claimedOrder(may, payload);
-      // What the store has given is not verified again.
+      // Orders that the store has given are not verified again.
       if (this.#rollouts.envelope(may, site, box, order.counter) === payload.toString()) byOwnKey = true;
       else if (this.#own !== undefined) {
         openOrder(may, payload, {

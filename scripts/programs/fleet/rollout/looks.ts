@@ -1,4 +1,4 @@
-/** What the fleet is like: `fleet status`, `fleet box`. */
+/** `fleet status` and `fleet box`: show the state of the fleet. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import { Rollouts } from './rollouts.ts';
 import { ago, columns, someOf } from './table.ts';
 
 const WATCH_MS = 2000;
-/** Of `scripts/room enrol`. */
+/** Database of `scripts/room enrol`. */
 const ENROLMENT = 'enrolment.db';
 const HOME_AND_CLEAR = '\x1b[H\x1b[J';
 
@@ -31,7 +31,7 @@ export interface StatusOptions extends DirOption {
   readonly site?: string;
 }
 
-/** Learns what the broker keeps; where it cannot be reached, what is known from before is told as such. */
+/** Receives the retained messages. If the broker is unreachable, warns that the shown state is older. */
 export async function learnt({ fleet, store, link, signal, clock }: OpenedFleet): Promise<Knowledge> {
   const knowledge = new Knowledge(store);
   try {
@@ -51,7 +51,7 @@ export async function learnt({ fleet, store, link, signal, clock }: OpenedFleet)
   return knowledge;
 }
 
-/** Boxes that have a certificate and were never heard of. */
+/** Names boxes that have a certificate and were never heard. */
 function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): string[] {
   const file = enrolment === undefined ? undefined : join(enrolment, ENROLMENT);
   if (file === undefined || !existsSync(file)) return [];
@@ -60,8 +60,8 @@ function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): 
     const good = enrolled
       .certificates()
       .filter(({ use, revoked, not_after }) => use === 'client' && revoked === null && not_after > nowMs);
-    const known = new Set(store.boxes().map((row) => row.box));
-    const never = [...new Set(good.map((row) => row.box))].filter((name) => !known.has(name));
+    const knownBoxes = new Set(store.boxes().map((row) => row.box));
+    const never = [...new Set(good.map((row) => row.box))].filter((name) => !knownBoxes.has(name));
     if (never.length === 0) return [];
     return [`${never.length} boxes have a certificate and were never heard of: ${someOf(never)}`];
   } finally {
@@ -77,14 +77,14 @@ export function audit({ dir, count }: DirOption & { readonly count: number }): P
 }
 
 export function status(options: StatusOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
-    const { store, link, signal, clock } = opened;
-    const knowledge = await learnt(opened);
-    const chosen = (): BoxRow[] =>
+  return withFleet(options.dir, async (context) => {
+    const { store, link, signal, clock } = context;
+    const knowledge = await learnt(context);
+    const selectedRows = (): BoxRow[] =>
       store.boxes().filter(({ site }) => options.site === undefined || site === options.site);
     if (options.json === true) {
       process.stdout.write(
-        `${printableJson({ boxes: chosen().map(jsonOfBox), refused: store.refused() }, 1)}\n`,
+        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refused: store.refused() }, 1)}\n`,
       );
       return;
     }
@@ -92,11 +92,11 @@ export function status(options: StatusOptions): Promise<void> {
     let before = '';
     do {
       for (const line of knowledge.take(link.take(), clock.wallMs())) warn(line);
-      const lines = statusLines(chosen(), store, options.wide === true, clock.wallMs());
+      const lines = statusLines(selectedRows(), store, options.wide === true, clock.wallMs());
       const rows =
         options.watch === true && isTerminal ? lines.slice(0, (process.stdout.rows ?? 40) - 1) : lines;
       if (options.watch === true && isTerminal) process.stdout.write(HOME_AND_CLEAR);
-      // In a pipe only what has changed is worth a line.
+      // In a pipe, only changed lines are printed.
       const text = (
         isTerminal ? rows : lines.filter((line) => options.watch !== true || !before.includes(line))
       ).join('\n');
@@ -111,7 +111,7 @@ function interrupted(error: unknown): void {
   if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
 }
 
-/** "43-1.5.0 on 12", the most frequent first. */
+/** Returns texts such as "43-1.5.0 on 12", the most frequent first. */
 function countedBy(boxes: readonly BoxRow[], of: (box: BoxRow) => string): string[] {
   const counts = new Map<string, number>();
   for (const name of boxes.map(of)) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -125,14 +125,14 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     report?.updater == null ? 'unknown' : releaseName(report.updater.root.release),
   );
   const silent = count(({ reported }) => reported === null);
-  const refused = store.refused().reduce((sum, row) => sum + row.count, 0);
+  const refusalCount = store.refused().reduce((sum, row) => sum + row.count, 0);
   const head = [
     `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
     ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
-    ...(refused === 0 ? [] : [`${refused} reports were refused (fleet status --json names them)`]),
+    ...(refusalCount === 0 ? [] : [`${refusalCount} reports were refused (fleet status --json names them)`]),
   ];
   const names = ['SITE', 'BOX', 'LINK', 'RELEASE', 'PHASE', 'ROLLOUT', 'MODE', 'REPORTED'];
-  const more = [
+  const extraNames = [
     'BOARD',
     'ARCH',
     'NODE',
@@ -147,7 +147,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     'REASON',
   ];
   const rows = boxes.map((box) => [...cellsOf(box, nowMs), ...(wide ? wideCells(box) : [])]);
-  return [...head, ...columns([[...names, ...(wide ? more : [])], ...rows])];
+  return [...head, ...columns([[...names, ...(wide ? extraNames : [])], ...rows])];
 }
 
 function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: number): string[] {
@@ -228,10 +228,10 @@ export interface BoxOptions extends DirOption {
 }
 
 export function box(name: string, options: BoxOptions): Promise<void> {
-  return withFleet(options.dir, async (opened) => {
-    const { store, clock } = opened;
+  return withFleet(options.dir, async (context) => {
+    const { store, clock } = context;
     const { acceptKey, retire, json } = options;
-    if (retire !== true) await learnt(opened);
+    if (retire !== true) await learnt(context);
     const row = oneBox(store, name, options.site);
     if (acceptKey !== undefined) {
       store.acceptKey(row.site, name, acceptKey, clock.wallMs());
@@ -252,11 +252,11 @@ export function box(name: string, options: BoxOptions): Promise<void> {
 }
 
 function oneBox(store: FleetStore, name: string, site: string | undefined): BoxRow {
-  const found = store.named(name).filter((row) => site === undefined || row.site === site);
-  const [row] = found;
+  const matches = store.named(name).filter((row) => site === undefined || row.site === site);
+  const [row] = matches;
   if (row === undefined) throw new AgentError('config', `${name}: no box of that name is in the inventory`);
-  if (found.length === 1) return row;
-  const sites = found.map((other) => other.site).join(', ');
+  if (matches.length === 1) return row;
+  const sites = matches.map((other) => other.site).join(', ');
   throw new AgentError('config', `${name}: a box of that name is at ${sites}; name one with --site`);
 }
 
@@ -302,14 +302,15 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
   }
   const orders = new Rollouts(store).ordersOf(site, row.box);
   const history = store.history(site, row.box);
-  const refused = store.refused().filter((other) => other.site === site && other.box === row.box);
+  const refusals = store.refused().filter((other) => other.site === site && other.box === row.box);
   return [
     ...columns(pairs),
     ...section(
       'Orders',
       orders.slice(0, 10).map(({ made, kind, action, rollout, counter, published, cleared }) => {
-        const sent = published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
-        return [at(made), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sent];
+        const sendState =
+          published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
+        return [at(made), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
       }),
     ),
     ...section(
@@ -329,12 +330,12 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ),
     ...section(
       'Refused',
-      refused.map(({ why, count, last }) => [`${count}`, why, `last ${at(last)}`]),
+      refusals.map(({ why, count, last }) => [`${count}`, why, `last ${at(last)}`]),
     ),
   ];
 }
 
-/** Nothing where nothing has ever changed. */
+/** Returns an empty text if nothing has ever changed. */
 const sinceText = (since: string): string => (Date.parse(since) > 0 ? ` since ${since}` : '');
 
 function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string, string][] {

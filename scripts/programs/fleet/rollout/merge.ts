@@ -1,13 +1,14 @@
 /**
- * Works out what became of rollouts from three witnesses: a store that may be old, signed orders that lie at the broker,
- * and what boxes report. Pure: no clock, no broker, no store.
+ * Reconstructs the state of rollouts from three witnesses: a store that may be old, signed orders at the broker, and
+ * boxes' reports. Pure: no clock, no broker, no store.
  *
  * INVARIANTS:
- * - A rollout whose final withdrawal lies at the broker is aborted, and so is one after which another came. At most one goes on.
- * - The wave is never above the one that was reached: an order by the fleet's key proves it, or the word of half its boxes.
- * - Reports alone never let a rollout go on: what the broker has lost may have been its end, so that it is paused for a person.
- * - Below REPORTS_MIN boxes no word changes more than that, and what is known of its own box.
- * - What was taken over once changes nothing when it is taken over again.
+ * - A rollout is aborted if the broker holds its final withdrawal, or if a later rollout exists. At most one is
+ *   running.
+ * - The wave is never above the one reached, as proved by an order with the fleet's key or by half its boxes.
+ * - Reports alone never let a rollout continue: the broker may have lost its end, so it is paused for a person.
+ * - Fewer than REPORTS_MIN reports change only that, and the state of their own boxes.
+ * - Idempotent: merging an adopted state changes nothing.
  */
 
 import type { OrderKind } from '../../../../agent/orders/room-order.ts';
@@ -15,10 +16,10 @@ import { REPORTS_MIN } from './behind.ts';
 import { ORDER_KIND_OF, type RolloutKind } from './kinds.ts';
 import { type Action, type BoxState, OVER, type RolloutState } from './states.ts';
 
-/** An order by the fleet's key, as it lies at the broker. */
+/** An order by the fleet's key that the broker holds. */
 export interface SeenOrder {
   readonly kind: RolloutKind;
-  /** `site/box`. */
+  /** Box in the form `site/box`. */
   readonly id: string;
   readonly rollout: string;
   readonly action: Action;
@@ -26,12 +27,12 @@ export interface SeenOrder {
   readonly final: boolean;
 }
 
-/** What a box reports of one kind of order. */
+/** A box's report of one kind of order. */
 export interface SeenReport {
-  /** Of the rollout that it names. */
+  /** Kind of the rollout that it names. */
   readonly kind: RolloutKind;
   readonly id: string;
-  /** Counter of the newest order that it has taken. */
+  /** Counter of the newest order that the box has accepted. */
   readonly counter: number;
   readonly rollout: string | null;
 }
@@ -57,13 +58,13 @@ export interface Witnesses {
   readonly rollouts: readonly KnownRollout[];
   readonly orders: readonly SeenOrder[];
   readonly reports: readonly SeenReport[];
-  /** The rollout that goes on, as a person says; undefined: nobody has said. */
-  readonly named?: string | undefined;
-  /** Largest counter that the store knows of a box and kind of order: given or adopted; 0: none. */
+  /** Name of the running rollout, as given by a person; undefined if not given. */
+  readonly givenName?: string | undefined;
+  /** Returns the largest counter, given or adopted, that the store knows for a box and kind of order; 0 if none. */
   newestOf(kind: OrderKind, id: string): number;
 }
 
-/** `over`: none of its orders is open any more, and nobody can say whether it went on. */
+/** State after the merge. `over`: none of its orders is open, and it is unknown whether it continued. */
 export type Outcome = 'running' | 'finishing' | 'paused' | 'halted' | 'aborted' | 'over';
 
 export interface MergedBox {
@@ -75,26 +76,26 @@ export interface MergedBox {
 export interface MergedRollout {
   readonly name: string;
   readonly kind: RolloutKind;
-  /** In the store. */
+  /** True if the rollout is in the store. */
   readonly isKnown: boolean;
   readonly outcome: Outcome;
-  /** Of a rollout that is in the store. */
+  /** Wave of a rollout in the store. */
   readonly wave: number;
   readonly reason: string | null;
-  /** Of a rollout that is in the store those that change, else all that are known. */
+  /** Changed boxes of a rollout in the store; otherwise all known boxes. */
   readonly boxes: readonly MergedBox[];
 }
 
 export interface Merged {
-  /** At the broker, and not in the store. */
+  /** Orders that the broker holds and the store does not. */
   readonly orders: readonly SeenOrder[];
-  /** Of boxes that have taken a later order than the store knows. */
+  /** Counters of boxes that have accepted a later order than the store knows. */
   readonly counters: readonly Pick<SeenReport, 'kind' | 'id' | 'counter'>[];
   /** Rollouts that change or are new to the store. */
   readonly rollouts: readonly MergedRollout[];
 }
 
-/** By how much each holds back; of two orders with one counter the stricter one counts. */
+/** Rank of an action; of two orders with one counter, the stricter one counts. */
 const STRICTNESS: Readonly<Record<Action, number>> = { install: 0, pause: 1, withdraw: 2 };
 const NOT_SWITCHED: readonly BoxState[] = ['planned', 'ordered', 'begun', 'withdrawn'];
 
@@ -104,22 +105,24 @@ export function merge(witnesses: Witnesses): Merged {
 
 class Merger {
   readonly #witnesses: Witnesses;
-  /** Above what the store knows. */
+  /** Orders above what the store knows. */
   readonly #orders: readonly SeenOrder[];
-  /** Above what the store knows and the broker holds. */
+  /** Reports above what the store knows and the broker holds. */
   readonly #reports: readonly SeenReport[];
-  /** Counters of these reports by the rollout that they name, the newest first. */
+  /** Counters of these reports by the rollout that they name, newest first. */
   readonly #counters = new Map<string, number[]>();
 
   constructor(witnesses: Witnesses) {
     this.#witnesses = witnesses;
     const { newestOf } = witnesses;
-    const known = (kind: RolloutKind, id: string): number => newestOf(ORDER_KIND_OF[kind], id);
+    const storedCounter = (kind: RolloutKind, id: string): number => newestOf(ORDER_KIND_OF[kind], id);
     const place = ({ kind, id }: SeenOrder | SeenReport): string => `${ORDER_KIND_OF[kind]} ${id}`;
-    this.#orders = witnesses.orders.filter(({ kind, id, counter }) => counter > known(kind, id));
-    const held = new Map(witnesses.orders.map((order) => [place(order), order.counter]));
+    this.#orders = witnesses.orders.filter(({ kind, id, counter }) => counter > storedCounter(kind, id));
+    const orderCounters = new Map(witnesses.orders.map((order) => [place(order), order.counter]));
     this.#reports = witnesses.reports.filter(
-      (report) => report.counter > Math.max(known(report.kind, report.id), held.get(place(report)) ?? 0),
+      (report) =>
+        report.counter >
+        Math.max(storedCounter(report.kind, report.id), orderCounters.get(place(report)) ?? 0),
     );
     for (const { rollout, counter } of this.#reports) {
       if (rollout === null) continue;
@@ -133,27 +136,27 @@ class Merger {
   merged(): Merged {
     const { rollouts } = this.#witnesses;
     const latest = this.#latest();
-    const known = rollouts.flatMap((rollout) => this.#known(rollout, latest));
+    const stored = rollouts.flatMap((rollout) => this.#mergeKnown(rollout, latest));
     const strange = this.#strangeNames().map((name) => this.#strange(name, latest));
     return {
       orders: this.#orders,
       counters: this.#reports.map(({ kind, id, counter }) => ({ kind, id, counter })),
-      rollouts: [...known, ...strange],
+      rollouts: [...stored, ...strange],
     };
   }
 
-  /** Names that the store does not have; of reports only those that enough boxes give, or a person. */
+  /** Returns names that the store lacks; from reports only if enough boxes or a person give the name. */
   #strangeNames(): string[] {
-    const known = new Set(this.#witnesses.rollouts.map(({ name }) => name));
+    const storedNames = new Set(this.#witnesses.rollouts.map(({ name }) => name));
     const names = new Set(this.#orders.map(({ rollout }) => rollout));
     for (const rollout of this.#counters.keys()) if (this.#stampByReports(rollout) > 0) names.add(rollout);
-    return [...names].filter((name) => !known.has(name)).sort();
+    return [...names].filter((name) => !storedNames.has(name)).sort();
   }
 
-  /** The name with the newest order; undefined where nothing was ever ordered. */
+  /** Returns the rollout with the newest order; undefined if nothing was ever ordered. */
   #latest(): string | undefined {
-    const { rollouts, named } = this.#witnesses;
-    if (named !== undefined) return named;
+    const { rollouts, givenName } = this.#witnesses;
+    if (givenName !== undefined) return givenName;
     const names = [...rollouts.map(({ name }) => name), ...this.#strangeNames()];
     return names.reduce<string | undefined>(
       (best, name) => (best === undefined || this.#stamp(name) > this.#stamp(best) ? name : best),
@@ -163,28 +166,31 @@ class Merger {
 
   #stamp(name: string): number {
     const stored = this.#witnesses.rollouts.find((rollout) => rollout.name === name)?.newest ?? 0;
-    const held = this.#orders.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
-    return Math.max(stored, this.#stampByReports(name), ...held);
+    const counters = this.#orders.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
+    return Math.max(stored, this.#stampByReports(name), ...counters);
   }
 
-  /** The newest counter that at least one honest box gives, of which REPORTS_MIN - 1 may lie; 0: too few. */
+  /**
+   * Returns the newest counter that at least one honest box reports, if REPORTS_MIN - 1 may lie; 0 if there are too
+   * few.
+   */
   #stampByReports(name: string): number {
-    const { named } = this.#witnesses;
-    return this.#counters.get(name)?.[named === name ? 0 : REPORTS_MIN - 1] ?? 0;
+    const { givenName } = this.#witnesses;
+    return this.#counters.get(name)?.[givenName === name ? 0 : REPORTS_MIN - 1] ?? 0;
   }
 
   #ordersOf(name: string): SeenOrder[] {
     return this.#orders.filter(({ rollout }) => rollout === name);
   }
 
-  #known(rollout: KnownRollout, latest: string | undefined): MergedRollout[] {
+  #mergeKnown(rollout: KnownRollout, latest: string | undefined): MergedRollout[] {
     const { name, kind, state, wave } = rollout;
     if (OVER.includes(state)) return [];
     const orders = this.#ordersOf(name);
     const boxes = this.#boxes(rollout, orders);
-    const mine = new Set(rollout.boxes.map(({ id }) => id));
+    const ownIds = new Set(rollout.boxes.map(({ id }) => id));
     const isDoubtful =
-      orders.length === 0 && this.#reports.some((report) => isAlike(report, kind) && mine.has(report.id));
+      orders.length === 0 && this.#reports.some((report) => isAlike(report, kind) && ownIds.has(report.id));
     const after = this.#outcome(orders, state, name, latest, isDoubtful);
     const merged = { name, kind, isKnown: true, boxes, ...after, wave: this.#wave(rollout, orders) };
     const same = merged.outcome === state && merged.wave === wave && boxes.length === 0;
@@ -207,7 +213,7 @@ class Merger {
     if (top === 'pause') return { outcome: 'paused', reason: 'its boxes were paused' };
     if (state === undefined) return { outcome: top === undefined ? 'over' : 'running', reason: null };
     const isHeld = state === 'paused' || state === 'halted';
-    if (isDoubtful && !isHeld && name !== this.#witnesses.named)
+    if (isDoubtful && !isHeld && name !== this.#witnesses.givenName)
       return { outcome: 'paused', reason: 'boxes report later orders than the broker holds' };
     return { outcome: top === 'install' && isHeld ? 'running' : (state as Outcome), reason: null };
   }
@@ -223,28 +229,28 @@ class Merger {
       let after: MergedBox = { id, state, action };
       if (order !== undefined) after = { id, state: stateBy(order.action, state), action: order.action };
       else if (report?.rollout === name) after = { id, state: stateBy('install', state), action: 'install' };
-      // It has left by an order that lies nowhere any more; where the rollout goes on it is ordered anew.
+      // The box has an order that the broker no longer holds. If the rollout continues, the box is ordered again.
       else if (report !== undefined && (state === 'ordered' || state === 'begun'))
         after = { id, state: 'withdrawn', action: 'withdraw' };
       return after.state === state && after.action === action ? [] : [after];
     });
   }
 
-  /** The highest wave of which one box was ordered for certain, or half of which say so. */
+  /** Returns the highest wave in which one box was ordered for certain, or half of the boxes report so. */
   #wave({ name, wave, boxes }: KnownRollout, orders: readonly SeenOrder[]): number {
     const ordered = new Set(orders.map(({ id }) => id));
     const reported = new Set(this.#reports.filter(({ rollout }) => rollout === name).map(({ id }) => id));
-    const waves = new Map<number, { all: number; ordered: number; told: number }>();
+    const waves = new Map<number, { all: number; ordered: number; evidence: number }>();
     for (const box of boxes) {
-      const count = waves.get(box.wave) ?? { all: 0, ordered: 0, told: 0 };
+      const count = waves.get(box.wave) ?? { all: 0, ordered: 0, evidence: 0 };
       count.all += 1;
-      // Canaries have a final withdrawal without an order before.
+      // Canaries have a final withdrawal even without an earlier order.
       if (ordered.has(box.id)) count.ordered += 1;
-      if (ordered.has(box.id) || reported.has(box.id) || box.action !== null) count.told += 1;
+      if (ordered.has(box.id) || reported.has(box.id) || box.action !== null) count.evidence += 1;
       waves.set(box.wave, count);
     }
     const reached = [...waves].filter(
-      ([, { all, ordered: sure, told }]) => sure > 0 || (told >= REPORTS_MIN && told * 2 >= all),
+      ([, { all, ordered: sure, evidence }]) => sure > 0 || (evidence >= REPORTS_MIN && evidence * 2 >= all),
     );
     return Math.max(wave, ...reached.map(([n]) => n));
   }
@@ -256,9 +262,9 @@ class Merger {
     const boxes = new Map<string, MergedBox>();
     for (const { id } of reports) boxes.set(id, { id, state: 'ordered', action: 'install' });
     for (const { id, action } of orders) boxes.set(id, { id, state: stateBy(action, 'planned'), action });
-    const { named } = this.#witnesses;
+    const { givenName } = this.#witnesses;
     const { outcome, reason } = this.#outcome(orders, undefined, name, latest);
-    const goesOn = outcome === 'over' && named === name;
+    const goesOn = outcome === 'over' && givenName === name;
     return {
       name,
       kind,
@@ -271,7 +277,7 @@ class Merger {
   }
 }
 
-/** Whether the newest order of a box holds for rollouts of both kinds. */
+/** Reports whether a report's kind of order also serves rollouts of this kind. */
 function isAlike(report: SeenReport, kind: RolloutKind): boolean {
   return ORDER_KIND_OF[report.kind] === ORDER_KIND_OF[kind];
 }
@@ -282,7 +288,7 @@ function topAction(orders: readonly SeenOrder[]): Action | undefined {
   return actions.sort((a, b) => STRICTNESS[b] - STRICTNESS[a])[0];
 }
 
-/** What an order makes of a box, before its report says more. */
+/** Returns the state of a box after an order, before its report is considered. */
 function stateBy(action: Action, state: BoxState): BoxState {
   if (!NOT_SWITCHED.includes(state)) return state;
   if (action === 'withdraw') return 'withdrawn';

@@ -1,8 +1,9 @@
 /**
- * How far a rollout is, as a file for Prometheus's node_exporter (its textfile collector): ops have no port of their own.
+ * Writes the progress of a rollout to a file for Prometheus's node_exporter (its textfile collector), since ops have no
+ * port of their own.
  *
- * INVARIANTS: the file is written whole or not at all. It stays when `rollout run` has ended, so that a rollout that has
- * halted stays visible; `vigie_rollout_looked_timestamp_seconds` says how old it is.
+ * INVARIANTS: writes are atomic. The file stays after `rollout run` has ended, so that a halted rollout remains
+ * visible. `vigie_rollout_looked_timestamp_seconds` gives its age.
  */
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import type { Clock } from '../../../../agent/base/clock.ts';
@@ -59,19 +60,19 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
   ]);
 }
 
-/** How often Prometheus asks node_exporter, about. */
+/** Interval between writes, ms: about Prometheus's interval for node_exporter. */
 const EVERY_MS = 15_000;
 
 export interface RolloutMetricsOptions {
-  /** Undefined: fleet.yaml names none, and nothing is written. */
+  /** Undefined if fleet.yaml names no file, and nothing is written. */
   readonly file: string | undefined;
   readonly clock: Clock;
   readonly warn: (line: string) => void;
 }
 
 /**
- * Writes the file. A rollout goes on where it cannot be written, since the age of the metrics is an alarm of its own; the fault is
- * told once, and again after the file could be written meanwhile.
+ * Writes the file. A failure does not stop the rollout, since the age of the metrics has its own alarm. It is reported
+ * once, and again after a successful write.
  */
 export class RolloutMetricsFile {
   readonly #options: RolloutMetricsOptions;
@@ -82,7 +83,7 @@ export class RolloutMetricsFile {
     this.#options = options;
   }
 
-  /** Unless it was written less than 15 s ago. */
+  /** Writes unless the last write was less than 15 s ago. */
   look(view: () => RolloutView | undefined): void {
     if (this.#options.clock.nowMs() - this.#writtenMs >= EVERY_MS) this.write(view);
   }
@@ -90,12 +91,12 @@ export class RolloutMetricsFile {
   write(view: () => RolloutView | undefined): void {
     const { file, clock, warn } = this.#options;
     this.#writtenMs = clock.nowMs();
-    const shown = file === undefined ? undefined : view();
-    if (file === undefined || shown === undefined) return;
-    const text = rolloutMetrics(shown, clock.wallMs());
+    const rolloutView = file === undefined ? undefined : view();
+    if (file === undefined || rolloutView === undefined) return;
+    const text = rolloutMetrics(rolloutView, clock.wallMs());
     let fault: string | undefined;
     try {
-      // node_exporter is another user.
+      // node_exporter runs as another user.
       writeAtomically(file, text, 0o644);
     } catch (error) {
       fault = `fleet.yaml: metricsFile: ${file} cannot be written (${messageOf(error)}); make its folder, or leave metricsFile out`;

@@ -1,4 +1,4 @@
-/** Orders of a rollout, signed and laid into the store; nothing goes out here. */
+/** Signs the orders of a rollout and stores them; sends nothing. */
 import type { KeyObject } from 'node:crypto';
 import { topicsOf } from '../../../../agent/contract/topics.ts';
 import type { ConfigOrder, UpdateOrder } from '../../../../agent/contract/update.ts';
@@ -8,10 +8,12 @@ import { ORDER_KIND_OF, ORDER_TYPES, type OrderFields } from './kinds.ts';
 import type { RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
 import { type Action, type BoxState, OPEN, type Rollout } from './states.ts';
 
-/** What has not switched; a configuration that a suspended box would try later, too. */
+/**
+ * States of boxes whose orders are withdrawn: not switched, or a configuration that a suspended box would try later.
+ */
 const WITHDRAWN_BY_END: readonly BoxState[] = ['ordered', 'begun', 'parked'];
 
-/** Clocks of boxes and room differ by less. */
+/** Upper bound of the clock difference between boxes and room, ms. */
 const SKEW_MS = 300_000;
 
 export interface Signing {
@@ -19,7 +21,7 @@ export interface Signing {
   readonly nowMs: number;
 }
 
-/** `final`: the rollout has ended with it. In the caller's transaction. */
+/** Signs and stores an order, in the caller's transaction. `final`: the rollout ends with it. */
 export function layOrder(
   rollouts: Rollouts,
   { name, kind, plan, not_after }: Pick<RolloutRow, 'name' | 'kind' | 'plan' | 'not_after'>,
@@ -56,7 +58,7 @@ export function layOrder(
   });
 }
 
-/** Another takes its place: what its boxes have not begun is withdrawn. In the caller's transaction. */
+/** Ends a rollout that another one replaces: withdraws what its boxes have not begun. In the caller's transaction. */
 export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, signing: Signing): void {
   const { name, wave, reached, not_after, accepted, state } = row;
   for (const box of rollouts.boxes(name)) {
@@ -85,8 +87,8 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
 }
 
 /**
- * Ends a rollout at its boxes: a final withdrawal for each that was ordered, and for each canary, so that it lies at the
- * broker even where nothing was sent yet. In the caller's transaction.
+ * Ends a rollout at its boxes, in the caller's transaction. Makes a final withdrawal for each ordered box and for each
+ * canary, so that the broker holds one even if nothing was sent yet.
  */
 export function layWithdrawals(rollouts: Rollouts, row: RolloutRow, reason: string, signing: Signing): void {
   for (const box of rollouts.boxes(row.name)) {
@@ -103,12 +105,14 @@ export function layWithdrawals(rollouts: Rollouts, row: RolloutRow, reason: stri
   }
 }
 
-/** Whether an order can be made of it; of a rollout that was adopted some boxes may have said too little. */
+/**
+ * Reports whether an order can be made from the fields. In an adopted rollout, some boxes may have reported too little.
+ */
 export function isWhole(fields: OrderFields): boolean {
   return 'yaml' in fields ? fields.yaml !== '' : fields.seq > 0;
 }
 
-/** Where the order of a box lies, retained. */
+/** Returns the topic of a box's retained order. */
 export function desiredTopic(kind: OrderKind, site: string, box: string): string {
   const { updateDesired, configDesired } = topicsOf(site, box);
   return ({ update: updateDesired, configure: configDesired } satisfies Record<OrderKind, string>)[kind];

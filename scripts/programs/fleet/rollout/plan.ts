@@ -1,4 +1,4 @@
-/** How a rollout goes: a YAML file of ops. What it does not say is as docs/design/023-rollouts.md decides. */
+/** Schema of a rollout plan, a YAML file of ops. Defaults are explained in docs/design/023-rollouts.md. */
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { Window } from '../../../../agent/contract/update.ts';
@@ -12,23 +12,26 @@ const BoxName = Type.String({ pattern: '^[a-z0-9-]{1,32}$', description: 'the na
 
 export const Thresholds = Type.Object(
   {
-    /** Of the online boxes of a wave, those that have gone back or failed left out; then it soaks. */
+    /**
+     * Ratio of the wave's online boxes that must confirm before it soaks; boxes that rolled back or failed are left
+     * out.
+     */
     confirmed: { ...Share, default: 0.95 },
-    /** So many boxes among the canaries that went back or failed end the rollout. */
+    /** Number of canaries that roll back or fail at which the rollout ends. */
     canaryFailures: Type.Integer({ minimum: 1, maximum: 1000, default: 2, description: 'a number of boxes' }),
-    /** More than this share, and at least so many, of those that were tried. */
+    /** Ratio of tried boxes that roll back or fail above which the rollout halts, with at least `failuresMin` boxes. */
     failures: { ...Share, default: 0.02 },
     failuresMin: Type.Integer({ minimum: 1, maximum: 1000, default: 3, description: 'a number of boxes' }),
-    /** A box that is not heard for longer is silent. */
+    /** Time without a message after which a box is silent. */
     silentHours: { ...Hours, default: 1 },
-    /** A box that has confirmed must be heard at least so long after it; the broker tells of a lost one within 45 s. */
+    /** Time after its confirmation at which a box must still be heard. The broker reports a lost one within 45 s. */
     heardMinutes: Type.Number({
       minimum: 0,
       maximum: 1440,
       default: 10,
       description: 'minutes, at most 1440',
     }),
-    /** A wave in which nothing changes for longer halts; days without a window are not counted. */
+    /** Time without a change after which a wave halts; days without a window are not counted. */
     stuckHours: Type.Number({ minimum: 0.001, maximum: 720, default: 48, description: 'hours, at most 720' }),
   },
   { ...strict, default: {} },
@@ -49,7 +52,7 @@ const PlanYaml = Type.Object(
       },
       strict,
     ),
-    /** Shares of all boxes of the rollout, canaries and waves before included; the last is 1. */
+    /** Cumulative ratios of all boxes of the rollout, including canaries and earlier waves; the last is 1. */
     waves: Type.Array(Type.Object({ share: Share, soakHours: { ...Hours, default: 0 } }, strict), {
       minItems: 1,
       maxItems: 20,
@@ -59,7 +62,7 @@ const PlanYaml = Type.Object(
         { share: 1, soakHours: 0 },
       ],
     }),
-    /** Null: at any time. Without `tz` that of fleet.yaml. */
+    /** Null means at any time. Without `tz`, the time zone of fleet.yaml. */
     window: Type.Union(
       [
         Type.Null(),
@@ -80,12 +83,15 @@ export interface Plan extends Omit<Static<typeof PlanYaml>, 'window'> {
   readonly window: Window | null;
 }
 
-/** Throws AgentError `config`: a line for each mistake. `timeZone`: of a window that names none. */
+/**
+ * Reads a plan. `timeZone` is for a window that names none. Throws AgentError `config` with a line for each validation
+ * error.
+ */
 export function readPlan(file: string, timeZone: string): Plan {
   return checked(file, readYaml(file, PlanYaml), timeZone);
 }
 
-/** As `readPlan`, of content that is no file. */
+/** Checks a plan that is not in a file. */
 export function planOf(content: unknown, timeZone: string): Plan {
   return checked('the plan', ofSchema('the plan', content, PlanYaml), timeZone);
 }

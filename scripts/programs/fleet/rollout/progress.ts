@@ -1,18 +1,18 @@
-/** What a box's newest report says of a rollout. */
+/** Extracts the progress of a rollout from a box's newest report. */
 import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
 import { CHANGE_IN, ORDER_IN, ORDER_KIND_OF, type OrderFields, type RolloutKind } from './kinds.ts';
 import type { Progress } from './states.ts';
 
-/** What a box should have. */
+/** Desired state of a box. */
 export interface Target {
   readonly kind: RolloutKind;
   readonly rollout: string;
   readonly fields: OrderFields;
 }
 
-export interface Said {
+export interface ProgressReport {
   readonly progress: Progress;
-  /** As the box says it: the phase of this rollout, or what it runs. */
+  /** Phase of this rollout, or what the box runs, in the box's words. */
   readonly phase: string;
   readonly reason: string | null;
 }
@@ -32,18 +32,18 @@ const PROGRESS: Record<ChangePhase, Progress> = {
 };
 const TRYING: readonly Progress[] = ['switched', 'parked'];
 
-export function progressOf(report: UpdateReport | undefined, target: Target): Said {
+export function progressOf(report: UpdateReport | undefined, target: Target): ProgressReport {
   if (report === undefined) return { progress: 'none', phase: '', reason: null };
   const { kind, fields, rollout } = target;
-  const { refused } = ORDER_IN[ORDER_KIND_OF[kind]](report);
+  const { refusal } = ORDER_IN[ORDER_KIND_OF[kind]](report);
   const change = CHANGE_IN[kind](report);
-  if (change === undefined) return { progress: 'none', phase: '', reason: refused ?? 'it has no updater' };
+  if (change === undefined) return { progress: 'none', phase: '', reason: refusal ?? 'it has no updater' };
   const { phase } = change;
-  const reason = change.reason ?? refused;
+  const reason = change.reason ?? refusal;
   const progress = PROGRESS[phase];
-  const mine = rollout === change.rollout;
-  // What it has tried and not yet kept is not there.
-  const there = change.runs(fields) && (mine ? progress === 'none' : !TRYING.includes(progress));
-  if (there) return { progress: 'confirmed', phase, reason: null };
-  return mine ? { progress, phase, reason } : { progress: 'none', phase: '', reason };
+  const isOwn = rollout === change.rollout;
+  // A target on trial does not count as installed.
+  const isInstalled = change.runs(fields) && (isOwn ? progress === 'none' : !TRYING.includes(progress));
+  if (isInstalled) return { progress: 'confirmed', phase, reason: null };
+  return isOwn ? { progress, phase, reason } : { progress: 'none', phase: '', reason };
 }

@@ -1,10 +1,11 @@
 /**
- * Rollouts in the store: their boxes, and every order that was ever signed for them.
+ * Stores rollouts: their boxes, and every order that was ever signed for them.
  *
- * INVARIANTS: an order is in the store, signed and with its counter, before it goes out. The counter of an order is above
- * all that the store knows for its box and kind of order: those that were given, adopted, and reported by the box. One
- * rollout at a time may send, of whichever kind: the next one begins when the one before is over or only waits for boxes
- * that have not come (`finishing`), and then takes its place.
+ * INVARIANTS:
+ * - An order is in the store, signed and with its counter, before it is sent.
+ * - Its counter is above all that the store knows for its box and kind of order: given, adopted, or reported by the
+ *   box.
+ * - One rollout of any kind may send at a time. The next one begins when it is over or `finishing`, and replaces it.
  */
 
 import type { Db } from '../../../../agent/base/sqlite.ts';
@@ -23,7 +24,7 @@ import {
   type RolloutState,
 } from './states.ts';
 
-/** Counters are the time in ms: a clock of ops that was wrong by more than a year has been seen by somebody. */
+/** Counters are times in ms; a clock that was wrong by more than a year would have been noticed. */
 const AHEAD_MAX_MS = 366 * 86_400_000;
 
 interface Statement {
@@ -35,7 +36,7 @@ interface Statement {
 export interface RolloutRow {
   readonly name: string;
   readonly kind: RolloutKind;
-  /** For people: the version, or what the configuration is. */
+  /** Description for people: the version, or the purpose of the configuration. */
   readonly what: string;
   readonly plan: Plan;
   readonly made: number;
@@ -47,7 +48,7 @@ export interface RolloutRow {
   readonly accepted: Accepted;
   readonly wanted: Rollout['wanted'];
   readonly reason: string | null;
-  /** When its state changed last. */
+  /** Time of its last change of state. */
   readonly changed: number;
 }
 
@@ -61,7 +62,7 @@ export interface RolloutBoxRow {
   readonly reason: string | null;
   readonly action: Action | null;
   readonly fields: OrderFields;
-  /** What it will load; null: nobody knows. */
+  /** Size of the download; null if unknown. */
   readonly bytes: number | null;
   readonly way: 'delta' | 'full' | null;
 }
@@ -75,14 +76,14 @@ export interface WaveRow {
 
 export interface OrderRow {
   readonly kind: RolloutKind;
-  /** Of one kind the newest order of a box holds, whichever rollout it is of. */
+  /** Kind of the order. A box's newest order of a kind counts, whichever rollout it belongs to. */
   readonly order_kind: OrderKind;
   readonly counter: number;
   readonly rollout: string;
   readonly site: string;
   readonly box: string;
   readonly action: Action;
-  /** 1: the rollout has ended with it. */
+  /** 1 if the rollout has ended with it. */
   readonly final: 0 | 1;
   readonly made: number;
   readonly envelope: string;
@@ -90,16 +91,16 @@ export interface OrderRow {
   readonly cleared: number | null;
 }
 
-/** What a box of the rollout should have. */
+/** Returns what a box of the rollout should have. */
 export function targetOf({ name, kind }: RolloutRow, { fields }: RolloutBoxRow): Target {
   return { kind, rollout: name, fields };
 }
 
-/** An order that is to be kept: its kind follows from that of its rollout. */
+/** An order to be stored; its kind follows from that of its rollout. */
 export type NewOrder = Omit<OrderRow, 'order_kind' | 'published' | 'cleared'>;
 
 export interface StandingOrder extends OrderRow {
-  /** 1: the box has taken a later order, as was adopted from its report. */
+  /** 1 if the box has accepted a later order, as adopted from its report. */
   readonly overtaken: 0 | 1;
 }
 
@@ -111,14 +112,14 @@ export class Rollouts {
     this.#db = store.db;
   }
 
-  /** Prepared once: an abort of a large fleet asks some ten thousand times. */
+  /** Caches prepared statements: aborting a large fleet runs some ten thousand queries. */
   #sql(text: string): Statement {
     const prepared = this.#prepared.get(text) ?? this.#db.prepare(text);
     this.#prepared.set(text, prepared);
     return prepared;
   }
 
-  /** Newest first. */
+  /** Returns the rollouts, newest first. */
   all(): RolloutRow[] {
     const rows = this.#sql('SELECT * FROM rollout ORDER BY n DESC').all() as RawRollout[];
     return rows.map(({ plan, accepted, ...row }) => ({
@@ -132,7 +133,7 @@ export class Rollouts {
     return this.all().find((row) => row.name === name);
   }
 
-  /** That which may send, or waits for its last boxes. */
+  /** Returns the rollout that may send, or waits for its last boxes. */
   present(): RolloutRow | undefined {
     return this.all().find(({ state }) => !OVER.includes(state));
   }
@@ -176,18 +177,18 @@ export class Rollouts {
     return this.#sql('SELECT * FROM wave WHERE rollout = ? ORDER BY n').all(name) as WaveRow[];
   }
 
-  /** What was said by a person; the one who runs the rollout does it. */
-  want(name: string, wanted: 'pause' | 'resume' | 'abort'): void {
-    this.#sql('UPDATE rollout SET wanted = ? WHERE name = ?').run(wanted, name);
+  /** Stores a person's request, which the program that runs the rollout carries out. */
+  want(name: string, request: 'pause' | 'resume' | 'abort'): void {
+    this.#sql('UPDATE rollout SET wanted = ? WHERE name = ?').run(request, name);
   }
 
-  /** Boxes that a person leaves out; they stay so. */
+  /** Stores boxes that a person leaves out, permanently. */
   skip(name: string, boxes: readonly { readonly site: string; readonly box: string }[], nowMs: number): void {
     const add = this.#db.prepare('INSERT OR IGNORE INTO rollout_skip VALUES (?, ?, ?, ?)');
     for (const { site, box } of boxes) add.run(name, site, box, nowMs);
   }
 
-  /** As `site/box`. */
+  /** Returns the skipped boxes in the form `site/box`. */
   skipped(name: string): Set<string> {
     const rows = this.#db
       .prepare("SELECT site || '/' || box AS id FROM rollout_skip WHERE rollout = ?")
@@ -195,7 +196,7 @@ export class Rollouts {
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** `wanted` is told as it was read: what a person has said since stays. */
+  /** Stores a new state. Clears `wanted` only if it is unchanged, so a newer request stays. */
   saveRollout(name: string, before: Rollout, after: Rollout, nowMs: number): void {
     const { state, wave, reachedMs, accepted, reason } = after;
     this.#sql(
@@ -224,7 +225,7 @@ export class Rollouts {
     ).run(state, since, phase, reason, action, name, site, box.box);
   }
 
-  /** For the next order of a box; a store that was lost is behind by no more than the clock is. */
+  /** Returns the next counter for a box. A restored store is behind by no more than the clock. */
   nextCounter(kind: OrderKind, site: string, box: string, nowMs: number): number {
     const row = this.#sql('SELECT report FROM box WHERE site = ? AND box = ?').get(site, box) as
       | { report: string | null }
@@ -234,7 +235,7 @@ export class Rollouts {
     return Math.max(nowMs, this.newestCounter(kind, site, box) + 1, reported + 1);
   }
 
-  /** Largest counter that the store has given or adopted; 0: none. */
+  /** Returns the largest counter that the store has given or adopted; 0 if none. */
   newestCounter(kind: OrderKind, site: string, box: string): number {
     const place = [kind, site, box];
     const { newest } = this.#sql(
@@ -244,7 +245,7 @@ export class Rollouts {
     return newest;
   }
 
-  /** Largest counter of a rollout's orders; 0: none. */
+  /** Returns the largest counter of a rollout's orders; 0 if none. */
   newestOrder(rollout: string): number {
     const { newest } = this.#sql(
       'SELECT coalesce(max(counter), 0) AS newest FROM room_order WHERE rollout = ?',
@@ -252,8 +253,8 @@ export class Rollouts {
     return newest;
   }
 
-  /** The box has seen an order with that counter, which the store has not given. */
-  seen(kind: OrderKind, site: string, box: string, counter: number): void {
+  /** Records a counter that the box has seen and the store has not given. */
+  recordSeen(kind: OrderKind, site: string, box: string, counter: number): void {
     this.#sql(
       `INSERT INTO seen_counter VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET counter = max(counter, excluded.counter)`,
@@ -262,14 +263,14 @@ export class Rollouts {
 
   addOrder(order: NewOrder): void {
     const { kind, site, box } = order;
-    // Who comes after takes the place of who has not gone out.
+    // Replaces an earlier order that was not sent yet.
     this.#sql(
       'UPDATE room_order SET published = 0 WHERE order_kind = ? AND site = ? AND box = ? AND published IS NULL',
     ).run(ORDER_KIND_OF[kind], site, box);
     this.#insert({ ...order, published: null, cleared: null });
   }
 
-  /** An order that lies at the broker, and that another state of this store has given. */
+  /** Stores an order that the broker holds and another copy of this store has given. */
   adoptOrder(order: NewOrder): void {
     const { kind, site, box, counter } = order;
     this.#sql(
@@ -297,14 +298,14 @@ export class Rollouts {
     );
   }
 
-  /** Orders with which a rollout ends: whether there are any, and how many of them the broker has not acknowledged. */
+  /** Counts the final orders of a rollout, and how many of them the broker has not acknowledged. */
   finals(rollout: string): { readonly laid: number; readonly waiting: number } {
     return this.#sql(
       'SELECT count(*) AS laid, coalesce(sum(published IS NULL), 0) AS waiting FROM room_order WHERE rollout = ? AND final = 1',
     ).get(rollout) as { laid: number; waiting: number };
   }
 
-  /** Signed, and not yet acknowledged by the broker. */
+  /** Returns signed orders that the broker has not acknowledged. */
   unpublished(): OrderRow[] {
     return this.#sql('SELECT * FROM room_order WHERE published IS NULL ORDER BY counter').all() as OrderRow[];
   }
@@ -316,14 +317,14 @@ export class Rollouts {
     for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
   }
 
-  /** The broker does not hold it any more. */
+  /** Marks an order that the broker no longer holds. */
   markUnpublished({ order_kind, site, box, counter }: OrderRow): void {
     this.#sql(
       'UPDATE room_order SET published = NULL WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
     ).run(order_kind, site, box, counter);
   }
 
-  /** The broker holds an order of the box again that was cleared, as a broker does that was restored itself. */
+  /** Marks a cleared order that the broker holds again, as after the broker's own restoration. */
   markHeld(kind: OrderKind, site: string, box: string): void {
     this.#sql(
       `UPDATE room_order SET cleared = NULL WHERE order_kind = @kind AND site = @site AND box = @box AND counter =
@@ -331,7 +332,7 @@ export class Rollouts {
     ).run({ kind, site, box });
   }
 
-  /** The newest order of each box, as far as the broker should still hold it. */
+  /** Returns the newest order of each box that the broker should still hold. */
   standing(): StandingOrder[] {
     return this.#sql(
       `SELECT o.*, EXISTS (SELECT 1 FROM seen_counter AS s WHERE s.order_kind = o.order_kind AND s.site = o.site
@@ -348,7 +349,7 @@ export class Rollouts {
     for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
   }
 
-  /** An order as it was signed; undefined where this store has not given it. */
+  /** Returns a signed order; undefined if this store has not given it. */
   envelope(kind: OrderKind, site: string, box: string, counter: number): string | undefined {
     const row = this.#sql(
       'SELECT envelope FROM room_order WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
@@ -356,7 +357,7 @@ export class Rollouts {
     return row?.envelope;
   }
 
-  /** Newest first. */
+  /** Returns the orders of a box, newest first. */
   ordersOf(site: string, box: string): OrderRow[] {
     return this.#sql(
       'SELECT * FROM room_order WHERE site = ? AND box = ? ORDER BY made DESC, counter DESC LIMIT 50',
@@ -365,8 +366,8 @@ export class Rollouts {
 }
 
 /**
- * Counter of the newest order that a box says it has taken; undefined: none, or one that no clock gives. It is the box's own
- * word, so that it counts for this box alone.
+ * Returns the counter of the newest order that a box reports; undefined if none, or if it is later than any clock
+ * gives. It is the box's own word, and counts for this box alone.
  */
 export function believableCounter(
   report: UpdateReport | undefined,

@@ -1,8 +1,10 @@
 /**
- * Brings the orders of the store to the broker, and takes away those that are over.
+ * Publishes the store's orders at the broker, and removes those that are over.
  *
- * INVARIANTS: an order counts as sent with the broker's PUBACK. The withdrawal with which a rollout was aborted or has halted
- * stays at the broker until the rollout's time is over or another order takes its place.
+ * INVARIANTS:
+ * - An order counts as sent with the broker's PUBACK.
+ * - The withdrawal of an aborted or halted rollout stays at the broker until the rollout's time is over or another
+ *   order replaces it.
  */
 import type { Clock } from '../../../../agent/base/clock.ts';
 import type { FleetLink, Outgoing } from '../broker.ts';
@@ -31,7 +33,7 @@ export class Sending {
     this.#rollouts = rollouts;
   }
 
-  /** What the broker has not acknowledged; `finals`: only that with which a rollout ends. Throws DeliveryError. */
+  /** Sends unacknowledged orders, or with `finals` only those that end a rollout. Throws DeliveryError. */
   async send(finals = false): Promise<void> {
     const { store, link, clock } = this.#options;
     const orders = this.#rollouts
@@ -49,7 +51,10 @@ export class Sending {
     );
   }
 
-  /** Nothing is left at the broker of what is over: who has ended, whose time is past, and who knows that it is withdrawn. */
+  /**
+   * Removes finished orders from the broker: the box has finished, the time is over, or the box knows of the
+   * withdrawal.
+   */
   async clear(boxesOf: (rollout: string) => readonly RolloutBoxRow[]): Promise<void> {
     const { store, link, clock } = this.#options;
     const nowMs = clock.wallMs();
@@ -65,14 +70,14 @@ export class Sending {
       const { rollout, site, box, action, counter, order_kind } = order;
       const row = rows.get(rollout);
       if (row === undefined || nowMs > row.not_after || order.overtaken === 1) return true;
-      // It tells a store that was restored what has become of the rollout.
+      // Stays, to tell a restored store how the rollout ended.
       if (action === 'withdraw' && (row.state === 'aborted' || row.state === 'halted')) return false;
       const report = this.#knowledge.report(`${site}/${box}`);
       const state = states.get(`${rollout} ${site}/${box}`);
       const isCalledBack = state === 'withdrawn' || state === 'skipped';
       if (state !== undefined && !OPEN.includes(state) && !isCalledBack) return true;
-      const heard = report && ORDER_IN[order_kind](report).order;
-      return action === 'withdraw' && heard != null && heard >= counter;
+      const heardCounter = report && ORDER_IN[order_kind](report).order;
+      return action === 'withdraw' && heardCounter != null && heardCounter >= counter;
     });
     const messages = over.map((order) => ({ ...outgoingOf(order), payload: '', order }));
     await link.publish(messages, (sent) =>
@@ -85,20 +90,21 @@ export class Sending {
     );
   }
 
-  /** With a new connection: orders that the broker does not hold, or holds in an older form, go out again. */
+  /** Sends orders again that the broker has lost or holds in an older form, after a new connection. */
   restore(): void {
     const { store, say } = this.#options;
-    const lost = this.#rollouts.standing().filter((order) => {
+    const lostOrders = this.#rollouts.standing().filter((order) => {
       const { order_kind, site, box, counter, published } = order;
-      const held = this.#knowledge.standingOf(order_kind, `${site}/${box}`);
+      const standing = this.#knowledge.standingOf(order_kind, `${site}/${box}`);
       if (published === null || order.overtaken === 1) return false;
-      // Another's order in its place stays: that is told by `strangers`.
-      return held === undefined || (held.byOwnKey && held.counter < counter);
+      // An order of someone else stays; `strangers` reports it.
+      return standing === undefined || (standing.byOwnKey && standing.counter < counter);
     });
-    if (lost.length > 0) say(`the broker does not hold ${lost.length} orders any more; they go out again`);
+    if (lostOrders.length > 0)
+      say(`the broker does not hold ${lostOrders.length} orders any more; they go out again`);
     store.transaction(() => {
-      for (const order of lost) this.#rollouts.markUnpublished(order);
-      // What was cleared already and lies there again, as at a broker that was restored itself, is cleared again.
+      for (const order of lostOrders) this.#rollouts.markUnpublished(order);
+      // An order that was cleared and is back, as at a restored broker, is cleared again.
       for (const { kind, site, box, byOwnKey } of this.#knowledge.standing)
         if (byOwnKey) this.#rollouts.markHeld(ORDER_KIND_OF[kind], site, box);
     });

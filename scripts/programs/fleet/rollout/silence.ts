@@ -1,101 +1,110 @@
 /**
- * Compares how many boxes are silent among those that tried a change with how many are among those that did not.
+ * Compares the number of silent boxes among those that tried a change with that among the others.
  *
- * A pole that has power only at night, a site without network and a dead box make both groups silent alike. A release
- * that takes boxes off the network makes only one of them silent.
+ * A site with power only at night, a site without network and a dead box silence both groups alike. A release that
+ * takes boxes off the network silences only one of them.
  *
- * Method: Fisher's exact test, one-sided, in strata. Within a site the silent boxes are dealt to the two groups by chance
- * if the change has nothing to do with them (the hypergeometric distribution); the sum over the sites is the statistic.
+ * Method: Fisher's exact test, one-sided, in strata. If the change has no effect, the silent boxes of a site are
+ * distributed over the two groups by chance (the hypergeometric distribution). The statistic is the sum over the sites.
+ *
  * Sources: R. A. Fisher, The Design of Experiments (1935); C. R. Mehta, N. R. Patel, R. Gray, Computing an exact
- * confidence interval for the common odds ratio in several 2×2 tables, JASA 80 (1985); the normal approximation that
- * spares most looks the exact one is that of N. Mantel, W. Haenszel, JNCI 22 (1959).
+ * confidence interval for the common odds ratio in several 2×2 tables, JASA 80 (1985). The normal approximation that
+ * avoids most exact computations is that of N. Mantel, W. Haenszel, JNCI 22 (1959).
  */
 
 export interface Watched {
-  /** `site/box`. */
+  /** Box in the form `site/box`. */
   readonly id: string;
   readonly isSilent: boolean;
 }
 
 export interface Comparison {
-  readonly tried: number;
+  readonly triedCount: number;
   readonly silent: number;
-  readonly untried: number;
+  readonly untriedCount: number;
   readonly untriedSilent: number;
-  /** Probability of so many silent boxes among the tried ones, or more, if the change has nothing to do with it. */
+  /** Probability of at least this number of silent boxes among the tried ones if the change has no effect. */
   readonly probability: number;
 }
 
 /**
- * Largest probability that counts as evidence. Tried boxes are chosen by a hash, so that a look at a harmless release is
- * below it at most once in so many independent looks. A rollout of days has some ten: nights, days, waves.
+ * Largest probability that counts as evidence. Tried boxes are chosen by a hash, so a harmless release is below it at
+ * most once in 1/DOUBT independent checks. A rollout of days has some ten: nights, days, waves.
  */
 export const DOUBT = 0.001;
-/** Number of untried boxes from which a site is compared by itself; boxes of smaller sites are compared together. */
+/** Number of untried boxes from which a site is a stratum of its own; smaller sites are combined. */
 const SITE_MIN = 10;
 /** Standard deviations below which no exact probability is as low as `DOUBT`. */
 const DEVIATIONS_MIN = 2;
-/** Probabilities below it change nothing that `DOUBT` decides. */
+/** Probabilities below this do not affect the comparison with `DOUBT`. */
 const NEGLIGIBLE = 1e-18;
 
-export function compare(tried: readonly Watched[], untried: readonly Watched[]): Comparison {
+export function compare(triedBoxes: readonly Watched[], untriedBoxes: readonly Watched[]): Comparison {
   const silentOf = (boxes: readonly Watched[]): number => boxes.filter(({ isSilent }) => isSilent).length;
   const counts = {
-    tried: tried.length,
-    silent: silentOf(tried),
-    untried: untried.length,
-    untriedSilent: silentOf(untried),
+    triedCount: triedBoxes.length,
+    silent: silentOf(triedBoxes),
+    untriedCount: untriedBoxes.length,
+    untriedSilent: silentOf(untriedBoxes),
   };
-  return { ...counts, probability: counts.silent === 0 ? 1 : probabilityOf(strataOf(tried, untried)) };
+  return {
+    ...counts,
+    probability: counts.silent === 0 ? 1 : probabilityOf(strataOf(triedBoxes, untriedBoxes)),
+  };
 }
 
 interface Stratum {
-  tried: number;
+  triedCount: number;
   silent: number;
-  untried: number;
+  untriedCount: number;
   untriedSilent: number;
 }
 
-/** Sites with enough untried boxes, and the rest together; all in one where the rest has nobody to be compared with. */
-function strataOf(tried: readonly Watched[], untried: readonly Watched[]): Stratum[] {
+/**
+ * Returns the strata: sites with enough untried boxes, and the rest combined. All are combined if the rest has no
+ * untried boxes.
+ */
+function strataOf(triedBoxes: readonly Watched[], untriedBoxes: readonly Watched[]): Stratum[] {
   const sites = new Map<string, Stratum>();
   const at = (id: string): Stratum => {
     const site = id.slice(0, id.lastIndexOf('/') + 1);
-    const found = sites.get(site) ?? { tried: 0, silent: 0, untried: 0, untriedSilent: 0 };
-    sites.set(site, found);
-    return found;
+    const stratum = sites.get(site) ?? { triedCount: 0, silent: 0, untriedCount: 0, untriedSilent: 0 };
+    sites.set(site, stratum);
+    return stratum;
   };
-  for (const { id, isSilent } of tried) {
+  for (const { id, isSilent } of triedBoxes) {
     const stratum = at(id);
-    stratum.tried += 1;
+    stratum.triedCount += 1;
     if (isSilent) stratum.silent += 1;
   }
-  for (const { id, isSilent } of untried) {
+  for (const { id, isSilent } of untriedBoxes) {
     const stratum = at(id);
-    stratum.untried += 1;
+    stratum.untriedCount += 1;
     if (isSilent) stratum.untriedSilent += 1;
   }
   const all = [...sites.values()];
-  const large = all.filter((stratum) => stratum.untried >= SITE_MIN);
-  const rest = together(all.filter((stratum) => stratum.untried < SITE_MIN));
-  if (rest.tried === 0) return large;
-  return rest.untried >= SITE_MIN ? [...large, rest] : [together(all)];
+  const large = all.filter((stratum) => stratum.untriedCount >= SITE_MIN);
+  const rest = together(all.filter((stratum) => stratum.untriedCount < SITE_MIN));
+  if (rest.triedCount === 0) return large;
+  return rest.untriedCount >= SITE_MIN ? [...large, rest] : [together(all)];
 }
 
 function together(strata: readonly Stratum[]): Stratum {
-  const sum = { tried: 0, silent: 0, untried: 0, untriedSilent: 0 };
+  const sum = { triedCount: 0, silent: 0, untriedCount: 0, untriedSilent: 0 };
   for (const stratum of strata)
-    for (const name of ['tried', 'silent', 'untried', 'untriedSilent'] as const) sum[name] += stratum[name];
+    for (const name of ['triedCount', 'silent', 'untriedCount', 'untriedSilent'] as const)
+      sum[name] += stratum[name];
   return sum;
 }
 
 function probabilityOf(strata: readonly Stratum[]): number {
   let [silent, expected, variance] = [0, 0, 0];
-  for (const { tried, silent: observed, untried, untriedSilent } of strata) {
-    const [boxes, quiet] = [tried + untried, observed + untriedSilent];
+  for (const { triedCount, silent: observed, untriedCount, untriedSilent } of strata) {
+    const [boxes, quiet] = [triedCount + untriedCount, observed + untriedSilent];
     silent += observed;
-    expected += (tried * quiet) / boxes;
-    if (boxes > 1) variance += (tried * untried * quiet * (boxes - quiet)) / (boxes * boxes * (boxes - 1));
+    expected += (triedCount * quiet) / boxes;
+    if (boxes > 1)
+      variance += (triedCount * untriedCount * quiet * (boxes - quiet)) / (boxes * boxes * (boxes - 1));
   }
   if (silent - expected <= DEVIATIONS_MIN * Math.sqrt(variance)) return 1;
   let sum: Distribution = { from: 0, chances: [1] };
@@ -106,20 +115,20 @@ function probabilityOf(strata: readonly Stratum[]): number {
   );
 }
 
-/** Chances of `from`, `from + 1`, …; what is left out is negligible. */
+/** Probabilities of `from`, `from + 1`, …; omitted ones are negligible. */
 interface Distribution {
   readonly from: number;
   readonly chances: readonly number[];
 }
 
-/** Of the number of silent boxes among the tried ones of a stratum. */
-function hypergeometric({ tried, silent, untried, untriedSilent }: Stratum): Distribution {
+/** Returns the distribution of the number of silent boxes among the tried ones of a stratum. */
+function hypergeometric({ triedCount, silent, untriedCount, untriedSilent }: Stratum): Distribution {
   const quiet = silent + untriedSilent;
-  const from = Math.max(0, quiet - untried);
-  const all = logChoose(tried + untried, quiet);
+  const from = Math.max(0, quiet - untriedCount);
+  const all = logChoose(triedCount + untriedCount, quiet);
   const chances: number[] = [];
-  for (let n = from; n <= Math.min(tried, quiet); n += 1)
-    chances.push(Math.exp(logChoose(tried, n) + logChoose(untried, quiet - n) - all));
+  for (let n = from; n <= Math.min(triedCount, quiet); n += 1)
+    chances.push(Math.exp(logChoose(triedCount, n) + logChoose(untriedCount, quiet - n) - all));
   return trimmed({ from, chances });
 }
 
@@ -136,7 +145,7 @@ function trimmed({ from, chances }: Distribution): Distribution {
   return { from: from + first, chances: chances.slice(first, last + 1) };
 }
 
-/** Logarithms of n!, as far as they were asked for. */
+/** Cached logarithms of n!. */
 const logFactorials = [0];
 
 function logFactorial(n: number): number {

@@ -1,10 +1,10 @@
-/** Rollouts and boxes as the waves see them: their states, what goes into a decision, and what comes out of it. */
+/** States of rollouts and boxes, and the input and output of a step of the waves. */
 import type { Window } from '../../../../agent/contract/update.ts';
 import type { Thresholds } from './plan.ts';
 
 /**
- * `finishing`: every wave has had its time, and some boxes have not come yet. `incomplete`: it is over, and boxes are not
- * confirmed.
+ * States of a rollout. `finishing`: every wave has had its time, and some boxes are still missing. `incomplete`: it is
+ * over, and some boxes are not confirmed.
  */
 export const ROLLOUT_STATES = [
   'running',
@@ -16,12 +16,18 @@ export const ROLLOUT_STATES = [
   'done',
 ] as const;
 export type RolloutState = (typeof ROLLOUT_STATES)[number];
-/** Nothing more happens. */
+/** Final states. */
 export const OVER: readonly RolloutState[] = ['aborted', 'incomplete', 'done'];
 
 /**
- * `planned`: nothing was sent; `ordered`: it has not begun; `begun`: it loads, and nothing is changed; `switched`: it
- * tries; `parked`: a configuration that a suspended box tries when it looks again; `skipped`: a person leaves it out.
+ * States of a box:
+ *
+ * - `planned`: nothing was sent
+ * - `ordered`: it has not begun
+ * - `begun`: it downloads, and nothing has changed
+ * - `switched`: it is on probation
+ * - `parked`: a configuration that a suspended box tries when its analysis resumes
+ * - `skipped`: a person has left it out
  */
 export const BOX_STATES = [
   'planned',
@@ -38,7 +44,7 @@ export const BOX_STATES = [
 ] as const;
 export type BoxState = (typeof BOX_STATES)[number];
 
-/** What the newest report of a box says of this rollout; `none`: nothing. */
+/** Progress of this rollout in a box's newest report; `none` if the report does not mention it. */
 export const PROGRESSES = [
   'none',
   'waiting',
@@ -54,50 +60,50 @@ export type Progress = (typeof PROGRESSES)[number];
 export type Action = 'install' | 'pause' | 'withdraw';
 
 export interface RolloutBox {
-  /** `site/box`. */
+  /** Box in the form `site/box`. */
   readonly id: string;
   readonly wave: number;
   readonly state: BoxState;
-  /** Of the newest order; null: none was made. */
+  /** Action of the newest order; null if none was made. */
   readonly action: Action | null;
   readonly progress: Progress;
   readonly online: boolean;
-  /** When its state changed last. */
+  /** Time of its last change of state. */
   readonly sinceMs: number;
-  /** When it was connected or has reported last; of a connected box the present time. */
+  /** Time of its last connection or report; for a connected box the present time. */
   readonly heardMs: number;
-  /** A person leaves it out. */
+  /** A person has left it out. */
   readonly isSkipped: boolean;
 }
 
-export interface Tried {
+export interface TrialCounts {
   readonly failures: number;
   readonly tried: number;
 }
 
-/** What a person has seen and gone on with. */
-export interface Accepted extends Tried {
-  /** Boxes that are silent since before it count no more; 0: nothing was accepted. */
+/** State that a person has seen and accepted when the rollout continued. */
+export interface Accepted extends TrialCounts {
+  /** Boxes that have been silent since before this time no longer count; 0 if nothing was accepted. */
   readonly atMs: number;
 }
 
 export interface Rollout {
   readonly state: RolloutState;
-  /** Since when it is in this state. */
+  /** Beginning of this state. */
   readonly sinceMs: number;
   readonly madeMs: number;
-  /** The present wave; 0 are the canaries. */
+  /** The present wave; 0 is that of the canaries. */
   readonly wave: number;
-  /** When enough boxes of it were confirmed; null: not yet. */
+  /** Time at which enough of its boxes were confirmed; null if not yet. */
   readonly reachedMs: number | null;
-  /** Of each wave, ms. */
+  /** Soak time of each wave, ms. */
   readonly soakMs: readonly number[];
   readonly notAfterMs: number;
   readonly thresholds: Thresholds;
-  /** In which boxes begin; null: at any time. */
+  /** Time window in which boxes begin; null means at any time. */
   readonly window: Window | null;
   readonly accepted: Accepted;
-  /** What a person wants, once. */
+  /** A person's request, handled once. */
   readonly wanted: 'pause' | 'resume' | 'abort' | null;
   readonly reason: string | null;
 }
@@ -105,11 +111,11 @@ export interface Rollout {
 /** Boxes for which the present wave waits, and since when nothing has changed in it. */
 export interface Waits {
   readonly sinceMs: number;
-  /** When the rollout halts if nothing changes. */
+  /** Time at which the rollout halts if nothing changes. */
   readonly haltsMs: number;
-  /** Connected, and not confirmed. */
+  /** Boxes that are connected and not confirmed. */
   readonly connected: readonly string[];
-  /** They began, or confirmed, and were not heard after that. */
+  /** Boxes that began or confirmed, and were not heard afterwards. */
   readonly unheard: readonly string[];
 }
 
@@ -118,25 +124,25 @@ export interface Step {
   /** States of all boxes, in their order. */
   readonly states: readonly BoxState[];
   readonly orders: readonly { readonly id: string; readonly action: Action }[];
-  /** When something is due even if nobody says anything. */
+  /** Time at which something is due even without a message. */
   readonly nextMs: number | undefined;
-  /** Null: it waits for the time to pass, or for nothing. */
+  /** Null if it waits only for time to pass, or for nothing. */
   readonly waits: Waits | null;
   /** Boxes that have begun and are silent. */
   readonly silent: readonly string[];
 }
 
-/** It may still change by itself; a box in any other state has ended, or was never sent for. */
+/** States that may still change on their own. In any other state a box has finished, or was never ordered. */
 export const OPEN: readonly BoxState[] = ['ordered', 'begun', 'switched'];
 export const NOT_SWITCHED: readonly BoxState[] = ['ordered', 'begun'];
 export const FAILURES: readonly BoxState[] = ['rolled-back', 'failed'];
-/** It has tried, or is trying. */
-export const TRIED: readonly BoxState[] = ['confirmed', 'parked', 'switched', ...FAILURES];
-export const ENDED: readonly BoxState[] = ['confirmed', 'parked', ...FAILURES];
-/** Something of the change has happened on the box. */
-export const BEGAN: readonly BoxState[] = ['begun', ...TRIED];
+/** States of boxes that have tried the change, or are trying it. */
+export const TRIED_STATES: readonly BoxState[] = ['confirmed', 'parked', 'switched', ...FAILURES];
+export const ENDED_STATES: readonly BoxState[] = ['confirmed', 'parked', ...FAILURES];
+/** States of boxes on which the change has had an effect. */
+export const BEGAN_STATES: readonly BoxState[] = ['begun', ...TRIED_STATES];
 
-/** What the newest report makes of a box. */
+/** State of a box for each progress in its newest report. */
 export const STATE_OF: Record<Progress, BoxState> = {
   none: 'ordered',
   waiting: 'ordered',

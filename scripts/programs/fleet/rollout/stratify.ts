@@ -1,6 +1,6 @@
 /**
- * Who is in which wave. Every wave is a picture of the fleet: of each kind of board at each site about its share. The
- * same boxes, name and plan give the same waves, on any machine.
+ * Assigns boxes to waves. Every wave represents the fleet: it contains each kind of board at each site in about the
+ * same ratio. Deterministic: the same boxes, name and plan give the same waves on any machine.
  */
 import { createHash } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -13,8 +13,8 @@ export interface Member {
 }
 
 /**
- * Number of the wave of each box, in their order: 0 are the canaries, wave n is `waves[n - 1]` of the plan. A wave may be
- * empty. Throws AgentError `config` where a canary is not among the boxes.
+ * Returns the wave of each box, in their order: 0 for the canaries, n for `waves[n - 1]` of the plan. A wave may be
+ * empty. Throws AgentError `config` if a canary is not among the boxes.
  */
 export function assignWaves(
   name: string,
@@ -52,8 +52,8 @@ interface Placed {
 }
 
 /**
- * In an order of which each beginning holds of each board as much as its share, and within a board of each site (systematic
- * sampling, twice). The board is what breaks a release, so that it goes first; there are few boxes of a board at a site.
+ * Orders the boxes so that each prefix contains each board in its ratio, and within a board each site (systematic
+ * sampling, twice). Boards come first, since they are what breaks a release; a site has few boxes of one board.
  */
 function spread(name: string, members: readonly Placed[]): Placed[] {
   const ranked = members.map((placed) => ({ placed, rank: rankOf(name, placed.member) }));
@@ -68,23 +68,29 @@ interface Ranked {
   readonly rank: string;
 }
 
-/** By chance, but not by whim: by the name of the rollout too, so that it is not always the same boxes that go first. */
+/**
+ * Returns a pseudo-random but reproducible rank. It depends on the rollout's name, so that the same boxes do not always
+ * go first.
+ */
 function rankOf(name: string, { site, box }: Member): string {
   return createHash('sha256').update(`${name}\n${site}/${box}`).digest('hex');
 }
 
 function groups(all: readonly Ranked[], by: (one: Ranked) => string): Ranked[][] {
-  const found = new Map<string, Ranked[]>();
+  const byKey = new Map<string, Ranked[]>();
   for (const one of all) {
-    const list = found.get(by(one)) ?? [];
+    const list = byKey.get(by(one)) ?? [];
     list.push(one);
-    found.set(by(one), list);
+    byKey.set(by(one), list);
   }
-  for (const list of found.values()) list.sort((a, b) => (a.rank < b.rank ? -1 : 1));
-  return [...found.values()];
+  for (const list of byKey.values()) list.sort((a, b) => (a.rank < b.rank ? -1 : 1));
+  return [...byKey.values()];
 }
 
-/** One order of several, each spread over all of it. Where in its first step each begins is by chance, or the small ones would all meet in the middle. */
+/**
+ * Merges lists so that each is spread evenly over the result. Each begins at a pseudo-random offset in its first step,
+ * or the small ones would all meet in the middle.
+ */
 function evenly(lists: readonly (readonly Ranked[])[]): Ranked[] {
   return lists
     .flatMap((list) => {

@@ -1,11 +1,13 @@
-/** Columns of text. */
+/** Formats columns of text and CSV. */
 import { printable } from '../../../../agent/base/printable.ts';
 
-/** The first line names the columns; cells that are numbers stand right. */
+/** Aligns rows; the first one holds the column names, and numbers are aligned right. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
-  const shown = rows.map((row) => row.map((cell) => printable(cell)));
-  const widths = (shown[0] ?? []).map((_, i) => Math.max(...shown.map((row) => (row[i] ?? '').length)));
-  return shown.map((row) =>
+  const printableRows = rows.map((row) => row.map((cell) => printable(cell)));
+  const widths = (printableRows[0] ?? []).map((_, i) =>
+    Math.max(...printableRows.map((row) => (row[i] ?? '').length)),
+  );
+  return printableRows.map((row) =>
     row
       .map((cell, i) =>
         /^\d[\d,]*(\.\d+)?$/.test(cell) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0),
@@ -15,7 +17,7 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** RFC 4180. A cell that a spreadsheet would take for a formula is made text. */
+/** Returns a CSV line (RFC 4180). A cell that a spreadsheet would evaluate as a formula is turned into text. */
 export function csvLine(cells: readonly (string | number | null)[]): string {
   return cells
     .map((cell) => {
@@ -26,7 +28,7 @@ export function csvLine(cells: readonly (string | number | null)[]): string {
     .join(',');
 }
 
-/** `3 min`, as of now. */
+/** Returns an age such as `3 min`. */
 export function ago(ms: number | null, nowMs: number): string {
   if (ms === null) return 'never';
   const s = Math.max(0, Math.round((nowMs - ms) / 1000));
@@ -35,8 +37,8 @@ export function ago(ms: number | null, nowMs: number): string {
   return s < 172_800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86_400)} d`;
 }
 
-/** The first few, and how many more. */
+/** Returns the first names, and the number of the others. */
 export function someOf(names: readonly string[], count = 10): string {
-  const more = names.length - count;
-  return names.slice(0, count).join(', ') + (more > 0 ? ` and ${more} more` : '');
+  const restCount = names.length - count;
+  return names.slice(0, count).join(', ') + (restCount > 0 ? ` and ${restCount} more` : '');
 }

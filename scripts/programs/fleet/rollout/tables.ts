@@ -1,4 +1,4 @@
-/** Tables of rollouts in the store of the fleet (../store.ts). */
+/** SQL tables of rollouts in the fleet's store (../store.ts). */
 export const ROLLOUT_TABLES = `
 CREATE TABLE rollout (
   name TEXT PRIMARY KEY, n INTEGER NOT NULL UNIQUE, kind TEXT NOT NULL, what TEXT NOT NULL, plan TEXT NOT NULL,

@@ -1,17 +1,17 @@
-/** A rollout as lines for people. */
+/** Formats a rollout as lines for people. */
 import { bytesText } from '../release/words.ts';
 import { KIND_NAMES } from './kinds.ts';
 import type { BoxState } from './states.ts';
 import { ago, columns, someOf } from './table.ts';
 import type { BoxView, RolloutView, WaveView } from './view.ts';
 
-/** Less is no news: boxes take minutes. */
+/** Minimum duration without a change that is shown, ms; boxes take minutes. */
 const QUIET_SHOWN_MS = 3_600_000;
 
 export const waveName = ({ wave }: Pick<WaveView, 'wave'>): string =>
   wave === 0 ? 'canaries' : `wave ${wave}`;
 
-/** `2 rolled-back, 12 offline`: all but the confirmed ones. */
+/** Returns a text such as `2 rolled-back, 12 offline`, without the confirmed ones. */
 export function restOf({ states, offline, mute, silent }: WaveView): string {
   const parts = Object.entries(states).filter(([state, n]) => n > 0 && state !== 'confirmed');
   return [
@@ -77,7 +77,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
   ];
 }
 
-/** What the wave waits for, since when, and when it halts. */
+/** Returns lines about what the wave waits for, since when, and when it halts. */
 function stuckLines({ wave, waves, stuck }: RolloutView, nowMs: number): string[] {
   if (stuck === null) return [];
   const { since, halts, unheard, isAlarm } = stuck;
@@ -108,10 +108,10 @@ const LEFT: readonly (readonly [string, (box: BoxView) => boolean])[] = [
   ),
 ];
 
-/** Who is not confirmed, by name; failures have lines of their own. */
+/** Returns the names of unconfirmed boxes; failures have their own lines. */
 function leftLines(boxes: readonly BoxView[]): string[] {
-  return LEFT.flatMap(([what, isLeft]) => {
+  return LEFT.flatMap(([label, isLeft]) => {
     const names = boxes.filter(isLeft).map(({ site, box }) => `${site}/${box}`);
-    return names.length === 0 ? [] : [`${what}: ${names.length}: ${someOf(names)}`];
+    return names.length === 0 ? [] : [`${label}: ${names.length}: ${someOf(names)}`];
   });
 }

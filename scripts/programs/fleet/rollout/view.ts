@@ -1,4 +1,4 @@
-/** A rollout as people and programs look at it. */
+/** View of a rollout for people and programs. */
 import type { BoxRow, FleetStore } from '../store.ts';
 import { rolloutOf } from './controller.ts';
 import { lastHeardMs } from './knowledge.ts';
@@ -9,21 +9,21 @@ import { BOX_STATES, type BoxState, OPEN, type RolloutBox, type Waits } from './
 import { step } from './waves.ts';
 
 export interface WaveView {
-  /** 0: the canaries. */
+  /** 0 is the wave of the canaries. */
   readonly wave: number;
   readonly boxes: number;
   readonly states: Readonly<Record<BoxState, number>>;
-  /** Sent for, and not connected. */
+  /** Number of boxes that were ordered and are not connected. */
   readonly offline: number;
-  /** Sent for and connected, and has said nothing since. */
+  /** Number of boxes that were ordered and are connected, and have sent nothing since. */
   readonly mute: number;
-  /** Have begun, are not connected, and were not heard for the plan's `silentHours`. */
+  /** Number of boxes that have begun, are not connected, and were not heard for the plan's `silentHours`. */
   readonly silent: number;
   readonly began: string | null;
-  /** When enough were confirmed. */
+  /** Time at which enough boxes were confirmed. */
   readonly reached: string | null;
   readonly ended: string | null;
-  /** What was loaded, as far as boxes have said so; by the way. */
+  /** Downloaded bytes by type, as far as boxes have reported. */
   readonly bytes: { readonly delta: number; readonly full: number };
 }
 
@@ -37,27 +37,27 @@ export interface RolloutView {
   readonly made: string;
   readonly who: string;
   readonly notAfter: string;
-  /** When the next wave begins if nothing else happens; null: it waits for boxes, or there is none. */
+  /** Beginning of the next wave without further events; null if it waits for boxes, or if there is none. */
   readonly nextWave: string | null;
   readonly waves: readonly WaveView[];
-  /** Boxes of the present wave that are connected and not there yet. */
+  /** Boxes of the present wave that are connected and not finished. */
   readonly waitsFor: readonly string[];
-  /** Null: it waits for the time to pass, or for nothing. */
+  /** Null if it waits only for time to pass, or for nothing. */
   readonly stuck: Stuck | null;
-  /** Of the plan: without progress for longer a wave halts. */
+  /** Limit of the plan: without progress for longer, a wave halts. */
   readonly stuckHours: number;
   readonly boxes: readonly BoxView[];
 }
 
-/** A wave that waits for boxes. */
+/** State of a wave that waits for boxes. */
 export interface Stuck {
-  /** Nothing has changed in it since then. */
+  /** Time of the last change in it. */
   readonly since: string;
-  /** When the rollout halts; days without a window are not counted. */
+  /** Time at which the rollout halts; days without a window are not counted. */
   readonly halts: string;
-  /** More than an ordinary night and day have passed: somebody should look. */
+  /** True if more than an ordinary night and day have passed, so that a person should check. */
   readonly isAlarm: boolean;
-  /** They have begun, and were not heard after that. */
+  /** Boxes that have begun and were not heard afterwards. */
   readonly unheard: readonly string[];
 }
 
@@ -74,23 +74,26 @@ export interface BoxView {
   readonly silent: boolean;
 }
 
-/** It has begun to load, or has. */
+/** States of boxes that have begun or finished the download. */
 const LOADED: readonly BoxState[] = ['begun', 'switched', 'confirmed', 'rolled-back', 'failed'];
 const HOUR_MS = 3_600_000;
-/** Of the limit of 48 h, 19 h: more than a day has passed then, and with it the window of a night. */
+/**
+ * Ratio of the limit below which the remaining time is an alarm. Of 48 h this is 19 h: more than a day has passed, and
+ * with it a night's window.
+ */
 const ALARM_SHARE = 0.4;
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): RolloutView {
   const rollouts = new Rollouts(store);
-  const known = new Map(store.boxes().map((box) => [`${box.site}/${box.box}`, box]));
+  const boxRows = new Map(store.boxes().map((box) => [`${box.site}/${box.box}`, box]));
   const rows = rollouts.boxes(row.name);
   const skipped = rollouts.skipped(row.name);
-  const now = rows.map((box) => boxNow(row, box, known.get(`${box.site}/${box.box}`), nowMs, skipped));
-  // What `run` would see; nothing is written or sent.
+  const now = rows.map((box) => boxNow(row, box, boxRows.get(`${box.site}/${box.box}`), nowMs, skipped));
+  // Computes the step that `run` would take; writes and sends nothing.
   const { waits, silent } = step({ ...rolloutOf(row), wanted: null }, now, nowMs);
   const silence = new Set(silent);
-  const boxes = rows.map((box) => boxView(box, known.get(`${box.site}/${box.box}`), silence));
+  const boxes = rows.map((box) => boxView(box, boxRows.get(`${box.site}/${box.box}`), silence));
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
   const { name, kind, what, state, reason, wave, made, who, not_after, reached, plan } = row;
   const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
@@ -134,12 +137,12 @@ function stuckOf(
 function boxNow(
   row: RolloutRow,
   box: RolloutBoxRow,
-  known: BoxRow | undefined,
+  boxRow: BoxRow | undefined,
   nowMs: number,
   skipped: ReadonlySet<string>,
 ): RolloutBox {
   const { site, box: name, wave, state, since, action } = box;
-  const online = known?.state === 'online';
+  const online = boxRow?.state === 'online';
   return {
     id: `${site}/${name}`,
     wave,
@@ -147,16 +150,16 @@ function boxNow(
     action,
     online,
     sinceMs: since,
-    progress: progressOf(known?.report, targetOf(row, box)).progress,
-    heardMs: online ? nowMs : known === undefined ? 0 : lastHeardMs(known),
+    progress: progressOf(boxRow?.report, targetOf(row, box)).progress,
+    heardMs: online ? nowMs : boxRow === undefined ? 0 : lastHeardMs(boxRow),
     isSkipped: skipped.has(`${site}/${name}`),
   };
 }
 
-function boxView(row: RolloutBoxRow, known: BoxRow | undefined, silence: ReadonlySet<string>): BoxView {
+function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: ReadonlySet<string>): BoxView {
   const { site, box, wave, state, since, phase, reason, action } = row;
-  const online = known?.state === 'online';
-  const saysNothing = (known?.reported ?? 0) < since;
+  const online = boxRow?.state === 'online';
+  const saysNothing = (boxRow?.reported ?? 0) < since;
   const mute = online && action !== null && state === 'ordered' && saysNothing;
   const silent = silence.has(`${site}/${box}`);
   return {
@@ -178,9 +181,9 @@ function waveView(
   rows: readonly RolloutBoxRow[],
   boxes: readonly BoxView[],
 ): WaveView {
-  const mine = boxes.filter((box) => box.wave === n);
+  const waveBoxes = boxes.filter((box) => box.wave === n);
   const states = Object.fromEntries(
-    BOX_STATES.map((state) => [state, mine.filter((box) => box.state === state).length]),
+    BOX_STATES.map((state) => [state, waveBoxes.filter((box) => box.state === state).length]),
   ) as Record<BoxState, number>;
   const bytes = (way: 'delta' | 'full'): number =>
     rows
@@ -188,11 +191,11 @@ function waveView(
       .reduce((sum, row) => sum + (row.bytes ?? 0), 0);
   return {
     wave: n,
-    boxes: mine.length,
+    boxes: waveBoxes.length,
     states,
-    offline: mine.filter((box) => !box.online && OPEN.includes(box.state)).length,
-    mute: mine.filter((box) => box.mute).length,
-    silent: mine.filter((box) => box.silent).length,
+    offline: waveBoxes.filter((box) => !box.online && OPEN.includes(box.state)).length,
+    mute: waveBoxes.filter((box) => box.mute).length,
+    silent: waveBoxes.filter((box) => box.silent).length,
     began: time(began),
     reached: time(reached),
     ended: time(ended),

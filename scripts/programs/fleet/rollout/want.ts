@@ -1,4 +1,4 @@
-/** `fleet rollout pause`, `resume` and `abort`: what a person wants of the rollout that is under way. */
+/** `fleet rollout pause`, `resume` and `abort`: store a person's request for the running rollout. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
@@ -8,31 +8,35 @@ import { controllerOf, present } from './drive.ts';
 import type { DirOption } from './looks.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
 
-/** A program that runs the rollout looks each LOOK_MS, and sends to the largest fleet within a minute. */
+/**
+ * Time limit for an abort, ms. The running program checks every LOOK_MS, and sends to the largest fleet within a
+ * minute.
+ */
 const ABORT_WITHIN_MS = 120_000;
 const ABORT_LOOK_MS = 500;
 
-type Wanted = 'pause' | 'resume' | 'abort';
+type RolloutRequest = 'pause' | 'resume' | 'abort';
 
-/** Said into the store; whoever runs the rollout does it, and where nobody does, this program once. */
-export function want(what: Wanted, { dir }: DirOption): Promise<void> {
-  return withFleet(dir, async (opened) => {
-    const { signal } = opened;
+/** Stores the request. The program that runs the rollout carries it out; if none does, this program does so once. */
+export function want(request: RolloutRequest, { dir }: DirOption): Promise<void> {
+  return withFleet(dir, async (context) => {
+    const { signal } = context;
     if (StateLock.isHeld(dir)) {
-      const { name } = wish(what, opened);
-      if (what !== 'abort' || (await isAborted(opened, dir, name))) {
-        const done = what === 'abort' ? 'aborted' : `${what} is said; the program that runs it does it`;
-        say(`${name}: ${done}`);
+      const { name } = wish(request, context);
+      if (request !== 'abort' || (await isAborted(context, dir, name))) {
+        const outcome =
+          request === 'abort' ? 'aborted' : `${request} is said; the program that runs it does it`;
+        say(`${name}: ${outcome}`);
         return;
       }
     }
     const lock = lockFleet(dir);
     try {
-      const controller = controllerOf(opened);
+      const controller = controllerOf(context);
       await controller.start(signal);
-      const { name } = wish(what, opened);
+      const { name } = wish(request, context);
       const after = await controller.run(name, signal, true);
-      if (what === 'abort' && after.state !== 'aborted')
+      if (request === 'abort' && after.state !== 'aborted')
         throw new AgentError(
           'unavailable',
           `${name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
@@ -46,29 +50,32 @@ export function want(what: Wanted, { dir }: DirOption): Promise<void> {
   });
 }
 
-/** Throws AgentError `config` where it does not fit. */
-function wish(what: Wanted, { store, clock }: OpenedFleet): RolloutRow {
+/** Throws AgentError `config` if the request does not fit the rollout's state. */
+function wish(request: RolloutRequest, { store, clock }: OpenedFleet): RolloutRow {
   const row = present(store);
   const right = {
     pause: ['running', 'finishing'],
     resume: ['paused', 'halted'],
     abort: ['running', 'finishing', 'paused', 'halted'],
   };
-  if (!right[what].includes(row.state))
+  if (!right[request].includes(row.state))
     throw new AgentError(
       'config',
-      `${row.name} is ${row.state}: it cannot be ${what === 'abort' ? 'aborted' : `${what}d`}`,
+      `${row.name} is ${row.state}: it cannot be ${request === 'abort' ? 'aborted' : `${request}d`}`,
     );
-  if (row.wanted === 'abort' && what !== 'abort')
-    throw new AgentError('config', `${row.name} is being aborted: it cannot be ${what}d`);
+  if (row.wanted === 'abort' && request !== 'abort')
+    throw new AgentError('config', `${row.name} is being aborted: it cannot be ${request}d`);
   store.transaction(() => {
-    new Rollouts(store).want(row.name, what);
-    if (row.wanted !== what) store.record(`rollout ${row.name}: ${what}`, clock.wallMs());
+    new Rollouts(store).want(row.name, request);
+    if (row.wanted !== request) store.record(`rollout ${row.name}: ${request}`, clock.wallMs());
   });
   return row;
 }
 
-/** Waits for the program that runs it; false where that has ended before. Throws AgentError `unavailable` where it does not. */
+/**
+ * Waits until the running program has aborted; false if it ended before. Throws AgentError `unavailable` after the time
+ * limit.
+ */
 async function isAborted({ store, signal }: OpenedFleet, dir: string, name: string): Promise<boolean> {
   const untilMs = performance.now() + ABORT_WITHIN_MS;
   while (!signal.aborted) {
@@ -81,5 +88,8 @@ async function isAborted({ store, signal }: OpenedFleet, dir: string, name: stri
       );
     await sleep(ABORT_LOOK_MS);
   }
-  throw new AgentError('unavailable', `${name}: abort is said; whether it is done nobody has waited for`);
+  throw new AgentError(
+    'unavailable',
+    `${name}: abort requested, but not confirmed in time; see rollout status`,
+  );
 }

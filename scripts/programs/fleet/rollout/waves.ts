@@ -1,20 +1,20 @@
 /**
- * A rollout as a machine of states, without a clock, a broker or a store: what is known goes in, what is to be done comes
- * out. Called again with what it gave back it does the same again: who dies between two calls has lost nothing.
+ * Computes the steps of a rollout: a state machine without a clock, a broker or a store. Idempotent: a call with its
+ * own result repeats that result, so a crash between two calls loses nothing.
  *
  * INVARIANTS:
  * - An order to install goes only to boxes of waves up to the present one, and none while the rollout is paused, halted
  *   or over.
- * - A box that is offline and has not begun holds nobody up. One that has begun counts until it is heard again.
- * - Every box that was sent for ends as confirmed, rolled back, failed, parked, withdrawn, expired or skipped; where a
- *   later word of a withdrawn or expired box says otherwise, that counts.
+ * - A box that is offline and has not begun delays no wave. One that has begun counts until it is heard again.
+ * - Every ordered box ends as confirmed, rolled back, failed, parked, withdrawn, expired or skipped. A later message of
+ *   a withdrawn or expired box overrides that.
  * - `done`: every box has confirmed and was heard after that, or a person has left it out.
  */
 import { Hearing } from './hearing.ts';
 import {
   type Action,
   type BoxState,
-  ENDED,
+  ENDED_STATES,
   FAILURES,
   NOT_SWITCHED,
   OPEN,
@@ -24,15 +24,15 @@ import {
   type RolloutState,
   STATE_OF,
   type Step,
-  TRIED,
-  type Tried,
+  TRIED_STATES,
+  type TrialCounts,
   type Waits,
 } from './states.ts';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
-/** What comes next, at this time. */
+/** Returns the next step at this time. */
 export function step(rollout: Rollout, boxes: readonly RolloutBox[], nowMs: number): Step {
   const machine = new Machine(rollout, boxes, nowMs);
   machine.run();
@@ -52,7 +52,7 @@ class Machine {
     this.#rollout = rollout;
     this.#boxes = boxes;
     this.#nowMs = nowMs;
-    this.#states = boxes.map(heard);
+    this.#states = boxes.map(stateFromReport);
     this.#hearing = new Hearing(boxes, this.#states, nowMs, () => this.#rollout);
   }
 
@@ -64,7 +64,7 @@ class Machine {
       const excess = this.#hearing.excess();
       if (excess !== undefined) this.#to('halted', excess);
     }
-    // A wave without anybody, or with nobody who is there, is reached at once.
+    // A wave without boxes, or without connected ones, is reached at once.
     do {
       while (this.#rollout.state === 'running' && this.#advance());
       this.#order();
@@ -89,7 +89,7 @@ class Machine {
       if (!this.#hearing.began(i) || this.#hearing.isSilent(box)) continue;
       if (!box.online) due.push(box.heardMs + thresholds.silentHours * HOUR_MS + 1);
       else if (!this.#hearing.isProven(i))
-        due.push(this.#hearing.since(i) + thresholds.heardMinutes * MINUTE_MS);
+        due.push(this.#hearing.stateSinceMs(i) + thresholds.heardMinutes * MINUTE_MS);
     }
     const next = OVER.includes(state)
       ? Number.POSITIVE_INFINITY
@@ -112,7 +112,7 @@ class Machine {
     this.#rollout = { ...this.#rollout, state, sinceMs, reason };
   }
 
-  /** What a person wants; it is done once, and what does not fit is passed over. */
+  /** Handles a person's request once; ignores one that does not fit. */
   #obey(): void {
     const { wanted, state } = this.#rollout;
     this.#rollout = { ...this.#rollout, wanted: null };
@@ -120,11 +120,11 @@ class Machine {
     if (wanted === 'pause' && (state === 'running' || state === 'finishing'))
       this.#to('paused', 'paused by a person');
     if (wanted === 'resume' && (state === 'paused' || state === 'halted')) {
-      // What was seen is accepted: it halts again by what comes from now on.
+      // Accepts what was seen; later failures halt the rollout again.
       const atMs = state === 'halted' ? this.#nowMs : this.#rollout.accepted.atMs;
       this.#rollout = {
         ...this.#rollout,
-        accepted: { ...this.#tried(() => true), atMs },
+        accepted: { ...this.#trialCounts(() => true), atMs },
         reachedMs: null,
       };
       this.#to('running', null);
@@ -137,7 +137,7 @@ class Machine {
     if (!OVER.includes(state)) this.#end(state === 'halted' ? 'it had halted; ' : '');
   }
 
-  /** Its last word: `done` only where nothing is left. */
+  /** Ends the rollout: `done` only if no box is left. */
   #end(before: string): void {
     const left = this.#hearing.left();
     if (left === undefined) this.#to('done', null);
@@ -147,20 +147,21 @@ class Machine {
   #halt(): void {
     const { thresholds, accepted } = this.#rollout;
     const { canaryFailures, failures: share, failuresMin } = thresholds;
-    const canaries = this.#tried((box) => box.wave === 0).failures;
-    const { failures, tried } = this.#tried(() => true);
+    const canaries = this.#trialCounts((box) => box.wave === 0).failures;
+    const { failures, tried } = this.#trialCounts(() => true);
     const [newFailures, newTried] = [failures - accepted.failures, tried - accepted.tried];
     if (newFailures <= 0) return;
     const broken = this.#count((state) => state === 'failed');
-    const what = broken === 0 ? 'went back' : `went back or failed (${broken} failed)`;
-    // Fewer than the limit, and all of them: nobody is left to be well.
+    const failureText = broken === 0 ? 'went back' : `went back or failed (${broken} failed)`;
+    // All canaries have failed, though fewer than the limit: none is left to be healthy.
     const limit = Math.min(canaryFailures, this.#boxes.filter((box) => box.wave === 0).length);
-    if (canaries >= limit && this.#rollout.wave === 0) this.#to('halted', `${canaries} canaries ${what}`);
+    if (canaries >= limit && this.#rollout.wave === 0)
+      this.#to('halted', `${canaries} canaries ${failureText}`);
     else if (newFailures >= failuresMin && newFailures > share * newTried)
-      this.#to('halted', `${newFailures} of ${newTried} boxes that were tried ${what}`);
+      this.#to('halted', `${newFailures} of ${newTried} boxes that were tried ${failureText}`);
   }
 
-  /** True when the next wave has begun. */
+  /** Returns true if the next wave has begun. */
   #advance(): boolean {
     const { wave, soakMs, reachedMs } = this.#rollout;
     const last = wave === soakMs.length - 1;
@@ -169,7 +170,7 @@ class Machine {
     this.#rollout = { ...this.#rollout, reachedMs: reached };
     const members = this.#boxes.some((box) => box.wave === wave);
     if (members && this.#nowMs < reached + (soakMs[wave] ?? 0)) return false;
-    // Each canary that began must be there when more are sent for.
+    // Every canary that began must be connected before more boxes are ordered.
     if (
       wave === 0 &&
       this.#boxes.some((box, i) => box.wave === 0 && this.#hearing.began(i) && this.#hearing.isSilent(box))
@@ -184,26 +185,27 @@ class Machine {
   }
 
   /**
-   * Enough of those who can answer, and of those who began, were heard after they confirmed. Failures are the other
-   * rule's: below its limit they do not hold up the rest. Of the canaries at least one must be well, and each that began.
+   * Reports whether enough boxes were heard after their confirmation, of those that can answer and those that began.
+   * Failures below their own limit do not count here. Of the canaries at least one must be healthy, and each that
+   * began.
    */
   #isReached(): boolean {
     const { wave, thresholds } = this.#rollout;
-    let [well, asked, unheard] = [0, 0, 0];
+    let [well, askedCount, unheard] = [0, 0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       if (box.wave !== wave || state === 'skipped' || FAILURES.includes(state)) continue;
-      // A box of the wave that has no order yet gets it now.
+      // A box of the wave without an order gets it now.
       if (state === 'planned') return false;
       const isWell = this.#hearing.isProven(i);
       if (isWell) well += 1;
       else if (this.#hearing.began(i)) unheard += 1;
-      if (isWell || box.online || this.#hearing.began(i)) asked += 1;
+      if (isWell || box.online || this.#hearing.began(i)) askedCount += 1;
     }
-    return well >= thresholds.confirmed * asked && (wave > 0 || (well > 0 && unheard === 0));
+    return well >= thresholds.confirmed * askedCount && (wave > 0 || (well > 0 && unheard === 0));
   }
 
-  /** Whoever should have another order than it has. */
+  /** Sets the orders of boxes that should have another one. */
   #order(): void {
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
@@ -218,7 +220,7 @@ class Machine {
   #action(box: RolloutBox, state: BoxState): Action | undefined {
     const { state: rollout, wave } = this.#rollout;
     if (state === 'skipped')
-      return box.action === null || TRIED.includes(STATE_OF[box.progress]) ? undefined : 'withdraw';
+      return box.action === null || TRIED_STATES.includes(STATE_OF[box.progress]) ? undefined : 'withdraw';
     if (rollout === 'halted' || rollout === 'aborted')
       return NOT_SWITCHED.includes(state) ? 'withdraw' : undefined;
     if (rollout === 'paused') return NOT_SWITCHED.includes(state) ? 'pause' : undefined;
@@ -229,15 +231,15 @@ class Machine {
       : undefined;
   }
 
-  #tried(of: (box: RolloutBox) => boolean): Tried {
-    let [failures, tried] = [0, 0];
+  #trialCounts(of: (box: RolloutBox) => boolean): TrialCounts {
+    let [failures, triedCount] = [0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       if (!of(box)) continue;
       if (FAILURES.includes(state)) failures += 1;
-      if (TRIED.includes(state)) tried += 1;
+      if (TRIED_STATES.includes(state)) triedCount += 1;
     }
-    return { failures, tried };
+    return { failures, tried: triedCount };
   }
 
   #count(of: (state: BoxState) => boolean): number {
@@ -245,17 +247,17 @@ class Machine {
   }
 }
 
-/** The state of a box by what it says now. */
-function heard({ state, action, progress, isSkipped }: RolloutBox): BoxState {
+/** Returns the state of a box from its present report. */
+function stateFromReport({ state, action, progress, isSkipped }: RolloutBox): BoxState {
   if (isSkipped) return 'skipped';
-  // Already there, by another way; nothing was sent, and nothing will be.
+  // The target is installed already: nothing was sent, and nothing will be.
   if (action === null) return state === 'planned' && progress === 'confirmed' ? 'confirmed' : state;
-  const said = STATE_OF[progress];
+  const reportedState = STATE_OF[progress];
   if (state === 'confirmed' || FAILURES.includes(state)) return state;
-  if (ENDED.includes(said)) return said;
+  if (ENDED_STATES.includes(reportedState)) return reportedState;
   if (state === 'parked') return state;
-  // Too late to be called back or to be waited for: it had switched, or switched all the same.
-  if (said === 'switched') return said;
+  // Too late for a withdrawal or a wait: it has switched regardless.
+  if (reportedState === 'switched') return reportedState;
   if (state === 'expired') return state;
-  return action === 'withdraw' ? 'withdrawn' : said;
+  return action === 'withdraw' ? 'withdrawn' : reportedState;
 }

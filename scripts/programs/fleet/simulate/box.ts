@@ -1,6 +1,7 @@
 /**
- * A box as the broker sees one: connects with its Last Will, judges orders by the real code and its commands.keys, goes
- * through the phases of the real updater in their times, and signs what it reports with a journal key of its own.
+ * Simulates a box as the broker sees it: it connects with a Last Will and verifies orders with the real code and its
+ * commands.keys. It passes through the phases of the real updater in their usual times, and signs its reports with its
+ * own journal key.
  */
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { systemClock } from '../../../../agent/base/clock.ts';
@@ -27,11 +28,11 @@ export interface SimBoxOptions {
   readonly site: string;
   readonly box: string;
   readonly board: Board;
-  /** What it runs in the beginning. */
+  /** Release of each program at the start. */
   readonly runs: Readonly<Record<ReleaseKind, Release>>;
   readonly mode: Mode;
   readonly fate: Fate;
-  /** Of what it would load, and how long it waits before it begins. */
+  /** Size of the download, and the delay before it begins. */
   readonly bytes: number;
   readonly jitterMs: number;
 }
@@ -39,15 +40,18 @@ export interface SimBoxOptions {
 export interface SimSurroundings {
   readonly url: string;
   readonly keys: readonly CommandKey[];
-  /** Simulated time, ms since the epoch. */
+  /** Returns the simulated time, ms since the epoch. */
   nowMs(): number;
   /** Calls back at a simulated time. */
   at(ms: number, act: () => Promise<void>): void;
 }
 
-/** Ten Mbit/s with others on the line. */
+/** Ten Mbit/s on a shared line. */
 const BYTES_PER_MS = 1000;
-/** Seen in booted units: staging and checks, the switch, 60 s of health; a crash at start goes back 20 s after it. */
+/**
+ * Durations measured on booted units, ms: staging and checks, the switch, 60 s of health. A crash at start rolls back
+ * 20 s later.
+ */
 const TIMES_MS: Partial<Record<ChangePhase, number>> = {
   verified: 1000,
   staged: 8000,
@@ -64,30 +68,30 @@ const KEEPALIVE_S = 600;
 
 export class SimBox {
   readonly options: SimBoxOptions;
-  readonly #around: SimSurroundings;
+  readonly #surroundings: SimSurroundings;
   readonly #key: KeyObject;
   readonly #publicKey: string;
   #session: Session | undefined;
   readonly #changes: Readonly<Record<ReleaseKind, Change>>;
-  /** Of which a release is under way, or was last. */
-  #what: ReleaseKind = 'release';
+  /** Program with a release under way, or with the last one. */
+  #kind: ReleaseKind = 'release';
   #order: UpdateOrder | undefined;
-  /** That which is carried out, or was last. */
+  /** The order that is carried out, or the last one. */
   #obeyed: UpdateOrder | undefined;
-  #refused: string | null = null;
+  #refusal: string | null = null;
   #journal = JOURNAL_FIRST;
   #generation = 0;
   #muted = false;
-  #gone = false;
-  /** Messages that the broker has of it. */
+  #isGone = false;
+  /** Number of the box's messages at the broker. */
   published = 0;
-  /** What has come last on its topic of orders, by its hash. */
-  heard = '';
+  /** Hash of the last message on its order topic. */
+  lastOrderHash = '';
   #busy: Promise<void> = Promise.resolve();
 
-  constructor(options: SimBoxOptions, around: SimSurroundings) {
+  constructor(options: SimBoxOptions, surroundings: SimSurroundings) {
     this.options = options;
-    this.#around = around;
+    this.#surroundings = surroundings;
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     this.#key = privateKey;
     this.#publicKey = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
@@ -99,36 +103,36 @@ export class SimBox {
     return this.#session !== undefined;
   }
 
-  /** Resolves when all that has come is dealt with. */
+  /** Resolves when all received messages have been handled. */
   get settled(): Promise<void> {
     return this.#busy;
   }
 
-  /** What it is really like: of the program whose release is under way, or was last. */
+  /** The box's actual state, for the program with the latest release. */
   get truth(): { phase: ChangePhase; seq: number; mode: Mode; gone: boolean } {
     const { phase, running } = this.#now;
-    return { phase, seq: running.seq, mode: this.options.mode, gone: this.#gone };
+    return { phase, seq: running.seq, mode: this.options.mode, gone: this.#isGone };
   }
 
   get #now(): Change {
-    return this.#changes[this.#what];
+    return this.#changes[this.#kind];
   }
 
-  /** Connects, says what it runs, and hears what is desired. */
+  /** Connects, reports what it runs, and receives the desired state. */
   async connect(): Promise<void> {
-    if (this.#gone) return;
+    if (this.#isGone) return;
     const { site, box, fate } = this.options;
     const topics = topicsOf(site, box);
     const message = (state: StatusReport['state']) => ({
       topic: topics.status,
-      payload: JSON.stringify({ state, boot: this.#boot, time: this.#time(this.#around.nowMs()) }),
+      payload: JSON.stringify({ state, boot: this.#boot, time: this.#time(this.#surroundings.nowMs()) }),
       qos: 1 as const,
       retain: true,
       contentType: 'application/json',
     });
     const session = await openSession(
       {
-        config: { url: this.#around.url, ack: 'broker' },
+        config: { url: this.#surroundings.url, ack: 'broker' },
         credentials: { certificate: undefined },
         clientId: box,
         will: message('offline'),
@@ -136,22 +140,22 @@ export class SimBox {
         connectTimeoutMs: CONNECT_TIMEOUT_MS,
         clock: systemClock,
         onMessage: (_topic, payload) => {
-          this.heard = hashOf(payload);
+          this.lastOrderHash = hashOf(payload);
           this.#busy = this.#busy.then(() => this.#hear(payload));
         },
       },
       new AbortController().signal,
     );
     this.#session = session;
-    this.heard = '';
+    this.lastOrderHash = '';
     await this.#publish(message('online'));
     await this.#report();
-    // From here on it is there and says nothing.
+    // From now on the box is connected but sends nothing.
     this.#muted = fate.ends === 'mute';
     await session.subscribe(topics.updateDesired);
   }
 
-  /** As a cable that is pulled: the broker publishes the Last Will. */
+  /** Disconnects like a pulled cable: the broker publishes the Last Will. */
   drop(): void {
     if (this.#session === undefined) return;
     this.#session.destroy();
@@ -159,25 +163,25 @@ export class SimBox {
     this.published += 1;
   }
 
-  /** Its power goes, and with it what it was about to do. */
-  cut(): void {
+  /** Simulates a power cut, which also cancels the pending work. */
+  cutPower(): void {
     this.#generation += 1;
     this.drop();
   }
 
-  /** Its power is back: it connects, and goes on with what it was at, as the updater does after a boot. */
+  /** Simulates the return of power: the box connects and continues like the updater after a boot. */
   async boot(): Promise<void> {
     const [order, generation] = [this.#obeyed, this.#generation];
     const { phase, rollout } = this.#now;
     await this.connect();
-    // An order that has come with the connection is at work already.
-    if (this.#gone || order === undefined || rollout === null || generation !== this.#generation) return;
+    // An order that came with the connection is already being handled.
+    if (this.#isGone || order === undefined || rollout === null || generation !== this.#generation) return;
     if (phase === 'switching') this.#then('probation', TIMES_MS.probation ?? 0);
     else if (phase === 'probation') this.#then(...this.#verdict());
     else if (BEFORE_SWITCH.includes(phase)) await this.#begin(order);
   }
 
-  /** The broker has come back with nothing: as after `drop`, without a Last Will. */
+  /** Reconnects to a restarted, empty broker: like `drop`, but without a Last Will. */
   async reconnect(): Promise<void> {
     if (this.#session === undefined) return;
     this.#session.destroy();
@@ -185,14 +189,14 @@ export class SimBox {
     await this.connect();
   }
 
-  /** One that anybody could send: with the box's own key, and what is given instead of the truth. */
-  async report(instead: Partial<UpdateReport>): Promise<string> {
-    const envelope = this.#envelope(instead);
+  /** Sends a false report, signed with the box's own key; `instead` replaces the true values. */
+  async report(overrides: Partial<UpdateReport>): Promise<string> {
+    const envelope = this.#envelope(overrides);
     await this.#publishReport(envelope);
     return envelope;
   }
 
-  /** What was signed already, once more. */
+  /** Sends an earlier signed report again. */
   async replay(envelope: string): Promise<void> {
     await this.#publishReport(envelope);
   }
@@ -208,7 +212,7 @@ export class SimBox {
       const { order } = openOrder('update', payload, {
         site,
         box,
-        keys: this.#around.keys,
+        keys: this.#surroundings.keys,
         wallMs: () => Number.POSITIVE_INFINITY,
       });
       if (this.#order !== undefined && order.counter <= this.#order.counter) {
@@ -218,30 +222,30 @@ export class SimBox {
           `its counter ${order.counter} is not above ${this.#order.counter}`,
         );
       }
-      const dates = orderDates(order, this.#around.nowMs());
+      const dates = orderDates(order, this.#surroundings.nowMs());
       if (dates?.code === 'expired') throw new CommandRefused(dates.code, dates.reason);
-      this.#refused = null;
+      this.#refusal = null;
       this.#order = order;
       if (dates === undefined) return await this.#obey(order);
-      // As on a box: an order of the future waits, unless another one comes.
-      this.#around.at(Date.parse(order.notBefore), async () => {
+      // A future order waits, as on a box, unless another one arrives.
+      this.#surroundings.at(Date.parse(order.notBefore), async () => {
         if (this.#order === order) await this.#obey(order);
       });
       await this.#report();
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;
-      this.#refused = `${error.code}: ${error.message}`;
+      this.#refusal = `${error.code}: ${error.message}`;
       await this.#report();
     }
   }
 
   async #obey(order: UpdateOrder): Promise<void> {
     if (this.options.fate.ends === 'mute') return;
-    // What tries goes on to its end; an order for the other program waits until then.
+    // A change on probation continues; an order for the other program waits until it ends.
     if (TRYING.includes(this.#now.phase)) return this.#report();
-    if (order.what !== this.#what) {
+    if (order.what !== this.#kind) {
       await this.#withdraw();
-      this.#what = order.what;
+      this.#kind = order.what;
     }
     if (order.action === 'withdraw') return this.#withdraw();
     this.#generation += 1;
@@ -255,7 +259,7 @@ export class SimBox {
     await this.#begin(order);
   }
 
-  /** Takes back what has not switched. What has ended stays as it is, as on the real one. */
+  /** Withdraws a change before its switch. A finished change stays unchanged, as on a real box. */
   async #withdraw(): Promise<void> {
     if (AT_REST.includes(this.#now.phase)) return this.#report();
     this.#generation += 1;
@@ -264,9 +268,9 @@ export class SimBox {
   }
 
   async #begin(order: UpdateOrder): Promise<void> {
-    const nowMs = this.#around.nowMs();
+    const nowMs = this.#surroundings.nowMs();
     const openMs = order.window === null ? nowMs : opening(order.window, nowMs);
-    // All look at the same times, and begin at their own.
+    // All boxes wait for the same window, and each begins with its own delay.
     if (openMs > nowMs) return this.#next(openMs - nowMs, () => this.#begin(order));
     this.#next(this.options.jitterMs, async () => {
       await this.#enter('downloading', null);
@@ -274,7 +278,7 @@ export class SimBox {
     });
   }
 
-  /** The phase after the given time, and what follows it. */
+  /** Enters the phase after the given time, and continues from there. */
   #then(phase: ChangePhase, afterMs: number): void {
     this.#next(afterMs, async () => {
       const { ends } = this.options.fate;
@@ -283,11 +287,11 @@ export class SimBox {
         [change.running, change.previous] = [change.target, change.running];
       if (phase === 'rolled-back' && change.previous !== null)
         [change.running, change.previous] = [change.previous, null];
-      const why: Partial<Record<ChangePhase, string>> = {
+      const reasons: Partial<Record<ChangePhase, string>> = {
         'rolled-back': 'it crashed: 3 restarts',
         failed: 'the archive is not what was signed',
       };
-      await this.#enter(phase, why[phase] ?? null);
+      await this.#enter(phase, reasons[phase] ?? null);
       const after: Partial<Record<ChangePhase, ChangePhase>> = {
         verified: ends === 'failed' ? 'failed' : 'staged',
         staged: 'switching',
@@ -296,37 +300,37 @@ export class SimBox {
       };
       const next = after[phase];
       if (next !== undefined) this.#then(next, TIMES_MS[next] ?? 0);
-      else if (this.#order !== undefined && this.#order.what !== this.#what) await this.#obey(this.#order);
+      else if (this.#order !== undefined && this.#order.what !== this.#kind) await this.#obey(this.#order);
     });
   }
 
-  /** What follows the probation, and when. */
+  /** Returns the phase after the probation, and its delay. */
   #verdict(): [phase: ChangePhase, afterMs: number] {
     const phase = this.options.fate.ends === 'rolled-back' ? 'rolled-back' : 'confirmed';
     return [phase, TIMES_MS[phase] ?? 0];
   }
 
-  /** Unless another order has come in between. */
+  /** Calls back unless another order has arrived in between. */
   #next(afterMs: number, act: () => Promise<void>): void {
     const generation = this.#generation;
-    this.#around.at(this.#around.nowMs() + afterMs, async () => {
+    this.#surroundings.at(this.#surroundings.nowMs() + afterMs, async () => {
       if (generation === this.#generation) await act();
     });
   }
 
   async #enter(phase: ChangePhase, reason: string | null): Promise<void> {
-    const sinceMs = this.#around.nowMs();
+    const sinceMs = this.#surroundings.nowMs();
     Object.assign(this.#now, { phase, sinceMs, reason });
     this.#journal += 1;
     await this.#report();
     const { vanishes } = this.options.fate;
     if (vanishes?.at !== phase) return;
     const vanish = (): void => {
-      this.#gone = true;
-      this.cut();
+      this.#isGone = true;
+      this.cutPower();
     };
     if (vanishes.afterMs === 0) vanish();
-    else this.#around.at(sinceMs + vanishes.afterMs, async () => vanish());
+    else this.#surroundings.at(sinceMs + vanishes.afterMs, async () => vanish());
   }
 
   async #report(): Promise<void> {
@@ -357,22 +361,22 @@ export class SimBox {
     return new Date(ms).toISOString();
   }
 
-  #envelope(instead: Partial<UpdateReport>): string {
+  #envelope(overrides: Partial<UpdateReport>): string {
     const report = reportOf({
       ...this.options,
       ...this.#changes,
       key: this.#publicKey,
       boot: this.#boot,
-      atMs: this.#around.nowMs(),
+      atMs: this.#surroundings.nowMs(),
       journal: this.#journal,
       order: this.#order?.counter ?? null,
-      refused: this.#refused,
+      refusal: this.#refusal,
     });
-    return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify({ ...report, ...instead }), this.#key);
+    return signEnvelope(UPDATE_REPORT_TYPE, JSON.stringify({ ...report, ...overrides }), this.#key);
   }
 }
 
-/** Tells what was sent from what was sent before; nothing of nothing. */
+/** Returns a hash that distinguishes messages; empty for an empty message. */
 export function hashOf(payload: Uint8Array): string {
   return payload.length === 0 ? '' : createHash('sha256').update(payload).digest('hex');
 }

@@ -1,4 +1,4 @@
-/** `fleet simulate`: a rollout to boxes that are none, before one to boxes that are. */
+/** `fleet simulate`: rehearses a rollout on simulated boxes. */
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -10,16 +10,19 @@ import { MIXES } from './mixes.ts';
 import { assertWhole, MIX_COLUMNS, mixCells, simulatedLines } from './report.ts';
 import { type SimulateOptions, simulate } from './simulate.ts';
 
-/** Each box is a connection of its own: a machine has 28,000 ports of its own for one broker, and 20,000 files a process. */
+/**
+ * Maximum number of boxes. Each has its own connection, and a machine has 28,000 local ports for one broker and 20,000
+ * files per process.
+ */
 const BOXES_MAX = 15_000;
-/** Files of the broker that are no box's. */
+/** Number of the broker's files that belong to no box. */
 const FILES_BESIDE = 200;
 
-function number(least: number, most: number): (text: string) => number {
+function number(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (/^\d+(\.\d+)?$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+    if (/^\d+(\.\d+)?$/.test(text) && value >= minimum && value <= maximum) return value;
+    throw new InvalidArgumentError(`It must be a number from ${minimum} to ${maximum}.`);
   };
 }
 
@@ -170,7 +173,7 @@ async function allFaults(options: SimulateOptions): Promise<void> {
   for (const line of columns(rows)) say(line);
 }
 
-/** Throws AgentError `config` where the broker may not open a file for each box. */
+/** Throws AgentError `config` if the broker may not open a file for each box. */
 function assertSockets(boxes: number): void {
   const limit = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
   const needed = boxes + FILES_BESIDE;

@@ -1,4 +1,4 @@
-/** Mixes of faults that a rollout must survive, one after the other. */
+/** Mixes of faults that a rollout must survive, run in sequence. */
 import type { SimulateOptions } from './simulate.ts';
 
 const NONE = {
@@ -10,7 +10,7 @@ const NONE = {
   spareCanaries: false,
   what: 'release',
 } as const;
-/** Ordinary faults, below what the thresholds allow. */
+/** Ordinary faults, below the limits of the thresholds. */
 const USUAL = { ...NONE, rollBack: 0.01, offline: 0.05, mute: 0.01 } as const;
 const VANISH = { ...USUAL, vanish: 0.9 } as const;
 

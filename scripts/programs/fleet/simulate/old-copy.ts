@@ -1,4 +1,4 @@
-/** A copy of the fleet's store that is put back in a later wave, as from a backup of yesterday. */
+/** Restores an old copy of the fleet's store in a later wave, like a backup of the day before. */
 
 import type { KeyObject } from 'node:crypto';
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
@@ -8,7 +8,7 @@ import type { Controller } from '../rollout/controller.ts';
 import { merge } from '../rollout/merge.ts';
 import { type FleetStore, STORE_FILE } from '../store.ts';
 
-/** The disk of the store is lost, and an older copy is put in its place. */
+/** Signals that the store's disk is lost and an older copy is restored. */
 export class StoreLost extends Error {}
 
 export class OldCopy {
@@ -18,35 +18,38 @@ export class OldCopy {
   #copied: number | undefined;
   #isOver = false;
 
-  /** `wave`: the copy of before the wave before is put back when this one has its orders; undefined: none is. */
+  /**
+   * Prepares the copy. Once `wave` has its orders, the store is restored to the time before the previous wave;
+   * undefined for none.
+   */
   constructor(dir: string, wave: number | undefined) {
     this.#store = join(dir, STORE_FILE);
     this.#copy = join(dir, 'yesterday.db');
     this.#wave = wave;
   }
 
-  /** To be called before and after orders go out. Throws StoreLost where the wave has come. */
-  published(when: 'before' | 'after', wave: number | undefined, store: FleetStore): void {
+  /** Must be called before and after orders are sent. Throws StoreLost when the wave has come. */
+  published(moment: 'before' | 'after', wave: number | undefined, store: FleetStore): void {
     if (this.#wave === undefined || wave === undefined || this.#isOver) return;
-    if (when === 'before' && wave < this.#wave && wave !== this.#copied) {
-      // A wave may be empty in a small fleet: the copy is of before the last one that had orders.
+    if (moment === 'before' && wave < this.#wave && wave !== this.#copied) {
+      // A small fleet may have an empty wave, so the copy precedes the last wave with orders.
       rmSync(this.#copy, { force: true });
       store.db.prepare('VACUUM INTO ?').run(this.#copy);
       this.#copied = wave;
     }
-    if (when === 'before' || wave !== this.#wave || !existsSync(this.#copy)) return;
+    if (moment === 'before' || wave !== this.#wave || !existsSync(this.#copy)) return;
     this.#isOver = true;
     throw new StoreLost('the store is lost');
   }
 
-  /** The store is closed. */
+  /** Restores the copy; the store must be closed. */
   putBack(): void {
     for (const end of ['-wal', '-shm']) rmSync(`${this.#store}${end}`, { force: true });
     copyFileSync(this.#copy, this.#store);
   }
 }
 
-/** As `fleet rollout adopt`, with nobody to ask. */
+/** Adopts like `fleet rollout adopt`, without a person to ask. */
 export async function takeOver(
   controller: Controller,
   store: FleetStore,
@@ -55,5 +58,5 @@ export async function takeOver(
   await controller.connect(new AbortController().signal);
   const { knowledge } = controller;
   const merged = merge(witnessesOf(store, knowledge, nowMs));
-  store.transaction(() => writeMerged(merged, { store, knowledge, key, nowMs, given: undefined }));
+  store.transaction(() => writeMerged(merged, { store, knowledge, key, nowMs, givenRollout: undefined }));
 }

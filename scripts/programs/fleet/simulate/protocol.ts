@@ -1,4 +1,4 @@
-/** What the simulation says to the processes with the boxes, and what they answer. */
+/** Messages between the simulation and the processes of its boxes. */
 import type { Mode } from '../../../../agent/contract/mode.ts';
 import type { ChangePhase } from '../../../../agent/contract/update.ts';
 import type { WorldOptions, WorldState } from './world.ts';
@@ -6,7 +6,7 @@ import type { WorldOptions, WorldState } from './world.ts';
 export type Ask =
   | { readonly n: number; readonly what: 'start'; readonly world: WorldOptions }
   | { readonly n: number; readonly what: 'advance'; readonly toMs: number }
-  /** Hash of what each box was sent since the last time. */
+  /** Pairs of box and hash of the last message sent to it since the last request. */
   | { readonly n: number; readonly what: 'settle'; readonly orders: readonly (readonly [string, string])[] }
   | { readonly n: number; readonly what: 'reconnect' }
   | { readonly n: number; readonly what: 'truth' };
@@ -17,7 +17,7 @@ export interface Truth {
   readonly seq: number;
   readonly mode: Mode;
   readonly online: boolean;
-  /** Taken off the network for good. */
+  /** True if it was taken off the network for good. */
   readonly gone: boolean;
 }
 

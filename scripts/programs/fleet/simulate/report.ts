@@ -1,4 +1,4 @@
-/** What a simulated rollout came to, as lines for people. */
+/** Formats the result of a simulated rollout as lines for people. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { bytesText } from '../release/words.ts';
 import { columns } from '../rollout/table.ts';
@@ -17,7 +17,7 @@ export function simulatedLines({
   truth,
   lost,
 }: Simulated): string[] {
-  const gone = new Set(lost);
+  const lostIds = new Set(lost);
   const rows = view.waves.map((wave) => {
     const { states, bytes } = wave;
     const began =
@@ -34,7 +34,7 @@ export function simulatedLines({
       ...[
         `${wave.offline + states.expired - muteIn(view, wave.wave)}`,
         `${muteIn(view, wave.wave)}`,
-        `${view.boxes.filter((box) => box.wave === wave.wave && gone.has(`${box.site}/${box.box}`)).length}`,
+        `${view.boxes.filter((box) => box.wave === wave.wave && lostIds.has(`${box.site}/${box.box}`)).length}`,
         `${states.withdrawn}`,
         `${states.planned}`,
       ],
@@ -73,7 +73,7 @@ function muteIn({ boxes }: RolloutView, wave: number): number {
     .length;
 }
 
-/** Throws AgentError `unavailable` where somebody is left half way. */
+/** Throws AgentError `unavailable` if a box is left halfway. */
 export function assertWhole({ halfWay }: Simulated): void {
   if (halfWay.length > 0)
     throw new AgentError(
@@ -82,7 +82,7 @@ export function assertWhole({ halfWay }: Simulated): void {
     );
 }
 
-/** One line for a mix of faults: where it ended, and how many boxes were lost. */
+/** Returns the cells for a mix of faults: where it ended, and how many boxes were lost. */
 export function mixCells(name: string, { view, lost, simulatedHours, wallS }: Simulated): string[] {
   const { state, wave, waves, reason, boxes } = view;
   const confirmed = waves.reduce((sum, { states }) => sum + states.confirmed, 0);
@@ -111,6 +111,6 @@ export const MIX_COLUMNS = [
   'REASON',
 ];
 
-function lostLine(lost: number, boxes: number): string {
-  return `${lost} of ${boxes} boxes lost: the release has taken them off the network (${((100 * lost) / boxes).toFixed(1)} %)`;
+function lostLine(lostCount: number, boxes: number): string {
+  return `${lostCount} of ${boxes} boxes lost: the release has taken them off the network (${((100 * lostCount) / boxes).toFixed(1)} %)`;
 }

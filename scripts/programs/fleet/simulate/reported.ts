@@ -1,4 +1,4 @@
-/** What a simulated box reports: all that a real one does, with as many bytes. */
+/** Builds the report of a simulated box, with the content and size of a real one. */
 import type { Mode } from '../../../../agent/contract/mode.ts';
 import type { Board } from '../../../../agent/contract/release.ts';
 import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
@@ -8,7 +8,7 @@ export interface Release {
   readonly version: string;
 }
 
-/** How far a box is with the releases of one program. */
+/** Progress of a box with the releases of one program. */
 export interface Change {
   phase: ChangePhase;
   sinceMs: number;
@@ -42,8 +42,8 @@ export interface Reported {
   readonly release: Change;
   readonly root: Change;
   readonly order: number | null;
-  readonly refused: string | null;
-  /** Entries of its journal, of which JOURNAL_FIRST are older than the simulation. */
+  readonly refusal: string | null;
+  /** Entries of its journal; JOURNAL_FIRST of them are older than the simulation. */
   readonly journal: number;
 }
 
@@ -52,7 +52,7 @@ const time = (ms: number): string => new Date(ms).toISOString();
 
 export function reportOf({ release, root, ...box }: Reported): UpdateReport {
   const at = time(box.atMs);
-  const { site, box: name, key, boot, board, order, refused, mode, journal } = box;
+  const { site, box: name, key, boot, board, order, refusal, mode, journal } = box;
   const { previous, ...updater } = changeOf(release);
   const { previous: _, ...rootChange } = changeOf(root);
   return {
@@ -79,7 +79,7 @@ export function reportOf({ release, root, ...box }: Reported): UpdateReport {
       history: journal - JOURNAL_FIRST,
     },
     order,
-    refused,
+    refused: refusal,
     config: {
       sha256: '9f'.repeat(32),
       phase: 'idle',
@@ -98,6 +98,6 @@ export function reportOf({ release, root, ...box }: Reported): UpdateReport {
 }
 
 function changeOf({ phase, sinceMs, rollout, target, running, previous, reason }: Change) {
-  const wanted = rollout === null || target === undefined ? null : target;
-  return { release: running, previous, phase, since: time(sinceMs), rollout, target: wanted, reason };
+  const shownTarget = rollout === null || target === undefined ? null : target;
+  return { release: running, previous, phase, since: time(sinceMs), rollout, target: shownTarget, reason };
 }

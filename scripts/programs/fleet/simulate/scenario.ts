@@ -1,4 +1,4 @@
-/** The fleet that is simulated, what goes wrong in it, and the release that it gets. */
+/** Defines the simulated fleet, its faults, and the release that it gets. */
 import { TargetFile, Targets } from '@tufjs/models';
 import {
   type Board,
@@ -17,35 +17,35 @@ import { type Fate, VANISHING } from './fate.ts';
 import type { Release } from './reported.ts';
 
 export interface ScenarioOptions {
-  /** Of what the release is that is rolled out. */
+  /** Program whose release is rolled out. */
   readonly what: ReleaseKind;
   readonly boxes: number;
   readonly seed: number;
-  /** Shares of all boxes. */
+  /** Ratios of all boxes. */
   readonly rollBack: number;
   readonly offline: number;
   readonly mute: number;
-  /** Share of the boxes, canaries too, that the release takes off the network for good. */
+  /** Ratio of the boxes, canaries included, that the release takes off the network for good. */
   readonly vanish: number;
-  /** Of the canaries none vanishes. */
+  /** True if no canary vanishes. */
   readonly spareCanaries: boolean;
-  /** When: in a phase, or in any of them. */
+  /** Phase in which boxes vanish, or any of them. */
   readonly vanishAt: Vanishing | 'any';
-  /** Minutes from the confirmation on; only for `confirmed`. */
+  /** Minutes after the confirmation; only for `confirmed`. */
   readonly vanishAfterMinutes: number;
-  /** Share of the boxes, canaries too, whose pole has no power by day. */
+  /** Ratio of the boxes, canaries included, whose site has no power by day. */
   readonly dark: number;
-  /** A board of which every box goes back. */
+  /** Board of which every box rolls back. */
   readonly broken: Board | undefined;
   readonly deltaBytes: number;
   readonly fullBytes: number;
-  /** Of what is tried, above which it halts. */
+  /** Ratio of failures among tried boxes above which the rollout halts. */
   readonly haltShare: number | undefined;
 }
 
 export type Vanishing = (typeof VANISHING)[number];
 
-/** The releases of one commit that are rolled out: two numbers, one version. */
+/** Releases to roll out, of one commit: two numbers, one version. */
 export const TARGETS = {
   release: { seq: 43, version: '1.5.0' },
   root: { seq: 44, version: '1.5.0' },
@@ -54,17 +54,17 @@ export const RUNS = {
   release: { seq: 42, version: '1.4.2' },
   root: { seq: 41, version: '1.4.2' },
 } as const satisfies Record<ReleaseKind, Release>;
-/** A box in ten is behind, and takes the release whole. */
-const BEHIND = {
+/** One box in ten runs an older release, and downloads the full archive. */
+const OLDER_RELEASES = {
   release: { seq: 39, version: '1.4.0' },
   root: { seq: 38, version: '1.4.0' },
 } as const satisfies Record<ReleaseKind, Release>;
 const SITES = 12;
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
-/** Street light of a winter's day, UTC. */
+/** Hours without power, UTC: when the street lights are off on a winter's day. */
 const DARK = { fromHour: 7, toHour: 16.5 };
-/** As a city buys them. */
+/** Boards and their ratios, as bought by a city. */
 const BOARDS: readonly (readonly [Board, number])[] = [
   ['rpi5', 0.5],
   ['rpi4', 0.25],
@@ -72,7 +72,7 @@ const BOARDS: readonly (readonly [Board, number])[] = [
   ['rk3588', 0.1],
 ];
 const CANARIES_A_BOARD = 2;
-/** From the switch of a window to its end there is time for a wave of any size. */
+/** Long enough for a wave of any size. */
 const WINDOW = { days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'], from: '01:00', to: '05:00' };
 
 export interface Scenario {
@@ -90,21 +90,21 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
   for (const [board] of BOARDS)
     for (const i of names.filter((n) => boards[n] === board).slice(0, CANARIES_A_BOARD)) canaries.add(i);
   const fates = new Map<number, Fate>();
-  // Canaries are chosen among boxes that are well; faults are dealt to the others, exactly so many.
-  const others = shuffled(
+  // Canaries are healthy boxes. Faults are assigned to the others in exact numbers.
+  const otherBoxes = shuffled(
     names.filter((i) => !canaries.has(i)),
     random,
   );
   const deal = (share: number, fate: (n: number) => Fate): void => {
     for (let n = 0; n < Math.round(share * count); n += 1) {
-      const i = others.pop();
+      const i = otherBoxes.pop();
       if (i !== undefined) fates.set(i, fate(n));
     }
   };
-  const there = { away: false, backAfterMs: null } as const;
-  deal(rollBack, () => ({ ...there, ends: 'rolled-back' }));
-  deal(mute, () => ({ ...there, ends: 'mute' }));
-  // Two of three come back, after one to five days.
+  const onlineFate = { away: false, backAfterMs: null } as const;
+  deal(rollBack, () => ({ ...onlineFate, ends: 'rolled-back' }));
+  deal(mute, () => ({ ...onlineFate, ends: 'mute' }));
+  // Two of three return after one to five days.
   deal(offline, (n) => ({
     ends: 'confirmed',
     away: true,
@@ -113,8 +113,8 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
   const bane = baneOf(options, canaries);
   const boxes = names.map((i): SimBoxOptions => {
     const board = boards[i] ?? 'rpi5';
-    const old = i % 10 === 9 ? BEHIND : RUNS;
-    const fate = fates.get(i) ?? { ...there, ends: 'confirmed' };
+    const old = i % 10 === 9 ? OLDER_RELEASES : RUNS;
+    const fate = fates.get(i) ?? { ...onlineFate, ends: 'confirmed' };
     const isBroken = board === broken && fate.ends === 'confirmed';
     return {
       site: `site-${(i % SITES) + 1}`,
@@ -123,13 +123,13 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
       runs: old,
       mode: i % 25 === 24 ? 'suspended' : 'active',
       fate: { ...fate, ...(isBroken && { ends: 'rolled-back' as const }), ...bane(i) },
-      bytes: old === BEHIND ? options.fullBytes : options.deltaBytes,
+      bytes: old === OLDER_RELEASES ? options.fullBytes : options.deltaBytes,
       jitterMs: Math.floor(random() * 60_000),
     };
   });
   const plan = planOf(
     {
-      // Of the board that breaks one canary only: one is not enough to halt, and the first wave must.
+      // Only one canary has the board that breaks: that is not enough to halt, so the first wave must.
       canary: {
         boxes: [...canaries]
           .filter((i, at) => boards[i] !== broken || at % CANARIES_A_BOARD === 0)
@@ -144,7 +144,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
   return { boxes, plan, targets: targetsOf(options) };
 }
 
-/** What is dealt to every box alike, by chance, whatever else is wrong with it. */
+/** Returns the faults that every box gets by chance, in addition to its others. */
 function baneOf(
   options: ScenarioOptions,
   canaries: ReadonlySet<number>,
@@ -154,7 +154,7 @@ function baneOf(
   return (i) => {
     const [vanishes, phase, isDark] = [random() < vanish, random(), random() < dark];
     const at = vanishAt === 'any' ? VANISHING[Math.floor(phase * VANISHING.length)] : vanishAt;
-    // The lamps of a site go on and off together.
+    // The lamps of a site switch together.
     const site = (i % SITES) / SITES / 2;
     return {
       ...(vanishes &&
@@ -178,7 +178,7 @@ function boardOf(at: number): Board {
   return 'rpi5';
 }
 
-/** As a repository offers it; nobody loads it here. */
+/** Returns targets such as a repository offers; nothing is downloaded. */
 export function targetsOf(sizes: Sizes): Targets {
   return new Targets({
     version: 1,
@@ -190,9 +190,9 @@ export function targetsOf(sizes: Sizes): Targets {
 
 type Sizes = Pick<ScenarioOptions, 'deltaBytes' | 'fullBytes'>;
 
-function filesOf(what: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, TargetFile][] {
-  const id = { what, ...TARGETS[what], arch: 'arm64' } as const;
-  const { seq } = RUNS[what];
+function filesOf(kind: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, TargetFile][] {
+  const id = { what: kind, ...TARGETS[kind], arch: 'arm64' } as const;
+  const { seq } = RUNS[kind];
   const paths = { manifest: manifestTarget(id), full: fullTarget(id), delta: deltaTarget(seq, id) };
   const custom: ReleaseTarget = {
     ...id,

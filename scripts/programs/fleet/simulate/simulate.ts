@@ -1,4 +1,4 @@
-/** A rollout to a simulated fleet, from the first report to the last box, and what became of it. */
+/** Simulates a rollout to a fleet, from the first report to the last box, and returns the result. */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,22 +21,22 @@ import { Simulation } from './simulation.ts';
 
 export interface SimulateOptions extends ScenarioOptions {
   readonly processes: number;
-  /** `max_queued_messages` of the broker; undefined: as a room has it. */
+  /** Broker option `max_queued_messages`; undefined means a room's setting. */
   readonly maxQueued: number | undefined;
-  /** The controller dies in the middle of that wave, and another goes on. */
+  /** Wave in which the controller dies halfway, and another one continues. */
   readonly dieInWave: number | undefined;
-  /** With the first orders of that wave the broker loses all that it keeps, and comes back. */
+  /** Wave with whose first orders the broker loses all its messages and restarts. */
   readonly emptyInWave: number | undefined;
-  /** When that wave has its orders the store is put back to what it was before the wave before, and takes over again. */
+  /** Wave after whose orders the store is restored to its state before the previous wave, and adopts again. */
   readonly restoreInWave: number | undefined;
 }
 
 export interface Simulated {
   readonly view: RolloutView;
   readonly truth: readonly Truth[];
-  /** Boxes that are neither on the release before nor on the new one and well. */
+  /** Boxes that are neither on the previous release nor healthy on the new one. */
   readonly halfWay: readonly string[];
-  /** Of the inventory, that the broker did not bring. */
+  /** Number of boxes of the inventory without messages from the broker. */
   readonly missing: number;
   readonly simulatedHours: number;
   readonly wallS: { readonly connect: number; readonly learn: number; readonly rollout: number };
@@ -50,17 +50,17 @@ const EVER_MS = 10 * 365 * 86_400_000;
 const HOUR_MS = 3_600_000;
 const SETTLE_HOURS = 8;
 const DAY_MS = 24 * HOUR_MS;
-/** Of the first day, UTC: the rollout is made in the morning, whenever it is simulated. */
+/** Hour of the first day, UTC, at which the rollout is made, whenever it is simulated. */
 const START_HOUR = 9;
 
 class Death extends Error {}
 
-/** Counts what goes out, and dies half way through an amount where it is told to. */
+/** Reports what is sent, and dies halfway through a batch when requested. */
 class SimulatedLink extends FleetLink {
   readonly #simulation: Simulation;
   dies: (() => boolean) | undefined;
-  /** Called before and after an amount goes out. */
-  published: ((when: 'before' | 'after') => void) | undefined;
+  /** Called before and after a batch is sent. */
+  published: ((moment: 'before' | 'after') => void) | undefined;
 
   constructor(options: FleetLinkOptions, simulation: Simulation) {
     super(options);
@@ -74,14 +74,14 @@ class SimulatedLink extends FleetLink {
 
   override async publish<O extends Outgoing>(
     messages: readonly O[],
-    sent: (messages: readonly O[]) => void,
+    onSent: (messages: readonly O[]) => void,
   ): Promise<void> {
     const dies = messages.length > 1 && this.dies?.() === true;
-    const some = dies ? messages.slice(0, messages.length / 2) : messages;
+    const batch = dies ? messages.slice(0, messages.length / 2) : messages;
     this.published?.('before');
-    for (const message of some) this.#simulation.sent(message);
-    // Half of them are at the broker, and it never writes down that they are.
-    await super.publish(some, dies ? () => undefined : sent);
+    for (const message of batch) this.#simulation.recordSent(message);
+    // Half of the batch reaches the broker, but its acknowledgement is never stored.
+    await super.publish(batch, dies ? () => undefined : onSent);
     if (dies) throw new Death('the controller dies');
     this.published?.('after');
   }
@@ -188,9 +188,9 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     }
     const rollout = seconds(running);
     const simulatedHours = (simulation.wallMs() - startMs) / HOUR_MS;
-    // Who has been called back needs a moment to say so.
-    const until = simulation.wallMs() + SETTLE_HOURS * HOUR_MS;
-    while (simulation.wallMs() < until && !OVER.includes(row.state)) await simulation.sleep(HOUR_MS);
+    // Withdrawn boxes need a moment to report.
+    const untilMs = simulation.wallMs() + SETTLE_HOURS * HOUR_MS;
+    while (simulation.wallMs() < untilMs && !OVER.includes(row.state)) await simulation.sleep(HOUR_MS);
     controller.hear();
     row = await controller.run(NAME, signal, true);
     const truth = await simulation.truth();
@@ -213,7 +213,10 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
   }
 }
 
-/** Who has no power goes on when it is back; who is lost is counted as such. */
+/**
+ * Reports whether a box is halfway. An offline box is not: without power it continues later, and lost boxes are counted
+ * separately.
+ */
 function isHalfWay({ phase, seq, online }: Truth, target: number): boolean {
   if (!online) return false;
   if (phase === 'confirmed') return seq !== target;

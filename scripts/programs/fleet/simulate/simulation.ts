@@ -1,7 +1,6 @@
 /**
- * The real controller, store and broker, and boxes in processes of their own, on a clock that goes on only when everybody
- * has done what was to do until then: hours of waves pass in seconds, and nobody is early or late by the load of this
- * machine.
+ * Runs the real controller, store and broker with boxes in separate processes, on a simulated clock. Time advances only
+ * when all have finished their work, so hours pass in seconds and the load of this machine has no effect.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +14,7 @@ import type { Answer, Ask, Truth } from './protocol.ts';
 import type { WorldOptions } from './world.ts';
 
 const BOXES = fileURLToPath(new URL('./boxes/main.js', import.meta.url));
-/** What happens within it is seen at once, as a controller that is busy sees it. */
+/** Events within this time are handled together, as by a busy controller, ms. */
 const GRID_MS = 10_000;
 const HEARD_WITHIN_MS = 30_000;
 
@@ -30,17 +29,17 @@ export class Simulation implements Clock {
   readonly #children: ChildProcess[] = [];
   readonly #states = new Map<ChildProcess, Answer>();
   readonly #waiting = new Map<number, (answer: Answer) => void>();
-  /** What was sent to each box since its process heard of it last, by its hash; for each process. */
+  /** Hashes of the messages sent to each box since its process was last informed, per process. */
   readonly #orders: Map<string, string>[] = [];
   /** Number of the process of each box. */
   readonly #homes = new Map<string, number>();
-  readonly #gone = new Map<ChildProcess, Promise<undefined>>();
+  readonly #exits = new Map<ChildProcess, Promise<undefined>>();
   #nowMs: number;
   #n = 0;
   #link: FleetLink | undefined;
-  /** Messages of the link that are no box's and no order's. */
+  /** Messages of the link that are neither from a box nor an order. */
   #baseline = 0;
-  #sent = 0;
+  #sentCount = 0;
   #disturb: (() => Promise<boolean>) | undefined;
 
   constructor(startMs: number) {
@@ -68,7 +67,7 @@ export class Simulation implements Clock {
       this.#orders.push(new Map());
       for (const { site, box } of boxes.slice(i * share, (i + 1) * share))
         this.#homes.set(`${site}/${box}`, i);
-      this.#gone.set(
+      this.#exits.set(
         child,
         once(child, 'exit').then(() => undefined),
       );
@@ -82,37 +81,40 @@ export class Simulation implements Clock {
   async stop(): Promise<void> {
     for (const child of this.#children) {
       child.kill('SIGKILL');
-      await this.#gone.get(child);
+      await this.#exits.get(child);
     }
   }
 
-  /** The link of the controller that runs now, connected. */
+  /** Follows the connected link of the running controller. */
   async follow(link: FleetLink): Promise<void> {
     await this.#all(() => ({ what: 'truth' }));
     this.#link = link;
-    this.#sent = 0;
+    this.#sentCount = 0;
     this.#baseline = link.received - this.#published;
   }
 
-  /** `disturb` is called before time goes on, when boxes have dealt with all that was sent; true: it has disturbed something, and time stands still for a turn. */
+  /**
+   * `disturb` is called before time advances, when boxes have handled all messages. If it returns true, time stops for
+   * a turn.
+   */
   before(disturb: () => Promise<boolean>): void {
     this.#disturb = disturb;
   }
 
-  /** An order went out. */
-  sent({ topic, payload }: Outgoing): void {
+  /** Records a sent order. */
+  recordSent({ topic, payload }: Outgoing): void {
     const id = topic.split('/').slice(1, 3).join('/');
     this.#orders[this.#homes.get(id) ?? 0]?.set(id, hashOf(Buffer.from(payload)));
-    this.#sent += 1;
+    this.#sentCount += 1;
   }
 
-  /** The broker has come back, and keeps nothing: boxes connect again. */
+  /** Reconnects the boxes after the broker has restarted empty. */
   async reconnect(): Promise<void> {
     for (const orders of this.#orders) orders.clear();
     await this.#all(() => ({ what: 'reconnect' }));
   }
 
-  /** Time goes on to the next thing that happens, at most by that much. */
+  /** Advances time to the next event, at most by `delayMs`. */
   async sleep(delayMs: number): Promise<void> {
     await this.#all((i) => ({ what: 'settle', orders: [...(this.#orders[i] ?? [])] }));
     for (const orders of this.#orders) orders.clear();
@@ -125,9 +127,9 @@ export class Simulation implements Clock {
     if (!Number.isFinite(toMs))
       throw new AgentError('bug', 'nothing more happens in the simulation, and the rollout waits');
     this.#nowMs = toMs;
-    // Also where nothing is due: who is sent an order judges it by this time.
+    // Also needed if nothing is due: a box evaluates its order by this time.
     await this.#all(() => ({ what: 'advance', toMs }));
-    await this.#heard();
+    await this.#waitUntilHeard();
   }
 
   async truth(): Promise<Truth[]> {
@@ -139,15 +141,15 @@ export class Simulation implements Clock {
     return [...this.#states.values()].reduce((sum, { published }) => sum + published, 0);
   }
 
-  /** All that boxes have said has come to the controller's link. */
-  async #heard(): Promise<void> {
-    const wanted = (): number => this.#baseline + this.#published + this.#sent;
-    const until = performance.now() + HEARD_WITHIN_MS;
-    while (this.#link?.connected === true && this.#link.received < wanted()) {
-      if (performance.now() > until)
+  /** Waits until the boxes' messages have reached the controller's link. */
+  async #waitUntilHeard(): Promise<void> {
+    const expectedCount = (): number => this.#baseline + this.#published + this.#sentCount;
+    const untilMs = performance.now() + HEARD_WITHIN_MS;
+    while (this.#link?.connected === true && this.#link.received < expectedCount()) {
+      if (performance.now() > untilMs)
         throw new AgentError(
           'unavailable',
-          `the broker has brought ${this.#link.received} of ${wanted()} messages within 30 s`,
+          `the broker has brought ${this.#link.received} of ${expectedCount()} messages within 30 s`,
         );
       await sleep(2);
     }
@@ -160,7 +162,7 @@ export class Simulation implements Clock {
         const n = this.#n;
         const answered = new Promise<Answer>((resolve) => this.#waiting.set(n, resolve));
         child.send({ ...ask(i), n });
-        const answer = await Promise.race([answered, this.#gone.get(child)]);
+        const answer = await Promise.race([answered, this.#exits.get(child)]);
         if (answer === undefined) throw new AgentError('unavailable', 'a process of boxes has ended');
         this.#states.set(child, answer);
       }),

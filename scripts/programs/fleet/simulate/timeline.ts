@@ -1,4 +1,4 @@
-/** What happens when, in simulated time: a binary heap, since a fleet has tens of thousands of things before it. */
+/** Queue of events in simulated time: a binary heap, since a fleet has tens of thousands of pending events. */
 export interface Happening {
   readonly ms: number;
   readonly act: () => Promise<void>;
@@ -7,7 +7,7 @@ export interface Happening {
 export class Timeline {
   readonly #heap: Happening[] = [];
 
-  /** When something happens next; undefined: nothing will. */
+  /** Time of the next event; undefined if there is none. */
   get nextMs(): number | undefined {
     return this.#heap[0]?.ms;
   }
@@ -23,14 +23,14 @@ export class Timeline {
     }
   }
 
-  /** Takes all up to that time, the earliest first. */
+  /** Removes and returns all events up to this time, the earliest first. */
   take(untilMs: number): Happening[] {
-    const taken: Happening[] = [];
+    const happenings: Happening[] = [];
     while ((this.nextMs ?? Number.POSITIVE_INFINITY) <= untilMs) {
       const first = this.#pop();
-      if (first !== undefined) taken.push(first);
+      if (first !== undefined) happenings.push(first);
     }
-    return taken;
+    return happenings;
   }
 
   #pop(): Happening | undefined {

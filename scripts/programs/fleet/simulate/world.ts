@@ -1,16 +1,16 @@
-/** Many simulated boxes and their time: nothing happens unless time is moved on, and then in its order. */
+/** Runs many simulated boxes and their time. Events happen only when time is advanced, and in order. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import { SimBox, type SimBoxOptions } from './box.ts';
 import { Timeline } from './timeline.ts';
 
-/** A fleet does not come up in the same millisecond. */
+/** Number of parallel connections; a fleet does not connect within one millisecond. */
 const CONNECT_AT_ONCE = 25;
-/** What is retained comes at once after the subscription. */
+/** Time for retained messages after a subscription, ms. */
 const RETAINED_MS = 40;
 const SETTLE_WITHIN_MS = 60_000;
-/** A street whose power is back connects in some seconds, not in one millisecond. */
+/** Number of parallel actions; a street connects within seconds after a power cut, not within one millisecond. */
 const ACT_AT_ONCE = 250;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -23,9 +23,9 @@ export interface WorldOptions {
 }
 
 export interface WorldState {
-  /** When something happens next; null: nothing will. */
+  /** Time of the next event; null if there is none. */
   readonly nextMs: number | null;
-  /** Messages that the broker has had of the boxes. */
+  /** Number of the boxes' messages at the broker. */
   readonly published: number;
 }
 
@@ -33,23 +33,25 @@ export class World {
   readonly boxes: ReadonlyMap<string, SimBox>;
   #nowMs: number;
   readonly #timeline = new Timeline();
-  /** Hash of what each box was sent last, as far as it is not known to have heard it. */
+  /** Hash of the last message to each box that it has not confirmed as received. */
   readonly #unheard = new Map<string, string>();
 
   constructor({ url, keys, startMs, boxes }: WorldOptions) {
     this.#nowMs = startMs;
-    const around = {
+    const surroundings = {
       url,
       keys,
       nowMs: () => this.#nowMs,
       at: (ms: number, act: () => Promise<void>) => this.#timeline.add({ ms, act }),
     };
     this.boxes = new Map(
-      boxes.map((options) => [`${options.site}/${options.box}`, new SimBox(options, around)]),
+      boxes.map((options) => [`${options.site}/${options.box}`, new SimBox(options, surroundings)]),
     );
   }
 
-  /** All of them are there once, with what they run; then those go that are away, or without power at this hour. */
+  /**
+   * Connects all boxes once with their reports, then disconnects those that are offline or without power at this hour.
+   */
   async start(): Promise<WorldState> {
     const all = [...this.boxes.values()];
     await this.#connectAll(all, (box) => box.connect());
@@ -68,13 +70,13 @@ export class World {
     return { nextMs: this.#timeline.nextMs ?? null, published };
   }
 
-  /** Everything through that time, in its order. */
+  /** Runs all events up to this time, in order. */
   async advance(toMs: number): Promise<WorldState> {
     for (;;) {
       const firstMs = this.#timeline.nextMs;
       if (firstMs === undefined || firstMs > toMs) break;
       this.#nowMs = Math.max(this.#nowMs, firstMs);
-      // What boxes do within a second they do side by side.
+      // Actions within one second run in parallel.
       const now = this.#timeline.take(Math.min(firstMs + 1000, toMs));
       for (let at = 0; at < now.length; at += ACT_AT_ONCE)
         await Promise.all(now.slice(at, at + ACT_AT_ONCE).map(({ act }) => act()));
@@ -83,20 +85,20 @@ export class World {
     return this.state();
   }
 
-  /** Resolves when the boxes that are connected have heard what was sent to them last, and have dealt with it. */
+  /** Resolves when the connected boxes have received and handled their last messages. */
   async settle(orders: ReadonlyMap<string, string>): Promise<WorldState> {
     for (const [id, hash] of orders) if (this.boxes.has(id)) this.#unheard.set(id, hash);
-    const until = performance.now() + SETTLE_WITHIN_MS;
+    const untilMs = performance.now() + SETTLE_WITHIN_MS;
     const waits = (): boolean => {
       for (const [id, hash] of this.#unheard) {
         const box = this.boxes.get(id);
-        if (box?.heard === hash) this.#unheard.delete(id);
+        if (box?.lastOrderHash === hash) this.#unheard.delete(id);
         else if (box?.online === true) return true;
       }
       return false;
     };
     while (waits()) {
-      if (performance.now() > until)
+      if (performance.now() > untilMs)
         throw new AgentError('unavailable', 'a box that is connected has not heard what was sent to it');
       await sleep(2);
     }
@@ -104,7 +106,7 @@ export class World {
     return this.state();
   }
 
-  /** The broker has come back, and keeps nothing: who was connected connects again, and nobody is owed an order. */
+  /** Reconnects the connected boxes to a restarted, empty broker, and drops the expected orders. */
   async reconnect(): Promise<WorldState> {
     this.#unheard.clear();
     await this.#connectAll([...this.boxes.values()], (box) => box.reconnect());
@@ -116,14 +118,14 @@ export class World {
       await Promise.all(boxes.slice(at, at + CONNECT_AT_ONCE).map(connect));
   }
 
-  /** Its power goes and comes, every day at the same hours. */
+  /** Switches a box's power at the same hours every day. */
   #cycle(box: SimBox, { fromHour, toHour }: NonNullable<SimBox['options']['fate']['dark']>): void {
     const nextMs = (hour: number): number => {
       const today = Math.floor(this.#nowMs / DAY_MS) * DAY_MS + hour * HOUR_MS;
       return today > this.#nowMs ? today : today + DAY_MS;
     };
     const off = async (): Promise<void> => {
-      box.cut();
+      box.cutPower();
       this.#timeline.add({ ms: nextMs(toHour), act: on });
     };
     const on = async (): Promise<void> => {

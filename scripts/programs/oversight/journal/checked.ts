@@ -1,4 +1,4 @@
-/** A journal as it was named on the command line → verified, with what that means in a sentence. */
+/** Verifies a journal named on the command line, and states the result in a sentence. */
 import { readFileSync, statSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { numberText } from '../../../../agent/base/site-time.ts';
@@ -15,17 +15,17 @@ export interface CheckOptions {
 
 export interface Checked extends JournalFindings {
   readonly key: Verifier;
-  /** As it can be compared by eye. */
+  /** The key in a form that people can compare. */
   readonly keyText: string;
 }
 
-/** Is told what a verified journal says, entry by entry. */
+/** Receives the content of a verified journal, entry by entry. */
 export interface EntryReader {
-  /** In order; undefined: it was erased. */
+  /** Called in order; undefined means that the entry was erased. */
   add(index: number, content: JournalContent | undefined): void;
 }
 
-/** With what `makeReader` made, which has been told each entry that fits its hash. */
+/** Verifies a journal, and passes each entry that fits its hash to the reader from `makeReader`. */
 export function checkedJournal<R extends EntryReader>(
   place: string,
   options: CheckOptions,
@@ -64,19 +64,19 @@ export function checkedJournal<R extends EntryReader>(
   }
 }
 
-/** One plain sentence. */
+/** Returns the verdict in one plain sentence. */
 export function verdictOf({ wrong, checkpoint, key, erased }: Checked): string {
   const name = nameOf(key.name);
   if (wrong.length > 0 || checkpoint === undefined) {
     const faults = wrong.length === 1 ? 'one fault was found' : `${wrong.length} faults were found`;
     return `NOT in order: ${faults} in the journal of ${name}; what it says must not be relied on.`;
   }
-  const gone =
+  const erasedText =
     erased === 0 ? '' : `; the contents of ${numberText(erased)} were erased, and the journal says so`;
-  return `In order: the journal of ${name} has ${numberText(checkpoint.size)} entries, each in its place and as it was signed${gone}.`;
+  return `In order: the journal of ${name} has ${numberText(checkpoint.size)} entries, each in its place and as it was signed${erasedText}.`;
 }
 
-/** What the verdict rests on, a line each. */
+/** Returns the evidence for the verdict, one item per line. */
 export function groundsOf(
   { checkpoint, keyText, witnessed }: Checked,
   heads: readonly string[] = [],
@@ -94,14 +94,14 @@ export function groundsOf(
   ];
 }
 
-/** `box canebiere-017 at marseille-1` */
+/** Returns a name such as `box canebiere-017 at marseille-1`. */
 export function nameOf(origin: string): string {
   const [, site, box] = origin.split('/');
   return `box ${box} at ${site}`;
 }
 
 function textOrFile(text: string): string {
-  // One that must not be read is no text.
+  // A file without read permission is not the text itself.
   const isFile = reading(text, () => statSync(text, { throwIfNoEntry: false })) !== undefined;
   return isFile ? reading(text, () => readFileSync(text, 'utf8')).trim() : text.trim();
 }

@@ -1,4 +1,4 @@
-/** `vigie-oversight verify`: whether a journal is whole, for whoever must believe it, box or no box. */
+/** `vigie-oversight verify`: verifies that a journal is intact, independent of its box. */
 
 import { print, printJson } from '../../../../agent/cli/print.ts';
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
@@ -10,10 +10,10 @@ export interface VerifyOptions extends CheckOptions {
   readonly json?: boolean;
 }
 
-/** More than these help nobody. */
+/** Maximum number of printed lines; more do not help. */
 const LINES_MAX = 50;
 
-/** What a journal that is whole says all the same, and should not. */
+/** Collects entries of an intact journal that should not occur. */
 class Warnings implements EntryReader {
   readonly #suspensions = new Suspensions();
 

@@ -1,4 +1,4 @@
-/** A story → plain sentences and lists, for the text and for the page. */
+/** Turns a timeline into plain sentences and lists, for the text report and the page. */
 
 import { durationText, numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
@@ -18,28 +18,28 @@ export const STATE_NAMES: Readonly<Record<State, string>> = {
   unproved: 'Not proved: no entry says what it did',
 };
 
-/** Longer lists are for programs. */
+/** Maximum number of lines of a list; longer ones are for programs. */
 const LINES_MAX = 200;
 const DETAILS_MAX = 300;
-/** Too many to be told one by one. */
+/** Entry types that are counted, since they are too many to list. */
 const COUNTED = new Set(['heartbeat', 'alert']);
 
 export interface Line {
-  /** When it was, where it has a time. */
+  /** Time of the entry, if it has one. */
   readonly atMs: number | undefined;
-  readonly when: string;
+  readonly timeText: string;
   readonly text: string;
 }
 
 export interface Section {
   readonly title: string;
   readonly lines: readonly Line[];
-  /** Lines that were left out. */
-  readonly more: number;
+  /** Number of omitted lines. */
+  readonly omittedCount: number;
 }
 
 export interface Account {
-  /** What must not be, a sentence each. */
+  /** Violations, one sentence each. */
   readonly alarms: readonly string[];
   readonly summary: readonly string[];
   readonly totals: Readonly<Record<State, number>>;
@@ -47,7 +47,7 @@ export interface Account {
   readonly sections: readonly Section[];
 }
 
-/** `atEnd`: as of the journal's last entry. */
+/** Returns the account; `atEnd` is the state at the journal's last entry. */
 export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime): Account {
   const totals = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
   for (const { state, fromMs, toMs } of story.periods) totals[state] += toMs - fromMs;
@@ -61,11 +61,11 @@ export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime
       section('When it did not look', periodLines(story.periods, time)),
       section('What could not be proved', unprovedLines(story, time)),
       section('Who stopped it, who let it go on, under which order', restraintLines(story, time)),
-      section('Searches in its record', listed(story, time, searchText)),
-      section('Questions to its log of tracks', listed(story, time, tracksText)),
-      section('Unredacted stills that were asked for', listed(story, time, unsealText)),
-      section('Changes: program, configuration, zones, model', listed(story, time, changeText)),
-      section('Deleted and erased', listed(story, time, purgeText)),
+      section('Searches in its record', linesOf(story, time, searchText)),
+      section('Questions to its log of tracks', linesOf(story, time, tracksText)),
+      section('Unredacted stills that were asked for', linesOf(story, time, unsealText)),
+      section('Changes: program, configuration, zones, model', linesOf(story, time, changeText)),
+      section('Deleted and erased', linesOf(story, time, purgeText)),
       section('Everything else on record', otherLines(story, time)),
     ],
   };
@@ -74,7 +74,7 @@ export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime
 type Of<T extends JournalContent['type']> = Extract<JournalContent, { type: T }>;
 
 function ofType<T extends JournalContent['type']>(story: Story, type: T): Of<T>[] {
-  return story.told.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
+  return story.entries.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
 }
 
 function summaryOf(
@@ -85,16 +85,16 @@ function summaryOf(
 ): string[] {
   const { framesAtEdges, framesWhileOff, fromMs, toMs } = story;
   const off = totals.suspended + totals.unauthorised;
-  const gone =
+  const erasedText =
     alerts.erased > 0
       ? ` (${counted(alerts.erased, 'of their entries is', 'of their entries are')} erased)`
       : '';
-  const held = STATES.filter((state) => totals[state] > 0).map((state) =>
+  const phrases = STATES.filter((state) => totals[state] > 0).map((state) =>
     phrase(state, story, totals[state], time),
   );
   return [
-    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${gone}.`,
-    `It was ${held.join('; ')}.`,
+    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${erasedText}.`,
+    `It was ${phrases.join('; ')}.`,
     ...trackLogText(story),
     ...(framesAtEdges > 0
       ? [
@@ -107,20 +107,20 @@ function summaryOf(
   ];
 }
 
-/** Whether heartbeats say that what passed was kept. */
+/** Returns whether tracks were stored, according to the heartbeats. */
 function trackLogText(story: Story): string[] {
   const reports = ofType(story, 'heartbeat').map(({ tracks }) => tracks);
   if (reports.length === 0) return [];
-  const most = Math.max(...reports.map(({ rows }) => rows));
+  const rowsMax = Math.max(...reports.map(({ rows }) => rows));
   const isOff = reports.every(({ state, rows }) => state === 'off' && rows === 0);
   return isOff
     ? [
         `It kept no log of what passed: each of ${counted(reports.length, 'heartbeat says', 'heartbeats says')} so.`,
       ]
-    : [`It kept a log of what passed: ${counted(most, 'track', 'tracks')} at most.`];
+    : [`It kept a log of what passed: ${counted(rowsMax, 'track', 'tracks')} at most.`];
 }
 
-/** `read at least 7,200 frames, analysed at least 6,000` */
+/** Returns a text such as `read at least 7,200 frames, analysed at least 6,000`. */
 function framesText({ frames, uncounted, analysedUnknown }: Story): string {
   if (frames.read === 0 && uncounted.length > 0) {
     const surely = uncounted.some(({ alerts }) => alerts > 0);
@@ -153,7 +153,7 @@ const ENDS: Readonly<Record<State, string>> = {
   unproved: 'in a state that no entry proves',
 };
 
-/** Nothing where the interval ends before the journal does. */
+/** Returns nothing if the interval ends before the journal does. */
 function endOf({ toMs }: Story, atEnd: AtEnd | undefined, time: SiteTime): string[] {
   if (atEnd === undefined || atEnd.lastMs >= toMs) return [];
   const { state, sinceMs, lastMs } = atEnd;
@@ -170,7 +170,7 @@ const PHRASES: Readonly<Record<State, string>> = {
   unproved: 'without proof for',
 };
 
-/** `suspended for 2 h (24 Nov 2026, 14:00 to …)`, with the times where it is once. */
+/** Returns a text such as `suspended for 2 h (24 Nov 2026, 14:00 to …)`, with the times if there is one period. */
 function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): string {
   const own = periods.filter((period) => period.state === state);
   const [only] = own;
@@ -180,7 +180,7 @@ function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): s
   return `${PHRASES[state]} ${lastedText(ms)} (${time.span(only.fromMs, only.toMs)})`;
 }
 
-/** What began with the last entry has hardly lasted. */
+/** A state that began with the last entry has no measurable duration. */
 const lastedText = (ms: number): string => (ms < 500 ? 'less than 1 s' : durationText(ms));
 
 function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
@@ -188,7 +188,7 @@ function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
     .filter(({ state }) => state !== 'active' && state !== 'unproved')
     .map(({ state, fromMs, toMs, why }) => ({
       atMs: fromMs,
-      when: time.span(fromMs, toMs),
+      timeText: time.span(fromMs, toMs),
       text: `${STATE_NAMES[state].split(':')[0]} for ${lastedText(toMs - fromMs)}${why === '' ? '' : ` – ${why}`}`,
     }));
 }
@@ -199,30 +199,30 @@ function unprovedLines(story: Story, time: SiteTime): Line[] {
   const lines: Line[] = [
     ...gaps.map(({ fromMs, toMs, why }) => ({
       atMs: fromMs,
-      when: time.span(fromMs, toMs),
+      timeText: time.span(fromMs, toMs),
       text: `what the box did is not proved for ${durationText(toMs - fromMs)}: ${why}`,
     })),
     ...story.brokenOff.map((ms) => ({
       atMs: ms,
-      when: time.text(ms),
+      timeText: time.text(ms),
       text: 'last sign of a run that ended without a stop',
     })),
     ...story.uncounted.map((uncounted) => ({
       atMs: uncounted.fromMs,
-      when: time.span(uncounted.fromMs, uncounted.toMs),
+      timeText: time.span(uncounted.fromMs, uncounted.toMs),
       text: uncountedText(uncounted),
     })),
     ...story.unsynced.map(({ fromMs, toMs }) => ({
       atMs: fromMs,
-      when: time.span(fromMs, toMs),
+      timeText: time.span(fromMs, toMs),
       text: 'the clock was not synchronised: the order of entries is sure, their times are not',
     })),
-    ...story.told.flatMap(({ atMs, content }) =>
+    ...story.entries.flatMap(({ atMs, content }) =>
       content.type === 'clock-step'
         ? [
             {
               atMs,
-              when: time.text(atMs),
+              timeText: time.text(atMs),
               text: `the clock was put ${steps(content.stepMs)}: times before it are off by that`,
             },
           ]
@@ -257,25 +257,25 @@ function uncountedText({ why, alerts }: Uncounted): string {
 
 const steps = (ms: number): string => `${ms < 0 ? 'back' : 'forward'} by ${durationText(Math.abs(ms))}`;
 
-function listed(
+function linesOf(
   story: Story,
   time: SiteTime,
   textOf: (content: JournalContent, time: SiteTime) => string | undefined,
 ): Line[] {
-  return story.told.flatMap(({ atMs, content }) => {
+  return story.entries.flatMap(({ atMs, content }) => {
     const text = textOf(content, time);
-    return text === undefined ? [] : [{ atMs, when: time.text(atMs), text }];
+    return text === undefined ? [] : [{ atMs, timeText: time.text(atMs), text }];
   });
 }
 
-/** With what should be there and is not. */
+/** Includes missing resumes. */
 function restraintLines(story: Story, time: SiteTime): Line[] {
   const missing = ({ suspension, atMs }: MissingResume): Line => ({
     atMs,
-    when: time.text(atMs),
+    timeText: time.text(atMs),
     text: `went on without a signed resume of the suspension ${suspension}`,
   });
-  const lines = [...listed(story, time, restraintText), ...story.missingResumes.map(missing)];
+  const lines = [...linesOf(story, time, restraintText), ...story.missingResumes.map(missing)];
   return lines.sort((a, b) => (a.atMs ?? 0) - (b.atMs ?? 0));
 }
 
@@ -354,10 +354,10 @@ const HANDLED = new Set([
   'missed',
 ]);
 
-/** Also of kinds that this program does not know: those are told as they stand. */
+/** Includes types that this program does not know, with their content unchanged. */
 function otherLines(story: Story, time: SiteTime): Line[] {
   const counts = new Map<string, number>();
-  const unknown = listed(story, time, (content) => {
+  const unknown = linesOf(story, time, (content) => {
     if (HANDLED.has(content.type)) return undefined;
     if (!COUNTED.has(content.type)) return `${content.type}: ${detailsOf(content)}`;
     counts.set(content.type, (counts.get(content.type) ?? 0) + 1);
@@ -374,10 +374,10 @@ function detailsOf({ at: _at, type: _type, ...details }: JournalContent): string
   return text.length > DETAILS_MAX ? `${text.slice(0, DETAILS_MAX)}…` : text;
 }
 
-const timeless = (text: string): Line => ({ atMs: undefined, when: '', text });
+const timeless = (text: string): Line => ({ atMs: undefined, timeText: '', text });
 
 function section(title: string, lines: readonly Line[]): Section {
-  return { title, lines: lines.slice(0, LINES_MAX), more: Math.max(0, lines.length - LINES_MAX) };
+  return { title, lines: lines.slice(0, LINES_MAX), omittedCount: Math.max(0, lines.length - LINES_MAX) };
 }
 
 const versions = (of: Readonly<Record<string, string>>): string =>

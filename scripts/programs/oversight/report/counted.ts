@@ -1,8 +1,8 @@
-/** Numbers and hashes as the report writes them. */
+/** Formats numbers and hashes for the report. */
 import { numberText } from '../../../../agent/base/site-time.ts';
 
 export const short = (hash: string): string => `${hash.slice(0, 12)}…`;
 
-export function counted(count: number, one: string, many: string): string {
-  return `${numberText(count)} ${count === 1 ? one : many}`;
+export function counted(count: number, singular: string, plural: string): string {
+  return `${numberText(count)} ${count === 1 ? singular : plural}`;
 }

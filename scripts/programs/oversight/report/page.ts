@@ -1,4 +1,4 @@
-/** The report as one page of HTML that needs nothing else: no script, no font, no picture from elsewhere. */
+/** Renders the report as one self-contained HTML page: no script, font or picture from elsewhere. */
 import { escaped } from '../../../lib/html.ts';
 import type { Account, Section } from './account.ts';
 
@@ -9,15 +9,15 @@ export interface PageParts {
   readonly wrong: readonly string[];
   readonly account: Account;
   readonly picture: string;
-  /** What the verdict rests on. */
+  /** Evidence for the verdict. */
   readonly grounds: readonly string[];
   readonly howTo: string;
   readonly zone: string;
-  readonly made: string;
+  readonly madeText: string;
 }
 
 export function pageOf(parts: PageParts): string {
-  const { title, inOrder, verdict, wrong, account, picture, grounds, howTo, zone, made } = parts;
+  const { title, inOrder, verdict, wrong, account, picture, grounds, howTo, zone, madeText } = parts;
   const faults = wrong.length === 0 ? '' : list(wrong);
   return `<!doctype html>
 <html lang="en">
@@ -49,7 +49,7 @@ ${account.sections.map(sectionHtml).join('\n')}
 <p>It says what the journal of the box says, and the journal is what can be checked: by anybody, on any machine, without the box.</p>
 <pre>${escaped(howTo)}</pre>
 ${list(grounds)}
-<p class="made">${escaped(made)}</p>
+<p class="made">${escaped(madeText)}</p>
 </section>
 </main>
 </body>
@@ -57,14 +57,15 @@ ${list(grounds)}
 `;
 }
 
-function sectionHtml({ title, lines, more }: Section): string {
+function sectionHtml({ title, lines, omittedCount }: Section): string {
   if (lines.length === 0) return `<section><h2>${escaped(title)}</h2><p class="none">Nothing.</p></section>`;
-  const rows = lines.map(({ when, text }) =>
-    when === ''
+  const rows = lines.map(({ timeText, text }) =>
+    timeText === ''
       ? `<tr><td colspan="2">${escaped(text)}</td></tr>`
-      : `<tr><th scope="row">${escaped(when)}</th><td>${escaped(text)}</td></tr>`,
+      : `<tr><th scope="row">${escaped(timeText)}</th><td>${escaped(text)}</td></tr>`,
   );
-  const rest = more === 0 ? '' : `<p>… and ${more} more, which vigie-oversight report --json has.</p>`;
+  const rest =
+    omittedCount === 0 ? '' : `<p>… and ${omittedCount} more, which vigie-oversight report --json has.</p>`;
   return `<section><h2>${escaped(title)}</h2><table><tbody>${rows.join('\n')}</tbody></table>${rest}</section>`;
 }
 

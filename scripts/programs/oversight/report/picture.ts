@@ -1,4 +1,4 @@
-/** The interval as a picture, SVG: a band of all states, a row for each, alerts as columns, marks for what changed. */
+/** Draws the interval as SVG: a band of all states, a row for each, alerts as columns, and marks for changes. */
 
 import { durationText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import { escaped } from '../../../lib/html.ts';
@@ -9,9 +9,9 @@ import { counted } from './counted.ts';
 const ROW = 40;
 const BAR = 16;
 const TOP = 8;
-/** Of the width: below it nothing could be seen, nor hit with a pointer. */
+/** Minimum bar width in percent; smaller bars cannot be seen or pointed at. */
 const LEAST = 0.35;
-/** Shorter pauses between two periods of a state cannot be seen, and are drawn over. */
+/** Gaps in percent that are drawn over, since shorter pauses between periods of one state are invisible. */
 const MERGE = 0.3;
 const COLUMNS = 120;
 const TICKS_MAX = 8;
@@ -21,10 +21,12 @@ export function pictureOf(story: Story, time: SiteTime, totals: Readonly<Record<
   const spanMs = toMs - fromMs;
   const x = (ms: number): number => ((ms - fromMs) / spanMs) * 100;
   const scale: Scale = { x, time };
-  const shown = STATES.filter((state) => totals[state] > 0 || state === 'active' || state === 'suspended');
+  const shownStates = STATES.filter(
+    (state) => totals[state] > 0 || state === 'active' || state === 'suspended',
+  );
   const rows = [
     { label: 'All states together', body: band(periods, scale) },
-    ...shown.map((state) => ({
+    ...shownStates.map((state) => ({
       label: `${STATE_NAMES[state]} – ${durationText(totals[state])} (${((totals[state] / spanMs) * 100).toFixed(1)} %)`,
       swatch: state,
       body: bars(
@@ -43,14 +45,14 @@ export function pictureOf(story: Story, time: SiteTime, totals: Readonly<Record<
     const minor = i % 2 === 1 ? ' minor' : '';
     return `<line class="grid${minor}" x1="${pc(at)}" x2="${pc(at)}" y1="${TOP}" y2="${bottom}"/><text class="tick${minor}" x="${pc(at)}" y="${bottom + 18}" text-anchor="${anchor}">${escaped(label)}</text>`;
   });
-  const drawn = rows.map(({ label, body, ...rest }, i) => {
+  const groups = rows.map(({ label, body, ...rest }, i) => {
     const y = TOP + i * ROW;
     const swatch = 'swatch' in rest && rest.swatch !== undefined ? rest.swatch : undefined;
     const square = swatch === undefined ? '' : `<rect class="${swatch}" x="0" y="2" width="11" height="11"/>`;
     return `<g transform="translate(0 ${y})">${square}<text class="label" x="${square === '' ? 0 : 17}" y="12">${escaped(label)}</text><g transform="translate(0 18)"><rect class="track" x="0" y="0" width="100%" height="${BAR}"/>${body}</g></g>`;
   });
   const title = `What the box did, ${time.span(fromMs, toMs)}`;
-  return `<svg role="img" aria-label="${escaped(title)}; the lists below say the same in words" width="100%" height="${bottom + 26}">${PATTERNS}${grid.join('')}${drawn.join('')}</svg>`;
+  return `<svg role="img" aria-label="${escaped(title)}; the lists below say the same in words" width="100%" height="${bottom + 26}">${PATTERNS}${grid.join('')}${groups.join('')}</svg>`;
 }
 
 interface Scale {
@@ -58,7 +60,7 @@ interface Scale {
   readonly time: SiteTime;
 }
 
-/** What is rare is drawn last, so that it is not hidden. */
+/** Draws rare states last, so that they are not hidden. */
 function band(periods: readonly Period[], scale: Scale): string {
   return STATES.map((state) =>
     bars(
@@ -87,39 +89,40 @@ function bar(group: readonly Period[], { x, time }: Scale): string {
   const lasted = durationText(group.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0));
   const name = STATE_NAMES[first.state];
   const span = time.span(first.fromMs, last.toMs);
-  const many =
+  const spanText =
     group.length > 1 ? `${group.length} times within ${span}, together ${lasted}` : `${span}, ${lasted}`;
-  const why = group.length === 1 && first.why !== '' ? ` (${first.why})` : '';
-  return rect(first.state, left, width, 0, BAR, `${name}: ${many}${why}`);
+  const reason = group.length === 1 && first.why !== '' ? ` (${first.why})` : '';
+  return rect(first.state, left, width, 0, BAR, `${name}: ${spanText}${reason}`);
 }
 
 function alertRow(story: Story, scale: Scale): { label: string; body: string } {
-  const { fromMs, toMs, told, erased } = story;
+  const { fromMs, toMs, entries, erased } = story;
   const widthMs = (toMs - fromMs) / COLUMNS;
   const counts = Array.from({ length: COLUMNS }, () => 0);
-  for (const { atMs, content } of told) {
+  for (const { atMs, content } of entries) {
     if (content.type !== 'alert') continue;
     const column = Math.min(COLUMNS - 1, Math.floor((atMs - fromMs) / widthMs));
     counts[column] = (counts[column] ?? 0) + 1;
   }
-  const most = Math.max(...counts);
+  const countMax = Math.max(...counts);
   const body = counts
     .map((count, i) => {
       if (count === 0) return '';
-      const height = Math.max(2, (count / most) * BAR);
+      const height = Math.max(2, (count / countMax) * BAR);
       const at = fromMs + i * widthMs;
       const title = `${counted(count, 'alert', 'alerts')} ${scale.time.span(at, at + widthMs)}`;
       return rect('alert', scale.x(at), 100 / COLUMNS, BAR - height, height, title);
     })
     .join('');
   const all = counts.reduce((sum, count) => sum + count, 0);
-  const gone = erased.get('alert') ?? 0;
-  const label = gone === 0 ? `Alerts – ${all}` : `Alerts – ${all}, and ${gone} whose time is erased`;
-  return { label: most > 1 ? `${label}; at most ${most} in ${durationText(widthMs)}` : label, body };
+  const erasedCount = erased.get('alert') ?? 0;
+  const label =
+    erasedCount === 0 ? `Alerts – ${all}` : `Alerts – ${all}, and ${erasedCount} whose time is erased`;
+  return { label: countMax > 1 ? `${label}; at most ${countMax} in ${durationText(widthMs)}` : label, body };
 }
 
-function marks({ told }: Story, scale: Scale): string {
-  return told
+function marks({ entries }: Story, scale: Scale): string {
+  return entries
     .flatMap(({ atMs, content }) => {
       const text =
         content.type === 'search'
@@ -139,7 +142,7 @@ function rect(kind: string, x: number, width: number, y: number, height: number,
 
 const pc = (share: number): string => `${share.toFixed(3)}%`;
 
-/** Told apart without colour too: on paper, and by whoever does not see them. */
+/** Patterns that distinguish the states without colour, on paper and for colour-blind readers. */
 const PATTERNS = `<defs>
 <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="#2b6cb0"/><rect width="2" height="6" fill="#bcd7f0"/></pattern>
 <pattern id="cross" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#c05621"/><path d="M0 0L6 6M6 0L0 6" stroke="#fbd9b5" stroke-width="1"/></pattern>

@@ -1,4 +1,4 @@
-/** Entries about what was asked of the box's memory, and about what was deleted from it, as lines of the report. */
+/** Formats entries about searches and deletions in the box's storage as lines of the report. */
 import { numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 import type { PurgeRecord } from '../../../../agent/contract/search.ts';
@@ -8,29 +8,29 @@ import { counted, short } from './counted.ts';
 export function searchText(content: JournalContent, time: SiteTime): string | undefined {
   if (content.type !== 'search' || content.record.record !== 'search') return undefined;
   const { key, reason, query, matches, given } = content.record;
-  const what = [query.kinds?.join(', '), query.zones?.join(', ')].filter(Boolean).join(' in ');
-  return `case ${content.record.case}, by the key “${key}”: ${reason} – ${time.span(Date.parse(query.from), Date.parse(query.to))}${what === '' ? '' : `, ${what}`}: ${counted(matches, 'event', 'events')}, ${numberText(given)} given out`;
+  const subject = [query.kinds?.join(', '), query.zones?.join(', ')].filter(Boolean).join(' in ');
+  return `case ${content.record.case}, by the key “${key}”: ${reason} – ${time.span(Date.parse(query.from), Date.parse(query.to))}${subject === '' ? '' : `, ${subject}`}: ${counted(matches, 'event', 'events')}, ${numberText(given)} given out`;
 }
 
 export function unsealText(content: JournalContent): string | undefined {
   if (content.type !== 'unseal' || content.record.record !== 'unseal') return undefined;
   const { key, reason, event, sha256 } = content.record;
-  const given = sha256 === null ? 'there was none' : `handed out sealed, SHA-256 ${short(sha256)}`;
-  return `case ${content.record.case}, by the key “${key}”: ${reason} – event ${event}: ${given}`;
+  const outcome = sha256 === null ? 'there was none' : `handed out sealed, SHA-256 ${short(sha256)}`;
+  return `case ${content.record.case}, by the key “${key}”: ${reason} – event ${event}: ${outcome}`;
 }
 
-/** The question with its place, and what was told. */
+/** Returns the query with its location, and the answer. */
 export function tracksText(content: JournalContent, time: SiteTime): string | undefined {
   if (content.type !== 'tracks' || content.record.record !== 'tracks') return undefined;
   const { key, approvedBy, reason, question, matches, given, seen } = content.record;
   const keys = approvedBy === null ? `the key “${key}”` : `the keys “${key}” and “${approvedBy}”`;
-  const asked = `case ${content.record.case}, by ${keys}: ${reason} –`;
-  if (question.answer === 'still') return `${asked} a redacted still of the view`;
+  const request = `case ${content.record.case}, by ${keys}: ${reason} –`;
+  if (question.answer === 'still') return `${request} a redacted still of the view`;
   const span = time.span(Date.parse(question.from), Date.parse(question.to));
   const share = `${(100 * seen).toFixed(1)} % of it seen`;
-  if (question.answer === 'coverage') return `${asked} when the box looked, ${span}: ${share}`;
-  const told = question.answer === 'count' ? 'the number told' : `${numberText(given)} told`;
-  return `${asked} ${span}${askedText(question)}: ${counted(matches, 'track', 'tracks')}, ${told}, ${share}`;
+  if (question.answer === 'coverage') return `${request} when the box looked, ${span}: ${share}`;
+  const answer = question.answer === 'count' ? 'the number told' : `${numberText(given)} told`;
+  return `${request} ${span}${askedText(question)}: ${counted(matches, 'track', 'tracks')}, ${answer}, ${share}`;
 }
 
 function askedText({ daily, classes, where }: TrackQuestion): string {

@@ -1,12 +1,12 @@
-/** Where a zone, line or mask lay and lies, in words and corners. */
+/** Describes a changed zone, line or mask, with its corners before and after. */
 import type { RedrawnPlace } from '../../../../agent/contract/journal.ts';
 
-/** `zone forecourt from (0.1, 0.2) … to (0.1, 0.3) …` */
+/** Returns a text such as `zone forecourt from (0.1, 0.2) … to (0.1, 0.3) …`. */
 export function redrawnText({ list, id, before, after }: RedrawnPlace): string {
-  const what = `${list.replace(/s$/, '')} ${id}`;
-  if (after === null) return `${what} taken away, was at ${cornersText(before)}`;
-  if (before === null) return `${what} new at ${cornersText(after)}`;
-  return `${what} from ${cornersText(before)} to ${cornersText(after)}`;
+  const placeName = `${list.replace(/s$/, '')} ${id}`;
+  if (after === null) return `${placeName} taken away, was at ${cornersText(before)}`;
+  if (before === null) return `${placeName} new at ${cornersText(after)}`;
+  return `${placeName} from ${cornersText(before)} to ${cornersText(after)}`;
 }
 
 function cornersText(corners: RedrawnPlace['before']): string {

@@ -1,4 +1,7 @@
-/** `vigie-oversight report`: what the box did in an interval, in plain words and as a page, from a verified journal. */
+/**
+ * `vigie-oversight report`: reports a box's activity in an interval from a verified journal, in plain words and as a
+ * page.
+ */
 import { createHash } from 'node:crypto';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
@@ -27,7 +30,7 @@ export interface ReportOptions extends CheckOptions {
   readonly json?: boolean;
 }
 
-/** Where no entry that says the site's can be read. */
+/** Time zone if no entry with the site's time zone is readable. */
 const OTHERWISE = 'UTC';
 const WRONG_SHOWN = 20;
 
@@ -37,7 +40,7 @@ export function report(place: string, options: ReportOptions): number {
   const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
   const { firstMs = 0, lastMs = 0 } = teller;
   const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
-  // The last entry counts too, and whatever holds since.
+  // Includes the last entry, and the state that follows from it.
   const toMs = options.to === undefined ? Math.max(lastMs, fromMs) + 1 : time.parse('--to', options.to);
   if (fromMs >= toMs)
     throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);
@@ -58,14 +61,14 @@ function plain(checked: Checked, account: Account, time: SiteTime, options: Repo
     '',
     ...account.alarms,
     ...account.summary,
-    ...account.sections.flatMap(({ title, lines, more }) =>
+    ...account.sections.flatMap(({ title, lines, omittedCount }) =>
       lines.length === 0
         ? []
         : [
             '',
             title,
-            ...lines.map(({ when, text }) => `  ${when === '' ? '' : `${when}  `}${text}`),
-            ...(more > 0 ? [`  … and ${more} more, which --json has`] : []),
+            ...lines.map(({ timeText, text }) => `  ${timeText === '' ? '' : `${timeText}  `}${text}`),
+            ...(omittedCount > 0 ? [`  … and ${omittedCount} more, which --json has`] : []),
           ],
     ),
     '',
@@ -106,7 +109,7 @@ function asJson(
     totalsMs: totals,
     periods: story.periods.map(({ fromMs, toMs, ...rest }) => ({ from: at(fromMs), to: at(toMs), ...rest })),
     erased: Object.fromEntries(story.erased),
-    entries: story.told.map(({ content }) => content),
+    entries: story.entries.map(({ content }) => content),
     wrong: checked.wrong,
   };
 }
@@ -136,7 +139,7 @@ function page(
     grounds: [...groundsOf(checked, options.head), `fingerprint of the key (SHA-256): ${fingerprint}`],
     howTo: `vigie-oversight verify ${place} --key '${keyText}'${heads}`,
     zone: time.zone,
-    made: `Made by vigie-oversight ${programVersion()} on ${time.text(systemClock.wallMs())} (${time.zone}).`,
+    madeText: `Made by vigie-oversight ${programVersion()} on ${time.text(systemClock.wallMs())} (${time.zone}).`,
   });
 }
 

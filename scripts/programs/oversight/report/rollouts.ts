@@ -1,11 +1,11 @@
-/** What root has done with the room's orders, in plain words. */
+/** Describes in plain words how root has carried out the room's orders. */
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 import type { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 
 const HASH_CHARS = 12;
 
-/** By phase; further ones are told as they stand. */
-const TOLD: Readonly<Record<string, (to: string, from: string) => string>> = {
+/** Sentences by phase; other phases are shown unchanged. */
+const PHASE_TEXTS: Readonly<Record<string, (to: string, from: string) => string>> = {
   waiting: (to) => `${to} was ordered, and waits for its time`,
   staged: (to) => `${to} was fetched and checked, and lies ready`,
   switching: (to, from) => `the change from ${from} to ${to} began`,
@@ -17,40 +17,42 @@ const TOLD: Readonly<Record<string, (to: string, from: string) => string>> = {
 };
 
 interface Words {
-  readonly named: (name: string) => string;
+  readonly nameText: (name: string) => string;
   readonly unnamed: string;
 }
 
-/** What each kind of change is of. */
+/** Names of each kind of change. */
 const WORDS: Readonly<Record<(typeof CHANGE_KINDS)[number], Words>> = {
-  release: { named: (name) => `the release ${name}`, unnamed: 'a release that is not named' },
+  release: { nameText: (name) => `the release ${name}`, unnamed: 'a release that is not named' },
   configuration: {
-    named: (name) => `the configuration ${name.slice(0, HASH_CHARS)}…`,
+    nameText: (name) => `the configuration ${name.slice(0, HASH_CHARS)}…`,
     unnamed: 'a configuration that is not named',
   },
   root: {
-    named: (name) => `root’s program ${name}`,
+    nameText: (name) => `root’s program ${name}`,
     unnamed: 'root’s program of a release that is not named',
   },
 };
 
-/** A journal may be of a newer version: a kind that is not known here is told by its name. */
-function wordsOf(what: string): Words {
-  const known: Readonly<Record<string, Words>> = WORDS;
-  const words = Object.hasOwn(known, what) ? known[what] : undefined;
-  return words ?? { named: (name) => `${what} ${name}`, unnamed: `${what} that is not named` };
+/**
+ * Returns the names for a kind. A journal of a newer version may contain an unknown kind, which is shown by its name.
+ */
+function wordsOf(kind: string): Words {
+  const wordsByKind: Readonly<Record<string, Words>> = WORDS;
+  const words = Object.hasOwn(wordsByKind, kind) ? wordsByKind[kind] : undefined;
+  return words ?? { nameText: (name) => `${kind} ${name}`, unnamed: `${kind} that is not named` };
 }
 
-/** Undefined for another kind of entry. */
+/** Returns undefined for another type of entry. */
 export function rolloutText(content: JournalContent): string | undefined {
   if (content.type !== 'rollout') return undefined;
   const { what, rollout, phase, from, to, reason } = content;
   const words = wordsOf(what);
-  const named = (name: string | null): string => (name === null ? words.unnamed : words.named(name));
-  const why = reason === null ? '' : `: ${reason}`;
+  const nameOf = (name: string | null): string => (name === null ? words.unnamed : words.nameText(name));
+  const reasonText = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;
-  // What is said of root's own record of it.
-  if (phase.startsWith('history-')) return `the record of changes that root keeps is not whole${why}`;
-  const told = TOLD[phase]?.(named(to), named(from)) ?? `${named(to)}: ${phase}`;
-  return `${told}${by}${why}`;
+  // The entry concerns root's own history of changes.
+  if (phase.startsWith('history-')) return `the record of changes that root keeps is not whole${reasonText}`;
+  const text = PHASE_TEXTS[phase]?.(nameOf(to), nameOf(from)) ?? `${nameOf(to)}: ${phase}`;
+  return `${text}${by}${reasonText}`;
 }

@@ -1,6 +1,6 @@
 /**
- * What an entry of a journal must be like to be told: the journal of a box that was taken over is signed as well, and
- * may hold anything. Further fields are let through, for newer programs write them.
+ * Schemas of journal entries that the report accepts. The journal of a compromised box is also signed, and may contain
+ * anything. Additional fields are allowed, since newer programs write them.
  */
 import { type TSchema, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
@@ -19,7 +19,7 @@ const orNull = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
 const Corners = Type.Array(Type.Tuple([Type.Number(), Type.Number()]));
 const By = Type.Object({ uid: Count, user: orNull(Text), fileTime: Text });
 
-/** By kind; what is told of an alert is that there is one. */
+/** Schemas by type. Of an alert, only its existence is reported. */
 const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   start: Type.Object({
     boot: Text,
@@ -99,13 +99,13 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
 
 const checks = new Map(Object.entries(FORMS).map(([type, form]) => [type, TypeCompiler.Compile(form)]));
 
-/** An entry of a known kind that is not of its form becomes one of another kind, which is told as it stands. */
+/** Turns an invalid entry of a known type into one of an unknown type, which is shown unchanged. */
 export function contentOf(value: JournalContent): JournalContent {
   const { at, type, ...rest } = Object(value) as { at?: unknown; type?: unknown };
   const kind = typeof type === 'string' ? type : 'no kind';
-  const known = checks.get(kind);
-  const fits = known?.Check(value) ?? Object(value) === value;
+  const check = checks.get(kind);
+  const fits = check?.Check(value) ?? Object(value) === value;
   if (fits && typeof at === 'string' && typeof type === 'string') return value;
-  const named = { at: String(at), type: fits ? kind : `${kind}, not of its form` };
-  return { ...named, ...rest } as JournalContent;
+  const header = { at: String(at), type: fits ? kind : `${kind}, not of its form` };
+  return { ...header, ...rest } as JournalContent;
 }

@@ -1,9 +1,9 @@
 /**
- * Frames that were read in an interval, and compressed pictures that were watched, by the counters that entries carry; and
- * what no entry counts.
+ * Counts the frames read and the compressed pictures watched in an interval, from the counters in journal entries. Also
+ * reports what no entry counts.
  *
- * A counter begins at 0 with its run. What lies between two counts was read between them; where one of the two lies
- * outside of the interval, it is told apart and not split. What a run read after its last count is not known.
+ * A counter begins at 0 with its run. Frames between two counts were read between them. If one of the two lies outside
+ * the interval, they are reported separately and not split. Frames after a run's last count are unknown.
  */
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 
@@ -15,46 +15,46 @@ export interface Frames {
   readonly watched: number;
 }
 
-/** What every entry counts. */
-type Taken = Pick<Frames, 'read' | 'watched'>;
-/** What some do. */
-type Rest = Omit<Frames, keyof Taken>;
+/** Counters that every entry has. */
+type InputCounts = Pick<Frames, 'read' | 'watched'>;
+/** Counters that some entries have. */
+type Rest = Omit<Frames, keyof InputCounts>;
 
-/** Frames may have been read that no entry counts: the run was killed, or the journal ends. */
+/** Period in which frames may have been read that no entry counts: the run was killed, or the journal ends. */
 export interface Uncounted {
   readonly fromMs: number;
   readonly toMs: number;
   readonly why: 'killed' | 'end';
-  /** Raised in it. */
+  /** Alerts raised in this period. */
   readonly alerts: number;
 }
 
 export interface FrameFindings {
   readonly frames: Frames;
-  /** Read between two counts, one of them outside of the interval. */
+  /** Frames read between two counts, one of them outside the interval. */
   readonly framesAtEdges: number;
-  /** Read or watched while the box said that it did not look; there must be none. */
+  /** Frames read or watched while the box reported that it did not analyse; must be zero. */
   readonly framesWhileOff: number;
   readonly uncounted: readonly Uncounted[];
-  /** Of some frames that were read no entry says how many were analysed. */
+  /** True if no entry says how many of some frames were analysed. */
   readonly analysedUnknown: boolean;
 }
 
-/** What an entry says of the counter of whoever looks. */
+/** Counter value in an entry. */
 interface Count {
-  /** Who: one counter each. */
+  /** Owner of the counter. */
   readonly of: 'agent' | 'look';
   readonly phase: 'begin' | 'on' | 'end';
-  /** Undefined where the entry does not name its run. */
+  /** Undefined if the entry does not name its run. */
   readonly boot: string | undefined;
-  readonly taken: Taken;
-  /** Undefined where the entry does not count it. */
+  readonly input: InputCounts;
+  /** Undefined if the entry does not contain these counters. */
   readonly rest: Rest | undefined;
 }
 
-const NOTHING: Taken = { read: 0, watched: 0 };
+const NOTHING: InputCounts = { read: 0, watched: 0 };
 
-/** Every kind of entry that counts frames. */
+/** Returns the counters of an entry, for every type that has them. */
 function countIn(content: JournalContent): Count | undefined {
   switch (content.type) {
     case 'start':
@@ -62,27 +62,27 @@ function countIn(content: JournalContent): Count | undefined {
         of: 'agent',
         phase: 'begin',
         boot: content.boot,
-        taken: NOTHING,
+        input: NOTHING,
         rest: { analysed: 0, dropped: 0 },
       };
     case 'heartbeat':
     case 'stop': {
       const { boot, frames } = content;
       const phase = content.type === 'stop' ? 'end' : 'on';
-      return { of: 'agent', phase, boot, taken: frames, rest: frames };
+      return { of: 'agent', phase, boot, input: frames, rest: frames };
     }
     case 'mode':
     case 'suspend':
-      return { of: 'agent', phase: 'on', boot: undefined, taken: takenIn(content), rest: undefined };
+      return { of: 'agent', phase: 'on', boot: undefined, input: takenIn(content), rest: undefined };
     case 'look': {
       const { phase, framesRead } = content;
       const rest = { analysed: 0, dropped: 0 };
-      if (phase === 'begin') return { of: 'look', phase, boot: undefined, taken: NOTHING, rest };
+      if (phase === 'begin') return { of: 'look', phase, boot: undefined, input: NOTHING, rest };
       return {
         of: 'look',
         phase,
         boot: undefined,
-        taken: { read: framesRead ?? 0, watched: 0 },
+        input: { read: framesRead ?? 0, watched: 0 },
         rest: undefined,
       };
     }
@@ -91,32 +91,38 @@ function countIn(content: JournalContent): Count | undefined {
   }
 }
 
-function takenIn({ framesRead, packetsWatched }: { framesRead: number; packetsWatched: number }): Taken {
+function takenIn({
+  framesRead,
+  packetsWatched,
+}: {
+  framesRead: number;
+  packetsWatched: number;
+}): InputCounts {
   return { read: framesRead, watched: packetsWatched };
 }
 
-function between(before: Taken, after: Taken): Taken {
+function between(before: InputCounts, after: InputCounts): InputCounts {
   return { read: after.read - before.read, watched: after.watched - before.watched };
 }
 
-/** Whether a counter has begun anew. */
-function isLess(one: Taken, other: Taken): boolean {
+/** Reports whether a counter has restarted. */
+function isLess(one: InputCounts, other: InputCounts): boolean {
   return one.read < other.read || one.watched < other.watched;
 }
 
-/** From one count to the next. */
-interface Since {
-  readonly taken: Taken;
+/** State since the last count. */
+interface SinceCount {
+  readonly input: InputCounts;
   readonly atMs: number;
-  /** The box has said ever since that it does not look. */
+  /** True if the box has reported since then that it does not analyse. */
   off: boolean;
   alerts: number;
 }
 
 interface Run {
   readonly boot: string | undefined;
-  last: Since;
-  /** The last count of what was analysed, and how many had been read by then. */
+  last: SinceCount;
+  /** Last count of analysed frames, with the number of frames read by then. */
   rest: Rest & { readonly read: number; readonly atMs: number };
 }
 
@@ -135,7 +141,7 @@ export class FrameCount {
     this.#toMs = toMs;
   }
 
-  get found(): FrameFindings {
+  get findings(): FrameFindings {
     return {
       frames: this.#frames,
       framesAtEdges: this.#atEdges,
@@ -145,7 +151,7 @@ export class FrameCount {
     };
   }
 
-  /** To be called for each entry in order; `off`: after it the box says that it does not look. */
+  /** Adds an entry, in order. `off`: after it, the box reports that it does not analyse. */
   step(atMs: number, content: JournalContent, off: boolean): void {
     const count = countIn(content);
     if (count !== undefined) this.#count(count, atMs, off);
@@ -155,39 +161,39 @@ export class FrameCount {
     }
   }
 
-  /** After the last entry; `untilMs`: when the journal was read, or just after that entry. */
+  /** Ends the journal. `untilMs` is when it was read, or just after the last entry. */
   end(untilMs: number): void {
     for (const of of [...this.#runs.keys()]) this.#close(of, untilMs, 'end');
   }
 
-  #count({ of, phase, boot, taken, rest }: Count, atMs: number, off: boolean): void {
+  #count({ of, phase, boot, input, rest }: Count, atMs: number, off: boolean): void {
     const before = this.#runs.get(of);
     const other =
-      before !== undefined && (isLess(taken, before.last.taken) || (boot ?? before.boot) !== before.boot);
+      before !== undefined && (isLess(input, before.last.input) || (boot ?? before.boot) !== before.boot);
     if (phase === 'begin' || other) this.#close(of, atMs, 'killed');
     const run = this.#runs.get(of);
-    // A look is under a permit of its own, whatever the agent said when it stopped.
-    const fresh = { taken, atMs, off: off && of === 'agent', alerts: 0 };
+    // A preview has its own permission, whatever state the agent reported when it stopped.
+    const fresh = { input, atMs, off: off && of === 'agent', alerts: 0 };
     if (run === undefined) {
-      // Without its begin nobody knows when it was read.
-      if (phase !== 'begin') this.#readBetween(Number.NEGATIVE_INFINITY, atMs, taken, false);
+      // Without the begin of the run, the time of reading is unknown.
+      if (phase !== 'begin') this.#readBetween(Number.NEGATIVE_INFINITY, atMs, input, false);
       this.#runs.set(of, {
         boot,
         last: fresh,
-        rest: { analysed: 0, dropped: 0, ...rest, read: taken.read, atMs },
+        rest: { analysed: 0, dropped: 0, ...rest, read: input.read, atMs },
       });
     } else {
-      this.#readBetween(run.last.atMs, atMs, between(run.last.taken, taken), run.last.off);
+      this.#readBetween(run.last.atMs, atMs, between(run.last.input, input), run.last.off);
       run.last = fresh;
       if (rest !== undefined) {
         if (this.#isInside(run.rest.atMs, atMs)) this.#analysedBetween(run.rest, rest);
-        run.rest = { ...rest, read: taken.read, atMs };
+        run.rest = { ...rest, read: input.read, atMs };
       }
     }
     if (phase === 'end') this.#runs.delete(of);
   }
 
-  #readBetween(fromMs: number, toMs: number, { read, watched }: Taken, off: boolean): void {
+  #readBetween(fromMs: number, toMs: number, { read, watched }: InputCounts, off: boolean): void {
     if (this.#isInside(fromMs, toMs)) {
       const before = this.#frames;
       this.#frames = { ...before, read: before.read + read, watched: before.watched + watched };
@@ -214,16 +220,16 @@ export class FrameCount {
     return ms >= this.#fromMs && ms < this.#toMs;
   }
 
-  /** A run that has not said how it ended. */
-  #close(of: Count['of'], untilMs: number, why: Uncounted['why']): void {
+  /** Closes a run that did not report its end. */
+  #close(of: Count['of'], untilMs: number, reason: Uncounted['why']): void {
     const run = this.#runs.get(of);
     if (run === undefined) return;
     this.#runs.delete(of);
-    const { atMs, off, alerts, taken } = run.last;
-    if (run.rest.read < taken.read && this.#holds(run.rest.atMs)) this.#analysedUnknown = true;
+    const { atMs, off, alerts, input } = run.last;
+    if (run.rest.read < input.read && this.#holds(run.rest.atMs)) this.#analysedUnknown = true;
     const [fromMs, toMs] = [Math.max(atMs, this.#fromMs), Math.min(untilMs, this.#toMs)];
     if (off || toMs - fromMs <= 1) return;
-    this.#uncounted.push({ fromMs, toMs, why, alerts });
+    this.#uncounted.push({ fromMs, toMs, why: reason, alerts });
     this.#analysedUnknown = true;
   }
 }

@@ -1,15 +1,15 @@
 /**
- * What a journal's entries say of an interval: when the box looked and when not, and what it did.
+ * Reconstructs the timeline of an interval from a journal: when the box analysed and when not, and what it did.
  *
- * A state holds from one entry to the next of the same run, as long as they are not further apart than heartbeats
- * can be. What lies beyond that is not proved, and is said so.
+ * A state lasts from one entry to the next of the same run, if the gap is within the interval of heartbeats. Anything
+ * beyond that is reported as unproved.
  */
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 import { contentOf } from './content.ts';
 import { FrameCount, type FrameFindings } from './frames.ts';
 import { type MissingResume, Suspensions } from './suspensions.ts';
 
-/** A heartbeat comes every 10 minutes; a busy disk may keep it waiting. */
+/** Longest gap that counts as continuous, ms. A heartbeat is written every 10 minutes, and a busy disk may delay it. */
 const SILENCE_MAX_MS = 900_000;
 
 export const STATES = ['active', 'suspended', 'unauthorised', 'down', 'unproved'] as const;
@@ -19,20 +19,20 @@ export interface Period {
   readonly state: State;
   readonly fromMs: number;
   readonly toMs: number;
-  /** Why it is so, where that is known. */
+  /** Reason, if known. */
   readonly why: string;
 }
 
-export interface Told {
+export interface StoryEntry {
   readonly atMs: number;
   readonly content: JournalContent;
 }
 
-/** What is so at the journal's end. */
+/** State at the journal's end. */
 export interface AtEnd {
   readonly state: State;
   readonly sinceMs: number;
-  /** Of its last entry. */
+  /** Time of the last entry. */
   readonly lastMs: number;
 }
 
@@ -42,109 +42,123 @@ export interface Story extends FrameFindings {
   readonly timeZone: string | undefined;
   readonly periods: readonly Period[];
   /** Entries of the interval, in order. */
-  readonly told: readonly Told[];
-  /** Of erased entries, by what they were; `entries` where that is not known. */
+  readonly entries: readonly StoryEntry[];
+  /** Number of erased entries by type; `entries` if the type is unknown. */
   readonly erased: ReadonlyMap<string, number>;
-  /** Entries of the whole journal that bear no time; they are told as of the entry before. */
+  /** Number of entries in the journal without a time; they get the time of the previous entry. */
   readonly undated: number;
-  /** While these lasted, the clock was not synchronised. */
+  /** Periods in which the clock was not synchronised. */
   readonly unsynced: readonly Omit<Period, 'state' | 'why'>[];
-  /** Runs that ended without saying so. */
+  /** Runs that ended without reporting it. */
   readonly brokenOff: readonly number[];
-  /** In the interval the box looked again without a resume that names its suspension. */
+  /** Cases in the interval in which analysis resumed without a resume that names its suspension. */
   readonly missingResumes: readonly MissingResume[];
 }
 
 type Mode = Extract<State, 'active' | 'suspended' | 'unauthorised'>;
 
-/** Entries that the program writes before or when it starts. */
+/** Types that the program writes before or at its start. */
 const STARTING = new Set(['start', 'config', 'update']);
-/** Entries that only a running program writes. */
+/** Types that only a running program writes. */
 const RUNNING = new Set(['start', 'heartbeat', 'mode', 'alert']);
 
 export class StoryTeller {
-  readonly #told: Told[] = [];
-  /** Erased entries, with how many entries stand before them. */
+  readonly #entries: StoryEntry[] = [];
+  /** Erased entries, with the number of entries before them. */
   readonly #erased: { index: number; after: number }[] = [];
   readonly #kinds = new Map<number, string>();
   #undated = 0;
 
-  /** To be called for each entry in order; undefined: it was erased. */
+  /** Adds an entry, in order; undefined means that it was erased. */
   add(index: number, entry: JournalContent | undefined): void {
     if (entry === undefined) {
-      this.#erased.push({ index, after: this.#told.length });
+      this.#erased.push({ index, after: this.#entries.length });
       return;
     }
     const content = contentOf(entry);
     const ms = Date.parse(content.at);
-    // Its place is sure, whatever it says of its time.
+    // Its position is certain, whatever its time.
     if (Number.isNaN(ms)) this.#undated += 1;
-    this.#told.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
+    this.#entries.push({ atMs: Number.isNaN(ms) ? (this.lastMs ?? 0) : ms, content });
     if (content.type !== 'erase' || content.what === undefined) return;
     for (const entry of content.entries) this.#kinds.set(entry, content.what);
   }
 
   get firstMs(): number | undefined {
-    return this.#told[0]?.atMs;
+    return this.#entries[0]?.atMs;
   }
 
   get lastMs(): number | undefined {
-    return this.#told.at(-1)?.atMs;
+    return this.#entries.at(-1)?.atMs;
   }
 
-  /** Of the newest start. */
+  /** Time zone at the newest start. */
   get timeZone(): string | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'start') return content.timeZone;
     return undefined;
   }
 
-  /** Of the program that ran last, by the newest start. */
+  /** Version of the program at the newest start. */
   get version(): string | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'start') return content.versions['vigie'];
     return undefined;
   }
 
-  /** Fingerprint of the key whose orders the box obeys, by the newest entry about it. */
+  /** Fingerprint of the authority's key, from the newest entry about it. */
   get authority(): string | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'authority') return content.after;
     return undefined;
   }
 
-  /** Tracks that are kept, by the newest heartbeat. */
+  /** Number of stored tracks, from the newest heartbeat. */
   get trackRows(): number | undefined {
-    for (const { content } of [...this.#told].reverse())
+    for (const { content } of [...this.#entries].reverse())
       if (content.type === 'heartbeat') return content.tracks.rows;
     return undefined;
   }
 
-  /** `readMs`: when it was read, just taken from the box; what its last entry says holds until a heartbeat is due. */
+  /**
+   * Returns the timeline. `readMs` is when the journal was copied from the box; the last state extends until a
+   * heartbeat is due.
+   */
   tell(fromMs: number, toMs: number, readMs?: number): Story {
     const walk = this.#walk(fromMs, toMs, readMs);
     const inside = (ms: number): boolean => ms >= fromMs && ms < toMs;
     const erased = new Map<string, number>();
     for (const { index, after } of this.#erased) {
       // It was written between the entries around it.
-      const near = (this.#told[after - 1] ?? this.#told[after])?.atMs;
+      const near = (this.#entries[after - 1] ?? this.#entries[after])?.atMs;
       if (near === undefined || !inside(near)) continue;
       const kind = this.#kinds.get(index) ?? 'entries';
       erased.set(kind, (erased.get(kind) ?? 0) + 1);
     }
-    const told = this.#told.filter(({ atMs }) => inside(atMs));
-    return { fromMs, toMs, timeZone: this.timeZone, told, erased, undated: this.#undated, ...walk.found };
+    const entries = this.#entries.filter(({ atMs }) => inside(atMs));
+    return {
+      fromMs,
+      toMs,
+      timeZone: this.timeZone,
+      entries,
+      erased,
+      undated: this.#undated,
+      ...walk.findings,
+    };
   }
 
-  /** Undefined for a journal without entries. `readMs` as in `tell`; without it as of the last entry. */
+  /**
+   * Returns the state at the end; undefined for an empty journal. `readMs` is as in `tell`; without it, the last entry
+   * counts.
+   */
   atEnd(readMs?: number): AtEnd | undefined {
     const { firstMs, lastMs } = this;
     if (firstMs === undefined || lastMs === undefined) return undefined;
     const walk = this.#walk(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, readMs);
     const { state } = walk.now(readMs);
     let sinceMs = lastMs;
-    // Periods of one state that differ in their reasons are one here; the last is what comes after the end.
-    for (const period of walk.found.periods.slice(0, -1).reverse()) {
+    // Joins periods of one state with different reasons. The last period is the one after the end.
+    for (const period of walk.findings.periods.slice(0, -1).reverse()) {
       if (period.state !== state) break;
       sinceMs = period.fromMs;
     }
@@ -153,13 +167,13 @@ export class StoryTeller {
 
   #walk(fromMs: number, toMs: number, readMs: number | undefined): Walk {
     const walk = new Walk(fromMs, toMs, new Set(this.#erased.map(({ after }) => after)));
-    for (const told of this.#told) walk.step(told);
+    for (const entry of this.#entries) walk.step(entry);
     walk.end(readMs);
     return walk;
   }
 }
 
-/** Goes through all entries, since what holds at the beginning of the interval was said before it. */
+/** Walks through all entries, since the state at the beginning of the interval comes from earlier entries. */
 class Walk {
   readonly #fromMs: number;
   readonly #toMs: number;
@@ -169,12 +183,12 @@ class Walk {
   readonly #brokenOff: number[] = [];
   readonly #frames: FrameCount;
   readonly #suspensions = new Suspensions();
-  #before: Told | undefined;
+  #before: StoryEntry | undefined;
   #count = 0;
-  /** Undefined while no entry has said it. */
+  /** Undefined until an entry gives it. */
   #mode: Mode | undefined;
-  #why = '';
-  /** Undefined while no entry has said it. */
+  #reason = '';
+  /** Undefined until an entry gives it. */
   #running: boolean | undefined;
   #unsyncedNow = false;
 
@@ -185,10 +199,10 @@ class Walk {
     this.#frames = new FrameCount(fromMs, toMs);
   }
 
-  get found() {
+  get findings() {
     const missing = this.#suspensions.missing;
     return {
-      ...this.#frames.found,
+      ...this.#frames.findings,
       periods: this.#periods,
       unsynced: this.#unsynced,
       brokenOff: this.#brokenOff,
@@ -196,13 +210,13 @@ class Walk {
     };
   }
 
-  step(told: Told): void {
-    const { atMs, content } = told;
+  step(entry: StoryEntry): void {
+    const { atMs, content } = entry;
     const before = this.#before;
     if (before === undefined)
       this.#period('unproved', Number.NEGATIVE_INFINITY, atMs, 'before the journal began');
-    else this.#between(before, told);
-    this.#before = told;
+    else this.#between(before, entry);
+    this.#before = entry;
     this.#count += 1;
     if (RUNNING.has(content.type)) this.#running = true;
     else if (STARTING.has(content.type) || content.type === 'stop') this.#running = false;
@@ -210,7 +224,7 @@ class Walk {
     if ('clockSynced' in content) this.#unsyncedNow = !content.clockSynced;
     if (content.type === 'mode') {
       this.#mode = content.mode;
-      this.#why = content.reason ?? '';
+      this.#reason = content.reason ?? '';
     }
     this.#suspensions.add(content);
     this.#frames.step(atMs, content, this.#mode !== undefined && this.#mode !== 'active');
@@ -218,9 +232,9 @@ class Walk {
 
   end(readMs: number | undefined): void {
     const { atMs = Number.NEGATIVE_INFINITY } = this.#before ?? {};
-    // What ends with the last entry takes its millisecond in, so that it shows what the entry says.
-    const shown = readMs !== undefined || this.#toMs <= atMs + 1;
-    const untilMs = Math.max(readMs ?? atMs, atMs) + (shown ? 1 : 0);
+    // A period that ends with the last entry includes its millisecond, so that the entry's state is shown.
+    const isShown = readMs !== undefined || this.#toMs <= atMs + 1;
+    const untilMs = Math.max(readMs ?? atMs, atMs) + (isShown ? 1 : 0);
     if (this.#before !== undefined) {
       const { state, why } = this.now(readMs);
       this.#period(state, atMs, untilMs, why);
@@ -229,23 +243,23 @@ class Walk {
     this.#period('unproved', untilMs, Number.POSITIVE_INFINITY, 'after the last entry of this journal');
   }
 
-  /** After the last entry so far, in a copy that was read at `readMs`. */
+  /** Returns the state after the last entry, for a copy read at `readMs`. */
   now(readMs: number | undefined): Pick<Period, 'state' | 'why'> {
     const lastedMs = Math.abs((readMs ?? this.#before?.atMs ?? 0) - (this.#before?.atMs ?? 0));
-    // A copy does not say whether the box was started again since.
+    // A copy does not show whether the box has started again since.
     if (this.#running === false && lastedMs > SILENCE_MAX_MS) {
       return { state: 'unproved', why: 'stopped in order, and no entry since' };
     }
     return this.#stateFor(lastedMs);
   }
 
-  #between({ atMs: from }: Told, told: Told): void {
-    const to = told.atMs;
+  #between({ atMs: from }: StoryEntry, entry: StoryEntry): void {
+    const to = entry.atMs;
     if (this.#unsyncedNow && to > from) this.#merge(this.#unsynced, from, to);
-    if (this.#running && STARTING.has(told.content.type) && to >= this.#fromMs && from < this.#toMs) {
+    if (this.#running && STARTING.has(entry.content.type) && to >= this.#fromMs && from < this.#toMs) {
       this.#brokenOff.push(from);
     }
-    const { state, why } = this.#stateUntil(to - from, told.content);
+    const { state, why } = this.#stateUntil(to - from, entry.content);
     this.#period(state, from, to, why);
   }
 
@@ -258,20 +272,20 @@ class Walk {
   #stateFor(lastedMs: number): Pick<Period, 'state' | 'why'> {
     if (this.#running === false) return { state: 'down', why: 'stopped in order' };
     if (this.#mode === undefined) return { state: 'unproved', why: 'no entry before says what it did' };
-    if (lastedMs <= SILENCE_MAX_MS) return { state: this.#mode, why: this.#why };
+    if (lastedMs <= SILENCE_MAX_MS) return { state: this.#mode, why: this.#reason };
     const erased = this.#erasedBefore.has(this.#count);
     return { state: 'unproved', why: erased ? 'entries were erased' : 'no entry, though one was due' };
   }
 
-  /** Cut to the interval, and one with the period before where they say the same. */
-  #period(state: State, from: number, to: number, why: string): void {
+  /** Adds a period, cut to the interval, and merges it with an equal one before it. */
+  #period(state: State, from: number, to: number, reason: string): void {
     const [fromMs, toMs] = [Math.max(from, this.#fromMs), Math.min(to, this.#toMs)];
     if (toMs <= fromMs) return;
     const last = this.#periods.at(-1);
-    if (last?.state === state && last.why === why && last.toMs === fromMs) {
+    if (last?.state === state && last.why === reason && last.toMs === fromMs) {
       this.#periods[this.#periods.length - 1] = { ...last, toMs };
     } else {
-      this.#periods.push({ state, fromMs, toMs, why });
+      this.#periods.push({ state, fromMs, toMs, why: reason });
     }
   }
 

@@ -1,33 +1,36 @@
-/** Whether every suspension on record was ended by a resume that names it. */
+/** Checks that every recorded suspension was ended by a resume that names it. */
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
 
-/** The box looked again, and no entry says that the keys had ended this suspension. */
+/** A case in which analysis resumed and no entry shows that the keys had ended the suspension. */
 export interface MissingResume {
   readonly suspension: string;
-  /** When it is first on record. */
+  /** Time at which the suspension was first recorded. */
   readonly sinceMs: number;
-  /** When the box looked again. */
+  /** Time at which analysis resumed. */
   readonly atMs: number;
 }
 
 export class Suspensions {
   readonly missing: MissingResume[] = [];
   readonly #open = new Map<string, number>();
-  /** Ended before they were on record: a resume may overtake the suspension that is still being carried out. */
+  /**
+   * Suspensions that ended before they were recorded: a resume may overtake a suspension that is still being carried
+   * out.
+   */
   readonly #endedEarly = new Set<string>();
-  readonly #seen = new Set<string>();
+  readonly #seenIds = new Set<string>();
 
   #atMs = 0;
 
-  /** To be called for each entry in order. */
+  /** Adds an entry, in order. */
   add(content: JournalContent): void {
     const ms = Date.parse(content.at);
-    // One without a time is as old as the one before it at least.
+    // An entry without a time is at least as late as the one before it.
     if (!Number.isNaN(ms)) this.#atMs = ms;
     const atMs = this.#atMs;
     if (content.type === 'suspend') this.#begin(content.id, atMs);
     if (content.type === 'mode' && content.suspension !== null) this.#begin(content.suspension, atMs);
-    if (content.type === 'resume' && !this.#open.delete(content.id) && !this.#seen.has(content.id))
+    if (content.type === 'resume' && !this.#open.delete(content.id) && !this.#seenIds.has(content.id))
       this.#endedEarly.add(content.id);
     if (content.type !== 'mode' || content.mode !== 'active') return;
     for (const [suspension, sinceMs] of this.#open) this.missing.push({ suspension, sinceMs, atMs });
@@ -37,7 +40,7 @@ export class Suspensions {
 
   #begin(id: string, atMs: number): void {
     if (this.#endedEarly.has(id)) return;
-    this.#seen.add(id);
+    this.#seenIds.add(id);
     if (!this.#open.has(id)) this.#open.set(id, atMs);
   }
 }

@@ -1,13 +1,13 @@
-/** What a journal that was just taken from its box says of each month, and of now. */
+/** Computes each month's counts, and the present state, from a journal that was just copied from its box. */
 
 import type { SiteTime } from '../../../../agent/base/site-time.ts';
 import { STATES, type State, type Story, type StoryTeller } from '../story/story.ts';
 import type { MonthCounts } from './facts.ts';
 
-/** A year, and the month that runs. */
+/** A year, and the present month. */
 const MONTHS_MAX = 13;
 
-/** Newest first; none while the journal is empty. */
+/** Returns the months, newest first; none while the journal is empty. */
 export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): MonthCounts[] {
   const { firstMs } = teller;
   if (firstMs === undefined) return [];
@@ -16,7 +16,7 @@ export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): Mo
     const startMs = site.parse('month', `${month}-01`);
     const fromMs = Math.max(startMs, firstMs);
     if (fromMs < toMs) {
-      // Frames that were read across the turn of a month count for the later one, and once.
+      // Frames read across the end of a month count once, for the later month.
       const frames = framesUntil(teller, firstMs, toMs) - framesUntil(teller, firstMs, fromMs);
       months.push(countsOf(month, frames, teller.tell(fromMs, toMs, nowMs)));
     }
@@ -27,13 +27,16 @@ export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): Mo
   return months;
 }
 
-/** How the box is, and since when: what no entry says is not proved. */
-export function stateNow(teller: StoryTeller, nowMs: number): { readonly mode: State; readonly since: Date } {
+/** Returns the state and its beginning; a state without an entry is unproved. */
+export function stateNow(
+  teller: StoryTeller,
+  nowMs: number,
+): { readonly mode: State; readonly sinceTime: Date } {
   const { state = 'unproved', sinceMs = nowMs } = teller.atEnd(nowMs) ?? {};
-  return { mode: state, since: new Date(sinceMs) };
+  return { mode: state, sinceTime: new Date(sinceMs) };
 }
 
-/** Within the months that are told. */
+/** Returns missing resumes within the reported months. */
 export function missingResumes(teller: StoryTeller, months: readonly MonthCounts[], nowMs: number): Date[] {
   const first = months.at(-1);
   if (first === undefined) return [];
@@ -45,7 +48,7 @@ function framesUntil(teller: StoryTeller, firstMs: number, toMs: number): number
   return toMs <= firstMs ? 0 : teller.tell(firstMs, toMs + 1).frames.read;
 }
 
-/** 2026-11 */
+/** Returns a month such as 2026-11. */
 function monthAt(site: SiteTime, ms: number): string {
   const parts = new Intl.DateTimeFormat('en-GB', { timeZone: site.zone, year: 'numeric', month: '2-digit' })
     .formatToParts(ms)
@@ -59,9 +62,9 @@ function countsOf(month: string, frames: number, story: Story): MonthCounts {
   const shares = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
   for (const { state, fromMs, toMs } of story.periods) shares[state] += (toMs - fromMs) / wholeMs;
   const count = (type: string): number =>
-    story.told.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
-  // Requests for what is not there hand out nothing.
-  const inVain = story.told.filter(
+    story.entries.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
+  // Requests for missing stills hand out nothing.
+  const inVain = story.entries.filter(
     ({ content }) =>
       content.type === 'unseal' && content.record.record === 'unseal' && content.record.sha256 === null,
   ).length;

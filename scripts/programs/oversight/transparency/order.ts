@@ -1,8 +1,8 @@
 /**
- * The order that a box's page may name: judged by the code that judges it on the box, for the same place.
+ * Selects the authorisation that a box's page may name, validated with the code of the box and for the same place.
  *
- * INVARIANT: what is not the authority's, or is for another box, never gets on a page: it is refused. An order whose time is
- * over or has not come is told as none, as the box holds it.
+ * INVARIANT: fails closed. An authorisation that is not the authority's, or is for another box, is refused. An expired
+ * or future one counts as none, as on the box.
  */
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -15,13 +15,13 @@ import { type Refused, readOrders, type Signed } from '../../../../agent/restrai
 
 export interface NamedOrder {
   readonly order?: string;
-  /** Instead of the file that the configuration names. */
+  /** Replaces the file that the configuration names. */
   readonly authorityKey?: string;
 }
 
 export interface OrderTime {
   readonly nowMs: number;
-  /** Fingerprint of the key whose orders the box obeys, by its journal; undefined: the journal does not say. */
+  /** Fingerprint of the authority's key in the box's journal; undefined if the journal does not name it. */
   readonly obeyed: string | undefined;
 }
 
@@ -43,21 +43,21 @@ export function orderFor(
   throw new AgentError('config', `--order: ${fault.message}`);
 }
 
-function authority(config: Config, named: string | undefined, obeyed: string | undefined): KeyObject {
-  const file = named ?? config.authorityKey;
+function authority(config: Config, givenFile: string | undefined, obeyed: string | undefined): KeyObject {
+  const file = givenFile ?? config.authorityKey;
   if (file === undefined) {
     throw new AgentError(
       'config',
       '--order: `authorityKey` is not in the configuration; name the authority’s public key with --authority-key',
     );
   }
-  const key = readKey(file, named === undefined);
+  const key = readKey(file, givenFile === undefined);
   const keyid = keyIdOf(key);
   if (obeyed === undefined || obeyed === keyid) return key;
   throw new AgentError('config', `${file}: is the key ${keyid}, and by its journal the box obeys ${obeyed}`);
 }
 
-/** `ofBox`: the path is one of the box's. */
+/** `ofBox`: the path refers to a file on the box. */
 function readKey(file: string, ofBox: boolean): KeyObject {
   try {
     return readAuthorityKey(file);

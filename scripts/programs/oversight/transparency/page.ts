@@ -1,11 +1,11 @@
-/** The public page and the sign: self-contained HTML without a script, from facts alone. */
+/** Renders the public page and the sign: self-contained HTML without a script, from facts alone. */
 import { renderSVG } from 'uqr';
 import { Html, html } from '../../../lib/html.ts';
 import { STATES, type State } from '../story/story.ts';
 import type { MonthCounts, PublicFacts, PublicRule } from './facts.ts';
 import { type Language, TEXTS, type Texts } from './texts.ts';
 
-/** The colours of the journal's report; each stands in words beside. */
+/** Colours of the journal's report; each state is also given in words. */
 const STYLE = new Html(`
   :root { --active: #2f855a; --suspended: #2b6cb0; --unauthorised: #c05621; --down: #4a5568; --unproved: #d6a4a4; --ink: #1a1a1a; --soft: #555; --line: #ddd; }
   * { box-sizing: border-box; }
@@ -77,7 +77,7 @@ export function publicPage(facts: PublicFacts, language: Language): string {
     timeZone: facts.timeZone,
   });
   const { name, means } = texts.modes[mode.mode];
-  const retention = texts.kept(
+  const retention = texts.retentionTexts(
     facts.retention.eventsDays,
     facts.retention.snapshotsDays,
     facts.retention.sealedDays,
@@ -88,7 +88,7 @@ export function publicPage(facts: PublicFacts, language: Language): string {
 ${journal.inOrder ? '' : html`<p class="alarm">${texts.notInOrder}</p>`}
 ${facts.missingResumes.map((when) => html`<p class="alarm">${texts.missingResume(moment.format(when))}</p>`)}
 <h2>${texts.now}</h2>
-<div class="state ${mode.mode}"><strong>${name}</strong> <span class="soft">${texts.since(moment.format(mode.since))}</span><br>${means}
+<div class="state ${mode.mode}"><strong>${name}</strong> <span class="soft">${texts.sinceText(moment.format(mode.sinceTime))}</span><br>${means}
 <br><span class="soft">(${texts.madeAt(moment.format(facts.madeAt))})</span></div>
 <h2>${texts.authority}</h2>
 ${authorityOf(facts, texts)}
@@ -119,7 +119,7 @@ ${facts.months.length === 0 ? html`<p>${texts.noCounts}</p>` : monthsOf(facts.mo
   return documentOf(texts, `${texts.title} · ${facts.box}`, STYLE, body);
 }
 
-/** A page of A4 for the pole. */
+/** Returns the sign, an A4 page to be mounted on site. */
 export function publicSign(facts: PublicFacts, language: Language): string {
   const texts = TEXTS[language];
   const kinds = alertingKinds(facts, texts);
@@ -128,11 +128,11 @@ ${kinds.length === 0 ? html`<p>${texts.sign.alertsNothing}</p>` : html`<p>${text
 <p class="no">${texts.sign.no}</p>
 <p>${facts.authorisation?.authority ?? ''}</p>
 <p>${texts.rightsHow(facts.contact)}</p>
-<div class="more">${new Html(renderSVG(facts.url, { ecc: 'M', border: 2 }))}<p>${texts.sign.more}<br>${facts.url}<br>${facts.box}</p></div>`;
+<div class="more">${new Html(renderSVG(facts.url, { ecc: 'M', border: 2 }))}<p>${texts.sign.moreText}<br>${facts.url}<br>${facts.box}</p></div>`;
   return documentOf(texts, `${texts.sign.title} · ${facts.box}`, SIGN_STYLE, body);
 }
 
-/** The words of the sign, for whoever has it made. */
+/** Returns the words of the sign, for its manufacturer. */
 export function publicSignText(facts: PublicFacts, language: Language): string {
   const texts = TEXTS[language];
   const kinds = alertingKinds(facts, texts);
@@ -146,7 +146,7 @@ export function publicSignText(facts: PublicFacts, language: Language): string {
     texts.sign.no,
     ...(facts.authorisation === null ? [] : [facts.authorisation.authority]),
     texts.rightsHow(facts.contact),
-    `${texts.sign.more} ${facts.url}`,
+    `${texts.sign.moreText} ${facts.url}`,
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -164,7 +164,7 @@ function list(items: readonly string[]): Html {
   return html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`;
 }
 
-/** Whether stills are sealed, to whom, for how long, and how many were handed out. */
+/** Describes whether stills are sealed, to which keys, for how long, and how many were handed out. */
 function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): Html {
   if (retention.sealedDays === 0) return html``;
   const handedOut = months.reduce((sum, { unsealings }) => sum + unsealings, 0);
@@ -173,11 +173,11 @@ function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): H
 ${sealedTo.map((key) => html`<code>${key}</code>`)}`;
 }
 
-/** Whether what passes is kept, by what right, and how much of it there is. */
+/** Describes whether tracks are stored, on which legal basis, and how many there are. */
 function tracksOf({ tracks, trackRows }: PublicFacts, texts: Texts): Html {
   const number = new Intl.NumberFormat(texts.locale);
   const rows = trackRows === undefined ? '' : html` ${texts.tracks.rows(number.format(trackRows))}`;
-  return html`<p>${tracks === null ? texts.tracks.none : texts.tracks.kept(tracks)}${rows}</p>`;
+  return html`<p>${tracks === null ? texts.tracks.none : texts.tracks.logText(tracks)}${rows}</p>`;
 }
 
 function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Html {
@@ -192,26 +192,28 @@ function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Ht
 function rulesOf(rules: readonly PublicRule[], texts: Texts): Html {
   if (rules.length === 0) return html`<p>${texts.nothingDetected}</p>`;
   const rows = rules.map(({ kind, place, grant }) => {
-    const what = html`<td>${nameOf(kind, texts)}${grant?.shadow === true ? html`<br><em>${texts.shadow}</em>` : ''}</td><td>${place}</td>`;
-    if (grant === null) return html`<tr>${what}<td colspan="2"><em>${texts.notAuthorised}</em></td></tr>`;
-    return html`<tr>${what}<td>${grant.purpose}</td><td>${grant.legalBasis}</td></tr>`;
+    const cells = html`<td>${nameOf(kind, texts)}${grant?.shadow === true ? html`<br><em>${texts.shadow}</em>` : ''}</td><td>${place}</td>`;
+    if (grant === null) return html`<tr>${cells}<td colspan="2"><em>${texts.notAuthorised}</em></td></tr>`;
+    return html`<tr>${cells}<td>${grant.purpose}</td><td>${grant.legalBasis}</td></tr>`;
   });
   return html`<table class="rules"><thead><tr>${texts.detectedHeads.map((head) => html`<th>${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table>`;
 }
 
 function monthsOf(months: readonly MonthCounts[], texts: Texts): Html {
   const number = new Intl.NumberFormat(texts.locale);
-  // A month has no time zone of its own any more.
+  // The month's key no longer depends on a time zone.
   const name = new Intl.DateTimeFormat(texts.locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
   const [month, states, ...figures] = texts.countHeads;
   const rows = months.map(({ month: key, shares, frames, framesAtLeast, ...counted }) => {
     const { alerts, searches, trackQuestions, unsealings } = counted;
-    const told = STATES.filter((mode) => shares[mode] > 0).map((mode) => sharing(mode, shares[mode], texts));
+    const labels = STATES.filter((mode) => shares[mode] > 0).map((mode) =>
+      sharing(mode, shares[mode], texts),
+    );
     const bar = STATES.map(
       (mode) => html`<span class="${mode}-fill" style="width:${(100 * shares[mode]).toFixed(2)}%"></span>`,
     );
     return html`<tr><td>${name.format(new Date(`${key}-01T00:00:00Z`))}</td>
-<td><div class="bar" role="img" aria-label="${told.join(', ')}" title="${told.join(', ')}">${bar}</div></td>
+<td><div class="bar" role="img" aria-label="${labels.join(', ')}" title="${labels.join(', ')}">${bar}</div></td>
 <td class="figure">${framesAtLeast ? '≥ ' : ''}${number.format(frames)}</td>
 ${[alerts, searches, trackQuestions, unsealings].map((figure) => html`<td class="figure">${number.format(figure)}</td>`)}</tr>`;
   });

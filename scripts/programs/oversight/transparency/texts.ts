@@ -1,4 +1,4 @@
-/** The words of the public page, in the languages in which it can be written. */
+/** Texts of the public page, in its languages. */
 import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
 import type { State } from '../story/story.ts';
 import type { PublicFacts } from './facts.ts';
@@ -11,8 +11,8 @@ export interface Texts {
   readonly title: string;
   readonly lead: string;
   readonly now: string;
-  readonly madeAt: (when: string) => string;
-  readonly since: (when: string) => string;
+  readonly madeAt: (time: string) => string;
+  readonly sinceText: (time: string) => string;
   readonly modes: Readonly<Record<State, { readonly name: string; readonly means: string }>>;
   readonly authority: string;
   readonly order: (order: string, from: string, to: string) => string;
@@ -34,11 +34,11 @@ export interface Texts {
   readonly sealed: (days: number, handedOut: string, keys: number) => string;
   readonly tracks: {
     readonly none: string;
-    readonly kept: (log: NonNullable<PublicFacts['tracks']>) => string;
+    readonly logText: (log: NonNullable<PublicFacts['tracks']>) => string;
     readonly rows: (rows: string) => string;
   };
   readonly retention: string;
-  readonly kept: (events: number, snapshots: number, sealed: number) => readonly string[];
+  readonly retentionTexts: (events: number, snapshots: number, sealed: number) => readonly string[];
   readonly counts: string;
   readonly countHeads: readonly [
     month: string,
@@ -51,7 +51,7 @@ export interface Texts {
   ];
   readonly noCounts: string;
   readonly atLeast: string;
-  readonly missingResume: (when: string) => string;
+  readonly missingResume: (time: string) => string;
   readonly verify: string;
   readonly verifyHow: readonly string[];
   readonly verifyLimits: string;
@@ -63,17 +63,17 @@ export interface Texts {
     readonly alerts: string;
     readonly alertsNothing: string;
     readonly no: string;
-    readonly more: string;
+    readonly moreText: string;
   };
 }
 
 /**
- * Share of the area of people that was not shown on the two annotated films of docs/design/002-redaction.md: the limit
- * that a test holds for both of them.
+ * Ratio of the area of people that was hidden in the two annotated films of docs/design/002-redaction.md. A test
+ * enforces this limit for both.
  */
 const COVERED = 0.99997;
 
-/** `99.997%` */
+/** Returns a text such as `99.997%`. */
 function covered(locale: string): string {
   return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 3 }).format(COVERED);
 }
@@ -84,7 +84,7 @@ const en: Texts = {
   lead: 'This page is written by the box beside the camera. It says what the program does, what it does not do, and how anybody can check it. It holds no picture.',
   now: 'Now',
   madeAt: (when) => `as of ${when}`,
-  since: (when) => `since ${when}`,
+  sinceText: (when) => `since ${when}`,
   modes: {
     active: { name: 'Active', means: 'The program analyses the pictures of the camera.' },
     suspended: { name: 'Suspended', means: 'The program reads no picture, by order.' },
@@ -143,12 +143,12 @@ const en: Texts = {
     `Of each alert also one sealed still: no part of it is covered but the hidden parts. It is encrypted before it is stored, so that the box itself cannot open it, and kept for ${days} days. It leaves the box only on a signed request with a case number, which stands in the journal before it is handed out; handed out in the months below: ${handedOut}. Only ${keys === 1 ? 'this key opens' : `these ${keys} keys open`} it:`,
   tracks: {
     none: 'No log of what passes is kept: what raises no alert is forgotten.',
-    kept: ({ grade, days, purpose, legalBasis }) =>
+    logText: ({ grade, days, purpose, legalBasis }) =>
       `${{ counts: 'Of everything that passes', vehicles: 'Of each vehicle that passes', persons: 'Of everything and everybody that passes' }[grade]} the box keeps, for ${days} days, the way that it took through the picture, the time and the kind, and no picture, face, plate or name${grade === 'counts' ? '; only numbers are told' : ''}. Purpose: ${purpose}. Legal basis: ${legalBasis}. It is asked by signed questions with a case number alone${grade === 'persons' ? ', about persons by two keys' : ''}, each of which stands in the journal before it is answered.`,
     rows: (rows) => `Ways kept now: ${rows}.`,
   },
   retention: 'How long it is kept on the box',
-  kept: (events, snapshots, sealed) => [
+  retentionTexts: (events, snapshots, sealed) => [
     `Texts of alerts: ${events} days.`,
     `Stills, people replaced by drawn figures, vehicles in blocks: ${snapshots} days.`,
     sealed === 0
@@ -184,7 +184,7 @@ const en: Texts = {
     alerts: 'A program alerts to:',
     alertsNothing: 'No analysis is authorised here at present.',
     no: 'No faces, no number plates, no identities, no sound. The video stays here.',
-    more: 'State, figures, your rights:',
+    moreText: 'State, figures, your rights:',
   },
 };
 
@@ -194,7 +194,7 @@ const fr: Texts = {
   lead: 'Cette page est écrite par le boîtier placé à côté de la caméra. Elle dit ce que fait le programme, ce qu’il ne fait pas, et comment chacun peut le vérifier. Elle ne contient aucune image.',
   now: 'En ce moment',
   madeAt: (when) => `état du ${when}`,
-  since: (when) => `depuis le ${when}`,
+  sinceText: (when) => `depuis le ${when}`,
   modes: {
     active: { name: 'En service', means: 'Le programme analyse les images de la caméra.' },
     suspended: { name: 'Suspendu', means: 'Sur ordre, le programme ne lit aucune image.' },
@@ -255,12 +255,12 @@ const fr: Texts = {
     `De chaque alerte, aussi une image scellée : rien n’y est couvert, sauf les parties cachées. Elle est chiffrée avant d’être enregistrée, si bien que le boîtier lui-même ne peut l’ouvrir, et gardée ${days} jours. Elle ne sort du boîtier que sur demande signée avec un numéro d’affaire, inscrite au journal avant la remise ; remises : ${handedOut} au cours des mois ci-dessous. Seule${keys === 1 ? ' cette clé l’ouvre' : `s ces ${keys} clés l’ouvrent`} :`,
   tracks: {
     none: 'Aucun registre des passages n’est tenu : ce qui ne donne pas l’alerte est oublié.',
-    kept: ({ grade, days, purpose, legalBasis }) =>
+    logText: ({ grade, days, purpose, legalBasis }) =>
       `${{ counts: 'De tout ce qui passe', vehicles: 'De chaque véhicule qui passe', persons: 'De tout ce qui passe, personnes comprises' }[grade]}, le boîtier garde pendant ${days} jours le trajet dans l’image, l’heure et le type, sans image, visage, plaque ni nom${grade === 'counts' ? ' ; seuls des nombres sont communiqués' : ''}. Finalité : ${purpose}. Base légale : ${legalBasis}. Il n’est interrogé que par des questions signées, avec un numéro de procédure${grade === 'persons' ? ', par deux clés s’il s’agit de personnes' : ''}, chacune inscrite au journal avant la réponse.`,
     rows: (rows) => `Trajets gardés en ce moment : ${rows}.`,
   },
   retention: 'Combien de temps le boîtier les garde',
-  kept: (events, snapshots, sealed) => [
+  retentionTexts: (events, snapshots, sealed) => [
     `Textes des alertes : ${events} jours.`,
     `Images fixes, personnes remplacées par des pictogrammes, véhicules en blocs : ${snapshots} jours.`,
     sealed === 0
@@ -297,7 +297,7 @@ const fr: Texts = {
     alerts: 'Un programme donne l’alerte pour :',
     alertsNothing: 'Aucune analyse n’est autorisée ici en ce moment.',
     no: 'Ni visages, ni plaques, ni identités, ni son. La vidéo reste ici.',
-    more: 'État, chiffres, vos droits :',
+    moreText: 'État, chiffres, vos droits :',
   },
 };
 

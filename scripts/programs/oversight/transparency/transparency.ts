@@ -1,4 +1,7 @@
-/** `vigie-oversight transparency`: the public page of a box, and the sign for its pole, from what the box hands over. */
+/**
+ * `vigie-oversight transparency`: makes the public page of a box and the sign for its site, from data that the box
+ * exports.
+ */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
@@ -20,28 +23,28 @@ import { publicPage, publicSign, publicSignText } from './page.ts';
 import type { Language } from './texts.ts';
 
 export interface TransparencyOptions {
-  /** The box's. */
+  /** The box's configuration. */
   readonly config: string;
-  /** The signed authorisation, or the permit to install; without it the page says that there is none. */
+  /** The signed authorisation, or installation authorisation. Without it the page says that there is none. */
   readonly order?: string;
-  /** The authority's public key; without it the file that the configuration names. */
+  /** The authority's public key; by default the file that the configuration names. */
   readonly authorityKey?: string;
-  /** Its folder, a copy of it, or its export. */
+  /** Folder of the journal, a copy of it, or its export. */
   readonly journal: string;
-  /** Verifier key of the journal, or a file that holds it. */
+  /** Verifier key of the journal, or a file that contains it. */
   readonly key: string;
   readonly out: string;
-  /** Where the page will stand. */
+  /** Future address of the page. */
   readonly url: string;
-  /** Whom to ask about one's rights. */
+  /** Contact for people's rights. */
   readonly contact: string;
   readonly language: Language;
 }
 
-/** What a QR code on a sign still shows well enough to be read from two metres. */
+/** Maximum length of the address: a QR code on a sign stays readable from two metres. */
 const URL_MAX = 200;
 
-/** Returns the exit code: 1 when the journal is not in order, which the page says too. */
+/** Returns the exit code; 1 if the journal is not intact, which the page says too. */
 export function transparency(options: TransparencyOptions): number {
   const { out, language } = options;
   const facts = gather(options);
@@ -62,16 +65,16 @@ function gather(options: TransparencyOptions): PublicFacts {
   if (contact.trim() === '') {
     throw new AgentError('config', '--contact: empty; name whom people ask about their rights');
   }
-  // As the box has it: nothing of this machine's environment is in it.
+  // Read as on the box, without this machine's environment.
   const config = loadConfig(file, { env: {}, mode: 'check', files: false });
   const { checked: journal, read: teller } = checkedJournal(place, { key }, () => new StoryTeller());
   assertSameBox(config, journal);
-  // After the journal was read: nothing that it says is later.
+  // Taken after the journal was read, so that no entry is later.
   const madeMs = systemClock.wallMs();
   const { firstMs } = teller;
-  const held = orderFor(config, options, { nowMs: madeMs, obeyed: teller.authority });
-  if ('reason' in held) printNote(`vigie-oversight: the page says that no order is valid: ${held.reason}`);
-  const authorisation = 'reason' in held ? null : held.content;
+  const order = orderFor(config, options, { nowMs: madeMs, obeyed: teller.authority });
+  if ('reason' in order) printNote(`vigie-oversight: the page says that no order is valid: ${order.reason}`);
+  const authorisation = 'reason' in order ? null : order.content;
   const months = monthsOf(teller, new SiteTime(config.timeZone), madeMs);
   return {
     site: config.site,
@@ -84,7 +87,7 @@ function gather(options: TransparencyOptions): PublicFacts {
     mode: stateNow(teller, madeMs),
     missingResumes: missingResumes(teller, months, madeMs),
     authorisation,
-    rules: rulesOf(config, 'reason' in held ? [] : held.coverage),
+    rules: rulesOf(config, 'reason' in order ? [] : order.coverage),
     masks: masksOf(config, authorisation),
     sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),
@@ -101,7 +104,7 @@ function gather(options: TransparencyOptions): PublicFacts {
   };
 }
 
-/** A journal says nothing of another box's configuration. */
+/** A journal proves nothing about another box's configuration. */
 function assertSameBox({ site, box }: Config, { key }: Checked): void {
   const own = `vigie/${site}/${box}`;
   if (key.name === own) return;
@@ -111,7 +114,7 @@ function assertSameBox({ site, box }: Config, { key }: Checked): void {
   );
 }
 
-/** One that order and configuration both draw is one. */
+/** Counts a mask that both authorisation and configuration draw once. */
 function masksOf({ masks }: Config, authorisation: Authorisation | null): number {
   const all = [...masks, ...(authorisation?.masks ?? [])];
   return new Set(all.map(({ polygon }) => JSON.stringify(polygon))).size;

@@ -1,4 +1,4 @@
-/** `vigie-oversight witness`: an independent party that cosigns each box's journal as long as it only grows. */
+/** `vigie-oversight witness`: an independent witness that cosigns each box's journal as long as it is append-only. */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
@@ -14,7 +14,7 @@ export interface WitnessOptions extends Partial<RoomOptions> {
   readonly name: string;
 }
 
-/** Returns the exit code: 1 when there was anything to be alarmed about. */
+/** Returns the exit code; 1 if there was an alarm. */
 export async function attend(journals: readonly string[], options: WitnessOptions): Promise<number> {
   const { room, name, dir, keys: file } = options;
   if ((room === undefined) === (journals.length === 0)) {
@@ -24,21 +24,21 @@ export async function attend(journals: readonly string[], options: WitnessOption
     throw new AgentError('config', `--name: "${name}" must be 1 to 100 characters without blanks and +`);
   }
   const keys = reading(file, () => readFileSync(file, 'utf8'));
-  const made = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));
-  print(`key of this witness: ${made.vkey}`);
-  const told = new Telling();
+  const witness = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));
+  print(`key of this witness: ${witness.vkey}`);
+  const telling = new Telling();
   if (room === undefined) {
     for (const place of journals) {
-      const { origin, judgement } = reading(place, () => made.journal(place));
-      told.judgement(origin, judgement);
+      const { origin, judgement } = reading(place, () => witness.journal(place));
+      telling.judgement(origin, judgement);
     }
   } else {
-    await attendRoom(made, { ...options, room }, told);
+    await attendRoom(witness, { ...options, room }, telling);
   }
-  return told.alarms > 0 ? 1 : 0;
+  return telling.alarms > 0 ? 1 : 0;
 }
 
-async function attendRoom(made: Witness, options: RoomOptions, told: Telling): Promise<void> {
+async function attendRoom(witness: Witness, options: RoomOptions, telling: Telling): Promise<void> {
   const { site, mqtt } = roomOf(options);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
@@ -46,17 +46,17 @@ async function attendRoom(made: Witness, options: RoomOptions, told: Telling): P
     config: mqtt,
     site,
     clock: systemClock,
-    onConnected: () => told.line(`listening to the boxes of ${site}`),
-    onFault: (fault) => told.problem(fault.message),
+    onConnected: () => telling.line(`listening to the boxes of ${site}`),
+    onFault: (fault) => telling.problem(fault.message),
     onProvenHead: (box, text) => {
       const origin = `vigie/${site}/${box}`;
       try {
-        const judgement = made.judge(origin, text);
-        told.judgement(origin, judgement);
+        const judgement = witness.judge(origin, text);
+        telling.judgement(origin, judgement);
         if (judgement.is !== 'alarm') link.tell(box, judgement.note);
       } catch (error) {
-        // A disk of this machine that refuses: nothing was cosigned, and the next head tries again.
-        told.problem(`${origin}: ${messageOf(error)}`);
+        // This machine's disk refused: nothing was cosigned, and the next head tries again.
+        telling.problem(`${origin}: ${messageOf(error)}`);
       }
     },
   });

@@ -1,4 +1,4 @@
-/** The witness's end at the broker: every head of a site's boxes comes in, cosigned ones go out. */
+/** Connects the witness to the broker: receives the heads of a site's boxes, and publishes the cosigned ones. */
 import { randomBytes } from 'node:crypto';
 import { Backoff } from '../../../../agent/base/backoff.ts';
 import type { Clock } from '../../../../agent/base/clock.ts';
@@ -18,10 +18,10 @@ export interface WitnessLinkOptions {
   readonly config: MqttConfig;
   readonly site: string;
   readonly clock: Clock;
-  /** A box's head with its proof, as it came. */
+  /** Called with a box's head and its proof, unchanged. */
   onProvenHead(box: string, text: string): void;
   onConnected(): void;
-  /** The connection is gone, or could not be made; it is tried again. */
+  /** Called if the connection ends or cannot be made; it is tried again. */
   onFault(fault: DeliveryError): void;
 }
 
@@ -34,7 +34,7 @@ export class WitnessLink {
     this.#options = options;
   }
 
-  /** Until `signal` aborts. */
+  /** Runs until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, onFault } = this.#options;
     const backoff = new Backoff(RECONNECT);
@@ -46,7 +46,7 @@ export class WitnessLink {
     }
   }
 
-  /** Retained; an empty note takes back what was there. */
+  /** Publishes a retained note; an empty note removes the present one. */
   tell(box: string, note: string): void {
     const topic = topicsOf(this.#options.site, box).journalWitnessed;
     const base = { qos: 1, retain: true, contentType: 'text/plain; charset=utf-8' } as const;
@@ -74,10 +74,10 @@ export class WitnessLink {
       await session.subscribe(topicsOf(site, '+').journalProvenHead);
       backoff.reset();
       onConnected();
-      const ended = new Promise<void>((resolve) =>
+      const abortion = new Promise<void>((resolve) =>
         signal.addEventListener('abort', () => resolve(), { once: true }),
       );
-      await Promise.race([session.closed, ended]);
+      await Promise.race([session.closed, abortion]);
       if (signal.aborted) await session.end(END_WITHIN_MS);
       return await session.closed;
     } catch (error) {

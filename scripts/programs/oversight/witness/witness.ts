@@ -1,11 +1,13 @@
 /**
- * An independent party that keeps the newest head of each box and cosigns what continues it, and nothing else
- * (c2sp.org/tlog-witness, c2sp.org/tlog-cosignature).
+ * Stores the newest head of each box, and cosigns only heads that continue it (c2sp.org/tlog-witness,
+ * c2sp.org/tlog-cosignature).
  *
- * INVARIANTS: a head is kept on disk before it is handed out; two heads of a box that do not continue one another
- * are never both cosigned.
- * LIMITS: of each box the first CONFLICTS_MAX heads that did not fit are kept as evidence: both are signed by the
- * box, so that they prove the fault to anybody. Later ones are told, and not kept.
+ * INVARIANTS:
+ * - A head is durable before it is handed out.
+ * - Two heads of a box that do not continue one another are never both cosigned.
+ *
+ * LIMITS: stores the first CONFLICTS_MAX conflicting heads of each box as evidence. Both heads are signed by the box,
+ * so anyone can verify the violation. Later ones are reported and not stored.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,19 +37,19 @@ const CONFLICTS_MAX = 20;
 
 export type Judgement =
   | { readonly is: 'cosigned'; readonly note: string; readonly size: number; readonly more: number }
-  /** Nothing new; `note` is what is kept. */
+  /** No new head; `note` is the stored one. */
   | { readonly is: 'known'; readonly note: string; readonly size: number }
-  /** The proof begins elsewhere than at what is kept: the box needs `note` (empty: nothing is kept). */
+  /** The proof does not begin at the stored head: the box needs `note` (empty if none is stored). */
   | { readonly is: 'elsewhere'; readonly note: string; readonly size: number }
   | { readonly is: 'alarm'; readonly message: string };
 
-type Kept = Checkpoint & { readonly note: string; readonly atMs: number };
+type StoredHead = Checkpoint & { readonly note: string; readonly atMs: number };
 
 export interface WitnessOptions {
-  /** Made when missing. */
+  /** Folder of the witness; made if missing. */
   readonly dir: string;
   readonly name: string;
-  /** Verifier keys of the boxes, one a line; lines that begin with # count for nothing. */
+  /** Verifier keys of the boxes, one per line; lines that begin with # are ignored. */
   readonly keys: string;
   wallMs(): number;
 }
@@ -57,10 +59,10 @@ export class Witness {
   readonly #key: ReturnType<typeof readJournalKey>;
   readonly #boxes: ReadonlyMap<string, Verifier>;
   readonly #self: Verifier;
-  /** For others, to check the cosignatures with. */
+  /** Public key with which others verify the cosignatures. */
   readonly vkey: string;
 
-  /** Throws AgentError `config` for a key that is none. */
+  /** Throws AgentError `config` for an invalid key. */
   constructor(options: WitnessOptions) {
     const { dir, name, keys } = options;
     this.#options = options;
@@ -78,40 +80,43 @@ export class Witness {
       throw new AgentError('config', 'a box has two keys; one is right');
   }
 
-  /** A box's head with its proof. Throws AgentError for this machine's own faults only. */
+  /** Judges a box's head with its proof. Throws AgentError only for this machine's own errors. */
   judge(origin: string, text: string): Judgement {
-    return this.#judge(origin, text, (verifier, kept) => {
+    return this.#judge(origin, text, (verifier, stored) => {
       const { from, proof, note } = parseProvenHead(text);
       const head = openCheckpoint(note, verifier);
-      const differs = kept && this.#difference(head, kept);
+      const differs = stored && this.#difference(head, stored);
       if (differs !== undefined) throw new AgentError('denied', differs);
-      if (kept?.size === head.size) return { is: 'known', note: kept.note, size: kept.size };
-      if (from !== (kept?.size ?? 0))
-        return { is: 'elsewhere', note: kept?.note ?? '', size: kept?.size ?? 0 };
-      if (kept !== undefined && !isConsistent(kept, head, proof)) {
-        const when = new Date(kept.atMs).toISOString();
-        const message = `forked: its ${head.size} entries do not continue the ${kept.size} that were cosigned on ${when}`;
+      if (stored?.size === head.size) return { is: 'known', note: stored.note, size: stored.size };
+      if (from !== (stored?.size ?? 0))
+        return { is: 'elsewhere', note: stored?.note ?? '', size: stored?.size ?? 0 };
+      if (stored !== undefined && !isConsistent(stored, head, proof)) {
+        const time = new Date(stored.atMs).toISOString();
+        const message = `forked: its ${head.size} entries do not continue the ${stored.size} that were cosigned on ${time}`;
         throw new AgentError('denied', message);
       }
-      return this.#cosign(origin, note, head, kept);
+      return this.#cosign(origin, note, head, stored);
     });
   }
 
-  /** A whole journal, or its export, checked against the kept head. */
+  /** Checks a complete journal, or its export, against the stored head. */
   journal(place: string): { origin: string; judgement: Judgement } {
     const first = statSync(place).isDirectory()
       ? new JournalFiles(place).checkpoint
       : readExportHead(place, linesOfFile(place).next().value?.line).checkpoint;
     if (first === undefined)
-      throw new AgentError('config', `${place} holds no journal: there is no file ${CHECKPOINT} in it`);
+      throw new AgentError(
+        'config',
+        `${place} does not contain a journal: the file ${CHECKPOINT} is missing`,
+      );
     const origin = first.split('\n')[0] ?? '';
-    const judgement = this.#judge(origin, first, (verifier, kept) => {
-      const heads = kept === undefined ? [] : [{ file: 'the kept head', note: kept.note }];
+    const judgement = this.#judge(origin, first, (verifier, stored) => {
+      const heads = stored === undefined ? [] : [{ file: 'the kept head', note: stored.note }];
       const { wrong, checkpoint } = verifyJournal(place, verifier, { heads });
       if (wrong.length > 0 || checkpoint === undefined)
         throw new AgentError('denied', wrong.slice(0, 5).join('; '));
-      if (kept?.size === checkpoint.size) return { is: 'known', note: kept.note, size: kept.size };
-      return this.#cosign(origin, checkpoint.note, checkpoint, kept);
+      if (stored?.size === checkpoint.size) return { is: 'known', note: stored.note, size: stored.size };
+      return this.#cosign(origin, checkpoint.note, checkpoint, stored);
     });
     return { origin, judgement };
   }
@@ -119,37 +124,37 @@ export class Witness {
   #judge(
     origin: string,
     evidence: string,
-    judge: (verifier: Verifier, kept: Kept | undefined) => Judgement,
+    judge: (verifier: Verifier, stored: StoredHead | undefined) => Judgement,
   ): Judgement {
     const verifier = this.#boxes.get(origin);
     if (verifier === undefined)
       return { is: 'alarm', message: 'no key of this box is known here; nothing of it is cosigned' };
-    const kept = this.#kept(origin, verifier);
+    const stored = this.#storedHead(origin, verifier);
     try {
-      return judge(verifier, kept);
+      return judge(verifier, stored);
     } catch (error) {
       if (!(error instanceof AgentError) || (error.kind !== 'denied' && error.kind !== 'corrupt'))
         throw error;
-      const where = this.#keepEvidence(origin, evidence);
-      return { is: 'alarm', message: `${error.message}; ${where}` };
+      const evidenceText = this.#keepEvidence(origin, evidence);
+      return { is: 'alarm', message: `${error.message}; ${evidenceText}` };
     }
   }
 
-  /** What makes `head` no continuation of `kept`, as far as sizes and roots tell. */
-  #difference(head: Checkpoint, kept: Kept): string | undefined {
-    const cosigned = `${kept.size} entries were cosigned on ${new Date(kept.atMs).toISOString()}`;
-    if (head.size < kept.size) return `rolled back: it has ${head.size} entries, ${cosigned}`;
-    if (head.size > kept.size || head.root.equals(kept.root)) return undefined;
+  /** Returns why `head` does not continue `stored`, as far as sizes and roots show. */
+  #difference(head: Checkpoint, stored: StoredHead): string | undefined {
+    const cosigned = `${stored.size} entries were cosigned on ${new Date(stored.atMs).toISOString()}`;
+    if (head.size < stored.size) return `rolled back: it has ${head.size} entries, ${cosigned}`;
+    if (head.size > stored.size || head.root.equals(stored.root)) return undefined;
     return `forked: its ${head.size} entries are others than those that were cosigned; ${cosigned}`;
   }
 
-  #cosign(origin: string, note: string, head: Checkpoint, kept: Kept | undefined): Judgement {
+  #cosign(origin: string, note: string, head: Checkpoint, stored: StoredHead | undefined): Judgement {
     const cosigned = cosign(note, this.#self, this.#key, this.#options.wallMs());
     writeIn(this.#options.dir, join(folderOf(origin), HEAD_FILE), cosigned);
-    return { is: 'cosigned', note: cosigned, size: head.size, more: head.size - (kept?.size ?? 0) };
+    return { is: 'cosigned', note: cosigned, size: head.size, more: head.size - (stored?.size ?? 0) };
   }
 
-  #kept(origin: string, verifier: Verifier): Kept | undefined {
+  #storedHead(origin: string, verifier: Verifier): StoredHead | undefined {
     const file = join(this.#options.dir, folderOf(origin), HEAD_FILE);
     if (!existsSync(file)) return undefined;
     const note = readFileSync(file, 'utf8');
@@ -171,16 +176,16 @@ export class Witness {
     const folder = folderOf(origin);
     const path = join(folder, `conflict-${sha256(Buffer.from(text)).toString('hex').slice(0, 12)}`);
     const dir = join(this.#options.dir, folder);
-    const there = existsSync(dir) ? readdirSync(dir).filter((name) => name.startsWith('conflict-')) : [];
-    const full = there.length >= CONFLICTS_MAX && !existsSync(join(this.#options.dir, path));
-    if (full) return `${there.length} such heads are kept already`;
+    const conflicts = existsSync(dir) ? readdirSync(dir).filter((name) => name.startsWith('conflict-')) : [];
+    const full = conflicts.length >= CONFLICTS_MAX && !existsSync(join(this.#options.dir, path));
+    if (full) return `${conflicts.length} such heads are kept already`;
     writeIn(this.#options.dir, path, text);
     flush(dir);
     return `kept as ${join(this.#options.dir, path)}`;
   }
 }
 
-/** Origins are names of boxes with known keys, but are never trusted as paths. */
+/** Returns a safe folder name. Origins are names of boxes with known keys, but are not trusted as paths. */
 function folderOf(origin: string): string {
   return join('boxes', ...origin.split('/').map((part) => encodeURIComponent(part).replaceAll('.', '%2E')));
 }

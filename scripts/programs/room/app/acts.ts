@@ -1,8 +1,10 @@
 /**
- * What a person does to an incident: shown at once, sent, and taken back with what is true now where somebody was first.
+ * Performs a person's actions on incidents: shows each at once, sends it, and reverts to the current state if another
+ * person was first.
  *
- * INVARIANTS: acts on one incident are sent one after the other. Each names the revision that the person saw, or the one
- * that his own act before it has made.
+ * INVARIANTS:
+ * - Actions on one incident are sent in sequence.
+ * - Each names the revision that the person saw, or the one that their previous action produced.
  */
 import type { VerdictValue } from '../../../../agent/contract/verdict.ts';
 import type { Incident } from '../contract/incident.ts';
@@ -16,7 +18,7 @@ import { plain } from './words/plain.ts';
 import { kindText, placeText } from './words/sentence.ts';
 import { words } from './words/words.ts';
 
-/** The last act of each incident that is under way, with the revision that it leaves. */
+/** Last pending action of each incident, with the resulting revision. */
 const chains = new Map<number, Promise<number>>();
 
 interface Act {
@@ -27,7 +29,7 @@ interface Act {
   readonly done?: (incident: Incident) => string;
 }
 
-/** True where it was done; what is refused is told. */
+/** Performs an action and reports a refusal. Returns true if it was done. */
 async function act({ incident, change, send, done }: Act): Promise<boolean> {
   const { no, revision } = incident;
   begin(no, change);
@@ -53,7 +55,7 @@ async function act({ incident, change, send, done }: Act): Promise<boolean> {
   return isDone;
 }
 
-/** One line for a person. What is no answer of the server's is a fault of ours, and thrown. */
+/** Returns one line for a person. An error that is not a server answer is a bug and is thrown again. */
 export function explain(error: unknown): string {
   if (!(error instanceof ApiProblem)) throw error;
   const { frame, conflict, verdicts } = words.value;
@@ -75,7 +77,7 @@ export function explain(error: unknown): string {
   return `${conflict.head}${state === 'new' ? conflict.new : conflict.changed}`;
 }
 
-/** As `explain`, within a text that says by itself that nothing was done; a whole sentence. */
+/** Returns the reason as a full sentence, for texts that already say that nothing was done. */
 export function reasonOf(error: unknown): string {
   const isRefusal = error instanceof ApiProblem && error.incident === undefined && error.title !== '';
   const text = isRefusal ? plain(error.title) : explain(error);
@@ -97,7 +99,7 @@ export function claim(incident: Incident): Promise<boolean> {
   return act({ incident, change, send: () => claimed(incident.no) });
 }
 
-/** Without a word: a claim that cannot be held on is told by the stream. */
+/** Renews a claim silently. The stream reports a claim that cannot be kept. */
 export async function renew({ no }: Incident): Promise<void> {
   try {
     settle(await claimed(no));
@@ -115,7 +117,7 @@ export function release(incident: Incident): Promise<boolean> {
   });
 }
 
-/** Takes it first where nobody has it. */
+/** Claims the incident first if no one has it. */
 export async function dispatch(incident: Incident): Promise<boolean> {
   const key = newKey();
   if (!isMine(incident) && !(await claim(incident))) return false;
@@ -160,7 +162,7 @@ export function reassign(incident: Incident, to: string): Promise<boolean> {
   });
 }
 
-/** What was closed stays so; a new entry is opened, and shown. */
+/** Opens and shows a new entry; the closed one stays closed. */
 export async function reopen({ no, revision }: Incident): Promise<void> {
   try {
     const entry = await post<Incident>(`/api/incidents/${no}/reopen`, { revision }, { key: newKey() });

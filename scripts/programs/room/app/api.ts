@@ -1,29 +1,34 @@
 /**
- * Questions to the room's server. A call that finds the session over waits until the same person has entered again, and
- * is then sent once more; an act is also kept in the tab's storage, since a login may leave this page and come back.
+ * Sends requests to the room's server.
  *
- * INVARIANTS: an act is never sent under another name than that of the person who did it.
- * LIMITS: KEPT_MAX acts are kept; one more is refused aloud by the ApiProblem of its 401.
+ * A call after the end of the session waits until the same person has logged in again, and is then repeated. Actions
+ * are also stored in the tab's storage, because a login may leave this page and return.
+ *
+ * INVARIANTS: an action is never sent under the name of another person.
+ * LIMITS: KEPT_MAX actions are stored; a further one is refused with the ApiProblem of its 401.
  */
 import type { Problem } from '../contract/api.ts';
 import type { Incident } from '../contract/incident.ts';
 import { expired, session } from './session.ts';
 
-/** A database that is being restarted answers after seconds; longer than this nobody waits at a screen. */
+/** Time limit in ms: a restarting database answers within seconds, and no one waits longer than this at a screen. */
 const ANSWER_MS = 20_000;
-/** A box may answer in many pages; the signer asks for no further one after 45 s, and waits 30 s at most for the last. */
+/**
+ * Time limit in ms of a box that answers in many pages. The signer requests no further page after 45 s, and waits at
+ * most 30 s for the last.
+ */
 export const LONG_ANSWER_MS = 80_000;
-/** More than a person does between the end of a session and noticing it. */
+/** Maximum number of stored actions, more than a person does before noticing the end of a session. */
 const KEPT_MAX = 20;
 const KEPT = 'kept-acts';
-/** What it refuses is about the login itself. */
+/** A refusal of this path concerns the login itself. */
 const LOGIN = '/api/login';
 
-/** What the server refused, or that it was not reached (status 0). */
+/** A refusal of the server, or a failed connection (status 0). */
 export class ApiProblem extends Error {
   readonly status: number;
   readonly title: string;
-  /** What is true now, where somebody else was first. */
+  /** Current incident, if another person was first. */
   readonly incident: Incident | undefined;
 
   constructor(status: number, title: string, incident?: Incident) {
@@ -48,9 +53,9 @@ export function get<T>(path: string): Promise<T> {
 }
 
 interface Posting {
-  /** Of an act that must not be done twice. */
+  /** Idempotency key of an action that must not be repeated. */
   readonly key?: string | undefined;
-  /** How long the answer is waited for, ms. */
+  /** Time limit of the answer in ms. */
   readonly withinMs?: number;
 }
 
@@ -61,14 +66,14 @@ export function post<T>(path: string, body: unknown, { key, withinMs }: Posting 
   return asked<T>(path, posting(body, key), act, withinMs);
 }
 
-/** Random and never used before; also where the page is not a secure context. */
+/** Returns a random, unique key. Works also if the page is not a secure context. */
 export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
     byte.toString(16).padStart(2, '0'),
   ).join('');
 }
 
-/** Takes what a login that left the page has kept from being sent. */
+/** Takes the actions that were stored because a login left the page. */
 export function takeKept(): KeptAct[] {
   const kept = keptActs();
   sessionStorage.removeItem(KEPT);
@@ -96,7 +101,7 @@ async function asked<T>(path: string, init: RequestInit, act?: KeptAct, withinMs
     if (act !== undefined && !keep(act)) throw problem;
     expired.value = true;
     await entered();
-    // What is another person's stays kept, and is told as not sent when the page begins anew for the one who came.
+    // The action of another person stays stored. The page reloads for the new person and reports it as not sent.
     if (session.value?.user !== user) throw problem;
     if (act !== undefined) forget(act);
   }

@@ -1,4 +1,4 @@
-/** The room's console in a browser. */
+/** Starts the room's console in a browser. */
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import type { Session } from '../contract/session.ts';
@@ -15,7 +15,7 @@ import { tell } from './toasts.ts';
 import { words } from './words/words.ts';
 
 const root = document.getElementById('app');
-if (root === null) throw new Error('index.html has no #app');
+if (root === null) throw new Error('index.html: the element #app is missing');
 startTheme();
 startRouter();
 startClock();
@@ -39,7 +39,7 @@ async function enter(): Promise<void> {
   }
 }
 
-/** What a login that left the page has kept; nobody's act is sent by another. */
+/** Sends the actions stored during a login, except those of another person. */
 async function sendKept(user: string): Promise<void> {
   const kept = takeKept();
   const { login } = words.value;

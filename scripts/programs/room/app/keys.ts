@@ -1,6 +1,6 @@
 /**
- * The keyboard. A key does what the screen on top says; none is taken from a field, a dialog or the browser. Single keys
- * can be switched off (WCAG 2.1.4), for whoever speaks to the computer.
+ * Handles the keyboard. The topmost screen defines the keys; fields, dialogs and the browser keep theirs. Single-key
+ * shortcuts can be switched off for users of speech input (WCAG 2.1.4).
  */
 import { signal } from '@preact/signals';
 import { useLayoutEffect, useRef } from 'preact/hooks';
@@ -10,9 +10,9 @@ import { session } from './session.ts';
 type Keys = Readonly<Record<string, () => void>>;
 
 const OFF = 'single-keys-off';
-/** Between g and the letter. */
+/** Maximum time between g and the letter, in ms. */
 const SECOND_MS = 1500;
-/** They work whatever is switched off: they are no letters. */
+/** Keys that always work, because they are not letters. */
 const ALWAYS = new Set([
   'Enter',
   'Escape',
@@ -38,7 +38,7 @@ export function setSingleKeys(on: boolean): void {
   else localStorage.setItem(OFF, '1');
 }
 
-/** While the component is drawn, from the next key on; the one that came last is asked first. */
+/** Registers keys while the component is rendered. The component rendered last has priority. */
 export function useKeys(keys: Keys): void {
   const mine = useRef(keys);
   mine.current = keys;
@@ -84,7 +84,7 @@ function went(letter: string): (() => void) | undefined {
   return place === undefined ? undefined : () => go(`/${place}`);
 }
 
-/** By a field that is typed into, a button or link that Enter or Space presses, or a dialog. */
+/** True if a text field, a button, a link or a dialog uses the key itself. */
 function isTaken({ key, target }: KeyboardEvent): boolean {
   if (document.querySelector('dialog[open]') !== null) return true;
   if (!(target instanceof HTMLElement)) return false;

@@ -1,4 +1,4 @@
-/** Where the person is: `/queue`, `/incidents/42`, `/cameras`… so that back, forward and a link work as everywhere. */
+/** Maps URLs to places: `/queue`, `/incidents/42`, `/cameras`… Back, forward and links work as usual. */
 import { computed, signal } from '@preact/signals';
 import { type Act, may } from '../contract/roles.ts';
 import type { Session } from '../contract/session.ts';
@@ -15,7 +15,7 @@ export const PLACES = [
 ] as const;
 export type Place = (typeof PLACES)[number];
 
-/** What a role must be allowed to, and the letter that leads there after g. */
+/** Required permission, and the letter that leads there after g. */
 const PLACE: Readonly<Record<Place, { readonly act: Act; readonly letter: string }>> = {
   queue: { act: 'see-incidents', letter: 'q' },
   cameras: { act: 'see-cameras', letter: 'c' },
@@ -29,14 +29,14 @@ const PLACE: Readonly<Record<Place, { readonly act: Act; readonly letter: string
 
 export const path = signal(location.pathname);
 
-/** Of the incident that is open; it lies beside the queue. */
+/** Number of the open incident, which is shown beside the queue. */
 export const openNo = computed(() => {
   const [, no] = /^\/incidents\/([1-9]\d{0,14})$/.exec(path.value) ?? [];
   return no === undefined ? undefined : Number(no);
 });
 export const place = computed<Place>(() => PLACES.find((one) => path.value === `/${one}`) ?? 'queue');
 
-/** A login that leaves the page comes back to its root. */
+/** Key of the stored place, because a login that leaves the page returns to its root. */
 const KEPT = 'kept-place';
 
 export function keepPlace(): void {
@@ -52,7 +52,7 @@ export function startRouter(): void {
   });
 }
 
-/** Within the console. `replaces`: "back" does not lead to what was there. */
+/** Navigates within the console. With `replaces`, "back" skips the current place. */
 export function go(to: string, { replaces = false } = {}): void {
   if (to === path.value) return;
   if (replaces) history.replaceState(null, '', to);
@@ -64,7 +64,7 @@ export function letterOf(of: Place): string {
   return PLACE[of].letter;
 }
 
-/** Those that a person may go to, in their order. */
+/** Returns the places that a person may visit, in order. */
 export function placesOf({ role, plan, signer }: Session): Place[] {
   return PLACES.filter(
     (one) =>

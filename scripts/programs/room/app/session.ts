@@ -1,11 +1,11 @@
-/** Who sits at this browser, and what time it is in the room. */
+/** Holds the session of this browser and the room's time. */
 import { signal } from '@preact/signals';
 import { type Act, may as roleMay } from '../contract/roles.ts';
 import type { Session } from '../contract/session.ts';
 
-/** Undefined before somebody has entered. */
+/** Undefined before the login. */
 export const session = signal<Session | undefined>(undefined);
-/** The session ended in the middle of work: the work is kept, and goes on once the same person is back. */
+/** True if the session ended during work. The work is kept and continues once the same person has logged in again. */
 export const expired = signal(false);
 
 let offsetMs = 0;
@@ -21,12 +21,12 @@ export function took(taken: Session): void {
   expired.value = false;
 }
 
-/** By the room's clock, whatever this browser's says. */
+/** Returns the time of the room's clock, whatever the browser's clock says. */
 export function nowMs(): number {
   return Date.now() + offsetMs;
 }
 
-/** The same, told once a second: what shows an age reads it. */
+/** Room time, updated once a second. Displays of ages depend on it. */
 export const tick = signal(Date.now());
 
 export function startClock(): void {

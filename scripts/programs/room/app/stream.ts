@@ -1,10 +1,13 @@
 /**
- * Changes as they come, by one stream for all tabs of this browser: whoever holds the lock reads the stream and tells
- * the others; when that tab closes, the lock goes to another, which reads on from what it has.
+ * Receives changes through one stream for all tabs of this browser. The tab that holds the lock reads the stream and
+ * passes changes on. When it closes, another tab takes the lock and continues from its own number.
  *
- * INVARIANTS: every tab applies every change once and in order. A message names the revision before it, and whoever
- * lacks something in between loads the queue again.
- * LIMITS: a stream that says nothing for SILENT_MS is opened again; while a queue is loaded BUFFERED_MAX messages are held; more make it load again.
+ * INVARIANTS:
+ * - Every tab applies every change once and in order.
+ * - A message names the revision before it; a tab with a gap loads the queue again.
+ * LIMITS:
+ * - A stream without data for SILENT_MS is reopened.
+ * - While a queue is loading, BUFFERED_MAX messages are held; more cause another load.
  */
 import { signal } from '@preact/signals';
 import type { Camera, GoneCamera } from '../contract/camera.ts';
@@ -14,10 +17,13 @@ import { ApiProblem, get } from './api.ts';
 import { applyRows, isShort, resetRows, revOf } from './queue/store.ts';
 import { expired, session } from './session.ts';
 
-/** Two beats are lost, and time for a slow network: the connection hangs though nobody has closed it. ms */
+/**
+ * Silence in ms after which the connection counts as broken, although nothing closed it: two lost heartbeats, plus time
+ * for a slow network.
+ */
 const SILENT_MS = 2 * BEAT_S * 1000 + 10_000;
 
-/** `away`: the server is there and its database is not. */
+/** `away`: the server answers, but its database is unavailable. */
 export type Link = 'connecting' | 'live' | 'away' | 'lost';
 
 type Message =
@@ -29,11 +35,11 @@ type Message =
 
 const NAME = 'vigie-console';
 const BUFFERED_MAX = 1000;
-/** Between two attempts, with the half of it added by chance, so that ten browsers do not come at once. */
+/** Delays between attempts in ms. Up to half is added at random, so that ten browsers do not reconnect at once. */
 const AGAIN_MS = [1000, 2000, 5000, 10_000];
 
 export const link = signal<Link>('connecting');
-/** Cameras of which the stream has told since this page was opened, by site/box; undefined: it has left the list. */
+/** Cameras that the stream has reported since the page was opened, by site/box. Undefined: it has left the list. */
 export const cameras = signal<ReadonlyMap<string, Camera | undefined>>(new Map());
 
 const channel = new BroadcastChannel(NAME);
@@ -44,7 +50,7 @@ let tries = 0;
 let source: EventSource | undefined;
 let silence: ReturnType<typeof setTimeout> | undefined;
 
-/** Resolves once the queue is there; the stream goes on by itself. */
+/** Resolves once the queue is loaded; the stream then continues in the background. */
 export async function startFeed(): Promise<void> {
   channel.onmessage = (event: MessageEvent<Message>) => take(event.data);
   channel.postMessage({ type: 'ask' } satisfies Message);
@@ -53,14 +59,14 @@ export async function startFeed(): Promise<void> {
   else void lead();
 }
 
-/** All tabs ask for the login. */
+/** Makes all tabs ask for the login. */
 export function tellSessionOver(): void {
   source?.close();
   clearTimeout(silence);
   channel.postMessage({ type: 'session' } satisfies Message);
 }
 
-/** The queue as it is now; what comes meanwhile is held, and applied after it. */
+/** Loads the current queue. Changes that arrive meanwhile are held and applied afterwards. */
 export function load(): Promise<void> {
   loading ??= loaded().finally(() => {
     loading = undefined;
@@ -112,7 +118,7 @@ function tell(message: Message): void {
   channel.postMessage(message);
 }
 
-/** Never resolves: the lock is held as long as the tab lives. */
+/** Never resolves, because the lock is held for the lifetime of the tab. */
 function lead(): Promise<never> {
   leads = true;
   listen();
@@ -155,7 +161,7 @@ function listen(): void {
   stream.onerror = () => void broken(stream);
 }
 
-/** What hangs gives no error: it is closed and opened again when nothing has come for long. */
+/** A hanging connection raises no error, so it is reopened after a long silence. */
 function heard(): void {
   clearTimeout(silence);
   silence = setTimeout(() => {
@@ -166,7 +172,7 @@ function heard(): void {
 
 async function broken(stream: EventSource): Promise<void> {
   changed('lost');
-  // While it is not closed the browser itself connects again, with the last id.
+  // Until the source is closed, the browser itself reconnects with the last id.
   if (stream.readyState !== EventSource.CLOSED || stream !== source) return;
   await pause(tries);
   tries += 1;
@@ -174,7 +180,7 @@ async function broken(stream: EventSource): Promise<void> {
   if (stream === source) listen();
 }
 
-/** By a question that waits for the login where the session is over. */
+/** Sends a request that waits for the login if the session has ended. */
 async function checkSession(): Promise<void> {
   try {
     await get('/api/session');

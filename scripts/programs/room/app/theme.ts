@@ -1,4 +1,7 @@
-/** Light or dark: as the system says, until somebody chooses; a room at night and one by day have the same screens. */
+/**
+ * Switches between light and dark: follows the system until a person chooses. The same screens are used by day and at
+ * night.
+ */
 import { effect, signal } from '@preact/signals';
 
 const THEMES = ['system', 'light', 'dark'] as const;

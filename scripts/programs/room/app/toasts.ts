@@ -1,12 +1,12 @@
 /**
- * Short lines about what was done or refused. There is no undo in them: what was sent cannot be taken back.
+ * Short messages about actions that were done or refused. They offer no undo, because a sent action cannot be revoked.
  *
- * LIMITS: HELD_MAX lines; the oldest goes first.
+ * LIMITS: HELD_MAX messages; the oldest is dropped first.
  */
 import { signal } from '@preact/signals';
 
 const HELD_MAX = 4;
-/** A line of good news is read in less; a bad one stays until it is put away, or this long. */
+/** Display times in ms. Success messages are read faster; an error stays until it is dismissed or its time ends. */
 const GOOD_MS = 5000;
 const BAD_MS = 30_000;
 

@@ -1,6 +1,6 @@
 /**
- * Decides whose messages are stored: those of boxes on the list of enrolled ones. Of the others it counts what came, and of
- * those that are revoked it takes out what is there.
+ * Decides whose messages are stored: those of enrolled boxes. Messages of other boxes are counted, and the data of
+ * revoked boxes is withdrawn.
  */
 import type { Archive } from './archive.ts';
 import { isName } from './message.ts';
@@ -19,7 +19,7 @@ export class Admission {
     this.#withdrawal = archive.withdrawal(register);
   }
 
-  /** The archive is open. */
+  /** Starts the withdrawal and the watch on the register. The archive must be open. */
   start(): void {
     this.#withdrawal.start();
     this.#register.start(() => this.#withdrawal.wake());
@@ -32,9 +32,9 @@ export class Admission {
     await this.#strangers.stop();
   }
 
-  /** Why a message of this box is left out, which is counted; undefined: it is to be stored. */
+  /** Returns the reason to leave out a message of this box, and counts it; undefined if the message is to be stored. */
   refusal(site: string, box: string, bytes: number): string | undefined {
-    // What no box can be called is refused as such.
+    // A later check refuses names that no box can have.
     if (!isName(site) || !isName(box) || this.#register.isEnrolled(site, box)) return undefined;
     this.#strangers.note(site, box, bytes);
     return this.#register.isRevoked(box) ? 'the box is revoked' : 'the box is not enrolled there';

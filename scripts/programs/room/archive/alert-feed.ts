@@ -1,9 +1,10 @@
 /**
- * What the archive has taken, as lines for a person: each event with its snapshot, where that is to be a file.
+ * Passes stored events on as lines for a person, each with its snapshot if snapshots are saved as files.
  *
- * INVARIANTS: a snapshot is saved only when its bytes have the hash that its event names; an event is handed
- * over once, with its picture, or without it after `PICTURE_WAIT_MS`.
- * LIMITS: 64 events and 64 pictures wait for each other (the oldest goes first), 500 pictures are kept.
+ * INVARIANTS:
+ * - A snapshot is saved only if its bytes have the hash named by its event.
+ * - Each event is passed on once: with its picture, or without it after `PICTURE_WAIT_MS`.
+ * LIMITS: 64 events and 64 pictures wait for each other (the oldest is dropped first); 500 saved pictures are kept.
  */
 import { createHash } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
@@ -12,12 +13,12 @@ import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { snapshotName } from './alert-line.ts';
 import type { Arrival } from './message.ts';
 
-/** Event and picture leave the box together; this is for a picture that was dropped on the way. */
+/** Event and picture leave the box together; the wait covers a picture that was dropped on the way. In ms. */
 const PICTURE_WAIT_MS = 5000;
 const WAITING_MAX = 64;
 const KEPT_MAX = 500;
 
-/** `picture` is the path of the saved snapshot; `note` says why there is none. */
+/** Receives an event. `picture` is the path of the saved snapshot; `note` is the reason why there is none. */
 export type OnEvent = (event: VigieEvent, picture: string | undefined, note: string | undefined) => void;
 
 interface Waiting {
@@ -32,7 +33,7 @@ export class AlertFeed {
   readonly #pictures = new Map<string, Buffer>();
   readonly #kept: string[] = [];
 
-  /** Without a `dir` no picture is saved, and no event waits for one. */
+  /** No `dir`: no picture is saved and no event waits for one. */
   constructor(dir: string | undefined, onEvent: OnEvent) {
     this.#dir = dir;
     this.#onEvent = onEvent;
@@ -88,7 +89,7 @@ export class AlertFeed {
     try {
       this.#save(path, bytes);
     } catch (error) {
-      // A full disk here must not stop the archive.
+      // A full disk must not stop the archive.
       this.#onEvent(event, undefined, `not saved: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }

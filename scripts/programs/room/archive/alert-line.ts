@@ -1,16 +1,18 @@
-/** One event as one line for a person. */
+/** Formats one event as one line for a person. */
 import { printable } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { trackName } from '../../../../agent/contract/track-name.ts';
 import { zoneName } from '../../../../agent/contract/zone-name.ts';
 import { isAhead } from './message.ts';
 
-/** Of a reason that a box gives. */
+/** Maximum length of a reason from a box. */
 const REASON_CHARS_MAX = 300;
 
 /**
- * `14:03:12 CET  ALERT  loitering: person #4371 in zone square, there for 8.2 s`, without its evidence. Whatever the box
- * has written, it is one line. `isClockTold`: who reads knows already that the box's clock is not synchronised.
+ * Formats an event without its evidence: `14:03:12 CET ALERT loitering: person #4371 in zone square, there for 8.2 s`.
+ *
+ * The result is a single line whatever the box has written. `isClockTold`: the reader already knows that the box's
+ * clock is not synchronised.
  */
 export function alertLine(event: VigieEvent, nowMs = Date.now(), isClockTold = false): string {
   const { phase, severity, rule, objects, cause, clock } = event.data;
@@ -28,18 +30,18 @@ export function alertLine(event: VigieEvent, nowMs = Date.now(), isClockTold = f
   return [when, label(severity, phase), `${rule.kind}: ${what}${how(phase, cause)}${doubt}`].join('  ');
 }
 
-/** Said once: what is over as soon as it has happened needs no second line. */
+/** True for the end of a momentary incident, which needs no second line. */
 export function isMomentaryEnd({ data: { phase, cause } }: VigieEvent): boolean {
   return phase === 'end' && cause['standingS'] === 0;
 }
 
-/** A name that sorts by time and says what the picture shows. */
+/** Returns a file name that sorts by time and names the rule. */
 export function snapshotName({ id, time, data: { rule } }: VigieEvent): string {
   const day = time.slice(0, 19).replaceAll(':', '').replace('T', '-');
   return `${day}-${rule.id}-${id.replaceAll(/[^A-Za-z0-9-]/g, '_')}.jpg`;
 }
 
-/** By the site's clock; a zone that there is none of is told as UTC. */
+/** Formats a time by the site's clock, or in UTC if the time zone is unknown. */
 function clockTime(time: string, timeZone: string): string {
   const ms = Date.parse(time);
   try {

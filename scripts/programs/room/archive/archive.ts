@@ -1,9 +1,12 @@
 /**
- * What the room keeps, in either database.
+ * Stores the messages of boxes in the room's database.
  *
- * INVARIANTS: a batch is one transaction: events, pictures, reports, how far each lane is, the incidents and cameras that
- * follow from them, and one call of those who listen. The same again changes nothing. Order of locks, the same for
- * everybody: the lease, shares, lanes, reports, the counter `rev`, incidents, figures, cameras.
+ * INVARIANTS:
+ * - A batch is one transaction: events, pictures, reports, lane progress, the resulting incidents and cameras, and one
+ *   notification of listeners.
+ * - Storing is idempotent.
+ * - Locks are always taken in this order: the lease, shares, lanes, reports, the counter `rev`, incidents, statistics,
+ *   cameras.
  */
 import { next } from '../database/counters.ts';
 import { documentIn } from '../database/document.ts';
@@ -33,22 +36,22 @@ import { type Publisher, VerdictDelivery } from './verdicts.ts';
 import { Withdrawal } from './withdrawal.ts';
 
 export interface ArchiveOptions {
-  /** IANA; days and hours of figures are counted in it, from the first start on. */
+  /** IANA time zone in which days and hours of statistics are counted, fixed at the first start. */
   readonly timeZone: string;
   readonly now: () => number;
-  /** Of this program, nobody else's: several on one database tell each other apart by it. */
+  /** Unique name of this program, which distinguishes several on one database. */
   readonly holder: string;
-  /** What one box may have stored in a day, where it is not SHARE. */
+  /** Daily storage share of a box, if not SHARE. */
   readonly share?: Share;
-  /** One line for a person. */
+  /** Receives one line for a person. */
   readonly onNotice: (line: string) => void;
 }
 
-/** Of this machine, IANA. */
+/** Returns the IANA time zone of this machine. */
 export const localTimeZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export class Archive {
-  /** Of the one that is connected to the broker. */
+  /** Lease of the archive that is connected to the broker. */
   readonly lease: WatchedLease;
   readonly #db: Sql;
   readonly #options: ArchiveOptions;
@@ -61,7 +64,11 @@ export class Archive {
     this.lease = new WatchedLease(db, 'lease-archive', options.holder);
   }
 
-  /** Makes the tables where there are none. Throws DatabaseAway, or what is wrong with the database. */
+  /**
+   * Creates missing tables.
+   * @throws {DatabaseAway}
+   * @throws {Error} for a wrong database
+   */
   async open(): Promise<void> {
     const { timeZone, now, onNotice } = this.#options;
     await prepare(this.#db, timeZone, now());
@@ -71,16 +78,17 @@ export class Archive {
   }
 
   /**
-   * All of it or nothing, durable on return. The same again changes nothing; several may store at once. Throws DatabaseAway,
-   * and DataRefused where there is something in it that cannot be stored; LeaseLost where it is to be stored under a lease
-   * that is another's.
+   * Stores a batch atomically and durably. Idempotent; several batches may be stored concurrently.
+   * @throws {DatabaseAway}
+   * @throws {DataRefused} if part of the batch cannot be stored
+   * @throws {LeaseLost} if the given lease belongs to another program
    */
   async store(arrivals: readonly Arrival[], lease?: WatchedLease): Promise<Stored> {
     if (arrivals.length === 0) return { fresh: [], leftOut: [], lanes: [] };
     try {
       return await this.#store(arrivals, lease);
     } catch (error) {
-      // Contents that this program cannot take, as those that the database does not: the same again would end alike.
+      // Content that this program cannot process counts as refused data: a retry would fail in the same way.
       const isOurs =
         error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
       throw isOurs ? new DataRefused(error.message, { cause: error }) : error;
@@ -134,19 +142,19 @@ export class Archive {
     return stored;
   }
 
-  /** Counts what comes of boxes that are not enrolled. */
+  /** Returns the counter of messages from boxes that are not enrolled. */
   strangers(): Strangers {
     const { now, onNotice } = this.#options;
     return new Strangers({ db: this.#db, now, onNotice });
   }
 
-  /** Takes out boxes that are revoked, from its start on. */
+  /** Returns the withdrawal of revoked boxes, not started yet. */
   withdrawal(register: Register): Withdrawal {
     const { now: nowMs, holder, onNotice: log } = this.#options;
     return new Withdrawal({ db: this.#db, register, holder, nowMs, log });
   }
 
-  /** What operators have said of alerts goes to the boxes by this connection, from its start on. */
+  /** Returns the delivery of operators' verdicts to the boxes over this connection, not started yet. */
   verdictDelivery(client: Publisher): VerdictDelivery {
     const { now: nowMs, onNotice: log } = this.#options;
     return new VerdictDelivery({ db: this.#db, client, lease: this.lease, nowMs, log });
@@ -166,7 +174,7 @@ export class Archive {
        WHERE true ON CONFLICT DO NOTHING`,
       [keys],
     );
-    // Locked: nobody else moves these lanes, or stores what is of them, until this transaction ends.
+    // Locks the lanes: no other transaction moves them or stores their messages until this one ends.
     const rows = await transaction.all<LaneThrough & { ahead: string }>(
       `SELECT lane.* FROM lane JOIN ${dialect.rows('$1', 'touched', key)} USING (site, box, epoch, lane)
        ORDER BY site, box, epoch, lane ${dialect.name === 'postgres' ? 'FOR UPDATE OF lane' : ''}`,

@@ -1,18 +1,18 @@
-/** A batch of arrivals, sorted by the tables that it goes to. */
+/** Groups a batch of arrivals by the tables in which they are stored. */
 import type { Arrival, EventArrival, Place, ReportArrival, SnapshotArrival } from './message.ts';
 import type { Progress, Range } from './numbers.ts';
 
 export type LaneKey = Pick<Place, 'site' | 'box' | 'epoch' | 'lane'>;
 
 export interface LaneThrough extends LaneKey {
-  /** Everything of the lane up to this number is stored. */
+  /** Highest number up to which everything of the lane is stored. */
   readonly through: number;
 }
 
 export interface Stored {
-  /** Of the batch, in its order: what was not there before. */
+  /** New arrivals of the batch, in its order. */
   readonly fresh: readonly Arrival[];
-  /** Beyond what a box may have stored in a day: their numbers are not acknowledged. */
+  /** Arrivals beyond the daily share of their box. Their numbers are not acknowledged. */
   readonly leftOut: readonly Arrival[];
   /** Each lane that the batch touched. */
   readonly lanes: readonly LaneThrough[];
@@ -31,7 +31,10 @@ export interface Batch {
   readonly lanes: readonly TouchedLane[];
 }
 
-/** Reports and lanes are in one order for everybody, so that two who store at once cannot wait for each other. */
+/**
+ * Groups arrivals. Reports and lanes are sorted, so that two concurrent transactions lock them in the same order and
+ * cannot deadlock.
+ */
 export function sorted(arrivals: readonly Arrival[]): Batch {
   const events = new Map<string, EventArrival>();
   const snapshots = new Map<string, SnapshotArrival>();
@@ -43,7 +46,7 @@ export function sorted(arrivals: readonly Arrival[]): Batch {
       continue;
     }
     const { site, box, epoch, lane, first, from, seq } = arrival.place;
-    // Of two with the same name in one batch, the first.
+    // Keeps the first of two arrivals with the same name.
     const add = <T>(to: Map<string, T>, name: string, one: T): void => {
       const key = `${site}/${box}/${name}`;
       if (!to.has(key)) to.set(key, one);
@@ -72,7 +75,7 @@ export function laneKey({ site, box, epoch, lane }: LaneKey): string {
   return [site, box, epoch, lane].join('/');
 }
 
-/** The form in which `ahead` lies in its column. */
+/** Serialises `ahead` for its column. */
 export const rangesText = ({ ahead }: Progress): string => JSON.stringify(ahead);
 export const progressOf = (through: number, ahead: string): Progress => ({
   through,

@@ -1,4 +1,4 @@
-/** What is known of each camera, kept current by what its box says and by its system events. */
+/** Keeps the state of each camera current from the reports and system events of its box. */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
@@ -9,7 +9,7 @@ import type { EventArrival, ReportArrival } from './message.ts';
 const status = TypeCompiler.Compile(opened(StatusReport));
 const health = TypeCompiler.Compile(opened(HealthReport));
 
-/** As the health report names at most. */
+/** Maximum number of conditions, as in the health report. */
 const CONDITIONS_MAX = 64;
 
 interface CameraRow {
@@ -43,12 +43,15 @@ const COLUMNS = {
 interface Touch {
   readonly events: readonly EventArrival[];
   readonly reports: readonly ReportArrival[];
-  /** The first of as many numbers as there are boxes; the counter is held. */
+  /** First of the reserved change numbers, one for each box. The counter is locked. */
   readonly rev: number;
   readonly nowMs: number;
 }
 
-/** Returns how many cameras look another way than before; of the others only when they were heard is kept. */
+/**
+ * Updates cameras and returns the number that look different on screen. Of the others only the time of the last message
+ * changes.
+ */
 export async function touchCameras(
   transaction: Queries,
   dialect: Dialect,
@@ -96,7 +99,7 @@ export async function touchCameras(
   return nextRev - rev;
 }
 
-/** All that a screen shows of it. */
+/** Serialises everything that a screen shows of a camera. */
 const shown = ({ rev: _rev, heard: _heard, ...row }: CameraRow): string => JSON.stringify(row);
 
 function unknown(site: string, box: string): CameraRow {
@@ -136,29 +139,32 @@ async function rowsOf(
   );
 }
 
-/** What cannot be read changes nothing but that something was heard; the report itself is kept as it came. */
+/** Applies a report to a row. An unreadable report has no effect on it; the report itself is stored unchanged. */
 function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: number): void {
   const content = jsonOf(body);
   if (topic === 'status') {
     if (!status.Check(content)) return;
     row.state = content.state;
-    // The broker says `offline` for it, and keeps what was said before.
+    // `offline` is sent by the broker on behalf of the box, and a retained status is old, so neither counts as heard.
     if (content.state !== 'offline' && !isRetained) row.heard = iso(nowMs);
     return;
   }
-  // A box speaks of itself on its own topics.
+  // A report counts only if it names the box of its topic.
   if (!health.Check(content) || content.site !== row.site || content.box !== row.box) return;
   const { mode, restraint, certificate, conditions, versions, time } = content;
   row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs, nowMs);
   row.mode = mode;
   row.conditions = [...conditions];
   row.certificate_ends = earlier(certificate?.notAfter ?? null, certificate?.caNotAfter ?? null);
-  // A permit to install is made to end.
+  // An installation authorisation is temporary by design, so its end is not a warning.
   row.order_ends = restraint.installation === true ? null : timeOrNull(restraint.validUntil);
   row.version = versions['vigie'] ?? null;
 }
 
-/** A clock of the room that was put back must not let a camera pass for heard until it has caught up. */
+/**
+ * Returns the time of the last message. After the room's clock was set back, a time in the future is replaced, so that
+ * the camera does not count as heard until then.
+ */
 function heardAt(before: string, ms: number, nowMs: number): string {
   const beforeMs = Date.parse(before);
   return iso(beforeMs > nowMs ? ms : Math.max(beforeMs, ms));

@@ -1,70 +1,79 @@
 /**
- * The archive's connection to the broker. Every archive of a room has the same client id: the broker lets one be connected,
- * and keeps for the next what the one before has not acknowledged.
+ * Connects the archive to the broker. All archives of a room use the same client id: the broker allows one connection
+ * at a time, and stores unacknowledged messages for the next archive.
  *
- * INVARIANT: what is lost or taken over is connected again until `close`; nobody who connects under this id can end that.
- * LIMITS: an attempt each RECONNECT_MS; after a takeover TAKEN_BACK_MS, doubling, until a connection has held for STEADY_MS.
+ * INVARIANT: a connection that is lost or taken over is re-established until `close`. No client under this id can
+ * prevent that.
+ * LIMITS: one attempt each RECONNECT_MS. After a takeover the delay is TAKEN_BACK_MS, doubling, until a connection has
+ * lasted STEADY_MS.
  */
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
 
-/** No box can have it: their names have no dot. */
+/** No box can have this id, because names of boxes contain no dot. */
 const CLIENT_ID = 'room.archive';
 
 const RECONNECT_MS = 1000;
 
-/** Whoever takes the id again and again costs no more than a handshake in so long, and keeps us away no longer. */
+/**
+ * Delays after a takeover in ms: another client that repeatedly takes the id causes little load and keeps this one away
+ * for at most this time.
+ */
 const TAKEN_BACK_MS = { first: 500, max: 2000 };
 
-/** A connection that has held for so long is no part of a quarrel over the id. */
+/** Time in ms after which a connection no longer counts as part of a contest for the id. */
 const STEADY_MS = 60_000;
 
 /**
- * How long the broker keeps the session, and with it what comes at QoS 1 while no archive is connected. A takeover needs
- * 15 s of it. The rest is for boxes with `ack: broker`, which keep nothing themselves: an evening until somebody comes and
- * mends it, and the night. Not longer: after a room was given up, its broker need not collect for nobody. The broker's own
- * limits of the queue (max_queued_messages, max_queued_bytes) count before this.
+ * Time in s for which the broker keeps the session, with QoS 1 messages that arrive while no archive is connected.
+ *
+ * A takeover needs 15 s of it. The rest is for boxes with `ack: broker`, which store nothing themselves: an evening
+ * until someone fixes the archive, and the night. It is not longer because the broker of an abandoned room should not
+ * collect messages indefinitely. The broker's own queue limits (max_queued_messages, max_queued_bytes) apply first.
  */
 const SESSION_KEPT_S = 86_400;
 
-/** Far beyond what a box sends (256 kB); a broker keeps larger ones to itself. */
+/** Maximum message size in bytes, far beyond what a box sends (256 kB). The broker withholds larger messages. */
 const MESSAGE_BYTES_MAX = 1_048_576;
 
 const END_WITHIN_MS = 2000;
 
-/** The states are those of all boxes: retained, and given at each subscribing. */
+/** Status and health are retained, so each subscription receives those of all boxes. */
 const TOPICS = ['vigie/+/+/evt/#', 'vigie/+/+/snap/+', 'vigie/+/+/status', 'vigie/+/+/health'];
 
 /** MQTT 5.0, 3.14.2.1. */
 const SESSION_TAKEN_OVER = 142;
 
-/** Tells MQTT.js that it is not to acknowledge; see `handleMessage`. */
+/** Makes MQTT.js withhold its acknowledgement; see `handleMessage`. */
 const NOT_YET = new Error('acknowledged when it is stored');
 
 export interface ConnectionOptions {
   readonly url: string;
   /** PEM; undefined for a broker without TLS. */
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer } | undefined;
-  /** Messages that may be on their way, acknowledged neither to the broker nor given up. */
+  /** Maximum number of messages in flight that are not yet acknowledged to the broker. */
   readonly window: number;
-  /** `stream` is the connection that it came on, for `puback`. */
+  /** Receives a message. `stream` is its connection, for `puback`. */
   onPacket(packet: IPublishPacket, stream: Duplex): void;
-  /** Connected and subscribed. */
+  /** Called when connected and subscribed. */
   onReady(): void;
-  /** Somebody connected under the same id. True where it was none of us: then it is told and counted here. */
+  /**
+   * Called when another client connected under the same id. Returns true if it is not one of our archives; this class
+   * then reports and counts it.
+   */
   isForeign(): Promise<boolean>;
   brokerFault(error: unknown): string;
   onNotice(line: string): void;
 }
 
 export class Connection {
-  /** How often somebody else connected under the archive's id. */
+  /** Number of takeovers by foreign clients. */
   takenOver = 0;
   readonly #options: ConnectionOptions;
   #client: MqttClient | undefined;
   #fault: string | undefined;
-  /** Of one quarrel: since a connection last held for STEADY_MS. */
+  /** Takeovers in the current contest, since a connection last lasted STEADY_MS. */
   #inARow = 0;
   #steady: NodeJS.Timeout | undefined;
 
@@ -76,7 +85,7 @@ export class Connection {
     return this.#client?.connected === true;
   }
 
-  /** Begins to connect; what is away is tried again for ever. */
+  /** Starts to connect. An unreachable broker is retried indefinitely. */
   open(): MqttClient {
     const { url, tls, window, onPacket, brokerFault } = this.#options;
     const client = mqtt.connect(url, {
@@ -111,27 +120,30 @@ export class Connection {
     return client;
   }
 
-  /** Leaves the broker, which keeps the session. At once where `isLost`: then another one may be in it. */
+  /**
+   * Disconnects; the broker keeps the session. With `isLost` it does so at once, because another archive may use the
+   * session already.
+   */
   async close(isLost: boolean): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
     clearTimeout(this.#steady);
     if (client === undefined) return;
-    // MQTT.js would wait for ever for the acknowledgements of a broker that is away.
+    // MQTT.js would wait indefinitely for acknowledgements of an unreachable broker.
     if (!isLost) await Promise.race([client.endAsync(), sleep(END_WITHIN_MS)]);
     client.end(true);
     this.#fault = undefined;
     this.#inARow = 0;
   }
 
-  /** At QoS 1; nothing where there is no connection. */
+  /** Publishes at QoS 1; does nothing without a connection. */
   publish(topic: string, payload: string): void {
     this.#client?.publish(topic, payload, { qos: 1 }, (error) => {
       if (error) this.faulty(`broker: ${topic} cannot be published: ${textOf(error)}`);
     });
   }
 
-  /** Told once, until it is over. */
+  /** Reports a fault once, until it is over. */
   faulty(line: string): void {
     if (this.#fault !== undefined || this.#client === undefined) return;
     this.#fault = line;
@@ -142,7 +154,7 @@ export class Connection {
     try {
       await client.subscribeAsync(TOPICS, { qos: 1 });
     } catch (error) {
-      // One that was ended, or taken over, in between says so itself.
+      // A connection that was closed or taken over meanwhile is reported elsewhere.
       if (this.#client === client && client.connected)
         this.faulty(`broker: subscribing failed: ${textOf(error)}`);
       return;
@@ -155,7 +167,7 @@ export class Connection {
 
   async #takenOver(client: MqttClient): Promise<void> {
     const { reconnectPeriod = RECONNECT_MS } = client.options;
-    // Set before the connection is seen to be gone: MQTT.js reads it then.
+    // Must be set before the connection closes, because MQTT.js reads it then.
     client.options.reconnectPeriod =
       this.#inARow === 0 ? TAKEN_BACK_MS.first : Math.min(2 * reconnectPeriod, TAKEN_BACK_MS.max);
     this.#inARow += 1;
@@ -183,15 +195,15 @@ export class Connection {
 }
 
 /**
- * PUBACK of MQTT 5, as MQTT.js would send it from within `handleMessage`. There it would have to come before
- * the next message is handed over, and every message would be a transaction of its own.
+ * Sends a PUBACK of MQTT 5, as MQTT.js would within `handleMessage`. There it would have to precede the next message,
+ * and every message would be its own transaction.
  */
 export function puback(messageId: number | undefined, stream: Duplex): void {
   if (messageId === undefined || !stream.writable) return;
   stream.write(Buffer.from([0x40, 2, messageId >> 8, messageId & 0xff]));
 }
 
-/** Several addresses of one host that all refuse are an error without a message of its own. */
+/** Returns the message of an error. If all addresses of a host refuse, the error has no message itself. */
 export function textOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(textOf).join('; ');
   return error instanceof Error ? error.message : String(error);

@@ -1,39 +1,39 @@
 /**
- * Which of several archives on one database is at work: the one that holds the lease. The others stand by, and the first that
- * finds it let go of, or not renewed for LEASE_MS, takes over.
+ * Determines which of several archives on one database is active: the holder of the lease. The others stand by. The
+ * first to find the lease released, or not renewed for LEASE_MS, takes it.
  *
- * INVARIANT: an archive that has not renewed the lease for LEASE_MS by its own monotonic clock, for whatever reason, knows
- * itself that it is not at work any more, not later than another one may take over.
- * LIMITS: a look each LOOK_EVERY_MS while standing by; a renewal each RENEW_EVERY_MS at work.
+ * INVARIANT: an archive that has not renewed the lease for LEASE_MS, by its own monotonic clock, stops being active.
+ * This happens no later than another one may take the lease.
+ * LIMITS: on standby, one check each LOOK_EVERY_MS; while active, one renewal each RENEW_EVERY_MS.
  */
 import type { WatchedLease } from '../database/watched-lease.ts';
 import { textOf } from './connection.ts';
 import { pause } from './pause.ts';
 
 /**
- * Four renewals: a pause of some seconds (a restart of the database, a busy machine) changes nothing. A box keeps its alerts
- * meanwhile, and takes an archive for away after 60 s.
+ * Duration of the lease in ms, or four renewals. A pause of some seconds (a database restart, a busy machine) has no
+ * effect. Boxes store their alerts meanwhile, and consider the archive unavailable after 60 s.
  */
 const LEASE_MS = 10_000;
 
-/** One small transaction. */
+/** Each renewal is one small transaction. */
 const RENEW_EVERY_MS = 2000;
 
-/** One small query; so long a standby takes after a clean stop. */
+/** Each check is one small query. It is also the delay of a standby archive after a clean stop. */
 const LOOK_EVERY_MS = 500;
 
-/** Letting go of the lease at the end: a database that is away must not hold up the stop. */
+/** Limit for releasing the lease at the end, in ms, so that an unavailable database does not delay the stop. */
 const RELEASE_WITHIN_MS = 2000;
 
 export interface DutyOptions {
   readonly lease: WatchedLease;
-  /** The lease is ours from now on. */
+  /** Called when this archive obtains the lease. */
   onBegin(): void;
-  /** It is not any more; resolves when nothing is done under it. Not called at a stop. */
+  /** Called when it loses the lease, but not at a stop. Resolves when all work under the lease has ended. */
   onLost(): Promise<void>;
-  /** One line for a person, and no fault: what this archive waits for, or has taken over. */
+  /** Receives a line for a person that is not a fault: waiting for another archive, or active now. */
   onStandby(line: string): void;
-  /** One line for a person: a fault, or its end. */
+  /** Receives a line for a person about a fault or its end. */
   onNotice(line: string): void;
 }
 
@@ -41,9 +41,9 @@ export class Duty {
   readonly #options: DutyOptions;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
-  /** Of the time in which the lease is ours. */
+  /** Aborts when the current period with the lease ends. */
   #term: AbortController | undefined;
-  /** Monotonic: until when nobody else may take it. */
+  /** Monotonic time until which no other archive can take the lease. */
   #untilMs = Number.NEGATIVE_INFINITY;
   #deadline: NodeJS.Timeout | undefined;
   #hasTold = false;
@@ -52,18 +52,21 @@ export class Duty {
     this.#options = options;
   }
 
-  /** The lease's table must be there. */
+  /** Starts. The table of the lease must exist. */
   start(): void {
     this.#running ??= this.#run();
   }
 
-  /** Lets go of the lease. Idempotent. */
+  /** Stops and releases the lease. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
   }
 
-  /** Asks the database now. True where it does not answer and the lease has not run out. */
+  /**
+   * Renews the lease now. Returns true if it is still ours, also if the database does not answer but the lease has not
+   * expired.
+   */
   async confirmed(): Promise<boolean> {
     try {
       await this.#renew();
@@ -73,7 +76,7 @@ export class Duty {
     return this.#term?.signal.aborted === false && performance.now() < this.#untilMs;
   }
 
-  /** Another one was seen to have it. */
+  /** Ends the period, because another archive was seen to hold the lease. */
   lose(): void {
     this.#term?.abort();
   }
@@ -112,7 +115,7 @@ export class Duty {
     if (fault !== undefined) onNotice(`archive: the lease stays until it runs out: ${fault}`);
   }
 
-  /** Waits for the lease. False: told to stop. */
+  /** Waits for the lease. Returns false when stopped. */
   async #acquired(): Promise<boolean> {
     const { lease, onStandby } = this.#options;
     const { signal } = this.#stopping;
@@ -127,7 +130,7 @@ export class Duty {
         if (row === undefined || row.isOurs || hasRunOut) {
           const taken = await lease.take(row);
           this.#hasTold = false;
-          // Somebody was faster; or the row was locked for so long that it is to be taken anew, as ours.
+          // Another archive was faster, or the row was locked for long, and the lease must be taken again as our own.
           if (!taken || performance.now() - nowMs > RENEW_EVERY_MS) continue;
           this.#untilMs = nowMs + LEASE_MS;
           if (isStandingBy || this.#term !== undefined) onStandby('archive: holds the lease; it is at work');
@@ -140,7 +143,7 @@ export class Duty {
             `${LEASE_MS / 1000} s ago`,
         );
       } catch (error) {
-        // The holder could not renew it either: nothing is known of it.
+        // The holder could not renew the lease either, so the observation starts again.
         seen = undefined;
         this.#tell(error);
       }
@@ -165,7 +168,7 @@ export class Duty {
     const term = this.#term;
     const askedMs = performance.now();
     if (!(await this.#options.lease.renew())) term?.abort();
-    // An answer that came too late does not bring back what has run out.
+    // A late answer does not revive an expired period.
     else if (term === this.#term && term?.signal.aborted === false) this.#extend(askedMs + LEASE_MS);
   }
 
@@ -176,7 +179,7 @@ export class Duty {
     this.#deadline = setTimeout(() => term?.abort(), Math.max(0, untilMs - performance.now()));
   }
 
-  /** Once, until the database answers. */
+  /** Reports an error once, until the database answers. */
   #tell(error: unknown): void {
     if (!this.#hasTold && !this.#stopping.signal.aborted)
       this.#options.onNotice(`archive: the lease: ${textOf(error)}; tried again`);

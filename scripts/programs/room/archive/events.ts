@@ -1,12 +1,12 @@
-/** Events as rows. */
+/** Inserts events as rows. */
 import { documentIn } from '../database/document.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { EventArrival } from './message.ts';
 
-/** An event of longer ago is none that a box has held back: nothing may be kept for longer (366 days). */
+/** Maximum age of an event in days. A box cannot have delayed an older one, because retention is at most 366 days. */
 const OLDEST_DAYS = 366;
 
-/** Behind which column of a batch's JSON there is what. */
+/** Columns and their types in a batch's JSON. */
 const COLUMNS = {
   site: 'text',
   box: 'text',
@@ -22,14 +22,14 @@ const COLUMNS = {
   received: 'time',
 } as const;
 
-/** The moment that an event is kept under: its own where that can be believed, or else that of its arrival; ms. */
+/** Returns the time under which an event is stored, in ms: its own if credible, else the time of arrival. */
 export function momentOf(time: string, receivedMs: number): number {
   const ms = Date.parse(time);
   const isBelieved = ms <= receivedMs + 86_400_000 && ms > receivedMs - OLDEST_DAYS * 86_400_000;
   return isBelieved ? ms : receivedMs;
 }
 
-/** Those of them that were not there; their lanes are locked. */
+/** Inserts events and returns the new ones. Their lanes must be locked. */
 export async function insertEvents(
   transaction: Queries,
   dialect: Dialect,
@@ -52,7 +52,7 @@ export async function insertEvents(
       body: documentIn(body),
     };
   });
-  // Kept under the moment of their arrival, they would be new each time: their key alone does not tell.
+  // Events stored under their time of arrival would be new each time, because their key contains it.
   const unmoored = rows.filter(({ time, at }) => time !== at);
   const known = unmoored.length === 0 ? new Set<string>() : await knownAmong(transaction, dialect, unmoored);
   const wanted = rows.filter(({ site, box, id }) => !known.has(`${site}/${box}/${id}`));

@@ -1,4 +1,4 @@
-/** Sums by day and hour, so that a month of precision is no walk over a month of incidents. */
+/** Maintains sums by day and hour, so that the precision of a month needs no scan of its incidents. */
 import { dayHourOf } from '../database/day-hour.ts';
 import type { Dialect, Queries } from '../database/sql.ts';
 
@@ -7,7 +7,7 @@ interface Alert {
   readonly box: string;
   readonly rule: string;
   readonly kind: string;
-  /** By the room's clock. */
+  /** Time of the room's clock. */
   readonly received: string;
 }
 
@@ -21,7 +21,7 @@ const COLUMNS = {
   alerts: 'integer',
 } as const;
 
-/** Adds to the sums what has begun to be an alert; the counter `rev` is held. */
+/** Adds new alerts to the sums. The counter `rev` must be locked. */
 export async function addAlerts(
   transaction: Queries,
   dialect: Dialect,

@@ -1,30 +1,34 @@
 /**
- * Finds a box that floods the broker: what it sends stands there in one line before the alerts of all others, and leaving it
- * out is far cheaper than storing it.
+ * Detects a box that floods the broker. Its messages precede the alerts of all other boxes in one queue, and dropping
+ * them is far cheaper than storing them.
  *
- * A box of ours waits for the room's acknowledgement: AHEAD_MAX numbers beyond it in each of its two lanes (agent/mqtt/
- * drain.ts). One that sends much is asked by silence: its acknowledgements are held back, and whoever goes on all the same
- * waits for nobody. What is left out is not acknowledged to the box: one of ours would keep it, and send it again.
- * LIMITS: BOXES_MAX boxes are followed; an archive that stores less than OUTSTANDING_MAX in HOLD_MS_MAX finds nobody.
+ * A regular box waits for the room's acknowledgement: it sends at most AHEAD_MAX numbers ahead in each of its two lanes
+ * (agent/mqtt/drain.ts). A box that sends much is tested: its acknowledgements are withheld, and a box that continues
+ * nevertheless is flooding. Dropped messages are not acknowledged to the box, so a regular box would keep and resend
+ * them.
+ * LIMITS: follows BOXES_MAX boxes. An archive that stores less than OUTSTANDING_MAX in HOLD_MS_MAX detects no floods.
  */
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
 
-/** A street has a few messages a minute; who sends more than this is looked at. */
+/** Rate above which a box is tested. A street has a few messages a minute. */
 const MUCH: BucketLimits = { burst: 2000, perS: 500 };
 
-/** Two lanes of 1,000, and what is live beside them. */
+/** Maximum number of messages during a test: two lanes of 1,000, and live messages. */
 const OUTSTANDING_MAX = 2500;
 
-/** Nothing has come, and nothing waits here: a box that waits for its acknowledgement. */
+/** Silence in ms, with nothing waiting here, after which the box counts as waiting for its acknowledgement. */
 const PAUSE_MS = 300;
 
-/** A box of ours takes 3 s without an acknowledgement for a loss, and then sends one message at a time. */
+/**
+ * Maximum duration of a test in ms. A regular box treats 3 s without an acknowledgement as a loss, and then sends one
+ * message at a time.
+ */
 const HOLD_MS_MAX = 5000;
 
-/** Who has waited is not asked again so soon. */
+/** Time in ms in which a box that passed the test is not tested again. */
 const TRUSTED_MS = 30_000;
 
-/** After the last message too many. */
+/** Time in ms for which messages are dropped after the last excess message. */
 const LEFT_OUT_MS = 10_000;
 
 const BOXES_MAX = 5000;
@@ -40,14 +44,14 @@ interface Followed {
 export class FloodGuard {
   readonly #nowMs: () => number;
   readonly #boxes = new Map<string, Followed>();
-  /** When anything came last. */
+  /** Time of the last message of any box. */
   #lastMs = 0;
 
   constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
   }
 
-  /** A message of this box has come: whether it is to be left out. */
+  /** Registers a message of this box. Returns true if it must be dropped. */
   leavesOut(box: string): boolean {
     const nowMs = this.#nowMs();
     const followed = this.#followed(box, nowMs);
@@ -69,12 +73,15 @@ export class FloodGuard {
     return true;
   }
 
-  /** Whether its acknowledgement is held back; `idleMs` = for how long nothing has waited here to be stored. */
+  /**
+   * Returns true if the acknowledgement of this box is withheld. `idleMs` is the time since something last waited to be
+   * stored.
+   */
   holds(box: string, idleMs: number): boolean {
     const followed = this.#boxes.get(box);
     if (followed?.asked === undefined) return false;
     const nowMs = this.#nowMs();
-    // What others have sent after it comes after it: then nothing of it stands at the broker any more.
+    // Messages of others that arrived later show that none of this box remains at the broker.
     const isPassed = this.#lastMs - followed.lastMs >= PAUSE_MS;
     const isWaiting = isPassed || Math.min(idleMs, nowMs - followed.lastMs) >= PAUSE_MS;
     if (!isWaiting && nowMs - followed.asked.beganMs < HOLD_MS_MAX) return true;

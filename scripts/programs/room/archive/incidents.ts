@@ -1,4 +1,4 @@
-/** From events to incidents: each event of an episode adds to one row, in whatever order they come. */
+/** Builds incidents from events: each event of an episode updates one row, in whatever order the events arrive. */
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { priorityOf } from '../contract/terms.ts';
 import { clean, documentOf } from '../database/document.ts';
@@ -7,26 +7,26 @@ import { momentOf } from './events.ts';
 import { addAlerts } from './figures.ts';
 import type { EventArrival } from './message.ts';
 
-/** In a list; the incident itself has up to 64, as the event. */
+/** Maximum number of objects in a list. The incident itself has up to 64, as does the event. */
 const OBJECTS_LISTED = 8;
 
-/** Of a cause: as many members, and as long texts, as the screen shows in a line. */
+/** Limits of a cause: as many members, and as long texts, as the screen shows in a line. */
 const CAUSE_MEMBERS_MAX = 16;
 const CAUSE_CHARS_MAX = 300;
 
-/** A clock that is ahead by more than this is wrong; one that is behind may be an event held back. */
+/** Time in ms by which a clock may be ahead before it counts as wrong. An event from the past may have been delayed. */
 const AHEAD_MAX_MS = 60_000;
 
-/** In the column `detail`. */
+/** Content of the column `detail`. */
 export interface IncidentDetailColumn {
-  /** The event's own time up to which `cause` and `seen` are. */
+  /** Event time of the latest `cause` and `seen`. */
   readonly latest: string;
   readonly stills: readonly { moment: string; name: string; time: string; sha256: string }[];
   readonly absent: string | null;
   readonly purpose: string | null;
   readonly legalBasis: string | null;
   readonly validUntil: string | null;
-  /** Of the site, IANA; null where the box names none that there is. */
+  /** IANA time zone of the site; null if the box names none that exists. */
   readonly timeZone: string | null;
   readonly seen: VigieEvent['data']['objects'];
   readonly where: readonly number[] | null;
@@ -82,7 +82,7 @@ const COLUMNS = {
   detail: 'json',
 } as const;
 
-/** What an event may change in a row that is there; who acted on it is not the box's to change. */
+/** Columns that an event may change in an existing row. Actions of people are not among them. */
 const CHANGED = [
   'rev',
   'started',
@@ -97,13 +97,13 @@ const CHANGED = [
 ];
 
 interface KeepOptions {
-  /** The first of as many numbers as there are events; the counter is held. */
+  /** First of the reserved change numbers, one for each event. The counter is locked. */
   readonly rev: number;
   readonly nowMs: number;
   readonly timeZone: string;
 }
 
-/** Adds events that are new to their incidents; returns how many rows that were. */
+/** Adds new events to their incidents. Returns the number of affected rows. */
 export async function keepIncidents(
   transaction: Queries,
   dialect: Dialect,
@@ -144,7 +144,7 @@ export async function keepIncidents(
      SELECT ${names}, 0, 'new' FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT (site, box, episode, entry) DO UPDATE SET
      ${CHANGED.map((name) => `${name} = excluded.${name}`).join(', ')}`,
-    // A box may write a NUL into any text of an event: what PostgreSQL refuses would be an alert that nobody sees.
+    // A box may write a NUL into any text of an event. PostgreSQL would refuse it, and the alert would not be shown.
     [documentOf([...touched])],
   );
   await addAlerts(
@@ -160,8 +160,10 @@ const keyOf = ({ site, box, episode }: { site: string; box: string; episode: str
   `${site}/${box}/${episode}`;
 
 /**
- * The newest entry of each episode. `|| ''`: a planner without statistics takes any index by site and box for as good as
- * the one by episode, and walks all that a box has ever said for each event of it.
+ * Reads the newest entry of each episode.
+ *
+ * `|| ''` disables other indexes. A planner without statistics rates any index by site and box as good as the one by
+ * episode. It would scan all rows of the box for each event.
  */
 async function rowsOf(
   transaction: Queries,
@@ -239,7 +241,7 @@ function begun(
   };
 }
 
-/** Adds one event to its row. `time` is empty where the event's own cannot be believed. */
+/** Applies an event to its row. `time` is empty if the event's own time is not credible. */
 function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): void {
   const { phase, objects, cause, evidence, clock, degraded = [] } = event.data;
   const atMs = momentOf(time, nowMs);
@@ -257,7 +259,7 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
     if (still === undefined) continue;
     const name = moment === 'snapshot' ? event.id : `${event.id}.${moment}`;
     const known = stills.findIndex((one) => one.moment === moment);
-    // What alerted is shown, and not how it ended; of the others the first that there is.
+    // The snapshot of the alert is shown, not that of its end. For other moments, the first one is kept.
     if (known >= 0 && phase !== 'start') continue;
     if (known >= 0) stills.splice(known, 1);
     const taken = timeIn(still.time) ?? iso(atMs);
@@ -285,7 +287,7 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
   };
 }
 
-/** What a line can show of a cause: a hostile box may put anything into it. */
+/** Keeps the part of a cause that fits in a line, because a hostile box may send anything. */
 function plain(cause: Readonly<Record<string, unknown>>): IncidentRow['cause'] {
   const members = Object.entries(cause).slice(0, CAUSE_MEMBERS_MAX);
   return Object.fromEntries(
@@ -297,17 +299,17 @@ function plain(cause: Readonly<Record<string, unknown>>): IncidentRow['cause'] {
   );
 }
 
-/** What the contract has of an object: a newer box may say more of it, a hostile one anything. */
+/** Keeps the members of the contract. A newer box may send more, a hostile one anything. */
 function known({ track, label, score, xyxyNorm, since }: VigieEvent['data']['objects'][number]) {
   return { track, label, score, xyxyNorm, since };
 }
 
 const cleanOrNull = (text: string | undefined): string | null => (text === undefined ? null : clean(text));
 
-/** The schema looks at the digits only; null for a month 99. */
+/** The schema checks only the digits; returns null for a month 99. */
 const timeIn = (text: string): string | null => (Number.isNaN(Date.parse(text)) ? null : text);
 
-/** Null for a zone that the runtime does not know: a hostile box may write any. */
+/** Returns null for a zone that the runtime does not know, because a hostile box may send any text. */
 function knownZone(timeZone: string): string | null {
   try {
     new Intl.DateTimeFormat('en', { timeZone });

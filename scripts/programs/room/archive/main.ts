@@ -1,4 +1,7 @@
-/** `scripts/room`: a room's archive, and the example for writing one's own; see docs/guide/room.md. */
+/**
+ * Command line of `scripts/room`: runs a room's archive, which is also an example for other implementations. See
+ * docs/guide/room.md.
+ */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
@@ -33,7 +36,7 @@ interface Arguments {
 const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
 
-/** A mistake of the caller: one line, exit code 2. */
+/** Wrong usage by the caller: one line, exit code 2. */
 class UsageError extends Error {}
 
 function credentials({ broker, ca, cert, key }: Arguments) {
@@ -54,7 +57,7 @@ function credentials({ broker, ca, cert, key }: Arguments) {
   return { ca: read('--ca', ca), cert: read('--cert', cert), key: read('--key', key) };
 }
 
-/** Of this program among several on one database. */
+/** Unique name of this program among several on one database. */
 const HOLDER = randomUUID();
 
 function openedBy({ database, timeZone, orders, authority }: Arguments): { archive: Archive; purge: Purge } {
@@ -146,7 +149,7 @@ async function run(options: Arguments): Promise<void> {
     room.start().then(
       () => purge.start(),
       (error: unknown) => {
-        // No URL here: it may hold a password.
+        // The URL is not printed, because it may contain a password.
         warn(`--database cannot be opened: ${error instanceof Error ? error.message : String(error)}`);
         resolve(2);
       },

@@ -1,4 +1,4 @@
-/** From an MQTT message of a box to what the archive keeps; the border where everything is checked. */
+/** Parses MQTT messages of boxes into arrivals for the archive. All validation happens here. */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
@@ -6,29 +6,29 @@ import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts
 import { TIME_RULE } from '../../../../agent/contract/time.ts';
 import { isTime, opened } from '../contract/opened.ts';
 
-/** No clock of a box or a room is wrong by this and not known to be. */
+/** Tolerance for a time in the future, in ms. No clock of a box or a room is this wrong unnoticed. */
 const AHEAD_MAX_MS = 86_400_000;
 
-// A box may be newer than this program: members that are not known do not keep its alerts from the screen.
+// Open schemas: a newer box may send unknown members, which must not keep its alerts from the screen.
 const vigieEvent = TypeCompiler.Compile(opened(VigieEvent));
 const gapEvent = TypeCompiler.Compile(opened(GapEvent));
 
-/** Of a site or a box, as the agent's configuration takes it; a broker without names of its own lets anything through. */
+/** Name of a site or a box, as in the agent's configuration. A broker without its own rules lets anything through. */
 const NAME = /^[a-z0-9-]{1,32}$/;
 
 export const isName = (text: string): boolean => NAME.test(text);
 
-/** The numbers that a message covers, and whose they are. */
+/** Numbers that a message covers, and the lane that they belong to. */
 export interface Place {
   readonly site: string;
   readonly box: string;
-  /** Which counting of the box; within it a number is given out once. */
+  /** Numbering epoch of the box, within which each number is used once. */
   readonly epoch: string;
   readonly lane: Lane;
-  /** `from` = `seq`, but for a record of a gap, which stands for all that is missing. */
+  /** `from` equals `seq`, except in a gap record, which covers all missing numbers. */
   readonly from: number;
   readonly seq: number;
-  /** The oldest number that the box still holds in this lane. */
+  /** Oldest number that the box still stores in this lane. */
   readonly first: number;
 }
 
@@ -38,41 +38,44 @@ export interface EventArrival {
   readonly id: string;
   readonly type: string;
   readonly time: string;
-  /** As it came. */
+  /** Raw text as received. */
   readonly body: string;
-  /** Absent for a record of a gap, and where it could not be read. */
+  /** Absent for a gap record and for unreadable content. */
   readonly event?: VigieEvent;
-  /** Why it, or its time, could not be believed: it is kept all the same, for a newer program or a person. */
+  /** Reason why the event, or its time, is not credible. It is stored nevertheless, for a newer program or a person. */
   readonly unread?: string;
 }
 
 export interface SnapshotArrival {
   readonly kind: 'snapshot';
   readonly place: Place;
-  /** The event's id; `.before` or `.deposit` behind it for stills of other moments. */
+  /** Id of the event, with the suffix `.before` or `.deposit` for stills of other moments. */
   readonly name: string;
   readonly jpeg: Buffer;
 }
 
-/** What a box says of itself; only the newest counts. */
+/** Report of a box about itself. Only the newest counts. */
 export interface ReportArrival {
   readonly kind: 'report';
   readonly site: string;
   readonly box: string;
   readonly topic: 'status' | 'health';
   readonly body: string;
-  /** Kept by the broker: it was said before now, nobody knows when. */
+  /** True if the broker had retained it: the time of sending is unknown. */
   readonly isRetained: boolean;
 }
 
 export type Arrival = EventArrival | SnapshotArrival | ReportArrival;
 
-/** Whether it says a time that cannot be yet, by this room's clock. */
+/** True if the time is impossibly far in the future by this room's clock. */
 export function isAhead(time: string, nowMs: number): boolean {
   return Date.parse(time) > nowMs + AHEAD_MAX_MS;
 }
 
-/** Throws with a line for a person where a message is none of a box's outbox. */
+/**
+ * Parses a message.
+ * @throws {Error} with a line for a person if it is not from a box's outbox
+ */
 export function arrivalOf({ topic, payload, properties, retain }: IPublishPacket, nowMs: number): Arrival {
   const [root, site = '', box = '', branch, ...rest] = topic.split('/');
   if (root !== 'vigie' || !isName(site) || !isName(box)) throw new Error('not a topic of a box');
@@ -124,18 +127,19 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
   if (!isTime(time)) return unread(`/time: ${TIME_RULE}`);
   const id = storable(event.id);
   if (!isAhead(time, nowMs)) return { ...known, id, type, time, event };
-  // What it tells may be true all the same: it is shown, and kept under no time.
+  // The content may be true nevertheless: it is shown, and stored without a time.
   const why = `/time: ${time} is more than a day ahead of this room's clock, ${new Date(nowMs).toISOString()}`;
   return { ...known, id, type, time: '', event, unread: why };
 }
 
 function numberIn(text: unknown, name: string): number {
   const number = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : 0;
-  if (number < 1 || !Number.isSafeInteger(number)) throw new Error(`the user property ${name} is no number`);
+  if (number < 1 || !Number.isSafeInteger(number))
+    throw new Error(`the user property ${name} is not a number`);
   return number;
 }
 
-/** PostgreSQL takes every character but this one, and a batch must not fail for ever. */
+/** PostgreSQL accepts every character except NUL, and a batch must not fail forever. */
 function storable(text: string): string {
   return text.replaceAll('\0', '\ufffd');
 }

@@ -1,20 +1,23 @@
-/** Which numbers of a lane are stored: all through one, and ranges beyond it. */
+/** Tracks which numbers of a lane are stored: all up to one, and ranges beyond it. */
 
 export type Range = readonly [from: number, to: number];
 
 export interface Progress {
-  /** Everything up to here is stored, or settled in another way. */
+  /** Highest number up to which everything is stored or no longer needed. */
   readonly through: number;
-  /** Stored beyond that, in order and apart from each other. */
+  /** Stored ranges beyond `through`, sorted and disjoint. */
   readonly ahead: readonly Range[];
 }
 
 export const NOTHING: Progress = { through: 0, ahead: [] };
 
-/** A box sends at most 1,000 numbers ahead; ranges left out here are sent again and known by their id. */
+/**
+ * Maximum number of ranges. A box sends at most 1,000 numbers ahead; ranges dropped here are sent again and recognised
+ * by their id.
+ */
 const AHEAD_MAX = 10_000;
 
-/** `first` = the oldest number that the box still holds; `stored` = what has been added. */
+/** Adds stored ranges. `first` is the oldest number that the box still stores; `stored` are the new ranges. */
 export function advance(
   { through: before, ahead }: Progress,
   first: number,

@@ -1,4 +1,4 @@
-/** A wait that a signal ends early. */
+/** Waits for a time, which a signal can end early. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,8 +1,8 @@
 /**
- * Register of enrolled boxes: the enrolment's file, read at the start and again whenever it has changed.
+ * Reads the register of enrolled boxes from the enrolment's file, at the start and after each change.
  *
- * INVARIANT: a list that cannot be read changes nothing: the last good one counts, and the fault is told once.
- * LIMITS: the file is looked at every LOOK_EVERY_MS; it has BYTES_MAX bytes at most.
+ * INVARIANT: an unreadable list has no effect. The last valid one stays active, and the fault is reported once.
+ * LIMITS: the file is checked every LOOK_EVERY_MS; its maximum size is BYTES_MAX.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
@@ -11,26 +11,29 @@ import { type EnrolledBox, EnrolledBoxes } from '../contract/enrolled.ts';
 
 const list = TypeCompiler.Compile(EnrolledBoxes);
 
-/** A box that is enrolled is heard, and one that is revoked is refused, within this time. */
+/** Delay in ms until a newly enrolled box is accepted and a revoked one refused. */
 const LOOK_EVERY_MS = 2000;
 
-/** 100,000 boxes are 12 MB. */
+/** 100,000 boxes take 12 MB. */
 const BYTES_MAX = 33_554_432;
 
-/** One line that names the file, the problem and the fix. */
+/** Error with one line that names the file, the problem and the fix. */
 export class RegisterFault extends Error {}
 
 export class Register {
   readonly #file: string;
   readonly #onNotice: (line: string) => void;
   #boxes: ReadonlyMap<string, EnrolledBox> = new Map();
-  /** Of the file as it was read last: another one means another list. */
+  /** Identity of the file as last read. A different one means a different list. */
   #version = '';
   #fault: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #onChange: () => void = () => undefined;
 
-  /** Reads the list. Throws RegisterFault. */
+  /**
+   * Reads the list.
+   * @throws {RegisterFault}
+   */
   constructor(file: string, onNotice: (line: string) => void) {
     this.#file = file;
     this.#onNotice = onNotice;
@@ -38,7 +41,7 @@ export class Register {
     this.#boxes = read(file);
   }
 
-  /** Calls back after each change of the list. */
+  /** Starts to watch the file; calls back after each change of the list. */
   start(onChange: () => void): void {
     this.#onChange = onChange;
     this.#timer ??= setInterval(() => this.look(), LOOK_EVERY_MS);
@@ -50,7 +53,7 @@ export class Register {
     this.#timer = undefined;
   }
 
-  /** Whether a box of this name is enrolled at this very site. */
+  /** True if a box of this name is enrolled at exactly this site. */
   isEnrolled(site: string, box: string): boolean {
     const known = this.#boxes.get(box);
     return known?.state === 'enrolled' && known.site === site;
@@ -64,7 +67,7 @@ export class Register {
     return [...this.#boxes.values()].filter(({ state }) => state === 'revoked');
   }
 
-  /** Reads the list again where the file is another than before. */
+  /** Reads the list again if the file has changed. */
   look(): void {
     try {
       const version = this.#versionNow();

@@ -1,14 +1,17 @@
 /**
- * The room's end of the line: what boxes publish goes into the archive, and each box hears how far, and what became of its
- * alerts.
+ * Receives the messages of boxes, stores them in the archive, and sends each box its acknowledgements and verdicts.
  *
- * INVARIANTS: a message is acknowledged to the broker, and its number to the box, only after the transaction
- * that holds it is on disk; a number is acknowledged only when all before it are there, by the database's word. Of several
- * on one database only the holder of the lease is connected, and each transaction is made under that lease.
- * LIMITS: BATCH_MAX messages unacknowledged at the broker; what is beyond waits in its session, up to the broker's own
- * limits, or in the boxes' outboxes. A box with `ack: broker` that publishes before an archive was ever connected, or after
- * all were away for longer than the session is kept, is heard by nobody.
- * Reports without acknowledgement are dropped while REPORTS_MAX messages wait: the next comes within 30 s.
+ * INVARIANTS:
+ * - A message is acknowledged to the broker, and its number to the box, only after its transaction is durable.
+ * - A number is acknowledged only if the database holds all numbers before it.
+ * - Of several archives on one database only the holder of the lease is connected, and each transaction confirms that
+ *   lease.
+ * LIMITS:
+ * - BATCH_MAX messages unacknowledged at the broker. Further ones wait in its session, up to the broker's own limits,
+ *   or in the boxes' outboxes.
+ * - Messages of a box with `ack: broker` are lost if they are sent before any archive was ever connected, or while all
+ *   were disconnected for longer than the session lasts.
+ * - Unacknowledged reports are dropped while REPORTS_MAX messages wait; the next report comes within 30 s.
  */
 import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
@@ -26,18 +29,20 @@ import { pause } from './pause.ts';
 import type { Register } from './register.ts';
 import type { VerdictDelivery } from './verdicts.ts';
 
-/** In one transaction. Mosquitto sends 20 unless its max_inflight_messages says more. */
+/** Messages per transaction. Mosquitto sends 20 unless its max_inflight_messages is higher. */
 const BATCH_MAX = 200;
 
 const REPORTS_MAX = 2000;
 
-/** Of messages that are refused or kept unread. */
+/** Number of refused or unreadable messages that are reported individually. */
 const TOLD_EACH = 10;
 
-/** Boxes go on sending 1,000 numbers beyond an acknowledgement: this allows 10,000 messages a second each. */
+/**
+ * Delay of acknowledgements in ms. Boxes send 1,000 numbers ahead, so this allows 10,000 messages a second for each.
+ */
 const ACK_EVERY_MS = 100;
 
-/** An archive that is away is tried again at this pace, the wait doubling. */
+/** Retry delays in ms while the archive is unavailable; the delay doubles. */
 const RETRY_MS = { first: 100, max: 5000 };
 
 export interface RoomOptions {
@@ -45,36 +50,36 @@ export interface RoomOptions {
   /** PEM; undefined for a broker without TLS. */
   readonly tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly archive: Archive;
-  /** Undefined: every box is taken as known. */
+  /** Undefined: all boxes are accepted. */
   readonly register: Register | undefined;
-  /** Connected and subscribed, each time. */
+  /** Called after each connection and subscription. */
   onReady?(): void;
-  /** What is new in the archive, duplicates left out. */
+  /** Receives the new arrivals, without duplicates. */
   onStored(fresh: readonly Arrival[]): void;
-  /** An error of the connection as one line for a person: which broker, what is wrong, what would be right. */
+  /** Describes a connection error in one line for a person: broker, problem and fix. */
   brokerFault(error: unknown): string;
-  /** One line for a person: a fault, or its end. */
+  /** Receives a line for a person about a fault or its end. */
   onNotice(line: string): void;
-  /** One line for a person, and no fault: it waits for another archive, or follows it. */
+  /** Receives a line for a person that is not a fault: this archive waits for another one or follows it. */
   onStandby(line: string): void;
 }
 
 export interface RoomCounters {
   events: number;
   snapshots: number;
-  /** Came again, and were known. */
+  /** Repeated messages that were already stored. */
   duplicates: number;
-  /** Kept although they could not be read. */
+  /** Stored although unreadable. */
   unread: number;
-  /** Not of a box's outbox, or from a program too old to say so: not kept. */
+  /** Not stored: not from a box's outbox, or from a program too old to number its messages. */
   refused: number;
-  /** Reports that came while the archive was away for long. */
+  /** Reports that came while the archive was unavailable for long. */
   dropped: number;
-  /** Of a box that floods; one of ours would keep them. */
+  /** Messages of a box that floods; a regular box would keep them. */
   limited: number;
-  /** Of boxes that are not enrolled at this site. */
+  /** Messages of boxes that are not enrolled at this site. */
   strangers: number;
-  /** Beyond what a box may have stored in a day; one of ours would keep them. */
+  /** Messages beyond the daily share of a box; a regular box would keep them. */
   leftOut: number;
   /** Connections that ended because another program connected under the archive's client id. */
   readonly takenOver: number;
@@ -83,7 +88,7 @@ export interface RoomCounters {
 interface Pending {
   readonly arrival: Arrival;
   readonly messageId: number | undefined;
-  /** The connection that it came on: a number of another one means another message. */
+  /** Connection of the message; message ids of different connections are unrelated. */
   readonly stream: Duplex;
 }
 
@@ -93,13 +98,13 @@ export class Room {
   readonly #pending: Pending[] = [];
   /** Acknowledgements to be published, by topic and epoch. */
   readonly #due = new Map<string, { box: string; topic: string; ack: Record<string, number | string> }>();
-  /** Since when nothing waits to be stored. */
+  /** Time since which nothing waits to be stored. */
   #idleSinceMs = 0;
   readonly #floods = new FloodGuard();
   readonly #stopping = new AbortController();
   readonly #duty: Duty;
   readonly #connection: Connection;
-  /** Of the time at work: nothing is taken, stored or acknowledged after its end. */
+  /** Aborts when this archive stops being active: nothing is received, stored or acknowledged afterwards. */
   #term = new AbortController();
   #verdicts: VerdictDelivery | undefined;
   #admission: Admission | undefined;
@@ -146,7 +151,7 @@ export class Room {
     };
   }
 
-  /** Opens the archive, and connects when the lease is ours; what is away is tried again for ever. */
+  /** Opens the archive, and connects once the lease is ours. Unavailable parts are retried indefinitely. */
   async start(): Promise<void> {
     if (!(await this.#opened()) || this.#stopping.signal.aborted) return;
     const { register, archive } = this.#options;
@@ -155,7 +160,7 @@ export class Room {
     this.#duty.start();
   }
 
-  /** What has arrived is stored and acknowledged first, unless the archive is away. */
+  /** Stops. Received messages are stored and acknowledged first, unless the archive is unavailable. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#storing;
@@ -163,7 +168,7 @@ export class Room {
     await this.#admission?.stop();
     this.#acknowledge();
     await this.#connection.close(false);
-    // Whoever follows finds nobody connected.
+    // Last, so that the next holder finds no one connected.
     await this.#duty.stop();
     await this.#options.archive.close();
   }
@@ -175,7 +180,7 @@ export class Room {
     this.#verdicts.start();
   }
 
-  /** What was taken and not stored is forgotten: the broker, or the box, has it and sends it to whoever follows. */
+  /** Drops messages that are not stored yet: the broker or the box sends them to the next holder. */
   async #lost(): Promise<void> {
     this.#term.abort();
     await this.#connection.close(true);
@@ -189,7 +194,7 @@ export class Room {
     const { messageId, topic } = packet;
     if (this.#isOver) return;
     const [, site = '', box = ''] = topic.split('/', 3);
-    // By its name, which is its certificate's: a site is what it says.
+    // Identifies the box by its name, which its certificate proves; the site is only a claim.
     if (this.#floods.leavesOut(box)) {
       this.counters.limited += 1;
       this.#tell(
@@ -229,7 +234,7 @@ export class Room {
   }
 
   async #storeAll(): Promise<void> {
-    // What the broker has sent in one go is one batch.
+    // Lets all messages that the broker sent together form one batch.
     await setImmediate();
     while (this.#pending.length > 0) {
       const batch = this.#pending.slice(0, BATCH_MAX);
@@ -247,7 +252,7 @@ export class Room {
     return opened === true;
   }
 
-  /** False when it is over before the archive took it. */
+  /** Stores a batch. Returns false if the period ends before the archive has accepted it. */
   async #store(batch: readonly Arrival[]): Promise<boolean> {
     const { archive, onStored } = this.#options;
     let stored: Stored | undefined;
@@ -273,7 +278,10 @@ export class Room {
     return true;
   }
 
-  /** One message that the database does not take must not hold up those of everybody: it is found, and kept unread. */
+  /**
+   * Splits a refused batch to find the message that the database refuses, and stores that one as unreadable. One
+   * message must not block those of others.
+   */
   async #storeApart(batch: readonly Arrival[], why: DataRefused): Promise<boolean> {
     const [only] = batch;
     if (batch.length > 1) {
@@ -281,7 +289,7 @@ export class Room {
       return (await this.#store(batch.slice(0, half))) && (await this.#store(batch.slice(half)));
     }
     if (only?.kind !== 'event' || only.body.startsWith('"')) {
-      // Its number is not acknowledged to the box, which keeps it and sends it again: nothing is lost, and it is told.
+      // Its number is not acknowledged, so the box keeps and resends it: nothing is lost, and the fault is reported.
       this.counters.refused += 1;
       this.#tell(this.counters.refused, `refused a message: ${why.message}`);
       return true;
@@ -293,7 +301,7 @@ export class Room {
     return this.#store([{ ...kept, body: JSON.stringify(body) }]);
   }
 
-  /** Does something with the archive until it works; undefined when it is over before. */
+  /** Repeats an operation of the archive until it succeeds. Returns undefined if the period ends before. */
   async #insist<T>(act: () => Promise<T>, again: (error: unknown) => boolean): Promise<T | undefined> {
     const { onNotice } = this.#options;
     let failures = 0;
@@ -324,7 +332,10 @@ export class Room {
     }
   }
 
-  /** The first TOLD_EACH, then one in ten, one in a hundred, …: what comes in floods does not bury the rest. */
+  /**
+   * Reports the first TOLD_EACH occurrences, then one in ten, one in a hundred, …, so that a flood does not bury other
+   * lines.
+   */
   #tell(count: number, line: string): void {
     if (count <= TOLD_EACH) this.#options.onNotice(line);
     else if (/^\d0+$/.test(String(count))) this.#options.onNotice(`${line} (${count} so far)`);
@@ -341,7 +352,7 @@ export class Room {
   #acknowledge(): void {
     clearTimeout(this.#ackTimer);
     this.#ackTimer = undefined;
-    // Without a connection they wait: the newest of each box.
+    // Without a connection, the newest acknowledgement of each box waits.
     if (!this.#connection.isConnected) return;
     const idleMs = this.#storing === undefined ? performance.now() - this.#idleSinceMs : 0;
     for (const [key, { box, topic, ack }] of this.#due) {

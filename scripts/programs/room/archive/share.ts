@@ -1,9 +1,10 @@
 /**
- * Limits what one box may have stored on one day, whatever sites it names: table `box_share`, in the batch's transaction.
+ * Limits the amount that one box may have stored per day, over all its sites. The table `box_share` is updated in the
+ * batch's transaction.
  *
- * A street sends 288 messages and 6 MB a day (docs/guide/broker.md, "How large"), a full outbox 64 MiB at once; the limit
- * is far beyond both. What comes beyond it is left out and not acknowledged: a box of ours keeps it, and sends it again on
- * the day after. Reports are not counted: of each box one row is kept.
+ * A street sends 288 messages and 6 MB a day (docs/guide/broker.md, "How large"), and a full outbox 64 MiB at once. The
+ * limit is far beyond both. Messages beyond it are dropped and not acknowledged: a regular box keeps them and sends
+ * them again the next day. Reports are not counted, because each box has only one row of them.
  */
 import { dayHourOf } from '../database/day-hour.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
@@ -14,7 +15,7 @@ export interface Share {
   readonly bytes: number;
 }
 
-/** Of one box and day: 350 times the messages of a street, 170 times its bytes. */
+/** Limit of one box and day: 350 times the messages of a street, 170 times its bytes. */
 export const SHARE: Share = { messages: 100_000, bytes: 1_073_741_824 };
 
 interface Used {
@@ -34,14 +35,14 @@ const COLUMNS = {
 } as const;
 
 interface Shared {
-  /** What may be stored. */
+  /** Arrivals within the share. */
   readonly within: readonly Arrival[];
   readonly leftOut: readonly Arrival[];
-  /** Boxes of which something is left out for the first time on this day, at the site that they have named. */
+  /** Boxes that exceed their share for the first time on this day, with the site they named. */
   readonly begun: readonly { readonly site: string; readonly box: string }[];
 }
 
-/** Counts what is to be stored, and keeps it until the transaction ends; boxes are locked in the order of their names. */
+/** Counts the arrivals against the shares, and locks the rows until the transaction ends, in the order of box names. */
 export async function takeShares(
   transaction: Queries,
   dialect: Dialect,
@@ -55,7 +56,7 @@ export async function takeShares(
   const { day } = dayHourOf(nowMs, timeZone);
   const fresh = boxes.map((box) => ({ box, day, messages: 0, bytes: 0, left_out: 0 }));
   const columns = Object.keys(COLUMNS).join(', ');
-  // Locks the row in any case; a clock that is put back begins another day, as one that goes on does.
+  // Locks the row in any case. A clock that was set back starts a new day, too.
   const rows = await transaction.all<Used>(
     `INSERT INTO box_share (${columns}) SELECT ${columns} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT (box) DO UPDATE SET day = excluded.day,
@@ -99,7 +100,7 @@ async function writeShares(transaction: Queries, dialect: Dialect, rows: readonl
   );
 }
 
-/** Gives back what was counted and was there before: what comes again fills nothing. */
+/** Subtracts arrivals that were already stored, so that repeated messages use up no share. */
 export async function giveBack(
   transaction: Queries,
   dialect: Dialect,
@@ -122,7 +123,7 @@ export async function giveBack(
   );
 }
 
-/** Shows on the camera that its box is left out, until the day is over. */
+/** Marks the camera until the end of the day, because messages of its box are dropped. */
 export async function showLeftOut(
   transaction: Queries,
   dialect: Dialect,
@@ -140,7 +141,7 @@ export async function showLeftOut(
 
 const HOUR_MS = 3_600_000;
 
-/** The first whole hour that is of another day there; a day has 25 hours at the most. */
+/** Returns the first full hour of the next local day. A day has at most 25 hours. */
 function endOfDay(nowMs: number, timeZone: string): number {
   const { day } = dayHourOf(nowMs, timeZone);
   let atMs = Math.ceil((nowMs + 1) / HOUR_MS) * HOUR_MS;

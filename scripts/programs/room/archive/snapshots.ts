@@ -1,9 +1,12 @@
-/** Pictures as rows. */
+/** Inserts pictures as rows. */
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import type { Queries } from '../database/sql.ts';
 import type { SnapshotArrival } from './message.ts';
 
-/** One by one: a picture is no part of a JSON document, and few come with one batch. */
+/**
+ * Inserts the new pictures and returns them. One statement each, because a picture does not fit in a JSON document and
+ * a batch has few.
+ */
 export async function insertSnapshots(
   transaction: Queries,
   snapshots: readonly SnapshotArrival[],
@@ -13,7 +16,8 @@ export async function insertSnapshots(
   for (const arrival of snapshots) {
     const { place, name, jpeg } = arrival;
     const { site, box, epoch, lane, seq } = place;
-    // Its month is that of its arrival, so that the key alone does not tell; its lane is locked, so that this does.
+    // The key contains the time of arrival and cannot detect duplicates, so this query does. It is safe because the
+    // lane is locked.
     const [known] = await transaction.all(
       'SELECT 1 AS known FROM snapshot WHERE site = $1 AND box = $2 AND name = $3 LIMIT 1',
       [site, box, name],
@@ -36,7 +40,7 @@ export interface SnapshotRow {
   readonly received: string;
 }
 
-/** One that is not there. */
+/** Inserts a picture that is not stored yet. */
 export async function putSnapshot(
   transaction: Queries,
   { site, box, epoch, lane, seq, name, jpeg, received }: SnapshotRow,

@@ -1,13 +1,14 @@
 /**
- * Counts what comes from boxes that are not on the list of enrolled ones, in the table `stranger`.
+ * Counts messages of boxes that are not enrolled, in the table `stranger`.
  *
- * LIMITS: ROWS_MAX rows of sites and boxes, of which the first are kept; what is beyond is one row without a name. What
- * has not been written when the program dies, WRITE_EVERY_MS at the most, is not counted.
+ * LIMITS:
+ * - ROWS_MAX rows of sites and boxes, the first to arrive. Further ones share one row without a name.
+ * - Counts of at most WRITE_EVERY_MS are lost if the program dies.
  */
 import { iso, type Sql } from '../database/sql.ts';
 import { textOf } from './connection.ts';
 
-/** A person looks at them; a box may invent any number of sites. */
+/** Maximum number of rows, because a person reads them and a box may invent any number of sites. */
 const ROWS_MAX = 1000;
 
 const WRITE_EVERY_MS = 1000;
@@ -33,7 +34,7 @@ const COLUMNS = {
 export interface StrangersOptions {
   readonly db: Sql;
   readonly now: () => number;
-  /** One line for a person. */
+  /** Receives one line for a person. */
   readonly onNotice: (line: string) => void;
 }
 
@@ -62,7 +63,7 @@ export class Strangers {
     this.#timer ??= setTimeout(() => this.#write(), WRITE_EVERY_MS);
   }
 
-  /** Writes what was noted. Idempotent. */
+  /** Writes the pending counts. Idempotent. */
   async stop(): Promise<void> {
     await this.#writing;
     this.#write();
@@ -81,7 +82,7 @@ export class Strangers {
         this.#isFailing = false;
       })
       .catch((error: unknown) => {
-        // A count and not a message: it is not kept for another try.
+        // A failed write is not repeated: it is only a count, not a message.
         const why = textOf(error);
         const messages = rows.reduce((sum, row) => sum + row.messages, 0);
         if (!this.#isFailing) {

@@ -1,12 +1,17 @@
 /**
- * Tells the boxes what the room's operators have said of their alerts: `vigie/<site>/<box>/verdict`, QoS 1.
+ * Delivers the operators' verdicts to the boxes: `vigie/<site>/<box>/verdict`, QoS 1.
  *
- * INVARIANTS: a verdict leaves the table only when a subscriber of the box has been there for it (PUBACK without "no
- * matching subscribers"), together with its record; the verdicts of a box go out in their order, one after the other;
- * who judged is not known here. Of several archives on one database the holder of the archive's lease tells.
- * After a crash between the broker's word and ours it is told again: a box takes the same verdict twice for one.
- * LIMITS: FLIGHT_MAX verdicts on their way; one that the broker does not acknowledge in ANSWER_WITHIN_MS stays due; a box
- * that does not listen is asked again after AGAIN_MS, doubling, or as soon as its state has changed.
+ * INVARIANTS:
+ * - A verdict leaves the table only after the broker had a subscriber for it (PUBACK without "no matching
+ *   subscribers"), in one transaction with its audit entry.
+ * - Verdicts of a box are sent in order and in sequence.
+ * - The reviewer's name is not known here.
+ * - Of several archives on one database, the holder of the archive's lease delivers.
+ * - Verdicts are delivered at least once: after a crash between PUBACK and commit one is repeated. A box treats
+ *   repeated verdicts as one.
+ * LIMITS:
+ * - FLIGHT_MAX verdicts in flight. One that the broker does not acknowledge within ANSWER_WITHIN_MS stays due.
+ * - A box without a subscription is retried after AGAIN_MS, doubling, or as soon as its state changes.
  */
 import { Value } from '@sinclair/typebox/value';
 import type { IClientPublishOptions, MqttClient } from 'mqtt';
@@ -18,25 +23,33 @@ import { iso, type Queries, type Sql } from '../database/sql.ts';
 import type { WatchedLease } from '../database/watched-lease.ts';
 import { pause } from './pause.ts';
 
-/** Mosquitto holds back more than its receive maximum of 20 itself; a hundred operators are not faster than this. */
+/**
+ * Maximum number of verdicts in flight. Mosquitto itself queues more than its receive maximum of 20, and a hundred
+ * operators are not faster than this.
+ */
 const FLIGHT_MAX = 100;
 
-/** A broker of the same city answers in milliseconds; within this a lost connection is back, too. */
+/**
+ * Wait for a PUBACK in ms. A broker in the same city answers within milliseconds, and a lost connection is restored
+ * within this time.
+ */
 const ANSWER_WITHIN_MS = 30_000;
 
-/** Of a box that is online and does not listen: while it starts, or one of an old program for ever. */
+/**
+ * Retry delays in ms for a box that is online without a subscription: while it starts, or always with an old program.
+ */
 const AGAIN_MS = { first: 2000, max: 60_000 };
 
-/** A new verdict is seen by the database's word; this is for boxes that are to be asked again. */
+/** Interval of retries in ms. New verdicts trigger a database notification instead. */
 const LOOK_EVERY_MS = 2000;
 
-/** Between two looks, however often the database changes. */
+/** Minimum interval between two checks in ms, however often the database changes. */
 const LOOK_APART_MS = 100;
 
-/** MQTT 5.0, 3.4.2.1: received, and nobody was there to take it. */
+/** MQTT 5.0, 3.4.2.1: received, but without a subscriber. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 
-/** Of MQTT.js; a test may have another. */
+/** The part of an MQTT.js client used here; tests use a substitute. */
 export type Publisher = Pick<MqttClient, 'publish' | 'on' | 'off' | 'connected'>;
 
 export interface VerdictOptions {
@@ -44,7 +57,7 @@ export interface VerdictOptions {
   readonly client: Publisher;
   readonly lease: WatchedLease;
   readonly nowMs?: () => number;
-  /** One line for a person. */
+  /** Receives one line for a person. */
   log(line: string): void;
 }
 
@@ -55,7 +68,7 @@ interface Due {
   readonly episode: string;
   readonly verdict: string;
   readonly time: string;
-  /** Of the camera's row: changes with the box's state. */
+  /** Change number of the camera's row; it changes with the box's state. */
   readonly rev: number;
 }
 
@@ -68,13 +81,13 @@ interface Silent {
 }
 
 export class VerdictDelivery {
-  /** `unheard` counts attempts, `unfit` verdicts on episodes whose names no box takes. */
+  /** `unheard` counts attempts; `unfit` counts verdicts on episodes whose names no box accepts. */
   readonly counters: Record<Outcome, number> = { told: 0, unheard: 0, failed: 0, unfit: 0 };
   readonly #options: VerdictOptions;
   readonly #nowMs: () => number;
   readonly #stopping = new AbortController();
   readonly #silent = new Map<string, Silent>();
-  /** Numbers of packets that nobody was there for, until MQTT.js has told us which they are; of 65,535. */
+  /** Packet ids without a subscriber, until MQTT.js reports their verdict; at most 65,535. */
   readonly #nobody = new Set<number>();
   #wake = new AbortController();
   #running: Promise<void> | undefined;
@@ -91,7 +104,7 @@ export class VerdictDelivery {
     this.#running = this.#run();
   }
 
-  /** What is on its way is given up: it stays due. Idempotent. */
+  /** Stops. Verdicts in flight stay due. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wake.abort();
@@ -134,7 +147,7 @@ export class VerdictDelivery {
     if (counts.length > 0) log(`verdicts: ${counts.map(([name, count]) => `${count} ${name}`).join(', ')}`);
   }
 
-  /** Returns how many verdicts have left the table; 0: there is nothing to do for now. */
+  /** Delivers due verdicts. Returns the number that left the table; 0 means that there is nothing to do for now. */
   async #round(): Promise<number> {
     const { db, client, lease } = this.#options;
     if (!client.connected) return 0;
@@ -153,12 +166,12 @@ export class VerdictDelivery {
     return left.length;
   }
 
-  /** The oldest verdicts of boxes that are online, those aside that have just not listened. */
+  /** Returns the oldest due verdicts of boxes that are online, except those that recently had no subscription. */
   #due(): Promise<Due[]> {
     const { db } = this.#options;
     const nowMs = this.#nowMs();
     for (const [box, { untilMs, waitMs }] of this.#silent) {
-      // Forgotten only when it is not asked any more, so that the wait can double.
+      // Kept beyond the wait, so that the next wait can double.
       if (untilMs + waitMs < nowMs) this.#silent.delete(box);
     }
     const silent = [...this.#silent]
@@ -175,7 +188,7 @@ export class VerdictDelivery {
     );
   }
 
-  /** In order, up to the first that is not taken. */
+  /** Sends the verdicts of a box in order, up to the first that is not accepted. */
   async #tellBox(those: readonly Due[]): Promise<{ due: Due; outcome: Outcome }[]> {
     const outcomes: { due: Due; outcome: Outcome }[] = [];
     for (const due of those) {
@@ -240,7 +253,7 @@ export class VerdictDelivery {
     }
   }
 
-  /** Once, until nothing is wrong any more. */
+  /** Reports a fault once, until it is over. */
   #tellFault(fault: string): void {
     if (fault !== this.#fault && !this.#stopping.signal.aborted) this.#options.log(fault);
     this.#fault = fault;

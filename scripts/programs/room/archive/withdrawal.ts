@@ -1,11 +1,15 @@
 /**
- * Takes a box out of the room whose certificates were revoked: its open alerts are closed, its camera leaves the list, and
- * what it was to be told is dropped.
+ * Withdraws a revoked box from the room: closes its open alerts, removes its camera from the list, and drops its
+ * pending verdicts.
  *
- * INVARIANTS: whoever withdraws holds the lease; each change has a number, so that every screen hears of it; the audit log
- * has one line of each revocation, written with the first of its changes.
- * LIMITS: BATCH rows of a kind in one transaction; a revoked box that still has something is looked for at each change of
- * the list, and every LOOK_EVERY_MS: what was on its way into the database when it was revoked is found then.
+ * INVARIANTS:
+ * - A withdrawal requires the lease.
+ * - Each change has a number, so that every screen receives it.
+ * - The audit log has one entry for each revocation, written with the first of its changes.
+ * LIMITS:
+ * - BATCH rows of a kind in one transaction.
+ * - Remaining data of revoked boxes is searched at each change of the list and every LOOK_EVERY_MS. The latter finds
+ *   messages that were being stored during the revocation.
  */
 import type { EnrolledBox } from '../contract/enrolled.ts';
 import { record } from '../database/audit.ts';
@@ -16,24 +20,24 @@ import { textOf } from './connection.ts';
 import { pause } from './pause.ts';
 import type { Register } from './register.ts';
 
-/** Half a second of PostgreSQL on a busy machine of two cores. */
+/** Takes half a second of PostgreSQL on a busy machine with two cores. */
 const BATCH = 1000;
 
 const LOOK_EVERY_MS = 10_000;
 const LEASE_MS = 60_000;
 
-/** As the index incident_open_box has it. */
+/** Equals the condition of the index incident_open_box. */
 const OPEN = "state <> 'closed' AND severity = 'alert'";
-/** Nobody closes it, and its end will not come. */
+/** Active system incidents: no one closes them, and their end will not come. */
 const LASTING = "severity = 'system' AND ended IS NULL";
 
 export interface WithdrawalOptions {
   readonly db: Sql;
   readonly register: Register;
-  /** Of this program, nobody else's. */
+  /** Unique name of this program. */
   readonly holder: string;
   readonly nowMs: () => number;
-  /** One line for a person. */
+  /** Receives one line for a person. */
   log(line: string): void;
 }
 
@@ -54,12 +58,12 @@ export class Withdrawal {
     this.#running ??= this.#run();
   }
 
-  /** The list has changed. */
+  /** Starts a check because the list has changed. */
   wake(): void {
     this.#wake.abort();
   }
 
-  /** What is left is taken out by the next start. Idempotent. */
+  /** Stops; the next start completes the rest. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wake.abort();
@@ -85,7 +89,7 @@ export class Withdrawal {
     }
   }
 
-  /** Revoked boxes of which there is something left. */
+  /** Returns the revoked boxes with remaining data. */
   async #due(): Promise<EnrolledBox[]> {
     const { db, register } = this.#options;
     const { revoked } = register;
@@ -104,13 +108,13 @@ export class Withdrawal {
 
   async #withdraw(box: EnrolledBox): Promise<void> {
     const { db, register } = this.#options;
-    // Whoever enrols it again in between has a box that is to be heard.
+    // A box that was enrolled again meanwhile must be accepted.
     while (!this.#stopping.signal.aborted && register.isRevoked(box.box)) {
       if (!(await db.transaction((transaction) => this.#batch(transaction, box)))) return;
     }
   }
 
-  /** Returns whether there may be more. */
+  /** Withdraws up to BATCH rows of each kind. Returns true if there may be more. */
   async #batch(transaction: Queries, { site, box, since }: EnrolledBox): Promise<boolean> {
     const { dialect } = this.#options.db;
     const nowMs = this.#options.nowMs();
@@ -150,7 +154,7 @@ export class Withdrawal {
     return Math.max(closed, ended, cameras) === BATCH;
   }
 
-  /** Once, until it works again. */
+  /** Reports a fault once, until it is over. */
   #tellFault(error: unknown): void {
     const fault = textOf(error);
     if (fault !== this.#fault && !this.#stopping.signal.aborted) {
@@ -160,7 +164,7 @@ export class Withdrawal {
   }
 }
 
-/** Of this very revocation: a box may be enrolled again, and revoked once more. */
+/** True if this particular revocation is recorded. A box may be enrolled again and revoked once more. */
 async function isRecorded(transaction: Queries, box: string, since: string): Promise<boolean> {
   const rows = await transaction.all<{ more: string }>(
     "SELECT more FROM audit WHERE act = 'box-revoked' AND box = $1",

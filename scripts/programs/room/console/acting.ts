@@ -1,9 +1,11 @@
 /**
- * How a person changes an incident.
+ * Applies a person's action to an incident.
  *
- * INVARIANTS: one transaction holds what is changed, its number (`rev`) and what is on record of it. The number is taken
- * before the incident is read: whoever has it is alone, so that of two who act at once the second sees what the first did.
- * What is refused leaves nothing behind.
+ * INVARIANTS:
+ * - One transaction contains the change, its number (`rev`) and its entry in the audit log.
+ * - The number is taken before the incident is read, and its holder has exclusive access. Of two concurrent actions,
+ *   the second sees the result of the first.
+ * - A refused action leaves no trace in the database.
  */
 import type { AuditDraft } from '../contract/audit.ts';
 import type { Incident } from '../contract/incident.ts';
@@ -15,7 +17,7 @@ import { noAsked } from './asked.ts';
 import { type Account, CallError } from './handler.ts';
 import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 
-/** A UUID has 36. */
+/** Maximum length of an idempotency key; a UUID has 36 characters. */
 const KEY_CHARS_MAX = 128;
 
 export interface Asked {
@@ -25,17 +27,20 @@ export interface Asked {
 }
 
 export interface Change {
-  /** By column; `rev` and `revision` besides. */
+  /** New values by column; `rev` and `revision` are set in addition. */
   readonly set: Readonly<Record<string, Value>>;
-  /** Nobody need look again before acting: what a person has seen is still true. */
+  /** Leaves `revision` unchanged: what a person has seen is still current. */
   readonly keepsRevision?: boolean;
-  /** Absent where a screen has renewed a claim by itself. */
+  /** Entry for the audit log; absent if a screen renewed a claim automatically. */
   readonly record?: Pick<AuditDraft, 'act' | 'more'>;
 }
 
 type Decide = (transaction: Queries, row: IncidentRow) => Promise<Change | undefined>;
 
-/** `decide` throws a CallError, or gives undefined where nothing is to be changed. Gives the incident as it is then. */
+/**
+ * Runs an action in a transaction and returns the incident after it. `decide` throws a CallError, or returns undefined
+ * if nothing changes.
+ */
 export function act(db: Sql, { who, params: { no }, nowMs }: Asked, decide: Decide): Promise<Incident> {
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
@@ -57,13 +62,16 @@ export function act(db: Sql, { who, params: { no }, nowMs }: Asked, decide: Deci
   });
 }
 
-/** With the number of changes in hand. Throws CallError 404. */
+/**
+ * Reads and locks an incident. Call it while holding the change number.
+ * @throws {CallError} 404 if there is no such incident
+ */
 export async function lockedRow(transaction: Queries, { dialect }: Sql, no: number): Promise<IncidentRow> {
   const [row] = await transaction.all<IncidentRow>(
     `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE no = $1 ${dialect.forUpdate}`,
     [noAsked('incident', no)],
   );
-  if (row === undefined) throw new CallError(404, `there is no incident ${no}, or it is no longer kept`);
+  if (row === undefined) throw new CallError(404, `incident ${no} does not exist, or is no longer stored`);
   return row;
 }
 
@@ -71,7 +79,7 @@ export async function tell(transaction: Queries, { dialect }: Sql): Promise<void
   if (dialect.changed !== undefined) await transaction.run(dialect.changed);
 }
 
-/** Somebody was first, or it is not as the caller takes it to be: he gets what is true. */
+/** Error for an action that came second or assumed an outdated state. It carries the current incident. */
 export function conflict(row: IncidentRow, why: string): CallError {
   return new CallError(409, `incident ${row.no}: ${why}`, incidentOf(row));
 }
@@ -88,12 +96,14 @@ export function mustBeAsSeen(row: IncidentRow, seen: number): void {
   );
 }
 
-/** Two consoles on one database may disagree by so much, as may one whose clock is set right. */
+/** Tolerated clock difference in ms, between two consoles on one database or after a clock correction. */
 const CLOCKS_APART_MS = 60_000;
 
 /**
- * Who has it now. A claim that has run out holds nobody off; nor does one that would last for longer than any claim is
- * given: the clock was put back since.
+ * Returns the holder of a valid claim.
+ *
+ * A claim is invalid once it has expired, or if it would last longer than any claim is granted: then the clock was set
+ * back.
  */
 export function holderOf(row: IncidentRow, nowMs: number): string | undefined {
   const { claimed_by: holder, claimed_until: until } = row;
@@ -102,14 +112,17 @@ export function holderOf(row: IncidentRow, nowMs: number): string | undefined {
   return leftMs > 0 && leftMs <= CLAIM_S * 1000 + CLOCKS_APART_MS ? holder : undefined;
 }
 
-/** The same key of somebody is the same act, done once. */
+/** An idempotent action: the same key of the same account is executed at most once. */
 export interface Once {
   readonly who: Account;
   readonly act: 'dispatch' | 'note' | 'reopen';
   readonly key: string;
 }
 
-/** The incident that came of it, where it was done before. Throws CallError 400 for a key that cannot be one. */
+/**
+ * Returns the incident of the earlier action with this key, if any.
+ * @throws {CallError} 400 for an invalid key
+ */
 export async function doneBefore(transaction: Queries, { who, act, key }: Once): Promise<number | undefined> {
   if (key === '' || key.length > KEY_CHARS_MAX) {
     const fault = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;

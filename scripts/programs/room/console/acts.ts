@@ -1,4 +1,4 @@
-/** Who has an incident, who was sent there, and what was noted: the acts but the verdict and what follows from it. */
+/** Handlers for claim, release, dispatch, note and reassign. */
 import type { Incident } from '../contract/incident.ts';
 import { CLAIM_S } from '../contract/terms.ts';
 import { iso, type Sql } from '../database/sql.ts';
@@ -16,13 +16,19 @@ import { textAsked } from './asked.ts';
 import { addFigures } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
 
-/** Of a claim that is renewed, at least: every screen hears of a change, and an open one asks more often. */
+/**
+ * Minimum age of a claim before it is renewed, in s. Every screen is notified of a change, and an open incident asks
+ * more often.
+ */
 const RENEW_AFTER_S = 30;
 
 const claimEnd = (nowMs: number): string => iso(nowMs + CLAIM_S * 1000);
 const clock = (at: string | null): string => (at ?? '').slice(11, 19);
 
-/** Takes it, or holds it for CLAIM_S more. Throws CallError 409 for what is closed, or another's. */
+/**
+ * Claims an incident, or prolongs the claim by CLAIM_S.
+ * @throws {CallError} 409 if it is closed or claimed by another person
+ */
 export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<Incident> {
   const { who, nowMs } = call;
   return act(db, call, async (transaction, row) => {
@@ -48,14 +54,14 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<I
         claimed_until: until,
         claimed_first: row.claimed_first ?? iso(nowMs),
       },
-      // His own claim has run out and nobody has come in between.
+      // The account's own claim expired, and no one else claimed it since.
       keepsRevision: row.claimed_by === who.name,
       record: { act: 'claim', ...(row.claimed_by !== null && { more: { ranOut: row.claimed_by } }) },
     };
   });
 }
 
-/** Gives it back: it is new again for everybody, unless somebody is on the way. */
+/** Gives up the claim. The incident is new again for everyone, unless someone was dispatched. */
 export function release(db: Sql, call: Call<'release'>): Promise<Incident> {
   return act(db, call, async (_transaction, row) => {
     mustBeOpen(row);
@@ -87,7 +93,10 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
   });
 }
 
-/** Also to what is closed. What is written is kept with the incident; the record says that somebody wrote. */
+/**
+ * Adds a note, also to a closed incident. The text is stored with the incident; the audit log only records that a note
+ * was written.
+ */
 export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
   const { who, key, nowMs, params } = call;
   const once = { who, key, act: 'note' } as const;
@@ -105,14 +114,14 @@ export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
   });
 }
 
-/** `people`: to whom something can be given. */
+/** Assigns the incident to another account. `people` lists the accounts that may receive it. */
 export function reassign(db: Sql, call: Call<'reassign'>, people: readonly string[]): Promise<Incident> {
   const { to, revision } = call.body;
   return act(db, call, async (_transaction, row) => {
     if (!people.includes(to))
-      throw new CallError(400, 'to: is nobody of this room; a name of `people` would be right');
+      throw new CallError(400, 'to: not a person of this room; use a name of `people`');
     mustBeOpen(row);
-    if (row.state === 'new') throw conflict(row, 'nobody has it yet: it is there to be claimed');
+    if (row.state === 'new') throw conflict(row, 'it is unclaimed; claim it first');
     mustBeAsSeen(row, revision);
     return {
       set: { claimed_by: to, claimed_until: claimEnd(call.nowMs) },

@@ -1,29 +1,33 @@
-/** What a call asks for beyond what its schema can say; what cannot be is refused before a database sees it. */
+/** Validates parameters of a call beyond their schema, so that invalid values never reach a database. */
 import { CASE_RULE, unreadableOf } from '../../../../agent/contract/case.ts';
 import { iso } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 
-/** PostgreSQL knows no year 0, and text in UTC with four digits a year ends here. */
+/** Range of valid times: PostgreSQL has no year 0, and years are stored with four digits. */
 const FIRST_MS = Date.parse('0001-01-01T00:00:00.000Z');
 const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
 
 /**
- * ms since the epoch; what is finer is cut off. `name` is the parameter's, `text` fits the schema AskedTime. Throws
- * CallError 400 for a day that the calendar does not have.
+ * Parses a time that fits the schema AskedTime into ms since the epoch, rounded down. `name` is the name of the
+ * parameter.
+ * @throws {CallError} 400 for a day that does not exist
  */
 export function timeAsked(name: string, text: string): number {
   const day = text.slice(0, 10);
   const dayMs = Date.parse(`${day}T00:00:00.000Z`);
-  // Date.parse makes 2 March of 30 February.
+  // Date.parse turns 30 February into 2 March.
   if (Number.isNaN(dayMs) || iso(dayMs).slice(0, 10) !== day) {
-    throw new CallError(400, `${name}: there is no day ${day}; a day of the calendar would be right`);
+    throw new CallError(400, `${name}: ${day} does not exist; use a day of the calendar`);
   }
   const ms = Date.parse(text.toUpperCase());
   if (ms >= FIRST_MS && ms <= LAST_MS) return ms;
-  throw new CallError(400, `${name}: ${text} is no time of the years 0001 to 9999 in UTC`);
+  throw new CallError(400, `${name}: ${text} is not a time of the years 0001 to 9999 in UTC`);
 }
 
-/** Throws CallError 400 where case or reason tells nothing. */
+/**
+ * Checks that case and reason contain readable text.
+ * @throws {CallError} 400 otherwise
+ */
 export function caseAsked(body: { readonly case: string; readonly reason: string }): void {
   const unreadable = unreadableOf(body);
   if (unreadable !== undefined) throw new CallError(400, `body: ${unreadable} ${CASE_RULE}`);
@@ -31,7 +35,7 @@ export function caseAsked(body: { readonly case: string; readonly reason: string
 
 export interface Span {
   readonly fromMs: number;
-  /** The first moment that is not in it. */
+  /** Exclusive end. */
   readonly toMs: number;
 }
 
@@ -41,14 +45,14 @@ export function spanAsked({ from, to }: { readonly from: string; readonly to: st
   return { fromMs, toMs };
 }
 
-/** PostgreSQL keeps no NUL in text, and nothing in the room has one. */
+/** Refuses NUL: PostgreSQL cannot store it in text, and no text of the room contains it. */
 export function textAsked(name: string, text: string): string {
   if (text.includes('\0')) throw new CallError(400, `${name}: holds a character with the code 0`);
   return text;
 }
 
-/** Numbers beyond this are no numbers of anything. */
+/** Refuses numbers beyond the safe integers, which identify nothing. */
 export function noAsked(what: string, no: number): number {
-  if (!Number.isSafeInteger(no)) throw new CallError(404, `there is no ${what} ${no}`);
+  if (!Number.isSafeInteger(no)) throw new CallError(404, `${what} ${no} does not exist`);
   return no;
 }

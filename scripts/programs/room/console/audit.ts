@@ -1,4 +1,4 @@
-/** The room's record, page by page, and whether it is whole. */
+/** Reads the audit log page by page and verifies its hash chain. */
 
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { type AuditEntry, type AuditHead, type AuditPage, GENESIS } from '../contract/audit.ts';
@@ -8,13 +8,13 @@ import { textAsked } from './asked.ts';
 import { objectIn } from './rows.ts';
 
 const PAGE_MAX = 100;
-/** Of a walk, in memory at a time. */
+/** Entries in memory at a time during a walk. */
 const BATCH_MAX = 1000;
 
-/** A walk over all takes 20 µs an entry: what has been walked is not walked again for every page, but is after this. */
+/** Interval of a complete walk in ms. A walk takes 20 µs an entry, so a page only walks new entries in between. */
 const WALK_EACH_MS = 3_600_000;
 
-/** A page does not wait longer for a walk: the record of a city's years has millions of entries. */
+/** Maximum wait of a page for a walk, in ms. A city's audit log of several years has millions of entries. */
 const WAIT_MS = 3000;
 
 type AuditRow = Omit<AuditEntry, 'more'> & { readonly more: string };
@@ -25,7 +25,7 @@ export interface AuditQuery {
   readonly who?: string;
 }
 
-/** The newest first. */
+/** Returns a page of entries, the newest first. */
 export async function auditPage(
   db: Queries,
   query: AuditQuery,
@@ -49,7 +49,7 @@ export async function auditPage(
   return { entries: rows.slice(0, PAGE_MAX).map(entryOf), next };
 }
 
-/** All that is kept beyond `after`, the oldest first. */
+/** Yields all entries after number `after`, the oldest first. */
 export async function* auditOf(db: Queries, after = 0): AsyncGenerator<AuditEntry> {
   for (let last = after; ; ) {
     const rows = await db.all<AuditRow>(`SELECT * FROM audit WHERE no > $1 ORDER BY no LIMIT ${BATCH_MAX}`, [
@@ -58,25 +58,26 @@ export async function* auditOf(db: Queries, after = 0): AsyncGenerator<AuditEntr
     yield* rows.map(entryOf);
     last = rows.at(-1)?.no ?? last;
     if (rows.length < BATCH_MAX) return;
-    // SQLite answers at once: others of this process must have their turn.
+    // SQLite answers synchronously: this yields to other tasks of the process.
     await setImmediate();
   }
 }
 
-/** How far the chain has been walked. */
+/** Progress of a walk along the chain. */
 export interface Walked {
-  /** The last entry that is as it was written; 0 for none. */
+  /** Last valid entry; 0 if there is none. */
   readonly no: number;
   readonly hash: string;
-  /** One line, where it breaks. */
+  /** One line if the chain is broken. */
   readonly fault: string | null;
 }
 
 const NOTHING: Walked = { no: 0, hash: GENESIS, fault: null };
 
 /**
- * Walks on from where a walk has ended, by default from the beginning. None may be missing, up to the number that was
- * given out last: the record is kept for ever.
+ * Verifies the chain, from the beginning or from the end of an earlier walk.
+ *
+ * No entry may be missing up to the last number given out, because the audit log is kept indefinitely.
  */
 export async function verifyChain(
   db: Queries,
@@ -95,7 +96,7 @@ export async function verifyChain(
   return { ...walked, fault: `entries are missing after ${walked.no}: ${given} have been written` };
 }
 
-/** The last entry that there is. */
+/** Returns number and hash of the last entry. */
 export async function headOf(db: Queries): Promise<AuditHead> {
   const [row] = await db.all<{ no: number; hash: string }>(
     'SELECT no, hash FROM audit ORDER BY no DESC LIMIT 1',
@@ -103,7 +104,7 @@ export async function headOf(db: Queries): Promise<AuditHead> {
   return row === undefined ? null : { no: row.no, hash: row.hash };
 }
 
-/** The last number that was given out. */
+/** Returns the last number given out. */
 async function givenOf(db: Queries): Promise<number> {
   const [counter] = await db.all<{ value: number }>("SELECT value FROM counter WHERE name = 'audit'");
   return counter?.value ?? 0;
@@ -125,8 +126,8 @@ function faultOf({ hash, ...entry }: AuditEntry, before: Walked): string | undef
 }
 
 /**
- * For pages: entries that are new are walked at once, all of them every WALK_EACH_MS. One walk at a time; it goes on when
- * a page has not waited for it.
+ * Checks the chain for pages. New entries are verified at once, all entries every WALK_EACH_MS. Only one walk runs at a
+ * time; it continues if a page stops waiting for it.
  */
 export class ChainCheck {
   readonly #db: Queries;
@@ -145,7 +146,7 @@ export class ChainCheck {
     });
     const walked = await Promise.race([this.#walking, sleep(WAIT_MS, undefined, { ref: false })]);
     if (walked !== undefined) return { whole: walked.fault === null, fault: walked.fault };
-    // Whoever waits no longer hears of its failure at the next page, which begins another walk.
+    // After the timeout no one handles this error; the next page starts another walk and reports it.
     this.#walking?.catch(() => undefined);
     const given = await givenOf(this.#db);
     return {
@@ -157,9 +158,9 @@ export class ChainCheck {
   async #walk(nowMs: number): Promise<Walked> {
     const isOld = nowMs - this.#wholeAtMs >= WALK_EACH_MS;
     const known = isOld ? undefined : this.#walked;
-    // What is broken stays so until all of it is walked again.
+    // A broken chain stays reported until the next complete walk.
     if (known !== undefined && known.fault !== null) return known;
-    // By which an end that was cut off shows here, though the count was put back with it.
+    // Detects a truncated log even if the counter was set back too.
     const lost = this.#walked === undefined ? undefined : await lostSince(this.#db, this.#walked);
     if (lost !== undefined) {
       this.#walked = lost;

@@ -1,4 +1,4 @@
-/** Every camera as the room sees it now: what its box said last, how long ago, and what ends soon. */
+/** Lists the cameras as the room sees them now: last report, its age, and upcoming expiries. */
 import { setImmediate } from 'node:timers/promises';
 import {
   CONDITION_KINDS,
@@ -14,28 +14,28 @@ import { textsIn, timeOf } from './rows.ts';
 
 const DAY_MS = 86_400_000;
 
-/** As the contract says. */
+/** Maximum number of reasons, as in the contract. */
 const REASONS_MAX = 64;
 
-/** Of a walk over all cameras. */
+/** Cameras per query in a walk over all. */
 const PAGE_MAX = 500;
 
 const REASON_CHARS_MAX = 40;
 
-/** Condition of a camera whose box reports one with such an effect. */
+/** Condition of a camera, by the effect of a condition that its box reports. */
 const CONDITION_BY_EFFECT: Readonly<Record<ConditionEffect, Exclude<Condition, 'offline'>>> = {
   off: 'suspended',
   blind: 'blind',
   degraded: 'impaired',
   impaired: 'impaired',
-  // The camera's row has the dates, of newer boxes.
+  // The camera's row holds the dates that newer boxes report.
   ending: 'ending',
   none: 'well',
 };
 
 const BLINDING = CONDITION_KINDS.filter(isBlinding);
 
-/** A kind of a newer agent is taken for what it is called: a condition. */
+/** Returns the condition for a kind. An unknown kind of a newer agent counts as impaired. */
 function conditionBy(kind: string): Exclude<Condition, 'offline'> {
   return isConditionKind(kind) ? CONDITION_BY_EFFECT[CONDITIONS[kind].effect] : 'impaired';
 }
@@ -46,20 +46,22 @@ export interface CameraRow {
   readonly rev: number;
   readonly state: string | null;
   readonly mode: string | null;
-  /** JSON: kinds of system events that stand. */
+  /** JSON: kinds of active system conditions. */
   readonly conditions: string;
   readonly certificate_ends: string | null;
   readonly order_ends: string | null;
   readonly version: string | null;
   readonly last_alert: string | null;
   readonly heard: string;
-  /** Until then nothing of the box is stored: it has had its share of the day. */
+  /** Time until which nothing from the box is stored, because it has used its daily share. */
   readonly share_until: string | null;
 }
 
 const COLUMNS = `site, box, rev, state, mode, conditions, certificate_ends, order_ends, version, last_alert, heard, share_until`;
 
-/** What its row says at a time; it changes by time alone, too: by silence, and as something comes to its end. */
+/**
+ * Computes the condition at a given time. It also changes with time alone: through silence or an approaching expiry.
+ */
 export function conditionOf(
   row: Pick<
     CameraRow,
@@ -73,7 +75,7 @@ export function conditionOf(
     ...(row.state === 'offline' || row.state === 'stopped' ? [row.state] : []),
     ...(isSilent ? ['silent'] : []),
   ];
-  // A mode other than `active` is called as the condition that it causes.
+  // A mode other than `active` has the name of the condition that it causes.
   const suspended = row.mode !== null && conditionBy(row.mode) === 'suspended' ? [row.mode] : [];
   const limited = row.share_until !== null && Date.parse(row.share_until) > nowMs ? ['storage-share'] : [];
   const ending = [
@@ -100,8 +102,8 @@ function endsSoon(at: string | null, nowMs: number): boolean {
 }
 
 /**
- * Those that are in another condition than was told last, which is noted in `told` (by site/box). The first look tells
- * nothing: whoever asks has just got them all.
+ * Returns the cameras whose condition changed since the last call, which `told` stores by site/box. The first call
+ * returns none, because the client has just loaded all cameras.
  */
 export function changedConditions(told: Map<string, Condition>, cameras: readonly Camera[]): Camera[] {
   return cameras.filter(({ site, box, condition }) => {
@@ -112,10 +114,10 @@ export function changedConditions(told: Map<string, Condition>, cameras: readonl
   });
 }
 
-/** An interval of time, ms. */
+/** Time interval in ms. */
 export type Interval = readonly [fromMs: number, toMs: number];
 
-/** How long at least one of them holds, between two times, whole seconds. */
+/** Returns the duration in whole seconds, within the given range, during which at least one interval holds. */
 export function coveredS(intervals: readonly Interval[], fromMs: number, toMs: number): number {
   let [sum, through] = [0, fromMs];
   for (const [from, to] of [...intervals].sort(([a], [b]) => a - b)) {
@@ -139,7 +141,10 @@ export async function camerasOf(db: Queries, nowMs: number): Promise<Cameras> {
   };
 }
 
-/** Of more than there is room for, the first site of each box comes first: a box that invents sites hides no other. */
+/**
+ * Lists up to CAMERAS_MAX cameras. If there are more, the first site of each box comes first, so that a box that
+ * invents sites hides no other.
+ */
 async function listed(db: Queries): Promise<CameraRow[]> {
   const rows = await db.all<CameraRow>(
     `SELECT ${COLUMNS} FROM camera WHERE NOT gone ORDER BY site, box LIMIT ${CAMERAS_MAX + 1}`,
@@ -159,7 +164,7 @@ async function countOf(db: Queries, what: string, values: readonly Value[] = [])
   return row?.n ?? 0;
 }
 
-/** All that there are, in the order of names; read page by page. */
+/** Yields all cameras sorted by name, reading page by page. */
 export async function* allCameras(db: Queries, nowMs: number): AsyncGenerator<Camera> {
   for (let last: readonly Value[] = ['', '']; ; ) {
     const rows = await db.all<CameraRow>(
@@ -171,19 +176,19 @@ export async function* allCameras(db: Queries, nowMs: number): AsyncGenerator<Ca
     const end = rows.at(-1);
     if (end === undefined || rows.length < PAGE_MAX) return;
     last = [end.site, end.box];
-    // SQLite answers at once: others of this process must have their turn.
+    // SQLite answers synchronously: this yields to other tasks of the process.
     await setImmediate();
   }
 }
 
 interface CameraChange {
   readonly rev: number;
-  /** One of the two. */
+  /** Exactly one of `camera` and `gone` is set. */
   readonly camera?: Camera;
   readonly gone?: GoneCamera;
 }
 
-/** In the order of `rev`, each with its own. */
+/** Returns the changes in the order of `rev`. */
 export async function camerasChanged(
   db: Queries,
   { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
@@ -199,7 +204,7 @@ export async function camerasChanged(
   return [...cameras, ...gone].sort((a, b) => a.rev - b.rev);
 }
 
-/** Member by member, as incidents are: there are 5,000. */
+/** Copied member by member for speed, as for incidents: there are 5,000 cameras. */
 function cameraOf(row: CameraRow, nowMs: number, blindS: number): Camera {
   const { condition, reasons } = conditionOf(row, nowMs);
   return {
@@ -218,7 +223,10 @@ function cameraOf(row: CameraRow, nowMs: number, blindS: number): Camera {
   };
 }
 
-/** A storm of changes names few boxes at a time; beyond this all are asked for at once. */
+/**
+ * Maximum number of cameras named in a query; beyond it the query covers all. A storm of changes affects few boxes at a
+ * time.
+ */
 const NAMED_MAX = 50;
 
 async function withBlindness(
@@ -233,7 +241,7 @@ async function withBlindness(
     values.push(site, box);
     return `(site = $${values.length - 1} AND box = $${values.length})`;
   });
-  // Two questions for one: with OR PostgreSQL looks at all that a box ever said of itself.
+  // Two queries instead of one: with OR, PostgreSQL scans all system incidents of a box.
   const blindWhile = (still: string): string =>
     `SELECT site, box, kind, started, ended FROM incident
      WHERE severity = 'system' AND ${still} AND kind IN (${BLINDING.map((kind) => `'${kind}'`).join(', ')})
@@ -249,7 +257,8 @@ async function withBlindness(
   const standing = new Map(rows.map((row) => [`${row.site}/${row.box}`, row.conditions]));
   for (const { site, box, kind, started, ended } of blind) {
     const key = `${site}/${box}`;
-    // Its end did not come, and the box says itself that it stands no more: nobody knows since when.
+    // The end message is missing, but the box no longer lists the condition. Its end time is unknown, so the interval
+    // is skipped.
     if (ended === null && standing.get(key)?.includes(`"${kind}"`) !== true) continue;
     const interval: Interval = [Date.parse(started), ended === null ? nowMs : Date.parse(ended)];
     const known = intervals.get(key);

@@ -1,25 +1,26 @@
 /**
- * Tables as text, RFC 4180: UTF-8 with a byte order mark, commas, CRLF. A spreadsheet takes a cell that begins with one of
- * a few characters for a formula and runs it (OWASP, "CSV Injection"), and texts in here come from boxes and people.
+ * Writes tables as CSV (RFC 4180): UTF-8 with a byte order mark, commas, CRLF.
+ *
+ * A spreadsheet runs a cell as a formula if it begins with certain characters (OWASP, "CSV Injection"). The texts come
+ * from boxes and people, so such cells are escaped.
  */
 import { setImmediate } from 'node:timers/promises';
 import { stringify } from 'csv-stringify/sync';
 
-/** By it spreadsheets know UTF-8 from what their country had before. */
+/** Lets spreadsheets recognise UTF-8 instead of a legacy encoding. */
 const BYTE_ORDER_MARK = '\ufeff';
 
-/** Also the full-width forms, which spreadsheets of Japan take for the same. */
+/** Characters that start a formula, including full-width forms, which Japanese spreadsheets treat alike. */
 const FORMULA = '=+\\-@＝＋－＠';
 
 /**
- * A place where a cell may begin, and what begins one there. Within a text too: a spreadsheet of a country that writes
- * 1,5 reads `;` as the separator, knows no quotes then, and begins another cell behind each.
+ * Possible start of a cell that begins with a formula character, also inside a text. In countries with a decimal comma
+ * a spreadsheet splits at `;`, ignores quotes, and starts a cell after each.
  */
 const BEGINS = new RegExp(`(?<=^|[;\\t\\r\\n])(?=[\\s\\p{Cf}"]*[${FORMULA}]|[\\t\\r])`, 'gu');
 
 /**
- * The text of one cell: a number is one, and no text is taken for a formula. Null is an empty cell, a list or an object
- * is JSON.
+ * Formats one cell so that no text is taken for a formula. Null becomes an empty cell; lists and objects become JSON.
  */
 export function cellOf(value: unknown): string {
   if (value === null || value === undefined) return '';
@@ -28,10 +29,10 @@ export function cellOf(value: unknown): string {
   return text.replace(BEGINS, "'");
 }
 
-/** Lines that are made in one go, a few milliseconds; between two parts others of this process have their turn. */
+/** Lines produced in one go (a few milliseconds) before yielding to other tasks of this process. */
 const LINES = 100;
 
-/** The header, then a line for each row, in parts of LINES; what is not among the columns is left out. */
+/** Yields the header, then the rows in parts of LINES. Members that are not among the columns are omitted. */
 export async function* csvLines<T extends object>(
   columns: readonly (keyof T & string)[],
   rows: AsyncIterable<T>,

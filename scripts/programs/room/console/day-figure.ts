@@ -1,12 +1,15 @@
-/** Adds to the sums of the day and hour in which an alert was received. */
+/** Updates the statistics of the day and hour in which an alert was received. */
 import { dayHourOf } from '../database/day-hour.ts';
 import type { Queries, Sql } from '../database/sql.ts';
 import type { IncidentRow } from './rows.ts';
 
-/** Of what people do; what boxes send is added by the archive. */
+/** Sums of people's actions. The archive adds the sums of box messages. */
 type Column = 'judged_true' | 'judged_false' | 'judged_unclear' | 'claims' | 'claim_s';
 
-/** Nothing for what is no alert: a sum never has more verdicts than alerts. No sum goes below zero. */
+/**
+ * Adds to the sums of an alert; ignores other severities. Sums never fall below zero, and there are never more verdicts
+ * than alerts.
+ */
 export async function addFigures(
   transaction: Queries,
   { dialect }: Sql,

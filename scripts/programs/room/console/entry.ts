@@ -1,9 +1,11 @@
 /**
- * Coming in and going: cookies, the way to the identity provider and back, and the accounts of a demonstration, which are
- * open to a browser that has come by its link: other users of the machine reach its port as well.
+ * Handles login and logout: cookies, the OIDC flow, and the accounts of a demonstration.
  *
- * The session's cookie is SameSite=Strict: a browser that comes back from the identity provider does not send it along,
- * nor where it is sent on from there. So the way back ends on a small page of our own, which moves on by itself.
+ * Demonstration accounts are open only to a browser that opened the printed link, because other users of the machine
+ * can reach the port too.
+ *
+ * The session cookie is SameSite=Strict. A browser does not send it when it returns from the identity provider, nor on
+ * a redirect from there. The flow therefore ends on a small page of the console, which then loads `/`.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -21,22 +23,22 @@ import type { Caller } from './routes.ts';
 import { LONGEST_MS, peopleOf, type Session, type Sessions } from './sessions.ts';
 import type { Settings } from './settings.ts';
 
-/** Of one address: a shift that comes at once from behind one proxy, then one in two seconds. */
+/** Login rate per address: a whole shift behind one proxy at once, then one login in two seconds. */
 const TRIES: BucketLimits = { burst: 30, perS: 0.5 };
 
-/** Somebody looks for their second factor. */
+/** Time limit of an OIDC login in s. A person may have to find their second factor. */
 const FLOW_S = 600;
 
-/** A cookie: of the session, of the way to the identity provider, of the link of a demonstration. */
+/** Cookie of the session (''), of the OIDC flow, or of a demonstration's link. */
 type Part = '' | 'flow' | 'demo';
 
 export interface EntryOptions {
   readonly settings: Settings;
   readonly db: Queries;
   readonly sessions: Sessions;
-  /** Cookies go over TLS only. */
+  /** Sends cookies over TLS only. */
   readonly isSecure: boolean;
-  /** What is before BACK_PATH; also where there is no setting for it. */
+  /** Origin before BACK_PATH, also if the settings name none. */
   readonly origin: () => string;
   readonly timeZone: string;
   readonly nowMs: () => number;
@@ -47,7 +49,7 @@ export class Entry {
   readonly tries = new TokenBuckets(TRIES);
   readonly #options: EntryOptions;
   readonly #oidc: Oidc | undefined;
-  /** Where there is an identity provider. */
+  /** Present if an identity provider is configured. */
   readonly roleCheck: RoleCheck | undefined;
 
   constructor(options: EntryOptions) {
@@ -58,14 +60,14 @@ export class Entry {
       this.#oidc === undefined ? undefined : new RoleCheck({ oidc: this.#oidc, sessions, nowMs, onNotice });
   }
 
-  /** The two pages of the way through the identity provider. */
+  /** Registers the two pages of the OIDC flow. */
   register(app: FastifyInstance): void {
     app.get(ENTER_PATH, async (request, reply) => {
       this.#limit(request);
       if (this.#oidc === undefined) return this.#byLink(request, reply);
       try {
         const { url, flow } = await this.#oidc.begin(`${this.#options.origin()}${BACK_PATH}`);
-        // Lax: it is wanted when the provider sends the browser back.
+        // Lax: the cookie is needed when the provider sends the browser back.
         this.#set(reply, 'flow', flow, 'lax', FLOW_S);
         return reply.redirect(url.href, 303);
       } catch (error) {
@@ -95,7 +97,10 @@ export class Entry {
     });
   }
 
-  /** Throws CallError 401 for a token that nobody has. */
+  /**
+   * Returns the caller of a request, or undefined without a valid session.
+   * @throws {CallError} 401 for an unknown token
+   */
   async callerOf(request: FastifyRequest, isUse: boolean): Promise<Caller | undefined> {
     const { settings, sessions, nowMs } = this.#options;
     const program = programOf(request.headers.authorization, settings.tokens);
@@ -115,7 +120,10 @@ export class Entry {
     return undefined;
   }
 
-  /** By the settings as they are now: they may have changed since somebody has come in. */
+  /**
+   * Checks a session against the current settings, which may have changed since the login. Returns the reason if it is
+   * over.
+   */
   #isOver({ method, who }: Session): string | undefined {
     const { accounts } = this.#options.settings;
     const isOidc = accounts === undefined;
@@ -126,7 +134,7 @@ export class Entry {
     return account.role === who.role ? undefined : `the role is ${account.role} now`;
   }
 
-  /** Without its link a demonstration shows nobody its accounts. */
+  /** Returns the login method. The accounts of a demonstration are shown only to a browser that opened its link. */
   login(request: FastifyRequest): Login {
     const { accounts } = this.#options.settings;
     const shown = this.#hasLink(request.cookies[this.#name('demo')]) ? accounts : undefined;
@@ -160,7 +168,7 @@ export class Entry {
       role: who.role,
       timeZone,
       people,
-      // A token does not end; whoever asks again hears a later one.
+      // A token does not expire; each call returns a later time.
       ends: session?.ends ?? iso(nowMs() + LONGEST_MS),
       now: iso(nowMs()),
       signer: signer !== undefined,
@@ -176,7 +184,7 @@ export class Entry {
     return {};
   }
 
-  /** The link of a demonstration: its token becomes a cookie, and stands in no address any longer. */
+  /** Handles the link of a demonstration: moves its token into a cookie, so that no URL contains it any longer. */
   async #byLink(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { token } = request.query as { readonly token?: unknown };
     if (token === undefined) return reply.redirect('/', 303);
@@ -195,7 +203,7 @@ export class Entry {
     return reply.type('text/html; charset=utf-8').send(page('', html`<p><a href="/">…</a></p>`));
   }
 
-  /** Compared in constant time. */
+  /** Compares in constant time. */
   #hasLink(token: unknown): boolean {
     const { entryToken } = this.#options.settings;
     if (entryToken === undefined) return true;
@@ -218,7 +226,7 @@ export class Entry {
     if (waitS > 0) throw new CallError(429, `too many attempts to enter; again in ${Math.ceil(waitS)} s`);
   }
 
-  /** `__Host-` (RFC 6265bis): set by this very host over TLS; a browser takes it from no other. */
+  /** `__Host-` (RFC 6265bis): browsers accept such a cookie only over TLS and from this host itself. */
   #name(part: Part): string {
     const name = part === '' ? 'vigie' : `vigie-${part}`;
     return this.#options.isSecure ? `__Host-${name}` : name;
@@ -240,7 +248,7 @@ export class Entry {
   }
 }
 
-/** Moves on to `/` where there is nothing to read. */
+/** Renders a page. Without a line to read it redirects to `/`. */
 function page(line: string, content: ReturnType<typeof html>): string {
   const move = line === '' ? html`<meta http-equiv="refresh" content="0;url=/">` : html``;
   return html`<!doctype html><html lang="en"><meta charset="utf-8">${move}<title>Vigie</title><body>${content}`

@@ -1,12 +1,12 @@
-/** What is wrong with a value, by the first thing that does not fit its schema: one line that says where, and what would fit. */
+/** Describes the first validation error of a value in one line: where it is and what is accepted. */
 import type { TSchema } from '@sinclair/typebox';
 import { type TypeCheck, TypeCompiler, type ValueError, ValueErrorType } from '@sinclair/typebox/compiler';
 import { printable } from '../../../../agent/base/printable.ts';
 
-/** Compiled once for each schema. */
+/** Compiled checks by schema. */
 const checks = new WeakMap<TSchema, TypeCheck<TSchema>>();
 
-/** Undefined where it fits. */
+/** Returns the first validation error, or undefined if the value is valid. */
 export function faultOf(schema: TSchema, value: unknown): string | undefined {
   let check = checks.get(schema);
   if (check === undefined) {
@@ -35,7 +35,10 @@ function lineOf({ path, message, schema, type, errors }: ValueError): string {
   return `${where(path)}: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }
 
-/** JSON pointer (RFC 6901) as people write it: `tokens.0.role`. Names in it come from whoever asked. */
+/**
+ * Formats a JSON pointer (RFC 6901) in dotted form: `tokens.0.role`. Its names come from the caller, so they are made
+ * printable.
+ */
 function where(path: string): string {
   if (path === '') return 'it as a whole';
   const parts = path
@@ -45,7 +48,7 @@ function where(path: string): string {
   return printable(parts.join('.'), 100);
 }
 
-/** Of the object in which it was found: the error holds the schema of that. */
+/** Lists the accepted members of the object that has the unknown one; the error holds that object's schema. */
 function knownIn(schema: TSchema): string {
   const names = Object.keys((schema['properties'] as Readonly<Record<string, TSchema>> | undefined) ?? {});
   return names.length === 0 ? 'nothing is' : `known: ${names.join(', ')}`;

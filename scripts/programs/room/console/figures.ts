@@ -1,4 +1,4 @@
-/** How right the boxes were, by what is asked for, and what was muted meanwhile. */
+/** Computes the precision of the boxes, grouped as requested, and lists the rules that reached their alert limit. */
 import type { Figures, FiguresBy } from '../contract/figures.ts';
 import { dayHourOf } from '../database/day-hour.ts';
 import { iso, type Queries } from '../database/sql.ts';
@@ -6,7 +6,7 @@ import { type Span, spanAsked } from './asked.ts';
 import { precisionOf, SUMS, type Sums, sumOf } from './precision.ts';
 import { objectIn } from './rows.ts';
 
-/** Columns whose values make the key, with a stroke between them. */
+/** Columns whose values form the key, joined with `/`. */
 const COLUMNS: Readonly<Record<FiguresBy, readonly string[]>> = {
   rule: ['site', 'box', 'rule'],
   kind: ['kind'],
@@ -16,7 +16,7 @@ const COLUMNS: Readonly<Record<FiguresBy, readonly string[]>> = {
   day: ['day'],
 };
 
-/** Of the whole hours that the span touches: sums are kept by the hour. */
+/** Returns the statistics of all whole hours that the span touches, because sums are stored by hour. */
 export async function figuresOf(
   db: Queries,
   query: { readonly from: string; readonly to: string; readonly by: FiguresBy },
@@ -44,10 +44,13 @@ export async function figuresOf(
   };
 }
 
-/** Hours sort as text, too. */
+/** Pads hours to two digits so that they sort as text. */
 const keyPart = (value: unknown): string => String(value).padStart(typeof value === 'number' ? 2 : 0, '0');
 
-/** Those that stand have not said yet how many they hold back. The kind is the rule's own, where it ever alerted. */
+/**
+ * Returns the rules at their alert limit. An active limit does not report its number of suppressed alerts yet. The kind
+ * is that of the rule, if it ever alerted.
+ */
 async function mutedOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['muted']> {
   const mutedWhile = (still: string): string =>
     `SELECT site, box, rule, received, cause, no, (SELECT max(figure.kind) FROM day_figure AS figure

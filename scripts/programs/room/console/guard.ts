@@ -1,7 +1,4 @@
-/**
- * Who may come near: the names that the server has, where a request was made, and what a
- * browser may do with an answer.
- */
+/** Checks requests before routing: host name, origin and bearer token. Also defines the security headers of answers. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Account } from './handler.ts';
@@ -19,10 +16,10 @@ const SECURITY_HEADERS = {
   'cache-control': 'no-store',
 } as const;
 
-/** A year; https://hstspreload.org asks for no less. */
+/** One year, the minimum of https://hstspreload.org */
 const HSTS = { 'strict-transport-security': 'max-age=31536000' } as const;
 
-/** RFC 6750; long enough to be random, short enough to be hashed at once. */
+/** Bearer token (RFC 6750): long enough to be random, short enough to be hashed quickly. */
 const BEARER = /^Bearer ([A-Za-z0-9._~+/=-]{16,512})$/;
 
 export interface Refusal {
@@ -34,17 +31,19 @@ export class Guard {
   readonly headers: Readonly<Record<string, string>>;
   readonly #origins: () => readonly string[];
 
-  /** `origins`: what a browser may have in front of the path, as `https://console.example`; `isSecure`: all by TLS. */
+  /**
+   * `origins` returns the accepted origins, as `https://console.example`. `isSecure` means that all traffic uses TLS.
+   */
   constructor(origins: () => readonly string[], isSecure: boolean) {
     this.#origins = origins;
     this.headers = { ...SECURITY_HEADERS, ...(isSecure && HSTS) };
   }
 
-  /** Before anything else is looked at. */
+  /** Returns the refusal of a request, if any. Runs before any other processing. */
   judge({ headers, method, routeOptions }: FastifyRequest): Refusal | undefined {
     const origins = this.#origins();
     const hosts = origins.map((own) => new URL(own).host);
-    // A name that somebody else lets lead here (DNS rebinding).
+    // A foreign host name that resolves to this server (DNS rebinding).
     if (!hosts.includes((headers.host ?? '').toLowerCase())) {
       return { status: 421, line: `Host: this is ${hosts.join(' or ')}` };
     }
@@ -53,7 +52,7 @@ export class Guard {
     if (origin !== undefined && !origins.includes(origin)) {
       return { status: 403, line: `Origin: only ${origins.join(' or ')} may ask` };
     }
-    // By the route that was found and not by what was written: `/%61pi/queue` leads there too.
+    // Uses the matched route, not the raw URL: `/%61pi/queue` leads there too.
     if (
       routeOptions.url?.startsWith('/api/') === true &&
       site !== undefined &&
@@ -63,7 +62,7 @@ export class Guard {
       return { status: 403, line: 'Sec-Fetch-Site: only pages of the console itself may ask' };
     }
     const isChange = method !== 'GET' && method !== 'HEAD';
-    // A browser says where from; a program has a token, which no page of somebody else can make a browser send.
+    // A browser sends its origin. A program has a token, which a foreign page cannot make a browser send.
     const isKnown = origin !== undefined || site === 'same-origin' || headers.authorization !== undefined;
     if (isChange && !isKnown)
       return { status: 403, line: 'Origin: is missing; a program needs a token (Authorization: Bearer)' };
@@ -71,7 +70,7 @@ export class Guard {
   }
 }
 
-/** The program whose token it is; `unknown` where there is one that nobody has; undefined without one. */
+/** Returns the program that owns the token, `unknown` for an unknown token, or undefined without one. */
 export function programOf(
   authorization: string | undefined,
   tokens: readonly Token[],
@@ -79,7 +78,7 @@ export function programOf(
   if (authorization === undefined) return undefined;
   const [, token = ''] = BEARER.exec(authorization) ?? [];
   const hash = createHash('sha256').update(token).digest();
-  // All are compared, each in constant time.
+  // All tokens are compared, each in constant time.
   const found = tokens.filter(({ sha256 }) => timingSafeEqual(Buffer.from(sha256, 'hex'), hash));
   const [one] = found;
   return token === '' || one === undefined ? 'unknown' : { name: one.name, role: one.role, isProgram: true };

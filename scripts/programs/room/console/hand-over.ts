@@ -1,4 +1,4 @@
-/** What the next shift must know: what came, what became of it, and what is left. */
+/** Builds the shift report: incidents received, their outcome, and open work. */
 import type { HandOver } from '../contract/figures.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { spanAsked } from './asked.ts';
@@ -6,10 +6,13 @@ import { headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { openOf } from './queue.ts';
 
-/** Cameras that see nothing, whatever the reason. */
+/** Conditions in which a camera sees nothing. */
 const DOWN: readonly string[] = ['offline', 'blind', 'suspended'];
 
-/** What is open, dispatched or down is so now; the rest is of the span. */
+/**
+ * Returns the report. Open and dispatched incidents and cameras that are down show the current state; all else covers
+ * the span.
+ */
 export async function handOverOf(
   db: Queries,
   query: { readonly from: string; readonly to: string },

@@ -1,4 +1,4 @@
-/** What answers a call of the room's interface: plain functions by the names of ROUTES, which know nothing of HTTP. */
+/** Defines the handlers of the room's interface: plain functions named as in ROUTES, independent of HTTP. */
 import type { Static, TSchema } from '@sinclair/typebox';
 import type { ROUTES, RouteName } from '../contract/api.ts';
 import type { Incident } from '../contract/incident.ts';
@@ -7,25 +7,25 @@ import type { Role } from '../contract/roles.ts';
 export interface Account {
   readonly name: string;
   readonly role: Role;
-  /** It came with a token of the settings and not from a screen; the record says so. */
+  /** True if the call used a token of the settings instead of a session; the audit log says so. */
   readonly isProgram: boolean;
 }
 
 type Part<R, K extends string> = R extends Record<K, infer S extends TSchema> ? Static<S> : undefined;
 
-/** A call whose parts fit the route's schemas, of somebody who may make it. */
+/** A validated call by an authorised account. */
 export interface Call<N extends RouteName> {
   readonly who: Account;
   readonly params: Part<(typeof ROUTES)[N], 'params'>;
   readonly query: Part<(typeof ROUTES)[N], 'query'>;
   readonly body: Part<(typeof ROUTES)[N], 'body'>;
-  /** The header Idempotency-Key, where the route asks for it. */
+  /** Value of the header Idempotency-Key, if the route requires it. */
   readonly key: string;
-  /** The room's clock. */
+  /** Current time of the room's clock. */
   readonly nowMs: number;
 }
 
-/** JSON by the route's schema; bytes or text of its media type; or text in parts, for what may be long. */
+/** JSON by the route's schema, bytes or text of its media type, or text in parts for long answers. */
 type Answer<R> = R extends { readonly gives: infer G }
   ? G extends TSchema
     ? Static<G>
@@ -37,7 +37,7 @@ type Answer<R> = R extends { readonly gives: infer G }
 export type Handler<N extends RouteName> = (call: Call<N>) => Promise<Answer<(typeof ROUTES)[N]>>;
 export type Handlers = { readonly [N in RouteName]: Handler<N> };
 
-/** To be told to whoever called: one line, and an HTTP status. `incident`: what is true now, with 409. */
+/** Error for the caller: one line and an HTTP status. With 409, `incident` is its current state. */
 export class CallError extends Error {
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 429 | 503;
   readonly incident: Incident | undefined;

@@ -1,4 +1,4 @@
-/** The calls that are answered from the room's database. */
+/** Implements the calls that are answered from the room's database. */
 import type { Audited } from '../contract/audit.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
@@ -25,11 +25,11 @@ export type RoomHandlers = Pick<
 >;
 
 export interface DataOptions {
-  /** Of the room, IANA: timeZoneOf(db). */
+  /** IANA time zone of the room: timeZoneOf(db). */
   readonly timeZone: string;
-  /** Names of accounts, to whom an incident can be given. */
+  /** Returns the account names that can receive an incident. */
   people(): Promise<readonly string[]>;
-  /** GeoJSON, where the room has a map. */
+  /** GeoJSON of the map, if the room has one. */
   readonly plan: string | undefined;
 }
 
@@ -37,7 +37,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
   const chain = new ChainCheck(db);
   const table = <T>(form: Table<T>, all: AsyncIterable<T> | Iterable<T>): AsyncIterable<string> =>
     csvLines(form.columns, rowsOf(form, all));
-  /** Before its first row is given: what left the room, and by whom. */
+  /** Records an export in the audit log before its first row is sent: its content and the account. */
   const exported = (who: Account, nowMs: number, what: string, query: object = {}): Promise<void> =>
     db.transaction((transaction) => {
       const act: Audited = 'export';
@@ -47,7 +47,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
     queue: () => queueOf(db),
     incidents: ({ query }) => pageOf(db, query),
     incidentsCsv: async ({ who, query, nowMs }) => {
-      // What cannot be asked for is refused before the first line is out.
+      // Refuses invalid queries before the first line is sent.
       await pageOf(db, { ...query, limit: 1 });
       await exported(who, nowMs, 'incidents', query);
       return table(INCIDENTS, incidentsOf(db, query));
@@ -69,7 +69,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
     cameras: ({ nowMs }) => camerasOf(db, nowMs),
     camerasCsv: async ({ nowMs }) => table(CAMERAS, allCameras(db, nowMs)),
     plan: async () => {
-      if (plan === undefined) throw new CallError(404, 'this room has no map');
+      if (plan === undefined) throw new CallError(404, 'a map is not configured in this room');
       return plan;
     },
     figures: ({ query }) => figuresOf(db, query, timeZone),

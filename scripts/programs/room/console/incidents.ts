@@ -1,4 +1,4 @@
-/** Incidents page by page, and one of them whole. */
+/** Reads incidents from the database: pages of a list, or one in detail. */
 import { setImmediate } from 'node:timers/promises';
 import type { IncidentPage, IncidentQuery } from '../contract/api.ts';
 import type { Incident, IncidentDetail, Note } from '../contract/incident.ts';
@@ -8,12 +8,12 @@ import { CallError } from './handler.ts';
 import { precisionOfRule } from './precision.ts';
 import { INCIDENT_COLUMNS, type IncidentRow, incidentOf, objectIn, textsIn, timeOf } from './rows.ts';
 
-/** As the contract says. */
+/** Limits as in the contract. */
 const PAGE = { default: 100, max: 500 } as const;
 const NEARBY_MAX = 50;
 const NEARBY_MS = 3_600_000;
 
-/** The newest first; each page goes on where the one before ended, whatever has come since. */
+/** Returns a page, the newest first. The next page continues where this one ended, whatever has arrived since. */
 export async function pageOf(db: Queries, query: IncidentQuery): Promise<IncidentPage> {
   const limit = Math.min(query.limit ?? PAGE.default, PAGE.max);
   const values: Value[] = [];
@@ -30,17 +30,17 @@ export async function pageOf(db: Queries, query: IncidentQuery): Promise<Inciden
   };
 }
 
-/** In one go, of a walk over all: some milliseconds. */
+/** Incidents read at a time in a walk over all, which takes some milliseconds. */
 const SLICE = 200;
 
-/** All that fit, in the order of pages; between two slices others of this process have their turn. */
+/** Yields all matching incidents in page order, and yields to other tasks of this process between slices. */
 export async function* incidentsOf(db: Queries, query: IncidentQuery): AsyncGenerator<Incident> {
   for (let { cursor } = query; ; ) {
     const page = await pageOf(db, { ...query, limit: SLICE, ...(cursor !== undefined && { cursor }) });
     yield* page.incidents;
     if (page.next === null) return;
     cursor = page.next;
-    // SQLite answers at once.
+    // SQLite answers synchronously.
     await setImmediate();
   }
 }
@@ -64,7 +64,7 @@ async function filters(db: Queries, query: IncidentQuery, values: Value[]): Prom
   return where;
 }
 
-/** With it the index by site and box serves, where somebody names the box alone. */
+/** Returns the site of a box if it has only one. The query can then use the index by site and box. */
 export async function onlySiteOf(db: Queries, box: string): Promise<string | undefined> {
   const sites = await db.all<{ site: string }>('SELECT site FROM camera WHERE box = $1', [box]);
   return sites.length === 1 ? sites[0]?.site : undefined;
@@ -80,13 +80,16 @@ function after(cursor: string | undefined, values: Value[]): string[] {
   return [`(received, no) < ($${values.length - 1}, $${values.length})`];
 }
 
-/** Throws CallError 404 for one that there is not, or no longer. */
+/**
+ * Reads an incident.
+ * @throws {CallError} 404 if it does not exist or is no longer stored
+ */
 export async function incidentRowOf(db: Queries, no: number): Promise<IncidentRow & { detail: string }> {
   const [row] = await db.all<IncidentRow & { detail: string }>(
     `SELECT ${INCIDENT_COLUMNS}, detail FROM incident WHERE no = $1`,
     [noAsked('incident', no)],
   );
-  if (row === undefined) throw new CallError(404, `there is no incident ${no}, or it is no longer kept`);
+  if (row === undefined) throw new CallError(404, `incident ${no} does not exist, or is no longer stored`);
   return row;
 }
 
@@ -141,7 +144,7 @@ type StoredDetail = Pick<
   'purpose' | 'legalBasis' | 'validUntil' | 'timeZone' | 'seen' | 'where' | 'degraded' | 'event' | 'sealed'
 > & { readonly stills: readonly NamedStill[]; readonly absent: string | null };
 
-/** As the archive has written it; what an older one has not is left out. */
+/** Parses the details written by the archive. Members missing in older rows get default values. */
 export function storedDetail(json: string): StoredDetail {
   const stored = objectIn(json) as Partial<StoredDetail>;
   return {
@@ -159,7 +162,7 @@ export function storedDetail(json: string): StoredDetail {
   };
 }
 
-/** The hash was taken of what came, when it came. */
+/** Marks the stills that are stored. The stored hash was computed from the received file. */
 async function withHere(
   db: Queries,
   { site, box }: IncidentRow,
@@ -177,7 +180,7 @@ async function withHere(
   });
 }
 
-/** Of the same box, the nearest in time, in order of time. */
+/** Returns the incidents of the same box that are nearest in time, sorted by time. */
 async function nearbyOf(
   db: Queries,
   { site, box, received, no }: IncidentRow,
@@ -204,7 +207,7 @@ async function nearbyOf(
   return { nearby, nearbyMore: Math.max(0, all - nearby.length) };
 }
 
-/** How many there are besides itself. */
+/** Counts the nearby incidents except the given one. */
 async function nearCount(
   db: Queries,
   { site, box, atMs }: { readonly site: string; readonly box: string; readonly atMs: number },

@@ -1,4 +1,7 @@
-/** `scripts/room console`: the screens of a room, and its interface for programs; see docs/guide/console.md. */
+/**
+ * Command line of `scripts/room console`: serves the screens of a room and its interface for programs. See
+ * docs/guide/console.md.
+ */
 import { join } from 'node:path';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { makeLogger } from '../../../../agent/base/log.ts';
@@ -18,7 +21,10 @@ import { Webhooks } from './webhooks.ts';
 
 const APP = join(packageRoot(), 'dist/scripts/programs/room/app');
 
-/** Of --demo, by whoever started it and shows the link itself; not in the arguments, which every user of the machine sees. */
+/**
+ * Entry token for --demo, set by a parent process that shows the link itself. It is not an argument, because every user
+ * of the machine can see those.
+ */
 const ENTRY_TOKEN = 'VIGIE_ROOM_DEMO_TOKEN';
 
 interface Arguments {
@@ -52,7 +58,7 @@ function databaseAt(where: string): Sql {
   }
 }
 
-/** The room's time zone. A demonstration makes the tables where there are none: the archive may come later. */
+/** Returns the room's time zone. A demonstration creates missing tables, because the archive may start later. */
 async function opened(db: Sql, isDemo: boolean): Promise<string> {
   try {
     if (isDemo) {

@@ -1,9 +1,10 @@
 /**
- * Login by OpenID Connect: authorization code with PKCE (RFC 7636, RFC 9700), by a certified client library.
+ * Implements login by OpenID Connect: authorization code with PKCE (RFC 7636, RFC 9700), by a certified client library.
  *
- * INVARIANTS: nothing is kept here between leaving and coming back: state, nonce and verifier are in a cookie of the
- * browser that left, so that whoever comes back is the one who left, and a stranger fills nothing. The role is what the
- * identity provider says now; who has none of the settings' does not enter.
+ * INVARIANTS:
+ * - The console stores nothing during a login. State, nonce and verifier are in a cookie, so only the browser that
+ *   began a login can finish it, and an unauthorised client cannot fill memory.
+ * - The role is the one that the identity provider reports now. A person without a role of the settings is refused.
  */
 import * as client from 'openid-client';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
@@ -11,18 +12,18 @@ import { printable } from '../../../../agent/base/printable.ts';
 import type { Account } from './handler.ts';
 import type { OidcSettings } from './settings.ts';
 
-/** A person is waiting for the page; s. */
+/** Time limit in s for the provider's answers, because a person waits for the page. */
 const ANSWER_WITHIN_S = 10;
 
-/** Of an account, by the table's and the record's schema. */
+/** Maximum length of an account name, in the tables and in the audit log. */
 const NAME_CHARS_MAX = 64;
 
-/** Base64url of 256 bits, three times: state, nonce and verifier. */
+/** Cookie value: state, nonce and verifier, each 256 bits in base64url. */
 const FLOW = /^([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
 
-/** Why somebody does not enter: a line for the page, and for the record. */
+/** Refusal of a login, with a line for the page and the audit log. */
 export class LoginRefused extends Error {
-  /** As the identity provider calls them, as far as that is known. */
+  /** Account name from the identity provider, if known. */
   readonly who: string;
 
   constructor(line: string, who = '') {
@@ -31,16 +32,16 @@ export class LoginRefused extends Error {
   }
 }
 
-/** By which the role is asked for again. */
+/** Data for a later check of the role. */
 export interface Renewal {
   readonly refreshToken: string;
-  /** The subject of the ID token at the login. */
+  /** Subject of the ID token at login. */
   readonly sub: string;
 }
 
 export interface Entered {
   readonly who: Account;
-  /** Undefined where the provider gives no refresh token. */
+  /** Undefined if the provider issues no refresh token. */
   readonly renewal: Renewal | undefined;
 }
 
@@ -52,7 +53,10 @@ export class Oidc {
     this.#settings = settings;
   }
 
-  /** Where the browser goes, and what it must bring back. Throws AgentError `unavailable`. */
+  /**
+   * Starts a login. Returns the URL for the browser and the value of the login cookie.
+   * @throws {AgentError} `unavailable`
+   */
   async begin(back: string): Promise<{ url: URL; flow: string }> {
     const config = await this.#configuration();
     const [state, nonce, verifier] = [
@@ -71,7 +75,11 @@ export class Oidc {
     return { url, flow: `${state}.${nonce}.${verifier}` };
   }
 
-  /** `came`: the URL with which the browser came back. Throws LoginRefused, or AgentError `unavailable`. */
+  /**
+   * Finishes a login. `came` is the URL with which the browser returned.
+   * @throws {LoginRefused}
+   * @throws {AgentError} `unavailable`
+   */
   async finish(came: URL, flow: string | undefined): Promise<Entered> {
     const [, state, nonce, verifier] = FLOW.exec(flow ?? '') ?? [];
     if (state === undefined || nonce === undefined || verifier === undefined) {
@@ -96,7 +104,11 @@ export class Oidc {
     }
   }
 
-  /** Who that is now. Throws LoginRefused where the account is gone or has no role, or AgentError `unavailable`. */
+  /**
+   * Queries the current account and role.
+   * @throws {LoginRefused} if the account no longer exists or has no role
+   * @throws {AgentError} `unavailable`
+   */
   async again({ refreshToken, sub }: Renewal): Promise<{ who: Account; renewal: Renewal }> {
     const config = await this.#configuration();
     try {
@@ -110,7 +122,10 @@ export class Oidc {
     }
   }
 
-  /** Many providers put only the subject into the ID token of a code flow; the rest is asked for. */
+  /**
+   * Returns the claims. Many providers put only the subject into the ID token of a code flow, so missing claims come
+   * from the userinfo endpoint.
+   */
   async #claims(
     config: client.Configuration,
     tokens: Pick<
@@ -131,7 +146,7 @@ export class Oidc {
     const [given, sub] = [claims[nameClaim], claims['sub']];
     const text = typeof given === 'string' && given !== '' ? given : String(sub);
     const name = printable(text, NAME_CHARS_MAX).slice(0, NAME_CHARS_MAX);
-    // `room` is what the record calls the program itself.
+    // The audit log uses `room` for the program itself.
     if (name === 'room' || text.length > NAME_CHARS_MAX || name !== text) {
       throw new LoginRefused(`the name in ${nameClaim} cannot be that of an account here`, name);
     }
@@ -139,12 +154,12 @@ export class Oidc {
     const values: readonly unknown[] = Array.isArray(claim) ? claim : [claim];
     const [, role] = Object.entries(roles).find(([value]) => values.includes(value)) ?? [];
     if (role === undefined) {
-      throw new LoginRefused(`${name} has no role in this room; the identity provider gives it`, name);
+      throw new LoginRefused(`${name} lacks a role in this room; the identity provider assigns it`, name);
     }
     return { name, role, isProgram: false };
   }
 
-  /** Asked for once; after a fault again. */
+  /** Discovers the provider once, and again after an error. */
   #configuration(): Promise<client.Configuration> {
     this.#config ??= this.#discover().catch((error: unknown) => {
       this.#config = undefined;
@@ -159,9 +174,9 @@ export class Oidc {
     return client.discovery(issuer, clientId, {}, proof, {
       timeout: ANSWER_WITHIN_S,
       execute: [
-        // The signature of the ID token too, though it comes over TLS from the provider itself.
+        // Verifies the signature of the ID token too, although it comes directly from the provider over TLS.
         client.enableNonRepudiationChecks,
-        // The settings take http:// for a provider on this machine only.
+        // The settings accept http:// only for a provider on this machine.
         ...(issuer.protocol === 'http:' ? [client.allowInsecureRequests] : []),
       ],
     });
@@ -173,7 +188,7 @@ function unavailable(error: unknown): AgentError {
   return new AgentError('unavailable', line, error);
 }
 
-/** A provider that cannot be reached is no refusal. */
+/** Maps an error of the library. An unreachable provider is not a refusal. */
 function refusalOf(error: unknown): Error {
   if (error instanceof client.AuthorizationResponseError) {
     return new LoginRefused(`the identity provider says ${printable(error.error)}`);

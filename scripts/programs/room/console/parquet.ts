@@ -1,16 +1,25 @@
-/** Incidents as one Parquet file, for DuckDB, pandas and the like: typed columns, named as in the interface. */
+/**
+ * Writes incidents as one Parquet file with typed columns, named as in the interface, for DuckDB, pandas and similar
+ * tools.
+ */
 import { setImmediate } from 'node:timers/promises';
 import { type BasicType, ByteWriter, parquetWriteRows } from 'hyparquet-writer';
 import type { Incident } from '../contract/incident.ts';
 import { CallError } from './handler.ts';
 
-/** The file is made in memory: a million take some 100 MB. A room of 1,500 boxes has so many in a month. */
+/**
+ * Maximum number of rows: the file is built in memory, where a million take about 100 MB. A room of 1,500 boxes has a
+ * million in a month.
+ */
 const ROWS_MAX = 1_000_000;
 
-/** A group is compressed in one go, some 20 ms, while no screen is told anything; readers like larger ones. */
+/**
+ * Rows per group. Compressing a group takes about 20 ms, during which no screen is updated; readers prefer larger
+ * groups.
+ */
 const ROWS_IN_A_GROUP = 1000;
 
-/** Made in one go; the last one before a group is compressed too. */
+/** Rows before yielding to other tasks. The last slice of a group also includes its compression. */
 const ROWS_IN_A_SLICE = 200;
 
 const COLUMNS = {
@@ -45,7 +54,10 @@ const COLUMNS = {
   reopens: 'INT64',
 } as const satisfies Readonly<Record<keyof Incident, BasicType>>;
 
-/** Times are in UTC. Throws CallError 413 where there are too many. */
+/**
+ * Returns the file. Times are in UTC.
+ * @throws {CallError} 413 for too many incidents
+ */
 export async function incidentsParquet(incidents: AsyncIterable<Incident>): Promise<Buffer> {
   const writer = new ByteWriter();
   const columns = Object.entries(COLUMNS).map(([name, type]) => ({ name, type, nullable: true }));

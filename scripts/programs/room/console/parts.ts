@@ -1,4 +1,4 @@
-/** The parts of a console over one database, put together: what answers the calls, and what the screens are told. */
+/** Assembles the console over one database: the handlers of calls and the source of changes for screens. */
 import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { programVersion } from '../../../../agent/base/package-root.ts';
@@ -17,10 +17,10 @@ import { SignerClient } from './signer-client.ts';
 import type { Changes, ChangesSince } from './stream.ts';
 import { trackHandlers } from './tracks.ts';
 
-/** How soon a box that says nothing any more is seen, after SILENT_S. */
+/** Interval of the check for silent boxes, in ms: the delay, after SILENT_S, until screens show one. */
 const SILENCE_EVERY_MS = 15_000;
 
-/** A city's roads and boxes are some megabytes; a browser draws no more at once. */
+/** Maximum size of the map: a city's roads and boxes take some megabytes, and a browser cannot draw more at once. */
 const PLAN_BYTES_MAX = 16_777_216;
 
 export interface Parts {
@@ -28,7 +28,10 @@ export interface Parts {
   readonly changesSince: ChangesSince;
 }
 
-/** Throws AgentError `config`, one line, for a map that cannot be read. */
+/**
+ * Builds the parts.
+ * @throws {AgentError} `config`, with one line, for an unreadable map
+ */
 export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
   const version = programVersion();
   return {
@@ -48,7 +51,9 @@ export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
 }
 
 const noSigner = (): Promise<never> =>
-  Promise.reject(new CallError(503, 'this room has no signer: set `signer` to the path of its socket'));
+  Promise.reject(
+    new CallError(503, 'a signer is not configured in this room; set `signer` to the path of its socket'),
+  );
 const NO_SIGNER = {
   search: noSigner,
   searchState: noSigner,
@@ -64,18 +69,20 @@ const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({
   ...trackHandlers({ client, db, video, clock: Date.now }),
 });
 
-/** What has changed by a number, and every SILENCE_EVERY_MS which cameras are in another condition by time alone. */
+/**
+ * Adds, every SILENCE_EVERY_MS, the cameras whose condition has changed through time alone, without a change number.
+ */
 function withSilence(db: Sql): ChangesSince {
   const told = new Map<string, Condition>();
   let lookedMs = 0;
   return async (rev, _rowsMax, toAll): Promise<Changes> => {
     const nowMs = Date.now();
     const changes = await changesSince(db, rev, nowMs);
-    // Told to one screen that has come back, it is not told to the others by that.
+    // A reply to a single returning screen must not mark the change as sent to the others.
     if (!toAll) return changes;
     const changed = changedConditions(told, changes.cameras);
     const sinceMs = nowMs - lookedMs;
-    // Below 0 the clock was put back.
+    // Negative: the clock was set back.
     if (sinceMs >= 0 && sinceMs < SILENCE_EVERY_MS) return changes;
     lookedMs = nowMs;
     for (const { site, box } of changes.gone) told.delete(`${site}/${box}`);
@@ -91,8 +98,7 @@ function planIn(file: string): string {
     const text = readFileSync(file, 'utf8');
     if (text.length > PLAN_BYTES_MAX) throw new Error(`has more than ${PLAN_BYTES_MAX} bytes`);
     const content = JSON.parse(text) as { type?: unknown } | null;
-    if (content?.type !== 'FeatureCollection')
-      throw new Error('is no FeatureCollection of GeoJSON (RFC 7946)');
+    if (content?.type !== 'FeatureCollection') throw new Error('not a GeoJSON FeatureCollection (RFC 7946)');
     return text;
   } catch (error) {
     throw new AgentError('config', `plan: ${file}: ${messageOf(error).slice(0, 200)}`, error);

@@ -1,11 +1,11 @@
-/** How right a rule was, from the sums of days and hours. */
+/** Computes the precision of a rule from the sums by day and hour. */
 import { compact, wilson } from '../../../../agent/base/wilson.ts';
 import type { Precision } from '../contract/incident.ts';
 import { dayHourOf } from '../database/day-hour.ts';
 import type { Queries } from '../database/sql.ts';
 
 const DAY_MS = 86_400_000;
-/** What the screen of an incident says of its rule. */
+/** Days that the screen of an incident covers for its rule. */
 const DAYS = 30;
 
 export interface Sums {
@@ -15,15 +15,18 @@ export interface Sums {
   readonly judged_unclear: number;
 }
 
-/** PostgreSQL adds up 32 bits in a third of the time of 64, which become numeric; an hour of one rule has no 2^31 alerts. */
+/**
+ * Sums as 32-bit integers: PostgreSQL needs three times as long for 64-bit ones, which become numeric. An hour of one
+ * rule never has 2^31 alerts.
+ */
 export const sumOf = (column: string): string => `coalesce(sum(CAST(${column} AS integer)), 0) AS ${column}`;
 
-/** Columns of `Sums`; 0 where there is no row. */
+/** SQL for the columns of `Sums`; 0 if there is no row. */
 export const SUMS = (['alerts', 'judged_true', 'judged_false', 'judged_unclear'] as const)
   .map(sumOf)
   .join(', ');
 
-/** What is unclear says nothing of the rule, and is in no share. */
+/** Returns the precision. Unclear verdicts say nothing about the rule and do not count in the ratio. */
 export function precisionOf(sums: Sums): Precision {
   const { alerts, judged_true: right, judged_false: wrong, judged_unclear: unclear } = sums;
   const counts = { alerts, true: right, false: wrong, unclear };

@@ -1,4 +1,4 @@
-/** Errors as they go over the wire: RFC 9457, one clear line. */
+/** Sends errors as problem details (RFC 9457) with one clear line. */
 import type { FastifyError, FastifyReply } from 'fastify';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
@@ -7,10 +7,10 @@ import type { Incident } from '../contract/incident.ts';
 import { DatabaseAway } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 
-/** Of a problem's title, by its schema. */
+/** Maximum length of a problem's title, as in its schema. */
 const TITLE_CHARS_MAX = 200;
 
-/** Fastify's own errors, by their code; https://fastify.dev/docs/latest/Reference/Errors/ */
+/** Answers to Fastify's own errors, by code; https://fastify.dev/docs/latest/Reference/Errors/ */
 const LINES: Readonly<Record<string, readonly [status: number, line: string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: [413, 'the body is longer than 64 kB'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'the body must be application/json'],
@@ -20,7 +20,7 @@ const LINES: Readonly<Record<string, readonly [status: number, line: string]>> =
   FST_ERR_BAD_URL: [400, 'the path is not readable'],
 };
 
-/** Sends one; `retryS` tells when to ask again. */
+/** Sends a refusal. `retryS` tells the client when to retry. */
 export function refuse(
   reply: FastifyReply,
   status: number,
@@ -34,7 +34,7 @@ export function refuse(
   return reply.code(status).type('application/problem+json; charset=utf-8').send(JSON.stringify(problem));
 }
 
-/** `onFault` hears of what is a mistake of the program: whoever called is not told its text. */
+/** Sends an error. `onFault` receives the text of a bug in the program, which the client does not see. */
 export function refuseError(
   reply: FastifyReply,
   error: unknown,

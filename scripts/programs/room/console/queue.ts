@@ -1,10 +1,12 @@
 /**
- * What is open, and what has changed since.
+ * Reads the open alerts and the changes since a given number.
  *
- * INVARIANTS: numbers of changes are in the order of commits (counters.ts), so that whoever has all up to one and reads on
- * from it misses nothing. Changes: the number is read before the rows: a row may come twice, never not at all.
- * LIMITS: OPEN_MAX open incidents are given, of one box OF_A_BOX_MAX first, the others are counted; CHANGES_MAX + 1 changes
- * at a time.
+ * INVARIANTS:
+ * - Numbers of changes are in commit order (counters.ts), so a reader that continues from a number misses nothing.
+ * - Changes are delivered at least once, because the number is read before the rows.
+ * LIMITS:
+ * - OPEN_MAX open incidents, with OF_A_BOX_MAX of each box first; the rest is only counted.
+ * - CHANGES_MAX + 1 changes at a time.
  */
 import type { Camera, GoneCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
@@ -12,29 +14,33 @@ import type { Queries } from '../database/sql.ts';
 import { camerasChanged } from './cameras.ts';
 import { INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 
-/** More than a shift can look at; a screen holds them in a few megabytes. */
+/**
+ * Maximum number of open incidents listed: more than a shift can review, and a screen holds them in a few megabytes.
+ */
 export const OPEN_MAX = 2000;
 
 /**
- * Of one box, by its name and whatever sites it claims, where there are more open ones than a screen holds: a box that floods the room must not keep the alerts of
- * the others from the screen. Twenty such boxes fit.
+ * Incidents of one box that come first if not all fit, counted by its name over all its sites. A box that floods the
+ * room must not hide the alerts of others; twenty such boxes fit.
  */
 const OF_A_BOX_MAX = 100;
 
-/** Whoever has missed more than this begins anew with the queue. */
+/** A client that missed more changes loads the queue again. */
 const CHANGES_MAX = 2000;
 
-/** As the index incident_open has it. */
+/** Equals the condition of the index incident_open. */
 const OPEN = "state <> 'closed' AND severity = 'alert'";
 
-/** The most urgent first, of one urgency the newest. */
+/** Returns the open alerts: the most urgent first, then the newest. */
 export function queueOf(db: Queries): Promise<Queue> {
   return openOf(db, ['new', 'claimed', 'dispatched']);
 }
 
 /**
- * Open alerts in these states, and how many there are beyond OPEN_MAX. By one statement, which sees one moment: what is
- * committed between a number and a count would be counted by the screen once more when the stream tells of it.
+ * Returns open alerts in the given states, and the number of those beyond OPEN_MAX.
+ *
+ * A single statement reads them, so that all values are of the same moment. Otherwise an incident committed between
+ * number and count would be counted again when the stream reports it.
  */
 export async function openOf(
   db: Queries,
@@ -43,7 +49,7 @@ export async function openOf(
   const isAll = states.length === 3;
   const where = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
   type Listed = IncidentRow & { readonly newest: number; readonly open: number };
-  /** Number, rows and count by one statement: between two of them others are committed. */
+  /** Reads number, rows and count in one statement, because other transactions commit between two. */
   const asked = (listed: string, open: string) =>
     db.all<Listed | { [name in keyof Listed]: name extends 'newest' | 'open' ? number : null }>(
       `WITH listed AS (${listed}) SELECT counter.value AS newest, ${open} AS open, listed.*
@@ -72,16 +78,19 @@ export async function openOf(
 }
 
 export interface Changes {
-  /** To go on from. */
+  /** Number to continue from. */
   readonly rev: number;
-  /** Each in the order of `rev`; those of the box itself (`system`) and closed ones are among them. */
+  /** Both lists are in the order of `rev`. Incidents include system incidents of boxes and closed ones. */
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
   /** Cameras that have left the list. */
   readonly gone: readonly GoneCamera[];
 }
 
-/** More than CHANGES_MAX of one kind: there may be others, and beginning anew is cheaper. */
+/**
+ * Returns the changes after a number. If one list has more than CHANGES_MAX entries, it may be incomplete, and loading
+ * the queue again is cheaper.
+ */
 export async function changesSince(db: Queries, after: number, nowMs: number): Promise<Changes> {
   const newest = await revOf(db);
   if (newest <= after) return { rev: after, incidents: [], cameras: [], gone: [] };
@@ -90,7 +99,7 @@ export async function changesSince(db: Queries, after: number, nowMs: number): P
     `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
     [after, newest],
   );
-  // Where the one is cut off, the other must not run ahead: the next call goes on from one number for both.
+  // If one list is cut off, the other must stop at the same number, from which the next call continues.
   const upTo = rows.length < limit ? newest : (rows.at(-1)?.rev ?? newest);
   const cameras = await camerasChanged(db, { after, upTo, limit }, nowMs);
   const rev = cameras.length < limit ? upTo : (cameras.at(-1)?.rev ?? upTo);

@@ -1,11 +1,14 @@
 /**
- * Reads the roles of people again while their sessions last: by the refresh token that the identity provider gave with the
- * login (RFC 6749, 6). Whose role is another one, or whose account is gone, is logged out.
+ * Checks the roles of logged-in people again during their sessions, with the refresh token of the login (RFC 6749, 6).
+ * A person whose role changed or whose account no longer exists is logged out.
  *
- * INVARIANTS: the database holds the token sealed by a key that is made of the session's cookie, which the browser alone
- * keeps: whoever reads the table has no token. Of several consoles one asks for a session at a time. A provider that does
- * not answer ends nobody's session; it is told once, and asked again.
- * LIMITS: a session is read again EACH_MS after the last time; keys of KEYS_MAX sessions are in memory, the oldest goes.
+ * INVARIANTS:
+ * - The database holds the refresh token encrypted with a key derived from the session's cookie, which only the browser
+ *   stores. A reader of the table obtains no token.
+ * - Only one of several consoles checks a session at a time.
+ * - An unresponsive provider ends no session; the outage is reported once and the check is repeated.
+ * LIMITS: each session is checked EACH_MS after its last check. Memory holds the keys of KEYS_MAX sessions; the oldest
+ * is dropped.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
@@ -14,11 +17,14 @@ import type { Account } from './handler.ts';
 import { LoginRefused, type Oidc, type Renewal } from './oidc.ts';
 import type { Sessions } from './sessions.ts';
 
-/** Within ten minutes, with a look that is late and a provider that was away once. */
+/**
+ * Interval between checks in ms: a change takes effect within ten minutes, even if a check is late and the provider was
+ * unavailable once.
+ */
 const EACH_MS = 5 * 60_000;
 const LOOK_EVERY_MS = 10_000;
 
-/** As many as there are sessions. */
+/** Equal to the maximum number of sessions. */
 const KEYS_MAX = 1000;
 
 const NONCE_BYTES = 12;
@@ -28,14 +34,14 @@ export interface RoleCheckOptions {
   readonly oidc: Oidc;
   readonly sessions: Sessions;
   readonly nowMs: () => number;
-  /** One line for a person. */
+  /** Receives one line for a person. */
   readonly onNotice: (line: string) => void;
 }
 
 export class RoleCheck {
   readonly counters = { read: 0, ended: 0, away: 0 };
   readonly #options: RoleCheckOptions;
-  /** By session. */
+  /** Keys by session. */
   readonly #keys = new Map<string, Buffer>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
@@ -49,13 +55,13 @@ export class RoleCheck {
     this.#timer ??= setInterval(() => void this.look(), LOOK_EVERY_MS);
   }
 
-  /** Idempotent. */
+  /** Stops the checks. Idempotent. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#looking;
   }
 
-  /** A browser has shown the cookie of this session. */
+  /** Stores the key of a session whose cookie a browser has sent. */
   know(session: string, cookie: string): void {
     const key = this.#keys.get(session) ?? keyOf(cookie);
     this.#keys.delete(session);
@@ -64,7 +70,7 @@ export class RoleCheck {
     if (this.#keys.size > KEYS_MAX && oldest !== undefined) this.#keys.delete(oldest);
   }
 
-  /** Reads again what is due. */
+  /** Checks the sessions that are due. */
   look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -82,7 +88,7 @@ export class RoleCheck {
         await this.#read(id, who, key, renewal);
       }
     } catch (error) {
-      // The database; the pump tells of it. What was not read is due again.
+      // A database error, which the pump reports. Unchecked sessions remain due.
       onNotice(`console: roles were not read again: ${messageOf(error)}`);
     }
   }
@@ -115,7 +121,7 @@ export class RoleCheck {
   }
 }
 
-/** For the database, by the cookie of the session that begins. */
+/** Encrypts the renewal for the database with the cookie of the new session. */
 export const sealedBy = (cookie: string, renewal: Renewal): string => seal(keyOf(cookie), renewal);
 
 function keyOf(cookie: string): Buffer {
@@ -144,7 +150,7 @@ function opened(key: Buffer, sealed: string): Renewal | undefined {
     const { refreshToken, sub } = Object(jsonOf(plain)) as Partial<Renewal>;
     return refreshToken === undefined || sub === undefined ? undefined : { refreshToken, sub };
   } catch (error) {
-    // Not what was sealed by this key.
+    // The text was not encrypted with this key.
     if (error instanceof Error) return undefined;
     throw error;
   }

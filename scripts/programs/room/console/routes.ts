@@ -1,6 +1,6 @@
 /**
- * Registers the room's interface from its table: what comes is checked by the route's schemas and by the role of whoever
- * asks, before a handler sees it. A refused act is in the room's record.
+ * Registers the routes of the room's interface. Each request is checked against the route's schemas and the caller's
+ * role before its handler runs. The audit log records refused actions.
  */
 import { Readable } from 'node:stream';
 import type { TSchema } from '@sinclair/typebox';
@@ -15,12 +15,12 @@ import { faultOf } from './fault.ts';
 import { type Account, type Call, CallError, type Handlers } from './handler.ts';
 import type { Session } from './sessions.ts';
 
-/** What the server does by itself, since it concerns the connection. */
+/** Routes that the server handles itself, because they concern the connection. */
 export const OWN = ['login', 'enter', 'session', 'logout', 'sessions', 'endSessions', 'stream'] as const;
 export type OwnName = (typeof OWN)[number];
 export type DataHandlers = Omit<Handlers, OwnName>;
 
-/** Who asks; `session` is undefined for a program. */
+/** Caller of a route; `session` is undefined for a program. */
 export interface Caller {
   readonly who: Account;
   readonly session: Session | undefined;
@@ -40,23 +40,32 @@ export interface RoutesOptions {
   readonly db: Sql;
   readonly handlers: Partial<DataHandlers>;
   readonly own: Readonly<Record<OwnName, OwnHandler>>;
-  /** Throws CallError where somebody shows what nobody has. `isUse`: a session stays open by it. */
+  /**
+   * Identifies the caller. `isUse` prolongs the session.
+   * @throws {CallError} for an unknown token
+   */
   readonly callerOf: (request: FastifyRequest, isUse: boolean) => Promise<Caller | undefined>;
   readonly nowMs: () => number;
 }
 
-/** Of one account: what a screen shows it cannot ask for at all, so this is a program or an attack. */
+/**
+ * Rate of refused actions per account. A screen does not offer forbidden actions, so a refusal comes from a program or
+ * an attack.
+ */
 const REFUSED_ACTS: BucketLimits = { burst: 60, perS: 1 };
 
-/** Idempotency-Key, draft-ietf-httpapi-idempotency-key-header: visible ASCII; a UUID has 36 characters. */
+/**
+ * Form of the header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): visible ASCII. A UUID has 36
+ * characters.
+ */
 const KEY = /^[\x21-\x7e]{1,64}$/;
 
-/** Of what is no number in any row: 15 digits are exact in a double. */
+/** Accepts up to 15 digits, which a double represents exactly. No row has a larger number. */
 const DIGITS = /^\d{1,15}$/;
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** Gives what refused acts were not recorded for their number. */
+/** Registers all routes. Returns the rate limit whose counter holds the refused actions that were not recorded. */
 export function registerRoutes(
   app: FastifyInstance,
   options: RoutesOptions,
@@ -68,12 +77,12 @@ export function registerRoutes(
     app.route({
       method: route.method,
       url: route.path,
-      // Before the body is read: a stranger sends none.
+      // Runs before the body is read, so an unauthorised client cannot send one.
       onRequest: async (request) => {
         if (route.act === 'open') return;
         const caller = await options.callerOf(request, name !== 'stream');
         if (caller === undefined)
-          throw new CallError(401, 'there is no session, or it has ended: enter again');
+          throw new CallError(401, 'not logged in, or the session has ended; log in again');
         callers.set(request, caller);
         if (route.act === undefined || may(caller.who.role, route.act)) return;
         await refuseAct(options, refused, caller.who, route.act, request);
@@ -106,7 +115,7 @@ export function registerRoutes(
   return { refused };
 }
 
-/** Of a route that is open to everybody. */
+/** Caller of routes that need no login. */
 const NOBODY: Account = { name: '', role: 'auditor', isProgram: true };
 
 const isOwn = (name: RouteName): name is OwnName => (OWN as readonly string[]).includes(name);
@@ -132,7 +141,10 @@ async function refuseAct(
   throw new CallError(403, `${act}: the role ${role} may not`);
 }
 
-/** The part of a request as its schema wants it, or undefined where the route has none of it. Throws CallError 400. */
+/**
+ * Validates a part of a request. Returns undefined if the route has no such part.
+ * @throws {CallError} 400
+ */
 function fitting(
   part: 'path' | 'query' | 'body',
   schema: TSchema | undefined,
@@ -149,7 +161,9 @@ function fitting(
   return values as Values;
 }
 
-/** Paths and queries are text; numbers in them are decimal digits. What is left out gets its default. */
+/**
+ * Converts decimal digits in paths and queries to numbers where the schema requires integers, and adds default values.
+ */
 function withNumbers(schema: TSchema | undefined, given: Values): Values {
   const properties = Object.entries((schema?.['properties'] ?? {}) as Readonly<Record<string, TSchema>>);
   const numbers = properties.flatMap(([name, { type, default: standard }]) => {

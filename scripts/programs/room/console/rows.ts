@@ -1,11 +1,11 @@
-/** From rows of the room's tables to what its interface gives. Whatever a box has written, a row becomes something. */
+/** Converts rows of the room's tables to values of its interface. Every row converts, whatever a box has written. */
 
 import type { AuditDraft } from '../contract/audit.ts';
 import type { Incident } from '../contract/incident.ts';
 import { isTime } from '../contract/opened.ts';
 import type { Account } from './handler.ts';
 
-/** The columns of `incident` that `incidentOf` and the acts read. */
+/** Columns of `incident` that `incidentOf` and the actions read. */
 export const INCIDENT_COLUMNS = `no, rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
   started, ended, received, clock_doubt, objects, cause, events, still, state, claimed_by, claimed_until, claimed_first,
   dispatched_by, dispatched_at, verdict, verdict_at, closed_at, closed_why,
@@ -45,11 +45,13 @@ export interface IncidentRow {
   readonly reopens: number | null;
 }
 
-/** As the contract says. */
+/** Limits as in the contract. */
 const OBJECTS_MAX = 8;
 const CAUSE_CHARS_MAX = 300;
 
-/** Member by member: spreading takes ten times as long, and a queue has two thousand. */
+/**
+ * Converts a row. Copies member by member, because spreading takes ten times as long and a queue has two thousand rows.
+ */
 export function incidentOf(row: IncidentRow): Incident {
   const started = timeOf(row.started);
   return {
@@ -85,12 +87,12 @@ export function incidentOf(row: IncidentRow): Incident {
   };
 }
 
-/** One in the form of the interface; null for none, and for what is no time of it: a year of five digits. */
+/** Returns the time if the interface can express it, else null; a year of five digits does not fit. */
 export function timeOf(text: string | null): string | null {
   return text !== null && isTime(text) ? text : null;
 }
 
-/** The members of a JSON object; of anything else none. */
+/** Parses a JSON object; any other value gives an empty object. */
 export function objectIn(json: string): Readonly<Record<string, unknown>> {
   const value: unknown = JSON.parse(json);
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -98,12 +100,12 @@ export function objectIn(json: string): Readonly<Record<string, unknown>> {
     : {};
 }
 
-/** The texts of a JSON array. */
+/** Returns the strings of a JSON array. */
 export function textsIn(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
 }
 
-/** Who acts, as the record has it. */
+/** Returns the actor for an entry of the audit log. */
 export function actorOf({ name, role, isProgram }: Account): Pick<AuditDraft, 'who' | 'role'> {
   return { who: name, role: isProgram ? 'program' : role };
 }

@@ -1,10 +1,13 @@
 /**
- * Searches in the archives of the boxes, and sealed stills: asked for by people here, signed by the signer.
+ * Runs searches in the archives of the boxes and requests for sealed stills. People request them here; the signer signs
+ * them.
  *
- * INVARIANTS: who asks for what, in which case and why, is on record before anything goes out. How far a search is, is told
- * to whoever has asked and to supervisors. What boxes have found is kept in memory alone.
- * LIMITS: SEARCHES_KEPT searches, each KEPT_MS after its end; the oldest one that has ended goes first. FOUND_MAX events
- * of each.
+ * INVARIANTS:
+ * - Account, case, reason and request are in the audit log before anything is sent.
+ * - Progress is visible only to the person who started the search and to supervisors.
+ * - Matches are held in memory only.
+ * LIMITS: SEARCHES_KEPT searches, each KEPT_MS after its end; the oldest completed one is dropped first. FOUND_MAX
+ * events per search.
  */
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../../../agent/base/errors.ts';
@@ -26,9 +29,9 @@ interface Kept {
   readonly state: Omit<SearchState, 'found'>;
   readonly found: Found[];
   site: string;
-  /** How many of `found` have been looked for among the incidents. */
+  /** Number of entries of `found` already matched with incidents. */
   matched: number;
-  /** By the room's clock. */
+  /** Time of the room's clock. */
   endedMs: number | undefined;
 }
 
@@ -57,14 +60,17 @@ class Searches {
     this.#clock = clock;
   }
 
-  /** Throws CallError: 429 while one of this person's runs, 503 where there is no signer. */
+  /**
+   * Starts a search.
+   * @throws {CallError} 429 while another search of this person runs, 503 without a signer
+   */
   async begin({ who, body, nowMs }: Call<'search'>): Promise<SearchState> {
     caseAsked(body);
     const { fromMs, toMs } = spanAsked(body);
     const request = { ...body, from: iso(fromMs), to: iso(toMs) };
     this.#forget(nowMs);
     const id = randomBytes(12).toString('hex');
-    // All of the boxes: a record that leaves names out tells nothing of those.
+    // Records all boxes, because an entry that omits names proves nothing about them.
     const more = { search: id, ...request };
     await this.#db.transaction((transaction) =>
       record(transaction, { ...actorOf(who), act: 'search', more }, nowMs),
@@ -97,10 +103,10 @@ class Searches {
     this.#forget(nowMs);
     const kept = this.#kept.get(id);
     if (kept === undefined) {
-      throw new CallError(404, 'there is no such search; what was found is kept for an hour, ask again');
+      throw new CallError(404, 'unknown search; results are stored for an hour, search again');
     }
     if (kept.who !== who.name && who.role !== 'supervisor') {
-      throw new CallError(403, 'this search is somebody else’s; a supervisor may see it');
+      throw new CallError(403, 'this search belongs to another person; a supervisor may see it');
     }
     await this.#match(kept);
     return stateOf(kept);
@@ -115,7 +121,7 @@ class Searches {
     kept.endedMs = this.#clock();
   }
 
-  /** Finds the incidents of this room, the newest entry of each, for what has come since the last time. */
+  /** Looks up the incidents of new matches in this room, the newest entry of each. */
   async #match(kept: Kept): Promise<void> {
     const through = kept.found.length;
     const fresh = kept.found.slice(kept.matched, through);
@@ -152,7 +158,7 @@ function take(kept: Kept, line: SignerProgress): void {
   kept.site = line.site;
 }
 
-/** In the order of time. */
+/** Sorts the matches by time. */
 function stateOf({ state, found }: Kept): SearchState {
   const sorted = [...found].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
   return { ...state, found: sorted.map(({ episode: _, ...one }) => one) };
@@ -167,13 +173,13 @@ interface IncidentRow {
 async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body, nowMs }: Call<'sealed'>) {
   caseAsked(body);
   const [incident] = await db.all<IncidentRow>('SELECT site, box, detail FROM incident WHERE no = $1', [no]);
-  if (incident === undefined) throw new CallError(404, `there is no incident ${no}`);
+  if (incident === undefined) throw new CallError(404, `incident ${no} does not exist`);
   const { site, box } = incident;
   const detail = Object(jsonOf(incident.detail)) as { sealed?: unknown; event?: unknown };
   if (detail.sealed !== true || typeof detail.event !== 'string') {
     throw new CallError(
       409,
-      `incident ${no} has no sealed still: the order of ${box} names nobody to seal to`,
+      `incident ${no}: the sealed still does not exist, because the authorisation of ${box} lacks recipients`,
     );
   }
   if (!/^[a-z0-9-]{1,64}$/.test(detail.event)) {
@@ -196,7 +202,7 @@ async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body
   return { ...file, recipients: note.recipients };
 }
 
-/** What the event says of its sealed still. */
+/** Reads from the event what it says about its sealed still. */
 async function noteOf(db: Sql, site: string, box: string, event: string) {
   const rows = await db.all<{ body: string }>(
     'SELECT body FROM event WHERE site = $1 AND box = $2 AND id = $3',

@@ -1,7 +1,11 @@
 /**
- * The console's HTTP server: TLS is a proxy's in front of it.
+ * Runs the console's HTTP server. A proxy in front of it terminates TLS.
  *
- * LIMITS: CONNECTIONS_MAX connections, and ASK_WITHIN_MS until one has asked something (ConnectionGuard), BODY_BYTES_MAX of a body, REQUEST_WITHIN_MS until a request has come whole.
+ * LIMITS:
+ * - CONNECTIONS_MAX connections.
+ * - ASK_WITHIN_MS until a new connection has sent a request (ConnectionGuard).
+ * - BODY_BYTES_MAX of a body.
+ * - REQUEST_WITHIN_MS until a request is complete.
  */
 import cookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
@@ -21,16 +25,16 @@ import type { Settings } from './settings.ts';
 import { type StaticFiles, serveStatic } from './static-files.ts';
 import { type ChangesSince, Pump } from './stream.ts';
 
-/** A search that names 1,500 boxes is 30 kB. */
+/** A search that names 1,500 boxes takes 30 kB. */
 const BODY_BYTES_MAX = 64 * 1024;
 
-/** Ten people, their streams, programs, and a proxy that keeps connections. */
+/** Enough for ten people, their streams, programs, and a proxy that keeps connections open. */
 const CONNECTIONS_MAX = 1000;
 
-/** A proxy asks at once; what a browser opens in advance it opens again. */
+/** A proxy sends its request at once; a browser reopens a connection that it opened in advance. */
 const ASK_WITHIN_MS = 10_000;
 
-/** As nginx has it: client_body_timeout 60 s, and half of it is enough for 64 kB. */
+/** The default of nginx (client_body_timeout) is 60 s; half of it suffices for 64 kB. */
 const REQUEST_WITHIN_MS = 30_000;
 
 const HEALTH_PATH = '/healthz';
@@ -38,11 +42,11 @@ const HEALTH_PATH = '/healthz';
 export interface ConsoleOptions {
   readonly settings: Settings;
   readonly db: Sql;
-  /** One that is missing answers 503. */
+  /** A missing handler answers 503. */
   readonly handlers: Partial<DataHandlers>;
   readonly changesSince: ChangesSince;
   readonly app: StaticFiles;
-  /** IANA. */
+  /** IANA time zone. */
   readonly timeZone: string;
   readonly onNotice: (line: string) => void;
   readonly nowMs: () => number;
@@ -56,7 +60,7 @@ export class ConsoleServer {
   #app: FastifyInstance | undefined;
   #limits: readonly TokenBuckets[] = [];
   #guard: ConnectionGuard | undefined;
-  /** What a browser has in front of the path; known when it listens, since the port may be any. */
+  /** Origins of the server, known once it listens because the port may be arbitrary. */
   #origins: readonly string[] = [];
 
   constructor(options: ConsoleOptions) {
@@ -71,7 +75,11 @@ export class ConsoleServer {
     });
   }
 
-  /** Resolves with the URL of the address that is listened on. Throws AgentError `config` where it cannot listen, DatabaseAway. */
+  /**
+   * Starts the server. Resolves with the URL of the address.
+   * @throws {AgentError} `config` if it cannot listen
+   * @throws {DatabaseAway}
+   */
   async start(): Promise<string> {
     const { settings, db } = this.#options;
     const { host, port } = settings.listen;
@@ -81,11 +89,11 @@ export class ConsoleServer {
       requestTimeout: REQUEST_WITHIN_MS,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
-      // Whose address it is, as a proxy on this machine says; nobody else is believed.
+      // Trusts the client address that a proxy on this machine reports, and no other.
       trustProxy: 'loopback',
       frameworkErrors: (error, _request, reply) => void refuseError(reply, error, this.#options.onNotice),
     });
-    // All are of one address where a proxy is in front, as it should be: whose they are is the proxy's to count.
+    // Behind a proxy all connections come from one address; limits per client are the proxy's task.
     this.#guard = new ConnectionGuard(app.server, {
       max: CONNECTIONS_MAX,
       ofOneMax: CONNECTIONS_MAX,
@@ -111,14 +119,14 @@ export class ConsoleServer {
     return `http://${host.includes(':') ? `[${host}]` : host}:${bound}`;
   }
 
-  /** Streams are ended, what is under way is answered. */
+  /** Ends streams and completes current requests. */
   async stop(): Promise<void> {
     await this.#roleCheck?.stop();
     await this.#pump.stop();
     await this.#app?.close();
   }
 
-  /** What was refused or cut off for a limit, as a line; undefined where nothing was. */
+  /** Returns a line that counts what was refused or cut off by a limit, or undefined if nothing was. */
   summary(): string | undefined {
     const { refused, unrecorded, full } = this.#sessions.counters;
     const { slow, refused: streams, displaced, resets, away } = this.#pump.counters;
@@ -154,7 +162,7 @@ export class ConsoleServer {
     await app.register(cookie);
     app.addHook('onRequest', async (request, reply) => {
       reply.headers(guard.headers);
-      // Whoever asks whether it lives asks by an address; there is nothing to be learnt.
+      // Health checks use an IP address; the answer reveals nothing.
       const refusal = request.url === HEALTH_PATH ? undefined : guard.judge(request);
       return refusal === undefined ? undefined : refuse(reply, refusal.status, refusal.line);
     });
@@ -175,7 +183,7 @@ export class ConsoleServer {
   }
 }
 
-/** On the loopback it has three names; otherwise the one of the settings. */
+/** Returns the origin of the settings, or the three names of the loopback address. */
 function originsOf({ origin, listen }: Settings, port: number): string[] {
   if (origin !== undefined) return [origin];
   const names = ['127.0.0.1', '[::1]', 'localhost'];
@@ -206,7 +214,7 @@ function ownHandlers(
     stream: async ({ caller, query }, request, reply) => {
       const { who, session } = known(caller);
       const after = lastId(request) ?? (query['after'] as number | undefined);
-      // One name may be an account's and a token's.
+      // An account and a token may have the same name.
       const owner = `${session === undefined ? 'the token ' : ''}${who.name}`;
       pump.admit(owner);
       openStream(reply, guard.headers);
@@ -216,7 +224,7 @@ function ownHandlers(
   };
 }
 
-/** Of a browser that comes back by itself: newer than what is in its URL. */
+/** Returns the id that a reconnecting browser sends; it is newer than the one in the URL. */
 function lastId({ headers }: FastifyRequest): number | undefined {
   const id = headers['last-event-id'];
   if (id === undefined || id === '') return undefined;
@@ -226,7 +234,7 @@ function lastId({ headers }: FastifyRequest): number | undefined {
 
 function openStream(reply: FastifyReply, headers: Guard['headers']): void {
   reply.hijack();
-  // nginx would keep what comes until a buffer is full.
+  // nginx would otherwise buffer the stream.
   const more = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' };
   reply.raw.writeHead(200, { ...headers, ...more });
   reply.raw.flushHeaders();

@@ -1,11 +1,12 @@
 /**
- * Who is logged in: rows of `session`, so that several consoles on one database know the same people.
+ * Manages sessions as rows of `session`, so that several consoles on one database share them.
  *
- * INVARIANTS: the database holds the SHA-256 of a cookie, never the cookie. A session ends IDLE_MS after its last use,
- * LONGEST_MS after its beginning at the latest (UNREAD_MS where the role cannot be read again), and at once when its owner
- * leaves, when a supervisor ends it, or when its account has another role. Who comes, who goes and who is
- * refused is in the room's record, in the transaction that does it; refusals beyond REFUSALS are counted, and the next
- * recorded one says how many.
+ * INVARIANTS:
+ * - The database holds the SHA-256 of a cookie, never the cookie.
+ * - A session ends IDLE_MS after its last use, and at most LONGEST_MS after its start (UNREAD_MS if the role cannot be
+ *   checked again). It ends at once when its owner logs out, a supervisor ends it, or the account's role changes.
+ * - Logins, logouts and refusals are recorded in the audit log in the same transaction. Refusals beyond REFUSALS are
+ *   only counted, and the next recorded one states their number.
  * LIMITS: SESSIONS_MAX at once, SESSIONS_OF_ONE_MAX of one account (its oldest ends).
  */
 import { randomBytes } from 'node:crypto';
@@ -19,40 +20,46 @@ import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { type Account, CallError } from './handler.ts';
 import { actorOf } from './rows.ts';
 
-/** NIST SP 800-63B, 4.2.3 (AAL 2): 30 minutes without use, 12 hours at the most. */
+/** NIST SP 800-63B, 4.2.3 (AAL 2): at most 30 minutes without use and 12 hours in total. */
 const IDLE_MS = 30 * 60_000;
 export const LONGEST_MS = 12 * 3_600_000;
 
-/** The role cannot be read again without a refresh token: then somebody logs in again after an hour. */
+/**
+ * Maximum duration of a session without a refresh token, in ms: the role cannot be checked again, so a new login is
+ * needed after an hour.
+ */
 const UNREAD_MS = 3_600_000;
 
-/** A use is written when the one that is written is this old: a screen asks several times a second. */
+/** Minimum age of the stored time of use before it is updated, in ms: a screen sends several requests a second. */
 const USED_EVERY_MS = 60_000;
 
-/** Fewer than ten operators, and programs of theirs. */
+/** Enough for ten operators and their programs. */
 const SESSIONS_MAX = 1000;
 const SESSIONS_OF_ONE_MAX = 16;
 
-/** Refused logins in the record: a stranger could fill it. As many at once, then one in ten seconds. */
+/**
+ * Refused logins that are recorded: a burst, then one in ten seconds. Otherwise an unauthorised client could fill the
+ * audit log.
+ */
 const REFUSALS: BucketLimits = { burst: 30, perS: 0.1 };
 
-/** 256 bits: nobody guesses one. */
+/** 256 bits cannot be guessed. */
 const COOKIE_BYTES = 32;
 const COOKIE = /^[A-Za-z0-9_-]{43}$/;
 
-/** Of a name that somebody typed, in the record. */
+/** Maximum length of a typed name in the audit log. */
 const NAME_CHARS_MAX = 64;
 
 export type Method = 'oidc' | 'local';
 
-/** How somebody has come in. */
+/** Method of a login. */
 interface Entry {
   readonly method: Method;
-  /** What is to be kept to read the role again, sealed by the cookie. */
+  /** Returns the data for later role checks, encrypted with the cookie. */
   readonly renewal?: (cookie: string) => string;
 }
 
-/** A session whose role is to be read again. */
+/** A session whose role must be checked again. */
 export interface DueSession {
   readonly id: string;
   readonly who: Account;
@@ -83,16 +90,19 @@ export class Sessions {
   readonly #db: Sql;
   readonly #onEnd: (ids: readonly string[]) => void;
   readonly #refusals = new TokenBucket(REFUSALS, { nowMs: () => performance.now() });
-  /** Refused and not in the record, since the last one that is. */
+  /** Refusals that were not recorded since the last recorded one. */
   #since = 0;
 
-  /** `onEnd` hears of sessions that are ended here. */
+  /** `onEnd` receives the sessions that end here. */
   constructor(db: Sql, onEnd: (ids: readonly string[]) => void) {
     this.#db = db;
     this.#onEnd = onEnd;
   }
 
-  /** A new session and its cookie. Throws CallError 503 when there are SESSIONS_MAX. */
+  /**
+   * Creates a session and its cookie.
+   * @throws {CallError} 503 if SESSIONS_MAX are open
+   */
   async begin(
     who: Account,
     { method, renewal }: Entry,
@@ -127,7 +137,7 @@ export class Sessions {
     return { cookie, session };
   }
 
-  /** By what the browser sent. `isUse`: whoever it is did something, and stays for IDLE_MS more. */
+  /** Finds the open session of a cookie. `isUse` prolongs it by IDLE_MS. */
   async find(cookie: string | undefined, nowMs: number, isUse: boolean): Promise<Session | undefined> {
     if (cookie === undefined || !COOKIE.test(cookie)) return undefined;
     const [row] = await this.#db.all<SessionRow>(
@@ -149,7 +159,7 @@ export class Sessions {
     this.#onEnd([id]);
   }
 
-  /** The room itself ends one; `why` is for the audit log. */
+  /** Ends a session on behalf of the room. `why` is for the audit log. */
   async endFor(id: string, { name, role }: Account, why: string, nowMs: number): Promise<void> {
     await this.#db.transaction(async (transaction) => {
       const gone = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
@@ -160,7 +170,7 @@ export class Sessions {
     this.#onEnd([id]);
   }
 
-  /** A supervisor ends all of an account; returns how many there were. */
+  /** Ends all sessions of an account for a supervisor. Returns their number. */
   async endAll(user: string, by: Account, nowMs: number): Promise<number> {
     const ids = await this.#db.transaction(async (transaction) => {
       const gone = await transaction.all<{ id: string }>('DELETE FROM session WHERE who = $1 RETURNING id', [
@@ -174,7 +184,7 @@ export class Sessions {
     return ids.length;
   }
 
-  /** Who is logged in, by account. */
+  /** Lists the logged-in people by account. */
   async present(nowMs: number): Promise<Present['people']> {
     const rows = await this.#db.all<Omit<Present['people'][number], 'user'> & { readonly who: string }>(
       `SELECT who, role, count(*) AS sessions, min(began) AS began, max(used) AS used FROM session
@@ -184,7 +194,7 @@ export class Sessions {
     return rows.map(({ who: user, ...row }) => ({ user, ...row }));
   }
 
-  /** Sessions whose role was read last before that. */
+  /** Returns the sessions whose last role check is older than the given time. */
   async due(beforeMs: number): Promise<DueSession[]> {
     const rows = await this.#db.all<SessionRow & { readonly checked: string; readonly renewal: string }>(
       `SELECT id, who, role, method, used, ends, checked, renewal FROM session
@@ -199,19 +209,21 @@ export class Sessions {
     }));
   }
 
-  /** True: this console reads the role of it now, and no other one. */
+  /** Reserves a role check. Returns true if this console, and no other, performs it now. */
   async take(id: string, checked: string, nowMs: number): Promise<boolean> {
     const sql = 'UPDATE session SET checked = $3 WHERE id = $1 AND checked = $2';
     return (await this.#db.run(sql, [id, checked, iso(nowMs)])) > 0;
   }
 
-  /** The role is as it was. */
+  /** Stores the result of a check that left the role unchanged. */
   async renew(id: string, renewal: string, nowMs: number): Promise<void> {
     const sql = 'UPDATE session SET renewal = $2, checked = $3 WHERE id = $1';
     await this.#db.run(sql, [id, renewal, iso(nowMs)]);
   }
 
-  /** Those of these that are still open: others may have been ended by another console, or by time. */
+  /**
+   * Returns those of the given sessions that are still open. Another console or a time limit may have ended the others.
+   */
   async stillOpen(ids: readonly string[], nowMs: number): Promise<Set<string>> {
     if (ids.length === 0) return new Set();
     const rows = await this.#db.all<SessionRow>(
@@ -221,7 +233,7 @@ export class Sessions {
     return new Set(rows.filter((row) => isOpen(row, nowMs)).map(({ id }) => id));
   }
 
-  /** `why` is ours; `name` is what somebody typed, or what the identity provider calls them. */
+  /** Records a refused login. `why` is our text; `name` was typed or comes from the identity provider. */
   async refused(name: string, why: string, nowMs: number): Promise<void> {
     this.counters.refused += 1;
     if (this.#refusals.take() > 0) {
@@ -241,7 +253,7 @@ export class Sessions {
   }
 }
 
-/** Names of those who can be given an incident: who is here, and the accounts of a demonstration. */
+/** Returns the names that can receive an incident: logged-in people and the accounts of a demonstration. */
 export async function peopleOf(
   db: Queries,
   accounts: readonly Pick<Account, 'name' | 'role'>[],
@@ -264,7 +276,9 @@ function isOpen({ used, ends }: SessionRow, nowMs: number): boolean {
   return Date.parse(ends) > nowMs && Date.parse(used) > nowMs - IDLE_MS;
 }
 
-/** Ends the oldest of one account; their ids, or undefined where there is no room at all. */
+/**
+ * Ends the oldest sessions of an account beyond its limit. Returns their ids, or undefined if SESSIONS_MAX is reached.
+ */
 async function makeRoom(transaction: Queries, name: string): Promise<string[] | undefined> {
   const own = await transaction.all<{ id: string }>(
     'SELECT id FROM session WHERE who = $1 ORDER BY began DESC, id',

@@ -1,6 +1,7 @@
 /**
- * The console's settings: one YAML file, in which a mistake is refused with its place and what would be right. Secrets are
- * in files of their own, whose names are in it; nothing here prints one.
+ * Reads the console's settings from one YAML file, and refuses an invalid one with its place and the accepted form.
+ *
+ * Secrets are in separate files that the settings name. This module never prints one.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -19,7 +20,7 @@ import { NO_VIDEO, VideoFile, type VideoSettings, videoOf } from './video.ts';
 const LISTEN_DEFAULT = '127.0.0.1:9480';
 const LISTEN_FORM = 'address:port, as 127.0.0.1:9480 or [::1]:9480';
 
-/** Of an account, in the tables. */
+/** Maximum length of an account name, as in the tables. */
 const NAME_CHARS_MAX = 64;
 const Named = Type.String({
   pattern: `^[A-Za-z0-9À-ɏ][A-Za-z0-9À-ɏ ._@-]{0,${NAME_CHARS_MAX - 1}}$`,
@@ -42,7 +43,7 @@ export const SettingsFile = Type.Object(
           scope: Type.Optional(Text(300)),
           nameClaim: Type.Optional(Text(100)),
           roleClaim: Text(100),
-          /** Value of the claim → role; who has several has the first of these. */
+          /** Maps values of the claim to roles. If several match, the first of these counts. */
           roles: Type.Record(Text(300), OneRole, { minProperties: 1 }),
         },
         strict,
@@ -95,7 +96,7 @@ type SettingsFile = Static<typeof SettingsFile>;
 export interface OidcSettings {
   readonly issuer: URL;
   readonly clientId: string;
-  /** Undefined: a client that proves itself by PKCE alone. */
+  /** Undefined: a public client, authenticated by PKCE alone. */
   readonly clientSecret: string | undefined;
   readonly scope: string;
   readonly nameClaim: string;
@@ -119,25 +120,25 @@ interface Webhook {
 
 export interface Settings {
   readonly listen: { readonly host: string; readonly port: number };
-  /** Of the public URL; undefined: that of the address that is listened on. */
+  /** Origin of the public URL; undefined means that of the listening address. */
   readonly origin: string | undefined;
   readonly database: string;
   readonly oidc: OidcSettings | undefined;
   readonly tokens: readonly Token[];
-  /** GeoJSON. */
+  /** Path of a GeoJSON file. */
   readonly plan: string | undefined;
   readonly webhooks: readonly Webhook[];
   /** Path of the signer's socket. */
   readonly signer: string | undefined;
-  /** Of the city's video system. */
+  /** Settings of the city's video system. */
   readonly video: VideoSettings;
   /** Accounts without a password. */
   readonly accounts: readonly { readonly name: string; readonly role: Role }[] | undefined;
-  /** In the link by which one of these accounts can be entered; undefined: they are open to whoever comes. */
+  /** Token in the link that opens these accounts; undefined means that anyone can use them. */
   readonly entryToken: string | undefined;
 }
 
-/** Of the link of a demonstration: 256 bits, for as long as the program runs. */
+/** Creates the token of a demonstration's link: 256 random bits, valid while the program runs. */
 export const newEntryToken = (): string => randomBytes(32).toString('base64url');
 
 export const DEMO_ACCOUNTS = [
@@ -149,7 +150,10 @@ export const DEMO_ACCOUNTS = [
 
 const wrong = (where: string, line: string): AgentError => new AgentError('config', `${where}: ${line}`);
 
-/** Throws AgentError `config`, one line: which file, which setting, what would be right. */
+/**
+ * Reads and validates the settings.
+ * @throws {AgentError} `config`, with one line: file, setting and accepted form
+ */
 export function readSettings(file: string): Settings {
   let content: unknown;
   try {
@@ -192,7 +196,7 @@ export function readSettings(file: string): Settings {
   };
 }
 
-/** For a demonstration: nothing but a database and an address. */
+/** Returns settings of a demonstration: only a database and an address. */
 export function demoSettings(database: string, listen: string, entryToken = newEntryToken()): Settings {
   const parsed = listenOf('--listen', listen);
   if (!isLoopback(parsed.host)) {
@@ -219,7 +223,7 @@ export function isLoopback(host: string): boolean {
 
 const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, '$1');
 
-/** TLS, but on this machine; and no password in it. */
+/** True for a URL with TLS, or on this machine, and without a password. */
 export function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
@@ -254,7 +258,8 @@ function judgeEntry(
   if (oidc !== undefined && demo !== undefined) {
     throw wrong(file, 'oidc and demo: one way in is enough; leave out demo');
   }
-  if (oidc === undefined && demo === undefined) throw wrong(file, 'oidc is missing: nobody could enter');
+  if (oidc === undefined && demo === undefined)
+    throw wrong(file, 'oidc is missing; without it login is impossible');
   const isLocal =
     isLoopback(host) && (origin === undefined || (origin.startsWith('http:') && isSafeUrl(origin)));
   if (demo !== undefined && !isLocal) {

@@ -1,4 +1,4 @@
-/** The console's end of the signer's socket: what is asked of it, and its refusals as those of a call. */
+/** Calls the signer over its socket, and maps its refusals to those of a call. */
 import { type IncomingMessage, request } from 'node:http';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
@@ -19,13 +19,16 @@ import {
 } from '../contract/signer.ts';
 import { CallError } from './handler.ts';
 
-/** Characters of an answer of few members; of a still in Base64; of tracks, with a page beyond the limit and the rest. */
+/**
+ * Maximum length in characters of a short answer, of a still in Base64, and of tracks. The last allows for one page
+ * beyond the limit and the other members.
+ */
 const ANSWER_CHARS_MAX = 65_536;
 const STILL_CHARS_MAX = 1_048_576;
 const TRACKS_CHARS_MAX = TRACKS_BYTES_MAX + 1_048_576;
-/** A line of 5,000 events, and of as many boxes that are missing, has about 2 million. */
+/** A line with 5,000 events and as many missing boxes has about 2 million characters. */
 const LINE_CHARS_MAX = 8_388_608;
-/** Compiled: an answer may have some hundred thousand numbers. */
+/** Compiled, because an answer may hold several hundred thousand numbers. */
 const tracksCheck = TypeCompiler.Compile(SignerTracksAnswer);
 
 const STATUSES = [400, 409, 413, 429] as const;
@@ -37,24 +40,36 @@ export class SignerClient {
     this.#socket = socket;
   }
 
-  /** Resolves when the signer has taken it, with the lines as they come. Throws CallError. */
+  /**
+   * Starts a search. Resolves once the signer has accepted it, with the lines as they arrive.
+   * @throws {CallError}
+   */
   async search(asked: SignerSearch): Promise<AsyncIterable<SignerProgress>> {
     return this.#lines(await this.#ask('/search', asked));
   }
 
-  /** Throws CallError: 409 where the box refuses, 503 where it or the signer does not answer. */
+  /**
+   * Requests a sealed still.
+   * @throws {CallError} 409 if the box refuses, 503 if the box or the signer does not answer
+   */
   async sealed(asked: SignerSealed): Promise<SignerFile> {
     return formed(SignerFile, await textOf(await this.#ask('/sealed', asked)));
   }
 
-  /** Throws CallError as `sealed` does. */
+  /**
+   * Requests tracks.
+   * @throws {CallError} as `sealed`
+   */
   async tracks(asked: SignerTracks): Promise<SignerTracksAnswer> {
     const content = jsonOf(await textOf(await this.#ask('/tracks', asked), TRACKS_CHARS_MAX));
     if (tracksCheck.Check(content)) return content;
     throw otherForm();
   }
 
-  /** Throws CallError as `sealed` does. */
+  /**
+   * Requests a still to draw on.
+   * @throws {CallError} as `sealed`
+   */
   async trackStill(asked: SignerTrackStill): Promise<SignerTrackStillAnswer> {
     return formed(
       SignerTrackStillAnswer,
@@ -92,7 +107,7 @@ export class SignerClient {
         }
       }
     } catch (error) {
-      // Where the connection broke, which is told below.
+      // The connection broke; the code below reports it.
       if (!hasCode(error, 'ECONNRESET')) throw error;
     }
     if (!isDone) throw this.#away('it has ended in the middle of the search');

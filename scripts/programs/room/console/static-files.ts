@@ -1,4 +1,4 @@
-/** The files of the browser's program: read once, compressed once. Nothing else on the disk can be asked for. */
+/** Serves the browser's program. Its files are read and compressed once; no other file of the disk is reachable. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const FILES = {
   'style.css': 'text/css; charset=utf-8',
 } as const;
 
-/** A screen's path: `/`, `/cameras`, `/incidents/17`. Those of the interface have routes of their own. */
+/** Path of a screen: `/`, `/cameras`, `/incidents/17`. The interface has its own routes. */
 const SCREEN = /^\/(?!api(?:\/|$)|auth(?:\/|$))(?:[a-z][a-z-]*(?:\/[A-Za-z0-9_-]{1,80})?)?$/;
 
 interface File {
@@ -24,13 +24,16 @@ interface File {
 
 export type StaticFiles = Readonly<Record<keyof typeof FILES, File>>;
 
-/** Throws AgentError `config` where one is missing. */
+/**
+ * Reads the files.
+ * @throws {AgentError} `config` if one is missing
+ */
 export function readStaticFiles(folder: string): StaticFiles {
   const read = (name: keyof typeof FILES): File => {
     try {
       const plain = readFileSync(join(folder, name));
       const hash = createHash('sha256').update(plain).digest('base64url').slice(0, 22);
-      // Weak: the same file compressed is the same to a browser (RFC 9110, 8.8.3).
+      // Weak: plain and compressed forms are equivalent for a browser (RFC 9110, 8.8.3).
       return { type: FILES[name], plain, gzip: gzipSync(plain, { level: 9 }), etag: `W/"${hash}"` };
     } catch (error) {
       throw new AgentError(
@@ -43,7 +46,7 @@ export function readStaticFiles(folder: string): StaticFiles {
   return { 'index.html': read('index.html'), 'app.js': read('app.js'), 'style.css': read('style.css') };
 }
 
-/** Routes of the files, and the page for every path that a screen has; `otherwise` answers the rest. */
+/** Registers routes for the files, and the page for every path of a screen. `otherwise` answers all other paths. */
 export function serveStatic(
   app: FastifyInstance,
   files: StaticFiles,
@@ -59,7 +62,7 @@ export function serveStatic(
 }
 
 function send({ headers }: FastifyRequest, reply: FastifyReply, file: File): FastifyReply {
-  // Asked for each time, and sent only when it is another one.
+  // Browsers revalidate each time, and receive the file only if it has changed.
   reply.header('cache-control', 'no-cache').header('etag', file.etag).header('vary', 'accept-encoding');
   if (headers['if-none-match'] === file.etag) return reply.code(304).send();
   const takesGzip = /(^|[\s,])gzip\s*(,|$)/.test(String(headers['accept-encoding'] ?? ''));

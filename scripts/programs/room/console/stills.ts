@@ -1,8 +1,9 @@
 /**
- * One picture to one person.
+ * Returns one picture to one person.
  *
- * INVARIANTS: that it was shown is committed before it is given out, and a picture that is not the one which the event
- * names is not given out.
+ * INVARIANTS:
+ * - The access is committed to the audit log before the picture is sent.
+ * - A picture that differs from the one named by the event is never sent.
  */
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { record } from '../database/audit.ts';
@@ -11,7 +12,10 @@ import { type Call, CallError } from './handler.ts';
 import { incidentRowOf, storedDetail } from './incidents.ts';
 import { actorOf } from './rows.ts';
 
-/** Throws CallError 404, with the reason. */
+/**
+ * Returns the picture.
+ * @throws {CallError} 404 with the reason
+ */
 export async function stillOf(
   db: Sql,
   { who, params: { no, moment }, nowMs }: Pick<Call<'still'>, 'who' | 'params' | 'nowMs'>,
@@ -20,10 +24,13 @@ export async function stillOf(
   const { stills, absent } = storedDetail(detail);
   const still = stills.find((one) => one.moment === moment);
   if (still === undefined) {
-    throw new CallError(404, `incident ${no}: there is no picture '${moment}'${absent ? `: ${absent}` : ''}`);
+    throw new CallError(
+      404,
+      `incident ${no}: picture '${moment}' does not exist${absent ? `: ${absent}` : ''}`,
+    );
   }
   const { name, sha256 } = still;
-  // A box may send another picture under the same name: each is kept, and one is what was announced.
+  // Prefers the announced picture if several are stored under one name.
   const came = await db.all<{ sha256: string; jpeg: Buffer }>(
     `SELECT sha256, jpeg FROM snapshot WHERE site = $1 AND box = $2 AND name = $3
      ORDER BY CASE WHEN sha256 = $4 THEN 0 ELSE 1 END LIMIT 1`,
@@ -36,7 +43,7 @@ export async function stillOf(
   if (sha256Of(picture.jpeg) !== sha256) {
     throw new CallError(
       404,
-      `incident ${no}: what came as '${moment}' is not the picture that the event names`,
+      `incident ${no}: the received picture '${moment}' is not the one that the event names`,
     );
   }
   await db.transaction((transaction) =>

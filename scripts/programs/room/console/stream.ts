@@ -1,14 +1,24 @@
 /**
- * Tells screens what changes, by server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html):
- * `incidents` and `cameras` with what they are now, `gone` with cameras that have left the list, `reset` where a screen must load the queue again, `away` and `back` of
- * the database, `session` when it has ended, and `beat` every BEAT_S, by which a screen knows that the connection lives.
+ * Sends changes to screens as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
- * INVARIANTS: one query serves all, and QUERY_EVERY_MS lie between two. A screen is told rows in the order of their
- * numbers; the id of an event is the number up to which it has been told all, and stands behind the last row of it. A
- * query that fails moves nothing on: the next one asks from the same number.
- * LIMITS: STREAMS_MAX, of one person STREAMS_OF_ONE_MAX, in however many sessions; where all are taken, whoever has fewer
- * gets one of whoever has the most. A database that says nothing for SLOW_MS is away; a screen with UNSENT_BYTES_MAX not
- * taken is ended; one that is more than ROWS_MAX behind is told `reset`.
+ * - `incidents`, `cameras`: their current state
+ * - `gone`: cameras that have left the list
+ * - `reset`: the screen must load the queue again
+ * - `away`, `back`: the database is unavailable, or available again
+ * - `session`: the session has ended
+ * - `beat`: sent every BEAT_S, so that a screen knows that the connection works
+ *
+ * INVARIANTS:
+ * - One query serves all screens, at most one every QUERY_EVERY_MS.
+ * - A screen receives rows in the order of their numbers. The id of an event is the number up to which the screen has
+ *   received everything; it follows the last row.
+ * - A failed query changes no position; the next one starts from the same number.
+ * LIMITS:
+ * - STREAMS_MAX streams, STREAMS_OF_ONE_MAX per person over all sessions. If all are in use, a person with fewer
+ *   streams takes one from the person with the most.
+ * - A database without an answer for SLOW_MS counts as unavailable.
+ * - A screen with more than UNSENT_BYTES_MAX unread is disconnected.
+ * - A screen more than ROWS_MAX behind receives `reset`.
  */
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../../../agent/base/errors.ts';
@@ -17,33 +27,33 @@ import type { Incident } from '../contract/incident.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { CallError } from './handler.ts';
 
-/** What a person sees as at once, and ten queries a second at the most. */
+/** Minimum interval of queries in ms: a person sees the change as immediate, with at most ten queries a second. */
 const QUERY_EVERY_MS = 100;
 
-/** Asked without a call of the database, lest one was lost with its connection. */
+/** Interval of queries without a notification in ms, in case one was lost with its connection. */
 const ASK_ANYWAY_MS = 5000;
 
-/** A database that is away is asked again at this pace. */
+/** Retry interval while the database is unavailable, in ms. */
 const AGAIN_MS = 500;
 
-/** Who waits for a query that takes this long must not believe that nothing happens. */
+/** Time after which a slow query is reported as an outage, so that no one believes that nothing happens. */
 const SLOW_MS = 3000;
 
-/** The browser comes back after this long, ms. */
+/** Delay before a browser reconnects, in ms. */
 const RETRY_MS = 1000;
 
-/** As many as a queue holds: loading it again is as fast. */
+/** Equal to the size of the queue: loading it again is as fast. */
 const ROWS_MAX = 2000;
 
-/** Two thousand incidents are 2 MB. */
+/** Two thousand incidents take 2 MB. */
 const UNSENT_BYTES_MAX = 4_000_000;
 
-/** Ten people with a few screens each, and programs. */
+/** Enough for ten people with several screens each, and programs. */
 const STREAMS_MAX = 256;
 const STREAMS_OF_ONE_MAX = 24;
 
 export interface Changes {
-  /** All up to this number are in it. */
+  /** The changes are complete up to this number. */
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
@@ -51,17 +61,19 @@ export interface Changes {
 }
 
 /**
- * What has a number above `rev`, as it is now; of more than `rowsMax` incidents it may give the first `rowsMax` + 1. What
- * changes without a number, and is given once, comes only where it goes `toAll` screens.
+ * Returns the current state of everything with a number above `rev`. With more than `rowsMax` incidents it may return
+ * only the first `rowsMax` + 1.
+ *
+ * Changes without a number are returned once, and only with `toAll`.
  */
 export type ChangesSince = (rev: number, rowsMax: number, toAll: boolean) => Promise<Changes>;
 
 export interface Listener {
-  /** By which its end is asked for; undefined: a token of the settings, which does not end. */
+  /** Session, to detect its end; undefined for a token of the settings, which does not expire. */
   readonly session: string | undefined;
   /** Name of the account or token, for the limit. */
   readonly owner: string;
-  /** Up to here it knows all; undefined: from now on. */
+  /** Number up to which the client knows everything; undefined means from now on. */
   readonly after: number | undefined;
   readonly response: ServerResponse;
 }
@@ -73,7 +85,7 @@ interface Stream extends Listener {
 export interface PumpOptions {
   readonly changesSince: ChangesSince;
   readonly listen: (onChange: () => void) => Promise<() => Promise<void>>;
-  /** Which of these sessions have not ended. */
+  /** Returns those of the given sessions that are still open. */
   readonly stillOpen: (sessions: readonly string[]) => Promise<ReadonlySet<string>>;
   readonly onNotice: (line: string) => void;
 }
@@ -82,7 +94,7 @@ export class Pump {
   readonly counters = { streams: 0, slow: 0, refused: 0, displaced: 0, resets: 0, away: 0 };
   readonly #options: PumpOptions;
   readonly #streams = new Set<Stream>();
-  /** They know less than the others do: the next query is theirs. */
+  /** Streams that know less than the others; the next query is for them. */
   readonly #behind = new Set<Stream>();
   #unlisten: (() => Promise<void>) | undefined;
   #timers: NodeJS.Timeout[] = [];
@@ -98,7 +110,10 @@ export class Pump {
     this.#options = options;
   }
 
-  /** `rev`: the newest number now. Throws DatabaseAway. */
+  /**
+   * Starts the pump. `rev` is the newest number.
+   * @throws {DatabaseAway}
+   */
   async start(rev: number): Promise<void> {
     this.#rev = rev;
     this.#unlisten = await this.#options.listen(() => this.#wake());
@@ -109,7 +124,7 @@ export class Pump {
     this.#wake();
   }
 
-  /** Ends all streams; the browsers come back by themselves. */
+  /** Ends all streams; browsers reconnect automatically. */
   async stop(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -120,7 +135,10 @@ export class Pump {
     await this.#unlisten?.();
   }
 
-  /** Throws CallError 429. Headers are sent by the caller after `admit` and before `add`. */
+  /**
+   * Checks the limits for a new stream. The caller sends the headers between `admit` and `add`.
+   * @throws {CallError} 429
+   */
   admit(owner: string): void {
     const counts = new Map<string, number>();
     for (const stream of this.#streams) counts.set(stream.owner, (counts.get(stream.owner) ?? 0) + 1);
@@ -133,7 +151,9 @@ export class Pump {
     throw new CallError(429, `streams: ${most} are open, which is the most; close one`);
   }
 
-  /** Ends the oldest stream of whoever has the most, where that leaves them no fewer than the one who asks. */
+  /**
+   * Ends the oldest stream of the owner with the most, if that owner then still has at least as many as the new one.
+   */
   #displace(counts: ReadonlyMap<string, number>, own: number): boolean {
     const [[greedy, most] = ['', 0]] = [...counts].sort(([, a], [, b]) => b - a);
     const oldest = [...this.#streams].find(({ owner }) => owner === greedy);
@@ -150,7 +170,7 @@ export class Pump {
     this.#streams.add(stream);
     this.counters.streams += 1;
     response.on('close', () => this.#forget(stream));
-    // A connection that breaks in the middle of a write: `close` follows.
+    // The connection broke during a write; `close` follows.
     response.on('error', () => this.#forget(stream));
     this.#write(stream, `retry: ${RETRY_MS}\n\n`);
     if (this.#isAway) this.#write(stream, eventOf('away', {}));
@@ -176,7 +196,7 @@ export class Pump {
     this.#behind.delete(stream);
   }
 
-  /** Something may have changed. */
+  /** Schedules a query because something may have changed. */
   #wake(): void {
     this.#isStale = true;
     this.#plan(this.#isAway ? AGAIN_MS : 0);
@@ -194,7 +214,7 @@ export class Pump {
     }, waitMs);
   }
 
-  /** One query: for all, or for those who are behind when the others have had theirs. */
+  /** Runs one query: for all streams, or, if nothing has changed, for those that are behind. */
   async #ask(): Promise<void> {
     this.#askedMs = performance.now();
     const isForAll = this.#isStale;
@@ -228,22 +248,22 @@ export class Pump {
     const since = this.#rev;
     const changes = await this.#options.changesSince(since, ROWS_MAX, true);
     this.#rev = changes.rev;
-    // A camera's condition changes by silence alone, without a number.
+    // A camera's condition may change through silence alone, without a number.
     if (changes.rev === since && changes.cameras.length === 0) return;
-    // A number that goes back: the database is one of before, put back.
+    // A number that decreases means that an older database was restored.
     const text = changes.rev < since ? this.#resetText(changes.rev) : this.#textOf(changes, since);
     for (const stream of [...this.#streams]) {
       if (!this.#behind.has(stream)) this.#tell(stream, text, changes.rev);
     }
   }
 
-  /** Those who came with a number of before: from there to where the others are. */
+  /** Brings streams that started with an older number up to the others. */
   async #catchUp(): Promise<void> {
     const near: Stream[] = [];
     for (const stream of [...this.#behind]) {
       this.#behind.delete(stream);
       const isFar = this.#rev - stream.rev > ROWS_MAX || stream.rev > this.#rev;
-      // A number that was never given is of another database, or of one that was put back.
+      // A number that was never given out comes from another database or one that was restored since.
       if (isFar) this.#tell(stream, this.#resetText(this.#rev), this.#rev);
       else if (stream.rev < this.#rev) near.push(stream);
     }
@@ -251,8 +271,8 @@ export class Pump {
     const since = Math.min(...near.map(({ rev }) => rev));
     try {
       const changes = await this.#options.changesSince(since, ROWS_MAX, false);
-      // What is newer than the others know comes with their next query, to everybody once. (A camera that has changed
-      // in between is told twice: it has no number, and what it is now replaces what it was.)
+      // Changes newer than what the others know come to all with their next query. A camera that has changed meanwhile
+      // is sent twice; it has no number, and its new state replaces the old one.
       const upTo = { ...changes, rev: this.#rev };
       for (const stream of near) this.#tell(stream, this.#textOf(upTo, stream.rev), upTo.rev);
     } catch (error) {
@@ -261,7 +281,7 @@ export class Pump {
     }
   }
 
-  /** The id is on the last event: who is cut off before it is told all of them again. */
+  /** Only the last event carries the id: a client that is cut off earlier receives all events again. */
   #textOf({ rev, incidents, cameras, gone }: Changes, since: number): string {
     const fresh = incidents.filter((incident) => incident.rev > since && incident.rev <= rev);
     if (incidents.length > ROWS_MAX || cameras.length + gone.length > ROWS_MAX) return this.#resetText(rev);
@@ -314,7 +334,7 @@ export class Pump {
   }
 }
 
-/** JSON has no line ends of its own. */
+/** JSON contains no raw line breaks, so the data fits on one line. */
 function eventOf(name: string, data: unknown, id?: number): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -1,4 +1,4 @@
-/** Tables for other programs: rows for CSV, whose cells are escaped by whoever writes it. */
+/** Defines the tables exported as CSV. The writer escapes the cells. */
 import type { AuditEntry } from '../contract/audit.ts';
 import type { Camera } from '../contract/camera.ts';
 import type { Figures } from '../contract/figures.ts';
@@ -7,7 +7,7 @@ import type { Incident } from '../contract/incident.ts';
 export type Cell = string | number | boolean | null;
 export type CsvRow = Readonly<Record<string, Cell>>;
 
-/** Columns in their order, and what stands in them. */
+/** Columns in order, and the row of a value. */
 export interface Table<T> {
   readonly columns: readonly string[];
   rowOf(one: T): CsvRow;

@@ -1,9 +1,11 @@
 /**
- * Answers questions to the log of tracks of one box: asked by people here, signed by the signer.
+ * Answers queries of the track log of one box. People send them here; the signer signs them.
  *
- * INVARIANTS: who asks what about which place, in which case and why, is committed before anything goes out, and the number
- * of tracks before they are given out. Answers are kept in memory alone, for whoever has asked and for supervisors.
- * LIMITS: ANSWERS_KEPT answers, each KEPT_MS; the oldest goes first.
+ * INVARIANTS:
+ * - Account, query, place, case and reason are committed before anything is sent, and the number of tracks before they
+ *   are returned.
+ * - Answers are held in memory only, for the person who asked and for supervisors.
+ * LIMITS: ANSWERS_KEPT answers, each for KEPT_MS; the oldest is dropped first.
  */
 import { randomBytes } from 'node:crypto';
 import type { AuditDraft } from '../contract/audit.ts';
@@ -26,9 +28,9 @@ const KEPT_MS = 3_600_000;
 interface Kept {
   readonly who: string;
   readonly site: string;
-  /** By the room's clock. */
+  /** Time of the room's clock. */
   readonly atMs: number;
-  /** The answer as JSON text: its objects would take several times as much memory. */
+  /** The answer as JSON text, because its objects would take several times as much memory. */
   readonly json: Buffer;
 }
 
@@ -68,7 +70,10 @@ class TrackQuestions {
     this.#options = options;
   }
 
-  /** Throws CallError: 409 where the box refuses, 429 while one of this person's runs, 503 where nobody answers. */
+  /**
+   * Runs a query.
+   * @throws {CallError} 409 if the box refuses, 429 while another query of this person runs, 503 without an answer
+   */
   async ask({ who, body, nowMs }: Call<'tracks'>): Promise<TrackAnswer> {
     const { client, db, video, clock } = this.#options;
     caseAsked(body);
@@ -109,7 +114,10 @@ class TrackQuestions {
     return answer;
   }
 
-  /** Throws CallError as `ask` does. */
+  /**
+   * Requests a still to draw on.
+   * @throws {CallError} as `ask`
+   */
   async still({ who, body, nowMs }: Call<'trackStill'>) {
     const { client, clock } = this.#options;
     caseAsked(body);
@@ -121,7 +129,10 @@ class TrackQuestions {
     return still;
   }
 
-  /** Records what leaves the room, and by whom, and gives it. Throws CallError. */
+  /**
+   * Returns a stored answer for an export, and first records the export and the account.
+   * @throws {CallError} if it is unknown or belongs to another person
+   */
   async exported(
     { who, params: { id }, nowMs }: Call<'tracksCsv' | 'tracksMfJson'>,
     what: string,
@@ -129,10 +140,10 @@ class TrackQuestions {
     this.#forget(nowMs);
     const kept = this.#kept.get(id);
     if (kept === undefined) {
-      throw new CallError(404, 'there is no such answer; answers are kept for an hour, ask again');
+      throw new CallError(404, 'unknown answer; answers are stored for an hour, ask again');
     }
     if (kept.who !== who.name && who.role !== 'supervisor') {
-      throw new CallError(403, 'this answer is somebody else’s; a supervisor may export it');
+      throw new CallError(403, 'this answer belongs to another person; a supervisor may export it');
     }
     const answer = JSON.parse(kept.json.toString()) as TrackAnswer;
     const { box, case: number } = answer.asked;
@@ -147,7 +158,7 @@ class TrackQuestions {
     { act = 'ask-tracks', box, more, site }: Partial<AuditDraft> & Pick<AuditDraft, 'more'>,
   ): Promise<void> {
     const { db } = this.#options;
-    // Before the signer has said which site it is for.
+    // The signer has not reported the site yet.
     const of = site ?? (box === undefined ? undefined : await onlySiteOf(db, box));
     const where = { ...(of !== undefined && { site: of }), ...(box !== undefined && { box }) };
     await db.transaction((transaction) =>

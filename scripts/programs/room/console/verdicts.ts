@@ -1,4 +1,4 @@
-/** What it was in the end: the verdict, which closes an incident, and its reopening. */
+/** Handlers for verdicts, which close an incident, and for reopening. */
 import type { Incident } from '../contract/incident.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
@@ -22,8 +22,8 @@ import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.
 type Verdict = NonNullable<Incident['verdict']>;
 
 /**
- * Closes it. The box of an alert is told the verdict and not by whom; of an episode that was judged before, the sums hold
- * the later verdict only.
+ * Closes an incident with a verdict. The box of an alert receives the verdict without the reviewer's name. If the
+ * episode had an earlier verdict, the sums count only the later one.
  */
 export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<Incident> {
   const { who, nowMs, body } = call;
@@ -35,7 +35,7 @@ export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<I
     }
     mustBeAsSeen(row, body.revision);
     const former = await formerOf(transaction, row);
-    // Of two verdicts a box takes the later by its time: a clock of the room that was put back must not lose this one.
+    // A box accepts the later of two verdicts by its time. This one stays later even if the room's clock was set back.
     const at = iso(Math.max(nowMs, former === undefined ? nowMs : Date.parse(former.at) + 1));
     if (row.severity === 'alert') await tellBox(transaction, row, body.verdict, at);
     await addFigures(transaction, db, row, timeZone, sumsOf(body.verdict, former?.verdict));
@@ -69,7 +69,7 @@ async function formerOf(
   return former;
 }
 
-/** Whoever delivers it takes it from here, in the order of numbers. */
+/** Queues a verdict for delivery to the box, in the order of numbers. */
 async function tellBox(
   transaction: Queries,
   { site, box, episode }: IncidentRow,
@@ -89,11 +89,13 @@ function sumsOf(verdict: Verdict, former: Verdict | undefined): Parameters<typeo
   return { ...add, [column]: (add[column] ?? 0) - 1 };
 }
 
-/** What a new entry takes from the one that it reopens. */
+/** Columns that a new entry copies from the one that it reopens. */
 const KEPT = `site, box, episode, severity, priority, kind, rule, place, started, ended, received, clock_doubt, objects,
   cause, events, newest, still, detail`;
 
-/** What a revoked box has said is not acted on any more; the archive would close it again. */
+/**
+ * Refuses incidents of revoked boxes: their messages no longer count, and the archive would close the incident again.
+ */
 async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<void> {
   const [gone] = await transaction.all('SELECT 1 AS gone FROM camera WHERE site = $1 AND box = $2 AND gone', [
     row.site,
@@ -102,7 +104,7 @@ async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<v
   if (gone !== undefined) throw conflict(row, `its box ${row.box} was revoked; enrol it again first`);
 }
 
-/** A new entry of the same episode; the closed one stays as it is. Only the latest entry can be reopened. */
+/** Creates a new entry of the same episode; the closed one stays unchanged. Only the latest entry can be reopened. */
 export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
   const { who, key, nowMs, body, params } = call;
   const once = { who, key, act: 'reopen' } as const;
@@ -132,7 +134,7 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
       [params.no, rev],
     );
     if (fresh === undefined)
-      throw new CallError(404, `there is no incident ${params.no}, or it is no longer kept`);
+      throw new CallError(404, `incident ${params.no} does not exist, or is no longer stored`);
     await noteDone(transaction, once, fresh.no, nowMs);
     const draft = { ...actorOf(who), act: 'reopen', site, box, incident: fresh.no } as const;
     await record(transaction, { ...draft, more: { reopens: row.no } }, nowMs);

@@ -1,15 +1,15 @@
-/** Links to the city's own video of the time in which a track was seen: by the template of the settings. */
+/** Creates links to the city's own video of the time of a track, from the template in the settings. */
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { strict, Text } from '../contract/schema.ts';
 import type { VideoLink } from '../contract/tracks.ts';
 
-/** Time before and after a track that is shown with it, ms. */
+/** Time shown before and after a track, in ms. */
 const AROUND_MS = 10_000;
-/** Characters of a link, in the interface. */
+/** Maximum length of a link in the interface, in characters. */
 const LINK_CHARS_MAX = 2000;
 const PLACEHOLDERS = ['{camera}', '{from}', '{to}'] as const;
-/** A placeholder may stand behind the host only: no camera's name sends anybody to another machine. */
+/** Placeholders are allowed only after the host, so that no camera name can lead to another machine. */
 const LINK_FORM = /^(https?|rtsps?):\/\/[^/?#{}@\s]+[/?#]\S*$/;
 
 export const VideoFile = Type.Object(
@@ -28,15 +28,18 @@ export const VideoFile = Type.Object(
 type VideoFile = Static<typeof VideoFile>;
 
 export interface VideoSettings {
-  /** With placeholders; undefined where there is none. */
+  /** Template with placeholders; undefined if there is none. */
   readonly link: string | undefined;
-  /** The name of a camera in the city's video system, by box. */
+  /** Camera names in the city's video system, by box. */
   readonly cameras: ReadonlyMap<string, string>;
 }
 
 export const NO_VIDEO: VideoSettings = { link: undefined, cameras: new Map() };
 
-/** Throws AgentError `config`, one line: what, where, what would be right. */
+/**
+ * Validates the video settings.
+ * @throws {AgentError} `config`, with one line: setting, place and accepted form
+ */
 export function videoOf(file: string, given: VideoFile | undefined): VideoSettings {
   const { link, cameras = {} } = given ?? {};
   const made = { link, cameras: new Map(Object.entries(cameras)) };
@@ -58,7 +61,7 @@ export function videoOf(file: string, given: VideoFile | undefined): VideoSettin
   return made;
 }
 
-/** Returns where the video of this span at this box is; both times are of the contract's form. */
+/** Returns the link to the video of this box and span. Both times have the form of the contract. */
 export function videoLink(
   { link, cameras }: VideoSettings,
   box: string,
@@ -66,7 +69,7 @@ export function videoLink(
   to: string,
 ): VideoLink {
   const camera = cameras.get(box) ?? box;
-  // Whole seconds, none of the span cut off.
+  // Whole seconds, rounded outwards.
   const fromMs = Math.floor((Date.parse(from) - AROUND_MS) / 1000) * 1000;
   const toMs = Math.ceil((Date.parse(to) + AROUND_MS) / 1000) * 1000;
   const clock = (ms: number): string => secondOf(ms).replaceAll(/[-:]/g, '');

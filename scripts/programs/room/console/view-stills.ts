@@ -1,11 +1,11 @@
-/** Finds, for each view of a camera, the newest still of it that the room holds: a place to draw on and to replay over. */
+/** Finds the newest stored still of each view of a camera, to draw on and to replay over. */
 import type { TrackView } from '../../../../agent/contract/track-log.ts';
 import { isTime } from '../contract/opened.ts';
 import type { TrackAnswer } from '../contract/tracks.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { type NamedStill, storedDetail } from './incidents.ts';
 
-/** Incidents of a view that are looked at, the newest first; nearly every alert has a still. */
+/** Incidents of a view that are searched, the newest first. Nearly every alert has a still. */
 const INCIDENTS_MAX = 50;
 
 type ViewStill = TrackAnswer['views'][number]['still'];
@@ -14,7 +14,7 @@ interface Candidate extends NamedStill {
   readonly incident: number;
 }
 
-/** Returns null where the room holds none. `to` null: the view is the one of now. */
+/** Returns the still, or null if none is stored. `to` is null for the current view. */
 export async function viewStill(
   db: Queries,
   { site, box }: { readonly site: string; readonly box: string },
@@ -29,7 +29,7 @@ export async function viewStill(
   );
   const named = rows
     .flatMap(({ no, detail }) => storedDetail(detail).stills.map((still) => ({ ...still, incident: no })))
-    // Before an alert the camera may have shown the view before.
+    // Stills from before an alert may show the previous view.
     .filter(({ time }) => isTime(time) && time >= view && time < until)
     .sort((a, b) => (a.time < b.time ? 1 : -1));
   const here = await heldOf(db, site, box, named);
@@ -38,7 +38,7 @@ export async function viewStill(
   return { incident: newest.incident, moment: newest.moment, at: newest.time };
 }
 
-/** Returns the pictures that have come, by name and hash. */
+/** Returns the stored pictures by name and hash. */
 async function heldOf(
   db: Queries,
   site: string,

@@ -1,20 +1,20 @@
-/** What a webhook is to be told of some changes, and in which order. Pure. */
+/** Computes the messages of a webhook for a set of changes, and their order. Pure. */
 import { Value } from '@sinclair/typebox/value';
 import type { Camera, GoneCamera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
 import type { WebhookType } from '../contract/webhook.ts';
 import { WebhookIncident, type WebhookMessage } from '../contract/webhook.ts';
 
-/** Each incident and camera once, as it is now. */
+/** Changed incidents and cameras, each once and in their current state. */
 export interface Changes {
-  /** All changes through this one are in it. */
+  /** All changes up to this one are included. */
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
   readonly gone: readonly GoneCamera[];
 }
 
-/** How far a webhook has been told: all changes through `rev`, all incidents through the number `incident`. */
+/** Progress of a webhook: all changes up to `rev` and all incidents up to number `incident` are delivered. */
 export interface Place {
   readonly rev: number;
   readonly incident: number;
@@ -27,30 +27,32 @@ export interface CameraRev {
 }
 
 export interface Message {
-  /** The same whenever the message comes again. */
+  /** Stays the same when the message is repeated. */
   readonly id: string;
   readonly body: WebhookMessage;
 }
 
-/** What has changed by one change; the place is what holds when all its messages are told. */
+/** Messages of one change; `place` applies once all of them are delivered. */
 export interface Step {
   readonly messages: readonly Message[];
-  /** Of an incident. */
+  /** Number of the incident, if it is one. */
   readonly no: number | undefined;
   readonly place: Place;
 }
 
 export interface Told {
   readonly place: Place;
-  /** Incidents beyond `place` of which it has been told all the same, while an older one was not. */
+  /** Incidents beyond `place` that are already delivered, while an older one is not. */
   readonly told: ReadonlySet<number>;
-  /** The lowest new incident whose last change comes after these changes; undefined: there is none. */
+  /** Lowest new incident whose last change is later than these changes; undefined if there is none. */
   readonly later: number | undefined;
 }
 
 /**
- * In the order of changes. An incident of which the webhook was never told is received first, whatever has become of it
- * since. Types that nobody asked for give steps without messages.
+ * Returns the steps in the order of changes.
+ *
+ * An incident that is new to the webhook is sent as received first, whatever its state. Changes of types that the
+ * webhook does not request give steps without messages.
  */
 export function stepsOf(
   { rev: end, incidents, cameras, gone }: Changes,
@@ -69,7 +71,7 @@ export function stepsOf(
     })),
     ...[...cameras.map(cameraChanged), ...gone.map(cameraGone)].map((body) => {
       const { site, box } = body.data;
-      // It has changed once more while this was read.
+      // The camera changed again during the read.
       const rev = revOf.get(`${site}/${box}`) ?? end;
       return {
         rev,
@@ -80,11 +82,11 @@ export function stepsOf(
   ].sort((a, b) => a.rev - b.rev);
   let [open, most] = [later, Math.max(place.incident, ...told)];
   for (const { no } of changed) most = Math.max(most, no ?? 0);
-  // From the last one back: which new incident is still to be told.
+  // Walks backwards to know which new incidents are still undelivered.
   const steps: Step[] = [];
   let after = Number.POSITIVE_INFINITY;
   for (const { rev, no, messages } of changed.reverse()) {
-    // Two of one number are settled together.
+    // Changes with the same number complete together.
     const settled = after > rev ? rev : rev - 1;
     steps.push({
       messages: messages.filter(({ body }) => types.includes(body.type)),

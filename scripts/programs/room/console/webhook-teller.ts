@@ -1,13 +1,18 @@
 /**
- * Tells one webhook.
+ * Delivers the messages of one webhook.
  *
- * INVARIANTS: a message is told before the room remembers that it is: at least once. The messages come in the order of
- * `rev`, one after the other; what changes again before it is told is told once, as it is then. Of several consoles one
- * tells a webhook at a time. A message that comes again has the same id. No secret, and nothing of what a receiver answers
- * but its status, gets into a log.
- * LIMITS: ANSWER_WITHIN_MS for an answer; a receiver that does not take a message is tried again at most every
- * RETRY.maxMs, for ever; the queue is the incidents themselves, which go by the retention of the room. Clocks of machines
- * whose consoles share a database must agree within LEASE_MS.
+ * INVARIANTS:
+ * - Messages are delivered at least once: the position is stored only after the receiver has accepted the message.
+ * - Messages are sent in the order of `rev`, in sequence. Several changes before delivery are sent as one message with
+ *   the current state.
+ * - Only one of several consoles delivers a webhook at a time.
+ * - A repeated message has the same id.
+ * - Logs contain no secret, and of a receiver's answer only the status.
+ * LIMITS:
+ * - ANSWER_WITHIN_MS for an answer.
+ * - A refused message is retried indefinitely, at intervals of at most RETRY.maxMs.
+ * - The queue is the table of incidents, which the room's retention deletes.
+ * - The clocks of consoles that share a database must agree within LEASE_MS.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,9 +24,9 @@ import type { WebhookType } from '../contract/webhook.ts';
 import { DatabaseAway, iso, type Queries, type Sql } from '../database/sql.ts';
 import { type CameraRev, type Changes, type Message, type Place, stepsOf } from './webhook-messages.ts';
 
-/** Of the console's settings. */
+/** Webhook entry of the console's settings. */
 export interface WebhookSettings {
-  /** Under it the room remembers how far it has told. */
+  /** Key under which the room stores the progress. */
   readonly name: string;
   readonly url: string;
   /** `whsec_` and base64. */
@@ -29,24 +34,26 @@ export interface WebhookSettings {
   readonly types: readonly WebhookType[];
 }
 
-/** What has changed after `rev`, in its order, as far as the answer's `rev`. */
+/** Returns the changes after `rev`, in order, up to the answer's `rev`. */
 export type ChangesSince = (db: Queries, rev: number, nowMs: number) => Promise<Changes>;
 
 export interface WebhookCounts {
   sent: number;
-  /** Tries that were not taken. */
+  /** Attempts that failed. */
   failures: number;
 }
 
-/** Standard Webhooks asks for 15 to 30 s; a room would rather know. */
+/** Time limit of an answer in ms. Standard Webhooks recommends 15 to 30 s; a room should notice failures earlier. */
 const ANSWER_WITHIN_MS = 10_000;
-/** Whoever tells and has died is followed by another after so long; more than twice an answer's time. */
+/**
+ * Duration of the lease in ms, after which another console replaces a dead one; more than twice the time of an answer.
+ */
 const LEASE_MS = 30_000;
-/** A lease is taken again before a message whose answer might outlast it. */
+/** The lease is renewed before a message whose answer might outlast it, in ms. */
 const LEASE_LEFT_MS = 2 * ANSWER_WITHIN_MS;
-/** Whether somebody else has died is looked at this often, when nothing calls. */
+/** Interval of the check for a dead console without a notification, in ms. */
 const LOOK_EVERY_MS = 10_000;
-/** What changes within so long is told once; a receiver is no screen. */
+/** Time in ms within which changes are combined, because a receiver is not a screen. */
 const COALESCE_MS = 200;
 const RETRY = { firstMs: 1000, maxMs: 300_000 };
 export class Teller {
@@ -56,18 +63,18 @@ export class Teller {
   readonly #log: Logger;
   readonly #counts: WebhookCounts;
   readonly #webhook: Webhook;
-  /** Of this teller among those of all consoles. */
+  /** Unique id of this sender among those of all consoles. */
   readonly #holder = randomUUID();
   readonly #backoff = new Backoff(RETRY);
   readonly #ending = new AbortController();
-  /** Incidents beyond the place that is kept, of which it was told before an older one. */
+  /** Incidents beyond the stored position, delivered before an older one. */
   readonly #told = new Set<number>();
   #running: Promise<void> | undefined;
   #woken = true;
   #wake: () => void = () => undefined;
-  /** By the steady clock; a lease ends on the others' clocks. */
+  /** Time of the monotonic clock. For others the lease ends by their wall clocks. */
   #leaseEndsMs = 0;
-  /** Failures in a row; the first is told, the others are counted. */
+  /** Consecutive failures; the first is logged, the others are only counted. */
   #inARow = 0;
 
   constructor(
@@ -118,7 +125,7 @@ export class Teller {
     await this.#letGo();
   }
 
-  /** Until something has changed, or it is time to look. */
+  /** Waits for a change or for LOOK_EVERY_MS. */
   async #called(): Promise<void> {
     if (this.#woken || this.#ending.signal.aborted) return;
     await new Promise<void>((resolve) => {
@@ -132,13 +139,15 @@ export class Teller {
   }
 
   /**
-   * Whether all is told, by this console or by another. Throws what kept a message from being told. Nothing is written
-   * where there is nothing to tell: in SQLite a write is what everybody is woken by.
+   * Delivers the pending messages. Returns true if this or another console has delivered everything.
+   *
+   * Writes nothing if there is nothing to deliver, because in SQLite every write wakes all listeners.
+   * @throws if a message could not be delivered
    */
   async #tell(): Promise<boolean> {
     const place = await this.#behind();
     if (place === undefined) return true;
-    // Asked for before what is told is read: a camera that changes in between is then told once more.
+    // Read before the changes themselves: a camera that changes in between is sent again.
     const revs = await this.#db.all<CameraRev>('SELECT site, box, rev FROM camera WHERE rev > $1', [
       place.rev,
     ]);
@@ -161,14 +170,14 @@ export class Teller {
         await this.#send(message);
       }
       if (step.no !== undefined) this.#told.add(step.no);
-      // What nobody asked for is passed over with the next that is sent, or at the end.
+      // The position of changes without messages is stored with the next message, or at the end.
       const isWritten = step.messages.length > 0 || step.place.rev === changes.rev;
       if (isWritten && !(await this.#remember(step.place))) return true;
     }
     return false;
   }
 
-  /** How far it is told, where something is left to tell and nobody else does. */
+  /** Returns the position if something is undelivered and no other console delivers it. */
   async #behind(): Promise<Place | undefined> {
     const [row] = await this.#db.all<Place>(
       `SELECT rev, incident FROM webhook
@@ -179,7 +188,7 @@ export class Teller {
     return row;
   }
 
-  /** How far it is told, for whoever may tell now; undefined: another console does. */
+  /** Takes the lease. Returns the position, or undefined if another console delivers. */
   async #lease(): Promise<Place | undefined> {
     const [nowMs, steadyMs] = [Date.now(), performance.now()];
     const place = await this.#db.transaction(async (transaction) => {
@@ -194,7 +203,7 @@ export class Teller {
     return place;
   }
 
-  /** False: another console tells by now, and knows itself how far. */
+  /** Stores the position. Returns false if another console has the lease by now and its own position. */
   async #remember({ rev, incident }: Place): Promise<boolean> {
     const [until, steadyMs] = [iso(Date.now() + LEASE_MS), performance.now()];
     const rows = await this.#db.run(
@@ -214,12 +223,15 @@ export class Teller {
         this.#holder,
       ]);
     } catch (error) {
-      // Another console waits until the lease has ended.
+      // Another console waits until the lease expires.
       this.#log.warn({ webhook: this.#settings.name, reason: messageOf(error) }, 'a webhook was not let go');
     }
   }
 
-  /** Throws when the receiver has not taken it. */
+  /**
+   * Sends one message.
+   * @throws {NotTaken} if the receiver does not accept it
+   */
   async #send({ id, body }: Message): Promise<void> {
     const text = JSON.stringify(body);
     const at = new Date();
@@ -232,13 +244,13 @@ export class Teller {
         'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
         'webhook-signature': this.#webhook.sign(id, at, text),
       },
-      // A redirect may lead a signed message to anybody.
+      // A redirect could lead a signed message to any host.
       redirect: 'manual',
       signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     }).catch((error: unknown) => {
       throw new NotTaken(whyNot(error));
     });
-    // Nobody reads it, and it may be long.
+    // The answer is not read and may be long.
     await answer.body?.cancel();
     if (!answer.ok)
       throw new NotTaken(`answers ${answer.status}${answer.status < 400 ? ', a redirect' : ''}`);
@@ -270,10 +282,10 @@ export class Teller {
   }
 }
 
-/** One line for a log. */
+/** Failure of a delivery, with one line for a log. */
 class NotTaken extends Error {}
 
-/** What `fetch` says is in its cause; a code is all that is known of some. */
+/** Returns the reason. `fetch` puts it into the cause, which may only have a code. */
 function whyNot(error: unknown): string {
   if (!(error instanceof Error)) return 'no answer';
   if (error.name === 'TimeoutError') return `no answer within ${ANSWER_WITHIN_MS / 1000} s`;

@@ -1,8 +1,10 @@
 /**
- * Tells other programs what changes in the room, by signed webhooks (https://www.standardwebhooks.com).
+ * Notifies other programs of changes in the room, by signed webhooks (https://www.standardwebhooks.com).
  *
- * INVARIANTS: no secret is in a log; no address without TLS is told, but on this machine.
- * LIMITS: a teller for each webhook; webhook-teller.ts has theirs.
+ * INVARIANTS:
+ * - Logs contain no secret.
+ * - Messages are sent over TLS only, except to this machine.
+ * LIMITS: one sender for each webhook; webhook-teller.ts states its limits.
  */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Logger } from '../../../../agent/base/log.ts';
@@ -18,7 +20,7 @@ export class Webhooks {
   readonly #settings: readonly WebhookSettings[];
   readonly #changesSince: ChangesSince;
   readonly #log: Logger;
-  /** By name. */
+  /** Counters by webhook name. */
   readonly counts: Readonly<Record<string, WebhookCounts>>;
   #tellers: Teller[] = [];
   #unlisten: (() => Promise<void>) | undefined;
@@ -32,8 +34,9 @@ export class Webhooks {
   }
 
   /**
-   * A webhook that is new is told what changes from now on. Throws AgentError `config`, one line, for settings that are
-   * wrong, and DatabaseAway.
+   * Starts delivery. A new webhook receives changes from now on.
+   * @throws {AgentError} `config`, with one line, for invalid settings
+   * @throws {DatabaseAway}
    */
   async start(): Promise<void> {
     judge(this.#settings);
@@ -56,7 +59,7 @@ export class Webhooks {
     for (const teller of this.#tellers) teller.start();
   }
 
-  /** Resolves when the messages that are on their way are answered, and another console may go on. Idempotent. */
+  /** Stops delivery. Resolves once the current messages are answered and another console may continue. Idempotent. */
   async stop(): Promise<void> {
     const [unlisten, tellers] = [this.#unlisten, this.#tellers];
     this.#unlisten = undefined;
@@ -82,8 +85,10 @@ function judge(settings: readonly WebhookSettings[]): void {
 }
 
 /**
- * A webhook that is not known yet begins here and now. True: it had come further than the room has, whose database was
- * restored; what changes from now on is told, and not nothing for a long time.
+ * Creates the position of a new webhook at the current number.
+ *
+ * Returns true if the stored position was ahead of the room, because an older database was restored. It is then set to
+ * the current number, so that later changes are delivered again.
  */
 async function remember(db: Sql, name: string): Promise<boolean> {
   return await db.transaction(async (transaction) => {

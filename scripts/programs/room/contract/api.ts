@@ -1,6 +1,8 @@
 /**
- * The room's interface: every path, what it takes and gives, and who may. The server registers its routes from this table,
- * the OpenAPI document is made of it, and the browser has its types from here.
+ * Defines the room's HTTP interface: paths, inputs, outputs and the permission that each requires.
+ *
+ * The server registers its routes from this table, the OpenAPI document is generated from it, and the browser imports
+ * its types.
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 
@@ -18,7 +20,7 @@ import { TRACK_ROUTES } from './track-routes.ts';
 
 export type { Route } from './route.ts';
 
-/** RFC 9457. `incident` where somebody else was first: what is true now. */
+/** Problem details (RFC 9457). `incident` is its current state, if another person acted first. */
 export const Problem = Type.Object(
   {
     type: Type.String(),
@@ -33,7 +35,7 @@ export type Problem = Static<typeof Problem>;
 const Case = Text(64, 'number of the case');
 const Reason = Text(200);
 
-/** A search in the archives of the boxes, or the request for a sealed still: signed by the room's signer. */
+/** Request for a search in the archives of the boxes. The room's signer signs it. */
 export const SearchRequest = Type.Object(
   {
     case: { ...Case, minLength: 1 },
@@ -120,7 +122,9 @@ export const IncidentPage = Type.Object(
 );
 export type IncidentPage = Static<typeof IncidentPage>;
 
-/** Of the header: whatever the caller makes up, a UUID for instance; visible ASCII as headers carry it. */
+/**
+ * Value of the header Idempotency-Key: made up by the caller, a UUID for instance. Visible ASCII, as headers carry it.
+ */
 export const IdempotencyKey = Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' });
 
 const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
@@ -128,7 +132,7 @@ const Seen = { revision: { ...Count, description: 'of the incident as it was see
 const Nothing = Type.Object({}, strict);
 const Interval = { from: AskedTime, to: AskedTime };
 
-/** `params` and `body` keep their types: whoever answers the call has them from here. */
+/** Route of an action on an incident. `params` and `body` keep their static types for the handler. */
 interface ActRoute<B extends TSchema> extends Route {
   readonly params: typeof No;
   readonly body: B;

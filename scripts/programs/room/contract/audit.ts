@@ -1,9 +1,9 @@
-/** The room's own record: who did what, and who saw which picture. Each entry holds the hash of the one before. */
+/** Defines the audit log: who did what, and who saw which picture. Each entry holds the hash of the entry before it. */
 import { type Static, Type } from '@sinclair/typebox';
 import { ACTS, ROLES } from './roles.ts';
 import { Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 
-/** What is recorded beside the acts of the table of roles. */
+/** Actions recorded in the audit log: those of the table of roles, and further ones. */
 export const AUDITED = [
   ...ACTS,
   'login',
@@ -18,7 +18,7 @@ export const AUDITED = [
 ] as const;
 export type Audited = (typeof AUDITED)[number];
 
-/** Hash of the entry before the first. */
+/** Hash that precedes the first entry. */
 export const GENESIS = '0'.repeat(64);
 
 const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
@@ -50,7 +50,10 @@ export interface AuditDraft extends Pick<AuditEntry, 'who' | 'role' | 'act'> {
   readonly more?: Readonly<Record<string, unknown>>;
 }
 
-/** Of the last entry. Kept elsewhere, on paper for instance, it shows later that nothing before it was changed or cut off. */
+/**
+ * Number and hash of the last entry. A copy stored elsewhere, on paper for instance, later shows that no earlier entry
+ * was changed or removed.
+ */
 export const AuditHead = Nullable(Type.Object({ no: Type.Integer({ minimum: 1 }), hash: Hash }, strict));
 export type AuditHead = Static<typeof AuditHead>;
 
@@ -58,7 +61,7 @@ export const AuditPage = Type.Object(
   {
     entries: Type.Array(AuditEntry, { maxItems: 500 }),
     next: Nullable(Type.Integer({ description: '`before` of the page after this one' })),
-    /** By a walk over all that is kept. */
+    /** Checked by a walk over all stored entries. */
     whole: Type.Boolean({ description: 'every entry holds the hash of the one before' }),
     fault: Nullable(Text(300, 'where the chain breaks')),
     head: AuditHead,

@@ -1,4 +1,4 @@
-/** A camera as the room sees it: what its box said last, and what will need a person. */
+/** Defines a camera as the room sees it: the latest reports of its box, and what will need attention. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { CONDITIONS } from './terms.ts';
@@ -25,10 +25,10 @@ export const Camera = Type.Object(
 );
 export type Camera = Static<typeof Camera>;
 
-/** As many as a list gives. */
+/** Maximum number of cameras in a list. */
 export const CAMERAS_MAX = 5000;
 
-/** A camera that is not on the list any more: its box was revoked. */
+/** A camera that has left the list because its box was revoked. */
 export const GoneCamera = Type.Object({ site: Name, box: Name }, { ...strict, $id: 'GoneCamera' });
 export type GoneCamera = Static<typeof GoneCamera>;
 

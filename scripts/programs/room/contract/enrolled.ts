@@ -1,7 +1,8 @@
 /**
- * The list of enrolled boxes as a file (boxes.json): the enrolment writes it, the archive reads it. It holds nothing secret.
+ * Defines the file of enrolled boxes (boxes.json), which the enrolment writes and the archive reads. It contains no
+ * secrets.
  *
- * INVARIANT: a box's name stands in the list once, whatever its site: the name is the CN of its certificate.
+ * INVARIANT: a box name is listed once, whatever its site, because the name is the CN of its certificate.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Name, OneOf, strict, Time } from './schema.ts';
@@ -10,9 +11,9 @@ export const EnrolledBox = Type.Object(
   {
     site: Name,
     box: Name,
-    /** `revoked`: its certificates were taken back, and none was given since. */
+    /** `revoked`: its certificates were revoked, and none was issued since. */
     state: OneOf(['enrolled', 'revoked']),
-    /** Of the state. */
+    /** Time of the last change of state. */
     since: Time,
   },
   strict,

@@ -1,4 +1,4 @@
-/** Messages of webhooks as they may come, for openapi.yaml and the guide; tests hold them against their schemas. */
+/** Example webhook messages for openapi.yaml and the guide. Tests validate them against their schemas. */
 import type { Camera } from './camera.ts';
 import type { WebhookIncident, WebhookMessage, WebhookType } from './webhook.ts';
 

@@ -1,4 +1,4 @@
-/** What a shift and a court want to know in numbers. */
+/** Defines the statistics of an interval (alerts, verdicts, precision, time to claim) and the shift report. */
 import { type Static, Type } from '@sinclair/typebox';
 import { AuditHead } from './audit.ts';
 import { Incident, Precision } from './incident.ts';
@@ -41,7 +41,7 @@ export const HandOver = Type.Object(
     closed: { ...Count, description: 'by people' },
     withdrawn: { ...Count, description: 'closed by the room, since their box was revoked' },
     verdicts: Type.Object({ true: Count, false: Count, unclear: Count }, strict),
-    /** Left to the next shift. */
+    /** Incidents left to the next shift. */
     open: Type.Array(Incident),
     dispatched: Type.Array(Incident),
     more: { ...Count, description: 'open and dispatched ones beyond these' },

@@ -1,4 +1,4 @@
-/** An incident as the room has it: what the events of one episode of a box add up to, and what people did about it. */
+/** Defines an incident: the combined events of one episode of a box, and the actions of people on it. */
 import { type Static, Type } from '@sinclair/typebox';
 import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event.ts';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';

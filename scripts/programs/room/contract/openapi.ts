@@ -1,4 +1,4 @@
-/** OpenAPI 3.1 of the room's interface, made of its table of routes; docs/ref/openapi.yaml is written from it. */
+/** Generates the OpenAPI 3.1 document of the room's interface from its table of routes, for docs/ref/openapi.yaml. */
 import type { TSchema } from '@sinclair/typebox';
 import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
 import { IdempotencyKey, Problem, ROUTES, type Route } from './api.ts';
@@ -18,7 +18,7 @@ Members may be added to answers and webhooks: a program ignores those that it do
 them. Members of a body or a query that are not known are refused. The schemas compile in Ajv's strict mode without a
 plug-in.`;
 
-/** What a refusal means; RFC 9110 and 6585 have the numbers. */
+/** Meaning of each refusal. RFC 9110 and 6585 define the status codes. */
 const REFUSALS = {
   400: ['BadRequest', 'A parameter, the body or a header is not what the schema says.'],
   401: ['Unauthorized', 'No session and no token, or one that is not good any more.'],
@@ -42,7 +42,7 @@ const WEBHOOKS: Readonly<Record<WebhookType, string>> = {
   'camera.gone': 'a camera has left the list: its box was revoked',
 };
 
-/** The same routes always give the same document. */
+/** Returns the document. The result is deterministic: the same routes give the same document. */
 export function openApi(version: string): object {
   const schemas = new Map<string, Json>();
   const form: Forms = {
@@ -81,15 +81,18 @@ export function openApi(version: string): object {
   };
 }
 
-/** `__Host-`: whole host, HTTPS only, no domain (RFC 6265bis); a demonstration on loopback has it without. */
+/**
+ * Session cookie. `__Host-` means this host only, HTTPS only, no domain (RFC 6265bis). A demonstration on loopback
+ * omits the prefix.
+ */
 const SESSION_COOKIE = '__Host-vigie';
 
 type SchemaOf = (schema: TSchema) => Json;
 
 interface Forms {
-  /** Of a request: what it does not name is refused. */
+  /** Schema of a request: unknown members are refused. */
   readonly taken: SchemaOf;
-  /** Of an answer or a webhook: open for members of later versions. */
+  /** Schema of an answer or a webhook: open for members of later versions. */
   readonly given: SchemaOf;
 }
 
@@ -127,7 +130,7 @@ function whoMay({ act }: Route): string {
 function contentOf({ gives }: Route, schemaOf: SchemaOf): JsonObject {
   if (typeof gives !== 'string') return { 'application/json': { schema: schemaOf(gives) } };
   if (gives.startsWith('text/')) return { [gives]: { schema: { type: 'string' } } };
-  // OpenAPI 3.1: bytes as they are have no schema.
+  // OpenAPI 3.1: raw bytes have no schema.
   return { [gives]: gives.endsWith('json') ? { schema: { type: 'object' } } : {} };
 }
 
@@ -151,7 +154,7 @@ function parametersOf(name: string, route: Route, schemaOf: SchemaOf): Json[] {
   ];
 }
 
-/** Of an object's schema, one by one. */
+/** Returns one parameter for each property of an object schema. */
 function members(where: 'path' | 'query', schema: TSchema | undefined, schemaOf: SchemaOf): Json[] {
   if (schema === undefined) return [];
   const { properties, required = [] } = schema as TSchema & {
@@ -210,7 +213,7 @@ function webhook(type: WebhookType, { given }: Forms): JsonObject {
   };
 }
 
-/** Each schema that has a name lies among the document's schemas once, and is pointed at from where it is used. */
+/** Moves each named schema once into `schemas`, and replaces every use by a reference to it. */
 function referred(value: Json, schemas: Map<string, Json>): Json {
   if (Array.isArray(value)) return value.map((item: Json) => referred(item, schemas));
   if (!isObject(value)) return value;

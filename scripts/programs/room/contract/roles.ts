@@ -1,9 +1,9 @@
-/** Who may do what in the room: three roles, and every act by its name. Server and browser read the same table. */
+/** Defines three roles and the actions that each may perform. Server and browser read the same table. */
 
 export const ROLES = ['operator', 'supervisor', 'auditor'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** Each act, and the roles that may do it. An auditor looks at what others did, and at no picture. */
+/** Roles allowed for each action. An auditor reviews the actions of others and sees no pictures. */
 const ALLOWED = {
   'see-incidents': ['operator', 'supervisor', 'auditor'],
   'see-still': ['operator', 'supervisor'],

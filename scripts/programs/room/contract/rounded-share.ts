@@ -1,11 +1,13 @@
-/** Rounds shares so that a rounded one claims no more than the exact one. */
+/** Rounds ratios so that the rounded value never claims more than the exact one. */
 
 /**
- * A share in tenths of a percent, as a share again.
- * @param round down for what is claimed: only all of it is 100 %; up for what is missing: only none of it is 0 %
+ * Rounds a ratio to tenths of a percent. The result is again a ratio (0 to 1).
+ *
+ * @param round `down` for a claimed part, so that 100 % means all of it; `up` for a missing part, so that 0 % means
+ * none
  */
 export function roundedShare(share: number, round: 'down' | 'up'): number {
-  // Sums of shares are off by less than this.
+  // Errors of summed ratios stay below 1e-9.
   const thousandths = Math.round(share * 1e9) / 1e6;
   return (round === 'down' ? Math.floor(thousandths) : Math.ceil(thousandths)) / 1000;
 }

@@ -1,8 +1,8 @@
-/** The form of a route of the room's interface. */
+/** Defines the shape of a route of the room's interface. */
 import type { TSchema } from '@sinclair/typebox';
 import type { Act } from './roles.ts';
 
-/** What `body` and `given` of a route may be besides JSON. */
+/** Media types of an answer. */
 export type Media =
   | 'application/json'
   | 'text/csv'
@@ -15,13 +15,13 @@ export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly summary: string;
-  /** Undefined: whoever is logged in; `open`: everybody. */
+  /** Undefined: any logged-in person or program. `open`: no login needed. */
   readonly act?: Act | 'open';
   readonly params?: TSchema;
   readonly query?: TSchema;
   readonly body?: TSchema;
-  /** Of 200. */
+  /** Schema or media type of the answer with status 200. */
   readonly gives: TSchema | Media;
-  /** The header Idempotency-Key is asked for: the same key again gives the same answer and does nothing. */
+  /** Requires the header Idempotency-Key: a repeated key returns the same answer and has no effect. */
   readonly idempotent?: true;
 }

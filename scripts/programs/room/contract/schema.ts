@@ -1,17 +1,17 @@
-/** What all schemas of the room's interface are made of. */
+/** Building blocks of all schemas of the room's interface. */
 import { type TSchema, Type } from '@sinclair/typebox';
 import { TIME_PATTERN } from '../../../../agent/contract/time.ts';
 
 export const strict = { additionalProperties: false } as const;
 export const Name = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
-/** Of a user, a key, a picture, as text of at most `max` characters. */
+/** Text of at most `maxLength` characters. */
 export const Text = (maxLength: number, description?: string) =>
   Type.String({ maxLength, ...(description !== undefined && { description }) });
 export const Time = Type.String({
   pattern: TIME_PATTERN,
   description: 'ISO 8601, UTC, with milliseconds',
 });
-/** A time that a caller gives (RFC 3339, 5.6); console/asked.ts reads it. */
+/** Time given by a caller (RFC 3339, 5.6). console/asked.ts parses it. */
 export const AskedTime = Type.String({
   pattern:
     '^\\d{4}-\\d{2}-\\d{2}[Tt]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?([Zz]|[+-]([01]\\d|2[0-3]):[0-5]\\d)$',
@@ -20,7 +20,7 @@ export const AskedTime = Type.String({
 });
 export const Count = Type.Integer({ minimum: 0 });
 export const Share = Type.Number({ minimum: 0, maximum: 1 });
-/** OpenAPI 3.1 and typebox agree on a union with null. */
+/** A union with null, which OpenAPI 3.1 and TypeBox both understand. */
 export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 export const OneOf = <T extends string>(values: readonly T[]) =>
   Type.Union(values.map((value) => Type.Literal(value)));

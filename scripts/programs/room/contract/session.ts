@@ -1,4 +1,4 @@
-/** Who is logged in, and how one gets in. */
+/** Defines the session of a logged-in person, the list of sessions, and the login. */
 import { type Static, Type } from '@sinclair/typebox';
 import { ROLES } from './roles.ts';
 import { Count, OneOf, strict, Text, Time } from './schema.ts';
@@ -19,7 +19,7 @@ export const Session = Type.Object(
 );
 export type Session = Static<typeof Session>;
 
-/** Who is logged in, by account. */
+/** Logged-in people, by account. */
 export const Present = Type.Object(
   {
     now: Time,
@@ -41,7 +41,7 @@ export const Present = Type.Object(
 );
 export type Present = Static<typeof Present>;
 
-/** How one gets in; asked before there is a session. */
+/** Login methods, readable without a session. */
 export const Login = Type.Object(
   {
     method: OneOf(['oidc', 'local'] as const),

@@ -1,6 +1,8 @@
 /**
- * What the console asks of the signer, over HTTP on its Unix socket: `POST /search` answers with lines of JSON as boxes
- * answer, the last one `done`; `POST /sealed`, `POST /tracks` and `POST /track-still` with one object. A refusal is {line} with a status of 400 to 503.
+ * Defines the requests from the console to the signer, over HTTP on its Unix socket.
+ *
+ * `POST /search` answers with lines of JSON as boxes reply; the last line has `done`. `POST /sealed`, `POST /tracks`
+ * and `POST /track-still` answer with one object. A refusal is {line} with a status of 400 to 503.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { FoundTrack, TrackQuestion, TrackResult } from '../../../../agent/contract/track-log.ts';
@@ -8,14 +10,14 @@ import { SealedAnswer, SealedRequest, SearchRequest, SearchState } from './api.t
 import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
 import { ROOM_TRACKS_MAX, TrackRequest, TrackStillAnswer, TrackStillRequest } from './tracks.ts';
 
-/** At once: for everybody together; one for each person. */
+/** Maximum number of concurrent searches for all people together; each person may run one. */
 export const SEARCHES_MAX = 4;
-/** Of a search, as the schema of its state says. */
+/** Maximum number of matches of a search, as in the schema of its state. */
 export const FOUND_MAX = 5000;
-/** 5,000 names of boxes and the rest of a request. */
+/** Maximum size of a request in bytes: 5,000 box names and the other fields. */
 export const SIGNER_BODY_BYTES_MAX = 262_144;
 
-/** The name of the account that asks; it is counted by and written to the signer's log, boxes do not learn it. */
+/** Name of the requesting account. The signer uses it for its rate limit and its log; boxes do not receive it. */
 const Who = Type.String({ minLength: 1, maxLength: 64 });
 
 export const SignerSearch = Type.Object(
@@ -64,7 +66,7 @@ export type SignerSealed = Static<typeof SignerSealed>;
 export const SignerFile = Type.Omit(SealedAnswer, ['recipients'], strict);
 export type SignerFile = Static<typeof SignerFile>;
 
-/** Bytes of tracks as JSON after which the signer fetches no further page; the console keeps some such answers. */
+/** Bytes of tracks as JSON after which the signer fetches no further page. The console stores a few such answers. */
 export const TRACKS_BYTES_MAX = 4_194_304;
 
 export const SignerTracks = Type.Object(

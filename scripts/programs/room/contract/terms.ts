@@ -1,25 +1,31 @@
-/** The words and limits that server and browser share; nothing in here needs a library. */
+/** Terms and limits shared by server and browser. This module imports no library. */
 import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
 
-/** Of an incident. One way: what is closed is reopened as a new entry. */
+/** States of an incident, in order. A closed incident stays closed; reopening creates a new entry. */
 export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
 
-/** Reasons for which the room itself closes an incident: the certificates of its box were revoked. */
+/** Reasons for which the room closes an incident: the certificates of its box were revoked. */
 export const CLOSED_WHY = ['box-revoked'] as const;
 
-/** How long a claim holds, s; the screen renews it while the incident is open there. */
+/** Duration of a claim in s. The screen renews it while the incident is open there. */
 export const CLAIM_S = 120;
 
-/** After this long without an owner a new alert is escalated: it goes to the top and says so, s. */
+/** Time without an owner after which a new alert is escalated, in s: it moves to the top and is marked. */
 export const ESCALATE_S = 60;
 
-/** Of a note, characters. */
+/** Maximum length of a note in characters. */
 export const NOTE_CHARS_MAX = 1000;
 
-/** 1 = people may be in danger now, 2 = somebody should go there, 3 = to be known. */
+/**
+ * Urgency of an incident.
+ *
+ * - 1 = people may be in danger now
+ * - 2 = someone should go there
+ * - 3 = for information
+ */
 export type Priority = 1 | 2 | 3;
 
-/** Of alerts. */
+/** Priority of each kind of alert. */
 const PRIORITIES: Readonly<Record<RuleKind, Priority>> = {
   'vehicle-in-pedestrian-zone': 1,
   loitering: 2,
@@ -31,7 +37,7 @@ const PRIORITIES: Readonly<Record<RuleKind, Priority>> = {
   'illegal-parking': 2,
 };
 
-/** An alert of a kind that only a newer box knows has the middle priority. */
+/** Returns the priority of an incident. An alert of an unknown kind (from a newer box) has the middle priority. */
 export function priorityOf(severity: string, kind: string): Priority {
   if (severity !== 'alert') return 3;
   return isRanked(kind) ? PRIORITIES[kind] : 2;
@@ -41,22 +47,22 @@ function isRanked(kind: string): kind is RuleKind {
   return Object.hasOwn(PRIORITIES, kind);
 }
 
-/** Of a camera, worst first; each has a colour and a shape of its own on the screen. */
+/** Conditions of a camera, the worst first. Each has its own colour and shape on the screen. */
 export const CONDITIONS = ['offline', 'blind', 'suspended', 'impaired', 'ending', 'well'] as const;
 export type Condition = (typeof CONDITIONS)[number];
 
-/** What ends within this many days is told before it does; the box itself says so at 30, 7 and 1. */
+/** Days before expiry from which the room warns. The box itself reports at 30, 7 and 1 days. */
 export const ENDING_DAYS = 30;
 
-/** A box that has said nothing for this long is offline, whatever it said last: its health comes every 30 s. */
+/** Silence in s after which a box is offline, whatever its last status. Its health report comes every 30 s. */
 export const SILENT_S = 120;
 
 /**
- * How often the stream says something though nothing changes, s: proxies close what is silent for a minute (nginx:
- * proxy_read_timeout). It is also how fast a session's end is seen.
+ * Interval of the stream's heartbeat in s. Proxies close a connection that is silent for a minute (nginx:
+ * proxy_read_timeout). It is also the delay after which the end of a session is noticed.
  */
 export const BEAT_S = 15;
 
-/** Where a browser goes to enter with OIDC (GET, a navigation), and where the identity provider sends it back to. */
+/** Path of the OIDC login (GET, a navigation), and path to which the identity provider redirects back. */
 export const ENTER_PATH = '/auth/enter';
 export const BACK_PATH = '/auth/back';

@@ -1,4 +1,4 @@
-/** Routes by which the log of tracks of one box is asked. */
+/** Routes for queries of the track log of one box. */
 import { Type } from '@sinclair/typebox';
 import type { Route } from './route.ts';
 import { strict, Text } from './schema.ts';

@@ -1,4 +1,4 @@
-/** Questions to the log of tracks of one box, from the room: what is asked, and what the screens get. */
+/** Defines queries of the track log of one box from the room, and their answers. */
 import { type Static, Type } from '@sinclair/typebox';
 import {
   FoundTrack,
@@ -10,7 +10,7 @@ import {
 } from '../../../../agent/contract/track-log.ts';
 import { AskedTime, Count, Name, Nullable, strict, Text, Time } from './schema.ts';
 
-/** Tracks of one question that the room fetches, page by page; the rest is counted. */
+/** Maximum number of tracks of one query that the room fetches, page by page. The rest is only counted. */
 export const ROOM_TRACKS_MAX = 2000;
 
 const why = {
@@ -29,7 +29,7 @@ export const TrackRequest = Type.Object(
 );
 export type TrackRequest = Static<typeof TrackRequest>;
 
-/** Where the city's own video of the time is. */
+/** Location of the city's own video of that time. */
 export const VideoLink = Type.Object(
   {
     url: Nullable(Text(2000, 'by the template of the settings; null where there is none')),
@@ -40,7 +40,7 @@ export const VideoLink = Type.Object(
 );
 export type VideoLink = Static<typeof VideoLink>;
 
-/** A still that the room holds of the view that was asked about. */
+/** A still in the room's archive of the view in question. */
 export const ViewStill = Type.Object(
   { incident: Type.Integer({ minimum: 1 }), moment: Text(16), at: Time },
   strict,

@@ -1,4 +1,6 @@
-/** What other programs are told by signed webhooks, in the form of Standard Webhooks: {type, timestamp, data}. */
+/**
+ * Defines the signed webhook messages for other programs, in the form of Standard Webhooks: {type, timestamp, data}.
+ */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Camera, GoneCamera } from './camera.ts';
 import { Incident } from './incident.ts';
@@ -13,7 +15,7 @@ export const WEBHOOK_TYPES = [
 ] as const;
 export type WebhookType = (typeof WEBHOOK_TYPES)[number];
 
-/** Without the names of those who work in the room: another town's office has no need of them. */
+/** An incident without the names of the room's staff, which other organisations do not need. */
 export const WebhookIncident = Type.Omit(Incident, ['claimedBy', 'dispatchedBy'], {
   ...strict,
   $id: 'WebhookIncident',

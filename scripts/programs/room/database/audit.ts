@@ -1,11 +1,17 @@
-/** Writes the room's record: each entry holds the hash of the one before, so that none can be changed or left out. */
+/**
+ * Writes the audit log. Each entry holds the hash of the entry before it, so that none can be changed or removed
+ * unnoticed.
+ */
 import canonicalize from 'canonicalize';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { type AuditDraft, type AuditEntry, GENESIS } from '../contract/audit.ts';
 import { next } from './counters.ts';
 import { iso, type Queries } from './sql.ts';
 
-/** In the transaction that does what is recorded; the number is taken last, and held until the end. */
+/**
+ * Appends an entry, in the transaction of the recorded action. Call it last: the number stays locked until the
+ * transaction ends.
+ */
 export async function record(
   transaction: Queries,
   { who, role, act, site = '', box = '', incident, more = {} }: AuditDraft,
@@ -35,9 +41,9 @@ export async function record(
   );
 }
 
-/** SHA-256 of an entry without its hash, in JCS (RFC 8785); hex. */
+/** Returns the SHA-256 of an entry without its hash, in JCS (RFC 8785), as hex. */
 export function hashOf(entry: Omit<AuditEntry, 'hash'>): string {
   const text = canonicalize(entry);
-  if (text === undefined) throw new Error(`entry ${entry.no} has no canonical form`);
+  if (text === undefined) throw new Error(`entry ${entry.no} cannot be put into canonical form`);
   return sha256Of(text);
 }

@@ -1,9 +1,14 @@
-/** Numbers in the order of commits. A sequence gives them in the order of asking: who reads on from one misses rows. */
+/**
+ * Gives out numbers in commit order. A sequence gives them in request order, so a reader that continues from one would
+ * miss rows.
+ */
 import type { Queries } from './sql.ts';
 
 /**
- * The next `count` numbers, the first of them. Whoever has them is alone with what they are for until the transaction
- * ends: they are taken before the rows are looked at. Order for everybody: lanes, reports, `rev`, incidents, `audit`.
+ * Takes the next `count` numbers and returns the first.
+ *
+ * The counter stays locked until the transaction ends, so take the numbers before reading the rows they apply to. Lock
+ * order for all programs: lanes, reports, `rev`, incidents, `audit`.
  */
 export async function next(transaction: Queries, name: 'rev' | 'audit', count = 1): Promise<number> {
   const [row] = await transaction.all<{ value: number }>(

@@ -1,4 +1,4 @@
-/** The day and the hour of a moment in the room's time zone, by which figures are kept. */
+/** Computes the day and the hour of a moment in the room's time zone, the keys of the statistics. */
 
 export interface DayHour {
   /** YYYY-MM-DD */
@@ -7,14 +7,17 @@ export interface DayHour {
   readonly hour: number;
 }
 
-/** Making a format takes a hundred times as long as using it; a room has one time zone. */
+/** Cached formats: creating one takes a hundred times as long as using it. A room has one time zone. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** Throws a RangeError for what is no IANA time zone. */
+/**
+ * Returns the day and hour of a time.
+ * @throws {RangeError} if `timeZone` is not an IANA time zone
+ */
 export function dayHourOf(atMs: number, timeZone: string): DayHour {
   let format = formats.get(timeZone);
   if (format === undefined) {
-    // Sweden writes dates as ISO 8601 does.
+    // Swedish dates have the form of ISO 8601.
     format = new Intl.DateTimeFormat('sv-SE', {
       timeZone,
       year: 'numeric',

@@ -1,16 +1,21 @@
-/** JSON from elsewhere, in a form that both databases take: PostgreSQL's jsonb refuses what JSON itself allows. */
+/** Makes JSON from external sources storable in both databases: PostgreSQL's jsonb refuses some valid JSON. */
 
-/** SQLite takes 1,000 levels and PostgreSQL what its stack holds; no message of ours has more than ten. */
+/**
+ * Maximum nesting depth. SQLite accepts 1,000 levels, PostgreSQL as many as its stack holds; no message of Vigie has
+ * more than ten.
+ */
 const DEPTH_MAX = 64;
 
 /**
- * What a JSON column is to hold of a text from elsewhere. Characters that no text of PostgreSQL can hold (NUL, half of a
- * surrogate pair) are replaced; what is no JSON, or too deep, becomes a string with what came.
+ * Returns the value to store in a JSON column for a text from an external source.
+ *
+ * Replaces characters that PostgreSQL text cannot hold (NUL, unpaired surrogates). Text that is not JSON, or is nested
+ * too deeply, becomes a string.
  */
 export function documentIn(text: string): unknown {
   try {
     const value = storable(JSON.parse(text), 0);
-    // A column that is not null takes JSON's null for none, and as that a number beyond all is written.
+    // A NOT NULL column treats JSON null as missing, and infinite numbers are serialised as null.
     const isNone = value === null || value === Infinity || value === -Infinity;
     return isNone ? clean(text) : value;
   } catch (error) {
@@ -19,7 +24,7 @@ export function documentIn(text: string): unknown {
   }
 }
 
-/** The text of a JSON column, of a value that is known. */
+/** Serialises a trusted value for a JSON column. */
 export const documentOf = (value: unknown): string => JSON.stringify(storable(value, 0));
 
 export function clean(text: string): string {

@@ -1,24 +1,25 @@
 /**
- * Of several programs on one database one does what must not be done twice at a time; when it dies another follows.
+ * Elects one of several programs on one database for a task that must not run twice at a time. When it dies, another
+ * follows.
  *
- * INVARIANT: whoever has renewed a lease in a transaction is alone with its matter until that transaction ends: the row
- * stays locked, so that one who was held up for long finds out before it changes anything.
- * LIMITS: the clocks of the machines may differ by less than the time of a lease.
+ * INVARIANT: a program that has renewed the lease in a transaction has exclusive access until that transaction ends.
+ * The row stays locked, so a program that was delayed notices before it changes anything.
+ * LIMITS: clocks of the machines must differ by less than the duration of the lease.
  */
 import { iso, type Queries } from './sql.ts';
 
 export interface Lease {
-  /** What for; the name of a row in `setting`. */
+  /** Task; the name of a row in `setting`. */
   readonly name: 'lease-purge' | 'lease-withdrawal';
-  /** Who; nobody else's name. */
+  /** Unique name of this program. */
   readonly holder: string;
   readonly forMs: number;
 }
 
-/** Digits of an ISO time with milliseconds; the holder comes behind them. */
+/** Length of an ISO time with milliseconds. The holder follows it in the value. */
 const TIME_CHARS = 24;
 
-/** Takes it where nobody has it, and renews it where it is ours. False: somebody else has it. */
+/** Takes a free or expired lease, or renews our own. Returns false if another program holds it. */
 export async function hold(db: Queries, { name, holder, forMs }: Lease, nowMs: number): Promise<boolean> {
   const changed = await db.run(
     `INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
@@ -28,7 +29,7 @@ export async function hold(db: Queries, { name, holder, forMs }: Lease, nowMs: n
   return changed > 0;
 }
 
-/** Lets it go, so that another need not wait for its end. */
+/** Releases the lease, so that another program need not wait for its expiry. */
 export async function release(db: Queries, { name, holder }: Lease): Promise<void> {
   await db.run(`DELETE FROM setting WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $2`, [
     name,

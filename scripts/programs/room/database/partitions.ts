@@ -1,21 +1,23 @@
-/** PostgreSQL's partitions by month of `event` and `snapshot`; in SQLite there are none, and nothing is done. */
+/** Creates monthly partitions of `event` and `snapshot` in PostgreSQL. SQLite has none, so nothing is done there. */
 import type { Queries, Sql } from './sql.ts';
 
 export const PARTITIONED = { event: 'at', snapshot: 'received' } as const;
 export type Partitioned = keyof typeof PARTITIONED;
 
-/** Made ahead: the archive asks once a day, and a month more is there when it is away for long. */
+/**
+ * Number of months created in advance. The archive calls once a day; a spare month exists even if it is down for long.
+ */
 const MONTHS_AHEAD = 2;
 
 export interface Partition {
   readonly table: Partitioned;
   readonly name: string;
-  /** First moment that is in it, and first that is not; ms. */
+  /** Range in ms: inclusive start, exclusive end. */
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-/** The month in which a moment lies, UTC. */
+/** Returns the partition of the UTC month that contains the time. */
 export function partitionOf(table: Partitioned, atMs: number): Partition {
   const at = new Date(atMs);
   const [year, month] = [at.getUTCFullYear(), at.getUTCMonth()];
@@ -23,7 +25,7 @@ export function partitionOf(table: Partitioned, atMs: number): Partition {
   return { table, name, fromMs: Date.UTC(year, month), toMs: Date.UTC(year, month + 1) };
 }
 
-/** All that there are but the default ones. */
+/** Returns all partitions except the default ones. */
 export async function partitionsOf(db: Queries): Promise<Partition[]> {
   const rows = await db.all<{ parent: string; name: string }>(
     `SELECT parent.relname AS parent, child.relname AS name FROM pg_inherits
@@ -38,8 +40,10 @@ export async function partitionsOf(db: Queries): Promise<Partition[]> {
 }
 
 /**
- * Makes this month's and the next ones, and a default one for whatever lies in no month that was made: a box whose clock
- * is years behind, an old event that was held back. A month whose rows lie in the default one already stays there.
+ * Creates the partitions of the last, this and the next months, and a default partition.
+ *
+ * The default takes rows of all other months, from a box whose clock is years behind or an old delayed event. A month
+ * with rows in the default partition stays there.
  */
 export async function makePartitions(db: Sql | Queries, isPostgres: boolean, nowMs: number): Promise<void> {
   if (!isPostgres) return;

@@ -1,13 +1,13 @@
 /**
- * A connection to PostgreSQL that listens for NOTIFY, made again whenever it is lost.
+ * Listens for NOTIFY on a connection to PostgreSQL, and reconnects whenever it is lost.
  *
- * LIMITS: a server that does not answer within PROBE_WITHIN_MS, asked every PROBE_EVERY_MS, counts as gone. A machine that
- * vanishes closes no connection, and one that is silent looks like one on which nothing changes.
+ * LIMITS: the server is probed every PROBE_EVERY_MS. It counts as lost if it does not answer within PROBE_WITHIN_MS. A
+ * machine that vanishes closes no connection, and without a probe its silence looks like a lack of changes.
  */
 import pg from 'pg';
 import { prepareSession } from './postgres-session.ts';
 
-/** The connection is tried again at this pace. */
+/** Delay before each new attempt to connect, in ms. */
 const AGAIN_MS = 500;
 
 const PROBE_EVERY_MS = 5000;
@@ -16,9 +16,9 @@ const PROBE_WITHIN_MS = 5000;
 export interface ListenerOptions {
   readonly config: pg.ClientConfig;
   readonly channel: string;
-  /** Called for each NOTIFY, and after each connection that was made: something may have been missed before it. */
+  /** Called for each NOTIFY, and after each new connection, because notifications may have been missed before it. */
   onChange(): void;
-  /** Hears of a connection that is lost; once, until there is another. */
+  /** Called once when the connection is lost, until there is another. */
   onBroken(error: Error): void;
 }
 
@@ -34,7 +34,10 @@ export class PostgresListener {
     this.#options = options;
   }
 
-  /** Throws where the first connection cannot be made; then nothing is tried again. */
+  /**
+   * Connects for the first time.
+   * @throws if the first connection fails; it is not retried then
+   */
   async start(): Promise<void> {
     try {
       await this.#connect();
@@ -44,7 +47,7 @@ export class PostgresListener {
     }
   }
 
-  /** Idempotent. */
+  /** Closes the connection. Idempotent. */
   async stop(): Promise<void> {
     this.#hasEnded = true;
     clearTimeout(this.#again);
@@ -59,13 +62,13 @@ export class PostgresListener {
     const patient = { ...config, query_timeout: PROBE_WITHIN_MS };
     const client = new pg.Client(patient);
     this.#client = client;
-    // More than one error may come of one connection, and one that nobody hears ends the process.
+    // One connection may emit several errors, and an unhandled error event ends the process.
     client.on('error', (error) => this.#lost(client, error));
     client.on('notification', onChange);
     await client.connect();
     await prepareSession(client);
     await client.query(`LISTEN ${channel}`);
-    // Lost or stopped meanwhile: whoever did that takes care of the rest.
+    // Lost or stopped meanwhile: the code that did so handles the rest.
     if (this.#client !== client) return;
     this.#isBroken = false;
     this.#probe = setInterval(() => {
@@ -79,7 +82,7 @@ export class PostgresListener {
     this.#client = undefined;
     clearInterval(this.#probe);
     const { onBroken } = this.#options;
-    // A server that does not answer does not answer this either: not waited for.
+    // Not awaited: an unresponsive server does not answer this either.
     client.end().catch(onBroken);
     if (!this.#isBroken) onBroken(error instanceof Error ? error : new Error(String(error)));
     this.#isBroken = true;

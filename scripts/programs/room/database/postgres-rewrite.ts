@@ -1,40 +1,48 @@
 /**
- * Writes tables of PostgreSQL anew: VACUUM alone leaves what was deleted in the pages, where it stands until other rows
- * come there (5,110 of 6,000 marks were found behind it, none behind VACUUM FULL).
+ * Rewrites tables of PostgreSQL with VACUUM FULL to remove deleted data from its files.
  *
- * LIMITS: while a table is written, nobody else reads or writes it: one that is larger than SIZE_MAX, takes longer than
- * REWRITE_WITHIN_MS or is in use for more than LOCK_WITHIN_MS is left as it is and told.
+ * A plain VACUUM leaves deleted data in the pages until other rows overwrite it. A test found 5,110 of 6,000 marks
+ * after it, and none after VACUUM FULL.
+ *
+ * LIMITS: no other connection reads or writes a table during its rewrite. A table is skipped and reported if it is
+ * larger than SIZE_MAX, takes longer than REWRITE_WITHIN_MS, or is in use for more than LOCK_WITHIN_MS.
  */
 import pg from 'pg';
 import { type ScrubLimits, SIZE_MAX } from './sql.ts';
 
-/** As long as the deletion waits for a month that is in use: all others wait behind it. */
+/**
+ * Maximum wait for the lock, in ms, because all others wait behind it. The deletion waits equally long for a month in
+ * use.
+ */
 const LOCK_WITHIN_MS = 2000;
 
-/** A third of the time that the other connections wait for an answer. */
+/** Time limit of one rewrite: a third of the answer timeout of the other connections. */
 const REWRITE_WITHIN_MS = 20_000;
 
 const CONNECT_WITHIN_MS = 10_000;
 
-/** Rows of them change with every run, and hold nothing of a person. */
+/** Tables not rewritten: their rows change with every run and contain no personal data. */
 const NOT_THESE = "('setting', 'counter')";
 
 const LEFT = 'what was deleted may stand in its pages';
 
 interface Table {
   readonly name: string;
-  /** Rows that were deleted since the server counts; `bigint` as text. */
+  /** Rows deleted since the server began to count; `bigint` as text. */
   readonly deleted: string;
   readonly bytes: string;
 }
 
-/** `known` has how many rows were deleted of each when it was written last. Resolves with a line for each that was not. */
+/**
+ * Rewrites the tables with deletions since their last rewrite. `known` holds the number of deleted rows at that time.
+ * Resolves with one line for each table that was skipped.
+ */
 export async function rewriteTables(
   url: string,
   known: Map<string, number>,
   { sizeMax = SIZE_MAX, withinMs = LOCK_WITHIN_MS, signal }: Partial<ScrubLimits>,
 ): Promise<string[]> {
-  // Not in a transaction, and with limits of its own: a connection of its own.
+  // Needs its own connection, because it runs outside a transaction and with its own time limits.
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
@@ -50,7 +58,7 @@ export async function rewriteTables(
     );
     for (const { name, deleted, bytes } of rows) {
       if (signal?.aborted === true) break;
-      // Fewer than before: the server has begun to count anew.
+      // A lower number also differs: the server has reset its counters.
       if (Number(deleted) === (known.get(name) ?? 0)) continue;
       const line =
         Number(bytes) > sizeMax ? tooLarge(name, sizeMax) : await rewritten(client, name, withinMs);
@@ -74,7 +82,7 @@ async function rewritten(client: pg.Client, name: string, withinMs: number): Pro
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw error;
     // https://www.postgresql.org/docs/current/errcodes-appendix.html
-    if (error.code === '42P01') return undefined; // dropped meanwhile, a month that is over
+    if (error.code === '42P01') return undefined; // dropped meanwhile: the month is over
     const why =
       error.code === '55P03'
         ? `in use for more than ${withinMs / 1000} s`

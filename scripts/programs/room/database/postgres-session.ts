@@ -1,28 +1,29 @@
 /**
- * What each connection to PostgreSQL is set to, and what is asked of the server before it is used.
+ * Configures each connection to PostgreSQL and checks the server before the connection is used.
  *
- * INVARIANTS: no connection is used whose COMMIT may answer before the transaction is on disk, or that reads from a
- * standby. After a failover a proxy may lead to either server for a moment.
+ * INVARIANTS:
+ * - A connection is not used if its COMMIT may answer before the transaction is on disk.
+ * - A connection is not used if it reads from a standby. After a failover a proxy may briefly lead to either server.
  */
 import type pg from 'pg';
 
-/** Sums of a month by rule, 12,000 of them, are made in memory and not sorted on disk; the default is 4 MB. */
+/** Memory for sorting: monthly sums by rule (12,000 of them) fit in it without a sort on disk. The default is 4 MB. */
 const WORK_MEM = '32MB';
 
 /**
- * Settings of the session, https://www.postgresql.org/docs/current/runtime-config-client.html. They are set by a query,
- * which overrules the server, the role and the URL; a pooler drops the options of a connection without a word.
+ * Settings of the session, https://www.postgresql.org/docs/current/runtime-config-client.html. A query sets them, which
+ * overrides the server, the role and the URL. A pooler silently drops connection options.
  */
 const SETTINGS = {
-  // A server set to `off` would answer before the transaction is on its disk, and on that of its synchronous standby.
+  // A server set to `off` would answer before the transaction is on its disk and on that of its synchronous standby.
   synchronous_commit: 'on',
   // Times are compared in UTC.
   timezone: 'UTC',
   work_mem: WORK_MEM,
-  // Compiling a query takes longer than any of ours.
+  // Compiling a query takes longer than running any query of the room.
   jit: 'off',
-  // Whoever vanishes in the middle of a transaction, with its machine or its network, or is frozen, keeps its locks for no
-  // longer than this: nobody could take over meanwhile.
+  // Limits how long a client that crashed, lost its network or froze during a transaction keeps its locks. Until then
+  // no other program can replace it.
   idle_in_transaction_session_timeout: '10s',
   tcp_keepalives_idle: '10s',
   tcp_keepalives_interval: '5s',
@@ -30,15 +31,18 @@ const SETTINGS = {
   tcp_user_timeout: '30s',
 } as const;
 
-/** The server takes no writes: SQLSTATE read_only_sql_transaction. */
+/** SQLSTATE read_only_sql_transaction: the server accepts no writes. */
 export const READ_ONLY = '25006';
 
-/** A server that is not to be used now, with what a person reads; `code` as the server would have said it. */
+/**
+ * Reports a server that must not be used now, with a message for a person. `code` is the one that the server would
+ * give.
+ */
 export class StandbyError extends Error {
   readonly code = READ_ONLY;
 }
 
-/** Far longer than a server that is well needs for it. */
+/** Time limit of the check in ms. A healthy server needs far less. */
 const CHECK_WITHIN_MS = 10_000;
 
 const CHECK = [
@@ -54,24 +58,31 @@ interface Checked {
   readonly fsync: string;
 }
 
-/** Throws StandbyError, or an error with one line of what is set wrongly at the server. */
+/**
+ * Applies the settings and checks the server.
+ * @throws {StandbyError} if the server is a standby
+ * @throws {Error} with one line about a wrong setting of the server
+ */
 export async function prepareSession(client: pg.ClientBase): Promise<void> {
-  // The driver takes a time limit for one query; its types do not know it.
+  // The driver accepts a time limit per query; its types lack it.
   const query: pg.QueryConfig & { query_timeout: number } = { text: CHECK, query_timeout: CHECK_WITHIN_MS };
   const [row] = (await client.query<Checked>(query)).rows;
-  if (row === undefined) throw new Error('PostgreSQL gives no row for its settings');
+  if (row === undefined) throw new Error('PostgreSQL returned no row for its settings');
   if (row.recovering) throw new StandbyError('it is a standby');
   if (row.fsync !== 'on') {
-    throw new Error('PostgreSQL has fsync = off: what it has stored is lost with the power; set it to on');
+    throw new Error('PostgreSQL has fsync = off, so a power cut loses stored rows; set it to on');
   }
 }
 
-/** The notice of a COMMIT that stopped waiting for its standby (syncrep.c); its text is in the server's language. */
+/**
+ * Routine that reports a COMMIT whose wait for the standby was cancelled (syncrep.c). The text of the notice depends on
+ * the server's language.
+ */
 const WAIT_CANCELLED = 'SyncRepWaitForLSN';
 
 /**
- * Watches the notices of a connection: `isUnsure` tells whether a COMMIT has been answered although no standby has it.
- * Somebody cancelled the wait; https://www.postgresql.org/docs/current/warm-standby.html#SYNCHRONOUS-REPLICATION
+ * Watches the notices of a connection. `isUnsure` is true if a COMMIT was answered although no standby has it, because
+ * someone cancelled the wait. See https://www.postgresql.org/docs/current/warm-standby.html#SYNCHRONOUS-REPLICATION
  */
 export function watchCommits(client: pg.ClientBase): { readonly isUnsure: boolean; end(): void } {
   let isUnsure = false;

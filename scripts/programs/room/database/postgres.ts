@@ -1,10 +1,13 @@
 /**
- * The room's database in PostgreSQL, for several programs and machines; the server behind the URL may change (failover).
+ * Implements the room's database in PostgreSQL, for several programs and machines. The server behind the URL may change
+ * (failover).
  *
- * INVARIANT: a transaction that resolves is on the disk of the server, and of its synchronous standby where it has one. One
- * whose COMMIT was not answered, or whose standby was not waited for, rejects with DatabaseAway: it may be there or not.
- * LIMITS: CONNECTIONS_MAX connections; an answer is waited for ANSWER_WITHIN_MS.
- * A transaction that asks nothing for 10 s is rolled back by the server (postgres-session.ts).
+ * INVARIANTS:
+ * - A resolved transaction is durable on the server, and on its synchronous standby if it has one.
+ * - A transaction rejects with DatabaseAway if its COMMIT was not answered or did not wait for the standby. It may or
+ *   may not be stored.
+ * LIMITS: CONNECTIONS_MAX connections. An answer may take ANSWER_WITHIN_MS. The server rolls back a transaction that is
+ * idle for 10 s (postgres-session.ts).
  */
 import pg from 'pg';
 import { networkFault } from '../../../../agent/base/network-fault.ts';
@@ -23,16 +26,16 @@ import {
   type Value,
 } from './sql.ts';
 
-/** A server that does not answer for this long is asked again on a new connection. */
+/** Time limit of a new connection, in ms. An unresponsive server is tried again on another one. */
 const CONNECT_WITHIN_MS = 10_000;
 const ANSWER_WITHIN_MS = 60_000;
 
 const CONNECTIONS_MAX = 8;
 
-/** Where PostgreSQL listens unless told otherwise. */
+/** Default port of PostgreSQL. */
 const PORT = '5432';
 
-/** A connection on which nothing is said is probed after this long; the kernel's own default is two hours. */
+/** Idle time after which a connection is probed, in ms. The kernel's default is two hours. */
 const KEEPALIVE_AFTER_MS = 10_000;
 
 const TYPES = {
@@ -58,7 +61,10 @@ export const POSTGRES: Dialect = {
   greatest: (a, b) => `greatest(${a}, ${b})`,
 };
 
-/** Rows as SQLite gives them. https://github.com/brianc/node-pg-types: numbers of types from pg_type.dat. */
+/**
+ * Parsers that give rows the same form as SQLite. The keys are type numbers of pg_type.dat, see
+ * https://github.com/brianc/node-pg-types
+ */
 const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
   20: Number, // int8
   1700: Number, // numeric
@@ -78,10 +84,10 @@ export class PostgresDatabase implements Sql {
   readonly #config: pg.ClientConfig;
   readonly #pool: pg.Pool;
   readonly #onBroken: (error: Error) => void;
-  /** How many rows had been deleted of each table when it was written anew. */
+  /** Number of deleted rows of each table at its last rewrite. */
   readonly #rewritten = new Map<string, number>();
 
-  /** `onBroken` hears of a connection that breaks between two queries; the next query opens another. */
+  /** `onBroken` receives the error of a connection that breaks between two queries. The next query opens another. */
   constructor(url: string, onBroken: (error: Error) => void) {
     this.#url = url;
     this.#onBroken = onBroken;
@@ -92,7 +98,7 @@ export class PostgresDatabase implements Sql {
       keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
       types,
     };
-    // The pool waits for what it returns, which its types do not say.
+    // The pool awaits the returned promise, which its types do not express.
     const onConnect: (client: pg.ClientBase) => unknown = prepareSession;
     const pooled = { ...this.#config, max: CONNECTIONS_MAX, query_timeout: ANSWER_WITHIN_MS, onConnect };
     this.#pool = new pg.Pool(pooled);
@@ -123,11 +129,11 @@ export class PostgresDatabase implements Sql {
     });
   }
 
-  /** Does something on a connection; when it resolves, all of it is on the disks that it shall be on. */
+  /** Runs a function on a connection. When it resolves, its changes are on all required disks. */
   #committed<T>(act: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return mapped(this.#url, async () => {
       const client = await this.#pool.connect();
-      // The pool listens to idle connections only, and an error that nobody hears ends the process.
+      // The pool handles errors of idle connections only, and an unhandled error event ends the process.
       client.on('error', this.#onBroken);
       const commits = watchCommits(client);
       try {
@@ -136,7 +142,7 @@ export class PostgresDatabase implements Sql {
         client.release();
         return result;
       } catch (error) {
-        // The connection goes with the transaction, whatever state the two are in.
+        // The connection is discarded together with the transaction, because its state is unknown.
         client.release(true);
         throw error;
       } finally {
@@ -157,7 +163,7 @@ export class PostgresDatabase implements Sql {
     return () => listener.stop();
   }
 
-  /** Writes those tables anew, in the night, of which something was deleted since the last time. */
+  /** Rewrites, at night, the tables with deletions since their last rewrite. */
   async scrub(isNight: boolean, limits: Partial<ScrubLimits> = {}): Promise<string[]> {
     if (!isNight) return [];
     return mapped(this.#url, () => rewriteTables(this.#url, this.#rewritten, limits));
@@ -168,7 +174,10 @@ export class PostgresDatabase implements Sql {
   }
 }
 
-/** Throws DatabaseAway where the standby was not waited for: the same again waits for all that came before it. */
+/**
+ * Checks that the COMMIT waited for the standby.
+ * @throws {DatabaseAway} if it did not; a repeated transaction waits for all earlier ones
+ */
 function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
   if (!isUnsure) return;
   throw new DatabaseAway(
@@ -176,7 +185,7 @@ function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
   );
 }
 
-/** One line that names the server, without user and password. */
+/** Returns one line that names the server, without user and password. */
 function awayText(error: Error, url: string): string {
   const { hostname, port } = new URL(url);
   const where = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
@@ -192,22 +201,24 @@ function awayReason(error: Error): string {
   return error instanceof AggregateError && error.message === '' ? 'nothing answers there' : error.message;
 }
 
-/** Errors of the server as they are, DatabaseAway for one that does not answer, DataRefused where it does not take. */
+/** Maps errors: DatabaseAway for an unresponsive server, DataRefused for refused data. Other errors pass unchanged. */
 async function mapped<T>(url: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
     if (error instanceof DatabaseAway) throw error;
     if (isAway(error)) throw new DatabaseAway(awayText(error, url), { cause: error });
-    // Data exceptions, breaches of integrity, limits of the program.
+    // Data exceptions, integrity violations, program limits exceeded.
     const isRefusal = error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? '');
     throw isRefusal ? new DataRefused(error.message, { cause: error }) : error;
   }
 }
 
 /**
- * What the driver itself says (no connection, no answer), or SQLSTATE of the classes 08 (connection), 53 (resources) and 57P
- * (shutting down, starting), 25006 (a standby), 40003 (nobody knows whether it was committed).
+ * True if the same query may succeed later.
+ *
+ * Covers the driver's own errors (no connection, no answer) and these SQLSTATEs: class 08 (connection), 53 (resources),
+ * 57P (shutting down, starting), 25006 (a standby), 40003 (unknown whether committed).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 function isAway(error: unknown): error is Error {

@@ -1,14 +1,20 @@
-/** Makes the room's tables, in one transaction: who is interrupted finds what was there. */
+/** Creates the room's tables in one transaction, so that an interruption leaves the database unchanged. */
 import { makePartitions } from './partitions.ts';
 import type { Queries, Sql } from './sql.ts';
 import { tables, VERSION } from './tables.ts';
 
-/** Any number will do, the same for everybody: two programs do not make the tables at once. */
+/**
+ * Key of the advisory lock that prevents two programs from creating the tables at once. The number is arbitrary but the
+ * same everywhere.
+ */
 export const TABLES_LOCK = 8_442_017;
 
 /**
- * `timeZone` counts for days and hours in figures, and is kept from the first start on. Throws DatabaseAway, or an error
- * with one line where the tables are of another program.
+ * Creates the tables if there are none, and the partitions. The first start stores `timeZone`, which defines days and
+ * hours in statistics.
+ *
+ * @throws {DatabaseAway} if the database is unavailable
+ * @throws {Error} with one line if the tables are of another version
  */
 export function prepare(db: Sql, timeZone: string, nowMs: number): Promise<void> {
   const isPostgres = db.dialect.name === 'postgres';
@@ -31,7 +37,7 @@ export function prepare(db: Sql, timeZone: string, nowMs: number): Promise<void>
   });
 }
 
-/** Undefined where there are no tables of a room. */
+/** Returns the version of the tables, or undefined if there are none. */
 async function versionOf(transaction: Queries, isPostgres: boolean): Promise<string | undefined> {
   const tables = await transaction.all<{ name: string }>(
     isPostgres
@@ -44,9 +50,10 @@ async function versionOf(transaction: Queries, isPostgres: boolean): Promise<str
   return row?.value ?? 'unknown';
 }
 
-/** The room's time zone, as it was given at the first start. */
+/** Returns the room's time zone, as given at the first start. */
 export async function timeZoneOf(db: Queries): Promise<string> {
   const [row] = await db.all<{ value: string }>("SELECT value FROM setting WHERE name = 'time-zone'");
-  if (row === undefined) throw new Error('the database has no time zone: it was not made by this program');
+  if (row === undefined)
+    throw new Error('the database lacks a time zone; it was not created by this program');
   return row.value;
 }

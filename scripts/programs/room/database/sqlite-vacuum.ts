@@ -1,19 +1,19 @@
 /**
- * Writes a file of SQLite anew, in a thread of its own: this process goes on, and whoever writes to the file waits.
+ * Rewrites an SQLite file in a separate thread. This process continues; writers to the file wait.
  *
- * A page that was divided has rows twice: where they went, and unseen where they were. `secure_delete` overwrites the one
- * that is deleted, not the other; only a file that is written anew holds nothing but its rows.
- * LIMITS: SIZE_MAX of a file; twice its size must be free beside it and where TMPDIR is.
+ * A page that was split holds rows twice: at their new place, and unreachable at the old one. `secure_delete`
+ * overwrites the deleted row, not its copy. Only a rewritten file contains nothing but its rows.
+ * LIMITS: files up to SIZE_MAX. Twice the size must be free next to the file and in TMPDIR.
  */
 import { statSync } from 'node:fs';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { type ScrubLimits, SIZE_MAX } from './sql.ts';
 
-/** For whoever writes at this moment; a transaction of ours takes less than a second. */
+/** Wait for a current writer, in ms. A transaction of the room takes less than a second. */
 const BUSY_MS = 10_000;
 
-/** Resolves with a line where it was not done. */
+/** Rewrites the file. Resolves with one line if that was not possible. */
 export async function vacuum(file: string, limits: Partial<ScrubLimits>): Promise<string | undefined> {
   const { sizeMax = SIZE_MAX } = limits;
   const left = 'what was deleted may stand in pages in use';

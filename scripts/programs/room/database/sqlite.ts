@@ -1,10 +1,11 @@
 /**
- * The room's database in one SQLite file.
+ * Implements the room's database in one SQLite file.
  *
- * INVARIANTS: one connection writes, one transaction at a time; another one reads, so that nobody reads what is not
- * committed. A transaction is on disk when it resolves (synchronous = FULL). What is deleted is overwritten with zeros
- * (secure_delete); copies in the log, and in pages that were divided, go by `scrub`.
- * LIMITS: a file that somebody else writes to is waited for BUSY_MS, without holding up this process.
+ * INVARIANTS:
+ * - One connection writes, one transaction at a time. Another connection reads, so uncommitted data is never read.
+ * - A transaction is durable when it resolves (synchronous = FULL).
+ * - Deleted data is overwritten with zeros (secure_delete). `scrub` removes its copies in the log and in split pages.
+ * LIMITS: waits up to BUSY_MS for another writer, without blocking this process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -20,15 +21,18 @@ import {
 } from './sql.ts';
 import { vacuum } from './sqlite-vacuum.ts';
 
-/** Another program on the same file holds it for one transaction. */
+/** Wait for another program's transaction on the same file, in ms. */
 const BUSY_MS = 30_000;
 const BUSY_RETRY_MS = 5;
 
-/** A console's longest query is far shorter; whoever reads for longer keeps the log from being cut. */
+/**
+ * Wait for readers, in ms, since a reader prevents the truncation of the log. The console's longest query is far
+ * shorter.
+ */
 const CUT_WITHIN_MS = 10_000;
 const CUT_RETRY_MS = 100;
 
-/** Whether the file has changed is asked at the pace at which the console tells its screens. */
+/** Interval of the check for changes in ms, equal to the interval of the console's updates to its screens. */
 const POLL_MS = 50;
 
 const TYPES = {
@@ -62,7 +66,7 @@ export class SqliteDatabase implements Sql {
   #connections: { writer: Connection; reader: Connection } | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** The file is made, where there is none, by the first query. */
+  /** Does not open the file. The first query does, and creates it if it is missing. */
   constructor(file: string) {
     this.#file = file;
   }
@@ -71,7 +75,7 @@ export class SqliteDatabase implements Sql {
     return this.#open().reader.all<T>(sql, values);
   }
 
-  /** A statement of its own is a transaction of its own. */
+  /** A single statement is its own transaction. */
   run(sql: string, values: readonly Value[] = []): Promise<number> {
     return this.transaction((transaction) => transaction.run(sql, values));
   }
@@ -94,7 +98,7 @@ export class SqliteDatabase implements Sql {
     return async () => clearInterval(timer);
   }
 
-  /** Cuts the log, which holds pages as they were before; in the night the file is written anew before. */
+  /** Truncates the log, which holds old versions of pages. At night it rewrites the file first. */
   async scrub(isNight: boolean, limits: Partial<ScrubLimits> = {}): Promise<string[]> {
     const told = isNight ? await vacuum(this.#file, limits) : undefined;
     const { withinMs = CUT_WITHIN_MS, signal } = limits;
@@ -139,7 +143,7 @@ export class SqliteDatabase implements Sql {
   }
 }
 
-/** IMMEDIATE: nobody else changes between our reading and our writing what we have read. */
+/** IMMEDIATE takes the write lock before our reads, so no other program changes what we read before we write. */
 async function begin(writer: Connection): Promise<void> {
   for (const until = performance.now() + BUSY_MS; ; await sleep(BUSY_RETRY_MS)) {
     try {
@@ -152,13 +156,13 @@ async function begin(writer: Connection): Promise<void> {
   }
 }
 
-/** As PostgreSQL's errors are told apart: to be tried again, not taken, or a mistake. */
+/** Maps errors as for PostgreSQL: retry later, refused data, or a bug. */
 function meant(error: unknown): unknown {
   if (isAway(error)) return new DatabaseAway(error.message, { cause: error });
   return isRefusal(error) ? new DataRefused(error.message, { cause: error }) : error;
 }
 
-/** Somebody else holds the file, the disk is full, or it fails: the same may go well later. */
+/** The file is locked, the disk is full, or an I/O error occurred: a retry may succeed. */
 function isAway(error: unknown): error is Error {
   return error instanceof Database.SqliteError && /^SQLITE_(BUSY|FULL|IOERR)/.test(error.code);
 }
@@ -174,12 +178,12 @@ class Connection {
   readonly #statements = new Map<string, Database.Statement>();
 
   constructor(file: string) {
-    // Waiting within SQLite would stop the whole process, whoever it is that holds the file: also we ourselves.
+    // A wait inside SQLite would block the whole process, even if this process itself holds the file.
     this.#db = new Database(file, { timeout: 0 });
     waitForMode(this.#db);
-    // NORMAL, the default of better-sqlite3 here, loses committed transactions when the power goes.
+    // NORMAL, the default of better-sqlite3 here, loses committed transactions on a power failure.
     this.#db.pragma('synchronous = FULL');
-    // What is deleted is overwritten: no copy of the file shows it.
+    // Overwrites deleted data, so that no copy of the file shows it.
     this.#db.pragma('secure_delete = ON');
   }
 
@@ -204,13 +208,16 @@ class Connection {
     if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
   }
 
-  /** False: somebody reads what is in it, or writes. https://sqlite.org/pragma.html#pragma_wal_checkpoint */
+  /**
+   * Truncates the log. Returns false if another connection reads it or writes.
+   * https://sqlite.org/pragma.html#pragma_wal_checkpoint
+   */
   cutLog(): boolean {
     const [row] = this.#db.pragma('wal_checkpoint(TRUNCATE)') as [{ readonly busy: number }];
     return row.busy === 0;
   }
 
-  /** Another number whenever another connection has committed; https://sqlite.org/pragma.html#pragma_data_version */
+  /** Changes whenever another connection has committed; https://sqlite.org/pragma.html#pragma_data_version */
   version(): unknown {
     return this.#db.pragma('data_version', { simple: true });
   }
@@ -228,7 +235,7 @@ class Connection {
   }
 }
 
-/** Two programs that make the file at once both want this mode: one of them waits, without SQLite's own help. */
+/** Sets WAL mode with SQLite's own wait, because two programs that create the file at once may both set it. */
 function waitForMode(db: Database.Database): void {
   db.pragma('busy_timeout = 5000');
   db.pragma('journal_mode = WAL');

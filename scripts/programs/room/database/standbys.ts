@@ -1,7 +1,7 @@
-/** Finds a PostgreSQL whose standbys nobody waits for: a failover to one of them would lose what was stored last. */
+/** Detects a PostgreSQL server that does not wait for its standbys: a failover would lose the latest transactions. */
 import type { Sql } from './sql.ts';
 
-/** A line for a person; undefined where a standby is waited for, and where there is none. */
+/** Returns a line for a person, or undefined if a standby is waited for or there is none. */
 export async function standbyFault(db: Sql): Promise<string | undefined> {
   if (db.dialect.name !== 'postgres') return undefined;
   const [row] = await db.all<{ standbys: number; names: string }>(

@@ -1,17 +1,18 @@
 /**
- * The tables of the room, version 3. Times of events (`at`, `started`) are by the box's clock where that can be believed;
- * `received` is by the room's.
+ * Tables of the room, version 3.
+ *
+ * Times of events (`at`, `started`) use the box's clock if it is credible. `received` uses the room's clock.
  */
 import type { Dialect } from './sql.ts';
 
 export const VERSION = 3;
 
-/** What the tables are called by is a row in `setting`: version, time zone. */
+/** Returns the statements that create the tables. Rows in `setting` hold the version and the time zone. */
 export function tables({ types, name }: Dialect): string[] {
   const { integer, text, boolean, time, json, bytes, identity, real } = types;
   const box = `site ${text} NOT NULL, box ${text} NOT NULL`;
   const place = `${box}, epoch ${text} NOT NULL, lane ${text} NOT NULL`;
-  // A month in a partition of its own is dropped in no time, however many rows it has.
+  // A monthly partition is dropped at once, however many rows it has.
   const by = (column: string): string => (name === 'postgres' ? ` PARTITION BY RANGE (${column})` : '');
   return [
     `CREATE TABLE setting (name ${text} PRIMARY KEY, value ${text} NOT NULL)`,
@@ -28,7 +29,7 @@ export function tables({ types, name }: Dialect): string[] {
       PRIMARY KEY (site, box, epoch, lane))`,
     `CREATE TABLE report (${box}, topic ${text} NOT NULL, body ${json} NOT NULL, received ${time} NOT NULL,
       PRIMARY KEY (site, box, topic))`,
-    // Numbers that are given out in the order of commits: whoever takes one holds the row until the end.
+    // Numbers given out in commit order: a transaction that takes one locks the row until it ends.
     `CREATE TABLE counter (name ${text} PRIMARY KEY, value ${integer} NOT NULL)`,
     "INSERT INTO counter VALUES ('rev', 0), ('audit', 0)",
     `CREATE TABLE incident (no ${identity}, rev ${integer} NOT NULL, revision ${integer} NOT NULL, ${box},
@@ -41,14 +42,14 @@ export function tables({ types, name }: Dialect): string[] {
       reopens ${integer},
       UNIQUE (episode, site, box, entry))`,
     'CREATE INDEX incident_rev ON incident (rev)',
-    // In the order in which they are shown: the first 2,000 of however many are read, and no others. Notices stand there
-    // for as long as they are kept, and nobody closes them: they are not in it.
+    // In display order: a query reads the first 2,000 rows and no others. Notices are excluded, because they are never
+    // closed and stay until their retention ends.
     `CREATE INDEX incident_open ON incident (priority, received DESC, no DESC)
       WHERE state <> 'closed' AND severity = 'alert'`,
-    // A box that is taken out has up to all of them.
+    // For the revocation of a box, which may own all open incidents.
     "CREATE INDEX incident_open_box ON incident (box, no) WHERE state <> 'closed' AND severity = 'alert'",
     'CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL',
-    // For the blind time of a day, and what was muted in a shift.
+    // For the blind time of a day, and for rules that reached their alert limit in a shift.
     "CREATE INDEX incident_system ON incident (ended) WHERE severity = 'system'",
     "CREATE INDEX incident_muted ON incident (ended) WHERE severity = 'system' AND kind = 'alert-limit'",
     'CREATE INDEX incident_received ON incident (received, no)',
@@ -62,20 +63,20 @@ export function tables({ types, name }: Dialect): string[] {
       share_until ${time}, gone ${boolean} NOT NULL DEFAULT FALSE, PRIMARY KEY (site, box))`,
     'CREATE INDEX camera_rev ON camera (rev)',
     'CREATE INDEX camera_box ON camera (box)',
-    // Boxes that are not on the list of enrolled ones, and have sent something all the same.
+    // Boxes that are not enrolled but have sent messages.
     `CREATE TABLE stranger (${box}, first_at ${time} NOT NULL, last_at ${time} NOT NULL, messages ${integer} NOT NULL,
       bytes ${integer} NOT NULL, PRIMARY KEY (site, box))`,
-    // What each box has had stored on the last day on which it sent something, whatever site it named.
+    // Stored amount of each box on the last day on which it sent something, whatever its site.
     `CREATE TABLE box_share (box ${text} PRIMARY KEY, day ${text} NOT NULL, messages ${integer} NOT NULL,
       bytes ${integer} NOT NULL, left_out ${integer} NOT NULL)`,
-    // Alerts and verdicts by day and hour in the room's time zone; sums, with nothing of a person in them.
+    // Alerts and verdicts by day and hour in the room's time zone: sums without personal data.
     `CREATE TABLE day_figure (day ${text} NOT NULL, hour ${integer} NOT NULL, ${box}, rule ${text} NOT NULL,
       kind ${text} NOT NULL, alerts ${integer} NOT NULL, judged_true ${integer} NOT NULL,
       judged_false ${integer} NOT NULL, judged_unclear ${integer} NOT NULL, claims ${integer} NOT NULL,
       claim_s ${real} NOT NULL, PRIMARY KEY (day, hour, site, box, rule, kind))`,
-    // One rule of one box over 30 days is asked for with each incident that is opened.
+    // Opening an incident queries one rule of one box over 30 days.
     'CREATE INDEX day_figure_rule ON day_figure (site, box, rule, day)',
-    // Verdicts that a box has not been told yet; who judged is not in it.
+    // Verdicts not yet delivered to the box, without the reviewer's name.
     `CREATE TABLE verdict_due (no ${identity}, ${box}, episode ${text} NOT NULL, verdict ${text} NOT NULL,
       time ${time} NOT NULL)`,
     'CREATE INDEX verdict_due_box ON verdict_due (site, box)',
@@ -84,14 +85,15 @@ export function tables({ types, name }: Dialect): string[] {
       previous ${text} NOT NULL, hash ${text} NOT NULL)`,
     'CREATE INDEX audit_incident ON audit (incident)',
     'CREATE INDEX audit_act ON audit (act, at)',
-    // By the hash of the cookie: whoever reads the table cannot enter by it.
+    // Keyed by the hash of the cookie, so that a reader of the table cannot log in.
     `CREATE TABLE session (id ${text} PRIMARY KEY, who ${text} NOT NULL, role ${text} NOT NULL, method ${text} NOT NULL,
       began ${time} NOT NULL, used ${time} NOT NULL, ends ${time} NOT NULL, checked ${time} NOT NULL, renewal ${text})`,
     'CREATE INDEX session_who ON session (who)',
-    // Acts that are done once however often they are asked for.
+    // Idempotency keys of completed actions.
     `CREATE TABLE done (key ${text} NOT NULL, who ${text} NOT NULL, incident ${integer} NOT NULL, at ${time} NOT NULL,
       PRIMARY KEY (who, key))`,
-    // How far each webhook has been told, and of which incidents (all through this number); who is telling it, until when.
+    // Progress of each webhook: last delivered `rev`, last delivered new incident, and the program that delivers it
+    // with its time limit.
     `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, incident ${integer} NOT NULL,
       holder ${text}, until ${time})`,
   ];

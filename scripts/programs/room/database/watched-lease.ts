@@ -1,23 +1,28 @@
 /**
- * A lease that no clock decides: whoever waits for it watches its row, and takes over what has not changed for long enough by
- * its own monotonic clock. A clock that is set wrongly, on any machine, neither ends a lease nor makes one last.
+ * A lease that does not depend on wall clocks.
  *
- * INVARIANT: a transaction in which the lease was confirmed is its holder's alone until it ends: the row stays locked, and
- * somebody who wants to take it over waits.
- * LIMITS: who comes to a row that somebody has left behind waits for the whole time of the lease, whatever its age.
+ * A waiting program watches the row and takes the lease if the row has not changed for long enough by its own monotonic
+ * clock. A wrong clock on any machine neither ends nor prolongs a lease.
+ *
+ * INVARIANT: a transaction that has confirmed the lease belongs to the holder until it ends. The row stays locked, so
+ * another program that wants the lease waits.
+ * LIMITS: after a holder disappears, a new program waits for the full duration of the lease, whatever its age.
  */
 import { iso, type Queries, type Sql } from './sql.ts';
 
 export interface LeaseRow {
-  /** Another text after each renewal. */
+  /** Text that changes with each renewal. */
   readonly value: string;
   readonly isOurs: boolean;
 }
 
-/** Another program has the lease: what was to be stored under it is not. */
+/** Reports that another program holds the lease: the data was not stored. */
 export class LeaseLost extends Error {}
 
-/** Digits of an ISO time with milliseconds; the holder comes behind them. The time is for people who look into the table. */
+/**
+ * Length of an ISO time with milliseconds. The holder follows it in the value. The time only informs people who read
+ * the table.
+ */
 const TIME_CHARS = 24;
 
 export class WatchedLease {
@@ -25,14 +30,14 @@ export class WatchedLease {
   readonly #name: 'lease-archive';
   readonly #holder: string;
 
-  /** `name` is that of a row in `setting`; `holder` is this program's and nobody else's. */
+  /** `name` is the name of a row in `setting`; `holder` is unique to this program. */
   constructor(db: Sql, name: 'lease-archive', holder: string) {
     this.#db = db;
     this.#name = name;
     this.#holder = holder;
   }
 
-  /** Undefined where nobody has it. */
+  /** Returns the current row, or undefined if the lease is free. */
   async look(): Promise<LeaseRow | undefined> {
     const [row] = await this.#db.all<{ value: string }>('SELECT value FROM setting WHERE name = $1', [
       this.#name,
@@ -40,7 +45,7 @@ export class WatchedLease {
     return row && { value: row.value, isOurs: row.value.slice(TIME_CHARS + 1) === this.#holder };
   }
 
-  /** Takes it where it still is what `look` gave. False: somebody was faster. */
+  /** Takes the lease if the row still equals the result of `look`. Returns false if another program was faster. */
   async take(seen: LeaseRow | undefined): Promise<boolean> {
     const changed = await this.#db.run(
       `INSERT INTO setting (name, value) VALUES ($1, $2)
@@ -50,7 +55,7 @@ export class WatchedLease {
     return changed > 0;
   }
 
-  /** False: somebody else has taken it. */
+  /** Renews the lease. Returns false if another program has taken it. */
   async renew(): Promise<boolean> {
     const changed = await this.#db.run(
       `UPDATE setting SET value = $2 WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $3`,
@@ -59,7 +64,10 @@ export class WatchedLease {
     return changed > 0;
   }
 
-  /** Throws LeaseLost where it is not ours; otherwise nobody takes it before the transaction ends. */
+  /**
+   * Confirms the lease: no other program takes it before the transaction ends.
+   * @throws {LeaseLost} if it is not ours
+   */
   async confirm(transaction: Queries): Promise<void> {
     const rows = await transaction.all(
       `SELECT 1 AS ours FROM setting WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $2
@@ -69,7 +77,7 @@ export class WatchedLease {
     if (rows.length === 0) throw new LeaseLost('another archive has taken over');
   }
 
-  /** Lets it go, so that another need not wait. */
+  /** Releases the lease, so that another program need not wait. */
   async release(): Promise<void> {
     await this.#db.run(`DELETE FROM setting WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $2`, [
       this.#name,

@@ -1,6 +1,6 @@
 /**
- * Who signs: an interface, and the default behind it, a key in a folder and the openssl command. Another authority (a
- * hardware module, a company's own) is another class with the same three members.
+ * Defines the certificate authority and its default implementation: a key in a folder and the openssl command. Another
+ * authority (a hardware module, a company's own) is another class with the same three members.
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
@@ -13,7 +13,7 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 const DAY_MS = 86_400_000;
 const OPENSSL_WITHIN_MS = 10_000;
 const CA_DAYS = 3650;
-/** A box without a battery may be a day behind and shall take it. */
+/** A box without a battery may be a day behind and must still accept the certificate. */
 const BACKDATED_MS = DAY_MS;
 
 export interface Profile {
@@ -39,26 +39,27 @@ export interface Revoked {
 }
 
 export interface Authority {
-  /** Its own certificate, PEM. */
+  /** The authority's own certificate, PEM. */
   readonly certificate: string;
   /**
-   * Signs the key of a request (PKCS #10, DER), under the profile's name whatever the request says. Synchronous, so that
-   * the token is used up in the transaction in which this returns. Throws AgentError `unavailable`.
+   * Signs the key of a request (PKCS #10, DER) under the profile's name, whatever the request says. Synchronous, so
+   * that the caller can use up the token in the same transaction.
+   * @throws {AgentError} `unavailable`
    */
   issue(csr: Uint8Array, profile: Profile, nowMs: number): Issued;
-  /** PEM of the list of what is revoked. */
+  /** Returns the revocation list, PEM. */
   crl(revoked: readonly Revoked[], nowMs: number): string;
 }
 
 export class OpensslAuthority implements Authority {
   readonly #dir: string;
 
-  /** With ca.key and ca.crt. */
+  /** `dir` holds ca.key and ca.crt. */
   constructor(dir: string) {
     this.#dir = dir;
   }
 
-  /** Makes key and certificate where neither is there: an authority that a room has already is kept. */
+  /** Creates key and certificate if both are missing, and returns true if so. An existing authority is kept. */
   static make(dir: string, name: string): boolean {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const [key, cert] = [join(dir, 'ca.key'), join(dir, 'ca.crt')];
@@ -90,7 +91,7 @@ export class OpensslAuthority implements Authority {
     const endMs = Date.parse(new X509Certificate(this.certificate).validTo);
     const notAfterMs = Math.min(nowMs + days * DAY_MS, endMs);
     const notBeforeMs = nowMs - BACKDATED_MS;
-    // 127 random bits (RFC 5280, 4.1.2.2: positive), and no zero in front.
+    // 127 random bits: positive (RFC 5280, 4.1.2.2), without a leading zero.
     const bytes = randomBytes(16);
     bytes[0] = 0x40 | ((bytes[0] ?? 0) & 0x3f);
     const serial = bytes.toString('hex').toUpperCase();
@@ -116,8 +117,8 @@ export class OpensslAuthority implements Authority {
   }
 
   /**
-   * Good until the authority itself ends: Mosquitto shuts every box out once the list is past its end, and takes it from
-   * a file that is new after each revocation.
+   * Valid until the authority itself expires. Mosquitto refuses all boxes once the list has expired; after each
+   * revocation it reads a new file.
    */
   crl(revoked: readonly Revoked[], nowMs: number): string {
     const end = asn1Time(Date.parse(new X509Certificate(this.certificate).validTo));
@@ -153,12 +154,12 @@ export class OpensslAuthority implements Authority {
   }
 }
 
-/** YYYYMMDDHHMMSSZ. */
+/** Formats a time as YYYYMMDDHHMMSSZ. */
 function asn1Time(ms: number): string {
   return `${new Date(ms).toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`;
 }
 
-/** Two digits for the year, as the index of openssl ca(1) has it up to 2049 (RFC 5280, 4.1.2.5). */
+/** Formats a time with a two-digit year up to 2049, as in the index of openssl ca(1) (RFC 5280, 4.1.2.5). */
 function utcTime(ms: number): string {
   const time = asn1Time(ms);
   return time < '2050' ? time.slice(2) : time;

@@ -1,8 +1,8 @@
 /**
- * The folder of an enrolment as programs open it: authorities, store, and the files that broker and archive read.
+ * Opens the folder of an enrolment: authorities, store, and the files that broker and archive read.
  *
- * INVARIANT: a list is made of the store and written while nobody else changes the store: of two programs that write at
- * once, the later one's list has what the earlier one did. A box that was revoked does not come back by an older list.
+ * INVARIANT: a list is built and written while no other program changes the store. Of two concurrent writers, the later
+ * list contains the changes of the earlier one, so an outdated list never readmits a revoked box.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,28 +14,31 @@ import { type Authority, OpensslAuthority } from './authority.ts';
 import { EnrolStore } from './store.ts';
 
 const STORE = 'enrolment.db';
-/** Of the authority of the room's programs. */
+/** Folder of the authority of the room's programs. */
 const PROGRAMS = 'programs';
-/** What the room's programs may do at the broker; a town changes it here. */
+/** Broker permissions of the room's programs; a town may edit this file. */
 const RULES = 'programs.acl';
-/** Nothing in it is secret: broker and archive read it, each as its own user. */
+/** Folder of files without secrets. Broker and archive read it, each as its own user. */
 const BOXES = 'boxes';
 /**
- * Broker and archive read the lists as users of their own. Mosquitto that cannot read its access rules when it is reloaded has
- * none from then on, and each box may do everything.
+ * Readable for the users of broker and archive. If Mosquitto cannot read its access rules at a reload, it continues
+ * without any, and each box may do everything.
  */
 const LIST_MODE = 0o644;
 
 export class Enrolment {
   readonly authority: Authority;
-  /** Of the room's programs: a box has no certificate of it, so that none can be taken for a program. */
+  /** Authority of the room's programs. It issues no certificates for boxes, so no box can pass for a program. */
   readonly programs: Authority;
   readonly store: EnrolStore;
   readonly #dir: string;
 
-  /** Throws AgentError `config` where the folder holds no authority. */
+  /**
+   * Opens the enrolment.
+   * @throws {AgentError} `config` if the folder holds no authority
+   */
   constructor(dir: string) {
-    // The programs' key may lie where no network is: it is needed for a certificate of theirs only.
+    // The programs' key may be stored offline, because only new program certificates need it.
     const needed = ['ca.key', STORE, join(PROGRAMS, 'ca.crt'), RULES, BOXES];
     const missing = needed.find((name) => !existsSync(join(dir, name)));
     if (missing !== undefined) {
@@ -47,13 +50,13 @@ export class Enrolment {
     this.store = new EnrolStore(join(dir, STORE));
   }
 
-  /** Makes what is missing; whether the authority of the boxes is new. */
+  /** Creates missing parts. Returns true if the authority of the boxes is new. */
   static make(dir: string, name: string, nowMs: number): boolean {
     const isNew = OpensslAuthority.make(dir, name);
     const programs = join(dir, PROGRAMS);
     const isKeyAway = existsSync(join(programs, 'ca.crt')) && !existsSync(join(programs, 'ca.key'));
     if (!isKeyAway) OpensslAuthority.make(programs, `${name}, programs`);
-    // A link to a folder elsewhere is as good.
+    // The folder may also be a link to another place.
     if (!existsSync(join(dir, BOXES))) mkdirSync(join(dir, BOXES), { mode: 0o755 });
     if (!existsSync(join(dir, RULES))) writeAtomically(join(dir, RULES), PROGRAM_RULES, 0o644);
     new EnrolStore(join(dir, STORE)).close();
@@ -68,18 +71,21 @@ export class Enrolment {
     this.store.close();
   }
 
-  /** All certificates and tokens of the box, and the lists are written; how many certificates that was. */
+  /** Revokes all certificates and tokens of the box, and writes the lists. Returns the number of certificates. */
   revoke(box: string, nowMs: number): { readonly count: number; readonly folder: string } {
     const count = this.store.revoke(box, nowMs);
     return { count, folder: this.writeLists(nowMs) };
   }
 
-  /** One certificate of a program, and the list is written. Returns the folder, undefined where there is none. */
+  /**
+   * Revokes one certificate of a program, and writes the list. Returns the folder, or undefined if there is no such
+   * certificate.
+   */
   revokeProgram(name: string, serial: string, nowMs: number): string | undefined {
     return this.store.revokeProgram(name, serial, nowMs) ? this.writePrograms(nowMs) : undefined;
   }
 
-  /** Which boxes may connect no more, access rules, and who is enrolled. Returns the folder. */
+  /** Writes the revocation list of boxes, the access rules and the list of boxes. Returns the folder. */
   writeLists(nowMs: number): string {
     return this.store.alone(() => {
       const list = this.authority.crl(this.store.revoked('boxes', nowMs), nowMs);
@@ -89,7 +95,7 @@ export class Enrolment {
     });
   }
 
-  /** Which programs may connect no more. Returns the folder. */
+  /** Writes the revocation list of programs. Returns the folder. */
   writePrograms(nowMs: number): string {
     return this.store.alone(() => {
       const list = this.programs.crl(this.store.revoked('programs', nowMs), nowMs);
@@ -98,7 +104,10 @@ export class Enrolment {
     });
   }
 
-  /** Access rules and the list of boxes, where they have changed: a broker reads its files again after each change. */
+  /**
+   * Writes access rules and the list of boxes if they have changed, because a broker reloads its files after each
+   * change.
+   */
   writeBoxes(): void {
     this.store.alone(() => this.#writeBoxes());
   }
@@ -114,7 +123,7 @@ export class Enrolment {
         since: new Date(revoked ?? since).toISOString(),
       })),
     };
-    // This one first: the archive must not take for a stranger whom the broker lets in.
+    // Written first, so that the archive never refuses a box that the broker accepts.
     this.#write('boxes.json', `${JSON.stringify(list, null, 1)}\n`);
     this.#write(
       'broker.acl',
@@ -132,7 +141,7 @@ export class Enrolment {
   }
 }
 
-/** Runs `work` on what is in the folder, and closes it. */
+/** Opens an enrolment, runs `work` and closes it. */
 export function withEnrolment<T>(dir: string, work: (enrolment: Enrolment) => T): T {
   const enrolment = new Enrolment(dir);
   try {

@@ -1,4 +1,7 @@
-/** Certificates that a person asks for in the room itself: of servers, of the room's programs, and of a box by hand. */
+/**
+ * Issues certificates on an operator's command: for servers, for programs of the room, and for a box whose request was
+ * brought by hand.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -10,7 +13,7 @@ import type { Enrolment } from './enrolment.ts';
 import { readRequest } from './request.ts';
 import type { EnrolStore } from './store.ts';
 
-/** A new key (PEM, EC on P-256) and a request to sign it (DER). */
+/** Creates a key (PEM, EC on P-256) and a signing request (DER). */
 export function newRequest(commonName: string): { readonly key: string; readonly csr: Buffer } {
   const made = openssl([
     ...['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '-'],
@@ -22,18 +25,21 @@ export function newRequest(commonName: string): { readonly key: string; readonly
   return { key, csr };
 }
 
-/** DER, of a request that stands in a text. */
+/** Extracts a request from a PEM text, as DER. */
 function requestIn(text: string): Buffer | undefined {
   const pem = /-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----([^-]+)-----END/.exec(text)?.[1];
   return pem === undefined ? undefined : Buffer.from(pem, 'base64');
 }
 
-/** `DNS:…` or `IP:…`, as certificates name a host. */
+/** Returns `DNS:…` or `IP:…`, as certificates name a host. */
 export function hostName(host: string): string {
   return `${isIP(host) === 0 ? 'DNS' : 'IP'}:${host}`;
 }
 
-/** Of a server that boxes ask, the broker first of all; both authorities are laid beside it, for its configuration. */
+/**
+ * Issues key and certificate of a server for boxes, mainly the broker. Also writes the certificates of both authorities
+ * for its configuration.
+ */
 export async function issueServer(
   { authority, programs, store }: Enrolment,
   host: string,
@@ -50,7 +56,7 @@ export async function issueServer(
   ];
 }
 
-/** Of a program of the room, of the authority that no box has a certificate of. */
+/** Issues key and certificate of a program of the room, from the authority that issues none for boxes. */
 export async function issueProgram(
   { programs, store }: Enrolment,
   name: string,
@@ -60,7 +66,7 @@ export async function issueProgram(
   return [write(out, `${name}.key`, key, 0o600), write(out, `${name}.crt`, pem, 0o644)];
 }
 
-/** A new key and its certificate (PEM), which is on record. */
+/** Creates a key and its certificate (PEM), and records the certificate. */
 async function issuePair(
   store: EnrolStore,
   use: 'host' | 'program',
@@ -79,7 +85,10 @@ async function issuePair(
   return { key, pem: store.record(use, asking).pem };
 }
 
-/** Of a box whose request was brought by hand: PEM or DER. Throws AgentError where it is not one of this box. */
+/**
+ * Signs a request that was brought by hand (PEM or DER).
+ * @throws {AgentError} if the request is not from this box
+ */
 export async function signRequest(
   enrolment: Enrolment,
   { site, box }: { readonly site: string; readonly box: string },
@@ -101,7 +110,7 @@ export async function signRequest(
   return pem;
 }
 
-/** DER. */
+/** Reads a request as DER. */
 function readFile(file: string): Buffer {
   try {
     const content = readFileSync(file);

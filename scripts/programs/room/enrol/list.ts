@@ -1,11 +1,14 @@
-/** What `list` prints: tokens that are out, who waits, every certificate with its dates, and what a person must look at. */
+/** Formats the output of `list`: unused tokens, waiting boxes, all certificates with their dates, and warnings. */
 import { X509Certificate } from 'node:crypto';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { CertificateRow, EnrolStore } from './store.ts';
 
 const WHAT = { client: 'certificate', server: 'page', host: 'server', program: 'program' } as const;
 
-/** Boxes renew past two thirds of the life; one that has not by five sixths does not by itself. */
+/**
+ * Ratio of the lifetime after which a missing renewal is reported. Boxes renew after two thirds of it; one that has not
+ * renewed by five sixths will not do so automatically.
+ */
 const LATE_SHARE = 5 / 6;
 
 export function listLines(store: EnrolStore, nowMs: number): string[] {
@@ -39,7 +42,7 @@ function certificateLine(
   );
   const isOfBox = use === 'client' || use === 'server';
   const name = isOfBox && site !== undefined ? `${site}/${box}` : box;
-  // What a browser shows of a page's certificate, for whoever calls from the pole.
+  // Fingerprint of a page's certificate as browsers show it, for a technician who calls from the site.
   const shown =
     use === 'server' ? `SHA-256 ${new X509Certificate(row.pem).fingerprint256}` : `serial ${serial}`;
   const line = `${WHAT[use].padEnd(12)} ${name}  ${time(not_before)} to ${time(not_after)}  ${shown}`;

@@ -1,4 +1,4 @@
-/** `scripts/room enrol`: gives boxes their certificates; see docs/guide/enrolment.md. */
+/** Command line of `scripts/room enrol`: issues certificates to boxes. See docs/guide/enrolment.md. */
 
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -21,9 +21,12 @@ import { EnrolServer } from './server.ts';
 
 const DIR = 'enrolment';
 const DAY_MS = 86_400_000;
-/** Who has a name at the broker and is no box. */
+/** Names at the broker that are not boxes. */
 const PROGRAMS = Object.keys(NAMES_OF_OTHERS).filter((name) => name !== ALL_BOXES);
-/** The server’s own certificate, which nobody installs: it is made anew long before it ends. */
+/**
+ * Lifetime in days of the server's own certificate, which is never installed by hand and is renewed SERVER_LEFT_DAYS
+ * before its end.
+ */
 const SERVER_DAYS = 397;
 const SERVER_LEFT_DAYS = 60;
 
@@ -59,7 +62,7 @@ function token(site: string, box: string, { dir }: DirOption): void {
   withEnrolment(dir, ({ store }) => {
     const made = store.makeToken(site, box, Date.now());
     warn(`for ${box} at ${site}, once, until ${new Date(made.untilMs).toISOString()}; it is not shown again`);
-    // Alone on standard output, for whoever writes cards.
+    // Only the token goes to standard output, for programs that write cards.
     process.stdout.write(`${made.token}\n`);
   });
 }
@@ -76,7 +79,7 @@ function revokeProgram(name: string, serial: string, { dir }: DirOption): void {
     enrolment.revokeProgram(name, serial.toUpperCase(), Date.now()),
   );
   if (folder === undefined) {
-    throw new AgentError('config', `${name}: has no certificate with the serial ${serial}; see list`);
+    throw new AgentError('config', `${name}: unknown certificate serial ${serial}; see list`);
   }
   say(`${name}: ${serial} revoked; the broker reads it in ${folder} once it is reloaded`);
 }
@@ -96,7 +99,7 @@ function refuseFrom(address: string, { dir }: DirOption): void {
   say(`${address}: ${count} refused; their places are free`);
 }
 
-/** With what the store is asked for while a request is read. */
+/** Runs `work` with the store open, also while a request is read. */
 async function opened<T>(dir: string, work: (enrolment: Enrolment) => Promise<T>): Promise<T> {
   const enrolment = new Enrolment(dir);
   try {
@@ -109,7 +112,7 @@ async function opened<T>(dir: string, work: (enrolment: Enrolment) => Promise<T>
 async function sign(site: string, box: string, file: string, { dir, days }: IssueOptions): Promise<void> {
   const pem = await opened(dir, (enrolment) => signRequest(enrolment, { site, box }, { file, days }));
   warn(`${box} is enrolled at ${site}; its certificate is good for ${days} days`);
-  // Alone on standard output, for the file that goes to the box.
+  // Only the certificate goes to standard output, for the file that goes to the box.
   process.stdout.write(pem);
 }
 
@@ -125,7 +128,9 @@ async function programPair(name: string, { dir, out, days }: OutOptions): Promis
     say(file);
 }
 
-/** Key and certificate of the server, made where they are missing, for another name, or near their end. */
+/**
+ * Returns key and certificate of the server. Creates new ones if they are missing, have another name, or expire soon.
+ */
 function serverTls(dir: string, authority: Authority, name: string): { cert: string; key: string } {
   const [keyFile, certFile] = [join(dir, 'server.key'), join(dir, 'server.crt')];
   if (existsSync(keyFile) && existsSync(certFile)) {
@@ -189,7 +194,7 @@ const program = typedProgram('room enrol').description(
   'Gives boxes their certificates: with a one-time token that is on the card, or once somebody accepts the box. Boxes renew by themselves. See docs/guide/enrolment.md.',
 );
 
-/** A command with the folder that all of them work on. */
+/** Adds a command with the option for the folder. */
 function command(name: string, description: string) {
   return program
     .command(name)

@@ -1,4 +1,4 @@
-/** A request to sign, as it comes over the network: its signature, its name and its key, by the openssl command. */
+/** Validates a signing request from the network with the openssl command: its signature, its name and its key. */
 import { execFile } from 'node:child_process';
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,15 +9,15 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 const OPENSSL_WITHIN_MS = 10_000;
 
 /**
- * Where the point begins in a key on P-256 or P-384 whose curve is named, by the bytes of that key (RFC 5480, 2.1.1). A curve
- * that is written out has more, and Node calls it by the name that it looks like.
+ * Offset of the EC point in a public key on P-256 or P-384 with a named curve, by length of the key in bytes (RFC 5480,
+ * 2.1.1). A key with explicit curve parameters is longer, and Node reports it under the name of the curve it resembles.
  */
 const POINT_AT: ReadonlyMap<number, number> = new Map([
   [91, 26],
   [120, 23],
 ]);
 
-/** Of an uncompressed point (SEC 1, 2.3.3); a key that is written in two ways would have two hashes. */
+/** First byte of an uncompressed point (SEC 1, 2.3.3). A key in two encodings would have two hashes. */
 const UNCOMPRESSED = 4;
 
 export interface SigningRequest {
@@ -28,7 +28,10 @@ export interface SigningRequest {
   readonly key: string;
 }
 
-/** `body`: base64 of a PKCS #10 (RFC 7030, 4.2.1). Throws AgentError `corrupt` with what is wrong, in words of ours. */
+/**
+ * Reads a PKCS #10 in base64 (RFC 7030, 4.2.1).
+ * @throws {AgentError} `corrupt` with a reason in our own words
+ */
 export async function readRequest(body: string): Promise<SigningRequest> {
   const plain = body.replace(/\s+/g, '');
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(plain)) throw new AgentError('corrupt', 'must be a PKCS #10 in base64');
@@ -47,7 +50,7 @@ export async function readRequest(body: string): Promise<SigningRequest> {
     ],
     csr,
   );
-  // What is signed later is what was looked at here, whoever reads the bytes.
+  // Ensures that the bytes signed later are those validated here, whatever program parses them.
   if (!(await openssl(['req', '-inform', 'DER', '-outform', 'DER'], csr)).equals(csr))
     throw new AgentError('corrupt', 'must be one PKCS #10 in DER, with no bytes behind it');
   const [, names = ''] = said.toString().split(/^subject=/m);
@@ -60,11 +63,11 @@ export async function readRequest(body: string): Promise<SigningRequest> {
   return { csr, commonName, key: createHash('sha256').update(spki).digest('hex') };
 }
 
-/** Certificates only, DER in base64 (RFC 7030, 4.1.3). */
+/** Returns a certs-only message, DER in base64 (RFC 7030, 4.1.3). */
 export async function certsOnly(pem: string): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'vigie-answer-'));
   try {
-    // Not by standard input, which openssl would open by a name, and it is a socket here.
+    // A file, not standard input: openssl would open that by name, and it is a socket here.
     const file = join(dir, 'certificates.pem');
     await writeFile(file, pem);
     const der = await openssl(['crl2pkcs7', '-nocrl', '-outform', 'DER', '-certfile', file], '');
@@ -82,7 +85,9 @@ function publicKeyIn(text: string): KeyObject {
   }
 }
 
-/** No Ed25519: of some of its keys anybody can make a signature (those of small order), and openssl takes them. */
+/**
+ * Excludes Ed25519: anyone can forge signatures for some of its keys (those of small order), and openssl accepts them.
+ */
 function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
   const curve = asymmetricKeyDetails?.namedCurve ?? '';
   return asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(curve);
@@ -93,15 +98,15 @@ function openssl(args: readonly string[], input: Uint8Array | string): Promise<B
     const options = { encoding: 'buffer', timeout: OPENSSL_WITHIN_MS, maxBuffer: 256 * 1024 } as const;
     const child = execFile('openssl', args, options, (error, stdout) => {
       if (error === null) return resolve(stdout);
-      // It was there, answered, and does not like what was sent.
+      // openssl ran and rejected the input.
       if (args[0] === 'req' && typeof error.code === 'number') {
         return reject(
-          new AgentError('corrupt', 'is no request to sign (PKCS #10) whose signature is good', error),
+          new AgentError('corrupt', 'not a certificate request (PKCS #10) with a valid signature', error),
         );
       }
       reject(new AgentError('unavailable', `openssl ${args[0] ?? ''}: ${messageOf(error)}`, error));
     });
-    // Rubbish may make it end before it has read all.
+    // With invalid input it may exit before it has read everything.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(input);
   });

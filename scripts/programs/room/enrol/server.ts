@@ -1,10 +1,15 @@
 /**
- * The room's enrolment over HTTPS, as RFC 7030 (Enrollment over Secure Transport) has it: cacerts, simpleenroll with a
- * one-time token or by the list, simplereenroll and page/simpleenroll by the box's own certificate.
+ * Serves the room's enrolment over HTTPS as in RFC 7030 (Enrollment over Secure Transport).
  *
- * INVARIANTS: one line of log for each request, of words of ours and names that were checked: no token, nothing that
- * somebody sent. No answer but by TLS 1.3.
- * LIMITS: LIMITS below; who sends too much, too slowly or too often is cut or told to wait, before TLS too (ConnectionGuard).
+ * - cacerts
+ * - simpleenroll with a one-time token or through the waiting list
+ * - simplereenroll and page/simpleenroll with the box's own certificate
+ *
+ * INVARIANTS:
+ * - Each request writes one log line of fixed words and validated names, without tokens or raw input.
+ * - Answers use TLS 1.3 only.
+ * LIMITS: see LIMITS below. Clients that send too much, too slowly or too often are disconnected or told to wait, also
+ * before TLS (ConnectionGuard).
  */
 import { constants } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
@@ -25,9 +30,9 @@ export interface Limits {
   readonly headersMs: number;
   readonly requestMs: number;
   readonly connections: number;
-  /** Of one address: many boxes may be behind one, as behind a proxy or a mobile network. */
+  /** Connections per address: many boxes may share one, behind a proxy or a mobile network. */
   readonly connectionsOfOne: number;
-  /** Of one address, for what needs no proof. */
+  /** Rate per address of requests that need no proof. */
   readonly perAddress: BucketLimits;
 }
 
@@ -40,11 +45,11 @@ const LIMITS: Limits = {
   perAddress: { burst: 20, perS: 0.5 },
 };
 const HEADER_BYTES_MAX = 8 * 1024;
-/** Boxes behind one address that come at once, as when power is back. */
+/** Connections per address without a restriction, for boxes that reconnect together after a power failure. */
 const CONNECTIONS_FREE = 32;
 const COUNTS_EVERY_MS = 600_000;
 const ADDRESSES_MAX = 10_000;
-/** A box without a token asks again; the more wait, the later. */
+/** Retry delay in s of a box without a token; it grows with the number of waiting boxes. */
 const PENDING_S = { least: 30, most: 300 } as const;
 const BUSY_S = 300;
 const BASE = '/.well-known/est/';
@@ -52,12 +57,12 @@ const BASE = '/.well-known/est/';
 export interface ServerOptions {
   readonly authority: Authority;
   readonly store: EnrolStore;
-  /** PEM: this server's own. */
+  /** The server's own key and certificate, PEM. */
   readonly tls: { readonly cert: string; readonly key: string };
   readonly days: number;
   readonly limits?: Partial<Limits>;
   readonly clock: { nowMs(): number; wallMs(): number };
-  /** A box has a certificate; what this throws keeps the answer back, and the box asks again. */
+  /** Called when a box obtains a certificate. If it throws, the answer is withheld and the box retries. */
   onEnrolled(): void;
   log(line: string): void;
 }
@@ -65,10 +70,10 @@ export interface ServerOptions {
 interface Answer {
   readonly status: number;
   readonly text: string;
-  /** PEM, sent as certificates only. */
+  /** PEM, sent as a certs-only message. */
   readonly pem?: string;
   readonly retryAfterS?: number;
-  /** For the log; a checked name. */
+  /** Validated name for the log. */
   readonly box?: string;
 }
 
@@ -95,7 +100,7 @@ export class EnrolServer {
       {
         ...this.#secureContext(options.tls),
         requestCert: true,
-        // Who has no certificate is told so, by an answer that a person can read.
+        // A client without a certificate gets a readable answer instead of a failed handshake.
         rejectUnauthorized: false,
         handshakeTimeout: headersMs,
         headersTimeout: headersMs,
@@ -118,7 +123,7 @@ export class EnrolServer {
     this.#server = server;
   }
 
-  /** Resolves with the port. */
+  /** Starts to listen. Resolves with the port. */
   start(port: number, host: string): Promise<number> {
     this.#counting = setInterval(() => this.#tellCounts(), COUNTS_EVERY_MS).unref();
     return new Promise((resolve, reject) => {
@@ -130,7 +135,7 @@ export class EnrolServer {
     });
   }
 
-  /** A new certificate of its own. */
+  /** Switches to a new certificate of the server. */
   use(tls: ServerOptions['tls']): void {
     this.#server.setSecureContext(this.#secureContext(tls));
   }
@@ -144,7 +149,7 @@ export class EnrolServer {
     this.#tellCounts();
   }
 
-  /** What was cut off for a limit, when it is more than before. */
+  /** Logs the number of refused connections if it has grown. */
   #tellCounts(): void {
     const { crowded, ofOne, silent } = this.#guard.counters;
     const counts = `${crowded} for newcomers, ${ofOne} too many of one address, ${silent} that asked nothing`;
@@ -156,7 +161,7 @@ export class EnrolServer {
 
   #secureContext({ cert, key }: ServerOptions['tls']) {
     const ca = this.#options.authority.certificate;
-    // No resumed session: each shows its certificate anew.
+    // No session tickets: each connection must present its certificate again.
     return { cert, key, ca, minVersion: 'TLSv1.3' as const, secureOptions: constants.SSL_OP_NO_TICKET };
   }
 
@@ -186,7 +191,7 @@ export class EnrolServer {
       ...(pem !== undefined && { 'content-transfer-encoding': 'base64' }),
       ...(retryAfterS !== undefined && { 'retry-after': String(retryAfterS) }),
       ...(status === 401 && { 'www-authenticate': 'Basic realm="enrolment"' }),
-      // What was not read to its end is not read on.
+      // The rest of an oversized body is not read.
       ...(status === 413 && { connection: 'close' }),
     };
     response.writeHead(status, headers).end(body);
@@ -215,7 +220,7 @@ export class EnrolServer {
     return this.#first(request, address, signing);
   }
 
-  /** A box that has no certificate. */
+  /** Handles a box without a certificate. */
   #first({ headers }: IncomingMessage, address: string, signing: SigningRequest): Answer {
     const { commonName: box } = signing;
     if (!/^[a-z0-9-]{1,32}$/.test(box) || Object.hasOwn(NAMES_OF_OTHERS, box))
@@ -230,7 +235,7 @@ export class EnrolServer {
     return this.#said(this.#options.store.byToken(token, asking), box, 401);
   }
 
-  /** A box that has one: the next, or one for its page. */
+  /** Handles a box with a certificate: a renewal, or a certificate for its page. */
   #again(path: string, own: { box: string; serial: string }, signing: SigningRequest): Answer {
     const { box, serial } = own;
     const use = path === 'simplereenroll' ? 'client' : 'server';
@@ -262,10 +267,10 @@ export class EnrolServer {
     return state === 'busy' ? answer(429, why, { box, retryAfterS }) : answer(refused, why, { box });
   }
 
-  /** Undefined: too long. */
+  /** Reads the body. Returns undefined if it is too long. */
   async #bodyOf(request: IncomingMessage): Promise<string | undefined> {
     const { bodyBytes } = this.#limits;
-    // Who announces it is told; who only sends it is cut.
+    // An announced excess gets an answer; an unannounced one is cut off.
     if (Number(request.headers['content-length'] ?? 0) > bodyBytes) return undefined;
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -281,7 +286,7 @@ export class EnrolServer {
     return Buffer.concat(chunks).toString('latin1');
   }
 
-  /** The oldest is forgotten where there are too many. */
+  /** Returns the rate limit of an address. The oldest is dropped if there are too many. */
   #bucketOf(address: string): TokenBucket {
     const bucket =
       this.#buckets.get(address) ?? new TokenBucket(this.#limits.perAddress, this.#options.clock);
@@ -295,7 +300,7 @@ export class EnrolServer {
 
 const PATHS = new Set(['cacerts', 'simpleenroll', 'simplereenroll', 'page/simpleenroll']);
 
-/** Of a client whose certificate is this authority's and good today. */
+/** Returns box name and serial of a valid client certificate of this authority. */
 function ownCertificate(socket: TLSSocket): { box: string; serial: string } | undefined {
   if (!socket.authorized) return undefined;
   const { subject, serialNumber } = socket.getPeerCertificate();

@@ -1,12 +1,15 @@
 /**
- * What the room knows of its boxes: where each is enrolled, tokens that are out, who asks without one, and every
- * certificate that was given.
+ * Stores the room's knowledge of its boxes: site, tokens, waiting boxes, and every certificate issued.
  *
- * INVARIANTS: a token is kept as its SHA-256 only. It is used up in the transaction in which its certificate is issued
- * and recorded: of any number of requests with it, one key gets one certificate, and that key gets the same again, since
- * an answer may be lost on the way. What is committed survives a power cut (WAL, synchronous=FULL).
- * A box's name is enrolled at one site at a time: the broker knows a box by its name alone.
- * LIMITS: who has not been decided on for TOKEN_DAYS is forgotten. A box gets RENEWALS_A_DAY certificates a day by renewal.
+ * INVARIANTS:
+ * - Tokens are stored as SHA-256 only.
+ * - A token is used up in the transaction that issues and records its certificate. Only one key gets a certificate with
+ *   it, and that key gets the same one again, because an answer may be lost.
+ * - Committed data survives a power failure (WAL, synchronous=FULL).
+ * - A box name is enrolled at one site at a time, because the broker identifies a box by name alone.
+ * LIMITS:
+ * - Undecided boxes are forgotten after TOKEN_DAYS.
+ * - A box gets at most RENEWALS_A_DAY certificates a day by renewal.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync } from 'node:fs';
@@ -37,7 +40,10 @@ CREATE TABLE IF NOT EXISTS box (
 ) STRICT;
 `;
 
-/** Boxes and their pages; servers that boxes ask; the room's programs, which have an authority of their own. */
+/**
+ * Purpose of a certificate: a box, its page, a server for boxes, or a program of the room, which has a separate
+ * authority.
+ */
 export type Use = 'client' | 'server' | 'host' | 'program';
 
 export interface BoxRow {
@@ -72,14 +78,14 @@ export type Enrolled =
   | { readonly state: 'issued'; readonly pem: string }
   | { readonly state: 'pending' }
   | { readonly state: 'full' }
-  /** `why`: words of ours. */
+  /** Reason in our own words. */
   | { readonly state: 'refused' | 'busy'; readonly why: string };
 
 export interface Asking {
   readonly box: string;
   readonly key: string;
   readonly nowMs: number;
-  /** Signs; what it throws undoes all. */
+  /** Signs the request. An exception rolls back the transaction. */
   issue(): Issued;
 }
 
@@ -111,7 +117,8 @@ export class EnrolStore {
   }
 
   /**
-   * A new token; one that was not used before ends with it. Throws AgentError `config` where another site has the box.
+   * Creates a token; an unused one of the same box becomes invalid.
+   * @throws {AgentError} `config` if the box is enrolled at another site
    */
   makeToken(site: string, box: string, nowMs: number): { token: string; untilMs: number } {
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
@@ -129,7 +136,7 @@ export class EnrolStore {
   byToken(token: string, asking: Asking): Enrolled {
     const { box, key, nowMs } = asking;
     return this.#transaction((): Enrolled => {
-      // By its hash: how long the look takes says nothing of a token.
+      // The query uses the hash, so its duration reveals nothing about a token.
       const hash = sha256(token);
       const row = this.#db.prepare('SELECT * FROM token WHERE sha256 = ?').get(hash) as TokenRow | undefined;
       if (row === undefined || row.box !== box) {
@@ -153,7 +160,7 @@ export class EnrolStore {
     });
   }
 
-  /** Without a token: on the list until somebody decides. */
+  /** Handles a request without a token: the box waits until a person decides. */
   byHand(address: string, asking: Asking): Enrolled {
     const { box, key, nowMs } = asking;
     return this.#transaction((): Enrolled => {
@@ -174,7 +181,10 @@ export class EnrolStore {
     });
   }
 
-  /** By whoever has the authority's key in hand. Throws AgentError `config` where another site has the box. */
+  /**
+   * Enrols a box by order of the person who controls the authority's key.
+   * @throws {AgentError} `config` if the box is enrolled at another site
+   */
   byOperator(site: string, asking: Asking): string {
     return this.#transaction(() => {
       this.#assertFree(site, asking.box);
@@ -184,12 +194,12 @@ export class EnrolStore {
     });
   }
 
-  /** What was signed for a server or a program of the room. */
+  /** Records a certificate of a server or a program of the room. */
   record(use: 'host' | 'program', asking: Asking): Issued {
     return this.#transaction(() => this.#record(asking, use));
   }
 
-  /** By a certificate of ours with this serial, whose name the caller has compared. */
+  /** Renews by a certificate with this serial, whose name the caller has compared. */
   byCertificate(serial: string, use: 'client' | 'server', asking: Asking): Enrolled {
     const { box, nowMs } = asking;
     return this.#transaction((): Enrolled => {
@@ -211,7 +221,10 @@ export class EnrolStore {
     });
   }
 
-  /** Lets it in at a site. Throws AgentError `config` where it is not clear whom. `key`: how its SHA-256 begins. */
+  /**
+   * Accepts a waiting box at a site. `key` is the beginning of its SHA-256.
+   * @throws {AgentError} `config` if the box is not waiting or the key is ambiguous
+   */
   accept(site: string, box: string, key = ''): PendingRow {
     return this.#transaction(() => {
       this.#assertFree(site, box);
@@ -219,17 +232,20 @@ export class EnrolStore {
     });
   }
 
-  /** Its place on the list is free. Throws AgentError `config` where it is not clear whom. */
+  /**
+   * Refuses a waiting box, which frees its place on the list.
+   * @throws {AgentError} `config` if the box is not waiting or the key is ambiguous
+   */
   refuse(box: string, key = ''): PendingRow {
     return this.#transaction(() => this.waiting.decide(box, key, { decision: 'refused', site: null }));
   }
 
-  /** All that ask from an address; how many that was. */
+  /** Refuses all waiting boxes of an address. Returns their number. */
   refuseFrom(address: string): number {
     return this.#transaction(() => this.waiting.refuseFrom(address));
   }
 
-  /** One certificate of a program; false where there is none of this name and serial that was not revoked. */
+  /** Revokes one certificate of a program. Returns false if there is no unrevoked one with this name and serial. */
   revokeProgram(name: string, serial: string, nowMs: number): boolean {
     const rule = "serial = ? AND box = ? AND use = 'program' AND revoked IS NULL";
     return this.#transaction(
@@ -239,7 +255,9 @@ export class EnrolStore {
     );
   }
 
-  /** How many certificates that was; its tokens end too, and who waits under its name. */
+  /**
+   * Revokes the certificates of a box and deletes its tokens and waiting requests. Returns the number of certificates.
+   */
   revoke(box: string, nowMs: number): number {
     return this.#transaction(() => {
       this.#db.prepare('UPDATE box SET revoked = ? WHERE box = ? AND revoked IS NULL').run(nowMs, box);
@@ -251,7 +269,7 @@ export class EnrolStore {
     });
   }
 
-  /** For the list of an authority's revocations; what has ended by itself needs no place in it. */
+  /** Returns the certificates for the revocation list of an authority; expired ones are left out. */
   revoked(of: 'boxes' | 'programs', nowMs: number): Revoked[] {
     return this.certificates()
       .filter(({ use }) => (use === 'program') === (of === 'programs'))
@@ -263,7 +281,7 @@ export class EnrolStore {
     return this.#db.prepare('SELECT * FROM certificate ORDER BY box, issued').all() as CertificateRow[];
   }
 
-  /** Every box that was ever enrolled, by name. */
+  /** Returns every box that was ever enrolled, by name. */
   boxes(): BoxRow[] {
     return this.#db.prepare('SELECT * FROM box ORDER BY box').all() as BoxRow[];
   }
@@ -272,7 +290,7 @@ export class EnrolStore {
     return this.#db.prepare('SELECT * FROM token ORDER BY made').all() as TokenRow[];
   }
 
-  /** Why a box cannot be enrolled at a site: another one has its name. */
+  /** Returns the reason why a box cannot be enrolled at a site: its name is enrolled at another one. */
   #elsewhere(site: string, box: string): string | undefined {
     const row = this.#db.prepare('SELECT * FROM box WHERE box = ? AND revoked IS NULL').get(box) as
       | BoxRow
@@ -300,7 +318,7 @@ export class EnrolStore {
       .run({ box, site, nowMs });
   }
 
-  /** The certificate that this key was given already: its answer was lost on the way. */
+  /** Returns the certificate that was already issued for this key, because its answer may have been lost. */
   #given({ box, key, nowMs }: Asking, use: Use = 'client'): string | undefined {
     return this.#db
       .prepare(
@@ -322,7 +340,7 @@ export class EnrolStore {
     return issued;
   }
 
-  /** IMMEDIATE: nobody else writes between our reading and our writing. */
+  /** IMMEDIATE takes the write lock before our reads, so no other program writes before we do. */
   #transaction<T>(work: () => T): T {
     return this.#db.transaction(work).immediate();
   }

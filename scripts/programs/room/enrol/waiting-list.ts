@@ -1,8 +1,11 @@
 /**
- * The boxes that ask without a token, until somebody decides. Its methods are parts of the store's transactions.
+ * Manages the boxes that request enrolment without a token, until a person decides. Its methods run inside transactions
+ * of the store.
  *
- * LIMITS: PENDING_MAX boxes wait; where the list is full, whoever asks from an address with fewer of them takes the newest
- * place of the address with the most. REFUSED_MAX refusals are remembered.
+ * LIMITS:
+ * - PENDING_MAX boxes wait. If the list is full, a box from an address with fewer entries replaces the newest entry of
+ *   the address with the most.
+ * - REFUSED_MAX refusals are stored.
  */
 import type Database from 'better-sqlite3';
 import { AgentError } from '../../../../agent/base/errors.ts';
@@ -17,7 +20,7 @@ export interface PendingRow {
   readonly first: number;
   readonly last: number;
   readonly decision: 'accepted' | 'refused' | null;
-  /** Where it is accepted. */
+  /** Site at which it is accepted. */
   readonly site: string | null;
 }
 
@@ -38,7 +41,7 @@ CREATE TABLE IF NOT EXISTS pending (
     return this.#db.prepare('SELECT * FROM pending ORDER BY first').all() as PendingRow[];
   }
 
-  /** Who has been decided on has no place on the list. */
+  /** Number of undecided boxes. */
   get count(): number {
     return this.#db.prepare('SELECT count(*) FROM pending WHERE decision IS NULL').pluck().get() as number;
   }
@@ -49,7 +52,7 @@ CREATE TABLE IF NOT EXISTS pending (
       | undefined;
   }
 
-  /** Notes that it asks. False: it is not on the list, and there is no place for it. */
+  /** Records a request. Returns false if the box is not on the list and there is no place for it. */
   note(
     address: string,
     { box, key, nowMs }: { readonly box: string; readonly key: string; readonly nowMs: number },
@@ -65,7 +68,10 @@ CREATE TABLE IF NOT EXISTS pending (
     return true;
   }
 
-  /** Throws AgentError `config` where it is not clear whom. `key`: how its SHA-256 begins. */
+  /**
+   * Decides on a waiting box. `key` is the beginning of its SHA-256.
+   * @throws {AgentError} `config` if the box is not waiting or the key is ambiguous
+   */
   decide(box: string, key: string, { decision, site }: Pick<PendingRow, 'decision' | 'site'>): PendingRow {
     const rows = this.rows().filter((row) => row.box === box && row.key.startsWith(key));
     const [row, other] = rows;
@@ -84,7 +90,7 @@ CREATE TABLE IF NOT EXISTS pending (
     return row;
   }
 
-  /** All that ask from an address; how many that was. */
+  /** Refuses all waiting boxes of an address. Returns their number. */
   refuseFrom(address: string): number {
     const { changes } = this.#db
       .prepare("UPDATE pending SET decision = 'refused' WHERE address = ? AND decision IS NULL")
@@ -93,17 +99,20 @@ CREATE TABLE IF NOT EXISTS pending (
     return changes;
   }
 
-  /** One key of the box, or all of them. */
+  /** Removes one key of the box, or all of them. */
   remove(box: string, key?: string): void {
     this.#db.prepare('DELETE FROM pending WHERE box = ? AND key = coalesce(?, key)').run(box, key ?? null);
   }
 
-  /** Who has not asked since. */
+  /** Removes boxes that have not asked since. */
   forgetBefore(ms: number): void {
     this.#db.prepare('DELETE FROM pending WHERE last < ?').run(ms);
   }
 
-  /** Whether there is a place for one more from this address: of an address with more, the newest has lost its own. */
+  /**
+   * Tries to free a place for one more box of this address, by removing the newest entry of the address with the most.
+   * Returns false if there is none.
+   */
   #makePlace(address: string): boolean {
     const counts = this.#db
       .prepare(

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the authority of the database's machines, and a key and certificate for each: certificates.sh NAME=ADDRESS...
-# They lie in the folder in which it is started: ca.crt, ca.key, NAME.crt, NAME.key. A second run makes further machines.
+# Creates the authority of the database's machines, and a key and certificate for each: certificates.sh NAME=ADDRESS...
+# The files are written to the current folder: ca.crt, ca.key, NAME.crt, NAME.key. A second run adds machines.
 set -euo pipefail
 
 [ $# -gt 0 ] || { printf 'Usage: certificates.sh NAME=ADDRESS...   (an address is an IP address)\n' >&2; exit 2; }
@@ -11,14 +11,15 @@ for machine in "$@"; do
   }
 done
 umask 077
-# Not Ed25519: PostgreSQL 17 cannot bind a password to a connection whose certificate is of that kind.
+# Not Ed25519: PostgreSQL 17 cannot bind a password to a connection with such a certificate.
 
-# As RFC 5280 has it in full: Patroni's Python takes no less.
+# All extensions of RFC 5280, because Patroni's Python requires them.
 [ -f ca.key ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
   -subj '/CN=database of the room' -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.crt 2>/dev/null
 for machine in "$@"; do
   name=${machine%%=*}
-  # As server and as client: each machine speaks to the two others. The loopback is the proxy's side of the room.
+  # For server and client use, because each machine connects to the two others. The loopback address is for the proxy on
+  # the room's machine.
   openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -keyout "$name.key" 2>/dev/null |
     openssl x509 -req -days 1825 -CA ca.crt -CAkey ca.key -out "$name.crt" -extfile <(
       printf 'basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n'

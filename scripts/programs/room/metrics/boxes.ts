@@ -1,11 +1,16 @@
 /**
- * All boxes that have spoken, and what each said last.
+ * Tracks all boxes that have sent a message, with the latest message of each kind.
  *
- * INVARIANTS: a message is looked at when somebody asks for the metrics, and then only the newest of its topic: a box that
- * sends a thousand a second costs their copying. What cannot be read leaves what was known. Names come from topics and
- * are names; nothing else that a box says becomes a label unless families.ts knows it.
- * LIMITS: `boxesMax` boxes; SITES_MAX sites under one name of a box, since a box may write for any site and its name is
- * its certificate's; MESSAGE_BYTES_MAX of each of a box's topics. Each refusal is counted.
+ * INVARIANTS:
+ * - Messages are parsed only when metrics are requested, and only the newest of each topic. A box that sends a thousand
+ *   a second costs only their copying.
+ * - An unreadable message leaves earlier data unchanged.
+ * - Names come from topics and are validated. Other text from a box becomes a label only if families.ts knows it.
+ * LIMITS:
+ * - `boxesMax` boxes.
+ * - SITES_MAX sites for each box name, because a box may publish for any site while its certificate proves the name.
+ * - MESSAGE_BYTES_MAX for each topic of a box.
+ * - Each refusal is counted.
  */
 import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
@@ -20,7 +25,7 @@ import {
 } from './messages.ts';
 import { CHANGES } from './release-changes.ts';
 
-/** One, and what is kept at the broker of where it was before. */
+/** The current site, and retained messages of earlier sites at the broker. */
 const SITES_MAX = 3;
 const NAME = /^[a-z0-9-]{1,32}$/;
 const FAILED: readonly string[] = ['rolled-back', 'failed'];
@@ -29,7 +34,7 @@ export const REFUSALS = ['topic', 'size', 'form', 'identity', 'boxes', 'sites'] 
 
 interface Unread {
   readonly payload: Buffer;
-  /** From the broker's memory, not from the box just now. */
+  /** True if the message was retained at the broker, so its time of sending is unknown. */
   readonly retained: boolean;
   readonly atMs: number;
 }
@@ -44,10 +49,12 @@ export class Box {
   readonly box: string;
   readonly said: Said = {};
   readonly unread = new Map<Branch, Unread>();
-  /** When the box last said it, as far as is known, wall ms. */
+  /** Time of the box's last message by branch, as far as known, in wall-clock ms. */
   readonly heardMs = new Map<Branch, number>();
   refused = 0;
-  /** Updates of each program of a box that were given up or taken back, seen by this program; and since when the last is. */
+  /**
+   * Failed or rolled-back updates of each program of a box that this program has seen, and the start of the last one.
+   */
   readonly failures: Readonly<Record<ReleaseKind, Failures>> = {
     release: { count: 0, since: undefined },
     root: { count: 0, since: undefined },
@@ -82,12 +89,12 @@ export class Boxes {
   };
   readonly #boxesMax: number;
   readonly #forgetMs: number;
-  /** By name, then by site. */
+  /** Boxes by name, then by site. */
   readonly #boxes = new Map<string, Map<string, Box>>();
   #count = 0;
   #messages = 0;
 
-  /** `forgetMs`: who is not online and has not been heard for so long is left out. */
+  /** `forgetMs`: offline boxes that have been silent for this time are left out. */
   constructor({ boxesMax, forgetMs }: { readonly boxesMax: number; readonly forgetMs: number }) {
     this.#boxesMax = boxesMax;
     this.#forgetMs = forgetMs;
@@ -97,7 +104,7 @@ export class Boxes {
     return this.#messages;
   }
 
-  /** A message as it came; empty where what was retained is taken back. */
+  /** Stores a message as received; an empty payload deletes a retained message. */
   take(topic: string, payload: Buffer, retained: boolean, nowMs: number): void {
     this.#messages += 1;
     const [root, site = '', name = '', ...rest] = topic.split('/');
@@ -118,11 +125,11 @@ export class Boxes {
       return;
     }
     const box = known ?? this.#added(site, name);
-    // A copy: what MQTT.js hands over may be a piece of something larger.
+    // A copy, because the payload may be a slice of a larger buffer of MQTT.js.
     box?.unread.set(branch, { payload: Buffer.from(payload), retained, atMs: nowMs });
   }
 
-  /** Those that are shown, and how many have not been heard for too long. */
+  /** Returns the boxes to show, and the number that have been silent for too long. */
   look(nowMs: number): { readonly boxes: Box[]; readonly forgotten: number } {
     const all = [...this.#boxes.values()].flatMap((sites) => [...sites.values()]);
     for (const box of all) for (const [branch, unread] of box.unread) this.#read(box, branch, unread);
@@ -139,7 +146,7 @@ export class Boxes {
       box.refused += 1;
       return;
     }
-    // What the broker has kept is as old as it says itself, if its clock is right.
+    // A retained message is as old as it claims, if the box's clock is right.
     box.heardMs.set(branch, retained ? Math.min(atMs, timeIn(branch, box.said)) : atMs);
     if (branch === 'update/reported') noteFailure(box);
   }
@@ -172,7 +179,9 @@ export class Boxes {
   }
 }
 
-/** Each failure once, however often the box reports it; what it reported before this program knew it is one, too. */
+/**
+ * Counts each failure once, however often the box reports it. Failures reported before this program started count too.
+ */
 function noteFailure(box: Box): void {
   const updater = box.said.report?.updater;
   if (updater == null) return;

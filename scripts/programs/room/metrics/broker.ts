@@ -1,4 +1,4 @@
-/** The connection to the room's broker, over which boxes are heard; what is away is tried again for ever. */
+/** Connects to the room's broker to receive the messages of boxes. An unreachable broker is retried indefinitely. */
 import { randomBytes } from 'node:crypto';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { MqttConfig } from '../../../../agent/contract/config.ts';
@@ -6,11 +6,17 @@ import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
 import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
 import { BRANCHES } from './messages.ts';
 
-/** As Mosquitto says it each 10 s. A box may have any number of topics, and only somebody who looks finds out. */
+/**
+ * Count of retained messages, which Mosquitto publishes every 10 s. A box may create any number of topics, and only a
+ * count reveals it.
+ */
 const RETAINED_COUNT = '$SYS/broker/retained messages/count';
-/** Mosquitto leaves out, without a word, what is beyond the window and its queue. */
+/** Maximum receive window: Mosquitto silently drops messages beyond the window and its queue. */
 const WINDOW = 65_535;
-/** The largest message of a box; what is larger than is read here is refused here, and counted. */
+/**
+ * Maximum packet size in bytes, enough for the largest message of a box. Messages above MESSAGE_BYTES_MAX are refused
+ * later and counted.
+ */
 const PACKET_BYTES_MAX = 1_048_576;
 const RECONNECT_MS = 1000;
 const KEEPALIVE_S = 30;
@@ -19,12 +25,12 @@ const END_WITHIN_MS = 1000;
 export interface BrokerOptions {
   readonly config: MqttConfig;
   onMessage(topic: string, payload: Buffer, retained: boolean): void;
-  /** One line for a person: a fault, or its end. */
+  /** Receives a line for a person about a fault or its end. */
   onNotice(line: string): void;
 }
 
 export class Broker {
-  /** Messages that the broker keeps for whoever subscribes later; undefined until it has said so. */
+  /** Number of messages that the broker retains; undefined until the broker has reported it. */
   retainedMessages: number | undefined;
   readonly #options: BrokerOptions;
   #client: MqttClient | undefined;
@@ -35,12 +41,15 @@ export class Broker {
     this.#options = options;
   }
 
-  /** Boxes are heard. */
+  /** True if messages of boxes are received. */
   get connected(): boolean {
     return this.#subscribed && this.#client?.connected === true;
   }
 
-  /** Throws AgentError `config` where the certificates cannot be used. */
+  /**
+   * Connects.
+   * @throws {AgentError} `config` for unusable certificates
+   */
   start(): void {
     const { config, onMessage } = this.#options;
     const { ca, cert, key } = readCredentials(config);
@@ -69,7 +78,7 @@ export class Broker {
     });
     client.on('error', (error) => {
       this.#faulty(roomBrokerFault(error, config.url));
-      // After a packet that it cannot read MQTT.js stays connected, and hears nothing any more.
+      // After an unparseable packet, MQTT.js would stay connected but receive nothing.
       client.stream?.destroy();
     });
   }
@@ -99,7 +108,7 @@ export class Broker {
     this.#fault = undefined;
   }
 
-  /** Said once, until it is over. */
+  /** Reports a fault once, until it is over. */
   #faulty(line: string): void {
     if (this.#fault !== undefined || this.#client === undefined) return;
     this.#fault = line;

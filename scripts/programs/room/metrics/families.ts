@@ -1,9 +1,10 @@
 /**
- * All boxes in the text format of Prometheus 0.0.4.
+ * Renders the metrics of all boxes in the Prometheus text format 0.0.4.
  *
- * INVARIANTS: of a box's labels `site` and `box` are names, and the others come from fixed lists or are words (WORD);
- * anything else is `other`. None holds an address, a reason or anything of the street. Of several states that exclude
- * each other the one that holds is there, as 1; the others are absent.
+ * INVARIANTS:
+ * - The labels `site` and `box` are names. All others come from fixed lists or match WORD; other values become `other`.
+ * - No label contains an address, a reason or information about the street.
+ * - Of mutually exclusive states, only the current one is exported, with value 1.
  */
 
 import {
@@ -23,20 +24,20 @@ import type { Page } from '../../../../agent/local/local-server.ts';
 import { type Box, type Boxes, REFUSALS } from './boxes.ts';
 import { CHANGES, type ReleaseChange, type Updater } from './release-changes.ts';
 
-/** Versions, kernels, names of rollouts; whatever moves a cursor or is long is none. */
+/** Matches versions, kernels and rollout names. Control characters and long texts do not match. */
 const WORD = /^[A-Za-z0-9][A-Za-z0-9 .,:+~_()/#-]{0,79}$/;
 
 interface Measured {
   readonly boxes: Boxes;
   readonly connected: boolean;
-  /** Undefined until the broker has said it. */
+  /** Undefined until the broker has reported it. */
   readonly retainedMessages: number | undefined;
-  /** Of this program, bytes. */
+  /** Memory of this program in bytes. */
   readonly memory: number;
   readonly nowMs: number;
 }
 
-/** Values of one box: a number, with further labels or without, several of them, or none. */
+/** Values of one box: a number, one or several samples with further labels, or none. */
 type Values = number | Sample | readonly Sample[] | undefined;
 
 export function metricsPage({ boxes: all, connected, retainedMessages, memory, nowMs }: Measured): Page {
@@ -113,7 +114,7 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
   ];
 }
 
-/** The statement comes at once and the report every 30 s: the newer of the two, by the box's clock. */
+/** Returns the newer mode by the box's clock: the statement comes at once, the health report every 30 s. */
 function modeOf({ said: { mode, health } }: Box): string | undefined {
   if (mode === undefined || health === undefined) return mode?.mode ?? health?.mode;
   return Date.parse(mode.time) > Date.parse(health.time) ? mode.mode : health.mode;

@@ -1,3 +1,4 @@
+/** Command line of `scripts/room metrics`: exports metrics of all boxes for Prometheus. See docs/guide/fleet-metrics.md. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { wholeNumber } from '../../../../agent/cli/commands/options.ts';

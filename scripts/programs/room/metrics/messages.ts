@@ -1,9 +1,10 @@
 /**
- * What boxes say of themselves, as it comes from the broker: the border where everything is checked.
+ * Parses the messages of boxes from the broker. All validation happens here.
  *
- * INVARIANTS: what passes has the form of the contract and speaks of the box on whose topic it came; members that this
- * version does not know are let by, as the contract asks. Signatures are not verified: the broker's access rules prove
- * who writes where, and nothing is decided by what is measured.
+ * INVARIANTS:
+ * - Accepted messages follow the contract and describe the box of their topic. Unknown members are accepted, as the
+ *   contract requires.
+ * - Signatures are not verified: the broker's access rules prove the sender, and metrics decide nothing.
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
@@ -14,10 +15,10 @@ import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
 import { isTime, opened } from '../contract/opened.ts';
 
-/** A health report has 3 kB, a signed report of an update 2; the largest of a hostile box is no larger than this. */
+/** Maximum message size in bytes, also for a hostile box. A health report has 3 kB, a signed update report 2 kB. */
 export const MESSAGE_BYTES_MAX = 65_536;
 
-/** Behind `vigie/<site>/<box>/`. */
+/** Topic levels after `vigie/<site>/<box>/`. */
 export const BRANCHES = ['status', 'health', 'mode', 'update/reported'] as const;
 export type Branch = (typeof BRANCHES)[number];
 
@@ -34,10 +35,10 @@ const mode = TypeCompiler.Compile(opened(ModeStatement));
 const report = TypeCompiler.Compile(opened(UpdateReport));
 const envelope = TypeCompiler.Compile(envelopeOf(MESSAGE_BYTES_MAX, 1));
 
-/** Why a message is not taken. */
+/** Reasons to refuse a message. */
 export type Refusal = 'form' | 'identity';
 
-/** Puts what a message says into `said`, or returns why it is not taken. */
+/** Stores the content of a message in `said`, or returns the reason for refusing it. */
 export function read(
   branch: Branch,
   payload: Buffer,
@@ -74,7 +75,7 @@ export function read(
   return undefined;
 }
 
-/** The time that a message bears, ms; it has been checked. */
+/** Returns the validated time of a message, in ms. */
 export function timeIn(branch: Branch, said: Said): number {
   const at = {
     status: said.status?.time,
@@ -91,7 +92,7 @@ function kept(content: HealthReport): MeasuredHealth {
   return { ...rest, restraint: { validUntil, installation }, detector: detector && {} };
 }
 
-/** The content of a DSSE envelope. */
+/** Returns the content of a DSSE envelope. */
 function signed(text: string, payloadType: string): unknown {
   const content = jsonOf(text);
   if (!envelope.Check(content) || content.payloadType !== payloadType) return undefined;

@@ -1,4 +1,4 @@
-/** Where a report tells of the releases of each program of a box. */
+/** Maps each program of a box to its release in an update report. */
 import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 

@@ -1,9 +1,12 @@
 /**
- * The page of the metrics over HTTP.
+ * Serves the metrics page over HTTP.
  *
- * INVARIANTS: it only tells. On the loopback it answers to no other name: a browser on the machine can be led here under
- * a name of somebody else (DNS rebinding).
- * LIMITS: CONNECTIONS_MAX connections, one request on each (one-request.ts); a page is made once in MADE_EVERY_MS.
+ * INVARIANTS:
+ * - The server is read-only.
+ * - On the loopback address it accepts only loopback host names, because a browser on the machine can be led here under
+ *   a foreign name (DNS rebinding).
+ * LIMITS: CONNECTIONS_MAX connections, one request on each (one-request.ts); a page is rendered at most once per
+ * MADE_EVERY_MS.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Socket } from 'node:net';
@@ -14,7 +17,10 @@ import { type Answer, answerOnce, type Request } from '../../../../agent/local/o
 
 const CONNECTIONS_MAX = 16;
 const MADE_EVERY_MS = 1000;
-/** A page of some MB, made on a busy machine; Prometheus itself waits for 10 s unless told otherwise. */
+/**
+ * Time limit of an answer in ms: a page of some MB, rendered on a busy machine. Prometheus itself waits 10 s by
+ * default.
+ */
 const WITHIN_MS = 30_000;
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
 
@@ -29,7 +35,10 @@ export class MetricsServer {
     this.#page = page;
   }
 
-  /** The URL of the page. Throws AgentError `config` where it cannot listen. */
+  /**
+   * Starts to listen. Resolves with the URL of the page.
+   * @throws {AgentError} `config` if it cannot listen
+   */
   async start(host: string, port: number): Promise<string> {
     this.#server.maxConnections = CONNECTIONS_MAX;
     try {

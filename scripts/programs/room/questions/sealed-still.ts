@@ -1,4 +1,4 @@
-/** Asks one box, by a signed command that it journals, for the sealed still of an event. */
+/** Requests the sealed still of an event from one box, by a signed command that the box records in its journal. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { argsFault } from '../../../../agent/contract/commands.ts';
@@ -6,7 +6,7 @@ import { isAgeFile, type UnsealArgs, type UnsealResult } from '../../../../agent
 import { type Asked, askBox } from '../../../lib/room-link/box-session.ts';
 import { assertBox, type Room } from '../../../lib/room-link/room-file.ts';
 
-/** The still that is asked for, and why, as it was typed. */
+/** Requested still, case and reason, as typed. */
 export interface StillAsked {
   readonly case: string;
   readonly reason: string;
@@ -14,7 +14,10 @@ export interface StillAsked {
   readonly event: string;
 }
 
-/** Throws AgentError `config`, one line. */
+/**
+ * Validates the arguments of the command.
+ * @throws {AgentError} `config`, one line
+ */
 export function unsealArgs({ case: number, reason, event, box }: StillAsked): UnsealArgs {
   assertBox(box);
   const args = { case: number, reason, event };
@@ -23,18 +26,21 @@ export function unsealArgs({ case: number, reason, event, box }: StillAsked): Un
   throw new AgentError('config', `--${fault.path.slice(1)}: ${fault.message}`);
 }
 
-/** Of which box, and by whose key. */
+/** Box, arguments and signing key of a request. */
 export type SealedAsked = Omit<Asked<'unseal'>, 'op'>;
 
-/** The sealed still as the box holds it. Throws AgentError, one line. */
+/**
+ * Fetches the sealed still as the box stores it.
+ * @throws {AgentError} one line
+ */
 export async function sealedFile(room: Room, asked: SealedAsked): Promise<Buffer> {
   const { box, args } = asked;
   return fileIn(await askBox(room, { ...asked, op: 'unseal' }), box, args.event);
 }
 
-/** Believed only when it is what it says. */
+/** Returns the file after checking its event, its hash and its form. */
 function fileIn(result: UnsealResult, box: string, event: string): Buffer {
   const file = Buffer.from(result.file, 'base64');
   if (result.event === event && sha256Of(file) === result.sha256 && isAgeFile(file)) return file;
-  throw new AgentError('corrupt', `what ${box} sent is not the sealed still of ${event}`);
+  throw new AgentError('corrupt', `${box}: the received file is not the sealed still of ${event}`);
 }

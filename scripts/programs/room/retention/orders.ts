@@ -1,11 +1,14 @@
 /**
- * How long what comes from each box may be kept: by the signed orders of the authority, which the room has in a folder
- * (`*.dsse.json`, as `vigie-oversight authorise` writes them).
+ * Determines the retention times of each box from the authority's signed authorisations in a folder (`*.dsse.json`, as
+ * `vigie-oversight authorise` writes them).
  *
- * INVARIANTS: an order counts only with the signature of a key that was given. A file that cannot be read or verified
- * lengthens nothing: what it said when it could be read counts on, beside the default. An order that has ended goes on
- * to count until another of the same box has begun: what was recorded under it is kept no longer than it says.
- * LIMITS: FILES_MAX files of AUTHORISATION_BYTES_MAX bytes; what is beyond is told and not read.
+ * INVARIANTS:
+ * - An authorisation counts only with the signature of a given key.
+ * - A file that cannot be read or verified never prolongs retention. Its last valid content still counts, together with
+ *   the default.
+ * - An expired authorisation counts until another one of the same box has begun, so its recordings are kept no longer
+ *   than it allows.
+ * LIMITS: FILES_MAX files of AUTHORISATION_BYTES_MAX bytes; further files are reported and not read.
  */
 import type { KeyObject } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
@@ -18,47 +21,47 @@ import { keyIdOf } from '../../../../agent/orders/dsse.ts';
 import { openAuthorisation } from '../../../../agent/orders/signed-order.ts';
 import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
 
-/** As `vigie-oversight authorise --out` is told to in docs/guide/authorisation.md. */
+/** File suffix used with `vigie-oversight authorise --out` in docs/guide/authorisation.md. */
 const SUFFIX = '.dsse.json';
 
-/** 1,500 boxes with an order and its successor each, and as many again. */
+/** Enough for 1,500 boxes with an authorisation and its successor each, twice over. */
 const FILES_MAX = 6000;
 
-/** What the agent keeps without another word (`retention` in agent/contract/config.ts). */
+/** Default retention of the agent (`retention` in agent/contract/config.ts). */
 export const DEFAULT: Ceiling = { eventsDays: 30, snapshotsDays: 7, why: 'default' };
 
 export interface Ceiling {
   readonly eventsDays: number;
   readonly snapshotsDays: number;
-  /** Number of the order, or `default`; both, where the stricter of the two counts. */
+  /** Number of the authorisation, or `default`. Both, if each determines one of the two limits. */
   readonly why: string;
 }
 
 export interface OrdersOptions {
-  /** Absent: every box has the default. */
+  /** Undefined: every box has the default. */
   readonly folder?: string | undefined;
-  /** Public ones of the authorities, of which each order has one. */
+  /** Public keys of the authorities. Each authorisation is signed with one of them. */
   readonly keys: readonly KeyObject[];
-  /** Hears a line for each file that is not what it should be, once. */
+  /** Receives one line for each faulty file, once. */
   log(line: string): void;
 }
 
 type Known = Pick<Authorisation, 'order' | 'site' | 'box' | 'notBefore' | 'notAfter' | 'installation'> &
   Pick<Authorisation['retention'], 'eventsDays' | 'snapshotsDays'> & {
-    /** It cannot be read or verified any more. */
+    /** True if the file can no longer be read or verified. */
     readonly doubtful: boolean;
-    /** Of the file that it was read from: another one once anything about it has changed. */
+    /** Identity of the file as last read; it changes with any change of the file. */
     readonly stamp: string;
   };
 
 export class Orders {
   readonly #options: OrdersOptions;
   readonly #keys: ReadonlyMap<string, KeyObject>;
-  /** What each file said when it was read last. */
+  /** Last valid content of each file. */
   #known = new Map<string, Known>();
-  /** Boxes that had an order once: without it they are not kept for longer than with it. */
+  /** Last limits of boxes that ever had an authorisation. Without one, retention must not become longer. */
   readonly #last = new Map<string, Ceiling>();
-  /** Boxes which a file names that cannot be believed. */
+  /** Boxes named by files that are not credible. */
   #doubted = new Set<string>();
   #told = new Map<string, string>();
 
@@ -67,7 +70,7 @@ export class Orders {
     this.#keys = new Map(options.keys.map((key) => [keyIdOf(key), key]));
   }
 
-  /** The ceilings of the boxes that have an order, by the files as they are now; every other box has DEFAULT. */
+  /** Returns the limits of boxes with an authorisation, from the current files. All other boxes have DEFAULT. */
   async read(nowMs: number): Promise<Ceilings> {
     await this.#readFiles();
     const byBox = new Map<string, Known[]>();
@@ -104,7 +107,7 @@ export class Orders {
         this.#known.set(file, last);
         continue;
       }
-      // A signature takes a millisecond: the archive beside this goes on between two files.
+      // A signature takes a millisecond, so this yields to the archive between two files.
       await setImmediate();
       try {
         this.#known.set(file, { ...this.#opened(readAuthorisationFile(file)), stamp });
@@ -135,13 +138,16 @@ export class Orders {
     }
   }
 
-  /** Throws AgentError with what is wrong. */
+  /**
+   * Verifies an authorisation.
+   * @throws {AgentError} with the fault
+   */
   #opened(bytes: Buffer): Omit<Known, 'stamp'> {
     const keyid = /"keyid"\s*:\s*"([0-9a-f]{64})"/.exec(bytes.toString('latin1'))?.[1] ?? '';
     if (keyid !== '' && !this.#keys.has(keyid)) {
       throw new AgentError(
         'denied',
-        `signed by ${keyid.slice(0, 16)}…, which is no key of an authority that was given`,
+        `signed by ${keyid.slice(0, 16)}…, which is not a key of a given authority`,
       );
     }
     const key = this.#keys.get(keyid) ?? this.#options.keys[0];
@@ -169,7 +175,7 @@ export class Orders {
   }
 }
 
-/** What each box has, and the longest that any has. */
+/** Limits of each box, and the longest of all. */
 export class Ceilings {
   readonly #boxes: ReadonlyMap<string, Ceiling>;
 
@@ -181,7 +187,7 @@ export class Ceilings {
     return this.#boxes.get(keyOf(place)) ?? DEFAULT;
   }
 
-  /** After so many days nothing of any box is kept. */
+  /** Days after which nothing of any box is kept. */
   get longest(): Pick<Ceiling, 'eventsDays' | 'snapshotsDays'> {
     const all: Ceiling[] = [DEFAULT, ...this.#boxes.values()];
     return {
@@ -191,7 +197,7 @@ export class Ceilings {
   }
 }
 
-/** Empty where it cannot be asked for: reading says why. */
+/** Returns the identity of the file, or an empty text if it is unavailable; the read then reports the reason. */
 function stampOf(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false });
   return stat === undefined ? '' : `${stat.ino}:${stat.size}:${stat.ctimeMs}`;
@@ -200,8 +206,10 @@ function stampOf(file: string): string {
 const keyOf = ({ site, box }: { readonly site: string; readonly box: string }): string => `${site}/${box}`;
 
 /**
- * Of the orders in force the strictest; where none is, of those that ended last. A permit to install, under which
- * nothing is raised, counts only where there is nothing else. Undefined: none has begun.
+ * Returns the strictest of the active authorisations, or else of those that expired last.
+ *
+ * An installation authorisation, under which no alerts are raised, counts only if there is no other. Undefined: none
+ * has begun.
  */
 function ceilingOf(orders: readonly Known[], nowMs: number): Ceiling | undefined {
   const begun = orders.filter(({ notBefore }) => Date.parse(notBefore) <= nowMs);
@@ -227,14 +235,14 @@ function stricter(one: Ceiling, other: Ceiling): Ceiling {
   return { eventsDays, snapshotsDays, why: [one.why, other.why].sort().join(' and ') };
 }
 
-/** `site/box` that a file names which cannot be believed: it may shorten, and nothing else. */
+/** Returns the `site/box` named by a file that is not credible. The claim may only shorten retention. */
 function claimedBox(file: string): string | undefined {
   try {
     const { payload } = JSON.parse(readAuthorisationFile(file).toString()) as { payload?: unknown };
     const { site, box } = JSON.parse(Buffer.from(String(payload), 'base64').toString()) as Partial<Known>;
     return typeof site === 'string' && typeof box === 'string' ? `${site}/${box}` : undefined;
   } catch (error) {
-    // Nothing can be made of it, which was told.
+    // Unreadable content, which is already reported.
     if (error instanceof SyntaxError || error instanceof AgentError || error instanceof TypeError)
       return undefined;
     throw error;

@@ -1,12 +1,17 @@
 /**
- * Deletes what the room may not keep any longer, at the start and every hour, and records each deletion.
+ * Deletes data beyond its retention time, at the start and every hour, and records each deletion.
  *
- * INVARIANTS: what is deleted and its record are one transaction: after a crash nothing is half gone or unrecorded. A row
- * goes at its own box's ceiling; a whole month (PostgreSQL) only when nothing in it can be kept by any box. Of several
- * programs on one database one deletes. What was deleted goes out of the files too: `scrub` of the database, after each run
- * and thoroughly once a night. The record itself (table `audit`) is kept for ever: it holds no person's data.
- * LIMITS: `sliceRows` rows and SLICE_BOXES boxes in a transaction, and as long a pause as it took behind it, so that the
- * archive's batches come between; a month that is in use is waited for LOCK_WITHIN_MS, and tried again an hour later.
+ * INVARIANTS:
+ * - Deletion and audit entry are one transaction: after a crash, no deletion is partial or unrecorded.
+ * - A row is deleted at the limit of its own box. A whole month (PostgreSQL) is dropped only if no box may keep
+ *   anything in it.
+ * - Only one of several programs on one database deletes.
+ * - Deleted data is also removed from the files by `scrub`, after each run and thoroughly once a night.
+ * - The audit log (table `audit`) is kept indefinitely, because it holds no personal data.
+ * LIMITS:
+ * - `sliceRows` rows and SLICE_BOXES boxes per transaction, followed by an equally long pause for the archive's
+ *   batches.
+ * - A month in use is waited for LOCK_WITHIN_MS, and tried again an hour later.
  */
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { messageOf } from '../../../../agent/base/errors.ts';
@@ -18,27 +23,30 @@ import { type Dialect, iso, type Queries, type Sql } from '../database/sql.ts';
 import { type Ceilings, Orders, type OrdersOptions } from './orders.ts';
 import { BOX_TABLES, type BoxTable, boxesIn, type Place, removeRest } from './rows.ts';
 
-/** A ceiling is in days: an hour is less than one in twenty of the shortest. */
+/** Interval of runs in ms. Limits are in days: an hour is less than a twentieth of the shortest. */
 const EVERY_MS = 3_600_000;
 
-/** The hour of the room's time zone, 0 to 23, in which files are written anew: the fewest watch then. */
+/** Hour of the room's time zone, 0 to 23, in which files are rewritten, because the fewest people watch then. */
 const NIGHT_HOUR = 3;
 
-/** Their names are in the record: 100 are some 3 kB. */
+/** Boxes per transaction. The audit entry contains their names: 100 take about 3 kB. */
 const SLICE_BOXES = 100;
 
 const PAUSE_MS_MAX = 1000;
 
-/** Far longer than a slice; so much later another goes on where one was killed. */
+/**
+ * Duration of the lease in ms, far longer than one transaction. After it another program continues in place of a killed
+ * one.
+ */
 const LEASE_MS = 120_000;
 
-/** Dropping waits for every query that is running; meanwhile all others wait behind it. */
+/** Maximum wait for a lock, in ms. Dropping a table waits for all running queries, while all others wait behind it. */
 const LOCK_WITHIN_MS = 2000;
 
 const DAY_MS = 86_400_000;
 
 export interface PurgeOptions extends Omit<OrdersOptions, 'log'> {
-  /** Of this program, nobody else's. */
+  /** Unique name of this program. */
   readonly holder: string;
   /** The room's clock. */
   readonly nowMs?: () => number;
@@ -65,11 +73,11 @@ export class Purge {
   readonly #log: (line: string) => void;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
-  /** The night in which files were written anew last, and what was told of them. */
+  /** Last night in which files were rewritten, and the lines reported about it. */
   #night = '';
   #left: readonly string[] = [];
 
-  /** `log` hears one line for a person of each run that deleted something, and of each fault. */
+  /** `log` receives one line for a person about each run that deleted something, and about each fault. */
   constructor(db: Sql, options: PurgeOptions, log: (line: string) => void) {
     const { holder, folder, keys, nowMs = Date.now, everyMs = EVERY_MS } = options;
     this.#db = db;
@@ -80,12 +88,12 @@ export class Purge {
     this.#log = log;
   }
 
-  /** Begins at once; a database that is away is asked again with the next run. */
+  /** Starts at once. An unavailable database is tried again with the next run. */
   start(): void {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when the slice at hand is on disk. Idempotent. */
+  /** Stops; resolves when the current transaction is durable. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
@@ -99,14 +107,14 @@ export class Purge {
     }
   }
 
-  /** One run; returns the ms until the next. */
+  /** Performs one run; returns the ms until the next. */
   async #once(): Promise<number> {
     const total: Record<string, number> = {};
     try {
       const nowMs = this.#nowMs();
       if (!(await hold(this.#db, this.#lease, nowMs))) throw new Elsewhere();
       try {
-        // Before: a server counts what was deleted late.
+        // Runs first, because the server updates its counts of deleted rows with a delay.
         await this.#scrub(await this.#isNight(nowMs));
         await this.#purge(nowMs, total);
         await this.#scrub(false);
@@ -114,7 +122,7 @@ export class Purge {
         await release(this.#db, this.#lease);
       }
     } catch (error) {
-      // Whoever has it may die; then this program goes on where that one was.
+      // The holder may die, and this program then continues its work.
       if (error instanceof Elsewhere) return Math.min(LEASE_MS, this.#everyMs);
       this.#log(`purge: ${messageOf(error)}; what is left is deleted with the next run`);
     }
@@ -128,14 +136,14 @@ export class Purge {
   async #isNight(nowMs: number): Promise<boolean> {
     const timeZone = await timeZoneOf(this.#db);
     const format = { timeZone, dateStyle: 'short', timeStyle: 'short', hourCycle: 'h23' } as const;
-    // As Sweden writes it: YYYY-MM-DD HH:MM.
+    // Swedish form: YYYY-MM-DD HH:MM.
     const [day = '', time = ''] = new Intl.DateTimeFormat('sv-SE', format).format(nowMs).split(' ');
     if (Number(time.slice(0, 2)) !== NIGHT_HOUR || day === this.#night) return false;
     this.#night = day;
     return true;
   }
 
-  /** What cannot be done is told once, and again after it went well. */
+  /** Scrubs the database. Reports each problem once, and again only after a success. */
   async #scrub(isNight: boolean): Promise<void> {
     const { signal } = this.#stopping;
     const left = await this.#db.scrub(isNight, { signal });
@@ -156,7 +164,7 @@ export class Purge {
     });
   }
 
-  /** The months to come are made, and those of which nothing may be kept are dropped. */
+  /** Creates the coming months, and drops those in which nothing may be kept. */
   async #months(ceilings: Ceilings, nowMs: number, total: Record<string, number>): Promise<void> {
     await this.#locked('the months to come', async (transaction) => {
       await transaction.all('SELECT pg_advisory_xact_lock($1)', [TABLES_LOCK]);
@@ -167,7 +175,7 @@ export class Purge {
     for (const month of await partitionsOf(this.#db)) {
       if (this.#stopping.signal.aborted) return;
       if (month.toMs > nowMs - keptDays[month.table] * DAY_MS) continue;
-      // What is made again an hour later; its rows go one by one.
+      // This month would be created again an hour later, so its rows are deleted individually.
       if (month.toMs >= partitionOf(month.table, nowMs).fromMs) continue;
       const [counted] = await this.#db.all<{ rows: number }>(`SELECT count(*) AS rows FROM ${month.name}`);
       const rows = counted?.rows ?? 0;
@@ -177,7 +185,7 @@ export class Purge {
   }
 
   async #drop(transaction: Queries, { table, name, fromMs, toMs }: Partition, rows: number): Promise<void> {
-    // By this program's own hand and the database's list: the name is a table's, a year and a month.
+    // The name is safe: it comes from the database's own list and consists of table, year and month.
     await transaction.run(`DROP TABLE ${name}`);
     await this.#record(transaction, {
       counts: { [table]: rows, partition: 1 },
@@ -188,7 +196,7 @@ export class Purge {
     });
   }
 
-  /** False where others have used the table for too long. */
+  /** Runs a transaction with a lock timeout. Returns false if others used the table for too long. */
   async #locked(what: string, act: (transaction: Queries) => Promise<void>): Promise<boolean> {
     try {
       await this.#slice(async (transaction) => {
@@ -228,7 +236,10 @@ export class Purge {
     }
   }
 
-  /** A transaction in which nobody else purges; throws Elsewhere where somebody does. */
+  /**
+   * Runs a transaction under the lease.
+   * @throws {Elsewhere} if another program purges
+   */
   #slice<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
     return this.#db.transaction(async (transaction) => {
       if (!(await hold(transaction, this.#lease, this.#nowMs()))) throw new Elsewhere();
@@ -267,7 +278,7 @@ interface Fill {
   readonly nowMs: number;
 }
 
-/** Deletes of the first boxes until the slice is full; returns how many of them have nothing more to delete. */
+/** Deletes rows of the first boxes until the slice is full. Returns the number of boxes that are complete. */
 async function fill(
   transaction: Queries,
   slice: Slice,
@@ -285,7 +296,7 @@ async function fill(
     const { rows, counts } = await table.remove(transaction, dialect, { places: group, cutoffMs, limit });
     addRows(slice, rows, (place) => ({ why: ceilings.of(place).why, days }));
     add(slice.counts, counts);
-    // What is left of these boxes is looked for again.
+    // The remaining rows of these boxes are searched again.
     if (rows.length >= limit) return 0;
   }
   return those.length;

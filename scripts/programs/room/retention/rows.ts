@@ -1,7 +1,8 @@
 /**
- * What is deleted of some boxes that have one cutoff, table by table, exactly at it: a row goes when its time is before.
+ * Deletes expired rows of boxes with the same limit, table by table. A row is deleted when its time is before the
+ * cutoff.
  *
- * INVARIANT: every statement names the boxes and a bound of time, so that it reads what it deletes and little else.
+ * INVARIANT: every statement names the boxes and a time bound, so that it reads little more than it deletes.
  */
 import { next } from '../database/counters.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
@@ -14,33 +15,33 @@ export interface Place {
   readonly box: string;
 }
 
-/** The rows that went, and what went with them. */
+/** Deleted rows, and the numbers of dependent rows deleted with them. */
 export interface Deleted {
   readonly rows: readonly (Place & { readonly time: string })[];
   readonly counts: Readonly<Record<string, number>>;
 }
 
 interface Asked {
-  /** One statement for many: asked one by one, 1,500 boxes cost seconds in which nothing is deleted. */
+  /** Boxes of one statement. With one statement each, 1,500 boxes would cost seconds without any deletion. */
   readonly places: readonly Place[];
   readonly cutoffMs: number;
   readonly limit: number;
 }
 
-/** A table whose rows belong to boxes, and each box's own ceiling in it. */
+/** A table whose rows belong to boxes, and the limit of a box in it. */
 export interface BoxTable {
   readonly name: string;
   daysOf(ceiling: Pick<Ceiling, 'eventsDays' | 'snapshotsDays'>): number;
-  /** The most rows of one transaction. */
+  /** Maximum number of rows per transaction. */
   readonly sliceRows: Readonly<Record<Dialect['name'], number>>;
-  /** At most `limit` rows from before `cutoffMs`. */
+  /** Deletes at most `limit` rows from before `cutoffMs`. */
   remove(transaction: Queries, dialect: Dialect, asked: Asked): Promise<Deleted>;
 }
 
-/** `FROM` with the rows of a table that are of the boxes in `$1`, by its index. */
+/** Returns a `FROM` clause for the rows of the boxes in `$1`, by the table's index. */
 function ofBoxes(dialect: Dialect, table: string): string {
   const asked = dialect.rows('$1', 'asked', { site: 'text', box: 'text' });
-  // SQLite keeps to this order of the two, PostgreSQL finds it.
+  // SQLite keeps this join order; PostgreSQL finds it.
   return `FROM ${asked} CROSS JOIN ${table} WHERE ${table}.site = asked.site AND ${table}.box = asked.box`;
 }
 
@@ -48,8 +49,10 @@ const keysOf = (places: readonly Place[]): string =>
   JSON.stringify(places.map(({ site, box }) => ({ site, box })));
 
 /**
- * The time of an event is by the box's clock. The archive keeps none that is more than a day ahead of the room's under
- * that time (AHEAD_MAX_MS in archive/message.ts), so that only so much beyond the cutoff can have been received before it.
+ * Deletes events, whose time is by the box's clock.
+ *
+ * The archive stores no event under a time more than a day ahead of the room's clock (AHEAD_MAX_MS in
+ * archive/message.ts). So events up to a day beyond the cutoff may have been received before it.
  */
 async function removeEvents(
   transaction: Queries,
@@ -79,7 +82,7 @@ async function removeSnapshots(
   return { rows, counts: { snapshot: rows.length } };
 }
 
-/** With their notes and what was asked about them once. Whoever acts on an incident takes the same number first. */
+/** Deletes incidents with their notes. Takes the change number first, as each action on an incident does. */
 async function removeIncidents(
   transaction: Queries,
   dialect: Dialect,
@@ -101,7 +104,7 @@ async function removeIncidents(
   return { rows, counts: { incident: rows.length, note: notes } };
 }
 
-/** A box that was away for so long has forgotten the alert, too. */
+/** Deletes undelivered verdicts. After this time a box has forgotten the alert too. */
 async function removeVerdicts(
   transaction: Queries,
   dialect: Dialect,
@@ -117,10 +120,10 @@ async function removeVerdicts(
 
 const events = (ceiling: Pick<Ceiling, 'eventsDays'>): number => ceiling.eventsDays;
 
-/** Some 100 ms of a small machine; a batch of the archive waits no longer. */
+/** Rows that a small machine deletes in about 100 ms; a batch of the archive waits no longer. */
 const SMALL = { sqlite: 5000, postgres: 5000 };
 
-/** Each of some 60 kB, which SQLite overwrites with zeros there and then. */
+/** Pictures have about 60 kB each, which SQLite overwrites with zeros at once. */
 const PICTURES = { sqlite: 250, postgres: 5000 };
 
 const pictures = ({ snapshotsDays }: Pick<Ceiling, 'snapshotsDays'>): number => snapshotsDays;
@@ -132,7 +135,7 @@ export const BOX_TABLES: readonly BoxTable[] = [
   { name: 'verdict_due', daysOf: events, sliceRows: SMALL, remove: removeVerdicts },
 ];
 
-/** Every box that has rows in it, from one to the next by the index: the rows between are not read. */
+/** Returns every box with rows in the table. Steps from box to box along the index without reading the rows between. */
 export async function boxesIn(db: Queries, table: string): Promise<Place[]> {
   const nextOne = (column: string): string =>
     `(SELECT ${column} FROM ${table} WHERE site >= place.site AND (site, box) > (place.site, place.box)
@@ -144,13 +147,16 @@ export async function boxesIn(db: Queries, table: string): Promise<Place[]> {
   );
 }
 
-/** An idempotency key is asked for again within seconds; a day is what https://docs.stripe.com/api/idempotent_requests keeps. */
+/**
+ * Days for which idempotency keys are kept. Retries come within seconds;
+ * https://docs.stripe.com/api/idempotent_requests also keeps a day.
+ */
 const DONE_DAYS = 1;
 
-/** A year, and a day: the same day of last year can be compared with. */
+/** A year and a day, so that the same day of the previous year can be compared. */
 const FIGURE_DAYS = 366;
 
-/** What belongs to no box or to no person any more; returns the rows that went by table. */
+/** Deletes expired rows that belong to no box or person any more. Returns the number of rows by table. */
 export async function removeRest(
   transaction: Queries,
   timeZone: string,
@@ -166,7 +172,7 @@ export async function removeRest(
   return { done, session, day_figure: dayFigure };
 }
 
-/** `YYYY-MM-DD`, as Sweden writes it. */
+/** Formats a day as `YYYY-MM-DD`, the Swedish form. */
 function dayOf(ms: number, timeZone: string): string {
   return new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format(ms);
 }

@@ -1,4 +1,4 @@
-/** `scripts/room search`: asks the archives of all boxes of a site; see docs/guide/search.md. */
+/** Command line of `scripts/room search`: searches the archives of all boxes of a site. See docs/guide/search.md. */
 import { examplesText, positiveNumber } from '../../../../agent/cli/commands/options.ts';
 import { runProgram } from '../../../../agent/cli/run-program.ts';
 import {

@@ -1,4 +1,4 @@
-/** One signed question to all boxes of a site; their answers in the order of time. */
+/** Sends one signed search to all boxes of a site, and prints their answers in order of time. */
 import type { KeyObject } from 'node:crypto';
 import { SingleBar } from 'cli-progress';
 import { printable } from '../../../../agent/base/printable.ts';
@@ -22,7 +22,7 @@ export interface SearchOptions extends RoomOptions, SearchAsked {
 }
 
 const NAMES_SHOWN = 20;
-/** Of a refusal, which a box may give in 500 characters. */
+/** Maximum length of a refusal, which a box may give in 500 characters. */
 const NOTE_CHARS_MAX = 600;
 
 interface Outcome {
@@ -32,7 +32,7 @@ interface Outcome {
   readonly tookMs: number;
 }
 
-/** Returns the exit code: 1 when a box did not give all that it has. */
+/** Runs the search. Returns the exit code: 1 if a box did not return all its matches. */
 export async function search(options: SearchOptions): Promise<number> {
   const room = roomOf(options);
   const key = signingKey(options.sign);
@@ -53,7 +53,7 @@ interface SearchParts {
   readonly time: SiteTime;
 }
 
-/** With a bar on a terminal; ends with SIGINT and SIGTERM. */
+/** Runs the search with a progress bar on a terminal. SIGINT and SIGTERM end it. */
 async function searched({ options, room, key, args, time }: SearchParts): Promise<Outcome> {
   const bar = process.stderr.isTTY
     ? new SingleBar({
@@ -132,7 +132,7 @@ function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOpti
   if (boxes.length === 0) printNote('no box has left its status at this broker, and none answered');
 }
 
-/** `2026-11-24T15:00:00+01:00  canebiere-017  loitering start  zone/forecourt  person ×2  b1c2-7`. */
+/** Formats an event: `2026-11-24T15:00:00+01:00  canebiere-017  loitering start  zone/forecourt  person ×2  b1c2-7`. */
 function eventLine({ time: text, source, subject, id, data }: VigieEvent, time: SiteTime): string {
   const labels = new Map<string, number>();
   for (const { label } of data.objects) labels.set(label, (labels.get(label) ?? 0) + 1);

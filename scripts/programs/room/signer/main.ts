@@ -1,4 +1,4 @@
-/** `scripts/room signer`: signs what the console asks of boxes; see docs/guide/console.md. */
+/** Command line of `scripts/room signer`: signs the console's requests to boxes. See docs/guide/console.md. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
@@ -21,7 +21,10 @@ interface Arguments {
 const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
 
-/** A box has been asked, and has journaled it, when its file cannot be written: found out before. */
+/**
+ * Checks the folder at the start: a failed write would come only after a box has been asked and has recorded it in its
+ * journal.
+ */
 function assertFolder(folder: string): void {
   try {
     if (!statSync(folder).isDirectory()) throw new Error('not a folder');

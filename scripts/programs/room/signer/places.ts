@@ -1,8 +1,11 @@
-/** Places for those who ask at once: one for each person, SEARCHES_MAX for all together. */
+/** Limits concurrent requests: one for each person, SEARCHES_MAX for all together. */
 import { SEARCHES_MAX } from '../contract/signer.ts';
 import { Refusal } from './refusal.ts';
 
-/** Returns what frees the place again. */
+/**
+ * Reserves a place. Returns a function that frees it.
+ * @throws {Refusal} 429
+ */
 export function entered(running: Set<string>, who: string, what: string): () => void {
   if (running.has(who)) throw new Refusal(429, `a ${what} of ${who} is running; ask again when it has ended`);
   if (running.size >= SEARCHES_MAX) {

@@ -1,4 +1,4 @@
-/** What the signer does not do: one line for whoever asked, and an HTTP status. */
+/** A refusal of the signer: one line for the caller, and an HTTP status. */
 import { AgentError, type ErrorKind, messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 
@@ -11,7 +11,7 @@ export class Refusal extends Error {
   }
 }
 
-/** `denied`: the box has said no, to this person's question or to this key. */
+/** HTTP status of each kind of error. `denied` means that the box refused this query or this key. */
 const STATUS: Readonly<Record<ErrorKind, number>> = {
   config: 400,
   denied: 409,
@@ -20,12 +20,12 @@ const STATUS: Readonly<Record<ErrorKind, number>> = {
   corrupt: 503,
   bug: 503,
 };
-/** A refusal of a box may have 500 characters. */
+/** Maximum length of a line. A refusal of a box may have 500 characters. */
 const LINE_CHARS_MAX = 600;
 
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   const status = error instanceof AgentError ? STATUS[error.kind] : STATUS.bug;
-  // As the command line names what is wrong, without its dashes.
+  // Errors of the command line name an option with dashes, which are removed here.
   return new Refusal(status, printable(messageOf(error), LINE_CHARS_MAX).replace(/^--/, ''));
 }

@@ -1,10 +1,13 @@
 /**
- * Signs searches and requests for sealed stills; questions to logs of tracks are signed in track-requests.ts.
+ * Signs searches and requests for sealed stills. track-requests.ts signs queries of track logs.
  *
- * INVARIANTS: nothing is sent that lacks a case or a reason; each question that goes out is a line of the log. The key is
- * in no answer and in no line.
- * LIMITS: SEARCHES_MAX searches and as many sealed stills at once, one of each for a person; FOUND_MAX events of a search,
- * the rest is counted.
+ * INVARIANTS:
+ * - Nothing is sent without a case and a reason.
+ * - Each request that is sent writes a log line.
+ * - No answer and no log line contains the key.
+ * LIMITS:
+ * - SEARCHES_MAX concurrent searches and as many sealed stills, one of each per person.
+ * - FOUND_MAX events of a search; the rest is counted.
  */
 
 import type { KeyObject } from 'node:crypto';
@@ -31,7 +34,7 @@ import { timeOfSite } from '../questions/time-of-site.ts';
 import { entered } from './places.ts';
 import { Refusal, refusalOf } from './refusal.ts';
 
-/** A few lines a second are enough for eyes. */
+/** Interval of progress lines in ms; a few a second suffice for a person. */
 const TELL_EVERY_MS = 400;
 
 export interface SignerOptions {
@@ -39,7 +42,7 @@ export interface SignerOptions {
   readonly key: KeyObject;
   /** Folder of the sealed files. */
   readonly sealedDir: string;
-  /** How long each answer of a box is waited for, s. */
+  /** Time limit for each answer of a box, in s. */
   readonly timeoutS: number;
   log(line: string): void;
 }
@@ -53,7 +56,10 @@ export class SignerRequests {
     this.#options = options;
   }
 
-  /** Throws Refusal before anything is sent; after that faults are told in the last line. */
+  /**
+   * Runs a search. Later faults are reported in its last line.
+   * @throws {Refusal} before anything is sent
+   */
   search(
     { who, request }: SignerSearch,
     tell: (line: SignerProgress) => void,
@@ -99,7 +105,11 @@ export class SignerRequests {
       .finally(leave);
   }
 
-  /** Asks the box and keeps the file. Throws Refusal or AgentError, one line. */
+  /**
+   * Requests a sealed still from the box and stores the file.
+   * @throws {Refusal}
+   * @throws {AgentError} one line
+   */
   async sealed({ who, site, box, event, sha256, request }: SignerSealed): Promise<SignerFile> {
     const { room, key, sealedDir, timeoutS } = this.#options;
     if (site !== room.site) throw new Refusal(409, `this signer is for site ${room.site}, not for ${site}`);
@@ -111,9 +121,12 @@ export class SignerRequests {
       const bytes = await sealedFile(room, { args, box, key, timeoutS });
       const is = sha256Of(bytes);
       if (sha256 !== undefined && is !== sha256) {
-        throw new AgentError('corrupt', `what ${box} sent is not the sealed still that event ${event} names`);
+        throw new AgentError(
+          'corrupt',
+          `${box}: the received file is not the sealed still that event ${event} names`,
+        );
       }
-      // By the moment too: it may be asked for again, in another case.
+      // The name contains the time, because the still may be requested again for another case.
       const file = join(
         sealedDir,
         `${box}_${event}_${new Date().toISOString().replaceAll(/[-:.]/g, '')}.age`,
@@ -141,7 +154,7 @@ function some<K extends string>(
   return values?.length ? ({ [name]: [...values] } as Partial<Record<K, string[]>>) : {};
 }
 
-/** Each line has what came since the one before. */
+/** Sends progress lines, each with the matches since the previous one. */
 class Progress {
   readonly #site: string;
   readonly #tell: (line: SignerProgress) => void;

@@ -1,9 +1,11 @@
 /**
- * The signer's end of its Unix socket: HTTP, since everything speaks that.
+ * Serves the signer's requests by HTTP on a Unix socket.
  *
- * INVARIANTS: a request is of the contract's form before anything looks into it; who goes away ends the search that was
- * asked for. Who may connect is the socket's group's affair.
- * LIMITS: CONNECTIONS_MAX connections; SIGNER_BODY_BYTES_MAX of a request, which is read within REQUEST_MS.
+ * INVARIANTS:
+ * - A request is validated against the contract before it is processed.
+ * - A client that disconnects ends its search.
+ * - The group of the socket determines who may connect.
+ * LIMITS: CONNECTIONS_MAX connections; SIGNER_BODY_BYTES_MAX of a request, which must arrive within REQUEST_MS.
  */
 import { once } from 'node:events';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
@@ -25,12 +27,12 @@ import { Refusal, refusalOf } from './refusal.ts';
 import type { SignerRequests } from './requests.ts';
 import type { TrackRequests } from './track-requests.ts';
 
-/** Searches and sealed stills of a few people, and one who looks whether it is there. */
+/** Enough for searches and sealed stills of a few people, and a health check. */
 const CONNECTIONS_MAX = 32;
-/** The console is on this machine. */
+/** Short, because the console is on this machine. */
 const REQUEST_MS = 10_000;
 const PATHS: readonly string[] = ['/search', '/sealed', '/tracks', '/track-still'];
-/** Its owner and its group, nobody else. */
+/** Owner and group only. */
 const SOCKET_MODE = 0o660;
 
 export class SignerServer {
@@ -50,12 +52,15 @@ export class SignerServer {
     this.#log = log;
   }
 
-  /** Throws AgentError `config` where it cannot listen there. */
+  /**
+   * Starts to listen.
+   * @throws {AgentError} `config` if it cannot listen
+   */
   async start(socket: string): Promise<void> {
     this.#server.maxConnections = CONNECTIONS_MAX;
     try {
       await removeDead(socket);
-      // Between bind and chmod nobody else may connect either.
+      // Also protects the socket between bind and chmod.
       const before = process.umask(0o777 & ~SOCKET_MODE);
       try {
         this.#server.listen(socket);
@@ -96,7 +101,7 @@ export class SignerServer {
     }
   }
 
-  /** Answers with one object. */
+  /** Handles a request whose answer is one object. */
   #one(url: string, body: unknown, gone: AbortSignal): Promise<object> {
     if (url === '/sealed') return this.#requests.sealed(checked(SignerSealed, body));
     if (url === '/tracks') return this.#tracks.tracks(checked(SignerTracks, body), gone);
@@ -117,14 +122,14 @@ export class SignerServer {
   }
 }
 
-/** Aborts when who asked has gone away. */
+/** Returns a signal that aborts when the client disconnects. */
 function closing(response: ServerResponse): AbortSignal {
   const gone = new AbortController();
   response.on('close', () => gone.abort());
   return gone.signal;
 }
 
-/** Of an end of before; one that still answers is somebody else's. */
+/** Removes the socket of a previous run, unless another signer answers on it. */
 async function removeDead(socket: string): Promise<void> {
   try {
     if (!lstatSync(socket).isSocket()) {

@@ -1,9 +1,13 @@
 /**
- * Signs questions to the log of tracks of one box.
+ * Signs queries of the track log of one box.
  *
- * INVARIANTS: nothing is sent that lacks a case or a reason, nor to more than one box; each question that goes out is a
- * line of the log. LIMITS: as of places.ts, of questions and of stills; ROOM_TRACKS_MAX tracks of a question, the rest is
- * counted; no page is asked for after TRACKS_BYTES_MAX bytes or WITHIN_MS.
+ * INVARIANTS:
+ * - Nothing is sent without a case and a reason, nor to more than one box.
+ * - Each query that is sent writes a log line.
+ * LIMITS:
+ * - Concurrent queries and stills as in places.ts.
+ * - ROOM_TRACKS_MAX tracks of a query; the rest is counted.
+ * - No page is requested after TRACKS_BYTES_MAX bytes or WITHIN_MS.
  */
 import type { KeyObject } from 'node:crypto';
 import { messageOf } from '../../../../agent/base/errors.ts';
@@ -23,13 +27,13 @@ import { checkedArgs } from '../questions/tracks/request.ts';
 import { entered } from './places.ts';
 import { Refusal } from './refusal.ts';
 
-/** A person waits for the whole answer, and the proxy before the console for 90 s. */
+/** Time limit of a whole answer in ms. A person waits for it, and the proxy in front of the console waits 90 s. */
 const WITHIN_MS = 45_000;
 
 export interface TrackRequestsOptions {
   readonly room: Room;
   readonly key: KeyObject;
-  /** How long each answer of a box is waited for, s. */
+  /** Time limit for each answer of a box, in s. */
   readonly timeoutS: number;
   log(line: string): void;
 }
@@ -43,7 +47,11 @@ export class TrackRequests {
     this.#options = options;
   }
 
-  /** Throws Refusal or AgentError, one line. */
+  /**
+   * Runs a query.
+   * @throws {Refusal}
+   * @throws {AgentError} one line
+   */
   tracks({ who, request }: SignerTracks, signal: AbortSignal): Promise<SignerTracksAnswer> {
     const { room, key, timeoutS } = this.#options;
     const { box, case: number, reason, question, approval } = request;
@@ -86,7 +94,11 @@ export class TrackRequests {
     });
   }
 
-  /** Throws Refusal or AgentError, one line. */
+  /**
+   * Requests a still to draw on.
+   * @throws {Refusal}
+   * @throws {AgentError} one line
+   */
   still({ who, request }: SignerTrackStill, signal: AbortSignal): Promise<SignerTrackStillAnswer> {
     const { room, key, timeoutS } = this.#options;
     const { box, case: number, reason } = request;

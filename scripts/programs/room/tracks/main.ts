@@ -1,4 +1,4 @@
-/** `scripts/room tracks`: asks the log of tracks of one box what passed; see docs/guide/search.md. */
+/** Command line of `scripts/room tracks`: queries the track log of one box. See docs/guide/search.md. */
 import {
   examplesText,
   placeName,

@@ -1,4 +1,8 @@
-/** Reads a question that the console has saved for whoever approves it. Throws AgentError `config`, one line. */
+/**
+ * Reads a query that the console saved for the approving person.
+ *
+ * @throws {AgentError} `config`, one line
+ */
 import { readFileSync } from 'node:fs';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -13,7 +17,7 @@ const Saved = Type.Object({
   box: Type.String({ pattern: NAME.source }),
   case: TrackArgs.properties.case,
   reason: TrackArgs.properties.reason,
-  // Its times may be written in any form.
+  // Its times may have any format.
   question: Type.Object({ ...TrackQuestion.properties, from: Type.String(), to: Type.String() }),
 });
 

@@ -1,4 +1,4 @@
-/** Prints the answer of a log of tracks for a person: a line a track or a gap, and what is to be known about them. */
+/** Prints the answer of a track log for a person: a line for each track or gap, and a summary. */
 import { printable } from '../../../../agent/base/printable.ts';
 import { durationText, numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
@@ -26,7 +26,7 @@ export function tell(args: TrackArgs, question: TrackQuestion, fetched: FetchedT
   printNote(...summary(args, question, fetched, time));
 }
 
-/** Lines for standard error, after the tracks. */
+/** Returns the summary lines for standard error. */
 function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTracks, time: SiteTime): string[] {
   const { result, tracks, more, stopped } = fetched;
   const { coverage, left, kept, matches } = result;
@@ -58,7 +58,7 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
   ];
 }
 
-/** `2026-11-24T02:14:07+01:00  car  white* grey  stays 62 s  seen 2 min 15 s  track 4711`. */
+/** Formats a track: time, class, colours (requested ones marked *), duration, span, track number and score. */
 function trackLine(found: FoundTrack, wanted: readonly Colour[], time: SiteTime): string {
   const { at, from, to, colours, durationS, stoppedS, seen, cut } = found;
   const named = colours.map((name) => (wanted.includes(name) ? `${name}*` : name)).join(' ');
@@ -81,7 +81,7 @@ function gapLine({ from, to, why }: Gap, time: SiteTime): string {
   return `${time.rfc3339(fromMs)}  GAP  ${durationText(toMs - fromMs)}, to ${time.rfc3339(toMs)}: ${GAP_WORDS[why]}`;
 }
 
-/** `view 2026-11-24T08:00:00.000Z  2026-11-24T09:00:00+01:00 to now`; its name is what --view takes. */
+/** Formats a view: `view 2026-11-24T08:00:00.000Z  2026-11-24T09:00:00+01:00 to now`. --view takes its name. */
 function viewLine({ view, to }: TrackView, time: SiteTime): string {
   const end = to === null ? 'now' : time.rfc3339(Date.parse(to));
   return `view ${view}  ${time.rfc3339(Date.parse(view))} to ${end}`;

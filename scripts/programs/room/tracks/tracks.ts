@@ -1,4 +1,4 @@
-/** Asks the log of tracks of one box, by a signed command that the box journals. */
+/** Queries the track log of one box, by a signed command that the box records in its journal. */
 import type { KeyObject } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
@@ -21,7 +21,7 @@ import { tell } from './tell.ts';
 
 export interface TracksOptions extends RoomOptions, QuestionOptions {
   readonly sign: string;
-  /** File with box, case, reason and question. */
+  /** File with box, case, reason and query. */
   readonly question?: string;
   readonly approval?: string;
   readonly approve?: string;
@@ -41,7 +41,7 @@ interface Asked {
   readonly time: SiteTime;
 }
 
-/** Returns the exit code: 0 only when everything was given and nothing of the time was a gap. */
+/** Runs the command. Returns the exit code: 0 only if everything was returned and the time has no gap. */
 export async function tracks(options: TracksOptions): Promise<number> {
   const room = roomOf(options);
   const key = signingKey(options.sign);
@@ -65,7 +65,10 @@ function subjectOf(options: TracksOptions, time: SiteTime): ReturnType<typeof sa
   throw wrong(`--${name}`, 'is in the file of --question already; leave it out');
 }
 
-/** Returns undefined where lines for a person are wanted. Throws AgentError `config`, one line. */
+/**
+ * Returns the output format, or undefined for lines for a person.
+ * @throws {AgentError} `config`, one line
+ */
 function formatOf({ format, json, out, still, approve }: TracksOptions): ExportFormat | undefined {
   if (still !== undefined || approve !== undefined) {
     const given = out !== undefined ? '--out' : format !== undefined ? '--format' : undefined;
@@ -179,7 +182,7 @@ async function fetchedWithBar({ options, room, key, args }: Asked): Promise<Fetc
   }
 }
 
-/** Ends the work with SIGINT and SIGTERM. */
+/** Runs work that SIGINT and SIGTERM end. */
 async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stop = new AbortController();
   const interrupt = (): void => stop.abort();
@@ -191,7 +194,10 @@ async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Prom
   }
 }
 
-/** Refuses before the box is asked: what cannot be written would have been asked for in vain, and journaled. */
+/**
+ * Refuses before the box is asked: a result that cannot be written would be requested, and recorded in the journal, in
+ * vain.
+ */
 function assertFree(option: string, file: string): void {
   if (existsSync(file)) throw wrong(option, `${file} is there already; name another file`);
 }

@@ -1,4 +1,4 @@
-/** The words in which gaps are told to a person. */
+/** Descriptions of gaps for a person. */
 import type { GapReason } from '../../../../agent/contract/track-log.ts';
 
 export const GAP_WORDS: Readonly<Record<GapReason, string>> = {

@@ -1,4 +1,4 @@
-/** `scripts/room unseal`: fetches the sealed still of an event; see docs/guide/search.md. */
+/** Command line of `scripts/room unseal`: fetches the sealed still of an event. See docs/guide/search.md. */
 import { examplesText, positiveNumber } from '../../../../agent/cli/commands/options.ts';
 import { runProgram } from '../../../../agent/cli/run-program.ts';
 import {

@@ -13,12 +13,15 @@ export interface UnsealOptions extends RoomOptions, StillAsked {
   readonly timeout: number;
 }
 
-/** Throws AgentError, one line. */
+/**
+ * Fetches and writes the still.
+ * @throws {AgentError} one line
+ */
 export async function unseal(options: UnsealOptions): Promise<void> {
   const room = roomOf(options);
   const key = signingKey(options.sign);
   const args = unsealArgs(options);
-  // Looked at first: a file that cannot be written would have been asked for in vain, and journaled.
+  // Checked first: a file that cannot be written would be requested, and recorded in the journal, in vain.
   if (existsSync(options.out)) throw new AgentError('config', `--out: ${options.out} is there already`);
   const { box, timeout: timeoutS } = options;
   const file = await sealedFile(room, { args, box, key, timeoutS });

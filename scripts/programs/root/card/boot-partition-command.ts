@@ -1,4 +1,6 @@
-/** `vigie-root boot-partition`: takes configuration and keys from the boot partition, once; called by its unit. */
+/**
+ * `vigie-root boot-partition`: installs the configuration and keys from the boot partition, once. Called by its unit.
+ */
 import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { printable } from '../../../../agent/base/printable.ts';
@@ -7,10 +9,10 @@ import { inspectConfig, problemText } from '../../../../agent/config/load.ts';
 import { pathText } from '../../../../agent/config/problem.ts';
 import { takeFromBootPartition } from './boot-partition.ts';
 
-/** systemd-hostnamed is started by the question. */
+/** Timeout of hostnamectl, ms; the call may have to start systemd-hostnamed first. */
 const HOSTNAME_WITHIN_MS = 20_000;
 
-/** Returns the exit code: 2 when what lies there is refused. */
+/** Returns the exit code; 2 if the files are refused. */
 export function provisionBootPartition({ from, to }: { from: string; to: string }): number {
   const { state, lines } = takeFromBootPartition({
     from,
@@ -31,7 +33,10 @@ export function provisionBootPartition({ from, to }: { from: string; to: string 
   return state === 'refused' ? 2 : 0;
 }
 
-/** The daemon that publishes `<name>.local` follows it. A box that is not renamed is found by its address all the same. */
+/**
+ * Sets the host name, which the daemon that publishes `<name>.local` follows. If this fails, the box can still be
+ * reached by its address.
+ */
 function nameHost(box: string): string {
   if (hostname() === box) return `host name: ${box}`;
   const { status, stderr, error } = spawnSync('hostnamectl', ['hostname', box], {
@@ -39,6 +44,6 @@ function nameHost(box: string): string {
     timeout: HOSTNAME_WITHIN_MS,
   });
   if (status === 0) return `host name: ${box}, so that the page is https://${box}.local`;
-  const why = printable((error?.message ?? stderr).trim().split('\n').at(-1) ?? '', 200);
-  return `host name: stays ${hostname()} (${why}); the page is https://${hostname()}.local or the box’s address`;
+  const reason = printable((error?.message ?? stderr).trim().split('\n').at(-1) ?? '', 200);
+  return `host name: stays ${hostname()} (${reason}); the page is https://${hostname()}.local or the box’s address`;
 }

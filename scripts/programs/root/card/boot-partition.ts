@@ -1,11 +1,15 @@
 /**
- * What a technician put on the boot partition goes to its place, once: checked as a whole, installed with owners
- * and modes, removed from there. What was done, or why not, stays there as result.txt: whatever of ours lies there, a
- * file with a wrong name too, has a result. For a box that is installed already a new label's files are taken alone.
+ * Installs the technician's files from the boot partition, once: checks them together, installs them with owner and
+ * mode, and removes them from the partition. The outcome is written there as result.txt, for misnamed files too. On a
+ * box that is already installed, the files of a new label are accepted without a configuration.
  *
- * INVARIANTS: nothing is installed unless all of it is in order and what is taken can be removed; the configuration goes
- * last, and what is taken is removed only after everything is on disk, so that a power cut in between costs no more than
- * a second try. What an installation left there is told once. No key and no password is written to result.txt.
+ * INVARIANTS:
+ * - Nothing is installed unless all files are valid and those that are taken can be removed.
+ * - The configuration is installed last. The sources are removed only after everything is on disk, so a power cut costs
+ *   no more than a second attempt.
+ * - Files that an installation left on the partition are reported once.
+ * - result.txt contains no key and no password.
+ *
  * LIMITS: those of found-files.ts.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -20,7 +24,7 @@ import { EnrolFiles, requestProblem, setupCodeProblem } from '../enrolment/enrol
 import { hotspotKeyProblem } from '../network/hotspot.ts';
 import {
   CONFIG_NAME,
-  type Found,
+  type FoundFiles,
   findFiles,
   isConfigLike,
   looksOurs,
@@ -38,113 +42,117 @@ import {
   updatePlace,
 } from './update-files.ts';
 
-/** Where enrolment and renewal put the key, and its certificate beside it. */
+/** Target of the key that enrolment and renewal install; its certificate lies beside it. */
 const KEY_PLACE = 'pki/box.key';
-/** What an enrolment needs, and brings. */
+/** Paths that an enrolment requires or installs. */
 const ENROLLED_PLACES = { ca: 'pki/ca.crt', cert: 'pki/box.crt', key: KEY_PLACE } as const;
-/** What a label consists of; both are worth taking alone. */
+/** Files that belong to one label. They are also accepted without a configuration. */
 const LABEL_FILES = [SETUP_CODE_FILE, HOTSPOT_KEY_FILE] as const;
 
 export interface BootPartitionOptions {
-  /** Folder on the boot partition. */
   readonly from: string;
-  /** /etc/vigie; its owner and group are those of what is installed. */
+  /** Target folder, /etc/vigie. Installed files get its owner and group. */
   readonly to: string;
-  /** The mistakes of a configuration, or the configuration. */
+  /** Returns the configuration, or its validation errors. */
   inspect(file: string): { readonly config: Config | undefined; readonly problems: readonly string[] };
-  /** Why certificate, key and authority cannot be used, or not by this box. `config` names files that exist. */
+  /**
+   * Returns why certificate, key and authority cannot be used, or not by this box. The paths in `config` are of
+   * existing files.
+   */
   certificateProblems(config: Config): readonly string[];
-  /** Gives the machine the box's name, by which a phone finds its page; returns what was done, for the result. */
+  /** Sets the host name to the box's name, by which a phone finds the page. Returns a line for the result. */
   nameHost?(box: string): string;
-  /** UTC, for the first line of the result. */
   readonly now: Date;
 }
 
 interface Piece {
-  /** Path on the boot partition, relative to its folder. */
   readonly source: string;
-  /** Absolute path of its place. */
+  /** Absolute path of the target. */
   readonly target: string;
-  /** Default: the agent reads it. */
+  /** User who reads the file; the agent by default. */
   readonly reader?: 'root' | 'page';
 }
 
 interface Plan {
   readonly problems: readonly string[];
   readonly pieces: readonly Piece[];
-  /** The box that a phone will look for. */
+  /** Name of the box whose page a phone looks for. */
   readonly pageOf?: string;
 }
 
 export interface Provisioned {
   readonly state: 'installed' | 'refused' | 'nothing';
-  /** As in result.txt. */
+  /** Lines of result.txt. */
   readonly lines: readonly string[];
 }
 
-/** @throws AgentError `unavailable` where what was installed cannot be removed from the partition */
+/**
+ * Installs the files from the boot partition.
+ *
+ * @throws AgentError unavailable: an installed file cannot be removed from the partition
+ */
 export function takeFromBootPartition(options: BootPartitionOptions): Provisioned {
   const { from } = options;
-  const found = findFiles(from);
-  if (found === undefined) return { state: 'nothing', lines: [`${from}: not there, nothing to take`] };
-  const configName = found.names.find((name) => sameName(name, CONFIG_NAME));
-  if (configName === undefined && isTold(found, from)) {
+  const files = findFiles(from);
+  if (files === undefined) return { state: 'nothing', lines: [`${from}: not there, nothing to take`] };
+  const configName = files.names.find((name) => sameName(name, CONFIG_NAME));
+  if (configName === undefined && isTold(files, from)) {
     return { state: 'nothing', lines: [`${join(from, CONFIG_NAME)}: not there, nothing to take`] };
   }
   const refuse = (problems: readonly string[]): Provisioned => {
     const next = 'Nothing was installed. Put it right in this folder and start the box again.';
     return finish(options, 'refused', [...problems, next]);
   };
-  const isLabel = configName === undefined && isNewLabel(options, found);
-  if (configName === undefined && !isLabel) return refuse(withoutConfig(found));
+  const isLabel = configName === undefined && isNewLabel(options, files);
+  if (configName === undefined && !isLabel) return refuse(withoutConfig(files));
   const { problems, pieces, pageOf }: Plan =
-    configName === undefined ? labelPieces(options, found.names) : plan(options, configName, found);
+    configName === undefined ? labelPieces(options, files.names) : plan(options, configName, files);
   if (problems.length > 0) return refuse(problems);
   const fault = writeResult(options, `${options.now.toISOString()} begun\r\n`);
   if (fault !== undefined) return refuse([`${fault}; nothing is taken from where it cannot be removed`]);
-  const named = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
-  return install(options, pieces, found, named === undefined ? [] : [named]);
+  const hostLine = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
+  return install(options, pieces, files, hostLine === undefined ? [] : [hostLine]);
 }
 
 /**
- * A new label for a box that is installed: a code for the phone, a passphrase for the Wi-Fi, and nothing else of ours that
- * an installation has not left there: files that came without their configuration are no label.
+ * Reports whether the partition holds only a new label for an installed box: the phone's code and the Wi-Fi passphrase.
+ * Files that an earlier installation left may lie beside them. Other files without a configuration are not a label.
  */
-function isNewLabel({ from, to }: BootPartitionOptions, found: Found): boolean {
+function isNewLabel({ from, to }: BootPartitionOptions, files: FoundFiles): boolean {
   const isOfLabel = (name: string): boolean => LABEL_FILES.some((one) => sameName(one, name));
-  const others = found.names.filter((name) => !isOfLabel(name));
-  if (others.length === found.names.length || found.problems.length > 0) return false;
-  const isAlone = !others.some((name) => looksOurs(basename(name))) && found.strays.length === 0;
-  return existsSync(join(to, CONFIG_NAME)) && (isAlone || isTold({ ...found, names: others }, from));
+  const otherNames = files.names.filter((name) => !isOfLabel(name));
+  if (otherNames.length === files.names.length || files.problems.length > 0) return false;
+  const isAlone = !otherNames.some((name) => looksOurs(basename(name))) && files.strays.length === 0;
+  return existsSync(join(to, CONFIG_NAME)) && (isAlone || isTold({ ...files, names: otherNames }, from));
 }
 
-/** What lies there was left by an installation, whose result says so. */
-function isTold({ names, strays, problems }: Found, from: string): boolean {
+/** Reports whether everything on the partition was left by an installation, whose result.txt names it. */
+function isTold({ names, strays, problems }: FoundFiles, from: string): boolean {
   const file = join(from, RESULT_NAME);
   const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() === true;
   const result = isFile ? readFileSync(file, 'utf8') : '';
-  const ours = [...names.filter((name) => looksOurs(basename(name))), ...strays];
+  const ownNames = [...names.filter((name) => looksOurs(basename(name))), ...strays];
   const isNew = (name: string): boolean => !result.includes(`\n${shownName(name)}: `);
-  return problems.length === 0 && /^\S+ installed\r?\n/.test(result) && !ours.some(isNew);
+  return problems.length === 0 && /^\S+ installed\r?\n/.test(result) && !ownNames.some(isNew);
 }
 
-function withoutConfig({ names, strays, problems }: Found): string[] {
+function withoutConfig({ names, strays, problems }: FoundFiles): string[] {
   const configs = names.filter((name) => isConfigLike(basename(name)));
-  // Keys that lie where they should are worth a line only where nothing else says what is missing.
-  const ours =
+  // Keys in the right place are named only if nothing else says what is missing.
+  const ownNames =
     configs.length + strays.length > 0 ? configs : names.filter((name) => looksOurs(basename(name)));
   return [
     `${CONFIG_NAME}: is not in this folder; must lie here, with the files that it names here or in pki/`,
     ...problems,
-    ...[...ours, ...strays].map(strayText),
+    ...[...ownNames, ...strays].map(strayText),
   ];
 }
 
 function install(
   options: BootPartitionOptions,
   pieces: readonly Piece[],
-  found: Found,
-  more: readonly string[],
+  files: FoundFiles,
+  extraLines: readonly string[],
 ): Provisioned {
   const { from, to } = options;
   try {
@@ -158,19 +166,19 @@ function install(
     const next = 'Not all of it was installed, and nothing was taken from here. Start the box again.';
     return finish(options, 'refused', [messageOf(error), next]);
   }
-  const taken = new Set(pieces.map(({ source }) => source));
-  const left = found.names.filter((name) => !taken.has(name));
+  const sources = new Set(pieces.map(({ source }) => source));
+  const left = files.names.filter((name) => !sources.has(name));
   const hasConfig = pieces.some(({ target }) => target === join(to, CONFIG_NAME));
   const notTaken = hasConfig ? 'the configuration does not name it' : 'is not of the label';
   const result = finish(options, 'installed', [
     ...pieces.map(({ source, target }) => `${shownName(source)} is now ${target}`),
     ...left.map((name) => `${shownName(name)}: ${notTaken}; it was left here`),
-    ...found.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
-    ...more,
+    ...files.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
+    ...extraLines,
     `What was taken is removed from here. Deleting is not erasing: ${ofTheCard(pieces, to)}.`,
   ]);
   try {
-    for (const source of taken) rmSync(join(from, source));
+    for (const source of sources) rmSync(join(from, source));
   } catch (error) {
     const message = `what was installed cannot be removed from ${from}, and will be taken again: ${messageOf(error)}`;
     throw new AgentError('unavailable', message, error);
@@ -187,29 +195,29 @@ function isKey(target: string, to: string): boolean {
   return relative(to, target) === KEY_PLACE;
 }
 
-/** Everything that is wrong at once, or what goes where: the configuration last. */
+/** Returns all validation errors at once, or the files to install with the configuration last. */
 function plan(
   { from, to, inspect, certificateProblems }: BootPartitionOptions,
   configName: string,
-  { names, strays, problems: odd }: Found,
+  { names, strays, problems: odd }: FoundFiles,
 ): Plan {
   if (odd.length > 0) return { problems: odd, pieces: [] };
   const { config, problems } = inspect(join(from, configName));
   if (config === undefined) return { problems, pieces: [] };
-  const beside = enrolmentPieces(from, to, config, names);
-  const pieces: Piece[] = [...beside.pieces];
+  const enrolment = enrolmentPieces(from, to, config, names);
+  const pieces: Piece[] = [...enrolment.pieces];
   const updater = updatePieces(from, to, names);
   pieces.push(...updater.pieces);
-  const missing: string[] = [...beside.problems, ...updater.problems];
+  const missing: string[] = [...enrolment.problems, ...updater.problems];
   for (const target of new Set(pathsIn(config, `${to}/`))) {
     const inside = relative(to, target);
     const source = [inside, basename(target)]
       .map((wanted) => names.find((name) => sameName(name, wanted)))
       .find((name) => name !== undefined);
     if (source !== undefined) pieces.push({ source, target });
-    else if (!existsSync(target) && !beside.comes.includes(target)) {
-      const meant = meantFor(inside, [...names, ...strays]);
-      const hint = meant === undefined ? '' : `; is it ${meant}?`;
+    else if (!existsSync(target) && !enrolment.comes.includes(target)) {
+      const guess = meantFor(inside, [...names, ...strays]);
+      const hint = guess === undefined ? '' : `; is it ${guess}?`;
       missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder${hint}`);
     }
   }
@@ -225,12 +233,12 @@ function plan(
   };
 }
 
-/** The label's code and passphrase. */
+/** Returns the label's code and passphrase. */
 function labelPieces(
   { from, to }: Pick<BootPartitionOptions, 'from' | 'to'>,
   names: readonly string[],
 ): { pieces: readonly Piece[]; problems: readonly string[] } {
-  const found = [
+  const labelFiles = [
     besideConfig(from, names, SETUP_CODE_FILE, setupCodeProblem),
     besideConfig(from, names, HOTSPOT_KEY_FILE, hotspotKeyProblem),
   ];
@@ -239,13 +247,16 @@ function labelPieces(
     { target: join(to, 'page', HOTSPOT_KEY_FILE), reader: 'root' },
   ] as const;
   const pieces = places.flatMap((place, index) => {
-    const source = found[index]?.source;
+    const source = labelFiles[index]?.source;
     return source === undefined ? [] : [{ source, ...place }];
   });
-  return { pieces, problems: found.flatMap((one) => one?.problem ?? []) };
+  return { pieces, problems: labelFiles.flatMap((one) => one?.problem ?? []) };
 }
 
-/** A file that no configuration names, and what is wrong with it; undefined where it is not there. */
+/**
+ * Returns a file that no configuration names, with its validation error if it has one; undefined if there is no such
+ * file.
+ */
 function besideConfig(
   from: string,
   names: readonly string[],
@@ -258,7 +269,10 @@ function besideConfig(
   return { source, ...(problem !== undefined && { problem: `${name}: ${problem}` }) };
 }
 
-/** What comes with the card for its enrolment and for pairing a phone; `comes`: files that the enrolment will bring. */
+/**
+ * Returns the card's files for enrolment and for pairing a phone. `comes` lists the files that the enrolment will
+ * install.
+ */
 function enrolmentPieces(
   from: string,
   to: string,
@@ -281,45 +295,45 @@ function enrolmentPieces(
   return { pieces, problems, comes: [join(to, cert), join(to, key)] };
 }
 
-/** What root's updater is told; its folder lies beside the agent's. */
+/** Returns the card's files for vigie-root, whose folder lies beside the agent's. */
 function updatePieces(
   from: string,
   to: string,
   names: readonly string[],
 ): { pieces: readonly Piece[]; problems: readonly string[] } {
   const dir = settingsDir(to);
-  const found = UPDATE_FILES.flatMap((name) => {
+  const files = UPDATE_FILES.flatMap((name) => {
     const file = besideConfig(from, names, name, (text) => updateFileProblem(name, text));
     return file === undefined ? [] : [{ name, source: file.source, problem: file.problem }];
   });
   const missing = updateFilesMissing(
     dir,
-    found.map(({ name }) => name),
+    files.map(({ name }) => name),
   );
   return {
-    pieces: found.map(({ name, source }) => ({ source, target: updatePlace(dir, name), reader: 'root' })),
-    problems: [...found.flatMap(({ problem }) => problem ?? []), ...(missing === undefined ? [] : [missing])],
+    pieces: files.map(({ name, source }) => ({ source, target: updatePlace(dir, name), reader: 'root' })),
+    problems: [...files.flatMap(({ problem }) => problem ?? []), ...(missing === undefined ? [] : [missing])],
   };
 }
 
-/** Every path below `prefix` that the configuration names, whatever the key. */
+/** Returns each path below `prefix` that the configuration names under any key. */
 function pathsIn(value: unknown, prefix: string): string[] {
   if (typeof value === 'string') return value.startsWith(prefix) && !value.includes('/../') ? [value] : [];
   if (typeof value !== 'object' || value === null) return [];
   return Object.values(value).flatMap((inner) => pathsIn(inner, prefix));
 }
 
-/** The configuration with the files where they still are. */
+/** Returns the configuration with the paths of the files before installation. */
 function staged(config: Config, pieces: readonly Piece[], from: string): Config {
   const source = new Map(pieces.map((piece) => [piece.target, join(from, piece.source)]));
   const { mqtt } = config;
   if (mqtt === undefined) return config;
   const now = (file: string): string => source.get(file) ?? file;
-  // What an enrolment will bring cannot be judged yet.
-  const there = (file: string | undefined): string | undefined =>
+  // Files that the enrolment will install cannot be checked yet.
+  const presentFile = (file: string | undefined): string | undefined =>
     file === undefined || source.has(file) || existsSync(file) ? file : undefined;
   const { ca, cert: certPlace, key: keyPlace, ...rest } = mqtt;
-  const [cert, key] = [there(certPlace), there(keyPlace)];
+  const [cert, key] = [presentFile(certPlace), presentFile(keyPlace)];
   return {
     ...config,
     mqtt: {
@@ -331,7 +345,10 @@ function staged(config: Config, pieces: readonly Piece[], from: string): Config 
   };
 }
 
-/** The folder's owner and group are those of the file, but where another reads it: root, and the agent's group. */
+/**
+ * Installs a file with the folder's owner and group. A file for the page gets those of the page's folder; one for root
+ * is readable by its owner alone.
+ */
 function place(content: Buffer, target: string, to: string, reader?: Piece['reader']): void {
   const page = reader === 'page' ? new EnrolFiles(to).pageFolder() : undefined;
   const dir = dirname(target);
@@ -344,20 +361,20 @@ function place(content: Buffer, target: string, to: string, reader?: Piece['read
   else writeAtomically(target, content, mode, { uid, gid });
 }
 
-/** Where the partition refuses the result, the lines say that too. */
+/** Writes result.txt. If the partition refuses it, the returned lines include the error. */
 function finish(
   options: BootPartitionOptions,
   state: 'installed' | 'refused',
   lines: readonly string[],
 ): Provisioned {
-  const whole = [`${options.now.toISOString()} ${state}`, ...lines];
-  // For whoever looks at the card on another machine: lines end as Windows wants them too.
-  const fault = writeResult(options, `${whole.join('\r\n')}\r\n`);
-  const told = fault === undefined || whole.some((line) => line.startsWith(fault));
-  return { state, lines: told ? whole : [...whole, `${fault}; it is told here only`] };
+  const allLines = [`${options.now.toISOString()} ${state}`, ...lines];
+  // CRLF line ends, for a card that is read on Windows.
+  const fault = writeResult(options, `${allLines.join('\r\n')}\r\n`);
+  const isReported = fault === undefined || allLines.some((line) => line.startsWith(fault));
+  return { state, lines: isReported ? allLines : [...allLines, `${fault}; it is told here only`] };
 }
 
-/** Why it cannot be written, or undefined. The folder is made where only its neighbours are there. */
+/** Returns why the result cannot be written, or undefined. Makes the folder if only files beside it exist. */
 function writeResult({ from }: BootPartitionOptions, text: string): string | undefined {
   const file = join(from, RESULT_NAME);
   try {

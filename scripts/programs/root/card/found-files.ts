@@ -1,8 +1,9 @@
 /**
- * What lies on the boot partition: in our folder, and where people put things by mistake. Capitals do not count: on FAT
- * they are no difference, and a card from Windows or macOS has them as they please.
+ * Lists the files on the boot partition: in the expected folder, and in places where people put them by mistake. Names
+ * are compared without case, because FAT ignores it and Windows and macOS change it.
  *
- * LIMITS: ENTRIES_MAX names of a folder are read, DEPTH_MAX folders deep; a larger folder is a mistake by itself.
+ * LIMITS: reads ENTRIES_MAX names of a folder, DEPTH_MAX folders deep. A larger folder is reported as a validation
+ * error.
  */
 import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -10,32 +11,37 @@ import { basename, dirname, join } from 'node:path';
 export const CONFIG_NAME = 'vigie.yaml';
 export const RESULT_NAME = 'result.txt';
 const FOLDER_NAME = 'vigie';
-/** What is too large for our folder: packages, and what was baked into the image. It is left alone. */
+/** Folder with large files, such as packages and files baked into the image. It is ignored. */
 const LARGE_NAME = 'vigie-files';
 const PKI_NAME = 'pki';
 const FILES_MAX = 64;
-/** Certificates with their chain take some kB; the configuration has a limit of its own (256 KiB). */
+/**
+ * Maximum size of a file, in bytes. Certificates with their chain take some kB; the configuration has its own limit of
+ * 256 KiB.
+ */
 const FILE_BYTES_MAX = 256 * 1024;
 const ENTRIES_MAX = 1000;
-/** Ours as well, and no configuration of the agent. */
+/** Files of vigie-root, which are not a configuration of the agent. */
 const OF_UPDATER = /^update(?:\.yaml|-root\.json)(?:\.txt)?$/i;
-/** A folder that was packed with its own folder, twice. */
+/** Maximum folder depth; allows for a folder that was packed inside its own folder twice. */
 const DEPTH_MAX = 3;
 
-export interface Found {
-  /** Files in the folder and in its pki/, relative to the folder; the result is not among them. */
+export interface FoundFiles {
+  /** Files in the folder and in its pki/, relative to the folder. result.txt is not included. */
   readonly names: readonly string[];
-  /** Files and folders elsewhere that look like ours, relative to the folder: deeper, or `../` beside it. */
+  /**
+   * Misplaced files and folders with names like ours, relative to the folder: in deeper folders, or as `../` beside it.
+   */
   readonly strays: readonly string[];
-  /** Why the folder cannot be taken, whatever is in it. */
+  /** Reasons that make the folder unusable, independent of its files. */
   readonly problems: readonly string[];
 }
 
-/** Undefined: nothing of ours is on the partition. */
-export function findFiles(from: string): Found | undefined {
+/** Returns undefined if the partition holds no file of ours. */
+export function findFiles(from: string): FoundFiles | undefined {
   const folder = statSync(from, { throwIfNoEntry: false });
-  const beside = besides(from);
-  if (folder === undefined && beside.length === 0) return undefined;
+  const siblings = siblingsOf(from);
+  if (folder === undefined && siblings.length === 0) return undefined;
   const names: string[] = [];
   const strays: string[] = [];
   const problems = folder?.isDirectory() === false ? [`${from}: is a file; must be a folder`] : [];
@@ -57,20 +63,20 @@ export function findFiles(from: string): Found | undefined {
     if (names.findIndex((other) => sameName(other, name)) === index) continue;
     problems.push(`${shownName(name)}: is there more than once (capitals do not count); keep one`);
   }
-  return { names, strays: [...beside, ...strays], problems };
+  return { names, strays: [...siblings, ...strays], problems };
 }
 
 export function sameName(one: string, other: string): boolean {
   return lower(one) === lower(other);
 }
 
-/** A name as it may be printed: it comes from whoever wrote the card. */
+/** Returns a name that is safe to print; it comes from the author of the card. */
 export function shownName(path: string): string {
   const plain = path.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '?');
   return plain.length > 120 ? `${plain.slice(0, 120)}…` : plain;
 }
 
-/** What is wrong with the place or the name of something that was not taken, and what would be right. */
+/** Describes what is wrong with the place or name of a file that was not installed, and what is accepted. */
 export function strayText(path: string): string {
   const name = shownName(path);
   const base = basename(path);
@@ -93,14 +99,19 @@ export function strayText(path: string): string {
   return `${name}: must be named ${CONFIG_NAME}${hidden}`;
 }
 
-/** The file that was most likely meant where `wanted` is not there: in another folder, or with one more ending. */
-export function meantFor(wanted: string, paths: readonly string[]): string | undefined {
+/**
+ * Returns the file that was most likely meant if `target` is missing: in another folder, or with an extra extension.
+ */
+export function meantFor(target: string, paths: readonly string[]): string | undefined {
   const bare = (path: string): string => lower(basename(path)).replace(/\.txt$/, '');
-  const found = paths.find((path) => bare(path) === bare(wanted));
-  return found === undefined ? undefined : shownName(found);
+  const match = paths.find((path) => bare(path) === bare(target));
+  return match === undefined ? undefined : shownName(match);
 }
 
-/** What a person takes for a configuration or a certificate of ours. Files of the desktop begin with a dot. */
+/**
+ * Reports whether a name looks like a configuration or certificate of ours. Desktop files, which begin with a dot, do
+ * not.
+ */
 export function looksOurs(name: string): boolean {
   if (/^(?:enrol\.json|setup-code\.json|hotspot-key)(?:\.txt)?$/i.test(name) || OF_UPDATER.test(name))
     return true;
@@ -112,8 +123,8 @@ export function isConfigLike(name: string): boolean {
   return /^vigie/i.test(name) || /^[^.].*\.ya?ml(?:\.txt)?$/i.test(name);
 }
 
-/** What begins with our name at the top of the partition, but for our folders. */
-function besides(from: string): string[] {
+/** Returns names at the top of the partition that begin with "vigie", except the two known folders. */
+function siblingsOf(from: string): string[] {
   if (!sameName(basename(from), FOLDER_NAME)) return [];
   return entriesOf(dirname(from))
     .map(({ name }) => name)
@@ -129,7 +140,7 @@ function filesBelow(root: string, inside: string, depth: number): string[] {
   });
 }
 
-/** Empty where there is no such folder. */
+/** Returns an empty array if there is no such folder. */
 function entriesOf(dir: string): Dirent[] {
   if (statSync(dir, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
   return readdirSync(dir, { withFileTypes: true })

@@ -1,4 +1,4 @@
-/** What a card brings for root's updater: where releases come from, and whose keys are believed at first. */
+/** Checks the files that a card brings for vigie-root: the address of the releases, and the first TUF root. */
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Type } from '@sinclair/typebox';
@@ -19,13 +19,13 @@ type UpdateFile = (typeof UPDATE_FILES)[number];
 const OnCard = Type.Composite([Type.Partial(UpdateSettings), Type.Object({ url: Type.String() })], {
   additionalProperties: false,
 });
-/** TUF, 4.3: as much of it as tells it from any other file. */
+/** Partial schema of a TUF root (TUF specification, 4.3), sufficient to distinguish it from other files. */
 const SignedRoot = Type.Object({
   signed: Type.Object({ _type: Type.Literal('root'), version: Type.Integer({ minimum: 1 }) }),
   signatures: Type.Array(Type.Unknown(), { minItems: 1 }),
 });
 
-/** Folder of root's settings, beside the agent's `to`: where root's program reads them. */
+/** Returns the folder of vigie-root's settings, which lies beside the agent's folder `to`. */
 export function settingsDir(to: string): string {
   return join(dirname(to), basename(dirname(DEFAULT_PLACES.settings)));
 }
@@ -34,7 +34,7 @@ export function updatePlace(dir: string, name: UpdateFile): string {
   return join(dir, name === UPDATE_ROOT_FILE ? 'root.json' : name);
 }
 
-/** What is wrong with it, or undefined. */
+/** Returns the validation error of the file, or undefined. */
 export function updateFileProblem(name: UpdateFile, text: string): string | undefined {
   if (name === UPDATE_ROOT_FILE) {
     const right = 'must be metadata/root.json of the releases’ repository (TUF)';
@@ -52,7 +52,7 @@ export function updateFileProblem(name: UpdateFile, text: string): string | unde
   return `${wrong.path.slice(1).replaceAll('/', '.') || 'it'}: ${wrong.message}${pattern}`;
 }
 
-/** What is still missing for an updater in `dir` when these come; undefined: nothing. */
+/** Returns which files for updates are still missing in `dir` once `coming` are installed; undefined if none is. */
 export function updateFilesMissing(dir: string, coming: readonly UpdateFile[]): string | undefined {
   const [first] = coming;
   if (first === undefined) return undefined;

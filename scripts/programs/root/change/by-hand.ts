@@ -1,4 +1,6 @@
-/** What a person at the box may begin: back to the release that is kept, or to the one that the package has brought. */
+/**
+ * Changes that a person starts on the box: roll back to the previous release, or switch to the release of a package.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,11 +33,15 @@ export interface ByHand {
   readonly places: Places;
 }
 
-/** Goes to the kept previous release, through the same switch and probation. Throws AgentError `denied`. */
-export async function back({ machine, releases: { release: releases } }: ByHand): Promise<void> {
+/**
+ * Rolls back to the stored previous release, with the same switch and probation as an update.
+ *
+ * @throws AgentError denied
+ */
+export async function rollBack({ machine, releases: { release: releases } }: ByHand): Promise<void> {
   assertFree(machine, 'release');
-  const { previous: kept, seqMin } = machine.state;
-  const previous = kept === null ? null : releaseOf(kept);
+  const { previous: previousTarget, seqMin } = machine.state;
+  const previous = previousTarget === null ? null : releaseOf(previousTarget);
   if (previous === null || !releases.has(previous))
     throw new AgentError('denied', 'no release is kept to go back to');
   const current = releases.current();
@@ -54,21 +60,25 @@ export async function back({ machine, releases: { release: releases } }: ByHand)
   await machine.switchNow('release');
 }
 
-/** Goes to the release that the package of the agent, or of root's program, has brought. Throws AgentError. */
+/**
+ * Switches to the release that the package of the agent, or of vigie-root, has installed.
+ *
+ * @throws AgentError
+ */
 export async function fromPackage(
   { machine, releases: folders, places }: ByHand,
-  what: ReleaseKind,
+  kind: ReleaseKind,
 ): Promise<void> {
-  assertFree(machine, what);
-  const releases = folders[what];
-  const first = what === 'release' ? places.firstRelease : places.firstRoot;
+  assertFree(machine, kind);
+  const releases = folders[kind];
+  const first = kind === 'release' ? places.firstRelease : places.firstRoot;
   if (!existsSync(first)) throw new AgentError('denied', `${first}: no package has brought a release`);
   const brought = readVersion(first);
   const { seq, version } = brought;
   const release = { seq, version };
   const current = releases.current();
-  // An older program of root's is refused by its number, as in an order.
-  const seqMin = what === 'release' ? machine.state.seqMin : (current?.seq ?? 0);
+  // An older vigie-root is refused by its sequence number, as in an update order.
+  const seqMin = kind === 'release' ? machine.state.seqMin : (current?.seq ?? 0);
   if (sameRelease(current, release)) throw new AgentError('denied', `${nameOf(release)} runs already`);
   if (seq < seqMin)
     throw new AgentError(
@@ -78,20 +88,23 @@ export async function fromPackage(
   assertReads(releases, current, brought);
   const target = targetOf(release);
   const reason = 'of the package';
-  const shared = what === 'release' ? { targetSeqMin: seqMin } : {};
-  machine.apply(what, { on: 'begin', phase: 'verified', target, reason }, shared);
+  const shared = kind === 'release' ? { targetSeqMin: seqMin } : {};
+  machine.apply(kind, { on: 'begin', phase: 'verified', target, reason }, shared);
   try {
     await stageCopy(releases, first, release);
   } catch (error) {
     rethrowBug(error);
-    machine.apply(what, { on: 'fail', reason: messageOf(error) });
+    machine.apply(kind, { on: 'fail', reason: messageOf(error) });
     throw error;
   }
-  machine.apply(what, { on: 'staged' });
-  await machine.switchNow(what);
+  machine.apply(kind, { on: 'staged' });
+  await machine.switchNow(kind);
 }
 
-/** Hard links where the file system is the same: dpkg replaces files, it never writes into them. */
+/**
+ * Copies the package's release. Uses hard links on the same file system, since dpkg replaces files and never writes
+ * into them.
+ */
 async function stageCopy(releases: ReleaseFolder, first: string, release: Release): Promise<void> {
   const stage = join(releases.lib, 'releases', '.from-package');
   try {
@@ -110,11 +123,15 @@ async function stageCopy(releases: ReleaseFolder, first: string, release: Releas
   }
 }
 
-/** For what a person begins on the box: not in the middle of something else. Throws AgentError `denied`. */
-function assertFree({ state }: Machine, what: ReleaseKind): void {
-  const other = CHANGE_KINDS.find((kind) => kind !== what && SWITCHED.has(state[kind].phase));
+/**
+ * Refuses a manual change while another change is under way.
+ *
+ * @throws AgentError denied
+ */
+function assertFree({ state }: Machine, kind: ReleaseKind): void {
+  const other = CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(state[one].phase));
   if (other !== undefined) throw new AgentError('denied', `another ${other} is on trial; wait for its end`);
-  const { phase, target } = state[what];
+  const { phase, target } = state[kind];
   if (AT_REST.has(phase) || phase === 'waiting') return;
   const update = target === null ? 'an update' : `the update to ${nameOf(releaseOf(target))}`;
   throw new AgentError(

@@ -1,9 +1,11 @@
 /**
- * Configurations as a payload of the change machine: a text that the room has ordered or that a technician tries takes the
- * place of the configuration file, and the agent is restarted with it.
+ * Changes the agent's configuration for the change machine. Replaces the configuration file with a text that the room
+ * has ordered or a technician is trying, and restarts the agent.
  *
- * INVARIANTS: the former file is on the disk beside the new one before that is installed, and stays until the change is over;
- * what somebody else has written into the file meanwhile is never overwritten.
+ * INVARIANTS:
+ * - The previous file is on disk beside the new one before the new one is installed, and stays until the change is
+ *   over.
+ * - Changes that someone else has made to the file meanwhile are never overwritten.
  */
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
@@ -32,24 +34,31 @@ const HEALTHY_S_MAX = 20;
 const FOREIGN = 'somebody else has changed the configuration on the box meanwhile; it stays as they left it';
 const SECRET_MODE = 0o600;
 
-/** Rules for a text that is to be installed. */
+/** Checks a configuration text before it is installed. */
 export interface ConfigurationJudge {
-  /** The text with the camera's login of `former` in it. Throws AgentError `config`. */
+  /**
+   * Returns the text with the camera's login of `former` inserted.
+   *
+   * @throws AgentError config
+   */
   filled(yaml: string, former: string): string;
-  /** SHA-256 of what the room may read; undefined where the text is not readable. */
+  /** Returns the SHA-256 of the text as the room may read it; undefined if the text cannot be read. */
   shownSha256(text: string): string | undefined;
-  /** `may`: the rights of the order's key, which are all that it can give to other keys. */
+  /**
+   * Returns the validation errors; `may` are the rights of the order's key, the only ones that it can grant to other
+   * keys.
+   */
   problems(text: string, former: string, may: readonly string[]): Promise<readonly ProposalProblem[]>;
 }
 
 export interface ConfigurationPayloadOptions {
-  /** The configuration, root's. */
+  /** The agent's configuration file, owned by root. */
   readonly file: string;
-  /** Where the text of the order is kept. */
+  /** File that stores the text of the order. */
   readonly orderedFile: string;
   readonly judge: ConfigurationJudge;
   readonly units: Pick<Units, 'restart'>;
-  /** Health that a release must show: a configuration needs no more. */
+  /** Returns how long health must last, in s, as for a release. A configuration needs no more. */
   healthyS(): number;
   health(): Promise<AgentHealth | undefined>;
   say(line: string): void;
@@ -57,7 +66,7 @@ export interface ConfigurationPayloadOptions {
 
 export class ConfigurationPayload implements Payload {
   readonly kind = 'configuration';
-  /** Zones and rules are judged by frames. */
+  /** True, because zones and rules can be tested only on analysed frames. */
   readonly needsActive = true;
   readonly #options: ConfigurationPayloadOptions;
 
@@ -65,7 +74,11 @@ export class ConfigurationPayload implements Payload {
     this.#options = options;
   }
 
-  /** Keeps the text of an order. Throws AgentError `unavailable` where the disk refuses. */
+  /**
+   * Stores the text of an order.
+   *
+   * @throws AgentError unavailable: the disk refuses the write
+   */
   take({ revision, yaml, sha256 }: ConfigOrder): { target: Target; fault?: string } {
     const { orderedFile } = this.#options;
     const target = { number: revision, name: this.#nameOf(yaml) };
@@ -77,7 +90,7 @@ export class ConfigurationPayload implements Payload {
   relation(target: Target): Relation {
     try {
       const former = this.#former().toString('utf8');
-      return this.#wanted(target, former) === former ? { is: 'running' } : { is: 'new' };
+      return this.#orderedText(target, former) === former ? { is: 'running' } : { is: 'new' };
     } catch (error) {
       rethrowBug(error);
       return { is: 'refused', reason: messageOf(error) };
@@ -101,18 +114,24 @@ export class ConfigurationPayload implements Payload {
 
   async stage({ target, order }: Change): Promise<void> {
     const former = this.#former().toString('utf8');
-    const text = this.#wanted(target, former);
+    const text = this.#orderedText(target, former);
     const problems = await this.#options.judge.problems(text, former, order?.may ?? []);
     if (problems.length > 0) throw new AgentError('config', problemsText(problems));
     this.stageText(text);
   }
 
-  /** Puts a text that was judged beside the configuration. Throws AgentError. */
+  /**
+   * Writes a checked text beside the configuration.
+   *
+   * @throws AgentError
+   */
   stageText(text: string): void {
     this.#write(this.#nextFile, text, this.#stat());
   }
 
-  /** It may have waited for days, and others may change the file: it is judged again with what lies there now. */
+  /**
+   * Checks the text against the present file again: it may have waited for days, and others may have changed the file.
+   */
   async verifyStaged(change: Change): Promise<void> {
     if (change.order !== null) await this.stage(change);
   }
@@ -137,7 +156,7 @@ export class ConfigurationPayload implements Payload {
       if (is !== files.former) throw new AgentError('denied', FOREIGN);
       const next = this.#next();
       if (sha256Of(next) !== files.tried)
-        throw new AgentError('corrupt', 'what was staged is not there any more');
+        throw new AgentError('corrupt', 'the staged configuration has disappeared');
       this.#write(formerFile(file), this.#former(), this.#stat());
       this.#rename(this.#nextFile, file);
     }
@@ -164,7 +183,7 @@ export class ConfigurationPayload implements Payload {
     };
   }
 
-  /** systemd counts again from a restart that was ordered. */
+  /** Returns 0, since systemd resets its count on an explicit restart. */
   restarts(): Promise<number> {
     return Promise.resolve(0);
   }
@@ -185,13 +204,19 @@ export class ConfigurationPayload implements Payload {
     return { healthyS: Math.min(HEALTHY_S_MAX, this.#options.healthyS()), withinS: TRIAL_S };
   }
 
-  /** Whoever sees the former file takes it that something is on trial. */
+  /**
+   * Removes leftover files. The previous file is the sign that a change is on trial, so it goes once the trial is over.
+   */
   tidy({ configuration: { phase } }: State): void {
     if (!ON_TRIAL.has(phase)) this.#remove(formerFile(this.#options.file));
     if (AT_REST.has(phase) || phase === 'waiting') this.#remove(this.#nextFile);
   }
 
-  /** SHA-256 of the file as it lies there; null where there is none. Throws AgentError `unavailable`. */
+  /**
+   * Returns the SHA-256 of the present file, or null if there is none.
+   *
+   * @throws AgentError unavailable
+   */
   sha256(): string | null {
     const content = contentOf(this.#options.file);
     return content === undefined ? null : sha256Of(content);
@@ -219,21 +244,24 @@ export class ConfigurationPayload implements Payload {
 
   #next(): Buffer {
     const next = contentOf(this.#nextFile);
-    if (next === undefined) throw new AgentError('corrupt', 'what was staged is not there any more');
+    if (next === undefined) throw new AgentError('corrupt', 'the staged configuration has disappeared');
     return next;
   }
 
-  /** Empty where there is no configuration. */
+  /** Returns the present configuration; empty if there is none. */
   #former(): Buffer {
     return contentOf(this.#options.file) ?? Buffer.alloc(0);
   }
 
-  /** The text of the order `target`: a cut may have left that of a later one, which the record does not know. */
-  #wanted(target: Target | null, former: string): string {
+  /**
+   * Returns the ordered text for `target`. After a power cut the file may hold the text of a later order, unknown to
+   * the record.
+   */
+  #orderedText(target: Target | null, former: string): string {
     const { orderedFile, judge } = this.#options;
     const yaml = contentOf(orderedFile)?.toString('utf8');
     if (yaml === undefined || this.#nameOf(yaml) !== target?.name)
-      throw new AgentError('corrupt', 'what was ordered is not there any more; a new order is needed');
+      throw new AgentError('corrupt', 'the ordered configuration has disappeared; a new order is needed');
     return judge.filled(yaml, former);
   }
 
@@ -241,7 +269,7 @@ export class ConfigurationPayload implements Payload {
     return this.#options.judge.shownSha256(yaml) ?? sha256Of(yaml);
   }
 
-  /** A file of its own: what a link leads to may be anybody's. */
+  /** Refuses a symbolic link, because its target may belong to anyone. */
   #stat(): Stats {
     const { file } = this.#options;
     const stat = lstatSync(file, { throwIfNoEntry: false });
@@ -251,7 +279,7 @@ export class ConfigurationPayload implements Payload {
     return stat;
   }
 
-  /** With owner, group and mode of `like`. */
+  /** Writes the file with the owner, group and mode of `like`. */
   #write(file: string, content: string | Uint8Array, like: Stats): void {
     onDisk(file, () => writeAtomically(file, content, like.mode & 0o777, like));
   }
@@ -275,8 +303,8 @@ export class ConfigurationPayload implements Payload {
 export function problemsText(problems: readonly ProposalProblem[]): string {
   const [first] = problems;
   const text = `${first?.path ?? ''}: ${first?.message ?? ''}`.replace(/^: /, '');
-  const more = problems.length - 1;
-  return more < 1 ? text : `${text.slice(0, 400)}; and ${more} more`;
+  const restCount = problems.length - 1;
+  return restCount < 1 ? text : `${text.slice(0, 400)}; and ${restCount} more`;
 }
 
 function contentOf(file: string): Buffer | undefined {

@@ -1,4 +1,4 @@
-/** Whether an order may go further now: by its dates, its window, a pause, and a clock that can be believed. */
+/** Decides whether an order may proceed now, from its dates, its window, a pause, and whether the clock is trusted. */
 
 import { isOpenAt } from '../../../../agent/contract/schedule.ts';
 import type { Window } from '../../../../agent/contract/update.ts';
@@ -7,8 +7,9 @@ import type { Change } from './record.ts';
 import type { Gate } from './step.ts';
 
 /**
- * `doubt`: why the clock is not believed; undefined where it is. A change that a person has begun has no order and waits for
- * nothing. A clock in doubt expires nothing.
+ * Returns a gate that makes the order wait or fail, or undefined if it may proceed. `doubt` says why the clock is not
+ * trusted; undefined if it is. A change that a person has started has no order, so nothing holds it. An untrusted clock
+ * expires no order.
  */
 export function gateOf(
   { order, paused }: Pick<Change, 'order' | 'paused'>,
@@ -20,7 +21,7 @@ export function gateOf(
   const dates = orderDates(order, nowMs);
   if (dates?.code === 'expired') return { fail: `the order has ended: ${dates.reason}` };
   if (paused) return { wait: 'paused by the room' };
-  // Without the time that it is now: the same wait is reported once.
+  // The message omits the current time, so that the same wait is reported once.
   if (dates !== undefined) return { wait: `valid from ${order.notBefore}` };
   return windowGate(order.window, nowMs);
 }

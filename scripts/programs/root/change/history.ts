@@ -1,9 +1,12 @@
 /**
- * History of the changes on this box, a line of JSON each (ChangeRecord), which the agent takes into its journal.
+ * Stores the history of changes on this box, one JSON line (ChangeRecord) each. The agent copies it into its journal.
  *
- * INVARIANTS: numbers grow by one, without a gap; a line is on the disk before the next phase begins. Half a line, as a power
- * cut leaves it, is removed when the next one is written. A line that is no record is skipped and counted.
- * LIMITS: the newest KEPT lines stay; a file of twice as many is rewritten.
+ * INVARIANTS:
+ * - Numbers grow by one, without a gap.
+ * - A line is on disk before the next phase begins.
+ * - Half a line, as left by a power cut, is removed at the next write. An invalid line is skipped and counted.
+ *
+ * LIMITS: keeps the newest KEPT lines; the file is rewritten when it has twice as many.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,7 +17,7 @@ import { jsonOf } from '../../../../agent/base/json.ts';
 import { ChangeRecord, HISTORY_FILE } from '../../../../agent/contract/update.ts';
 import { setAside } from './set-aside.ts';
 
-const KEPT = 1000;
+const RECORDS_KEPT = 1000;
 const MODE = 0o644;
 
 export class History {
@@ -26,7 +29,7 @@ export class History {
     this.#say = say;
   }
 
-  /** Oldest first. A file that cannot be read is set aside, and there are none. */
+  /** Returns the records, oldest first. An unreadable file is set aside, and the result is empty. */
   records(): ChangeRecord[] {
     const lines = this.#lines();
     const records = lines.map(jsonOf).filter((line) => Value.Check(ChangeRecord, line));
@@ -39,13 +42,17 @@ export class History {
     return this.records().at(-1);
   }
 
-  /** Throws the file system's error where the disk refuses. */
+  /**
+   * Appends a record.
+   *
+   * @throws the file system's error if the disk refuses the write
+   */
   append(record: ChangeRecord): void {
     const lines = this.#lines();
     const line = JSON.stringify(record);
-    if (lines.length >= 2 * KEPT) {
-      const kept = [...lines.slice(1 - KEPT), line].map((one) => `${one}\n`).join('');
-      writeAtomically(this.#file, kept, MODE);
+    if (lines.length >= 2 * RECORDS_KEPT) {
+      const text = [...lines.slice(1 - RECORDS_KEPT), line].map((one) => `${one}\n`).join('');
+      writeAtomically(this.#file, text, MODE);
       return;
     }
     const isNew = lines.length === 0;
@@ -68,7 +75,7 @@ export class History {
       if (!hasCode(error, 'ENOENT')) setAside(this.#file, messageOf(error), this.#say);
       return [];
     }
-    // After the end of the last line comes nothing, or half a line.
+    // After the last line end follows nothing, or half a line.
     return text.split('\n').slice(0, -1);
   }
 }

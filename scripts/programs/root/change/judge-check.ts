@@ -1,6 +1,6 @@
 /**
- * Whether the judge of a program of root's does its work: it is given two releases on trial, in a folder of their own, where no
- * agent runs. One that does not start must be taken back, and one that starts must stay.
+ * Tests the judge of a new vigie-root on two trial releases, in a separate folder without an agent. It must roll back
+ * the release that does not start, and keep the one that starts.
  */
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -11,14 +11,16 @@ import { type Release, ReleaseFolder, sameRelease } from '../releases.ts';
 import { FIRST_CHANGE, FIRST_STATE, FIRST_TRIAL, type State } from './record.ts';
 
 const FORMER: Release = { seq: 1, version: '0.0.1' };
-const TRIED: Release = { seq: 2, version: '0.0.2' };
+const TARGET: Release = { seq: 2, version: '0.0.2' };
 
 interface Clock {
   boottimeS(): number;
   bootId(): string;
 }
 
-/** Returns undefined where it does, else what it did instead. `dir` is made anew, and removed. */
+/**
+ * Returns undefined if the judge passes, else what it did wrong. `dir` is created for the test and removed afterwards.
+ */
 export async function judgeFault(
   program: string,
   places: BoxOptions,
@@ -27,14 +29,14 @@ export async function judgeFault(
 ): Promise<string | undefined> {
   const cases = [
     { code: 'process.exit(1);\n', stays: FORMER, what: 'a release that does not start is not taken back' },
-    { code: '', stays: TRIED, what: 'a release that starts does not stay' },
+    { code: '', stays: TARGET, what: 'a release that starts does not stay' },
   ];
   try {
     for (const { code, stays, what } of cases) {
-      const there = trialIn(dir, places, code, clock);
-      const fault = await endsWell([program, 'judge', ...flagsOf(there)]);
+      const options = trialIn(dir, places, code, clock);
+      const fault = await endsWell([program, 'judge', ...flagsOf(options)]);
       if (fault !== undefined) return fault;
-      if (!sameRelease(new ReleaseFolder(there.lib).current(), stays)) return what;
+      if (!sameRelease(new ReleaseFolder(options.lib).current(), stays)) return what;
     }
     return undefined;
   } finally {
@@ -42,11 +44,11 @@ export async function judgeFault(
   }
 }
 
-/** A box with a release on trial, whose program is `code`. */
+/** Prepares a box with a release on trial whose program is `code`. */
 function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): BoxOptions {
   rmSync(dir, { recursive: true, force: true });
   const [lib, state] = [join(dir, 'lib'), join(dir, 'state')];
-  const there: BoxOptions = {
+  const options: BoxOptions = {
     ...places,
     lib,
     state,
@@ -56,14 +58,14 @@ function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): B
     systemctl: 'true',
   };
   mkdirSync(state, { recursive: true, mode: 0o755 });
-  for (const { seq, version } of [FORMER, TRIED]) {
+  for (const { seq, version } of [FORMER, TARGET]) {
     const release = join(lib, 'releases', releaseName(seq, version));
     mkdirSync(release, { recursive: true, mode: 0o755 });
     writeFileSync(join(release, VERSION_FILE), '{}\n');
   }
-  symlinkSync(join('releases', releaseName(TRIED.seq, TRIED.version)), join(lib, 'current'));
-  mkdirSync(dirname(releaseProgram(there)), { recursive: true, mode: 0o755 });
-  writeFileSync(releaseProgram(there), code);
+  symlinkSync(join('releases', releaseName(TARGET.seq, TARGET.version)), join(lib, 'current'));
+  mkdirSync(dirname(releaseProgram(options)), { recursive: true, mode: 0o755 });
+  writeFileSync(releaseProgram(options), code);
   const record: State = {
     ...FIRST_STATE,
     boot: clock.bootId(),
@@ -71,7 +73,7 @@ function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): B
       ...FIRST_CHANGE,
       phase: 'probation',
       boot: clock.bootId(),
-      target: { number: TRIED.seq, name: TRIED.version },
+      target: { number: TARGET.seq, name: TARGET.version },
       trial: {
         ...FIRST_TRIAL,
         from: { number: FORMER.seq, name: FORMER.version },
@@ -80,5 +82,5 @@ function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): B
     },
   };
   writeFileSync(join(state, 'state.json'), JSON.stringify(record));
-  return there;
+  return options;
 }

@@ -1,9 +1,11 @@
 /**
- * The probation of what was switched to, from outside of it, and its end: it stays, or the box rolls back.
+ * Watches a change on probation from outside it, and confirms it or rolls the box back.
  *
- * INVARIANTS: this program may be killed at any moment: the healthy time begins again then, the time within which it must come
- * does not (in a boot), and boots are counted (step.ts). A technician's trial ends well by the technician's word alone. To
- * roll back needs no settings, no history, no agent that answers and no clock but the kernel's.
+ * INVARIANTS:
+ * - This program may be killed at any moment. The healthy time then starts again; the time limit does not, within a
+ *   boot. Boots are counted (step.ts).
+ * - A technician's trial is confirmed only by the technician.
+ * - Rolling back needs no settings, no history, no agent that answers and no clock but the kernel's.
  */
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { TRIAL_S } from '../../../../agent/contract/config-trial.ts';
@@ -31,7 +33,7 @@ export interface JudgeOptions {
   readonly trialS?: number;
 }
 
-/** Returns when nothing is on probation any more. */
+/** Returns when no change is on probation. */
 export async function judge(options: JudgeOptions): Promise<void> {
   const { machine, store } = options;
   for (;;) {
@@ -45,28 +47,28 @@ export async function judge(options: JudgeOptions): Promise<void> {
     if (verdict.state === 'good') verdict = await options.payloads[kind].proves(store.state[kind]);
     await machine.locked(async () => {
       if (!isSame(store.state[kind], trial)) return;
-      const found = options.payloads[kind].installed(store.state[kind]);
+      const installed = options.payloads[kind].installed(store.state[kind]);
       if (verdict.state === 'bad') await machine.rollBack(kind, verdict.why);
-      else if (found !== 'target') await machine.rollBack(kind, CHANGED);
+      else if (installed !== 'target') await machine.rollBack(kind, CHANGED_TEXT);
       else if (verdict.state === 'parked') machine.apply(kind, { on: 'parked' });
       else machine.confirm(kind);
     });
   }
 }
 
-const CHANGED = 'somebody else has changed it on the box meanwhile';
+const CHANGED_TEXT = 'somebody else has changed it on the box meanwhile';
 
-type Found = FinalVerdict | { readonly state: 'parked' } | undefined;
+type Observation = FinalVerdict | { readonly state: 'parked' } | undefined;
 
-/** The same probation as before; another request may have ended it. */
+/** Reports whether `change` is still the same probation; another request may have ended it. */
 const isSame = (change: Change, trial: Trial): boolean =>
   actOf(change) === 'judge' && change.trial?.id === trial.id && change.trial.beganS === trial.beganS;
 
-/** Undefined: it ended by another request. */
-async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise<Found> {
+/** Watches one probation and returns its verdict; undefined if another request has ended it. */
+async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise<Observation> {
   const { payloads, clock, store, trialS = TRIAL_S } = options;
   const payload = payloads[kind];
-  if (payload.installed(store.state[kind]) !== 'target') return { state: 'bad', why: CHANGED };
+  if (payload.installed(store.state[kind]) !== 'target') return { state: 'bad', why: CHANGED_TEXT };
   const { before, started, beganS } = trial;
   // The time counts from the switch, not from the start of this program.
   const fromS = Math.min(beganS ?? clock.boottimeS(), clock.boottimeS());
@@ -82,18 +84,19 @@ async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise
   const { healthyS, withinS } = payload.times();
   const probation = new Probation({ before: before ?? undefined, healthyS, withinS });
   probation.look(fromS, DOWN, undefined);
-  // Of a trial that has waited for the box to look: one that is suspended once more goes on waiting.
+  // True if the trial has waited for analysis to resume. If analysis is suspended again, the trial waits again.
   const hasWaited = before?.mode === 'active' && before.camera === '';
-  for (let told: string | undefined; ; ) {
-    const seen = await look(options, trial.restarts);
-    if (hasWaited && seen.health !== undefined && seen.health.mode !== 'active') return { state: 'parked' };
-    const verdict = probation.look(clock.boottimeS(), seen.unit, seen.health);
-    if (verdict.state === 'good' && payload.needsActive && seen.health?.mode !== 'active')
+  for (let lastReason: string | undefined; ; ) {
+    const reading = await look(options, trial.restarts);
+    if (hasWaited && reading.health !== undefined && reading.health.mode !== 'active')
+      return { state: 'parked' };
+    const verdict = probation.look(clock.boottimeS(), reading.unit, reading.health);
+    if (verdict.state === 'good' && payload.needsActive && reading.health?.mode !== 'active')
       return { state: 'parked' };
     if (verdict.state !== 'wait') return verdict;
-    if (verdict.why !== told) {
-      told = verdict.why;
-      await note(options, kind, trial, told);
+    if (verdict.why !== lastReason) {
+      lastReason = verdict.why;
+      await note(options, kind, trial, lastReason);
     }
     await clock.sleep(LOOK_EVERY_MS);
     store.refresh();
@@ -101,7 +104,7 @@ async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise
   }
 }
 
-/** A full disk must not end a probation. */
+/** Stores why the trial is not confirmed yet. A full disk must not end a probation. */
 async function note(
   { machine, store }: JudgeOptions,
   kind: Kind,
@@ -118,18 +121,18 @@ async function note(
   }
 }
 
-interface Seen {
+interface Reading {
   readonly unit: UnitState;
   readonly health: AgentHealth | undefined;
 }
 
-/** What cannot be asked is not healthy. */
-async function look({ unit, health }: JudgeOptions, restartsBefore: number): Promise<Seen> {
+/** Reads the state of the unit and the agent's health. If they cannot be read, the agent counts as unhealthy. */
+async function look({ unit, health }: JudgeOptions, restartsBefore: number): Promise<Reading> {
   try {
-    const seen = await unit();
-    // A start by hand begins the count anew.
-    const restarts = seen.restarts >= restartsBefore ? seen.restarts - restartsBefore : seen.restarts;
-    return { unit: { ...seen, restarts }, health: await health() };
+    const state = await unit();
+    // A manual start resets systemd's count.
+    const restarts = state.restarts >= restartsBefore ? state.restarts - restartsBefore : state.restarts;
+    return { unit: { ...state, restarts }, health: await health() };
   } catch (error) {
     rethrowBug(error);
     return { unit: DOWN, health: undefined };

@@ -1,9 +1,12 @@
 /**
  * Root's change machine: carries out orders for releases and configurations by one transition function (step.ts).
  *
- * INVARIANTS: one change is on trial at a time, of whichever kind; the record is read and written under one lock, which is not
- * held during a download or while a probation waits; nothing that fails on the way back keeps the box from going on.
- * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind in one start; the timer of the unit goes on.
+ * INVARIANTS:
+ * - One change of any kind is on trial at a time.
+ * - The record is read and written under one lock, which is not held during a download or while a probation waits.
+ * - No failure on the way back prevents the box from running.
+ *
+ * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind per start. The unit's timer starts it again.
  */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
@@ -19,19 +22,21 @@ import { actOf, type Input, step } from './step.ts';
 import type { Shared, Store } from './store.ts';
 
 const FETCH_WITHIN_S = 24 * 3600;
-/** Orders looked at in one start: who writes another one all the time is looked at by the next start. */
+/** Maximum number of orders handled in one start. If new orders keep coming, the next start handles the rest. */
 const ORDERS_MAX = 5;
-/** Interval at which a download looks for another order, ms. */
+/** Interval at which a download checks for another order, ms. */
 const LOOK_EVERY_MS = 2000;
-/** Interval at which a configuration that waits is looked at during a download, s. */
+/** Interval at which a waiting configuration is checked during a download, s. */
 const AGAIN_EVERY_S = 30;
 
 export interface Orders {
-  /** File of the kind in the agent's state folder. */
+  /** Returns the order file of the kind, in the agent's state folder. */
   file(kind: Kind): string;
-  /** Root's configuration. Throws AgentError. */
+  /** Reads root's own configuration. Throws AgentError. */
   reader(): OrderReader;
-  /** Target of an order, and why it can never be carried out; keeps what the order brings. Throws AgentError where the disk refuses. */
+  /**
+   * Stores an order. Returns its target, and a fault if it can never be carried out. Throws AgentError if not stored.
+   */
   take<K extends Kind>(
     kind: K,
     order: OrderOf<K>,
@@ -44,15 +49,15 @@ export interface MachineOptions {
   readonly payloads: Readonly<Record<Kind, Payload>>;
   readonly orders: Orders;
   readonly clock: BoxClock;
-  /** Why the wall clock is not believed; undefined where it is. */
+  /** Returns why the wall clock is not trusted; undefined if it is. */
   clockDoubt(): string | undefined;
   readonly units: {
     start(units: readonly string[]): Promise<void>;
     resetFailed(units: readonly string[]): Promise<void>;
   };
-  /** Runs under the lock of the record. */
+  /** Runs `act` under the lock of the record. */
   locked<T>(act: () => Promise<T>): Promise<T>;
-  /** Mode in which the agent runs; undefined: it does not answer. */
+  /** Returns the agent's mode; undefined if it does not answer. */
   mode(): Promise<string | undefined>;
   say(line: string): void;
 }
@@ -68,7 +73,7 @@ export class Machine {
     return this.#options.store.state;
   }
 
-  /** Runs with the record as it is on the disk now, alone. */
+  /** Runs `act` alone, on the record as it is on disk now. */
   async locked<T>(act: () => Promise<T>): Promise<T> {
     const { store, locked } = this.#options;
     return await locked(async () => {
@@ -77,12 +82,12 @@ export class Machine {
     });
   }
 
-  /** Finishes or undoes what a power cut or a killed program has left. `booting`: before the agent starts. */
+  /** Finishes or undoes what a power cut or a killed program has left. `booting`: the agent has not started yet. */
   async recover(booting: boolean): Promise<void> {
     await this.locked(async () => {
       const { store, clock } = this.#options;
       const isNewBoot = store.state.boot !== clock.bootId();
-      // A boot starts what is enabled.
+      // A boot starts the enabled units anyway.
       if (isNewBoot) attempt(this.#options.say, () => store.set({ boot: clock.bootId(), starts: [] }));
       for (const kind of CHANGE_KINDS) {
         this.#recover(kind, isNewBoot);
@@ -93,16 +98,16 @@ export class Machine {
     });
   }
 
-  /** Carries out the room's orders as far as they can go now. */
+  /** Carries out the room's orders as far as possible now. */
   async run(progress: Progress): Promise<void> {
-    // A judge that was killed, or that systemd has given up.
+    // Starts the judge again if it was killed, or if systemd has stopped restarting it.
     if (CHANGE_KINDS.some((kind) => actOf(this.#change(kind)) === 'judge'))
       await this.#options.units.start([JUDGE_UNIT]);
-    // An order is for the one program or for the other.
+    // An order is either for the agent or for vigie-root.
     const release = this.advance('release', progress).then(() => this.advance('root', progress));
-    // A download may take a day: what is ordered of the configuration meanwhile does not wait for it.
-    const ended = await Promise.allSettled([release, this.#advanceUntil(release, progress)]);
-    for (const one of ended) if (one.status === 'rejected') throw one.reason;
+    // A download may take a day; a configuration order does not wait for it.
+    const results = await Promise.allSettled([release, this.#advanceUntil(release, progress)]);
+    for (const one of results) if (one.status === 'rejected') throw one.reason;
     await this.locked(() => Promise.resolve(this.tidy()));
   }
 
@@ -125,18 +130,18 @@ export class Machine {
     }
   }
 
-  /** Removes what neither runs nor is kept nor is under way. */
+  /** Removes everything that neither runs nor is stored for a rollback nor is under way. */
   tidy(): void {
     for (const kind of CHANGE_KINDS)
       attempt(this.#options.say, () => this.#options.payloads[kind].tidy(this.state));
   }
 
-  /** Takes an input; whoever calls holds the lock. Throws AgentError `unavailable` where the disk refuses. */
+  /** Applies an input; the caller holds the lock. Throws AgentError `unavailable` if the disk refuses. */
   apply(kind: Kind, input: Input, shared: Shared = {}): void {
     this.#options.store.put(kind, step(kind, this.#change(kind), input), shared);
   }
 
-  /** Switches to what is staged; whoever calls holds the lock. `id`: names a technician's trial. */
+  /** Switches to the staged change; the caller holds the lock. `id` names a technician's trial. */
   async switchNow(kind: Kind, id: string | null = null): Promise<void> {
     const payload = this.#options.payloads[kind];
     const { store, clock, say } = this.#options;
@@ -166,14 +171,14 @@ export class Machine {
     await this.startPending();
   }
 
-  /** Ends a trial that was found bad; whoever calls holds the lock. */
+  /** Rolls back a failed trial; the caller holds the lock. */
   async rollBack(kind: Kind, reason: string): Promise<void> {
     const { store } = this.#options;
     store.putAnyway(kind, step(kind, this.#change(kind), { on: 'bad', reason }));
     if (actOf(this.#change(kind)) === 'return') await this.#return(kind, false);
   }
 
-  /** Confirms a trial; whoever calls holds the lock. */
+  /** Confirms a trial; the caller holds the lock. */
   confirm(kind: Kind): void {
     const { store } = this.#options;
     const change = this.#change(kind);
@@ -183,7 +188,7 @@ export class Machine {
     this.tidy();
   }
 
-  /** Starts again what was stopped for a switch, whoever was killed in between; whoever calls holds the lock. */
+  /** Starts the units that were stopped for a switch, also after a crash in between; the caller holds the lock. */
   async startPending(): Promise<void> {
     const { store, units } = this.#options;
     const { starts } = store.state;
@@ -218,7 +223,7 @@ export class Machine {
       const reason = left.found === 'from' ? trial.returning : `${left.reason}; ${trial.returning}`;
       store.putAnyway(kind, step(kind, change, { on: 'returned', found: left.found, reason }), { starts });
     } catch (error) {
-      // The box is not left dark: what there is runs, and the next start of this program tries again.
+      // Starts what is there, so that the box keeps running. The next start of this program tries again.
       rethrowBug(error);
       if (starts.length > 0) await attemptLater(this.#options.say, () => units.start(starts));
       throw error;
@@ -227,12 +232,12 @@ export class Machine {
     this.tidy();
   }
 
-  /** Carries out the order for a kind as far as it can go now. */
+  /** Carries out the order of one kind as far as possible now. */
   async advance(kind: Kind, progress: Progress): Promise<void> {
     await this.locked(() => Promise.resolve(this.#put(kind, { on: 'restart' })));
     let stamp = '';
     for (let orders = 0, before = ''; ; ) {
-      // An order that comes meanwhile is looked at, too.
+      // Also handles an order that arrives meanwhile.
       const newest = stampOf(this.#options.orders.file(kind));
       const now = `${newest} ${JSON.stringify(this.#change(kind))}`;
       if (now === before || (newest !== stamp && orders >= ORDERS_MAX)) return;
@@ -246,7 +251,7 @@ export class Machine {
     }
   }
 
-  /** Takes a new order and looks at the gate; returns what is to be done for it next. */
+  /** Takes a new order, checks the gate, and returns the next action. */
   #look(kind: Kind): 'none' | 'fetch' | 'stage' | 'again' {
     const { clock, clockDoubt } = this.#options;
     if (!SWITCHED.has(this.#change(kind).phase)) this.#take(kind);
@@ -278,7 +283,7 @@ export class Machine {
     }
   }
 
-  /** From `staged` on, unless the other kind is on trial: then this one waits. */
+  /** Switches once staged, unless another kind is on trial; then this change waits. */
   async #begin(kind: Kind, change: Change): Promise<void> {
     if (change.phase !== 'staged') return;
     const other = CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(this.#change(one).phase));
@@ -302,7 +307,7 @@ export class Machine {
     await this.startPending();
   }
 
-  /** A release has hundreds of files: they are written without the lock. A technician stages where a configuration is staged. */
+  /** Stages a change: a release without the lock (hundreds of files), a configuration under it, as technicians do. */
   async #stage(kind: Kind): Promise<void> {
     const stage = (): Promise<Input> =>
       inputOf(() => this.#options.payloads[kind].stage(this.#change(kind)), { on: 'staged' });
@@ -318,31 +323,31 @@ export class Machine {
   #take(kind: Kind): void {
     const { orders, store, payloads, say } = this.#options;
     const { ordersFromMs } = store.state;
-    const found = readOrder(kind, orders.file(kind), this.#change(kind), ordersFromMs, () => orders.reader());
-    // What is no order is told once, of the release.
-    if (found.is === 'refused' && kind !== 'root') {
-      say(`the order for the ${kind} is refused: ${found.reason}`);
-      this.#put(kind, { on: 'order-refused', sha256: found.sha256, reason: found.reason });
+    const entry = readOrder(kind, orders.file(kind), this.#change(kind), ordersFromMs, () => orders.reader());
+    // A refused update order is reported once, under the release.
+    if (entry.is === 'refused' && kind !== 'root') {
+      say(`the order for the ${kind} is refused: ${entry.reason}`);
+      this.#put(kind, { on: 'order-refused', sha256: entry.sha256, reason: entry.reason });
     }
-    if (found.is !== 'new') return;
-    const { order, keyid, may } = found.opened;
+    if (entry.is !== 'new') return;
+    const { order, keyid, may } = entry.openedOrder;
     const { rollout, counter, notBefore, notAfter, window } = order;
     const { action, isOwn } = actionFor(kind, order);
     if (isOwn) say(`the order for the ${kind}: ${action}, as ${rollout} wants it`);
-    const { target, fault } = orders.take(kind, order, found.bytes);
-    const refused = fault === undefined ? undefined : ({ is: 'refused', reason: fault } as const);
+    const { target, fault } = orders.take(kind, order, entry.bytes);
+    const refusal = fault === undefined ? undefined : ({ is: 'refused', reason: fault } as const);
     this.#put(kind, {
       on: 'order',
       action,
       keyid,
-      sha256: found.sha256,
+      sha256: entry.sha256,
       order: { rollout, counter, notBefore, notAfter, window, may: [...may] },
       target,
-      relation: action === 'install' ? (refused ?? payloads[kind].relation(target)) : { is: 'new' },
+      relation: action === 'install' ? (refusal ?? payloads[kind].relation(target)) : { is: 'new' },
     });
   }
 
-  /** Not held by the lock: it may take a day. */
+  /** Downloads without the lock, since it may take a day. */
   async #fetch(kind: Kind, progress: Progress): Promise<void> {
     const { store, payloads, orders, clock, clockDoubt } = this.#options;
     const { target, order } = this.#change(kind);
@@ -358,12 +363,12 @@ export class Machine {
     let input: Input = { on: 'fetched' };
     try {
       if (leftS <= 0) {
-        const why = this.#change(kind).reason ?? 'it is too slow';
-        input = { on: 'fail', reason: `not fetched within ${FETCH_WITHIN_S / 3600} h: ${why}` };
+        const cause = this.#change(kind).reason ?? 'it is too slow';
+        input = { on: 'fail', reason: `not fetched within ${FETCH_WITHIN_S / 3600} h: ${cause}` };
       } else await payloads[kind].fetch(target, aborting.signal, progress);
     } catch (error) {
       rethrowBug(error);
-      // Aborted for a new order, which says what is next.
+      // Aborted for a new order, which decides what comes next.
       input = aborting.signal.aborted
         ? { on: 'gate', gate: undefined }
         : fetchInput(error, clock.boottimeS());
@@ -380,7 +385,7 @@ export class Machine {
     });
   }
 
-  /** Nothing is written where nothing changes, and each change of a reason is said once. */
+  /** Applies an input; writes nothing if nothing changes, and logs each new reason once. */
   #put(kind: Kind, input: Input, shared: Shared = {}): void {
     const { store, say } = this.#options;
     const before = this.#change(kind);

@@ -1,10 +1,14 @@
 /**
- * The room's orders as the agent has written them to its state folder, verified by root: nothing is believed but what one of
- * root's own `commands.keys` has signed.
+ * Reads and verifies the orders that the agent has written to its state folder. Only orders signed by a key in root's
+ * own `commands.keys` are accepted.
  *
- * INVARIANTS: of a key only a counter above any before is a new order, and the same counter is the same order, to the byte.
- * LIMITS: the bytes of an envelope, no link and no pipe; COUNTER_AHEAD above the newest counter of the key, or the end of the
- * order in ms, whichever is later: one wild counter would lock the key out for ever.
+ * INVARIANTS: counters are monotonic per key: only a counter above all earlier ones is a new order. The same counter
+ * must come with the same bytes.
+ *
+ * LIMITS:
+ * - The maximum size of an envelope; no link and no pipe.
+ * - A counter is at most COUNTER_AHEAD above the key's newest counter or above the order's end in ms, whichever is
+ *   later. Otherwise one wild counter would lock the key out indefinitely.
  */
 import { lstatSync } from 'node:fs';
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
@@ -33,17 +37,17 @@ const BYTES_MAX: Readonly<Record<Kind, number>> = {
 
 export type FoundOrder<K extends Kind> =
   | { readonly is: 'none' }
-  /** It has been taken or refused before. */
+  /** The order has been accepted or refused before. */
   | { readonly is: 'known' }
   | { readonly is: 'refused'; readonly sha256: string; readonly reason: string }
   | {
       readonly is: 'new';
       readonly sha256: string;
       readonly bytes: Uint8Array;
-      readonly opened: OpenedOrder<(typeof ORDER_KINDS)[K]>;
+      readonly openedOrder: OpenedOrder<(typeof ORDER_KINDS)[K]>;
     };
 
-/** Reads what lies at `file` now. */
+/** Reads and verifies the order at `file`. */
 export function readOrder<K extends Kind>(
   kind: K,
   file: string,
@@ -57,8 +61,8 @@ export function readOrder<K extends Kind>(
   const refuse = (reason: string): FoundOrder<K> =>
     refused?.sha256 === sha256 ? { is: 'known' } : { is: 'refused', sha256, reason: reason.slice(0, 400) };
   try {
-    const opened = openOrder(ORDER_KINDS[kind], bytes, reader());
-    const { order, keyid } = opened;
+    const openedOrder = openOrder(ORDER_KINDS[kind], bytes, reader());
+    const { order, keyid } = openedOrder;
     const newest = counters[keyid];
     if (newest !== undefined && order.counter === newest.counter)
       return newest.sha256 === sha256
@@ -72,15 +76,15 @@ export function readOrder<K extends Kind>(
       const from = new Date(ordersFromMs).toISOString();
       return refuse(`it may have been obeyed before; a new order is needed, valid from after ${from}`);
     }
-    return { is: 'new', sha256, bytes, opened };
+    return { is: 'new', sha256, bytes, openedOrder };
   } catch (error) {
-    // Where root's own configuration cannot be read nobody may order.
+    // If root's own configuration cannot be read, no order is accepted.
     rethrowBug(error);
     return refuse(messageOf(error));
   }
 }
 
-/** What an order asks of this kind: one for the other program of the box takes back what was ordered of this one. */
+/** Returns the order's action for this kind. An order for the other program withdraws the one for this program. */
 export function actionFor(
   kind: Kind,
   { action, ...order }: OrderOf<Kind>,
@@ -89,7 +93,7 @@ export function actionFor(
   return { action: isOwn ? action : 'withdraw', isOwn };
 }
 
-/** Changes whenever another file is put there. */
+/** Returns a stamp that changes whenever the file is replaced. */
 export function stampOf(file: string): string {
   const stat = lstatSync(file, { throwIfNoEntry: false, bigint: true });
   return stat === undefined ? '' : `${stat.ino} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.size}`;

@@ -1,8 +1,8 @@
-/** Works of the change machine, and what their outcome means for a change. */
+/** Runs the change machine's work and translates its outcome into inputs. */
 import { type AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { Input } from './step.ts';
 
-/** `good` where the work succeeds; a failure is the end of the change. */
+/** Returns `good` if the work succeeds; an error makes the change fail. */
 export async function inputOf(work: () => Promise<void>, good: Input): Promise<Input> {
   try {
     await work();
@@ -13,14 +13,14 @@ export async function inputOf(work: () => Promise<void>, good: Input): Promise<I
   }
 }
 
-/** What a failed fetch means for the change. */
+/** Translates a failed fetch into an input. */
 export function fetchInput(error: AgentError, atS: number): Input {
   const reason = messageOf(error);
   if (error.kind === 'corrupt') return { on: 'fetch-rotten', reason, atS };
   return error.kind === 'denied' ? { on: 'fail', reason } : { on: 'fetch-later', reason };
 }
 
-/** Waits for that long, or until the work is over. */
+/** Waits for `ms`, or until the work is over. */
 export async function passed(ms: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
@@ -29,7 +29,7 @@ export async function passed(ms: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-/** What the machine can do without: a failure is said. */
+/** Runs work that the machine can do without; a failure is only logged. */
 export function attempt(say: (line: string) => void, act: () => void): void {
   try {
     act();
@@ -39,7 +39,7 @@ export function attempt(say: (line: string) => void, act: () => void): void {
   }
 }
 
-/** The same of what takes a while. */
+/** Asynchronous form of `attempt`. */
 export async function attemptLater(say: (line: string) => void, act: () => Promise<void>): Promise<void> {
   try {
     await act();

@@ -1,10 +1,10 @@
-/** What the change machine needs of a kind of change: how it is fetched, staged, switched to and left again. */
+/** Interface of a kind of change: how the change machine fetches, stages, enters and leaves it. */
 import type { Verdict } from './probation.ts';
 import type { Change, Kind, State, Target, Trial } from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
 
-/** Bytes of a download, for who watches it; null: it is over. */
+/** Reports the bytes of a download; null means that it is over. */
 export type Progress = (bytes: { readonly done: number; readonly total: number } | null) => void;
 
 export type FinalVerdict = Exclude<Verdict, { readonly state: 'wait' }>;
@@ -16,49 +16,51 @@ export interface JudgeTimes {
 
 export interface Payload {
   readonly kind: Kind;
-  /** Whether `parked` is possible: a change that can be judged only while the box looks. */
+  /** True if the change can be tested only while analysis is active; then `parked` is possible. */
   readonly needsActive: boolean;
   relation(target: Target): Relation;
-  /** What is installed, against the trial of this change. */
+  /** Compares what is installed with the trial of this change. */
   installed(change: Change): Installed;
   /**
-   * Brings the target to this disk; goes on where it was interrupted.
+   * Downloads the target; resumes an interrupted download.
    *
-   * @throws AgentError corrupt: what was served is not what was signed; denied: never; other kinds: not now
+   * @throws AgentError corrupt if the served bytes are not the signed ones, denied if it must not be tried again, else
+   * another kind
    */
   fetch(target: Target, signal: AbortSignal, progress: Progress): Promise<void>;
-  /** What the last fetch has learnt, for the record. */
+  /** Returns what the last fetch has found out, for the record. */
   learnt(): Shared;
-  /** Makes it ready beside what runs. Throws AgentError. */
+  /** Prepares the change beside what runs. Throws AgentError. */
   stage(change: Change): Promise<void>;
   /** Verifies what was staged, right before the switch. Throws AgentError. */
   verifyStaged(change: Change): Promise<void>;
-  /** What runs now, before it is left. */
+  /** Records what runs now, before the switch. */
   trial(change: Change): Promise<Trial>;
-  /** Switches; can be done again. Returns the units to start. Throws AgentError. */
+  /** Switches, and returns the units to start. Idempotent. Throws AgentError. */
   enter(change: Change, trial: Trial): Promise<readonly string[]>;
   /**
-   * Rolls back; can be done again. `booting`: nothing runs yet, and what is enabled starts afterwards. Never throws for what
-   * it can do without. Throws AgentError where the former state cannot be installed.
+   * Rolls back. Idempotent. `booting`: nothing runs yet, and the enabled units start afterwards. Optional steps never
+   * throw.
+   *
+   * @throws AgentError the previous state cannot be installed
    */
   leave(change: Change, trial: Trial, booting: boolean): Promise<Left>;
-  /** Restarts of the agent that systemd has counted so far. */
+  /** Returns the restarts of the agent that systemd has counted. */
   restarts(): Promise<number>;
-  /** Whether what was switched to starts at all, where no agent ran before. */
+  /** Tests whether the new state starts at all, for a box where no agent ran before. */
   startsAtAll(): Promise<FinalVerdict>;
-  /** What it must show beside an agent that is as well as before. */
+  /** Runs further tests once the agent is as healthy as before. */
   proves(change: Change): Promise<FinalVerdict>;
-  /** What its confirmation means for the record. */
+  /** Returns what a confirmation changes in the record. */
   confirmed(change: Change, state: State): Shared;
-  /** `withinS` counts from the switch. */
+  /** Returns the times of a probation; `withinS` counts from the switch. */
   times(): JudgeTimes;
-  /** Of `state` only what runs, what is kept and what is under way stays on the disk. */
+  /** Removes from disk everything that `state` does not name as running, stored or under way. */
   tidy(state: State): void;
 }
 
 export interface Left {
   readonly found: 'from' | 'other' | 'nothing';
   readonly reason: string;
-  /** Units to start. */
   readonly starts: readonly string[];
 }

@@ -1,8 +1,7 @@
 /**
- * Whether what was just switched to is well: a release or a configuration. Judged by its own word and by systemd's, from
- * outside of it.
+ * Decides whether a release or configuration is healthy after a switch, from the agent's own report and from systemd.
  *
- * INVARIANT: good only after `healthyS` of unbroken health, all of it at once; in doubt it goes back.
+ * INVARIANT: the verdict is good only after `healthyS` of uninterrupted health. Otherwise the change is rolled back.
  */
 
 import { join } from 'node:path';
@@ -14,13 +13,13 @@ import { getLocal } from '../../../../agent/base/local-http.ts';
 import { LOCAL_SOCKET, STATUS_PATH } from '../../../../agent/contract/local-status.ts';
 import { Mode } from '../../../../agent/contract/mode.ts';
 
-/** So many starts by systemd are a loop. */
+/** Number of starts by systemd that counts as a crash loop. */
 const RESTARTS_MAX = 3;
-/** The slowest rate that a configuration may ask for is a frame in 5 s; three of them. */
+/** Maximum age of the last analysed frame, s: three frames at the slowest configurable rate of one in 5 s. */
 const FRAME_WITHIN_S = 15;
 
-/** What the agent says of itself, as far as it matters here: releases of other versions say it too. */
-const Said = Type.Object({
+/** Part of the agent's report that is read here; releases of other versions send it too. */
+const AgentStatus = Type.Object({
   report: Type.Object({
     mode: Mode,
     frames: Type.Object({ analysed: Type.Integer({ minimum: 0 }) }),
@@ -34,12 +33,12 @@ export interface AgentHealth {
   readonly mode: Mode;
   readonly analysed: number;
   readonly camera: string;
-  /** Null: no broker is configured. */
+  /** State of the broker connection; null if no broker is configured. */
   readonly broker: string | null;
   readonly journalEntries: number;
 }
 
-/** Undefined while nobody answers. */
+/** Reads the agent's health from its local socket; undefined while it does not answer. */
 export async function agentHealth(stateDir: string): Promise<AgentHealth | undefined> {
   let body: string;
   try {
@@ -48,9 +47,10 @@ export async function agentHealth(stateDir: string): Promise<AgentHealth | undef
     rethrowBug(error);
     return undefined;
   }
-  const said = jsonOf(body);
-  if (!Value.Check(Said, said)) throw new AgentError('corrupt', 'what the agent says of itself is no status');
-  const { report, journal } = said;
+  const status = jsonOf(body);
+  if (!Value.Check(AgentStatus, status))
+    throw new AgentError('corrupt', 'the agent’s status is not in a valid form');
+  const { report, journal } = status;
   return {
     mode: report.mode,
     analysed: report.frames.analysed,
@@ -60,17 +60,17 @@ export async function agentHealth(stateDir: string): Promise<AgentHealth | undef
   };
 }
 
-/** As systemd has the agent's unit. */
+/** State of the agent's unit in systemd. */
 export interface UnitState {
   readonly active: boolean;
-  /** It will not be started again; the exit code, for a person. */
+  /** Exit code, for people, if systemd will not start the unit again; else undefined. */
   readonly gaveUp: string | undefined;
-  /** Starts by systemd since the switch. */
+  /** Number of starts by systemd since the switch. */
   readonly restarts: number;
 }
 
 export interface ProbationOptions {
-  /** Before the switch; undefined: nobody answered. */
+  /** Health before the switch; undefined if the agent did not answer. */
   readonly before: Pick<AgentHealth, 'mode' | 'camera' | 'journalEntries'> | undefined;
   readonly healthyS: number;
   readonly withinS: number;
@@ -86,30 +86,30 @@ export class Probation {
   #beganS: number | undefined;
   #goodSinceS: number | undefined;
   #frames = { analysed: -1, atS: 0 };
-  #why: string | undefined;
+  #reason: string | undefined;
 
   constructor(options: ProbationOptions) {
     this.#options = options;
   }
 
-  /** To be called about once a second. `nowS` is monotonic. */
+  /** Updates the verdict; to be called about once a second. `nowS` is monotonic. */
   look(nowS: number, unit: UnitState, health: AgentHealth | undefined): Verdict {
     const { healthyS, withinS } = this.#options;
     this.#beganS ??= nowS;
     if (unit.gaveUp !== undefined) return { state: 'bad', why: `it gave up: ${unit.gaveUp}` };
     if (unit.restarts >= RESTARTS_MAX) return { state: 'bad', why: `it crashed: ${unit.restarts} restarts` };
-    const why = this.#unwell(nowS, unit, health);
-    if (why === undefined) {
+    const reason = this.#unwell(nowS, unit, health);
+    if (reason === undefined) {
       this.#goodSinceS ??= nowS;
       if (nowS - this.#goodSinceS >= healthyS) return { state: 'good' };
     } else {
       this.#goodSinceS = undefined;
-      this.#why = why;
+      this.#reason = reason;
     }
-    if (nowS - this.#beganS < withinS) return { state: 'wait', why };
+    if (nowS - this.#beganS < withinS) return { state: 'wait', why: reason };
     return {
       state: 'bad',
-      why: `not healthy for ${healthyS} s within ${withinS} s: ${this.#why ?? 'never'}`,
+      why: `not healthy for ${healthyS} s within ${withinS} s: ${this.#reason ?? 'never'}`,
     };
   }
 
@@ -124,7 +124,7 @@ export class Probation {
     if (health.mode !== 'active') return undefined;
     if (health.analysed !== this.#frames.analysed) this.#frames = { analysed: health.analysed, atS: nowS };
     const sees = health.analysed > 0 && nowS - this.#frames.atS < FRAME_WITHIN_S;
-    // A camera that was lost before may stay lost.
+    // A camera that was lost before the switch may stay lost.
     const wasLost = before?.camera === 'lost' && health.camera === 'lost';
     return sees || wasLost ? undefined : 'it analyses no frame';
   }

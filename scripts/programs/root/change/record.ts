@@ -1,6 +1,6 @@
 /**
- * The record of root's change machine, one file: how far the changes of the release, of the configuration and of root's own
- * program are, and what the box must never go below.
+ * Schema of the change machine's record, one file. It holds the progress of the changes of release, configuration and
+ * vigie-root, and the minimum versions that the box accepts.
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { Mode } from '../../../../agent/contract/mode.ts';
@@ -24,10 +24,13 @@ const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =
 
 export const REASON_CHARS_MAX = 500;
 export const ROLLED_BACK_MAX = 64;
-/** `commands.keys` has 16 keys at a time; a box that had more than this over its life takes no order of another key. */
+/**
+ * Maximum number of keys with a counter. `commands.keys` has 16 at a time; a box that has seen more than 256 in its
+ * lifetime accepts no further key.
+ */
 export const COUNTERS_MAX = 256;
 
-/** What is kept of a verified order: its dates, its window, and what its key may do. */
+/** Stored part of a verified order: its dates, its window and the rights of its key. */
 export const StoredOrder = Type.Object(
   {
     rollout: Rollout,
@@ -41,28 +44,27 @@ export const StoredOrder = Type.Object(
 );
 export type StoredOrder = Static<typeof StoredOrder>;
 
-/** Content of the configuration file before and after a switch, by SHA-256. */
+/** SHA-256 of the configuration file before and after a switch. */
 const Files = Type.Object({ former: Sha256, tried: Sha256 }, strict);
 
-/** The switch that is under way, or was last. */
+/** The switch that is under way, or the last one. */
 export const Trial = Type.Object(
   {
-    /** Names a technician's trial in requests; null: the trial belongs to an order or to a command at the box. */
+    /** Names a technician's trial in requests; null for a trial of an order or of a command on the box. */
     id: nullable(Type.String({ pattern: '^[0-9a-f]{16}$' })),
-    /** What ran before; null: nothing. */
+    /** Target that ran before; null if none did. */
     from: nullable(ChangeTarget),
-    /** What the agent reported before the switch; null: it did not answer. */
+    /** The agent's report before the switch; null if it did not answer. */
     before: nullable(Type.Object({ mode: Mode, camera: Type.String(), journalEntries: Count }, strict)),
-    /** Units that ran before the switch. */
     started: Type.Array(Unit),
     files: nullable(Files),
-    /** Restarts that systemd had counted when the new state was started. */
+    /** systemd's count of restarts when the new state was started. */
     restarts: Count,
-    /** Boots since the switch. */
+    /** Number of boots since the switch. */
     boots: Count,
-    /** Start of the probation in this boot, CLOCK_BOOTTIME, s; null: it has not begun. */
+    /** Start of the probation in this boot, CLOCK_BOOTTIME, s; null if it has not begun. */
     beganS: nullable(Type.Number({ minimum: 0 })),
-    /** Why the box rolls back; null: it does not. */
+    /** Reason for rolling back; null if the box does not. */
     returning: nullable(Reason),
   },
   strict,
@@ -73,13 +75,13 @@ export const Change = Type.Object(
   {
     phase: ChangePhase,
     since: Time,
-    /** Boot in which the phase began, and CLOCK_BOOTTIME then, s. */
+    /** Boot in which the phase began, and its CLOCK_BOOTTIME, s. */
     boot: Type.String({ maxLength: 64 }),
     sinceS: Type.Number({ minimum: 0 }),
     reason: nullable(Reason),
     rollout: nullable(Rollout),
     target: nullable(ChangeTarget),
-    /** The order that is carried out, or was last; null: a person at the box began the change. */
+    /** The order that is carried out, or the last one; null if a person on the box started the change. */
     order: nullable(StoredOrder),
     paused: Type.Boolean(),
     /** Newest order of each key, by the key's fingerprint. */
@@ -88,15 +90,17 @@ export const Change = Type.Object(
       Type.Object({ counter: Type.Integer({ minimum: 1 }), sha256: Sha256 }, strict),
       { additionalProperties: false },
     ),
-    /** The newest order that was refused. */
     refused: nullable(Type.Object({ sha256: Sha256, reason: Reason }, strict)),
-    /** Not tried again in the same rollout. */
+    /** Targets that are not tried again in the same rollout. */
     rolledBack: Type.Array(Type.Object({ rollout: nullable(Rollout), number: Count }, strict), {
       maxItems: ROLLED_BACK_MAX,
     }),
-    /** Switches of this target that a power cut has undone. */
+    /** Number of switches to this target that a power cut has undone. */
     undone: Count,
-    /** Archives of this target that were not what was signed, and the CLOCK_BOOTTIME before which none is fetched, s. */
+    /**
+     * Number of archives of this target that differed from the signed one, and the CLOCK_BOOTTIME before which none is
+     * fetched, s.
+     */
     rotten: Type.Object({ count: Count, untilS: Type.Number({ minimum: 0 }) }, strict),
     trial: nullable(Trial),
   },
@@ -110,48 +114,48 @@ export type Kind = (typeof CHANGE_KINDS)[number];
 export const State = Type.Object(
   {
     version: Type.Literal(1),
-    /** Boot in which a program of root's has looked at this record last. */
+    /** Boot in which vigie-root last read this record. */
     boot: Type.String({ maxLength: 64 }),
     release: Change,
     configuration: Change,
     root: Change,
-    /** The release that has proved itself: a box that has lost its link is put on it. */
+    /** The last confirmed release, to which a box without its link is restored. */
     proven: nullable(ChangeTarget),
-    /** The release that is kept beside the current one. */
+    /** Release that is stored beside the current one. */
     previous: nullable(ChangeTarget),
-    /** The box runs no release below this number. */
+    /** Lowest release number that the box accepts. */
     seqMin: Count,
-    /** `seqMin` once the target is confirmed. */
+    /** New `seqMin` once the target is confirmed. */
     targetSeqMin: Count,
-    /** Orders that are valid from before this are refused, since it is not known which were obeyed, ms. */
+    /** Orders that are valid from an earlier time are refused, because it is unknown which were obeyed, ms. */
     ordersFromMs: Count,
-    /** The latest time on which this box has acted, ms. */
+    /** Latest time at which this box has acted, ms. */
     seenMs: Count,
-    /** Units that are still to be started. */
+    /** Units that still have to be started. */
     starts: Type.Array(Unit),
     /** Versions of the TUF roles that were verified last. */
     metadata: nullable(
       Type.Object({ root: Count, timestamp: Count, snapshot: Count, targets: Count }, strict),
     ),
     osUpdates: nullable(Type.Object({ atMs: Count, pending: Count }, strict)),
-    /** The newest record of the history: written here first. */
+    /** The newest record of the history; it is written here first. */
     last: nullable(ChangeRecord),
   },
   strict,
 );
 export type State = Static<typeof State>;
 
-/** No change is under way. */
+/** Phases in which no change is under way. */
 export const AT_REST: ReadonlySet<Phase> = new Set(['idle', 'confirmed', 'rolled-back', 'failed']);
-/** The switch has begun: no order counts until it is over. */
+/** Phases after the switch has begun: no order counts until it is over. */
 export const SWITCHED: ReadonlySet<Phase> = new Set(['switching', 'probation']);
-/** Something is installed that may still be rolled back. */
+/** Phases in which something is installed that may still be rolled back. */
 export const ON_TRIAL: ReadonlySet<Phase> = new Set([...SWITCHED, 'awaits-resume']);
 
 export const sameTarget = (one: Target | null, other: Target | null): boolean =>
   one !== null && other !== null && one.number === other.number && one.name === other.name;
 
-/** A switch before it begins, from nothing. */
+/** Initial trial: a switch from nothing that has not begun. */
 export const FIRST_TRIAL: Trial = {
   id: null,
   from: null,

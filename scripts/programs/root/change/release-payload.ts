@@ -1,9 +1,11 @@
 /**
- * Releases of the agent as a payload of the change machine: one is fetched from the room's server, staged beside the one that
- * runs, and switched to by the link `current`. Those of root's own program are such ones, too (root-payload.ts).
+ * Changes the agent's release for the change machine. Fetches it from the room's server, stages it beside the one that
+ * runs, and switches the link `current`. Base of root-payload.ts, which does so for vigie-root.
  *
- * INVARIANTS: everything that runs is stopped before `current` moves, so that no process starts from one release while its
- * other half is of the other; each step can be done twice. On the way back only the link itself can keep the box from going on.
+ * INVARIANTS:
+ * - Everything that runs is stopped before `current` moves, so processes of two releases never run together.
+ * - Each step is idempotent.
+ * - On the way back, only a failure of the link itself can prevent the box from running.
  */
 import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -42,18 +44,18 @@ import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
 
 /**
- * The sockets with them: what has connected to one and was not accepted would start its program again as soon as that is
- * stopped, before `current` has moved, and the new agent would talk to the old release's vision.
+ * Sockets are stopped too. Otherwise a waiting connection would start its program again before `current` has moved, and
+ * the new agent would talk to the old release's vision.
  */
 const SOCKETS = [VISION_SOCKET, PAGE_SOCKET];
 const STOPPED = [...SOCKETS, AGENT_UNIT, VISION_UNIT, PAGE_UNIT];
-/** Vision is started by the agent. */
+/** The agent starts vision. */
 const STARTED = [...SOCKETS, AGENT_UNIT, PAGE_UNIT];
 const SWITCH_WITHIN_S = 60;
 const STAGE_WITHIN_S = 600;
-/** For a program on a board that swaps. */
+/** Timeout for the start of a program on a board that swaps, ms. */
 const START_WITHIN_MS = 60_000;
-/** Where the settings cannot be read. */
+/** Defaults if the settings cannot be read. */
 const DEFAULT_TIMES: JudgeTimes = { healthyS: 60, withinS: 600 };
 
 export interface ReleasePayloadOptions {
@@ -61,7 +63,7 @@ export interface ReleasePayloadOptions {
   readonly releases: ReleaseFolder;
   readonly units: Units;
   readonly clock: Pick<BoxClock, 'boottimeS' | 'bootId' | 'sleep'>;
-  /** Releases of the room's server. Throws AgentError `config` where the settings name none. */
+  /** Returns the releases of the room's server. Throws AgentError `config` if the settings name no server. */
   source(): Promise<ReleaseSource>;
   health(): Promise<AgentHealth | undefined>;
   say(line: string): void;
@@ -72,15 +74,15 @@ const PACKAGES: Readonly<Record<ReleaseKind, string>> = { release: 'vigie', root
 export const releaseOf = ({ number: seq, name: version }: Target): Release => ({ seq, version });
 export const targetOf = ({ seq, version }: Release): Target => ({ number: seq, name: version });
 
-/** Metadata that cannot be believed is a few kB and may be other metadata in a minute: it is no rotten archive. */
-async function found(
+/** Finds a release. Invalid metadata is not a corrupt archive: it is a few kB, and may be different in a minute. */
+async function findRelease(
   source: ReleaseSource,
-  what: ReleaseKind,
+  kind: ReleaseKind,
   release: Release,
   signal: AbortSignal,
 ): Promise<Offered | undefined> {
   try {
-    return await source.find(what, release, signal);
+    return await source.find(kind, release, signal);
   } catch (error) {
     rethrowBug(error);
     throw error.kind === 'corrupt' ? new AgentError('unavailable', error.message, error) : error;
@@ -101,10 +103,10 @@ export class ReleasePayload implements Payload {
   relation(target: Target): Relation {
     const current = this.options.releases.current();
     if (current === null) return { is: 'new' };
-    const wanted = releaseOf(target);
-    if (sameRelease(current, wanted)) return { is: 'running' };
-    if (wanted.seq > current.seq) return { is: 'new' };
-    return { is: 'refused', reason: `${nameOf(wanted)} is not newer than ${nameOf(current)}, which runs` };
+    const release = releaseOf(target);
+    if (sameRelease(current, release)) return { is: 'running' };
+    if (release.seq > current.seq) return { is: 'new' };
+    return { is: 'refused', reason: `${nameOf(release)} is not newer than ${nameOf(current)}, which runs` };
   }
 
   installed({ target, trial }: Change): Installed {
@@ -123,7 +125,7 @@ export class ReleasePayload implements Payload {
     const { seq, version } = releaseOf(target);
     const source = await this.options.source();
     this.#learnt = {};
-    const offered = await found(source, this.kind, { seq, version }, signal);
+    const offered = await findRelease(source, this.kind, { seq, version }, signal);
     this.#learnt = { metadata: source.metadata() };
     if (offered === undefined) {
       const message = `no ${TITLES[this.kind]} ${version} (${seq}) is signed for this box’s architecture, as far as the server knows`;
@@ -135,7 +137,7 @@ export class ReleasePayload implements Payload {
     };
     assertFits();
     await offered.download(signal, (done, total) => progress({ done, total }));
-    // Since it was looked at first, the disk may have filled.
+    // The disk may have filled since the first check.
     assertFits();
     if (this.kind === 'release') this.#learnt = { ...this.#learnt, targetSeqMin: offered.seqMin };
     this.#stage = () => offered.stage(AbortSignal.timeout(STAGE_WITHIN_S * 1000));
@@ -147,21 +149,24 @@ export class ReleasePayload implements Payload {
     rmSync(downloadsDir(this.options.places, this.kind), { recursive: true, force: true });
   }
 
-  /** It may have been staged days ago, and shares files with the release that runs: who has written into one, wrote into both. */
+  /**
+   * Verifies the staged release again. It may be days old, and shares files with the running release, so a write to one
+   * changes both.
+   */
   async verifyStaged({ target, order }: Change): Promise<void> {
     const { releases } = this.options;
     const release = target === null ? null : releaseOf(target);
     if (release === null || !releases.has(release))
-      throw new AgentError('corrupt', 'what was staged is not there any more');
+      throw new AgentError('corrupt', 'the staged release has disappeared');
     const current = releases.current();
-    // A person may go back; an order never leads to an older one, whatever the record was rebuilt from.
+    // A person may roll back. An order never leads to an older release, even with a rebuilt record.
     if (order !== null && current !== null && release.seq <= current.seq)
       throw new AgentError('denied', `${nameOf(release)} is not newer than ${nameOf(current)}, which runs`);
     try {
       await releases.verify(release);
     } catch (error) {
       rethrowBug(error);
-      throw new AgentError(error.kind, `what was staged is not intact: ${messageOf(error)}`, error);
+      throw new AgentError(error.kind, `the staged release is damaged: ${messageOf(error)}`, error);
     }
   }
 
@@ -191,7 +196,7 @@ export class ReleasePayload implements Payload {
       throw new AgentError('denied', `${nameOf(current)} runs, which it did not begin from`);
     if (!releases.has(releaseOf(target)))
       throw new AgentError('corrupt', `${nameOf(releaseOf(target))} is not there any more`);
-    // A disk that refuses is found before anything is stopped.
+    // Finds a disk that refuses writes before anything is stopped.
     releases.prepare(releaseOf(target));
     await units.stop(STOPPED);
     assertInTime();
@@ -205,19 +210,19 @@ export class ReleasePayload implements Payload {
     const starts = booting ? [] : started;
     if (from === null || !releases.has(releaseOf(from)))
       return { found: 'nothing', reason: 'no release to go back to', starts };
-    const found = this.installed(change);
+    const installed = this.installed(change);
     const current = releases.current();
-    // A record of an earlier day, or somebody's hand: what runs is none of the two, and is left alone.
-    if (found === 'other' && current !== null)
+    // The record is old, or a person changed the release: what runs is neither of the two, and is left alone.
+    if (installed === 'other' && current !== null)
       return { found: 'other', reason: `${nameOf(current)} runs, which it did not switch to`, starts };
-    // What was fetched is of no use any more, and a full disk has no room for a link.
+    // Frees the downloads, which are no longer needed: a full disk has no space for a link.
     await this.#attempt('not removed', () =>
       Promise.resolve(rmSync(downloadsDir(places, this.kind), { recursive: true, force: true })),
     );
-    // A disk that refuses leaves what runs running.
-    if (found !== 'from') releases.prepare(releaseOf(from));
+    // If the disk refuses here, what runs keeps running.
+    if (installed !== 'from') releases.prepare(releaseOf(from));
     if (!booting) await this.#attempt('not stopped', () => units.stop(STOPPED));
-    if (found !== 'from') releases.point(releaseOf(from));
+    if (installed !== 'from') releases.point(releaseOf(from));
     return { found: 'from', reason: '', starts };
   }
 
@@ -225,7 +230,7 @@ export class ReleasePayload implements Payload {
     return (await this.options.units.state(AGENT_UNIT)).restarts;
   }
 
-  /** Where no agent ran before none runs now: that the program starts is all that can be judged. */
+  /** Tests only that the program starts: no agent ran before, so none runs now. */
   async startsAtAll(): Promise<FinalVerdict> {
     const { places } = this.options;
     const program = releaseProgram(places);
@@ -259,18 +264,18 @@ export class ReleasePayload implements Payload {
     }
   }
 
-  /** Nothing is removed while it is not certain which releases stay. */
+  /** Removes releases that are not needed. Removes nothing while it is uncertain which ones stay. */
   tidy(state: State): void {
     const { phase, target } = state[this.kind];
     const { releases, say, places } = this.options;
     const isWaiting = phase === 'waiting';
     if (!AT_REST.has(phase) && !isWaiting) return;
     releases.sweep();
-    // A download that was paused goes on where it was.
+    // A paused download resumes later.
     if (!isWaiting) rmSync(downloadsDir(places, this.kind), { recursive: true, force: true });
     const current = releases.current();
     if (current === null) return;
-    const stays = [targetOf(current), ...this.kept(state), isWaiting ? target : null];
+    const stays = [targetOf(current), ...this.keptTargets(state), isWaiting ? target : null];
     for (const release of releases.list()) {
       if (stays.some((one) => sameTarget(one, targetOf(release)))) continue;
       say(`${TITLES[this.kind]} ${nameOf(release)} is removed`);
@@ -279,17 +284,19 @@ export class ReleasePayload implements Payload {
   }
 
   /**
-   * Puts `current` on a release where it leads to none: on the one that has proved itself; in a switch, on the one that ran
-   * before. None below `seqMin` is chosen, and none that is not intact.
+   * Restores `current` if it leads to no release: to the proven release, or during a switch to the one that ran before.
+   * Chooses only intact releases, and none below `seqMin`.
    */
   async heal(state: State): Promise<void> {
     const { releases, say } = this.options;
     if (releases.current() !== null) return;
     const { phase, trial } = state[this.kind];
     const onTrial = !AT_REST.has(phase) && trial !== null ? trial.from : null;
-    const known = [onTrial, ...this.kept(state)].flatMap((one) => (one === null ? [] : [releaseOf(one)]));
+    const candidates = [onTrial, ...this.keptTargets(state)].flatMap((one) =>
+      one === null ? [] : [releaseOf(one)],
+    );
     const seqMin = this.kind === 'release' ? state.seqMin : 0;
-    for (const release of [...known, ...releases.list().reverse()]) {
+    for (const release of [...candidates, ...releases.list().reverse()]) {
       if (release.seq < seqMin || !(await this.#isIntact(release))) continue;
       say(`${releases.lib}/current led to no release; it leads to ${nameOf(release)} now`);
       return releases.point(release);
@@ -299,8 +306,8 @@ export class ReleasePayload implements Payload {
     );
   }
 
-  /** Releases that stay beside the one that runs, the best first. */
-  protected kept({ proven, previous }: State): (Target | null)[] {
+  /** Returns the releases that stay beside the running one, the best first. */
+  protected keptTargets({ proven, previous }: State): (Target | null)[] {
     return [proven, previous];
   }
 
@@ -317,12 +324,12 @@ export class ReleasePayload implements Payload {
     }
   }
 
-  async #attempt(what: string, act: () => Promise<void>): Promise<void> {
+  async #attempt(step: string, act: () => Promise<void>): Promise<void> {
     try {
       await act();
     } catch (error) {
       if (error instanceof AgentError) rethrowBug(error);
-      this.options.say(`on the way back: ${what}: ${messageOf(error)}`);
+      this.options.say(`on the way back: ${step}: ${messageOf(error)}`);
     }
   }
 }

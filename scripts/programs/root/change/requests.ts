@@ -1,7 +1,8 @@
 /**
- * A technician's requests for a configuration (contract/config-trial.ts): read, check, try, keep, revert.
+ * Answers a technician's configuration requests (contract/config-trial.ts): read, check, try, keep, revert.
  *
- * INVARIANTS: nothing is installed that the judge has a problem with; a trial that is not kept in time is rolled back.
+ * INVARIANTS: a configuration with a validation error is never installed. A trial that is not kept in time is rolled
+ * back.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -20,15 +21,15 @@ import type { ConfigurationPayload } from './configuration-payload.ts';
 import type { Machine } from './machine.ts';
 import { ON_TRIAL, SWITCHED } from './record.ts';
 
-/** Rules for what a technician proposes. */
+/** Validates a technician's proposal. */
 export interface ProposalJudge {
-  /** Undefined where the text is no configuration. */
+  /** Returns undefined if the text is not a configuration. */
   proposable(text: string): Proposable | undefined;
-  /** SHA-256 of the text without logins, hex; undefined where it is not readable as YAML. */
+  /** Returns the SHA-256 of the text without logins, hex; undefined if it is not valid YAML. */
   shownSha256(text: string): string | undefined;
-  /** Throws AgentError `config` where it cannot be edited. */
+  /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
-  /** `former`: the text that was edited. */
+  /** Returns the validation errors; `former` is the text before the edit. */
   problems(edited: string, proposal: Proposal, former: string): Promise<readonly ProposalProblem[]>;
 }
 
@@ -42,13 +43,13 @@ export interface RequestsOptions {
   readonly trialS?: number;
 }
 
-/** What was asked is not repeated: it may hold a camera's password. */
+/** Reply to an invalid request. It does not quote the request, which may contain a camera password. */
 const NO_REQUEST = 'not a request of this version, or too long';
 
 type Answer = Partial<Pick<ConfigReply, 'refused' | 'problems'>>;
 
-/** Of a trial that is kept. */
-const CHANGED = 'somebody else has changed the configuration on the box meanwhile';
+/** Reply if a trial is to be kept but the file has changed. */
+const CHANGED_TEXT = 'somebody else has changed the configuration on the box meanwhile';
 
 export class ConfigurationRequests {
   readonly #options: RequestsOptions;
@@ -67,7 +68,7 @@ export class ConfigurationRequests {
         case 'read':
           return this.#reply({});
         case 'check':
-          return this.#reply({ problems: (await this.#judged(request.proposal)).problems });
+          return this.#reply({ problems: (await this.#judgeProposal(request.proposal)).problems });
         case 'try':
           return this.#reply(await machine.locked(() => this.#try(request.proposal)));
         case 'keep':
@@ -86,7 +87,7 @@ export class ConfigurationRequests {
   async #try(proposal: Proposal): Promise<Answer> {
     const { machine, payload } = this.#options;
     this.#assertFree();
-    const { edited, problems } = await this.#judged(proposal);
+    const { edited, problems } = await this.#judgeProposal(proposal);
     if (problems.length > 0) return { problems };
     payload.stageText(edited);
     const target = { number: 0, name: sha256Of(edited) };
@@ -102,8 +103,8 @@ export class ConfigurationRequests {
     if ([release, root].some(({ phase }) => SWITCHED.has(phase)))
       throw new AgentError('denied', 'a release is on trial; try again when that is over');
     if (configuration.phase === 'awaits-resume') {
-      const until = 'until the box looks again; the room can withdraw it';
-      throw new AgentError('denied', `another configuration is on trial, the room’s, ${until}`);
+      const condition = 'until the box looks again; the room can withdraw it';
+      throw new AgentError('denied', `another configuration is on trial, the room’s, ${condition}`);
     }
     if (!ON_TRIAL.has(configuration.phase)) return;
     throw new AgentError(
@@ -116,8 +117,8 @@ export class ConfigurationRequests {
     const { machine, payload } = this.#options;
     this.#assertNamed(id);
     if (payload.installed(machine.state.configuration) === 'target') return machine.confirm('configuration');
-    await machine.rollBack('configuration', CHANGED);
-    throw new AgentError('denied', `${CHANGED}; it stays as they left it`);
+    await machine.rollBack('configuration', CHANGED_TEXT);
+    throw new AgentError('denied', `${CHANGED_TEXT}; it stays as they left it`);
   }
 
   async #revert(id: string): Promise<void> {
@@ -125,14 +126,14 @@ export class ConfigurationRequests {
     await this.#options.machine.rollBack('configuration', 'taken back at the box');
   }
 
-  /** Throws AgentError `denied` where this trial does not run, or not any more. */
+  /** Throws AgentError `denied` if this trial does not run, or no longer runs. */
   #assertNamed(id: string): void {
     const { phase, trial } = this.#options.machine.state.configuration;
     const isOn = phase === 'probation' && trial?.returning === null;
     if (isOn && trial.id === id && this.#leftS() > 0) return;
     const isOver = trial?.id === id && (isOn || phase === 'rolled-back');
-    const why = isOver ? 'its time is over, it was put back' : isOn ? 'another one runs' : 'none runs';
-    throw new AgentError('denied', `no such trial: ${why}`);
+    const reason = isOver ? 'its time is over, it was put back' : isOn ? 'another one runs' : 'none runs';
+    throw new AgentError('denied', `no such trial: ${reason}`);
   }
 
   #leftS(): number {
@@ -141,7 +142,7 @@ export class ConfigurationRequests {
     return beganS == null ? 0 : Math.max(0, Math.min(trialS, beganS + trialS - clock.boottimeS()));
   }
 
-  async #judged(proposal: Proposal): Promise<{ edited: string; problems: ProposalProblem[] }> {
+  async #judgeProposal(proposal: Proposal): Promise<{ edited: string; problems: ProposalProblem[] }> {
     const { judge } = this.#options;
     try {
       const former = this.#text() ?? '';
@@ -169,7 +170,7 @@ export class ConfigurationRequests {
     };
   }
 
-  /** Undefined where the file cannot be read. */
+  /** Returns undefined if the file cannot be read. */
   #text(): string | undefined {
     try {
       return readFileSync(this.#options.file, 'utf8');

@@ -1,11 +1,14 @@
 /**
- * Releases of root's own program as a payload of the change machine: as those of the agent, in a folder of their own, with a
- * second link. What must outlive a bad one, `boot` and `judge`, is started by the link `judge`, which stays on the former
+ * Changes vigie-root itself for the change machine, as a release in a folder of its own with a second link. `boot` and
+ * `judge`, which must survive a bad release, are started through the link `judge`. That link stays on the previous
  * release until the new one is confirmed.
  *
- * INVARIANTS: while one is on trial `judge` leads to the release before it. It stays only if its judge takes back and keeps
- * (judge-check.ts), and if it has shown that it can be replaced (rehearsal.ts): any fault of it can be mended by an order. The
- * agent is restarted in the switch, and so run its programs that an agent needs at its start.
+ * INVARIANTS:
+ * - During a trial, `judge` leads to the previous release.
+ * - A release is confirmed only if its judge works (judge-check.ts) and a rehearsal shows that it can be replaced
+ *   (rehearsal.ts). Any other defect can then be fixed by an order.
+ * - The agent is restarted in the switch, and with it the programs that it needs at its start.
+ *
  * LIMITS: PROVES_WITHIN times the time of a probation for the rehearsal.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -23,9 +26,12 @@ import { AT_REST, type Change, type State, type Target, type Trial } from './rec
 import { ReleasePayload, type ReleasePayloadOptions, releaseOf } from './release-payload.ts';
 import type { Shared } from './store.ts';
 
-/** Commands that must end well: what reads the record, and what runs before the agent at boot. */
+/** Commands that must succeed: the one that reads the record, and the one that runs before the agent at boot. */
 const CHECKED = ['status', 'boot'] as const;
-/** An hour, as the settings are at first: a network may be away for a while. Nothing is changed meanwhile, and the agent runs. */
+/**
+ * Multiple of the probation time, an hour with the default settings, because the network may be unreachable for a
+ * while. Meanwhile nothing changes and the agent runs.
+ */
 const PROVES_WITHIN = 6;
 const RUN_AGAIN_S = 30;
 const LOOK_EVERY_MS = 1000;
@@ -52,7 +58,7 @@ export class RootPayload extends ReleasePayload {
     return left;
   }
 
-  /** What it does for the box is asked for in `proves`. */
+  /** Always good; `proves` tests what vigie-root does for the box. */
   override startsAtAll(): Promise<FinalVerdict> {
     return Promise.resolve({ state: 'good' });
   }
@@ -66,7 +72,7 @@ export class RootPayload extends ReleasePayload {
     }
     const fault = await judgeFault(program, places, `${rehearsalDir(places)}-judge`, clock);
     if (fault !== undefined) return { state: 'bad', why: `vigie-root judge: ${fault}` };
-    // A person at the box has no order that could be carried out again.
+    // A change that a person started has no order to carry out again.
     if (order === null || target === null) return { state: 'good' };
     const beganS = clock.boottimeS();
     const withinS = PROVES_WITHIN * this.times().withinS;
@@ -96,7 +102,7 @@ export class RootPayload extends ReleasePayload {
     super.tidy(state);
   }
 
-  /** Both links; on trial `judge` leads to the release before it. */
+  /** Restores both links. During a trial, `judge` leads to the previous release. */
   override async heal(state: State): Promise<void> {
     const { releases } = this.options;
     if (!existsSync(join(releases.lib, 'releases'))) return;
@@ -107,7 +113,7 @@ export class RootPayload extends ReleasePayload {
     if (judge !== null && this.#judge.current() === null) this.#judgeBy(judge);
   }
 
-  protected override kept({ root: { trial } }: State): (Target | null)[] {
+  protected override keptTargets({ root: { trial } }: State): (Target | null)[] {
     return [trial?.from ?? null];
   }
 
@@ -121,15 +127,15 @@ export class RootPayload extends ReleasePayload {
     rmSync(rehearsalDir(this.options.places), { recursive: true, force: true });
   }
 
-  /** Its own order led it, in a folder of its own, to the release that is on trial, file by file. */
+  /** Reports whether the rehearsal has led to the release on trial, compared file by file. */
   async #hasRehearsed(target: Target): Promise<boolean> {
     const { releases, places } = this.options;
-    const made = new ReleaseFolder(join(rehearsalDir(places), 'lib'));
+    const rehearsalFolder = new ReleaseFolder(join(rehearsalDir(places), 'lib'));
     const release = releaseOf(target);
-    if (!sameRelease(made.current(), release)) return false;
+    if (!sameRelease(rehearsalFolder.current(), release)) return false;
     try {
-      await made.verify(release);
-      const [is, should] = [made, releases].map((folder) =>
+      await rehearsalFolder.verify(release);
+      const [is, should] = [rehearsalFolder, releases].map((folder) =>
         readFileSync(join(folder.dirOf(release), MANIFEST_FILE)),
       );
       return should !== undefined && is?.equals(should) === true;

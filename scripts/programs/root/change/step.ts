@@ -1,15 +1,21 @@
 /**
- * The transition function of a change, of a release of either kind or of a configuration: from an order to `confirmed`,
- * `rolled-back` or `failed`. It is pure: no file, no clock, no process.
+ * The transition function of a change, from an order to `confirmed`, `rolled-back` or `failed`. It is pure: no file, no
+ * clock, no process. It serves releases of both kinds and configurations.
  *
  *   idle → waiting → downloading → verified → staged → switching → probation → confirmed
  *                                                                      ↓    ↘ awaits-resume
  *                                                                 rolled-back
  *
- * INVARIANTS: what runs is touched in `switching` and later only; a phase is entered before its work is done, and the work of
- * each phase can be done again, so that a cut at any point leads on; `returning` is never taken back; a phase at rest is left
- * by an order or by a person only.
- * LIMITS: BOOTS_MAX boots in probation; UNDONE_MAX switches undone by power cuts; ROTTEN_MAX archives that are not what was signed.
+ * INVARIANTS:
+ * - What runs is changed in `switching` and later only.
+ * - A phase is entered before its work is done, and the work is idempotent, so a change continues after a power cut.
+ * - `returning` is never undone.
+ * - A phase at rest is left only by an order or by a person.
+ *
+ * LIMITS:
+ * - BOOTS_MAX boots in probation.
+ * - UNDONE_MAX switches undone by power cuts.
+ * - ROTTEN_MAX archives that differ from the signed one.
  */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import {
@@ -25,28 +31,31 @@ import {
   type Trial,
 } from './record.ts';
 
-/** Boots in which a release of either kind may fail to prove itself; a configuration on trial does not survive one. */
+/** Boots in which a release may fail to prove itself. A configuration on trial does not survive a boot. */
 const BOOTS_MAX: Readonly<Record<Kind, number>> = { release: 3, configuration: 0, root: 3 };
 const UNDONE_MAX = 3;
-/** First pause after an archive that is not what was signed, s; it doubles: 1, 2, 4, 8 h, within the day that a download has. */
+/**
+ * First pause after an archive that differs from the signed one, s. It doubles (1, 2, 4, 8 h) within the day that a
+ * download has.
+ */
 const ROTTEN_PAUSE_S = 3600;
 const ROTTEN_MAX = 5;
 
-/** How the target of an order stands to what runs. */
+/** Relation of an order's target to what runs. */
 export type Relation =
   | { readonly is: 'new' }
   | { readonly is: 'running' }
   | { readonly is: 'refused'; readonly reason: string };
 
-/** What lies on the disk: the target, what ran before it, something else, or nothing that could run. */
+/** Installed state: the target, what ran before it, something else, or nothing that could run. */
 export type Installed = 'target' | 'from' | 'other' | 'nothing';
 
-/** What dates, window, pause and clock say now; undefined: go on. */
+/** Result of dates, window, pause and clock; undefined means go on. */
 export interface Gate {
   readonly wait?: string;
-  /** The order can never be carried out. */
+  /** Reason why the order can never be carried out. */
   readonly fail?: string;
-  /** Only the window is closed: a download that has begun goes on. */
+  /** Only the window is closed; a download that has begun continues. */
   readonly outsideWindow?: boolean;
 }
 
@@ -63,18 +72,18 @@ export interface OrderInput {
 export type Input =
   | OrderInput
   | { readonly on: 'order-refused'; readonly sha256: string; readonly reason: string }
-  /** A person at the box: `verified` still has to be staged. */
+  /** A person on the box starts a change; `verified` must still be staged. */
   | {
       readonly on: 'begin';
       readonly phase: 'verified' | 'staged';
       readonly target: Target;
       readonly reason: string;
     }
-  /** Another boot than the one in which the phase began. */
+  /** The box has booted since the phase began. */
   | { readonly on: 'boot'; readonly installed: Installed; readonly atS: number }
-  /** A program of root's starts: a record that lacks what its phase needs ends in `failed`. */
+  /** vigie-root starts. A record that lacks what its phase needs ends in `failed`. */
   | { readonly on: 'recover' }
-  /** The worker starts, in whatever boot: what an earlier one had in memory is lost. */
+  /** The worker starts, in any boot. What an earlier worker held in memory is lost. */
   | { readonly on: 'restart' }
   | { readonly on: 'gate'; readonly gate: Gate | undefined }
   | { readonly on: 'fetched' }
@@ -86,15 +95,15 @@ export type Input =
   | { readonly on: 'switched'; readonly restarts: number; readonly atS: number }
   | { readonly on: 'switch-failed'; readonly reason: string; readonly installed: Installed }
   | { readonly on: 'good' }
-  /** The agent is healthy as far as can be judged while the box does not look. */
+  /** The agent is healthy, as far as this can be tested while analysis is suspended. */
   | { readonly on: 'parked' }
   | { readonly on: 'resumed'; readonly atS: number }
   | { readonly on: 'doubt'; readonly reason: string | null }
   | { readonly on: 'bad'; readonly reason: string }
-  /** The former state runs again; `other`: neither did, and what was found stays. */
+  /** The previous state runs again. `other`: neither state was installed, and what was found stays. */
   | { readonly on: 'returned'; readonly found: 'from' | 'other' | 'nothing'; readonly reason: string };
 
-/** What is to be done for a change as it stands. */
+/** Next action for a change. */
 export type Act = 'none' | 'gate' | 'fetch' | 'stage' | 'switch' | 'judge' | 'await' | 'return';
 
 export function actOf({ phase, trial }: Change): Act {
@@ -118,7 +127,7 @@ export function actOf({ phase, trial }: Change): Act {
   }
 }
 
-/** Returns the change as it is after the input; an input that no longer applies changes nothing. */
+/** Returns the change after the input. An input that no longer applies changes nothing. */
 export function step(kind: Kind, change: Change, input: Input): Change {
   const { phase, trial } = change;
   switch (input.on) {
@@ -127,13 +136,13 @@ export function step(kind: Kind, change: Change, input: Input): Change {
     case 'order-refused':
       return { ...change, refused: { sha256: input.sha256, reason: input.reason } };
     case 'begin':
-      return begun(change, input);
+      return beginChange(change, input);
     case 'recover':
       return recovered(kind, change);
     case 'boot':
       return booted(kind, recovered(kind, change), input);
     case 'restart':
-      // What was found and verified was in memory only; what a person began has no order to fetch by.
+      // The verified result was in memory only. A change that a person started has no order to fetch it again.
       if (phase !== 'verified') return change;
       return change.order === null
         ? failed(change, 'it was interrupted; begin it again')
@@ -174,7 +183,7 @@ export function step(kind: Kind, change: Change, input: Input): Change {
       return { ...change, phase: 'awaits-resume', reason: 'it is tried when the box looks again' };
     case 'resumed':
       if (phase !== 'awaits-resume' || trial?.returning !== null) return change;
-      // From here on frames count, and what the camera was before does not.
+      // From here on analysed frames count, and the earlier state of the camera does not.
       return {
         ...change,
         phase: 'probation',
@@ -197,20 +206,20 @@ function ordered(change: Change, input: OrderInput): Change {
   if (SWITCHED.has(phase)) throw new AgentError('bug', 'an order in the middle of a switch');
   const { keyid, sha256, order, action } = input;
   const counters = { ...change.counters, [keyid]: { counter: order.counter, sha256 } };
-  const taken = { ...change, counters, refused: null };
-  if (phase === 'awaits-resume') return orderedOnTrial(change, taken, input);
-  if (action === 'install') return installing(taken, input);
-  if (AT_REST.has(phase)) return taken;
+  const nextChange = { ...change, counters, refused: null };
+  if (phase === 'awaits-resume') return orderedOnTrial(change, nextChange, input);
+  if (action === 'install') return installing(nextChange, input);
+  if (AT_REST.has(phase)) return nextChange;
   if (action === 'pause')
     return {
-      ...taken,
+      ...nextChange,
       order,
       phase: isFetching(phase) ? 'waiting' : phase,
       paused: true,
       reason: 'paused by the room',
     };
   return {
-    ...taken,
+    ...nextChange,
     phase: 'idle',
     target: null,
     rollout: null,
@@ -220,43 +229,46 @@ function ordered(change: Change, input: OrderInput): Change {
   };
 }
 
-/** The order that takes the place of a trial is taken when the former state runs again. */
-function orderedOnTrial(change: Change, taken: Change, { action, target }: OrderInput): Change {
+/** Handles an order during a trial. A replacing order is taken once the previous state runs again. */
+function orderedOnTrial(change: Change, nextChange: Change, { action, target }: OrderInput): Change {
   const { trial } = change;
-  if (trial === null || action === 'pause') return taken;
-  if (action === 'withdraw') return returning(taken, trial, 'withdrawn by the room');
-  if (sameTarget(target, change.target)) return taken;
+  if (trial === null || action === 'pause') return nextChange;
+  if (action === 'withdraw') return returning(nextChange, trial, 'withdrawn by the room');
+  if (sameTarget(target, change.target)) return nextChange;
   return returning(change, trial, 'another order has come');
 }
 
 const isFetching = (phase: Change['phase']): boolean => phase === 'downloading' || phase === 'verified';
 
-function installing(taken: Change, { order, target, relation }: OrderInput): Change {
-  const { phase, rolledBack } = taken;
+function installing(change: Change, { order, target, relation }: OrderInput): Change {
+  const { phase, rolledBack } = change;
   const { rollout } = order;
-  const next = { ...taken, order, rollout, target, paused: false };
-  // Other dates, another window, or on after a pause: what has been done for it stays.
-  if (!AT_REST.has(phase) && sameTarget(taken.target, target)) return { ...next, reason: null };
-  const anew = { ...next, undone: 0, rotten: { count: 0, untilS: 0 }, trial: null };
+  const next = { ...change, order, rollout, target, paused: false };
+  // The same target with other dates, another window, or after a pause: the work done so far stays.
+  if (!AT_REST.has(phase) && sameTarget(change.target, target)) return { ...next, reason: null };
+  const reset = { ...next, undone: 0, rotten: { count: 0, untilS: 0 }, trial: null };
   if (rolledBack.some((one) => one.rollout === rollout && one.number === target.number))
     return {
-      ...anew,
+      ...reset,
       phase: 'failed',
       reason: `it was rolled back in ${rollout} already; another rollout tries it again`,
     };
-  if (relation.is === 'running') return { ...anew, phase: 'confirmed', reason: 'it ran already' };
-  if (relation.is === 'refused') return { ...anew, phase: 'failed', reason: relation.reason };
-  return { ...anew, phase: 'waiting', reason: null };
+  if (relation.is === 'running') return { ...reset, phase: 'confirmed', reason: 'it ran already' };
+  if (relation.is === 'refused') return { ...reset, phase: 'failed', reason: relation.reason };
+  return { ...reset, phase: 'waiting', reason: null };
 }
 
-function begun(change: Change, { phase, target, reason }: Extract<Input, { on: 'begin' }>): Change {
+function beginChange(change: Change, { phase, target, reason }: Extract<Input, { on: 'begin' }>): Change {
   if (ON_TRIAL.has(change.phase)) throw new AgentError('bug', `begun in the phase ${change.phase}`);
   const none = { rollout: null, order: null, paused: false, trial: null, undone: 0 };
   const counters = AT_REST.has(change.phase) ? change.counters : withoutOrder(change);
   return { ...change, ...none, counters, rotten: { count: 0, untilS: 0 }, phase, target, reason };
 }
 
-/** An order that was taken and waits is taken again when the person has finished; one before it is still refused. */
+/**
+ * Lowers the counter below the waiting order's, so that it is accepted again once the person has finished. Earlier
+ * orders are still refused.
+ */
 function withoutOrder({ counters, order }: Change): Change['counters'] {
   const entries = Object.entries(counters).flatMap(([keyid, { counter, sha256 }]) => {
     if (counter !== order?.counter) return [[keyid, { counter, sha256 }] as const];
@@ -268,7 +280,7 @@ function withoutOrder({ counters, order }: Change): Change['counters'] {
 function recovered(kind: Kind, change: Change): Change {
   const { phase, target, trial, order } = change;
   if (AT_REST.has(phase)) return change;
-  // Whoever tries a configuration is waiting at the box: without the name of the trial nobody could keep it.
+  // The technician is waiting on site, and without the trial's name no one could keep it.
   if (kind === 'configuration' && phase === 'staged' && order === null)
     return failed(change, 'it was interrupted; try it again');
   const isComplete = target !== null && (trial !== null || !ON_TRIAL.has(phase));
@@ -282,7 +294,7 @@ function booted(kind: Kind, change: Change, { installed, atS }: Extract<Input, {
   if (phase === 'switching' && installed !== 'target') {
     if (undone >= UNDONE_MAX) return failed(now, `power was lost in ${undone + 1} switches`);
     const reason = 'power was lost before the switch';
-    // A person's trial is not begun again without the person.
+    // A person's trial is not repeated without the person.
     if (change.order === null) return failed(now, reason);
     return { ...now, phase: 'staged', reason, undone: undone + 1 };
   }

@@ -1,11 +1,13 @@
 /**
- * The record of the change machine on the disk: state.json, and the history beside it.
+ * Stores the record of the change machine: state.json, and the history beside it.
  *
- * INVARIANTS: a phase is on the disk before its work begins; a phase that the journal must know of is in state.json first, with
- * its number, and in the history before the next change. A record in any other form (missing, empty, half, a folder,
- * unreadable, of a later version, older than the history) is set aside and rebuilt from the history and from what is
- * installed: a release on trial is judged on, a configuration on trial is rolled back, and orders that may have been obeyed
- * before are refused.
+ * INVARIANTS:
+ * - A phase is on disk before its work begins.
+ * - A phase for the journal is first in state.json, with its number, and in the history before the next change.
+ * - Any other record (missing, empty, half, a folder, unreadable, of a later version, older than the history) is set
+ *   aside. It is rebuilt from the history and from what is installed.
+ * - After a rebuild, a release on trial stays on probation and a configuration on trial is rolled back. Orders that may
+ *   have been obeyed before are refused.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,20 +36,20 @@ import { setAside } from './set-aside.ts';
 
 const FILE = 'state.json';
 const MODE = 0o644;
-const LOST = 'what root knew of it was lost';
+const LOST_TEXT = 'what root knew of it was lost';
 const UNKNOWN: Target = { number: 0, name: 'unknown' };
 
-/** What can be learnt of a box whose record is lost. */
+/** Facts that can be read from a box whose record is lost. */
 export interface Remains {
-  /** The release of a kind that runs. */
-  current(what: ReleaseKind): Target | null;
-  /** A former configuration lies beside the one that is installed: a trial of it had begun. */
+  /** Returns the running release of a kind. */
+  current(kind: ReleaseKind): Target | null;
+  /** Reports whether a previous configuration lies beside the installed one, which means that a trial had begun. */
   isConfigurationOnTrial(): boolean;
 }
 
 export interface StoreOptions {
   say(line: string): void;
-  /** Called after each change that is on the disk. */
+  /** Called after each change, once it is on disk. */
   changed(state: State): void;
   readonly remains: Remains;
 }
@@ -73,28 +75,28 @@ export class Store {
     return this.#state;
   }
 
-  /** Reads the record without repairing it: for who may not write. */
+  /** Reads the record without repairing it, for callers that may not write. */
   read(): void {
-    const found = readState(this.#file);
-    this.#state = typeof found === 'object' ? found : FIRST_STATE;
+    const stored = readState(this.#file);
+    this.#state = typeof stored === 'object' ? stored : FIRST_STATE;
   }
 
-  /** Reads the record, or rebuilds it. Never throws for what lies there. */
+  /** Reads the record, or rebuilds it. Never throws for invalid content. */
   load(): void {
     this.#stamp = stampOf(this.#file);
-    const found = readState(this.#file);
+    const stored = readState(this.#file);
     const records = this.#history.records();
     const last = records.at(-1);
-    // A record is written before the line of the history: one that has fewer is of an earlier day.
-    const isEarlier = typeof found === 'object' && (last?.n ?? 0) > (found.last?.n ?? 0);
-    if (typeof found === 'object' && !isEarlier) {
-      this.#state = this.#inTime(found);
-      if (found.last !== null && (last?.n ?? 0) < found.last.n) this.#append(found.last);
+    // The record is written before the history, so a record with a lower number is out of date.
+    const isEarlier = typeof stored === 'object' && (last?.n ?? 0) > (stored.last?.n ?? 0);
+    if (typeof stored === 'object' && !isEarlier) {
+      this.#state = this.#inTime(stored);
+      if (stored.last !== null && (last?.n ?? 0) < stored.last.n) this.#append(stored.last);
       return;
     }
-    if (found !== undefined)
-      setAside(this.#file, isEarlier ? 'it is older than the history' : String(found), this.#options.say);
-    if (found === undefined && last === undefined && !this.#options.remains.isConfigurationOnTrial()) {
+    if (stored !== undefined)
+      setAside(this.#file, isEarlier ? 'it is older than the history' : String(stored), this.#options.say);
+    if (stored === undefined && last === undefined && !this.#options.remains.isConfigurationOnTrial()) {
       this.#state = FIRST_STATE;
       return;
     }
@@ -103,21 +105,26 @@ export class Store {
     this.#anyway(() => this.#write(this.#state));
   }
 
-  /** Takes what another program of root's has changed since. Whoever calls holds the lock, or only reads. */
+  /** Reads what another vigie-root process has changed. The caller holds the lock, or only reads. */
   refresh(): void {
     const stamp = stampOf(this.#file);
     if (stamp === this.#stamp) return;
-    const found = readState(this.#file);
-    if (typeof found === 'object') this.#state = found;
+    const stored = readState(this.#file);
+    if (typeof stored === 'object') this.#state = stored;
     this.#stamp = stamp;
   }
 
-  /** Durable on return. Throws AgentError `unavailable` where the disk refuses; the record is then as it was. */
+  /**
+   * Writes a change; durable on return. Throws AgentError `unavailable` if the disk refuses, and the record is then
+   * unchanged.
+   */
   put(kind: Kind, next: Change, shared: Shared = {}): void {
     this.#commit(this.#with(kind, next, shared));
   }
 
-  /** As `put`, on the way back: a disk that refuses keeps no box from it, and the record is kept in memory. */
+  /**
+   * Does the same as `put` on the way back. If the disk refuses, the record stays in memory and the rollback continues.
+   */
   putAnyway(kind: Kind, next: Change, shared: Shared = {}): void {
     const state = this.#with(kind, next, shared);
     try {
@@ -129,12 +136,12 @@ export class Store {
     }
   }
 
-  /** As `put`, for what belongs to no kind. */
+  /** Does the same as `put` for fields that belong to no kind. */
   set(shared: Shared): void {
     this.#commit({ ...this.#state, ...shared });
   }
 
-  /** Age of the phase, s. Over a boot by the wall clock, and never less than nothing. */
+  /** Returns the age of the phase in s, at least 0. After a boot it comes from the wall clock. */
   ageS(kind: Kind): number {
     const { boot, sinceS, since } = this.#state[kind];
     if (boot === this.#clock.bootId()) return this.#clock.boottimeS() - sinceS;
@@ -148,8 +155,8 @@ export class Store {
     let change: Change = { ...next, reason };
     let { last } = before;
     if (next.phase !== before[kind].phase) {
-      const since = new Date(nowMs).toISOString();
-      change = { ...change, since, sinceS: this.#clock.boottimeS(), boot: this.#clock.bootId() };
+      const sinceTime = new Date(nowMs).toISOString();
+      change = { ...change, since: sinceTime, sinceS: this.#clock.boottimeS(), boot: this.#clock.bootId() };
       const phase = RECORDED_PHASES.find((name) => name === next.phase);
       if (phase !== undefined) last = this.#recordOf(kind, change, phase);
     }
@@ -157,8 +164,8 @@ export class Store {
   }
 
   /**
-   * A clock that the network has set is right, even where it was later once. One that nobody has set counts up to the end of
-   * the order: a box that was once decades ahead waits for no longer than that.
+   * Returns the latest time seen. A clock set by the network is right, even if it was later once. An unset clock counts
+   * only up to the end of the order, so a box that was once decades ahead waits no longer than that.
    */
   #seenMs({ order }: Change): number {
     const nowMs = this.#clock.wallMs();
@@ -168,13 +175,13 @@ export class Store {
   }
 
   #recordOf(
-    what: Kind,
+    kind: Kind,
     { rollout, trial, target, reason, since }: Change,
     phase: ChangeRecord['phase'],
   ): ChangeRecord {
-    const from = trial?.from ?? (what === 'configuration' ? null : this.#options.remains.current(what));
+    const from = trial?.from ?? (kind === 'configuration' ? null : this.#options.remains.current(kind));
     const n = (this.#state.last?.n ?? 0) + 1;
-    return { n, at: since, what, rollout, phase, from, to: target, reason };
+    return { n, at: since, what: kind, rollout, phase, from, to: target, reason };
   }
 
   #commit(state: State): void {
@@ -191,13 +198,13 @@ export class Store {
     this.#options.changed(state);
   }
 
-  /** Orders may be given again where the clock that said when the record was lost has proved to be wrong. */
+  /** Accepts orders again if the network's clock shows that the recorded time of the loss was in the future. */
   #inTime(state: State): State {
     const nowMs = this.#clock.wallMs();
     return this.#clock.synced() && state.ordersFromMs > nowMs ? { ...state, ordersFromMs: nowMs } : state;
   }
 
-  /** The record has the number already: the line that is missing is appended by the next start. */
+  /** Appends to the history. On failure the next start appends the line, since the record already has its number. */
   #append(record: ChangeRecord): void {
     this.#anyway(() => this.#history.append(record));
   }
@@ -224,7 +231,7 @@ export class Store {
     const { remains } = this.#options;
     const last = records.at(-1);
     const current = remains.current('release');
-    // How far back this box may go is not known any more, so not below what it has.
+    // The rollback limit is lost, so the box accepts nothing below its present release.
     const seqMin = current?.number ?? 0;
     const ordersFromMs = Math.max(this.#clock.wallMs(), last === undefined ? 0 : Date.parse(last.at));
     const changes = CHANGE_KINDS.map((kind) => {
@@ -248,10 +255,10 @@ export class Store {
   #rebuiltChange(kind: Kind, records: readonly ChangeRecord[]): Change {
     const last = records.at(-1);
     const isRelease = kind !== 'configuration';
-    const begun = isRelease
+    const hasBegun = isRelease
       ? last !== undefined && SWITCHED.has(last.phase)
       : this.#options.remains.isConfigurationOnTrial();
-    if (last === undefined && !begun) return FIRST_CHANGE;
+    if (last === undefined && !hasBegun) return FIRST_CHANGE;
     const rolledBack = records
       .flatMap(({ phase, rollout, to }) =>
         phase === 'rolled-back' && to !== null ? [{ rollout, number: to.number }] : [],
@@ -264,24 +271,24 @@ export class Store {
       sinceS: this.#clock.boottimeS(),
     };
     const change: Change = { ...FIRST_CHANGE, ...at, rollout, target, rolledBack };
-    if (!begun) {
+    if (!hasBegun) {
       if (last !== undefined && AT_REST.has(last.phase))
         return { ...change, phase: last.phase, reason: last.reason };
-      return { ...change, phase: 'failed', reason: `${LOST}; a new order is needed` };
+      return { ...change, phase: 'failed', reason: `${LOST_TEXT}; a new order is needed` };
     }
     const trial = {
       ...FIRST_TRIAL,
       from,
       started: ['vigie.service'],
-      // Whose trial it was, and for how long, is not known: the former configuration is the safe one.
-      returning: isRelease ? null : LOST,
+      // It is unknown whose trial it was and for how long; the previous configuration is the safe one.
+      returning: isRelease ? null : LOST_TEXT,
     };
     const phase = isRelease && last !== undefined ? last.phase : 'probation';
-    return { ...change, phase, reason: LOST, trial, target: target ?? UNKNOWN };
+    return { ...change, phase, reason: LOST_TEXT, trial, target: target ?? UNKNOWN };
   }
 }
 
-/** Undefined: there is none. A text: why it is no record. */
+/** Returns undefined if there is no record, or a text that says why it is invalid. */
 function readState(file: string): State | string | undefined {
   let text: string;
   try {

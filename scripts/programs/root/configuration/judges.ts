@@ -1,4 +1,4 @@
-/** Rules of root's for a configuration that is to be tried, by root's own files on the box. */
+/** Root's validators of a configuration on trial, which read root's own files on the box. */
 import { existsSync } from 'node:fs';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
@@ -7,10 +7,10 @@ import type { ProposalJudge } from '../change/requests.ts';
 import type { Places } from '../places.ts';
 import { rootsJudge, trialJudge, wholeProblems } from './trial-judge.ts';
 
-/** Nobody waits for it at the box: a busy one answers later, and the order does not fail. */
+/** Timeout for the check of an ordered configuration, ms. No one is waiting on site, so a busy box may answer later. */
 const CHECK_WITHIN_MS = 60_000;
 
-/** Problems of a whole text that the room has ordered; `may`: the rights of the order's key. */
+/** Returns the validation errors of a text that the room has ordered; `may` are the rights of the order's key. */
 export function orderProblems(
   places: Places,
   text: string,

@@ -1,13 +1,14 @@
 /**
- * The opinion of the release that runs on a configuration that is to be tried: its `vigie check`, as a child process of the
- * agent's user. Root knows what a configuration may change; which models and rules there are, the release knows.
+ * Checks a configuration on trial with the running release's `vigie check`, as a child process of the agent's user.
+ * Root knows what a configuration may change; the release knows which models and rules exist.
  *
  * INVARIANTS
  * - No code of the release runs as root: the child has the user and group of the agent, and no other group.
- * - It gets the text, and of the environment only what overrides the configuration.
- * - What it answers is text of a stranger: a form, a size and printable characters; no answer is a refusal.
+ * - The child gets the text, and from the environment only what overrides the configuration.
+ * - Its answer is untrusted: the form, the size and the characters are checked. No answer counts as a refusal.
  *
- * LIMITS  CHECK_WITHIN_MS, ANSWER_BYTES_MAX, PROBLEMS_MAX problems; what the child leaves running ends with root's unit.
+ * LIMITS  CHECK_WITHIN_MS, ANSWER_BYTES_MAX, PROBLEMS_MAX problems; processes that the child leaves end with root's
+ * unit.
  */
 import { spawnSync } from 'node:child_process';
 import { type Static, Type } from '@sinclair/typebox';
@@ -18,13 +19,13 @@ import { printable } from '../../../../agent/base/printable.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import type { ChildUser } from '../agent-user.ts';
 
-/** Of a technician's request: the page waits 15 s for an answer. */
+/** Timeout for a technician's request, ms; the page waits 15 s for an answer. */
 const CHECK_WITHIN_MS = 10_000;
 const ANSWER_BYTES_MAX = 262_144;
 const PROBLEMS_MAX = 50;
 const MESSAGE_CHARS_MAX = 500;
 const PATH_CHARS_MAX = 200;
-/** Little memory, as for every program of a box. */
+/** Options for little memory, as for every program of a box. */
 const NODE = ['--max-semi-space-size=2', '--optimize-for-size'];
 
 const Answer = Type.Object({
@@ -33,23 +34,23 @@ const Answer = Type.Object({
 });
 
 export interface ReleaseCheckOptions {
-  /** The release's program `vigie`. */
+  /** Path of the release's program `vigie`. */
   readonly program: string;
   readonly user: ChildUser;
   readonly env: NodeJS.ProcessEnv;
   readonly withinMs?: number;
 }
 
-/** None: the release takes it. */
+/** Returns the release's validation errors; none means that it accepts the text. */
 export function releaseProblems(text: string, options: ReleaseCheckOptions): readonly ProposalProblem[] {
   try {
     const { ok, problems } = answerOf(text, options);
-    const told = problems.slice(0, PROBLEMS_MAX).map(({ path, message }) => ({
+    const shownProblems = problems.slice(0, PROBLEMS_MAX).map(({ path, message }) => ({
       path: printable(path, PATH_CHARS_MAX - 1),
       message: printable(message, MESSAGE_CHARS_MAX - 1),
       order: false,
     }));
-    if (ok || told.length > 0) return told;
+    if (ok || shownProblems.length > 0) return shownProblems;
     return [unanswered('it refuses without a reason')];
   } catch (error) {
     if (error instanceof AgentError && error.kind !== 'bug') return [unanswered(error.message)];
@@ -92,9 +93,9 @@ function faultText(error: NodeJS.ErrnoException, withinMs: number): string {
   return messageOf(error);
 }
 
-function unanswered(why: string): ProposalProblem {
+function unanswered(reason: string): ProposalProblem {
   const message = printable(
-    `the check of the release that runs: ${why}; nothing is tried without it`,
+    `the check of the release that runs: ${reason}; nothing is tried without it`,
     MESSAGE_CHARS_MAX - 1,
   );
   return { path: '', message, order: false };

@@ -1,6 +1,6 @@
 /**
- * What is proposed is judged by the code of `vigie check`, for `vigie run`, and by the order that holds here. Without an
- * order that holds, or with one that has ended, nothing is covered and nothing runs: trying what is drawn is allowed then.
+ * Validates a proposed configuration with the code of `vigie check`, as for `vigie run`, and against the present
+ * authorisation. If no authorisation is valid, no rule is covered and nothing runs, so a draft may still be tried.
  */
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { editedText, proposableOf } from '../../../../agent/config/edit.ts';
@@ -20,33 +20,36 @@ import { type Places, releaseProgram } from '../places.ts';
 import { assertOwn, readOwnOrder } from '../restraint.ts';
 import { releaseProblems } from './release-check.ts';
 
-/** 200 of these and a full configuration fit into a reply. */
+/** Maximum length of a message: 200 of them and a full configuration fit into a reply. */
 const MESSAGE_CHARS_MAX = 500;
 
 export interface TrialJudge {
-  /** Undefined where the text is no configuration. */
+  /** Returns undefined if the text is not a configuration. */
   proposable(text: string): Proposable | undefined;
-  /** SHA-256 of the text without logins, hex; undefined where it is not readable as YAML. */
+  /** Returns the SHA-256 of the text without logins, hex; undefined if it is not valid YAML. */
   shownSha256(text: string): string | undefined;
-  /** Throws AgentError `config` where it cannot be edited. */
+  /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
-  /** `former`: the text that was edited. */
+  /** Returns the validation errors; `former` is the text before the edit. */
   problems(edited: string, proposal: Proposal, former: string): readonly ProposalProblem[];
 }
 
 export interface JudgeOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** The order of this configuration, opened; undefined: it names none. Throws AgentError where it cannot be opened. */
+  /**
+   * Opens the authorisation that the configuration names; undefined if it names none. Throws AgentError if it cannot be
+   * opened.
+   */
   order(config: Config): Authorisation | undefined;
-  /** The release's own opinion (release-check.ts); absent where there is no release to ask. */
+  /** Runs the release's own check (release-check.ts); absent if there is no release. */
   ofRelease?(text: string): readonly ProposalProblem[];
   wallMs(): number;
 }
 
-/** Where systemd puts what only the agent's unit sees; what is named so is not looked at here (config/credentials.ts). */
+/** Folder that systemd shows only to the agent's unit. Files in it are not checked here (config/credentials.ts). */
 const CREDENTIALS_OF_AGENT = '/run/credentials/vigie.service';
 
-/** By root's own files, and by what the release that runs says, for which it has that time. */
+/** Returns the options for root's own files and the running release, whose check may take `withinMs`. */
 export function rootsJudge(places: Places, withinMs?: number): JudgeOptions {
   const { config: file, folder: dir, agentUser } = places;
   const program = releaseProgram(places);
@@ -78,21 +81,24 @@ export function trialJudge({ env, order, ofRelease, wallMs }: JudgeOptions): Tri
       if (config === undefined) return problems.map(proposalProblem);
       const before = inspectText(former, { env, mode: 'check', files: false }).config;
       const against = orderProblems({ config, before, open: () => order(config), nowMs: wallMs() });
-      return asked([...sourceProblems(config, proposal), ...against], edited, ofRelease);
+      return askRelease([...sourceProblems(config, proposal), ...against], edited, ofRelease);
     },
   };
 }
 
 export interface WholeJudgeOptions extends JudgeOptions {
-  /** False: the files that it names lie on another machine. */
+  /** False if the files that the configuration names lie on another machine. */
   readonly files: boolean;
-  /** What the key that has signed may; absent: nobody has signed yet. */
+  /** Rights of the signing key; absent if the text is not signed yet. */
   readonly may?: CommandKey['may'];
-  /** What vision goes by now, where somebody knows. */
+  /** Returns the masks that vision applies now, if known. */
   blackened?(): readonly MaskConfig[];
 }
 
-/** What is wrong with a whole text in the place of `former`; the room sends such a text, nobody at the pole has drawn it. */
+/**
+ * Returns the validation errors of a complete text that replaces `former`. The room sends such a text; no one has drawn
+ * it on site.
+ */
 export function wholeProblems(
   text: string,
   former: string,
@@ -106,44 +112,47 @@ export function wholeProblems(
       'the configuration that lies there is refused, and with it who may command; mend it on the box';
     return [problem('', message, false)];
   }
-  const moved = (['site', 'box'] as const)
+  const identityProblems = (['site', 'box'] as const)
     .filter((name) => config[name] !== before[name])
     .map((name) =>
       problem(name, `must stay ${before[name]}: whose box it is does not change by the room’s order`, false),
     );
-  const judged = { config, before, open: () => order(config), nowMs: wallMs() };
+  const candidate = { config, before, open: () => order(config), nowMs: wallMs() };
   const black = [...before.masks, ...(blackened?.() ?? [])];
-  const found = [
-    ...moved,
+  const allProblems = [
+    ...identityProblems,
     ...(may === undefined ? [] : grantProblems(config, before, may)),
-    ...lostOrder(judged, () => order(before)),
-    ...orderProblems(judged),
-    ...maskProblems(judged, black),
+    ...lostOrder(candidate, () => order(before)),
+    ...orderProblems(candidate),
+    ...maskProblems(candidate, black),
   ];
-  return asked(found, text, ofRelease);
+  return askRelease(allProblems, text, ofRelease);
 }
 
-/** The release is asked about what root has nothing against. */
-function asked(
-  found: readonly ProposalProblem[],
+/** Asks the release only if root has found no error. */
+function askRelease(
+  problems: readonly ProposalProblem[],
   text: string,
   ofRelease: JudgeOptions['ofRelease'],
 ): readonly ProposalProblem[] {
-  return found.length > 0 || ofRelease === undefined ? found : ofRelease(text);
+  return problems.length > 0 || ofRelease === undefined ? problems : ofRelease(text);
 }
 
-/** Nobody lets another do what he may not do himself: with a key that may configure, everything else could be had. */
+/**
+ * Refuses to grant rights that the signing key does not have. Otherwise a key that may configure could obtain all
+ * others.
+ */
 function grantProblems({ commands }: Config, before: Config, may: CommandKey['may']): ProposalProblem[] {
-  return commands.keys.flatMap(({ name, publicKey, may: wanted }, index) => {
+  return commands.keys.flatMap(({ name, publicKey, may: grants }, index) => {
     const had = before.commands.keys.find((key) => key.publicKey === publicKey)?.may ?? [];
-    const more = wanted.filter((one) => !had.includes(one) && !may.includes(one));
-    if (more.length === 0) return [];
-    const message = `${name} would be let ${more.join(', ')}, which the order’s own key may not; have somebody at the box add it, or sign with a key that may`;
+    const extra = grants.filter((one) => !had.includes(one) && !may.includes(one));
+    if (extra.length === 0) return [];
+    const message = `${name} would be let ${extra.join(', ')}, which the order’s own key may not; have somebody at the box add it, or sign with a key that may`;
     return [problem(`commands.keys[${index}].may`, message, false)];
   });
 }
 
-/** Passwords are not in `found` (config/problem.ts). */
+/** Converts a problem; passwords are never in `found` (config/problem.ts). */
 function proposalProblem({ path, message, found }: Problem): ProposalProblem {
   const text = found === null ? message : `${message} (found ${found})`;
   return problem(path, text, false);
@@ -153,11 +162,11 @@ function problem(path: string, message: string, order: boolean): ProposalProblem
   return { path: path.slice(0, 200), message: message.slice(0, MESSAGE_CHARS_MAX), order };
 }
 
-/** The environment has the last word on what a file says. */
+/** Reports a camera source that an environment variable overrides. */
 function sourceProblems({ camera }: Config, proposal: Proposal): ProposalProblem[] {
   return (['source', 'substream'] as const).flatMap((stream) => {
-    const wanted = proposal[stream];
-    if (wanted === undefined || cameraAddress(camera?.[stream]) === cameraAddress(wanted ?? undefined))
+    const address = proposal[stream];
+    if (address === undefined || cameraAddress(camera?.[stream]) === cameraAddress(address ?? undefined))
       return [];
     const variable = `VIGIE_CAMERA_${stream.toUpperCase()}`;
     const message = `is set by the environment variable ${variable}; unset it, or change it there`;
@@ -165,27 +174,30 @@ function sourceProblems({ camera }: Config, proposal: Proposal): ProposalProblem
   });
 }
 
-interface Judged {
+interface Candidate {
   readonly config: Config;
-  /** As it was before; undefined where that was none. */
+  /** The configuration before the change; undefined if there was none. */
   readonly before: Config | undefined;
   open(): Authorisation | undefined;
   readonly nowMs: number;
 }
 
-/** A rule that the order did not cover before, and does not run, may stay as it is. */
-function orderProblems({ config, before, open, nowMs }: Judged): ProposalProblem[] {
+/**
+ * Reports rules that the authorisation does not cover. A rule that it did not cover before, and so does not run, may
+ * stay unchanged.
+ */
+function orderProblems({ config, before, open, nowMs }: Candidate): ProposalProblem[] {
   const { site, box, camera } = config;
   const order = orderOf(open);
   if (order === undefined) return [];
   const place = { site, box, camera: cameraAddress(camera?.source) };
-  // One that will be valid is the one to draw for.
+  // An authorisation that will be valid later is the one to draw for.
   const atMs = Math.max(nowMs, Date.parse(order.notBefore));
   const fault = authorisationFault(order, place, atMs);
   const otherPlace = order.site !== site || order.box !== box;
   if (fault?.code === 'expired' || otherPlace) return [];
   if (fault !== undefined) return [problem('camera.source', fault.message, true)];
-  // A permit to install covers no rule, and is there to draw under it.
+  // An installation authorisation covers no rule; drawing is what it is for.
   if (order.installation === true) return [];
   const idle = new Set(
     before && coverageOf(order, before).flatMap(({ rule, grant }) => (grant ? [] : [rule])),
@@ -195,17 +207,19 @@ function orderProblems({ config, before, open, nowMs }: Judged): ProposalProblem
   );
 }
 
-/** A text that names no order any more would leave the box blind for ever where nobody sees it: on a suspended box. */
-function lostOrder({ open }: Judged, former: () => Authorisation | undefined): ProposalProblem[] {
+/**
+ * Refuses to lose the authorisation: on a suspended box no one would notice, and the box would stay blind indefinitely.
+ */
+function lostOrder({ open }: Candidate, former: () => Authorisation | undefined): ProposalProblem[] {
   if (orderOf(open) !== undefined || orderOf(former) === undefined) return [];
   return [problem('authorisation', 'names no order of this authority, and the one before does', true)];
 }
 
 /**
- * What is black stays black unless the authority blackens it by itself: the room sends the text from afar, and a key of the
- * room's must not be enough to uncover a window. Of an order that does not hold now nothing is certain.
+ * Refuses to remove a mask unless the authorisation itself contains it. The text comes from the room, whose key must
+ * not suffice to uncover a window. An authorisation that is not valid now guarantees no mask.
  */
-function maskProblems({ config, open, nowMs }: Judged, black: readonly MaskConfig[]): ProposalProblem[] {
+function maskProblems({ config, open, nowMs }: Candidate, black: readonly MaskConfig[]): ProposalProblem[] {
   const { site, box, camera, masks } = config;
   const order = orderOf(open);
   const place = { site, box, camera: cameraAddress(camera?.source) };

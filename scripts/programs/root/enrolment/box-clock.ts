@@ -1,6 +1,6 @@
 /**
- * The clock of a box without a battery starts years ago, and a clock that is behind takes no certificate. It is raised to
- * what is known to have been, never put back, and never touched where the network sets it.
+ * Raises the clock of a box without a battery, which starts years in the past and then accepts no certificate. The
+ * clock is raised to a time that has certainly passed. It is never set back, and never set while the network sets it.
  */
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
@@ -12,46 +12,46 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
 import { kernelIsSynced } from '../clock.ts';
 
-/** When the system was made, by its modification time (systemd-timesyncd.service(8)). */
+/** Its modification time is when the system was made (systemd-timesyncd.service(8)). */
 const EPOCH_FILE = '/usr/lib/clock-epoch';
-/** A Date header has whole seconds and comes late; certificates do not mind minutes. */
+/** Tolerance, ms: a Date header has whole seconds and arrives late, and certificates tolerate minutes. */
 const BEHIND_MS = 60_000;
 const WITHIN_MS = 5000;
 
 const run = promisify(execFile);
 
 export interface ClockOptions {
-  /** For tests. */
+  /** Replaced in tests. */
   readonly timesyncFile?: string;
   say(line: string): void;
 }
 
-/** The latest moment that is certainly past: the image was made, the room's authority too. */
+/** Returns the latest time that is certainly past: when the image was made, or the room's authority. */
 export function clockFloorMs(caFile: string): number {
-  const made = statSync(existsSync(EPOCH_FILE) ? EPOCH_FILE : join(packageRoot(), 'package.json')).mtimeMs;
+  const madeMs = statSync(existsSync(EPOCH_FILE) ? EPOCH_FILE : join(packageRoot(), 'package.json')).mtimeMs;
   try {
-    return Math.max(made, Date.parse(new X509Certificate(readFileSync(caFile)).validFrom));
+    return Math.max(madeMs, Date.parse(new X509Certificate(readFileSync(caFile)).validFrom));
   } catch {
-    // The authority is read and judged where it is used.
-    return made;
+    // The authority's file is checked where it is used.
+    return madeMs;
   }
 }
 
-/** `why`: where the time is from, for the log. A clock that cannot be set is told, and no more. */
-export async function raiseClock(toMs: number, why: string, options: ClockOptions): Promise<void> {
+/** Raises the clock; `source` names the source of the time, for the log. A failure is only logged. */
+export async function raiseClock(toMs: number, source: string, options: ClockOptions): Promise<void> {
   const beforeMs = Date.now();
   if (beforeMs >= toMs - BEHIND_MS) return;
   try {
     await run('date', ['--utc', `--set=@${Math.floor(toMs / 1000)}`], { timeout: WITHIN_MS });
     const [before, after] = [beforeMs, toMs].map((ms) => new Date(ms).toISOString());
-    options.say(`the clock was behind (${before}) and is raised to ${after}, ${why}`);
+    options.say(`the clock was behind (${before}) and is raised to ${after}, ${source}`);
   } catch (error) {
     const { message } = new AgentError('unavailable', messageOf(error), error);
     options.say(`the clock is behind and cannot be raised (${message}); set it by hand: date --set`);
   }
 }
 
-/** After an answer that is the room's beyond doubt. */
+/** Raises the clock to the time of an authenticated answer of the room. */
 export async function raiseToRoom(dateMs: number | undefined, options: ClockOptions): Promise<void> {
   const { timesyncFile = TIMESYNC_FILE } = options;
   if (dateMs === undefined || existsSync(timesyncFile) || kernelIsSynced()) return;

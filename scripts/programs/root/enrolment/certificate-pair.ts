@@ -1,9 +1,12 @@
 /**
- * A private key and its certificate, which belong together, in two files.
+ * Stores a private key and its certificate in two files that belong together.
  *
- * INVARIANTS: the new key and the new certificate are both on disk, beside the old pair, before either takes its place;
- * the key goes first. A power cut between the two leaves NAME.crt.next, from which `finish` goes on; until then whoever
- * reads both sees that they do not fit, and reads again.
+ * INVARIANTS:
+ * - The new key and the new certificate are both on disk, beside the old pair, before either replaces it. The key goes
+ *   first.
+ * - A power cut between the two leaves NAME.crt.next, and `finish` completes the installation. Until then a reader sees
+ *   that the two do not match, and reads again.
+ *
  * LIMITS: two further files.
  */
 import { readFileSync, renameSync, rmSync } from 'node:fs';
@@ -14,15 +17,15 @@ import { keyIdOf, makeKey } from './openssl.ts';
 
 export interface PairOptions {
   readonly dir: string;
-  /** Files are NAME.key and NAME.crt. */
+  /** Base name of the files NAME.key and NAME.crt. */
   readonly name: string;
   readonly uid: number;
-  /** Whose members read both. */
+  /** Group whose members read both files. */
   readonly gid: number;
   readonly certMode: number;
 }
 
-/** The owner, and the group that serves with it. */
+/** Readable by the owner, and by the group that serves with it. */
 const KEY_MODE = 0o640;
 
 export class CertificatePair {
@@ -48,35 +51,35 @@ export class CertificatePair {
     return `${this.certFile}.next`;
   }
 
-  /** PEM of the certificate, if it is there and the key belongs to it. */
+  /** The certificate in PEM form, if it exists and matches the key. */
   get certificate(): string | undefined {
     const cert = read(this.certFile);
     return fits(cert, read(this.keyFile)) ? cert : undefined;
   }
 
-  /** The key for the next certificate: the one that a request was begun with, or a new one. Returns keyIdOf it. */
+  /** Returns keyIdOf the key for the next certificate: of the request that was begun, or of a new key. */
   async nextKey(): Promise<string> {
-    const there = keyIdOf(read(this.nextKeyFile) ?? '');
-    if (there !== undefined) return there;
+    const existingId = keyIdOf(read(this.nextKeyFile) ?? '');
+    if (existingId !== undefined) return existingId;
     const pem = await makeKey();
     this.#write(this.nextKeyFile, pem, KEY_MODE);
     return keyIdOf(pem) ?? '';
   }
 
-  /** The certificate of the next key takes its place together with it. */
+  /** Installs the certificate together with the next key. */
   install(pem: string): void {
     this.#write(this.#nextCertFile, pem, this.#options.certMode);
     this.finish();
   }
 
-  /** What an installation that was cut off has left is brought to its end; true where there was something. */
+  /** Completes an interrupted installation; returns true if there was one. */
   finish(): boolean {
     const cert = read(this.#nextCertFile);
     if (cert === undefined) return false;
     if (fits(cert, read(this.nextKeyFile))) {
       this.#rename(this.nextKeyFile, this.keyFile);
     } else if (!fits(cert, read(this.keyFile))) {
-      // Of no key that is here.
+      // The certificate belongs to no key on this box.
       rmSync(this.#nextCertFile, { force: true });
       return false;
     }
@@ -92,7 +95,10 @@ export class CertificatePair {
     writeAtomically(file, content, mode, this.#options);
   }
 
-  /** Two may finish at once, the renewal and the start of the agent: what is gone has been moved by the other. */
+  /**
+   * Renames a file. A renewal and the start of the agent may both finish at once; a missing file was moved by the
+   * other.
+   */
   #rename(from: string, to: string): void {
     try {
       renameSync(from, to);

@@ -1,7 +1,4 @@
-/**
- * `vigie-root enrol`, `renew` and `certificates`: root's part of how the box gets its certificate and keeps it, called
- * by units.
- */
+/** `vigie-root enrol`, `renew` and `certificates`: obtain and renew the box's certificate. Called by units. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { systemClock } from '../../../../agent/base/clock.ts';
@@ -30,14 +27,14 @@ export interface RenewCommandOptions {
   readonly to: string;
   readonly status: string;
   readonly now?: true;
-  /** At once too, where the room has commanded it. */
+  /** Renews at once too if the room has commanded it. */
   readonly ordered?: true;
   readonly config: string;
   readonly state?: string;
   readonly folder: string;
 }
 
-/** Goes on until the box is enrolled; returns the exit code. */
+/** Runs until the box is enrolled; returns the exit code. */
 export async function provisionEnrol({ from, to, status }: EnrolCommandOptions): Promise<number> {
   const files = new EnrolFiles(to);
   const report = new EnrolReport({ from, statusFile: status, say: print });
@@ -60,7 +57,7 @@ export async function provisionEnrol({ from, to, status }: EnrolCommandOptions):
   return 0;
 }
 
-/** One run of the timer; returns the exit code. */
+/** Runs one renewal, started by the timer; returns the exit code. */
 export async function provisionRenew(options: RenewCommandOptions): Promise<number> {
   const { to, status } = options;
   const now = options.now === true || (options.ordered === true && isOrdered(options));
@@ -83,7 +80,7 @@ export async function provisionRenew(options: RenewCommandOptions): Promise<numb
   return renewal === undefined || renewal.state === 'renewed' ? 0 : 1;
 }
 
-/** By the room's command, which root judges by its own configuration. */
+/** Reports whether the room has commanded a renewal, verified against root's own configuration. */
 function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
   const command = new RoomCommand({
     op: 'renew-certificate',
@@ -97,24 +94,24 @@ function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
       return loadConfig(config, { env: process.env, mode: 'check', files: false });
     },
   });
-  const asked = command.look();
-  if (asked === undefined) return false;
-  if ('args' in asked) {
+  const request = command.look();
+  if (request === undefined) return false;
+  if ('args' in request) {
     print('the room’s command: renew now');
     return true;
   }
-  // It was obeyed when it came, and lies there until the next one.
-  if (asked.code !== 'replayed') print(`the room’s command is refused: ${asked.refused}`);
+  // A replayed command was obeyed when it came, and its file stays until the next one.
+  if (request.code !== 'replayed') print(`the room’s command is refused: ${request.refused}`);
   return false;
 }
 
-/** What an installation that was cut off has left. */
+/** Completes an interrupted installation of key and certificate. */
 export function provisionCertificates({ to }: { to: string }): void {
   const files = new EnrolFiles(to);
   if (files.box().finish()) print('key and certificate: an installation that was cut off is finished');
 }
 
-/** Without one the page makes its own. */
+/** Renews the page's certificate. Without one the page makes its own. */
 async function pageCertificate(options: RenewOptions): Promise<void> {
   const renewal: Renewal | undefined = await renewPage(options);
   if (renewal === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * What the enrolment keeps below /etc/vigie: the request that came with the card, while it is open; which request was
- * begun with which key, so that a power cut at any moment is followed by the same request; certificates.
+ * Files of the enrolment below /etc/vigie: the open request from the card, the record of which key belongs to which
+ * request, and the certificates. The record ensures that the same request is repeated after a power cut.
  */
 import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { ENROL_FILE, EnrolRequest } from '../../../../agent/contract/enrolment.t
 import { SetupCode } from '../../../../agent/contract/setup-code.ts';
 import { CertificatePair } from './certificate-pair.ts';
 
-/** Where the room is, after enrol.json has gone: renewal asks there. */
+/** Stores the room's address for renewal, after enrol.json is removed. */
 const RECORD_NAME = 'enrolment.json';
 const PAGE_GROUP = 'vigie-page';
 const REQUEST_BYTES_MAX = 16 * 1024;
@@ -22,9 +22,8 @@ const EnrolRecord = Type.Object(
   {
     version: Type.Literal(1),
     ...Type.Pick(EnrolRequest, ['site', 'box', 'url']).properties,
-    /** SHA-256 of enrol.json. */
     request: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-    /** SHA-256 of the public key that it was asked with. */
+    /** SHA-256 of the public key in the request. */
     key: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   },
   { additionalProperties: false },
@@ -37,7 +36,7 @@ export interface OpenRequest {
 }
 
 export class EnrolFiles {
-  /** /etc/vigie, or another in its place. */
+  /** /etc/vigie, or its replacement in a test. */
   readonly dir: string;
 
   constructor(dir: string) {
@@ -52,19 +51,22 @@ export class EnrolFiles {
     return join(this.dir, 'pki', 'ca.crt');
   }
 
-  /** The box's own: root's, and read by the agent's group. */
+  /** Returns the box's own pair, owned by root and readable by the agent's group. */
   box(): CertificatePair {
     const { uid, gid } = statSync(this.dir);
     return new CertificatePair({ dir: join(this.dir, 'pki'), name: 'box', uid, gid, certMode: 0o640 });
   }
 
-  /** For the technician's page. Its folder is made where it is missing. */
+  /** Returns the pair of the technician's page. Makes its folder if it is missing. */
   page(): CertificatePair {
     const { dir, uid, gid } = this.pageFolder();
     return new CertificatePair({ dir, name: 'page', uid, gid, certMode: 0o644 });
   }
 
-  /** For the page's user to read; for everybody where there is no such user. Made where it is missing. */
+  /**
+   * Returns the page's folder, readable by the page's user, or by everyone if there is no such user. Makes it if it is
+   * missing.
+   */
   pageFolder(): { dir: string; uid: number; gid: number; everybody: boolean } {
     const dir = join(this.dir, 'page');
     const { uid } = statSync(this.dir);
@@ -78,7 +80,11 @@ export class EnrolFiles {
     return { dir, uid, gid, everybody: pageGid === undefined };
   }
 
-  /** Undefined where nothing is to be enrolled. @throws AgentError `config` for a file that is none */
+  /**
+   * Returns the open request; undefined if there is none.
+   *
+   * @throws AgentError config: the file is not a valid request
+   */
   request(): OpenRequest | undefined {
     const text = readSmall(this.requestFile);
     if (text === undefined) return undefined;
@@ -89,7 +95,7 @@ export class EnrolFiles {
     return { request, sha256: createHash('sha256').update(text).digest('hex') };
   }
 
-  /** Undefined where there was no enrolment, or its record cannot be read. */
+  /** Returns undefined if there was no enrolment, or if its record cannot be read. */
   record(): EnrolRecord | undefined {
     const text = readSmall(join(this.dir, RECORD_NAME));
     return text === undefined ? undefined : parsed(EnrolRecord, text);
@@ -104,7 +110,7 @@ export class EnrolFiles {
 const NOT_A_REQUEST =
   'is no request of enrolment; must be JSON with version 1, site, box, url (https://host[:port]) and token (or null)';
 
-/** What is wrong with an enrol.json for this box, or undefined. */
+/** Returns the validation error of an enrol.json for this box, or undefined. */
 export function requestProblem(text: string, site: string, box: string): string | undefined {
   const request = parsed(EnrolRequest, text);
   if (request === undefined) return NOT_A_REQUEST;
@@ -112,7 +118,7 @@ export function requestProblem(text: string, site: string, box: string): string 
   return `is for ${request.box} at ${request.site}; must be for ${box} at ${site}, as vigie.yaml says`;
 }
 
-/** What is wrong with a setup-code.json, or undefined. */
+/** Returns the validation error of a setup-code.json, or undefined. */
 export function setupCodeProblem(text: string): string | undefined {
   if (parsed(SetupCode, text) !== undefined) return undefined;
   return 'is no setup code; must be the file that was written to the card with its label';
@@ -134,7 +140,7 @@ function readSmall(file: string): string | undefined {
   return stat.size > REQUEST_BYTES_MAX ? '' : readFileSync(file, 'utf8');
 }
 
-/** Undefined where there is no such group. */
+/** Returns undefined if there is no such group. */
 function gidOf(group: string): number | undefined {
   const line = readFileSync('/etc/group', 'utf8')
     .split('\n')

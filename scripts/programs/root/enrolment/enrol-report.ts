@@ -1,8 +1,8 @@
 /**
- * How far the enrolment is, for whoever stands before the box: the log, /run for everybody on it, and result.txt on the
- * boot partition, for a card that is looked at elsewhere.
+ * Reports the progress of the enrolment in three places: the log, /run for every user of the box, and result.txt. The
+ * last is on the boot partition, for a card that is read elsewhere.
  *
- * LIMITS: what repeats is told once; result.txt keeps one line of ours, so that no card is worn out by it.
+ * LIMITS: a repeated message is reported once; result.txt keeps one line of ours, to limit wear of the card.
  */
 import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,7 +17,7 @@ const RESULT_BYTES_MAX = 256 * 1024;
 const LINE = 'enrolment: ';
 
 export interface ReportOptions {
-  /** Folder on the boot partition; undefined where nothing is written there. */
+  /** Folder on the boot partition; undefined if nothing is written there. */
   readonly from?: string | undefined;
   readonly statusFile?: string;
   say(line: string): void;
@@ -25,7 +25,7 @@ export interface ReportOptions {
 
 export class EnrolReport {
   readonly #options: ReportOptions;
-  #told = '';
+  #lastLine = '';
   #fault = '';
 
   constructor(options: ReportOptions) {
@@ -40,10 +40,10 @@ export class EnrolReport {
       time: new Date().toISOString(),
     };
     this.#writeStatus(status);
-    const until = notAfter === null ? '' : `, until ${notAfter.toISOString()}`;
-    const line = `${state}${until}${status.reason === null ? '' : `: ${status.reason}`}`;
-    if (line === this.#told) return;
-    this.#told = line;
+    const expiryText = notAfter === null ? '' : `, until ${notAfter.toISOString()}`;
+    const line = `${state}${expiryText}${status.reason === null ? '' : `: ${status.reason}`}`;
+    if (line === this.#lastLine) return;
+    this.#lastLine = line;
     this.#options.say(`${LINE}${line}`);
     this.#writeResult(`${LINE}${line} (${status.time})`);
   }
@@ -57,7 +57,7 @@ export class EnrolReport {
     });
   }
 
-  /** The other lines stay: they are about what was installed. */
+  /** Keeps the other lines, which describe the installation. */
   #writeResult(line: string): void {
     const { from } = this.#options;
     if (from === undefined) return;
@@ -65,12 +65,12 @@ export class EnrolReport {
     this.#try(file, () => {
       const stat = statSync(file, { throwIfNoEntry: false });
       const old = stat !== undefined && stat.size <= RESULT_BYTES_MAX ? readFileSync(file, 'utf8') : '';
-      const kept = old.split(/\r?\n/).filter((one) => one !== '' && !one.startsWith(LINE));
-      writeAtomically(file, [...kept, line, ''].join('\r\n'));
+      const otherLines = old.split(/\r?\n/).filter((one) => one !== '' && !one.startsWith(LINE));
+      writeAtomically(file, [...otherLines, line, ''].join('\r\n'));
     });
   }
 
-  /** A card that is read-only or pulled stops nothing. */
+  /** Writes; a card that is read-only or has been removed stops nothing. */
   #try(file: string, write: () => void): void {
     try {
       write();

@@ -1,11 +1,13 @@
 /**
- * A new box gets its certificate: its key is made here and never leaves it; a request to sign goes to the room, with the
- * card's one-time token or without one, until the room has said yes. It is never given up.
+ * Enrols a new box: makes its key, which never leaves the box, and requests a certificate from the room until it is
+ * issued. The request carries the card's one-time token, if there is one. There is no limit on attempts.
  *
- * INVARIANTS: what is installed is a certificate of this key, this name and this authority; the request is removed only
- * after key, certificate and record are on disk; a request that was cut off goes on with the same key, to which the room
- * gives the same certificate again.
- * LIMITS: one request at a time; TIMING says how far apart.
+ * INVARIANTS:
+ * - Only a certificate of this key, this name and this authority is installed.
+ * - The request is removed only after key, certificate and record are on disk.
+ * - An interrupted request continues with the same key, for which the room issues the same certificate again.
+ *
+ * LIMITS: one request at a time, at the intervals in TIMING.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { Backoff } from '../../../../agent/base/backoff.ts';
@@ -19,13 +21,13 @@ import { askRoom, EST, type EstAnswer } from './est-client.ts';
 import { issuedFrom, keyIdOf, makeRequest } from './openssl.ts';
 
 const TIMING = {
-  /** While the network or the room is away. */
+  /** Delays while the network or the room is unreachable. */
   retry: { firstMs: 2000, maxMs: 300_000 },
-  /** The room has refused: a person must act, there or here. */
+  /** Delay after a refusal by the room: a person must act, there or here. */
   refusedMs: 3_600_000,
-  /** On the room's list, where it does not say when to ask again. */
+  /** Delay while the box is on the room's list and the room names no interval. */
   pendingMs: 60_000,
-  /** What a room may ask for. */
+  /** Bounds of the interval that the room may ask for. */
   askedMinMs: 1000,
   askedMaxMs: 3_600_000,
 } as const;
@@ -39,14 +41,14 @@ export interface EnrolOptions {
 }
 
 interface Outcome {
-  readonly done: boolean;
-  /** Until the next request. */
+  readonly isDone: boolean;
+  /** Delay before the next request. */
   readonly waitMs: number;
 }
 
 /**
- * Resolves when the box has its certificate, when nothing is to be done, or when it is told to stop.
- * @throws AgentError `config` where enrol.json is none
+ * Resolves when the box has its certificate, when there is nothing to do, or when it is stopped.
+ * @throws AgentError `config`: enrol.json is invalid
  */
 export async function enrol(options: EnrolOptions): Promise<'enrolled' | 'nothing' | 'stopped'> {
   const { files, clock, boxClock, signal } = options;
@@ -56,8 +58,8 @@ export async function enrol(options: EnrolOptions): Promise<'enrolled' | 'nothin
   await raiseClock(clockFloorMs(files.caFile), 'when this image was made', boxClock);
   const backoff = new Backoff(TIMING.retry);
   while (!signal.aborted) {
-    const { done, waitMs } = await attempt(options, pair, backoff);
-    if (done) return 'enrolled';
+    const { isDone, waitMs } = await attempt(options, pair, backoff);
+    if (isDone) return 'enrolled';
     await clock.sleep(waitMs, signal);
   }
   return 'stopped';
@@ -65,9 +67,9 @@ export async function enrol(options: EnrolOptions): Promise<'enrolled' | 'nothin
 
 async function attempt(options: EnrolOptions, pair: CertificatePair, backoff: Backoff): Promise<Outcome> {
   const { files, report, boxClock, signal } = options;
-  // Read anew each time: a technician may have brought another.
+  // Read again each time: a technician may have brought another request.
   const open = files.request();
-  if (open === undefined) return { done: true, waitMs: 0 };
+  if (open === undefined) return { isDone: true, waitMs: 0 };
   try {
     if (isFinished(files, pair, open)) return finish(options, pair);
     const { box, url, token } = open.request;
@@ -84,7 +86,7 @@ async function attempt(options: EnrolOptions, pair: CertificatePair, backoff: Ba
   } catch (error) {
     if (!isOfTheWorld(error)) throw error;
     if (!signal.aborted) report.tell('waiting', messageOf(error));
-    return { done: false, waitMs: backoff.nextMs() };
+    return { isDone: false, waitMs: backoff.nextMs() };
   }
 }
 
@@ -94,24 +96,27 @@ function waited(
   backoff: Backoff,
   keyId: string,
 ): Outcome {
-  const asked = Math.min(TIMING.askedMaxMs, Math.max(TIMING.askedMinMs, answer.retryAfterMs ?? 0));
-  // Boxes that were switched on together shall not ask together.
+  const delayMs = Math.min(TIMING.askedMaxMs, Math.max(TIMING.askedMinMs, answer.retryAfterMs ?? 0));
+  // Spreads the requests of boxes that were switched on together.
   const spread = 1 + Math.random() / 4;
   if (answer.state === 'pending') {
     backoff.reset();
     report.tell('pending', `the room has not accepted this box yet; its key is ${keyId.slice(0, 16)}`);
-    return { done: false, waitMs: (answer.retryAfterMs === undefined ? TIMING.pendingMs : asked) * spread };
+    return {
+      isDone: false,
+      waitMs: (answer.retryAfterMs === undefined ? TIMING.pendingMs : delayMs) * spread,
+    };
   }
   if (answer.state === 'busy') {
     report.tell('waiting', `the room asks to wait: ${answer.reason}`);
-    return { done: false, waitMs: Math.max(backoff.nextMs(), asked * spread) };
+    return { isDone: false, waitMs: Math.max(backoff.nextMs(), delayMs * spread) };
   }
   backoff.reset();
   report.tell('refused', `the room refuses: ${answer.reason}; it is asked again every hour`);
-  return { done: false, waitMs: TIMING.refusedMs * spread };
+  return { isDone: false, waitMs: TIMING.refusedMs * spread };
 }
 
-/** The key of this request, which is noted before the room hears of it. */
+/** Returns the id of the request's key, which is recorded before the request is sent. */
 async function keyFor(files: EnrolFiles, pair: CertificatePair, open: OpenRequest): Promise<string> {
   const key = await pair.nextKey();
   const { site, box, url } = open.request;
@@ -122,7 +127,7 @@ async function keyFor(files: EnrolFiles, pair: CertificatePair, open: OpenReques
   return key;
 }
 
-/** The power went between the installation and the removal of the request. */
+/** Reports whether power failed between the installation and the removal of the request. */
 function isFinished(files: EnrolFiles, pair: CertificatePair, open: OpenRequest): boolean {
   const record = files.record();
   const { certificate } = pair;
@@ -134,10 +139,10 @@ function finish({ files }: EnrolOptions, pair: CertificatePair): Outcome {
     throw new AgentError('unavailable', `${pair.certFile} and ${pair.keyFile} do not belong together`);
   }
   rmSync(files.requestFile, { force: true });
-  return { done: true, waitMs: 0 };
+  return { isDone: true, waitMs: 0 };
 }
 
-/** A disk, a network, a room: not a mistake in the program. */
+/** Reports whether an error comes from a disk, a network or the room rather than from a bug. */
 export function isOfTheWorld(error: unknown): boolean {
   if (error instanceof AgentError) return error.kind !== 'bug';
   return error instanceof Error && 'code' in error;

@@ -1,8 +1,9 @@
 /**
- * One request to the room's enrolment, as RFC 7030 (Enrollment over Secure Transport) has it.
+ * Sends one request to the room's enrolment, as RFC 7030 (Enrollment over Secure Transport) defines it.
  *
- * LIMITS: an answer has ANSWER_BYTES_MAX and comes within ANSWER_WITHIN_MS; there is no other authority than the given
- * one, no version of TLS below 1.3, no redirection.
+ * LIMITS:
+ * - A response has at most ANSWER_BYTES_MAX and arrives within ANSWER_WITHIN_MS.
+ * - Only the given authority is trusted. TLS 1.3 or later is required. Redirections are not followed.
  */
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
@@ -15,43 +16,43 @@ const ANSWER_WITHIN_MS = 30_000;
 export const EST = {
   enrol: '/.well-known/est/simpleenroll',
   renew: '/.well-known/est/simplereenroll',
-  /** A certificate for the page that a technician's phone opens: a label of ours (RFC 7030, 3.2.2). */
+  /** Issues the certificate of the technician's page, under a label of ours (RFC 7030, 3.2.2). */
   page: '/.well-known/est/page/simpleenroll',
 } as const;
 
 export interface EstRequest {
-  /** https://host[:port] */
+  /** Address in the form https://host[:port]. */
   readonly url: string;
   readonly path: (typeof EST)[keyof typeof EST];
-  /** PKCS #10, DER. */
+  /** Request in PKCS #10, DER. */
   readonly csr: Uint8Array;
-  /** PEM: whom the server's certificate must be from. */
+  /** PEM of the authority that must have issued the server's certificate. */
   readonly ca: Uint8Array;
   readonly login?: { readonly user: string; readonly password: string };
-  /** PEM: whom we are, where a certificate says it. */
+  /** PEM of the client certificate and key, if the box authenticates by certificate. */
   readonly pair?: { readonly cert: Uint8Array; readonly key: Uint8Array };
   readonly signal: AbortSignal;
 }
 
 export type EstAnswer = {
-  /** By the server's clock; undefined where it does not say. */
+  /** Time of the server's clock; undefined if it sends none. */
   readonly dateMs: number | undefined;
-  /** As the server asks for. */
+  /** Delay that the server asks for. */
   readonly retryAfterMs: number | undefined;
 } & (
   | { readonly state: 'issued'; readonly body: string }
   | { readonly state: 'pending' }
-  /** `reason`: one printable line. */
+  /** `reason` is one printable line. */
   | { readonly state: 'refused' | 'busy'; readonly reason: string }
 );
 
-/** @throws AgentError `unavailable` where no answer comes, or none from the room */
-export async function askRoom(asked: EstRequest): Promise<EstAnswer> {
-  const { url, path, signal } = asked;
+/** @throws AgentError `unavailable`: no response arrives, or none from the room */
+export async function askRoom(estRequest: EstRequest): Promise<EstAnswer> {
+  const { url, path, signal } = estRequest;
   try {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-    const response = await send(asked, deadline);
-    return judged(response, await bodyOf(response));
+    const response = await send(estRequest, deadline);
+    return answerOf(response, await bodyOf(response));
   } catch (error) {
     const host = new URL(url).host;
     throw new AgentError('unavailable', `${host}${path}: ${hintFor(error)}`, error);
@@ -63,7 +64,7 @@ function send(
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const sent = request(new URL(path, url), {
+    const clientRequest = request(new URL(path, url), {
       method: 'POST',
       ca: Buffer.from(ca),
       minVersion: 'TLSv1.3',
@@ -73,9 +74,9 @@ function send(
       ...(pair && { cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) }),
       headers: { 'content-type': 'application/pkcs10', 'content-transfer-encoding': 'base64' },
     });
-    sent.on('response', resolve);
-    sent.on('error', reject);
-    sent.end(Buffer.from(csr).toString('base64'));
+    clientRequest.on('response', resolve);
+    clientRequest.on('error', reject);
+    clientRequest.end(Buffer.from(csr).toString('base64'));
   });
 }
 
@@ -88,7 +89,7 @@ async function bodyOf(response: IncomingMessage): Promise<string> {
   return body;
 }
 
-function judged(response: IncomingMessage, body: string): EstAnswer {
+function answerOf(response: IncomingMessage, body: string): EstAnswer {
   const { statusCode = 0, headers } = response;
   const dateMs = Date.parse(headers.date ?? '');
   const seconds = /^\d{1,6}$/.exec(headers['retry-after'] ?? '')?.[0];
@@ -98,12 +99,12 @@ function judged(response: IncomingMessage, body: string): EstAnswer {
   };
   if (statusCode === 200) return { ...all, state: 'issued', body };
   if (statusCode === 202) return { ...all, state: 'pending' };
-  const said = printable(body.trim().split('\n')[0] ?? '');
-  const reason = `${statusCode}${said === '' ? '' : ` ${said}`}`;
+  const message = printable(body.trim().split('\n')[0] ?? '');
+  const reason = `${statusCode}${message === '' ? '' : ` ${message}`}`;
   return { ...all, state: statusCode === 429 || statusCode >= 500 ? 'busy' : 'refused', reason };
 }
 
-/** What the commonest errors mean for whoever stands before the box. */
+/** Explains the most frequent errors for a person on site. */
 function hintFor(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const hints: Readonly<Record<string, string>> = {

@@ -1,8 +1,11 @@
 /**
- * Before a certificate ends it is renewed, with a new key, in the name of the old one; for the technician's page too.
+ * Renews a certificate before it expires, with a new key, and authenticates with the old certificate. Also renews the
+ * certificate of the technician's page.
  *
  * INVARIANTS: the old pair stays until the new one is checked and on disk.
- * LIMITS: one request for each certificate a run; the timer runs daily, and a third of the certificate's life is left.
+ *
+ * LIMITS: one request for each certificate per run. The timer runs daily, and a third of the certificate's lifetime is
+ * left.
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -14,23 +17,26 @@ import type { EnrolFiles, EnrolRecord } from './enrol-files.ts';
 import { askRoom, EST, type EstAnswer } from './est-client.ts';
 import { type Issued, issuedFrom, makeRequest } from './openssl.ts';
 
-/** Of its life; a third is left for a room that is away (RFC 9773 and ACME clients renew at two thirds as well). */
+/**
+ * Ratio of the lifetime after which a renewal is due. A third is left in case the room is unreachable (RFC 9773 and
+ * ACME clients renew at two thirds as well).
+ */
 const DUE_SHARE = 2 / 3;
 
 export interface RenewOptions {
   readonly files: EnrolFiles;
   readonly boxClock: ClockOptions;
   readonly signal: AbortSignal;
-  /** Whatever its age. */
+  /** Renew regardless of age. */
   readonly force?: boolean;
 }
 
 export type Renewal =
   | { readonly state: 'renewed'; readonly notAfter: Date }
-  /** `reason`: one line. */
+  /** `reason` is one line. */
   | { readonly state: 'refused' | 'unavailable'; readonly reason: string };
 
-/** Undefined: there is none that could be renewed, or it is not due. */
+/** Renews the box's certificate; undefined if there is none to renew, or if it is not due. */
 export async function renewBox(options: RenewOptions): Promise<Renewal | undefined> {
   const { files } = options;
   const pair = files.box();
@@ -42,7 +48,7 @@ export async function renewBox(options: RenewOptions): Promise<Renewal | undefin
   return ask(options, record, { pair, path: EST.renew, commonName: record.box });
 }
 
-/** The page's certificate is asked for in the name of the box's. Undefined: nothing to do. */
+/** Renews the page's certificate, authenticated by the box's. Undefined if there is nothing to do. */
 export async function renewPage(options: RenewOptions): Promise<Renewal | undefined> {
   const { files } = options;
   const record = files.record();
@@ -55,7 +61,7 @@ export async function renewPage(options: RenewOptions): Promise<Renewal | undefi
   return ask(options, record, { pair, path: EST.page, commonName: host, host });
 }
 
-/** When the box's certificate ends; undefined where it has none. */
+/** Returns when the box's certificate expires; undefined if it has none. */
 export function endOf(files: EnrolFiles): Date | undefined {
   const { certificate } = files.box();
   return certificate === undefined ? undefined : new Date(new X509Certificate(certificate).validTo);
@@ -67,16 +73,16 @@ function isDue(pem: string): boolean {
   return Date.now() >= from + (to - from) * DUE_SHARE;
 }
 
-interface Asked {
+interface RenewRequest {
   readonly pair: CertificatePair;
   readonly path: typeof EST.renew | typeof EST.page;
   readonly commonName: string;
   readonly host?: string;
 }
 
-async function ask(options: RenewOptions, record: EnrolRecord, asked: Asked): Promise<Renewal> {
+async function ask(options: RenewOptions, record: EnrolRecord, request: RenewRequest): Promise<Renewal> {
   try {
-    return await asksOnce(options, record, asked);
+    return await asksOnce(options, record, request);
   } catch (error) {
     if (!isOfTheWorld(error)) throw error;
     return { state: 'unavailable', reason: messageOf(error) };
@@ -86,9 +92,9 @@ async function ask(options: RenewOptions, record: EnrolRecord, asked: Asked): Pr
 async function asksOnce(
   { files, boxClock, signal }: RenewOptions,
   record: EnrolRecord,
-  asked: Asked,
+  request: RenewRequest,
 ): Promise<Renewal> {
-  const { pair, path, commonName, host } = asked;
+  const { pair, path, commonName, host } = request;
   const keyId = await pair.nextKey();
   const csr = await makeRequest(pair.nextKeyFile, commonName, host);
   const own = files.box();
@@ -102,14 +108,14 @@ async function asksOnce(
   });
   await raiseToRoom(answer.dateMs, boxClock);
   if (answer.state !== 'issued') return unissued(answer);
-  const wanted = { keyId, commonName, caFile: files.caFile, ...(host !== undefined && { host }) };
-  const issued: Issued = await issuedFrom(answer.body, wanted);
+  const target = { keyId, commonName, caFile: files.caFile, ...(host !== undefined && { host }) };
+  const issued: Issued = await issuedFrom(answer.body, target);
   pair.install(issued.pem);
   return { state: 'renewed', notAfter: issued.notAfter };
 }
 
 function unissued(answer: Exclude<EstAnswer, { state: 'issued' }>): Renewal {
   if (answer.state === 'refused') return { state: 'refused', reason: `the room refuses: ${answer.reason}` };
-  const why = answer.state === 'busy' ? `asks to wait: ${answer.reason}` : 'has not decided yet';
-  return { state: 'unavailable', reason: `the room ${why}` };
+  const answerText = answer.state === 'busy' ? `asks to wait: ${answer.reason}` : 'has not decided yet';
+  return { state: 'unavailable', reason: `the room ${answerText}` };
 }

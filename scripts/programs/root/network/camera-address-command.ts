@@ -1,4 +1,7 @@
-/** `vigie-root camera-address`: lets vision reach the address of its camera, called by its unit at each start of the agent. */
+/**
+ * `vigie-root camera-address`: allows vision to reach the address of its camera. Called by its unit at each start of
+ * the agent.
+ */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { print } from '../../../../agent/cli/print.ts';
 import { stateDir } from '../../../../agent/cli/state-dir.ts';
@@ -10,9 +13,9 @@ import { cameraReach, tellSystemd } from './camera-address.ts';
 
 export interface CameraAddressOptions {
   readonly config: string;
-  /** The agent's. */
+  /** The agent's state folder. */
   readonly state?: string;
-  /** By which vision goes. */
+  /** Root's folder, which vision reads. */
   readonly folder: string;
 }
 
@@ -22,7 +25,7 @@ export async function provisionCameraAddress({
   folder,
 }: CameraAddressOptions): Promise<void> {
   const { env } = process;
-  // As the agent will: where the file is refused, the last good one.
+  // As the agent does: if the file is refused, the last valid one is used.
   const { config } = usableConfig(file, stateDir(state, env), { env, mode: 'check', files: false });
   const { camera, mqtt } = config;
   if (camera === undefined)

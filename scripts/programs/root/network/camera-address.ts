@@ -1,7 +1,9 @@
 /**
- * The only addresses that vision may speak to, its camera's, and that the agent may not: it knows the camera's password, as
- * it hands it to vision, and nothing that goes wrong in it shall lead to a picture. systemd is told at each start of the
- * agent, since an address belongs to the configuration and not to the package.
+ * Restricts camera access to vision: vision may reach only the camera's addresses, and the agent may not reach them.
+ * The agent knows the camera's password, and no defect in it may lead to a picture.
+ *
+ * The addresses are passed to systemd at each start of the agent, since they belong to the configuration and not to the
+ * package.
  */
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
@@ -16,16 +18,16 @@ const VISION_UNIT = 'vigie-vision.service';
 const AGENT_UNIT = 'vigie.service';
 
 export interface CameraReach {
-  /** As the source names it; empty for a camera that is on no network. */
+  /** Host of the camera source; empty for a camera that is not on a network. */
   readonly host: string;
-  /** For vision, which is given them and looks up no name itself: none for a camera that is on no network. */
+  /** Addresses for vision, which looks up no names itself. Empty for a camera that is not on a network. */
   readonly addresses: readonly string[];
-  /** Not for the agent: the camera's own, but where the broker has the same, or the box itself. */
+  /** Addresses denied to the agent: the camera's own, except those of the broker or of the box itself. */
   readonly notForAgent: readonly string[];
 }
 
 export interface ReachOptions {
-  /** Where the agent must get. */
+  /** URL of the broker, which the agent must reach. */
   readonly broker?: string | undefined;
 }
 
@@ -33,7 +35,10 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8);
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Throws `unavailable` when a camera's name leads to no address, `config` where the source cannot be parsed. */
+/**
+ * Resolves the camera's addresses. Throws `unavailable` if its name has no address, `config` if the source cannot be
+ * parsed.
+ */
 export async function cameraReach(source: string, options: ReachOptions = {}): Promise<CameraReach> {
   const parsed = parseCameraSource(source);
   if ('fault' in parsed) throw new AgentError('config', `camera.source ${parsed.fault}`);
@@ -43,13 +48,13 @@ export async function cameraReach(source: string, options: ReachOptions = {}): P
     const fix = 'give the camera by its address in camera.source';
     throw new AgentError(
       'unavailable',
-      `camera.source: ${host} has no address (${messageOf(error)}); ${fix}`,
+      `camera.source: ${host} cannot be resolved (${messageOf(error)}); ${fix}`,
       error,
     );
   });
   const { broker } = options;
   const brokerHost = broker === undefined ? undefined : brokerHostOf(broker);
-  // A broker whose name leads nowhere now is not reached anyway.
+  // A broker whose name has no address now cannot be reached anyway.
   const ofBroker = brokerHost === undefined ? [] : await addressesOf(brokerHost).catch(() => []);
   const mayNot = (address: string): boolean =>
     !ofBroker.includes(address) && !LOOPBACK.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
@@ -62,7 +67,10 @@ async function addressesOf(host: string): Promise<string[]> {
   return (await lookup(host, { all: true })).map(({ address }) => address);
 }
 
-/** For this boot only: the next start of the agent says it anew. Throws `unavailable` when systemd refuses. */
+/**
+ * Sets the addresses in systemd for this boot; each start of the agent sets them again. Throws `unavailable` if systemd
+ * refuses.
+ */
 export async function tellSystemd(
   { addresses, notForAgent }: Pick<CameraReach, 'addresses' | 'notForAgent'>,
   systemctl = 'systemctl',

@@ -1,6 +1,6 @@
 /**
- * `vigie-root hotspot`: the box's own Wi-Fi for a technician's phone, called by its unit at each start of the
- * box, and where the room has asked for it.
+ * `vigie-root hotspot`: opens the box's own Wi-Fi for a technician's phone. Called by its unit at each start of the
+ * box, and when the room has requested it.
  */
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -21,20 +21,20 @@ import { HotspotRequest } from './hotspot-request.ts';
 
 export interface HotspotCommandOptions {
   readonly config: string;
-  /** The agent's. */
+  /** The agent's state folder. */
   readonly state?: string;
   readonly folder: string;
   readonly profile: string;
 }
 
-/** Ends after a quarter of an hour, when the room's time is over, or at SIGTERM. */
+/** Returns after a quarter of an hour, when the room's time is over, or at SIGTERM. */
 export async function provisionHotspot({
   config,
   state: agentState,
   folder,
   profile,
 }: HotspotCommandOptions): Promise<void> {
-  // As the agent will: where the file is refused, the last good one, with its order.
+  // As the agent does: if the file is refused, the last valid one with its authorisation is used.
   const read = (): Config | undefined => {
     try {
       const state = stateDir(agentState, process.env);
@@ -44,12 +44,12 @@ export async function provisionHotspot({
       return undefined;
     }
   };
-  // The agent may hold no configuration for root: it could name keys of its own.
+  // Reads only root's own file: a configuration stored by the agent could name keys of the agent's own.
   const own = (): Config => {
     assertOwn(config);
     return loadConfig(config, { env: process.env, mode: 'check', files: false });
   };
-  // systemd.exec(5): what has started the unit, where that was another unit.
+  // Set if another unit has started this one (systemd.exec(5)).
   const onRequest = process.env['TRIGGER_UNIT'] !== undefined;
   const request = new HotspotRequest({
     stateDir: stateDir(agentState, process.env),
@@ -67,10 +67,10 @@ export async function provisionHotspot({
     onRequest,
     requested: () => {
       looks += 1;
-      const asked = request.look();
-      if (asked === undefined || 'minutes' in asked) return asked?.minutes;
-      // What lies there from before this start of the box was judged then.
-      if (onRequest || looks > 1) print(`the room’s command is refused: ${asked.refused}`);
+      const roomRequest = request.look();
+      if (roomRequest === undefined || 'minutes' in roomRequest) return roomRequest?.minutes;
+      // A command from before this start of the box was judged then.
+      if (onRequest || looks > 1) print(`the room’s command is refused: ${roomRequest.refused}`);
       return undefined;
     },
     say: (line) => print(line),
@@ -80,8 +80,8 @@ export async function provisionHotspot({
 }
 
 /**
- * Why the hotspot is off, or undefined. An order holds from the day it is signed: a box without a clock of its own comes up
- * in the past, and must not open for that.
+ * Returns why the hotspot is off, or undefined. An authorisation counts from its signature, not from its first day. A
+ * box without a clock wakes up in the past, and must not open the hotspot for that reason.
  */
 export function orderThatHolds(
   config: Config | undefined,
@@ -92,12 +92,12 @@ export function orderThatHolds(
   try {
     const order = openAuthorisation(readAuthorisationFile(config.authorisation), folder.authority());
     const { site, box, rules, notAfter } = order;
-    // A permit to install names no rule.
+    // An installation authorisation names no rule.
     if (site !== config.site || box !== config.box || rules.length === 0) return undefined;
     if (nowMs >= Date.parse(notAfter)) return undefined;
     return `order ${order.order} holds until ${notAfter}; the room opens it, or use a cable`;
   } catch (error) {
-    // What cannot be read or is not signed allows nothing: the box looks at nobody.
+    // An authorisation that cannot be read or is not signed allows nothing, so no one is being filmed.
     if (error instanceof AgentError && error.kind !== 'bug') return undefined;
     throw error;
   }

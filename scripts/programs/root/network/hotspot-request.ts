@@ -1,4 +1,4 @@
-/** The room's command to open the hotspot, judged by root (room-command.ts). */
+/** Reads the room's command to open the hotspot, verified by root (room-command.ts). */
 import { OPEN_HOTSPOT_FILE } from '../../../../agent/contract/hotspot.ts';
 import { RoomCommand, type RoomCommandOptions } from '../room-command.ts';
 
@@ -20,10 +20,10 @@ export class HotspotRequest {
     });
   }
 
-  /** What is asked since the last look; undefined: nothing. */
+  /** Returns a new request since the last call; undefined if there is none. */
   look(): HotspotAsked | undefined {
-    const asked = this.#command.look();
-    if (asked === undefined || 'refused' in asked) return asked;
-    return { minutes: asked.args.minutes };
+    const request = this.#command.look();
+    if (request === undefined || 'refused' in request) return request;
+    return { minutes: request.args.minutes };
   }
 }

@@ -1,11 +1,17 @@
 /**
- * The box's own Wi-Fi, for a technician's phone where no cable is at hand: for a quarter of an hour from power-up, and not
- * while an order that is more than a permit to install holds: then the room opens it by a signed command, for as long as
- * that says, or a cable is used.
+ * Runs the box's own Wi-Fi, for a technician's phone on a site without a cable. It is open for a quarter of an hour
+ * after power-up.
  *
- * INVARIANTS: the passphrase is in no argument and no variable: NetworkManager reads it from a file of root's in /run, which
- * is gone with the hotspot. Whatever ends this program, the hotspot ends: its unit takes it down as well.
- * LIMITS: OPEN_MS; RUN_MS_MAX however often the room asks; order and room are looked at again every LOOK_EVERY_MS.
+ * It stays closed while an authorisation is valid that is not only for installation. The room can then open it by a
+ * signed command for a limited time, or a cable is used.
+ *
+ * INVARIANTS:
+ * - The passphrase is in no argument and no variable. NetworkManager reads it from a file of root's in /run, which is
+ *   removed with the hotspot.
+ * - However this program ends, the hotspot ends: its unit takes it down as well.
+ *
+ * LIMITS: OPEN_MS; RUN_MS_MAX however often the room asks. Authorisation and room are checked again every
+ * LOOK_EVERY_MS.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,23 +26,25 @@ import { hotspotName } from '../../../../agent/contract/hotspot.ts';
 const run = promisify(execFile);
 
 const PROFILE = 'vigie-hotspot';
-/** Enough to find the phone and the label; a box on its pole is not a Wi-Fi that passers-by see. */
+/** Time after power-up, ms: enough to find the phone and the label. Afterwards passers-by see no Wi-Fi. */
 const OPEN_MS = 15 * 60_000;
-/** The longest that one command may ask for; vigie-hotspot.service ends it a minute later. */
+/** The longest that one command may ask for, ms. vigie-hotspot.service ends it a minute later. */
 const RUN_MS_MAX = 60 * 60_000;
 const LOOK_EVERY_MS = 10_000;
 const NMCLI_WITHIN_MS = 30_000;
-/** WPA: 8 to 63 printable characters (IEEE 802.11, J.4.1); none of them a blank, which nobody sees on a label. */
+/**
+ * WPA: 8 to 63 printable characters (IEEE 802.11, J.4.1). A blank is not allowed, because it is invisible on a label.
+ */
 const PASSPHRASE = /^[\x21-\x7e]{8,63}$/;
 const FILE_BYTES_MAX = 256;
 
-/** What is wrong with a file that holds the passphrase, or undefined. */
+/** Returns the validation error of a file with the passphrase, or undefined. */
 export function hotspotKeyProblem(text: string): string | undefined {
   if (PASSPHRASE.test(text.trim())) return undefined;
   return 'is no passphrase; must be one line of 8 to 63 letters, digits and signs, without blanks';
 }
 
-/** Throws AgentError `config`. */
+/** Reads the passphrase. Throws AgentError `config`. */
 export function readHotspotKey(file: string): string {
   let text = '';
   try {
@@ -49,10 +57,10 @@ export function readHotspotKey(file: string): string {
   return text;
 }
 
-/** NetworkManager's profile (nm-settings-keyfile(5)): WPA2 and WPA3, and an address for the phone. */
+/** Returns NetworkManager's profile (nm-settings-keyfile(5)): WPA2 and WPA3, and an address for the phone. */
 export function hotspotProfile(box: string, passphrase: string): string {
   const hex = createHash('sha256').update(`vigie hotspot of ${box}`).digest('hex');
-  // The same for a box each time: version 8 is for a maker's own scheme (RFC 9562, 5.8).
+  // Constant for a box: version 8 is for a vendor's own scheme (RFC 9562, 5.8).
   const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
   return `[connection]
 id=${PROFILE}
@@ -85,32 +93,36 @@ method=disabled
 export interface HotspotOptions {
   readonly box: string;
   readonly passphrase: string;
-  /** Below /run: gone with the next start of the machine. */
+  /** File below /run, removed at the next start of the machine. */
   readonly profileFile: string;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
-  /** Why it must be off where the room has not opened it; undefined: it may be open. */
+  /** Returns why it must be off unless the room has opened it; undefined if it may be open. */
   refusal(): string | undefined;
-  /** For how many minutes from now the room wants it open, once for each command; undefined: it has not asked. */
+  /**
+   * Returns for how many minutes from now the room wants it open, once per command; undefined if the room has not
+   * asked.
+   */
   requested(): number | undefined;
-  /** It was started for a command of the room, not by power-up. */
+  /** True if a command of the room started it, and not power-up. */
   readonly onRequest: boolean;
-  /** One line for the log. */
   say(line: string): void;
-  /** For tests. */
+  /** Replaced in tests. */
   readonly nmcli?: string;
 }
 
 export class Hotspot {
   readonly #options: HotspotOptions;
   readonly #stop = new AbortController();
-  /** By the room, monotonic. */
+  /** End of the room's grant, on the monotonic clock. */
   #grantedUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: HotspotOptions) {
     this.#options = options;
   }
 
-  /** Ends when its time is over, an order has come, or it is told to stop. Rejects with `unavailable`. */
+  /**
+   * Resolves when its time is over, an authorisation has become valid, or it is stopped. Rejects with `unavailable`.
+   */
   async open(): Promise<void> {
     const { clock, profileFile, box, passphrase, say, onRequest } = this.#options;
     const isGranted = this.#isGranted();
@@ -150,7 +162,7 @@ export class Hotspot {
     return this.#isGranted() || this.#options.refusal() === undefined;
   }
 
-  /** The room wants it open now. */
+  /** Reports whether the room wants it open now. */
   #isGranted(): boolean {
     const { clock, requested, say } = this.#options;
     const minutes = requested();
@@ -161,7 +173,7 @@ export class Hotspot {
     return clock.nowMs() < this.#grantedUntilMs;
   }
 
-  /** What this box lacks for a hotspot; no mistake of anybody. */
+  /** Returns what this box lacks for a hotspot. A missing device is not an error. */
   async #missing(): Promise<string | undefined> {
     try {
       const devices = await this.#nmcli('--terse', '--fields', 'TYPE', 'device');

@@ -1,4 +1,4 @@
-/** A part of the simulated boxes in a process of its own; it does what it is asked, one thing after the other. */
+/** Runs a part of the simulated boxes in a process of its own, and handles requests in sequence. */
 import type { Answer, Ask } from '../protocol.ts';
 import { World } from '../world.ts';
 
@@ -24,5 +24,5 @@ process.on('message', (ask: Ask) => {
     process.send?.(await answer(ask));
   });
 });
-// It ends with whoever asks.
+// Ends with its parent process.
 process.once('disconnect', () => process.exit(0));

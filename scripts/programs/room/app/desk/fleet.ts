@@ -1,4 +1,4 @@
-/** All cameras, as these screens draw them. */
+/** Holds all cameras for the views, and keeps them current. */
 import { computed, signal } from '@preact/signals';
 import type { Camera, Cameras } from '../../contract/camera.ts';
 import { CONDITIONS, type Condition } from '../../contract/terms.ts';
@@ -6,27 +6,32 @@ import { explain } from '../acts.ts';
 import { get } from '../api.ts';
 import { cameras as streamed } from '../stream.ts';
 
-/** 1,500 boxes report 50 times a second in all; a person reads far slower. ms */
+/**
+ * Minimum time between updates in ms: 1,500 boxes report 50 times a second in total, and a person reads far more
+ * slowly.
+ */
 const DRAW_EVERY_MS = 500;
-/** Ages and blind times grow without a change; and a stream that was cut has missed some. ms */
+/**
+ * Reload interval in ms: ages and blind times grow without a change, and an interrupted stream may have missed changes.
+ */
 const AGAIN_MS = 60_000;
 
 export const fleet = signal<ReadonlyMap<string, Camera> | undefined>(undefined);
-/** Cameras that there are beyond these. */
+/** Number of cameras that are not listed. */
 export const beyond = signal(0);
-/** Boxes that are not enrolled, and have sent something in the last day. */
+/** Number of boxes that are not enrolled but sent messages in the last day. */
 export const strangers = signal(0);
 export const fleetFault = signal<string | undefined>(undefined);
-/** What was chosen last: `site/box`. */
+/** Last selected camera: `site/box`. */
 export const chosen = signal<string | undefined>(undefined);
 
 export const keyOf = (camera: { readonly site: string; readonly box: string }) =>
   `${camera.site}/${camera.box}`;
 const RANKS = new Map<Condition, number>(CONDITIONS.map((condition, rank) => [condition, rank]));
-/** 0 is the worst. */
+/** Returns the rank of a condition; 0 is the worst. */
 export const rankOf = (condition: Condition) => RANKS.get(condition) ?? CONDITIONS.length;
 
-/** Worst first; of two alike by name. */
+/** Sorts the worst first, then by name. */
 function worse(a: Camera, b: Camera): number {
   return rankOf(a.condition) - rankOf(b.condition) || (keyOf(a) < keyOf(b) ? -1 : 1);
 }
@@ -34,10 +39,10 @@ function worse(a: Camera, b: Camera): number {
 export const inOrder = computed(() => [...(fleet.value?.values() ?? [])].sort(worse));
 
 let asked = 0;
-/** Of the stream, as it was applied last. */
+/** Changes of the stream as last applied. */
 let seen: ReadonlyMap<string, Camera | undefined> = new Map();
 
-/** What fails is told by `fleetFault`, and what was there stays. */
+/** Loads all cameras. A failure is shown in `fleetFault`, and the old data stays. */
 export async function loadFleet(): Promise<void> {
   asked += 1;
   const mine = asked;
@@ -46,7 +51,7 @@ export async function loadFleet(): Promise<void> {
     const answer = await get<Cameras>('/api/cameras');
     if (mine !== asked) return;
     const next = new Map(answer.cameras.map((camera) => [keyOf(camera), camera]));
-    // What the stream brought while the answer was on its way is newer than it.
+    // Changes that the stream brought during the request are newer than the answer.
     seen = streamed.peek();
     put(
       next,
@@ -72,7 +77,7 @@ function takeStreamed(): void {
   fleet.value = next;
 }
 
-/** One that is undefined has left the list. */
+/** Applies changes; an undefined camera has left the list. */
 function put(fleet: Map<string, Camera>, news: readonly (readonly [string, Camera | undefined])[]): void {
   for (const [key, camera] of news) {
     if (camera === undefined) fleet.delete(key);
@@ -80,7 +85,7 @@ function put(fleet: Map<string, Camera>, news: readonly (readonly [string, Camer
   }
 }
 
-/** Keeps the fleet current while a screen shows it; returns what ends that. */
+/** Keeps the fleet current while a screen shows it. The returned function ends that. */
 export function watchFleet(): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   void loadFleet();

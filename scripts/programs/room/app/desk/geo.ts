@@ -1,18 +1,18 @@
 /**
- * The room's map out of a GeoJSON file, which may be anybody's: what is no place on earth, or no form that is drawn, is left
- * out and counted, and a file that would keep a browser busy for seconds is refused.
+ * Builds the room's map from a GeoJSON file of any origin. Invalid coordinates and unsupported shapes are skipped and
+ * counted. A file that would keep the browser busy for seconds is refused.
  */
 
-/** Of a large city: 15,000 streets. */
+/** Enough for a large city with 15,000 streets. */
 const FEATURES_MAX = 20_000;
-/** 15,000 streets of 20 points, and as many again. */
+/** Enough for 15,000 streets of 20 points, and as many again. */
 const POINTS_MAX = 400_000;
-/** Names on the map; more would lie on each other. */
+/** Names on the map; more would overlap. */
 const NAMES_MAX = 200;
 const NAME_CHARS_MAX = 40;
-/** Width of the drawing in its own units; a tenth of one is less than a pixel on every screen. */
+/** Width of the drawing in its own units. A tenth of a unit is less than a pixel on every screen. */
 export const WIDTH = 1000;
-/** A map of one point has no extent: about a street's length, degrees. */
+/** Minimum extent in degrees, about the length of a street, for a map of a single point. */
 const EXTENT_MIN = 0.002;
 
 type LonLat = readonly [lon: number, lat: number];
@@ -31,7 +31,7 @@ export interface MapName extends Place {
 export interface CityMap {
   readonly width: number;
   readonly height: number;
-  /** All of a kind as one path: a street is no node of its own. */
+  /** One path for all shapes of a kind, so that a street is not a separate node. */
   readonly lines: string;
   readonly areas: string;
   readonly cameras: readonly MapCamera[];
@@ -57,11 +57,11 @@ function lonLat(value: unknown): LonLat | undefined {
   if (!Array.isArray(value)) return undefined;
   const [lon, lat] = value as unknown[];
   if (typeof lon !== 'number' || typeof lat !== 'number') return undefined;
-  // NaN and what is no place on earth fail alike.
+  // The comparison also rejects NaN.
   return Math.abs(lon) <= 180 && Math.abs(lat) <= 90 ? [lon, lat] : undefined;
 }
 
-/** Undefined where one of them is no place, or fewer than two are there. */
+/** Returns undefined if a point is invalid or there are fewer than two. */
 function places(value: unknown): LonLat[] | undefined {
   if (!Array.isArray(value) || value.length < 2 || value.length > POINTS_MAX) return undefined;
   const found: LonLat[] = [];
@@ -73,7 +73,7 @@ function places(value: unknown): LonLat[] | undefined {
   return found;
 }
 
-/** Every list in a list; undefined where one is none. */
+/** Parses a list of point lists. Returns undefined if one is invalid. */
 function rings(value: unknown): LonLat[][] | undefined {
   if (!Array.isArray(value) || value.length === 0 || value.length > FEATURES_MAX) return undefined;
   const all = (value as unknown[]).map(places);
@@ -89,7 +89,7 @@ function outlines(type: unknown, coordinates: unknown): LonLat[][] | undefined {
   return all.every((one) => one !== undefined) ? all.flat() : undefined;
 }
 
-/** False where it cannot be drawn. */
+/** Adds a feature. Returns false if it cannot be drawn. */
 function take(found: Found, feature: unknown): boolean {
   if (!isObject(feature) || !isObject(feature['geometry'])) return false;
   const { type, coordinates } = feature['geometry'];
@@ -133,7 +133,10 @@ function extent(groups: readonly (readonly LonLat[])[]): readonly [number, numbe
   return [west, south, east, north];
 }
 
-/** Equirectangular, true to scale at the middle of the map: over a city its fault is less than a line's width. */
+/**
+ * Projects the file: equirectangular, true to scale at the centre of the map. Within a city the error is less than the
+ * width of a line.
+ */
 export function cityMap(file: unknown): CityMap | MapFault {
   if (!isObject(file) || file['type'] !== 'FeatureCollection' || !Array.isArray(file['features']))
     return 'not-a-collection';
@@ -159,7 +162,7 @@ function projected(found: Found): CityMap {
   const squeeze = Math.max(0.01, Math.cos(((south + north) / 2) * (Math.PI / 180)));
   const wide = Math.max((east - west) * squeeze, EXTENT_MIN);
   const high = Math.max(north - south, EXTENT_MIN);
-  // A map that is a strip keeps some height, and one that is a tower does not become a mile long.
+  // Keeps a minimum height for a very wide map, and limits that of a very tall one.
   const scale = WIDTH / Math.max(wide, high);
   const x = (lon: number) => Math.round((lon - west) * squeeze * scale * 10) / 10;
   const y = (lat: number) => Math.round((north - lat) * scale * 10) / 10;

@@ -1,4 +1,4 @@
-/** From when to when, on the room's clock. */
+/** Input fields for an interval, in the room's time zone. */
 import { useSignal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { nowMs, session } from '../session.ts';
@@ -13,22 +13,22 @@ export interface Interval {
 
 const HOUR_MS = 3600_000;
 
-/** The last so many hours, to the minute. */
+/** Returns the interval of the last `hours` hours, to the minute. */
 export function lastHours(hours: number): Interval {
   const to = Math.ceil(nowMs() / 60_000) * 60_000;
   return { from: new Date(to - hours * HOUR_MS).toISOString(), to: new Date(to).toISOString() };
 }
 
-/** As the query of a path. */
+/** Formats the interval as a query string. */
 export function queryOf({ from, to }: Interval): string {
   return `from=${encodeURIComponent(from)}&to=${encodeURIComponent(to)}`;
 }
 
 interface Props {
   readonly value: Interval;
-  /** Only with what is an interval. */
+  /** Called with valid intervals only. */
   readonly onChange: (interval: Interval) => void;
-  /** To choose with one click, hours. */
+  /** Preset durations in hours. */
   readonly presets: readonly number[];
 }
 

@@ -1,4 +1,4 @@
-/** What a screen asks the server for: the last good answer stays while a newer one is on its way or fails. */
+/** Loads data for a screen. The last valid answer stays while a newer one is loading or fails. */
 import { type ReadonlySignal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { explain } from '../acts.ts';
@@ -7,13 +7,13 @@ import { ApiProblem, get } from '../api.ts';
 interface Loaded<T> {
   readonly data: ReadonlySignal<T | undefined>;
   readonly fault: ReadonlySignal<string | undefined>;
-  /** Of the last question that failed; 0 where nothing answered. */
+  /** HTTP status of the last failed request; 0 without an answer. */
   readonly status: ReadonlySignal<number | undefined>;
   readonly isAsking: ReadonlySignal<boolean>;
   readonly again: () => void;
 }
 
-/** Asks when it is first drawn, and when the path changes. */
+/** Loads at the first render and whenever the path changes. */
 export function useLoad<T>(path: string): Loaded<T> {
   const data = useSignal<T | undefined>(undefined);
   const fault = useSignal<string | undefined>(undefined);

@@ -1,4 +1,6 @@
-/** The map itself: one path for all streets, one node for each camera, and a view that is moved by hand, wheel and key. */
+/**
+ * Renders the map: one path for all streets, one node per camera, and a view that moves by mouse, wheel and keyboard.
+ */
 import { computed, signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
@@ -11,7 +13,7 @@ import { centred, moved, type View, wholeView, zoomed } from './view.ts';
 
 export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly many: number }>;
 
-/** `site/box` under the pointer, or of the row that has the focus. */
+/** Camera (`site/box`) under the pointer, or of the focused row. */
 export const pointed = signal<string | undefined>(undefined);
 
 const map = signal<CityMap | undefined>(undefined);
@@ -21,14 +23,14 @@ const view = computed(() => seen.value ?? whole.value);
 
 const KEY_STEP = 0.15;
 const ZOOM_STEP = 1.5;
-/** Of a wheel, by pixels: one notch (about 100) is a little less than ZOOM_STEP. */
+/** Zoom exponent per pixel of the wheel; one notch (about 100) is slightly less than ZOOM_STEP. */
 const WHEEL_SHARE = 0.003;
-/** A hand that clicks moves a little, px. */
+/** Movement in px that still counts as a click. */
 const CLICK_PX = 4;
-/** From which zoom on names are drawn: before they lie on each other. */
+/** Zoom factor from which names are drawn; below it they would overlap. */
 const NAMES_FROM = 1.4;
 
-/** As in desk.css, in units of about a pixel around the middle. */
+/** Shapes as in desk.css, in units of about a pixel around the centre. */
 const FORMS: Readonly<Record<Condition, string>> = {
   offline: 'M-6-3.5-3.5-6 0-2.5 3.5-6 6-3.5 2.5 0 6 3.5 3.5 6 0 2.5-3.5 6-6 3.5-2.5 0Z',
   blind: 'M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0M-3 0a3 3 0 1 1 6 0a3 3 0 1 1-6 0',
@@ -38,7 +40,7 @@ const FORMS: Readonly<Record<Condition, string>> = {
   well: 'M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0',
 };
 
-/** Moves the map there, where it is not whole on the screen. */
+/** Centres the map on a camera, unless the whole map is visible. */
 export function near(key: string): void {
   const place = map.value?.cameras.find((camera) => camera.key === key);
   if (place !== undefined && seen.value !== undefined)
@@ -106,7 +108,7 @@ export function MapView({ map: drawn, open, onPick }: Props) {
   );
 }
 
-/** Units of the map for about a pixel: what is drawn by it is as large however near one is. */
+/** Returns map units per pixel, approximately, for parts whose size is independent of the zoom. */
 function unit({ width, height }: View): number {
   return Math.max(width, height) / 800;
 }
@@ -135,7 +137,7 @@ function Names({ map: { names } }: { readonly map: CityMap }) {
   );
 }
 
-/** The worst lie on top. */
+/** Draws the worst on top. */
 function Markers({ cameras, open }: { readonly cameras: readonly MapCamera[]; readonly open: OpenAt }) {
   const known = fleet.value;
   return useMemo(() => {
@@ -176,7 +178,7 @@ function rank(condition: Condition | undefined): number {
   return condition === undefined ? Number.POSITIVE_INFINITY : rankOf(condition);
 }
 
-/** Where the row is that one looks at. */
+/** Marks the camera of the row in focus. */
 function Here({ cameras }: { readonly cameras: readonly MapCamera[] }) {
   const place = cameras.find(({ key }) => key === pointed.value);
   return place === undefined ? null : (
@@ -202,7 +204,7 @@ function key(name: string, by: (factor: number) => void): boolean {
   return true;
 }
 
-/** Wheel, drag and click. Listeners of our own: a wheel must be held back from scrolling the page. */
+/** Handles wheel, drag and click. Uses its own listeners, because the wheel must not scroll the page. */
 function useHand(svg: { readonly current: SVGSVGElement | null }, onPick: (key: string) => void): void {
   useEffect(() => {
     const here = svg.current;

@@ -1,4 +1,4 @@
-/** Small things that these screens share. */
+/** Small components shared by the views. */
 import type { ComponentChildren } from 'preact';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Condition } from '../../contract/terms.ts';
@@ -15,7 +15,7 @@ interface LinkProps {
   readonly onFollow?: () => void;
 }
 
-/** Within the console; with a key held a new tab opens, as with every link. */
+/** Link within the console. With a modifier key it opens a new tab, as every link. */
 export function Link({ to, children, onFollow, ...rest }: LinkProps) {
   return (
     <a
@@ -33,7 +33,7 @@ export function Link({ to, children, onFollow, ...rest }: LinkProps) {
   );
 }
 
-/** The shape of a condition; its word stands beside it. */
+/** Shape of a condition; its name is next to it. */
 export function Shape({ of }: { readonly of: Condition }) {
   return <i class={`d-shape ${of}`} aria-hidden="true" />;
 }
@@ -51,7 +51,7 @@ interface HeadProps {
   readonly children?: ComponentChildren;
 }
 
-/** Title of a screen, with what can be done on all of it. */
+/** Title of a screen, with the actions on all of it. */
 export function Head({ title, children }: HeadProps) {
   return (
     <header class="desk-head">
@@ -67,7 +67,7 @@ interface StateProps {
   readonly onAgain: () => void;
 }
 
-/** Says that nothing has come yet, or that what is shown is old. */
+/** Shows that data is loading or outdated. */
 export function LoadState({ has, fault, onAgain }: StateProps) {
   const { stale, again } = desk.value;
   if (fault === undefined) return has ? null : <p role="status">{words.value.frame.loading}</p>;
@@ -81,7 +81,7 @@ export function LoadState({ has, fault, onAgain }: StateProps) {
   );
 }
 
-/** A wide table scrolls by itself, and by key. */
+/** Lets a wide table scroll separately, also by keyboard. */
 export function Scroll({
   label,
   children,

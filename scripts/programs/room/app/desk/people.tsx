@@ -1,4 +1,4 @@
-/** Who is logged in, for a supervisor, who may end the sessions of anybody. */
+/** Lists the logged-in people for a supervisor, who may end anyone's sessions. */
 import { useSignal } from '@preact/signals';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import type { Present } from '../../contract/session.ts';

@@ -1,4 +1,4 @@
-/** How these screens say times, shares, kinds, and text that others wrote. */
+/** Formats times, ratios, kinds and foreign text for the views. */
 import { zoneName } from '../../../../../agent/contract/zone-name.ts';
 import { language } from '../../../../../agent/kit/words.ts';
 import { nowMs, session } from '../session.ts';
@@ -11,13 +11,13 @@ export { plain } from '../words/plain.ts';
 
 const DAY_MS = 24 * 3600_000;
 
-/** Below this many verdicts the 95 % interval spans more than 40 points (Wilson, at a share of one half). */
+/** Number of verdicts below which the 95 % interval spans more than 40 points (Wilson, at a ratio of one half). */
 export const FEW_VERDICTS = 20;
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 function format(style: 'minute' | 'second' | 'day'): Intl.DateTimeFormat {
-  // British: the day comes before the month, as in the rest of Europe.
+  // British format: the day precedes the month, as in the rest of Europe.
   const locale = language.value === 'en' ? 'en-GB' : 'fr';
   const timeZone = session.value?.timeZone ?? 'UTC';
   const key = `${style} ${locale} ${timeZone}`;
@@ -33,7 +33,10 @@ function format(style: 'minute' | 'second' | 'day'): Intl.DateTimeFormat {
   return made;
 }
 
-/** In the room's time zone, which it names beside a time of day; what is no time is told as it came. */
+/**
+ * Formats a time in the room's time zone, whose name is shown with a time of day. Invalid times are returned as
+ * received.
+ */
 export function when(iso: string, style: 'minute' | 'second' | 'day' = 'minute'): string {
   const ms = Date.parse(iso);
   if (Number.isNaN(ms)) return plain(iso);
@@ -41,7 +44,7 @@ export function when(iso: string, style: 'minute' | 'second' | 'day' = 'minute')
   return style === 'day' ? text : `${text} ${zoneName(ms, session.value?.timeZone ?? 'UTC')}`;
 }
 
-/** 45 → 45 s, 600 → 10 min, 27000 → 7 h 30 min, and days from two of them on. */
+/** Formats a duration: 45 → 45 s, 600 → 10 min, 27000 → 7 h 30 min. From two days on it counts days. */
 export function lasting(seconds: number): string {
   return durationText(seconds, words.value);
 }
@@ -50,7 +53,7 @@ export function ago(iso: string): string {
   return desk.value.ago(lasting((nowMs() - Date.parse(iso)) / 1000));
 }
 
-/** Whole days until then; negative when it is over. */
+/** Returns the whole days until a time; negative if it has passed. */
 export function daysUntil(iso: string): number {
   return Math.floor((Date.parse(iso) - nowMs()) / DAY_MS);
 }
@@ -74,13 +77,13 @@ export function kindText(kind: string): string {
   return kindIn(kind, words.value);
 }
 
-/** A kind of what stands at the box, or what the room itself sees of it. */
+/** Describes a condition reported by the box or observed by the room. */
 export function reasonText(reason: string): string {
   const { reasons } = desk.value;
   return Object.hasOwn(reasons, reason) ? (reasons[reason] ?? '') : kindText(reason);
 }
 
-/** zone/lawn → lawn; the screens say what it is by the rule. */
+/** Shortens a place: zone/lawn → lawn. The rule tells what it is. */
 export function placeText(place: string): string {
   return plain(place.replace(/^(zone|line)\//, ''));
 }

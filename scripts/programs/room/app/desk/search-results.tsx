@@ -1,4 +1,4 @@
-/** How far a search is, who has not answered, and what was found. */
+/** Shows the progress of a search, missing answers and matches. */
 import { useSignal } from '@preact/signals';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchState } from '../../contract/api.ts';
@@ -6,7 +6,7 @@ import { desk } from '../words/desk.ts';
 import { incidentPath, Link, Scroll } from './parts.tsx';
 import { count, kindText, placeText, plain, when } from './say.ts';
 
-/** Rows that are drawn before somebody asks for more: three screens. */
+/** Rows drawn before a click loads more: three screens. */
 const ROWS = 100;
 
 export function SearchResults({ state }: { readonly state: SearchState }) {

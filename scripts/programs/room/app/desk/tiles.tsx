@@ -1,6 +1,8 @@
 /**
- * Every camera as one small node, by site, the worst first. A tile is drawn by a gradient and has no child, and a site
- * whose cameras are as before is not compared again: so 1,500 of them cost a browser one frame.
+ * Shows every camera as a small tile, grouped by site, the worst first.
+ *
+ * A tile is drawn by a gradient without child nodes, and unchanged sites are not compared again. So 1,500 tiles cost a
+ * browser one frame.
  */
 import { useSignalEffect } from '@preact/signals';
 import type { VNode } from 'preact';
@@ -18,7 +20,7 @@ interface Site {
 
 const WELL = rankOf('well');
 
-/** Sites with the worst cameras first, then those with the most of them. */
+/** Groups cameras by site. Sites with the worst cameras come first, then those with the most of them. */
 function bySite(cameras: readonly Camera[]): Site[] {
   const sites = new Map<string, Site>();
   for (const camera of cameras) {
@@ -54,7 +56,7 @@ export function Tiles({ cameras }: Props) {
     drawn.current.set(site.name, { as, node });
     return node;
   });
-  // The one node that is marked, and not a change that passes through all of them.
+  // Marks only the affected node, instead of updating all.
   useSignalEffect(() => {
     const key = chosen.value;
     for (const old of grid.current?.querySelectorAll('[aria-selected=true]') ?? [])
@@ -114,7 +116,7 @@ function SiteTiles({ site: { name, cameras }, words }: SiteProps) {
   );
 }
 
-/** Only the one that is pointed at has a title: 1,500 of them are drawn for nothing. */
+/** Sets the title on demand, because 1,500 titles would be created in vain. */
 function name(target: EventTarget | null): void {
   if (target instanceof HTMLElement && target.role === 'option') target.title = target.ariaLabel ?? '';
 }
@@ -124,7 +126,7 @@ function pick(target: EventTarget | null): void {
     chosen.value = target.id.slice(idOf('').length);
 }
 
-/** True where the key was ours. */
+/** Moves the selection. Returns true if the key was handled. */
 function move(grid: HTMLElement, key: string): boolean {
   const tiles = [...grid.querySelectorAll<HTMLElement>('[role=option]')];
   const at = tiles.findIndex(({ id }) => chosen.value !== undefined && id === idOf(chosen.value));
@@ -146,7 +148,7 @@ function nextOf(tiles: readonly HTMLElement[], at: number, key: string): HTMLEle
   return beyond(tiles, now, key === 'ArrowDown' ? 1 : -1);
 }
 
-/** The tile of the nearest row in that direction which lies closest under or over this one. */
+/** Returns the tile of the next row in that direction that is horizontally closest. */
 function beyond(tiles: readonly HTMLElement[], now: HTMLElement, way: 1 | -1): HTMLElement {
   const here = now.getBoundingClientRect();
   let best = now;
@@ -156,7 +158,7 @@ function beyond(tiles: readonly HTMLElement[], now: HTMLElement, way: 1 | -1): H
     const rows = (top - here.top) * way;
     if (rows < 1) continue;
     const aside = Math.abs(left - here.left);
-    // Another column of sites is no row of this one, unless nothing lies closer.
+    // A tile in another column of sites counts only if nothing else is closer.
     const distance = rows + (aside < width ? 0 : 4 * aside);
     if (distance >= least) continue;
     least = distance;

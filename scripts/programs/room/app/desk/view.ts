@@ -1,4 +1,4 @@
-/** The part of the map that is seen: moved and zoomed without ever losing the city. */
+/** Computes the visible part of the map: moves and zooms it within the city. */
 export interface View {
   readonly x: number;
   readonly y: number;
@@ -6,16 +6,16 @@ export interface View {
   readonly height: number;
 }
 
-/** Then one tenth of a unit, the map's own precision, is 4 px on a screen of 2,000. */
+/** Maximum zoom. At this zoom, a tenth of a unit (the map's precision) is 4 px on a screen of 2,000 px. */
 const ZOOM_MAX = 40;
 
 export function wholeView(width: number, height: number): View {
-  // What lies on the border has room for its shape.
+  // Margin for the shapes of cameras on the border.
   const rim = Math.max(width, height) * 0.03;
   return { x: -rim, y: -rim, width: width + 2 * rim, height: height + 2 * rim };
 }
 
-/** `by` > 1 comes nearer; the point (x, y) of the map stays where it is. */
+/** Zooms by a factor (`by` > 1 enlarges); the point (x, y) of the map stays in place. */
 export function zoomed(view: View, whole: View, by: number, x: number, y: number): View {
   const width = Math.min(whole.width, Math.max(whole.width / ZOOM_MAX, view.width / by));
   const part = width / view.width;
@@ -30,7 +30,7 @@ export function zoomed(view: View, whole: View, by: number, x: number, y: number
   );
 }
 
-/** By shares of what is seen. */
+/** Moves by ratios of the visible part. */
 export function moved(view: View, whole: View, right: number, down: number): View {
   return held({ ...view, x: view.x + right * view.width, y: view.y + down * view.height }, whole);
 }

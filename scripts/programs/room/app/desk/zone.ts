@@ -1,4 +1,4 @@
-/** Between a moment and what a clock on the room's wall says, whatever the browser's own time zone is. */
+/** Converts between absolute times and local times of the room, independent of the browser's time zone. */
 
 const WALL = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})$/;
 
@@ -21,7 +21,7 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
   return format;
 }
 
-/** `YYYY-MM-DDTHH:mm` on the wall, as `<input type="datetime-local">` has it. */
+/** Returns the local time `YYYY-MM-DDTHH:mm`, as in `<input type="datetime-local">`. */
 export function wallTime(ms: number, timeZone: string): string {
   const parts = new Map(
     formatOf(timeZone)
@@ -33,8 +33,8 @@ export function wallTime(ms: number, timeZone: string): string {
 }
 
 /**
- * ms; undefined for what is no date. Of the hour that a clock shows twice the first counts, and a time that it leaps over
- * is the one as much later.
+ * Returns the time in ms, or undefined for an invalid date. In a repeated hour the first one counts; a skipped time
+ * moves forward by the gap.
  */
 export function wallMs(wall: string, timeZone: string): number | undefined {
   const found = WALL.exec(wall);
@@ -42,7 +42,7 @@ export function wallMs(wall: string, timeZone: string): number | undefined {
   const asUtc = Date.parse(`${wall}:00.000Z`);
   if (Number.isNaN(asUtc)) return undefined;
   const offsetAt = (ms: number) => Date.parse(`${wallTime(ms, timeZone)}:00.000Z`) - ms;
-  // No zone is further than 14 h from UTC: the offsets of the days around hold before and after a change.
+  // No zone is more than 14 h from UTC, so the offsets a day before and after surround any change.
   const dayMs = 24 * 3600_000;
   const before = asUtc - offsetAt(asUtc - dayMs);
   const after = asUtc - offsetAt(asUtc + dayMs);

@@ -1,4 +1,4 @@
-/** What can be done to one incident: the buttons, and the keys that do the same. */
+/** Buttons and keys for the actions on one incident. */
 import type { Incident } from '../../contract/incident.ts';
 import { claim, isMine, judge, release } from '../acts.ts';
 import { may, session } from '../session.ts';
@@ -14,7 +14,7 @@ interface Doing {
 
 const KEY = { true: 't', false: 'f', unclear: 'u' } as const;
 
-/** Those that the role may, and that the state leaves to be done. */
+/** Returns the actions that the role and the state allow. */
 function doingsOf(incident: Incident): Doing[] {
   const { state } = incident;
   const found: Doing[] = [];
@@ -43,7 +43,7 @@ function doingsOf(incident: Incident): Doing[] {
   return found;
 }
 
-/** For useKeys. */
+/** Returns the keys for useKeys. */
 export function actKeys(incident: Incident | undefined): Record<string, () => void> {
   if (incident === undefined || session.value === undefined) return {};
   return Object.fromEntries(doingsOf(incident).map(({ key, run }) => [key, run]));

@@ -1,4 +1,4 @@
-/** What helps to judge: how often the rule was right here, what others noted, what else happened at the box. */
+/** Shows context for the review: the rule's precision here, notes, and nearby incidents of the box. */
 import type { Incident, Note, Precision } from '../../contract/incident.ts';
 import { isEscalated } from '../queue/lines.ts';
 import { go } from '../router.ts';
@@ -8,7 +8,7 @@ import { kindText } from '../words/sentence.ts';
 import { percent, when, words } from '../words/words.ts';
 import { Mark, stateText } from './marks.tsx';
 
-/** The share of true verdicts with its interval, 95 %. */
+/** Ratio of true verdicts with its 95 % interval. */
 export function PrecisionOf({ precision }: { readonly precision: Precision }) {
   const { incident: texts } = words.value;
   const { share, low, high } = precision;
@@ -47,7 +47,7 @@ export function PrecisionOf({ precision }: { readonly precision: Precision }) {
 
 interface NotesProps {
   readonly notes: readonly Note[];
-  /** Of the site. */
+  /** Time zone of the site. */
   readonly timeZone: string | null;
 }
 
@@ -76,10 +76,10 @@ export function Notes({ notes, timeZone }: NotesProps) {
 
 interface NearbyProps {
   readonly nearby: readonly Incident[];
-  /** How many there are beyond these. */
+  /** Number of incidents that are not listed. */
   readonly more: number;
   readonly no: number;
-  /** Of the site. */
+  /** Time zone of the site. */
   readonly timeZone: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** What is asked before it is done, and the list of keys. */
+/** Confirmation dialogs, and the list of keys. */
 import { type Signal, signal, useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId, useLayoutEffect, useRef } from 'preact/hooks';
@@ -14,10 +14,10 @@ import { kindText, placeText } from '../words/sentence.ts';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 
-/** The incident that is asked about. */
+/** Incident of the open dialog. */
 export const dispatching = signal<Incident | undefined>(undefined);
 export const noting = signal<Incident | undefined>(undefined);
-/** What was typed stays when the dialog is closed or the note refused. */
+/** Typed notes, which survive a closed dialog or a refused note. */
 const drafts = new Map<number, string>();
 
 interface DialogProps {
@@ -29,7 +29,7 @@ interface DialogProps {
 function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Before the next key: what is typed into a note must not judge.
+  // Opens before the next key press, so that text of a note does not trigger a verdict.
   useLayoutEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();
@@ -146,7 +146,7 @@ const KEYS = [
   ['help', ['?']],
 ] as const;
 
-/** Of the screen of tracks, for whoever may go there. */
+/** Keys of the tracks screen, for roles that may use it. */
 const TRACK_KEYS = [
   ['play', ['␣']],
   ['hits', ['←', '→']],

@@ -1,4 +1,4 @@
-/** Where and when, under which order, and who has it. */
+/** Shows place, times, authorisation and owner of an incident. */
 import type { ComponentChildren } from 'preact';
 import type { Incident, IncidentDetail } from '../../contract/incident.ts';
 import { isMine } from '../acts.ts';
@@ -9,7 +9,7 @@ import { when, words } from '../words/words.ts';
 
 interface FactsProps {
   readonly incident: Incident;
-  /** Undefined while it is on its way. */
+  /** Undefined while loading. */
   readonly detail: IncidentDetail | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What every screen lies in: the header, what is wrong with the connection, the screen, short lines, dialogs. */
+/** Frame of every screen: header, connection state, content, messages and dialogs. */
 import { useLayoutEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import { language, setLanguage } from '../../../../../agent/kit/words.ts';
@@ -19,7 +19,7 @@ import { words } from '../words/words.ts';
 import { Dialogs } from './dialogs.tsx';
 import { LinkMark } from './marks.tsx';
 
-/** The work stays as it was below a login in mid-session, and cannot be seen. */
+/** During a login within a session, the work stays in the page but is hidden. */
 export function Frame() {
   if (session.value === undefined) return <LoginScreen onEntered={() => location.reload()} />;
   return (
@@ -140,8 +140,8 @@ function Connection() {
 function Screen() {
   const now = place.value;
   const isOpen = openNo.value !== undefined;
-  // Whoever cannot see the screen change hears where he is. Before the next key: it may lead into a field, and what is typed
-  // there must stay there.
+  // Moves the focus to the title, so that screen readers announce the change. Runs before the next key press, because
+  // that may focus a field, and its text must stay there.
   useLayoutEffect(() => {
     if (openNo.value === undefined) document.querySelector<HTMLElement>('main h1')?.focus();
   }, [now, isOpen]);

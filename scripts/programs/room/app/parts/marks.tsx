@@ -1,4 +1,4 @@
-/** Shapes that say a state without its colour; the word stands beside them, or is said. */
+/** Shapes that show a state without relying on colour. The state is also given as visible or spoken text. */
 import type { JSX } from 'preact';
 import type { Incident } from '../../contract/incident.ts';
 import type { Link } from '../stream.ts';

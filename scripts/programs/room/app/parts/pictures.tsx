@@ -1,4 +1,7 @@
-/** What the box has published of the place: at the alert, or before, when something appeared, and at the alert. */
+/**
+ * Shows the redacted pictures of an incident: at the alert, and for some kinds also before and when the object
+ * appeared.
+ */
 import { useSignal } from '@preact/signals';
 import type { IncidentDetail, Still } from '../../contract/incident.ts';
 import { may } from '../session.ts';
@@ -44,7 +47,7 @@ interface PictureProps {
   readonly no: number;
   readonly kind: string;
   readonly still: Still;
-  /** Of the site. */
+  /** Time zone of the site. */
   readonly timeZone: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** What a supervisor asks for besides: that somebody else takes it, and the sealed picture. */
+/** Requests of a supervisor: reassignment, and the sealed picture. */
 import { useSignal } from '@preact/signals';
 import { Button, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SealedAnswer } from '../../contract/api.ts';
@@ -8,7 +8,7 @@ import { post } from '../api.ts';
 import { session } from '../session.ts';
 import { words } from '../words/words.ts';
 
-/** As long as the contract takes. */
+/** Limits as in the contract. */
 const CASE_CHARS_MAX = 64;
 const REASON_CHARS_MAX = 200;
 

@@ -1,4 +1,4 @@
-/** One line of the queue: what, where, since when, and who has it. */
+/** One line of the queue: incident, place, age and owner. */
 import type { Incident } from '../../contract/incident.ts';
 import type { Line, Storm } from '../queue/lines.ts';
 import { nowMs, session, tick } from '../session.ts';
@@ -6,7 +6,7 @@ import { age, kindText, sentence } from '../words/sentence.ts';
 import { words } from '../words/words.ts';
 import { Mark, stateText } from './marks.tsx';
 
-/** As in style.css. */
+/** Height of a line, as in style.css. */
 export const ROW_PX = 60;
 
 interface RowProps {
@@ -116,7 +116,7 @@ function Owner({ incident }: { readonly incident: Incident }) {
   );
 }
 
-/** By itself, so that a second that passes draws nothing but the ages. */
+/** A separate component, so that each second redraws only the ages. */
 function Age({ incident }: { readonly incident: Incident }) {
   void tick.value;
   return <span class="age">{age(nowMs() - Date.parse(incident.received), words.value)}</span>;

@@ -1,18 +1,18 @@
-/** The lines of the queue out of the incidents: their order, and the storms that become one line. */
+/** Builds the lines of the queue from incidents: sorts them, and combines storms into one line. */
 import type { Incident } from '../../contract/incident.ts';
 import { ESCALATE_S } from '../../contract/terms.ts';
 
-/** What comes within this long of the one before is of the same storm, ms. */
+/** Maximum gap in ms between successive incidents of one storm. */
 const STORM_GAP_MS = 60_000;
-/** Of one box and rule; two or three of them a person takes in at a glance. */
+/** Minimum size of a storm of one box and rule. Two or three alerts are easily seen at a glance. */
 const STORM_OF_RULE_MIN = 4;
-/** Of one kind at many boxes, such as when the sun comes round a corner of the whole city. */
+/** Minimum size of a storm of one kind at many boxes, for instance when low sun affects the whole city. */
 const STORM_OF_KIND_MIN = 12;
 
 export interface Storm {
-  /** Stays the same while it grows. */
+  /** Stays the same while the storm grows. */
   readonly id: string;
-  /** `box`: of one box and rule; `kind`: of one kind at many boxes. */
+  /** `box`: one box and rule. `kind`: one kind at many boxes. */
   readonly of: 'box' | 'kind';
   readonly members: readonly Incident[];
 }
@@ -23,7 +23,7 @@ export type Line =
 
 export interface LinesOptions {
   readonly nowMs: number;
-  /** The person whose incidents come first among those that are taken. */
+  /** Current person, whose incidents precede those claimed by others. */
   readonly me: string;
   readonly isOpen: (storm: string) => boolean;
   readonly fits: (incident: Incident) => boolean;
@@ -37,7 +37,10 @@ export function isEscalated(incident: Incident, nowMs: number): boolean {
   return isLate(incident, lateSince(nowMs));
 }
 
-/** Escalated first, then what waits, then what somebody has taken; in each the urgent, then what has waited longest. */
+/**
+ * Returns the lines: escalated incidents, then waiting ones, then claimed ones. Within each group the urgent come
+ * first, then the oldest.
+ */
 export function linesOf(incidents: readonly Incident[], options: LinesOptions): Line[] {
   const late = lateSince(options.nowMs);
   const sorted = incidents
@@ -94,7 +97,8 @@ function stormsOf(sorted: readonly Incident[]): Map<Incident, Storm> {
       if (group.length < least) continue;
       const parts = together(group).filter(({ length }) => length >= least);
       for (const [index, members] of parts.entries()) {
-        // Counted from the newest part: one that is open stays so while it grows and while its oldest are taken.
+        // Numbered from the newest part, so that an open storm stays open while it grows and while its oldest parts are
+        // claimed.
         const storm = { id: `${key} ${parts.length - index}`, of, members };
         for (const member of members) storms.set(member, storm);
       }
@@ -105,7 +109,7 @@ function stormsOf(sorted: readonly Incident[]): Map<Incident, Storm> {
   return storms;
 }
 
-/** Parts of a group in which each came soon after the one before, the oldest first. */
+/** Splits a group into parts without long gaps, the oldest first. */
 function together(group: readonly Incident[]): Incident[][] {
   const byAge = group
     .map((incident) => ({ incident, atMs: Date.parse(incident.received) }))
@@ -121,14 +125,14 @@ function together(group: readonly Incident[]): Incident[][] {
 }
 
 function rankOf(incident: Incident, late: string, me: string): number {
-  // What was closed a moment ago stays where it was until it leaves.
+  // A recently closed incident keeps its place until it leaves.
   const waits = incident.state === 'new' || (incident.state === 'closed' && incident.claimedBy === null);
   if (waits) return incident.severity === 'alert' && incident.received < late ? 0 : 1;
   if (incident.claimedBy === me) return 2;
   return incident.state === 'claimed' ? 3 : 4;
 }
 
-/** Times of the interface are all of one form, and compare as text. */
+/** Times of the interface have one format and sort as text. */
 function isLate({ state, severity, received }: Incident, late: string): boolean {
   return state === 'new' && severity === 'alert' && received < late;
 }

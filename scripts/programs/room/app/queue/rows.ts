@@ -1,17 +1,20 @@
 /**
- * The incidents that this browser holds.
+ * Holds the incidents of this browser.
  *
- * INVARIANTS: of an incident the version with the highest revision of the stream is held; what is closed is not.
- * LIMITS: HELD_MAX incidents; beyond it those go first of which one box has more than OF_A_BOX_MAX, then the least urgent
- * and newest of those that nobody has taken; they are counted in `more`.
+ * INVARIANTS: each incident is held in its newest version of the stream; closed ones are not held.
+ * LIMITS: HELD_MAX incidents. Beyond it, incidents of boxes with more than OF_A_BOX_MAX are dropped first, then the
+ * least urgent and newest unclaimed ones. `more` counts them.
  */
 import type { Incident, Queue } from '../../contract/incident.ts';
 
-/** As many as the server's queue gives. */
+/** Equal to the size of the server's queue. */
 export const HELD_MAX = 2000;
-/** As the server's queue has it: a box that floods the room must not push out what the others say. */
+/**
+ * Incidents of one box that are kept first, as in the server's queue: a box that floods the room must not displace the
+ * alerts of others.
+ */
 const OF_A_BOX_MAX = 100;
-/** With fewer, and more open at the server, the queue is loaded again. */
+/** Number of held incidents below which the queue is loaded again, if the server has more. */
 const REFILL_BELOW = HELD_MAX / 2;
 
 export class Rows {
@@ -19,12 +22,12 @@ export class Rows {
   #rev = 0;
   #more = 0;
 
-  /** The stream goes on from here. */
+  /** Number from which the stream continues. */
   get rev(): number {
     return this.#rev;
   }
 
-  /** Open ones that are not held. */
+  /** Number of open incidents that are not held. */
   get more(): number {
     return this.#more;
   }
@@ -49,7 +52,7 @@ export class Rows {
     this.#trim();
   }
 
-  /** What has come by the stream; returns those that were not known before and wait for somebody. */
+  /** Applies changes of the stream. Returns the new incidents that wait for someone. */
   apply(incidents: readonly Incident[]): Incident[] {
     const fresh: Incident[] = [];
     const known = this.#rev;
@@ -65,20 +68,20 @@ export class Rows {
     return fresh;
   }
 
-  /** What was known to the room before, and is not held, was one of those beyond. */
+  /** An incident that the room had before, but that is not held, was one of those counted in `more`. */
   #count(incident: Incident, fresh: Incident[]): void {
     if (incident.events > 1 || incident.revision > 0) this.#more = Math.max(0, this.#more - 1);
     else if (incident.state === 'new') fresh.push(incident);
   }
 
-  /** The answer to an act of one's own, which may be here before the stream says the same. */
+  /** Applies the answer to one's own action, which may arrive before the stream's change. */
   settle(incident: Incident): void {
     const held = this.#rows.get(incident.no);
     if (held === undefined || held.rev <= incident.rev) this.#put(incident);
   }
 
   #put(incident: Incident): void {
-    // Of what is no alert nobody is asked for anything: a system event stands at the cameras.
+    // Only alerts need an action; system incidents are shown with the cameras.
     if (incident.state === 'closed' || incident.severity !== 'alert') this.#rows.delete(incident.no);
     else this.#rows.set(incident.no, incident);
   }
@@ -99,7 +102,7 @@ export class Rows {
   }
 }
 
-/** What must stay comes first: what somebody has taken, then the urgent, then what has waited longest. */
+/** Sorts by importance: claimed ones, then the urgent, then the oldest. */
 function byNeed(a: Incident, b: Incident): number {
   return (
     Number(a.state === 'new') - Number(b.state === 'new') ||

@@ -1,8 +1,10 @@
 /**
- * What the queue shows: the held incidents, what a person has just done on top of them, the lines, and which is chosen.
+ * State of the queue: held incidents, pending actions on top of them, lines and selection.
  *
- * INVARIANTS: an act shows at once and is taken back when it is refused; the stream never overwrites an act under way.
- * Lines are made at most once for each frame of the screen.
+ * INVARIANTS:
+ * - An action shows at once and is reverted if it is refused.
+ * - The stream never overwrites a pending action.
+ * - Lines are computed at most once per frame.
  */
 import { computed, signal } from '@preact/signals';
 import type { Incident, Queue } from '../../contract/incident.ts';
@@ -10,19 +12,19 @@ import { nowMs, session, tick } from '../session.ts';
 import { keyOf, type Line, linesOf } from './lines.ts';
 import { Rows } from './rows.ts';
 
-/** What one has closed oneself stays this long on the list, so that the eye sees that it was done. */
+/** Time in ms for which an incident stays visible after one's own closing, as confirmation. */
 const LINGER_MS = 1500;
-/** Where no frame comes within this, as in a tab that is not shown, it is drawn without one. */
+/** Time in ms after which changes are drawn without a frame, as in a hidden tab. */
 const NO_FRAME_MS = 500;
-/** New alerts are told to a screen reader together, no more often. */
+/** Minimum time in ms between announcements of new alerts to a screen reader, which are combined. */
 const ANNOUNCE_MS = 5000;
-/** The line is emptied after this, so that the same number is said again. */
+/** Time in ms after which the announcement is cleared, so that the same number is announced again. */
 const ANNOUNCED_MS = 2000;
 
 const rows = new Rows();
-/** What the acts under way will make of each incident, in their order. */
+/** Changes by the pending actions of each incident, in order. */
 const doing = new Map<number, Partial<Incident>[]>();
-/** Closed by this person just now. */
+/** Incidents just closed by this person. */
 const lingering = new Map<number, Incident>();
 const version = signal(0);
 let drawing = false;
@@ -30,15 +32,15 @@ let drawing = false;
 export const filter = signal('');
 export const openStorms = signal<ReadonlySet<string>>(new Set());
 export const chosenKey = signal<string | undefined>(undefined);
-/** How many came since they were last told. */
+/** Number of new alerts since the last announcement. */
 export const announced = signal(0);
 let unannounced = 0;
 let chosenIndex = 0;
 
-/** Texts by which an incident is found; set by the screen, which knows the language. */
+/** Returns the searchable text of an incident; set by the screen, which knows the language. */
 export const haystack = signal<(incident: Incident) => string>(({ kind }) => kind);
 
-/** With what the acts under way make of them. */
+/** Held incidents with pending actions applied. */
 export const held = computed<readonly Incident[]>(() => {
   void version.value;
   const all = rows.held.map((incident) => withActs(incident));
@@ -67,7 +69,7 @@ export const lines = computed<readonly Line[]>(() => {
 });
 
 export const waiting = computed(() => held.value.filter(({ state }) => state === 'new').length);
-/** Open ones that this browser does not hold. */
+/** Number of open incidents that this browser does not hold. */
 export const more = computed(() => {
   void version.value;
   return rows.more;
@@ -78,12 +80,12 @@ function waits({ state, claimedBy }: Incident): boolean {
   return state === 'new' || (state === 'closed' && claimedBy === null);
 }
 
-/** The chosen line; where it has gone, the one that took its place. */
+/** Selected line, or the one that took its place. */
 export const chosen = computed<Line | undefined>(() => {
   const all = lines.value;
   const index = all.findIndex((line) => keyOf(line) === chosenKey.value);
   const line = all[index];
-  // After what one had in hand comes the most pressing; after what one judged in passing, the one below it.
+  // After an incident of one's own, the most urgent one follows; after one reviewed in passing, the next below it.
   if (line !== undefined) chosenIndex = line.type === 'storm' || waits(line.incident) ? index : 0;
   return all[index >= 0 ? index : Math.min(chosenIndex, all.length - 1)];
 });
@@ -92,12 +94,12 @@ export function choose(key: string | undefined): void {
   chosenKey.value = key;
 }
 
-/** Down by `step`, up where it is negative. Returns the line that is chosen now. */
+/** Moves the selection down by `step`, or up if negative. Returns the selected line. */
 export function chooseBy(step: number): Line | undefined {
   const all = lines.value;
   const now = chosen.value;
   const at = now === undefined ? -1 : all.indexOf(now);
-  // What was chosen has gone: the one in its place is the next.
+  // The selected line is gone, so the line in its place is the next one.
   const gone = now !== undefined && keyOf(now) !== chosenKey.value;
   const to = all[Math.max(0, Math.min(all.length - 1, gone && step > 0 ? at : at + step))];
   if (to !== undefined) chosenKey.value = keyOf(to);
@@ -110,7 +112,7 @@ export function toggleStorm(id: string): void {
   openStorms.value = open;
 }
 
-/** As it is shown, with what this person is doing to it; undefined where it is not held. */
+/** Returns the incident with pending actions applied, or undefined if it is not held. */
 export function rowOf(no: number): Incident | undefined {
   void version.value;
   const row = rows.of(no) ?? lingering.get(no);
@@ -121,7 +123,7 @@ export function revOf(): number {
   return rows.rev;
 }
 
-/** Many were closed, and the server has more. */
+/** True if many were closed and the server has more. */
 export function isShort(): boolean {
   return rows.isShort;
 }
@@ -137,16 +139,16 @@ export function applyRows(incidents: readonly Incident[]): void {
   drawSoon();
 }
 
-/** What an act will make of it, before the server has said so. */
+/** Applies the expected change of an action before the server confirms it. */
 export function begin(no: number, change: Partial<Incident>): void {
   const row = rowOf(no);
-  // The stream may say so before the answer does.
+  // The stream may report the change before the answer arrives.
   if (change.state === 'closed' && row !== undefined) lingering.set(no, row);
   doing.set(no, [...(doing.get(no) ?? []), change]);
   draw();
 }
 
-/** The first of the acts under way is over: `incident` is what is true now, where that is known. */
+/** Ends the first pending action. `incident` is the current state, if known. */
 export function end(no: number, incident: Incident | undefined, isMine: boolean): void {
   const [, ...left] = doing.get(no) ?? [];
   if (left.length === 0) doing.delete(no);
@@ -157,7 +159,7 @@ export function end(no: number, incident: Incident | undefined, isMine: boolean)
   draw();
 }
 
-/** What the server has answered is true now. */
+/** Applies the server's answer as the current state. */
 export function settle(incident: Incident): void {
   rows.settle(incident);
   draw();

@@ -1,4 +1,4 @@
-/** Who did what, and who saw which picture: the newest first, and whether the record is whole. */
+/** Audit screen: who did what and who saw which picture, the newest first, and whether the log is intact. */
 import { signal, useSignal } from '@preact/signals';
 import { Button, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { AuditEntry, AuditPage } from '../../contract/audit.ts';
@@ -10,9 +10,9 @@ import { may } from '../session.ts';
 import { desk } from '../words/desk.ts';
 import { words } from '../words/words.ts';
 
-/** Of a hash, enough to tell two apart by eye; the table has all. */
+/** Characters of a hash, enough to distinguish two by eye; the table has all. */
 const HASH_CHARS = 12;
-/** Of what an entry says besides; the table has all. */
+/** Maximum length of the details of an entry; the table has all. */
 const MORE_CHARS_MAX = 300;
 
 interface Asked {

@@ -1,4 +1,4 @@
-/** Every camera: who is out of order, and who will be, before it is needed. */
+/** Cameras screen: all cameras, with those that are faulty now or will be soon. */
 import { computed, signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
@@ -37,11 +37,11 @@ import { may, session, tick } from '../session.ts';
 import { desk } from '../words/desk.ts';
 import { words } from '../words/words.ts';
 
-/** Of the list of those that need a person; more are found by the filter. */
+/** Length of the list of cameras that need attention; the filter finds more. */
 const NEEDS_MAX = 40;
 const INCIDENTS_MAX = 12;
 const DAY_S = 24 * 3600;
-/** Days from which on an end is written in the colour of a fault; the box's last reminders come at 7 and 1. */
+/** Days before expiry from which the date is shown as a fault. The box's last reminders come at 7 and 1 days. */
 const SOON_DAYS = 7;
 
 const text = signal('');
@@ -75,7 +75,7 @@ export function CamerasScreen() {
       filter.current?.select();
       filter.current?.focus();
     },
-    // First what is chosen, then what is looked for.
+    // Clears the selection first, then the filter.
     Escape: () => {
       if (chosen.value === undefined) text.value = '';
       chosen.value = undefined;
@@ -106,7 +106,7 @@ export function CamerasScreen() {
   );
 }
 
-/** How many there are of each, as what one filters by and as the legend of the shapes. */
+/** Number of cameras in each condition; also filters, and explains the shapes. */
 function Counts() {
   const { conditions, cameras } = desk.value;
   return (
@@ -172,7 +172,7 @@ function Aside() {
   return <aside class="desk-aside">{camera === undefined ? <Needs /> : <Details camera={camera} />}</aside>;
 }
 
-/** Whoever is not well, the worst first, with the reason in words. */
+/** Cameras that are not healthy, the worst first, with the reason. */
 function Needs() {
   const { cameras } = desk.value;
   const all = fitting.value.filter(({ condition }) => condition !== 'well');
@@ -294,7 +294,7 @@ function End({ at }: { readonly at: string }) {
   );
 }
 
-/** Of a condition nobody says whether it was so: it stands, or is over. */
+/** A system condition has no verdict: it is active or over. */
 function becameOf({ severity, ended, verdict, state }: Incident): string {
   const { states, verdicts, queue, incident } = words.value;
   if (severity === 'system') return ended === null ? incident.lasts : queue.ended;

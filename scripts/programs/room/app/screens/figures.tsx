@@ -1,4 +1,4 @@
-/** How right the boxes were, with how sure that is. */
+/** Statistics screen: precision of the boxes, with its confidence interval. */
 import { signal } from '@preact/signals';
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { Figures, FiguresBy } from '../../contract/figures.ts';
@@ -14,12 +14,12 @@ type Row = Figures['rows'][number];
 
 const DAYS = [24, 7 * 24, 30 * 24, 90 * 24];
 const FIRST_DAYS = 30;
-/** In the order of the list; contract/figures.ts needs a library that a browser does not. */
+/** Order of the list. Repeated here because contract/figures.ts needs a library that the browser lacks. */
 const BY: readonly FiguresBy[] = ['rule', 'kind', 'site', 'box', 'hour', 'day'];
 
 const by = signal<FiguresBy>('rule');
 const interval = signal<Interval | undefined>(undefined);
-/** The first one stays: one that moves with the clock would ask without end. */
+/** Keeps the first interval; one that moves with the clock would cause endless requests. */
 const asked = () => {
   interval.value ??= lastHours(FIRST_DAYS * 24);
   return interval.value;
@@ -58,7 +58,7 @@ export function FiguresScreen() {
   );
 }
 
-/** Made anew for another kind of rows: hours are never drawn as rules. */
+/** Recreated for another grouping, so that hours are never shown as rules. */
 function Loaded({ query }: { readonly query: string }) {
   const { figures } = desk.value;
   const load = useLoad<Figures>(`/api/figures?${query}`);
@@ -80,7 +80,7 @@ function judgedOf(row: Row): number {
   return row.true + row.false;
 }
 
-/** Hours and days in their order; all others by how many alerts they are about. */
+/** Sorts hours and days by time, all others by number of alerts. */
 function sorted(rows: readonly Row[]): Row[] {
   if (by.value === 'hour' || by.value === 'day') return [...rows].sort((a, b) => (a.key < b.key ? -1 : 1));
   return [...rows].sort((a, b) => b.alerts - a.alerts || (a.key < b.key ? -1 : 1));
@@ -143,12 +143,12 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
 function keyText(key: string): string {
   if (by.value === 'kind') return kindText(key);
   if (by.value === 'hour') return `${plain(key)} h`;
-  // Noon: a day without a time is the same day in every zone that is not further than 11 h away.
+  // Noon has the same date in every zone within 11 h of UTC.
   if (by.value === 'day' && /^\d{4}-\d{2}-\d{2}$/.test(key)) return when(`${key}T12:00:00.000Z`, 'day');
   return plain(key);
 }
 
-/** A bar to the share, a whisker over its interval; pale where there are few verdicts. */
+/** Bar of the ratio, with a whisker for its interval; pale if there are few verdicts. */
 function Precision({ row }: { readonly row: Row }) {
   const { figures } = desk.value;
   const { share: right, low, high } = row;

@@ -1,4 +1,4 @@
-/** What the next shift must know, on a screen and on paper. */
+/** Shift report screen: information for the next shift, on screen and on paper. */
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { Button } from '../../../../../agent/kit/controls.tsx';
@@ -12,7 +12,7 @@ import { count, kindText, placeText, plain, reasonText, when } from '../desk/say
 import { desk } from '../words/desk.ts';
 import { words } from '../words/words.ts';
 
-/** Of a shift, hours. */
+/** Duration of a shift in hours. */
 const SHIFT = 8;
 const SHIFTS = [SHIFT, 12, 24];
 
@@ -107,7 +107,7 @@ function Sum({ name, value, isLoud = false }: SumProps) {
 
 interface PartProps {
   readonly title: string;
-  /** Said where there is nothing. */
+  /** Text for an empty part. */
   readonly none: string;
   readonly many: number;
   readonly children: ComponentChildren;

@@ -1,4 +1,4 @@
-/** One incident, whole: pictures, what happened, why the box may say so, how often it was right, and what else was there. */
+/** Incident screen: pictures, facts, legal basis, precision of the rule, and nearby incidents. */
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
@@ -19,7 +19,7 @@ import { may, nowMs, tick } from '../session.ts';
 import { age, isKnown, kindText, sentence } from '../words/sentence.ts';
 import { words } from '../words/words.ts';
 
-/** Half of what a claim holds (CLAIM_S): one renewal may be lost. */
+/** Half the duration of a claim (CLAIM_S), so that one renewal may be lost. */
 const RENEW_MS = 60_000;
 
 interface Shown {
@@ -27,7 +27,7 @@ interface Shown {
   readonly fault: Signal<string | undefined>;
 }
 
-/** Asked again whenever the stream says that the incident has changed. */
+/** Loads the details, and again whenever the stream reports a change of the incident. */
 function useDetail(no: number, rev: number | undefined): Shown {
   const detail = useSignal<IncidentDetail | undefined>(undefined);
   const fault = useSignal<string | undefined>(undefined);
@@ -51,7 +51,7 @@ function useDetail(no: number, rev: number | undefined): Shown {
   return { detail, fault };
 }
 
-/** What the stream and one's own acts say, where they know it; else as it was loaded. */
+/** Returns the newest state: of the stream and one's own actions if known, else as loaded. */
 function currentOf(no: number, detail: IncidentDetail | undefined): Incident | undefined {
   const row = rowOf(no);
   const loaded = detail?.incident.no === no ? detail.incident : undefined;
@@ -68,9 +68,9 @@ export function IncidentScreen({ no }: { readonly no: number }) {
   const current = useRef(incident);
   current.current = incident;
   useKeys({ Escape: () => go('/queue'), ...actKeys(incident) });
-  // Whoever cannot see the screen change hears where he is, before the next key.
+  // Moves the focus to the title before the next key press, so that screen readers announce the change.
   useLayoutEffect(() => title.current?.focus(), [no]);
-  // When it is loaded there is another title; whoever has gone on into a field by then stays there.
+  // The title is replaced after loading. A person who is already in a field stays there.
   useLayoutEffect(() => {
     if (document.activeElement === document.body) title.current?.focus();
   }, [incident === undefined]);
@@ -155,7 +155,7 @@ function Head({ incident, title }: HeadProps) {
 
 function Acts({ incident }: { readonly incident: Incident }) {
   const isClosed = incident.state === 'closed';
-  // What nobody has is there to be claimed.
+  // An unclaimed incident must be claimed, not reassigned.
   const isTaken = !isClosed && incident.state !== 'new';
   return (
     <div class="incident-acts">

@@ -1,4 +1,4 @@
-/** How one gets in; and in again, where a session ended in the middle of work. */
+/** Login screen, also shown when a session ends during work. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
@@ -12,7 +12,7 @@ import { expired, session, took } from '../session.ts';
 import { words } from '../words/words.ts';
 
 interface LoginProps {
-  /** Called where another person has entered than before, or the first. */
+  /** Called after the first login, or when another person has logged in. */
   readonly onEntered: () => void;
 }
 

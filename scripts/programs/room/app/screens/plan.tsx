@@ -1,4 +1,4 @@
-/** The city as the room supplies it, with its cameras and what is open there. */
+/** Map screen: the city as supplied by the room, with its cameras and open alerts. */
 import { computed } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
@@ -16,10 +16,10 @@ import { tick } from '../session.ts';
 import { desk } from '../words/desk.ts';
 import { words } from '../words/words.ts';
 
-/** Rows beside the map; all are in the queue and among the cameras. */
+/** Rows beside the map. Queue and camera list contain all. */
 const ROWS_MAX = 60;
 
-/** The most urgent one of each camera, and how many there are. */
+/** Most urgent alert of each camera, and the number of its alerts. */
 const openAt = computed<OpenAt>(() => {
   const found = new Map<string, { first: Incident; many: number }>();
   for (const incident of alerts.value) {
@@ -29,7 +29,7 @@ const openAt = computed<OpenAt>(() => {
   }
   return found;
 });
-/** The most urgent first, of two alike the older. */
+/** Open alerts: the most urgent first, then the oldest. */
 const alerts = computed(() =>
   [...held.value]
     .filter(({ severity, state }) => severity === 'alert' && state !== 'closed')
@@ -76,7 +76,7 @@ function Without({ line }: { readonly line: string }) {
   );
 }
 
-/** An alert first: it is what waits. */
+/** Opens the camera's alert if there is one, because it waits. */
 function pick(key: string): void {
   const open = openAt.value.get(key);
   if (open !== undefined) {
@@ -175,7 +175,7 @@ function Down({ camera }: { readonly camera: Camera }) {
   );
 }
 
-/** Whoever goes through the list sees on the map where it is. */
+/** Marks a row's camera on the map while the row is hovered or focused. */
 function pointing(key: string) {
   const on = () => {
     pointed.value = key;

@@ -1,4 +1,6 @@
-/** What is open, the most pressing first; by keyboard from top to bottom, sixty lines in the page at most. */
+/**
+ * Queue screen: open incidents, the most urgent first, fully usable by keyboard. At most sixty lines are in the page.
+ */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
@@ -25,11 +27,11 @@ import { nowMs, tick } from '../session.ts';
 import { kindText, placeText } from '../words/sentence.ts';
 import { words } from '../words/words.ts';
 
-/** In the page at once: a tall screen shows forty. */
+/** Maximum number of lines in the page; a tall screen shows forty. */
 const DRAWN_MAX = 60;
-/** Above and below what is seen. */
+/** Lines kept above and below the visible part. */
 const SPARE = 6;
-/** A page of lines. */
+/** Lines moved by Page Up and Page Down. */
 const PAGE = 10;
 
 function take(line: Line | undefined): void {
@@ -39,7 +41,7 @@ function take(line: Line | undefined): void {
   else go(`/incidents/${line.incident.no}`, { replaces: openNo.value !== undefined });
 }
 
-/** With an incident open beside it, the next line is the next incident. */
+/** Moves the selection. If an incident is open beside the queue, opens the one of the new line. */
 function move(step: number): void {
   const line = chooseBy(step);
   if (openNo.value !== undefined && line?.type === 'incident') take(line);
@@ -69,7 +71,7 @@ export function QueueScreen() {
         field.current?.blur();
       },
     }),
-    // Of the one that is open beside it the keys are its own: what is closed there must not judge the next line here.
+    // An open incident handles its own keys; a key meant for it must not give a verdict on the next line here.
     ...(openNo.value === undefined && actKeys(incidentOf(line))),
   });
   useEffect(() => {

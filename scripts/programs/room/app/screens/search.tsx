@@ -1,4 +1,4 @@
-/** A search in the archives of the boxes. What is typed stays while one logs in again or the server is away. */
+/** Search screen for the archives of the boxes. Typed values stay during a login or an outage of the server. */
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { isReadable, unreadableOf } from '../../../../../agent/contract/case.ts';
@@ -15,9 +15,9 @@ import { session } from '../session.ts';
 import { desk } from '../words/desk.ts';
 import { words } from '../words/words.ts';
 
-/** Boxes answer within seconds. ms */
+/** Poll interval in ms; boxes answer within seconds. */
 const POLL_MS = 1000;
-/** As in the request's schema. */
+/** Limits as in the request's schema. */
 const ZONES_MAX = 64;
 const BOXES_MAX = 5000;
 const DAYS = [24, 7 * 24, 30 * 24];
@@ -25,7 +25,7 @@ const DAYS = [24, 7 * 24, 30 * 24];
 const form = signal({ case: '', reason: '', zones: '', boxes: '' });
 const interval = signal<Interval | undefined>(undefined);
 const kinds = signal<ReadonlySet<string>>(new Set());
-/** Faults are told once somebody has tried. */
+/** True after the first attempt; validation errors are shown only then. */
 const tried = signal(false);
 const isAsking = signal(false);
 const trouble = signal<string | undefined>(undefined);
@@ -54,7 +54,7 @@ export function SearchScreen() {
   );
 }
 
-/** Asks on where another screen was looked at meanwhile, too. */
+/** Polls the search; continues after a visit to another screen. */
 function usePoll(): void {
   const { id, done } = state.value ?? {};
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** What passed one camera: a question to the box's log of tracks, drawn on its view, and the answer as list, bar and replay. */
+/** Tracks screen: a query of a box's track log, drawn on its view, and the answer as list, bar and replay. */
 import { useEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import { chosen as chosenCamera, fleet, watchFleet } from '../desk/fleet.ts';

@@ -1,4 +1,4 @@
-/** The screens beside the queue, each as its place in the router is named. */
+/** Screens beside the queue, by their place in the router. */
 import type { ComponentType } from 'preact';
 import type { Place } from '../router.ts';
 import { AuditScreen } from './audit.tsx';

@@ -1,4 +1,7 @@
-/** A question about persons is signed by two: it is saved, or told as a command, for the second, whose approval is chosen as a file. */
+/**
+ * Obtains the second signature for a query about people: saves the query, or shows a command, for the second person,
+ * and takes their approval as a file.
+ */
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
@@ -8,7 +11,7 @@ import { approvalCommand } from './command.ts';
 import { copy } from './copy.ts';
 import { approval, coverage, isApprovalNeeded, isFormWhole, wholeQuestion } from './question.ts';
 
-/** A larger file is something else. */
+/** Maximum size of the file in bytes; an approval is smaller. */
 const FILE_BYTES_MAX = 16_384;
 
 const isBad = signal(false);
@@ -45,7 +48,7 @@ export function Approval() {
   );
 }
 
-/** The same question, for a second person who has the command line alone. */
+/** Shows the same query as a command, for a second person who only has the command line. */
 function ByCommand() {
   const { approval: texts } = trackWords.value;
   const command = approvalCommand(wholeQuestion());
@@ -71,7 +74,7 @@ async function take(file: File | undefined): Promise<void> {
 
 type Envelope = NonNullable<typeof approval.value>['envelope'];
 
-/** Its shape only: the box checks who signed what. */
+/** Checks only the form of the envelope; the box verifies the signatures. */
 function envelopeOf(text: string): Envelope | undefined {
   try {
     const { payloadType, payload, signatures } = JSON.parse(text) as Partial<Envelope>;
@@ -83,7 +86,7 @@ function envelopeOf(text: string): Envelope | undefined {
   }
 }
 
-/** As it will be asked, for whoever signs it too. */
+/** Saves the query exactly as it will be sent, for the approving person. */
 function save(): void {
   const text = `${JSON.stringify(wholeQuestion(), null, 2)}\n`;
   const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));

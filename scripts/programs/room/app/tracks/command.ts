@@ -1,9 +1,12 @@
-/** The command line by which a second person approves a question about persons, with the exact place that was drawn. */
+/**
+ * Builds the command line with which a second person approves a query about people, with the exact place that was
+ * drawn.
+ */
 import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import type { TrackRequest } from '../../contract/tracks.ts';
 import { isLasting } from './place.ts';
 
-/** For a POSIX shell. */
+/** Returns the command, quoted for a POSIX shell. */
 export function approvalCommand({ box, case: number, reason, question }: TrackRequest): string {
   const { from, to, daily, classes, colours, view, where, answer } = question;
   const words = [

@@ -1,4 +1,4 @@
-/** What the replay is operated with; every control has a key, and says it. */
+/** Controls of the replay. The main ones have a key, which they show. */
 import type { ComponentChildren } from 'preact';
 import { count } from '../desk/say.ts';
 import { useKeys } from '../keys.ts';

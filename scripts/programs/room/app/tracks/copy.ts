@@ -1,4 +1,4 @@
-/** Puts a text into the clipboard, and tells whether that was possible. */
+/** Copies a text to the clipboard, and reports whether that was possible. */
 import { tell } from '../toasts.ts';
 import { trackWords } from '../words/tracks.ts';
 

@@ -1,4 +1,4 @@
-/** The view with the line or the area that is asked about, drawn by pointer or by key. */
+/** Shows the view with the line or area of the query, drawn by pointer or keyboard. */
 import { signal } from '@preact/signals';
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { Button, Choice, Field } from '../../../../../agent/kit/controls.tsx';
@@ -23,9 +23,9 @@ import { type AnsweredView, drawn, tried } from './question.ts';
 import { PlaceShape } from './shape.tsx';
 import { onBroken, StillNote, stillOf } from './still.tsx';
 
-/** The corner that has the keyboard. */
+/** Index of the corner with the keyboard focus. */
 const corner = signal(0);
-/** As in the question's schema, s. */
+/** Maximum duration in s, as in the query's schema. */
 const AT_LEAST_MAX = 86_400;
 
 interface Props {
@@ -116,7 +116,7 @@ function remove(place: Drawn, index: number): void {
 
 const KINDS = ['none', 'line', 'area'] as const;
 
-/** What kind of place, and what is asked of it. */
+/** Fields for the kind of place and its condition. */
 export function PlaceFields() {
   const { drawing } = trackWords.value;
   const place = drawn.value;

@@ -1,4 +1,7 @@
-/** Draws tracks on a canvas: simple figures by class, their paths, and where they stood. No picture of anybody is in it. */
+/**
+ * Draws tracks on a canvas: simple figures by class, their paths, and a heat map of standing times. The drawing
+ * contains no image of a person.
+ */
 import { HEAT_COLUMNS, HEAT_ROWS } from './heat.ts';
 import { type Piece, type PlayedTrack, piecesOf, type Shown } from './replay.ts';
 
@@ -9,11 +12,11 @@ export interface Sheet {
   readonly h: number;
 }
 
-/** They stand on any picture, by day and by night. */
+/** Colours that are visible on any picture, by day and at night. */
 const CASING = '#0b0e13';
 const FIGURE = '#ff9f2e';
 const CHOSEN = '#34e0ff';
-/** Of the vehicle, where it could be told; the figure keeps its outline. */
+/** Colour of the vehicle, if it was recognised; the figure keeps its outline. */
 export const COLOURS: Readonly<Record<string, string>> = {
   black: '#2a2d33',
   grey: '#8f969f',
@@ -24,23 +27,23 @@ export const COLOURS: Readonly<Record<string, string>> = {
   green: '#3a9a4b',
   blue: '#3673d6',
 };
-/** A detector that was never surer has maybe seen a shadow. */
+/** Highest detector score below which a track counts as unsure; it may be a shadow. */
 export const UNSURE = 0.5;
 const VEHICLES = new Set(['car', 'bus', 'truck']);
 const CYCLES = new Set(['bicycle', 'motorcycle']);
-/** Smaller than this nobody sees, CSS px. */
+/** Minimum visible height of a figure in CSS px. */
 const HEIGHT_PX_MIN = 9;
 const FONT = '600 11px system-ui, "Noto Sans", sans-serif';
 
 export interface FigureLook {
   readonly isChosen: boolean;
-  /** Beside the figure. */
+  /** Label next to the figure. */
   readonly label: string | undefined;
-  /** 1 at the moment of what was asked about, and fading around it. */
+  /** 1 at the moment of the hit, fading around it. */
   readonly pulse: number;
 }
 
-/** Returns where its label belongs. */
+/** Draws a figure. Returns the places of its label. */
 export function drawFigure(
   { context: c, w, h }: Sheet,
   { track, place }: Shown,
@@ -81,7 +84,7 @@ interface Paint {
   readonly isOutlined: boolean;
 }
 
-/** Filled, with a dark casing that stands on any ground, and the line over it. */
+/** Fills and outlines the current path, with a dark casing that is visible on any ground. */
 function painted(c: CanvasRenderingContext2D, paint: Paint): void {
   c.setLineDash(paint.isDashed ? [4, 3] : []);
   c.lineJoin = 'round';
@@ -120,7 +123,7 @@ function vehicle(
   c.beginPath();
   c.roundRect(left, top, wide, high, Math.min(wide, high) * (label === 'car' ? 0.24 : 0.1));
   painted(c, paint);
-  // A pane: one for a car, a row for a bus, a cab for a truck.
+  // Windows: one for a car, a row for a bus, a cab for a truck.
   c.setLineDash([]);
   c.fillStyle = 'rgb(11 14 19 / 0.55)';
   const panes = label === 'bus' ? 4 : 1;
@@ -197,7 +200,7 @@ function ring(
 
 export interface LabelPlace {
   readonly x: number;
-  /** Of its lower edge, CSS px. */
+  /** Lower edge, CSS px. */
   readonly y: number;
   readonly text: string;
   readonly isChosen: boolean;
@@ -205,7 +208,7 @@ export interface LabelPlace {
 
 const LABEL_PX = 17;
 
-/** Over all figures, each on a place of its own: one that would lie on another is moved up. */
+/** Draws the labels over all figures. A label that would overlap another moves up. */
 export function drawLabels({ context: c, w }: Sheet, labels: readonly LabelPlace[]): void {
   c.font = FONT;
   c.textBaseline = 'middle';
@@ -236,7 +239,7 @@ interface PathLook {
   readonly isThin: boolean;
 }
 
-/** The way between two moments; dashed where nobody saw it. */
+/** Draws the path between two moments; dashed where the track was not seen. */
 export function drawPath(
   sheet: Sheet,
   track: PlayedTrack,
@@ -270,7 +273,10 @@ function traced({ context: c, w, h }: Sheet, { points }: Piece): void {
   }
 }
 
-/** The longer somebody stood, the stronger; by its logarithm, so that a parked car does not hide a minute's stay. */
+/**
+ * Draws the heat map: the longer the standing time, the stronger the colour. A logarithmic scale keeps a short stay
+ * visible next to a parked car.
+ */
 export function drawHeat({ context: c, w, h }: Sheet, cells: Float32Array): void {
   const most = Math.log1p(Math.max(1, ...cells));
   const reach = (w / HEAT_COLUMNS) * 1.9;

@@ -1,4 +1,4 @@
-/** What passed, and what the answer is: classes, colours that rank, tracks or their number. */
+/** Fields for the objects and the answer: classes, colours that affect the order, and tracks or their number. */
 
 import type { Colour } from '../../../../../agent/contract/track-log.ts';
 import { Check } from '../../../../../agent/kit/controls.tsx';
@@ -9,7 +9,7 @@ import { COLOURS } from './figures.ts';
 import { answerKind, classes, colours, type TrackClass, VEHICLES } from './question.ts';
 import { classText } from './say.ts';
 
-/** `grade`: of what the box keeps; what it does not keep cannot be asked for. */
+/** Offers only options that the box's log supports, according to its `grade`. */
 export function Filters({ grade }: Pick<TrackAnswer, 'grade'>) {
   const { form } = trackWords.value;
   const all = Object.keys(words.value.labels) as TrackClass[];

@@ -1,4 +1,4 @@
-/** Which camera, which case, which time: what a box can be asked by before anything is drawn. */
+/** Form for camera, case, reason and time: the query of coverage before anything is drawn. */
 import { useId } from 'preact/hooks';
 import { isReadable } from '../../../../../agent/contract/case.ts';
 import { Button, Check, Field } from '../../../../../agent/kit/controls.tsx';
@@ -8,7 +8,7 @@ import { desk } from '../words/desk.ts';
 import { trackWords } from '../words/tracks.ts';
 import { asking, coverage, daily, form, interval, isStale, lookUp, tried } from './question.ts';
 
-/** To choose with one click, hours. */
+/** Preset durations in hours. */
 const SPANS = [1, 8, 24, 7 * 24];
 
 export function QuestionForm() {

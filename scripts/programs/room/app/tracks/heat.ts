@@ -1,14 +1,17 @@
-/** Where tracks stood, and for how long: what moves slowly for its own height is counted in cells of the picture. */
+/**
+ * Computes where tracks stood and for how long. Slow movement, relative to the object's height, is counted in cells of
+ * the picture.
+ */
 import type { PlayedTrack } from './replay.ts';
 
 export const HEAT_COLUMNS = 64;
 export const HEAT_ROWS = 36;
-/** Slower than this is standing, heights of its box per s: a walking person makes some .8. */
+/** Speed below which an object counts as standing, in box heights per s; a walking person moves at about 0.8. */
 const STANDING_PER_S = 0.12;
-/** A parked car would outshine everybody else, s. */
+/** Maximum standing time per segment in s, so that a parked car does not hide all others. */
 const STAND_S_MAX = 120;
 
-/** Seconds of standing in each cell, row by row. */
+/** Returns the seconds of standing in each cell, row by row. */
 export function heatOf(tracks: readonly PlayedTrack[]): Float32Array {
   const cells = new Float32Array(HEAT_COLUMNS * HEAT_ROWS);
   for (const { found } of tracks) {

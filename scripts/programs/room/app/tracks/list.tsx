@@ -1,4 +1,4 @@
-/** What passed, by time, with the gaps at their place; the chosen track has its way into the city's own video. */
+/** Lists tracks and gaps by time. The selected track links to the city's own video. */
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
@@ -12,7 +12,7 @@ import type { Gap, PlayedTrack } from './replay.ts';
 import { isWanted, listRows } from './rows.ts';
 import { classText, moment } from './say.ts';
 
-/** Rows that are drawn before somebody asks for more; each has a few elements. */
+/** Maximum number of rows drawn; each has a few elements. */
 const DRAWN_MAX = 2500;
 
 export function TrackList() {
@@ -23,7 +23,7 @@ export function TrackList() {
     () => listRows(tracks.value, gaps.value, wanted).slice(0, DRAWN_MAX),
     [tracks.value, gaps.value, wanted],
   );
-  /** The one that Tab leads to. */
+  /** Index of the row in the tab order. */
   const stop = useSignal(0);
   useEffect(() => {
     stop.value = 0;
@@ -56,7 +56,7 @@ export function TrackList() {
   );
 }
 
-/** Those that are on the picture now, without drawing the list again in every frame. */
+/** Marks the tracks currently in the picture, without rendering the list again in every frame. */
 function useShown(root: { readonly current: HTMLOListElement | null }): void {
   const names = useComputed(() => shown.value.map(({ track }) => track.index).join());
   useEffect(() => {
@@ -124,7 +124,7 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
   );
 }
 
-/** A fact stays in one line. */
+/** Keeps a fact on one line. */
 const unbroken = (fact: string): string => fact.replaceAll(' ', '\u00a0');
 
 function Mark({ text, about }: { readonly text: string; readonly about: string }) {
@@ -135,7 +135,7 @@ function Mark({ text, about }: { readonly text: string; readonly about: string }
   );
 }
 
-/** The city's own recording of the same time, which Vigie neither holds nor opens. */
+/** Links to the city's own recording of that time, which Vigie neither stores nor opens. */
 function Video({ track }: { readonly track: PlayedTrack }) {
   const { list } = trackWords.value;
   const video = answer.value?.tracks[track.index]?.video;

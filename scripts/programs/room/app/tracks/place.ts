@@ -1,4 +1,4 @@
-/** The place that is asked about, as it is drawn: a line with a direction, or an area and what is done in it. */
+/** Models the drawn place of a query: a line with a direction, or an area with an action. */
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { polygonFault } from '../../../../../agent/contract/polygon.ts';
 import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
@@ -17,7 +17,7 @@ export interface Drawn {
   readonly atLeastS: number;
 }
 
-/** As in the schema of a polygon. */
+/** Limits as in the schema of a polygon. */
 const CORNERS_MAX = 64;
 const CORNERS_MIN = 3;
 
@@ -29,7 +29,7 @@ const START: Readonly<Record<Drawn['kind'], readonly PointNorm[]>> = {
   area: rectangle([0.35, 0.5], [0.65, 0.8]),
 };
 
-/** In the middle of the lower half, where streets are. */
+/** Creates a place in the middle of the lower half, where streets usually are. */
 export function placed(kind: Drawn['kind'], points = START[kind]): Drawn {
   return { kind, points, direction: 'both', does: 'enters', atLeastS: 30 };
 }
@@ -47,28 +47,28 @@ export function withCorner(drawn: Drawn, index: number, to: PointNorm): Drawn {
   return { ...drawn, points: drawn.points.map((corner, i) => (i === index ? rounded(to) : corner)) };
 }
 
-/** A corner more after that one; the same where there may be no more. */
+/** Inserts a corner after the given one; returns the place unchanged at the maximum. */
 export function withInserted(drawn: Drawn, after: number, at: PointNorm): Drawn {
   const { kind, points } = drawn;
   if (kind === 'line' || points.length >= CORNERS_MAX) return drawn;
   return { ...drawn, points: [...points.slice(0, after + 1), rounded(at), ...points.slice(after + 1)] };
 }
 
-/** The same where there may be no fewer. */
+/** Removes a corner; returns the place unchanged at the minimum. */
 export function withoutCorner(drawn: Drawn, index: number): Drawn {
   const { kind, points } = drawn;
   if (kind === 'line' || points.length <= CORNERS_MIN) return drawn;
   return { ...drawn, points: points.filter((_, i) => i !== index) };
 }
 
-/** The sides cross, or it has no area or no length. */
+/** True if the sides cross, or the area or the length is zero. */
 export function isFaulty({ kind, points }: Drawn): boolean {
   if (kind === 'area') return polygonFault(points) !== undefined;
   const [from, to] = points;
   return from === undefined || to === undefined || (from[0] === to[0] && from[1] === to[1]);
 }
 
-/** As it is asked. */
+/** Converts the drawing to the form of the query. */
 export function asPlace({ kind, points, direction, does, atLeastS }: Drawn): TrackPlace {
   const corners = points.map(([x, y]): PointNorm => [x, y]);
   if (kind === 'area') return { polygon: corners, does, atLeastS: isLasting(does) ? atLeastS : 0 };
@@ -82,7 +82,7 @@ export function asDrawn(place: TrackPlace): Drawn {
   return { ...placed('area', polygon), does, atLeastS };
 }
 
-/** What takes a time that can be asked about. */
+/** True for actions with a minimum duration. */
 export function isLasting(does: Deed): boolean {
   return does === 'stays' || does === 'stops';
 }
@@ -94,12 +94,12 @@ export interface Arrow {
   readonly tip: readonly [x: number, y: number];
 }
 
-/** From the middle of a line to each side that is counted, square to it on the screen. */
+/** Returns arrows from the middle of the line to each counted side, perpendicular to it on screen. */
 export function arrowsOf({ points, direction }: Drawn, w: number, h: number, lengthPx: number): Arrow[] {
   const [from, to] = points.map(([x, y]) => [x * w, y * h] as const);
   if (from === undefined || to === undefined) return [];
   const long = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
-  // To the right-hand side, seen from the first end; y down.
+  // Normal to the right-hand side, seen from the first end; y points down.
   const [nx, ny] = [-(to[1] - from[1]) / long, (to[0] - from[0]) / long];
   const [x, y] = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
   return (['left', 'right'] as const)

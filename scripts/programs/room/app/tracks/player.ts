@@ -1,4 +1,4 @@
-/** What the replay shows: the moment, whether it runs, and which track is chosen. */
+/** State of the replay: the current moment, whether it plays, and the selected track. */
 import { computed, effect, signal } from '@preact/signals';
 import { heatOf } from './heat.ts';
 import { answer } from './question.ts';
@@ -20,7 +20,7 @@ import {
 
 export const SPEEDS = [1, 10, 60] as const;
 type Speed = (typeof SPEEDS)[number];
-/** So long before what was asked about a replay of one track begins, ms. */
+/** Time by which the replay of a track starts before its hit, in ms. */
 const LEAD_MS = 3000;
 
 export const tracks = computed<readonly PlayedTrack[]>(() => playedTracks(answer.value?.tracks ?? []));
@@ -38,9 +38,9 @@ export const isPlaying = signal(false);
 export const isTogether = signal(false);
 export const withHeat = signal(false);
 export const withPaths = signal(false);
-/** Of the list. */
+/** Index in the list. */
 export const chosen = signal<number | undefined>(undefined);
-/** Since what was asked about, where hits are shown together, s. */
+/** Time relative to the hit when hits are shown together, in s. */
 export const offsetS = signal(0);
 const speeds = signal<{ readonly asItWas: Speed; readonly together: Speed }>({ asItWas: 10, together: 1 });
 
@@ -52,7 +52,7 @@ export const shown = computed<readonly Shown[]>(() => {
   return isTogether.value ? togetherAt(batch.value, offsetS.value) : shownAt(tracks.value, nowMs.value);
 });
 
-/** The one that was drawn on; else the one that the camera had then, and the newest where it had none. */
+/** View behind the replay: the one drawn on, else the camera's view at that time, else the newest. */
 export const viewNow = computed(() => {
   const { views = [], asked } = answer.value ?? {};
   const hit = isTogether.value && chosen.value !== undefined ? tracks.value[chosen.value] : undefined;
@@ -66,7 +66,7 @@ export const viewNow = computed(() => {
 
 export const stillness = matchMedia('(prefers-reduced-motion: reduce)');
 
-/** A new answer begins with its first hit; it runs by itself for whoever has nothing against that. */
+/** A new answer starts with its first hit, and plays automatically unless reduced motion is preferred. */
 effect(() => {
   const got = answer.value;
   if (got === undefined) return;
@@ -86,7 +86,7 @@ export function seek(ms: number): void {
   nowMs.value = Math.min(span.value.toMs, Math.max(span.value.fromMs, ms));
 }
 
-/** To shortly before what it did; in a replay of several together, to those beside it. */
+/** Selects a track. A single replay seeks to shortly before its hit; a combined replay shows its batch. */
 export function choose(index: number): void {
   chosen.value = index;
   const track = tracks.value[index];
@@ -119,14 +119,14 @@ export function step(way: 'next' | 'previous'): void {
     if (to >= 0 && to < tracks.value.length) chosen.value = to;
     return;
   }
-  // From the chosen one on: the replay is shown from before its hit.
+  // Steps from the selected hit, because its replay starts before it.
   const from = chosen.value === undefined ? nowMs.value : (tracks.value[chosen.value]?.atMs ?? nowMs.value);
   const isNear = Math.abs(from - nowMs.value) <= 2 * LEAD_MS;
   const next = stepFrom(tracks.value, isNear ? from : nowMs.value, way);
   if (next !== undefined) choose(next.index);
 }
 
-/** `elapsedS` later, by the clock of whoever looks. */
+/** Advances the replay by `elapsedS` of real time. */
 export function advance(elapsedS: number): void {
   if (isTogether.value) {
     const next = offsetS.value + elapsedS * speed.value;

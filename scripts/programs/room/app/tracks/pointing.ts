@@ -1,6 +1,6 @@
 /**
- * A pointer on the picture: it takes the corner in reach, makes one of the middle of a side, moves the whole area, or
- * draws anew from where it was put down: a line from there to there, or a rectangle.
+ * Handles a pointer on the picture. It takes the corner in reach, creates one in the middle of a side, or moves the
+ * whole area. Elsewhere it draws a new line or rectangle from where it was pressed.
  */
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { covers } from '../../../../../agent/contract/polygon.ts';
@@ -9,13 +9,13 @@ import { GUTTER_PX, type StageSize } from '../../../../../agent/kit/stage.ts';
 import { type Drawn, placed, rectangle, withCorner, withInserted } from './place.ts';
 import { drawn } from './question.ts';
 
-/** Less is a hand that trembles. CSS px. */
+/** Minimum movement of a drag in CSS px; less is a trembling hand. */
 const MOVED_PX = 5;
 
 interface Grab {
   readonly pointer: number;
   readonly from: PointNorm;
-  /** As it was before. */
+  /** Drawing before the drag. */
   readonly before: Drawn;
   readonly to: (at: PointNorm, size: StageSize) => Drawn;
   hasMoved: boolean;
@@ -71,7 +71,7 @@ function grabbed(place: Drawn, from: PointNorm, size: StageSize): Grab['to'] {
   };
 }
 
-/** What was chosen stays; the corners are new. */
+/** Keeps the options; the corners are new. */
 function without({ points: _, ...rest }: Drawn): Omit<Drawn, 'points'> {
   return rest;
 }

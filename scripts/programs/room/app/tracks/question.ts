@@ -1,4 +1,4 @@
-/** What is asked of one box: what was typed and drawn, the answers, and what was refused. It stays while one logs in again. */
+/** State of a query to one box: input, drawing, answers and refusals. It survives a login. */
 import { computed, signal } from '@preact/signals';
 import { unreadableOf } from '../../../../../agent/contract/case.ts';
 import type { Colour } from '../../../../../agent/contract/track-log.ts';
@@ -14,14 +14,14 @@ type Question = TrackRequest['question'];
 export type TrackClass = NonNullable<Question['classes']>[number];
 export type AnsweredView = TrackAnswer['views'][number];
 export const VEHICLES: readonly TrackClass[] = ['car', 'motorcycle', 'bus', 'truck'];
-/** As the contract has it. */
+/** Step of counts in ms, as in the contract. */
 const COUNT_STEP_MS = 600_000;
 const PATIENCE = { withinMs: LONG_ANSWER_MS };
 
 export const form = signal({ box: '', case: '', reason: '' });
-/** Empty before the screen is first shown: the room's clock is known then. */
+/** Empty until the screen is first shown, because the room's clock is unknown before. */
 export const interval = signal<Interval>({ from: '', to: '' });
-/** Undefined: at every hour. */
+/** Undefined: all hours. */
 export const daily = signal<{ from: string; to: string } | undefined>(undefined);
 export const classes = signal<ReadonlySet<TrackClass>>(new Set());
 export const colours = signal<ReadonlySet<Colour>>(new Set());
@@ -34,27 +34,27 @@ export const approval = signal<{ name: string; envelope: NonNullable<TrackReques
 
 export const coverage = signal<TrackAnswer | undefined>(undefined);
 export const answer = signal<TrackAnswer | undefined>(undefined);
-/** The question is shown, and not the answer that there is. */
+/** True while the query is shown instead of the existing answer. */
 export const isAskingAnew = signal(true);
 export const asking = signal<'coverage' | 'answer' | 'still' | undefined>(undefined);
 export const trouble = signal<string | undefined>(undefined);
-/** Faults are told once somebody has tried. */
+/** True after the first attempt; validation errors are shown only then. */
 export const tried = signal(false);
-/** A refusal has spoken of a second signature. */
+/** True if a refusal required a second signature. */
 const wasApprovalMissing = signal(false);
-/** A still that the box has made because somebody asked here; `url` is the picture. */
+/** Still that a box made on request; `url` is the picture. */
 export const askedStill = signal<{ box: string; view: string | null; at: string; url: string } | undefined>(
   undefined,
 );
 
-/** A question about vehicles alone is asked by one key, whatever the box keeps. */
+/** True if a second signature is needed. A query about vehicles only needs one key, whatever the box stores. */
 export const isApprovalNeeded = computed(() => {
   const isOfVehicles = classes.value.size > 0 && [...classes.value].every((one) => VEHICLES.includes(one));
   const { grade } = coverage.value ?? answer.value ?? {};
   return !isOfVehicles && (wasApprovalMissing.value || grade === 'persons');
 });
 
-/** What was looked up is of another camera or time than what stands in the form. */
+/** True if the coverage is for another camera or time than the form. */
 export const isStale = computed(() => {
   if (coverage.value === undefined) return false;
   const { box, question } = coverage.value.asked;
@@ -74,7 +74,7 @@ export const isFormWhole = computed(() => {
   return isDailyWhole && form.value.box.trim() !== '' && unreadableOf(form.value) === undefined;
 });
 
-/** The one that is drawn on, and shown behind the replay where the time says nothing else. */
+/** View to draw on, also shown behind the replay unless the time determines another. */
 export const viewOfNow = computed<AnsweredView | undefined>(() => {
   const views = coverage.value?.views ?? [];
   return views.find(({ view }) => view === chosenView.value) ?? views[0];
@@ -104,7 +104,7 @@ function base(kind: Question['answer']): TrackRequest {
   };
 }
 
-/** The question as it would be asked now; the second person signs the same one. */
+/** Returns the query as it would be sent now; the second person signs the same. */
 export function wholeQuestion(): TrackRequest {
   const request = base(answerKind.value);
   const place = drawn.value;
@@ -114,7 +114,7 @@ export function wholeQuestion(): TrackRequest {
     question: {
       ...request.question,
       ...(classes.value.size > 0 && { classes: [...classes.value] }),
-      // They put tracks in order, which a number has none of.
+      // Colours only sort tracks, so they do not apply to a count.
       ...(colours.value.size > 0 && request.question.answer === 'tracks' && { colours: [...colours.value] }),
       ...(place !== undefined && view !== undefined && { view, where: asPlace(place) }),
     },
@@ -145,11 +145,11 @@ export async function ask(): Promise<void> {
   answer.value = got;
   isAskingAnew.value = false;
   tried.value = false;
-  // An approval is of one question.
+  // An approval is valid for one query only.
   approval.value = undefined;
 }
 
-/** A redacted still of what the camera sees now. */
+/** Requests a redacted still of the camera's current view. */
 export async function askStill(): Promise<void> {
   if (asking.value !== undefined) return;
   const { box, case: number, reason } = base('coverage');
@@ -168,7 +168,7 @@ function approved(): Pick<TrackRequest, 'approval'> {
   return approval.value === undefined || !isApprovalNeeded.value ? {} : { approval: approval.value.envelope };
 }
 
-/** Undefined where it was refused: that is told. */
+/** Sends a request. Returns undefined after a refusal, which is shown. */
 async function asked<T>(
   what: NonNullable<typeof asking.value>,
   send: () => Promise<T>,

@@ -1,4 +1,6 @@
-/** The replay: drawn figures that move over a still of the view; where the box saw nothing it says why, and shows nothing. */
+/**
+ * Shows the replay: drawn figures that move over a still of the view. During a gap it shows the reason and no figures.
+ */
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { trackWords } from '../words/tracks.ts';
@@ -27,11 +29,11 @@ import { classText, clock, moment } from './say.ts';
 import { PlaceShape } from './shape.tsx';
 import { onBroken, StillNote, stillOf } from './still.tsx';
 
-/** Of a trail behind each figure, ms of the time that is replayed. */
+/** Length of the trail behind each figure, in ms of replayed time. */
 const TRAIL_MS = 8000;
-/** Of the ring around what did what was asked, ms. */
+/** Duration of the ring around a hit, in ms. */
 const PULSE_MS = 1500;
-/** A tab that was away does not leap. s */
+/** Maximum time step in s, so that a tab returning from the background does not jump. */
 const FRAME_S_MAX = 0.1;
 
 export function ReplayPicture() {
@@ -146,7 +148,7 @@ function lookOf({ track }: Shown) {
   };
 }
 
-/** The moment that is shown, large; together, the time since what was asked about. */
+/** Shows the current moment; in a combined replay, the time relative to the hits. */
 export function ReplayClock() {
   const { replay } = trackWords.value;
   if (isTogether.value) {

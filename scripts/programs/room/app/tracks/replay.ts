@@ -1,21 +1,21 @@
 /**
- * The replay without its pictures: where a track is at a moment, which tracks are there, what the box could not tell, and
- * which moment comes next. Moments are ms since 1970; places are normalised, y down.
+ * Computes the replay: positions of tracks at a moment, visible tracks, gaps, and the next moment. Moments are ms since
+ * 1970; positions are normalised, with y pointing down.
  */
 import type { FoundTrack, TrackCoverage } from '../../../../../agent/contract/track-log.ts';
 
-/** More figures than these on one picture hide each other. */
+/** Maximum number of figures in a combined replay; more would hide each other. */
 export const TOGETHER_MAX = 8;
-/** Before and after what was asked about, where all hits are shown together, s. */
+/** Time shown before and after each hit in a combined replay, in s. */
 export const AROUND_S = 15;
-/** How long the reason of a gap stays on the picture, s. */
+/** Display time of the reason of a gap, in s. */
 const GAP_SHOWN_S = 1.5;
-/** The picture is shown empty for this before a track comes, ms of the time that is replayed. */
+/** Time with an empty picture before a track appears, in ms of replayed time. */
 const LEAD_MS = 2000;
 
 export interface PlayedTrack {
   readonly found: FoundTrack;
-  /** In the list of the answer. */
+  /** Index in the list of the answer. */
   readonly index: number;
   readonly fromMs: number;
   readonly toMs: number;
@@ -28,7 +28,7 @@ export interface Gap {
   readonly why: TrackCoverage['gaps'][number]['why'];
 }
 
-/** Ground point and height of the box; `isSeen`: false between two places where it was out of sight. */
+/** Ground point and height of the box. `isSeen` is false between two positions while the object was out of sight. */
 export interface Place {
   readonly x: number;
   readonly y: number;
@@ -50,7 +50,7 @@ export function gapsOf({ gaps }: TrackCoverage): Gap[] {
   return gaps.map(({ from, to, why }) => ({ fromMs: Date.parse(from), toMs: Date.parse(to), why }));
 }
 
-/** Undefined before its first and after its last place. Exact at every place that was kept, straight between two. */
+/** Returns the position at a moment, or undefined outside the track. Exact at stored positions, linear between them. */
 export function placeAt({ found, fromMs }: PlayedTrack, ms: number): Place | undefined {
   const { path } = found;
   const s = (ms - fromMs) / 1000;
@@ -66,7 +66,7 @@ export function placeAt({ found, fromMs }: PlayedTrack, ms: number): Place | und
   return { x: between(fromX, x), y: between(fromY, y), h: between(fromH, h), isSeen: seen === 1 };
 }
 
-/** Index of the first place at that second or later. */
+/** Returns the index of the first position at or after a second. */
 function firstFrom(path: FoundTrack['path'], s: number): number {
   let [low, high] = [0, path.length];
   while (low < high) {
@@ -82,7 +82,7 @@ export interface Piece {
   readonly isSeen: boolean;
 }
 
-/** The path between two moments, cut where it begins or ends to be seen; its own ends lie where the track is then. */
+/** Returns the path between two moments, split where visibility changes. Its ends are interpolated. */
 export function piecesOf(track: PlayedTrack, fromMs: number, toMs: number): Piece[] {
   const { path } = track.found;
   const start = Math.max(fromMs, track.fromMs);
@@ -115,7 +115,7 @@ export interface Shown {
   readonly place: Place;
 }
 
-/** Those that are there at the moment, the farthest first, so that a nearer one is drawn over it. */
+/** Returns the tracks at a moment, the farthest first, so that nearer ones are drawn over them. */
 export function shownAt(tracks: readonly PlayedTrack[], ms: number): Shown[] {
   return tracks
     .flatMap((track): Shown[] => {
@@ -125,13 +125,13 @@ export function shownAt(tracks: readonly PlayedTrack[], ms: number): Shown[] {
     .sort((a, b) => a.place.y - b.place.y);
 }
 
-/** A part of the hits that can be looked at together; `of` is any of them. */
+/** Returns the batch of hits that contains `of` and can be shown together. */
 export function batchOf(tracks: readonly PlayedTrack[], of: number): readonly PlayedTrack[] {
   const first = Math.floor(Math.max(0, of) / TOGETHER_MAX) * TOGETHER_MAX;
   return tracks.slice(first, first + TOGETHER_MAX);
 }
 
-/** All of a batch, each as long after what it did as the others. */
+/** Returns all tracks of a batch, each at the same offset from its hit. */
 export function togetherAt(batch: readonly PlayedTrack[], offsetS: number): Shown[] {
   return batch
     .slice(0, TOGETHER_MAX)
@@ -143,7 +143,7 @@ export function gapAt(gaps: readonly Gap[], ms: number): Gap | undefined {
   return gaps.find(({ fromMs, toMs }) => fromMs <= ms && ms < toMs);
 }
 
-/** The hit after or before the moment, by what it did; undefined where there is none. */
+/** Returns the next or previous hit, or undefined if there is none. */
 export function stepFrom(
   tracks: readonly PlayedTrack[],
   ms: number,
@@ -160,8 +160,8 @@ export interface Course {
 }
 
 /**
- * The moment that is shown `elapsedS` later, by the clock of the person who looks; at most `toMs`. Time in which nothing
- * passed is left out. A gap is never left out: it lasts `GAP_SHOWN_S` there, whatever its length.
+ * Returns the moment shown after `elapsedS` of real time; at most `toMs`. Empty time is skipped. A gap is never
+ * skipped, and takes `GAP_SHOWN_S` whatever its length.
  */
 export function advanced(
   { tracks, gaps, toMs }: Course,
@@ -179,7 +179,7 @@ export function advanced(
   return isEmpty ? nextSight(tracks, gaps, next, toMs) : next;
 }
 
-/** When there is something to be seen again: shortly before a track, or at the start of a gap. */
+/** Returns the next moment with something to show: shortly before a track, or the start of a gap. */
 function nextSight(tracks: readonly PlayedTrack[], gaps: readonly Gap[], ms: number, toMs: number): number {
   let next = toMs;
   for (const { fromMs } of tracks) if (fromMs >= ms) next = Math.min(next, Math.max(ms, fromMs - LEAD_MS));

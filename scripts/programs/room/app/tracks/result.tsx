@@ -1,4 +1,4 @@
-/** The answer: one sentence, the list, the time bar and the replay. */
+/** Shows the answer: one sentence, the list, the time bar and the replay. */
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
@@ -22,7 +22,7 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
   const { asked, matches, coverage, more, left, stopped } = answer;
   const { question } = asked;
   const sentence = useRef<HTMLParagraphElement>(null);
-  // Whoever does not see the screen change hears the answer.
+  // Moves the focus to the sentence, so that screen readers announce the answer.
   useLayoutEffect(() => sentence.current?.focus(), [answer]);
   const isCount = isCountOf(answer);
   const place = summary.found(count(matches), deedText(question.where));
@@ -66,7 +66,7 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
   );
 }
 
-/** Of what can be done with an answer. */
+/** Actions on an answer. */
 export function ResultActs({ answer }: { readonly answer: TrackAnswer }) {
   const { form } = trackWords.value;
   return (
@@ -103,7 +103,7 @@ function Exports({ id }: { readonly id: string }) {
   );
 }
 
-/** The needle moves with every frame: nothing else is drawn again for it. */
+/** A separate component, because the needle moves with every frame and nothing else should be rendered again. */
 function Bar() {
   return (
     <TimeBar

@@ -1,4 +1,4 @@
-/** The list of what passed: tracks and gaps as one, each at its place in time. */
+/** Combines tracks and gaps into one list, by time. */
 import type { Gap, PlayedTrack } from './replay.ts';
 
 export type ListRow =
@@ -6,8 +6,8 @@ export type ListRow =
   | { readonly kind: 'gap'; readonly gap: Gap; readonly startMs: number };
 
 /**
- * Tracks that have a colour that was asked for, in the order of the answer; then the others and the gaps, by the time of what
- * was asked about. A gap that begins with a track stands before it.
+ * Returns tracks with a requested colour first, in the order of the answer, then the others and the gaps by time. A gap
+ * precedes a track of the same time.
  */
 export function listRows(
   tracks: readonly PlayedTrack[],
@@ -25,12 +25,12 @@ export function listRows(
   ];
 }
 
-/** It has a colour that was asked for. */
+/** True if the track has a requested colour. */
 export function isWanted({ found }: PlayedTrack, wanted: readonly string[]): boolean {
   return found.colours.some((name) => wanted.includes(name));
 }
 
-/** How many there were in each of `many` equal parts of the time, by the moment of what was asked about. */
+/** Counts the hits in each of `many` equal parts of the time. */
 export function slotCounts(
   tracks: readonly PlayedTrack[],
   { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
@@ -44,7 +44,7 @@ export function slotCounts(
   return counts;
 }
 
-/** Moments for the marks of an axis: whole minutes, hours or days, at most `most`. */
+/** Returns the marks of an axis: whole minutes, hours or days, at most `most`. */
 export function axisMarks(fromMs: number, toMs: number, most: number, offsetMs: number): number[] {
   const minute = 60_000;
   const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14_400].map(

@@ -1,4 +1,4 @@
-/** How the screen of tracks says times of day, and what happened to a track. */
+/** Formats times and actions of tracks for the tracks screen. */
 
 import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { language } from '../../../../../agent/kit/words.ts';
@@ -30,28 +30,28 @@ function formatted(ms: number, style: 'second' | 'minute' | 'day'): string {
   return format.format(ms);
 }
 
-/** On the room's wall, with seconds. */
+/** Local time of the room, with seconds. */
 export const clock = (ms: number): string => formatted(ms, 'second');
 export const dayOf = (ms: number): string => formatted(ms, 'day');
 
-/** With the day, where the time that is looked at has several. */
+/** Formats a moment, with the day if the span has several. */
 export function moment(ms: number, spanMs: number): string {
   return spanMs > DAY_MS ? `${dayOf(ms)} ${clock(ms)}` : clock(ms);
 }
 
-/** Of an axis: days where it has several, else hours and minutes. */
+/** Formats a mark of an axis: days if the step is a day or more, else hours and minutes. */
 export function mark(ms: number, stepMs: number): string {
   return stepMs >= DAY_MS ? dayOf(ms) : formatted(ms, 'minute');
 }
 
-/** From UTC to the room's wall. */
+/** Returns the offset of the room's local time from UTC. */
 export function offsetAt(ms: number): number {
   const minute = 60_000;
   const whole = Math.floor(ms / minute) * minute;
   return Date.parse(`${wallTime(whole, zone())}:00.000Z`) - whole;
 }
 
-/** One of its class, without an article. */
+/** Returns the name of a class without an article. */
 export function classText(label: string): string {
   const { labels } = words.value;
   const [one] = (Object.hasOwn(labels, label) ? labels[label] : undefined) ?? [plain(label)];
@@ -64,7 +64,7 @@ export function deedText(place: TrackPlace | undefined): string {
   return 'line' in place ? deed[place.direction] : deed[place.does];
 }
 
-/** One plain sentence: what was found, and how much of the time the box can speak of. */
+/** Returns one sentence: the matches, and the part of the time that the box covers. */
 export function coverageText(found: string, { seen, watched, gaps, more }: TrackCoverage): string {
   const { summary } = trackWords.value;
   const many = gaps.length + more;
@@ -77,7 +77,7 @@ export function coverageText(found: string, { seen, watched, gaps, more }: Track
   ]);
 }
 
-/** In tenths of a percent: 100 % with a gap, or a gap of 0 %, would contradict itself. */
+/** Formats a ratio in tenths of a percent, rounded so that 100 % excludes any gap, and a gap is never 0 %. */
 function tenths(part: number, round: 'down' | 'up'): string {
   const format = new Intl.NumberFormat(language.value, { style: 'percent', maximumFractionDigits: 1 });
   return format.format(roundedShare(part, round));

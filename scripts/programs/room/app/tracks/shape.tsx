@@ -1,4 +1,4 @@
-/** The line or the area that is asked about, with an arrow to each side that is counted. */
+/** Draws the line or area of the query, with an arrow to each counted side. */
 import type { StageSize } from '../../../../../agent/kit/stage.ts';
 import { arrowsOf, type Drawn, isFaulty } from './place.ts';
 

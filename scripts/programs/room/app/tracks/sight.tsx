@@ -1,4 +1,4 @@
-/** When the box looked in the time that is asked about, and which views there were. */
+/** Shows the coverage of the requested time, and its views. */
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
 import { count, plain, when } from '../desk/say.ts';
@@ -40,7 +40,7 @@ function Views({ all }: { readonly all: TrackAnswer['views'] }) {
       value={viewOfNow.value?.view ?? ''}
       options={all.map(({ view, to }) => [view, views.span(when(view), to === null ? views.now : when(to))])}
       onChoose={(view) => {
-        // What is drawn on one view is another place on the next.
+        // A drawing on one view would mark another place on the next.
         drawn.value = undefined;
         chosenView.value = view;
       }}

@@ -1,4 +1,4 @@
-/** The picture of a view: the newest still that the room holds of it, or the one that the box was asked for. */
+/** Provides the picture of a view: the newest still in the room, or one requested from the box. */
 import { signal } from '@preact/signals';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { when } from '../desk/say.ts';
@@ -6,7 +6,7 @@ import { may } from '../session.ts';
 import { trackWords } from '../words/tracks.ts';
 import { type AnsweredView, askedStill, asking, askStill } from './question.ts';
 
-/** Those that the browser could not load. */
+/** URLs that the browser could not load. */
 const broken = signal<ReadonlySet<string>>(new Set());
 
 interface Still {
@@ -14,7 +14,7 @@ interface Still {
   readonly at: string;
 }
 
-/** Undefined: an empty frame is drawn. */
+/** Returns the still, or undefined for an empty frame. */
 export function stillOf(view: AnsweredView | undefined, box: string): Still | undefined {
   if (view === undefined) return undefined;
   const made = askedStill.value;
@@ -32,11 +32,11 @@ export function onBroken(url: string): void {
 interface Props {
   readonly view: AnsweredView;
   readonly box: string;
-  /** A still can be asked for here. */
+  /** Offers to request a still. */
   readonly canAsk?: boolean;
 }
 
-/** Of what day the picture is, or why there is none. */
+/** Shows the date of the picture, or why there is none. */
 export function StillNote({ view, box, canAsk = false }: Props) {
   const { views } = trackWords.value;
   const still = stillOf(view, box);

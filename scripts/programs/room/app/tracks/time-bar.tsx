@@ -1,4 +1,4 @@
-/** The time that was asked about as a bar: how many in each slot, a mark for each hit, and hatched what was not seen. */
+/** Shows the requested time as a bar: hits per slot, a mark for each hit, and gaps hatched. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import { count } from '../desk/say.ts';
@@ -10,7 +10,7 @@ import { mark, moment, offsetAt } from './say.ts';
 const HEIGHT = 46;
 const AXIS = 18;
 const SLOT_PX = 9;
-/** A gap of seconds in a day is still seen, px. */
+/** Minimum width of a gap in px, so that seconds remain visible in a day. */
 const GAP_PX_MIN = 3;
 const LABEL_PX = 76;
 
@@ -67,14 +67,14 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: P
     }[event.key];
     if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    // The arrows of the screen step from hit to hit.
+    // The screen uses the arrow keys to step between hits.
     event.stopPropagation();
     onSeek?.(to);
   };
   const isSlider = onSeek !== undefined && nowMs !== undefined;
   const shown = pointed.value;
   const wide = width.value;
-  // While a replay runs the needle alone moves.
+  // While a replay plays, only the needle is rendered again.
   const bars = useMemo(
     () =>
       wide > 0 && (

@@ -1,17 +1,17 @@
-/** What a sentence about an incident is made of, whatever its language. */
+/** Types of the parts of a sentence about an incident, in any language. */
 import type { ConditionKind } from '../../../../../agent/contract/condition.ts';
 import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
 
-/** What somebody in the street did; conditions of the box have a reason instead. */
+/** Kinds of events in the street. Conditions of the box have a reason instead. */
 export type WatchedKind = Exclude<EventKindName, ConditionKind>;
 
-/** Who did it, with whether it is more than one, for the verb. */
+/** Subject of the sentence, with its number for the verb. */
 export interface Who {
   readonly text: string;
   readonly many: boolean;
 }
 
-/** Times as text with their unit, empty where the box gives none. */
+/** Values as text, times with their unit; empty if the box gives none. */
 export interface FiguresOfCause {
   readonly stayed: string;
   readonly stood: string;

@@ -1,4 +1,4 @@
-/** What the screens beside the queue say, in English. */
+/** English texts of the views beside the queue. */
 
 export const DESK_EN = {
   conditions: {
@@ -9,7 +9,7 @@ export const DESK_EN = {
     ending: 'Expires soon',
     well: 'Healthy',
   },
-  /** Of a camera, besides the kinds of conditions that a box tells. */
+  /** Reasons of a camera's condition, in addition to the kinds that a box reports. */
   reasons: {
     silent: 'No data received',
     offline: 'No connection to the broker',
@@ -19,7 +19,7 @@ export const DESK_EN = {
   stale: (fault: string) => `Not up to date: ${fault}`,
   none: 'none',
   unknown: 'unknown',
-  /** What a box's status says of itself. */
+  /** States and modes that a box reports. */
   status: {
     online: 'online',
     offline: 'offline',
@@ -240,7 +240,7 @@ export const DESK_EN = {
     older: 'Older entries',
     newest: 'Newest entries',
     nothing: 'No entry matches.',
-    /** Besides those of people. */
+    /** Roles in addition to those of people. */
     roles: {
       program: 'program',
       room: 'the control room itself',

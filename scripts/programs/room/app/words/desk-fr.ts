@@ -1,4 +1,4 @@
-/** Ce que disent les écrans autour de la file, en français. */
+/** French texts of the views beside the queue. */
 import type { DeskWords } from './desk-en.ts';
 
 export const DESK_FR: DeskWords = {

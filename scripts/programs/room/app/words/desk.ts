@@ -1,4 +1,4 @@
-/** The words of the screens beside the queue, in the language that is chosen. */
+/** Texts of the views beside the queue, in the chosen language. */
 import { computed } from '@preact/signals';
 import { language } from '../../../../../agent/kit/words.ts';
 import { DESK_EN } from './desk-en.ts';

@@ -1,8 +1,8 @@
-/** What the console says, in English: the frame, the queue and the incident. */
+/** English texts of the console: frame, queue and incident. */
 import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
 import type { FiguresOfCause, WatchedKind, Who } from './cause.ts';
 
-/** Kinds that only a newer box knows are shown by their own name. */
+/** Names of kinds. A kind that only a newer box knows is shown by its own name. */
 const kinds: Readonly<Record<EventKindName, string>> = {
   'vehicle-in-pedestrian-zone': 'Vehicle in a pedestrian zone',
   loitering: 'Loitering',
@@ -43,7 +43,7 @@ const kinds: Readonly<Record<EventKindName, string>> = {
   certificate: 'Certificate refused',
 };
 
-/** One, with its article, and several. */
+/** Singular with its article, and plural. */
 const labels: Readonly<Record<string, readonly [one: string, several: string]>> = {
   person: ['a person', 'people'],
   bicycle: ['a bicycle', 'bicycles'],
@@ -60,7 +60,7 @@ const labels: Readonly<Record<string, readonly [one: string, several: string]>> 
 
 const has = (who: Who, one: string, several: string) => (who.many ? several : one);
 
-/** What happened, by kind: a sentence without its full stop. */
+/** Sentences about an incident by kind, without the full stop. */
 const causes: Readonly<Record<WatchedKind, (who: Who, where: string, figures: FiguresOfCause) => string>> = {
   'vehicle-in-pedestrian-zone': (who, where, { stayed }) =>
     `${who.text} ${has(who, 'is', 'are')} in ${where}${stayed && `, for ${stayed} so far`}`,

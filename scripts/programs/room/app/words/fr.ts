@@ -1,4 +1,4 @@
-/** Ce que dit la console, en français : le cadre, la file et l’incident. */
+/** French texts of the console: frame, queue and incident. */
 
 import type { Who } from './cause.ts';
 import type { Words } from './en.ts';

@@ -1,4 +1,4 @@
-/** What happened, in one sentence of the chosen language, out of what the box gives as the cause. */
+/** Describes an incident in one sentence of the chosen language, from the cause that the box gives. */
 import { trackName } from '../../../../../agent/contract/track-name.ts';
 import type { Incident } from '../../contract/incident.ts';
 import type { FiguresOfCause, Who } from './cause.ts';
@@ -7,7 +7,7 @@ import { plain } from './plain.ts';
 
 type About = Pick<Incident, 'kind' | 'place' | 'objects' | 'cause'>;
 
-/** A kind that the console does not know is shown by its name, as text. */
+/** Returns the name of a kind; an unknown kind is shown as its raw name. */
 export function kindText(kind: string, words: Words): string {
   return own(words.kinds, kind) ?? plain(kind);
 }
@@ -25,7 +25,7 @@ export function sentence({ kind, place, objects, cause }: About, words: Words): 
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${reason && `: ${reason}`}.`;
 }
 
-/** `zone/square` → zone square. */
+/** Formats a place: `zone/square` → zone square. */
 export function placeText(place: string, words: Words): string {
   const at = place.indexOf('/');
   const sort = at < 0 ? place : place.slice(0, at);
@@ -33,7 +33,7 @@ export function placeText(place: string, words: Words): string {
   return plain(`${own(words.where, sort) ?? sort}${name}`);
 }
 
-/** Seconds as a person says them: 45 s, 3 min, 2 h 5 min. */
+/** Formats a duration: 45 s, 3 min, 2 h 5 min. */
 export function lasting(seconds: number, { units }: Words): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 120) return `${whole} ${units.s}`;
@@ -44,7 +44,7 @@ export function lasting(seconds: number, { units }: Words): string {
   return `${Math.round(hours / 24)} ${units.d}`;
 }
 
-/** An age that stands in a column: 0:45, 12:03, 2 h 05, 3 d. */
+/** Formats an age for a column: 0:45, 12:03, 2 h 05, 3 d. */
 export function age(ms: number, { units }: Words): string {
   const s = Math.max(0, Math.floor(ms / 1000));
   if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
@@ -61,7 +61,7 @@ function whoOf(objects: About['objects'], words: Words): Who {
     const [one, several] = own(words.labels, label) ?? [plain(label), plain(label)];
     return count === 1 ? one : `${count} ${several}`;
   });
-  // The number is the one that the picture has beside the figure.
+  // The picture shows the same number next to the figure.
   const name = objects.length === 1 ? ` ${trackName(first.track)}` : '';
   return { text: `${parts.join(', ')}${name}`, many: objects.length > 1 };
 }
@@ -86,7 +86,7 @@ function textOf(value: unknown): string {
   return typeof value === 'string' ? plain(value) : '';
 }
 
-/** A box’s word is no name of a prototype’s member. */
+/** Ignores inherited members, because a box may send a word such as "constructor". */
 function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
 }

@@ -1,4 +1,4 @@
-/** What the screen of tracks says, in English. */
+/** English texts of the tracks screen. */
 import type { Colour, GapReason, TrackGrade } from '../../../../../agent/contract/track-log.ts';
 import type { Deed, Direction } from '../tracks/place.ts';
 

@@ -1,4 +1,4 @@
-/** Ce que dit l’écran des passages, en français. */
+/** French texts of the tracks screen. */
 import type { TracksWords } from './tracks-en.ts';
 
 const several = (n: string) => !['0', '1'].includes(n);

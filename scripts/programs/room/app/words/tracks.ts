@@ -1,4 +1,4 @@
-/** The words of the screen of tracks, in the language that is chosen. */
+/** Texts of the tracks screen, in the chosen language. */
 import { computed } from '@preact/signals';
 import { language } from '../../../../../agent/kit/words.ts';
 import { TRACKS_EN } from './tracks-en.ts';

@@ -1,4 +1,4 @@
-/** What the console says, in the language that is chosen. */
+/** Texts of the console, in the chosen language. */
 import { computed } from '@preact/signals';
 import { zoneName } from '../../../../../agent/contract/zone-name.ts';
 import type { Language } from '../../../../../agent/kit/language.ts';
@@ -16,8 +16,8 @@ export function percent(share: number): string {
 }
 
 /**
- * With seconds and the name of the time zone: the site's where it is known, else the room's, never the browser's. The day
- * only where it is another than today; what is no time is told as it came.
+ * Formats a time with seconds and the name of the time zone: the site's if known, else the room's, never the browser's.
+ * The day is shown unless it is today. Invalid times are returned as received.
  */
 export function when(iso: string, ofSite: string | null): string {
   const timeZone = ofSite ?? session.value?.timeZone;

@@ -1,10 +1,12 @@
 /**
- * One search over many boxes: who was asked, who has answered, what they have found.
+ * Tracks one search over many boxes: boxes asked, boxes that answered, and their matches.
  *
- * INVARIANTS: every request has a counter above the one before; an answer counts only for the request that
- * is open for its box; a box is `done` only when it has given its last page.
- * LIMITS: about `eventsMax` events; after that no further page is asked for and the box is `cut`. Of these `keptMax` are
- * kept, the others counted in `beyond`.
+ * INVARIANTS:
+ * - Request counters are strictly increasing.
+ * - An answer counts only for the open request of its box.
+ * - A box is `done` only after its last page.
+ * LIMITS: about `eventsMax` events; then no further page is requested and the box is `cut`. Of these, `keptMax` are
+ * stored and the others are counted in `beyond`.
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../../../../../agent/base/clock.ts';
@@ -18,16 +20,16 @@ export type BoxState = 'waiting' | 'done' | 'cut' | 'refused' | 'silent' | 'offl
 export interface AskedBox {
   readonly box: string;
   state: BoxState;
-  /** Why it was refused, or since when it is away. */
+  /** Reason of a refusal, or since when the box is offline. */
   note: string | undefined;
   matches: number;
   given: number;
-  /** Of the request that is open. */
+  /** Counter of the open request. */
   counter: number;
   askedAtMs: number;
-  /** How often another command of the same key has come before one of these. */
+  /** Number of times that a later command with the same key overtook a request. */
   overtaken: number;
-  /** When a request that was refused for its rate, or was overtaken, goes out again. */
+  /** Time at which a request is sent again after a rate limit or after being overtaken. */
   againAtMs: number | undefined;
   cursor: string | undefined;
   keptDays: number | undefined;
@@ -35,8 +37,10 @@ export interface AskedBox {
 }
 
 /**
- * A box takes counters of a key in rising order only: of two searches at once by one key, a request of one may overtake that
- * of the other. It goes out again with a counter of its own; more often than this it is no accident.
+ * Maximum number of retries of an overtaken request.
+ *
+ * A box accepts only increasing counters per key, so requests of two concurrent searches with one key may overtake each
+ * other. Such a request is sent again with a new counter. More repetitions are no coincidence.
  */
 const OVERTAKEN_MAX = 3;
 const OVERTAKEN_WAIT_MS = 200;
@@ -45,9 +49,9 @@ export interface AskingOptions {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly eventsMax: number;
-  /** All where it is left out. */
+  /** Default: all events are stored. */
   readonly keptMax?: number;
-  /** Signs and sends; returns the counter. `box` undefined: to all. */
+  /** Signs and sends a request, and returns its counter. Undefined `box`: to all boxes. */
   send(box: string | undefined, cursor: string | undefined): number;
 }
 
@@ -56,9 +60,9 @@ const resultCheck = TypeCompiler.Compile(SearchResult);
 
 export class Asking {
   readonly events: VigieEvent[] = [];
-  /** Answers that were not of the form of one, or for nothing that was asked; events in the name of another box. */
+  /** Ignored messages: malformed answers, answers without a request, and events in the name of another box. */
   strange = 0;
-  /** Events that were given and are not in `events`. */
+  /** Received events that are not in `events`. */
   beyond = 0;
   readonly #options: AskingOptions;
   readonly #boxes = new Map<string, AskedBox>();
@@ -77,7 +81,7 @@ export class Asking {
     return this.boxes.filter(({ state }) => state === 'waiting').length;
   }
 
-  /** Asks every box at once; those that are known to be away are not waited for. */
+  /** Asks all boxes at once, without waiting for those that are known to be offline. */
   all(known: ReadonlyMap<string, { online: boolean; note: string }>): void {
     this.#beganMs = this.#options.clock.nowMs();
     this.#broadcast = this.#options.send(undefined, undefined);
@@ -92,17 +96,17 @@ export class Asking {
     this.#request(this.#add(box, 0));
   }
 
-  /** A box has said goodbye, or the broker for it: no answer is to be waited for. */
+  /** Marks a box as offline after its own farewell or the broker's, so that no answer is awaited. */
   away(box: string, note: string): void {
     const asked = this.#boxes.get(box);
     if (asked?.state === 'waiting') Object.assign(asked, { state: 'offline', note });
   }
 
-  /** An answer, not yet believed. */
+  /** Handles an answer that is not validated yet. */
   received(box: string, payload: Uint8Array, correlation: string): void {
     const reply = jsonOf(Buffer.from(payload).toString());
     let asked = this.#boxes.get(box);
-    // A box without a retained status has heard the broadcast too.
+    // A box without a retained status has received the broadcast too.
     if (asked === undefined && this.#broadcast !== undefined) asked = this.#add(box, this.#broadcast);
     if (
       asked === undefined ||
@@ -133,7 +137,7 @@ export class Asking {
     }
   }
 
-  /** To be called a few times a second: asks again where it was told to wait, gives up on who is silent. */
+  /** Sends postponed requests again and gives up on silent boxes. Call it a few times a second. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const asked of this.#boxes.values()) {
@@ -147,7 +151,7 @@ export class Asking {
   }
 
   #page(asked: AskedBox, result: SearchResult): void {
-    // A box tells of itself: what it says in another's name is no answer of its own.
+    // A box may report only its own events; those in another name are ignored.
     const own = result.events.filter(({ source }) => source.split(':').at(-1) === asked.box);
     this.strange += result.events.length - own.length;
     const room = Math.max(0, (this.#options.keptMax ?? Number.POSITIVE_INFINITY) - this.events.length);

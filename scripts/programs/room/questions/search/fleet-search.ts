@@ -1,8 +1,9 @@
 /**
- * A search over the boxes of a site, from the broker's side: who there is, what is signed and sent, when it ends. What was
- * answered is kept by `Asking`.
+ * Runs a search over the boxes of a site through the broker: discovers boxes, signs and sends requests, and ends the
+ * search. `Asking` stores the answers.
  *
- * INVARIANTS: a counter goes up with each command that is signed. LIMITS: as of `Asking`.
+ * INVARIANTS: the counter increases with each signed command.
+ * LIMITS: as `Asking`.
  */
 import type { KeyObject } from 'node:crypto';
 import { systemClock } from '../../../../../agent/base/clock.ts';
@@ -15,7 +16,7 @@ import { RoomLink } from '../../../../lib/room-link/room-link.ts';
 import { signedCommand } from '../../../../lib/room-link/signed-command.ts';
 import { Asking } from './asking.ts';
 
-/** Retained status messages come at once and without a pause; so long a pause is their end. */
+/** Pause in ms that ends the discovery. Retained status messages arrive at once and without a pause. */
 const QUIET_MS = 500;
 const DISCOVERY_MAX_MS = 10_000;
 const TICK_MS = 100;
@@ -27,16 +28,16 @@ export interface FleetSearchOptions {
   /** Signs each command. */
   readonly key: KeyObject;
   readonly args: SearchArgs;
-  /** Of the site, for what is said of a box that is away. */
+  /** Clock of the site, for the notes on offline boxes. */
   readonly time: SiteTime;
-  /** All boxes of the site where none are named. */
+  /** Undefined: all boxes of the site. */
   readonly boxes: readonly string[] | undefined;
   readonly timeoutS: number;
-  /** After about so many events no further page is asked for. */
+  /** Approximate number of events after which no further page is requested. */
   readonly eventsMax: number;
-  /** Events beyond these are counted and not kept. */
+  /** Events beyond this number are counted, not stored. */
   readonly keptMax?: number;
-  /** Called a few times a second while answers come. */
+  /** Called a few times a second while answers arrive. */
   onProgress(asking: Asking): void;
 }
 
@@ -45,7 +46,7 @@ export class FleetSearch {
   readonly #link: RoomLink;
   readonly #asking: Asking;
   readonly #known = new Map<string, { online: boolean; note: string }>();
-  /** The newest counter that each box has seen, and every box. */
+  /** Newest counter used for each box, and for all boxes. */
   readonly #counters = new Map<string, number>();
   #counterOfAll = 0;
   #statusAtMs = 0;
@@ -70,8 +71,8 @@ export class FleetSearch {
   }
 
   /**
-   * Resolves when every box has answered or is given up on, with what they said and how long that took, ms. Throws
-   * AgentError, one line; `unavailable` when `signal` ends it.
+   * Runs the search. Resolves with the answers and the duration in ms once every box has answered or was given up.
+   * @throws {AgentError} one line; `unavailable` if `signal` ends it
    */
   async run(signal: AbortSignal): Promise<{ asking: Asking; tookMs: number }> {
     const interrupt = (): void => {
@@ -102,7 +103,7 @@ export class FleetSearch {
     if (known?.online === false) this.#asking.away(box, known.note);
   }
 
-  /** The boxes of the site are those that have left a status at the broker. */
+  /** Collects the boxes of the site: those with a retained status at the broker. */
   async #discover(signal: AbortSignal): Promise<void> {
     const beganMs = systemClock.nowMs();
     this.#statusAtMs = beganMs;
@@ -116,7 +117,7 @@ export class FleetSearch {
     const { timeoutS, onProgress } = this.#options;
     const asking = this.#asking;
     onProgress(asking);
-    // Boxes that have left no status may answer too: a moment for them where nobody is known.
+    // If no box is known, boxes without a status get the time limit to answer.
     const untilMs = systemClock.nowMs() + (asking.boxes.length === 0 ? timeoutS * 1000 : 0);
     while (this.#fault === undefined && (asking.open > 0 || systemClock.nowMs() < untilMs)) {
       await systemClock.sleep(TICK_MS, signal);
@@ -152,7 +153,7 @@ export class FleetSearch {
 
   #status(box: string, payload: Buffer): void {
     this.#statusAtMs = systemClock.nowMs();
-    // An empty message takes a retained one back: the box has left the site.
+    // An empty message deletes a retained one: the box has left the site.
     if (payload.length === 0) {
       this.#known.delete(box);
       return;

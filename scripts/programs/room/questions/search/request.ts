@@ -1,4 +1,8 @@
-/** Turns a search as it was typed into the arguments of the command. Throws AgentError `config`, one line. */
+/**
+ * Converts a typed search into the arguments of the command.
+ *
+ * @throws {AgentError} `config`, one line
+ */
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import { nearest } from '../../../../../agent/config/words.ts';
@@ -7,7 +11,7 @@ import { isRuleKind, RULE_KINDS } from '../../../../../agent/contract/rule-confi
 import type { SearchArgs } from '../../../../../agent/contract/search.ts';
 import { NAME } from '../../../../lib/room-link/room-file.ts';
 
-/** The question as it was typed. */
+/** Search options as typed. */
 export interface SearchAsked {
   readonly case: string;
   readonly reason: string;
@@ -25,7 +29,8 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
   if (from >= to) throw wrong('--to', `${to} is not after --from ${from}`);
   for (const name of kind ?? []) assertKind(name);
   for (const name of [...(zone ?? []), ...(box ?? [])]) {
-    if (!NAME.test(name)) throw wrong('--zone, --box', `"${name}" is no name; 1 to 32 of a-z, 0-9 and - are`);
+    if (!NAME.test(name))
+      throw wrong('--zone, --box', `invalid name "${name}"; use 1 to 32 characters from a-z, 0-9 and "-"`);
   }
   const query = { from, to, ...(kind && { kinds: [...kind] }), ...(zone && { zones: [...zone] }) };
   const args = { case: options.case, reason: options.reason, query };
@@ -34,10 +39,13 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
   throw wrong(`--${fault.path.split('/').at(1) ?? ''}`, fault.message);
 }
 
-/** A box of a newer version may know more kinds; a typing mistake must not look like "nothing happened". */
+/**
+ * Refuses probable typing errors, which must not look like an empty result. Other unknown kinds pass, because a newer
+ * box may know more.
+ */
 function assertKind(name: string): void {
   const meant = isRuleKind(name) ? undefined : nearest(name, RULE_KINDS);
   if (meant !== undefined) throw wrong('--kind', `no rule is called "${name}"; did you mean "${meant}"?`);
   if (!/^[a-z-]{1,40}$/.test(name))
-    throw wrong('--kind', `"${name}" is no kind; there are ${RULE_KINDS.join(', ')}`);
+    throw wrong('--kind', `unknown kind "${name}"; use ${RULE_KINDS.join(', ')}`);
 }

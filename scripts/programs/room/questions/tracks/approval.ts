@@ -1,4 +1,6 @@
-/** A second person's approval of a question about persons: signs it into a file, and looks into one before it is sent. */
+/**
+ * Handles a second person's approval of a query about people: signs it into a file, and checks one before it is sent.
+ */
 import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -24,14 +26,14 @@ const read = envelopeReader({
   signatures: 1,
 });
 
-/** What is to be approved, and at which box. */
+/** Query to be approved, and its box. */
 export interface ApprovalSubject {
   readonly site: string;
   readonly box: string;
   readonly args: TrackArgs;
 }
 
-/** Returns the envelope as JSON text, and when it ends. */
+/** Returns the envelope as JSON text, and its expiry. */
 export function signedApproval(
   { site, box, args }: ApprovalSubject,
   key: KeyObject,
@@ -56,7 +58,10 @@ export function signedApproval(
   return { text, notAfter: approval.notAfter };
 }
 
-/** Reads the file of an approval. Throws AgentError `config`, one line. */
+/**
+ * Reads the file of an approval.
+ * @throws {AgentError} `config`, one line
+ */
 export function approvalIn(file: string): Envelope {
   let text: string;
   try {
@@ -73,8 +78,9 @@ export function approvalIn(file: string): Envelope {
 }
 
 /**
- * Looks whether the approval is for this question, of another key and still valid, before the box is asked in vain. Who
- * has signed it is for the box to judge. Throws AgentError `config`, one line.
+ * Checks that the approval is for this query, signed with another key and still valid, so that the box is not asked in
+ * vain. The box itself checks whether the signer may approve.
+ * @throws {AgentError} `config`, one line
  */
 export function assertApproves(
   envelope: Envelope,
@@ -106,7 +112,7 @@ function opened(envelope: Envelope): ReturnType<typeof read> {
 
 type Content = Omit<TrackApproval, 'notBefore' | 'notAfter'>;
 
-/** Names the first member that is not the same in both. */
+/** Returns the name of the first member that differs. */
 function difference(approved: Content, asked: Content): string | undefined {
   const name = (['site', 'box', 'case', 'reason'] as const).find((one) => approved[one] !== asked[one]);
   if (name !== undefined) return name;

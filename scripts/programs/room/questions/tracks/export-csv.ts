@@ -1,13 +1,13 @@
 /**
- * The answer of a log of tracks as CSV (RFC 4180): UTF-8 with a byte order mark, commas, CRLF; one row a track, and one
- * a gap at its place in time.
+ * Exports the answer of a track log as CSV (RFC 4180): UTF-8 with a byte order mark, commas, CRLF. Each track is a row,
+ * and each gap is a row at its place in time.
  *
- * INVARIANTS: every cell is a number, a time or a word of a closed list: none can be a formula of a spreadsheet.
+ * INVARIANTS: every cell is a number, a time or a word of a fixed list, so none can be a spreadsheet formula.
  */
 import type { TrackAnswerParts } from './export.ts';
 import { type TimelineRow, timelineOf } from './timeline.ts';
 
-/** By it spreadsheets know UTF-8. */
+/** Lets spreadsheets recognise UTF-8. */
 const BYTE_ORDER_MARK = '\ufeff';
 
 const COLUMNS = [

@@ -1,9 +1,9 @@
 /**
- * The answer of a log of tracks as OGC Moving Features JSON 1.0 (MF-JSON Prism, OGC 19-045r3): a feature a track, whose
- * `temporalGeometry` is a MovingPoint.
+ * Exports the answer of a track log as OGC Moving Features JSON 1.0 (MF-JSON Prism, OGC 19-045r3): one feature for each
+ * track, whose `temporalGeometry` is a MovingPoint.
  *
- * Coordinates are of the picture and not of the earth. There is no `crs` member, since no reference system names them; the
- * member `description` says so. Gaps, coverage and the question are members of their own, which the standard allows.
+ * Coordinates refer to the picture, not to the earth. No reference system names them, so there is no `crs` member;
+ * `description` explains this. Gaps, coverage and the query are separate members, which the standard allows.
  */
 import type { FoundTrack } from '../../../../../agent/contract/track-log.ts';
 import type { TrackAnswerParts } from './export.ts';
@@ -50,9 +50,9 @@ function featureOf(box: string, track: FoundTrack): object[] {
       temporalProperties: [
         {
           datetimes,
-          // The share of the picture's height that the box of the object has.
+          // Height of the object's bounding box as a ratio of the picture height.
           boxHeight: { type: 'Measure', values: points.map(({ height }) => height), interpolation: 'Linear' },
-          // Whether the object was seen on the way to the point.
+          // True if the object was visible on the way to the point.
           seen: {
             type: 'Text',
             values: points.map((one) => (one.seen ? 'yes' : 'no')),
@@ -86,13 +86,16 @@ interface Moment {
   readonly seen: boolean;
 }
 
-/** Returns moments whose times rise, as the standard asks: of two points in one millisecond the first stays. */
+/**
+ * Returns points with strictly increasing times, as the standard requires. Of two points in one millisecond the first
+ * is kept.
+ */
 function momentsOf(path: FoundTrack['path'], fromMs: number): Moment[] {
   const moments: Moment[] = [];
   let lastMs = Number.NEGATIVE_INFINITY;
   for (const [seconds, x, y, height, seen] of path) {
     const ms = Math.round(fromMs + seconds * 1000);
-    // Further from the track than any path is long, it is no moment of it.
+    // Drops points further from the start than any track lasts.
     if (ms <= lastMs || Math.abs(ms - fromMs) > 86_400_000) continue;
     lastMs = ms;
     moments.push({ time: new Date(ms).toISOString(), x, y, height, seen: seen === 1 });

@@ -1,4 +1,4 @@
-/** Formats in which the answer of a log of tracks is handed on; the command line and the room write the same. */
+/** Defines the export formats of track log answers, shared by command line and room. */
 import type {
   FoundTrack,
   TrackGrade,
@@ -14,7 +14,7 @@ export interface TrackAnswerParts {
   readonly grade: TrackGrade;
   readonly coverage: TrackResult['coverage'];
   readonly matches: number;
-  /** Matches that are not among `tracks`. */
+  /** Number of matches that are not in `tracks`. */
   readonly more: number;
   readonly tracks: readonly FoundTrack[];
 }

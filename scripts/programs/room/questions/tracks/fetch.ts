@@ -1,9 +1,13 @@
 /**
- * Fetches the answer of one box to a question to its log of tracks, page by page.
+ * Fetches the answer of one box to a query of its track log, page by page.
  *
- * INVARIANTS: a page that is not of the contract's form is not believed, nor is any after it. Pages that came before one
- * was refused are kept: the box has counted them. LIMITS: `tracksMax` and `bytesMax`, both exceeded by one page at most;
- * no page is asked for, and no pause kept, after `withinMs`; EMPTY_PAGES_MAX pages in a row without a track.
+ * INVARIANTS:
+ * - A page that violates the contract is discarded, and no further page is read.
+ * - Pages received before a refusal are kept, because the box has counted them.
+ * LIMITS:
+ * - `tracksMax` and `bytesMax`, each exceeded by at most one page.
+ * - After `withinMs` no page is requested and no pause is observed.
+ * - EMPTY_PAGES_MAX consecutive pages without a track.
  */
 import { AgentError, rethrowBug } from '../../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../../agent/base/sha256.ts';
@@ -20,29 +24,35 @@ const EMPTY_PAGES_MAX = 10;
 
 export interface TrackFetchOptions extends BoxSessionOptions {
   readonly args: TrackArgs;
-  /** No further page is asked for after this number of tracks. */
+  /** Number of tracks after which no further page is requested. */
   readonly tracksMax: number;
-  /** Nor after this number of bytes of tracks as JSON. */
+  /** Number of bytes of tracks as JSON after which no further page is requested. */
   readonly bytesMax?: number;
   onProgress?(fetched: number, matches: number): void;
 }
 
 export interface FetchedTracks {
-  /** The answer without its tracks: coverage and views by the first page, budgets by the last. */
+  /** Answer without its tracks: coverage and views of the first page, budgets of the last. */
   readonly result: Omit<TrackResult, 'tracks' | 'next'>;
   readonly tracks: readonly FoundTrack[];
-  /** Matches that were not given. */
+  /** Number of matches that were not returned. */
   readonly more: number;
-  /** Why the box gave no further page, in one line. */
+  /** One line with the reason why the box returned no further page. */
   readonly stopped: string | undefined;
 }
 
-/** Throws AgentError, one line, where no page came. */
+/**
+ * Fetches the answer.
+ * @throws {AgentError} one line, if no page was received
+ */
 export function fetchTracks(options: TrackFetchOptions): Promise<FetchedTracks> {
   return inSession(options, (session) => pages(session, options));
 }
 
-/** Returns a redacted still of what the camera sees now. Throws AgentError, one line. */
+/**
+ * Returns a redacted still of the camera's current view.
+ * @throws {AgentError} one line
+ */
 export function fetchStill(
   options: BoxSessionOptions & { readonly args: TrackArgs },
 ): Promise<TrackStillResult> {
@@ -52,7 +62,7 @@ export function fetchStill(
     const jpeg = Buffer.from(result.jpeg, 'base64');
     const isJpeg = jpeg[0] === 0xff && jpeg[1] === 0xd8;
     if (isJpeg && sha256Of(jpeg) === result.sha256) return result;
-    throw new AgentError('corrupt', `what ${options.box} sent is not the JPEG that it names`);
+    throw new AgentError('corrupt', `${options.box}: the received file is not the JPEG that the reply names`);
   });
 }
 
@@ -102,7 +112,7 @@ function pageOf(box: string, result: CommandResult<'tracks'>): TrackResult {
   throw otherForm(box);
 }
 
-/** A still where tracks were asked for, or the other way round. */
+/** Error for a still in place of tracks, or the reverse. */
 function otherForm(box: string): AgentError {
   return new AgentError(
     'corrupt',

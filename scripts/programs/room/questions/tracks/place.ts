@@ -1,4 +1,4 @@
-/** Reads the place of a question as it was typed: a line, or an area and what is done there. */
+/** Parses the typed place of a query: a line, or an area with an action. */
 
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import { AREA_DEEDS, type TrackPlace } from '../../../../../agent/contract/track-log.ts';
@@ -16,7 +16,10 @@ export interface PlaceOptions {
 const CORNERS_MAX = 64;
 const DIRECTIONS = ['left', 'right', 'both'] as const;
 
-/** Returns undefined where no place is named. Throws AgentError `config`, one line. */
+/**
+ * Returns the place, or undefined if none is given.
+ * @throws {AgentError} `config`, one line
+ */
 export function placeOf(options: PlaceOptions): TrackPlace | undefined {
   const { line, area } = options;
   if (line !== undefined && area !== undefined)
@@ -94,7 +97,7 @@ function pointOf(text: string): Point | undefined {
   return x === undefined || y === undefined || rest.length > 0 ? undefined : [x, y];
 }
 
-/** A decimal number from 0 to 1. */
+/** Parses a decimal number from 0 to 1. */
 function share(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?|\.\d+)$/.test(text)) return undefined;
   const value = Number(text);

@@ -1,4 +1,8 @@
-/** Turns a question to a log of tracks as it was typed into the arguments of the command. Throws AgentError `config`, one line. */
+/**
+ * Converts a typed query of a track log into the arguments of the command.
+ *
+ * @throws {AgentError} `config`, one line
+ */
 import { Value } from '@sinclair/typebox/value';
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
@@ -26,19 +30,19 @@ export interface QuestionOptions extends PlaceOptions {
   readonly view?: string;
   readonly count?: boolean;
   readonly coverage?: boolean;
-  /** A file; `true` where it was named without one. */
+  /** File name; `true` if the option has no value. */
   readonly still?: string | true;
 }
 
 const CLASSES: readonly string[] = [...Object.values(LABELS), UNKNOWN];
 const DAILY = /^((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)$/;
-/** Options of a question about what passed, which a still of now does not have. */
+/** Options of a query about the past, which do not apply to a still of the current view. */
 const OF_QUESTION = [
   ...(['from', 'to', 'daily', 'class', 'colour', 'view', 'line', 'direction', 'area', 'does'] as const),
   ...(['count', 'coverage'] as const),
 ];
 
-/** What a saved question has in its place. */
+/** Options that a saved query replaces. */
 export const QUESTION_OPTIONS = [
   ...(['case', 'reason', 'box'] as const),
   ...OF_QUESTION,
@@ -59,11 +63,11 @@ export function trackArgs(
   return { box, args: checkedArgs({ case: number, reason, question }) };
 }
 
-/** Checks case and reason as a person would read them, and the form of the whole. */
+/** Checks that case and reason are readable, and that all arguments are valid. */
 export function checkedArgs(args: TrackArgs): TrackArgs {
   const fault = argsFault('tracks', args);
   if (fault === undefined) return args;
-  // The question first: what is wrong in one of a union is told of the union as a whole.
+  // Validates the query first: an error in one member of a union is reported for the union as a whole.
   const { question } = args;
   const inQuestion = question.answer === 'still' ? undefined : Value.Errors(TrackQuestion, question).First();
   const { path, message } = inQuestion ?? fault;
