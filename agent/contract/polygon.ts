@@ -190,8 +190,8 @@ interface Shape {
 
 /** Returns the shapes whose polygon is not among `others`. */
 export function notAmong<S extends Shape>(shapes: readonly S[], others: readonly Shape[]): S[] {
-  const known = new Set(others.map(({ polygon }) => JSON.stringify(polygon)));
-  return shapes.filter(({ polygon }) => !known.has(JSON.stringify(polygon)));
+  const otherPolygons = new Set(others.map(({ polygon }) => JSON.stringify(polygon)));
+  return shapes.filter(({ polygon }) => !otherPolygons.has(JSON.stringify(polygon)));
 }
 
 /** Returns the shapes that `covers` do not cover, singly or together. */
