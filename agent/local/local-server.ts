@@ -145,9 +145,9 @@ export class LocalServer {
     this.#servers.push(server);
   }
 
-  #goWithout({ consequence: without }: Place, reason: string): void {
+  #goWithout({ consequence }: Place, reason: string): void {
     this.#unserved += 1;
-    this.#options.log.warn({}, `${without}: ${reason}; the agent runs on`);
+    this.#options.log.warn({}, `${consequence}: ${reason}; the agent runs on`);
   }
 
   #serve(socket: Socket, place: Place): void {

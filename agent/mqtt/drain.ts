@@ -85,7 +85,7 @@ export interface DrainCounters {
   published: number;
   acknowledged: number;
   resends: number;
-  refused: number;
+  refusals: number;
   badAcks: number;
 }
 
@@ -106,7 +106,7 @@ interface LaneState {
 }
 
 export class Drain {
-  readonly counters: DrainCounters = { published: 0, acknowledged: 0, resends: 0, refused: 0, badAcks: 0 };
+  readonly counters: DrainCounters = { published: 0, acknowledged: 0, resends: 0, refusals: 0, badAcks: 0 };
   readonly #options: DrainOptions;
   readonly #lanes: Record<Lane, LaneState>;
   #session: Session | undefined;
@@ -310,20 +310,20 @@ export class Drain {
   }
 
   #holdBack(lane: Lane, seq: number, refusal: DeliveryError): void {
-    const { heldBack, refusedSeqs: refused } = this.#lanes[lane];
-    this.counters.refused += 1;
-    if (refused.size >= REFUSED_MAX) return;
+    const { heldBack, refusedSeqs } = this.#lanes[lane];
+    this.counters.refusals += 1;
+    if (refusedSeqs.size >= REFUSED_MAX) return;
     // Behind a refused row the archive cannot acknowledge; the refusal is reported on its own.
     this.#lanes[lane].silence.end();
     heldBack.set(seq, this.#options.clock.nowMs());
-    refused.add(seq);
+    refusedSeqs.add(seq);
     this.#options.refusals.add(`${lane}/${seq}`, refusal);
   }
 
   #settle(lane: Lane, seq: number): void {
-    const { heldBack, refusedSeqs: refused } = this.#lanes[lane];
+    const { heldBack, refusedSeqs } = this.#lanes[lane];
     heldBack.delete(seq);
-    if (refused.delete(seq)) this.#options.refusals.settle(`${lane}/${seq}`);
+    if (refusedSeqs.delete(seq)) this.#options.refusals.settle(`${lane}/${seq}`);
   }
 
   #accepted(lane: Lane, seq: number): void {
