@@ -38,8 +38,8 @@ export function stateFinding(stateDir: string): Finding {
     const fix = `sudo install -d -o ${user} -m 0750 ${stateDir}`;
     return failed('state', `user ${user} may not write ${stateDir} (${messageOf(error)})`, fix);
   }
-  const made = dir === resolve(stateDir) ? '' : ' (made at the first start)';
-  return ok('state', `user ${user} may write ${stateDir}${made}`);
+  const createdNote = dir === resolve(stateDir) ? '' : ' (made at the first start)';
+  return ok('state', `user ${user} may write ${stateDir}${createdNote}`);
 }
 
 function nearestExisting(path: string): string {
