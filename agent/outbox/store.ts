@@ -125,8 +125,8 @@ export class Store {
   }
 
   /** Returns the number of rows with a number above `after` and at most `through`. */
-  count(lane: Lane, after: number, through: number): number {
-    return (this.#call(() => this.#lanes[lane].countBetween.get(after, through)) as { rows: number }).rows;
+  count(lane: Lane, after: number, maxSeq: number): number {
+    return (this.#call(() => this.#lanes[lane].countBetween.get(after, maxSeq)) as { rows: number }).rows;
   }
 
   release(lane: Lane, seqs: readonly number[]): number {

@@ -203,9 +203,9 @@ function* places(path: readonly PathPoint[], polygon: Polygon, visit: Readonly<V
 
 /** An area that reaches the edge of the picture extends beyond it (contract/zone-visit.ts). */
 function beyondPicture({ left, top, right, bottom }: Bounds): Bounds {
-  const below = (edge: number): number => (edge <= EDGE ? Number.NEGATIVE_INFINITY : edge);
-  const above = (edge: number): number => (edge >= 1 - EDGE ? Number.POSITIVE_INFINITY : edge);
-  return { left: below(left), top: below(top), right: above(right), bottom: above(bottom) };
+  const openBelow = (edge: number): number => (edge <= EDGE ? Number.NEGATIVE_INFINITY : edge);
+  const openAbove = (edge: number): number => (edge >= 1 - EDGE ? Number.POSITIVE_INFINITY : edge);
+  return { left: openBelow(left), top: openBelow(top), right: openAbove(right), bottom: openAbove(bottom) };
 }
 
 interface Bounds {
