@@ -185,7 +185,7 @@ function matchOf(pieces: readonly TrackRow[], window: Window, options: SearchOpt
   const last = pieces.at(-1);
   if (first === undefined || last === undefined) return undefined;
   const startMs = startMsOf(first.at);
-  let deed: Deed | undefined = { atMs: 0, durationMs: 0, seen: true };
+  let deed: Deed | undefined = { atMs: 0, durationMs: 0, isSeen: true };
   if (where !== undefined) {
     const within = { fromMs: window.fromMs - startMs, toMs: window.toMs - startMs };
     deed = deedOf(joined(pieces).points, where, options.aspect, within);
@@ -237,7 +237,7 @@ function foundTrack({ place, deed, pieces }: Match, aspect: number): FoundTrack 
     to: time(endMs),
     at: time(place.atMs),
     durationS: Number((deed.durationMs / 1000).toFixed(1)),
-    seen: deed.seen,
+    seen: deed.isSeen,
     score: Math.max(...pieces.map(({ score }) => score)) / 100,
     stoppedS: Math.max(...pieces.map(({ stop }) => stop)),
     cut: kinds.some(({ cut }) => cut) || kinds[0]?.continues === true || kinds.at(-1)?.goesOn === true,
