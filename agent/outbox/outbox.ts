@@ -90,7 +90,7 @@ export class DurableOutbox implements Outbox {
   /**
    * Handles evidence from another file of the box that numbers through `seq` were assigned. If this outbox does not
    * know them, it is older or was emptied. The missing numbers become a gap, so that the room learns of it and no
-   * number is used twice. `beyond`: how many further numbers may also have been assigned.
+   * number is used twice. `extraCount`: how many further numbers may also have been assigned.
    */
   knownThrough(lane: Lane, seq: number, extraCount: number): void {
     const store = this.#store;
@@ -203,7 +203,7 @@ export class DurableOutbox implements Outbox {
     return this.#memory ?? this.#disk;
   }
 
-  /** Opens the store on disk. `known`: the last numbers of a file that may turn out to be damaged. */
+  /** Opens the store on disk. `lastSeqs`: the last numbers of a file that may turn out to be damaged. */
   #openDisk(lastSeqs?: Record<Lane, number>): Store {
     const { file, limitMiB, log } = this.#options;
     try {

@@ -123,7 +123,7 @@ export class SuspensionRecords {
     return this.#file.read();
   }
 
-  /** Corrects the own file from another record. `told`: the record that shows the difference. */
+  /** Corrects the own file from another record. `source`: the record that shows the difference. */
   #putRight(state: SuspensionState, source: string): SuspensionState {
     const cause = `${SUSPENSION_FILE} was put back, edited or removed, as ${source} shows; suspended before: `;
     const right = { ...state, reason: `${cause}${state.reason}`.slice(0, REASON_MAX) };

@@ -16,7 +16,7 @@ export class RefusalError extends Error {
   }
 }
 
-/** Rejects with Refused only. */
+/** Rejects with RefusalError only. */
 export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
   const response = await fetched(path, {
     method,
@@ -33,7 +33,7 @@ export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknow
   }
 }
 
-/** Returns a response that is not a refusal. Rejects with Refused. */
+/** Returns a response that is not a refusal. Rejects with RefusalError. */
 export async function fetched(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {

@@ -93,7 +93,7 @@ export function renamed(drawing: Drawing, { kind, id }: ShapeName, to: string): 
   return { ...drawing, zones: renameIn(drawing.zones), rules };
 }
 
-/** Returns a free name of that kind: one of `wanted`, otherwise the kind and a number. */
+/** Returns a free name of that kind: one of `candidates`, otherwise the kind and a number. */
 export function freeName(drawing: Drawing, kind: ShapeKind, candidates: readonly string[]): string {
   const usedIds = new Set(shapesOf(drawing).flatMap((shape) => (shape.kind === kind ? [shape.id] : [])));
   const free = candidates.find((id) => !usedIds.has(id));

@@ -22,7 +22,7 @@ export interface Target {
   readonly query: URLSearchParams;
 }
 
-/** Throws Refused: 400, 405, 421. */
+/** Throws RefusalError: 400, 405, 421. */
 export function targetOf(
   request: IncomingMessage,
   names: OwnNames,
@@ -49,7 +49,7 @@ export function targetOf(
 }
 
 /**
- * Throws Refused 403. A write must name its origin (RFC 6454), and the origin must equal the requested host. The
+ * Throws RefusalError 403. A write must name its origin (RFC 6454), and the origin must equal the requested host. The
  * browser's statement of the relation (Fetch Metadata) counts if it is present.
  */
 export function fromOwnPage({ method, headers }: IncomingMessage): void {

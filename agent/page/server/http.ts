@@ -86,7 +86,7 @@ export function begin(response: ServerResponse, type: string): void {
   response.flushHeaders();
 }
 
-/** Rejects with Refused: 415, 413, 400. Reads no further than the limit. */
+/** Rejects with RefusalError: 415, 413, 400. Reads no further than the limit. */
 export async function bodyOf<S extends TSchema>(request: IncomingMessage, schema: S): Promise<Static<S>> {
   if (!/^application\/json(?:\s*;\s*charset=utf-8)?$/i.test(request.headers['content-type'] ?? ''))
     throw new RefusalError(415, { error: 'not-json', reason: 'Content-Type must be application/json' });

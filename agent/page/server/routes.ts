@@ -99,7 +99,7 @@ export class Routes {
     return this.#identity?.box;
   }
 
-  /** Rejects with Refused, or AgentError if another process does not answer. */
+  /** Rejects with RefusalError, or AgentError if another process does not answer. */
   async answer(method: string, path: string, context: RequestContext): Promise<Reply | undefined> {
     const key = `${method} ${path}`;
     const open = this.#open.get(key);

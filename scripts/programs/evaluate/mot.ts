@@ -14,7 +14,7 @@ export interface MotRow {
   readonly conf: number;
 }
 
-/** Reads rows; `where` names the file in the error. Throws AgentError `corrupt` on an invalid line. */
+/** Reads rows; `fileName` names the file in the error. Throws AgentError `corrupt` on an invalid line. */
 export function parseMot(text: string, fileName: string): MotRow[] {
   const rows: MotRow[] = [];
   for (const [i, line] of text.split('\n').entries()) {

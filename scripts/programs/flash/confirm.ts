@@ -4,7 +4,7 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import type { Disk } from './device.ts';
 
 /**
- * Compares the disk's size and serial number with `given`, the value of --confirm ("SIZE SERIAL"), or with the answer
+ * Compares the disk's size and serial number with `answer`, the value of --confirm ("SIZE SERIAL"), or with the answer
  * on a terminal.
  *
  * @throws AgentError `denied` if they are not the disk's
