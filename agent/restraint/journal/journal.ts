@@ -205,7 +205,7 @@ export class Journal {
 
   /**
    * Erases contents and salts; the hashes stay. Durable on return. The entry for it states which entries were erased
-   * and why, and their kind in `kind` if they share one.
+   * and why, and their kind in `what` if they share one.
    */
   erase(entries: readonly number[], reason: string, at: string, kind?: JournalContent['type']): void {
     assert(

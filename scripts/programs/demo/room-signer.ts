@@ -60,7 +60,7 @@ export class RoomSigner {
     appendFileSync(config, `\ncommands: ${JSON.stringify({ keys: this.#keys })}\n`);
   }
 
-  /** Resolves when the signer listens, and its `exitReason` with the reason when it ends. Throws AgentError `unavailable`. */
+  /** Resolves when the signer listens; `exitReason` resolves when it ends. Throws AgentError `unavailable`. */
   async start(): Promise<{ readonly exitReason: Promise<string> }> {
     const exitReason = this.#process.start().then(({ reason }) => reason);
     const enough = new AbortController();
