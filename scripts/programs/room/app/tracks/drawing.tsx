@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { Button, Choice, Field } from '../../../../../agent/kit/controls.tsx';
-import { middles } from '../../../../../agent/kit/grip.ts';
+import { middles } from '../../../../../agent/kit/drag-handle.ts';
 import { focusHandle, Handle } from '../../../../../agent/kit/handle.tsx';
 import { Picture } from '../../../../../agent/kit/picture.tsx';
 import type { StageSize } from '../../../../../agent/kit/stage.ts';

@@ -2,7 +2,7 @@
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { polygonFault } from '../../../../../agent/contract/polygon.ts';
 import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
-import { rounded } from '../../../../../agent/kit/grip.ts';
+import { rounded } from '../../../../../agent/kit/drag-handle.ts';
 
 type LinePlace = Extract<TrackPlace, { line: unknown }>;
 type AreaPlace = Extract<TrackPlace, { polygon: unknown }>;

@@ -4,7 +4,7 @@
  */
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { covers } from '../../../../../agent/contract/polygon.ts';
-import { gripAt, rounded, shifted, snapped } from '../../../../../agent/kit/grip.ts';
+import { gripAt, rounded, shifted, snapped } from '../../../../../agent/kit/drag-handle.ts';
 import { GUTTER_PX, type StageSize } from '../../../../../agent/kit/stage.ts';
 import { type DrawnPlace, placed, rectangle, withCorner, withInserted } from './place.ts';
 import { drawnPlace } from './question.ts';

@@ -50,7 +50,7 @@ export interface Hour {
 }
 
 /** Replay of the clip, which takes some seconds in parallel with the other starts. */
-export class Passages {
+export class TrackHour {
   readonly #source: string;
   readonly #log = makeLogger('demo', 'silent');
   readonly #observed: Promise<Observation[] | string | undefined>;
@@ -66,7 +66,7 @@ export class Passages {
 
   /** Resolves when the hour is in the log of the agent with this state folder, which has not been started yet. */
   async written(stateDir: string, { retention }: Pick<Config, 'retention'>): Promise<Hour> {
-    const observed = await this.#shown();
+    const observed = await this.#observeWithBar();
     if (!Array.isArray(observed)) return { order: { order: ORDER }, tracks: undefined, fault: observed };
     await this.#clock.start();
     await this.#clock.stop();
@@ -105,7 +105,7 @@ export class Passages {
   }
 
   /** Waits for the replay, with a bar on a terminal. */
-  async #shown(): Promise<Observation[] | string | undefined> {
+  async #observeWithBar(): Promise<Observation[] | string | undefined> {
     if (process.stderr.isTTY && this.#source.startsWith(FILE)) {
       const format = 'Passages {bar} {percentage}% of the clip, from which an hour of tracks is made';
       const stream = process.stderr;

@@ -9,7 +9,7 @@ const NAME_LETTERS_MAX = 18;
 /** Number of places that are tried. In a picture full of names, a further one stays at its original place. */
 const PLACES_MAX = 8;
 
-interface Lettered {
+interface Label {
   readonly short: string;
   /** Centre of the label. */
   readonly x: number;
@@ -18,7 +18,7 @@ interface Lettered {
 }
 
 /** Shortens the text and moves it so that all of it is visible. */
-export function lettered(at: PointNorm, size: StageSize, text: string): Lettered {
+export function lettered(at: PointNorm, size: StageSize, text: string): Label {
   const short = text.length > NAME_LETTERS_MAX ? `${text.slice(0, NAME_LETTERS_MAX - 1)}…` : text;
   const half = (short.length * LETTER_PX) / 2 + 2;
   const x = Math.min(size.w + GUTTER_PX - half, Math.max(half - GUTTER_PX, at[0] * size.w));
@@ -31,7 +31,7 @@ export function apart<T extends { readonly at: PointNorm; readonly text: string 
   names: readonly T[],
   size: StageSize,
 ): T[] {
-  const taken: Lettered[] = [];
+  const placedLabels: Label[] = [];
   return names.map((name) => {
     const places = Array.from({ length: PLACES_MAX }, (_, turn) => {
       const lines = turn % 2 === 0 ? -turn / 2 : (turn + 1) / 2;
@@ -39,12 +39,12 @@ export function apart<T extends { readonly at: PointNorm; readonly text: string 
     });
     const isFree = (at: PointNorm): boolean => {
       const one = lettered(at, size, name.text);
-      return !taken.some(
+      return !placedLabels.some(
         (other) => Math.abs(other.x - one.x) < other.half + one.half && Math.abs(other.y - one.y) < LINE_PX,
       );
     };
     const at = places.find(isFree) ?? name.at;
-    taken.push(lettered(at, size, name.text));
+    placedLabels.push(lettered(at, size, name.text));
     return { ...name, at };
   });
 }

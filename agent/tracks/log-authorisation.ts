@@ -8,7 +8,7 @@ import type { TrackStore } from './store.ts';
 
 const NOTE = 'held';
 
-const Held = Type.Object({
+const LogAuthorisation = Type.Object({
   grant: TrackLogGrant,
   order: Type.String(),
   notAfterMs: Type.Number(),
@@ -17,23 +17,26 @@ const Held = Type.Object({
   /** Time before which rows were removed for lack of space; 0 if none were. */
   evictedMs: Type.Number(),
 });
-export type Held = Static<typeof Held>;
+export type LogAuthorisation = Static<typeof LogAuthorisation>;
 
 /** Undefined if the log has no valid entry: then it is not covered by any authorisation. */
-export function readHeld(store: Pick<TrackStore, 'note'>): Held | undefined {
-  const held = jsonOf(store.note(NOTE) ?? '');
-  return Value.Check(Held, held) ? held : undefined;
+export function readLogAuthorisation(store: Pick<TrackStore, 'note'>): LogAuthorisation | undefined {
+  const authorisation = jsonOf(store.note(NOTE) ?? '');
+  return Value.Check(LogAuthorisation, authorisation) ? authorisation : undefined;
 }
 
-export function writeHeld(store: Pick<TrackStore, 'setNote'>, held: Held): void {
-  store.setNote(NOTE, JSON.stringify(held));
+export function writeLogAuthorisation(
+  store: Pick<TrackStore, 'setNote'>,
+  authorisation: LogAuthorisation,
+): void {
+  store.setNote(NOTE, JSON.stringify(authorisation));
 }
 
 /**
  * True if data stored under one authorisation may be stored under another. Data stored for counts is never given out as
  * tracks, and an area that is excluded now was not excluded before.
  */
-export function heldUnder({ grant: before }: Held, now: TrackLogGrant): boolean {
+export function mayStayUnder({ grant: before }: LogAuthorisation, now: TrackLogGrant): boolean {
   const isSameGrade = before.grade === now.grade || (before.grade === 'vehicles' && now.grade === 'persons');
   return (
     isSameGrade &&

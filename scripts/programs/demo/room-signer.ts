@@ -15,7 +15,7 @@ import { AgentProcess } from './agent-process.ts';
 const PROGRAM = fileURLToPath(new URL('../room/signer/main.js', import.meta.url));
 const START_WITHIN_MS = 15_000;
 
-export interface DeskPlaces {
+export interface SignerPlaces {
   /** Folder for keys and the socket. */
   readonly dir: string;
   /** Folder for the signer's log. */
@@ -28,7 +28,7 @@ export interface DeskPlaces {
   readonly pair: KeyPair;
 }
 
-export class Desk {
+export class RoomSigner {
   readonly #process: AgentProcess;
   readonly #logPath: string;
   readonly #keys: readonly CommandKey[];
@@ -37,7 +37,7 @@ export class Desk {
   readonly room: string;
   readonly magistrate: string;
 
-  constructor({ dir, outDir, site, timeZone, url, ca, pair: { cert, key } }: DeskPlaces) {
+  constructor({ dir, outDir, site, timeZone, url, ca, pair: { cert, key } }: SignerPlaces) {
     const sealed = join(dir, 'sealed');
     mkdirSync(sealed, { mode: 0o700 });
     this.socket = join(dir, 'signer.sock');
@@ -60,16 +60,20 @@ export class Desk {
     appendFileSync(config, `\ncommands: ${JSON.stringify({ keys: this.#keys })}\n`);
   }
 
-  /** Resolves when the signer listens, and its `gone` with the reason when it ends. Throws AgentError `unavailable`. */
-  async start(): Promise<{ readonly gone: Promise<string> }> {
-    const gone = this.#process.start().then(({ reason }) => reason);
+  /** Resolves when the signer listens; `exitReason` resolves when it ends. Throws AgentError `unavailable`. */
+  async start(): Promise<{ readonly exitReason: Promise<string> }> {
+    const exitReason = this.#process.start().then(({ reason }) => reason);
     const enough = new AbortController();
     const late = sleep(START_WITHIN_MS, 'it did not say its socket', { signal: enough.signal });
-    const found = await Promise.race([this.#process.said(/^Signer for /), gone, late.catch(messageOf)]);
+    const outcome = await Promise.race([
+      this.#process.matchingLine(/^Signer for /),
+      exitReason,
+      late.catch(messageOf),
+    ]);
     enough.abort();
-    if (typeof found !== 'string') return { gone };
+    if (typeof outcome !== 'string') return { exitReason };
     await this.#process.stop();
-    throw new AgentError('unavailable', `the signer did not start (${found}); its log: ${this.#logPath}`);
+    throw new AgentError('unavailable', `the signer did not start (${outcome}); its log: ${this.#logPath}`);
   }
 
   stop(): Promise<void> {
