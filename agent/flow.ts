@@ -69,7 +69,7 @@ export class AgentFlow {
   readonly #queue: EvidenceQueue;
   readonly #time: MediaTime;
   /** Conditions as last passed to `conditionsAre`. */
-  readonly #known = new Map<string, boolean>();
+  readonly #lastConditions = new Map<string, boolean>();
   /** Active reminders as last passed to `remindersAre`, with their state. */
   readonly #reminded = new Map<string, string | false>();
   #episodes = 0;
@@ -101,9 +101,9 @@ export class AgentFlow {
   permit(ruling: Ruling): void {
     const atMs = this.#time.nowAtMs();
     this.#add(this.#rules.permit(ruling, atMs));
-    for (const { about, why } of this.#rules.refusals(ruling)) {
-      const cause = { reason: why };
-      this.#add(this.#conditions.tellOfRule(about, 'rule-unauthorised', {}, why !== '', cause, atMs));
+    for (const { about, reason: refusal } of this.#rules.refusals(ruling)) {
+      const cause = { reason: refusal };
+      this.#add(this.#conditions.tellOfRule(about, 'rule-unauthorised', {}, refusal !== '', cause, atMs));
     }
     this.#rules.writeDwells(atMs, this.#time.wallAtMs);
     const { mode, reason } = ruling;
@@ -156,15 +156,15 @@ export class AgentFlow {
    * Reports that the requested configuration is not the running one, with the reason. If undefined, it is the running
    * one.
    */
-  configuration(refused: string | undefined): void {
-    this.condition('config-refused', refused !== undefined, refused === undefined ? {} : { reason: refused });
+  configuration(refusal: string | undefined): void {
+    this.condition('config-refused', refusal !== undefined, refusal === undefined ? {} : { reason: refusal });
   }
 
   /** Reports the current state of polled conditions. Only changes since the last call have an effect. */
   conditionsAre(conditions: readonly Condition[]): void {
     for (const { kind, active, cause } of conditions) {
-      if (this.#known.get(kind) === active) continue;
-      this.#known.set(kind, active);
+      if (this.#lastConditions.get(kind) === active) continue;
+      this.#lastConditions.set(kind, active);
       this.condition(kind, active, cause);
     }
   }
@@ -255,8 +255,8 @@ export interface Acceptance {
   readonly site: string;
   readonly box: string;
   readonly outbox: Pick<Outbox, 'append' | 'peek'> & {
-    /** Reserves the numbers through `seq` and the `beyond` following ones, so that no new event uses them. */
-    knownThrough(lane: Lane, seq: number, beyond: number): void;
+    /** Reserves the numbers through `seq` and the `extraCount` following ones, so that no new event uses them. */
+    knownThrough(lane: Lane, seq: number, extraCount: number): void;
   };
   readonly journal: { event(event: VigieEvent): void; newestAlert(lane: Lane): number };
   readonly archive: {
@@ -305,8 +305,8 @@ export function acceptInto(parts: Acceptance): EventSink {
  */
 export function completeAccepted({ outbox, journal, archive }: Acceptance): void {
   for (const lane of LANES) {
-    const known = Math.max(archive.progress(lane) ?? 0, journal.newestAlert(lane));
-    if (known > 0) outbox.knownThrough(lane, known, PICTURES_MAX);
+    const newestSeq = Math.max(archive.progress(lane) ?? 0, journal.newestAlert(lane));
+    if (newestSeq > 0) outbox.knownThrough(lane, newestSeq, PICTURES_MAX);
   }
   for (const lane of LANES) {
     for (const entries of rowsAsEvents(outbox, lane, archive.progress(lane))) {

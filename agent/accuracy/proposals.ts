@@ -31,11 +31,11 @@ export interface Judged {
 }
 
 /** Returns the proposals for the rule's spots, the one with most false alerts first. */
-export function proposalsOf(rule: RuleConfig, judged: readonly Judged[]): Proposal[] {
-  const wrong = judged.flatMap(({ right, xyxyNorm, measure }) =>
+export function proposalsOf(rule: RuleConfig, alerts: readonly Judged[]): Proposal[] {
+  const wrong = alerts.flatMap(({ right, xyxyNorm, measure }) =>
     right || xyxyNorm === undefined ? [] : [{ xyxyNorm, measure }],
   );
-  const right = judged.filter((one) => one.right);
+  const right = alerts.filter((one) => one.right);
   return spotsOf(wrong)
     .filter(({ length }) => length >= FALSE_MIN)
     .sort((a, b) => b.length - a.length)
@@ -73,13 +73,18 @@ function thresholdOf(
 ): Proposal['remedy'] | undefined {
   const parameter = THRESHOLDS[rule.kind];
   if (parameter === null) return undefined;
-  const above = right.flatMap(({ measure }) => measure ?? []);
-  const below = wrong.flatMap(({ measure }) => measure ?? []);
-  if (above.length < TRUE_MIN || above.length < right.length || below.length < wrong.length) return undefined;
-  const [least, most] = [Math.min(...above), Math.max(...below)];
+  const rightMeasures = right.flatMap(({ measure }) => measure ?? []);
+  const wrongMeasures = wrong.flatMap(({ measure }) => measure ?? []);
+  if (
+    rightMeasures.length < TRUE_MIN ||
+    rightMeasures.length < right.length ||
+    wrongMeasures.length < wrong.length
+  )
+    return undefined;
+  const [lowestRight, highestWrong] = [Math.min(...rightMeasures), Math.max(...wrongMeasures)];
   // Geometric mean, because scores and areas differ by factors.
-  const value = Number(Math.sqrt(least * most).toPrecision(2));
-  return value > most && value < least ? { kind: 'threshold', parameter, value } : undefined;
+  const value = Number(Math.sqrt(lowestRight * highestWrong).toPrecision(2));
+  return value > highestWrong && value < lowestRight ? { kind: 'threshold', parameter, value } : undefined;
 }
 
 /** Returns a mask, only if no true alert was ever raised there. */

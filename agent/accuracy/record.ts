@@ -89,11 +89,11 @@ export class AccuracyRecord {
     const { clock, log } = this.#options;
     try {
       const message = parseVerdict(payload);
-      const judged = this.#attempt((store) => {
+      const wasRecorded = this.#attempt((store) => {
         this.#verdicts[store.judge(message, clock.wallMs())] += 1;
         this.#proposals = undefined;
       });
-      if (!judged) this.#unrecorded += 1;
+      if (!wasRecorded) this.#unrecorded += 1;
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
       this.#verdicts.malformed += 1;
@@ -161,7 +161,7 @@ export class AccuracyRecord {
   /** Returns whether `act` was executed. */
   #attempt(act: (store: RecordStore) => void): boolean {
     try {
-      const store = this.#opened();
+      const store = this.#openStore();
       if (store === undefined) return false;
       act(store);
       this.#failing = false;
@@ -174,12 +174,12 @@ export class AccuracyRecord {
   }
 
   #must<T>(act: (store: RecordStore) => T): T {
-    const store = this.#opened();
+    const store = this.#openStore();
     if (store === undefined) throw new AgentError('unavailable', 'the record of accuracy cannot be used now');
     return act(store);
   }
 
-  #opened(): RecordStore | undefined {
+  #openStore(): RecordStore | undefined {
     const { clock, file, limits } = this.#options;
     if (this.#store !== undefined) return this.#store;
     if (this.#stopped || clock.nowMs() < this.#openAtMs) return undefined;

@@ -139,21 +139,21 @@ export class RecordStore {
    */
   judge(message: Verdict, nowMs: number): 'taken' | 'repeated' | 'unknown' {
     const [column, id] = 'episode' in message ? ['episode', message.episode] : ['event', message.event];
-    const found = this.#row<{ id: number; verdict: VerdictValue | null; judged_ms: number | null }>(
+    const row = this.#row<{ id: number; verdict: VerdictValue | null; judged_ms: number | null }>(
       `SELECT id, verdict, judged_ms FROM episode WHERE ${column} = ?`,
       id,
     );
-    if (found === undefined) return 'unknown';
+    if (row === undefined) return 'unknown';
     const judgedMs = Math.min(Date.parse(message.time), nowMs);
-    if (found.judged_ms !== null) {
-      const same = judgedMs === found.judged_ms && message.verdict === found.verdict;
-      if (same || judgedMs < found.judged_ms) return 'repeated';
+    if (row.judged_ms !== null) {
+      const same = judgedMs === row.judged_ms && message.verdict === row.verdict;
+      if (same || judgedMs < row.judged_ms) return 'repeated';
     }
     this.#run(
       'UPDATE episode SET verdict = ?, judged_ms = ? WHERE id = ?',
       message.verdict,
       judgedMs,
-      found.id,
+      row.id,
     );
     return 'taken';
   }
@@ -178,12 +178,13 @@ export class RecordStore {
        WHERE id IN (SELECT max(id) FROM walk_test GROUP BY rule)`,
     );
     return rules.map((rule) => {
-      const mine = counted.filter((row) => row.rule === rule);
-      const n = (verdict: VerdictValue | null): number => mine.find((row) => row.verdict === verdict)?.n ?? 0;
+      const ruleCounts = counted.filter((row) => row.rule === rule);
+      const n = (verdict: VerdictValue | null): number =>
+        ruleCounts.find((row) => row.verdict === verdict)?.n ?? 0;
       const walk = walks.find((row) => row.rule === rule);
       return {
         rule,
-        alerts: mine.reduce((sum, row) => sum + row.n, 0),
+        alerts: ruleCounts.reduce((sum, row) => sum + row.n, 0),
         true: n('true'),
         false: n('false'),
         unclear: n('unclear'),
@@ -201,12 +202,12 @@ export class RecordStore {
          WHERE staged = 0 AND rule = ? AND verdict IN ('true', 'false') ORDER BY id`,
         rule.id,
       );
-      const judged = rows.map(({ verdict, box, measure }) => ({
+      const alerts = rows.map(({ verdict, box, measure }) => ({
         right: verdict === 'true',
         xyxyNorm: box === null ? undefined : boxOf(box),
         measure: measure ?? undefined,
       }));
-      return proposalsOf(rule, judged);
+      return proposalsOf(rule, alerts);
     });
   }
 
@@ -246,13 +247,13 @@ export class RecordStore {
   }
 
   #makeRoom(): void {
-    const most = this.#row<{ rule: string }>(
+    const largest = this.#row<{ rule: string }>(
       'SELECT rule FROM episode GROUP BY rule ORDER BY count(*) DESC, rule LIMIT 1',
     );
     this.#forget(
       'dropped',
       'DELETE FROM episode WHERE id IN (SELECT id FROM episode WHERE rule = ? ORDER BY id LIMIT ?)',
-      most?.rule ?? '',
+      largest?.rule ?? '',
       Math.min(ROOM_FOR, Math.ceil(this.#limits.episodes / 2)),
     );
   }
@@ -261,9 +262,10 @@ export class RecordStore {
     sqliteCall(this.#file, () =>
       this.#db
         .transaction(() => {
-          const gone = this.#run(sql, ...values);
-          if (gone > 0) this.#run('UPDATE counter SET value = value + ? WHERE name = ?', gone, counter);
-          this.#episodes -= gone;
+          const deletedCount = this.#run(sql, ...values);
+          if (deletedCount > 0)
+            this.#run('UPDATE counter SET value = value + ? WHERE name = ?', deletedCount, counter);
+          this.#episodes -= deletedCount;
         })
         .immediate(),
     );
@@ -301,10 +303,10 @@ function boxOf(text: string): XyxyNorm | undefined {
 }
 
 function precisionOf(right: number, wrong: number): Pick<RuleAccuracy, 'precision' | 'low' | 'high'> {
-  const judged = right + wrong;
-  if (judged === 0) return { precision: null, low: null, high: null };
-  const { low, high } = wilson(right, judged);
-  return { precision: compact(right / judged), low: compact(low), high: compact(high) };
+  const verdictCount = right + wrong;
+  if (verdictCount === 0) return { precision: null, low: null, high: null };
+  const { low, high } = wilson(right, verdictCount);
+  return { precision: compact(right / verdictCount), low: compact(low), high: compact(high) };
 }
 
 function walkResult(test: Pick<WalkTestRecord, 'passes' | 'seen' | 'repeated'>, wallMs: number): WalkResult {

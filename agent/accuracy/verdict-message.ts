@@ -13,21 +13,21 @@ const check = TypeCompiler.Compile(Verdict);
  */
 export function parseVerdict(payload: Buffer): Verdict {
   if (payload.length > VERDICT_BYTES_MAX) {
-    throw refused(`${payload.length} bytes, at most ${VERDICT_BYTES_MAX} are taken`);
+    throw refusalOf(`${payload.length} bytes, at most ${VERDICT_BYTES_MAX} are taken`);
   }
   let verdict: unknown;
   try {
     verdict = JSON.parse(payload.toString('utf8'));
   } catch {
     // JSON.parse quotes the text that it could not read.
-    throw refused('not JSON');
+    throw refusalOf('not JSON');
   }
   if (!check.Check(verdict)) {
-    throw refused('not {"episode" or "event": <id>, "verdict": "true" | "false" | "unclear", "time": …}');
+    throw refusalOf('not {"episode" or "event": <id>, "verdict": "true" | "false" | "unclear", "time": …}');
   }
   return verdict;
 }
 
-function refused(what: string): AgentError {
-  return new AgentError('corrupt', `verdict refused: ${what}`);
+function refusalOf(problem: string): AgentError {
+  return new AgentError('corrupt', `verdict refused: ${problem}`);
 }

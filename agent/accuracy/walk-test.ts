@@ -71,15 +71,15 @@ export class WalkTest {
       throw new AgentError('unavailable', 'the box gets no frames from its camera; `vigie doctor` says why');
     const afterId = store.lastId();
     for (;;) {
-      const done = this.#outcomes.length;
-      const answer = await this.#ask(done);
+      const doneCount = this.#outcomes.length;
+      const answer = await this.#ask(doneCount);
       if (answer === 'abort') throw givenUp();
       if (answer === 'repeat') {
         this.#outcomes.pop();
         this.#repeated += 1;
         continue;
       }
-      if (done === passes) break;
+      if (doneCount === passes) break;
       this.#assertOn();
       if (!this.#cleared()) continue;
       const pass = await this.#watch();
@@ -87,15 +87,22 @@ export class WalkTest {
       this.#options.technician.tell(eventOf(pass));
       if (pass.outcome !== 'blind') this.#outcomes.push(pass.outcome);
     }
-    const seen = this.#outcomes.filter((outcome) => outcome === 'seen').length;
+    const seenCount = this.#outcomes.filter((outcome) => outcome === 'seen').length;
     const wallMs = clock.wallMs();
-    return store.keepWalkTest({ rule: rule.id, wallMs, passes, seen, repeated: this.#repeated, afterId });
+    return store.keepWalkTest({
+      rule: rule.id,
+      wallMs,
+      passes,
+      seen: seenCount,
+      repeated: this.#repeated,
+      afterId,
+    });
   }
 
-  #ask(done: number): Promise<WalkAnswer> {
+  #ask(doneCount: number): Promise<WalkAnswer> {
     const { passes, technician } = this.#options;
-    if (done === passes) return technician.keep();
-    return technician.ready(done > 0);
+    if (doneCount === passes) return technician.keep();
+    return technician.ready(doneCount > 0);
   }
 
   /** Ends the test if the rule is off. A rule that is off misses everything, which proves nothing about the box. */

@@ -45,7 +45,7 @@ export interface SealedStoreOptions {
   onPurged(record: PurgeRecord): void;
 }
 
-interface Held {
+interface SealedFile {
   readonly bytes: number;
   /** Wall time of creation, as stored in the file. */
   madeMs: number;
@@ -57,11 +57,11 @@ interface Held {
 export class SealedStore {
   readonly #options: SealedStoreOptions;
   /** Stored files by event, oldest first. */
-  readonly #held = new Map<string, Held>();
+  readonly #files = new Map<string, SealedFile>();
   readonly #untold = new Map<PurgeRecord['why'], PurgeRecord>();
   readonly #counts = { kept: 0, purged: 0, evicted: 0, missed: 0 };
   #bytes = 0;
-  #opened = false;
+  #isOpen = false;
   #upkeepAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SealedStoreOptions) {
@@ -80,7 +80,7 @@ export class SealedStore {
       this.#evict(limitMiB * 1_048_576 - bytes.length);
       writeAtomically(join(dir, `${event}.age`), bytes);
       const now = { madeMs: clock.wallMs(), sinceMs: clock.nowMs(), own: true };
-      this.#held.set(event, { bytes: bytes.length, ...now });
+      this.#files.set(event, { bytes: bytes.length, ...now });
       this.#bytes += bytes.length;
       this.#counts.kept += 1;
       return undefined;
@@ -98,7 +98,7 @@ export class SealedStore {
   read(event: string): SealedEvidence | undefined {
     try {
       this.#open();
-      if (!this.#held.has(event)) return undefined;
+      if (!this.#files.has(event)) return undefined;
       const bytes = readFileSync(join(this.#options.dir, `${event}.age`));
       if (!isAgeFile(bytes)) throw new AgentError('corrupt', `${event}.age is not an age file`);
       return { bytes, sha256: sha256Of(bytes), recipients: [] as string[] } as unknown as SealedEvidence;
@@ -119,7 +119,7 @@ export class SealedStore {
       this.#open();
       if (trusted) this.#date();
       const daysMs = days() * 86_400_000;
-      const old = [...this.#held].filter(
+      const old = [...this.#files].filter(
         ([, { madeMs, sinceMs }]) =>
           nowMs - sinceMs >= daysMs || (trusted && clock.wallMs() - madeMs >= daysMs),
       );
@@ -135,7 +135,7 @@ export class SealedStore {
   get counters(): Counters {
     const { kept, purged, evicted, missed } = this.#counts;
     return {
-      sealed_files: gauge(this.#held.size),
+      sealed_files: gauge(this.#files.size),
       sealed_bytes: gauge(this.#bytes),
       sealed_kept: kept,
       sealed_purged: purged,
@@ -146,11 +146,11 @@ export class SealedStore {
 
   /** Finds the files of earlier starts. */
   #open(): void {
-    if (this.#opened) return;
+    if (this.#isOpen) return;
     const { dir, clock } = this.#options;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     chmodSync(dir, 0o700);
-    const found: [string, Held][] = [];
+    const entries: [string, SealedFile][] = [];
     for (const name of readdirSync(dir)) {
       const event = NAME.exec(name)?.[1];
       const file = join(dir, name);
@@ -160,32 +160,32 @@ export class SealedStore {
         continue;
       }
       const { size, mtimeMs } = statSync(file);
-      found.push([event, { bytes: size, madeMs: mtimeMs, sinceMs: clock.nowMs(), own: false }]);
+      entries.push([event, { bytes: size, madeMs: mtimeMs, sinceMs: clock.nowMs(), own: false }]);
     }
-    found.sort(([, a], [, b]) => a.madeMs - b.madeMs);
-    for (const [event, held] of found) {
-      this.#held.set(event, held);
-      this.#bytes += held.bytes;
+    entries.sort(([, a], [, b]) => a.madeMs - b.madeMs);
+    for (const [event, entry] of entries) {
+      this.#files.set(event, entry);
+      this.#bytes += entry.bytes;
     }
-    this.#opened = true;
+    this.#isOpen = true;
   }
 
   /** Corrects the times of files created while the clock was wrong; called when it is trusted. */
   #date(): void {
     const { dir, clock } = this.#options;
     const wallMs = clock.wallMs();
-    for (const [event, held] of this.#held) {
-      const trueMs = held.own ? wallMs - (clock.nowMs() - held.sinceMs) : Math.min(held.madeMs, wallMs);
-      if (Math.abs(trueMs - held.madeMs) <= DATED_MS) continue;
+    for (const [event, entry] of this.#files) {
+      const trueMs = entry.own ? wallMs - (clock.nowMs() - entry.sinceMs) : Math.min(entry.madeMs, wallMs);
+      if (Math.abs(trueMs - entry.madeMs) <= DATED_MS) continue;
       utimesSync(join(dir, `${event}.age`), trueMs / 1000, trueMs / 1000);
-      held.madeMs = trueMs;
+      entry.madeMs = trueMs;
     }
   }
 
   #evict(roomBytes: number): void {
-    const going: [string, Held][] = [];
+    const going: [string, SealedFile][] = [];
     let bytes = this.#bytes;
-    for (const one of this.#held) {
+    for (const one of this.#files) {
       if (bytes <= roomBytes) break;
       going.push(one);
       bytes -= one[1].bytes;
@@ -194,37 +194,37 @@ export class SealedStore {
     this.#counts.evicted += going.length;
   }
 
-  #delete(going: readonly (readonly [string, Held])[], why: PurgeRecord['why']): void {
+  #delete(going: readonly (readonly [string, SealedFile])[], reason: PurgeRecord['why']): void {
     const { dir, clock, days } = this.#options;
     for (const [event, { madeMs }] of going) {
       rmSync(join(dir, `${event}.age`), { force: true });
       this.#forget(event);
-      const before = this.#untold.get(why);
+      const before = this.#untold.get(reason);
       const fromMs = Math.min(madeMs, before === undefined ? madeMs : Date.parse(before.from));
       const toMs = Math.max(madeMs, before === undefined ? madeMs : Date.parse(before.to));
-      this.#untold.set(why, {
+      this.#untold.set(reason, {
         record: 'purge',
         at: new Date(clock.wallMs()).toISOString(),
         what: 'sealed',
         count: (before?.count ?? 0) + 1,
         from: new Date(fromMs).toISOString(),
         to: new Date(toMs).toISOString(),
-        why,
+        why: reason,
         days: days(),
       });
     }
   }
 
   #forget(event: string): void {
-    this.#bytes -= this.#held.get(event)?.bytes ?? 0;
-    this.#held.delete(event);
+    this.#bytes -= this.#files.get(event)?.bytes ?? 0;
+    this.#files.delete(event);
   }
 
   /** Reports deletions. Unrecorded ones remain and are added to. */
   #tell(): void {
-    for (const [why, record] of this.#untold) {
+    for (const [reason, record] of this.#untold) {
       this.#options.onPurged(record);
-      this.#untold.delete(why);
+      this.#untold.delete(reason);
     }
   }
 }

@@ -150,20 +150,20 @@ export class ArchiveStore {
       const bodies: string[] = [];
       let bytes = 0;
       let last: Cursor | null = null;
-      for (const found of this.#sql.find.iterate(parameters) as IterableIterator<FoundRow>) {
-        bytes += Buffer.byteLength(found.body);
+      for (const match of this.#sql.find.iterate(parameters) as IterableIterator<FoundRow>) {
+        bytes += Buffer.byteLength(match.body);
         const full = bodies.length >= limits.events || bytes > limits.bytes;
         if (full && bodies.length > 0) return { bodies, next: last };
-        bodies.push(found.body);
-        last = { timeMs: found.timeMs, row: found.row };
+        bodies.push(match.body);
+        last = { timeMs: match.timeMs, row: match.row };
       }
       return { bodies, next: null };
     });
   }
 
   count(query: SearchQuery, wallMs: number): number {
-    const found = this.#call(() => this.#sql.count.get(this.#parameters(query, wallMs)));
-    return (found as { count: number }).count;
+    const result = this.#call(() => this.#sql.count.get(this.#parameters(query, wallMs)));
+    return (result as { count: number }).count;
   }
 
   /** Returns the time of the oldest event that may still be shown, in ms since the epoch. */
@@ -196,7 +196,7 @@ export class ArchiveStore {
     }
   }
 
-  #keepPurge(span: Span, why: PurgeRecord['why'], wallMs: number): PurgeRecord {
+  #keepPurge(span: Span, reason: PurgeRecord['why'], wallMs: number): PurgeRecord {
     const record: PurgeRecord = {
       record: 'purge',
       at: new Date(wallMs).toISOString(),
@@ -204,7 +204,7 @@ export class ArchiveStore {
       count: span.count,
       from: new Date(span.oldest).toISOString(),
       to: new Date(span.newest).toISOString(),
-      why,
+      why: reason,
       days: this.#days,
     };
     this.#keep(record);

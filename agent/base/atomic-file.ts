@@ -32,12 +32,12 @@ export function writeAtomically(
   mode = 0o600,
   owner?: Owner,
 ): void {
-  const beside = `${file}.new`;
+  const newFile = `${file}.new`;
   const folder = openSync(dirname(file), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const { uid, gid } = fstatSync(folder);
-    rmSync(beside, { force: true });
-    const fd = openSync(beside, NEW_FILE, mode);
+    rmSync(newFile, { force: true });
+    const fd = openSync(newFile, NEW_FILE, mode);
     try {
       const asRoot = process.geteuid?.() === 0;
       if (asRoot && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
@@ -48,7 +48,7 @@ export function writeAtomically(
     } finally {
       closeSync(fd);
     }
-    renameSync(beside, file);
+    renameSync(newFile, file);
     fsyncSync(folder);
   } finally {
     closeSync(folder);

@@ -79,8 +79,8 @@ export class ConnectionGuard {
     // It was closed before it was accepted.
     if (socket.remoteAddress === undefined) return void socket.destroy();
     const of = addressKey(socket.remoteAddress);
-    if (this.countOf(socket.remoteAddress) >= ofOneMax) this.#cut('ofOne', of);
-    else if (this.#connections.size >= max) this.#cut('crowded');
+    if (this.countOf(socket.remoteAddress) >= ofOneMax) this.#evictConnection('ofOne', of);
+    else if (this.#connections.size >= max) this.#evictConnection('crowded');
     const connection: Connection = { socket, key: keyOf(socket), of, isAnswered: false, hasAsked: false };
     this.#connections.set(connection.key, connection);
     this.#counts.set(of, (this.#counts.get(of) ?? 0) + 1);
@@ -117,16 +117,16 @@ export class ConnectionGuard {
     this.#connections.set(connection.key, connection);
   }
 
-  #cut(why: 'crowded' | 'ofOne', of?: string): void {
-    const found = this.#least(of);
-    if (found === undefined) return;
-    this.counters[why] += 1;
-    this.#forget(found);
-    found.socket.destroy();
+  #evictConnection(counter: 'crowded' | 'ofOne', of?: string): void {
+    const connection = this.#least(of);
+    if (connection === undefined) return;
+    this.counters[counter] += 1;
+    this.#forget(connection);
+    connection.socket.destroy();
   }
 
   #least(of: string | undefined): Connection | undefined {
-    const beyond = (key: string): number =>
+    const excessOf = (key: string): number =>
       Math.max(0, (this.#counts.get(key) ?? 0) - this.#limits.freeOfOne);
     let least: Connection | undefined;
     for (const one of this.#connections.values()) {
@@ -134,7 +134,7 @@ export class ConnectionGuard {
       const isLess =
         least === undefined ||
         (least.isAnswered && !one.isAnswered) ||
-        (least.isAnswered === one.isAnswered && beyond(one.of) > beyond(least.of));
+        (least.isAnswered === one.isAnswered && excessOf(one.of) > excessOf(least.of));
       if (isLess) least = one;
     }
     return least;

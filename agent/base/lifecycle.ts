@@ -16,7 +16,7 @@ export interface Part {
 
 export class Lifecycle {
   readonly #log: Logger;
-  readonly #begun: Part[] = [];
+  readonly #startedParts: Part[] = [];
   #stopping: Promise<void> | undefined;
 
   constructor(log: Logger) {
@@ -27,7 +27,7 @@ export class Lifecycle {
   async start(parts: readonly Part[]): Promise<void> {
     for (const part of parts) {
       if (this.#stopping !== undefined) return;
-      this.#begun.push(part);
+      this.#startedParts.push(part);
       try {
         await part.start?.();
       } catch (error) {
@@ -44,7 +44,7 @@ export class Lifecycle {
   }
 
   async #stop(): Promise<void> {
-    for (let part = this.#begun.pop(); part !== undefined; part = this.#begun.pop()) {
+    for (let part = this.#startedParts.pop(); part !== undefined; part = this.#startedParts.pop()) {
       try {
         await part.stop?.();
       } catch (error) {

@@ -19,7 +19,7 @@ export interface LinkEvents<S extends TSchema> {
 
 export class LinkEnd<S extends TSchema> {
   readonly #socket: Socket;
-  #refused = 0;
+  #discardedMessages = 0;
   #closed = false;
 
   /** `bytesMax`: maximum size of an incoming message. */
@@ -44,15 +44,15 @@ export class LinkEnd<S extends TSchema> {
   }
 
   /** Messages discarded because the other side did not read. */
-  get refused(): number {
-    return this.#refused;
+  get discardedMessages(): number {
+    return this.#discardedMessages;
   }
 
   /** Passes an encoded message to the kernel; returns false if it was refused or the link is closed. */
   send(encoded: Buffer): boolean {
     if (this.#closed) return false;
     if (this.#socket.writableLength > UNREAD_BYTES_MAX) {
-      this.#refused += 1;
+      this.#discardedMessages += 1;
       return false;
     }
     this.#socket.write(encoded);

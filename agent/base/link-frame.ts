@@ -85,6 +85,6 @@ export class LinkDecoder<S extends TSchema> {
   }
 }
 
-function corrupt(what: string, cause?: unknown): AgentError {
-  return new AgentError('corrupt', `link message refused (${what})`, cause);
+function corrupt(defect: string, cause?: unknown): AgentError {
+  return new AgentError('corrupt', `link message refused (${defect})`, cause);
 }

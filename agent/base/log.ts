@@ -43,7 +43,7 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 ];
 
 export function scrubbed(line: string): string {
-  const text = SECRETS.reduce((rest, [pattern, instead]) => rest.replace(pattern, instead), line);
+  const text = SECRETS.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), line);
   return escapedInJson(text);
 }
 
@@ -58,11 +58,11 @@ export function terminalLine(line: string): string {
   const { level, time, name, msg, ...fields } = entry as Record<string, unknown>;
   // A caller's field may have the name of one of pino's.
   if (typeof time !== 'number' || Number.isNaN(new Date(time).getTime())) return text;
-  const more = Object.entries(fields).map(([key, value]) => {
+  const fieldTexts = Object.entries(fields).map(([key, value]) => {
     return ` ${key}=${typeof value === 'string' && /^[^\s"]+$/.test(value) ? value : JSON.stringify(value)}`;
   });
   const head = `${localTime(time)} ${LEVELS[Number(level)] ?? level} ${name}:`;
-  return `${withoutControls(`${head} ${msg}${more.join('')}`)}\n`;
+  return `${withoutControls(`${head} ${msg}${fieldTexts.join('')}`)}\n`;
 }
 
 /** Returns `2026-11-24T15:02:00.250+01:00`, in the time zone of this machine. */

@@ -10,20 +10,22 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Po
 const LINE_CHARS_MAX = 4000;
 
 /** Returns an escape: `\x1b`, `\u202e`, `\u{e0041}`. */
-function shown(character: string): string {
+function escapeOf(character: string): string {
   const hex = (character.codePointAt(0) ?? 0).toString(16);
   if (hex.length <= 2) return `\\x${hex.padStart(2, '0')}`;
   return hex.length <= 4 ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`;
 }
 
-/** Escapes unprintable characters except those in `kept`. */
-export function withoutControls(text: string, kept = ''): string {
-  return text.replace(UNPRINTABLE, (character) => (kept.includes(character) ? character : shown(character)));
+/** Escapes unprintable characters except those in `exceptions`. */
+export function withoutControls(text: string, exceptions = ''): string {
+  return text.replace(UNPRINTABLE, (character) =>
+    exceptions.includes(character) ? character : escapeOf(character),
+  );
 }
 
 /** Makes a complete line of output printable, at the point where it is written. */
 export function printableLine(line: string): string {
-  return withoutControls(cut(line, LINE_CHARS_MAX));
+  return withoutControls(truncateText(line, LINE_CHARS_MAX));
 }
 
 /**
@@ -31,7 +33,7 @@ export function printableLine(line: string): string {
  * column, or another line where a terminal wraps.
  */
 export function printable(text: string, charsMax = 200): string {
-  return withoutControls(cut(text.replace(/[^\S\r\n\u2028\u2029\ufeff]+/g, ' '), charsMax));
+  return withoutControls(truncateText(text.replace(/[^\S\r\n\u2028\u2029\ufeff]+/g, ' '), charsMax));
 }
 
 /** Formats JSON with the same characters escaped in JSON form; the value is unchanged. */
@@ -51,6 +53,6 @@ export function escapedInJson(json: string): string {
   );
 }
 
-function cut(text: string, charsMax: number): string {
+function truncateText(text: string, charsMax: number): string {
   return text.length <= charsMax ? text : `${text.slice(0, charsMax)}…`;
 }

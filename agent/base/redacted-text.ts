@@ -28,5 +28,5 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
 
 /** Redacts a text. Lines are kept; terminal control characters are escaped. */
 export function redactedText(text: string): string {
-  return scrubbed(SECRETS.reduce((rest, [pattern, instead]) => rest.replace(pattern, instead), text));
+  return scrubbed(SECRETS.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), text));
 }

@@ -92,7 +92,7 @@ export class SiteTime {
     const real = !Number.isNaN(utcMs) && new Date(utcMs).toISOString().startsWith(day);
     const elsewhereMs = Date.parse(`${day}T${time}${offset ?? 'Z'}`);
     if (day === '' || !real || Number.isNaN(elsewhereMs)) {
-      const right = `write 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not of ${this.zone}`;
+      const right = `use 2026-11-24 or 2026-11-24T14:00, with Z or +01:00 where it is not in ${this.zone}`;
       throw new AgentError('config', `${option}: invalid time "${text}"; ${right}`);
     }
     return offset === undefined ? this.#ofLocal(utcMs) : elsewhereMs;

@@ -148,23 +148,23 @@ export function moveAside(file: SqliteFile): string {
 export function forgetDamaged(file: SqliteFile, beforeMs: number): boolean {
   const target = damagedPath(file.path);
   return sqliteCall(file, () => {
-    const found = statSync(target, { throwIfNoEntry: false });
-    if (found === undefined || found.mtimeMs >= beforeMs) return false;
+    const stats = statSync(target, { throwIfNoEntry: false });
+    if (stats === undefined || stats.mtimeMs >= beforeMs) return false;
     for (const suffix of ['', '-wal']) rmSync(target + suffix, { force: true });
     return true;
   });
 }
 
-function prepareTables(db: Db, { what, path }: SqliteFile, tables: Tables): 'made' | 'found' {
-  const found = Number(db.pragma('user_version', { simple: true }));
-  if (found === 0) {
+function prepareTables(db: Db, { what: title, path }: SqliteFile, tables: Tables): 'made' | 'found' {
+  const version = Number(db.pragma('user_version', { simple: true }));
+  if (version === 0) {
     db.transaction(() => db.exec(tables.create)).immediate();
     return 'made';
   }
-  if (found !== tables.version) {
+  if (version !== tables.version) {
     throw new AgentError(
       'config',
-      `the ${what} ${path} has tables of version ${found}, this program knows ${tables.version}; run the program that made it, or move its folder away`,
+      `the ${title} ${path} has tables of version ${version}, this program knows ${tables.version}; run the program that made it, or move its folder away`,
     );
   }
   return 'found';

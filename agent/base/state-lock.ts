@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { AgentError, messageOf } from './errors.ts';
 
 /** flock(1)'s exit code if another process holds the lock (-E, --conflict-exit-code). */
-const HELD = 77;
+const HELD_EXIT_CODE = 77;
 
 export class StateLock {
   readonly #dir: string;
@@ -72,7 +72,7 @@ export class StateLock {
    */
   #lock(): boolean {
     const fd = this.#open();
-    const { status, error, stderr } = spawnSync('flock', ['-n', '-E', String(HELD), '3'], {
+    const { status, error, stderr } = spawnSync('flock', ['-n', '-E', String(HELD_EXIT_CODE), '3'], {
       stdio: ['ignore', 'ignore', 'pipe', fd],
       encoding: 'utf8',
     });
@@ -81,7 +81,7 @@ export class StateLock {
       return true;
     }
     closeSync(fd);
-    if (status === HELD) return false;
+    if (status === HELD_EXIT_CODE) return false;
     throw new AgentError(
       'unavailable',
       `${this.#dir} cannot be locked: ${error ? messageOf(error) : stderr.trim()}`,

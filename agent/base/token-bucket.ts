@@ -37,7 +37,7 @@ const KEYS_MAX = 5000;
 
 /** Token buckets by key: an address, an account, a box. */
 export class TokenBuckets {
-  #refused = 0;
+  #refusals = 0;
   readonly #limits: BucketLimits;
   readonly #clock = { nowMs: () => performance.now() };
   readonly #buckets = new Map<string, TokenBucket>();
@@ -48,7 +48,7 @@ export class TokenBuckets {
 
   /** Number of refusals over all keys. */
   get refused(): number {
-    return this.#refused;
+    return this.#refusals;
   }
 
   /** Takes a token of this key. Returns 0, or the seconds until there is one. */
@@ -59,7 +59,7 @@ export class TokenBuckets {
     const [oldest] = this.#buckets.keys();
     if (this.#buckets.size > KEYS_MAX && oldest !== undefined) this.#buckets.delete(oldest);
     const waitS = bucket.take();
-    if (waitS > 0) this.#refused += 1;
+    if (waitS > 0) this.#refusals += 1;
     return waitS;
   }
 }

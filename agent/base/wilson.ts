@@ -17,8 +17,8 @@ export interface Interval {
  * ratios near 0 and 1 (Brown, Cai and DasGupta, Statistical Science 16 (2001), 101–133).
  */
 export function wilson(hits: number, tries: number): Interval {
-  const whole = Number.isInteger(hits) && Number.isInteger(tries);
-  assert(whole && hits >= 0 && tries >= 1 && hits <= tries, `no share: ${hits} of ${tries}`);
+  const areIntegers = Number.isInteger(hits) && Number.isInteger(tries);
+  assert(areIntegers && hits >= 0 && tries >= 1 && hits <= tries, `no share: ${hits} of ${tries}`);
   const share = hits / tries;
   const z2 = Z_95 ** 2 / tries;
   const middle = (share + z2 / 2) / (1 + z2);

@@ -11,8 +11,10 @@ export function parseYaml(text: string): unknown {
   const [error] = [...document.errors, ...document.warnings];
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
-    const what = error.code.toLowerCase().replaceAll('_', ' ');
-    throw new Error(`not readable as YAML: ${what}, line ${Math.max(1, line)}, column ${Math.max(1, col)}`);
+    const problem = error.code.toLowerCase().replaceAll('_', ' ');
+    throw new Error(
+      `not readable as YAML: ${problem}, line ${Math.max(1, line)}, column ${Math.max(1, col)}`,
+    );
   }
   try {
     return document.toJS();

@@ -55,7 +55,7 @@ export class Bridges {
   readonly #counted = new Map<string, number>();
   readonly #retained: RetainedTopics;
   #published = 0;
-  #dropped = 0;
+  #droppedCount = 0;
 
   constructor(options: BridgesOptions) {
     const { stateDir, log, box } = options;
@@ -66,7 +66,7 @@ export class Bridges {
   get counters(): Counters {
     return {
       bridge_published: this.#published,
-      bridge_dropped: this.#dropped,
+      bridge_dropped: this.#droppedCount,
       bridge_forgotten: this.#retained.forgotten,
     };
   }
@@ -80,8 +80,8 @@ export class Bridges {
     const on = config.bridges.homeAssistant;
     const standing = (rule: string): number => this.#standing(rule).length;
     const retained = on ? homeAssistantRetained(box, config.rules, standing) : [];
-    const gone = this.#retained.fill(retained.map(({ topic }) => topic));
-    const removed = gone.map((topic) => this.#publish(removalNotice(topic)));
+    const staleTopics = this.#retained.fill(retained.map(({ topic }) => topic));
+    const removed = staleTopics.map((topic) => this.#publish(removalNotice(topic)));
     if (removed.every(Boolean)) this.#retained.removed();
     if (!on) return;
     for (const notice of retained) this.#publish(notice);
@@ -132,9 +132,9 @@ export class Bridges {
   }
 
   #publish(notice: Notice): boolean {
-    const taken = this.#options.publisher?.notice(notice) ?? false;
-    if (taken) this.#published += 1;
-    else this.#dropped += 1;
-    return taken;
+    const wasAccepted = this.#options.publisher?.notice(notice) ?? false;
+    if (wasAccepted) this.#published += 1;
+    else this.#droppedCount += 1;
+    return wasAccepted;
   }
 }

@@ -29,13 +29,13 @@ export interface HomeAssistantBox {
 type Rule = Pick<RuleConfig, 'id' | 'kind'>;
 
 /** Representation of a rule kind, with device classes that Home Assistant defines for `binary_sensor` and `event`. */
-interface Shown {
+interface Representation {
   /** Absent: it begins and ends at the same time, and has no state. */
   readonly state?: 'motion' | 'occupancy' | 'problem';
   readonly event?: 'motion';
 }
 
-const KINDS: Readonly<Record<RuleKind, Shown>> = {
+const KINDS: Readonly<Record<RuleKind, Representation>> = {
   'vehicle-in-pedestrian-zone': { state: 'occupancy' },
   'illegal-parking': { state: 'occupancy' },
   'crowd-gathering': { state: 'occupancy' },
@@ -93,8 +93,8 @@ export function homeAssistantRetained(
 
 /** Reports whether a topic may be one that this box has retained for Home Assistant. */
 export function isRetainedTopic({ box, root }: HomeAssistantBox, topic: string): boolean {
-  const [prefix, , name, , last, ...more] = topic.split('/');
-  if (prefix === PREFIX) return name === box && last === 'config' && more.length === 0;
+  const [prefix, , name, , last, ...rest] = topic.split('/');
+  if (prefix === PREFIX) return name === box && last === 'config' && rest.length === 0;
   return topic.startsWith(`${stateTopic(root, '')}`) && !/[+#]/.test(topic);
 }
 
@@ -112,7 +112,7 @@ export function homeAssistantState(root: string, { id, kind }: Rule, standing: n
 export function homeAssistantEvent(root: string, { id: rule, kind }: Rule, event: UnnumberedEvent): Notice[] {
   const { phase, severity, episode, zone, line, objects, cause, degraded } = event.data;
   if (!phasesOf(kind).includes(phase)) return [];
-  const told: Static<typeof HomeAssistantEvent> = {
+  const message: Static<typeof HomeAssistantEvent> = {
     event_type: phase,
     rule,
     kind,
@@ -126,7 +126,7 @@ export function homeAssistantEvent(root: string, { id: rule, kind }: Rule, event
     cause,
     ...(degraded && { degraded }),
   };
-  return [jsonNotice(eventTopic(root, rule), told)];
+  return [jsonNotice(eventTopic(root, rule), message)];
 }
 
 /**

@@ -25,7 +25,7 @@ export interface OnvifContext {
   readonly counted: number;
 }
 
-interface Told {
+interface OnvifNotice {
   readonly topic: string;
   readonly data: Readonly<Record<string, string | number | boolean>>;
   /**
@@ -41,30 +41,36 @@ const LIFE: Readonly<Record<Phase, string>> = {
   end: 'Deleted',
 };
 
-type Tell = (event: UnnumberedEvent, context: OnvifContext) => Told[];
+type Tell = (event: UnnumberedEvent, context: OnvifContext) => OnvifNotice[];
 
 const RULES: Readonly<Record<RuleKind, Tell>> = {
   'vehicle-in-pedestrian-zone': objectsInside,
   'illegal-parking': objectsInside,
   loitering: ({ data }) => [
-    told('life', 'RuleEngine/LoiteringDetector/ObjectIsLoitering', {
+    onvifNotice('life', 'RuleEngine/LoiteringDetector/ObjectIsLoitering', {
       ObjectId: objectIds(data),
       Since: data.objects[0]?.since ?? '',
     }),
   ],
   'line-crossing': ({ data }, { counted }) => [
-    told('once', 'RuleEngine/LineDetector/Crossed', { ObjectId: objectIds(data) }),
-    told('once', 'RuleEngine/CountAggregation/Counter', { Count: counted }),
+    onvifNotice('once', 'RuleEngine/LineDetector/Crossed', { ObjectId: objectIds(data) }),
+    onvifNotice('once', 'RuleEngine/CountAggregation/Counter', { Count: counted }),
   ],
   'crowd-gathering': ({ data }) => [
-    told('state', 'RuleEngine/CountAggregation/OccupancyCounter', {
+    onvifNotice('state', 'RuleEngine/CountAggregation/OccupancyCounter', {
       Count: data.phase === 'end' ? 0 : Number(data.cause['count'] ?? data.objects.length),
     }),
   ],
   // The object itself has no track; its episode is its only number.
-  'illegal-dumping': ({ data }) => [told('once', 'RuleEngine/ObjectAbandoned', { ObjectId: data.episode })],
-  'wrong-way': ({ data }) => [told('life', 'RuleEngine/vigie:WrongWay', { ObjectId: objectIds(data) })],
-  graffiti: ({ data }) => [told('once', 'RuleEngine/vigie:SurfacePainted', { ObjectId: data.episode })],
+  'illegal-dumping': ({ data }) => [
+    onvifNotice('once', 'RuleEngine/ObjectAbandoned', { ObjectId: data.episode }),
+  ],
+  'wrong-way': ({ data }) => [
+    onvifNotice('life', 'RuleEngine/vigie:WrongWay', { ObjectId: objectIds(data) }),
+  ],
+  graffiti: ({ data }) => [
+    onvifNotice('once', 'RuleEngine/vigie:SurfacePainted', { ObjectId: data.episode }),
+  ],
 };
 
 /** Topics of ONVIF's tampering detection. Null if ONVIF has no name for the condition, which is then not published. */
@@ -119,21 +125,24 @@ export function onvifNotices(root: string, event: UnnumberedEvent, context: Onvi
     );
 }
 
-function ruleTold(event: UnnumberedEvent, context: OnvifContext): Told[] {
+function ruleTold(event: UnnumberedEvent, context: OnvifContext): OnvifNotice[] {
   const { kind } = event.data.rule;
   return isRuleKind(kind) ? RULES[kind](event, context) : [];
 }
 
-function conditionTold(kind: string, phase: Phase): Told[] {
+function conditionTold(kind: string, phase: Phase): OnvifNotice[] {
   const topic = isConditionKind(kind) ? CONDITION_TOPICS[kind] : null;
-  return topic === null ? [] : [told('state', topic, { State: phase !== 'end' })];
+  return topic === null ? [] : [onvifNotice('state', topic, { State: phase !== 'end' })];
 }
 
 /** Returns the state of the zone, which is true as long as at least one object is inside. */
-function objectsInside(_event: UnnumberedEvent, { inside }: OnvifContext): Told[] {
+function objectsInside(_event: UnnumberedEvent, { inside }: OnvifContext): OnvifNotice[] {
   const ids = inside.slice(0, IDS_MAX).join(' ');
   return [
-    told('state', 'RuleEngine/FieldDetector/ObjectsInside', { ObjectId: ids, IsInside: inside.length > 0 }),
+    onvifNotice('state', 'RuleEngine/FieldDetector/ObjectsInside', {
+      ObjectId: ids,
+      IsInside: inside.length > 0,
+    }),
   ];
 }
 
@@ -148,6 +157,6 @@ function objectIds({ objects }: UnnumberedEvent['data']): string {
   return objects.map(({ track }) => String(track)).join(' ');
 }
 
-function told(as: Told['as'], topic: string, data: Told['data']): Told {
+function onvifNotice(as: OnvifNotice['as'], topic: string, data: OnvifNotice['data']): OnvifNotice {
   return { topic, data, as };
 }

@@ -24,7 +24,7 @@ const RETAINED_TOPICS_FILE = 'home-assistant.json';
 /** Three per rule and four per box, for 64 rules, and five times as many that were deleted and could not be removed. */
 const TOPICS_MAX = 1176;
 
-const Kept = Type.Object(
+const StoredTopics = Type.Object(
   {
     version: Type.Literal(1),
     topics: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: TOPICS_MAX }),
@@ -43,7 +43,7 @@ export class RetainedTopics {
   readonly #options: RetainedTopicsOptions;
   readonly #file: string;
   /** Recorded topics; undefined until they are read. */
-  #kept: readonly string[] | undefined;
+  #storedTopics: readonly string[] | undefined;
   /** Topics removed in this run of the agent. */
   readonly #removed = new Set<string>();
   /** The disk refused the last write. */
@@ -62,26 +62,26 @@ export class RetainedTopics {
 
   /** Records the topics that are about to be published. Returns those no longer published, for removal. */
   fill(topics: readonly string[]): string[] {
-    this.#kept ??= this.#read();
-    const wanted = new Set(topics);
-    const gone = this.#kept.filter((topic) => !wanted.has(topic));
-    for (const topic of gone) this.#removed.add(topic);
-    for (const topic of wanted) this.#removed.delete(topic);
-    this.#write([...wanted, ...gone]);
+    this.#storedTopics ??= this.#read();
+    const currentTopics = new Set(topics);
+    const staleTopics = this.#storedTopics.filter((topic) => !currentTopics.has(topic));
+    for (const topic of staleTopics) this.#removed.add(topic);
+    for (const topic of currentTopics) this.#removed.delete(topic);
+    this.#write([...currentTopics, ...staleTopics]);
     return [...this.#removed];
   }
 
   /** Confirms that all of them have been removed. */
   removed(): void {
-    this.#write((this.#kept ?? []).filter((topic) => !this.#removed.has(topic)));
+    this.#write((this.#storedTopics ?? []).filter((topic) => !this.#removed.has(topic)));
   }
 
   #read(): string[] {
     const { log, own } = this.#options;
     const file = this.#file;
     try {
-      const kept: unknown = jsonOf(readFileSync(file, 'utf8'));
-      if (Value.Check(Kept, kept)) return kept.topics.filter(own);
+      const content: unknown = jsonOf(readFileSync(file, 'utf8'));
+      if (Value.Check(StoredTopics, content)) return content.topics.filter(own);
       log.warn(
         { file },
         'what was told to Home Assistant cannot be read: entities that have gone stay there',
@@ -96,14 +96,18 @@ export class RetainedTopics {
 
   #write(topics: readonly string[]): void {
     const file = this.#file;
-    const before = this.#kept ?? [];
-    const kept = topics.slice(0, TOPICS_MAX);
-    this.#forgotten += topics.length - kept.length;
-    this.#kept = kept;
-    const same = kept.length === before.length && kept.every((topic, index) => topic === before[index]);
+    const before = this.#storedTopics ?? [];
+    const storedTopics = topics.slice(0, TOPICS_MAX);
+    this.#forgotten += topics.length - storedTopics.length;
+    this.#storedTopics = storedTopics;
+    const same =
+      storedTopics.length === before.length && storedTopics.every((topic, index) => topic === before[index]);
     if (same && !this.#unwritten) return;
     try {
-      writeAtomically(file, JSON.stringify({ version: 1, topics: kept } satisfies Static<typeof Kept>));
+      writeAtomically(
+        file,
+        JSON.stringify({ version: 1, topics: storedTopics } satisfies Static<typeof StoredTopics>),
+      );
       this.#unwritten = false;
     } catch (error) {
       this.#unwritten = true;

@@ -100,10 +100,10 @@ function proposalLines({ rule, xyxyNorm, false: wrong, true: right, remedy }: Pr
 }
 
 /** Returns a remark if there are too few counts. */
-function remark(estimate: Estimate | undefined, n: number, one: string, many: string): string {
+function remark(estimate: Estimate | undefined, n: number, one: string, plural: string): string {
   if (estimate === undefined) return `no ${one} yet`;
   const tells = estimate.high - estimate.low <= TELLING_WIDTH;
-  return tells ? '' : `too few ${many} to tell (${n})`;
+  return tells ? '' : `too few ${plural} to tell (${n})`;
 }
 
 function estimateCells(estimate: Estimate | undefined): string[] {

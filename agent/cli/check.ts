@@ -33,7 +33,7 @@ export interface CheckOptions {
 }
 
 /** Result for one configuration. */
-interface Judged extends Inspection {
+interface CheckResult extends Inspection {
   readonly file: string;
   /** Undefined if files are not checked, or if the configuration is not for `vigie run`. */
   readonly coverage: CoverageReport | undefined;
@@ -46,16 +46,17 @@ interface Judged extends Inspection {
 /** Checks a configuration and returns the exit code. */
 export async function check(file: string, options: CheckOptions): Promise<number> {
   const { files, strict, json } = options;
-  const how: ConfigOptions = { env: process.env, mode: 'check', files };
-  const inspection = file === '-' ? inspectBytes(readFileSync(0), how) : inspectConfig(file, how);
+  const configOptions: ConfigOptions = { env: process.env, mode: 'check', files };
+  const inspection =
+    file === '-' ? inspectBytes(readFileSync(0), configOptions) : inspectConfig(file, configOptions);
   const { config } = inspection;
   const forRun = config !== undefined && missingForRun(config).length === 0;
   const coverage = forRun && files ? coverageReport(config) : undefined;
   const idle = forRun ? whyNothingRuns(config, coverage) : undefined;
   const view = files && config !== undefined ? await seenView(config, options) : [];
-  const judged: Judged = { ...inspection, file, coverage, idle, view };
-  if (json) printJson(asJson(judged));
-  else tell(judged);
+  const result: CheckResult = { ...inspection, file, coverage, idle, view };
+  if (json) printJson(asJson(result));
+  else tell(result);
   if (config === undefined) return 2;
   if (idle !== undefined) return 1;
   const warnings = inspection.warnings.length + (coverage?.warnings.length ?? 0);
@@ -67,16 +68,16 @@ export async function check(file: string, options: CheckOptions): Promise<number
 async function seenView({ detector, camera }: Config, { state }: CheckOptions): Promise<Finding[]> {
   const dir = stateDir(state, process.env);
   if (!existsSync(join(dir, LOCAL_SOCKET))) return [];
-  const meant = { input: detector.input, fps: camera?.fps ?? null };
+  const settings = { input: detector.input, fps: camera?.fps ?? null };
   try {
-    return viewFindings((await localStatus(dir)).view, FINDING_TEXTS.en, meant);
+    return viewFindings((await localStatus(dir)).view, FINDING_TEXTS.en, settings);
   } catch (error) {
     rethrowBug(error);
     return [unknown('view', `what the agent here has seen is not known: ${error.message}`)];
   }
 }
 
-function tell({ file, config, problems, warnings, coverage, idle, view }: Judged): void {
+function tell({ file, config, problems, warnings, coverage, idle, view }: CheckResult): void {
   if (config === undefined) {
     printNote(...problems.map((problem) => problemText(file, problem)));
     const mistakes = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
@@ -194,8 +195,8 @@ function itemText(item: string | ScheduleSpan): string {
   return typeof item === 'string' ? item : `${item.days.join(',')} ${item.from}–${item.to}`;
 }
 
-function asJson({ file, config, problems, warnings, coverage, idle, view }: Judged): object {
-  const listed = (list: readonly Problem[]): object[] =>
+function asJson({ file, config, problems, warnings, coverage, idle, view }: CheckResult): object {
+  const addTexts = (list: readonly Problem[]): object[] =>
     list.map((problem) => ({ ...problem, text: problemText(file, problem) }));
   const missing = config === undefined ? undefined : missingForRun(config);
   const use = missing === undefined ? [] : missing.length === 0 ? ['run', 'replay'] : ['replay'];
@@ -212,8 +213,8 @@ function asJson({ file, config, problems, warnings, coverage, idle, view }: Judg
     ok: config !== undefined,
     use,
     runsNothing: idle ?? null,
-    problems: listed(problems),
-    warnings: listed(warnings),
+    problems: addTexts(problems),
+    warnings: addTexts(warnings),
     ...(authorisation !== undefined && { authorisation }),
     ...(view.length > 0 && { view }),
   };

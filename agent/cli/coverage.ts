@@ -56,27 +56,29 @@ export function coverageReport(config: Config): CoverageReport {
     if (authorityKey === undefined) throw new AgentError('config', NO_KEY);
     const orders = readOrders(config, readAuthorityKey(authorityKey));
     const place = { site, box, camera: cameraAddress(camera?.source) };
-    const held = orderInForce(orders, place, systemClock.wallMs());
+    const activeOrder = orderInForce(orders, place, systemClock.wallMs());
     // An authorisation that is not valid here and now is still shown, with the reason.
-    const told = [held, orders.authorisation, orders.installation].find(isSigned);
+    const shownOrder = [activeOrder, orders.authorisation, orders.installation].find(isSigned);
     const fault =
-      'reason' in held ? held.reason.replace(/; it is \S+ by the latest time seen/g, '') : undefined;
-    if (told === undefined) throw new AgentError('config', fault ?? NO_ORDER);
-    const covered = told.coverage.map(({ rule, grant, reason }): CoveredRule => {
+      'reason' in activeOrder
+        ? activeOrder.reason.replace(/; it is \S+ by the latest time seen/g, '')
+        : undefined;
+    if (shownOrder === undefined) throw new AgentError('config', fault ?? NO_ORDER);
+    const covered = shownOrder.coverage.map(({ rule, grant, reason }): CoveredRule => {
       if (grant === undefined) return { rule, state: 'not covered', detail: reason ?? '' };
       const detail = `${grant.legalBasis ?? ''}, until ${grant.validUntil ?? ''}`;
       return { rule, state: grant.shadow ? 'shadow' : 'covered', detail };
     });
-    const unnamed = unnamedSubstream(config, told.content);
-    const warnings = [...(unnamed === undefined ? [] : [unnamed]), ...excess(config, told.content)];
-    return { fault, content: told.content, rules: covered, warnings };
+    const unnamed = unnamedSubstream(config, shownOrder.content);
+    const warnings = [...(unnamed === undefined ? [] : [unnamed]), ...excess(config, shownOrder.content)];
+    return { fault, content: shownOrder.content, rules: covered, warnings };
   } catch (error) {
     rethrowBug(error);
-    const why = { state: 'not covered', detail: 'no authorisation' } as const;
+    const noCoverage = { state: 'not covered', detail: 'no authorisation' } as const;
     return {
       fault: error.message,
       content: undefined,
-      rules: rules.map(({ id }) => ({ rule: id, ...why })),
+      rules: rules.map(({ id }) => ({ rule: id, ...noCoverage })),
       warnings: [],
     };
   }
@@ -108,9 +110,9 @@ const isSigned = (order: Signed | Refused | undefined): order is Signed =>
 function excess({ retention, zones, lines }: Config, content: Authorisation): string[] {
   const { order, masks = [] } = content;
   const days = (['eventsDays', 'snapshotsDays', 'sealedDays'] as const).flatMap((key) => {
-    const most = content.retention[key];
-    if (retention[key] <= most) return [];
-    return [`retention.${key}: ${retention[key]}, but order ${order} allows ${most}; ${most} is used`];
+    const daysMax = content.retention[key];
+    if (retention[key] <= daysMax) return [];
+    return [`retention.${key}: ${retention[key]}, but order ${order} allows ${daysMax}; ${daysMax} is used`];
   });
   const places = [...zones, ...lines.map(({ id, from, to }) => ({ id, polygon: [from, to] }))];
   const blind = places.flatMap(({ id, polygon }) => {

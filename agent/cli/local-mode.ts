@@ -18,10 +18,10 @@ const LOOK_EVERY_MS = 100;
  * Returns the state folder; creates it if it was named and is missing.
  * @throws AgentError `config`
  */
-export function existingDir(asked: string | undefined): string {
-  const dir = stateDir(asked, process.env);
-  const made = asked !== undefined && !existsSync(dir);
-  writing(dir, () => made && mkdirSync(dir, { mode: 0o700 }));
+export function existingDir(requestedDir: string | undefined): string {
+  const dir = stateDir(requestedDir, process.env);
+  const mustCreate = requestedDir !== undefined && !existsSync(dir);
+  writing(dir, () => mustCreate && mkdirSync(dir, { mode: 0o700 }));
   if (existsSync(dir)) return dir;
   throw new AgentError('config', `${dir} does not exist; name the state folder with --state`);
 }

@@ -19,9 +19,9 @@ export function orderLines(content: Authorisation): string[] {
     ['for', `${box} at ${site}, camera ${camera}${substream === undefined ? '' : ` or ${substream}`}`],
     ['valid', `from ${notBefore} until ${notAfter}`],
     ...rules.map(({ kind, zones, purpose, legalBasis, shadow }, index) => {
-      const where = zones === 'all' ? 'everywhere' : `in ${zones.join(', ')}`;
-      const how = shadow === true ? ', only counted (shadow)' : '';
-      return [index === 0 ? 'allows' : '', `${kind} ${where} for ${purpose}${how}: ${legalBasis}`];
+      const place = zones === 'all' ? 'everywhere' : `in ${zones.join(', ')}`;
+      const shadowNote = shadow === true ? ', only counted (shadow)' : '';
+      return [index === 0 ? 'allows' : '', `${kind} ${place} for ${purpose}${shadowNote}: ${legalBasis}`];
     }),
     ...(content.installation === true
       ? [['allows', 'to look while the box is installed; NO rule runs']]

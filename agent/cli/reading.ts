@@ -2,11 +2,11 @@
 import { AgentError, messageOf } from '../base/errors.ts';
 
 /** @throws AgentError `config` for an unreadable file */
-export function reading<T>(what: string, act: () => T): T {
+export function reading<T>(subject: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
     if (!(error instanceof Error) || !('syscall' in error)) throw error;
-    throw new AgentError('config', `${what} cannot be read: ${messageOf(error)}`, error);
+    throw new AgentError('config', `${subject} cannot be read: ${messageOf(error)}`, error);
   }
 }

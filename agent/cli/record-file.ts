@@ -14,10 +14,10 @@ export function openBoxRecord(stateDir: string): RecordStore {
     statSync(file);
   } catch (error) {
     const missing = hasCode(error, 'ENOENT');
-    const what = missing
+    const problem = missing
       ? 'no record of accuracy; `vigie run` makes it, another folder is named with --state'
       : `cannot be read (${messageOf(error)}); try as the service’s own user: sudo -u vigie vigie …`;
-    throw new AgentError('config', `${file}: ${what}`, error);
+    throw new AgentError('config', `${file}: ${problem}`, error);
   }
   return RecordStore.open(file);
 }

@@ -102,9 +102,9 @@ class ReplayRun {
       wrapper,
       onMessage: (received) => this.#take(received),
       onExit: ({ code, signal, error }) => {
-        const how = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
+        const exitText = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
         if (this.#stats === undefined)
-          this.#failure ??= new AgentError('unavailable', `vision ended early (${how})`);
+          this.#failure ??= new AgentError('unavailable', `vision ended early (${exitText})`);
         this.#finished?.();
       },
     });
@@ -112,7 +112,7 @@ class ReplayRun {
 
   async play(permit: CapturePermit, settings: VisionSettings): Promise<void> {
     this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
-    const gone = new Promise<void>((resolve) => {
+    const visionExit = new Promise<void>((resolve) => {
       this.#finished = resolve;
     });
     const interrupt = (): void => {
@@ -123,7 +123,7 @@ class ReplayRun {
     const before = { wallMs: performance.now(), cpu: process.cpuUsage() };
     if (process.stderr.isTTY) this.#bar.start(1, 0, this.#progress());
     this.#vision.start(permit, settings);
-    await gone;
+    await visionExit;
     this.#bar.stop();
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     if (this.#failure !== undefined) throw this.#failure;

@@ -72,10 +72,10 @@ export async function resume(options: ResumeOptions): Promise<number> {
 }
 
 /** Returns the id of the suspension from root, the running agent or the file, in the agent's order of precedence. */
-function suspensionOf(dir: string, told: string | undefined): string | undefined {
+function suspensionOf(dir: string, reportedId: string | undefined): string | undefined {
   const root = recordFor(dir)?.folder.suspension();
   if (root?.suspended === true) return root.id;
-  if (runningAgent(dir) !== undefined && told !== undefined) return told;
+  if (runningAgent(dir) !== undefined && reportedId !== undefined) return reportedId;
   const own = new Suspension(join(dir, SUSPENSION_FILE)).read();
   return own.suspended ? own.id : undefined;
 }

@@ -23,8 +23,8 @@ function report(name: string, error: unknown): number {
   printNote(`${name}: ${messageOf(error)}`);
   if (!(error instanceof AgentError) || error.kind === 'bug') {
     const stack = error instanceof Error ? error.stack : undefined;
-    const asked = `${name}: this is a mistake of the program; please report it with:`;
-    printNote(asked, ...(stack ?? '').split('\n'));
+    const bugNotice = `${name}: this is a mistake of the program; please report it with:`;
+    printNote(bugNotice, ...(stack ?? '').split('\n'));
     return 1;
   }
   return error.kind === 'config' || error.kind === 'corrupt' ? 2 : 1;

@@ -23,11 +23,11 @@ export interface RunOptions {
 
 export async function run(options: RunOptions): Promise<void> {
   const { env } = process;
-  const { config: asked } = options;
+  const { config: configFile } = options;
   const state = stateDir(options.state, env);
   const log = makeLogger('vigie', options.log);
   const record = rootRecord(state, DEFAULT_STATE_DIR, env);
-  const { config, bytes, file, warnings, refused } = usableConfig(asked, state, { env, mode: 'run' });
+  const { config, bytes, file, warnings, refused } = usableConfig(configFile, state, { env, mode: 'run' });
   if (refused !== undefined) log.error({ instead: file }, refused.message);
   for (const warning of warnings) log.warn({}, problemText(file, warning));
   let failed: AgentError | undefined;
@@ -36,7 +36,7 @@ export async function run(options: RunOptions): Promise<void> {
       config,
       configFile: file,
       configSha256: sha256Of(bytes),
-      orderedFile: asked,
+      orderedFile: configFile,
       configRefused: refused?.message,
       stateDir: state,
       clock: systemClock,
@@ -46,10 +46,10 @@ export async function run(options: RunOptions): Promise<void> {
       pageSocket: env['VIGIE_PAGE_SOCKET'],
       updateDir: env['VIGIE_UPDATE_DIR'],
       logsSocket: env['VIGIE_LOGS_SOCKET'],
-      checks: () => checksBesideAgent(asked, state),
-      configCopy: () => configCopy(asked),
+      checks: () => checksBesideAgent(configFile, state),
+      configCopy: () => configCopy(configFile),
       modelDir: modelsDir(),
-      masksOnDisk: () => loadConfig(asked, { env, mode: 'run', files: false }).masks,
+      masksOnDisk: () => loadConfig(configFile, { env, mode: 'run', files: false }).masks,
       onUnusable: (error) => fail(error),
     });
     const notify = new SdNotify({
@@ -75,7 +75,7 @@ export async function run(options: RunOptions): Promise<void> {
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
       // A configuration on trial must not become the last good one.
-      if (refused === undefined && !existsSync(formerFile(asked))) keep(bytes, state, log);
+      if (refused === undefined && !existsSync(formerFile(configFile))) keep(bytes, state, log);
     }, reject);
   });
   if (failed !== undefined) throw failed;

@@ -46,22 +46,22 @@ type Answer = Pick<CommandReply, 'op' | 'counter' | 'result' | 'refused'>;
 
 export class CommandDispatcher {
   readonly #options: CommandDispatcherOptions;
-  readonly #told: TokenBucket;
+  readonly #unsignedReplies: TokenBucket;
   readonly #stopping = new AbortController();
   readonly #waiting = new Set<Promise<void>>();
   #accepted = 0;
-  #refused = 0;
+  #refusals = 0;
   #repliesLost = 0;
 
   constructor(options: CommandDispatcherOptions) {
     this.#options = options;
-    this.#told = new TokenBucket(REFUSALS_TOLD, options.clock);
+    this.#unsignedReplies = new TokenBucket(REFUSALS_TOLD, options.clock);
   }
 
   get counters(): Counters {
     return {
       commands_accepted: this.#accepted,
-      commands_refused: this.#refused,
+      commands_refused: this.#refusals,
       command_replies_lost: this.#repliesLost,
     };
   }
@@ -105,10 +105,10 @@ export class CommandDispatcher {
     const { op, counter, key } = command;
     try {
       const result = this.#result(op, command);
-      const obeyed = (done: unknown): void => {
+      const obeyed = (value: unknown): void => {
         this.#accepted += 1;
         this.#options.log.info({ op, counter, key }, 'command obeyed');
-        this.#reply(incoming, { op, counter, result: done });
+        this.#reply(incoming, { op, counter, result: value });
       };
       if (!(result instanceof Promise)) {
         obeyed(result);
@@ -130,23 +130,23 @@ export class CommandDispatcher {
 
   #refuse(error: unknown, incoming: IncomingCommand, about: Pick<Answer, 'op' | 'counter'>): void {
     rethrowBug(error);
-    this.#refused += 1;
+    this.#refusals += 1;
     // A client that can sign always receives the reason.
-    if (about.op === undefined && this.#told.take() > 0) return;
+    if (about.op === undefined && this.#unsignedReplies.take() > 0) return;
     const { code, retryAfterS } =
       error instanceof CommandRefused ? error : { code: 'unavailable' as const, retryAfterS: undefined };
     const message = error.message.slice(0, MESSAGE_CHARS_MAX);
     this.#options.log.warn({ code, reason: message }, 'command refused');
-    const refused = { code, message, ...(retryAfterS !== undefined && { retryAfterS }) };
-    this.#reply(incoming, { ...about, refused });
+    const refusal = { code, message, ...(retryAfterS !== undefined && { retryAfterS }) };
+    this.#reply(incoming, { ...about, refused: refusal });
   }
 
   #reply({ reply }: IncomingCommand, answer: Answer): void {
     if (reply === undefined) return;
     const { site, box, clock } = this.#options;
     const time = new Date(clock.wallMs()).toISOString();
-    const whole: CommandReply = { site, box, time, ...answer };
-    if (!reply(JSON.stringify(whole))) this.#repliesLost += 1;
+    const commandReply: CommandReply = { site, box, time, ...answer };
+    if (!reply(JSON.stringify(commandReply))) this.#repliesLost += 1;
   }
 }
 

@@ -25,7 +25,7 @@ const Stored = Type.Record(Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Inte
 });
 
 /** Command with the name and the fingerprint of its key. */
-export type Used = Omit<Extract<JournalEntry, { type: 'command' }>, 'type'>;
+export type UsedCommand = Omit<Extract<JournalEntry, { type: 'command' }>, 'type'>;
 
 export interface ReplayGuardOptions {
   readonly file: string;
@@ -48,7 +48,7 @@ export class ReplayGuard {
    * Records the use of a counter.
    * @throws CommandRefused if the counter is not above the newest one, or cannot be stored
    */
-  use({ op, key, keyid, counter }: Used): void {
+  use({ op, key, keyid, counter }: UsedCommand): void {
     const { file, journal } = this.#options;
     if (journal.known === undefined) {
       throw new CommandRefused(

@@ -69,20 +69,20 @@ export class CommandVerifier {
   }
 
   #permitted({ op }: Command, key: CommandKey | undefined): CommandOp {
-    const known = COMMAND_OPS.find((name) => name === op);
-    if (known === undefined) {
+    const operation = COMMAND_OPS.find((name) => name === op);
+    if (operation === undefined) {
       throw new CommandRefused(
         'not-permitted',
         `no command is called ${op}; there are: ${COMMAND_OPS.join(', ')}`,
       );
     }
-    if (key?.may.includes(known) !== true) {
+    if (key?.may.includes(operation) !== true) {
       throw new CommandRefused(
         'not-permitted',
         `the key ${key?.name ?? ''} may not ${op} (commands.keys, may)`,
       );
     }
-    return known;
+    return operation;
   }
 
   #checkBox({ site, box }: Command, op: CommandOp): void {

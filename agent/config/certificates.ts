@@ -34,16 +34,16 @@ export function certificateFaults(box: string | undefined, files: CertificateFil
     if (file === undefined) return undefined;
     const pem = tryOpen(() => (statSync(file).size > PEM_BYTES_MAX ? null : readFileSync(file, 'utf8')));
     if (typeof pem !== 'string') {
-      const what = `is larger than ${PEM_BYTES_MAX / 1024} KiB; this is no PEM file`;
-      fault(name, pem === null ? what : `cannot be read; ${RIGHT[name]}`);
+      const problem = `is larger than ${PEM_BYTES_MAX / 1024} KiB; this is no PEM file`;
+      fault(name, pem === null ? problem : `cannot be read; ${RIGHT[name]}`);
       return undefined;
     }
-    const found = tryOpen(() => open(pem));
-    if (found === undefined) fault(name, `${whatInstead(name, pem)}; ${RIGHT[name]}`);
+    const result = tryOpen(() => open(pem));
+    if (result === undefined) fault(name, `${whatInstead(name, pem)}; ${RIGHT[name]}`);
     else if (name === 'ca' && holdsKey(pem)) {
       fault(name, `holds a private key too, which belongs on no box; ${RIGHT.ca} alone`);
     }
-    return found;
+    return result;
   };
   read('ca', (pem) => new X509Certificate(pem));
   const certificate = read('cert', (pem) => new X509Certificate(pem));
@@ -54,8 +54,8 @@ export function certificateFaults(box: string | undefined, files: CertificateFil
   }
   const name = commonName(certificate);
   if (box !== undefined && name !== box) {
-    const whose = name === undefined ? 'has no common name' : `is the certificate of ${name}`;
-    fault('cert', `${whose}; must be one with the CN of \`box\`, ${box}`);
+    const owner = name === undefined ? 'has no common name' : `is the certificate of ${name}`;
+    fault('cert', `${owner}; must be one with the CN of \`box\`, ${box}`);
   }
   return faults;
 }

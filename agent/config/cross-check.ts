@@ -66,13 +66,13 @@ function elementFaults(detector: unknown): Mistake[] {
   if (!isGroup(element)) return [];
   const { name, properties } = element;
   if (typeof name !== 'string' || !Object.hasOwn(INFERENCE_ELEMENTS, name)) return [];
-  const known = INFERENCE_ELEMENTS[name];
-  if (known === undefined || !Array.isArray(properties)) return [];
+  const definition = INFERENCE_ELEMENTS[name];
+  if (definition === undefined || !Array.isArray(properties)) return [];
   return properties.flatMap((property: unknown, index) => {
     if (typeof property !== 'string') return [];
     const [key = '', value = ''] = property.split('=');
-    if (Object.hasOwn(known.properties, key) && known.properties[key]?.includes(value)) return [];
-    const right = Object.entries(known.properties).map(([one, values]) => `${one}=${values.join('|')}`);
+    if (Object.hasOwn(definition.properties, key) && definition.properties[key]?.includes(value)) return [];
+    const right = Object.entries(definition.properties).map(([one, values]) => `${one}=${values.join('|')}`);
     return [
       mistake(
         ['detector', 'element', 'properties', index],
@@ -119,8 +119,8 @@ function repeatedIds(data: Data, list: string): Mistake[] {
 
 /** Refuses a name that would give the box the rights, or the topics, of another client. */
 function reservedName({ box }: Data): Mistake[] {
-  const whose = typeof box === 'string' && Object.hasOwn(NAMES_OF_OTHERS, box) && NAMES_OF_OTHERS[box];
-  return whose ? [mistake(['box'], box, `${whose}; give this box another name`)] : [];
+  const conflict = typeof box === 'string' && Object.hasOwn(NAMES_OF_OTHERS, box) && NAMES_OF_OTHERS[box];
+  return conflict ? [mistake(['box'], box, `${conflict}; give this box another name`)] : [];
 }
 
 /**
@@ -129,9 +129,9 @@ function reservedName({ box }: Data): Mistake[] {
  */
 function controlCharacters(value: unknown, path: Path): Mistake[] {
   if (typeof value === 'string') {
-    const [found] = /\p{Cc}/u.exec(value) ?? [];
-    if (found === undefined) return [];
-    const code = (found.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+    const [character] = /\p{Cc}/u.exec(value) ?? [];
+    if (character === undefined) return [];
+    const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
     const message = `must hold no control character; here one is U+${code}`;
     return [mistake(path, undefined, message)];
   }
@@ -212,15 +212,17 @@ function groundFaults(ground: unknown): Mistake[] {
 function danglingPlaces(data: Data): Mistake[] {
   return groups(data, 'rules').flatMap(({ index, group }) =>
     (['zone', 'line'] as const).flatMap((key) => {
-      const named = group[key];
+      const placeId = group[key];
       const ids = groups(data, `${key}s`).map((place) => place.group['id']);
-      if (typeof named !== 'string' || ids.includes(named)) return [];
+      if (typeof placeId !== 'string' || ids.includes(placeId)) return [];
       // A text that does not have the form of an id is untrusted and is not repeated here.
-      const known = ids.filter((id): id is string => typeof id === 'string' && /^[a-z0-9-]{1,32}$/.test(id));
-      const list = known.length > IDS_LISTED_MAX ? [...known.slice(0, IDS_LISTED_MAX), '…'] : known;
+      const knownIds = ids.filter(
+        (id): id is string => typeof id === 'string' && /^[a-z0-9-]{1,32}$/.test(id),
+      );
+      const list = knownIds.length > IDS_LISTED_MAX ? [...knownIds.slice(0, IDS_LISTED_MAX), '…'] : knownIds;
       const right = list.length > 0 ? `; there are ${list.join(', ')}` : `; the list ${key}s is empty`;
-      const message = `no ${key} has this id${didYouMean(named, known) || right}`;
-      return [mistake(['rules', index, key], named, message)];
+      const message = `no ${key} has this id${didYouMean(placeId, knownIds) || right}`;
+      return [mistake(['rules', index, key], placeId, message)];
     }),
   );
 }

@@ -192,7 +192,7 @@ function variableOf(path: readonly string[]): string | undefined {
 }
 
 function environment(): string {
-  const rows = Object.entries(PROGRAM_VARIABLES).map(([name, meant]) => [`\`${name}\``, meant]);
+  const rows = Object.entries(PROGRAM_VARIABLES).map(([name, description]) => [`\`${name}\``, description]);
   return `## Environment
 
 A variable of the tables above goes before the file. Lists are written with commas: \`VIGIE_DETECTOR_INPUT=640,384\`.

@@ -106,8 +106,8 @@ function edit(document: Document, root: YAMLMap<unknown, unknown>, proposal: Pro
   for (const list of LISTS) editList(document, root, list, proposal[list]);
 }
 
-function editCamera(document: Document, root: YAMLMap<unknown, unknown>, wanted: Proposal): void {
-  const { source, substream } = wanted;
+function editCamera(document: Document, root: YAMLMap<unknown, unknown>, proposal: Proposal): void {
+  const { source, substream } = proposal;
   const group = root.get('camera', true);
   const camera = isMap<unknown, unknown>(group)
     ? group
@@ -134,45 +134,45 @@ function keptSubstream(substream: string, former: string, source: string): strin
   return (withLoginOf(masked, former) === substream && withLoginOf(masked, source)) || substream;
 }
 
-function editGroup(document: Document, root: YAMLMap<unknown, unknown>, key: string, wanted: object): void {
+function editGroup(document: Document, root: YAMLMap<unknown, unknown>, key: string, target: object): void {
   const group = root.get(key, true);
-  if (isMap<unknown, unknown>(group)) editMap(document, group, wanted, {});
-  else root.set(key, made(document, wanted, false));
+  if (isMap<unknown, unknown>(group)) editMap(document, group, target, {});
+  else root.set(key, makeNode(document, target, false));
 }
 
 function editList(
   document: Document,
   root: YAMLMap<unknown, unknown>,
   key: string,
-  wanted: readonly { readonly id: string; readonly kind?: string }[],
+  target: readonly { readonly id: string; readonly kind?: string }[],
 ): void {
   const list = root.get(key, true);
   if (!isSeq<unknown>(list)) {
-    const same = isDeepStrictEqual(dataOf(document, list) ?? [], wanted);
-    if (!same) root.set(key, listOf(document, wanted));
+    const same = isDeepStrictEqual(dataOf(document, list) ?? [], target);
+    if (!same) root.set(key, listOf(document, target));
     return;
   }
   const items = itemsById(document, list);
   const flow = list.items.length > 0 && list.items.every((item) => isCollection(item) && item.flow === true);
   // `[]` is a list in flow style. Its new items should not be, unless everything around it is.
   if (list.items.length === 0 && root.flow !== true) list.flow = false;
-  list.items = wanted.map((item) => {
+  list.items = target.map((item) => {
     const existing = items.get(item.id);
     items.delete(item.id);
-    if (existing === undefined) return made(document, item, flow);
+    if (existing === undefined) return makeNode(document, item, flow);
     const defaults = defaultsOf(item.kind);
     if (isDeepStrictEqual({ ...defaults, ...Object(dataOf(document, existing)) }, item)) return existing;
     // An alias also refers to content elsewhere, so it is written out.
-    if (!isMap<unknown, unknown>(existing)) return made(document, item, flow);
+    if (!isMap<unknown, unknown>(existing)) return makeNode(document, item, flow);
     editMap(document, existing, item, defaults);
     return existing;
   });
 }
 
-function listOf(document: Document, wanted: readonly object[]): YAMLSeq {
+function listOf(document: Document, target: readonly object[]): YAMLSeq {
   const list = document.createNode([]) as YAMLSeq;
   list.flow = false;
-  list.items = wanted.map((item) => made(document, item, false));
+  list.items = target.map((item) => makeNode(document, item, false));
   return list;
 }
 
@@ -180,22 +180,22 @@ function listOf(document: Document, wanted: readonly object[]): YAMLSeq {
 function editMap(
   document: Document,
   map: YAMLMap<unknown, unknown>,
-  wanted: object,
+  target: object,
   defaults: Readonly<Record<string, unknown>>,
 ): void {
   for (const { key } of [...map.items]) {
     const name = isScalar(key) ? String(key.value) : '';
-    if (!Object.hasOwn(wanted, name)) map.delete(key);
+    if (!Object.hasOwn(target, name)) map.delete(key);
   }
-  for (const [key, value] of Object.entries(wanted)) {
-    const found = map.has(key) ? dataOf(document, map.get(key, true)) : defaults[key];
-    if (isDeepStrictEqual(found, value)) continue;
+  for (const [key, value] of Object.entries(target)) {
+    const current = map.has(key) ? dataOf(document, map.get(key, true)) : defaults[key];
+    if (isDeepStrictEqual(current, value)) continue;
     map.set(key, typeof value === 'object' && value !== null ? inFlow(document.createNode(value)) : value);
   }
 }
 
 /** Creates a group with one line per key, and each value on one line. */
-function made(document: Document, value: object, flow: boolean): Node {
+function makeNode(document: Document, value: object, flow: boolean): Node {
   const node = document.createNode(value);
   if (isMap(node)) {
     node.flow = flow;

@@ -79,12 +79,12 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
 }
 
 function unknownVariables(names: readonly string[]): Problem[] {
-  const known = [...CONFIG_KEYS.map(({ variable }) => variable), ...Object.keys(PROGRAM_VARIABLES)];
-  const unknown = names.filter((name) => name.startsWith(PREFIX) && !known.includes(name));
+  const knownNames = [...CONFIG_KEYS.map(({ variable }) => variable), ...Object.keys(PROGRAM_VARIABLES)];
+  const unknown = names.filter((name) => name.startsWith(PREFIX) && !knownNames.includes(name));
   return unknown.slice(0, PROBLEMS_MAX).map((name) => {
-    const near = nearest(name, known);
-    const listed = /^VIGIE_(ZONES|LINES|MASKS|RULES|COMMANDS)/.test(name);
-    const right = listed
+    const near = nearest(name, knownNames);
+    const isFileOnly = /^VIGIE_(ZONES|LINES|MASKS|RULES|COMMANDS)/.test(name);
+    const right = isFileOnly
       ? 'zones, lines, masks, rules and commands are set in the file'
       : near === undefined
         ? 'unset it, or see docs/ref/config.md for the names'

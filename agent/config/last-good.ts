@@ -31,17 +31,17 @@ export interface UsableConfig {
  * @throws ConfigProblems of `file`, if there is no last good one or `file` does not exist
  */
 export function usableConfig(file: string, stateDir: string, options: ConfigOptions): UsableConfig {
-  const asked = inspectConfig(file, options);
-  if (asked.config !== undefined && asked.bytes !== undefined) {
-    const { config, bytes, warnings } = asked;
+  const inspection = inspectConfig(file, options);
+  if (inspection.config !== undefined && inspection.bytes !== undefined) {
+    const { config, bytes, warnings } = inspection;
     return { config, bytes, file, warnings, refused: undefined };
   }
-  const refused = new ConfigProblems(file, asked.problems);
-  const kept = join(stateDir, LAST_GOOD_FILE);
-  if (!existsSync(file) || !existsSync(kept)) throw refused;
-  const { config, bytes, warnings } = inspectConfig(kept, { ...options, files: false });
-  if (config === undefined || bytes === undefined) throw refused;
-  return { config, bytes, file: kept, warnings, refused };
+  const refusal = new ConfigProblems(file, inspection.problems);
+  const lastGoodFile = join(stateDir, LAST_GOOD_FILE);
+  if (!existsSync(file) || !existsSync(lastGoodFile)) throw refusal;
+  const { config, bytes, warnings } = inspectConfig(lastGoodFile, { ...options, files: false });
+  if (config === undefined || bytes === undefined) throw refusal;
+  return { config, bytes, file: lastGoodFile, warnings, refused: refusal };
 }
 
 /**
@@ -49,11 +49,12 @@ export function usableConfig(file: string, stateDir: string, options: ConfigOpti
  * @throws AgentError `unavailable` if the disk refuses
  */
 export function keepConfig(bytes: Buffer, stateDir: string): void {
-  const kept = join(stateDir, LAST_GOOD_FILE);
+  const lastGoodFile = join(stateDir, LAST_GOOD_FILE);
   try {
     // The camera's address may contain a password, so only the owner may read it.
-    if (!existsSync(kept) || !readFileSync(kept).equals(bytes)) writeAtomically(kept, bytes, 0o600);
+    if (!existsSync(lastGoodFile) || !readFileSync(lastGoodFile).equals(bytes))
+      writeAtomically(lastGoodFile, bytes, 0o600);
   } catch (error) {
-    throw new AgentError('unavailable', `${kept} cannot be written: ${messageOf(error)}`, error);
+    throw new AgentError('unavailable', `${lastGoodFile} cannot be written: ${messageOf(error)}`, error);
   }
 }

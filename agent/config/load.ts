@@ -72,12 +72,12 @@ export function inspectText(text: string, options: ConfigOptions, file?: string)
   const source = readSource(text);
   const environment = readEnvironment(options.env);
   const place = placer(source, environment.values);
-  const known = [...source.problems, ...environment.problems];
+  const earlyProblems = [...source.problems, ...environment.problems];
   const refuse = (mistakes: readonly Mistake[]): Inspection => {
     // An error already reported by the reader (an alias without an anchor) is reported only once.
-    const told = new Set(source.problems.map(({ path }) => path));
-    const placed = mistakes.map(place).filter(({ path }) => path === '' || !told.has(path));
-    const problems = [...known, ...placed].sort(inFileOrder).slice(0, PROBLEMS_MAX);
+    const reportedPaths = new Set(source.problems.map(({ path }) => path));
+    const placed = mistakes.map(place).filter(({ path }) => path === '' || !reportedPaths.has(path));
+    const problems = [...earlyProblems, ...placed].sort(inFileOrder).slice(0, PROBLEMS_MAX);
     return { config: undefined, problems, warnings: [] };
   };
   if (source.data === undefined && source.problems.length > 0) return refuse([]);
@@ -89,7 +89,7 @@ export function inspectText(text: string, options: ConfigOptions, file?: string)
   }
   overlay(data, environment.values);
   const mistakes = findMistakes(data, options);
-  if (known.length + mistakes.length > 0) return refuse(mistakes);
+  if (earlyProblems.length + mistakes.length > 0) return refuse(mistakes);
   // structuredClone gives the objects their ordinary prototype; the shape has just been checked.
   const config = deepFreeze(structuredClone(data)) as Config;
   const warnings = findWarnings(config, file, modelsDir()).map(place).sort(inFileOrder);
@@ -110,10 +110,10 @@ function findMistakes(data: Record<string, unknown>, { env, mode, files }: Confi
     ...((files ?? mode !== 'replay') ? checkFiles(data) : []),
   ];
   // The first error at a path is the most basic one. Errors inside it are more specific.
-  const seen = new Set<string>();
+  const seenPaths = new Set<string>();
   const first = all.filter(({ path }) => {
     const key = JSON.stringify(path);
-    return !seen.has(key) && seen.add(key);
+    return !seenPaths.has(key) && seenPaths.add(key);
   });
   return rootMistakes(first, misplaced);
 }

@@ -43,29 +43,29 @@ export function misplacedKeys(data: Record<string, unknown>): Misplaced[] {
 /** Returns the groups of the schema that the data names, the complete configuration first. */
 function groupsOf(schema: TObject, data: Record<string, unknown> | undefined, path: Path): Group[] {
   const inner = Object.entries(schema.properties).flatMap(([key, value]): Group[] => {
-    const found = data?.[key];
-    if (!KindGuard.IsObject(value) || (found !== null && !isGroup(found))) return [];
-    return groupsOf(value, found ?? undefined, [...path, key]);
+    const content = data?.[key];
+    if (!KindGuard.IsObject(value) || (content !== null && !isGroup(content))) return [];
+    return groupsOf(value, content ?? undefined, [...path, key]);
   });
   return [{ path, schema, data }, ...inner];
 }
 
 /** Returns the errors, with one for all keys that belong together elsewhere and without its consequences. */
 export function rootMistakes(mistakes: readonly Mistake[], misplaced: readonly Misplaced[]): Mistake[] {
-  const told = misplaced.filter((one) => mistakes.some(({ path }) => isSame(path, one.path)));
+  const reportedKeys = misplaced.filter((one) => mistakes.some(({ path }) => isSame(path, one.path)));
   const belongTogether = (one: Misplaced): Misplaced[] =>
-    told.filter(
+    reportedKeys.filter(
       ({ path, home }) => isSame(home, one.home) && isSame(path.slice(0, -1), one.path.slice(0, -1)),
     );
   return mistakes.flatMap((mistake): Mistake[] => {
-    const one = told.find(({ path }) => isSame(path, mistake.path));
-    if (one === undefined) return told.some((key) => isFollowUp(mistake.path, key)) ? [] : [mistake];
+    const one = reportedKeys.find(({ path }) => isSame(path, mistake.path));
+    if (one === undefined) return reportedKeys.some((key) => isFollowUp(mistake.path, key)) ? [] : [mistake];
     const together = belongTogether(one);
     if (together[0] !== one) return [];
-    const others = together.slice(1).map(({ key }) => key);
-    const also = others.length === 0 ? '' : ` (${others.join(', ')} too)`;
-    const where = one.home.length === 0 ? 'at the top level' : `below ${pathText(one.home)}`;
-    return [{ ...mistake, message: `belongs ${where}${also}; check the indentation` }];
+    const otherKeys = together.slice(1).map(({ key }) => key);
+    const also = otherKeys.length === 0 ? '' : ` (${otherKeys.join(', ')} too)`;
+    const place = one.home.length === 0 ? 'at the top level' : `below ${pathText(one.home)}`;
+    return [{ ...mistake, message: `belongs ${place}${also}; check the indentation` }];
   });
 }
 
@@ -73,8 +73,8 @@ export function rootMistakes(mistakes: readonly Mistake[], misplaced: readonly M
 function isFollowUp(path: Path, { key, home }: Misplaced): boolean {
   if (home.length > 0 && isSame(path, home)) return true;
   if (isSame(path, [...home, key])) return true;
-  const named = { zones: 'zone', lines: 'line' }[key];
-  return home.length === 0 && named !== undefined && path[0] === 'rules' && path[2] === named;
+  const ruleKey = { zones: 'zone', lines: 'line' }[key];
+  return home.length === 0 && ruleKey !== undefined && path[0] === 'rules' && path[2] === ruleKey;
 }
 
 function isSame(a: Path, b: Path): boolean {

@@ -33,12 +33,12 @@ export class ConfigProblems extends AgentError {
   constructor(file: string, problems: readonly Problem[]) {
     const first = problems[0];
     const text = first === undefined ? `${file}: refused` : problemText(file, first);
-    const others = problems.length - 1;
+    const othersCount = problems.length - 1;
     super(
       'config',
-      others < 1
+      othersCount < 1
         ? text
-        : `${text}; and ${others} more ${others === 1 ? 'mistake' : 'mistakes'}: \`vigie check ${file}\` lists all`,
+        : `${text}; and ${othersCount} more ${othersCount === 1 ? 'mistake' : 'mistakes'}: \`vigie check ${file}\` lists all`,
     );
     this.file = file;
     this.problems = problems;
@@ -50,9 +50,9 @@ export class ConfigProblems extends AgentError {
  */
 export function problemText(file: string, problem: Problem): string {
   const place = problem.line === null ? file : `${file}:${problem.line}:${problem.column ?? 1}`;
-  const where = problem.variable ?? problem.path;
-  const what = problem.found === null ? problem.message : `${problem.message} (found ${problem.found})`;
-  return where === '' ? `${place}: ${what}` : `${place} ${where}: ${what}`;
+  const location = problem.variable ?? problem.path;
+  const text = problem.found === null ? problem.message : `${problem.message} (found ${problem.found})`;
+  return location === '' ? `${place}: ${text}` : `${place} ${location}: ${text}`;
 }
 
 /**

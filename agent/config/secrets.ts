@@ -39,7 +39,7 @@ export function withoutSecrets(text: string): string | undefined {
   visit(document, {
     Scalar: (key, node) => {
       if (key === 'key' || typeof node.value !== 'string' || !ADDRESS.test(node.value)) return;
-      const hidden = shown(node.value);
+      const hidden = maskedAddress(node.value);
       // Always written in the same form, whatever its quotes, so that the text with and without its login differs only
       // there.
       if (hidden.includes(HIDDEN)) edits.push(editOf(text, node, hidden));
@@ -50,8 +50,8 @@ export function withoutSecrets(text: string): string | undefined {
 
 /** Returns the SHA-256 in hex of the text that may leave the box, or undefined if it is not readable as YAML. */
 export function shownSha256(text: string): string | undefined {
-  const shown = withoutSecrets(text);
-  return shown === undefined ? undefined : createHash('sha256').update(shown).digest('hex');
+  const maskedText = withoutSecrets(text);
+  return maskedText === undefined ? undefined : createHash('sha256').update(maskedText).digest('hex');
 }
 
 /**
@@ -65,14 +65,14 @@ export function withSecretsOf(text: string, former: string): string {
   const before = documentOf(former);
   const edits = STREAMS.flatMap((stream): Edit[] => {
     const node = streamIn(document, stream);
-    const wanted = String(node?.value ?? '');
-    if (node === undefined || !wanted.includes(HIDDEN)) return [];
+    const address = String(node?.value ?? '');
+    if (node === undefined || !address.includes(HIDDEN)) return [];
     if (isShared(document, node)) {
-      const why =
+      const problem =
         'would stand in two places, by an alias; write the address of the camera there and nowhere else';
-      throw new AgentError('config', `camera.${stream}: the login (${HIDDEN}) ${why}`);
+      throw new AgentError('config', `camera.${stream}: the login (${HIDDEN}) ${problem}`);
     }
-    return [editOf(text, node, filledOf(wanted, stream, before))];
+    return [editOf(text, node, filledOf(address, stream, before))];
   });
   return edited(text, edits);
 }
@@ -82,22 +82,22 @@ export function heldSecret(text: string): Stream | undefined {
   const document = documentOf(text);
   return STREAMS.find((stream) => {
     const address = String(streamIn(document, stream)?.value ?? '');
-    return ADDRESS.test(address) && shown(address) !== address;
+    return ADDRESS.test(address) && maskedAddress(address) !== address;
   });
 }
 
-/** Returns `wanted` with a login that the previous configuration had for this device. */
-function filledOf(wanted: string, stream: Stream, before: Document.Parsed | undefined): string {
+/** Returns `address` with a login that the previous configuration had for this device. */
+function filledOf(address: string, stream: Stream, before: Document.Parsed | undefined): string {
   for (const one of new Set([stream, ...STREAMS])) {
     const had = String(streamIn(before, one)?.value ?? '');
-    const filled = shown(had) === wanted ? had : withLoginOf(wanted, had);
-    if (filled !== undefined && shown(filled) === wanted) return filled;
+    const filled = maskedAddress(had) === address ? had : withLoginOf(address, had);
+    if (filled !== undefined && maskedAddress(filled) === address) return filled;
   }
   const message = `camera.${stream}: the login (${HIDDEN}) is that of another camera, or there is none here; give the login with the new address`;
   throw new AgentError('config', message);
 }
 
-function shown(address: string): string {
+function maskedAddress(address: string): string {
   return address.startsWith(RTSP) ? maskedSource(address) : hideSecrets(address);
 }
 
@@ -174,7 +174,7 @@ function commentShown(comment: string): string {
 
 function edited(text: string, edits: readonly Edit[]): string {
   let result = text;
-  for (const { start, end, text: shown } of [...edits].sort((a, b) => b.start - a.start))
-    result = result.slice(0, start) + shown + result.slice(end);
+  for (const { start, end, text: replacement } of [...edits].sort((a, b) => b.start - a.start))
+    result = result.slice(0, start) + replacement + result.slice(end);
   return result;
 }

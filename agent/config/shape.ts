@@ -58,17 +58,17 @@ function checkRule(rule: unknown, path: Path, mistakes: Map<string, Mistake>): v
     return;
   }
   const { kind } = rule;
-  const known = typeof kind === 'string' && isRuleKind(kind);
+  const isKnown = typeof kind === 'string' && isRuleKind(kind);
   // If the kind is mistyped, the rest is checked as the most likely kind.
-  const meant = !known && typeof kind === 'string' ? nearest(kind, RULE_KINDS) : undefined;
-  if (!known) {
-    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  const likelyKind = !isKnown && typeof kind === 'string' ? nearest(kind, RULE_KINDS) : undefined;
+  if (!isKnown) {
+    const hint = likelyKind === undefined ? '' : `; did you mean "${likelyKind}"?`;
     const message = `${kind === undefined ? 'missing; ' : ''}must be one of ${RULE_KINDS.join(', ')}${hint}`;
     add(mistakes, { path: [...path, 'kind'], at: 'value', found: shown(kind, path), message });
   }
-  const named = meant ?? kind;
-  if (typeof named !== 'string' || !isRuleKind(named)) return;
-  const schema = ruleSchema(named);
+  const checkedKind = likelyKind ?? kind;
+  if (typeof checkedKind !== 'string' || !isRuleKind(checkedKind)) return;
+  const schema = ruleSchema(checkedKind);
   fillDefaults(schema, rule);
   collect(Value.Errors(schema, rule), rule, path, mistakes);
 }
@@ -94,8 +94,8 @@ function add(mistakes: Map<string, Mistake>, mistake: Mistake): void {
 function mistakeOf(error: ValueError, path: Path): Mistake {
   const { schema, value } = error;
   if (error.type === ValueErrorType.ObjectAdditionalProperties) {
-    const known = Object.keys(schema['properties'] as object);
-    const right = didYouMean(String(path.at(-1)), known) || `; known here: ${known.join(', ')}`;
+    const knownKeys = Object.keys(schema['properties'] as object);
+    const right = didYouMean(String(path.at(-1)), knownKeys) || `; known here: ${knownKeys.join(', ')}`;
     // The value of an unknown key is untrusted and may be a password, so it is not shown.
     return { path, at: 'key', found: null, message: `unknown key${right}` };
   }

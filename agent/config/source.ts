@@ -104,22 +104,22 @@ class Reader {
     this.problems.push({ path: pathText(path), line, column, variable: null, found: null, message });
   }
 
-  /** Converts a node. `followed` contains the targets of enclosing aliases, to detect loops. */
-  data(node: unknown, path: Path, followed: readonly Node[]): unknown {
+  /** Converts a node. `aliasTargets` contains the targets of enclosing aliases, to detect loops. */
+  data(node: unknown, path: Path, aliasTargets: readonly Node[]): unknown {
     if (this.stopped) return undefined;
     this.#values += 1;
     if (this.#values > VALUES_MAX || path.length > DEPTH_MAX) {
       this.stopped = true;
-      const what =
+      const problem =
         path.length > DEPTH_MAX ? `nested deeper than ${DEPTH_MAX}` : `more than ${VALUES_MAX} values`;
-      this.report(path.slice(0, 8), startOf(node), `${what}; this is no configuration`);
+      this.report(path.slice(0, 8), startOf(node), `${problem}; this is no configuration`);
       return undefined;
     }
-    if (isAlias(node)) return this.#alias(node, path, followed);
-    if (followed.length === 0) this.#anchor(node);
+    if (isAlias(node)) return this.#alias(node, path, aliasTargets);
+    if (aliasTargets.length === 0) this.#anchor(node);
     if (isScalar(node)) return node.value;
-    if (isSeq(node)) return node.items.map((item, index) => this.data(item, [...path, index], followed));
-    return isMap(node) ? this.#map(node, path, followed) : null;
+    if (isSeq(node)) return node.items.map((item, index) => this.data(item, [...path, index], aliasTargets));
+    return isMap(node) ? this.#map(node, path, aliasTargets) : null;
   }
 
   /** Runs in text order, including keys, so that an alias refers to the nearest anchor before it, as in the library. */
@@ -127,22 +127,22 @@ class Reader {
     if (isNode(node) && node.anchor !== undefined) this.#anchors.set(node.anchor, node);
   }
 
-  #alias(alias: Alias, path: Path, followed: readonly Node[]): unknown {
+  #alias(alias: Alias, path: Path, aliasTargets: readonly Node[]): unknown {
     const target = this.#targets.get(alias) ?? this.#anchors.get(alias.source);
-    if (target === undefined || followed.includes(target)) {
-      const why = target === undefined ? 'no anchor of this name stands before it' : 'it contains itself';
-      this.report(path, startOf(alias), `the alias *${alias.source} leads nowhere: ${why}`);
+    if (target === undefined || aliasTargets.includes(target)) {
+      const reason = target === undefined ? 'no anchor of this name stands before it' : 'it contains itself';
+      this.report(path, startOf(alias), `the alias *${alias.source} leads nowhere: ${reason}`);
       return undefined;
     }
     this.#targets.set(alias, target);
-    return this.data(target, path, [...followed, target]);
+    return this.data(target, path, [...aliasTargets, target]);
   }
 
-  #map(map: YAMLMap, path: Path, followed: readonly Node[]): object {
+  #map(map: YAMLMap, path: Path, aliasTargets: readonly Node[]): object {
     const data: Record<string, unknown> = Object.create(null);
     const firstAt = new Map<string, number>();
     for (const pair of map.items) {
-      if (followed.length === 0) this.#anchor(pair.key);
+      if (aliasTargets.length === 0) this.#anchor(pair.key);
       const key = keyOf(pair);
       if (key === undefined) {
         this.report(path, startOf(pair.key), 'a key must be plain text');
@@ -155,7 +155,7 @@ class Reader {
         continue;
       }
       firstAt.set(key, startOf(pair.key));
-      data[key] = this.data(pair.value, [...path, key], followed);
+      data[key] = this.data(pair.value, [...path, key], aliasTargets);
     }
     return data;
   }

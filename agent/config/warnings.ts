@@ -32,7 +32,7 @@ type Warning = Omit<Mistake, 'at'>;
  * the folder of the cards.
  */
 export function findWarnings(config: Config, file: string | undefined, modelDir: string): Mistake[] {
-  const found: Warning[] = [
+  const warnings: Warning[] = [
     ...noRules(config),
     ...shortDwells(config),
     ...tinyZones(config),
@@ -44,7 +44,7 @@ export function findWarnings(config: Config, file: string | undefined, modelDir:
     ...idleCertificates(config),
     ...openPassword(config, file),
   ];
-  return found.map((warning) => ({ ...warning, at: 'value' }));
+  return warnings.map((warning) => ({ ...warning, at: 'value' }));
 }
 
 /** Warns of an empty list of rules for a run. A replay without rules still detects and tracks. */
@@ -104,8 +104,8 @@ function farZones({ zones, rules, detector, groundPlane }: Config): Warning[] {
     const depths = polygon.map(([, y]) => y);
     const [farPx, nearPx] = [tallPx(Math.min(...depths)), tallPx(Math.max(...depths))];
     if (farPx >= PERSON_INPUT_PX_MIN) return [];
-    const [where, px] = nearPx < PERSON_INPUT_PX_MIN ? ['near', nearPx] : ['far', farPx];
-    const message = `too far for the detector's ${detector.input.join('×')} input: at its ${where} side a person is ${round(px)} px tall, and ${PERSON_INPUT_PX_MIN} px are needed; raise detector.input or draw it nearer`;
+    const [side, px] = nearPx < PERSON_INPUT_PX_MIN ? ['near', nearPx] : ['far', farPx];
+    const message = `too far for the detector's ${detector.input.join('×')} input: at its ${side} side a person is ${round(px)} px tall, and ${PERSON_INPUT_PX_MIN} px are needed; raise detector.input or draw it nearer`;
     return [{ path: ['zones', index, 'polygon'], found: null, message }];
   });
 }
@@ -126,10 +126,10 @@ function blindPlaces({ zones, lines, masks }: Config): Warning[] {
 }
 
 function unusedPlaces({ zones, lines, rules }: Config): Warning[] {
-  const named = new Set(rules.flatMap(placesOf));
+  const usedPlaces = new Set(rules.flatMap(placesOf));
   const unused = (list: 'zones' | 'lines', items: readonly Pick<ZoneConfig, 'id'>[]): Warning[] =>
     items.flatMap(({ id }, index) =>
-      named.has(`${list}/${id}`)
+      usedPlaces.has(`${list}/${id}`)
         ? []
         : [{ path: [list, index], found: null, message: `no rule uses "${id}"` }],
     );
@@ -155,13 +155,13 @@ function absentHolidays({ holidays, rules }: Config): Warning[] {
 function otherSizes({ detector }: Config, modelDir: string): Warning[] {
   const { model, input } = detector;
   const element = wantedElement(detector);
-  const used = [
+  const usedModels = [
     { name: model, result: 'the detector does not start' },
     ...(element === undefined
       ? []
       : [{ name: element.model, result: `it runs on the CPU, not on ${element.name}` }]),
   ];
-  return used.flatMap(({ name, result }) => {
+  return usedModels.flatMap(({ name, result }) => {
     const only = onlySizeOf(modelDir, name);
     if (only === undefined || only.join() === input.join()) return [];
     const message = `model ${name} takes [${only.join(', ')}] only: ${result}`;
@@ -181,12 +181,12 @@ function idleCertificates({ mqtt }: Config): Warning[] {
 }
 
 function openPassword({ camera }: Config, file: string | undefined): Warning[] {
-  const held = (['source', 'substream'] as const).find((stream) =>
+  const exposedStream = (['source', 'substream'] as const).find((stream) =>
     /^[a-z0-9]+:\/\/[^/]*:[^/]*@/i.test(camera?.[stream] ?? ''),
   );
-  if (held === undefined || file === undefined || (statSync(file).mode & 0o004) === 0) return [];
+  if (exposedStream === undefined || file === undefined || (statSync(file).mode & 0o004) === 0) return [];
   const message = `the camera's password stands in a file that everybody can read; chmod 0640 ${file}`;
-  return [{ path: ['camera', held], found: null, message }];
+  return [{ path: ['camera', exposedStream], found: null, message }];
 }
 
 function round(value: number): number {

@@ -146,18 +146,18 @@ export function secondStreamFault(
 }
 
 /**
- * Returns `wanted` with each `***` replaced by the login of `had`; undefined for another device, or if `had` lacks that
+ * Returns `source` with each `***` replaced by the login of `had`; undefined for another device, or if `had` lacks that
  * login.
  */
-export function withLoginOf(wanted: string, had: string): string | undefined {
-  const [to, from] = [parseCameraSource(wanted), parseCameraSource(had)];
+export function withLoginOf(source: string, had: string): string | undefined {
+  const [to, from] = [parseCameraSource(source), parseCameraSource(had)];
   if ('fault' in to || 'fault' in from || to.kind !== 'rtsp' || from.kind !== 'rtsp') return undefined;
   if (!isSameDevice(to, from)) return undefined;
   const values = new Map(partsOf(from.target).map((part) => [nameOf(part), part.value]));
   const filledParts = partsOf(to.target).map((part) =>
     part.value === HIDDEN ? { ...part, value: values.get(nameOf(part)) ?? HIDDEN } : part,
   );
-  const front = loginText(wanted);
+  const front = loginText(source);
   const login = front === HIDDEN ? loginText(had) : front;
   if (front === HIDDEN && login === undefined) return undefined;
   const filled = `rtsp://${login === undefined ? '' : `${login}@`}${hostText(to)}${textOf(filledParts)}`;
@@ -278,14 +278,14 @@ function partsOf(target: string): Part[] {
 
 /** Parses a text that was split with its separators kept. The text begins with a separator. */
 function parts(pieces: readonly string[], inQuery: boolean): Part[] {
-  const found: Part[] = [];
+  const result: Part[] = [];
   for (let n = 1; n < pieces.length; n += 2) {
     const [before = '', text = ''] = [pieces[n], pieces[n + 1]];
     const equals = text.indexOf('=');
     const key = equals < 0 ? '' : text.slice(0, equals);
-    found.push({ before, key, value: key === '' ? text : text.slice(equals + 1), inQuery });
+    result.push({ before, key, value: key === '' ? text : text.slice(equals + 1), inQuery });
   }
-  return found;
+  return result;
 }
 
 function textOf(list: readonly Part[]): string {

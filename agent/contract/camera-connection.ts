@@ -24,12 +24,23 @@ const ADDRESS = /^[\d.]+$|:/;
  * host. A device must have the same path unless that is a link made by udev.
  */
 export function isConnectedAs(source: string, connected: string): boolean {
-  const [named, found] = [parseCameraSource(source), parseCameraSource(connected)];
-  if ('fault' in named || 'fault' in found || named.kind !== found.kind) return false;
-  if (named.kind === 'rtsp' && found.kind === 'rtsp')
-    return named.port === found.port && (named.host === found.host || !ADDRESS.test(named.host));
-  if (named.kind === 'v4l2')
-    return named.address === found.address || !/^v4l2:\/dev\/video\d+$/.test(named.address);
+  const [configuredCamera, connectedCamera] = [parseCameraSource(source), parseCameraSource(connected)];
+  if (
+    'fault' in configuredCamera ||
+    'fault' in connectedCamera ||
+    configuredCamera.kind !== connectedCamera.kind
+  )
+    return false;
+  if (configuredCamera.kind === 'rtsp' && connectedCamera.kind === 'rtsp')
+    return (
+      configuredCamera.port === connectedCamera.port &&
+      (configuredCamera.host === connectedCamera.host || !ADDRESS.test(configuredCamera.host))
+    );
+  if (configuredCamera.kind === 'v4l2')
+    return (
+      configuredCamera.address === connectedCamera.address ||
+      !/^v4l2:\/dev\/video\d+$/.test(configuredCamera.address)
+    );
   // A clip may have any real path.
-  return named.kind === 'file' || named.address === found.address;
+  return configuredCamera.kind === 'file' || configuredCamera.address === connectedCamera.address;
 }

@@ -9,10 +9,10 @@ export const CASE_RULE = 'must hold at least one letter or digit';
 export const isReadable = (text: string): boolean => LETTER_OR_DIGIT.test(text);
 
 /** Returns the field that holds nothing readable, or undefined. */
-export function unreadableOf(asked: {
+export function unreadableOf(request: {
   readonly case: string;
   readonly reason: string;
 }): 'case' | 'reason' | undefined {
-  if (!isReadable(asked.case)) return 'case';
-  return isReadable(asked.reason) ? undefined : 'reason';
+  if (!isReadable(request.case)) return 'case';
+  return isReadable(request.reason) ? undefined : 'reason';
 }

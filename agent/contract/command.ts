@@ -115,10 +115,10 @@ export class CommandRefused extends AgentError {
   /** Seconds after which to retry. */
   readonly retryAfterS: number | undefined;
 
-  constructor(code: RefusalCode, message: string, more: { retryAfterS?: number; cause?: unknown } = {}) {
-    super(KINDS[code] ?? 'denied', message, more.cause);
+  constructor(code: RefusalCode, message: string, details: { retryAfterS?: number; cause?: unknown } = {}) {
+    super(KINDS[code] ?? 'denied', message, details.cause);
     this.code = code;
-    this.retryAfterS = more.retryAfterS;
+    this.retryAfterS = details.retryAfterS;
   }
 }
 

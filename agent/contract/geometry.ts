@@ -44,11 +44,13 @@ export function shareInside(box: XyxyPx, place: XyxyPx): number {
 const FOOT_BEFORE = 0.1;
 
 /**
- * Reports whether `part` belongs to `whole`: at least the ratio `insideMin` (0..1) lies inside, and it is not in front
- * of it.
+ * Reports whether `part` belongs to `container`: at least the ratio `insideMin` (0..1) lies inside, and it is not in
+ * front of it.
  */
-export function isPartOf(part: XyxyPx, whole: XyxyPx, insideMin: number): boolean {
-  return shareInside(part, whole) >= insideMin && part[3] - whole[3] <= FOOT_BEFORE * (part[3] - part[1]);
+export function isPartOf(part: XyxyPx, container: XyxyPx, insideMin: number): boolean {
+  return (
+    shareInside(part, container) >= insideMin && part[3] - container[3] <= FOOT_BEFORE * (part[3] - part[1])
+  );
 }
 
 function common(a: XyxyPx, b: XyxyPx): number {

@@ -83,12 +83,12 @@ export class GroundPlane {
     const tilt = Math.atan((0.5 - this.#horizon) / focal);
     const cameraM = (PERSON_M / this.#slope) * Math.cos(tilt);
     const ground = polygon.map(([x, y]): [number, number] | undefined => {
-      const across = ((x - 0.5) * (widthPx / heightPx)) / focal;
+      const sideTan = ((x - 0.5) * (widthPx / heightPx)) / focal;
       const down = (y - 0.5) / focal;
       const drop = Math.sin(tilt) + down * Math.cos(tilt);
-      const ahead = (Math.cos(tilt) - down * Math.sin(tilt)) / drop;
-      if (drop <= 0 || ahead > REACH_HEIGHTS) return undefined;
-      return [(cameraM * across) / drop, cameraM * ahead];
+      const depth = (Math.cos(tilt) - down * Math.sin(tilt)) / drop;
+      if (drop <= 0 || depth > REACH_HEIGHTS) return undefined;
+      return [(cameraM * sideTan) / drop, cameraM * depth];
     });
     const points = ground.filter((point) => point !== undefined);
     return points.length < polygon.length ? undefined : shoelace(points);
@@ -96,10 +96,10 @@ export class GroundPlane {
 }
 
 function shoelace(points: readonly (readonly [number, number])[]): number {
-  let twice = 0;
+  let doubleArea = 0;
   for (const [i, [x1, y1]] of points.entries()) {
     const [x2, y2] = points[(i + 1) % points.length] ?? [x1, y1];
-    twice += x1 * y2 - x2 * y1;
+    doubleArea += x1 * y2 - x2 * y1;
   }
-  return Math.abs(twice) / 2;
+  return Math.abs(doubleArea) / 2;
 }

@@ -68,7 +68,7 @@ const delivered =
     mqtt === null ? undefined : of(mqtt);
 
 /** Reads from the verdict statistics; no value while their record cannot be read. */
-const judged =
+const ofAccuracy =
   (of: (accuracy: NonNullable<HealthReport['accuracy']>) => number | readonly Sample[]) =>
   ({ accuracy }: HealthReport): number | readonly Sample[] | undefined =>
     accuracy === null ? undefined : of(accuracy);
@@ -80,8 +80,8 @@ const byProcess =
   (of: (process: HealthReport['processes']['agent']) => number | null) =>
   ({ processes }: Pick<HealthReport, 'processes'>): Sample[] =>
     PROCESSES.flatMap((process) => {
-      const known = processes[process];
-      const value = known === null ? null : of(known);
+      const report = processes[process];
+      const value = report === null ? null : of(report);
       return value === null ? [] : [one(value, { process })];
     });
 
@@ -310,25 +310,25 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
     'counter',
     'accuracy_verdicts',
     'Verdicts of the room',
-    judged(({ verdicts }) => Object.entries(verdicts).map(([result, n]) => one(n, { result }))),
+    ofAccuracy(({ verdicts }) => Object.entries(verdicts).map(([result, n]) => one(n, { result }))),
   ),
   ofBox(
     'counter',
     'accuracy_unrecorded',
     'Alerts and verdicts that the disk refused',
-    judged(({ unrecorded }) => unrecorded),
+    ofAccuracy(({ unrecorded }) => unrecorded),
   ),
   ofBox(
     'counter',
     'accuracy_expired',
     'Alerts forgotten by age',
-    judged(({ expired }) => expired),
+    ofAccuracy(({ expired }) => expired),
   ),
   ofBox(
     'counter',
     'accuracy_dropped',
     'Alerts forgotten since there were too many',
-    judged(({ dropped }) => dropped),
+    ofAccuracy(({ dropped }) => dropped),
   ),
 ];
 
@@ -388,8 +388,8 @@ function stateThatHolds(label: string, _all: readonly string[], state: string): 
 
 /** Returns each known condition once, and all unknown ones as one sample. */
 function conditionSamples(kinds: readonly string[]): Sample[] {
-  const known = new Set(kinds.map((kind) => (isConditionKind(kind) ? kind : 'other')));
-  return [...known].map((condition) => one(1, { condition }));
+  const names = new Set(kinds.map((kind) => (isConditionKind(kind) ? kind : 'other')));
+  return [...names].map((condition) => one(1, { condition }));
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {

@@ -83,9 +83,9 @@ function conditionTerms(kind: ConditionKind, properties: TProperties, params: TP
  * Builds the terms of a task with a due date. Each listed day before it is an incident of its own, which ends when the
  * task is done.
  */
-function endingTerms(kind: ReminderCondition, what: readonly string[]): EventTerms {
+function endingTerms(kind: ReminderCondition, subjects: readonly string[]): EventTerms {
   const properties = {
-    what: Type.Union(what.map((name) => Type.Literal(name))),
+    what: Type.Union(subjects.map((name) => Type.Literal(name))),
     notAfter: Time('the end'),
     daysLeft: Type.Integer({ minimum: 0, description: 'whole days; 0: hours, or it is over' }),
   };

@@ -27,8 +27,8 @@ export class Latency {
   }
 
   observe(ms: number): void {
-    const found = LATENCY_BOUNDS_MS.findIndex((bound) => ms <= bound);
-    const index = found === -1 ? LATENCY_BOUNDS_MS.length : found;
+    const boundIndex = LATENCY_BOUNDS_MS.findIndex((bound) => ms <= bound);
+    const index = boundIndex === -1 ? LATENCY_BOUNDS_MS.length : boundIndex;
     this.#counts[index] = (this.#counts[index] ?? 0) + 1;
     this.#sumMs += Math.max(0, ms);
   }

@@ -70,7 +70,7 @@ export const BODY_BYTES_MAX = 262_144;
 export const GAP_REASONS = ['overflow', 'expired', 'store-lost', 'too-large'] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 
-const Gone = Type.Optional(Type.Integer({ minimum: 1 }));
+const DroppedCount = Type.Optional(Type.Integer({ minimum: 1 }));
 
 /** The numbers `from` to `to` of a lane will not be delivered, unless they already were. */
 export const GapRecord = Type.Object(
@@ -80,7 +80,7 @@ export const GapRecord = Type.Object(
     to: Type.Integer({ minimum: 1 }),
     reasons: Type.Array(Type.Union(GAP_REASONS.map((reason) => Type.Literal(reason))), { minItems: 1 }),
     dropped: Type.Object(
-      { snapshot: Gone, notice: Gone, alert: Gone },
+      { snapshot: DroppedCount, notice: DroppedCount, alert: DroppedCount },
       { description: 'how many of each class are known to have gone', additionalProperties: false },
     ),
     since: Type.String({ description: 'when the oldest of them was accepted' }),

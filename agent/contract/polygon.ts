@@ -188,10 +188,10 @@ interface Shape {
   readonly polygon: readonly PointNorm[];
 }
 
-/** Returns the shapes whose polygon is not among `others`. */
-export function notAmong<S extends Shape>(shapes: readonly S[], others: readonly Shape[]): S[] {
-  const known = new Set(others.map(({ polygon }) => JSON.stringify(polygon)));
-  return shapes.filter(({ polygon }) => !known.has(JSON.stringify(polygon)));
+/** Returns the shapes whose polygon is not among `otherShapes`. */
+export function notAmong<S extends Shape>(shapes: readonly S[], otherShapes: readonly Shape[]): S[] {
+  const otherPolygons = new Set(otherShapes.map(({ polygon }) => JSON.stringify(polygon)));
+  return shapes.filter(({ polygon }) => !otherPolygons.has(JSON.stringify(polygon)));
 }
 
 /** Returns the shapes that `covers` do not cover, singly or together. */

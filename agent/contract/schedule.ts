@@ -44,7 +44,7 @@ export class Schedule {
   readonly #holidays: ReadonlySet<string>;
   readonly #format: Intl.DateTimeFormat;
   /** Cached result, valid for its minute; formatting a date is slow. */
-  #known: { minute: number; on: boolean } | undefined;
+  #cachedResult: { minute: number; on: boolean } | undefined;
 
   constructor(spans: readonly ScheduleSpan[], { timeZone, holidays }: ScheduleOptions) {
     this.#spans = spans.map(({ days, from, to }) => ({ days, from: minutesOf(from), to: minutesOf(to) }));
@@ -63,8 +63,9 @@ export class Schedule {
 
   isOn(wallMs: number): boolean {
     const minute = Math.floor(wallMs / MINUTE_MS);
-    if (this.#known?.minute !== minute) this.#known = { minute, on: this.#workOut(minute * MINUTE_MS) };
-    return this.#known.on;
+    if (this.#cachedResult?.minute !== minute)
+      this.#cachedResult = { minute, on: this.#workOut(minute * MINUTE_MS) };
+    return this.#cachedResult.on;
   }
 
   #workOut(wallMs: number): boolean {

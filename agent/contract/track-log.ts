@@ -174,7 +174,7 @@ export const TRACK_APPROVAL_TYPE = 'application/vnd.vigie.track-approval+json';
 /** Maximum size in bytes; a question with 64 corners has 4 kB. */
 export const TRACK_APPROVAL_BYTES_MAX = 8192;
 
-const asked = {
+const requestFields = {
   case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
   reason: Type.String({ minLength: 1, maxLength: 200 }),
   question: Type.Union([TrackQuestion, TrackStillQuestion]),
@@ -182,7 +182,7 @@ const asked = {
 
 /** Payload signed by a second key: the same question in the same case, for this box. */
 export const TrackApproval = Type.Object(
-  { site: Id, box: Id, notBefore: Time, notAfter: Time, ...asked },
+  { site: Id, box: Id, notBefore: Time, notAfter: Time, ...requestFields },
   strict,
 );
 export type TrackApproval = Static<typeof TrackApproval>;
@@ -190,7 +190,7 @@ export type TrackApproval = Static<typeof TrackApproval>;
 /** Arguments of the command `tracks`. */
 export const TrackArgs = Type.Object(
   {
-    ...asked,
+    ...requestFields,
     cursor: Type.Optional(
       Type.String({ pattern: '^[0-8]\\.\\d{1,15}\\.\\d{1,15}$', description: '`next` of the page before' }),
     ),
@@ -356,7 +356,7 @@ export const TrackRecord = Type.Object(
     key: Type.String({ description: 'name of the key that signed' }),
     approvedBy: Type.Union([Type.String(), Type.Null()], { description: 'name of the second key' }),
     counter: Type.Integer(),
-    ...asked,
+    ...requestFields,
     cursor: Type.Union([Type.String(), Type.Null()]),
     matches: Count,
     given: { ...Count, description: 'tracks in this answer' },

@@ -15,7 +15,7 @@ const Id = Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' });
 export const VERDICTS = ['true', 'false', 'unclear'] as const;
 export type VerdictValue = (typeof VERDICTS)[number];
 
-const judged = {
+const verdictFields = {
   verdict: Type.Union(VERDICTS.map((verdict) => Type.Literal(verdict))),
   time: Type.String({
     pattern: TIME_PATTERN,
@@ -24,7 +24,10 @@ const judged = {
 };
 
 export const Verdict = Type.Union([
-  Type.Object({ episode: { ...Id, description: 'data.episode of the alert' }, ...judged }, strict),
-  Type.Object({ event: { ...Id, description: 'id of the alert’s first event (start)' }, ...judged }, strict),
+  Type.Object({ episode: { ...Id, description: 'data.episode of the alert' }, ...verdictFields }, strict),
+  Type.Object(
+    { event: { ...Id, description: 'id of the alert’s first event (start)' }, ...verdictFields },
+    strict,
+  ),
 ]);
 export type Verdict = Static<typeof Verdict>;

@@ -12,10 +12,10 @@ export type WalkEvent =
 export interface Technician {
   tell(event: WalkEvent): void;
   /**
-   * Waits for the start of a pass. With `again`, the previous one may be discarded. Rejects if the technician
+   * Waits for the start of a pass. With `mayRepeat`, the previous one may be discarded. Rejects if the technician
    * disconnects.
    */
-  ready(again: boolean): Promise<WalkAnswer>;
+  ready(mayRepeat: boolean): Promise<WalkAnswer>;
   /** Waits for the decision after all passes; `go` saves the result. */
   keep(): Promise<WalkAnswer>;
   /** Called while a pass runs. */

@@ -63,14 +63,14 @@ export class Diagnosis {
   readonly #stopping = new AbortController();
   readonly #busy = new Set<string>();
   #answered = 0;
-  #refused = 0;
+  #refusals = 0;
 
   constructor(options: DiagnosisOptions) {
     this.#options = options;
   }
 
   get counters(): Counters {
-    return { diagnoses_answered: this.#answered, diagnoses_refused: this.#refused };
+    return { diagnoses_answered: this.#answered, diagnoses_refused: this.#refusals };
   }
 
   /** Ends the waiting requests immediately. */
@@ -84,7 +84,7 @@ export class Diagnosis {
       const { logsSocket } = this.#options;
       if (logsSocket === undefined)
         throw noLogs('this agent was started by hand; its log is on its own terminal');
-      const answer = await this.#asked(logsSocket, args);
+      const answer = await this.#requestLogs(logsSocket, args);
       if ('refused' in answer) throw noLogs(answer.refused);
       return answer;
     });
@@ -97,8 +97,8 @@ export class Diagnosis {
       if (checks === undefined)
         throw new CommandRefused('unavailable', 'this agent was started without its doctor');
       const own = view.told('en').findings.filter(({ name }) => OF_THE_AGENT.includes(name));
-      const found = [...(await checked(checks)), ...own];
-      return { checks: found.slice(0, CHECKS_MAX).map(checkOf) };
+      const findings = [...(await checked(checks)), ...own];
+      return { checks: findings.slice(0, CHECKS_MAX).map(checkOf) };
     });
   }
 
@@ -121,7 +121,7 @@ export class Diagnosis {
     throw new CommandRefused('unavailable', 'this agent was started without a file');
   }
 
-  async #asked(socket: string, args: LogsArgs): Promise<LogsAnswer> {
+  async #requestLogs(socket: string, args: LogsArgs): Promise<LogsAnswer> {
     const limits = { withinMs: LOGS_WITHIN_MS, bytesMax: LOGS_PACKED_CHARS_MAX + 1000 };
     let text: string;
     try {
@@ -134,34 +134,37 @@ export class Diagnosis {
     throw noLogs(`${socket}: ${text === '' ? 'no answer' : 'an answer of another form'}; ask again`);
   }
 
-  async #one<T>(what: string, withinMs: number, answer: () => Promise<T>): Promise<T> {
+  async #one<T>(operation: string, withinMs: number, answer: () => Promise<T>): Promise<T> {
     try {
-      return await this.#alone(what, withinMs, answer);
+      return await this.#alone(operation, withinMs, answer);
     } catch (error) {
-      this.#refused += 1;
+      this.#refusals += 1;
       throw error;
     }
   }
 
-  async #alone<T>(what: string, withinMs: number, answer: () => Promise<T>): Promise<T> {
-    if (this.#busy.has(what)) {
-      const message = `${what} is being answered; one at a time`;
+  async #alone<T>(operation: string, withinMs: number, answer: () => Promise<T>): Promise<T> {
+    if (this.#busy.has(operation)) {
+      const message = `${operation} is being answered; one at a time`;
       throw new CommandRefused('rate-limited', message, { retryAfterS: 10 });
     }
-    this.#busy.add(what);
+    this.#busy.add(operation);
     const late = new AbortController();
     const enough = AbortSignal.any([late.signal, this.#stopping.signal]);
-    const given = answer().finally(() => this.#busy.delete(what));
+    const pending = answer().finally(() => this.#busy.delete(operation));
     const tooLate = this.#options.clock.sleep(withinMs, enough).then(() => undefined);
     try {
-      const done = await Promise.race([given.then((result) => ({ result })), tooLate]);
-      if (done === undefined) {
+      const outcome = await Promise.race([pending.then((result) => ({ result })), tooLate]);
+      if (outcome === undefined) {
         // No caller waits for the late result.
-        given.catch(() => undefined);
-        throw new CommandRefused('unavailable', `${what}: no answer in time, or the agent stops; ask again`);
+        pending.catch(() => undefined);
+        throw new CommandRefused(
+          'unavailable',
+          `${operation}: no answer in time, or the agent stops; ask again`,
+        );
       }
       this.#answered += 1;
-      return done.result;
+      return outcome.result;
     } finally {
       late.abort();
     }
@@ -174,8 +177,8 @@ async function checked(checks: () => Promise<readonly Finding[]>): Promise<reado
     return await checks();
   } catch (error) {
     if (error instanceof AgentError && error.kind === 'bug') throw error;
-    const why = printable(redactedText(messageOf(error)), TEXT_MAX);
-    return [failed('doctor', why, 'sudo vigie doctor, on the box')];
+    const reason = printable(redactedText(messageOf(error)), TEXT_MAX);
+    return [failed('doctor', reason, 'sudo vigie doctor, on the box')];
   }
 }
 

@@ -28,8 +28,8 @@ export function statusLine(report: HealthReport, fps: number): string {
 function watching({ mode, camera, restraint }: HealthReport, fps: number): string {
   if (mode === 'suspended') return 'suspended, nothing is watched';
   if (mode === 'unauthorised') return 'not authorised, nothing is watched';
-  const what = restraint.installation === true ? 'permit to install, no rule runs' : 'watching';
-  if (camera.state === 'streaming') return `${what}, ${fps.toFixed(1)} frames a second`;
+  const activity = restraint.installation === true ? 'permit to install, no rule runs' : 'watching';
+  if (camera.state === 'streaming') return `${activity}, ${fps.toFixed(1)} frames a second`;
   if (camera.state === 'lost') return `camera lost (${camera.reason ?? 'no reason given'})`;
   return 'camera is being opened';
 }

@@ -29,7 +29,7 @@ export class CameraFitness {
   #blindZones: readonly string[] = [];
   readonly #zonesMs = new Map<string, number>();
   readonly #standing = new Set<CameraCondition>();
-  readonly #begun = new Map<CameraCondition, number>();
+  readonly #beginCounts = new Map<CameraCondition, number>();
   readonly #stoodMs = new Map<CameraCondition, number>();
   #atMs: number | undefined;
   #blindMs = 0;
@@ -79,7 +79,7 @@ export class CameraFitness {
       ...CAMERA_CONDITIONS.flatMap((kind) => {
         const name = `camera_${kind.replaceAll('-', '_')}`;
         return [
-          [name, this.#begun.get(kind) ?? 0],
+          [name, this.#beginCounts.get(kind) ?? 0],
           [`${name}_s`, Math.round((this.#stoodMs.get(kind) ?? 0) / 1000)],
         ];
       }),
@@ -106,16 +106,16 @@ export class CameraFitness {
     this.#atMs = atMs;
     if (this.#standing.size === 0 && camera.length === 0) return [];
     for (const kind of this.#standing) this.#stoodMs.set(kind, (this.#stoodMs.get(kind) ?? 0) + stepMs);
-    const ended = [...this.#standing].filter((kind) => !camera.includes(kind));
-    const begun = camera.filter((kind) => !this.#standing.has(kind));
-    for (const kind of ended) this.#standing.delete(kind);
-    for (const kind of begun) {
+    const endedKinds = [...this.#standing].filter((kind) => !camera.includes(kind));
+    const newKinds = camera.filter((kind) => !this.#standing.has(kind));
+    for (const kind of endedKinds) this.#standing.delete(kind);
+    for (const kind of newKinds) {
       this.#standing.add(kind);
-      this.#begun.set(kind, (this.#begun.get(kind) ?? 0) + 1);
+      this.#beginCounts.set(kind, (this.#beginCounts.get(kind) ?? 0) + 1);
     }
     return [
-      ...ended.map((kind) => ({ kind, active: false })),
-      ...begun.map((kind) => ({ kind, active: true })),
+      ...endedKinds.map((kind) => ({ kind, active: false })),
+      ...newKinds.map((kind) => ({ kind, active: true })),
     ];
   }
 }

@@ -16,7 +16,7 @@ import { DWELLS_MAX, type Dwell, KeptDwell } from '../contract/dwell.ts';
 import type { Notes, Outbox } from '../contract/outbox.ts';
 
 const DWELL = 'dwell/';
-const Kept = Type.Array(KeptDwell, { maxItems: DWELLS_MAX });
+const KeptDwells = Type.Array(KeptDwell, { maxItems: DWELLS_MAX });
 
 /**
  * Minimum interval in ms. A commit costs about 10 KB of writes on a card that endures about 10 TB, which permits this
@@ -41,7 +41,7 @@ export class DwellNotes {
   readonly #remember: (notes: Notes) => void;
   readonly #log: Logger;
   /** Start of each written dwell, and the time of writing, by rule. */
-  readonly #written = new Map<string, { readonly begun: string; readonly atMs: number }>();
+  readonly #written = new Map<string, { readonly starts: string; readonly atMs: number }>();
   #lookedMs = Number.NEGATIVE_INFINITY;
 
   constructor(remember: (notes: Notes) => void, log: Logger) {
@@ -51,18 +51,18 @@ export class DwellNotes {
 
   /** Returns the dwells of an earlier run in media time, by rule. */
   recover(outbox: Pick<Outbox, 'notes'>, now: Moment): ReadonlyMap<string, readonly Dwell[]> {
-    const found = new Map<string, readonly Dwell[]>();
+    const dwellsByRule = new Map<string, readonly Dwell[]>();
     for (const { key, text } of outbox.notes(DWELL)) {
       const content = jsonOf(text);
       const rule = key.slice(DWELL.length);
-      this.#written.set(rule, { begun: text, atMs: Number.NEGATIVE_INFINITY });
-      if (!Value.Check(Kept, content)) {
+      this.#written.set(rule, { starts: text, atMs: Number.NEGATIVE_INFINITY });
+      if (!Value.Check(KeptDwells, content)) {
         this.#log.warn({ key }, 'a note of what stays cannot be read; its time begins anew');
         continue;
       }
       // If the clock was set back, no dwell begins later than now.
       const mediaMs = (wallMs: number): number => now.atMs - Math.max(0, now.wallMs - wallMs);
-      found.set(
+      dwellsByRule.set(
         rule,
         content.map(({ sinceWallMs, seenWallMs, ...place }) => ({
           ...place,
@@ -71,7 +71,7 @@ export class DwellNotes {
         })),
       );
     }
-    return found;
+    return dwellsByRule;
   }
 
   /** Reports whether the next write is due at a media time. */
@@ -92,22 +92,22 @@ export class DwellNotes {
     wallAtMs: (atMs: number) => number,
   ): [string, string | null][] {
     const keptAfterMs = Math.min(KEPT_AFTER_MS, afterMs / 2);
-    const kept = dwells
+    const keptDwells = dwells
       .filter(({ sinceMs }) => atMs - sinceMs >= keptAfterMs)
       .sort((a, b) => a.sinceMs - b.sinceMs)
       .slice(0, DWELLS_MAX);
-    const begun = kept.map(({ sinceMs }) => Math.round(sinceMs)).join();
+    const starts = keptDwells.map(({ sinceMs }) => Math.round(sinceMs)).join();
     const before = this.#written.get(rule);
     const fresh = before !== undefined && atMs - before.atMs < REFRESH_EVERY_MS;
-    if ((before?.begun ?? '') === begun && (fresh || kept.length === 0)) return [];
-    this.#written.set(rule, { begun, atMs });
-    const records = kept.map(
+    if ((before?.starts ?? '') === starts && (fresh || keptDwells.length === 0)) return [];
+    this.#written.set(rule, { starts, atMs });
+    const records = keptDwells.map(
       ({ sinceMs, seenMs, ...place }): KeptDwell => ({
         ...place,
         sinceWallMs: wallAtMs(sinceMs),
         seenWallMs: wallAtMs(seenMs),
       }),
     );
-    return [[DWELL + rule, kept.length === 0 ? null : JSON.stringify(records)]];
+    return [[DWELL + rule, keptDwells.length === 0 ? null : JSON.stringify(records)]];
   }
 }

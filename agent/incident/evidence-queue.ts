@@ -77,7 +77,7 @@ export interface EvidenceQueueOptions {
 export class EvidenceQueue {
   readonly #options: EvidenceQueueOptions;
   readonly #waiting: Waiting[] = [];
-  #made = 0;
+  #eventCount = 0;
   #accepted = 0;
   #requests = 0;
   #evidenceMissed = 0;
@@ -104,22 +104,22 @@ export class EvidenceQueue {
     const { wallAtMs } = circumstances;
     const requests: EvidenceRequest[] = [];
     let notes: Notes = {};
-    for (const { about, transition, notes: more = {} } of happenings) {
-      this.#made += 1;
-      const id = `${boot}-${this.#made}`;
+    for (const { about, transition, notes: extraNotes = {} } of happenings) {
+      this.#eventCount += 1;
+      const id = `${boot}-${this.#eventCount}`;
       const event = eventOf(about, transition, { ...circumstances, id, site, box, evidence: {} });
-      const standing = { ...standingNote(about, transition, wallAtMs), ...more };
-      const asked = isShown(about, transition) ? this.#ask(about, transition) : [];
-      if (this.#waiting.length === 0 && asked.length === 0) {
+      const standing = { ...standingNote(about, transition, wallAtMs), ...extraNotes };
+      const pictureRequests = isShown(about, transition) ? this.#ask(about, transition) : [];
+      if (this.#waiting.length === 0 && pictureRequests.length === 0) {
         this.#accept(event, [], standing);
         continue;
       }
-      const key = waitingKey(this.#made);
+      const key = waitingKey(this.#eventCount);
       notes = { ...notes, ...standing, [key]: JSON.stringify(event) };
-      const pending = new Map(asked.map(({ moment, request }) => [request.request, moment]));
+      const pending = new Map(pictureRequests.map(({ moment, request }) => [request.request, moment]));
       const sinceMs = this.#options.clock.nowMs();
       this.#waiting.push({ event, key, sinceMs, pending, pictures: [], evidence: {}, wallAtMs });
-      requests.push(...asked.map(({ request }) => request));
+      requests.push(...pictureRequests.map(({ request }) => request));
     }
     if (Object.keys(notes).length > 0) this.#options.sink.remember(notes);
     this.flush();
@@ -130,20 +130,20 @@ export class EvidenceQueue {
    * Sends the events of an earlier run whose pictures will no longer arrive. Returns the incidents that were active in
    * it.
    */
-  recover(kept: Pick<Outbox, 'notes'>): StandingByOwner {
+  recover(outbox: Pick<Outbox, 'notes'>): StandingByOwner {
     const { log } = this.#options;
     const absent = 'the agent ended before it was made';
-    for (const { key, event } of waitingOf(kept.notes(WAITING), log)) {
+    for (const { key, event } of waitingOf(outbox.notes(WAITING), log)) {
       this.#accept({ ...event, data: { ...event.data, evidence: { absent } } }, [], { [key]: null });
     }
-    return standingOf(kept.notes(STANDING), log);
+    return standingOf(outbox.notes(STANDING), log);
   }
 
   snapshot(request: number, picture: RedactedJpeg): void {
     const { sha256, bytes, redaction, atMs } = picture;
-    const found = this.#settle(request);
-    if (found === undefined) return;
-    const { waiting, moment } = found;
+    const match = this.#settle(request);
+    if (match === undefined) return;
+    const { waiting, moment } = match;
     const time = new Date(waiting.wallAtMs(atMs)).toISOString();
     waiting.evidence = { ...waiting.evidence, [moment]: { sha256, bytes: bytes.length, time, redaction } };
     waiting.pictures.push({ moment, picture });
@@ -151,9 +151,9 @@ export class EvidenceQueue {
   }
 
   noSnapshot(request: number, reason: string): void {
-    const found = this.#settle(request);
-    if (found === undefined) return;
-    this.#miss(found.waiting, reason);
+    const match = this.#settle(request);
+    if (match === undefined) return;
+    this.#miss(match.waiting, reason);
     this.flush();
   }
 

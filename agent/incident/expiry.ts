@@ -18,13 +18,18 @@ export function remindersOf(endings: readonly Ending[], wallMs: number): Reminde
   );
 }
 
-function reminder(what: Ending['what'], daysBefore: number, endMs: number | null, wallMs: number): Reminder {
-  const kind = what === 'order' ? 'order-ends' : 'certificate-ends';
-  const id = `${what}-${daysBefore}`;
+function reminder(
+  subject: Ending['what'],
+  daysBefore: number,
+  endMs: number | null,
+  wallMs: number,
+): Reminder {
+  const kind = subject === 'order' ? 'order-ends' : 'certificate-ends';
+  const id = `${subject}-${daysBefore}`;
   if (endMs === null) return { kind, id, params: {}, active: false, cause: {} };
   const notAfter = new Date(endMs).toISOString();
   const leftMs = endMs - wallMs;
   const daysLeft = Math.max(0, Math.floor(leftMs / DAY_MS));
   const active = leftMs <= daysBefore * DAY_MS;
-  return { kind, id, params: { daysBefore, notAfter }, active, cause: { what, notAfter, daysLeft } };
+  return { kind, id, params: { daysBefore, notAfter }, active, cause: { what: subject, notAfter, daysLeft } };
 }

@@ -85,7 +85,7 @@ export class Incidents {
   readonly #limit: AlertLimit;
   readonly #standing = new Map<string, Incident>();
   /** Present situations that were not raised, by key. */
-  readonly #refused = new Map<string, Refusal>();
+  readonly #refusals = new Map<string, Refusal>();
   #cooling: Cooling[] = [];
   #overflow = 0;
   #cooled = 0;
@@ -134,9 +134,9 @@ export class Incidents {
       this.#cooling.push({ situation, untilMs: presentMs + COOL_DOWN_MS });
       out.push(transition(incident, 'end', Math.min(atMs, presentMs)));
     }
-    if (this.#refused.size > 0) {
+    if (this.#refusals.size > 0) {
       const present = new Set(situations.map(({ key }) => key));
-      for (const key of this.#refused.keys()) if (!present.has(key)) this.#refused.delete(key);
+      for (const key of this.#refusals.keys()) if (!present.has(key)) this.#refusals.delete(key);
     }
     return out;
   }
@@ -148,11 +148,11 @@ export class Incidents {
   restore(records: readonly StandingRecord[], now: { atMs: number; wallMs: number }, graceMs: number): void {
     for (const { episode, startedWallMs, objects, place } of records.slice(0, STANDING_MAX)) {
       const key = `restored-${episode}`;
-      const where = place === undefined ? {} : { focus: [place] };
+      const placeField = place === undefined ? {} : { focus: [place] };
       this.#standing.set(key, {
         episode,
         startedMs: now.atMs - (now.wallMs - startedWallMs),
-        situation: { key, objects: objects.map(atRest), cause: {}, momentary: false, ...where },
+        situation: { key, objects: objects.map(atRest), cause: {}, momentary: false, ...placeField },
         presentMs: now.atMs + graceMs - HOLD_MS,
         updatedMs: now.atMs,
       });
@@ -190,13 +190,13 @@ export class Incidents {
 
   /** Ends all active incidents, for a reason outside the street. */
   endAll(reason: string, atMs: number, cause: Situation['cause'] = {}): Transition[] {
-    const ended = [...this.#standing.values()].map((incident) => {
+    const ends = [...this.#standing.values()].map((incident) => {
       const { situation } = incident;
       incident.situation = { ...situation, cause: { ...situation.cause, ...cause, ended: reason } };
       return transition(incident, 'end', atMs);
     });
     this.#standing.clear();
-    return ended;
+    return ends;
   }
 
   #momentary(situation: Situation, atMs: number): Transition[] {
@@ -216,9 +216,9 @@ export class Incidents {
         this.#count(situation.key, refusal);
         return [];
       }
-      const begun = this.#begin(situation, atMs);
-      this.#standing.set(situation.key, begun);
-      return [transition(begun, 'start', atMs)];
+      const newIncident = this.#begin(situation, atMs);
+      this.#standing.set(situation.key, newIncident);
+      return [transition(newIncident, 'start', atMs)];
     }
     incident.situation = situation;
     incident.presentMs = atMs;
@@ -247,8 +247,8 @@ export class Incidents {
 
   /** Counts a refused situation once, not with every frame. */
   #count(key: string, refusal: Refusal): void {
-    if (this.#refused.get(key) === refusal) return;
-    this.#refused.set(key, refusal);
+    if (this.#refusals.get(key) === refusal) return;
+    this.#refusals.set(key, refusal);
     if (refusal === 'cooling') this.#cooled += 1;
     if (refusal === 'full') this.#overflow += 1;
     if (refusal === 'limited') this.#limit.holdBack();
@@ -283,9 +283,9 @@ function isSamePlace(a: XyxyNorm | undefined, b: XyxyNorm | undefined): boolean 
  * Reports whether an ended incident has returned: under the same key, or with an object of the same group that stays in
  * the same box.
  */
-function samePlaceAgain(ended: Situation, now: Situation): boolean {
-  if (ended.key === now.key || isSamePlace(placeOf(ended), placeOf(now))) return true;
-  const [before, after] = [ended.objects[0], now.objects[0]];
+function samePlaceAgain(previous: Situation, now: Situation): boolean {
+  if (previous.key === now.key || isSamePlace(placeOf(previous), placeOf(now))) return true;
+  const [before, after] = [previous.objects[0], now.objects[0]];
   if (before === undefined || after === undefined || before.group !== after.group) return false;
   return stays(after) && iou(before.xyxyNorm, after.xyxyNorm) >= SAME_PLACE_IOU;
 }
@@ -304,10 +304,10 @@ function samePlace(incident: Incident, situation: Situation, atMs: number): bool
   const now = situation.objects[0];
   if (before === undefined || now === undefined || before.group !== now.group) return false;
   const gapS = Math.max(0, atMs - incident.presentMs) / 1000;
-  return overlap(enlarged(moved(before, gapS)), enlarged(now.xyxyNorm));
+  return overlap(enlarged(extrapolateBox(before, gapS)), enlarged(now.xyxyNorm));
 }
 
-function moved(
+function extrapolateBox(
   { xyxyNorm: [x1, y1, x2, y2], velocityNormPerS: [vx, vy] }: ObservedTrack,
   gapS: number,
 ): XyxyNorm {

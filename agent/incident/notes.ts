@@ -50,7 +50,7 @@ export interface Remembered extends StandingRecord {
 /** Active incidents, by the id of their rule, or by the key of their condition after `box/`. */
 export type StandingByOwner = ReadonlyMap<string, readonly Remembered[]>;
 
-type Kept = readonly { readonly key: string; readonly text: string }[];
+type StoredNotes = readonly { readonly key: string; readonly text: string }[];
 
 /** Returns the change of the stored active incidents by a transition. */
 export function standingNote(
@@ -79,16 +79,16 @@ function ownerOf({ rule, severity }: EventSubject): string {
   return rule.id === BUILT_IN ? BOX_OWNER + rule.kind : `${BOX_OWNER}${rule.kind}/${rule.id}`;
 }
 
-export function standingOf(kept: Kept, log: Logger): StandingByOwner {
-  const found = new Map<string, Remembered[]>();
-  for (const { key, text } of kept) {
+export function standingOf(storedNotes: StoredNotes, log: Logger): StandingByOwner {
+  const records = new Map<string, Remembered[]>();
+  for (const { key, text } of storedNotes) {
     const content = jsonOf(text);
     if (Value.Check(Standing, content)) {
       const { owner, ...record } = content;
-      found.set(owner, [...(found.get(owner) ?? []), record]);
+      records.set(owner, [...(records.get(owner) ?? []), record]);
     } else log.warn({ key }, 'a note of what stands cannot be read; that incident will not be ended');
   }
-  return found;
+  return records;
 }
 
 /** Returns a key. `number` increases with each waiting event; with ten digits, the order of keys is their order. */
@@ -97,8 +97,8 @@ export function waitingKey(number: number): string {
 }
 
 /** Returns the waiting events in their order, with their keys. */
-export function waitingOf(kept: Kept, log: Logger): { key: string; event: UnnumberedEvent }[] {
-  return kept.flatMap(({ key, text }) => {
+export function waitingOf(storedNotes: StoredNotes, log: Logger): { key: string; event: UnnumberedEvent }[] {
+  return storedNotes.flatMap(({ key, text }) => {
     const event = jsonOf(text);
     if (Value.Check(Waiting, event)) return [{ key, event }];
     log.error({ key }, 'an event that waited for its picture cannot be read and is lost; check the disk');

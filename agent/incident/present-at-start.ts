@@ -25,12 +25,12 @@ const TOLD_MAX = 512;
 /** Minimum overlap of the same vehicle: as for a resumed incident (IoU), or half of one box within the other. */
 const SAME_PLACE_MIN = 0.5;
 
-const Told = Type.Object({
+const ReportedPlace = Type.Object({
   rule: Type.String({ minLength: 1, maxLength: 100 }),
   xyxyNorm: XyxyNorm,
   toldWallMs: Type.Number(),
 });
-interface Told {
+interface ReportedPlace {
   readonly rule: string;
   readonly xyxyNorm: XyxyNorm;
   readonly toldWallMs: number;
@@ -42,7 +42,7 @@ export class PresentAtStart {
   readonly #log: Logger;
   readonly #incidents: Incidents;
   /** Reported places by the key of their note, in order of reporting. */
-  readonly #told = new Map<string, Told>();
+  readonly #reportedPlaces = new Map<string, ReportedPlace>();
   /** Keys of obsolete notes. */
   #over: string[] = [];
   #forgotten = 0;
@@ -59,8 +59,9 @@ export class PresentAtStart {
 
   recover(outbox: Pick<Outbox, 'notes'>): void {
     for (const { key, text } of outbox.notes(PRESENT)) {
-      const told = jsonOf(text);
-      if (Value.Check(Told, told)) this.#told.set(key, { ...told, seenWallMs: told.toldWallMs });
+      const content = jsonOf(text);
+      if (Value.Check(ReportedPlace, content))
+        this.#reportedPlaces.set(key, { ...content, seenWallMs: content.toldWallMs });
       else {
         this.#log.warn({ key }, 'a note of what was told cannot be read; it may be told again');
         this.#over.push(key);
@@ -74,18 +75,18 @@ export class PresentAtStart {
     this.#expire(wallMs);
     return situations.flatMap((situation) => {
       const [object] = situation.objects;
-      if (object === undefined || this.#isTold(rule.rule.id, object.xyxyNorm, wallMs)) return [];
+      if (object === undefined || this.#isReported(rule.rule.id, object.xyxyNorm, wallMs)) return [];
       const { label, xyxyNorm } = object;
       const { stoodS } = situation.cause;
       const zone = rule.zone?.id;
       const cause = { stoodS, label, xyxyNorm, ...(zone !== undefined && { zone }) };
       const transitions = this.#incidents.step([{ ...situation, cause, momentary: true }], atMs);
       const key = PRESENT + (transitions[0]?.episode ?? '');
-      const told = { rule: rule.rule.id, xyxyNorm, toldWallMs: wallMs };
-      this.#told.set(key, { ...told, seenWallMs: wallMs });
+      const place = { rule: rule.rule.id, xyxyNorm, toldWallMs: wallMs };
+      this.#reportedPlaces.set(key, { ...place, seenWallMs: wallMs });
       const notes: Notes = {
         ...Object.fromEntries(this.#over.map((over) => [over, null])),
-        [key]: JSON.stringify(told),
+        [key]: JSON.stringify(place),
       };
       this.#over = [];
       const about = subjectOfPresent(rule);
@@ -93,21 +94,21 @@ export class PresentAtStart {
     });
   }
 
-  #isTold(rule: string, xyxyNorm: XyxyNorm, wallMs: number): boolean {
-    for (const told of this.#told.values()) {
-      if (told.rule !== rule || !isSamePlace(told.xyxyNorm, xyxyNorm)) continue;
-      told.seenWallMs = Math.max(told.seenWallMs, wallMs);
+  #isReported(rule: string, xyxyNorm: XyxyNorm, wallMs: number): boolean {
+    for (const place of this.#reportedPlaces.values()) {
+      if (place.rule !== rule || !isSamePlace(place.xyxyNorm, xyxyNorm)) continue;
+      place.seenWallMs = Math.max(place.seenWallMs, wallMs);
       return true;
     }
     return false;
   }
 
   #expire(wallMs: number): void {
-    for (const [key, { seenWallMs }] of this.#told) {
-      const tooMany = this.#told.size >= TOLD_MAX;
+    for (const [key, { seenWallMs }] of this.#reportedPlaces) {
+      const tooMany = this.#reportedPlaces.size >= TOLD_MAX;
       if (!tooMany && wallMs - seenWallMs < DAY_MS) continue;
       if (tooMany) this.#forgotten += 1;
-      this.#told.delete(key);
+      this.#reportedPlaces.delete(key);
       this.#over.push(key);
     }
   }

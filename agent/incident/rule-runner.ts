@@ -88,12 +88,12 @@ export class RuleRunners {
   }
 
   /** Restores the active incidents and the dwells of an earlier run of the agent. */
-  restore(kept: RestoredRules, now: Moment): void {
-    this.#present.recover(kept.outbox);
-    const dwells = this.#dwells.recover(kept.outbox, now);
+  restore(previousRun: RestoredRules, now: Moment): void {
+    this.#present.recover(previousRun.outbox);
+    const dwells = this.#dwells.recover(previousRun.outbox, now);
     for (const runner of this.#runners) {
       const { config, incidents } = runner;
-      const records = kept.standing.get(config.id) ?? [];
+      const records = previousRun.standing.get(config.id) ?? [];
       incidents.restore(records, now, graceMs(config));
       runner.restore(dwells.get(config.id) ?? []);
     }
@@ -117,11 +117,11 @@ export class RuleRunners {
   permit({ reason, permit, refused }: Ruling, atMs: number): Happening[] {
     return this.#runners.flatMap((runner) => {
       const { id } = runner.config;
-      const why = refused.get(id) ?? '';
+      const refusal = refused.get(id) ?? '';
       const { about } = runner;
       const ends = runner.permit(
         permit?.rules.get(id),
-        reason ?? (why || 'its rule runs in shadow now'),
+        reason ?? (refusal || 'its rule runs in shadow now'),
         atMs,
       );
       return ends.map((transition) => ({ about, transition }));
@@ -129,8 +129,8 @@ export class RuleRunners {
   }
 
   /** Returns each rule with the reason why it may not run; empty if it may. */
-  refusals({ refused }: Ruling): { about: EventSubject; why: string }[] {
-    return this.#runners.map(({ about, config }) => ({ about, why: refused.get(config.id) ?? '' }));
+  refusals({ refused }: Ruling): { about: EventSubject; reason: string }[] {
+    return this.#runners.map(({ about, config }) => ({ about, reason: refused.get(config.id) ?? '' }));
   }
 
   /**
@@ -234,9 +234,9 @@ class RuleRunner {
    * Applies a grant. Returns the ends of active incidents that may no longer be watched, to be published with the
    * previous subject.
    */
-  permit(grant: RuleGrant | undefined, why: string, atMs: number): Transition[] {
+  permit(grant: RuleGrant | undefined, reason: string, atMs: number): Transition[] {
     const runs = grant !== undefined && !grant.shadow;
-    const ended = runs ? [] : this.incidents.endAll(why.slice(0, ENDED_MAX), atMs);
+    const ends = runs ? [] : this.incidents.endAll(reason.slice(0, ENDED_MAX), atMs);
     if (grant?.shadow !== this.#grant?.shadow) {
       // The rule's state was observed under another grant.
       this.#rule = this.#options.make(this.config);
@@ -245,7 +245,7 @@ class RuleRunner {
     }
     this.#grant = grant;
     this.#about = subjectOfRule(this.config, grant);
-    return ended;
+    return ends;
   }
 
   restore(dwells: readonly Dwell[]): void {

@@ -20,19 +20,19 @@ type FieldProps = Omit<JSX.IntrinsicElements['input'], 'label' | 'onInput'> &
 
 export function Field({ label, hint, fault, onText, ...rest }: FieldProps) {
   const id = useId();
-  const told = hint === undefined && fault === undefined ? undefined : `${id}-told`;
+  const hintId = hint === undefined && fault === undefined ? undefined : `${id}-told`;
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <input
         {...rest}
         id={id}
-        aria-describedby={told}
+        aria-describedby={hintId}
         aria-invalid={fault !== undefined}
         onInput={(event) => onText(event.currentTarget.value)}
       />
-      {told !== undefined && (
-        <p id={told} class={fault === undefined ? 'hint' : 'fault'}>
+      {hintId !== undefined && (
+        <p id={hintId} class={fault === undefined ? 'hint' : 'fault'}>
           {fault ?? hint}
         </p>
       )}
@@ -49,7 +49,7 @@ interface ChoiceProps extends Labelled {
 
 export function Choice({ label, hint, fault, value, options, onChoose, name }: ChoiceProps) {
   const id = useId();
-  const told = hint === undefined && fault === undefined ? undefined : `${id}-told`;
+  const hintId = hint === undefined && fault === undefined ? undefined : `${id}-told`;
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -57,7 +57,7 @@ export function Choice({ label, hint, fault, value, options, onChoose, name }: C
         id={id}
         name={name}
         value={value}
-        aria-describedby={told}
+        aria-describedby={hintId}
         aria-invalid={fault !== undefined}
         onChange={(event) => onChoose(event.currentTarget.value)}
       >
@@ -67,8 +67,8 @@ export function Choice({ label, hint, fault, value, options, onChoose, name }: C
           </option>
         ))}
       </select>
-      {told !== undefined && (
-        <p id={told} class={fault === undefined ? 'hint' : 'fault'}>
+      {hintId !== undefined && (
+        <p id={hintId} class={fault === undefined ? 'hint' : 'fault'}>
           {fault ?? hint}
         </p>
       )}

@@ -18,7 +18,7 @@ const LENGTH_BYTES = 4;
 
 export class FrameReader {
   readonly #limits: FrameLimits;
-  #held = new Uint8Array(0);
+  #buffer = new Uint8Array(0);
 
   constructor(limits: FrameLimits) {
     this.#limits = limits;
@@ -29,10 +29,10 @@ export class FrameReader {
    * @throws RangeError for a frame that is too long
    */
   take(bytes: Uint8Array): Frame[] {
-    const held = new Uint8Array(this.#held.length + bytes.length);
-    held.set(this.#held);
-    held.set(bytes, this.#held.length);
-    this.#held = held;
+    const buffer = new Uint8Array(this.#buffer.length + bytes.length);
+    buffer.set(this.#buffer);
+    buffer.set(bytes, this.#buffer.length);
+    this.#buffer = buffer;
     const frames: Frame[] = [];
     for (;;) {
       const frame = this.#next();
@@ -46,16 +46,16 @@ export class FrameReader {
     if (header === undefined) return undefined;
     const body = this.#part(LENGTH_BYTES + header.length, this.#limits.bodyBytesMax);
     if (body === undefined) return undefined;
-    this.#held = this.#held.slice(2 * LENGTH_BYTES + header.length + body.length);
+    this.#buffer = this.#buffer.slice(2 * LENGTH_BYTES + header.length + body.length);
     return { header: JSON.parse(new TextDecoder().decode(header)) as unknown, body };
   }
 
   /** Returns a copy of the part whose length is at `offset`, or undefined while it is incomplete. */
   #part(offset: number, bytesMax: number): Uint8Array<ArrayBuffer> | undefined {
     const from = offset + LENGTH_BYTES;
-    if (this.#held.length < from) return undefined;
-    const length = new DataView(this.#held.buffer).getUint32(offset);
+    if (this.#buffer.length < from) return undefined;
+    const length = new DataView(this.#buffer.buffer).getUint32(offset);
     if (length > bytesMax) throw new RangeError(`${length} bytes where ${bytesMax} are the most`);
-    return this.#held.length < from + length ? undefined : this.#held.slice(from, from + length);
+    return this.#buffer.length < from + length ? undefined : this.#buffer.slice(from, from + length);
   }
 }

@@ -32,11 +32,11 @@ export function Picture({ url, aspect, message, label, editing, children, pointe
   }, [size]);
   const { w, h } = size.value;
   const box = `${-GUTTER_PX} ${-GUTTER_PX} ${w + 2 * GUTTER_PX} ${h + 2 * GUTTER_PX}`;
-  const without = url === undefined;
+  const isEmpty = url === undefined;
   return (
-    <div class={`stage${without ? ' without' : ''}${editing ? ' editing' : ''}`}>
+    <div class={`stage${isEmpty ? ' without' : ''}${editing ? ' editing' : ''}`}>
       <div class="stage-frame" ref={frame} style={{ aspectRatio: String(aspect) }}>
-        {!without && <img src={url} alt="" />}
+        {!isEmpty && <img src={url} alt="" />}
         {w > 0 && (
           // biome-ignore lint/a11y/useSemanticElements: nothing but SVG can draw it
           <svg class="stage-shapes" viewBox={box} role="group" aria-label={label} {...pointer?.(size.value)}>
@@ -44,7 +44,7 @@ export function Picture({ url, aspect, message, label, editing, children, pointe
           </svg>
         )}
         <p class="stage-message" role="status">
-          {without ? message : ''}
+          {isEmpty ? message : ''}
         </p>
       </div>
     </div>

@@ -2,7 +2,7 @@
 import { minutesAndSeconds } from './time.ts';
 
 const RADIUS = 42;
-const AROUND = 2 * Math.PI * RADIUS;
+const CIRCUMFERENCE = 2 * Math.PI * RADIUS;
 
 interface RingProps {
   readonly leftS: number;
@@ -20,7 +20,7 @@ export function Ring({ leftS, ofS, label }: RingProps) {
         cx="50"
         cy="50"
         r={RADIUS}
-        stroke-dasharray={`${AROUND * left} ${AROUND}`}
+        stroke-dasharray={`${CIRCUMFERENCE * left} ${CIRCUMFERENCE}`}
         transform="rotate(-90 50 50)"
       />
       <text x="50" y="50" text-anchor="middle" dominant-baseline="central">

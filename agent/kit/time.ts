@@ -3,8 +3,8 @@ import type { Language } from './language.ts';
 
 /** Formats minutes and seconds: 75 → 1:15. */
 export function minutesAndSeconds(seconds: number): string {
-  const whole = Math.max(0, Math.ceil(seconds));
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
+  const wholeSeconds = Math.max(0, Math.ceil(seconds));
+  return `${Math.floor(wholeSeconds / 60)}:${String(wholeSeconds % 60).padStart(2, '0')}`;
 }
 
 /** Formats hours and minutes: 27000 → 7 h 30. */
@@ -14,10 +14,10 @@ export function hoursAndMinutes(seconds: number): string {
 }
 
 /** Formats a moment in words, in the time zone of the site and not of the phone. */
-export function moment(when: string | number, language: Language, timeZone: string | undefined): string {
+export function moment(instant: string | number, language: Language, timeZone: string | undefined): string {
   // British: the day comes before the month, as in the rest of Europe.
   const locale = language === 'en' ? 'en-GB' : language;
   return new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone }).format(
-    new Date(when),
+    new Date(instant),
   );
 }

@@ -16,7 +16,7 @@ export function setLanguage(to: Language): void {
 }
 
 function firstLanguage(): Language {
-  const chosen = sessionStorage.getItem(KEY);
-  if (chosen === 'fr' || chosen === 'en') return chosen;
+  const storedLanguage = sessionStorage.getItem(KEY);
+  if (storedLanguage === 'fr' || storedLanguage === 'en') return storedLanguage;
   return navigator.language.toLowerCase().startsWith('fr') ? 'fr' : 'en';
 }

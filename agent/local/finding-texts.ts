@@ -17,7 +17,7 @@ export interface FindingTexts {
   /** Installation authorisation, by its number. */
   underPermit(order: string): string;
   readonly permitFix: string;
-  until(what: string, time: string): string;
+  validUntil(subject: string, time: string): string;
   readonly orderFix: string;
   readonly boxCertificate: string;
   readonly caCertificate: string;
@@ -27,7 +27,7 @@ export interface FindingTexts {
   readonly cameraOpening: string;
   noPicture(state: string): string;
   readonly cameraFix: string;
-  analysis(fps: number, analysed: number, dropped: number): string;
+  analysis(fps: number, analysed: number, droppedFrames: number): string;
   readonly analysisFix: string;
   readonly keyFramesAlone: string;
   readonly decodedInFull: string;
@@ -39,11 +39,11 @@ export interface FindingTexts {
   readonly detectorMissing: string;
   readonly doctor: string;
   incidents(standing: number, episodes: number, events: number): string;
-  since(time: string): string;
+  activeSince(time: string): string;
   previewSince(time: string): string;
   outbox(alerts: number, rest: number, kb: number, onDisk: boolean): string;
   unacknowledged(time: string): string;
-  lost(count: number): string;
+  lostMessages(count: number): string;
   tooLarge(count: number): string;
   readonly outboxMemoryFix: string;
   readonly outboxUnacknowledgedFix: string;
@@ -87,7 +87,7 @@ const ENGLISH: FindingTexts = {
   modeFix: 'the box watches nothing until it has a valid authorisation',
   underPermit: (order) => `under the permit to install ${order}: no rule runs`,
   permitFix: 'place the order (`authorisation`) before the permit ends',
-  until: (what, time) => `${what} until ${time}`,
+  validUntil: (what, time) => `${what} until ${time}`,
   orderFix: 'ask the authority for the next order; docs/guide/authorisation.md, Renewal',
   boxCertificate: 'the box’s',
   caCertificate: 'the broker’s authority’s',
@@ -109,12 +109,12 @@ const ENGLISH: FindingTexts = {
   doctor: 'sudo -u vigie vigie doctor tries it and says more',
   incidents: (standing, episodes, events) =>
     `${standing} standing, ${episodes} since the start, ${events} events`,
-  since: (time) => `since ${time}`,
+  activeSince: (time) => `since ${time}`,
   previewSince: (time) => `a technician has looked at redacted pictures since ${time}`,
   outbox: (alerts, rest, kb, onDisk) =>
     `${alerts} + ${rest} wait (alerts + rest), ${kb} kB, ${onDisk ? 'on disk' : 'IN MEMORY'}`,
   unacknowledged: (time) => `no archive has acknowledged anything for ${time}`,
-  lost: (count) => `${count} lost`,
+  lostMessages: (count) => `${count} lost`,
   tooLarge: (count) => `${count} too large for the broker`,
   outboxMemoryFix: 'the disk refuses writes: replace the card, or make room on it',
   outboxUnacknowledgedFix:
@@ -156,7 +156,7 @@ const FRENCH: FindingTexts = {
   modeFix: 'le boîtier ne regarde rien tant qu’il n’a pas d’autorisation valable',
   underPermit: (order) => `sous le permis d’installation ${order} : aucune règle ne tourne`,
   permitFix: 'mettre l’arrêté en place (`authorisation`) avant la fin du permis',
-  until: (what, time) => `${what} jusqu’au ${time}`,
+  validUntil: (what, time) => `${what} jusqu’au ${time}`,
   orderFix: 'demander l’arrêté suivant à l’autorité ; docs/guide/authorisation.md, Renewal',
   boxCertificate: 'celui du boîtier',
   caCertificate: 'celui de l’autorité du serveur MQTT',
@@ -179,12 +179,12 @@ const FRENCH: FindingTexts = {
   doctor: 'sudo -u vigie vigie doctor l’essaie et en dit plus',
   incidents: (standing, episodes, events) =>
     `${standing} en cours, ${episodes} depuis le démarrage, ${events} événements`,
-  since: (time) => `depuis ${time}`,
+  activeSince: (time) => `depuis ${time}`,
   previewSince: (time) => `un technicien regarde des images caviardées depuis ${time}`,
   outbox: (alerts, rest, kb, onDisk) =>
     `${alerts} + ${rest} en attente (alertes + reste), ${kb} ko, ${onDisk ? 'sur disque' : 'EN MÉMOIRE'}`,
   unacknowledged: (time) => `aucune archive n’a rien acquitté depuis ${time}`,
-  lost: (count) => `${count} perdus`,
+  lostMessages: (count) => `${count} perdus`,
   tooLarge: (count) => `${count} trop grands pour le serveur MQTT`,
   outboxMemoryFix: 'le disque refuse l’écriture : remplacer la carte, ou y faire de la place',
   outboxUnacknowledgedFix:

@@ -27,7 +27,7 @@ const SOON_MS = 7 * 86_400_000;
  * - `known`: ok, because a person does it on purpose.
  * - `elsewhere`: expiries and the detector have their own lines, and the room reviews rules that are often false.
  */
-const TOLD: Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewhere'>> = {
+const REPORT_FORMS: Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewhere'>> = {
   'alert-limit': 'to-mend',
   'rule-unauthorised': 'to-mend',
   suspended: 'to-mend',
@@ -87,19 +87,19 @@ export function statusFindings(status: LocalStatus, language: Language = 'en'): 
 function modeFinding({ mode, uptimeS, versions, restraint }: HealthReport, texts: FindingTexts): Finding {
   const version = versions['vigie'] ?? texts.unknown;
   const detail = texts.mode(texts.modes[mode], durationText(uptimeS, texts.days), version);
-  const why = restraint.reason === null ? '' : `: ${restraint.reason}`;
+  const reasonText = restraint.reason === null ? '' : `: ${restraint.reason}`;
   if (mode === 'active' && restraint.installation === true) {
     return failed('mode', `${detail}, ${texts.underPermit(restraint.order ?? '')}`, texts.permitFix);
   }
-  if (mode !== 'unauthorised') return ok('mode', `${detail}${why}`);
-  return failed('mode', `${detail}${why}`, texts.modeFix);
+  if (mode !== 'unauthorised') return ok('mode', `${detail}${reasonText}`);
+  return failed('mode', `${detail}${reasonText}`, texts.modeFix);
 }
 
 /** Reports the expiry of authorisation and certificates, early enough for a renewal, if the clock is trusted. */
 function endFindings({ restraint, certificate, clock, time }: HealthReport, texts: FindingTexts): Finding[] {
   const { order, validUntil, installation } = restraint;
-  const finding = (name: string, what: string, notAfter: string, soon: boolean, fix: string): Finding => {
-    const detail = texts.until(what, dayAndClockText(notAfter, clock.timeZone));
+  const finding = (name: string, subject: string, notAfter: string, soon: boolean, fix: string): Finding => {
+    const detail = texts.validUntil(subject, dayAndClockText(notAfter, clock.timeZone));
     return soon && clock.synced ? failed(name, detail, fix) : ok(name, detail);
   };
   const isSoon = (notAfter: string): boolean => Date.parse(notAfter) - Date.parse(time) < SOON_MS;
@@ -123,8 +123,12 @@ function cameraFinding({ camera, mode, uptimeS }: HealthReport, texts: FindingTe
     return ok('camera', `${widthPx}×${heightPx}${rate}, ${decoder}`);
   }
   if (uptimeS < SETTLE_S && state !== 'lost') return unknown('camera', texts.cameraOpening);
-  const named = texts.cameraStates[state];
-  return failed('camera', reason === null ? texts.noPicture(named) : `${named}: ${reason}`, texts.cameraFix);
+  const stateText = texts.cameraStates[state];
+  return failed(
+    'camera',
+    reason === null ? texts.noPicture(stateText) : `${stateText}: ${reason}`,
+    texts.cameraFix,
+  );
 }
 
 function analysisFinding({ report, analysedFps }: LocalStatus, texts: FindingTexts): Finding {
@@ -140,8 +144,8 @@ function quietFindings({ quiet }: HealthReport, texts: FindingTexts): Finding[] 
   if (quiet === undefined) return [];
   const { resting, reason, rests, idleWakings } = quiet;
   const state = resting ? texts.keyFramesAlone : texts.decodedInFull;
-  const why = reason === null ? '' : ` (${reason})`;
-  return [ok('quiet-street', `${state}${why}; ${texts.rests(rests, idleWakings)}`)];
+  const reasonText = reason === null ? '' : ` (${reason})`;
+  return [ok('quiet-street', `${state}${reasonText}; ${texts.rests(rests, idleWakings)}`)];
 }
 
 function detectorFinding({ detector, mode, uptimeS }: HealthReport, texts: FindingTexts): Finding {
@@ -162,8 +166,8 @@ function incidentsFinding({ incidents }: HealthReport, texts: FindingTexts): Fin
 }
 
 /** Returns how a condition is reported; one known only to another version needs a fix. */
-function howTold(kind: string): (typeof TOLD)[ConditionKind] {
-  return isConditionKind(kind) ? TOLD[kind] : 'to-mend';
+function howTold(kind: string): (typeof REPORT_FORMS)[ConditionKind] {
+  return isConditionKind(kind) ? REPORT_FORMS[kind] : 'to-mend';
 }
 
 /** Refers to the operations guide for a condition of the camera or the box. A running preview needs no fix. */
@@ -172,16 +176,16 @@ function conditionFinding(
   timeZone: string,
   texts: FindingTexts,
 ): Finding {
-  const since = clockText(time, timeZone);
-  if (howTold(kind) === 'known') return ok(kind, texts.previewSince(since));
-  const why = reason === null ? '' : `: ${reason}`;
-  return failed(kind, `${texts.since(since)}${why}`, `docs/guide/operations.md, ${kind}`);
+  const startText = clockText(time, timeZone);
+  if (howTold(kind) === 'known') return ok(kind, texts.previewSince(startText));
+  const reasonText = reason === null ? '' : `: ${reason}`;
+  return failed(kind, `${texts.activeSince(startText)}${reasonText}`, `docs/guide/operations.md, ${kind}`);
 }
 
 function outboxFinding({ outbox: { store, lanes }, mqtt }: HealthReport, texts: FindingTexts): Finding {
   const { alert, bulk } = lanes;
   const kb = Math.ceil((alert.bytes + bulk.bytes) / 1000);
-  const lost = alert.dropped.alert + bulk.dropped.notice;
+  const lostCount = alert.dropped.alert + bulk.dropped.notice;
   const detail = texts.outbox(alert.rows, bulk.rows, kb, store === 'disk');
   if (store === 'memory') return failed('outbox', detail, texts.outboxMemoryFix);
   const silentS = mqtt?.unacknowledgedS ?? 0;
@@ -189,7 +193,8 @@ function outboxFinding({ outbox: { store, lanes }, mqtt }: HealthReport, texts: 
     const silent = texts.unacknowledged(durationText(silentS, texts.days));
     return failed('outbox', `${detail}; ${silent}`, texts.outboxUnacknowledgedFix);
   }
-  if (lost > 0) return failed('outbox', `${detail}; ${texts.lost(lost)}`, texts.outboxLostFix);
+  if (lostCount > 0)
+    return failed('outbox', `${detail}; ${texts.lostMessages(lostCount)}`, texts.outboxLostFix);
   const tooLarge = [alert, bulk].flatMap((lane) => Object.values(lane.tooLarge)).reduce((a, b) => a + b, 0);
   if (tooLarge === 0) return ok('outbox', detail);
   return failed('outbox', `${detail}; ${texts.tooLarge(tooLarge)}`, texts.outboxTooLargeFix);

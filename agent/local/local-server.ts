@@ -53,17 +53,17 @@ interface Place {
   /** Host names to which it replies. If undefined, it replies to any. */
   readonly hosts?: readonly string[];
   /** Consequence of its absence, for the log. */
-  readonly without: string;
+  readonly consequence: string;
 }
 
 export class LocalServer {
   readonly #options: LocalServerOptions;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  readonly #made = new Map<string, { readonly answer: Answer; readonly atMs: number }>();
+  readonly #answers = new Map<string, { readonly answer: Answer; readonly atMs: number }>();
   readonly #faultLine: RepeatedLine;
   #unserved = 0;
-  #refused = 0;
+  #refusals = 0;
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
@@ -77,7 +77,7 @@ export class LocalServer {
 
   /** Connections beyond the limit, and requests that were too slow, too long, unreadable or under another name. */
   get refused(): number {
-    return this.#refused;
+    return this.#refusals;
   }
 
   /** Starts to listen. Never throws because of the disk or another program. */
@@ -86,7 +86,7 @@ export class LocalServer {
     await this.#listenOnSocket({
       at: { path: socket },
       paths: Object.keys(pages),
-      without: `${socket}: vigie status is not answered`,
+      consequence: `${socket}: vigie status is not answered`,
     });
     if (port === 0) return;
     await this.#listen({
@@ -94,7 +94,7 @@ export class LocalServer {
       paths: onPort,
       // A browser on the box can be led here under a foreign name (DNS rebinding); its request then has that name.
       hosts: [LOOPBACK, 'localhost', '[::1]'].map((host) => `${host}:${port}`),
-      without: `metrics.port ${port}: no metrics on ${LOOPBACK}:${port}`,
+      consequence: `metrics.port ${port}: no metrics on ${LOOPBACK}:${port}`,
     });
   }
 
@@ -128,7 +128,7 @@ export class LocalServer {
     const server = createServer((socket) => this.#serve(socket, place));
     server.maxConnections = CONNECTIONS_MAX;
     server.on('drop', () => {
-      this.#refused += 1;
+      this.#refusals += 1;
     });
     try {
       server.listen(place.at);
@@ -136,18 +136,18 @@ export class LocalServer {
       if ('path' in place.at) chmodSync(place.at.path, SOCKET_MODE);
     } catch (error) {
       server.close();
-      const taken = hasCode(error, 'EADDRINUSE');
+      const isPortTaken = hasCode(error, 'EADDRINUSE');
       const port = 'another program listens there; name a free port, or 0 for none';
-      this.#goWithout(place, taken ? port : messageOf(error));
+      this.#goWithout(place, isPortTaken ? port : messageOf(error));
       return;
     }
     server.on('error', (error) => this.#options.log.warn({ reason: messageOf(error) }, 'local page'));
     this.#servers.push(server);
   }
 
-  #goWithout({ without }: Place, reason: string): void {
+  #goWithout({ consequence }: Place, reason: string): void {
     this.#unserved += 1;
-    this.#options.log.warn({}, `${without}: ${reason}; the agent runs on`);
+    this.#options.log.warn({}, `${consequence}: ${reason}; the agent runs on`);
   }
 
   #serve(socket: Socket, place: Place): void {
@@ -157,7 +157,7 @@ export class LocalServer {
       socket,
       (request) => this.#answer(request, place),
       () => {
-        this.#refused += 1;
+        this.#refusals += 1;
       },
     );
   }
@@ -168,22 +168,22 @@ export class LocalServer {
     if (hosts !== undefined && !hosts.includes(host)) {
       return this.#refuse(421, `this is ${hosts.join(' or ')}\n`);
     }
-    if (method !== 'GET') return said(405, 'only GET\n');
-    return paths.includes(target) ? this.#page(target) : said(404, `one of: ${paths.join(' ')}\n`);
+    if (method !== 'GET') return textAnswer(405, 'only GET\n');
+    return paths.includes(target) ? this.#page(target) : textAnswer(404, `one of: ${paths.join(' ')}\n`);
   }
 
   #refuse(status: number, body: string): Answer {
-    this.#refused += 1;
-    return said(status, body);
+    this.#refusals += 1;
+    return textAnswer(status, body);
   }
 
   /** Returns the page, generated at most once per interval. */
   #page(path: string): Answer {
     const nowMs = this.#options.clock.nowMs();
-    const before = this.#made.get(path);
+    const before = this.#answers.get(path);
     if (before !== undefined && nowMs - before.atMs < MADE_EVERY_MS) return before.answer;
     const answer = this.#make(path);
-    this.#made.set(path, { answer, atMs: nowMs });
+    this.#answers.set(path, { answer, atMs: nowMs });
     return answer;
   }
 
@@ -191,17 +191,17 @@ export class LocalServer {
     const { pages, log } = this.#options;
     try {
       const page = pages[path]?.();
-      return page === undefined ? said(404, 'no such page\n') : { status: 200, ...page };
+      return page === undefined ? textAnswer(404, 'no such page\n') : { status: 200, ...page };
     } catch (error) {
       const reason = messageOf(error);
       this.#faultLine.due((leftOut) =>
         log.warn({ reason, page: path, leftOut }, 'a local page could not be made'),
       );
-      return said(500, `${reason}\n`);
+      return textAnswer(500, `${reason}\n`);
     }
   }
 }
 
-function said(status: number, body: string): Answer {
+function textAnswer(status: number, body: string): Answer {
   return { status, contentType: TEXT, body };
 }

@@ -48,8 +48,8 @@ export class RecentEvents {
   add({ time, subject, data }: UnnumberedEvent): void {
     const { episode, phase, severity, rule } = data;
     const { reason } = data.cause;
-    const why = typeof reason === 'string' ? reason.slice(0, 500) : null;
-    const event: LocalEvent = { time, kind: rule.kind, severity, phase, subject, reason: why };
+    const reasonText = typeof reason === 'string' ? reason.slice(0, 500) : null;
+    const event: LocalEvent = { time, kind: rule.kind, severity, phase, subject, reason: reasonText };
     if (phase === 'start') {
       this.#recent.push(event);
       this.#recent.splice(0, this.#recent.length - RECENT_MAX);

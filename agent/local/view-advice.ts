@@ -27,30 +27,30 @@ const STEP_MAX = 0.5;
 const FPS_MAX = 15;
 
 /**
- * Returns the findings; none while there are too few observations. `meant`: the configuration to evaluate, if it is not
- * the running one.
+ * Returns the findings; none while there are too few observations. `settings`: the configuration to evaluate, if it is
+ * not the running one.
  */
 export function viewFindings(
   view: ViewReport,
   texts: FindingTexts,
-  meant: Pick<ViewReport, 'input' | 'fps'> = view,
+  settings: Pick<ViewReport, 'input' | 'fps'> = view,
 ): Finding[] {
   const { heightTenthNorm, heightHalfNorm, moving, stepNineTenths } = view;
   const details: string[] = [];
   const fixes: string[] = [];
-  const tenthPx = tenthHeightPx(view, meant.input);
+  const tenthPx = tenthHeightPx(view, settings.input);
   if (tenthPx !== undefined) {
     const percent = (norm: number): number => Math.round(100 * norm);
     details.push(texts.viewHeights(percent(heightTenthNorm), percent(heightHalfNorm), Math.round(tenthPx)));
-    const better = betterInput(view, meant.input);
+    const better = betterInput(view, settings.input);
     if (better === WIDE_INPUT) fixes.push(texts.viewSmall(...WIDE_INPUT));
     else if (better !== undefined) fixes.push(texts.viewTall);
   }
-  if (moving >= SIGHTINGS_MIN && view.fps !== null && meant.fps !== null) {
-    const step = (stepNineTenths * view.fps) / meant.fps;
+  if (moving >= SIGHTINGS_MIN && view.fps !== null && settings.fps !== null) {
+    const step = (stepNineTenths * view.fps) / settings.fps;
     details.push(texts.viewSteps(Number(step.toPrecision(2))));
-    const fps = Math.min(FPS_MAX, Math.ceil((meant.fps * step) / STEP_MAX));
-    if (step > STEP_MAX && meant.fps < FPS_MAX) fixes.push(texts.viewFast(fps));
+    const fps = Math.min(FPS_MAX, Math.ceil((settings.fps * step) / STEP_MAX));
+    if (step > STEP_MAX && settings.fps < FPS_MAX) fixes.push(texts.viewFast(fps));
   }
   if (details.length === 0) return [];
   const detail = details.join('; ');

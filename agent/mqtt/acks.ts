@@ -10,14 +10,14 @@ const ackCheck = TypeCompiler.Compile(Ack);
  * @throws AgentError `corrupt` if it is invalid
  */
 export function parseAck(payload: Buffer): Ack {
-  if (payload.length > ACK_BYTES_MAX) throw refused(`${payload.length} bytes`);
+  if (payload.length > ACK_BYTES_MAX) throw refusalOf(`${payload.length} bytes`);
   let ack: unknown;
   try {
     ack = JSON.parse(payload.toString('utf8'));
   } catch (error) {
-    throw refused('not JSON', error);
+    throw refusalOf('not JSON', error);
   }
-  if (!ackCheck.Check(ack)) throw refused('not {"alert": <number>, "bulk": <number>}');
+  if (!ackCheck.Check(ack)) throw refusalOf('not {"alert": <number>, "bulk": <number>}');
   const { alert, bulk, epoch } = ack;
   return {
     ...(alert !== undefined && { alert }),
@@ -26,6 +26,6 @@ export function parseAck(payload: Buffer): Ack {
   };
 }
 
-function refused(what: string, cause?: unknown): AgentError {
-  return new AgentError('corrupt', `acknowledgement refused: ${what}`, cause);
+function refusalOf(problem: string, cause?: unknown): AgentError {
+  return new AgentError('corrupt', `acknowledgement refused: ${problem}`, cause);
 }

@@ -64,8 +64,8 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** Returns the next expiry in a bundle of authorities, as exists while one replaces another. */
 function firstToEnd(ends: readonly number[], wallMs: number): number | undefined {
-  const ahead = ends.filter((ms) => ms > wallMs);
-  if (ahead.length > 0) return Math.min(...ahead);
+  const futureEnds = ends.filter((ms) => ms > wallMs);
+  if (futureEnds.length > 0) return Math.min(...futureEnds);
   return ends.length === 0 ? undefined : Math.max(...ends);
 }
 

@@ -124,7 +124,7 @@ export class Delivery {
 
   get state(): DeliveryState {
     const fault = this.#phase === 'online' ? this.#refusals.oldest : this.#fault;
-    const { refused, ...drained } = this.#drain.counters;
+    const { refusals, ...drained } = this.#drain.counters;
     const published = this.publisher.counters;
     return {
       phase: this.#phase,
@@ -133,7 +133,7 @@ export class Delivery {
       reconnects: Math.max(0, this.#sessions - 1),
       ...drained,
       unacknowledgedS: this.#drain.unacknowledgedS,
-      refused: refused + published.refused,
+      refused: refusals + published.refused,
       unretained: published.unretained,
       limited: this.#incoming.limited,
     };

@@ -85,7 +85,7 @@ export interface DrainCounters {
   published: number;
   acknowledged: number;
   resends: number;
-  refused: number;
+  refusals: number;
   badAcks: number;
 }
 
@@ -93,7 +93,7 @@ interface LaneState {
   readonly cursor: LaneCursor;
   inFlight: number;
   inFlightBytes: number;
-  ahead: number;
+  backlogMax: number;
   /** Acknowledged by the broker, not yet released. */
   acked: number[];
   /** Monotonic time since which nothing has moved. */
@@ -101,12 +101,12 @@ interface LaneState {
   /** Refused rows that are not sent again yet, with the monotonic time of the refusal. */
   readonly heldBack: Map<number, number>;
   /** Rows that were refused and not accepted since. */
-  readonly refused: Set<number>;
+  readonly refusedSeqs: Set<number>;
   readonly silence: ArchiveSilence;
 }
 
 export class Drain {
-  readonly counters: DrainCounters = { published: 0, acknowledged: 0, resends: 0, refused: 0, badAcks: 0 };
+  readonly counters: DrainCounters = { published: 0, acknowledged: 0, resends: 0, refusals: 0, badAcks: 0 };
   readonly #options: DrainOptions;
   readonly #lanes: Record<Lane, LaneState>;
   #session: Session | undefined;
@@ -136,7 +136,7 @@ export class Drain {
     for (const lane of LANES) {
       const state = this.#lanes[lane];
       state.cursor.begin(this.#options.outbox.range(lane));
-      state.ahead = AHEAD_UNPROVEN;
+      state.backlogMax = AHEAD_UNPROVEN;
       state.inFlight = 0;
       state.inFlightBytes = 0;
       state.waitingSinceMs = nowMs;
@@ -181,23 +181,26 @@ export class Drain {
       return;
     }
     for (const lane of LANES) {
-      const through = ack[lane];
-      if (through === undefined) continue;
+      const ackedSeq = ack[lane];
+      if (ackedSeq === undefined) continue;
       const { outbox } = this.#options;
       const { first, last } = outbox.range(lane);
-      if (through > last) {
-        this.badAck({ lane, through, last }, 'the room acknowledges numbers never given out; ignored');
-      } else if (through >= first) {
-        this.#tryRelease(lane, () => outbox.releaseThrough(lane, through));
+      if (ackedSeq > last) {
+        this.badAck(
+          { lane, through: ackedSeq, last },
+          'the room acknowledges numbers never given out; ignored',
+        );
+      } else if (ackedSeq >= first) {
+        this.#tryRelease(lane, () => outbox.releaseThrough(lane, ackedSeq));
       }
     }
     this.pump();
   }
 
   /** Counts an unusable acknowledgement, and logs it with a rate limit. */
-  badAck(fields: object, what: string): void {
+  badAck(fields: object, message: string): void {
     this.counters.badAcks += 1;
-    this.#badAckLine.due((leftOut) => this.#options.log.warn({ ...fields, leftOut }, what));
+    this.#badAckLine.due((leftOut) => this.#options.log.warn({ ...fields, leftOut }, message));
   }
 
   /** Processes batches and stalls; must be called a few times a second. */
@@ -232,16 +235,16 @@ export class Drain {
       state.waitingSinceMs = nowMs;
       state.silence.end();
     }
-    for (const seq of state.refused) if (seq < first) this.#settle(lane, seq);
+    for (const seq of state.refusedSeqs) if (seq < first) this.#settle(lane, seq);
     const [refusedAtMs] = state.heldBack.values();
     const dueMs = refusedAtMs === undefined ? state.waitingSinceMs + stallMs : refusedAtMs + refusedRetryMs;
     if (this.#session === undefined || state.inFlight > 0 || nowMs < dueMs) return;
     this.counters.resends += 1;
     state.waitingSinceMs = nowMs;
     // Behind a refused row the archive cannot acknowledge, so its silence means nothing.
-    if (ack === 'archive' && state.heldBack.size === 0) state.ahead = AHEAD_PROBE;
+    if (ack === 'archive' && state.heldBack.size === 0) state.backlogMax = AHEAD_PROBE;
     // A row that has become part of a gap is no longer stuck.
-    for (const seq of state.refused)
+    for (const seq of state.refusedSeqs)
       if (outbox.peek(lane, seq - 1, 1)[0]?.seq !== seq) this.#settle(lane, seq);
     state.heldBack.clear();
     state.cursor.rewind(first);
@@ -252,9 +255,9 @@ export class Drain {
     const state = this.#lanes[lane];
     if (!this.#mayMore(lane, session)) return false;
     const { outbox, ack } = this.#options;
-    const ahead = ack === 'archive' ? state.ahead : Number.MAX_SAFE_INTEGER;
+    const backlogMax = ack === 'archive' ? state.backlogMax : Number.MAX_SAFE_INTEGER;
     const peek = (after: number): OutboxRow | undefined => outbox.peek(lane, after, 1)[0];
-    const row = state.cursor.next(outbox.range(lane).first, ahead, peek);
+    const row = state.cursor.next(outbox.range(lane).first, backlogMax, peek);
     if (row === undefined) return false;
     if (!state.heldBack.has(row.seq)) this.#send(lane, row, session);
     return true;
@@ -265,8 +268,8 @@ export class Drain {
     const message = this.#options.messageOf(lane, row, this.#options.outbox.range(lane).first);
     const bytes = packetBytes(message);
     if (bytes > session.packetBytesMax) {
-      const where = `publishing to ${message.topic}`;
-      this.#tooLarge(lane, row, session, tooLargeError(where, bytes, session.packetBytesMax));
+      const context = `publishing to ${message.topic}`;
+      this.#tooLarge(lane, row, session, tooLargeError(context, bytes, session.packetBytesMax));
       return;
     }
     state.inFlight += 1;
@@ -278,7 +281,7 @@ export class Drain {
       state.inFlightBytes -= message.payload.length;
       if (refusal === undefined) this.#accepted(lane, row.seq);
       else if (refusal.reasonCode === PACKET_TOO_LARGE) this.#tooLarge(lane, row, session, refusal);
-      else this.#refused(lane, row.seq, refusal);
+      else this.#holdBack(lane, row.seq, refusal);
     });
   }
 
@@ -289,38 +292,38 @@ export class Drain {
     const bytesMax = session.packetBytesMax;
     const picture = row.kind === 'message' && row.contentType.startsWith('image/');
     try {
-      const dropped = (picture || bytesMax >= EVENT_BYTES) && outbox.dropTooLarge(lane, seq);
-      const gap = dropped ? outbox.peek(lane, seq - 1, 1)[0] : undefined;
+      const wasDropped = (picture || bytesMax >= EVENT_BYTES) && outbox.dropTooLarge(lane, seq);
+      const gap = wasDropped ? outbox.peek(lane, seq - 1, 1)[0] : undefined;
       if (gap === undefined) {
-        this.#refused(lane, seq, refusal);
+        this.#holdBack(lane, seq, refusal);
         return;
       }
-      const told = `the broker takes messages of at most ${bytesMax} bytes: what is larger, mostly pictures, is left out and told to the room as a gap (too-large)`;
-      this.#tooLargeLine.due((leftOut) => log.error({ lane, seq, leftOut }, `${told}; ${refusal.fix}`));
+      const message = `the broker takes messages of at most ${bytesMax} bytes: what is larger, mostly pictures, is left out and told to the room as a gap (too-large)`;
+      this.#tooLargeLine.due((leftOut) => log.error({ lane, seq, leftOut }, `${message}; ${refusal.fix}`));
       this.#settle(lane, seq);
       this.#send(lane, gap, session);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       log.warn({ lane, seq, reason: error.message }, 'a row could not be left out; it is tried again');
-      this.#refused(lane, seq, refusal);
+      this.#holdBack(lane, seq, refusal);
     }
   }
 
-  #refused(lane: Lane, seq: number, refusal: DeliveryError): void {
-    const { heldBack, refused } = this.#lanes[lane];
-    this.counters.refused += 1;
-    if (refused.size >= REFUSED_MAX) return;
+  #holdBack(lane: Lane, seq: number, refusal: DeliveryError): void {
+    const { heldBack, refusedSeqs } = this.#lanes[lane];
+    this.counters.refusals += 1;
+    if (refusedSeqs.size >= REFUSED_MAX) return;
     // Behind a refused row the archive cannot acknowledge; the refusal is reported on its own.
     this.#lanes[lane].silence.end();
     heldBack.set(seq, this.#options.clock.nowMs());
-    refused.add(seq);
+    refusedSeqs.add(seq);
     this.#options.refusals.add(`${lane}/${seq}`, refusal);
   }
 
   #settle(lane: Lane, seq: number): void {
-    const { heldBack, refused } = this.#lanes[lane];
+    const { heldBack, refusedSeqs } = this.#lanes[lane];
     heldBack.delete(seq);
-    if (refused.delete(seq)) this.#options.refusals.settle(`${lane}/${seq}`);
+    if (refusedSeqs.delete(seq)) this.#options.refusals.settle(`${lane}/${seq}`);
   }
 
   #accepted(lane: Lane, seq: number): void {
@@ -328,7 +331,7 @@ export class Drain {
     this.#options.onPuback(lane, seq);
     this.#settle(lane, seq);
     if (this.#options.ack === 'archive') {
-      if (state.refused.size === 0) state.silence.begin();
+      if (state.refusedSeqs.size === 0) state.silence.begin();
       return;
     }
     state.acked.push(seq);
@@ -341,10 +344,10 @@ export class Drain {
     const own = this.#lanes[lane];
     const other = this.#lanes[lane === 'alert' ? 'bulk' : 'alert'];
     const window = Math.min(WINDOW, session.receiveMaximum);
-    const beside = session.inFlight - own.inFlight - other.inFlight;
-    const taken = beside + Math.max(other.inFlight, Math.floor(window / 4));
+    const otherInFlight = session.inFlight - own.inFlight - other.inFlight;
+    const reservedCount = otherInFlight + Math.max(other.inFlight, Math.floor(window / 4));
     const bytesLeft = own.inFlight === 0 || own.inFlightBytes < LANE_BYTES;
-    return session.room > 0 && own.inFlight + taken < window && bytesLeft;
+    return session.room > 0 && own.inFlight + reservedCount < window && bytesLeft;
   }
 
   #releaseAcked(lane: Lane): void {
@@ -364,7 +367,7 @@ export class Drain {
       this.#options.log.warn({ lane, reason: error.message }, 'rows could not be released; they are kept');
       return false;
     }
-    state.ahead = AHEAD_MAX;
+    state.backlogMax = AHEAD_MAX;
     state.waitingSinceMs = this.#options.clock.nowMs();
     state.silence.end();
     return true;
@@ -376,11 +379,11 @@ function emptyLane(clock: Clock): LaneState {
     cursor: new LaneCursor(),
     inFlight: 0,
     inFlightBytes: 0,
-    ahead: AHEAD_UNPROVEN,
+    backlogMax: AHEAD_UNPROVEN,
     acked: [],
     waitingSinceMs: 0,
     heldBack: new Map(),
-    refused: new Set(),
+    refusedSeqs: new Set(),
     silence: new ArchiveSilence(clock),
   };
 }

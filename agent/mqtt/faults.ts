@@ -155,26 +155,26 @@ export function roomBrokerFault(error: unknown, url: string): string {
 /** Converts any error. With TLS configured, a bare reset may be a certificate refused in TLS 1.3. */
 export function deliveryError(error: unknown, url: string): DeliveryError {
   if (error instanceof DeliveryError) return error;
-  const where = withoutSecret(url);
+  const context = withoutSecret(url);
   if (error instanceof AgentError) {
     const fix = 'the box buffers until it is put right';
     return new DeliveryError('configuration', error.message, fix, { cause: error });
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const [fault, what, fix] = explain(code, url.startsWith('mqtts:'), messageOf(error));
+  const [fault, problem, fix] = explain(code, url.startsWith('mqtts:'), messageOf(error));
   const reasonCode = typeof code === 'number' ? code : undefined;
-  return new DeliveryError(fault, `broker ${where}: ${what}`, fix, { cause: error, reasonCode });
+  return new DeliveryError(fault, `broker ${context}: ${problem}`, fix, { cause: error, reasonCode });
 }
 
 /** Converts a reason code sent by the broker. */
-export function deliveryErrorOf(reasonCode: number, where: string): DeliveryError {
-  const [fault, what, fix] = explain(reasonCode, false, `reason code ${reasonCode}`);
-  return new DeliveryError(fault, `${where}: ${what}`, fix, { reasonCode });
+export function deliveryErrorOf(reasonCode: number, context: string): DeliveryError {
+  const [fault, problem, fix] = explain(reasonCode, false, `reason code ${reasonCode}`);
+  return new DeliveryError(fault, `${context}: ${problem}`, fix, { reasonCode });
 }
 
 /** Returns the error for an unsent message: the broker accepts none beyond `bytesMax`. */
-export function tooLargeError(where: string, bytes: number, bytesMax: number): DeliveryError {
-  const reason = `${where}: ${bytes} bytes, the broker takes at most ${bytesMax} bytes`;
+export function tooLargeError(context: string, bytes: number, bytesMax: number): DeliveryError {
+  const reason = `${context}: ${bytes} bytes, the broker takes at most ${bytesMax} bytes`;
   return new DeliveryError('protocol', reason, LARGER_FIX);
 }
 
@@ -183,8 +183,8 @@ function explain(code: unknown, tls: boolean, text: string): Explanation {
     return REASON_CODES[code] ?? ['protocol', `${text} (code ${code})`, 'see the broker’s log'];
   }
   if (typeof code === 'string') {
-    const known = SYSTEM_CODES[code];
-    if (known !== undefined) return known;
+    const explanation = SYSTEM_CODES[code];
+    if (explanation !== undefined) return explanation;
     if (EXPIRED_ALERT.test(code)) {
       return [
         'certificate',
@@ -222,6 +222,6 @@ function closed(tls: boolean): Explanation {
 
 /** Returns the error for a connection that the broker closed without a reason. */
 export function closedError(url: string): DeliveryError {
-  const [fault, what, fix] = closed(url.startsWith('mqtts:'));
-  return new DeliveryError(fault, `broker ${withoutSecret(url)}: ${what}`, fix);
+  const [fault, problem, fix] = closed(url.startsWith('mqtts:'));
+  return new DeliveryError(fault, `broker ${withoutSecret(url)}: ${problem}`, fix);
 }

@@ -40,7 +40,7 @@ const TOLD_EVERY_MS = 60_000;
 
 export type Inbox = ReadonlyMap<string, (payload: Buffer, answer: AnswerProperties) => void>;
 
-interface Heard {
+interface Subscription {
   readonly rate: TokenBucket;
   readonly flood: TokenBucket;
   /** Monotonic time until which the topic is unsubscribed. */
@@ -64,7 +64,7 @@ export class Incoming {
   /** Number of messages left unread. */
   limited = 0;
   readonly #options: IncomingOptions;
-  readonly #heard = new Map<string, Heard>();
+  readonly #subscriptions = new Map<string, Subscription>();
   #session: Session | undefined;
 
   constructor(options: IncomingOptions) {
@@ -85,7 +85,7 @@ export class Incoming {
       [topics.configDesired, ORDERS],
     ]);
     for (const [topic, read] of inbox) {
-      this.#heard.set(topic, {
+      this.#subscriptions.set(topic, {
         rate: new TokenBucket(limits.get(topic) ?? COMMANDS, clock),
         flood: new TokenBucket(FLOOD, clock),
         deafUntilMs: undefined,
@@ -100,7 +100,7 @@ export class Incoming {
   /** Receives messages through this session from now on. */
   attach(session: Session): void {
     this.#session = session;
-    for (const [topic, { deafUntilMs }] of this.#heard) {
+    for (const [topic, { deafUntilMs }] of this.#subscriptions) {
       if (deafUntilMs === undefined) this.#subscribe(topic, session);
     }
   }
@@ -112,35 +112,36 @@ export class Incoming {
   /** Resubscribes, and requests retained messages that were left unread; must be called a few times a second. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const [topic, heard] of this.#heard) {
-      const { deafUntilMs, againAtMs } = heard;
+    for (const [topic, subscription] of this.#subscriptions) {
+      const { deafUntilMs, againAtMs } = subscription;
       if (deafUntilMs === undefined ? !(nowMs >= (againAtMs ?? Infinity)) : nowMs < deafUntilMs) continue;
-      heard.deafUntilMs = undefined;
-      heard.againAtMs = undefined;
+      subscription.deafUntilMs = undefined;
+      subscription.againAtMs = undefined;
       if (this.#session !== undefined) this.#subscribe(topic, this.#session);
     }
   }
 
   received(topic: string, payload: Buffer, answer: AnswerProperties): void {
-    const heard = this.#heard.get(topic);
-    if (heard === undefined) return;
-    const fits = heard.retained || payload.length <= TO_BOX_BYTES_MAX;
+    const subscription = this.#subscriptions.get(topic);
+    if (subscription === undefined) return;
+    const fits = subscription.retained || payload.length <= TO_BOX_BYTES_MAX;
     // Messages in flight when the topic was unsubscribed are left unread like the others.
-    if (heard.deafUntilMs === undefined && fits && heard.rate.take() === 0) {
-      heard.read(payload, answer);
+    if (subscription.deafUntilMs === undefined && fits && subscription.rate.take() === 0) {
+      subscription.read(payload, answer);
       return;
     }
     this.limited += 1;
-    if (heard.retained) heard.againAtMs = this.#options.clock.nowMs() + AGAIN_AFTER_MS;
-    const told =
+    if (subscription.retained) subscription.againAtMs = this.#options.clock.nowMs() + AGAIN_AFTER_MS;
+    const message =
       'messages come faster than they are read, and some are left unread; somebody floods this box';
-    heard.line.due((leftOut) => this.#options.log.warn({ topic, leftOut }, told));
-    if (heard.deafUntilMs === undefined && heard.flood.take() > 0) this.#leave(topic, heard);
+    subscription.line.due((leftOut) => this.#options.log.warn({ topic, leftOut }, message));
+    if (subscription.deafUntilMs === undefined && subscription.flood.take() > 0)
+      this.#leave(topic, subscription);
   }
 
-  #leave(topic: string, heard: Heard): void {
+  #leave(topic: string, subscription: Subscription): void {
     const { clock, deafMs, log } = this.#options;
-    heard.deafUntilMs = clock.nowMs() + deafMs;
+    subscription.deafUntilMs = clock.nowMs() + deafMs;
     log.warn({ topic, deafMs }, 'a flood: this topic is not heard for a while');
     this.#session?.unsubscribe(topic).catch((fault: DeliveryError) => {
       log.warn({ topic, reason: fault.message }, 'the broker goes on sending a topic that was left');

@@ -9,42 +9,46 @@ import type { OutboxRow, SeqRange } from '../contract/outbox.ts';
 
 export class LaneCursor {
   /** Next number of the backlog, and its last one. */
-  #back = 1;
-  #backEnd = 0;
+  #backlog = 1;
+  #backlogEnd = 0;
   /** Next live number. */
   #live = 1;
 
   /** Starts a session, in which no row counts as sent. */
   begin({ first, last }: SeqRange): void {
-    this.#back = first;
-    this.#backEnd = last;
+    this.#backlog = first;
+    this.#backlogEnd = last;
     this.#live = last + 1;
   }
 
   /** Makes everything not yet released backlog again. */
   rewind(first: number): void {
-    this.#back = first;
-    this.#backEnd = this.#live - 1;
+    this.#backlog = first;
+    this.#backlogEnd = this.#live - 1;
   }
 
   /**
-   * Returns the next row, or undefined if there is none to send now. The limit `ahead` is the number of backlog rows
-   * that may be in flight beyond the first unreleased one.
+   * Returns the next row, or undefined if there is none to send now. The limit `backlogMax` is the number of backlog
+   * rows that may be in flight beyond the first unreleased one.
    */
-  next(first: number, ahead: number, peek: (after: number) => OutboxRow | undefined): OutboxRow | undefined {
+  next(
+    first: number,
+    backlogMax: number,
+    peek: (after: number) => OutboxRow | undefined,
+  ): OutboxRow | undefined {
     const live = peek(this.#live - 1);
     if (live !== undefined) {
       this.#live = live.seq + 1;
       return live;
     }
-    this.#back = Math.max(this.#back, first);
-    if (this.#back > this.#backEnd || this.#back - first >= ahead) return undefined;
-    const row = peek(this.#back - 1);
-    if (row === undefined || row.seq > this.#backEnd) {
-      this.#back = this.#backEnd + 1;
+    this.#backlog = Math.max(this.#backlog, first);
+    if (this.#backlog > this.#backlogEnd || this.#backlog - first >= backlogMax) return undefined;
+    const row = peek(this.#backlog - 1);
+    if (row === undefined || row.seq > this.#backlogEnd) {
+      this.#backlog = this.#backlogEnd + 1;
       return undefined;
     }
-    this.#back = row.seq + 1;
+    this.#backlog = row.seq + 1;
     return row;
   }
 }

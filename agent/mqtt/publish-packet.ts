@@ -43,7 +43,7 @@ export function packetBytes(message: Message): number {
     correlation,
     responseTopic,
   } = message;
-  const named = Object.entries(userProperties);
+  const userEntries = Object.entries(userProperties);
   // A property is one byte for its identifier, and its value. Texts and binary data have a length of two bytes.
   const properties =
     1 +
@@ -51,7 +51,7 @@ export function packetBytes(message: Message): number {
     (expiryS === undefined ? 0 : 1 + 4) +
     (responseTopic === undefined ? 0 : 1 + fieldBytes(responseTopic)) +
     (correlation === undefined ? 0 : 1 + 2 + correlation.length) +
-    named.reduce((sum, [name, value]) => sum + 1 + fieldBytes(name) + fieldBytes(value), 0);
+    userEntries.reduce((sum, [name, value]) => sum + 1 + fieldBytes(name) + fieldBytes(value), 0);
   const packetIdBytes = qos === 0 ? 0 : 2;
   const remaining =
     fieldBytes(topic) + packetIdBytes + integerBytes(properties) + properties + Buffer.byteLength(payload);

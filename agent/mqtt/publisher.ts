@@ -205,7 +205,7 @@ export class Publisher {
    * Sends a message; does nothing without a connection. `answered`: called when the broker accepts or refuses it on
    * this connection.
    */
-  #send(message: Message, answered?: () => void, what = message.topic): void {
+  #send(message: Message, answered?: () => void, subject = message.topic): void {
     const session = this.#session;
     if (session === undefined) return;
     const { refusals } = this.#options;
@@ -214,11 +214,11 @@ export class Publisher {
       if (this.#session !== session) return;
       answered?.();
       if (refusal === undefined) {
-        refusals.settle(what);
+        refusals.settle(subject);
         return;
       }
       this.counters.refused += 1;
-      refusals.add(what, refusal);
+      refusals.add(subject, refusal);
     });
   }
 

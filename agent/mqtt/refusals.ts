@@ -20,13 +20,13 @@ export class Refusals {
     return oldest;
   }
 
-  add(what: string, refusal: DeliveryError): void {
-    this.#standing.set(what, refusal);
+  add(subject: string, refusal: DeliveryError): void {
+    this.#standing.set(subject, refusal);
     this.#onChange();
   }
 
   /** Removes a refusal whose message was accepted or dropped. */
-  settle(what: string): void {
-    if (this.#standing.delete(what)) this.#onChange();
+  settle(subject: string): void {
+    if (this.#standing.delete(subject)) this.#onChange();
   }
 }

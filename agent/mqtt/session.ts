@@ -72,10 +72,10 @@ export interface SessionOptions {
 
 interface Waiting {
   readonly message: Message;
-  done(refusal?: DeliveryError): void;
+  onDone(refusal?: DeliveryError): void;
 }
 
-interface Sent {
+interface SentMessage {
   readonly bytes: number;
 }
 
@@ -107,7 +107,7 @@ export class Session {
   #packetBytesMax = Number.POSITIVE_INFINITY;
   #retain = true;
   /** Messages without an acknowledgement. */
-  readonly #sent = new Set<Sent>();
+  readonly #sentMessages = new Set<SentMessage>();
   readonly #waiting: Waiting[] = [];
   /** Largest packet of QoS 0, which is never acknowledged. */
   #qos0BytesMax = 0;
@@ -117,7 +117,7 @@ export class Session {
     this.#options = options;
     this.#client = mqtt.connect(options.config.url, { ...clientOptions(options), manualConnect: true });
     const { url } = options.config;
-    const where = `broker ${withoutSecret(url)}`;
+    const context = `broker ${withoutSecret(url)}`;
     // The listener is never removed, because MQTT.js may emit errors after the end, and an error event without a
     // listener ends the process.
     this.#client.on('error', (error) => {
@@ -125,7 +125,7 @@ export class Session {
       // After an unreadable packet MQTT.js stays connected but receives nothing more.
       this.#client.stream?.destroy();
     });
-    this.#client.on('disconnect', ({ reasonCode }) => this.#ends(deliveryErrorOf(reasonCode ?? 0, where)));
+    this.#client.on('disconnect', ({ reasonCode }) => this.#ends(deliveryErrorOf(reasonCode ?? 0, context)));
     this.#client.on('message', (topic, payload, { properties }) =>
       options.onMessage(topic, payload, properties ?? {}),
     );
@@ -142,13 +142,13 @@ export class Session {
    * @throws DeliveryError if the broker refuses, or does not support what a box sends
    */
   async open(): Promise<void> {
-    const where = `broker ${withoutSecret(this.#options.config.url)}`;
+    const context = `broker ${withoutSecret(this.#options.config.url)}`;
     const accepted = new Promise<DeliveryError | undefined>((resolve) => {
       this.#client.once('connect', ({ properties }) => {
         this.#receiveMaximum = properties?.receiveMaximum ?? RECEIVE_MAXIMUM_DEFAULT;
         this.#packetBytesMax = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
         this.#retain = properties?.retainAvailable !== false;
-        resolve(properties?.maximumQoS === 0 ? deliveryErrorOf(QOS_NOT_SUPPORTED, where) : undefined);
+        resolve(properties?.maximumQoS === 0 ? deliveryErrorOf(QOS_NOT_SUPPORTED, context) : undefined);
       });
     });
     this.#client.connect();
@@ -160,12 +160,12 @@ export class Session {
 
   /** Number of QoS 1 messages without an acknowledgement. */
   get inFlight(): number {
-    return this.#sent.size;
+    return this.#sentMessages.size;
   }
 
   /** Number of QoS 1 messages that would be sent immediately; 0 while some wait. */
   get room(): number {
-    return this.#waiting.length > 0 ? 0 : Math.max(0, this.#receiveMaximum - this.#sent.size);
+    return this.#waiting.length > 0 ? 0 : Math.max(0, this.#receiveMaximum - this.#sentMessages.size);
   }
 
   /** Maximum number of unacknowledged messages, as declared by the broker. */
@@ -185,26 +185,27 @@ export class Session {
 
   /** Monotonic time in ms since which the broker owes a PUBACK; undefined if it owes none. */
   get owedSinceMs(): number | undefined {
-    return this.#sent.size === 0 ? undefined : this.#lastPubackMs;
+    return this.#sentMessages.size === 0 ? undefined : this.#lastPubackMs;
   }
 
   /**
-   * Sends immediately or, with QoS 1, when the window has space. The function `done` is called at most once, and never
-   * after the connection has ended. It is called on PUBACK (QoS 1), when written (QoS 0), or immediately with a refusal
-   * for an unsupported message.
+   * Sends immediately or, with QoS 1, when the window has space. The function `onDone` is called at most once, and
+   * never after the connection has ended. It is called on PUBACK (QoS 1), when written (QoS 0), or immediately with a
+   * refusal for an unsupported message.
    */
-  publish(message: Message, done: (refusal?: DeliveryError) => void): void {
+  publish(message: Message, onDone: (refusal?: DeliveryError) => void): void {
     const bytes = packetBytes(message);
-    const where = `publishing to ${message.topic}`;
-    if (bytes > this.packetBytesMax) done(tooLargeError(where, bytes, this.packetBytesMax));
+    const context = `publishing to ${message.topic}`;
+    if (bytes > this.packetBytesMax) onDone(tooLargeError(context, bytes, this.packetBytesMax));
     else if (message.qos === 0) {
       this.#qos0BytesMax = Math.max(this.#qos0BytesMax, bytes);
       this.#client.publish(message.topic, message.payload, this.#publishOptions(message), () => {
-        if (!this.#over) done();
+        if (!this.#over) onDone();
       });
-    } else if (this.room > 0) this.#sendCounted(message, bytes, done);
-    else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ message, done });
-    else done(new DeliveryError('unreachable', `${where}: too many messages wait`, 'see the broker’s log'));
+    } else if (this.room > 0) this.#sendCounted(message, bytes, onDone);
+    else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ message, onDone });
+    else
+      onDone(new DeliveryError('unreachable', `${context}: too many messages wait`, 'see the broker’s log'));
   }
 
   /** Resolves on SUBACK; rejects with DeliveryError if the broker refuses or the connection ends. */
@@ -246,33 +247,33 @@ export class Session {
     this.#client.stream?.destroy();
   }
 
-  #sendCounted(message: Message, bytes: number, done: Waiting['done']): void {
+  #sendCounted(message: Message, bytes: number, onDone: Waiting['onDone']): void {
     const { clock, learnt } = this.#options;
-    if (this.#sent.size === 0) this.#lastPubackMs = clock.nowMs();
-    const sent = { bytes };
-    this.#sent.add(sent);
+    if (this.#sentMessages.size === 0) this.#lastPubackMs = clock.nowMs();
+    const sentMessage = { bytes };
+    this.#sentMessages.add(sentMessage);
     this.#client.publish(message.topic, message.payload, this.#publishOptions(message), (error) => {
       const code = error != null && 'code' in error ? error.code : undefined;
       // An error without a reason code means that the connection has ended, which `closed` reports.
       if (this.#over || (error != null && typeof code !== 'number')) return;
-      this.#sent.delete(sent);
+      this.#sentMessages.delete(sentMessage);
       this.#lastPubackMs = clock.nowMs();
       const refusal =
         typeof code === 'number' ? deliveryErrorOf(code, `publishing to ${message.topic}`) : undefined;
       if (refusal !== undefined) learnt?.learn(refusal, bytes);
-      done(refusal);
+      onDone(refusal);
       this.#sendWaiting();
     });
   }
 
   #sendWaiting(): void {
-    while (!this.#over && this.#sent.size < this.#receiveMaximum) {
+    while (!this.#over && this.#sentMessages.size < this.#receiveMaximum) {
       const next = this.#waiting.shift();
       if (next === undefined) {
         this.#options.onRoom?.();
         return;
       }
-      this.#sendCounted(next.message, packetBytes(next.message), next.done);
+      this.#sendCounted(next.message, packetBytes(next.message), next.onDone);
     }
   }
 
@@ -283,7 +284,7 @@ export class Session {
   /** Records why the connection ends or fails. The first reason is the cause; later ones are its consequences. */
   #ends(fault: DeliveryError): void {
     this.#fault ??= fault;
-    const bytes = [...this.#sent].map((sent) => sent.bytes);
+    const bytes = [...this.#sentMessages].map((sent) => sent.bytes);
     this.#options.learnt?.learn(fault, Math.max(this.#qos0BytesMax, ...bytes));
   }
 }

@@ -121,13 +121,13 @@ export function publicTextOf(privateKey: KeyObject): string {
 }
 
 /** Parses UTF-8 JSON that has one reading (`strictJsonOf`) and no byte order mark; throws CommandRefused. */
-export function parseJson(bytes: Uint8Array, what: string): unknown {
+export function parseJson(bytes: Uint8Array, subject: string): unknown {
   try {
     return strictJsonOf(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (error) {
-    const why =
+    const problem =
       error instanceof AgentError ? `can be read in two ways: ${error.message}` : 'is not JSON in UTF-8';
-    throw new CommandRefused('malformed', `${what} ${why}`, { cause: error });
+    throw new CommandRefused('malformed', `${subject} ${problem}`, { cause: error });
   }
 }
 
@@ -138,8 +138,8 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 export function ofForm<S extends TSchema>(schema: S, content: unknown, otherwise: string): Static<S> {
   if (Value.Check(schema, content)) return content;
   const error = Value.Errors(schema, content).First();
-  const why = error === undefined ? '' : faultText(error);
-  throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${why}`);
+  const problem = error === undefined ? '' : faultText(error);
+  throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${problem}`);
 }
 
 /** PAE of the DSSE protocol: the bytes that the signature covers. */

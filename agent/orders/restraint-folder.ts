@@ -66,7 +66,7 @@ export type JournalRecord = Static<typeof JournalRecord>;
 
 /** Upper bound of ended suspensions. Each needed the signatures of two keys. */
 const ENDED_MAX = 10_000;
-export const Ended = Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), { maxItems: ENDED_MAX });
+export const EndedIds = Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' }), { maxItems: ENDED_MAX });
 
 /** Returns the folder that a plain run uses. */
 export function ownFolder(stateDir: string): RestraintFolder {
@@ -104,8 +104,8 @@ export class RestraintFolder {
    * the other methods do.
    */
   addressesOf(host: string): readonly string[] {
-    const { host: known, addresses = [] } = this.#find(CAMERA_FILE, CameraRecord) ?? {};
-    if (known === host && addresses.length > 0) return addresses;
+    const { host: storedHost, addresses = [] } = this.#find(CAMERA_FILE, CameraRecord) ?? {};
+    if (storedHost === host && addresses.length > 0) return addresses;
     const fix = 'systemctl restart vigie-camera-address';
     throw new AgentError(
       'unavailable',
@@ -124,13 +124,13 @@ export class RestraintFolder {
   }
 
   /** Throws AgentError `denied` for a file that cannot be read. */
-  ended(): readonly string[] {
-    return this.#find(ENDED_FILE, Ended) ?? [];
+  endedIds(): readonly string[] {
+    return this.#find(ENDED_FILE, EndedIds) ?? [];
   }
 
   #read<S extends TSchema>(name: string, schema: S): Static<S> {
-    const found = this.#find(name, schema);
-    if (found !== undefined) return found;
+    const content = this.#find(name, schema);
+    if (content !== undefined) return content;
     throw new AgentError('denied', `${this.path(name)} is missing`);
   }
 

@@ -71,16 +71,16 @@ export function openOrder<K extends OrderKind>(
 ): OpenedOrder<K> {
   const { open } = KINDS[kind];
   const publicKeys = new Map<string, KeyObject>();
-  const named = new Map<string, CommandKey>();
+  const commandKeys = new Map<string, CommandKey>();
   for (const key of keys) {
     const publicKey = publicKeyOf(key.publicKey);
     publicKeys.set(keyIdOf(publicKey), publicKey);
-    named.set(keyIdOf(publicKey), key);
+    commandKeys.set(keyIdOf(publicKey), key);
   }
   const { keyids, payload } = open(bytes, publicKeys);
   const order = orderIn(kind, payload);
   const [keyid = ''] = keyids;
-  const key = named.get(keyid);
+  const key = commandKeys.get(keyid);
   if (key?.may.includes(kind) !== true) {
     throw new CommandRefused(
       'not-permitted',

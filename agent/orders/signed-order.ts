@@ -101,8 +101,8 @@ export function checkedAuthorisation(content: unknown): Authorisation {
 
 /** Returns an error unless both addresses have the canonical form without login and are streams of the same camera. */
 function cameraFault({ camera, substream }: Authorisation): string | undefined {
-  const named = { camera, ...(substream === undefined ? {} : { substream }) };
-  for (const [key, text] of Object.entries(named)) {
+  const addresses = { camera, ...(substream === undefined ? {} : { substream }) };
+  for (const [key, text] of Object.entries(addresses)) {
     const parsed = parseCameraSource(text);
     if ('fault' in parsed) return `${key} ${parsed.fault}`;
     if (parsed.address !== text) return `${key} must be written ${parsed.address}`;
@@ -154,8 +154,8 @@ export function authorisationFault(
     return new CommandRefused('wrong-box', message);
   }
   if (!namesCamera(authorisation, place.camera)) {
-    const named = substream === undefined ? camera : `${camera} or ${substream}`;
-    const message = `order ${order} is for the camera ${named}; camera.source ${place.camera === '' ? 'cannot be parsed' : `is ${shownSource(place.camera)}`}`;
+    const cameraText = substream === undefined ? camera : `${camera} or ${substream}`;
+    const message = `order ${order} is for the camera ${cameraText}; camera.source ${place.camera === '' ? 'cannot be parsed' : `is ${shownSource(place.camera)}`}`;
     return new CommandRefused('wrong-box', message);
   }
   if (!(Date.parse(notBefore) <= nowMs)) {

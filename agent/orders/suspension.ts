@@ -53,7 +53,7 @@ export function readSuspension(file: string): SuspensionState | undefined {
 }
 
 export function parsedSuspension(bytes: Buffer): SuspensionState {
-  const what = `${SUSPENSION_FILE} of the box`;
+  const subject = `${SUSPENSION_FILE} of the box`;
   const stored = jsonOf(bytes.toString('utf8'));
   if (Value.Check(Stored, stored)) {
     const { version: _version, ...state } = stored;
@@ -64,7 +64,7 @@ export function parsedSuspension(bytes: Buffer): SuspensionState {
   const other = typeof version === 'number' && version !== VERSION;
   return unreadableSuspension(
     bytes,
-    other ? `${what} is of version ${version}, unknown here` : `${what} is damaged`,
+    other ? `${subject} is of version ${version}, unknown here` : `${subject} is damaged`,
   );
 }
 

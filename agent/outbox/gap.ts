@@ -20,16 +20,16 @@ export function lostStoreGap(lane: Lane, from: number, to: number, wallMs: numbe
 
 /** Returns the union of two adjacent records. */
 export function mergeGaps(a: GapRecord, b: GapRecord): GapRecord {
-  const dropped: GapRecord['dropped'] = { ...a.dropped };
+  const droppedCounts: GapRecord['dropped'] = { ...a.dropped };
   for (const [rank, count] of Object.entries(b.dropped) as [Rank, number][]) {
-    dropped[rank] = (dropped[rank] ?? 0) + count;
+    droppedCounts[rank] = (droppedCounts[rank] ?? 0) + count;
   }
   return {
     lane: a.lane,
     from: Math.min(a.from, b.from),
     to: Math.max(a.to, b.to),
     reasons: [...new Set([...a.reasons, ...b.reasons])],
-    dropped,
+    dropped: droppedCounts,
     since: [a.since, b.since].sort()[0] ?? a.since,
     until: [a.until, b.until].sort()[1] ?? a.until,
   };

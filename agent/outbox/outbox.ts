@@ -53,7 +53,7 @@ export class DurableOutbox implements Outbox {
   /** Last number of each lane before the numbers that memory has assigned. */
   #memoryBase: Record<Lane, number> = { alert: 0, bulk: 0 };
   /** Releases that a refusing disk could not take. Until it does, `peek` skips these rows. */
-  #owed: Record<Lane, { through: number; seqs: Set<number> }> = { alert: owedNothing(), bulk: owedNothing() };
+  #owed: Record<Lane, { maxSeq: number; seqs: Set<number> }> = { alert: owedNothing(), bulk: owedNothing() };
   #damaged = 0;
   #refusedBy = '';
   /** Read once per store. */
@@ -90,9 +90,9 @@ export class DurableOutbox implements Outbox {
   /**
    * Handles evidence from another file of the box that numbers through `seq` were assigned. If this outbox does not
    * know them, it is older or was emptied. The missing numbers become a gap, so that the room learns of it and no
-   * number is used twice. `beyond`: how many further numbers may also have been assigned.
+   * number is used twice. `extraCount`: how many further numbers may also have been assigned.
    */
-  knownThrough(lane: Lane, seq: number, beyond: number): void {
+  knownThrough(lane: Lane, seq: number, extraCount: number): void {
     const store = this.#store;
     assert(store !== undefined, 'the outbox is not started');
     const last = store.last[lane];
@@ -103,7 +103,7 @@ export class DurableOutbox implements Outbox {
       { file, lane, last, known: seq },
       'the outbox is older than what the box has sent, or was emptied: what it held and had not delivered is lost',
     );
-    this.#write((own) => own.skip(lostStoreGap(lane, last + 1, seq + beyond, clock.wallMs())));
+    this.#write((own) => own.skip(lostStoreGap(lane, last + 1, seq + extraCount, clock.wallMs())));
   }
 
   get epoch(): string {
@@ -134,13 +134,13 @@ export class DurableOutbox implements Outbox {
 
   peek(lane: Lane, afterSeq: number, limit: number): OutboxRow[] {
     if (this.#memory === undefined) return this.#read((disk) => disk.peek(lane, afterSeq, limit), []);
-    const { through, seqs } = this.#owed[lane];
+    const { maxSeq, seqs } = this.#owed[lane];
     const rows: OutboxRow[] = [];
-    for (let after = Math.max(afterSeq, through); rows.length < limit; ) {
-      const found = this.#read((disk) => disk.peek(lane, after, limit), []);
-      const newest = found.at(-1);
+    for (let after = Math.max(afterSeq, maxSeq); rows.length < limit; ) {
+      const diskRows = this.#read((disk) => disk.peek(lane, after, limit), []);
+      const newest = diskRows.at(-1);
       if (newest === undefined) break;
-      rows.push(...found.filter(({ seq }) => !seqs.has(seq)));
+      rows.push(...diskRows.filter(({ seq }) => !seqs.has(seq)));
       after = newest.seq;
     }
     const diskLast = this.#disk?.last[lane] ?? 0;
@@ -160,7 +160,7 @@ export class DurableOutbox implements Outbox {
     const owe = (disk: Store): number => {
       const owed = this.#owed[lane];
       const due = seqs.filter(
-        (seq) => seq > owed.through && !owed.seqs.has(seq) && disk.count(lane, seq - 1, seq) > 0,
+        (seq) => seq > owed.maxSeq && !owed.seqs.has(seq) && disk.count(lane, seq - 1, seq) > 0,
       );
       for (const seq of due) owed.seqs.add(seq);
       return due.length;
@@ -171,11 +171,11 @@ export class DurableOutbox implements Outbox {
   releaseThrough(lane: Lane, seq: number): number {
     const owe = (disk: Store): number => {
       const owed = this.#owed[lane];
-      const through = Math.max(owed.through, Math.min(seq, disk.last[lane]));
-      const already = [...owed.seqs].filter((one) => one <= through);
-      const due = disk.count(lane, owed.through, through) - already.length;
+      const maxSeq = Math.max(owed.maxSeq, Math.min(seq, disk.last[lane]));
+      const already = [...owed.seqs].filter((one) => one <= maxSeq);
+      const due = disk.count(lane, owed.maxSeq, maxSeq) - already.length;
       for (const one of already) owed.seqs.delete(one);
-      owed.through = through;
+      owed.maxSeq = maxSeq;
       return due;
     };
     return this.#release((store) => store.releaseThrough(lane, seq), owe);
@@ -203,21 +203,21 @@ export class DurableOutbox implements Outbox {
     return this.#memory ?? this.#disk;
   }
 
-  /** Opens the store on disk. `known`: the last numbers of a file that may turn out to be damaged. */
-  #openDisk(known?: Record<Lane, number>): Store {
+  /** Opens the store on disk. `lastSeqs`: the last numbers of a file that may turn out to be damaged. */
+  #openDisk(lastSeqs?: Record<Lane, number>): Store {
     const { file, limitMiB, log } = this.#options;
     try {
       return new Store(openDatabase(file, limitMiB, log), this.#options);
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
-      return this.#replaceDamaged(error, known);
+      return this.#replaceDamaged(error, lastSeqs);
     }
   }
 
   /** Creates a new store in place of a damaged one. Its first row states which numbers were lost. */
-  #replaceDamaged(error: Error, known: Record<Lane, number> | undefined): Store {
+  #replaceDamaged(error: Error, lastSeqs: Record<Lane, number> | undefined): Store {
     const { file, limitMiB, clock, log } = this.#options;
-    const last = known ?? lastNumbers(file, clock.wallMs(), log);
+    const last = lastSeqs ?? lastNumbers(file, clock.wallMs(), log);
     const movedTo = moveAside(outboxFile(file));
     this.#damaged += 1;
     log.error(
@@ -248,21 +248,21 @@ export class DurableOutbox implements Outbox {
   }
 
   #recover(store: Store, error: Error): void {
-    const known = store.last;
+    const lastSeqs = store.last;
     try {
       store.close();
-      this.#disk = this.#replaceDamaged(error, known);
+      this.#disk = this.#replaceDamaged(error, lastSeqs);
     } catch (second) {
       if (!refusedByDisk(second)) throw second;
       this.#disk = undefined;
-      this.#toMemory(second, known);
+      this.#toMemory(second, lastSeqs);
     }
   }
 
-  #toMemory(error: Error, known?: Record<Lane, number>): void {
+  #toMemory(error: Error, lastSeqs?: Record<Lane, number>): void {
     const { file, limitMiB, clock, log } = this.#options;
     const fallback = Math.floor(clock.wallMs() / 1000);
-    const last = known ?? this.#disk?.last ?? { alert: fallback, bulk: fallback };
+    const last = lastSeqs ?? this.#disk?.last ?? { alert: fallback, bulk: fallback };
     const memory = new Store(openDatabase(':memory:', Math.min(limitMiB, MEMORY_MIB), log), this.#options);
     for (const lane of LANES) memory.continueFrom(lane, last[lane]);
     const disk = this.#disk;
@@ -330,8 +330,8 @@ export class DurableOutbox implements Outbox {
     const disk = this.#disk ?? this.#openDisk(this.#memoryBase);
     this.#disk = disk;
     for (const lane of LANES) {
-      const { through, seqs } = this.#owed[lane];
-      disk.releaseThrough(lane, through);
+      const { maxSeq, seqs } = this.#owed[lane];
+      disk.releaseThrough(lane, maxSeq);
       disk.release(lane, [...seqs]);
       this.#owed[lane] = owedNothing();
       const [next, base] = [disk.last[lane] + 1, this.#memoryBase[lane]];
@@ -391,8 +391,8 @@ function sumByRank(
   };
 }
 
-function owedNothing(): { through: number; seqs: Set<number> } {
-  return { through: 0, seqs: new Set() };
+function owedNothing(): { maxSeq: number; seqs: Set<number> } {
+  return { maxSeq: 0, seqs: new Set() };
 }
 
 function refusedByDisk(error: unknown): error is AgentError {

@@ -124,9 +124,9 @@ export class Store {
     return { first: first.gap === null ? first.seq : gapIn(first.gap).from, last };
   }
 
-  /** Returns the number of rows with a number above `after` and at most `through`. */
-  count(lane: Lane, after: number, through: number): number {
-    return (this.#call(() => this.#lanes[lane].countBetween.get(after, through)) as { rows: number }).rows;
+  /** Returns the number of rows with a number above `after` and at most `maxSeq`. */
+  count(lane: Lane, after: number, maxSeq: number): number {
+    return (this.#call(() => this.#lanes[lane].countBetween.get(after, maxSeq)) as { rows: number }).rows;
   }
 
   release(lane: Lane, seqs: readonly number[]): number {

@@ -29,15 +29,18 @@ export interface Coverage {
   readonly reason: string | undefined;
 }
 
-type Drawn = Pick<Config, 'zones' | 'lines'>;
+type DrawnPlaces = Pick<Config, 'zones' | 'lines'>;
 
 /** Returns the coverage of each rule of the configuration. */
-export function coverageOf(authorisation: Authorisation, config: Drawn & Pick<Config, 'rules'>): Coverage[] {
+export function coverageOf(
+  authorisation: Authorisation,
+  config: DrawnPlaces & Pick<Config, 'rules'>,
+): Coverage[] {
   return config.rules.map((rule) => {
-    const found = entryFor(authorisation, rule);
-    const reason = typeof found === 'string' ? found : outlineFault(authorisation, rule, config);
-    if (typeof found === 'string' || reason !== undefined) return { rule: rule.id, grant: undefined, reason };
-    const { legalBasis, shadow = false } = found;
+    const entry = entryFor(authorisation, rule);
+    const reason = typeof entry === 'string' ? entry : outlineFault(authorisation, rule, config);
+    if (typeof entry === 'string' || reason !== undefined) return { rule: rule.id, grant: undefined, reason };
+    const { legalBasis, shadow = false } = entry;
     const validUntil = authorisation.notAfter;
     return { rule: rule.id, grant: { legalBasis, validUntil, shadow }, reason: undefined };
   });
@@ -46,12 +49,12 @@ export function coverageOf(authorisation: Authorisation, config: Drawn & Pick<Co
 /** True if the authorisation has an outline for a zone or line, and the place lies inside it. */
 export function isOutlined(
   authorisation: Authorisation,
-  list: keyof Drawn,
+  list: keyof DrawnPlaces,
   id: string,
-  drawn: Drawn,
+  places: DrawnPlaces,
 ): boolean {
   const outline = authorisation.outlines?.find((one) => one.id === id);
-  const points = pointsOf(list, id, drawn);
+  const points = pointsOf(list, id, places);
   return outline !== undefined && points !== undefined && covers(outline.polygon, points);
 }
 
@@ -64,29 +67,33 @@ function entryFor(
   const place = placeOf(rule).id;
   const ofKind = rules.filter(({ kind }) => kind === rule.kind);
   const ofPlace = ofKind.filter(({ zones }) => zones === 'all' || zones.includes(place));
-  const found = ofPlace.find(({ purpose }) => purpose === rule.purpose);
-  if (found !== undefined) return found;
+  const entry = ofPlace.find(({ purpose }) => purpose === rule.purpose);
+  if (entry !== undefined) return entry;
   if (ofKind.length === 0) return `order ${order} does not name ${rule.kind}`;
   if (ofPlace.length === 0) return `order ${order} names ${rule.kind}, but not for ${place}`;
   const purposes = ofPlace.map(({ purpose }) => purpose).join(', ');
   return `order ${order} names ${rule.kind} for ${place} with the purpose ${purposes}, not ${rule.purpose}`;
 }
 
-function outlineFault({ order, outlines = [] }: Authorisation, rule: RuleConfig, drawn: Drawn) {
+function outlineFault({ order, outlines = [] }: Authorisation, rule: RuleConfig, places: DrawnPlaces) {
   const { list, id } = placeOf(rule);
   const outline = outlines.find((one) => one.id === id);
   if (outline === undefined) return undefined;
-  const points = pointsOf(list, id, drawn) ?? [];
+  const points = pointsOf(list, id, places) ?? [];
   if (points.length > 0 && covers(outline.polygon, points)) return undefined;
-  const what = list === 'zones' ? 'zone' : 'line';
-  return `the ${what} ${id} does not lie inside the outline that order ${order} gives for it; draw it inside that outline`;
+  const placeKind = list === 'zones' ? 'zone' : 'line';
+  return `the ${placeKind} ${id} does not lie inside the outline that order ${order} gives for it; draw it inside that outline`;
 }
 
-function placeOf(rule: RuleConfig): { readonly list: keyof Drawn; readonly id: string } {
+function placeOf(rule: RuleConfig): { readonly list: keyof DrawnPlaces; readonly id: string } {
   return 'zone' in rule ? { list: 'zones', id: rule.zone } : { list: 'lines', id: rule.line };
 }
 
-function pointsOf(list: keyof Drawn, id: string, { zones, lines }: Drawn): readonly PointNorm[] | undefined {
+function pointsOf(
+  list: keyof DrawnPlaces,
+  id: string,
+  { zones, lines }: DrawnPlaces,
+): readonly PointNorm[] | undefined {
   if (list === 'zones') return zones.find((zone) => zone.id === id)?.polygon;
   const line = lines.find((one) => one.id === id);
   return line && [line.from, line.to];
@@ -115,8 +122,13 @@ export function readAuthorityKey(file: string): KeyObject {
     throw new AgentError('config', `authorityKey ${file} does not contain a public key in PEM form`);
   }
   if (key.asymmetricKeyType === 'ed25519' && !pem.includes('PRIVATE KEY')) return key;
-  const what = pem.includes('PRIVATE KEY') ? 'a private key, which belongs on no box' : 'not of type ed25519';
-  throw new AgentError('config', `authorityKey ${file} is ${what}; \`vigie-oversight keygen\` makes a pair`);
+  const problem = pem.includes('PRIVATE KEY')
+    ? 'a private key, which belongs on no box'
+    : 'not of type ed25519';
+  throw new AgentError(
+    'config',
+    `authorityKey ${file} is ${problem}; \`vigie-oversight keygen\` makes a pair`,
+  );
 }
 
 /**
@@ -135,13 +147,13 @@ export function readAuthorisationFile(
 }
 
 /** Reads one byte more than any of these files may have, which suffices to detect a wrong file. */
-function readFile(file: string, what: string, judge?: (stat: Stats) => void): Buffer {
+function readFile(file: string, subject: string, judge?: (stat: Stats) => void): Buffer {
   try {
     // A pipe would block on opening.
     const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stat = fstatSync(fd);
-      if (!stat.isFile()) throw new AgentError('config', `${what} ${file} is not a file`);
+      if (!stat.isFile()) throw new AgentError('config', `${subject} ${file} is not a file`);
       judge?.(stat);
       const bytes = Buffer.alloc(AUTHORISATION_BYTES_MAX + 1);
       return bytes.subarray(0, readSync(fd, bytes));
@@ -150,6 +162,6 @@ function readFile(file: string, what: string, judge?: (stat: Stats) => void): Bu
     }
   } catch (error) {
     if (error instanceof AgentError) throw error;
-    throw new AgentError('config', `${what} ${file} cannot be read: ${messageOf(error)}`, error);
+    throw new AgentError('config', `${subject} ${file} cannot be read: ${messageOf(error)}`, error);
   }
 }

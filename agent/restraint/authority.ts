@@ -50,7 +50,7 @@ export class Authority {
   }
 
   /** True if the box has run before, as its state folder shows. */
-  get known(): boolean {
+  get hasRunBefore(): boolean {
     return [PIN_FILE, LATEST_TIME_FILE].some((file) => existsSync(join(this.#options.stateDir, file)));
   }
 
@@ -123,25 +123,25 @@ export class Authority {
     const file = join(stateDir, PIN_FILE);
     const keyid = keyIdOf(key);
     if (folder !== undefined) this.#mustBe(keyid, keyIdOf(folder.authority()), folder.dir);
-    const known = journal?.known?.authority;
-    const found = readPin(file);
-    if (found === undefined && known !== undefined) {
-      const message = `${file} is missing, though by its journal this box obeys the key ${short(known)}; if authorityKey is right, ${VOUCHING}`;
+    const journalKey = journal?.known?.authority;
+    const storedPin = readPin(file);
+    if (storedPin === undefined && journalKey !== undefined) {
+      const message = `${file} is missing, though by its journal this box obeys the key ${short(journalKey)}; if authorityKey is right, ${VOUCHING}`;
       throw new AgentError('denied', message);
     }
-    if (found === undefined && onPinned !== undefined && journal?.known === undefined) {
+    if (storedPin === undefined && onPinned !== undefined && journal?.known === undefined) {
       throw new AgentError(
         'unavailable',
         'the journal cannot be read: whether this box has obeyed another key is not known',
       );
     }
-    const pin = found ?? { keyid, before: null, told: false };
+    const pin = storedPin ?? { keyid, before: null, told: false };
     this.#mustBe(keyid, pin.keyid, file);
-    if (pin.told && known !== undefined) this.#mustBe(keyid, known, 'its journal');
+    if (pin.told && journalKey !== undefined) this.#mustBe(keyid, journalKey, 'its journal');
     // Reported only once the journal accepts it. Until then a missing journal may be created (pin.ts).
     if (pin.told || onPinned === undefined || journal?.known === undefined) return;
     // Vouching for the box also accepts the present time.
-    if (found !== undefined) resetTime(stateDir, clock.wallMs());
+    if (storedPin !== undefined) resetTime(stateDir, clock.wallMs());
     this.#time = undefined;
     onPinned(keyid, pin.before);
     writePin(file, { ...pin, told: true });

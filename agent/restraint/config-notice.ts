@@ -34,7 +34,7 @@ export interface ConfigNoticeOptions {
 export class ConfigNotice {
   readonly #options: ConfigNoticeOptions;
   readonly #file: WatchedFile;
-  #done = false;
+  #isDone = false;
 
   constructor(options: ConfigNoticeOptions) {
     this.#options = options;
@@ -45,15 +45,15 @@ export class ConfigNotice {
   tick(): void {
     const { config, log, journal, restraint, flow } = this.#options;
     // Before the journal is open, nothing has been compared.
-    if (this.#done || !journal.writable) return;
-    this.#done = true;
+    if (this.#isDone || !journal.writable) return;
+    this.#isDone = true;
     const change = this.#file.untold;
     if (change === undefined) return;
     flow.happened('config-changed', causeOf(change, config, restraint.order));
     const uncovered = uncoveredMasks(change, config, restraint.order);
     if (uncovered.length > 0) flow.happened('mask-removed', maskCauseOf(uncovered));
     try {
-      this.#file.told();
+      this.#file.markReported();
     } catch (error) {
       rethrowBug(error);
       log.warn({ reason: error.message }, 'that the configuration has changed will be told again');
@@ -62,24 +62,24 @@ export class ConfigNotice {
 }
 
 function causeOf({ lists, places }: ConfigChange, config: Config, order: Authorisation | undefined): object {
-  const changed = places.map(({ list, id }) =>
+  const changedPlaces = places.map(({ list, id }) =>
     list === 'zones' || list === 'lines'
       ? { list, id, outlined: order !== undefined && isOutlined(order, list, id, config) }
       : { list, id },
   );
-  const told = changed.slice(0, PLACES_TOLD_MAX);
-  const more = changed.length - told.length;
+  const listedPlaces = changedPlaces.slice(0, PLACES_TOLD_MAX);
+  const omittedCount = changedPlaces.length - listedPlaces.length;
   const reason = [...CHANGED_LISTS, 'other', 'unknown']
     .filter((list) => (lists as readonly string[]).includes(list))
     .map((list) =>
       listText(
         list,
-        changed.filter((place) => place.list === list),
+        changedPlaces.filter((place) => place.list === list),
       ),
     )
     .join('; ')
     .slice(0, REASON_MAX);
-  return { lists, changed: told, ...(more > 0 && { more }), reason };
+  return { lists, changed: listedPlaces, ...(omittedCount > 0 && { more: omittedCount }), reason };
 }
 
 type LostMask = ConfigChange['masksLost'][number];
@@ -110,9 +110,9 @@ const WITHOUT_PLACES: Readonly<Record<string, string>> = {
 
 function listText(
   list: string,
-  changed: readonly { readonly id: string; readonly outlined?: boolean }[],
+  changedPlaces: readonly { readonly id: string; readonly outlined?: boolean }[],
 ): string {
-  const ids = changed.map(({ id, outlined }) => {
+  const ids = changedPlaces.map(({ id, outlined }) => {
     if (outlined === undefined) return id;
     return `${id} (${outlined ? 'inside the outline of the order' : 'no outline of an order signs it'})`;
   });

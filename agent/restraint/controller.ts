@@ -151,7 +151,7 @@ export class RestraintController {
     if (this.#options.steady.trusted()) this.#authority.confirmTime();
     if (nowMs >= this.#loadAtMs) {
       this.#loadAtMs = nowMs + LOAD_EVERY_MS;
-      this.#suspension.beginIfFirst(this.#authority.known);
+      this.#suspension.beginIfFirst(this.#authority.hasRunBefore);
       this.#root.load();
       this.#authority.load();
       this.#trying(() => this.#authority.keepTime());
@@ -227,13 +227,13 @@ export class RestraintController {
     const { site, box } = this.#options.config;
     const { suspended, id: suspension } = this.#suspension.state();
     if (!suspended) throw new CommandRefused('not-permitted', 'this box is not suspended');
-    const held = this.#authority.now();
-    if ('reason' in held) {
-      const message = `no authorisation holds whose resumeKeys could sign: ${held.reason}`;
+    const signedOrder = this.#authority.now();
+    if ('reason' in signedOrder) {
+      const message = `no authorisation holds whose resumeKeys could sign: ${signedOrder.reason}`;
       throw new CommandRefused('not-permitted', message);
     }
     const own = { site, box, suspension };
-    const { reason, names } = openResume(bytes, held.content, own, this.#authority.nowMs());
+    const { reason, names } = openResume(bytes, signedOrder.content, own, this.#authority.nowMs());
     await this.#suspension.end(suspension, reason, names, bytes);
     this.#look();
   }
@@ -254,31 +254,32 @@ export class RestraintController {
   }
 
   async #answerRequest(bytes: Buffer): Promise<void> {
-    let refused: string | null = null;
+    let refusal: string | null = null;
     try {
       await this.#resume(bytes.subarray(0, RESUME_BYTES_MAX + 1));
     } catch (error) {
       rethrowBug(error);
-      refused = error.message.slice(0, TEXT_MAX);
-      this.#options.log.warn({ reason: refused }, 'resume refused');
+      refusal = error.message.slice(0, TEXT_MAX);
+      this.#options.log.warn({ reason: refusal }, 'resume refused');
     }
-    this.#answer = { request: createHash('sha256').update(bytes).digest('hex'), refused };
+    this.#answer = { request: createHash('sha256').update(bytes).digest('hex'), refused: refusal };
     // Runs after the resume's ruling.
     this.#next(async () => this.#writeLocalMode());
   }
 
   #look(): void {
-    const found = rulingOf({
+    const ruling = rulingOf({
       suspension: this.#suspension.state(),
-      held: this.#authority.now(),
+      signedOrder: this.#authority.now(),
       journalWritable: this.#options.journal.writable,
       rootFault: this.#root.fault,
     });
-    if (this.#ruled !== undefined && isSame(this.#ruled, found)) return;
-    const since = found.mode === this.#ruled?.mode && found.since === '' ? this.#ruled.since : found.since;
-    const ruled = { ...found, since: since === '' ? this.#now() : since };
+    if (this.#ruled !== undefined && isSame(this.#ruled, ruling)) return;
+    const sinceText =
+      ruling.mode === this.#ruled?.mode && ruling.since === '' ? this.#ruled.since : ruling.since;
+    const ruled = { ...ruling, since: sinceText === '' ? this.#now() : sinceText };
     this.#ruled = ruled;
-    if (found.authorisation !== undefined) this.#options.retention.allow(found.authorisation.retention);
+    if (ruling.authorisation !== undefined) this.#options.retention.allow(ruling.authorisation.retention);
     this.#next(() => this.#carryOut(ruled));
   }
 

@@ -40,10 +40,10 @@ export class LatestTime {
     const file = join(stateDir, LATEST_TIME_FILE);
     const seenMs = readTime(file);
     if (seenMs === undefined && knownMs !== undefined) {
-      const known = new Date(knownMs).toISOString();
+      const lastRun = new Date(knownMs).toISOString();
       throw new AgentError(
         'corrupt',
-        `${file} is missing, though by its journal this box has run until ${known}; ${MEND}`,
+        `${file} is missing, though by its journal this box has run until ${lastRun}; ${MEND}`,
       );
     }
     this.#confirmedMs = Math.max(

@@ -71,7 +71,7 @@ function suspend(
 ): void {
   if (folder.suspension()?.suspended === true) return;
   const at = since ?? new Date(nowMs).toISOString();
-  const own = folder.ended().includes(id) ? newSuspensionId() : id;
+  const own = folder.endedIds().includes(id) ? newSuspensionId() : id;
   write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: true, id: own, since: at, reason, by }));
 }
 
@@ -82,11 +82,14 @@ function resume(envelope: Uint8Array, options: RootKeeperOptions): void {
   const { site, box } = folder.box();
   const order = orderInForce(site, box, options);
   const { reason, names } = openResume(envelope, order, { site, box, suspension: state.id }, nowMs);
-  const since = new Date(nowMs).toISOString();
+  const nowText = new Date(nowMs).toISOString();
   const by = names.join(', ').slice(0, 100);
   // Written first: a cut between the two must not leave an id that can be used again.
-  write(folder.path(ENDED_FILE), JSON.stringify([...new Set([...folder.ended(), state.id])]));
-  write(folder.path(SUSPENSION_FILE), suspensionText({ suspended: false, id: state.id, since, reason, by }));
+  write(folder.path(ENDED_FILE), JSON.stringify([...new Set([...folder.endedIds(), state.id])]));
+  write(
+    folder.path(SUSPENSION_FILE),
+    suspensionText({ suspended: false, id: state.id, since: nowText, reason, by }),
+  );
 }
 
 /** Returns the authorisation if it holds, otherwise the installation authorisation. */
@@ -95,7 +98,7 @@ function orderInForce(
   box: string,
   { folder, nowMs, readOrder }: RootKeeperOptions,
 ): Authorisation {
-  const held = (name: 'authorisation' | 'installation'): Authorisation | undefined => {
+  const validOrder = (name: 'authorisation' | 'installation'): Authorisation | undefined => {
     const bytes = readOrder(name);
     if (bytes === undefined) return undefined;
     const order = openAuthorisation(bytes, folder.authority());
@@ -104,12 +107,12 @@ function orderInForce(
     return order;
   };
   try {
-    const order = held('authorisation');
+    const order = validOrder('authorisation');
     if (order !== undefined) return order;
     throw new AgentError('config', '`authorisation` is not in the configuration');
   } catch (error) {
     rethrowBug(error);
-    const permit = held('installation');
+    const permit = validOrder('installation');
     if (permit?.installation === true) return permit;
     throw error;
   }
@@ -128,8 +131,8 @@ function keepHead(
   if (before !== undefined) {
     if (before.verifierKey !== verifierKey)
       throw new AgentError('denied', 'the journal is another one than before');
-    const known = openCheckpoint(before.head, verifier);
-    if (from !== known.size || !isConsistent(known, after, proof))
+    const checkpoint = openCheckpoint(before.head, verifier);
+    if (from !== checkpoint.size || !isConsistent(checkpoint, after, proof))
       throw new AgentError('denied', 'the journal does not continue what it was');
   }
   const record: JournalRecord = { version: 1, verifierKey, head: note };

@@ -18,7 +18,9 @@ const AGAIN_AFTER_MS = 10_000;
 
 export interface LinkedJournal {
   readonly writable: boolean;
-  since(head: string | undefined): { readonly verifierKey: string; readonly provenHead: string } | undefined;
+  headSince(
+    head: string | undefined,
+  ): { readonly verifierKey: string; readonly provenHead: string } | undefined;
 }
 
 export interface RootLinkOptions {
@@ -76,7 +78,7 @@ export class RootLink {
     if (record === undefined || !journal.writable) return;
     this.#tellAtMs = clock.nowMs() + AGAIN_AFTER_MS;
     await this.#asking(async () => {
-      const head = journal.since(record.folder.journal()?.head);
+      const head = journal.headSince(record.folder.journal()?.head);
       // A head that does not continue root's is a fault, which `load` finds.
       if (head === undefined) return;
       await record.keepHead(head);
@@ -95,10 +97,10 @@ export class RootLink {
     const { site, box } = folder.box();
     if (site !== config.site || box !== config.box)
       return `root’s record is of ${box} at ${site}; restart vigie-camera-address.service`;
-    const known = folder.journal();
-    if (known === undefined || !journal.writable) return undefined;
-    const own = journal.since(known.head);
-    if (own?.verifierKey === known.verifierKey) return undefined;
+    const rootJournal = folder.journal();
+    if (rootJournal === undefined || !journal.writable) return undefined;
+    const own = journal.headSince(rootJournal.head);
+    if (own?.verifierKey === rootJournal.verifierKey) return undefined;
     return 'the journal does not continue what root’s record knows of it: the state folder was put back, cut or begun anew; keep a copy of it, then run `sudo vigie-root pin`';
   }
 

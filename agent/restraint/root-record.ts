@@ -87,8 +87,8 @@ export function rootRecord(
   defaultStateDir: string,
   env: NodeJS.ProcessEnv,
 ): RootRecord | undefined {
-  const asked = env['VIGIE_RESTRAINT_DIR'];
-  if (asked !== undefined) return new RootRecord(asked, env['VIGIE_RESTRAINT_SOCKET'] ?? ROOT_RECORD_SOCKET);
+  const dir = env['VIGIE_RESTRAINT_DIR'];
+  if (dir !== undefined) return new RootRecord(dir, env['VIGIE_RESTRAINT_SOCKET'] ?? ROOT_RECORD_SOCKET);
   const installed = stateDir === defaultStateDir && existsSync(ROOT_RECORD_DIR);
   return installed ? new RootRecord(ROOT_RECORD_DIR, ROOT_RECORD_SOCKET) : undefined;
 }

@@ -23,7 +23,7 @@ export interface Ruled extends Ruling {
 export interface Grounds {
   readonly suspension: SuspensionState;
   /** Valid authorisation, or the reason why there is none. */
-  readonly held: Signed | Refused;
+  readonly signedOrder: Signed | Refused;
   /** Required for a permit: without a working journal nothing can be proved. */
   readonly journalWritable: boolean;
   /** Reason why root's record cannot be kept; undefined if it can, or in a plain run. */
@@ -33,14 +33,18 @@ export interface Grounds {
 /**
  * Rules by the suspension first, then the authorisation, then the proof. `since` is empty if the ruling began just now.
  */
-export function rulingOf({ suspension, held, journalWritable, rootFault }: Grounds): Ruled {
+export function rulingOf({ suspension, signedOrder, journalWritable, rootFault }: Grounds): Ruled {
   const { suspended, id, since, reason, by } = suspension;
   const [authorisation, sha256, coverage] =
-    'reason' in held ? [undefined, undefined, []] : [held.content, held.sha256, held.coverage];
-  const refused = new Map(
-    coverage.flatMap(({ rule, reason: why }): [string, string][] => (why === undefined ? [] : [[rule, why]])),
+    'reason' in signedOrder
+      ? [undefined, undefined, []]
+      : [signedOrder.content, signedOrder.sha256, signedOrder.coverage];
+  const refusedRules = new Map(
+    coverage.flatMap(({ rule, reason: ruleReason }): [string, string][] =>
+      ruleReason === undefined ? [] : [[rule, ruleReason]],
+    ),
   );
-  const base = { authorisation, sha256, coverage, refused, permit: undefined };
+  const base = { authorisation, sha256, coverage, refused: refusedRules, permit: undefined };
   if (suspended) return { ...base, suspension: id, by, since: since ?? '', mode: 'suspended', reason };
   const own = { ...base, suspension: null, by: null, since: '' };
   const unauthorised = (why: string): Ruled => ({
@@ -48,10 +52,10 @@ export function rulingOf({ suspension, held, journalWritable, rootFault }: Groun
     mode: 'unauthorised',
     reason: why.slice(0, TEXT_MAX),
   });
-  if ('reason' in held) return unauthorised(held.reason);
+  if ('reason' in signedOrder) return unauthorised(signedOrder.reason);
   if (!journalWritable) return unauthorised('journal-down: what could not be proved is not done');
   if (rootFault !== undefined) return unauthorised(rootFault);
-  return { ...own, mode: 'active', reason: null, permit: permitUnder(held.order, coverage) };
+  return { ...own, mode: 'active', reason: null, permit: permitUnder(signedOrder.order, coverage) };
 }
 
 /** True if two rulings are the same. Reasons about time contain the time, which is not a change. */
@@ -95,10 +99,10 @@ export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => n
     since,
     reason,
     ...orderOf(authorisation),
-    rules: coverage.map(({ rule, grant, reason: why }) => ({
+    rules: coverage.map(({ rule, grant, reason: ruleReason }) => ({
       id: rule,
       state: grant === undefined ? 'unauthorised' : grant.shadow ? 'shadow' : 'active',
-      reason: why?.slice(0, TEXT_MAX) ?? null,
+      reason: ruleReason?.slice(0, TEXT_MAX) ?? null,
       shadowed: shadowed(rule),
     })),
   };

@@ -63,7 +63,7 @@ export class SuspensionRecords {
   state(): SuspensionState {
     const root = this.#options.record?.folder.suspension();
     const own = this.#file.read();
-    const known = this.#options.journal.known?.suspension;
+    const journalSuspension = this.#options.journal.known?.suspension;
     if (root?.suspended === true) {
       if (own.suspended && own.id === root.id) return own;
       return this.#putRight(root, 'root’s record');
@@ -71,8 +71,8 @@ export class SuspensionRecords {
     const endedAtRoot = (id: string): boolean => root?.id === id;
     if (own.suspended && root !== undefined && endedAtRoot(own.id)) return this.#completeEnd(root);
     if (own.suspended) return own;
-    if (known !== undefined && !endedAtRoot(known.id))
-      return this.#putRight({ suspended: true, ...known }, 'the journal');
+    if (journalSuspension !== undefined && !endedAtRoot(journalSuspension.id))
+      return this.#putRight({ suspended: true, ...journalSuspension }, 'the journal');
     return own;
   }
 
@@ -123,10 +123,10 @@ export class SuspensionRecords {
     return this.#file.read();
   }
 
-  /** Corrects the own file from another record. `told`: the record that shows the difference. */
-  #putRight(state: SuspensionState, told: string): SuspensionState {
-    const what = `${SUSPENSION_FILE} was put back, edited or removed, as ${told} shows; suspended before: `;
-    const right = { ...state, reason: `${what}${state.reason}`.slice(0, REASON_MAX) };
+  /** Corrects the own file from another record. `source`: the record that shows the difference. */
+  #putRight(state: SuspensionState, source: string): SuspensionState {
+    const cause = `${SUSPENSION_FILE} was put back, edited or removed, as ${source} shows; suspended before: `;
+    const right = { ...state, reason: `${cause}${state.reason}`.slice(0, REASON_MAX) };
     if (this.#options.readOnly !== true) this.#trying(() => this.#file.hold(right));
     return right;
   }

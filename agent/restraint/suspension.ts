@@ -22,7 +22,7 @@ export class Suspension {
   readonly #file: string;
   /** Suspension that the disk has not accepted yet; it still holds. */
   #unsaved: SuspensionState | undefined;
-  #seen: { readonly mark: string; readonly state: SuspensionState } | undefined;
+  #cache: { readonly mark: string; readonly state: SuspensionState } | undefined;
 
   constructor(file: string) {
     this.#file = file;
@@ -53,10 +53,11 @@ export class Suspension {
     try {
       const { mtimeNs, size, ino } = statSync(this.#file, { bigint: true });
       const mark = `${mtimeNs} ${size} ${ino}`;
-      if (this.#seen?.mark !== mark) this.#seen = { mark, state: parsedSuspension(readFileSync(this.#file)) };
-      return this.#seen.state;
+      if (this.#cache?.mark !== mark)
+        this.#cache = { mark, state: parsedSuspension(readFileSync(this.#file)) };
+      return this.#cache.state;
     } catch (error) {
-      this.#seen = undefined;
+      this.#cache = undefined;
       return unreadableSuspension(this.#file, `${this.#file} cannot be read: ${messageOf(error)}`);
     }
   }

@@ -94,8 +94,8 @@ export class CrowdGatheringRule implements Rule {
       this.#sinceMs = undefined;
     }
     const stayedMs = this.#sinceMs === undefined ? 0 : atMs - this.#sinceMs;
-    const begins = enough && stayedMs >= afterS * 1000;
-    const stands = this.#sinceMs !== undefined && (this.#standing || begins);
+    const isBeginning = enough && stayedMs >= afterS * 1000;
+    const stands = this.#sinceMs !== undefined && (this.#standing || isBeginning);
     if (stands && !this.#standing) this.#gatherings += 1;
     this.#standing = stands;
     if (!stands) return [];
@@ -119,11 +119,14 @@ export class CrowdGatheringRule implements Rule {
       if (label !== 'bicycle' && label !== 'motorcycle') continue;
       const [x, y] = [ground[0] * aspect, ground[1]];
       const root = this.#succession.rootOf(id);
-      const known = before.get(root) ?? { x, y, movedMs: Number.NEGATIVE_INFINITY, ridden: false };
-      const moved = Math.hypot(x - known.x, y - known.y) >= RIDDEN_HEIGHTS * (xyxyNorm[3] - xyxyNorm[1]);
-      const from = moved ? { x, y, movedMs: atMs } : known;
-      const beside = people.some((person) => shareInside(xyxyNorm, person.xyxyNorm) >= RIDER_SHARE_MIN);
-      this.#cycles.set(root, { ...from, ridden: !beside && atMs - from.movedMs < RIDDEN_MAX_MS });
+      const previous = before.get(root) ?? { x, y, movedMs: Number.NEGATIVE_INFINITY, ridden: false };
+      const hasMoved =
+        Math.hypot(x - previous.x, y - previous.y) >= RIDDEN_HEIGHTS * (xyxyNorm[3] - xyxyNorm[1]);
+      const from = hasMoved ? { x, y, movedMs: atMs } : previous;
+      const hasDetectedRider = people.some(
+        (person) => shareInside(xyxyNorm, person.xyxyNorm) >= RIDER_SHARE_MIN,
+      );
+      this.#cycles.set(root, { ...from, ridden: !hasDetectedRider && atMs - from.movedMs < RIDDEN_MAX_MS });
     }
   }
 

@@ -38,8 +38,8 @@ export class IllegalParkingRule implements Rule {
   }
 
   get dwells(): readonly Dwell[] {
-    const here = [...this.#vehicles.values()].filter(({ arrived }) => arrived);
-    return [...new Set([...here.map(({ last }) => last), ...this.#remembered.missing])];
+    const arrivedVehicles = [...this.#vehicles.values()].filter(({ arrived }) => arrived);
+    return [...new Set([...arrivedVehicles.map(({ last }) => last), ...this.#remembered.missing])];
   }
 
   resume(dwells: readonly Dwell[]): void {
@@ -52,9 +52,9 @@ export class IllegalParkingRule implements Rule {
     this.#vehicles = new Map();
     return standing.flatMap((stands) => {
       if (!this.#isWatched(stands)) return [];
-      const known = before.get(stands.place);
-      if (known !== undefined) this.#remembered.forget(known.last);
-      const watched = known ?? this.#begin(stands);
+      const existing = before.get(stands.place);
+      if (existing !== undefined) this.#remembered.forget(existing.last);
+      const watched = existing ?? this.#begin(stands);
       this.#vehicles.set(stands.place, watched);
       return this.#situation(stands, watched, atMs);
     });

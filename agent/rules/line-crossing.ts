@@ -142,14 +142,17 @@ export class LineCrossingRule implements Rule {
 /** True if the crossing track is the object that has already crossed. Two tracks seen side by side are two objects. */
 function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, aspect: number): boolean {
   if (last.id === now.id || last.group !== now.group) return false;
-  const there = movedOn(last, (atMs - lastMs) / 1000);
+  const predictedBox = movedOn(last, (atMs - lastMs) / 1000);
   if (now.firstMs <= last.lastMs) {
-    return now.group === 'vehicle' ? isUpon(there, now.xyxyNorm) : iou(there, now.xyxyNorm) > SAME_OBJECT_IOU;
+    return now.group === 'vehicle'
+      ? isUpon(predictedBox, now.xyxyNorm)
+      : iou(predictedBox, now.xyxyNorm) > SAME_OBJECT_IOU;
   }
   const [x1, y1, x2, y2] = now.xyxyNorm;
   const size = Math.max((x2 - x1) * aspect, y2 - y1);
   return (
-    Math.hypot(((x1 + x2 - there[0] - there[2]) / 2) * aspect, y2 - there[3]) <= FOUND_AGAIN_SIZES * size
+    Math.hypot(((x1 + x2 - predictedBox[0] - predictedBox[2]) / 2) * aspect, y2 - predictedBox[3]) <=
+    FOUND_AGAIN_SIZES * size
   );
 }
 

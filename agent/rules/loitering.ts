@@ -75,10 +75,10 @@ export class LoiteringRule implements Rule {
 
   /** Follows a person in the zone, who has stopped or already stays. */
   #follow(root: number, track: ObservedTrack, atMs: number): void {
-    const known = this.#staying.get(root);
-    if (known !== undefined) this.#remembered.forget(known);
+    const existing = this.#staying.get(root);
+    if (existing !== undefined) this.#remembered.forget(existing);
     const dwell =
-      known ??
+      existing ??
       this.#remembered.take(track) ??
       (this.#stops(track) ? dwellOf(track, { sinceMs: atMs, seenMs: atMs, score: track.score }) : undefined);
     if (dwell === undefined) return;

@@ -74,7 +74,7 @@ export class Paths {
     const aspect = source.widthPx / source.heightPx;
     if (this.#lastMs !== undefined) this.#intervalMs = atMs - this.#lastMs;
     this.#lastMs = atMs;
-    const kept = new Map<number, PathPoint[]>();
+    const nextPaths = new Map<number, PathPoint[]>();
     const steps = this.#witness?.update(tracks);
     const paths = this.#paths;
     const gapMs = GAP_INTERVALS * this.#intervalMs;
@@ -100,9 +100,9 @@ export class Paths {
       let old = Math.max(0, path.length - POINTS_MAX);
       while (old < path.length && atMs - (path[old] as PathPoint).atMs > keptMs) old += 1;
       if (old > 0) path.splice(0, old);
-      kept.set(id, path);
+      nextPaths.set(id, path);
     }
-    this.#paths = kept;
+    this.#paths = nextPaths;
   }
 
   /** Oldest first; empty for an unknown track. Valid until the next update. */

@@ -52,9 +52,9 @@ export class RememberedDwells {
   /** Returns the dwell of the track found here; each is taken once. */
   take(track: ObservedTrack): Dwell | undefined {
     const near = this.#dwells.filter((dwell) => isSamePlace(dwell, track));
-    const [found] = near.sort((a, b) => iou(b.xyxyNorm, track.xyxyNorm) - iou(a.xyxyNorm, track.xyxyNorm));
-    this.#dwells = this.#dwells.filter((dwell) => dwell !== found);
-    return found;
+    const [match] = near.sort((a, b) => iou(b.xyxyNorm, track.xyxyNorm) - iou(a.xyxyNorm, track.xyxyNorm));
+    this.#dwells = this.#dwells.filter((dwell) => dwell !== match);
+    return match;
   }
 }
 

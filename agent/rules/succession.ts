@@ -24,7 +24,7 @@ const REACH_HEIGHTS_PER_S = 0.8;
  */
 const EDGE_NORM = 0.02;
 
-interface Known {
+interface ObjectEntry {
   /** First number of the object. */
   root: number;
   readonly group: ObjectGroup;
@@ -33,11 +33,11 @@ interface Known {
 }
 
 export class Succession {
-  #known = new Map<number, Known>();
+  #entries = new Map<number, ObjectEntry>();
 
   update({ tracks, source, atMs }: Observation): void {
     const aspect = source.widthPx / source.heightPx;
-    const all = this.#known;
+    const all = this.#entries;
     const inSight = new Set<number>();
     const present = new Set<number>();
     for (let i = 0; i < tracks.length; i++) {
@@ -47,13 +47,13 @@ export class Succession {
     }
     for (let i = 0; i < tracks.length; i++) {
       const { id, group, xyxyNorm, seen } = tracks[i] as ObservedTrack;
-      const known = all.get(id);
-      if (known === undefined) {
+      const entry = all.get(id);
+      if (entry === undefined) {
         const root = this.#predecessor(group, xyxyNorm, inSight, atMs, aspect) ?? id;
         all.set(id, { root, group, box: xyxyNorm, lastMs: atMs });
       } else if (seen) {
-        known.box = xyxyNorm;
-        known.lastMs = atMs;
+        entry.box = xyxyNorm;
+        entry.lastMs = atMs;
       }
     }
     this.#part(inSight);
@@ -65,13 +65,13 @@ export class Succession {
 
   /** Returns the root number of the object of this track, or its own for an unknown track. */
   rootOf(track: number): number {
-    return this.#known.get(track)?.root ?? track;
+    return this.#entries.get(track)?.root ?? track;
   }
 
   /** All stored root numbers. */
   roots(): ReadonlySet<number> {
     const roots = new Set<number>();
-    for (const { root } of this.#known.values()) roots.add(root);
+    for (const { root } of this.#entries.values()) roots.add(root);
     return roots;
   }
 
@@ -80,12 +80,12 @@ export class Succession {
    * number.
    */
   #part(inSight: ReadonlySet<number>): void {
-    const taken = new Set<number>();
+    const takenRoots = new Set<number>();
     for (const id of [...inSight].sort((a, b) => a - b)) {
-      const known = this.#known.get(id);
-      if (known === undefined) continue;
-      if (taken.has(known.root)) known.root = id;
-      taken.add(known.root);
+      const entry = this.#entries.get(id);
+      if (entry === undefined) continue;
+      if (takenRoots.has(entry.root)) entry.root = id;
+      takenRoots.add(entry.root);
     }
   }
 
@@ -97,13 +97,13 @@ export class Succession {
     aspect: number,
   ): number | undefined {
     let best: { root: number; worth: number } | undefined;
-    for (const [id, known] of this.#known) {
-      if (inSight.has(id) || known.group !== group) continue;
-      const overlap = iou(known.box, box);
-      const near = group === 'person' && !atEdge(box) && reaches(known.box, box, atMs - known.lastMs, aspect);
+    for (const [id, entry] of this.#entries) {
+      if (inSight.has(id) || entry.group !== group) continue;
+      const overlap = iou(entry.box, box);
+      const near = group === 'person' && !atEdge(box) && reaches(entry.box, box, atMs - entry.lastMs, aspect);
       if (overlap < SAME_PLACE_IOU_MIN && !near) continue;
-      const worth = overlap - distance(known.box, box, aspect);
-      if (best === undefined || worth > best.worth) best = { root: known.root, worth };
+      const worth = overlap - distance(entry.box, box, aspect);
+      if (best === undefined || worth > best.worth) best = { root: entry.root, worth };
     }
     return best?.root;
   }

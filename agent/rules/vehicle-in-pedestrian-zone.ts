@@ -42,7 +42,7 @@ interface Vehicle {
   /** Box at the first sighting. */
   readonly first: XyxyNorm;
   /** It has moved since, or had before a break. */
-  moved: boolean;
+  hasMoved: boolean;
   /** Dwell while it is in the zone. */
   last: Dwell | undefined;
 }
@@ -62,8 +62,10 @@ export class VehicleInPedestrianZoneRule implements Rule {
   }
 
   get dwells(): readonly Dwell[] {
-    const here = [...this.#vehicles.values()].flatMap(({ moved, last }) => (moved && last ? [last] : []));
-    return [...new Set([...here, ...this.#remembered.missing])];
+    const presentDwells = [...this.#vehicles.values()].flatMap(({ hasMoved, last }) =>
+      hasMoved && last ? [last] : [],
+    );
+    return [...new Set([...presentDwells, ...this.#remembered.missing])];
   }
 
   resume(dwells: readonly Dwell[]): void {
@@ -83,7 +85,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
       if (track.group !== 'vehicle') return [];
       const root = this.#succession.rootOf(track.id);
       const vehicle = this.#vehicleOf(root, track);
-      vehicle.moved ||=
+      vehicle.hasMoved ||=
         track.seen && iou(vehicle.first, track.xyxyNorm) < MOVED_IOU_MAX && this.#drives(track, source);
       const presence = track.zones.find((z) => z.zone === zone);
       if (presence === undefined) {
@@ -94,7 +96,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
       const sinceMs = Math.min(vehicle.last?.sinceMs ?? presence.sinceMs, presence.sinceMs);
       vehicle.last = dwellOf(track, { sinceMs, seenMs: atMs, score });
       const stayedMs = atMs - sinceMs;
-      const counts = labels.includes(track.label) && vehicle.moved && isSure(track);
+      const counts = labels.includes(track.label) && vehicle.hasMoved && isSure(track);
       if (stayedMs < afterS * 1000 || !counts) return [];
       const cause = { stayedS: Math.round(stayedMs / 100) / 10 };
       return [{ key: `track-${root}`, objects: [track], cause, momentary: false }];
@@ -126,16 +128,16 @@ export class VehicleInPedestrianZoneRule implements Rule {
     if (arrival !== 'unseen' && vehicle.firstMs > (this.#beganMs ?? atMs)) return false;
     if (vehicle.score < UNMOVED_SCORE_MIN || !labels.includes(vehicle.label)) return false;
     if (atMs - vehicle.firstMs < Math.max(STANDS_FOR_MS, afterS * 1000)) return false;
-    const moved = this.#vehicles.get(this.#succession.rootOf(vehicle.id))?.moved ?? false;
-    return !moved && vehicle.zones.some((visit) => visit.zone === zone);
+    const hasMoved = this.#vehicles.get(this.#succession.rootOf(vehicle.id))?.hasMoved ?? false;
+    return !hasMoved && vehicle.zones.some((visit) => visit.zone === zone);
   }
 
   #vehicleOf(root: number, track: ObservedTrack): Vehicle {
-    const known = this.#vehicles.get(root);
-    if (known?.last !== undefined) this.#remembered.forget(known.last);
-    if (known !== undefined) return known;
+    const existing = this.#vehicles.get(root);
+    if (existing?.last !== undefined) this.#remembered.forget(existing.last);
+    if (existing !== undefined) return existing;
     const last = this.#remembered.take(track);
-    const vehicle = { first: track.xyxyNorm, moved: last !== undefined, last };
+    const vehicle = { first: track.xyxyNorm, hasMoved: last !== undefined, last };
     this.#vehicles.set(root, vehicle);
     return vehicle;
   }

@@ -30,9 +30,9 @@ export class Witness {
    * Takes the tracks of a frame and returns those whose step is a vehicle's. The first step of a track never counts.
    */
   update(tracks: readonly ObservedTrack[]): ReadonlySet<number> {
-    const seen = tracks.filter((track) => track.seen);
-    const vehicles = seen.filter(({ group }) => group !== 'person');
-    const witnessed = seen.filter((track) => track.pixelsMove && this.#isVehiclesStep(track, vehicles));
+    const seenTracks = tracks.filter((track) => track.seen);
+    const vehicles = seenTracks.filter(({ group }) => group !== 'person');
+    const witnessed = seenTracks.filter((track) => track.pixelsMove && this.#isVehiclesStep(track, vehicles));
     const present = new Map<number, XyxyNorm>();
     for (const { id, seen, xyxyNorm } of tracks) {
       const box = seen ? xyxyNorm : this.#last.get(id);

@@ -68,9 +68,11 @@ export interface CameraViewOptions {
 export class CameraView {
   readonly #options: CameraViewOptions;
   #record: CameraRecord = { signature: null, aspect: 1, movedSince: null };
-  #moved = false;
+  #isMoved = false;
   #requests = REQUESTS_FROM;
-  #asked: { readonly request: number; readonly what: 'view' | 'after'; readonly atMs: number } | undefined;
+  #pendingRequest:
+    | { readonly request: number; readonly kind: 'view' | 'after'; readonly atMs: number }
+    | undefined;
   #afterWanted = false;
   #pictureDueMs = Number.NEGATIVE_INFINITY;
   /** Newest picture of the view. It counts as before a move only if no move is reported for a while. */
@@ -101,7 +103,7 @@ export class CameraView {
       this.#options.log.warn({ file, why: messageOf(error) }, 'record of the camera’s view moved aside');
       renameSync(file, `${file}.damaged`);
     }
-    this.#moved = this.#record.movedSince !== null;
+    this.#isMoved = this.#record.movedSince !== null;
   }
 
   /** Settings for a vision process that starts. */
@@ -122,33 +124,33 @@ export class CameraView {
   answer({ message, binary }: Received<FromVision>): boolean {
     if (message.kind !== 'snapshot' && message.kind !== 'no-snapshot') return false;
     if (message.request < REQUESTS_FROM) return false;
-    const asked = this.#asked;
-    this.#asked = undefined;
-    if (asked?.request !== message.request || message.kind === 'no-snapshot') return true;
-    this.#keep(asked.what, receivedSnapshot(message, binary).bytes);
+    const pending = this.#pendingRequest;
+    this.#pendingRequest = undefined;
+    if (pending?.request !== message.request || message.kind === 'no-snapshot') return true;
+    this.#keep(pending.kind, receivedSnapshot(message, binary).bytes);
     return true;
   }
 
   /** Takes the camera's conditions, and returns requests for pictures of the view. */
   observe({ camera = [], atMs }: Observation): EvidenceRequest[] {
     const nowMs = this.#options.clock.nowMs();
-    const moved = camera.includes('moved');
-    if (moved !== this.#moved) this.#turn(moved);
+    const isMoved = camera.includes('moved');
+    if (isMoved !== this.#isMoved) this.#turn(isMoved);
     if (camera.length > 0) this.#candidate = undefined;
     else if (this.#candidate !== undefined && nowMs - this.#candidate.atMs >= SOUND_AFTER_MS) {
       this.#store('before', this.#candidate.bytes);
       this.#candidate = undefined;
     }
-    if (this.#asked !== undefined && nowMs - this.#asked.atMs < ASK_AGAIN_MS) return [];
-    const what = this.#afterWanted
+    if (this.#pendingRequest !== undefined && nowMs - this.#pendingRequest.atMs < ASK_AGAIN_MS) return [];
+    const kind = this.#afterWanted
       ? 'after'
       : camera.length === 0 && nowMs >= this.#pictureDueMs
         ? 'view'
         : null;
-    if (what === null) return [];
-    if (what === 'view') this.#pictureDueMs = nowMs + PICTURE_EVERY_MS;
+    if (kind === null) return [];
+    if (kind === 'view') this.#pictureDueMs = nowMs + PICTURE_EVERY_MS;
     this.#requests += 1;
-    this.#asked = { request: this.#requests, what, atMs: nowMs };
+    this.#pendingRequest = { request: this.#requests, kind, atMs: nowMs };
     return [{ request: this.#requests, atMs, focus: [], seal: false }];
   }
 
@@ -183,7 +185,7 @@ export class CameraView {
     const { log, send, enter, trackLog } = this.#options;
     // Vision learns the new view from the start, and its signature is stored then.
     if (!this.#write({ ...this.#record, signature: null, movedSince: null })) return false;
-    this.#moved = false;
+    this.#isMoved = false;
     this.#confirmations += 1;
     log.warn({ movedSince }, 'the camera’s new view was confirmed; the rules go on');
     enter({ type: 'view-confirmed', movedSince, by });
@@ -208,22 +210,22 @@ export class CameraView {
     }
   }
 
-  #turn(moved: boolean): void {
-    this.#moved = moved;
-    this.#afterWanted = moved;
+  #turn(isMoved: boolean): void {
+    this.#isMoved = isMoved;
+    this.#afterWanted = isMoved;
     const { wallMs } = this.#options.clock;
-    this.#write({ ...this.#record, movedSince: moved ? new Date(wallMs()).toISOString() : null });
-    if (moved) {
-      const how = 'vigie camera confirm, once the zones were looked at';
+    this.#write({ ...this.#record, movedSince: isMoved ? new Date(wallMs()).toISOString() : null });
+    if (isMoved) {
+      const hint = 'vigie camera confirm, once the zones were looked at';
       this.#options.log.error(
-        { confirm: how },
+        { confirm: hint },
         'the camera has moved: no rule goes on until that is confirmed',
       );
     }
   }
 
-  #keep(what: 'view' | 'after', bytes: Uint8Array): void {
-    if (what === 'view') {
+  #keep(kind: 'view' | 'after', bytes: Uint8Array): void {
+    if (kind === 'view') {
       this.#candidate = { bytes, atMs: this.#options.clock.nowMs() };
       return;
     }

@@ -32,8 +32,8 @@ export class CameraConnection {
   opened(to: string): void {
     const { camera, journal } = this.#options;
     const address = cameraAddress(camera.source);
-    const known = journal.known?.connection ?? null;
-    const before = known?.camera === address ? known.to : null;
+    const stored = journal.known?.connection ?? null;
+    const before = stored?.camera === address ? stored.to : null;
     if (before === to) return;
     if (before !== null) this.#changes += 1;
     journal.enter({ type: 'connected', camera: address, to, before });

@@ -73,7 +73,7 @@ export class VisionKeepAlive {
         if (received.message.kind === 'frame') this.#alive();
         onMessage(received);
       },
-      onExit: (exit) => this.#ended(exit, permit, signal),
+      onExit: (exit) => this.#onExit(exit, permit, signal),
     });
     this.#current.start(permit, this.#options.settings(permit));
   }
@@ -97,7 +97,7 @@ export class VisionKeepAlive {
     this.#options.onCrashLoop(false);
   }
 
-  #ended(exit: VisionExit, permit: CapturePermit, signal: AbortSignal): void {
+  #onExit(exit: VisionExit, permit: CapturePermit, signal: AbortSignal): void {
     if (exit.asked || signal.aborted) return;
     const { clock, log, onEnd, onCrashLoop } = this.#options;
     this.#ends += 1;

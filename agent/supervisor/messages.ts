@@ -107,10 +107,10 @@ export class VisionMessages {
   }
 
   /** Handles the end of the vision process, requested or not. */
-  gone(): void {
+  onVisionEnd(): void {
     const { status, previews, accuracy, flow } = this.#options;
     status.gone();
-    previews.gone();
+    previews.onVisionEnd();
     accuracy.sees(false);
     flow.visionReturns();
   }

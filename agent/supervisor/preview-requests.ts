@@ -39,9 +39,9 @@ export class PreviewRequests {
 
   /** Never rejects. */
   ask(): Promise<PreviewAnswer> {
-    const asked = this.#last.then(() => this.#send());
-    this.#last = asked;
-    return asked;
+    const request = this.#last.then(() => this.#send());
+    this.#last = request;
+    return request;
   }
 
   #send(): Promise<PreviewAnswer> {
@@ -64,7 +64,7 @@ export class PreviewRequests {
     else this.#answer({ picture: receivedSnapshot(message, binary), tookMs: message.tookMs });
   }
 
-  gone(): void {
+  onVisionEnd(): void {
     this.#answer({ picture: undefined, reason: 'vision has ended' });
   }
 

@@ -33,7 +33,7 @@ const NO_CAMERA: CameraReport = {
 const TEXT_MAX = 500;
 
 export class VisionStatus {
-  #heard = 0;
+  #messageCount = 0;
   #pid: number | undefined;
   #camera: CameraReport = NO_CAMERA;
   #detector: DetectorReport | null = null;
@@ -52,8 +52,8 @@ export class VisionStatus {
   }
 
   /** Messages since the start of the agent, from all vision processes. */
-  get heard(): number {
-    return this.#heard;
+  get messageCount(): number {
+    return this.#messageCount;
   }
 
   /**
@@ -138,7 +138,7 @@ export class VisionStatus {
   }
 
   hear(message: FromVision): void {
-    this.#heard += 1;
+    this.#messageCount += 1;
     switch (message.kind) {
       case 'hello':
         this.#pid = message.pid;

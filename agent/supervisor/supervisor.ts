@@ -95,7 +95,7 @@ export class VisionSupervisor {
       restraintDir: options.restraintDir,
       settings: (permit) => this.#settings(permit),
       onMessage: (received) => this.#messages.hear(received),
-      onEnd: () => this.#messages.gone(),
+      onEnd: () => this.#messages.onVisionEnd(),
       onCrashLoop: (looping) => flow.condition('decoder-crashloop', looping, { ends: this.#vision.ends }),
     });
   }
@@ -107,7 +107,7 @@ export class VisionSupervisor {
 
   /** Grows with every message of vision and with every unrequested end, for the watchdog. */
   get signsOfLife(): number {
-    return this.#options.status.heard + this.#vision.ends;
+    return this.#options.status.messageCount + this.#vision.ends;
   }
 
   /** Starts no vision yet; `carryOut` does. */
@@ -121,7 +121,7 @@ export class VisionSupervisor {
     if (this.#stopped || watching === this.#watching) return;
     this.#watching = watching;
     await this.#vision.stop();
-    this.#messages.gone();
+    this.#messages.onVisionEnd();
     if (permit !== undefined && !this.#stopped) this.#vision.start(permit);
   }
 

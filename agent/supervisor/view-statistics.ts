@@ -19,7 +19,7 @@ const COUNTED_MAX = 100_000;
 /** Same as in the tracker: an object detected twice may be a flicker. */
 const LOOKS_MIN = 3;
 
-interface Followed {
+interface TrackEntry {
   readonly group: ObservedTrack['group'];
   looks: number;
   /** Steps between consecutive detector runs, in longer sides. */
@@ -40,7 +40,7 @@ export class ViewStatistics {
   readonly #configured: Pick<ViewReport, 'input' | 'fps'>;
   readonly #heights = new Float64Array(HEIGHT_BINS);
   readonly #steps = new Float64Array(STEP_BINS);
-  #followed = new Map<number, Followed>();
+  #tracks = new Map<number, TrackEntry>();
   #source: SizePx | undefined;
   #looks = 0;
 
@@ -53,13 +53,16 @@ export class ViewStatistics {
     if (looked === false) return;
     this.#looks += 1;
     this.#source = source;
-    const followed = new Map<number, Followed>();
+    const nextTracks = new Map<number, TrackEntry>();
     for (const track of tracks) {
-      const known = this.#followed.get(track.id);
-      followed.set(track.id, track.seen || known === undefined ? this.#seen(track, known, source) : known);
+      const previous = this.#tracks.get(track.id);
+      nextTracks.set(
+        track.id,
+        track.seen || previous === undefined ? this.#addSighting(track, previous, source) : previous,
+      );
     }
-    for (const [id, one] of this.#followed) if (!followed.has(id)) this.#count(one);
-    this.#followed = followed;
+    for (const [id, one] of this.#tracks) if (!nextTracks.has(id)) this.#count(one);
+    this.#tracks = nextTracks;
   }
 
   get report(): ViewReport {
@@ -79,26 +82,30 @@ export class ViewStatistics {
     };
   }
 
-  #seen({ group, xyxyNorm, ground }: ObservedTrack, known: Followed | undefined, source: SizePx): Followed {
+  #addSighting(
+    { group, xyxyNorm, ground }: ObservedTrack,
+    previous: TrackEntry | undefined,
+    source: SizePx,
+  ): TrackEntry {
     const aspect = source.widthPx / source.heightPx;
     const height = xyxyNorm[3] - xyxyNorm[1];
     const [x, y] = [ground[0] * aspect, ground[1]];
-    const followed = known ?? { group, looks: 0, steps: 0, stepSum: 0, x, y, frame: 0 };
+    const entry = previous ?? { group, looks: 0, steps: 0, stepSum: 0, x, y, frame: 0 };
     if (group === 'person') add(this.#heights, height * HEIGHT_BINS);
     const side = Math.max(height, (xyxyNorm[2] - xyxyNorm[0]) * aspect);
-    if (followed.frame === this.#looks - 1 && side > 0) {
-      followed.steps += 1;
-      followed.stepSum += Math.hypot(x - followed.x, y - followed.y) / side;
+    if (entry.frame === this.#looks - 1 && side > 0) {
+      entry.steps += 1;
+      entry.stepSum += Math.hypot(x - entry.x, y - entry.y) / side;
     }
-    followed.looks += 1;
-    followed.x = x;
-    followed.y = y;
-    followed.frame = this.#looks;
-    return followed;
+    entry.looks += 1;
+    entry.x = x;
+    entry.y = y;
+    entry.frame = this.#looks;
+    return entry;
   }
 
   /** Counts each object once, however long it stays, because fast objects are seen only a few times. */
-  #count({ group, looks, steps, stepSum }: Followed): void {
+  #count({ group, looks, steps, stepSum }: TrackEntry): void {
     const moves = group === 'person' || group === 'vehicle' || group === 'cycle';
     if (moves && looks >= LOOKS_MIN && steps > 0) add(this.#steps, stepSum / steps / STEP_BIN);
   }

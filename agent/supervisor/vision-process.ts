@@ -67,8 +67,8 @@ export class VisionProcess {
   readonly #options: VisionProcessOptions;
   #child: ChildProcess | undefined;
   #link: LinkEnd<typeof FromVision> | undefined;
-  #gone: Promise<void> | undefined;
-  #asked = false;
+  #exit: Promise<void> | undefined;
+  #isStopRequested = false;
 
   constructor(options: VisionProcessOptions) {
     this.#options = options;
@@ -80,9 +80,9 @@ export class VisionProcess {
 
   /** Starts vision. Requires a permit, which carries the right to capture and the authorisation that vision demands. */
   start(permit: CapturePermit, settings: VisionSettings): void {
-    assert(this.#gone === undefined, 'a vision process has one life');
+    assert(this.#exit === undefined, 'a vision process has one life');
     const { socketPath } = this.#options;
-    this.#gone = socketPath === undefined ? this.#spawn(settings) : this.#connect(socketPath);
+    this.#exit = socketPath === undefined ? this.#spawn(settings) : this.#connect(socketPath);
     this.send({ kind: 'start', settings, order: permit.order });
   }
 
@@ -92,8 +92,8 @@ export class VisionProcess {
 
   /** Asks vision to exit, kills it after the grace time, and resolves when it has ended. */
   async stop(): Promise<void> {
-    if (this.#gone === undefined) return;
-    this.#asked = true;
+    if (this.#exit === undefined) return;
+    this.#isStopRequested = true;
     // Vision closes the link itself, after its last counters.
     this.send({ kind: 'stop' });
     const enough = new AbortController();
@@ -104,13 +104,13 @@ export class VisionProcess {
       if (child === undefined) this.#link?.cut();
       else child.kill('SIGKILL');
     });
-    await this.#gone;
+    await this.#exit;
     enough.abort();
   }
 
   #spawn({ detector }: VisionSettings): Promise<void> {
-    const here = fileURLToPath(import.meta.url);
-    const program = fileURLToPath(new URL(`../vision/main${extname(here)}`, import.meta.url));
+    const ownFile = fileURLToPath(import.meta.url);
+    const program = fileURLToPath(new URL(`../vision/main${extname(ownFile)}`, import.meta.url));
     const command = [...(this.#options.wrapper ?? []), process.execPath, ...NODE_FLAGS, program];
     // Only elements write noise. Without one, vision's stderr needs no filter.
     const stderr = DETECTOR_BACKENDS[detector.backend].usesElement ? 'pipe' : 2;
@@ -129,7 +129,7 @@ export class VisionProcess {
     return new Promise((resolve) => {
       const finish = (code: number | null, signal: NodeJS.Signals | null, error?: Error): void => {
         resolve();
-        this.#options.onExit({ code, signal, asked: this.#asked, error: error ?? linkError });
+        this.#options.onExit({ code, signal, asked: this.#isStopRequested, error: error ?? linkError });
       };
       child.once('error', (error) => finish(null, null, error));
       // `close`, not `exit`: by then everything that vision sent has been read.
@@ -141,7 +141,7 @@ export class VisionProcess {
     return new Promise((resolve) => {
       this.#attach(createConnection(socketPath), (error) => {
         resolve();
-        this.#options.onExit({ code: null, signal: null, asked: this.#asked, error });
+        this.#options.onExit({ code: null, signal: null, asked: this.#isStopRequested, error });
       });
     });
   }
@@ -159,9 +159,9 @@ export class VisionProcess {
  * - ORT_DISABLE_TELEMETRY: ONNX Runtime reports home unless this is set before it is loaded.
  */
 function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undefined): NodeJS.ProcessEnv {
-  const kept = Object.entries(from).filter(([name]) => ENVIRONMENT.has(name));
+  const allowedEntries = Object.entries(from).filter(([name]) => ENVIRONMENT.has(name));
   return {
-    ...Object.fromEntries(kept),
+    ...Object.fromEntries(allowedEntries),
     ...(restraintDir !== undefined && { VIGIE_RESTRAINT_DIR: restraintDir }),
     UV_THREADPOOL_SIZE: '16',
     MALLOC_ARENA_MAX: '1',

@@ -27,7 +27,7 @@ export interface AgentViewSources
 export function agentView(sources: AgentViewSources): AgentView {
   const { site, box, detector, timeZone, zones, lines, masks, ruled, status, findings } = sources;
   const { preview, walk, configSha256 } = sources;
-  const refused = [...(ruled?.refused ?? [])].slice(0, LIST_MAX);
+  const refusedRules = [...(ruled?.refused ?? [])].slice(0, LIST_MAX);
   return {
     site,
     box,
@@ -40,7 +40,7 @@ export function agentView(sources: AgentViewSources): AgentView {
     mode: ruled?.mode ?? 'unauthorised',
     reason: ruled === undefined ? 'starting' : (ruled.reason?.slice(0, TEXT_MAX) ?? null),
     order: ruled?.authorisation === undefined ? null : orderView(ruled.authorisation),
-    refusedRules: refused.map(([id, reason]) => ({ id, reason: reason.slice(0, TEXT_MAX) })),
+    refusedRules: refusedRules.map(([id, reason]) => ({ id, reason: reason.slice(0, TEXT_MAX) })),
     detectorInputPx: [detector.input[0], detector.input[1]],
     running: { zones: [...zones], lines: [...lines], masks: [...masks] },
     findings: findings.slice(0, LIST_MAX).map(pageFinding),

@@ -49,7 +49,7 @@ export class PageServer {
   readonly #faultLine: RepeatedLine;
   #server: Server | undefined;
   #unserved = 0;
-  #refused = 0;
+  #refusedCount = 0;
   #limited = 0;
 
   constructor(options: PageServerOptions) {
@@ -60,7 +60,7 @@ export class PageServer {
   get counters(): Counters {
     return {
       page_unserved: gauge(this.#unserved),
-      page_refused: this.#refused,
+      page_refused: this.#refusedCount,
       page_limited: this.#limited,
     };
   }
@@ -71,7 +71,7 @@ export class PageServer {
     const server = createServer((socket) => this.#serve(socket));
     server.maxConnections = CONNECTIONS_MAX;
     server.on('drop', () => {
-      this.#refused += 1;
+      this.#refusedCount += 1;
     });
     try {
       rmSync(path, { force: true });
@@ -129,7 +129,7 @@ export class PageServer {
           this.#screens.delete(screen);
           left(screen);
           if (error === undefined) return;
-          this.#refused += 1;
+          this.#refusedCount += 1;
           const reason = messageOf(error);
           this.#faultLine.due((leftOut) => log.warn({ reason, leftOut }, 'connection of the page ended'));
         },
@@ -141,8 +141,8 @@ export class PageServer {
 
   #limit(socket: Socket, { request }: FromPage, screen: Screen, waitS: number): void {
     this.#limited += 1;
-    const refused = { code: 'too-many', reason: 'asked too often; wait a second' };
-    screen.tell(encodeToPage({ kind: 'answer', request, refused, state: null }));
+    const refusal = { code: 'too-many', reason: 'asked too often; wait a second' };
+    screen.tell(encodeToPage({ kind: 'answer', request, refused: refusal, state: null }));
     if (socket.isPaused()) return;
     socket.pause();
     setTimeout(() => socket.resume(), waitS * 1000).unref();

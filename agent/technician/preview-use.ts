@@ -19,11 +19,11 @@ import { PREVIEW_S_A_DAY_MAX } from '../contract/page-link.ts';
 
 const CHARGE_S = 60;
 
-const Kept = Type.Object(
+const StoredUse = Type.Object(
   { day: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' }), usedS: Type.Number({ minimum: 0 }) },
   { additionalProperties: false },
 );
-type Kept = Static<typeof Kept>;
+type StoredUse = Static<typeof StoredUse>;
 
 export interface PreviewUseOptions {
   readonly file: string;
@@ -37,7 +37,7 @@ export class PreviewUse {
   readonly #options: PreviewUseOptions;
   readonly #format: Intl.DateTimeFormat;
   /** Stored use, without the preview that runs now. */
-  #kept: Kept = { day: '', usedS: PREVIEW_S_A_DAY_MAX };
+  #storedUse: StoredUse = { day: '', usedS: PREVIEW_S_A_DAY_MAX };
   /** Monotonic times. */
   #running: { readonly sinceMs: number; readonly chargedToMs: number } | undefined;
 
@@ -51,18 +51,18 @@ export class PreviewUse {
   start(): void {
     const { file, log } = this.#options;
     const day = this.#today();
-    this.#kept = { day, usedS: 0 };
+    this.#storedUse = { day, usedS: 0 };
     if (!existsSync(file)) return;
     try {
-      const kept: unknown = JSON.parse(readFileSync(file, 'utf8'));
-      if (!Value.Check(Kept, kept)) throw new AgentError('corrupt', 'it does not fit');
-      this.#kept = kept;
+      const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
+      if (!Value.Check(StoredUse, content)) throw new AgentError('corrupt', 'it does not fit');
+      this.#storedUse = content;
     } catch (error) {
       log.warn(
         { file, why: messageOf(error) },
         'how long previews were shown today is not known: none today',
       );
-      this.#kept = { day, usedS: PREVIEW_S_A_DAY_MAX };
+      this.#storedUse = { day, usedS: PREVIEW_S_A_DAY_MAX };
     }
   }
 
@@ -90,7 +90,7 @@ export class PreviewUse {
     this.#turnDay();
     const nowMs = this.#options.clock.nowMs();
     if (this.#running === undefined || nowMs < this.#running.chargedToMs) return;
-    this.#write({ ...this.#kept, usedS: this.#usedS + CHARGE_S });
+    this.#write({ ...this.#storedUse, usedS: this.#usedS + CHARGE_S });
     this.#running = { ...this.#running, chargedToMs: nowMs + CHARGE_S * 1000 };
   }
 
@@ -98,10 +98,10 @@ export class PreviewUse {
   end(): void {
     if (this.#running === undefined) return;
     this.#turnDay();
-    this.#kept = { ...this.#kept, usedS: this.#usedS };
+    this.#storedUse = { ...this.#storedUse, usedS: this.#usedS };
     this.#running = undefined;
     try {
-      this.#write(this.#kept);
+      this.#write(this.#storedUse);
     } catch (error) {
       this.#options.log.warn({ why: messageOf(error) }, 'the time of a preview was charged in full');
     }
@@ -110,13 +110,13 @@ export class PreviewUse {
   get #usedS(): number {
     const { sinceMs } = this.#running ?? {};
     const runningS = sinceMs === undefined ? 0 : (this.#options.clock.nowMs() - sinceMs) / 1000;
-    return this.#kept.usedS + runningS;
+    return this.#storedUse.usedS + runningS;
   }
 
   #turnDay(): void {
     const day = this.#today();
-    if (day <= this.#kept.day) return;
-    this.#kept = { day, usedS: 0 };
+    if (day <= this.#storedUse.day) return;
+    this.#storedUse = { day, usedS: 0 };
     if (this.#running === undefined) return;
     const nowMs = this.#options.clock.nowMs();
     this.#running = { sinceMs: nowMs, chargedToMs: nowMs };
@@ -126,11 +126,11 @@ export class PreviewUse {
     return this.#format.format(this.#options.clock.wallMs());
   }
 
-  #write(kept: Kept): void {
+  #write(use: StoredUse): void {
     const { file } = this.#options;
-    const usedS = Math.min(PREVIEW_S_A_DAY_MAX, Math.ceil(kept.usedS));
+    const usedS = Math.min(PREVIEW_S_A_DAY_MAX, Math.ceil(use.usedS));
     try {
-      writeAtomically(file, JSON.stringify({ ...kept, usedS }));
+      writeAtomically(file, JSON.stringify({ ...use, usedS }));
     } catch (error) {
       throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
     }

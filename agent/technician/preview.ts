@@ -220,18 +220,22 @@ export class Preview {
   /** Ends the run if it must end. */
   #over(run: Run): boolean {
     const { clock, use, forbidden, order } = this.#options;
-    const why = (code: NoPicture, reason: string): Forbidden => ({ code, reason });
+    const noticeOf = (code: NoPicture, reason: string): Forbidden => ({ code, reason });
     let no = forbidden() ?? this.#timeIsUp();
-    if (order() !== run.order) no ??= why('unauthorised', 'another order holds than the one looked under');
+    if (order() !== run.order)
+      no ??= noticeOf('unauthorised', 'another order holds than the one looked under');
     if (clock.nowMs() - run.newest.shownMs >= Math.max(STALE_MS, 2 * this.#everyMs)) {
       const { failure } = run;
-      no ??= failure === undefined ? why('camera-away', 'no newer picture comes') : why('redaction', failure);
+      no ??=
+        failure === undefined
+          ? noticeOf('camera-away', 'no newer picture comes')
+          : noticeOf('redaction', failure);
     }
     try {
       use.charge();
     } catch (error) {
       rethrowBug(error);
-      no ??= why('day-is-up', error.message);
+      no ??= noticeOf('day-is-up', error.message);
     }
     if (no === undefined) return false;
     this.#end(no.code, no);
@@ -286,11 +290,11 @@ export class Preview {
       .map(({ id, group, label, xyxyNorm }) => ({ track: id, group, label, xyxyNorm }));
   }
 
-  #leave(leaving: readonly Viewer[], why: string): void {
+  #leave(leaving: readonly Viewer[], cause: string): void {
     const run = this.#run;
     if (run === undefined || leaving.length === 0) return;
     for (const { session, frames } of leaving) {
-      this.#options.journal.enter({ type: 'preview-ended', session, why, frames });
+      this.#options.journal.enter({ type: 'preview-ended', session, why: cause, frames });
     }
     const staying = run.viewers.filter((viewer) => !leaving.includes(viewer));
     run.viewers.splice(0, run.viewers.length, ...staying);
@@ -302,23 +306,23 @@ export class Preview {
   }
 
   /** Ends the run for all viewers. `no`: notice that replaces the picture. */
-  #end(why: string, no?: Forbidden): void {
+  #end(cause: string, no?: Forbidden): void {
     const viewers = [...(this.#run?.viewers ?? [])];
     if (no !== undefined) {
       const reason = no.reason.slice(0, 1000);
       const encoded = encodeToPage({ kind: 'no-picture', why: no.code, reason, viewer: null });
       for (const screen of byScreen(viewers).keys()) screen.tell(encoded);
     }
-    this.#leave(viewers, why);
+    this.#leave(viewers, cause);
   }
 }
 
 function byScreen(viewers: readonly Viewer[]): Map<Screen, Viewer[]> {
-  const found = new Map<Screen, Viewer[]>();
+  const viewersByScreen = new Map<Screen, Viewer[]>();
   for (const viewer of viewers) {
-    const same = found.get(viewer.screen);
-    if (same === undefined) found.set(viewer.screen, [viewer]);
+    const same = viewersByScreen.get(viewer.screen);
+    if (same === undefined) viewersByScreen.set(viewer.screen, [viewer]);
     else same.push(viewer);
   }
-  return found;
+  return viewersByScreen;
 }

@@ -37,7 +37,7 @@ const TOLD_FOR_MS = 500;
 const TEXT_MAX = 1000;
 
 type Language = Extract<PageAsk, { op: 'state' }>['language'];
-type Told = { readonly status: LocalStatus; readonly findings: readonly Finding[] };
+type LocalView = { readonly status: LocalStatus; readonly findings: readonly Finding[] };
 
 export interface TechnicianPageOptions {
   readonly config: Config;
@@ -58,7 +58,7 @@ export interface TechnicianPageOptions {
   readonly flow: PreviewOptions['flow'];
   readonly accuracy: { walkTest: WalkOptions['walkTest'] };
   /** State of the box as shown to a person on site. */
-  readonly view: { told(language: Language): Told };
+  readonly view: { told(language: Language): LocalView };
   isOn(rule: RuleConfig): boolean;
   /** Masks of the configuration on the disk. Throws AgentError if they cannot be read. */
   masksOnDisk(): readonly MaskConfig[];
@@ -71,7 +71,7 @@ export class TechnicianPage {
   readonly #preview: Preview;
   readonly #walk: Walk;
   readonly #masks: Masks;
-  readonly #told = new Map<Language, { readonly told: Told; readonly atMs: number }>();
+  readonly #views = new Map<Language, { readonly localView: LocalView; readonly atMs: number }>();
 
   constructor(options: TechnicianPageOptions) {
     this.#options = options;
@@ -125,16 +125,16 @@ export class TechnicianPage {
   }
 
   #ask({ request, session, ask }: FromPage, screen: Screen): void {
-    let refused: Refusal | undefined;
+    let refusal: Refusal | undefined;
     let state = null;
     try {
       if (ask.op === 'state') state = this.#state(ask.language);
-      else refused = this.#do(ask, session, screen);
+      else refusal = this.#do(ask, session, screen);
     } catch (error) {
       this.#options.log.error({ err: error, op: ask.op }, 'an answer for the page could not be made');
-      refused = { code: 'failed', reason: messageOf(error) };
+      refusal = { code: 'failed', reason: messageOf(error) };
     }
-    const short = refused === undefined ? null : { ...refused, reason: refused.reason.slice(0, TEXT_MAX) };
+    const short = refusal === undefined ? null : { ...refusal, reason: refusal.reason.slice(0, TEXT_MAX) };
     screen.tell(encodeToPage({ kind: 'answer', request, refused: short, state }));
   }
 
@@ -185,18 +185,18 @@ export class TechnicianPage {
 
   #state(language: Language): ReturnType<typeof agentView> {
     const { config, restraint } = this.#options;
-    const shown = { preview: this.#preview.view, walk: this.#walk.view };
-    const own = { ...shown, configSha256: this.#options.configSha256 ?? null, ruled: restraint.ruled };
+    const screenState = { preview: this.#preview.view, walk: this.#walk.view };
+    const own = { ...screenState, configSha256: this.#options.configSha256 ?? null, ruled: restraint.ruled };
     return agentView({ ...config, ...own, ...this.#tell(language) });
   }
 
-  #tell(language: Language): Told {
+  #tell(language: Language): LocalView {
     const { clock, view } = this.#options;
     const nowMs = clock.nowMs();
-    const before = this.#told.get(language);
-    if (before !== undefined && nowMs - before.atMs < TOLD_FOR_MS) return before.told;
-    const told = view.told(language);
-    this.#told.set(language, { told, atMs: nowMs });
-    return told;
+    const before = this.#views.get(language);
+    if (before !== undefined && nowMs - before.atMs < TOLD_FOR_MS) return before.localView;
+    const localView = view.told(language);
+    this.#views.set(language, { localView, atMs: nowMs });
+    return localView;
   }
 }

@@ -34,7 +34,7 @@ export class Walk {
   readonly #options: WalkOptions;
   #view: WalkView | null = null;
   #stopping = new AbortController();
-  #waiting: { readonly again: boolean; answer(answer: WalkAnswer): void } | undefined;
+  #waiting: { readonly mayRepeat: boolean; answer(answer: WalkAnswer): void } | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: WalkOptions) {
@@ -71,7 +71,7 @@ export class Walk {
     if (this.#running === undefined) return { code: 'not-started', reason: 'no walk test runs' };
     if (answer === 'abort') this.#stopping.abort();
     else if (waiting === undefined) return { code: 'not-waiting', reason: 'a pass is being watched' };
-    if (answer === 'repeat' && waiting?.again !== true) {
+    if (answer === 'repeat' && waiting?.mayRepeat !== true) {
       return { code: 'nothing-to-repeat', reason: 'no pass has been done yet' };
     }
     waiting?.answer(answer);
@@ -107,12 +107,12 @@ export class Walk {
     };
   }
 
-  async #ask(phase: 'ready' | 'done', again: boolean): Promise<WalkAnswer> {
+  async #ask(phase: 'ready' | 'done', mayRepeat: boolean): Promise<WalkAnswer> {
     const { clock } = this.#options;
     this.#show({ phase, passedS: 0 });
     const answered = new AbortController();
     const answer = await new Promise<WalkAnswer>((resolve) => {
-      this.#waiting = { again, answer: resolve };
+      this.#waiting = { mayRepeat, answer: resolve };
       void clock.sleep(ANSWER_WITHIN_MS, answered.signal).then(() => resolve('abort'));
       if (this.#stopping.signal.aborted) resolve('abort');
     });

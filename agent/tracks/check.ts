@@ -28,19 +28,20 @@ const HOUR_MS = 3_600_000;
 /** Longest possible retention, plus a day. */
 const COVERAGE_HOURS_MAX = 744;
 
-const refused = (path: string, message: string): CommandRefused =>
+const badArgument = (path: string, message: string): CommandRefused =>
   new CommandRefused('bad-arguments', `tracks: /question/${path}: ${message}`);
-const beyond = (message: string): CommandRefused => new CommandRefused('not-permitted', `tracks: ${message}`);
+const notPermitted = (message: string): CommandRefused =>
+  new CommandRefused('not-permitted', `tracks: ${message}`);
 
 /** Returns the classes that the question concerns. Throws CommandRefused. */
 export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): FoundTrack['class'][] {
   const { from, to, view, where, answer } = question;
   const spanMs = Date.parse(to) - Date.parse(from);
-  if (!(spanMs > 0)) throw refused('to', `${to} is not after from ${from}`);
+  if (!(spanMs > 0)) throw badArgument('to', `${to} is not after from ${from}`);
   if (where !== undefined && view === undefined)
-    throw refused('view', 'is needed with where: the view that the place was drawn on');
+    throw badArgument('view', 'is needed with where: the view that the place was drawn on');
   if (answer === 'coverage' && where !== undefined)
-    throw refused('where', 'coverage is of the whole picture; leave where out');
+    throw badArgument('where', 'coverage is of the whole picture; leave where out');
   checkPlace(where, grant);
   checkColours(question, grant);
   const classes = classesOf(question, grant);
@@ -62,7 +63,7 @@ function classesOf({ classes }: TrackQuestion, { grade }: TrackLogGrant): FoundT
   const allowed = CLASSES.filter((name) => isKept(grade, name));
   const other = classes?.find((name) => !allowed.includes(name));
   if (other !== undefined)
-    throw beyond(`the order keeps ${allowed.join(', ')} only (grade ${grade}), not ${other}`);
+    throw notPermitted(`the order keeps ${allowed.join(', ')} only (grade ${grade}), not ${other}`);
   return classes ?? allowed;
 }
 
@@ -77,21 +78,25 @@ function checkSpan(
   const hours = ofPersons ? Math.min(allowed, PERSONS_SPAN_HOURS_MAX) : allowed;
   if (spanMs <= hours * HOUR_MS) return;
   const whom = ofPersons ? ' about persons' : '';
-  throw beyond(
+  throw notPermitted(
     `one question${whom} may look at ${hours} h at most; from and to are ${(spanMs / HOUR_MS).toFixed(1)} h apart`,
   );
 }
 
 function checkCounts({ from, to, daily, answer }: TrackQuestion): void {
-  if (answer === 'tracks') throw beyond('the order allows counts only (grade counts); ask with answer count');
+  if (answer === 'tracks')
+    throw notPermitted('the order allows counts only (grade counts); ask with answer count');
   if (answer === 'coverage') return;
   for (const [name, text] of Object.entries({ from, to })) {
     if (Date.parse(text) % COUNT_STEP_MS !== 0)
-      throw refused(name, `under the grade counts it must be a whole multiple of ten minutes; it is ${text}`);
+      throw badArgument(
+        name,
+        `under the grade counts it must be a whole multiple of ten minutes; it is ${text}`,
+      );
   }
   for (const text of daily === undefined ? [] : [daily.from, daily.to]) {
     if (!text.endsWith('0'))
-      throw refused(
+      throw badArgument(
         'daily',
         `under the grade counts its times must be whole multiples of ten minutes; one is ${text}`,
       );
@@ -100,21 +105,23 @@ function checkCounts({ from, to, daily, answer }: TrackQuestion): void {
 
 function checkColours({ colours, answer }: TrackQuestion, { colour = false }: TrackLogGrant): void {
   if (colours === undefined) return;
-  if (!colour) throw beyond('the order does not allow colours (tracks.colour)');
+  if (!colour) throw notPermitted('the order does not allow colours (tracks.colour)');
   if (answer !== 'tracks')
-    throw refused('colours', 'they only put tracks in order; leave them out of a count');
+    throw badArgument('colours', 'they only put tracks in order; leave them out of a count');
 }
 
-function checkPlace(where: TrackPlace | undefined, { zones }: TrackLogGrant): void {
-  if (where === undefined) return;
-  const points = 'line' in where ? where.line : where.polygon;
-  const fault = 'line' in where ? lineFault(where.line) : polygonFault(where.polygon);
-  if (fault !== undefined) throw refused('where', fault);
-  if ('does' in where && where.atLeastS > 0 && (where.does === 'enters' || where.does === 'leaves'))
-    throw refused('where/atLeastS', `must be 0 for ${where.does}`);
+function checkPlace(place: TrackPlace | undefined, { zones }: TrackLogGrant): void {
+  if (place === undefined) return;
+  const points = 'line' in place ? place.line : place.polygon;
+  const fault = 'line' in place ? lineFault(place.line) : polygonFault(place.polygon);
+  if (fault !== undefined) throw badArgument('where', fault);
+  if ('does' in place && place.atLeastS > 0 && (place.does === 'enters' || place.does === 'leaves'))
+    throw badArgument('where/atLeastS', `must be 0 for ${place.does}`);
   if (zones === 'all' || zones.some(({ polygon }) => covers(polygon, points))) return;
   const names = zones.map(({ id }) => id).join(', ');
-  throw beyond(`the place must lie inside one area in which the order lets the box keep tracks: ${names}`);
+  throw notPermitted(
+    `the place must lie inside one area in which the order lets the box keep tracks: ${names}`,
+  );
 }
 
 function lineFault([from, to]: readonly [readonly [number, number], readonly [number, number]]) {
@@ -139,25 +146,26 @@ export function approvedBy(
   nowMs: number,
 ): string {
   if (approval === undefined)
-    throw beyond('a question about persons needs the approval of a second key (args.approval)');
-  const known = new Map<string, CommandKey>();
+    throw notPermitted('a question about persons needs the approval of a second key (args.approval)');
+  const keysById = new Map<string, CommandKey>();
   const publicKeys = new Map<string, KeyObject>();
   for (const key of commands.keys.filter(({ may }) => may.includes('tracks'))) {
     const publicKey = publicKeyOf(key.publicKey);
-    known.set(keyIdOf(publicKey), key);
+    keysById.set(keyIdOf(publicKey), key);
     publicKeys.set(keyIdOf(publicKey), publicKey);
   }
   const { keyids, payload } = openEnvelope(approval, publicKeys);
-  const said = ofForm(TrackApproval, parseJson(payload, 'the approval'), 'not an approval');
-  const name = known.get(keyids[0] ?? '')?.name ?? '';
-  const asked = { case: number, reason, question };
-  const approved = { case: said.case, reason: said.reason, question: said.question };
-  if (name === asker) throw beyond('the approval must be of another key than the question');
-  if (said.site !== site || said.box !== box) throw beyond(`the approval is for ${said.box} at ${said.site}`);
-  if (!(Date.parse(said.notBefore) <= nowMs && nowMs <= Date.parse(said.notAfter)))
-    throw beyond(`the approval is valid from ${said.notBefore} to ${said.notAfter}`);
-  if (!isDeepStrictEqual(asked, approved))
-    throw beyond('the approval is of another question, case or reason');
+  const content = ofForm(TrackApproval, parseJson(payload, 'the approval'), 'not an approval');
+  const name = keysById.get(keyids[0] ?? '')?.name ?? '';
+  const request = { case: number, reason, question };
+  const approved = { case: content.case, reason: content.reason, question: content.question };
+  if (name === asker) throw notPermitted('the approval must be of another key than the question');
+  if (content.site !== site || content.box !== box)
+    throw notPermitted(`the approval is for ${content.box} at ${content.site}`);
+  if (!(Date.parse(content.notBefore) <= nowMs && nowMs <= Date.parse(content.notAfter)))
+    throw notPermitted(`the approval is valid from ${content.notBefore} to ${content.notAfter}`);
+  if (!isDeepStrictEqual(request, approved))
+    throw notPermitted('the approval is of another question, case or reason');
   return name;
 }
 

@@ -25,13 +25,13 @@ export interface Span {
 /** Collects spans. Each flush takes those that have changed. */
 export class CoverageRecorder {
   #open: { fromMs: number; toMs: number; kind: SpanKind } | undefined;
-  #ended: Span[] = [];
+  #endedSpans: Span[] = [];
   /** Reason of the open gap. */
-  #why: GapReason | undefined;
+  #gapReason: GapReason | undefined;
 
   /** Reason why nothing is observed now; undefined while something is, or if none was given. */
-  get why(): GapReason | undefined {
-    return this.#why;
+  get gapReason(): GapReason | undefined {
+    return this.#gapReason;
   }
 
   /** Records that the box analysed the scene at this moment. */
@@ -39,44 +39,44 @@ export class CoverageRecorder {
     if (this.#open !== undefined && this.#open.kind !== kind) this.#close('no-picture', wallMs);
     this.#open ??= { fromMs: wallMs, toMs: wallMs, kind };
     this.#open.toMs = Math.max(this.#open.toMs, wallMs);
-    this.#why = undefined;
+    this.#gapReason = undefined;
   }
 
   /**
    * Ends the span at the newest moment, or `backMs` before it. Another reason in the same gap begins a gap of its own
    * at `wallMs`, if the wall clock is known.
    */
-  end(why: GapReason, wallMs: number | undefined, backMs = 0): void {
+  end(reason: GapReason, wallMs: number | undefined, backMs = 0): void {
     if (this.#open !== undefined) {
       this.#open.toMs = Math.max(this.#open.fromMs, this.#open.toMs - backMs);
-      this.#close(why);
-    } else if (this.#why !== why) {
+      this.#close(reason);
+    } else if (this.#gapReason !== reason) {
       // Without a known time it cannot be recorded.
       if (wallMs === undefined) return;
-      this.#ended.push({ fromMs: wallMs, toMs: wallMs, kind: 'seen', why });
+      this.#endedSpans.push({ fromMs: wallMs, toMs: wallMs, kind: 'seen', why: reason });
     }
-    this.#why = why;
+    this.#gapReason = reason;
   }
 
   /** Returns spans that are new or have grown since the last call, oldest first. */
   take(): Span[] {
-    const spans = this.#ended;
-    this.#ended = [];
+    const spans = this.#endedSpans;
+    this.#endedSpans = [];
     return this.#open === undefined ? spans : [...spans, { ...this.#open, why: null }];
   }
 
   /** Puts back spans that could not be written. */
   putBack(spans: readonly Span[]): void {
-    this.#ended.unshift(...spans.filter(({ fromMs }) => fromMs !== this.#open?.fromMs));
+    this.#endedSpans.unshift(...spans.filter(({ fromMs }) => fromMs !== this.#open?.fromMs));
   }
 
   /** `untilMs`: the next span begins there, without a gap. */
-  #close(why: GapReason, untilMs?: number): void {
+  #close(reason: GapReason, untilMs?: number): void {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
     const isNext = untilMs !== undefined && untilMs - open.toMs <= SEEN_EVERY_MS;
-    this.#ended.push({ ...open, toMs: isNext ? untilMs : open.toMs, why });
+    this.#endedSpans.push({ ...open, toMs: isNext ? untilMs : open.toMs, why: reason });
   }
 }
 
@@ -99,17 +99,17 @@ export interface Gap extends Window {
 export function gapsIn({ fromMs, toMs }: Window, spans: readonly Span[], beforeAll: GapReason): Gap[] {
   const gaps: Gap[] = [];
   let reachedMs = fromMs;
-  let why: GapReason = beforeAll;
+  let reason: GapReason = beforeAll;
   for (const span of spans) {
     if (span.fromMs >= toMs) break;
     if (span.fromMs > reachedMs) {
-      gaps.push({ fromMs: reachedMs, toMs: span.fromMs, why });
+      gaps.push({ fromMs: reachedMs, toMs: span.fromMs, why: reason });
       reachedMs = span.fromMs;
     }
     reachedMs = Math.max(reachedMs, Math.min(toMs, span.toMs));
-    why = span.why ?? 'not-written';
+    reason = span.why ?? 'not-written';
   }
-  if (reachedMs < toMs) gaps.push({ fromMs: reachedMs, toMs, why });
+  if (reachedMs < toMs) gaps.push({ fromMs: reachedMs, toMs, why: reason });
   return gaps.filter((gap) => gap.toMs > gap.fromMs);
 }
 
@@ -128,16 +128,16 @@ export function coverageOf(
   const covered = windows.flatMap((window) => withoutGaps(window, gaps));
   const watchedMs = covered.reduce((sum, part) => sum + watchedMsIn(part, spans), 0);
   const share = (ms: number): number => Math.min(1, Math.max(0, Number((ms / wholeMs).toFixed(9))));
-  const told = merged(gaps);
+  const mergedGaps = merged(gaps);
   return {
     seen: share(lengthMs(covered) - watchedMs),
     watched: share(watchedMs),
-    gaps: told.slice(0, GAPS_MAX).map(({ fromMs, toMs, why }) => ({
+    gaps: mergedGaps.slice(0, GAPS_MAX).map(({ fromMs, toMs, why }) => ({
       from: new Date(fromMs).toISOString(),
       to: new Date(toMs).toISOString(),
       why,
     })),
-    more: Math.max(0, told.length - GAPS_MAX),
+    more: Math.max(0, mergedGaps.length - GAPS_MAX),
   };
 }
 

@@ -15,7 +15,7 @@ export interface Deed {
   /** Duration of the stay or stop; 0 for a crossing. */
   readonly durationMs: number;
   /** False if it was out of sight at that moment. */
-  readonly seen: boolean;
+  readonly isSeen: boolean;
 }
 
 /** Height of the picture in the unit of lines and zones; only its ratio to the width counts. */
@@ -108,7 +108,7 @@ function* passagesOf(
     const before = path[i - 1];
     const share = before === undefined ? undefined : shareAtLine(before, point, line);
     if (before !== undefined && share !== undefined)
-      met = { atMs: between(before, point, share).atMs, durationMs: 0, seen: point.seen };
+      met = { atMs: between(before, point, share).atMs, durationMs: 0, isSeen: point.seen };
     const passed = wire.approach(
       approach,
       size,
@@ -140,7 +140,7 @@ function* stopsIn(
     isTime: (beginMs, endMs) => beginMs < toMs && endMs >= fromMs,
   });
   if (stop === undefined || stop.durationMs === 0 || stop.durationMs < atLeastS * 1000) return;
-  yield { atMs: stop.fromMs, durationMs: stop.durationMs, seen: true };
+  yield { atMs: stop.fromMs, durationMs: stop.durationMs, isSeen: true };
 }
 
 /** Yields entries, exits or sufficiently long stays. */
@@ -167,16 +167,16 @@ function* visitsOf(
     if (visit.present) {
       entries += 1;
       if (does === 'enters' && !(beganInside && entries === 1))
-        yield { atMs: changedMs, durationMs: 0, seen: point.seen };
+        yield { atMs: changedMs, durationMs: 0, isSeen: point.seen };
       continue;
     }
-    if (does === 'leaves') yield { atMs: changedMs, durationMs: 0, seen: point.seen };
+    if (does === 'leaves') yield { atMs: changedMs, durationMs: 0, isSeen: point.seen };
     if (does === 'stays' && changedMs - sinceMs >= atLeastS * 1000)
-      yield { atMs: sinceMs, durationMs: changedMs - sinceMs, seen: true };
+      yield { atMs: sinceMs, durationMs: changedMs - sinceMs, isSeen: true };
   }
   const stayedMs = last.atMs - visit.sinceMs;
   if (does === 'stays' && visit.present && stayedMs >= atLeastS * 1000)
-    yield { atMs: visit.sinceMs, durationMs: stayedMs, seen: true };
+    yield { atMs: visit.sinceMs, durationMs: stayedMs, isSeen: true };
 }
 
 /**
@@ -203,9 +203,9 @@ function* places(path: readonly PathPoint[], polygon: Polygon, visit: Readonly<V
 
 /** An area that reaches the edge of the picture extends beyond it (contract/zone-visit.ts). */
 function beyondPicture({ left, top, right, bottom }: Bounds): Bounds {
-  const below = (edge: number): number => (edge <= EDGE ? Number.NEGATIVE_INFINITY : edge);
-  const above = (edge: number): number => (edge >= 1 - EDGE ? Number.POSITIVE_INFINITY : edge);
-  return { left: below(left), top: below(top), right: above(right), bottom: above(bottom) };
+  const openBelow = (edge: number): number => (edge <= EDGE ? Number.NEGATIVE_INFINITY : edge);
+  const openAbove = (edge: number): number => (edge >= 1 - EDGE ? Number.POSITIVE_INFINITY : edge);
+  return { left: openBelow(left), top: openBelow(top), right: openAbove(right), bottom: openAbove(bottom) };
 }
 
 interface Bounds {

@@ -42,7 +42,7 @@ const VIEWS_MAX = 64;
 
 const NOTHING: Page = { tracks: [], places: [], matches: 0, next: null };
 
-type Asked = Pick<CheckedCommand<'tracks'>, 'key' | 'counter'>;
+type QuestionId = Pick<CheckedCommand<'tracks'>, 'key' | 'counter'>;
 
 export interface TrackHandlerOptions {
   readonly config: Pick<Config, 'site' | 'box' | 'commands' | 'timeZone'>;
@@ -112,7 +112,7 @@ export class TrackHandler {
   }
 
   async #tracks(
-    command: Asked,
+    command: QuestionId,
     args: TrackArgs & { readonly question: TrackQuestion },
   ): Promise<TrackResult> {
     const { clock, config } = this.#options;
@@ -124,24 +124,28 @@ export class TrackHandler {
       ? approvedBy(args, command.key, config, nowMs)
       : null;
     const left = this.#left(log, command.key, args.case, nowMs);
-    const asked = windowsOf(question, this.#site);
-    const seen = seenTime(log, question, asked, nowMs);
-    const page = await this.#page(log, args, classes, seen, left);
+    const questionWindows = windowsOf(question, this.#site);
+    const scope = seenTime(log, question, questionWindows, nowMs);
+    const page = await this.#page(log, args, classes, scope, left);
     // The box may have been suspended, or its authorisation ended, while rows were read.
     this.#options.log.assertMayAnswer();
-    const given = page.tracks.length;
-    const cost = Math.max(1, given);
-    this.#record(command, args, approver, { matches: page.matches, given, seen: seen.coverage.seen });
+    const givenCount = page.tracks.length;
+    const cost = Math.max(1, givenCount);
+    this.#record(command, args, approver, {
+      matches: page.matches,
+      given: givenCount,
+      seen: scope.coverage.seen,
+    });
     log.store.spend(nowMs, command.key, args.case, cost);
-    this.#options.status.answered(given);
+    this.#options.status.answered(givenCount);
     const oldestMs = log.store.size().oldestMs;
     return {
       order: log.order,
       grade: log.grant.grade,
       timeZone: this.#site.zone,
       kept: { days: log.grant.days, oldest: oldestMs === null ? null : timeOf(oldestMs) },
-      views: seen.views,
-      coverage: seen.coverage,
+      views: scope.views,
+      coverage: scope.coverage,
       matches: page.matches,
       tracks: [...page.tracks],
       next: page.next === null ? null : `${page.next.rank}.${page.next.atMs}.${page.next.row}`,
@@ -158,7 +162,7 @@ export class TrackHandler {
   ): Promise<Page> {
     if (question.answer === 'coverage') return NOTHING;
     const tracksMax = Math.min(PAGE_TRACKS_MAX, left.case, left.keyDay, left.day);
-    const found = await findTracks({
+    const result = await findTracks({
       store: log.store,
       keptFromMs: log.keptFromMs,
       question,
@@ -168,7 +172,7 @@ export class TrackHandler {
       after: cursor === undefined ? undefined : placeOf(cursor),
       tracksMax,
     });
-    return question.answer === 'count' ? { ...NOTHING, matches: found.matches } : withinBytes(found);
+    return question.answer === 'count' ? { ...NOTHING, matches: result.matches } : withinBytes(result);
   }
 
   /** Returns the remaining budget. Throws CommandRefused if a budget is used up. */
@@ -188,7 +192,7 @@ export class TrackHandler {
     return left;
   }
 
-  async #still(command: Asked, args: TrackArgs): Promise<TrackStillResult> {
+  async #still(command: QuestionId, args: TrackArgs): Promise<TrackStillResult> {
     const { supervisor, clock } = this.#options;
     const log = this.#options.log.open();
     this.#left(log, command.key, args.case, clock.wallMs());
@@ -212,14 +216,14 @@ export class TrackHandler {
   }
 
   #record(
-    { key, counter }: Asked,
+    { key, counter }: QuestionId,
     { case: number, reason, question, cursor }: TrackArgs,
     approver: string | null,
-    found: Pick<TrackRecord, 'matches' | 'given' | 'seen'>,
+    counts: Pick<TrackRecord, 'matches' | 'given' | 'seen'>,
   ): void {
     const at = timeOf(this.#options.clock.wallMs());
-    const who = { record: 'tracks', at, key, approvedBy: approver, counter } as const;
-    this.#options.record({ ...who, case: number, reason, question, cursor: cursor ?? null, ...found });
+    const header = { record: 'tracks', at, key, approvedBy: approver, counter } as const;
+    this.#options.record({ ...header, case: number, reason, question, cursor: cursor ?? null, ...counts });
   }
 }
 
@@ -232,26 +236,34 @@ interface SeenTime {
   readonly views: TrackResult['views'];
 }
 
-function seenTime(log: OpenLog, { view }: TrackQuestion, asked: readonly Window[], nowMs: number): SeenTime {
+function seenTime(
+  log: OpenLog,
+  { view }: TrackQuestion,
+  questionWindows: readonly Window[],
+  nowMs: number,
+): SeenTime {
   const views = log.views.map(({ fromMs, aspect }, i) => ({
     fromMs,
     toMs: log.views[i + 1]?.fromMs,
     aspect,
   }));
-  const chosen = views.find(({ fromMs }) => timeOf(fromMs) === view);
-  if (view !== undefined && chosen === undefined) {
-    const named = views.map(({ fromMs }) => timeOf(fromMs)).join(', ') || 'none';
+  const selectedView = views.find(({ fromMs }) => timeOf(fromMs) === view);
+  if (view !== undefined && selectedView === undefined) {
+    const viewNames = views.map(({ fromMs }) => timeOf(fromMs)).join(', ') || 'none';
     throw new CommandRefused(
       'bad-arguments',
-      `tracks: /question/view: ${view} is not a view of this log: ${named}`,
+      `tracks: /question/view: ${view} is not a view of this log: ${viewNames}`,
     );
   }
-  const whole = { fromMs: asked[0]?.fromMs ?? 0, toMs: asked.at(-1)?.toMs ?? 0 };
-  const spans = log.store.spans(whole.fromMs, whole.toMs);
-  const ofView = chosen && { fromMs: chosen.fromMs, toMs: chosen.toMs ?? Number.POSITIVE_INFINITY };
+  const wholeWindow = { fromMs: questionWindows[0]?.fromMs ?? 0, toMs: questionWindows.at(-1)?.toMs ?? 0 };
+  const spans = log.store.spans(wholeWindow.fromMs, wholeWindow.toMs);
+  const ofView = selectedView && {
+    fromMs: selectedView.fromMs,
+    toMs: selectedView.toMs ?? Number.POSITIVE_INFINITY,
+  };
   const gaps: Gap[] = [];
   const windows: Window[] = [];
-  for (const window of asked) {
+  for (const window of questionWindows) {
     const parts = [
       ...clipped([window], { fromMs: 0, toMs: log.keptFromMs }).map((part) => ({
         ...part,
@@ -262,29 +274,37 @@ function seenTime(log: OpenLog, { view }: TrackQuestion, asked: readonly Window[
         why: 'future' as const,
       })),
     ];
-    const kept = clipped([window], { fromMs: log.keptFromMs, toMs: nowMs });
-    const inView = ofView === undefined ? kept : clipped(kept, ofView);
+    const keptWindows = clipped([window], { fromMs: log.keptFromMs, toMs: nowMs });
+    const inView = ofView === undefined ? keptWindows : clipped(keptWindows, ofView);
     if (ofView !== undefined) {
-      const others = [
+      const otherWindows = [
         { fromMs: 0, toMs: ofView.fromMs },
         { fromMs: ofView.toMs, toMs: Number.POSITIVE_INFINITY },
       ];
-      for (const other of others)
-        parts.push(...clipped(kept, other).map((part) => ({ ...part, why: 'other-view' as const })));
+      for (const other of otherWindows)
+        parts.push(...clipped(keptWindows, other).map((part) => ({ ...part, why: 'other-view' as const })));
     }
     windows.push(...inView);
     for (const part of inView) parts.push(...gapsIn(part, spans, 'not-authorised'));
     gaps.push(...parts.sort((a, b) => a.fromMs - b.fromMs));
   }
-  const told = views
-    .filter(({ fromMs, toMs }) => fromMs < whole.toMs && (toMs ?? Number.POSITIVE_INFINITY) > whole.fromMs)
+  const viewList = views
+    .filter(
+      ({ fromMs, toMs }) =>
+        fromMs < wholeWindow.toMs && (toMs ?? Number.POSITIVE_INFINITY) > wholeWindow.fromMs,
+    )
     .map(({ fromMs, toMs, aspect }) => ({
       view: timeOf(fromMs),
       to: toMs === undefined ? null : timeOf(toMs),
       widthToHeight: aspect,
     }));
-  const coverage = coverageOf(asked, spans, gaps);
-  return { windows, aspect: chosen?.aspect ?? 1, coverage, views: told.reverse().slice(0, VIEWS_MAX) };
+  const coverage = coverageOf(questionWindows, spans, gaps);
+  return {
+    windows,
+    aspect: selectedView?.aspect ?? 1,
+    coverage,
+    views: viewList.reverse().slice(0, VIEWS_MAX),
+  };
 }
 
 function placeOf(cursor: string): Place {

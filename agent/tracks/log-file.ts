@@ -19,7 +19,12 @@ import type { Config } from '../contract/config.ts';
 import type { PurgeRecord } from '../contract/search.ts';
 import type { GapReason } from '../contract/track-log.ts';
 import { openTrackDatabase, trackFile } from './database.ts';
-import { type Held, heldUnder, readHeld, writeHeld } from './held.ts';
+import {
+  type LogAuthorisation,
+  mayStayUnder,
+  readLogAuthorisation,
+  writeLogAuthorisation,
+} from './log-authorisation.ts';
 import { type Deleted, EVERYTHING_MS, TrackStore } from './store.ts';
 
 /** File name in the state folder. */
@@ -48,7 +53,7 @@ export class LogFile {
   readonly #options: LogFileOptions;
   readonly #path: string;
   #store: TrackStore | undefined;
-  #held: Held | undefined;
+  #authorisation: LogAuthorisation | undefined;
   #purgeAtMs = 0;
   /** Newest time in the log when it was opened, or its start, with the monotonic time of that moment. */
   #newest: { readonly wallMs: number; readonly nowMs: number } | undefined;
@@ -64,8 +69,8 @@ export class LogFile {
     return this.#store;
   }
 
-  get held(): Held | undefined {
-    return this.#held;
+  get authorisation(): LogAuthorisation | undefined {
+    return this.#authorisation;
   }
 
   /** Opens the log of an earlier run. Throws AgentError as `openSqlite` does. */
@@ -96,7 +101,7 @@ export class LogFile {
       store = make();
     }
     this.#store = store;
-    this.#held = readHeld(store);
+    this.#authorisation = readLogAuthorisation(store);
     const newestMs = store.newestSpan()?.toMs;
     this.#newest = newestMs === undefined ? undefined : { wallMs: newestMs, nowMs: clock.nowMs() };
     return store;
@@ -109,16 +114,16 @@ export class LogFile {
    * @param judgedAtMs time used for the last evaluation of authorisations
    */
   deleteIfEnded(authorisation: Pick<Authorisation, 'tracks'> | undefined, judgedAtMs: number): boolean {
-    const held = this.#held;
+    const current = this.#authorisation;
     if (this.#store === undefined) return false;
     const grant = authorisation?.tracks;
     const isAllowed =
       grant === undefined
         ? authorisation === undefined &&
           this.#options.config.authorisation !== undefined &&
-          held !== undefined &&
-          Math.max(this.#trueMs(), judgedAtMs) < held.notAfterMs
-        : held === undefined || heldUnder(held, grant);
+          current !== undefined &&
+          Math.max(this.#trueMs(), judgedAtMs) < current.notAfterMs
+        : current === undefined || mayStayUnder(current, grant);
     if (!isAllowed) this.#delete(this.#store);
     return !isAllowed;
   }
@@ -126,15 +131,15 @@ export class LogFile {
   /**
    * Stores the log under this authorisation from now on; true if it differs from the previous one. Throws AgentError.
    */
-  hold(now: Pick<Held, 'grant' | 'order' | 'notAfterMs'>): boolean {
+  hold(now: Pick<LogAuthorisation, 'grant' | 'order' | 'notAfterMs'>): boolean {
     const store = this.open();
-    const known = this.#held;
-    if (known?.grant === now.grant && known.notAfterMs === now.notAfterMs) return false;
+    const previous = this.#authorisation;
+    if (previous?.grant === now.grant && previous.notAfterMs === now.notAfterMs) return false;
     const { clock } = this.#options;
     this.#newest ??= { wallMs: clock.wallMs(), nowMs: clock.nowMs() };
-    const { beganMs = clock.wallMs(), evictedMs = 0 } = known ?? {};
-    writeHeld(store, { ...now, beganMs, evictedMs });
-    this.#held = { ...now, beganMs, evictedMs };
+    const { beganMs = clock.wallMs(), evictedMs = 0 } = previous ?? {};
+    writeLogAuthorisation(store, { ...now, beganMs, evictedMs });
+    this.#authorisation = { ...now, beganMs, evictedMs };
     return true;
   }
 
@@ -143,27 +148,27 @@ export class LogFile {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs < this.#purgeAtMs) return;
     this.#purgeAtMs = nowMs + PURGE_EVERY_MS;
-    if (this.#store === undefined || this.#held === undefined) return;
-    this.counts.purged += this.#purge(this.#store, this.#retainedMs(this.#held), 'retention');
+    if (this.#store === undefined || this.#authorisation === undefined) return;
+    this.counts.purged += this.#purge(this.#store, this.#retainedMs(this.#authorisation), 'retention');
   }
 
   /** Removes the oldest data if the file is nearly full. Throws AgentError. */
   makeRoom(): void {
     const beforeMs = this.#store?.fullBeforeMs;
-    if (this.#store === undefined || this.#held === undefined || beforeMs === undefined) return;
-    this.#held = { ...this.#held, evictedMs: beforeMs };
-    writeHeld(this.#store, this.#held);
+    if (this.#store === undefined || this.#authorisation === undefined || beforeMs === undefined) return;
+    this.#authorisation = { ...this.#authorisation, evictedMs: beforeMs };
+    writeLogAuthorisation(this.#store, this.#authorisation);
     this.counts.evicted += this.#purge(this.#store, beforeMs, 'limit');
   }
 
-  keptFrom(held: Held): KeptFrom {
-    const retainedMs = this.#retainedMs(held);
-    const keptFromMs = Math.max(held.beganMs, held.evictedMs, retainedMs);
+  keptFrom(current: LogAuthorisation): KeptFrom {
+    const retainedMs = this.#retainedMs(current);
+    const keptFromMs = Math.max(current.beganMs, current.evictedMs, retainedMs);
     if (keptFromMs === retainedMs) return { keptFromMs, takenOut: 'retention' };
-    return { keptFromMs, takenOut: keptFromMs === held.evictedMs ? 'storage' : 'not-authorised' };
+    return { keptFromMs, takenOut: keptFromMs === current.evictedMs ? 'storage' : 'not-authorised' };
   }
 
-  #retainedMs({ grant }: Held): number {
+  #retainedMs({ grant }: LogAuthorisation): number {
     return this.#trueMs() - grant.days * DAY_MS;
   }
 
@@ -174,9 +179,9 @@ export class LogFile {
     return this.#newest.wallMs + (clock.nowMs() - this.#newest.nowMs);
   }
 
-  #purge(store: TrackStore, beforeMs: number, why: PurgeRecord['why']): number {
+  #purge(store: TrackStore, beforeMs: number, reason: PurgeRecord['why']): number {
     const going = store.before(beforeMs);
-    if (going !== undefined) this.#options.record(this.#recordOf(going, why));
+    if (going !== undefined) this.#options.record(this.#recordOf(going, reason));
     store.purge(beforeMs);
     return going?.count ?? 0;
   }
@@ -188,12 +193,12 @@ export class LogFile {
     for (const suffix of ['', '-wal', '-shm', '.damaged', '.damaged-wal'])
       rmSync(`${this.#path}${suffix}`, { force: true });
     this.#store = undefined;
-    this.#held = undefined;
+    this.#authorisation = undefined;
     this.#newest = undefined;
     this.#options.log.info({ count }, 'the log of tracks was deleted: no order allows it any more');
   }
 
-  #recordOf({ count, oldestMs, newestMs }: Deleted, why: PurgeRecord['why']): PurgeRecord {
+  #recordOf({ count, oldestMs, newestMs }: Deleted, reason: PurgeRecord['why']): PurgeRecord {
     return {
       record: 'purge',
       at: new Date(this.#options.clock.wallMs()).toISOString(),
@@ -201,8 +206,8 @@ export class LogFile {
       count,
       from: new Date(oldestMs).toISOString(),
       to: new Date(newestMs).toISOString(),
-      why,
-      days: this.#held?.grant.days ?? 0,
+      why: reason,
+      days: this.#authorisation?.grant.days ?? 0,
     };
   }
 }

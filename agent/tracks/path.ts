@@ -101,14 +101,14 @@ export function withinPoints(
   aspect: number,
   max: number,
 ): readonly PathPoint[] {
-  let kept = points;
-  for (let coarser = 1; kept.length > max && coarser <= COARSER_MAX; coarser *= 2)
-    kept = inChunks(points, (chunk) => simplified(chunk, aspect, coarser));
-  if (kept.length <= max) return kept;
-  const every = Math.ceil((kept.length - 1) / (max - 1));
-  return kept.flatMap((point, i) => {
-    if (i % every !== 0 && i !== kept.length - 1) return [];
-    return [{ ...point, seen: kept.slice(Math.max(0, i - every + 1), i + 1).every(({ seen }) => seen) }];
+  let result = points;
+  for (let coarser = 1; result.length > max && coarser <= COARSER_MAX; coarser *= 2)
+    result = inChunks(points, (chunk) => simplified(chunk, aspect, coarser));
+  if (result.length <= max) return result;
+  const every = Math.ceil((result.length - 1) / (max - 1));
+  return result.flatMap((point, i) => {
+    if (i % every !== 0 && i !== result.length - 1) return [];
+    return [{ ...point, seen: result.slice(Math.max(0, i - every + 1), i + 1).every(({ seen }) => seen) }];
   });
 }
 
@@ -120,10 +120,10 @@ function inChunks(
   points: readonly PathPoint[],
   simplify: (chunk: readonly PathPoint[]) => readonly PathPoint[],
 ): PathPoint[] {
-  const kept = points.slice(0, 1);
+  const result = points.slice(0, 1);
   for (let begin = 0; begin < points.length - 1; begin += CHUNK_POINTS)
-    kept.push(...simplify(points.slice(begin, begin + CHUNK_POINTS + 1)).slice(1));
-  return kept;
+    result.push(...simplify(points.slice(begin, begin + CHUNK_POINTS + 1)).slice(1));
+  return result;
 }
 
 function furthest(
@@ -136,7 +136,7 @@ function furthest(
   const a = points[from] as PathPoint;
   const b = points[to] as PathPoint;
   let worst: number | undefined;
-  let most = coarser;
+  let largest = coarser;
   for (let i = from + 1; i < to; i += 1) {
     const point = points[i] as PathPoint;
     const share = b.atMs === a.atMs ? 0 : (point.atMs - a.atMs) / (b.atMs - a.atMs);
@@ -144,8 +144,8 @@ function furthest(
     const dy = point.y - a.y - share * (b.y - a.y);
     const off =
       Math.hypot(dx, dy) / Math.min(TOLERANCE_MAX, Math.max(TOLERANCE_MIN, TOLERANCE_HEIGHTS * point.height));
-    if (off <= most) continue;
-    most = off;
+    if (off <= largest) continue;
+    largest = off;
     worst = i;
   }
   return worst;

@@ -65,7 +65,7 @@ interface OpenTrack {
   furniture: number;
   wasMissed: boolean;
   continues: boolean;
-  cut: boolean;
+  isCut: boolean;
   aspect: number;
   /** It has touched an excluded area. */
   isDropped: boolean;
@@ -107,7 +107,7 @@ export class TrackRecorder {
 
   /** Hands over open tracks as continuing pieces, for a flush. */
   cut(): void {
-    for (const open of this.#open.values()) this.#cut(open);
+    for (const open of this.#open.values()) this.#cutTrack(open);
   }
 
   /** Ends all tracks, because the following time is not observed. */
@@ -115,7 +115,7 @@ export class TrackRecorder {
     for (const [id, open] of this.#open) {
       // A dropped track stays dropped as long as it is followed.
       if (open.isDropped) continue;
-      open.cut = true;
+      open.isCut = true;
       this.#close(open, false);
       this.#open.delete(id);
     }
@@ -125,7 +125,7 @@ export class TrackRecorder {
     let open = this.#open.get(track.id);
     if (open === undefined) {
       const firstMs = wallMs - (atMs - (track.before?.[0]?.atMs ?? atMs));
-      open = opened(track, firstMs, wallMs - atMs, source.widthPx / source.heightPx);
+      open = newTrack(track, firstMs, wallMs - atMs, source.widthPx / source.heightPx);
       this.#open.set(track.id, open);
       for (const { atMs: beforeMs, xyxyNorm: box } of track.before ?? [])
         this.#add(open, beforeMs, [(box[0] + box[2]) / 2, box[3]], box[3] - box[1]);
@@ -141,15 +141,15 @@ export class TrackRecorder {
     open.shapes += ((x2 - x1) * open.aspect) / Math.max(1 / source.heightPx, y2 - y1);
     this.#add(open, atMs, track.ground, y2 - y1);
     const first = open.points[0];
-    if (first !== undefined && atMs - first.atMs >= PIECE_MS) this.#cut(open);
+    if (first !== undefined && atMs - first.atMs >= PIECE_MS) this.#cutTrack(open);
   }
 
   #add(open: OpenTrack, atMs: number, [x, y]: PointNorm, height: number): void {
     if (open.isDropped) return;
     const last = open.points.at(-1);
-    const seen = !(open.wasMissed && last !== undefined && atMs - last.atMs > UNSEEN_MS);
+    const isSeen = !(open.wasMissed && last !== undefined && atMs - last.atMs > UNSEEN_MS);
     open.wasMissed = false;
-    const point = { atMs, x, y, height, seen };
+    const point = { atMs, x, y, height, seen: isSeen };
     if (this.#notKept.some((polygon) => touches(polygon, last, point))) {
       this.#drop(open);
       return;
@@ -157,7 +157,7 @@ export class TrackRecorder {
     if (this.#areas !== undefined && !this.#areas.some((polygon) => isInside(polygon, [x, y]))) {
       // The part outside the areas is not stored.
       if (last !== undefined) this.#close(open, false, true);
-      open.cut = true;
+      open.isCut = true;
       return;
     }
     if (last !== undefined && isSame(last, point) && isSame(open.points.at(-2), point)) open.points.pop();
@@ -171,11 +171,11 @@ export class TrackRecorder {
     this.#options.drop(open.id, open.firstMs);
   }
 
-  #cut(open: OpenTrack): void {
+  #cutTrack(open: OpenTrack): void {
     const last = open.points.at(-1);
     if (last === undefined || open.points.length < 2 || open.sightings < SIGHTINGS_MIN) return;
     // A static false positive may still turn out to be a real stopped object, so only its last place is kept.
-    if (isFurniture(open)) open.cut = true;
+    if (isFurniture(open)) open.isCut = true;
     else this.#close(open, true);
     open.continues = !isFurniture(open);
     open.points = [{ ...last, seen: true }];
@@ -183,16 +183,16 @@ export class TrackRecorder {
 
   /** `leaves`: it is still there, outside the areas. */
   #close(open: OpenTrack, goesOn: boolean, leaves = false): void {
-    const { points, latest, id, epochMs, aspect, sightings, continues, cut } = open;
+    const { points, latest, id, epochMs, aspect, sightings, continues, isCut } = open;
     const [first, last] = [points[0], points.at(-1)];
     open.points = [];
     open.continues = false;
-    open.cut = false;
+    open.isCut = false;
     if (first === undefined || last === undefined || open.isDropped) return;
     if (!continues && isFurniture(open)) this.#counts.furniture += 1;
     else if (!continues && (sightings < SIGHTINGS_MIN || points.length < 2)) this.#counts.flickers += 1;
     else {
-      const kept = simplified(points, aspect);
+      const path = simplified(points, aspect);
       const fromMs = epochMs + first.atMs;
       this.#options.keep({
         track: id,
@@ -201,22 +201,22 @@ export class TrackRecorder {
         score: latest.bestScore,
         fromMs,
         durationMs: last.atMs - first.atMs,
-        stopS: longestStopS(kept, aspect),
-        cells: cellsOfPath(kept),
+        stopS: longestStopS(path, aspect),
+        cells: cellsOfPath(path),
         path: encodePath(
-          kept,
+          path,
           Math.floor(fromMs / 100) * 100 - epochMs,
           open.shapes / Math.max(1, sightings),
         ),
         continues,
         goesOn,
-        cut: cut || leaves,
+        cut: isCut || leaves,
       });
     }
   }
 }
 
-function opened(latest: ObservedTrack, firstMs: number, epochMs: number, aspect: number): OpenTrack {
+function newTrack(latest: ObservedTrack, firstMs: number, epochMs: number, aspect: number): OpenTrack {
   return {
     id: latest.id,
     latest,
@@ -229,7 +229,7 @@ function opened(latest: ObservedTrack, firstMs: number, epochMs: number, aspect:
     furniture: 0,
     wasMissed: false,
     continues: false,
-    cut: false,
+    isCut: false,
     isDropped: false,
   };
 }

@@ -26,7 +26,7 @@ const TENTH_MS = 100;
 /** Bits of `kind`: class, two colours (0 is none) and marks, four bits each. */
 export const CONTINUES = 1 << 12;
 const GOES_ON = 1 << 13;
-const CUT = 1 << 14;
+const CUT_FLAG = 1 << 14;
 /** Marks of rows that are joined with others of their track. */
 export const JOINED_MASK = CONTINUES | GOES_ON;
 
@@ -69,7 +69,7 @@ export function rowOf(piece: TrackPiece): Omit<TrackRow, 'at' | 'near'> & { read
 
 function kindOf({ label, colours, continues, goesOn, cut }: TrackPiece): number {
   const [first, second] = colours.map((colour) => COLOURS.indexOf(colour) + 1);
-  const marks = (continues ? CONTINUES : 0) | (goesOn ? GOES_ON : 0) | (cut ? CUT : 0);
+  const marks = (continues ? CONTINUES : 0) | (goesOn ? GOES_ON : 0) | (cut ? CUT_FLAG : 0);
   return CLASSES.indexOf(label) | ((first ?? 0) << 4) | ((second ?? 0) << 8) | marks;
 }
 
@@ -80,13 +80,13 @@ export function readKind(
   const label = CLASSES[kind & 15];
   if (label === undefined)
     throw new AgentError('corrupt', `the log of tracks has a row of class ${kind & 15}`);
-  const named = [(kind >> 4) & 15, (kind >> 8) & 15].map((number) => COLOURS[number - 1]);
+  const colourNames = [(kind >> 4) & 15, (kind >> 8) & 15].map((number) => COLOURS[number - 1]);
   return {
     label,
-    colours: named.filter((colour): colour is Colour => colour !== undefined),
+    colours: colourNames.filter((colour): colour is Colour => colour !== undefined),
     continues: (kind & CONTINUES) !== 0,
     goesOn: (kind & GOES_ON) !== 0,
-    cut: (kind & CUT) !== 0,
+    cut: (kind & CUT_FLAG) !== 0,
   };
 }
 

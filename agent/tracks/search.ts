@@ -65,47 +65,50 @@ export interface Page {
 /** Throws AgentError if the log cannot be read. */
 export async function findTracks(options: SearchOptions): Promise<Page> {
   const page = new PageOfMatches(options.after, options.tracksMax);
-  const known = new Known();
+  const matchedTracks = new MatchedTracks();
   for (const window of options.windows) {
     for await (const pieces of tracksIn(options, window)) {
-      if (known.has(pieces) || !mayMatch(pieces, window, options)) continue;
+      if (matchedTracks.has(pieces) || !mayMatch(pieces, window, options)) continue;
       let match = matchOf(pieces, window, options);
       if (match === undefined) continue;
-      const whole = wholeTrack(options, pieces);
-      if (whole !== pieces) {
+      const fullTrack = wholeTrack(options, pieces);
+      if (fullTrack !== pieces) {
         await setImmediate();
-        if (known.has(whole)) continue;
-        match = matchOf(whole, window, options);
+        if (matchedTracks.has(fullTrack)) continue;
+        match = matchOf(fullTrack, window, options);
         if (match === undefined) continue;
       }
-      known.add(whole);
+      matchedTracks.add(fullTrack);
       page.add(match);
     }
   }
   return {
     tracks: page.matches.map((match) => foundTrack(match, options.aspect)),
     places: page.matches.map(({ place }) => place),
-    matches: known.count,
+    matches: matchedTracks.count,
     next: page.isCut ? (page.matches.at(-1)?.place ?? null) : null,
   };
 }
 
 /** Matching tracks. A track with more than SIDE_PIECES_MAX pieces appears as several sets of pieces. */
-class Known {
+class MatchedTracks {
   count = 0;
   readonly #rows = new Set<number>();
-  readonly #cut = new Set<number>();
+  readonly #continuedTracks = new Set<number>();
 
   has([first]: readonly TrackRow[]): boolean {
     if (first === undefined) return true;
-    return this.#rows.has(first.at) || (readKind(first.kind).continues && this.#cut.has(first.track));
+    return (
+      this.#rows.has(first.at) || (readKind(first.kind).continues && this.#continuedTracks.has(first.track))
+    );
   }
 
   add(pieces: readonly TrackRow[]): void {
     this.count += 1;
     for (const { at } of pieces) this.#rows.add(at);
     const [first, last] = [pieces[0], pieces.at(-1)];
-    if (first !== undefined && last !== undefined && readKind(last.kind).goesOn) this.#cut.add(first.track);
+    if (first !== undefined && last !== undefined && readKind(last.kind).goesOn)
+      this.#continuedTracks.add(first.track);
   }
 }
 
@@ -182,7 +185,7 @@ function matchOf(pieces: readonly TrackRow[], window: Window, options: SearchOpt
   const last = pieces.at(-1);
   if (first === undefined || last === undefined) return undefined;
   const startMs = startMsOf(first.at);
-  let deed: Deed | undefined = { atMs: 0, durationMs: 0, seen: true };
+  let deed: Deed | undefined = { atMs: 0, durationMs: 0, isSeen: true };
   if (where !== undefined) {
     const within = { fromMs: window.fromMs - startMs, toMs: window.toMs - startMs };
     deed = deedOf(joined(pieces).points, where, options.aspect, within);
@@ -192,10 +195,10 @@ function matchOf(pieces: readonly TrackRow[], window: Window, options: SearchOpt
   return { place: { rank: rankOf(last, colours), atMs, row: first.at }, deed, pieces };
 }
 
-function rankOf(row: TrackRow, wanted: TrackQuestion['colours']): number {
-  if (wanted === undefined) return 0;
-  const found = readKind(row.kind).colours.findIndex((colour) => wanted.includes(colour));
-  return found < 0 ? 2 : found;
+function rankOf(row: TrackRow, colours: TrackQuestion['colours']): number {
+  if (colours === undefined) return 0;
+  const index = readKind(row.kind).colours.findIndex((colour) => colours.includes(colour));
+  return index < 0 ? 2 : index;
 }
 
 /** Joins the paths of all pieces, in time since the tenth of a second of the first. */
@@ -234,7 +237,7 @@ function foundTrack({ place, deed, pieces }: Match, aspect: number): FoundTrack 
     to: time(endMs),
     at: time(place.atMs),
     durationS: Number((deed.durationMs / 1000).toFixed(1)),
-    seen: deed.seen,
+    seen: deed.isSeen,
     score: Math.max(...pieces.map(({ score }) => score)) / 100,
     stoppedS: Math.max(...pieces.map(({ stop }) => stop)),
     cut: kinds.some(({ cut }) => cut) || kinds[0]?.continues === true || kinds.at(-1)?.goesOn === true,

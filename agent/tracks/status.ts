@@ -23,8 +23,8 @@ export class TrackLogStatus {
     this.#report = { ...this.#report, ...now };
   }
 
-  answered(given: number): void {
+  answered(givenCount: number): void {
     const { questions } = this.#report;
-    this.#report = { ...this.#report, questions: questions + 1, given: this.#report.given + given };
+    this.#report = { ...this.#report, questions: questions + 1, given: this.#report.given + givenCount };
   }
 }

@@ -18,24 +18,24 @@ export interface Stop {
 }
 
 /** Filter on stops: every place of one, and its first and last moment. */
-interface Wanted {
+interface StopFilter {
   isPlace(x: number, y: number): boolean;
   isTime(beginMs: number, endMs: number): boolean;
 }
-const ANY: Wanted = { isPlace: () => true, isTime: () => true };
+const ANY: StopFilter = { isPlace: () => true, isTime: () => true };
 
 /** Returns the longest stop that passes the filter. */
 export function longestStop(
   points: readonly PathPoint[],
   aspect: number,
-  wanted: Wanted = ANY,
+  filter: StopFilter = ANY,
 ): Stop | undefined {
   const places = spaced(points);
   let longest: Stop | undefined;
   let begin = 0;
   for (let i = 0; i < places.length; i += 1) {
     const place = places[i] as PathPoint;
-    if (!wanted.isPlace(place.x, place.y)) {
+    if (!filter.isPlace(place.x, place.y)) {
       begin = i + 1;
       continue;
     }
@@ -43,7 +43,7 @@ export function longestStop(
     const from = places[begin] as PathPoint;
     const durationMs = place.atMs - from.atMs;
     if (longest !== undefined && durationMs <= longest.durationMs) continue;
-    if (wanted.isTime(from.atMs, place.atMs)) longest = { fromMs: from.atMs, durationMs };
+    if (filter.isTime(from.atMs, place.atMs)) longest = { fromMs: from.atMs, durationMs };
   }
   return longest;
 }

@@ -103,7 +103,7 @@ export class TrackLog {
   get counters(): Counters {
     const { kept, lost, flushes, flickers, furniture, dropped } = this.#counts;
     const now = this.#recorder?.counts ?? { flickers: 0, furniture: 0, dropped: 0 };
-    const size = this.#tried(() => this.#file.store?.size());
+    const size = this.#attempt(() => this.#file.store?.size());
     return {
       track_rows: gauge(size?.rows ?? 0),
       track_bytes: gauge(size?.bytes ?? 0),
@@ -124,14 +124,14 @@ export class TrackLog {
 
   /** Opens the log of an earlier run. */
   start(): void {
-    this.#tried(() => this.#file.openIfThere());
-    this.#tried(() => this.#readViews());
+    this.#attempt(() => this.#file.openIfThere());
+    this.#attempt(() => this.#readViews());
   }
 
   /** Takes the new ruling before it is carried out. */
   permit(permit: TrackPermit): void {
     this.#permit = permit;
-    this.#tried(() => this.#follow());
+    this.#attempt(() => this.#follow());
     if (this.#reason !== undefined) this.#pause(this.#reason);
     this.#tell();
   }
@@ -166,23 +166,23 @@ export class TrackLog {
   tick(): void {
     const { clock, vision } = this.#options;
     const nowMs = clock.nowMs();
-    this.#tried(() => this.#follow());
+    this.#attempt(() => this.#follow());
     if (this.#recorder !== undefined) {
       if (this.#reason !== undefined) this.#pause(this.#reason);
       else if (this.#isResting) this.#note(clock.wallMs());
       else if (nowMs - this.#seenMs > SEEN_EVERY_MS)
         this.#pause(vision.camera.state === 'off' ? 'not-running' : 'no-picture');
     }
-    if (nowMs >= this.#flushAtMs) this.#tried(() => this.#flush());
-    this.#tried(() => this.#file.upkeep());
+    if (nowMs >= this.#flushAtMs) this.#attempt(() => this.#flush());
+    this.#attempt(() => this.#file.upkeep());
     this.#tell();
   }
 
   /** Writes everything pending, so that it is available after the next start. */
   stop(): void {
     this.#pause('not-running');
-    this.#tried(() => this.#flush());
-    this.#tried(() => this.#file.close());
+    this.#attempt(() => this.#flush());
+    this.#attempt(() => this.#file.close());
   }
 
   /**
@@ -193,13 +193,13 @@ export class TrackLog {
     const { grant, order } = this.#answerable();
     this.#follow();
     this.#flush();
-    const { store, held } = this.#file;
-    if (store === undefined || held === undefined)
+    const { store, authorisation } = this.#file;
+    if (store === undefined || authorisation === undefined)
       throw new CommandRefused(
         'unavailable',
         `tracks: the log does not exist yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
       );
-    return { store, grant, order, views: this.#views, ...this.#file.keptFrom(held) };
+    return { store, grant, order, views: this.#views, ...this.#file.keptFrom(authorisation) };
   }
 
   /** Throws CommandRefused if no answer is permitted now. */
@@ -234,7 +234,7 @@ export class TrackLog {
     const { authorisation, nowMs } = this.#permit;
     if (this.#file.deleteIfEnded(authorisation, nowMs)) this.#begin();
     if (authorisation?.tracks === undefined) return;
-    if (this.#file.held === undefined && this.#reason !== undefined) return;
+    if (this.#file.authorisation === undefined && this.#reason !== undefined) return;
     const { tracks: grant, notAfter, order } = authorisation;
     if (this.#file.hold({ grant, order, notAfterMs: Date.parse(notAfter) })) this.#endRecorder();
     this.#readViews();
@@ -272,22 +272,22 @@ export class TrackLog {
 
   #drop(track: number, fromMs: number): void {
     this.#pending = this.#pending.filter((piece) => piece.track !== track);
-    this.#tried(() => this.#file.store?.dropTrack(track, fromMs));
+    this.#attempt(() => this.#file.store?.dropTrack(track, fromMs));
   }
 
   /** Ends the present span at the newest moment, or `backMs` before it. */
-  #pause(why: GapReason, backMs = 0): void {
-    if (this.#file.held === undefined) return;
+  #pause(reason: GapReason, backMs = 0): void {
+    if (this.#file.authorisation === undefined) return;
     this.#recorder?.end();
     const { clock } = this.#options;
-    if (why === 'clock-not-set') this.#clockUnsetMs ??= clock.nowMs();
-    this.#coverage.end(why, why === 'clock-not-set' ? undefined : clock.wallMs(), backMs);
+    if (reason === 'clock-not-set') this.#clockUnsetMs ??= clock.nowMs();
+    this.#coverage.end(reason, reason === 'clock-not-set' ? undefined : clock.wallMs(), backMs);
   }
 
   /** Records that the box analyses at a known time, and closes a gap of an unset clock at its known start. */
   #note(wallMs: number): void {
     const { clock } = this.#options;
-    if (this.#clockUnsetMs !== undefined && this.#coverage.why !== 'clock-not-set')
+    if (this.#clockUnsetMs !== undefined && this.#coverage.gapReason !== 'clock-not-set')
       this.#coverage.end('clock-not-set', wallMs - (clock.nowMs() - this.#clockUnsetMs));
     this.#clockUnsetMs = undefined;
     // Occasional key frames do not count as an analysed street.
@@ -340,20 +340,20 @@ export class TrackLog {
   }
 
   #tell(): void {
-    const { held, store } = this.#file;
-    const { rows = 0, oldestMs = null } = this.#tried(() => store?.size()) ?? {};
+    const { authorisation, store } = this.#file;
+    const { rows = 0, oldestMs = null } = this.#attempt(() => store?.size()) ?? {};
     const isOn = this.#recorder !== undefined && this.#reason === undefined;
     this.#options.status.log({
-      state: held === undefined ? 'off' : isOn ? 'on' : 'paused',
-      grade: held?.grant.grade ?? null,
-      days: held?.grant.days ?? null,
+      state: authorisation === undefined ? 'off' : isOn ? 'on' : 'paused',
+      grade: authorisation?.grant.grade ?? null,
+      days: authorisation?.grant.days ?? null,
       rows,
       oldest: oldestMs === null ? null : new Date(oldestMs).toISOString(),
     });
   }
 
   /** Runs `act`. A disk error is logged once, and the work is retried. */
-  #tried<T>(act: () => T): T | undefined {
+  #attempt<T>(act: () => T): T | undefined {
     try {
       return act();
     } catch (error) {

@@ -3,7 +3,7 @@
  *
  * INVARIANTS:
  * - Each line of root's history is in the journal exactly once, across crashes and restored files, because the journal
- *   itself holds the newest (restraint/journal/known.ts).
+ *   itself holds the newest (restraint/journal/restraint-state.ts).
  * - A failure is sent at least once: it is reported durably before it is entered, so a crash in between repeats the
  *   report.
  * - A history that does not continue the journal's state gets an entry of its own.
@@ -60,24 +60,24 @@ export class Progress {
 }
 
 /** Returns the new entries in order. If they do not continue the known state, an entry that states so comes first. */
-function newSince(entries: readonly Entry[], known: RolloutsKnown): readonly Entry[] {
+function newSince(entries: readonly Entry[], reported: RolloutsKnown): readonly Entry[] {
   const [first] = entries;
   const last = entries.at(-1);
   if (first === undefined || last === undefined) return [];
-  const same = entries.find(({ n }) => n === known.n);
-  const wentBack = last.n < known.n || (same !== undefined && same.noted !== known.noted);
+  const same = entries.find(({ n }) => n === reported.n);
+  const wentBack = last.n < reported.n || (same !== undefined && same.noted !== reported.noted);
   if (!wentBack) {
-    const later = entries.filter(({ n }) => n > known.n);
+    const later = entries.filter(({ n }) => n > reported.n);
     const [next] = later;
-    if (next === undefined || next.n === known.n + 1) return later;
-    const reason = `lines ${known.n + 1} to ${next.n - 1} of root’s history are not there any more`;
+    if (next === undefined || next.n === reported.n + 1) return later;
+    const reason = `lines ${reported.n + 1} to ${next.n - 1} of root’s history are not there any more`;
     return [toldAs('history-incomplete', next, { n: next.n - 1, noted: next.noted }, reason), ...later];
   }
   // In a restored copy only the lines written since the newest known one are new.
-  const later = entries.filter(({ noted }) => noted > known.noted);
+  const later = entries.filter(({ noted }) => noted > reported.noted);
   const base = entries.findLast((entry) => !later.includes(entry));
-  const from = base ?? { n: Math.max(0, first.n - 1), noted: known.noted };
-  const reason = `root’s numbers went from ${known.n} back to ${last.n}: its files were put back, or begun anew`;
+  const from = base ?? { n: Math.max(0, first.n - 1), noted: reported.noted };
+  const reason = `root’s numbers went from ${reported.n} back to ${last.n}: its files were put back, or begun anew`;
   return [toldAs('history-went-back', last, from, reason), ...later];
 }
 

@@ -46,8 +46,8 @@ export class RoomOrder {
   /** Newest order of each key, written by this start or found on disk. */
   readonly #newest = new Map<string, { readonly counter: number; readonly sha256: string }>();
   /** Stored order; undefined before the first read. */
-  #laid: { readonly counter: number | null; readonly sha256: string } | undefined;
-  #refused: string | null = null;
+  #storedOrder: { readonly counter: number | null; readonly sha256: string } | undefined;
+  #refusalReason: string | null = null;
 
   constructor(options: RoomOrderOptions) {
     this.#options = options;
@@ -59,12 +59,12 @@ export class RoomOrder {
    * configuration.
    */
   get order(): number | null {
-    return this.#found().counter;
+    return this.#stored().counter;
   }
 
   /** Reason why the newest received order was refused; null if it was accepted. */
   get refused(): string | null {
-    return this.#refused;
+    return this.#refusalReason;
   }
 
   /**
@@ -76,13 +76,13 @@ export class RoomOrder {
     try {
       if (this.#take(payload)) this.counters.taken += 1;
       else this.counters.known += 1;
-      this.#refused = null;
+      this.#refusalReason = null;
     } catch (error) {
       rethrowBug(error);
       const { message } = error;
       const code = error instanceof CommandRefused ? error.code : 'unavailable';
       this.counters.refused += 1;
-      this.#refused = `${code}: ${message}`.slice(0, REASON_MAX);
+      this.#refusalReason = `${code}: ${message}`.slice(0, REASON_MAX);
       const { kind, log } = this.#options;
       this.#line.due((leftOut) =>
         log.warn({ kind, code, reason: message, leftOut }, 'an order of the room is refused'),
@@ -96,7 +96,7 @@ export class RoomOrder {
     const { order, keyid, key } = openOrder(kind, payload, reader);
     const { counter, rollout, action } = order;
     const sha256 = sha256Of(payload);
-    const before = this.#found();
+    const before = this.#stored();
     if (before.sha256 === sha256) return false;
     const newest = this.#newest.get(keyid);
     if (
@@ -110,15 +110,15 @@ export class RoomOrder {
     if (newest === undefined && this.#newest.size >= KEYS_MAX)
       throw new CommandRefused('unavailable', `more than ${KEYS_MAX} keys have signed orders for this box`);
     layForRoot(stateDir, FILES[kind], payload);
-    this.#laid = { counter, sha256 };
-    this.#newest.set(keyid, this.#laid as { counter: number; sha256: string });
+    this.#storedOrder = { counter, sha256 };
+    this.#newest.set(keyid, this.#storedOrder as { counter: number; sha256: string });
     log.info({ kind, rollout, action, counter, key }, 'an order of the room is laid for root');
     return true;
   }
 
-  #found(): { readonly counter: number | null; readonly sha256: string } {
-    this.#laid ??= this.#look();
-    return this.#laid;
+  #stored(): { readonly counter: number | null; readonly sha256: string } {
+    this.#storedOrder ??= this.#look();
+    return this.#storedOrder;
   }
 
   #look(): { readonly counter: number | null; readonly sha256: string } {
@@ -128,9 +128,9 @@ export class RoomOrder {
     try {
       const bytes = readFileSync(file);
       const { order, keyid } = openOrder(kind, bytes, reader);
-      const found = { counter: order.counter, sha256: sha256Of(bytes) };
-      this.#newest.set(keyid, found);
-      return found;
+      const content = { counter: order.counter, sha256: sha256Of(bytes) };
+      this.#newest.set(keyid, content);
+      return content;
     } catch (error) {
       // The key was withdrawn, the box was renamed, or the file is damaged. Root refuses it too, and the next order
       // replaces it.

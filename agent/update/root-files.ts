@@ -83,7 +83,7 @@ export class RootFiles {
   readonly #history: Watched<readonly ChangeRecord[]>;
   readonly #config: Watched<string | undefined>;
   #unreadable = 0;
-  #told = '';
+  #lastLogged = '';
 
   constructor({ updateDir, orderedFile, configCopy, log }: RootFilesOptions) {
     this.#log = log;
@@ -121,41 +121,41 @@ export class RootFiles {
 
   #fault(file: string, reason: string): void {
     this.#unreadable += 1;
-    if (this.#told === file + reason) return;
-    this.#told = file + reason;
+    if (this.#lastLogged === file + reason) return;
+    this.#lastLogged = file + reason;
     this.#log.warn({ file, reason }, 'what root says of updates cannot be read');
   }
 }
 
 /** Returns the newest `bytesMax` bytes of the file. */
-function newest(file: string, bytesMax: number): { readonly bytes: Buffer; readonly whole: boolean } {
+function newest(file: string, bytesMax: number): { readonly bytes: Buffer; readonly isComplete: boolean } {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new Error('not a regular file');
     const bytes = Buffer.alloc(Math.min(stat.size, bytesMax));
     const read = readSync(fd, bytes, 0, bytes.length, Math.max(0, stat.size - bytesMax));
-    return { bytes: bytes.subarray(0, read), whole: stat.size <= bytesMax };
+    return { bytes: bytes.subarray(0, read), isComplete: stat.size <= bytesMax };
   } finally {
     closeSync(fd);
   }
 }
 
 function text(file: string, bytesMax: number): string {
-  const { bytes, whole } = newest(file, bytesMax);
-  if (!whole) throw new Error(`it has more than ${bytesMax} bytes`);
+  const { bytes, isComplete } = newest(file, bytesMax);
+  if (!isComplete) throw new Error(`it has more than ${bytesMax} bytes`);
   return bytes.toString('utf8');
 }
 
 function historyOf(file: string, onSkipped: (file: string, count: number) => void): ChangeRecord[] {
-  const { bytes, whole } = newest(file, HISTORY_BYTES_MAX);
+  const { bytes, isComplete } = newest(file, HISTORY_BYTES_MAX);
   // The last line may be incomplete; it is read once its end is there.
   const lines = bytes
     .toString('utf8')
     .split('\n')
-    .slice(whole ? 0 : 1, -1);
+    .slice(isComplete ? 0 : 1, -1);
   const records = lines
-    .map((line) => known(ChangeRecord, jsonOf(line)))
+    .map((line) => cleanCopy(ChangeRecord, jsonOf(line)))
     .filter((line) => Value.Check(ChangeRecord, line));
   if (records.length < lines.length) onSkipped(file, lines.length - records.length);
   return records;
@@ -163,14 +163,14 @@ function historyOf(file: string, onSkipped: (file: string, count: number) => voi
 
 /** Throws if the file is missing or does not have this form. */
 export function readStatus(file: string): UpdaterStatus {
-  return formed(UpdaterStatus, known(UpdaterStatus, jsonOf(text(file, STATUS_BYTES_MAX))));
+  return formed(UpdaterStatus, cleanCopy(UpdaterStatus, jsonOf(text(file, STATUS_BYTES_MAX))));
 }
 
 /**
  * Removes members that a newer program of root has added. That program is updated independently, before or after the
  * agent.
  */
-const known = (schema: TSchema, value: unknown): unknown => Value.Clean(schema, structuredClone(value));
+const cleanCopy = (schema: TSchema, value: unknown): unknown => Value.Clean(schema, structuredClone(value));
 
 function formed<S extends TSchema>(schema: S, value: unknown): Static<S> {
   if (Value.Check(schema, value)) return value;

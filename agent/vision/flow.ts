@@ -53,7 +53,7 @@ export class VisionFlow {
   readonly #parts: Parts;
   readonly #stageClock = new StageClock();
   /** Detections of the last detector run. */
-  #found: readonly Detection[] = [];
+  #lastDetections: readonly Detection[] = [];
   #framesAnalysed = 0;
   #framesHeld = 0;
   #detections = 0;
@@ -63,7 +63,7 @@ export class VisionFlow {
   #wakeLockStep: (() => void) | undefined;
   /** Media time when the camera was last reopened because of a frozen picture. */
   #rebuiltMs = Number.NEGATIVE_INFINITY;
-  #moved = false;
+  #viewMoved = false;
   #startedMs = 0;
   #statsDueMs = 0;
   #stopped = false;
@@ -180,9 +180,9 @@ export class VisionFlow {
   async #pacedAnalyse(frame: Frame): Promise<void> {
     const { schedule } = this.#parts;
     const beganMs = threadCpuMs();
-    const held = this.#framesHeld;
+    const heldBefore = this.#framesHeld;
     await this.#analyse(frame);
-    const looked = held === this.#framesHeld;
+    const looked = heldBefore === this.#framesHeld;
     // A frame without a detector run gives no measure of the time that one takes.
     schedule.analysed(frame, looked, this.#live && looked ? threadCpuMs() - beganMs : undefined);
     const pace = schedule.changedPace();
@@ -214,14 +214,14 @@ export class VisionFlow {
     const looked = schedule.mustLook(frame, this.#isAwaited(frame.atMs));
     let features: Features | undefined;
     if (looked) {
-      ({ found: this.#found, features } = await detector.look(frame));
+      ({ found: this.#lastDetections, features } = await detector.look(frame));
       schedule.looked(frame);
     }
     this.#stageClock.book('detect');
-    const found = this.#found;
-    const tracks = looked ? tracker.update(frame, found, schedule.dark) : tracker.hold(frame);
+    const detections = this.#lastDetections;
+    const tracks = looked ? tracker.update(frame, detections, schedule.dark) : tracker.hold(frame);
     this.#stageClock.book('track');
-    return { looked, found, tracks, features };
+    return { looked, found: detections, tracks, features };
   }
 
   #isAwaited(atMs: number): boolean {
@@ -232,9 +232,9 @@ export class VisionFlow {
    * Sends changes of the view to the agent and reopens the pipeline on a frozen picture, which may be its own fault.
    */
   #followView(conditions: readonly CameraCondition[], atMs: number): void {
-    const moved = conditions.includes('moved');
-    if (moved && !this.#moved) this.#parts.evidence.forgetPlace();
-    this.#moved = moved;
+    const viewMoved = conditions.includes('moved');
+    if (viewMoved && !this.#viewMoved) this.#parts.evidence.forgetPlace();
+    this.#viewMoved = viewMoved;
     if (!this.#live) return;
     const view = this.#parts.observer.viewToTell();
     if (view !== undefined) this.#tell({ kind: 'view', view });
@@ -258,8 +258,8 @@ export class VisionFlow {
 
   #tellFrame(message: Extract<FromVision, { kind: 'frame' }>): void {
     const { frame } = message.observation;
-    const behind = this.#sentFrame - this.#acknowledgedFrame;
-    if (behind < UNACKNOWLEDGED_MAX && this.#tell(message)) this.#sentFrame = frame;
+    const unacknowledged = this.#sentFrame - this.#acknowledgedFrame;
+    if (unacknowledged < UNACKNOWLEDGED_MAX && this.#tell(message)) this.#sentFrame = frame;
     else this.#observationsDropped += 1;
   }
 

@@ -79,8 +79,10 @@ export function brokerAcl(
       `write homeassistant/+/${box}/+/config`,
     ]),
   );
-  const gone = [...revoked].map(({ site, box }) => blockOf(box, [`write vigie/${site}/${box}/status`]));
-  return `${HEAD}${programs.trimEnd()}\n${enrolled.join('')}${gone.join('')}`;
+  const revokedBlocks = [...revoked].map(({ site, box }) =>
+    blockOf(box, [`write vigie/${site}/${box}/status`]),
+  );
+  return `${HEAD}${programs.trimEnd()}\n${enrolled.join('')}${revokedBlocks.join('')}`;
 }
 
 function blockOf(box: string, rules: readonly string[]): string {

@@ -96,14 +96,16 @@ export class Contract {
 
   /** Returns the violations in a message that a box published; empty if it keeps the contract. */
   faults(packet: IPublishPacket): string[] {
-    const found = this.#expected.find(({ topic }) => topic.test(packet.topic));
-    if (found === undefined) return [`${packet.topic}: no channel of the contract has this address`];
-    if (found.action === 'receive') return [];
+    const channel = this.#expected.find(({ topic }) => topic.test(packet.topic));
+    if (channel === undefined) return [`${packet.topic}: no channel of the contract has this address`];
+    if (channel.action === 'receive') return [];
     const payload = Buffer.from(packet.payload);
-    if (payload.length === 0 && packet.retain && found.message['x-removable'] === true) return [];
-    return [...this.#wayFaults(found, packet), ...payloadFaults(found, payload), ...topicFaults(packet)].map(
-      (fault) => `${packet.topic} (${found.name}): ${fault}`,
-    );
+    if (payload.length === 0 && packet.retain && channel.message['x-removable'] === true) return [];
+    return [
+      ...this.#wayFaults(channel, packet),
+      ...payloadFaults(channel, payload),
+      ...topicFaults(packet),
+    ].map((fault) => `${packet.topic} (${channel.name}): ${fault}`);
   }
 
   /** Returns the violations in an event from any source, such as the files of a replay. */
@@ -142,11 +144,11 @@ function topicFaults({ topic, payload }: IPublishPacket): string[] {
   const [, site, box, branch, severity, kind] = topic.split('/');
   if (branch !== 'evt') return [];
   const { source, type, data } = JSON.parse(payload.toString()) as Record<string, unknown>;
-  const said = (data as { severity?: unknown }).severity ?? 'system';
+  const dataSeverity = (data as { severity?: unknown }).severity ?? 'system';
   return [
     ...(source === `urn:vigie:${site}:${box}` ? [] : [`source ${source}`]),
     ...(type === `vigie.${kind}.v1` ? [] : [`type ${type}`]),
-    ...(said === severity ? [] : [`severity ${said}`]),
+    ...(dataSeverity === severity ? [] : [`severity ${dataSeverity}`]),
   ];
 }
 

@@ -26,10 +26,10 @@ function writeNew(file: string, text: string, mode: number): void {
     writeFileSync(file, text, { mode, flag: 'wx' });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    let why = `cannot be written: ${messageOf(error)}`;
-    if (code === 'EEXIST') why = 'exists; a key is never written over';
+    let problem = `cannot be written: ${messageOf(error)}`;
+    if (code === 'EEXIST') problem = 'exists; a key is never written over';
     // The folder is not created here: it would be on this machine where a USB stick should have been.
-    if (code === 'ENOENT') why = 'its folder is not there; make it, or plug in the stick, first';
-    throw new AgentError('config', `${file}: ${why}`, error);
+    if (code === 'ENOENT') problem = 'its folder is not there; make it, or plug in the stick, first';
+    throw new AgentError('config', `${file}: ${problem}`, error);
   }
 }

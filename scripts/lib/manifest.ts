@@ -96,12 +96,12 @@ export function parseManifest(text: string): Entry[] {
  * @throws AgentError corrupt with the first difference; unavailable if it cannot be read
  */
 export async function verifyTree(dir: string, entries: readonly Entry[]): Promise<void> {
-  const found = await scanTree(dir);
+  const actualEntries = await scanTree(dir);
   const mode = (statSync(dir).mode & 0o7777).toString(8);
   if (mode !== '755') throw new AgentError('corrupt', `${dir} has mode 0${mode}, and should have 0755`);
   const expected = [...entries].sort(byPath);
-  for (let i = 0; i < Math.max(found.length, expected.length); i += 1) {
-    const [is, should] = [found[i], expected[i]];
+  for (let i = 0; i < Math.max(actualEntries.length, expected.length); i += 1) {
+    const [is, should] = [actualEntries[i], expected[i]];
     if (is !== undefined && should !== undefined && lineOf(is) === lineOf(should)) continue;
     throw new AgentError('corrupt', `${dir} is not what its manifest says: ${difference(is, should)}`);
   }
@@ -135,10 +135,10 @@ export function changedPaths(
  * Reads synchronously: a release has thousands of small files, for which asynchronous calls took ten times the CPU
  * time. After each folder it yields to other work.
  */
-async function scanFolder(dir: string, below: string, entries: Entry[], buffer: Buffer): Promise<void> {
+async function scanFolder(dir: string, subfolder: string, entries: Entry[], buffer: Buffer): Promise<void> {
   const folders: string[] = [];
-  for (const name of readdirSync(join(dir, below))) {
-    const path = posix.join(below, name);
+  for (const name of readdirSync(join(dir, subfolder))) {
+    const path = posix.join(subfolder, name);
     if (path === MANIFEST_FILE) continue;
     if (!NAME.test(name)) throw wrong(dir, path, 'has a name that no release has');
     if (entries.length >= ENTRIES_MAX) throw wrong(dir, path, `is one of more than ${ENTRIES_MAX}`);
@@ -180,9 +180,9 @@ function parsed(text: string, kind: ErrorKind): Entry[] {
   if (text.length > TEXT_CHARS_MAX)
     throw new AgentError(kind, `the manifest is longer than ${TEXT_CHARS_MAX} characters`);
   const lines = text.split('\n');
-  const bad = (number: number, what: string): never => {
+  const bad = (number: number, problem: string): never => {
     const line = printable(lines[number - 1] ?? '');
-    throw new AgentError(kind, `manifest, line ${number}: ${what}: ${line}`);
+    throw new AgentError(kind, `manifest, line ${number}: ${problem}: ${line}`);
   };
   for (const [index, line] of FIRST_LINES.entries())
     if (lines[index] !== line) bad(index + 1, `it must be ${line}`);
@@ -193,8 +193,8 @@ function parsed(text: string, kind: ErrorKind): Entry[] {
   return lines.slice(FIRST_LINES.length).map((line, index) => {
     const number = index + FIRST_LINES.length + 1;
     const entry = entryOf(line) ?? bad(number, 'not in the form of a manifest');
-    const why = misplaced(entry, folders);
-    if (why !== undefined) bad(number, why);
+    const misplacement = misplaced(entry, folders);
+    if (misplacement !== undefined) bad(number, misplacement);
     if (last !== undefined && byPath(last, entry) >= 0) bad(number, 'not sorted, or twice');
     if (entry.type === 'dir') folders.add(entry.path);
     last = entry;
@@ -251,6 +251,6 @@ function difference(is: Entry | undefined, should: Entry | undefined): string {
   return `it has ${lineOf(is)}, and should have ${lineOf(should)}`;
 }
 
-function wrong(dir: string, path: string, what: string): AgentError {
-  return new AgentError('corrupt', `${join(dir, printable(path))} ${what}`);
+function wrong(dir: string, path: string, problem: string): AgentError {
+  return new AgentError('corrupt', `${join(dir, printable(path))} ${problem}`);
 }

@@ -98,18 +98,18 @@ export class Mosquitto {
     const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
     const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child = child;
-    let said = '';
+    let errorOutput = '';
     child.stderr?.on('data', (chunk: Buffer) => {
-      said = (said + chunk.toString()).slice(-2000);
+      errorOutput = (errorOutput + chunk.toString()).slice(-2000);
     });
     const failed = once(child, 'error').then(([error]) => messageOf(error));
-    const ended = once(child, 'exit').then(([code]) => `exit code ${String(code)}`);
-    const wrong = await Promise.race([failed, ended, listening(this.#port)]);
+    const exitText = once(child, 'exit').then(([code]) => `exit code ${String(code)}`);
+    const wrong = await Promise.race([failed, exitText, listening(this.#port)]);
     if (wrong === undefined) return;
     this.kill();
     throw new AgentError(
       'unavailable',
-      `mosquitto did not start (is it installed?): ${wrong} ${said.trim()}`,
+      `mosquitto did not start (is it installed?): ${wrong} ${errorOutput.trim()}`,
     );
   }
 
@@ -166,10 +166,10 @@ export class Mosquitto {
     if (child === undefined) return;
     this.#child = undefined;
     if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
+    const exit = once(child, 'exit');
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
-    await gone;
+    await exit;
     clearTimeout(timer);
   }
 

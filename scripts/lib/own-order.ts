@@ -14,14 +14,14 @@ const HOUR_MS = 3_600_000;
 
 /**
  * Writes key and authorisation into `dir`; returns the environment that names them. The private keys are not stored.
- * @param more its number, if it has one of its own, and the permitted log of tracks
+ * @param extraFields its number, if it has one of its own, and the permitted log of tracks
  */
 export function ownOrder(
   config: Config,
   source: string,
   dir: string,
-  why: string,
-  more: Partial<Pick<Authorisation, 'order' | 'tracks'>> = {},
+  runName: string,
+  extraFields: Partial<Pick<Authorisation, 'order' | 'tracks'>> = {},
 ): NodeJS.ProcessEnv {
   const substream = config.camera?.substream;
   const files = { key: join(dir, 'authority.pub'), order: join(dir, 'authorisation.dsse.json') };
@@ -29,8 +29,8 @@ export function ownOrder(
   const holders = [1, 2].map(() => generateKeyPairSync('ed25519'));
   const [fromMs, untilMs] = [Date.now() - HOUR_MS, Date.now() + 30 * 24 * HOUR_MS];
   const order: Authorisation = {
-    order: `${why}-1`,
-    authority: `nobody: a ${why} on this machine`,
+    order: `${runName}-1`,
+    authority: `nobody: a ${runName} on this machine`,
     site: config.site,
     box: config.box,
     camera: cameraAddress(source),
@@ -39,7 +39,7 @@ export function ownOrder(
       kind,
       zones: ['zone' in rule ? rule.zone : rule.line],
       purpose,
-      legalBasis: `none: a ${why}`,
+      legalBasis: `none: a ${runName}`,
     })),
     notBefore: new Date(fromMs).toISOString(),
     notAfter: new Date(untilMs).toISOString(),
@@ -48,7 +48,7 @@ export function ownOrder(
       name: `holder-${i + 1}`,
       publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
     })),
-    ...more,
+    ...extraFields,
   };
   writeFileSync(files.key, authority.publicKey.export({ type: 'spki', format: 'pem' }));
   writeFileSync(files.order, signEnvelope(AUTHORISATION_TYPE, JSON.stringify(order), authority.privateKey));

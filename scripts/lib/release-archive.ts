@@ -31,24 +31,25 @@ export async function packFiles(tree: string, paths: readonly string[], archive:
   const zstd = spawn('zstd', ['-q', ZSTD_THREADS, `-${ZSTD_LEVEL}`, '-c'], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  let said = '';
-  for (const { stderr } of [tar, zstd]) stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  let errorOutput = '';
+  for (const { stderr } of [tar, zstd])
+    stderr.on('data', (bytes: Buffer) => (errorOutput += bytes.toString()));
   // If tar ends before it has read all names, its output states the reason.
-  tar.stdin.on('error', (error) => (said += `${messageOf(error)}\n`));
-  const ended = Promise.all([tar, zstd].map((child) => once(child, 'close')));
+  tar.stdin.on('error', (error) => (errorOutput += `${messageOf(error)}\n`));
+  const exits = Promise.all([tar, zstd].map((child) => once(child, 'close')));
   try {
     tar.stdin.end(paths.map((path) => `${path}\0`).join(''));
     await Promise.all([
       pipeline(tar.stdout, zstd.stdin),
       pipeline(zstd.stdout, createWriteStream(archive)),
-      ended.then((codes) => {
-        if (codes.some(([code]) => code !== 0)) throw new Error(said);
+      exits.then((codes) => {
+        if (codes.some(([code]) => code !== 0)) throw new Error(errorOutput);
       }),
     ]);
   } catch (error) {
-    const [line = ''] = said.split('\n');
-    const why = line === '' ? messageOf(error) : line;
-    throw new AgentError('unavailable', `${archive} cannot be made: ${printable(why)}`, error);
+    const [line = ''] = errorOutput.split('\n');
+    const reason = line === '' ? messageOf(error) : line;
+    throw new AgentError('unavailable', `${archive} cannot be made: ${printable(reason)}`, error);
   }
 }
 
@@ -63,7 +64,7 @@ export async function packPatch(from: string, to: string, patch: string): Promis
   } catch (error) {
     const { stderr } = error as { stderr?: string };
     const [line = ''] = (stderr ?? '').split('\n');
-    const why = line === '' ? messageOf(error) : line;
-    throw new AgentError('unavailable', `${patch} cannot be made: ${printable(why)}`, error);
+    const reason = line === '' ? messageOf(error) : line;
+    throw new AgentError('unavailable', `${patch} cannot be made: ${printable(reason)}`, error);
   }
 }

@@ -398,7 +398,7 @@ void t.test('what is typed wrong is one line, exit 2', async (t) => {
     [['--from', '2026-02-30'], /--from: invalid time "2026-02-30"/],
     [['--from', '2026-11-24', '--to', '2026-11-23'], /--to: .* is not after/],
     [['--kind', 'loitring'], /--kind: .*did you mean "loitering"/],
-    [['--zone', 'The Square'], /is no name/],
+    [['--zone', 'The Square'], /invalid name "The Square"/],
     [['--time-zone', 'Europe/Marseille'], /--time-zone: "Europe\/Marseille" is not a time zone/],
     [['--case', ''], /--case: /],
     [['--reason', 'x'.repeat(201)], /--reason: /],

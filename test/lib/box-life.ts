@@ -2,7 +2,7 @@
 
 import type { JournalContent, JournalEntry, Running } from '../../agent/contract/journal.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
-import { Known } from '../../agent/restraint/journal/known.ts';
+import { Known } from '../../agent/restraint/journal/restraint-state.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 
 const HEARTBEAT_MS = 600_000;

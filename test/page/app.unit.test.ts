@@ -9,8 +9,8 @@ import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { PageAsk, PREVIEW_BYTES_MAX, type SeenTrack } from '../../agent/contract/page-link.ts';
 import { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { trackName } from '../../agent/contract/track-name.ts';
+import { gripAt, middles, REACH_PX, shifted, snapped } from '../../agent/kit/drag-handle.ts';
 import { FrameReader } from '../../agent/kit/frames.ts';
-import { gripAt, middles, REACH_PX, shifted, snapped } from '../../agent/kit/grip.ts';
 import { hoursAndMinutes, minutesAndSeconds } from '../../agent/kit/time.ts';
 import {
   added,
@@ -31,7 +31,7 @@ import {
   withoutCorner,
   withPoints,
 } from '../../agent/page/app/drawing.ts';
-import { apart, lettered } from '../../agent/page/app/lettering.ts';
+import { apart, lettered } from '../../agent/page/app/label-layout.ts';
 import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/limits.ts';
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';

@@ -393,7 +393,7 @@ void t.test('a usage error is one line and exit code 2', async (t) => {
     [['--broker', 'mqtts://127.0.0.1:1', '--ca', '/no/ca.pem'], /^room: --ca: .*\/no\/ca\.pem/],
     [
       [...broker, '--database', 'mysql://x/y'],
-      /^room: --database takes a file or postgres:\/\/…, not 'mysql:/,
+      /^room: --database must be a file or postgres:\/\/…, not 'mysql:/,
     ],
     [[...broker, '--database', '/no/folder/room.db'], /^room: --database cannot be opened: .*director/],
     [[...broker, '--database', file], /^room: --database cannot be opened: file is not a database\n$/],

@@ -1,10 +1,10 @@
 /** Unit tests of the views' calculations: wall clock times, the city map, its viewport and lists of names. */
 import fc from 'fast-check';
 import t from 'tap';
-import { type CityMap, cityMap } from '../../scripts/programs/room/app/desk/geo.ts';
-import { badNames, names } from '../../scripts/programs/room/app/desk/names.ts';
-import { moved, wholeView, zoomed } from '../../scripts/programs/room/app/desk/view.ts';
-import { wallMs, wallTime } from '../../scripts/programs/room/app/desk/zone.ts';
+import { type CityMap, cityMap } from '../../scripts/programs/room/app/views/geo.ts';
+import { badNames, names } from '../../scripts/programs/room/app/views/names.ts';
+import { moved, wholeView, zoomed } from '../../scripts/programs/room/app/views/view.ts';
+import { wallMs, wallTime } from '../../scripts/programs/room/app/views/zone.ts';
 import { cityMapFile } from '../lib/room-city.ts';
 
 t.test('wall clock times convert both ways in a time zone', (t) => {

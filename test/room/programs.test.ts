@@ -15,7 +15,7 @@ import { Webhook } from 'standardwebhooks';
 import t, { type Test } from 'tap';
 import type { Logger } from '../../agent/base/log.ts';
 import { changesSince } from '../../scripts/programs/room/console/queue.ts';
-import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-teller.ts';
+import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-sender.ts';
 import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
 import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
 import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/webhook.ts';

@@ -216,7 +216,7 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     t.match(await room.state(account('sue', 'supervisor'), started.id), { done: true });
     await t.rejects(
       room.state(alice, started.id, Date.now() + HOUR_MS + 1000),
-      { status: 404, message: /kept for an hour/ },
+      { status: 404, message: /stored for an hour/ },
       'an hour',
     );
     const narrow = await room.search(account('stats', 'operator', true), {
@@ -399,7 +399,7 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     await t.rejects(calls.unseal(sue, may), { status: 409, message: /refused by gamma: not-permitted/ });
     const unsealedNo = await addIncident(db, 'alpha', 'five', { sealed: false, event: 'e-5' });
     await t.rejects(calls.unseal(sue, unsealedNo), { status: 409, message: /no sealed still/ });
-    await t.rejects(calls.unseal(sue, 4711), { status: 404, message: /no incident 4711/ });
+    await t.rejects(calls.unseal(sue, 4711), { status: 404, message: /incident 4711 does not exist/ });
     t.equal(readdirSync(desk.dir).length, before + 1, 'one file for the one that was handed out');
     t.equal((await auditOf(db)).length, 4, 'each that went out');
   }

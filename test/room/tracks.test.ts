@@ -215,7 +215,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       ]);
       t.match(await sue.get('/api/tracks/none/tracks.csv'), {
         status: 404,
-        json: { title: /kept for an hour/ },
+        json: { title: /stored for an hour/ },
       });
       // The oldest is removed: twenty are kept.
       for (let n = 0; n < 20; n += 1)

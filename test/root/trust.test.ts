@@ -206,9 +206,15 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
   const dayAgo = new Date(Date.now() - 86_400_000).toISOString();
   await refusal(t, clock({ wallMs: at(dayAgo) }), 'unavailable', /this box's clock says/, 'a day back');
   const root = join(dir, 'none.json');
-  await refusal(t, box({ rootFile: root }), 'config', /none.json is no root .*: it is not there/, 'no root');
+  await refusal(
+    t,
+    box({ rootFile: root }),
+    'config',
+    /none.json is not a root .*: it is not there/,
+    'no root',
+  );
   writeFileSync(root, 'x');
-  await refusal(t, box({ rootFile: root }), 'config', /none.json is no root/, 'a root that is none');
+  await refusal(t, box({ rootFile: root }), 'config', /none.json is not a root/, 'a root that is none');
   writeFileSync(
     root,
     repository

@@ -5,9 +5,9 @@ import type { SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts'
 import type { Group, Label } from '../../agent/contract/label.ts';
 import { type Detection, type Foreground, MOVING, type Track } from '../../agent/contract/picture.ts';
 import { CELL_PX, COARSE, HIDDEN, LIVE } from '../../agent/vision/redact/cells.ts';
-import { type Cover, coverOf, grownBox } from '../../agent/vision/redact/cover.ts';
 import { DetectionHistory } from '../../agent/vision/redact/history.ts';
 import { coarsen } from '../../agent/vision/redact/mosaic.ts';
+import { type Cover, coverOf, grownBox } from '../../agent/vision/redact/redaction-map.ts';
 import { isTouched } from '../lib/pictures.ts';
 
 const PLACE = fc.double({ min: -300, max: 1200, noNaN: true });

@@ -7,8 +7,8 @@ import { FromVision } from '../../agent/contract/link.ts';
 import { MESSAGES } from '../../agent/contract/messages.ts';
 import type { Detection } from '../../agent/contract/picture.ts';
 import { COLOURS } from '../../agent/contract/track-log.ts';
-import { Followed } from '../../agent/vision/track/followed.ts';
 import { SETTINGS } from '../../agent/vision/track/settings.ts';
+import { Followed } from '../../agent/vision/track/track-state.ts';
 
 /** Words for what tells one person, or one vehicle, from all others. */
 const NAMING = new RegExp(

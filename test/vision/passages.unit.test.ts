@@ -1,7 +1,7 @@
 /** Which moving parts have passed through the picture: codec noise at their border makes none of them a wanderer. */
 import t from 'tap';
 import { type Foreground, MOVING } from '../../agent/contract/picture.ts';
-import { Passages } from '../../agent/vision/observe/passages.ts';
+import { Passages } from '../../agent/vision/observe/unclassified-motion.ts';
 import { randomOf } from '../lib/random.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };

@@ -2,8 +2,8 @@
 import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Frame, Track } from '../../agent/contract/picture.ts';
-import { Furniture } from '../../agent/vision/observe/furniture.ts';
 import { PixelMotion } from '../../agent/vision/observe/pixel-motion.ts';
+import { Furniture } from '../../agent/vision/observe/static-false-positives.ts';
 
 const SIZE = { widthPx: 416, heightPx: 256 };
 const STEP_MS = 200;

@@ -17,9 +17,9 @@ import {
   type YuvPlanes,
 } from '../../agent/contract/picture.ts';
 import { gridOf } from '../../agent/vision/redact/cells.ts';
+import { type Known, Plate } from '../../agent/vision/redact/clean-plate.ts';
+import { drawCell } from '../../agent/vision/redact/clean-plate-cell.ts';
 import { DetectionHistory } from '../../agent/vision/redact/history.ts';
-import { type Known, Plate } from '../../agent/vision/redact/plate.ts';
-import { drawCell } from '../../agent/vision/redact/plate-cell.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
 const SIZE: SizePx = { widthPx: 320, heightPx: 240 };

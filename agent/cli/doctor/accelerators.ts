@@ -39,12 +39,12 @@ export function findAccelerators(root = '/'): FoundAccelerator[] {
   return PRESETS.flatMap((preset) => {
     const devices = [...pciDevices(root, preset), ...usbDevices(root, preset), ...boardDevices(root, preset)];
     if (devices.length === 0) return [];
-    const held = devices.map(({ driver }) => driver);
+    const drivers = devices.map(({ driver }) => driver);
     return [
       {
         preset,
         devices: devices.map(({ text }) => text),
-        driver: held.find((driver) => driver !== undefined),
+        driver: drivers.find((driver) => driver !== undefined),
         nodes: nodesOf(root, preset.nodes),
         group: preset.group === undefined || hasGroup(root, preset.group),
         dropIn: existsSync(join(root, DROP_IN_DIR, preset.dropIn)),
@@ -54,9 +54,9 @@ export function findAccelerators(root = '/'): FoundAccelerator[] {
 }
 
 /** Returns the installed GStreamer elements among those named by the presets of the found devices (and the CPU's). */
-export async function elementsOf(found: readonly FoundAccelerator[]): Promise<ReadonlySet<string>> {
-  const names = new Set(found.map(({ preset }) => preset.element));
-  const there = await Promise.all(
+export async function elementsOf(accelerators: readonly FoundAccelerator[]): Promise<ReadonlySet<string>> {
+  const names = new Set(accelerators.map(({ preset }) => preset.element));
+  const nameLists = await Promise.all(
     [...names].map(async (name) => {
       const answer = await run('gst-inspect-1.0', ['--exists', name], { timeout: INSPECT_WITHIN_MS }).catch(
         () => undefined,
@@ -64,56 +64,59 @@ export async function elementsOf(found: readonly FoundAccelerator[]): Promise<Re
       return answer === undefined ? [] : [name];
     }),
   );
-  return new Set(there.flat());
+  return new Set(nameLists.flat());
 }
 
 /**
- * Returns a line for each accelerator. `wanted` is the element of the configuration, whose absence is a failure. Other
- * accelerators are only reported.
+ * Returns a line for each accelerator. `configuredElement` is the element of the configuration, whose absence is a
+ * failure. Other accelerators are only reported.
  */
 export function acceleratorFindings(
-  found: readonly FoundAccelerator[],
+  accelerators: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
-  wanted?: string,
+  configuredElement?: string,
 ): Finding[] {
-  const isOf = (preset: AcceleratorPreset): boolean => preset.element === wanted;
-  if (PRESETS.some(isOf) && !found.some(({ preset }) => isOf(preset))) {
-    const detail = `none found for ${wanted}, which detector.element asks for`;
+  const isOf = (preset: AcceleratorPreset): boolean => preset.element === configuredElement;
+  if (PRESETS.some(isOf) && !accelerators.some(({ preset }) => isOf(preset))) {
+    const detail = `none found for ${configuredElement}, which detector.element asks for`;
     const fix = `plug it (docs/guide/accelerators.md, step 1), or go back to backend: ${CPU_BACKEND}`;
-    return [failed('accelerator', detail, fix), ...acceleratorLines(found, elements, wanted)];
+    return [
+      failed('accelerator', detail, fix),
+      ...acceleratorLines(accelerators, elements, configuredElement),
+    ];
   }
-  if (found.length === 0) return [ok('accelerator', 'none found: inference runs on the CPU')];
-  return acceleratorLines(found, elements, wanted);
+  if (accelerators.length === 0) return [ok('accelerator', 'none found: inference runs on the CPU')];
+  return acceleratorLines(accelerators, elements, configuredElement);
 }
 
 function acceleratorLines(
-  found: readonly FoundAccelerator[],
+  accelerators: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
-  wanted: string | undefined,
+  configuredElement: string | undefined,
 ): Finding[] {
-  return found.map((one) => {
+  return accelerators.map((one) => {
     const { preset, devices, driver, nodes } = one;
-    const held = driver === null || driver === undefined ? [] : [`driver ${driver}`];
-    const what = [devices.join(', '), ...held, ...nodes.map((node) => `/dev/${node}`)].join(', ');
+    const driverTexts = driver === null || driver === undefined ? [] : [`driver ${driver}`];
+    const summary = [devices.join(', '), ...driverTexts, ...nodes.map((node) => `/dev/${node}`)].join(', ');
     const missing = missingOf(one, elements.has(preset.element));
     if (missing.length > 0) {
-      const detail = `${what}; missing: ${missing.map(({ name }) => name).join(', ')}`;
+      const detail = `${summary}; missing: ${missing.map(({ name }) => name).join(', ')}`;
       const fix = missing.map(({ fix }) => fix).join('; ');
-      if (wanted === preset.element) return failed(preset.name, detail, fix);
+      if (configuredElement === preset.element) return failed(preset.name, detail, fix);
       const use =
         preset.obstacle === undefined
           ? `It is not used; to use it: ${fix}`
           : `To install them changes nothing yet: ${preset.obstacle}`;
       return unknown(preset.name, `${detail}. ${use}`);
     }
-    const there = `${what}, element ${preset.element}`;
+    const description = `${summary}, element ${preset.element}`;
     if (preset.obstacle !== undefined) {
-      const why = `${preset.obstacle}: the CPU looks (docs/guide/accelerators.md)`;
-      return unknown(preset.name, `${there}: there, but ${why}`);
+      const note = `${preset.obstacle}: the CPU looks (docs/guide/accelerators.md)`;
+      return unknown(preset.name, `${description}: there, but ${note}`);
     }
     return ok(
       preset.name,
-      `${there}: there; whether it works and agrees with the CPU, \`vigie doctor --benchmark\` tells`,
+      `${description}: there; whether it works and agrees with the CPU, \`vigie doctor --benchmark\` tells`,
     );
   });
 }
@@ -178,11 +181,11 @@ function boardDevices(root: string, preset: AcceleratorPreset): Device[] {
   const compatible = (sysfsText(join(root, 'sys/firmware/devicetree/base/compatible')) ?? '').split('\0');
   const chip = compatible.find((name) => Object.hasOwn(preset.chips, name));
   if (chip === undefined) return [];
-  const named = `${preset.chips[chip]} (${chip})`;
-  if (nodesOf(root, preset.nodes).length > 0) return [{ text: named, driver: preset.driver }];
+  const chipText = `${preset.chips[chip]} (${chip})`;
+  if (nodesOf(root, preset.nodes).length > 0) return [{ text: chipText, driver: preset.driver }];
   const { otherDriver: other } = preset;
-  const held = other !== undefined && nodesOf(root, other.nodes).length > 0;
-  return [{ text: held ? `${named} with driver ${other.name}` : named, driver: undefined }];
+  const hasOtherDriver = other !== undefined && nodesOf(root, other.nodes).length > 0;
+  return [{ text: hasOtherDriver ? `${chipText} with driver ${other.name}` : chipText, driver: undefined }];
 }
 
 /** Returns the existing nodes of the patterns; of `dri/renderD*`, only those that the device tree calls an NPU. */
@@ -191,9 +194,9 @@ function nodesOf(root: string, patterns: readonly string[]): string[] {
     const [folder, name] = pattern.includes('/')
       ? [pattern.slice(0, pattern.lastIndexOf('/')), basename(pattern)]
       : ['', pattern];
-    const wanted = new RegExp(`^${name.replaceAll('*', '\\d+')}$`);
+    const nameRegex = new RegExp(`^${name.replaceAll('*', '\\d+')}$`);
     return (sysfsNames(join(root, 'dev', folder)) ?? [])
-      .filter((one) => wanted.test(one) && (folder !== 'dri' || isNpu(root, one)))
+      .filter((one) => nameRegex.test(one) && (folder !== 'dri' || isNpu(root, one)))
       .map((one) => join(folder, one));
   });
 }

@@ -64,14 +64,14 @@ function sizeAndBackend(facts: AdviceFacts): string {
   const isLarger = better[0] * better[1] > input[0] * input[1];
   const isTooSlow = isLarger && looksAt(facts, better) < WALKING_FPS_MIN;
   const size = isTooSlow ? input : better;
-  const why = isLarger
+  const sizeReason = isLarger
     ? 'a tenth of the people are too small for the present size'
     : 'people are so close that the present size misses more of them';
   const but = isTooSlow ? `, and ${better.join('×')} is too slow here` : '';
   const first =
     facts.takesOneSize && !isTooSlow ? ' (the model takes one size: make it for this one first)' : '';
   const { backend, reason } = backendFor(facts, size);
-  return `model ${model}, input ${size.join('×')}, ${backend}: ${reason}; ${why}${but}${first}`;
+  return `model ${model}, input ${size.join('×')}, ${backend}: ${reason}; ${sizeReason}${but}${first}`;
 }
 
 /**
@@ -128,9 +128,9 @@ function modelAdvice({ model, figures }: AdviceFacts): string[] {
   const gains = [...new Set(figures.map((one) => one.model))]
     .filter((other) => other !== model)
     .flatMap((other) => {
-      const pairs = own.flatMap((mine) => {
-        const theirs = figures.find((one) => one.model === other && one.data === mine.data);
-        return theirs === undefined ? [] : [theirs.recall - mine.recall];
+      const pairs = own.flatMap((ownFigure) => {
+        const otherFigure = figures.find((one) => one.model === other && one.data === ownFigure.data);
+        return otherFigure === undefined ? [] : [otherFigure.recall - ownFigure.recall];
       });
       if (pairs.length === 0) return [];
       const gain = pairs.reduce((total, one) => total + one, 0) / pairs.length;

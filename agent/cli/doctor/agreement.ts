@@ -66,16 +66,16 @@ function matchesOf(first: readonly Seen[], second: readonly Seen[]): Match[] {
       return overlap >= IOU_MIN ? [{ a, b, overlap }] : [];
     }),
   );
-  const taken = new Set<Seen>();
+  const matchedBoxes = new Set<Seen>();
   return candidates
     .sort((one, other) => other.overlap - one.overlap)
     .filter(({ a, b }) => {
-      if (taken.has(a) || taken.has(b)) return false;
-      taken.add(a).add(b);
+      if (matchedBoxes.has(a) || matchedBoxes.has(b)) return false;
+      matchedBoxes.add(a).add(b);
       return true;
     });
 }
 
-function unmatched(seen: readonly Seen[], matched: readonly Seen[]): number {
-  return seen.filter((one) => one.score >= SCORE_MIN && !matched.includes(one)).length;
+function unmatched(boxes: readonly Seen[], matched: readonly Seen[]): number {
+  return boxes.filter((one) => one.score >= SCORE_MIN && !matched.includes(one)).length;
 }

@@ -75,15 +75,15 @@ export async function benchmark(config: Config, seconds: number, clip?: string):
   const temperatureBeforeC = temperatureC();
   try {
     const pattern = join(dir, 'pattern.mkv');
-    const made = await makeClip(pattern).catch((error: unknown) => {
+    const clipResult = await makeClip(pattern).catch((error: unknown) => {
       notes.push(`no clip could be made (${messageOf(error).split('\n')[0]}): decoding was not measured`);
       return false;
     });
-    const source = made === false ? 'test:pattern' : `file:${pattern}`;
+    const source = clipResult === false ? 'test:pattern' : `file:${pattern}`;
     const look = await lookAt(config, source, seconds);
     const { trial } = look;
-    const decodeFps = made === false ? null : await decodingRate(pattern, trial, notes);
-    const compared = recorded ?? (made === false ? undefined : source);
+    const decodeFps = clipResult === false ? null : await decodingRate(pattern, trial, notes);
+    const compared = recorded ?? (clipResult === false ? undefined : source);
     const comparison = compared === undefined ? null : await compare(config, look, source, compared, seconds);
     const accelerators = await acceleratorLines();
     const measures = { ...measured(config, trial), decodeFps, temperatureBeforeC, ...heat() };
@@ -100,9 +100,9 @@ function clipPath(clip: string): string {
 }
 
 async function acceleratorLines(): Promise<string[]> {
-  const found = findAccelerators();
-  return acceleratorFindings(found, await elementsOf(found)).map(({ name, detail }) =>
-    found.length === 0 ? detail : `${name}: ${detail}`,
+  const accelerators = findAccelerators();
+  return acceleratorFindings(accelerators, await elementsOf(accelerators)).map(({ name, detail }) =>
+    accelerators.length === 0 ? detail : `${name}: ${detail}`,
   );
 }
 
@@ -141,14 +141,14 @@ async function lookAt(config: Config, source: string, seconds: number): Promise<
     mode,
     camera: { source, fps: mode === 'replay' ? null : 5 },
   });
-  const seen = new Map<number, readonly Seen[]>();
+  const boxesByFrame = new Map<number, readonly Seen[]>();
   const running = tryVision({
     permit,
     settings: { ...settings, everyFrame: mode === 'replay', detections: mode === 'replay' },
     clock: systemClock,
     log: makeLogger('doctor', 'silent'),
     watchMs: seconds * 1000,
-    onFrame: ({ observation, detections }) => seen.set(observation.frame, detections),
+    onFrame: ({ observation, detections }) => boxesByFrame.set(observation.frame, detections),
   });
   const { result: trial, power } = await meanPower(running, readPower);
   const failure = trial.failed?.message ?? trial.died;
@@ -158,7 +158,7 @@ async function lookAt(config: Config, source: string, seconds: number): Promise<
       `benchmark: vision did not run: ${failure ?? 'no frame came in time'}`,
     );
   }
-  return { trial, seen, power };
+  return { trial, seen: boxesByFrame, power };
 }
 
 /** Measures the decoder alone, with the pictures in ordinary memory and discarded. */
@@ -229,7 +229,7 @@ function heat(): Pick<Benchmark, 'temperatureAfterC' | 'clockMhz' | 'throttled'>
 /** Formats the result for a person, in columns; null means that the board does not report it. */
 export function benchmarkText(result: Benchmark): string {
   const { clockMhz, versions, temperatureBeforeC, temperatureAfterC } = result;
-  const given = (value: number | string | null, unit = ''): string =>
+  const valueText = (value: number | string | null, unit = ''): string =>
     value === null ? 'not told' : `${value}${unit}`;
   const rows: [string, string][] = [
     ['board', result.board],
@@ -241,17 +241,20 @@ export function benchmarkText(result: Benchmark): string {
         .map((pair) => pair.join(' '))
         .join(', '),
     ],
-    ['decoder', given(result.decoder)],
-    ['decoding', `${given(result.decodeFps, ` frames/s of ${WIDTH_PX}×${HEIGHT_PX} H.264`)}`],
-    ['inference', `${given(result.inferenceMs, ' ms')} at ${result.input} on ${given(result.provider)}`],
+    ['decoder', valueText(result.decoder)],
+    ['decoding', `${valueText(result.decodeFps, ` frames/s of ${WIDTH_PX}×${HEIGHT_PX} H.264`)}`],
+    [
+      'inference',
+      `${valueText(result.inferenceMs, ' ms')} at ${result.input} on ${valueText(result.provider)}`,
+    ],
     [
       'frame',
-      `${given(result.frameMs, ' ms')}, ${given(result.frameCpuMs, ' ms of CPU')} (${result.framesTimed} frames)`,
+      `${valueText(result.frameMs, ' ms')}, ${valueText(result.frameCpuMs, ' ms of CPU')} (${result.framesTimed} frames)`,
     ],
-    ['memory', given(result.rssMiB, ' MiB at most')],
-    ['heat', `${given(temperatureBeforeC, ' °C')} before, ${given(temperatureAfterC, ' °C')} after`],
+    ['memory', valueText(result.rssMiB, ' MiB at most')],
+    ['heat', `${valueText(temperatureBeforeC, ' °C')} before, ${valueText(temperatureAfterC, ' °C')} after`],
     ['clock', clockMhz === null ? 'not told' : `${clockMhz.now} of ${clockMhz.max} MHz`],
-    ['throttled', given(result.throttled)],
+    ['throttled', valueText(result.throttled)],
     ...(result.comparison === null ? [] : comparisonRows(result.comparison)),
     ...result.accelerators.map((line): [string, string] => ['found', line]),
     ...result.notes.map((note): [string, string] => ['note', note]),

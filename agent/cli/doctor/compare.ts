@@ -63,9 +63,9 @@ export function comparisonOf(configured: Look, cpu?: Look): Comparison {
     return { cpu: figuresOf(configured), accelerator: null, agreement: null, note };
   }
   const accelerator = figuresOf(configured);
-  const common = [...cpu.seen].flatMap(([frame, seen]): [readonly Seen[], readonly Seen[]][] => {
+  const common = [...cpu.seen].flatMap(([frame, boxes]): [readonly Seen[], readonly Seen[]][] => {
     const other = configured.seen.get(frame);
-    return other === undefined ? [] : [[other, seen]];
+    return other === undefined ? [] : [[other, boxes]];
   });
   const figures = figuresOf(cpu);
   // The CPU agrees with itself.
@@ -101,11 +101,11 @@ function figuresOf({ trial: { detector, stats }, power }: Look): LookFigures | n
 
 /** Returns the upper bound of the bucket in which the ratio of all is reached; null beyond the last. */
 export function quantileBelowMs({ counts }: Pick<LatencyCounts, 'counts'>, share: number): number | null {
-  const wanted = share * counts.reduce((total, count) => total + count, 0);
+  const target = share * counts.reduce((total, count) => total + count, 0);
   let passed = 0;
   const index = counts.findIndex((count) => {
     passed += count;
-    return passed >= wanted;
+    return passed >= target;
   });
   return LATENCY_BOUNDS_MS[index] ?? null;
 }
@@ -121,10 +121,10 @@ export function comparisonRows({ cpu, accelerator, agreement, note }: Comparison
 }
 
 function figuresText({ on, model, frames, meanMs, p50BelowMs, p95BelowMs, power }: LookFigures): string {
-  const below = (ms: number | null): string =>
+  const boundText = (ms: number | null): string =>
     ms === null ? `over ${LATENCY_BOUNDS_MS.at(-1)} ms` : `at most ${ms} ms`;
   const watts = power === null ? 'watts not told' : `${power.watts} W (${power.of})`;
-  return `${model} on ${on}: ${meanMs} ms a look (p50 ${below(p50BelowMs)}, p95 ${below(p95BelowMs)}; ${frames} looks), ${watts}`;
+  return `${model} on ${on}: ${meanMs} ms a look (p50 ${boundText(p50BelowMs)}, p95 ${boundText(p95BelowMs)}; ${frames} looks), ${watts}`;
 }
 
 function agreementText(agreement: Agreement): string {

@@ -81,21 +81,21 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     return 0;
   }
   if (!json && process.stderr.isTTY) process.stderr.write(`watching the camera for ${seconds} s …\r`);
-  const found = findAccelerators();
+  const accelerators = findAccelerators();
   const agent = existsSync(state) && StateLock.isHeld(state) ? await localStatus(state) : undefined;
   // The camera takes the longest, so the other checks run in parallel.
-  const [vision, others, broker, elements] = await Promise.all([
+  const [vision, machineFindings, broker, elements] = await Promise.all([
     eyes(config, state, seconds, agent),
     checksOfMachine(file, config, state),
     agent === undefined ? tryBroker(config) : ofAgent(agent, ['broker']),
-    elementsOf(found),
+    elementsOf(accelerators),
   ]);
   const findings = [
-    ...others,
+    ...machineFindings,
     ...[broker].flat(),
     ...vision.findings,
-    ...acceleratorFindings(found, elements, wantedElement(config.detector)?.name),
-    adviceFinding(config, vision, found, elements),
+    ...acceleratorFindings(accelerators, elements, wantedElement(config.detector)?.name),
+    adviceFinding(config, vision, accelerators, elements),
   ];
   const failures = findings.filter((finding) => finding.state === 'failed').length;
   if (json) printJson({ ok: failures === 0, findings });
@@ -154,11 +154,11 @@ async function eyes(
     return { findings, view: agent.view, inferenceMs: null, untimed, on };
   }
   const { look, findings } = mayLook(config, dir, recordFor(dir));
-  const tried = await tryOut(config, look, seconds);
-  const told = findings.some(({ name }) => name === 'camera');
+  const trial = await tryOut(config, look, seconds);
+  const hasCameraFinding = findings.some(({ name }) => name === 'camera');
   return {
-    ...tried,
-    findings: [...findings, ...tried.findings.filter(({ name }) => !told || name !== 'camera')],
+    ...trial,
+    findings: [...findings, ...trial.findings.filter(({ name }) => !hasCameraFinding || name !== 'camera')],
   };
 }
 
@@ -178,9 +178,9 @@ function ofAgent(status: LocalStatus, names: readonly string[]): Finding[] {
  * Tests detector and decoder with the camera. Without a camera, or without the permission to access it, a test picture
  * is used.
  */
-async function tryOut(whole: Config, look: Look | undefined, seconds: number): Promise<Sight> {
-  const { camera: own, ...rest } = whole;
-  const config: Config = look === undefined ? rest : whole;
+async function tryOut(fullConfig: Config, look: Look | undefined, seconds: number): Promise<Sight> {
+  const { camera: own, ...rest } = fullConfig;
+  const config: Config = look === undefined ? rest : fullConfig;
   const permit = look?.permit ?? permitReplay(config);
   const camera = config.camera ?? { source: 'test:pattern', fps: 5 };
   // Errors are reported as findings; the trial's own log would only mix with them.
@@ -216,14 +216,14 @@ async function tryOut(whole: Config, look: Look | undefined, seconds: number): P
 function adviceFinding(
   config: Config,
   { view, inferenceMs, untimed, on }: Sight,
-  found: readonly FoundAccelerator[],
+  accelerators: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
 ): Finding {
   const { camera, detector } = config;
   const { backend, model, input, element } = detector;
-  const ready = found.filter((one) => isReady(one, elements));
+  const ready = accelerators.filter((one) => isReady(one, elements));
   const modelDir = modelsDir();
-  const unready = found.filter((one) => !ready.includes(one) && one.preset.obstacle === undefined);
+  const unready = accelerators.filter((one) => !ready.includes(one) && one.preset.obstacle === undefined);
   const lines = adviceOf({
     cores: availableParallelism(),
     input,

@@ -32,14 +32,14 @@ export function stateFinding(stateDir: string): Finding {
   const dir = nearestExisting(stateDir);
   try {
     if (!statSync(dir).isDirectory())
-      return failed('state', `${dir} is no folder`, 'move it away, or choose another --state');
+      return failed('state', `${dir} is not a folder`, 'move it away, or choose another --state');
     accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (error) {
     const fix = `sudo install -d -o ${user} -m 0750 ${stateDir}`;
     return failed('state', `user ${user} may not write ${stateDir} (${messageOf(error)})`, fix);
   }
-  const made = dir === resolve(stateDir) ? '' : ' (made at the first start)';
-  return ok('state', `user ${user} may write ${stateDir}${made}`);
+  const createdNote = dir === resolve(stateDir) ? '' : ' (made at the first start)';
+  return ok('state', `user ${user} may write ${stateDir}${createdNote}`);
 }
 
 function nearestExisting(path: string): string {

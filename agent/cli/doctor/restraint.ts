@@ -15,8 +15,8 @@ import { Authority } from '../../restraint/authority.ts';
 import { writeOwnFolder } from '../../restraint/folder.ts';
 import { Journal } from '../../restraint/journal/journal.ts';
 import { JOURNAL_DIR } from '../../restraint/journal/key.ts';
-import { Known } from '../../restraint/journal/known.ts';
 import { CHECKPOINT } from '../../restraint/journal/layout.ts';
+import { Known } from '../../restraint/journal/restraint-state.ts';
 import { permitUnder } from '../../restraint/permit.ts';
 import type { RootRecord } from '../../restraint/root-record.ts';
 import { SuspensionRecords } from '../../restraint/suspension-records.ts';
@@ -39,15 +39,15 @@ export interface MayLook {
 /** Decides if no agent runs on this folder. The start of the access is in the journal before it returns. */
 export function mayLook(config: Config, stateDir: string, record: RootRecord | undefined): MayLook {
   if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) {
-    const why = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
-    return { look: undefined, findings: [unknown('camera', why)] };
+    const reason = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
+    return { look: undefined, findings: [unknown('camera', reason)] };
   }
   const lock = new StateLock(stateDir);
   try {
     lock.take();
-    const found = judge(config, stateDir, record, lock);
-    if (found.look === undefined) lock.release();
-    return found;
+    const result = judge(config, stateDir, record, lock);
+    if (result.look === undefined) lock.release();
+    return result;
   } catch (error) {
     lock.release();
     rethrowBug(error);
@@ -60,11 +60,11 @@ export function mayLook(config: Config, stateDir: string, record: RootRecord | u
 
 function judge(config: Config, stateDir: string, record: RootRecord | undefined, lock: StateLock): MayLook {
   const journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
-  const known = new Known();
+  const history = new Known();
   journal.probe();
   journal.start();
-  for (const content of journal.contentsSince((entry) => 'restraint' in entry)) known.learn(content);
-  const { authority: keyid, suspension, confirmedMs: confirmedBeforeMs } = known;
+  for (const content of journal.contentsSince((entry) => 'restraint' in entry)) history.learn(content);
+  const { authority: keyid, suspension, confirmedMs: confirmedBeforeMs } = history;
   const facts = { authority: keyid, suspension, confirmedBeforeMs };
   const authority = new Authority({
     config,
@@ -74,20 +74,21 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
     journal: { known: facts },
   });
   authority.load();
-  const held = authority.now();
-  if ('reason' in held) {
+  const activeOrder = authority.now();
+  if ('reason' in activeOrder) {
     const fix = 'docs/guide/authorisation.md says how to get and place one';
-    return { look: undefined, findings: [failed('authorisation', held.reason, fix)] };
+    return { look: undefined, findings: [failed('authorisation', activeOrder.reason, fix)] };
   }
-  const { order, notAfter } = held.content;
-  const { coverage } = held;
-  const permit = held.content.installation === true ? ', a permit to install: no rule runs under it' : '';
+  const { order, notAfter } = activeOrder.content;
+  const { coverage } = activeOrder;
+  const permit =
+    activeOrder.content.installation === true ? ', a permit to install: no rule runs under it' : '';
   const findings = [
     ok('authorisation', `order ${order}, valid until ${notAfter}${permit}`),
-    ...coverage.flatMap(({ rule, reason: why }) =>
-      why === undefined
+    ...coverage.flatMap(({ rule, reason: obstacle }) =>
+      obstacle === undefined
         ? []
-        : [failed(`rule ${rule}`, why, 'change the rule, or ask for an order that names it')],
+        : [failed(`rule ${rule}`, obstacle, 'change the rule, or ask for an order that names it')],
     ),
   ];
   const { suspended, reason } = suspensionOf(stateDir, record, facts);
@@ -109,14 +110,14 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
     }
   };
   const restraintDir = (record?.folder ?? ownFolder(stateDir)).dir;
-  return { look: { permit: permitUnder(held.order, coverage), restraintDir, end }, findings };
+  return { look: { permit: permitUnder(activeOrder.order, coverage), restraintDir, end }, findings };
 }
 
 /** Combines all records of suspensions. It repairs none of them, because this command only reads. */
 function suspensionOf(
   stateDir: string,
   record: RootRecord | undefined,
-  known: { readonly suspension: Known['suspension']; readonly authority: string | undefined },
+  facts: { readonly suspension: Known['suspension']; readonly authority: string | undefined },
 ): { suspended: boolean; reason: string } {
   const refuse = (): never => {
     throw new AgentError('bug', 'a look ends no suspension');
@@ -127,7 +128,7 @@ function suspensionOf(
     record,
     readOnly: true,
     onFailed: refuse,
-    journal: { writable: false, known, enter: refuse, enterSurely: refuse },
+    journal: { writable: false, known: facts, enter: refuse, enterSurely: refuse },
   });
   return records.state();
 }

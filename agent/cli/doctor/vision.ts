@@ -43,7 +43,7 @@ export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
 }
 
 function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial): Finding {
-  const why =
+  const reason =
     failure?.message ?? (died === undefined ? 'it was not loaded in time' : `vision died (${died})`);
   const fix =
     failure?.error === 'config'
@@ -51,7 +51,7 @@ function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial
       : 'reinstall the package: its model files must be unchanged';
   return failed(
     'detector',
-    `${detector.model}: ${why}`,
+    `${detector.model}: ${reason}`,
     DETECTOR_BACKENDS[detector.backend].usesElement ? ELEMENT_FIX : fix,
   );
 }
@@ -62,9 +62,9 @@ function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
   const { opened, lost, failed: failure, died } = trial;
   if (opened === undefined) {
     // Vision's message names the setting itself, and often ends with the fix.
-    const said = (failure?.message ?? lost)?.replace(/^camera\.source: /, '').split('; ');
+    const messageParts = (failure?.message ?? lost)?.replace(/^camera\.source: /, '').split('; ');
     const silence = died === undefined ? 'no picture in time' : `vision died (${died})`;
-    const [reason = `${source}: ${silence}`, remedy = cameraFix(camera.source, reason)] = said ?? [];
+    const [reason = `${source}: ${silence}`, remedy = cameraFix(camera.source, reason)] = messageParts ?? [];
     return [failed('camera', reason, remedy)];
   }
   const { source: size, fps, decoder } = opened;
@@ -72,17 +72,17 @@ function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
   const read = readRate(trial);
   const announced = fps === null ? 'no frame rate announced' : `${round(fps)} fps announced`;
   const delivered = read === undefined ? '' : `, ${round(read)} delivered`;
-  const seen = `${size.widthPx}×${size.heightPx}, ${announced}${delivered}`;
-  const wanted = Math.min(camera.fps, fps ?? camera.fps);
+  const streamText = `${size.widthPx}×${size.heightPx}, ${announced}${delivered}`;
+  const targetFps = Math.min(camera.fps, fps ?? camera.fps);
   if (measured === undefined) {
-    const detail = `${source}: ${seen}, but only ${trial.frames} frames came`;
+    const detail = `${source}: ${streamText}, but only ${trial.frames} frames came`;
     return [
       failed('camera', detail, 'look at the network and at the camera’s bit rate'),
       ok('decoder', decoder),
     ];
   }
-  const detail = `${source}: ${seen}, ${round(measured)} analysed of ${camera.fps} wanted`;
-  const slow = measured < wanted * RATE_SHARE_MIN;
+  const detail = `${source}: ${streamText}, ${round(measured)} analysed of ${camera.fps} wanted`;
+  const slow = measured < targetFps * RATE_SHARE_MIN;
   const fix = 'lower camera.fps or detector.input, or the camera’s own resolution (a substream)';
   return [slow ? failed('camera', detail, fix) : ok('camera', detail), ok('decoder', decoder)];
 }

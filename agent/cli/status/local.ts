@@ -25,9 +25,9 @@ async function answered(socket: string): Promise<string> {
   try {
     return await getLocal(socket, STATUS_PATH);
   } catch (error) {
-    const what = /EACCES|EPERM/.test(messageOf(error))
+    const problem = /EACCES|EPERM/.test(messageOf(error))
       ? 'not for this user; try as the service’s own: sudo -u vigie vigie status'
       : 'no agent runs here; systemctl status vigie says why, another folder is named with --state';
-    throw new AgentError('config', `${socket}: ${what}`, error);
+    throw new AgentError('config', `${socket}: ${problem}`, error);
   }
 }

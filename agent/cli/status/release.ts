@@ -16,8 +16,8 @@ export function releaseFindings(env: NodeJS.ProcessEnv): Finding[] {
   const file = join(env['VIGIE_UPDATE_DIR'] ?? UPDATE_DIR, STATUS_FILE);
   if (!existsSync(file)) return [];
   try {
-    const said = readStatus(file);
-    return [findingOf('release', said), findingOf('root', said.root)];
+    const status = readStatus(file);
+    return [findingOf('release', status), findingOf('root', status.root)];
   } catch (error) {
     return [unknown('release', `${file} cannot be read: ${messageOf(error)}`)];
   }
@@ -26,14 +26,14 @@ export function releaseFindings(env: NodeJS.ProcessEnv): Finding[] {
 type Change = Pick<UpdaterStatus, 'release' | 'target' | 'phase' | 'rollout' | 'reason'>;
 
 function findingOf(name: ReleaseKind, { release, target, phase, rollout, reason }: Change): Finding {
-  const named = (one: typeof release): string =>
+  const releaseText = (one: typeof release): string =>
     one === null ? 'none' : printable(releaseName(one.seq, one.version));
-  const wanted = target === null ? '' : `, ordered ${named(target)}`;
-  const why = [
+  const targetText = target === null ? '' : `, ordered ${releaseText(target)}`;
+  const reasons = [
     rollout === null ? '' : ` (rollout ${rollout})`,
     reason === null ? '' : `: ${printable(reason)}`,
   ];
-  const detail = `${named(release)}${wanted}, ${phase}${why.join('')}`;
+  const detail = `${releaseText(release)}${targetText}, ${phase}${reasons.join('')}`;
   if (phase !== 'rolled-back' && phase !== 'failed') return ok(name, detail);
   return failed(name, detail, 'docs/guide/operations.md, update-failed');
 }

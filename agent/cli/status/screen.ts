@@ -56,8 +56,8 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
 /** Describes whether passing objects are stored without an alert. */
 function tracksText({ state, grade, days, rows, oldest }: TrackLogReport, timeZone: string): string {
   if (state === 'off') return 'log of tracks: none is kept';
-  const since = oldest === null ? '' : ` since ${clockText(oldest, timeZone)}`;
-  return `log of tracks: ${grade}, ${days} days, ${rows} tracks${since}${state === 'paused' ? '; nothing is taken in now' : ''}`;
+  const startText = oldest === null ? '' : ` since ${clockText(oldest, timeZone)}`;
+  return `log of tracks: ${grade}, ${days} days, ${rows} tracks${startText}${state === 'paused' ? '; nothing is taken in now' : ''}`;
 }
 
 function eventLines(title: string, events: readonly LocalEvent[], timeZone: string, width: number): string[] {

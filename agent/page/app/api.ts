@@ -4,7 +4,7 @@ import type { PairRefused, Refusal } from '../../contract/page-api.ts';
 /** Covers a changed configuration, which waits for a check of the whole configuration. */
 const ANSWER_MS = 60_000;
 
-export class Refused extends Error {
+export class RefusalError extends Error {
   /** HTTP status; 0 if there was no response. */
   readonly status: number;
   readonly refusal: Refusal & Pick<PairRefused, 'left' | 'retryInS'>;
@@ -16,7 +16,7 @@ export class Refused extends Error {
   }
 }
 
-/** Rejects with Refused only. */
+/** Rejects with RefusalError only. */
 export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
   const response = await fetched(path, {
     method,
@@ -29,17 +29,17 @@ export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknow
   try {
     return (await response.json()) as T;
   } catch {
-    throw new Refused(0, { error: 'unreachable' });
+    throw new RefusalError(0, { error: 'unreachable' });
   }
 }
 
-/** Returns a response that is not a refusal. Rejects with Refused. */
+/** Returns a response that is not a refusal. Rejects with RefusalError. */
 export async function fetched(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(path, { cache: 'no-store', credentials: 'same-origin', ...init });
   } catch {
-    throw new Refused(0, { error: 'unreachable' });
+    throw new RefusalError(0, { error: 'unreachable' });
   }
   if (response.ok) return response;
   let refusal: Refusal;
@@ -48,5 +48,5 @@ export async function fetched(path: string, init: RequestInit): Promise<Response
   } catch {
     refusal = { error: 'bad', reason: String(response.status) };
   }
-  throw new Refused(response.status, refusal);
+  throw new RefusalError(response.status, refusal);
 }

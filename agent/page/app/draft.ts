@@ -79,11 +79,11 @@ export const stale = computed(
  * Chooses a camera. A second stream is off unless it is the installed one; a camera without one leaves the choice to
  * the box.
  */
-export function chooseCamera(chosen: CameraStreams | undefined): void {
-  const address = chosen?.substream;
+export function chooseCamera(streams: CameraStreams | undefined): void {
+  const address = streams?.substream;
   const isInstalled =
     address !== undefined && config.value?.installed?.substreamAddress === shownSource(address);
-  source.value = chosen?.source;
+  source.value = streams?.source;
   secondStream.value = address === undefined ? undefined : { address, isTaken: isInstalled };
 }
 
@@ -128,7 +128,7 @@ export function startDraft(): void {
     history.value = { past: [], now: saved.drawing, future: [] };
     base.value = saved.base;
   }
-  let followed: Drawing | undefined;
+  let followedDrawing: Drawing | undefined;
   let wasOnTrial = false;
   effect(() => {
     const now = installed.value;
@@ -136,8 +136,8 @@ export function startDraft(): void {
     const onTrial = trial.peek() !== null;
     const draft = history.peek().now;
     // A trial may be this phone's or another's: the draft waits for its end.
-    const clean = !onTrial && !wasOnTrial && followed !== undefined && same(draft, followed);
-    followed = now;
+    const clean = !onTrial && !wasOnTrial && followedDrawing !== undefined && same(draft, followedDrawing);
+    followedDrawing = now;
     wasOnTrial = onTrial;
     if (base.peek() !== undefined && !clean) return;
     if (!same(draft, now)) history.value = { past: [], now, future: [] };

@@ -78,28 +78,28 @@ export function removed(drawing: Drawing, { kind, id }: ShapeName): Drawing {
 export function renamed(drawing: Drawing, { kind, id }: ShapeName, to: string): Drawing | undefined {
   if (!/^[a-z0-9-]{1,32}$/.test(to)) return undefined;
   if (shapesOf(drawing).some((shape) => shape.kind === kind && shape.id === to)) return undefined;
-  const named = <T extends { id: string }>(list: T[]): T[] =>
+  const renameIn = <T extends { id: string }>(list: T[]): T[] =>
     list.map((item) => (item.id === id ? { ...item, id: to } : item));
-  if (kind === 'mask') return { ...drawing, masks: named(drawing.masks) };
+  if (kind === 'mask') return { ...drawing, masks: renameIn(drawing.masks) };
   if (kind === 'line') {
     const rules = drawing.rules.map((rule) =>
       'line' in rule && rule.line === id ? { ...rule, line: to } : rule,
     );
-    return { ...drawing, lines: named(drawing.lines), rules };
+    return { ...drawing, lines: renameIn(drawing.lines), rules };
   }
   const rules = drawing.rules.map((rule) =>
     'zone' in rule && rule.zone === id ? { ...rule, zone: to } : rule,
   );
-  return { ...drawing, zones: named(drawing.zones), rules };
+  return { ...drawing, zones: renameIn(drawing.zones), rules };
 }
 
-/** Returns a free name of that kind: one of `wanted`, otherwise the kind and a number. */
-export function freeName(drawing: Drawing, kind: ShapeKind, wanted: readonly string[]): string {
-  const taken = new Set(shapesOf(drawing).flatMap((shape) => (shape.kind === kind ? [shape.id] : [])));
-  const free = wanted.find((id) => !taken.has(id));
+/** Returns a free name of that kind: one of `candidates`, otherwise the kind and a number. */
+export function freeName(drawing: Drawing, kind: ShapeKind, candidates: readonly string[]): string {
+  const usedIds = new Set(shapesOf(drawing).flatMap((shape) => (shape.kind === kind ? [shape.id] : [])));
+  const free = candidates.find((id) => !usedIds.has(id));
   if (free !== undefined) return free;
-  let number = taken.size + 1;
-  while (taken.has(`${kind}-${number}`)) number += 1;
+  let number = usedIds.size + 1;
+  while (usedIds.has(`${kind}-${number}`)) number += 1;
   return `${kind}-${number}`;
 }
 

@@ -11,7 +11,7 @@ import { computed, effect, signal } from '@preact/signals';
 import type { PreviewHeader } from '../../contract/page-api.ts';
 import type { NoPicture } from '../../contract/page-link.ts';
 import { FrameReader } from '../../kit/frames.ts';
-import { fetched, Refused } from './api.ts';
+import { fetched, RefusalError } from './api.ts';
 import { JPEG_BYTES_MAX } from './limits.ts';
 import type { SeenFrame } from './rule-preview.ts';
 import { LOOKING } from './screens.ts';
@@ -24,17 +24,17 @@ const AGAIN_MS = 3000;
 /** Reasons after which the page does not retry automatically, because it would use time that another viewer needs. */
 const FOR_GOOD: readonly NoPicture[] = ['time-is-up', 'day-is-up', 'too-many-viewers'];
 
-export interface Seen extends SeenFrame {
+export interface PreviewFrame extends SeenFrame {
   readonly url: string;
 }
 
-export const seen = signal<Seen | undefined>(undefined);
+export const previewFrame = signal<PreviewFrame | undefined>(undefined);
 /** Function, so that the text follows the language selected when it is read. */
 const missing = signal<(() => string) | undefined>(undefined);
 /** Reason why there is no picture, as text for the user. */
 export const noPicture = computed(() => missing.value?.() ?? words.value.noPicture['not-started']);
 /** True if the preview has ended and is requested again only by the user. */
-export const ended = signal(false);
+export const hasEnded = signal(false);
 /** Aspect ratio (width / height) of the last picture, kept while there is none. */
 export const aspect = signal(4 / 3);
 
@@ -46,9 +46,9 @@ export function startPreview(): void {
     hidden.value = document.hidden;
   });
   effect(() => {
-    const wanted = LOOKING.includes(screen.value) && !hidden.value && hello.value?.paired === true;
-    if (wanted && running === undefined) lookAgain();
-    if (!wanted) stop();
+    const shouldRun = LOOKING.includes(screen.value) && !hidden.value && hello.value?.paired === true;
+    if (shouldRun && running === undefined) lookAgain();
+    if (!shouldRun) stop();
   });
 }
 
@@ -61,7 +61,7 @@ export function lookAgain(): void {
 function stop(): void {
   running?.abort();
   running = undefined;
-  ended.value = false;
+  hasEnded.value = false;
   takeAway(undefined);
 }
 
@@ -70,7 +70,7 @@ async function look(signal: AbortSignal): Promise<void> {
     const forGood = await stream(signal);
     if (signal.aborted) return;
     if (forGood) {
-      ended.value = true;
+      hasEnded.value = true;
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
@@ -79,7 +79,7 @@ async function look(signal: AbortSignal): Promise<void> {
 
 /** Reads the stream until it ends; true if it must not be requested again. */
 async function stream(signal: AbortSignal): Promise<boolean> {
-  let why: NoPicture | undefined;
+  let reason: NoPicture | undefined;
   try {
     const { body } = await fetched('/api/preview', { signal });
     const reader = body?.getReader();
@@ -91,25 +91,25 @@ async function stream(signal: AbortSignal): Promise<boolean> {
       const newest = frames.take(value).at(-1);
       if (newest === undefined) continue;
       const header = newest.header as PreviewHeader;
-      why = header.picture ? undefined : header.why;
+      reason = header.picture ? undefined : header.why;
       if (header.picture) await put(header, newest.body, signal);
       else takeAway(header);
-      if (why !== undefined && FOR_GOOD.includes(why)) {
+      if (reason !== undefined && FOR_GOOD.includes(reason)) {
         await reader?.cancel();
         break;
       }
     }
-    if (!signal.aborted && why === undefined) takeAway(undefined);
-    return why !== undefined && FOR_GOOD.includes(why);
+    if (!signal.aborted && reason === undefined) takeAway(undefined);
+    return reason !== undefined && FOR_GOOD.includes(reason);
   } catch (error) {
     if (signal.aborted) return true;
     takeAway(undefined);
-    if (!(error instanceof Refused)) {
+    if (!(error instanceof RefusalError)) {
       missing.value = () => words.value.errors['unreachable'] ?? '';
       return false;
     }
-    const told = explain(error);
-    missing.value = () => told;
+    const text = explain(error);
+    missing.value = () => text;
     return (FOR_GOOD as readonly string[]).includes(error.refusal.error);
   }
 }
@@ -129,15 +129,15 @@ async function put(header: SeenFrame, jpeg: Uint8Array<ArrayBuffer>, signal: Abo
     URL.revokeObjectURL(url);
     return;
   }
-  const before = seen.value;
+  const before = previewFrame.value;
   aspect.value = header.widthPx / header.heightPx;
-  seen.value = { ...header, url };
+  previewFrame.value = { ...header, url };
   if (before !== undefined) URL.revokeObjectURL(before.url);
 }
 
 function takeAway(header: Extract<PreviewHeader, { picture: false }> | undefined): void {
-  const before = seen.value;
-  seen.value = undefined;
+  const before = previewFrame.value;
+  previewFrame.value = undefined;
   missing.value = header === undefined ? undefined : () => words.value.noPicture[header.why];
   if (before !== undefined) URL.revokeObjectURL(before.url);
 }

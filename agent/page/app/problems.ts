@@ -67,17 +67,17 @@ function shapeProblems(shape: Shape, order: OrderView | null): Problem[] {
 
 function ruleProblems(rule: RuleConfig, drawing: Drawing, context: ProblemsContext): Problem[] {
   const problem = { about: 'rule', id: rule.id, order: false, blocks: true } as const;
-  const found: Problem[] = [];
-  if (badFields(context.fields, rule).length > 0) found.push({ ...problem, code: 'rule-incomplete' });
+  const problems: Problem[] = [];
+  if (badFields(context.fields, rule).length > 0) problems.push({ ...problem, code: 'rule-incomplete' });
   const places = 'zone' in rule ? drawing.zones : drawing.lines;
-  if (!places.some(({ id }) => id === placeOf(rule))) found.push({ ...problem, code: 'rule-no-place' });
+  if (!places.some(({ id }) => id === placeOf(rule))) problems.push({ ...problem, code: 'rule-no-place' });
   const code = uncovered(rule, context.order);
   if (code !== undefined) {
     const before = context.installed?.rules.find(({ id }) => id === rule.id);
     const blocks = JSON.stringify(before) !== JSON.stringify(rule);
-    found.push({ ...problem, code, order: true, blocks });
+    problems.push({ ...problem, code, order: true, blocks });
   }
-  return found;
+  return problems;
 }
 
 /** Returns the reason why the authorisation does not cover a rule, or undefined if it does. */

@@ -31,10 +31,10 @@ export function newRule(
   order: OrderView | null,
 ): RuleConfig {
   const entry = order?.rules.find((rule) => rule.kind === kind);
-  const drawn = (watchesLine(fields, kind) ? drawing.lines : drawing.zones).map(({ id }) => id);
-  const allowed = drawn.find((id) => entry?.zones === 'all' || entry?.zones.includes(id));
+  const placeIds = (watchesLine(fields, kind) ? drawing.lines : drawing.zones).map(({ id }) => id);
+  const allowed = placeIds.find((id) => entry?.zones === 'all' || entry?.zones.includes(id));
   const parameters = fields[kind].flatMap(({ name, type, default: initial }) => {
-    if (type === 'place') return [[name, allowed ?? drawn[0] ?? '']];
+    if (type === 'place') return [[name, allowed ?? placeIds[0] ?? '']];
     if (type === 'schedule') return [];
     return [[name, initial ?? DIRECTION_DEG]];
   });
@@ -56,10 +56,10 @@ export function isRuleKind(fields: RuleFields, text: string): text is RuleKind {
 }
 
 function freeRuleName(kind: RuleKind, { rules }: Drawing): string {
-  const taken = new Set(rules.map(({ id }) => id));
-  if (!taken.has(kind)) return kind;
+  const usedIds = new Set(rules.map(({ id }) => id));
+  if (!usedIds.has(kind)) return kind;
   let number = 2;
-  while (taken.has(`${kind}-${number}`)) number += 1;
+  while (usedIds.has(`${kind}-${number}`)) number += 1;
   return `${kind}-${number}`;
 }
 

@@ -36,7 +36,7 @@ export interface RuleWatch {
 }
 
 interface Memory {
-  readonly since: Map<number, { sinceMs: number; lastMs: number }>;
+  readonly sinceByTrack: Map<number, { sinceMs: number; lastMs: number }>;
   /** Crowd: time since the minimum count is reached. */
   enoughSinceMs: number | undefined;
   left: number;
@@ -77,15 +77,15 @@ export class FiringWatch {
 
   /** Takes the next frame; returns the state of each rule, in their order. */
   update({ atMs, tracks }: Pick<SeenFrame, 'atMs' | 'tracks'>, drawing: Drawing): RuleWatch[] {
-    const kept = new Map<string, Memory>();
+    const memories = new Map<string, Memory>();
     const watches = drawing.rules.map((rule) => {
       const memory = this.#memories.get(rule.id) ?? newMemory();
-      kept.set(rule.id, memory);
+      memories.set(rule.id, memory);
       return 'line' in rule
         ? this.#passing(rule, memory, atMs, tracks, drawing)
         : staying(rule, memory, atMs, tracks, drawing);
     });
-    this.#memories = kept;
+    this.#memories = memories;
     for (const track of tracks) this.#feet.set(track.track, { at: footOf(track), lastMs: atMs });
     for (const [id, { lastMs }] of this.#feet) if (atMs - lastMs > GONE_MS) this.#feet.delete(id);
     return watches;
@@ -122,7 +122,7 @@ export class FiringWatch {
 }
 
 function newMemory(): Memory {
-  return { since: new Map(), enoughSinceMs: undefined, left: 0, right: 0, firedAtMs: undefined };
+  return { sinceByTrack: new Map(), enoughSinceMs: undefined, left: 0, right: 0, firedAtMs: undefined };
 }
 
 type ZoneRule = Extract<RuleConfig, { zone: string }>;
@@ -138,15 +138,15 @@ function staying(
   const inside = tracks
     .filter((track) => counts(rule, track.label) && covers(polygon, [footOf(track)]))
     .map(({ track, label }): Inside => {
-      const sinceMs = memory.since.get(track)?.sinceMs ?? atMs;
-      memory.since.set(track, { sinceMs, lastMs: atMs });
+      const sinceMs = memory.sinceByTrack.get(track)?.sinceMs ?? atMs;
+      memory.sinceByTrack.set(track, { sinceMs, lastMs: atMs });
       return { track, label, sinceMs };
     })
     .sort((a, b) => a.sinceMs - b.sinceMs);
   const seenNow = new Set(tracks.map(({ track }) => track));
-  for (const [track, { lastMs }] of memory.since) {
+  for (const [track, { lastMs }] of memory.sinceByTrack) {
     // A track seen outside has left; one that is not seen may only be hidden.
-    if (lastMs < atMs && (seenNow.has(track) || atMs - lastMs > GONE_MS)) memory.since.delete(track);
+    if (lastMs < atMs && (seenNow.has(track) || atMs - lastMs > GONE_MS)) memory.sinceByTrack.delete(track);
   }
   const isOfMany = 'minCount' in rule;
   const enough = inside.length >= (isOfMany ? rule.minCount : 1);

@@ -3,7 +3,7 @@ import { computed, effect, signal } from '@preact/signals';
 import type { ConfigReply } from '../../contract/config-trial.ts';
 import type { Hello, PageState } from '../../contract/page-api.ts';
 import { language } from '../../kit/words.ts';
-import { ask, Refused } from './api.ts';
+import { ask, RefusalError } from './api.ts';
 import type { Screen } from './screens.ts';
 import { words } from './words/words.ts';
 
@@ -17,7 +17,7 @@ export const screen = signal<Screen>('pair');
 /** Last error, as text for the user. */
 export const trouble = signal<string | undefined>(undefined);
 /** True if the box did not answer the last request for its state. */
-export const away = signal(false);
+export const isUnreachable = signal(false);
 /** Time of this phone, ms, from which countdowns continue between two answers. */
 export const stateAtMs = signal(0);
 
@@ -27,7 +27,7 @@ export const config = computed(() => page.value?.config ?? null);
 export const trial = computed(() => config.value?.trial ?? null);
 
 let timer: ReturnType<typeof setTimeout> | undefined;
-let asked = 0;
+let requestCount = 0;
 
 export function show(next: Screen): void {
   trouble.value = undefined;
@@ -37,15 +37,15 @@ export function show(next: Screen): void {
 
 /** Returns one line for the user; a phone that is no longer paired is sent to the pairing screen. */
 export function explain(error: unknown): string {
-  if (!(error instanceof Refused)) throw error;
+  if (!(error instanceof RefusalError)) throw error;
   const { error: code, reason } = error.refusal;
   if (error.status === 401 && screen.value !== 'pair') {
     page.value = undefined;
     show('pair');
   }
-  const known = error.status === 401 ? words.value.errors['unpaired'] : words.value.errors[code];
+  const errorText = error.status === 401 ? words.value.errors['unpaired'] : words.value.errors[code];
   const noPicture = (words.value.noPicture as Readonly<Record<string, string>>)[code];
-  const text = known ?? noPicture ?? words.value.refused;
+  const text = errorText ?? noPicture ?? words.value.refused;
   return reason === undefined ? text : `${text} ${reason}`;
 }
 
@@ -70,18 +70,18 @@ export function tookReply(reply: ConfigReply): void {
 export async function refresh(): Promise<void> {
   clearTimeout(timer);
   if (hello.value?.paired !== true || document.hidden) return;
-  asked += 1;
-  const mine = asked;
+  requestCount += 1;
+  const requestNumber = requestCount;
   try {
     const state = await ask<PageState>('GET', `/api/state?language=${language.value}`);
-    if (mine !== asked) return;
+    if (requestNumber !== requestCount) return;
     page.value = state;
     stateAtMs.value = Date.now();
-    away.value = false;
+    isUnreachable.value = false;
   } catch (error) {
-    if (mine !== asked) return;
-    if (error instanceof Refused && error.status === 401) explain(error);
-    away.value = true;
+    if (requestNumber !== requestCount) return;
+    if (error instanceof RefusalError && error.status === 401) explain(error);
+    isUnreachable.value = true;
   }
   const soon = trial.value !== null || agent.value?.walk?.phase === 'watching';
   timer = setTimeout(() => void refresh(), soon ? STATE_SOON_MS : STATE_MS);

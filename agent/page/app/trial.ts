@@ -10,7 +10,7 @@ import { agent, attempt, config, refresh, screen, show, stateAtMs, tookReply, tr
 
 const KEY = 'trial';
 
-interface Mine {
+interface OwnTrial {
   readonly id: string;
   /** SHA-256 of the configuration on trial. */
   readonly sha256: string | null;
@@ -19,10 +19,10 @@ interface Mine {
 export type Fate = 'kept' | 'went-back' | 'reverted';
 export const fate = signal<Fate | undefined>(undefined);
 /** The box's reply to the last proposal. */
-export const said = signal<ConfigReply | undefined>(undefined);
+export const lastReply = signal<ConfigReply | undefined>(undefined);
 export const trying = signal(false);
 const nowMs = signal(Date.now());
-const mine = signal<Mine | undefined>(read());
+const ownTrial = signal<OwnTrial | undefined>(read());
 
 /** Time in s until the trial rolls back; undefined if none runs. */
 export const leftS = computed(() =>
@@ -50,7 +50,7 @@ export async function tryDraft(): Promise<void> {
   fate.value = undefined;
   await attempt(async () => {
     const reply = await ask<ConfigReply>('POST', '/api/config/try', proposal());
-    said.value = reply;
+    lastReply.value = reply;
     if (reply.trial !== null && reply.refused === null)
       remember({ id: reply.trial.id, sha256: reply.sha256 });
     tookReply(reply);
@@ -62,19 +62,19 @@ export async function tryDraft(): Promise<void> {
 /** Asks whether the box would accept the draft, without trying it. */
 export async function checkDraft(): Promise<void> {
   await attempt(async () => {
-    said.value = await ask<ConfigReply>('POST', '/api/config/check', proposal());
+    lastReply.value = await ask<ConfigReply>('POST', '/api/config/check', proposal());
   });
 }
 
-export async function endTrial(how: 'keep' | 'revert'): Promise<void> {
+export async function endTrial(decision: 'keep' | 'revert'): Promise<void> {
   const id = trial.value?.id;
   if (id === undefined) return;
   await attempt(async () => {
-    const reply = await ask<ConfigReply>('POST', `/api/config/${how}`, { trial: id });
-    said.value = reply;
+    const reply = await ask<ConfigReply>('POST', `/api/config/${decision}`, { trial: id });
+    lastReply.value = reply;
     if (reply.refused === null) {
       remember(undefined);
-      fate.value = how === 'keep' ? 'kept' : 'reverted';
+      fate.value = decision === 'keep' ? 'kept' : 'reverted';
     }
     tookReply(reply);
     if (fate.value === 'kept') keptDraft();
@@ -90,20 +90,20 @@ export function startTrial(): void {
   }, 250);
   effect(() => {
     const reply = config.value;
-    if (reply === null || mine.value === undefined || reply.trial?.id === mine.value.id) return;
-    fate.value = reply.sha256 === mine.value.sha256 ? 'kept' : 'went-back';
+    if (reply === null || ownTrial.value === undefined || reply.trial?.id === ownTrial.value.id) return;
+    fate.value = reply.sha256 === ownTrial.value.sha256 ? 'kept' : 'went-back';
     if (fate.peek() === 'kept') keptDraft();
     remember(undefined);
   });
 }
 
-function remember(to: Mine | undefined): void {
-  mine.value = to;
+function remember(to: OwnTrial | undefined): void {
+  ownTrial.value = to;
   if (to === undefined) sessionStorage.removeItem(KEY);
   else sessionStorage.setItem(KEY, JSON.stringify(to));
 }
 
-function read(): Mine | undefined {
+function read(): OwnTrial | undefined {
   const text = sessionStorage.getItem(KEY);
-  return text === null ? undefined : (JSON.parse(text) as Mine);
+  return text === null ? undefined : (JSON.parse(text) as OwnTrial);
 }

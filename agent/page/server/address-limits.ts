@@ -23,7 +23,7 @@ interface Buckets {
 export class AddressLimits {
   readonly #limits: RateLimits;
   readonly #clock: Pick<Clock, 'nowMs'>;
-  readonly #known = new Map<string, Buckets>();
+  readonly #buckets = new Map<string, Buckets>();
 
   constructor(limits: RateLimits, clock: Pick<Clock, 'nowMs'>) {
     this.#limits = limits;
@@ -31,17 +31,17 @@ export class AddressLimits {
   }
 
   /** Returns 0 to continue, otherwise the seconds to wait. */
-  take(what: keyof Buckets, address: string | undefined): number {
+  take(kind: keyof Buckets, address: string | undefined): number {
     const key = addressKey(address ?? '');
-    const known = this.#known.get(key) ?? {
+    const buckets = this.#buckets.get(key) ?? {
       connections: new TokenBucket(this.#limits.connections, this.#clock),
       requests: new TokenBucket(this.#limits.requests, this.#clock),
     };
     // The map is ordered by last use, newest last.
-    this.#known.delete(key);
-    this.#known.set(key, known);
-    const oldest = this.#known.size > ADDRESSES_MAX ? [...this.#known.keys()][0] : undefined;
-    if (oldest !== undefined) this.#known.delete(oldest);
-    return known[what].take();
+    this.#buckets.delete(key);
+    this.#buckets.set(key, buckets);
+    const oldest = this.#buckets.size > ADDRESSES_MAX ? [...this.#buckets.keys()][0] : undefined;
+    if (oldest !== undefined) this.#buckets.delete(oldest);
+    return buckets[kind].take();
   }
 }

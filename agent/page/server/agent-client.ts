@@ -18,7 +18,7 @@ import { type PageAsk, ToPage } from '../../contract/page-link.ts';
 
 const ANSWER_WITHIN_MS = 5000;
 const ASKED_MAX = 64;
-const AGAIN = { firstMs: 500, maxMs: 10_000 };
+const RETRY_BACKOFF = { firstMs: 500, maxMs: 10_000 };
 const FAULT_EVERY_MS = 600_000;
 
 export type Answer = Extract<ToPage, { kind: 'answer' }>;
@@ -49,13 +49,13 @@ interface Waiting {
 
 export class AgentClient {
   readonly #options: AgentClientOptions;
-  readonly #backoff = new Backoff(AGAIN);
+  readonly #backoff = new Backoff(RETRY_BACKOFF);
   readonly #faultLine: RepeatedLine;
   readonly #waiting = new Map<number, Waiting>();
   #end: LinkEnd<typeof ToPage> | undefined;
   #socket: Socket | undefined;
   #retry: NodeJS.Timeout | undefined;
-  #asked = 0;
+  #requestCount = 0;
   #stopped = false;
   #fault = 'not connected yet';
 
@@ -83,8 +83,8 @@ export class AgentClient {
       return Promise.reject(new AgentError('unavailable', `the agent does not answer: ${this.#fault}`));
     if (this.#waiting.size >= ASKED_MAX)
       return Promise.reject(new AgentError('exhausted', `${ASKED_MAX} questions wait for the agent already`));
-    this.#asked += 1;
-    const request = this.#asked;
+    this.#requestCount += 1;
+    const request = this.#requestCount;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(request);

@@ -36,7 +36,7 @@ async function main(): Promise<void> {
 }
 
 async function find(interfaces: readonly string[], waitMs: number): Promise<CameraAnswer> {
-  const found: { name: string; address: string }[] = [];
+  const devices: { name: string; address: string }[] = [];
   // An answer that the library cannot process costs one camera, not all of them.
   process.on('uncaughtException', () => undefined);
   Discovery.on('error', () => undefined);
@@ -44,8 +44,9 @@ async function find(interfaces: readonly string[], waitMs: number): Promise<Came
     const urls = /<[^<>]*XAddrs[^<>]*>([^<]*)</.exec(xml)?.[1] ?? '';
     const scopes = /<[^<>]*Scopes[^<>]*>([^<]*)</.exec(xml)?.[1] ?? '';
     const place = placeOf(urls, address);
-    if (place === undefined || found.length >= DEVICES_MAX) return;
-    if (!found.some((known) => known.address === place)) found.push({ name: nameOf(scopes), address: place });
+    if (place === undefined || devices.length >= DEVICES_MAX) return;
+    if (!devices.some((known) => known.address === place))
+      devices.push({ name: nameOf(scopes), address: place });
   });
   const networks = Object.entries(networkInterfaces())
     .filter(([name, of]) => fits(name, interfaces) && of?.some(({ family }) => family === 'IPv4'))
@@ -58,7 +59,7 @@ async function find(interfaces: readonly string[], waitMs: number): Promise<Came
         }),
     ),
   );
-  return { cameras: found };
+  return { cameras: devices };
 }
 
 /** An empty list means every interface except the loopback. */
@@ -101,8 +102,8 @@ function stream({
 }: Extract<CameraQuestion, { op: 'stream' }>): Promise<CameraAnswer> {
   return new Promise((resolve) => {
     // Preliminary result, in case the library throws outside any call.
-    let known: CameraAnswer = { refused: NO_ONVIF };
-    process.on('uncaughtException', () => resolve(known));
+    let result: CameraAnswer = { refused: NO_ONVIF };
+    process.on('uncaughtException', () => resolve(result));
     const camera = new Cam({
       hostname: host,
       port,
@@ -120,7 +121,7 @@ function stream({
       camera.getStreamUri({ protocol: 'RTSP' }, (error, answer) => {
         const uri = uriOf(answer);
         if (error || uri === undefined) return resolve({ refused: textOf(error) });
-        known = { uri };
+        result = { uri };
         const profileToken = secondProfile(
           Reflect.get(camera, 'profiles'),
           Reflect.get(Object(Reflect.get(camera, 'activeSource')), 'profileToken'),

@@ -58,23 +58,23 @@ export class Cameras {
    * Returns the streams of a camera's first profile and of its second, including user and password. Rejects with
    * `denied` for an address that must not be queried, `unavailable` if the camera refuses or is silent.
    */
-  async streams(asked: { address: string; user: string; password: string }): Promise<CameraStreams> {
-    const place = hostPort(asked.address);
+  async streams(query: { address: string; user: string; password: string }): Promise<CameraStreams> {
+    const place = hostPort(query.address);
     if (place === undefined || !this.#allowed(place.host))
       throw new AgentError(
         'denied',
         'a camera is asked by its address on the box’s own networks (10.…, 172.16.…, 192.168.…, 169.254.…, fd…), as 192.168.1.20 or 192.168.1.20:8080',
       );
-    const { user, password } = asked;
+    const { user, password } = query;
     const answer = await this.#ask({ op: 'stream', ...place, user, password });
     if ('refused' in answer)
       throw new AgentError(
         'unavailable',
-        `the camera refuses: ${withoutLogin(printable(answer.refused), asked)}`,
+        `the camera refuses: ${withoutLogin(printable(answer.refused), query)}`,
       );
-    const source = 'uri' in answer ? sourceOf(answer.uri, place.host, asked) : undefined;
+    const source = 'uri' in answer ? sourceOf(answer.uri, place.host, query) : undefined;
     if (source !== undefined && 'uri' in answer) {
-      const second = sourceOf(answer.secondUri ?? '', place.host, asked);
+      const second = sourceOf(answer.secondUri ?? '', place.host, query);
       return { source, ...(second !== undefined && isSecond(source, second) && { substream: second }) };
     }
     throw new AgentError('unavailable', 'the camera offers no RTSP stream; enter its address by hand');
@@ -106,8 +106,8 @@ export class Cameras {
 /** Returns the output of the process; empty if it died. */
 function ask(question: CameraQuestion, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
-    const here = fileURLToPath(import.meta.url);
-    const file = join(dirname(here), `camera-process${extname(here)}`);
+    const ownFile = fileURLToPath(import.meta.url);
+    const file = join(dirname(ownFile), `camera-process${extname(ownFile)}`);
     const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MIB}`, file], {
       stdio: ['pipe', 'pipe', 'ignore'],
       // Passes no variable of the page's own environment.
@@ -135,13 +135,13 @@ function ask(question: CameraQuestion, signal: AbortSignal): Promise<string> {
 
 /** Returns `rtsp://user:password@host:port/path` at the queried host; undefined if no configuration may contain it. */
 function sourceOf(uri: string, host: string, login: { user: string; password: string }): string | undefined {
-  const said = parseCameraSource(uri);
-  if ('fault' in said || said.kind !== 'rtsp') return undefined;
-  const who =
+  const parsedUri = parseCameraSource(uri);
+  if ('fault' in parsedUri || parsedUri.kind !== 'rtsp') return undefined;
+  const userInfo =
     login.user === '' ? '' : `${encodeURIComponent(login.user)}:${encodeURIComponent(login.password)}@`;
   const at = host.includes(':') ? `[${host}]` : host;
-  const port = said.port === DEFAULT_RTSP_PORT ? '' : `:${said.port}`;
-  const source = `rtsp://${who}${at}${port}${said.target}`;
+  const port = parsedUri.port === DEFAULT_RTSP_PORT ? '' : `:${parsedUri.port}`;
+  const source = `rtsp://${userInfo}${at}${port}${parsedUri.target}`;
   return 'fault' in parseCameraSource(source) ? undefined : source;
 }
 

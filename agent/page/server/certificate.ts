@@ -43,7 +43,7 @@ export interface KeyPair {
 
 export class Certificate {
   readonly #options: CertificateOptions;
-  #seen = '';
+  #seenMark = '';
 
   constructor(options: CertificateOptions) {
     this.#options = options;
@@ -53,12 +53,12 @@ export class Certificate {
   async load(): Promise<KeyPair | undefined> {
     const { roomDir, log } = this.#options;
     const looked = this.#look();
-    if (looked === this.#seen) return undefined;
+    if (looked === this.#seenMark) return undefined;
     const room = pairIn(roomDir);
     if (typeof room === 'string' && existsSync(join(roomDir, CERT_FILE)))
       log.warn({ reason: room }, 'the room’s certificate for the page cannot be used; the box shows its own');
     const pair = typeof room === 'string' ? await this.#own() : room;
-    this.#seen = this.#look();
+    this.#seenMark = this.#look();
     const { fingerprint256 } = new X509Certificate(pair.cert);
     const of = typeof room === 'string' ? 'own' : 'room';
     this.#note(`SHA-256 ${fingerprint256}\n`);
@@ -78,12 +78,12 @@ export class Certificate {
 
   async #own(): Promise<KeyPair> {
     const { stateDir } = this.#options;
-    const kept = pairIn(stateDir);
-    if (typeof kept !== 'string') return kept;
+    const storedPair = pairIn(stateDir);
+    if (typeof storedPair !== 'string') return storedPair;
     await this.#make();
-    const made = pairIn(stateDir);
-    if (typeof made === 'string') throw new AgentError('unavailable', `${stateDir}: ${made}`);
-    return made;
+    const newPair = pairIn(stateDir);
+    if (typeof newPair === 'string') throw new AgentError('unavailable', `${stateDir}: ${newPair}`);
+    return newPair;
   }
 
   async #make(): Promise<void> {

@@ -39,8 +39,8 @@ export class ConfigClient {
    * Returns the installed configuration and the state of a trial. Rejects with `unavailable`, `exhausted` or `corrupt`.
    */
   read(): Promise<ConfigReply> {
-    const known = this.#known();
-    if (known !== undefined) return Promise.resolve(known);
+    const cachedReply = this.#cachedReply();
+    if (cachedReply !== undefined) return Promise.resolve(cachedReply);
     const { clock } = this.#options;
     if (this.#failed !== undefined && clock.nowMs() - this.#failed.atMs < AGAIN_MS)
       return Promise.reject(this.#failed.error);
@@ -81,7 +81,7 @@ export class ConfigClient {
   }
 
   /** Returns the last reply while it is valid, with the present remaining time of a trial. */
-  #known(): ConfigReply | undefined {
+  #cachedReply(): ConfigReply | undefined {
     if (this.#last === undefined) return undefined;
     const { reply, atMs } = this.#last;
     const passedMs = this.#options.clock.nowMs() - atMs;

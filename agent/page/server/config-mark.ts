@@ -29,12 +29,12 @@ export class ConfigMark {
   /** Hex, as long as the hash; null stays null. */
   of(sha256: string | null): string | null {
     if (sha256 === null) return null;
-    this.#key ??= this.#kept() ?? this.#made();
+    this.#key ??= this.#storedKey() ?? this.#newKey();
     return createHmac('sha256', this.#key).update(sha256).digest('hex');
   }
 
   /** Undefined if there is no key, or a damaged one. */
-  #kept(): Buffer | undefined {
+  #storedKey(): Buffer | undefined {
     try {
       const key = readFileSync(join(this.#options.stateDir, KEY_FILE));
       if (key.length === KEY_BYTES) return key;
@@ -50,7 +50,7 @@ export class ConfigMark {
    * Creates a key and stores it if the disk permits. Otherwise a phone sees another configuration after the next start
    * of the page, without further effect.
    */
-  #made(): Buffer {
+  #newKey(): Buffer {
     const key = randomBytes(KEY_BYTES);
     try {
       writeAtomically(join(this.#options.stateDir, KEY_FILE), key, 0o600);

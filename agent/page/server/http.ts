@@ -36,7 +36,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 /** A refusal. Any part of the server throws it; one place writes it. */
-export class Refused extends Error {
+export class RefusalError extends Error {
   readonly status: number;
   readonly body: Refusal;
   readonly headers: Readonly<Record<string, string>>;
@@ -60,7 +60,7 @@ export function json(value: unknown, headers: Readonly<Record<string, string>> =
   return { status: 200, body: JSON.stringify(value), headers };
 }
 
-export function refusal({ status, body, headers }: Refused): Reply {
+export function refusal({ status, body, headers }: RefusalError): Reply {
   return { status, body: JSON.stringify(body), headers };
 }
 
@@ -86,21 +86,22 @@ export function begin(response: ServerResponse, type: string): void {
   response.flushHeaders();
 }
 
-/** Rejects with Refused: 415, 413, 400. Reads no further than the limit. */
+/** Rejects with RefusalError: 415, 413, 400. Reads no further than the limit. */
 export async function bodyOf<S extends TSchema>(request: IncomingMessage, schema: S): Promise<Static<S>> {
   if (!/^application\/json(?:\s*;\s*charset=utf-8)?$/i.test(request.headers['content-type'] ?? ''))
-    throw new Refused(415, { error: 'not-json', reason: 'Content-Type must be application/json' });
-  const tooLong = new Refused(413, { error: 'too-long', reason: `at most ${BODY_BYTES_MAX} bytes` });
+    throw new RefusalError(415, { error: 'not-json', reason: 'Content-Type must be application/json' });
+  const tooLong = new RefusalError(413, { error: 'too-long', reason: `at most ${BODY_BYTES_MAX} bytes` });
   if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) throw tooLong;
   const content = jsonOf(await textOf(request, tooLong));
-  if (content === undefined) throw new Refused(400, { error: 'malformed', reason: 'the body is not JSON' });
+  if (content === undefined)
+    throw new RefusalError(400, { error: 'malformed', reason: 'the body is not JSON' });
   if (Value.Check(schema, content)) return content;
   const first = Value.Errors(schema, content).First();
   const reason = printable(`${first?.path || '/'}: ${first?.message ?? 'does not fit'}`);
-  throw new Refused(400, { error: 'malformed', reason });
+  throw new RefusalError(400, { error: 'malformed', reason });
 }
 
-function textOf(request: IncomingMessage, tooLong: Refused): Promise<string> {
+function textOf(request: IncomingMessage, tooLong: RefusalError): Promise<string> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let size = 0;
@@ -112,8 +113,8 @@ function textOf(request: IncomingMessage, tooLong: Refused): Promise<string> {
     });
     request.on('end', () => resolve(Buffer.concat(parts).toString('utf8')));
     // Too late or disconnected: Node has answered already, or no one is connected.
-    const gone = (): void => reject(new Refused(408, { error: 'incomplete' }));
-    request.on('error', gone);
-    request.on('close', gone);
+    const onClose = (): void => reject(new RefusalError(408, { error: 'incomplete' }));
+    request.on('error', onClose);
+    request.on('close', onClose);
   });
 }

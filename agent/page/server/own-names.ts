@@ -23,12 +23,12 @@ export class OwnNames {
 
   /** `host` is from the header; `box` is the name that the agent knows. */
   isOwn(host: string, port: number, box: string | undefined): boolean {
-    const [, name, asked] = HOST.exec(host.toLowerCase()) ?? [];
-    if (name === undefined || Number(asked ?? HTTPS_PORT) !== port) return false;
-    return name === `${box}.local` || this.#known().has(name.startsWith('[') ? plainIpv6(name) : name);
+    const [, name, requestedPort] = HOST.exec(host.toLowerCase()) ?? [];
+    if (name === undefined || Number(requestedPort ?? HTTPS_PORT) !== port) return false;
+    return name === `${box}.local` || this.#ownAddresses().has(name.startsWith('[') ? plainIpv6(name) : name);
   }
 
-  #known(): ReadonlySet<string> {
+  #ownAddresses(): ReadonlySet<string> {
     const nowMs = this.#clock.nowMs();
     if (nowMs >= this.#lookAtMs) {
       this.#lookAtMs = nowMs + LOOK_EVERY_MS;

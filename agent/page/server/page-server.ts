@@ -27,7 +27,7 @@ import { Certificate, FINGERPRINT_FILE } from './certificate.ts';
 import { ConfigClient } from './config-client.ts';
 import { ConfigMark } from './config-mark.ts';
 import { fromOwnPage, targetOf } from './guard.ts';
-import { Refused, type Reply, refusal, write } from './http.ts';
+import { RefusalError, type Reply, refusal, write } from './http.ts';
 import { localName, OwnNames, ownAddresses } from './own-names.ts';
 import { Pairing } from './pairing.ts';
 import { Preview } from './preview.ts';
@@ -106,7 +106,7 @@ export class PageServer {
   #timers: NodeJS.Timeout[] = [];
   #tooFast = 0;
   #unreadable = 0;
-  #told = '';
+  #lastLogged = '';
 
   constructor(options: PageServerOptions) {
     const { clock, log, stateDir, setupCodeFile, limits } = options;
@@ -140,7 +140,7 @@ export class PageServer {
         onNoPicture: (message) => this.#preview.showNone(message),
         onUnlock: () => this.#pairing.unlock(),
         onConnected: () => this.#preview.connected(),
-        onAway: () => this.#preview.away(),
+        onAway: () => this.#preview.showUnavailable(),
       },
     });
     this.#preview = new Preview({ agent: this.#agent, clock });
@@ -178,9 +178,9 @@ export class PageServer {
       else server.listen({ host: listen.host, port: listen.port });
       await once(server, 'listening');
     } catch (error) {
-      const where =
+      const listenText =
         'fd' in listen ? `descriptor ${listen.fd}` : `--host ${listen.host} --port ${listen.port}`;
-      throw new AgentError('config', `${where}: cannot listen there (${messageOf(error)})`, error);
+      throw new AgentError('config', `${listenText}: cannot listen there (${messageOf(error)})`, error);
     }
     server.on('error', (error) => log.warn({ reason: messageOf(error) }, 'page'));
     // For an inherited socket this program has not chosen a port.
@@ -263,7 +263,7 @@ export class PageServer {
     const waitS = Math.ceil(this.#limits.take('requests', request.socket.remoteAddress));
     if (waitS > 0) {
       this.#tooFast += 1;
-      throw new Refused(429, { error: 'too-many-requests' }, { 'Retry-After': String(waitS) });
+      throw new RefusalError(429, { error: 'too-many-requests' }, { 'Retry-After': String(waitS) });
     }
     const { method, path, query } = targetOf(request, this.#names, this.#port, this.#routes.box);
     const file = method === 'GET' ? this.#files.get(path) : undefined;
@@ -272,22 +272,22 @@ export class PageServer {
     return this.#routes.answer(method, path, { request, response, query });
   }
 
-  #refusedBy(error: unknown): Refused {
-    if (error instanceof Refused) return error;
+  #refusedBy(error: unknown): RefusalError {
+    if (error instanceof RefusalError) return error;
     if (error instanceof AgentError) {
       const reason = error.message;
-      if (error.kind === 'unavailable') return new Refused(503, { error: 'unavailable', reason });
+      if (error.kind === 'unavailable') return new RefusalError(503, { error: 'unavailable', reason });
       if (error.kind === 'exhausted')
-        return new Refused(429, { error: 'busy', reason }, { 'Retry-After': '1' });
-      if (error.kind === 'denied') return new Refused(400, { error: 'denied', reason });
-      if (error.kind === 'corrupt') return new Refused(502, { error: 'unreadable', reason });
+        return new RefusalError(429, { error: 'busy', reason }, { 'Retry-After': '1' });
+      if (error.kind === 'denied') return new RefusalError(400, { error: 'denied', reason });
+      if (error.kind === 'corrupt') return new RefusalError(502, { error: 'unreadable', reason });
     }
     // Logs only the place of the error, because a message may contain typed text.
     const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join(' ') : '';
     this.#faultLine.due((leftOut) =>
       this.#options.log.error({ stack, leftOut }, 'a request failed by a mistake of the program'),
     );
-    return new Refused(500, {
+    return new RefusalError(500, {
       error: 'failed',
       reason: 'a mistake of the program; the log of the box tells more',
     });
@@ -319,11 +319,11 @@ export class PageServer {
       tooFast: this.#tooFast,
       unreadable: this.#unreadable,
       skippedPictures: this.#preview.skipped,
-      stuckViewers: this.#preview.cut,
+      stuckViewers: this.#preview.disconnectedCount,
     };
     const text = JSON.stringify(counts);
-    if (text === this.#told || Object.values(counts).every((count) => count === 0)) return;
-    this.#told = text;
+    if (text === this.#lastLogged || Object.values(counts).every((count) => count === 0)) return;
+    this.#lastLogged = text;
     this.#options.log.info(counts, 'closed or left out since the start of the page');
   }
 }

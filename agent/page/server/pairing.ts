@@ -111,8 +111,9 @@ export class Pairing {
     if (label === undefined && this.#fresh === undefined) return this.#noCode();
     if (label === undefined || !same(hash, label)) return this.#wrong(address);
     if ((state.offered?.ranS ?? 0) > VALID_S) return { error: 'expired' };
-    const used = [...state.used.slice(1 - USED_MAX), label];
-    if (!this.#keep({ ...state, used, offered: null })) return { error: 'no-code', reason: this.#fault };
+    const usedLabels = [...state.used.slice(1 - USED_MAX), label];
+    if (!this.#keep({ ...state, used: usedLabels, offered: null }))
+      return { error: 'no-code', reason: this.#fault };
     this.#locks.clear();
     log.info({}, 'a phone was paired by the code of the label, which is used now');
     return undefined;
@@ -192,10 +193,10 @@ export class Pairing {
     const state = this.#state;
     const label = this.#label();
     if (state === undefined || label === undefined) return;
-    const known = state.offered?.sha256 === label;
-    const offered = { sha256: label, ranS: known ? (state.offered?.ranS ?? 0) + passedS : 0 };
+    const isSameLabel = state.offered?.sha256 === label;
+    const offered = { sha256: label, ranS: isSameLabel ? (state.offered?.ranS ?? 0) + passedS : 0 };
     this.#state = { ...state, offered };
-    if (!known || nowMs - this.#keptAtMs >= KEEP_EVERY_MS) this.#keep(this.#state);
+    if (!isSameLabel || nowMs - this.#keptAtMs >= KEEP_EVERY_MS) this.#keep(this.#state);
   }
 
   /** Returns false if the state is not on disk, so that nothing may rely on it. */

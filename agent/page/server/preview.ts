@@ -39,7 +39,7 @@ export class Preview {
   readonly #viewers = new Map<number, Viewer>();
   #lastId = 0;
   #skipped = 0;
-  #cut = 0;
+  #disconnectedCount = 0;
 
   constructor(options: PreviewOptions) {
     this.#options = options;
@@ -51,8 +51,8 @@ export class Preview {
   }
 
   /** Number of phones disconnected because they stopped reading. */
-  get cut(): number {
-    return this.#cut;
+  get disconnectedCount(): number {
+    return this.#disconnectedCount;
   }
 
   /** Takes an answer whose head is written; from now on it belongs to the preview. */
@@ -80,7 +80,7 @@ export class Preview {
     for (const viewer of this.#viewers.values()) this.#ask(viewer);
   }
 
-  away(): void {
+  showUnavailable(): void {
     this.showNone({
       kind: 'no-picture',
       why: 'not-started',
@@ -109,7 +109,7 @@ export class Preview {
     const nowMs = this.#options.clock.nowMs();
     for (const viewer of this.#viewers.values()) {
       if (viewer.unreadSinceMs === undefined || nowMs - viewer.unreadSinceMs < STUCK_MS) continue;
-      this.#cut += 1;
+      this.#disconnectedCount += 1;
       viewer.response.destroy();
     }
   }

@@ -4,11 +4,11 @@ export type Language = 'fr' | 'en';
 export interface ReceiptTexts {
   readonly title: string;
   readonly box: string;
-  readonly made: string;
+  readonly issuedAt: string;
   readonly order: string;
   readonly noOrder: string;
   readonly installation: string;
-  readonly until: string;
+  readonly validUntil: string;
   readonly camera: string;
   readonly verdict: string;
   readonly go: string;
@@ -22,9 +22,9 @@ export interface ReceiptTexts {
   readonly heads: readonly [rule: string, kind: string, where: string, walk: string];
   readonly none: string;
   readonly notWalked: string;
-  readonly seen: (seen: number, passes: number) => string;
+  readonly seenPasses: (seenCount: number, passes: number) => string;
   readonly notCovered: string;
-  readonly more: (count: number) => string;
+  readonly moreItems: (count: number) => string;
   readonly trial: string;
   readonly configuration: string;
   readonly journal: string;
@@ -37,11 +37,11 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
   fr: {
     title: 'Procès-verbal d’installation',
     box: 'Boîtier et site',
-    made: 'Établi le',
+    issuedAt: 'Établi le',
     order: 'Arrêté',
     noOrder: 'aucun arrêté en cours de validité',
     installation: 'arrêté d’installation : aucune règle',
-    until: 'jusqu’au',
+    validUntil: 'jusqu’au',
     camera: 'Caméra',
     verdict: 'Contrôle final',
     go: 'CONFORME',
@@ -55,9 +55,9 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     heads: ['Règle', 'Type', 'Lieu', 'Test de passage'],
     none: '–',
     notWalked: 'aucun test',
-    seen: (seen, passes) => `${seen} sur ${passes} ${seen <= 1 ? 'détecté' : 'détectés'}`,
+    seenPasses: (seen, passes) => `${seen} sur ${passes} ${seen <= 1 ? 'détecté' : 'détectés'}`,
     notCovered: 'non couverte par l’arrêté',
-    more: (count) => `… et ${count} autres`,
+    moreItems: (count) => `… et ${count} autres`,
     trial: 'Une configuration est en cours de test : elle n’est pas encore validée.',
     configuration: 'Configuration sans identifiants, SHA-256',
     journal: 'Journal',
@@ -68,11 +68,11 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
   en: {
     title: 'Installation receipt',
     box: 'Box and site',
-    made: 'Date',
+    issuedAt: 'Date',
     order: 'Authorisation',
     noOrder: 'no valid authorisation',
     installation: 'authorisation to install: no rule',
-    until: 'until',
+    validUntil: 'until',
     camera: 'Camera',
     verdict: 'Final check',
     go: 'PASS',
@@ -86,9 +86,9 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     heads: ['Rule', 'Type', 'Place', 'Walk test'],
     none: '–',
     notWalked: 'no test',
-    seen: (seen, passes) => `${seen} of ${passes} detected`,
+    seenPasses: (seen, passes) => `${seen} of ${passes} detected`,
     notCovered: 'not covered by the authorisation',
-    more: (count) => `… and ${count} more`,
+    moreItems: (count) => `… and ${count} more`,
     trial: 'A configuration is being tested: it is not applied yet.',
     configuration: 'Configuration without credentials, SHA-256',
     journal: 'Journal',

@@ -36,7 +36,7 @@ export function receipt(input: ReceiptInput): Promise<Buffer> {
     info: { Title: `${texts.title} ${agent.box}`, CreationDate: new Date(nowMs) },
   });
   const parts: Buffer[] = [];
-  const whole = new Promise<Buffer>((resolve, reject) => {
+  const pdf = new Promise<Buffer>((resolve, reject) => {
     doc.on('data', (part: Buffer) => parts.push(part));
     doc.on('end', () => resolve(Buffer.concat(parts)));
     doc.on('error', reject);
@@ -47,7 +47,7 @@ export function receipt(input: ReceiptInput): Promise<Buffer> {
   drawProof(doc, input, texts);
   drawCode(doc, codeText(input));
   doc.end();
-  return whole;
+  return pdf;
 }
 
 /**
@@ -69,12 +69,12 @@ function drawHead(
   doc.moveDown(0.6);
   const narrow = WIDTH_PT - QR_PT - 20;
   field(doc, texts.box, `${box} · ${site} · vigie ${agent.version}`, narrow);
-  field(doc, texts.made, timeText(nowMs, agent.timeZone), narrow);
+  field(doc, texts.issuedAt, timeText(nowMs, agent.timeZone), narrow);
   if (order === null) field(doc, texts.order, texts.noOrder, narrow);
   else {
-    const until = `${texts.until} ${timeText(Date.parse(order.notAfter), agent.timeZone)}`;
+    const untilText = `${texts.validUntil} ${timeText(Date.parse(order.notAfter), agent.timeZone)}`;
     const permit = order.installation ? `; ${texts.installation}` : '';
-    field(doc, texts.order, `${order.order} (${order.authority}), ${until}${permit}`, narrow);
+    field(doc, texts.order, `${order.order} (${order.authority}), ${untilText}${permit}`, narrow);
   }
   field(doc, texts.camera, config.installed?.cameraAddress ?? texts.notKnown, narrow);
   doc.y = Math.max(doc.y, MARGIN_PT + QR_PT + 16);
@@ -93,7 +93,7 @@ function drawVerdict(doc: PDFKit.PDFDocument, input: ReceiptInput, texts: Receip
   for (const { name, verdict, detail } of open.slice(0, FINDINGS_MAX)) {
     line(doc, `${name} (${verdict === 'failed' ? texts.failed : texts.unknown}): ${detail}`);
   }
-  if (open.length > FINDINGS_MAX) line(doc, texts.more(open.length - FINDINGS_MAX));
+  if (open.length > FINDINGS_MAX) line(doc, texts.moreItems(open.length - FINDINGS_MAX));
 }
 
 function drawRules(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, texts: ReceiptTexts): void {
@@ -108,11 +108,11 @@ function drawRules(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, tex
   for (const rule of rules.slice(0, ROWS_MAX)) {
     const walk = agent.status.report.accuracy?.rules.find((each) => each.rule === rule.id)?.walk ?? null;
     const uncovered = agent.refusedRules.some(({ id }) => id === rule.id);
-    const result = walk === null ? texts.notWalked : texts.seen(walk.seen, walk.passes);
+    const result = walk === null ? texts.notWalked : texts.seenPasses(walk.seen, walk.passes);
     row(doc, [rule.id, rule.kind, whereOf(rule), uncovered ? texts.notCovered : result], 'Helvetica');
   }
   if (rules.length === 0) line(doc, texts.none);
-  if (rules.length > ROWS_MAX) line(doc, texts.more(rules.length - ROWS_MAX));
+  if (rules.length > ROWS_MAX) line(doc, texts.moreItems(rules.length - ROWS_MAX));
 }
 
 function whereOf(rule: object): string {

@@ -12,7 +12,7 @@ import type { Cameras } from './cameras.ts';
 import type { ConfigClient } from './config-client.ts';
 import type { ConfigMark } from './config-mark.ts';
 import { enrolmentView } from './enrolment-view.ts';
-import { begin, bodyOf, json, Refused, type Reply } from './http.ts';
+import { begin, bodyOf, json, RefusalError, type Reply } from './http.ts';
 import { localName } from './own-names.ts';
 import type { Pairing } from './pairing.ts';
 import type { Preview } from './preview.ts';
@@ -54,102 +54,103 @@ export interface RouteParts {
   readonly enrolStatusFile: string;
 }
 
-export interface Asked {
+export interface RequestContext {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
 }
 
 /** Undefined if the handler writes the answer itself. */
-type Answering = (asked: Asked, session: Session) => Promise<Reply | undefined>;
+type Answering = (context: RequestContext, session: Session) => Promise<Reply | undefined>;
 
 export class Routes {
   readonly #parts: RouteParts;
-  readonly #open: ReadonlyMap<string, (asked: Asked) => Promise<Reply>>;
+  readonly #open: ReadonlyMap<string, (context: RequestContext) => Promise<Reply>>;
   readonly #paired: ReadonlyMap<string, Answering>;
-  #known: { readonly site: string; readonly box: string } | undefined;
+  #identity: { readonly site: string; readonly box: string } | undefined;
   #helloAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: RouteParts) {
     this.#parts = parts;
     this.#open = new Map([
-      ['GET /api/hello', (asked: Asked) => this.#hello(asked)],
-      ['POST /api/pair', (asked: Asked) => this.#pair(asked)],
+      ['GET /api/hello', (context: RequestContext) => this.#hello(context)],
+      ['POST /api/pair', (context: RequestContext) => this.#pair(context)],
     ]);
     this.#paired = new Map<string, Answering>([
-      ['POST /api/unpair', (asked, session) => this.#unpair(asked, session)],
-      ['POST /api/code', (asked) => this.#code(asked)],
-      ['GET /api/state', (asked, session) => this.#state(asked, session)],
-      ['GET /api/preview', (asked, session) => this.#preview(asked, session)],
-      ['POST /api/config/check', (asked) => this.#propose(asked, 'check')],
-      ['POST /api/config/try', (asked) => this.#propose(asked, 'try')],
-      ['POST /api/config/keep', (asked) => this.#settle(asked, 'keep')],
-      ['POST /api/config/revert', (asked) => this.#settle(asked, 'revert')],
-      ['POST /api/walk/start', (asked, session) => this.#walkStart(asked, session)],
-      ['POST /api/walk/answer', (asked, session) => this.#walkAnswer(asked, session)],
-      ['POST /api/view/confirm', (asked, session) => this.#confirm(asked, session)],
-      ['POST /api/cameras', (asked) => this.#cameras(asked)],
-      ['POST /api/cameras/stream', (asked) => this.#stream(asked)],
-      ['GET /api/receipt.pdf', (asked, session) => this.#receipt(asked, session)],
+      ['POST /api/unpair', (context, session) => this.#unpair(context, session)],
+      ['POST /api/code', (context) => this.#code(context)],
+      ['GET /api/state', (context, session) => this.#state(context, session)],
+      ['GET /api/preview', (context, session) => this.#preview(context, session)],
+      ['POST /api/config/check', (context) => this.#propose(context, 'check')],
+      ['POST /api/config/try', (context) => this.#propose(context, 'try')],
+      ['POST /api/config/keep', (context) => this.#settle(context, 'keep')],
+      ['POST /api/config/revert', (context) => this.#settle(context, 'revert')],
+      ['POST /api/walk/start', (context, session) => this.#walkStart(context, session)],
+      ['POST /api/walk/answer', (context, session) => this.#walkAnswer(context, session)],
+      ['POST /api/view/confirm', (context, session) => this.#confirm(context, session)],
+      ['POST /api/cameras', (context) => this.#cameras(context)],
+      ['POST /api/cameras/stream', (context) => this.#stream(context)],
+      ['GET /api/receipt.pdf', (context, session) => this.#receipt(context, session)],
     ]);
   }
 
   /** Name as the agent reported it; undefined before. */
   get box(): string | undefined {
-    return this.#known?.box;
+    return this.#identity?.box;
   }
 
-  /** Rejects with Refused, or AgentError if another process does not answer. */
-  async answer(method: string, path: string, asked: Asked): Promise<Reply | undefined> {
+  /** Rejects with RefusalError, or AgentError if another process does not answer. */
+  async answer(method: string, path: string, context: RequestContext): Promise<Reply | undefined> {
     const key = `${method} ${path}`;
     const open = this.#open.get(key);
-    if (open !== undefined) return open(asked);
+    if (open !== undefined) return open(context);
     const paired = this.#paired.get(key);
     if (paired === undefined) {
       const other = [...this.#open.keys(), ...this.#paired.keys()].some((known) =>
         known.endsWith(` ${path}`),
       );
       throw other
-        ? new Refused(405, { error: 'no-such-method' })
-        : new Refused(404, { error: 'no-such-page' });
+        ? new RefusalError(405, { error: 'no-such-method' })
+        : new RefusalError(404, { error: 'no-such-page' });
     }
-    const session = this.#parts.sessions.find(asked.request.headers.cookie);
-    if (session === undefined) throw new Refused(401, { error: 'not-paired', reason: 'type the code first' });
-    return paired(asked, session);
+    const session = this.#parts.sessions.find(context.request.headers.cookie);
+    if (session === undefined)
+      throw new RefusalError(401, { error: 'not-paired', reason: 'type the code first' });
+    return paired(context, session);
   }
 
-  async #hello({ request }: Asked): Promise<Reply> {
+  async #hello({ request }: RequestContext): Promise<Reply> {
     const { sessions, clock, version } = this.#parts;
-    if (this.#known === undefined && clock.nowMs() - this.#helloAtMs >= HELLO_EVERY_MS) {
+    if (this.#identity === undefined && clock.nowMs() - this.#helloAtMs >= HELLO_EVERY_MS) {
       this.#helloAtMs = clock.nowMs();
       await orReason(this.#agentView(NOBODY, 'en'));
     }
-    const { site, box } = this.#known ?? { site: '', box: localName().replace(/\.local$/, '') };
+    const { site, box } = this.#identity ?? { site: '', box: localName().replace(/\.local$/, '') };
     const paired = sessions.find(request.headers.cookie) !== undefined;
     return json({ site, box, paired, version } satisfies Hello);
   }
 
-  async #pair({ request }: Asked): Promise<Reply> {
+  async #pair({ request }: RequestContext): Promise<Reply> {
     const { code } = await bodyOf(request, Code);
-    const refused = this.#parts.pairing.try(code, request.socket.remoteAddress ?? '');
-    if (refused !== undefined) {
-      const retry = refused.retryInS === undefined ? {} : { 'Retry-After': String(refused.retryInS) };
-      throw new Refused(refused.error === 'locked' ? 429 : 401, refused, retry);
+    const refusal = this.#parts.pairing.try(code, request.socket.remoteAddress ?? '');
+    if (refusal !== undefined) {
+      const retry = refusal.retryInS === undefined ? {} : { 'Retry-After': String(refusal.retryInS) };
+      throw new RefusalError(refusal.error === 'locked' ? 429 : 401, refusal, retry);
     }
     return json({}, { 'Set-Cookie': this.#parts.sessions.open().cookie });
   }
 
-  async #unpair({ request }: Asked, session: Session): Promise<Reply> {
+  async #unpair({ request }: RequestContext, session: Session): Promise<Reply> {
     await bodyOf(request, Nothing);
     return json({}, { 'Set-Cookie': this.#parts.sessions.close(session) });
   }
 
-  async #code({ request }: Asked): Promise<Reply> {
+  async #code({ request }: RequestContext): Promise<Reply> {
     await bodyOf(request, Nothing);
     return json(this.#parts.pairing.freshCode());
   }
 
-  async #state({ query }: Asked, session: Session): Promise<Reply> {
+  async #state({ query }: RequestContext, session: Session): Promise<Reply> {
     const { config, sessions, enrolStatusFile } = this.#parts;
     const [agent, installed] = await Promise.all([
       orReason(this.#agentView(session.id, languageOf(query))),
@@ -165,8 +166,8 @@ export class Routes {
     } satisfies PageState);
   }
 
-  async #preview({ request, response }: Asked, session: Session): Promise<Reply | undefined> {
-    if (request.method === 'HEAD') throw new Refused(405, { error: 'no-such-method' });
+  async #preview({ request, response }: RequestContext, session: Session): Promise<Reply | undefined> {
+    if (request.method === 'HEAD') throw new RefusalError(405, { error: 'no-such-method' });
     begin(response, 'application/octet-stream');
     // The preview has its own limit for a phone that does not read.
     request.socket.setTimeout(0);
@@ -175,39 +176,39 @@ export class Routes {
     return undefined;
   }
 
-  async #propose({ request }: Asked, op: 'check' | 'try'): Promise<Reply> {
+  async #propose({ request }: RequestContext, op: 'check' | 'try'): Promise<Reply> {
     const proposal = await bodyOf(request, Proposal);
     return json(this.#configForPhone(await this.#parts.config.ask({ op, proposal })));
   }
 
-  async #settle({ request }: Asked, op: 'keep' | 'revert'): Promise<Reply> {
+  async #settle({ request }: RequestContext, op: 'keep' | 'revert'): Promise<Reply> {
     const { trial } = await bodyOf(request, TrialBody);
     return json(this.#configForPhone(await this.#parts.config.ask({ op, trial })));
   }
 
-  async #walkStart({ request }: Asked, session: Session): Promise<Reply> {
-    return this.#told(session, { op: 'walk-start', ...(await bodyOf(request, WalkStartBody)) });
+  async #walkStart({ request }: RequestContext, session: Session): Promise<Reply> {
+    return this.#askAgent(session, { op: 'walk-start', ...(await bodyOf(request, WalkStartBody)) });
   }
 
-  async #walkAnswer({ request }: Asked, session: Session): Promise<Reply> {
-    return this.#told(session, { op: 'walk-answer', ...(await bodyOf(request, WalkAnswerBody)) });
+  async #walkAnswer({ request }: RequestContext, session: Session): Promise<Reply> {
+    return this.#askAgent(session, { op: 'walk-answer', ...(await bodyOf(request, WalkAnswerBody)) });
   }
 
-  async #confirm({ request }: Asked, session: Session): Promise<Reply> {
+  async #confirm({ request }: RequestContext, session: Session): Promise<Reply> {
     await bodyOf(request, Nothing);
-    return this.#told(session, { op: 'confirm-view' });
+    return this.#askAgent(session, { op: 'confirm-view' });
   }
 
-  async #cameras({ request }: Asked): Promise<Reply> {
+  async #cameras({ request }: RequestContext): Promise<Reply> {
     await bodyOf(request, Nothing);
     return json({ cameras: await this.#parts.cameras.find() });
   }
 
-  async #stream({ request }: Asked): Promise<Reply> {
+  async #stream({ request }: RequestContext): Promise<Reply> {
     return json(await this.#parts.cameras.streams(await bodyOf(request, Camera)));
   }
 
-  async #receipt({ query }: Asked, session: Session): Promise<Reply> {
+  async #receipt({ query }: RequestContext, session: Session): Promise<Reply> {
     const language = languageOf(query);
     const [agent, config] = await Promise.all([
       this.#agentView(session.id, language),
@@ -234,14 +235,14 @@ export class Routes {
         'unavailable',
         `the agent says nothing of itself: ${refused?.reason ?? 'no reason'}`,
       );
-    this.#known = { site: state.site, box: state.box };
+    this.#identity = { site: state.site, box: state.box };
     return state;
   }
 
-  async #told(session: Session, ask: PageAsk): Promise<Reply> {
+  async #askAgent(session: Session, ask: PageAsk): Promise<Reply> {
     const { refused } = await this.#parts.agent.ask(session.id, ask);
     if (refused === null) return json({});
-    throw new Refused(409, { error: refused.code, reason: refused.reason });
+    throw new RefusalError(409, { error: refused.code, reason: refused.reason });
   }
 }
 

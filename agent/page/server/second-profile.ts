@@ -27,10 +27,12 @@ const FPS_MIN = 5;
  * Returns the token of the second profile; undefined if the camera has none. `mainToken`: token of the profile in use.
  */
 export function secondProfile(profiles: unknown, mainToken: unknown): string | undefined {
-  const known = (Array.isArray(profiles) ? profiles : []).filter((profile) => Value.Check(Profile, profile));
-  const main = known.find(({ $ }) => $.token === mainToken);
+  const validProfiles = (Array.isArray(profiles) ? profiles : []).filter((profile) =>
+    Value.Check(Profile, profile),
+  );
+  const main = validProfiles.find(({ $ }) => $.token === mainToken);
   if (main === undefined) return undefined;
-  const [smallest] = known
+  const [smallest] = validProfiles
     .filter(
       (profile) => sourceOf(profile) === sourceOf(main) && isDecodable(profile) && isOftenEnough(profile),
     )

@@ -39,7 +39,7 @@ const TOKEN = /(?:^|;\s*)__Host-vigie=([A-Za-z0-9_-]{43})(?:;|$)/;
 const COOKIE_S = 3 * 86_400;
 
 const strict = { additionalProperties: false } as const;
-const Kept = Type.Object(
+const StoredSessions = Type.Object(
   {
     version: Type.Literal(1),
     /** Oldest first. */
@@ -81,7 +81,7 @@ export class Sessions {
   #keptAtMs: number;
   #started = false;
   /** True if the disk has refused the present sessions. */
-  #refused = false;
+  #isUnsaved = false;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -95,7 +95,7 @@ export class Sessions {
     this.#started = true;
     try {
       if (!existsSync(this.#file)) return;
-      const { sessions }: Static<typeof Kept> = readJson(this.#file, Kept);
+      const { sessions }: Static<typeof StoredSessions> = readJson(this.#file, StoredSessions);
       for (const { sha256, id, leftS } of sessions) {
         if (leftS > 0) this.#sessions.set(sha256, { id, untilMs: clock.nowMs() + leftS * 1000 });
       }
@@ -137,7 +137,7 @@ export class Sessions {
 
   /** Returns the value of Set-Cookie that makes the phone drop its cookie. */
   close(session: Session): string {
-    for (const [hash, known] of this.#sessions) if (known === session) this.#end(hash);
+    for (const [hash, entry] of this.#sessions) if (entry === session) this.#end(hash);
     this.#keep();
     return cookieOf('', 0);
   }
@@ -151,7 +151,7 @@ export class Sessions {
     const nowMs = this.#options.clock.nowMs();
     const before = this.#sessions.size;
     for (const [hash, { untilMs }] of this.#sessions) if (nowMs >= untilMs) this.#end(hash);
-    const isDue = nowMs - this.#keptAtMs >= KEEP_EVERY_MS && (this.#sessions.size > 0 || this.#refused);
+    const isDue = nowMs - this.#keptAtMs >= KEEP_EVERY_MS && (this.#sessions.size > 0 || this.#isUnsaved);
     if (isDue || this.#sessions.size < before) this.#keep();
   }
 
@@ -170,12 +170,15 @@ export class Sessions {
       return { sha256, id, leftS: Math.max(0, untilMs - nowMs - aheadMs) / 1000 };
     });
     try {
-      writeAtomically(this.#file, JSON.stringify({ version: 1, sessions } satisfies Static<typeof Kept>));
-      this.#refused = false;
+      writeAtomically(
+        this.#file,
+        JSON.stringify({ version: 1, sessions } satisfies Static<typeof StoredSessions>),
+      );
+      this.#isUnsaved = false;
     } catch (error) {
       const reason = `${this.#file} cannot be written: ${messageOf(error)}`;
-      if (!this.#refused) log.error({ reason }, 'a restart will not know which phones are paired now');
-      this.#refused = true;
+      if (!this.#isUnsaved) log.error({ reason }, 'a restart will not know which phones are paired now');
+      this.#isUnsaved = true;
     }
   }
 }

@@ -39,7 +39,7 @@ export function changesBetween(
   now: Running,
   { config, configFile, stateDir }: Configured,
 ): readonly JournalEntry[] {
-  const redrawn = new WatchedFile(stateDir).take(config, now, before);
+  const redrawnPlaces = new WatchedFile(stateDir).take(config, now, before);
   if (before === undefined) return [];
   const changes: JournalEntry[] = [];
   if (JSON.stringify(before.versions) !== JSON.stringify(now.versions))
@@ -50,7 +50,7 @@ export function changesBetween(
     const hashes = before.zones !== now.zones && { zones: { before: before.zones, after: now.zones } };
     const by = changedBy(configFile);
     changes.push({ type: 'config', before: before.config, after: now.config, ...hashes, by });
-    for (const places of redrawn) changes.push({ type: 'geometry', places });
+    for (const places of redrawnPlaces) changes.push({ type: 'geometry', places });
   }
   return changes;
 }

@@ -20,13 +20,13 @@ function prove(
   from: number,
   start: number,
   end: number,
-  whole: boolean,
+  isComplete: boolean,
   root: (start: number, end: number) => Buffer,
 ): Buffer[] {
-  if (from === end) return whole ? [] : [root(start, end)];
+  if (from === end) return isComplete ? [] : [root(start, end)];
   const middle = start + splitOf(end - start);
   return from <= middle
-    ? [...prove(from, start, middle, whole, root), root(middle, end)]
+    ? [...prove(from, start, middle, isComplete, root), root(middle, end)]
     : [...prove(from, middle, end, false, root), root(start, middle)];
 }
 
@@ -49,9 +49,9 @@ function rootOf(start: number, end: number, size: number, read: ReadTile): Buffe
   const width = 2 ** (height % TILE_HEIGHT);
   const first = start / TILE_WIDTH ** level;
   const index = Math.floor(first / TILE_WIDTH);
-  const there = Math.min(TILE_WIDTH, Math.floor(size / TILE_WIDTH ** level) - index * TILE_WIDTH);
+  const hashCount = Math.min(TILE_WIDTH, Math.floor(size / TILE_WIDTH ** level) - index * TILE_WIDTH);
   const at = first % TILE_WIDTH;
-  return completeRoot(read(level, index, there).slice(at, at + width));
+  return completeRoot(read(level, index, hashCount).slice(at, at + width));
 }
 
 interface Head {

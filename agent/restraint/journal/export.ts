@@ -60,7 +60,8 @@ function exported(files: JournalFiles, file: string): Exported {
       }
       for (const { parsed, index: entry } of lines) {
         if (parsed === 'erased') erased.add(entry);
-        else if (parsed !== undefined) for (const gone of erasedBy(parsed.content)) mayBeErased.add(gone);
+        else if (parsed !== undefined)
+          for (const erasedIndex of erasedBy(parsed.content)) mayBeErased.add(erasedIndex);
       }
       writeFileSync(fd, lines.map(({ text }) => text).join(''));
     }

@@ -33,7 +33,7 @@ export class JournalFiles {
   readonly witnessed: string | undefined;
   /** Number of entries that the checkpoint names, with any signature; 0 if it names none. */
   readonly size: number;
-  readonly #kept: ReadonlyMap<string, Buffer | undefined>;
+  readonly #contents: ReadonlyMap<string, Buffer | undefined>;
 
   constructor(dir: string) {
     this.dir = dir;
@@ -44,19 +44,19 @@ export class JournalFiles {
       this.size = sizeOf(this.checkpoint);
       const partial = partialPaths(this.size);
       const newest = contentsPath(Math.floor(this.size / TILE_WIDTH));
-      this.#kept = new Map([...partial, newest].map((path) => [path, this.#onDisk(path)]));
-      if (partial.every((path) => this.#kept.get(path) !== undefined) || !this.moved) return;
+      this.#contents = new Map([...partial, newest].map((path) => [path, this.#onDisk(path)]));
+      if (partial.every((path) => this.#contents.get(path) !== undefined) || !this.hasMoved) return;
     }
     throw tooFast(dir);
   }
 
   /** Undefined for a missing file. */
   read(path: string): Buffer | undefined {
-    return this.#kept.has(path) ? this.#kept.get(path) : this.#onDisk(path);
+    return this.#contents.has(path) ? this.#contents.get(path) : this.#onDisk(path);
   }
 
   /** True if there is another checkpoint by now. */
-  get moved(): boolean {
+  get hasMoved(): boolean {
     return this.#onDisk(CHECKPOINT)?.toString() !== this.checkpoint;
   }
 
@@ -81,11 +81,11 @@ export function readSteadily<T extends { readonly faults: readonly Fault[] }>(
   let before = new Set<string>();
   for (let tries = 0; tries < READ_TRIES; tries += 1) {
     const files = new JournalFiles(dir);
-    const found = read(files);
-    if (found.faults.length === 0 || !files.moved) return found;
-    const again = found.faults.filter(({ what }) => before.has(what));
-    if (again.length > 0) return { ...found, faults: again };
-    before = new Set(found.faults.map(({ what }) => what));
+    const result = read(files);
+    if (result.faults.length === 0 || !files.hasMoved) return result;
+    const repeatedFaults = result.faults.filter(({ what }) => before.has(what));
+    if (repeatedFaults.length > 0) return { ...result, faults: repeatedFaults };
+    before = new Set(result.faults.map(({ what }) => what));
   }
   throw tooFast(dir);
 }

@@ -144,9 +144,9 @@ export class Journal {
 
   /** `provenHead` from `note` on; undefined if not continued. Throws AgentError `corrupt` for a foreign head. */
   provenHeadSince(note: string | undefined): string | undefined {
-    const known =
+    const checkpoint =
       note === undefined ? { size: 0, root: new Tree().root() } : openCheckpoint(note, this.#verifier());
-    return this.#continues(known) ? this.provenHead(known.size) : undefined;
+    return this.#continues(checkpoint) ? this.provenHead(checkpoint.size) : undefined;
   }
 
   /** Returns the head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
@@ -167,13 +167,13 @@ export class Journal {
       this.#disk(() => rmSync(join(this.#dir, WITNESSED), { force: true }));
       return true;
     }
-    const known = openCheckpoint(note, this.#verifier());
-    if (known.size > this.size) return false;
-    this.#proveFrom = known.size;
-    if (!this.#continues(known)) return false;
-    if (known.size === this.witnessedSize) return true;
+    const checkpoint = openCheckpoint(note, this.#verifier());
+    if (checkpoint.size > this.size) return false;
+    this.#proveFrom = checkpoint.size;
+    if (!this.#continues(checkpoint)) return false;
+    if (checkpoint.size === this.witnessedSize) return true;
     this.#disk(() => writeIn(this.#dir, WITNESSED, note));
-    this.#witnessed = known;
+    this.#witnessed = checkpoint;
     return true;
   }
 
@@ -207,12 +207,12 @@ export class Journal {
    * Erases contents and salts; the hashes stay. Durable on return. The entry for it states which entries were erased
    * and why, and their kind in `what` if they share one.
    */
-  erase(entries: readonly number[], why: string, at: string, what?: JournalContent['type']): void {
+  erase(entries: readonly number[], reason: string, at: string, kind?: JournalContent['type']): void {
     assert(
       entries.every((index) => Number.isInteger(index) && index >= 0 && index < this.size),
       'entries to erase must be in the journal',
     );
-    this.append({ at, type: 'erase', entries, why, ...(what && { what }) });
+    this.append({ at, type: 'erase', entries, why: reason, ...(kind && { what: kind }) });
     this.#disk(() => this.#blank(entries));
   }
 
@@ -226,14 +226,14 @@ export class Journal {
   contentsSince(fits: (content: JournalContent) => boolean): JournalContent[] {
     return this.#disk(() => {
       const last = this.#open.index;
-      let found: JournalContent[] = [];
+      let recentContents: JournalContent[] = [];
       for (let file = last; file >= 0 && file > last - LOOK_BACK; file -= 1) {
         const contents = this.#contentsOf(file).flatMap(({ content }) => content ?? []);
         const from = contents.findLastIndex(fits);
-        found = [...contents.slice(Math.max(0, from)), ...found];
+        recentContents = [...contents.slice(Math.max(0, from)), ...recentContents];
         if (from >= 0) break;
       }
-      return found;
+      return recentContents;
     });
   }
 
@@ -252,9 +252,9 @@ export class Journal {
     });
   }
 
-  #continues(known: Pick<Checkpoint, 'size' | 'root'>): boolean {
-    if (known.size > this.size) return false;
-    return isConsistent(known, { size: this.size, root: this.#tree.root() }, this.#proof(known.size));
+  #continues(head: Pick<Checkpoint, 'size' | 'root'>): boolean {
+    if (head.size > this.size) return false;
+    return isConsistent(head, { size: this.size, root: this.#tree.root() }, this.#proof(head.size));
   }
 
   #proof(from: number): Buffer[] {
@@ -314,7 +314,7 @@ export class Journal {
 
   #takeUp(): void {
     const note = readFileSync(join(this.#dir, CHECKPOINT), 'utf8');
-    const { size, root } = this.#found('checkpoint', () => openCheckpoint(note, this.#verifier()));
+    const { size, root } = this.#parse('checkpoint', () => openCheckpoint(note, this.#verifier()));
     const places = partialPlaces(size);
     const edges = places.map(({ level, index, width }) => this.#readTile(level, index, width));
     const tree = new Tree(size, edges);
@@ -326,7 +326,7 @@ export class Journal {
     const cosigned = join(this.#dir, WITNESSED);
     const witnessed = existsSync(cosigned) && readFileSync(cosigned, 'utf8');
     if (witnessed)
-      this.#witnessed = this.#found(WITNESSED, () => openCheckpoint(witnessed, this.#verifier()));
+      this.#witnessed = this.#parse(WITNESSED, () => openCheckpoint(witnessed, this.#verifier()));
     this.#open = { index, ...this.#takeUpFile(index, width, edges[0] ?? []) };
     this.#stale = ['entries' as const, ...places.map(({ level }) => level)].flatMap((level) => {
       const place = level === 'entries' ? { index, width } : (places[level] ?? { index: 0, width: 0 });
@@ -383,12 +383,12 @@ export class Journal {
     );
   }
 
-  #found<T>(what: string, read: () => T): T {
+  #parse<T>(subject: string, read: () => T): T {
     try {
       return read();
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
-      throw this.#corrupt(`${what}: ${error.message}`);
+      throw this.#corrupt(`${subject}: ${error.message}`);
     }
   }
 

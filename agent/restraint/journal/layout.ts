@@ -84,8 +84,8 @@ export function parseLine(line: string, index: number): ContentLine | 'erased' |
   if (`${line}\n` === erasedLine(index)) return 'erased';
   const { salt, content } = Object(jsonOf(line)) as Partial<ContentLine>;
   if (typeof salt !== 'string' || salt.length !== SALT_BYTES * 2 || content === undefined) return undefined;
-  const whole = contentLine(index, Buffer.from(salt, 'hex'), JSON.stringify(content));
-  return whole === `${line}\n` ? { index, salt, content } : undefined;
+  const canonicalLine = contentLine(index, Buffer.from(salt, 'hex'), JSON.stringify(content));
+  return canonicalLine === `${line}\n` ? { index, salt, content } : undefined;
 }
 
 /** Returns the entries that an entry with this content declares as erased. */

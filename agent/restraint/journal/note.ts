@@ -47,10 +47,10 @@ export function parseVerifierKey(text: string, type: SignatureType = ED25519): V
   const [, name = '', hash = '', base64 = ''] = /^([^\s+]+)\+([0-9a-f]{8})\+(\S+)$/.exec(text.trim()) ?? [];
   const bytes = strictBase64(base64);
   if (bytes?.length !== KEY_BYTES + 1 || bytes[0] !== type) {
-    const where = type === ED25519 ? 'vigie journal key' : 'vigie-oversight witness';
+    const source = type === ED25519 ? 'vigie journal key' : 'vigie-oversight witness';
     throw new AgentError(
       'config',
-      `${JSON.stringify(text.slice(0, 200))} is not an ed25519 verifier key; its form is name+hash+base64, as ${where} prints it`,
+      `${JSON.stringify(text.slice(0, 200))} is not an ed25519 verifier key; its form is name+hash+base64, as ${source} prints it`,
     );
   }
   const raw = bytes.subarray(1);
@@ -90,10 +90,10 @@ export function signatureLine(
  * `corrupt`.
  */
 export function readNote(note: string, { name, id }: Verifier): { text: string; signatures: Buffer[] } {
-  const cut = note.lastIndexOf('\n\n');
-  if (cut < 0 || !note.endsWith('\n')) throw new AgentError('corrupt', 'not a signed note');
+  const textEnd = note.lastIndexOf('\n\n');
+  if (textEnd < 0 || !note.endsWith('\n')) throw new AgentError('corrupt', 'not a signed note');
   const signatures = note
-    .slice(cut + 2, -1)
+    .slice(textEnd + 2, -1)
     .split('\n')
     .flatMap((line) => {
       const [, signer, base64 = ''] = /^— (\S+) (\S+)$/.exec(line) ?? [];
@@ -103,7 +103,7 @@ export function readNote(note: string, { name, id }: Verifier): { text: string; 
       }
       return signer === name && bytes.subarray(0, 4).equals(id) ? [bytes.subarray(4)] : [];
     });
-  return { text: note.slice(0, cut + 1), signatures };
+  return { text: note.slice(0, textEnd + 1), signatures };
 }
 
 /** Returns the checkpoint if `verifier` has signed it. Otherwise throws AgentError `corrupt` with the reason. */

@@ -21,8 +21,8 @@ export function provenHeadText({ from, proof, note }: ProvenHead): string {
 
 /** Throws AgentError `corrupt`. */
 export function parseProvenHead(text: string): ProvenHead {
-  const cut = text.indexOf('\n\n');
-  const [first = '', ...hashes] = text.slice(0, Math.max(0, cut)).split('\n');
+  const headEnd = text.indexOf('\n\n');
+  const [first = '', ...hashes] = text.slice(0, Math.max(0, headEnd)).split('\n');
   const [, from] = /^old (0|[1-9]\d{0,14})$/.exec(first) ?? [];
   if (from === undefined || hashes.length > PROOF_MAX) {
     throw new AgentError('corrupt', 'not a checkpoint with a consistency proof');
@@ -32,5 +32,5 @@ export function parseProvenHead(text: string): ProvenHead {
     if (bytes?.length !== 32) throw new AgentError('corrupt', 'its proof contains an invalid hash');
     return bytes;
   });
-  return { from: Number(from), proof, note: text.slice(cut + 2) };
+  return { from: Number(from), proof, note: text.slice(headEnd + 2) };
 }

@@ -28,8 +28,8 @@ import { assertFirstJournal } from '../pin.ts';
 import { changesBetween, hashesOf } from './changes.ts';
 import { Journal } from './journal.ts';
 import { JOURNAL_DIR } from './key.ts';
-import { isSummary, Known } from './known.ts';
 import { CHECKPOINT } from './layout.ts';
+import { isSummary, Known } from './restraint-state.ts';
 import { JournalRetention } from './retention.ts';
 
 const HEARTBEAT_EVERY_MS = 600_000;
@@ -83,8 +83,8 @@ export class JournalRecorder {
   readonly #journal: Journal;
   readonly #retention: JournalRetention;
   #hashes: ReturnType<typeof hashesOf> | undefined;
-  #opened = false;
-  #known = new Known();
+  #isOpen = false;
+  #state = new Known();
   /** Last time of a set clock in the journal, before this start, ms since the epoch. */
   #confirmedBeforeMs: number | undefined;
   #pending: Pending[] = [];
@@ -136,13 +136,13 @@ export class JournalRecorder {
 
   /** True if entries can be written. Otherwise the box must not analyse, because no one could prove what it did. */
   get writable(): boolean {
-    return this.#opened && this.#down === undefined;
+    return this.#isOpen && this.#down === undefined;
   }
 
   /** State of the restraints as the journal records it; undefined while it cannot be read. */
   get known() {
-    if (!this.#opened) return undefined;
-    const { authority, suspension, commands, rollouts, connection } = this.#known;
+    if (!this.#isOpen) return undefined;
+    const { authority, suspension, commands, rollouts, connection } = this.#state;
     const confirmedBeforeMs = this.#confirmedBeforeMs;
     return { authority, suspension, commands, rollouts, connection, confirmedBeforeMs };
   }
@@ -175,8 +175,8 @@ export class JournalRecorder {
    * does not continue means a rollback or a fork here: logged, counted, and reported by the witness too.
    */
   witnessed(note: string): void {
-    if (!this.#opened) return;
-    this.#tried('the witness and this journal do not agree', () => {
+    if (!this.#isOpen) return;
+    this.#attempt('the witness and this journal do not agree', () => {
       if (this.#journal.takeWitnessed(note)) return;
       this.#witnessFaults += 1;
       throw new AgentError('corrupt', 'the witness has cosigned a head that this journal does not continue');
@@ -204,9 +204,9 @@ export class JournalRecorder {
   }
 
   /** Returns the verifier key, and the head with the proof from `head` on; undefined if `head` is not continued. */
-  since(head: string | undefined): { verifierKey: string; provenHead: string } | undefined {
-    if (!this.#opened) return undefined;
-    const provenHead = this.#tried('the journal cannot be compared', () =>
+  headSince(head: string | undefined): { verifierKey: string; provenHead: string } | undefined {
+    if (!this.#isOpen) return undefined;
+    const provenHead = this.#attempt('the journal cannot be compared', () =>
       this.#journal.provenHeadSince(head),
     );
     return provenHead === undefined ? undefined : { verifierKey: this.#journal.verifierKey, provenHead };
@@ -222,7 +222,7 @@ export class JournalRecorder {
 
   /** Returns the highest sequence number of an alert among the newest entries; 0 if none is known. */
   newestAlert(lane: Lane): number {
-    if (lane !== 'alert' || !this.#opened) return 0;
+    if (lane !== 'alert' || !this.#isOpen) return 0;
     const newest = this.#journal.newest(({ type }) => type === 'alert');
     return newest?.type === 'alert' ? Number(newest.sequence) : 0;
   }
@@ -255,7 +255,7 @@ export class JournalRecorder {
       model: detector && { name: detector.model, sha256: detector.sha256 },
       clockSynced: steady.synced,
       records: this.#row,
-      restraint: this.#known.summary,
+      restraint: this.#state.summary,
       folder: folderHash(this.#options.folder),
     };
   }
@@ -278,17 +278,17 @@ export class JournalRecorder {
   #write(): void {
     const { clock, log } = this.#options;
     this.#dueMs.write = clock.nowMs() + WRITE_EVERY_MS;
-    let known: Known | undefined;
+    let previous: Known | undefined;
     try {
       this.#journal.probe();
-      if (!this.#opened) this.#open();
+      if (!this.#isOpen) this.#open();
       const batch = this.#pending.slice(0, Math.min(WRITE_BATCH, this.#journal.room));
-      known = this.#known;
-      this.#known = known.copy();
+      previous = this.#state;
+      this.#state = previous.copy();
       // A summary includes the entries before it in the same batch.
-      const contents = batch.map(({ at, entry }) => this.#known.learnt({ at, ...entry() }));
+      const contents = batch.map(({ at, entry }) => this.#state.learnt({ at, ...entry() }));
       this.#journal.appendAll(contents);
-      known = undefined;
+      previous = undefined;
       this.#pending.splice(0, batch.length);
       if (this.#missedUntold > 0 && this.#pending.length === 0) {
         this.#journal.append({ at: this.#now(), type: 'missed', count: this.#missedUntold });
@@ -297,7 +297,7 @@ export class JournalRecorder {
       if (this.#down !== undefined) log.info({ entries: this.#journal.size }, 'the journal is written again');
       this.#down = undefined;
     } catch (error) {
-      this.#known = known ?? this.#known;
+      this.#state = previous ?? this.#state;
       rethrowBug(error);
       if (this.#down === undefined) log.error({}, error.message);
       this.#down = error.message.slice(0, 1000);
@@ -309,8 +309,8 @@ export class JournalRecorder {
     const { stateDir } = this.#options;
     if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) assertFirstJournal(stateDir);
     this.#journal.start();
-    for (const content of this.#journal.contentsSince(isSummary)) this.#known.learn(content);
-    this.#confirmedBeforeMs = this.#known.confirmedMs;
+    for (const content of this.#journal.contentsSince(isSummary)) this.#state.learn(content);
+    this.#confirmedBeforeMs = this.#state.confirmedMs;
     const before = this.#journal.newest((content) => 'records' in content) as
       | (JournalContent & Running)
       | undefined;
@@ -320,7 +320,7 @@ export class JournalRecorder {
     const changes = changesBetween(before, this.#running(), this.#options);
     const at = this.#now();
     this.#pending.unshift(...changes.map((change) => ({ at, entry: () => change })));
-    this.#opened = true;
+    this.#isOpen = true;
   }
 
   #heartbeat(nowMs: number): void {
@@ -332,11 +332,11 @@ export class JournalRecorder {
 
   #erase(trusted: boolean): void {
     const { clock } = this.#options;
-    const more = this.#tried('contents of the journal are erased later', () =>
+    const hasMore = this.#attempt('contents of the journal are erased later', () =>
       this.#retention.step(clock.wallMs(), trusted),
     );
     // Until the wall clock is trusted it is checked again soon: an hour after the start at the earliest.
-    if (more !== true) this.#dueMs.erase = clock.nowMs() + (trusted ? ERASE_EVERY_MS : RECORDS_EVERY_MS);
+    if (hasMore !== true) this.#dueMs.erase = clock.nowMs() + (trusted ? ERASE_EVERY_MS : RECORDS_EVERY_MS);
   }
 
   #mustWrite(): void {
@@ -380,7 +380,7 @@ export class JournalRecorder {
     const { note } = this.#published;
     // The same head is published again if the witness needs another proof.
     if (head === undefined || (head === note && witnessedSize === size)) return;
-    const provenHead = this.#tried('the head is not published', () => this.#journal.provenHead());
+    const provenHead = this.#attempt('the head is not published', () => this.#journal.provenHead());
     if (provenHead === undefined || provenHead === this.#published.provenHead) return;
     this.#published = { note: head, provenHead };
     this.#dueMs.head = this.#options.clock.nowMs() + HEAD_EVERY_MS;
@@ -388,12 +388,12 @@ export class JournalRecorder {
   }
 
   /** Returns undefined if the disk or the data refuse, which is logged. */
-  #tried<T>(what: string, act: () => T): T | undefined {
+  #attempt<T>(failure: string, act: () => T): T | undefined {
     try {
       return act();
     } catch (error) {
       rethrowBug(error);
-      this.#options.log.error({ reason: error.message }, what);
+      this.#options.log.error({ reason: error.message }, failure);
       return undefined;
     }
   }

@@ -71,11 +71,11 @@ export class JournalRetention {
   }
 
   /** Erases entries of one kind, so that their number can still be stated. */
-  #erase(entries: readonly Entry[], why: 'retention' | 'limit', at: string): void {
+  #erase(entries: readonly Entry[], reason: 'retention' | 'limit', at: string): void {
     const [first] = entries;
     const indices = entries.map(({ index }) => index);
-    this.#journal.erase(indices, why, at, first?.content?.type);
-    this.erased[why] += indices.length;
+    this.#journal.erase(indices, reason, at, first?.content?.type);
+    this.erased[reason] += indices.length;
   }
 }
 

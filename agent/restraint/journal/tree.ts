@@ -81,11 +81,11 @@ export class Tree {
     // Complete subtrees that the leaves form, from the largest to the smallest.
     const subtrees: Buffer[] = [];
     for (const hashes of [...this.#edges].reverse()) {
-      let taken = 0;
+      let offset = 0;
       for (let width = TILE_WIDTH / 2; width >= 1; width /= 2) {
         if ((hashes.length & width) === 0) continue;
-        subtrees.push(completeRoot(hashes.slice(taken, taken + width)));
-        taken += width;
+        subtrees.push(completeRoot(hashes.slice(offset, offset + width)));
+        offset += width;
       }
     }
     const last = subtrees.pop();

@@ -59,7 +59,7 @@ const Watched = Type.Object(
 );
 type Watched = Static<typeof Watched>;
 
-const Kept = Type.Object(
+const StoredWatch = Type.Object(
   {
     version: Type.Literal(1),
     /** Newest first. */
@@ -69,7 +69,7 @@ const Kept = Type.Object(
   },
   strict,
 );
-type Kept = Static<typeof Kept>;
+type StoredWatch = Static<typeof StoredWatch>;
 
 export class WatchedFile {
   readonly #path: string;
@@ -84,9 +84,9 @@ export class WatchedFile {
   }
 
   /** Marks the change as reported: the room's event is durable. Throws AgentError `unavailable`. */
-  told(): void {
-    const kept = this.#read();
-    if (kept !== undefined) this.#write({ ...kept, untold: null });
+  markReported(): void {
+    const stored = this.#read();
+    if (stored !== undefined) this.#write({ ...stored, untold: null });
   }
 
   /**
@@ -98,26 +98,27 @@ export class WatchedFile {
    */
   take(config: Config, now: Running, before: Running | undefined): readonly RedrawnPlace[][] {
     const watched = watchedOf(config);
-    const kept = this.#read();
-    const former = kept?.known.find((known) => hashOf(known) === before?.watched);
+    const stored = this.#read();
+    const former = stored?.known.find((known) => hashOf(known) === before?.watched);
     const drawnAnew = before !== undefined && before.zones !== now.zones;
     const same = before === undefined || before.config === now.config;
-    const untold = same ? kept?.untold : merged(kept?.untold, changeOf(former, watched, before, now));
-    const known = former === undefined || hashOf(former) === hashOf(watched) ? [watched] : [watched, former];
-    this.#write({ version: 1, known, untold: untold ?? null });
-    return drawnAnew ? chunked(redrawn(former, watched)) : [];
+    const untold = same ? stored?.untold : merged(stored?.untold, changeOf(former, watched, before, now));
+    const knownConfigs =
+      former === undefined || hashOf(former) === hashOf(watched) ? [watched] : [watched, former];
+    this.#write({ version: 1, known: knownConfigs, untold: untold ?? null });
+    return drawnAnew ? chunked(redrawnPlaces(former, watched)) : [];
   }
 
-  #read(): Kept | undefined {
+  #read(): StoredWatch | undefined {
     if (!existsSync(this.#path)) return undefined;
     const content = jsonOf(bounded(this.#path));
     // A damaged file is treated as missing: the box continues, and the room receives a report.
-    return Value.Check(Kept, content) ? content : undefined;
+    return Value.Check(StoredWatch, content) ? content : undefined;
   }
 
-  #write(kept: Kept): void {
+  #write(stored: StoredWatch): void {
     try {
-      writeAtomically(this.#path, JSON.stringify(kept));
+      writeAtomically(this.#path, JSON.stringify(stored));
     } catch (error) {
       throw new AgentError('unavailable', `${this.#path} cannot be written: ${messageOf(error)}`, error);
     }
@@ -165,15 +166,15 @@ function changeOf(
   after: Running,
 ): ConfigChange {
   if (former === undefined) {
-    const drawn = before?.zones === after.zones ? [] : (['zones', 'lines', 'masks'] as const);
-    return { lists: [...drawn, 'unknown'], places: [], masksLost: [] };
+    const drawnLists = before?.zones === after.zones ? [] : (['zones', 'lines', 'masks'] as const);
+    return { lists: [...drawnLists, 'unknown'], places: [], masksLost: [] };
   }
   const places = (['zones', 'lines', 'masks', 'rules'] as const).flatMap((list) =>
     differing(former[list], now[list]).map((id) => ({ list, id })),
   );
-  const moved = JSON.stringify(former.camera) !== JSON.stringify(now.camera);
+  const isCameraChanged = JSON.stringify(former.camera) !== JSON.stringify(now.camera);
   const lists = CHANGED_LISTS.filter((list) =>
-    list === 'camera' ? moved : places.some((place) => place.list === list),
+    list === 'camera' ? isCameraChanged : places.some((place) => place.list === list),
   );
   const masksLost = masksLostOf(former.masks, now.masks);
   return { lists: lists.length === 0 ? ['other'] : lists, places, masksLost };
@@ -209,25 +210,25 @@ function mergedMasks(
   before: ConfigChange['masksLost'],
   now: ConfigChange['masksLost'],
 ): ConfigChange['masksLost'] {
-  const known = new Map(before.map((mask) => [mask.id, mask]));
+  const masksById = new Map(before.map((mask) => [mask.id, mask]));
   for (const mask of now)
-    known.set(mask.id, { ...mask, polygon: known.get(mask.id)?.polygon ?? mask.polygon });
-  return [...known.values()].slice(0, MASKS_LOST_MAX);
+    masksById.set(mask.id, { ...mask, polygon: masksById.get(mask.id)?.polygon ?? mask.polygon });
+  return [...masksById.values()].slice(0, MASKS_LOST_MAX);
 }
 
-type Named = readonly { readonly id: string }[];
+type WithId = readonly { readonly id: string }[];
 
 /** Returns the ids that are new, removed or changed. */
-function differing(before: Named, after: Named): string[] {
+function differing(before: WithId, after: WithId): string[] {
   const ids = new Set([...before, ...after].map(({ id }) => id));
-  const textOf = (list: Named, id: string): string =>
+  const textOf = (list: WithId, id: string): string =>
     JSON.stringify(list.find((item) => item.id === id) ?? null);
   return [...ids].filter((id) => textOf(before, id) !== textOf(after, id));
 }
 
-type Drawn = Pick<Watched, 'zones' | 'lines' | 'masks'>;
+type DrawnPlaces = Pick<Watched, 'zones' | 'lines' | 'masks'>;
 
-function redrawn(before: Drawn | undefined, after: Drawn): RedrawnPlace[] {
+function redrawnPlaces(before: DrawnPlaces | undefined, after: DrawnPlaces): RedrawnPlace[] {
   return (['zones', 'lines', 'masks'] as const).flatMap((list) =>
     differing(before?.[list] ?? [], after[list]).map((id) => ({
       list,
@@ -238,10 +239,10 @@ function redrawn(before: Drawn | undefined, after: Drawn): RedrawnPlace[] {
   );
 }
 
-function cornersOf(drawn: Drawn, list: keyof Drawn, id: string): [number, number][] | null {
-  const found = drawn[list].find((place) => place.id === id);
-  if (found === undefined) return null;
-  const corners = 'polygon' in found ? found.polygon : [found.from, found.to];
+function cornersOf(places: DrawnPlaces, list: keyof DrawnPlaces, id: string): [number, number][] | null {
+  const match = places[list].find((place) => place.id === id);
+  if (match === undefined) return null;
+  const corners = 'polygon' in match ? match.polygon : [match.from, match.to];
   return corners.map(([x, y]) => [Number(x.toFixed(6)), Number(y.toFixed(6))]);
 }
 

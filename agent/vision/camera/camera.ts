@@ -185,14 +185,14 @@ export class Camera {
   }
 
   /** Adds a larger picture to 2.5 frames a second, from the next one on, if the source is larger. Free while false. */
-  wantFine(wanted: boolean): void {
-    this.#parts?.reader.wantFine(wanted);
+  wantFine(isWanted: boolean): void {
+    this.#parts?.reader.wantFine(isWanted);
   }
 
   /** Returns the still nearest to a media time; undefined if none lies within 5 s. */
   stillNear(atMs: number): Still | undefined {
-    const held = this.#ring.near(atMs);
-    return held && givenOut(held, this.#masks);
+    const still = this.#ring.near(atMs);
+    return still && givenOut(still, this.#masks);
   }
 
   /** Reduces the number of stills while nothing moves in the street. Live only; a replay has all. */
@@ -221,9 +221,9 @@ export class Camera {
   }
 
   #takeFirst(): Glimpse | undefined {
-    const held = this.#first;
+    const glimpse = this.#first;
     this.#first = undefined;
-    return held;
+    return glimpse;
   }
 
   async #open({ source, pipeline, reader, returnProbe, keyFrames }: Parts): Promise<void> {
@@ -253,8 +253,8 @@ export class Camera {
       this.#frameMs = this.#options.clock.nowMs();
       parts.keyFrames?.follow(frame.atMs);
     }
-    const told = this.#announced;
-    if (frame !== undefined && !sameSize(told, frame.source)) {
+    const announcedSize = this.#announced;
+    if (frame !== undefined && !sameSize(announcedSize, frame.source)) {
       await this.#announce(parts, frame.source);
     }
     return frame;
@@ -306,7 +306,7 @@ export class Camera {
   }
 
   async #announce({ source, decoders, pipeline, returnProbe }: Parts, size: SizePx): Promise<void> {
-    const again = this.#announced !== undefined;
+    const wasAnnounced = this.#announced !== undefined;
     this.#announced = size;
     this.#lossTold = false;
     this.#backoff.reset();
@@ -315,11 +315,11 @@ export class Camera {
     const fps =
       source.claimedFps?.(pipeline.get('stream', 'caps')) ?? frameRateOf(pipeline.get('origin', 'caps')) ?? 0;
     const paths = source.decoders?.(decoders);
-    const known = paths?.[Number(pipeline.get('codec', 'current-path'))] ?? (await pipeline.decoder());
-    const decoder = known?.split(' ')[0] ?? 'none (raw video)';
+    const decoderPath = paths?.[Number(pipeline.get('codec', 'current-path'))] ?? (await pipeline.decoder());
+    const decoder = decoderPath?.split(' ')[0] ?? 'none (raw video)';
     this.#options.log.info(
       { source: source.label, decoder, ...size, fps },
-      again ? 'the picture has changed its size' : 'camera opened',
+      wasAnnounced ? 'the picture has changed its size' : 'camera opened',
     );
     const durationMs = source.recording ? pipeline.durationMs() : null;
     const connected = this.#connected;
@@ -378,8 +378,8 @@ export class Camera {
   #reasonOf({ source, pipeline, reader }: Parts): string {
     const { fault } = pipeline;
     if (fault !== undefined) {
-      const told = isStall(fault) && (reader.flowing || !source.recording);
-      return told ? fault.message : source.explain(fault);
+      const isOwnStall = isStall(fault) && (reader.flowing || !source.recording);
+      return isOwnStall ? fault.message : source.explain(fault);
     }
     if (reader.flowing) return 'the camera ended the stream';
     return source.explain({ message: 'it gave no picture', debug: '' });

@@ -59,7 +59,7 @@ export class FrameReader {
   #fine: Buffer = Buffer.alloc(0);
   #fineWanted = false;
   #streetStill = false;
-  #held: HeldPicture | undefined;
+  #picture: HeldPicture | undefined;
   #due: PictureKinds | undefined;
   #lastPtsNs: bigint | undefined;
   /** Undefined after a frame without a number. */
@@ -68,7 +68,7 @@ export class FrameReader {
   #indexAtOpening = 0;
   #readBefore = 0;
   #readNow = 0;
-  #dropped = 0;
+  #droppedFrames = 0;
 
   constructor(options: FrameReaderOptions) {
     this.#options = options;
@@ -84,7 +84,7 @@ export class FrameReader {
 
   /** Frames due for analysis that a newer one replaced. */
   get dropped(): number {
-    return this.#dropped;
+    return this.#droppedFrames;
   }
 
   /** True once this opening has given a frame. */
@@ -93,8 +93,8 @@ export class FrameReader {
   }
 
   /** Sets whether frames get a larger picture beside them, if the source has one. */
-  wantFine(wanted: boolean): void {
-    this.#fineWanted = wanted;
+  wantFine(isWanted: boolean): void {
+    this.#fineWanted = isWanted;
   }
 
   /** Sets whether nothing moves in the street; stills are then few. */
@@ -106,7 +106,7 @@ export class FrameReader {
   reopen(): void {
     this.#options.timeline.reopen();
     this.#times.reopen();
-    this.#held = undefined;
+    this.#picture = undefined;
     this.#due = undefined;
     this.#lastPtsNs = undefined;
     this.#lastOrder = -1;
@@ -118,21 +118,21 @@ export class FrameReader {
   /** Returns the next frame; undefined when the opening has ended. */
   async next(): Promise<Glimpse | undefined> {
     for (;;) {
-      this.#held = undefined;
-      const held = await this.#options.pipeline.pull();
-      if (held === null) return undefined;
-      const { ptsNs, order } = held;
+      this.#picture = undefined;
+      const picture = await this.#options.pipeline.pull();
+      if (picture === null) return undefined;
+      const { ptsNs, order } = picture;
       this.#countDropped(order);
       if (ptsNs === null) continue;
-      const fault = faultOf(held.source, this.#options.input);
+      const fault = faultOf(picture.source, this.#options.input);
       if (fault !== undefined) {
         this.#options.pipeline.fail({ message: fault, debug: '' });
         continue;
       }
       if (this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs) continue;
       this.#lastPtsNs = ptsNs;
-      this.#held = held;
-      return this.#glimpse(ptsNs, held);
+      this.#picture = picture;
+      return this.#glimpse(ptsNs, picture);
     }
   }
 
@@ -143,17 +143,20 @@ export class FrameReader {
   async frame(glimpse: Glimpse): Promise<Frame> {
     const { index, ptsNs, atMs, wallMs, source } = glimpse;
     const due = this.#due;
-    const held = this.#held;
-    assert(due !== undefined && held !== undefined && index === this.#index, 'only the newest frame is held');
+    const picture = this.#picture;
+    assert(
+      due !== undefined && picture !== undefined && index === this.#index,
+      'only the newest frame is held',
+    );
     const { input, masks, pipeline } = this.#options;
-    if (due.still) await this.#keepStill(glimpse, held);
-    const { ranges, masked } = masks.inPixels(held, input);
+    if (due.still) await this.#keepStill(glimpse, picture);
+    const { ranges, masked } = masks.inPixels(picture, input);
     pipeline.pictures.letterbox(this.#rgb, input, placementOf(source, input), ranges);
-    const planes = due.planes ? this.#planesOf(held) : undefined;
-    const fine = due.fine && this.#fineWanted ? this.#fineOf(held) : undefined;
+    const planes = due.planes ? this.#planesOf(picture) : undefined;
+    const fine = due.fine && this.#fineWanted ? this.#fineOf(picture) : undefined;
     this.#times.made(due, ptsNs);
     // Releases the decoder's picture, so that the decoder holds one less during the analysis.
-    this.#held = undefined;
+    this.#picture = undefined;
     pipeline.pictures.release();
     const { still } = due;
     return { index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked, planes, still, fine };
@@ -162,11 +165,11 @@ export class FrameReader {
   /** Counts replaced frames. In key-frame mode frames have no number and none is replaced. */
   #countDropped(order: number | undefined): void {
     if (order !== undefined && this.#lastOrder !== undefined)
-      this.#dropped += Math.max(0, order - this.#lastOrder - 1);
+      this.#droppedFrames += Math.max(0, order - this.#lastOrder - 1);
     this.#lastOrder = order;
   }
 
-  #glimpse(ptsNs: bigint, held: HeldPicture): Glimpse {
+  #glimpse(ptsNs: bigint, picture: HeldPicture): Glimpse {
     const { timeline, pipeline, small } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     // A pipeline that is being stopped resets its count; the number of frames read must not fall.
@@ -179,9 +182,9 @@ export class FrameReader {
       ptsNs,
       atMs,
       wallMs: timeline.wallMs(atMs),
-      source: held.source,
+      source: picture.source,
       pictured: due.still || due.planes,
-      small: small ? this.#smallOf(held) : undefined,
+      small: small ? this.#smallOf(picture) : undefined,
     };
   }
 

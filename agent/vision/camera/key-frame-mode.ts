@@ -54,7 +54,7 @@ export class KeyFrameMode {
   /** Codecs whose path has a gate. */
   readonly #gated: readonly Codec[];
   readonly #clock: Clock;
-  #wanted = false;
+  #isWanted = false;
   #lossless = false;
   /** Time since which stored packets are being read. */
   #catchUpFromMs: number | undefined;
@@ -84,7 +84,7 @@ export class KeyFrameMode {
   /** Prepares for pictures of a new opening, in full decoding. */
   reopen(): void {
     for (const codec of this.#gated) this.#set(codec, false);
-    this.#wanted = false;
+    this.#isWanted = false;
     this.#heldBack = 0;
     this.#catchUpFromMs = undefined;
     this.#keepAll(false);
@@ -94,17 +94,17 @@ export class KeyFrameMode {
    * Sets whether key frames suffice from now on. Stored packets are decoded at the next packet after it becomes false.
    */
   want(quiet: boolean): void {
-    if (quiet === this.#wanted) return;
+    if (quiet === this.#isWanted) return;
     const gate = this.#gate;
     if (gate === undefined || (quiet && this.#heldBack >= HELD_BACK_MIN)) return;
-    this.#wanted = quiet;
+    this.#isWanted = quiet;
     if (!quiet && this.#isResting(gate)) this.#keepAll(true);
     this.#set(gate, quiet);
   }
 
   /** Follows the mode; to be called for each frame read. */
   follow(atMs: number): void {
-    if (!this.#wanted && !this.#lossless) {
+    if (!this.#isWanted && !this.#lossless) {
       this.#usualLagMs = this.#clock.nowMs() - atMs;
       return;
     }

@@ -123,13 +123,13 @@ export class PrivacyMasks {
 }
 
 /** Returns how far a picture's pixels spread in a picture made from it, in pixels of the latter; 0 for equal sizes. */
-export function spreadPx(coded: SizePx, made: SizePx): number {
-  return sameSize(coded, made) ? 0 : scaledReachPx(coded, made);
+export function spreadPx(coded: SizePx, output: SizePx): number {
+  return sameSize(coded, output) ? 0 : scaledReachPx(coded, output);
 }
 
 /** Returns the spread for output of the conversion to RGB, scaled or not. */
-function scaledReachPx(coded: SizePx, made: SizePx): number {
-  const enlarged = Math.max(1, made.widthPx / coded.widthPx, made.heightPx / coded.heightPx);
+function scaledReachPx(coded: SizePx, output: SizePx): number {
+  const enlarged = Math.max(1, output.widthPx / coded.widthPx, output.heightPx / coded.heightPx);
   return Math.ceil(FRAME_REACH_PX * enlarged);
 }
 
@@ -137,14 +137,14 @@ function sizeText({ widthPx, heightPx }: SizePx): string {
   return `${widthPx}x${heightPx}`;
 }
 
-function remembered<T>(known: Map<string, T>, key: string, make: () => T): T {
-  let found = known.get(key);
-  if (found === undefined) {
-    if (known.size >= SIZES_MAX) known.clear();
-    found = make();
-    known.set(key, found);
+function remembered<T>(cache: Map<string, T>, key: string, make: () => T): T {
+  let entry = cache.get(key);
+  if (entry === undefined) {
+    if (cache.size >= SIZES_MAX) cache.clear();
+    entry = make();
+    cache.set(key, entry);
   }
-  return found;
+  return entry;
 }
 
 /** Returns the ranges of the pixels that are 1, each once. */

@@ -54,8 +54,8 @@ export interface Parts {
 const systemLookup: Resolve = async (host) => {
   // Loaded on the first lookup: the module reads resolv.conf, and vision in its unit resolves no names.
   const { lookup } = await import('node:dns/promises');
-  const found = await lookup(host, { all: true });
-  return found.map(({ address }) => address);
+  const addresses = await lookup(host, { all: true });
+  return addresses.map(({ address }) => address);
 };
 
 /**
@@ -63,9 +63,9 @@ const systemLookup: Resolve = async (host) => {
  *
  * @throws `config` for a source that can never work, or if a GStreamer element is missing.
  */
-export async function assembleParts(options: PartsOptions, around: Surroundings): Promise<Parts> {
+export async function assembleParts(options: PartsOptions, surroundings: Surroundings): Promise<Parts> {
   const { source: text, fps, input, mode, clock, log } = options;
-  const { ring, masks } = around;
+  const { ring, masks } = surroundings;
   assert(input.widthPx % 32 === 0 && input.heightPx % 32 === 0, 'the input size is a multiple of 32');
   const source = sourceOf(text, options.resolveHost ?? systemLookup);
   const live = mode === 'live';
@@ -97,7 +97,7 @@ export async function assembleParts(options: PartsOptions, around: Surroundings)
     small,
     stillLongSidePx,
   });
-  const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => around.onReturn(downMs));
+  const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => surroundings.onReturn(downMs));
   log.debug({ source: source.label, decoders }, 'camera starts');
   const keyFrames = gated ? new KeyFrameMode(pipeline, decoders, clock) : undefined;
   return { source, decoders, pipeline, reader, returnProbe, keyFrames };

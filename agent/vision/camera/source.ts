@@ -121,28 +121,28 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
   };
 }
 
-function explainRtsp({ message, debug }: Fault, place: string, shown: string): string {
-  const said = `${message} ${debug}`;
+function explainRtsp({ message, debug }: Fault, place: string, visibleUrl: string): string {
+  const faultText = `${message} ${debug}`;
   if (message === LED_ELSEWHERE)
-    return `${place} leads elsewhere, to ${shownUrl(debug)}; only ${shown} and what lies below it are asked for`;
-  if (/\(401\)|Unauthorized/i.test(said)) return `${place} refuses the user or password`;
-  if (/\(404\)|Not found/i.test(said))
-    return `${place} has no stream at ${shown.replace(/^rtsp:\/\/[^/]*/, '')}`;
-  if (/\(5\d\d\)/.test(said)) return `${place} cannot serve the stream now (${message})`;
-  if (/not-negotiated|not-linked|no streams|No supported stream/i.test(said)) {
+    return `${place} leads elsewhere, to ${shownUrl(debug)}; only ${visibleUrl} and what lies below it are asked for`;
+  if (/\(401\)|Unauthorized/i.test(faultText)) return `${place} refuses the user or password`;
+  if (/\(404\)|Not found/i.test(faultText))
+    return `${place} has no stream at ${visibleUrl.replace(/^rtsp:\/\/[^/]*/, '')}`;
+  if (/\(5\d\d\)/.test(faultText)) return `${place} cannot serve the stream now (${message})`;
+  if (/not-negotiated|not-linked|no streams|No supported stream/i.test(faultText)) {
     return `${place} sends no H.264 or H.265 video that can be decoded`;
   }
-  if (/connect|resource/i.test(said)) return `${place} does not answer`;
+  if (/connect|resource/i.test(faultText)) return `${place} does not answer`;
   return `${place}: ${message}`;
 }
 
 /** Resolves to true if a TCP connection to the host succeeds. */
 function answers(host: string, port: number): Promise<boolean> {
-  return new Promise((done) => {
+  return new Promise((report) => {
     const socket = connect({ host, port, timeout: PROBE_TIMEOUT_MS });
     const finish = (up: boolean): void => {
       socket.destroy();
-      done(up);
+      report(up);
     };
     socket.once('connect', () => finish(true));
     socket.once('timeout', () => finish(false));
@@ -214,8 +214,8 @@ function fileSource(path: string): Source {
 function explainClip({ message, debug }: Fault, path: string): string {
   if (!existsSync(path)) return `file not found: ${path}; give the path of a video clip`;
   const missing = /Missing (?:decoder|element|demuxer)[^\n(]*/i.exec(debug)?.[0].trim();
-  const said = missing ?? message.replace(/\.$/, '');
-  return `${path} is no video that can be decoded here (${said}); give an AVI, MP4 or MKV clip`;
+  const cause = missing ?? message.replace(/\.$/, '');
+  return `${path} is no video that can be decoded here (${cause}); give an AVI, MP4 or MKV clip`;
 }
 
 function v4l2Source(device: string): Source {

@@ -24,11 +24,11 @@ const DISTANCE_MAX_MS = 5000;
 export class StillRing {
   readonly #stills: HeldStill[] = [];
   #bytes = 0;
-  #cut = 0;
+  #earlyRemovals = 0;
 
   /** Stills removed before their time. */
   get cut(): number {
-    return this.#cut;
+    return this.#earlyRemovals;
   }
 
   add(still: HeldStill): void {
@@ -37,7 +37,7 @@ export class StillRing {
     for (let oldest = this.#stills[0]; oldest !== undefined; oldest = this.#stills[0]) {
       const old = still.atMs - oldest.atMs > KEEP_MS;
       if (!old && this.#stills.length <= STILLS_MAX && this.#bytes <= BYTES_MAX) break;
-      if (!old) this.#cut += 1;
+      if (!old) this.#earlyRemovals += 1;
       this.#stills.shift();
       this.#bytes -= oldest.jpeg.length;
     }

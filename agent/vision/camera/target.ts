@@ -15,13 +15,13 @@ import {
   type RtspCamera,
   shownSource,
 } from '../../contract/camera-address.ts';
-import type { Given, RtspRequests } from '../native/gstreamer.ts';
+import type { RtspRequests, SourceSettings } from '../native/gstreamer.ts';
 
 /** VIDEO_MAJOR of Linux: V4L2 devices (devices.txt). */
 const V4L2_MAJOR = 81;
 
 /** Target of an opening. Secrets are in the properties, not in the pipeline's text. */
-export interface Target extends Given {
+export interface Target extends SourceSettings {
   /** Scheme and address or path, for journal and status; no login. */
   readonly connected: string;
   /** Releases the target; to be called when GStreamer has opened it. */
@@ -64,13 +64,13 @@ function requestsOf(
   const places = [...new Set([target, plain])].flatMap((text) => {
     const [path = ''] = /^[^?]*/.exec(text) ?? [];
     const query = text.slice(path.length);
-    return [`${below(path)}${literal(query)}`, ...(query === '' ? [] : [below(text)])];
+    return [`${pathPattern(path)}${literal(query)}`, ...(query === '' ? [] : [pathPattern(text)])];
   });
   const base = location.endsWith('/') ? location : `${location}/`;
   return { urls: `rtsp://(?:${origins.join('|')})(?:${places.join('|')})`, track: TRACK, base };
 }
 
-function below(text: string): string {
+function pathPattern(text: string): string {
   const track = `(?:${TRACK})?`;
   return `${literal(text)}${text.endsWith('/') ? track : `(?:/${track})?`}`;
 }

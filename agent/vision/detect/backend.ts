@@ -41,9 +41,9 @@ export function foreignLabel(model: string, label: number | string): AgentError 
 }
 
 export function checkSize(rgb: Uint8Array, { widthPx, heightPx }: SizePx): void {
-  const wanted = widthPx * heightPx * 3;
+  const expectedBytes = widthPx * heightPx * 3;
   assert(
-    rgb.length === wanted,
-    `frame of ${rgb.length} bytes instead of ${wanted}: ${widthPx}x${heightPx}, RGB`,
+    rgb.length === expectedBytes,
+    `frame of ${rgb.length} bytes instead of ${expectedBytes}: ${widthPx}x${heightPx}, RGB`,
   );
 }

@@ -87,8 +87,8 @@ export function parseCard(text: string, path: string): ModelCard {
   }
   for (const [index, name] of Object.entries(card.classes)) {
     const label = allowedLabel(index, name, path);
-    const listed = card.thresholds.groups[groupOf(label)]?.labels.includes(label) ?? false;
-    if (!listed) {
+    const isListed = card.thresholds.groups[groupOf(label)]?.labels.includes(label) ?? false;
+    if (!isListed) {
       const place = `/thresholds/groups/${groupOf(label)}/labels`;
       throw new AgentError('corrupt', `model card ${path}: ${place}: ${label} is missing there`);
     }
@@ -109,7 +109,7 @@ function allowedLabel(index: string, name: string, path: string): Label {
   const allowed: Readonly<Record<string, Label>> = LABELS;
   const label = Object.hasOwn(allowed, index) ? allowed[index] : undefined;
   if (label !== undefined && label === name) return label;
-  const list = Object.entries(allowed).map(([known, label]) => `${known} ${label}`);
+  const list = Object.entries(allowed).map(([classIndex, label]) => `${classIndex} ${label}`);
   throw new AgentError(
     'config',
     `model card ${path}: class ${index} "${name}" is not among what a detector may name (${list.join(', ')}); ` +
@@ -125,10 +125,10 @@ export async function readCard(modelDir: string, name: string): Promise<ModelCar
   const path = join(modelDir, `${name}.json`);
   const bytes = await readWhole(path, CARD_BYTES_MAX);
   if (bytes === undefined) {
-    const known = await knownModels(modelDir);
+    const modelNames = await knownModels(modelDir);
     throw new AgentError(
       'config',
-      `no model card ${path}; models found there: ${known.join(', ') || 'none'}`,
+      `no model card ${path}; models found there: ${modelNames.join(', ') || 'none'}`,
     );
   }
   const card = parseCard(bytes.toString('utf8'), path);
@@ -146,10 +146,10 @@ export async function readModel(modelDir: string, card: ModelCard): Promise<Buff
   const bytes = await readWhole(path, MODEL_BYTES_MAX);
   if (bytes === undefined) throw new AgentError('config', `model file ${path} is missing: ${remedy}`);
   if (bytes.length !== card.bytes) {
-    const what = bytes.length < card.bytes ? 'truncated' : 'altered';
+    const damage = bytes.length < card.bytes ? 'truncated' : 'altered';
     throw new AgentError(
       'corrupt',
-      `model file ${path} is ${what}: ${bytes.length} bytes instead of ${card.bytes}: ${remedy}`,
+      `model file ${path} is ${damage}: ${bytes.length} bytes instead of ${card.bytes}: ${remedy}`,
     );
   }
   const sha256 = createHash('sha256').update(bytes).digest('hex');

@@ -20,7 +20,7 @@ export function detectionsOf(
   input: SizePx,
 ): Detection[] {
   const placement = placementOf(source, input);
-  const found: Detection[] = [];
+  const detections: Detection[] = [];
   const box: [number, number, number, number] = [0, 0, 0, 0];
   for (let row = 0; row < scores.length; row += 1) {
     const score = scores[row] as number;
@@ -32,9 +32,9 @@ export function detectionsOf(
     const label = labelOf(labels[row], card);
     const group = groupOf(label);
     if (shareOf(xyxyPx, source) > thresholdsOf(card, group).boxShareMax) continue;
-    found.push({ xyxyPx, score: Math.min(score, 1), label, group });
+    detections.push({ xyxyPx, score: Math.min(score, 1), label, group });
   }
-  return found;
+  return detections;
 }
 
 /** Returns the ratio of the frame that a box covers, 0..1. */

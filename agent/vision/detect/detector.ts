@@ -109,18 +109,22 @@ export class Detector {
     const features = frame.atMs >= this.#featuresDueMs && this.#options.features ? card.features : undefined;
     if (features !== undefined) this.#featuresDueMs = frame.atMs + FEATURES_EVERY_MS;
     const raw = await this.#loader.run(frame.rgb, { withFeatures: features !== undefined });
-    const found = detectionsOf(raw, card, frame.source, frame.input);
+    const detections = detectionsOf(raw, card, frame.source, frame.input);
     const { fine } = frame;
-    const given =
+    const frameFeatures =
       features === undefined || raw.features === undefined
         ? undefined
         : featuresOf(features, frame.input, raw.features);
-    if (fine === undefined) return { found: suppressWithinGroups(found, this.#iouMaxOf), features: given };
+    if (fine === undefined)
+      return { found: suppressWithinGroups(detections, this.#iouMaxOf), features: frameFeatures };
     const closer = await this.#loader.run(fine.rgb, { input: fine.size });
-    const more = detectionsOf(closer, card, frame.source, fine.size).filter(
+    const closerDetections = detectionsOf(closer, card, frame.source, fine.size).filter(
       ({ group }) => group === CLOSER_GROUP,
     );
-    return { found: suppressWithinGroups([...found, ...more], this.#iouMaxOf, 2), features: given };
+    return {
+      found: suppressWithinGroups([...detections, ...closerDetections], this.#iouMaxOf, 2),
+      features: frameFeatures,
+    };
   }
 
   /** Frees the session after the current run, during which the process must not exit. Idempotent. */

@@ -22,7 +22,7 @@ import { RuntimeLoader } from './runtime-loader.ts';
 export class ElementLoader implements Loader {
   readonly #options: LoadOptions;
   /** Fallback while the element cannot run. */
-  readonly #instead: RuntimeLoader;
+  readonly #fallback: RuntimeLoader;
   readonly #trial: ElementTrial | undefined;
   #element: InferenceElementBackend | undefined;
   /** True if the element is not tried yet. */
@@ -34,7 +34,7 @@ export class ElementLoader implements Loader {
 
   constructor(options: LoadOptions) {
     this.#options = options;
-    this.#instead = new RuntimeLoader(options);
+    this.#fallback = new RuntimeLoader(options);
     const { keptDir, clock, log } = options;
     if (keptDir !== undefined) this.#trial = new ElementTrial({ dir: keptDir, clock, log });
   }
@@ -51,19 +51,19 @@ export class ElementLoader implements Loader {
     const { config, log } = this.#options;
     const element = await this.#loadElement(config);
     if (typeof element !== 'string') return element;
-    const loaded = await this.#instead.load();
+    const loaded = await this.#fallback.load();
     log.warn({}, `detector runs on ${loaded.info.provider} instead: ${element}`);
     return { ...loaded, info: { ...loaded.info, fallback: joined(element, loaded.info.fallback) } };
   }
 
   /** Runs the model. A failure of the element is noted for the next run of vision. */
   async run(rgb: Uint8Array, options: RunOptions): Promise<RawDetections> {
-    if (this.#element === undefined) return this.#instead.run(rgb, options);
+    if (this.#element === undefined) return this.#fallback.run(rgb, options);
     if (this.#released) throw stopped();
     try {
-      const found = await this.#element.run(rgb, options);
+      const detections = await this.#element.run(rgb, options);
       this.#trial?.works();
-      return found;
+      return detections;
     } catch (error) {
       this.#elementFailed(error);
       throw error;
@@ -73,7 +73,7 @@ export class ElementLoader implements Loader {
   async release(): Promise<void> {
     this.#released = true;
     await this.#element?.release();
-    await this.#instead.release();
+    await this.#fallback.release();
     if (this.#element?.failed) this.#elementFailed('the element did not come to rest');
     else this.#trial?.end();
   }
@@ -138,8 +138,8 @@ async function prepareElement(
   { config, modelDir, clock }: LoadOptions,
   element: ElementConfig | undefined,
 ): Promise<Prepared> {
-  const known = element && INFERENCE_ELEMENTS[element.name];
-  if (element === undefined || known === undefined) {
+  const knownElement = element && INFERENCE_ELEMENTS[element.name];
+  if (element === undefined || knownElement === undefined) {
     const names = Object.keys(INFERENCE_ELEMENTS).join(', ');
     throw new AgentError(
       'config',
@@ -147,10 +147,10 @@ async function prepareElement(
     );
   }
   const card = await readCard(modelDir, element.model);
-  if (!card.file.endsWith(known.modelFile)) {
+  if (!card.file.endsWith(knownElement.modelFile)) {
     throw new AgentError(
       'config',
-      `detector.element.model ${card.name} is the file ${card.file}; ${element.name} takes ${known.modelFile}`,
+      `detector.element.model ${card.name} is the file ${card.file}; ${element.name} takes ${knownElement.modelFile}`,
     );
   }
   checkInput(config, card);

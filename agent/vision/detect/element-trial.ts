@@ -64,12 +64,12 @@ export class ElementTrial {
   }
 
   /**
-   * Reads the record; a remaining mark counts as a failure. `what` is element, model, size and properties. Records of
-   * others are dropped, because a changed configuration is to be tried.
+   * Reads the record; a remaining mark counts as a failure. `subject` is element, model, size and properties. Records
+   * of others are dropped, because a changed configuration is to be tried.
    */
-  start(what: string): void {
+  start(subject: string): void {
     const before = this.#read();
-    this.#trial = before?.what === what ? before : { what, ...NONE };
+    this.#trial = before?.what === subject ? before : { what: subject, ...NONE };
     if (this.#trial.isOn) this.failed('vision ended while its element was tried');
   }
 
@@ -80,8 +80,8 @@ export class ElementTrial {
     const sinceMs = this.#options.clock.wallMs() - failedAtMs;
     const forMs = heldOffMs(failures);
     if (sinceMs < 0 || sinceMs >= forMs) return undefined;
-    const again = new Date(failedAtMs + forMs).toISOString().replace(/\.\d+Z$/, 'Z');
-    return `${reason}; it is tried again at ${again}`;
+    const retryTime = new Date(failedAtMs + forMs).toISOString().replace(/\.\d+Z$/, 'Z');
+    return `${reason}; it is tried again at ${retryTime}`;
   }
 
   /** Writes the mark, before the element is loaded. */

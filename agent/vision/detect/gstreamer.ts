@@ -80,7 +80,7 @@ export class InferenceElementBackend implements Backend {
   );
   #frames = 0;
   #running: Promise<unknown> = Promise.resolve();
-  #ended: AgentError | undefined;
+  #endError: AgentError | undefined;
   #released = false;
 
   private constructor(options: ElementOptions, pipeline: NativePipeline) {
@@ -109,7 +109,7 @@ export class InferenceElementBackend implements Backend {
 
   /** True after a failure. A driver in an unknown state may keep a process from exiting, which must then be killed. */
   get failed(): boolean {
-    return this.#ended !== undefined;
+    return this.#endError !== undefined;
   }
 
   async run(rgb: Uint8Array, { input = this.#options.input }: RunOptions = {}): Promise<RawDetections> {
@@ -138,8 +138,8 @@ export class InferenceElementBackend implements Backend {
   }
 
   #end(error: AgentError): AgentError {
-    this.#ended ??= error;
-    return this.#ended;
+    this.#endError ??= error;
+    return this.#endError;
   }
 
   #answered(rgb: Uint8Array, limitMs: number): Promise<RawDetections> {
@@ -150,12 +150,12 @@ export class InferenceElementBackend implements Backend {
   }
 
   async #answer(rgb: Uint8Array, limitMs: number): Promise<RawDetections> {
-    if (this.#ended !== undefined) throw this.#ended;
+    if (this.#endError !== undefined) throw this.#endError;
     try {
       const ptsNs = this.#frames * FRAME_NS;
       this.#frames += 1;
-      const taken = this.#pipeline.push(rgb, ptsNs);
-      const inferred = taken ? await this.#pipeline.infer(limitMs) : null;
+      const wasTaken = this.#pipeline.push(rgb, ptsNs);
+      const inferred = wasTaken ? await this.#pipeline.infer(limitMs) : null;
       if (inferred === null) throw await this.#noAnswer(limitMs);
       if (inferred.ptsNs !== ptsNs) {
         throw this.#broken(
@@ -187,14 +187,14 @@ export class InferenceElementBackend implements Backend {
       const names = tensors.map(nameOf).join(', ');
       throw this.#broken(`gives ${names}: a detector may say nothing beside boxes, scores and labels`);
     }
-    const found = {
+    const detections = {
       boxes: new Float32Array(boxes.bytes),
       scores: new Float32Array(rows.bytes),
       labels: new Int32Array(labels.bytes),
     };
-    const foreign = found.labels.find((label) => !this.#options.mayName(label));
+    const foreign = detections.labels.find((label) => !this.#options.mayName(label));
     if (foreign !== undefined) throw foreignLabel(this.#options.model, foreign);
-    return found;
+    return detections;
   }
 
   #tensor(
@@ -217,9 +217,9 @@ export class InferenceElementBackend implements Backend {
       new Uint8Array(bytes).set(tensor.data);
       return { dims: tensor.dims, bytes };
     }
-    const given = tensors.map((one) => `${nameOf(one)} ${typeOf(one.type)} [${one.dims.join(',')}]`);
-    const wanted = `${id} ${typeOf(type)} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
-    throw this.#broken(`gives ${given.join(', ') || 'no tensors'} instead of ${wanted}`);
+    const actual = tensors.map((one) => `${nameOf(one)} ${typeOf(one.type)} [${one.dims.join(',')}]`);
+    const expected = `${id} ${typeOf(type)} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
+    throw this.#broken(`gives ${actual.join(', ') || 'no tensors'} instead of ${expected}`);
   }
 
   #ofObjects({ objects }: Inferred): RawDetections {
@@ -238,9 +238,9 @@ export class InferenceElementBackend implements Backend {
     };
   }
 
-  #broken(what: string): AgentError {
+  #broken(problem: string): AgentError {
     const { element, model } = this.#options;
-    return new AgentError('corrupt', `detector.element ${element.name} with model ${model} ${what}`);
+    return new AgentError('corrupt', `detector.element ${element.name} with model ${model} ${problem}`);
   }
 }
 
@@ -266,12 +266,12 @@ function pipelineOf({
   decoder,
   scoreMin,
 }: ElementOptions): NativePipeline {
-  const known = INFERENCE_ELEMENTS[element.name];
-  assert(known !== undefined, `no such element in the list: ${element.name}`);
+  const knownElement = INFERENCE_ELEMENTS[element.name];
+  assert(knownElement !== undefined, `no such element in the list: ${element.name}`);
   const set = [
-    ...Object.entries(known.fixed).map(([name, value]) => `${name}=${value}`),
-    ...element.properties.filter((one) => isAllowed(one, known.properties)),
-    `${known.modelProperty}=${quoted(file)}`,
+    ...Object.entries(knownElement.fixed).map(([name, value]) => `${name}=${value}`),
+    ...element.properties.filter((one) => isAllowed(one, knownElement.properties)),
+    `${knownElement.modelProperty}=${quoted(file)}`,
   ];
   const caps = `video/x-raw,format=RGB,width=${input.widthPx},height=${input.heightPx},framerate=0/1,pixel-aspect-ratio=1/1`;
   const dir = decoder === undefined ? undefined : mkdtempSync(join(tmpdir(), 'vigie-labels-'));
@@ -291,7 +291,7 @@ function pipelineOf({
     if (error instanceof AgentError && error.message.includes(`no element "${element.name}"`)) {
       throw new AgentError(
         'config',
-        `detector.element.name ${element.name}: GStreamer element not installed; it comes with ${known.from}`,
+        `detector.element.name ${element.name}: GStreamer element not installed; it comes with ${knownElement.from}`,
         error,
       );
     }

@@ -24,9 +24,9 @@ export async function keepModel(dir: string, card: ModelCard, bytes: Uint8Array)
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     writeAtomically(join(dir, file), bytes);
     writeAtomically(join(dir, `${card.name}.json`), JSON.stringify({ ...card, file }));
-    const used = await usedFiles(dir);
+    const filesInUse = await usedFiles(dir);
     for (const other of readdirSync(dir)) {
-      if (other.endsWith('.onnx') && !used.includes(other)) rmSync(join(dir, other));
+      if (other.endsWith('.onnx') && !filesInUse.includes(other)) rmSync(join(dir, other));
     }
   } catch (error) {
     throw new AgentError(
@@ -44,10 +44,10 @@ export async function isKept(dir: string, name: string): Promise<boolean> {
 
 /** Checks the stored file, which may have been damaged since. */
 async function isKeptSound(dir: string, { name, sha256 }: ModelCard): Promise<boolean> {
-  const kept = await keptCard(dir, name);
-  if (kept?.sha256 !== sha256) return false;
+  const storedCard = await keptCard(dir, name);
+  if (storedCard?.sha256 !== sha256) return false;
   try {
-    await readModel(dir, kept);
+    await readModel(dir, storedCard);
     return true;
   } catch (error) {
     if (error instanceof AgentError) return false;

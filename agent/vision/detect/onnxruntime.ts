@@ -176,38 +176,38 @@ export class Session implements Backend {
     if (this.#session.inputNames.length !== 1 || !fits) {
       throw new AgentError('corrupt', `model ${model} takes ${frame} instead of ${inputName} uint8 ${shape}`);
     }
-    const given = this.#session.outputMetadata;
+    const outputs = this.#session.outputMetadata;
     const fault = Object.entries(OUTPUTS).find(
-      ([name, [type, shape]]) => !given.some((one) => one.name === name && isOf(one, type, shape)),
+      ([name, [type, shape]]) => !outputs.some((one) => one.name === name && isOf(one, type, shape)),
     );
     if (fault !== undefined) {
       const [name, [type, shape]] = fault;
-      const wanted = `${name} ${type} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
+      const expected = `${name} ${type} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
       throw new AgentError(
         'corrupt',
-        `model ${model} gives ${given.map(describe).join(', ')}: no ${wanted}; this model is refused`,
+        `model ${model} gives ${outputs.map(describe).join(', ')}: no ${expected}; this model is refused`,
       );
     }
-    this.#checkFeatures(given.find(({ name }) => name === FEATURES));
+    this.#checkFeatures(outputs.find(({ name }) => name === FEATURES));
     const { features } = this.#options;
     const allowed = features === undefined ? DETECTIONS : [...DETECTIONS, FEATURES];
-    const more = given.filter(({ name }) => !allowed.includes(name));
-    if (more.length === 0) return;
+    const extraOutputs = outputs.filter(({ name }) => !allowed.includes(name));
+    if (extraOutputs.length === 0) return;
     throw new AgentError(
       'config',
-      `model ${model} gives ${more.map(describe).join(', ')} beside boxes, scores and labels: a detector may say ` +
+      `model ${model} gives ${extraOutputs.map(describe).join(', ')} beside boxes, scores and labels: a detector may say ` +
         'nothing else; this model is refused',
     );
   }
 
-  #checkFeatures(given: InferenceSession.ValueMetadata | undefined): void {
+  #checkFeatures(output: InferenceSession.ValueMetadata | undefined): void {
     const { features, model } = this.#options;
     if (features === undefined) return;
-    if (given !== undefined && isOf(given, 'uint8', [1, -1, -1, features.channels])) return;
-    const found = given === undefined ? 'none' : describe(given);
+    if (output !== undefined && isOf(output, 'uint8', [1, -1, -1, features.channels])) return;
+    const actual = output === undefined ? 'none' : describe(output);
     throw new AgentError(
       'corrupt',
-      `model ${model} gives ${found} instead of features uint8 [1,rows,columns,${features.channels}], of which its ` +
+      `model ${model} gives ${actual} instead of features uint8 [1,rows,columns,${features.channels}], of which its ` +
         'card speaks; this model is refused',
     );
   }
@@ -234,14 +234,14 @@ export class Session implements Backend {
     }
   }
 
-  #checkedFeatures(given: InferenceSession.ReturnType[string] | undefined): Uint8Array | undefined {
+  #checkedFeatures(output: InferenceSession.ReturnType[string] | undefined): Uint8Array | undefined {
     const { features, input, model } = this.#options;
-    if (features === undefined || given === undefined) return undefined;
+    if (features === undefined || output === undefined) return undefined;
     const shape = shapeOf(features, input);
-    if (given.data instanceof Uint8Array && String(given.dims) === String(shape)) return given.data;
+    if (output.data instanceof Uint8Array && String(output.dims) === String(shape)) return output.data;
     throw new AgentError(
       'corrupt',
-      `model ${model} gives features [${given.dims.join(',')}] instead of [${shape.join(',')}]; this model is refused`,
+      `model ${model} gives features [${output.dims.join(',')}] instead of [${shape.join(',')}]; this model is refused`,
     );
   }
 }

@@ -59,8 +59,8 @@ export class RuntimeLoader implements Loader {
     }
     const { loaded } = await load(config, keptDir, log);
     const { info } = loaded;
-    const kept = `${damage}; the model that ran last (SHA-256 ${info.sha256.slice(0, 12)}…) runs instead`;
-    const fallback = joined(kept, info.fallback);
+    const notice = `${damage}; the model that ran last (SHA-256 ${info.sha256.slice(0, 12)}…) runs instead`;
+    const fallback = joined(notice, info.fallback);
     log.error({ sha256: info.sha256 }, fallback);
     return { ...loaded, info: { ...info, fallback } };
   }
@@ -98,16 +98,16 @@ async function openFirst(config: DetectorConfig, card: ModelCard, bytes: Uint8Ar
     mayName: mayNameOf(card),
   };
   const runtime = await loadRuntime();
-  const refused: string[] = [];
+  const refusals: string[] = [];
   for (const provider of new Set([...config.providers, 'cpu'])) {
     try {
       const backend = await Session.open(runtime, { ...base, provider });
-      const fallback = refused.length > 0 ? refused.join('; ').slice(0, 1000) : null;
+      const fallback = refusals.length > 0 ? refusals.join('; ').slice(0, 1000) : null;
       if (fallback !== null) log.warn({ provider }, `detector runs on ${provider} instead: ${fallback}`);
       return { backend, provider, fallback };
     } catch (error) {
       if (provider === 'cpu') throw error;
-      refused.push(`${provider}: ${messageOf(error)}`);
+      refusals.push(`${provider}: ${messageOf(error)}`);
     }
   }
   throw new AgentError('bug', 'no execution provider was tried');

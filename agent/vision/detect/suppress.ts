@@ -11,21 +11,21 @@ import type { Detection } from '../../contract/picture.ts';
  * Returns the remaining detections, best first; equal scores keep their sequence.
  */
 export function suppressWithinGroups(
-  found: readonly Detection[],
+  detections: readonly Detection[],
   iouMaxOf: (group: Group) => number,
   pictures: 1 | 2 = 1,
 ): Detection[] {
-  const kept: Detection[] = [];
-  for (const one of isSorted(found) ? found : [...found].sort(byScore)) {
-    if (!hasRival(one, kept, iouMaxOf(one.group), pictures)) kept.push(one);
+  const remaining: Detection[] = [];
+  for (const one of isSorted(detections) ? detections : [...detections].sort(byScore)) {
+    if (!hasRival(one, remaining, iouMaxOf(one.group), pictures)) remaining.push(one);
   }
-  return kept;
+  return remaining;
 }
 
 /** Reports whether they are sorted, as the graph gives them; those of a second picture are not. */
-function isSorted(found: readonly Detection[]): boolean {
-  for (let i = 1; i < found.length; i += 1)
-    if ((found[i] as Detection).score > (found[i - 1] as Detection).score) return false;
+function isSorted(detections: readonly Detection[]): boolean {
+  for (let i = 1; i < detections.length; i += 1)
+    if ((detections[i] as Detection).score > (detections[i - 1] as Detection).score) return false;
   return true;
 }
 
@@ -33,8 +33,8 @@ function byScore(a: Detection, b: Detection): number {
   return b.score - a.score;
 }
 
-function hasRival(one: Detection, kept: readonly Detection[], iouMax: number, pictures: 1 | 2): boolean {
-  for (const other of kept) {
+function hasRival(one: Detection, remaining: readonly Detection[], iouMax: number, pictures: 1 | 2): boolean {
+  for (const other of remaining) {
     if (other.group !== one.group || (pictures === 1 && other.label === one.label)) continue;
     if (iou(other.xyxyPx, one.xyxyPx) > iouMax) return true;
   }

@@ -118,7 +118,7 @@ export interface RtspRequests {
 }
 
 /** Settings of the element `source`, applied before an opening. */
-export interface Given {
+export interface SourceSettings {
   readonly properties: Readonly<Record<string, string>>;
   readonly requests?: RtspRequests;
 }
@@ -140,7 +140,7 @@ export class NativePipeline {
   readonly #stopsAtError: boolean;
   readonly #pipeline: Pipeline;
   readonly #elements = new Map<string, Element>();
-  readonly #told = new BigInt64Array(6);
+  readonly #pictureData = new BigInt64Array(6);
   #pictures: HeldPictures | undefined;
   readonly #stopAtExit = (): void => this.#nudge();
   #up = false;
@@ -192,24 +192,24 @@ export class NativePipeline {
     this.#element(element)[property] = value;
   }
 
-  /** Opens the source in `given` for the element `source`; without it, the one in the pipeline's text. */
-  open(given: Given = { properties: {} }): void {
+  /** Opens the source in `settings` for the element `source`; without it, the one in the pipeline's text. */
+  open(settings: SourceSettings = { properties: {} }): void {
     this.#reset();
-    const { properties, requests } = given;
+    const { properties, requests } = settings;
     for (const [name, value] of Object.entries(properties)) this.set('source', name, value);
     if (requests !== undefined) {
       const { urls, track, base } = requests;
       (this.#element('source') as RtspSrc).restrictRequests(urls, track, base);
     }
     this.#pipeline.play();
-    this.#opened();
+    this.#noteOpened();
   }
 
   /** Opens without blocking; resolves when every element has started, or could not. */
   async openLater(): Promise<void> {
     this.#reset();
     await new Promise<void>((resolve) => this.#pipeline.change(true, resolve));
-    if (!this.#disposed) this.#opened();
+    if (!this.#disposed) this.#noteOpened();
   }
 
   /**
@@ -218,10 +218,10 @@ export class NativePipeline {
   async pull(): Promise<HeldPicture | null> {
     const sink = this.#element('sink') as AppSink;
     // A picture that is already there needs no worker.
-    if (sink.takePicture(this.#told)) return heldPicture(this.#told);
+    if (sink.takePicture(this.#pictureData)) return heldPicture(this.#pictureData);
     return new Promise((resolve) => {
-      sink.pullPicture(this.#told, (isThere) => {
-        resolve(isThere ? heldPicture(this.#told) : null);
+      sink.pullPicture(this.#pictureData, (isThere) => {
+        resolve(isThere ? heldPicture(this.#pictureData) : null);
       });
     });
   }
@@ -309,7 +309,7 @@ export class NativePipeline {
     this.#saidGoodbye = false;
   }
 
-  #opened(): void {
+  #noteOpened(): void {
     // A sink that has not started says `eos`: the change of state failed, and the error is on the bus.
     this.#up = this.get('sink', 'eos') !== true;
     this.#poll();
@@ -370,8 +370,8 @@ export class NativePipeline {
   }
 }
 
-function heldPicture(told: BigInt64Array): HeldPicture {
-  const [ptsNs = NO_TIME, order = 0n, ...rest] = told;
+function heldPicture(pictureData: BigInt64Array): HeldPicture {
+  const [ptsNs = NO_TIME, order = 0n, ...rest] = pictureData;
   const [width = 0, height = 0, over = 1, under = 1] = rest.map(Number);
   const widthPx = Math.round((width * over) / under);
   return {

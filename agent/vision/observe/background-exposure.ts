@@ -41,7 +41,7 @@ export class Exposure {
    */
   measure(
     { grid: { used } }: SmallPicture,
-    seen: Float32Array,
+    present: Float32Array,
     ground: Float32Array,
     state: Uint8Array,
     covered: Uint8Array,
@@ -53,38 +53,38 @@ export class Exposure {
       const i = used[k] as number;
       if (state[i] !== GROUND || covered[i] === COVERED) continue;
       const level = ground[i] as number;
-      const moved = Math.round((seen[i] as number) - level);
+      const change = Math.round((present[i] as number) - level);
       const band = Math.min(BANDS - 1, Math.max(0, Math.floor(level / BAND_LEVELS)));
-      const bin = band * BINS + STEP_MAX + Math.max(-STEP_MAX, Math.min(STEP_MAX, moved));
+      const bin = band * BINS + STEP_MAX + Math.max(-STEP_MAX, Math.min(STEP_MAX, change));
       bins[bin] = (bins[bin] as number) + 1;
       counts[band] = (counts[band] as number) + 1;
     }
-    const moved = this.#bands.fill(Number.NaN);
-    let most = 0;
+    const changes = this.#bands.fill(Number.NaN);
+    let maxChange = 0;
     // The fullest bands are the most reliable.
     for (const band of this.#order.sort(this.#byCount)) {
       if ((counts[band] as number) < BAND_SAMPLES_MIN) break;
       const by = this.#median(band);
-      if (!staysApartOfAll(moved, band, by)) continue;
-      moved[band] = by;
-      most = Math.max(most, Math.abs(by));
+      if (!staysApartOfAll(changes, band, by)) continue;
+      changes[band] = by;
+      maxChange = Math.max(maxChange, Math.abs(by));
     }
-    return most < LEVELS_MIN ? undefined : this.#drawn();
+    return maxChange < LEVELS_MIN ? undefined : this.#drawCurve();
   }
 
   #median(band: number): number {
     const half = (this.#counts[band] as number) / 2;
-    let below = 0;
+    let countBelow = 0;
     for (let bin = 0; bin < BINS; bin += 1) {
-      const here = this.#bins[band * BINS + bin] as number;
-      if (below + here >= half) return bin - STEP_MAX - 0.5 + (half - below) / here;
-      below += here;
+      const count = this.#bins[band * BINS + bin] as number;
+      if (countBelow + count >= half) return bin - STEP_MAX - 0.5 + (half - countBelow) / count;
+      countBelow += count;
     }
     return 0;
   }
 
   /** Draws the curve through the centres of the measured bands, constant beyond the first and the last. */
-  #drawn(): Float32Array {
+  #drawCurve(): Float32Array {
     let from = -1;
     for (let band = 0; band < BANDS; band += 1) {
       const to = this.#bands[band] as number;
@@ -103,10 +103,10 @@ export class Exposure {
   }
 }
 
-/** Reports whether a band stays apart from all others. `moved` holds the change of each band, NaN if unknown. */
-function staysApartOfAll(moved: Float64Array, band: number, by: number): boolean {
-  for (let other = 0; other < moved.length; other += 1) {
-    const otherBy = moved[other] as number;
+/** Reports whether a band stays apart from all others. `changes` holds the change of each band, NaN if unknown. */
+function staysApartOfAll(changes: Float64Array, band: number, by: number): boolean {
+  for (let other = 0; other < changes.length; other += 1) {
+    const otherBy = changes[other] as number;
     if (!Number.isNaN(otherBy) && !staysApart(other, otherBy, band, by)) return false;
   }
   return true;

@@ -16,4 +16,4 @@ export interface Planes {
 /** An object is in front of the cell. */
 export const COVERED = 1;
 /** An object is beside the cell. */
-export const BESIDE = 2;
+export const BESIDE_OBJECT = 2;

@@ -67,14 +67,14 @@ export class Background {
   readonly ground: Planes;
   readonly now: Planes;
   /** Changed appearance of a cell; valid where the state is CHANGED. */
-  readonly changed: Planes;
+  readonly changedPlanes: Planes;
   /** UNKNOWN, GROUND or CHANGED. */
   readonly state: Uint8Array;
   /** Media time since which the cell has its changed appearance. */
   readonly changedMs: Float64Array;
   /** 1 where the cell rests now and is not covered. */
   readonly resting: Uint8Array;
-  /** COVERED where an object is in front of the cell, BESIDE near it, else 0. */
+  /** COVERED where an object is in front of the cell, BESIDE_OBJECT near it, else 0. */
   readonly covered: Uint8Array;
   readonly #nowMs: Float64Array;
   readonly #noise: Float32Array;
@@ -95,7 +95,7 @@ export class Background {
     this.picture = picture;
     this.ground = planes(cells);
     this.now = planes(cells);
-    this.changed = planes(cells);
+    this.changedPlanes = planes(cells);
     this.state = new Uint8Array(cells);
     this.changedMs = new Float64Array(cells);
     this.resting = new Uint8Array(cells);
@@ -166,12 +166,12 @@ export class Background {
   }
 
   #shownBy(i: number): number {
-    const { picture, ground, changed, state } = this;
+    const { picture, ground, changedPlanes, state } = this;
     if (this.resting[i] === 1) return state[i] === CHANGED ? SETTLED : 0;
     // A cell that has never rested is moving, except in the first moments, when no cell could rest yet.
     if (state[i] === UNKNOWN) return (this.#nowMs[i] as number) > this.#firstMs ? MOVING : 0;
     if (!this.#differ(picture, ground, i)) return 0;
-    return state[i] === CHANGED && !this.#differ(picture, changed, i) ? SETTLED : MOVING;
+    return state[i] === CHANGED && !this.#differ(picture, changedPlanes, i) ? SETTLED : MOVING;
   }
 
   /**
@@ -205,9 +205,9 @@ export class Background {
 
   /** Makes the present appearance of a cell its ground. */
   absorb(i: number): void {
-    const { ground, now, changed } = this;
+    const { ground, now, changedPlanes } = this;
     // A covered or moving cell shows another object; its changed appearance lies behind that.
-    const from = this.resting[i] === 1 || this.state[i] !== CHANGED ? now : changed;
+    const from = this.resting[i] === 1 || this.state[i] !== CHANGED ? now : changedPlanes;
     ground.red[i] = from.red[i] as number;
     ground.green[i] = from.green[i] as number;
     ground.blue[i] = from.blue[i] as number;
@@ -220,17 +220,17 @@ export class Background {
    */
   #expose(): void {
     this.#exposures += 1;
-    const moved = this.#exposeChannel('green');
-    if (moved || this.#exposures % 2 === 0) this.#exposeChannel('red');
-    if (moved || this.#exposures % 2 === 1) this.#exposeChannel('blue');
+    const hasGreenChanged = this.#exposeChannel('green');
+    if (hasGreenChanged || this.#exposures % 2 === 0) this.#exposeChannel('red');
+    if (hasGreenChanged || this.#exposures % 2 === 1) this.#exposeChannel('blue');
   }
 
   #exposeChannel(channel: keyof Planes): boolean {
-    const { picture, ground, now, changed, state, covered } = this;
+    const { picture, ground, now, changedPlanes, state, covered } = this;
     const curve = this.#exposure.measure(picture, picture[channel], ground[channel], state, covered);
     if (curve === undefined) return false;
     const { used } = picture.grid;
-    for (const model of [ground[channel], now[channel], changed[channel]]) {
+    for (const model of [ground[channel], now[channel], changedPlanes[channel]]) {
       for (let k = 0; k < used.length; k += 1) {
         const i = used[k] as number;
         const level = model[i] as number;
@@ -241,7 +241,7 @@ export class Background {
   }
 
   #rest(i: number, atMs: number, learn: number): void {
-    const { ground, now, changed, state } = this;
+    const { ground, now, changedPlanes, state } = this;
     if (state[i] === UNKNOWN) {
       copy(now, ground, i);
       state[i] = GROUND;
@@ -252,13 +252,13 @@ export class Background {
       state[i] = GROUND;
       return;
     }
-    if (state[i] === CHANGED && !this.#differ(now, changed, i)) {
-      blend(changed, now, i, 0.1);
+    if (state[i] === CHANGED && !this.#differ(now, changedPlanes, i)) {
+      blend(changedPlanes, now, i, 0.1);
       return;
     }
-    if (state[i] === CHANGED && !this.#differ(now, changed, i, OTHER_TIMES)) {
+    if (state[i] === CHANGED && !this.#differ(now, changedPlanes, i, OTHER_TIMES)) {
       // The same object in another light.
-      copy(now, changed, i);
+      copy(now, changedPlanes, i);
       return;
     }
     const turns = this.#turnsAt(i, atMs) + 1;
@@ -269,7 +269,7 @@ export class Background {
       state[i] = GROUND;
       return;
     }
-    copy(now, changed, i);
+    copy(now, changedPlanes, i);
     state[i] = CHANGED;
     // A slow change never leaves rest; it counts from when it was detectable.
     this.changedMs[i] = Math.max(this.#nowMs[i] as number, atMs - REST_MS - TICKS_MS);
@@ -309,9 +309,10 @@ function copy(from: Planes, to: Planes, i: number): void {
   to.blue[i] = from.blue[i] as number;
 }
 
-function blend(model: Planes, seen: Planes, i: number, share: number): void {
-  model.red[i] = (model.red[i] as number) + share * ((seen.red[i] as number) - (model.red[i] as number));
+function blend(model: Planes, present: Planes, i: number, share: number): void {
+  model.red[i] = (model.red[i] as number) + share * ((present.red[i] as number) - (model.red[i] as number));
   model.green[i] =
-    (model.green[i] as number) + share * ((seen.green[i] as number) - (model.green[i] as number));
-  model.blue[i] = (model.blue[i] as number) + share * ((seen.blue[i] as number) - (model.blue[i] as number));
+    (model.green[i] as number) + share * ((present.green[i] as number) - (model.green[i] as number));
+  model.blue[i] =
+    (model.blue[i] as number) + share * ((present.blue[i] as number) - (model.blue[i] as number));
 }

@@ -1,15 +1,15 @@
 /**
- * Detects that nothing can be seen: the picture is hazy (condition-veil.ts), or objects pass and the detector names
- * none of them (passages.ts). The rules would then be silent for no visible reason.
+ * Detects that nothing can be seen: the picture is hazy (condition-haze.ts), or objects pass and the detector names
+ * none of them (unclassified-motion.ts). The rules would then be silent for no visible reason.
  *
  * Reporting it pauses all rules, and much motion is rightly not named. Examples are headlight beams, cloud shadows,
  * water, animals, and people who are too small or behind glass. So unclassified motion counts only in a light in which
  * detectors fail (condition-light.ts). At night, when beams sweep over empty streets, it counts only if the detector
  * finds nothing at all.
  *
- *   window of 2.4 s ─▶ haze of each block ─┐
- *   moving cells, detections ─▶ passages ──┴─▶ the whole camera is blind; zones that are
- *                light of the street ──┘
+ *   window of 2.4 s ─▶ haze of each block ──────┐
+ *   moving cells, detections ─▶ passed objects ─┴─▶ the whole camera is blind; zones that are
+ *                light of the street ────────────┘
  *
  * INVARIANTS: times are media times; a camera whose detector names passing objects is not blind, however hazy.
  */
@@ -18,14 +18,14 @@ import type { ZoneConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import type { Detection, Foreground } from '../../contract/picture.ts';
 import { isInside } from '../../contract/plane.ts';
+import { ClearView, type Haze } from './condition-haze.ts';
 import { type Light, lightOf } from './condition-light.ts';
 import { BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS, type ConditionPicture } from './condition-picture.ts';
-import { ClearView, type Veil } from './condition-veil.ts';
-import { type Passage, Passages, SEEN_SCORE, type UnknownMover } from './passages.ts';
+import { Passages, type PassedObject, SEEN_SCORE, type UnclassifiedObject } from './unclassified-motion.ts';
 
 /** Ratio of hazy blocks that blinds the camera, and the ratio at which it sees again. Haze affects 0.94 and more. */
-const VEILED_MOST = 0.85;
-const VEILED_FEW = 0.5;
+const HAZY_MOST = 0.85;
+const HAZY_FEW = 0.5;
 /**
  * Time without contrast until the picture counts as blind, in ms. On an empty road without contrast, an object usually
  * passes within it.
@@ -57,18 +57,18 @@ const SPREAD_MS = 20_000;
  * Missed objects required at night, with no detected or hinted one in that time. Four beams that sweep over an empty
  * street in three minutes are common. A detector that sees one of ten is not caught by such a small count.
  */
-const NIGHT_PASSAGES = 8;
+const NIGHT_PASSED = 8;
 /** Maximum ratio of detector runs with a named object at night, which noise alone can cause. */
 const SILENT_SHARE = 0.05;
 /** Maximum number of stored passing objects; the oldest are removed first. */
-const PASSAGES_MAX = 64;
+const PASSED_MAX = 64;
 /** Upper 97.5 % bound of the detected ratio: fewer than half are detected, so at least 4 of 4 are missed. */
 const SEEN_HALF = 0.5;
 /** Sampling points of a zone, across the picture and down. */
 const POINTS = 64;
 
 /** Observer's data of a frame beside its pixels. */
-export interface Seen {
+export interface ObservedFrame {
   readonly found: readonly Detection[];
   /** False if `found` is from an earlier frame. */
   readonly looked: boolean;
@@ -86,16 +86,16 @@ interface BlindZone {
 
 export class Blindness {
   readonly #zones: readonly BlindZone[];
-  readonly #passages = new Passages();
+  readonly #unclassifiedMotion = new Passages();
   /** Passing objects of the last PASSED_MS, the oldest first. */
-  #passed: Passage[] = [];
+  #passed: PassedObject[] = [];
   #clear: ClearView | undefined;
-  #veil: Veil | undefined;
+  #haze: Haze | undefined;
   /** Time since which the picture has had no contrast. */
   #flatMs: number | undefined;
   #light: Light | undefined;
   #atMs = 0;
-  #named = 0;
+  #namedRatio = 0;
   /** The same ratio with the time constant PASSED_MS. */
   #namedLong = 0;
   #namedMs: number | undefined;
@@ -115,21 +115,21 @@ export class Blindness {
   }
 
   /** True if most blocks are hazy: the picture must not be learnt from, even if it looks unchanged. */
-  get veiled(): boolean {
-    return this.#veil !== undefined && this.#veil.telling >= TELLING_MIN && this.#veil.share >= VEILED_MOST;
+  get isHazy(): boolean {
+    return this.#haze !== undefined && this.#haze.telling >= TELLING_MIN && this.#haze.share >= HAZY_MOST;
   }
 
   /**
-   * State of the camera. `veils`: blind because of haze, if that lasts. `missed`: blind because objects are missed.
+   * State of the camera. `isHazy`: blind because of haze, if that lasts. `missed`: blind because objects are missed.
    * `over`: no longer blind, if that lasts.
    */
-  get camera(): { readonly veils: boolean; readonly missed: boolean; readonly over: boolean } {
-    const { telling = 0, share = 0, flat = false } = this.#veil ?? {};
-    const named = this.#named >= NAMED_SHARE;
+  get camera(): { readonly isHazy: boolean; readonly missed: boolean; readonly over: boolean } {
+    const { telling = 0, share = 0, flat = false } = this.#haze ?? {};
+    const isNamed = this.#namedRatio >= NAMED_SHARE;
     const missed = this.#isMissed();
-    const clear = !flat && (telling < TELLING_MIN || share <= VEILED_FEW);
+    const clear = !flat && (telling < TELLING_MIN || share <= HAZY_FEW);
     const lasts = this.#flatMs !== undefined && this.#atMs - this.#flatMs >= FLAT_MS;
-    return { veils: !named && (this.veiled || lasts), missed, over: !missed && (named || clear) };
+    return { isHazy: !isNamed && (this.isHazy || lasts), missed, over: !missed && (isNamed || clear) };
   }
 
   /** Light of the last window; undefined if none of this view was evaluated. */
@@ -138,41 +138,41 @@ export class Blindness {
   }
 
   /** Moving objects that are not named. */
-  get unknown(): UnknownMover[] {
-    return this.#passages.unknown;
+  get unknown(): UnclassifiedObject[] {
+    return this.#unclassifiedMotion.unknown;
   }
 
   /** Takes the next frame. */
-  see({ found, looked, foreground }: Seen, source: SizePx, atMs: number): void {
+  see({ found, looked, foreground }: ObservedFrame, source: SizePx, atMs: number): void {
     if (!looked) return;
     const elapsedMs = atMs - (this.#namedMs ?? atMs);
-    const named = found.some(isSure) ? 1 : 0;
-    this.#named += (1 - Math.exp(-elapsedMs / NAMED_MS)) * (named - this.#named);
-    this.#namedLong += (1 - Math.exp(-elapsedMs / PASSED_MS)) * (named - this.#namedLong);
+    const namedNow = found.some(isSure) ? 1 : 0;
+    this.#namedRatio += (1 - Math.exp(-elapsedMs / NAMED_MS)) * (namedNow - this.#namedRatio);
+    this.#namedLong += (1 - Math.exp(-elapsedMs / PASSED_MS)) * (namedNow - this.#namedLong);
     this.#namedMs = atMs;
     if (foreground === undefined) return;
     const passed = this.#passed;
-    passed.push(...this.#passages.update(foreground, found, source, atMs));
-    let old = Math.max(0, passed.length - PASSAGES_MAX);
-    while (old < passed.length && atMs - (passed[old] as Passage).atMs > PASSED_MS) old += 1;
+    passed.push(...this.#unclassifiedMotion.update(foreground, found, source, atMs));
+    let old = Math.max(0, passed.length - PASSED_MAX);
+    while (old < passed.length && atMs - (passed[old] as PassedObject).atMs > PASSED_MS) old += 1;
     if (old > 0) passed.splice(0, old);
   }
 
   /** Takes a window of frames. `sound` states that the picture may count as a good one. */
   look(picture: ConditionPicture, windowMs: number, sound: boolean, atMs: number): void {
     this.#clear ??= new ClearView(picture.cells);
-    const veil = this.#clear.look(picture, windowMs, sound);
-    this.#veil = veil;
+    const haze = this.#clear.look(picture, windowMs, sound);
+    this.#haze = haze;
     this.#light = lightOf(picture);
     this.#atMs = atMs;
-    this.#flatMs = veil.flat ? (this.#flatMs ?? atMs) : undefined;
-    for (const zone of this.#zones) judgeZone(zone, veil, atMs);
+    this.#flatMs = haze.flat ? (this.#flatMs ?? atMs) : undefined;
+    for (const zone of this.#zones) judgeZone(zone, haze, atMs);
   }
 
   /** Forgets the picture after a change of the view or of the picture's size. */
   forget(): void {
     this.#clear = undefined;
-    this.#veil = undefined;
+    this.#haze = undefined;
     this.#flatMs = undefined;
     this.#light = undefined;
     this.#passed = [];
@@ -185,13 +185,13 @@ export class Blindness {
   #isMissed(): boolean {
     if (this.#light === undefined || this.#light === 'day') return false;
     const passed = this.#passed;
-    const seen = passed.filter((passage) => passage.seen).length;
+    const seenCount = passed.filter((object) => object.wasDetected).length;
     const night = this.#light === 'night';
-    const missed = passed.filter((passage) => !passage.seen && !(night && passage.hinted));
+    const missed = passed.filter((object) => !object.wasDetected && !(night && object.hinted));
     const [first, last] = [missed[0], missed.at(-1)];
     if (first === undefined || last === undefined || last.atMs - first.atMs < SPREAD_MS) return false;
-    if (night) return missed.length >= NIGHT_PASSAGES && seen === 0 && this.#namedLong <= SILENT_SHARE;
-    return this.#named < NAMED_SHARE && wilson(seen, passed.length).high < SEEN_HALF;
+    if (night) return missed.length >= NIGHT_PASSED && seenCount === 0 && this.#namedLong <= SILENT_SHARE;
+    return this.#namedRatio < NAMED_SHARE && wilson(seenCount, passed.length).high < SEEN_HALF;
   }
 }
 
@@ -199,18 +199,16 @@ function isSure({ score }: Detection): boolean {
   return score >= SEEN_SCORE;
 }
 
-function judgeZone(zone: BlindZone, { bright }: Veil, atMs: number): void {
-  let [all, telling, veiled] = [0, 0, 0];
+function judgeZone(zone: BlindZone, { bright }: Haze, atMs: number): void {
+  let [all, telling, hazy] = [0, 0, 0];
   for (let b = 0; b < BLOCKS; b += 1) {
     const share = zone.shares[b] as number;
     all += share;
     if (bright[b] !== 0) telling += share;
-    if ((bright[b] as number) > 0) veiled += share;
+    if ((bright[b] as number) > 0) hazy += share;
   }
   const tells = telling > 0 && telling >= ZONE_TELLING_MIN * all;
-  const contrary = zone.blind
-    ? !tells || veiled <= ZONE_FEW * telling
-    : tells && veiled >= ZONE_MOST * telling;
+  const contrary = zone.blind ? !tells || hazy <= ZONE_FEW * telling : tells && hazy >= ZONE_MOST * telling;
   if (!contrary) {
     zone.contraryMs = undefined;
     return;

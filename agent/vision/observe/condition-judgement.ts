@@ -75,12 +75,12 @@ export function judgementBy(view: View, other: View, soundMs: number): Judgement
 }
 
 /** Records the edge energy of a picture that matches the view. */
-export function noteSound(judged: Judgement, edges: number): void {
-  const sound = judged.lastSound;
-  judged.lastSound = edges;
+export function noteSound(judgement: Judgement, edges: number): void {
+  const sound = judgement.lastSound;
+  judgement.lastSound = edges;
   if (sound === undefined) return;
-  const risen = judged.least + (sound - judged.least) * (WINDOW_MS / LEAST_MS);
-  judged.least = Number.isFinite(judged.least) ? Math.min(sound, risen) : sound;
+  const risen = judgement.least + (sound - judgement.least) * (WINDOW_MS / LEAST_MS);
+  judgement.least = Number.isFinite(judgement.least) ? Math.min(sound, risen) : sound;
 }
 
 /**
@@ -88,23 +88,24 @@ export function noteSound(judged: Judgement, edges: number): void {
  * lasted long enough.
  */
 export function judge(
-  judged: Judgement,
+  judgement: Judgement,
   condition: CameraCondition,
   holds: boolean,
   over: boolean,
   atMs: number,
   beginsMs = BEGINS_MS[condition],
 ): void {
-  const stands = judged.active === condition;
+  const stands = judgement.active === condition;
   if (stands ? !over : !holds) {
-    judged.sinceMs.delete(condition);
+    judgement.sinceMs.delete(condition);
     return;
   }
-  const sinceMs = judged.sinceMs.get(condition) ?? atMs;
-  judged.sinceMs.set(condition, sinceMs);
+  const sinceMs = judgement.sinceMs.get(condition) ?? atMs;
+  judgement.sinceMs.set(condition, sinceMs);
   if (atMs - sinceMs < (stands ? ENDS_MS[condition] : beginsMs)) return;
-  if (stands) judged.active = undefined;
-  else if (judged.active === undefined || RANK[condition] < RANK[judged.active]) judged.active = condition;
+  if (stands) judgement.active = undefined;
+  else if (judgement.active === undefined || RANK[condition] < RANK[judgement.active])
+    judgement.active = condition;
   else return;
-  judged.sinceMs.delete(condition);
+  judgement.sinceMs.delete(condition);
 }

@@ -31,8 +31,8 @@ export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): 
   let [sum, coloured] = [0, 0];
   for (let k = 0; k < cells; k += 1) {
     sum += level[k] as number;
-    const most = Math.max(Math.abs(red[k] as number), Math.abs(blue[k] as number));
-    if (most >= COLOUR_LEVELS_MIN * frames) coloured += 1;
+    const chroma = Math.max(Math.abs(red[k] as number), Math.abs(blue[k] as number));
+    if (chroma >= COLOUR_LEVELS_MIN * frames) coloured += 1;
   }
   if (sum < DARK_LEVEL_MAX * frames * cells || coloured <= COLOURED_SHARE_MAX * cells) return 'night';
   const counts = new Uint32Array(256);
@@ -44,9 +44,9 @@ export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): 
   return black >= ADDED_LIGHT * levelAt(counts, WHITE_QUANTILE * cells) ? 'lifted' : 'day';
 }
 
-/** Returns the first level with more than `below` cells at or under it. */
-function levelAt(counts: Uint32Array, below: number): number {
-  let left = below;
+/** Returns the first level with more than `cellsBelow` cells at or under it. */
+function levelAt(counts: Uint32Array, cellsBelow: number): number {
+  let left = cellsBelow;
   for (let level = 0; level < counts.length; level += 1) {
     left -= counts[level] as number;
     if (left < 0) return level;

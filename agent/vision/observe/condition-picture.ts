@@ -87,14 +87,14 @@ export class ConditionPicture {
     const { block, stepX, stepY, level, red, blue, squares } = this;
     const anchor = this.#anchor;
     const right = STEP_PX * 3;
-    const below = STEP_PX * this.#stride;
+    const belowOffset = STEP_PX * this.#stride;
     let other = 0;
     for (let k = 0; k < offsets.length; k += 1) {
       const at = offsets[k] as number;
       const a = rgb[at] as number;
       const b = rgb[at + right] as number;
-      const c = rgb[at + below] as number;
-      const d = rgb[at + below + right] as number;
+      const c = rgb[at + belowOffset] as number;
+      const d = rgb[at + belowOffset + right] as number;
       const x = 0.5 * (b + d - a - c);
       const y = 0.5 * (c + d - a - b);
       stepX[k] = (stepX[k] as number) + x;
@@ -131,13 +131,13 @@ export class ConditionPicture {
 
   #setAnchor(rgb: Uint8Array): void {
     const right = STEP_PX * 3;
-    const below = STEP_PX * this.#stride;
+    const belowOffset = STEP_PX * this.#stride;
     for (let k = 0; k < this.#offsets.length; k += 1) {
       const at = this.#offsets[k] as number;
       this.#anchor[k * 4] = rgb[at] as number;
       this.#anchor[k * 4 + 1] = rgb[at + right] as number;
-      this.#anchor[k * 4 + 2] = rgb[at + below] as number;
-      this.#anchor[k * 4 + 3] = rgb[at + below + right] as number;
+      this.#anchor[k * 4 + 2] = rgb[at + belowOffset] as number;
+      this.#anchor[k * 4 + 3] = rgb[at + belowOffset + right] as number;
     }
   }
 }

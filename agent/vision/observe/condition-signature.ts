@@ -32,8 +32,8 @@ export function signatureOf(
     sums[at] = (sums[at] as number) + Math.hypot(x, y);
   }
   // The square root keeps one strong edge from dominating.
-  const most = Math.sqrt(Math.max(1e-6, ...sums));
-  return Buffer.from(sums.map((sum) => Math.round((255 * Math.sqrt(sum)) / most))).toString('base64');
+  const maxRoot = Math.sqrt(Math.max(1e-6, ...sums));
+  return Buffer.from(sums.map((sum) => Math.round((255 * Math.sqrt(sum)) / maxRoot))).toString('base64');
 }
 
 /**

@@ -18,11 +18,11 @@ const BLURRED_ENERGY = 0.45;
 /** Variance added to each side, one level, because a picture without contrast correlates with nothing. */
 const SPREAD_MIN = 1;
 
-export interface Compared {
+export interface Comparison {
   /** Blocks of the view that have usable edges. */
   readonly telling: number;
   /** Ratios of those blocks: with the same edges, and with edges far weaker than the brightness explains. */
-  readonly kept: number;
+  readonly keptRatio: number;
   readonly blurred: number;
   /** Present edge energy, as a ratio of the view's. */
   readonly energy: number;
@@ -76,10 +76,10 @@ export class View {
     }
   }
 
-  compare(picture: ConditionPicture): Compared {
+  compare(picture: ConditionPicture): Comparison {
     const { coarse, gain } = this.#brightness(picture);
     const { now, both, view, noise } = this.#sums(picture);
-    let [telling, kept, blurred, energyNow, energyView, edges] = [0, 0, 0, 0, 0, 0];
+    let [telling, keptBlocks, blurred, energyNow, energyView, edges] = [0, 0, 0, 0, 0, 0];
     for (let b = 0; b < BLOCKS; b += 1) {
       const cells = picture.cellsOf[b] as number;
       const own = view[b] as number;
@@ -96,12 +96,12 @@ export class View {
         SAME_LEAST * own,
         DEVIATIONS * deviation,
       );
-      if ((both[b] as number) >= least) kept += 1;
+      if ((both[b] as number) >= least) keptBlocks += 1;
       if (left < BLURRED_ENERGY * gain * gain * own) blurred += 1;
     }
     const of = Math.max(1, telling);
     const energy = energyView === 0 ? 1 : energyNow / energyView;
-    return { telling, kept: kept / of, blurred: blurred / of, energy, edges, coarse, gain };
+    return { telling, keptRatio: keptBlocks / of, blurred: blurred / of, energy, edges, coarse, gain };
   }
 
   /** Returns, by block, the squared means of now and of the view, their product, and the noise variance of now. */

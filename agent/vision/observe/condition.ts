@@ -28,8 +28,8 @@ import { BEGINS_MS, judge, judgementBy, noteSound, WINDOW_MS } from './condition
 import type { Light } from './condition-light.ts';
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';
-import { type Compared, View } from './condition-view.ts';
-import type { UnknownMover } from './passages.ts';
+import { type Comparison, View } from './condition-view.ts';
+import type { UnclassifiedObject } from './unclassified-motion.ts';
 
 /** Interval of the evaluated frames, in ms; the shortest required time is 10 s. */
 const TICK_MS = 480;
@@ -68,7 +68,7 @@ const DARK_LEVEL = 24;
 const BRIGHT_LEVEL = 32;
 const BRIGHT_SHARE = 0.05;
 /** Hazy windows before most edges vanished that make haze the cause: 5 s, in which a hand has come and gone. */
-const VEILED_BEFORE = 3;
+const HAZY_BEFORE = 3;
 /** Time after which a picture that is neither covered nor another view becomes the view, in ms. */
 const ADOPTED_MS = 600_000;
 /** Interval of sending the view's data again, in ms, because it changes with the light. */
@@ -97,7 +97,7 @@ export interface ConditionOptions {
 }
 
 /** Observer's data of a frame beside its pixels and detections. */
-export interface Beside {
+export interface ObserverData {
   /** False if the detections are from an earlier frame. */
   readonly looked: boolean;
   readonly foreground: Foreground | undefined;
@@ -124,8 +124,8 @@ interface Gathering {
 const NEVER_MS = Number.NEGATIVE_INFINITY;
 
 export class CameraConditions {
-  #judged = judgementBy(new View(0), new View(0), NEVER_MS);
-  #known: Knowledge;
+  #judgement = judgementBy(new View(0), new View(0), NEVER_MS);
+  #knowledge: Knowledge;
   #gathering: Gathering | undefined;
   /** Another shape that has not lasted long. */
   #passing: { readonly size: string; readonly aspect: number; readonly sinceMs: number } | undefined;
@@ -135,11 +135,11 @@ export class CameraConditions {
   #namedMs = NEVER_MS;
   readonly #blindness: Blindness;
   /** Hazy windows in a row. */
-  #veiledLooks = 0;
+  #hazyWindows = 0;
 
   constructor({ known, zones = [] }: ConditionOptions = {}) {
     this.#blindness = new Blindness({ zones });
-    this.#known = {
+    this.#knowledge = {
       signature: known?.signature ?? undefined,
       aspect: known?.aspect,
       unconfirmed: known?.moved ?? false,
@@ -149,14 +149,14 @@ export class CameraConditions {
 
   /** Returns the view's data when it is due to be sent; otherwise undefined. */
   viewToTell(): KnownView | undefined {
-    const known = this.#toTell;
+    const view = this.#toTell;
     this.#toTell = undefined;
-    return known;
+    return view;
   }
 
   /** True if no condition is active or has begun; then one picture in two seconds suffices. */
   get settled(): boolean {
-    const { active, upset, sinceMs } = this.#judged;
+    const { active, upset, sinceMs } = this.#judgement;
     return active === undefined && !upset && sinceMs.size === 0 && this.#passing === undefined;
   }
 
@@ -166,13 +166,13 @@ export class CameraConditions {
   }
 
   /** Moving objects that are not named. */
-  get unknown(): UnknownMover[] {
+  get unknown(): UnclassifiedObject[] {
     return this.#blindness.unknown;
   }
 
   /** Blind zones, as long as no condition states the same of the complete picture. */
   get blindZones(): string[] {
-    return this.#judged.active === undefined || this.#judged.active === 'defocused'
+    return this.#judgement.active === undefined || this.#judgement.active === 'defocused'
       ? this.#blindness.zones
       : [];
   }
@@ -180,43 +180,50 @@ export class CameraConditions {
   /** Takes a person's confirmation that the zones are valid in the new view. */
   confirm(): void {
     this.#blindness.forget();
-    const aspect = this.#passing?.aspect ?? this.#known.aspect;
+    const aspect = this.#passing?.aspect ?? this.#knowledge.aspect;
     this.#passing = undefined;
-    const { active, view, other } = this.#judged;
-    if (active === 'moved') this.#judged = judgementBy(other, view, this.#tickMs ?? 0);
-    this.#known = { signature: undefined, aspect, unconfirmed: false, toldMs: NEVER_MS };
+    const { active, view, other } = this.#judgement;
+    if (active === 'moved') this.#judgement = judgementBy(other, view, this.#tickMs ?? 0);
+    this.#knowledge = { signature: undefined, aspect, unconfirmed: false, toldMs: NEVER_MS };
   }
 
   /** Takes the next frame and its detections; returns the active conditions. */
-  update(frame: Frame, found: readonly Detection[], beside?: Beside): CameraCondition[] {
+  update(frame: Frame, detections: readonly Detection[], observerData?: ObserverData): CameraCondition[] {
     const { atMs, source } = frame;
-    if (this.#isPassing(frame)) return this.#told(true);
-    if (beside !== undefined) this.#blindness.see({ ...beside, found }, source, atMs);
-    if (namedShare(found, source) >= NAMED_SHARE_MIN) this.#namedMs = atMs;
+    if (this.#isPassing(frame)) return this.#activeConditions(true);
+    if (observerData !== undefined) this.#blindness.see({ ...observerData, found: detections }, source, atMs);
+    if (namedShare(detections, source) >= NAMED_SHARE_MIN) this.#namedMs = atMs;
     const elapsedMs = atMs - (this.#tickMs ?? atMs);
     if (this.#tickMs === undefined || elapsedMs >= TICK_MS || sizeOf(source) !== this.#gathering?.size) {
       const gathering = this.#gatheringFor(frame, elapsedMs);
       this.#tickMs = atMs;
       const { picture } = gathering;
       const sameMs = picture.add(frame);
-      const { active, sinceMs } = this.#judged;
+      const { active, sinceMs } = this.#judgement;
       // A dark or white picture cannot be recognised as frozen, because noise is clipped at both ends.
       const unlit = active === 'covered' || active === 'too-dark' || sinceMs.has('too-dark');
       const dark = unlit || active === 'cannot-see' || sinceMs.has('cannot-see');
-      judge(this.#judged, 'frozen', sameMs >= BEGINS_MS.frozen && !dark, sameMs < BEGINS_MS.frozen, atMs, 0);
+      judge(
+        this.#judgement,
+        'frozen',
+        sameMs >= BEGINS_MS.frozen && !dark,
+        sameMs < BEGINS_MS.frozen,
+        atMs,
+        0,
+      );
       if (atMs - gathering.sinceMs >= WINDOW_MS && picture.frames >= FRAMES_MIN) {
         this.#look(picture, atMs);
         picture.clear();
         gathering.sinceMs = atMs;
       }
     }
-    return this.#told(this.#known.unconfirmed);
+    return this.#activeConditions(this.#knowledge.unconfirmed);
   }
 
-  #told(moved: boolean): CameraCondition[] {
-    const { active } = this.#judged;
-    const told = active === undefined ? [] : [active];
-    return moved && active !== 'moved' ? [...told, 'moved'] : told;
+  #activeConditions(hasMoved: boolean): CameraCondition[] {
+    const { active } = this.#judgement;
+    const conditions = active === undefined ? [] : [active];
+    return hasMoved && active !== 'moved' ? [...conditions, 'moved'] : conditions;
   }
 
   #isPassing({ source, atMs }: Frame): boolean {
@@ -228,7 +235,7 @@ export class CameraConditions {
   }
 
   #isSameShape(aspect: number): boolean {
-    return Math.abs(aspect / (this.#known.aspect ?? aspect) - 1) <= SAME_ASPECT;
+    return Math.abs(aspect / (this.#knowledge.aspect ?? aspect) - 1) <= SAME_ASPECT;
   }
 
   /** Returns the accumulator: a new one for another size or after a long gap. After a short gap its window restarts. */
@@ -239,11 +246,11 @@ export class CameraConditions {
     if (gathering === undefined || size !== gathering.size || elapsedMs > GAP_MAX_MS) {
       const aspect = source.widthPx / source.heightPx;
       // Until now it was reported while it was active; from now on its end can no longer be detected.
-      const moved = !this.#isSameShape(aspect) || this.#judged.active === 'moved';
-      const unconfirmed = this.#known.unconfirmed || moved;
-      this.#known = { ...this.#known, aspect, unconfirmed, toldMs: NEVER_MS };
+      const hasMoved = !this.#isSameShape(aspect) || this.#judgement.active === 'moved';
+      const unconfirmed = this.#knowledge.unconfirmed || hasMoved;
+      this.#knowledge = { ...this.#knowledge, aspect, unconfirmed, toldMs: NEVER_MS };
       const picture = new ConditionPicture(frame);
-      this.#judged = judgementBy(new View(picture.cells), new View(picture.cells), NEVER_MS);
+      this.#judgement = judgementBy(new View(picture.cells), new View(picture.cells), NEVER_MS);
       this.#blindness.forget();
       this.#gathering = { size, picture, sinceMs: atMs };
       return this.#gathering;
@@ -252,93 +259,94 @@ export class CameraConditions {
       // Time without frames does not count.
       gathering.picture.clear();
       gathering.sinceMs = atMs;
-      this.#judged.soundMs += elapsedMs;
-      this.#judged.otherSinceMs += elapsedMs;
-      this.#judged.sinceMs.clear();
+      this.#judgement.soundMs += elapsedMs;
+      this.#judgement.otherSinceMs += elapsedMs;
+      this.#judgement.sinceMs.clear();
     }
     return gathering;
   }
 
   #look(picture: ConditionPicture, atMs: number): void {
-    const judged = this.#judged;
+    const judgement = this.#judgement;
     const bright = brightLevel(picture);
-    const learnt = judged.view.looks >= LEARNT_LOOKS;
-    const compared = judged.view.compare(picture);
-    const tells = learnt && compared.telling >= TELLING_MIN;
-    const { kept, energy, edges, coarse, blurred } = compared;
-    const named = atMs - this.#namedMs < WINDOW_MS;
-    const well = !judged.upset && !named && (judged.active === undefined || judged.active === 'cannot-see');
+    const learnt = judgement.view.looks >= LEARNT_LOOKS;
+    const comparison = judgement.view.compare(picture);
+    const tells = learnt && comparison.telling >= TELLING_MIN;
+    const { keptRatio, energy, edges, coarse, blurred } = comparison;
+    const isNamed = atMs - this.#namedMs < WINDOW_MS;
+    const well =
+      !judgement.upset && !isNamed && (judgement.active === undefined || judgement.active === 'cannot-see');
     this.#blindness.look(picture, WINDOW_MS, well, atMs);
-    this.#veiledLooks = this.#blindness.veiled ? this.#veiledLooks + 1 : 0;
-    const same = !tells || kept >= KEPT_MOST;
+    this.#hazyWindows = this.#blindness.isHazy ? this.#hazyWindows + 1 : 0;
+    const same = !tells || keptRatio >= KEPT_MOST;
     const unsharp = tells && coarse >= COARSE_KEPT && blurred >= BLURRED_MOST;
-    this.#follow(picture, compared, tells, unsharp, atMs);
-    const { upset } = judged;
-    const few = energy < LOST_ENERGY && edges < LOST_ENERGY * judged.least;
-    const lost = upset && few && coarse < COARSE_KEPT && !named;
-    const otherMs = upset ? atMs - judged.otherSinceMs : 0;
-    const moved = upset && !named && !unsharp && energy >= MOVED_ENERGY && otherMs >= BEGINS_MS.moved;
-    judge(judged, 'covered', lost, same || energy >= BACK_ENERGY || !upset, atMs);
-    judge(judged, 'too-dark', bright < DARK_LEVEL, bright > BRIGHT_LEVEL, atMs);
-    judge(judged, 'moved', moved, !upset, atMs, 0);
-    const { veils, missed, over } = this.#blindness.camera;
-    const blinds = veils && !upset && !named;
-    judge(judged, 'cannot-see', blinds || missed, over, atMs, missed ? 0 : BEGINS_MS['cannot-see']);
-    judge(judged, 'defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
-    if (tells && !upset && judged.active === undefined && !named) this.#tellView(picture, atMs);
+    this.#follow(picture, comparison, tells, unsharp, atMs);
+    const { upset } = judgement;
+    const few = energy < LOST_ENERGY && edges < LOST_ENERGY * judgement.least;
+    const isLost = upset && few && coarse < COARSE_KEPT && !isNamed;
+    const otherMs = upset ? atMs - judgement.otherSinceMs : 0;
+    const hasMoved = upset && !isNamed && !unsharp && energy >= MOVED_ENERGY && otherMs >= BEGINS_MS.moved;
+    judge(judgement, 'covered', isLost, same || energy >= BACK_ENERGY || !upset, atMs);
+    judge(judgement, 'too-dark', bright < DARK_LEVEL, bright > BRIGHT_LEVEL, atMs);
+    judge(judgement, 'moved', hasMoved, !upset, atMs, 0);
+    const { isHazy, missed, over } = this.#blindness.camera;
+    const blinds = isHazy && !upset && !isNamed;
+    judge(judgement, 'cannot-see', blinds || missed, over, atMs, missed ? 0 : BEGINS_MS['cannot-see']);
+    judge(judgement, 'defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
+    if (tells && !upset && judgement.active === undefined && !isNamed) this.#tellView(picture, atMs);
   }
 
   /** Compares the learnt view with the previously known one, and reports it from then on. */
   #tellView(picture: ConditionPicture, atMs: number): void {
-    const { signature: before, aspect, unconfirmed, toldMs } = this.#known;
+    const { signature: before, aspect, unconfirmed, toldMs } = this.#knowledge;
     if (unconfirmed || atMs - toldMs < TOLD_EVERY_MS) return;
-    const signature = this.#judged.view.signature(picture);
+    const signature = this.#judgement.view.signature(picture);
     if (before !== undefined && !isSameView(before, signature)) {
-      this.#known = { ...this.#known, unconfirmed: true };
+      this.#knowledge = { ...this.#knowledge, unconfirmed: true };
       return;
     }
-    this.#known = { ...this.#known, signature, toldMs: atMs };
+    this.#knowledge = { ...this.#knowledge, signature, toldMs: atMs };
     this.#toTell = { signature, aspect: aspect ?? 1, moved: false };
   }
 
   /** Learns the view while it changes slowly, and records when it has changed suddenly. */
   #follow(
     picture: ConditionPicture,
-    compared: Compared,
+    comparison: Comparison,
     tells: boolean,
     unsharp: boolean,
     atMs: number,
   ): void {
-    const judged = this.#judged;
-    const { view, other } = judged;
-    const { kept } = compared;
-    if (!tells || kept >= KEPT_MOST) {
-      judged.soundMs = atMs;
-      judged.upset = false;
-      noteSound(judged, compared.edges);
-    } else if (this.#veiledLooks >= VEILED_BEFORE) {
+    const judgement = this.#judgement;
+    const { view, other } = judgement;
+    const { keptRatio } = comparison;
+    if (!tells || keptRatio >= KEPT_MOST) {
+      judgement.soundMs = atMs;
+      judgement.upset = false;
+      noteSound(judgement, comparison.edges);
+    } else if (this.#hazyWindows >= HAZY_BEFORE) {
       // The edges were lost gradually, so nothing has suddenly come in front of the lens.
-    } else if (kept <= KEPT_FEW && !judged.upset && atMs - judged.soundMs <= AT_ONCE_MS) {
-      judged.upset = true;
-      judged.upsetMs = atMs;
-      judged.lastSound = undefined;
+    } else if (keptRatio <= KEPT_FEW && !judgement.upset && atMs - judgement.soundMs <= AT_ONCE_MS) {
+      judgement.upset = true;
+      judgement.upsetMs = atMs;
+      judgement.lastSound = undefined;
       other.forget();
     }
     // Neither covered nor another view in all this time: only the present appearance is known.
-    if (judged.upset && judged.active === undefined && atMs - judged.upsetMs >= ADOPTED_MS) {
-      judged.upset = false;
+    if (judgement.upset && judgement.active === undefined && atMs - judgement.upsetMs >= ADOPTED_MS) {
+      judgement.upset = false;
       view.forget();
       this.#blindness.forget();
-      this.#known = { ...this.#known, signature: undefined };
+      this.#knowledge = { ...this.#knowledge, signature: undefined };
     }
-    if (!judged.upset) {
-      if (!unsharp && !this.#blindness.veiled && judged.active !== 'defocused')
+    if (!judgement.upset) {
+      if (!unsharp && !this.#blindness.isHazy && judgement.active !== 'defocused')
         view.learn(picture, WINDOW_MS / VIEW_MS);
       return;
     }
-    if (other.looks === 0 || other.compare(picture).kept < KEPT_MOST) {
+    if (other.looks === 0 || other.compare(picture).keptRatio < KEPT_MOST) {
       other.forget();
-      judged.otherSinceMs = atMs;
+      judgement.otherSinceMs = atMs;
     }
     other.learn(picture, WINDOW_MS / VIEW_MS);
   }
@@ -363,9 +371,9 @@ function sizeOf({ widthPx, heightPx }: SizePx): string {
   return `${widthPx}x${heightPx}`;
 }
 
-function namedShare(found: readonly Detection[], { widthPx, heightPx }: SizePx): number {
+function namedShare(detections: readonly Detection[], { widthPx, heightPx }: SizePx): number {
   let areaPx = 0;
-  for (const { group, score, xyxyPx } of found) {
+  for (const { group, score, xyxyPx } of detections) {
     if (score < NAMED_SCORE_MIN || (group !== 'person' && group !== 'vehicle')) continue;
     areaPx += (xyxyPx[2] - xyxyPx[0]) * (xyxyPx[3] - xyxyPx[1]);
   }

@@ -57,7 +57,7 @@ export interface Turn {
 }
 
 export class FeatureBackground {
-  #dropped = 0;
+  #droppedRuns = 0;
   #source: SizePx | undefined;
   #input: SizePx | undefined;
   #channels = 0;
@@ -66,7 +66,7 @@ export class FeatureBackground {
   #ground = new Float32Array(0);
   #now = new Float32Array(0);
   /** Runs averaged in a cell's ground, and the time of the last one. */
-  #seen = new Uint16Array(0);
+  #runs = new Uint16Array(0);
   #learntMs = new Float64Array(0);
   /** Time when a cell's present was last updated. */
   #nowMs = new Float64Array(0);
@@ -76,7 +76,7 @@ export class FeatureBackground {
   #perCell = 1;
   /** 1 where learning is blocked now. */
   #blocked = new Uint8Array(0);
-  #wanted = new Uint8Array(0);
+  #marks = new Uint8Array(0);
   /** Cells to blend into a mean, and at which ratio. */
   #due = new Int32Array(0);
   #shares = new Float32Array(0);
@@ -87,8 +87,8 @@ export class FeatureBackground {
   #unrest: number | undefined;
 
   /** Runs with too many features. */
-  get dropped(): number {
-    return this.#dropped;
+  get droppedRuns(): number {
+    return this.#droppedRuns;
   }
 
   /** Runs that were used. */
@@ -115,7 +115,7 @@ export class FeatureBackground {
     atMs: number,
   ): void {
     if (features.values.length > VALUES_MAX) {
-      this.#dropped += 1;
+      this.#droppedRuns += 1;
       return;
     }
     this.#fit(features, background.picture.grid, source, atMs);
@@ -129,24 +129,24 @@ export class FeatureBackground {
   /** Returns the turn of a place; undefined if too little of it is known. `sinceMs` is the time of its change. */
   turnOf(cells: readonly number[], sinceMs: number): Turn | undefined {
     this.#cover(cells);
-    let around = 0;
+    let distanceSum = 0;
     let shares = 0;
-    const whole = { distance: 0, cells: 0 };
+    const area = { distance: 0, cells: 0 };
     const core = { distance: 0, cells: 0 };
     for (const [i, count] of this.#covers) {
-      if ((this.#seen[i] as number) < SEEN_MIN || (this.#nowMs[i] as number) < sinceMs) continue;
+      if ((this.#runs[i] as number) < SEEN_MIN || (this.#nowMs[i] as number) < sinceMs) continue;
       const distance = turn(this.#ground, this.#now, i, this.#channels, 0);
       const share = Math.min(1, count / this.#perCell);
-      around += share * distance;
+      distanceSum += share * distance;
       shares += share;
       if (share < INSIDE_SHARE) continue;
-      add(whole, distance);
+      add(area, distance);
       if (NEIGHBOURS.every(([x, y]) => this.#covers.has(i + x + y * this.#columns))) add(core, distance);
     }
     // The rim turns with every edge, including a shadow's.
-    const inside = core.cells >= CORE_CELLS ? core : whole;
+    const inside = core.cells >= CORE_CELLS ? core : area;
     if (inside.cells > 0) return { distance: inside.distance / inside.cells, cells: inside.cells };
-    return shares > 0 ? { distance: around / shares, cells: 0 } : undefined;
+    return shares > 0 ? { distance: distanceSum / shares, cells: 0 } : undefined;
   }
 
   /** Counts the cells of a region in each feature cell. */
@@ -162,13 +162,13 @@ export class FeatureBackground {
   absorb(cells: readonly number[]): void {
     for (const cell of cells) {
       const i = this.#at[cell];
-      if (i !== undefined) this.#seen[i] = 0;
+      if (i !== undefined) this.#runs[i] = 0;
     }
   }
 
   /** Learns everything again, because the complete picture has changed. */
   forget(): void {
-    this.#seen.fill(0);
+    this.#runs.fill(0);
   }
 
   #fit({ columns, rows, channels, cellPx, input }: Features, grid: Grid, source: SizePx, atMs: number): void {
@@ -188,20 +188,20 @@ export class FeatureBackground {
     this.#firstMs = atMs;
     this.#ground = new Float32Array(cells * channels);
     this.#now = new Float32Array(cells * channels);
-    this.#seen = new Uint16Array(cells);
+    this.#runs = new Uint16Array(cells);
     this.#learntMs = new Float64Array(cells);
     this.#nowMs = new Float64Array(cells);
     this.#blocked = new Uint8Array(cells);
-    this.#wanted = new Uint8Array(cells);
+    this.#marks = new Uint8Array(cells);
     this.#due = new Int32Array(cells);
     this.#shares = new Float32Array(cells);
     const placement = placementOf(source, input);
-    const across = (placement.widthPx * grid.sourcePxPerCell[0]) / source.widthPx;
-    const down = (placement.heightPx * grid.sourcePxPerCell[1]) / source.heightPx;
-    this.#perCell = (cellPx * cellPx) / (across * down);
+    const cellWidthPx = (placement.widthPx * grid.sourcePxPerCell[0]) / source.widthPx;
+    const cellHeightPx = (placement.heightPx * grid.sourcePxPerCell[1]) / source.heightPx;
+    this.#perCell = (cellPx * cellPx) / (cellWidthPx * cellHeightPx);
     this.#at = Int32Array.from({ length: grid.columns * grid.rows }, (_, cell) => {
-      const x = placement.leftPx + ((cell % grid.columns) + 0.5) * across;
-      const y = placement.topPx + (Math.floor(cell / grid.columns) + 0.5) * down;
+      const x = placement.leftPx + ((cell % grid.columns) + 0.5) * cellWidthPx;
+      const y = placement.topPx + (Math.floor(cell / grid.columns) + 0.5) * cellHeightPx;
       const [column, row] = [Math.floor(x / cellPx), Math.floor(y / cellPx)];
       return Math.min(rows - 1, row) * columns + Math.min(columns - 1, column);
     });
@@ -210,16 +210,16 @@ export class FeatureBackground {
   /** Blocks cells that are not ground and their neighbours, because features extend over neighbouring cells. */
   #block({ picture, state, resting, covered }: Background): void {
     const blocked = this.#blocked.fill(1);
-    const wanted = this.#wanted.fill(0);
+    const marks = this.#marks.fill(0);
     for (const cell of picture.grid.used) {
       const i = this.#at[cell] as number;
       blocked[i] = 0;
-      if (covered[cell] !== 0) wanted[i] = STANDS_BEFORE;
-      else if (wanted[i] === 0 && (resting[cell] === 0 || state[cell] !== GROUND)) wanted[i] = 1;
+      if (covered[cell] !== 0) marks[i] = STANDS_BEFORE;
+      else if (marks[i] === 0 && (resting[cell] === 0 || state[cell] !== GROUND)) marks[i] = 1;
     }
     const columns = this.#columns;
-    for (let i = 0; i < wanted.length; i += 1) {
-      if (wanted[i] === 0) continue;
+    for (let i = 0; i < marks.length; i += 1) {
+      if (marks[i] === 0) continue;
       const x = i % columns;
       const y = (i - x) / columns;
       for (let ny = Math.max(0, y - 1); ny <= Math.min(this.#rows - 1, y + 1); ny += 1) {
@@ -234,10 +234,10 @@ export class FeatureBackground {
     const { values, channels, zeroPoint } = features;
     const samples = this.#samples;
     samples.length = 0;
-    const cells = this.#seen.length;
+    const cells = this.#runs.length;
     const step = Math.max(1, Math.floor(cells / SAMPLES));
     for (let i = this.#looks % step; i < cells; i += step) {
-      if ((this.#seen[i] as number) < SEEN_MIN || this.#wanted[i] === STANDS_BEFORE) continue;
+      if ((this.#runs[i] as number) < SEEN_MIN || this.#marks[i] === STANDS_BEFORE) continue;
       samples.push(turn(this.#ground, values, i, channels, zeroPoint));
     }
     samples.sort((a, b) => a - b);
@@ -250,13 +250,13 @@ export class FeatureBackground {
     let count = 0;
     for (let i = 0; i < this.#blocked.length; i += 1) {
       if (this.#blocked[i] !== 0) continue;
-      const seen = this.#seen[i] as number;
-      if (!all && i % PHASES !== phase && seen >= SEEN_MIN) continue;
+      const runs = this.#runs[i] as number;
+      if (!all && i % PHASES !== phase && runs >= SEEN_MIN) continue;
       const elapsedMs = atMs - (this.#learntMs[i] as number);
       this.#due[count] = i;
-      this.#shares[count] = Math.max(1 / (seen + 1), 1 - Math.exp(-elapsedMs / GROUND_MS));
+      this.#shares[count] = Math.max(1 / (runs + 1), 1 - Math.exp(-elapsedMs / GROUND_MS));
       this.#learntMs[i] = atMs;
-      this.#seen[i] = Math.min(65_535, seen + 1);
+      this.#runs[i] = Math.min(65_535, runs + 1);
       count += 1;
     }
     this.#blend(this.#ground, features, count);
@@ -269,13 +269,13 @@ export class FeatureBackground {
     regions: Iterable<readonly number[]>,
     atMs: number,
   ): void {
-    const wanted = this.#wanted.fill(0);
+    const marks = this.#marks.fill(0);
     for (const cells of regions) {
-      for (const cell of cells) if (covered[cell] === 0) wanted[this.#at[cell] as number] = 1;
+      for (const cell of cells) if (covered[cell] === 0) marks[this.#at[cell] as number] = 1;
     }
     let count = 0;
-    for (let i = 0; i < wanted.length; i += 1) {
-      if (wanted[i] === 0) continue;
+    for (let i = 0; i < marks.length; i += 1) {
+      if (marks[i] === 0) continue;
       this.#due[count] = i;
       this.#shares[count] = 1 - Math.exp(-(atMs - (this.#nowMs[i] as number)) / NOW_MS);
       this.#nowMs[i] = atMs;

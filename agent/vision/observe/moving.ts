@@ -43,7 +43,8 @@ export class MovingCells {
     const same = sameSize(this.#source, source);
     if (same && this.#foreground !== undefined && atMs - this.#tickMs < TICK_MS) return this.#foreground;
     this.#tickMs = atMs;
-    const background = same && this.#background !== undefined ? this.#background : this.#made(frame);
+    const background =
+      same && this.#background !== undefined ? this.#background : this.#makeBackground(frame);
     background.picture.read(frame);
     background.update(atMs);
     this.#absorb(background, atMs);
@@ -56,7 +57,7 @@ export class MovingCells {
   }
 
   /** Creates the background for a source of another size, to which the old one does not apply. */
-  #made(frame: Frame): Background {
+  #makeBackground(frame: Frame): Background {
     this.#source = frame.source;
     const picture = new SmallPicture(frame, [EVERYWHERE], CELLS_MAX);
     this.#background = new Background(picture);

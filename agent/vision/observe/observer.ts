@@ -23,13 +23,13 @@ import {
 } from '../../contract/observation.ts';
 import type { Foreground, Frame, Look, Track } from '../../contract/picture.ts';
 import { CameraConditions } from './condition.ts';
-import { Furniture } from './furniture.ts';
 import { MovingCells } from './moving.ts';
-import type { UnknownMover } from './passages.ts';
 import { PixelMotion } from './pixel-motion.ts';
 import { SceneObserver } from './scene.ts';
 import { StandingVehicles } from './standing.ts';
+import { Furniture } from './static-false-positives.ts';
 import { type PlacedTrack, TrackPlaces } from './track-places.ts';
+import type { UnclassifiedObject } from './unclassified-motion.ts';
 import { VehicleColours } from './vehicle-colour.ts';
 
 /** First ID of unclassified motion, above all track IDs, which begin below 2⁴⁰. */
@@ -54,14 +54,14 @@ type ObserverLimit = Extract<
 
 export class Observer {
   readonly #pixels = new PixelMotion();
-  readonly #furniture = new Furniture();
+  readonly #staticFalsePositives = new Furniture();
   readonly #places: TrackPlaces;
   /**
    * Parked vehicles with the tolerance that decides when the detector runs; the others serve rules that request them.
    */
   readonly #waiting: StandingVehicles;
   readonly #standing: ReadonlyMap<number, StandingVehicles>;
-  readonly #wanted: ReadonlySet<number>;
+  readonly #moveTolerances: ReadonlySet<number>;
   #placesGiven = 0;
   #standingCut = 0;
   readonly #scene: SceneObserver | undefined;
@@ -75,15 +75,15 @@ export class Observer {
   constructor(options: ObserverOptions) {
     const { zones, lines, moveTolerances, knownView, regions, vehicleColours } = options;
     this.#places = new TrackPlaces({ zones, lines });
-    this.#wanted = new Set(moveTolerances);
+    this.#moveTolerances = new Set(moveTolerances);
     const nextPlace = (): number => ++this.#placesGiven;
     const standing = (moveTolerance: number): StandingVehicles =>
       new StandingVehicles({ zones, moveTolerance, nextPlace });
     this.#waiting = standing(WAITING_TOLERANCE);
-    const others = moveTolerances.filter((moveTolerance) => moveTolerance !== WAITING_TOLERANCE);
+    const otherTolerances = moveTolerances.filter((moveTolerance) => moveTolerance !== WAITING_TOLERANCE);
     this.#standing = new Map([
       [WAITING_TOLERANCE, this.#waiting],
-      ...others.map((one) => [one, standing(one)] as const),
+      ...otherTolerances.map((one) => [one, standing(one)] as const),
     ]);
     this.#scene = regions ? new SceneObserver({ zones }) : undefined;
     this.#conditions = new CameraConditions({ known: knownView, zones });
@@ -94,7 +94,7 @@ export class Observer {
   observationOf(frame: Frame, { looked, found, tracks, features }: Look): Observation {
     const { index, atMs, wallMs, source } = frame;
     const moving = this.#pixels.update(frame, tracks);
-    const furniture = this.#furniture.update(frame, tracks, moving);
+    const staticFalsePositives = this.#staticFalsePositives.update(frame, tracks, moving);
     const foreground = this.#moving.update(frame);
     const isFresh = foreground !== this.#foreground;
     this.#foreground = foreground;
@@ -102,7 +102,10 @@ export class Observer {
     this.#followSight(camera);
     const { unknown } = this.#conditions;
     const placed = unknown.length === 0 ? tracks : [...tracks, ...unnamed(unknown, tracks, atMs)];
-    const { tracks: observed, crossings } = this.#places.update(frame, placed, { moving, furniture });
+    const { tracks: observed, crossings } = this.#places.update(frame, placed, {
+      moving,
+      furniture: staticFalsePositives,
+    });
     this.#nameColours(frame, tracks, observed, isFresh);
     const observation: Observation = {
       frame: index,
@@ -150,7 +153,7 @@ export class Observer {
     const all: StandingVehicle[] = [];
     for (const places of this.#standing.values()) {
       const standing = places.update(frame, tracks, found, looked);
-      if (this.#wanted.has(places.moveTolerance)) all.push(...standing);
+      if (this.#moveTolerances.has(places.moveTolerance)) all.push(...standing);
     }
     if (all.length > STANDING_MAX) {
       this.#standingCut += all.length - STANDING_MAX;
@@ -181,13 +184,13 @@ export class Observer {
 
   /** Counts of results that were dropped because there were too many. */
   get limits(): Record<ObserverLimit, number> {
-    const { regions = 0, places = 0, features = 0 } = this.#scene?.dropped ?? {};
+    const { regions = 0, places = 0, features = 0 } = this.#scene?.droppedCounts ?? {};
     return {
       crossings_dropped: this.#places.crossingsDropped,
-      furniture_dropped: this.#furniture.dropped,
+      furniture_dropped: this.#staticFalsePositives.dropped,
       grounds_dropped: features,
       standing_places_dropped: [...this.#standing.values()].reduce(
-        (sum, { dropped }) => sum + dropped,
+        (sum, { droppedCandidates }) => sum + droppedCandidates,
         this.#standingCut,
       ),
       static_regions_dropped: regions,
@@ -207,16 +210,20 @@ export class Observer {
 }
 
 /** Returns unclassified motion as objects, except where a track overlaps. */
-function unnamed(movers: readonly UnknownMover[], tracks: readonly Track[], atMs: number): PlacedTrack[] {
-  return movers
+function unnamed(
+  unclassified: readonly UnclassifiedObject[],
+  tracks: readonly Track[],
+  atMs: number,
+): PlacedTrack[] {
+  return unclassified
     .filter(({ xyxyPx }) => !tracks.some((track) => iou(track.xyxyPx, xyxyPx) > 0))
-    .map(({ id, ...mover }) => ({
-      ...mover,
+    .map(({ id, ...object }) => ({
+      ...object,
       id: UNNAMED_FROM + id,
       group: UNKNOWN,
       label: UNKNOWN,
       score: 0,
       bestScore: 0,
-      seen: mover.lastMs === atMs,
+      seen: object.lastMs === atMs,
     }));
 }

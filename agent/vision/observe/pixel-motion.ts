@@ -52,7 +52,7 @@ interface Past {
 }
 
 /** Picture and box in which a track was elsewhere. */
-interface Apart {
+interface EarlierPosition {
   readonly picture: LumaPicture;
   readonly box: XyxyPx;
 }
@@ -70,7 +70,7 @@ export class PixelMotion {
     const moving = new Set<number>();
     const drivers = tracks.filter(isDriver);
     for (const track of drivers) {
-      const then = track.seen ? this.#apart(track, APART_PX / scale, atMs) : undefined;
+      const then = track.seen ? this.#earlierPosition(track, APART_PX / scale, atMs) : undefined;
       if (then !== undefined && hasMoved(picture, track.xyxyPx, then.picture, then.box)) moving.add(track.id);
     }
     const newest = this.#past.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
@@ -87,7 +87,11 @@ export class PixelMotion {
   }
 
   /** Returns the newest picture in which the track was elsewhere. */
-  #apart({ id, xyxyPx: now, before }: Track, apartPx: number, atMs: number): Apart | undefined {
+  #earlierPosition(
+    { id, xyxyPx: now, before }: Track,
+    apartPx: number,
+    atMs: number,
+  ): EarlierPosition | undefined {
     const least = Math.max(apartPx, APART_SIZES * Math.sqrt((now[2] - now[0]) * (now[3] - now[1])));
     for (let i = this.#past.length - 1; i >= 0; i -= 1) {
       const { atMs: thenMs, picture, boxes } = this.#past[i] as Past;

@@ -3,7 +3,7 @@ import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
 import { isInside } from '../../contract/plane.ts';
-import type { Attendant } from './carrier.ts';
+import type { Bystander } from './associated-track.ts';
 import type { Grid } from './small-picture.ts';
 import type { Region } from './static-region.ts';
 
@@ -15,8 +15,8 @@ export const BODY_IOU = 0.25;
 const PART_INSIDE = 0.6;
 const PART_SIZE = 0.15;
 
-export function placePx({ box }: Region, { sourcePxPerCell: [across, down] }: Grid): XyxyPx {
-  return [box[0] * across, box[1] * down, box[2] * across, box[3] * down];
+export function placePx({ box }: Region, { sourcePxPerCell: [cellWidthPx, cellHeightPx] }: Grid): XyxyPx {
+  return [box[0] * cellWidthPx, box[1] * cellHeightPx, box[2] * cellWidthPx, box[3] * cellHeightPx];
 }
 
 /** Returns the zones of a region. `ground` is the bottom centre of its box, normalised. */
@@ -26,14 +26,17 @@ export function placesOf(
   ground: readonly [number, number],
   { columns, placement, cellPx }: Grid,
 ): StaticRegion['places'] {
-  const across = cellPx / placement.widthPx;
-  const down = cellPx / placement.heightPx;
+  const cellWidth = cellPx / placement.widthPx;
+  const cellHeight = cellPx / placement.heightPx;
   return zones.flatMap(({ id, polygon }) => {
     const inside = cells.filter((cell) =>
-      isInside(polygon, [((cell % columns) + 0.5) * across, (Math.floor(cell / columns) + 0.5) * down]),
+      isInside(polygon, [
+        ((cell % columns) + 0.5) * cellWidth,
+        (Math.floor(cell / columns) + 0.5) * cellHeight,
+      ]),
     ).length;
     // The ground point lies on the region's lower edge; half a cell above it lies the region itself.
-    const standsIn = isInside(polygon, [ground[0], ground[1] - down / 2]);
+    const standsIn = isInside(polygon, [ground[0], ground[1] - cellHeight / 2]);
     return inside === 0 && !standsIn ? [] : [{ zone: id, standsIn, share: inside / cells.length }];
   });
 }
@@ -54,8 +57,8 @@ export function fillBox(
 }
 
 /** Reports whether the region is the remainder of a track that was lost on the spot. */
-export function isBody(place: XyxyPx, attendants: readonly Attendant[]): boolean {
-  return attendants.some(
+export function isBody(place: XyxyPx, bystanders: readonly Bystander[]): boolean {
+  return bystanders.some(
     ({ left, lastBox, group }) =>
       !left && (iou(place, lastBox) >= BODY_IOU || (group === 'vehicle' && isPart(place, lastBox))),
   );

@@ -12,20 +12,20 @@ import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type SizePx, sameSize, type XyxyPx } from '../../contract/geometry.ts';
 import type { StaticRegion } from '../../contract/observation.ts';
 import type { Detection, Features, Frame, Track } from '../../contract/picture.ts';
-import { Background } from './background.ts';
-import { BESIDE, COVERED } from './background-state.ts';
 import {
-  type Attendant,
+  associatedTrackOf,
+  associatedTracks,
+  type Bystander,
   COVERS_MS,
-  carrierOf,
-  carriers,
   follow,
-  isAttended,
+  hasBystander,
   lastLeftMs,
-  mergeAttendants,
+  mergeBystanders,
   Presence,
   people,
-} from './carrier.ts';
+} from './associated-track.ts';
+import { Background } from './background.ts';
+import { BESIDE_OBJECT, COVERED } from './background-state.ts';
 import { FeatureBackground, type Turn } from './feature-background.ts';
 import { BODY_IOU, fillBox, isBody, isPart, placePx, placesOf } from './region-place.ts';
 import { SmallPicture } from './small-picture.ts';
@@ -73,13 +73,13 @@ const QUIET_MS = 10_000;
 const BEFORE_MS = 3000;
 const PINNED_REGIONS_MAX = 16;
 
-interface Followed {
+interface RegionState {
   /** Time of the still that shows the place before; chosen when the region is found, then pinned. */
   readonly beforeMs: number;
-  attendants: Attendant[];
+  bystanders: Bystander[];
   /** True once all had left; later arrivals have no part in it. */
   closed: boolean;
-  told: boolean;
+  wasReported: boolean;
   /** Turn of the features in its place, and number of their evaluations that indicated light. */
   turn: Turn | undefined;
   lightLooks: number;
@@ -94,7 +94,7 @@ export interface SceneOptions {
 export class SceneObserver {
   readonly #options: SceneOptions;
   readonly #presence = new Presence();
-  readonly #followed = new Map<number, Followed>();
+  readonly #states = new Map<number, RegionState>();
   #source: SizePx | undefined;
   readonly #features = new FeatureBackground();
   #background: Background | undefined;
@@ -115,11 +115,11 @@ export class SceneObserver {
   }
 
   /** Regions not followed, track positions not stored, and detector runs with too many features. */
-  get dropped(): { readonly regions: number; readonly places: number; readonly features: number } {
+  get droppedCounts(): { readonly regions: number; readonly places: number; readonly features: number } {
     return {
-      features: this.#features.dropped,
-      regions: this.#droppedBefore + (this.#regions?.dropped ?? 0),
-      places: this.#presence.dropped,
+      features: this.#features.droppedRuns,
+      regions: this.#droppedBefore + (this.#regions?.droppedRegions ?? 0),
+      places: this.#presence.droppedPositions,
     };
   }
 
@@ -150,12 +150,12 @@ export class SceneObserver {
     background.update(atMs);
     this.#presence.remember(frame, tracks);
     if (features !== undefined) {
-      const places = [...regions.followed.values()].map(({ cells }) => cells);
+      const places = [...regions.followedById.values()].map(({ cells }) => cells);
       this.#features.learn(features, background, frame.source, places, atMs);
     }
     if (tracks.length === 0) this.#noteQuiet(atMs);
-    for (const [id, region] of regions.followed) {
-      this.#attend(region, this.#followed.get(id), tracks, detections, elapsedMs, frame);
+    for (const [id, region] of regions.followedById) {
+      this.#attend(region, this.#states.get(id), tracks, detections, elapsedMs, frame);
     }
     if (atMs - this.#lookMs >= LOOK_MS) {
       this.#lookMs = atMs;
@@ -178,21 +178,21 @@ export class SceneObserver {
     const regions = new StaticRegions(background);
     this.#source = source;
     this.#background = background;
-    this.#droppedBefore += this.#regions?.dropped ?? 0;
+    this.#droppedBefore += this.#regions?.droppedRegions ?? 0;
     this.#regions = regions;
-    this.#followed.clear();
+    this.#states.clear();
     return { background, regions };
   }
 
   /** Marks the cells behind a track's box, and those beside it. */
   #cover({ covered, picture }: Background, tracks: readonly Track[], atMs: number): void {
     covered.fill(0);
-    for (const pass of [BESIDE, COVERED]) {
+    for (const pass of [BESIDE_OBJECT, COVERED]) {
       for (const { xyxyPx, group, lastMs } of tracks) {
         if (group === 'bag' || atMs - lastMs > COVERS_MS) continue;
         const [x1, y1, x2, y2] = xyxyPx;
-        if (pass === BESIDE && group === 'vehicle') continue;
-        const margin = pass === BESIDE ? BESIDE_SHARE * (y2 - y1) : 0;
+        if (pass === BESIDE_OBJECT && group === 'vehicle') continue;
+        const margin = pass === BESIDE_OBJECT ? BESIDE_SHARE * (y2 - y1) : 0;
         fillBox(covered, picture.grid, [x1 - margin, y1 - margin, x2 + margin, y2 + margin], pass);
       }
     }
@@ -206,22 +206,22 @@ export class SceneObserver {
 
   #attend(
     region: Region,
-    followed: Followed | undefined,
+    state: RegionState | undefined,
     tracks: readonly Track[],
     detections: readonly Detection[],
     elapsedMs: number,
     frame: Frame,
   ): void {
-    if (followed === undefined) return;
+    if (state === undefined) return;
     const place = this.#placePx(region);
-    follow(followed.attendants, place, tracks, frame, elapsedMs);
+    follow(state.bystanders, place, tracks, frame, elapsedMs);
     const hint = detections.some(
       ({ group, score, xyxyPx }) =>
         group !== 'bag' &&
         score >= HINT_SCORE &&
         (iou(place, xyxyPx) >= BODY_IOU || (group === 'vehicle' && isPart(place, xyxyPx))),
     );
-    followed.hinted += (1 - Math.exp(-elapsedMs / HINT_MS)) * ((hint ? 1 : 0) - followed.hinted);
+    state.hinted += (1 - Math.exp(-elapsedMs / HINT_MS)) * ((hint ? 1 : 0) - state.hinted);
   }
 
   #look(background: Background, regions: StaticRegions, atMs: number): void {
@@ -230,27 +230,27 @@ export class SceneObserver {
       regions.relearn(atMs - RELEARN_MS);
     }
     for (const region of regions.look(atMs))
-      this.#followed.set(region.id, {
+      this.#states.set(region.id, {
         beforeMs: this.#beforeMs(region),
-        attendants: [],
+        bystanders: [],
         turn: undefined,
         lightLooks: 0,
         hinted: 0,
         closed: false,
-        told: false,
+        wasReported: false,
       });
     const turned = this.#features.looks !== this.#featureLooks;
     this.#featureLooks = this.#features.looks;
-    for (const region of [...regions.followed.values()]) {
-      const followed = this.#followed.get(region.id);
-      if (followed === undefined) continue;
-      if (turned) this.#turn(region, followed);
+    for (const region of [...regions.followedById.values()]) {
+      const state = this.#states.get(region.id);
+      if (state === undefined) continue;
+      if (turned) this.#turn(region, state);
       const growing = atMs - Math.max(region.foundMs, region.grownMs) < LOOK_MS + SETTLED_MS;
-      if (growing && !followed.closed) this.#findAttendants(region, followed);
-      if (this.#isOver(regions, region, followed, atMs)) this.#absorb(regions, region, followed);
+      if (growing && !state.closed) this.#findBystanders(region, state);
+      if (this.#isOver(regions, region, state, atMs)) this.#absorb(regions, region, state);
     }
     this.#mergeParts(regions);
-    for (const id of this.#followed.keys()) if (!regions.followed.has(id)) this.#followed.delete(id);
+    for (const id of this.#states.keys()) if (!regions.followedById.has(id)) this.#states.delete(id);
   }
 
   /**
@@ -269,20 +269,20 @@ export class SceneObserver {
     return false;
   }
 
-  #turn(region: Region, followed: Followed): void {
+  #turn(region: Region, state: RegionState): void {
     const turn = this.#features.turnOf(region.cells, region.foundMs);
     if (turn === undefined) return;
-    followed.turn = turn;
-    const light = turn.distance < LIGHT_TURN && this.#bits(region, followed) < 0;
-    followed.lightLooks = light ? followed.lightLooks + 1 : 0;
+    state.turn = turn;
+    const light = turn.distance < LIGHT_TURN && this.#bits(region, state) < 0;
+    state.lightLooks = light ? state.lightLooks + 1 : 0;
     region.other = turn.distance >= OTHER_TURN && turn.cells >= OTHER_CELLS;
   }
 
-  #bits(region: Region, { turn }: Followed): number {
+  #bits(region: Region, { turn }: RegionState): number {
     return thingBits(region, turn, (this.#background as Background).picture.grid);
   }
 
-  #absorb(regions: StaticRegions, region: Region, { turn }: Followed): void {
+  #absorb(regions: StaticRegions, region: Region, { turn }: RegionState): void {
     // Light leaves the features of a place unchanged.
     if (turn === undefined || turn.distance >= LIGHT_TURN) this.#features.absorb(region.cells);
     regions.absorb(region);
@@ -290,84 +290,85 @@ export class SceneObserver {
 
   /** Merges touching regions of the same evaluation that share a track that was present both times. */
   #mergeParts(regions: StaticRegions): void {
-    if (regions.followed.size < 2) return;
-    for (const region of [...regions.followed.values()]) {
-      const whole = this.#followed.get(region.id);
-      if (whole === undefined || !regions.followed.has(region.id) || !this.#isJudged(region, whole)) continue;
-      for (const part of regions.besides(region)) {
-        const other = this.#followed.get(part.id);
+    if (regions.followedById.size < 2) return;
+    for (const region of [...regions.followedById.values()]) {
+      const ownState = this.#states.get(region.id);
+      if (ownState === undefined || !regions.followedById.has(region.id) || !this.#isJudged(region, ownState))
+        continue;
+      for (const part of regions.regionsBeside(region)) {
+        const other = this.#states.get(part.id);
         if (part.id < region.id || other === undefined || !this.#isJudged(part, other)) continue;
         if (part.kind !== region.kind && (!region.decided || part.kind === 'removed')) continue;
-        const shared = carriers(other.attendants, part.firstMs).some(({ track }) =>
-          whole.attendants.some((attendant) => attendant.track === track),
+        const shared = associatedTracks(other.bystanders, part.firstMs).some(({ track }) =>
+          ownState.bystanders.some((bystander) => bystander.track === track),
         );
         if (!shared) continue;
-        mergeAttendants(whole.attendants, other.attendants);
-        this.#followed.delete(part.id);
+        mergeBystanders(ownState.bystanders, other.bystanders);
+        this.#states.delete(part.id);
         regions.merge(region, part);
       }
     }
   }
 
-  #isJudged(region: Region, followed: Followed): boolean {
-    const least = followed.turn === undefined ? SILENT_BITS : 0;
-    return region.kind !== 'light' && region.looks >= REPORTED_LOOKS && this.#bits(region, followed) > least;
+  #isJudged(region: Region, state: RegionState): boolean {
+    const least = state.turn === undefined ? SILENT_BITS : 0;
+    return region.kind !== 'light' && region.looks >= REPORTED_LOOKS && this.#bits(region, state) > least;
   }
 
-  #findAttendants(region: Region, followed: Followed): void {
-    for (const found of this.#presence.beside(
+  #findBystanders(region: Region, state: RegionState): void {
+    for (const bystander of this.#presence.bystandersAt(
       this.#placePx(region),
       region.firstMs,
       region.grownMs,
       Math.max(region.foundMs, region.grownMs),
     )) {
-      const known = followed.attendants.find(({ track }) => track === found.track);
-      if (known === undefined) followed.attendants.push(found);
+      const entry = state.bystanders.find(({ track }) => track === bystander.track);
+      if (entry === undefined) state.bystanders.push(bystander);
       else {
-        known.besideMs = found.besideMs;
-        known.nearest = found.nearest;
+        entry.besideMs = bystander.besideMs;
+        entry.nearest = bystander.nearest;
       }
     }
   }
 
-  #isOver(regions: StaticRegions, region: Region, followed: Followed, atMs: number): boolean {
+  #isOver(regions: StaticRegions, region: Region, state: RegionState, atMs: number): boolean {
     const { kind, looks, grownMs, firstMs, outline } = region;
     // A change beside a person is decided after that person has left, as the person may be part of it.
-    const attendants = people(followed.attendants, this.#placePx(region), firstMs);
-    if (isAttended(attendants, atMs)) return false;
-    if (atMs - region.foundMs >= SETTLED_MS) followed.closed = true;
+    const bystanders = people(state.bystanders, this.#placePx(region), firstMs);
+    if (hasBystander(bystanders, atMs)) return false;
+    if (atMs - region.foundMs >= SETTLED_MS) state.closed = true;
     regions.decide(region);
-    if ((kind === 'light' && looks >= LIGHT_LOOKS) || followed.lightLooks >= LIGHT_LOOKS) return true;
+    if ((kind === 'light' && looks >= LIGHT_LOOKS) || state.lightLooks >= LIGHT_LOOKS) return true;
     if (kind === 'removed' && looks >= REMOVED_LOOKS) return true;
     if (region.outlineNow < OUTLINE_GONE * outline && atMs - grownMs > LOOK_MS) return true;
-    return carriers(attendants, firstMs).length === 0
+    return associatedTracks(bystanders, firstMs).length === 0
       ? atMs - grownMs > UNCARRIED_MS
       : atMs - firstMs > CARRIED_MS;
   }
 
   #report(regions: StaticRegions, atMs: number): StaticRegion[] {
     const reported: StaticRegion[] = [];
-    for (const region of regions.followed.values()) {
-      const followed = this.#followed.get(region.id);
-      if (followed === undefined || region.kind === 'light') continue;
+    for (const region of regions.followedById.values()) {
+      const state = this.#states.get(region.id);
+      if (state === undefined || region.kind === 'light') continue;
       // A reported region stays reported until it is over.
-      followed.told ||= this.#isJudged(region, followed) && region.difference >= REPORTED_LEVELS;
-      if (!followed.told) continue;
-      reported.push(this.#describe(region, region.kind, followed, atMs));
+      state.wasReported ||= this.#isJudged(region, state) && region.difference >= REPORTED_LEVELS;
+      if (!state.wasReported) continue;
+      reported.push(this.#describe(region, region.kind, state, atMs));
     }
     return reported;
   }
 
-  #describe(region: Region, kind: StaticRegion['kind'], followed: Followed, atMs: number): StaticRegion {
+  #describe(region: Region, kind: StaticRegion['kind'], state: RegionState, atMs: number): StaticRegion {
     const { grid } = (this.#background as Background).picture;
     const source = this.#source as SizePx;
     const place = this.#placePx(region);
     const x = (px: number): number => Math.min(1, Math.max(0, px / source.widthPx));
     const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
     const ground: [number, number] = [x((place[0] + place[2]) / 2), y(place[3])];
-    const attendants = people(followed.attendants, place, region.firstMs);
-    const carrier = carrierOf(attendants, region.firstMs, atMs);
-    const leftMs = lastLeftMs(attendants);
+    const bystanders = people(state.bystanders, place, region.firstMs);
+    const carrier = associatedTrackOf(bystanders, region.firstMs, atMs);
+    const leftMs = lastLeftMs(bystanders);
     return {
       id: region.id,
       kind,
@@ -377,9 +378,9 @@ export class SceneObserver {
       ground,
       firstMs: region.firstMs,
       grownMs: region.grownMs,
-      seen: region.seen && region.difference >= REPORTED_LEVELS,
-      beforeMs: followed.beforeMs,
-      attended: followed.hinted > HINT_SHARE || isAttended(attendants, atMs) || isBody(place, attendants),
+      seen: region.isVisible && region.difference >= REPORTED_LEVELS,
+      beforeMs: state.beforeMs,
+      attended: state.hinted > HINT_SHARE || hasBystander(bystanders, atMs) || isBody(place, bystanders),
       ...(carrier === undefined
         ? {}
         : { carrier: { track: carrier.track, label: carrier.label, besideMs: carrier.besideMs, leftMs } }),

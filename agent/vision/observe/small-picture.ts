@@ -66,7 +66,7 @@ export class SmallPicture {
     const { red, green, blue } = this;
     const offsets = this.#offsets;
     const stride = this.#stride;
-    const across = cellPx * 3;
+    const rowBytes = cellPx * 3;
     // Every second pixel, as on a chessboard; neighbours in a scaled picture are nearly equal.
     const scale = 1 / Math.ceil((cellPx * cellPx) / 2);
     for (let k = 0; k < used.length; k += 1) {
@@ -75,7 +75,7 @@ export class SmallPicture {
       let b = 0;
       let row = offsets[k] as number;
       for (let y = 0; y < cellPx; y += 1, row += stride) {
-        const end = row + across;
+        const end = row + rowBytes;
         for (let at = (y & 1) === 0 ? row : row + 3; at < end; at += 6) {
           r += rgb[at] as number;
           g += rgb[at + 1] as number;
@@ -100,13 +100,13 @@ function gridOf(shape: Shape, zones: readonly Polygon[], cellsMax: number): Grid
   const high = placement.heightPx / cellPx;
   const inZone = (x: number, y: number): boolean =>
     zones.some((polygon) => isInside(polygon, [x / wide, y / high]));
-  const used: number[] = [];
-  const beside = [-MARGIN_CELLS, 0, MARGIN_CELLS];
+  const usedCells: number[] = [];
+  const offsets = [-MARGIN_CELLS, 0, MARGIN_CELLS];
   for (let y = 0; y < rows; y += 1) {
     for (let x = 0; x < columns; x += 1) {
-      const near = beside.some((dy) => beside.some((dx) => inZone(x + 0.5 + dx, y + 0.5 + dy)));
+      const near = offsets.some((dy) => offsets.some((dx) => inZone(x + 0.5 + dx, y + 0.5 + dy)));
       const [left, top] = [placement.leftPx + x * cellPx, placement.topPx + y * cellPx];
-      if (near && !isMasked(shape, left, top, cellPx, cellPx)) used.push(y * columns + x);
+      if (near && !isMasked(shape, left, top, cellPx, cellPx)) usedCells.push(y * columns + x);
     }
   }
   return {
@@ -116,6 +116,6 @@ function gridOf(shape: Shape, zones: readonly Polygon[], cellsMax: number): Grid
     placement,
     sourcePxPerCell: [source.widthPx / wide, source.heightPx / high],
     cellNorm: 1 / (wide * high),
-    used: Int32Array.from(used),
+    used: Int32Array.from(usedCells),
   };
 }

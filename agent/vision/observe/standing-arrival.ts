@@ -37,22 +37,22 @@ const TRACKS_MAX = 512;
 const UNSEEN_MAX = 64;
 
 /** Track of a vehicle: box and time of its start, and its best score. */
-interface Followed {
+interface TrackStart {
   readonly box: XyxyPx;
   readonly atMs: number;
   score: number;
 }
 
-type Kept = { readonly atMs: number; readonly picture: LumaPicture };
+type StoredPicture = { readonly atMs: number; readonly picture: LumaPicture };
 
 export class StandingArrivals {
-  #history: Kept[] = [];
+  #history: StoredPicture[] = [];
   /** First picture of the present view. */
-  #first: Kept | undefined;
+  #first: StoredPicture | undefined;
   #lastMs = Number.NEGATIVE_INFINITY;
   /** Vehicles that were seen to drive off. Pictures from their time at the place show them, not another vehicle. */
-  #gone: { readonly box: XyxyPx; readonly fromMs: number; readonly toMs: number }[] = [];
-  readonly #tracks = new Map<number, Followed>();
+  #departures: { readonly box: XyxyPx; readonly fromMs: number; readonly toMs: number }[] = [];
+  readonly #tracks = new Map<number, TrackStart>();
   /** Places of vehicles of unseen arrival whose appearance has changed. */
   #unseenBefore: XyxyPx[] = [];
 
@@ -60,7 +60,7 @@ export class StandingArrivals {
   forget(): void {
     this.#history = [];
     this.#first = undefined;
-    this.#gone = [];
+    this.#departures = [];
     this.#tracks.clear();
     this.#unseenBefore = [];
   }
@@ -72,9 +72,9 @@ export class StandingArrivals {
     if (resized || atMs - this.#lastMs > BREAK_MAX_MS) this.forget();
     this.#lastMs = atMs;
     for (const { id, xyxyPx: box, score } of tracks) {
-      const known = this.#tracks.get(id);
-      if (known === undefined) this.#tracks.set(id, { box, atMs, score });
-      else known.score = Math.max(known.score, score);
+      const entry = this.#tracks.get(id);
+      if (entry === undefined) this.#tracks.set(id, { box, atMs, score });
+      else entry.score = Math.max(entry.score, score);
     }
     for (const id of this.#tracks.keys()) {
       if (this.#tracks.size <= TRACKS_MAX) break;
@@ -86,11 +86,11 @@ export class StandingArrivals {
   keep(picture: LumaPicture, atMs: number): void {
     const last = this.#history.at(-1);
     if (last !== undefined && atMs - last.atMs < HISTORY_EVERY_MS) return;
-    const kept = { atMs, picture: new KeptLuma(picture) };
-    this.#first ??= kept;
-    this.#history = [...this.#history.slice(1 - HISTORY_MAX), kept];
+    const entry = { atMs, picture: new KeptLuma(picture) };
+    this.#first ??= entry;
+    this.#history = [...this.#history.slice(1 - HISTORY_MAX), entry];
     const oldestMs = this.#history[0]?.atMs ?? atMs;
-    this.#gone = this.#gone.filter(({ toMs }) => toMs >= oldestMs);
+    this.#departures = this.#departures.filter(({ toMs }) => toMs >= oldestMs);
   }
 
   /** Returns the best score of a track, 0 for an unknown one. */
@@ -105,7 +105,7 @@ export class StandingArrivals {
 
   /** Records that a confirmed vehicle was seen to drive off. */
   leaves({ box, sinceMs }: Place, atMs: number): void {
-    this.#gone.push({ box, fromMs: sinceMs, toMs: atMs });
+    this.#departures.push({ box, fromMs: sinceMs, toMs: atMs });
   }
 
   /** Returns how a vehicle came; undefined if that is unknown, so it belongs to the scene. */
@@ -127,17 +127,17 @@ export class StandingArrivals {
 
   /** Reports whether the first picture already shows it, and no other vehicle has driven off from there. */
   #isInFirstPicture(place: Place): boolean {
-    const gone = this.#gone.some((other) => iou(other.box, place.box) >= SAME_BOX_IOU_MIN);
-    return !gone && this.#first !== undefined && isLike(place, this.#first);
+    const hasDeparture = this.#departures.some((other) => iou(other.box, place.box) >= SAME_BOX_IOU_MIN);
+    return !hasDeparture && this.#first !== undefined && isLike(place, this.#first);
   }
 
   /** Returns the pictures from before the vehicle came, except those that show another one there. */
-  #before({ box, sinceMs }: Place): Kept[] {
-    const gone = this.#gone.filter((other) => iou(other.box, box) >= SAME_BOX_IOU_MIN);
+  #before({ box, sinceMs }: Place): StoredPicture[] {
+    const departures = this.#departures.filter((other) => iou(other.box, box) >= SAME_BOX_IOU_MIN);
     return this.#history.filter(
       ({ atMs }) =>
         atMs <= sinceMs - HISTORY_BEFORE_MS &&
-        !gone.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs),
+        !departures.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs),
     );
   }
 
@@ -158,7 +158,7 @@ export class StandingArrivals {
   }
 }
 
-function isLike({ box, patch }: Place, { picture }: Kept): boolean {
+function isLike({ box, patch }: Place, { picture }: StoredPicture): boolean {
   const then = patchOf(picture, box);
   return patch !== undefined && then !== undefined && likeness(patch, then) >= LIKENESS_MIN;
 }

@@ -127,10 +127,10 @@ export function isLikely({ track, scoreMax }: Place): boolean {
 export function noteGroup(
   place: Place,
   vehicles: readonly Detection[],
-  found: boolean,
+  isFound: boolean,
   elapsedMs: number,
 ): void {
-  if (found) place.groupMs = Math.max(0, place.groupMs - elapsedMs);
+  if (isFound) place.groupMs = Math.max(0, place.groupMs - elapsedMs);
   else if (isGroup(place, sureBoxesOf(vehicles))) place.groupMs += elapsedMs;
 }
 
@@ -141,9 +141,9 @@ function sureBoxesOf(vehicles: readonly Detection[]): XyxyPx[] {
 }
 
 /** Reports whether two of the boxes lie side by side in it. */
-export function isGroup({ box }: Place, others: readonly XyxyPx[]): boolean {
+export function isGroup({ box }: Place, boxes: readonly XyxyPx[]): boolean {
   const inside: XyxyPx[] = [];
-  for (const other of others) {
+  for (const other of boxes) {
     if (!isPartOf(other, box, PART_INSIDE_MIN)) continue;
     for (const one of inside) if (iou(one, other) <= BESIDE_IOU_MAX) return true;
     inside.push(other);
@@ -164,11 +164,11 @@ export function stays({ confirmed, presentMs, seenMs, groupMs }: Place, atMs: nu
 
 export function bestTrack(tracks: readonly Track[], box: XyxyPx): Track | undefined {
   let best: Track | undefined;
-  let most = 0;
+  let maxOverlap = 0;
   for (const track of tracks) {
     const overlap = iou(track.xyxyPx, box);
-    if (overlap < SAME_BOX_IOU_MIN || overlap <= most) continue;
-    most = overlap;
+    if (overlap < SAME_BOX_IOU_MIN || overlap <= maxOverlap) continue;
+    maxOverlap = overlap;
     best = track;
   }
   return best;

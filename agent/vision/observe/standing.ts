@@ -70,7 +70,7 @@ export class StandingVehicles {
   readonly #nextPlace: () => number;
   readonly #arrivals = new StandingArrivals();
   #places: Place[] = [];
-  #dropped = 0;
+  #droppedCandidates = 0;
   /** Time of the last detector run. */
   #seenMs: number | undefined;
 
@@ -81,8 +81,8 @@ export class StandingVehicles {
   }
 
   /** Candidates removed since the start because there were too many places. */
-  get dropped(): number {
-    return this.#dropped;
+  get droppedCandidates(): number {
+    return this.#droppedCandidates;
   }
 
   /** Reports whether a vehicle may have stopped but is not certain yet. */
@@ -135,13 +135,13 @@ export class StandingVehicles {
   }
 
   #see(vehicles: readonly Detection[], tracks: readonly Track[], atMs: number): void {
-    const taken = new Set<Place>();
+    const takenPlaces = new Set<Place>();
     const elapsedMs = Math.min(LOOK_AGAIN_MS, atMs - (this.#seenMs ?? atMs));
     this.#seenMs = atMs;
     for (const detection of vehicles) {
-      const place = this.#placeOf(detection.xyxyPx, taken) ?? this.#begin(detection, atMs);
+      const place = this.#placeOf(detection.xyxyPx, takenPlaces) ?? this.#begin(detection, atMs);
       if (place === undefined) continue;
-      taken.add(place);
+      takenPlaces.add(place);
       place.hits += 1;
       place.score = Math.max(place.score, detection.score);
       if (place.confirmed === undefined) place.scoreMax = Math.max(place.scoreMax, detection.score);
@@ -149,23 +149,23 @@ export class StandingVehicles {
       place.foundBox = detection.xyxyPx;
       place.votes.set(detection.label, (place.votes.get(detection.label) ?? 0) + detection.score);
     }
-    for (const place of taken) {
+    for (const place of takenPlaces) {
       place.track = bestTrack(tracks, place.box)?.id ?? place.track;
       if (place.confirmed === 'appeared' && this.#arrivals.wasThere(place)) place.confirmed = 'unseen';
     }
     for (const place of this.#places)
-      if (place.confirmed !== undefined) noteGroup(place, vehicles, taken.has(place), elapsedMs);
+      if (place.confirmed !== undefined) noteGroup(place, vehicles, takenPlaces.has(place), elapsedMs);
   }
 
-  #placeOf(box: XyxyPx, taken: ReadonlySet<Place>): Place | undefined {
+  #placeOf(box: XyxyPx, takenPlaces: ReadonlySet<Place>): Place | undefined {
     let best: Place | undefined;
-    let most = 0;
+    let maxOverlap = 0;
     for (const place of this.#places) {
-      if (taken.has(place)) continue;
+      if (takenPlaces.has(place)) continue;
       const overlap = iou(place.box, box);
-      if (overlap < SAME_BOX_IOU_MIN || overlap <= most) continue;
+      if (overlap < SAME_BOX_IOU_MIN || overlap <= maxOverlap) continue;
       if (distanceSizes(place.box, box) > this.moveTolerance) continue;
-      most = overlap;
+      maxOverlap = overlap;
       best = place;
     }
     return best;
@@ -175,7 +175,7 @@ export class StandingVehicles {
     if (this.#places.length >= PLACES_MAX) {
       const youngest = this.#places.findLastIndex(({ confirmed }) => confirmed === undefined);
       if (youngest >= 0) this.#places.splice(youngest, 1);
-      this.#dropped += 1;
+      this.#droppedCandidates += 1;
       if (youngest < 0) return undefined;
     }
     const place = newPlace(this.#nextPlace(), detection, this.#zones.map(newVisit), atMs);
@@ -209,12 +209,12 @@ export class StandingVehicles {
   ): void {
     if (atMs - place.judgedMs < JUDGE_EVERY_MS) return;
     // One detection since the last evaluation suffices, so a detector may find it in every second frame only.
-    const seen = place.seenMs > place.judgedMs;
+    const isSeen = place.seenMs > place.judgedMs;
     place.judgedMs = atMs;
     const now = patchOf(picture, place.box);
     const like = now !== undefined && place.patch !== undefined && likeness(place.patch, now) >= LIKENESS_MIN;
     const inSight = isInPlace(place) && !partlyCovered(place, tracks, vehicles);
-    if (place.confirmed === 'unseen' && seen && !like && inSight) {
+    if (place.confirmed === 'unseen' && isSeen && !like && inSight) {
       // Another vehicle at the same place, or the same in another light, which will be detected again.
       this.#arrivals.changes(place);
       place.presentMs = Number.NEGATIVE_INFINITY;
@@ -222,12 +222,12 @@ export class StandingVehicles {
     }
     if (like) place.scoreMax = Math.max(place.scoreMax, place.score);
     place.score = 0;
-    if (seen || like) {
-      if (seen && now !== undefined) {
+    if (isSeen || like) {
+      if (isSeen && now !== undefined) {
         // A candidate that looks different is still rolling, was absent before, or has a person in front of it. Except
         // in the last case its stop restarts.
-        const changed = place.confirmed === undefined && place.patch !== undefined && !like;
-        if (changed && (inSight || !isInPlace(place))) restart(place, atMs);
+        const hasChanged = place.confirmed === undefined && place.patch !== undefined && !like;
+        if (hasChanged && (inSight || !isInPlace(place))) restart(place, atMs);
         // A candidate has the last picture, not a mean.
         const share = 1 - Math.exp(-(atMs - place.presentMs) / RELEARN_MS);
         place.patch =
@@ -302,10 +302,10 @@ function isSeenVehicle({ group, seen }: Track): boolean {
 /** Returns the label with the highest sum; the first of equal ones. */
 function mostVoted(votes: ReadonlyMap<Label, number>): Label | undefined {
   let best: Label | undefined;
-  let most = Number.NEGATIVE_INFINITY;
+  let maxScore = Number.NEGATIVE_INFINITY;
   for (const [label, score] of votes) {
-    if (score <= most) continue;
-    most = score;
+    if (score <= maxScore) continue;
+    maxScore = score;
     best = label;
   }
   return best;

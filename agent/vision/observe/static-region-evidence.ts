@@ -61,6 +61,6 @@ function turnBits(turn: Turn | undefined): number {
   return turn.cells > 0 ? bits : MIXED_WEIGHT * bits;
 }
 
-function limit(bits: number, most: number): number {
-  return Math.max(-most, Math.min(most, bits));
+function limit(bits: number, maxBits: number): number {
+  return Math.max(-maxBits, Math.min(maxBits, bits));
 }

@@ -93,7 +93,7 @@ export function judge(
 }
 
 function wideGradients(
-  { ground, changed, picture }: Background,
+  { ground, changedPlanes, picture }: Background,
   cells: readonly number[],
   own: (cell: number) => boolean,
 ): number | undefined {
@@ -107,7 +107,7 @@ function wideGradients(
       const other = cell + step;
       if (!own(other) || (step === WIDE_CELLS && (cell % columns) + step >= columns)) continue;
       const before = luma(ground, cell) - luma(ground, other);
-      const after = luma(changed, cell) - luma(changed, other);
+      const after = luma(changedPlanes, cell) - luma(changedPlanes, other);
       before2 += before * before;
       after2 += after * after;
       both += before * after;
@@ -120,10 +120,10 @@ function wideGradients(
 
 /** Reports whether a cell looks like its ground in another light, according to it and its changed neighbours. */
 export function isLit(background: Background, cell: number, reach = 1): boolean {
-  const { ground, changed, picture, state } = background;
+  const { ground, changedPlanes, picture, state } = background;
   const { columns, rows } = picture.grid;
   const pattern = new Pattern();
-  pattern.cell(ground, changed, cell);
+  pattern.cell(ground, changedPlanes, cell);
   if (!pattern.isPlausible(1, PATTERN_HUE_LEVELS, LIGHT_MAX)) return false;
   const x = cell % columns;
   const y = (cell - x) / columns;
@@ -133,9 +133,9 @@ export function isLit(background: Background, cell: number, reach = 1): boolean 
     for (let nx = Math.max(0, x - reach); nx <= right; nx += 1) {
       const near = ny * columns + nx;
       if (state[near] !== CHANGED) continue;
-      if (nx < right && state[near + 1] === CHANGED) pattern.pair(ground, changed, near, near + 1);
+      if (nx < right && state[near + 1] === CHANGED) pattern.pair(ground, changedPlanes, near, near + 1);
       if (ny < bottom && state[near + columns] === CHANGED)
-        pattern.pair(ground, changed, near, near + columns);
+        pattern.pair(ground, changedPlanes, near, near + columns);
     }
   }
   if (pattern.pairs < PAIRS_MIN && reach === 1) return isLit(background, cell, 2);
@@ -144,24 +144,24 @@ export function isLit(background: Background, cell: number, reach = 1): boolean 
 
 /** Visits the cells and their neighbours to the right and below, left and above. */
 function compare(background: Background, cells: readonly number[], own: (cell: number) => boolean) {
-  const { ground, changed, now, picture, resting, state } = background;
+  const { ground, changedPlanes, now, picture, resting, state } = background;
   const { columns, rows } = picture.grid;
   const pattern = new Pattern();
   const outline = new Outline();
   for (const cell of cells) {
-    pattern.cell(ground, changed, cell);
+    pattern.cell(ground, changedPlanes, cell);
     const x = cell % columns;
     const y = (cell - x) / columns;
     for (const [dx, dy] of NEIGHBOURS) {
       if (x + dx < 0 || x + dx >= columns || y + dy < 0 || y + dy >= rows) continue;
       const next = cell + dy * columns + dx;
       if (own(next)) {
-        if (dx + dy > 0) pattern.pair(ground, changed, cell, next);
+        if (dx + dy > 0) pattern.pair(ground, changedPlanes, cell, next);
         continue;
       }
       if (state[next] === UNKNOWN) continue;
-      const beyond = resting[next] === 1 ? now : ground;
-      outline.pair(ground, changed, beyond, cell, next);
+      const outerPlanes = resting[next] === 1 ? now : ground;
+      outline.pair(ground, changedPlanes, outerPlanes, cell, next);
       if (x + 2 * dx < 0 || x + 2 * dx >= columns || y + 2 * dy < 0 || y + 2 * dy >= rows) continue;
       const further = next + dy * columns + dx;
       if (!own(further) && state[further] !== UNKNOWN) outline.surroundings(ground, next, further);
@@ -200,11 +200,11 @@ class Outline {
   #around2 = 0;
   #aroundPairs = 0;
 
-  pair(ground: Planes, changed: Planes, beyond: Planes, inner: number, outer: number): void {
-    this.#edgeNow += colourStep(changed, inner, beyond, outer);
+  pair(ground: Planes, changedPlanes: Planes, outerPlanes: Planes, inner: number, outer: number): void {
+    this.#edgeNow += colourStep(changedPlanes, inner, outerPlanes, outer);
     this.#edgeBefore += colourStep(ground, inner, ground, outer);
-    this.#add(0, changed, inner);
-    this.#add(3, beyond, outer);
+    this.#add(0, changedPlanes, inner);
+    this.#add(3, outerPlanes, outer);
     this.#add(6, ground, inner);
     this.#add(9, ground, outer);
     this.#pairs += 1;
@@ -234,9 +234,9 @@ class Outline {
    */
   textureLean(pattern: Pattern): number {
     if (this.#aroundPairs === 0 || pattern.pairs === 0) return 0;
-    const around = Math.log2(this.#around2 / this.#aroundPairs + TEXTURE_LEVELS2);
-    const now = Math.abs(Math.log2(pattern.after2 + TEXTURE_LEVELS2) - around);
-    const before = Math.abs(Math.log2(pattern.before2 + TEXTURE_LEVELS2) - around);
+    const surroundTexture = Math.log2(this.#around2 / this.#aroundPairs + TEXTURE_LEVELS2);
+    const now = Math.abs(Math.log2(pattern.after2 + TEXTURE_LEVELS2) - surroundTexture);
+    const before = Math.abs(Math.log2(pattern.before2 + TEXTURE_LEVELS2) - surroundTexture);
     return Math.max(-2, Math.min(2, (now - before) / 2));
   }
 
@@ -267,22 +267,22 @@ class Pattern {
   #hue = 0;
   #difference = 0;
 
-  cell(ground: Planes, changed: Planes, i: number): void {
+  cell(ground: Planes, changedPlanes: Planes, i: number): void {
     const before = Math.max(1, luma(ground, i));
-    const after = luma(changed, i);
+    const after = luma(changedPlanes, i);
     const ratio = after / before;
     this.#lumaBefore += before;
     this.#lumaAfter += after;
-    const green = (changed.green[i] as number) - ratio * (ground.green[i] as number);
-    const red = (changed.red[i] as number) - ratio * (ground.red[i] as number);
-    const blue = (changed.blue[i] as number) - ratio * (ground.blue[i] as number);
+    const green = (changedPlanes.green[i] as number) - ratio * (ground.green[i] as number);
+    const red = (changedPlanes.red[i] as number) - ratio * (ground.red[i] as number);
+    const blue = (changedPlanes.blue[i] as number) - ratio * (ground.blue[i] as number);
     this.#hue += Math.abs(red - green) + Math.abs(blue - green);
-    this.#difference += colourStep(ground, i, changed, i) / 3;
+    this.#difference += colourStep(ground, i, changedPlanes, i) / 3;
   }
 
-  pair(ground: Planes, changed: Planes, i: number, j: number): void {
+  pair(ground: Planes, changedPlanes: Planes, i: number, j: number): void {
     const before = luma(ground, i) - luma(ground, j);
-    const after = luma(changed, i) - luma(changed, j);
+    const after = luma(changedPlanes, i) - luma(changedPlanes, j);
     this.#before2 += before * before;
     this.#after2 += after * after;
     this.#both += before * after;

@@ -48,7 +48,7 @@ export interface Region {
   /** Number of cells, weighted by the ratio of them that the object covers. */
   covers: number;
   /** True if most of its cells are visible now, with their changed appearance. */
-  seen: boolean;
+  isVisible: boolean;
   /** True if the detector's features exclude light, whatever the pixels look like. */
   other: boolean;
   /** Cells that changed next to it later and are not part of it. */
@@ -69,7 +69,7 @@ export class StaticRegions {
   readonly #regions = new Map<number, Region>();
   #nextId = 1;
   #look = 0;
-  #dropped = 0;
+  #droppedRegions = 0;
 
   constructor(background: Background) {
     const cells = background.state.length;
@@ -81,19 +81,19 @@ export class StaticRegions {
   }
 
   /** Followed regions by id. */
-  get followed(): ReadonlyMap<number, Region> {
+  get followedById(): ReadonlyMap<number, Region> {
     return this.#regions;
   }
 
   /** Regions that were not followed because there were too many. */
-  get dropped(): number {
-    return this.#dropped;
+  get droppedRegions(): number {
+    return this.#droppedRegions;
   }
 
   /** Evaluates the background; returns the newly found regions. */
   look(atMs: number): Region[] {
-    const found: Region[] = [];
-    if (this.#background.changedCells === 0 && this.#regions.size === 0) return found;
+    const newRegions: Region[] = [];
+    if (this.#background.changedCells === 0 && this.#regions.size === 0) return newRegions;
     this.#look += 1;
     const { state, picture } = this.#background;
     for (const cell of picture.grid.used) {
@@ -106,10 +106,10 @@ export class StaticRegions {
     for (const cell of picture.grid.used) {
       if (!this.#isLoose(cell) || this.#mark[cell] === this.#look) continue;
       const region = this.#assign(this.#gather(cell), atMs);
-      if (region !== undefined) found.push(region);
+      if (region !== undefined) newRegions.push(region);
     }
     for (const region of this.#regions.values()) this.#refresh(region);
-    return found;
+    return newRegions;
   }
 
   /** Makes the region part of the ground. */
@@ -124,7 +124,7 @@ export class StaticRegions {
   }
 
   /** Returns the regions within `GAP_CELLS` of this one. */
-  besides(region: Region): Region[] {
+  regionsBeside(region: Region): Region[] {
     const ids = new Set<number>();
     for (const cell of region.cells) this.#eachNear(cell, (next) => ids.add(this.#owner[next] as number));
     ids.delete(region.id);
@@ -214,9 +214,9 @@ export class StaticRegions {
     const ids = new Set<number>();
     for (const cell of cells) this.#eachNear(cell, (next) => ids.add(this.#owner[next] as number));
     ids.delete(0);
-    const beside = [...ids].flatMap((id) => this.#regions.get(id) ?? []).sort((a, b) => a.id - b.id);
+    const neighbours = [...ids].flatMap((id) => this.#regions.get(id) ?? []).sort((a, b) => a.id - b.id);
     const changedMs = this.#timeAt(cells, 0.5);
-    const born = beside.find(({ firstMs }) => Math.abs(changedMs - firstMs) <= BIRTH_MS);
+    const born = neighbours.find(({ firstMs }) => Math.abs(changedMs - firstMs) <= BIRTH_MS);
     if (born !== undefined) {
       for (const cell of cells) {
         born.cells.push(cell);
@@ -226,15 +226,15 @@ export class StaticRegions {
     }
     if (cells.length < CELLS_MIN) return undefined;
     if (this.#regions.size >= REGIONS_MAX) {
-      this.#dropped += 1;
+      this.#droppedRegions += 1;
       for (const cell of cells) this.#background.absorb(cell);
       return undefined;
     }
-    for (const region of beside) region.spread += cells.length;
-    return this.#found(Array.from(cells), atMs);
+    for (const region of neighbours) region.spread += cells.length;
+    return this.#addRegion(Array.from(cells), atMs);
   }
 
-  #found(cells: number[], atMs: number): Region {
+  #addRegion(cells: number[], atMs: number): Region {
     const id = this.#nextId++;
     for (const cell of cells) this.#owner[cell] = id;
     const region: Region = {
@@ -251,7 +251,7 @@ export class StaticRegions {
       difference: 0,
       gradients: undefined,
       covers: 0,
-      seen: false,
+      isVisible: false,
       other: false,
       spread: 0,
       outlineNow: 0,
@@ -271,7 +271,7 @@ export class StaticRegions {
     }
     region.box = this.#boxOf(region.cells);
     region.covers = this.#coversOf(region.cells);
-    region.seen = this.#seenOf(region.cells);
+    region.isVisible = this.#seenOf(region.cells);
     region.grownMs = this.#timeAt(region.cells, 0.8);
     const { kind, difference, outline, gradients } = judge(
       this.#background,
@@ -294,8 +294,10 @@ export class StaticRegions {
    * by that part. So cells count by their difference, relative to that of the upper fifth.
    */
   #coversOf(cells: readonly number[]): number {
-    const { ground, changed } = this.#background;
-    const differences = cells.map((cell) => colourStep(ground, cell, changed, cell)).sort((a, b) => a - b);
+    const { ground, changedPlanes } = this.#background;
+    const differences = cells
+      .map((cell) => colourStep(ground, cell, changedPlanes, cell))
+      .sort((a, b) => a - b);
     const full = differences[Math.floor(0.8 * differences.length)] as number;
     return differences.reduce((sum, difference) => sum + Math.min(1, difference / full), 0);
   }

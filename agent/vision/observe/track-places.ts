@@ -58,7 +58,7 @@ export class TrackPlaces {
     tracks: readonly PlacedTrack[],
     facts: TrackFacts = NOTHING_MORE,
   ): { tracks: ObservedTrack[]; crossings: Crossing[] } {
-    const kept = new Map<number, Memory>();
+    const memories = new Map<number, Memory>();
     const crossings: Crossing[] = [];
     const observed: ObservedTrack[] = [];
     for (const track of tracks) {
@@ -66,11 +66,11 @@ export class TrackPlaces {
         visits: this.#zones.map(newVisit),
         approaches: this.#lines.map(newApproach),
       };
-      kept.set(track.id, memory);
+      memories.set(track.id, memory);
       if (track.seen) this.#place(memory, track, source, atMs, crossings);
       observed.push(this.#describe(memory, track, source, facts));
     }
-    this.#memories = kept;
+    this.#memories = memories;
     this.#crossingsDropped += Math.max(0, crossings.length - CROSSINGS_MAX);
     if (crossings.length > CROSSINGS_MAX) crossings.length = CROSSINGS_MAX;
     return { tracks: observed, crossings };

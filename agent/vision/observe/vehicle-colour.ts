@@ -123,7 +123,7 @@ export class VehicleColours {
 
   /** Takes the next frame and all its tracks. */
   update(frame: Frame, tracks: readonly Track[], { foreground, light }: Lit): void {
-    const kept = new Map<number, Votes>();
+    const votesById = new Map<number, Votes>();
     for (let i = 0; i < tracks.length; i += 1) {
       const track = tracks[i] as Track;
       if (track.group !== 'vehicle' || track.label === 'motorcycle') continue;
@@ -134,7 +134,7 @@ export class VehicleColours {
         dueMs: Number.NEGATIVE_INFINITY,
         names: NO_NAMES,
       };
-      kept.set(id, votes);
+      votesById.set(id, votes);
       if (foreground === undefined || light === undefined || light === 'night') continue;
       if (frame.atMs < votes.dueMs || !isPlain(track, tracks)) continue;
       const street = this.#streetOf(frame, foreground);
@@ -142,7 +142,7 @@ export class VehicleColours {
       votes.dueMs = frame.atMs + VOTE_MS;
       votes.names = namesOf(votes);
     }
-    this.#votes = kept;
+    this.#votes = votesById;
   }
 
   /** Returns the names of a track's vehicle, the main one first; none if they are unknown. */
@@ -252,17 +252,17 @@ function nameOf(rgb: Uint8Array, at: number, { gains, level }: Street): number {
   const red = gains[0] * (rgb[at] as number);
   const green = gains[1] * (rgb[at + 1] as number);
   const blue = gains[2] * (rgb[at + 2] as number);
-  const most = Math.max(red, green, blue);
-  const range = most - Math.min(red, green, blue);
-  if (range < Math.max(HUE_LEVELS_MIN, HUE_SHARE_MIN * most)) {
+  const maxChannel = Math.max(red, green, blue);
+  const range = maxChannel - Math.min(red, green, blue);
+  if (range < Math.max(HUE_LEVELS_MIN, HUE_SHARE_MIN * maxChannel)) {
     const shade = brightness(red, green, blue);
     if (shade < BLACK_BELOW * level) return BLACK;
     return shade < Math.min(WHITE_LEVELS, WHITE_FROM * level) ? GREY : WHITE;
   }
   const sixth =
-    most === red
+    maxChannel === red
       ? (green - blue) / range
-      : most === green
+      : maxChannel === green
         ? 2 + (blue - red) / range
         : 4 + (red - green) / range;
   const degrees = sixth * 60;

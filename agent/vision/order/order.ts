@@ -19,7 +19,7 @@ import type { VisionSettings } from '../../contract/link.ts';
 import type { RestraintFolder } from '../../orders/restraint-folder.ts';
 import { authorisationFault, openAuthorisation } from '../../orders/signed-order.ts';
 
-export interface Asked {
+export interface AccessRequest {
   /** Signed envelope; null for a recorded clip. */
   readonly order: string | null;
   readonly settings: Pick<VisionSettings, 'camera' | 'masks' | 'vehicleColours'>;
@@ -51,11 +51,11 @@ export interface Allowed {
  *
  * @throws AgentError `denied` if nothing may be opened.
  */
-export function allowed(asked: Asked): Allowed {
-  return asked.order === null ? recorded(asked) : ordered(asked, asked.order);
+export function allowed(request: AccessRequest): Allowed {
+  return request.order === null ? recorded(request) : ordered(request, request.order);
 }
 
-function recorded({ settings, unit }: Asked): Allowed {
+function recorded({ settings, unit }: AccessRequest): Allowed {
   const { source } = settings.camera;
   if (unit || !isRecorded(source)) {
     throw new AgentError(
@@ -67,12 +67,12 @@ function recorded({ settings, unit }: Asked): Allowed {
   return { masks, sealTo: [], substream: undefined, vehicleColours, stillHolds: () => undefined };
 }
 
-function ordered({ settings, folder }: Asked, order: string): Allowed {
+function ordered({ settings, folder }: AccessRequest, order: string): Allowed {
   if (folder === undefined)
     throw new AgentError('denied', 'no folder tells whose orders count (VIGIE_RESTRAINT_DIR)');
   const { site, box, masks } = folder.box();
   const place = { site, box, camera: cameraAddress(settings.camera.source) };
-  const content = opened(order, folder);
+  const content = openOrder(order, folder);
   const stillHolds = (): void => {
     const fault = authorisationFault(content, place, Date.now());
     if (fault !== undefined) throw new AgentError('denied', fault.message);
@@ -91,7 +91,7 @@ function ordered({ settings, folder }: Asked, order: string): Allowed {
   };
 }
 
-function opened(order: string, folder: RestraintFolder): Authorisation {
+function openOrder(order: string, folder: RestraintFolder): Authorisation {
   try {
     return openAuthorisation(Buffer.from(order), folder.authority());
   } catch (error) {

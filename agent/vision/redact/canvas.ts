@@ -47,19 +47,19 @@ export class Canvas {
    */
   line(points: readonly PointNorm[], linePx: number, everyPx: number, colour: Colour): void {
     const { widthPx, heightPx } = this.size;
-    let ahead = 0;
+    let offsetPx = 0;
     for (let i = 1; i < points.length; i += 1) {
       const [x1, y1] = this.#at(points[i - 1] as PointNorm);
       const [x2, y2] = this.#at(points[i] as PointNorm);
       const length = Math.hypot(x2 - x1, y2 - y1);
-      for (; ahead <= length; ahead += everyPx) {
-        const share = length === 0 ? 0 : ahead / length;
+      for (; offsetPx <= length; offsetPx += everyPx) {
+        const share = length === 0 ? 0 : offsetPx / length;
         // A line along the edge of the picture is drawn within it.
         const x = Math.min(widthPx - linePx, Math.max(0, x1 + share * (x2 - x1) - linePx / 2));
         const y = Math.min(heightPx - linePx, Math.max(0, y1 + share * (y2 - y1) - linePx / 2));
         this.rectangle([x, y, x + linePx, y + linePx], colour);
       }
-      ahead -= length;
+      offsetPx -= length;
     }
   }
 

@@ -65,17 +65,22 @@ export function fillTouched(
   reachPx = 0,
 ): void {
   const { widthPx, heightPx } = grid.size;
-  const across = cellNorm[0] * widthPx;
-  const down = cellNorm[1] * heightPx;
+  const cellWidthPx = cellNorm[0] * widthPx;
+  const cellHeightPx = cellNorm[1] * heightPx;
   for (let y = 0; y < rows; y += 1) {
     // The last cells reach the edge of the picture, which need not be a multiple of them.
-    const bottom = y === rows - 1 ? heightPx : (y + 1) * down;
+    const bottom = y === rows - 1 ? heightPx : (y + 1) * cellHeightPx;
     for (let x = 0; x < columns; x += 1) {
       if (marked[y * columns + x] === 0) continue;
       let end = x + 1;
       while (end < columns && marked[y * columns + end] !== 0) end += 1;
-      const right = end === columns ? widthPx : end * across;
-      const box: XyxyPx = [x * across - reachPx, y * down - reachPx, right + reachPx, bottom + reachPx];
+      const right = end === columns ? widthPx : end * cellWidthPx;
+      const box: XyxyPx = [
+        x * cellWidthPx - reachPx,
+        y * cellHeightPx - reachPx,
+        right + reachPx,
+        bottom + reachPx,
+      ];
       fillBox(cells, box, grid, value);
       x = end;
     }

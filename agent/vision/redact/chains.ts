@@ -23,7 +23,7 @@ const LAST_STEP_SHARE = 0.5;
 
 const STILL: readonly [number, number] = [0, 0];
 
-interface Chain {
+interface BoxTrajectory {
   /** The last box. */
   readonly box: SeenBox;
   readonly atMs: number;
@@ -37,24 +37,24 @@ export function sameObject(a: SeenBox, b: SeenBox): boolean {
 
 /** Returns the last boxes of the objects in `frames` that `own` does not show. In time, `frames` lead up to `own`. */
 export function missingIn(own: SeenFrame, frames: readonly SeenFrame[]): SeenBox[] {
-  let chains: Chain[] = [];
-  let ended: Chain[] = [];
+  let trajectories: BoxTrajectory[] = [];
+  let endedTrajectories: BoxTrajectory[] = [];
   for (const frame of [...frames, own]) {
-    const continues = match(chains, frame);
+    const continues = match(trajectories, frame);
     const continued = new Set(continues.values());
-    ended = [];
-    for (const chain of chains) if (!continued.has(chain)) ended.push(chain);
-    chains = [];
-    for (const box of frame.detections) chains.push(extended(continues.get(box), box, frame.atMs));
-    for (const chain of ended) chains.push(chain);
+    endedTrajectories = [];
+    for (const trajectory of trajectories) if (!continued.has(trajectory)) endedTrajectories.push(trajectory);
+    trajectories = [];
+    for (const box of frame.detections) trajectories.push(extended(continues.get(box), box, frame.atMs));
+    for (const trajectory of endedTrajectories) trajectories.push(trajectory);
   }
   const missing: SeenBox[] = [];
-  for (const { box } of ended) missing.push(box);
+  for (const { box } of endedTrajectories) missing.push(box);
   return missing;
 }
 
 interface Pair {
-  readonly chain: Chain;
+  readonly trajectory: BoxTrajectory;
   readonly detection: SeenBox;
   readonly overlap: number;
 }
@@ -66,30 +66,33 @@ function byOverlap(a: Pair, b: Pair): number {
 /**
  * Returns the trajectory that each detection continues. The best overlap is served first, each box and trajectory once.
  */
-function match(chains: readonly Chain[], { detections, atMs }: SeenFrame): Map<SeenBox, Chain> {
+function match(
+  trajectories: readonly BoxTrajectory[],
+  { detections, atMs }: SeenFrame,
+): Map<SeenBox, BoxTrajectory> {
   const pairs: Pair[] = [];
-  for (const chain of chains) {
-    const expected = ahead(chain, atMs);
+  for (const trajectory of trajectories) {
+    const expected = predictBox(trajectory, atMs);
     for (const detection of detections) {
-      if (detection.treatment !== chain.box.treatment) continue;
+      if (detection.treatment !== trajectory.box.treatment) continue;
       const overlap = iou(expected, detection.xyxyNorm);
-      if (overlap >= SAME_OBJECT_IOU_MIN) pairs.push({ chain, detection, overlap });
+      if (overlap >= SAME_OBJECT_IOU_MIN) pairs.push({ trajectory, detection, overlap });
     }
   }
   pairs.sort(byOverlap);
-  const continued = new Set<Chain>();
-  const continues = new Map<SeenBox, Chain>();
-  for (const { chain, detection } of pairs) {
-    if (continued.has(chain) || continues.has(detection)) continue;
-    continued.add(chain);
-    continues.set(detection, chain);
+  const continued = new Set<BoxTrajectory>();
+  const continues = new Map<SeenBox, BoxTrajectory>();
+  for (const { trajectory, detection } of pairs) {
+    if (continued.has(trajectory) || continues.has(detection)) continue;
+    continued.add(trajectory);
+    continues.set(detection, trajectory);
   }
   return continues;
 }
 
 /** Returns the predicted box of a trajectory at a time, at constant velocity. */
-function ahead(
-  { box: { xyxyNorm: norm }, atMs, velocityNormPerMs = STILL }: Chain,
+function predictBox(
+  { box: { xyxyNorm: norm }, atMs, velocityNormPerMs = STILL }: BoxTrajectory,
   thenMs: number,
 ): XyxyNorm {
   const dx = velocityNormPerMs[0] * (thenMs - atMs);
@@ -97,14 +100,14 @@ function ahead(
   return [norm[0] + dx, norm[1] + dy, norm[2] + dx, norm[3] + dy];
 }
 
-function extended(chain: Chain | undefined, box: SeenBox, atMs: number): Chain {
+function extended(trajectory: BoxTrajectory | undefined, box: SeenBox, atMs: number): BoxTrajectory {
   // Two frames of the same time give no velocity.
-  if (chain === undefined || chain.atMs === atMs) return { box, atMs };
-  const from = chain.box.xyxyNorm;
+  if (trajectory === undefined || trajectory.atMs === atMs) return { box, atMs };
+  const from = trajectory.box.xyxyNorm;
   const to = box.xyxyNorm;
-  const stepX = ((to[0] + to[2]) / 2 - (from[0] + from[2]) / 2) / (atMs - chain.atMs);
-  const stepY = ((to[1] + to[3]) / 2 - (from[1] + from[3]) / 2) / (atMs - chain.atMs);
-  const former = chain.velocityNormPerMs;
+  const stepX = ((to[0] + to[2]) / 2 - (from[0] + from[2]) / 2) / (atMs - trajectory.atMs);
+  const stepY = ((to[1] + to[3]) / 2 - (from[1] + from[3]) / 2) / (atMs - trajectory.atMs);
+  const former = trajectory.velocityNormPerMs;
   const velocityNormPerMs = [mixed(stepX, former?.[0] ?? stepX), mixed(stepY, former?.[1] ?? stepY)] as const;
   return { box, atMs, velocityNormPerMs };
 }

@@ -6,12 +6,12 @@
  */
 import type { Foreground } from '../../contract/picture.ts';
 import { CELL_PX, COARSE, fillTouched, type Grid, HIDDEN, LIVE } from './cells.ts';
-import type { Cover } from './cover.ts';
+import { isOtherView, type Known } from './clean-plate.ts';
+import { drawCell } from './clean-plate-cell.ts';
+import { type Light, lightBetween } from './clean-plate-light.ts';
 import { meansOfRgb } from './means.ts';
 import { coarsen, fillUnknown } from './mosaic.ts';
-import { isOtherView, type Known } from './plate.ts';
-import { drawCell } from './plate-cell.ts';
-import { type Light, lightBetween } from './plate-light.ts';
+import type { Cover } from './redaction-map.ts';
 
 /** Content by which a cell is drawn. */
 export const SHOWN = { live: 0, plate: 1, mosaic: 2, coarse: 3 } as const;
@@ -30,7 +30,7 @@ export interface Composed {
 
 const MANY_CELLS = 6000;
 
-interface Compared {
+interface Comparison {
   /** Light that converts the clean plate's pixels to the still's light. */
   readonly light: Light;
   /** Luma of the clean plate in that light minus the still's, by cell; NaN where they could not be compared. */
@@ -44,34 +44,34 @@ const HATCH_LEVELS = 20;
 /** Draws into `rgb` (8 bits, row-major, no padding), a picture of the redaction map's size. */
 export function compose(
   rgb: Uint8Array,
-  cover: Cover,
-  known: Known | undefined,
+  redactionMap: Cover,
+  scene: Known | undefined,
   foreground: Foreground | undefined,
 ): Composed {
-  const { grid, cells: covered } = cover;
-  const compared = known === undefined ? undefined : compare(rgb, cover, known, foreground);
-  const cells = new Uint8Array(covered.length);
-  const unknown = new Uint8Array(covered.length);
-  const open = new Uint8Array(covered.length);
+  const { grid, cells: mapCells } = redactionMap;
+  const compared = scene === undefined ? undefined : compare(rgb, redactionMap, scene, foreground);
+  const cells = new Uint8Array(mapCells.length);
+  const unknown = new Uint8Array(mapCells.length);
+  const open = new Uint8Array(mapCells.length);
   let oldestMs: number | undefined;
-  for (let cell = 0; cell < covered.length; cell += 1) {
-    if (covered[cell] === COARSE) cells[cell] = SHOWN.coarse;
-    if (covered[cell] !== HIDDEN) {
-      open[cell] = covered[cell] === LIVE ? 1 : 0;
+  for (let cell = 0; cell < mapCells.length; cell += 1) {
+    if (mapCells[cell] === COARSE) cells[cell] = SHOWN.coarse;
+    if (mapCells[cell] !== HIDDEN) {
+      open[cell] = mapCells[cell] === LIVE ? 1 : 0;
       continue;
     }
-    if (known === undefined || compared === undefined || known.cells[cell] === 0) {
+    if (scene === undefined || compared === undefined || scene.cells[cell] === 0) {
       cells[cell] = SHOWN.mosaic;
       unknown[cell] = 1;
       continue;
     }
     cells[cell] = SHOWN.plate;
     open[cell] = 1;
-    drawCell(rgb, known.planes, cell, grid, compared.light);
-    oldestMs = Math.min(oldestMs ?? Number.POSITIVE_INFINITY, known.seenMs[cell] as number);
+    drawCell(rgb, scene.planes, cell, grid, compared.light);
+    oldestMs = Math.min(oldestMs ?? Number.POSITIVE_INFINITY, scene.seenMs[cell] as number);
   }
-  if (unknown.includes(1)) fillUnknown(rgb, grid, unknown, open, cover.hidden);
-  coarsen(rgb, grid, covered, cover.coarse);
+  if (unknown.includes(1)) fillUnknown(rgb, grid, unknown, open, redactionMap.hidden);
+  coarsen(rgb, grid, mapCells, redactionMap.coarse);
   hatch(rgb, grid, cells);
   return { cells, oldestMs, seam: seamOf(grid, cells, compared?.differences) };
 }
@@ -80,29 +80,29 @@ export function compose(
 function compare(
   rgb: Uint8Array,
   { grid, cells }: Cover,
-  known: Known,
+  scene: Known,
   foreground: Foreground | undefined,
-): Compared | undefined {
+): Comparison | undefined {
   const use = new Uint8Array(cells.length);
   // Of a large picture, every other cell in diagonals suffices to measure the light.
   const every = cells.length > MANY_CELLS ? 2 : 1;
   for (let cell = 0; cell < cells.length; cell += 1) {
     const column = cell % grid.columns;
     const turn = ((cell - column) / grid.columns + column) % every;
-    if (cells[cell] === LIVE && turn === 0) use[cell] = known.cells[cell] as number;
+    if (cells[cell] === LIVE && turn === 0) use[cell] = scene.cells[cell] as number;
   }
   if (foreground !== undefined) {
     fillTouched(use, foreground, foreground.cells, grid, 0);
   }
-  const seen = meansOfRgb(rgb, grid, use);
-  const light = lightBetween(known.means, seen, use, grid, true);
-  if (light === undefined || isOtherView(known.means, seen, use, light)) return undefined;
-  const { gain, u, v } = known.light;
+  const stillMeans = meansOfRgb(rgb, grid, use);
+  const light = lightBetween(scene.means, stillMeans, use, grid, true);
+  if (light === undefined || isOtherView(scene.means, stillMeans, use, light)) return undefined;
+  const { gain, u, v } = scene.light;
   const differences = new Float32Array(cells.length).fill(Number.NaN);
   for (let cell = 0; cell < cells.length; cell += 1) {
     const factor = light.gain[cell] as number;
     if (use[cell] !== 0)
-      differences[cell] = (known.means.y[cell] as number) * factor - (seen.y[cell] as number);
+      differences[cell] = (scene.means.y[cell] as number) * factor - (stillMeans.y[cell] as number);
     light.gain[cell] = factor * (gain[cell] as number);
     light.u[cell] = (light.u[cell] as number) + factor * (u[cell] as number);
     light.v[cell] = (light.v[cell] as number) + factor * (v[cell] as number);
@@ -119,14 +119,14 @@ function seamOf(
   let count = 0;
   for (let cell = 0; cell < cells.length && differences !== undefined; cell += 1) {
     const difference = Math.abs(differences[cell] as number);
-    if (Number.isNaN(difference) || !isBesidePlate(cells, cell, columns)) continue;
+    if (Number.isNaN(difference) || !isBesideCleanPlate(cells, cell, columns)) continue;
     sum += difference;
     count += 1;
   }
   return count === 0 ? undefined : sum / count;
 }
 
-function isBesidePlate(cells: Uint8Array, cell: number, columns: number): boolean {
+function isBesideCleanPlate(cells: Uint8Array, cell: number, columns: number): boolean {
   const { plate } = SHOWN;
   if (cell > 0 && cells[cell - 1] === plate) return true;
   if (cell + 1 < cells.length && cells[cell + 1] === plate) return true;

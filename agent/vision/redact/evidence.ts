@@ -60,7 +60,7 @@ export class Evidence {
   /** Number of the waiting preview request. */
   #preview: number | undefined;
   /** Stored pictures by requested moment; undefined while being made, or if making it failed. */
-  readonly #kept = new Map<number, RedactedJpeg | undefined>();
+  readonly #storedPictures = new Map<number, RedactedJpeg | undefined>();
   #running: Promise<void> | undefined;
 
   constructor(options: EvidenceOptions) {
@@ -111,10 +111,16 @@ export class Evidence {
 
   /** Stores pictures of these moments until they are no longer listed. */
   keep(momentsMs: readonly number[], nowMs: number): void {
-    for (const kept of this.#kept.keys()) if (!momentsMs.includes(kept)) this.#kept.delete(kept);
+    for (const storedMoment of this.#storedPictures.keys())
+      if (!momentsMs.includes(storedMoment)) this.#storedPictures.delete(storedMoment);
     for (const moment of momentsMs) {
-      if (this.#kept.has(moment) || this.#kept.size >= KEPT_MAX || nowMs - moment < SETTLE_MS) continue;
-      this.#kept.set(moment, undefined);
+      if (
+        this.#storedPictures.has(moment) ||
+        this.#storedPictures.size >= KEPT_MAX ||
+        nowMs - moment < SETTLE_MS
+      )
+        continue;
+      this.#storedPictures.set(moment, undefined);
       this.#do(() => this.#keepOne(moment));
     }
   }
@@ -164,8 +170,8 @@ export class Evidence {
    */
   #newestStill(): Still {
     const { newestMs } = this.#redactor;
-    for (let back = 0; newestMs !== undefined && back <= PREVIEW_STILLS_BACK; back += 1) {
-      const still = this.#options.stillNear(newestMs - back * SAME_MOMENT_MS);
+    for (let stillsBack = 0; newestMs !== undefined && stillsBack <= PREVIEW_STILLS_BACK; stillsBack += 1) {
+      const still = this.#options.stillNear(newestMs - stillsBack * SAME_MOMENT_MS);
       if (still !== undefined && this.#redactor.hasSeen(still.atMs)) return still;
     }
     throw new AgentError('unavailable', 'no still is held of a frame that the detector has seen');
@@ -180,18 +186,20 @@ export class Evidence {
     if (still === undefined) return;
     try {
       const picture = await this.#redactor.redact(still, { focus: [] });
-      if (this.#kept.has(moment)) this.#kept.set(moment, picture);
+      if (this.#storedPictures.has(moment)) this.#storedPictures.set(moment, picture);
     } catch (error) {
       this.#note(error);
     }
   }
 
-  async #answer(asked: EvidenceRequest): Promise<void> {
-    const { request, atMs, seal } = asked;
+  async #answer(evidenceRequest: EvidenceRequest): Promise<void> {
+    const { request, atMs, seal } = evidenceRequest;
     if (seal) await this.#seal(request, atMs);
-    const kept = [...this.#kept].find(([moment]) => Math.abs(moment - atMs) <= SAME_MOMENT_MS)?.[1];
+    const storedPicture = [...this.#storedPictures].find(
+      ([moment]) => Math.abs(moment - atMs) <= SAME_MOMENT_MS,
+    )?.[1];
     try {
-      const picture = kept ?? (await this.#make(asked));
+      const picture = storedPicture ?? (await this.#make(evidenceRequest));
       this.#options.send(encodeSnapshot(request, picture));
     } catch (error) {
       this.#note(error);
@@ -211,11 +219,11 @@ export class Evidence {
     }
   }
 
-  async #make(asked: EvidenceRequest): Promise<RedactedJpeg> {
-    const still = this.#still(asked.atMs);
-    const thenS = (still.atMs - asked.atMs) / 1000;
-    const focus = asked.focus.map((one) => movedBy(one, thenS));
-    return this.#redactor.redact(still, { focus, place: this.#placeOf(asked) });
+  async #make(evidenceRequest: EvidenceRequest): Promise<RedactedJpeg> {
+    const still = this.#still(evidenceRequest.atMs);
+    const thenS = (still.atMs - evidenceRequest.atMs) / 1000;
+    const focus = evidenceRequest.focus.map((one) => movedBy(one, thenS));
+    return this.#redactor.redact(still, { focus, place: this.#placeOf(evidenceRequest) });
   }
 
   #placeOf({ zone, line }: EvidenceRequest): Place | undefined {

@@ -93,8 +93,8 @@ export class DetectionHistory {
     const added: SeenFrame = {
       atMs,
       wallMs,
-      detections: seen(detections, source),
-      tracks: followed(tracks, source),
+      detections: seenBoxes(detections, source),
+      tracks: seenTracks(tracks, source),
       foreground,
     };
     this.#frames.push(added);
@@ -147,7 +147,7 @@ interface Box {
  * Converts boxes, with plain loops: about fifty boxes a frame are stored for 17 s, and V8 must collect every temporary
  * object.
  */
-function seen(boxes: readonly Box[], source: SizePx): SeenBox[] {
+function seenBoxes(boxes: readonly Box[], source: SizePx): SeenBox[] {
   const out: SeenBox[] = [];
   for (const { group, label, score, xyxyPx } of boxes) {
     const treatment = treatmentOf(group, label);
@@ -157,7 +157,7 @@ function seen(boxes: readonly Box[], source: SizePx): SeenBox[] {
   return out;
 }
 
-function followed(tracks: readonly Track[], source: SizePx): SeenTrack[] {
+function seenTracks(tracks: readonly Track[], source: SizePx): SeenTrack[] {
   const out: SeenTrack[] = [];
   for (const { id, group, label, xyxyPx, velocityPxPerS } of tracks) {
     const treatment = treatmentOf(group, label);

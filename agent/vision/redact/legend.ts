@@ -36,9 +36,9 @@ export function drawLegend(
   }
   const linePx = letterPx + gapPx;
   const bandPx = lines.length * linePx + gapPx;
-  const below = focus.some((box) => box[3] > heightPx - bandPx);
-  const above = focus.some((box) => box[1] < bandPx);
-  const top = below && !above ? 0 : heightPx - bandPx;
+  const hasFocusBelow = focus.some((box) => box[3] > heightPx - bandPx);
+  const hasFocusAbove = focus.some((box) => box[1] < bandPx);
+  const top = hasFocusBelow && !hasFocusAbove ? 0 : heightPx - bandPx;
   canvas.rectangle([0, top, widthPx, top + bandPx], GROUND);
   lines.forEach((line, row) => {
     const y = top + gapPx + row * linePx;

@@ -4,10 +4,10 @@ import { iou } from '../../contract/geometry.ts';
 import { UNKNOWN } from '../../contract/label.ts';
 import type { Focus } from '../../contract/link.ts';
 import { Canvas, type Colour } from './canvas.ts';
-import { toPx, wholeOf } from './cover.ts';
 import { coloured, drawFigure, drawNumber, type Figure, OTHER_TINT, SUBJECT_TINT } from './figures.ts';
 import { type SeenBox, type SeenFrame, type SeenTrack, treatmentOf } from './history.ts';
 import { drawLegend, type LegendItem } from './legend.ts';
+import { toPx, wholeOf } from './redaction-map.ts';
 
 /** Subject of a picture. */
 export interface Subject {
@@ -34,7 +34,7 @@ export const PATH_MS = 10_000;
 const RIDDEN_SPEED = 0.6;
 const SAME_IOU = 0.3;
 
-interface Shown {
+interface DrawnObjects {
   readonly figures: readonly Figure[];
   readonly objects: readonly { readonly xyxyPx: XyxyPx; readonly number?: number | undefined }[];
 }
@@ -128,9 +128,9 @@ export function drawLegendOf(
 }
 
 /** Selects the people to draw as figures and the objects to frame. */
-function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: SizePx): Shown {
+function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: SizePx): DrawnObjects {
   const figures: (Figure & { readonly box: XyxyNorm })[] = [];
-  const objects: Shown['objects'][number][] = [];
+  const objects: DrawnObjects['objects'][number][] = [];
   const { tracks = [], detections = [] } = own ?? {};
   focus.forEach(({ xyxyNorm, object }, index) => {
     const track = tracks.find(({ id }) => id === object?.track);
@@ -139,12 +139,12 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
     const box = track?.xyxyNorm ?? xyxyNorm;
     const number = object === undefined ? undefined : index + 1;
     if (treatment === 'person' || treatment === 'rider') {
-      const whole = wholeOf({ treatment, xyxyNorm: box });
-      figures.push({ box: whole, xyxyPx: toPx(whole, size), number });
+      const wholeBox = wholeOf({ treatment, xyxyNorm: box });
+      figures.push({ box: wholeBox, xyxyPx: toPx(wholeBox, size), number });
     } else objects.push({ xyxyPx: toPx(box, size), number });
   });
   const subjects = new Set(focus.map(({ object }) => object?.track));
-  const others = [
+  const otherBoxes = [
     ...tracks.filter(({ id }) => !subjects.has(id)),
     ...detections.filter(({ sure, treatment }) => sure && treatment === 'person'),
   ];
@@ -153,9 +153,9 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
     if (!figures.some((other) => iou(box, other.box) >= SAME_IOU))
       figures.push({ box, xyxyPx: toPx(box, size) });
   };
-  for (const one of others) if (one.treatment === 'person') add(one);
+  for (const one of otherBoxes) if (one.treatment === 'person') add(one);
   // A rider is mostly detected as a person too.
-  for (const one of others)
+  for (const one of otherBoxes)
     if (one.treatment === 'rider' && (one as SeenTrack).speed >= RIDDEN_SPEED) add(one);
   return { figures, objects };
 }

@@ -65,23 +65,23 @@ function layersOf(rgb: Uint8Array, grid: Grid, open: Uint8Array): Layer[] {
     first.sums[cell * 4 + 3] = 1;
   }
   const layers = [first];
-  let [below, across, down] = [first, columns, rows];
-  while (across > 1 || down > 1) {
-    const fromAcross = across;
-    const fromDown = down;
-    across = Math.ceil(across / 2);
-    down = Math.ceil(down / 2);
-    const layer: Layer = { columns: across, sums: new Float64Array(across * down * 4) };
+  let [lowerLayer, layerColumns, layerRows] = [first, columns, rows];
+  while (layerColumns > 1 || layerRows > 1) {
+    const fromAcross = layerColumns;
+    const fromDown = layerRows;
+    layerColumns = Math.ceil(layerColumns / 2);
+    layerRows = Math.ceil(layerRows / 2);
+    const layer: Layer = { columns: layerColumns, sums: new Float64Array(layerColumns * layerRows * 4) };
     for (let y = 0; y < fromDown; y += 1) {
       for (let x = 0; x < fromAcross; x += 1) {
         const from = (y * fromAcross + x) * 4;
-        const to = ((y >> 1) * across + (x >> 1)) * 4;
+        const to = ((y >> 1) * layerColumns + (x >> 1)) * 4;
         for (let i = 0; i < 4; i += 1)
-          layer.sums[to + i] = (layer.sums[to + i] as number) + (below.sums[from + i] as number);
+          layer.sums[to + i] = (layer.sums[to + i] as number) + (lowerLayer.sums[from + i] as number);
       }
     }
     layers.push(layer);
-    below = layer;
+    lowerLayer = layer;
   }
   return layers;
 }
@@ -97,8 +97,8 @@ function colourAround(
 ): readonly number[] {
   const [x, y] = [cell % columns, Math.floor(cell / columns)];
   for (let up = Math.min(k, layers.length - 1); up < layers.length; up += 1) {
-    const { columns: across, sums } = layers[up] as Layer;
-    const at = ((y >> up) * across + (x >> up)) * 4;
+    const { columns: layerColumns, sums } = layers[up] as Layer;
+    const at = ((y >> up) * layerColumns + (x >> up)) * 4;
     const count = sums[at + 3] as number;
     if (count === 0) continue;
     return [

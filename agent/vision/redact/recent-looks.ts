@@ -17,8 +17,8 @@ export class RecentLooks {
   #looks: (readonly Detection[])[] = [];
   #places: readonly Detection[] | undefined;
 
-  add(found: readonly Detection[]): void {
-    this.#looks = [...this.#looks.slice(1 - LOOKS_MAX), found];
+  add(detections: readonly Detection[]): void {
+    this.#looks = [...this.#looks.slice(1 - LOOKS_MAX), detections];
     this.#places = undefined;
   }
 
@@ -29,13 +29,13 @@ export class RecentLooks {
   }
 }
 
-function distinct(found: readonly Detection[]): Detection[] {
-  const kept: Detection[] = [];
-  for (const one of found) {
-    const again = kept.some(
+function distinct(detections: readonly Detection[]): Detection[] {
+  const remaining: Detection[] = [];
+  for (const one of detections) {
+    const isDuplicate = remaining.some(
       (other) => other.label === one.label && iou(other.xyxyPx, one.xyxyPx) >= SAME_IOU,
     );
-    if (!again) kept.push(one);
+    if (!isDuplicate) remaining.push(one);
   }
-  return kept;
+  return remaining;
 }

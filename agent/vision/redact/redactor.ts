@@ -6,7 +6,7 @@
  * - Only composed pictures (compose.ts) with the marks over them are encoded.
  * - The hidden areas are fixed when `redact` is called.
  * LIMITS: one snapshot at a time, for which the caller waits. At most as many encodings as the format has steps. Limits
- * of the history are in history.ts, those of the clean plate in plate.ts.
+ * of the history are in history.ts, those of the clean plate in clean-plate.ts.
  */
 import { createHash } from 'node:crypto';
 import { AgentError, assert } from '../../base/errors.ts';
@@ -20,14 +20,14 @@ import {
   SNAPSHOT_BYTES_MAX,
   SNAPSHOT_LONG_SIDE_PX_MAX,
 } from '../../contract/redacted-jpeg.ts';
+import { Plate } from './clean-plate.ts';
 import { type Composed, compose, SHOWN } from './compose.ts';
-import { type Around, coverOf } from './cover.ts';
 import type { Figure } from './figures.ts';
 import { DetectionHistory, type SeenFrame } from './history.ts';
 import { encode } from './jpeg.ts';
 import { drawLegendOf, drawMarks, PATH_MS, type Subject } from './marks.ts';
 import { placeTime } from './place-time.ts';
-import { Plate } from './plate.ts';
+import { coverOf, type FrameContext } from './redaction-map.ts';
 
 /** Encoding of a drawn picture; independent of the hidden areas. */
 export interface Format {
@@ -76,10 +76,10 @@ export interface Drawn extends Composed {
 
 export class Redactor {
   readonly #history = new DetectionHistory();
-  readonly #plate = new Plate();
+  readonly #cleanPlate = new Plate();
   readonly #timeZone: string;
   /** Frame that was recorded but not passed to the clean plate yet. */
-  #seen: SeenFrame | undefined;
+  #pendingFrame: SeenFrame | undefined;
   #busy = false;
 
   /** `timeZone` is an IANA name; it applies to the times on pictures. */
@@ -102,13 +102,13 @@ export class Redactor {
     tracks: readonly Track[],
     foreground?: Foreground,
   ): void {
-    this.#seen = this.#history.add(frame, detections, tracks, foreground);
+    this.#pendingFrame = this.#history.add(frame, detections, tracks, foreground);
   }
 
   /** Passes the last recorded frame to the clean plate, once. These are the only pixels that are kept. */
   learnPlace(planes: YuvPlanes | undefined): void {
-    if (this.#seen !== undefined) this.#plate.take(this.#seen, planes);
-    this.#seen = undefined;
+    if (this.#pendingFrame !== undefined) this.#cleanPlate.take(this.#pendingFrame, planes);
+    this.#pendingFrame = undefined;
   }
 
   /** Media time of the newest analysed frame, in ms; undefined before the first. */
@@ -123,7 +123,7 @@ export class Redactor {
 
   /** Forgets the clean plate, because the camera shows another view. */
   forgetPlace(): void {
-    this.#plate.drop();
+    this.#cleanPlate.drop();
   }
 
   /**
@@ -155,21 +155,21 @@ export class Redactor {
 
   /** Makes the same picture as `redact`, without encoding it. */
   async draw(still: Still, subject: Subject): Promise<Drawn> {
-    const around = this.#around(still.atMs);
-    const path = this.#history.between(still.atMs - PATH_MS, around.own.atMs);
-    const known = this.#plate.known;
+    const context = this.#contextOf(still.atMs);
+    const path = this.#history.between(still.atMs - PATH_MS, context.own.atMs);
+    const scene = this.#cleanPlate.known;
     const size = fitted(still.source, SNAPSHOT_LONG_SIDE_PX_MAX);
     const { rgb: decoded, reachPx, black } = await still.pixels(size);
     // A library's Buffer has its own hidden class, which is freed with the last such Buffer. V8 would then compile all
     // drawing code again.
     const rgb = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.length);
-    const cover = coverOf(around, size, reachPx, thingsIn(subject));
-    const usable = sameSize(known?.planes.size, size) ? known : undefined;
-    const composed = compose(rgb, cover, usable, around.own.foreground);
+    const redactionMap = coverOf(context, size, reachPx, thingsIn(subject));
+    const usable = sameSize(scene?.planes.size, size) ? scene : undefined;
+    const composed = compose(rgb, redactionMap, usable, context.own.foreground);
     const { items, figures } = drawMarks(rgb, size, subject, path);
     // Marks may run through a mask.
     for (const [from, to] of black.flat()) rgb.fill(0, from, to);
-    const placeAt = this.#timeOf(composed, around.own);
+    const placeAt = this.#timeOf(composed, context.own);
     const unknown = composed.cells.includes(SHOWN.mosaic);
     drawLegendOf(rgb, size, items, { placeAt, unknown, focus: subject.focus });
     return {
@@ -185,14 +185,14 @@ export class Redactor {
     return oldestMs === undefined ? undefined : placeTime(wallMs - (atMs - oldestMs), wallMs, this.#timeZone);
   }
 
-  #around(atMs: number): Around {
-    const around = this.#history.around(atMs);
-    if (around !== undefined) return around;
+  #contextOf(atMs: number): FrameContext {
+    const context = this.#history.around(atMs);
+    if (context !== undefined) return context;
     const newestMs = this.#history.newestMs;
-    const known = newestMs === undefined ? 'no frame yet' : `frames up to ${Math.round(newestMs)} ms`;
+    const seenFrames = newestMs === undefined ? 'no frame yet' : `frames up to ${Math.round(newestMs)} ms`;
     throw new AgentError(
       'unavailable',
-      `no snapshot: the detector has not seen the still's frame at ${Math.round(atMs)} ms (it has seen ${known})`,
+      `no snapshot: the detector has not seen the still's frame at ${Math.round(atMs)} ms (it has seen ${seenFrames})`,
     );
   }
 }

@@ -37,12 +37,12 @@ export class LookBudget {
   }
 
   /** Pays for an analysed frame. */
-  spend(how: Analysis, atMs: number): void {
+  spend(analysis: Analysis, atMs: number): void {
     this.#fill(atMs);
-    const left = this.#saved - COSTS[how];
+    const left = this.#saved - COSTS[analysis];
     // The usual rate may go into debt by at most one run. A high-resolution pass is paid only from the savings. So a
     // night of them keeps the rate at the usual one and leaves no debt to the morning.
-    this.#saved = Math.max(left, Math.min(this.#saved, how === 'closer look' ? 0 : -1));
+    this.#saved = Math.max(left, Math.min(this.#saved, analysis === 'closer look' ? 0 : -1));
   }
 
   #fill(atMs: number): void {

@@ -20,7 +20,7 @@ export class MotionGate {
   #lookMs: number | undefined;
   #atMs: number | undefined;
   #movedMs = Number.NEGATIVE_INFINITY;
-  #moved = false;
+  #hasMoved = false;
 
   /** `everyFrame` makes the detector run on every frame. */
   constructor({ everyFrame }: { readonly everyFrame: boolean }) {
@@ -33,11 +33,11 @@ export class MotionGate {
     const { atMs } = frame;
     const stepMs = atMs - (this.#atMs ?? atMs);
     this.#atMs = atMs;
-    const before = this.#moved;
-    this.#moved = this.#motion.update(frame);
-    if (before && this.#moved) this.#movedMs = atMs;
+    const before = this.#hasMoved;
+    this.#hasMoved = this.#motion.update(frame);
+    if (before && this.#hasMoved) this.#movedMs = atMs;
     const check = this.#lookMs === undefined || atMs + stepMs - this.#lookMs > CHECK_MS;
-    const look = this.#moved || awaited || check || atMs - this.#movedMs < SETTLE_MS;
+    const look = this.#hasMoved || awaited || check || atMs - this.#movedMs < SETTLE_MS;
     if (!look) return false;
     this.#lookMs = atMs;
     this.#motion.looked();

@@ -29,7 +29,7 @@ export class Motion {
   #now = new Float32Array();
   #looked = new Float32Array();
   #noise = new Float32Array();
-  #moved = new Uint8Array();
+  #movedCells = new Uint8Array();
   #shifts = new Float32Array();
   #fresh = true;
 
@@ -70,7 +70,7 @@ export class Motion {
     this.#now = new Float32Array(offsets.length);
     this.#looked = new Float32Array(offsets.length);
     this.#noise = new Float32Array(offsets.length).fill(1);
-    this.#moved = new Uint8Array(offsets.length);
+    this.#movedCells = new Uint8Array(offsets.length);
     this.#shifts = new Float32Array(Math.ceil(offsets.length / 8));
   }
 
@@ -92,18 +92,18 @@ export class Motion {
   #differs(): boolean {
     const shift = shiftOf(this.#now, this.#looked, this.#offsets, this.#shifts);
     const columns = this.#columns;
-    const moved = this.#moved;
+    const movedCells = this.#movedCells;
     let touching = false;
-    for (let k = 0; k < moved.length; k += 1) {
-      moved[k] = 0;
+    for (let k = 0; k < movedCells.length; k += 1) {
+      movedCells[k] = 0;
       if ((this.#offsets[k] as number) < 0) continue;
       const by = Math.abs((this.#now[k] as number) - (this.#looked[k] as number) - shift);
       const noise = this.#noise[k] as number;
       this.#noise[k] = noiseAfter(noise, by);
       if (by < changeFrom(this.#looked[k] as number, noise)) continue;
-      moved[k] = 1;
-      const left = k % columns === 0 ? 0 : (moved[k - 1] as number);
-      const above = k < columns ? 0 : (moved[k - columns] as number);
+      movedCells[k] = 1;
+      const left = k % columns === 0 ? 0 : (movedCells[k - 1] as number);
+      const above = k < columns ? 0 : (movedCells[k - columns] as number);
       touching ||= 1 + left + above >= TOUCHING_MIN;
     }
     return touching;

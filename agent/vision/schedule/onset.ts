@@ -17,14 +17,14 @@ const STILL_MS = 1000;
 /** Minimum number of touching cells; a single one is a flicker. */
 const TOUCHING_MIN = 2;
 
-export interface Moved {
+export interface ObservedMotion {
   /** Motion anywhere. */
   readonly any: boolean;
   /** Motion in a watched cell that was still, not explained by a known track. */
   readonly unknown: boolean;
 }
 
-export class Onset {
+export class MotionTrigger {
   readonly #isWatched: (point: Point) => boolean;
   #size = '';
   #columns = 0;
@@ -45,16 +45,16 @@ export class Onset {
   }
 
   /** Takes the next picture. `isKnown` reports whether a known track explains motion at a place. */
-  update(small: SmallPicture, atMs: number, isKnown: (point: Point) => boolean): Moved {
+  update(small: SmallPicture, atMs: number, isKnown: (point: Point) => boolean): ObservedMotion {
     const { widthPx, heightPx } = small.size;
     const size = `${widthPx}x${heightPx}`;
     if (size !== this.#size) this.#begin(small, size);
     this.#read(small);
     const first = this.#fresh;
     this.#fresh = false;
-    const moved = first ? { any: true, unknown: false } : this.#compare(atMs, isKnown);
+    const motion = first ? { any: true, unknown: false } : this.#compare(atMs, isKnown);
     [this.#now, this.#before] = [this.#before, this.#now];
-    return moved;
+    return motion;
   }
 
   #begin({ size: { widthPx, heightPx }, masked }: SmallPicture, size: string): void {
@@ -95,7 +95,7 @@ export class Onset {
     }
   }
 
-  #compare(atMs: number, isKnown: (point: Point) => boolean): Moved {
+  #compare(atMs: number, isKnown: (point: Point) => boolean): ObservedMotion {
     const shift = shiftOf(this.#now, this.#before, this.#offsets, this.#shifts);
     const columns = this.#columns;
     let [any, unknown] = [false, false];

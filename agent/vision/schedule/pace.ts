@@ -113,8 +113,8 @@ export class Pace {
   }
 
   /** Records that the frame at `atMs` was analysed. */
-  noteAnalysed(how: Analysis, atMs: number): void {
-    this.#budget?.spend(how, atMs);
+  noteAnalysed(analysis: Analysis, atMs: number): void {
+    this.#budget?.spend(analysis, atMs);
   }
 
   /** Records the thread's CPU time for analysing the frame at `atMs`, including inference. */

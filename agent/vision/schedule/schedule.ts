@@ -68,9 +68,9 @@ export class Schedule {
    */
   follow(glimpse: Glimpse, state: Awaited): { readonly due: boolean; readonly isStill: boolean | undefined } {
     const { atMs, pictured } = glimpse;
-    const asked = this.#street?.follow(glimpse, state);
-    const due = this.#pace?.isDue(atMs, { fps: asked?.fps ?? 0, pictured }) ?? true;
-    return { due, isStill: asked?.isStill };
+    const demand = this.#street?.follow(glimpse, state);
+    const due = this.#pace?.isDue(atMs, { fps: demand?.fps ?? 0, pictured }) ?? true;
+    return { due, isStill: demand?.isStill };
   }
 
   /** Takes the next analysed frame; returns whether larger pictures are needed from now on. */

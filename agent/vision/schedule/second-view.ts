@@ -10,7 +10,7 @@
 import { assert } from '../../base/errors.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Glimpse } from '../../contract/picture.ts';
-import { Onset } from './onset.ts';
+import { MotionTrigger } from './onset.ts';
 import { SETTLE_MS } from './wanted-rate.ts';
 
 /** Interval of the slow comparison, in ms. Motion below a cell's noise in a tenth of a second adds up in it. */
@@ -29,8 +29,8 @@ const SAME_START_MS = 1000;
 const nothingKnown = (): boolean => false;
 
 export class SecondView {
-  readonly #quick = new Onset(nothingKnown);
-  readonly #slow = new Onset(nothingKnown);
+  readonly #quick = new MotionTrigger(nothingKnown);
+  readonly #slow = new MotionTrigger(nothingKnown);
   #slowMs = Number.NEGATIVE_INFINITY;
   /** State of the second stream: time of the last picture, start of the present motion, and time of the last motion. */
   #pictureMs = Number.NEGATIVE_INFINITY;
@@ -51,15 +51,15 @@ export class SecondView {
   /** Takes each picture of the second stream; returns true if something moves in it. */
   watchSecond({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): boolean {
     assert(small !== undefined, 'the second stream gives small pictures');
-    // After a gap or a new size the past is unknown; Onset reports motion for its first picture.
-    let moved = this.#quick.update(small, atMs, nothingKnown).any || atMs - this.#pictureMs > SILENT_MS;
+    // After a gap or a new size the past is unknown; MotionTrigger reports motion for its first picture.
+    let hasMotion = this.#quick.update(small, atMs, nothingKnown).any || atMs - this.#pictureMs > SILENT_MS;
     if (atMs - this.#slowMs >= SLOW_MS) {
       this.#slowMs = atMs;
-      moved = this.#slow.update(small, atMs, nothingKnown).any || moved;
+      hasMotion = this.#slow.update(small, atMs, nothingKnown).any || hasMotion;
     }
     this.#secondSize = small.size;
     this.#pictureMs = atMs;
-    if (!moved) return false;
+    if (!hasMotion) return false;
     if (this.isStill(atMs)) this.#beganMs = atMs;
     this.#movedMs = atMs;
     if (this.#awaitedMs !== undefined && this.#shows(this.#awaitedMs)) this.#noteStart(true);
@@ -69,11 +69,11 @@ export class SecondView {
   /** Takes each picture of the main stream, and whether it has been still for a while. */
   watchMain({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>, isStill: boolean): void {
     this.#mainSize = small?.size;
-    const begins = this.#mainStill && !isStill;
+    const isStart = this.#mainStill && !isStill;
     this.#mainStill = isStill;
     if (this.#awaitedMs !== undefined && this.#pictureMs - this.#awaitedMs > SAME_START_MS)
       this.#noteStart(false);
-    if (!begins) return;
+    if (!isStart) return;
     if (this.#shows(atMs)) this.#noteStart(true);
     else this.#awaitedMs ??= atMs;
   }
@@ -84,8 +84,9 @@ export class SecondView {
     if (!sameSize(this.#secondSize, this.#mainSize)) return 'the second stream shows another shape';
     if (this.#starts.length < STARTS)
       return `${this.#starts.length} of ${STARTS} beginnings of motion are compared`;
-    const seen = this.#starts.filter(Boolean).length;
-    if (seen < STARTS_SEEN_MIN) return `the second stream showed ${seen} of ${STARTS} beginnings of motion`;
+    const seenStarts = this.#starts.filter(Boolean).length;
+    if (seenStarts < STARTS_SEEN_MIN)
+      return `the second stream showed ${seenStarts} of ${STARTS} beginnings of motion`;
     return undefined;
   }
 
@@ -102,8 +103,8 @@ export class SecondView {
     return startMs >= this.#beganMs - SAME_START_MS && startMs <= this.#movedMs + SAME_START_MS;
   }
 
-  #noteStart(seen: boolean): void {
+  #noteStart(wasSeen: boolean): void {
     this.#awaitedMs = undefined;
-    this.#starts = [...this.#starts, seen].slice(-STARTS);
+    this.#starts = [...this.#starts, wasSeen].slice(-STARTS);
   }
 }

@@ -13,7 +13,7 @@ export interface StreetOptions extends WantedRateOptions {
 }
 
 /** Demand after a glimpse. */
-export interface Asked {
+export interface RateDemand {
   /** Frames a second to be analysed. */
   readonly fps: number;
   /** True if neither motion is seen nor an object awaited. */
@@ -47,7 +47,7 @@ export class Street {
    * Takes each glimpse of the main stream. `awaited` states that an object is awaited, or an incident is open.
    * `settled` states that no condition of the camera is active or has begun.
    */
-  follow(glimpse: Glimpse, { awaited, settled }: { awaited: boolean; settled: boolean }): Asked {
+  follow(glimpse: Glimpse, { awaited, settled }: { awaited: boolean; settled: boolean }): RateDemand {
     const { atMs } = glimpse;
     this.#rate.watch(glimpse);
     const isStill = this.#rate.isStill(atMs);

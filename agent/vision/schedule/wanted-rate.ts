@@ -20,7 +20,7 @@ import {
   meetingPoint,
   type Point,
 } from '../../contract/plane.ts';
-import { Onset } from './onset.ts';
+import { MotionTrigger } from './onset.ts';
 
 /** Highest rate. A car at 50 km/h, 6 m from the camera, moves by half of its length in a fifteenth of a second. */
 export const FPS_MAX = 15;
@@ -71,26 +71,26 @@ type Box = readonly [number, number, number, number];
 
 export class WantedRate {
   readonly #options: WantedRateOptions;
-  readonly #onset: Onset;
+  readonly #motionTrigger: MotionTrigger;
   #boxes: readonly Box[] = [];
   #movedMs = Number.NEGATIVE_INFINITY;
   #unknownMs = Number.NEGATIVE_INFINITY;
   /** Rate demanded by the tracks of the last analysed frame. */
   #byTracks = 0;
   /** Highest rate that each present track has demanded. */
-  #asked = new Map<number, number>();
+  #demands = new Map<number, number>();
   #newcomersFps = FPS_MAX;
   #newcomers = 0;
 
   constructor(options: WantedRateOptions) {
     this.#options = options;
-    this.#onset = new Onset((point) => this.#isNear(point));
+    this.#motionTrigger = new MotionTrigger((point) => this.#isNear(point));
   }
 
   /** Takes every frame of the camera. */
   watch({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): void {
     assert(small !== undefined, 'a camera whose rate follows the street gives small pictures');
-    const { any, unknown } = this.#onset.update(small, atMs, (point) => this.#isKnown(point));
+    const { any, unknown } = this.#motionTrigger.update(small, atMs, (point) => this.#isKnown(point));
     if (any) this.#movedMs = atMs;
     if (unknown) this.#unknownMs = atMs;
   }
@@ -98,16 +98,16 @@ export class WantedRate {
   /** Takes the tracks after an analysed frame. */
   note({ source }: Pick<Frame, 'source'>, tracks: readonly Track[]): void {
     const { widthPx, heightPx } = source;
-    const asked = new Map<number, number>();
+    const demands = new Map<number, number>();
     this.#byTracks = 0;
     for (const track of tracks) {
       const fps = track.lastMs - track.firstMs < SETTLED_MS ? 0 : this.#askedBy(track, widthPx, heightPx);
       this.#byTracks = Math.max(this.#byTracks, fps);
-      const most = Math.max(fps, this.#asked.get(track.id) ?? 0);
-      asked.set(track.id, most);
+      const highestFps = Math.max(fps, this.#demands.get(track.id) ?? 0);
+      demands.set(track.id, highestFps);
     }
-    for (const [id, fps] of this.#asked) if (!asked.has(id) && fps > 0) this.#learn(fps);
-    this.#asked = asked;
+    for (const [id, fps] of this.#demands) if (!demands.has(id) && fps > 0) this.#learn(fps);
+    this.#demands = demands;
     this.#boxes = tracks.map(({ xyxyPx: [x1, y1, x2, y2] }) => {
       const [dx, dy] = [EXPLAINED * (x2 - x1), EXPLAINED * (y2 - y1)];
       return [(x1 - dx) / widthPx, (y1 - dy) / heightPx, (x2 + dx) / widthPx, (y2 + dy) / heightPx];
@@ -141,10 +141,10 @@ export class WantedRate {
       const count = inside.filter(Boolean).length;
       if (count === 0) continue;
       fps = Math.max(fps, sizesPerS / STEP_SIZES_MAX);
-      const through = inside.at(0) === false && inside.at(-1) === false;
+      const passesThrough = inside.at(0) === false && inside.at(-1) === false;
       const needed = LOOKS_MIN / (count * PATH_S.step);
       // An object that cuts a corner of the zone too quickly for any rate is ignored.
-      if (through && needed <= FPS_MAX) fps = Math.max(fps, needed);
+      if (passesThrough && needed <= FPS_MAX) fps = Math.max(fps, needed);
     }
     return fps;
   }

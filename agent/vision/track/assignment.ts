@@ -82,9 +82,9 @@ function assignCheapest(
       const base = reached - (rowDual[row] as number);
       for (let c = 0; c < columns; c += 1) {
         if (settled[c] === 1) continue;
-        const through = base + (cost[row * columns + c] as number) - (columnDual[c] as number);
-        if (through < (distance[c] as number)) {
-          distance[c] = through;
+        const pathCost = base + (cost[row * columns + c] as number) - (columnDual[c] as number);
+        if (pathCost < (distance[c] as number)) {
+          distance[c] = pathCost;
           columnBefore[c] = from;
         }
         if ((distance[c] as number) < least) {

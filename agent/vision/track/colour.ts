@@ -62,12 +62,12 @@ export function likeness(a: ColourPrint, b: ColourPrint): number {
   return Math.min(1, sum / 2);
 }
 
-/** Moves `print` towards `seen` by `share` (0..1). */
-export function blend(print: ColourPrint, seen: ColourPrint, share: number): void {
+/** Moves `print` towards `seenPrint` by `share` (0..1). */
+export function blend(print: ColourPrint, seenPrint: ColourPrint, share: number): void {
   for (let half = 0; half < PRINT_LENGTH; half += COLOURS) {
     let squares = 0;
     for (let i = half; i < half + COLOURS; i += 1) {
-      const mixed = (1 - share) * (print[i] as number) + share * (seen[i] as number);
+      const mixed = (1 - share) * (print[i] as number) + share * (seenPrint[i] as number);
       print[i] = mixed;
       squares += mixed * mixed;
     }

@@ -29,7 +29,7 @@ export interface MotionNoise {
 }
 
 /** Sizes of a box that the frame's edge cuts off. Such a size grows and shrinks as fast as the object moves. */
-export interface Cut {
+export interface CutSides {
   readonly width: boolean;
   readonly height: boolean;
 }
@@ -90,18 +90,18 @@ export class BoxFilter {
   readonly #y: Axis;
   readonly #w: Axis;
   readonly #h: Axis;
-  #cut: Cut;
+  #cutSides: CutSides;
 
   /** `expected` is the usual velocity at this place, in sizes of the box (its longer side) a second. */
   constructor(
     xyxyPx: XyxyPx,
     score: number,
-    cut: Cut,
+    cutSides: CutSides,
     noise: MotionNoise,
     expected: readonly [number, number] = [0, 0],
   ) {
     this.#noise = noise;
-    this.#cut = cut;
+    this.#cutSides = cutSides;
     const [x1, y1, x2, y2] = xyxyPx;
     const scale = Math.max(x2 - x1, y2 - y1);
     const centre = noise.centre * doubt(score) * scale;
@@ -109,8 +109,8 @@ export class BoxFilter {
     const velocity = noise.startVelocity * scale;
     this.#x = new Axis((x1 + x2) / 2, centre, velocity, expected[0] * scale);
     this.#y = new Axis((y1 + y2) / 2, centre, velocity * noise.verticalShare, expected[1] * scale);
-    this.#w = new Axis(x2 - x1, size, cut.width ? velocity : noise.sizeAgility * scale);
-    this.#h = new Axis(y2 - y1, size, cut.height ? velocity : noise.sizeAgility * scale);
+    this.#w = new Axis(x2 - x1, size, cutSides.width ? velocity : noise.sizeAgility * scale);
+    this.#h = new Axis(y2 - y1, size, cutSides.height ? velocity : noise.sizeAgility * scale);
   }
 
   /** Moves the state on by `seconds` ≥ 0. */
@@ -119,14 +119,14 @@ export class BoxFilter {
     const scale = this.#scalePx;
     this.#x.predict(seconds, agility * scale);
     this.#y.predict(seconds, agility * verticalShare * scale);
-    this.#w.predict(seconds, (this.#cut.width ? startVelocity : sizeAgility) * scale);
-    this.#h.predict(seconds, (this.#cut.height ? startVelocity : sizeAgility) * scale);
+    this.#w.predict(seconds, (this.#cutSides.width ? startVelocity : sizeAgility) * scale);
+    this.#h.predict(seconds, (this.#cutSides.height ? startVelocity : sizeAgility) * scale);
   }
 
   /** Stops the change of size during a missed detection, unless the object is entering or leaving. */
   holdSize(): void {
-    if (!this.#cut.width) this.#w.velocity = 0;
-    if (!this.#cut.height) this.#h.velocity = 0;
+    if (!this.#cutSides.width) this.#w.velocity = 0;
+    if (!this.#cutSides.height) this.#h.velocity = 0;
   }
 
   /** Returns the squared Mahalanobis distance of a detection, four degrees of freedom. */
@@ -147,8 +147,8 @@ export class BoxFilter {
   }
 
   /** Corrects the state by a detection, `seconds` > 0 after the previous one. */
-  correct(xyxyPx: XyxyPx, score: number, cut: Cut, seconds: number): void {
-    this.#cut = cut;
+  correct(xyxyPx: XyxyPx, score: number, cutSides: CutSides, seconds: number): void {
+    this.#cutSides = cutSides;
     const x1 = xyxyPx[0];
     const y1 = xyxyPx[1];
     const x2 = xyxyPx[2];

@@ -13,7 +13,7 @@ import type { SizePx, XyxyPx } from '../../contract/geometry.ts';
 const COLUMNS = 16;
 const ROWS = 12;
 /** Number of objects in the mean, and minimum number for a result. */
-const KEPT = 8;
+const MEAN_OBJECTS = 8;
 const KNOWN_MIN = 2;
 /** Minimum ratio of mean velocity to mean speed: 1 if all go one way, 0 if they come from all directions. */
 const AGREEMENT_MIN = 0.9;
@@ -37,19 +37,19 @@ export class PlaceFlow {
 
   /** Records an object that passed through the cell with this velocity, sizes/s. */
   note(cell: number, [x, y]: Velocity): void {
-    const known = this.#cells.get(cell) ?? { count: 0, x: 0, y: 0, speed: 0 };
-    known.count = Math.min(KEPT, known.count + 1);
-    known.x += (x - known.x) / known.count;
-    known.y += (y - known.y) / known.count;
-    known.speed += (Math.hypot(x, y) - known.speed) / known.count;
-    this.#cells.set(cell, known);
+    const flow = this.#cells.get(cell) ?? { count: 0, x: 0, y: 0, speed: 0 };
+    flow.count = Math.min(MEAN_OBJECTS, flow.count + 1);
+    flow.x += (x - flow.x) / flow.count;
+    flow.y += (y - flow.y) / flow.count;
+    flow.speed += (Math.hypot(x, y) - flow.speed) / flow.count;
+    this.#cells.set(cell, flow);
   }
 
   /** Returns the usual velocity there, sizes/s; undefined if there is none. */
   at(cell: number): Velocity | undefined {
-    const known = this.#cells.get(cell);
-    if (known === undefined || known.count < KNOWN_MIN) return undefined;
-    return Math.hypot(known.x, known.y) < AGREEMENT_MIN * known.speed ? undefined : [known.x, known.y];
+    const flow = this.#cells.get(cell);
+    if (flow === undefined || flow.count < KNOWN_MIN) return undefined;
+    return Math.hypot(flow.x, flow.y) < AGREEMENT_MIN * flow.speed ? undefined : [flow.x, flow.y];
   }
 }
 

@@ -16,10 +16,10 @@ import type { Group } from '../../contract/label.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { associate, enlarged } from './association.ts';
 import { colourPrint } from './colour.ts';
-import { type Candidate, Followed } from './followed.ts';
-import type { Cut } from './kalman.ts';
+import type { CutSides } from './kalman.ts';
 import { PlaceFlow } from './place-flow.ts';
 import { SETTINGS, type TrackerSettings } from './settings.ts';
+import { type Candidate, Followed } from './track-state.ts';
 
 /**
  * Longest interval of a frame rate, in ms; a longer one is a gap in the stream. The lowest configurable rate is 0.2/s.
@@ -50,7 +50,7 @@ export class Tracker {
   #nextId: number;
   #atMs: number | undefined;
   #intervalMs = 0;
-  #refused = 0;
+  #refusedTracks = 0;
   #impossible = 0;
 
   /**
@@ -65,7 +65,7 @@ export class Tracker {
 
   /** Tracks that were not begun because there were too many. */
   get refused(): number {
-    return this.#refused;
+    return this.#refusedTracks;
   }
 
   /** Detections that were too large or too small for their place. */
@@ -160,13 +160,13 @@ export class Tracker {
     const intervalMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
     this.#atMs = atMs;
     this.#intervalMs = Math.min(intervalMs, INTERVAL_MS_MAX);
-    const kept: Followed[] = [];
+    const remaining: Followed[] = [];
     for (const track of this.#tracks) {
       if (!this.#isWithin(track.confirmed ? memoryMs : tentativeMs, track.lastMs)) continue;
       track.predict(intervalMs / 1000, atMs);
-      if (track.outsideShare(source) <= outsideShareMax) kept.push(track);
+      if (track.outsideShare(source) <= outsideShareMax) remaining.push(track);
     }
-    this.#tracks = kept;
+    this.#tracks = remaining;
   }
 
   /** Reports whether a time is within the memory, which is never shorter than one missed frame. */
@@ -184,13 +184,13 @@ export class Tracker {
     const low: Candidate[] = [];
     for (const detection of detections) {
       const { group, score, xyxyPx } = detection;
-      const cut = cutBy(frame.source, xyxyPx, edgeSlack);
+      const cutSides = cutBy(frame.source, xyxyPx, edgeSlack);
       if (score >= groups[group].highScoreMin) {
         const print = likenessPower > 0 ? colourPrint(frame, xyxyPx) : undefined;
         const crowded = isCrowded(detection, believed, crowdedIou);
-        high.push({ detection, cut, print, crowded });
+        high.push({ detection, cut: cutSides, print, crowded });
       } else if (score >= groups[group].lowScoreMin) {
-        low.push({ detection, cut, print: undefined, crowded: true });
+        low.push({ detection, cut: cutSides, print: undefined, crowded: true });
       }
     }
     return { high, low };
@@ -258,7 +258,7 @@ export class Tracker {
     if (score < groups[group].startScoreMin) return;
     if (isAmong(matched, candidate.detection, duplicateIou)) return;
     if (this.#tracks.length >= tracksMax) {
-      this.#refused += 1;
+      this.#refusedTracks += 1;
       return;
     }
     const flow = this.#flows.get(group);
@@ -278,10 +278,10 @@ interface Pass {
 
 function worthOf(track: Followed, candidate: Candidate, { overlapMin, share }: Pass): number {
   if (track.group !== candidate.detection.group) return 0;
-  const found = enlarged(candidate.detection.xyxyPx, share);
+  const detectedBox = enlarged(candidate.detection.xyxyPx, share);
   const overlap = Math.max(
-    iou(enlarged(track.xyxyPx, share), found),
-    track.foundPx === undefined ? 0 : STANDS_WORTH * iou(enlarged(track.foundPx, share), found),
+    iou(enlarged(track.xyxyPx, share), detectedBox),
+    track.foundPx === undefined ? 0 : STANDS_WORTH * iou(enlarged(track.foundPx, share), detectedBox),
   );
   return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
 }
@@ -311,7 +311,7 @@ function isCrowded(detection: Detection, believed: readonly Detection[], iouMax:
   return false;
 }
 
-function cutBy({ widthPx, heightPx }: SizePx, box: XyxyPx, slack: number): Cut {
+function cutBy({ widthPx, heightPx }: SizePx, box: XyxyPx, slack: number): CutSides {
   return {
     width: box[0] < slack * widthPx || box[2] > (1 - slack) * widthPx,
     height: box[1] < slack * heightPx || box[3] > (1 - slack) * heightPx,

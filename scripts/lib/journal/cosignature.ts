@@ -46,8 +46,8 @@ const signedBytes = (text: string, seconds: bigint): Buffer =>
   Buffer.from(`cosignature/v1\ntime ${seconds}\n${text}`);
 
 function withoutWitness(note: string, { name }: Verifier): string {
-  const cut = note.lastIndexOf('\n\n') + 2;
-  const lines = note.slice(cut, -1).split('\n');
-  const kept = lines.filter((line) => !line.startsWith(`— ${name} `));
-  return note.slice(0, cut) + kept.map((line) => `${line}\n`).join('');
+  const signaturesStart = note.lastIndexOf('\n\n') + 2;
+  const lines = note.slice(signaturesStart, -1).split('\n');
+  const keptLines = lines.filter((line) => !line.startsWith(`— ${name} `));
+  return note.slice(0, signaturesStart) + keptLines.map((line) => `${line}\n`).join('');
 }

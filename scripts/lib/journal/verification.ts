@@ -37,7 +37,7 @@ export interface Against {
   onBegin?(): void;
   /** Called for each entry whose content matches its hash, in order; undefined for an erased one. */
   onEntry?(index: number, content: JournalContent | undefined): void;
-  onProgress?(done: number, total: number): void;
+  onProgress?(doneCount: number, total: number): void;
 }
 
 /** A cosignature of a witness. */
@@ -74,7 +74,7 @@ export function verifyJournal(place: string, verifier: Verifier, against: Agains
 }
 
 /** Findings of one reading. */
-type Found = Omit<JournalFindings, 'wrong'> & { readonly faults: readonly Fault[] };
+type Reading = Omit<JournalFindings, 'wrong'> & { readonly faults: readonly Fault[] };
 
 class Verification {
   readonly #place: string;
@@ -83,11 +83,11 @@ class Verification {
   readonly #faults: Fault[] = [];
   readonly #witnessed: Witnessed[] = [];
   #checkpoint: KnownHead | undefined;
-  #beyond = 0;
+  #trailingLines = 0;
   readonly #tree = new Tree();
   readonly #erased = new Map<number, string>();
   readonly #mayBeErased = new Set<number>();
-  #known: readonly KnownHead[] = [];
+  #otherHeads: readonly KnownHead[] = [];
 
   constructor(place: string, verifier: Verifier, against: Against) {
     this.#place = place;
@@ -95,30 +95,30 @@ class Verification {
     this.#against = against;
   }
 
-  folder(files: JournalFiles): Found {
+  folder(files: JournalFiles): Reading {
     this.#against.onBegin?.();
     const own = this.#heads(files.checkpoint, files.witnessed);
-    if (own === undefined) return this.#found();
+    if (own === undefined) return this.#reading();
     for (let file = 0; file * TILE_WIDTH < own.size; file += 1) {
       // Without its entries no later hash can be known.
       if (!this.#entries(files, file, Math.min(TILE_WIDTH, own.size - file * TILE_WIDTH)))
-        return this.#found();
+        return this.#reading();
       this.#against.onProgress?.(this.#tree.size, own.size);
     }
     for (const tile of this.#tree.partialTiles()) this.#compareTile(files, tile);
-    this.#beyond += linesOf(files, Math.ceil(own.size / TILE_WIDTH)).length;
+    this.#trailingLines += linesOf(files, Math.ceil(own.size / TILE_WIDTH)).length;
     // Later entries are in the same place.
-    if (files.moved) this.#beyond = 0;
+    if (files.hasMoved) this.#trailingLines = 0;
     return this.#conclude(own);
   }
 
-  file(): Found {
+  file(): Reading {
     this.#against.onBegin?.();
     const lines = linesOfFile(this.#place);
     const first = lines.next();
     const head = readExportHead(this.#place, first.done === true ? undefined : first.value.line);
     const own = this.#heads(head.checkpoint, head.witnessed ?? undefined);
-    if (own === undefined) return this.#found();
+    if (own === undefined) return this.#reading();
     const total = statSync(this.#place).size;
     for (const { line, bytes } of lines) {
       const index = this.#tree.size;
@@ -126,7 +126,7 @@ class Verification {
         this.#wrong(`${this.#place}:${index + 2}: more lines than the ${own.size} entries that are signed`);
         break;
       }
-      if (!this.#exported(line, index)) return this.#found();
+      if (!this.#exported(line, index)) return this.#reading();
       if (index % TILE_WIDTH === 0) this.#against.onProgress?.(bytes, total);
     }
     if (this.#tree.size < own.size) {
@@ -135,39 +135,39 @@ class Verification {
     return this.#conclude(own);
   }
 
-  #found(): Found {
+  #reading(): Reading {
     return {
       faults: this.#faults,
       witnessed: this.#witnessed,
       checkpoint: this.#checkpoint,
       erased: this.#erased.size,
-      beyond: this.#beyond,
+      beyond: this.#trailingLines,
     };
   }
 
   /** Checks all signed heads and returns the journal's own. */
   #heads(own: string | undefined, witnessed: string | undefined): KnownHead | undefined {
     const { heads = [], witnesses = [] } = this.#against;
-    const kept = witnessed === undefined ? [] : [{ file: WITNESSED, note: witnessed }];
-    const others = [...kept, ...heads].flatMap((head) => this.#opened(head) ?? []);
-    const mine = own === undefined ? undefined : this.#opened({ file: CHECKPOINT, note: own });
+    const witnessedHeads = witnessed === undefined ? [] : [{ file: WITNESSED, note: witnessed }];
+    const otherHeads = [...witnessedHeads, ...heads].flatMap((head) => this.#openHead(head) ?? []);
+    const ownHead = own === undefined ? undefined : this.#openHead({ file: CHECKPOINT, note: own });
     if (own === undefined) this.#wrong(`${CHECKPOINT}: missing`);
-    if (mine === undefined) return undefined;
-    this.#checkpoint = mine;
-    this.#known = others;
-    for (const { size, file } of others) {
-      if (size <= mine.size) continue;
+    if (ownHead === undefined) return undefined;
+    this.#checkpoint = ownHead;
+    this.#otherHeads = otherHeads;
+    for (const { size, file } of otherHeads) {
+      if (size <= ownHead.size) continue;
       this.#wrong(
-        `rolled back or cut short: ${file} signs ${size} entries, here are ${mine.size}`,
+        `rolled back or cut short: ${file} signs ${size} entries, here are ${ownHead.size}`,
         `rolled back from ${file}`,
       );
     }
-    for (const witness of witnesses) this.#witness(witness, [...others, mine]);
+    for (const witness of witnesses) this.#witness(witness, [...otherHeads, ownHead]);
     this.#compareKnown();
-    return mine;
+    return ownHead;
   }
 
-  #opened(head: KnownCheckpoint): KnownHead | undefined {
+  #openHead(head: KnownCheckpoint): KnownHead | undefined {
     return this.#sound(head.file, () => ({ ...openCheckpoint(head.note, this.#verifier), ...head }));
   }
 
@@ -217,13 +217,13 @@ class Verification {
     }
     const extra = lines.length - entries.length;
     if (extra <= 0) return;
-    if (entries.length < TILE_WIDTH) this.#beyond += extra;
+    if (entries.length < TILE_WIDTH) this.#trailingLines += extra;
     else this.#wrong(`${path}:${entries.length + 1}: ${extra} lines too many`);
   }
 
   /** Verifies a line of an export; false if it gives no hash, so that no later one can be known. */
   #exported(text: string, index: number): boolean {
-    const where = `${this.#place}:${index + 2}`;
+    const place = `${this.#place}:${index + 2}`;
     const { line, hash } = readExportLine(text, index);
     const parsed = parseLine(line, index);
     const entry =
@@ -231,65 +231,65 @@ class Verification {
         ? hash && entryOfHash(hash)
         : entryOf(Buffer.from(parsed.salt, 'hex'), JSON.stringify(parsed.content));
     if (entry === undefined) {
-      this.#wrong(`${where}: no line of entry ${index}`);
+      this.#wrong(`${place}: no line of entry ${index}`);
       return false;
     }
-    this.#content(index, line, where, entry);
+    this.#content(index, line, place, entry);
     this.#tree.add(leafHash(Buffer.from(entry)));
     this.#compareKnown();
     return true;
   }
 
-  #content(index: number, line: string | undefined, where: string, entry: string): void {
+  #content(index: number, line: string | undefined, place: string, entry: string): void {
     const parsed = line === undefined ? undefined : parseLine(line, index);
     if (parsed === undefined) {
-      this.#wrong(`${where}: ${line === undefined ? 'missing' : 'no line'} of entry ${index}`);
+      this.#wrong(`${place}: ${line === undefined ? 'missing' : 'no line'} of entry ${index}`);
     } else if (parsed === 'erased') {
-      this.#erased.set(index, where);
+      this.#erased.set(index, place);
       this.#against.onEntry?.(index, undefined);
     } else if (entryOf(Buffer.from(parsed.salt, 'hex'), JSON.stringify(parsed.content)) !== entry) {
-      this.#wrong(`${where}: the content of entry ${index} does not fit its hash`);
+      this.#wrong(`${place}: the content of entry ${index} does not fit its hash`);
     } else {
-      for (const gone of erasedBy(parsed.content)) this.#mayBeErased.add(gone);
+      for (const erasedIndex of erasedBy(parsed.content)) this.#mayBeErased.add(erasedIndex);
       this.#against.onEntry?.(index, parsed.content as JournalContent);
     }
   }
 
-  #conclude(own: Checkpoint): Found {
+  #conclude(own: Checkpoint): Reading {
     if (this.#tree.size === own.size && !this.#tree.root().equals(own.root)) {
       this.#wrong(
         `${CHECKPOINT}: the ${own.size} entries do not give the root that it signs`,
         'another root',
       );
     }
-    for (const [index, where] of this.#erased) {
+    for (const [index, place] of this.#erased) {
       if (!this.#mayBeErased.has(index)) {
-        this.#wrong(`${where}: entry ${index} is erased, and no entry says so`);
+        this.#wrong(`${place}: entry ${index} is erased, and no entry says so`);
       }
     }
-    return this.#found();
+    return this.#reading();
   }
 
   #compareTile(files: JournalFiles, tile: Tile): void {
     const path = tilePath(tile.level, tile.index, tile.hashes.length);
-    const found = files.read(path);
-    if (found === undefined) this.#wrong(`${path}: missing`);
-    else if (!found.equals(Buffer.concat(tile.hashes))) {
+    const bytes = files.read(path);
+    if (bytes === undefined) this.#wrong(`${path}: missing`);
+    else if (!bytes.equals(Buffer.concat(tile.hashes))) {
       this.#wrong(`${path}: does not hold the hashes of its entries`);
     }
   }
 
   #compareKnown(): void {
-    const here = this.#known.filter(({ size }) => size === this.#tree.size);
-    for (const { root, size, file } of here) {
+    const sameSizeHeads = this.#otherHeads.filter(({ size }) => size === this.#tree.size);
+    for (const { root, size, file } of sameSizeHeads) {
       if (this.#tree.root().equals(root)) continue;
       this.#wrong(`forked: the first ${size} entries are not those that ${file} signs`);
     }
   }
 
-  /** `what`: identifies the fault if its line changes when the journal has grown. */
-  #wrong(line: string, what = line): void {
-    this.#faults.push({ what, line });
+  /** `key`: identifies the fault if its line changes when the journal has grown. */
+  #wrong(line: string, key = line): void {
+    this.#faults.push({ what: key, line });
   }
 }
 

@@ -91,12 +91,12 @@ export class BoxSession {
   async ask<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<CommandResult<K>> {
     const { box, signal } = this.#options;
     for (let waits = 0, overtaken = 0; ; ) {
-      const { result, refused } = await this.#once(op, args);
+      const { result, refused } = await this.#sendOnce(op, args);
       if (refused === undefined) {
         if (isResultOf(op, result)) return result;
         const error = Value.Errors(COMMANDS[op].result, result).First();
-        const where = `${error?.path || '/'}: ${error?.message ?? ''}`;
-        const form = `the answer of ${box} has another form, ${where}; is it of another version?`;
+        const errorText = `${error?.path || '/'}: ${error?.message ?? ''}`;
+        const form = `the answer of ${box} has another form, ${errorText}; is it of another version?`;
         throw new AgentError('corrupt', form);
       }
       const { code, message, retryAfterS = 1 } = refused;
@@ -104,8 +104,8 @@ export class BoxSession {
       const mayWait = code === 'rate-limited' && isShort && waits < WAITS_MAX;
       const isOvertaken = code === 'replayed' && overtaken < OVERTAKEN_MAX;
       if (!mayWait && !isOvertaken) {
-        const why = printable(message, REFUSAL_CHARS_MAX);
-        throw new AgentError('denied', `refused by ${box}: ${code}: ${why}`);
+        const reason = printable(message, REFUSAL_CHARS_MAX);
+        throw new AgentError('denied', `refused by ${box}: ${code}: ${reason}`);
       }
       if (mayWait) waits += 1;
       else overtaken += 1;
@@ -115,13 +115,13 @@ export class BoxSession {
     }
   }
 
-  async #once<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<CommandReply> {
+  async #sendOnce<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<CommandReply> {
     const { room, box, key, timeoutS } = this.#options;
     const nowMs = systemClock.wallMs();
     this.#counter = Math.max(this.#counter + 1, nowMs);
     const correlation = `${this.#counter}`;
-    const said = { site: room.site, box, counter: this.#counter, op, args };
-    const envelope = signedCommand(said, key, nowMs);
+    const command = { site: room.site, box, counter: this.#counter, op, args };
+    const envelope = signedCommand(command, key, nowMs);
     if (envelope.length > COMMAND_BYTES_MAX) {
       const right = 'say less: fewer corners, or fewer decimals';
       throw new AgentError(
@@ -152,12 +152,15 @@ export class BoxSession {
   #status(payload: Buffer): void {
     const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
     if (state !== 'offline' && state !== 'stopped') return;
-    const since = Number.isNaN(Date.parse(String(time)))
+    const sinceText = Number.isNaN(Date.parse(String(time)))
       ? ''
       : ` since ${new Date(String(time)).toISOString()}`;
     const { box } = this.#options;
     this.#end(
-      new AgentError('unavailable', `${box} is not connected (${state}${since}); ask again when it is back`),
+      new AgentError(
+        'unavailable',
+        `${box} is not connected (${state}${sinceText}); ask again when it is back`,
+      ),
     );
   }
 

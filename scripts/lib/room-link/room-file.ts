@@ -54,10 +54,10 @@ export function roomOf(options: RoomOptions): Room {
   if (isUrl && !NAME.test(site)) {
     throw wrong('--site', 'is needed with --room mqtts://…: the name of the site, 1 to 32 of a-z, 0-9 and -');
   }
-  const given = isUrl
+  const settings = isUrl
     ? { site, timeZone: undefined, mqtt: { url: room, ca, cert, key: certKey } }
     : readRoomFile(room);
-  const { url, ...files } = given.mqtt;
+  const { url, ...files } = settings.mqtt;
   if (!URL.canParse(url) || (url.startsWith('mqtt:') && !/^mqtt:\/\/(localhost|127\.|\[::1\])/.test(url))) {
     throw wrong(
       '--room',
@@ -68,8 +68,8 @@ export function roomOf(options: RoomOptions): Room {
   const paths = Object.entries(files).flatMap(([name, file]) =>
     file === undefined ? [] : [[name, resolve(from, file)]],
   );
-  const { timeZone } = given;
-  return { site: given.site, timeZone, mqtt: { url, ...Object.fromEntries(paths), ack: 'broker' } };
+  const { timeZone } = settings;
+  return { site: settings.site, timeZone, mqtt: { url, ...Object.fromEntries(paths), ack: 'broker' } };
 }
 
 function readRoomFile(file: string) {

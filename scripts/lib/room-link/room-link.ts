@@ -52,7 +52,7 @@ export class RoomLink {
 
   /** Resolves with the reason when the connection has ended. */
   get closed(): Promise<DeliveryError> {
-    return this.#opened.closed;
+    return this.#openSession.closed;
   }
 
   /** Sends a signed command to a box, or to all of the site. `onRefused` is called if the broker does not take it. */
@@ -60,10 +60,10 @@ export class RoomLink {
     box: string | undefined,
     envelope: string,
     correlation: string,
-    onRefused: (why: DeliveryError) => void,
+    onRefused: (error: DeliveryError) => void,
   ): void {
     const root = `vigie/${this.#options.site}/${box ?? ALL_BOXES}`;
-    this.#opened.publish(
+    this.#openSession.publish(
       {
         topic: `${root}/cmd`,
         payload: envelope,
@@ -81,7 +81,7 @@ export class RoomLink {
     await this.#session?.end(1000);
   }
 
-  get #opened(): Session {
+  get #openSession(): Session {
     if (this.#session === undefined) throw new Error('the link to the room is not open');
     return this.#session;
   }

@@ -8,12 +8,12 @@ export const CLOCKS_APART_MS = 300_000;
 
 /** Returns the envelope as JSON text. @param nowMs wall time, ms since the epoch */
 export function signedCommand(
-  said: Omit<Command, 'notBefore' | 'notAfter'>,
+  content: Omit<Command, 'notBefore' | 'notAfter'>,
   key: KeyObject,
   nowMs: number,
 ): string {
   const command: Command = {
-    ...said,
+    ...content,
     notBefore: new Date(nowMs - CLOCKS_APART_MS).toISOString(),
     notAfter: new Date(nowMs + CLOCKS_APART_MS).toISOString(),
   };

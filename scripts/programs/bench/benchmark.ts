@@ -10,7 +10,7 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type AgentRun, agentRun } from './agent-run.ts';
 import type { BareInference } from './bare-inference.ts';
-import { bareCapture, concatenate, cut, framesPerSecond, type Input, record } from './gstreamer.ts';
+import { bareCapture, concatenate, cutClip, framesPerSecond, type Input, record } from './gstreamer.ts';
 import { benchmarkLive, type LiveReport, LOOKS_PER_S } from './live.ts';
 import { costOf } from './measure.ts';
 import { type PeerReport, runPeer } from './peer.ts';
@@ -130,7 +130,7 @@ interface AgentRound {
 
 /** The same pictures in three forms. */
 interface Material {
-  readonly whole: string;
+  readonly wholeClip: string;
   readonly warm: string;
   readonly recording: string;
   readonly frames: number;
@@ -169,31 +169,31 @@ export async function benchmark(options: BenchmarkOptions): Promise<Report> {
 async function prepare(options: BenchmarkOptions, dir: string): Promise<Material> {
   const { clip, passes, input, warmFrames } = options;
   options.say('recording frames');
-  const whole = join(dir, 'whole.mkv');
-  await concatenate(Array<string>(passes).fill(clip), whole);
+  const wholeClip = join(dir, 'whole.mkv');
+  await concatenate(Array<string>(passes).fill(clip), wholeClip);
   const warm = join(dir, 'warm.mkv');
-  await cut(whole, warmFrames, warm);
+  await cutClip(wholeClip, warmFrames, warm);
   const recording = join(dir, 'frames.rgb');
-  const frames = await record(whole, input, recording);
+  const frames = await record(wholeClip, input, recording);
   if (frames < 2 * warmFrames) {
     throw new AgentError(
       'config',
       `${clip}: ${frames} frames in ${passes} passes are too few; ${2 * warmFrames} are needed`,
     );
   }
-  return { whole, warm, recording, frames, clipFps: await framesPerSecond(clip) };
+  return { wholeClip, warm, recording, frames, clipFps: await framesPerSecond(clip) };
 }
 
 async function floorRound(options: BenchmarkOptions, material: Material): Promise<FloorRound> {
   const { input, warmFrames } = options;
   const counted = material.frames - warmFrames;
   const warm = await bareCapture(material.warm, input);
-  const whole = await bareCapture(material.whole, input);
+  const wholeRun = await bareCapture(material.wholeClip, input);
   const { bare, rssPeakMiB } = await runBareInference(options, material);
   return {
-    stages: { capture: (whole.cpuMs - warm.cpuMs) / counted, detect: bare.cpuMs / counted },
-    wallMs: { capture: (whole.wallMs - warm.wallMs) / counted, detect: bare.wallMs / counted },
-    rssPeakMiB: { ...whole.rssPeakMiB, ...rssPeakMiB },
+    stages: { capture: (wholeRun.cpuMs - warm.cpuMs) / counted, detect: bare.cpuMs / counted },
+    wallMs: { capture: (wholeRun.wallMs - warm.wallMs) / counted, detect: bare.wallMs / counted },
+    rssPeakMiB: { ...wholeRun.rssPeakMiB, ...rssPeakMiB },
   };
 }
 
@@ -227,34 +227,34 @@ function modelFileOf(model: string): string {
 async function agentRound(options: BenchmarkOptions, material: Material, dir: string): Promise<AgentRound> {
   const { model, input, warmFrames } = options;
   const warm = await agentRun(material.warm, dir, model, input);
-  const whole = await agentRun(material.whole, dir, model, input);
-  if (warm.frames !== warmFrames || whole.frames !== material.frames) {
+  const wholeRun = await agentRun(material.wholeClip, dir, model, input);
+  if (warm.frames !== warmFrames || wholeRun.frames !== material.frames) {
     throw new AgentError(
       'bug',
-      `the agent analysed ${warm.frames} and ${whole.frames} frames, the floor ${warmFrames} and ${material.frames}`,
+      `the agent analysed ${warm.frames} and ${wholeRun.frames} frames, the floor ${warmFrames} and ${material.frames}`,
     );
   }
   const perFrame = (pick: (run: AgentRun) => number): number =>
-    (pick(whole) - pick(warm)) / (material.frames - warmFrames);
+    (pick(wholeRun) - pick(warm)) / (material.frames - warmFrames);
   const vision = perFrame(({ cpuMs }) => cpuMs.vision);
-  const names = Object.keys(whole.stagesMs);
+  const names = Object.keys(wholeRun.stagesMs);
   const stages = names.map((stage) => [stage, perFrame((run) => run.stagesMs[stage] ?? 0)] as const);
   return {
     stages: Object.fromEntries(stages),
     vision,
     agent: perFrame(({ cpuMs }) => cpuMs.agent),
     wallMs: perFrame(({ wallMs }) => wallMs),
-    events: whole.events,
-    rssPeakMiB: whole.rssPeakMiB,
+    events: wholeRun.events,
+    rssPeakMiB: wholeRun.rssPeakMiB,
   };
 }
 
 async function v8PerFrames(
   { model, input, warmFrames }: BenchmarkOptions,
-  { whole, frames }: Material,
+  { wholeClip, frames }: Material,
   dir: string,
 ): Promise<V8PerFrames> {
-  const work = await v8Work(whole, dir, { model, input, warmShare: warmFrames / frames });
+  const work = await v8Work(wholeClip, dir, { model, input, warmShare: warmFrames / frames });
   const counted = frames - warmFrames;
   return {
     compilations: (work.compilations / counted) * 1000,
@@ -282,7 +282,7 @@ function summarise(
   };
   const peer = peers[peers.map(({ cpuMs }) => cpuMs).indexOf(middle(peers.map(({ cpuMs }) => cpuMs)))];
   const rssPeakMiB = highest([...floors, ...agents].map((round) => round.rssPeakMiB));
-  const held = (rssPeakMiB['vision'] ?? 0) + (rssPeakMiB['agent'] ?? 0);
+  const residentMiB = (rssPeakMiB['vision'] ?? 0) + (rssPeakMiB['agent'] ?? 0);
   return {
     clip,
     frames,
@@ -315,7 +315,7 @@ function summarise(
       peer: peer && median(visionEach) / peer.cpuMs <= GOALS.peerRatioMax,
       agent: median(agentEach) <= GOALS.agentMsMax,
       plate: plateMs <= GOALS.plateMsMax,
-      rss: held > 0 && held <= GOALS.rssMiBMax,
+      rss: residentMiB > 0 && residentMiB <= GOALS.rssMiBMax,
       v8:
         v8.compilations <= GOALS.compilationsMax &&
         v8.deoptimisations <= GOALS.deoptimisationsMax &&
@@ -344,9 +344,9 @@ function medians(rounds: readonly Stages[]): Stages {
 }
 
 function highest(rounds: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
-  const most: Record<string, number> = {};
+  const peaks: Record<string, number> = {};
   for (const [name, value] of rounds.flatMap((round) => Object.entries(round))) {
-    most[name] = Math.max(most[name] ?? 0, value);
+    peaks[name] = Math.max(peaks[name] ?? 0, value);
   }
-  return most;
+  return peaks;
 }

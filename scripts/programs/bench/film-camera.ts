@@ -16,11 +16,11 @@ export class FilmCamera {
   static async start(...films: string[]): Promise<FilmCamera> {
     const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'camera.py');
     const child = spawn('/usr/bin/python3', [program, ...films], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const ended = once(child, 'exit').then(() => {
+    const exit = once(child, 'exit').then(() => {
       throw new AgentError('unavailable', 'the RTSP server ended; ./scripts/setup --for test installs it');
     });
-    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string];
-    ended.catch(() => undefined);
+    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), exit])) as [string];
+    exit.catch(() => undefined);
     return new FilmCamera(child, (JSON.parse(line) as { port: number }).port);
   }
 
@@ -32,8 +32,8 @@ export class FilmCamera {
 
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null) return;
-    const gone = once(this.#child, 'exit');
+    const exit = once(this.#child, 'exit');
     this.#child.stdin.end();
-    await gone;
+    await exit;
   }
 }

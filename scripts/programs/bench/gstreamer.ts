@@ -34,7 +34,7 @@ export async function record(clip: string, input: Input, file: string): Promise<
 
 /** Concatenates clips, each of one stream of the same kind, into `file` without re-encoding. */
 export async function concatenate([first = '', ...rest]: readonly string[], file: string): Promise<void> {
-  const others = rest.map((clip) => [
+  const otherSources = rest.map((clip) => [
     'filesrc',
     `location=${clip}`,
     '!',
@@ -58,11 +58,11 @@ export async function concatenate([first = '', ...rest]: readonly string[], file
     'filesink',
     `location=${file}`,
   ];
-  await launch(first, [...joined, ...others.flat()]);
+  await launch(first, [...joined, ...otherSources.flat()]);
 }
 
 /** Copies the first `frames` pictures of `clip`, which has one stream, into `file` without re-encoding. */
-export async function cut(clip: string, frames: number, file: string): Promise<void> {
+export async function cutClip(clip: string, frames: number, file: string): Promise<void> {
   // eos-after counts the buffer at which the stream ends, which is not passed on.
   const first = ['parsebin', '!', 'identity', `eos-after=${frames + 1}`];
   await launch(clip, [...first, '!', 'matroskamux', '!', 'filesink', `location=${file}`]);

@@ -12,7 +12,15 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
 import { type LiveBox, type LiveBoxOptions, withLiveBox } from '../soak/live-box.ts';
 import { FilmCamera } from './film-camera.ts';
-import { busyFilm, concatenate, cut, durationS, type Input, quietFilm, secondStream } from './gstreamer.ts';
+import {
+  busyFilm,
+  concatenate,
+  cutClip,
+  durationS,
+  type Input,
+  quietFilm,
+  secondStream,
+} from './gstreamer.ts';
 import { costOf } from './measure.ts';
 
 /** Detector runs a second. */
@@ -111,8 +119,8 @@ async function busyOnce(clip: string, dir: string): Promise<{ file: string; last
 /** Makes the main stream. */
 async function makeBusy(options: LiveOptions, dir: string): Promise<string[]> {
   const main = join(dir, 'busy.mkv');
-  const once = await busyOnce(options.clip, dir);
-  await concatenate(Array<string>(Math.ceil(lengthS(options) / once.lastsS)).fill(once.file), main);
+  const busyClip = await busyOnce(options.clip, dir);
+  await concatenate(Array<string>(Math.ceil(lengthS(options) / busyClip.lastsS)).fill(busyClip.file), main);
   return [main];
 }
 
@@ -123,10 +131,13 @@ async function makeQuiet(options: LiveOptions, dir: string): Promise<string[]> {
     join(dir, name),
   ) as [string, string, string];
   const quietS = await quietFilm(options.clip, quiet);
-  await cut(quiet, BEGINNINGS.still, still);
-  await cut((await busyOnce(options.clip, dir)).file, BEGINNINGS.moving, moving);
-  const begins = Array.from({ length: BEGINNINGS.count }, () => [still, moving]).flat();
-  await concatenate([...begins, ...Array<string>(Math.ceil(lengthS(options) / quietS)).fill(quiet)], main);
+  await cutClip(quiet, BEGINNINGS.still, still);
+  await cutClip((await busyOnce(options.clip, dir)).file, BEGINNINGS.moving, moving);
+  const beginnings = Array.from({ length: BEGINNINGS.count }, () => [still, moving]).flat();
+  await concatenate(
+    [...beginnings, ...Array<string>(Math.ceil(lengthS(options) / quietS)).fill(quiet)],
+    main,
+  );
   await secondStream(main, second);
   return [main, second];
 }
@@ -169,15 +180,15 @@ function runAgent(options: LiveBoxOptions, seconds: number): Promise<AgentCost> 
 async function spentBy({ socket, agentPid }: LiveBox): Promise<Spent> {
   const { report } = JSON.parse(await getLocal(socket, STATUS_PATH)) as LocalStatus;
   const visionPid = report.processes.vision?.pid;
-  const held = report.counters['frames_held'];
-  if (visionPid === undefined || held === undefined)
+  const framesHeld = report.counters['frames_held'];
+  if (visionPid === undefined || framesHeld === undefined)
     throw new AgentError('unavailable', 'vision does not run');
   return {
     wallMs: performance.now(),
     visionPid,
     visionS: cpuS(visionPid),
     agentS: cpuS(agentPid),
-    looks: report.frames.analysed - held,
+    looks: report.frames.analysed - framesHeld,
   };
 }
 
@@ -207,10 +218,10 @@ async function runLivePeer(url: string, { modelFile, input, seconds }: LiveOptio
     ['/usr/bin/python3', program, '--live', ...places, every, String(WARM_S), String(seconds)],
     () => undefined,
   );
-  const said = JSON.parse(stdout) as { cpuS: number; wallS: number; looks: number; pssKiB: number };
+  const result = JSON.parse(stdout) as { cpuS: number; wallS: number; looks: number; pssKiB: number };
   return {
-    cpuPercent: (said.cpuS / said.wallS) * 100,
-    pssMiB: said.pssKiB / 1024,
-    looksPerS: said.looks / said.wallS,
+    cpuPercent: (result.cpuS / result.wallS) * 100,
+    pssMiB: result.pssKiB / 1024,
+    looksPerS: result.looks / result.wallS,
   };
 }

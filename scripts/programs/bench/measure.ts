@@ -33,7 +33,7 @@ export async function costOf(command: readonly string[], nameOf: NameOf): Promis
   };
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
-    const { code, stdout, stderr } = await ended(child);
+    const { code, stdout, stderr } = await outputOf(child);
     const lines = stderr.trimEnd().split('\n');
     const [realS, userS, systemS] = (lines.pop() ?? '').split(' ').map(Number);
     if (code !== 0 || realS === undefined || userS === undefined || systemS === undefined) {
@@ -47,7 +47,7 @@ export async function costOf(command: readonly string[], nameOf: NameOf): Promis
   }
 }
 
-function ended(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
+function outputOf(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
     let stdout = '';
     let stderr = '';

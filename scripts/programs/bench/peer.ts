@@ -14,7 +14,7 @@ export interface PeerReport {
 }
 
 export interface PeerOptions {
-  readonly whole: string;
+  readonly wholeClip: string;
   readonly frames: number;
   readonly warmFrames: number;
   readonly modelFile: string;
@@ -23,19 +23,27 @@ export interface PeerOptions {
 
 /** @throws AgentError `unavailable` (Debian's packages are missing), `bug` (it saw other frames than the floor) */
 export async function runPeer({
-  whole,
+  wholeClip,
   frames,
   warmFrames,
   modelFile,
   input,
 }: PeerOptions): Promise<PeerReport> {
   const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'peer.py');
-  const command = ['/usr/bin/python3', program, whole, modelFile, ...input.map(String), String(warmFrames)];
+  const command = [
+    '/usr/bin/python3',
+    program,
+    wholeClip,
+    modelFile,
+    ...input.map(String),
+    String(warmFrames),
+  ];
   const { stdout, rssPeakMiB } = await costOf(command, (line) =>
     line.includes('peer.py') ? 'peer' : undefined,
   );
-  const said = JSON.parse(stdout) as { frames: number; cpuMs: number; versions: string };
-  if (said.frames !== frames) throw new AgentError('bug', `the peer saw ${said.frames} of ${frames} frames`);
-  const { versions } = said;
-  return { cpuMs: said.cpuMs / (frames - warmFrames), rssPeakMiB: rssPeakMiB['peer'] ?? 0, versions };
+  const result = JSON.parse(stdout) as { frames: number; cpuMs: number; versions: string };
+  if (result.frames !== frames)
+    throw new AgentError('bug', `the peer saw ${result.frames} of ${frames} frames`);
+  const { versions } = result;
+  return { cpuMs: result.cpuMs / (frames - warmFrames), rssPeakMiB: rssPeakMiB['peer'] ?? 0, versions };
 }

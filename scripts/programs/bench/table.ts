@@ -13,7 +13,7 @@ export function tableOf(report: Report): string {
     ['wall-ms per frame', figure(wallMs.capture + wallMs.detect), figure(wallMs.agent)],
   );
   const memory = Object.entries(rssPeakMiB).map(([name, mib]) => `${name} ${mib.toFixed(0)}`);
-  const held = (rssPeakMiB['vision'] ?? 0) + (rssPeakMiB['agent'] ?? 0);
+  const residentMiB = (rssPeakMiB['vision'] ?? 0) + (rssPeakMiB['agent'] ?? 0);
   return [
     `${report.clip}: ${report.frames} frames at ${report.input.join('x')}, ${report.rounds} rounds, ${report.events} events`,
     `${report.machine.cpu}, ${report.machine.cores} cores, node ${report.machine.node}, ${report.model}`,
@@ -33,16 +33,16 @@ export function tableOf(report: Report): string {
     `V8, of 1,000 frames     ${v8.compilations.toFixed(1)} compilations (at most ${GOALS.compilationsMax}), ${v8.deoptimisations.toFixed(1)} deoptimisations (at most ${GOALS.deoptimisationsMax})`,
     `V8, kB a frame          ${v8.garbageKbPerFrame.toFixed(0)}  (at most ${GOALS.garbageKbMax}; all three: ${verdict(goals.v8)})`,
     `peak RSS, MiB           ${memory.join(', ')}`,
-    `vision + agent, MiB     ${held.toFixed(0)}  (at most ${GOALS.rssMiBMax}: ${verdict(goals.rss)})`,
+    `vision + agent, MiB     ${residentMiB.toFixed(0)}  (at most ${GOALS.rssMiBMax}: ${verdict(goals.rss)})`,
     ...report.live.flatMap(liveLines),
   ].join('\n');
 }
 
 function liveLines({ film, vigie, withSubstream, peer }: LiveReport): string[] {
-  const most = GOALS.liveRatioMax[film];
+  const ratioMax = GOALS.liveRatioMax[film];
   const ratioText = (one: LiveCost): string => {
     const ratio = one.cpuPercent / peer.cpuPercent;
-    return `${ratio.toFixed(2)}  (at most ${most}: ${verdict(ratio <= most)})`;
+    return `${ratio.toFixed(2)}  (at most ${ratioMax}: ${verdict(ratio <= ratioMax)})`;
   };
   const cost = ({ cpuPercent, pssMiB, looksPerS }: LiveCost): string =>
     `${cpuPercent.toFixed(1)} % of a core, ${looksPerS.toFixed(1)} looks/s, PSS ${pssMiB?.toFixed(0) ?? '?'} MiB`;

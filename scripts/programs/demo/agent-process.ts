@@ -71,12 +71,12 @@ export class AgentProcess {
   /**
    * Resolves with its first line on stdout that matches the pattern; never if there is no such line. For one caller.
    */
-  said(pattern: RegExp): Promise<RegExpExecArray> {
+  matchingLine(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve) => {
       this.#onBeginning = () => {
-        const whole = this.#beginning.split('\n').slice(0, -1);
-        const found = whole.map((line) => pattern.exec(line)).find((match) => match !== null);
-        if (found) resolve(found);
+        const lines = this.#beginning.split('\n').slice(0, -1);
+        const firstMatch = lines.map((line) => pattern.exec(line)).find((match) => match !== null);
+        if (firstMatch) resolve(firstMatch);
       };
       this.#onBeginning();
     });

@@ -43,15 +43,20 @@ export class ConsoleProcess {
    * Resolves with the entry link when the console prints its address, and with the reason when it ends. Throws
    * AgentError `unavailable`.
    */
-  async start(): Promise<{ readonly url: string; readonly gone: Promise<string> }> {
-    const gone = this.#process.start().then(({ reason }) => reason);
+  async start(): Promise<{ readonly url: string; readonly exitReason: Promise<string> }> {
+    const exitReason = this.#process.start().then(({ reason }) => reason);
     const enough = new AbortController();
     const late = sleep(START_WITHIN_MS, 'it did not say its address', { signal: enough.signal });
-    const found = await Promise.race([this.#process.said(ADDRESS), gone, late.catch(messageOf)]);
+    const outcome = await Promise.race([
+      this.#process.matchingLine(ADDRESS),
+      exitReason,
+      late.catch(messageOf),
+    ]);
     enough.abort();
-    if (typeof found !== 'string') return { url: `${found[0]}${ENTER_PATH}?token=${this.#token}`, gone };
+    if (typeof outcome !== 'string')
+      return { url: `${outcome[0]}${ENTER_PATH}?token=${this.#token}`, exitReason };
     await this.#process.stop();
-    throw new AgentError('unavailable', `the console did not start (${found}); its log: ${this.#logPath}`);
+    throw new AgentError('unavailable', `the console did not start (${outcome}); its log: ${this.#logPath}`);
   }
 
   stop(): Promise<void> {

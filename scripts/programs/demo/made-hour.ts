@@ -10,7 +10,7 @@ import type { Observation } from '../../../agent/contract/observation.ts';
 import type { GapReason, TrackLogGrant } from '../../../agent/contract/track-log.ts';
 import { CoverageRecorder } from '../../../agent/tracks/coverage.ts';
 import { openTrackDatabase } from '../../../agent/tracks/database.ts';
-import { writeHeld } from '../../../agent/tracks/held.ts';
+import { writeLogAuthorisation } from '../../../agent/tracks/log-authorisation.ts';
 import { TRACKS_FILE } from '../../../agent/tracks/log-file.ts';
 import { type TrackPiece, TrackRecorder } from '../../../agent/tracks/recorder.ts';
 import { TrackStore, type View } from '../../../agent/tracks/store.ts';
@@ -55,7 +55,13 @@ export function writeHour(observations: readonly Observation[], hour: MadeHour):
   const file = join(hour.stateDir, TRACKS_FILE);
   const store = new TrackStore(openTrackDatabase(file, hour.limitMiB), hour.limitMiB);
   try {
-    writeHeld(store, { grant, order, notAfterMs: endsMs + DAY_MS, beganMs: fromMs, evictedMs: 0 });
+    writeLogAuthorisation(store, {
+      grant,
+      order,
+      notAfterMs: endsMs + DAY_MS,
+      beganMs: fromMs,
+      evictedMs: 0,
+    });
     store.write({ pieces, spans: coverage.take(), views: [view] });
   } finally {
     store.close();

@@ -26,9 +26,9 @@ import { Room } from '../room/archive/room.ts';
 import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
 import { ConsoleProcess, openInBrowser } from './console-process.ts';
-import { Desk } from './desk.ts';
 import { startPage } from './page.ts';
-import { Passages } from './passages.ts';
+import { RoomSigner } from './room-signer.ts';
+import { TrackHour } from './track-hour.ts';
 
 /** Same as in the demo's config.yaml. */
 const [SITE, BOX] = ['demo', 'square-1'];
@@ -98,7 +98,7 @@ async function start(): Promise<void> {
   mkdirSync(snapshotDir, { recursive: true });
   const config = join(dir, 'vigie.yaml');
   copyFileSync(DEMO_CONFIG, config);
-  const passages = new Passages(config, source, isEnding.signal);
+  const trackHour = new TrackHour(config, source, isEnding.signal);
 
   const { authorities, broker } = await roomBroker(dir, [{ site: SITE, box: BOX }]);
   const { ca } = authorities.boxes;
@@ -117,7 +117,7 @@ async function start(): Promise<void> {
   undo.push(() => room.stop());
   await room.start();
 
-  const desk = new Desk({
+  const signer = new RoomSigner({
     dir,
     outDir,
     site: SITE,
@@ -126,16 +126,16 @@ async function start(): Promise<void> {
     ca,
     pair: ofRoom,
   });
-  await showConsole(desk);
+  await showConsole(signer);
 
   const stateDir = join(dir, 'state');
   const environment = agentEnvironment(broker.url, ofBox, ca, stateDir);
-  desk.addKeys(config);
+  signer.addKeys(config);
   const loaded = loadConfig(config, { env: environment, mode: 'run', files: false });
-  const { order, tracks, fault } = await passages.written(stateDir, loaded);
+  const { order, tracks, fault } = await trackHour.written(stateDir, loaded);
   isEnding.signal.throwIfAborted();
   if (fault !== undefined) say(`Passages of the clip could not be made: ${printable(fault, 500)}`);
-  if (tracks !== undefined) tellPassages(tracks, desk);
+  if (tracks !== undefined) tellPassages(tracks, signer);
   const ordered = { ...environment, ...ownOrder(loaded, source, dir, 'demonstration', order) };
   const agent = new AgentProcess(
     [process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
@@ -143,7 +143,7 @@ async function start(): Promise<void> {
     logPath,
   );
   undo.push(() => agent.stop());
-  const gone = agent.start();
+  const agentExit = agent.start();
   say(`Agent    on ${shownSource(source)}; its log: ${relative(process.cwd(), logPath)}`);
   if (values.page) {
     const page = await startPage({ program: PROGRAM, dir, stateDir, outDir });
@@ -153,7 +153,7 @@ async function start(): Promise<void> {
     );
   }
   say('Alerts   as they reach the room’s archive (Ctrl-C ends everything):');
-  void gone.then(({ code: exitCode, signal, reason }) =>
+  void agentExit.then(({ code: exitCode, signal, reason }) =>
     finish({
       code: exitCode ?? 1,
       message: `demo: the agent ended (${signal ?? `exit code ${exitCode}`}): ${reason}`,
@@ -164,18 +164,18 @@ async function start(): Promise<void> {
 /**
  * Shows the operators' console on the demo's archive, with the signer of their questions; both run until the demo ends.
  */
-async function showConsole(desk: Desk): Promise<void> {
-  const consoleProcess = new ConsoleProcess({ database, outDir, signer: desk.socket });
-  undo.push(() => Promise.all([consoleProcess.stop(), desk.stop()]).then(() => undefined));
-  const [{ url, gone }, signer] = await Promise.all([consoleProcess.start(), desk.start()]);
-  void signer.gone.then((reason) => finish({ code: 1, message: `demo: the signer ended: ${reason}` }));
+async function showConsole(roomSigner: RoomSigner): Promise<void> {
+  const consoleProcess = new ConsoleProcess({ database, outDir, signer: roomSigner.socket });
+  undo.push(() => Promise.all([consoleProcess.stop(), roomSigner.stop()]).then(() => undefined));
+  const [{ url, exitReason }, signer] = await Promise.all([consoleProcess.start(), roomSigner.start()]);
+  void signer.exitReason.then((reason) => finish({ code: 1, message: `demo: the signer ended: ${reason}` }));
   say(`Console  ${url} as the room’s operators have it; this link lets in whoever has it`);
   if (values.open) openInBrowser(url, dir, process.env, say);
-  void gone.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
+  void exitReason.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
 }
 
 /** Tells how to see the made hour, and how to ask about persons. */
-function tellPassages(tracks: number, { room, magistrate }: Desk): void {
+function tellPassages(tracks: number, { room, magistrate }: RoomSigner): void {
   const vigie = `node ${relative(process.cwd(), PROGRAM)}`;
   say(`Passages press g t in the console: an hour of ${tracks} tracks, made from the clip`);
   say('         vehicles need one key; a question about persons that was saved there is approved by:');

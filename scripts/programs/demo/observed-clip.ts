@@ -51,8 +51,8 @@ export function observeClip({
         signal?.removeEventListener('abort', stop);
         if (hasEnded && !asked) resolve(observations);
         else {
-          const how = asked ? 'interrupted' : (error?.message ?? killedBy ?? `exit code ${code}`);
-          reject(fault ?? new AgentError('unavailable', `vision ended before the clip (${how})`));
+          const manner = asked ? 'interrupted' : (error?.message ?? killedBy ?? `exit code ${code}`);
+          reject(fault ?? new AgentError('unavailable', `vision ended before the clip (${manner})`));
         }
       },
     });

@@ -30,8 +30,8 @@ export interface RunningPage {
 export async function startPage({ program, dir, stateDir, outDir }: PagePlaces): Promise<RunningPage> {
   const code = makeSetupCode();
   const codeFile = join(dir, 'setup-code.json');
-  const made = new Date().toISOString();
-  const content: SetupCode = { version: 1, sha256: setupCodeHash(code), made };
+  const madeAt = new Date().toISOString();
+  const content: SetupCode = { version: 1, sha256: setupCodeHash(code), made: madeAt };
   writeFileSync(codeFile, JSON.stringify(content), { mode: 0o600 });
   const state = join(dir, 'page');
   mkdirSync(state, { mode: 0o700 });
@@ -42,8 +42,8 @@ export async function startPage({ program, dir, stateDir, outDir }: PagePlaces):
   const command = [process.execPath, '--enable-source-maps', program, 'page', ...at, ...peers];
   const logFile = join(outDir, 'page.log');
   const page = new AgentProcess(command, process.env, logFile);
-  const ended = page.start().then(({ reason }) => reason);
-  const wrong = await Promise.race([ended, listening(port, START_WITHIN_MS)]);
+  const exitReason = page.start().then(({ reason }) => reason);
+  const wrong = await Promise.race([exitReason, listening(port, START_WITHIN_MS)]);
   if (wrong === undefined) return { url: `https://localhost:${port}/#${code}`, stop: () => page.stop() };
   await page.stop();
   throw new AgentError('unavailable', `the page does not answer (${wrong}); its log: ${logFile}`);

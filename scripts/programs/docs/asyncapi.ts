@@ -140,9 +140,9 @@ function channel(message: MessageContract): object {
 }
 
 function parameter(name: string, { levels = [] }: MessageContract): object {
-  const known = PARAMETERS[name];
-  if (known === undefined) throw new Error(`parameter {${name}} is not described`);
-  return levels.includes(name) ? { ...known, 'x-levels': 'many' } : known;
+  const schema = PARAMETERS[name];
+  if (schema === undefined) throw new Error(`parameter {${name}} is not described`);
+  return levels.includes(name) ? { ...schema, 'x-levels': 'many' } : schema;
 }
 
 function operation(message: MessageContract): object {

@@ -12,7 +12,7 @@ import { ModeStatement } from '../../../agent/contract/mode.ts';
 import { GapEvent, GapRecord } from '../../../agent/contract/outbox.ts';
 import { ConfigOrder, UpdateOrder, UpdateReport } from '../../../agent/contract/update.ts';
 import { type JsonObject, plain } from '../../lib/json-schema.ts';
-import { opened } from '../room/contract/opened.ts';
+import { opened } from '../room/contract/open-schema.ts';
 
 /**
  * Returns the file's text for readers: open for members and kinds of later versions. The same sources always give the
@@ -31,30 +31,30 @@ export const exactSchema = (): JsonObject => schemaFile(EXACT);
 /** Two forms of one schema. */
 interface Form {
   /** Adapts the schema of a message that a box sends. */
-  sent(schema: JsonObject): JsonObject;
+  adaptSent(schema: JsonObject): JsonObject;
   /** Adapts the schema of a text that names a kind, with its form in the sources. */
   kind(names: readonly string[], schema: JsonObject): JsonObject;
 }
 
 const READERS: Form = {
-  sent: opened,
+  adaptSent: opened,
   kind: (names, schema) => ({ ...schema, examples: names }),
 };
 const EXACT: Form = {
-  sent: (schema) => schema,
+  adaptSent: (schema) => schema,
   kind: (names, schema) => ({ ...schema, enum: names }),
 };
 
 function schemaFile(form: Form): JsonObject {
-  const { sent } = form;
+  const { adaptSent } = form;
   const events: Readonly<Record<string, JsonObject>> = {
     VigieEvent: vigieEvent(form),
     GapEvent: withData(GapEvent, 'GapRecord'),
   };
-  const others = MESSAGES.flatMap(({ name, summary, schema, direction }) => {
+  const messageSchemas = MESSAGES.flatMap(({ name, summary, schema, direction }) => {
     if (schema === undefined || name in events) return [];
     const described = { description: summary, ...plain(schema) };
-    return [[name, direction === 'from-box' ? sent(described) : described] as const];
+    return [[name, direction === 'from-box' ? adaptSent(described) : described] as const];
   });
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -64,14 +64,14 @@ function schemaFile(form: Form): JsonObject {
       'An event as it is published (CloudEvents 1.0, structured JSON). Every other message has its schema in $defs; asyncapi.yaml says on which topic it comes. Made from the sources.',
     anyOf: Object.keys(events).map(ref),
     $defs: {
-      ...sent({
+      ...adaptSent({
         ...events,
         EventData: eventData(form),
         ...Object.fromEntries(EVENT_KINDS.map((kind) => [dataName(kind), kindData(kind)])),
         GapRecord: plain(GapRecord),
       }),
-      ...Object.fromEntries(others),
-      ...sent({
+      ...Object.fromEntries(messageSchemas),
+      ...adaptSent({
         ModeStatement: { description: 'What is signed in a Mode message.', ...plain(ModeStatement) },
         UpdateReport: { description: 'What is signed in an UpdateReported message.', ...plain(UpdateReport) },
         LogsResult: { description: 'Result of the command logs.', ...plain(LogsResult) },

@@ -100,8 +100,9 @@ async function run(program: string, args: readonly string[]): Promise<string> {
     return stdout;
   } catch (error) {
     const { code, stderr } = error as { code?: unknown; stderr?: string };
-    const why = code === 'ENOENT' ? 'it is not installed; scripts/setup --for test does it' : stderr?.trim();
-    throw new AgentError('unavailable', `${program}: ${why?.split('\n').at(-1)}`, error);
+    const reason =
+      code === 'ENOENT' ? 'it is not installed; scripts/setup --for test does it' : stderr?.trim();
+    throw new AgentError('unavailable', `${program}: ${reason?.split('\n').at(-1)}`, error);
   }
 }
 

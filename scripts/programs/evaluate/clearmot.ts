@@ -26,23 +26,23 @@ export function clearMot(sequence: Sequence): ClearMot {
   let misses = 0;
   let falseAlarms = 0;
   let switches = 0;
-  for (const { truth, found, overlaps } of sequence.frames) {
-    if (truth.length === 0 || found.length === 0) {
+  for (const { truth, tracks, overlaps } of sequence.frames) {
+    if (truth.length === 0 || tracks.length === 0) {
       // TrackEval keeps the previous pairs over an empty frame.
       misses += truth.length;
-      falseAlarms += found.length;
+      falseAlarms += tracks.length;
       continue;
     }
     const weights = overlaps.map((overlap, i) => {
       if (overlap < OVERLAP_MIN - Number.EPSILON) return 0;
-      const t = truth[Math.floor(i / found.length)] as number;
-      return overlap + (previous.get(t) === found[i % found.length] ? KEPT_WEIGHT : 0);
+      const t = truth[Math.floor(i / tracks.length)] as number;
+      return overlap + (previous.get(t) === tracks[i % tracks.length] ? KEPT_WEIGHT : 0);
     });
     const now = new Map<number, number>();
-    for (const [r, c] of heaviestMatching(weights, truth.length, found.length).entries()) {
+    for (const [r, c] of heaviestMatching(weights, truth.length, tracks.length).entries()) {
       if (c < 0) continue;
       const t = truth[r] as number;
-      const f = found[c] as number;
+      const f = tracks[c] as number;
       const before = lastTrackOf[t] as number;
       if (before >= 0 && before !== f) switches += 1;
       lastTrackOf[t] = f;
@@ -51,7 +51,7 @@ export function clearMot(sequence: Sequence): ClearMot {
     previous = now;
     hits += now.size;
     misses += truth.length - now.size;
-    falseAlarms += found.length - now.size;
+    falseAlarms += tracks.length - now.size;
   }
   return {
     mota: (hits - falseAlarms - switches) / Math.max(1, hits + misses),

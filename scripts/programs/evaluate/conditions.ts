@@ -53,16 +53,16 @@ export async function evaluateConditions({
   let unchanged: number | null = null;
   for (const one of DEGRADATIONS.filter(({ name }) => only.length === 0 || only.includes(name))) {
     const reports: EventsReport[] = [];
-    const asked = new Set<string>();
+    const askedClips = new Set<string>();
     for (const [i, label] of labels.entries()) {
       say(`${one.name}: ${label.name} (${i + 1} of ${labels.length}) …`);
       // Rules do not change the camera's picture, so each film is tested once.
-      const asks = one.blinding === true && !asked.has(label.clipPath);
-      if (asks) asked.add(label.clipPath);
+      const asks = one.blinding === true && !askedClips.has(label.clipPath);
+      if (asks) askedClips.add(label.clipPath);
       reports.push(await evaluateDegraded(label, one, asks));
     }
     if (one.name === UNCHANGED) unchanged = detectionsOf(reports);
-    const row = rowOf(one, reports, unchanged, asked.size);
+    const row = rowOf(one, reports, unchanged, askedClips.size);
     rows.push(row);
     onRow(row);
   }
@@ -89,31 +89,33 @@ function rowOf(
   { name, blinding }: Degradation,
   reports: readonly EventsReport[],
   unchanged: number | null,
-  asked: number,
+  askedCount: number,
 ): ConditionRow {
   const scores = reports.flatMap((report) => report.scores);
   const sum = (pick: (score: RuleScore) => number): number =>
     scores.reduce((total, score) => total + pick(score), 0);
-  const [found, missed, forgiven] = [
+  const [foundCount, missed, forgiven] = [
     sum((s) => s.truePositives),
     sum((s) => s.falseNegatives),
     sum((s) => s.forgiven.reduce((total, fault) => total + fault.count, 0)),
   ];
-  const told: Record<string, number[]> = {};
+  const reportTimes: Record<string, number[]> = {};
   for (const { kind, atS } of reports.flatMap(({ conditions }) => conditions)) {
-    told[kind] = [...(told[kind] ?? []), atS].sort((a, b) => a - b);
+    reportTimes[kind] = [...(reportTimes[kind] ?? []), atS].sort((a, b) => a - b);
   }
   return {
     condition: name,
     films: reports.length,
     hours: reports.reduce((total, { hours }) => total + hours, 0),
-    expected: found + missed + forgiven,
-    found,
+    expected: foundCount + missed + forgiven,
+    found: foundCount,
     forgiven,
     falseAlerts: sum((s) => s.falsePositives),
     detectionsShare: unchanged === null ? null : detectionsOf(reports) / unchanged,
-    told,
-    blind: blinding ? { told: reports.filter(({ blind }) => blind !== undefined).length, asked } : null,
+    told: reportTimes,
+    blind: blinding
+      ? { told: reports.filter(({ blind }) => blind !== undefined).length, asked: askedCount }
+      : null,
     faults: scores.flatMap(({ faults }) => faults.map(({ line }) => line)),
     forgave: scores.flatMap((score) => score.forgiven.map(({ line }) => line)),
   };

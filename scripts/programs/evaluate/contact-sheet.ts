@@ -49,17 +49,17 @@ export async function contactSheet(
   const heightPx = Math.round((WIDTH_PX * facts.heightPx) / facts.widthPx / 2) * 2;
   const work = mkdtempSync(join(tmpdir(), 'vigie-sheet-'));
   try {
-    const chosen = frames.map((frame) => `eq(n,${frame - 1})`).join('+');
-    const filter = `select='${chosen}',scale=${WIDTH_PX}:${heightPx}`;
+    const selection = frames.map((frame) => `eq(n,${frame - 1})`).join('+');
+    const filter = `select='${selection}',scale=${WIDTH_PX}:${heightPx}`;
     await ffmpeg(['-i', clipPath, '-vf', filter, '-fps_mode', 'passthrough', join(work, '%02d.png')]);
     const files = readdirSync(work).sort();
     const tiles = await Promise.all(
       files.map(async (file, i) => {
         const frame = frames[i] as number;
-        const seen = tracks.filter((row) => row.frame === frame);
-        const drawn = Buffer.from(drawing(config, seen, (frame - 1) / facts.fps, facts, heightPx));
+        const frameTracks = tracks.filter((row) => row.frame === frame);
+        const overlay = Buffer.from(drawing(config, frameTracks, (frame - 1) / facts.fps, facts, heightPx));
         const input = await sharp(join(work, file))
-          .composite([{ input: drawn }])
+          .composite([{ input: overlay }])
           .png()
           .toBuffer();
         return { input, left: (i % COLUMNS) * WIDTH_PX, top: Math.floor(i / COLUMNS) * heightPx };

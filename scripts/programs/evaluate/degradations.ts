@@ -41,8 +41,8 @@ const veil = (contrast: number, level: number): string => {
 const glow = (widthPx: number, heightPx: number, fps: number, peak: number, sigma: number): string => {
   const [w, h] = [64, 36];
   const fall = `exp(-(pow(X/${w}-0.5,2)+pow(Y/${h}-0.5,2))/${(2 * sigma * sigma).toFixed(4)})`;
-  const drawn = `format=rgba,geq=r=255:g=250:b=235:a='${Math.round(255 * peak)}*${fall}'`;
-  return `color=white:s=${w}x${h}:r=${fps},${drawn},scale=${even(widthPx)}:${even(heightPx)}`;
+  const layer = `format=rgba,geq=r=255:g=250:b=235:a='${Math.round(255 * peak)}*${fall}'`;
+  return `color=white:s=${w}x${h}:r=${fps},${layer},scale=${even(widthPx)}:${even(heightPx)}`;
 };
 
 const even = (px: number): number => 2 * Math.round(px / 2);
@@ -109,9 +109,9 @@ export const DEGRADATIONS: readonly Degradation[] = [
     graph: ({ widthPx, heightPx, fps }) => {
       const lamp = glow(0.12 * widthPx, 0.07 * widthPx, fps, 1, 0.14);
       const cone = glow(0.5 * widthPx, 0.12 * widthPx, fps, 0.55, 0.17);
-      const way = (periodS: number, back: boolean, y: number): string => {
+      const way = (periodS: number, isBackward: boolean, y: number): string => {
         const share = `(mod(t,${periodS})/${periodS}*1.6-0.4)`;
-        return `x='W*${back ? `(0.8-${share})` : share}':y='${Math.round(y * heightPx)}'`;
+        return `x='W*${isBackward ? `(0.8-${share})` : share}':y='${Math.round(y * heightPx)}'`;
       };
       return [
         `${lamp},split[l1][l2]`,
@@ -154,9 +154,9 @@ export const DEGRADATIONS: readonly Degradation[] = [
 
 /** @throws Error if there is none of that name */
 export function degradationOf(name: string): Degradation {
-  const found = DEGRADATIONS.find((one) => one.name === name);
-  if (found === undefined) throw new Error(`no degradation is called ${name}`);
-  return found;
+  const degradation = DEGRADATIONS.find((one) => one.name === name);
+  if (degradation === undefined) throw new Error(`no degradation is called ${name}`);
+  return degradation;
 }
 
 /** Returns the whole graph for `-vf`: frames at the film's rate, then the degradation. */

@@ -94,9 +94,9 @@ async function evaluateSequence(
     clock: systemClock,
     log,
   });
-  const shown = copy === undefined ? clip : await degradedClip(clip, copy);
-  const camera = cameraOf(shown, { widthPx: input[0], heightPx: input[1] }, log);
-  const judged: JudgedFrame[] = [];
+  const shownClip = copy === undefined ? clip : await degradedClip(clip, copy);
+  const camera = cameraOf(shownClip, { widthPx: input[0], heightPx: input[1] }, log);
+  const judgedFrames: JudgedFrame[] = [];
   let spentMs = 0;
   try {
     await detector.start();
@@ -104,18 +104,18 @@ async function evaluateSequence(
     for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
       if ((frame.index - 1) % EVERY !== 0) continue;
       const fromMs = performance.now();
-      const found = await detector.detect(frame);
+      const detections = await detector.detect(frame);
       spentMs += performance.now() - fromMs;
-      const people = found.filter(({ label }) => label === 'person');
-      judged.push({ found: people, ...(truths.get(frame.index) ?? { truth: [] }) });
+      const people = detections.filter(({ label }) => label === 'person');
+      judgedFrames.push({ found: people, ...(truths.get(frame.index) ?? { truth: [] }) });
     }
   } finally {
     await camera.stop();
     await detector.stop();
   }
-  const accuracy = accuracyOf(judged, JUDGEMENT);
-  const msPerFrame = spentMs / judged.length;
-  return { clip: title, model, input, frames: judged.length, msPerFrame, ...accuracy };
+  const accuracy = accuracyOf(judgedFrames, JUDGEMENT);
+  const msPerFrame = spentMs / judgedFrames.length;
+  return { clip: title, model, input, frames: judgedFrames.length, msPerFrame, ...accuracy };
 }
 
 function cameraOf(clip: string, input: SizePx, log: ReturnType<typeof makeLogger>): Camera {

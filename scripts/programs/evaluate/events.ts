@@ -91,8 +91,8 @@ async function blindnessOf(
   clipS: number,
   { loop, replay = replayClip }: EvaluateOptions,
 ): Promise<Start | undefined> {
-  const told = blindnessTold(starts);
-  if (told !== undefined || clipS >= BLINDNESS_BY_S) return told;
+  const blindness = blindnessTold(starts);
+  if (blindness !== undefined || clipS >= BLINDNESS_BY_S) return blindness;
   const dir = mkdtempSync(join(tmpdir(), 'vigie-loop-'));
   try {
     const lengthS = BLINDNESS_BY_S + 1;

@@ -9,7 +9,7 @@ const SAME_START_S = 2.5;
 
 interface Run {
   readonly frames: number;
-  readonly held: number;
+  readonly framesHeld: number;
   readonly starts: readonly Start[];
   readonly visionCpuS: number;
   readonly faults: readonly string[];
@@ -18,10 +18,10 @@ interface Run {
 async function run(label: Label, extra: readonly string[]): Promise<Run> {
   const replayed = await replayClip(label.clipPath, label.config, extra);
   try {
-    const { frames, framesHeld: held, cpuS } = replayed.summary;
+    const { frames, framesHeld, cpuS } = replayed.summary;
     const starts = startsOf(replayed.events);
     const faults = scoreStarts(label, starts).flatMap((score) => score.faults.map(({ line }) => line));
-    return { frames, held, starts, visionCpuS: cpuS.vision, faults };
+    return { frames, framesHeld, starts, visionCpuS: cpuS.vision, faults };
   } finally {
     replayed.forget();
   }
@@ -41,7 +41,7 @@ export async function evaluateGating(dir: string, say: (line: string) => void): 
     const differences = differencesOf(every.starts, gated.starts);
     const wrong = [...differences, ...gated.faults];
     right &&= wrong.length === 0;
-    const share = gated.held / gated.frames;
+    const share = gated.framesHeld / gated.frames;
     shares.push(share);
     const cpu = `${every.visionCpuS.toFixed(1)} → ${gated.visionCpuS.toFixed(1)}`;
     const incidents = wrong.length === 0 ? `the same ${gated.starts.length}` : wrong.join('; ');
@@ -55,14 +55,16 @@ export async function evaluateGating(dir: string, say: (line: string) => void): 
 
 function differencesOf(every: readonly Start[], gated: readonly Start[]): string[] {
   const left = [...gated];
-  const lost = every.filter(({ rule, atS }) => {
-    const found = left.findIndex((start) => start.rule === rule && Math.abs(start.atS - atS) <= SAME_START_S);
-    if (found >= 0) left.splice(found, 1);
-    return found < 0;
+  const lostStarts = every.filter(({ rule, atS }) => {
+    const matchIndex = left.findIndex(
+      (start) => start.rule === rule && Math.abs(start.atS - atS) <= SAME_START_S,
+    );
+    if (matchIndex >= 0) left.splice(matchIndex, 1);
+    return matchIndex < 0;
   });
   const line = ({ rule, atS }: Start): string => `${rule} at ${atS.toFixed(1)} s`;
   return [
-    ...lost.map((start) => `lost: ${line(start)}`),
+    ...lostStarts.map((start) => `lost: ${line(start)}`),
     ...left.map((start) => `only gated: ${line(start)}`),
   ];
 }

@@ -24,16 +24,16 @@ export function hota(sequence: Sequence): Hota {
   const hits = ALPHAS.map(() => new Float64Array(truthIds * foundIds));
   const hitTotal = new Float64Array(ALPHAS.length);
   const overlapTotal = new Float64Array(ALPHAS.length);
-  for (const { truth, found, overlaps } of sequence.frames) {
+  for (const { truth, tracks, overlaps } of sequence.frames) {
     const weights = overlaps.map((overlap, i) => {
-      const t = truth[Math.floor(i / found.length)] as number;
-      const f = found[i % found.length] as number;
+      const t = truth[Math.floor(i / tracks.length)] as number;
+      const f = tracks[i % tracks.length] as number;
       return overlap * (alignment[t * foundIds + f] as number);
     });
-    for (const [r, c] of heaviestMatching(weights, truth.length, found.length).entries()) {
+    for (const [r, c] of heaviestMatching(weights, truth.length, tracks.length).entries()) {
       if (c < 0) continue;
-      const overlap = overlaps[r * found.length + c] as number;
-      const cell = (truth[r] as number) * foundIds + (found[c] as number);
+      const overlap = overlaps[r * tracks.length + c] as number;
+      const cell = (truth[r] as number) * foundIds + (tracks[c] as number);
       for (const [a, alpha] of ALPHAS.entries()) {
         if (overlap < alpha - Number.EPSILON) break;
         const counts = hits[a] as Float64Array;
@@ -72,18 +72,18 @@ export function hota(sequence: Sequence): Hota {
 function alignmentOf(sequence: Sequence, truthCount: Float64Array, foundCount: Float64Array): Float64Array {
   const { truthIds, foundIds } = sequence;
   const potential = new Float64Array(truthIds * foundIds);
-  for (const { truth, found, overlaps } of sequence.frames) {
+  for (const { truth, tracks, overlaps } of sequence.frames) {
     const rowSum = truth.map((_, r) =>
-      found.reduce((sum, _f, c) => sum + (overlaps[r * found.length + c] as number), 0),
+      tracks.reduce((sum, _f, c) => sum + (overlaps[r * tracks.length + c] as number), 0),
     );
-    const columnSum = found.map((_, c) =>
-      truth.reduce((sum, _t, r) => sum + (overlaps[r * found.length + c] as number), 0),
+    const columnSum = tracks.map((_, c) =>
+      truth.reduce((sum, _t, r) => sum + (overlaps[r * tracks.length + c] as number), 0),
     );
     for (const t of truth) truthCount[t] = (truthCount[t] as number) + 1;
-    for (const f of found) foundCount[f] = (foundCount[f] as number) + 1;
+    for (const f of tracks) foundCount[f] = (foundCount[f] as number) + 1;
     for (const [r, t] of truth.entries()) {
-      for (const [c, f] of found.entries()) {
-        const overlap = overlaps[r * found.length + c] as number;
+      for (const [c, f] of tracks.entries()) {
+        const overlap = overlaps[r * tracks.length + c] as number;
         const total = (rowSum[r] as number) + (columnSum[c] as number) - overlap;
         if (total > Number.EPSILON)
           potential[t * foundIds + f] = (potential[t * foundIds + f] as number) + overlap / total;

@@ -12,13 +12,13 @@ export function idf1(sequence: Sequence): number {
   const agreeing = new Float64Array(truthIds * foundIds);
   let truths = 0;
   let founds = 0;
-  for (const { truth, found, overlaps } of sequence.frames) {
+  for (const { truth, tracks, overlaps } of sequence.frames) {
     truths += truth.length;
-    founds += found.length;
+    founds += tracks.length;
     for (const [i, overlap] of overlaps.entries()) {
       if (overlap < OVERLAP_MIN) continue;
       const cell =
-        (truth[Math.floor(i / found.length)] as number) * foundIds + (found[i % found.length] as number);
+        (truth[Math.floor(i / tracks.length)] as number) * foundIds + (tracks[i % tracks.length] as number);
       agreeing[cell] = (agreeing[cell] as number) + 1;
     }
   }

@@ -216,11 +216,11 @@ export function blindnessTold(starts: readonly Start[]): Start | undefined {
 /** Returns the score with its misses marked as forgiven; false alerts stay unchanged. */
 export function forgive(score: RuleScore, { kind, atS }: Start): RuleScore {
   const missed = score.faults.filter(({ what }) => what === 'missed');
-  const told = `forgiven: ${kind} told at ${atS.toFixed(1)} s`;
+  const remark = `forgiven: ${kind} told at ${atS.toFixed(1)} s`;
   return {
     ...score,
     falseNegatives: 0,
     faults: score.faults.filter(({ what }) => what === 'false'),
-    forgiven: missed.map((fault) => ({ ...fault, line: `${fault.line}; ${told}` })),
+    forgiven: missed.map((fault) => ({ ...fault, line: `${fault.line}; ${remark}` })),
   };
 }

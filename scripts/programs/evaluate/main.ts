@@ -125,8 +125,8 @@ async function sight({ labels, seconds }: SightArguments): Promise<void> {
 }
 
 /** Returns the named folders of labels, or both of the data. */
-function folders(named: readonly string[]): readonly string[] {
-  return named.length > 0 ? named : ['labels', 'labels-hard'].map((name) => join(dataDir, name));
+function folders(names: readonly string[]): readonly string[] {
+  return names.length > 0 ? names : ['labels', 'labels-hard'].map((name) => join(dataDir, name));
 }
 
 async function gating({ labels }: { labels: string }): Promise<void> {

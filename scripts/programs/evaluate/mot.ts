@@ -14,8 +14,8 @@ export interface MotRow {
   readonly conf: number;
 }
 
-/** Reads rows; `where` names the file in the error. Throws AgentError `corrupt` on an invalid line. */
-export function parseMot(text: string, where: string): MotRow[] {
+/** Reads rows; `fileName` names the file in the error. Throws AgentError `corrupt` on an invalid line. */
+export function parseMot(text: string, fileName: string): MotRow[] {
   const rows: MotRow[] = [];
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;
@@ -32,7 +32,7 @@ export function parseMot(text: string, where: string): MotRow[] {
     if (fields.length < 7 || fields.slice(0, 7).some((f) => !Number.isFinite(f)) || frame < 1) {
       throw new AgentError(
         'corrupt',
-        `${where}:${i + 1}: expected frame,id,left,top,width,height,conf, found "${line.slice(0, 80)}"`,
+        `${fileName}:${i + 1}: expected frame,id,left,top,width,height,conf, found "${line.slice(0, 80)}"`,
       );
     }
     rows.push({ frame, id, xyxyPx: [left, top, left + width, top + height], conf });
@@ -63,7 +63,7 @@ export function formatMot(rows: readonly MotRow[]): string {
 /** One frame of a scored sequence: indices into the sequence's objects and tracks, and their overlaps. */
 export interface ScoredFrame {
   readonly truth: readonly number[];
-  readonly found: readonly number[];
+  readonly tracks: readonly number[];
   /** IoU, row-major, truth × found. */
   readonly overlaps: Float64Array;
 }
@@ -76,19 +76,19 @@ export interface Sequence {
 }
 
 /** Pairs ground truth with tracks over `frames` frames. Rows of conf 0 are left out, as in the benchmark. */
-export function pairUp(truth: readonly MotRow[], found: readonly MotRow[], frames: number): Sequence {
+export function pairUp(truth: readonly MotRow[], tracks: readonly MotRow[], frames: number): Sequence {
   const counted = truth.filter((row) => row.conf !== 0);
   const truthIds = numbering(counted);
-  const foundIds = numbering(found);
+  const foundIds = numbering(tracks);
   const truthByFrame = byFrame(counted);
-  const foundByFrame = byFrame(found);
+  const foundByFrame = byFrame(tracks);
   const scored: ScoredFrame[] = [];
   for (let frame = 1; frame <= frames; frame += 1) {
     const t = truthByFrame.get(frame) ?? [];
     const f = foundByFrame.get(frame) ?? [];
     scored.push({
       truth: t.map((row) => truthIds.get(row.id) as number),
-      found: f.map((row) => foundIds.get(row.id) as number),
+      tracks: f.map((row) => foundIds.get(row.id) as number),
       overlaps: Float64Array.from(t.flatMap((a) => f.map((b) => iou(a.xyxyPx, b.xyxyPx)))),
     });
   }

@@ -18,10 +18,10 @@ import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
 import { MovingCells } from '../../../agent/vision/observe/moving.ts';
 import { CELL_PX, gridOf } from '../../../agent/vision/redact/cells.ts';
+import { Plate } from '../../../agent/vision/redact/clean-plate.ts';
 import { SHOWN } from '../../../agent/vision/redact/compose.ts';
 import { isFigure } from '../../../agent/vision/redact/figures.ts';
 import { DetectionHistory } from '../../../agent/vision/redact/history.ts';
-import { Plate } from '../../../agent/vision/redact/plate.ts';
 import { type Drawn, Redactor } from '../../../agent/vision/redact/redactor.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type MotRow, parseMot } from './mot.ts';
@@ -145,10 +145,10 @@ export async function measureRedaction(
         sum.learn(box.take(frame, await detector.detect(frame)), people, frame);
         const still = camera.stillNear(read.atMs);
         if (still?.atMs !== read.atMs) continue;
-        const made = await box.picture({ ...still, atMs: frame.atMs }, people);
-        sum.add(made, people);
+        const picture = await box.picture({ ...still, atMs: frame.atMs }, people);
+        sum.add(picture, people);
         if (stillsDir === undefined || pass < passes) continue;
-        writeFileSync(join(stillsDir, `${name}-${String(index).padStart(4, '0')}.jpg`), made.bytes);
+        writeFileSync(join(stillsDir, `${name}-${String(index).padStart(4, '0')}.jpg`), picture.bytes);
       }
       await camera.stop();
       // The picture jumps between two passes, so they are a second apart.
@@ -187,8 +187,8 @@ async function startedDetector(): Promise<Detector> {
   return detector;
 }
 
-interface Made {
-  readonly drawn: Drawn;
+interface RedactedPicture {
+  readonly drawing: Drawn;
   /** Same picture with the people painted over. */
   readonly painted: Drawn;
   readonly bytes: Uint8Array;
@@ -206,14 +206,14 @@ class Box {
   #learntMs: Float64Array | undefined;
 
   /** Returns the cells that the clean plate has learnt with this frame, by the moment at which they were seen. */
-  take(frame: Frame, found: readonly Detection[]): Map<number, number[]> {
-    const tracks = this.#tracker.update(frame, found);
+  take(frame: Frame, detections: readonly Detection[]): Map<number, number[]> {
+    const tracks = this.#tracker.update(frame, detections);
     const foreground = this.#cells.update(frame);
     const beganMs = performance.now();
-    this.#redactor.remember(frame, found, tracks, foreground);
+    this.#redactor.remember(frame, detections, tracks, foreground);
     this.#redactor.learnPlace(frame.planes);
     this.frameMs.push(performance.now() - beganMs);
-    this.#plate.take(this.#history.add(frame, found, tracks, foreground), frame.planes);
+    this.#plate.take(this.#history.add(frame, detections, tracks, foreground), frame.planes);
     const learnt = new Map<number, number[]>();
     const seenMs = this.#plate.known?.seenMs;
     seenMs?.forEach((ms, cell) => {
@@ -226,15 +226,15 @@ class Box {
     return learnt;
   }
 
-  async picture(still: Still, people: readonly XyxyPx[]): Promise<Made> {
+  async picture(still: Still, people: readonly XyxyPx[]): Promise<RedactedPicture> {
     const beganMs = performance.now();
     const { bytes } = await this.#redactor.redact(still, { focus: [] });
     const ms = performance.now() - beganMs;
-    const drawn = await this.#redactor.draw(still, { focus: [] });
+    const drawing = await this.#redactor.draw(still, { focus: [] });
     // If no one is painted over, nothing can differ.
     const painted =
-      people.length === 0 ? drawn : await this.#redactor.draw(paintedOver(still, people), { focus: [] });
-    return { drawn, painted, bytes, ms };
+      people.length === 0 ? drawing : await this.#redactor.draw(paintedOver(still, people), { focus: [] });
+    return { drawing, painted, bytes, ms };
   }
 }
 
@@ -294,8 +294,8 @@ class Sum {
     for (const old of this.#peopleAt.keys()) if (old < atMs - 20_000) this.#peopleAt.delete(old);
   }
 
-  add({ drawn, painted, bytes, ms }: Made, people: readonly XyxyPx[]): void {
-    const { size, cells, figures, redaction, seam } = drawn;
+  add({ drawing, painted, bytes, ms }: RedactedPicture, people: readonly XyxyPx[]): void {
+    const { size, cells, figures, redaction, seam } = drawing;
     const { columns } = gridOf(size);
     const counts = this.#counts;
     counts.pictures += 1;
@@ -313,14 +313,14 @@ class Sum {
     // Plain loops: a picture has a million pixels.
     for (let y = 0, at = 0; y < size.heightPx; y += 1) {
       for (let x = 0; x < size.widthPx; x += 1, at += 1) {
-        const shown = cells[(y >> 3) * columns + (x >> 3)] as number;
-        const hidden = shown === SHOWN.plate || shown === SHOWN.mosaic;
-        if (hidden && differsAt(at * 3, drawn.rgb, painted.rgb)) counts.leaked += 1;
+        const shownCode = cells[(y >> 3) * columns + (x >> 3)] as number;
+        const hidden = shownCode === SHOWN.plate || shownCode === SHOWN.mosaic;
+        if (hidden && differsAt(at * 3, drawing.rgb, painted.rgb)) counts.leaked += 1;
         if (person[at] === 0) continue;
         counts.personPixels += 1;
         const figure = hidden && figures.some(({ xyxyPx }) => isFigure(x + 0.5, y + 0.5, xyxyPx));
         this.#by[
-          figure ? 'figure' : (PARTS.find((part) => part !== 'figure' && SHOWN[part] === shown) ?? 'live')
+          figure ? 'figure' : (PARTS.find((part) => part !== 'figure' && SHOWN[part] === shownCode) ?? 'live')
         ] += 1;
       }
     }

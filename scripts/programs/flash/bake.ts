@@ -110,11 +110,15 @@ interface Packages {
   readonly version: string;
 }
 
-async function packagesFor(arch: string, given: string | undefined, signal: AbortSignal): Promise<Packages> {
+async function packagesFor(
+  arch: string,
+  debFile: string | undefined,
+  signal: AbortSignal,
+): Promise<Packages> {
   const cache = join(packageRoot(), '.cache', 'package');
-  if (given === undefined)
+  if (debFile === undefined)
     await tool(join(packageRoot(), 'scripts', 'package'), ['--arch', arch], { signal });
-  const deb = resolve(given ?? join(cache, `vigie_${programVersion()}_${arch}.deb`));
+  const deb = resolve(debFile ?? join(cache, `vigie_${programVersion()}_${arch}.deb`));
   const version = await versionOf(deb, 'vigie', arch);
   const updater = join(dirname(deb), `vigie-root_${version}_all.deb`);
   await versionOf(updater, 'vigie-root', 'all');
@@ -144,8 +148,8 @@ async function withRoom(file: string, layout: Rooted): Promise<Rooted> {
     const message = `only ${free} bytes are free on its root, and another partition lies behind it; needs ${ROOM_BYTES}`;
     throw new AgentError('config', `${file}: ${message}`);
   }
-  const more = Math.ceil((ROOM_BYTES - free) / ALIGN_BYTES) * ALIGN_BYTES;
-  truncateSync(file, bytes + more);
+  const extraBytes = Math.ceil((ROOM_BYTES - free) / ALIGN_BYTES) * ALIGN_BYTES;
+  truncateSync(file, bytes + extraBytes);
   if (label === 'gpt') await tool('sfdisk', ['--relocate', 'gpt-bak-std', file]);
   const partition = ['--no-reread', '--no-tell-kernel', '-N', String(root.number), file];
   await tool('sfdisk', partition, { input: Buffer.from(', +\n') });
@@ -161,20 +165,20 @@ interface Installation {
 }
 
 /** Returns the number of packages in the image. */
-async function install(file: string, { root, boot }: Rooted, what: Installation): Promise<number> {
+async function install(file: string, { root, boot }: Rooted, installation: Installation): Promise<number> {
   const cache = join(packageRoot(), '.cache', 'flash');
   mkdirSync(cache, { recursive: true });
   const env = {
     IMAGE: file,
     START: String(root.start),
     BYTES: String(root.bytes),
-    ROOT: what.root,
-    DEB: what.debs[0],
-    UPDATER: what.debs[1],
-    CACHE: join(cache, `apt-${what.arch}`),
+    ROOT: installation.root,
+    DEB: installation.debs[0],
+    UPDATER: installation.debs[1],
+    CACHE: join(cache, `apt-${installation.arch}`),
     LOG: join(cache, 'bake.log'),
     BOOT_UUID: boot.uuid,
-    BAKED: JSON.stringify(what.baked),
+    BAKED: JSON.stringify(installation.baked),
   };
   rmSync(env.LOG, { force: true });
   const script = join(packageRoot(), 'scripts', 'programs', 'flash', 'install-root.sh');
@@ -188,9 +192,9 @@ async function install(file: string, { root, boot }: Rooted, what: Installation)
     '--fork',
     '--kill-child=KILL',
   ];
-  const said = await tool('setpriv', ['--pdeathsig', 'KILL', '--', ...alone, '--', 'bash', script], {
+  const output = await tool('setpriv', ['--pdeathsig', 'KILL', '--', ...alone, '--', 'bash', script], {
     env,
-    signal: what.signal,
+    signal: installation.signal,
   });
-  return Number(said.toString().trim());
+  return Number(output.toString().trim());
 }

@@ -16,7 +16,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type Adapter, adapterFiles } from './adapters.ts';
 import { BAKED_FILE } from './baked.ts';
 import { codeFiles, enrolFile, makeCodes } from './boot-files.ts';
-import { type Chosen, openDisk } from './disk.ts';
+import { type OpenDisk, openDisk } from './disk.ts';
 import { type BootFile, Fat } from './fat.ts';
 import { type Layout, readLayout } from './image.ts';
 import { fingerprintOf, writeLabel } from './label.ts';
@@ -52,24 +52,24 @@ const STICK_MIB = 128;
 const STICK_LABEL = 'VIGIE';
 
 /** @throws AgentError with one clear line, or every error of the configuration */
-export async function card(options: CardOptions, around: Surroundings): Promise<void> {
+export async function card(options: CardOptions, context: Surroundings): Promise<void> {
   const fingerprint = options.pageFingerprint && fingerprintOf(options.pageFingerprint);
   const site = readSite(options.site, options.box, Date.now());
-  for (const warning of site.warnings) around.say(`warning: ${warning}`);
+  for (const warning of site.warnings) context.say(`warning: ${warning}`);
   const work = mkdtempSync(join(tmpdir(), 'vigie-flash-'));
   try {
     const codes = makeCodes();
     const files = async (): Promise<BootFile[]> => [
       ...site.files,
       ...codeFiles(codes, new Date()),
-      ...(await enrolment(options, site, around)),
+      ...(await enrolment(options, site, context)),
     ];
-    const where = await put(options, { site, files, work }, around);
+    const placement = await put(options, { site, files, work }, context);
     const { box, site: name } = site.config;
     const label = { site: name, box, ...codes, pageFingerprint: fingerprint || undefined };
-    const written = await writeLabel(label, options.out ?? where.labels);
-    around.say(`${box} at ${name}: ${where.text}`);
-    around.say(`label: ${written.join(', ')} (they hold the box's codes; print them and delete them)`);
+    const written = await writeLabel(label, options.out ?? placement.labels);
+    context.say(`${box} at ${name}: ${placement.text}`);
+    context.say(`label: ${written.join(', ')} (they hold the box's codes; print them and delete them)`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -89,12 +89,12 @@ interface Put {
   readonly labels: string;
 }
 
-async function put(options: CardOptions, load: Load, around: Surroundings): Promise<Put> {
+async function put(options: CardOptions, load: Load, context: Surroundings): Promise<Put> {
   const { device, toFile, stick, image } = options;
   if (stick !== undefined) {
     if (image !== undefined)
       throw new AgentError('config', '--stick takes no --image: the board has its own');
-    return stick.startsWith('/dev/') ? stickDevice(stick, options, load, around) : stickFolder(stick, load);
+    return stick.startsWith('/dev/') ? stickDevice(stick, options, load, context) : stickFolder(stick, load);
   }
   if (image === undefined) throw new AgentError('config', '--image is missing; `flash bake` makes one');
   const layout = await readLayout(image);
@@ -106,10 +106,10 @@ async function put(options: CardOptions, load: Load, around: Surroundings): Prom
   }
   await checkSum(image);
   if (device !== undefined) {
-    const disk = await openDisk(device, layout.bytes, options.confirm, around.signal);
+    const disk = await openDisk(device, layout.bytes, options.confirm, context.signal);
     try {
       const source = await composed(image, layout, options, load);
-      const text = await write(source, { handle: disk.handle, name: device, sparse: false }, around);
+      const text = await write(source, { handle: disk.handle, name: device, sparse: false }, context);
       return { text: `${text}; take it out`, labels: `label-${options.box}` };
     } finally {
       await disk.handle.close();
@@ -117,7 +117,7 @@ async function put(options: CardOptions, load: Load, around: Surroundings): Prom
   }
   const file = String(toFile);
   return {
-    text: await toNewFile(file, await composed(image, layout, options, load), around),
+    text: await toNewFile(file, await composed(image, layout, options, load), context),
     labels: dirname(resolve(file)),
   };
 }
@@ -141,7 +141,7 @@ async function composed(image: string, layout: Layout, options: CardOptions, loa
   const cmdline = (await fat.read('cmdline.txt'))?.toString();
   const adapted = adapterFiles(options.adapter, host, cmdline);
   await fat.write([...adapted, ...(await load.files())]);
-  return { image, bytes, instead: { file, start: boot.start, bytes: boot.bytes } };
+  return { image, bytes, replacement: { file, start: boot.start, bytes: boot.bytes } };
 }
 
 async function write(source: Source, target: Target, { progress, signal }: Surroundings): Promise<string> {
@@ -152,7 +152,7 @@ async function write(source: Source, target: Target, { progress, signal }: Surro
   return `${megabytes} MB on ${target.name}, written and read back in ${seconds} s (SHA-256 ${sum})`;
 }
 
-async function toNewFile(file: string, source: Source, around: Surroundings): Promise<string> {
+async function toNewFile(file: string, source: Source, context: Surroundings): Promise<string> {
   if (existsSync(file)) throw new AgentError('config', `${file} is there already; name a new file`);
   // If other users could read this file of root's, they would get the hotspot's key and the token.
   const handle = await open(file, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
@@ -164,7 +164,7 @@ async function toNewFile(file: string, source: Source, around: Surroundings): Pr
     await handle.truncate(source.bytes).catch((error: unknown) => {
       throw mediumFault(error, file);
     });
-    return await write(source, { handle, name: file, sparse: true }, around);
+    return await write(source, { handle, name: file, sparse: true }, context);
   } catch (error) {
     rmSync(file, { force: true });
     throw error;
@@ -177,15 +177,15 @@ async function stickDevice(
   device: string,
   options: CardOptions,
   load: Load,
-  around: Surroundings,
+  context: Surroundings,
 ): Promise<Put> {
   const bytes = STICK_MIB * 1024 * 1024;
-  const disk: Chosen = await openDisk(device, bytes, options.confirm, around.signal);
+  const disk: OpenDisk = await openDisk(device, bytes, options.confirm, context.signal);
   try {
     const image = join(load.work, 'stick.fat');
     await tool('mkfs.vfat', ['-n', STICK_LABEL, '-C', image, String(STICK_MIB * 1024)]);
     await new Fat(image, 0).write(await load.files());
-    const text = await write({ image, bytes }, { handle: disk.handle, name: device, sparse: false }, around);
+    const text = await write({ image, bytes }, { handle: disk.handle, name: device, sparse: false }, context);
     return { text: `${text}; take it out`, labels: `label-${options.box}` };
   } finally {
     await disk.handle.close();
@@ -220,21 +220,21 @@ async function stickFolder(folder: string, load: Load): Promise<Put> {
   };
 }
 
-async function enrolment(options: CardOptions, { config }: Site, around: Surroundings): Promise<BootFile[]> {
+async function enrolment(options: CardOptions, { config }: Site, context: Surroundings): Promise<BootFile[]> {
   const { room, token, roomDir } = options;
   const { site, box } = config;
   if (room === undefined) {
     if (token !== undefined || roomDir !== undefined) {
       throw new AgentError('config', '--token and --room-dir need --room, the address of the control room');
     }
-    around.say('warning: no --room: the box does not enrol; its certificate must come to it by hand');
+    context.say('warning: no --room: the box does not enrol; its certificate must come to it by hand');
     return [];
   }
   if (roomDir === undefined) {
-    if (token === undefined) around.say('warning: no token: the room must accept this box by hand');
+    if (token === undefined) context.say('warning: no token: the room must accept this box by hand');
     return [enrolFile({ site, box, url: room, token: token ?? null })];
   }
   const program = join(packageRoot(), 'scripts', 'room');
-  const said = await tool(program, ['enrol', 'token', site, box, '--dir', roomDir]);
-  return [enrolFile({ site, box, url: room, token: said.toString().trim() })];
+  const output = await tool(program, ['enrol', 'token', site, box, '--dir', roomDir]);
+  return [enrolFile({ site, box, url: room, token: output.toString().trim() })];
 }

@@ -4,23 +4,23 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import type { Disk } from './device.ts';
 
 /**
- * Compares the disk's size and serial number with `given`, the value of --confirm ("SIZE SERIAL"), or with the answer
+ * Compares the disk's size and serial number with `answer`, the value of --confirm ("SIZE SERIAL"), or with the answer
  * on a terminal.
  *
  * @throws AgentError `denied` if they are not the disk's
  */
-export async function confirm(disk: Disk, given: string | undefined, signal: AbortSignal): Promise<void> {
+export async function confirm(disk: Disk, answer: string | undefined, signal: AbortSignal): Promise<void> {
   const { name, bytes, serial, model } = disk;
-  const [size = '', ...rest] = (given ?? (await asked(disk, signal))).trim().split(' ');
+  const [size = '', ...rest] = (answer ?? (await askConfirmation(disk, signal))).trim().split(' ');
   if (size === String(bytes) && rest.join(' ') === serial) return;
-  const found = `/dev/${name} (${model}) has ${bytes} bytes and the serial ${serial}`;
+  const diskText = `/dev/${name} (${model}) has ${bytes} bytes and the serial ${serial}`;
   throw new AgentError(
     'denied',
-    `${found}; the ${given === undefined ? 'typed' : 'given'} text differs. The disk is unchanged`,
+    `${diskText}; what was ${answer === undefined ? 'typed' : 'given'} differs. Nothing was written`,
   );
 }
 
-async function asked({ name, bytes, serial, model }: Disk, signal: AbortSignal): Promise<string> {
+async function askConfirmation({ name, bytes, serial, model }: Disk, signal: AbortSignal): Promise<string> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     const message = `/dev/${name} would be overwritten, and nobody is at a terminal to say so; give --confirm "SIZE SERIAL"`;
     throw new AgentError('denied', message);

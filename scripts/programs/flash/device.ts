@@ -44,20 +44,20 @@ export interface Disk {
  * @throws AgentError `denied` with the reason in one line
  */
 export function writableDisk(name: string, sys: string, use: InUse): Disk {
-  const refuse = (why: string): never => {
-    throw new AgentError('denied', `/dev/${name} ${why}`);
+  const refuse = (reason: string): never => {
+    throw new AgentError('denied', `/dev/${name} ${reason}`);
   };
   if (PARTITION.test(name)) {
-    const whole = name.replace(/(?<=^mmcblk\d+)p\d+$|(?<=^sd[a-z]+)\d+$/, '');
-    refuse(`is a partition; name the whole disk, /dev/${whole}`);
+    const diskName = name.replace(/(?<=^mmcblk\d+)p\d+$|(?<=^sd[a-z]+)\d+$/, '');
+    refuse(`is a partition; name the whole disk, /dev/${diskName}`);
   }
   if (!WHOLE_DISK.test(name)) refuse('is neither a card nor a stick (sdX or mmcblkN)');
   const dir = join(sys, 'block', name);
   if (!existsSync(dir)) refuse('is not there; is the card in its slot?');
   const read = (file: string): string => textOf(join(dir, file));
   const family = familyOf(sys, name);
-  const used = usedBy(family, use);
-  if (used !== undefined) refuse(used);
+  const useText = usedBy(family, use);
+  if (useText !== undefined) refuse(useText);
   const isCard = name.startsWith('mmcblk') && read('device/type') === 'SD';
   if (!isCard && read('removable') !== '1') {
     refuse(
@@ -96,17 +96,17 @@ interface Member {
 
 /** Returns the disk, its partitions, and devices made of them (LVM, encryption, RAID) at any depth. */
 function familyOf(sys: string, name: string): Member[] {
-  const seen = new Map<string, Member>();
+  const members = new Map<string, Member>();
   const add = (member: string, dir: string): void => {
-    if (seen.has(member)) return;
-    seen.set(member, { name: member, number: textOf(join(dir, 'dev')) });
+    if (members.has(member)) return;
+    members.set(member, { name: member, number: textOf(join(dir, 'dev')) });
     for (const holder of namesIn(join(dir, 'holders'))) add(holder, join(sys, 'block', holder));
     for (const inner of namesIn(dir)) {
       if (existsSync(join(dir, inner, 'partition'))) add(inner, join(dir, inner));
     }
   };
   add(name, join(sys, 'block', name));
-  return [...seen.values()];
+  return [...members.values()];
 }
 
 /** Returns the reason why it is in use, or undefined. */
@@ -116,9 +116,9 @@ function usedBy(family: readonly Member[], { mountinfo, swaps }: InUse): string 
     // "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw": proc_pid_mountinfo(5).
     const [left = '', right = ''] = line.split(' - ');
     const [, , number = '', , place = ''] = left.split(' ');
-    const mine = family.some((member) => member.number !== '' && member.number === number);
+    const isMember = family.some((member) => member.number !== '' && member.number === number);
     const source = right.split(' ')[1] ?? '';
-    return mine || (source.startsWith('/dev/') && has(source)) ? [place] : [];
+    return isMember || (source.startsWith('/dev/') && has(source)) ? [place] : [];
   });
   const ofSystem = places.find((place) => /^\/(?:$|boot(?:\/|$)|usr(?:\/|$))/.test(place));
   if (ofSystem !== undefined) return `is this machine’s own disk: ${ofSystem} lies on it`;

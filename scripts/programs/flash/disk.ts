@@ -9,7 +9,7 @@ import { mediumFault } from './write.ts';
 
 const SYS = '/sys';
 
-export interface Chosen {
+export interface OpenDisk {
   readonly handle: FileHandle;
 }
 
@@ -17,9 +17,9 @@ export interface Chosen {
 export async function openDisk(
   path: string,
   bytesMin: number,
-  given: string | undefined,
+  confirmation: string | undefined,
   signal: AbortSignal,
-): Promise<Chosen> {
+): Promise<OpenDisk> {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new AgentError('config', `${path} is not there; is the card in its slot?`);
   if (!stat.isBlockDevice())
@@ -34,8 +34,8 @@ export async function openDisk(
   if (disk.bytes < bytesMin) {
     throw new AgentError('exhausted', `${path} has ${disk.bytes} bytes; the image needs ${bytesMin}`);
   }
-  await confirm(disk, given, signal);
-  const handle = await opened(path);
+  await confirm(disk, confirmation, signal);
+  const handle = await openExclusively(path);
   try {
     // Another card may have been inserted in the meantime, or another disk may have this name now.
     assertSame(disk, look());
@@ -50,7 +50,7 @@ export async function openDisk(
 }
 
 /** Opens with O_EXCL: no one has the disk mounted or open exclusively, and no one can while it is written (open(2)). */
-async function opened(path: string): Promise<FileHandle> {
+async function openExclusively(path: string): Promise<FileHandle> {
   try {
     return await open(path, constants.O_RDWR | constants.O_EXCL);
   } catch (error) {

@@ -19,17 +19,17 @@ export class Fat {
 
   /** Undefined if the file is missing. */
   async read(path: string): Promise<Buffer | undefined> {
-    const there = await this.#names(posix.dirname(path));
+    const names = await this.#names(posix.dirname(path));
     // FAT ignores case.
-    const has = there.some((name) => name.toLowerCase() === posix.basename(path).toLowerCase());
+    const has = names.some((name) => name.toLowerCase() === posix.basename(path).toLowerCase());
     return has ? this.#run('mtype', [`::${path}`]) : undefined;
   }
 
   /** Creates the folders, and replaces existing files. @throws AgentError `exhausted` if there is no space */
   async write(files: readonly BootFile[]): Promise<void> {
     for (const dir of foldersOf(files)) {
-      const there = await this.#names(posix.dirname(dir));
-      const has = there.some((name) => name.toLowerCase() === posix.basename(dir).toLowerCase());
+      const names = await this.#names(posix.dirname(dir));
+      const has = names.some((name) => name.toLowerCase() === posix.basename(dir).toLowerCase());
       if (!has) await this.#run('mmd', [`::${dir}`]);
     }
     for (const { path, content } of files) await this.#run('mcopy', ['-o', '-', `::${path}`], content);
@@ -37,8 +37,8 @@ export class Fat {
 
   async #names(dir: string): Promise<string[]> {
     try {
-      const listed = await this.#run('mdir', ['-b', '-a', dir === '.' ? '::' : `::${dir}`]);
-      return listed
+      const listing = await this.#run('mdir', ['-b', '-a', dir === '.' ? '::' : `::${dir}`]);
+      return listing
         .toString()
         .split('\n')
         .filter((line) => line !== '')

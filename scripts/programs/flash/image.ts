@@ -87,8 +87,8 @@ export async function readLayout(file: string): Promise<Layout> {
 
 async function tableOf(file: string): Promise<Table> {
   try {
-    const said = await tool('sfdisk', ['--json', file]);
-    return (JSON.parse(said.toString()) as { partitiontable: Table }).partitiontable;
+    const output = await tool('sfdisk', ['--json', file]);
+    return (JSON.parse(output.toString()) as { partitiontable: Table }).partitiontable;
   } catch (error) {
     if (error instanceof AgentError && error.kind === 'config') throw error;
     throw new AgentError('config', `${file}: not a disk image: the partition table is missing`, error);
@@ -108,9 +108,9 @@ function headOf(file: string, start: number): Buffer {
 
 /** Returns the program that decompresses it, by the first bytes of each format. */
 function compression(head: Buffer): string | undefined {
-  const begins = (...bytes: number[]): boolean => bytes.every((byte, index) => head[index] === byte);
-  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a)) return 'unxz';
-  if (begins(0x1f, 0x8b)) return 'gunzip';
-  if (begins(0x28, 0xb5, 0x2f, 0xfd)) return 'unzstd';
-  return begins(0x50, 0x4b, 3, 4) ? 'unzip' : undefined;
+  const startsWith = (...bytes: number[]): boolean => bytes.every((byte, index) => head[index] === byte);
+  if (startsWith(0xfd, 0x37, 0x7a, 0x58, 0x5a)) return 'unxz';
+  if (startsWith(0x1f, 0x8b)) return 'gunzip';
+  if (startsWith(0x28, 0xb5, 0x2f, 0xfd)) return 'unzstd';
+  return startsWith(0x50, 0x4b, 3, 4) ? 'unzip' : undefined;
 }

@@ -81,11 +81,11 @@ async function pdfOf(label: Label): Promise<Buffer> {
   });
   const pieces: Buffer[] = [];
   doc.on('data', (piece: Buffer) => pieces.push(piece));
-  const ended = new Promise((resolve) => doc.once('end', resolve));
+  const pdfEnd = new Promise((resolve) => doc.once('end', resolve));
   drawQr(doc, `https://${label.box}.local/#${label.setupCode}`);
   drawText(doc, label);
   doc.end();
-  await ended;
+  await pdfEnd;
   return Buffer.concat(pieces);
 }
 

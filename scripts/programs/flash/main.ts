@@ -25,17 +25,17 @@ function progressBar(): { progress: Progress; end(): void } {
   });
   let now = '';
   const words = { write: 'writing     ', verify: 'reading back' };
-  const progress: Progress = (done, of, what) => {
+  const progress: Progress = (doneBytes, of, phase) => {
     if (!process.stderr.isTTY) return;
-    const [value, total] = [Math.round(done / 1e6), Math.round(of / 1e6)];
-    if (now !== what) bar.start(total, value, { what: words[what] });
+    const [value, total] = [Math.round(doneBytes / 1e6), Math.round(of / 1e6)];
+    if (now !== phase) bar.start(total, value, { what: words[phase] });
     else bar.update(value);
-    now = what;
+    now = phase;
   };
   return { progress, end: () => bar.stop() };
 }
 
-async function withProgress(work: (around: Surroundings) => Promise<void>): Promise<void> {
+async function withProgress(work: (context: Surroundings) => Promise<void>): Promise<void> {
   const { progress, end } = progressBar();
   const say = (line: string): void => {
     const to = line.startsWith('warning: ') ? process.stderr : process.stdout;

@@ -63,7 +63,7 @@ export function readSite(folder: string, box: string, nowMs: number): Site {
   }
   const places = placesOf(config, folder, own);
   const late = judgeOrder(config, places, nowMs);
-  const taken = new Set(['vigie.yaml', ...[...places.values()].map((file) => basename(file))]);
+  const usedNames = new Set(['vigie.yaml', ...[...places.values()].map((file) => basename(file))]);
   const files: BootFile[] = [
     { path: 'vigie/vigie.yaml', content: safeFile(yaml, SMALL_BYTES_MAX) },
     ...[...places].map(([place, file]) => ({
@@ -72,7 +72,7 @@ export function readSite(folder: string, box: string, nowMs: number): Site {
     })),
     ...optional(own, 'installation.dsse.json'),
     ...ofUpdater(folder),
-    ...others(own, taken),
+    ...otherFiles(own, usedNames),
   ];
   return {
     config,
@@ -134,8 +134,8 @@ function judgeOrder(config: Config, places: ReadonlyMap<string, string>, nowMs: 
     places.get(place ?? ''),
   );
   // `vigie check` would search the files at their places on the box.
-  const here = { ...config, authorisation, authorityKey } as Config;
-  const report = coverageReport(here);
+  const boxConfig = { ...config, authorisation, authorityKey } as Config;
+  const report = coverageReport(boxConfig);
   const { content } = report;
   if (content !== undefined && nowMs < Date.parse(content.notBefore)) {
     const place = { site: config.site, box: config.box, camera: cameraAddress(config.camera?.source) };
@@ -145,10 +145,10 @@ function judgeOrder(config: Config, places: ReadonlyMap<string, string>, nowMs: 
   }
   if (report.fault === undefined && (config.rules.length === 0 || content?.installation === true)) {
     return [
-      `nothing runs at first: ${whyNothingRuns(here, report) ?? ''}; zones and rules are for the technician`,
+      `nothing runs at first: ${whyNothingRuns(boxConfig, report) ?? ''}; zones and rules are for the technician`,
     ];
   }
-  const idle = whyNothingRuns(here, report);
+  const idle = whyNothingRuns(boxConfig, report);
   if (idle !== undefined) throw new AgentError('config', `${authorisation ?? ''}: ${idle}`);
   return report.rules
     .filter(({ state }) => state === 'not covered')
@@ -170,11 +170,11 @@ function ofUpdater(folder: string): BootFile[] {
 }
 
 /** Returns other files of the box's folder (a package, a clip). They go where provisioning does not look. */
-function others(own: string, taken: ReadonlySet<string>): BootFile[] {
+function otherFiles(own: string, usedNames: ReadonlySet<string>): BootFile[] {
   return readdirSync(own, { withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
     .map(({ name }) => name)
-    .filter((name) => !taken.has(name) && name !== 'installation.dsse.json')
+    .filter((name) => !usedNames.has(name) && name !== 'installation.dsse.json')
     .map((name) => {
       if (/^vigie.*\.(?:ya?ml|txt)$/i.test(name)) {
         throw new AgentError(
@@ -211,9 +211,9 @@ function safeFile(file: string, bytesMax: number): Buffer {
   return content;
 }
 
-function mustBeFile(file: string, what: string): void {
+function mustBeFile(file: string, description: string): void {
   if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) return;
-  throw new AgentError('config', `${file}: no such file; it is ${what}`);
+  throw new AgentError('config', `${file}: no such file; it is ${description}`);
 }
 
 function isCertificate(pem: string): boolean {

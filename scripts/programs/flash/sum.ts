@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 
-const besides = (file: string): string => `${file}.sha256`;
+const sumFile = (file: string): string => `${file}.sha256`;
 
 /** Lower-case hex. */
 export async function sumOf(file: string): Promise<string> {
@@ -16,16 +16,16 @@ export async function sumOf(file: string): Promise<string> {
 }
 
 export async function writeSum(file: string): Promise<void> {
-  writeAtomically(besides(file), `${await sumOf(file)}  ${basename(file)}\n`, 0o644);
+  writeAtomically(sumFile(file), `${await sumOf(file)}  ${basename(file)}\n`, 0o644);
 }
 
 /** Compares with the sum beside the file, if there is one. @throws AgentError `config` if it differs */
 export async function checkSum(file: string): Promise<void> {
-  if (statSync(besides(file), { throwIfNoEntry: false })?.isFile() !== true) return;
-  const [wanted] = readFileSync(besides(file), 'utf8').split(/\s/);
-  if (wanted === (await sumOf(file))) return;
+  if (statSync(sumFile(file), { throwIfNoEntry: false })?.isFile() !== true) return;
+  const [expected] = readFileSync(sumFile(file), 'utf8').split(/\s/);
+  if (expected === (await sumOf(file))) return;
   throw new AgentError(
     'config',
-    `${file} is damaged: its SHA-256 is not that in ${besides(file)}; bake or copy it again`,
+    `${file} is damaged: its SHA-256 is not that in ${sumFile(file)}; bake or copy it again`,
   );
 }

@@ -57,9 +57,9 @@ export function stream(
       env: { ...process.env, LC_ALL: 'C.UTF-8', ...env },
       ...(signal && { signal }),
     });
-    let said = '';
+    let errorOutput = '';
     child.stderr?.on('data', (piece: Buffer) => {
-      said = `${said}${piece.toString()}`.slice(-4000);
+      errorOutput = `${errorOutput}${piece.toString()}`.slice(-4000);
     });
     child.stdout?.on('data', (piece: Buffer) => {
       try {
@@ -76,7 +76,7 @@ export function stream(
     });
     child.once('close', (code) => {
       if (code === 0) return resolve();
-      const last = said.trim().split('\n').at(-1) ?? '';
+      const last = errorOutput.trim().split('\n').at(-1) ?? '';
       reject(new AgentError('unavailable', `${name}: ${last === '' ? `ended with ${code}` : last}`));
     });
     child.stdin?.on('error', () => undefined); // Ignored: a program that ends early reports the reason itself.

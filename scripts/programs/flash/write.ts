@@ -22,7 +22,7 @@ export interface Source {
   readonly image: string;
   readonly bytes: number;
   /** Replaces the image’s own bytes from `start` on. */
-  readonly instead?: { readonly file: string; readonly start: number; readonly bytes: number };
+  readonly replacement?: { readonly file: string; readonly start: number; readonly bytes: number };
 }
 
 export interface Target {
@@ -34,7 +34,7 @@ export interface Target {
 }
 
 /** Called with the bytes done and the total, and the phase: `write` or `verify`. */
-export type Progress = (doneBytes: number, ofBytes: number, what: 'write' | 'verify') => void;
+export type Progress = (doneBytes: number, ofBytes: number, phase: 'write' | 'verify') => void;
 
 export interface WriteOptions {
   readonly progress: Progress;
@@ -48,9 +48,9 @@ export interface WriteOptions {
  * returned other data
  */
 export async function writeVerified(source: Source, target: Target, options: WriteOptions): Promise<string> {
-  const wanted = await write(source, target, options);
-  const found = await readBack(source.bytes, target, options);
-  if (found === wanted) return found;
+  const writtenSum = await write(source, target, options);
+  const readSum = await readBack(source.bytes, target, options);
+  if (readSum === writtenSum) return readSum;
   const message = `${target.name} does not hold what was written (SHA-256 differs): the card is worn or not what it claims; throw it away`;
   throw new AgentError('corrupt', message);
 }
@@ -100,53 +100,58 @@ async function write(source: Source, target: Target, { progress, signal }: Write
 class SourceReader {
   readonly #source: Source;
   readonly #image: FileHandle;
-  readonly #instead: FileHandle | undefined;
+  readonly #replacement: FileHandle | undefined;
   readonly #buffer = Buffer.alloc(BLOCK_BYTES);
 
-  private constructor(source: Source, image: FileHandle, instead: FileHandle | undefined) {
+  private constructor(source: Source, image: FileHandle, replacement: FileHandle | undefined) {
     this.#source = source;
     this.#image = image;
-    this.#instead = instead;
+    this.#replacement = replacement;
   }
 
   static async open(source: Source): Promise<SourceReader> {
-    const instead = source.instead && (await open(source.instead.file, 'r'));
-    return new SourceReader(source, await open(source.image, 'r'), instead);
+    const replacement = source.replacement && (await open(source.replacement.file, 'r'));
+    return new SourceReader(source, await open(source.image, 'r'), replacement);
   }
 
   /** Returns a block, valid until the next call. */
   async block(at: number, length: number): Promise<Buffer> {
     const block = this.#buffer.subarray(0, length);
     await readFully(this.#image, block, at, this.#source.image);
-    const { instead } = this.#source;
-    if (instead === undefined || this.#instead === undefined) return block;
-    const from = Math.max(at, instead.start);
-    const to = Math.min(at + length, instead.start + instead.bytes);
+    const { replacement } = this.#source;
+    if (replacement === undefined || this.#replacement === undefined) return block;
+    const from = Math.max(at, replacement.start);
+    const to = Math.min(at + length, replacement.start + replacement.bytes);
     if (from >= to) return block;
-    await readFully(this.#instead, block.subarray(from - at, to - at), from - instead.start, instead.file);
+    await readFully(
+      this.#replacement,
+      block.subarray(from - at, to - at),
+      from - replacement.start,
+      replacement.file,
+    );
     return block;
   }
 
   async close(): Promise<void> {
     await this.#image.close();
-    await this.#instead?.close();
+    await this.#replacement?.close();
   }
 }
 
 async function readFully(handle: FileHandle, into: Buffer, at: number, name: PathLike): Promise<void> {
-  for (let done = 0; done < into.length; ) {
-    const { bytesRead } = await handle.read(into, done, into.length - done, at + done);
+  for (let doneBytes = 0; doneBytes < into.length; ) {
+    const { bytesRead } = await handle.read(into, doneBytes, into.length - doneBytes, at + doneBytes);
     if (bytesRead === 0) throw new AgentError('config', `${String(name)} became shorter while it was read`);
-    done += bytesRead;
+    doneBytes += bytesRead;
   }
 }
 
 async function put({ handle, name, sparse }: Target, block: Buffer, at: number): Promise<void> {
   if (sparse && isZero(block)) return;
   try {
-    for (let done = 0; done < block.length; ) {
-      const { bytesWritten } = await handle.write(block, done, block.length - done, at + done);
-      done += bytesWritten;
+    for (let doneBytes = 0; doneBytes < block.length; ) {
+      const { bytesWritten } = await handle.write(block, doneBytes, block.length - doneBytes, at + doneBytes);
+      doneBytes += bytesWritten;
     }
   } catch (error) {
     throw mediumFault(error, name);
@@ -173,9 +178,9 @@ function isZero(block: Buffer): boolean {
  */
 async function readBack(bytes: number, target: Target, { progress, signal }: WriteOptions): Promise<string> {
   const { fd } = target.handle;
-  const through = async (flags: string): Promise<Hash> => {
+  const readThrough = async (flags: string): Promise<Hash> => {
     const hash = createHash('sha256');
-    let done = 0;
+    let doneBytes = 0;
     const args = [
       `bs=${BLOCK_BYTES}`,
       `count=${bytes}`,
@@ -184,14 +189,17 @@ async function readBack(bytes: number, target: Target, { progress, signal }: Wri
     ];
     await stream('dd', args, { stdin: fd, signal }, (piece) => {
       hash.update(piece);
-      done += piece.length;
-      progress(done, bytes, 'verify');
+      doneBytes += piece.length;
+      progress(doneBytes, bytes, 'verify');
     });
-    if (done === bytes) return hash;
-    throw new AgentError('unavailable', `${target.name} gave back ${done} of ${bytes} bytes; begin again`);
+    if (doneBytes === bytes) return hash;
+    throw new AgentError(
+      'unavailable',
+      `${target.name} gave back ${doneBytes} of ${bytes} bytes; begin again`,
+    );
   };
   try {
-    return (await through('direct')).digest('hex');
+    return (await readThrough('direct')).digest('hex');
   } catch (error) {
     const message = messageOf(error);
     if (/Input\/output error|No such device/.test(message)) {
@@ -200,6 +208,6 @@ async function readBack(bytes: number, target: Target, { progress, signal }: Wri
     if (!/Invalid argument|not supported/.test(message)) throw error;
     // posix_fadvise(POSIX_FADV_DONTNEED) on the whole file, which sync() has made clean.
     await tool('dd', ['iflag=nocache', 'count=0', 'status=none'], { stdin: fd });
-    return (await through('nocache')).digest('hex');
+    return (await readThrough('nocache')).digest('hex');
   }
 }

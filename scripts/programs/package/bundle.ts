@@ -20,8 +20,8 @@ const LICENCE_FILE = /^(licen[cs]e|copying)(\.(md|txt))?$/i;
 const [program = '', dir, copyright] = process.argv.slice(2);
 const place = PLACES.get(program);
 if (place === undefined || dir === undefined || copyright === undefined) {
-  const known = [...PLACES.keys()].join(' or ');
-  process.stderr.write(`bundle: give ${known}, a folder, and the file that is to be its copyright\n`);
+  const programNames = [...PLACES.keys()].join(' or ');
+  process.stderr.write(`bundle: give ${programNames}, a folder, and the file that is to be its copyright\n`);
   process.exit(2);
 }
 const name = `vigie-${program}`;

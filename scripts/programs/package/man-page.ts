@@ -53,9 +53,9 @@ const oversight = (): Page => ({
   ],
 });
 
-const asked = process.argv.slice(2);
+const args = process.argv.slice(2);
 process.stdout.write(
-  asked.includes('--example') ? EXAMPLE : pageOf(asked.includes('oversight') ? oversight() : box()),
+  args.includes('--example') ? EXAMPLE : pageOf(args.includes('oversight') ? oversight() : box()),
 );
 
 function pageOf({ program, summary, description, files, seeAlso }: Page): string {

@@ -37,29 +37,30 @@ if (modulesArgument === undefined || (arch !== 'arm64' && arch !== 'x64')) {
 const root = resolve(modulesArgument);
 const modules = join(root, 'node_modules');
 
-const kept = reachable(manifestOf(root), root);
-for (const dir of packageDirs(modules)) if (!kept.has(dir)) rmSync(dir, { recursive: true, force: true });
+const neededDirs = reachable(manifestOf(root), root);
+for (const dir of packageDirs(modules))
+  if (!neededDirs.has(dir)) rmSync(dir, { recursive: true, force: true });
 for (const [name, paths] of Object.entries(LEFT_OVERS)) {
   for (const path of paths) rmSync(join(modules, name, path), { recursive: true, force: true });
 }
 pruneRuntimes(join(modules, 'onnxruntime-node', 'bin'));
 for (const dir of ['.bin', '.cache']) rmSync(join(modules, dir), { recursive: true, force: true });
 pruneFiles(modules);
-process.stdout.write(`${kept.size} packages, ${Math.round(bytesOf(modules) / 1e6)} MB\n`);
+process.stdout.write(`${neededDirs.size} packages, ${Math.round(bytesOf(modules) / 1e6)} MB\n`);
 
 /** Returns the folders of all packages needed at run time, starting from the dependencies of `manifest`. */
-function reachable(manifest: Manifest, from: string, found = new Set<string>()): Set<string> {
+function reachable(manifest: Manifest, from: string, dirs = new Set<string>()): Set<string> {
   const skipped = INSTALL_ONLY[manifest.name ?? ''] ?? [];
-  for (const wanted of neededBy(manifest)) {
-    const dir = skipped.includes(wanted) ? undefined : resolveFrom(from, wanted);
-    if (dir === undefined || found.has(dir)) continue;
+  for (const dependency of neededBy(manifest)) {
+    const dir = skipped.includes(dependency) ? undefined : resolveFrom(from, dependency);
+    if (dir === undefined || dirs.has(dir)) continue;
     const its = manifestOf(dir);
     // Debian's npm also installs packages for another C library; newer versions do not.
     if (its.libc?.includes('glibc') === false) continue;
-    found.add(dir);
-    reachable(its, dir, found);
+    dirs.add(dir);
+    reachable(its, dir, dirs);
   }
-  return found;
+  return dirs;
 }
 
 /** Resolves like node: the nearest node_modules upwards. Undefined for an optional package of another platform. */

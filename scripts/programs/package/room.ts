@@ -39,7 +39,7 @@ const packages = new Set(
     imports.flatMap(({ path, external }) => (external === true ? packageIn(path) : [])),
   ),
 );
-const taken = new Set<string>();
+const takenPackages = new Set<string>();
 for (const name of packages) take(name, root);
 writeFileSync(
   join(dir, 'package.json'),
@@ -53,7 +53,9 @@ writeFileSync(
   })}\n`,
 );
 writeFileSync(join(dir, 'vigie-room.1'), manPage());
-process.stdout.write(`${programs.join(', ')}: ${Object.keys(inputs).length} files, ${taken.size} packages\n`);
+process.stdout.write(
+  `${programs.join(', ')}: ${Object.keys(inputs).length} files, ${takenPackages.size} packages\n`,
+);
 
 /** Returns the files of which the programs consist, including those loaded on demand. */
 async function graph(entryPoints: readonly string[]): Promise<Metafile> {
@@ -85,10 +87,10 @@ function take(name: string, from: string): void {
     return;
   }
   const source = join(root, 'node_modules', name);
-  if (taken.has(name) || !existsSync(source)) return;
-  taken.add(name);
-  const whole = COMPILED.includes(name) ? join(String(compiled), 'node_modules', name) : source;
-  copied(whole, join(String(dir), 'node_modules', name));
+  if (takenPackages.has(name) || !existsSync(source)) return;
+  takenPackages.add(name);
+  const sourceDir = COMPILED.includes(name) ? join(String(compiled), 'node_modules', name) : source;
+  copied(sourceDir, join(String(dir), 'node_modules', name));
   needs(source);
 }
 
@@ -134,10 +136,10 @@ function manPage(): string {
 
 /** Returns the --help output of the program at `main`, then of each of its commands, recursively. */
 function helpOf(main: string, command: readonly string[] = []): string[] {
-  const whole = execFileSync(process.execPath, [main, ...command, '--help'], { encoding: 'utf8' });
-  const listed = /^Commands:\n((?: .*\n)+)/m.exec(whole)?.[1] ?? '';
-  const commands = [...listed.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => String(name));
-  return [whole, ...commands.flatMap((name) => helpOf(main, [...command, name]))];
+  const help = execFileSync(process.execPath, [main, ...command, '--help'], { encoding: 'utf8' });
+  const commandList = /^Commands:\n((?: .*\n)+)/m.exec(help)?.[1] ?? '';
+  const commands = [...commandList.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => String(name));
+  return [help, ...commands.flatMap((name) => helpOf(main, [...command, name]))];
 }
 
 /** A backslash, a hyphen and a leading dot or quote have a meaning in groff. */

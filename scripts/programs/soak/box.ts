@@ -34,7 +34,7 @@ export function soakBox(options: BoxOptions): BoxCommand {
   const { dir, source, substream, fps, broker, ca, pair, metricsPort } = options;
   const config = join(dir, 'soak.yaml');
   const stateDir = join(dir, 'state');
-  const whole = [
+  const groundPolygon = [
     [0, 0.3],
     [1, 0.3],
     [1, 1],
@@ -45,9 +45,9 @@ export function soakBox(options: BoxOptions): BoxCommand {
     site: SITE,
     box: BOX,
     camera: { source, substream, fps },
-    zones: [{ id: 'ground', polygon: whole }],
+    zones: [{ id: 'ground', polygon: groundPolygon }],
     lines: [{ id: 'across', from: [0.5, 0.2], to: [0.5, 1] }],
-    masks: [{ id: 'corner', polygon: [whole[0], [0.1, 0.3], [0.1, 0.4], [0, 0.4]] }],
+    masks: [{ id: 'corner', polygon: [groundPolygon[0], [0.1, 0.3], [0.1, 0.4], [0, 0.4]] }],
     alertsPerHour: 3600,
     rules: [
       { id: 'pass', kind: 'line-crossing', line: 'across', purpose },

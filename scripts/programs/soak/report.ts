@@ -65,17 +65,17 @@ export function findingsOf(soaked: Soaked, run: Run): Findings {
 
 export function seriesOf(name: ProcessName, { samples }: Soaked): { hours: number; value: number }[] {
   return samples.flatMap(({ hours, processes }) => {
-    const found = processes[name];
-    return found === undefined ? [] : [{ hours, value: found.rssMiB * MB_PER_MIB }];
+    const sample = processes[name];
+    return sample === undefined ? [] : [{ hours, value: sample.rssMiB * MB_PER_MIB }];
   });
 }
 
 function findingsOfProcess(name: ProcessName, soaked: Soaked, { warmupHours }: Run): ProcessFindings {
   const series = seriesOf(name, soaked);
   const warm = series.filter(({ hours }) => hours >= warmupHours);
-  const seen = soaked.samples.flatMap(({ hours, processes }) => {
-    const found = processes[name];
-    return found === undefined ? [] : [{ ...found, hours }];
+  const processSamples = soaked.samples.flatMap(({ hours, processes }) => {
+    const sample = processes[name];
+    return sample === undefined ? [] : [{ ...sample, hours }];
   });
   const value = (sample: { readonly value: number } | undefined): number | null => sample?.value ?? null;
   return {
@@ -87,10 +87,10 @@ function findingsOfProcess(name: ProcessName, soaked: Soaked, { warmupHours }: R
       max: series.length === 0 ? null : Math.max(...series.map((sample) => sample.value)),
     },
     fds: {
-      afterWarmup: seen.find(({ hours }) => hours >= warmupHours)?.fds ?? null,
-      last: seen.at(-1)?.fds ?? null,
+      afterWarmup: processSamples.find(({ hours }) => hours >= warmupHours)?.fds ?? null,
+      last: processSamples.at(-1)?.fds ?? null,
     },
-    lives: new Set(seen.map(({ pid }) => pid)).size,
+    lives: new Set(processSamples.map(({ pid }) => pid)).size,
   };
 }
 
@@ -137,8 +137,8 @@ export function tableOf(findings: Findings): string {
   ].join('\n');
 }
 
-function percentileText(found: Percentiles): string {
-  return Object.entries(found)
+function percentileText(times: Percentiles): string {
+  return Object.entries(times)
     .map(([name, ms]) => `${name} ${ms ?? '–'}`)
     .join('  ');
 }

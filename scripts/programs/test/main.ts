@@ -63,7 +63,7 @@ function sayFailure({ name, diagnostics }: Failure): void {
     string,
     unknown
   >;
-  const told = {
+  const fields = {
     at,
     message,
     diff,
@@ -71,7 +71,7 @@ function sayFailure({ name, diagnostics }: Failure): void {
     wanted: diff ? undefined : wanted,
     stack,
   };
-  for (const [key, value] of Object.entries({ ...told, exitCode, signal, expired })) {
+  for (const [key, value] of Object.entries({ ...fields, exitCode, signal, expired })) {
     if (value === undefined || value === null) continue;
     const text = typeof value === 'string' ? value : JSON.stringify(value);
     for (const line of text.trimEnd().split('\n').slice(0, DIAGNOSTIC_LINES_MAX)) say(`    ${key}: ${line}`);
@@ -88,10 +88,10 @@ else tally.fail('npm run check');
 
 const timeoutS = FILE_TIMEOUT_S[values.full ? 'full' : values.quick ? 'quick' : 'normal'];
 mkdirSync(join(root, '.cache'), { recursive: true });
-const ended = await runFiles(wantedFiles());
+const stopReason = await runFiles(wantedFiles());
 tally.end();
 if (tally.files === 0) tally.fail('no test file ran');
-if (ended !== undefined && tally.failed === 0) tally.fail(ended);
+if (stopReason !== undefined && tally.failed === 0) tally.fail(stopReason);
 bars.stop();
 
 const { passed, failed, skipped, failures, skips, files } = tally;
@@ -109,11 +109,11 @@ process.exitCode = failed === 0 ? 0 : 1;
 function wantedFiles(): string[] {
   if (values.only !== undefined) return [values.only];
   const tests = join('dist', 'test');
-  const found = readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
+  const testFiles = readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
     .filter((file) => (values.quick ? QUICK : ALL).test(file))
     .sort();
-  const long = LONGEST.map((name) => `${name}.test.js`).filter((file) => found.includes(file));
-  return [...new Set([...long, ...found])].map((file) => join(tests, file));
+  const long = LONGEST.map((name) => `${name}.test.js`).filter((file) => testFiles.includes(file));
+  return [...new Set([...long, ...testFiles])].map((file) => join(tests, file));
 }
 
 /**

@@ -41,9 +41,9 @@ const schedule = new Schedule(
 
 /** Starts every file that may start now, and continues with the next when one has ended. */
 async function fill(): Promise<void> {
-  const begun: Promise<void>[] = [];
-  for (let file = schedule.next(); file !== undefined; file = schedule.next()) begun.push(runToEnd(file));
-  await Promise.all(begun);
+  const runs: Promise<void>[] = [];
+  for (let file = schedule.next(); file !== undefined; file = schedule.next()) runs.push(runToEnd(file));
+  await Promise.all(runs);
 }
 
 async function runToEnd(file: TestFile): Promise<void> {

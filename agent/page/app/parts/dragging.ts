@@ -3,7 +3,7 @@
  * of a side becomes a corner. Otherwise it moves the shape itself, and a tap selects another.
  */
 import type { PointNorm } from '../../../contract/geometry.ts';
-import { type Grip, gripAt } from '../../../kit/grip.ts';
+import { type Grip, gripAt } from '../../../kit/drag-handle.ts';
 import { GUTTER_PX, type StageSize } from '../../../kit/stage.ts';
 
 export interface Draggable {
@@ -30,8 +30,8 @@ interface Grab {
   readonly corner: number | undefined;
   /** Offset from the finger to the corner, so that the corner does not jump. */
   readonly off: PointNorm;
-  readonly whole: boolean;
-  moved: boolean;
+  readonly movesAll: boolean;
+  hasMoved: boolean;
 }
 
 let grab: Grab | undefined;
@@ -49,17 +49,17 @@ export function dragging(target: () => Draggable | undefined, tap: (at: PointNor
       if (grab?.pointer !== event.pointerId) return;
       const [x, y] = placeOf(event, size);
       const by: PointNorm = [x - grab.from[0], y - grab.from[1]];
-      grab.moved ||= Math.hypot(by[0] * size.w, by[1] * size.h) > MOVED_PX;
-      if (!grab.moved) return;
+      grab.hasMoved ||= Math.hypot(by[0] * size.w, by[1] * size.h) > MOVED_PX;
+      if (!grab.hasMoved) return;
       if (grab.corner !== undefined)
         target()?.moveCorner(grab.corner, [x + grab.off[0], y + grab.off[1]], size);
-      else if (grab.whole) target()?.moveAll(by);
+      else if (grab.movesAll) target()?.moveAll(by);
     },
     onPointerUp(event: PointerEvent): void {
       if (grab?.pointer !== event.pointerId) return;
-      const { corner, moved, from } = grab;
+      const { corner, hasMoved, from } = grab;
       grab = undefined;
-      if (corner === undefined && !moved) tap(from, size);
+      if (corner === undefined && !hasMoved) tap(from, size);
       else target()?.drop();
     },
     onPointerCancel(event: PointerEvent): void {
@@ -71,14 +71,14 @@ export function dragging(target: () => Draggable | undefined, tap: (at: PointNor
 }
 
 function grabbed(pointer: number, target: Draggable | undefined, at: PointNorm, size: StageSize): Grab {
-  const idle = { pointer, from: at, off: [0, 0] as PointNorm, moved: false };
-  if (target === undefined) return { ...idle, corner: undefined, whole: false };
+  const idle = { pointer, from: at, off: [0, 0] as PointNorm, hasMoved: false };
+  if (target === undefined) return { ...idle, corner: undefined, movesAll: false };
   const grip = gripAt(target.points, at, size, target.withMiddles);
-  const taken = grip === undefined ? undefined : take(target, grip);
-  if (taken === undefined) return { ...idle, corner: undefined, whole: target.holds(at) };
-  target.take(taken.corner);
-  const off: PointNorm = [taken.at[0] - at[0], taken.at[1] - at[1]];
-  return { ...idle, corner: taken.corner, off, whole: false };
+  const heldCorner = grip === undefined ? undefined : take(target, grip);
+  if (heldCorner === undefined) return { ...idle, corner: undefined, movesAll: target.holds(at) };
+  target.take(heldCorner.corner);
+  const off: PointNorm = [heldCorner.at[0] - at[0], heldCorner.at[1] - at[1]];
+  return { ...idle, corner: heldCorner.corner, off, movesAll: false };
 }
 
 function take(target: Draggable, grip: Grip): { corner: number; at: PointNorm } | undefined {

@@ -15,7 +15,7 @@ import { TryScreen } from '../screens/try.tsx';
 import { WalkScreen } from '../screens/walk.tsx';
 import { ZonesScreen } from '../screens/zones.tsx';
 import { type Screen, STEPS } from '../screens.ts';
-import { away, hello, page, screen, show, trouble } from '../store.ts';
+import { hello, isUnreachable, page, screen, show, trouble } from '../store.ts';
 import { canTry, tryDraft } from '../trial.ts';
 import { words } from '../words/words.ts';
 import { TrialBar } from './trial-bar.tsx';
@@ -64,7 +64,9 @@ export function Frame() {
         </h1>
         {now !== 'pair' && now !== 'try' && <TrialBar />}
         <div aria-live="assertive">
-          {away.value && now !== 'pair' && <Notice tone="bad">{words.value.errors['unreachable']}</Notice>}
+          {isUnreachable.value && now !== 'pair' && (
+            <Notice tone="bad">{words.value.errors['unreachable']}</Notice>
+          )}
           {trouble.value !== undefined && <Notice tone="bad">{trouble.value}</Notice>}
         </div>
         {now === 'pair' || page.value !== undefined ? <View /> : <p>{words.value.loading}</p>}

@@ -49,16 +49,18 @@ function Control({ rule, field, bad }: ControlProps) {
   const label = fields[field.name];
   switch (field.type) {
     case 'place': {
-      const drawn = (field.name === 'line' ? drawing.value.lines : drawing.value.zones).map(({ id }) => id);
+      const placeIds = (field.name === 'line' ? drawing.value.lines : drawing.value.zones).map(
+        ({ id }) => id,
+      );
       return (
         <Choice
           label={label}
           name={field.name}
           value={placeOf(rule)}
-          fault={drawn.length === 0 ? rules.notDrawn : undefined}
+          fault={placeIds.length === 0 ? rules.notDrawn : undefined}
           options={[
-            ...(drawn.includes(placeOf(rule)) ? [] : [['', rules.choosePlace] as const]),
-            ...drawn.map((id) => [id, id] as const),
+            ...(placeIds.includes(placeOf(rule)) ? [] : [['', rules.choosePlace] as const]),
+            ...placeIds.map((id) => [id, id] as const),
           ]}
           onChoose={(chosen) => put(rule, field.name, chosen)}
         />
@@ -106,7 +108,7 @@ function NumberControl({ rule, field, bad }: ControlProps) {
 
 function Labels({ rule, field }: { readonly rule: RuleConfig; readonly field: RuleField }) {
   const { fields, labels } = words.value;
-  const chosen = ((rule as unknown as Values)[field.name] ?? []) as readonly string[];
+  const chosenLabels = ((rule as unknown as Values)[field.name] ?? []) as readonly string[];
   return (
     <fieldset>
       <legend>{fields[field.name]}</legend>
@@ -114,9 +116,13 @@ function Labels({ rule, field }: { readonly rule: RuleConfig; readonly field: Ru
         <Check
           key={label}
           label={labels[label as Label]}
-          checked={chosen.includes(label)}
+          checked={chosenLabels.includes(label)}
           onCheck={(checked) =>
-            put(rule, field.name, checked ? [...chosen, label] : chosen.filter((one) => one !== label))
+            put(
+              rule,
+              field.name,
+              checked ? [...chosenLabels, label] : chosenLabels.filter((one) => one !== label),
+            )
           }
         />
       ))}
@@ -175,7 +181,7 @@ function Purpose({ rule }: { readonly rule: RuleConfig }) {
   const fitting = (order.value?.rules ?? []).filter(
     ({ kind, zones }) => kind === rule.kind && (zones === 'all' || zones.includes(placeOf(rule))),
   );
-  const named = [...new Set([...fitting.map(({ purpose }) => purpose), rule.purpose])].filter(Boolean);
+  const purposes = [...new Set([...fitting.map(({ purpose }) => purpose), rule.purpose])].filter(Boolean);
   return (
     <Choice
       label={rules.purpose}
@@ -183,7 +189,7 @@ function Purpose({ rule }: { readonly rule: RuleConfig }) {
       value={rule.purpose}
       options={[
         ...(rule.purpose === '' ? [['', rules.purposeNone] as const] : []),
-        ...named.map((purpose) => [purpose, purpose] as const),
+        ...purposes.map((purpose) => [purpose, purpose] as const),
       ]}
       onChoose={(chosen) => put(rule, 'purpose', chosen)}
     />

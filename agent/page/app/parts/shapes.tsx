@@ -3,7 +3,7 @@ import type { PointNorm } from '../../../contract/geometry.ts';
 import type { StageSize } from '../../../kit/stage.ts';
 import { drawing, problems } from '../draft.ts';
 import { type Shape, type ShapeName, sameShape, shapesOf } from '../drawing.ts';
-import { apart, lettered } from '../lettering.ts';
+import { apart, lettered } from '../label-layout.ts';
 import { footOf, type SeenFrame } from '../rule-preview.ts';
 import { order } from '../store.ts';
 import { words } from '../words/words.ts';
@@ -25,10 +25,10 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
   const faulty = new Set(problems.value.flatMap(({ about, id }) => (about === 'shape' ? [id] : [])));
   const all = shapesOf(drawing.value);
   const rest = all.filter((shape) => !sameShape(shape, selected));
-  const chosen = all.filter((shape) => sameShape(shape, selected));
+  const selectedShapes = all.filter((shape) => sameShape(shape, selected));
   // The selected shape keeps its name in place; other names move.
-  const named = [...chosen, ...rest].map((shape) => ({ shape, at: nameAt(shape), text: shape.id }));
-  const names = new Map(apart(named, size).map(({ shape, at }) => [shape, at]));
+  const labels = [...selectedShapes, ...rest].map((shape) => ({ shape, at: nameAt(shape), text: shape.id }));
+  const names = new Map(apart(labels, size).map(({ shape, at }) => [shape, at]));
   return (
     <g class={quiet ? 'shapes quiet-shapes' : 'shapes'}>
       <defs>
@@ -40,7 +40,7 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
       {order.value?.masks.map(({ id, polygon }) => (
         <polygon key={`o-${id}`} class="order-mask" points={pointsOf(polygon, size)} fill="url(#hatch)" />
       ))}
-      {[...rest, ...chosen].map((shape) => (
+      {[...rest, ...selectedShapes].map((shape) => (
         <ShapeView
           key={`${shape.kind}-${shape.id}`}
           shape={shape}
@@ -96,12 +96,12 @@ function Arrows({ shape, size, sides }: Pick<ShapeViewProps, 'shape' | 'size' | 
   // Points to the right of from→to, y down.
   const [nx, ny] = [-(to[1] - from[1]) / length, (to[0] - from[0]) / length];
   const [x, y] = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
-  const wanted = drawing.value.rules.flatMap((rule) =>
+  const directions = drawing.value.rules.flatMap((rule) =>
     'line' in rule && rule.line === shape.id ? [rule.direction] : [],
   );
   return (['left', 'right'] as const).map((side) => {
     const sign = side === 'right' ? 1 : -1;
-    const watched = wanted.length === 0 || wanted.some((way) => way === 'both' || way === side);
+    const watched = directions.length === 0 || directions.some((way) => way === 'both' || way === side);
     const tip = [x + sign * nx * ARROW_PX, y + sign * ny * ARROW_PX] as const;
     const base = [x + sign * nx * (ARROW_PX - 9), y + sign * ny * (ARROW_PX - 9)] as const;
     // Direction along the line.

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { Button } from '../../../kit/controls.tsx';
 import { Picture } from '../../../kit/picture.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
-import { aspect, ended, lookAgain, noPicture, seen } from '../preview.ts';
+import { aspect, hasEnded, lookAgain, noPicture, previewFrame } from '../preview.ts';
 import { words } from '../words/words.ts';
 import type { dragging } from './dragging.ts';
 
@@ -16,7 +16,7 @@ export function Stage({ pointer, children }: StageProps) {
   return (
     <>
       <Picture
-        url={seen.value?.url}
+        url={previewFrame.value?.url}
         aspect={aspect.value}
         message={noPicture.value}
         label={words.value.zones.picture}
@@ -25,7 +25,7 @@ export function Stage({ pointer, children }: StageProps) {
       >
         {children}
       </Picture>
-      {ended.value && (
+      {hasEnded.value && (
         <Button id="look-again" onClick={lookAgain}>
           {words.value.again}
         </Button>

@@ -2,7 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { Check, Notice } from '../../../kit/controls.tsx';
-import { rounded } from '../../../kit/grip.ts';
+import { rounded } from '../../../kit/drag-handle.ts';
 import { Handle } from '../../../kit/handle.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, dragged, drawing } from '../draft.ts';
@@ -28,13 +28,13 @@ const loose = signal<readonly MarkedPerson[]>(PEOPLE);
 const people = computed(() => drawing.value.groundPlane?.people ?? loose.value);
 
 /** A drag is one undo step, not one for each pixel. */
-function put(next: readonly MarkedPerson[], done: boolean): void {
+function put(next: readonly MarkedPerson[], isDone: boolean): void {
   loose.value = next;
   const { groundPlane } = drawing.value;
   if (groundPlane === null) return;
-  const drawn = { ...drawing.value, groundPlane: { ...groundPlane, people: [...next] } };
-  dragged.value = done ? undefined : drawn;
-  if (done) change(drawn);
+  const nextDrawing = { ...drawing.value, groundPlane: { ...groundPlane, people: [...next] } };
+  dragged.value = isDone ? undefined : nextDrawing;
+  if (isDone) change(nextDrawing);
 }
 
 const rulers: Draggable = {
@@ -60,7 +60,7 @@ const pointer = dragging(
 export function AimScreen() {
   const { aim, people: faults } = words.value;
   const fault = peopleFault(people.value);
-  const used = drawing.value.groundPlane !== null;
+  const isUsed = drawing.value.groundPlane !== null;
   return (
     <>
       <p>{aim.intro}</p>
@@ -86,12 +86,12 @@ export function AimScreen() {
       <p class="hint">{aim.how}</p>
       <Check
         label={aim.ground}
-        checked={used}
+        checked={isUsed}
         onCheck={(checked) =>
           change({ ...drawing.value, groundPlane: checked ? { people: [...people.value] } : null })
         }
       />
-      {used && fault !== undefined && <Notice tone="bad">{faults[fault]}</Notice>}
+      {isUsed && fault !== undefined && <Notice tone="bad">{faults[fault]}</Notice>}
     </>
   );
 }
@@ -129,12 +129,12 @@ interface RulerProps {
 
 function Ruler({ person: { head, feet }, size: { w, h }, name }: RulerProps) {
   const ends = { x1: head[0] * w, y1: head[1] * h, x2: feet[0] * w, y2: feet[1] * h };
-  const beside: PointNorm = [(head[0] + feet[0]) / 2 + 16 / w, (head[1] + feet[1]) / 2];
+  const labelPoint: PointNorm = [(head[0] + feet[0]) / 2 + 16 / w, (head[1] + feet[1]) / 2];
   return (
     <g class="ruler">
       <line class="casing" {...ends} />
       <line class="stroke" {...ends} />
-      <Letters at={beside} size={{ w, h }} text={name} />
+      <Letters at={labelPoint} size={{ w, h }} text={name} />
     </g>
   );
 }

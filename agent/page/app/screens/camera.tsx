@@ -33,7 +33,7 @@ export function CameraScreen() {
         )}
       </dl>
       <Health />
-      <Chosen />
+      <ChosenCamera />
       <Finder />
       <ByHand />
     </>
@@ -67,7 +67,7 @@ function Health() {
   );
 }
 
-function Chosen() {
+function ChosenCamera() {
   const { camera, problems: texts } = words.value;
   if (source.value === undefined) return null;
   const against = problems.value.find(({ about }) => about === 'camera');
@@ -112,7 +112,7 @@ function Second() {
 
 function Finder() {
   const { camera } = words.value;
-  const found = useSignal<readonly FoundCamera[] | undefined>(undefined);
+  const foundCameras = useSignal<readonly FoundCamera[] | undefined>(undefined);
   const busy = useSignal(false);
   const picked = useSignal<FoundCamera | undefined>(undefined);
   const user = useSignal('');
@@ -121,7 +121,7 @@ function Finder() {
     busy.value = true;
     await attempt(async () => {
       const { cameras } = await ask<{ cameras: FoundCamera[] }>('POST', '/api/cameras', {});
-      found.value = cameras;
+      foundCameras.value = cameras;
     });
     busy.value = false;
   };
@@ -141,8 +141,8 @@ function Finder() {
       <Button id="find-cameras" disabled={busy.value} onClick={() => void find()}>
         {busy.value ? camera.finding : camera.find}
       </Button>
-      <p role="status">{found.value === undefined ? '' : camera.found(found.value.length)}</p>
-      {found.value?.map((one) => (
+      <p role="status">{foundCameras.value === undefined ? '' : camera.found(foundCameras.value.length)}</p>
+      {foundCameras.value?.map((one) => (
         <Button
           key={one.address}
           aria-pressed={picked.value?.address === one.address}

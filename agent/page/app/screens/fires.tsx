@@ -6,7 +6,7 @@ import { Notice } from '../../../kit/controls.tsx';
 import { drawing } from '../draft.ts';
 import { Feet, Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
-import { seen } from '../preview.ts';
+import { previewFrame } from '../preview.ts';
 import { placeOf } from '../rule-fields.ts';
 import { FiringWatch, type RuleWatch } from '../rule-preview.ts';
 import { number, words } from '../words/words.ts';
@@ -21,7 +21,7 @@ export function FiresScreen() {
     // Starts again with the screen, as the preview does.
     const watch = new FiringWatch();
     return effect(() => {
-      const frame = seen.value;
+      const frame = previewFrame.value;
       watches.value = watch.update(frame ?? { atMs: 0, tracks: [] }, drawing.value);
     });
   }, []);
@@ -33,7 +33,7 @@ export function FiresScreen() {
         {(size) => (
           <>
             <Shapes size={size} firing={firing} />
-            <Feet tracks={seen.value?.tracks ?? []} size={size} />
+            <Feet tracks={previewFrame.value?.tracks ?? []} size={size} />
           </>
         )}
       </Stage>
@@ -53,7 +53,7 @@ export function FiresScreen() {
 function Watch({ watch }: { readonly watch: RuleWatch }) {
   const { fires, kinds, labels } = words.value;
   const { rule, inside, needS, stoodS, crossed, judgedByBox } = watch;
-  const now = seen.value?.atMs ?? 0;
+  const now = previewFrame.value?.atMs ?? 0;
   return (
     <div class={watch.fires ? 'card firing' : 'card'}>
       <h2>

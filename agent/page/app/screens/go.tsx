@@ -27,8 +27,8 @@ export function GoScreen() {
         <Enrolment />
       </>
     );
-  const found = verdictOf(state.findings);
-  const verdict = state.mode === 'active' ? found : 'failed';
+  const findingsVerdict = verdictOf(state.findings);
+  const verdict = state.mode === 'active' ? findingsVerdict : 'failed';
   return (
     <>
       <p>{go.intro}</p>
@@ -39,7 +39,7 @@ export function GoScreen() {
       <Notice tone={state.mode === 'active' ? 'good' : 'bad'}>
         {go.mode[state.mode]} {state.mode !== 'active' && state.reason}
       </Notice>
-      <Moved />
+      <MovedCamera />
       <Enrolment />
       <ul class="cards findings">
         {[...state.findings].sort(worstFirst).map((finding) => (
@@ -82,12 +82,12 @@ function Enrolment() {
 }
 
 /** The box has detected that its camera was turned, as a technician does. */
-function Moved() {
+function MovedCamera() {
   const { go } = words.value;
   const confirmed = useSignal(false);
-  const moved = agent.value?.status.standing.some(({ kind }) => kind === 'moved') ?? false;
+  const isMoved = agent.value?.status.standing.some(({ kind }) => kind === 'moved') ?? false;
   if (confirmed.value) return <Notice tone="good">{go.confirmed}</Notice>;
-  if (!moved) return null;
+  if (!isMoved) return null;
   const confirm = async (): Promise<void> => {
     confirmed.value = await attempt(async () => {
       await ask('POST', '/api/view/confirm', {});

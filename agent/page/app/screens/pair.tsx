@@ -3,7 +3,7 @@ import { signal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { Button, Field, Notice } from '../../../kit/controls.tsx';
 import { minutesAndSeconds } from '../../../kit/time.ts';
-import { ask, Refused } from '../api.ts';
+import { ask, RefusalError } from '../api.ts';
 import { agent, explain, hello, refresh, show } from '../store.ts';
 import { words } from '../words/words.ts';
 
@@ -93,16 +93,16 @@ export function PairScreen() {
   );
 
   function faultOf(error: unknown): Fault {
-    const { error: why = '', left, retryInS } = error instanceof Refused ? error.refusal : {};
+    const { error: reason = '', left, retryInS } = error instanceof RefusalError ? error.refusal : {};
     nowMs.value = Date.now();
     const untilMs = retryInS === undefined ? 0 : nowMs.value + retryInS * 1000;
-    if (!(why in pairing)) {
-      const told = explain(error);
-      return { untilMs, text: () => told };
+    if (!(reason in pairing)) {
+      const errorText = explain(error);
+      return { untilMs, text: () => errorText };
     }
     const text = () => {
-      const said = words.value.pairing[why as keyof typeof pairing];
-      return left === undefined ? said : `${said} ${words.value.pair.left(left)}`;
+      const refusalText = words.value.pairing[reason as keyof typeof pairing];
+      return left === undefined ? refusalText : `${refusalText} ${words.value.pair.left(left)}`;
     };
     return { untilMs, text };
   }

@@ -10,7 +10,7 @@ import { words } from '../words/words.ts';
 export function ReceiptScreen() {
   const { receipt } = words.value;
   const fresh = useSignal<{ code: string; minutes: number } | undefined>(undefined);
-  const more = async (): Promise<void> => {
+  const issueCode = async (): Promise<void> => {
     await attempt(async () => {
       fresh.value = await ask<{ code: string; minutes: number }>('POST', '/api/code', {});
     });
@@ -39,7 +39,7 @@ export function ReceiptScreen() {
       </a>
       <section>
         <h2>{receipt.more}</h2>
-        <Button id="fresh-code" onClick={() => void more()}>
+        <Button id="fresh-code" onClick={() => void issueCode()}>
           {receipt.moreGo}
         </Button>
         <div role="status">

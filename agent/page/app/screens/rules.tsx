@@ -35,14 +35,14 @@ export function RulesScreen() {
 
 function Order() {
   const { rules, kinds } = words.value;
-  const given = order.value;
-  if (given === null) return <Notice tone="bad">{rules.noOrder}</Notice>;
-  if (given.installation) return <Notice tone="warn">{rules.permit}</Notice>;
+  const currentOrder = order.value;
+  if (currentOrder === null) return <Notice tone="bad">{rules.noOrder}</Notice>;
+  if (currentOrder.installation) return <Notice tone="warn">{rules.permit}</Notice>;
   return (
     <div class="notice info" id="order">
-      <strong>{rules.order(given.order, given.authority)}</strong>
+      <strong>{rules.order(currentOrder.order, currentOrder.authority)}</strong>
       <ul>
-        {given.rules.map((rule) => (
+        {currentOrder.rules.map((rule) => (
           <li key={`${rule.kind}/${rule.purpose}/${String(rule.zones)}`}>
             {(kinds as Readonly<Record<string, string>>)[rule.kind] ?? rule.kind}:{' '}
             {rule.zones === 'all' ? rules.anywhere : rule.zones.join(', ')} ({rule.purpose}
@@ -50,7 +50,7 @@ function Order() {
           </li>
         ))}
       </ul>
-      {rules.orderUntil(siteMoment(given.notAfter, agent.value?.timeZone))}
+      {rules.orderUntil(siteMoment(currentOrder.notAfter, agent.value?.timeZone))}
     </div>
   );
 }
@@ -116,8 +116,8 @@ function Add() {
         name="rule-kind"
         value={value}
         options={sorted.map((one) => [one, allowed.has(one) ? kinds[one] : rules.notInOrder(kinds[one])])}
-        onChoose={(chosen) => {
-          if (isRuleKind(ruleFields, chosen)) kind.value = chosen;
+        onChoose={(choice) => {
+          if (isRuleKind(ruleFields, choice)) kind.value = choice;
         }}
       />
       <Button id="add-rule" onClick={add}>

@@ -7,7 +7,7 @@ import { TrialFate } from '../parts/trial-fate.tsx';
 import type { Problem } from '../problems.ts';
 import type { Screen } from '../screens.ts';
 import { show, trial } from '../store.ts';
-import { canTry, checkDraft, fate, inForce, said, tryDraft, trying } from '../trial.ts';
+import { canTry, checkDraft, fate, inForce, lastReply, tryDraft, trying } from '../trial.ts';
 import { words } from '../words/words.ts';
 
 const MENDED_ON: Readonly<Record<Problem['about'], Screen>> = {
@@ -23,7 +23,7 @@ export function TryScreen() {
   const idle = trial.value === null;
   // Runs once, when the screen opens.
   useEffect(() => {
-    said.value = undefined;
+    lastReply.value = undefined;
     if (canTry.value) void checkDraft();
   }, []);
   return (
@@ -39,7 +39,7 @@ export function TryScreen() {
           <Against list={blocking} title={texts.blocked} />
           <Against list={problems.value.filter(({ blocks }) => !blocks)} title={texts.warns} />
           {stale.value && <Notice tone="warn">{texts.stale}</Notice>}
-          <Said />
+          <BoxReply />
           <Button id="try" tone="main" disabled={!canTry.value} onClick={() => void tryDraft()}>
             {trying.value ? texts.trying : texts.go}
           </Button>
@@ -74,7 +74,7 @@ function Changes() {
 }
 
 function Against({ list, title }: { readonly list: readonly Problem[]; readonly title: string }) {
-  const { problems: told, try: texts } = words.value;
+  const { problems: problemTexts, try: texts } = words.value;
   if (list.length === 0) return null;
   return (
     <Notice tone={list.some(({ blocks }) => blocks) ? 'bad' : 'warn'}>
@@ -83,7 +83,7 @@ function Against({ list, title }: { readonly list: readonly Problem[]; readonly 
         {list.map((problem) => (
           <li key={`${problem.about}/${problem.id}/${problem.code}`} data-problem={problem.code}>
             {problem.id !== '' && `${problem.id}: `}
-            {told[problem.code]}{' '}
+            {problemTexts[problem.code]}{' '}
             <Button onClick={() => show(MENDED_ON[problem.about])} aria-label={`${texts.mend} ${problem.id}`}>
               {texts.mend}
             </Button>
@@ -95,15 +95,15 @@ function Against({ list, title }: { readonly list: readonly Problem[]; readonly 
 }
 
 /** Shows the box's own words, because the box has checked the whole configuration. */
-function Said() {
-  const { refused, problems: found = [] } = said.value ?? {};
-  if ((refused ?? null) === null && found.length === 0) return null;
+function BoxReply() {
+  const { refused, problems: boxProblems = [] } = lastReply.value ?? {};
+  if ((refused ?? null) === null && boxProblems.length === 0) return null;
   return (
     <Notice tone="bad" urgent>
       <strong>{words.value.try.boxSays}</strong>
       <ul id="box-says" lang="en">
         {typeof refused === 'string' && <li>{refused}</li>}
-        {found.map(({ path, message }) => (
+        {boxProblems.map(({ path, message }) => (
           <li key={`${path} ${message}`}>
             {path} {message}
           </li>

@@ -12,15 +12,15 @@ import { number, words } from '../words/words.ts';
 
 const PASSES = 5;
 
-async function answer(what: 'go' | 'repeat' | 'abort'): Promise<void> {
+async function answer(choice: 'go' | 'repeat' | 'abort'): Promise<void> {
   await attempt(async () => {
-    await ask('POST', '/api/walk/answer', { answer: what });
+    await ask('POST', '/api/walk/answer', { answer: choice });
   });
   await refresh();
 }
 
 /** The selection stays while the box is unreachable for a moment and the screen is created again. */
-const chosen = signal<string | undefined>(undefined);
+const chosenRule = signal<string | undefined>(undefined);
 const passes = signal(String(PASSES));
 
 export function WalkScreen() {
@@ -36,21 +36,21 @@ export function WalkScreen() {
       <p>{walk.intro}</p>
       {changes.value.length > 0 && <Notice tone="warn">{walk.draft}</Notice>}
       {test !== null && <Test test={test} />}
-      {!runs && <Begin again={test !== null} />}
+      {!runs && <Begin isRepeat={test !== null} />}
     </>
   );
 }
 
-function Begin({ again }: { readonly again: boolean }) {
+function Begin({ isRepeat }: { readonly isRepeat: boolean }) {
   const { walk, kinds } = words.value;
   const rules = installed.value?.rules ?? [];
-  const rule = rules.find(({ id }) => id === chosen.value)?.id ?? rules[0]?.id ?? '';
-  const many = Number(passes.value);
-  const fine = Number.isInteger(many) && many >= 1 && many <= PASSES_MAX;
+  const rule = rules.find(({ id }) => id === chosenRule.value)?.id ?? rules[0]?.id ?? '';
+  const passCount = Number(passes.value);
+  const fine = Number.isInteger(passCount) && passCount >= 1 && passCount <= PASSES_MAX;
   if (rules.length === 0) return <Notice tone="info">{walk.none}</Notice>;
   const start = async (): Promise<void> => {
     await attempt(async () => {
-      await ask('POST', '/api/walk/start', { rule, passes: many });
+      await ask('POST', '/api/walk/start', { rule, passes: passCount });
       // A user who starts the test is ready for its first pass.
       await ask('POST', '/api/walk/answer', { answer: 'go' });
     });
@@ -59,14 +59,14 @@ function Begin({ again }: { readonly again: boolean }) {
   const range = words.value.rules.range('1', String(PASSES_MAX));
   return (
     <section>
-      {again && <h2>{walk.fresh}</h2>}
+      {isRepeat && <h2>{walk.fresh}</h2>}
       <Choice
         label={walk.rule}
         name="walk-rule"
         value={rule}
         options={rules.map((one) => [one.id, `${kinds[one.kind]} · ${placeOf(one)}`])}
         onChoose={(id) => {
-          chosen.value = id;
+          chosenRule.value = id;
         }}
       />
       <Field
@@ -91,14 +91,14 @@ function Begin({ again }: { readonly again: boolean }) {
 function Test({ test }: { readonly test: WalkView }) {
   const { walk } = words.value;
   const { phase, outcomes, passes, passedS, windowS } = test;
-  const seen = outcomes.filter((outcome) => outcome === 'seen').length;
+  const seenCount = outcomes.filter((outcome) => outcome === 'seen').length;
   return (
     <section class="panel" id="walk" data-phase={phase}>
       <h2>
         {test.rule} ·{' '}
         {phase === 'ready' || phase === 'watching'
           ? walk.pass(Math.min(outcomes.length + 1, passes), passes)
-          : walk.done(seen, outcomes.length)}
+          : walk.done(seenCount, outcomes.length)}
       </h2>
       <ol class="outcomes">
         {outcomes.map((outcome, i) => (

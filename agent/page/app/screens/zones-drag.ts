@@ -2,7 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { covers } from '../../../contract/polygon.ts';
-import { gripAt, shifted, snapped } from '../../../kit/grip.ts';
+import { gripAt, shifted, snapped } from '../../../kit/drag-handle.ts';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, dragged, drawing, history, selected } from '../draft.ts';
 import {
@@ -19,12 +19,12 @@ import { order } from '../store.ts';
 
 /** Last touched corner of the selected shape. */
 export const corner = signal<number | undefined>(undefined);
-export const chosen = computed(() =>
+export const selectedShape = computed(() =>
   shapesOf(drawing.value).find((shape) => sameShape(shape, selected.value)),
 );
 
 export function editable(): Draggable | undefined {
-  const shape = chosen.value;
+  const shape = selectedShape.value;
   if (shape === undefined) return undefined;
   return {
     points: shape.points,
@@ -63,9 +63,9 @@ function drop(): void {
 }
 
 function cornersBeside(shape: Shape): PointNorm[] {
-  const others = shapesOf(drawing.value).filter((other) => !sameShape(other, shape));
+  const otherShapes = shapesOf(drawing.value).filter((other) => !sameShape(other, shape));
   const outlines = order.value?.outlines ?? [];
-  return [...others.flatMap(({ points }) => points), ...outlines.flatMap(({ polygon }) => polygon)];
+  return [...otherShapes.flatMap(({ points }) => points), ...outlines.flatMap(({ polygon }) => polygon)];
 }
 
 /** Selects the shape under the finger; of several the next one after the selected. */

@@ -1,7 +1,7 @@
 /** Zones screen: zones, lines and masks, drawn with a finger or with keys. */
 import { computed, signal } from '@preact/signals';
 import { Button, Field, Notice } from '../../../kit/controls.tsx';
-import { middles, rounded } from '../../../kit/grip.ts';
+import { middles, rounded } from '../../../kit/drag-handle.ts';
 import { focusHandle, Handle } from '../../../kit/handle.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, drawing, history, problems, redo, ruleFields, selected, undo } from '../draft.ts';
@@ -26,7 +26,7 @@ import { Stage } from '../parts/stage.tsx';
 import { watchesLine } from '../rule-fields.ts';
 import { order } from '../store.ts';
 import { words } from '../words/words.ts';
-import { chosen, corner, editable, tapped } from './zones-drag.ts';
+import { corner, editable, selectedShape, tapped } from './zones-drag.ts';
 
 const pointer = dragging(editable, tapped);
 
@@ -61,15 +61,15 @@ export function ZonesScreen() {
 }
 
 function Handles({ size }: { readonly size: StageSize }) {
-  const shape = chosen.value;
+  const shape = selectedShape.value;
   if (shape === undefined) return null;
   const name = `${words.value.shapes[shape.kind]} ${shape.id}`;
   const { zones } = words.value;
-  const many = shape.points.length;
+  const cornerCount = shape.points.length;
   return (
     <>
       {shape.kind !== 'line' &&
-        many < CORNERS_MAX &&
+        cornerCount < CORNERS_MAX &&
         middles(shape.points).map(([x, y], i) => (
           <circle key={`m${i}`} class="middle" data-middle={i} cx={x * size.w} cy={y * size.h} r="6" />
         ))}
@@ -80,7 +80,7 @@ function Handles({ size }: { readonly size: StageSize }) {
           at={at}
           size={size}
           tone={corner.value === i ? 'active' : ''}
-          label={shape.kind === 'line' ? zones.end(name, i + 1) : zones.corner(name, i + 1, many)}
+          label={shape.kind === 'line' ? zones.end(name, i + 1) : zones.corner(name, i + 1, cornerCount)}
           place={zones.place}
           onMove={(to) => change(withPoints(drawing.value, shape, withCorner(shape, i, rounded(to))))}
           onFocus={() => {
@@ -96,7 +96,7 @@ function Handles({ size }: { readonly size: StageSize }) {
 
 function removeCorner(shape: Shape, index: number): void {
   change(withPoints(drawing.value, shape, withoutCorner(shape, index)));
-  focusHandle(Math.min(index, (chosen.value?.points.length ?? 1) - 1));
+  focusHandle(Math.min(index, (selectedShape.value?.points.length ?? 1) - 1));
 }
 
 function insertCorner(shape: Shape, after: number): void {
@@ -140,10 +140,10 @@ function List() {
 
 /** Adds a shape under a name of the authorisation that is not drawn yet, if there is one. */
 function add(kind: ShapeKind): void {
-  const named = order.value?.rules.flatMap((rule) =>
+  const authorisedIds = order.value?.rules.flatMap((rule) =>
     rule.zones === 'all' || watchesLine(ruleFields, rule.kind) !== (kind === 'line') ? [] : rule.zones,
   );
-  const id = freeName(drawing.value, kind, kind === 'mask' ? [] : (named ?? []));
+  const id = freeName(drawing.value, kind, kind === 'mask' ? [] : (authorisedIds ?? []));
   const next = added(drawing.value, { kind, id });
   if (next === undefined) return;
   change(next);
@@ -158,7 +158,7 @@ const nameText = computed(() => {
 });
 
 function Panel() {
-  const shape = chosen.value;
+  const shape = selectedShape.value;
   if (shape === undefined) return null;
   const { zones, problems: texts } = words.value;
   const against = problems.value.filter(({ about, id }) => about === 'shape' && id === shape.id);

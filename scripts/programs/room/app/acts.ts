@@ -26,21 +26,21 @@ interface Act {
   readonly change: Partial<Incident>;
   /** Rejects with ApiProblem. */
   readonly send: (revision: number) => Promise<Incident>;
-  readonly done?: (incident: Incident) => string;
+  readonly successText?: (incident: Incident) => string;
 }
 
 /** Performs an action and reports a refusal. Returns true if it was done. */
-async function act({ incident, change, send, done }: Act): Promise<boolean> {
+async function act({ incident, change, send, successText }: Act): Promise<boolean> {
   const { no, revision } = incident;
   begin(no, change);
   const before = chains.get(no) ?? Promise.resolve(revision);
   let isDone = false;
-  const mine = before.then(async (left) => {
+  const attempt = before.then(async (left) => {
     try {
       const now = await send(Math.max(revision, left));
       end(no, now, true);
       isDone = true;
-      if (done !== undefined) tell('good', done(now));
+      if (successText !== undefined) tell('good', successText(now));
       return now.revision;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
@@ -49,9 +49,9 @@ async function act({ incident, change, send, done }: Act): Promise<boolean> {
       return left;
     }
   });
-  chains.set(no, mine);
-  await mine;
-  if (chains.get(no) === mine) chains.delete(no);
+  chains.set(no, attempt);
+  await attempt;
+  if (chains.get(no) === attempt) chains.delete(no);
   return isDone;
 }
 
@@ -67,8 +67,8 @@ export function explain(error: unknown): string {
   const { state, claimedBy, dispatchedBy, verdict, closedWhy } = incident;
   const me = session.value?.user;
   if (state === 'closed') {
-    const judged = verdict === null ? '' : verdicts[verdict];
-    return `${conflict.head}${conflict.closed(closedWhy === null ? judged : words.value.incident.boxRevoked)}`;
+    const verdictText = verdict === null ? '' : verdicts[verdict];
+    return `${conflict.head}${conflict.closed(closedWhy === null ? verdictText : words.value.incident.boxRevoked)}`;
   }
   if (state === 'dispatched' && dispatchedBy !== null)
     return `${conflict.head}${conflict.dispatched(dispatchedBy)}`;
@@ -121,16 +121,16 @@ export function release(incident: Incident): Promise<boolean> {
 export async function dispatch(incident: Incident): Promise<boolean> {
   const key = newKey();
   if (!isMine(incident) && !(await claim(incident))) return false;
-  const mine = rowOf(incident.no) ?? incident;
+  const ownIncident = rowOf(incident.no) ?? incident;
   return act({
-    incident: mine,
+    incident: ownIncident,
     change: {
       state: 'dispatched',
       dispatchedBy: session.value?.user ?? null,
       dispatchedAt: new Date(nowMs()).toISOString(),
     },
     send: (revision) => post<Incident>(`/api/incidents/${incident.no}/dispatch`, { revision }, { key }),
-    done: (now) => words.value.done.dispatch(nameOf(now)),
+    successText: (now) => words.value.done.dispatch(nameOf(now)),
   });
 }
 
@@ -140,7 +140,7 @@ export function judge(incident: Incident, verdict: VerdictValue): Promise<boolea
     incident,
     change: { state: 'closed', verdict, verdictAt: at, closedAt: at },
     send: (revision) => post<Incident>(`/api/incidents/${incident.no}/verdict`, { revision, verdict }),
-    done: (now) => words.value.done.verdict(words.value.verdicts[verdict], nameOf(now)),
+    successText: (now) => words.value.done.verdict(words.value.verdicts[verdict], nameOf(now)),
   });
 }
 
@@ -149,7 +149,7 @@ export function note(incident: Incident, text: string, key: string): Promise<boo
     incident,
     change: {},
     send: () => post<Incident>(`/api/incidents/${incident.no}/note`, { text }, { key }),
-    done: () => words.value.done.note,
+    successText: () => words.value.done.note,
   });
 }
 
@@ -158,7 +158,7 @@ export function reassign(incident: Incident, to: string): Promise<boolean> {
     incident,
     change: { claimedBy: to },
     send: (revision) => post<Incident>(`/api/incidents/${incident.no}/reassign`, { revision, to }),
-    done: () => words.value.done.reassign(to),
+    successText: () => words.value.done.reassign(to),
   });
 }
 

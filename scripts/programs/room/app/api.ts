@@ -20,7 +20,7 @@ const ANSWER_MS = 20_000;
 export const LONG_ANSWER_MS = 80_000;
 /** Maximum number of stored actions, more than a person does before noticing the end of a session. */
 const KEPT_MAX = 20;
-const KEPT = 'kept-acts';
+const ACTS_KEY = 'kept-acts';
 /** A refusal of this path concerns the login itself. */
 const LOGIN = '/api/login';
 
@@ -49,7 +49,7 @@ export interface KeptAct {
 
 /** Rejects with ApiProblem. */
 export function get<T>(path: string): Promise<T> {
-  return asked<T>(path, {});
+  return requestJson<T>(path, {});
 }
 
 interface Posting {
@@ -63,7 +63,7 @@ interface Posting {
 export function post<T>(path: string, body: unknown, { key, withinMs }: Posting = {}): Promise<T> {
   const { user } = session.value ?? {};
   const act = user === undefined ? undefined : { id: newKey(), user, path, body, key };
-  return asked<T>(path, posting(body, key), act, withinMs);
+  return requestJson<T>(path, posting(body, key), act, withinMs);
 }
 
 /** Returns a random, unique key. Works also if the page is not a secure context. */
@@ -75,9 +75,9 @@ export function newKey(): string {
 
 /** Takes the actions that were stored because a login left the page. */
 export function takeKept(): KeptAct[] {
-  const kept = keptActs();
-  sessionStorage.removeItem(KEPT);
-  return kept;
+  const acts = keptActs();
+  sessionStorage.removeItem(ACTS_KEY);
+  return acts;
 }
 
 function posting(body: unknown, key: string | undefined): RequestInit {
@@ -91,7 +91,12 @@ function posting(body: unknown, key: string | undefined): RequestInit {
   };
 }
 
-async function asked<T>(path: string, init: RequestInit, act?: KeptAct, withinMs = ANSWER_MS): Promise<T> {
+async function requestJson<T>(
+  path: string,
+  init: RequestInit,
+  act?: KeptAct,
+  withinMs = ANSWER_MS,
+): Promise<T> {
   for (;;) {
     const response = await reached(path, init, withinMs);
     if (response.ok) return (await jsonOf(response)) as T;
@@ -144,16 +149,16 @@ function entered(): Promise<void> {
 }
 
 function keptActs(): KeptAct[] {
-  return JSON.parse(sessionStorage.getItem(KEPT) ?? '[]') as KeptAct[];
+  return JSON.parse(sessionStorage.getItem(ACTS_KEY) ?? '[]') as KeptAct[];
 }
 
 function keep(act: KeptAct): boolean {
-  const kept = keptActs().filter(({ id }) => id !== act.id);
-  if (kept.length >= KEPT_MAX) return false;
-  sessionStorage.setItem(KEPT, JSON.stringify([...kept, act]));
+  const otherActs = keptActs().filter(({ id }) => id !== act.id);
+  if (otherActs.length >= KEPT_MAX) return false;
+  sessionStorage.setItem(ACTS_KEY, JSON.stringify([...otherActs, act]));
   return true;
 }
 
 function forget(act: KeptAct): void {
-  sessionStorage.setItem(KEPT, JSON.stringify(keptActs().filter(({ id }) => id !== act.id)));
+  sessionStorage.setItem(ACTS_KEY, JSON.stringify(keptActs().filter(({ id }) => id !== act.id)));
 }

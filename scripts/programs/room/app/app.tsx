@@ -41,19 +41,19 @@ async function enter(): Promise<void> {
 
 /** Sends the actions stored during a login, except those of another person. */
 async function sendKept(user: string): Promise<void> {
-  const kept = takeKept();
+  const acts = takeKept();
   const { login } = words.value;
-  let sent = 0;
-  for (const { path, body, key, ...act } of kept) {
+  let sentCount = 0;
+  for (const { path, body, key, ...act } of acts) {
     if (act.user !== user) continue;
     try {
       await post(path, body, { key });
-      sent += 1;
+      sentCount += 1;
     } catch (error) {
       tell('bad', explain(error));
     }
   }
-  if (sent > 0) tell('good', login.sent(sent));
-  const others = kept.filter((act) => act.user !== user);
-  if (others[0] !== undefined) tell('bad', login.notSent(others[0].user, others.length));
+  if (sentCount > 0) tell('good', login.sent(sentCount));
+  const otherActs = acts.filter((act) => act.user !== user);
+  if (otherActs[0] !== undefined) tell('bad', login.notSent(otherActs[0].user, otherActs.length));
 }

@@ -40,12 +40,12 @@ export function setSingleKeys(on: boolean): void {
 
 /** Registers keys while the component is rendered. The component rendered last has priority. */
 export function useKeys(keys: Keys): void {
-  const mine = useRef(keys);
-  mine.current = keys;
+  const ownKeys = useRef(keys);
+  ownKeys.current = keys;
   useLayoutEffect(() => {
-    screens.push(mine);
+    screens.push(ownKeys);
     return () => {
-      screens.splice(screens.indexOf(mine), 1);
+      screens.splice(screens.indexOf(ownKeys), 1);
     };
   }, []);
 }
@@ -53,10 +53,10 @@ export function useKeys(keys: Keys): void {
 export function startKeys(): void {
   addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTaken(event)) return;
-    const done = pressed(event.key);
-    if (done === undefined) return;
+    const action = pressed(event.key);
+    if (action === undefined) return;
     event.preventDefault();
-    done();
+    action();
   });
 }
 

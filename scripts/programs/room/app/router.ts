@@ -37,16 +37,16 @@ export const openNo = computed(() => {
 export const place = computed<Place>(() => PLACES.find((one) => path.value === `/${one}`) ?? 'queue');
 
 /** Key of the stored place, because a login that leaves the page returns to its root. */
-const KEPT = 'kept-place';
+const PLACE_KEY = 'kept-place';
 
 export function keepPlace(): void {
-  sessionStorage.setItem(KEPT, path.value);
+  sessionStorage.setItem(PLACE_KEY, path.value);
 }
 
 export function startRouter(): void {
-  const kept = sessionStorage.getItem(KEPT);
-  sessionStorage.removeItem(KEPT);
-  if (kept !== null && path.value === '/') go(kept, { replaces: true });
+  const storedPath = sessionStorage.getItem(PLACE_KEY);
+  sessionStorage.removeItem(PLACE_KEY);
+  if (storedPath !== null && path.value === '/') go(storedPath, { replaces: true });
   addEventListener('popstate', () => {
     path.value = location.pathname;
   });

@@ -15,9 +15,9 @@ export function may(act: Act): boolean {
   return role !== undefined && roleMay(role, act);
 }
 
-export function took(taken: Session): void {
-  session.value = taken;
-  offsetMs = Date.parse(taken.now) - Date.now();
+export function took(newSession: Session): void {
+  session.value = newSession;
+  offsetMs = Date.parse(newSession.now) - Date.now();
   expired.value = false;
 }
 

@@ -79,10 +79,10 @@ async function loaded(): Promise<void> {
     buffered = [];
     try {
       resetRows(await get<Queue>('/api/queue'));
-      const held: Message[] = buffered;
+      const messages: Message[] = buffered;
       buffered = undefined;
-      if (held.length >= BUFFERED_MAX) continue;
-      for (const message of held) take(message);
+      if (messages.length >= BUFFERED_MAX) continue;
+      for (const message of messages) take(message);
       return;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
@@ -100,8 +100,8 @@ function take(message: Message): void {
     cameras.value = new Map([...cameras.value, ...changes]);
   }
   if (message.type === 'gone') {
-    const gone = message.gone.map(({ site, box }) => [`${site}/${box}`, undefined] as const);
-    cameras.value = new Map([...cameras.value, ...gone]);
+    const removals = message.gone.map(({ site, box }) => [`${site}/${box}`, undefined] as const);
+    cameras.value = new Map([...cameras.value, ...removals]);
   }
   if (message.type === 'session') void checkSession();
   if (message.type === 'reset') void load();
@@ -132,14 +132,14 @@ function listen(): void {
   let after = revOf();
   const on = (type: string, then: (data: string) => void): void =>
     stream.addEventListener(type, (event) => {
-      heard();
+      resetSilence();
       then(String((event as MessageEvent).data));
     });
-  heard();
+  resetSilence();
   stream.onopen = () => {
-    heard();
+    resetSilence();
     tries = 0;
-    changed('live');
+    setLink('live');
   };
   on('incidents', (data) => {
     const incidents = JSON.parse(data) as Incident[];
@@ -154,24 +154,24 @@ function listen(): void {
     tell({ type: 'reset' });
     void load().then(listen);
   });
-  on('away', () => changed('away'));
-  on('back', () => changed('live'));
+  on('away', () => setLink('away'));
+  on('back', () => setLink('live'));
   on('beat', () => undefined);
   on('session', () => both({ type: 'session' }));
   stream.onerror = () => void broken(stream);
 }
 
 /** A hanging connection raises no error, so it is reopened after a long silence. */
-function heard(): void {
+function resetSilence(): void {
   clearTimeout(silence);
   silence = setTimeout(() => {
-    changed('lost');
+    setLink('lost');
     listen();
   }, SILENT_MS);
 }
 
 async function broken(stream: EventSource): Promise<void> {
-  changed('lost');
+  setLink('lost');
   // Until the source is closed, the browser itself reconnects with the last id.
   if (stream.readyState !== EventSource.CLOSED || stream !== source) return;
   await pause(tries);
@@ -190,7 +190,7 @@ async function checkSession(): Promise<void> {
   }
 }
 
-function changed(to: Link): void {
+function setLink(to: Link): void {
   link.value = to;
   tell({ type: 'link', link: to });
 }

@@ -31,7 +31,7 @@ export class AlertFeed {
   readonly #onEvent: OnEvent;
   readonly #waiting = new Map<string, Waiting>();
   readonly #pictures = new Map<string, Buffer>();
-  readonly #kept: string[] = [];
+  readonly #savedFiles: string[] = [];
 
   /** No `dir`: no picture is saved and no event waits for one. */
   constructor(dir: string | undefined, onEvent: OnEvent) {
@@ -106,8 +106,8 @@ export class AlertFeed {
 
   #save(path: string, bytes: Buffer): void {
     writeFileSync(path, bytes);
-    this.#kept.push(path);
-    const oldest = this.#kept.length > KEPT_MAX ? this.#kept.shift() : undefined;
+    this.#savedFiles.push(path);
+    const oldest = this.#savedFiles.length > KEPT_MAX ? this.#savedFiles.shift() : undefined;
     if (oldest !== undefined) rmSync(oldest, { force: true });
   }
 }

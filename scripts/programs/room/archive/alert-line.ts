@@ -17,17 +17,22 @@ const REASON_CHARS_MAX = 300;
 export function alertLine(event: VigieEvent, nowMs = Date.now(), isClockTold = false): string {
   const { phase, severity, rule, objects, cause, clock } = event.data;
   const [place = '', id = ''] = printable(event.subject).split('/');
-  const who = objects.map(({ label, track }) => `${label} ${trackName(track)}`).join(', ');
-  const where = id === '' ? `the ${place}` : `${place} ${id}`;
-  const what = who === '' ? where : `${who} ${place === 'line' ? 'over' : 'in'} ${where}`;
-  const ahead = isAhead(event.time, nowMs);
-  const doubt = ahead
+  const subjects = objects.map(({ label, track }) => `${label} ${trackName(track)}`).join(', ');
+  const location = id === '' ? `the ${place}` : `${place} ${id}`;
+  const description =
+    subjects === '' ? location : `${subjects} ${place === 'line' ? 'over' : 'in'} ${location}`;
+  const isFuture = isAhead(event.time, nowMs);
+  const doubt = isFuture
     ? ` (its clock says ${event.time})`
     : clock.synced || isClockTold
       ? ''
       : ' (its clock was not synchronised)';
-  const when = ahead ? '--:--:--' : clockTime(event.time, clock.timeZone);
-  return [when, label(severity, phase), `${rule.kind}: ${what}${how(phase, cause)}${doubt}`].join('  ');
+  const timeText = isFuture ? '--:--:--' : clockTime(event.time, clock.timeZone);
+  return [
+    timeText,
+    label(severity, phase),
+    `${rule.kind}: ${description}${causeText(phase, cause)}${doubt}`,
+  ].join('  ');
 }
 
 /** True for the end of a momentary incident, which needs no second line. */
@@ -58,7 +63,7 @@ function label(severity: string, phase: string): string {
   return (phase === 'end' ? 'ended' : 'still').padEnd(6);
 }
 
-function how(phase: string, cause: Readonly<Record<string, unknown>>): string {
+function causeText(phase: string, cause: Readonly<Record<string, unknown>>): string {
   const { stayedS, standingS, direction, reason } = cause;
   const parts: string[] = [];
   if (typeof direction === 'string') parts.push(`to the ${printable(direction, 40)}`);

@@ -101,40 +101,48 @@ export class Archive {
     const { dialect } = this.#db;
     const { share = SHARE } = this.#options;
     const day = { nowMs, timeZone: this.#timeZone };
-    const { begun, ...stored } = await this.#db.transaction(async (transaction) => {
+    const { exceededBoxes, ...stored } = await this.#db.transaction(async (transaction) => {
       await lease?.confirm(transaction);
       const shared = await takeShares(transaction, dialect, arrivals, { share, ...day });
-      const { within, leftOut, begun } = shared;
+      const { within, leftOut, exceededBoxes } = shared;
       const { events, snapshots, reports, lanes } = sorted(within);
       const throughs = await this.#moveLanes(transaction, lanes);
       const freshEvents = await insertEvents(transaction, dialect, events, nowMs);
       const freshSnapshots = await insertSnapshots(transaction, snapshots, received);
       await this.#putReports(transaction, reports, received);
       const boxes = new Set([...reports, ...freshEvents.map(({ place }) => place)].map(boxKey)).size;
-      const told = freshEvents.filter(({ event }) => event !== undefined);
-      if (boxes + begun.length > 0) {
-        const rev = await next(transaction, 'rev', told.length + boxes + begun.length);
-        const incidents = await keepIncidents(transaction, dialect, told, {
+      const readableEvents = freshEvents.filter(({ event }) => event !== undefined);
+      if (boxes + exceededBoxes.length > 0) {
+        const rev = await next(transaction, 'rev', readableEvents.length + boxes + exceededBoxes.length);
+        const incidents = await keepIncidents(transaction, dialect, readableEvents, {
           rev,
           nowMs,
           timeZone: this.#timeZone,
         });
         const cameras = await touchCameras(transaction, dialect, {
-          events: told,
+          events: readableEvents,
           reports,
           nowMs,
-          rev: rev + told.length,
+          rev: rev + readableEvents.length,
         });
-        await showLeftOut(transaction, dialect, begun, { rev: rev + told.length + boxes, ...day });
-        if (incidents + cameras + begun.length > 0 && dialect.changed !== undefined)
+        await showLeftOut(transaction, dialect, exceededBoxes, {
+          rev: rev + readableEvents.length + boxes,
+          ...day,
+        });
+        if (incidents + cameras + exceededBoxes.length > 0 && dialect.changed !== undefined)
           await transaction.run(dialect.changed);
       }
       const fresh = new Set<Arrival>([...freshEvents, ...freshSnapshots, ...reports]);
-      const known = within.filter((arrival) => !fresh.has(arrival));
-      await giveBack(transaction, dialect, known);
-      return { fresh: within.filter((arrival) => fresh.has(arrival)), leftOut, lanes: throughs, begun };
+      const duplicates = within.filter((arrival) => !fresh.has(arrival));
+      await giveBack(transaction, dialect, duplicates);
+      return {
+        fresh: within.filter((arrival) => fresh.has(arrival)),
+        leftOut,
+        lanes: throughs,
+        exceededBoxes,
+      };
     });
-    for (const { site, box } of begun) {
+    for (const { site, box } of exceededBoxes) {
       this.#options.onNotice(
         `box ${site}/${box} has had ${share.messages} messages or ${share.bytes} bytes stored today, which is the most; the rest is left out until midnight`,
       );

@@ -2,7 +2,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
-import { isTime, opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/open-schema.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { EventArrival, ReportArrival } from './message.ts';
 
@@ -63,7 +63,7 @@ export async function touchCameras(
   }
   if (boxes.size === 0) return 0;
   const rows = await rowsOf(transaction, dialect, [...boxes.values()]);
-  const before = new Map([...rows].map(([key, row]) => [key, shown(row)]));
+  const before = new Map([...rows].map(([key, row]) => [key, screenJson(row)]));
   for (const [key, { site, box }] of boxes) if (!rows.has(key)) rows.set(key, unknown(site, box));
   for (const report of reports) {
     const row = rows.get(`${report.site}/${report.box}`);
@@ -76,12 +76,12 @@ export async function touchCameras(
     row.heard = iso(nowMs);
     if (severity === 'alert' && phase === 'start') row.last_alert = iso(nowMs);
     if (severity !== 'system') continue;
-    const others = row.conditions.filter((kind) => kind !== rule.kind);
-    row.conditions = phase === 'end' ? others : [...others, rule.kind].slice(-CONDITIONS_MAX);
+    const otherKinds = row.conditions.filter((kind) => kind !== rule.kind);
+    row.conditions = phase === 'end' ? otherKinds : [...otherKinds, rule.kind].slice(-CONDITIONS_MAX);
   }
   let nextRev = rev;
   for (const [key, row] of rows) {
-    if (before.get(key) === shown(row)) continue;
+    if (before.get(key) === screenJson(row)) continue;
     row.rev = nextRev;
     nextRev += 1;
   }
@@ -100,7 +100,7 @@ export async function touchCameras(
 }
 
 /** Serialises everything that a screen shows of a camera. */
-const shown = ({ rev: _rev, heard: _heard, ...row }: CameraRow): string => JSON.stringify(row);
+const screenJson = ({ rev: _rev, heard: _heard, ...row }: CameraRow): string => JSON.stringify(row);
 
 function unknown(site: string, box: string): CameraRow {
   return {

@@ -120,18 +120,18 @@ export class Duty {
     const { lease, onStandby } = this.#options;
     const { signal } = this.#stopping;
     let isStandingBy = false;
-    let seen: { readonly value: string; readonly sinceMs: number } | undefined;
+    let lastLease: { readonly value: string; readonly sinceMs: number } | undefined;
     for (; !signal.aborted; await pause(LOOK_EVERY_MS, signal)) {
       try {
         const row = await lease.look();
         const nowMs = performance.now();
-        if (row?.value !== seen?.value) seen = row && { value: row.value, sinceMs: nowMs };
-        const hasRunOut = seen !== undefined && nowMs - seen.sinceMs >= LEASE_MS;
+        if (row?.value !== lastLease?.value) lastLease = row && { value: row.value, sinceMs: nowMs };
+        const hasRunOut = lastLease !== undefined && nowMs - lastLease.sinceMs >= LEASE_MS;
         if (row === undefined || row.isOurs || hasRunOut) {
-          const taken = await lease.take(row);
+          const isTaken = await lease.take(row);
           this.#hasTold = false;
           // Another archive was faster, or the row was locked for long, and the lease must be taken again as our own.
-          if (!taken || performance.now() - nowMs > RENEW_EVERY_MS) continue;
+          if (!isTaken || performance.now() - nowMs > RENEW_EVERY_MS) continue;
           this.#untilMs = nowMs + LEASE_MS;
           if (isStandingBy || this.#term !== undefined) onStandby('archive: holds the lease; it is at work');
           return true;
@@ -144,7 +144,7 @@ export class Duty {
         );
       } catch (error) {
         // The holder could not renew the lease either, so the observation starts again.
-        seen = undefined;
+        lastLease = undefined;
         this.#tell(error);
       }
     }

@@ -54,15 +54,16 @@ export async function insertEvents(
   });
   // Events stored under their time of arrival would be new each time, because their key contains it.
   const unmoored = rows.filter(({ time, at }) => time !== at);
-  const known = unmoored.length === 0 ? new Set<string>() : await knownAmong(transaction, dialect, unmoored);
-  const wanted = rows.filter(({ site, box, id }) => !known.has(`${site}/${box}/${id}`));
-  const made = await transaction.all<{ site: string; box: string; id: string }>(
+  const storedKeys =
+    unmoored.length === 0 ? new Set<string>() : await knownAmong(transaction, dialect, unmoored);
+  const newRows = rows.filter(({ site, box, id }) => !storedKeys.has(`${site}/${box}/${id}`));
+  const insertedRows = await transaction.all<{ site: string; box: string; id: string }>(
     `INSERT INTO event (${Object.keys(COLUMNS).join(', ')})
      SELECT ${Object.keys(COLUMNS).join(', ')} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT DO NOTHING RETURNING site, box, id`,
-    [JSON.stringify(wanted)],
+    [JSON.stringify(newRows)],
   );
-  const fresh = new Set(made.map(({ site, box, id }) => `${site}/${box}/${id}`));
+  const fresh = new Set(insertedRows.map(({ site, box, id }) => `${site}/${box}/${id}`));
   return events.filter(({ place, id }) => fresh.has(`${place.site}/${place.box}/${id}`));
 }
 
@@ -72,10 +73,10 @@ async function knownAmong(
   rows: readonly { readonly site: string; readonly box: string; readonly id: string }[],
 ): Promise<Set<string>> {
   const columns = { site: 'text', box: 'text', id: 'text' } as const;
-  const known = await transaction.all<{ site: string; box: string; id: string }>(
+  const storedRows = await transaction.all<{ site: string; box: string; id: string }>(
     `SELECT event.site, event.box, event.id FROM event
      JOIN ${dialect.rows('$1', 'asked', columns)} USING (site, box, id)`,
     [JSON.stringify(rows.map(({ site, box, id }) => ({ site, box, id })))],
   );
-  return new Set(known.map(({ site, box, id }) => `${site}/${box}/${id}`));
+  return new Set(storedRows.map(({ site, box, id }) => `${site}/${box}/${id}`));
 }

@@ -11,7 +11,7 @@
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
 
 /** Rate above which a box is tested. A street has a few messages a minute. */
-const MUCH: BucketLimits = { burst: 2000, perS: 500 };
+const BURST_LIMITS: BucketLimits = { burst: 2000, perS: 500 };
 
 /** Maximum number of messages during a test: two lanes of 1,000, and live messages. */
 const OUTSTANDING_MAX = 2500;
@@ -33,17 +33,17 @@ const LEFT_OUT_MS = 10_000;
 
 const BOXES_MAX = 5000;
 
-interface Followed {
+interface BoxTraffic {
   readonly bucket: TokenBucket;
   lastMs: number;
   trustedUntilMs: number;
   leftOutUntilMs: number;
-  asked: { readonly beganMs: number; count: number } | undefined;
+  test: { readonly beganMs: number; count: number } | undefined;
 }
 
 export class FloodGuard {
   readonly #nowMs: () => number;
-  readonly #boxes = new Map<string, Followed>();
+  readonly #boxes = new Map<string, BoxTraffic>();
   /** Time of the last message of any box. */
   #lastMs = 0;
 
@@ -54,22 +54,22 @@ export class FloodGuard {
   /** Registers a message of this box. Returns true if it must be dropped. */
   leavesOut(box: string): boolean {
     const nowMs = this.#nowMs();
-    const followed = this.#followed(box, nowMs);
-    const isMuch = followed.bucket.take() > 0;
-    followed.lastMs = nowMs;
+    const traffic = this.#trafficOf(box, nowMs);
+    const isMuch = traffic.bucket.take() > 0;
+    traffic.lastMs = nowMs;
     this.#lastMs = nowMs;
-    if (followed.leftOutUntilMs > nowMs) {
-      if (isMuch) followed.leftOutUntilMs = nowMs + LEFT_OUT_MS;
+    if (traffic.leftOutUntilMs > nowMs) {
+      if (isMuch) traffic.leftOutUntilMs = nowMs + LEFT_OUT_MS;
       return isMuch;
     }
-    if (followed.asked === undefined) {
-      if (isMuch && followed.trustedUntilMs <= nowMs) followed.asked = { beganMs: nowMs, count: 0 };
+    if (traffic.test === undefined) {
+      if (isMuch && traffic.trustedUntilMs <= nowMs) traffic.test = { beganMs: nowMs, count: 0 };
       return false;
     }
-    followed.asked.count += 1;
-    if (followed.asked.count <= OUTSTANDING_MAX) return false;
-    followed.asked = undefined;
-    followed.leftOutUntilMs = nowMs + LEFT_OUT_MS;
+    traffic.test.count += 1;
+    if (traffic.test.count <= OUTSTANDING_MAX) return false;
+    traffic.test = undefined;
+    traffic.leftOutUntilMs = nowMs + LEFT_OUT_MS;
     return true;
   }
 
@@ -78,30 +78,30 @@ export class FloodGuard {
    * stored.
    */
   holds(box: string, idleMs: number): boolean {
-    const followed = this.#boxes.get(box);
-    if (followed?.asked === undefined) return false;
+    const traffic = this.#boxes.get(box);
+    if (traffic?.test === undefined) return false;
     const nowMs = this.#nowMs();
     // Messages of others that arrived later show that none of this box remains at the broker.
-    const isPassed = this.#lastMs - followed.lastMs >= PAUSE_MS;
-    const isWaiting = isPassed || Math.min(idleMs, nowMs - followed.lastMs) >= PAUSE_MS;
-    if (!isWaiting && nowMs - followed.asked.beganMs < HOLD_MS_MAX) return true;
-    followed.asked = undefined;
-    followed.trustedUntilMs = nowMs + TRUSTED_MS;
+    const isPassed = this.#lastMs - traffic.lastMs >= PAUSE_MS;
+    const isWaiting = isPassed || Math.min(idleMs, nowMs - traffic.lastMs) >= PAUSE_MS;
+    if (!isWaiting && nowMs - traffic.test.beganMs < HOLD_MS_MAX) return true;
+    traffic.test = undefined;
+    traffic.trustedUntilMs = nowMs + TRUSTED_MS;
     return false;
   }
 
-  #followed(box: string, nowMs: number): Followed {
-    const followed = this.#boxes.get(box) ?? {
-      bucket: new TokenBucket(MUCH, { nowMs: this.#nowMs }),
+  #trafficOf(box: string, nowMs: number): BoxTraffic {
+    const traffic = this.#boxes.get(box) ?? {
+      bucket: new TokenBucket(BURST_LIMITS, { nowMs: this.#nowMs }),
       lastMs: nowMs,
       trustedUntilMs: 0,
       leftOutUntilMs: 0,
-      asked: undefined,
+      test: undefined,
     };
     this.#boxes.delete(box);
-    this.#boxes.set(box, followed);
+    this.#boxes.set(box, traffic);
     const [oldest] = this.#boxes.keys();
     if (this.#boxes.size > BOXES_MAX && oldest !== undefined) this.#boxes.delete(oldest);
-    return followed;
+    return traffic;
   }
 }

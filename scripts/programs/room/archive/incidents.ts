@@ -83,7 +83,7 @@ const COLUMNS = {
 } as const;
 
 /** Columns that an event may change in an existing row. Actions of people are not among them. */
-const CHANGED = [
+const CHANGED_COLUMNS = [
   'rev',
   'started',
   'ended',
@@ -118,7 +118,7 @@ export async function keepIncidents(
     keys.set(keyOf(key), key);
   }
   const rows = await rowsOf(transaction, dialect, [...keys.values()]);
-  const made = new Set<IncidentRow>();
+  const newRows = new Set<IncidentRow>();
   const touched = new Set<IncidentRow>();
   for (const { place, event, time } of events) {
     if (event === undefined) continue;
@@ -126,9 +126,9 @@ export async function keepIncidents(
     const key = keyOf({ ...place, episode });
     let row = rows.get(key);
     if (row === undefined) {
-      row = begun(place, episode, event, nowMs);
+      row = newRow(place, episode, event, nowMs);
       rows.set(key, row);
-      made.add(row);
+      newRows.add(row);
     }
     add(row, event, time, nowMs);
     touched.add(row);
@@ -143,14 +143,14 @@ export async function keepIncidents(
     `INSERT INTO incident (${names}, revision, state)
      SELECT ${names}, 0, 'new' FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT (site, box, episode, entry) DO UPDATE SET
-     ${CHANGED.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+     ${CHANGED_COLUMNS.map((name) => `${name} = excluded.${name}`).join(', ')}`,
     // A box may write a NUL into any text of an event. PostgreSQL would refuse it, and the alert would not be shown.
     [documentOf([...touched])],
   );
   await addAlerts(
     transaction,
     dialect,
-    [...made].filter(({ severity }) => severity === 'alert'),
+    [...newRows].filter(({ severity }) => severity === 'alert'),
     timeZone,
   );
   return touched.size;
@@ -195,7 +195,7 @@ async function rowsOf(
   );
 }
 
-function begun(
+function newRow(
   { site, box }: { site: string; box: string },
   episode: string,
   event: VigieEvent,
@@ -258,12 +258,12 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
     const still = evidence[moment];
     if (still === undefined) continue;
     const name = moment === 'snapshot' ? event.id : `${event.id}.${moment}`;
-    const known = stills.findIndex((one) => one.moment === moment);
+    const oldIndex = stills.findIndex((one) => one.moment === moment);
     // The snapshot of the alert is shown, not that of its end. For other moments, the first one is kept.
-    if (known >= 0 && phase !== 'start') continue;
-    if (known >= 0) stills.splice(known, 1);
-    const taken = timeIn(still.time) ?? iso(atMs);
-    stills.push({ moment, name: clean(name), time: taken, sha256: still.sha256 });
+    if (oldIndex >= 0 && phase !== 'start') continue;
+    if (oldIndex >= 0) stills.splice(oldIndex, 1);
+    const takenTime = timeIn(still.time) ?? iso(atMs);
+    stills.push({ moment, name: clean(name), time: takenTime, sha256: still.sha256 });
   }
   row.still = stills.find(({ moment }) => moment === 'snapshot')?.name ?? stills[0]?.name ?? null;
   const isLatest = row.detail.latest === '' || iso(atMs) >= row.detail.latest;
@@ -279,7 +279,7 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
     stills,
     latest: isLatest ? iso(atMs) : row.detail.latest,
     absent: stills.length > 0 ? null : (cleanOrNull(evidence.absent) ?? row.detail.absent),
-    seen: isLatest && objects.length > 0 ? objects.map(known) : row.detail.seen,
+    seen: isLatest && objects.length > 0 ? objects.map(contractObject) : row.detail.seen,
     where: isXyxy(xyxyNorm) ? xyxyNorm : row.detail.where,
     degraded: [...new Set([...row.detail.degraded, ...degraded])],
     event: phase === 'start' ? clean(event.id) : row.detail.event,
@@ -300,7 +300,7 @@ function plain(cause: Readonly<Record<string, unknown>>): IncidentRow['cause'] {
 }
 
 /** Keeps the members of the contract. A newer box may send more, a hostile one anything. */
-function known({ track, label, score, xyxyNorm, since }: VigieEvent['data']['objects'][number]) {
+function contractObject({ track, label, score, xyxyNorm, since }: VigieEvent['data']['objects'][number]) {
   return { track, label, score, xyxyNorm, since };
 }
 

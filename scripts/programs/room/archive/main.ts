@@ -81,14 +81,24 @@ function openedBy({ database, timeZone, orders, authority }: Arguments): { archi
 }
 
 function endOf(counters: RoomCounters): string {
-  const { events, snapshots, duplicates, unread, refused, dropped, limited, strangers, leftOut, takenOver } =
-    counters;
+  const {
+    events,
+    snapshots,
+    duplicates,
+    unread,
+    refusals,
+    droppedReports,
+    limited,
+    strangers,
+    leftOut,
+    takenOver,
+  } = counters;
   const parts = [
     `${events} events and ${snapshots} snapshots stored`,
     `${duplicates} came again`,
     `${unread} kept unread`,
-    `${refused} refused`,
-    `${dropped} reports dropped`,
+    `${refusals} refused`,
+    `${droppedReports} reports dropped`,
     ...(limited > 0 ? [`${limited} left out of boxes that sent too many`] : []),
     ...(strangers > 0 ? [`${strangers} left out of boxes that are not enrolled`] : []),
     ...(leftOut > 0 ? [`${leftOut} left out beyond what a box may have stored in a day`] : []),
@@ -119,7 +129,7 @@ async function run(options: Arguments): Promise<void> {
   const { broker: url, snapshots, quiet } = options;
   if (snapshots !== undefined) mkdirSync(snapshots, { recursive: true });
   const feed = new AlertFeed(quiet ? undefined : snapshots, quiet ? () => undefined : show);
-  const ended = new Promise<number>((resolve) => {
+  const exitCode = new Promise<number>((resolve) => {
     let hasSaid = quiet === true;
     const room = new Room({
       url,
@@ -155,7 +165,7 @@ async function run(options: Arguments): Promise<void> {
       },
     );
   });
-  const code = await ended;
+  const code = await exitCode;
   feed.stop();
   process.exit(code);
 }

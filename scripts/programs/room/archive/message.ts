@@ -4,7 +4,7 @@ import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
 import { TIME_RULE } from '../../../../agent/contract/time.ts';
-import { isTime, opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/open-schema.ts';
 
 /** Tolerance for a time in the future, in ms. No clock of a box or a room is this wrong unnoticed. */
 const AHEAD_MAX_MS = 86_400_000;
@@ -98,10 +98,10 @@ export function arrivalOf({ topic, payload, properties, retain }: IPublishPacket
 }
 
 function eventIn(body: string, place: Place, nowMs: number): EventArrival {
-  const known = { kind: 'event', place, body } as const;
-  const unread = (why: string): EventArrival => {
+  const common = { kind: 'event', place, body } as const;
+  const unread = (cause: string): EventArrival => {
     const { epoch, lane, seq } = place;
-    return { ...known, id: `unread-${epoch}-${lane}-${seq}`, type: '', time: '', unread: why };
+    return { ...common, id: `unread-${epoch}-${lane}-${seq}`, type: '', time: '', unread: cause };
   };
   let event: unknown;
   try {
@@ -116,7 +116,7 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
     if (!isTime(time)) return unread(`/time: ${TIME_RULE}`);
     if (data.lane !== place.lane || data.to !== place.seq || data.from > data.to)
       return unread(`/data: not a range of the lane ${place.lane} that ends with ${place.seq}`);
-    return { ...known, place: { ...place, from: data.from }, id: storable(id), type, time };
+    return { ...common, place: { ...place, from: data.from }, id: storable(id), type, time };
   }
   if (!vigieEvent.Check(event)) {
     const fault = vigieEvent.Errors(event).First();
@@ -126,10 +126,10 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
   const { type, time } = event;
   if (!isTime(time)) return unread(`/time: ${TIME_RULE}`);
   const id = storable(event.id);
-  if (!isAhead(time, nowMs)) return { ...known, id, type, time, event };
+  if (!isAhead(time, nowMs)) return { ...common, id, type, time, event };
   // The content may be true nevertheless: it is shown, and stored without a time.
-  const why = `/time: ${time} is more than a day ahead of this room's clock, ${new Date(nowMs).toISOString()}`;
-  return { ...known, id, type, time: '', event, unread: why };
+  const reason = `/time: ${time} is more than a day ahead of this room's clock, ${new Date(nowMs).toISOString()}`;
+  return { ...common, id, type, time: '', event, unread: reason };
 }
 
 function numberIn(text: unknown, name: string): number {

@@ -23,13 +23,13 @@ export function advance(
   first: number,
   stored: readonly Range[],
 ): Progress {
-  let through = Math.max(before, first - 1);
-  const beyond: [number, number][] = [];
+  let upTo = Math.max(before, first - 1);
+  const ranges: [number, number][] = [];
   for (const [from, to] of [...ahead, ...stored].sort((a, b) => a[0] - b[0])) {
-    const last = beyond.at(-1);
+    const last = ranges.at(-1);
     if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to);
-    else if (from > through + 1) beyond.push([from, to]);
-    else through = Math.max(through, to);
+    else if (from > upTo + 1) ranges.push([from, to]);
+    else upTo = Math.max(upTo, to);
   }
-  return { through, ahead: beyond.slice(0, AHEAD_MAX) };
+  return { through: upTo, ahead: ranges.slice(0, AHEAD_MAX) };
 }

@@ -55,8 +55,8 @@ export class Register {
 
   /** True if a box of this name is enrolled at exactly this site. */
   isEnrolled(site: string, box: string): boolean {
-    const known = this.#boxes.get(box);
-    return known?.state === 'enrolled' && known.site === site;
+    const entry = this.#boxes.get(box);
+    return entry?.state === 'enrolled' && entry.site === site;
   }
 
   isRevoked(box: string): boolean {
@@ -124,8 +124,8 @@ function read(file: string): Map<string, EnrolledBox> {
 
 function unread(file: string, error: unknown): RegisterFault {
   if (error instanceof RegisterFault) return error;
-  const why = error instanceof Error ? error.message : String(error);
+  const reason = error instanceof Error ? error.message : String(error);
   return new RegisterFault(
-    `--boxes: ${file}: cannot be read (${printable(why, 200)}); name the boxes.json that the enrolment writes`,
+    `--boxes: ${file}: cannot be read (${printable(reason, 200)}); name the boxes.json that the enrolment writes`,
   );
 }

@@ -72,9 +72,9 @@ export interface RoomCounters {
   /** Stored although unreadable. */
   unread: number;
   /** Not stored: not from a box's outbox, or from a program too old to number its messages. */
-  refused: number;
+  refusals: number;
   /** Reports that came while the archive was unavailable for long. */
-  dropped: number;
+  droppedReports: number;
   /** Messages of a box that floods; a regular box would keep them. */
   limited: number;
   /** Messages of boxes that are not enrolled at this site. */
@@ -133,15 +133,15 @@ export class Room {
       onStandby,
       onNotice,
       onBegin: () => this.#begin(),
-      onLost: () => this.#lost(),
+      onLost: () => this.#dropPending(),
     });
     this.counters = {
       events: 0,
       snapshots: 0,
       duplicates: 0,
       unread: 0,
-      refused: 0,
-      dropped: 0,
+      refusals: 0,
+      droppedReports: 0,
       limited: 0,
       strangers: 0,
       leftOut: 0,
@@ -153,7 +153,7 @@ export class Room {
 
   /** Opens the archive, and connects once the lease is ours. Unavailable parts are retried indefinitely. */
   async start(): Promise<void> {
-    if (!(await this.#opened()) || this.#stopping.signal.aborted) return;
+    if (!(await this.#openArchive()) || this.#stopping.signal.aborted) return;
     const { register, archive } = this.#options;
     this.#admission = register === undefined ? undefined : new Admission(register, archive);
     this.#admission?.start();
@@ -181,7 +181,7 @@ export class Room {
   }
 
   /** Drops messages that are not stored yet: the broker or the box sends them to the next holder. */
-  async #lost(): Promise<void> {
+  async #dropPending(): Promise<void> {
     this.#term.abort();
     await this.#connection.close(true);
     this.#pending.length = 0;
@@ -212,14 +212,14 @@ export class Room {
       return;
     }
     if (packet.qos === 0 && this.#pending.length >= REPORTS_MAX) {
-      this.counters.dropped += 1;
+      this.counters.droppedReports += 1;
       return;
     }
     try {
       this.#pending.push({ arrival: arrivalOf(packet, Date.now()), messageId, stream });
     } catch (error) {
-      this.counters.refused += 1;
-      this.#tell(this.counters.refused, `refused a message on ${topic}: ${textOf(error)}`);
+      this.counters.refusals += 1;
+      this.#tell(this.counters.refusals, `refused a message on ${topic}: ${textOf(error)}`);
       puback(messageId, stream);
       return;
     }
@@ -244,12 +244,12 @@ export class Room {
     }
   }
 
-  async #opened(): Promise<boolean> {
-    const opened = await this.#insist(
+  async #openArchive(): Promise<boolean> {
+    const isOpen = await this.#insist(
       () => this.#options.archive.open().then(() => true),
       (error) => error instanceof DatabaseAway,
     );
-    return opened === true;
+    return isOpen === true;
   }
 
   /** Stores a batch. Returns false if the period ends before the archive has accepted it. */
@@ -282,7 +282,7 @@ export class Room {
    * Splits a refused batch to find the message that the database refuses, and stores that one as unreadable. One
    * message must not block those of others.
    */
-  async #storeApart(batch: readonly Arrival[], why: DataRefused): Promise<boolean> {
+  async #storeApart(batch: readonly Arrival[], refusal: DataRefused): Promise<boolean> {
     const [only] = batch;
     if (batch.length > 1) {
       const half = batch.length >> 1;
@@ -290,19 +290,19 @@ export class Room {
     }
     if (only?.kind !== 'event' || only.body.startsWith('"')) {
       // Its number is not acknowledged, so the box keeps and resends it: nothing is lost, and the fault is reported.
-      this.counters.refused += 1;
-      this.#tell(this.counters.refused, `refused a message: ${why.message}`);
+      this.counters.refusals += 1;
+      this.#tell(this.counters.refusals, `refused a message: ${refusal.message}`);
       return true;
     }
     const { kind, place, body } = only;
     const { epoch, lane, seq } = place;
-    const unread = `the database does not take it: ${why.message}`;
-    const kept = { kind, place, id: `unread-${epoch}-${lane}-${seq}`, type: '', time: '', unread };
-    return this.#store([{ ...kept, body: JSON.stringify(body) }]);
+    const unread = `the database does not take it: ${refusal.message}`;
+    const unreadable = { kind, place, id: `unread-${epoch}-${lane}-${seq}`, type: '', time: '', unread };
+    return this.#store([{ ...unreadable, body: JSON.stringify(body) }]);
   }
 
   /** Repeats an operation of the archive until it succeeds. Returns undefined if the period ends before. */
-  async #insist<T>(act: () => Promise<T>, again: (error: unknown) => boolean): Promise<T | undefined> {
+  async #insist<T>(act: () => Promise<T>, canRetry: (error: unknown) => boolean): Promise<T | undefined> {
     const { onNotice } = this.#options;
     let failures = 0;
     for (let waitMs = RETRY_MS.first; ; waitMs = Math.min(2 * waitMs, RETRY_MS.max)) {
@@ -311,7 +311,7 @@ export class Room {
         if (failures > 0) onNotice(`archive: works again, after ${failures} failures`);
         return result;
       } catch (error) {
-        if (!again(error)) throw error;
+        if (!canRetry(error)) throw error;
         if (failures === 0) onNotice(`archive: ${textOf(error)}; tried again until it works`);
         failures += 1;
       }
@@ -320,8 +320,8 @@ export class Room {
     }
   }
 
-  #count(taken: number, fresh: readonly Arrival[]): void {
-    this.counters.duplicates += taken - fresh.length;
+  #count(takenCount: number, fresh: readonly Arrival[]): void {
+    this.counters.duplicates += takenCount - fresh.length;
     for (const arrival of fresh) {
       if (arrival.kind === 'event') this.counters.events += 1;
       if (arrival.kind === 'snapshot') this.counters.snapshots += 1;

@@ -18,7 +18,7 @@ export interface Share {
 /** Limit of one box and day: 350 times the messages of a street, 170 times its bytes. */
 export const SHARE: Share = { messages: 100_000, bytes: 1_073_741_824 };
 
-interface Used {
+interface ShareUse {
   readonly box: string;
   readonly day: string;
   messages: number;
@@ -39,7 +39,7 @@ interface Shared {
   readonly within: readonly Arrival[];
   readonly leftOut: readonly Arrival[];
   /** Boxes that exceed their share for the first time on this day, with the site they named. */
-  readonly begun: readonly { readonly site: string; readonly box: string }[];
+  readonly exceededBoxes: readonly { readonly site: string; readonly box: string }[];
 }
 
 /** Counts the arrivals against the shares, and locks the rows until the transaction ends, in the order of box names. */
@@ -52,12 +52,12 @@ export async function takeShares(
   const boxes = [
     ...new Set(arrivals.flatMap((one) => (one.kind === 'report' ? [] : [one.place.box]))),
   ].sort();
-  if (boxes.length === 0) return { within: arrivals, leftOut: [], begun: [] };
+  if (boxes.length === 0) return { within: arrivals, leftOut: [], exceededBoxes: [] };
   const { day } = dayHourOf(nowMs, timeZone);
   const fresh = boxes.map((box) => ({ box, day, messages: 0, bytes: 0, left_out: 0 }));
   const columns = Object.keys(COLUMNS).join(', ');
   // Locks the row in any case. A clock that was set back starts a new day, too.
-  const rows = await transaction.all<Used>(
+  const rows = await transaction.all<ShareUse>(
     `INSERT INTO box_share (${columns}) SELECT ${columns} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT (box) DO UPDATE SET day = excluded.day,
        messages = CASE WHEN box_share.day = excluded.day THEN box_share.messages ELSE 0 END,
@@ -66,20 +66,20 @@ export async function takeShares(
      RETURNING ${columns}`,
     [JSON.stringify(fresh)],
   );
-  const used = new Map(rows.map((row) => [row.box, row]));
+  const usesByBox = new Map(rows.map((row) => [row.box, row]));
   const [within, leftOut]: [Arrival[], Arrival[]] = [[], []];
-  const begun: { site: string; box: string }[] = [];
+  const exceededBoxes: { site: string; box: string }[] = [];
   for (const arrival of arrivals) {
     if (arrival.kind === 'report') {
       within.push(arrival);
       continue;
     }
     const { site, box } = arrival.place;
-    const row = used.get(box);
+    const row = usesByBox.get(box);
     const bytes = sizeOf(arrival);
     if (row === undefined) throw new Error(`the share of ${box} is missing`);
     if (row.messages + 1 > share.messages || row.bytes + bytes > share.bytes) {
-      if (row.left_out === 0) begun.push({ site, box });
+      if (row.left_out === 0) exceededBoxes.push({ site, box });
       row.left_out += 1;
       leftOut.push(arrival);
     } else {
@@ -88,11 +88,11 @@ export async function takeShares(
       within.push(arrival);
     }
   }
-  await writeShares(transaction, dialect, [...used.values()]);
-  return { within, leftOut, begun };
+  await writeShares(transaction, dialect, [...usesByBox.values()]);
+  return { within, leftOut, exceededBoxes };
 }
 
-async function writeShares(transaction: Queries, dialect: Dialect, rows: readonly Used[]): Promise<void> {
+async function writeShares(transaction: Queries, dialect: Dialect, rows: readonly ShareUse[]): Promise<void> {
   await transaction.run(
     `UPDATE box_share SET messages = new.messages, bytes = new.bytes, left_out = new.left_out
      FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE box_share.box = new.box`,
@@ -104,10 +104,10 @@ async function writeShares(transaction: Queries, dialect: Dialect, rows: readonl
 export async function giveBack(
   transaction: Queries,
   dialect: Dialect,
-  known: readonly Arrival[],
+  duplicates: readonly Arrival[],
 ): Promise<void> {
-  const rows = new Map<string, Used>();
-  for (const arrival of known) {
+  const rows = new Map<string, ShareUse>();
+  for (const arrival of duplicates) {
     if (arrival.kind === 'report') continue;
     const { box } = arrival.place;
     const row = rows.get(box) ?? { box, day: '', messages: 0, bytes: 0, left_out: 0 };
@@ -130,12 +130,12 @@ export async function showLeftOut(
   boxes: readonly { readonly site: string; readonly box: string }[],
   { rev, nowMs, timeZone }: { readonly rev: number; readonly nowMs: number; readonly timeZone: string },
 ): Promise<void> {
-  const until = iso(endOfDay(nowMs, timeZone));
+  const endTime = iso(endOfDay(nowMs, timeZone));
   await transaction.run(
     `UPDATE camera SET share_until = $2, rev = $3 + new.n
      FROM ${dialect.rows('$1', 'new', { site: 'text', box: 'text', n: 'integer' })}
      WHERE camera.site = new.site AND camera.box = new.box`,
-    [JSON.stringify(boxes.map(({ site, box }, n) => ({ site, box, n }))), until, rev],
+    [JSON.stringify(boxes.map(({ site, box }, n) => ({ site, box, n }))), endTime, rev],
   );
 }
 

@@ -18,11 +18,11 @@ export async function insertSnapshots(
     const { site, box, epoch, lane, seq } = place;
     // The key contains the time of arrival and cannot detect duplicates, so this query does. It is safe because the
     // lane is locked.
-    const [known] = await transaction.all(
+    const [duplicate] = await transaction.all(
       'SELECT 1 AS known FROM snapshot WHERE site = $1 AND box = $2 AND name = $3 LIMIT 1',
       [site, box, name],
     );
-    if (known !== undefined) continue;
+    if (duplicate !== undefined) continue;
     await putSnapshot(transaction, { site, box, epoch, lane, seq, name, jpeg, received });
     fresh.push(arrival);
   }

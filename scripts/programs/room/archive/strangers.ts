@@ -53,9 +53,9 @@ export class Strangers {
     const at = iso(this.#options.now());
     const key = `${site}/${box}`;
     const isFull = this.#noted.size >= ROWS_MAX && !this.#noted.has(key);
-    const named = isFull ? { site: '', box: '' } : { site, box };
+    const sender = isFull ? { site: '', box: '' } : { site, box };
     const name = isFull ? '/' : key;
-    const noted = this.#noted.get(name) ?? { ...named, first_at: at, last_at: at, messages: 0, bytes: 0 };
+    const noted = this.#noted.get(name) ?? { ...sender, first_at: at, last_at: at, messages: 0, bytes: 0 };
     noted.last_at = at;
     noted.messages += 1;
     noted.bytes += bytes;
@@ -83,10 +83,10 @@ export class Strangers {
       })
       .catch((error: unknown) => {
         // A failed write is not repeated: it is only a count, not a message.
-        const why = textOf(error);
+        const reason = textOf(error);
         const messages = rows.reduce((sum, row) => sum + row.messages, 0);
         if (!this.#isFailing) {
-          this.#options.onNotice(`archive: ${messages} messages of unknown boxes are not counted: ${why}`);
+          this.#options.onNotice(`archive: ${messages} messages of unknown boxes are not counted: ${reason}`);
         }
         this.#isFailing = true;
       })
@@ -101,16 +101,16 @@ export class Strangers {
     const { dialect } = db;
     const columns = Object.keys(COLUMNS).join(', ');
     return db.transaction(async (transaction) => {
-      const known = new Set(
+      const storedKeys = new Set(
         (await transaction.all<{ site: string; box: string }>('SELECT site, box FROM stranger')).map(keyOf),
       );
       const rows = new Map<string, Stranger>();
       for (const one of noted) {
-        const isNamed = known.has(keyOf(one)) || known.size < ROWS_MAX || one.box === '';
-        const named = isNamed ? one : { ...one, site: '', box: '' };
-        if (named.box !== '') known.add(keyOf(named));
-        const before = rows.get(keyOf(named));
-        rows.set(keyOf(named), before === undefined ? { ...named } : sumOf(before, named));
+        const isNamed = storedKeys.has(keyOf(one)) || storedKeys.size < ROWS_MAX || one.box === '';
+        const counted = isNamed ? one : { ...one, site: '', box: '' };
+        if (counted.box !== '') storedKeys.add(keyOf(counted));
+        const before = rows.get(keyOf(counted));
+        rows.set(keyOf(counted), before === undefined ? { ...counted } : sumOf(before, counted));
       }
       const inOrder = [...rows.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
       await transaction.run(

@@ -244,10 +244,10 @@ export class VerdictDelivery {
       );
       const unfit = outcome === 'unfit' && { told: false, why: 'not in the form that a box takes' };
       const of = incident === undefined ? {} : { incident: incident.no };
-      const more = { episode, verdict, time: iso(Date.parse(time)), ...unfit };
+      const details = { episode, verdict, time: iso(Date.parse(time)), ...unfit };
       await record(
         transaction,
-        { who: 'room', role: 'room', act: 'verdict-delivered', site, box, ...of, more },
+        { who: 'room', role: 'room', act: 'verdict-delivered', site, box, ...of, more: details },
         nowMs,
       );
     }

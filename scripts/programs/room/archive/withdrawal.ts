@@ -133,7 +133,7 @@ export class Withdrawal {
        FROM ${numbered(`incident WHERE box = $1 AND ${OPEN}`, 'no')} WHERE incident.no = numbered.no`,
       [box, rev - 1, iso(nowMs)],
     );
-    const ended = await transaction.run(
+    const endedCount = await transaction.run(
       `UPDATE incident SET rev = $2 + numbered.n, ended = $3
        FROM ${numbered(`incident WHERE box = $1 AND ${LASTING}`, 'no')} WHERE incident.no = numbered.no`,
       [box, rev + BATCH - 1, iso(nowMs)],
@@ -146,12 +146,16 @@ export class Withdrawal {
     );
     const verdicts = await transaction.run('DELETE FROM verdict_due WHERE box = $1', [box]);
     if (isFirst) {
-      const more = { since, closed: open, verdicts };
-      await record(transaction, { who: 'room', role: 'room', act: 'box-revoked', site, box, more }, nowMs);
+      const details = { since, closed: open, verdicts };
+      await record(
+        transaction,
+        { who: 'room', role: 'room', act: 'box-revoked', site, box, more: details },
+        nowMs,
+      );
       this.#options.log(`box ${site}/${box} is revoked: ${open} open alerts of it are closed`);
     }
     if (dialect.changed !== undefined) await transaction.run(dialect.changed);
-    return Math.max(closed, ended, cameras) === BATCH;
+    return Math.max(closed, endedCount, cameras) === BATCH;
   }
 
   /** Reports a fault once, until it is over. */
@@ -165,12 +169,12 @@ export class Withdrawal {
 }
 
 /** True if this particular revocation is recorded. A box may be enrolled again and revoked once more. */
-async function isRecorded(transaction: Queries, box: string, since: string): Promise<boolean> {
+async function isRecorded(transaction: Queries, box: string, revokedTime: string): Promise<boolean> {
   const rows = await transaction.all<{ more: string }>(
     "SELECT more FROM audit WHERE act = 'box-revoked' AND box = $1",
     [box],
   );
-  return rows.some(({ more }) => (JSON.parse(more) as { since?: unknown }).since === since);
+  return rows.some(({ more }) => (JSON.parse(more) as { since?: unknown }).since === revokedTime);
 }
 
 async function openOf(transaction: Queries, box: string): Promise<number> {

@@ -13,14 +13,14 @@ import { CLAIM_S } from '../contract/terms.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql, type Value } from '../database/sql.ts';
-import { noAsked } from './asked.ts';
 import { type Account, CallError } from './handler.ts';
+import { noAsked } from './request-params.ts';
 import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 
 /** Maximum length of an idempotency key; a UUID has 36 characters. */
 const KEY_CHARS_MAX = 128;
 
-export interface Asked {
+export interface ActionRequest {
   readonly who: Account;
   readonly params: { readonly no: number };
   readonly nowMs: number;
@@ -41,14 +41,18 @@ type Decide = (transaction: Queries, row: IncidentRow) => Promise<Change | undef
  * Runs an action in a transaction and returns the incident after it. `decide` throws a CallError, or returns undefined
  * if nothing changes.
  */
-export function act(db: Sql, { who, params: { no }, nowMs }: Asked, decide: Decide): Promise<Incident> {
+export function act(
+  db: Sql,
+  { who, params: { no }, nowMs }: ActionRequest,
+  decide: Decide,
+): Promise<Incident> {
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
     const row = await lockedRow(transaction, db, no);
     const change = await decide(transaction, row);
     if (change === undefined) return incidentOf(row);
     const columns = Object.keys(change.set).map((name, index) => `, ${name} = $${index + 4}`);
-    const [changed] = await transaction.all<IncidentRow>(
+    const [updatedRow] = await transaction.all<IncidentRow>(
       `UPDATE incident SET rev = $2, revision = revision + $3${columns.join('')}
        WHERE no = $1 RETURNING ${INCIDENT_COLUMNS}`,
       [no, rev, change.keepsRevision === true ? 0 : 1, ...Object.values(change.set)],
@@ -58,7 +62,7 @@ export function act(db: Sql, { who, params: { no }, nowMs }: Asked, decide: Deci
       await record(transaction, { ...actorOf(who), site, box, incident: no, ...change.record }, nowMs);
     }
     await tell(transaction, db);
-    return incidentOf(changed ?? row);
+    return incidentOf(updatedRow ?? row);
   });
 }
 
@@ -80,19 +84,19 @@ export async function tell(transaction: Queries, { dialect }: Sql): Promise<void
 }
 
 /** Error for an action that came second or assumed an outdated state. It carries the current incident. */
-export function conflict(row: IncidentRow, why: string): CallError {
-  return new CallError(409, `incident ${row.no}: ${why}`, incidentOf(row));
+export function conflict(row: IncidentRow, reason: string): CallError {
+  return new CallError(409, `incident ${row.no}: ${reason}`, incidentOf(row));
 }
 
 export function mustBeOpen(row: IncidentRow): void {
   if (row.state === 'closed') throw conflict(row, 'it is closed; a supervisor can reopen it');
 }
 
-export function mustBeAsSeen(row: IncidentRow, seen: number): void {
-  if (row.revision === seen) return;
+export function mustBeAsSeen(row: IncidentRow, seenRevision: number): void {
+  if (row.revision === seenRevision) return;
   throw conflict(
     row,
-    `it has changed since it was seen (revision ${row.revision}, seen ${seen}): look again`,
+    `it has changed since it was seen (revision ${row.revision}, seen ${seenRevision}): look again`,
   );
 }
 
@@ -106,15 +110,15 @@ const CLOCKS_APART_MS = 60_000;
  * back.
  */
 export function holderOf(row: IncidentRow, nowMs: number): string | undefined {
-  const { claimed_by: holder, claimed_until: until } = row;
-  if (holder === null || until === null) return undefined;
-  const leftMs = Date.parse(until) - nowMs;
+  const { claimed_by: holder, claimed_until: endTime } = row;
+  if (holder === null || endTime === null) return undefined;
+  const leftMs = Date.parse(endTime) - nowMs;
   return leftMs > 0 && leftMs <= CLAIM_S * 1000 + CLOCKS_APART_MS ? holder : undefined;
 }
 
 /** An idempotent action: the same key of the same account is executed at most once. */
-export interface Once {
-  readonly who: Account;
+export interface KeyedAction {
+  readonly account: Account;
   readonly act: 'dispatch' | 'note' | 'reopen';
   readonly key: string;
 }
@@ -123,7 +127,10 @@ export interface Once {
  * Returns the incident of the earlier action with this key, if any.
  * @throws {CallError} 400 for an invalid key
  */
-export async function doneBefore(transaction: Queries, { who, act, key }: Once): Promise<number | undefined> {
+export async function doneBefore(
+  transaction: Queries,
+  { account, act, key }: KeyedAction,
+): Promise<number | undefined> {
   if (key === '' || key.length > KEY_CHARS_MAX) {
     const fault = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;
     throw new CallError(
@@ -131,21 +138,21 @@ export async function doneBefore(transaction: Queries, { who, act, key }: Once):
       `Idempotency-Key: ${fault}; a UUID that is kept for a second try would be right`,
     );
   }
-  const [done] = await transaction.all<{ incident: number }>(
+  const [earlier] = await transaction.all<{ incident: number }>(
     'SELECT incident FROM done WHERE who = $1 AND key = $2',
-    [who.name, `${act} ${key}`],
+    [account.name, `${act} ${key}`],
   );
-  return done?.incident;
+  return earlier?.incident;
 }
 
 export async function noteDone(
   transaction: Queries,
-  { who, act, key }: Once,
+  { account, act, key }: KeyedAction,
   incident: number,
   nowMs: number,
 ): Promise<void> {
   await transaction.run('INSERT INTO done (who, key, incident, at) VALUES ($1, $2, $3, $4)', [
-    ...[who.name, `${act} ${key}`, incident, iso(nowMs)],
+    ...[account.name, `${act} ${key}`, incident, iso(nowMs)],
   ]);
 }
 

@@ -12,9 +12,9 @@ import {
   noteDone,
   usedFor,
 } from './acting.ts';
-import { textAsked } from './asked.ts';
 import { addFigures } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
+import { textAsked } from './request-params.ts';
 
 /**
  * Minimum age of a claim before it is renewed, in s. Every screen is notified of a change, and an open incident asks
@@ -37,11 +37,11 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<I
     if (holder !== undefined && holder !== who.name) {
       throw conflict(row, `${holder} has it until ${clock(row.claimed_until)} UTC`);
     }
-    const until = claimEnd(nowMs);
+    const endTime = claimEnd(nowMs);
     if (holder === who.name) {
       const usedMs = CLAIM_S * 1000 - (Date.parse(row.claimed_until ?? '') - nowMs);
       if (usedMs <= RENEW_AFTER_S * 1000) return undefined;
-      return { set: { claimed_until: until }, keepsRevision: true };
+      return { set: { claimed_until: endTime }, keepsRevision: true };
     }
     if (row.claimed_first === null) {
       const waitedS = Math.max(0, nowMs - Date.parse(row.received)) / 1000;
@@ -51,7 +51,7 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<I
       set: {
         state: row.state === 'new' ? 'claimed' : row.state,
         claimed_by: who.name,
-        claimed_until: until,
+        claimed_until: endTime,
         claimed_first: row.claimed_first ?? iso(nowMs),
       },
       // The account's own claim expired, and no one else claimed it since.
@@ -73,11 +73,11 @@ export function release(db: Sql, call: Call<'release'>): Promise<Incident> {
 
 export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
   const { who, key, nowMs, body, params } = call;
-  const once = { who, key, act: 'dispatch' } as const;
+  const action = { account: who, key, act: 'dispatch' } as const;
   return act(db, call, async (transaction, row) => {
-    const done = await doneBefore(transaction, once);
-    if (done !== undefined && done !== params.no) throw usedFor(done);
-    if (done !== undefined) return undefined;
+    const earlierNo = await doneBefore(transaction, action);
+    if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
+    if (earlierNo !== undefined) return undefined;
     mustBeOpen(row);
     if (row.state === 'dispatched') {
       throw conflict(row, `${row.dispatched_by} has dispatched a patrol at ${clock(row.dispatched_at)} UTC`);
@@ -85,7 +85,7 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
     if (holderOf(row, nowMs) !== who.name)
       throw conflict(row, `${who.name} does not have it: claim it first`);
     mustBeAsSeen(row, body.revision);
-    await noteDone(transaction, once, params.no, nowMs);
+    await noteDone(transaction, action, params.no, nowMs);
     return {
       set: { state: 'dispatched', dispatched_by: who.name, dispatched_at: iso(nowMs) },
       record: { act: 'dispatch' },
@@ -99,17 +99,17 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
  */
 export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
   const { who, key, nowMs, params } = call;
-  const once = { who, key, act: 'note' } as const;
+  const action = { account: who, key, act: 'note' } as const;
   return act(db, call, async (transaction, row) => {
-    const done = await doneBefore(transaction, once);
-    if (done !== undefined && done !== params.no) throw usedFor(done);
-    if (done !== undefined) return undefined;
+    const earlierNo = await doneBefore(transaction, action);
+    if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
+    if (earlierNo !== undefined) return undefined;
     const text = textAsked('text', call.body.text).trim();
     if (text === '') throw new CallError(400, 'text: holds nothing but spaces; a note would be right');
     await transaction.run('INSERT INTO note (incident, at, who, text) VALUES ($1, $2, $3, $4)', [
       ...[row.no, iso(nowMs), who.name, text],
     ]);
-    await noteDone(transaction, once, params.no, nowMs);
+    await noteDone(transaction, action, params.no, nowMs);
     return { set: {}, record: { act: 'note', more: { characters: text.length } } };
   });
 }

@@ -4,7 +4,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { type AuditEntry, type AuditHead, type AuditPage, GENESIS } from '../contract/audit.ts';
 import { hashOf } from '../database/audit.ts';
 import type { Queries, Value } from '../database/sql.ts';
-import { textAsked } from './asked.ts';
+import { textAsked } from './request-params.ts';
 import { objectIn } from './rows.ts';
 
 const PAGE_MAX = 100;
@@ -31,17 +31,17 @@ export async function auditPage(
   query: AuditQuery,
 ): Promise<Pick<AuditPage, 'entries' | 'next'>> {
   const values: Value[] = [];
-  const where: string[] = [];
+  const conditions: string[] = [];
   const add = (test: string, value: Value): void => {
     values.push(value);
-    where.push(`${test} $${values.length}`);
+    conditions.push(`${test} $${values.length}`);
   };
   const number = (no: number): number => Math.min(no, Number.MAX_SAFE_INTEGER);
   if (query.before !== undefined) add('no <', number(query.before));
   if (query.incident !== undefined) add('incident =', number(query.incident));
   if (query.who !== undefined) add('who =', textAsked('who', query.who));
   const rows = await db.all<AuditRow>(
-    `SELECT * FROM audit ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
+    `SELECT * FROM audit ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
      ORDER BY no DESC LIMIT ${PAGE_MAX + 1}`,
     values,
   );
@@ -84,7 +84,7 @@ export async function verifyChain(
   from: Walked = NOTHING,
   onWalked: (walked: Walked) => void = () => undefined,
 ): Promise<Walked> {
-  const given = await givenOf(db);
+  const recordedCount = await givenOf(db);
   let walked = from;
   for await (const entry of auditOf(db, walked.no)) {
     const fault = faultOf(entry, walked);
@@ -92,8 +92,8 @@ export async function verifyChain(
     walked = { no: entry.no, hash: entry.hash, fault: null };
     onWalked(walked);
   }
-  if (walked.no >= given) return walked;
-  return { ...walked, fault: `entries are missing after ${walked.no}: ${given} have been written` };
+  if (walked.no >= recordedCount) return walked;
+  return { ...walked, fault: `entries are missing after ${walked.no}: ${recordedCount} have been written` };
 }
 
 /** Returns number and hash of the last entry. */
@@ -134,7 +134,7 @@ export class ChainCheck {
   #walked: Walked | undefined;
   #wholeAtMs = Number.NEGATIVE_INFINITY;
   #walking: Promise<Walked> | undefined;
-  #through = 0;
+  #checkedNo = 0;
 
   constructor(db: Queries) {
     this.#db = db;
@@ -148,28 +148,28 @@ export class ChainCheck {
     if (walked !== undefined) return { whole: walked.fault === null, fault: walked.fault };
     // After the timeout no one handles this error; the next page starts another walk and reports it.
     this.#walking?.catch(() => undefined);
-    const given = await givenOf(this.#db);
+    const recordedCount = await givenOf(this.#db);
     return {
       whole: false,
-      fault: `not all are looked at yet: entries 1 to ${this.#through} of ${given} are whole; ask again`,
+      fault: `not all are looked at yet: entries 1 to ${this.#checkedNo} of ${recordedCount} are whole; ask again`,
     };
   }
 
   async #walk(nowMs: number): Promise<Walked> {
     const isOld = nowMs - this.#wholeAtMs >= WALK_EACH_MS;
-    const known = isOld ? undefined : this.#walked;
+    const previous = isOld ? undefined : this.#walked;
     // A broken chain stays reported until the next complete walk.
-    if (known !== undefined && known.fault !== null) return known;
+    if (previous !== undefined && previous.fault !== null) return previous;
     // Detects a truncated log even if the counter was set back too.
-    const lost = this.#walked === undefined ? undefined : await lostSince(this.#db, this.#walked);
-    if (lost !== undefined) {
-      this.#walked = lost;
-      return lost;
+    const loss = this.#walked === undefined ? undefined : await lostSince(this.#db, this.#walked);
+    if (loss !== undefined) {
+      this.#walked = loss;
+      return loss;
     }
-    const walked = await verifyChain(this.#db, known, ({ no }) => {
-      this.#through = no;
+    const walked = await verifyChain(this.#db, previous, ({ no }) => {
+      this.#checkedNo = no;
     });
-    if (known === undefined) this.#wholeAtMs = nowMs;
+    if (previous === undefined) this.#wholeAtMs = nowMs;
     this.#walked = walked;
     return walked;
   }

@@ -71,7 +71,7 @@ export function conditionOf(
 ): { readonly condition: Condition; readonly reasons: string[] } {
   const standing = textsIn(JSON.parse(row.conditions)).map((kind) => kind.slice(0, REASON_CHARS_MAX));
   const isSilent = nowMs - Date.parse(row.heard) >= SILENT_S * 1000;
-  const away = [
+  const offlineReasons = [
     ...(row.state === 'offline' || row.state === 'stopped' ? [row.state] : []),
     ...(isSilent ? ['silent'] : []),
   ];
@@ -82,13 +82,13 @@ export function conditionOf(
     ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-ends'] : []),
     ...(endsSoon(row.order_ends, nowMs) ? ['order-ends'] : []),
   ];
-  const reasons = [...new Set([...away, ...suspended, ...limited, ...standing, ...ending])].slice(
+  const reasons = [...new Set([...offlineReasons, ...suspended, ...limited, ...standing, ...ending])].slice(
     0,
     REASONS_MAX,
   );
   const has = (condition: Condition): boolean => standing.some((kind) => conditionBy(kind) === condition);
   const condition = (): Condition => {
-    if (away.length > 0) return 'offline';
+    if (offlineReasons.length > 0) return 'offline';
     if (has('blind')) return 'blind';
     if (suspended.length > 0 || has('suspended')) return 'suspended';
     if (limited.length > 0 || has('impaired')) return 'impaired';
@@ -102,14 +102,17 @@ function endsSoon(at: string | null, nowMs: number): boolean {
 }
 
 /**
- * Returns the cameras whose condition changed since the last call, which `told` stores by site/box. The first call
- * returns none, because the client has just loaded all cameras.
+ * Returns the cameras whose condition changed since the last call, which `sentConditions` stores by site/box. The first
+ * call returns none, because the client has just loaded all cameras.
  */
-export function changedConditions(told: Map<string, Condition>, cameras: readonly Camera[]): Camera[] {
+export function changedConditions(
+  sentConditions: Map<string, Condition>,
+  cameras: readonly Camera[],
+): Camera[] {
   return cameras.filter(({ site, box, condition }) => {
     const key = `${site}/${box}`;
-    const before = told.get(key);
-    told.set(key, condition);
+    const before = sentConditions.get(key);
+    sentConditions.set(key, condition);
     return before !== undefined && before !== condition;
   });
 }
@@ -119,24 +122,25 @@ export type Interval = readonly [fromMs: number, toMs: number];
 
 /** Returns the duration in whole seconds, within the given range, during which at least one interval holds. */
 export function coveredS(intervals: readonly Interval[], fromMs: number, toMs: number): number {
-  let [sum, through] = [0, fromMs];
+  let [sum, coveredToMs] = [0, fromMs];
   for (const [from, to] of [...intervals].sort(([a], [b]) => a - b)) {
-    const [begin, end] = [Math.max(from, through), Math.min(to, toMs)];
+    const [begin, end] = [Math.max(from, coveredToMs), Math.min(to, toMs)];
     if (!(end > begin)) continue;
     sum += end - begin;
-    through = end;
+    coveredToMs = end;
   }
   return Math.round(sum / 1000);
 }
 
 export async function camerasOf(db: Queries, nowMs: number): Promise<Cameras> {
-  const rows = await listed(db);
+  const rows = await listCameras(db);
   const cameras = await withBlindness(db, rows, nowMs);
-  const more = rows.length < CAMERAS_MAX ? 0 : (await countOf(db, 'camera WHERE NOT gone')) - rows.length;
+  const restCount =
+    rows.length < CAMERAS_MAX ? 0 : (await countOf(db, 'camera WHERE NOT gone')) - rows.length;
   return {
     now: iso(nowMs),
     cameras: cameras.map(({ camera }) => camera),
-    more: Math.max(0, more),
+    more: Math.max(0, restCount),
     strangers: await countOf(db, "stranger WHERE box <> '' AND last_at > $1", [iso(nowMs - DAY_MS)]),
   };
 }
@@ -145,7 +149,7 @@ export async function camerasOf(db: Queries, nowMs: number): Promise<Cameras> {
  * Lists up to CAMERAS_MAX cameras. If there are more, the first site of each box comes first, so that a box that
  * invents sites hides no other.
  */
-async function listed(db: Queries): Promise<CameraRow[]> {
+async function listCameras(db: Queries): Promise<CameraRow[]> {
   const rows = await db.all<CameraRow>(
     `SELECT ${COLUMNS} FROM camera WHERE NOT gone ORDER BY site, box LIMIT ${CAMERAS_MAX + 1}`,
   );
@@ -159,8 +163,8 @@ async function listed(db: Queries): Promise<CameraRow[]> {
   );
 }
 
-async function countOf(db: Queries, what: string, values: readonly Value[] = []): Promise<number> {
-  const [row] = await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${what}`, values);
+async function countOf(db: Queries, source: string, values: readonly Value[] = []): Promise<number> {
+  const [row] = await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${source}`, values);
   return row?.n ?? 0;
 }
 
@@ -183,9 +187,9 @@ export async function* allCameras(db: Queries, nowMs: number): AsyncGenerator<Ca
 
 interface CameraChange {
   readonly rev: number;
-  /** Exactly one of `camera` and `gone` is set. */
+  /** Exactly one of `camera` and `removal` is set. */
   readonly camera?: Camera;
-  readonly gone?: GoneCamera;
+  readonly removal?: GoneCamera;
 }
 
 /** Returns the changes in the order of `rev`. */
@@ -198,10 +202,12 @@ export async function camerasChanged(
     `SELECT ${COLUMNS}, gone FROM camera WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
     [after, upTo],
   );
-  const there = rows.filter(({ gone }) => !gone);
-  const cameras = there.length === 0 ? [] : await withBlindness(db, there, nowMs);
-  const gone = rows.filter((row) => row.gone).map(({ site, box, rev }) => ({ rev, gone: { site, box } }));
-  return [...cameras, ...gone].sort((a, b) => a.rev - b.rev);
+  const presentRows = rows.filter(({ gone }) => !gone);
+  const cameras = presentRows.length === 0 ? [] : await withBlindness(db, presentRows, nowMs);
+  const removals = rows
+    .filter((row) => row.gone)
+    .map(({ site, box, rev }) => ({ rev, removal: { site, box } }));
+  return [...cameras, ...removals].sort((a, b) => a.rev - b.rev);
 }
 
 /** Copied member by member for speed, as for incidents: there are 5,000 cameras. */
@@ -236,8 +242,8 @@ async function withBlindness(
 ): Promise<{ readonly rev: number; readonly camera: Camera }[]> {
   const sinceMs = nowMs - DAY_MS;
   const values: Value[] = [iso(sinceMs)];
-  const named = rows.length > NAMED_MAX ? [] : rows;
-  const ofBoxes = named.map(({ site, box }) => {
+  const namedRows = rows.length > NAMED_MAX ? [] : rows;
+  const ofBoxes = namedRows.map(({ site, box }) => {
     values.push(site, box);
     return `(site = $${values.length - 1} AND box = $${values.length})`;
   });
@@ -261,9 +267,9 @@ async function withBlindness(
     // is skipped.
     if (ended === null && standing.get(key)?.includes(`"${kind}"`) !== true) continue;
     const interval: Interval = [Date.parse(started), ended === null ? nowMs : Date.parse(ended)];
-    const known = intervals.get(key);
-    if (known === undefined) intervals.set(key, [interval]);
-    else known.push(interval);
+    const boxIntervals = intervals.get(key);
+    if (boxIntervals === undefined) intervals.set(key, [interval]);
+    else boxIntervals.push(interval);
   }
   return rows.map((row) => {
     const blindS = coveredS(intervals.get(`${row.site}/${row.box}`) ?? [], sinceMs, nowMs);

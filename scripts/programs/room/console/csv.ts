@@ -17,7 +17,7 @@ const FORMULA = '=+\\-@＝＋－＠';
  * Possible start of a cell that begins with a formula character, also inside a text. In countries with a decimal comma
  * a spreadsheet splits at `;`, ignores quotes, and starts a cell after each.
  */
-const BEGINS = new RegExp(`(?<=^|[;\\t\\r\\n])(?=[\\s\\p{Cf}"]*[${FORMULA}]|[\\t\\r])`, 'gu');
+const CELL_START = new RegExp(`(?<=^|[;\\t\\r\\n])(?=[\\s\\p{Cf}"]*[${FORMULA}]|[\\t\\r])`, 'gu');
 
 /**
  * Formats one cell so that no text is taken for a formula. Null becomes an empty cell; lists and objects become JSON.
@@ -26,7 +26,7 @@ export function cellOf(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return text.replace(BEGINS, "'");
+  return text.replace(CELL_START, "'");
 }
 
 /** Lines produced in one go (a few milliseconds) before yielding to other tasks of this process. */

@@ -81,17 +81,18 @@ export class Entry {
       this.#clear(reply, 'flow', 'lax');
       const { sessions, nowMs } = this.#options;
       try {
-        const { who, renewal } = await this.#oidc.finish(
+        const { account, renewal } = await this.#oidc.finish(
           new URL(`${this.#options.origin()}${request.url}`),
           flow,
         );
-        await this.#begin(reply, who, {
+        await this.#begin(reply, account, {
           method: 'oidc',
           ...(renewal !== undefined && { renewal: (cookie: string) => sealedBy(cookie, renewal) }),
         });
         return reply.type('text/html; charset=utf-8').send(page('', html`<p><a href="/">…</a></p>`));
       } catch (error) {
-        if (error instanceof LoginRefused) await sessions.refused(error.who, error.message, nowMs());
+        if (error instanceof LoginRefused)
+          await sessions.recordRefusal(error.account, error.message, nowMs());
         return refusePage(reply, error);
       }
     });
@@ -106,17 +107,17 @@ export class Entry {
     const program = programOf(request.headers.authorization, settings.tokens);
     if (program === 'unknown') {
       this.#limit(request);
-      await sessions.refused('', 'a token that is not in the settings', nowMs());
+      await sessions.recordRefusal('', 'a token that is not in the settings', nowMs());
       throw new CallError(401, 'Authorization: the settings have no such token');
     }
-    if (program !== undefined) return { who: program, session: undefined };
+    if (program !== undefined) return { account: program, session: undefined };
     const cookie = request.cookies[this.#name('')];
     const session = await sessions.find(cookie, nowMs(), isUse);
     if (session === undefined || cookie === undefined) return undefined;
     if (session.method === 'oidc') this.roleCheck?.know(session.id, cookie);
-    const why = this.#isOver(session);
-    if (why === undefined) return { who: session.who, session };
-    await sessions.endFor(session.id, session.who, why, nowMs());
+    const reason = this.#isOver(session);
+    if (reason === undefined) return { account: session.account, session };
+    await sessions.endFor(session.id, session.account, reason, nowMs());
     return undefined;
   }
 
@@ -124,48 +125,48 @@ export class Entry {
    * Checks a session against the current settings, which may have changed since the login. Returns the reason if it is
    * over.
    */
-  #isOver({ method, who }: Session): string | undefined {
+  #isOver({ method, account: current }: Session): string | undefined {
     const { accounts } = this.#options.settings;
     const isOidc = accounts === undefined;
     if ((method === 'oidc') !== isOidc) return 'the settings have another way in now';
     if (isOidc) return undefined;
-    const account = accounts.find(({ name }) => name === who.name);
+    const account = accounts.find(({ name }) => name === current.name);
     if (account === undefined) return 'the settings have no such account any more';
-    return account.role === who.role ? undefined : `the role is ${account.role} now`;
+    return account.role === current.role ? undefined : `the role is ${account.role} now`;
   }
 
   /** Returns the login method. The accounts of a demonstration are shown only to a browser that opened its link. */
   login(request: FastifyRequest): Login {
     const { accounts } = this.#options.settings;
-    const shown = this.#hasLink(request.cookies[this.#name('demo')]) ? accounts : undefined;
-    return { method: accounts === undefined ? 'oidc' : 'local', accounts: [...(shown ?? [])] };
+    const visibleAccounts = this.#hasLink(request.cookies[this.#name('demo')]) ? accounts : undefined;
+    return { method: accounts === undefined ? 'oidc' : 'local', accounts: [...(visibleAccounts ?? [])] };
   }
 
   async enter(request: FastifyRequest, reply: FastifyReply, name: string): Promise<SessionView> {
     this.#limit(request);
     const { settings, sessions, nowMs } = this.#options;
     if (settings.accounts !== undefined && !this.#hasLink(request.cookies[this.#name('demo')])) {
-      await sessions.refused(name, 'not by the link of the demonstration', nowMs());
+      await sessions.recordRefusal(name, 'not by the link of the demonstration', nowMs());
       throw new CallError(403, 'a demonstration is entered by the link that it has printed: open that first');
     }
     const account = settings.accounts?.find((one) => one.name === name);
     if (account === undefined) {
-      const why =
+      const reason =
         settings.accounts === undefined ? 'accounts are the identity provider’s' : 'no such account';
-      await sessions.refused(name, why, nowMs());
-      throw new CallError(403, `name: ${why}; GET /api/login says how one gets in`);
+      await sessions.recordRefusal(name, reason, nowMs());
+      throw new CallError(403, `name: ${reason}; GET /api/login says how one gets in`);
     }
     const session = await this.#begin(reply, { ...account, isProgram: false }, { method: 'local' });
-    return this.view({ who: session.who, session });
+    return this.view({ account: session.account, session });
   }
 
-  async view({ who, session }: Caller): Promise<SessionView> {
+  async view({ account, session }: Caller): Promise<SessionView> {
     const { settings, db, timeZone, nowMs } = this.#options;
     const { plan, signer, accounts } = settings;
-    const people = who.role === 'supervisor' ? await peopleOf(db, accounts ?? [], nowMs()) : [];
+    const people = account.role === 'supervisor' ? await peopleOf(db, accounts ?? [], nowMs()) : [];
     return {
-      user: who.name,
-      role: who.role,
+      user: account.name,
+      role: account.role,
       timeZone,
       people,
       // A token does not expire; each call returns a later time.
@@ -189,7 +190,7 @@ export class Entry {
     const { token } = request.query as { readonly token?: unknown };
     if (token === undefined) return reply.redirect('/', 303);
     if (this.#options.settings.accounts === undefined || !this.#hasLink(token)) {
-      await this.#options.sessions.refused(
+      await this.#options.sessions.recordRefusal(
         '',
         'a link that is not of this demonstration',
         this.#options.nowMs(),
@@ -207,16 +208,16 @@ export class Entry {
   #hasLink(token: unknown): boolean {
     const { entryToken } = this.#options.settings;
     if (entryToken === undefined) return true;
-    const [given, own] = [String(token), entryToken].map((text) =>
+    const [givenHash, own] = [String(token), entryToken].map((text) =>
       createHash('sha256').update(text).digest(),
     );
-    return given !== undefined && own !== undefined && timingSafeEqual(given, own);
+    return givenHash !== undefined && own !== undefined && timingSafeEqual(givenHash, own);
   }
 
-  async #begin(reply: FastifyReply, who: Account, how: Parameters<Sessions['begin']>[1]) {
+  async #begin(reply: FastifyReply, account: Account, entry: Parameters<Sessions['begin']>[1]) {
     const { sessions, nowMs } = this.#options;
-    const { cookie, session } = await sessions.begin(who, how, nowMs());
-    if (how.method === 'oidc') this.roleCheck?.know(session.id, cookie);
+    const { cookie, session } = await sessions.begin(account, entry, nowMs());
+    if (entry.method === 'oidc') this.roleCheck?.know(session.id, cookie);
     this.#set(reply, '', cookie, 'strict', LONGEST_MS / 1000);
     return session;
   }

@@ -20,26 +20,26 @@ export function faultOf(schema: TSchema, value: unknown): string | undefined {
 
 function lineOf({ path, message, schema, type, errors }: ValueError): string {
   if (type === ValueErrorType.ObjectAdditionalProperties) {
-    return `${where(path)} is not known here; ${knownIn(schema)}`;
+    return `${dottedPath(path)} is not known here; ${knownIn(schema)}`;
   }
-  if (type === ValueErrorType.ObjectRequiredProperty) return `${where(path)} is missing`;
+  if (type === ValueErrorType.ObjectRequiredProperty) return `${dottedPath(path)} is missing`;
   if (type === ValueErrorType.Union) {
     const words = literals(schema);
-    if (words !== undefined) return `${where(path)} must be one of ${words.join(', ')}`;
+    if (words !== undefined) return `${dottedPath(path)} must be one of ${words.join(', ')}`;
     const [first] = errors.flatMap((one) => [...one]);
     if (first !== undefined) return lineOf(first);
   }
   if (type === ValueErrorType.StringPattern || (type === ValueErrorType.String && schema.description)) {
-    return `${where(path)} must be ${schema.description ?? `text that fits ${String(schema['pattern'])}`}`;
+    return `${dottedPath(path)} must be ${schema.description ?? `text that fits ${String(schema['pattern'])}`}`;
   }
-  return `${where(path)}: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+  return `${dottedPath(path)}: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 }
 
 /**
  * Formats a JSON pointer (RFC 6901) in dotted form: `tokens.0.role`. Its names come from the caller, so they are made
  * printable.
  */
-function where(path: string): string {
+function dottedPath(path: string): string {
   if (path === '') return 'it as a whole';
   const parts = path
     .slice(1)

@@ -2,8 +2,8 @@
 import type { Figures, FiguresBy } from '../contract/figures.ts';
 import { dayHourOf } from '../database/day-hour.ts';
 import { iso, type Queries } from '../database/sql.ts';
-import { type Span, spanAsked } from './asked.ts';
 import { precisionOf, SUMS, type Sums, sumOf } from './precision.ts';
+import { type Span, spanAsked } from './request-params.ts';
 import { objectIn } from './rows.ts';
 
 /** Columns whose values form the key, joined with `/`. */

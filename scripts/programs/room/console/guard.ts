@@ -79,7 +79,7 @@ export function programOf(
   const [, token = ''] = BEARER.exec(authorization) ?? [];
   const hash = createHash('sha256').update(token).digest();
   // All tokens are compared, each in constant time.
-  const found = tokens.filter(({ sha256 }) => timingSafeEqual(Buffer.from(sha256, 'hex'), hash));
-  const [one] = found;
+  const matches = tokens.filter(({ sha256 }) => timingSafeEqual(Buffer.from(sha256, 'hex'), hash));
+  const [one] = matches;
   return token === '' || one === undefined ? 'unknown' : { name: one.name, role: one.role, isProgram: true };
 }

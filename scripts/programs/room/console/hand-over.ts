@@ -1,10 +1,10 @@
 /** Builds the shift report: incidents received, their outcome, and open work. */
 import type { HandOver } from '../contract/figures.ts';
 import { iso, type Queries } from '../database/sql.ts';
-import { spanAsked } from './asked.ts';
 import { headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { openOf } from './queue.ts';
+import { spanAsked } from './request-params.ts';
 
 /** Conditions in which a camera sees nothing. */
 const DOWN: readonly string[] = ['offline', 'blind', 'suspended'];
@@ -27,7 +27,7 @@ export async function handOverOf(
      GROUP BY verdict`,
     span,
   );
-  const judged = (verdict: string): number => closed.find((row) => row.verdict === verdict)?.n ?? 0;
+  const verdictCount = (verdict: string): number => closed.find((row) => row.verdict === verdict)?.n ?? 0;
   const open = await openOf(db, ['new', 'claimed']);
   const dispatched = await openOf(db, ['dispatched']);
   const { cameras, more: camerasMore } = await camerasOf(db, nowMs);
@@ -37,7 +37,7 @@ export async function handOverOf(
     received: await count("incident WHERE received >= $1 AND received < $2 AND severity <> 'system'"),
     closed: closed.reduce((sum, { n }) => sum + n, 0),
     withdrawn: await count('incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NOT NULL'),
-    verdicts: { true: judged('true'), false: judged('false'), unclear: judged('unclear') },
+    verdicts: { true: verdictCount('true'), false: verdictCount('false'), unclear: verdictCount('unclear') },
     open: open.incidents,
     dispatched: dispatched.incidents,
     more: open.more + dispatched.more,

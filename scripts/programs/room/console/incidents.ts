@@ -3,9 +3,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { IncidentPage, IncidentQuery } from '../contract/api.ts';
 import type { Incident, IncidentDetail, Note } from '../contract/incident.ts';
 import { iso, type Queries, type Value } from '../database/sql.ts';
-import { noAsked, textAsked, timeAsked } from './asked.ts';
 import { CallError } from './handler.ts';
 import { precisionOfRule } from './precision.ts';
+import { noAsked, textAsked, timeAsked } from './request-params.ts';
 import { INCIDENT_COLUMNS, type IncidentRow, incidentOf, objectIn, textsIn, timeOf } from './rows.ts';
 
 /** Limits as in the contract. */
@@ -17,9 +17,9 @@ const NEARBY_MS = 3_600_000;
 export async function pageOf(db: Queries, query: IncidentQuery): Promise<IncidentPage> {
   const limit = Math.min(query.limit ?? PAGE.default, PAGE.max);
   const values: Value[] = [];
-  const where = [...(await filters(db, query, values)), ...after(query.cursor, values)];
+  const conditions = [...(await filters(db, query, values)), ...after(query.cursor, values)];
   const rows = await db.all<IncidentRow>(
-    `SELECT ${INCIDENT_COLUMNS} FROM incident ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
+    `SELECT ${INCIDENT_COLUMNS} FROM incident ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
      ORDER BY received DESC, no DESC LIMIT ${limit + 1}`,
     values,
   );
@@ -46,10 +46,10 @@ export async function* incidentsOf(db: Queries, query: IncidentQuery): AsyncGene
 }
 
 async function filters(db: Queries, query: IncidentQuery, values: Value[]): Promise<string[]> {
-  const where: string[] = [];
+  const conditions: string[] = [];
   const add = (test: string, value: Value): void => {
     values.push(value);
-    where.push(`${test} $${values.length}`);
+    conditions.push(`${test} $${values.length}`);
   };
   if (query.from !== undefined) add('received >=', iso(timeAsked('from', query.from)));
   if (query.to !== undefined) add('received <', iso(timeAsked('to', query.to)));
@@ -59,9 +59,9 @@ async function filters(db: Queries, query: IncidentQuery, values: Value[]): Prom
     const value = query[name];
     if (value !== undefined) add(`${name} =`, textAsked(name, value));
   }
-  if (query.verdict === 'none') where.push('verdict IS NULL');
+  if (query.verdict === 'none') conditions.push('verdict IS NULL');
   else if (query.verdict !== undefined) add('verdict =', query.verdict);
-  return where;
+  return conditions;
 }
 
 /** Returns the site of a box if it has only one. The query can then use the index by site and box. */
@@ -170,13 +170,13 @@ async function withHere(
 ): Promise<IncidentDetail['stills']> {
   if (stills.length === 0) return [];
   const names = stills.map((_, index) => `$${index + 3}`).join(', ');
-  const there = await db.all<{ name: string; sha256: string }>(
+  const storedStills = await db.all<{ name: string; sha256: string }>(
     `SELECT name, sha256 FROM snapshot WHERE site = $1 AND box = $2 AND name IN (${names})`,
     [site, box, ...stills.map(({ name }) => name)],
   );
   return stills.map(({ moment, name, time, sha256 }) => {
-    const here = there.some((one) => one.name === name && one.sha256 === sha256);
-    return { moment, name, time, sha256, here };
+    const isStored = storedStills.some((one) => one.name === name && one.sha256 === sha256);
+    return { moment, name, time, sha256, here: isStored };
   });
 }
 
@@ -187,20 +187,20 @@ async function nearbyOf(
 ): Promise<Pick<IncidentDetail, 'nearby' | 'nearbyMore'>> {
   const atMs = Date.parse(received);
   const on = (side: '<' | '>', untilMs: number): Promise<IncidentRow[]> => {
-    const [until, order] = side === '<' ? ['>=', 'DESC'] : ['<=', 'ASC'];
+    const [bound, order] = side === '<' ? ['>=', 'DESC'] : ['<=', 'ASC'];
     return db.all<IncidentRow>(
       `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE site = $1 AND box = $2
-       AND (received, no) ${side} ($3, $4) AND received ${until} $5
+       AND (received, no) ${side} ($3, $4) AND received ${bound} $5
        ORDER BY received ${order}, no ${order} LIMIT ${NEARBY_MAX}`,
       [site, box, received, no, iso(untilMs)],
     );
   };
   const [before, later] = await Promise.all([on('<', atMs - NEARBY_MS), on('>', atMs + NEARBY_MS)]);
-  const there = [...before, ...later];
-  const all = there.length <= NEARBY_MAX ? there.length : await nearCount(db, { site, box, atMs });
-  const away = (row: IncidentRow): number => Math.abs(Date.parse(row.received) - atMs);
-  const nearby = there
-    .sort((a, b) => away(a) - away(b))
+  const candidates = [...before, ...later];
+  const all = candidates.length <= NEARBY_MAX ? candidates.length : await nearCount(db, { site, box, atMs });
+  const distanceMs = (row: IncidentRow): number => Math.abs(Date.parse(row.received) - atMs);
+  const nearby = candidates
+    .sort((a, b) => distanceMs(a) - distanceMs(b))
     .slice(0, NEARBY_MAX)
     .sort((a, b) => Date.parse(a.received) - Date.parse(b.received) || a.no - b.no)
     .map(incidentOf);

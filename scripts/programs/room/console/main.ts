@@ -50,16 +50,16 @@ function settingsOf({ settings, demo, database, listen, signer }: Arguments): Se
   return { ...demoSettings(database, listen, token), signer };
 }
 
-function databaseAt(where: string): Sql {
+function databaseAt(address: string): Sql {
   try {
-    return databaseOf(where, (error) => warn(`database: ${error.message}`));
+    return databaseOf(address, (error) => warn(`database: ${error.message}`));
   } catch (error) {
     throw new AgentError('config', `database: ${messageOf(error)}`, error);
   }
 }
 
 /** Returns the room's time zone. A demonstration creates missing tables, because the archive may start later. */
-async function opened(db: Sql, isDemo: boolean): Promise<string> {
+async function openDatabase(db: Sql, isDemo: boolean): Promise<string> {
   try {
     if (isDemo) {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
@@ -79,12 +79,12 @@ async function opened(db: Sql, isDemo: boolean): Promise<string> {
 async function run(options: Arguments): Promise<void> {
   const settings = settingsOf(options);
   const app = readStaticFiles(options.app ?? APP);
-  const ended = new Promise<void>((resolve) => {
+  const stopSignal = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
   const db = databaseAt(settings.database);
   try {
-    const timeZone = await opened(db, options.demo === true);
+    const timeZone = await openDatabase(db, options.demo === true);
     const { handlers, changesSince } = partsOf(db, settings, timeZone);
     const server = new ConsoleServer({
       settings,
@@ -105,7 +105,7 @@ async function run(options: Arguments): Promise<void> {
       if (entryToken !== undefined && process.env[ENTRY_TOKEN] === undefined)
         say(`To enter, on this machine: ${address}${ENTER_PATH}?token=${entryToken}`);
       say(`Console on ${address}/${as}; Ctrl-C ends it`);
-      await ended;
+      await stopSignal;
     } finally {
       await webhooks.stop();
       await server.stop();

@@ -24,11 +24,11 @@ const FLOW = /^([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
 /** Refusal of a login, with a line for the page and the audit log. */
 export class LoginRefused extends Error {
   /** Account name from the identity provider, if known. */
-  readonly who: string;
+  readonly account: string;
 
-  constructor(line: string, who = '') {
+  constructor(line: string, account = '') {
     super(line);
-    this.who = who;
+    this.account = account;
   }
 }
 
@@ -40,7 +40,7 @@ export interface Renewal {
 }
 
 export interface Entered {
-  readonly who: Account;
+  readonly account: Account;
   /** Undefined if the provider issues no refresh token. */
   readonly renewal: Renewal | undefined;
 }
@@ -57,7 +57,7 @@ export class Oidc {
    * Starts a login. Returns the URL for the browser and the value of the login cookie.
    * @throws {AgentError} `unavailable`
    */
-  async begin(back: string): Promise<{ url: URL; flow: string }> {
+  async begin(returnUrl: string): Promise<{ url: URL; flow: string }> {
     const config = await this.#configuration();
     const [state, nonce, verifier] = [
       client.randomState(),
@@ -65,7 +65,7 @@ export class Oidc {
       client.randomPKCECodeVerifier(),
     ];
     const url = client.buildAuthorizationUrl(config, {
-      redirect_uri: back,
+      redirect_uri: returnUrl,
       scope: this.#settings.scope,
       state,
       nonce,
@@ -98,7 +98,7 @@ export class Oidc {
       const { refresh_token: refreshToken } = tokens;
       const sub = String(claims['sub']);
       const renewal = refreshToken === undefined ? undefined : { refreshToken, sub };
-      return { who: this.#accountOf(claims), renewal };
+      return { account: this.#accountOf(claims), renewal };
     } catch (error) {
       throw error instanceof LoginRefused ? error : refusalOf(error);
     }
@@ -109,14 +109,14 @@ export class Oidc {
    * @throws {LoginRefused} if the account no longer exists or has no role
    * @throws {AgentError} `unavailable`
    */
-  async again({ refreshToken, sub }: Renewal): Promise<{ who: Account; renewal: Renewal }> {
+  async renew({ refreshToken, sub }: Renewal): Promise<{ account: Account; renewal: Renewal }> {
     const config = await this.#configuration();
     try {
       const tokens = await client.refreshTokenGrant(config, refreshToken);
       const claims = await this.#claims(config, tokens, sub);
       if (claims['sub'] !== sub) throw new LoginRefused('the identity provider names another account');
       const next = tokens.refresh_token ?? refreshToken;
-      return { who: this.#accountOf(claims), renewal: { refreshToken: next, sub } };
+      return { account: this.#accountOf(claims), renewal: { refreshToken: next, sub } };
     } catch (error) {
       throw error instanceof LoginRefused ? error : refusalOf(error);
     }
@@ -143,8 +143,8 @@ export class Oidc {
 
   #accountOf(claims: Readonly<Record<string, unknown>>): Account {
     const { roleClaim, nameClaim, roles } = this.#settings;
-    const [given, sub] = [claims[nameClaim], claims['sub']];
-    const text = typeof given === 'string' && given !== '' ? given : String(sub);
+    const [nameValue, sub] = [claims[nameClaim], claims['sub']];
+    const text = typeof nameValue === 'string' && nameValue !== '' ? nameValue : String(sub);
     const name = printable(text, NAME_CHARS_MAX).slice(0, NAME_CHARS_MAX);
     // The audit log uses `room` for the program itself.
     if (name === 'room' || text.length > NAME_CHARS_MAX || name !== text) {

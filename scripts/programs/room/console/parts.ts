@@ -73,22 +73,22 @@ const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({
  * Adds, every SILENCE_EVERY_MS, the cameras whose condition has changed through time alone, without a change number.
  */
 function withSilence(db: Sql): ChangesSince {
-  const told = new Map<string, Condition>();
+  const sentConditions = new Map<string, Condition>();
   let lookedMs = 0;
   return async (rev, _rowsMax, toAll): Promise<Changes> => {
     const nowMs = Date.now();
     const changes = await changesSince(db, rev, nowMs);
     // A reply to a single returning screen must not mark the change as sent to the others.
     if (!toAll) return changes;
-    const changed = changedConditions(told, changes.cameras);
+    const changedCameras = changedConditions(sentConditions, changes.cameras);
     const sinceMs = nowMs - lookedMs;
     // Negative: the clock was set back.
     if (sinceMs >= 0 && sinceMs < SILENCE_EVERY_MS) return changes;
     lookedMs = nowMs;
-    for (const { site, box } of changes.gone) told.delete(`${site}/${box}`);
-    const others = changedConditions(told, (await camerasOf(db, nowMs)).cameras);
-    const known = new Set(changed.map(({ site, box }) => `${site}/${box}`));
-    const silent = others.filter(({ site, box }) => !known.has(`${site}/${box}`));
+    for (const { site, box } of changes.gone) sentConditions.delete(`${site}/${box}`);
+    const otherCameras = changedConditions(sentConditions, (await camerasOf(db, nowMs)).cameras);
+    const changedKeys = new Set(changedCameras.map(({ site, box }) => `${site}/${box}`));
+    const silent = otherCameras.filter(({ site, box }) => !changedKeys.has(`${site}/${box}`));
     return { ...changes, cameras: [...changes.cameras, ...silent] };
   };
 }

@@ -30,10 +30,10 @@ export const SUMS = (['alerts', 'judged_true', 'judged_false', 'judged_unclear']
 export function precisionOf(sums: Sums): Precision {
   const { alerts, judged_true: right, judged_false: wrong, judged_unclear: unclear } = sums;
   const counts = { alerts, true: right, false: wrong, unclear };
-  const judged = right + wrong;
-  if (judged === 0) return { ...counts, share: null, low: null, high: null };
-  const { low, high } = wilson(right, judged);
-  return { ...counts, share: compact(right / judged), low: compact(low), high: compact(high) };
+  const reviewedCount = right + wrong;
+  if (reviewedCount === 0) return { ...counts, share: null, low: null, high: null };
+  const { low, high } = wilson(right, reviewedCount);
+  return { ...counts, share: compact(right / reviewedCount), low: compact(low), high: compact(high) };
 }
 
 export async function precisionOfRule(

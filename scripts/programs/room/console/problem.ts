@@ -25,10 +25,10 @@ export function refuse(
   reply: FastifyReply,
   status: number,
   line: string,
-  more: { readonly incident?: Incident | undefined; readonly retryS?: number } = {},
+  details: { readonly incident?: Incident | undefined; readonly retryS?: number } = {},
 ): FastifyReply {
   const title = line.length > TITLE_CHARS_MAX ? printable(line, TITLE_CHARS_MAX - 1) : printable(line);
-  const { incident, retryS } = more;
+  const { incident, retryS } = details;
   const problem: Problem = { type: 'about:blank', title, status, ...(incident && { incident }) };
   if (retryS !== undefined) reply.header('retry-after', String(Math.ceil(retryS)));
   return reply.code(status).type('application/problem+json; charset=utf-8').send(JSON.stringify(problem));

@@ -47,29 +47,29 @@ export async function openOf(
   states: readonly ('new' | 'claimed' | 'dispatched')[],
 ): Promise<Queue> {
   const isAll = states.length === 3;
-  const where = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
-  type Listed = IncidentRow & { readonly newest: number; readonly open: number };
+  const condition = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
+  type ListedRow = IncidentRow & { readonly newest: number; readonly open: number };
   /** Reads number, rows and count in one statement, because other transactions commit between two. */
-  const asked = (listed: string, open: string) =>
-    db.all<Listed | { [name in keyof Listed]: name extends 'newest' | 'open' ? number : null }>(
+  const query = (listed: string, open: string) =>
+    db.all<ListedRow | { [name in keyof ListedRow]: name extends 'newest' | 'open' ? number : null }>(
       `WITH listed AS (${listed}) SELECT counter.value AS newest, ${open} AS open, listed.*
        FROM counter LEFT JOIN listed ON true WHERE counter.name = 'rev'
        ORDER BY listed.priority, listed.received DESC, listed.no DESC`,
     );
-  let rows = await asked(
-    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${where}
+  let rows = await query(
+    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${condition}
      ORDER BY priority, received DESC, no DESC LIMIT ${OPEN_MAX + 1}`,
     '0',
   );
   if (rows.length > OPEN_MAX) {
-    rows = await asked(
+    rows = await query(
       `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE no IN (
          SELECT no FROM (SELECT no, priority, received,
              row_number() OVER (PARTITION BY box ORDER BY priority, received DESC, no DESC) AS place
-           FROM incident WHERE ${where}) AS placed
+           FROM incident WHERE ${condition}) AS placed
          ORDER BY CASE WHEN place <= ${OF_A_BOX_MAX} THEN 0 ELSE 1 END, priority, received DESC, no DESC
          LIMIT ${OPEN_MAX})`,
-      `(SELECT count(*) FROM incident WHERE ${where})`,
+      `(SELECT count(*) FROM incident WHERE ${condition})`,
     );
   }
   const incidents = rows.flatMap((row) => (row.no === null ? [] : [incidentOf(row)]));
@@ -107,7 +107,7 @@ export async function changesSince(db: Queries, after: number, nowMs: number): P
     rev,
     incidents: rows.filter((row) => row.rev <= rev).map(incidentOf),
     cameras: cameras.flatMap(({ camera }) => (camera === undefined ? [] : [camera])),
-    gone: cameras.flatMap(({ gone }) => (gone === undefined ? [] : [gone])),
+    gone: cameras.flatMap(({ removal }) => (removal === undefined ? [] : [removal])),
   };
 }
 

@@ -82,10 +82,10 @@ export class RoleCheck {
     const { sessions, nowMs, onNotice } = this.#options;
     try {
       const due = await sessions.due(nowMs() - EACH_MS);
-      for (const { id, who, checked, renewal } of due) {
+      for (const { id, account, checked, renewal } of due) {
         const key = this.#keys.get(id);
         if (key === undefined || !(await sessions.take(id, checked, nowMs()))) continue;
-        await this.#read(id, who, key, renewal);
+        await this.#read(id, account, key, renewal);
       }
     } catch (error) {
       // A database error, which the pump reports. Unchecked sessions remain due.
@@ -93,20 +93,20 @@ export class RoleCheck {
     }
   }
 
-  async #read(id: string, who: Account, key: Buffer, sealed: string): Promise<void> {
+  async #read(id: string, account: Account, key: Buffer, sealed: string): Promise<void> {
     const { oidc, sessions, nowMs, onNotice } = this.#options;
-    const renewal = opened(key, sealed);
-    if (renewal === undefined) return this.#end(id, who, 'its token cannot be read');
+    const renewal = decryptRenewal(key, sealed);
+    if (renewal === undefined) return this.#end(id, account, 'its token cannot be read');
     try {
-      const now = await oidc.again(renewal);
-      const { name, role } = now.who;
+      const now = await oidc.renew(renewal);
+      const { name, role } = now.account;
       this.counters.read += 1;
       this.#isAway = false;
-      if (name !== who.name) return await this.#end(id, who, 'the account has another name now');
-      if (role !== who.role) return await this.#end(id, who, `the role is ${role} now`);
+      if (name !== account.name) return await this.#end(id, account, 'the account has another name now');
+      if (role !== account.role) return await this.#end(id, account, `the role is ${role} now`);
       await sessions.renew(id, seal(key, now.renewal), nowMs());
     } catch (error) {
-      if (error instanceof LoginRefused) return this.#end(id, who, error.message);
+      if (error instanceof LoginRefused) return this.#end(id, account, error.message);
       if (!(error instanceof AgentError)) throw error;
       this.counters.away += 1;
       if (!this.#isAway) onNotice(`console: ${error.message}; roles are as they were, and asked for again`);
@@ -114,10 +114,10 @@ export class RoleCheck {
     }
   }
 
-  async #end(id: string, who: Account, why: string): Promise<void> {
+  async #end(id: string, account: Account, reason: string): Promise<void> {
     this.counters.ended += 1;
     this.#keys.delete(id);
-    await this.#options.sessions.endFor(id, who, why, this.#options.nowMs());
+    await this.#options.sessions.endFor(id, account, reason, this.#options.nowMs());
   }
 }
 
@@ -135,7 +135,7 @@ function seal(key: Buffer, renewal: Renewal): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), text]).toString('base64');
 }
 
-function opened(key: Buffer, sealed: string): Renewal | undefined {
+function decryptRenewal(key: Buffer, sealed: string): Renewal | undefined {
   const bytes = Buffer.from(sealed, 'base64');
   const [nonce, tag, text] = [
     bytes.subarray(0, NONCE_BYTES),

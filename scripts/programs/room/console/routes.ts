@@ -22,7 +22,7 @@ export type DataHandlers = Omit<Handlers, OwnName>;
 
 /** Caller of a route; `session` is undefined for a program. */
 export interface Caller {
-  readonly who: Account;
+  readonly account: Account;
   readonly session: Session | undefined;
 }
 
@@ -69,8 +69,8 @@ type Values = Readonly<Record<string, unknown>>;
 export function registerRoutes(
   app: FastifyInstance,
   options: RoutesOptions,
-): { readonly refused: TokenBuckets } {
-  const refused = new TokenBuckets(REFUSED_ACTS);
+): { readonly refusals: TokenBuckets } {
+  const refusals = new TokenBuckets(REFUSED_ACTS);
   const callers = new WeakMap<FastifyRequest, Caller>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const route: Route = ROUTES[name];
@@ -84,8 +84,8 @@ export function registerRoutes(
         if (caller === undefined)
           throw new CallError(401, 'not logged in, or the session has ended; log in again');
         callers.set(request, caller);
-        if (route.act === undefined || may(caller.who.role, route.act)) return;
-        await refuseAct(options, refused, caller.who, route.act, request);
+        if (route.act === undefined || may(caller.account.role, route.act)) return;
+        await refuseAct(options, refusals, caller.account, route.act, request);
       },
       handler: async (request, reply) => {
         const nowMs = options.nowMs();
@@ -106,13 +106,13 @@ export function registerRoutes(
         return answer(
           reply,
           route,
-          await handler({ ...parts, key, nowMs, who: caller?.who ?? NOBODY }),
+          await handler({ ...parts, key, nowMs, who: caller?.account ?? NOBODY }),
           name,
         );
       },
     });
   }
-  return { refused };
+  return { refusals };
 }
 
 /** Caller of routes that need no login. */
@@ -122,12 +122,12 @@ const isOwn = (name: RouteName): name is OwnName => (OWN as readonly string[]).i
 
 async function refuseAct(
   { db, nowMs }: RoutesOptions,
-  refused: TokenBuckets,
+  refusals: TokenBuckets,
   { name, role, isProgram }: Account,
   act: Act,
   request: FastifyRequest,
 ): Promise<never> {
-  const waitS = refused.take(name);
+  const waitS = refusals.take(name);
   if (waitS > 0) throw new CallError(429, `${act}: refused too often; again in ${Math.ceil(waitS)} s`);
   const { no } = request.params as { no?: string };
   const incident = no !== undefined && DIGITS.test(no) && Number(no) > 0 ? { incident: Number(no) } : {};
@@ -148,9 +148,9 @@ async function refuseAct(
 function fitting(
   part: 'path' | 'query' | 'body',
   schema: TSchema | undefined,
-  given: unknown,
+  input: unknown,
 ): Values | undefined {
-  const values = part === 'body' ? given : withNumbers(schema, given as Values);
+  const values = part === 'body' ? input : withNumbers(schema, input as Values);
   if (schema === undefined) {
     const [unknown] = Object.keys((values ?? {}) as Values);
     if (unknown === undefined) return undefined;
@@ -164,16 +164,16 @@ function fitting(
 /**
  * Converts decimal digits in paths and queries to numbers where the schema requires integers, and adds default values.
  */
-function withNumbers(schema: TSchema | undefined, given: Values): Values {
+function withNumbers(schema: TSchema | undefined, input: Values): Values {
   const properties = Object.entries((schema?.['properties'] ?? {}) as Readonly<Record<string, TSchema>>);
   const numbers = properties.flatMap(([name, { type, default: standard }]) => {
-    const value = given[name];
+    const value = input[name];
     if (value === undefined && standard !== undefined) return [[name, standard]];
     return type === 'integer' && typeof value === 'string' && DIGITS.test(value)
       ? [[name, Number(value)]]
       : [];
   });
-  return { ...given, ...Object.fromEntries(numbers) };
+  return { ...input, ...Object.fromEntries(numbers) };
 }
 
 function keyOf({ headers }: FastifyRequest): string {

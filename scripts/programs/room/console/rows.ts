@@ -2,7 +2,7 @@
 
 import type { AuditDraft } from '../contract/audit.ts';
 import type { Incident } from '../contract/incident.ts';
-import { isTime } from '../contract/opened.ts';
+import { isTime } from '../contract/open-schema.ts';
 import type { Account } from './handler.ts';
 
 /** Columns of `incident` that `incidentOf` and the actions read. */

@@ -16,26 +16,26 @@ import type { SearchState } from '../contract/api.ts';
 import { FOUND_MAX, type SignerFound, type SignerProgress } from '../contract/signer.ts';
 import { record } from '../database/audit.ts';
 import { iso, type Sql } from '../database/sql.ts';
-import { caseAsked, spanAsked } from './asked.ts';
 import { type Call, CallError, type Handlers } from './handler.ts';
+import { caseAsked, spanAsked } from './request-params.ts';
 import { actorOf } from './rows.ts';
 import type { SignerClient } from './signer-client.ts';
 
 const SEARCHES_KEPT = 100;
 const KEPT_MS = 3_600_000;
 
-interface Kept {
-  readonly who: string;
+interface StoredSearch {
+  readonly owner: string;
   readonly state: Omit<SearchState, 'found'>;
-  readonly found: Found[];
+  readonly matches: Match[];
   site: string;
-  /** Number of entries of `found` already matched with incidents. */
+  /** Number of entries of `matches` already matched with incidents. */
   matched: number;
   /** Time of the room's clock. */
   endedMs: number | undefined;
 }
 
-type Found = SignerFound & { incident: number | null };
+type Match = SignerFound & { incident: number | null };
 
 type SignerHandlers = Pick<Handlers, 'search' | 'searchState' | 'sealed'>;
 
@@ -52,7 +52,7 @@ class Searches {
   readonly #client: SignerClient;
   readonly #db: Sql;
   readonly #clock: () => number;
-  readonly #kept = new Map<string, Kept>();
+  readonly #searches = new Map<string, StoredSearch>();
 
   constructor(client: SignerClient, db: Sql, clock: () => number) {
     this.#client = client;
@@ -71,13 +71,13 @@ class Searches {
     this.#forget(nowMs);
     const id = randomBytes(12).toString('hex');
     // Records all boxes, because an entry that omits names proves nothing about them.
-    const more = { search: id, ...request };
+    const details = { search: id, ...request };
     await this.#db.transaction((transaction) =>
-      record(transaction, { ...actorOf(who), act: 'search', more }, nowMs),
+      record(transaction, { ...actorOf(who), act: 'search', more: details }, nowMs),
     );
     const lines = await this.#client.search({ who: who.name, request });
-    const kept: Kept = {
-      who: who.name,
+    const search: StoredSearch = {
+      owner: who.name,
       state: {
         id,
         case: body.case,
@@ -89,78 +89,78 @@ class Searches {
         more: 0,
         fault: null,
       },
-      found: [],
+      matches: [],
       site: '',
       matched: 0,
       endedMs: undefined,
     };
-    this.#kept.set(id, kept);
-    void this.#follow(kept, lines);
-    return stateOf(kept);
+    this.#searches.set(id, search);
+    void this.#follow(search, lines);
+    return stateOf(search);
   }
 
   async state({ who, params: { id }, nowMs }: Call<'searchState'>): Promise<SearchState> {
     this.#forget(nowMs);
-    const kept = this.#kept.get(id);
-    if (kept === undefined) {
+    const search = this.#searches.get(id);
+    if (search === undefined) {
       throw new CallError(404, 'unknown search; results are stored for an hour, search again');
     }
-    if (kept.who !== who.name && who.role !== 'supervisor') {
+    if (search.owner !== who.name && who.role !== 'supervisor') {
       throw new CallError(403, 'this search belongs to another person; a supervisor may see it');
     }
-    await this.#match(kept);
-    return stateOf(kept);
+    await this.#match(search);
+    return stateOf(search);
   }
 
-  async #follow(kept: Kept, lines: AsyncIterable<SignerProgress>): Promise<void> {
+  async #follow(search: StoredSearch, lines: AsyncIterable<SignerProgress>): Promise<void> {
     try {
-      for await (const line of lines) take(kept, line);
+      for await (const line of lines) take(search, line);
     } catch (error) {
-      Object.assign(kept.state, { done: true, fault: messageOf(error).slice(0, 500) });
+      Object.assign(search.state, { done: true, fault: messageOf(error).slice(0, 500) });
     }
-    kept.endedMs = this.#clock();
+    search.endedMs = this.#clock();
   }
 
   /** Looks up the incidents of new matches in this room, the newest entry of each. */
-  async #match(kept: Kept): Promise<void> {
-    const through = kept.found.length;
-    const fresh = kept.found.slice(kept.matched, through);
+  async #match(search: StoredSearch): Promise<void> {
+    const matchCount = search.matches.length;
+    const fresh = search.matches.slice(search.matched, matchCount);
     if (fresh.length === 0) return;
-    const wanted = this.#db.dialect.rows('$1', 'wanted', { n: 'integer', box: 'text', episode: 'text' });
+    const wantedRows = this.#db.dialect.rows('$1', 'wanted', { n: 'integer', box: 'text', episode: 'text' });
     const rows = await this.#db.all<{ n: number; no: number }>(
-      `SELECT wanted.n AS n, max(incident.no) AS no FROM ${wanted}
+      `SELECT wanted.n AS n, max(incident.no) AS no FROM ${wantedRows}
        JOIN incident ON incident.site = $2 AND incident.box = wanted.box AND incident.episode = wanted.episode
        GROUP BY wanted.n`,
-      [JSON.stringify(fresh.map(({ box, episode }, n) => ({ n, box, episode }))), kept.site],
+      [JSON.stringify(fresh.map(({ box, episode }, n) => ({ n, box, episode }))), search.site],
     );
     for (const { n, no } of rows) {
-      const found = fresh[n];
-      if (found !== undefined) found.incident = no;
+      const match = fresh[n];
+      if (match !== undefined) match.incident = no;
     }
-    kept.matched = Math.max(kept.matched, through);
+    search.matched = Math.max(search.matched, matchCount);
   }
 
   #forget(nowMs: number): void {
-    const ended = [...this.#kept].filter(([, { endedMs }]) => endedMs !== undefined);
-    const tooMany = this.#kept.size - SEARCHES_KEPT + 1;
-    ended.forEach(([id, { endedMs = nowMs }], index) => {
-      if (index < tooMany || nowMs - endedMs > KEPT_MS) this.#kept.delete(id);
+    const endedSearches = [...this.#searches].filter(([, { endedMs }]) => endedMs !== undefined);
+    const tooMany = this.#searches.size - SEARCHES_KEPT + 1;
+    endedSearches.forEach(([id, { endedMs = nowMs }], index) => {
+      if (index < tooMany || nowMs - endedMs > KEPT_MS) this.#searches.delete(id);
     });
   }
 }
 
-function take(kept: Kept, line: SignerProgress): void {
+function take(search: StoredSearch, line: SignerProgress): void {
   const { asked, answered, missing, more, done, fault } = line;
-  const room = FOUND_MAX - kept.found.length;
-  for (const found of line.found.slice(0, room)) kept.found.push({ ...found, incident: null });
-  Object.assign(kept.state, { asked, answered, missing, done, fault });
-  kept.state.more = more + Math.max(0, line.found.length - room);
-  kept.site = line.site;
+  const room = FOUND_MAX - search.matches.length;
+  for (const match of line.found.slice(0, room)) search.matches.push({ ...match, incident: null });
+  Object.assign(search.state, { asked, answered, missing, done, fault });
+  search.state.more = more + Math.max(0, line.found.length - room);
+  search.site = line.site;
 }
 
 /** Sorts the matches by time. */
-function stateOf({ state, found }: Kept): SearchState {
-  const sorted = [...found].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
+function stateOf({ state, matches }: StoredSearch): SearchState {
+  const sorted = [...matches].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
   return { ...state, found: sorted.map(({ episode: _, ...one }) => one) };
 }
 
@@ -186,9 +186,13 @@ async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body
     throw new CallError(409, `the event of incident ${no} has an id by which no still can be asked for`);
   }
   const { event } = detail;
-  const more = { case: body.case, reason: body.reason, event };
+  const details = { case: body.case, reason: body.reason, event };
   await db.transaction((transaction) =>
-    record(transaction, { ...actorOf(who), act: 'request-sealed', site, box, incident: no, more }, nowMs),
+    record(
+      transaction,
+      { ...actorOf(who), act: 'request-sealed', site, box, incident: no, more: details },
+      nowMs,
+    ),
   );
   const note = await noteOf(db, site, box, event);
   const file = await client.sealed({

@@ -13,11 +13,11 @@ import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { iso, type Sql } from '../database/sql.ts';
-import { textAsked } from './asked.ts';
 import { Entry } from './entry.ts';
 import { Guard } from './guard.ts';
 import { CallError } from './handler.ts';
 import { refuse, refuseError } from './problem.ts';
+import { textAsked } from './request-params.ts';
 import type { RoleCheck } from './role-check.ts';
 import { type Caller, type DataHandlers, type OwnHandler, type OwnName, registerRoutes } from './routes.ts';
 import { Sessions } from './sessions.ts';
@@ -145,8 +145,10 @@ export class ConsoleServer {
       'connections too many': this.#guard?.counters.crowded ?? 0,
       'connections that asked nothing': this.#guard?.counters.silent ?? 0,
     };
-    const told = Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : []));
-    return told.length === 0 ? undefined : told.join(', ');
+    const texts = Object.entries(counts).flatMap(([label, count]) =>
+      count > 0 ? [`${count} ${label}`] : [],
+    );
+    return texts.length === 0 ? undefined : texts.join(', ');
   }
 
   async #register(app: FastifyInstance): Promise<void> {
@@ -175,8 +177,8 @@ export class ConsoleServer {
     const own = ownHandlers(entry, sessions, this.#pump, guard);
     const { handlers } = this.#options;
     const callerOf = (request: FastifyRequest, isUse: boolean) => entry.callerOf(request, isUse);
-    const { refused } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
-    this.#limits = [entry.tries, refused];
+    const { refusals } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
+    this.#limits = [entry.tries, refusals];
     serveStatic(app, files, (request, reply) =>
       refuse(reply, 404, `${request.method} ${request.url}: is not here`),
     );
@@ -197,7 +199,7 @@ function ownHandlers(
   pump: Pump,
   guard: Guard,
 ): Readonly<Record<OwnName, OwnHandler>> {
-  const known = (caller: Caller | undefined): Caller => {
+  const requireCaller = (caller: Caller | undefined): Caller => {
     if (caller === undefined)
       throw new AgentError('bug', 'a route that needs a caller was called without one');
     return caller;
@@ -205,17 +207,21 @@ function ownHandlers(
   return {
     login: async (_call, request) => entry.login(request),
     enter: ({ body }, request, reply) => entry.enter(request, reply, String(body['name'])),
-    session: ({ caller }) => entry.view(known(caller)),
-    logout: ({ caller }, _request, reply) => entry.leave(reply, known(caller)),
+    session: ({ caller }) => entry.view(requireCaller(caller)),
+    logout: ({ caller }, _request, reply) => entry.leave(reply, requireCaller(caller)),
     sessions: async ({ nowMs }) => ({ now: iso(nowMs), people: await sessions.present(nowMs) }),
     endSessions: async ({ caller, body, nowMs }) => ({
-      ended: await sessions.endAll(textAsked('user', String(body['user'])), known(caller).who, nowMs),
+      ended: await sessions.endAll(
+        textAsked('user', String(body['user'])),
+        requireCaller(caller).account,
+        nowMs,
+      ),
     }),
     stream: async ({ caller, query }, request, reply) => {
-      const { who, session } = known(caller);
+      const { account, session } = requireCaller(caller);
       const after = lastId(request) ?? (query['after'] as number | undefined);
       // An account and a token may have the same name.
-      const owner = `${session === undefined ? 'the token ' : ''}${who.name}`;
+      const owner = `${session === undefined ? 'the token ' : ''}${account.name}`;
       pump.admit(owner);
       openStream(reply, guard.headers);
       pump.add({ session: session?.id, owner, after, response: reply.raw });
@@ -235,7 +241,7 @@ function lastId({ headers }: FastifyRequest): number | undefined {
 function openStream(reply: FastifyReply, headers: Guard['headers']): void {
   reply.hijack();
   // nginx would otherwise buffer the stream.
-  const more = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' };
-  reply.raw.writeHead(200, { ...headers, ...more });
+  const streamHeaders = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' };
+  reply.raw.writeHead(200, { ...headers, ...streamHeaders });
   reply.raw.flushHeaders();
 }

@@ -62,7 +62,7 @@ interface Entry {
 /** A session whose role must be checked again. */
 export interface DueSession {
   readonly id: string;
-  readonly who: Account;
+  readonly account: Account;
   readonly checked: string;
   readonly renewal: string;
 }
@@ -70,7 +70,7 @@ export interface DueSession {
 export interface Session {
   /** SHA-256 of the cookie, hex. */
   readonly id: string;
-  readonly who: Account;
+  readonly account: Account;
   readonly method: Method;
   /** ISO 8601. */
   readonly ends: string;
@@ -91,7 +91,7 @@ export class Sessions {
   readonly #onEnd: (ids: readonly string[]) => void;
   readonly #refusals = new TokenBucket(REFUSALS, { nowMs: () => performance.now() });
   /** Refusals that were not recorded since the last recorded one. */
-  #since = 0;
+  #unrecordedCount = 0;
 
   /** `onEnd` receives the sessions that end here. */
   constructor(db: Sql, onEnd: (ids: readonly string[]) => void) {
@@ -104,36 +104,40 @@ export class Sessions {
    * @throws {CallError} 503 if SESSIONS_MAX are open
    */
   async begin(
-    who: Account,
+    account: Account,
     { method, renewal }: Entry,
     nowMs: number,
   ): Promise<{ cookie: string; session: Session }> {
     const cookie = randomBytes(COOKIE_BYTES).toString('base64url');
     const isRead = method === 'local' || renewal !== undefined;
     const ends = iso(nowMs + (isRead ? LONGEST_MS : UNREAD_MS));
-    const session = { id: sha256Of(cookie), who, method, ends };
-    const ended = await this.#db.transaction(async (transaction) => {
+    const session = { id: sha256Of(cookie), account, method, ends };
+    const endedIds = await this.#db.transaction(async (transaction) => {
       await transaction.run('DELETE FROM session WHERE ends <= $1 OR used <= $2', [
         iso(nowMs),
         iso(nowMs - IDLE_MS),
       ]);
-      const ids = await makeRoom(transaction, who.name);
+      const ids = await makeRoom(transaction, account.name);
       if (ids === undefined) return undefined;
       await transaction.run(
         `INSERT INTO session (id, who, role, method, began, used, checked, ends, renewal)
          VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7)`,
-        [session.id, who.name, who.role, method, iso(nowMs), ends, renewal?.(cookie) ?? null],
+        [session.id, account.name, account.role, method, iso(nowMs), ends, renewal?.(cookie) ?? null],
       );
-      const more = { method, ...(ids.length > 0 && { ended: ids.length }) };
-      await record(transaction, { who: who.name, role: who.role, act: 'login', more }, nowMs);
+      const details = { method, ...(ids.length > 0 && { ended: ids.length }) };
+      await record(
+        transaction,
+        { who: account.name, role: account.role, act: 'login', more: details },
+        nowMs,
+      );
       return ids;
     });
-    if (ended === undefined) {
+    if (endedIds === undefined) {
       this.counters.full += 1;
       throw new CallError(503, `${SESSIONS_MAX} sessions are open, which is the most: one of them must end`);
     }
     this.counters.entered += 1;
-    if (ended.length > 0) this.#onEnd(ended);
+    if (endedIds.length > 0) this.#onEnd(endedIds);
     return { cookie, session };
   }
 
@@ -148,24 +152,25 @@ export class Sessions {
     if (isUse && Date.parse(row.used) <= nowMs - USED_EVERY_MS) {
       await this.#db.run('UPDATE session SET used = $2 WHERE id = $1', [row.id, iso(nowMs)]);
     }
-    return { id: row.id, who: accountOf(row), method: row.method, ends: row.ends };
+    return { id: row.id, account: accountOf(row), method: row.method, ends: row.ends };
   }
 
-  async end({ id, who }: Session, nowMs: number): Promise<void> {
+  async end({ id, account }: Session, nowMs: number): Promise<void> {
     await this.#db.transaction(async (transaction) => {
-      const gone = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
-      if (gone > 0) await record(transaction, { who: who.name, role: who.role, act: 'logout' }, nowMs);
+      const deletedCount = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
+      if (deletedCount > 0)
+        await record(transaction, { who: account.name, role: account.role, act: 'logout' }, nowMs);
     });
     this.#onEnd([id]);
   }
 
-  /** Ends a session on behalf of the room. `why` is for the audit log. */
-  async endFor(id: string, { name, role }: Account, why: string, nowMs: number): Promise<void> {
+  /** Ends a session on behalf of the room. `reason` is for the audit log. */
+  async endFor(id: string, { name, role }: Account, reason: string, nowMs: number): Promise<void> {
     await this.#db.transaction(async (transaction) => {
-      const gone = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
-      const more = { user: name, role, why: printable(why) };
-      if (gone > 0)
-        await record(transaction, { who: 'room', role: 'room', act: 'session-ended', more }, nowMs);
+      const deletedCount = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
+      const details = { user: name, role, why: printable(reason) };
+      if (deletedCount > 0)
+        await record(transaction, { who: 'room', role: 'room', act: 'session-ended', more: details }, nowMs);
     });
     this.#onEnd([id]);
   }
@@ -173,12 +178,14 @@ export class Sessions {
   /** Ends all sessions of an account for a supervisor. Returns their number. */
   async endAll(user: string, by: Account, nowMs: number): Promise<number> {
     const ids = await this.#db.transaction(async (transaction) => {
-      const gone = await transaction.all<{ id: string }>('DELETE FROM session WHERE who = $1 RETURNING id', [
-        user,
-      ]);
-      const more = { user: printable(user, NAME_CHARS_MAX), ended: gone.length };
-      if (gone.length > 0) await record(transaction, { ...actorOf(by), act: 'end-sessions', more }, nowMs);
-      return gone.map(({ id }) => id);
+      const deletedRows = await transaction.all<{ id: string }>(
+        'DELETE FROM session WHERE who = $1 RETURNING id',
+        [user],
+      );
+      const details = { user: printable(user, NAME_CHARS_MAX), ended: deletedRows.length };
+      if (deletedRows.length > 0)
+        await record(transaction, { ...actorOf(by), act: 'end-sessions', more: details }, nowMs);
+      return deletedRows.map(({ id }) => id);
     });
     this.#onEnd(ids);
     return ids.length;
@@ -203,7 +210,7 @@ export class Sessions {
     );
     return rows.map((row) => ({
       id: row.id,
-      who: accountOf(row),
+      account: accountOf(row),
       checked: row.checked,
       renewal: row.renewal,
     }));
@@ -233,22 +240,22 @@ export class Sessions {
     return new Set(rows.filter((row) => isOpen(row, nowMs)).map(({ id }) => id));
   }
 
-  /** Records a refused login. `why` is our text; `name` was typed or comes from the identity provider. */
-  async refused(name: string, why: string, nowMs: number): Promise<void> {
+  /** Records a refused login. `reason` is our text; `name` was typed or comes from the identity provider. */
+  async recordRefusal(name: string, reason: string, nowMs: number): Promise<void> {
     this.counters.refused += 1;
     if (this.#refusals.take() > 0) {
       this.counters.unrecorded += 1;
-      this.#since += 1;
+      this.#unrecordedCount += 1;
       return;
     }
-    const more = {
+    const details = {
       name: printable(name, NAME_CHARS_MAX),
-      why: printable(why),
-      ...(this.#since > 0 && { unrecorded: this.#since }),
+      why: printable(reason),
+      ...(this.#unrecordedCount > 0 && { unrecorded: this.#unrecordedCount }),
     };
-    this.#since = 0;
+    this.#unrecordedCount = 0;
     await this.#db.transaction((transaction) =>
-      record(transaction, { who: 'room', role: 'room', act: 'login-refused', more }, nowMs),
+      record(transaction, { who: 'room', role: 'room', act: 'login-refused', more: details }, nowMs),
     );
   }
 }

@@ -22,7 +22,7 @@ const LISTEN_FORM = 'address:port, as 127.0.0.1:9480 or [::1]:9480';
 
 /** Maximum length of an account name, as in the tables. */
 const NAME_CHARS_MAX = 64;
-const Named = Type.String({
+const NameSchema = Type.String({
   pattern: `^[A-Za-z0-9À-ɏ][A-Za-z0-9À-ɏ ._@-]{0,${NAME_CHARS_MAX - 1}}$`,
   description: `a name of 1 to ${NAME_CHARS_MAX} letters, digits, spaces and . _ @ -`,
 });
@@ -53,7 +53,7 @@ export const SettingsFile = Type.Object(
       Type.Array(
         Type.Object(
           {
-            name: Named,
+            name: NameSchema,
             sha256: Type.String({
               pattern: '^[0-9a-f]{64}$',
               description: 'the SHA-256 of the token, 64 of 0-9 and a-f: printf %s TOKEN | sha256sum',
@@ -70,7 +70,7 @@ export const SettingsFile = Type.Object(
       Type.Array(
         Type.Object(
           {
-            name: Named,
+            name: NameSchema,
             url: Text(1000),
             secretFile: File,
             types: Type.Optional(Type.Array(OneOf(WEBHOOK_TYPES), { minItems: 1 })),
@@ -84,7 +84,7 @@ export const SettingsFile = Type.Object(
     video: Type.Optional(VideoFile),
     demo: Type.Optional(
       Type.Object(
-        { accounts: Type.Array(Type.Object({ name: Named, role: OneRole }, strict), { maxItems: 20 }) },
+        { accounts: Type.Array(Type.Object({ name: NameSchema, role: OneRole }, strict), { maxItems: 20 }) },
         strict,
       ),
     ),
@@ -163,12 +163,12 @@ export function readSettings(file: string): Settings {
   }
   const fault = faultOf(SettingsFile, content);
   if (fault !== undefined) throw wrong(file, fault);
-  const given = content as SettingsFile;
+  const settings = content as SettingsFile;
   const from = (path: string): string => resolve(dirname(resolve(file)), path);
-  const { demo, tokens = [], plan, webhooks = [], signer } = given;
-  const listen = listenOf(file, given.listen ?? LISTEN_DEFAULT);
-  const origin = given.origin === undefined ? undefined : originOf(file, given.origin);
-  judgeEntry(file, given, listen.host, origin);
+  const { demo, tokens = [], plan, webhooks = [], signer } = settings;
+  const listen = listenOf(file, settings.listen ?? LISTEN_DEFAULT);
+  const origin = settings.origin === undefined ? undefined : originOf(file, settings.origin);
+  judgeEntry(file, settings, listen.host, origin);
   for (const [index, { name }] of tokens.entries()) {
     const isTwice = tokens.findIndex((other) => other.name === name) !== index;
     if (isTwice) throw wrong(file, `tokens.${index}.name: two tokens are called ${name}`);
@@ -179,20 +179,20 @@ export function readSettings(file: string): Settings {
     tokens,
     accounts: demo?.accounts,
     entryToken: demo === undefined ? undefined : newEntryToken(),
-    database: databaseIn(file, given.database, from),
-    oidc: oidcOf(file, given.oidc, from),
+    database: databaseIn(file, settings.database, from),
+    oidc: oidcOf(file, settings.oidc, from),
     plan: plan === undefined ? undefined : from(plan),
     webhooks: webhooks.map(({ name, url, secretFile, types = [...WEBHOOK_TYPES] }, index) => {
-      const where = `webhooks.${index}`;
+      const place = `webhooks.${index}`;
       if (!isSafeUrl(url))
         throw wrong(
           file,
-          `${where}.url: must be https://… (http:// on this machine only), without a password`,
+          `${place}.url: must be https://… (http:// on this machine only), without a password`,
         );
-      return { name, url, types, secret: secretIn(file, `${where}.secretFile`, from(secretFile)) };
+      return { name, url, types, secret: secretIn(file, `${place}.secretFile`, from(secretFile)) };
     }),
     signer: signer === undefined ? undefined : from(signer),
-    video: videoOf(file, given.video),
+    video: videoOf(file, settings.video),
   };
 }
 
@@ -290,11 +290,11 @@ function databaseIn(file: string, text: string, from: (path: string) => string):
 
 function oidcOf(
   file: string,
-  given: SettingsFile['oidc'],
+  oidc: SettingsFile['oidc'],
   from: (path: string) => string,
 ): OidcSettings | undefined {
-  if (given === undefined) return undefined;
-  const { issuer, clientId, clientSecretFile, roleClaim, roles } = given;
+  if (oidc === undefined) return undefined;
+  const { issuer, clientId, clientSecretFile, roleClaim, roles } = oidc;
   if (!isSafeUrl(issuer)) {
     throw wrong(file, 'oidc.issuer: must be https://… (http:// on this machine only), without a password');
   }
@@ -303,8 +303,8 @@ function oidcOf(
     clientId,
     roleClaim,
     roles,
-    scope: given.scope ?? 'openid profile',
-    nameClaim: given.nameClaim ?? 'preferred_username',
+    scope: oidc.scope ?? 'openid profile',
+    nameClaim: oidc.nameClaim ?? 'preferred_username',
     clientSecret:
       clientSecretFile === undefined
         ? undefined
@@ -312,15 +312,15 @@ function oidcOf(
   };
 }
 
-function secretIn(file: string, where: string, path: string): string {
+function secretIn(file: string, place: string, path: string): string {
   let secret: string;
   try {
     const open = openToOthers(path);
     if (open !== undefined) throw new Error(open.replace('private key', 'secret'));
     secret = readFileSync(path, 'utf8').trim();
   } catch (error) {
-    throw wrong(file, `${where}: ${messageOf(error).slice(0, 200)}`);
+    throw wrong(file, `${place}: ${messageOf(error).slice(0, 200)}`);
   }
-  if (secret === '') throw wrong(file, `${where}: ${path} is empty`);
+  if (secret === '') throw wrong(file, `${place}: ${path} is empty`);
   return secret;
 }

@@ -44,24 +44,24 @@ export class SignerClient {
    * Starts a search. Resolves once the signer has accepted it, with the lines as they arrive.
    * @throws {CallError}
    */
-  async search(asked: SignerSearch): Promise<AsyncIterable<SignerProgress>> {
-    return this.#lines(await this.#ask('/search', asked));
+  async search(body: SignerSearch): Promise<AsyncIterable<SignerProgress>> {
+    return this.#lines(await this.#ask('/search', body));
   }
 
   /**
    * Requests a sealed still.
    * @throws {CallError} 409 if the box refuses, 503 if the box or the signer does not answer
    */
-  async sealed(asked: SignerSealed): Promise<SignerFile> {
-    return formed(SignerFile, await textOf(await this.#ask('/sealed', asked)));
+  async sealed(body: SignerSealed): Promise<SignerFile> {
+    return formed(SignerFile, await textOf(await this.#ask('/sealed', body)));
   }
 
   /**
    * Requests tracks.
    * @throws {CallError} as `sealed`
    */
-  async tracks(asked: SignerTracks): Promise<SignerTracksAnswer> {
-    const content = jsonOf(await textOf(await this.#ask('/tracks', asked), TRACKS_CHARS_MAX));
+  async tracks(body: SignerTracks): Promise<SignerTracksAnswer> {
+    const content = jsonOf(await textOf(await this.#ask('/tracks', body), TRACKS_CHARS_MAX));
     if (tracksCheck.Check(content)) return content;
     throw otherForm();
   }
@@ -70,10 +70,10 @@ export class SignerClient {
    * Requests a still to draw on.
    * @throws {CallError} as `sealed`
    */
-  async trackStill(asked: SignerTrackStill): Promise<SignerTrackStillAnswer> {
+  async trackStill(body: SignerTrackStill): Promise<SignerTrackStillAnswer> {
     return formed(
       SignerTrackStillAnswer,
-      await textOf(await this.#ask('/track-still', asked), STILL_CHARS_MAX),
+      await textOf(await this.#ask('/track-still', body), STILL_CHARS_MAX),
     );
   }
 
@@ -84,7 +84,9 @@ export class SignerClient {
         { socketPath: this.#socket, method: 'POST', path, headers, agent: false },
         resolve,
       );
-      asking.once('error', (error: NodeJS.ErrnoException) => reject(this.#away(error.code ?? error.message)));
+      asking.once('error', (error: NodeJS.ErrnoException) =>
+        reject(this.#unavailableError(error.code ?? error.message)),
+      );
       asking.end(JSON.stringify(body));
     });
     if (response.statusCode === 200) return response;
@@ -110,13 +112,13 @@ export class SignerClient {
       // The connection broke; the code below reports it.
       if (!hasCode(error, 'ECONNRESET')) throw error;
     }
-    if (!isDone) throw this.#away('it has ended in the middle of the search');
+    if (!isDone) throw this.#unavailableError('it has ended in the middle of the search');
   }
 
-  #away(why: string): CallError {
+  #unavailableError(reason: string): CallError {
     return new CallError(
       503,
-      `the signer does not answer on ${this.#socket} (${why}); start vigie-room-signer`,
+      `the signer does not answer on ${this.#socket} (${reason}); start vigie-room-signer`,
     );
   }
 }

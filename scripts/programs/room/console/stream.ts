@@ -95,7 +95,7 @@ export class Pump {
   readonly #options: PumpOptions;
   readonly #streams = new Set<Stream>();
   /** Streams that know less than the others; the next query is for them. */
-  readonly #behind = new Set<Stream>();
+  readonly #laggingStreams = new Set<Stream>();
   #unlisten: (() => Promise<void>) | undefined;
   #timers: NodeJS.Timeout[] = [];
   #next: NodeJS.Timeout | undefined;
@@ -147,17 +147,17 @@ export class Pump {
       if (this.#streams.size < STREAMS_MAX || this.#displace(counts, own)) return;
     }
     this.counters.refused += 1;
-    const most = own < STREAMS_OF_ONE_MAX ? `${STREAMS_MAX}` : `${STREAMS_OF_ONE_MAX} of ${owner}`;
-    throw new CallError(429, `streams: ${most} are open, which is the most; close one`);
+    const limitText = own < STREAMS_OF_ONE_MAX ? `${STREAMS_MAX}` : `${STREAMS_OF_ONE_MAX} of ${owner}`;
+    throw new CallError(429, `streams: ${limitText} are open, which is the most; close one`);
   }
 
   /**
    * Ends the oldest stream of the owner with the most, if that owner then still has at least as many as the new one.
    */
   #displace(counts: ReadonlyMap<string, number>, own: number): boolean {
-    const [[greedy, most] = ['', 0]] = [...counts].sort(([, a], [, b]) => b - a);
+    const [[greedy, mostCount] = ['', 0]] = [...counts].sort(([, a], [, b]) => b - a);
     const oldest = [...this.#streams].find(({ owner }) => owner === greedy);
-    if (oldest === undefined || most - 1 < own + 1) return false;
+    if (oldest === undefined || mostCount - 1 < own + 1) return false;
     this.counters.displaced += 1;
     oldest.response.end();
     this.#forget(oldest);
@@ -175,7 +175,7 @@ export class Pump {
     this.#write(stream, `retry: ${RETRY_MS}\n\n`);
     if (this.#isAway) this.#write(stream, eventOf('away', {}));
     if (stream.rev === this.#rev) return;
-    this.#behind.add(stream);
+    this.#laggingStreams.add(stream);
     this.#wake();
   }
 
@@ -193,7 +193,7 @@ export class Pump {
 
   #forget(stream: Stream): void {
     this.#streams.delete(stream);
-    this.#behind.delete(stream);
+    this.#laggingStreams.delete(stream);
   }
 
   /** Schedules a query because something may have changed. */
@@ -209,7 +209,7 @@ export class Pump {
       this.#next = undefined;
       this.#asking = this.#ask().finally(() => {
         this.#asking = undefined;
-        if (this.#isStale || this.#behind.size > 0) this.#plan(this.#isAway ? AGAIN_MS : 0);
+        if (this.#isStale || this.#laggingStreams.size > 0) this.#plan(this.#isAway ? AGAIN_MS : 0);
       });
     }, waitMs);
   }
@@ -245,54 +245,54 @@ export class Pump {
   }
 
   async #tellAll(): Promise<void> {
-    const since = this.#rev;
-    const changes = await this.#options.changesSince(since, ROWS_MAX, true);
+    const sinceRev = this.#rev;
+    const changes = await this.#options.changesSince(sinceRev, ROWS_MAX, true);
     this.#rev = changes.rev;
     // A camera's condition may change through silence alone, without a number.
-    if (changes.rev === since && changes.cameras.length === 0) return;
+    if (changes.rev === sinceRev && changes.cameras.length === 0) return;
     // A number that decreases means that an older database was restored.
-    const text = changes.rev < since ? this.#resetText(changes.rev) : this.#textOf(changes, since);
+    const text = changes.rev < sinceRev ? this.#resetText(changes.rev) : this.#textOf(changes, sinceRev);
     for (const stream of [...this.#streams]) {
-      if (!this.#behind.has(stream)) this.#tell(stream, text, changes.rev);
+      if (!this.#laggingStreams.has(stream)) this.#tell(stream, text, changes.rev);
     }
   }
 
   /** Brings streams that started with an older number up to the others. */
   async #catchUp(): Promise<void> {
     const near: Stream[] = [];
-    for (const stream of [...this.#behind]) {
-      this.#behind.delete(stream);
+    for (const stream of [...this.#laggingStreams]) {
+      this.#laggingStreams.delete(stream);
       const isFar = this.#rev - stream.rev > ROWS_MAX || stream.rev > this.#rev;
       // A number that was never given out comes from another database or one that was restored since.
       if (isFar) this.#tell(stream, this.#resetText(this.#rev), this.#rev);
       else if (stream.rev < this.#rev) near.push(stream);
     }
     if (near.length === 0) return;
-    const since = Math.min(...near.map(({ rev }) => rev));
+    const sinceRev = Math.min(...near.map(({ rev }) => rev));
     try {
-      const changes = await this.#options.changesSince(since, ROWS_MAX, false);
+      const changes = await this.#options.changesSince(sinceRev, ROWS_MAX, false);
       // Changes newer than what the others know come to all with their next query. A camera that has changed meanwhile
       // is sent twice; it has no number, and its new state replaces the old one.
       const upTo = { ...changes, rev: this.#rev };
       for (const stream of near) this.#tell(stream, this.#textOf(upTo, stream.rev), upTo.rev);
     } catch (error) {
-      for (const stream of near) if (this.#streams.has(stream)) this.#behind.add(stream);
+      for (const stream of near) if (this.#streams.has(stream)) this.#laggingStreams.add(stream);
       throw error;
     }
   }
 
   /** Only the last event carries the id: a client that is cut off earlier receives all events again. */
-  #textOf({ rev, incidents, cameras, gone }: Changes, since: number): string {
-    const fresh = incidents.filter((incident) => incident.rev > since && incident.rev <= rev);
+  #textOf({ rev, incidents, cameras, gone }: Changes, sinceRev: number): string {
+    const fresh = incidents.filter((incident) => incident.rev > sinceRev && incident.rev <= rev);
     if (incidents.length > ROWS_MAX || cameras.length + gone.length > ROWS_MAX) return this.#resetText(rev);
     const events: [name: string, data: readonly unknown[]][] = [
       ['gone', gone],
       ['cameras', cameras],
       ['incidents', fresh],
     ];
-    const told = events.filter(([, data]) => data.length > 0);
-    return told
-      .map(([name, data], at) => eventOf(name, data, at === told.length - 1 ? rev : undefined))
+    const sentEvents = events.filter(([, data]) => data.length > 0);
+    return sentEvents
+      .map(([name, data], at) => eventOf(name, data, at === sentEvents.length - 1 ? rev : undefined))
       .join('');
   }
 

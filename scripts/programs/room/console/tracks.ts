@@ -14,9 +14,9 @@ import { record } from '../database/audit.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import { csvOf } from '../questions/tracks/export-csv.ts';
 import { mfJsonOf } from '../questions/tracks/export-mf-json.ts';
-import { caseAsked, spanAsked } from './asked.ts';
 import { type Account, type Call, CallError, type Handlers } from './handler.ts';
 import { onlySiteOf } from './incidents.ts';
+import { caseAsked, spanAsked } from './request-params.ts';
 import { actorOf } from './rows.ts';
 import type { SignerClient } from './signer-client.ts';
 import { type VideoSettings, videoLink } from './video.ts';
@@ -25,8 +25,8 @@ import { viewStill } from './view-stills.ts';
 const ANSWERS_KEPT = 20;
 const KEPT_MS = 3_600_000;
 
-interface Kept {
-  readonly who: string;
+interface StoredAnswer {
+  readonly owner: string;
   readonly site: string;
   /** Time of the room's clock. */
   readonly atMs: number;
@@ -64,7 +64,7 @@ export function trackHandlers(options: TrackOptions): TrackHandlers {
 
 class TrackQuestions {
   readonly #options: TrackOptions;
-  readonly #kept = new Map<string, Kept>();
+  readonly #answers = new Map<string, StoredAnswer>();
 
   constructor(options: TrackOptions) {
     this.#options = options;
@@ -102,15 +102,15 @@ class TrackQuestions {
       tracks: tracks.map((track) => ({ ...track, video: videoLink(video, box, track.from, track.to) })),
     };
     const { matches, order, coverage } = answer;
-    const told = {
+    const summary = {
       matches,
       given: tracks.length,
       seen: coverage.seen,
       order,
       ...(stopped !== null && { stopped }),
     };
-    await this.#record(who, clock(), { site, box, more: { tracks: id, case: number, ...told } });
-    this.#keep(id, { who: who.name, site, atMs: clock(), json: Buffer.from(JSON.stringify(answer)) });
+    await this.#record(who, clock(), { site, box, more: { tracks: id, case: number, ...summary } });
+    this.#keep(id, { owner: who.name, site, atMs: clock(), json: Buffer.from(JSON.stringify(answer)) });
     return answer;
   }
 
@@ -135,47 +135,47 @@ class TrackQuestions {
    */
   async exported(
     { who, params: { id }, nowMs }: Call<'tracksCsv' | 'tracksMfJson'>,
-    what: string,
+    format: string,
   ): Promise<TrackAnswer> {
     this.#forget(nowMs);
-    const kept = this.#kept.get(id);
-    if (kept === undefined) {
+    const entry = this.#answers.get(id);
+    if (entry === undefined) {
       throw new CallError(404, 'unknown answer; answers are stored for an hour, ask again');
     }
-    if (kept.who !== who.name && who.role !== 'supervisor') {
+    if (entry.owner !== who.name && who.role !== 'supervisor') {
       throw new CallError(403, 'this answer belongs to another person; a supervisor may export it');
     }
-    const answer = JSON.parse(kept.json.toString()) as TrackAnswer;
+    const answer = JSON.parse(entry.json.toString()) as TrackAnswer;
     const { box, case: number } = answer.asked;
-    const more = { what, tracks: id, case: number, count: answer.tracks.length };
-    await this.#record(who, nowMs, { act: 'export', site: kept.site, box, more });
+    const details = { what: format, tracks: id, case: number, count: answer.tracks.length };
+    await this.#record(who, nowMs, { act: 'export', site: entry.site, box, more: details });
     return answer;
   }
 
   async #record(
-    who: Account,
+    account: Account,
     nowMs: number,
     { act = 'ask-tracks', box, more, site }: Partial<AuditDraft> & Pick<AuditDraft, 'more'>,
   ): Promise<void> {
     const { db } = this.#options;
     // The signer has not reported the site yet.
     const of = site ?? (box === undefined ? undefined : await onlySiteOf(db, box));
-    const where = { ...(of !== undefined && { site: of }), ...(box !== undefined && { box }) };
+    const location = { ...(of !== undefined && { site: of }), ...(box !== undefined && { box }) };
     await db.transaction((transaction) =>
-      record(transaction, { ...actorOf(who), act, ...where, ...(more && { more }) }, nowMs),
+      record(transaction, { ...actorOf(account), act, ...location, ...(more && { more }) }, nowMs),
     );
   }
 
-  #keep(id: string, kept: Kept): void {
-    this.#forget(kept.atMs);
-    this.#kept.set(id, kept);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= ANSWERS_KEPT) return;
-      this.#kept.delete(oldest);
+  #keep(id: string, entry: StoredAnswer): void {
+    this.#forget(entry.atMs);
+    this.#answers.set(id, entry);
+    for (const oldest of this.#answers.keys()) {
+      if (this.#answers.size <= ANSWERS_KEPT) return;
+      this.#answers.delete(oldest);
     }
   }
 
   #forget(nowMs: number): void {
-    for (const [id, { atMs }] of this.#kept) if (nowMs - atMs > KEPT_MS) this.#kept.delete(id);
+    for (const [id, { atMs }] of this.#answers) if (nowMs - atMs > KEPT_MS) this.#answers.delete(id);
   }
 }

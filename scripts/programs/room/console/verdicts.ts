@@ -90,30 +90,31 @@ function sumsOf(verdict: Verdict, former: Verdict | undefined): Parameters<typeo
 }
 
 /** Columns that a new entry copies from the one that it reopens. */
-const KEPT = `site, box, episode, severity, priority, kind, rule, place, started, ended, received, clock_doubt, objects,
+const COPIED_COLUMNS = `site, box, episode, severity, priority, kind, rule, place, started, ended, received, clock_doubt, objects,
   cause, events, newest, still, detail`;
 
 /**
  * Refuses incidents of revoked boxes: their messages no longer count, and the archive would close the incident again.
  */
 async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<void> {
-  const [gone] = await transaction.all('SELECT 1 AS gone FROM camera WHERE site = $1 AND box = $2 AND gone', [
-    row.site,
-    row.box,
-  ]);
-  if (gone !== undefined) throw conflict(row, `its box ${row.box} was revoked; enrol it again first`);
+  const [revokedCamera] = await transaction.all(
+    'SELECT 1 AS gone FROM camera WHERE site = $1 AND box = $2 AND gone',
+    [row.site, row.box],
+  );
+  if (revokedCamera !== undefined)
+    throw conflict(row, `its box ${row.box} was revoked; enrol it again first`);
 }
 
 /** Creates a new entry of the same episode; the closed one stays unchanged. Only the latest entry can be reopened. */
 export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
   const { who, key, nowMs, body, params } = call;
-  const once = { who, key, act: 'reopen' } as const;
+  const action = { account: who, key, act: 'reopen' } as const;
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
-    const done = await doneBefore(transaction, once);
-    if (done !== undefined) {
-      const reopened = await lockedRow(transaction, db, done);
-      if (reopened.reopens !== params.no) throw usedFor(reopened.reopens ?? done);
+    const earlierNo = await doneBefore(transaction, action);
+    if (earlierNo !== undefined) {
+      const reopened = await lockedRow(transaction, db, earlierNo);
+      if (reopened.reopens !== params.no) throw usedFor(reopened.reopens ?? earlierNo);
       return incidentOf(reopened);
     }
     const row = await lockedRow(transaction, db, params.no);
@@ -128,14 +129,14 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
     mustBeAsSeen(row, body.revision);
     const { integer } = db.dialect.types;
     const [fresh] = await transaction.all<IncidentRow>(
-      `INSERT INTO incident (${KEPT}, entry, rev, revision, state, reopens)
-       SELECT ${KEPT}, entry + 1, CAST($2 AS ${integer}), 0, 'new', no FROM incident WHERE no = $1
+      `INSERT INTO incident (${COPIED_COLUMNS}, entry, rev, revision, state, reopens)
+       SELECT ${COPIED_COLUMNS}, entry + 1, CAST($2 AS ${integer}), 0, 'new', no FROM incident WHERE no = $1
        RETURNING ${INCIDENT_COLUMNS}`,
       [params.no, rev],
     );
     if (fresh === undefined)
       throw new CallError(404, `incident ${params.no} does not exist, or is no longer stored`);
-    await noteDone(transaction, once, fresh.no, nowMs);
+    await noteDone(transaction, action, fresh.no, nowMs);
     const draft = { ...actorOf(who), act: 'reopen', site, box, incident: fresh.no } as const;
     await record(transaction, { ...draft, more: { reopens: row.no } }, nowMs);
     await tell(transaction, db);

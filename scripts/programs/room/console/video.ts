@@ -40,25 +40,25 @@ export const NO_VIDEO: VideoSettings = { link: undefined, cameras: new Map() };
  * Validates the video settings.
  * @throws {AgentError} `config`, with one line: setting, place and accepted form
  */
-export function videoOf(file: string, given: VideoFile | undefined): VideoSettings {
-  const { link, cameras = {} } = given ?? {};
-  const made = { link, cameras: new Map(Object.entries(cameras)) };
-  if (link === undefined) return made;
+export function videoOf(file: string, settings: VideoFile | undefined): VideoSettings {
+  const { link, cameras = {} } = settings ?? {};
+  const result = { link, cameras: new Map(Object.entries(cameras)) };
+  if (link === undefined) return result;
   const wrong = (line: string): AgentError => new AgentError('config', `${file}: video.link: ${line}`);
-  const known = PLACEHOLDERS.join(', ');
+  const placeholders = PLACEHOLDERS.join(', ');
   const [unknown] = (link.match(/\{[^{}]*\}?|\}/g) ?? []).filter((one) => !isPlaceholder(one));
-  if (unknown !== undefined) throw wrong(`${unknown.slice(0, 40)} is not known; known: ${known}`);
+  if (unknown !== undefined) throw wrong(`${unknown.slice(0, 40)} is not known; known: ${placeholders}`);
   if (!LINK_FORM.test(link) || !URL.canParse(filled(link, 'x', 0, 0))) {
     throw wrong(
-      `must be https://host/…, http://, rtsps:// or rtsp://, without a password, and ${known} only behind the host`,
+      `must be https://host/…, http://, rtsps:// or rtsp://, without a password, and ${placeholders} only behind the host`,
     );
   }
-  for (const [box, camera] of [...made.cameras, ['of 32 characters', 'x'.repeat(32)] as const]) {
+  for (const [box, camera] of [...result.cameras, ['of 32 characters', 'x'.repeat(32)] as const]) {
     const { length } = filled(link, camera, 0, 0);
     if (length > LINK_CHARS_MAX)
       throw wrong(`for the box ${box} it has ${length} characters, at most ${LINK_CHARS_MAX}; shorten it`);
   }
-  return made;
+  return result;
 }
 
 /** Returns the link to the video of this box and span. Both times have the form of the contract. */

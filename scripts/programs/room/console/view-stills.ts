@@ -1,6 +1,6 @@
 /** Finds the newest stored still of each view of a camera, to draw on and to replay over. */
 import type { TrackView } from '../../../../agent/contract/track-log.ts';
-import { isTime } from '../contract/opened.ts';
+import { isTime } from '../contract/open-schema.ts';
 import type { TrackAnswer } from '../contract/tracks.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { type NamedStill, storedDetail } from './incidents.ts';
@@ -21,19 +21,19 @@ export async function viewStill(
   { view, to }: Pick<TrackView, 'view' | 'to'>,
   nowMs: number,
 ): Promise<ViewStill> {
-  const until = to ?? iso(nowMs);
+  const endTime = to ?? iso(nowMs);
   const rows = await db.all<{ no: number; detail: string }>(
     `SELECT no, detail FROM incident WHERE site = $1 AND box = $2 AND started >= $3 AND started < $4
      ORDER BY received DESC, no DESC LIMIT ${INCIDENTS_MAX}`,
-    [site, box, view, until],
+    [site, box, view, endTime],
   );
-  const named = rows
+  const candidates = rows
     .flatMap(({ no, detail }) => storedDetail(detail).stills.map((still) => ({ ...still, incident: no })))
     // Stills from before an alert may show the previous view.
-    .filter(({ time }) => isTime(time) && time >= view && time < until)
+    .filter(({ time }) => isTime(time) && time >= view && time < endTime)
     .sort((a, b) => (a.time < b.time ? 1 : -1));
-  const here = await heldOf(db, site, box, named);
-  const newest = named.find(({ name, sha256 }) => here.has(`${name} ${sha256}`));
+  const storedKeys = await heldOf(db, site, box, candidates);
+  const newest = candidates.find(({ name, sha256 }) => storedKeys.has(`${name} ${sha256}`));
   if (newest === undefined) return null;
   return { incident: newest.incident, moment: newest.moment, at: newest.time };
 }
@@ -43,13 +43,13 @@ async function heldOf(
   db: Queries,
   site: string,
   box: string,
-  named: readonly Candidate[],
+  candidates: readonly Candidate[],
 ): Promise<ReadonlySet<string>> {
-  if (named.length === 0) return new Set();
-  const names = named.map((_, index) => `$${index + 3}`).join(', ');
-  const held = await db.all<{ name: string; sha256: string }>(
+  if (candidates.length === 0) return new Set();
+  const names = candidates.map((_, index) => `$${index + 3}`).join(', ');
+  const storedRows = await db.all<{ name: string; sha256: string }>(
     `SELECT name, sha256 FROM snapshot WHERE site = $1 AND box = $2 AND name IN (${names})`,
-    [site, box, ...named.map(({ name }) => name)],
+    [site, box, ...candidates.map(({ name }) => name)],
   );
-  return new Set(held.map(({ name, sha256 }) => `${name} ${sha256}`));
+  return new Set(storedRows.map(({ name, sha256 }) => `${name} ${sha256}`));
 }

@@ -40,7 +40,7 @@ export interface Step {
   readonly place: Place;
 }
 
-export interface Told {
+export interface DeliveryState {
   readonly place: Place;
   /** Incidents beyond `place` that are already delivered, while an older one is not. */
   readonly told: ReadonlySet<number>;
@@ -57,13 +57,13 @@ export interface Told {
 export function stepsOf(
   { rev: end, incidents, cameras, gone }: Changes,
   revs: readonly CameraRev[],
-  { place, told, later = Number.POSITIVE_INFINITY }: Told,
+  { place, told, later = Number.POSITIVE_INFINITY }: DeliveryState,
   types: readonly WebhookType[],
   timestamp: string,
 ): Step[] {
   const revOf = new Map(revs.map(({ site, box, rev }) => [`${site}/${box}`, rev]));
   const isNew = (no: number): boolean => no > place.incident && !told.has(no);
-  const changed = [
+  const changeList = [
     ...incidents.map((incident) => ({
       rev: incident.rev,
       no: incident.no,
@@ -80,12 +80,12 @@ export function stepsOf(
       };
     }),
   ].sort((a, b) => a.rev - b.rev);
-  let [open, most] = [later, Math.max(place.incident, ...told)];
-  for (const { no } of changed) most = Math.max(most, no ?? 0);
+  let [open, highestNo] = [later, Math.max(place.incident, ...told)];
+  for (const { no } of changeList) highestNo = Math.max(highestNo, no ?? 0);
   // Walks backwards to know which new incidents are still undelivered.
   const steps: Step[] = [];
   let after = Number.POSITIVE_INFINITY;
-  for (const { rev, no, messages } of changed.reverse()) {
+  for (const { rev, no, messages } of changeList.reverse()) {
     // Changes with the same number complete together.
     const settled = after > rev ? rev : rev - 1;
     steps.push({
@@ -93,14 +93,14 @@ export function stepsOf(
       no,
       place: {
         rev: Math.max(settled, place.rev),
-        incident: Math.max(place.incident, Math.min(open - 1, most)),
+        incident: Math.max(place.incident, Math.min(open - 1, highestNo)),
       },
     });
     if (no !== undefined && isNew(no)) open = Math.min(open, no);
     after = rev;
   }
   steps.reverse();
-  const incident = Math.max(place.incident, Math.min(later - 1, most));
+  const incident = Math.max(place.incident, Math.min(later - 1, highestNo));
   return [...steps, { messages: [], no: undefined, place: { rev: end, incident } }];
 }
 

@@ -4,13 +4,18 @@
  * INVARIANTS:
  * - Logs contain no secret.
  * - Messages are sent over TLS only, except to this machine.
- * LIMITS: one sender for each webhook; webhook-teller.ts states its limits.
+ * LIMITS: one sender for each webhook; webhook-sender.ts states its limits.
  */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Logger } from '../../../../agent/base/log.ts';
 import type { Sql } from '../database/sql.ts';
 import { isSafeUrl } from './settings.ts';
-import { type ChangesSince, Teller, type WebhookCounts, type WebhookSettings } from './webhook-teller.ts';
+import {
+  type ChangesSince,
+  type WebhookCounts,
+  WebhookSender,
+  type WebhookSettings,
+} from './webhook-sender.ts';
 
 /** Standard Webhooks: 24 to 64 bytes. */
 const SECRET = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/;
@@ -22,7 +27,7 @@ export class Webhooks {
   readonly #log: Logger;
   /** Counters by webhook name. */
   readonly counts: Readonly<Record<string, WebhookCounts>>;
-  #tellers: Teller[] = [];
+  #senders: WebhookSender[] = [];
   #unlisten: (() => Promise<void>) | undefined;
 
   constructor(db: Sql, settings: readonly WebhookSettings[], changesSince: ChangesSince, log: Logger) {
@@ -50,21 +55,21 @@ export class Webhooks {
       }
     }
     this.#unlisten = await this.#db.listen(() => {
-      for (const teller of this.#tellers) teller.wake();
+      for (const teller of this.#senders) teller.wake();
     });
-    this.#tellers = this.#settings.map((settings) => {
+    this.#senders = this.#settings.map((settings) => {
       const counts = this.counts[settings.name] ?? { sent: 0, failures: 0 };
-      return new Teller(this.#db, settings, this.#changesSince, this.#log, counts);
+      return new WebhookSender(this.#db, settings, this.#changesSince, this.#log, counts);
     });
-    for (const teller of this.#tellers) teller.start();
+    for (const teller of this.#senders) teller.start();
   }
 
   /** Stops delivery. Resolves once the current messages are answered and another console may continue. Idempotent. */
   async stop(): Promise<void> {
-    const [unlisten, tellers] = [this.#unlisten, this.#tellers];
+    const [unlisten, tellers] = [this.#unlisten, this.#senders];
     this.#unlisten = undefined;
     await Promise.all([unlisten?.(), ...tellers.map((teller) => teller.stop())]);
-    this.#tellers = [];
+    this.#senders = [];
   }
 }
 
@@ -98,12 +103,12 @@ async function remember(db: Sql, name: string): Promise<boolean> {
        ON CONFLICT (name) DO NOTHING`,
       [name],
     );
-    const ahead = await transaction.run(
+    const aheadCount = await transaction.run(
       `UPDATE webhook SET rev = (SELECT value FROM counter WHERE counter.name = 'rev'),
          incident = (SELECT coalesce(max(no), 0) FROM incident)
        WHERE name = $1 AND rev > (SELECT value FROM counter WHERE counter.name = 'rev')`,
       [name],
     );
-    return ahead > 0;
+    return aheadCount > 0;
   });
 }

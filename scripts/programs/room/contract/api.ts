@@ -128,7 +128,7 @@ export type IncidentPage = Static<typeof IncidentPage>;
 export const IdempotencyKey = Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' });
 
 const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
-const Seen = { revision: { ...Count, description: 'of the incident as it was seen' } };
+const SeenRevision = { revision: { ...Count, description: 'of the incident as it was seen' } };
 const Nothing = Type.Object({}, strict);
 const Interval = { from: AskedTime, to: AskedTime };
 
@@ -238,14 +238,14 @@ export const ROUTES = {
   },
   claim: act('claim', 'claim', 'take an incident, or hold it two minutes more', Nothing),
   release: act('release', 'claim', 'give it back', Nothing),
-  dispatch: act('dispatch', 'dispatch', 'somebody is sent there', Type.Object(Seen, strict), {
+  dispatch: act('dispatch', 'dispatch', 'somebody is sent there', Type.Object(SeenRevision, strict), {
     idempotent: true,
   }),
   judge: act(
     'verdict',
     'judge',
     'say whether it was what the rule is for; closes it',
-    Type.Object({ ...Seen, verdict: OneOf(VERDICTS) }, strict),
+    Type.Object({ ...SeenRevision, verdict: OneOf(VERDICTS) }, strict),
   ),
   note: act(
     'note',
@@ -260,9 +260,9 @@ export const ROUTES = {
     'reassign',
     'reassign',
     'give it to somebody',
-    Type.Object({ ...Seen, to: Text(64) }, strict),
+    Type.Object({ ...SeenRevision, to: Text(64) }, strict),
   ),
-  reopen: act('reopen', 'reopen', 'a new entry for what was closed', Type.Object(Seen, strict), {
+  reopen: act('reopen', 'reopen', 'a new entry for what was closed', Type.Object(SeenRevision, strict), {
     idempotent: true,
   }),
   sealed: {

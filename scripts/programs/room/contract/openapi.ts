@@ -3,7 +3,7 @@ import type { TSchema } from '@sinclair/typebox';
 import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
 import { IdempotencyKey, Problem, ROUTES, type Route } from './api.ts';
 import { WEBHOOK_EXAMPLES } from './examples.ts';
-import { opened } from './opened.ts';
+import { opened } from './open-schema.ts';
 import { may, ROLES } from './roles.ts';
 import { WEBHOOK_MESSAGES, WEBHOOK_TYPES, type WebhookType } from './webhook.ts';
 
@@ -46,8 +46,8 @@ const WEBHOOKS: Readonly<Record<WebhookType, string>> = {
 export function openApi(version: string): object {
   const schemas = new Map<string, Json>();
   const form: Forms = {
-    taken: (schema) => referred(plain(schema), schemas),
-    given: (schema) => referred(opened(plain(schema)), schemas),
+    requestSchema: (schema) => referred(plain(schema), schemas),
+    answerSchema: (schema) => referred(opened(plain(schema)), schemas),
   };
   const paths: Record<string, Record<string, Json>> = {};
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
@@ -55,7 +55,7 @@ export function openApi(version: string): object {
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(name, route, form) };
   }
   const webhooks = Object.fromEntries(WEBHOOK_TYPES.map((type) => [type, webhook(type, form)]));
-  const problem = { 'application/problem+json': { schema: form.given(Problem) } };
+  const problem = { 'application/problem+json': { schema: form.answerSchema(Problem) } };
   return {
     openapi: '3.1.0',
     info: {
@@ -91,15 +91,15 @@ type SchemaOf = (schema: TSchema) => Json;
 
 interface Forms {
   /** Schema of a request: unknown members are refused. */
-  readonly taken: SchemaOf;
+  readonly requestSchema: SchemaOf;
   /** Schema of an answer or a webhook: open for members of later versions. */
-  readonly given: SchemaOf;
+  readonly answerSchema: SchemaOf;
 }
 
-function operation(name: string, route: Route, { taken, given }: Forms): JsonObject {
+function operation(name: string, route: Route, { requestSchema, answerSchema }: Forms): JsonObject {
   const { path, summary, body, act } = route;
   const [, , tag = ''] = path.split(/[/.]/);
-  const parameters = parametersOf(name, route, taken);
+  const parameters = parametersOf(name, route, requestSchema);
   return {
     operationId: name,
     tags: [tag],
@@ -108,10 +108,10 @@ function operation(name: string, route: Route, { taken, given }: Forms): JsonObj
     ...(act === 'open' && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && {
-      requestBody: { required: true, content: { 'application/json': { schema: taken(body) } } },
+      requestBody: { required: true, content: { 'application/json': { schema: requestSchema(body) } } },
     }),
     responses: {
-      200: { description: 'done', content: contentOf(route, given) },
+      200: { description: 'done', content: contentOf(route, answerSchema) },
       ...Object.fromEntries(
         refusalsOf(route).map((status) => [
           status,
@@ -155,7 +155,7 @@ function parametersOf(name: string, route: Route, schemaOf: SchemaOf): Json[] {
 }
 
 /** Returns one parameter for each property of an object schema. */
-function members(where: 'path' | 'query', schema: TSchema | undefined, schemaOf: SchemaOf): Json[] {
+function members(part: 'path' | 'query', schema: TSchema | undefined, schemaOf: SchemaOf): Json[] {
   if (schema === undefined) return [];
   const { properties, required = [] } = schema as TSchema & {
     properties: Record<string, TSchema>;
@@ -163,7 +163,7 @@ function members(where: 'path' | 'query', schema: TSchema | undefined, schemaOf:
   };
   return Object.entries(properties).map(([name, member]) => ({
     name,
-    in: where,
+    in: part,
     required: required.includes(name),
     schema: schemaOf(member),
   }));
@@ -182,7 +182,7 @@ function refusalsOf({ method, act, params, query, body }: Route): Refusal[] {
   ];
 }
 
-function webhook(type: WebhookType, { given }: Forms): JsonObject {
+function webhook(type: WebhookType, { answerSchema }: Forms): JsonObject {
   const header = (name: string, description: string): Json => ({
     name,
     in: 'header',
@@ -203,7 +203,7 @@ function webhook(type: WebhookType, { given }: Forms): JsonObject {
         required: true,
         content: {
           'application/json': {
-            schema: given(WEBHOOK_MESSAGES[type]),
+            schema: answerSchema(WEBHOOK_MESSAGES[type]),
             example: WEBHOOK_EXAMPLES[type] as Json,
           },
         },

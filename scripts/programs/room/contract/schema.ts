@@ -11,7 +11,7 @@ export const Time = Type.String({
   pattern: TIME_PATTERN,
   description: 'ISO 8601, UTC, with milliseconds',
 });
-/** Time given by a caller (RFC 3339, 5.6). console/asked.ts parses it. */
+/** Time given by a caller (RFC 3339, 5.6). console/request-params.ts parses it. */
 export const AskedTime = Type.String({
   pattern:
     '^\\d{4}-\\d{2}-\\d{2}[Tt]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?([Zz]|[+-]([01]\\d|2[0-3]):[0-5]\\d)$',

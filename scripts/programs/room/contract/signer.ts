@@ -18,22 +18,22 @@ export const FOUND_MAX = 5000;
 export const SIGNER_BODY_BYTES_MAX = 262_144;
 
 /** Name of the requesting account. The signer uses it for its rate limit and its log; boxes do not receive it. */
-const Who = Type.String({ minLength: 1, maxLength: 64 });
+const AccountName = Type.String({ minLength: 1, maxLength: 64 });
 
 export const SignerSearch = Type.Object(
-  { who: Who, request: Type.Object({ ...SearchRequest.properties, from: Time, to: Time }, strict) },
+  { who: AccountName, request: Type.Object({ ...SearchRequest.properties, from: Time, to: Time }, strict) },
   strict,
 );
 export type SignerSearch = Static<typeof SignerSearch>;
 
-const Found = Type.Composite(
+const MatchSchema = Type.Composite(
   [
     Type.Omit(SearchState.properties.found.items, ['incident']),
     Type.Object({ episode: Text(64, 'by which its incident is found') }),
   ],
   strict,
 );
-export type SignerFound = Static<typeof Found>;
+export type SignerFound = Static<typeof MatchSchema>;
 
 export const SignerProgress = Type.Object(
   {
@@ -41,7 +41,7 @@ export const SignerProgress = Type.Object(
     asked: Count,
     answered: Count,
     missing: Type.Array(Text(80), { maxItems: 10_000 }),
-    found: Type.Array(Found, { maxItems: FOUND_MAX, description: 'since the line before' }),
+    found: Type.Array(MatchSchema, { maxItems: FOUND_MAX, description: 'since the line before' }),
     more: Count,
     done: Type.Boolean(),
     fault: Nullable(Text(500)),
@@ -52,7 +52,7 @@ export type SignerProgress = Static<typeof SignerProgress>;
 
 export const SignerSealed = Type.Object(
   {
-    who: Who,
+    who: AccountName,
     site: Name,
     box: Name,
     event: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
@@ -70,7 +70,7 @@ export type SignerFile = Static<typeof SignerFile>;
 export const TRACKS_BYTES_MAX = 4_194_304;
 
 export const SignerTracks = Type.Object(
-  { who: Who, request: Type.Object({ ...TrackRequest.properties, question: TrackQuestion }, strict) },
+  { who: AccountName, request: Type.Object({ ...TrackRequest.properties, question: TrackQuestion }, strict) },
   strict,
 );
 export type SignerTracks = Static<typeof SignerTracks>;
@@ -94,7 +94,7 @@ export const SignerTracksAnswer = Type.Object(
 );
 export type SignerTracksAnswer = Static<typeof SignerTracksAnswer>;
 
-export const SignerTrackStill = Type.Object({ who: Who, request: TrackStillRequest }, strict);
+export const SignerTrackStill = Type.Object({ who: AccountName, request: TrackStillRequest }, strict);
 export type SignerTrackStill = Static<typeof SignerTrackStill>;
 
 export const SignerTrackStillAnswer = Type.Object({ site: Name, still: TrackStillAnswer }, strict);

@@ -13,7 +13,7 @@ import { AskedTime, Count, Name, Nullable, strict, Text, Time } from './schema.t
 /** Maximum number of tracks of one query that the room fetches, page by page. The rest is only counted. */
 export const ROOM_TRACKS_MAX = 2000;
 
-const why = {
+const caseFields = {
   box: Name,
   case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
   reason: Type.String({ minLength: 1, maxLength: 200 }),
@@ -21,7 +21,7 @@ const why = {
 
 export const TrackRequest = Type.Object(
   {
-    ...why,
+    ...caseFields,
     question: Type.Object({ ...TrackQuestion.properties, from: AskedTime, to: AskedTime }, strict),
     approval: Type.Optional(TrackArgs.properties.approval),
   },
@@ -49,7 +49,7 @@ export const ViewStill = Type.Object(
 export const TrackAnswer = Type.Object(
   {
     id: { ...Text(64), description: 'by which it can be exported for an hour' },
-    asked: Type.Object({ ...why, question: TrackQuestion }, strict),
+    asked: Type.Object({ ...caseFields, question: TrackQuestion }, strict),
     order: TrackResult.properties.order,
     grade: TrackLogGrant.properties.grade,
     kept: TrackResult.properties.kept,
@@ -76,7 +76,7 @@ export const TrackAnswer = Type.Object(
 );
 export type TrackAnswer = Static<typeof TrackAnswer>;
 
-export const TrackStillRequest = Type.Object(why, strict);
+export const TrackStillRequest = Type.Object(caseFields, strict);
 export type TrackStillRequest = Static<typeof TrackStillRequest>;
 
 export const TrackStillAnswer = Type.Object(TrackStillResult.properties, strict);

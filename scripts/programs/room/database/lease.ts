@@ -21,12 +21,12 @@ const TIME_CHARS = 24;
 
 /** Takes a free or expired lease, or renews our own. Returns false if another program holds it. */
 export async function hold(db: Queries, { name, holder, forMs }: Lease, nowMs: number): Promise<boolean> {
-  const changed = await db.run(
+  const changedCount = await db.run(
     `INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
      WHERE substr(setting.value, 1, ${TIME_CHARS}) < $3 OR substr(setting.value, ${TIME_CHARS + 2}) = $4`,
     [name, `${iso(nowMs + forMs)} ${holder}`, iso(nowMs), holder],
   );
-  return changed > 0;
+  return changedCount > 0;
 }
 
 /** Releases the lease, so that another program need not wait for its expiry. */

@@ -7,13 +7,13 @@ import { SqliteDatabase } from './sqlite.ts';
  * Opens the database.
  * @throws {Error} with one line and without the URL, which may contain a password
  */
-export function databaseOf(where: string, onBroken: (error: Error) => void): Sql {
-  if (/^postgres(ql)?:/.test(where)) {
-    if (!URL.canParse(where)) throw new Error('must be a file or postgres://user@host/name');
-    return new PostgresDatabase(where, onBroken);
+export function databaseOf(address: string, onBroken: (error: Error) => void): Sql {
+  if (/^postgres(ql)?:/.test(address)) {
+    if (!URL.canParse(address)) throw new Error('must be a file or postgres://user@host/name');
+    return new PostgresDatabase(address, onBroken);
   }
-  if (/^[a-z]+:\/\//.test(where)) {
-    throw new Error(`takes a file or postgres://…, not '${new URL(where).protocol}//…'`);
+  if (/^[a-z]+:\/\//.test(address)) {
+    throw new Error(`must be a file or postgres://…, not '${new URL(address).protocol}//…'`);
   }
-  return new SqliteDatabase(where);
+  return new SqliteDatabase(address);
 }

@@ -47,14 +47,14 @@ export async function partitionsOf(db: Queries): Promise<Partition[]> {
  */
 export async function makePartitions(db: Sql | Queries, isPostgres: boolean, nowMs: number): Promise<void> {
   if (!isPostgres) return;
-  const known = new Set((await partitionsOf(db)).map(({ name }) => name));
+  const existingNames = new Set((await partitionsOf(db)).map(({ name }) => name));
   for (const table of Object.keys(PARTITIONED) as Partitioned[]) {
     await db.run(`CREATE TABLE IF NOT EXISTS ${table}_other PARTITION OF ${table} DEFAULT`);
     const now = new Date(nowMs);
-    for (let ahead = -1; ahead <= MONTHS_AHEAD; ahead += 1) {
-      const at = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead);
+    for (let monthOffset = -1; monthOffset <= MONTHS_AHEAD; monthOffset += 1) {
+      const at = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + monthOffset);
       const { name, fromMs, toMs } = partitionOf(table, at);
-      if (known.has(name)) continue;
+      if (existingNames.has(name)) continue;
       const [from, to] = [fromMs, toMs].map((ms) => new Date(ms).toISOString());
       const column = PARTITIONED[table];
       const [other] = await db.all(

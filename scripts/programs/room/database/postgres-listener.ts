@@ -25,7 +25,7 @@ export interface ListenerOptions {
 export class PostgresListener {
   readonly #options: ListenerOptions;
   #client: pg.Client | undefined;
-  #again: NodeJS.Timeout | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
   #probe: NodeJS.Timeout | undefined;
   #isBroken = false;
   #hasEnded = false;
@@ -50,7 +50,7 @@ export class PostgresListener {
   /** Closes the connection. Idempotent. */
   async stop(): Promise<void> {
     this.#hasEnded = true;
-    clearTimeout(this.#again);
+    clearTimeout(this.#retryTimer);
     clearInterval(this.#probe);
     const client = this.#client;
     this.#client = undefined;
@@ -63,7 +63,7 @@ export class PostgresListener {
     const client = new pg.Client(patient);
     this.#client = client;
     // One connection may emit several errors, and an unhandled error event ends the process.
-    client.on('error', (error) => this.#lost(client, error));
+    client.on('error', (error) => this.#dropClient(client, error));
     client.on('notification', onChange);
     await client.connect();
     await prepareSession(client);
@@ -72,12 +72,12 @@ export class PostgresListener {
     if (this.#client !== client) return;
     this.#isBroken = false;
     this.#probe = setInterval(() => {
-      client.query('SELECT 1').catch((error: unknown) => this.#lost(client, error));
+      client.query('SELECT 1').catch((error: unknown) => this.#dropClient(client, error));
     }, PROBE_EVERY_MS);
     onChange();
   }
 
-  #lost(client: pg.Client, error: unknown): void {
+  #dropClient(client: pg.Client, error: unknown): void {
     if (this.#client !== client) return;
     this.#client = undefined;
     clearInterval(this.#probe);
@@ -87,11 +87,11 @@ export class PostgresListener {
     if (!this.#isBroken) onBroken(error instanceof Error ? error : new Error(String(error)));
     this.#isBroken = true;
     if (this.#hasEnded) return;
-    this.#again = setTimeout(() => {
+    this.#retryTimer = setTimeout(() => {
       const connecting = this.#connect();
-      const mine = this.#client;
+      const ownClient = this.#client;
       connecting.catch((fault: unknown) => {
-        if (mine !== undefined) this.#lost(mine, fault);
+        if (ownClient !== undefined) this.#dropClient(ownClient, fault);
       });
     }, AGAIN_MS);
   }

@@ -34,12 +34,12 @@ interface Table {
 }
 
 /**
- * Rewrites the tables with deletions since their last rewrite. `known` holds the number of deleted rows at that time.
- * Resolves with one line for each table that was skipped.
+ * Rewrites the tables with deletions since their last rewrite. `deletedCounts` holds the number of deleted rows at that
+ * time. Resolves with one line for each table that was skipped.
  */
 export async function rewriteTables(
   url: string,
-  known: Map<string, number>,
+  deletedCounts: Map<string, number>,
   { sizeMax = SIZE_MAX, withinMs = LOCK_WITHIN_MS, signal }: Partial<ScrubLimits>,
 ): Promise<string[]> {
   // Needs its own connection, because it runs outside a transaction and with its own time limits.
@@ -48,7 +48,7 @@ export async function rewriteTables(
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
     options: `-c lock_timeout=${withinMs} -c statement_timeout=${REWRITE_WITHIN_MS}`,
   });
-  const told: string[] = [];
+  const lines: string[] = [];
   await client.connect();
   try {
     const { rows } = await client.query<Table>(
@@ -59,16 +59,16 @@ export async function rewriteTables(
     for (const { name, deleted, bytes } of rows) {
       if (signal?.aborted === true) break;
       // A lower number also differs: the server has reset its counters.
-      if (Number(deleted) === (known.get(name) ?? 0)) continue;
+      if (Number(deleted) === (deletedCounts.get(name) ?? 0)) continue;
       const line =
         Number(bytes) > sizeMax ? tooLarge(name, sizeMax) : await rewritten(client, name, withinMs);
-      if (line === undefined) known.set(name, Number(deleted));
-      else told.push(line);
+      if (line === undefined) deletedCounts.set(name, Number(deleted));
+      else lines.push(line);
     }
   } finally {
     await client.end();
   }
-  return told;
+  return lines;
 }
 
 function tooLarge(name: string, sizeMax: number): string {
@@ -83,12 +83,12 @@ async function rewritten(client: pg.Client, name: string, withinMs: number): Pro
     if (!(error instanceof pg.DatabaseError)) throw error;
     // https://www.postgresql.org/docs/current/errcodes-appendix.html
     if (error.code === '42P01') return undefined; // dropped meanwhile: the month is over
-    const why =
+    const reason =
       error.code === '55P03'
         ? `in use for more than ${withinMs / 1000} s`
         : error.code === '57014'
           ? `not written anew within ${REWRITE_WITHIN_MS / 1000} s`
           : `cannot be written anew (${error.message})`;
-    return `table ${name}: ${why}; ${LEFT} until the next night`;
+    return `table ${name}: ${reason}; ${LEFT} until the next night`;
   }
 }

@@ -188,8 +188,8 @@ function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
 /** Returns one line that names the server, without user and password. */
 function awayText(error: Error, url: string): string {
   const { hostname, port } = new URL(url);
-  const where = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
-  return `PostgreSQL on ${where}: ${awayReason(error)}`;
+  const server = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
+  return `PostgreSQL on ${server}: ${awayReason(error)}`;
 }
 
 function awayReason(error: Error): string {

@@ -20,13 +20,13 @@ export function prepare(db: Sql, timeZone: string, nowMs: number): Promise<void>
   const isPostgres = db.dialect.name === 'postgres';
   return db.transaction(async (transaction) => {
     if (isPostgres) await transaction.all('SELECT pg_advisory_xact_lock($1)', [TABLES_LOCK]);
-    const found = await versionOf(transaction, isPostgres);
-    if (found !== undefined && found !== String(VERSION)) {
+    const version = await versionOf(transaction, isPostgres);
+    if (version !== undefined && version !== String(VERSION)) {
       throw new Error(
-        `the database has tables of version ${found}, this program knows ${VERSION}; run the program that made it, or name another database`,
+        `the database has tables of version ${version}, this program knows ${VERSION}; run the program that made it, or name another database`,
       );
     }
-    if (found === undefined) {
+    if (version === undefined) {
       for (const statement of tables(db.dialect)) await transaction.run(statement);
       await transaction.run("INSERT INTO setting VALUES ('version', $1), ('time-zone', $2)", [
         String(VERSION),

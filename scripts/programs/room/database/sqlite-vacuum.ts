@@ -34,9 +34,9 @@ export async function vacuum(file: string, limits: Partial<ScrubLimits>): Promis
 }
 
 if (!isMainThread) {
-  const asked = Object(workerData) as { readonly vacuum?: unknown };
-  if (typeof asked.vacuum === 'string') {
-    const db = new Database(asked.vacuum, { timeout: BUSY_MS, fileMustExist: true });
+  const job = Object(workerData) as { readonly vacuum?: unknown };
+  if (typeof job.vacuum === 'string') {
+    const db = new Database(job.vacuum, { timeout: BUSY_MS, fileMustExist: true });
     try {
       db.pragma('secure_delete = ON');
       db.exec('VACUUM');

@@ -81,9 +81,9 @@ export class SqliteDatabase implements Sql {
   }
 
   transaction<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
-    const mine = this.#last.then(() => this.#transact(act));
-    this.#last = mine.catch(() => undefined);
-    return mine;
+    const result = this.#last.then(() => this.#transact(act));
+    this.#last = result.catch(() => undefined);
+    return result;
   }
 
   async listen(onChange: () => void): Promise<() => Promise<void>> {
@@ -100,17 +100,20 @@ export class SqliteDatabase implements Sql {
 
   /** Truncates the log, which holds old versions of pages. At night it rewrites the file first. */
   async scrub(isNight: boolean, limits: Partial<ScrubLimits> = {}): Promise<string[]> {
-    const told = isNight ? await vacuum(this.#file, limits) : undefined;
+    const vacuumLines = isNight ? await vacuum(this.#file, limits) : undefined;
     const { withinMs = CUT_WITHIN_MS, signal } = limits;
     let isCut = false;
-    for (const until = performance.now() + withinMs; ; await sleep(CUT_RETRY_MS)) {
-      const cut = this.#last.then(() => this.#open().writer.cutLog());
-      this.#last = cut.catch(() => undefined);
-      isCut = await cut;
-      if (isCut || signal?.aborted === true || performance.now() > until) break;
+    for (const deadlineMs = performance.now() + withinMs; ; await sleep(CUT_RETRY_MS)) {
+      const attempt = this.#last.then(() => this.#open().writer.cutLog());
+      this.#last = attempt.catch(() => undefined);
+      isCut = await attempt;
+      if (isCut || signal?.aborted === true || performance.now() > deadlineMs) break;
     }
     const line = `${this.#file}-wal: another program has read it for more than ${withinMs / 1000} s; what was deleted stands in it until it is cut`;
-    return [...(told === undefined ? [] : [told]), ...(isCut || signal?.aborted === true ? [] : [line])];
+    return [
+      ...(vacuumLines === undefined ? [] : [vacuumLines]),
+      ...(isCut || signal?.aborted === true ? [] : [line]),
+    ];
   }
 
   async close(): Promise<void> {
@@ -138,26 +141,26 @@ export class SqliteDatabase implements Sql {
       return result;
     } catch (error) {
       writer.rollback();
-      throw meant(error);
+      throw mappedError(error);
     }
   }
 }
 
 /** IMMEDIATE takes the write lock before our reads, so no other program changes what we read before we write. */
 async function begin(writer: Connection): Promise<void> {
-  for (const until = performance.now() + BUSY_MS; ; await sleep(BUSY_RETRY_MS)) {
+  for (const deadlineMs = performance.now() + BUSY_MS; ; await sleep(BUSY_RETRY_MS)) {
     try {
       writer.exec('BEGIN IMMEDIATE');
       return;
     } catch (error) {
       const isBusy = error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
-      if (!isBusy || performance.now() > until) throw meant(error);
+      if (!isBusy || performance.now() > deadlineMs) throw mappedError(error);
     }
   }
 }
 
 /** Maps errors as for PostgreSQL: retry later, refused data, or a bug. */
-function meant(error: unknown): unknown {
+function mappedError(error: unknown): unknown {
   if (isAway(error)) return new DatabaseAway(error.message, { cause: error });
   return isRefusal(error) ? new DataRefused(error.message, { cause: error }) : error;
 }
@@ -227,8 +230,8 @@ class Connection {
   }
 
   #statement(sql: string): Database.Statement {
-    const known = this.#statements.get(sql);
-    if (known !== undefined) return known;
+    const cachedStatement = this.#statements.get(sql);
+    if (cachedStatement !== undefined) return cachedStatement;
     const statement = this.#db.prepare(sql.replaceAll(/\$(\d+)/g, '@p$1'));
     this.#statements.set(sql, statement);
     return statement;

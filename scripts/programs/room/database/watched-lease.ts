@@ -46,22 +46,22 @@ export class WatchedLease {
   }
 
   /** Takes the lease if the row still equals the result of `look`. Returns false if another program was faster. */
-  async take(seen: LeaseRow | undefined): Promise<boolean> {
-    const changed = await this.#db.run(
+  async take(expected: LeaseRow | undefined): Promise<boolean> {
+    const changedCount = await this.#db.run(
       `INSERT INTO setting (name, value) VALUES ($1, $2)
        ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE setting.value = $3`,
-      [this.#name, this.#value(), seen?.value ?? ''],
+      [this.#name, this.#value(), expected?.value ?? ''],
     );
-    return changed > 0;
+    return changedCount > 0;
   }
 
   /** Renews the lease. Returns false if another program has taken it. */
   async renew(): Promise<boolean> {
-    const changed = await this.#db.run(
+    const changedCount = await this.#db.run(
       `UPDATE setting SET value = $2 WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $3`,
       [this.#name, this.#value(), this.#holder],
     );
-    return changed > 0;
+    return changedCount > 0;
   }
 
   /**

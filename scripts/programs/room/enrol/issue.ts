@@ -15,12 +15,12 @@ import type { EnrolStore } from './store.ts';
 
 /** Creates a key (PEM, EC on P-256) and a signing request (DER). */
 export function newRequest(commonName: string): { readonly key: string; readonly csr: Buffer } {
-  const made = openssl([
+  const output = openssl([
     ...['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '-'],
     ...['-subj', `/CN=${commonName}`],
   ]);
-  const [key] = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----\n/.exec(made) ?? [];
-  const csr = requestIn(made);
+  const [key] = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----\n/.exec(output) ?? [];
+  const csr = requestIn(output);
   if (key === undefined || csr === undefined) throw new AgentError('unavailable', 'openssl req made no key');
   return { key, csr };
 }

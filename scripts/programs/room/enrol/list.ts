@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { CertificateRow, EnrolStore } from './store.ts';
 
-const WHAT = { client: 'certificate', server: 'page', host: 'server', program: 'program' } as const;
+const USE_NAMES = { client: 'certificate', server: 'page', host: 'server', program: 'program' } as const;
 
 /**
  * Ratio of the lifetime after which a missing renewal is reported. Boxes renew after two thirds of it; one that has not
@@ -16,13 +16,15 @@ export function listLines(store: EnrolStore, nowMs: number): string[] {
   const pending = store.waiting.rows();
   const sites = new Map(store.boxes().map(({ box, site }) => [box, site]));
   const current = store.certificates().filter((row) => row.revoked === null && row.not_after > nowMs);
-  const named = new Set(current.map(({ box }) => box));
+  const certifiedBoxes = new Set(current.map(({ box }) => box));
   return [
     ...open.map(({ site, box, until }) => `token        ${site}/${box}  until ${time(until)}`),
     ...pending.map(({ box, key, address, first, decision }) => {
-      const known = named.has(box) ? '  WARNING: a box of this name has a certificate already' : '';
+      const warning = certifiedBoxes.has(box)
+        ? '  WARNING: a box of this name has a certificate already'
+        : '';
       const state = decision ?? 'waits';
-      return `${state.padEnd(12)} ${box}  key ${key.slice(0, 16)}  from ${printable(address, 45)} since ${time(first)}${known}`;
+      return `${state.padEnd(12)} ${box}  key ${key.slice(0, 16)}  from ${printable(address, 45)} since ${time(first)}${warning}`;
     }),
     ...store
       .certificates()
@@ -43,9 +45,9 @@ function certificateLine(
   const isOfBox = use === 'client' || use === 'server';
   const name = isOfBox && site !== undefined ? `${site}/${box}` : box;
   // Fingerprint of a page's certificate as browsers show it, for a technician who calls from the site.
-  const shown =
+  const identity =
     use === 'server' ? `SHA-256 ${new X509Certificate(row.pem).fingerprint256}` : `serial ${serial}`;
-  const line = `${WHAT[use].padEnd(12)} ${name}  ${time(not_before)} to ${time(not_after)}  ${shown}`;
+  const line = `${USE_NAMES[use].padEnd(12)} ${name}  ${time(not_before)} to ${time(not_after)}  ${identity}`;
   if (revoked !== null) return `${line}  revoked ${time(revoked)}`;
   if (newer) return `${line}  renewed`;
   if (not_after < nowMs) return `${line}  WARNING: has ended`;

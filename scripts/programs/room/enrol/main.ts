@@ -53,17 +53,19 @@ interface OutOptions extends IssueOptions {
 }
 
 function init({ dir, name }: DirOption & { readonly name: string }): void {
-  const made = Enrolment.make(dir, name, Date.now());
-  say(`${join(dir, 'ca.crt')}: ${made ? 'a new authority' : 'the authority that was there is kept'}`);
+  const isNew = Enrolment.make(dir, name, Date.now());
+  say(`${join(dir, 'ca.crt')}: ${isNew ? 'a new authority' : 'the authority that was there is kept'}`);
   say(`${join(dir, 'ca.key')} makes boxes: keep a copy where no network is, and nobody else's eyes`);
 }
 
 function token(site: string, box: string, { dir }: DirOption): void {
   withEnrolment(dir, ({ store }) => {
-    const made = store.makeToken(site, box, Date.now());
-    warn(`for ${box} at ${site}, once, until ${new Date(made.untilMs).toISOString()}; it is not shown again`);
+    const newToken = store.makeToken(site, box, Date.now());
+    warn(
+      `for ${box} at ${site}, once, until ${new Date(newToken.untilMs).toISOString()}; it is not shown again`,
+    );
     // Only the token goes to standard output, for programs that write cards.
-    process.stdout.write(`${made.token}\n`);
+    process.stdout.write(`${newToken.token}\n`);
   });
 }
 
@@ -100,7 +102,7 @@ function refuseFrom(address: string, { dir }: DirOption): void {
 }
 
 /** Runs `work` with the store open, also while a request is read. */
-async function opened<T>(dir: string, work: (enrolment: Enrolment) => Promise<T>): Promise<T> {
+async function withOpenEnrolment<T>(dir: string, work: (enrolment: Enrolment) => Promise<T>): Promise<T> {
   const enrolment = new Enrolment(dir);
   try {
     return await work(enrolment);
@@ -110,7 +112,9 @@ async function opened<T>(dir: string, work: (enrolment: Enrolment) => Promise<T>
 }
 
 async function sign(site: string, box: string, file: string, { dir, days }: IssueOptions): Promise<void> {
-  const pem = await opened(dir, (enrolment) => signRequest(enrolment, { site, box }, { file, days }));
+  const pem = await withOpenEnrolment(dir, (enrolment) =>
+    signRequest(enrolment, { site, box }, { file, days }),
+  );
   warn(`${box} is enrolled at ${site}; its certificate is good for ${days} days`);
   // Only the certificate goes to standard output, for the file that goes to the box.
   process.stdout.write(pem);
@@ -120,11 +124,14 @@ async function server(
   host: string,
   { dir, ...options }: OutOptions & { readonly file: string },
 ): Promise<void> {
-  for (const file of await opened(dir, (enrolment) => issueServer(enrolment, host, options))) say(file);
+  for (const file of await withOpenEnrolment(dir, (enrolment) => issueServer(enrolment, host, options)))
+    say(file);
 }
 
 async function programPair(name: string, { dir, out, days }: OutOptions): Promise<void> {
-  for (const file of await opened(dir, (enrolment) => issueProgram(enrolment, name, { out, days })))
+  for (const file of await withOpenEnrolment(dir, (enrolment) =>
+    issueProgram(enrolment, name, { out, days }),
+  ))
     say(file);
 }
 

@@ -36,7 +36,7 @@ export async function readRequest(body: string): Promise<SigningRequest> {
   const plain = body.replace(/\s+/g, '');
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(plain)) throw new AgentError('corrupt', 'must be a PKCS #10 in base64');
   const csr = Buffer.from(plain, 'base64');
-  const said = await openssl(
+  const output = await openssl(
     [
       'req',
       '-inform',
@@ -53,10 +53,10 @@ export async function readRequest(body: string): Promise<SigningRequest> {
   // Ensures that the bytes signed later are those validated here, whatever program parses them.
   if (!(await openssl(['req', '-inform', 'DER', '-outform', 'DER'], csr)).equals(csr))
     throw new AgentError('corrupt', 'must be one PKCS #10 in DER, with no bytes behind it');
-  const [, names = ''] = said.toString().split(/^subject=/m);
+  const [, names = ''] = output.toString().split(/^subject=/m);
   const commonName = /^\s*CN=([a-z0-9.-]{1,64})\s*$/.exec(names)?.[1];
   if (commonName === undefined) throw new AgentError('corrupt', 'the subject must be CN=<box> and no more');
-  const key = publicKeyIn(said.toString());
+  const key = publicKeyIn(output.toString());
   const spki = key.export({ type: 'spki', format: 'der' });
   if (!isStrong(key) || spki[POINT_AT.get(spki.length) ?? spki.length] !== UNCOMPRESSED)
     throw new AgentError('corrupt', 'the key must be EC on P-256 or P-384 by its name, not compressed');

@@ -90,7 +90,7 @@ export class EnrolServer {
   readonly #server: Server;
   readonly #guard: ConnectionGuard;
   #counting: NodeJS.Timeout | undefined;
-  #told = '';
+  #lastReport = '';
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -153,8 +153,8 @@ export class EnrolServer {
   #tellCounts(): void {
     const { crowded, ofOne, silent } = this.#guard.counters;
     const counts = `${crowded} for newcomers, ${ofOne} too many of one address, ${silent} that asked nothing`;
-    if (counts === this.#told || crowded + ofOne + silent === 0) return;
-    this.#told = counts;
+    if (counts === this.#lastReport || crowded + ofOne + silent === 0) return;
+    this.#lastReport = counts;
     const time = new Date(this.#options.clock.wallMs()).toISOString();
     this.#options.log(`${time} - connections cut since the start: ${counts}`);
   }
@@ -168,17 +168,19 @@ export class EnrolServer {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const address = request.socket.remoteAddress ?? '-';
     const path = request.url?.startsWith(BASE) === true ? request.url.slice(BASE.length) : '';
-    let made: Answer;
+    let result: Answer;
     let body = '';
     try {
-      made = await this.#answer(request, path, address);
-      body = made.pem === undefined ? `${made.text}\n` : await certsOnly(made.pem);
+      result = await this.#answer(request, path, address);
+      body = result.pem === undefined ? `${result.text}\n` : await certsOnly(result.pem);
     } catch (error) {
       const isTheirs = error instanceof AgentError && error.kind === 'corrupt';
-      made = isTheirs ? answer(400, error.message) : answer(500, `this room has failed: ${messageOf(error)}`);
-      body = `${made.status === 400 ? made.text : 'the room has failed; its log says why'}\n`;
+      result = isTheirs
+        ? answer(400, error.message)
+        : answer(500, `this room has failed: ${messageOf(error)}`);
+      body = `${result.status === 400 ? result.text : 'the room has failed; its log says why'}\n`;
     }
-    const { status, text, box, pem, retryAfterS } = made;
+    const { status, text, box, pem, retryAfterS } = result;
     const label = PATHS.has(path) ? path : 'other';
     const time = new Date(this.#options.clock.wallMs()).toISOString();
     this.#options.log(printableLine(`${time} ${address} ${label} ${status} ${box ?? '-'} ${text}`));
@@ -216,7 +218,7 @@ export class EnrolServer {
     const body = await this.#bodyOf(request);
     if (body === undefined) return answer(413, `must have at most ${this.#limits.bodyBytes} bytes`);
     const signing = await readRequest(body);
-    if (own !== undefined) return this.#again(path, own, signing);
+    if (own !== undefined) return this.#renew(path, own, signing);
     return this.#first(request, address, signing);
   }
 
@@ -227,21 +229,24 @@ export class EnrolServer {
       return answer(400, 'CN is no name of a box');
     const asking = this.#asking(signing, box, 'client');
     if (headers.authorization === undefined) {
-      return this.#said(this.#options.store.byHand(addressKey(address), asking), box);
+      return this.#answerFor(this.#options.store.byHand(addressKey(address), asking), box);
     }
     const [, base64 = ''] = /^Basic ([A-Za-z0-9+/]+={0,2})$/.exec(headers.authorization) ?? [];
     const [, user, token = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(base64, 'base64').toString()) ?? [];
     if (user !== box) return answer(401, 'the user must be the box, as in CN', { box });
-    return this.#said(this.#options.store.byToken(token, asking), box, 401);
+    return this.#answerFor(this.#options.store.byToken(token, asking), box, 401);
   }
 
   /** Handles a box with a certificate: a renewal, or a certificate for its page. */
-  #again(path: string, own: { box: string; serial: string }, signing: SigningRequest): Answer {
+  #renew(path: string, own: { box: string; serial: string }, signing: SigningRequest): Answer {
     const { box, serial } = own;
     const use = path === 'simplereenroll' ? 'client' : 'server';
     const name = use === 'client' ? box : `${box}.local`;
     if (signing.commonName !== name) return answer(403, 'CN must be the name of the same box', { box });
-    return this.#said(this.#options.store.byCertificate(serial, use, this.#asking(signing, box, use)), box);
+    return this.#answerFor(
+      this.#options.store.byCertificate(serial, use, this.#asking(signing, box, use)),
+      box,
+    );
   }
 
   #asking({ csr, key, commonName }: SigningRequest, box: string, use: Profile['use']): Asking {
@@ -251,7 +256,7 @@ export class EnrolServer {
     return { box, key, nowMs, issue: () => authority.issue(csr, { use, commonName, days, ...names }, nowMs) };
   }
 
-  #said(enrolled: Enrolled, box: string, refused = 403): Answer {
+  #answerFor(enrolled: Enrolled, box: string, refusalStatus = 403): Answer {
     if (enrolled.state === 'issued') {
       this.#options.onEnrolled();
       return answer(200, 'issued', { box, pem: enrolled.pem });
@@ -263,8 +268,10 @@ export class EnrolServer {
     const retryAfterS = BUSY_S;
     if (enrolled.state === 'full')
       return answer(503, 'too many boxes wait to be accepted', { box, retryAfterS });
-    const { state, why } = enrolled;
-    return state === 'busy' ? answer(429, why, { box, retryAfterS }) : answer(refused, why, { box });
+    const { state, reason } = enrolled;
+    return state === 'busy'
+      ? answer(429, reason, { box, retryAfterS })
+      : answer(refusalStatus, reason, { box });
   }
 
   /** Reads the body. Returns undefined if it is too long. */

@@ -79,7 +79,7 @@ export type Enrolled =
   | { readonly state: 'pending' }
   | { readonly state: 'full' }
   /** Reason in our own words. */
-  | { readonly state: 'refused' | 'busy'; readonly why: string };
+  | { readonly state: 'refused' | 'busy'; readonly reason: string };
 
 export interface Asking {
   readonly box: string;
@@ -140,18 +140,18 @@ export class EnrolStore {
       const hash = sha256(token);
       const row = this.#db.prepare('SELECT * FROM token WHERE sha256 = ?').get(hash) as TokenRow | undefined;
       if (row === undefined || row.box !== box) {
-        return { state: 'refused', why: 'the token is not one for this box' };
+        return { state: 'refused', reason: 'the token is not one for this box' };
       }
       if (row.serial !== null) {
-        const given = row.key === key ? this.#given(asking) : undefined;
-        if (given !== undefined) return { state: 'issued', pem: given };
-        return { state: 'refused', why: 'the token has been used' };
+        const issuedPem = row.key === key ? this.#issuedPem(asking) : undefined;
+        if (issuedPem !== undefined) return { state: 'issued', pem: issuedPem };
+        return { state: 'refused', reason: 'the token has been used' };
       }
       if (nowMs > row.until) {
-        return { state: 'refused', why: `the token ended on ${new Date(row.until).toISOString()}` };
+        return { state: 'refused', reason: `the token ended on ${new Date(row.until).toISOString()}` };
       }
-      const elsewhere = this.#elsewhere(row.site, box);
-      if (elsewhere !== undefined) return { state: 'refused', why: elsewhere };
+      const conflict = this.#siteConflict(row.site, box);
+      if (conflict !== undefined) return { state: 'refused', reason: conflict };
       const { pem, serial } = this.#record(asking, 'client');
       this.#enrol(row.site, asking);
       this.#db.prepare('UPDATE token SET key = ?, serial = ? WHERE sha256 = ?').run(key, serial, hash);
@@ -164,13 +164,13 @@ export class EnrolStore {
   byHand(address: string, asking: Asking): Enrolled {
     const { box, key, nowMs } = asking;
     return this.#transaction((): Enrolled => {
-      const given = this.#given(asking);
-      if (given !== undefined) return { state: 'issued', pem: given };
+      const issuedPem = this.#issuedPem(asking);
+      if (issuedPem !== undefined) return { state: 'issued', pem: issuedPem };
       const row = this.waiting.find(box, key);
-      if (row?.decision === 'refused') return { state: 'refused', why: 'the room has refused this box' };
+      if (row?.decision === 'refused') return { state: 'refused', reason: 'the room has refused this box' };
       if (row?.decision === 'accepted' && row.site !== null) {
-        const elsewhere = this.#elsewhere(row.site, box);
-        if (elsewhere !== undefined) return { state: 'refused', why: elsewhere };
+        const conflict = this.#siteConflict(row.site, box);
+        if (conflict !== undefined) return { state: 'refused', reason: conflict };
         const { pem } = this.#record(asking, 'client');
         this.#enrol(row.site, asking);
         this.waiting.remove(box, key);
@@ -207,16 +207,16 @@ export class EnrolStore {
         .prepare("SELECT * FROM certificate WHERE serial = ? AND use = 'client'")
         .get(serial) as CertificateRow | undefined;
       if (old === undefined)
-        return { state: 'refused', why: 'the certificate is not one that was given here' };
-      if (old.revoked !== null) return { state: 'refused', why: 'the certificate is revoked' };
-      if (old.not_after < nowMs) return { state: 'refused', why: 'the certificate has ended' };
-      const given = this.#given(asking, use);
-      if (given !== undefined) return { state: 'issued', pem: given };
+        return { state: 'refused', reason: 'the certificate is not one that was given here' };
+      if (old.revoked !== null) return { state: 'refused', reason: 'the certificate is revoked' };
+      if (old.not_after < nowMs) return { state: 'refused', reason: 'the certificate has ended' };
+      const issuedPem = this.#issuedPem(asking, use);
+      if (issuedPem !== undefined) return { state: 'issued', pem: issuedPem };
       const today = this.#db
         .prepare('SELECT count(*) FROM certificate WHERE box = ? AND issued > ?')
         .pluck()
         .get(box, nowMs - DAY_MS) as number;
-      if (today >= RENEWALS_A_DAY) return { state: 'busy', why: 'this box has renewed too often today' };
+      if (today >= RENEWALS_A_DAY) return { state: 'busy', reason: 'this box has renewed too often today' };
       return { state: 'issued', pem: this.#record(asking, use).pem };
     });
   }
@@ -291,7 +291,7 @@ export class EnrolStore {
   }
 
   /** Returns the reason why a box cannot be enrolled at a site: its name is enrolled at another one. */
-  #elsewhere(site: string, box: string): string | undefined {
+  #siteConflict(site: string, box: string): string | undefined {
     const row = this.#db.prepare('SELECT * FROM box WHERE box = ? AND revoked IS NULL').get(box) as
       | BoxRow
       | undefined;
@@ -300,11 +300,11 @@ export class EnrolStore {
   }
 
   #assertFree(site: string, box: string): void {
-    const why = this.#elsewhere(site, box);
-    if (why === undefined) return;
+    const conflict = this.#siteConflict(site, box);
+    if (conflict === undefined) return;
     throw new AgentError(
       'config',
-      `${why}: revoke it first where the box moves, or give this box another name`,
+      `${conflict}: revoke it first where the box moves, or give this box another name`,
     );
   }
 
@@ -319,7 +319,7 @@ export class EnrolStore {
   }
 
   /** Returns the certificate that was already issued for this key, because its answer may have been lost. */
-  #given({ box, key, nowMs }: Asking, use: Use = 'client'): string | undefined {
+  #issuedPem({ box, key, nowMs }: Asking, use: Use = 'client'): string | undefined {
     return this.#db
       .prepare(
         'SELECT pem FROM certificate WHERE box = ? AND key = ? AND use = ? AND revoked IS NULL AND issued > ?',

@@ -121,18 +121,18 @@ CREATE TABLE IF NOT EXISTS pending (
       )
       .all() as { address: string; count: number }[];
     const own = counts.find((one) => one.address === address)?.count ?? 0;
-    const [most] = counts;
-    if (most === undefined || most.count <= own + 1) return false;
+    const [largest] = counts;
+    if (largest === undefined || largest.count <= own + 1) return false;
     const newest =
       'SELECT box, key FROM pending WHERE decision IS NULL AND address = ? ORDER BY first DESC, rowid DESC LIMIT 1';
-    this.#db.prepare(`DELETE FROM pending WHERE (box, key) IN (${newest})`).run(most.address);
+    this.#db.prepare(`DELETE FROM pending WHERE (box, key) IN (${newest})`).run(largest.address);
     return true;
   }
 
   #forgetRefusals(): void {
-    const kept = "SELECT rowid FROM pending WHERE decision = 'refused' ORDER BY last DESC LIMIT ?";
+    const newestRefusals = "SELECT rowid FROM pending WHERE decision = 'refused' ORDER BY last DESC LIMIT ?";
     this.#db
-      .prepare(`DELETE FROM pending WHERE decision = 'refused' AND rowid NOT IN (${kept})`)
+      .prepare(`DELETE FROM pending WHERE decision = 'refused' AND rowid NOT IN (${newestRefusals})`)
       .run(REFUSED_MAX);
   }
 }

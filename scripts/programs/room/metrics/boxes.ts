@@ -15,12 +15,12 @@
 import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import {
+  type BoxReports,
   BRANCHES,
   type Branch,
   MESSAGE_BYTES_MAX,
   type Refusal,
   read,
-  type Said,
   timeIn,
 } from './messages.ts';
 import { CHANGES } from './release-changes.ts';
@@ -41,23 +41,23 @@ interface Unread {
 
 interface Failures {
   count: number;
-  since: string | undefined;
+  sinceTime: string | undefined;
 }
 
 export class Box {
   readonly site: string;
   readonly box: string;
-  readonly said: Said = {};
+  readonly reports: BoxReports = {};
   readonly unread = new Map<Branch, Unread>();
   /** Time of the box's last message by branch, as far as known, in wall-clock ms. */
   readonly heardMs = new Map<Branch, number>();
-  refused = 0;
+  refusalCount = 0;
   /**
    * Failed or rolled-back updates of each program of a box that this program has seen, and the start of the last one.
    */
   readonly failures: Readonly<Record<ReleaseKind, Failures>> = {
-    release: { count: 0, since: undefined },
-    root: { count: 0, since: undefined },
+    release: { count: 0, sinceTime: undefined },
+    root: { count: 0, sinceTime: undefined },
   };
 
   constructor(site: string, box: string) {
@@ -66,7 +66,7 @@ export class Box {
   }
 
   get isOnline(): boolean {
-    return this.said.status?.state === 'online';
+    return this.reports.status?.state === 'online';
   }
 
   get isSilent(): boolean {
@@ -79,7 +79,7 @@ export class Box {
 }
 
 export class Boxes {
-  readonly refused: Record<(typeof REFUSALS)[number], number> = {
+  readonly refusals: Record<(typeof REFUSALS)[number], number> = {
     topic: 0,
     size: 0,
     form: 0,
@@ -111,20 +111,20 @@ export class Boxes {
     const branch = BRANCHES.find((one) => one === rest.join('/'));
     const isBox = NAME.test(name) && !Object.hasOwn(NAMES_OF_OTHERS, name);
     if (root !== 'vigie' || !NAME.test(site) || !isBox || branch === undefined) {
-      this.refused.topic += 1;
+      this.refusals.topic += 1;
       return;
     }
-    const known = this.#boxes.get(name)?.get(site);
+    const entry = this.#boxes.get(name)?.get(site);
     if (payload.length === 0) {
-      if (known !== undefined) this.#takeBack(known, branch);
+      if (entry !== undefined) this.#takeBack(entry, branch);
       return;
     }
     if (payload.length > MESSAGE_BYTES_MAX) {
-      this.refused.size += 1;
-      if (known !== undefined) known.refused += 1;
+      this.refusals.size += 1;
+      if (entry !== undefined) entry.refusalCount += 1;
       return;
     }
-    const box = known ?? this.#added(site, name);
+    const box = entry ?? this.#added(site, name);
     // A copy, because the payload may be a slice of a larger buffer of MQTT.js.
     box?.unread.set(branch, { payload: Buffer.from(payload), retained, atMs: nowMs });
   }
@@ -133,28 +133,28 @@ export class Boxes {
   look(nowMs: number): { readonly boxes: Box[]; readonly forgotten: number } {
     const all = [...this.#boxes.values()].flatMap((sites) => [...sites.values()]);
     for (const box of all) for (const [branch, unread] of box.unread) this.#read(box, branch, unread);
-    const heard = all.filter(({ heardMs }) => heardMs.size > 0);
-    const boxes = heard.filter((box) => box.isOnline || nowMs - box.lastHeardMs < this.#forgetMs);
-    return { boxes, forgotten: heard.length - boxes.length };
+    const heardBoxes = all.filter(({ heardMs }) => heardMs.size > 0);
+    const boxes = heardBoxes.filter((box) => box.isOnline || nowMs - box.lastHeardMs < this.#forgetMs);
+    return { boxes, forgotten: heardBoxes.length - boxes.length };
   }
 
   #read(box: Box, branch: Branch, { payload, retained, atMs }: Unread): void {
     box.unread.delete(branch);
-    const refusal: Refusal | undefined = read(branch, payload, box, box.said);
+    const refusal: Refusal | undefined = read(branch, payload, box, box.reports);
     if (refusal !== undefined) {
-      this.refused[refusal] += 1;
-      box.refused += 1;
+      this.refusals[refusal] += 1;
+      box.refusalCount += 1;
       return;
     }
     // A retained message is as old as it claims, if the box's clock is right.
-    box.heardMs.set(branch, retained ? Math.min(atMs, timeIn(branch, box.said)) : atMs);
+    box.heardMs.set(branch, retained ? Math.min(atMs, timeIn(branch, box.reports)) : atMs);
     if (branch === 'update/reported') noteFailure(box);
   }
 
   #takeBack(box: Box, branch: Branch): void {
     box.unread.delete(branch);
     box.heardMs.delete(branch);
-    delete box.said[branch === 'update/reported' ? 'report' : branch];
+    delete box.reports[branch === 'update/reported' ? 'report' : branch];
     if (!box.isSilent) return;
     const sites = this.#boxes.get(box.box);
     sites?.delete(box.site);
@@ -165,11 +165,11 @@ export class Boxes {
   #added(site: string, name: string): Box | undefined {
     const sites = this.#boxes.get(name) ?? new Map<string, Box>();
     if (sites.size >= SITES_MAX) {
-      this.refused.sites += 1;
+      this.refusals.sites += 1;
       return undefined;
     }
     if (this.#count >= this.#boxesMax) {
-      this.refused.boxes += 1;
+      this.refusals.boxes += 1;
       return undefined;
     }
     const box = new Box(site, name);
@@ -183,13 +183,13 @@ export class Boxes {
  * Counts each failure once, however often the box reports it. Failures reported before this program started count too.
  */
 function noteFailure(box: Box): void {
-  const updater = box.said.report?.updater;
+  const updater = box.reports.report?.updater;
   if (updater == null) return;
-  for (const what of RELEASE_KINDS) {
-    const { phase, since } = CHANGES[what](updater);
-    const failures = box.failures[what];
-    if (!FAILED.includes(phase) || failures.since === since) continue;
-    failures.since = since;
+  for (const kind of RELEASE_KINDS) {
+    const { phase, since } = CHANGES[kind](updater);
+    const failures = box.failures[kind];
+    if (!FAILED.includes(phase) || failures.sinceTime === since) continue;
+    failures.sinceTime = since;
     failures.count += 1;
   }
 }

@@ -47,8 +47,8 @@ export function metricsPage({ boxes: all, connected, retainedMessages, memory, n
     boxes.flatMap((box) => samplesOf(of(box), labels.get(box) ?? {}));
   const body = exposition([
     ...stateFamilies(each, nowMs),
-    ...roomFamilies((of) => each(({ said }) => said.health && of(said.health))),
-    ...updateFamilies((of) => each(({ said }) => said.report && of(said.report))),
+    ...roomFamilies((of) => each(({ reports }) => reports.health && of(reports.health))),
+    ...updateFamilies((of) => each(({ reports }) => reports.report && of(reports.report))),
     ...fleetFamilies(all, boxes.length, forgotten),
     gauge('fleet_broker_connected', 'This program hears the broker', [one(Number(connected))]),
     gauge(
@@ -78,7 +78,7 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
     gauge(
       'box_status',
       'What the box, or the broker in its place, said last',
-      each(({ said }) => one(1, { status: said.status?.state ?? 'unknown' })),
+      each(({ reports }) => one(1, { status: reports.status?.state ?? 'unknown' })),
     ),
     gauge(
       'box_health_age_seconds',
@@ -100,13 +100,13 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
     counter(
       'box_messages_refused',
       'Messages of the box that could not be read',
-      each(({ refused }) => refused),
+      each(({ refusalCount: refusals }) => refusals),
     ),
     counter(
       'box_update_failures',
       'Updates given up or taken back, as far as this program has seen them',
-      each(({ said, failures }) =>
-        said.report === undefined
+      each(({ reports, failures }) =>
+        reports.report === undefined
           ? undefined
           : RELEASE_KINDS.map((what) => one(failures[what].count, { what })),
       ),
@@ -115,12 +115,12 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
 }
 
 /** Returns the newer mode by the box's clock: the statement comes at once, the health report every 30 s. */
-function modeOf({ said: { mode, health } }: Box): string | undefined {
+function modeOf({ reports: { mode, health } }: Box): string | undefined {
   if (mode === undefined || health === undefined) return mode?.mode ?? health?.mode;
   return Date.parse(mode.time) > Date.parse(health.time) ? mode.mode : health.mode;
 }
 
-function infoOf({ said: { health, report } }: Box): Sample | undefined {
+function infoOf({ reports: { health, report } }: Box): Sample | undefined {
   if (health === undefined && report === undefined) return undefined;
   const { updater = null, version = '' } = report ?? {};
   return one(1, {
@@ -137,7 +137,7 @@ function infoOf({ said: { health, report } }: Box): Sample | undefined {
 function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]): Family[] {
   const updater = (of: (updater: Updater) => Values): Sample[] =>
     each((report) => (report.updater === null ? undefined : of(report.updater)));
-  const programs = (of: (change: ReleaseChange, what: ReleaseKind) => Sample[]): Sample[] =>
+  const programs = (of: (change: ReleaseChange, kind: ReleaseKind) => Sample[]): Sample[] =>
     updater((said) => RELEASE_KINDS.flatMap((what) => of(CHANGES[what](said), what)));
   return [
     gauge(
@@ -222,9 +222,9 @@ function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]
   ];
 }
 
-function fleetFamilies(all: Boxes, shown: number, forgotten: number): Family[] {
+function fleetFamilies(all: Boxes, shownCount: number, forgotten: number): Family[] {
   return [
-    gauge('fleet_boxes', 'Boxes that are shown', [one(shown)]),
+    gauge('fleet_boxes', 'Boxes that are shown', [one(shownCount)]),
     gauge('fleet_boxes_forgotten', 'Boxes left out: not online, and not heard for too long', [
       one(forgotten),
     ]),
@@ -232,7 +232,7 @@ function fleetFamilies(all: Boxes, shown: number, forgotten: number): Family[] {
     counter(
       'fleet_refused',
       'Messages that were not taken',
-      REFUSALS.map((reason) => one(all.refused[reason], { reason })),
+      REFUSALS.map((reason) => one(all.refusals[reason], { reason })),
     ),
   ];
 }

@@ -49,13 +49,13 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
     }),
   );
   const address = await server.start(options.host, options.port);
-  const ended = new Promise<void>((resolve) => {
+  const stopSignal = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
   try {
     broker.start();
     say(`Metrics of the boxes on ${address}; Ctrl-C ends it`);
-    await ended;
+    await stopSignal;
   } finally {
     await Promise.all([broker.stop(), server.stop()]);
   }

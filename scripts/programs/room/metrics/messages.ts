@@ -13,7 +13,7 @@ import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts
 import type { MeasuredHealth } from '../../../../agent/contract/health-metrics.ts';
 import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
-import { isTime, opened } from '../contract/opened.ts';
+import { isTime, opened } from '../contract/open-schema.ts';
 
 /** Maximum message size in bytes, also for a hostile box. A health report has 3 kB, a signed update report 2 kB. */
 export const MESSAGE_BYTES_MAX = 65_536;
@@ -22,7 +22,7 @@ export const MESSAGE_BYTES_MAX = 65_536;
 export const BRANCHES = ['status', 'health', 'mode', 'update/reported'] as const;
 export type Branch = (typeof BRANCHES)[number];
 
-export interface Said {
+export interface BoxReports {
   status?: StatusReport;
   health?: MeasuredHealth;
   mode?: ModeStatement;
@@ -38,12 +38,12 @@ const envelope = TypeCompiler.Compile(envelopeOf(MESSAGE_BYTES_MAX, 1));
 /** Reasons to refuse a message. */
 export type Refusal = 'form' | 'identity';
 
-/** Stores the content of a message in `said`, or returns the reason for refusing it. */
+/** Stores the content of a message in `reports`, or returns the reason for refusing it. */
 export function read(
   branch: Branch,
   payload: Buffer,
   { site, box }: { readonly site: string; readonly box: string },
-  said: Said,
+  reports: BoxReports,
 ): Refusal | undefined {
   const isOwn = (one: { readonly site: string; readonly box: string }): boolean =>
     one.site === site && one.box === box;
@@ -51,42 +51,42 @@ export function read(
   if (branch === 'status') {
     const content = jsonOf(text);
     if (!status.Check(content) || !isTime(content.time)) return 'form';
-    said.status = content;
+    reports.status = content;
     return undefined;
   }
   if (branch === 'health') {
     const content = jsonOf(text);
     if (!health.Check(content) || !isTime(content.time)) return 'form';
     if (!isOwn(content)) return 'identity';
-    said.health = kept(content);
+    reports.health = measuredPart(content);
     return undefined;
   }
   if (branch === 'mode') {
     const content = signed(text, MODE_TYPE);
     if (!mode.Check(content) || !isTime(content.time)) return 'form';
     if (!isOwn(content)) return 'identity';
-    said.mode = content;
+    reports.mode = content;
     return undefined;
   }
   const content = signed(text, UPDATE_REPORT_TYPE);
   if (!report.Check(content) || !isTime(content.at)) return 'form';
   if (!isOwn(content)) return 'identity';
-  said.report = content;
+  reports.report = content;
   return undefined;
 }
 
 /** Returns the validated time of a message, in ms. */
-export function timeIn(branch: Branch, said: Said): number {
+export function timeIn(branch: Branch, reports: BoxReports): number {
   const at = {
-    status: said.status?.time,
-    health: said.health?.time,
-    mode: said.mode?.time,
-    'update/reported': said.report?.at,
+    status: reports.status?.time,
+    health: reports.health?.time,
+    mode: reports.mode?.time,
+    'update/reported': reports.report?.at,
   }[branch];
   return Date.parse(at ?? '');
 }
 
-function kept(content: HealthReport): MeasuredHealth {
+function measuredPart(content: HealthReport): MeasuredHealth {
   const { counters: _counters, restraint, detector, accuracy: _accuracy, ...rest } = content;
   const { installation, validUntil } = restraint;
   return { ...rest, restraint: { validUntil, installation }, detector: detector && {} };

@@ -29,7 +29,7 @@ export class MetricsServer {
   readonly #server = createServer((socket) => this.#serve(socket));
   readonly #sockets = new Set<Socket>();
   #hosts: readonly string[] | undefined;
-  #made: { readonly page: Page; readonly atMs: number } | undefined;
+  #cachedPage: { readonly page: Page; readonly atMs: number } | undefined;
 
   constructor(page: () => Page) {
     this.#page = page;
@@ -52,9 +52,9 @@ export class MetricsServer {
       );
     }
     const { port: bound } = this.#server.address() as AddressInfo;
-    const named = (name: string): string => `${isIPv6(name) ? `[${name}]` : name}:${bound}`;
-    if (LOOPBACK.includes(host)) this.#hosts = LOOPBACK.map(named);
-    return `http://${named(host)}${METRICS_PATH}`;
+    const hostWithPort = (name: string): string => `${isIPv6(name) ? `[${name}]` : name}:${bound}`;
+    if (LOOPBACK.includes(host)) this.#hosts = LOOPBACK.map(hostWithPort);
+    return `http://${hostWithPort(host)}${METRICS_PATH}`;
   }
 
   async stop(): Promise<void> {
@@ -76,19 +76,20 @@ export class MetricsServer {
   }
 
   #answer(request: Request | undefined): Answer {
-    if (request === undefined) return said(400, 'not a request, or too long a one\n');
+    if (request === undefined) return textAnswer(400, 'not a request, or too long a one\n');
     const { method, target, host } = request;
-    if (this.#hosts?.includes(host) === false) return said(421, `this is ${this.#hosts.join(' or ')}\n`);
-    if (method !== 'GET') return said(405, 'only GET\n');
-    if (target !== METRICS_PATH) return said(404, `only ${METRICS_PATH}\n`);
+    if (this.#hosts?.includes(host) === false)
+      return textAnswer(421, `this is ${this.#hosts.join(' or ')}\n`);
+    if (method !== 'GET') return textAnswer(405, 'only GET\n');
+    if (target !== METRICS_PATH) return textAnswer(404, `only ${METRICS_PATH}\n`);
     const nowMs = performance.now();
-    if (this.#made === undefined || nowMs - this.#made.atMs >= MADE_EVERY_MS) {
-      this.#made = { page: this.#page(), atMs: nowMs };
+    if (this.#cachedPage === undefined || nowMs - this.#cachedPage.atMs >= MADE_EVERY_MS) {
+      this.#cachedPage = { page: this.#page(), atMs: nowMs };
     }
-    return { status: 200, ...this.#made.page };
+    return { status: 200, ...this.#cachedPage.page };
   }
 }
 
-function said(status: number, body: string): Answer {
+function textAnswer(status: number, body: string): Answer {
   return { status, contentType: 'text/plain; charset=utf-8', body };
 }

@@ -33,9 +33,9 @@ export type SealedAsked = Omit<Asked<'unseal'>, 'op'>;
  * Fetches the sealed still as the box stores it.
  * @throws {AgentError} one line
  */
-export async function sealedFile(room: Room, asked: SealedAsked): Promise<Buffer> {
-  const { box, args } = asked;
-  return fileIn(await askBox(room, { ...asked, op: 'unseal' }), box, args.event);
+export async function sealedFile(room: Room, request: SealedAsked): Promise<Buffer> {
+  const { box, args } = request;
+  return fileIn(await askBox(room, { ...request, op: 'unseal' }), box, args.event);
 }
 
 /** Returns the file after checking its event, its hash and its form. */

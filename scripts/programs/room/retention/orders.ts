@@ -46,7 +46,7 @@ export interface OrdersOptions {
   log(line: string): void;
 }
 
-type Known = Pick<Authorisation, 'order' | 'site' | 'box' | 'notBefore' | 'notAfter' | 'installation'> &
+type StoredOrder = Pick<Authorisation, 'order' | 'site' | 'box' | 'notBefore' | 'notAfter' | 'installation'> &
   Pick<Authorisation['retention'], 'eventsDays' | 'snapshotsDays'> & {
     /** True if the file can no longer be read or verified. */
     readonly doubtful: boolean;
@@ -58,12 +58,12 @@ export class Orders {
   readonly #options: OrdersOptions;
   readonly #keys: ReadonlyMap<string, KeyObject>;
   /** Last valid content of each file. */
-  #known = new Map<string, Known>();
+  #orders = new Map<string, StoredOrder>();
   /** Last limits of boxes that ever had an authorisation. Without one, retention must not become longer. */
   readonly #last = new Map<string, Ceiling>();
   /** Boxes named by files that are not credible. */
   #doubted = new Set<string>();
-  #told = new Map<string, string>();
+  #reports = new Map<string, string>();
 
   constructor(options: OrdersOptions) {
     this.#options = options;
@@ -73,17 +73,17 @@ export class Orders {
   /** Returns the limits of boxes with an authorisation, from the current files. All other boxes have DEFAULT. */
   async read(nowMs: number): Promise<Ceilings> {
     await this.#readFiles();
-    const byBox = new Map<string, Known[]>();
-    for (const known of this.#known.values()) {
-      const key = keyOf(known);
-      byBox.set(key, [...(byBox.get(key) ?? []), known]);
+    const byBox = new Map<string, StoredOrder[]>();
+    for (const order of this.#orders.values()) {
+      const key = keyOf(order);
+      byBox.set(key, [...(byBox.get(key) ?? []), order]);
     }
     const counting = new Set<string>();
-    for (const [key, known] of byBox) {
-      const ceiling = ceilingOf(known, nowMs);
+    for (const [key, boxOrders] of byBox) {
+      const ceiling = ceilingOf(boxOrders, nowMs);
       if (ceiling === undefined) continue;
       counting.add(key);
-      const doubtful = this.#doubted.has(key) || known.some((one) => one.doubtful);
+      const doubtful = this.#doubted.has(key) || boxOrders.some((one) => one.doubtful);
       const counts = doubtful ? stricter(ceiling, DEFAULT) : ceiling;
       this.#last.set(key, counts);
     }
@@ -93,34 +93,34 @@ export class Orders {
   }
 
   async #readFiles(): Promise<void> {
-    const before = this.#known;
-    this.#known = new Map();
+    const before = this.#orders;
+    this.#orders = new Map();
     this.#doubted = new Set();
-    const told = new Map<string, string>();
+    const reports = new Map<string, string>();
     const tell = (file: string, line: string): void => {
-      told.set(file, line);
-      if (this.#told.get(file) !== line) this.#options.log(`orders: ${line}`);
+      reports.set(file, line);
+      if (this.#reports.get(file) !== line) this.#options.log(`orders: ${line}`);
     };
     for (const file of this.#files(before, tell)) {
       const [last, stamp] = [before.get(file), stampOf(file)];
       if (last !== undefined && !last.doubtful && last.stamp === stamp) {
-        this.#known.set(file, last);
+        this.#orders.set(file, last);
         continue;
       }
       // A signature takes a millisecond, so this yields to the archive between two files.
       await setImmediate();
       try {
-        this.#known.set(file, { ...this.#opened(readAuthorisationFile(file)), stamp });
+        this.#orders.set(file, { ...this.#verifiedOrder(readAuthorisationFile(file)), stamp });
       } catch (error) {
         rethrowBug(error);
         this.#doubt(file, last);
-        tell(file, `${printable(file)}: ${messageOf(error)}; ${this.#instead(file)}`);
+        tell(file, `${printable(file)}: ${messageOf(error)}; ${this.#fallbackText(file)}`);
       }
     }
-    this.#told = told;
+    this.#reports = reports;
   }
 
-  #files(before: ReadonlyMap<string, Known>, tell: (file: string, line: string) => void): string[] {
+  #files(before: ReadonlyMap<string, StoredOrder>, tell: (file: string, line: string) => void): string[] {
     const { folder } = this.#options;
     if (folder === undefined) return [];
     try {
@@ -132,7 +132,7 @@ export class Orders {
       }
       return names.slice(0, FILES_MAX).map((name) => join(folder, name));
     } catch (error) {
-      for (const [file, known] of before) this.#doubt(file, known);
+      for (const [file, order] of before) this.#doubt(file, order);
       tell(folder, `${printable(folder)} cannot be read (${messageOf(error)}); what it held counts on`);
       return [];
     }
@@ -142,7 +142,7 @@ export class Orders {
    * Verifies an authorisation.
    * @throws {AgentError} with the fault
    */
-  #opened(bytes: Buffer): Omit<Known, 'stamp'> {
+  #verifiedOrder(bytes: Buffer): Omit<StoredOrder, 'stamp'> {
     const keyid = /"keyid"\s*:\s*"([0-9a-f]{64})"/.exec(bytes.toString('latin1'))?.[1] ?? '';
     if (keyid !== '' && !this.#keys.has(keyid)) {
       throw new AgentError(
@@ -158,16 +158,16 @@ export class Orders {
     return { order, site, box, notBefore, notAfter, ...kind, eventsDays, snapshotsDays, doubtful: false };
   }
 
-  #doubt(file: string, known: Known | undefined): void {
-    if (known !== undefined) this.#known.set(file, { ...known, doubtful: true });
+  #doubt(file: string, order: StoredOrder | undefined): void {
+    if (order !== undefined) this.#orders.set(file, { ...order, doubtful: true });
     else {
       const box = claimedBox(file);
       if (box !== undefined) this.#doubted.add(box);
     }
   }
 
-  #instead(file: string): string {
-    if (this.#known.has(file)) return 'what it said before counts, and the default where that is stricter';
+  #fallbackText(file: string): string {
+    if (this.#orders.has(file)) return 'what it said before counts, and the default where that is stricter';
     const box = claimedBox(file);
     return box === undefined
       ? 'whose it is cannot be told; a box without another order has the default'
@@ -211,14 +211,14 @@ const keyOf = ({ site, box }: { readonly site: string; readonly box: string }): 
  * An installation authorisation, under which no alerts are raised, counts only if there is no other. Undefined: none
  * has begun.
  */
-function ceilingOf(orders: readonly Known[], nowMs: number): Ceiling | undefined {
-  const begun = orders.filter(({ notBefore }) => Date.parse(notBefore) <= nowMs);
-  const real = begun.filter(({ installation }) => installation !== true);
-  const counting = real.length > 0 ? real : begun;
+function ceilingOf(orders: readonly StoredOrder[], nowMs: number): Ceiling | undefined {
+  const begunOrders = orders.filter(({ notBefore }) => Date.parse(notBefore) <= nowMs);
+  const real = begunOrders.filter(({ installation }) => installation !== true);
+  const counting = real.length > 0 ? real : begunOrders;
   const inForce = counting.filter(({ notAfter }) => nowMs < Date.parse(notAfter));
   const lastEnd = Math.max(...counting.map(({ notAfter }) => Date.parse(notAfter)));
-  const ended = counting.filter(({ notAfter }) => Date.parse(notAfter) === lastEnd);
-  return (inForce.length > 0 ? inForce : ended)
+  const lastOrders = counting.filter(({ notAfter }) => Date.parse(notAfter) === lastEnd);
+  return (inForce.length > 0 ? inForce : lastOrders)
     .map(({ order, eventsDays, snapshotsDays }) => ({ eventsDays, snapshotsDays, why: order }))
     .reduce<Ceiling | undefined>(
       (one, other) => (one === undefined ? other : stricter(one, other)),
@@ -239,7 +239,9 @@ function stricter(one: Ceiling, other: Ceiling): Ceiling {
 function claimedBox(file: string): string | undefined {
   try {
     const { payload } = JSON.parse(readAuthorisationFile(file).toString()) as { payload?: unknown };
-    const { site, box } = JSON.parse(Buffer.from(String(payload), 'base64').toString()) as Partial<Known>;
+    const { site, box } = JSON.parse(
+      Buffer.from(String(payload), 'base64').toString(),
+    ) as Partial<StoredOrder>;
     return typeof site === 'string' && typeof box === 'string' ? `${site}/${box}` : undefined;
   } catch (error) {
     // Unreadable content, which is already reported.

@@ -54,11 +54,11 @@ export interface PurgeOptions extends Omit<OrdersOptions, 'log'> {
 }
 
 /** Another program has the lease. */
-class Elsewhere extends Error {}
+class LeaseHeld extends Error {}
 
 interface Slice {
   readonly counts: Record<string, number>;
-  readonly boxes: (Place & { readonly rows: number; readonly why: string; readonly days: number })[];
+  readonly boxes: (Place & { readonly rows: number; readonly reason: string; readonly days: number })[];
   from: string | undefined;
   to: string | undefined;
   rows: number;
@@ -102,17 +102,17 @@ export class Purge {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      const waitMs = await this.#once();
+      const waitMs = await this.#runOnce();
       await systemClock.sleep(waitMs, signal);
     }
   }
 
   /** Performs one run; returns the ms until the next. */
-  async #once(): Promise<number> {
+  async #runOnce(): Promise<number> {
     const total: Record<string, number> = {};
     try {
       const nowMs = this.#nowMs();
-      if (!(await hold(this.#db, this.#lease, nowMs))) throw new Elsewhere();
+      if (!(await hold(this.#db, this.#lease, nowMs))) throw new LeaseHeld();
       try {
         // Runs first, because the server updates its counts of deleted rows with a delay.
         await this.#scrub(await this.#isNight(nowMs));
@@ -123,7 +123,7 @@ export class Purge {
       }
     } catch (error) {
       // The holder may die, and this program then continues its work.
-      if (error instanceof Elsewhere) return Math.min(LEASE_MS, this.#everyMs);
+      if (error instanceof LeaseHeld) return Math.min(LEASE_MS, this.#everyMs);
       this.#log(`purge: ${messageOf(error)}; what is left is deleted with the next run`);
     }
     const parts = Object.entries(total).filter(([, rows]) => rows > 0);
@@ -179,8 +179,8 @@ export class Purge {
       if (month.toMs >= partitionOf(month.table, nowMs).fromMs) continue;
       const [counted] = await this.#db.all<{ rows: number }>(`SELECT count(*) AS rows FROM ${month.name}`);
       const rows = counted?.rows ?? 0;
-      const dropped = await this.#locked(month.name, (transaction) => this.#drop(transaction, month, rows));
-      if (dropped) add(total, { [month.table]: rows, partition: 1 });
+      const isDropped = await this.#locked(month.name, (transaction) => this.#drop(transaction, month, rows));
+      if (isDropped) add(total, { [month.table]: rows, partition: 1 });
     }
   }
 
@@ -197,7 +197,7 @@ export class Purge {
   }
 
   /** Runs a transaction with a lock timeout. Returns false if others used the table for too long. */
-  async #locked(what: string, act: (transaction: Queries) => Promise<void>): Promise<boolean> {
+  async #locked(table: string, act: (transaction: Queries) => Promise<void>): Promise<boolean> {
     try {
       await this.#slice(async (transaction) => {
         await transaction.run(`SET LOCAL lock_timeout = ${LOCK_WITHIN_MS}`);
@@ -208,7 +208,7 @@ export class Purge {
       // lock_not_available of https://www.postgresql.org/docs/current/errcodes-appendix.html
       if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error;
       this.#log(
-        `purge: ${what}: in use for more than ${LOCK_WITHIN_MS / 1000} s; tried again with the next run`,
+        `purge: ${table}: in use for more than ${LOCK_WITHIN_MS / 1000} s; tried again with the next run`,
       );
       return false;
     }
@@ -223,51 +223,55 @@ export class Purge {
     const left = await boxesIn(this.#db, table.name);
     while (left.length > 0 && !this.#stopping.signal.aborted) {
       const beganMs = performance.now();
-      const done = await this.#slice(async (transaction) => {
+      const result = await this.#slice(async (transaction) => {
         const slice: Slice = { counts: {}, boxes: [], from: undefined, to: undefined, rows: 0 };
         const { dialect } = this.#db;
         const finished = await fill(transaction, slice, left, { dialect, table, ceilings, nowMs });
         if (slice.rows > 0) await this.#recordSlice(transaction, slice);
         return { slice, finished };
       });
-      left.splice(0, done.finished);
-      add(total, done.slice.counts);
+      left.splice(0, result.finished);
+      add(total, result.slice.counts);
       await systemClock.sleep(Math.min(performance.now() - beganMs, PAUSE_MS_MAX), this.#stopping.signal);
     }
   }
 
   /**
    * Runs a transaction under the lease.
-   * @throws {Elsewhere} if another program purges
+   * @throws {LeaseHeld} if another program purges
    */
   #slice<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
     return this.#db.transaction(async (transaction) => {
-      if (!(await hold(transaction, this.#lease, this.#nowMs()))) throw new Elsewhere();
+      if (!(await hold(transaction, this.#lease, this.#nowMs()))) throw new LeaseHeld();
       return act(transaction);
     });
   }
 
   async #recordSlice(transaction: Queries, { counts, boxes, from, to }: Slice): Promise<void> {
     const reasons = new Map<string, Record<string, number>>();
-    for (const { site, box, rows, why, days } of boxes) {
-      const reason = `${why}, ${days} days`;
-      reasons.set(reason, { ...reasons.get(reason), [`${site}/${box}`]: rows });
+    for (const { site, box, rows, reason, days } of boxes) {
+      const text = `${reason}, ${days} days`;
+      reasons.set(text, { ...reasons.get(text), [`${site}/${box}`]: rows });
     }
-    const why = [...reasons].map(([reason, those]) => ({ why: reason, boxes: those }));
+    const byReason = [...reasons].map(([reason, those]) => ({ why: reason, boxes: those }));
     const [only] = boxes;
     await this.#record(
       transaction,
-      { counts, from, to, why },
+      { counts, from, to, why: byReason },
       boxes.length === 1 && only !== undefined ? { site: only.site, box: only.box } : {},
     );
   }
 
   async #record(
     transaction: Queries,
-    more: Readonly<Record<string, unknown>>,
+    details: Readonly<Record<string, unknown>>,
     place: Partial<Place> = {},
   ): Promise<void> {
-    await record(transaction, { who: 'room', role: 'room', act: 'purge', ...place, more }, this.#nowMs());
+    await record(
+      transaction,
+      { who: 'room', role: 'room', act: 'purge', ...place, more: details },
+      this.#nowMs(),
+    );
   }
 }
 
@@ -294,7 +298,7 @@ async function fill(
   for (const [days, group] of byDays) {
     const [cutoffMs, limit] = [nowMs - days * DAY_MS, table.sliceRows[dialect.name] - slice.rows];
     const { rows, counts } = await table.remove(transaction, dialect, { places: group, cutoffMs, limit });
-    addRows(slice, rows, (place) => ({ why: ceilings.of(place).why, days }));
+    addRows(slice, rows, (place) => ({ reason: ceilings.of(place).why, days }));
     add(slice.counts, counts);
     // The remaining rows of these boxes are searched again.
     if (rows.length >= limit) return 0;
@@ -305,14 +309,14 @@ async function fill(
 function addRows(
   slice: Slice,
   rows: readonly (Place & { readonly time: string })[],
-  reasonOf: (place: Place) => { readonly why: string; readonly days: number },
+  reasonOf: (place: Place) => { readonly reason: string; readonly days: number },
 ): void {
   const byBox = new Map<string, Place & { rows: number }>();
   for (const { site, box, time } of rows) {
     const key = `${site}/${box}`;
-    const known = byBox.get(key) ?? { site, box, rows: 0 };
-    known.rows += 1;
-    byBox.set(key, known);
+    const entry = byBox.get(key) ?? { site, box, rows: 0 };
+    entry.rows += 1;
+    byBox.set(key, entry);
     if (slice.from === undefined || time < slice.from) slice.from = time;
     if (slice.to === undefined || time > slice.to) slice.to = time;
   }

@@ -21,7 +21,7 @@ export interface Deleted {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-interface Asked {
+interface DeletionRequest {
   /** Boxes of one statement. With one statement each, 1,500 boxes would cost seconds without any deletion. */
   readonly places: readonly Place[];
   readonly cutoffMs: number;
@@ -35,14 +35,14 @@ export interface BoxTable {
   /** Maximum number of rows per transaction. */
   readonly sliceRows: Readonly<Record<Dialect['name'], number>>;
   /** Deletes at most `limit` rows from before `cutoffMs`. */
-  remove(transaction: Queries, dialect: Dialect, asked: Asked): Promise<Deleted>;
+  remove(transaction: Queries, dialect: Dialect, request: DeletionRequest): Promise<Deleted>;
 }
 
 /** Returns a `FROM` clause for the rows of the boxes in `$1`, by the table's index. */
 function ofBoxes(dialect: Dialect, table: string): string {
-  const asked = dialect.rows('$1', 'asked', { site: 'text', box: 'text' });
+  const boxRows = dialect.rows('$1', 'asked', { site: 'text', box: 'text' });
   // SQLite keeps this join order; PostgreSQL finds it.
-  return `FROM ${asked} CROSS JOIN ${table} WHERE ${table}.site = asked.site AND ${table}.box = asked.box`;
+  return `FROM ${boxRows} CROSS JOIN ${table} WHERE ${table}.site = asked.site AND ${table}.box = asked.box`;
 }
 
 const keysOf = (places: readonly Place[]): string =>
@@ -57,7 +57,7 @@ const keysOf = (places: readonly Place[]): string =>
 async function removeEvents(
   transaction: Queries,
   dialect: Dialect,
-  { places, cutoffMs, limit }: Asked,
+  { places, cutoffMs, limit }: DeletionRequest,
 ): Promise<Deleted> {
   const rows = await transaction.all<Place & { time: string }>(
     `DELETE FROM event WHERE at < $3 AND (site, box, id, at) IN (
@@ -71,7 +71,7 @@ async function removeEvents(
 async function removeSnapshots(
   transaction: Queries,
   dialect: Dialect,
-  { places, cutoffMs, limit }: Asked,
+  { places, cutoffMs, limit }: DeletionRequest,
 ): Promise<Deleted> {
   const rows = await transaction.all<Place & { time: string }>(
     `DELETE FROM snapshot WHERE received < $2 AND (site, box, name, received) IN (
@@ -86,7 +86,7 @@ async function removeSnapshots(
 async function removeIncidents(
   transaction: Queries,
   dialect: Dialect,
-  { places, cutoffMs, limit }: Asked,
+  { places, cutoffMs, limit }: DeletionRequest,
 ): Promise<Deleted> {
   const due = await transaction.all<{ no: number }>(
     `SELECT no ${ofBoxes(dialect, 'incident')} AND incident.received < $2 LIMIT $3`,
@@ -108,7 +108,7 @@ async function removeIncidents(
 async function removeVerdicts(
   transaction: Queries,
   dialect: Dialect,
-  { places, cutoffMs, limit }: Asked,
+  { places, cutoffMs, limit }: DeletionRequest,
 ): Promise<Deleted> {
   const rows = await transaction.all<Place & { time: string }>(
     `DELETE FROM verdict_due WHERE no IN (
@@ -162,14 +162,14 @@ export async function removeRest(
   timeZone: string,
   nowMs: number,
 ): Promise<Record<string, number>> {
-  const [done, session, dayFigure] = [
+  const [doneCount, session, dayFigure] = [
     await transaction.run('DELETE FROM done WHERE at < $1', [iso(nowMs - DONE_DAYS * DAY_MS)]),
     await transaction.run('DELETE FROM session WHERE ends < $1', [iso(nowMs)]),
     await transaction.run('DELETE FROM day_figure WHERE day < $1', [
       dayOf(nowMs - FIGURE_DAYS * DAY_MS, timeZone),
     ]),
   ];
-  return { done, session, day_figure: dayFigure };
+  return { done: doneCount, session, day_figure: dayFigure };
 }
 
 /** Formats a day as `YYYY-MM-DD`, the Swedish form. */

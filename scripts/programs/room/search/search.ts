@@ -64,9 +64,9 @@ async function searched({ options, room, key, args, time }: SearchParts): Promis
     : undefined;
   const onProgress = ({ boxes, open, events }: Asking): void => {
     if (bar === undefined) return;
-    const shown = { events: events.length };
-    if (bar.isActive) bar.update(boxes.length - open, shown);
-    else bar.start(boxes.length, boxes.length - open, shown);
+    const payload = { events: events.length };
+    if (bar.isActive) bar.update(boxes.length - open, payload);
+    else bar.start(boxes.length, boxes.length - open, payload);
     bar.setTotal(boxes.length);
   };
   const { box: boxes, timeout: timeoutS, max: eventsMax } = options;
@@ -89,12 +89,12 @@ function order(a: string, b: string): number {
 }
 
 function asJson({ args, asking, events, tookMs }: Outcome): object {
-  const boxes = asking.boxes.map(({ box, state, note, matches, given, keptDays, oldest }) => ({
+  const boxes = asking.boxes.map(({ box, state, note, matches, receivedCount, keptDays, oldest }) => ({
     box,
     state,
     note: note ?? null,
     matches,
-    given,
+    given: receivedCount,
     ...(keptDays !== undefined && { kept: { days: keptDays, oldest } }),
   }));
   return { ...args, tookMs: Math.round(tookMs), boxes, events };
@@ -140,18 +140,23 @@ function eventLine({ time: text, source, subject, id, data }: VigieEvent, time: 
     .map(([label, count]) => (count === 1 ? label : `${label} ×${count}`))
     .join(', ');
   const box = source.split(':').at(-1) ?? '';
-  const what = `${data.rule.kind} ${data.phase}`;
-  return [time.rfc3339(Date.parse(text)), box, what, printable(subject), objects || '-', printable(id)].join(
-    '  ',
-  );
+  const ruleText = `${data.rule.kind} ${data.phase}`;
+  return [
+    time.rfc3339(Date.parse(text)),
+    box,
+    ruleText,
+    printable(subject),
+    objects || '-',
+    printable(id),
+  ].join('  ');
 }
 
 function names(boxes: readonly AskedBox[]): string {
-  const shown = boxes
+  const shownNames = boxes
     .slice(0, NAMES_SHOWN)
     .map(({ box, note }) => (note === undefined ? printable(box) : `${printable(box)} (${printable(note)})`));
-  const more = boxes.length - shown.length;
-  return `${shown.join(', ')}${more > 0 ? ` and ${more} more (--json lists all)` : ''}`;
+  const restCount = boxes.length - shownNames.length;
+  return `${shownNames.join(', ')}${restCount > 0 ? ` and ${restCount} more (--json lists all)` : ''}`;
 }
 
 function counted(count: number, name: string): string {

@@ -69,7 +69,7 @@ export class SignerRequests {
     const time = timeOfSite({}, room);
     const { kinds, zones, boxes, ...asked } = request;
     const args = searchArgs(
-      { ...asked, ...some('kind', kinds), ...some('zone', zones), ...some('box', boxes) },
+      { ...asked, ...listMember('kind', kinds), ...listMember('zone', zones), ...listMember('box', boxes) },
       time,
     );
     const leave = entered(this.#searching, who, 'search');
@@ -91,9 +91,9 @@ export class SignerRequests {
       .then(
         ({ asking }) => {
           progress.end(asking, null);
-          const { events, beyond, strange } = asking;
+          const { events, excessCount, strange } = asking;
           this.#log(
-            `search for ${who}, case ${request.case}: ${events.length + beyond} events, ${strange} that were no answers ignored`,
+            `search for ${who}, case ${request.case}: ${events.length + excessCount} events, ${strange} that were no answers ignored`,
           );
         },
         (error: unknown) => {
@@ -147,7 +147,7 @@ export class SignerRequests {
   }
 }
 
-function some<K extends string>(
+function listMember<K extends string>(
   name: K,
   values: readonly string[] | undefined,
 ): Partial<Record<K, string[]>> {
@@ -158,7 +158,7 @@ function some<K extends string>(
 class Progress {
   readonly #site: string;
   readonly #tell: (line: SignerProgress) => void;
-  #told = 0;
+  #sentCount = 0;
   #toldAtMs = Number.NEGATIVE_INFINITY;
   #last: Omit<SignerProgress, 'done' | 'fault' | 'found'>;
 
@@ -182,23 +182,26 @@ class Progress {
 
   #line(asking: Asking): Omit<SignerProgress, 'done' | 'fault'> {
     const { boxes } = asking;
-    const found = asking.events.slice(this.#told).map(foundOf);
-    this.#told = asking.events.length;
+    const newMatches = asking.events.slice(this.#sentCount).map(foundOf);
+    this.#sentCount = asking.events.length;
     const answered = boxes.filter(({ state }) => state === 'done' || state === 'cut');
-    const left = boxes.reduce((sum, { matches, given }) => sum + Math.max(0, matches - given), 0);
+    const left = boxes.reduce(
+      (sum, { matches, receivedCount }) => sum + Math.max(0, matches - receivedCount),
+      0,
+    );
     this.#last = {
       site: this.#site,
       asked: boxes.length,
       answered: answered.length,
       missing: boxes.flatMap(missingOf),
-      more: left + asking.beyond,
+      more: left + asking.excessCount,
     };
-    return { ...this.#last, found };
+    return { ...this.#last, found: newMatches };
   }
 }
 
 function missingOf({ box, state, note }: AskedBox): string[] {
-  const why: Readonly<Record<AskedBox['state'], string | undefined>> = {
+  const reasonByState: Readonly<Record<AskedBox['state'], string | undefined>> = {
     waiting: undefined,
     done: undefined,
     cut: 'has more than is fetched',
@@ -206,7 +209,7 @@ function missingOf({ box, state, note }: AskedBox): string[] {
     silent: 'no answer',
     offline: note ?? 'not connected',
   };
-  return why[state] === undefined ? [] : [short(`${box}: ${why[state]}`, 80)];
+  return reasonByState[state] === undefined ? [] : [short(`${box}: ${reasonByState[state]}`, 80)];
 }
 
 function foundOf({ id, source, subject, time, data }: VigieEvent): SignerFound {

@@ -102,18 +102,18 @@ export class SignerServer {
   }
 
   /** Handles a request whose answer is one object. */
-  #one(url: string, body: unknown, gone: AbortSignal): Promise<object> {
+  #one(url: string, body: unknown, signal: AbortSignal): Promise<object> {
     if (url === '/sealed') return this.#requests.sealed(checked(SignerSealed, body));
-    if (url === '/tracks') return this.#tracks.tracks(checked(SignerTracks, body), gone);
-    return this.#tracks.still(checked(SignerTrackStill, body), gone);
+    if (url === '/tracks') return this.#tracks.tracks(checked(SignerTracks, body), signal);
+    return this.#tracks.still(checked(SignerTrackStill, body), signal);
   }
 
-  async #search(asked: SignerSearch, response: ServerResponse): Promise<void> {
-    const gone = closing(response);
+  async #search(request: SignerSearch, response: ServerResponse): Promise<void> {
+    const signal = closing(response);
     const searching = this.#requests.search(
-      asked,
+      request,
       (line) => response.write(`${JSON.stringify(line)}\n`),
-      gone,
+      signal,
     );
     response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
     response.flushHeaders();
@@ -124,9 +124,9 @@ export class SignerServer {
 
 /** Returns a signal that aborts when the client disconnects. */
 function closing(response: ServerResponse): AbortSignal {
-  const gone = new AbortController();
-  response.on('close', () => gone.abort());
-  return gone.signal;
+  const controller = new AbortController();
+  response.on('close', () => controller.abort());
+  return controller.signal;
 }
 
 /** Removes the socket of a previous run, unless another signer answers on it. */
@@ -165,8 +165,8 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 function checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
   if (Value.Check(schema, body)) return body;
   const error = Value.Errors(schema, body).First();
-  const why = error === undefined ? 'not of the form of a request' : faultText(error);
-  throw new Refusal(400, `${error?.path || '/'}: ${why}`);
+  const reason = error === undefined ? 'not of the form of a request' : faultText(error);
+  throw new Refusal(400, `${error?.path || '/'}: ${reason}`);
 }
 
 function json(response: ServerResponse, status: number, content: object): void {

@@ -57,13 +57,13 @@ export class TrackRequests {
     const { box, case: number, reason, question, approval } = request;
     if (question.from >= question.to)
       throw new Refusal(400, `to: ${question.to} is not after from, ${question.from}`);
-    const asked = checkedArgs({ case: number, reason, question });
+    const queryArgs = checkedArgs({ case: number, reason, question });
     if (approval !== undefined)
-      assertApproves(approval, { site: room.site, box, args: asked }, key, Date.now());
-    const args = { ...asked, ...(approval !== undefined && { approval }) };
+      assertApproves(approval, { site: room.site, box, args: queryArgs }, key, Date.now());
+    const args = { ...queryArgs, ...(approval !== undefined && { approval }) };
     const about = `question to the tracks of ${box} for ${who}, case ${number}`;
     return this.#logged(this.#asking, who, 'question to a log of tracks', about, async () => {
-      const { result, tracks, more, stopped } = await fetchTracks({
+      const { result, tracks, restCount, stopped } = await fetchTracks({
         room,
         key,
         box,
@@ -74,9 +74,9 @@ export class TrackRequests {
         bytesMax: TRACKS_BYTES_MAX,
         withinMs: WITHIN_MS,
       });
-      const given = tracks.slice(0, ROOM_TRACKS_MAX);
+      const givenTracks = tracks.slice(0, ROOM_TRACKS_MAX);
       const rest = stopped === undefined ? '' : `; the rest was not given: ${stopped}`;
-      this.#log(`${about}: ${given.length} of ${result.matches} matches${rest}`);
+      this.#log(`${about}: ${givenTracks.length} of ${result.matches} matches${rest}`);
       const { order, grade, kept, views, coverage, matches, left } = result;
       return {
         site: room.site,
@@ -87,8 +87,8 @@ export class TrackRequests {
         coverage,
         matches,
         left,
-        tracks: given,
-        more: more + tracks.length - given.length,
+        tracks: givenTracks,
+        more: restCount + tracks.length - givenTracks.length,
         stopped: stopped?.slice(0, 700) ?? null,
       };
     });
@@ -113,12 +113,12 @@ export class TrackRequests {
 
   async #logged<T>(
     running: Set<string>,
-    who: string,
-    what: string,
+    user: string,
+    kind: string,
     about: string,
     ask: () => Promise<T>,
   ): Promise<T> {
-    const leave = entered(running, who, what);
+    const leave = entered(running, user, kind);
     this.#log(about);
     try {
       return await ask();

@@ -19,49 +19,51 @@ export function tell(args: TrackArgs, question: TrackQuestion, fetched: FetchedT
   const { coverage, views, matches } = result;
   if (question.answer === 'count') print(`${numberText(matches)} track${matches === 1 ? '' : 's'}`);
   if (question.answer === 'coverage') print(...views.map((view) => viewLine(view, time)));
-  const wanted = question.colours ?? [];
+  const wantedColours = question.colours ?? [];
   for (const row of timelineOf(tracks, coverage.gaps)) {
-    print(row.kind === 'gap' ? gapLine(row.gap, time) : trackLine(row.track, wanted, time));
+    print(row.kind === 'gap' ? gapLine(row.gap, time) : trackLine(row.track, wantedColours, time));
   }
   printNote(...summary(args, question, fetched, time));
 }
 
 /** Returns the summary lines for standard error. */
 function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTracks, time: SiteTime): string[] {
-  const { result, tracks, more, stopped } = fetched;
+  const { result, tracks, restCount, stopped } = fetched;
   const { coverage, left, kept, matches } = result;
   const { from, to } = question;
   const span = [from, to].map((text) => time.rfc3339(Date.parse(text))).join(' to ');
-  const given = {
+  const givenText = {
     tracks: `${numberText(tracks.length)} of ${numberText(matches)} matches given`,
     count: `${numberText(matches)} matches counted`,
     coverage: 'coverage only',
   }[question.answer];
-  const gone = Math.max(0, 1 - coverage.seen - coverage.watched);
-  const wanted = question.colours ?? [];
-  const hits = tracks.filter(({ colours }) => colours.some((name) => wanted.includes(name))).length;
+  const gapRatio = Math.max(0, 1 - coverage.seen - coverage.watched);
+  const wantedColours = question.colours ?? [];
+  const hits = tracks.filter(({ colours }) => colours.some((name) => wantedColours.includes(name))).length;
   return [
-    `case ${args.case}: ${given}, ${span}; ${percent(coverage.seen, 'down')} of the time seen, ` +
-      `${percent(coverage.watched, 'down')} only watched, ${percent(gone, 'up')} a gap`,
+    `case ${args.case}: ${givenText}, ${span}; ${percent(coverage.seen, 'down')} of the time seen, ` +
+      `${percent(coverage.watched, 'down')} only watched, ${percent(gapRatio, 'up')} a gap`,
     `order ${printable(result.order, 100)}, grade ${result.grade}, tracks are kept for ${kept.days} days` +
       `${kept.oldest === null ? '; none is there' : `, the oldest of ${time.rfc3339(Date.parse(kept.oldest))}`}`,
     `left of the budgets: ${numberText(left.case)} tracks in this case, ${numberText(left.keyDay)} for this key and ` +
       `${numberText(left.day)} for all keys in 24 hours`,
-    ...(wanted.length > 0 && question.answer === 'tracks'
+    ...(wantedColours.length > 0 && question.answer === 'tracks'
       ? [
           `* has a colour that was asked for: ${hits} of ${tracks.length}; names of colours are often wrong, so none is left out`,
         ]
       : []),
     ...(coverage.more > 0 ? [`${numberText(coverage.more)} more gaps are not listed`] : []),
     ...(stopped !== undefined ? [`the rest was not given: ${printable(stopped, 800)}`] : []),
-    ...(more > 0 && stopped === undefined ? [`${numberText(more)} matches were not fetched (--max)`] : []),
+    ...(restCount > 0 && stopped === undefined
+      ? [`${numberText(restCount)} matches were not fetched (--max)`]
+      : []),
   ];
 }
 
 /** Formats a track: time, class, colours (requested ones marked *), duration, span, track number and score. */
-function trackLine(found: FoundTrack, wanted: readonly Colour[], time: SiteTime): string {
-  const { at, from, to, colours, durationS, stoppedS, seen, cut } = found;
-  const named = colours.map((name) => (wanted.includes(name) ? `${name}*` : name)).join(' ');
+function trackLine(track: FoundTrack, wantedColours: readonly Colour[], time: SiteTime): string {
+  const { at, from, to, colours, durationS, stoppedS, seen, cut } = track;
+  const colourNames = colours.map((name) => (wantedColours.includes(name) ? `${name}*` : name)).join(' ');
   const facts = [
     ...(durationS > 0 ? [`for ${durationText(durationS * 1000)}`] : []),
     ...(stoppedS > 0 ? [`stopped ${durationText(stoppedS * 1000)}`] : []),
@@ -70,9 +72,9 @@ function trackLine(found: FoundTrack, wanted: readonly Colour[], time: SiteTime)
   ].join(', ');
   const span = `${time.rfc3339(Date.parse(from))} to ${time.rfc3339(Date.parse(to))}`;
   return [
-    ...[time.rfc3339(Date.parse(at)), found.class, named || '-', facts || '-', span],
-    `track ${found.track}`,
-    `score ${found.score.toFixed(2)}`,
+    ...[time.rfc3339(Date.parse(at)), track.class, colourNames || '-', facts || '-', span],
+    `track ${track.track}`,
+    `score ${track.score.toFixed(2)}`,
   ].join('  ');
 }
 

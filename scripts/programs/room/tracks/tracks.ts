@@ -33,7 +33,7 @@ export interface TracksOptions extends RoomOptions, QuestionOptions {
   readonly json?: boolean;
 }
 
-interface Asked {
+interface TracksJob {
   readonly options: TracksOptions & { readonly box: string };
   readonly room: Room;
   readonly key: KeyObject;
@@ -47,21 +47,21 @@ export async function tracks(options: TracksOptions): Promise<number> {
   const key = signingKey(options.sign);
   const time = timeOfSite(options, room);
   const { box, args: typed } = subjectOf(options, time);
-  const asked = { options: { ...options, box }, room, key, time, args: typed };
+  const job = { options: { ...options, box }, room, key, time, args: typed };
   const format = formatOf(options);
-  if (options.approve !== undefined) return approve(options.approve, asked);
-  const args = withApproval(asked);
+  if (options.approve !== undefined) return approve(options.approve, job);
+  const args = withApproval(job);
   const { still } = options;
-  if (still !== undefined) return lookAt(still, { ...asked, args });
-  return question(format, { ...asked, args });
+  if (still !== undefined) return lookAt(still, { ...job, args });
+  return question(format, { ...job, args });
 }
 
 function subjectOf(options: TracksOptions, time: SiteTime): ReturnType<typeof savedQuestion> {
   const { question: file } = options;
   if (file === undefined) return trackArgs(options, time);
-  const given = QUESTION_OPTIONS.find((name) => options[name] !== undefined);
-  if (given === undefined) return savedQuestion(file);
-  const name = given === 'atLeast' ? 'at-least' : given;
+  const extraOption = QUESTION_OPTIONS.find((name) => options[name] !== undefined);
+  if (extraOption === undefined) return savedQuestion(file);
+  const name = extraOption === 'atLeast' ? 'at-least' : extraOption;
   throw wrong(`--${name}`, 'is in the file of --question already; leave it out');
 }
 
@@ -71,46 +71,46 @@ function subjectOf(options: TracksOptions, time: SiteTime): ReturnType<typeof sa
  */
 function formatOf({ format, json, out, still, approve }: TracksOptions): ExportFormat | undefined {
   if (still !== undefined || approve !== undefined) {
-    const given = out !== undefined ? '--out' : format !== undefined ? '--format' : undefined;
+    const optionName = out !== undefined ? '--out' : format !== undefined ? '--format' : undefined;
     const is = approve === undefined ? '--still FILE' : '--approve FILE';
-    if (given !== undefined)
-      throw wrong(given, `is for an answer, and ${is} names a file already; leave it out`);
+    if (optionName !== undefined)
+      throw wrong(optionName, `is for an answer, and ${is} names a file already; leave it out`);
     return undefined;
   }
   if (format === undefined) return json === true || out !== undefined ? 'json' : undefined;
-  const known = EXPORT_FORMATS.find((name) => name === format);
-  if (known === undefined)
+  const knownFormat = EXPORT_FORMATS.find((name) => name === format);
+  if (knownFormat === undefined)
     throw wrong('--format', `"${format.slice(0, 40)}" must be one of ${EXPORT_FORMATS.join(', ')}`);
-  if (json === true && known !== 'json')
-    throw wrong('--json', `--format ${known} is another format; leave out one`);
-  return known;
+  if (json === true && knownFormat !== 'json')
+    throw wrong('--json', `--format ${knownFormat} is another format; leave out one`);
+  return knownFormat;
 }
 
-function approve(file: string, { options, room, key, args, time }: Asked): number {
+function approve(file: string, { options, room, key, args, time }: TracksJob): number {
   if (options.approval !== undefined)
     throw wrong('--approval', 'is for who asks, not for who approves; leave it out');
   const { box } = options;
   const nowMs = Date.now();
   const { text, notAfter } = signedApproval({ site: room.site, box, args }, key, nowMs);
   written('--approve', file, `${text}\n`);
-  const until = time.rfc3339(Date.parse(notAfter));
-  print(`${file}: approves this question in case ${args.case} at ${box}, until ${until}; nothing was sent`);
+  const endTime = time.rfc3339(Date.parse(notAfter));
+  print(`${file}: approves this question in case ${args.case} at ${box}, until ${endTime}; nothing was sent`);
   print(`  who asks adds to the same command: --approval ${file}`);
   return 0;
 }
 
-function withApproval({ options, room, key, args }: Asked): TrackArgs {
+function withApproval({ options, room, key, args }: TracksJob): TrackArgs {
   if (options.approval === undefined) return args;
   const approval = approvalIn(options.approval);
   assertApproves(approval, { site: room.site, box: options.box, args }, key, Date.now());
   return { ...args, approval };
 }
 
-async function lookAt(file: string | true, asked: Asked): Promise<number> {
+async function lookAt(file: string | true, job: TracksJob): Promise<number> {
   if (file === true) throw wrong('--still', 'is to name the file into which the picture is written');
   assertFree('--still', file);
-  const { room, key, args, time } = asked;
-  const { box, timeout: timeoutS } = asked.options;
+  const { room, key, args, time } = job;
+  const { box, timeout: timeoutS } = job.options;
   const { jpeg, sha256, view, at } = await interruptible((signal) =>
     fetchStill({ room, key, box, timeoutS, signal, args }),
   );
@@ -123,26 +123,33 @@ async function lookAt(file: string | true, asked: Asked): Promise<number> {
   return 0;
 }
 
-async function question(format: ExportFormat | undefined, asked: Asked): Promise<number> {
-  const { options, args, time } = asked;
+async function question(format: ExportFormat | undefined, job: TracksJob): Promise<number> {
+  const { options, args, time } = job;
   if (options.out !== undefined) assertFree('--out', options.out);
   const { question: asks } = args;
   if (asks.answer === 'still') throw new Error('a still is asked for elsewhere');
-  const fetched = await fetchedWithBar(asked);
+  const fetched = await fetchedWithBar(job);
   const { coverage } = fetched.result;
-  const isComplete = fetched.more === 0 && fetched.stopped === undefined;
+  const isComplete = fetched.restCount === 0 && fetched.stopped === undefined;
   if (format === undefined) tell(args, asks, fetched, time);
   else {
-    const { result, tracks: found, more, stopped } = fetched;
-    const parts = { ...result, box: options.box, case: args.case, question: asks, tracks: found, more };
+    const { result, tracks: foundTracks, restCount, stopped } = fetched;
+    const parts = {
+      ...result,
+      box: options.box,
+      case: args.case,
+      question: asks,
+      tracks: foundTracks,
+      more: restCount,
+    };
     const answer = {
       case: args.case,
       reason: args.reason,
       box: options.box,
       question: asks,
       ...result,
-      tracks: found,
-      more,
+      tracks: foundTracks,
+      more: restCount,
       stopped: stopped ?? null,
     };
     if (options.out !== undefined) {
@@ -152,7 +159,7 @@ async function question(format: ExportFormat | undefined, asked: Asked): Promise
         'mf-json': () => mfJsonOf(parts),
       }[format]();
       written('--out', options.out, format === 'csv' ? text : `${text}\n`);
-      print(`${options.out}: ${found.length} tracks, ${coverage.gaps.length + coverage.more} gaps`);
+      print(`${options.out}: ${foundTracks.length} tracks, ${coverage.gaps.length + coverage.more} gaps`);
     } else if (format === 'csv') process.stdout.write(csvOf(parts));
     else printJson(format === 'json' ? answer : JSON.parse(mfJsonOf(parts)));
     if (stopped !== undefined) printNote(`the rest was not given: ${stopped}`);
@@ -161,7 +168,7 @@ async function question(format: ExportFormat | undefined, asked: Asked): Promise
 }
 
 /** Shows a progress bar on a terminal. */
-async function fetchedWithBar({ options, room, key, args }: Asked): Promise<FetchedTracks> {
+async function fetchedWithBar({ options, room, key, args }: TracksJob): Promise<FetchedTracks> {
   const { box, timeout: timeoutS, max: tracksMax } = options;
   const bar = process.stderr.isTTY
     ? new SingleBar({ format: 'tracks {bar} {value}/{total}', stream: process.stderr, hideCursor: true })

@@ -17,30 +17,30 @@ const KEY = { true: 't', false: 'f', unclear: 'u' } as const;
 /** Returns the actions that the role and the state allow. */
 function doingsOf(incident: Incident): Doing[] {
   const { state } = incident;
-  const found: Doing[] = [];
-  const mine = isMine(incident);
+  const doings: Doing[] = [];
+  const isOwn = isMine(incident);
   const isOpen = state !== 'closed';
   if (may('claim') && state === 'new')
-    found.push({ name: 'claim', key: 'c', isMain: true, run: () => void claim(incident) });
-  if (may('claim') && state === 'claimed' && mine)
-    found.push({ name: 'release', key: 'r', isMain: false, run: () => void release(incident) });
-  if (may('dispatch') && (state === 'new' || (state === 'claimed' && mine))) {
+    doings.push({ name: 'claim', key: 'c', isMain: true, run: () => void claim(incident) });
+  if (may('claim') && state === 'claimed' && isOwn)
+    doings.push({ name: 'release', key: 'r', isMain: false, run: () => void release(incident) });
+  if (may('dispatch') && (state === 'new' || (state === 'claimed' && isOwn))) {
     const run = (): void => {
       dispatching.value = incident;
     };
-    found.push({ name: 'dispatch', key: 'd', isMain: mine, run });
+    doings.push({ name: 'dispatch', key: 'd', isMain: isOwn, run });
   }
   if (may('judge') && isOpen) {
     for (const name of ['true', 'false', 'unclear'] as const)
-      found.push({ name, key: KEY[name], isMain: false, run: () => void judge(incident, name) });
+      doings.push({ name, key: KEY[name], isMain: false, run: () => void judge(incident, name) });
   }
   if (may('note')) {
     const run = (): void => {
       noting.value = incident;
     };
-    found.push({ name: 'note', key: 'n', isMain: false, run });
+    doings.push({ name: 'note', key: 'n', isMain: false, run });
   }
-  return found;
+  return doings;
 }
 
 /** Returns the keys for useKeys. */

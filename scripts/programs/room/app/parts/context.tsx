@@ -5,7 +5,7 @@ import { go } from '../router.ts';
 import { nowMs } from '../session.ts';
 import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
-import { percent, when, words } from '../words/words.ts';
+import { percent, siteTimeText, words } from '../words/words.ts';
 import { Mark, stateText } from './marks.tsx';
 
 /** Ratio of true verdicts with its 95 % interval. */
@@ -63,7 +63,7 @@ export function Notes({ notes, timeZone }: NotesProps) {
           {notes.map(({ at, who, text }) => (
             <li key={`${at} ${who}`}>
               <span class="quiet">
-                {when(at, timeZone)} · {who}
+                {siteTimeText(at, timeZone)} · {who}
               </span>
               <p>{plain(text)}</p>
             </li>
@@ -77,27 +77,27 @@ export function Notes({ notes, timeZone }: NotesProps) {
 interface NearbyProps {
   readonly nearby: readonly Incident[];
   /** Number of incidents that are not listed. */
-  readonly more: number;
+  readonly unlistedCount: number;
   readonly no: number;
   /** Time zone of the site. */
   readonly timeZone: string | null;
 }
 
-export function Nearby({ nearby, more, no, timeZone }: NearbyProps) {
+export function Nearby({ nearby, unlistedCount, no, timeZone }: NearbyProps) {
   const { incident: texts } = words.value;
-  const others = nearby.filter((incident) => incident.no !== no);
+  const otherIncidents = nearby.filter((incident) => incident.no !== no);
   return (
     <section>
       <h2>{texts.nearby}</h2>
-      {others.length === 0 && <p class="quiet">{texts.noNearby}</p>}
+      {otherIncidents.length === 0 && <p class="quiet">{texts.noNearby}</p>}
       <ul class="nearby">
-        {others.map((incident) => (
+        {otherIncidents.map((incident) => (
           <li key={incident.no}>
             <NearbyLink incident={incident} timeZone={timeZone} />
           </li>
         ))}
       </ul>
-      {more > 0 && <p class="quiet">{texts.nearbyMore(more)}</p>}
+      {unlistedCount > 0 && <p class="quiet">{texts.nearbyMore(unlistedCount)}</p>}
     </section>
   );
 }
@@ -122,7 +122,7 @@ function NearbyLink({ incident, timeZone }: NearbyLinkProps) {
       }}
     >
       <Mark incident={incident} isLate={isLate} />
-      <span>{when(received, timeZone)}</span> <b>{kindText(kind, words.value)}</b>{' '}
+      <span>{siteTimeText(received, timeZone)}</span> <b>{kindText(kind, words.value)}</b>{' '}
       <span class="quiet">{stateText(incident, isLate)}</span>
     </a>
   );

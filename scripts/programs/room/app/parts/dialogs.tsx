@@ -45,8 +45,8 @@ function Dialog({ title, onClose, children }: DialogProps) {
   );
 }
 
-function putAway(asked: Signal<Incident | undefined>): void {
-  asked.value = undefined;
+function putAway(dialog: Signal<Incident | undefined>): void {
+  dialog.value = undefined;
 }
 
 export function Dialogs() {
@@ -62,7 +62,7 @@ export function Dialogs() {
 function DispatchDialog({ incident }: { readonly incident: Incident }) {
   const { dispatch: texts } = words.value;
   const { kind, place, site, box } = incident;
-  const where = `${placeText(place, words.value)}, ${site}/${box}`;
+  const placeLine = `${placeText(place, words.value)}, ${site}/${box}`;
   return (
     <Dialog title={texts.title} onClose={() => putAway(dispatching)}>
       <form
@@ -72,7 +72,7 @@ function DispatchDialog({ incident }: { readonly incident: Incident }) {
           void dispatch(incident);
         }}
       >
-        <p class="clamp">{texts.ask(kindText(kind, words.value), where)}</p>
+        <p class="clamp">{texts.ask(kindText(kind, words.value), placeLine)}</p>
         <div class="answers">
           <Button onClick={() => putAway(dispatching)}>{texts.no}</Button>
           <Button type="submit" tone="main" autofocus>

@@ -5,7 +5,7 @@ import { isMine } from '../acts.ts';
 import { nowMs, tick } from '../session.ts';
 import { plain } from '../words/plain.ts';
 import { age, placeText } from '../words/sentence.ts';
-import { when, words } from '../words/words.ts';
+import { siteTimeText, words } from '../words/words.ts';
 
 interface FactsProps {
   readonly incident: Incident;
@@ -25,18 +25,19 @@ export function Facts({ incident, detail }: FactsProps) {
           <b>{box}</b> {site} · {placeText(place, words.value)}
         </Fact>
         <Fact name={texts.happened}>
-          <b>{when(started, timeZone)}</b> {ended === null ? texts.lasts : `– ${when(ended, timeZone)}`}
+          <b>{siteTimeText(started, timeZone)}</b>{' '}
+          {ended === null ? texts.lasts : `– ${siteTimeText(ended, timeZone)}`}
         </Fact>
-        <Fact name={texts.received}>{when(received, timeZone)}</Fact>
+        <Fact name={texts.received}>{siteTimeText(received, timeZone)}</Fact>
         <Fact name={texts.owner}>
           <OwnerText incident={incident} />
         </Fact>
         {dispatchedBy !== null && dispatchedAt !== null && (
-          <Fact name={texts.sent}>{texts.sentAt(dispatchedBy, when(dispatchedAt, timeZone))}</Fact>
+          <Fact name={texts.sent}>{texts.sentAt(dispatchedBy, siteTimeText(dispatchedAt, timeZone))}</Fact>
         )}
         {incident.closedAt !== null && (
           <Fact name={texts.closed}>
-            {when(incident.closedAt, timeZone)}
+            {siteTimeText(incident.closedAt, timeZone)}
             {incident.closedWhy !== null && `, ${texts.closedWhy[incident.closedWhy]}`}
           </Fact>
         )}
@@ -46,7 +47,7 @@ export function Facts({ incident, detail }: FactsProps) {
         {detail !== undefined && (
           <Fact name={texts.legalBasis}>
             {plain(legalBasis ?? texts.unknown)}
-            {typeof validUntil === 'string' && `, ${texts.until} ${when(validUntil, timeZone)}`}
+            {typeof validUntil === 'string' && `, ${texts.until} ${siteTimeText(validUntil, timeZone)}`}
           </Fact>
         )}
       </dl>

@@ -7,7 +7,7 @@ import type { IncidentDetail, Still } from '../../contract/incident.ts';
 import { may } from '../session.ts';
 import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
-import { when, words } from '../words/words.ts';
+import { siteTimeText, words } from '../words/words.ts';
 
 const ORDER: readonly Still['moment'][] = ['before', 'deposit', 'snapshot'];
 
@@ -15,8 +15,8 @@ export function Pictures({ detail }: { readonly detail: IncidentDetail }) {
   const { incident: texts } = words.value;
   const { incident, stills, stillAbsent, timeZone } = detail;
   if (!may('see-still')) return <p class="no-picture">{texts.auditor}</p>;
-  const shown = ORDER.flatMap((moment) => stills.filter((still) => still.moment === moment));
-  if (shown.length === 0) {
+  const orderedStills = ORDER.flatMap((moment) => stills.filter((still) => still.moment === moment));
+  if (orderedStills.length === 0) {
     return (
       <p class="no-picture clamp">
         {stillAbsent === null ? texts.noStill : texts.absent(plain(stillAbsent))}
@@ -25,8 +25,8 @@ export function Pictures({ detail }: { readonly detail: IncidentDetail }) {
   }
   return (
     <section aria-label={texts.pictures}>
-      <div class={`pictures of-${shown.length}`}>
-        {shown.map((still) => (
+      <div class={`pictures of-${orderedStills.length}`}>
+        {orderedStills.map((still) => (
           <Picture
             key={still.sha256}
             no={incident.no}
@@ -69,7 +69,7 @@ function Picture({ no, kind, still, timeZone }: PictureProps) {
         <p class="no-picture">{still.here ? texts.broken : texts.coming}</p>
       )}
       <figcaption>
-        <b class="moment">{title}</b> {when(still.time, timeZone)}
+        <b class="moment">{title}</b> {siteTimeText(still.time, timeZone)}
       </figcaption>
     </figure>
   );

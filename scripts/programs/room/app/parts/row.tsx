@@ -106,11 +106,11 @@ function StormText({ storm, isOpen }: { readonly storm: Storm; readonly isOpen: 
 
 function Owner({ incident }: { readonly incident: Incident }) {
   const { claimedBy, dispatchedBy, state } = incident;
-  const who = state === 'dispatched' ? (dispatchedBy ?? claimedBy) : claimedBy;
-  const isMe = who !== null && who === session.value?.user;
+  const owner = state === 'dispatched' ? (dispatchedBy ?? claimedBy) : claimedBy;
+  const isMe = owner !== null && owner === session.value?.user;
   return (
     <span class={isMe ? 'owner me' : 'owner'}>
-      <b>{who === null ? '' : isMe ? words.value.queue.mine : who}</b>
+      <b>{owner === null ? '' : isMe ? words.value.queue.mine : owner}</b>
       <span>{state === 'new' ? '' : stateText(incident, false)}</span>
     </span>
   );

@@ -67,12 +67,12 @@ function linesWith(
   { isOpen }: LinesOptions,
 ): Line[] {
   const lines: Line[] = [];
-  const told = new Set<string>();
+  const stormIds = new Set<string>();
   for (const incident of sorted) {
     const storm = storms.get(incident);
     if (storm === undefined) lines.push({ type: 'incident', incident, storm });
-    if (storm === undefined || told.has(storm.id)) continue;
-    told.add(storm.id);
+    if (storm === undefined || stormIds.has(storm.id)) continue;
+    stormIds.add(storm.id);
     const open = isOpen(storm.id);
     lines.push({ type: 'storm', storm, head: incident, isOpen: open });
     if (open)

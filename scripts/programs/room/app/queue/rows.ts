@@ -20,7 +20,7 @@ const REFILL_BELOW = HELD_MAX / 2;
 export class Rows {
   readonly #rows = new Map<number, Incident>();
   #rev = 0;
-  #more = 0;
+  #unheldCount = 0;
 
   /** Number from which the stream continues. */
   get rev(): number {
@@ -29,11 +29,11 @@ export class Rows {
 
   /** Number of open incidents that are not held. */
   get more(): number {
-    return this.#more;
+    return this.#unheldCount;
   }
 
   get isShort(): boolean {
-    return this.#more > 0 && this.#rows.size < REFILL_BELOW;
+    return this.#unheldCount > 0 && this.#rows.size < REFILL_BELOW;
   }
 
   get held(): readonly Incident[] {
@@ -48,20 +48,20 @@ export class Rows {
     this.#rows.clear();
     for (const incident of incidents) this.#rows.set(incident.no, incident);
     this.#rev = rev;
-    this.#more = more;
+    this.#unheldCount = more;
     this.#trim();
   }
 
   /** Applies changes of the stream. Returns the new incidents that wait for someone. */
   apply(incidents: readonly Incident[]): Incident[] {
     const fresh: Incident[] = [];
-    const known = this.#rev;
+    const previousRev = this.#rev;
     for (const incident of incidents) {
-      if (incident.rev <= known) continue;
+      if (incident.rev <= previousRev) continue;
       this.#rev = Math.max(this.#rev, incident.rev);
-      const held = this.#rows.get(incident.no);
-      if (held !== undefined && held.rev >= incident.rev) continue;
-      if (held === undefined) this.#count(incident, fresh);
+      const current = this.#rows.get(incident.no);
+      if (current !== undefined && current.rev >= incident.rev) continue;
+      if (current === undefined) this.#count(incident, fresh);
       this.#put(incident);
     }
     this.#trim();
@@ -70,14 +70,14 @@ export class Rows {
 
   /** An incident that the room had before, but that is not held, was one of those counted in `more`. */
   #count(incident: Incident, fresh: Incident[]): void {
-    if (incident.events > 1 || incident.revision > 0) this.#more = Math.max(0, this.#more - 1);
+    if (incident.events > 1 || incident.revision > 0) this.#unheldCount = Math.max(0, this.#unheldCount - 1);
     else if (incident.state === 'new') fresh.push(incident);
   }
 
   /** Applies the answer to one's own action, which may arrive before the stream's change. */
   settle(incident: Incident): void {
-    const held = this.#rows.get(incident.no);
-    if (held === undefined || held.rev <= incident.rev) this.#put(incident);
+    const current = this.#rows.get(incident.no);
+    if (current === undefined || current.rev <= incident.rev) this.#put(incident);
   }
 
   #put(incident: Incident): void {
@@ -90,15 +90,15 @@ export class Rows {
     const over = this.#rows.size - HELD_MAX;
     if (over <= 0) return;
     const ofBox = new Map<string, number>();
-    const [fit, beyond]: [Incident[], Incident[]] = [[], []];
+    const [fit, excessRows]: [Incident[], Incident[]] = [[], []];
     for (const incident of [...this.#rows.values()].sort(byNeed)) {
       const place = (ofBox.get(incident.box) ?? 0) + 1;
       ofBox.set(incident.box, place);
-      (place > OF_A_BOX_MAX && incident.state === 'new' ? beyond : fit).push(incident);
+      (place > OF_A_BOX_MAX && incident.state === 'new' ? excessRows : fit).push(incident);
     }
-    const leastFirst = [...fit, ...beyond].reverse();
+    const leastFirst = [...fit, ...excessRows].reverse();
     for (const { no } of leastFirst.slice(0, over)) this.#rows.delete(no);
-    this.#more += over;
+    this.#unheldCount += over;
   }
 }
 

@@ -41,7 +41,7 @@ let chosenIndex = 0;
 export const haystack = signal<(incident: Incident) => string>(({ kind }) => kind);
 
 /** Held incidents with pending actions applied. */
-export const held = computed<readonly Incident[]>(() => {
+export const heldIncidents = computed<readonly Incident[]>(() => {
   void version.value;
   const all = rows.held.map((incident) => withActs(incident));
   const leaving = [...lingering.values()].filter(({ no }) => rows.of(no) === undefined);
@@ -56,7 +56,7 @@ export const lines = computed<readonly Line[]>(() => {
     .filter((word) => word !== '');
   const text = haystack.value;
   const open = openStorms.value;
-  return linesOf(held.value, {
+  return linesOf(heldIncidents.value, {
     nowMs: nowMs(),
     me: session.value?.user ?? '',
     isOpen: (storm) => open.has(storm),
@@ -68,20 +68,20 @@ export const lines = computed<readonly Line[]>(() => {
   });
 });
 
-export const waiting = computed(() => held.value.filter(({ state }) => state === 'new').length);
+export const waiting = computed(() => heldIncidents.value.filter(({ state }) => state === 'new').length);
 /** Number of open incidents that this browser does not hold. */
-export const more = computed(() => {
+export const unheldCount = computed(() => {
   void version.value;
   return rows.more;
 });
-export const heldCount = computed(() => held.value.length);
+export const heldCount = computed(() => heldIncidents.value.length);
 
 function waits({ state, claimedBy }: Incident): boolean {
   return state === 'new' || (state === 'closed' && claimedBy === null);
 }
 
 /** Selected line, or the one that took its place. */
-export const chosen = computed<Line | undefined>(() => {
+export const chosenLine = computed<Line | undefined>(() => {
   const all = lines.value;
   const index = all.findIndex((line) => keyOf(line) === chosenKey.value);
   const line = all[index];
@@ -97,11 +97,11 @@ export function choose(key: string | undefined): void {
 /** Moves the selection down by `step`, or up if negative. Returns the selected line. */
 export function chooseBy(step: number): Line | undefined {
   const all = lines.value;
-  const now = chosen.value;
+  const now = chosenLine.value;
   const at = now === undefined ? -1 : all.indexOf(now);
   // The selected line is gone, so the line in its place is the next one.
-  const gone = now !== undefined && keyOf(now) !== chosenKey.value;
-  const to = all[Math.max(0, Math.min(all.length - 1, gone && step > 0 ? at : at + step))];
+  const hasLeft = now !== undefined && keyOf(now) !== chosenKey.value;
+  const to = all[Math.max(0, Math.min(all.length - 1, hasLeft && step > 0 ? at : at + step))];
   if (to !== undefined) chosenKey.value = keyOf(to);
   return to;
 }

@@ -2,12 +2,12 @@
 import { signal, useSignal } from '@preact/signals';
 import { Button, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { AuditEntry, AuditPage } from '../../contract/audit.ts';
-import { useLoad } from '../desk/load.ts';
-import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../desk/parts.tsx';
-import { People } from '../desk/people.tsx';
-import { count, plain, when } from '../desk/say.ts';
 import { may } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { useLoad } from '../views/load.ts';
+import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../views/parts.tsx';
+import { People } from '../views/people.tsx';
+import { count, plain, timeText } from '../views/say.ts';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Characters of a hash, enough to distinguish two by eye; the table has all. */
@@ -15,20 +15,20 @@ const HASH_CHARS = 12;
 /** Maximum length of the details of an entry; the table has all. */
 const MORE_CHARS_MAX = 300;
 
-interface Asked {
-  readonly who: string;
+interface AuditRequest {
+  readonly user: string;
   readonly incident: string;
   readonly before: number | undefined;
 }
-const NEWEST: Asked = { who: '', incident: '', before: undefined };
+const NEWEST: AuditRequest = { user: '', incident: '', before: undefined };
 
-const asked = signal<Asked>(NEWEST);
+const request = signal<AuditRequest>(NEWEST);
 
 export function AuditScreen() {
-  const { audit } = desk.value;
-  const { who, incident, before } = asked.value;
+  const { audit } = viewWords.value;
+  const { user, incident, before } = request.value;
   const query = new URLSearchParams({
-    ...(who !== '' && { who }),
+    ...(user !== '' && { who: user }),
     ...(incident !== '' && { incident }),
     ...(before !== undefined && { before: String(before) }),
   }).toString();
@@ -39,10 +39,10 @@ export function AuditScreen() {
       <Head title={words.value.places.audit}>
         <Csv path="/api/audit.csv" />
       </Head>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
+      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
       {data !== undefined && <Chain page={data} />}
       {may('end-sessions') && <People />}
-      <Filter key={`${who} ${incident}`} />
+      <Filter key={`${user} ${incident}`} />
       {data !== undefined && (
         <div aria-busy={load.isAsking.value}>
           {data.entries.length === 0 ? <p>{audit.nothing}</p> : <Entries entries={data.entries} />}
@@ -54,7 +54,7 @@ export function AuditScreen() {
 }
 
 function Chain({ page: { whole, fault } }: { readonly page: AuditPage }) {
-  const { audit } = desk.value;
+  const { audit } = viewWords.value;
   if (whole) return <Notice tone="good">{audit.whole}</Notice>;
   return (
     <Notice tone="bad" urgent>
@@ -65,26 +65,26 @@ function Chain({ page: { whole, fault } }: { readonly page: AuditPage }) {
 }
 
 function Filter() {
-  const { audit } = desk.value;
-  const who = useSignal(asked.value.who);
-  const incident = useSignal(asked.value.incident);
+  const { audit } = viewWords.value;
+  const user = useSignal(request.value.user);
+  const incident = useSignal(request.value.incident);
   const isBad = incident.value !== '' && !/^[1-9]\d{0,14}$/.test(incident.value);
   return (
     <form
       class="d-bar"
       onSubmit={(event) => {
         event.preventDefault();
-        if (!isBad) asked.value = { who: who.value.trim(), incident: incident.value, before: undefined };
+        if (!isBad) request.value = { user: user.value.trim(), incident: incident.value, before: undefined };
       }}
     >
       <Field
         label={audit.who}
         name="who"
-        value={who.value}
+        value={user.value}
         maxLength={64}
         autocomplete="off"
         onText={(text) => {
-          who.value = text;
+          user.value = text;
         }}
       />
       <Field
@@ -101,10 +101,10 @@ function Filter() {
       <Button type="submit" tone="main">
         {audit.apply}
       </Button>
-      {(asked.value.who !== '' || asked.value.incident !== '') && (
+      {(request.value.user !== '' || request.value.incident !== '') && (
         <Button
           onClick={() => {
-            asked.value = NEWEST;
+            request.value = NEWEST;
           }}
         >
           {audit.clear}
@@ -115,7 +115,7 @@ function Filter() {
 }
 
 function Entries({ entries }: { readonly entries: readonly AuditEntry[] }) {
-  const { audit } = desk.value;
+  const { audit } = viewWords.value;
   return (
     <Scroll label={words.value.places.audit}>
       <table>
@@ -143,12 +143,12 @@ function Entries({ entries }: { readonly entries: readonly AuditEntry[] }) {
 }
 
 function Entry({ entry }: { readonly entry: AuditEntry }) {
-  const { audit, incident } = desk.value;
+  const { audit, incident } = viewWords.value;
   const isLoud = entry.act === 'refused' || entry.act === 'login-refused';
   return (
     <tr>
       <td class="d-n">{count(entry.no)}</td>
-      <td class="d-time">{when(entry.at, 'second')}</td>
+      <td class="d-time">{timeText(entry.at, 'second')}</td>
       <td>
         {plain(entry.who)} <span class="quiet">{{ ...words.value.roles, ...audit.roles }[entry.role]}</span>
       </td>
@@ -172,26 +172,26 @@ function Entry({ entry }: { readonly entry: AuditEntry }) {
   );
 }
 
-function moreText(more: AuditEntry['more']): string {
-  const { details } = desk.value.audit;
-  const text = Object.entries(more)
+function moreText(members: AuditEntry['more']): string {
+  const { details } = viewWords.value.audit;
+  const text = Object.entries(members)
     .map(([name, value]) => {
-      const said = typeof value === 'string' ? value : JSON.stringify(value);
-      return `${details[name] ?? name}: ${/^[0-9a-f]{64}$/.test(said) ? `${said.slice(0, HASH_CHARS)}…` : said}`;
+      const valueText = typeof value === 'string' ? value : JSON.stringify(value);
+      return `${details[name] ?? name}: ${/^[0-9a-f]{64}$/.test(valueText) ? `${valueText.slice(0, HASH_CHARS)}…` : valueText}`;
     })
     .join(' · ');
   return plain(text.length > MORE_CHARS_MAX ? `${text.slice(0, MORE_CHARS_MAX)}…` : text);
 }
 
 function Pages({ next }: Pick<AuditPage, 'next'>) {
-  const { audit } = desk.value;
+  const { audit } = viewWords.value;
   const to = (before: number | undefined) => {
-    asked.value = { ...asked.value, before };
+    request.value = { ...request.value, before };
     document.querySelector('.d-audit')?.scrollIntoView();
   };
   return (
     <p class="d-pages">
-      {asked.value.before !== undefined && <Button onClick={() => to(undefined)}>{audit.newest}</Button>}
+      {request.value.before !== undefined && <Button onClick={() => to(undefined)}>{audit.newest}</Button>}
       {next !== null && <Button onClick={() => to(next)}>{audit.older}</Button>}
     </p>
   );

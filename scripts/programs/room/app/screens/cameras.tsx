@@ -6,19 +6,21 @@ import type { IncidentPage } from '../../contract/api.ts';
 import type { Camera } from '../../contract/camera.ts';
 import type { Incident } from '../../contract/incident.ts';
 import { CONDITIONS, type Condition } from '../../contract/terms.ts';
+import { useKeys } from '../keys.ts';
+import { may, session, tick } from '../session.ts';
 import {
-  beyond,
-  chosen,
   fleet,
   fleetFault,
   inOrder,
   keyOf,
   loadFleet,
+  selectedKey,
   strangers,
+  unlistedCount,
   watchFleet,
-} from '../desk/fleet.ts';
-import { useLoad } from '../desk/load.ts';
-import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
+} from '../views/fleet.ts';
+import { useLoad } from '../views/load.ts';
+import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
 import {
   ago,
   count,
@@ -29,12 +31,10 @@ import {
   plain,
   reasonText,
   share,
-  when,
-} from '../desk/say.ts';
-import { Tiles } from '../desk/tiles.tsx';
-import { useKeys } from '../keys.ts';
-import { may, session, tick } from '../session.ts';
-import { desk } from '../words/desk.ts';
+  timeText,
+} from '../views/say.ts';
+import { Tiles } from '../views/tiles.tsx';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Length of the list of cameras that need attention; the filter finds more. */
@@ -49,10 +49,10 @@ const only = signal<ReadonlySet<Condition>>(new Set());
 
 const fitting = computed(() => {
   const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const wanted = only.value;
-  if (words.length === 0 && wanted.size === 0) return inOrder.value;
+  const chosenConditions = only.value;
+  if (words.length === 0 && chosenConditions.size === 0) return inOrder.value;
   return inOrder.value.filter((camera) => {
-    if (wanted.size > 0 && !wanted.has(camera.condition)) return false;
+    if (chosenConditions.size > 0 && !chosenConditions.has(camera.condition)) return false;
     const all =
       `${keyOf(camera)} ${camera.reasons.map(reasonText).join(' ')} ${camera.version ?? ''}`.toLowerCase();
     return words.every((word) => all.includes(word));
@@ -60,14 +60,14 @@ const fitting = computed(() => {
 });
 
 const counts = computed(() => {
-  const found = new Map<Condition, number>(CONDITIONS.map((condition) => [condition, 0]));
+  const byCondition = new Map<Condition, number>(CONDITIONS.map((condition) => [condition, 0]));
   for (const { condition } of fleet.value?.values() ?? [])
-    found.set(condition, (found.get(condition) ?? 0) + 1);
-  return found;
+    byCondition.set(condition, (byCondition.get(condition) ?? 0) + 1);
+  return byCondition;
 });
 
 export function CamerasScreen() {
-  const { cameras } = desk.value;
+  const { cameras } = viewWords.value;
   const filter = useRef<HTMLInputElement>(null);
   useEffect(watchFleet, []);
   useKeys({
@@ -77,8 +77,8 @@ export function CamerasScreen() {
     },
     // Clears the selection first, then the filter.
     Escape: () => {
-      if (chosen.value === undefined) text.value = '';
-      chosen.value = undefined;
+      if (selectedKey.value === undefined) text.value = '';
+      selectedKey.value = undefined;
     },
     Enter: () => document.getElementById('camera-title')?.focus(),
   });
@@ -90,7 +90,7 @@ export function CamerasScreen() {
       <LoadState has={fleet.value !== undefined} fault={fleetFault.value} onAgain={() => void loadFleet()} />
       {fleet.value !== undefined && (
         <>
-          {beyond.value > 0 && <Notice tone="warn">{cameras.more(count(beyond.value))}</Notice>}
+          {unlistedCount.value > 0 && <Notice tone="warn">{cameras.more(count(unlistedCount.value))}</Notice>}
           {strangers.value > 0 && <Notice tone="warn">{cameras.strangers(count(strangers.value))}</Notice>}
           <Counts />
           <div class="desk-split">
@@ -108,7 +108,7 @@ export function CamerasScreen() {
 
 /** Number of cameras in each condition; also filters, and explains the shapes. */
 function Counts() {
-  const { conditions, cameras } = desk.value;
+  const { conditions, cameras } = viewWords.value;
   return (
     <div class="d-tallies">
       {CONDITIONS.map((condition) => (
@@ -144,7 +144,7 @@ function Counts() {
 }
 
 function Filter({ input }: { readonly input: { current: HTMLInputElement | null } }) {
-  const { cameras } = desk.value;
+  const { cameras } = viewWords.value;
   return (
     <div class="d-finder">
       <label for="camera-filter">{cameras.filter}</label>
@@ -168,13 +168,13 @@ function Filter({ input }: { readonly input: { current: HTMLInputElement | null 
 
 function Aside() {
   void tick.value;
-  const camera = chosen.value === undefined ? undefined : fleet.value?.get(chosen.value);
+  const camera = selectedKey.value === undefined ? undefined : fleet.value?.get(selectedKey.value);
   return <aside class="desk-aside">{camera === undefined ? <Needs /> : <Details camera={camera} />}</aside>;
 }
 
 /** Cameras that are not healthy, the worst first, with the reason. */
 function Needs() {
-  const { cameras } = desk.value;
+  const { cameras } = viewWords.value;
   const all = fitting.value.filter(({ condition }) => condition !== 'well');
   return (
     <>
@@ -189,13 +189,13 @@ function Needs() {
               type="button"
               class="d-row-button"
               onClick={() => {
-                chosen.value = keyOf(camera);
+                selectedKey.value = keyOf(camera);
               }}
             >
               <Shape of={camera.condition} />
               <span>
                 <strong>{keyOf(camera)}</strong>
-                <span class="d-why">{why(camera)}</span>
+                <span class="d-why">{reasonsText(camera)}</span>
               </span>
             </button>
           </li>
@@ -206,21 +206,21 @@ function Needs() {
   );
 }
 
-function why(camera: Camera): string {
-  const { conditions } = desk.value;
-  const told = camera.reasons.map(reasonText);
-  if (camera.condition === 'offline') told.push(ago(camera.heard));
+function reasonsText(camera: Camera): string {
+  const { conditions } = viewWords.value;
+  const reasonTexts = camera.reasons.map(reasonText);
+  if (camera.condition === 'offline') reasonTexts.push(ago(camera.heard));
   if (camera.condition === 'ending') {
     const ends = [camera.certificateEnds, camera.orderEnds].filter((end) => end !== null).sort();
-    if (ends[0] !== undefined) told.push(left(ends[0]));
+    if (ends[0] !== undefined) reasonTexts.push(left(ends[0]));
   }
-  return told.length === 0 ? conditions[camera.condition] : told.join(' · ');
+  return reasonTexts.length === 0 ? conditions[camera.condition] : reasonTexts.join(' · ');
 }
 
 function Details({ camera }: { readonly camera: Camera }) {
-  const { cameras, conditions, unknown, status } = desk.value;
-  const said = [camera.state, camera.mode].filter((part) => part !== null);
-  const state = [...new Set(said)].map((part) => status[part] ?? plain(part)).join(' · ');
+  const { cameras, conditions, unknown, status } = viewWords.value;
+  const stateParts = [camera.state, camera.mode].filter((part) => part !== null);
+  const state = [...new Set(stateParts)].map((part) => status[part] ?? plain(part)).join(' · ');
   return (
     <>
       <div class="d-panel-head">
@@ -231,7 +231,7 @@ function Details({ camera }: { readonly camera: Camera }) {
           type="button"
           class="button d-small"
           onClick={() => {
-            chosen.value = undefined;
+            selectedKey.value = undefined;
           }}
         >
           {cameras.close}
@@ -253,10 +253,10 @@ function Details({ camera }: { readonly camera: Camera }) {
           {camera.blindS === 0 ? lasting(0) : `${lasting(camera.blindS)} (${share(camera.blindS / DAY_S)})`}
         </dd>
         <dt>{cameras.lastAlert}</dt>
-        <dd>{camera.lastAlert === null ? cameras.never : <Since at={camera.lastAlert} />}</dd>
+        <dd>{camera.lastAlert === null ? cameras.never : <TimeSince at={camera.lastAlert} />}</dd>
         <dt>{cameras.heard}</dt>
         <dd>
-          <Since at={camera.heard} />
+          <TimeSince at={camera.heard} />
         </dd>
         <dt>{cameras.certificate}</dt>
         <dd>{camera.certificateEnds === null ? unknown : <End at={camera.certificateEnds} />}</dd>
@@ -277,10 +277,10 @@ function Details({ camera }: { readonly camera: Camera }) {
   );
 }
 
-function Since({ at }: { readonly at: string }) {
+function TimeSince({ at }: { readonly at: string }) {
   return (
     <>
-      {ago(at)} <span class="quiet d-nowrap">{when(at)}</span>
+      {ago(at)} <span class="quiet d-nowrap">{timeText(at)}</span>
     </>
   );
 }
@@ -288,7 +288,7 @@ function Since({ at }: { readonly at: string }) {
 function End({ at }: { readonly at: string }) {
   return (
     <>
-      {when(at, 'day')}{' '}
+      {timeText(at, 'day')}{' '}
       <span class={daysUntil(at) < SOON_DAYS ? 'fault d-nowrap' : 'quiet d-nowrap'}>{left(at)}</span>
     </>
   );
@@ -302,20 +302,20 @@ function becameOf({ severity, ended, verdict, state }: Incident): string {
 }
 
 function Incidents({ camera: { site, box } }: { readonly camera: Camera }) {
-  const { cameras } = desk.value;
+  const { cameras } = viewWords.value;
   const page = useLoad<IncidentPage>(`/api/incidents?site=${site}&box=${box}&limit=${INCIDENTS_MAX}`);
-  const found = page.data.value?.incidents;
+  const incidents = page.data.value?.incidents;
   return (
     <>
       <h3>{cameras.incidents}</h3>
-      <LoadState has={found !== undefined} fault={page.fault.value} onAgain={page.again} />
-      {found?.length === 0 && <p>{cameras.noIncidents}</p>}
+      <LoadState has={incidents !== undefined} fault={page.fault.value} onAgain={page.reload} />
+      {incidents?.length === 0 && <p>{cameras.noIncidents}</p>}
       <ul class="d-rows d-links">
-        {found?.map((incident) => (
+        {incidents?.map((incident) => (
           <li key={incident.no}>
             <span>
               <Link to={incidentPath(incident.no)}>{kindText(incident.kind)}</Link>{' '}
-              <span class="quiet">{when(incident.received)}</span>
+              <span class="quiet">{timeText(incident.received)}</span>
             </span>
             <span class="quiet">{becameOf(incident)}</span>
           </li>

@@ -2,12 +2,12 @@
 import { signal } from '@preact/signals';
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { Figures, FiguresBy } from '../../contract/figures.ts';
-import { type Interval, IntervalFields, lastHours, queryOf } from '../desk/interval.tsx';
-import { useLoad } from '../desk/load.ts';
-import { Csv, Head, LoadState, Scroll } from '../desk/parts.tsx';
-import { count, FEW_VERDICTS, kindText, lasting, plain, share, when } from '../desk/say.ts';
 import { may } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
+import { useLoad } from '../views/load.ts';
+import { Csv, Head, LoadState, Scroll } from '../views/parts.tsx';
+import { count, FEW_VERDICTS, kindText, lasting, plain, share, timeText } from '../views/say.ts';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 type Row = Figures['rows'][number];
@@ -20,14 +20,14 @@ const BY: readonly FiguresBy[] = ['rule', 'kind', 'site', 'box', 'hour', 'day'];
 const by = signal<FiguresBy>('rule');
 const interval = signal<Interval | undefined>(undefined);
 /** Keeps the first interval; one that moves with the clock would cause endless requests. */
-const asked = () => {
+const currentInterval = () => {
   interval.value ??= lastHours(FIRST_DAYS * 24);
   return interval.value;
 };
 
 export function FiguresScreen() {
-  const { figures } = desk.value;
-  const between = asked();
+  const { figures } = viewWords.value;
+  const between = currentInterval();
   const query = `${queryOf(between)}&by=${by.value}`;
   return (
     <div class="desk d-figures" data-screen="figures">
@@ -60,12 +60,12 @@ export function FiguresScreen() {
 
 /** Recreated for another grouping, so that hours are never shown as rules. */
 function Loaded({ query }: { readonly query: string }) {
-  const { figures } = desk.value;
+  const { figures } = viewWords.value;
   const load = useLoad<Figures>(`/api/figures?${query}`);
   const data = load.data.value;
   return (
     <>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
+      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
       {data !== undefined && (
         <div aria-busy={load.isAsking.value}>
           {data.rows.length === 0 ? <p>{figures.none}</p> : <Rows rows={data.rows} />}
@@ -87,7 +87,7 @@ function sorted(rows: readonly Row[]): Row[] {
 }
 
 function Rows({ rows }: { readonly rows: readonly Row[] }) {
-  const { figures } = desk.value;
+  const { figures } = viewWords.value;
   const hasFew = rows.some((row) => judgedOf(row) < FEW_VERDICTS);
   return (
     <>
@@ -144,13 +144,13 @@ function keyText(key: string): string {
   if (by.value === 'kind') return kindText(key);
   if (by.value === 'hour') return `${plain(key)} h`;
   // Noon has the same date in every zone within 11 h of UTC.
-  if (by.value === 'day' && /^\d{4}-\d{2}-\d{2}$/.test(key)) return when(`${key}T12:00:00.000Z`, 'day');
+  if (by.value === 'day' && /^\d{4}-\d{2}-\d{2}$/.test(key)) return timeText(`${key}T12:00:00.000Z`, 'day');
   return plain(key);
 }
 
 /** Bar of the ratio, with a whisker for its interval; pale if there are few verdicts. */
 function Precision({ row }: { readonly row: Row }) {
-  const { figures } = desk.value;
+  const { figures } = viewWords.value;
   const { share: right, low, high } = row;
   if (right === null || low === null || high === null) return <span class="quiet">{figures.noVerdict}</span>;
   const isFew = judgedOf(row) < FEW_VERDICTS;
@@ -172,7 +172,7 @@ function Precision({ row }: { readonly row: Row }) {
 }
 
 function Muted({ muted }: Pick<Figures, 'muted'>) {
-  const { figures } = desk.value;
+  const { figures } = viewWords.value;
   return (
     <section>
       <h2>{figures.muted}</h2>
@@ -194,7 +194,7 @@ function Muted({ muted }: Pick<Figures, 'muted'>) {
             <tbody>
               {muted.map(({ site, box, rule, kind, heldBack, at }) => (
                 <tr key={`${site}/${box}/${rule}/${at}`}>
-                  <td class="d-time">{when(at)}</td>
+                  <td class="d-time">{timeText(at)}</td>
                   <td>{`${site}/${box}`}</td>
                   <td>{rule}</td>
                   <td>{kindText(kind)}</td>

@@ -5,11 +5,11 @@ import { Button } from '../../../../../agent/kit/controls.tsx';
 import type { HandOver } from '../../contract/figures.ts';
 import type { Incident } from '../../contract/incident.ts';
 import { CONDITIONS } from '../../contract/terms.ts';
-import { type Interval, IntervalFields, lastHours, queryOf } from '../desk/interval.tsx';
-import { useLoad } from '../desk/load.ts';
-import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
-import { count, kindText, placeText, plain, reasonText, when } from '../desk/say.ts';
-import { desk } from '../words/desk.ts';
+import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
+import { useLoad } from '../views/load.ts';
+import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { count, kindText, placeText, plain, reasonText, timeText } from '../views/say.ts';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Duration of a shift in hours. */
@@ -19,7 +19,7 @@ const SHIFTS = [SHIFT, 12, 24];
 const interval = signal<Interval | undefined>(undefined);
 
 export function HandOverScreen() {
-  const { handOver } = desk.value;
+  const { handOver } = viewWords.value;
   interval.value ??= lastHours(SHIFT);
   const between = interval.value;
   const load = useLoad<HandOver>(`/api/hand-over?${queryOf(between)}`);
@@ -40,18 +40,18 @@ export function HandOverScreen() {
           }}
         />
       </div>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.again} />
+      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
       {data !== undefined && <Report data={data} isOld={load.isAsking.value} />}
     </div>
   );
 }
 
 function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: boolean }) {
-  const { handOver } = desk.value;
+  const { handOver } = viewWords.value;
   const { verdicts } = words.value;
   return (
     <article aria-busy={isOld}>
-      <p class="d-shift">{handOver.of(when(data.from), when(data.to))}</p>
+      <p class="d-shift">{handOver.of(timeText(data.from), timeText(data.to))}</p>
       <dl class="d-sums">
         <Sum name={handOver.received} value={count(data.received)} />
         <Sum name={handOver.closed} value={count(data.closed)} />
@@ -65,17 +65,17 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
         />
         <Sum name={handOver.stills} value={count(data.stillsSeen)} />
       </dl>
-      <Part title={handOver.open} none={handOver.openNone} many={data.open.length}>
+      <Part title={handOver.open} none={handOver.openNone} total={data.open.length}>
         <Incidents incidents={data.open} />
       </Part>
-      <Part title={handOver.dispatched} none={handOver.dispatchedNone} many={data.dispatched.length}>
+      <Part title={handOver.dispatched} none={handOver.dispatchedNone} total={data.dispatched.length}>
         <Incidents incidents={data.dispatched} isDispatched />
       </Part>
       {data.more > 0 && <p class="d-loud">{handOver.more(count(data.more))}</p>}
-      <Part title={handOver.notes} none={handOver.notesNone} many={data.notes.length}>
+      <Part title={handOver.notes} none={handOver.notesNone} total={data.notes.length}>
         <Notes notes={data.notes} />
       </Part>
-      <Part title={handOver.cameras} none={handOver.camerasNone} many={data.camerasDown.length}>
+      <Part title={handOver.cameras} none={handOver.camerasNone} total={data.camerasDown.length}>
         <Down cameras={data.camerasDown} />
       </Part>
       {data.camerasMore > 0 && <p class="d-loud">{handOver.camerasMore(count(data.camerasMore))}</p>}
@@ -109,17 +109,17 @@ interface PartProps {
   readonly title: string;
   /** Text for an empty part. */
   readonly none: string;
-  readonly many: number;
+  readonly total: number;
   readonly children: ComponentChildren;
 }
 
-function Part({ title, none, many, children }: PartProps) {
+function Part({ title, none, total, children }: PartProps) {
   return (
     <section>
       <h2>
-        {title} {many > 0 && <span class="quiet">{count(many)}</span>}
+        {title} {total > 0 && <span class="quiet">{count(total)}</span>}
       </h2>
-      {many === 0 ? <p class="quiet">{none}</p> : children}
+      {total === 0 ? <p class="quiet">{none}</p> : children}
     </section>
   );
 }
@@ -130,7 +130,7 @@ interface IncidentsProps {
 }
 
 function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
-  const { handOver } = desk.value;
+  const { handOver } = viewWords.value;
   const { states, verdicts } = words.value;
   return (
     <table>
@@ -150,7 +150,9 @@ function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
             <td>
               <Link to={incidentPath(incident.no)}>{incident.no}</Link>
             </td>
-            <td class="d-time">{when((isDispatched ? incident.dispatchedAt : null) ?? incident.received)}</td>
+            <td class="d-time">
+              {timeText((isDispatched ? incident.dispatchedAt : null) ?? incident.received)}
+            </td>
             <td>{kindText(incident.kind)}</td>
             <td>
               {incident.site}/{incident.box} <span class="quiet">{placeText(incident.place)}</span>
@@ -172,17 +174,21 @@ function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
 }
 
 function Owner({ name }: { readonly name: string | null }) {
-  return name === null ? <span class="quiet">{desk.value.handOver.nobody}</span> : <span>{plain(name)}</span>;
+  return name === null ? (
+    <span class="quiet">{viewWords.value.handOver.nobody}</span>
+  ) : (
+    <span>{plain(name)}</span>
+  );
 }
 
 function Notes({ notes }: Pick<HandOver, 'notes'>) {
-  const { handOver, incident } = desk.value;
+  const { handOver, incident } = viewWords.value;
   return (
     <ul class="d-notes">
       {notes.map((note, i) => (
         <li key={i}>
           <p class="quiet">
-            <Link to={incidentPath(note.incident)}>{incident(note.incident)}</Link> · {when(note.at)} ·{' '}
+            <Link to={incidentPath(note.incident)}>{incident(note.incident)}</Link> · {timeText(note.at)} ·{' '}
             {handOver.by(plain(note.who))}
           </p>
           <p>{plain(note.text.replace(/\s+/g, ' '))}</p>
@@ -193,7 +199,7 @@ function Notes({ notes }: Pick<HandOver, 'notes'>) {
 }
 
 function Down({ cameras }: { readonly cameras: HandOver['camerasDown'] }) {
-  const { handOver, conditions } = desk.value;
+  const { handOver, conditions } = viewWords.value;
   const rank = (condition: string) => (CONDITIONS as readonly string[]).indexOf(condition);
   const worstFirst = [...cameras].sort((a, b) => rank(a.condition) - rank(b.condition));
   return (
@@ -202,20 +208,20 @@ function Down({ cameras }: { readonly cameras: HandOver['camerasDown'] }) {
         <tr>
           <th scope="col">{handOver.camera}</th>
           <th scope="col">{handOver.condition}</th>
-          <th scope="col">{desk.value.cameras.reasons}</th>
+          <th scope="col">{viewWords.value.cameras.reasons}</th>
         </tr>
       </thead>
       <tbody>
         {worstFirst.map(({ site, box, condition, reasons }) => {
-          const known = CONDITIONS.find((one) => one === condition);
+          const knownCondition = CONDITIONS.find((one) => one === condition);
           return (
             <tr key={`${site}/${box}`}>
               <td>
                 {site}/{box}
               </td>
               <td>
-                {known !== undefined && <Shape of={known} />}{' '}
-                {known === undefined ? plain(condition) : conditions[known]}
+                {knownCondition !== undefined && <Shape of={knownCondition} />}{' '}
+                {knownCondition === undefined ? plain(condition) : conditions[knownCondition]}
               </td>
               <td>{reasons.map(reasonText).join(' · ')}</td>
             </tr>

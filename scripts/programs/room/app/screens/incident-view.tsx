@@ -22,13 +22,13 @@ import { words } from '../words/words.ts';
 /** Half the duration of a claim (CLAIM_S), so that one renewal may be lost. */
 const RENEW_MS = 60_000;
 
-interface Shown {
+interface LoadedIncident {
   readonly detail: Signal<IncidentDetail | undefined>;
   readonly fault: Signal<string | undefined>;
 }
 
 /** Loads the details, and again whenever the stream reports a change of the incident. */
-function useDetail(no: number, rev: number | undefined): Shown {
+function useDetail(no: number, rev: number | undefined): LoadedIncident {
   const detail = useSignal<IncidentDetail | undefined>(undefined);
   const fault = useSignal<string | undefined>(undefined);
   useEffect(() => {
@@ -104,7 +104,12 @@ export function IncidentScreen({ no }: { readonly no: number }) {
               {detail !== undefined && <PrecisionOf precision={detail.precision} />}
               {detail !== undefined && <Notes notes={detail.notes} timeZone={detail.timeZone} />}
               {detail !== undefined && (
-                <Nearby nearby={detail.nearby} more={detail.nearbyMore} no={no} timeZone={detail.timeZone} />
+                <Nearby
+                  nearby={detail.nearby}
+                  unlistedCount={detail.nearbyMore}
+                  no={no}
+                  timeZone={detail.timeZone}
+                />
               )}
               {detail?.sealed === true && may('request-sealed') && <Sealed key={no} no={no} />}
             </div>

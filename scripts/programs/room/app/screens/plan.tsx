@@ -4,16 +4,16 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Camera } from '../../contract/camera.ts';
 import type { Incident } from '../../contract/incident.ts';
-import { chosen, fleet, inOrder, keyOf, watchFleet } from '../desk/fleet.ts';
-import { cityMap } from '../desk/geo.ts';
-import { useLoad } from '../desk/load.ts';
-import { MapView, near, type OpenAt, pointed } from '../desk/map.tsx';
-import { Head, incidentPath, Link, LoadState, Shape } from '../desk/parts.tsx';
-import { ago, count, kindText, reasonText } from '../desk/say.ts';
-import { held } from '../queue/store.ts';
+import { heldIncidents } from '../queue/store.ts';
 import { go } from '../router.ts';
 import { tick } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { fleet, inOrder, keyOf, selectedKey, watchFleet } from '../views/fleet.ts';
+import { cityMap } from '../views/geo.ts';
+import { useLoad } from '../views/load.ts';
+import { MapView, near, type OpenAt, pointed } from '../views/map.tsx';
+import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { ago, count, kindText, reasonText } from '../views/say.ts';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Rows beside the map. Queue and camera list contain all. */
@@ -21,17 +21,17 @@ const ROWS_MAX = 60;
 
 /** Most urgent alert of each camera, and the number of its alerts. */
 const openAt = computed<OpenAt>(() => {
-  const found = new Map<string, { first: Incident; many: number }>();
+  const alertsByKey = new Map<string, { first: Incident; alertCount: number }>();
   for (const incident of alerts.value) {
     const key = keyOf(incident);
-    const before = found.get(key);
-    found.set(key, { first: before?.first ?? incident, many: (before?.many ?? 0) + 1 });
+    const before = alertsByKey.get(key);
+    alertsByKey.set(key, { first: before?.first ?? incident, alertCount: (before?.alertCount ?? 0) + 1 });
   }
-  return found;
+  return alertsByKey;
 });
 /** Open alerts: the most urgent first, then the oldest. */
 const alerts = computed(() =>
-  [...held.value]
+  [...heldIncidents.value]
     .filter(({ severity, state }) => severity === 'alert' && state !== 'closed')
     .sort((a, b) => a.priority - b.priority || (a.received < b.received ? -1 : 1)),
 );
@@ -40,17 +40,17 @@ const down = computed(() =>
 );
 
 export function PlanScreen() {
-  const { plan } = desk.value;
+  const { plan } = viewWords.value;
   const file = useLoad<unknown>('/api/plan');
   useEffect(watchFleet, []);
   const data = file.data.value;
   const map = useMemo(() => (data === undefined ? undefined : cityMap(data)), [data]);
-  if (file.status.value === 404) return <Without line={plan.noMap} />;
-  if (typeof map === 'string') return <Without line={plan.refused + plan.faults[map]} />;
+  if (file.status.value === 404) return <PlanNotice line={plan.noMap} />;
+  if (typeof map === 'string') return <PlanNotice line={plan.refused + plan.faults[map]} />;
   return (
     <div class="desk d-plan" data-screen="plan">
       <Head title={words.value.places.plan} />
-      <LoadState has={map !== undefined} fault={file.fault.value} onAgain={file.again} />
+      <LoadState has={map !== undefined} fault={file.fault.value} onAgain={file.reload} />
       {map !== undefined && (
         <div class="desk-split">
           <div class="desk-main">
@@ -60,14 +60,14 @@ export function PlanScreen() {
             </p>
             {map.skipped > 0 && <p class="hint">{plan.skipped(count(map.skipped))}</p>}
           </div>
-          <Beside placed={new Set(map.cameras.map(({ key }) => key))} />
+          <PlanAside placed={new Set(map.cameras.map(({ key }) => key))} />
         </div>
       )}
     </div>
   );
 }
 
-function Without({ line }: { readonly line: string }) {
+function PlanNotice({ line }: { readonly line: string }) {
   return (
     <div class="desk d-plan" data-screen="plan">
       <Head title={words.value.places.plan} />
@@ -83,12 +83,12 @@ function pick(key: string): void {
     go(incidentPath(open.first.no));
     return;
   }
-  chosen.value = key;
+  selectedKey.value = key;
   go('/cameras');
 }
 
 function Pointed() {
-  const { plan, conditions } = desk.value;
+  const { plan, conditions } = viewWords.value;
   const key = pointed.value;
   if (key === undefined) return <span class="quiet">{plan.hover}</span>;
   const camera = fleet.value?.get(key);
@@ -98,13 +98,13 @@ function Pointed() {
       <strong>{key}</strong>
       {camera !== undefined &&
         ` · ${[conditions[camera.condition], ...camera.reasons.map(reasonText)].join(' · ')}`}
-      {open !== undefined && ` · ${plan.alerts(open.many)}: ${kindText(open.first.kind)}`}
+      {open !== undefined && ` · ${plan.alerts(open.alertCount)}: ${kindText(open.first.kind)}`}
     </>
   );
 }
 
-function Beside({ placed }: { readonly placed: ReadonlySet<string> }) {
-  const { plan } = desk.value;
+function PlanAside({ placed }: { readonly placed: ReadonlySet<string> }) {
+  const { plan } = viewWords.value;
   const { states } = words.value;
   void tick.value;
   const unplaced = inOrder.value.filter((camera) => !placed.has(keyOf(camera))).length;
@@ -149,7 +149,7 @@ function Beside({ placed }: { readonly placed: ReadonlySet<string> }) {
 }
 
 function MoreRows({ all }: { readonly all: number }) {
-  return all > ROWS_MAX ? <p class="quiet">{desk.value.plan.moreRows(count(all - ROWS_MAX))}</p> : null;
+  return all > ROWS_MAX ? <p class="quiet">{viewWords.value.plan.moreRows(count(all - ROWS_MAX))}</p> : null;
 }
 
 function Down({ camera }: { readonly camera: Camera }) {
@@ -160,14 +160,14 @@ function Down({ camera }: { readonly camera: Camera }) {
         class="d-row-button"
         to="/cameras"
         onFollow={() => {
-          chosen.value = key;
+          selectedKey.value = key;
         }}
       >
         <Shape of={camera.condition} />
         <span>
           <strong>{key}</strong>
           <span class="d-why">
-            {camera.reasons.map(reasonText).join(' · ') || desk.value.conditions[camera.condition]}
+            {camera.reasons.map(reasonText).join(' · ') || viewWords.value.conditions[camera.condition]}
           </span>
         </span>
       </Link>

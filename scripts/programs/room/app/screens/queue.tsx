@@ -12,14 +12,14 @@ import {
   announced,
   choose,
   chooseBy,
-  chosen,
   chosenKey,
+  chosenLine,
   filter,
   haystack,
   heldCount,
   lines,
-  more,
   toggleStorm,
+  unheldCount,
   waiting,
 } from '../queue/store.ts';
 import { go, openNo } from '../router.ts';
@@ -54,7 +54,7 @@ function incidentOf(line: Line | undefined): Incident | undefined {
 export function QueueScreen() {
   const { queue, acts } = words.value;
   const field = useRef<HTMLInputElement>(null);
-  const line = chosen.value;
+  const line = chosenLine.value;
   const toField = (): void => field.current?.focus();
   useKeys({
     j: () => move(1),
@@ -63,7 +63,7 @@ export function QueueScreen() {
     ArrowUp: () => move(-1),
     PageDown: () => move(PAGE),
     PageUp: () => move(-PAGE),
-    Enter: () => take(chosen.value),
+    Enter: () => take(chosenLine.value),
     '/': toField,
     ...(filter.value !== '' && {
       Escape: () => {
@@ -75,9 +75,9 @@ export function QueueScreen() {
     ...(openNo.value === undefined && actKeys(incidentOf(line))),
   });
   useEffect(() => {
-    const said = words.value;
+    const texts = words.value;
     haystack.value = ({ kind, place, site, box, rule, claimedBy, state, no }) =>
-      `${no} ${kindText(kind, said)} ${kind} ${placeText(place, said)} ${site}/${box} ${rule} ${claimedBy ?? ''} ${said.states[state]}`;
+      `${no} ${kindText(kind, texts)} ${kind} ${placeText(place, texts)} ${site}/${box} ${rule} ${claimedBy ?? ''} ${texts.states[state]}`;
   }, [words.value]);
   useEffect(() => {
     if (openNo.value !== undefined) chosenKey.value = String(openNo.value);
@@ -90,7 +90,7 @@ export function QueueScreen() {
         </h1>
         <p class="counts">
           <strong>{queue.waiting(waiting.value)}</strong>{' '}
-          <span>{queue.open(heldCount.value + more.value)}</span>
+          <span>{queue.open(heldCount.value + unheldCount.value)}</span>
         </p>
         <input
           ref={field}
@@ -111,7 +111,7 @@ export function QueueScreen() {
         {announced.value > 0 && queue.announced(announced.value)}
       </p>
       <List />
-      {more.value > 0 && <p class="more">{queue.more(more.value)}</p>}
+      {unheldCount.value > 0 && <p class="more">{queue.more(unheldCount.value)}</p>}
       <footer class="bar">
         {line === undefined ? null : line.type === 'storm' ? (
           <p class="quiet">{acts.stormNone}</p>
@@ -129,7 +129,7 @@ function List() {
   const top = useSignal(0);
   const height = useSignal(800);
   const all = lines.value;
-  const at = chosen.value === undefined ? -1 : all.indexOf(chosen.value);
+  const at = chosenLine.value === undefined ? -1 : all.indexOf(chosenLine.value);
   useEffect(() => {
     const element = list.current;
     if (element === null) return undefined;
@@ -149,7 +149,7 @@ function List() {
   }, [at, chosenKey.value]);
   const first = Math.max(0, Math.floor(top.value / ROW_PX) - SPARE);
   const count = Math.min(DRAWN_MAX, Math.ceil(height.value / ROW_PX) + 2 * SPARE);
-  const drawn = all.slice(first, first + count);
+  const drawnLines = all.slice(first, first + count);
   const isDrawn = at >= first && at < first + count;
   void tick.value;
   const now = nowMs();
@@ -166,7 +166,7 @@ function List() {
       }}
     >
       <div role="presentation" class="rows-all" style={{ height: `${all.length * ROW_PX}px` }}>
-        {drawn.map((line, index) => (
+        {drawnLines.map((line, index) => (
           <Row
             key={keyOf(line)}
             line={line}

@@ -6,13 +6,13 @@ import { Button, Check, Field, Notice } from '../../../../../agent/kit/controls.
 import type { SearchRequest, SearchState } from '../../contract/api.ts';
 import { reasonOf } from '../acts.ts';
 import { ApiProblem, get, post } from '../api.ts';
-import { type Interval, IntervalFields, lastHours } from '../desk/interval.tsx';
-import { badNames, names } from '../desk/names.ts';
-import { Head } from '../desk/parts.tsx';
-import { kindText } from '../desk/say.ts';
-import { SearchResults } from '../desk/search-results.tsx';
 import { session } from '../session.ts';
-import { desk } from '../words/desk.ts';
+import { type Interval, IntervalFields, lastHours } from '../views/interval.tsx';
+import { badNames, names } from '../views/names.ts';
+import { Head } from '../views/parts.tsx';
+import { kindText } from '../views/say.ts';
+import { SearchResults } from '../views/search-results.tsx';
+import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Poll interval in ms; boxes answer within seconds. */
@@ -26,13 +26,13 @@ const form = signal({ case: '', reason: '', zones: '', boxes: '' });
 const interval = signal<Interval | undefined>(undefined);
 const kinds = signal<ReadonlySet<string>>(new Set());
 /** True after the first attempt; validation errors are shown only then. */
-const tried = signal(false);
+const wasTried = signal(false);
 const isAsking = signal(false);
 const trouble = signal<string | undefined>(undefined);
 const state = signal<SearchState | undefined>(undefined);
 
 export function SearchScreen() {
-  const { search } = desk.value;
+  const { search } = viewWords.value;
   usePoll();
   return (
     <div class="desk d-search" data-screen="search">
@@ -69,7 +69,7 @@ function usePoll(): void {
         state.value = next;
       } catch (error) {
         if (!isWanted) return;
-        trouble.value = told(error, desk.value.search.lost);
+        trouble.value = faultText(error, viewWords.value.search.lost);
       }
       timer = setTimeout(() => void ask(), POLL_MS);
     };
@@ -81,21 +81,21 @@ function usePoll(): void {
   }, [id, done]);
 }
 
-function told(error: unknown, away: string): string {
+function faultText(error: unknown, unavailableText: string): string {
   if (!(error instanceof ApiProblem)) throw error;
-  if (error.status === 401) return desk.value.search.session;
-  return error.status === 0 || error.status === 503 ? away : reasonOf(error);
+  if (error.status === 401) return viewWords.value.search.session;
+  return error.status === 0 || error.status === 503 ? unavailableText : reasonOf(error);
 }
 
 function faultOf(text: string, max: number): string | undefined {
-  const { badName, tooMany } = desk.value.search;
+  const { badName, tooMany } = viewWords.value.search;
   const [bad] = badNames(text);
   if (bad !== undefined) return badName(bad);
   return names(text).length > max ? tooMany(max) : undefined;
 }
 
 async function submit(): Promise<void> {
-  tried.value = true;
+  wasTried.value = true;
   const { case: number, reason, zones, boxes } = form.value;
   const hasFault = faultOf(zones, ZONES_MAX) !== undefined || faultOf(boxes, BOXES_MAX) !== undefined;
   if (isAsking.value || hasFault || unreadableOf(form.value) !== undefined) {
@@ -114,10 +114,10 @@ async function submit(): Promise<void> {
   trouble.value = undefined;
   try {
     state.value = await post<SearchState>('/api/searches', body);
-    tried.value = false;
+    wasTried.value = false;
   } catch (error) {
-    const { notSent } = desk.value.search;
-    trouble.value = told(error, notSent(reasonOf(error)));
+    const { notSent } = viewWords.value.search;
+    trouble.value = faultText(error, notSent(reasonOf(error)));
     if (error instanceof ApiProblem && ![0, 401, 503].includes(error.status))
       trouble.value = notSent(trouble.value);
   }
@@ -125,8 +125,8 @@ async function submit(): Promise<void> {
 }
 
 function Form() {
-  const { search } = desk.value;
-  const needed = (text: string) => (tried.value && !isReadable(text) ? search.needed : undefined);
+  const { search } = viewWords.value;
+  const needed = (text: string) => (wasTried.value && !isReadable(text) ? search.needed : undefined);
   const field = (name: keyof typeof form.value) => ({
     name,
     label: search[name],

@@ -1,8 +1,6 @@
 /** Tracks screen: a query of a box's track log, drawn on its view, and the answer as list, bar and replay. */
 import { useEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
-import { chosen as chosenCamera, fleet, watchFleet } from '../desk/fleet.ts';
-import { Head } from '../desk/parts.tsx';
 import { Approval } from '../tracks/approval.tsx';
 import { DrawingPicture, PlaceFields } from '../tracks/drawing.tsx';
 import { Filters } from '../tracks/filters.tsx';
@@ -21,6 +19,8 @@ import {
 } from '../tracks/question.ts';
 import { Result, ResultActs } from '../tracks/result.tsx';
 import { Sight } from '../tracks/sight.tsx';
+import { fleet, selectedKey, watchFleet } from '../views/fleet.ts';
+import { Head } from '../views/parts.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 
@@ -28,12 +28,12 @@ export function TracksScreen() {
   const { form: texts, intro } = trackWords.value;
   startInterval();
   useEffect(() => {
-    if (form.value.box === '' && chosenCamera.value !== undefined)
-      form.value = { ...form.value, box: chosenCamera.value.split('/')[1] ?? '' };
+    if (form.value.box === '' && selectedKey.value !== undefined)
+      form.value = { ...form.value, box: selectedKey.value.split('/')[1] ?? '' };
     return watchFleet();
   }, []);
-  const [first, ...others] = fleet.value?.values() ?? [];
-  const only = others.length === 0 ? first?.box : undefined;
+  const [first, ...otherCameras] = fleet.value?.values() ?? [];
+  const only = otherCameras.length === 0 ? first?.box : undefined;
   useEffect(() => {
     if (only !== undefined && form.value.box === '') form.value = { ...form.value, box: only };
   }, [only]);

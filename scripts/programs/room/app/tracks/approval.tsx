@@ -5,7 +5,7 @@
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { plain } from '../desk/say.ts';
+import { plain } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { approvalCommand } from './command.ts';
 import { copy } from './copy.ts';
@@ -20,7 +20,7 @@ export function Approval() {
   const { approval: texts } = trackWords.value;
   const id = useId();
   if (!isApprovalNeeded.value) return null;
-  const told = approval.value === undefined ? undefined : texts.taken(plain(approval.value.name));
+  const fileText = approval.value === undefined ? undefined : texts.taken(plain(approval.value.name));
   return (
     <fieldset class="t-approval">
       <legend>{texts.title}</legend>
@@ -41,7 +41,7 @@ export function Approval() {
           onChange={(event) => void take(event.currentTarget.files?.[0])}
         />
         <p id={`${id}-told`} class={isBad.value ? 'fault' : 'hint'} role="status">
-          {isBad.value ? texts.bad : told}
+          {isBad.value ? texts.bad : fileText}
         </p>
       </div>
     </fieldset>

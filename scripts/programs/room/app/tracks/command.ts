@@ -22,9 +22,9 @@ export function approvalCommand({ box, case: number, reason, question }: TrackRe
   return words.map(quoted).join(' ');
 }
 
-function placeWords(where: TrackPlace): string[] {
-  if ('line' in where) return ['--line', where.line.flat().join(','), '--direction', where.direction];
-  const { polygon, does, atLeastS } = where;
+function placeWords(place: TrackPlace): string[] {
+  if ('line' in place) return ['--line', place.line.flat().join(','), '--direction', place.direction];
+  const { polygon, does, atLeastS } = place;
   return [
     ...['--area', polygon.map((corner) => corner.join(',')).join(' '), '--does', does],
     ...(isLasting(does) ? ['--at-least', String(atLeastS)] : []),

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { Button, Choice, Field } from '../../../../../agent/kit/controls.tsx';
-import { middles } from '../../../../../agent/kit/grip.ts';
+import { middles } from '../../../../../agent/kit/drag-handle.ts';
 import { focusHandle, Handle } from '../../../../../agent/kit/handle.tsx';
 import { Picture } from '../../../../../agent/kit/picture.tsx';
 import type { StageSize } from '../../../../../agent/kit/stage.ts';
@@ -10,7 +10,7 @@ import { trackWords } from '../words/tracks.ts';
 import {
   type Deed,
   type Direction,
-  type Drawn,
+  type DrawnPlace,
   isFaulty,
   isLasting,
   placed,
@@ -19,7 +19,7 @@ import {
   withoutCorner,
 } from './place.ts';
 import { pointing } from './pointing.ts';
-import { type AnsweredView, drawn, tried } from './question.ts';
+import { type AnsweredView, drawnPlace, wasTried } from './question.ts';
 import { PlaceShape } from './shape.tsx';
 import { onBroken, StillNote, stillOf } from './still.tsx';
 
@@ -36,7 +36,7 @@ interface Props {
 export function DrawingPicture({ view, box }: Props) {
   const { drawing } = trackWords.value;
   const still = stillOf(view, box);
-  const place = drawn.value;
+  const place = drawnPlace.value;
   return (
     <div
       class="t-drawing"
@@ -56,8 +56,8 @@ export function DrawingPicture({ view, box }: Props) {
         {(size) =>
           place !== undefined && (
             <>
-              <PlaceShape drawn={place} size={size} />
-              <Corners drawn={place} size={size} />
+              <PlaceShape place={place} size={size} />
+              <Corners place={place} size={size} />
             </>
           )
         }
@@ -67,14 +67,14 @@ export function DrawingPicture({ view, box }: Props) {
   );
 }
 
-function put(next: Drawn): void {
-  drawn.value = next;
+function put(next: DrawnPlace): void {
+  drawnPlace.value = next;
 }
 
-function Corners({ drawn: place, size }: { readonly drawn: Drawn; readonly size: StageSize }) {
+function Corners({ place, size }: { readonly place: DrawnPlace; readonly size: StageSize }) {
   const { drawing } = trackWords.value;
   const { kind, points } = place;
-  const many = points.length;
+  const cornerCount = points.length;
   return (
     <>
       {kind === 'area' &&
@@ -88,7 +88,7 @@ function Corners({ drawn: place, size }: { readonly drawn: Drawn; readonly size:
           at={at}
           size={size}
           tone={corner.value === i ? 'active' : ''}
-          label={kind === 'line' ? drawing.end(i + 1) : drawing.corner(i + 1, many)}
+          label={kind === 'line' ? drawing.end(i + 1) : drawing.corner(i + 1, cornerCount)}
           place={drawing.place}
           onMove={(to) => put(withCorner(place, i, to))}
           onFocus={() => {
@@ -102,16 +102,16 @@ function Corners({ drawn: place, size }: { readonly drawn: Drawn; readonly size:
   );
 }
 
-function insertAfter(place: Drawn, index: number): void {
+function insertAfter(place: DrawnPlace, index: number): void {
   const at: PointNorm | undefined = middles(place.points)[index];
   if (at === undefined) return;
   put(withInserted(place, index, at));
-  focusHandle(Math.min(drawn.value?.points.length ?? 1, index + 2) - 1);
+  focusHandle(Math.min(drawnPlace.value?.points.length ?? 1, index + 2) - 1);
 }
 
-function remove(place: Drawn, index: number): void {
+function remove(place: DrawnPlace, index: number): void {
   put(withoutCorner(place, index));
-  focusHandle(Math.min(index, (drawn.value?.points.length ?? 1) - 1));
+  focusHandle(Math.min(index, (drawnPlace.value?.points.length ?? 1) - 1));
 }
 
 const KINDS = ['none', 'line', 'area'] as const;
@@ -119,7 +119,7 @@ const KINDS = ['none', 'line', 'area'] as const;
 /** Fields for the kind of place and its condition. */
 export function PlaceFields() {
   const { drawing } = trackWords.value;
-  const place = drawn.value;
+  const place = drawnPlace.value;
   const kind = place?.kind ?? 'none';
   return (
     <section class="t-place" aria-label={drawing.title}>
@@ -131,7 +131,7 @@ export function PlaceFields() {
             class="button d-small"
             aria-pressed={kind === one}
             onClick={() => {
-              if (one !== kind) drawn.value = one === 'none' ? undefined : placed(one);
+              if (one !== kind) drawnPlace.value = one === 'none' ? undefined : placed(one);
             }}
           >
             {drawing.kinds[one]}
@@ -150,7 +150,7 @@ export function PlaceFields() {
   );
 }
 
-function LineFields({ place }: { readonly place: Drawn }) {
+function LineFields({ place }: { readonly place: DrawnPlace }) {
   const { drawing } = trackWords.value;
   const ways: readonly Direction[] = ['both', 'left', 'right'];
   return (
@@ -165,7 +165,7 @@ function LineFields({ place }: { readonly place: Drawn }) {
   );
 }
 
-function AreaFields({ place }: { readonly place: Drawn }) {
+function AreaFields({ place }: { readonly place: DrawnPlace }) {
   const { drawing } = trackWords.value;
   const deeds: readonly Deed[] = ['enters', 'leaves', 'stays', 'stops'];
   const isBad = !Number.isInteger(place.atLeastS) || place.atLeastS < 0 || place.atLeastS > AT_LEAST_MAX;
@@ -186,7 +186,7 @@ function AreaFields({ place }: { readonly place: Drawn }) {
           max={AT_LEAST_MAX}
           step={1}
           label={drawing.atLeast}
-          fault={tried.value && isBad ? drawing.atLeastFault : undefined}
+          fault={wasTried.value && isBad ? drawing.atLeastFault : undefined}
           value={Number.isNaN(place.atLeastS) ? '' : place.atLeastS}
           onText={(text) => put({ ...place, atLeastS: text === '' ? Number.NaN : Number(text) })}
         />

@@ -3,7 +3,7 @@
  * contains no image of a person.
  */
 import { HEAT_COLUMNS, HEAT_ROWS } from './heat.ts';
-import { type Piece, type PlayedTrack, piecesOf, type Shown } from './replay.ts';
+import { type Piece, type PlayedTrack, piecesOf, type ShownTrack } from './replay.ts';
 
 export interface Sheet {
   readonly context: CanvasRenderingContext2D;
@@ -15,7 +15,7 @@ export interface Sheet {
 /** Colours that are visible on any picture, by day and at night. */
 const CASING = '#0b0e13';
 const FIGURE = '#ff9f2e';
-const CHOSEN = '#34e0ff';
+const CHOSEN_COLOUR = '#34e0ff';
 /** Colour of the vehicle, if it was recognised; the figure keeps its outline. */
 export const COLOURS: Readonly<Record<string, string>> = {
   black: '#2a2d33',
@@ -46,20 +46,20 @@ export interface FigureLook {
 /** Draws a figure. Returns the places of its label. */
 export function drawFigure(
   { context: c, w, h }: Sheet,
-  { track, place }: Shown,
+  { track, place }: ShownTrack,
   look: FigureLook,
 ): LabelPlace[] {
-  const { found } = track;
+  const { record } = track;
   const high = Math.max(HEIGHT_PX_MIN, place.h * h);
-  const wide = Math.max(5, high * (found.widthToHeight || 0.4));
+  const wide = Math.max(5, high * (record.widthToHeight || 0.4));
   const [x, y] = [place.x * w, place.y * h];
-  const isUnsure = found.score < UNSURE;
-  const tone = look.isChosen ? CHOSEN : FIGURE;
+  const isUnsure = record.score < UNSURE;
+  const tone = look.isChosen ? CHOSEN_COLOUR : FIGURE;
   c.save();
   c.globalAlpha = place.isSeen ? 1 : 0.55;
   if (look.pulse > 0) ring(c, x, y, wide, look.pulse, tone);
   shadow(c, x, y, wide);
-  const colour = COLOURS[found.colours[0] ?? ''];
+  const colour = COLOURS[record.colours[0] ?? ''];
   const paint: Paint = {
     fill: isUnsure ? 'rgb(11 14 19 / 0.18)' : (colour ?? tone),
     line: isUnsure || colour !== undefined ? tone : CASING,
@@ -67,9 +67,9 @@ export function drawFigure(
     isDashed: !place.isSeen,
     isOutlined: isUnsure,
   };
-  if (found.class === 'person') person(c, x, y, high, paint);
-  else if (VEHICLES.has(found.class)) vehicle(c, x, y, wide, high, paint, found.class);
-  else if (CYCLES.has(found.class)) cycle(c, x, y, wide, high, paint);
+  if (record.class === 'person') person(c, x, y, high, paint);
+  else if (VEHICLES.has(record.class)) vehicle(c, x, y, wide, high, paint, record.class);
+  else if (CYCLES.has(record.class)) cycle(c, x, y, wide, high, paint);
   else block(c, x, y, wide, high, paint);
   c.restore();
   if (look.label === undefined) return [];
@@ -213,18 +213,18 @@ export function drawLabels({ context: c, w }: Sheet, labels: readonly LabelPlace
   c.font = FONT;
   c.textBaseline = 'middle';
   c.textAlign = 'left';
-  const taken: { left: number; right: number; top: number }[] = [];
+  const labelBoxes: { left: number; right: number; top: number }[] = [];
   for (const { x, y, text, isChosen } of [...labels].sort((a, b) => b.y - a.y)) {
     const wide = c.measureText(text).width + 10;
     const left = Math.min(Math.max(x - wide / 2, 2), w - wide - 2);
     const right = left + wide;
     let top = Math.max(2, y - LABEL_PX);
     const lies = () =>
-      taken.find((one) => one.left < right && left < one.right && Math.abs(one.top - top) < LABEL_PX);
+      labelBoxes.find((one) => one.left < right && left < one.right && Math.abs(one.top - top) < LABEL_PX);
     for (let other = lies(); other !== undefined && top > 2; other = lies())
       top = Math.max(2, other.top - LABEL_PX);
-    taken.push({ left, right, top });
-    c.fillStyle = isChosen ? CHOSEN : 'rgb(11 14 19 / 0.85)';
+    labelBoxes.push({ left, right, top });
+    c.fillStyle = isChosen ? CHOSEN_COLOUR : 'rgb(11 14 19 / 0.85)';
     c.beginPath();
     c.roundRect(left, top, wide, LABEL_PX - 1, 4);
     c.fill();
@@ -258,7 +258,7 @@ export function drawPath(
     c.strokeStyle = 'rgb(11 14 19 / 0.6)';
     c.lineWidth = look.isThin ? 3 : 5;
     c.stroke();
-    c.strokeStyle = look.isChosen ? CHOSEN : FIGURE;
+    c.strokeStyle = look.isChosen ? CHOSEN_COLOUR : FIGURE;
     c.lineWidth = look.isThin ? 1.25 : 2.5;
     c.stroke();
   }
@@ -278,14 +278,14 @@ function traced({ context: c, w, h }: Sheet, { points }: Piece): void {
  * visible next to a parked car.
  */
 export function drawHeat({ context: c, w, h }: Sheet, cells: Float32Array): void {
-  const most = Math.log1p(Math.max(1, ...cells));
+  const logMax = Math.log1p(Math.max(1, ...cells));
   const reach = (w / HEAT_COLUMNS) * 1.9;
   c.save();
   for (const [i, s] of cells.entries()) {
     if (s <= 0) continue;
     const x = (((i % HEAT_COLUMNS) + 0.5) / HEAT_COLUMNS) * w;
     const y = ((Math.floor(i / HEAT_COLUMNS) + 0.5) / HEAT_ROWS) * h;
-    const strength = 0.25 + (0.6 * Math.log1p(s)) / most;
+    const strength = 0.25 + (0.6 * Math.log1p(s)) / logMax;
     const blob = c.createRadialGradient(x, y, 0, x, y, reach);
     blob.addColorStop(0, `rgb(255 45 85 / ${strength})`);
     blob.addColorStop(0.45, `rgb(255 110 40 / ${strength * 0.6})`);

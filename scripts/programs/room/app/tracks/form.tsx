@@ -2,18 +2,18 @@
 import { useId } from 'preact/hooks';
 import { isReadable } from '../../../../../agent/contract/case.ts';
 import { Button, Check, Field } from '../../../../../agent/kit/controls.tsx';
-import { fleet } from '../desk/fleet.ts';
-import { IntervalFields } from '../desk/interval.tsx';
-import { desk } from '../words/desk.ts';
+import { fleet } from '../views/fleet.ts';
+import { IntervalFields } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
-import { asking, coverage, daily, form, interval, isStale, lookUp, tried } from './question.ts';
+import { viewWords } from '../words/views.ts';
+import { asking, coverage, daily, form, interval, isStale, lookUp, wasTried } from './question.ts';
 
 /** Preset durations in hours. */
 const SPANS = [1, 8, 24, 7 * 24];
 
 export function QuestionForm() {
   const { form: texts } = trackWords.value;
-  const { search } = desk.value;
+  const { search } = viewWords.value;
   const field = (name: keyof typeof form.value, label: string) => ({
     name,
     label,
@@ -24,7 +24,7 @@ export function QuestionForm() {
       form.value = { ...form.value, [name]: text };
     },
   });
-  const needed = (text: string) => (tried.value && !isReadable(text) ? search.needed : undefined);
+  const needed = (text: string) => (wasTried.value && !isReadable(text) ? search.needed : undefined);
   const { case: number, reason } = form.value;
   const isFirst = coverage.value === undefined || isStale.value;
   return (
@@ -59,7 +59,7 @@ function BoxField() {
   const boxes = [...(fleet.value?.values() ?? [])];
   const typed = form.value.box.trim();
   const isKnown = fleet.value === undefined || boxes.some(({ box }) => box === typed);
-  const fault = tried.value && (typed === '' || !isKnown) ? texts.unknownBox : undefined;
+  const fault = wasTried.value && (typed === '' || !isKnown) ? texts.unknownBox : undefined;
   return (
     <>
       <Field
@@ -95,7 +95,7 @@ function Daily() {
   const take = (end: 'from' | 'to') => (text: string) => {
     daily.value = { from: '', to: '', ...daily.value, [end]: text };
   };
-  const fault = (text: string) => (tried.value && text === '' ? texts.dailyNeeded : undefined);
+  const fault = (text: string) => (wasTried.value && text === '' ? texts.dailyNeeded : undefined);
   return (
     <>
       <Check

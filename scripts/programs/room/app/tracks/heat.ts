@@ -14,8 +14,8 @@ const STAND_S_MAX = 120;
 /** Returns the seconds of standing in each cell, row by row. */
 export function heatOf(tracks: readonly PlayedTrack[]): Float32Array {
   const cells = new Float32Array(HEAT_COLUMNS * HEAT_ROWS);
-  for (const { found } of tracks) {
-    const { path } = found;
+  for (const { record } of tracks) {
+    const { path } = record;
     for (let i = 1; i < path.length; i++) {
       const [a, b] = [path[i - 1], path[i]];
       if (a === undefined || b === undefined) continue;
@@ -31,6 +31,6 @@ export function heatOf(tracks: readonly PlayedTrack[]): Float32Array {
   return cells;
 }
 
-function cellOf(norm: number, many: number): number {
-  return Math.min(many - 1, Math.max(0, Math.floor(norm * many)));
+function cellOf(norm: number, parts: number): number {
+  return Math.min(parts - 1, Math.max(0, Math.floor(norm * parts)));
 }

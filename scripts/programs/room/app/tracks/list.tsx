@@ -2,11 +2,11 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { lasting, plain, share } from '../desk/say.ts';
+import { lasting, plain, share } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { copy } from './copy.ts';
 import { COLOURS, UNSURE } from './figures.ts';
-import { choose, chosen, gaps, seek, shown, span, tracks } from './player.ts';
+import { choose, chosenIndex, gaps, seek, shownTracks, span, tracks } from './player.ts';
 import { answer } from './question.ts';
 import type { Gap, PlayedTrack } from './replay.ts';
 import { isWanted, listRows } from './rows.ts';
@@ -18,10 +18,10 @@ const DRAWN_MAX = 2500;
 export function TrackList() {
   const { list } = trackWords.value;
   const root = useRef<HTMLOListElement>(null);
-  const wanted = answer.value?.asked.question.colours;
+  const wantedColours = answer.value?.asked.question.colours;
   const rows = useMemo(
-    () => listRows(tracks.value, gaps.value, wanted).slice(0, DRAWN_MAX),
-    [tracks.value, gaps.value, wanted],
+    () => listRows(tracks.value, gaps.value, wantedColours).slice(0, DRAWN_MAX),
+    [tracks.value, gaps.value, wantedColours],
   );
   /** Index of the row in the tab order. */
   const stop = useSignal(0);
@@ -30,8 +30,8 @@ export function TrackList() {
   }, [rows, stop]);
   useShown(root);
   useEffect(() => {
-    root.current?.querySelector(`[data-track="${chosen.value}"]`)?.scrollIntoView({ block: 'nearest' });
-  }, [chosen.value]);
+    root.current?.querySelector(`[data-track="${chosenIndex.value}"]`)?.scrollIntoView({ block: 'nearest' });
+  }, [chosenIndex.value]);
   const to = (index: number): void => {
     const next = Math.min(rows.length - 1, Math.max(0, index));
     stop.value = next;
@@ -58,7 +58,7 @@ export function TrackList() {
 
 /** Marks the tracks currently in the picture, without rendering the list again in every frame. */
 function useShown(root: { readonly current: HTMLOListElement | null }): void {
-  const names = useComputed(() => shown.value.map(({ track }) => track.index).join());
+  const names = useComputed(() => shownTracks.value.map(({ track }) => track.index).join());
   useEffect(() => {
     for (const row of root.current?.querySelectorAll('[data-shown]') ?? []) row.removeAttribute('data-shown');
     for (const name of names.value.split(','))
@@ -81,14 +81,14 @@ function GapRow({ gap, isStop }: { readonly gap: Gap; readonly isStop: boolean }
 
 function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isStop: boolean }) {
   const { list, colours, form } = trackWords.value;
-  const isChosen = useComputed(() => chosen.value === track.index).value;
-  const { found, atMs, fromMs, toMs, index } = track;
-  const { where, colours: wanted = [] } = answer.value?.asked.question ?? {};
+  const isChosen = useComputed(() => chosenIndex.value === track.index).value;
+  const { record, atMs, fromMs, toMs, index } = track;
+  const { where, colours: wantedColours = [] } = answer.value?.asked.question ?? {};
   const does = where !== undefined && 'does' in where ? where.does : undefined;
   const facts = [
     list.inView(lasting((toMs - fromMs) / 1000)),
-    ...(does === 'stays' || does === 'stops' ? [list.lasted[does](lasting(found.durationS))] : []),
-    ...(found.stoppedS > 0 && does !== 'stops' ? [list.stopped(lasting(found.stoppedS))] : []),
+    ...(does === 'stays' || does === 'stops' ? [list.lasted[does](lasting(record.durationS))] : []),
+    ...(record.stoppedS > 0 && does !== 'stops' ? [list.stopped(lasting(record.stoppedS))] : []),
   ];
   return (
     <li class={isChosen ? 't-chosen-row' : undefined} data-track={index}>
@@ -101,22 +101,22 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
       >
         <b>{moment(atMs, span.value.toMs - span.value.fromMs)}</b>
         <span>
-          {found.colours.map((name) => (
+          {record.colours.map((name) => (
             <i
               key={name}
-              class={wanted.includes(name) ? 't-colour t-wanted' : 't-colour'}
+              class={wantedColours.includes(name) ? 't-colour t-wanted' : 't-colour'}
               style={{ background: COLOURS[name] }}
               title={colours[name]}
             />
           ))}
-          {found.colours[0] !== undefined && (
-            <span class="unseen">{found.colours.map((c) => colours[c]).join(', ')} </span>
+          {record.colours[0] !== undefined && (
+            <span class="unseen">{record.colours.map((c) => colours[c]).join(', ')} </span>
           )}
-          {classText(found.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
-          {isWanted(track, wanted) && <Mark text={list.wanted} about={form.coloursHint} />}
-          {found.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(found.score))} />}
-          {!found.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
-          {found.cut && <Mark text={list.cut} about={list.cutAbout} />}
+          {classText(record.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
+          {isWanted(track, wantedColours) && <Mark text={list.wanted} about={form.coloursHint} />}
+          {record.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(record.score))} />}
+          {!record.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
+          {record.cut && <Mark text={list.cut} about={list.cutAbout} />}
         </span>
       </button>
       {isChosen && <Video track={track} />}

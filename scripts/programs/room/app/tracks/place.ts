@@ -2,14 +2,14 @@
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { polygonFault } from '../../../../../agent/contract/polygon.ts';
 import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
-import { rounded } from '../../../../../agent/kit/grip.ts';
+import { rounded } from '../../../../../agent/kit/drag-handle.ts';
 
 type LinePlace = Extract<TrackPlace, { line: unknown }>;
 type AreaPlace = Extract<TrackPlace, { polygon: unknown }>;
 export type Direction = LinePlace['direction'];
 export type Deed = AreaPlace['does'];
 
-export interface Drawn {
+export interface DrawnPlace {
   readonly kind: 'line' | 'area';
   readonly points: readonly PointNorm[];
   readonly direction: Direction;
@@ -21,7 +21,7 @@ export interface Drawn {
 const CORNERS_MAX = 64;
 const CORNERS_MIN = 3;
 
-const START: Readonly<Record<Drawn['kind'], readonly PointNorm[]>> = {
+const START: Readonly<Record<DrawnPlace['kind'], readonly PointNorm[]>> = {
   line: [
     [0.35, 0.7],
     [0.65, 0.7],
@@ -30,7 +30,7 @@ const START: Readonly<Record<Drawn['kind'], readonly PointNorm[]>> = {
 };
 
 /** Creates a place in the middle of the lower half, where streets usually are. */
-export function placed(kind: Drawn['kind'], points = START[kind]): Drawn {
+export function placed(kind: DrawnPlace['kind'], points = START[kind]): DrawnPlace {
   return { kind, points, direction: 'both', does: 'enters', atLeastS: 30 };
 }
 
@@ -43,40 +43,40 @@ export function rectangle([x, y]: PointNorm, [toX, toY]: PointNorm): PointNorm[]
   ];
 }
 
-export function withCorner(drawn: Drawn, index: number, to: PointNorm): Drawn {
-  return { ...drawn, points: drawn.points.map((corner, i) => (i === index ? rounded(to) : corner)) };
+export function withCorner(place: DrawnPlace, index: number, to: PointNorm): DrawnPlace {
+  return { ...place, points: place.points.map((corner, i) => (i === index ? rounded(to) : corner)) };
 }
 
 /** Inserts a corner after the given one; returns the place unchanged at the maximum. */
-export function withInserted(drawn: Drawn, after: number, at: PointNorm): Drawn {
-  const { kind, points } = drawn;
-  if (kind === 'line' || points.length >= CORNERS_MAX) return drawn;
-  return { ...drawn, points: [...points.slice(0, after + 1), rounded(at), ...points.slice(after + 1)] };
+export function withInserted(place: DrawnPlace, after: number, at: PointNorm): DrawnPlace {
+  const { kind, points } = place;
+  if (kind === 'line' || points.length >= CORNERS_MAX) return place;
+  return { ...place, points: [...points.slice(0, after + 1), rounded(at), ...points.slice(after + 1)] };
 }
 
 /** Removes a corner; returns the place unchanged at the minimum. */
-export function withoutCorner(drawn: Drawn, index: number): Drawn {
-  const { kind, points } = drawn;
-  if (kind === 'line' || points.length <= CORNERS_MIN) return drawn;
-  return { ...drawn, points: points.filter((_, i) => i !== index) };
+export function withoutCorner(place: DrawnPlace, index: number): DrawnPlace {
+  const { kind, points } = place;
+  if (kind === 'line' || points.length <= CORNERS_MIN) return place;
+  return { ...place, points: points.filter((_, i) => i !== index) };
 }
 
 /** True if the sides cross, or the area or the length is zero. */
-export function isFaulty({ kind, points }: Drawn): boolean {
+export function isFaulty({ kind, points }: DrawnPlace): boolean {
   if (kind === 'area') return polygonFault(points) !== undefined;
   const [from, to] = points;
   return from === undefined || to === undefined || (from[0] === to[0] && from[1] === to[1]);
 }
 
 /** Converts the drawing to the form of the query. */
-export function asPlace({ kind, points, direction, does, atLeastS }: Drawn): TrackPlace {
+export function asPlace({ kind, points, direction, does, atLeastS }: DrawnPlace): TrackPlace {
   const corners = points.map(([x, y]): PointNorm => [x, y]);
   if (kind === 'area') return { polygon: corners, does, atLeastS: isLasting(does) ? atLeastS : 0 };
   const [from = [0, 0], to = [0, 0]] = corners;
   return { line: [from, to], direction };
 }
 
-export function asDrawn(place: TrackPlace): Drawn {
+export function asDrawn(place: TrackPlace): DrawnPlace {
   if ('line' in place) return { ...placed('line', place.line), direction: place.direction };
   const { polygon, does, atLeastS } = place;
   return { ...placed('area', polygon), does, atLeastS };
@@ -95,7 +95,7 @@ export interface Arrow {
 }
 
 /** Returns arrows from the middle of the line to each counted side, perpendicular to it on screen. */
-export function arrowsOf({ points, direction }: Drawn, w: number, h: number, lengthPx: number): Arrow[] {
+export function arrowsOf({ points, direction }: DrawnPlace, w: number, h: number, lengthPx: number): Arrow[] {
   const [from, to] = points.map(([x, y]) => [x * w, y * h] as const);
   if (from === undefined || to === undefined) return [];
   const long = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;

@@ -11,7 +11,7 @@ import {
   gapsOf,
   type PlayedTrack,
   playedTracks,
-  type Shown,
+  type ShownTrack,
   shownAt,
   stepFrom,
   TOGETHER_MAX,
@@ -39,15 +39,15 @@ export const isTogether = signal(false);
 export const withHeat = signal(false);
 export const withPaths = signal(false);
 /** Index in the list. */
-export const chosen = signal<number | undefined>(undefined);
+export const chosenIndex = signal<number | undefined>(undefined);
 /** Time relative to the hit when hits are shown together, in s. */
 export const offsetS = signal(0);
 const speeds = signal<{ readonly asItWas: Speed; readonly together: Speed }>({ asItWas: 10, together: 1 });
 
 export const speed = computed(() => (isTogether.value ? speeds.value.together : speeds.value.asItWas));
-export const batch = computed(() => batchOf(tracks.value, chosen.value ?? 0));
+export const batch = computed(() => batchOf(tracks.value, chosenIndex.value ?? 0));
 export const gapOfNow = computed(() => (isTogether.value ? undefined : gapAt(gaps.value, nowMs.value)));
-export const shown = computed<readonly Shown[]>(() => {
+export const shownTracks = computed<readonly ShownTrack[]>(() => {
   if (gapOfNow.value !== undefined) return [];
   return isTogether.value ? togetherAt(batch.value, offsetS.value) : shownAt(tracks.value, nowMs.value);
 });
@@ -55,7 +55,8 @@ export const shown = computed<readonly Shown[]>(() => {
 /** View behind the replay: the one drawn on, else the camera's view at that time, else the newest. */
 export const viewNow = computed(() => {
   const { views = [], asked } = answer.value ?? {};
-  const hit = isTogether.value && chosen.value !== undefined ? tracks.value[chosen.value] : undefined;
+  const hit =
+    isTogether.value && chosenIndex.value !== undefined ? tracks.value[chosenIndex.value] : undefined;
   const ms = hit?.atMs ?? nowMs.value;
   return (
     views.find(({ view }) => view === asked?.question.view) ??
@@ -71,7 +72,7 @@ effect(() => {
   const got = answer.value;
   if (got === undefined) return;
   isTogether.value = false;
-  chosen.value = undefined;
+  chosenIndex.value = undefined;
   const [first] = tracks.value;
   nowMs.value = first === undefined ? span.value.fromMs : Math.max(span.value.fromMs, first.fromMs);
   isPlaying.value = first !== undefined && !stillness.matches;
@@ -88,7 +89,7 @@ export function seek(ms: number): void {
 
 /** Selects a track. A single replay seeks to shortly before its hit; a combined replay shows its batch. */
 export function choose(index: number): void {
-  chosen.value = index;
+  chosenIndex.value = index;
   const track = tracks.value[index];
   if (track === undefined || isTogether.value) return;
   seek(Math.max(track.fromMs, track.atMs - LEAD_MS));
@@ -108,7 +109,7 @@ export function toggleTogether(): void {
   if (tracks.value.length === 0) return;
   isTogether.value = !isTogether.value;
   if (!isTogether.value) return;
-  chosen.value ??= 0;
+  chosenIndex.value ??= 0;
   offsetS.value = stillness.matches ? 0 : -AROUND_S / 3;
 }
 
@@ -116,11 +117,12 @@ export function step(way: 'next' | 'previous'): void {
   if (isTogether.value) {
     const first = batch.value[0]?.index ?? 0;
     const to = first + (way === 'next' ? TOGETHER_MAX : -TOGETHER_MAX);
-    if (to >= 0 && to < tracks.value.length) chosen.value = to;
+    if (to >= 0 && to < tracks.value.length) chosenIndex.value = to;
     return;
   }
   // Steps from the selected hit, because its replay starts before it.
-  const from = chosen.value === undefined ? nowMs.value : (tracks.value[chosen.value]?.atMs ?? nowMs.value);
+  const from =
+    chosenIndex.value === undefined ? nowMs.value : (tracks.value[chosenIndex.value]?.atMs ?? nowMs.value);
   const isNear = Math.abs(from - nowMs.value) <= 2 * LEAD_MS;
   const next = stepFrom(tracks.value, isNear ? from : nowMs.value, way);
   if (next !== undefined) choose(next.index);

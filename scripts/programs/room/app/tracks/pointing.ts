@@ -4,10 +4,10 @@
  */
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { covers } from '../../../../../agent/contract/polygon.ts';
-import { gripAt, rounded, shifted, snapped } from '../../../../../agent/kit/grip.ts';
+import { gripAt, rounded, shifted, snapped } from '../../../../../agent/kit/drag-handle.ts';
 import { GUTTER_PX, type StageSize } from '../../../../../agent/kit/stage.ts';
-import { type Drawn, placed, rectangle, withCorner, withInserted } from './place.ts';
-import { drawn } from './question.ts';
+import { type DrawnPlace, placed, rectangle, withCorner, withInserted } from './place.ts';
+import { drawnPlace } from './question.ts';
 
 /** Minimum movement of a drag in CSS px; less is a trembling hand. */
 const MOVED_PX = 5;
@@ -16,8 +16,8 @@ interface Grab {
   readonly pointer: number;
   readonly from: PointNorm;
   /** Drawing before the drag. */
-  readonly before: Drawn;
-  readonly to: (at: PointNorm, size: StageSize) => Drawn;
+  readonly before: DrawnPlace;
+  readonly to: (at: PointNorm, size: StageSize) => DrawnPlace;
   hasMoved: boolean;
 }
 
@@ -26,7 +26,7 @@ let grab: Grab | undefined;
 export function pointing(size: StageSize) {
   return {
     onPointerDown(event: PointerEvent): void {
-      const place = drawn.peek();
+      const place = drawnPlace.peek();
       if (grab !== undefined || event.button !== 0 || place === undefined) return;
       const at = placeOf(event, size);
       const to = grabbed(place, at, size);
@@ -39,26 +39,26 @@ export function pointing(size: StageSize) {
       const at = placeOf(event, size);
       const { from } = grab;
       grab.hasMoved ||= Math.hypot((at[0] - from[0]) * size.w, (at[1] - from[1]) * size.h) > MOVED_PX;
-      if (grab.hasMoved) drawn.value = grab.to(at, size);
+      if (grab.hasMoved) drawnPlace.value = grab.to(at, size);
     },
     onPointerUp(event: PointerEvent): void {
       if (grab?.pointer === event.pointerId) grab = undefined;
     },
     onPointerCancel(event: PointerEvent): void {
       if (grab?.pointer !== event.pointerId) return;
-      drawn.value = grab.before;
+      drawnPlace.value = grab.before;
       grab = undefined;
     },
   };
 }
 
-function grabbed(place: Drawn, from: PointNorm, size: StageSize): Grab['to'] {
+function grabbed(place: DrawnPlace, from: PointNorm, size: StageSize): Grab['to'] {
   const grip = gripAt(place.points, from, size, place.kind === 'area');
   if (grip !== undefined && 'corner' in grip)
     return (at, size) => withCorner(place, grip.corner, snapped(at, [], size));
   if (grip !== undefined) {
-    const more = withInserted(place, grip.between, grip.at);
-    return (at, size) => withCorner(more, grip.between + 1, snapped(at, [], size));
+    const extendedPlace = withInserted(place, grip.between, grip.at);
+    return (at, size) => withCorner(extendedPlace, grip.between + 1, snapped(at, [], size));
   }
   if (place.kind === 'area' && covers(place.points, [from])) {
     return (at) => ({ ...place, points: shifted(place.points, [at[0] - from[0], at[1] - from[1]]) });
@@ -67,12 +67,12 @@ function grabbed(place: Drawn, from: PointNorm, size: StageSize): Grab['to'] {
   return (at, size) => {
     const end = snapped(at, [], size);
     const points = place.kind === 'line' ? [start, end] : rectangle(start, end);
-    return { ...placed(place.kind, points), ...without(place), points };
+    return { ...placed(place.kind, points), ...withoutPoints(place), points };
   };
 }
 
 /** Keeps the options; the corners are new. */
-function without({ points: _, ...rest }: Drawn): Omit<Drawn, 'points'> {
+function withoutPoints({ points: _, ...rest }: DrawnPlace): Omit<DrawnPlace, 'points'> {
   return rest;
 }
 

@@ -5,10 +5,10 @@ import type { Colour } from '../../../../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest, TrackStillAnswer } from '../../contract/tracks.ts';
 import { reasonOf } from '../acts.ts';
 import { ApiProblem, LONG_ANSWER_MS, post } from '../api.ts';
-import { type Interval, lastHours } from '../desk/interval.tsx';
-import { desk } from '../words/desk.ts';
+import { type Interval, lastHours } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
-import { asPlace, type Drawn, isFaulty } from './place.ts';
+import { viewWords } from '../words/views.ts';
+import { asPlace, type DrawnPlace, isFaulty } from './place.ts';
 
 type Question = TrackRequest['question'];
 export type TrackClass = NonNullable<Question['classes']>[number];
@@ -26,7 +26,7 @@ export const daily = signal<{ from: string; to: string } | undefined>(undefined)
 export const classes = signal<ReadonlySet<TrackClass>>(new Set());
 export const colours = signal<ReadonlySet<Colour>>(new Set());
 export const answerKind = signal<'tracks' | 'count'>('tracks');
-export const drawn = signal<Drawn | undefined>(undefined);
+export const drawnPlace = signal<DrawnPlace | undefined>(undefined);
 export const chosenView = signal<string | undefined>(undefined);
 export const approval = signal<{ name: string; envelope: NonNullable<TrackRequest['approval']> } | undefined>(
   undefined,
@@ -39,7 +39,7 @@ export const isAskingAnew = signal(true);
 export const asking = signal<'coverage' | 'answer' | 'still' | undefined>(undefined);
 export const trouble = signal<string | undefined>(undefined);
 /** True after the first attempt; validation errors are shown only then. */
-export const tried = signal(false);
+export const wasTried = signal(false);
 /** True if a refusal required a second signature. */
 const wasApprovalMissing = signal(false);
 /** Still that a box made on request; `url` is the picture. */
@@ -58,13 +58,13 @@ export const isApprovalNeeded = computed(() => {
 export const isStale = computed(() => {
   if (coverage.value === undefined) return false;
   const { box, question } = coverage.value.asked;
-  const { daily: asked } = question;
+  const { daily: oldDaily } = question;
   return (
     box !== form.value.box.trim() ||
     Date.parse(question.from) !== Date.parse(interval.value.from) ||
     Date.parse(question.to) !== Date.parse(interval.value.to) ||
-    asked?.from !== daily.value?.from ||
-    asked?.to !== daily.value?.to
+    oldDaily?.from !== daily.value?.from ||
+    oldDaily?.to !== daily.value?.to
   );
 });
 
@@ -107,7 +107,7 @@ function base(kind: Question['answer']): TrackRequest {
 /** Returns the query as it would be sent now; the second person signs the same. */
 export function wholeQuestion(): TrackRequest {
   const request = base(answerKind.value);
-  const place = drawn.value;
+  const place = drawnPlace.value;
   const view = viewOfNow.value?.view;
   return {
     ...request,
@@ -122,29 +122,31 @@ export function wholeQuestion(): TrackRequest {
 }
 
 export async function lookUp(): Promise<void> {
-  tried.value = true;
+  wasTried.value = true;
   if (!isFormWhole.value || asking.value !== undefined) return;
-  const got = await asked('coverage', () => post<TrackAnswer>('/api/tracks', base('coverage'), PATIENCE));
+  const got = await runRequest('coverage', () =>
+    post<TrackAnswer>('/api/tracks', base('coverage'), PATIENCE),
+  );
   if (got === undefined) return;
   const isOther = coverage.value?.asked.box !== got.asked.box;
   coverage.value = got;
   if (!got.views.some(({ view }) => view === chosenView.value)) chosenView.value = got.views[0]?.view;
-  if (isOther) drawn.value = undefined;
+  if (isOther) drawnPlace.value = undefined;
   if (got.grade === 'counts') answerKind.value = 'count';
-  tried.value = false;
+  wasTried.value = false;
 }
 
 export async function ask(): Promise<void> {
-  tried.value = true;
-  const hasFault = drawn.value !== undefined && isFaulty(drawn.value);
+  wasTried.value = true;
+  const hasFault = drawnPlace.value !== undefined && isFaulty(drawnPlace.value);
   if (!isFormWhole.value || isStale.value || hasFault || asking.value !== undefined) return;
-  const got = await asked('answer', () =>
+  const got = await runRequest('answer', () =>
     post<TrackAnswer>('/api/tracks', { ...wholeQuestion(), ...approved() }, PATIENCE),
   );
   if (got === undefined) return;
   answer.value = got;
   isAskingAnew.value = false;
-  tried.value = false;
+  wasTried.value = false;
   // An approval is valid for one query only.
   approval.value = undefined;
 }
@@ -153,7 +155,7 @@ export async function ask(): Promise<void> {
 export async function askStill(): Promise<void> {
   if (asking.value !== undefined) return;
   const { box, case: number, reason } = base('coverage');
-  const got = await asked('still', () =>
+  const got = await runRequest('still', () =>
     post<TrackStillAnswer>('/api/tracks/still', { box, case: number, reason }, PATIENCE),
   );
   if (got === undefined) return;
@@ -169,21 +171,21 @@ function approved(): Pick<TrackRequest, 'approval'> {
 }
 
 /** Sends a request. Returns undefined after a refusal, which is shown. */
-async function asked<T>(
-  what: NonNullable<typeof asking.value>,
+async function runRequest<T>(
+  phase: NonNullable<typeof asking.value>,
   send: () => Promise<T>,
 ): Promise<T | undefined> {
-  asking.value = what;
+  asking.value = phase;
   trouble.value = undefined;
   try {
     return await send();
   } catch (error) {
-    const { notSent, session } = desk.value.search;
+    const { notSent, session } = viewWords.value.search;
     const isOver = error instanceof ApiProblem && error.status === 401;
     const isMissing = error instanceof ApiProblem && /needs the approval of a second key/.test(error.title);
     if (isMissing) wasApprovalMissing.value = true;
-    const why = isMissing ? trackWords.value.approval.about : reasonOf(error);
-    trouble.value = isOver ? session : notSent(why);
+    const reason = isMissing ? trackWords.value.approval.about : reasonOf(error);
+    trouble.value = isOver ? session : notSent(reason);
     return undefined;
   } finally {
     asking.value = undefined;

@@ -9,14 +9,14 @@ import { asDrawn } from './place.ts';
 import {
   advance,
   batch,
-  chosen,
+  chosenIndex,
   gapOfNow,
   heat,
   isPlaying,
   isTogether,
   nowMs,
   offsetS,
-  shown,
+  shownTracks,
   span,
   tracks,
   viewNow,
@@ -24,7 +24,7 @@ import {
   withPaths,
 } from './player.ts';
 import { answer } from './question.ts';
-import { AROUND_S, type Shown } from './replay.ts';
+import { AROUND_S, type ShownTrack } from './replay.ts';
 import { classText, clock, moment } from './say.ts';
 import { PlaceShape } from './shape.tsx';
 import { onBroken, StillNote, stillOf } from './still.tsx';
@@ -69,10 +69,10 @@ export function ReplayPicture() {
           {still !== undefined && <img src={still.url} alt="" onError={() => onBroken(still.url)} />}
           {w > 0 && question.where !== undefined && (
             <svg class="t-asked" viewBox={`0 0 ${w} ${h}`} aria-hidden="true">
-              <PlaceShape drawn={asDrawn(question.where)} size={{ w, h }} />
+              <PlaceShape place={asDrawn(question.where)} size={{ w, h }} />
             </svg>
           )}
-          <canvas ref={canvas} role="img" aria-label={replay.canvas(shown.value.length)} />
+          <canvas ref={canvas} role="img" aria-label={replay.canvas(shownTracks.value.length)} />
           {gap !== undefined && (
             <div class="t-blank">
               <p>{reasons[gap.why]}</p>
@@ -119,7 +119,7 @@ function draw(canvas: HTMLCanvasElement, w: number, h: number): void {
   if (withHeat.value) drawHeat(sheet, heat.value);
   drawWays(sheet);
   const labels: LabelPlace[] = [];
-  for (const one of shown.value) labels.push(...drawFigure(sheet, one, lookOf(one)));
+  for (const one of shownTracks.value) labels.push(...drawFigure(sheet, one, lookOf(one)));
   drawLabels(sheet, labels);
 }
 
@@ -129,21 +129,21 @@ function drawWays(sheet: Sheet): void {
     for (const track of together ? batch.value : tracks.value)
       drawPath(sheet, track, track.fromMs, track.toMs, { isChosen: false, alpha: 0.45, isThin: true });
   }
-  for (const { track } of shown.value) {
+  for (const { track } of shownTracks.value) {
     const ms = together ? track.atMs + offsetS.value * 1000 : nowMs.value;
     drawPath(sheet, track, ms - TRAIL_MS, ms, { isChosen: false, alpha: 0.9, isThin: false });
   }
-  const one = chosen.value === undefined ? undefined : tracks.value[chosen.value];
+  const one = chosenIndex.value === undefined ? undefined : tracks.value[chosenIndex.value];
   if (one !== undefined)
     drawPath(sheet, one, one.fromMs, one.toMs, { isChosen: true, alpha: 0.95, isThin: together });
 }
 
-function lookOf({ track }: Shown) {
-  const isChosen = track.index === chosen.value;
+function lookOf({ track }: ShownTrack) {
+  const isChosen = track.index === chosenIndex.value;
   const ms = isTogether.value ? track.atMs + offsetS.value * 1000 : nowMs.value;
   return {
     isChosen,
-    label: isTogether.value ? clock(track.atMs) : isChosen ? classText(track.found.class) : undefined,
+    label: isTogether.value ? clock(track.atMs) : isChosen ? classText(track.record.class) : undefined,
     pulse: Math.max(0, 1 - Math.abs(ms - track.atMs) / PULSE_MS),
   };
 }

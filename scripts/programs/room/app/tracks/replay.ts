@@ -14,7 +14,7 @@ const GAP_SHOWN_S = 1.5;
 const LEAD_MS = 2000;
 
 export interface PlayedTrack {
-  readonly found: FoundTrack;
+  readonly record: FoundTrack;
   /** Index in the list of the answer. */
   readonly index: number;
   readonly fromMs: number;
@@ -36,9 +36,9 @@ export interface Place {
   readonly isSeen: boolean;
 }
 
-export function playedTracks(found: readonly FoundTrack[]): PlayedTrack[] {
-  return found.map((track, index) => ({
-    found: track,
+export function playedTracks(records: readonly FoundTrack[]): PlayedTrack[] {
+  return records.map((track, index) => ({
+    record: track,
     index,
     fromMs: Date.parse(track.from),
     toMs: Date.parse(track.to),
@@ -51,19 +51,19 @@ export function gapsOf({ gaps }: TrackCoverage): Gap[] {
 }
 
 /** Returns the position at a moment, or undefined outside the track. Exact at stored positions, linear between them. */
-export function placeAt({ found, fromMs }: PlayedTrack, ms: number): Place | undefined {
-  const { path } = found;
+export function placeAt({ record, fromMs }: PlayedTrack, ms: number): Place | undefined {
+  const { path } = record;
   const s = (ms - fromMs) / 1000;
   const next = firstFrom(path, s);
   const after = path[next];
   if (after === undefined) return undefined;
-  const [afterS, x, y, h, seen] = after;
+  const [afterS, x, y, h, seenFlag] = after;
   const before = path[next - 1];
-  if (before === undefined) return afterS === s ? { x, y, h, isSeen: seen === 1 } : undefined;
+  if (before === undefined) return afterS === s ? { x, y, h, isSeen: seenFlag === 1 } : undefined;
   const [beforeS, fromX, fromY, fromH] = before;
   const part = afterS === beforeS ? 1 : (s - beforeS) / (afterS - beforeS);
   const between = (a: number, b: number): number => (part === 1 ? b : a + part * (b - a));
-  return { x: between(fromX, x), y: between(fromY, y), h: between(fromH, h), isSeen: seen === 1 };
+  return { x: between(fromX, x), y: between(fromY, y), h: between(fromH, h), isSeen: seenFlag === 1 };
 }
 
 /** Returns the index of the first position at or after a second. */
@@ -84,7 +84,7 @@ export interface Piece {
 
 /** Returns the path between two moments, split where visibility changes. Its ends are interpolated. */
 export function piecesOf(track: PlayedTrack, fromMs: number, toMs: number): Piece[] {
-  const { path } = track.found;
+  const { path } = track.record;
   const start = Math.max(fromMs, track.fromMs);
   const first = placeAt(track, start);
   if (first === undefined) return [];
@@ -98,27 +98,27 @@ export function piecesOf(track: PlayedTrack, fromMs: number, toMs: number): Piec
     last = to;
   };
   for (let i = firstFrom(path, s); i < path.length; i++) {
-    const [atS, x, y, , seen] = path[i] as FoundTrack['path'][number];
+    const [atS, x, y, , seenFlag] = path[i] as FoundTrack['path'][number];
     if (atS <= s) continue;
     if (track.fromMs + atS * 1000 >= toMs) {
       const end = placeAt(track, toMs);
       if (end !== undefined) join([end.x, end.y], end.isSeen);
       break;
     }
-    join([x, y], seen === 1);
+    join([x, y], seenFlag === 1);
   }
   return pieces;
 }
 
-export interface Shown {
+export interface ShownTrack {
   readonly track: PlayedTrack;
   readonly place: Place;
 }
 
 /** Returns the tracks at a moment, the farthest first, so that nearer ones are drawn over them. */
-export function shownAt(tracks: readonly PlayedTrack[], ms: number): Shown[] {
+export function shownAt(tracks: readonly PlayedTrack[], ms: number): ShownTrack[] {
   return tracks
-    .flatMap((track): Shown[] => {
+    .flatMap((track): ShownTrack[] => {
       const place = placeAt(track, ms);
       return place === undefined ? [] : [{ track, place }];
     })
@@ -132,7 +132,7 @@ export function batchOf(tracks: readonly PlayedTrack[], of: number): readonly Pl
 }
 
 /** Returns all tracks of a batch, each at the same offset from its hit. */
-export function togetherAt(batch: readonly PlayedTrack[], offsetS: number): Shown[] {
+export function togetherAt(batch: readonly PlayedTrack[], offsetS: number): ShownTrack[] {
   return batch
     .slice(0, TOGETHER_MAX)
     .flatMap((track) => shownAt([track], track.atMs + offsetS * 1000))

@@ -2,12 +2,12 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
-import { count, plain, when } from '../desk/say.ts';
 import { may } from '../session.ts';
+import { count, plain, timeText } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { Controls } from './controls.tsx';
 import { TrackList } from './list.tsx';
-import { chosen, gaps, nowMs, seek, span, tracks } from './player.ts';
+import { chosenIndex, gaps, nowMs, seek, span, tracks } from './player.ts';
 import { isAskingAnew } from './question.ts';
 import { ReplayPicture } from './replay-canvas.tsx';
 import { coverageText, deedText } from './say.ts';
@@ -30,7 +30,7 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
     <div class="t-result">
       <div class="t-told">
         <p class="t-asked-for">
-          <b>{plain(asked.box)}</b> · {when(question.from)} – {when(question.to)}
+          <b>{plain(asked.box)}</b> · {timeText(question.from)} – {timeText(question.to)}
           {question.daily !== undefined &&
             ` · ${summary.dailyBetween(plain(question.daily.from), plain(question.daily.to))}`}{' '}
           · <span class="quiet">{`${plain(asked.case)}, ${plain(asked.reason)}`}</span>
@@ -110,7 +110,7 @@ function Bar() {
       {...span.value}
       tracks={tracks.value}
       gaps={gaps.value}
-      chosen={chosen.value}
+      chosenIndex={chosenIndex.value}
       nowMs={nowMs.value}
       onSeek={seek}
     />

@@ -3,9 +3,9 @@
 import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { language } from '../../../../../agent/kit/words.ts';
 import { roundedShare } from '../../contract/rounded-share.ts';
-import { count, plain } from '../desk/say.ts';
-import { wallTime } from '../desk/zone.ts';
 import { session } from '../session.ts';
+import { count, plain } from '../views/say.ts';
+import { wallTime } from '../views/zone.ts';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 
@@ -47,8 +47,8 @@ export function mark(ms: number, stepMs: number): string {
 /** Returns the offset of the room's local time from UTC. */
 export function offsetAt(ms: number): number {
   const minute = 60_000;
-  const whole = Math.floor(ms / minute) * minute;
-  return Date.parse(`${wallTime(whole, zone())}:00.000Z`) - whole;
+  const wholeMinuteMs = Math.floor(ms / minute) * minute;
+  return Date.parse(`${wallTime(wholeMinuteMs, zone())}:00.000Z`) - wholeMinuteMs;
 }
 
 /** Returns the name of a class without an article. */
@@ -65,15 +65,15 @@ export function deedText(place: TrackPlace | undefined): string {
 }
 
 /** Returns one sentence: the matches, and the part of the time that the box covers. */
-export function coverageText(found: string, { seen, watched, gaps, more }: TrackCoverage): string {
+export function coverageText(matchText: string, { seen, watched, gaps, more }: TrackCoverage): string {
   const { summary } = trackWords.value;
-  const many = gaps.length + more;
-  return summary.join(found, [
+  const gapCount = gaps.length + more;
+  return summary.join(matchText, [
     summary.seen(tenths(seen, 'down')),
     ...(watched > 0 ? [summary.watched(tenths(watched, 'down'))] : []),
-    many === 0
+    gapCount === 0
       ? summary.whole
-      : summary.gaps(many, count(many), tenths(Math.max(0, 1 - seen - watched), 'up')),
+      : summary.gaps(gapCount, count(gapCount), tenths(Math.max(0, 1 - seen - watched), 'up')),
   ]);
 }
 

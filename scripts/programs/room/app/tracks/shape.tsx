@@ -1,19 +1,19 @@
 /** Draws the line or area of the query, with an arrow to each counted side. */
 import type { StageSize } from '../../../../../agent/kit/stage.ts';
-import { arrowsOf, type Drawn, isFaulty } from './place.ts';
+import { arrowsOf, type DrawnPlace, isFaulty } from './place.ts';
 
 const ARROW_PX = 34;
 const HEAD_PX = 11;
 
 interface Props {
-  readonly drawn: Drawn;
+  readonly place: DrawnPlace;
   readonly size: StageSize;
 }
 
-export function PlaceShape({ drawn, size: { w, h } }: Props) {
-  const points = drawn.points.map(([x, y]) => `${x * w},${y * h}`).join(' ');
-  const bad = isFaulty(drawn) ? ' t-bad' : '';
-  if (drawn.kind === 'area') {
+export function PlaceShape({ place, size: { w, h } }: Props) {
+  const points = place.points.map(([x, y]) => `${x * w},${y * h}`).join(' ');
+  const bad = isFaulty(place) ? ' t-bad' : '';
+  if (place.kind === 'area') {
     return (
       <g class={`t-shape t-area${bad}`}>
         <polygon class="t-casing" points={points} />
@@ -25,7 +25,7 @@ export function PlaceShape({ drawn, size: { w, h } }: Props) {
     <g class={`t-shape t-line${bad}`}>
       <polyline class="t-casing" points={points} />
       <polyline class="t-stroke" points={points} />
-      {arrowsOf(drawn, w, h, ARROW_PX).map(({ side, from, tip }) => {
+      {arrowsOf(place, w, h, ARROW_PX).map(({ side, from, tip }) => {
         const [dx, dy] = [(tip[0] - from[0]) / ARROW_PX, (tip[1] - from[1]) / ARROW_PX];
         const [x, y] = [tip[0] - dx * HEAD_PX, tip[1] - dy * HEAD_PX];
         const half = HEAD_PX * 0.6;

@@ -1,10 +1,10 @@
 /** Shows the coverage of the requested time, and its views. */
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
-import { count, plain, when } from '../desk/say.ts';
-import { desk } from '../words/desk.ts';
+import { count, plain, timeText } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
-import { chosenView, drawn, viewOfNow } from './question.ts';
+import { viewWords } from '../words/views.ts';
+import { chosenView, drawnPlace, viewOfNow } from './question.ts';
 import { gapsOf } from './replay.ts';
 import { coverageText } from './say.ts';
 import { TimeBar } from './time-bar.tsx';
@@ -13,13 +13,14 @@ export function Sight({ answer }: { readonly answer: TrackAnswer }) {
   const { views, grades, summary } = trackWords.value;
   const { asked, coverage, kept, grade, order } = answer;
   const { from, to } = asked.question;
-  const days = desk.value.days(kept.days);
+  const days = viewWords.value.days(kept.days);
   return (
     <section class="t-sight" aria-label={views.title}>
       <p class="t-sentence">{coverageText(views.title, coverage)}</p>
       <TimeBar fromMs={Date.parse(from)} toMs={Date.parse(to)} tracks={NONE} gaps={gapsOf(coverage)} />
       <p class="quiet">
-        {grades[grade]} {kept.oldest === null ? views.keptNone(days) : views.kept(days, when(kept.oldest))}{' '}
+        {grades[grade]}{' '}
+        {kept.oldest === null ? views.keptNone(days) : views.kept(days, timeText(kept.oldest))}{' '}
         {coverage.more > 0 && summary.moreGaps(count(coverage.more))}
       </p>
       <p class="quiet t-order">{summary.order(plain(order))}</p>
@@ -38,10 +39,13 @@ function Views({ all }: { readonly all: TrackAnswer['views'] }) {
       name="view"
       label={views.choose}
       value={viewOfNow.value?.view ?? ''}
-      options={all.map(({ view, to }) => [view, views.span(when(view), to === null ? views.now : when(to))])}
+      options={all.map(({ view, to }) => [
+        view,
+        views.span(timeText(view), to === null ? views.now : timeText(to)),
+      ])}
       onChoose={(view) => {
         // A drawing on one view would mark another place on the next.
-        drawn.value = undefined;
+        drawnPlace.value = undefined;
         chosenView.value = view;
       }}
     />

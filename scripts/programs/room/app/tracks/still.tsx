@@ -1,8 +1,8 @@
 /** Provides the picture of a view: the newest still in the room, or one requested from the box. */
 import { signal } from '@preact/signals';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { when } from '../desk/say.ts';
 import { may } from '../session.ts';
+import { timeText } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { type AnsweredView, askedStill, asking, askStill } from './question.ts';
 
@@ -17,8 +17,9 @@ interface Still {
 /** Returns the still, or undefined for an empty frame. */
 export function stillOf(view: AnsweredView | undefined, box: string): Still | undefined {
   if (view === undefined) return undefined;
-  const made = askedStill.value;
-  if (made !== undefined && made.box === box && made.view === view.view) return made;
+  const requestedStill = askedStill.value;
+  if (requestedStill !== undefined && requestedStill.box === box && requestedStill.view === view.view)
+    return requestedStill;
   if (view.still === null || !may('see-still')) return undefined;
   const { incident, moment, at } = view.still;
   const url = `/api/incidents/${incident}/stills/${encodeURIComponent(moment)}`;
@@ -40,9 +41,10 @@ interface Props {
 export function StillNote({ view, box, canAsk = false }: Props) {
   const { views } = trackWords.value;
   const still = stillOf(view, box);
-  if (still !== undefined) return <p class="quiet t-still-note">{views.still(when(still.at))}</p>;
-  const made = askedStill.value;
-  const isOther = made !== undefined && made.box === box && made.view !== view.view;
+  if (still !== undefined) return <p class="quiet t-still-note">{views.still(timeText(still.at))}</p>;
+  const requestedStill = askedStill.value;
+  const isOther =
+    requestedStill !== undefined && requestedStill.box === box && requestedStill.view !== view.view;
   return (
     <p class="quiet t-still-note">
       {view.still === null || !may('see-still') ? views.noStill : views.brokenStill}{' '}

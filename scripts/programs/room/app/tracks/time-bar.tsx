@@ -1,7 +1,7 @@
 /** Shows the requested time as a bar: hits per slot, a mark for each hit, and gaps hatched. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
-import { count } from '../desk/say.ts';
+import { count } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { type Gap, gapAt, type PlayedTrack } from './replay.ts';
 import { axisMarks, slotCounts } from './rows.ts';
@@ -19,12 +19,12 @@ interface Props {
   readonly toMs: number;
   readonly tracks: readonly PlayedTrack[];
   readonly gaps: readonly Gap[];
-  readonly chosen?: number | undefined;
+  readonly chosenIndex?: number | undefined;
   readonly nowMs?: number;
   readonly onSeek?: (ms: number) => void;
 }
 
-export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: Props) {
+export function TimeBar({ fromMs, toMs, tracks, gaps, chosenIndex, nowMs, onSeek }: Props) {
   const { bar } = trackWords.value;
   const box = useRef<HTMLDivElement>(null);
   const width = useSignal(0);
@@ -40,7 +40,7 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: P
   const spanMs = toMs - fromMs;
   const slots = Math.max(12, Math.floor(width.value / SLOT_PX));
   const slotMs = spanMs / slots;
-  const told = (ms: number): string => {
+  const textAt = (ms: number): string => {
     const gap = gapAt(gaps, ms);
     if (gap !== undefined)
       return bar.gap(moment(gap.fromMs, spanMs), moment(gap.toMs, spanMs), trackWords.value.gaps[gap.why]);
@@ -72,15 +72,19 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: P
     onSeek?.(to);
   };
   const isSlider = onSeek !== undefined && nowMs !== undefined;
-  const shown = pointed.value;
+  const pointedMs = pointed.value;
   const wide = width.value;
   // While a replay plays, only the needle is rendered again.
   const bars = useMemo(
     () =>
       wide > 0 && (
-        <Drawn {...{ fromMs, toMs, tracks, gaps, chosen, slots }} width={wide} hatch={`${id}-hatch`} />
+        <BarDrawing
+          {...{ fromMs, toMs, tracks, gaps, chosenIndex, slots }}
+          width={wide}
+          hatch={`${id}-hatch`}
+        />
       ),
-    [fromMs, toMs, tracks, gaps, chosen, slots, wide, id],
+    [fromMs, toMs, tracks, gaps, chosenIndex, slots, wide, id],
   );
   return (
     <div
@@ -94,7 +98,7 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: P
         'aria-valuemin': 0,
         'aria-valuemax': 1000,
         'aria-valuenow': Math.round(((nowMs - fromMs) / spanMs) * 1000),
-        'aria-valuetext': `${moment(nowMs, spanMs)}; ${told(nowMs)}`,
+        'aria-valuetext': `${moment(nowMs, spanMs)}; ${textAt(nowMs)}`,
       })}
       onPointerMove={(event) => {
         pointed.value = msAt(event);
@@ -109,13 +113,13 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosen, nowMs, onSeek }: P
     >
       {bars}
       {isSlider && <i class="t-now" style={{ left: `${((nowMs - fromMs) / spanMs) * 100}%` }} />}
-      {shown !== undefined && (
+      {pointedMs !== undefined && (
         <span
-          class={gapAt(gaps, shown) === undefined ? 't-tip' : 't-tip t-in-gap'}
+          class={gapAt(gaps, pointedMs) === undefined ? 't-tip' : 't-tip t-in-gap'}
           aria-hidden="true"
-          style={{ left: `${Math.min(86, Math.max(14, ((shown - fromMs) / spanMs) * 100))}%` }}
+          style={{ left: `${Math.min(86, Math.max(14, ((pointedMs - fromMs) / spanMs) * 100))}%` }}
         >
-          {told(shown)}
+          {textAt(pointedMs)}
         </span>
       )}
     </div>
@@ -128,14 +132,14 @@ interface DrawnProps extends Omit<Props, 'nowMs' | 'onSeek'> {
   readonly hatch: string;
 }
 
-function Drawn({ fromMs, toMs, tracks, gaps, chosen, width, slots, hatch }: DrawnProps) {
+function BarDrawing({ fromMs, toMs, tracks, gaps, chosenIndex, width, slots, hatch }: DrawnProps) {
   const x = (ms: number): number => ((ms - fromMs) / (toMs - fromMs)) * width;
   const counts = slotCounts(tracks, { fromMs, toMs }, slots);
-  const most = Math.max(1, ...counts);
+  const countMax = Math.max(1, ...counts);
   const wide = width / slots;
   const marks = axisMarks(fromMs, toMs, Math.max(2, Math.floor(width / LABEL_PX)), offsetAt(fromMs));
   const stepMs = (marks[1] ?? toMs) - (marks[0] ?? fromMs);
-  const chosenTrack = chosen === undefined ? undefined : tracks[chosen];
+  const chosenTrack = chosenIndex === undefined ? undefined : tracks[chosenIndex];
   return (
     <svg width={width} height={HEIGHT + AXIS} aria-hidden="true">
       <defs>
@@ -146,7 +150,7 @@ function Drawn({ fromMs, toMs, tracks, gaps, chosen, width, slots, hatch }: Draw
       </defs>
       <rect class="t-ground" width={width} height={HEIGHT} rx="4" />
       {counts.map((n, i) => {
-        const high = n === 0 ? 0 : 4 + (n / most) * (HEIGHT - 16);
+        const high = n === 0 ? 0 : 4 + (n / countMax) * (HEIGHT - 16);
         return (
           <rect
             key={i}

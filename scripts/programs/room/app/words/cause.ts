@@ -6,9 +6,9 @@ import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
 export type WatchedKind = Exclude<EventKindName, ConditionKind>;
 
 /** Subject of the sentence, with its number for the verb. */
-export interface Who {
+export interface Subject {
   readonly text: string;
-  readonly many: boolean;
+  readonly isPlural: boolean;
 }
 
 /** Values as text, times with their unit; empty if the box gives none. */

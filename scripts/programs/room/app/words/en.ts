@@ -1,6 +1,6 @@
 /** English texts of the console: frame, queue and incident. */
 import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
-import type { FiguresOfCause, WatchedKind, Who } from './cause.ts';
+import type { FiguresOfCause, Subject, WatchedKind } from './cause.ts';
 
 /** Names of kinds. A kind that only a newer box knows is shown by its own name. */
 const kinds: Readonly<Record<EventKindName, string>> = {
@@ -58,10 +58,12 @@ const labels: Readonly<Record<string, readonly [one: string, several: string]>> 
   unknown: ['an unidentified object', 'unidentified objects'],
 };
 
-const has = (who: Who, one: string, several: string) => (who.many ? several : one);
+const has = (who: Subject, one: string, several: string) => (who.isPlural ? several : one);
 
 /** Sentences about an incident by kind, without the full stop. */
-const causes: Readonly<Record<WatchedKind, (who: Who, where: string, figures: FiguresOfCause) => string>> = {
+const causes: Readonly<
+  Record<WatchedKind, (subject: Subject, placeName: string, figures: FiguresOfCause) => string>
+> = {
   'vehicle-in-pedestrian-zone': (who, where, { stayed }) =>
     `${who.text} ${has(who, 'is', 'are')} in ${where}${stayed && `, for ${stayed} so far`}`,
   loitering: (who, where, { stayed }) =>

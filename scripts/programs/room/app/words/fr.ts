@@ -1,9 +1,9 @@
 /** French texts of the console: frame, queue and incident. */
 
-import type { Who } from './cause.ts';
+import type { Subject } from './cause.ts';
 import type { Words } from './en.ts';
 
-const has = (who: Who, one: string, several: string) => (who.many ? several : one);
+const has = (who: Subject, one: string, several: string) => (who.isPlural ? several : one);
 
 export const FR: Words = {
   kinds: {

@@ -1,7 +1,7 @@
 /** Describes an incident in one sentence of the chosen language, from the cause that the box gives. */
 import { trackName } from '../../../../../agent/contract/track-name.ts';
 import type { Incident } from '../../contract/incident.ts';
-import type { FiguresOfCause, Who } from './cause.ts';
+import type { FiguresOfCause, Subject } from './cause.ts';
 import type { Words } from './en.ts';
 import { plain } from './plain.ts';
 
@@ -17,11 +17,11 @@ export function isKnown(kind: string, words: Words): boolean {
 }
 
 export function sentence({ kind, place, objects, cause }: About, words: Words): string {
-  const who = whoOf(objects, words);
-  const where = placeText(place, words);
-  const said = own(words.causes, kind)?.(who, where, figuresOf(cause, words));
-  const text = said ?? words.unknownCause(who.text, where);
-  const reason = said === undefined ? textOf(cause['reason']) : '';
+  const subject = whoOf(objects, words);
+  const placeName = placeText(place, words);
+  const phrase = own(words.causes, kind)?.(subject, placeName, figuresOf(cause, words));
+  const text = phrase ?? words.unknownCause(subject.text, placeName);
+  const reason = phrase === undefined ? textOf(cause['reason']) : '';
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${reason && `: ${reason}`}.`;
 }
 
@@ -35,9 +35,9 @@ export function placeText(place: string, words: Words): string {
 
 /** Formats a duration: 45 s, 3 min, 2 h 5 min. */
 export function lasting(seconds: number, { units }: Words): string {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 120) return `${whole} ${units.s}`;
-  const minutes = Math.round(whole / 60);
+  const wholeS = Math.max(0, Math.round(seconds));
+  if (wholeS < 120) return `${wholeS} ${units.s}`;
+  const minutes = Math.round(wholeS / 60);
   if (minutes < 60) return `${minutes} ${units.min}`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} ${units.h}${minutes % 60 === 0 ? '' : ` ${minutes % 60} ${units.min}`}`;
@@ -52,9 +52,9 @@ export function age(ms: number, { units }: Words): string {
   return h < 48 ? `${h} ${units.h} ${two(Math.floor(s / 60) % 60)}` : `${Math.floor(h / 24)} ${units.d}`;
 }
 
-function whoOf(objects: About['objects'], words: Words): Who {
+function whoOf(objects: About['objects'], words: Words): Subject {
   const [first] = objects;
-  if (first === undefined) return { text: words.nobody, many: false };
+  if (first === undefined) return { text: words.nobody, isPlural: false };
   const counts = new Map<string, number>();
   for (const { label } of objects) counts.set(label, (counts.get(label) ?? 0) + 1);
   const parts = [...counts].map(([label, count]) => {
@@ -63,7 +63,7 @@ function whoOf(objects: About['objects'], words: Words): Who {
   });
   // The picture shows the same number next to the figure.
   const name = objects.length === 1 ? ` ${trackName(first.track)}` : '';
-  return { text: `${parts.join(', ')}${name}`, many: objects.length > 1 };
+  return { text: `${parts.join(', ')}${name}`, isPlural: objects.length > 1 };
 }
 
 function figuresOf(cause: About['cause'], words: Words): FiguresOfCause {

@@ -5,7 +5,7 @@ import type { Deed, Direction } from '../tracks/place.ts';
 type Texts<T extends string> = Readonly<Record<T, string>>;
 
 const deeds: Texts<Deed> = { enters: 'enters', leaves: 'leaves', stays: 'stays', stops: 'stops' };
-const done: Texts<Deed> = {
+const pastDeeds: Texts<Deed> = {
   enters: 'entered the area',
   leaves: 'left the area',
   stays: 'stayed in the area',
@@ -132,7 +132,7 @@ export const TRACKS_EN = {
   grades,
   gaps,
   colours,
-  deed: { none: 'passed', ...done, ...towards } as Texts<Deed | Direction | 'none'>,
+  deed: { none: 'passed', ...pastDeeds, ...towards } as Texts<Deed | Direction | 'none'>,
   summary: {
     found: (n: string, deed: string) => `${n} ${deed}`,
     seen: (share: string) => `frames were analysed in ${share} of the time`,

@@ -19,7 +19,7 @@ export function percent(share: number): string {
  * Formats a time with seconds and the name of the time zone: the site's if known, else the room's, never the browser's.
  * The day is shown unless it is today. Invalid times are returned as received.
  */
-export function when(iso: string, ofSite: string | null): string {
+export function siteTimeText(iso: string, ofSite: string | null): string {
   const timeZone = ofSite ?? session.value?.timeZone;
   const locale = language.value === 'en' ? 'en-GB' : 'fr';
   const date = new Date(iso);

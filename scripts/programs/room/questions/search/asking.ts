@@ -6,7 +6,7 @@
  * - An answer counts only for the open request of its box.
  * - A box is `done` only after its last page.
  * LIMITS: about `eventsMax` events; then no further page is requested and the box is `cut`. Of these, `keptMax` are
- * stored and the others are counted in `beyond`.
+ * stored and the others are counted in `excessCount`.
  */
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { Clock } from '../../../../../agent/base/clock.ts';
@@ -23,7 +23,7 @@ export interface AskedBox {
   /** Reason of a refusal, or since when the box is offline. */
   note: string | undefined;
   matches: number;
-  given: number;
+  receivedCount: number;
   /** Counter of the open request. */
   counter: number;
   askedAtMs: number;
@@ -63,7 +63,7 @@ export class Asking {
   /** Ignored messages: malformed answers, answers without a request, and events in the name of another box. */
   strange = 0;
   /** Received events that are not in `events`. */
-  beyond = 0;
+  excessCount = 0;
   readonly #options: AskingOptions;
   readonly #boxes = new Map<string, AskedBox>();
   #broadcast: number | undefined;
@@ -82,12 +82,12 @@ export class Asking {
   }
 
   /** Asks all boxes at once, without waiting for those that are known to be offline. */
-  all(known: ReadonlyMap<string, { online: boolean; note: string }>): void {
+  all(boxStates: ReadonlyMap<string, { online: boolean; note: string }>): void {
     this.#beganMs = this.#options.clock.nowMs();
     this.#broadcast = this.#options.send(undefined, undefined);
-    for (const [box, { online, note }] of known) {
-      const asked = this.#add(box, this.#broadcast);
-      if (!online) Object.assign(asked, { state: 'offline', note });
+    for (const [box, { online, note }] of boxStates) {
+      const entry = this.#add(box, this.#broadcast);
+      if (!online) Object.assign(entry, { state: 'offline', note });
     }
   }
 
@@ -97,91 +97,91 @@ export class Asking {
   }
 
   /** Marks a box as offline after its own farewell or the broker's, so that no answer is awaited. */
-  away(box: string, note: string): void {
-    const asked = this.#boxes.get(box);
-    if (asked?.state === 'waiting') Object.assign(asked, { state: 'offline', note });
+  markOffline(box: string, note: string): void {
+    const entry = this.#boxes.get(box);
+    if (entry?.state === 'waiting') Object.assign(entry, { state: 'offline', note });
   }
 
   /** Handles an answer that is not validated yet. */
   received(box: string, payload: Uint8Array, correlation: string): void {
     const reply = jsonOf(Buffer.from(payload).toString());
-    let asked = this.#boxes.get(box);
+    let entry = this.#boxes.get(box);
     // A box without a retained status has received the broadcast too.
-    if (asked === undefined && this.#broadcast !== undefined) asked = this.#add(box, this.#broadcast);
+    if (entry === undefined && this.#broadcast !== undefined) entry = this.#add(box, this.#broadcast);
     if (
-      asked === undefined ||
+      entry === undefined ||
       !replyCheck.Check(reply) ||
       reply.box !== box ||
-      correlation !== `${asked.counter}`
+      correlation !== `${entry.counter}`
     ) {
       this.strange += 1;
       return;
     }
-    if (asked.state === 'done' || asked.state === 'cut' || asked.againAtMs !== undefined) return;
+    if (entry.state === 'done' || entry.state === 'cut' || entry.againAtMs !== undefined) return;
     const { refused, result } = reply;
     if (refused?.code === 'rate-limited') {
-      asked.state = 'waiting';
-      asked.againAtMs = this.#options.clock.nowMs() + (refused.retryAfterS ?? 1) * 1000;
-    } else if (refused?.code === 'replayed' && asked.overtaken < OVERTAKEN_MAX) {
-      asked.overtaken += 1;
-      asked.state = 'waiting';
-      asked.againAtMs = this.#options.clock.nowMs() + OVERTAKEN_WAIT_MS;
+      entry.state = 'waiting';
+      entry.againAtMs = this.#options.clock.nowMs() + (refused.retryAfterS ?? 1) * 1000;
+    } else if (refused?.code === 'replayed' && entry.overtaken < OVERTAKEN_MAX) {
+      entry.overtaken += 1;
+      entry.state = 'waiting';
+      entry.againAtMs = this.#options.clock.nowMs() + OVERTAKEN_WAIT_MS;
     } else if (refused !== undefined) {
-      Object.assign(asked, { state: 'refused', note: `${refused.code}: ${refused.message}` });
+      Object.assign(entry, { state: 'refused', note: `${refused.code}: ${refused.message}` });
     } else if (resultCheck.Check(result)) {
-      this.#page(asked, result);
+      this.#page(entry, result);
     } else {
       const error = resultCheck.Errors(result).First();
       const note = `its answer has another form than this program knows, ${error?.path}: ${error?.message}; is it of another version?`;
-      Object.assign(asked, { state: 'refused', note });
+      Object.assign(entry, { state: 'refused', note });
     }
   }
 
   /** Sends postponed requests again and gives up on silent boxes. Call it a few times a second. */
   tick(): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const asked of this.#boxes.values()) {
-      if (asked.state !== 'waiting') continue;
-      if (asked.againAtMs !== undefined) {
-        if (nowMs >= asked.againAtMs) this.#request(asked);
-      } else if (nowMs - asked.askedAtMs > this.#options.timeoutMs) {
-        asked.state = 'silent';
+    for (const entry of this.#boxes.values()) {
+      if (entry.state !== 'waiting') continue;
+      if (entry.againAtMs !== undefined) {
+        if (nowMs >= entry.againAtMs) this.#request(entry);
+      } else if (nowMs - entry.askedAtMs > this.#options.timeoutMs) {
+        entry.state = 'silent';
       }
     }
   }
 
-  #page(asked: AskedBox, result: SearchResult): void {
+  #page(entry: AskedBox, result: SearchResult): void {
     // A box may report only its own events; those in another name are ignored.
-    const own = result.events.filter(({ source }) => source.split(':').at(-1) === asked.box);
+    const own = result.events.filter(({ source }) => source.split(':').at(-1) === entry.box);
     this.strange += result.events.length - own.length;
     const room = Math.max(0, (this.#options.keptMax ?? Number.POSITIVE_INFINITY) - this.events.length);
     this.events.push(...own.slice(0, room));
-    this.beyond += Math.max(0, own.length - room);
-    asked.given += result.events.length;
-    asked.matches = Math.max(result.matches, asked.given);
-    asked.keptDays = result.kept.days;
-    asked.oldest = result.kept.oldest;
-    asked.note = undefined;
-    asked.cursor = result.next ?? undefined;
-    if (result.next === null) asked.state = 'done';
-    else if (this.events.length >= this.#options.eventsMax) asked.state = 'cut';
-    else this.#request(asked);
+    this.excessCount += Math.max(0, own.length - room);
+    entry.receivedCount += result.events.length;
+    entry.matches = Math.max(result.matches, entry.receivedCount);
+    entry.keptDays = result.kept.days;
+    entry.oldest = result.kept.oldest;
+    entry.note = undefined;
+    entry.cursor = result.next ?? undefined;
+    if (result.next === null) entry.state = 'done';
+    else if (this.events.length >= this.#options.eventsMax) entry.state = 'cut';
+    else this.#request(entry);
   }
 
-  #request(asked: AskedBox): void {
-    asked.state = 'waiting';
-    asked.againAtMs = undefined;
-    asked.askedAtMs = this.#options.clock.nowMs();
-    asked.counter = this.#options.send(asked.box, asked.cursor);
+  #request(entry: AskedBox): void {
+    entry.state = 'waiting';
+    entry.againAtMs = undefined;
+    entry.askedAtMs = this.#options.clock.nowMs();
+    entry.counter = this.#options.send(entry.box, entry.cursor);
   }
 
   #add(box: string, counter: number): AskedBox {
-    const asked: AskedBox = {
+    const entry: AskedBox = {
       box,
       state: 'waiting',
       note: undefined,
       matches: 0,
-      given: 0,
+      receivedCount: 0,
       counter,
       askedAtMs: this.#beganMs,
       overtaken: 0,
@@ -190,7 +190,7 @@ export class Asking {
       keptDays: undefined,
       oldest: null,
     };
-    this.#boxes.set(box, asked);
-    return asked;
+    this.#boxes.set(box, entry);
+    return entry;
   }
 }

@@ -45,7 +45,7 @@ export class FleetSearch {
   readonly #options: FleetSearchOptions;
   readonly #link: RoomLink;
   readonly #asking: Asking;
-  readonly #known = new Map<string, { online: boolean; note: string }>();
+  readonly #boxStates = new Map<string, { online: boolean; note: string }>();
   /** Newest counter used for each box, and for all boxes. */
   readonly #counters = new Map<string, number>();
   #counterOfAll = 0;
@@ -87,7 +87,7 @@ export class FleetSearch {
       const { boxes } = this.#options;
       if (boxes === undefined) await this.#discover(signal);
       const beganMs = systemClock.nowMs();
-      if (boxes === undefined) this.#asking.all(this.#known);
+      if (boxes === undefined) this.#asking.all(this.#boxStates);
       else for (const name of new Set(boxes)) this.#askOne(name);
       await this.#wait(signal);
       return { asking: this.#asking, tookMs: systemClock.nowMs() - beganMs };
@@ -99,8 +99,8 @@ export class FleetSearch {
 
   #askOne(box: string): void {
     this.#asking.one(box);
-    const known = this.#known.get(box);
-    if (known?.online === false) this.#asking.away(box, known.note);
+    const boxState = this.#boxStates.get(box);
+    if (boxState?.online === false) this.#asking.markOffline(box, boxState.note);
   }
 
   /** Collects the boxes of the site: those with a retained status at the broker. */
@@ -155,7 +155,7 @@ export class FleetSearch {
     this.#statusAtMs = systemClock.nowMs();
     // An empty message deletes a retained one: the box has left the site.
     if (payload.length === 0) {
-      this.#known.delete(box);
+      this.#boxStates.delete(box);
       return;
     }
     const { state, time } = Object(jsonOf(payload.toString())) as { state?: unknown; time?: unknown };
@@ -164,7 +164,7 @@ export class FleetSearch {
       typeof state === 'string'
         ? `${state}, ${this.#options.time.rfc3339(Date.parse(String(time)))}`
         : UNREADABLE;
-    this.#known.set(box, { online, note });
-    if (!online) this.#asking.away(box, note);
+    this.#boxStates.set(box, { online, note });
+    if (!online) this.#asking.markOffline(box, note);
   }
 }

@@ -44,8 +44,9 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
  * box may know more.
  */
 function assertKind(name: string): void {
-  const meant = isRuleKind(name) ? undefined : nearest(name, RULE_KINDS);
-  if (meant !== undefined) throw wrong('--kind', `no rule is called "${name}"; did you mean "${meant}"?`);
+  const suggestion = isRuleKind(name) ? undefined : nearest(name, RULE_KINDS);
+  if (suggestion !== undefined)
+    throw wrong('--kind', `no rule is called "${name}"; did you mean "${suggestion}"?`);
   if (!/^[a-z-]{1,40}$/.test(name))
     throw wrong('--kind', `unknown kind "${name}"; use ${RULE_KINDS.join(', ')}`);
 }

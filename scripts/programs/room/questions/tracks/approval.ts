@@ -52,8 +52,8 @@ export function signedApproval(
   };
   const text = signEnvelope(TRACK_APPROVAL_TYPE, JSON.stringify(approval), key);
   if (text.length > TRACK_APPROVAL_BYTES_MAX) {
-    const most = `a box reads ${TRACK_APPROVAL_BYTES_MAX}`;
-    throw wrong('--area', `the approval would have ${text.length} bytes, ${most}; draw fewer corners`);
+    const limitText = `a box reads ${TRACK_APPROVAL_BYTES_MAX}`;
+    throw wrong('--area', `the approval would have ${text.length} bytes, ${limitText}; draw fewer corners`);
   }
   return { text, notAfter: approval.notAfter };
 }
@@ -88,7 +88,7 @@ export function assertApproves(
   key: KeyObject,
   nowMs: number,
 ): void {
-  const { payload, signed } = opened(envelope);
+  const { payload, signed } = parsedApproval(envelope);
   const approval = jsonOf(payload.toString());
   if (!Value.Check(TrackApproval, approval)) throw wrong('--approval', 'is not of the form of an approval');
   if (signed.some(({ keyid }) => keyid === keyIdOf(key))) {
@@ -102,7 +102,7 @@ export function assertApproves(
   if (differs !== undefined) throw wrong('--approval', `is for another question: ${differs} is not the same`);
 }
 
-function opened(envelope: Envelope): ReturnType<typeof read> {
+function parsedApproval(envelope: Envelope): ReturnType<typeof read> {
   try {
     return read(Buffer.from(JSON.stringify(envelope)));
   } catch (error) {
@@ -113,10 +113,10 @@ function opened(envelope: Envelope): ReturnType<typeof read> {
 type Content = Omit<TrackApproval, 'notBefore' | 'notAfter'>;
 
 /** Returns the name of the first member that differs. */
-function difference(approved: Content, asked: Content): string | undefined {
-  const name = (['site', 'box', 'case', 'reason'] as const).find((one) => approved[one] !== asked[one]);
+function difference(approved: Content, request: Content): string | undefined {
+  const name = (['site', 'box', 'case', 'reason'] as const).find((one) => approved[one] !== request[one]);
   if (name !== undefined) return name;
-  const [a, b] = [approved.question, asked.question] as Readonly<Record<string, unknown>>[];
+  const [a, b] = [approved.question, request.question] as Readonly<Record<string, unknown>>[];
   const members = [...new Set([...Object.keys(a ?? {}), ...Object.keys(b ?? {})])];
   return members.find((member) => !isDeepStrictEqual(a?.[member], b?.[member]));
 }

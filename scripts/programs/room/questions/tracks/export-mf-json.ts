@@ -55,7 +55,7 @@ function featureOf(box: string, track: FoundTrack): object[] {
           // True if the object was visible on the way to the point.
           seen: {
             type: 'Text',
-            values: points.map((one) => (one.seen ? 'yes' : 'no')),
+            values: points.map((one) => (one.isSeen ? 'yes' : 'no')),
             interpolation: 'Discrete',
           },
         },
@@ -83,7 +83,7 @@ interface Moment {
   readonly x: number;
   readonly y: number;
   readonly height: number;
-  readonly seen: boolean;
+  readonly isSeen: boolean;
 }
 
 /**
@@ -93,12 +93,12 @@ interface Moment {
 function momentsOf(path: FoundTrack['path'], fromMs: number): Moment[] {
   const moments: Moment[] = [];
   let lastMs = Number.NEGATIVE_INFINITY;
-  for (const [seconds, x, y, height, seen] of path) {
+  for (const [seconds, x, y, height, seenFlag] of path) {
     const ms = Math.round(fromMs + seconds * 1000);
     // Drops points further from the start than any track lasts.
     if (ms <= lastMs || Math.abs(ms - fromMs) > 86_400_000) continue;
     lastMs = ms;
-    moments.push({ time: new Date(ms).toISOString(), x, y, height, seen: seen === 1 });
+    moments.push({ time: new Date(ms).toISOString(), x, y, height, isSeen: seenFlag === 1 });
   }
   return moments;
 }

@@ -36,7 +36,7 @@ export interface FetchedTracks {
   readonly result: Omit<TrackResult, 'tracks' | 'next'>;
   readonly tracks: readonly FoundTrack[];
   /** Number of matches that were not returned. */
-  readonly more: number;
+  readonly restCount: number;
   /** One line with the reason why the box returned no further page. */
   readonly stopped: string | undefined;
 }
@@ -103,7 +103,7 @@ async function pages(session: BoxSession, options: TrackFetchOptions): Promise<F
     result: { ...result, matches, left: (last ?? first).left },
     tracks,
     stopped,
-    more: asksTracks ? matches - tracks.length : 0,
+    restCount: asksTracks ? matches - tracks.length : 0,
   };
 }
 

@@ -24,8 +24,9 @@ export function placeOf(options: PlaceOptions): TrackPlace | undefined {
   const { line, area } = options;
   if (line !== undefined && area !== undefined)
     throw wrong('--area', 'a question has a line or an area; leave out one');
-  const [mine, others] = line === undefined ? [AREA_OPTIONS, LINE_OPTIONS] : [LINE_OPTIONS, AREA_OPTIONS];
-  const foreign = (line ?? area) === undefined ? [...mine, ...others] : others;
+  const [ownOptions, otherOptions] =
+    line === undefined ? [AREA_OPTIONS, LINE_OPTIONS] : [LINE_OPTIONS, AREA_OPTIONS];
+  const foreign = (line ?? area) === undefined ? [...ownOptions, ...otherOptions] : otherOptions;
   for (const [name, option, of] of foreign) {
     if (options[name] !== undefined)
       throw wrong(option, `is for ${of} only; name one, or leave ${option} out`);

@@ -75,9 +75,9 @@ export function checkedArgs(args: TrackArgs): TrackArgs {
 }
 
 function stillOf(options: QuestionOptions): TrackArgs['question'] {
-  const given = OF_QUESTION.find((name) => options[name] !== undefined);
-  if (given !== undefined)
-    throw wrong(`--${given}`, 'is not for --still, which shows what the camera sees now; leave it out');
+  const extraOption = OF_QUESTION.find((name) => options[name] !== undefined);
+  if (extraOption !== undefined)
+    throw wrong(`--${extraOption}`, 'is not for --still, which shows what the camera sees now; leave it out');
   return { answer: 'still' };
 }
 
@@ -86,24 +86,25 @@ function questionOf(options: QuestionOptions, time: SiteTime): TrackQuestion {
   if (count === true && coverage === true)
     throw wrong('--coverage', 'one question has one answer; leave out --count or --coverage');
   const answer = count === true ? 'count' : coverage === true ? 'coverage' : 'tracks';
-  const where = placeOf(options);
+  const place = placeOf(options);
   const view = options.view === undefined ? undefined : at('--view', options.view, time);
-  if (where !== undefined && view === undefined) {
+  if (place !== undefined && view === undefined) {
     throw wrong(
       '--view',
       'is needed with --line and --area: the view that the place was drawn on; --coverage lists them, --still names that of now',
     );
   }
-  const classes = options.class && [...new Set(options.class)].map((name) => known('--class', name, CLASSES));
+  const classes =
+    options.class && [...new Set(options.class)].map((name) => checkedName('--class', name, CLASSES));
   const colours =
-    options.colour && [...new Set(options.colour)].map((name) => known('--colour', name, COLOURS));
+    options.colour && [...new Set(options.colour)].map((name) => checkedName('--colour', name, COLOURS));
   const question = {
     ...spanOf(options, time, answer),
     ...(options.daily !== undefined && { daily: dailyOf(options.daily) }),
     ...(classes && { classes: classes as NonNullable<TrackQuestion['classes']> }),
     ...(colours && { colours: colours as NonNullable<TrackQuestion['colours']> }),
     ...(view !== undefined && { view }),
-    ...(where !== undefined && { where }),
+    ...(place !== undefined && { where: place }),
     answer,
   } satisfies TrackQuestion;
   return question;
@@ -142,9 +143,10 @@ function dailyOf(text: string): NonNullable<TrackQuestion['daily']> {
 const at = (option: string, text: string, time: SiteTime): string =>
   new Date(time.parse(option, text)).toISOString();
 
-function known(option: string, name: string, names: readonly string[]): string {
+function checkedName(option: string, name: string, names: readonly string[]): string {
   if (names.includes(name)) return name;
-  const meant = nearest(name, names);
-  const right = meant === undefined ? `it must be one of ${names.join(', ')}` : `did you mean "${meant}"?`;
+  const suggestion = nearest(name, names);
+  const right =
+    suggestion === undefined ? `it must be one of ${names.join(', ')}` : `did you mean "${suggestion}"?`;
   throw wrong(option, `"${name.slice(0, 40)}" is not known; ${right}`);
 }

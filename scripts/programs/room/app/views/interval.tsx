@@ -1,0 +1,96 @@
+/** Input fields for an interval, in the room's time zone. */
+import { useSignal } from '@preact/signals';
+import { useId } from 'preact/hooks';
+import { nowMs, session } from '../session.ts';
+import { viewWords } from '../words/views.ts';
+import { wallMs, wallTime } from './zone.ts';
+
+export interface Interval {
+  /** ISO 8601, UTC. */
+  readonly from: string;
+  readonly to: string;
+}
+
+const HOUR_MS = 3600_000;
+
+/** Returns the interval of the last `hours` hours, to the minute. */
+export function lastHours(hours: number): Interval {
+  const to = Math.ceil(nowMs() / 60_000) * 60_000;
+  return { from: new Date(to - hours * HOUR_MS).toISOString(), to: new Date(to).toISOString() };
+}
+
+/** Formats the interval as a query string. */
+export function queryOf({ from, to }: Interval): string {
+  return `from=${encodeURIComponent(from)}&to=${encodeURIComponent(to)}`;
+}
+
+interface Props {
+  readonly value: Interval;
+  /** Called with valid intervals only. */
+  readonly onChange: (interval: Interval) => void;
+  /** Preset durations in hours. */
+  readonly presets: readonly number[];
+}
+
+export function IntervalFields({ value, onChange, presets }: Props) {
+  const { interval } = viewWords.value;
+  const zone = session.value?.timeZone ?? 'UTC';
+  const typed = useSignal<Partial<Interval>>({});
+  const fault = useSignal<string | undefined>(undefined);
+  const id = useId();
+  const take = (end: 'from' | 'to', wall: string) => {
+    typed.value = { ...typed.value, [end]: wall };
+    const walls = { from: wallTime(Date.parse(value.from), zone), to: wallTime(Date.parse(value.to), zone) };
+    const { from, to } = { ...walls, ...typed.value };
+    const [fromMs, toMs] = [wallMs(from, zone), wallMs(to, zone)];
+    if (fromMs === undefined || toMs === undefined) {
+      fault.value = interval.missing;
+    } else if (toMs <= fromMs) {
+      fault.value = interval.bad;
+    } else {
+      fault.value = undefined;
+      typed.value = {};
+      onChange({ from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString() });
+    }
+  };
+  const field = (end: 'from' | 'to') => (
+    <div class="field">
+      <label for={`${id}-${end}`}>{interval[end]}</label>
+      <input
+        id={`${id}-${end}`}
+        name={end}
+        type="datetime-local"
+        value={typed.value[end] ?? wallTime(Date.parse(value[end]), zone)}
+        aria-invalid={fault.value !== undefined}
+        aria-describedby={`${id}-told`}
+        onChange={(event) => take(end, event.currentTarget.value)}
+      />
+    </div>
+  );
+  return (
+    <div class="d-interval">
+      {field('from')}
+      {field('to')}
+      <div class="d-presets">
+        <span class="quiet">{interval.last}</span>
+        {presets.map((hours) => (
+          <button
+            key={hours}
+            type="button"
+            class="button d-small"
+            onClick={() => {
+              fault.value = undefined;
+              typed.value = {};
+              onChange(lastHours(hours));
+            }}
+          >
+            {hours < 48 ? interval.lastHours(hours) : interval.lastDays(hours / 24)}
+          </button>
+        ))}
+      </div>
+      <p id={`${id}-told`} class={fault.value === undefined ? 'hint' : 'fault'}>
+        {fault.value ?? interval.zone(zone)}
+      </p>
+    </div>
+  );
+}

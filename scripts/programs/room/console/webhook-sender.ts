@@ -1,0 +1,300 @@
+/**
+ * Delivers the messages of one webhook.
+ *
+ * INVARIANTS:
+ * - Messages are delivered at least once: the position is stored only after the receiver has accepted the message.
+ * - Messages are sent in the order of `rev`, in sequence. Several changes before delivery are sent as one message with
+ *   the current state.
+ * - Only one of several consoles delivers a webhook at a time.
+ * - A repeated message has the same id.
+ * - Logs contain no secret, and of a receiver's answer only the status.
+ * LIMITS:
+ * - ANSWER_WITHIN_MS for an answer.
+ * - A refused message is retried indefinitely, at intervals of at most RETRY.maxMs.
+ * - The queue is the table of incidents, which the room's retention deletes.
+ * - The clocks of consoles that share a database must agree within LEASE_MS.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Webhook } from 'standardwebhooks';
+import { Backoff } from '../../../../agent/base/backoff.ts';
+import { messageOf } from '../../../../agent/base/errors.ts';
+import { type Logger, withoutSecret } from '../../../../agent/base/log.ts';
+import type { WebhookType } from '../contract/webhook.ts';
+import { DatabaseAway, iso, type Queries, type Sql } from '../database/sql.ts';
+import { type CameraRev, type Changes, type Message, type Place, stepsOf } from './webhook-messages.ts';
+
+/** Webhook entry of the console's settings. */
+export interface WebhookSettings {
+  /** Key under which the room stores the progress. */
+  readonly name: string;
+  readonly url: string;
+  /** `whsec_` and base64. */
+  readonly secret: string;
+  readonly types: readonly WebhookType[];
+}
+
+/** Returns the changes after `rev`, in order, up to the answer's `rev`. */
+export type ChangesSince = (db: Queries, rev: number, nowMs: number) => Promise<Changes>;
+
+export interface WebhookCounts {
+  sent: number;
+  /** Attempts that failed. */
+  failures: number;
+}
+
+/** Time limit of an answer in ms. Standard Webhooks recommends 15 to 30 s; a room should notice failures earlier. */
+const ANSWER_WITHIN_MS = 10_000;
+/**
+ * Duration of the lease in ms, after which another console replaces a dead one; more than twice the time of an answer.
+ */
+const LEASE_MS = 30_000;
+/** The lease is renewed before a message whose answer might outlast it, in ms. */
+const LEASE_LEFT_MS = 2 * ANSWER_WITHIN_MS;
+/** Interval of the check for a dead console without a notification, in ms. */
+const LOOK_EVERY_MS = 10_000;
+/** Time in ms within which changes are combined, because a receiver is not a screen. */
+const COALESCE_MS = 200;
+const RETRY = { firstMs: 1000, maxMs: 300_000 };
+export class WebhookSender {
+  readonly #db: Sql;
+  readonly #settings: WebhookSettings;
+  readonly #changesSince: ChangesSince;
+  readonly #log: Logger;
+  readonly #counts: WebhookCounts;
+  readonly #webhook: Webhook;
+  /** Unique id of this sender among those of all consoles. */
+  readonly #holder = randomUUID();
+  readonly #backoff = new Backoff(RETRY);
+  readonly #ending = new AbortController();
+  /** Incidents beyond the stored position, delivered before an older one. */
+  readonly #deliveredNos = new Set<number>();
+  #running: Promise<void> | undefined;
+  #woken = true;
+  #wake: () => void = () => undefined;
+  /** Time of the monotonic clock. For others the lease ends by their wall clocks. */
+  #leaseEndsMs = 0;
+  /** Consecutive failures; the first is logged, the others are only counted. */
+  #inARow = 0;
+
+  constructor(
+    db: Sql,
+    settings: WebhookSettings,
+    changesSince: ChangesSince,
+    log: Logger,
+    counts: WebhookCounts,
+  ) {
+    this.#db = db;
+    this.#settings = settings;
+    this.#changesSince = changesSince;
+    this.#log = log;
+    this.#counts = counts;
+    this.#webhook = new Webhook(settings.secret);
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.#wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#ending.abort();
+    this.#wake();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      let pauseMs = COALESCE_MS;
+      try {
+        this.#woken = false;
+        const isTold = await this.#tell();
+        this.#recovered();
+        if (isTold) await this.#called();
+      } catch (error) {
+        this.#failed(error);
+        pauseMs = this.#backoff.nextMs();
+      }
+      await pause(pauseMs, signal);
+    }
+    await this.#letGo();
+  }
+
+  /** Waits for a change or for LOOK_EVERY_MS. */
+  async #called(): Promise<void> {
+    if (this.#woken || this.#ending.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, LOOK_EVERY_MS);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => undefined;
+  }
+
+  /**
+   * Delivers the pending messages. Returns true if this or another console has delivered everything.
+   *
+   * Writes nothing if there is nothing to deliver, because in SQLite every write wakes all listeners.
+   * @throws if a message could not be delivered
+   */
+  async #tell(): Promise<boolean> {
+    const place = await this.#pendingPlace();
+    if (place === undefined) return true;
+    // Read before the changes themselves: a camera that changes in between is sent again.
+    const revs = await this.#db.all<CameraRev>('SELECT site, box, rev FROM camera WHERE rev > $1', [
+      place.rev,
+    ]);
+    const nowMs = Date.now();
+    const changes = await this.#changesSince(this.#db, place.rev, nowMs);
+    if (changes.rev <= place.rev) return true;
+    const leased = await this.#lease();
+    if (leased === undefined) return true;
+    if (leased.rev !== place.rev || leased.incident !== place.incident) return false;
+    const [row] = await this.#db.all<{ no: number | null }>(
+      'SELECT min(no) AS no FROM incident WHERE no > $1 AND rev > $2',
+      [place.incident, changes.rev],
+    );
+    const delivery = { place, told: this.#deliveredNos, later: row?.no ?? undefined };
+    for (const step of stepsOf(changes, revs, delivery, this.#settings.types, iso(nowMs))) {
+      for (const message of step.messages) {
+        if (this.#ending.signal.aborted) return true;
+        const isLate = performance.now() > this.#leaseEndsMs - LEASE_LEFT_MS;
+        if (isLate && (await this.#lease()) === undefined) return true;
+        await this.#send(message);
+      }
+      if (step.no !== undefined) this.#deliveredNos.add(step.no);
+      // The position of changes without messages is stored with the next message, or at the end.
+      const isWritten = step.messages.length > 0 || step.place.rev === changes.rev;
+      if (isWritten && !(await this.#remember(step.place))) return true;
+    }
+    return false;
+  }
+
+  /** Returns the position if something is undelivered and no other console delivers it. */
+  async #pendingPlace(): Promise<Place | undefined> {
+    const [row] = await this.#db.all<Place>(
+      `SELECT rev, incident FROM webhook
+       WHERE name = $1 AND rev < (SELECT value FROM counter WHERE counter.name = 'rev')
+         AND (holder IS NULL OR holder = $2 OR until < $3)`,
+      [this.#settings.name, this.#holder, iso(Date.now())],
+    );
+    return row;
+  }
+
+  /** Takes the lease. Returns the position, or undefined if another console delivers. */
+  async #lease(): Promise<Place | undefined> {
+    const [nowMs, steadyMs] = [Date.now(), performance.now()];
+    const place = await this.#db.transaction(async (transaction) => {
+      const [row] = await transaction.all<Place>(
+        `UPDATE webhook SET holder = $2, until = $3
+         WHERE name = $1 AND (holder IS NULL OR holder = $2 OR until < $4) RETURNING rev, incident`,
+        [this.#settings.name, this.#holder, iso(nowMs + LEASE_MS), iso(nowMs)],
+      );
+      return row;
+    });
+    if (place !== undefined) this.#leaseEndsMs = steadyMs + LEASE_MS;
+    return place;
+  }
+
+  /** Stores the position. Returns false if another console has the lease by now and its own position. */
+  async #remember({ rev, incident }: Place): Promise<boolean> {
+    const [leaseEnd, steadyMs] = [iso(Date.now() + LEASE_MS), performance.now()];
+    const rows = await this.#db.run(
+      'UPDATE webhook SET rev = $3, incident = $4, until = $5 WHERE name = $1 AND holder = $2',
+      [this.#settings.name, this.#holder, rev, incident, leaseEnd],
+    );
+    if (rows === 0) return false;
+    this.#leaseEndsMs = steadyMs + LEASE_MS;
+    for (const no of this.#deliveredNos) if (no <= incident) this.#deliveredNos.delete(no);
+    return true;
+  }
+
+  async #letGo(): Promise<void> {
+    try {
+      await this.#db.run('UPDATE webhook SET holder = NULL, until = NULL WHERE name = $1 AND holder = $2', [
+        this.#settings.name,
+        this.#holder,
+      ]);
+    } catch (error) {
+      // Another console waits until the lease expires.
+      this.#log.warn({ webhook: this.#settings.name, reason: messageOf(error) }, 'a webhook was not let go');
+    }
+  }
+
+  /**
+   * Sends one message.
+   * @throws {NotTaken} if the receiver does not accept it
+   */
+  async #send({ id, body }: Message): Promise<void> {
+    const text = JSON.stringify(body);
+    const at = new Date();
+    const answer = await fetch(this.#settings.url, {
+      method: 'POST',
+      body: text,
+      headers: {
+        'content-type': 'application/json',
+        'webhook-id': id,
+        'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+        'webhook-signature': this.#webhook.sign(id, at, text),
+      },
+      // A redirect could lead a signed message to any host.
+      redirect: 'manual',
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    }).catch((error: unknown) => {
+      throw new NotTaken(whyNot(error));
+    });
+    // The answer is not read and may be long.
+    await answer.body?.cancel();
+    if (!answer.ok)
+      throw new NotTaken(`answers ${answer.status}${answer.status < 400 ? ', a redirect' : ''}`);
+    this.#counts.sent += 1;
+    this.#backoff.reset();
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof NotTaken) this.#counts.failures += 1;
+    this.#inARow += 1;
+    if (this.#inARow > 1) return;
+    const isOurs = !(error instanceof NotTaken || error instanceof DatabaseAway);
+    const fields = {
+      webhook: this.#settings.name,
+      url: withoutSecret(this.#settings.url),
+      ...(isOurs ? { err: error } : { reason: messageOf(error) }),
+    };
+    const line = 'a webhook cannot be told; it is tried again until it can';
+    if (isOurs) this.#log.error(fields, line);
+    else this.#log.warn(fields, line);
+  }
+
+  #recovered(): void {
+    this.#backoff.reset();
+    if (this.#inARow > 0) {
+      this.#log.info({ webhook: this.#settings.name, failures: this.#inARow }, 'a webhook is told again');
+    }
+    this.#inARow = 0;
+  }
+}
+
+/** Failure of a delivery, with one line for a log. */
+class NotTaken extends Error {}
+
+/** Returns the reason. `fetch` puts it into the cause, which may only have a code. */
+function whyNot(error: unknown): string {
+  if (!(error instanceof Error)) return 'no answer';
+  if (error.name === 'TimeoutError') return `no answer within ${ANSWER_WITHIN_MS / 1000} s`;
+  const cause: NodeJS.ErrnoException = error.cause instanceof Error ? error.cause : error;
+  return `no answer (${cause.code ?? cause.message.slice(0, 200)})`;
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}
