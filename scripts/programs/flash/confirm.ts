@@ -16,7 +16,7 @@ export async function confirm(disk: Disk, answer: string | undefined, signal: Ab
   const diskText = `/dev/${name} (${model}) has ${bytes} bytes and the serial ${serial}`;
   throw new AgentError(
     'denied',
-    `${diskText}; what was ${answer === undefined ? 'typed' : 'given'} differs. Nothing was written`,
+    `${diskText}; the ${answer === undefined ? 'typed' : 'given'} text differs. The disk is unchanged`,
   );
 }
 
